@@ -1,0 +1,26 @@
+# System packages first; where one is missing FetchContent brings a pinned version of the same library.
+include(FetchContent)
+find_package(Threads REQUIRED)
+
+function(lastrow_dependency name target)
+  cmake_parse_arguments(ARG "" "GIT;TAG;VERSION" "" ${ARGN})
+  find_package(${name} ${ARG_VERSION} QUIET)
+  if(TARGET ${target})
+    message(STATUS "lastrow: ${name} from the system")
+    return()
+  endif()
+  message(STATUS "lastrow: ${name} is not installed; fetching ${ARG_TAG}")
+  FetchContent_Declare(${name} GIT_REPOSITORY ${ARG_GIT} GIT_TAG ${ARG_TAG} GIT_SHALLOW ON SYSTEM)
+  FetchContent_MakeAvailable(${name})
+endfunction()
+
+set(EIGEN_BUILD_DOC OFF)
+set(BUILD_TESTING OFF)
+lastrow_dependency(Eigen3 Eigen3::Eigen VERSION 3.4 GIT https://gitlab.com/libeigen/eigen.git TAG 3.4.0)
+lastrow_dependency(fmt fmt::fmt GIT https://github.com/fmtlib/fmt.git TAG 9.1.0)
+lastrow_dependency(nlohmann_json nlohmann_json::nlohmann_json
+                   GIT https://github.com/nlohmann/json.git TAG v3.11.2)
+lastrow_dependency(CLI11 CLI11::CLI11 GIT https://github.com/CLIUtils/CLI11.git TAG v2.1.2)
+if(LASTROW_TESTS)
+  lastrow_dependency(doctest doctest::doctest GIT https://github.com/doctest/doctest.git TAG v2.4.9)
+endif()
