@@ -1,0 +1,41 @@
+// From an index in a sequence to a place in storage: the only arithmetic of its kind in the project.
+//
+//   slot   = slot_of(table, index)            index s of a sequence → slot, by its block table
+//   offset = row_offset(layout, slot, g)      slot and K/V head → offset of a row, in elements
+//
+// Three words for "where", never mixed: *position* (RoPE angle and mask), *index* (order within the
+// sequence's cache), *slot* (place in storage). Storage of K or of V of one layer is [n_blocks, n_kv_heads,
+// block_len, head_dim]; slot = block · block_len + place in block. Host and device call these same two
+// functions. Source of the idea: paged attention, Kwon et al. 2023.
+#pragma once
+
+#include <cstdint>
+
+#include "core/host_device.h"
+
+namespace lastrow {
+
+/// The blocks of one sequence, in order of their indices.
+struct BlockTable {
+  const int32_t* blocks;  // [n_blocks]
+  int32_t n_blocks;
+  int32_t block_len;  // indices a block holds
+};
+
+/// How rows lie within the storage of one layer.
+struct RowLayout {
+  int32_t n_kv_heads;
+  int32_t block_len;
+  int32_t head_dim;
+};
+
+LASTROW_HD constexpr int64_t slot_of(BlockTable table, int32_t index) {
+  return int64_t{table.blocks[index / table.block_len]} * table.block_len + index % table.block_len;
+}
+
+LASTROW_HD constexpr int64_t row_offset(RowLayout layout, int64_t slot, int32_t g) {
+  const int64_t block = slot / layout.block_len, place = slot % layout.block_len;
+  return ((block * layout.n_kv_heads + g) * layout.block_len + place) * layout.head_dim;
+}
+
+}  // namespace lastrow

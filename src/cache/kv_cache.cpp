@@ -1,0 +1,108 @@
+#include "cache/kv_cache.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/error.h"
+
+namespace lastrow {
+
+CacheSpec CacheSpec::contiguous(int32_t n_layers, int32_t n_kv_heads, int32_t head_dim, int32_t max_seq_len,
+                                int32_t n_seqs) {
+  return {n_layers,  n_kv_heads, head_dim, max_seq_len, /*block_len=*/max_seq_len, /*n_blocks=*/n_seqs,
+          DType::f32};
+}
+
+void validate(const CacheSpec& spec) {
+  const auto require_positive = [](const char* name, int32_t value) {
+    if (value <= 0) throw ShapeError("CacheSpec::{} is {}: it must be at least 1", name, value);
+  };
+  require_positive("n_layers", spec.n_layers);
+  require_positive("n_kv_heads", spec.n_kv_heads);
+  require_positive("head_dim", spec.head_dim);
+  require_positive("max_seq_len", spec.max_seq_len);
+  require_positive("block_len", spec.block_len);
+  require_positive("n_blocks", spec.n_blocks);
+  if (int64_t{spec.n_blocks} * spec.block_len < spec.max_seq_len)
+    throw ShapeError("{} blocks of {} hold fewer than max_seq_len {} indices: raise CacheSpec::n_blocks",
+                     spec.n_blocks, spec.block_len, spec.max_seq_len);
+  const double bytes = 2.0 * spec.n_layers * spec.n_blocks * spec.n_kv_heads * spec.block_len *
+                       spec.head_dim * static_cast<double>(size_of(spec.dtype));
+  if (bytes > 0x1p62)
+    throw ShapeError("a cache of {:.3g} bytes cannot be addressed: lower max_seq_len or n_blocks", bytes);
+}
+
+ContiguousCache::ContiguousCache(const CacheSpec& spec) : spec_(spec) {
+  validate(spec);
+  if (spec.block_len != spec.max_seq_len)
+    throw ShapeError(
+        "a contiguous cache needs block_len {} == max_seq_len {}: make it with CacheSpec::contiguous",
+        spec.block_len, spec.max_seq_len);
+  lengths_.assign(spec.n_blocks, 0);
+  plan_.reserve(spec.max_seq_len * spec.n_blocks, spec.n_blocks, 1);
+}
+
+int32_t ContiguousCache::length(int32_t sequence) const {
+  LASTROW_CHECK(sequence >= 0 && sequence < spec_.n_blocks, "sequence {} of {}", sequence, spec_.n_blocks);
+  return lengths_[sequence];
+}
+
+const StepPlan& ContiguousCache::plan(std::span<const SequenceInput> inputs) {
+  LASTROW_CHECK(!planned_, "plan() again before commit() or abort()");
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const int32_t sequence = inputs[i].sequence;
+    if (sequence < 0 || sequence >= spec_.n_blocks)
+      throw UsageError("sequence {} of a cache made for {}: raise n_seqs in CacheSpec::contiguous", sequence,
+                       spec_.n_blocks);
+    for (size_t j = 0; j < i; ++j)
+      if (inputs[j].sequence == sequence)
+        throw UsageError("sequence {} appears twice in one step: give it one input", sequence);
+    const int64_t new_length = lengths_[sequence] + static_cast<int64_t>(inputs[i].tokens.size());
+    if (new_length > spec_.max_seq_len)
+      throw CapacityError("kv_len {} > max_seq_len {}: raise CacheSpec::max_seq_len or use a shorter text",
+                          new_length, spec_.max_seq_len);
+  }
+
+  plan_.clear();
+  plan_.block_len = spec_.block_len;
+  plan_.blocks_per_seq = 1;
+  plan_.q_start.push_back(0);
+  for (const SequenceInput& input : inputs) {
+    const int32_t block = input.sequence;
+    int32_t index = lengths_[input.sequence];
+    for (int32_t token : input.tokens) {
+      plan_.tokens.push_back(token);
+      plan_.positions.push_back(index);
+      plan_.append_slots.push_back(slot_of({&block, 1, spec_.block_len}, index++));
+      if (input.logits == LogitRows::all) plan_.logit_rows.push_back(plan_.n_tokens() - 1);
+    }
+    if (input.logits == LogitRows::last && !input.tokens.empty())
+      plan_.logit_rows.push_back(plan_.n_tokens() - 1);
+    plan_.q_start.push_back(plan_.n_tokens());
+    plan_.kv_len.push_back(index);
+    plan_.block_tables.push_back(block);
+    plan_.sequences.push_back(input.sequence);
+  }
+  planned_ = true;
+  return plan_;
+}
+
+void ContiguousCache::commit(const StepPlan& plan) {
+  LASTROW_CHECK(planned_ && &plan == &plan_, "commit() of a plan that is not the current one");
+  for (int32_t i = 0; i < plan.n_seqs(); ++i) lengths_[plan.sequences[i]] = plan.kv_len[i];
+  planned_ = false;
+}
+
+void ContiguousCache::abort(const StepPlan& plan) {
+  LASTROW_CHECK(planned_ && &plan == &plan_, "abort() of a plan that is not the current one");
+  planned_ = false;  // lengths change in commit alone, so there is nothing to undo
+}
+
+void ContiguousCache::truncate(int32_t sequence, int32_t new_length) {
+  LASTROW_CHECK(!planned_, "truncate() between plan() and commit() or abort()");
+  LASTROW_CHECK(new_length >= 0 && new_length <= length(sequence), "truncate to {} of {}", new_length,
+                length(sequence));
+  lengths_[sequence] = new_length;
+}
+
+}  // namespace lastrow
