@@ -14,6 +14,7 @@
 #include <initializer_list>
 #include <memory>
 #include <string>
+#include <type_traits>
 
 #include "core/dtype.h"
 #include "core/error.h"
@@ -72,9 +73,9 @@ class BasicView {
   template <typename T>
   BasicView(T* data, Shape shape) : data_(data), dtype_(dtype_of<std::remove_const_t<T>>), shape_(shape) {}
   /// A writable view may be used wherever a read-only one is asked for.
-  BasicView(const BasicView<void>& other) requires kReadOnly : data_(other.raw()),
-                                                               dtype_(other.dtype()),
-                                                               shape_(other.shape()) {}
+  template <typename Writable>
+  requires(kReadOnly&& std::is_same_v<Writable, void>) BasicView(const BasicView<Writable>& other)
+      : data_(other.raw()), dtype_(other.dtype()), shape_(other.shape()) {}
 
   template <typename T>
   Element<T>* data() const {

@@ -1,0 +1,52 @@
+// The judge: every operation as its formula says, in plain loops, one row after the other.
+//
+//   NaiveBackend<double> judge;      judges all other backends
+//   NaiveBackend<float>  yardstick;  sets the tolerance: an implementation may err twice as much as this one
+//   NaiveBackend<float>  reordered(seed);   the same sums in a seeded random order
+//
+// A row of an output depends on its own operands alone and is summed in one fixed order, whatever else is in
+// the batch. That is why on this backend cached = recompute, prefill = single decodes and batched = alone *to
+// the last bit* — and why it is slow.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backend/cpu_backend.h"
+
+namespace lastrow {
+
+template <typename T>
+class NaiveBackend final : public CpuBackend<T> {
+ public:
+  /// order_seed 0 sums in natural order; any other seed shuffles the order of every sum.
+  explicit NaiveBackend(uint64_t order_seed = 0) : order_seed_(order_seed) {}
+
+  BackendInfo info() const override;
+  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
+  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
+              TensorView out) override;
+  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
+  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+              const AttendSpec& spec, TensorView out, TensorView lse) override;
+  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
+             TensorView probs) override;
+  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
+  void add(Site site, ConstTensorView y, TensorView x) override;
+
+ private:
+  template <typename Term>
+  T sum(int64_t n, Term term);
+  void attend_row(const T* q, const T* k, const T* v, RowLayout layout, BlockTable table, KeyRange keys,
+                  int32_t g, T scale, T* out, T* lse);
+
+  uint64_t order_seed_;
+  std::vector<int32_t> order_;  // the current shuffle, remade when the length of the sums changes
+  std::vector<T> scores_;       // [visible keys] of the row at hand
+};
+
+extern template class NaiveBackend<float>;
+extern template class NaiveBackend<double>;
+
+}  // namespace lastrow
