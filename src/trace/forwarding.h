@@ -1,0 +1,101 @@
+// What every decorator of a backend starts from: each call goes on to the backend inside.
+//
+//   class Watcher : public WatchingBackend { … override the operations it watches, then call inner() … };
+//   Watcher watcher(backend);   model.forward(watcher, …);
+//
+// Decorators stack in any depth: each holds a reference to the next one inside, which must outlive it.
+// * Make the storage and the tensors through any of the stack: they are the innermost backend's all the same.
+// * Call operations on the outermost one, or what lies further out sees nothing.
+// * A decorator that watches or changes operations derives from WatchingBackend: a replayed graph would run
+//   past it, so it never replays.
+#pragma once
+
+#include "backend/backend.h"
+
+namespace lastrow {
+
+class ForwardingBackend : public Backend {
+ public:
+  explicit ForwardingBackend(Backend& inner) : inner_(inner) {}
+
+  BackendInfo info() const override { return inner_.info(); }
+
+  Tensor make_tensor(Shape shape, std::optional<DType> dtype = {}) override {
+    return inner_.make_tensor(shape, dtype);
+  }
+  Tensor upload(ConstTensorView host) override { return inner_.upload(host); }
+  void download(ConstTensorView from, TensorView host) override { inner_.download(from, host); }
+  void write(ConstTensorView host, TensorView to) override { inner_.write(host, to); }
+
+  std::unique_ptr<KvStorage> make_storage(const CacheSpec& spec) override {
+    return inner_.make_storage(spec);
+  }
+  void read_rows(const KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
+                 TensorView host) override {
+    inner_.read_rows(storage, layer, kind, slots, host);
+  }
+  void write_rows(KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
+                  ConstTensorView host) override {
+    inner_.write_rows(storage, layer, kind, slots, host);
+  }
+  void copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) override {
+    inner_.copy_blocks(storage, copies);
+  }
+
+  const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override {
+    return inner_.begin_step(plan, storage);
+  }
+  void replay(int64_t key, FunctionRef<void()> ops) override { inner_.replay(key, ops); }
+
+  void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) override {
+    inner_.embed(site, table, batch, out);
+  }
+  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override {
+    inner_.rms_norm(site, x, weight, eps, out);
+  }
+  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
+              TensorView out) override {
+    inner_.linear(site, x, weight, bias, out);
+  }
+  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override {
+    inner_.rope(site, table, batch, x);
+  }
+  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
+              KvStorage& storage) override {
+    inner_.append(site, k, v, batch, storage);
+  }
+  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+              const AttendSpec& spec, TensorView out, TensorView lse) override {
+    inner_.attend(site, q, storage, batch, spec, out, lse);
+  }
+  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
+             TensorView probs) override {
+    inner_.probe(site, q, storage, batch, spec, lse, selection, scores, probs);
+  }
+  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override {
+    inner_.swiglu(site, gate, up, out);
+  }
+  void add(Site site, ConstTensorView y, TensorView x) override { inner_.add(site, y, x); }
+  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override {
+    inner_.gather_rows(site, x, batch, out);
+  }
+  void argmax(Site site, ConstTensorView logits, TensorView ids) override {
+    inner_.argmax(site, logits, ids);
+  }
+
+ protected:
+  Backend& inner() const { return inner_; }
+
+ private:
+  Backend& inner_;
+};
+
+/// A decorator that must see every operation: runs them one by one and never replays.
+class WatchingBackend : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  void replay(int64_t, FunctionRef<void()> ops) override { ops(); }
+};
+
+}  // namespace lastrow
