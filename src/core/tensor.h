@@ -73,8 +73,8 @@ class BasicView {
   template <typename T>
   BasicView(T* data, Shape shape) : data_(data), dtype_(dtype_of<std::remove_const_t<T>>), shape_(shape) {}
   /// A writable view may be used wherever a read-only one is asked for.
-  template <typename Writable>
-  requires(kReadOnly&& std::is_same_v<Writable, void>) BasicView(const BasicView<Writable>& other)
+  template <typename Other, typename = std::enable_if_t<kReadOnly && std::is_same_v<Other, void>>>
+  BasicView(const BasicView<Other>& other)
       : data_(other.raw()), dtype_(other.dtype()), shape_(other.shape()) {}
 
   template <typename T>

@@ -1,0 +1,88 @@
+// The one forward of the project: a Llama-style decoder, written once in terms of Backend.
+//
+//   Decoder decoder(model, backend);                                   uploads the weights
+//   Workspace workspace(decoder.config(), backend, max_tokens, max_logit_rows);
+//   const Batch& batch = backend.begin_step(plan, storage);
+//   TensorView logits = decoder.forward(backend, batch, storage, workspace);
+//
+// Prefill, decode and recompute are this same call with other tokens and another cache: with a cache, the
+// tokens are the new ones and storage already holds the rows of the past; without, storage is emptied first
+// and the tokens are the whole prefix. Nothing in here knows which it is.
+//
+// The backend passed to forward may be a decorator over the one that holds the weights.
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "backend/backend.h"
+#include "model/model.h"
+
+namespace lastrow {
+
+/// Thrown by forward when it is asked to stop; the step is to be aborted.
+struct Cancelled : Error {
+  using Error::Error;
+};
+
+/// The activations of one step, made once: a forward allocates nothing.
+class Workspace {
+ public:
+  Workspace(const ModelConfig& config, Backend& backend, int64_t max_tokens, int64_t max_logit_rows);
+  int64_t max_tokens() const { return x.shape()[0]; }
+  int64_t max_logit_rows() const { return logits.shape()[0]; }
+
+  Tensor x;         // [max_tokens, model_dim]              residual stream
+  Tensor normed;    // [max_tokens, model_dim]
+  Tensor q;         // [max_tokens, n_q_heads·head_dim]
+  Tensor k, v;      // [max_tokens, n_kv_heads·head_dim]
+  Tensor attended;  // [max_tokens, n_q_heads·head_dim]
+  Tensor lse;       // [max_tokens, n_q_heads]
+  Tensor delta;     // [max_tokens, model_dim]              what a sublayer adds to x
+  Tensor gate, up;  // [max_tokens, ffn_dim]
+  Tensor hidden;    // [max_tokens, ffn_dim]
+  Tensor last;      // [max_logit_rows, model_dim]          rows that need logits, then the same normed
+  Tensor last_normed;
+  Tensor logits;  // [max_logit_rows, vocab_size]
+};
+
+class Decoder {
+ public:
+  Decoder(const Model& model, Backend& backend);
+
+  const ModelConfig& config() const { return config_; }
+  AttendSpec attend_spec() const { return attend_spec_; }
+
+  /// Runs every layer on the batch's tokens; appends their K and V rows to storage on the way.
+  /// Returns logits [n_logit_rows, vocab_size], a view of the workspace.
+  /// Throws ShapeError if the step is larger than the workspace, Cancelled between layers once *cancel is
+  /// true.
+  TensorView forward(Backend& backend, const Batch& batch, KvStorage& storage, Workspace& workspace,
+                     const std::atomic<bool>* cancel = nullptr) const;
+
+ private:
+  struct Layer {
+    Tensor attn_norm;               // [model_dim]
+    Tensor q_proj, k_proj, v_proj;  // [n_heads·head_dim, model_dim]
+    Tensor o_proj;                  // [model_dim, n_q_heads·head_dim]
+    Tensor ffn_norm;                // [model_dim]
+    Tensor gate_proj, up_proj;      // [ffn_dim, model_dim]
+    Tensor down_proj;               // [model_dim, ffn_dim]
+  };
+  void attention_block(Backend& backend, const Batch& batch, KvStorage& storage, Workspace& w,
+                       int32_t layer) const;
+  void ffn_block(Backend& backend, Workspace& w, int64_t n_tokens, int32_t layer) const;
+
+  ModelConfig config_;
+  AttendSpec attend_spec_;
+  Tensor embedding_;  // [vocab_size, model_dim]
+  Tensor final_norm_;
+  Tensor lm_head_;  // empty if tied
+  RopeTable rope_;
+  std::vector<Layer> layers_;
+};
+
+/// Angles position · theta^(−2d/head_dim), in double precision, then converted by the backend.
+RopeTable make_rope_table(const ModelConfig& config, Backend& backend);
+
+}  // namespace lastrow

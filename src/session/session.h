@@ -1,0 +1,139 @@
+// A generation that can be stepped forward, back and to any position, with the K/V cache or without.
+//
+//   DecodeSession s(model, std::move(backend), {.mode = Mode::cached});
+//   s.start(model->tokenizer().encode("the quick brown fox"));   nothing has run yet
+//   s.advance();        step 0: prefill of the whole prompt
+//   s.advance();        step 1: decode, one token; and so on
+//   s.go_to(0);         back (or forward) to any step that has been taken
+//   s.set_pokes(pokes); runs again what the pokes touch, tokens held
+//
+// Steps count from 0 = prefill. Step i ≥ 1 takes as input the token that step i − 1 chose. With a prompt of p
+// tokens, step i ends at position p − 1 + i and sees p + i keys.
+//
+// * Mode::recompute empties its storage before each step and feeds the whole prefix: nothing else differs.
+// * Tokens are held when steps are run again: only advance() from the last step chooses. After advance() from
+// an
+//   earlier step the later ones are forgotten if the choice differs.
+// * On any error or cancel the session is as it was before the call.
+//
+// Invariant: current_step() == −1 (nothing has run) or logits(), record() and recorder() belong to that step,
+// computed by the backend in this run with the pokes now in force.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "model/decoder.h"
+#include "model/sampler.h"
+#include "trace/counting.h"
+#include "trace/poke.h"
+#include "trace/recorder.h"
+
+namespace lastrow {
+
+enum class Mode : uint8_t { cached, recompute };
+enum class Phase : uint8_t { prefill, decode };
+const char* name_of(Mode mode);
+const char* name_of(Phase phase);
+
+/// What one step did, counted by the operations that ran. Rows and cells count all layers (and heads, for
+/// cells).
+struct StepRecord {
+  int32_t position = 0;  // of the step's last token
+  Phase phase = Phase::prefill;
+  int32_t q_len = 0;                // tokens fed
+  int32_t kv_len = 0;               // keys the last token sees
+  int64_t q_rows = 0;               // rows of Q projected: q_len · n_layers
+  int64_t kv_rows_projected = 0;    // rows of K (and as many of V) projected: q_len · n_layers
+  int64_t score_cells = 0;          // visible (query head, query, key) triples
+  int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows read by attention, each once a step and K/V head
+  int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
+  int64_t kv_scratch_bytes =
+      0;  // Mode::recompute: the same traffic, written and read, but kept for this step only
+  int64_t weight_bytes = 0;
+  int64_t flop = 0;
+  double wall_us = 0;  // of the forward, decorators included
+};
+
+struct SessionOptions {
+  Mode mode = Mode::cached;
+  SamplingOptions sampling;
+  int32_t max_seq_len = 0;  // 0: the model's context
+  bool record_latest =
+      false;  // keep every layer's tensors of the current step, probes included (for the viewer)
+  Recorder* recorder =
+      nullptr;  // record every step into this one as well as its options say (for trace files)
+};
+
+class DecodeSession {
+ public:
+  DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend, SessionOptions options);
+  ~DecodeSession();
+  DecodeSession(const DecodeSession&) = delete;
+  DecodeSession& operator=(const DecodeSession&) = delete;
+
+  /// Forgets everything and takes a new prompt. Throws UsageError if it is empty, CapacityError if it does
+  /// not fit.
+  void start(std::vector<int32_t> prompt);
+  /// Runs the next step; its input is the token the current step chose, or `forced` if given (≥ 0).
+  /// Throws CapacityError if the context is full; what was generated is kept.
+  const StepRecord& advance(int32_t forced = -1);
+  /// Runs `step` again with the tokens it had; 0 ≤ step ≤ last_step().
+  const StepRecord& go_to(int32_t step);
+  /// Puts these pokes in force and runs again the steps they touch, up to the current one, tokens held.
+  void set_pokes(std::vector<Poke> pokes);
+  std::span<const Poke> pokes() const;
+  /// Stops a running call at the next layer with Cancelled; may be called from any thread.
+  void cancel();
+
+  const Model& model() const { return *model_; }
+  Mode mode() const { return options_.mode; }
+  BackendInfo backend_info() const;
+  int32_t max_seq_len() const;
+  int32_t prompt_len() const { return prompt_len_; }
+  int32_t current_step() const { return step_; }
+  int32_t last_step() const { return static_cast<int32_t>(tokens_.size()) - prompt_len_; }
+  bool context_full() const { return step_ >= 0 && n_tokens_at(step_) >= max_seq_len(); }
+  /// Every token fed so far: the prompt, then the inputs of steps 1 … last_step().
+  std::span<const int32_t> tokens() const { return tokens_; }
+  int32_t n_tokens_at(int32_t step) const { return prompt_len_ + step; }
+
+  /// Of the current step: logits [vocab_size] of the last token, and the token chosen from them.
+  std::span<const float> logits() const { return logits_; }
+  int32_t next_token() const { return next_token_; }
+  const StepRecord& record() const { return record_; }
+  /// Tensors of the current step; only with options.record_latest.
+  const Recorder& recorder() const;
+  /// How often poke i was applied in the current step, as PokingBackend counts it.
+  int32_t poke_reads(size_t i) const;
+  /// Allocated for K and V, counted at the allocations.
+  int64_t storage_bytes() const { return storage_->bytes(); }
+  /// Stored rows, all K/V heads: [n_kv_heads, head_dim] at an index of the sequence, downloaded.
+  Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
+
+ private:
+  void run_step(int32_t step);
+  void rewind_to(int32_t step);
+
+  std::shared_ptr<const Model> model_;
+  SessionOptions options_;
+  std::unique_ptr<Backend> backend_;
+  struct Decorators;  // counting over poking over tracing over the backend
+  std::unique_ptr<Decorators> stack_;
+  Decoder decoder_;
+  Workspace workspace_;
+  std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<KvStorage> storage_;
+  Sampler sampler_;
+  std::vector<int32_t> tokens_;  // [prompt_len + last_step]
+  std::vector<float> logits_;    // [vocab_size]
+  std::vector<Poke> pokes_;
+  StepRecord record_;
+  int32_t prompt_len_ = 0, step_ = -1, next_token_ = -1;
+  std::atomic<bool> cancelled_ = false;
+};
+
+}  // namespace lastrow

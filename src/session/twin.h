@@ -1,0 +1,34 @@
+// The same generation twice, side by side: with the K/V cache and without.
+//
+// The cached side decides the tokens; both sides are fed the same ones, so that whatever differs between them
+// is the cache's doing. Calls and rules are those of DecodeSession.
+#pragma once
+
+#include "session/session.h"
+
+namespace lastrow {
+
+class TwinSession {
+ public:
+  /// Both sides by the same options but for the mode. Each needs a backend of its own, of one kind.
+  TwinSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> for_cached,
+              std::unique_ptr<Backend> for_recompute, SessionOptions options);
+
+  void start(const std::vector<int32_t>& prompt);
+  void advance();
+  void go_to(int32_t step);
+  void set_pokes(const std::vector<Poke>& pokes);
+  void cancel();
+
+  const DecodeSession& cached() const { return cached_; }
+  const DecodeSession& recompute() const { return recompute_; }
+  const DecodeSession& side(Mode mode) const { return mode == Mode::cached ? cached_ : recompute_; }
+  int32_t current_step() const { return cached_.current_step(); }
+  bool same_token() const { return cached_.next_token() == recompute_.next_token(); }
+  float max_abs_logit_diff() const;
+
+ private:
+  DecodeSession cached_, recompute_;
+};
+
+}  // namespace lastrow
