@@ -1,0 +1,141 @@
+// What a TracingBackend saw: events, and the tensors and K/V rows that were asked for, in host memory.
+//
+//   Recorder recorder({.probe = true});            what to keep
+//   TracingBackend tracing(backend, recorder);     trace/tracing.h
+//   recorder.set_step(8);                          optional: the index of the next step in the history
+//   …a step through `tracing`…
+//   StepTensors t = recorder.tensors(8);           q, K, V, scores, probs … of every recorded layer
+//   recorder.events(8)                             its operations in order
+//
+// Each begin_step opens a step. Steps count up from 0; set_step gives the next one another index, and every
+// step at or after that index is forgotten first, so a history that steps back stays one history.
+// With keep = latest (viewer) a step replaces the one before it; with keep = all (trace files) steps add up,
+// and a K or V row is stored again only where its bits differ.
+//
+// * Do not keep views, or the spans returned, past the next begin_step, set_step or clear.
+// * What does not fit max_bytes is left out, from the first thing that did not fit on: truncated() then
+//   says so, and stays true until clear() (keep = latest: until the next step).
+// Not for use from two threads at once.
+//
+// Tensors are f32 on the host, f64 if the backend computes in f64. A recorded tensor is known by (step,
+// layer, name): an operation's output goes by its Site's name, attention's operands by the names below.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/backend.h"
+#include "trace/event.h"
+#include "trace/kv_log.h"
+
+namespace lastrow {
+
+/// Names under which attend's operands are recorded, beside the Site's own name for its output.
+namespace recorded {
+inline constexpr const char* kQ = "attend.q";            // [n_tokens, n_q_heads, head_dim] after RoPE
+inline constexpr const char* kLse = "attend.lse";        // [n_tokens, n_q_heads]
+inline constexpr const char* kScores = "attend.scores";  // [n_q_heads, q_len, kv_len]; one for each sequence
+inline constexpr const char* kProbs = "attend.probs";    // [n_q_heads, q_len, kv_len]; one for each sequence
+}  // namespace recorded
+
+struct RecordOptions {
+  enum class Keep : uint8_t { latest, all };
+
+  Keep keep = Keep::latest;
+  std::vector<int32_t> layers;  // whose tensors and K/V rows are kept; empty: all. −1 names what lies outside
+  std::vector<std::string> ops;            // Site names whose outputs are kept besides; "*": every one
+  bool attention = true;                   // q, K, V, out and lse at each attend; residual stream; logits
+  bool probe = false;                      // scores and probs of all heads, through the inner backend's probe
+  bool events = true;                      // all layers: lineage needs them
+  int64_t max_bytes = int64_t{256} << 20;  // of events, tensors and rows together
+};
+
+/// One layer of one sequence in one step. Views are empty, and k and v too, where nothing was recorded.
+struct LayerTensors {
+  ConstTensorView q;       // [q_len, n_q_heads, head_dim]    after RoPE, as attend read it (poked, if poked)
+  Tensor k, v;             // [kv_len, n_kv_heads, head_dim]  the stored rows in index order, K after RoPE
+  ConstTensorView scores;  // [n_q_heads, q_len, kv_len]      scaled; −∞ where masked
+  ConstTensorView probs;   // [n_q_heads, q_len, kv_len]      0 where masked
+  ConstTensorView out;     // [q_len, n_q_heads, head_dim]
+  ConstTensorView lse;     // [q_len, n_q_heads]
+  ConstTensorView residual;  // [q_len, model_dim]              the stream as the layer leaves it
+};
+
+/// One sequence of one step. Row t of a tensor is token t of the sequence in this step.
+struct StepTensors {
+  int32_t step = -1;
+  std::vector<int32_t> tokens, positions;  // [q_len]
+  int32_t kv_len = 0;
+  ConstTensorView embedded;          // [q_len, model_dim]
+  std::vector<LayerTensors> layers;  // [n_layers of the storage]
+  ConstTensorView logits;            // [rows of this sequence, vocab_size]
+};
+
+class Recorder {
+ public:
+  explicit Recorder(RecordOptions options = {});
+
+  const RecordOptions& options() const { return options_; }
+  void set_step(int32_t step);
+  void clear();
+
+  /// Steps recorded, ascending.
+  std::vector<int32_t> steps() const;
+  bool has_step(int32_t step) const { return steps_.contains(step); }
+  int32_t latest_step() const;  // −1: none yet
+  /// The plan that the step was begun with. Throws UsageError for a step that is not recorded.
+  const StepPlan& plan(int32_t step) const;
+  std::span<const Event> events(int32_t step) const;
+  /// nullptr if it was not recorded. `sequence` is a place in the plan; only scores and probs have several.
+  const Tensor* find(int32_t step, int32_t layer, std::string_view name, int32_t sequence = 0) const;
+  /// Everything about one sequence of a step, by its place in the plan.
+  StepTensors tensors(int32_t step, int32_t sequence = 0) const;
+
+  struct Entry {
+    int32_t step, layer, sequence;
+    std::string name;
+    Tensor tensor;
+  };
+  /// Every recorded tensor of a step, in the order of recording.
+  std::span<const Entry> entries(int32_t step) const;
+  const KvLog& kv() const { return kv_; }
+
+  bool truncated() const { return truncated_; }
+  int64_t bytes() const;
+
+  // ---- for TracingBackend
+  int32_t open_step(const StepPlan& plan, const CacheSpec& spec);
+  double now_us() const;
+  bool keeps_layer(int32_t layer) const;
+  bool keeps_op(std::string_view name) const;
+  /// Room for n_bytes more; false (and truncated from now on) if there is none.
+  bool reserve(int64_t n_bytes);
+  void add_event(Event event);
+  void add_tensor(int32_t layer, std::string_view name, int32_t sequence, Tensor tensor);
+  void add_rows(int32_t layer, RowKind kind, std::span<const int64_t> slots, ConstTensorView rows);
+
+ private:
+  struct Step {
+    StepPlan plan;
+    std::vector<Event> events;
+    std::vector<Entry> entries;
+    int64_t bytes = 0;
+  };
+  const Step& at(int32_t step) const;
+
+  RecordOptions options_;
+  std::map<int32_t, Step> steps_;
+  KvLog kv_;
+  int32_t n_layers_ = 0;
+  int32_t next_step_ = 0;
+  bool truncated_ = false;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace lastrow

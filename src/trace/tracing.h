@@ -1,0 +1,74 @@
+// The decorator that records: forwards each operation, times it, and notes what it read and wrote.
+//
+//   TracingBackend tracing(backend, recorder);   innermost of the decorators, so that it sees what was run
+//
+// Right after attend it downloads what the recorder asks for and, with options.probe, probes the inner
+// backend with the same operands, all heads and rows. That waits for the device: timings of a traced step are
+// those of a step that is watched.
+//
+// A tensor is known by its address: a view into the middle of a tensor that was seen whole (or made here) is
+// the same tensor, further down. Memory that is given back and handed out again keeps its id under a new
+// version.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "trace/forwarding.h"
+#include "trace/recorder.h"
+
+namespace lastrow {
+
+class TracingBackend final : public WatchingBackend {
+ public:
+  TracingBackend(Backend& inner, Recorder& recorder) : WatchingBackend(inner), recorder_(recorder) {}
+
+  Recorder& recorder() const { return recorder_; }
+
+  Tensor make_tensor(Shape shape, std::optional<DType> dtype = {}) override;
+  Tensor upload(ConstTensorView host) override;
+  void write_rows(KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
+                  ConstTensorView host) override;
+  void copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) override;
+  const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override;
+  void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) override;
+  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
+  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
+              TensorView out) override;
+  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
+  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
+              KvStorage& storage) override;
+  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+              const AttendSpec& spec, TensorView out, TensorView lse) override;
+  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
+  void add(Site site, ConstTensorView y, TensorView x) override;
+  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override;
+  void argmax(Site site, ConstTensorView logits, TensorView ids) override;
+
+ private:
+  struct Known {
+    int64_t bytes;  // from the address on
+    int32_t id;
+    int64_t version;  // writes so far
+  };
+  std::pair<Known*, int64_t> locate(ConstTensorView view);  // the tensor, and the view's first row in it
+  RowSpan read_of(ConstTensorView view);
+  RowSpan write_of(ConstTensorView view);
+  void append_slots(std::vector<RowSpan>& spans, RowSpace space, int32_t layer,
+                    std::span<const int64_t> slots, bool written);
+  void record_step_tensors(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                           const AttendSpec& spec, ConstTensorView out, ConstTensorView lse);
+  void record_probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                    const AttendSpec& spec, ConstTensorView lse);
+  void record_tensor(int32_t layer, std::string_view name, ConstTensorView device, int32_t sequence = 0);
+  void keep_output(Site site, ConstTensorView out, bool of_the_step = false);
+
+  Recorder& recorder_;
+  std::map<const std::byte*, Known> known_;  // by first address
+  int32_t next_id_ = 0;
+  std::map<KvLog::Key, int64_t> row_versions_;  // writes to each slot so far
+};
+
+}  // namespace lastrow
