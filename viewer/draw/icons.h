@@ -1,0 +1,32 @@
+// Icons drawn as shapes: the fonts have none of these.
+#pragma once
+
+#include "viewer/draw/canvas.h"
+
+namespace lastrow::ui {
+
+enum class Icon {
+  play,
+  pause,
+  next_beat,
+  previous_beat,
+  next_step,
+  previous_step,
+  first,
+  last,
+  pencil,
+  restore,
+  copy,
+  camera,
+  half_moon,
+  full_screen,
+  question,
+  up,
+  down,
+  close
+};
+
+/// Fills a square in the middle of the rectangle.
+void draw_icon(Canvas& canvas, const Rect& r, Icon icon, ImU32 color);
+
+}  // namespace lastrow::ui

@@ -1,0 +1,81 @@
+#include "viewer/platform/image.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+#include "core/error.h"
+
+// The implementations, private to this file: the library of the same name may be linked as well.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wshadow"
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb_image_write.h>
+#define STB_IMAGE_STATIC
+#define STBI_ONLY_PNG
+#define STB_IMAGE_IMPLEMENTATION
+#include <stb_image.h>
+#pragma GCC diagnostic pop
+
+namespace lastrow::ui {
+namespace {
+
+struct FreeDeleter {
+  void operator()(void* data) const { std::free(data); }
+};
+struct FileCloser {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+
+std::vector<uint8_t> without_alpha(const Image& image) {
+  const size_t n = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
+  std::vector<uint8_t> rgb(n * 3);
+  for (size_t i = 0; i < n; ++i) std::memcpy(&rgb[i * 3], &image.rgba[i * 4], 3);
+  return rgb;
+}
+
+}  // namespace
+
+void write_png(const Image& image, const std::string& path) {
+  const std::vector<uint8_t> rgb = without_alpha(image);
+  int size = 0;
+  stbi_write_png_compression_level = 6;
+  const std::unique_ptr<unsigned char, FreeDeleter> png(
+      stbi_write_png_to_mem(rgb.data(), image.width * 3, image.width, image.height, 3, &size));
+  if (!png) throw FileError("{}: no memory to write a picture of {}×{}", path, image.width, image.height);
+
+  const std::string temporary = path + ".part";
+  {
+    const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(temporary.c_str(), "wb"));
+    if (!file)
+      throw FileError("{}: cannot be written ({}): choose another folder", path, std::strerror(errno));
+    const auto bytes = static_cast<size_t>(size);
+    if (std::fwrite(png.get(), 1, bytes, file.get()) != bytes || std::fflush(file.get()) != 0) {
+      std::remove(temporary.c_str());
+      throw FileError("{}: writing stopped ({}): is the disk full?", path, std::strerror(errno));
+    }
+  }
+  std::error_code error;
+  std::filesystem::rename(temporary, path, error);
+  if (error) {
+    std::remove(temporary.c_str());
+    throw FileError("{}: cannot be written ({}): choose another name", path, error.message());
+  }
+}
+
+Image read_png(const std::string& path) {
+  int width = 0, height = 0, channels = 0;
+  const std::unique_ptr<stbi_uc, FreeDeleter> data(stbi_load(path.c_str(), &width, &height, &channels, 4));
+  if (!data) throw FileError("{}: not a readable PNG file ({})", path, stbi_failure_reason());
+  Image image(width, height);
+  std::memcpy(image.rgba.data(), data.get(), image.rgba.size());
+  return image;
+}
+
+}  // namespace lastrow::ui

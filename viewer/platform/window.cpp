@@ -1,0 +1,145 @@
+#include "viewer/platform/window.h"
+
+#include <GLFW/glfw3.h>
+#include <backends/imgui_impl_glfw.h>
+#include <backends/imgui_impl_opengl3.h>
+#include <imgui.h>
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace lastrow::ui {
+namespace {
+
+constexpr float kUsualWidth = 1440, kUsualHeight = 900;  // the size the layout is made for
+constexpr int kLeastWidth = 1024, kLeastHeight = 700;
+
+std::string last_glfw_error() {
+  const char* text = nullptr;
+  glfwGetError(&text);
+  return text != nullptr ? text : "no reason given";
+}
+
+}  // namespace
+
+Window::Window(const std::string& title, int width, int height) {
+  if (glfwInit() != GLFW_TRUE)
+    throw UsageError("no window can be opened ({}): give --headless to write pictures instead",
+                     last_glfw_error());
+  glfwWindowHint(GLFW_CONTEXT_VERSION_MAJOR, 3);
+  glfwWindowHint(GLFW_CONTEXT_VERSION_MINOR, 2);
+  glfwWindowHint(GLFW_OPENGL_PROFILE, GLFW_OPENGL_CORE_PROFILE);
+  glfwWindowHint(GLFW_OPENGL_FORWARD_COMPAT, GLFW_TRUE);
+  glfwWindowHint(GLFW_SCALE_TO_MONITOR, GLFW_TRUE);
+  window_ = glfwCreateWindow(width, height, title.c_str(), nullptr, nullptr);
+  if (window_ == nullptr) {
+    const std::string reason = last_glfw_error();
+    glfwTerminate();
+    throw UsageError(
+        "no window with OpenGL 3.2 can be opened ({}): give --headless to write pictures instead", reason);
+  }
+  glfwMakeContextCurrent(window_);
+  glfwSwapInterval(1);
+  ImGui_ImplGlfw_InitForOpenGL(window_, true);
+  ImGui_ImplOpenGL3_Init("#version 150");
+  measure();
+  glfwSetWindowSizeLimits(window_, kLeastWidth, kLeastHeight, GLFW_DONT_CARE, GLFW_DONT_CARE);
+}
+
+Window::~Window() {
+  ImGui_ImplOpenGL3_Shutdown();
+  ImGui_ImplGlfw_Shutdown();
+  glfwDestroyWindow(window_);
+  glfwTerminate();
+}
+
+bool Window::should_close() const { return glfwWindowShouldClose(window_) != 0; }
+void Window::close() { glfwSetWindowShouldClose(window_, GLFW_TRUE); }
+void Window::wake() { glfwPostEmptyEvent(); }
+double Window::now() { return glfwGetTime(); }
+
+void Window::wait(double seconds) {
+  if (seconds < 0)
+    glfwWaitEvents();
+  else if (seconds > 0)
+    glfwWaitEventsTimeout(seconds);
+  else
+    glfwPollEvents();
+}
+
+void Window::measure() {
+  glfwGetFramebufferSize(window_, &pixels_x_, &pixels_y_);
+  float content_x = 1, content_y = 1;
+  glfwGetWindowContentScale(window_, &content_x, &content_y);
+  const float fit =
+      std::min(static_cast<float>(pixels_x_) / kUsualWidth, static_cast<float>(pixels_y_) / kUsualHeight);
+  const float large = std::floor(fit * 2) / 2;  // in halves, so that lines stay sharp
+  scale_ = std::clamp(std::max(content_x, large), 1.0f, 4.0f);
+}
+
+bool Window::begin_frame() {
+  const float before = scale_;
+  measure();
+  ImGui_ImplOpenGL3_NewFrame();
+  ImGui_ImplGlfw_NewFrame();
+  ImGuiIO& io = ImGui::GetIO();
+  int window_x = 1, window_y = 1;
+  glfwGetWindowSize(window_, &window_x, &window_y);
+  // The backend counts in window coordinates, the panels in logical pixels.
+  const float factor = width() / static_cast<float>(std::max(1, window_x));
+  io.DisplaySize = {width(), height()};
+  io.DisplayFramebufferScale = {scale_, scale_};
+#if IMGUI_VERSION_NUM < 18700
+  if (io.MousePos.x > -FLT_MAX) io.MousePos = {io.MousePos.x * factor, io.MousePos.y * factor};
+#else
+  double x = 0, y = 0;
+  glfwGetCursorPos(window_, &x, &y);
+  io.AddMousePosEvent(static_cast<float>(x) * factor, static_cast<float>(y) * factor);
+#endif
+  return scale_ != before;
+}
+
+void Window::fonts_changed() {
+#if IMGUI_VERSION_NUM < 19200
+  ImGui_ImplOpenGL3_DestroyFontsTexture();
+  ImGui_ImplOpenGL3_CreateFontsTexture();
+#endif
+}
+
+void Window::present(unsigned background) {
+  const ImVec4 color = ImGui::ColorConvertU32ToFloat4(background);
+  glViewport(0, 0, pixels_x_, pixels_y_);
+  glClearColor(color.x, color.y, color.z, 1);
+  glClear(GL_COLOR_BUFFER_BIT);
+  ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
+  glfwSwapBuffers(window_);
+}
+
+void Window::set_size(int width, int height) {
+  if (glfwGetWindowMonitor(window_) != nullptr) toggle_full_screen();
+  float content_x = 1, content_y = 1;
+  glfwGetWindowContentScale(window_, &content_x, &content_y);
+  int window_x = 1, window_y = 1;
+  glfwGetWindowSize(window_, &window_x, &window_y);
+  const float per_pixel = static_cast<float>(window_x) / static_cast<float>(std::max(1, pixels_x_));
+  glfwSetWindowSize(window_, static_cast<int>(std::lround(static_cast<float>(width) * content_x * per_pixel)),
+                    static_cast<int>(std::lround(static_cast<float>(height) * content_y * per_pixel)));
+}
+
+void Window::toggle_full_screen() {
+  if (glfwGetWindowMonitor(window_) != nullptr) {
+    glfwSetWindowMonitor(window_, nullptr, windowed_[0], windowed_[1], windowed_[2], windowed_[3], 0);
+    return;
+  }
+  GLFWmonitor* monitor = glfwGetPrimaryMonitor();
+  if (monitor == nullptr) return;
+  const GLFWvidmode* mode = glfwGetVideoMode(monitor);
+  glfwGetWindowPos(window_, &windowed_[0], &windowed_[1]);
+  glfwGetWindowSize(window_, &windowed_[2], &windowed_[3]);
+  glfwSetWindowMonitor(window_, monitor, 0, 0, mode->width, mode->height, mode->refreshRate);
+}
+
+}  // namespace lastrow::ui
