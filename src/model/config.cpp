@@ -1,0 +1,115 @@
+#include "model/config.h"
+
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "io/json.h"
+
+namespace lastrow {
+namespace {
+
+const char* name_of(RopePairing pairing) { return pairing == RopePairing::halves ? "halves" : "interleaved"; }
+
+RopePairing pairing_from_name(const std::string& name) {
+  if (name == "halves") return RopePairing::halves;
+  if (name == "interleaved") return RopePairing::interleaved;
+  throw FileError("model config: rope_pairing is '{}': it must be 'halves' or 'interleaved'", name);
+}
+
+}  // namespace
+
+void validate(const ModelConfig& c) {
+  const auto require_positive = [](const char* name, int value) {
+    if (value <= 0) throw ShapeError("model config: {} is {}: it must be at least 1", name, value);
+    if (value > (1 << 24))
+      throw ShapeError("model config: {} is {}: no such model; check the number", name, value);
+  };
+  require_positive("n_layers", c.n_layers);
+  require_positive("model_dim", c.model_dim);
+  require_positive("n_q_heads", c.n_q_heads);
+  require_positive("n_kv_heads", c.n_kv_heads);
+  require_positive("head_dim", c.head_dim);
+  require_positive("ffn_dim", c.ffn_dim);
+  require_positive("vocab_size", c.vocab_size);
+  require_positive("max_seq_len", c.max_seq_len);
+  if (c.n_q_heads % c.n_kv_heads != 0)
+    throw ShapeError(
+        "model config: {} query heads cannot share {} K/V heads: make n_q_heads a multiple of n_kv_heads",
+        c.n_q_heads, c.n_kv_heads);
+  if (c.head_dim % 2 != 0)
+    throw ShapeError("model config: head_dim {} is odd: RoPE turns elements in pairs", c.head_dim);
+  if (!(c.norm_eps > 0) || !(c.norm_eps < 1))
+    throw ShapeError("model config: norm_eps {}: it must be in (0, 1)", c.norm_eps);
+  if (!(c.rope_theta > 1) || !(c.rope_theta < 1e12f))
+    throw ShapeError("model config: rope_theta {}: it must be above 1 and below 1e12", c.rope_theta);
+  const double params =
+      2.0 * c.vocab_size * c.model_dim +
+      double(c.n_layers) * c.model_dim *
+          (2.0 * c.n_q_heads * c.head_dim + 2.0 * c.n_kv_heads * c.head_dim + 3.0 * c.ffn_dim);
+  if (params > 1e12)
+    throw ShapeError("model config: about {:.2g} parameters: too many to hold; check the sizes", params);
+}
+
+std::string weight_name(int layer, const char* tail) {
+  return fmt::format("model.layers.{}.{}", layer, tail);
+}
+
+std::string to_json(const ModelConfig& c) {
+  const nlohmann::ordered_json json = {{"name", c.name},
+                                       {"n_layers", c.n_layers},
+                                       {"model_dim", c.model_dim},
+                                       {"n_q_heads", c.n_q_heads},
+                                       {"n_kv_heads", c.n_kv_heads},
+                                       {"head_dim", c.head_dim},
+                                       {"ffn_dim", c.ffn_dim},
+                                       {"vocab_size", c.vocab_size},
+                                       {"max_seq_len", c.max_seq_len},
+                                       {"norm_eps", c.norm_eps},
+                                       {"rope_theta", c.rope_theta},
+                                       {"rope_pairing", name_of(c.rope_pairing)},
+                                       {"tied_embeddings", c.tied_embeddings}};
+  return json.dump();
+}
+
+ModelConfig config_from_json(const std::string& text) {
+  const nlohmann::json json = parse_json(text, "model config");
+  const auto field = [&]<typename T>(const char* name, T& value) {
+    if (!json.is_object() || !json.contains(name))
+      throw FileError("model config: field '{}' is missing", name);
+    const auto& entry = json.at(name);
+    const bool fits = std::is_same_v<T, bool>          ? entry.is_boolean()
+                      : std::is_same_v<T, std::string> ? entry.is_string()
+                      : std::is_same_v<T, int>         ? entry.is_number_integer()
+                                                       : entry.is_number();
+    if (!fits)
+      throw FileError("model config: field '{}' has the wrong type: {}", name, entry.dump().substr(0, 60));
+    if constexpr (std::is_same_v<T, int>) {
+      const auto wide = entry.template get<int64_t>();
+      if (wide < 0 || wide > (1 << 30))
+        throw FileError("model config: field '{}' is {}: out of range", name, entry.dump());
+      value = static_cast<int>(wide);
+    } else {
+      value = entry.template get<T>();
+    }
+  };
+  ModelConfig c;
+  std::string pairing;
+  field("name", c.name);
+  field("n_layers", c.n_layers);
+  field("model_dim", c.model_dim);
+  field("n_q_heads", c.n_q_heads);
+  field("n_kv_heads", c.n_kv_heads);
+  field("head_dim", c.head_dim);
+  field("ffn_dim", c.ffn_dim);
+  field("vocab_size", c.vocab_size);
+  field("max_seq_len", c.max_seq_len);
+  field("norm_eps", c.norm_eps);
+  field("rope_theta", c.rope_theta);
+  field("rope_pairing", pairing);
+  field("tied_embeddings", c.tied_embeddings);
+  c.rope_pairing = pairing_from_name(pairing);
+  validate(c);
+  return c;
+}
+
+}  // namespace lastrow

@@ -1,0 +1,123 @@
+#include "model/decoder.h"
+
+#include <cmath>
+
+#include "backend/site_names.h"
+
+namespace lastrow {
+
+Workspace::Workspace(const ModelConfig& c, Backend& backend, int64_t max_tokens, int64_t max_logit_rows)
+    : x(backend.make_tensor({max_tokens, c.model_dim})),
+      normed(backend.make_tensor({max_tokens, c.model_dim})),
+      q(backend.make_tensor({max_tokens, c.n_q_heads * c.head_dim})),
+      k(backend.make_tensor({max_tokens, c.n_kv_heads * c.head_dim})),
+      v(backend.make_tensor({max_tokens, c.n_kv_heads * c.head_dim})),
+      attended(backend.make_tensor({max_tokens, c.n_q_heads * c.head_dim})),
+      lse(backend.make_tensor({max_tokens, c.n_q_heads})),
+      delta(backend.make_tensor({max_tokens, c.model_dim})),
+      gate(backend.make_tensor({max_tokens, c.ffn_dim})),
+      up(backend.make_tensor({max_tokens, c.ffn_dim})),
+      hidden(backend.make_tensor({max_tokens, c.ffn_dim})),
+      last(backend.make_tensor({max_logit_rows, c.model_dim})),
+      last_normed(backend.make_tensor({max_logit_rows, c.model_dim})),
+      logits(backend.make_tensor({max_logit_rows, c.vocab_size})) {}
+
+RopeTable make_rope_table(const ModelConfig& c, Backend& backend) {
+  const int64_t half = c.head_dim / 2;
+  Tensor cos = Tensor::host(DType::f64, {c.max_seq_len, half}),
+         sin = Tensor::host(DType::f64, {c.max_seq_len, half});
+  for (int64_t position = 0; position < c.max_seq_len; ++position)
+    for (int64_t d = 0; d < half; ++d) {
+      const double angle = static_cast<double>(position) *
+                           std::pow(double{c.rope_theta}, -2.0 * static_cast<double>(d) / c.head_dim);
+      cos.data<double>()[position * half + d] = std::cos(angle);
+      sin.data<double>()[position * half + d] = std::sin(angle);
+    }
+  return {backend.upload(cos.view()), backend.upload(sin.view()), c.rope_pairing == RopePairing::interleaved};
+}
+
+Decoder::Decoder(const Model& model, Backend& backend) : config_(model.config()) {
+  attend_spec_.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));
+  const auto weight = [&](const std::string& name) { return backend.upload(model.weight(name)); };
+  embedding_ = weight("model.embed_tokens.weight");
+  final_norm_ = weight("model.norm.weight");
+  if (!config_.tied_embeddings) lm_head_ = weight("lm_head.weight");
+  rope_ = make_rope_table(config_, backend);
+  for (int i = 0; i < config_.n_layers; ++i) {
+    const auto of_layer = [&](const char* tail) { return weight(weight_name(i, tail)); };
+    layers_.push_back({of_layer("input_layernorm.weight"), of_layer("self_attn.q_proj.weight"),
+                       of_layer("self_attn.k_proj.weight"), of_layer("self_attn.v_proj.weight"),
+                       of_layer("self_attn.o_proj.weight"), of_layer("post_attention_layernorm.weight"),
+                       of_layer("mlp.gate_proj.weight"), of_layer("mlp.up_proj.weight"),
+                       of_layer("mlp.down_proj.weight")});
+  }
+}
+
+TensorView Decoder::forward(Backend& backend, const Batch& batch, KvStorage& storage, Workspace& w,
+                            const std::atomic<bool>* cancel) const {
+  const int64_t n_tokens = batch.plan->n_tokens(), n_rows = batch.plan->n_logit_rows();
+  if (n_tokens > w.max_tokens() || n_rows > w.max_logit_rows())
+    throw ShapeError(
+        "a step of {} tokens and {} logit rows in a workspace for {} and {}: make the Workspace larger",
+        n_tokens, n_rows, w.max_tokens(), w.max_logit_rows());
+  const TensorView x = w.x.view().rows(0, n_tokens);
+  const TensorView last = w.last.view().rows(0, n_rows), last_normed = w.last_normed.view().rows(0, n_rows);
+  const TensorView logits = w.logits.view().rows(0, n_rows);
+
+  backend.embed({-1, site::kEmbed}, embedding_.view(), batch, x);
+  for (int32_t layer = 0; layer < config_.n_layers; ++layer) {
+    if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
+      throw Cancelled("cancelled before layer {}: nothing has changed", layer);
+    attention_block(backend, batch, storage, w, layer);
+    ffn_block(backend, w, n_tokens, layer);
+  }
+  if (n_rows == 0) return logits;
+  backend.gather_rows({-1, site::kGatherRows}, x, batch, last);
+  backend.rms_norm({-1, site::kFinalNorm}, last, final_norm_.view(), config_.norm_eps, last_normed);
+  backend.linear({-1, site::kLmHead}, last_normed, (config_.tied_embeddings ? embedding_ : lm_head_).view(),
+                 {}, logits);
+  return logits;
+}
+
+/// x += o_proj · attention(norm(x)), keeping this step's K and V rows on the way.
+void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& storage, Workspace& w,
+                              int32_t layer) const {
+  const Layer& weights = layers_[static_cast<size_t>(layer)];
+  const int64_t n_tokens = batch.plan->n_tokens();
+  const Shape q_shape{n_tokens, config_.n_q_heads, config_.head_dim};
+  const Shape kv_shape{n_tokens, config_.n_kv_heads, config_.head_dim};
+  const TensorView x = w.x.view().rows(0, n_tokens), normed = w.normed.view().rows(0, n_tokens);
+  const TensorView q = w.q.view().rows(0, n_tokens), k = w.k.view().rows(0, n_tokens),
+                   v = w.v.view().rows(0, n_tokens);
+  const TensorView attended = w.attended.view().rows(0, n_tokens), lse = w.lse.view().rows(0, n_tokens);
+  const TensorView delta = w.delta.view().rows(0, n_tokens);
+
+  backend.rms_norm({layer, site::kAttnNorm}, x, weights.attn_norm.view(), config_.norm_eps, normed);
+  backend.linear({layer, site::kQProj}, normed, weights.q_proj.view(), {}, q);
+  backend.linear({layer, site::kKProj}, normed, weights.k_proj.view(), {}, k);
+  backend.linear({layer, site::kVProj}, normed, weights.v_proj.view(), {}, v);
+  backend.rope({layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape));
+  backend.rope({layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape));
+  backend.append({layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), batch, storage);
+  backend.attend({layer, site::kAttend}, q.reshaped(q_shape), storage, batch, attend_spec_,
+                 attended.reshaped(q_shape), lse);
+  backend.linear({layer, site::kOProj}, attended, weights.o_proj.view(), {}, delta);
+  backend.add({layer, site::kAddAttn}, delta, x);
+}
+
+/// x += down_proj · (silu(gate_proj · norm(x)) ⊙ up_proj · norm(x)); each row by itself.
+void Decoder::ffn_block(Backend& backend, Workspace& w, int64_t n_tokens, int32_t layer) const {
+  const Layer& weights = layers_[static_cast<size_t>(layer)];
+  const TensorView x = w.x.view().rows(0, n_tokens), normed = w.normed.view().rows(0, n_tokens);
+  const TensorView gate = w.gate.view().rows(0, n_tokens), up = w.up.view().rows(0, n_tokens);
+  const TensorView hidden = w.hidden.view().rows(0, n_tokens), delta = w.delta.view().rows(0, n_tokens);
+
+  backend.rms_norm({layer, site::kFfnNorm}, x, weights.ffn_norm.view(), config_.norm_eps, normed);
+  backend.linear({layer, site::kGateProj}, normed, weights.gate_proj.view(), {}, gate);
+  backend.linear({layer, site::kUpProj}, normed, weights.up_proj.view(), {}, up);
+  backend.swiglu({layer, site::kSwiglu}, gate, up, hidden);
+  backend.linear({layer, site::kDownProj}, hidden, weights.down_proj.view(), {}, delta);
+  backend.add({layer, site::kAddFfn}, delta, x);
+}
+
+}  // namespace lastrow

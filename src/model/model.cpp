@@ -1,0 +1,93 @@
+#include "model/model.h"
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace lastrow {
+namespace {
+
+struct ExpectedWeight {
+  std::string name;
+  Shape shape;
+};
+
+std::vector<ExpectedWeight> expected_weights(const ModelConfig& c) {
+  const int64_t q_dim = int64_t{c.n_q_heads} * c.head_dim, kv_dim = int64_t{c.n_kv_heads} * c.head_dim;
+  std::vector<ExpectedWeight> all = {{"model.embed_tokens.weight", {c.vocab_size, c.model_dim}},
+                                     {"model.norm.weight", {c.model_dim}}};
+  if (!c.tied_embeddings) all.push_back({"lm_head.weight", {c.vocab_size, c.model_dim}});
+  for (int i = 0; i < c.n_layers; ++i) {
+    all.push_back({weight_name(i, "input_layernorm.weight"), {c.model_dim}});
+    all.push_back({weight_name(i, "self_attn.q_proj.weight"), {q_dim, c.model_dim}});
+    all.push_back({weight_name(i, "self_attn.k_proj.weight"), {kv_dim, c.model_dim}});
+    all.push_back({weight_name(i, "self_attn.v_proj.weight"), {kv_dim, c.model_dim}});
+    all.push_back({weight_name(i, "self_attn.o_proj.weight"), {c.model_dim, q_dim}});
+    all.push_back({weight_name(i, "post_attention_layernorm.weight"), {c.model_dim}});
+    all.push_back({weight_name(i, "mlp.gate_proj.weight"), {c.ffn_dim, c.model_dim}});
+    all.push_back({weight_name(i, "mlp.up_proj.weight"), {c.ffn_dim, c.model_dim}});
+    all.push_back({weight_name(i, "mlp.down_proj.weight"), {c.model_dim, c.ffn_dim}});
+  }
+  return all;
+}
+
+/// Index of the first element that is not finite, −1 if there is none.
+int64_t first_not_finite(ConstTensorView weight) {
+  Tensor wide = Tensor::host(DType::f32, {1, weight.size()});
+  convert(weight, wide.view().reshaped(weight.shape()));
+  for (int64_t i = 0; i < weight.size(); ++i)
+    if (!std::isfinite(wide.data<float>()[i])) return i;
+  return -1;
+}
+
+}  // namespace
+
+Model::Model(std::string source, ModelConfig config, Tokenizer tokenizer,
+             std::map<std::string, Tensor> weights)
+    : source_(std::move(source)),
+      config_(std::move(config)),
+      tokenizer_(std::move(tokenizer)),
+      weights_(std::move(weights)) {
+  validate(config_);
+  if (tokenizer_.vocab_size() != config_.vocab_size)
+    throw FileError(
+        "{}: the tokenizer has {} tokens, the config says vocab_size {}: the file does not fit itself",
+        source_, tokenizer_.vocab_size(), config_.vocab_size);
+  for (const auto& [name, shape] : expected_weights(config_)) {
+    const auto found = weights_.find(name);
+    if (found == weights_.end())
+      throw FileError("{}: tensor '{}' {} is missing", source_, name, shape.to_string());
+    const Tensor& weight = found->second;
+    if (!(weight.shape() == shape))
+      throw FileError("{}: tensor '{}' is {}, the config asks for {}", source_, name,
+                      weight.shape().to_string(), shape.to_string());
+    if (weight.dtype() != DType::f64 && weight.dtype() != DType::f32 && weight.dtype() != DType::f16 &&
+        weight.dtype() != DType::bf16)
+      throw FileError("{}: tensor '{}' is {}: weights must be f64, f32, f16 or bf16", source_, name,
+                      name_of(weight.dtype()));
+    if (const int64_t i = first_not_finite(weight.view()); i >= 0)
+      throw FileError(
+          "{}: tensor '{}' holds NaN or infinity at element {}: the file is damaged or training diverged",
+          source_, name, i);
+  }
+}
+
+ConstTensorView Model::weight(const std::string& name) const {
+  const auto found = weights_.find(name);
+  LASTROW_CHECK(found != weights_.end(), "no weight '{}' in {}", name, source_);
+  return found->second.view();
+}
+
+int64_t Model::n_params() const {
+  int64_t n = 0;
+  for (const auto& [name, weight] : weights_) n += weight.size();
+  return n;
+}
+
+int64_t Model::weight_bytes() const {
+  int64_t n = 0;
+  for (const auto& [name, weight] : weights_) n += weight.size_bytes();
+  return n;
+}
+
+}  // namespace lastrow

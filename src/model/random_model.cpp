@@ -1,0 +1,111 @@
+// Models of any size with random weights, for measurements: nobody reads what they say.
+#include <charconv>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "model/model.h"
+
+namespace lastrow {
+namespace {
+
+/// Splits "random:a=1,b=2" and hands each pair to `set`.
+void for_each_pair(std::string_view spec, const auto& set) {
+  std::string_view rest =
+      spec.find(':') == std::string_view::npos ? std::string_view{} : spec.substr(spec.find(':') + 1);
+  while (!rest.empty()) {
+    const std::string_view pair = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
+    const size_t equals = pair.find('=');
+    int64_t value = 0;
+    const char* end = pair.data() + pair.size();
+    if (equals == std::string_view::npos ||
+        std::from_chars(pair.data() + equals + 1, end, value) != std::from_chars_result{end, std::errc{}})
+      throw UsageError(
+          "'{}' in '{}' is not KEY=NUMBER: write for example random:layers=4,q_heads=8,kv_heads=2,seed=1",
+          pair, spec);
+    if (value < 0 || value > (1 << 24))
+      throw UsageError("'{}' in '{}': the number is out of range", pair, spec);
+    set(pair.substr(0, equals), value);
+  }
+}
+
+struct Sizes {
+  int64_t layers = 4, q_heads = 8, kv_heads = -1, head_dim = 64, model_dim = -1, ffn = -1, vocab = 256,
+          context = 1024, seed = 1;
+};
+
+Sizes parse(const std::string& spec) {
+  Sizes s;
+  for_each_pair(spec, [&](std::string_view key, int64_t value) {
+    const std::pair<std::string_view, int64_t*> known[] = {
+        {"layers", &s.layers},     {"q_heads", &s.q_heads},     {"kv_heads", &s.kv_heads},
+        {"head_dim", &s.head_dim}, {"model_dim", &s.model_dim}, {"ffn", &s.ffn},
+        {"vocab", &s.vocab},       {"context", &s.context},     {"seed", &s.seed}};
+    for (const auto& [name, target] : known)
+      if (name == key) {
+        *target = value;
+        return;
+      }
+    throw UsageError(
+        "'{}' is not a size of a random model: use layers q_heads kv_heads head_dim model_dim ffn vocab "
+        "context seed",
+        key);
+  });
+  if (s.kv_heads < 0) s.kv_heads = s.q_heads;
+  if (s.model_dim < 0) s.model_dim = s.q_heads * s.head_dim;
+  if (s.ffn < 0) s.ffn = 2 * s.model_dim;
+  return s;
+}
+
+}  // namespace
+
+std::shared_ptr<const Model> random_model(const std::string& spec) {
+  const Sizes s = parse(spec);
+  ModelConfig c;
+  const auto narrow = [&](int64_t n) { return static_cast<int>(std::min<int64_t>(n, 1 << 25)); };
+  c.n_layers = narrow(s.layers);
+  c.model_dim = narrow(s.model_dim);
+  c.n_q_heads = narrow(s.q_heads);
+  c.n_kv_heads = narrow(s.kv_heads);
+  c.head_dim = narrow(s.head_dim);
+  c.ffn_dim = narrow(s.ffn);
+  c.vocab_size = narrow(s.vocab);
+  c.max_seq_len = narrow(s.context);
+  c.name = spec;
+  validate(c);
+
+  std::map<std::string, Tensor> weights;
+  uint64_t stream = 0;
+  const auto matrix = [&](const std::string& name, int64_t rows, int64_t columns) {
+    Tensor t = Tensor::host(DType::f32, {rows, columns});
+    Random random(static_cast<uint64_t>(s.seed), stream++);
+    const double scale = 1.0 / std::sqrt(static_cast<double>(columns));
+    // Uniform of the same variance: the law hardly matters here, and large models are made faster.
+    for (int64_t i = 0; i < t.size(); ++i)
+      t.data<float>()[i] = static_cast<float>((random.uniform() - 0.5) * std::sqrt(12.0) * scale);
+    weights.emplace(name, std::move(t));
+  };
+  const auto ones = [&](const std::string& name) {
+    Tensor t = Tensor::host(DType::f32, {c.model_dim});
+    std::fill_n(t.data<float>(), c.model_dim, 1.0f);
+    weights.emplace(name, std::move(t));
+  };
+  matrix("model.embed_tokens.weight", c.vocab_size, c.model_dim);
+  ones("model.norm.weight");
+  const int64_t q_dim = s.q_heads * s.head_dim, kv_dim = s.kv_heads * s.head_dim;
+  for (int i = 0; i < c.n_layers; ++i) {
+    ones(weight_name(i, "input_layernorm.weight"));
+    matrix(weight_name(i, "self_attn.q_proj.weight"), q_dim, s.model_dim);
+    matrix(weight_name(i, "self_attn.k_proj.weight"), kv_dim, s.model_dim);
+    matrix(weight_name(i, "self_attn.v_proj.weight"), kv_dim, s.model_dim);
+    matrix(weight_name(i, "self_attn.o_proj.weight"), s.model_dim, q_dim);
+    ones(weight_name(i, "post_attention_layernorm.weight"));
+    matrix(weight_name(i, "mlp.gate_proj.weight"), s.ffn, s.model_dim);
+    matrix(weight_name(i, "mlp.up_proj.weight"), s.ffn, s.model_dim);
+    matrix(weight_name(i, "mlp.down_proj.weight"), s.model_dim, s.ffn);
+  }
+  return std::make_shared<const Model>(spec, c, Tokenizer::numbered(c.vocab_size), std::move(weights));
+}
+
+}  // namespace lastrow
