@@ -5,24 +5,25 @@
 namespace lastrow::cost {
 namespace {
 
-int64_t triangle(int64_t n) { return n <= 0 ? 0 : n * (n + 1) / 2; }  // 1 + 2 + … + n
+// Keys that all queries see whose keys end before 1, 2, …, end: Σ_{e ≤ end} min(e, window).
+int64_t cells_up_to(int64_t end, int64_t window) {
+  if (end <= 0) return 0;
+  const int64_t cut = window > 0 ? std::max<int64_t>(end - window, 0) : 0;  // queries that the window narrows
+  return end * (end + 1) / 2 - cut * (cut + 1) / 2;
+}
 
 }  // namespace
 
-// The queries stand at indices first .. kv_len − 1. Both sums run over m = index + 1 and are differences of
-// a sum from 1, so the cost of counting does not grow with the lengths.
 int64_t visible_cells(int64_t q_len, int64_t kv_len, bool causal, int64_t window) {
-  const int64_t first = kv_len - q_len;
-  // Σ_{m ≤ n} max(0, m − window): what the window hides, before the causal mask
-  const auto hidden = [window](int64_t n) { return window > 0 ? triangle(n - window) : 0; };
-  const int64_t seen = causal ? triangle(kv_len) - triangle(std::max<int64_t>(first, 0)) : q_len * kv_len;
-  return seen - (hidden(kv_len) - hidden(first));
+  if (!causal) return q_len * (window > 0 ? std::min(window, kv_len) : kv_len);
+  return cells_up_to(kv_len, window) - cells_up_to(kv_len - q_len, window);
 }
 
-int64_t visible_rows(int64_t q_len, int64_t kv_len, int64_t window) {
+int64_t visible_rows(int64_t q_len, int64_t kv_len, bool causal, int64_t window) {
   if (q_len <= 0) return 0;
-  const int64_t first = kv_len - q_len;
-  return window > 0 ? kv_len - std::max<int64_t>(first - window + 1, 0) : kv_len;
+  if (window <= 0) return kv_len;
+  const int64_t first_end = causal ? kv_len - q_len + 1 : kv_len;
+  return kv_len - std::max<int64_t>(first_end - window, 0);
 }
 
 }  // namespace lastrow::cost

@@ -9,7 +9,7 @@
 //   flop               an add, multiply or subtract is 1, so a multiply-add is 2; a division, square root,
 //   exp, tanh
 //                      or compare is 1. Changes of sign or of element type are free.
-//   weight_bytes       parameters read: once an operation, however many rows use them
+//   weight_bytes       parameters read: once an operation, however many rows use them (no rows: none)
 //   cache_bytes_*      rows of K and V in the store, each once for each K/V head: useful bytes, not what a
 //   kernel
 //                      happens to read again. Rows that no query of the step sees are not read.
@@ -57,14 +57,12 @@ namespace cost {
 constexpr int64_t kIdBytes = 4;   // a token id or a row number
 constexpr int64_t kF32Bytes = 4;  // activations, unless a backend says otherwise
 
-/// Scores of one head that some mask lets through: pairs (query t, key s). Query t stands at index
-/// i = kv_len − q_len + t (bottom-right) and sees s ≤ i if causal, else every s < kv_len; a window > 0 hides
-/// s ≤ i − window. A query before index 0 sees nothing under a causal mask.
-///   causal, no window: Σ_t max(0, kv_len − q_len + t + 1)
+/// Scores of one head that the mask lets through: pairs (query t, key s) as in attention/mask.h. Causal, no
+/// window: Σ_t max(0, kv_len − q_len + t + 1); a window > 0 leaves each query the last `window` of its keys.
 int64_t visible_cells(int64_t q_len, int64_t kv_len, bool causal, int64_t window = 0);
 
 /// Cached rows that at least one query of the step sees: kv_len, less what the window hides from the first.
-int64_t visible_rows(int64_t q_len, int64_t kv_len, int64_t window = 0);
+int64_t visible_rows(int64_t q_len, int64_t kv_len, bool causal, int64_t window = 0);
 
 /// ids [n_rows] → [n_rows, model_dim]: no flop; reads the rows asked for, not the table.
 constexpr OpCost embed(int64_t n_rows, int64_t model_dim, int64_t weight_elem_bytes,
@@ -77,7 +75,7 @@ constexpr OpCost embed(int64_t n_rows, int64_t model_dim, int64_t weight_elem_by
 constexpr OpCost rms_norm(int64_t n_rows, int64_t dim, int64_t weight_elem_bytes,
                           int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = n_rows * (4 * dim + 4),
-          .weight_bytes = dim * weight_elem_bytes,
+          .weight_bytes = n_rows > 0 ? dim * weight_elem_bytes : 0,
           .activation_bytes = 2 * n_rows * dim * activation_elem_bytes};
 }
 
@@ -86,7 +84,7 @@ constexpr OpCost rms_norm(int64_t n_rows, int64_t dim, int64_t weight_elem_bytes
 constexpr OpCost layer_norm(int64_t n_rows, int64_t dim, int64_t weight_elem_bytes,
                             int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = n_rows * (7 * dim + 5),
-          .weight_bytes = 2 * dim * weight_elem_bytes,
+          .weight_bytes = n_rows > 0 ? 2 * dim * weight_elem_bytes : 0,
           .activation_bytes = 2 * n_rows * dim * activation_elem_bytes};
 }
 
@@ -94,7 +92,7 @@ constexpr OpCost layer_norm(int64_t n_rows, int64_t dim, int64_t weight_elem_byt
 constexpr OpCost linear(int64_t n_rows, int64_t in_dim, int64_t out_dim, bool has_bias,
                         int64_t weight_elem_bytes, int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = 2 * n_rows * in_dim * out_dim + (has_bias ? n_rows * out_dim : 0),
-          .weight_bytes = (in_dim * out_dim + (has_bias ? out_dim : 0)) * weight_elem_bytes,
+          .weight_bytes = n_rows > 0 ? (in_dim * out_dim + (has_bias ? out_dim : 0)) * weight_elem_bytes : 0,
           .activation_bytes = n_rows * (in_dim + out_dim) * activation_elem_bytes};
 }
 

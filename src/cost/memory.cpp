@@ -1,0 +1,132 @@
+#include "cost/memory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+
+namespace lastrow {
+namespace {
+
+constexpr std::array<CacheFormat, 6> kFormats = {
+    {{"f32", 32, 0}, {"f16", 16, 0}, {"bf16", 16, 0}, {"int8", 8, 2}, {"fp8", 8, 0}, {"int4", 4, 2}}};
+
+void require_range(const char* name, int64_t value, int64_t most) {
+  if (value < 1 || value > most) throw ShapeError("{} {}: give a number from 1 to {}", name, value, most);
+}
+
+/// The product, or ShapeError.
+int64_t checked_product(const ModelShape& shape, std::initializer_list<int64_t> factors) {
+  int64_t product = 1;
+  for (const int64_t factor : factors)
+    if (__builtin_mul_overflow(product, factor, &product))
+      throw ShapeError(
+          "the cache of {} at this size exceeds 2^63 bytes: use a shorter context or smaller batch",
+          shape.name);
+  return product;
+}
+
+/// K and V of one token in one layer.
+int64_t layer_token_bytes(const ModelShape& s, const CacheFormat& format) {
+  return checked_product(s, {2, s.n_kv_heads, format.row_bytes(s.head_dim)});
+}
+
+/// Σ_layers of the rows that a sequence of `context` tokens keeps.
+int64_t rows_of_all_layers(const ModelShape& s, int64_t context) {
+  const int64_t n_full = s.n_layers - s.n_window_layers();
+  return checked_product(s, {n_full, context}) +
+         (s.window > 0 ? checked_product(s, {s.n_window_layers(), std::min(context, s.window)}) : 0);
+}
+
+std::string formula_of(const ModelShape& s, int64_t context, int64_t batch, const CacheFormat& format) {
+  std::string rows;
+  const int64_t n_window = s.n_window_layers(), n_full = s.n_layers - n_window;
+  const auto tokens = [](int64_t n) { return fmt::format("{} token{}", with_commas(n), n == 1 ? "" : "s"); };
+  const auto layers = [](int64_t n) { return fmt::format("{} layer{}", n, n == 1 ? "" : "s"); };
+  const std::string in_window = tokens(std::min(context, s.window)) + " (window)";
+  if (n_window == 0 || context <= s.window)
+    rows = fmt::format("{} · {}", layers(s.n_layers), tokens(context));
+  else if (n_full == 0)
+    rows = fmt::format("{} · {}", layers(n_window), in_window);
+  else
+    rows = fmt::format("({} · {} + {} · {})", layers(n_window), in_window, layers(n_full), tokens(context));
+
+  std::string row = fmt::format("{} head_dim · {} bytes", s.head_dim, format.elem_bits / 8);
+  if (format.elem_bits % 8 != 0) row = fmt::format("{} head_dim · {} bits", s.head_dim, format.elem_bits);
+  if (format.scale_bytes > 0) row = fmt::format("({} + {} bytes scale)", row, format.scale_bytes);
+  return fmt::format("2 (K and V) · {} · {} K/V head{} · {} · {} sequence{}", rows, s.n_kv_heads,
+                     s.n_kv_heads == 1 ? "" : "s", row, with_commas(batch), batch == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::span<const CacheFormat> cache_formats() { return kFormats; }
+
+const CacheFormat& cache_format(std::string_view name) {
+  std::string known;
+  for (const CacheFormat& format : kFormats) {
+    if (format.name == name) return format;
+    known += known.empty() ? "" : ", ";
+    known += format.name;
+  }
+  throw UsageError("unknown cache dtype \"{}\": use one of {}", name.substr(0, 32), known);
+}
+
+int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format) {
+  validate(shape);
+  require_range("context", context, kMaxContext);
+  require_range("batch", batch, kMaxBatch);
+  return checked_product(shape,
+                         {layer_token_bytes(shape, format), rows_of_all_layers(shape, context), batch});
+}
+
+CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format) {
+  CacheMemory m;
+  m.bytes = cache_bytes(shape, context, batch, format);
+  m.bytes_per_token = layer_token_bytes(shape, format) * shape.n_layers;
+  m.weights_bytes = weights_bytes(shape);
+  m.gib = static_cast<double>(m.bytes) / 0x1p30;
+  m.gb = static_cast<double>(m.bytes) / 1e9;
+  m.formula = fmt::format("{} = {} bytes = {}", formula_of(shape, context, batch, format),
+                          with_commas(m.bytes), gib_and_gb(m.bytes));
+  return m;
+}
+
+std::optional<int64_t> crossing_context(const ModelShape& shape, int64_t batch, const CacheFormat& format) {
+  require_range("batch", batch, kMaxBatch);
+  const int64_t weights = weights_bytes(shape);
+  const int64_t a_row = checked_product(shape, {layer_token_bytes(shape, format), batch});
+  // The cache exceeds the weights once all layers together hold more than this many rows.
+  const int64_t rows = weights / a_row;
+  const int64_t n_window = shape.n_window_layers(), n_full = shape.n_layers - n_window;
+  const int64_t before_window = rows / shape.n_layers + 1;
+  if (n_window == 0 || before_window <= shape.window) return before_window;
+  if (n_full == 0) return std::nullopt;
+  return (rows - n_window * shape.window) / n_full + 1;
+}
+
+int64_t crossing_batch(const ModelShape& shape, int64_t context, const CacheFormat& format) {
+  return weights_bytes(shape) / cache_bytes(shape, context, 1, format) + 1;
+}
+
+std::string with_commas(int64_t n) {
+  const std::string digits = fmt::format("{}", n);
+  std::string out;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    const bool between = i > 0 && digits[i - 1] != '-';
+    if (between && (digits.size() - i) % 3 == 0) out += ',';
+    out += digits[i];
+  }
+  return out;
+}
+
+std::string gib_and_gb(int64_t bytes) {
+  const double x = static_cast<double>(bytes);
+  if (x >= 0x1p30 / 100) return fmt::format("{:.2f} GiB ({:.2f} GB)", x / 0x1p30, x / 1e9);
+  if (x >= 0x1p20 / 100) return fmt::format("{:.2f} MiB ({:.2f} MB)", x / 0x1p20, x / 1e6);
+  return fmt::format("{:.2f} KiB ({:.2f} kB)", x / 0x1p10, x / 1e3);
+}
+
+}  // namespace lastrow

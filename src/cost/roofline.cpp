@@ -1,0 +1,136 @@
+#include "cost/roofline.h"
+
+#include <algorithm>
+#include <atomic>
+#include <barrier>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "core/error.h"
+#include "core/tensor.h"
+
+namespace lastrow {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+void require_threads(int n_threads, int rounds) {
+  if (n_threads < 1 || n_threads > 1024 || rounds < 1)
+    throw ShapeError("{} threads, {} rounds: need 1 to 1024 threads and at least 1 round", n_threads, rounds);
+}
+
+/// Calls work(thread) on n_threads threads at once, `rounds` times after one call to warm up; the shortest
+/// wall time of a round in seconds. Work must not throw.
+template <typename Work>
+double fastest_round_seconds(int n_threads, int rounds, const Work& work) {
+  std::barrier gate(n_threads);
+  double best = std::numeric_limits<double>::infinity();
+  const auto run = [&](int thread) {
+    for (int round = 0; round <= rounds; ++round) {
+      gate.arrive_and_wait();
+      const auto begin = Clock::now();
+      work(thread);
+      gate.arrive_and_wait();
+      if (thread == 0 && round > 0)
+        best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
+    }
+  };
+  std::vector<std::jthread> others;
+  for (int thread = 1; thread < n_threads; ++thread) others.emplace_back(run, thread);
+  run(0);
+  return best;
+}
+
+/// Keeps the compiler from dropping work whose result nobody reads.
+std::atomic<uint64_t> g_sink;
+
+uint64_t xor_of(const uint64_t* words, int64_t n) {
+  uint64_t x = 0;
+  for (int64_t i = 0; i < n; ++i) x ^= words[i];
+  return x;
+}
+
+/// One vector of the width compiled for, as plain lanes that the compiler keeps in registers.
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+typedef float Vector __attribute__((vector_size(kVectorBytes)));
+constexpr int kChains = 10;  // independent sums: latency 4 × 2 units, and a spare pair
+
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+Vector multiply_add(Vector a, Vector b, Vector c) {
+  Vector out;
+  for (size_t lane = 0; lane < kVectorBytes / sizeof(float); ++lane)
+    out[lane] = std::fma(a[lane], b[lane], c[lane]);
+  return out;
+}
+#else
+Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
+#endif
+
+/// steps · kChains multiply-adds of one vector each. The factors come from outside, so that nothing folds.
+float multiply_add_chains(int64_t steps, float factor, float addend) {
+  Vector sum[kChains];
+  for (int i = 0; i < kChains; ++i) sum[i] = Vector{} + static_cast<float>(i);
+  const Vector f = Vector{} + factor, a = Vector{} + addend;
+  for (int64_t step = 0; step < steps; ++step)
+    for (int i = 0; i < kChains; ++i) sum[i] = multiply_add(sum[i], f, a);
+  Vector total = sum[0];
+  for (int i = 1; i < kChains; ++i) total += sum[i];
+  return total[0];
+}
+
+}  // namespace
+
+double intensity(const OpCost& cost) {
+  if (cost.bytes() == 0) return cost.flop == 0 ? 0.0 : std::numeric_limits<double>::infinity();
+  return static_cast<double>(cost.flop) / static_cast<double>(cost.bytes());
+}
+
+double Roofline::attainable_gflops(double flop_per_byte) const {
+  return std::min(peak_gflops, read_gbps * flop_per_byte);
+}
+
+double Roofline::least_seconds(const OpCost& cost) const {
+  return std::max(static_cast<double>(cost.flop) / (peak_gflops * 1e9),
+                  static_cast<double>(cost.bytes()) / (read_gbps * 1e9));
+}
+
+double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds) {
+  require_threads(n_threads, rounds);
+  if (bytes / n_threads < 4096)
+    throw ShapeError("a buffer of {} bytes for {} threads: give at least 4096 bytes a thread", bytes,
+                     n_threads);
+  const int64_t words = bytes / n_threads / static_cast<int64_t>(sizeof(uint64_t));  // a thread
+  const size_t total = static_cast<size_t>(words * n_threads) * sizeof(uint64_t);
+  const std::unique_ptr<void, FreeFrom> buffer(Memory::host().allocate(total), FreeFrom{&Memory::host()});
+  // Written once, so that each page is real memory and not the shared page of zeros.
+  std::memset(buffer.get(), 0x5A, total);
+  const auto* data = static_cast<const uint64_t*>(buffer.get());
+  const double seconds = fastest_round_seconds(
+      n_threads, rounds, [&](int thread) { g_sink ^= xor_of(data + thread * words, words); });
+  return static_cast<double>(total) / seconds / 1e9;
+}
+
+double measure_peak_f32_gflops(int n_threads, int rounds) {
+  require_threads(n_threads, rounds);
+  constexpr int64_t kSteps = 4'000'000;
+  const volatile float factor = 0.999f, addend = 0.001f;
+  const double seconds = fastest_round_seconds(n_threads, rounds, [&](int) {
+    g_sink ^= static_cast<uint64_t>(multiply_add_chains(kSteps, factor, addend));
+  });
+  const double flop =
+      2.0 * static_cast<double>(kSteps) * kChains * (kVectorBytes / sizeof(float)) * n_threads;
+  return flop / seconds / 1e9;
+}
+
+}  // namespace lastrow

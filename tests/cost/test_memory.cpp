@@ -1,0 +1,141 @@
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "core/error.h"
+#include "cost/memory.h"
+#include "cost/presets.h"
+
+using namespace lastrow;
+
+namespace {
+
+constexpr int64_t kGiB = int64_t{1} << 30;
+
+const CacheFormat& f16() { return cache_format("f16"); }
+
+}  // namespace
+
+TEST_CASE("claim 12: a 7B model at 2,048 tokens in f16 is 1 GiB") {
+  const CacheMemory m = cache_memory(find_preset("llama-2-7b"), 2048, 1, f16());
+  CHECK(m.bytes == kGiB);
+  CHECK(m.gib == 1.0);
+  CHECK(m.gb == doctest::Approx(1.0737).epsilon(1e-4));
+  CHECK(m.bytes_per_token == 512 * 1024);
+  CHECK(m.weights_bytes == 2 * int64_t{6'738'415'616});
+  CHECK(m.formula ==
+        "2 (K and V) · 32 layers · 2,048 tokens · 32 K/V heads · 128 head_dim · 2 bytes · 1 sequence"
+        " = 1,073,741,824 bytes = 1.00 GiB (1.07 GB)");
+}
+
+TEST_CASE("claim 13: the same at batch 64 and 8,192 tokens is 256 GiB, not 32") {
+  ModelShape llama = find_preset("llama-2-7b");
+  CHECK(cache_bytes(llama, 8192, 64, f16()) == 256 * kGiB);
+  llama.n_kv_heads = 4;  // 8-fold grouped queries would give the 32
+  CHECK(cache_bytes(llama, 8192, 64, f16()) == 32 * kGiB);
+}
+
+TEST_CASE("claim 14: Llama-3-70B at 8k tokens and batch 32 is 80 GiB, not 275 GB") {
+  ModelShape llama = find_preset("llama-3-70b");
+  CHECK(llama.n_layers == 80);
+  CHECK(cache_bytes(llama, 8192, 32, f16()) == 80 * kGiB);
+  llama.n_layers = 32;  // with the claim's 32 layers
+  CHECK(cache_bytes(llama, 8192, 32, f16()) == 32 * kGiB);
+  llama.n_kv_heads = 64;  // and all 64 heads cached: the 275 GB
+  CHECK(cache_memory(llama, 8192, 32, f16()).gb == doctest::Approx(274.9).epsilon(1e-3));
+}
+
+TEST_CASE("claim 15: grouping divides the cache by the group") {
+  ModelShape mha = find_preset("llama-3-70b");
+  mha.n_kv_heads = mha.n_q_heads;
+  CHECK(cache_bytes(mha, 1000, 3, f16()) == 8 * cache_bytes(find_preset("llama-3-70b"), 1000, 3, f16()));
+}
+
+TEST_CASE("tiny caches, counted by hand, in every dtype") {
+  const ModelShape tiny{.name = "tiny",
+                        .n_layers = 2,
+                        .n_q_heads = 2,
+                        .n_kv_heads = 1,
+                        .head_dim = 7,
+                        .model_dim = 14,
+                        .ffn_dim = 8,
+                        .vocab_size = 10,
+                        .max_seq_len = 16};
+  // 2 (K, V) · 2 layers · 1 head · 3 tokens · 1 sequence = 12 rows of 7.
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("f32")) == 12 * 28);
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("f16")) == 12 * 14);
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("bf16")) == 12 * 14);
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("fp8")) == 12 * 7);
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("int8")) == 12 * (7 + 2));  // and an f16 scale
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("int4")) == 12 * (4 + 2));  // 7 nibbles take 4 bytes
+  CHECK(cache_memory(tiny, 3, 2, cache_format("int4")).formula ==
+        "2 (K and V) · 2 layers · 3 tokens · 1 K/V head · (7 head_dim · 4 bits + 2 bytes scale) · 2 sequences"
+        " = 144 bytes = 0.14 KiB (0.14 kB)");
+  CHECK(cache_memory(tiny, 3, 2, f16()).bytes_per_token == 4 * 14);
+}
+
+TEST_CASE("windows bound the cache") {
+  const ModelShape &mistral = find_preset("mistral-7b"), &gemma = find_preset("gemma-2-9b");
+  const int64_t mistral_token = 2 * 32 * 8 * 128 * 2;
+  CHECK(cache_bytes(mistral, 4095, 1, f16()) == 4095 * mistral_token);
+  CHECK(cache_bytes(mistral, 4096, 1, f16()) == 4096 * mistral_token);
+  CHECK(cache_bytes(mistral, 32768, 1, f16()) == 4096 * mistral_token);
+  const int64_t gemma_layer_token = 2 * 8 * 256 * 2;
+  CHECK(cache_bytes(gemma, 8192, 1, f16()) == (21 * 4096 + 21 * 8192) * gemma_layer_token);
+  CHECK(cache_memory(gemma, 8192, 1, f16())
+            .formula.find("(21 layers · 4,096 tokens (window) + 21 layers · 8,192 tokens)") !=
+        std::string::npos);
+  CHECK(cache_memory(mistral, 8192, 1, f16()).formula.find("32 layers · 4,096 tokens (window)") !=
+        std::string::npos);
+  CHECK(cache_memory(mistral, 100, 1, f16()).formula.find("window") == std::string::npos);
+}
+
+TEST_CASE("claim 22: the crossing is the first context, and the first batch, that outweighs the weights") {
+  for (const ModelShape& m : presets())
+    for (const char* dtype : {"f16", "int4"})
+      for (const int64_t batch : {1, 8, 64, 1024}) {
+        const CacheFormat& format = cache_format(dtype);
+        INFO(m.name, " ", dtype, " batch ", batch);
+        const auto context = crossing_context(m, batch, format);
+        if (context.has_value()) {
+          CHECK(cache_bytes(m, *context, batch, format) > weights_bytes(m));
+          if (*context > 1) CHECK(cache_bytes(m, *context - 1, batch, format) <= weights_bytes(m));
+        } else {
+          CHECK(m.n_window_layers() == m.n_layers);
+          CHECK(cache_bytes(m, kMaxContext, batch, format) <= weights_bytes(m));
+        }
+        const int64_t sequences = crossing_batch(m, 100 * batch, format);
+        CHECK(cache_bytes(m, 100 * batch, sequences, format) > weights_bytes(m));
+        if (sequences > 1) CHECK(cache_bytes(m, 100 * batch, sequences - 1, format) <= weights_bytes(m));
+      }
+  // Llama-2-7B, batch 1: 13.48 GB at 512 KiB a token.
+  CHECK(crossing_context(find_preset("llama-2-7b"), 1, f16()) == 25706);
+  CHECK_FALSE(crossing_context(find_preset("mistral-7b"), 1, f16()).has_value());
+}
+
+TEST_CASE("sizes for people") {
+  CHECK(with_commas(0) == "0");
+  CHECK(with_commas(999) == "999");
+  CHECK(with_commas(1000) == "1,000");
+  CHECK(with_commas(-123456) == "-123,456");
+  CHECK(with_commas(INT64_MIN) == "-9,223,372,036,854,775,808");
+  CHECK(gib_and_gb(256 * kGiB) == "256.00 GiB (274.88 GB)");
+  CHECK(gib_and_gb(1 << 20) == "1.00 MiB (1.05 MB)");
+  CHECK(gib_and_gb(512) == "0.50 KiB (0.51 kB)");
+}
+
+TEST_CASE("bad input is refused with the values") {
+  const ModelShape& m = find_preset("llama-2-7b");
+  CHECK_THROWS_WITH_AS((void)cache_bytes(m, 0, 1, f16()), doctest::Contains("context 0"), ShapeError);
+  CHECK_THROWS_AS((void)cache_bytes(m, -5, 1, f16()), ShapeError);
+  CHECK_THROWS_AS((void)cache_bytes(m, kMaxContext + 1, 1, f16()), ShapeError);
+  CHECK_THROWS_WITH_AS((void)cache_bytes(m, 1, 0, f16()), doctest::Contains("batch 0"), ShapeError);
+  CHECK_THROWS_AS((void)cache_bytes(m, 1, kMaxBatch + 1, f16()), ShapeError);
+  CHECK_THROWS_AS((void)crossing_context(m, 0, f16()), ShapeError);
+  CHECK_THROWS_AS((void)crossing_batch(m, 0, f16()), ShapeError);
+  CHECK_THROWS_WITH_AS((void)cache_bytes(m, kMaxContext, kMaxBatch, f16()), doctest::Contains("2^63"),
+                       ShapeError);
+  CHECK_THROWS_WITH_AS((void)cache_format("int3"), doctest::Contains("f32, f16, bf16, int8, fp8, int4"),
+                       UsageError);
+  CHECK_THROWS_AS((void)cache_bytes(ModelShape{}, 1, 1, f16()), ShapeError);
+}
