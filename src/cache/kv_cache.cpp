@@ -47,6 +47,11 @@ int32_t ContiguousCache::length(int32_t sequence) const {
   return lengths_[sequence];
 }
 
+int64_t ContiguousCache::slot(int32_t sequence, int32_t index) const {
+  LASTROW_CHECK(index >= 0 && index < length(sequence), "index {} of {}", index, length(sequence));
+  return slot_of({&sequence, 1, spec_.block_len}, index);  // a sequence's one block has its own number
+}
+
 const StepPlan& ContiguousCache::plan(std::span<const SequenceInput> inputs) {
   LASTROW_CHECK(!planned_, "plan() again before commit() or abort()");
   for (size_t i = 0; i < inputs.size(); ++i) {

@@ -71,6 +71,9 @@ class KvCache {
   /// Indices that the sequence holds, committed.
   virtual int32_t length(int32_t sequence) const = 0;
 
+  /// Where the row of a committed index is.
+  virtual int64_t slot(int32_t sequence, int32_t index) const = 0;
+
   /// Lays out one step for the given sequences, in their order. Throws CapacityError if a sequence would
   /// outgrow max_seq_len (or blocks run out), UsageError for an unknown or repeated sequence; nothing has
   /// changed then.
@@ -90,6 +93,7 @@ class ContiguousCache final : public KvCache {
 
   const CacheSpec& spec() const override { return spec_; }
   int32_t length(int32_t sequence) const override;
+  int64_t slot(int32_t sequence, int32_t index) const override;
   const StepPlan& plan(std::span<const SequenceInput> inputs) override;
   void commit(const StepPlan& plan) override;
   void abort(const StepPlan& plan) override;

@@ -21,8 +21,9 @@ struct BackendEntry {
 
 std::vector<BackendEntry> list_backends();
 
-/// "eigen", "naive", "naive-f64". Throws UsageError for an unknown name (listing the known) or one that is not usable
-/// here (with the reason). n_threads 0: all cores; where a backend has no use for it, it is ignored.
+/// "eigen", "naive", "naive-f64". Throws UsageError for an unknown name (listing the known) or one that is
+/// not usable here (with the reason). n_threads 0: all cores; where a backend has no use for it, it is
+/// ignored.
 std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads = 0);
 
 }  // namespace lastrow

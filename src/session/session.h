@@ -14,7 +14,7 @@
 // * Tokens are held when steps are run again: only advance() from the last step chooses. After advance() from
 // an
 //   earlier step the later ones are forgotten if the choice differs.
-// * On any error or cancel the session is as it was before the call.
+// * On any error or cancel the session stays at the step where it was, its logits and tokens unchanged.
 //
 // Invariant: current_step() == −1 (nothing has run) or logits(), record() and recorder() belong to that step,
 // computed by the backend in this run with the pokes now in force.
@@ -23,6 +23,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -31,6 +32,7 @@
 #include "trace/counting.h"
 #include "trace/poke.h"
 #include "trace/recorder.h"
+#include "trace/tracing.h"
 
 namespace lastrow {
 
@@ -61,11 +63,8 @@ struct StepRecord {
 struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling;
-  int32_t max_seq_len = 0;  // 0: the model's context
-  bool record_latest =
-      false;  // keep every layer's tensors of the current step, probes included (for the viewer)
-  Recorder* recorder =
-      nullptr;  // record every step into this one as well as its options say (for trace files)
+  int32_t max_seq_len = 0;              // 0: the model's context
+  std::optional<RecordOptions> record;  // what recorder() is to keep; none: nothing is traced
 };
 
 class DecodeSession {
@@ -105,18 +104,22 @@ class DecodeSession {
   std::span<const float> logits() const { return logits_; }
   int32_t next_token() const { return next_token_; }
   const StepRecord& record() const { return record_; }
-  /// Tensors of the current step; only with options.record_latest.
+  /// What the steps did, by their index in the history; only with options.record.
   const Recorder& recorder() const;
-  /// How often poke i was applied in the current step, as PokingBackend counts it.
-  int32_t poke_reads(size_t i) const;
+  /// What poke i did in the current step.
+  const PokeReport& poke_report(size_t i) const;
   /// Allocated for K and V, counted at the allocations.
   int64_t storage_bytes() const { return storage_->bytes(); }
+  /// Where the K and V rows of an index are.
+  int64_t slot(int32_t index) const { return cache_->slot(0, index); }
   /// Stored rows, all K/V heads: [n_kv_heads, head_dim] at an index of the sequence, downloaded.
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
 
  private:
+  void run_through(int32_t step);
   void run_step(int32_t step);
-  void rewind_to(int32_t step);
+  void require_valid(const Poke& poke) const;
+  int32_t first_step_changed_by(const Poke& poke) const;
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
@@ -128,8 +131,9 @@ class DecodeSession {
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<KvStorage> storage_;
   Sampler sampler_;
-  std::vector<int32_t> tokens_;  // [prompt_len + last_step]
-  std::vector<float> logits_;    // [vocab_size]
+  std::vector<int32_t> tokens_;      // [prompt_len + last_step]
+  std::vector<float> logits_;        // [vocab_size]
+  std::vector<float> fresh_logits_;  // [vocab_size], of the step that is running
   std::vector<Poke> pokes_;
   StepRecord record_;
   int32_t prompt_len_ = 0, step_ = -1, next_token_ = -1;

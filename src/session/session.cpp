@@ -1,0 +1,247 @@
+#include "session/session.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace lastrow {
+
+const char* name_of(Mode mode) { return mode == Mode::cached ? "cached" : "recompute"; }
+const char* name_of(Phase phase) { return phase == Phase::prefill ? "prefill" : "decode"; }
+
+/// From the outside in: counting, poking, tracing (if asked for), the backend. So counts are those of the
+/// model's own calls, and a trace shows operands as they were read.
+struct DecodeSession::Decorators {
+  Decorators(Backend& backend, const SessionOptions& options)
+      : recorder(options.record ? std::make_unique<Recorder>(*options.record) : nullptr),
+        tracing(recorder ? std::make_unique<TracingBackend>(backend, *recorder) : nullptr),
+        poking(tracing ? static_cast<Backend&>(*tracing) : backend),
+        counting(poking) {}
+  Backend& top() { return counting; }
+
+  std::unique_ptr<Recorder> recorder;
+  std::unique_ptr<TracingBackend> tracing;
+  PokingBackend poking;
+  CountingBackend counting;
+};
+
+namespace {
+
+int32_t context_of(const Model& model, const SessionOptions& options) {
+  const int32_t context = model.config().max_seq_len;
+  if (options.max_seq_len < 0 || options.max_seq_len > context)
+    throw CapacityError("max_seq_len {} is not within the context of {}, which is {}: choose at most that",
+                        options.max_seq_len, model.config().name, context);
+  return options.max_seq_len == 0 ? context : options.max_seq_len;
+}
+
+CacheSpec cache_spec(const Model& model, const SessionOptions& options) {
+  const ModelConfig& c = model.config();
+  return CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, context_of(model, options));
+}
+
+}  // namespace
+
+DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend,
+                             SessionOptions options)
+    : model_(std::move(model)),
+      options_(std::move(options)),
+      backend_(std::move(backend)),
+      stack_(std::make_unique<Decorators>(*backend_, options_)),
+      decoder_(*model_, stack_->top()),
+      workspace_(model_->config(), stack_->top(), context_of(*model_, options_), /*max_logit_rows=*/1),
+      cache_(std::make_unique<ContiguousCache>(cache_spec(*model_, options_))),
+      storage_(backend_->make_storage(cache_->spec())),
+      sampler_(options_.sampling, model_->config().vocab_size) {
+  tokens_.reserve(static_cast<size_t>(max_seq_len()) + 1);
+  logits_.resize(static_cast<size_t>(model_->config().vocab_size));
+  fresh_logits_.resize(logits_.size());
+}
+
+DecodeSession::~DecodeSession() = default;
+
+std::span<const Poke> DecodeSession::pokes() const { return pokes_; }
+BackendInfo DecodeSession::backend_info() const { return backend_->info(); }
+int32_t DecodeSession::max_seq_len() const { return cache_->spec().max_seq_len; }
+void DecodeSession::cancel() { cancelled_ = true; }
+
+const Recorder& DecodeSession::recorder() const {
+  LASTROW_CHECK(stack_->recorder != nullptr, "recorder() without SessionOptions::record");
+  return *stack_->recorder;
+}
+
+const PokeReport& DecodeSession::poke_report(size_t i) const {
+  LASTROW_CHECK(i < pokes_.size(), "poke {} of {}", i, pokes_.size());
+  return stack_->poking.report(i);
+}
+
+void DecodeSession::start(std::vector<int32_t> prompt) {
+  if (prompt.empty()) throw UsageError("the prompt is empty: give at least one word");
+  if (static_cast<int64_t>(prompt.size()) > max_seq_len())
+    throw CapacityError("the prompt has {} tokens, the context {}: shorten the prompt", prompt.size(),
+                        max_seq_len());
+  for (const int32_t token : prompt)
+    if (token < 0 || token >= model_->config().vocab_size)
+      throw UsageError(
+          "token {} is outside the vocabulary of {}: encode the prompt with the model's own tokenizer", token,
+          model_->config().vocab_size);
+  tokens_.assign(prompt.begin(), prompt.end());
+  prompt_len_ = static_cast<int32_t>(prompt.size());
+  step_ = next_token_ = -1;
+  cache_->reset(0);
+  pokes_.clear();
+  stack_->poking.set_pokes({});
+  if (stack_->recorder) stack_->recorder->clear();
+}
+
+const StepRecord& DecodeSession::advance(int32_t forced) {
+  LASTROW_CHECK(prompt_len_ > 0, "advance() before start()");
+  cancelled_ = false;
+  if (step_ < 0) {
+    run_through(0);
+    return record_;
+  }
+  if (context_full())
+    throw CapacityError(
+        "the context of {} tokens is full: what was generated is kept; start again with a shorter prompt",
+        max_seq_len());
+  const int32_t token = forced >= 0 ? forced : next_token_;
+  if (token >= model_->config().vocab_size)
+    throw UsageError("token {} is outside the vocabulary of {}", token, model_->config().vocab_size);
+  const auto n_known = static_cast<size_t>(n_tokens_at(step_));
+  if (tokens_.size() > n_known && tokens_[n_known] == token) {  // the same way as before
+    run_through(step_ + 1);
+    return record_;
+  }
+  const std::vector<int32_t> later(tokens_.begin() + static_cast<std::ptrdiff_t>(n_known), tokens_.end());
+  tokens_.resize(n_known);
+  tokens_.push_back(token);
+  if (cache_->length(0) > static_cast<int32_t>(n_known)) cache_->truncate(0, static_cast<int32_t>(n_known));
+  try {
+    run_through(step_ + 1);
+  } catch (...) {
+    tokens_.resize(n_known);
+    tokens_.insert(tokens_.end(), later.begin(), later.end());
+    throw;
+  }
+  return record_;
+}
+
+const StepRecord& DecodeSession::go_to(int32_t step) {
+  if (prompt_len_ == 0 || step < 0 || step > last_step())
+    throw UsageError("step {} has not been taken: choose 0 to {}, or advance()", step, last_step());
+  cancelled_ = false;
+  run_through(step);
+  return record_;
+}
+
+void DecodeSession::set_pokes(std::vector<Poke> pokes) {
+  for (const Poke& poke : pokes) require_valid(poke);
+  // Rows that an old or a new poke touches are stale from the first step it changes.
+  int32_t first = last_step() + 1;
+  const auto mark = [&](const std::vector<Poke>& these, const std::vector<Poke>& others) {
+    for (const Poke& poke : these)
+      if (std::find(others.begin(), others.end(), poke) == others.end())
+        first = std::min(first, first_step_changed_by(poke));
+  };
+  mark(pokes_, pokes);
+  mark(pokes, pokes_);
+
+  cancelled_ = false;
+  std::swap(pokes_, pokes);
+  stack_->poking.set_pokes(pokes_);
+  const auto forget_stale = [&] {
+    const int32_t fresh = first <= 0 ? 0 : n_tokens_at(first - 1);
+    if (cache_->length(0) > fresh) cache_->truncate(0, fresh);
+  };
+  forget_stale();
+  if (step_ < 0) return;
+  try {
+    run_through(step_);
+  } catch (...) {
+    std::swap(pokes_, pokes);
+    stack_->poking.set_pokes(pokes_);
+    forget_stale();
+    throw;
+  }
+}
+
+Tensor DecodeSession::stored_row(int32_t layer, RowKind kind, int32_t index) const {
+  const CacheSpec& spec = cache_->spec();
+  Tensor row = Tensor::host(DType::f32, {1, spec.n_kv_heads, spec.head_dim});
+  const int64_t slot = cache_->slot(0, index);
+  backend_->read_rows(*storage_, layer, kind, {&slot, 1}, row.view());
+  return row;
+}
+
+void DecodeSession::require_valid(const Poke& poke) const {
+  const ModelConfig& c = model_->config();
+  const int32_t n_heads = poke.what == Poke::What::q ? c.n_q_heads : c.n_kv_heads;
+  if (poke.layer < 0 || poke.layer >= c.n_layers)
+    throw UsageError("poke in layer {}: the model has layers 0 to {}", poke.layer, c.n_layers - 1);
+  if (poke.head < -1 || poke.head >= n_heads)
+    throw UsageError("poke of {} head {}: the model has heads 0 to {} there (−1: all)",
+                     poke.what == Poke::What::q ? "query" : "K/V", poke.head, n_heads - 1);
+  if (poke.position < 0 || poke.position >= static_cast<int32_t>(tokens_.size()))
+    throw UsageError("poke of position {}: the text has positions 0 to {}", poke.position,
+                     static_cast<int32_t>(tokens_.size()) - 1);
+}
+
+int32_t DecodeSession::first_step_changed_by(const Poke& poke) const {
+  if (poke.when == Poke::When::now) return std::max(poke.step, 0);
+  return std::max(0, poke.position - prompt_len_ + 1);  // the step that feeds this position
+}
+
+/// Runs `step`, and before it the steps whose rows the cache lacks. Without a cache there are none.
+void DecodeSession::run_through(int32_t step) {
+  int32_t first = step;
+  if (options_.mode == Mode::cached)
+    while (first > 0 && cache_->length(0) < n_tokens_at(first - 1)) --first;
+  for (int32_t i = first; i <= step; ++i) run_step(i);
+  step_ = step;
+  std::swap(logits_, fresh_logits_);
+  next_token_ = sampler_.choose(logits_, n_tokens_at(step));
+}
+
+void DecodeSession::run_step(int32_t step) {
+  const bool cached = options_.mode == Mode::cached;
+  const int32_t n_past = cached && step > 0 ? n_tokens_at(step - 1) : 0;
+  const auto input = std::span<const int32_t>(tokens_).subspan(
+      static_cast<size_t>(n_past), static_cast<size_t>(n_tokens_at(step) - n_past));
+  cache_->truncate(0, n_past);
+
+  stack_->counting.reset();
+  stack_->poking.set_step(step);
+  if (stack_->recorder) stack_->recorder->set_step(step);
+  const auto start = std::chrono::steady_clock::now();
+  const SequenceInput sequence{0, input, LogitRows::last};
+  const StepPlan& plan = cache_->plan({&sequence, 1});
+  try {
+    Backend& backend = stack_->top();
+    const Batch& batch = backend.begin_step(plan, *storage_);
+    const TensorView logits = decoder_.forward(backend, batch, *storage_, workspace_, &cancelled_);
+    backend.download(logits, TensorView(fresh_logits_.data(), logits.shape()));
+  } catch (...) {
+    cache_->abort(plan);
+    throw;
+  }
+  cache_->commit(plan);
+  const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
+
+  const StepCounts& counts = stack_->counting.counts();
+  const int64_t read = counts.cost.cache_bytes_read, written = counts.cost.cache_bytes_written;
+  record_ = {.position = n_tokens_at(step) - 1,
+             .phase = step == 0 ? Phase::prefill : Phase::decode,
+             .q_len = static_cast<int32_t>(input.size()),
+             .kv_len = n_tokens_at(step),
+             .q_rows = counts.q_rows,
+             .kv_rows_projected = counts.kv_rows_projected,
+             .score_cells = counts.score_cells,
+             .cache_bytes_read = cached ? read : 0,
+             .cache_bytes_written = cached ? written : 0,
+             .kv_scratch_bytes = cached ? 0 : read + written,
+             .weight_bytes = counts.cost.weight_bytes,
+             .flop = counts.cost.flop,
+             .wall_us = wall.count()};
+}
+
+}  // namespace lastrow
