@@ -29,14 +29,13 @@ class KvLog {
     auto operator<=>(const Key&) const = default;
   };
 
-  /// rows [n_slots, n_kv_heads, head_dim]. With `replace`, a differing row takes the place of the version
-  /// before it (a log of the latest step alone). Returns the bytes that the log grew by.
-  int64_t add(int32_t step, int32_t layer, RowKind kind, std::span<const int64_t> slots, ConstTensorView rows,
-              bool replace);
-  /// Bytes that add() would take at most for rows of this size.
-  static int64_t bytes_for(ConstTensorView rows);
+  /// rows [n_slots, n_kv_heads, head_dim]: bytes that add() would keep of them.
+  int64_t growth(int32_t layer, RowKind kind, std::span<const int64_t> slots, ConstTensorView rows) const;
+  /// Steps never descend.
+  void add(int32_t step, int32_t layer, RowKind kind, std::span<const int64_t> slots, ConstTensorView rows);
   /// nullptr: none up to that step.
   const Tensor* row(int32_t step, int32_t layer, RowKind kind, int64_t slot) const;
+  /// Forgets the versions of this step and later ones.
   void drop_from(int32_t step);
   void clear();
 
@@ -44,6 +43,8 @@ class KvLog {
   int64_t bytes() const { return bytes_; }
 
  private:
+  bool differs(const Key& key, ConstTensorView row) const;
+
   std::map<Key, std::vector<Version>> rows_;  // versions by ascending step
   int64_t bytes_ = 0;
 };

@@ -63,8 +63,8 @@ class PokingBackend final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
 
-  /// Throws UsageError for a negative layer or position, or a head below −1. Heads and layers that the model
-  /// does not have are refused by ShapeError where they are met.
+  /// Throws UsageError for a negative layer or position, or a head below −1. A head that the row does not
+  /// have throws ShapeError where it is met; a layer that the model does not have is never met.
   void set_pokes(std::span<const Poke> pokes);
   std::span<const Poke> pokes() const { return pokes_; }
   /// Names the step that the next begin_step opens, and empties the reports.

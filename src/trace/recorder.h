@@ -7,15 +7,15 @@
 //   StepTensors t = recorder.tensors(8);           q, K, V, scores, probs … of every recorded layer
 //   recorder.events(8)                             its operations in order
 //
-// Each begin_step opens a step. Steps count up from 0; set_step gives the next one another index, and every
-// step at or after that index is forgotten first, so a history that steps back stays one history.
+// Each begin_step opens a step. Steps count up from 0; set_step gives the next one another index, and when it
+// opens every step at or after that index is forgotten, so a history that steps back stays one history.
 // With keep = latest (viewer) a step replaces the one before it; with keep = all (trace files) steps add up,
 // and a K or V row is stored again only where its bits differ.
 //
 // * Do not keep views, or the spans returned, past the next begin_step, set_step or clear.
 // * What does not fit max_bytes is left out, from the first thing that did not fit on: truncated() then
 //   says so, and stays true until clear() (keep = latest: until the next step).
-// Not for use from two threads at once.
+// * A recorder moves: swap the old one back in after a step that failed. Not for two threads at once.
 //
 // Tensors are f32 on the host, f64 if the backend computes in f64. A recorded tensor is known by (step,
 // layer, name): an operation's output goes by its Site's name, attention's operands by the names below.
@@ -39,6 +39,8 @@ namespace lastrow {
 /// Names under which attend's operands are recorded, beside the Site's own name for its output.
 namespace recorded {
 inline constexpr const char* kQ = "attend.q";            // [n_tokens, n_q_heads, head_dim] after RoPE
+inline constexpr const char* kK = "attend.k";            // [kv_len, n_kv_heads, head_dim]; keep = latest
+inline constexpr const char* kV = "attend.v";            // only: else the rows are in kv()
 inline constexpr const char* kLse = "attend.lse";        // [n_tokens, n_q_heads]
 inline constexpr const char* kScores = "attend.scores";  // [n_q_heads, q_len, kv_len]; one for each sequence
 inline constexpr const char* kProbs = "attend.probs";    // [n_q_heads, q_len, kv_len]; one for each sequence
@@ -56,10 +58,10 @@ struct RecordOptions {
   int64_t max_bytes = int64_t{256} << 20;  // of events, tensors and rows together
 };
 
-/// One layer of one sequence in one step. Views are empty, and k and v too, where nothing was recorded.
+/// One layer of one sequence in one step. Views are empty where nothing was recorded.
 struct LayerTensors {
   ConstTensorView q;       // [q_len, n_q_heads, head_dim]    after RoPE, as attend read it (poked, if poked)
-  Tensor k, v;             // [kv_len, n_kv_heads, head_dim]  the stored rows in index order, K after RoPE
+  ConstTensorView k, v;    // [kv_len, n_kv_heads, head_dim]  the stored rows in index order, K after RoPE
   ConstTensorView scores;  // [n_q_heads, q_len, kv_len]      scaled; −∞ where masked
   ConstTensorView probs;   // [n_q_heads, q_len, kv_len]      0 where masked
   ConstTensorView out;     // [q_len, n_q_heads, head_dim]
@@ -75,6 +77,7 @@ struct StepTensors {
   ConstTensorView embedded;          // [q_len, model_dim]
   std::vector<LayerTensors> layers;  // [n_layers of the storage]
   ConstTensorView logits;            // [rows of this sequence, vocab_size]
+  std::vector<Tensor> assembled;     // holds what had to be put together (K and V with keep = all)
 };
 
 class Recorder {
@@ -107,18 +110,22 @@ class Recorder {
   const KvLog& kv() const { return kv_; }
 
   bool truncated() const { return truncated_; }
-  int64_t bytes() const;
+  int64_t bytes() const { return bytes_ + kv_.bytes(); }
 
   // ---- for TracingBackend
-  int32_t open_step(const StepPlan& plan, const CacheSpec& spec);
+  void open_step(const StepPlan& plan, const CacheSpec& spec);
   double now_us() const;
   bool keeps_layer(int32_t layer) const;
   bool keeps_op(std::string_view name) const;
-  /// Room for n_bytes more; false (and truncated from now on) if there is none.
-  bool reserve(int64_t n_bytes);
+  /// Is there room for n_bytes more? If not, nothing more is kept from now on: truncated().
+  bool room_for(int64_t n_bytes);
   void add_event(Event event);
-  void add_tensor(int32_t layer, std::string_view name, int32_t sequence, Tensor tensor);
-  void add_rows(int32_t layer, RowKind kind, std::span<const int64_t> slots, ConstTensorView rows);
+  /// Downloads through `backend`, if there is room.
+  void add_tensor(Backend& backend, int32_t layer, std::string_view name, int32_t sequence,
+                  ConstTensorView device);
+  /// Host rows [n_slots, n_kv_heads, head_dim] of one sequence, in index order.
+  void add_rows(int32_t layer, RowKind kind, int32_t sequence, std::span<const int64_t> slots, Tensor rows);
+  void add_host(int32_t layer, std::string_view name, int32_t sequence, Tensor tensor);
 
  private:
   struct Step {
@@ -128,12 +135,15 @@ class Recorder {
     int64_t bytes = 0;
   };
   const Step& at(int32_t step) const;
+  void drop(std::map<int32_t, Step>::iterator from);
+  Tensor assemble(int32_t step, int32_t layer, RowKind kind, int32_t sequence) const;
 
   RecordOptions options_;
   std::map<int32_t, Step> steps_;
   KvLog kv_;
-  int32_t n_layers_ = 0;
+  CacheSpec spec_;  // of the storage of the latest step
   int32_t next_step_ = 0;
+  int64_t bytes_ = 0;  // of steps_
   bool truncated_ = false;
   std::chrono::steady_clock::time_point start_;
 };

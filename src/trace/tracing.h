@@ -49,26 +49,39 @@ class TracingBackend final : public WatchingBackend {
 
  private:
   struct Known {
-    int64_t bytes;  // from the address on
+    int64_t bytes;      // from the address on
+    int64_t row_bytes;  // of one step of the first dimension
     int32_t id;
     int64_t version;  // writes so far
   };
-  std::pair<Known*, int64_t> locate(ConstTensorView view);  // the tensor, and the view's first row in it
+  struct Place {
+    Known* tensor;
+    int64_t first_row;  // of the view in it
+  };
+  Place locate(ConstTensorView view);
   RowSpan read_of(ConstTensorView view);
-  RowSpan write_of(ConstTensorView view);
-  void append_slots(std::vector<RowSpan>& spans, RowSpace space, int32_t layer,
-                    std::span<const int64_t> slots, bool written);
-  void record_step_tensors(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                           const AttendSpec& spec, ConstTensorView out, ConstTensorView lse);
-  void record_probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                    const AttendSpec& spec, ConstTensorView lse);
-  void record_tensor(int32_t layer, std::string_view name, ConstTensorView device, int32_t sequence = 0);
-  void keep_output(Site site, ConstTensorView out, bool of_the_step = false);
+  RowSpan written(ConstTensorView view);
+  /// Runs of consecutive slots of one version, appended to `spans`. `write` gives them their next version.
+  void slot_spans(std::vector<RowSpan>& spans, const KvStorage& storage, int32_t layer, RowKind kind,
+                  std::span<const int64_t> slots, bool write);
+
+  template <typename Run>
+  Event timed(Op op, Site site, Run run);
+  void record(Event event, std::initializer_list<ConstTensorView> reads,
+              std::initializer_list<ConstTensorView> writes);
+  void record_block_copies(double start_us, double duration_us, const KvStorage& storage,
+                           std::span<const BlockCopy> copies);
+  void keep_output(Site site, ConstTensorView out);
+  void keep_attention(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                      const AttendSpec& spec, ConstTensorView out, ConstTensorView lse);
+  void keep_probes(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                   const AttendSpec& spec, ConstTensorView lse);
 
   Recorder& recorder_;
-  std::map<const std::byte*, Known> known_;  // by first address
+  std::map<const std::byte*, Known> known_;  // by first address; no two overlap
   int32_t next_id_ = 0;
-  std::map<KvLog::Key, int64_t> row_versions_;  // writes to each slot so far
+  const KvStorage* storage_ = nullptr;               // whose slots the versions below are of
+  std::vector<std::vector<int64_t>> slot_versions_;  // [2·layer + kind][slot], writes so far
 };
 
 }  // namespace lastrow

@@ -1,0 +1,238 @@
+#include "trace/poke.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "core/random.h"
+#include "trace/slots.h"
+
+namespace lastrow {
+namespace {
+
+// One stream for each row that can be poked, so that noise depends on the row alone: what (2 bits), layer
+// (15), head (15), position (32).
+uint64_t stream_of(const Poke& poke, int32_t head) {
+  return uint64_t(poke.what) << 62 | (uint64_t(poke.layer) & 0x7FFF) << 47 | (uint64_t(head) & 0x7FFF) << 32 |
+         uint64_t(static_cast<uint32_t>(poke.position));
+}
+
+double rms(std::span<const double> row) {
+  double sum = 0;
+  for (double x : row) sum += x * x;
+  return row.empty() ? 0.0 : std::sqrt(sum / static_cast<double>(row.size()));
+}
+
+// The host type that carries every bit of an activation or stored row.
+DType host_type(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
+
+// The poked heads [first, last) of a row with n_heads.
+std::pair<int32_t, int32_t> poked_heads(const Poke& poke, int64_t n_heads) {
+  if (poke.head >= n_heads)
+    throw ShapeError("poke of head {} where there are {}: choose a head below that, or -1 for all", poke.head,
+                     n_heads);
+  return poke.head < 0 ? std::pair{0, static_cast<int32_t>(n_heads)} : std::pair{poke.head, poke.head + 1};
+}
+
+template <typename T>
+void poke_row(const Poke& poke, const T* original, T* row, int64_t n_heads, int64_t head_dim) {
+  const auto [first, last] = poked_heads(poke, n_heads);
+  std::vector<double> from(static_cast<size_t>(head_dim)), to(from.size());
+  for (int32_t head = first; head < last; ++head) {
+    const T* slice = original + head * head_dim;
+    std::copy(slice, slice + head_dim, from.begin());
+    apply_poke(poke, head, from, to);
+    for (int64_t d = 0; d < head_dim; ++d)
+      row[head * head_dim + d] = static_cast<T>(to[static_cast<size_t>(d)]);
+  }
+}
+
+// Row t of `changed` [n_rows, n_heads, head_dim] by the poke; the same row of `original` gives the scale.
+void poke_row(const Poke& poke, const Tensor& original, Tensor& changed, int64_t t) {
+  const int64_t n_heads = original.shape()[1], head_dim = original.shape()[2], at = t * n_heads * head_dim;
+  if (original.dtype() == DType::f64)
+    poke_row(poke, original.data<double>() + at, changed.data<double>() + at, n_heads, head_dim);
+  else
+    poke_row(poke, original.data<float>() + at, changed.data<float>() + at, n_heads, head_dim);
+}
+
+}  // namespace
+
+void apply_poke(const Poke& poke, int32_t head, std::span<const double> original, std::span<double> row) {
+  if (poke.action == Poke::Action::zero) {
+    std::ranges::fill(row, 0.0);
+    return;
+  }
+  Random random(poke.seed, stream_of(poke, head));
+  for (double& x : row) x = random.normal();
+  const double noise = rms(row);
+  const double scale = noise > 0 ? rms(original) / noise : 0;
+  for (double& x : row) x *= scale;
+}
+
+void PokingBackend::set_pokes(std::span<const Poke> pokes) {
+  for (const Poke& p : pokes)
+    if (p.layer < 0 || p.position < 0 || p.head < -1)
+      throw UsageError(
+          "poke of layer {}, position {}, head {}: layer and position start at 0, head at -1 (all)", p.layer,
+          p.position, p.head);
+  pokes_.assign(pokes.begin(), pokes.end());
+  reports_.assign(pokes_.size(), {});
+}
+
+void PokingBackend::set_step(int32_t step) {
+  step_ = step;
+  std::ranges::fill(reports_, PokeReport{});
+}
+
+const Batch& PokingBackend::begin_step(const StepPlan& plan, KvStorage& storage) {
+  storage_ = &storage;
+  std::ranges::fill(reports_, PokeReport{});
+  return inner().begin_step(plan, storage);
+}
+
+bool PokingBackend::touches(const Poke& poke, int32_t layer) const {
+  return poke.layer == layer && (poke.when == Poke::When::since || poke.step == step_);
+}
+
+// The rows themselves if no poke of this layer, kind and scope meets them; else a private copy with those
+// rows replaced.
+ConstTensorView PokingBackend::poked_rows(Poke::What what, int32_t layer, ConstTensorView rows,
+                                          const StepPlan& plan, Tensor& copy, bool count) {
+  std::optional<Tensor> original, changed;
+  for (size_t i = 0; i < pokes_.size(); ++i) {
+    const Poke& poke = pokes_[i];
+    if (poke.what != what || !touches(poke, layer)) continue;
+    if (what != Poke::What::q && poke.when == Poke::When::now) continue;  // done around attend
+    poked_heads(poke, rows.dim(1));
+    for (int32_t t = 0; t < plan.n_tokens(); ++t) {
+      if (plan.positions[t] != poke.position) continue;
+      if (!original) {
+        original = Tensor::host(host_type(rows.dtype()), rows.shape());
+        inner().download(rows, original->view());
+        changed = original->clone();
+      }
+      poke_row(poke, *original, *changed, t);
+      if (count) ++reports_[i].changed;
+    }
+  }
+  if (!changed) return rows;
+  if (copy.empty() || copy.dtype() != rows.dtype() ||
+      copy.shape().with_rows(0) != rows.shape().with_rows(0) || copy.shape()[0] < rows.n_rows())
+    copy = inner().make_tensor(rows.shape());
+  const TensorView target = copy.view().rows(0, rows.n_rows());
+  inner().write(changed->view(), target);
+  return target;
+}
+
+void PokingBackend::append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
+                           KvStorage& storage) {
+  if (pokes_.empty()) return inner().append(site, k, v, batch, storage);
+  const ConstTensorView new_k = poked_rows(Poke::What::k, site.layer, k, *batch.plan, k_copy_, true);
+  const ConstTensorView new_v = poked_rows(Poke::What::v, site.layer, v, *batch.plan, v_copy_, true);
+  inner().append(site, new_k, new_v, batch, storage);
+}
+
+// Stored rows overwritten for the length of one operation, and written back after it: the last overwritten
+// first, so that two pokes of one row end where they began. restore() is for the ordinary end; after an
+// exception the destructor restores what it can.
+class OverwrittenRows {
+ public:
+  OverwrittenRows(Backend& backend, KvStorage& storage) : backend_(backend), storage_(storage) {}
+  ~OverwrittenRows() {
+    try {
+      restore();
+    } catch (const std::exception&) {  // the step has failed already; its own error is the one to report
+    }
+  }
+  OverwrittenRows(const OverwrittenRows&) = delete;
+  OverwrittenRows& operator=(const OverwrittenRows&) = delete;
+
+  void restore() {
+    while (!saved_.empty()) {
+      const Saved saved = std::move(saved_.back());
+      saved_.pop_back();
+      backend_.write_rows(storage_, saved.layer, saved.kind, {&saved.slot, 1}, saved.original.view());
+    }
+  }
+
+  void overwrite(const Poke& poke, int64_t slot) {
+    const CacheSpec& spec = storage_.spec();
+    const RowKind kind = poke.what == Poke::What::k ? RowKind::k : RowKind::v;
+    Tensor original =
+        Tensor::host(host_type(storage_.rows(poke.layer, kind).dtype()), {1, spec.n_kv_heads, spec.head_dim});
+    backend_.read_rows(storage_, poke.layer, kind, {&slot, 1}, original.view());
+    Tensor changed = original.clone();
+    poke_row(poke, original, changed, 0);
+    saved_.push_back({poke.layer, kind, slot, std::move(original)});
+    backend_.write_rows(storage_, poke.layer, kind, {&slot, 1}, changed.view());
+  }
+
+ private:
+  struct Saved {
+    int32_t layer;
+    RowKind kind;
+    int64_t slot;
+    Tensor original;  // [1, n_kv_heads, head_dim]
+  };
+  Backend& backend_;
+  KvStorage& storage_;
+  std::vector<Saved> saved_;
+};
+
+// Runs op(q) with the operands of this layer's attention changed as the pokes say.
+template <typename Op>
+void PokingBackend::with_operands(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                                  bool count, Op op) {
+  LASTROW_CHECK(&storage == storage_, "attend on another storage than begin_step was given");
+  const StepPlan& plan = *batch.plan;
+  const ConstTensorView poked_q = poked_rows(Poke::What::q, site.layer, q, plan, q_copy_, count);
+  OverwrittenRows overwritten(inner(), *storage_);
+  for (size_t i = 0; i < pokes_.size(); ++i) {
+    const Poke& poke = pokes_[i];
+    if (poke.what == Poke::What::q || poke.when != Poke::When::now || !touches(poke, site.layer)) continue;
+    for (int32_t sequence = 0; sequence < plan.n_seqs(); ++sequence) {
+      if (poke.position >= plan.kv_len[sequence]) continue;
+      overwritten.overwrite(poke, slot_of(block_table(plan, sequence), poke.position));
+      if (count) ++reports_[i].changed;
+    }
+  }
+  op(poked_q);
+  overwritten.restore();
+}
+
+// For q: the row is read by itself. For K and V: by every query that its mask lets see the index.
+void PokingBackend::count_reads(int32_t layer, const StepPlan& plan, const AttendSpec& spec) {
+  for (size_t i = 0; i < pokes_.size(); ++i) {
+    const Poke& poke = pokes_[i];
+    if (!touches(poke, layer)) continue;
+    for (int32_t s = 0; s < plan.n_seqs(); ++s)
+      for (int32_t t = 0; t < plan.q_len(s); ++t) {
+        const KeyRange seen = visible_keys(spec.mask, plan.q_len(s), plan.kv_len[s], t);
+        const bool reads = poke.what == Poke::What::q
+                               ? plan.positions[plan.q_start[s] + t] == poke.position
+                               : poke.position >= seen.begin && poke.position < seen.end;
+        if (reads) ++reports_[i].reads;
+      }
+  }
+}
+
+void PokingBackend::attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                           const AttendSpec& spec, TensorView out, TensorView lse) {
+  if (pokes_.empty()) return inner().attend(site, q, storage, batch, spec, out, lse);
+  with_operands(site, q, storage, batch, true, [&](ConstTensorView poked_q) {
+    inner().attend(site, poked_q, storage, batch, spec, out, lse);
+  });
+  count_reads(site.layer, *batch.plan, spec);
+}
+
+void PokingBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                          const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
+                          TensorView scores, TensorView probs) {
+  if (pokes_.empty()) return inner().probe(site, q, storage, batch, spec, lse, selection, scores, probs);
+  with_operands(site, q, storage, batch, false, [&](ConstTensorView poked_q) {
+    inner().probe(site, poked_q, storage, batch, spec, lse, selection, scores, probs);
+  });
+}
+
+}  // namespace lastrow

@@ -1,0 +1,201 @@
+#include "trace/recorder.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "backend/site_names.h"
+#include "trace/slots.h"
+
+namespace lastrow {
+namespace {
+
+int64_t bytes_of(const Event& event) {
+  return static_cast<int64_t>(sizeof(Event) + (event.reads.size() + event.writes.size()) * sizeof(RowSpan));
+}
+
+int64_t bytes_of(const StepPlan& plan) {
+  return static_cast<int64_t>(sizeof(StepPlan) + 32 * plan.tokens.size() + 16 * plan.kv_len.size() +
+                              4 * plan.block_tables.size());
+}
+
+DType host_type(DType dtype) {
+  return dtype == DType::f64 || dtype == DType::i32 || dtype == DType::i64 ? dtype : DType::f32;
+}
+
+}  // namespace
+
+Recorder::Recorder(RecordOptions options)
+    : options_(std::move(options)), start_(std::chrono::steady_clock::now()) {}
+
+void Recorder::set_step(int32_t step) {
+  if (step < 0) throw UsageError("step {}: steps count from 0", step);
+  next_step_ = step;
+}
+
+void Recorder::drop(std::map<int32_t, Step>::iterator from) {
+  for (auto it = from; it != steps_.end(); ++it) bytes_ -= it->second.bytes;
+  steps_.erase(from, steps_.end());
+}
+
+void Recorder::clear() {
+  drop(steps_.begin());
+  kv_.clear();
+  next_step_ = 0;
+  truncated_ = false;
+}
+
+void Recorder::open_step(const StepPlan& plan, const CacheSpec& spec) {
+  if (options_.keep == RecordOptions::Keep::latest) {
+    drop(steps_.begin());
+    truncated_ = false;
+  } else {
+    drop(steps_.lower_bound(next_step_));
+    kv_.drop_from(next_step_);
+  }
+  spec_ = spec;
+  Step& step = steps_[next_step_++];
+  step.plan = plan;
+  step.bytes = bytes_of(plan);
+  bytes_ += step.bytes;
+}
+
+std::vector<int32_t> Recorder::steps() const {
+  std::vector<int32_t> steps;
+  for (const auto& entry : steps_) steps.push_back(entry.first);
+  return steps;
+}
+
+int32_t Recorder::latest_step() const { return steps_.empty() ? -1 : steps_.rbegin()->first; }
+
+const Recorder::Step& Recorder::at(int32_t step) const {
+  const auto it = steps_.find(step);
+  if (it == steps_.end())
+    throw UsageError("step {} is not recorded: the latest is {}; keep = all keeps every step", step,
+                     latest_step());
+  return it->second;
+}
+
+const StepPlan& Recorder::plan(int32_t step) const { return at(step).plan; }
+std::span<const Event> Recorder::events(int32_t step) const { return at(step).events; }
+std::span<const Recorder::Entry> Recorder::entries(int32_t step) const { return at(step).entries; }
+
+const Tensor* Recorder::find(int32_t step, int32_t layer, std::string_view name, int32_t sequence) const {
+  for (const Entry& e : at(step).entries)
+    if (e.layer == layer && e.sequence == sequence && e.name == name) return &e.tensor;
+  return nullptr;
+}
+
+Tensor Recorder::assemble(int32_t step, int32_t layer, RowKind kind, int32_t sequence) const {
+  const StepPlan& plan = at(step).plan;
+  const int32_t kv_len = plan.kv_len[sequence];
+  Tensor rows;
+  for (int32_t s = 0; s < kv_len; ++s) {
+    const Tensor* row = kv_.row(step, layer, kind, slot_of(block_table(plan, sequence), s));
+    if (row == nullptr) return {};  // not recorded: a filter, or the memory bound
+    if (rows.empty()) rows = Tensor::host(row->dtype(), {kv_len, row->shape()[0], row->shape()[1]});
+    std::memcpy(rows.view().rows(s, 1).raw(), row->view().raw(), static_cast<size_t>(row->size_bytes()));
+  }
+  return rows;
+}
+
+StepTensors Recorder::tensors(int32_t step, int32_t sequence) const {
+  const StepPlan& plan = at(step).plan;
+  if (sequence < 0 || sequence >= plan.n_seqs())
+    throw UsageError("sequence {} of a step of {}", sequence, plan.n_seqs());
+  const int32_t first = plan.q_start[sequence], q_len = plan.q_len(sequence);
+  StepTensors t;
+  t.step = step;
+  t.tokens.assign(plan.tokens.begin() + first, plan.tokens.begin() + first + q_len);
+  t.positions.assign(plan.positions.begin() + first, plan.positions.begin() + first + q_len);
+  t.kv_len = plan.kv_len[sequence];
+
+  const auto rows_of = [&](int32_t layer, std::string_view name) -> ConstTensorView {
+    const Tensor* tensor = find(step, layer, name);
+    return tensor == nullptr ? ConstTensorView{} : tensor->view().rows(first, q_len);
+  };
+  const auto whole = [&](int32_t layer, std::string_view name) -> ConstTensorView {
+    const Tensor* tensor = find(step, layer, name, sequence);
+    return tensor == nullptr ? ConstTensorView{} : tensor->view();
+  };
+  const auto stored = [&](int32_t layer, RowKind kind) -> ConstTensorView {
+    if (options_.keep == RecordOptions::Keep::latest)
+      return whole(layer, kind == RowKind::k ? recorded::kK : recorded::kV);
+    Tensor rows = assemble(step, layer, kind, sequence);
+    if (rows.empty()) return {};
+    t.assembled.push_back(std::move(rows));
+    return std::as_const(t.assembled.back()).view();
+  };
+  t.embedded = rows_of(-1, site::kEmbed);
+  for (int32_t layer = 0; layer < spec_.n_layers; ++layer)
+    t.layers.push_back({.q = rows_of(layer, recorded::kQ),
+                        .k = stored(layer, RowKind::k),
+                        .v = stored(layer, RowKind::v),
+                        .scores = whole(layer, recorded::kScores),
+                        .probs = whole(layer, recorded::kProbs),
+                        .out = rows_of(layer, site::kAttend),
+                        .lse = rows_of(layer, recorded::kLse),
+                        .residual = rows_of(layer, site::kAddFfn)});
+  if (const Tensor* logits = find(step, -1, site::kLmHead)) {
+    const auto begin = std::ranges::lower_bound(plan.logit_rows, first) - plan.logit_rows.begin();
+    const auto end = std::ranges::lower_bound(plan.logit_rows, first + q_len) - plan.logit_rows.begin();
+    t.logits = logits->view().rows(begin, end - begin);
+  }
+  return t;
+}
+
+double Recorder::now_us() const {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start_).count();
+}
+
+bool Recorder::keeps_layer(int32_t layer) const {
+  return options_.layers.empty() || std::ranges::find(options_.layers, layer) != options_.layers.end();
+}
+
+bool Recorder::keeps_op(std::string_view name) const {
+  return std::ranges::any_of(options_.ops, [&](const std::string& op) { return op == "*" || op == name; });
+}
+
+bool Recorder::room_for(int64_t n_bytes) {
+  if (!truncated_ && bytes() + n_bytes > options_.max_bytes) truncated_ = true;
+  return !truncated_;
+}
+
+void Recorder::add_event(Event event) {
+  LASTROW_CHECK(!steps_.empty(), "an operation before begin_step");
+  const int64_t n_bytes = bytes_of(event);
+  if (!room_for(n_bytes)) return;
+  Step& step = steps_[next_step_ - 1];
+  event.step = next_step_ - 1;
+  step.events.push_back(std::move(event));
+  step.bytes += n_bytes;
+  bytes_ += n_bytes;
+}
+
+void Recorder::add_tensor(Backend& backend, int32_t layer, std::string_view name, int32_t sequence,
+                          ConstTensorView device) {
+  const DType dtype = host_type(device.dtype());
+  if (!room_for(device.size() * static_cast<int64_t>(size_of(dtype)))) return;
+  Tensor host = Tensor::host(dtype, device.shape());
+  backend.download(device, host.view());
+  add_host(layer, name, sequence, std::move(host));
+}
+
+void Recorder::add_host(int32_t layer, std::string_view name, int32_t sequence, Tensor tensor) {
+  LASTROW_CHECK(!steps_.empty(), "a tensor before begin_step");
+  const int64_t n_bytes = tensor.size_bytes() + static_cast<int64_t>(sizeof(Entry));
+  if (!room_for(n_bytes)) return;
+  Step& step = steps_[next_step_ - 1];
+  step.entries.push_back({next_step_ - 1, layer, sequence, std::string(name), std::move(tensor)});
+  step.bytes += n_bytes;
+  bytes_ += n_bytes;
+}
+
+void Recorder::add_rows(int32_t layer, RowKind kind, int32_t sequence, std::span<const int64_t> slots,
+                        Tensor rows) {
+  if (options_.keep == RecordOptions::Keep::latest)
+    return add_host(layer, kind == RowKind::k ? recorded::kK : recorded::kV, sequence, std::move(rows));
+  if (room_for(kv_.growth(layer, kind, slots, rows.view())))
+    kv_.add(next_step_ - 1, layer, kind, slots, rows.view());
+}
+
+}  // namespace lastrow

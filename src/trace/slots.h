@@ -1,0 +1,25 @@
+// The slots of one sequence of a step, by its block table.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cache/index.h"
+#include "cache/step_plan.h"
+
+namespace lastrow {
+
+inline BlockTable block_table(const StepPlan& plan, int32_t sequence) {
+  return {plan.block_tables.data() + int64_t{sequence} * plan.blocks_per_seq, plan.blocks_per_seq,
+          plan.block_len};
+}
+
+/// Slots of the indices [begin, end).
+inline std::vector<int64_t> slots_of(const StepPlan& plan, int32_t sequence, int32_t begin, int32_t end) {
+  std::vector<int64_t> slots;
+  slots.reserve(static_cast<size_t>(end > begin ? end - begin : 0));
+  for (int32_t s = begin; s < end; ++s) slots.push_back(slot_of(block_table(plan, sequence), s));
+  return slots;
+}
+
+}  // namespace lastrow
