@@ -1,0 +1,49 @@
+// The CPU reference: Eigen products for the linear layers, online softmax over tiles for attention, all
+// cores.
+//
+//   EigenBackend backend;        all cores
+//   EigenBackend backend(1);     one
+//
+// What fixes the bits:
+//   linear   outputs are split into fixed panels of kPanel; a panel is one Eigen product, whoever computes it
+//   attend   keys are walked in tiles of kTile indices and chunks of kChunk, both counted from index 0. A
+//   chunk has a
+//            softmax state of its own; chunks merge in order, so that they may be computed by different
+//            threads
+// Hence neither the number of threads nor block size and order change a bit. A row product and a matrix
+// product sum in different orders, so cached and recomputed results agree within rounding only.
+#pragma once
+
+#include "backend/cpu_backend.h"
+#include "backend/thread_pool.h"
+
+namespace lastrow {
+
+class EigenBackend final : public CpuBackend<float> {
+ public:
+  static constexpr int64_t kPanel = 64;   // outputs of a linear layer
+  static constexpr int32_t kTile = 64;    // keys that share one softmax update
+  static constexpr int32_t kChunk = 512;  // keys that a thread takes at once; a multiple of kTile
+
+  explicit EigenBackend(int32_t n_threads = 0) : pool_(n_threads) {}
+
+  BackendInfo info() const override;
+  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
+  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
+              TensorView out) override;
+  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
+  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+              const AttendSpec& spec, TensorView out, TensorView lse) override;
+  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
+             TensorView probs) override;
+  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
+  void add(Site site, ConstTensorView y, TensorView x) override;
+
+ private:
+  ThreadPool pool_;
+  std::vector<float>
+      partials_;  // [n_tokens, n_kv_heads, n_chunks, group_size, head_dim + 2], when chunks are shared out
+};
+
+}  // namespace lastrow

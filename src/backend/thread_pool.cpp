@@ -1,0 +1,58 @@
+#include "backend/thread_pool.h"
+
+#include <algorithm>
+
+namespace lastrow {
+
+ThreadPool::ThreadPool(int32_t n_threads) {
+  if (n_threads <= 0) n_threads = static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency()));
+  for (int32_t i = 1; i < n_threads; ++i) workers_.emplace_back([this] { work(); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::for_each(int64_t n_items, FunctionRef<void(int64_t)> item) {
+  if (workers_.empty() || n_items < 2) {
+    for (int64_t i = 0; i < n_items; ++i) item(i);
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    item_ = &item;
+    n_items_ = n_items;
+    next_item_ = 0;
+    busy_ = static_cast<int32_t>(workers_.size());
+    ++loop_;
+  }
+  wake_.notify_all();
+  run_items();
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [this] { return busy_ == 0; });
+}
+
+void ThreadPool::run_items() {
+  for (int64_t i; (i = next_item_.fetch_add(1, std::memory_order_relaxed)) < n_items_;) (*item_)(i);
+}
+
+void ThreadPool::work() {
+  uint64_t seen = 0;
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [&] { return stopping_ || loop_ != seen; });
+    if (stopping_) return;
+    seen = loop_;
+    lock.unlock();
+    run_items();
+    lock.lock();
+    if (--busy_ == 0) done_.notify_one();
+  }
+}
+
+}  // namespace lastrow
