@@ -1,0 +1,66 @@
+#include "project/floors.h"
+
+#include <regex>
+
+namespace lastrow::project {
+
+const std::vector<Floor>& floors() {
+  static const std::vector<Floor> table = {
+      {"src/core", 0},    {"src/io", 1},    {"src/cache", 1}, {"src/attention", 1}, {"src/cost", 2},
+      {"src/backend", 3}, {"src/trace", 4}, {"src/model", 4}, {"gpu", 4},           {"src/registry", 5},
+      {"src/session", 5}, {"src/cli", 6},   {"viewer", 6},    {"lessons", 6},
+  };
+  return table;
+}
+
+const Floor* floor_of(std::string_view path) {
+  for (const Floor& floor : floors())
+    if (path.starts_with(floor.folder) && path.substr(floor.folder.size()).starts_with('/')) return &floor;
+  return nullptr;
+}
+
+std::string complaint(const SourceFile& file, int line, const std::string& what) {
+  return file.path + ":" + std::to_string(line) + ": " + what;
+}
+
+std::vector<std::string> window_and_device_complaints(const SourceFile& file) {
+  static const std::regex window(R"((^|/)(imgui|GLFW/|glfw|GL/|stb_))"),
+      cuda(R"((^|/)(cuda|cublas|nvtx|cooperative_groups))");
+  std::vector<std::string> complaints;
+  for (const Include& include : includes_of(file)) {
+    const bool drawing = file.is_in("viewer") && !file.is_in("viewer/view_model");
+    if (std::regex_search(include.name, window) && !drawing && !file.is_in("tests/viewer"))
+      complaints.push_back(
+          complaint(file, include.line, include.name + " is known to the viewer's drawing alone"));
+    if (file.is_in("viewer/view_model") && include.name.starts_with("viewer/") &&
+        !include.name.starts_with("viewer/view_model/"))
+      complaints.push_back(complaint(file, include.line, "the view model knows nothing of " + include.name));
+    if (!include.quoted && std::regex_search(include.name, cuda) &&
+        (!file.is_in("gpu") || file.path.ends_with("_backend.h")))
+      complaints.push_back(complaint(
+          file, include.line, include.name + ": CUDA is named inside gpu/ only, never in *_backend.h"));
+    if (include.name.starts_with("gpu/") && include.name.ends_with("_backend.h") && !file.is_in("gpu") &&
+        !file.is_in("src/registry") && !file.is_in("tests"))
+      complaints.push_back(complaint(file, include.line, "only registry includes " + include.name));
+  }
+  return complaints;
+}
+
+std::vector<std::string> mutable_state_complaints(const SourceFile& file) {
+  // A parameter or local such as "view::PaneState& pane"; "const" before it makes it innocent.
+  static const std::regex reference(R"((const\s+)?\b(view::)?\w*State\s*[&*])");
+  std::vector<std::string> complaints;
+  int number = 0;
+  for (std::string_view line : lines_of(file.text)) {
+    ++number;
+    const std::string_view code = line.substr(0, line.find("//"));
+    std::match_results<std::string_view::const_iterator> match;
+    for (auto from = code.begin(); std::regex_search(from, code.end(), match, reference);
+         from = match[0].second)
+      if (!match[1].matched)
+        complaints.push_back(complaint(file, number, "a panel takes its state const: " + match[0].str()));
+  }
+  return complaints;
+}
+
+}  // namespace lastrow::project

@@ -1,0 +1,69 @@
+// The floors of the design as a rule that can be broken: a file includes only lower floors and its own
+// folder.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "project/sources.h"
+
+namespace lastrow::project {
+
+struct Floor {
+  std::string_view folder;  // longest match wins
+  int number;
+};
+
+/// The table of the design. tests/ stands above everything and is not in it.
+const std::vector<Floor>& floors();
+
+/// What is wrong with the includes of one file, each as "path:line: …"; empty if nothing.
+/// `exists(path)` says whether the repository holds a file.
+template <typename Exists>
+std::vector<std::string> floor_complaints(const SourceFile& file, Exists exists);
+
+/// The same for the whole rule beside the floors: where ImGui, GLFW and CUDA may be named.
+std::vector<std::string> window_and_device_complaints(const SourceFile& file);
+
+/// Panels draw what they are given: a view state, or a part of one, is taken by const reference.
+std::vector<std::string> mutable_state_complaints(const SourceFile& file);
+
+// ---------------------------------------------------------------------------------------------------------
+
+/// The floor's entry that holds a path, or nullptr.
+const Floor* floor_of(std::string_view path);
+
+std::string complaint(const SourceFile& file, int line, const std::string& what);
+
+template <typename Exists>
+std::vector<std::string> floor_complaints(const SourceFile& file, Exists exists) {
+  std::vector<std::string> complaints;
+  const Floor* own = floor_of(file.path);
+  if (own == nullptr) return complaints;
+  // Where an included name may start: src, the root, the file's own top folder, its own folder.
+  const std::array<std::string, 4> starts = {"src/", "", file.path.substr(0, file.path.find('/') + 1),
+                                             file.path.substr(0, file.path.rfind('/') + 1)};
+  for (const Include& include : includes_of(file)) {
+    if (!include.quoted) continue;
+    std::string target;
+    for (const std::string& start : starts)
+      if (target.empty() && exists(start + include.name)) target = start + include.name;
+    if (target.empty()) {
+      complaints.push_back(
+          complaint(file, include.line, "\"" + include.name + "\" is no file of ours: use <…>"));
+      continue;
+    }
+    const Floor* other = floor_of(target);
+    if (other == nullptr)
+      complaints.push_back(complaint(file, include.line, target + " is on no floor"));
+    else if (other != own && other->number >= own->number)
+      complaints.push_back(complaint(file, include.line,
+                                     std::string(own->folder) + " (floor " + std::to_string(own->number) +
+                                         ") includes " + target + " (floor " + std::to_string(other->number) +
+                                         "): only lower floors and the own folder may be included"));
+  }
+  return complaints;
+}
+
+}  // namespace lastrow::project

@@ -1,0 +1,86 @@
+#include "project/floors.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <set>
+
+using namespace lastrow::project;
+
+namespace {
+
+bool exists_in_repository(const std::string& path) {
+  return std::filesystem::is_regular_file(in_repository(path));
+}
+
+/// What the rule says of one made-up file; every included name exists.
+size_t broken(const char* path, const char* text) {
+  const std::set<std::string> held = {
+      "src/core/tensor.h",  "src/io/safetensors.h",    "src/cache/index.h", "src/model/decoder.h",
+      "src/trace/events.h", "src/registry/registry.h", "viewer/app.h",      "gpu/cuda_backend.h"};
+  return floor_complaints({path, text}, [&](const std::string& p) { return held.contains(p); }).size();
+}
+
+}  // namespace
+
+TEST_CASE("the floors' rule, on files made up for it") {
+  CHECK(broken("src/cache/a.h", "#include \"core/tensor.h\"\n#include \"cache/index.h\"\n") == 0);
+  CHECK(broken("src/core/a.h", "#include \"cache/index.h\"\n") == 1);       // upwards
+  CHECK(broken("src/cache/a.h", "#include \"io/safetensors.h\"\n") == 1);   // sideways
+  CHECK(broken("src/trace/a.cpp", "#include \"model/decoder.h\"\n") == 1);  // sideways
+  CHECK(broken("lessons/train/a.cpp", "#include \"registry/registry.h\"\n") == 0);
+  CHECK(broken("lessons/train/a.cpp", "#include \"viewer/app.h\"\n") == 1);
+  CHECK(broken("src/registry/a.cpp", "#include \"gpu/cuda_backend.h\"\n") == 0);
+  CHECK(broken("src/io/a.cpp", "#include \"nlohmann/json.hpp\"\n") == 1);  // not ours: <nlohmann/json.hpp>
+  CHECK(broken("src/io/a.cpp", "#include <nlohmann/json.hpp>\n") == 0);
+}
+
+TEST_CASE("the rules about window and device, on files made up for them") {
+  const auto broken = [](const char* path, const char* text) {
+    return window_and_device_complaints({path, text}).size();
+  };
+  CHECK(broken("viewer/panels/a.cpp", "#include <imgui.h>\n") == 0);
+  CHECK(broken("viewer/view_model/a.cpp", "#include <imgui.h>\n") == 1);
+  CHECK(broken("viewer/view_model/a.cpp", "#include <GLFW/glfw3.h>\n") == 1);
+  CHECK(broken("viewer/view_model/a.cpp", "#include \"viewer/panels/pane.h\"\n") == 1);
+  CHECK(broken("src/session/a.cpp", "#include <GLFW/glfw3.h>\n") == 1);
+  CHECK(broken("gpu/cuda_backend.cu", "#include <cuda_runtime.h>\n") == 0);
+  CHECK(broken("gpu/cuda_backend.h", "#include <cuda_runtime.h>\n") == 1);
+  CHECK(broken("src/registry/a.cpp", "#include \"gpu/cuda_backend.h\"\n") == 0);
+  CHECK(broken("src/session/a.cpp", "#include \"gpu/cuda_backend.h\"\n") == 1);
+}
+
+TEST_CASE("panels may read the state and not change it, on lines made up for it") {
+  const auto broken = [](const char* text) {
+    return mutable_state_complaints({"viewer/panels/a.h", text}).size();
+  };
+  CHECK(broken("void draw(const ViewState& state);\n") == 0);
+  CHECK(broken("void draw(const view::PaneState& pane, float width);\n") == 0);
+  CHECK(broken("void draw(ViewState& state);\n") == 1);
+  CHECK(broken("void draw(const ViewState& state, view::PaneState* pane);\n") == 1);
+}
+
+TEST_CASE("the repository keeps its floors") {
+  std::vector<std::string> complaints;
+  int n_files = 0;
+  for (const SourceFile& file : sources()) {
+    if (!file.is_cpp() || file.is_in("tests")) continue;
+    ++n_files;
+    CHECK_MESSAGE(floor_of(file.path) != nullptr, file.path << " is on no floor");
+    for (const auto& found :
+         {floor_complaints(file, exists_in_repository), window_and_device_complaints(file)})
+      complaints.insert(complaints.end(), found.begin(), found.end());
+    if (file.is_in("viewer/panels"))
+      for (const std::string& found : mutable_state_complaints(file)) complaints.push_back(found);
+  }
+  CHECK(n_files >= 10);  // the repository was found
+  CHECK_MESSAGE(complaints.empty(), joined(complaints));
+}
+
+TEST_CASE("every folder of src has a floor") {
+  for (const auto& entry : std::filesystem::directory_iterator(in_repository("src"))) {
+    if (!entry.is_directory()) continue;
+    const std::string inside = "src/" + entry.path().filename().string() + "/x.h";
+    CHECK_MESSAGE(floor_of(inside) != nullptr, inside);
+  }
+}
