@@ -1,27 +1,15 @@
 #include "io/checked.h"
 
 #include <algorithm>
-#include <limits>
+#include <nlohmann/json.hpp>
 
 namespace lastrow {
 
 std::string shown(std::string_view text) {
   constexpr size_t kLongest = 80;
-  const bool cut = text.size() > kLongest;
-  if (cut) {
-    size_t end = kLongest;  // back to the start of a UTF-8 character
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;
-    text = text.substr(0, end);
-  }
-  std::string printable = "'";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F)
-      printable += fmt::format("\\x{:02X}", byte);
-    else
-      printable += c;
-  }
-  return printable + (cut ? "…'" : "'");
+  const nlohmann::json start = text.substr(0, kLongest);
+  const auto replace = nlohmann::json::error_handler_t::replace;  // of what is not UTF-8
+  return start.dump(-1, ' ', false, replace) + (text.size() > kLongest ? "…" : "");
 }
 
 Shape checked_shape(const std::vector<int64_t>& dims, DType dtype, const std::string& what) {

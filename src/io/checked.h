@@ -10,8 +10,8 @@
 
 namespace lastrow {
 
-/// `text` from a file as one short printable piece of a message: 'abc', cut after 80 bytes, control
-/// characters shown as \x0A.
+/// `text` from a file as one short printable piece of a message: "abc", cut after 80 bytes, with control
+/// characters escaped as JSON does and U+FFFD for what is not UTF-8.
 std::string shown(std::string_view text);
 
 /// dims as a Shape, once it is known that a Shape can hold them and that no product of its dimensions, in

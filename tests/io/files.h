@@ -1,0 +1,91 @@
+// What the tests of this folder share: a folder that goes away, bytes of a safetensors file written by hand,
+// and the message of a failure.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <iterator>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/tensor.h"
+
+namespace lastrow::test {
+
+/// An empty folder, removed with all it holds at the end of the scope.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "lastrow-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw FileError("{}: no temporary folder", name);
+    path_ = name;
+  }
+  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  int64_t n_entries() const {
+    return std::distance(std::filesystem::directory_iterator(path_), std::filesystem::directory_iterator());
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline void put(const std::filesystem::path& path, std::string_view bytes) {
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+inline std::string get(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+inline std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+
+/// Header length, header, data: a safetensors file, right or wrong.
+inline std::string safetensors_bytes(std::string_view header, std::string_view data) {
+  std::string file;
+  for (int i = 0; i < 8; ++i) file += static_cast<char>(header.size() >> (8 * i) & 0xFFu);
+  return file.append(header).append(data);
+}
+
+/// The message of the E that f throws; "" if it throws nothing. Anything else goes through.
+template <typename E = FileError, typename F>
+std::string message_of(F&& f) {
+  try {
+    f();
+  } catch (const E& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// Sums every byte of a view, so that a sanitizer sees each of them read.
+inline uint64_t sum_of_bytes(ConstTensorView view) {
+  uint64_t sum = 0;
+  const auto* bytes = static_cast<const unsigned char*>(view.raw());
+  for (int64_t i = 0; i < view.size_bytes(); ++i) sum += bytes[i];
+  return sum;
+}
+
+}  // namespace lastrow::test
+
+/// The expression throws a FileError of one line that holds each of the texts.
+#define CHECK_FILE_ERROR(expression, ...)                                                                \
+  do {                                                                                                   \
+    const std::string message = ::lastrow::test::message_of([&] { static_cast<void>(expression); });     \
+    CHECK_MESSAGE(!message.empty(), "no FileError from " #expression);                                   \
+    CHECK_MESSAGE(message.find('\n') == std::string::npos, message);                                     \
+    CHECK_MESSAGE(message.size() < 400, message.size() << " bytes of message");                          \
+    for (const std::string& part : std::initializer_list<std::string>{__VA_ARGS__})                      \
+      CHECK_MESSAGE(message.find(part) != std::string::npos, "'" << part << "' is not in: " << message); \
+  } while (false)
