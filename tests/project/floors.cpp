@@ -48,8 +48,12 @@ std::vector<std::string> window_and_device_complaints(const SourceFile& file) {
 
 std::vector<std::string> mutable_state_complaints(const SourceFile& file) {
   // A parameter or local such as "view::PaneState& pane"; "const" before it makes it innocent.
-  static const std::regex reference(R"((const\s+)?\b(view::)?\w*State\s*[&*])");
+  static const std::regex reference(R"((const\s+)?\b(view::\w+|(View|Pane)State|Controller)\s*[&*])");
   std::vector<std::string> complaints;
+  for (const Include& include : includes_of(file))
+    if (include.name == "viewer/view_model/controller.h")
+      complaints.push_back(
+          complaint(file, include.line, "a panel sends commands; it does not hold the controller"));
   int number = 0;
   for (std::string_view line : lines_of(file.text)) {
     ++number;

@@ -56,7 +56,10 @@ TEST_CASE("panels may read the state and not change it, on lines made up for it"
   };
   CHECK(broken("void draw(const ViewState& state);\n") == 0);
   CHECK(broken("void draw(const view::PaneState& pane, float width);\n") == 0);
+  CHECK(broken("void draw(PanelState& scrolled);\n") == 0);  // the panel's own
+  CHECK(broken("std::vector<view::Command>& commands;\n") == 0);
   CHECK(broken("void draw(ViewState& state);\n") == 1);
+  CHECK(broken("#include \"viewer/view_model/controller.h\"\n") == 1);
   CHECK(broken("void draw(const ViewState& state, view::PaneState* pane);\n") == 1);
 }
 
