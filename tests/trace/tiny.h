@@ -1,0 +1,103 @@
+// Attention small enough to follow: some layers of append and attend on a naive backend, with rows that
+// depend on (layer, position) alone, so that the same step can be done with the cache or without.
+#pragma once
+
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "backend/naive.h"
+#include "backend/site_names.h"
+#include "core/random.h"
+
+namespace lastrow::test {
+
+inline bool same_bits(ConstTensorView a, ConstTensorView b) {
+  return a.dtype() == b.dtype() && a.shape() == b.shape() &&
+         std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.size_bytes())) == 0;
+}
+
+/// f32, seeded normals.
+inline Tensor random_tensor(Shape shape, uint64_t seed, uint64_t stream = 0) {
+  Tensor t = Tensor::host(DType::f32, shape);
+  Random random(seed, stream);
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(random.normal());
+  return t;
+}
+
+struct TinySizes {
+  int32_t n_layers = 2, n_q_heads = 4, n_kv_heads = 2, head_dim = 8, max_seq_len = 16;
+};
+
+/// One sequence. step(backend, n, emptied) feeds n tokens, or with `emptied` the whole prefix and n more.
+class Tiny {
+ public:
+  explicit Tiny(Backend& innermost, TinySizes sizes = {})
+      : sizes_(sizes),
+        cache_(CacheSpec::contiguous(sizes.n_layers, sizes.n_kv_heads, sizes.head_dim, sizes.max_seq_len)),
+        storage_(innermost.make_storage(cache_.spec())) {
+    for (int32_t layer = 0; layer < sizes.n_layers; ++layer)
+      for (RowKind kind : {RowKind::k, RowKind::v}) {
+        const TensorView rows = storage_->rows(layer, kind);
+        std::memset(rows.raw(), 0xFF, static_cast<size_t>(rows.size_bytes()));  // NaN in every unused slot
+      }
+  }
+
+  /// Rows [n_tokens, n_heads, head_dim] of tokens first, first + 1, …; what: 0 q, 1 k, 2 v.
+  Tensor rows(int32_t layer, uint64_t what, int32_t first, int32_t n_tokens) const {
+    const int32_t n_heads = what == 0 ? sizes_.n_q_heads : sizes_.n_kv_heads;
+    Tensor all = Tensor::host(DType::f32, {n_tokens, n_heads, sizes_.head_dim});
+    for (int32_t t = 0; t < n_tokens; ++t) {
+      const Tensor row = random_tensor({n_heads * sizes_.head_dim}, 7,
+                                       uint64_t(layer) * 1000 + uint64_t(first + t) * 3 + what);
+      std::memcpy(all.view().rows(t, 1).raw(), row.view().raw(), static_cast<size_t>(row.size_bytes()));
+    }
+    return all;
+  }
+
+  /// Returns the attention output of each layer, [n_tokens, n_q_heads, head_dim].
+  std::vector<Tensor> step(Backend& backend, int32_t n_new, bool emptied = false,
+                           AttendSpec spec = {0.35f, {}}) {
+    const int32_t past = cache_.length(0);
+    if (emptied) cache_.reset(0);
+    const int32_t first = emptied ? 0 : past, n_tokens = emptied ? past + n_new : n_new;
+    const std::vector<int32_t> tokens(static_cast<size_t>(n_tokens), 1);
+    const SequenceInput input{0, tokens, LogitRows::last};
+    const StepPlan& plan = cache_.plan({&input, 1});
+    try {
+      const Batch& batch = backend.begin_step(plan, *storage_);
+      std::vector<Tensor> outs;
+      for (int32_t layer = 0; layer < sizes_.n_layers; ++layer)
+        outs.push_back(attend(backend, layer, first, batch, spec));
+      cache_.commit(plan);
+      return outs;
+    } catch (...) {
+      cache_.abort(plan);
+      throw;
+    }
+  }
+
+  KvStorage& storage() { return *storage_; }
+  KvCache& cache() { return cache_; }
+  const TinySizes& sizes() const { return sizes_; }
+
+ private:
+  Tensor attend(Backend& backend, int32_t layer, int32_t first, const Batch& batch, const AttendSpec& spec) {
+    const int32_t n_tokens = batch.plan->n_tokens();
+    const Tensor q = backend.upload(rows(layer, 0, first, n_tokens).view());
+    const Tensor k = backend.upload(rows(layer, 1, first, n_tokens).view());
+    const Tensor v = backend.upload(rows(layer, 2, first, n_tokens).view());
+    Tensor out = backend.make_tensor(q.shape()), lse = backend.make_tensor({n_tokens, sizes_.n_q_heads});
+    backend.append({layer, site::kAppend}, k.view(), v.view(), batch, *storage_);
+    backend.attend({layer, site::kAttend}, q.view(), *storage_, batch, spec, out.view(), lse.view());
+    Tensor host = Tensor::host(DType::f32, out.shape());
+    backend.download(out.view(), host.view());
+    return host;
+  }
+
+  TinySizes sizes_;
+  ContiguousCache cache_;
+  std::unique_ptr<KvStorage> storage_;
+};
+
+}  // namespace lastrow::test
