@@ -35,10 +35,12 @@ struct Row {
   State was = State::not_yet, is = State::not_yet;
   float opacity_was = 1, opacity = 1;  // 1, or less: kept but not read yet, faded by keep/drop; includes the
                                        // 40 % of again_unused
-  bool poked = false;                  // black-and-white dashes and a pencil
-  bool asked = false;                  // the tour asks the user to poke this row
-  bool not_finite = false;             // holds a NaN or ∞: black cell, white ×
-  std::string mark;                    // against the last step: "same bits", "≤ 2 ULP", "changed"; or empty
+  bool stored_was = false,
+       stored = false;      // K and V: the row sits in the cache (left) when the beat begins, is done
+  bool poked = false;       // black-and-white dashes and a pencil
+  bool asked = false;       // the tour asks the user to poke this row
+  bool not_finite = false;  // holds a NaN or ∞: black cell, white ×
+  std::string mark;         // against the last step: "same bits", "≤ 2 ULP", "changed"; or empty
 };
 
 /// Q, K or V of the head (for K and V: of its K/V head).

@@ -1,0 +1,139 @@
+#include "viewer/view_model/text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+namespace lastrow::view {
+
+namespace {
+
+/// `digits` significant digits without an exponent where a person can still read it.
+std::string significant(double x, int digits) {
+  if (std::isnan(x)) return "NaN";
+  if (std::isinf(x)) return x > 0 ? "∞" : "−∞";
+  const double magnitude = std::fabs(x);
+  std::string text;
+  if (magnitude == 0) {
+    return "0";
+  } else if (magnitude < 1e-4 || magnitude >= 1e7) {
+    text = fmt::format("{:.{}e}", magnitude, digits - 1);
+  } else {
+    const int before = magnitude < 1 ? 0 : static_cast<int>(std::floor(std::log10(magnitude))) + 1;
+    const int leading_zeros = magnitude < 1 ? static_cast<int>(-std::floor(std::log10(magnitude))) - 1 : 0;
+    text = fmt::format("{:.{}f}", magnitude, std::max(0, digits - before + leading_zeros));
+  }
+  return x < 0 ? "−" + text : text;
+}
+
+}  // namespace
+
+std::string number(double x) { return significant(x, 3); }
+std::string rough(double x) { return significant(x, 2); }
+
+std::string count(int64_t n) {
+  const double x = static_cast<double>(n);
+  if (std::llabs(n) >= 10'000'000'000) return fmt::format("{:.3g} G", x / 1e9);
+  if (std::llabs(n) >= 10'000'000) return fmt::format("{:.3g} M", x / 1e6);
+  std::string digits = fmt::format("{}", std::llabs(n));
+  for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<size_t>(i), ",");
+  return n < 0 ? "−" + digits : digits;
+}
+
+std::string bytes(int64_t n) {
+  constexpr std::array<const char*, 5> kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double x = static_cast<double>(n);
+  size_t unit = 0;
+  while (x >= 1024 && unit + 1 < kUnits.size()) {
+    x /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", n) : fmt::format("{} {}", significant(x, 3), kUnits[unit]);
+}
+
+std::string duration_us(double us) {
+  if (us < 1000) return significant(us, 3) + " µs";
+  if (us < 1e6) return significant(us / 1e3, 3) + " ms";
+  return significant(us / 1e6, 3) + " s";
+}
+
+std::string ratio(double with, double without) {
+  if (!(with > 0) || !std::isfinite(without)) return "—";
+  const double r = without / with;
+  return std::fabs(r - std::round(r)) < 0.005 ? fmt::format("{:.0f}×", r)
+                                              : significant(r, r < 10 ? 2 : 3) + "×";
+}
+
+std::string plural(int64_t n, std::string_view noun) {
+  if (n == 1) return fmt::format("1 {}", noun);
+  if (noun.ends_with("y")) return fmt::format("{} {}ies", count(n), noun.substr(0, noun.size() - 1));
+  return fmt::format("{} {}s", count(n), noun);
+}
+
+std::string range(int64_t first, int64_t last) {
+  return first == last ? fmt::format("{}", first) : fmt::format("{}–{}", first, last);
+}
+
+std::string label(std::string_view token_text) {
+  const auto first = token_text.find_first_not_of(" \t\n");
+  if (first == std::string_view::npos) return token_text.empty() ? "∅" : "␣";
+  const auto last = token_text.find_last_not_of(" \t\n");
+  std::string out;
+  for (char c : token_text.substr(first, last - first + 1)) out += (c == '\n' || c == '\t') ? ' ' : c;
+  return out;
+}
+
+std::string quoted(std::string_view text) { return fmt::format("“{}”", text); }
+
+std::string power_of_two(int exponent) { return fmt::format("{:g}", std::ldexp(1.0, exponent)); }
+
+int64_t row_distance_ulp(const float* a, const float* b, int n) {
+  if (std::memcmp(a, b, sizeof(float) * static_cast<size_t>(n)) == 0) return 0;
+  double largest = 0, distance = 0;
+  for (int i = 0; i < n; ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    if (!std::isfinite(a[i]) || !std::isfinite(b[i])) {
+      if (a[i] == b[i]) continue;
+      return -1;
+    }
+    largest = std::max({largest, std::fabs(double{a[i]}), std::fabs(double{b[i]})});
+    distance = std::max(distance, std::fabs(double{a[i]} - double{b[i]}));
+  }
+  if (distance == 0) return 0;  // +0 against −0
+  const auto at = static_cast<float>(largest);
+  const double ulp = double{std::nextafter(at, std::numeric_limits<float>::infinity())} - double{at};
+  if (!(ulp > 0) || distance / ulp > 9e15) return -1;
+  return std::max<int64_t>(1, static_cast<int64_t>(std::ceil(distance / ulp)));
+}
+
+std::string to_ascii(std::string_view utf8) {
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kSpellings{
+      {{"·", "-"},    {"→", "->"},  {"←", "<-"},  {"×", "x"},   {"≤", "<="},  {"±", "+-"},
+       {"√", "sqrt"}, {"∞", "inf"}, {"Σ", "sum"}, {"①", "(1)"}, {"②", "(2)"}, {"③", "(3)"},
+       {"④", "(4)"},  {"“", "\""},  {"”", "\""},  {"–", "-"},   {"−", "-"},   {"—", "-"},
+       {"…", "..."},  {"µ", "u"},   {"∅", "()"},  {"␣", "_"},   {"Δ", "d"},   {"θ", "theta"}}};
+  std::string out;
+  for (size_t i = 0; i < utf8.size();) {
+    const auto rest = utf8.substr(i);
+    const auto* hit = std::find_if(kSpellings.begin(), kSpellings.end(),
+                                   [&](const auto& s) { return rest.starts_with(s.first); });
+    if (hit != kSpellings.end()) {
+      out += hit->second;
+      i += hit->first.size();
+    } else if (static_cast<unsigned char>(utf8[i]) < 0x80) {
+      out += utf8[i++];
+    } else {
+      out += '?';
+      for (++i; i < utf8.size() && (static_cast<unsigned char>(utf8[i]) & 0xC0u) == 0x80u; ++i) {
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace lastrow::view

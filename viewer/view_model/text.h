@@ -1,0 +1,40 @@
+// How numbers and names are spelt on the screen; one place, so that two panels never spell one number twice.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace lastrow::view {
+
+/// Three significant digits, a real minus sign: "0.382", "−12.5", "0.00031", "NaN", "∞".
+std::string number(double x);
+/// Two significant digits, for changes: "0.38".
+std::string rough(double x);
+/// "8", "12,345", "1.23 M", "4.5 G".
+std::string count(int64_t n);
+/// "0 B", "640 B", "1.25 KiB", "3.4 MiB".
+std::string bytes(int64_t n);
+/// "0.3 ms", "12 µs".
+std::string duration_us(double us);
+/// without / with: "8×", "1.3×", "1×"; "—" where with is 0.
+std::string ratio(double with, double without);
+/// "1 row", "8 rows".
+std::string plural(int64_t n, std::string_view noun);
+/// "3", "3–7".
+std::string range(int64_t first, int64_t last);
+/// The text of a token as a label: no surrounding blanks; blanks and control characters made visible.
+std::string label(std::string_view token_text);
+/// “fox”
+std::string quoted(std::string_view text);
+/// "2^3" as the number it is: 8, 0.25.
+std::string power_of_two(int exponent);
+
+/// |a − b| over the rows' largest distance, in units in the last place of the larger row's largest element; 0
+/// means the same bits. NaN in the same places counts as equal, elsewhere as infinitely far (−1).
+int64_t row_distance_ulp(const float* a, const float* b, int n);
+
+/// The same text for fonts without these signs: "×" → "x", "①" → "(1)", "·" → "-", "→" → "->" …
+std::string to_ascii(std::string_view utf8);
+
+}  // namespace lastrow::view
