@@ -5,7 +5,7 @@
 namespace lastrow::cost {
 namespace {
 
-// Keys that all queries see whose keys end before 1, 2, …, end: Σ_{e ≤ end} min(e, window).
+// Cells of the queries that causality lets see 1, 2, …, end keys: Σ_{e ≤ end} min(e, window).
 int64_t cells_up_to(int64_t end, int64_t window) {
   if (end <= 0) return 0;
   const int64_t cut = window > 0 ? std::max<int64_t>(end - window, 0) : 0;  // queries that the window narrows

@@ -1,25 +1,20 @@
-// What one backend operation costs: flop, and bytes by kind. One function for each operation, from sizes
-// alone.
+// What one backend operation costs: flop, and bytes by kind. A function for each, from sizes alone.
 //
 //   OpCost c = cost::linear(n_rows, in_dim, out_dim, false, 2);       each function's comment is its formula
 //   c += cost::attend({.visible_cells = cost::visible_cells(q_len, kv_len, true), …});
 //   c.bytes()                                                         all kinds together
 //
-// What is counted
-//   flop               an add, multiply or subtract is 1, so a multiply-add is 2; a division, square root,
-//   exp, tanh
-//                      or compare is 1. Changes of sign or of element type are free.
-//   weight_bytes       parameters read: once an operation, however many rows use them (no rows: none)
-//   cache_bytes_*      rows of K and V in the store, each once for each K/V head: useful bytes, not what a
-//   kernel
-//                      happens to read again. Rows that no query of the step sees are not read.
-//   activation_bytes   inputs read plus outputs written, each once an operation: the traffic of operations
-//   that
-//                      hand over through memory. Token ids and row numbers are 4 bytes.
-// Looking is free: `probe` and traces are not the model's work and have no cost here.
+// flop              an add, subtract or multiply is 1, so a multiply-add is 2; a division, square root, exp,
+//                   tanh or compare is 1. Changes of sign or of element type are free.
+// weight_bytes      parameters read: once an operation, however many rows use them (no rows: none)
+// cache_bytes_…     rows of K and V in the store, each once for each K/V head: useful bytes, not what some
+//                   kernel reads again. Rows that no query of the step sees are not read.
+// activation_bytes  inputs read and outputs written, each once an operation: the traffic of operations that
+//                   hand over through memory. Token ids and row numbers are 4 bytes.
 //
-// Never pass negative sizes. Nothing here checks or allocates, so that a decode step may call it; sums stay
-// exact up to 2^63 (cost::step_cost checks that for whole models).
+// Looking is free: `probe` and traces are not the model's work and have no cost here.
+// Never pass negative sizes. Nothing here checks or allocates, so that a decode step may call it; sums are
+// exact below 2^63 (step_cost checks that for whole models).
 #pragma once
 
 #include <cstdint>

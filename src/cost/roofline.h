@@ -1,12 +1,15 @@
 // The roofline of a machine, and where work lies under it.
 //
-//   Roofline machine{.peak_gflops = measure_peak_f32_gflops(2), .read_gbps = measure_read_bandwidth_gbps(1 <<
-//   30, 2)}; intensity(cost)                        flop for each byte moved machine.attainable_gflops(…)
-//   min(peak, bandwidth · intensity) machine.bandwidth_bound(cost)          left of the ridge
+//   const Roofline machine{.peak_gflops = measure_peak_f32_gflops(n_threads),
+//                          .read_gbps = measure_read_bandwidth_gbps(bytes, n_threads)};
+//   intensity(cost)                          flop for each byte moved
+//   machine.attainable_gflops(intensity)     min(peak, bandwidth · intensity)
+//   machine.bandwidth_bound(cost)            left of the ridge
 //
-// Both measurements are best of several rounds, in decimal units (1 GB = 10^9 bytes). They say what this
-// machine can do when nothing else runs: measure beside the thing you compare with, in the same run. Source:
-// Williams, Waterman, Patterson 2009, "Roofline".
+// Both measurements are the best of several rounds, in decimal units (1 GB = 10^9 bytes). On a busy machine
+// they fall: measure beside the thing you compare with, in the same run, and say the buffer's size.
+//
+// Source: Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
 #pragma once
 
 #include <cstdint>
@@ -36,8 +39,8 @@ struct Roofline {
 /// CapacityError if there is no memory.
 double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds = 5);
 
-/// Multiply-adds (2 flop each) on registers alone, with the vector width this library was compiled for;
-/// about 20 ms a round.
-double measure_peak_f32_gflops(int n_threads, int rounds = 5);
+/// Multiply-adds (2 flop each) on registers alone, with the vector width this library was compiled for; about
+/// 1 ms a round, so that some round runs undisturbed on a busy machine.
+double measure_peak_f32_gflops(int n_threads, int rounds = 20);
 
 }  // namespace lastrow
