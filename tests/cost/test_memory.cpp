@@ -122,6 +122,7 @@ TEST_CASE("sizes for people") {
   CHECK(gib_and_gb(256 * kGiB) == "256.00 GiB (274.88 GB)");
   CHECK(gib_and_gb(1 << 20) == "1.00 MiB (1.05 MB)");
   CHECK(gib_and_gb(512) == "0.50 KiB (0.51 kB)");
+  CHECK(gib_and_gb(37'748'736) == "36.00 MiB (37.75 MB)");
 }
 
 TEST_CASE("bad input is refused with the values") {
