@@ -147,14 +147,23 @@ bool is_aligned(const void* p, DType dtype) { return reinterpret_cast<uintptr_t>
 
 }  // namespace
 
-SafetensorsFile::SafetensorsFile(std::string_view header_text, std::span<const std::byte> data,
-                                 std::string source)
-    : source_(std::move(source)) {
-  if (!header_text.starts_with('{'))
-    throw FileError("{}: its header does not begin with '{{'; is this a safetensors file?", source_);
-  const json header = parse_json(header_text, source_ + " (header)", kHeaderLimits);
-  metadata_ = metadata_of(header, source_);
-  for (const Placed& t : placed_tensors(header, std::ssize(data), source_)) {
+/// What the JSON says, checked against itself and against the number of bytes that follow it.
+struct SafetensorsFile::Header {
+  std::vector<Placed> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+SafetensorsFile::Header SafetensorsFile::read_header(std::string_view text, int64_t data_bytes,
+                                                     const std::string& source) {
+  if (!text.starts_with('{'))
+    throw FileError("{}: its header does not begin with '{{'; is this a safetensors file?", source);
+  const json header = parse_json(text, source + " (header)", kHeaderLimits);
+  return {placed_tensors(header, data_bytes, source), metadata_of(header, source)};
+}
+
+SafetensorsFile::SafetensorsFile(Header header, std::span<const std::byte> data, std::string source)
+    : source_(std::move(source)), metadata_(std::move(header.metadata)) {
+  for (const Placed& t : header.tensors) {
     ConstTensorView view(static_cast<const void*>(data.data() + t.begin), t.dtype, t.shape);
     if (!is_aligned(view.raw(), t.dtype)) {
       Tensor copy(Memory::host(), t.dtype, t.shape);
@@ -173,7 +182,8 @@ SafetensorsFile SafetensorsFile::from_bytes(std::span<const std::byte> bytes, st
   std::memcpy(&length, bytes.data(), sizeof length);
   const auto header_bytes = static_cast<size_t>(header_length(length, std::ssize(bytes), source));
   const auto* text = reinterpret_cast<const char*>(bytes.data()) + kLengthBytes;
-  return {{text, header_bytes}, bytes.subspan(kLengthBytes + header_bytes), std::move(source)};
+  const auto data = bytes.subspan(kLengthBytes + header_bytes);
+  return {read_header({text, header_bytes}, std::ssize(data), source), data, std::move(source)};
 }
 
 SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
@@ -181,14 +191,17 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   require_length(file.size_bytes(), file.name());
   uint64_t length = 0;
   file.read(&length, sizeof length);
-  std::string header(static_cast<size_t>(header_length(length, file.size_bytes(), file.name())), '\0');
-  file.read(header.data(), std::ssize(header));
+  std::string text(static_cast<size_t>(header_length(length, file.size_bytes(), file.name())), '\0');
+  file.read(text.data(), std::ssize(text));
 
-  const int64_t data_bytes = file.size_bytes() - kLengthBytes - std::ssize(header);
+  // The header is checked before memory is asked for: a file may claim to be longer than the machine is
+  // large.
+  const int64_t data_bytes = file.size_bytes() - kLengthBytes - std::ssize(text);
+  Header header = read_header(text, data_bytes, file.name());
   Tensor data(Memory::host(), DType::u8, {data_bytes});
   file.read(data.view().raw(), data_bytes);
   const std::span bytes(static_cast<const std::byte*>(data.view().raw()), static_cast<size_t>(data_bytes));
-  SafetensorsFile result(header, bytes, file.name());
+  SafetensorsFile result(std::move(header), bytes, file.name());
   result.owned_.push_back(std::move(data));
   return result;
 }

@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>
@@ -32,7 +33,8 @@ namespace lastrow {
 
 class SafetensorsFile {
  public:
-  /// Reads the whole file into memory of its own, so that later changes of the file cannot be seen.
+  /// Reads the whole file into memory of its own, so that later changes of the file cannot be seen. Throws
+  /// CapacityError if a file that is right does not fit.
   static SafetensorsFile open(const std::filesystem::path& path);
   /// Reads embedded bytes in place: `bytes` stay the caller's and must outlive the result. A tensor whose
   /// elements do not lie aligned is copied; none is if bytes.data() is a multiple of 8 and the file's writer
@@ -47,8 +49,9 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
-  /// `header` is the JSON text, `data` what follows it.
-  SafetensorsFile(std::string_view header, std::span<const std::byte> data, std::string source);
+  struct Header;
+  static Header read_header(std::string_view text, int64_t data_bytes, const std::string& source);
+  SafetensorsFile(Header header, std::span<const std::byte> data, std::string source);
 
   std::string source_;
   std::vector<std::string> names_;

@@ -58,6 +58,19 @@ TEST_CASE("files that are too short") {
                    "12 follow");
 }
 
+TEST_CASE("a file of a terabyte of holes is refused before memory is asked for") {
+  TemporaryFolder folder;
+  put(folder / "sparse", safetensors_bytes(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", ""));
+  std::error_code error;
+  std::filesystem::resize_file(folder / "sparse", uintmax_t{1} << 40, error);
+  if (error) {
+    MESSAGE("skipped: no sparse files here: " << error.message());
+    return;
+  }
+  CHECK_FILE_ERROR(SafetensorsFile::open(folder / "sparse"),
+                   "sparse: 1099511627706 bytes after the last tensor");
+}
+
 TEST_CASE("header lengths that lie") {
   const auto with_length = [](uint64_t length) {
     std::string text(reinterpret_cast<const char*>(&length), 8);
