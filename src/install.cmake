@@ -44,8 +44,6 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/lastrowConfigVersion.cmak
 install(FILES ${PROJECT_BINARY_DIR}/lastrowConfig.cmake ${PROJECT_BINARY_DIR}/lastrowConfigVersion.cmake
         DESTINATION ${package_dir} COMPONENT development)
 
-foreach(program lastrow lastrow_cli lastrow-viewer)
-  if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
-  endif()
-endforeach()
+if(TARGET lastrow_cli)
+  install(TARGETS lastrow_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT programs)
+endif()

@@ -1,23 +1,32 @@
-// What a user of the installed package writes first: a tensor, and a step of the cache.
+// A stranger's first program with the installed package: the same five tokens, with the K/V cache and
+// without.
 #include <fmt/format.h>
-#include <lastrow/cache/kv_cache.h>
-#include <lastrow/core/tensor.h>
+#include <lastrow/registry/registry.h>
+#include <lastrow/session/session.h>
 
-#include <array>
+#include <cstdlib>
+#include <vector>
+
+namespace {
+
+std::vector<int32_t> generate(lastrow::Mode mode, int n_tokens) {
+  auto model = lastrow::load_model("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=64,seed=3");
+  lastrow::DecodeSession session(model, lastrow::make_backend("naive"), {.mode = mode});
+  session.start({1, 2, 3});
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < n_tokens; ++i) {
+    session.advance();
+    tokens.push_back(session.next_token());
+  }
+  fmt::print("{:9}  tokens {}  rows of Q in the last step {}\n", name_of(mode), fmt::join(tokens, " "),
+             session.record().q_rows);
+  return tokens;
+}
+
+}  // namespace
 
 int main() {
-  using namespace lastrow;
-  Tensor x = Tensor::host(DType::f32, {2, 3});
-  for (int64_t i = 0; i < x.size(); ++i) x.data<float>()[i] = static_cast<float>(i);
-  const float corner = x.view().rows(1, 1).data<float>()[2];  // row 1, column 2 of 0 … 5
-
-  ContiguousCache cache(CacheSpec::contiguous(1, 2, 8, 16));
-  const std::array<int32_t, 3> tokens = {7, 8, 9};
-  const SequenceInput input{0, tokens};
-  const StepPlan& plan = cache.plan({&input, 1});
-  cache.commit(plan);
-
-  fmt::print("x {} ends with {}; the cache holds {} tokens\n", x.view().shape().to_string(), corner,
-             cache.length(0));
-  return corner == 5.0f && cache.length(0) == 3 ? 0 : 1;
+  const auto cached = generate(lastrow::Mode::cached, 5);
+  const auto recomputed = generate(lastrow::Mode::recompute, 5);
+  return cached == recomputed && cached.size() == 5 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

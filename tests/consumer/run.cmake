@@ -12,10 +12,8 @@ function(must name)
   set(said "${said}" PARENT_SCOPE)
 endfunction()
 
-must("install" ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${prefix} --component development)
-if(INSTALL_ALL)  # fetched dependencies have no component of ours
-  must("install of dependencies" ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${prefix})
-endif()
+must("install" ${CMAKE_COMMAND} --install ${BUILD_DIR} --prefix ${prefix})
+must("installed program" ${prefix}/bin/lastrow --version)
 must("configure" ${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR}/build -G ${GENERATOR}
      -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_EXE_LINKER_FLAGS=${LINK_FLAGS})
 must("build" ${CMAKE_COMMAND} --build ${WORK_DIR}/build)
