@@ -1,0 +1,264 @@
+// Attention on every CPU backend: first by eye, then against the judge, then what may not change a bit.
+#include <doctest/doctest.h>
+
+#include "backend/eigen.h"
+#include "backend/naive.h"
+#include "support/attend_case.h"
+#include "support/tolerance.h"
+
+using namespace lastrow;
+using namespace lastrow::testing;
+
+namespace {
+
+std::vector<std::unique_ptr<Backend>> all_backends() {
+  std::vector<std::unique_ptr<Backend>> all;
+  all.push_back(std::make_unique<NaiveBackend<double>>());
+  all.push_back(std::make_unique<NaiveBackend<float>>());
+  all.push_back(std::make_unique<EigenBackend>(2));
+  return all;
+}
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// Ugly in every dimension: lengths about the tile, groups of all kinds, widths that are no power of two.
+std::vector<AttendCase> ugly_cases() {
+  std::vector<AttendCase> cases;
+  for (const int32_t head_dim : {8, 16, 64, 80, 128, 256})
+    for (const auto& [n_q, n_kv] : {std::pair{1, 1}, {3, 1}, {8, 2}, {8, 1}, {6, 6}})
+      cases.push_back({.n_q_heads = n_q,
+                       .n_kv_heads = n_kv,
+                       .head_dim = head_dim,
+                       .sequences = {{1, 31}, {1, 33}, {3, 65}},
+                       .seed = static_cast<uint64_t>(head_dim + n_q)});
+  for (const int32_t kv_len : {0, 1, 31, 32, 33, 63, 64, 65, 511, 512, 513, 1100})
+    cases.push_back({.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16, .sequences = {{1, kv_len}}, .seed = 7});
+  cases.push_back({.n_q_heads = 4,
+                   .n_kv_heads = 2,
+                   .head_dim = 16,
+                   .sequences = {{0, 0}, {5, 2}, {7, 7}, {1, 0}, {2, 40}}});
+  cases.push_back(
+      {.n_q_heads = 4, .n_kv_heads = 4, .head_dim = 8, .sequences = {{9, 20}}, .mask = {.causal = false}});
+  cases.push_back(
+      {.n_q_heads = 4, .n_kv_heads = 4, .head_dim = 8, .sequences = {{9, 200}}, .mask = {.window = 70}});
+  cases.push_back(
+      {.n_q_heads = 2, .n_kv_heads = 1, .head_dim = 8, .sequences = {{6, 90}}, .score_scale = 1e4f});
+  return cases;
+}
+
+}  // namespace
+
+TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
+  for (const auto& backend : all_backends()) {
+    CAPTURE(backend->info().name);
+    // Three keys e0, e1, e2 with values 10, 20, 30; a query that shouts "e1".
+    const CacheSpec spec = CacheSpec::contiguous(1, 1, 4, 3);
+    auto storage = backend->make_storage(spec);
+    Tensor k = Tensor::host(DType::f32, {3, 1, 4}), v = Tensor::host(DType::f32, {3, 1, 4}),
+           q = Tensor::host(DType::f32, {1, 1, 4});
+    for (int s = 0; s < 3; ++s) {
+      k.data<float>()[s * 4 + s] = 1;
+      std::fill_n(v.data<float>() + s * 4, 4, 10.0f * static_cast<float>(s + 1));
+    }
+    q.data<float>()[1] = 1000;
+    StepPlan plan;
+    plan.tokens = {0}, plan.positions = {2}, plan.q_start = {0, 1}, plan.kv_len = {3},
+    plan.block_tables = {0};
+    plan.append_slots = {2}, plan.blocks_per_seq = 1, plan.block_len = 3;
+    const int64_t slots[] = {0, 1, 2};
+    backend->write_rows(*storage, 0, RowKind::k, slots, k.view());
+    backend->write_rows(*storage, 0, RowKind::v, slots, v.view());
+    const Tensor query = backend->upload(q.view());
+    Tensor out = backend->make_tensor({1, 1, 4}), lse = backend->make_tensor({1, 1});
+    const Batch& batch = backend->begin_step(plan, *storage);
+    backend->attend({0, "attend"}, query.view(), *storage, batch, {.scale = 1, .mask = {}}, out.view(),
+                    lse.view());
+    CHECK(to_doubles(*backend, out.view()) == std::vector<double>{20, 20, 20, 20});
+    CHECK(to_doubles(*backend, lse.view()) == std::vector<double>{1000});
+
+    Tensor scores = backend->make_tensor({1, 1, 3}), probs = backend->make_tensor({1, 1, 3});
+    backend->probe({0, "attend"}, query.view(), *storage, batch, {.scale = 1, .mask = {}}, lse.view(),
+                   {0, 1, 0, 1}, scores.view(), probs.view());
+    CHECK(to_doubles(*backend, scores.view()) == std::vector<double>{0, 1000, 0});
+    CHECK(to_doubles(*backend, probs.view()) == std::vector<double>{0, 1, 0});
+  }
+}
+
+TEST_CASE("eigen errs at most as the tolerance rule allows, on every ugly shape") {
+  EigenBackend eigen(2);
+  NaiveBackend<double> judge;
+  for (const AttendCase& c : ugly_cases()) {
+    CAPTURE(c.n_q_heads);
+    CAPTURE(c.n_kv_heads);
+    CAPTURE(c.head_dim);
+    CAPTURE(c.sequences[0].kv_len);
+    const AttendResult expected = attend(judge, c), actual = attend(eigen, c);
+    const auto out = [&](Backend& b) { return attend(b, c).out; };
+    const auto lse = [&](Backend& b) { return attend(b, c).lse; };
+    const Difference worst = difference(actual.out, expected.out),
+                     worst_lse = difference(actual.lse, expected.lse);
+    INFO(worst.to_string());
+    CHECK(worst.largest <= tolerance(out, expected.out));
+    INFO(worst_lse.to_string());
+    CHECK(worst_lse.largest <= tolerance(lse, expected.lse));
+  }
+}
+
+TEST_CASE("a query that sees no key gives out 0 and lse -inf") {
+  for (const auto& backend : all_backends()) {
+    const AttendResult r =
+        attend(*backend, {.n_q_heads = 2, .n_kv_heads = 1, .head_dim = 8, .sequences = {{2, 1}, {1, 0}}});
+    for (int i = 0; i < 16; ++i) CHECK(r.out[i] == 0);   // token 0 sees nothing
+    CHECK(r.out[16] != 0);                               // token 1 sees key 0
+    for (int i = 32; i < 48; ++i) CHECK(r.out[i] == 0);  // a sequence of length 0
+    CHECK(r.lse[0] == -kInfinity);
+    CHECK(std::isfinite(r.lse[2]));
+    CHECK(r.lse[4] == -kInfinity);
+  }
+}
+
+TEST_CASE("block length and block order do not change a bit") {
+  for (const auto& backend : all_backends()) {
+    CAPTURE(backend->info().name);
+    AttendCase c{.n_q_heads = 8, .n_kv_heads = 2, .head_dim = 16, .sequences = {{1, 130}, {5, 600}}};
+    const AttendResult contiguous = attend(*backend, c);
+    for (const int32_t block_len : {1, 7, 16, 64, 100})
+      for (const uint64_t order : {0, 1, 2}) {
+        c.block_len = block_len, c.block_order = order;
+        const AttendResult paged = attend(*backend, c);
+        CAPTURE(block_len);
+        CHECK(paged.out == contiguous.out);
+        CHECK(paged.lse == contiguous.lse);
+      }
+  }
+}
+
+TEST_CASE("the number of threads does not change a bit") {
+  for (const auto& sequences : {std::vector<SequenceSize>{{1, 5000}}, {{40, 700}}, {{1, 3000}, {1, 2999}}}) {
+    const AttendCase c{.n_q_heads = 8, .n_kv_heads = 1, .head_dim = 64, .sequences = sequences};
+    EigenBackend one(1), two(2), five(5);
+    const AttendResult expected = attend(one, c);
+    CHECK(attend(two, c).out == expected.out);
+    CHECK(attend(five, c).out == expected.out);
+    CHECK(attend(five, c).lse == expected.lse);
+  }
+}
+
+TEST_CASE("a batch gives each sequence what it gets alone, to the bit") {
+  for (const auto& backend : all_backends()) {
+    // Inputs depend on a sequence's place, so the one under test keeps place 0.
+    const AttendCase alone{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16, .sequences = {{3, 70}}};
+    AttendCase together = alone;
+    together.sequences = {{3, 70}, {1, 200}, {9, 9}};
+    const AttendResult a = attend(*backend, alone), b = attend(*backend, together);
+    CHECK(std::equal(a.out.begin(), a.out.end(), b.out.begin()));
+    CHECK(std::equal(a.lse.begin(), a.lse.end(), b.lse.begin()));
+  }
+}
+
+TEST_CASE("grouped queries are multi-head attention with repeated K and V, to the bit") {
+  for (const auto& backend : all_backends()) {
+    const AttendCase grouped{.n_q_heads = 6, .n_kv_heads = 2, .head_dim = 16, .sequences = {{2, 50}}};
+    const Layout l = lay_out(grouped);
+    const auto storage = fill_storage(*backend, grouped, l);
+    AttendCase repeated = grouped;
+    repeated.n_kv_heads = 6;
+    const Layout wide = lay_out(repeated);
+    auto wide_storage = backend->make_storage(wide.spec);
+    for (const RowKind kind : {RowKind::k, RowKind::v})
+      for (int32_t s = 0; s < 50; ++s) {
+        const int64_t slot = s;
+        Tensor row = Tensor::host(DType::f64, {1, 2, 16}), wide_row = Tensor::host(DType::f64, {1, 6, 16});
+        backend->read_rows(*storage, 0, kind, {&slot, 1}, row.view());
+        for (int h = 0; h < 6; ++h)
+          std::copy_n(row.data<double>() + h / 3 * 16, 16, wide_row.data<double>() + h * 16);
+        backend->write_rows(*wide_storage, 0, kind, {&slot, 1}, wide_row.view());
+      }
+    const Tensor q = backend->upload(case_queries(grouped, l).view());
+    Tensor out = backend->make_tensor(q.shape()), lse = backend->make_tensor({2, 6});
+    backend->attend({0, "attend"}, q.view(), *wide_storage, backend->begin_step(wide.plan, *wide_storage),
+                    case_spec(grouped), out.view(), lse.view());
+    CHECK(to_doubles(*backend, out.view()) == attend(*backend, grouped).out);
+  }
+}
+
+TEST_CASE("masked and unused slots may hold NaN; a visible NaN shows") {
+  for (const auto& backend : all_backends()) {
+    CAPTURE(backend->info().name);
+    const AttendCase c{
+        .n_q_heads = 2, .n_kv_heads = 1, .head_dim = 8, .sequences = {{1, 70}}, .block_len = 16};
+    for (const double x : attend(*backend, c).out)
+      CHECK(std::isfinite(x));  // fill_storage put NaN into 10 slots
+
+    const Layout l = lay_out(c);
+    const auto storage = fill_storage(*backend, c, l);
+    Tensor nan = Tensor::host(DType::f32, {1, 1, 8});
+    nan.data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+    const int64_t slot = 5;
+    backend->write_rows(*storage, 0, RowKind::k, {&slot, 1}, nan.view());
+    const Tensor q = backend->upload(case_queries(c, l).view());
+    Tensor out = backend->make_tensor(q.shape()), lse = backend->make_tensor({1, 2});
+    backend->attend({0, "attend"}, q.view(), *storage, backend->begin_step(l.plan, *storage), case_spec(c),
+                    out.view(), lse.view());
+    for (const double x : to_doubles(*backend, out.view())) CHECK(std::isnan(x));
+  }
+}
+
+TEST_CASE("probe agrees with attend: weights sum to 1, and Σ p v is the output") {
+  for (const auto& backend : all_backends()) {
+    CAPTURE(backend->info().name);
+    const AttendCase c{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 8, .sequences = {{3, 4}, {5, 90}}};
+    const Layout l = lay_out(c);
+    const auto storage = fill_storage(*backend, c, l);
+    const Tensor q = backend->upload(case_queries(c, l).view());
+    Tensor out = backend->make_tensor(q.shape()), lse = backend->make_tensor({8, 4});
+    const Batch& batch = backend->begin_step(l.plan, *storage);
+    backend->attend({0, "attend"}, q.view(), *storage, batch, case_spec(c), out.view(), lse.view());
+    Tensor scores = backend->make_tensor({2, 3, 90}), probs = backend->make_tensor({2, 3, 90});
+    backend->probe({0, "attend"}, q.view(), *storage, batch, case_spec(c), lse.view(), {1, 2, 4, 3},
+                   scores.view(), probs.view());
+    const auto p = to_doubles(*backend, probs.view()), x = to_doubles(*backend, scores.view()),
+               o = to_doubles(*backend, out.view());
+    for (int h = 0; h < 2; ++h)
+      for (int row = 0; row < 3; ++row) {
+        const int n_visible =
+            90 - 5 + (row + 1) + 1;  // rows 4–6 of the batch are queries 1–3 of the second sequence
+        double total = 0, first_element = 0;
+        for (int s = 0; s < 90; ++s) {
+          const size_t cell = static_cast<size_t>((h * 3 + row) * 90 + s);
+          if (s >= n_visible) {
+            CHECK(p[cell] == 0);
+            CHECK(x[cell] == -kInfinity);
+            continue;
+          }
+          Tensor v = Tensor::host(DType::f64, {1, 2, 8});
+          const int64_t slot = l.spec.block_len + s;
+          backend->read_rows(*storage, 0, RowKind::v, {&slot, 1}, v.view());
+          total += p[cell];
+          first_element += p[cell] * v.data<double>()[(h + 1) / 2 * 8];
+        }
+        CHECK(total == doctest::Approx(1).epsilon(1e-6));
+        CHECK(first_element ==
+              doctest::Approx(o[static_cast<size_t>(((4 + row) * 4 + h + 1) * 8)]).epsilon(1e-5));
+      }
+  }
+}
+
+TEST_CASE("operands that do not fit are refused in words") {
+  EigenBackend backend(1);
+  CHECK_THROWS_WITH_AS(attend(backend, {.n_q_heads = 3, .n_kv_heads = 2, .head_dim = 8}),
+                       doctest::Contains("n_q_heads 3 is not a multiple of n_kv_heads 2"), ShapeError);
+  auto storage = backend.make_storage(CacheSpec::contiguous(1, 1, 8, 4));
+  StepPlan plan;
+  plan.tokens = {0}, plan.positions = {0}, plan.q_start = {0, 1}, plan.kv_len = {5}, plan.block_tables = {0};
+  plan.append_slots = {0}, plan.blocks_per_seq = 1, plan.block_len = 4;
+  CHECK_THROWS_AS(backend.begin_step(plan, *storage), ShapeError);
+  plan.kv_len = {4}, plan.block_tables = {1};
+  CHECK_THROWS_AS(backend.begin_step(plan, *storage), ShapeError);
+  plan.block_tables = {0}, plan.append_slots = {4};
+  CHECK_THROWS_AS(backend.begin_step(plan, *storage), ShapeError);
+  CacheSpec half = CacheSpec::contiguous(1, 1, 8, 4);
+  half.dtype = DType::f16;
+  CHECK_THROWS_WITH_AS(backend.make_storage(half), doctest::Contains("stores K and V as f32, not f16"),
+                       ShapeError);
+}

@@ -1,0 +1,215 @@
+// The decoder's other operations: by eye on every CPU backend, then eigen against the judge.
+#include <doctest/doctest.h>
+
+#include "backend/eigen.h"
+#include "backend/naive.h"
+#include "support/attend_case.h"
+#include "support/tolerance.h"
+
+using namespace lastrow;
+using namespace lastrow::testing;
+
+namespace {
+
+std::vector<std::unique_ptr<Backend>> all_backends() {
+  std::vector<std::unique_ptr<Backend>> all;
+  all.push_back(std::make_unique<NaiveBackend<double>>());
+  all.push_back(std::make_unique<NaiveBackend<float>>());
+  all.push_back(std::make_unique<EigenBackend>(2));
+  return all;
+}
+
+Tensor host(Shape shape, std::initializer_list<float> values) {
+  Tensor t = Tensor::host(DType::f32, shape);
+  std::copy(values.begin(), values.end(), t.data<float>());
+  return t;
+}
+
+/// A plan of n tokens at the given positions, all of one sequence.
+StepPlan plan_at(std::vector<int32_t> positions, std::vector<int32_t> tokens) {
+  StepPlan plan;
+  const auto n = static_cast<int32_t>(positions.size());
+  plan.tokens = std::move(tokens), plan.positions = std::move(positions);
+  plan.q_start = {0, n}, plan.kv_len = {n}, plan.block_tables = {0}, plan.blocks_per_seq = 1,
+  plan.block_len = 16;
+  for (int32_t i = 0; i < n; ++i) plan.append_slots.push_back(i);
+  return plan;
+}
+
+const Site kHere{0, "test"};
+
+}  // namespace
+
+TEST_CASE("linear by eye: a row times each row of the weight") {
+  for (const auto& b : all_backends()) {
+    const Tensor x = b->upload(host({2, 3}, {1, 2, 3, 0, 1, 0}).view());
+    const Tensor w = b->upload(host({2, 3}, {1, 0, 0, 1, 1, 1}).view());
+    const Tensor bias = b->upload(host({2}, {10, 20}).view());
+    Tensor out = b->make_tensor({2, 2});
+    b->linear(kHere, x.view(), w.view(), {}, out.view());
+    CHECK(to_doubles(*b, out.view()) == std::vector<double>{1, 6, 0, 1});
+    b->linear(kHere, x.view(), w.view(), bias.view(), out.view());
+    CHECK(to_doubles(*b, out.view()) == std::vector<double>{11, 26, 10, 21});
+    b->linear(kHere, x.view().rows(0, 1), w.view(), bias.view(), out.view().rows(0, 1));
+    CHECK(to_doubles(*b, out.view().rows(0, 1)) == std::vector<double>{11, 26});
+  }
+}
+
+TEST_CASE("rms_norm, swiglu, add and argmax by eye") {
+  for (const auto& b : all_backends()) {
+    const Tensor x = b->upload(host({1, 4}, {2, -2, 2, -2}).view()),
+                 w = b->upload(host({4}, {1, 1, 3, 1}).view());
+    Tensor out = b->make_tensor({1, 4});
+    b->rms_norm(kHere, x.view(), w.view(), 1e-20f, out.view());
+    const auto normed = to_doubles(*b, out.view());
+    for (int i = 0; i < 4; ++i) CHECK(normed[i] == doctest::Approx(std::array{1, -1, 3, -1}[i]));
+
+    const Tensor gate = b->upload(host({1, 3}, {0, 100, -100}).view()),
+                 up = b->upload(host({1, 3}, {5, 2, 2}).view());
+    Tensor gated = b->make_tensor({1, 3});
+    b->swiglu(kHere, gate.view(), up.view(), gated.view());
+    const auto g = to_doubles(*b, gated.view());
+    CHECK(g[0] == 0);
+    CHECK(g[1] == 200);
+    CHECK(std::abs(g[2]) < 1e-35);
+
+    Tensor sum = b->upload(host({1, 3}, {1, 1, 1}).view());
+    b->add(kHere, up.view(), sum.view());
+    CHECK(to_doubles(*b, sum.view()) == std::vector<double>{6, 3, 3});
+
+    const Tensor logits = b->upload(host({2, 4}, {1, 3, 3, 2, -1, -5, -1, -2}).view());
+    Tensor ids = b->make_tensor({2}, DType::i32);
+    b->argmax(kHere, logits.view(), ids.view());
+    CHECK(ids.data<int32_t>()[0] == 1);  // the first of equals
+    CHECK(ids.data<int32_t>()[1] == 0);
+  }
+}
+
+TEST_CASE("embed, append, gather_rows and copy_blocks move rows and change no bit") {
+  for (const auto& b : all_backends()) {
+    auto storage = b->make_storage({1, 2, 2, 16, 16, 3, DType::f32});
+    StepPlan plan = plan_at({0, 1}, {2, 0});
+    plan.logit_rows = {1};
+    plan.append_slots = {17, 4};  // anywhere
+    plan.block_copies = {};
+    const Batch& batch = b->begin_step(plan, *storage);
+
+    const Tensor table = b->upload(host({3, 2}, {1, 2, 3, 4, 5, 6}).view());
+    Tensor x = b->make_tensor({2, 2}), last = b->make_tensor({1, 2});
+    b->embed(kHere, table.view(), batch, x.view());
+    CHECK(to_doubles(*b, x.view()) == std::vector<double>{5, 6, 1, 2});
+    b->gather_rows(kHere, x.view(), batch, last.view());
+    CHECK(to_doubles(*b, last.view()) == std::vector<double>{1, 2});
+
+    const Tensor k = random_tensor({2, 2, 2}, 1, 1), v = random_tensor({2, 2, 2}, 1, 2);
+    const Tensor device_k = b->upload(k.view()), device_v = b->upload(v.view());
+    b->append(kHere, device_k.view(), device_v.view(), batch, *storage);
+    Tensor read = Tensor::host(DType::f32, {2, 2, 2});
+    b->read_rows(*storage, 0, RowKind::k, plan.append_slots, read.view());
+    CHECK(std::equal(k.data<float>(), k.data<float>() + 8, read.data<float>()));
+    b->read_rows(*storage, 0, RowKind::v, plan.append_slots, read.view());
+    CHECK(std::equal(v.data<float>(), v.data<float>() + 8, read.data<float>()));
+
+    const BlockCopy copy{1, 2};
+    b->copy_blocks(*storage, {&copy, 1});
+    const int64_t moved[] = {33, 4};
+    b->read_rows(*storage, 0, RowKind::v, moved, read.view());
+    CHECK(std::equal(v.data<float>(), v.data<float>() + 8, read.data<float>()));
+  }
+}
+
+TEST_CASE("rope by eye: position 0 stands still, a quarter turn swaps") {
+  for (const auto& b : all_backends())
+    for (const bool interleaved : {false, true}) {
+      auto storage = b->make_storage(CacheSpec::contiguous(1, 1, 4, 16));
+      // Position 1 turns the first pair by a quarter, the second not at all.
+      RopeTable table{b->upload(host({2, 2}, {1, 1, 0, 1}).view()),
+                      b->upload(host({2, 2}, {0, 0, 1, 0}).view()), interleaved};
+      const StepPlan plan = plan_at({0, 1}, {0, 0});
+      Tensor x = b->upload(host({2, 1, 4}, {1, 2, 3, 4, 1, 2, 3, 4}).view());
+      b->rope(kHere, table, b->begin_step(plan, *storage), x.view());
+      const std::vector<double> expected = interleaved ? std::vector<double>{1, 2, 3, 4, -2, 1, 3, 4}
+                                                       : std::vector<double>{1, 2, 3, 4, -3, 2, 1, 4};
+      CHECK(to_doubles(*b, x.view()) == expected);
+    }
+}
+
+TEST_CASE("eigen's linear, norm and swiglu err at most as the tolerance rule allows") {
+  EigenBackend eigen(2);
+  NaiveBackend<double> judge;
+  for (const int64_t n_rows : {1, 2, 3, 17, 64})
+    for (const auto& [n_in, n_out] : {std::pair{1, 1}, {7, 3}, {96, 128}, {192, 96}, {96, 320}, {300, 65}}) {
+      const Tensor x = random_tensor({n_rows, n_in}, 1, 1), w = random_tensor({n_out, n_in}, 1, 2),
+                   g = random_tensor({n_in}, 1, 3);
+      const auto product = [&](Backend& b) {
+        const Tensor xb = b.upload(x.view()), wb = b.upload(w.view());
+        Tensor out = b.make_tensor({n_rows, n_out});
+        b.linear(kHere, xb.view(), wb.view(), {}, out.view());
+        return to_doubles(b, out.view());
+      };
+      const auto norm = [&](Backend& b) {
+        const Tensor xb = b.upload(x.view()), gb = b.upload(g.view());
+        Tensor out = b.make_tensor({n_rows, n_in});
+        b.rms_norm(kHere, xb.view(), gb.view(), 1e-5f, out.view());
+        return to_doubles(b, out.view());
+      };
+      const auto gated = [&](Backend& b) {
+        const Tensor xb = b.upload(x.view());
+        Tensor out = b.make_tensor({n_rows, n_in});
+        b.swiglu(kHere, xb.view(), xb.view(), out.view());
+        return to_doubles(b, out.view());
+      };
+      const auto judged = [&](const char* name, const auto& compute) {
+        const auto expected = compute(judge);
+        const Difference worst = difference(compute(eigen), expected);
+        CAPTURE(name);
+        CAPTURE(n_rows);
+        CAPTURE(n_in);
+        CAPTURE(n_out);
+        INFO(worst.to_string());
+        CHECK(worst.largest <= tolerance(compute, expected));
+      };
+      judged("linear", product);
+      judged("rms_norm", norm);
+      judged("swiglu", gated);
+    }
+}
+
+TEST_CASE("the number of threads does not change a bit of a linear layer") {
+  for (const int64_t n_rows : {1, 33}) {
+    const Tensor x = random_tensor({n_rows, 1500}, 1, 1), w = random_tensor({1111, 1500}, 1, 2);
+    std::vector<std::vector<double>> results;
+    for (const int32_t n_threads : {1, 2, 4}) {
+      EigenBackend b(n_threads);
+      Tensor out = b.make_tensor({n_rows, 1111});
+      b.linear(kHere, x.view(), w.view(), {}, out.view());
+      results.push_back(to_doubles(b, out.view()));
+    }
+    CHECK(results[0] == results[1]);
+    CHECK(results[0] == results[2]);
+  }
+}
+
+TEST_CASE("wrong operands of each operation are refused") {
+  for (const auto& b : all_backends()) {
+    auto storage = b->make_storage(CacheSpec::contiguous(1, 1, 4, 16));
+    StepPlan plan = plan_at({0}, {5});
+    const Batch& batch = b->begin_step(plan, *storage);
+    Tensor x = b->make_tensor({1, 4}), y = b->make_tensor({1, 3}), table = b->make_tensor({5, 4}),
+           w = b->make_tensor({4, 4});
+    CHECK_THROWS_WITH_AS(b->embed(kHere, table.view(), batch, x.view()),
+                         doctest::Contains("token 5 is outside"), ShapeError);
+    CHECK_THROWS_AS(b->linear(kHere, y.view(), w.view(), {}, x.view()), ShapeError);
+    CHECK_THROWS_AS(b->rms_norm(kHere, y.view(), w.view(), 1e-5f, y.view()), ShapeError);
+    CHECK_THROWS_AS(b->add(kHere, y.view(), x.view()), ShapeError);
+    CHECK_THROWS_AS(b->swiglu(kHere, y.view(), x.view(), x.view()), ShapeError);
+    CHECK_THROWS_AS(b->gather_rows(kHere, x.view(), batch, x.view()), ShapeError);
+    Tensor k = b->make_tensor({1, 1, 4}), narrow = b->make_tensor({1, 1, 3});
+    CHECK_THROWS_AS(b->append({0, "append"}, k.view(), narrow.view(), batch, *storage), ShapeError);
+    CHECK_THROWS_AS(b->append({1, "append"}, k.view(), k.view(), batch, *storage), ShapeError);
+    const int64_t slot = 16;
+    CHECK_THROWS_AS(b->write_rows(*storage, 0, RowKind::k, {&slot, 1}, k.view()), ShapeError);
+    const BlockCopy copy{0, 1};
+    CHECK_THROWS_AS(b->copy_blocks(*storage, {&copy, 1}), ShapeError);
+  }
+}

@@ -1,0 +1,84 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/function_ref.h"
+#include "core/random.h"
+#include "core/tensor.h"
+
+using namespace lastrow;
+
+TEST_CASE("a tensor's rows and shapes") {
+  Tensor t = Tensor::host(DType::f32, {3, 2, 4});
+  for (int i = 0; i < 24; ++i) t.data<float>()[i] = static_cast<float>(i);
+  CHECK(t.shape().to_string() == "[3, 2, 4]");
+  CHECK(t.view().row_size() == 8);
+  CHECK(t.view().rows(1, 2).data<float>()[0] == 8);
+  CHECK(t.view().rows(1, 2).shape() == Shape{2, 2, 4});
+  CHECK(t.view().rows(3, 0).size() == 0);
+  CHECK(t.view().reshaped({6, 4}).rows(5, 1).data<float>()[3] == 23);
+  const ConstTensorView read_only = t.view();
+  CHECK(read_only.size_bytes() == 96);
+}
+
+TEST_CASE("a clone is a copy, a move is not") {
+  Tensor a = Tensor::host(DType::i32, {2});
+  a.data<int32_t>()[1] = 7;
+  Tensor b = a.clone();
+  b.data<int32_t>()[1] = 8;
+  CHECK(a.data<int32_t>()[1] == 7);
+  const void* where = a.view().raw();
+  Tensor c = std::move(a);
+  CHECK(c.view().raw() == where);
+}
+
+TEST_CASE("conversion narrows once and keeps what fits") {
+  Tensor wide = Tensor::host(DType::f64, {4}), half = Tensor::host(DType::f16, {4}),
+         back = Tensor::host(DType::f32, {4});
+  const double values[] = {0.5, -1.25, 1e6, 1.0 / 3};
+  std::copy_n(values, 4, wide.data<double>());
+  convert(wide.view(), half.view());
+  convert(half.view(), back.view());
+  CHECK(back.data<float>()[0] == 0.5f);
+  CHECK(back.data<float>()[1] == -1.25f);
+  CHECK(back.data<float>()[2] == std::numeric_limits<float>::infinity());
+  CHECK(back.data<float>()[3] == doctest::Approx(1.0 / 3).epsilon(1e-3));
+}
+
+TEST_CASE("shapes that do not fit say both") {
+  CHECK_THROWS_WITH_AS(require_shape("q", {2, 3}, {2, 4}), "q is [2, 3], expected [2, 4]", ShapeError);
+}
+
+TEST_CASE("random numbers: Philox's published answers") {
+  // Known-answer vectors that the authors of the generator publish with it.
+  const auto zeros = philox({0, 0, 0, 0}, 0, 0);
+  CHECK(zeros == std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
+  const auto ones = philox({~0u, ~0u, ~0u, ~0u}, ~0u, ~0u);
+  CHECK(ones == std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
+}
+
+TEST_CASE("random numbers: a stream can be entered anywhere, and streams differ") {
+  Random a(3, 1), b(3, 1), other(3, 2);
+  for (int i = 0; i < 5; ++i) a.next_u32();
+  b.seek(5);
+  CHECK(a.next_u32() == b.next_u32());
+  CHECK(Random(3, 1).next_u32() != other.next_u32());
+  double sum = 0, squares = 0;
+  Random normal(11);
+  for (int i = 0; i < 20000; ++i) {
+    const double x = normal.normal();
+    sum += x;
+    squares += x * x;
+  }
+  CHECK(std::abs(sum / 20000) < 0.03);  // 4 standard errors
+  CHECK(std::abs(squares / 20000 - 1) < 0.04);
+}
+
+TEST_CASE("a function reference calls what it was given") {
+  int calls = 0;
+  const auto twice = [](FunctionRef<int(int)> f) { return f(f(1)); };
+  CHECK(twice([&](int x) { return ++calls, x + 10; }) == 21);
+  CHECK(calls == 2);
+}

@@ -1,0 +1,139 @@
+// One attention problem as a test states it, and its answer from any backend, as doubles on the host.
+//
+//   AttendCase c{.n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 33}, {5, 7}}};
+//   AttendResult r = attend(backend, c);
+//
+// Inputs are a function of (seed, sequence, index) alone: block length and order change where rows lie, not
+// what they are. Every slot that no row owns holds NaN.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "backend/backend.h"
+#include "core/random.h"
+
+namespace lastrow::testing {
+
+struct SequenceSize {
+  int32_t q_len, kv_len;
+};
+
+struct AttendCase {
+  int32_t n_q_heads = 1, n_kv_heads = 1, head_dim = 8;
+  std::vector<SequenceSize> sequences = {{1, 1}};
+  MaskRule mask{};
+  int32_t block_len = 0;     // 0: contiguous
+  uint64_t block_order = 0;  // seed of the order of blocks; 0: in order
+  float score_scale = 1;     // multiplies 1/√head_dim: 1e4 makes the softmax one-hot
+  uint64_t seed = 1;
+};
+
+struct AttendResult {
+  std::vector<double> out;  // [n_tokens, n_q_heads, head_dim]
+  std::vector<double> lse;  // [n_tokens, n_q_heads]
+};
+
+/// The plan and cache spec that lay a case out in blocks.
+struct Layout {
+  CacheSpec spec;
+  StepPlan plan;
+};
+
+inline Layout lay_out(const AttendCase& c) {
+  int32_t longest = 1, n_blocks = 0;
+  for (const auto& s : c.sequences) longest = std::max(longest, s.kv_len);
+  const int32_t block_len = c.block_len == 0 ? longest : c.block_len;
+  const int32_t per_seq = (longest + block_len - 1) / block_len;
+  n_blocks = per_seq * static_cast<int32_t>(c.sequences.size());
+  std::vector<int32_t> order(static_cast<size_t>(n_blocks));
+  std::iota(order.begin(), order.end(), 0);
+  if (c.block_order != 0) {
+    Random random(c.block_order);
+    for (int64_t i = n_blocks - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+  }
+  Layout l;
+  l.spec = {1, c.n_kv_heads, c.head_dim, longest, block_len, n_blocks, DType::f32};
+  l.plan.blocks_per_seq = per_seq;
+  l.plan.block_len = block_len;
+  l.plan.q_start = {0};
+  for (size_t i = 0; i < c.sequences.size(); ++i) {
+    const auto [q_len, kv_len] = c.sequences[i];
+    for (int32_t b = 0; b < per_seq; ++b) l.plan.block_tables.push_back(order[i * per_seq + b]);
+    const BlockTable table{l.plan.block_tables.data() + i * per_seq, per_seq, block_len};
+    for (int32_t t = 0; t < q_len; ++t) {
+      l.plan.tokens.push_back(0);
+      l.plan.positions.push_back(std::max(0, kv_len - q_len + t));
+      l.plan.append_slots.push_back(slot_of(table, std::max(0, kv_len - q_len + t)));
+    }
+    l.plan.q_start.push_back(l.plan.n_tokens());
+    l.plan.kv_len.push_back(kv_len);
+    l.plan.sequences.push_back(static_cast<int32_t>(i));
+  }
+  return l;
+}
+
+inline Tensor random_tensor(Shape shape, uint64_t seed, uint64_t stream) {
+  Tensor t = Tensor::host(DType::f32, shape);
+  Random random(seed, stream);
+  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(random.normal());
+  return t;
+}
+
+inline std::vector<double> to_doubles(Backend& backend, ConstTensorView x) {
+  std::vector<double> values(static_cast<size_t>(x.size()));
+  backend.download(x, TensorView(values.data(), x.shape()));
+  return values;
+}
+
+/// Storage full of NaN but for the rows that the case's sequences own.
+inline std::unique_ptr<KvStorage> fill_storage(Backend& backend, const AttendCase& c, const Layout& l) {
+  auto storage = backend.make_storage(l.spec);
+  const int64_t n_slots = int64_t{l.spec.n_blocks} * l.spec.block_len;
+  Tensor nan = Tensor::host(DType::f32, {n_slots, c.n_kv_heads, c.head_dim});
+  std::fill_n(nan.data<float>(), nan.size(), std::numeric_limits<float>::quiet_NaN());
+  std::vector<int64_t> all(static_cast<size_t>(n_slots));
+  std::iota(all.begin(), all.end(), 0);
+  for (const RowKind kind : {RowKind::k, RowKind::v}) {
+    backend.write_rows(*storage, 0, kind, all, nan.view());
+    for (size_t i = 0; i < c.sequences.size(); ++i) {
+      const int32_t kv_len = c.sequences[i].kv_len;
+      const Tensor rows =
+          random_tensor({kv_len, c.n_kv_heads, c.head_dim}, c.seed, 10 * i + (kind == RowKind::k ? 1 : 2));
+      const BlockTable table{l.plan.block_tables.data() + i * l.plan.blocks_per_seq, l.plan.blocks_per_seq,
+                             l.plan.block_len};
+      std::vector<int64_t> slots;
+      for (int32_t s = 0; s < kv_len; ++s) slots.push_back(slot_of(table, s));
+      backend.write_rows(*storage, 0, kind, slots, rows.view());
+    }
+  }
+  return storage;
+}
+
+inline Tensor case_queries(const AttendCase& c, const Layout& l) {
+  Tensor q = Tensor::host(DType::f32, {l.plan.n_tokens(), c.n_q_heads, c.head_dim});
+  for (size_t i = 0; i < c.sequences.size(); ++i) {
+    const Tensor rows = random_tensor({c.sequences[i].q_len, c.n_q_heads, c.head_dim}, c.seed, 10 * i);
+    convert(rows.view(), q.view().rows(l.plan.q_start[i], c.sequences[i].q_len));
+  }
+  return q;
+}
+
+inline AttendSpec case_spec(const AttendCase& c) {
+  return {static_cast<float>(c.score_scale / std::sqrt(static_cast<double>(c.head_dim))), c.mask};
+}
+
+inline AttendResult attend(Backend& backend, const AttendCase& c) {
+  const Layout l = lay_out(c);
+  const auto storage = fill_storage(backend, c, l);
+  const Tensor q = backend.upload(case_queries(c, l).view());
+  Tensor out = backend.make_tensor(q.shape()), lse = backend.make_tensor({l.plan.n_tokens(), c.n_q_heads});
+  const Batch& batch = backend.begin_step(l.plan, *storage);
+  backend.attend({0, "attend"}, q.view(), *storage, batch, case_spec(c), out.view(), lse.view());
+  return {to_doubles(backend, out.view()), to_doubles(backend, lse.view())};
+}
+
+}  // namespace lastrow::testing

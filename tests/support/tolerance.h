@@ -1,0 +1,56 @@
+// How far may an implementation be from the judge? Measured, not chosen.
+//
+// The rule: judged by naive<double> on the same stored inputs, its largest error is at most twice the largest
+// error of naive<float> over 16 seeded orders of summation, plus one epsilon of the output type × max
+// |reference|.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "backend/naive.h"
+
+namespace lastrow::testing {
+
+struct Difference {
+  double largest = 0;
+  size_t index = 0;
+  double actual = 0, expected = 0;
+  std::string to_string() const {
+    return fmt::format("largest error {:.3g} at {}: {} instead of {}", largest, index, actual, expected);
+  }
+};
+
+/// Equal infinities differ by 0; anything against NaN by infinity.
+inline Difference difference(const std::vector<double>& actual, const std::vector<double>& expected) {
+  Difference worst;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    double error = actual[i] == expected[i] ? 0 : std::abs(actual[i] - expected[i]);
+    if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
+    if (error > worst.largest) worst = {error, i, actual[i], expected[i]};
+  }
+  return worst;
+}
+
+inline double max_abs_finite(const std::vector<double>& x) {
+  double largest = 0;
+  for (const double v : x)
+    if (std::isfinite(v)) largest = std::max(largest, std::abs(v));
+  return largest;
+}
+
+/// `compute(backend)` gives one output of the thing under test as doubles.
+template <typename Compute>
+double tolerance(const Compute& compute, const std::vector<double>& reference) {
+  double yardstick = 0;
+  for (uint64_t order = 1; order <= 16; ++order) {
+    NaiveBackend<float> reordered(order);
+    yardstick = std::max(yardstick, difference(compute(reordered), reference).largest);
+  }
+  return 2 * yardstick + double{std::numeric_limits<float>::epsilon()} * max_abs_finite(reference);
+}
+
+}  // namespace lastrow::testing
