@@ -50,8 +50,9 @@ struct RecordOptions {
   enum class Keep : uint8_t { latest, all };
 
   Keep keep = Keep::latest;
-  std::vector<int32_t> layers;  // whose tensors and K/V rows are kept; empty: all. −1 names what lies outside
-  std::vector<std::string> ops;            // Site names whose outputs are kept besides; "*": every one
+  std::vector<int32_t> layers =
+      {};  // whose tensors and K/V rows are kept; empty: all. −1 names what lies outside
+  std::vector<std::string> ops = {};       // Site names whose outputs are kept besides; "*": every one
   bool attention = true;                   // q, K, V, out and lse at each attend; residual stream; logits
   bool probe = false;                      // scores and probs of all heads, through the inner backend's probe
   bool events = true;                      // all layers: lineage needs them

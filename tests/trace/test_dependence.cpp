@@ -1,0 +1,370 @@
+// The rules of row dependence against the operations themselves: every input row of every operation is
+// changed, alone, and exactly the rows that name it must change. Then ancestors, against the counts one can
+// derive.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "tests/trace/tiny.h"
+#include "tests/trace/traced_model.h"
+#include "trace/dependence.h"
+
+using namespace lastrow;
+using namespace lastrow::test;
+
+namespace {
+
+// An operation over host tensors (a naive backend's memory is the host's).
+struct Case {
+  std::vector<Tensor> inputs;  // those that the event reads as rows, in its order; changed one row at a time
+  std::vector<Tensor> outputs;
+  std::function<void(Backend&, std::vector<Tensor>& inputs, std::vector<Tensor>& outputs)> run;
+};
+
+// Runs once for the event, then once for each input row with that row replaced.
+void check_by_perturbation(const Case& c, const StepPlan& plan, KvStorage& storage) {
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  tracing.begin_step(plan, storage);
+  const auto clones = [](const std::vector<Tensor>& tensors) {
+    std::vector<Tensor> copies;
+    for (const Tensor& t : tensors) copies.push_back(t.clone());
+    return copies;
+  };
+  std::vector<Tensor> in = clones(c.inputs), out = clones(c.outputs);
+  c.run(tracing, in, out);
+  const std::span<const Event> events = recorder.events(recorder.latest_step());
+  REQUIRE(events.size() == 1);
+  const Event& event = events[0];
+  const std::vector<RowDependence> rules = row_dependence(event, plan);
+
+  for (size_t i = 0; i < in.size(); ++i)
+    for (int64_t r = 0; r < c.inputs[i].shape()[0]; ++r) {
+      std::vector<Tensor> changed_in = clones(c.inputs), changed_out = clones(c.outputs);
+      const TensorView row = changed_in[i].view().rows(r, 1);
+      for (int64_t e = 0; e < row.size(); ++e)  // reversed and negated: another argmax, too
+        row.data<float>()[e] = -2.0f * c.inputs[i].view().rows(r, 1).data<float>()[row.size() - 1 - e];
+      naive.begin_step(plan, storage);
+      c.run(naive, changed_in, changed_out);
+      const RowSpan& operand = event.reads[i];
+      for (const RowDependence& rule : rules) {
+        if (rule.written.space != RowSpace::tensor) continue;
+        const auto w =
+            std::ranges::find_if(event.writes, [&](const RowSpan& s) { return s.id == rule.written.id; });
+        const auto o = static_cast<size_t>(w - event.writes.begin());
+        const int64_t t = rule.written.row - w->first;
+        // In place, the output is the input of the same id.
+        const bool in_place = out.empty();
+        const ConstTensorView before = in_place ? in.back().view() : out[o].view();
+        const ConstTensorView after = in_place ? changed_in.back().view() : changed_out[o].view();
+        const bool changed = !same_bits(before.rows(t, 1), after.rows(t, 1));
+        const bool listed =
+            std::ranges::count(rule.reads, Row{operand.space, operand.id, operand.first + r}) == 1;
+        CAPTURE(event.name);
+        CAPTURE(i);
+        CAPTURE(r);
+        CAPTURE(t);
+        CHECK(changed == listed);
+      }
+    }
+}
+
+// Two sequences, of 3 and 2 new tokens; the second with 2 rows in the store already.
+struct TwoSequences {
+  ContiguousCache cache{CacheSpec::contiguous(1, 2, 8, 8, 2)};
+  std::unique_ptr<KvStorage> storage = NaiveBackend<float>().make_storage(cache.spec());
+  StepPlan plan;
+  TwoSequences() {
+    const std::vector<int32_t> past{1, 2}, a{3, 4, 5}, b{6, 7};
+    const SequenceInput first{1, past, LogitRows::none};
+    cache.commit(cache.plan({&first, 1}));
+    const std::array<SequenceInput, 2> inputs{SequenceInput{0, a, LogitRows::last},
+                                              SequenceInput{1, b, LogitRows::all}};
+    plan = cache.plan(inputs);
+    NaiveBackend<float> naive;
+    for (RowKind kind : {RowKind::k, RowKind::v}) {
+      std::vector<int64_t> slots(16);
+      for (int64_t s = 0; s < 16; ++s) slots[s] = s;
+      naive.write_rows(*storage, 0, kind, slots, random_tensor({16, 2, 8}, 9, uint64_t(kind)).view());
+    }
+  }
+};
+
+template <typename... T>
+std::vector<Tensor> list(T&&... t) {
+  std::vector<Tensor> v;
+  (v.push_back(std::move(t)), ...);
+  return v;
+}
+
+}  // namespace
+
+TEST_CASE("by eye: row 1 of a sequence of three attends to q[1] and to K and V of slots 0 and 1") {
+  TracedModel m({}, 1);
+  m.step({3, 1, 4});
+  const Lineage lineage(m.recorder);
+  const Event& attend = m.recorder.events(0)[lineage.find(0, 0, site::kAttend)];
+  const int32_t q = attend.reads[0].id, out = attend.writes[0].id, lse = attend.writes[1].id;
+  CHECK(rows_read(attend, m.recorder.plan(0), {RowSpace::tensor, out, 1}) ==
+        std::vector<Row>{{RowSpace::tensor, q, 1},
+                         {RowSpace::k, 0, 0},
+                         {RowSpace::k, 0, 1},
+                         {RowSpace::v, 0, 0},
+                         {RowSpace::v, 0, 1}});
+  CHECK(rows_read(attend, m.recorder.plan(0), {RowSpace::tensor, lse, 0}) ==
+        std::vector<Row>{{RowSpace::tensor, q, 0}, {RowSpace::k, 0, 0}});
+  CHECK_THROWS_AS(rows_read(attend, m.recorder.plan(0), {RowSpace::tensor, out, 3}), UsageError);
+}
+
+TEST_CASE("operations on tensors change exactly the rows that the rules list") {
+  const TwoSequences s;
+  const Tensor weight = random_tensor({8}, 1), matrix = random_tensor({6, 8}, 2);
+  const auto check = [&](Case c) { check_by_perturbation(c, s.plan, *s.storage); };
+  check({list(random_tensor({5, 8}, 3)), list(Tensor::host(DType::f32, {5, 8})),
+         [&](Backend& b, auto& in, auto& out) {
+           b.rms_norm({0, site::kAttnNorm}, in[0].view(), weight.view(), 1e-5f, out[0].view());
+         }});
+  check({list(random_tensor({5, 8}, 3)), list(Tensor::host(DType::f32, {5, 6})),
+         [&](Backend& b, auto& in, auto& out) {
+           b.linear({0, site::kQProj}, in[0].view(), matrix.view(), {}, out[0].view());
+         }});
+  check({list(random_tensor({5, 8}, 3), random_tensor({5, 8}, 4)), list(Tensor::host(DType::f32, {5, 8})),
+         [&](Backend& b, auto& in, auto& out) {
+           b.swiglu({0, site::kSwiglu}, in[0].view(), in[1].view(), out[0].view());
+         }});
+  check({list(random_tensor({5, 8}, 3), random_tensor({5, 8}, 4)), {}, [&](Backend& b, auto& in, auto&) {
+           b.add({0, site::kAddFfn}, in[0].view(), in[1].view());
+         }});
+  check({list(random_tensor({5, 2, 8}, 3)), {}, [&](Backend& b, auto& in, auto&) {
+           const RopeTable table{random_tensor({8, 4}, 5), random_tensor({8, 4}, 6), false};
+           b.rope({0, site::kRopeK}, table, b.begin_step(s.plan, *s.storage), in[0].view());
+         }});
+  check({list(random_tensor({5, 8}, 3)), list(Tensor::host(DType::f32, {3, 8})),
+         [&](Backend& b, auto& in, auto& out) {
+           b.gather_rows({-1, site::kGatherRows}, in[0].view(), b.begin_step(s.plan, *s.storage),
+                         out[0].view());
+         }});
+  check({list(random_tensor({5, 7}, 3)), list(Tensor::host(DType::i32, {5})),
+         [&](Backend& b, auto& in, auto& out) {
+           b.argmax({-1, site::kArgmax}, in[0].view(), out[0].view());
+         }});
+}
+
+TEST_CASE("embed: out[t] follows token t and no other") {
+  TwoSequences s;
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  const Tensor table = random_tensor({50, 8}, 1);
+  const auto embed = [&](Backend& b, const StepPlan& plan) {
+    Tensor out = Tensor::host(DType::f32, {5, 8});
+    b.embed({-1, site::kEmbed}, table.view(), b.begin_step(plan, *s.storage), out.view());
+    return out;
+  };
+  const Tensor before = embed(tracing, s.plan);
+  const std::vector<RowDependence> rules = row_dependence(recorder.events(0)[0], s.plan);
+  REQUIRE(rules.size() == 5);
+  for (int64_t r = 0; r < 5; ++r) {
+    StepPlan changed = s.plan;
+    changed.tokens[r] = 40;
+    const Tensor after = embed(naive, changed);
+    for (int64_t t = 0; t < 5; ++t) {
+      CHECK(same_bits(before.view().rows(t, 1), after.view().rows(t, 1)) == (t != r));
+      CHECK(rules[t].reads == std::vector<Row>{{RowSpace::token, 0, t}});
+    }
+  }
+}
+
+TEST_CASE("append: each slot follows its token's row; K from k, V from v") {
+  TwoSequences s;
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  const Tensor k = random_tensor({5, 2, 8}, 3), v = random_tensor({5, 2, 8}, 4);
+  const auto stored = [&](RowKind kind) {
+    Tensor rows = Tensor::host(DType::f32, {16, 2, 8});
+    std::vector<int64_t> slots(16);
+    for (int64_t i = 0; i < 16; ++i) slots[i] = i;
+    naive.read_rows(*s.storage, 0, kind, slots, rows.view());
+    return rows;
+  };
+  tracing.append({0, site::kAppend}, k.view(), v.view(), tracing.begin_step(s.plan, *s.storage), *s.storage);
+  const Event& event = recorder.events(0)[0];
+  const std::vector<RowDependence> rules = row_dependence(event, s.plan);
+  CHECK(rules.size() == 10);
+  const Tensor k_before = stored(RowKind::k), v_before = stored(RowKind::v);
+  for (const size_t operand : {0, 1})
+    for (int64_t r = 0; r < 5; ++r) {
+      Tensor changed = (operand == 0 ? k : v).clone();
+      changed.data<float>()[r * 16] += 1;
+      naive.append({0, site::kAppend}, operand == 0 ? changed.view() : k.view(),
+                   operand == 1 ? changed.view() : v.view(), naive.begin_step(s.plan, *s.storage),
+                   *s.storage);
+      const Tensor k_after = stored(RowKind::k), v_after = stored(RowKind::v);
+      for (const RowDependence& rule : rules) {
+        const bool is_k = rule.written.space == RowSpace::k;
+        const bool same = same_bits((is_k ? k_before : v_before).view().rows(rule.written.row, 1),
+                                    (is_k ? k_after : v_after).view().rows(rule.written.row, 1));
+        CHECK(same != (rule.reads == std::vector<Row>{{RowSpace::tensor, event.reads[operand].id, r}}));
+      }
+    }
+}
+
+TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, under every mask") {
+  for (const MaskRule mask : {MaskRule{true, 0}, MaskRule{true, 2}, MaskRule{false, 0}, MaskRule{false, 3}}) {
+    TwoSequences s;
+    NaiveBackend<float> naive;
+    Recorder recorder;
+    TracingBackend tracing(naive, recorder);
+    const Tensor q = random_tensor({5, 4, 8}, 3);
+    struct Out {
+      Tensor out = Tensor::host(DType::f32, {5, 4, 8}), lse = Tensor::host(DType::f32, {5, 4});
+    };
+    const auto attend = [&](Backend& b, const Tensor& queries) {
+      Out o;
+      b.attend({0, site::kAttend}, queries.view(), *s.storage, b.begin_step(s.plan, *s.storage), {0.4f, mask},
+               o.out.view(), o.lse.view());
+      return o;
+    };
+    const Out before = attend(tracing, q);
+    const Event& event = recorder.events(0)[0];
+    const std::vector<RowDependence> rules = row_dependence(event, s.plan);
+    REQUIRE(rules.size() == 10);
+    std::set<Row> listed_anywhere;
+    const auto compare = [&](const Out& after, const Row& changed_row) {
+      for (const RowDependence& rule : rules) {
+        const bool is_out = rule.written.id == event.writes[0].id;
+        const int64_t t = rule.written.row;
+        const bool changed = is_out ? !same_bits(before.out.view().rows(t, 1), after.out.view().rows(t, 1))
+                                    : !same_bits(before.lse.view().rows(t, 1), after.lse.view().rows(t, 1));
+        bool listed = std::ranges::count(rule.reads, changed_row) == 1;
+        listed_anywhere.insert(rule.reads.begin(), rule.reads.end());
+        // One visible key has weight 1 whatever q and k say: then only lse can show it.
+        const int64_t n_keys = std::ranges::count(rule.reads, RowSpace::k, &Row::space);
+        if (is_out && n_keys == 1 && changed_row.space != RowSpace::v) listed = false;
+        CAPTURE(int(changed_row.space));
+        CAPTURE(changed_row.row);
+        CAPTURE(t);
+        CAPTURE(is_out);
+        CHECK(changed == listed);
+      }
+    };
+    for (int64_t r = 0; r < 5; ++r) {
+      Tensor changed = q.clone();
+      for (int64_t e = 0; e < 32; ++e) changed.data<float>()[r * 32 + e] *= -1.5f;
+      compare(attend(naive, changed), {RowSpace::tensor, event.reads[0].id, r});
+    }
+    for (RowKind kind : {RowKind::k, RowKind::v})
+      for (int64_t slot = 0; slot < 16; ++slot) {  // unused slots too
+        Tensor row = Tensor::host(DType::f32, {1, 2, 8});
+        naive.read_rows(*s.storage, 0, kind, {&slot, 1}, row.view());
+        const Tensor changed = random_tensor({1, 2, 8}, 77, static_cast<uint64_t>(slot));
+        naive.write_rows(*s.storage, 0, kind, {&slot, 1}, changed.view());
+        compare(attend(naive, q), {kind == RowKind::k ? RowSpace::k : RowSpace::v, 0, slot});
+        naive.write_rows(*s.storage, 0, kind, {&slot, 1}, row.view());
+      }
+    // What the event says it reads is the union of what its rows read.
+    for (const Row& row : listed_anywhere)
+      CHECK(std::ranges::any_of(event.reads,
+                                [&](const RowSpan& r) { return r.contains(row.space, row.id, row.row); }));
+  }
+}
+
+TEST_CASE("block copies: each slot follows the slot it was copied from") {
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  CacheSpec spec = CacheSpec::contiguous(2, 1, 4, 3, 4);
+  auto storage = tracing.make_storage(spec);
+  ContiguousCache cache(spec);
+  const std::vector<int32_t> tokens{1};
+  const SequenceInput input{0, tokens, LogitRows::none};
+  StepPlan plan = cache.plan({&input, 1});
+  plan.block_copies = {{0, 2}, {1, 3}};
+  tracing.begin_step(plan, *storage);
+  const std::vector<RowDependence> rules = row_dependence(recorder.events(0)[0], plan);
+  CHECK(rules.size() == 2 * 2 * 2 * 3);  // copies · layers · K and V · slots
+  for (const RowDependence& rule : rules)
+    CHECK(rule.reads == std::vector<Row>{{rule.written.space, rule.written.id, rule.written.row - 6}});
+}
+
+namespace {
+
+// Distinct rows among the ancestors that were written at a site, or K/V rows of a layer.
+int64_t rows_at(const Recorder& recorder, const std::vector<WrittenRow>& ancestors, std::string_view name) {
+  int64_t n = 0;
+  for (const WrittenRow& a : ancestors)
+    if (a.event >= 0 && a.row.space == RowSpace::tensor && recorder.events(a.step)[a.event].name == name) ++n;
+  return n;
+}
+int64_t stored_rows(const std::vector<WrittenRow>& ancestors, RowSpace space) {
+  return std::ranges::count(ancestors, space, [](const WrittenRow& a) { return a.row.space; });
+}
+
+}  // namespace
+
+TEST_CASE("ancestors of the last logits: without a cache 25 of 32 queries and every key and value") {
+  constexpr int kLayers = 4, kTokens = 8;
+  TracedModel m({}, kLayers);
+  m.step({3, 1, 4, 1, 5, 9, 2, 6});
+  const Lineage lineage(m.recorder);
+  const int32_t lm_head = lineage.find(0, -1, site::kLmHead);
+  const int32_t logits = m.recorder.events(0)[lm_head].writes[0].id;
+  const auto ancestors = lineage.ancestors({0, lm_head, {RowSpace::tensor, logits, 0}});
+  CHECK(rows_at(m.recorder, ancestors, site::kRopeQ) == (kLayers - 1) * kTokens + 1);
+  CHECK(stored_rows(ancestors, RowSpace::k) == kLayers * kTokens);
+  CHECK(stored_rows(ancestors, RowSpace::v) == kLayers * kTokens);
+  CHECK(stored_rows(ancestors, RowSpace::token) == kTokens);
+}
+
+TEST_CASE("with a cache the same ancestors lie in earlier steps: this one needs one query a layer") {
+  constexpr int kLayers = 4;
+  TracedModel m({.keep = RecordOptions::Keep::all}, kLayers);
+  m.step({3, 1, 4, 1, 5, 9});
+  m.step({2});
+  m.step({6});
+  const Lineage lineage(m.recorder);
+  const int32_t lm_head = lineage.find(2, -1, site::kLmHead);
+  const int32_t logits = m.recorder.events(2)[lm_head].writes[0].id;
+  auto ancestors = lineage.ancestors({2, lm_head, {RowSpace::tensor, logits, 0}});
+  CHECK(rows_at(m.recorder, ancestors, site::kRopeQ) == (kLayers - 1) * 8 + 1);
+  CHECK(stored_rows(ancestors, RowSpace::k) == kLayers * 8);
+  std::erase_if(ancestors, [](const WrittenRow& a) { return a.step != 2; });
+  CHECK(rows_at(m.recorder, ancestors, site::kRopeQ) == kLayers);
+  CHECK(stored_rows(ancestors, RowSpace::k) == kLayers);  // 4 new; the other 28 are read from the store
+
+  // Of this step alone, the store's older rows were there before the record began.
+  TracedModel latest({}, kLayers);
+  latest.step({3, 1, 4, 1, 5, 9});
+  latest.step({2});
+  latest.step({6});
+  const Lineage last_only(latest.recorder);
+  const auto seen = last_only.ancestors({2, lm_head, {RowSpace::tensor, logits, 0}});
+  CHECK(std::ranges::count_if(seen, [](const WrittenRow& a) {
+          return a.event == -1 && a.row.space == RowSpace::k;
+        }) == kLayers * 7);
+}
+
+TEST_CASE("ancestors against the forward itself: only tokens that are ancestors move a row") {
+  TracedModel m({.ops = {"add_ffn"}}, 2);
+  m.step({3, 1, 4, 1, 5});
+  const Lineage lineage(m.recorder);
+  const int32_t event = lineage.find(0, 1, site::kAddFfn);
+  const Event& add = m.recorder.events(0)[event];
+  for (int32_t t = 0; t < 5; ++t) {
+    std::set<int64_t> tokens;
+    for (const WrittenRow& a : lineage.ancestors({0, event, {RowSpace::tensor, add.writes[0].id, t}}))
+      if (a.row.space == RowSpace::token) tokens.insert(a.row.row);
+    for (int32_t changed = 0; changed < 5; ++changed) {
+      TracedModel other({.ops = {"add_ffn"}}, 2);
+      std::vector<int32_t> text{3, 1, 4, 1, 5};
+      text[changed] = 20;
+      other.step(text);
+      CHECK(same_bits(m.recorder.find(0, 1, "add_ffn")->view().rows(t, 1),
+                      other.recorder.find(0, 1, "add_ffn")->view().rows(t, 1)) == !tokens.contains(changed));
+    }
+  }
+}

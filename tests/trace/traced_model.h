@@ -1,0 +1,46 @@
+// A small random decoder on a naive backend with a recorder around it.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/naive.h"
+#include "model/decoder.h"
+#include "trace/recorder.h"
+#include "trace/tracing.h"
+
+namespace lastrow::test {
+
+/// 4 query heads on 2 K/V heads of width 8; model_dim 32, ffn 48, vocabulary 50, context 32.
+struct TracedModel {
+  TracedModel(RecordOptions options, int32_t n_layers)
+      : model(random_model("random:layers=" + std::to_string(n_layers) +
+                           ",q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1")),
+        recorder(std::move(options)),
+        cache(CacheSpec::contiguous(n_layers, 2, 8, 32)) {}
+
+  /// One forward of these tokens through `outermost` (else through the tracer).
+  void step(const std::vector<int32_t>& tokens, Backend* outermost = nullptr) {
+    Backend& backend = outermost != nullptr ? *outermost : tracing;
+    const SequenceInput input{0, tokens, LogitRows::last};
+    const StepPlan& plan = cache.plan({&input, 1});
+    const Batch& batch = backend.begin_step(plan, *storage);
+    const TensorView out = decoder.forward(backend, batch, *storage, workspace);
+    cache.commit(plan);
+    logits.resize(static_cast<size_t>(out.size()));
+    backend.download(out, TensorView(logits.data(), out.shape()));
+  }
+
+  std::shared_ptr<const Model> model;
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing{naive, recorder};
+  Decoder decoder{*model, tracing};
+  Workspace workspace{model->config(), tracing, 32, 1};
+  ContiguousCache cache;
+  std::unique_ptr<KvStorage> storage = tracing.make_storage(cache.spec());
+  std::vector<float> logits;  // of the last token of the last step
+};
+
+}  // namespace lastrow::test
