@@ -54,6 +54,22 @@ std::string weight_name(int layer, const char* tail) {
   return fmt::format("model.layers.{}.{}", layer, tail);
 }
 
+ModelShape shape_of(const ModelConfig& c, DType weight_dtype) {
+  ModelShape shape;
+  shape.name = c.name;
+  shape.n_layers = c.n_layers;
+  shape.n_q_heads = c.n_q_heads;
+  shape.n_kv_heads = c.n_kv_heads;
+  shape.head_dim = c.head_dim;
+  shape.model_dim = c.model_dim;
+  shape.ffn_dim = c.ffn_dim;
+  shape.vocab_size = c.vocab_size;
+  shape.max_seq_len = c.max_seq_len;
+  shape.tied_embeddings = c.tied_embeddings;
+  shape.weight_dtype = weight_dtype;
+  return shape;
+}
+
 std::string to_json(const ModelConfig& c) {
   const nlohmann::ordered_json json = {{"name", c.name},
                                        {"n_layers", c.n_layers},

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "cost/model_shape.h"
+
 namespace lastrow {
 
 /// Which two elements of a head RoPE turns together.
@@ -49,6 +51,9 @@ void validate(const ModelConfig& config);
 ///   model.norm.weight                                    [model_dim]
 ///   lm_head.weight (only if not tied)                    [vocab_size, model_dim]
 std::string weight_name(int layer, const char* tail);  // "model.layers.3." + tail
+
+/// The same sizes as cost formulas take them.
+ModelShape shape_of(const ModelConfig& config, DType weight_dtype = DType::f32);
 
 /// The config as JSON text and back; a model file carries it in its metadata under "lastrow.config".
 /// The inverse throws FileError for missing or ill-typed fields and validates.

@@ -62,9 +62,9 @@ struct StepRecord {
 
 struct SessionOptions {
   Mode mode = Mode::cached;
-  SamplingOptions sampling;
-  int32_t max_seq_len = 0;              // 0: the model's context
-  std::optional<RecordOptions> record;  // what recorder() is to keep; none: nothing is traced
+  SamplingOptions sampling{};
+  int32_t max_seq_len = 0;                // 0: the model's context
+  std::optional<RecordOptions> record{};  // what recorder() is to keep; none: nothing is traced
 };
 
 class DecodeSession {

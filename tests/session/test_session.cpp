@@ -1,0 +1,283 @@
+// A generation with the cache and without: what it counts, what is equal to the last bit, and what happens on
+// errors.
+#include "session/session.h"
+
+#include <doctest/doctest.h>
+
+#include "backend/eigen.h"
+#include "backend/naive.h"
+#include "session/twin.h"
+#include "support/tolerance.h"
+
+using namespace lastrow;
+using namespace lastrow::testing;
+
+namespace {
+
+const std::vector<std::string> kModels = {
+    "random:layers=3,q_heads=4,kv_heads=4,head_dim=8,vocab=50,context=40,seed=1",
+    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2",
+    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,vocab=50,context=40,seed=3"};
+const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
+
+using Factory = std::unique_ptr<Backend> (*)();
+std::unique_ptr<Backend> naive() { return std::make_unique<NaiveBackend<float>>(); }
+std::unique_ptr<Backend> judge() { return std::make_unique<NaiveBackend<double>>(); }
+std::unique_ptr<Backend> eigen() { return std::make_unique<EigenBackend>(2); }
+
+std::vector<float> logits_of(const DecodeSession& s) { return {s.logits().begin(), s.logits().end()}; }
+
+/// Logits of every step of a session that has taken n steps with the given tokens.
+std::vector<std::vector<float>> run(DecodeSession& s, const std::vector<int32_t>& prompt, int32_t n_steps) {
+  std::vector<std::vector<float>> all;
+  s.start(prompt);
+  for (int32_t i = 0; i < n_steps; ++i) {
+    s.advance();
+    all.push_back(logits_of(s));
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("what a step counts, by eye: 2 layers, 2 heads, a prompt of 3") {
+  const auto model = load_model("random:layers=2,q_heads=2,kv_heads=1,head_dim=4,vocab=10,context=8");
+  DecodeSession with(model, eigen(), {.mode = Mode::cached}),
+      without(model, eigen(), {.mode = Mode::recompute});
+  for (DecodeSession* s : {&with, &without}) {
+    s->start({1, 2, 3});
+    const StepRecord r = s->advance();
+    CHECK(r.phase == Phase::prefill);
+    CHECK(r.position == 2);
+    CHECK(r.q_len == 3);
+    CHECK(r.kv_len == 3);
+    CHECK(r.q_rows == 3 * 2);
+    CHECK(r.kv_rows_projected == 3 * 2);
+    CHECK(r.score_cells == (1 + 2 + 3) * 2 * 2);  // visible pairs × heads × layers
+  }
+  const int64_t row_bytes = 2 * 4 * 4;  // K and V, head_dim, f32
+  CHECK(with.record().cache_bytes_written == 3 * 2 * row_bytes);
+  CHECK(with.record().cache_bytes_read == 3 * 2 * row_bytes);
+  CHECK(with.record().kv_scratch_bytes == 0);
+  CHECK(without.record().cache_bytes_written == 0);
+  CHECK(without.record().cache_bytes_read == 0);
+  CHECK(without.record().kv_scratch_bytes == 2 * 3 * 2 * row_bytes);
+
+  const StepRecord a = with.advance(5), b = without.advance(5);
+  CHECK(a.phase == Phase::decode);
+  CHECK(a.position == 3);
+  CHECK(a.q_len == 1);
+  CHECK(b.q_len == 4);
+  CHECK(a.kv_len == 4);
+  CHECK(b.kv_len == 4);
+  CHECK(a.q_rows == 2);
+  CHECK(b.q_rows == 8);
+  CHECK(a.score_cells == 4 * 2 * 2);
+  CHECK(b.score_cells == (1 + 2 + 3 + 4) * 2 * 2);
+  CHECK(a.cache_bytes_written == 2 * row_bytes);
+  CHECK(a.cache_bytes_read == 4 * 2 * row_bytes);
+  CHECK(with.storage_bytes() == 8 * 2 * row_bytes);
+}
+
+TEST_CASE("what a step counts is what the formula says, for every step of both modes") {
+  for (const std::string& name : kModels) {
+    const auto model = load_model(name);
+    TwinSession s(model, eigen(), eigen(), {});
+    s.start(kPrompt);
+    for (int i = 0; i < 10; ++i) {
+      s.advance();
+      for (const Mode mode : {Mode::cached, Mode::recompute}) {
+        const StepRecord& r = s.side(mode).record();
+        const OpCost cost = step_cost(shape_of(model->config()), {.q_len = r.q_len, .kv_len = r.kv_len});
+        CHECK(r.flop == cost.flop);
+        CHECK(r.weight_bytes == cost.weight_bytes);
+        CHECK(r.cache_bytes_read + r.cache_bytes_written + r.kv_scratch_bytes ==
+              cost.cache_bytes_read + cost.cache_bytes_written);
+      }
+    }
+  }
+}
+
+TEST_CASE("theorem: on the judge and the yardstick, cached = recompute to the last bit") {
+  for (const Factory make : {&naive, &judge})
+    for (const std::string& name : kModels) {
+      const auto model = load_model(name);
+      TwinSession s(model, make(), make(), {});
+      s.start(kPrompt);
+      for (int i = 0; i < 20; ++i) {
+        s.advance();
+        CAPTURE(i);
+        CHECK(logits_of(s.cached()) == logits_of(s.recompute()));
+        CHECK(s.max_abs_logit_diff() == 0);
+      }
+    }
+}
+
+TEST_CASE("theorem: prefill of T = T single decodes, to the last bit") {
+  const std::vector<int32_t> text = {3, 14, 15, 9, 26, 5, 35, 8};
+  for (const std::string& name : kModels) {
+    const auto model = load_model(name);
+    DecodeSession whole(model, naive(), {}), single(model, naive(), {});
+    whole.start(text);
+    whole.advance();
+    single.start({text[0]});
+    single.advance();
+    for (size_t i = 1; i < text.size(); ++i) single.advance(text[i]);
+    CHECK(logits_of(whole) == logits_of(single));
+    for (int layer = 0; layer < 3; ++layer)
+      for (int index = 0; index < 8; ++index)
+        for (const RowKind kind : {RowKind::k, RowKind::v}) {
+          const Tensor a = whole.stored_row(layer, kind, index), b = single.stored_row(layer, kind, index);
+          CHECK(std::equal(a.data<float>(), a.data<float>() + a.size(), b.data<float>()));
+        }
+  }
+}
+
+TEST_CASE("theorem: a row of K or V never changes once it is stored") {
+  const auto model = load_model(kModels[1]);
+  DecodeSession s(model, eigen(), {});
+  s.start(kPrompt);
+  s.advance();
+  const Tensor before = s.stored_row(2, RowKind::k, 3);
+  for (int i = 0; i < 20; ++i) s.advance();
+  const Tensor after = s.stored_row(2, RowKind::k, 3);
+  CHECK(std::equal(before.data<float>(), before.data<float>() + before.size(), after.data<float>()));
+}
+
+TEST_CASE("eigen's logits are as near the judge's as the tolerance rule asks, in both modes") {
+  const std::vector<int32_t> text = {3, 14, 15, 9, 26, 5, 35, 8, 9, 7, 9, 3, 2, 3, 8, 4};
+  for (const std::string& name : kModels) {
+    const auto model = load_model(name);
+    for (const Mode mode : {Mode::cached, Mode::recompute}) {
+      const auto compute = [&](std::unique_ptr<Backend> backend) {
+        DecodeSession s(model, std::move(backend), {.mode = mode});
+        s.start({text[0], text[1], text[2]});
+        s.advance();
+        std::vector<double> all;
+        for (size_t i = 3; i < text.size(); ++i) {
+          s.advance(text[i]);
+          all.insert(all.end(), s.logits().begin(), s.logits().end());
+        }
+        return all;
+      };
+      const auto expected = compute(judge());
+      double yardstick = 0;
+      for (uint64_t order = 1; order <= 16; ++order)
+        yardstick = std::max(
+            yardstick, difference(compute(std::make_unique<NaiveBackend<float>>(order)), expected).largest);
+      const Difference worst = difference(compute(eigen()), expected);
+      INFO(worst.to_string());
+      CHECK(worst.largest <=
+            2 * yardstick + double{std::numeric_limits<float>::epsilon()} * max_abs_finite(expected));
+    }
+  }
+}
+
+TEST_CASE("stepping back equals stepping forward, and the schedule repeated equals itself, to the last bit") {
+  for (const Factory make : {&naive, &eigen})
+    for (const Mode mode : {Mode::cached, Mode::recompute}) {
+      const auto model = load_model(kModels[1]);
+      DecodeSession s(model, make(), {.mode = mode});
+      const auto forward = run(s, kPrompt, 12);
+      for (const int32_t step : {11, 10, 3, 0, 7, 11, 1}) {
+        s.go_to(step);
+        CAPTURE(step);
+        CHECK(logits_of(s) == forward[step]);
+        CHECK(s.current_step() == step);
+        CHECK(s.last_step() == 11);
+        CHECK(s.record().kv_len == 5 + step);
+      }
+      s.advance();  // from step 1 along the same way: nothing is forgotten
+      CHECK(logits_of(s) == forward[2]);
+      CHECK(s.last_step() == 11);
+      s.advance((s.next_token() + 1) % 50);  // another way: the rest is
+      CHECK(s.last_step() == 3);
+      CHECK(run(s, kPrompt, 12) == forward);
+    }
+}
+
+TEST_CASE("a full context says so and keeps what was generated") {
+  const auto model = load_model("random:layers=1,q_heads=1,head_dim=4,vocab=10,context=4");
+  DecodeSession s(model, eigen(), {});
+  s.start({1, 2, 3});
+  s.advance();
+  s.advance();
+  CHECK(s.context_full());
+  const auto logits = logits_of(s);
+  CHECK_THROWS_WITH_AS(s.advance(), doctest::Contains("the context of 4 tokens is full"), CapacityError);
+  CHECK(s.tokens().size() == 4);
+  CHECK(s.current_step() == 1);
+  CHECK(logits_of(s) == logits);
+  CHECK_THROWS_WITH_AS(s.start({1, 2, 3, 4, 5}), doctest::Contains("5 tokens, the context 4"), CapacityError);
+}
+
+TEST_CASE("wrong calls are refused in words") {
+  const auto model = load_model(kModels[0]);
+  CHECK_THROWS_AS(DecodeSession(model, eigen(), {.max_seq_len = 41}), CapacityError);
+  DecodeSession s(model, eigen(), {});
+  CHECK_THROWS_WITH_AS(s.start({}), doctest::Contains("prompt is empty"), UsageError);
+  CHECK_THROWS_WITH_AS(s.start({50}), doctest::Contains("vocabulary of 50"), UsageError);
+  s.start(kPrompt);
+  s.advance();
+  CHECK_THROWS_AS(s.go_to(1), UsageError);
+  CHECK_THROWS_AS(s.advance(50), UsageError);
+  CHECK_THROWS_AS(s.set_pokes({Poke{.layer = 3}}), UsageError);
+  CHECK_THROWS_AS(s.set_pokes({Poke{.head = 4}}), UsageError);
+  CHECK_THROWS_AS(s.set_pokes({Poke{.position = 5}}), UsageError);
+}
+
+namespace {
+
+/// Fails, or asks for a cancel, at the attend of one layer, once armed.
+class Disturbance final : public ForwardingBackend {
+ public:
+  explicit Disturbance(std::unique_ptr<Backend> inner)
+      : ForwardingBackend(*inner), owned_(std::move(inner)) {}
+  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+              const AttendSpec& spec, TensorView out, TensorView lse) override {
+    if (site.layer == 1 && to_cancel != nullptr) to_cancel->cancel();
+    if (site.layer == 1 && fails) throw CapacityError("out of memory in a test");
+    ForwardingBackend::attend(site, q, storage, batch, spec, out, lse);
+  }
+  DecodeSession* to_cancel = nullptr;
+  bool fails = false;
+
+ private:
+  std::unique_ptr<Backend> owned_;
+};
+
+}  // namespace
+
+TEST_CASE("after an error or a cancel the session goes on as if nothing had been asked") {
+  for (const Mode mode : {Mode::cached, Mode::recompute})
+    for (const bool cancel : {false, true}) {
+      const auto model = load_model(kModels[0]);
+      DecodeSession undisturbed(model, eigen(), {.mode = mode});
+      const auto expected = run(undisturbed, kPrompt, 8);
+
+      auto backend = std::make_unique<Disturbance>(eigen());
+      Disturbance& disturbance = *backend;
+      DecodeSession s(model, std::move(backend), {.mode = mode});
+      s.start(kPrompt);
+      for (int i = 0; i < 4; ++i) s.advance();
+      const auto disturb = [&](bool on) {
+        disturbance.to_cancel = on && cancel ? &s : nullptr, disturbance.fails = on && !cancel;
+      };
+      disturb(true);
+      CHECK_THROWS_AS(s.advance(), Error);
+      CHECK(s.current_step() == 3);
+      CHECK(logits_of(s) == expected[3]);
+      CHECK(s.tokens().size() == 8);
+      CHECK_THROWS_AS(s.go_to(1), Error);
+      CHECK(s.current_step() == 3);
+      CHECK_THROWS_AS(
+          s.set_pokes({Poke{.what = Poke::What::k, .layer = 0, .position = 1, .when = Poke::When::since}}),
+          Error);
+      CHECK(s.pokes().empty());
+      disturb(false);
+      for (int i = 4; i < 8; ++i) {
+        s.advance();
+        CHECK(logits_of(s) == expected[i]);
+      }
+    }
+}
