@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "io/json.h"
 
 namespace lastrow {
 namespace {
@@ -214,7 +215,7 @@ std::string Tokenizer::to_json() const {
 
 Tokenizer Tokenizer::from_json(const std::string& text) {
   try {
-    const nlohmann::json json = nlohmann::json::parse(text);
+    const nlohmann::json json = parse_json(text, "tokenizer");
     const std::string kind = json.at("kind").get<std::string>();
     if (kind == "numbered") return numbered(json.at("vocab_size").get<int>());
     if (kind == "words")
