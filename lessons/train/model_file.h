@@ -1,0 +1,31 @@
+// A trained model as the library reads it: f16 safetensors with config, tokenizer and origin in the metadata.
+//
+//   save(path, layout, params, origin);     params must already be rounded: round_to_half(params)
+//   TrainedModel m = load(path);            params back in f32, exactly
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "train/parameters.h"
+
+namespace lastrow::train {
+
+struct TrainedModel {
+  ParameterLayout layout;
+  std::vector<float> params;
+  std::string origin;
+};
+
+/// The nearest f16 values, so that what is measured is what is stored.
+std::vector<float> round_to_half(const std::vector<float>& params);
+
+/// `origin` is JSON text kept under "lastrow.origin": how the weights came to be. Throws FileError.
+void save(const std::filesystem::path& path, const ParameterLayout& layout, const std::vector<float>& params,
+          const std::string& origin);
+
+/// Throws FileError if it is no model that save() could have written for the fables' vocabulary.
+TrainedModel load(const std::filesystem::path& path);
+
+}  // namespace lastrow::train

@@ -1,0 +1,88 @@
+// The decoder with a backward pass, written by hand: what model/decoder computes, and its derivative.
+//
+//   Network<float> net(layout, max_tokens);               one per thread: it owns the activations
+//   net.forward(params, tokens);                          then net.logits(), net.attention(layer)
+//   double nats = net.loss(tokens);                       Σ −ln p(tokens[t + 1] | tokens[0 … t]), T − 1 terms
+//   net.backward(params, tokens, scale, gradient);        adds scale · d nats / d params to `gradient`
+//
+// One sequence at a time, from position 0, with a causal mask. Scalar is float to train and double to check
+// the derivative. Invariant: backward() uses the activations of the last forward(), of the same params and
+// tokens.
+//
+// Shapes: T tokens; D model_dim; Q = n_q_heads·head_dim; K = n_kv_heads·head_dim; F ffn_dim; V vocab_size.
+// Weights are [out, in], so a linear layer is y = x Wᵀ, dx = dy W, dW = dyᵀ x.
+#pragma once
+
+#include <Eigen/Dense>
+#include <span>
+#include <vector>
+
+#include "train/parameters.h"
+
+namespace lastrow::train {
+
+template <typename Scalar>
+class Network {
+ public:
+  using Matrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Vector = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
+
+  Network(const ParameterLayout& layout, int64_t max_tokens);
+
+  void forward(const Scalar* params, std::span<const int32_t> tokens);
+  double loss(std::span<const int32_t> tokens);
+  void backward(const Scalar* params, std::span<const int32_t> tokens, Scalar scale, Scalar* gradient);
+
+  /// [T, V]; after loss() they are overwritten.
+  const Matrix& logits() const { return logits_; }
+  /// [n_q_heads·T, T] probabilities of one layer, head after head; 0 above the diagonal.
+  const Matrix& attention(int layer) const { return layers_[static_cast<size_t>(layer)].probs; }
+
+ private:
+  using ConstWeight = Eigen::Map<const Matrix>;
+  using Weight = Eigen::Map<Matrix>;
+
+  /// What one layer's backward pass needs of its forward pass.
+  struct LayerState {
+    Matrix x;                   // [T, D]    the layer's input
+    Matrix normed, ffn_normed;  // [T, D]
+    Vector rstd, ffn_rstd;      // [T]       1 / root mean square
+    Matrix q;                   // [T, Q]    rotated
+    Matrix k, v;                // [T, K]    k rotated
+    Matrix probs;               // [n_q_heads·T, T]
+    Matrix attended;            // [T, Q]
+    Matrix middle;              // [T, D]    between attention and FFN
+    Matrix gate, up, hidden;    // [T, F]
+  };
+
+  ConstWeight weight(const Scalar* params, int tensor) const;
+  Weight gradient(Scalar* gradient, int tensor) const;
+
+  void norm(const Matrix& x, const ConstWeight& gain, Matrix& normed, Vector& rstd) const;
+  /// Adds to dx and dgain what a norm's output gradient dy gives.
+  void norm_backward(const Matrix& x, const Vector& rstd, const ConstWeight& gain, const Matrix& dy,
+                     Matrix& dx, Weight dgain) const;
+  void rotate(Matrix& x, Scalar direction) const;  // RoPE by +position, or back by −position
+  void attend(LayerState& layer) const;
+  void attend_backward(const LayerState& layer);
+  void ffn_backward(const Scalar* params, const LayerState& layer, const ParameterLayout::Layer& w,
+                    Scalar* gradient);
+  void attention_backward(const Scalar* params, const LayerState& layer, const ParameterLayout::Layer& w,
+                          Scalar* gradient);
+
+  const ParameterLayout& layout_;
+  Matrix cos_, sin_;  // [max_tokens, head_dim / 2]
+  std::vector<LayerState> layers_;
+  Matrix x_, final_normed_;  // [T, D]   the last layer's output
+  Vector final_rstd_;        // [T]
+  Matrix logits_;            // [T, V]   softmax(logits) − onehot(next) after loss(), 0 in the last row
+  Matrix dx_, dnormed_;      // [T, D]
+  Matrix dq_, dattended_;    // [T, Q]
+  Matrix dk_, dv_;           // [T, K]
+  Matrix dgate_, dup_;       // [T, F]
+};
+
+extern template class Network<float>;
+extern template class Network<double>;
+
+}  // namespace lastrow::train

@@ -1,0 +1,92 @@
+#include "train/trainer.h"
+
+#include <Eigen/Dense>
+#include <chrono>
+#include <thread>
+
+#include "core/error.h"
+#include "train/grammar.h"
+#include "train/network.h"
+
+namespace lastrow::train {
+namespace {
+
+/// One thread's share of a step.
+struct Lane {
+  Lane(const ParameterLayout& layout, int seq_len)
+      : network(layout, seq_len), gradient(static_cast<size_t>(layout.size())) {}
+
+  Network<float> network;
+  std::vector<float> gradient;
+  double loss = 0, floor = 0;  // sums over this step's sequences of their mean nats per token
+
+  void run(const std::vector<float>& params, const TrainOptions& o, int64_t step, int begin, int end) {
+    std::fill(gradient.begin(), gradient.end(), 0.0f);
+    loss = floor = 0;
+    const float scale = 1.0f / static_cast<float>(o.batch * (o.seq_len - 1));
+    for (int i = begin; i < end; ++i) {
+      Random random(o.seed, static_cast<uint64_t>(step * o.batch + i) + (uint64_t{1} << 40));
+      const Sample sample = write(o.seq_len, random);
+      network.forward(params.data(), sample.tokens);
+      loss += network.loss(sample.tokens) / (o.seq_len - 1);
+      floor += sample.floor();
+      network.backward(params.data(), sample.tokens, scale, gradient.data());
+    }
+  }
+};
+
+}  // namespace
+
+ModelConfig fable_config(const std::string& name) {
+  ModelConfig c;
+  c.n_layers = 4;
+  c.model_dim = 96;
+  c.n_q_heads = 8;
+  c.n_kv_heads = name == "fable-mha" ? 8 : name == "fable-gqa" ? 2 : name == "fable-mqa" ? 1 : 0;
+  if (c.n_kv_heads == 0) throw UsageError("unknown fable '{}': use fable-mha, fable-gqa or fable-mqa", name);
+  c.head_dim = 16;
+  c.ffn_dim = 192;
+  c.max_seq_len = 256;
+  c.vocab_size = fable_tokenizer().vocab_size();
+  c.name = name;
+  return c;
+}
+
+std::vector<float> fit(const ParameterLayout& layout, const TrainOptions& options,
+                       const std::function<void(const Progress&)>& report) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<float> params = initial_parameters(layout, options.seed);
+  AdamW adamw(layout, options.adamw);
+  std::vector<Lane> lanes;
+  for (int i = 0; i < options.n_threads; ++i) lanes.emplace_back(layout, options.seq_len);
+  const Clock::time_point start = Clock::now();
+  double loss = 0, floor = 0;
+  int64_t reported = 0;
+  const int64_t n_steps = options.adamw.n_steps;
+  for (int64_t step = 0; step < n_steps; ++step) {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < options.n_threads; ++i)
+      threads.emplace_back([&, i] {
+        lanes[static_cast<size_t>(i)].run(params, options, step, options.batch * i / options.n_threads,
+                                          options.batch * (i + 1) / options.n_threads);
+      });
+    for (std::thread& t : threads) t.join();
+    Eigen::Map<Eigen::VectorXf> total(lanes[0].gradient.data(), layout.size());
+    for (size_t i = 0; i < lanes.size(); ++i) {
+      if (i > 0) total += Eigen::Map<Eigen::VectorXf>(lanes[i].gradient.data(), layout.size());
+      loss += lanes[i].loss / options.batch;
+      floor += lanes[i].floor / options.batch;
+    }
+    adamw.step(params, lanes[0].gradient);
+    if ((step + 1) % options.report_every != 0 && step + 1 != n_steps) continue;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double n = static_cast<double>(step + 1 - reported);
+    report({step + 1, n_steps, loss / n, floor / n, seconds,
+            seconds / static_cast<double>(step + 1) * static_cast<double>(n_steps - step - 1)});
+    loss = floor = 0;
+    reported = step + 1;
+  }
+  return params;
+}
+
+}  // namespace lastrow::train
