@@ -28,12 +28,12 @@ void ThreadPool::for_each(int64_t n_items, FunctionRef<void(int64_t)> item) {
     item_ = &item;
     n_items_ = n_items;
     next_item_ = 0;
-    busy_ = static_cast<int32_t>(workers_.size());
     ++loop_;
   }
   wake_.notify_all();
   run_items();
   std::unique_lock lock(mutex_);
+  item_ = nullptr;  // who wakes only now finds nothing to do and is not waited for
   done_.wait(lock, [this] { return busy_ == 0; });
 }
 
@@ -48,6 +48,8 @@ void ThreadPool::work() {
     wake_.wait(lock, [&] { return stopping_ || loop_ != seen; });
     if (stopping_) return;
     seen = loop_;
+    if (item_ == nullptr) continue;
+    ++busy_;
     lock.unlock();
     run_items();
     lock.lock();

@@ -1,0 +1,24 @@
+#include "backend/thread_pool.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+
+using namespace lastrow;
+
+TEST_CASE("every item is done once, whatever the number of threads") {
+  for (const int32_t n_threads : {1, 2, 3, 8}) {
+    ThreadPool pool(n_threads);
+    CHECK(pool.n_threads() == n_threads);
+    for (const int64_t n_items : {0, 1, 2, 7, 1000}) {
+      std::vector<std::atomic<int>> done(static_cast<size_t>(n_items));
+      for (int round = 0; round < 20; ++round) pool.for_each(n_items, [&](int64_t i) { ++done[i]; });
+      for (const auto& count : done) CHECK(count == 20);
+    }
+  }
+}
+
+TEST_CASE("0 threads means one a core") {
+  ThreadPool pool;
+  CHECK(pool.n_threads() == static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency())));
+}

@@ -1,0 +1,220 @@
+// Models: where they come from, what is refused, and one forward over a batch.
+#include "model/model.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <limits>
+
+#include "backend/eigen.h"
+#include "backend/naive.h"
+#include "io/safetensors.h"
+#include "model/decoder.h"
+
+using namespace lastrow;
+
+namespace {
+
+ModelConfig tiny() {
+  ModelConfig c;
+  c.name = "tiny";
+  c.n_layers = 1, c.model_dim = 4, c.n_q_heads = 2, c.n_kv_heads = 1, c.head_dim = 2, c.ffn_dim = 3,
+  c.vocab_size = 5;
+  c.max_seq_len = 6;
+  return c;
+}
+
+std::map<std::string, Tensor> tiny_weights() {
+  std::map<std::string, Tensor> w;
+  const auto add = [&](const std::string& name, Shape shape) {
+    w.emplace(name, Tensor::host(DType::f16, shape));
+  };
+  add("model.embed_tokens.weight", {5, 4});
+  add("model.norm.weight", {4});
+  add(weight_name(0, "input_layernorm.weight"), {4});
+  add(weight_name(0, "self_attn.q_proj.weight"), {4, 4});
+  add(weight_name(0, "self_attn.k_proj.weight"), {2, 4});
+  add(weight_name(0, "self_attn.v_proj.weight"), {2, 4});
+  add(weight_name(0, "self_attn.o_proj.weight"), {4, 4});
+  add(weight_name(0, "post_attention_layernorm.weight"), {4});
+  add(weight_name(0, "mlp.gate_proj.weight"), {3, 4});
+  add(weight_name(0, "mlp.up_proj.weight"), {3, 4});
+  add(weight_name(0, "mlp.down_proj.weight"), {4, 3});
+  return w;
+}
+
+/// Writes a model file with the given metadata; returns its path.
+std::string write_model(const std::map<std::string, Tensor>& weights,
+                        const std::map<std::string, std::string>& metadata) {
+  const std::string path =
+      (std::filesystem::temp_directory_path() / "lastrow_test_model.safetensors").string();
+  SafetensorsWriter writer;
+  for (const auto& [name, tensor] : weights) writer.add(name, tensor.view());
+  for (const auto& [key, value] : metadata) writer.metadata(key, value);
+  writer.write(path);
+  return path;
+}
+
+std::map<std::string, std::string> tiny_metadata() {
+  return {{"lastrow.config", to_json(tiny())}, {"lastrow.tokenizer", Tokenizer::numbered(5).to_json()}};
+}
+
+}  // namespace
+
+TEST_CASE("a config survives the way through JSON") {
+  const ModelConfig c = tiny();
+  CHECK(config_from_json(to_json(c)) == c);
+}
+
+TEST_CASE("configs that cannot run are refused with their numbers") {
+  const auto refused = [](auto change, const char* words) {
+    ModelConfig c = tiny();
+    change(c);
+    CHECK_THROWS_WITH_AS(validate(c), doctest::Contains(words), ShapeError);
+  };
+  refused([](auto& c) { c.n_q_heads = 3, c.n_kv_heads = 2; }, "3 query heads cannot share 2 K/V heads");
+  refused([](auto& c) { c.head_dim = 3; }, "head_dim 3 is odd");
+  refused([](auto& c) { c.n_layers = 0; }, "n_layers is 0");
+  refused([](auto& c) { c.vocab_size = 1 << 30; }, "no such model");
+  refused([](auto& c) { c.norm_eps = std::numeric_limits<float>::quiet_NaN(); }, "norm_eps");
+  refused([](auto& c) { c.rope_theta = 0; }, "rope_theta");
+  refused([](auto& c) { c.n_layers = c.model_dim = c.ffn_dim = 1 << 24; }, "too many to hold");
+  CHECK_THROWS_WITH_AS(config_from_json("{}"), doctest::Contains("'name' is missing"), FileError);
+  CHECK_THROWS_WITH_AS(config_from_json("[1]"), doctest::Contains("missing"), FileError);
+  CHECK_THROWS_WITH_AS(config_from_json(R"({"name":1})"), doctest::Contains("wrong type"), FileError);
+}
+
+TEST_CASE("a model file is loaded whole, or refused with what is wrong in it") {
+  const auto model = load_model(write_model(tiny_weights(), tiny_metadata()));
+  CHECK(model->config().name == "tiny");
+  CHECK(model->n_params() == 5 * 4 + 4 + 4 + 16 + 8 + 8 + 16 + 4 + 12 + 12 + 12);
+  CHECK(model->weight_bytes() == 2 * model->n_params());
+  CHECK(n_params(shape_of(model->config())) == model->n_params());
+
+  const auto refused = [](std::map<std::string, Tensor> weights, std::map<std::string, std::string> metadata,
+                          const char* words) {
+    const std::string path = write_model(weights, metadata);
+    CHECK_THROWS_WITH_AS(load_model(path), doctest::Contains(words), FileError);
+  };
+  auto weights = tiny_weights();
+  weights.erase("model.norm.weight");
+  refused(std::move(weights), tiny_metadata(), "'model.norm.weight' [4] is missing");
+  weights = tiny_weights();
+  weights["model.norm.weight"] = Tensor::host(DType::f16, {5});
+  refused(std::move(weights), tiny_metadata(), "is [5], the config asks for [4]");
+  weights = tiny_weights();
+  weights["model.norm.weight"] = Tensor::host(DType::i32, {4});
+  refused(std::move(weights), tiny_metadata(), "is i32");
+  weights = tiny_weights();
+  weights["model.norm.weight"].data<Half>()[2] = to_half(std::numeric_limits<float>::quiet_NaN());
+  refused(std::move(weights), tiny_metadata(), "'model.norm.weight' holds NaN or infinity at element 2");
+  refused(tiny_weights(), {}, "not a lastrow model");
+  auto metadata = tiny_metadata();
+  metadata["lastrow.tokenizer"] = Tokenizer::numbered(6).to_json();
+  refused(tiny_weights(), metadata, "the tokenizer has 6 tokens");
+  metadata = tiny_metadata();
+  metadata["lastrow.config"] = R"({"name": "x", "n_layers": 99999999999})";
+  refused(tiny_weights(), metadata, "out of range");
+  std::filesystem::remove(write_model(tiny_weights(), tiny_metadata()));
+}
+
+TEST_CASE("names: built in, file, random, or none of them") {
+  CHECK_THROWS_WITH_AS(load_model("fable"), doctest::Contains("unknown model 'fable': use fable-mha"),
+                       UsageError);
+  CHECK_THROWS_WITH_AS(load_model("nowhere/model.safetensors"),
+                       doctest::Contains("nowhere/model.safetensors"), FileError);
+  const auto model = load_model(
+      "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,model_dim=24,ffn=40,vocab=30,context=50,seed=9");
+  const ModelConfig& c = model->config();
+  CHECK(c.n_layers == 2);
+  CHECK(c.model_dim == 24);
+  CHECK(c.group_size() == 2);
+  CHECK(c.ffn_dim == 40);
+  CHECK(c.max_seq_len == 50);
+  CHECK_THROWS_WITH_AS(load_model("random:layers"), doctest::Contains("not KEY=NUMBER"), UsageError);
+  CHECK_THROWS_WITH_AS(load_model("random:layers=2x"), doctest::Contains("not KEY=NUMBER"), UsageError);
+  CHECK_THROWS_WITH_AS(load_model("random:depth=2"), doctest::Contains("'depth' is not a size"), UsageError);
+  CHECK_THROWS_AS(load_model("random:q_heads=3,kv_heads=2"), ShapeError);
+  CHECK_THROWS_AS(load_model("random:layers=-1"), UsageError);
+}
+
+TEST_CASE("the built-in models are what their names say, below a megabyte each") {
+  const std::vector<std::string> names = builtin_model_names();
+  REQUIRE(names == std::vector<std::string>{"fable-mha", "fable-gqa", "fable-mqa"});
+  const int n_kv_heads[] = {8, 2, 1};
+  for (int i = 0; i < 3; ++i) {
+    const auto model = load_model(names[i]);
+    CHECK(model->config().n_kv_heads == n_kv_heads[i]);
+    CHECK(model->config().n_q_heads == 8);
+    CHECK(model->config().head_dim == 16);
+    CHECK(model->config().vocab_size <= 320);
+    CHECK(model->config().max_seq_len == 256);
+    CHECK(model->weight_bytes() < 1'000'000);
+    CHECK(model->tokenizer().encode("the quick brown fox").size() == 4);
+  }
+}
+
+TEST_CASE(
+    "a batch of sequences through the decoder gives each what it gets alone, to the last bit on the "
+    "yardstick") {
+  const auto model = load_model("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=40,context=20,seed=5");
+  NaiveBackend<float> backend;
+  const Decoder decoder(*model, backend);
+  Workspace workspace(model->config(), backend, 60, 60);
+  const std::vector<std::vector<int32_t>> texts = {{1, 2, 3, 4, 5}, {7}, {9, 8, 7, 6, 5, 4, 3, 2, 1}};
+  const auto logits_of = [&](ContiguousCache& cache, KvStorage& storage, std::vector<SequenceInput> inputs) {
+    const StepPlan& plan = cache.plan(inputs);
+    const TensorView logits = decoder.forward(backend, backend.begin_step(plan, storage), storage, workspace);
+    std::vector<float> values(logits.data<float>(), logits.data<float>() + logits.size());
+    cache.commit(plan);
+    return values;
+  };
+  ContiguousCache together(CacheSpec::contiguous(2, 2, 8, 20, 3));
+  const auto shared = backend.make_storage(together.spec());
+  // Two steps: prompts of different lengths, then one more token each.
+  std::vector<SequenceInput> prompts, next;
+  const int32_t more[] = {11, 12, 13};
+  for (int32_t i = 0; i < 3; ++i) {
+    prompts.push_back({i, texts[i], LogitRows::all});
+    next.push_back({i, std::span(more).subspan(i, 1), LogitRows::last});
+  }
+  const auto first = logits_of(together, *shared, prompts), second = logits_of(together, *shared, next);
+  size_t row = 0;
+  for (size_t i = 0; i < 3; ++i) {
+    ContiguousCache alone(CacheSpec::contiguous(2, 2, 8, 20));
+    const auto storage = backend.make_storage(alone.spec());
+    const auto a = logits_of(alone, *storage, {{0, texts[i], LogitRows::all}});
+    const auto b = logits_of(alone, *storage, {{0, std::span(more).subspan(i, 1), LogitRows::last}});
+    CHECK(std::equal(a.begin(), a.end(), first.begin() + static_cast<std::ptrdiff_t>(row * 40)));
+    CHECK(std::equal(b.begin(), b.end(), second.begin() + static_cast<std::ptrdiff_t>(i * 40)));
+    row += texts[i].size();
+  }
+}
+
+TEST_CASE("RoPE: a score depends on the distance of two positions alone") {
+  const auto model = load_model("random:layers=1,q_heads=1,head_dim=16,vocab=10,context=64");
+  NaiveBackend<double> backend;
+  const RopeTable table = make_rope_table(model->config(), backend);
+  const auto turned = [&](int64_t position, const std::vector<double>& x) {
+    std::vector<double> y(16);
+    for (int64_t d = 0; d < 8; ++d) {
+      const double c = table.cos.data<double>()[position * 8 + d],
+                   s = table.sin.data<double>()[position * 8 + d];
+      y[d] = x[d] * c - x[d + 8] * s;
+      y[d + 8] = x[d] * s + x[d + 8] * c;
+    }
+    return y;
+  };
+  std::vector<double> q(16), k(16);
+  for (int i = 0; i < 16; ++i) q[i] = std::sin(i + 1.0), k[i] = std::cos(2.0 * i);
+  const auto score = [&](int64_t a, int64_t b) {
+    const auto x = turned(a, q), y = turned(b, k);
+    double sum = 0;
+    for (int i = 0; i < 16; ++i) sum += x[i] * y[i];
+    return sum;
+  };
+  CHECK(score(9, 4) == doctest::Approx(score(60, 55)).epsilon(1e-12));
+  CHECK(score(9, 4) != doctest::Approx(score(9, 5)).epsilon(1e-3));
+}
