@@ -40,7 +40,7 @@ class ThreadPool {
   const FunctionRef<void(int64_t)>* item_ = nullptr;
   int64_t n_items_ = 0;
   std::atomic<int64_t> next_item_ = 0;
-  int32_t busy_ = 0;   // workers that have not finished the current loop
+  int32_t busy_ = 0;   // workers that are at the current loop's items
   uint64_t loop_ = 0;  // counts loops, so that each worker joins each one once
   bool stopping_ = false;
   std::vector<std::thread> workers_;
