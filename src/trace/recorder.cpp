@@ -88,13 +88,17 @@ const Tensor* Recorder::find(int32_t step, int32_t layer, std::string_view name,
 Tensor Recorder::assemble(int32_t step, int32_t layer, RowKind kind, int32_t sequence) const {
   const StepPlan& plan = at(step).plan;
   const int32_t kv_len = plan.kv_len[sequence];
-  Tensor rows;
+  std::vector<const Tensor*> found;
   for (int32_t s = 0; s < kv_len; ++s) {
     const Tensor* row = kv_.row(step, layer, kind, slot_of(block_table(plan, sequence), s));
     if (row == nullptr) return {};  // not recorded: a filter, or the memory bound
-    if (rows.empty()) rows = Tensor::host(row->dtype(), {kv_len, row->shape()[0], row->shape()[1]});
-    std::memcpy(rows.view().rows(s, 1).raw(), row->view().raw(), static_cast<size_t>(row->size_bytes()));
+    found.push_back(row);
   }
+  if (found.empty()) return {};
+  Tensor rows = Tensor::host(found[0]->dtype(), {kv_len, found[0]->shape()[0], found[0]->shape()[1]});
+  for (int32_t s = 0; s < kv_len; ++s)
+    std::memcpy(rows.view().rows(s, 1).raw(), found[s]->view().raw(),
+                static_cast<size_t>(found[s]->size_bytes()));
   return rows;
 }
 
@@ -118,8 +122,8 @@ StepTensors Recorder::tensors(int32_t step, int32_t sequence) const {
     return tensor == nullptr ? ConstTensorView{} : tensor->view();
   };
   const auto stored = [&](int32_t layer, RowKind kind) -> ConstTensorView {
-    if (options_.keep == RecordOptions::Keep::latest)
-      return whole(layer, kind == RowKind::k ? recorded::kK : recorded::kV);
+    const ConstTensorView kept = whole(layer, kind == RowKind::k ? recorded::kK : recorded::kV);
+    if (!kept.empty()) return kept;
     Tensor rows = assemble(step, layer, kind, sequence);
     if (rows.empty()) return {};
     t.assembled.push_back(std::move(rows));

@@ -50,12 +50,11 @@ struct RecordOptions {
   enum class Keep : uint8_t { latest, all };
 
   Keep keep = Keep::latest;
-  std::vector<int32_t> layers =
-      {};  // whose tensors and K/V rows are kept; empty: all. −1 names what lies outside
-  std::vector<std::string> ops = {};       // Site names whose outputs are kept besides; "*": every one
-  bool attention = true;                   // q, K, V, out and lse at each attend; residual stream; logits
-  bool probe = false;                      // scores and probs of all heads, through the inner backend's probe
-  bool events = true;                      // all layers: lineage needs them
+  std::vector<int32_t> layers = {};   // whose tensors and K/V rows are kept (−1: outside them); empty: all
+  std::vector<std::string> ops = {};  // Site names whose outputs are kept besides; "*": every one
+  bool attention = true;              // q, K, V, out and lse at each attend; residual stream; logits
+  bool probe = false;                 // scores and probs of all heads, through the inner backend's probe
+  bool events = true;                 // all layers: lineage needs them
   int64_t max_bytes = int64_t{256} << 20;  // of events, tensors and rows together
 };
 
@@ -110,6 +109,8 @@ class Recorder {
   std::span<const Entry> entries(int32_t step) const;
   const KvLog& kv() const { return kv_; }
 
+  /// Of the storage of the latest step.
+  const CacheSpec& cache_spec() const { return spec_; }
   bool truncated() const { return truncated_; }
   int64_t bytes() const { return bytes_ + kv_.bytes(); }
 
@@ -142,7 +143,7 @@ class Recorder {
   RecordOptions options_;
   std::map<int32_t, Step> steps_;
   KvLog kv_;
-  CacheSpec spec_;  // of the storage of the latest step
+  CacheSpec spec_;
   int32_t next_step_ = 0;
   int64_t bytes_ = 0;  // of steps_
   bool truncated_ = false;

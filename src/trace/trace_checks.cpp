@@ -1,0 +1,151 @@
+#include "trace/trace_checks.h"
+
+#include "backend/site_names.h"
+#include "trace/recorder.h"
+
+namespace lastrow {
+namespace {
+
+constexpr int32_t kMaxLayers = 1 << 12;
+constexpr int32_t kMaxIndices = 1 << 24;
+
+// Operands that the rules of row dependence look at.
+struct OperandCounts {
+  size_t reads, writes;
+};
+OperandCounts operands_of(Op op) {
+  switch (op) {
+    case Op::swiglu:
+    case Op::add:
+      return {2, 1};
+    case Op::append:
+      return {2, 0};
+    case Op::attend:
+      return {1, 2};
+    case Op::copy_blocks:
+    case Op::write_rows:
+      return {0, 0};
+    default:
+      return {1, 1};
+  }
+}
+
+}  // namespace
+
+CacheSpec TraceChecks::cache_spec(const nlohmann::json& json) const {
+  if (!json.is_object()) fail("lastrow.cache is not an object");
+  const auto field = [&](const char* name) {
+    if (!json.contains(name)) fail("lastrow.cache lacks {}", name);
+    return integer<int32_t>(json[name], "lastrow.cache");
+  };
+  CacheSpec spec;
+  spec.n_layers = field("n_layers");
+  spec.n_kv_heads = field("n_kv_heads");
+  spec.head_dim = field("head_dim");
+  spec.max_seq_len = field("max_seq_len");
+  spec.block_len = field("block_len");
+  spec.n_blocks = field("n_blocks");
+  if (!json.contains("dtype") || !json["dtype"].is_string()) fail("lastrow.cache lacks dtype");
+  try {
+    spec.dtype = dtype_from_name(json["dtype"].get<std::string>());
+    validate(spec);
+  } catch (const Error& e) {
+    fail("lastrow.cache: {}", e.what());
+  }
+  if (spec.n_layers > kMaxLayers || spec.max_seq_len > kMaxIndices || spec.block_len > kMaxIndices)
+    fail("lastrow.cache claims {} layers of {} indices", spec.n_layers, spec.max_seq_len);
+  return spec;
+}
+
+void TraceChecks::check_end(std::string_view name, int64_t begin, int64_t end, int64_t n, bool last) const {
+  if (end < begin || end > n || (last && end != n))
+    fail("rows {} to {} of {}, which has {}", begin, end, name, n);
+}
+
+void TraceChecks::check_plan(const StepPlan& plan, const CacheSpec& spec, int32_t step) const {
+  const auto require = [&](bool ok, std::string_view what) {
+    if (!ok) fail("step {}: {} do not fit each other or the cache", step, what);
+  };
+  const auto n_tokens = plan.tokens.size(), n_seqs = plan.kv_len.size();
+  require(plan.positions.size() == n_tokens && plan.append_slots.size() == n_tokens, "tokens and positions");
+  require(
+      n_tokens <= size_t{kMaxIndices} && plan.q_start.size() == n_seqs + 1 && plan.sequences.size() == n_seqs,
+      "sequences");
+  require(plan.q_start.front() == 0 && plan.q_start.back() == static_cast<int64_t>(n_tokens), "q_start");
+  require(plan.block_len == spec.block_len && plan.blocks_per_seq >= 0 &&
+              plan.block_tables.size() == n_seqs * static_cast<size_t>(plan.blocks_per_seq),
+          "block tables");
+  const int64_t n_slots = int64_t{spec.n_blocks} * spec.block_len;
+  for (size_t i = 0; i < n_seqs; ++i) {
+    require(plan.q_start[i] <= plan.q_start[i + 1], "q_start");
+    require(plan.kv_len[i] >= 0 && plan.kv_len[i] <= int64_t{plan.blocks_per_seq} * plan.block_len &&
+                plan.kv_len[i] <= kMaxIndices,
+            "kv_len");
+    const int64_t n_used = (int64_t{plan.kv_len[i]} + plan.block_len - 1) / plan.block_len;
+    for (int64_t b = 0; b < n_used; ++b) {
+      const int32_t block =
+          plan.block_tables[i * static_cast<size_t>(plan.blocks_per_seq) + static_cast<size_t>(b)];
+      require(block >= 0 && block < spec.n_blocks, "block tables");
+    }
+  }
+  for (const int64_t slot : plan.append_slots) require(slot >= 0 && slot < n_slots, "append_slots");
+  for (size_t i = 0; i < plan.logit_rows.size(); ++i)
+    require(plan.logit_rows[i] >= 0 && plan.logit_rows[i] < plan.n_tokens() &&
+                (i == 0 || plan.logit_rows[i] > plan.logit_rows[i - 1]),
+            "logit_rows");
+  for (const BlockCopy& copy : plan.block_copies)
+    require(copy.from_block >= 0 && copy.from_block < spec.n_blocks && copy.to_block >= 0 &&
+                copy.to_block < spec.n_blocks,
+            "block copies");
+}
+
+void TraceChecks::check_event(const Event& event, const StepPlan& plan, const CacheSpec& spec,
+                              size_t i) const {
+  const OperandCounts least = operands_of(event.op);
+  if (event.reads.size() < least.reads || event.writes.size() < least.writes)
+    fail("event {} ({}) lacks operands", i, name_of(event.op));
+  const int64_t n_slots = int64_t{spec.n_blocks} * spec.block_len;
+  const auto check = [&](const RowSpan& s, int64_t max_rows) {
+    const bool stored = s.space == RowSpace::k || s.space == RowSpace::v;
+    const int64_t limit = stored ? n_slots : max_rows;
+    if (s.id < 0 || (stored && s.id >= spec.n_layers) || s.first < 0 || s.count < 0 || s.first > limit ||
+        s.count > limit - s.first)
+      fail("event {} ({}) has rows {} + {} where there are {}", i, name_of(event.op), s.first, s.count,
+           limit);
+  };
+  // Activations have a row for each token of a step; parameters may have more.
+  for (const RowSpan& s : event.reads) check(s, std::numeric_limits<int32_t>::max());
+  const int64_t n_rows = event.op == Op::gather_rows ? plan.n_logit_rows() : plan.n_tokens();
+  for (const RowSpan& s : event.writes) {
+    check(s, std::numeric_limits<int32_t>::max());
+    const bool few = s.space == RowSpace::tensor || event.op == Op::append;
+    if (s.space == RowSpace::token || s.count > (few ? n_rows : kMaxIndices))
+      fail("event {} ({}) writes {} rows in a step of {}", i, name_of(event.op), s.count, n_rows);
+  }
+}
+
+void TraceChecks::check_entry(const std::string& name, DType dtype, const Shape& shape, int32_t sequence,
+                              const StepPlan& plan) const {
+  const auto require = [&](bool ok) {
+    if (!ok)
+      fail("{} {} of sequence {} in a step of {} tokens", name, shape.to_string(), sequence, plan.n_tokens());
+  };
+  require(sequence >= 0 && (sequence == 0 || sequence < plan.n_seqs()));
+  const bool of_sequence =
+      name == recorded::kScores || name == recorded::kProbs || name == recorded::kK || name == recorded::kV;
+  const bool by_token = name == recorded::kQ || name == recorded::kLse || name == site::kAttend ||
+                        name == site::kEmbed || name == site::kAddFfn;
+  if (of_sequence || by_token || name == site::kLmHead) require(dtype == DType::f32 || dtype == DType::f64);
+  if (by_token) require(shape[0] == plan.n_tokens());
+  if (name == recorded::kQ || name == site::kAttend) require(shape.rank() == 3);
+  if (name == recorded::kLse || name == site::kEmbed || name == site::kAddFfn) require(shape.rank() == 2);
+  if (name == site::kLmHead) require(shape.rank() == 2 && shape[0] == plan.n_logit_rows());
+  if (!of_sequence) return;
+  require(shape.rank() == 3 && sequence < plan.n_seqs());
+  if (name == recorded::kK || name == recorded::kV)
+    require(shape[0] == plan.kv_len[sequence]);
+  else
+    require(shape[1] == plan.q_len(sequence) && shape[2] == plan.kv_len[sequence]);
+}
+
+}  // namespace lastrow

@@ -1,0 +1,254 @@
+#include <array>
+#include <charconv>
+#include <limits>
+#include <map>
+
+#include "io/checked.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "trace/trace_checks.h"
+#include "trace/trace_file.h"
+
+namespace lastrow {
+namespace {
+
+using Table = std::span<const int64_t>;  // [n, width], row-major
+
+class TraceReader {
+ public:
+  explicit TraceReader(const SafetensorsFile& file) : file_(file), damage_(file.source()) {}
+
+  TraceFile read() {
+    read_metadata();
+    read_steps();
+    read_events();
+    for (const std::string& name : file_.names()) read_tensor(name);
+
+    Recorder recorder({.keep = RecordOptions::Keep::all, .max_bytes = std::numeric_limits<int64_t>::max()});
+    for (auto& [number, step] : steps_) {
+      recorder.set_step(number);
+      recorder.open_step(step.plan, spec_);
+      for (Recorder::Entry& e : step.entries)
+        recorder.add_host(e.layer, e.name, e.sequence, std::move(e.tensor));
+      for (KvRow& row : step.kv_rows)
+        recorder.add_rows(row.layer, row.kind, 0, {&row.slot, 1}, std::move(row.row));
+      for (Event& e : step.events) recorder.add_event(std::move(e));
+    }
+    return {std::move(recorder), std::move(info_), metadata("lastrow.truncated") == "true"};
+  }
+
+ private:
+  struct KvRow {
+    int32_t layer;
+    RowKind kind;
+    int64_t slot;
+    Tensor row;  // [1, n_kv_heads, head_dim]
+  };
+  struct Step {
+    StepPlan plan;
+    std::vector<Recorder::Entry> entries;
+    std::vector<KvRow> kv_rows;
+    std::vector<Event> events;
+  };
+
+  std::string metadata(const char* key) const {
+    const auto it = file_.metadata().find(key);
+    if (it == file_.metadata().end()) damage_.fail("its metadata lacks {}", key);
+    return it->second;
+  }
+  nlohmann::json json(const char* key) const {
+    return parse_json(metadata(key), fmt::format("{}: {}", file_.source(), key));
+  }
+
+  void read_metadata() {
+    if (!file_.metadata().contains("lastrow.trace"))
+      throw FileError("{}: not a trace: its metadata lacks lastrow.trace", file_.source());
+    const std::string schema = metadata("lastrow.trace");
+    if (schema != std::to_string(kTraceSchema))
+      throw FileError("{}: a trace of schema {}, and this program reads schema {}: record it again",
+                      file_.source(), shown(schema), kTraceSchema);
+    info_.config_json = metadata("lastrow.config");
+    for (const nlohmann::json& token : damage_.array(json("lastrow.tokens"), "lastrow.tokens"))
+      info_.tokens.push_back(damage_.integer<int32_t>(token, "lastrow.tokens"));
+    for (const nlohmann::json& name : damage_.array(json("lastrow.names"), "lastrow.names"))
+      names_.push_back(name.is_string() ? name.get<std::string>() : std::string());
+    spec_ = damage_.cache_spec(json("lastrow.cache"));
+  }
+
+  // A table of integers by name; `width` 0 stands for rank 1.
+  Table table(const std::string& name, int64_t width) const {
+    const ConstTensorView t = file_.tensor(name);
+    const Shape expected = width == 0 ? Shape{t.shape().rank() > 0 ? t.dim(0) : 0}
+                                      : Shape{t.shape().rank() > 0 ? t.dim(0) : 0, width};
+    if (t.dtype() != DType::i64 || t.shape() != expected)
+      damage_.fail("{} is {} {}, expected i64 {}", shown(name), name_of(t.dtype()), t.shape().to_string(),
+                   expected.to_string());
+    return {t.data<int64_t>(), static_cast<size_t>(t.size())};
+  }
+
+  Step& step(int64_t number, std::string_view who) {
+    const auto it = number < 0 || number > std::numeric_limits<int32_t>::max()
+                        ? steps_.end()
+                        : steps_.find(static_cast<int32_t>(number));
+    if (it == steps_.end()) damage_.fail("{} names step {}, which steps.index lacks", shown(who), number);
+    return it->second;
+  }
+
+  void read_steps() {
+    const Table index = table("steps.index", 3), ends = table("steps.ends", 9);
+    if (index.size() / 3 != ends.size() / 9) damage_.fail("steps.ends does not go with steps.index");
+    std::array<int64_t, 9> begin{};
+    // The next rows of one array of the plans: those up to the step's end.
+    const auto take = [&]<typename T>(std::vector<T>& to, const char* name, int which, size_t i) {
+      const Table values = table(name, 0);
+      const int64_t end = ends[9 * i + which];
+      damage_.check_end(name, begin[which], end, static_cast<int64_t>(values.size()),
+                        i + 1 == index.size() / 3);
+      for (; begin[which] < end; ++begin[which]) to.push_back(damage_.narrow<T>(values[begin[which]], name));
+    };
+    for (size_t i = 0; i < index.size() / 3; ++i) {
+      StepPlan plan;
+      take(plan.tokens, "steps.tokens", 0, i);
+      take(plan.positions, "steps.positions", 1, i);
+      take(plan.q_start, "steps.q_start", 2, i);
+      take(plan.kv_len, "steps.kv_len", 3, i);
+      take(plan.block_tables, "steps.block_tables", 4, i);
+      take(plan.append_slots, "steps.append_slots", 5, i);
+      take(plan.logit_rows, "steps.logit_rows", 6, i);
+      take(plan.sequences, "steps.sequences", 7, i);
+      const Table copies = table("steps.block_copies", 2);
+      damage_.check_end("steps.block_copies", begin[8], ends[9 * i + 8],
+                        static_cast<int64_t>(copies.size() / 2), i + 1 == index.size() / 3);
+      for (; begin[8] < ends[9 * i + 8]; ++begin[8])
+        plan.block_copies.push_back(
+            {damage_.narrow<int32_t>(copies[2 * begin[8]], "steps.block_copies"),
+             damage_.narrow<int32_t>(copies[2 * begin[8] + 1], "steps.block_copies")});
+      plan.blocks_per_seq = damage_.narrow<int32_t>(index[3 * i + 1], "steps.index");
+      plan.block_len = damage_.narrow<int32_t>(index[3 * i + 2], "steps.index");
+      const auto number = damage_.narrow<int32_t>(index[3 * i], "steps.index");
+      if (number < 0 || (!steps_.empty() && number <= steps_.rbegin()->first))
+        damage_.fail("steps.index does not ascend at step {}", number);
+      damage_.check_plan(plan, spec_, number);
+      steps_[number].plan = std::move(plan);
+    }
+  }
+
+  void read_events() {
+    const Table columns = table("events.columns", 8), costs = table("events.costs", 5);
+    const Table reads = table("events.reads", 5), writes = table("events.writes", 5);
+    const ConstTensorView times = file_.tensor("events.times_us");
+    const size_t n_events = columns.size() / 8;
+    if (costs.size() / 5 != n_events || times.dtype() != DType::f64 ||
+        times.shape() != Shape{static_cast<int64_t>(n_events), 2})
+      damage_.fail("events.costs or events.times_us do not go with events.columns");
+    int64_t read = 0, write = 0, last_step = -1;
+    for (size_t i = 0; i < n_events; ++i) {
+      const Table c = columns.subspan(8 * i, 8), cost = costs.subspan(5 * i, 5);
+      if (c[0] < last_step) damage_.fail("events.columns goes back to step {}", c[0]);
+      Step& of = step(last_step = c[0], "events.columns");
+      if (c[1] < 0 || c[1] >= kOpCount || c[2] < -1 || c[2] >= spec_.n_layers || c[3] < 0 ||
+          c[3] >= static_cast<int64_t>(names_.size()) || c[5] < 0)
+        damage_.fail("event {} has an operation, layer, name or window that does not exist", i);
+      Event e;
+      e.step = static_cast<int32_t>(c[0]);
+      e.op = static_cast<Op>(c[1]);
+      e.layer = static_cast<int32_t>(c[2]);
+      e.name = names_[c[3]];
+      e.mask = {c[4] != 0, damage_.narrow<int32_t>(c[5], "events.columns")};
+      e.cost = {cost[0], cost[1], cost[2], cost[3], cost[4]};
+      e.start_us = times.data<double>()[2 * i];
+      e.duration_us = times.data<double>()[2 * i + 1];
+      read_spans(e.reads, reads, "events.reads", read, c[6], i + 1 == n_events);
+      read_spans(e.writes, writes, "events.writes", write, c[7], i + 1 == n_events);
+      damage_.check_event(e, of.plan, spec_, i);
+      of.events.push_back(std::move(e));
+    }
+  }
+
+  void read_spans(std::vector<RowSpan>& to, Table spans, const char* name, int64_t& begin, int64_t end,
+                  bool last) {
+    damage_.check_end(name, begin, end, static_cast<int64_t>(spans.size() / 5), last);
+    for (; begin < end; ++begin) {
+      const Table s = spans.subspan(static_cast<size_t>(5 * begin), 5);
+      if (s[0] < 0 || s[0] > static_cast<int64_t>(RowSpace::token)) damage_.fail("{}: space {}", name, s[0]);
+      to.push_back({static_cast<RowSpace>(s[0]), damage_.narrow<int32_t>(s[1], name), s[2], s[3], s[4]});
+    }
+  }
+
+  // "LAYER/NAME": a recorded tensor or the K or V rows of a layer; everything else has been read by its name.
+  void read_tensor(const std::string& name) {
+    const size_t slash = name.find('/');
+    if (slash == std::string::npos || name.ends_with(".index")) return;
+    int32_t layer = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + slash, layer);
+    if (error != std::errc() || end != name.data() + slash || layer < -1 || layer >= spec_.n_layers)
+      damage_.fail("tensor {} does not start with a layer", shown(name));
+    const std::string what = name.substr(slash + 1);
+    if (what == "kv.k" || what == "kv.v")
+      read_kv_rows(name, layer, what == "kv.k" ? RowKind::k : RowKind::v);
+    else
+      read_entries(name, layer, what);
+  }
+
+  void read_kv_rows(const std::string& name, int32_t layer, RowKind kind) {
+    const ConstTensorView rows = file_.tensor(name);
+    const Table index = table(name + ".index", 2);
+    const auto n_rows = static_cast<int64_t>(index.size() / 2);
+    if (layer < 0 || (rows.dtype() != DType::f32 && rows.dtype() != DType::f64) ||
+        rows.shape() != Shape{n_rows, spec_.n_kv_heads, spec_.head_dim})
+      damage_.fail("{} is {} {}, expected f32 {}", shown(name), name_of(rows.dtype()),
+                   rows.shape().to_string(), Shape{n_rows, spec_.n_kv_heads, spec_.head_dim}.to_string());
+    for (int64_t i = 0; i < n_rows; ++i) {
+      const int64_t slot = index[2 * i];
+      if (slot < 0 || slot >= int64_t{spec_.n_blocks} * spec_.block_len)
+        damage_.fail("{}: slot {} of a cache of {} blocks of {}", shown(name), slot, spec_.n_blocks,
+                     spec_.block_len);
+      Tensor row = Tensor::host(rows.dtype(), rows.shape().with_rows(1));
+      convert(rows.rows(i, 1), row.view());
+      step(index[2 * i + 1], name).kv_rows.push_back({layer, kind, slot, std::move(row)});
+    }
+  }
+
+  void read_entries(const std::string& name, int32_t layer, const std::string& what) {
+    const ConstTensorView all = file_.tensor(name);
+    if (all.shape().rank() == 0) damage_.fail("tensor {} has no dimension", shown(name));
+    const Table index = table(name + ".index", 9);
+    int64_t next = 0;
+    for (size_t i = 0; i < index.size() / 9; ++i) {
+      const Table row = index.subspan(9 * i, 9);
+      Step& of = step(row[0], name);
+      const int64_t first = row[2], count = row[3], rank = row[4];
+      const auto sequence = damage_.narrow<int32_t>(row[1], name);
+      if (first != next || count < 0 || count > all.n_rows() - first || rank < 1 || rank > Shape::kMaxRank)
+        damage_.fail("{}.index: entry {} is not where the one before it ends", shown(name), i);
+      next += count;
+      const std::vector<int64_t> dims(row.begin() + 5, row.begin() + 5 + rank);
+      const Shape shape =
+          checked_shape(dims, all.dtype(), fmt::format("{}: {}.index", file_.source(), shown(name)));
+      const ConstTensorView part = all.rows(first, count);
+      if (shape.size() != part.size())
+        damage_.fail("{}.index: entry {} of shape {} has {} elements", shown(name), i, shape.to_string(),
+                     part.size());
+      damage_.check_entry(what, all.dtype(), shape, sequence, of.plan);
+      Tensor tensor = Tensor::host(all.dtype(), shape);
+      convert(part, tensor.view().reshaped(part.shape()));
+      of.entries.push_back({static_cast<int32_t>(row[0]), layer, sequence, what, std::move(tensor)});
+    }
+    if (next != all.n_rows()) damage_.fail("{}.index names {} of {} rows", shown(name), next, all.n_rows());
+  }
+
+  const SafetensorsFile& file_;
+  TraceChecks damage_;
+  TraceInfo info_;
+  CacheSpec spec_;
+  std::vector<std::string> names_;
+  std::map<int32_t, Step> steps_;
+};
+
+}  // namespace
+
+TraceFile TraceFile::open(const std::filesystem::path& path) {
+  return TraceReader(SafetensorsFile::open(path)).read();
+}
+
+}  // namespace lastrow

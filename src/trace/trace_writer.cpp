@@ -1,0 +1,163 @@
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "io/safetensors.h"
+#include "trace/trace_file.h"
+
+namespace lastrow {
+namespace {
+
+// Collects rows of integers for one [n, width] tensor of the file.
+class Columns {
+ public:
+  explicit Columns(int64_t width) : width_(width) {}
+  void add(std::initializer_list<int64_t> row) { values_.insert(values_.end(), row); }
+  template <typename T>
+  void add_all(const std::vector<T>& values) {
+    values_.insert(values_.end(), values.begin(), values.end());
+  }
+  int64_t n_rows() const { return static_cast<int64_t>(values_.size()) / width_; }
+  ConstTensorView view() const {
+    return width_ == 1 ? ConstTensorView(values_.data(), Shape{n_rows()})
+                       : ConstTensorView(values_.data(), Shape{n_rows(), width_});
+  }
+
+ private:
+  int64_t width_;
+  std::vector<int64_t> values_;
+};
+
+// The writer holds views until the file is written; what they look at lives here.
+struct Contents {
+  SafetensorsWriter writer;
+  std::map<std::string, Columns> columns;
+  std::vector<double> times_us;
+
+  Columns& columns_of(const std::string& name, int64_t width = 1) {
+    return columns.try_emplace(name, width).first->second;
+  }
+};
+
+void add_steps(Contents& contents, const Recorder& recorder) {
+  Columns &index = contents.columns_of("steps.index", 3), &ends = contents.columns_of("steps.ends", 9);
+  Columns &tokens = contents.columns_of("steps.tokens"), &positions = contents.columns_of("steps.positions"),
+          &q_start = contents.columns_of("steps.q_start"), &kv_len = contents.columns_of("steps.kv_len"),
+          &block_tables = contents.columns_of("steps.block_tables"),
+          &append_slots = contents.columns_of("steps.append_slots"),
+          &logit_rows = contents.columns_of("steps.logit_rows"),
+          &sequences = contents.columns_of("steps.sequences"),
+          &block_copies = contents.columns_of("steps.block_copies", 2);
+  for (const int32_t step : recorder.steps()) {
+    const StepPlan& plan = recorder.plan(step);
+    index.add({step, plan.blocks_per_seq, plan.block_len});
+    tokens.add_all(plan.tokens);
+    positions.add_all(plan.positions);
+    q_start.add_all(plan.q_start);
+    kv_len.add_all(plan.kv_len);
+    block_tables.add_all(plan.block_tables);
+    append_slots.add_all(plan.append_slots);
+    logit_rows.add_all(plan.logit_rows);
+    sequences.add_all(plan.sequences);
+    for (const BlockCopy& copy : plan.block_copies) block_copies.add({copy.from_block, copy.to_block});
+    ends.add({tokens.n_rows(), positions.n_rows(), q_start.n_rows(), kv_len.n_rows(), block_tables.n_rows(),
+              append_slots.n_rows(), logit_rows.n_rows(), sequences.n_rows(), block_copies.n_rows()});
+  }
+}
+
+void add_events(Contents& contents, const Recorder& recorder) {
+  std::vector<std::string> names;
+  std::map<std::string, int64_t> name_ids;
+  Columns &columns = contents.columns_of("events.columns", 8),
+          &costs = contents.columns_of("events.costs", 5);
+  Columns &reads = contents.columns_of("events.reads", 5), &writes = contents.columns_of("events.writes", 5);
+  const auto add_spans = [](Columns& to, const std::vector<RowSpan>& spans) {
+    for (const RowSpan& s : spans) to.add({static_cast<int64_t>(s.space), s.id, s.first, s.count, s.version});
+  };
+  for (const int32_t step : recorder.steps())
+    for (const Event& e : recorder.events(step)) {
+      const auto [name, is_new] = name_ids.try_emplace(e.name, static_cast<int64_t>(names.size()));
+      if (is_new) names.push_back(e.name);
+      add_spans(reads, e.reads);
+      add_spans(writes, e.writes);
+      columns.add({step, static_cast<int64_t>(e.op), e.layer, name->second, e.mask.causal, e.mask.window,
+                   reads.n_rows(), writes.n_rows()});
+      costs.add({e.cost.flop, e.cost.weight_bytes, e.cost.cache_bytes_read, e.cost.cache_bytes_written,
+                 e.cost.activation_bytes});
+      contents.times_us.insert(contents.times_us.end(), {e.start_us, e.duration_us});
+    }
+  const auto n_events = static_cast<int64_t>(contents.times_us.size() / 2);
+  contents.writer.add("events.times_us", ConstTensorView(contents.times_us.data(), Shape{n_events, 2}));
+  contents.writer.metadata("lastrow.names", nlohmann::json(names).dump());
+}
+
+// One tensor for each (layer, name), its steps one after the other.
+void add_entries(Contents& contents, const Recorder& recorder) {
+  std::map<std::string, std::vector<const Recorder::Entry*>> groups;
+  for (const int32_t step : recorder.steps())
+    for (const Recorder::Entry& entry : recorder.entries(step))
+      groups[fmt::format("{}/{}", entry.layer, entry.name)].push_back(&entry);
+  for (const auto& [name, entries] : groups) {
+    const Shape rows = entries.front()->tensor.shape();
+    const bool by_rows = std::ranges::all_of(entries, [&](const Recorder::Entry* e) {
+      return rows.rank() > 0 && e->tensor.shape().rank() > 0 &&
+             e->tensor.shape().with_rows(0) == rows.with_rows(0);
+    });
+    Columns& index = contents.columns_of(name + ".index", 9);
+    std::vector<ConstTensorView> parts;
+    int64_t first = 0;
+    for (const Recorder::Entry* e : entries) {
+      const Shape& shape = e->tensor.shape();
+      parts.push_back(by_rows ? e->tensor.view() : e->tensor.view().reshaped({shape.size()}));
+      const auto dim = [&](int i) { return i < shape.rank() ? shape[i] : 0; };
+      index.add(
+          {e->step, e->sequence, first, parts.back().n_rows(), shape.rank(), dim(0), dim(1), dim(2), dim(3)});
+      first += parts.back().n_rows();
+    }
+    contents.writer.add_rows(name, std::move(parts));
+  }
+}
+
+void add_kv_rows(Contents& contents, const Recorder& recorder) {
+  std::map<std::string, std::vector<ConstTensorView>> parts;
+  for (const auto& [key, versions] : recorder.kv().rows()) {
+    const std::string name = fmt::format("{}/kv.{}", key.layer, key.kind == RowKind::k ? "k" : "v");
+    for (const KvLog::Version& version : versions) {
+      const Shape& row = version.row.shape();
+      parts[name].push_back(version.row.view().reshaped({1, row[0], row[1]}));
+      contents.columns_of(name + ".index", 2).add({key.slot, version.step});
+    }
+  }
+  for (auto& [name, rows] : parts) contents.writer.add_rows(name, std::move(rows));
+}
+
+std::string cache_json(const CacheSpec& spec) {
+  return nlohmann::json{{"n_layers", spec.n_layers},   {"n_kv_heads", spec.n_kv_heads},
+                        {"head_dim", spec.head_dim},   {"max_seq_len", spec.max_seq_len},
+                        {"block_len", spec.block_len}, {"n_blocks", spec.n_blocks},
+                        {"dtype", name_of(spec.dtype)}}
+      .dump();
+}
+
+}  // namespace
+
+void write_trace(const std::filesystem::path& path, const Recorder& recorder, const TraceInfo& info) {
+  Contents contents;
+  add_entries(contents, recorder);
+  add_kv_rows(contents, recorder);
+  add_steps(contents, recorder);
+  add_events(contents, recorder);
+  for (const auto& [name, columns] : contents.columns) contents.writer.add(name, columns.view());
+
+  std::vector<std::string_view> ops;
+  for (int op = 0; op < kOpCount; ++op) ops.push_back(name_of(static_cast<Op>(op)));
+  contents.writer.metadata("lastrow.trace", std::to_string(kTraceSchema));
+  contents.writer.metadata("lastrow.config", info.config_json);
+  contents.writer.metadata("lastrow.tokens", nlohmann::json(info.tokens).dump());
+  contents.writer.metadata("lastrow.ops", nlohmann::json(ops).dump());
+  contents.writer.metadata("lastrow.cache", cache_json(recorder.cache_spec()));
+  contents.writer.metadata("lastrow.truncated", recorder.truncated() ? "true" : "false");
+  contents.writer.write(path);
+}
+
+}  // namespace lastrow

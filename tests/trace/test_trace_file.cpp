@@ -1,0 +1,257 @@
+// A recording written, read back and asked the same questions; what damaged files say; the Chrome export.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/random.h"
+#include "io/safetensors.h"
+#include "tests/trace/tiny.h"
+#include "tests/trace/traced_model.h"
+#include "trace/chrome_trace.h"
+#include "trace/dependence.h"
+#include "trace/poke.h"
+#include "trace/trace_file.h"
+
+using namespace lastrow;
+using namespace lastrow::test;
+
+namespace {
+
+// A path of its own for each test, removed afterwards.
+struct TemporaryFile {
+  std::filesystem::path path;
+  explicit TemporaryFile(const std::string& name)
+      : path(std::filesystem::temp_directory_path() / fmt::format("lastrow-{}-{}", getpid(), name)) {}
+  ~TemporaryFile() { std::filesystem::remove(path); }
+};
+
+std::vector<char> bytes_of(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write_bytes(const std::filesystem::path& path, const std::vector<char>& bytes) {
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+bool same(ConstTensorView a, ConstTensorView b) {
+  return a.empty() ? b.empty() : !b.empty() && same_bits(a, b);
+}
+
+// A prefill and two decodes of a model of two layers, a key poked in the second step.
+struct Recorded {
+  TracedModel m;
+  TemporaryFile file{"trace.safetensors"};
+  explicit Recorded(RecordOptions options = {.keep = RecordOptions::Keep::all, .ops = {"*"}, .probe = true})
+      : m(std::move(options), 2) {
+    PokingBackend poking(m.tracing);
+    const Poke poke{.what = Poke::What::k, .layer = 1, .position = 1, .seed = 8, .step = 1};
+    poking.set_pokes({&poke, 1});
+    int32_t step = 0;
+    for (const std::vector<int32_t>& tokens : {std::vector<int32_t>{3, 1, 4}, {1}, {5}}) {
+      poking.set_step(step++);
+      m.step(tokens, &poking);
+    }
+    write_trace(file.path, m.recorder, {.config_json = "{\"a\": 1}", .tokens = {3, 1, 4, 1, 5}});
+  }
+};
+
+}  // namespace
+
+TEST_CASE("by eye: what is in the file") {
+  const Recorded r;
+  const SafetensorsFile file = SafetensorsFile::open(r.file.path);
+  CHECK(file.metadata().at("lastrow.trace") == "1");
+  CHECK(file.metadata().at("lastrow.tokens") == "[3,1,4,1,5]");
+  CHECK(file.tensor("-1/embed").shape() == Shape{3 + 1 + 1, 32});  // the steps' rows, one after the other
+  CHECK(file.tensor("0/attend.q").shape() == Shape{3 + 1 + 1, 4, 8});
+  CHECK(file.tensor("0/attend.scores").shape() == Shape{4 * (3 * 3 + 1 * 4 + 1 * 5)});  // ragged: flat
+  CHECK(file.tensor("0/kv.k").shape() == Shape{5, 2, 8});                               // each row once …
+  CHECK(file.tensor("1/kv.k").shape() == Shape{7, 2, 8});  // … and the poked one again, there and back
+  const int64_t* index = file.tensor("0/attend.scores.index").data<int64_t>();
+  CHECK(std::vector<int64_t>(index + 9, index + 18) ==
+        std::vector<int64_t>{1, 0, 36, 16, 3, 4, 1, 4, 0});  // step 1: from 36, 16 elements, [4, 1, 4]
+}
+
+TEST_CASE("round trip: the file answers as the recorder does") {
+  const Recorded r;
+  const TraceFile trace = TraceFile::open(r.file.path);
+  CHECK(trace.info.config_json == "{\"a\": 1}");
+  CHECK(trace.info.tokens == std::vector<int32_t>{3, 1, 4, 1, 5});
+  CHECK_FALSE(trace.truncated);
+  REQUIRE(trace.recorder.steps() == r.m.recorder.steps());
+  for (const int32_t step : {0, 1, 2}) {
+    const StepTensors a = r.m.recorder.tensors(step), b = trace.recorder.tensors(step);
+    CHECK(a.tokens == b.tokens);
+    CHECK(a.kv_len == b.kv_len);
+    CHECK(same(a.embedded, b.embedded));
+    CHECK(same(a.logits, b.logits));
+    REQUIRE(a.layers.size() == b.layers.size());
+    for (size_t layer = 0; layer < 2; ++layer) {
+      const LayerTensors &x = a.layers[layer], &y = b.layers[layer];
+      CHECK(!x.k.empty());
+      CHECK(same(x.q, y.q));
+      CHECK(same(x.k, y.k));
+      CHECK(same(x.v, y.v));
+      CHECK(same(x.scores, y.scores));
+      CHECK(same(x.probs, y.probs));
+      CHECK(same(x.out, y.out));
+      CHECK(same(x.lse, y.lse));
+      CHECK(same(x.residual, y.residual));
+    }
+    REQUIRE(r.m.recorder.entries(step).size() == trace.recorder.entries(step).size());
+    for (const Recorder::Entry& e : r.m.recorder.entries(step))
+      CHECK(same_bits(e.tensor.view(), trace.recorder.find(step, e.layer, e.name, e.sequence)->view()));
+    REQUIRE(r.m.recorder.events(step).size() == trace.recorder.events(step).size());
+    for (size_t i = 0; i < r.m.recorder.events(step).size(); ++i) {
+      const Event &x = r.m.recorder.events(step)[i], &y = trace.recorder.events(step)[i];
+      CHECK(x.name == y.name);
+      CHECK(x.op == y.op);
+      CHECK(x.layer == y.layer);
+      CHECK(x.cost == y.cost);
+      CHECK(x.reads == y.reads);
+      CHECK(x.writes == y.writes);
+      CHECK(x.start_us == y.start_us);
+      CHECK(x.duration_us == y.duration_us);
+    }
+  }
+  const Lineage before(r.m.recorder), after(trace.recorder);
+  const int32_t event = before.find(2, -1, site::kLmHead);
+  const WrittenRow logits{2, event, {RowSpace::tensor, r.m.recorder.events(2)[event].writes[0].id, 0}};
+  CHECK(before.ancestors(logits) == after.ancestors(logits));
+}
+
+TEST_CASE("round trip: only the latest step, filters, a judge in double precision, an empty recording") {
+  TemporaryFile file("small.safetensors");
+  TracedModel latest({.layers = {1}, .probe = true}, 2);
+  latest.step({3, 1});
+  latest.step({4});
+  write_trace(file.path, latest.recorder, {});
+  const TraceFile trace = TraceFile::open(file.path);
+  CHECK(trace.recorder.steps() == std::vector<int32_t>{1});
+  CHECK(trace.recorder.tensors(1).layers[0].k.empty());
+  CHECK(same(trace.recorder.tensors(1).layers[1].k, latest.recorder.tensors(1).layers[1].k));
+
+  NaiveBackend<double> judge;
+  Recorder recorder({.keep = RecordOptions::Keep::all});
+  TracingBackend tracing(judge, recorder);
+  Tiny tiny(judge);
+  tiny.step(tracing, 3);
+  write_trace(file.path, recorder, {});
+  CHECK(same(TraceFile::open(file.path).recorder.tensors(0).layers[1].k, recorder.tensors(0).layers[1].k));
+
+  Recorder cut({.keep = RecordOptions::Keep::all, .max_bytes = 4000});
+  TracingBackend cut_tracing(judge, cut);
+  tiny.cache().reset(0);
+  tiny.step(cut_tracing, 4);
+  write_trace(file.path, cut, {});
+  CHECK(TraceFile::open(file.path).truncated);
+}
+
+TEST_CASE("files that are no traces say so in one line, and nothing is overwritten on failure") {
+  TemporaryFile file("bad.safetensors");
+  CHECK_THROWS_AS(TraceFile::open(file.path), FileError);
+  SafetensorsWriter empty;
+  empty.write(file.path);
+  CHECK_THROWS_WITH_AS(TraceFile::open(file.path),
+                       (file.path.string() + ": not a trace: its metadata lacks lastrow.trace").c_str(),
+                       FileError);
+  SafetensorsWriter newer;
+  newer.metadata("lastrow.trace", "2");
+  newer.write(file.path);
+  CHECK_THROWS_AS(TraceFile::open(file.path), FileError);
+  const Recorded r;
+  CHECK_THROWS_AS(write_trace("/nonexistent-folder/trace.safetensors", r.m.recorder, {}), FileError);
+}
+
+TEST_CASE("seeded damage: every mutation gives the trace or a FileError, and what opens can be asked") {
+  const Recorded r;
+  const std::vector<char> good = bytes_of(r.file.path);
+  uint64_t header = 0;
+  std::memcpy(&header, good.data(), 8);
+  const SafetensorsFile whole = SafetensorsFile::open(r.file.path);
+  TemporaryFile file("mutated.safetensors");
+  Random random(12);
+  int n_refused = 0, n_opened = 0;
+  for (int round = 0; round < 600; ++round) {
+    std::vector<char> bytes = good;
+    // Half in the header's text, half among the integers of plans, events and indices (they come first: the
+    // writer lays out 8-byte elements before 4-byte ones).
+    int64_t integer_bytes = 0;
+    for (const std::string& name : whole.names())
+      if (size_of(whole.tensor(name).dtype()) == 8) integer_bytes += whole.tensor(name).size_bytes();
+    for (int64_t n = 1 + random.below(3); n > 0; --n) {
+      if (round % 2 == 0) {
+        bytes[static_cast<size_t>(8 + random.below(static_cast<int64_t>(header)))] =
+            static_cast<char>(random.below(256));
+      } else {
+        const int64_t at = 8 + static_cast<int64_t>(header) + random.below(integer_bytes / 8) * 8;
+        const int64_t hostile[] = {-1,        0,        1, 7, 1'000'000, int64_t{1} << 31, int64_t{1} << 40,
+                                   INT64_MAX, INT64_MIN};
+        std::memcpy(bytes.data() + at, &hostile[random.below(9)], 8);
+      }
+    }
+    write_bytes(file.path, bytes);
+    try {
+      const TraceFile trace = TraceFile::open(file.path);
+      ++n_opened;
+      const Lineage lineage(trace.recorder);
+      for (const int32_t step : trace.recorder.steps()) {
+        trace.recorder.tensors(step);
+        for (size_t e = 0; e < trace.recorder.events(step).size(); ++e) {
+          const Event& event = trace.recorder.events(step)[e];
+          try {
+            row_dependence(event, trace.recorder.plan(step));
+            if (!event.writes.empty() && event.writes[0].count > 0)
+              lineage.ancestors({step,
+                                 static_cast<int32_t>(e),
+                                 {event.writes[0].space, event.writes[0].id, event.writes[0].first}});
+          } catch (const UsageError&) {  // rows that the event does not have
+          }
+        }
+      }
+      chrome_trace_json({{"damaged", &trace.recorder}});
+    } catch (const FileError& e) {
+      ++n_refused;
+      CHECK(std::string(e.what()).find('\n') == std::string::npos);
+    }
+  }
+  CHECK(n_refused > 200);
+  CHECK(n_opened > 20);  // a changed cost or start time is nobody's business
+}
+
+TEST_CASE("the Chrome export parses back: steps, their operations nested, counters") {
+  const Recorded r;
+  TemporaryFile file("chrome.json");
+  write_chrome_trace(file.path, {{"with cache", &r.m.recorder}, {"again", &r.m.recorder}});
+  const std::vector<char> text = bytes_of(file.path);
+  const nlohmann::json j = nlohmann::json::parse(text.begin(), text.end());
+  int n_steps = 0, n_ops = 0, n_counters = 0;
+  double step_start = 0, step_end = 0;
+  int64_t last_read = 0;
+  for (const nlohmann::json& e : j.at("traceEvents")) {
+    if (e.at("pid") != 1) continue;
+    if (e.at("ph") == "X" && e.at("cat") == "step") {
+      ++n_steps;
+      step_start = e.at("ts");
+      step_end = step_start + e.at("dur").get<double>();
+    } else if (e.at("ph") == "X") {
+      ++n_ops;
+      CHECK(e.at("dur").get<double>() >= 0);
+      CHECK(e.at("ts").get<double>() >= step_start);
+      CHECK(e.at("ts").get<double>() + e.at("dur").get<double>() <= step_end + 1e-3);
+    } else if (e.at("ph") == "C") {
+      ++n_counters;
+      last_read = e.at("args").at("read");
+    }
+  }
+  CHECK(n_steps == 3);
+  CHECK(n_ops == static_cast<int>(r.m.recorder.events(0).size() + r.m.recorder.events(1).size() +
+                                  r.m.recorder.events(2).size()));
+  CHECK(n_counters > 3);
+  CHECK(last_read ==
+        2 * 2 * 5 * 2 * 8 * 4);  // layers · K and V · rows · heads · width · f32, in the last step
+}
