@@ -61,7 +61,8 @@ class Controller {
   std::shared_ptr<const ViewState> settle();
 
   /// Plays a script in the window: a line when the one before is done. host must outlive it.
-  void play(Script script, ScriptHost* host);
+  /// instant: no waiting and no animation, for pictures and tests; see run_script.
+  void play(Script script, ScriptHost* host, bool instant = false);
   bool script_running() const;
   /// 0 while running or when all went well; 1 when an expect failed; 2 for what could not be done.
   int script_exit_code() const;

@@ -112,7 +112,9 @@ int most_focused_head(const World& w, const StepData& step, int layer) {
   for (int h = 0; h < w.config().n_q_heads; ++h) {
     const float* p = prob_row(w, s, layer, h, last, step.n_tokens);
     if (!p) continue;
-    const float weight = *std::max_element(p, p + std::max(1, last));
+    // Position 0 is left out where there are others: many heads rest on it and say nothing by that.
+    const float weight =
+        last >= 2 ? *std::max_element(p + 1, p + last) : *std::max_element(p, p + std::max(1, last));
     if (weight > best_weight) {
       best_weight = weight;
       best = h;

@@ -42,16 +42,16 @@ struct StepData {
   std::vector<int32_t> tokens;    // [n_tokens]
   std::vector<Poke> pokes;        // in force
   std::array<SideData, 2> sides;  // [Side]
+  bool timed = false;             // wall_us of the sides is the median of runs without recording
   const SideData& side(Side s) const { return sides[static_cast<size_t>(s)]; }
   bool prefill() const { return step == 0; }
   int64_t bytes() const;
 };
 
-/// Which queries have read which keys, from the trace's attend events of every step run so far.
-struct QueryRead {
-  int step = 0;
-  int query = 0;                    // position
-  int first_key = 0, last_key = 0;  // positions, inclusive
+/// One attend of the trace: its queries and the keys that its mask let them read (every layer's is alike).
+struct AttendRead {
+  int q_len = 0, kv_len = 0;
+  MaskRule mask;
 };
 
 /// Exponents of the value scales of one layer.
@@ -80,7 +80,7 @@ struct Scene {
   std::vector<int32_t> history;              // every token fed so far, also of later steps
   int last_step = 0;
   bool context_full = false;
-  std::array<std::vector<QueryRead>, 2> reads;  // [Side]; steps 0 … now->step
+  std::array<std::vector<AttendRead>, 2> reads;  // [Side][step], steps 0 … now->step
 };
 
 // ---- rows and cells by position; null or NaN where the side has none
@@ -97,7 +97,8 @@ float lse_at(const World& w, const SideData& s, int layer, int head, int positio
 bool same_logits(const SideData& a, const SideData& b);
 /// Largest |a − b|; infinite when one is not finite and they differ.
 double largest_change(const float* a, const float* b, int n);
-/// The query head whose last row has the largest weight on one past key (on any key, if there is no past).
+/// The query head whose last row has the largest weight on one past key, the first key not counted (many
+/// heads rest on it) where there are others.
 int most_focused_head(const World& w, const StepData& step, int layer);
 /// Scales that hold 99 of 100 values of the step's cached side.
 std::vector<LayerScales> scales_of(const World& w, const std::vector<std::shared_ptr<const StepData>>& steps);

@@ -40,9 +40,13 @@ std::string count(int64_t n) {
   const double x = static_cast<double>(n);
   if (std::llabs(n) >= 10'000'000'000) return fmt::format("{:.3g} G", x / 1e9);
   if (std::llabs(n) >= 10'000'000) return fmt::format("{:.3g} M", x / 1e6);
-  std::string digits = fmt::format("{}", std::llabs(n));
-  for (int i = static_cast<int>(digits.size()) - 3; i > 0; i -= 3) digits.insert(static_cast<size_t>(i), ",");
-  return n < 0 ? "−" + digits : digits;
+  const std::string digits = fmt::format("{}", std::llabs(n));
+  std::string out = n < 0 ? "−" : "";
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) out += ',';
+    out += digits[i];
+  }
+  return out;
 }
 
 std::string bytes(int64_t n) {
