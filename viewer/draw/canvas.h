@@ -40,6 +40,7 @@ class Canvas {
   const Palette& hex() const { return colors_.hex(); }
   const Fonts& fonts() const { return fonts_; }
   ImDrawList* list() const { return list_; }
+  float scale() const { return scale_; }
   /// The nearest edge between two pixels of the framebuffer.
   float snap(float x) const;
 

@@ -1,0 +1,261 @@
+#include "viewer/panels/blocks.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "viewer/draw/patterns.h"
+
+namespace lastrow::ui {
+namespace {
+
+using view::Beat;
+using view::State;
+
+/// How a row looks at this moment of the beat.
+struct Look {
+  State state = State::not_yet;
+  State other = State::not_yet;  // what the gutter fades from
+  float blend = 1;               // how far from `other` to `state`
+  float opacity = 1;
+  float reveal = 1;  // part of the width wiped in
+  float drop = 0;    // pixels above its place
+};
+
+Look look_of(const view::Row& row, Beat beat, float progress, int i, int n) {
+  Look look{row.is, row.was, progress, row.opacity_was + (row.opacity - row.opacity_was) * progress, 1, 0};
+  if (row.was == row.is) {
+    look.blend = 1;
+    return look;
+  }
+  if (row.was == State::not_yet) {
+    const float p = staggered(progress, i, n);
+    look.other = State::not_yet;
+    look.blend = 1;
+    look.opacity = row.opacity;
+    if (beat == Beat::append && row.is != State::from_cache) {
+      look.drop = (1 - ease(p)) * 24;
+      look.opacity *= p;
+    } else {
+      look.reveal = ease(p);
+    }
+    if (p <= 0) look.state = State::not_yet;
+  } else if (row.is == State::not_yet || row.is == State::absent) {
+    look.state = row.was;
+    look.blend = 1;
+    look.opacity = row.opacity_was * (1 - progress);
+    if (progress >= 1) look.state = row.is;
+  }
+  return look;
+}
+
+bool has_values(State state) {
+  return state == State::computed_now || state == State::again_needed || state == State::again_unused ||
+         state == State::from_cache;
+}
+
+void draw_row_gutter(Canvas& canvas, const Rect& row, const Look& look) {
+  const Rect gutter{row.x0, row.y0, row.x0 + kGutter - 1, row.y1};
+  const float strength = std::max(look.opacity, look.state == State::again_unused ? 1.0f : 0.35f);
+  if (look.blend < 1) draw_gutter(canvas, gutter, look.other, strength * (1 - look.blend));
+  draw_gutter(canvas, gutter, look.state, strength * look.blend);
+}
+
+/// One dashed outline around neighbouring rows that are neither computed nor stored.
+void draw_absent_run(Canvas& canvas, const Rect& first, const Rect& last) {
+  canvas.dashed({first.x0, first.y0, first.x1, last.y1}, canvas.colors().state(State::absent), 1, 5, 4);
+}
+
+/// Calls run(i, j) for each longest run of rows in sight of which is(row) holds.
+template <typename Is, typename Run>
+void for_runs(const PaneLayout& layout, Is is, Run run) {
+  const int end = layout.first_row + layout.n_rows;
+  for (int i = layout.first_row; i < end;) {
+    int j = i;
+    while (j < end && is(j)) ++j;
+    if (j > i) run(i, j - 1);
+    i = std::max(j, i + 1);
+  }
+}
+
+/// "=" or "≈" beside a row whose bits are those of the last step's.
+void draw_mark(Panel& panel, const Rect& row, const std::string& mark) {
+  if (mark.empty() || row.height() < 11) return;
+  const ImU32 color = panel.color(panel.hex().muted);
+  const float x0 = row.x1 + 2, x1 = row.x1 + 8, y = row.center().y;
+  if (mark.find("same") != std::string::npos) {
+    panel.canvas.horizontal(x0, x1, y - 2, color);
+    panel.canvas.horizontal(x0, x1, y + 2, color);
+  } else if (mark.find("ULP") != std::string::npos) {
+    panel.canvas.text_in({row.x1 - 1, row.y0, row.x1 + 11, row.y1}, Type::small, color, "≈", Align::center);
+  }
+}
+
+void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& block, const view::Row& row,
+                    int i, const Look& look) {
+  if (!has_values(look.state) || look.opacity <= 0.01f) return;
+  Canvas& canvas = panel.canvas;
+  const Rect shown = place.moved(0, -look.drop);
+  draw_row_gutter(canvas, shown, look);
+  Rect cells = shown;
+  cells.x0 += kGutter;
+  const bool wiping = look.reveal < 1;
+  if (wiping) canvas.clip({shown.x0, shown.y0, shown.x0 + kGutter + cells.width() * look.reveal, shown.y1});
+  draw_values(canvas, cells,
+              block.values.data() + static_cast<size_t>(i) * static_cast<size_t>(block.head_dim),
+              block.head_dim, block.exponent, look.opacity);
+  if (look.state == State::again_unused)
+    draw_diagonals(canvas, cells, canvas.colors().state(State::again_unused), 8, 1.5f);
+  if (wiping) canvas.unclip();
+  if (panel.progress >= 1) draw_mark(panel, place, row.mark);
+}
+
+/// Rows that the tour asks for, and rows that were poked.
+void draw_row_signs(Panel& panel, const PaneLayout& layout, view::Part part,
+                    const std::vector<view::Row>& rows) {
+  for (int i = layout.first_row; i < layout.first_row + layout.n_rows; ++i) {
+    const view::Row& row = rows[static_cast<size_t>(i)];
+    const Rect place = layout.row(part, i);
+    if (row.asked) panel.canvas.frame_round(place.inset(-3), panel.color(panel.hex().accent), 4, 3);
+    if (row.poked) draw_poked(panel.canvas, place.inset(-1));
+  }
+}
+
+}  // namespace
+
+float staggered(float progress, int i, int n) {
+  if (n <= 1) return progress;
+  const float start = 0.5f * static_cast<float>(i) / static_cast<float>(n - 1);
+  return std::clamp((progress - start) * 2, 0.0f, 1.0f);
+}
+
+float ease(float x) { return x * x * (3 - 2 * x); }
+
+void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, int exponent, float opacity) {
+  const float scale = std::ldexp(1.0f, -exponent);
+  const int shown = std::clamp(n, 1, std::max(1, static_cast<int>(cells.width())));
+  const float width = cells.width() / static_cast<float>(shown);
+  for (int c = 0; c < shown; ++c) {
+    float value = 0;
+    for (int d = c * n / shown; d < std::max((c + 1) * n / shown, c * n / shown + 1) && d < n; ++d)
+      if (!std::isfinite(values[d]) || std::abs(values[d]) > std::abs(value)) value = values[d];
+    const Rect cell{cells.x0 + static_cast<float>(c) * width, cells.y0,
+                    cells.x0 + static_cast<float>(c + 1) * width, cells.y1};
+    if (std::isfinite(value))
+      canvas.fill(cell, canvas.colors().value(value * scale, opacity));
+    else
+      draw_broken(canvas, cell);
+  }
+}
+
+void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueBlock& block) {
+  const Beat beat = panel.view.transport.beat;
+  const int n = static_cast<int>(block.rows.size());
+  const auto at = [&](int i) -> const view::Row& { return block.rows[static_cast<size_t>(i)]; };
+  int n_new = 0, first_new = n;  // rows that come in during this beat are staggered among themselves
+  for (int i = 0; i < n; ++i)
+    if (at(i).was == State::not_yet && at(i).is != State::not_yet) {
+      first_new = std::min(first_new, i);
+      ++n_new;
+    }
+  for (int i = layout.first_row; i < layout.first_row + layout.n_rows; ++i)
+    draw_value_row(panel, layout.row(block.part, i), block, at(i), i,
+                   look_of(at(i), beat, panel.progress, i - first_new, n_new));
+  const auto is = [&](State state) {
+    return [&, state](int i) {
+      return at(i).is == state && (panel.progress >= 1 || at(i).was == state || state == State::computed_now);
+    };
+  };
+  for_runs(layout, is(State::absent), [&](int i, int j) {
+    draw_absent_run(panel.canvas, layout.row(block.part, i), layout.row(block.part, j));
+  });
+  for_runs(layout, is(State::computed_now), [&](int i, int j) {
+    const Rect first = layout.row(block.part, i), last = layout.row(block.part, j);
+    const float arrived = at(i).was == State::not_yet ? staggered(panel.progress, 0, 1) : 1;
+    panel.canvas.frame({first.x0, first.y0, first.x1, last.y1},
+                       panel.canvas.colors().state(State::computed_now, arrived * at(i).opacity), 2);
+  });
+  draw_row_signs(panel, layout, block.part, block.rows);
+}
+
+namespace {
+
+struct MatrixFill {
+  const view::PaneState& pane;
+  const view::MatrixBlock& block;
+  float scale;
+  bool morph;  // scores turn into weights during this beat
+};
+
+ImU32 cell_fill(const Panel& panel, const MatrixFill& fill, int t, int s, float opacity) {
+  const Colors& colors = panel.canvas.colors();
+  if (!fill.morph) return colors.value(fill.block.at(t, s) * fill.scale, opacity);
+  const float score = fill.pane.scores.at(t, s) * std::ldexp(1.0f, -fill.pane.scores.exponent);
+  const float weight = fill.pane.weights.at(t, s);
+  return colors.value(score + (weight - score) * ease(panel.progress), opacity);
+}
+
+void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& fill, int t,
+                     const Look& look) {
+  Canvas& canvas = panel.canvas;
+  const bool sweeping = panel.view.transport.beat == Beat::score && panel.progress < 1 &&
+                        fill.block.rows[static_cast<size_t>(t)].was == State::not_yet;
+  const int reached =
+      sweeping ? static_cast<int>(panel.progress * static_cast<float>(layout.n_tokens + 1)) : layout.n_tokens;
+  int last_shown = -1;
+  for (int s = layout.first_column; s < layout.first_column + layout.n_columns && s < reached; ++s) {
+    const size_t index = static_cast<size_t>(t) * static_cast<size_t>(fill.block.n) + static_cast<size_t>(s);
+    const State state = fill.block.cells[index], was = fill.block.was[index];
+    const Rect cell = layout.cell(t, s);
+    const bool turns_masked = state == State::masked && has_values(was) && panel.progress < 1;
+    if (has_values(state) || turns_masked) {
+      const float opacity = look.opacity * (turns_masked ? 1 - panel.progress : 1);
+      const float value = fill.block.at(t, s);
+      if (std::isfinite(value))
+        canvas.fill(cell, cell_fill(panel, fill, t, s, opacity));
+      else if (!turns_masked)
+        draw_broken(canvas, cell);
+      if (has_values(state)) last_shown = s;
+    }
+    if (state == State::masked)
+      draw_crosses(canvas, cell, canvas.colors().state(State::masked, turns_masked ? panel.progress : 0.7f),
+                   6);
+  }
+  if (look.state == State::again_unused && last_shown >= 0) {
+    const Rect first = layout.cell(t, layout.first_column), last = layout.cell(t, last_shown);
+    draw_diagonals(canvas, {first.x0, first.y0, last.x1, last.y1}, canvas.colors().state(State::again_unused),
+                   8, 1.5f);
+  }
+}
+
+}  // namespace
+
+void draw_matrix(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
+  if (pane.matrix == view::Part::none) return;
+  const Beat beat = panel.view.transport.beat;
+  const view::MatrixBlock& block = pane.matrix == view::Part::weight ? pane.weights : pane.scores;
+  const bool morph = beat == Beat::softmax && panel.progress < 1;
+  const MatrixFill fill{pane, block,
+                        pane.matrix == view::Part::weight ? 1.0f : std::ldexp(1.0f, -block.exponent), morph};
+  const auto at = [&](int i) -> const view::Row& { return block.rows[static_cast<size_t>(i)]; };
+  for (int t = layout.first_row; t < layout.first_row + layout.n_rows; ++t) {
+    Look look = look_of(at(t), beat, panel.progress, t, layout.n_tokens);
+    look.reveal = 1;
+    if (!has_values(look.state) || look.opacity <= 0.01f) continue;
+    draw_row_gutter(panel.canvas, layout.row(block.part, t), look);
+    draw_matrix_row(panel, layout, fill, t, look);
+  }
+  for_runs(
+      layout, [&](int t) { return at(t).is == State::absent; },
+      [&](int i, int j) {
+        draw_absent_run(panel.canvas, layout.row(block.part, i), layout.row(block.part, j));
+      });
+  for_runs(
+      layout, [&](int t) { return at(t).is == State::computed_now; },
+      [&](int i, int j) {
+        const Rect first = layout.row(block.part, i), last = layout.row(block.part, j);
+        panel.canvas.frame({first.x0, first.y0, first.x1, last.y1},
+                           panel.canvas.colors().state(State::computed_now, at(i).opacity), 2);
+      });
+}
+
+}  // namespace lastrow::ui

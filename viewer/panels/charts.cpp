@@ -1,0 +1,105 @@
+#include "viewer/panels/charts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "viewer/draw/patterns.h"
+#include "viewer/panels/blocks.h"
+
+namespace lastrow::ui {
+namespace {
+
+using view::Beat;
+
+/// A bar in column s from one height to another; heights are fractions of the chart, 0 at its foot.
+void draw_bar(Panel& panel, const PaneLayout& layout, const Rect& chart, int s, float from, float to,
+              Hex color) {
+  const Rect column = layout.column(s);
+  const float inset = column.width() >= 12 ? 3.0f : column.width() >= 8 ? 1.0f : 0.0f;
+  const float low = chart.y1 - std::min(from, to) * chart.height(),
+              high = chart.y1 - std::max(from, to) * chart.height();
+  const float top = std::min(high, low - 1);  // at least a line
+  panel.canvas.fill({column.x0 + inset, top, column.x1 - inset, low}, panel.color(color));
+}
+
+void draw_score_bars(Panel& panel, const PaneLayout& layout, const view::LastRowBars& bars, float reveal) {
+  const float top = std::max(0.0f, bars.largest_score), bottom = std::min(0.0f, bars.smallest_score);
+  const float span = std::max(1e-6f, top - bottom), zero = -bottom / span;
+  const Rect& chart = layout.score_bars;
+  const float axis = chart.y1 - zero * chart.height();
+  panel.canvas.horizontal(layout.column(layout.first_column).x0, chart.x1, axis,
+                          panel.color(panel.hex().line));
+  for (int s = layout.first_column; s < layout.first_column + layout.n_columns; ++s) {
+    const float score = bars.scores[static_cast<size_t>(s)];
+    if (!std::isfinite(score) || static_cast<float>(s) >= reveal * static_cast<float>(layout.n_tokens))
+      continue;
+    draw_bar(panel, layout, chart, s, zero, zero + score / span,
+             score < 0 ? panel.hex().negative : panel.hex().positive);
+  }
+}
+
+void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRowBars& bars, float grown) {
+  const Rect& chart = layout.weight_bars;
+  panel.canvas.horizontal(layout.column(layout.first_column).x0, chart.x1, chart.y1,
+                          panel.color(panel.hex().line));
+  for (int s = layout.first_column; s < layout.first_column + layout.n_columns; ++s) {
+    const float weight = bars.weights[static_cast<size_t>(s)];
+    if (!std::isfinite(weight)) continue;
+    draw_bar(panel, layout, chart, s, 0, std::clamp(weight, 0.0f, 1.0f) * grown, panel.hex().positive);
+  }
+}
+
+}  // namespace
+
+void draw_bars(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
+  const view::LastRowBars& bars = pane.bars;
+  const Beat beat = panel.view.transport.beat;
+  const ImU32 muted = panel.color(panel.hex().muted);
+  if (bars.show_scores && bars.scores.size() == static_cast<size_t>(layout.n_tokens)) {
+    const float reveal = beat == Beat::score ? panel.progress : 1.0f;
+    panel.canvas.text_in(layout.score_caption, Type::small, muted,
+                         fmt::format("scores of row {}", pane.decides_row));
+    draw_score_bars(panel, layout, bars, reveal);
+  }
+  if (bars.show_weights && bars.weights.size() == static_cast<size_t>(layout.n_tokens)) {
+    const float grown = bars.morph ? ease(panel.progress) : 1.0f;
+    panel.canvas.text_in(layout.weight_caption, Type::small, muted,
+                         fmt::format("weights of row {} · Σ = {:.3f}", pane.decides_row, bars.weight_sum));
+    draw_weight_bars(panel, layout, bars, grown);
+  }
+}
+
+void draw_output(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
+  const view::OutputRow& output = pane.output;
+  const Beat beat = panel.view.transport.beat;
+  const bool falling = beat == Beat::sum && panel.progress < 1 && !output.v_tint.empty();
+  if (falling) {  // each V row falls into the output, as strong as its weight
+    const float p = ease(std::min(1.0f, panel.progress * 1.4f));
+    for (int s = layout.first_row; s < layout.first_row + layout.n_rows; ++s) {
+      const float weight = output.v_tint[static_cast<size_t>(s)];
+      if (weight < 0.01f) continue;
+      const Rect from = layout.cells(view::Part::v, s);
+      const Rect place = from.moved(0, (layout.output.y0 - from.y0) * p);
+      panel.canvas.frame(place, panel.color(panel.hex().positive, 0.3f + 0.7f * weight), 1 + 2 * weight);
+    }
+  }
+  if (output.row.is == view::State::not_yet || output.values.empty()) return;
+  const bool arrives = output.row.was == view::State::not_yet;
+  const float shown = arrives ? std::clamp((panel.progress - 0.6f) / 0.4f, 0.0f, 1.0f) : 1.0f;
+  if (shown <= 0) return;
+  const float opacity =
+      shown * (output.row.opacity_was + (output.row.opacity - output.row.opacity_was) * panel.progress);
+  const Rect& r = layout.output;
+  panel.canvas.text_in(layout.output_title, Type::small, panel.color(panel.hex().muted), output.title,
+                       Align::right);
+  if (opacity <= 0.01f) return;
+  draw_gutter(panel.canvas, {r.x0, r.y0, r.x0 + kGutter - 1, r.y1}, output.row.is, opacity);
+  draw_values(panel.canvas, {r.x0 + kGutter, r.y0, r.x1, r.y1}, output.values.data(),
+              static_cast<int>(output.values.size()), output.exponent, opacity);
+  if (output.row.is == view::State::computed_now)
+    panel.canvas.frame(r, panel.canvas.colors().state(view::State::computed_now, opacity), 2);
+}
+
+}  // namespace lastrow::ui

@@ -1,0 +1,126 @@
+// The inspector: what the mouse points at, and what was pinned with a click.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "viewer/panels/blocks.h"
+#include "viewer/panels/panel.h"
+
+namespace lastrow::ui {
+namespace {
+
+constexpr float kLine = 18;
+
+void heading(Panel& panel, Rect& column, std::string_view text) {
+  column.cut_top(6);
+  panel.canvas.text_in(column.cut_top(20), Type::label_bold, panel.color(panel.hex().text), text);
+}
+
+void paragraph(Panel& panel, Rect& column, Type type, Hex color, std::string_view text, int max_lines) {
+  if (text.empty() || column.height() < kLine) return;
+  column.cut_top(panel.canvas.text_lines(column, type, panel.color(color), text,
+                                         std::min(max_lines, static_cast<int>(column.height() / kLine)),
+                                         kLine));
+}
+
+void draw_hover(Panel& panel, Rect& column) {
+  const view::Inspector& inspector = panel.view.inspector;
+  heading(panel, column, inspector.hovered ? inspector.hover_title : "Inspector");
+  if (inspector.hovered)
+    paragraph(panel, column, Type::label, panel.hex().text, inspector.hover_line, 6);
+  else
+    paragraph(panel, column, Type::label, panel.hex().muted, inspector.empty_hint, 3);
+}
+
+/// Element products as bars around a zero line.
+void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
+  if (pinned.products.empty() || column.height() < 3 * kLine) return;
+  heading(panel, column, pinned.products_title);
+  float largest = 1e-9f;
+  for (const view::Product& product : pinned.products)
+    if (std::isfinite(product.product)) largest = std::max(largest, std::abs(product.product));
+  const float reserved = 9 * kLine;
+  const float height = std::clamp(
+      std::floor((column.height() - reserved) / static_cast<float>(pinned.products.size())), 3.0f, 15.0f);
+  for (const view::Product& product : pinned.products) {
+    if (column.height() < height + kLine) break;
+    Rect row = column.cut_top(height);
+    const Rect label = row.cut_left(62), number = row.cut_right(56);
+    const float middle = row.center().x, half = row.width() / 2;
+    const float length = std::isfinite(product.product) ? product.product / largest * half : 0;
+    const Rect bar{std::min(middle, middle + length), row.y0 + 1, std::max(middle, middle + length),
+                   row.y1 - 1};
+    panel.canvas.fill(bar, panel.color(product.product < 0 ? panel.hex().negative : panel.hex().positive));
+    panel.canvas.vertical(middle, row.y0, row.y1, panel.color(panel.hex().line));
+    if (height >= 12) {
+      panel.canvas.text_in(label, Type::small, panel.color(panel.hex().muted), product.label);
+      panel.canvas.text_in(number, Type::mono_small, panel.color(panel.hex().text),
+                           fmt::format("{:.3g}", product.product), Align::right);
+    }
+  }
+  paragraph(panel, column, Type::label, panel.hex().text, pinned.total_text, 2);
+}
+
+void draw_pinned(Panel& panel, Rect column) {
+  const view::Pinned& pinned = *panel.view.inspector.pinned;
+  panel.canvas.horizontal(column.x0, column.x1, column.y0 + 2, panel.color(panel.hex().line));
+  column.cut_top(4);
+  Rect title = column.cut_top(24);
+  const Rect close = title.cut_right(22).inset(2);
+  if (button_ground(panel, "unpin", close)) panel.send(view::Pin{pinned.target});
+  draw_icon(panel.canvas, close.inset(4), Icon::close, panel.color(panel.hex().muted));
+  panel.canvas.text_in(title, Type::label_bold, panel.color(panel.hex().text), pinned.title);
+  if (!pinned.values.empty()) {
+    draw_values(panel.canvas, column.cut_top(20), pinned.values.data(),
+                static_cast<int>(pinned.values.size()), pinned.exponent, 1);
+    column.cut_top(4);
+  }
+  paragraph(panel, column, Type::label, panel.hex().text, pinned.formula, 4);
+  for (const std::string& read : pinned.reads)
+    paragraph(panel, column, Type::label_bold, panel.hex().text, read, 2);
+  draw_products(panel, column, pinned);
+  if (!pinned.provenance.lines.empty() && column.height() > 3 * kLine)
+    heading(panel, column, "Where it comes from");
+  for (const auto& [name, value] : pinned.provenance.lines) {
+    if (column.height() < kLine) break;
+    Rect row = column.cut_top(kLine);
+    panel.canvas.text_in(row.cut_left(96), Type::label, panel.color(panel.hex().muted), name);
+    panel.canvas.text_in(row, Type::label, panel.color(panel.hex().text), value);
+  }
+}
+
+/// In a narrow window: a line at the mouse, and the pinned part as a box over a pane.
+void draw_popover(Panel& panel) {
+  const view::Inspector& inspector = panel.view.inspector;
+  if (inspector.hovered && panel.state.hovered == inspector.hovered)
+    tooltip(panel, inspector.hover_title, inspector.hover_line);
+  if (!inspector.pinned) return;
+  Rect box = panel.layout.inspector;
+  if (inspector.pinned->target.side == view::Side::recompute) {
+    const Rect& left = panel.layout.panes[0].box;
+    box = {left.x0 + 8, box.y0, left.x0 + 8 + box.width(), box.y1};
+  }
+  panel.canvas.fill_round(box, panel.color(panel.hex().raised), 6);
+  panel.canvas.frame_round(box, panel.color(panel.hex().muted), 6);
+  touch("popover", box);  // keeps the pane below from answering
+  draw_pinned(panel, box.inset(12, 6));
+}
+
+}  // namespace
+
+void draw_inspector(Panel& panel) {
+  if (panel.layout.inspector_pops_over) {
+    draw_popover(panel);
+    return;
+  }
+  pane_ground(panel, panel.layout.inspector);
+  Rect column = panel.layout.inspector.inset(12, 4);
+  panel.canvas.clip(panel.layout.inspector);
+  Rect hover = column.cut_top(138);
+  draw_hover(panel, hover);
+  if (panel.view.inspector.pinned) draw_pinned(panel, column);
+  panel.canvas.unclip();
+}
+
+}  // namespace lastrow::ui

@@ -1,0 +1,79 @@
+// What every panel is given, and the few widgets they share.
+//
+// A panel is a function draw_NAME(Panel&): it draws its part of the view state and appends commands for what
+// the user did there. It keeps nothing but what PanelState holds: where one has scrolled to, what is open.
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "viewer/draw/icons.h"
+#include "viewer/panels/layout.h"
+#include "viewer/view_model/commands.h"
+
+namespace lastrow::ui {
+
+struct PanelState {
+  Scroll scroll;
+  std::optional<view::Target> hovered;     // what was last sent as Hover
+  std::optional<view::Target> menu_shown;  // the poke menu that is open
+  std::array<char, 4096> prompt{};         // text in the prompt box, zero-terminated
+  bool prompt_shown = false;
+
+  void set_prompt(std::string_view text) {
+    prompt.fill(0);
+    text.copy(prompt.data(), prompt.size() - 1);
+  }
+};
+
+struct Panel {
+  Canvas& canvas;
+  const view::ViewState& view;
+  float progress;  // of the beat, 0 … 1
+  const Layout& layout;
+  PanelState& state;
+  std::vector<view::Command>& commands;
+
+  const Palette& hex() const { return canvas.hex(); }
+  ImU32 color(Hex hex, float alpha = 1) const { return to_u32(hex, alpha); }
+  void send(view::Command command) { commands.push_back(std::move(command)); }
+};
+
+/// The mouse does something at this place: pressed, pointed at.
+struct Touch {
+  bool clicked = false, hovered = false;
+};
+/// Makes a rectangle answer to the mouse. Ids are unique in the window.
+Touch touch(const char* id, const Rect& r);
+Touch touch(const char* id, int index, const Rect& r);
+
+/// Shows a tooltip for the thing just touched: a title in bold, a sentence, keys.
+void tooltip(Panel& panel, std::string_view title, std::string_view text, std::string_view keys = {});
+
+/// Draws the ground of a button and returns whether it was clicked.
+bool button_ground(Panel& panel, const char* id, const Rect& r, bool active = false, bool enabled = true,
+                   Touch* touched = nullptr);
+
+/// The key that sends a command of this kind (and, where given, of this character).
+const view::KeyBinding& binding_of(view::Key key, char character = 0, bool shift = false, bool ctrl = false);
+
+/// An icon button that does what a key does; the tooltip names the key. Sends the binding's command.
+void key_button(Panel& panel, const Rect& r, Icon icon, const view::KeyBinding& binding, bool enabled = true,
+                bool active = false);
+
+/// A box with the colours of panes.
+void pane_ground(Panel& panel, const Rect& r);
+
+void draw_transport(Panel& panel);
+void draw_tokens(Panel& panel);
+void draw_sentence(Panel& panel);
+void draw_rail(Panel& panel);
+void draw_pane(Panel& panel, view::Side side);
+void draw_inspector(Panel& panel);
+void draw_costs(Panel& panel);
+void draw_legend(Panel& panel);
+void draw_menus(Panel& panel);     // poke menu, prompt box
+void draw_overlays(Panel& panel);  // help, notice, work under way
+
+}  // namespace lastrow::ui

@@ -1,0 +1,131 @@
+#include "viewer/panels/screen.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+
+#include "viewer/panels/pointing.h"
+#include "viewer/platform/imgui_compat.h"
+
+namespace lastrow::ui {
+namespace {
+
+/// Makes a context current for as long as it lives.
+class Current {
+ public:
+  explicit Current(ImGuiContext* context) : before_(ImGui::GetCurrentContext()) {
+    ImGui::SetCurrentContext(context);
+  }
+  ~Current() { ImGui::SetCurrentContext(before_); }
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+
+ private:
+  ImGuiContext* before_;
+};
+
+constexpr ImGuiWindowFlags kRootFlags =
+    ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
+    ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoNav | ImGuiWindowFlags_NoScrollWithMouse;
+
+void draw_panels(Panel& panel) {
+  if (panel.view.ready) {
+    draw_transport(panel);
+    draw_tokens(panel);
+    draw_sentence(panel);
+    draw_rail(panel);
+    draw_pane(panel, view::Side::cached);
+    draw_pane(panel, view::Side::recompute);
+    draw_inspector(panel);
+    draw_costs(panel);
+    draw_legend(panel);
+    handle_mouse(panel);
+  }
+}
+
+}  // namespace
+
+Screen::Screen(float scale) : context_(ImGui::CreateContext()), scale_(0) {
+  const Current current(context_);
+  ImGuiIO& io = ImGui::GetIO();
+  io.IniFilename = nullptr;
+  io.ConfigInputTextCursorBlink = false;  // a blink would redraw a window in which nothing changes
+  io.BackendFlags |= ImGuiBackendFlags_RendererHasVtxOffset;
+  io.DeltaTime = 1.0f / 60;
+  set_scale(scale);
+}
+
+Screen::~Screen() { ImGui::DestroyContext(context_); }
+
+float Screen::scale_for(int pixels_x, int pixels_y, float content_scale) {
+  constexpr float kUsualWidth = 1440, kUsualHeight = 900;  // what the layout is made for
+  const float fit =
+      std::min(static_cast<float>(pixels_x) / kUsualWidth, static_cast<float>(pixels_y) / kUsualHeight);
+  const float large = std::floor(fit * 2) / 2;  // in halves, so that lines stay sharp
+  return std::clamp(std::max(content_scale, large), 1.0f, 4.0f);
+}
+
+void Screen::set_scale(float scale) {
+  if (scale == scale_) return;
+  const Current current(context_);
+  scale_ = scale;
+  fonts_ = std::make_unique<Fonts>(scale);
+  atlas_ = {};
+}
+
+void Screen::send_keys(std::vector<view::Command>& commands) const {
+  const bool typing = ImGui::GetIO().WantTextInput;
+  for (const view::KeyBinding& binding : view::key_table()) {
+    const bool while_typing =
+        binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;
+    if ((!typing || while_typing) && is_pressed(binding)) commands.push_back(binding.command);
+  }
+}
+
+void Screen::draw(const view::Frame& frame, ImVec2 size, std::vector<view::Command>& commands) {
+  const Current current(context_);
+  ImGuiIO& io = ImGui::GetIO();
+  if (io.BackendPlatformName == nullptr) {
+    io.DisplaySize = size;
+    io.DisplayFramebufferScale = {scale_, scale_};
+    io.MousePos = {-FLT_MAX, -FLT_MAX};
+  }
+  if (colors_ == nullptr || colors_->theme() != frame.view->theme) {
+    colors_ = std::make_unique<Colors>(frame.view->theme);
+    apply_style(*colors_);
+  }
+  ImGui::NewFrame();
+  send_keys(commands);
+  ImGui::SetNextWindowPos({0, 0});
+  ImGui::SetNextWindowSize(io.DisplaySize);
+  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {0, 0});
+  ImGui::PushStyleVar(ImGuiStyleVar_WindowBorderSize, 0);
+  ImGui::PushStyleVar(ImGuiStyleVar_WindowRounding, 0);
+  ImGui::Begin("lastrow", nullptr, kRootFlags);
+  ImGui::PopStyleVar(3);
+  Canvas canvas(ImGui::GetWindowDrawList(), *colors_, *fonts_, scale_);
+  const Layout layout = make_layout(io.DisplaySize, *frame.view, state_.scroll);
+  Panel panel{canvas, *frame.view, frame.progress, layout, state_, commands};
+  draw_panels(panel);
+  ImGui::End();
+  if (frame.view->ready) draw_menus(panel);
+  draw_overlays(panel);
+  ImGui::Render();
+}
+
+Image Screen::picture() {
+  const Current current(context_);
+  if (atlas_.alpha.empty()) atlas_ = font_texture();
+  return picture_of_frame(atlas_, background());
+}
+
+Image Screen::picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y) {
+  const view::Frame frame{std::move(view), 1, false};
+  std::vector<view::Command> ignored;
+  constexpr int kFramesToSettle = 3;  // a menu is measured in its first frame and placed in its second
+  for (int i = 0; i < kFramesToSettle; ++i)
+    draw(frame, {static_cast<float>(pixels_x) / scale_, static_cast<float>(pixels_y) / scale_}, ignored);
+  return picture();
+}
+
+}  // namespace lastrow::ui

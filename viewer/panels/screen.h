@@ -1,0 +1,54 @@
+// The whole window's content, one call a frame.
+//
+//   Screen screen(scale);
+//   screen.draw(frame, size, commands);   from ImGui's NewFrame to its Render; appends what the user did
+//   Image picture = screen.picture();     the frame last drawn, without a display
+//
+// Each Screen has an ImGui context of its own, so that one can draw pictures while another is in the window.
+// Between draws the caller's context is left as it was.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "viewer/panels/panel.h"
+#include "viewer/platform/image.h"
+#include "viewer/platform/rasterizer.h"
+
+struct ImGuiContext;
+
+namespace lastrow::ui {
+
+class Screen {
+ public:
+  explicit Screen(float scale);
+  ~Screen();
+  Screen(const Screen&) = delete;
+  Screen& operator=(const Screen&) = delete;
+
+  /// For a window's backends, which work on the current context.
+  ImGuiContext* context() const { return context_; }
+  float scale() const { return scale_; }
+  /// Builds the fonts anew for another size of pixels.
+  void set_scale(float scale);
+  /// size: logical pixels; taken only where no window has told ImGui its size.
+  void draw(const view::Frame& frame, ImVec2 size, std::vector<view::Command>& commands);
+  /// Draws the state at rest often enough for menus to find their size, and returns the picture.
+  Image picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
+  Image picture();
+  ImU32 background() const { return to_u32(colors_->hex().window); }
+  /// Logical pixels are so many times larger than the framebuffer's on a screen of that size.
+  static float scale_for(int pixels_x, int pixels_y, float content_scale);
+
+ private:
+  void send_keys(std::vector<view::Command>& commands) const;
+
+  ImGuiContext* context_;
+  float scale_;
+  std::unique_ptr<Fonts> fonts_;
+  std::unique_ptr<Colors> colors_;
+  AlphaTexture atlas_;  // filled when first needed
+  PanelState state_;
+};
+
+}  // namespace lastrow::ui

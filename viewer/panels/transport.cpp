@@ -1,0 +1,124 @@
+// The top bar: buttons of time, the steps run so far, where we are, and the four parts of a step.
+#include <algorithm>
+#include <cmath>
+
+#include "viewer/panels/panel.h"
+
+namespace lastrow::ui {
+namespace {
+
+void draw_buttons(Panel& panel, Rect bar) {
+  const view::Transport& time = panel.view.transport;
+  struct Entry {
+    Icon icon;
+    const view::KeyBinding& binding;
+    bool enabled;
+  };
+  using view::Key;
+  const bool at_start = time.at_first && time.beat == view::Beat::start;
+  const Entry entries[] = {
+      {Icon::first, binding_of(Key::home), time.step > 0},
+      {Icon::previous_step, binding_of(Key::left, 0, true), time.step > 0},
+      {Icon::previous_beat, binding_of(Key::left), !at_start},
+      {time.playing ? Icon::pause : Icon::play, binding_of(Key::space), true},
+      {Icon::next_beat, binding_of(Key::right), true},
+      {Icon::next_step, binding_of(Key::right, 0, true), !time.context_full || time.step < time.last_step},
+      {Icon::last, binding_of(Key::end), time.step < time.last_step}};
+  for (const Entry& entry : entries) {
+    key_button(panel, bar.cut_left(30).inset(1, 9), entry.icon, entry.binding, entry.enabled,
+               entry.icon == Icon::pause);
+  }
+}
+
+/// A tick for each step; prefill is wider, as it feeds many tokens. A click or drag goes there.
+void draw_scrub(Panel& panel, const Rect& bar) {
+  const view::Transport& time = panel.view.transport;
+  if (time.ticks.empty() || bar.width() < 48) return;
+  constexpr float kPrefillUnits = 2.6f, kMostUnit = 44;
+  const float units = kPrefillUnits + static_cast<float>(time.ticks.size() - 1);
+  const float unit = std::min(kMostUnit, bar.width() / units);
+  const float gap = unit > 8 ? 3.0f : unit > 4 ? 1.0f : 0.0f;
+  const auto start_of = [&](size_t i) {
+    return bar.x0 + (i == 0 ? 0.0f : (kPrefillUnits + static_cast<float>(i - 1)) * unit);
+  };
+  const size_t label_every = unit >= 20 ? 1 : unit >= 8 ? 5 : 20;
+  const float y0 = bar.y0 + 12, y1 = bar.y1 - 12;
+  for (size_t i = 0; i < time.ticks.size(); ++i) {
+    const Rect tick{start_of(i), y0, start_of(i + 1) - gap, y1};
+    const bool current = time.ticks[i].step == time.step;
+    const Hex ground = current ? panel.hex().accent : mix(panel.hex().window, panel.hex().text, 0.12f);
+    panel.canvas.fill_round(tick, panel.color(ground), std::min(3.0f, tick.width() / 2));
+    if (i == 0 || i % label_every == 0 || (current && unit >= 16))
+      panel.canvas.text_in(tick, Type::small, panel.color(current ? panel.hex().on_accent : panel.hex().text),
+                           time.ticks[i].label, Align::center);
+  }
+  const Rect all{bar.x0, bar.y0 + 8, start_of(time.ticks.size()), bar.y1 - 8};
+  const Touch touched = touch("scrub", all);
+  if (!touched.hovered && !ImGui::IsItemActive()) return;
+  const float x = ImGui::GetIO().MousePos.x;
+  size_t i = 0;
+  while (i + 1 < time.ticks.size() && x >= start_of(i + 1)) ++i;
+  if (touched.hovered)
+    tooltip(panel, i == 0 ? "Prefill" : "Decode " + time.ticks[i].label,
+            "reads “" + time.ticks[i].token + "”");
+  if (ImGui::IsItemActive() && time.ticks[i].step != time.step)
+    panel.send(view::GoToStep{time.ticks[i].step, false});
+}
+
+/// ① ② ③ ④; a part of several beats has a dot for each.
+void draw_chip(Panel& panel, const view::BeatChip& chip, const Rect& r) {
+  ImGui::PushID(chip.part);
+  Touch touched;
+  if (button_ground(panel, "chip", r, chip.current, true, &touched)) panel.send(view::GoToBeat{chip.last});
+  const Hex ink = chip.current ? panel.hex().on_accent : chip.done ? panel.hex().text : panel.hex().muted;
+  const view::Beat beat = panel.view.transport.beat;
+  std::string label = chip.label;
+  if (chip.current && chip.beats.size() > 1)
+    for (const view::BeatInfo& info : chip.beats)
+      if (info.beat == beat) label = chip.label.substr(0, chip.label.find(' ') + 1) + info.label;
+  const bool dots = chip.beats.size() > 1;
+  const float width = r.width() - 8;
+  if (panel.canvas.width(Type::label, label) > width) label = label.substr(0, label.find(' '));
+  panel.canvas.text_in({r.x0 + 4, r.y0, r.x1 - 4, r.y1 - (dots ? 7.0f : 0.0f)}, Type::label, panel.color(ink),
+                       label, Align::center);
+  if (dots) {
+    const float step = std::min(14.0f, width / static_cast<float>(chip.beats.size()));
+    float x = r.center().x - step * static_cast<float>(chip.beats.size() - 1) / 2;
+    for (const view::BeatInfo& info : chip.beats) {
+      const bool reached = chip.done || (chip.current && beat >= info.beat);
+      panel.canvas.list()->AddCircleFilled({x, r.y1 - 7}, 2.5f, panel.color(ink, reached ? 1.0f : 0.35f));
+      x += step;
+    }
+  }
+  if (touched.hovered) {
+    std::string names;
+    for (const view::BeatInfo& info : chip.beats)
+      names += (names.empty() ? "" : " · ") + std::string(info.label);
+    tooltip(panel, chip.label, "Show the end of: " + names);
+  }
+  ImGui::PopID();
+}
+
+}  // namespace
+
+void draw_transport(Panel& panel) {
+  Rect bar = panel.layout.top.inset(8, 0);
+  const bool narrow = bar.width() < 1240;
+  draw_buttons(panel, bar.cut_left(7 * 30 + 8));
+  const float chip_width = narrow ? 64.0f : 106.0f;
+  Rect chips = bar.cut_right(4 * chip_width);
+  for (const view::BeatChip& chip : panel.view.transport.chips)
+    draw_chip(panel, chip, chips.cut_left(chip_width).inset(2, 8));
+  bar.cut_right(12);
+  const std::string& banner = panel.view.transport.banner;
+  const float banner_width = std::min(panel.canvas.width(Type::body_bold, banner) + 4, bar.width() * 0.6f);
+  const Rect banner_box = bar.cut_right(banner_width);
+  panel.canvas.text_in(banner_box, Type::body_bold, panel.color(panel.hex().text), banner, Align::right);
+  bar.cut_right(16);
+  bar.cut_left(8);
+  draw_scrub(panel, bar);
+  panel.canvas.horizontal(panel.layout.top.x0, panel.layout.top.x1, panel.layout.top.y1,
+                          panel.color(panel.hex().line));
+}
+
+}  // namespace lastrow::ui
