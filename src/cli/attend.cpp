@@ -1,0 +1,79 @@
+// `lastrow attend`: attention on anyone's tensors, so that a reader can check an implementation of his own.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+
+#include "cli/attention_file.h"
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "io/atomic_file.h"
+#include "registry/registry.h"
+
+namespace lastrow::cli {
+namespace {
+
+struct AttendOptions {
+  std::string in, out, backend = "eigen";
+  bool probe = false;
+};
+
+/// Legal, and infectious: the reader should know where it came from.
+void note_if_not_finite(const char* name, ConstTensorView tensor) {
+  const float* x = tensor.data<float>();
+  for (int64_t i = 0; i < tensor.size(); ++i)
+    if (!std::isfinite(x[i]))
+      return note(fmt::format(
+          "{} holds NaN or infinity, first at element {}; whatever depends on it will too", name, i));
+}
+
+void run(const AttendOptions& o) {
+  std::error_code neither_exists;
+  if (std::filesystem::equivalent(o.in, o.out, neither_exists))
+    throw UsageError("--in and --out are the same file: write to another");
+  const AttentionInput input = read_attention_input(o.in);
+  const auto backend = make_backend(o.backend);
+  AtomicFile{o.out};  // refuses a place that cannot be written, before the work
+  note_if_not_finite("q", input.q);
+  note_if_not_finite("k", input.k);
+  note_if_not_finite("v", input.v);
+
+  AttentionOutput output;
+  {
+    Progress progress("attend");
+    output = attend(input, *backend, o.probe, [&](int64_t done, int64_t total) { progress.at(done, total); });
+  }
+  write_attention_output(output, o.out);
+  print(fmt::format("{}: out {}, lse {}{}, by {}, {}, scale {}\n", o.out, output.out.shape().to_string(),
+                    output.lse.shape().to_string(),
+                    o.probe ? fmt::format(", scores and probs {}", output.scores.shape().to_string()) : "",
+                    o.backend, input.spec.mask.causal ? "causal" : "not causal", input.spec.scale));
+}
+
+constexpr const char* kFooter =
+    "The input holds f32 tensors q [q_len, n_q_heads, head_dim], k and v [kv_len, n_kv_heads, head_dim], "
+    "and\n"
+    "optional metadata: causal (\"true\", the default, or \"false\") and scale (default 1/√head_dim). "
+    "Causal, query t\n"
+    "sees the keys up to index kv_len − q_len + t: the queries are the last of the sequence.\n"
+    "The output holds, in f32, out [q_len, n_q_heads, head_dim] and lse [q_len, n_q_heads] (natural log; "
+    "−inf, and\n"
+    "out 0, where a query sees no key); with --probe also scores (scaled; −inf where masked) and probs\n"
+    "[n_q_heads, q_len, kv_len].\n\n"
+    "Example:\n"
+    "  lastrow attend --in qkv.safetensors --out attended.safetensors --backend naive-f64 --probe";
+
+}  // namespace
+
+void add_attend(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("attend", "Attention on your own tensors, from file to file");
+  const auto o = std::make_shared<AttendOptions>();
+  sub->add_option("--in", o->in, "A safetensors file with q, k and v")->required();
+  sub->add_option("--out", o->out, "The safetensors file to write")->required();
+  sub->add_option("--backend", o->backend, "eigen, naive or naive-f64 (double precision); default eigen");
+  sub->add_flag("--probe", o->probe, "Write scores and probabilities too");
+  sub->footer(kFooter);
+  sub->callback([o] { run(*o); });
+}
+
+}  // namespace lastrow::cli

@@ -1,0 +1,150 @@
+// `lastrow generate`: text from a model, with the K/V cache, without it, or both compared.
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.h"
+#include "cli/generate_report.h"
+#include "cli/terminal.h"
+#include "cli/trace_outputs.h"
+#include "core/error.h"
+#include "registry/registry.h"
+
+namespace lastrow::cli {
+namespace {
+
+struct GenerateOptions {
+  std::string model = "fable-mha", prompt, mode = "cached", backend = "eigen";
+  int32_t n_tokens = 20;
+  SamplingOptions sampling;
+  TraceOutputs outputs;
+  bool json = false;
+};
+
+std::vector<Mode> modes_of(const std::string& name) {
+  if (name == "cached") return {Mode::cached};
+  if (name == "recompute") return {Mode::recompute};
+  if (name == "both") return {Mode::cached, Mode::recompute};
+  throw UsageError("unknown mode '{}': use cached, recompute or both", name);
+}
+
+std::shared_ptr<const Model> load(const std::string& name) {
+  const Progress progress("loading " + name);
+  return load_model(name);
+}
+
+/// Prints what each new token adds to the text that stands there already.
+class Stream {
+ public:
+  explicit Stream(const GenerateReport& report) : report_(report) {}
+  void show(const ModeRun& run) {
+    const std::string text = text_of(report_, run);
+    print(std::string_view(text).substr(printed_));
+    printed_ = text.size();
+  }
+
+ private:
+  const GenerateReport& report_;
+  size_t printed_ = 0;
+};
+
+ModeRun run_mode(const GenerateOptions& o, DecodeSession& session, const GenerateReport& report,
+                 bool stream) {
+  if (stream) {
+    Stream out(report);
+    ModeRun run =
+        generate(session, report.prompt, o.n_tokens, [&](const ModeRun& so_far) { out.show(so_far); });
+    print("\n");
+    return run;
+  }
+  Progress progress(name_of(session.mode()));
+  return generate(session, report.prompt, o.n_tokens, [&](const ModeRun& so_far) {
+    progress.at(static_cast<int64_t>(so_far.tokens.size()), o.n_tokens);
+  });
+}
+
+void note_full_context(const GenerateReport& report, const GenerateOptions& o, int32_t context) {
+  const ModeRun& run = report.runs.front();
+  if (run.context_full)
+    note(fmt::format("the context of {} tokens is full after {} of {}; what was generated is kept", context,
+                     run.tokens.size(), o.n_tokens));
+}
+
+void run(const GenerateOptions& o) {
+  const std::vector<Mode> modes = modes_of(o.mode);
+  if (o.n_tokens < 1) throw UsageError("--tokens {}: ask for at least 1", o.n_tokens);
+  o.outputs.require_writable(modes);
+  make_backend(o.backend);  // refuses one that cannot be used, before the model is loaded
+  const auto model = load(o.model);
+  GenerateReport report{.model = o.model,
+                        .backend = o.backend,
+                        .tokenizer = &model->tokenizer(),
+                        .prompt = model->tokenizer().encode(o.prompt)};
+  const bool stream = modes.size() == 1 && !o.json;
+  std::vector<std::unique_ptr<DecodeSession>> sessions;
+  for (const Mode mode : modes) {
+    sessions.push_back(std::make_unique<DecodeSession>(
+        model, make_backend(o.backend),
+        SessionOptions{.mode = mode, .sampling = o.sampling, .record = o.outputs.record_options()}));
+    report.runs.push_back(run_mode(o, *sessions.back(), report, stream));
+    if (!o.outputs.wanted()) sessions.clear();  // its copy of the weights is no longer needed
+  }
+  o.outputs.write(report.runs, sessions);
+  note_full_context(report, o, model->config().max_seq_len);
+  if (o.json) return print_json(as_json(report));
+  if (modes.size() == 2) {
+    print(text_of(report, report.runs[0]) + "\n");
+    if (!compare(report.runs[0], report.runs[1]).tokens_equal) print(text_of(report, report.runs[1]) + "\n");
+  }
+  print(fmt::format("\n{}", as_table(report)));
+}
+
+constexpr const char* kFooter =
+    "A model of random weights is random:KEY=VALUE,… with any of layers q_heads kv_heads head_dim model_dim "
+    "ffn\n"
+    "vocab context seed, for example random:layers=4,q_heads=8,kv_heads=2,head_dim=64,seed=1.\n\n"
+    "A trace holds one mode: with --mode both, run.safetensors is the cached one, run.recompute.safetensors "
+    "the\n"
+    "other. Recorded steps are slower: their times are those of steps that are watched.\n\n"
+    "With --json: model, backend, prompt_tokens (ids), tokens_equal, max_abs_logit_diff (both null unless "
+    "--mode\n"
+    "both), context_full, and modes: {cached|recompute: {text (prompt included), tokens (ids chosen), "
+    "steps}}.\n"
+    "Step 0 is the prefill; step i chooses token i. Of each step: position (of its last token), phase, "
+    "q_len\n"
+    "(tokens fed), kv_len (keys its last token sees); over all layers q_rows and kv_rows_projected (rows of "
+    "K,\n"
+    "and as many of V); over all layers and query heads score_cells; cache_bytes_read and "
+    "cache_bytes_written\n"
+    "(cached) or kv_scratch_bytes (recompute: the same traffic, of a store emptied before each step); flop;\n"
+    "wall_us.\n\n"
+    "Example:\n"
+    "  lastrow generate --model fable-gqa --prompt \"the quick brown fox\" --tokens 20 --mode both";
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("generate", "Text from a model: with the K/V cache, without, or both");
+  const auto o = std::make_shared<GenerateOptions>();
+  sub->add_option(
+      "--model", o->model,
+      "Built-in NAME (see `lastrow info`), FILE.safetensors, or random:… (below); default fable-mha");
+  sub->add_option("--prompt", o->prompt, "The text to continue")->required();
+  sub->add_option("--tokens", o->n_tokens, "How many tokens to generate; default 20");
+  sub->add_option("--mode", o->mode,
+                  "cached, recompute, or both (each runs freely, then compared); default cached");
+  sub->add_option("--backend", o->backend, "eigen, naive or naive-f64; default eigen");
+  sub->add_option("--temperature", o->sampling.temperature, "0 (default): the likeliest token; above: drawn");
+  sub->add_option("--top-k", o->sampling.top_k, "Draw from the k likeliest only; 0 (default): from all");
+  sub->add_option("--seed", o->sampling.seed, "Of the draws; default 1")->check([](const std::string& text) {
+    return text.starts_with('-') ? "give 0 or more" : std::string();
+  });
+  sub->add_option("--trace", o->outputs.trace, "Record every step to this safetensors file (below)");
+  sub->add_option("--chrome-trace", o->outputs.chrome_trace,
+                  "Write timing as JSON that ui.perfetto.dev opens");
+  sub->add_flag("--json", o->json, "One JSON object on standard output");
+  sub->footer(kFooter);
+  sub->callback([o] { run(*o); });
+}
+
+}  // namespace lastrow::cli

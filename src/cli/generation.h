@@ -1,0 +1,43 @@
+// What `lastrow generate` runs, without a word of printing: one mode after the other, each choosing freely.
+//
+//   DecodeSession session(model, make_backend("eigen"), {.mode = Mode::cached});
+//   ModeRun run = generate(session, prompt, 20, [](const ModeRun& so_far) { … });
+//   Comparison c = compare(cached, recompute);
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "session/session.h"
+
+namespace lastrow::cli {
+
+struct ModeRun {
+  Mode mode = Mode::cached;
+  std::vector<int32_t> tokens{};    // chosen; the prompt is not among them
+  std::vector<StepRecord> steps{};  // [tokens]   step i chose token i
+  std::vector<float> logits{};      // [tokens, vocab_size], those that each token was chosen from
+  bool context_full = false;        // fewer tokens than were asked for, because the context was full
+};
+
+/// Starts the session with the prompt and advances until n_tokens are chosen or the context is full.
+/// `on_token` is called after each. Throws UsageError and CapacityError as DecodeSession::start does, and
+/// Error if a logit is not finite: a token chosen from such a row would be no choice of the model's.
+ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int32_t n_tokens,
+                 const std::function<void(const ModeRun&)>& on_token);
+
+struct Comparison {
+  bool tokens_equal;
+  float
+      max_abs_logit_diff;  // over the steps up to and including the one that chose the first differing token
+  int32_t n_equal;         // tokens before the first that differs
+};
+
+/// Two runs of the same prompt. Beyond the first differing token the inputs differ, so nothing more is
+/// compared.
+Comparison compare(const ModeRun& a, const ModeRun& b);
+
+/// Sum of the steps; position, phase and lengths are those of the last one.
+StepRecord total(const ModeRun& run);
+
+}  // namespace lastrow::cli

@@ -1,0 +1,162 @@
+// `lastrow info`: what this program is made of, and what this machine lets it do.
+#include <CLI/CLI.hpp>
+#include <Eigen/Core>
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "cost/memory.h"
+#include "model/model.h"
+#include "registry/registry.h"
+
+namespace lastrow::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+#if defined(__clang__)
+constexpr const char* kCompiler = "clang " __clang_version__;
+#else
+constexpr const char* kCompiler = "gcc " __VERSION__;
+#endif
+
+/// Vector instruction sets that the compiler was allowed to use.
+const std::set<std::string> kCompiled = {
+#if defined(__AVX__)
+    "avx",
+#endif
+#if defined(__AVX2__)
+    "avx2",
+#endif
+#if defined(__FMA__)
+    "fma",
+#endif
+#if defined(__F16C__)
+    "f16c",
+#endif
+#if defined(__AVX512F__)
+    "avx512f",
+#endif
+#if defined(__AVX512BF16__)
+    "avx512bf16",
+#endif
+#if defined(__ARM_NEON)
+    "neon",
+#endif
+};
+
+/// Name, and whether this processor has it.
+std::vector<std::pair<std::string, bool>> instruction_sets() {
+#if defined(__x86_64__) && defined(__GNUC__)
+  return {{"avx", __builtin_cpu_supports("avx") != 0},
+          {"avx2", __builtin_cpu_supports("avx2") != 0},
+          {"fma", __builtin_cpu_supports("fma") != 0},
+          {"f16c", __builtin_cpu_supports("f16c") != 0},
+          {"avx512f", __builtin_cpu_supports("avx512f") != 0},
+          {"avx512bf16", __builtin_cpu_supports("avx512bf16") != 0}};
+#else
+  return {{"neon", kCompiled.contains("neon")}};
+#endif
+}
+
+ordered_json library_versions() {
+  const auto version = [](int major, int minor, int patch) {
+    return fmt::format("{}.{}.{}", major, minor, patch);
+  };
+  return {{"Eigen", version(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION)},
+          {"fmt", version(FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
+          {"nlohmann_json",
+           version(NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},
+          {"CLI11", CLI11_VERSION}};
+}
+
+ordered_json backends() {
+  ordered_json list = ordered_json::array();
+  for (const BackendEntry& e : list_backends()) {
+    list.push_back({{"name", e.name}, {"usable", e.usable}, {"description", e.description}});
+    if (!e.usable) list.back()["why_not"] = e.why_not;
+  }
+  return list;
+}
+
+ordered_json builtin_models() {
+  ordered_json list = ordered_json::array();
+  for (const std::string& name : builtin_model_names()) {
+    const auto model = load_model(name);
+    const ModelConfig& c = model->config();
+    list.push_back({{"name", name},
+                    {"n_layers", c.n_layers},
+                    {"model_dim", c.model_dim},
+                    {"n_q_heads", c.n_q_heads},
+                    {"n_kv_heads", c.n_kv_heads},
+                    {"head_dim", c.head_dim},
+                    {"vocab_size", c.vocab_size},
+                    {"max_seq_len", c.max_seq_len},
+                    {"params", model->n_params()},
+                    {"weights_bytes", model->weight_bytes()}});
+  }
+  return list;
+}
+
+ordered_json collect() {
+  ordered_json sets = ordered_json::array();
+  for (const auto& [name, available] : instruction_sets())
+    sets.push_back({{"name", name}, {"compiled", kCompiled.contains(name)}, {"available", available}});
+  return {{"version", LASTROW_VERSION},
+          {"compiler", kCompiler},
+          {"threads", std::max(1u, std::thread::hardware_concurrency())},
+          {"instruction_sets", sets},
+          {"backends", backends()},
+          {"libraries", library_versions()},
+          {"models", builtin_models()}};
+}
+
+std::string as_text(const ordered_json& info) {
+  const auto text = [](const ordered_json& j) { return j.get<std::string>(); };
+  std::string compiled, unused;
+  for (const auto& set : info["instruction_sets"])
+    if (set["available"] || set["compiled"]) (set["compiled"] ? compiled : unused) += " " + text(set["name"]);
+  std::string out =
+      fmt::format("lastrow {}, compiled by {}\n\n", text(info["version"]), text(info["compiler"]));
+  out += fmt::format("threads           {}\n", info["threads"].get<int>());
+  out += fmt::format("instruction sets {} (compiled for)\n",
+                     compiled.empty() ? " none beyond the base" : compiled);
+  if (!unused.empty()) out += fmt::format("                 {} (this processor has them, unused)\n", unused);
+  out += "\nbackends\n";
+  for (const auto& b : info["backends"])
+    out += fmt::format("  {:<14}  {}{}\n", text(b["name"]), text(b["description"]),
+                       b["usable"] ? "" : "  (not usable: " + text(b["why_not"]) + ")");
+  out += "\nlibraries\n";
+  for (const auto& [name, version] : info["libraries"].items())
+    out += fmt::format("  {:<14}  {}\n", name, text(version));
+  out += "\nmodels built in\n";
+  for (const auto& m : info["models"])
+    out += fmt::format("  {:<14}  {} layers, {} query heads, {} K/V heads, context {}, {} parameters\n",
+                       text(m["name"]), m["n_layers"].get<int>(), m["n_q_heads"].get<int>(),
+                       m["n_kv_heads"].get<int>(), m["max_seq_len"].get<int>(),
+                       with_commas(m["params"].get<int64_t>()));
+  if (info["models"].empty()) out += "  none: this build was made without them\n";
+  return out;
+}
+
+}  // namespace
+
+void add_info(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("info", "What this program is made of, and what can be used here");
+  const auto json = std::make_shared<bool>(false);
+  sub->add_flag("--json", *json, "One JSON object on standard output");
+  sub->footer("Example:\n  lastrow info");
+  sub->callback([json] {
+    const ordered_json info = collect();
+    if (*json)
+      print_json(info);
+    else
+      print(as_text(info));
+  });
+}
+
+}  // namespace lastrow::cli

@@ -1,0 +1,136 @@
+// `lastrow memory`: how large the K/V cache of a model gets.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cli/commands.h"
+#include "cli/terminal.h"
+#include "core/error.h"
+#include "cost/memory.h"
+#include "cost/presets.h"
+#include "model/model.h"
+
+namespace lastrow::cli {
+namespace {
+
+using nlohmann::ordered_json;
+
+struct MemoryOptions {
+  std::string model;
+  std::optional<int64_t> context;  // none: the model's own
+  int64_t batch = 1;
+  std::string dtype = "f16";
+  bool list = false, json = false;
+};
+
+/// The sizes of a model that runs here.
+ModelShape shape_of(const Model& model) {
+  const ModelConfig& c = model.config();
+  ModelShape shape{.name = c.name.empty() ? model.source() : c.name};
+  shape.n_layers = c.n_layers;
+  shape.n_q_heads = c.n_q_heads;
+  shape.n_kv_heads = c.n_kv_heads;
+  shape.head_dim = c.head_dim;
+  shape.model_dim = c.model_dim;
+  shape.ffn_dim = c.ffn_dim;
+  shape.vocab_size = c.vocab_size;
+  shape.max_seq_len = c.max_seq_len;
+  shape.tied_embeddings = c.tied_embeddings;
+  shape.weight_dtype = model.weight("model.embed_tokens.weight").dtype();
+  shape.source = model.source();
+  return shape;
+}
+
+/// A file, else a preset, else whatever load_model knows.
+ModelShape find_shape(const std::string& name) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(name, ignored)) return shape_of(*load_model(name));
+  if (const ModelShape* preset = preset_or_null(name)) return *preset;
+  try {
+    return shape_of(*load_model(name));
+  } catch (const UsageError&) {
+    if (name.starts_with("random")) throw;
+  }
+  throw UsageError("unknown model '{}': `lastrow memory --list` names the presets; or use {}{}a model file",
+                   name, fmt::join(builtin_model_names(), ", "),
+                   builtin_model_names().empty() ? "" : ", or ");
+}
+
+ordered_json listed(const ModelShape& s) {
+  return {{"name", s.name},           {"n_layers", s.n_layers},
+          {"n_q_heads", s.n_q_heads}, {"n_kv_heads", s.n_kv_heads},
+          {"head_dim", s.head_dim},   {"max_seq_len", s.max_seq_len},
+          {"window", s.window},       {"n_window_layers", s.n_window_layers()},
+          {"params", n_params(s)},    {"source", s.source}};
+}
+
+void list_presets(bool json) {
+  if (json) {
+    ordered_json all = ordered_json::array();
+    for (const ModelShape& s : presets()) all.push_back(listed(s));
+    return print_json({{"presets", all}});
+  }
+  std::string out = fmt::format("{:<14} {:>6} {:>8} {:>9} {:>8} {:>8} {:>17}  {}\n", "preset", "layers",
+                                "q heads", "K/V heads", "head_dim", "context", "window (layers)", "source");
+  for (const ModelShape& s : presets())
+    out += fmt::format("{:<14} {:>6} {:>8} {:>9} {:>8} {:>8} {:>17}  {}\n", s.name, s.n_layers, s.n_q_heads,
+                       s.n_kv_heads, s.head_dim, s.max_seq_len,
+                       s.window > 0 ? fmt::format("{} ({})", s.window, s.n_window_layers()) : "–", s.source);
+  print(out);
+}
+
+std::string as_text(const ModelShape& shape, int64_t context, const MemoryOptions& o, const CacheMemory& m) {
+  const CacheFormat& format = cache_format(o.dtype);
+  std::string out = fmt::format("{}: K/V cache of {} sequence{} of {} tokens in {}\n\n", shape.name,
+                                with_commas(o.batch), o.batch == 1 ? "" : "s", with_commas(context), o.dtype);
+  out += fmt::format("  {}\n\n", m.formula);
+  out += fmt::format("  a token adds       {} ({} bytes)\n", gib_and_gb(m.bytes_per_token),
+                     with_commas(m.bytes_per_token));
+  out += fmt::format("  weights            {} in {}\n", gib_and_gb(m.weights_bytes),
+                     name_of(shape.weight_dtype));
+  const auto crossing = crossing_context(shape, o.batch, format);
+  out += crossing ? fmt::format("  exceeds weights    from a context of {} tokens\n", with_commas(*crossing))
+                  : "  exceeds weights    never: the sliding window bounds it\n";
+  if (context > shape.max_seq_len)
+    out += fmt::format("  beyond the model   its context is {} tokens\n", with_commas(shape.max_seq_len));
+  if (!shape.source.empty()) out += fmt::format("  sizes from         {}\n", shape.source);
+  return out;
+}
+
+void run(const MemoryOptions& o) {
+  if (o.list) return list_presets(o.json);
+  if (o.model.empty()) throw UsageError("no model given; use --model NAME, or --list for the presets");
+  const ModelShape shape = find_shape(o.model);
+  const int64_t context = o.context.value_or(shape.max_seq_len);
+  const CacheMemory m = cache_memory(shape, context, o.batch, cache_format(o.dtype));
+  if (!o.json) return print(as_text(shape, context, o, m));
+  print_json({{"model", shape.name},
+              {"context", context},
+              {"batch", o.batch},
+              {"dtype", o.dtype},
+              {"bytes", m.bytes},
+              {"bytes_per_token", m.bytes_per_token},
+              {"gib", m.gib},
+              {"gb", m.gb},
+              {"weights_bytes", m.weights_bytes},
+              {"formula", m.formula}});
+}
+
+}  // namespace
+
+void add_memory(CLI::App& app) {
+  CLI::App* sub = app.add_subcommand("memory", "How large the K/V cache of a model gets");
+  const auto o = std::make_shared<MemoryOptions>();
+  sub->add_option("--model", o->model, "A preset (see --list), a built-in model, a model FILE or random:…");
+  sub->add_option("--context", o->context, "Tokens a sequence; default: the context of the model");
+  sub->add_option("--batch", o->batch, "Sequences; default 1");
+  sub->add_option("--dtype", o->dtype, "Of the cache: f32 f16 bf16 int8 fp8 int4; default f16");
+  sub->add_flag("--list", o->list, "The presets, their sizes and where these come from");
+  sub->add_flag("--json", o->json, "One JSON object on standard output");
+  sub->footer("Example:\n  lastrow memory --model llama-3-8b --context 8192 --batch 16 --dtype f16");
+  sub->callback([o] { run(*o); });
+}
+
+}  // namespace lastrow::cli

@@ -1,0 +1,82 @@
+#include "cli/terminal.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace lastrow::cli {
+namespace {
+
+void say(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
+}  // namespace
+
+void print(std::string_view text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (!written || std::fflush(stdout) != 0)
+    throw FileError("standard output cannot be written ({}); send it elsewhere", std::strerror(errno));
+}
+
+void print_json(const nlohmann::ordered_json& json) {
+  print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+void note(std::string_view text) { say(fmt::format("lastrow: note: {}\n", text)); }
+
+void print_error(std::string_view message) {
+  std::string line(message);
+  for (char& c : line)
+    if (c == '\n' || c == '\r') c = ' ';
+  say(fmt::format("lastrow: {}\n", line));
+}
+
+bool output_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
+
+Progress::Progress(std::string what) : what_(std::move(what)), thread_([this] { show_until_stopped(); }) {}
+
+Progress::~Progress() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  stop_.notify_all();
+  thread_.join();
+}
+
+void Progress::at(int64_t done, int64_t total) {
+  const std::lock_guard lock(mutex_);
+  done_ = done;
+  total_ = total;
+}
+
+std::string Progress::line(double seconds) const {
+  const std::string count = total_ > 0 ? fmt::format(", {} of {}", done_, total_) : "";
+  return fmt::format("lastrow: {}{}, {:.0f} s", what_, count, seconds);
+}
+
+void Progress::show_until_stopped() {
+  using namespace std::chrono_literals;
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  const auto start = std::chrono::steady_clock::now();
+  auto next = start + (terminal ? 300ms : 1000ms);
+  bool shown = false;
+  std::unique_lock lock(mutex_);
+  while (!stop_.wait_until(lock, next, [this] { return stopping_; })) {
+    next += terminal ? 200ms : 5000ms;
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    say(terminal ? "\r\x1b[K" + line(elapsed.count()) : line(elapsed.count()) + "\n");
+    shown = true;
+  }
+  if (shown && terminal) say("\r\x1b[K");
+}
+
+}  // namespace lastrow::cli

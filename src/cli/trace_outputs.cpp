@@ -1,0 +1,59 @@
+#include "cli/trace_outputs.h"
+
+#include "cli/terminal.h"
+#include "core/error.h"
+#include "cost/memory.h"
+#include "io/atomic_file.h"
+#include "trace/chrome_trace.h"
+#include "trace/trace_file.h"
+
+namespace lastrow::cli {
+
+std::filesystem::path TraceOutputs::trace_path(Mode mode, size_t n_modes) const {
+  std::filesystem::path path = trace;
+  if (n_modes == 1 || mode == Mode::cached) return path;
+  return path.replace_filename(path.stem().string() + "." + name_of(mode) + path.extension().string());
+}
+
+void TraceOutputs::require_writable(std::span<const Mode> modes) const {
+  if (!trace.empty() && trace == chrome_trace)
+    throw UsageError("--trace and --chrome-trace name the same file: give each its own");
+  if (!chrome_trace.empty()) AtomicFile{chrome_trace};
+  if (trace.empty()) return;
+  for (const Mode mode : modes) AtomicFile{trace_path(mode, modes.size())};
+}
+
+std::optional<RecordOptions> TraceOutputs::record_options() const {
+  if (!wanted()) return std::nullopt;
+  RecordOptions options;
+  options.keep = RecordOptions::Keep::all;
+  options.attention = options.probe = !trace.empty();
+  return options;
+}
+
+void TraceOutputs::write(std::span<const ModeRun> runs,
+                         std::span<const std::unique_ptr<DecodeSession>> sessions) const {
+  if (!wanted()) return;
+  std::vector<ChromeTrack> tracks;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const DecodeSession& session = *sessions[i];
+    const Recorder& recorder = session.recorder();
+    const char* const mode = name_of(runs[i].mode);
+    tracks.push_back({mode, &recorder});
+    if (recorder.truncated())
+      note(fmt::format("the record of {} met its bound of {}; what came after is not in it", mode,
+                       gib_and_gb(recorder.options().max_bytes)));
+    if (trace.empty()) continue;
+    TraceInfo info{.config_json = to_json(session.model().config()),
+                   .tokens = {session.tokens().begin(), session.tokens().end()}};
+    info.tokens.push_back(session.next_token());
+    const auto path = trace_path(runs[i].mode, runs.size());
+    write_trace(path, recorder, info);
+    note(fmt::format("trace of {}: {}", mode, path.string()));
+  }
+  if (chrome_trace.empty()) return;
+  write_chrome_trace(chrome_trace, tracks);
+  note(fmt::format("timing: {}; open it in ui.perfetto.dev", chrome_trace));
+}
+
+}  // namespace lastrow::cli

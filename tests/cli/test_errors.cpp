@@ -1,0 +1,105 @@
+// What `lastrow` does with what it cannot do: one line that helps, exit 2, and existing files as they were.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "cli/model_file.h"
+#include "cli/program.h"
+
+using namespace program;
+
+TEST_CASE("an unknown command, option or value is answered with what there is") {
+  check_refused({}, "use generate, attend, memory or info");
+  check_refused({"frobnicate"}, "unknown command 'frobnicate'");
+  check_refused({"generate"}, "--prompt is required; see `lastrow generate --help`");
+  check_refused({"generate", "--prompt", "a", "--colour"}, "--colour; see `lastrow generate --help`");
+  check_refused({"generate", "--prompt", "a", "--tokens", "many"}, "--tokens");
+  check_refused({"generate", "--prompt", "a", "--tokens", "99999999999999"}, "--tokens");
+  check_refused({"generate", "--prompt", "a", "--tokens", "0"}, "at least 1");
+  check_refused({"generate", "--prompt", "a", "--mode", "fast"}, "use cached, recompute or both");
+  check_refused({"generate", "--prompt", "a", "--backend", "abacus"}, "use one of eigen");
+  check_refused({"generate", "--prompt", "a", "--seed", "-1"}, "--seed");
+  const std::string tiny = "random:layers=1,q_heads=1,head_dim=2";
+  check_refused({"generate", "--model", tiny, "--prompt", "a", "--temperature", "nan"}, "temperature");
+  check_refused({"generate", "--model", tiny, "--prompt", "a", "--temperature", "-1"}, "temperature");
+  check_refused({"generate", "--model", tiny, "--prompt", "a", "--top-k", "-1"}, "top-k");
+  check_refused({"memory"}, "--list");
+  check_refused({"memory", "--model", "llama-9-9b"}, "lastrow memory --list");
+  check_refused({"memory", "--model", "gpt-2", "--dtype", "q8"}, "int8");
+  check_refused({"memory", "--model", "gpt-2", "--context", "0"}, "context 0");
+  check_refused({"memory", "--model", "gpt-2", "--batch", "-3"}, "batch -3");
+  check_refused({"memory", "--model", "gpt-2", "--context", "2147483648"}, "context 2147483648");
+}
+
+TEST_CASE("models that are unknown, missing, damaged or do not fit themselves") {
+  const Folder folder;
+  const std::string file = folder.file("model.safetensors");
+  const auto refused = [&](const std::string& model, const std::string& expected) {
+    check_refused({"generate", "--model", model, "--prompt", "the fox"}, expected);
+  };
+  refused("fable-none", "unknown model 'fable-none'");
+  refused(file, file);
+  refused("/tmp", "is a folder");
+  refused("random:layers", "KEY=NUMBER");
+  refused("random:wings=2", "not a size of a random model");
+  refused("random:q_heads=3,kv_heads=2", "3 query heads cannot share 2 K/V heads");
+  refused("random:head_dim=7", "odd");
+
+  write_content(file, "this is no model");
+  refused(file, file);
+  write_model(file);
+  const std::string good = content_of(file);
+  for (const size_t n : {size_t{0}, size_t{7}, size_t{8}, size_t{100}, good.size() / 2, good.size() - 1}) {
+    write_content(file, good.substr(0, n));
+    refused(file, file);
+  }
+  write_content(file, good + "x");
+  refused(file, file);
+
+  write_model(file, {.first_weight = NAN});
+  refused(file, "NaN or infinity at element 0");
+  write_model(file, {.first_norm = 3e38f});
+  check_refused({"generate", "--model", file, "--prompt", "the fox", "--json"},
+                "logits that are NaN or infinite");
+  write_model(file, {.from_config = "\"n_q_heads\":4", .into_config = "\"n_q_heads\":3"});
+  refused(file, "3 query heads cannot share 2 K/V heads");
+  write_model(file, {.from_config = "\"n_layers\":2", .into_config = "\"n_layers\":3"});
+  refused(file, "model.layers.2");
+}
+
+TEST_CASE("prompts that are empty, unreadable or too long") {
+  const Folder folder;
+  const std::string file = folder.file("small.safetensors");
+  write_model(file);  // context 12
+  const auto refused = [&](const std::string& prompt, const std::string& expected) {
+    check_refused({"generate", "--model", file, "--prompt", prompt}, expected);
+  };
+  refused("", "empty");
+  refused(" \t ", "empty");
+  refused("the fox & the dog", "&");
+  refused("the f\xc3\xb6x", "column 6");
+  refused("the \xff fox", "column 5");
+  refused("the the the the the the the the the the the the the", "13 tokens, the context 12");
+}
+
+TEST_CASE("outputs are checked before the work and left alone on any error") {
+  const Folder folder;
+  const std::string tiny = "random:layers=1,q_heads=1,head_dim=2,context=8";
+  for (const char* option : {"--trace", "--chrome-trace"}) {
+    const auto refused = [&](const std::string& path, const std::string& prompt,
+                             const std::string& expected) {
+      check_refused({"generate", "--model", tiny, "--prompt", prompt, option, path}, expected);
+    };
+    refused(folder.file("no/folder/t"), "a", "create the folder");
+    refused(folder.file(""), "a", "is a folder");
+    const std::string kept = folder.file("kept");
+    write_content(kept, "precious");
+    refused(kept, "", "empty");
+    refused(kept, "a b c d e f g h i", "9 tokens, the context 8");
+    CHECK(content_of(kept) == "precious");
+  }
+  check_refused({"generate", "--model", tiny, "--prompt", "a", "--trace", folder.file("t"), "--chrome-trace",
+                 folder.file("t")},
+                "same file");
+  CHECK(folder.listing() == "kept ");
+}

@@ -1,0 +1,104 @@
+// `lastrow memory`, `lastrow info` and the help of every command.
+#include <doctest/doctest.h>
+
+#include "cli/model_file.h"
+#include "cli/program.h"
+#include "cost/memory.h"
+#include "cost/presets.h"
+#include "registry/registry.h"
+
+using namespace lastrow;
+using namespace program;
+using nlohmann::json;
+
+TEST_CASE("Llama-2 7B at 2048 tokens in f16 is one GiB") {
+  const Outcome o = lastrow_program({"memory", "--model", "llama-2-7b", "--context", "2048"});
+  CHECK(o.status == 0);
+  CHECK(o.out.find("1,073,741,824 bytes = 1.00 GiB (1.07 GB)") != std::string::npos);
+  const json j = lastrow_program({"memory", "--model", "Llama 2 7B", "--context", "2048", "--json"}).json();
+  CHECK(j["bytes"] == int64_t{1} << 30);
+  CHECK(j["bytes_per_token"] == 2 * 32 * 32 * 128 * 2);
+  CHECK(j["gib"] == 1.0);
+  CHECK(j["gb"].get<double>() == doctest::Approx(1.073741824));
+  CHECK(j["weights_bytes"] == 6738415616 * 2);
+  CHECK(j["formula"].get<std::string>().find("32 layers") != std::string::npos);
+}
+
+TEST_CASE("every preset, batch and dtype prints what the calculator computes") {
+  for (const ModelShape& shape : presets())
+    for (const char* dtype : {"f32", "f16", "bf16", "int8", "fp8", "int4"}) {
+      if (shape.name != "mistral-7b" && dtype != std::string("int4")) continue;  // one of them in all dtypes
+      CAPTURE(shape.name);
+      const json j = lastrow_program({"memory", "--model", shape.name, "--context", "5000", "--batch", "3",
+                                      "--dtype", dtype, "--json"})
+                         .json();
+      const CacheMemory m = cache_memory(shape, 5000, 3, cache_format(dtype));
+      CHECK(j["bytes"] == m.bytes);
+      CHECK(j["bytes_per_token"] == m.bytes_per_token);
+      CHECK(j["weights_bytes"] == m.weights_bytes);
+      CHECK(j["formula"] == m.formula);
+    }
+}
+
+TEST_CASE("without --context it is the model's own, also of a file and of a random model") {
+  CHECK(lastrow_program({"memory", "--model", "gpt-2", "--json"}).json()["context"] == 1024);
+  const Folder folder;
+  write_model(folder.file("small.safetensors"));
+  const std::vector<std::string> models = {
+      folder.file("small.safetensors"),
+      "random:layers=2,q_heads=4,kv_heads=2,head_dim=4,vocab=32,context=12"};
+  for (const std::string& model : models) {
+    const json j = lastrow_program({"memory", "--model", model, "--dtype", "f32", "--json"}).json();
+    CHECK(j["context"] == 12);
+    CHECK(j["bytes"] ==
+          12 * 2 * 2 * 2 * 4 * 4);  // tokens · (K and V) · layers · K/V heads · head_dim · bytes
+  }
+}
+
+TEST_CASE("the list names every preset with its source") {
+  const Outcome text = lastrow_program({"memory", "--list"});
+  const json j = lastrow_program({"memory", "--list", "--json"}).json();
+  CHECK(text.status == 0);
+  REQUIRE(j["presets"].size() == presets().size());
+  for (size_t i = 0; i < presets().size(); ++i) {
+    CHECK(text.out.find(presets()[i].name) != std::string::npos);
+    CHECK(text.out.find(presets()[i].source) != std::string::npos);
+    CHECK(j["presets"][i]["name"] == presets()[i].name);
+  }
+}
+
+TEST_CASE("info names backends, libraries, threads, instruction sets and models") {
+  const Outcome text = lastrow_program({"info"});
+  const json j = lastrow_program({"info", "--json"}).json();
+  CHECK(text.status == 0);
+  CHECK(j["version"].is_string());
+  CHECK(j["threads"].get<int>() >= 1);
+  CHECK(j["instruction_sets"].is_array());
+  for (const char* library : {"Eigen", "fmt", "nlohmann_json", "CLI11"})
+    CHECK(j["libraries"][library].is_string());
+  REQUIRE(j["backends"].size() == list_backends().size());
+  for (const json& backend : j["backends"]) {
+    CHECK(text.out.find(backend["name"].get<std::string>()) != std::string::npos);
+    CHECK(backend["usable"].get<bool>() != backend.contains("why_not"));
+  }
+  CHECK(j["models"].size() == builtin_model_names().size());
+}
+
+TEST_CASE("every command explains itself with an example that works") {
+  CHECK(lastrow_program({"--version"}).status == 0);
+  for (const std::string command : {"", "generate", "attend", "memory", "info"}) {
+    CAPTURE(command);
+    std::vector<std::string> arguments = {"--help"};
+    if (!command.empty()) arguments.insert(arguments.begin(), command);
+    const Outcome o = lastrow_program(arguments);
+    CHECK(o.status == 0);
+    CHECK(o.err.empty());
+    CHECK(o.out.find("Example:\n  lastrow " + command) != std::string::npos);
+    if (!command.empty() && command != "attend") CHECK(o.out.find("--json") != std::string::npos);
+  }
+}
+
+TEST_CASE("a full disk under standard output is an error, not silence") {
+  const std::string program = LASTROW_BIN_DIR "/lastrow";
+  CHECK(WEXITSTATUS(std::system((program + " info > /dev/full 2> /dev/null").c_str())) == 2);
+}
