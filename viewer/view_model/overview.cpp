@@ -14,8 +14,10 @@ namespace {
 
 std::string words(const World& w, const std::vector<int32_t>& tokens, int first, int count) {
   std::string out;
-  for (int i = first; i < first + count; ++i)
-    out += (out.empty() ? "" : " ") + label(w.piece(tokens[static_cast<size_t>(i)]));
+  for (int i = first; i < first + count; ++i) {
+    if (!out.empty()) out += ' ';
+    out += label(w.piece(tokens[static_cast<size_t>(i)]));
+  }
   return out;
 }
 

@@ -121,8 +121,8 @@ class PaneBuilder {
     block.part = part;
     block.head_dim = config_.head_dim;
     block.title = part == Part::q ? "Q · after RoPE" : part == Part::k ? "K · after RoPE" : "V";
-    block.sharing =
-        part == Part::q ? fmt::format("query head {}", at_.head) : sharing_text(config_, kv_head_);
+    block.sharing = sharing_text(config_, kv_head_);
+    if (part == Part::q) block.sharing = fmt::format("query head {}", at_.head);
     block.exponent = part == Part::q ? scales().q : part == Part::k ? scales().k : scales().v;
     block.values.assign(static_cast<size_t>(n_) * static_cast<size_t>(config_.head_dim), 0.0f);
     for (int position = 0; position < n_; ++position) {

@@ -67,7 +67,7 @@ std::string duration_us(double us) {
 }
 
 std::string ratio(double with, double without) {
-  if (!(with > 0) || !std::isfinite(without)) return "—";
+  if (!(with > 0) || !(without > 0) || !std::isfinite(without)) return "—";
   const double r = without / with;
   return std::fabs(r - std::round(r)) < 0.005 ? fmt::format("{:.0f}×", r)
                                               : significant(r, r < 10 ? 2 : 3) + "×";
@@ -75,7 +75,7 @@ std::string ratio(double with, double without) {
 
 std::string plural(int64_t n, std::string_view noun) {
   if (n == 1) return fmt::format("1 {}", noun);
-  if (noun.ends_with("y")) return fmt::format("{} {}ies", count(n), noun.substr(0, noun.size() - 1));
+  if (noun.ends_with("ry")) return fmt::format("{} {}ies", count(n), noun.substr(0, noun.size() - 1));
   return fmt::format("{} {}s", count(n), noun);
 }
 

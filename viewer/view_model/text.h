@@ -17,7 +17,7 @@ std::string count(int64_t n);
 std::string bytes(int64_t n);
 /// "0.3 ms", "12 µs".
 std::string duration_us(double us);
-/// without / with: "8×", "1.3×", "1×"; "—" where with is 0.
+/// without / with: "8×", "1.3×", "1×"; "—" where either is 0.
 std::string ratio(double with, double without);
 /// "1 row", "8 rows".
 std::string plural(int64_t n, std::string_view noun);

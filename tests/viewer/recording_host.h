@@ -1,0 +1,41 @@
+// A script's host without pixels: remembers what it was asked to show and write.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "viewer/view_model/controller.h"
+
+namespace lastrow::view {
+
+class RecordingHost : public ScriptHost {
+ public:
+  struct ShownRow {
+    int row;
+    std::shared_ptr<const ViewState> view;
+  };
+  void shot(const std::string& name, const ViewState& view) override { shots[name] = view; }
+  void write_state(const std::string& name, const std::string& json) override { states[name] = json; }
+  void resize(int w, int h) override {
+    width = w;
+    height = h;
+  }
+  void row_shown(int row, const ViewState& view) override {
+    rows.push_back({row, std::make_shared<const ViewState>(view)});
+  }
+
+  std::vector<ShownRow> rows;
+  std::map<std::string, ViewState> shots;
+  std::map<std::string, std::string> states;
+  int width = 0, height = 0;
+};
+
+/// Plays text to its end; the exit code, and the one line of the error.
+inline std::pair<int, std::string> play(Controller& controller, const std::string& text, ScriptHost& host) {
+  std::string error;
+  const int code = run_script(controller, parse_script(text, "test"), host, error);
+  return {code, error};
+}
+
+}  // namespace lastrow::view
