@@ -14,7 +14,8 @@ void draw_stripes(Canvas& canvas, const Rect& r, ImU32 color, float period) {
 
 void draw_dots(Canvas& canvas, const Rect& r, ImU32 color, float period) {
   const float size = period / 2;
-  const int columns = static_cast<int>(r.width() / period), rows = static_cast<int>(r.height() / period);
+  const int columns = static_cast<int>((r.width() + size) / period),
+            rows = static_cast<int>((r.height() + size) / period);
   if (columns < 1 || rows < 1) return;
   const float x0 = r.x0 + (r.width() - static_cast<float>(columns) * period + size) / 2;
   const float y0 = r.y0 + (r.height() - static_cast<float>(rows) * period + size) / 2;

@@ -80,7 +80,7 @@ void for_runs(const PaneLayout& layout, Is is, Run run) {
 /// "=" or "≈" beside a row whose bits are those of the last step's.
 void draw_mark(Panel& panel, const Rect& row, const std::string& mark) {
   if (mark.empty() || row.height() < 11) return;
-  const ImU32 color = panel.color(panel.hex().muted);
+  const ImU32 color = panel.color(panel.hex().absent);
   const float x0 = row.x1 + 2, x1 = row.x1 + 8, y = row.center().y;
   if (mark.find("same") != std::string::npos) {
     panel.canvas.horizontal(x0, x1, y - 2, color);
@@ -104,7 +104,7 @@ void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& blo
               block.values.data() + static_cast<size_t>(i) * static_cast<size_t>(block.head_dim),
               block.head_dim, block.exponent, look.opacity);
   if (look.state == State::again_unused)
-    draw_diagonals(canvas, cells, canvas.colors().state(State::again_unused), 8, 1.5f);
+    draw_diagonals(canvas, cells, canvas.colors().state(State::again_unused), 8, 1);
   if (wiping) canvas.unclip();
   if (panel.progress >= 1) draw_mark(panel, place, row.mark);
 }

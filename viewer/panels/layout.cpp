@@ -1,6 +1,7 @@
 #include "viewer/panels/layout.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace lastrow::ui {
@@ -13,24 +14,30 @@ constexpr float kPopOverBelow = 1280;  // narrower windows have no column for th
 constexpr float kGutterWidth = 8, kLeastColumn = 4, kMostColumn = 48;
 
 struct Bucket {
-  int tokens;
-  float height;
+  int tokens;                    // rows it is made for
+  std::array<float, 4> heights;  // largest first
 };
-constexpr Bucket kBuckets[] = {{8, 54}, {8, 40}, {16, 27}, {24, 18}, {32, 13}};
+constexpr std::array<Bucket, 4> kBuckets{
+    {{8, {54, 40, 27, 18}}, {16, {27, 18, 18, 13}}, {24, {18, 18, 13, 13}}, {32, {13, 13, 13, 13}}}};
 
 constexpr float kPadding = 12;
-constexpr float kHeader = 8 + 24 + 20 + 32 + 4;                 // title, sharing, two lines of block titles
+constexpr float kHeader = 8 + 24 + 20 + 32 + 4;  // title, sharing, two lines of block titles
+constexpr float kGoodFooter = 240;
 constexpr float kLeastFooter = 8 + 2 * (16 + 20) + 8 + 24 + 6;  // bars with captions, last line
 
-/// Rows as high as fit: a bucket's height is taken when all rows it is made for have room.
+/// Rows as high as fit: a height is taken when all the rows that its bucket is made for have room.
 void choose_rows(PaneLayout& pane) {
   const float room = pane.box.height() - kHeader - kLeastFooter;
   float capacity = 0;
   for (const Bucket& bucket : kBuckets) {
-    if (pane.n_tokens > bucket.tokens || static_cast<float>(bucket.tokens) * bucket.height > room) continue;
-    pane.row_height = bucket.height;
-    capacity = static_cast<float>(bucket.tokens);
-    break;
+    if (pane.n_tokens > bucket.tokens || capacity != 0) continue;
+    const auto tokens = static_cast<float>(bucket.tokens);
+    for (const float height : bucket.heights) {
+      const float spare = height > 40 ? kGoodFooter - kLeastFooter : 0.0f;  // bars come before height
+      if (capacity != 0 || tokens * height > room - spare) continue;
+      pane.row_height = height;
+      capacity = tokens;
+    }
   }
   if (capacity == 0) {  // nothing fits whole: the densest rows, scrolled
     pane.row_height = 13;

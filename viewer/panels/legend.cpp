@@ -41,18 +41,18 @@ void draw_scale(Panel& panel, const Rect& r) {
 }  // namespace
 
 void draw_legend(Panel& panel) {
-  Rect bar = panel.layout.legend.inset(12, 0);
+  Rect bar = panel.layout.legend.inset(8, 0);
   const ImU32 ink = panel.color(panel.hex().text);
   const view::Legend& legend = panel.view.legend;
   const bool narrow = bar.width() < 1240;
-  const Type type = narrow ? Type::small : Type::small;
+  constexpr Type type = Type::small;
   for (const view::LegendEntry& entry : legend.states) {
     const float width = panel.canvas.width(type, entry.label);
     if (bar.width() < width + 40) return;
     draw_swatch(panel, bar.cut_left(26).inset(0, 8), entry.state);
     bar.cut_left(6);
     panel.canvas.text_in(bar.cut_left(width + 1), type, ink, entry.label);
-    bar.cut_left(narrow ? 12.0f : 20.0f);
+    bar.cut_left(narrow ? 10.0f : 20.0f);
   }
   const float poked = panel.canvas.width(type, legend.poked);
   if (bar.width() < poked + 40) return;
@@ -60,7 +60,7 @@ void draw_legend(Panel& panel) {
                       IM_COL32(255, 255, 255, 255));
   bar.cut_left(6);
   panel.canvas.text_in(bar.cut_left(poked + 1), type, ink, legend.poked);
-  bar.cut_left(20);
+  bar.cut_left(narrow ? 10.0f : 20.0f);
   if (bar.width() < 100) return;
   const float width = std::min(panel.canvas.width(type, legend.value_scale) + 1, bar.width() - 84);
   Rect scale = bar.cut_right(width + 84);

@@ -71,8 +71,9 @@ void draw_help(Panel& panel) {
 }
 
 void draw_notice(Panel& panel) {
-  if (!panel.view.notice) return;
-  const view::Notice& notice = *panel.view.notice;
+  const bool own = panel.state.own_notice.has_value();
+  if (!own && !panel.view.notice) return;
+  const view::Notice notice = own ? *panel.state.own_notice : *panel.view.notice;
   const bool error = notice.kind == view::NoticeKind::error;
   const Rect& place = panel.layout.costs;
   const float width = std::min(panel.canvas.width(Type::label, notice.text) + 64, place.width() - 80);
@@ -89,7 +90,10 @@ void draw_notice(Panel& panel) {
   Rect inside = box.inset(14, 0);
   const Rect close = inside.cut_right(22);
   const Rect button{close.x0, close.center().y - 11, close.x1, close.center().y + 11};
-  if (button_ground(top, "dismiss", button)) top.send(view::DismissNotice{});
+  if (button_ground(top, "dismiss", button)) {
+    panel.state.own_notice.reset();
+    top.send(view::DismissNotice{});
+  }
   draw_icon(canvas, button.inset(5), Icon::close, panel.color(panel.hex().muted));
   inside.cut_right(8);
   if (wraps)

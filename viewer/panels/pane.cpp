@@ -92,19 +92,19 @@ void draw_footer(Panel& panel, const PaneLayout& layout, const view::PaneState& 
 void draw_badges(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (pane.badges.empty() && pane.difference.empty()) return;
   Rect room = layout.badges;
-  const auto n = static_cast<float>(pane.badges.size() + (pane.difference.empty() ? 0 : 1));
-  const float height = std::min(room.height() / n - 4, 66.0f);
+  const float text_width = room.width() - 38;
   for (const view::Badge& badge : pane.badges) {
-    const Rect box = room.cut_top(height);
+    const int lines = static_cast<int>(panel.canvas.width(Type::small, badge.text) * 1.12f / text_width) + 1;
+    const Rect box = room.cut_top(std::min(static_cast<float>(lines) * 15 + 10, room.height()));
     room.cut_top(4);
     const Hex edge = badge.no_effect ? panel.hex().muted : panel.hex().text;
     panel.canvas.fill_round(box, panel.color(panel.hex().window), 4);
     panel.canvas.frame_round(box, panel.color(edge), 4, badge.no_effect ? 1.0f : 2.0f);
-    Rect inside = box.inset(8, 4);
-    draw_icon(panel.canvas, inside.cut_left(14).inset(0, 2), Icon::pencil, panel.color(edge));
+    Rect inside = box.inset(8, 5);
+    draw_icon(panel.canvas, inside.cut_left(14), Icon::pencil, panel.color(edge));
     inside.cut_left(8);
     panel.canvas.text_lines(inside, Type::small, panel.color(panel.hex().text), badge.text,
-                            std::max(1, static_cast<int>(inside.height() / 14)), 14);
+                            std::max(1, static_cast<int>(inside.height() / 15)), 15);
   }
   if (!pane.difference.empty())
     panel.canvas.text_lines(room, Type::small, panel.color(panel.hex().muted), pane.difference,

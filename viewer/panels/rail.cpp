@@ -10,12 +10,19 @@ namespace lastrow::ui {
 namespace {
 
 void caption(Panel& panel, Rect& column, const char* text) {
-  panel.canvas.text_in(column.cut_top(18).inset(-2, 0), Type::small, panel.color(panel.hex().muted), text,
+  panel.canvas.text_in(column.cut_top(16).inset(-2, 0), Type::small, panel.color(panel.hex().muted), text,
                        Align::center);
 }
 
-void arrow(Panel& panel, Rect& column, Icon icon, const view::KeyBinding& binding) {
-  key_button(panel, column.cut_top(18).inset(2, 1), icon, binding);
+/// Two small buttons side by side: the one below or before, the one above or after.
+void arrows(Panel& panel, Rect& column, char down, char up) {
+  Rect row = column.cut_top(18);
+  row = row.inset(2, 1);
+  key_button(panel, row.cut_left(row.width() / 2).inset(0.5f, 0), down == '[' ? Icon::down : Icon::up,
+             binding_of(view::Key::character, down));
+  key_button(panel, row.inset(0.5f, 0), down == '[' ? Icon::up : Icon::down,
+             binding_of(view::Key::character, up));
+  column.cut_top(3);
 }
 
 /// The last layer on top, as data flows upwards.
@@ -23,8 +30,7 @@ void draw_layers(Panel& panel, Rect& column, float most) {
   const std::vector<view::LayerChip>& layers = panel.view.layers.layers;
   if (layers.empty()) return;
   caption(panel, column, "layer");
-  arrow(panel, column, Icon::up, binding_of(view::Key::character, ']'));
-  column.cut_top(2);
+  arrows(panel, column, '[', ']');
   const float height = std::clamp(std::floor(most / static_cast<float>(layers.size())), 3.0f, 26.0f);
   for (size_t i = layers.size(); i-- > 0;) {
     const view::LayerChip& layer = layers[i];
@@ -35,7 +41,7 @@ void draw_layers(Panel& panel, Rect& column, float most) {
                                          : panel.hex().pane;
     panel.canvas.fill_round(r, panel.color(ground), 3);
     if (!layer.selected) panel.canvas.frame_round(r, panel.color(panel.hex().line), 3);
-    if (height >= 14)
+    if (height >= 13)
       panel.canvas.text_in(r, Type::label,
                            panel.color(layer.selected ? panel.hex().on_accent : panel.hex().text),
                            fmt::format("{}", layer.layer), Align::center);
@@ -44,8 +50,6 @@ void draw_layers(Panel& panel, Rect& column, float most) {
     if (touched.clicked) panel.send(view::SetLayer{layer.layer});
     if (touched.hovered) tooltip(panel, "layer " + layer.label, layer.tooltip, "[ ]");
   }
-  column.cut_top(2);
-  arrow(panel, column, Icon::down, binding_of(view::Key::character, '['));
 }
 
 /// A square a query head, as dark as its last row is focused; beside them the K/V heads at their true size:
@@ -54,8 +58,7 @@ void draw_heads(Panel& panel, Rect& column, float most) {
   const view::HeadStrip& strip = panel.view.heads;
   if (strip.heads.empty()) return;
   caption(panel, column, "head");
-  arrow(panel, column, Icon::up, binding_of(view::Key::character, ','));
-  column.cut_top(2);
+  arrows(panel, column, ',', '.');
   const float size = std::clamp(std::floor(most / static_cast<float>(strip.heads.size())), 3.0f, 24.0f);
   const float gap = size > 8 ? 2.0f : 0.0f, x0 = column.x0 + 2, top = column.y0;
   for (size_t i = 0; i < strip.heads.size(); ++i) {
@@ -67,7 +70,7 @@ void draw_heads(Panel& panel, Rect& column, float most) {
     panel.canvas.fill(r, fill);
     panel.canvas.frame(r, panel.color(head.selected ? panel.hex().accent : panel.hex().line),
                        head.selected ? 3.0f : 1.0f);
-    if (size >= 14) {
+    if (size >= 13) {
       const bool on_dark =
           contrast(panel.hex().pane, mix_oklab(panel.hex().zero, panel.hex().positive, head.focus)) > 4.5;
       panel.canvas.text_in(r, Type::small, panel.color(on_dark ? panel.hex().pane : panel.hex().text),
@@ -87,15 +90,14 @@ void draw_heads(Panel& panel, Rect& column, float most) {
     const Touch touched = touch("kv", g, r);
     if (touched.hovered) tooltip(panel, fmt::format("K/V head {}", g), strip.caption);
   }
-  column.y0 = top + size * static_cast<float>(strip.heads.size()) + 2;
-  arrow(panel, column, Icon::down, binding_of(view::Key::character, '.'));
 }
 
 }  // namespace
 
 void draw_rail(Panel& panel) {
   Rect column = panel.layout.rail;
-  constexpr float kButton = 28;
+  const bool tight = column.height() < 520;
+  const float button = tight ? 24.0f : 28.0f;
   using view::Key;
   struct Entry {
     Icon icon;
@@ -109,9 +111,9 @@ void draw_rail(Panel& panel) {
                            {Icon::half_moon, binding_of(Key::character, 't'), true},
                            {Icon::full_screen, binding_of(Key::f11), true},
                            {Icon::question, binding_of(Key::character, '?'), true}};
-  Rect buttons = column.cut_bottom(kButton * static_cast<float>(std::size(entries)));
+  Rect buttons = column.cut_bottom(button * static_cast<float>(std::size(entries)));
   column.cut_bottom(4);
-  const float fixed = 2 * (18 + 18 + 18 + 4) + 8;
+  const float fixed = 2 * (16 + 18 + 3) + 8;
   const float room = std::max(60.0f, column.height() - fixed);
   const auto n_layers = static_cast<float>(panel.view.layers.layers.size()),
              n_heads = static_cast<float>(panel.view.heads.heads.size());
@@ -120,7 +122,7 @@ void draw_rail(Panel& panel) {
   column.cut_top(8);
   draw_heads(panel, column, room - for_layers);
   for (const Entry& entry : entries)
-    key_button(panel, buttons.cut_top(kButton).inset(5, 1), entry.icon, entry.binding, entry.enabled);
+    key_button(panel, buttons.cut_top(button).inset(5, 1), entry.icon, entry.binding, entry.enabled);
 }
 
 }  // namespace lastrow::ui

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cfloat>
-#include <cmath>
 
 #include "viewer/panels/pointing.h"
 #include "viewer/platform/imgui_compat.h"
@@ -57,14 +56,6 @@ Screen::Screen(float scale) : context_(ImGui::CreateContext()), scale_(0) {
 
 Screen::~Screen() { ImGui::DestroyContext(context_); }
 
-float Screen::scale_for(int pixels_x, int pixels_y, float content_scale) {
-  constexpr float kUsualWidth = 1440, kUsualHeight = 900;  // what the layout is made for
-  const float fit =
-      std::min(static_cast<float>(pixels_x) / kUsualWidth, static_cast<float>(pixels_y) / kUsualHeight);
-  const float large = std::floor(fit * 2) / 2;  // in halves, so that lines stay sharp
-  return std::clamp(std::max(content_scale, large), 1.0f, 4.0f);
-}
-
 void Screen::set_scale(float scale) {
   if (scale == scale_) return;
   const Current current(context_);
@@ -108,6 +99,7 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::vector<view::Comma
   Panel panel{canvas, *frame.view, frame.progress, layout, state_, commands};
   draw_panels(panel);
   ImGui::End();
+  if (!commands.empty() && !std::holds_alternative<view::Hover>(commands.back())) state_.own_notice.reset();
   if (frame.view->ready) draw_menus(panel);
   draw_overlays(panel);
   ImGui::Render();

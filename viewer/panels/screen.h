@@ -37,8 +37,8 @@ class Screen {
   Image picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
   Image picture();
   ImU32 background() const { return to_u32(colors_->hex().window); }
-  /// Logical pixels are so many times larger than the framebuffer's on a screen of that size.
-  static float scale_for(int pixels_x, int pixels_y, float content_scale);
+  /// One line over the panes until the next key or click: what the window itself has to say.
+  void say(view::Notice notice) { state_.own_notice = std::move(notice); }
 
  private:
   void send_keys(std::vector<view::Command>& commands) const;

@@ -48,7 +48,8 @@ void draw_scrub(Panel& panel, const Rect& bar) {
     const bool current = time.ticks[i].step == time.step;
     const Hex ground = current ? panel.hex().accent : mix(panel.hex().window, panel.hex().text, 0.12f);
     panel.canvas.fill_round(tick, panel.color(ground), std::min(3.0f, tick.width() / 2));
-    if (i == 0 || i % label_every == 0 || (current && unit >= 16))
+    const bool fits = panel.canvas.width(Type::small, time.ticks[i].label) <= tick.width() + 1;
+    if (fits && (i % label_every == 0 || current))
       panel.canvas.text_in(tick, Type::small, panel.color(current ? panel.hex().on_accent : panel.hex().text),
                            time.ticks[i].label, Align::center);
   }

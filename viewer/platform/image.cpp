@@ -1,13 +1,11 @@
 #include "viewer/platform/image.h"
 
-#include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <memory>
 
 #include "core/error.h"
+#include "io/atomic_file.h"
 
 // The implementations, private to this file: the library of the same name may be linked as well.
 #pragma GCC diagnostic push
@@ -29,9 +27,6 @@ namespace {
 struct FreeDeleter {
   void operator()(void* data) const { std::free(data); }
 };
-struct FileCloser {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
 
 std::vector<uint8_t> without_alpha(const Image& image) {
   const size_t n = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
@@ -50,23 +45,8 @@ void write_png(const Image& image, const std::string& path) {
       stbi_write_png_to_mem(rgb.data(), image.width * 3, image.width, image.height, 3, &size));
   if (!png) throw FileError("{}: no memory to write a picture of {}×{}", path, image.width, image.height);
 
-  const std::string temporary = path + ".part";
-  {
-    const std::unique_ptr<std::FILE, FileCloser> file(std::fopen(temporary.c_str(), "wb"));
-    if (!file)
-      throw FileError("{}: cannot be written ({}): choose another folder", path, std::strerror(errno));
-    const auto bytes = static_cast<size_t>(size);
-    if (std::fwrite(png.get(), 1, bytes, file.get()) != bytes || std::fflush(file.get()) != 0) {
-      std::remove(temporary.c_str());
-      throw FileError("{}: writing stopped ({}): is the disk full?", path, std::strerror(errno));
-    }
-  }
-  std::error_code error;
-  std::filesystem::rename(temporary, path, error);
-  if (error) {
-    std::remove(temporary.c_str());
-    throw FileError("{}: cannot be written ({}): choose another name", path, error.message());
-  }
+  const std::string_view bytes(reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size));
+  write_text_atomically(path, bytes);
 }
 
 Image read_png(const std::string& path) {

@@ -20,8 +20,7 @@ struct Image {
   const uint8_t* pixel(int x, int y) const { return const_cast<Image*>(this)->pixel(x, y); }
 };
 
-/// Writes the picture without its alpha, under a temporary name that is then renamed, so that a reader never
-/// sees half a file. Throws FileError if it cannot be written.
+/// Writes the picture without its alpha, whole or not at all. Throws FileError if it cannot be written.
 void write_png(const Image& image, const std::string& path);
 /// Throws FileError if the file is missing or no PNG.
 Image read_png(const std::string& path);

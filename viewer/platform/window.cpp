@@ -23,6 +23,9 @@ std::string last_glfw_error() {
   return text != nullptr ? text : "no reason given";
 }
 
+/// Something happened that may change the picture.
+void note(GLFWwindow* window) { *static_cast<bool*>(glfwGetWindowUserPointer(window)) = true; }
+
 }  // namespace
 
 Window::Window(const std::string& title, int width, int height) {
@@ -43,6 +46,7 @@ Window::Window(const std::string& title, int width, int height) {
   }
   glfwMakeContextCurrent(window_);
   glfwSwapInterval(1);
+  watch_events();
   ImGui_ImplGlfw_InitForOpenGL(window_, true);
   ImGui_ImplOpenGL3_Init("#version 150");
   measure();
@@ -61,23 +65,44 @@ void Window::close() { glfwSetWindowShouldClose(window_, GLFW_TRUE); }
 void Window::wake() { glfwPostEmptyEvent(); }
 double Window::now() { return glfwGetTime(); }
 
-void Window::wait(double seconds) {
+/// ImGui's backend, installed later, calls these before its own.
+void Window::watch_events() {
+  glfwSetWindowUserPointer(window_, &had_event_);
+  glfwSetKeyCallback(window_, [](GLFWwindow* w, int, int, int, int) { note(w); });
+  glfwSetCharCallback(window_, [](GLFWwindow* w, unsigned) { note(w); });
+  glfwSetMouseButtonCallback(window_, [](GLFWwindow* w, int, int, int) { note(w); });
+  glfwSetCursorPosCallback(window_, [](GLFWwindow* w, double, double) { note(w); });
+  glfwSetCursorEnterCallback(window_, [](GLFWwindow* w, int) { note(w); });
+  glfwSetScrollCallback(window_, [](GLFWwindow* w, double, double) { note(w); });
+  glfwSetWindowFocusCallback(window_, [](GLFWwindow* w, int) { note(w); });
+  glfwSetWindowRefreshCallback(window_, [](GLFWwindow* w) { note(w); });
+  glfwSetFramebufferSizeCallback(window_, [](GLFWwindow* w, int, int) { note(w); });
+  glfwSetWindowContentScaleCallback(window_, [](GLFWwindow* w, float, float) { note(w); });
+}
+
+bool Window::wait(double seconds) {
+  had_event_ = false;
   if (seconds < 0)
     glfwWaitEvents();
   else if (seconds > 0)
     glfwWaitEventsTimeout(seconds);
   else
     glfwPollEvents();
+  return had_event_;
 }
 
 void Window::measure() {
   glfwGetFramebufferSize(window_, &pixels_x_, &pixels_y_);
   float content_x = 1, content_y = 1;
   glfwGetWindowContentScale(window_, &content_x, &content_y);
+  scale_ = scale_for(pixels_x_, pixels_y_, content_x);
+}
+
+float scale_for(int pixels_x, int pixels_y, float content_scale) {
   const float fit =
-      std::min(static_cast<float>(pixels_x_) / kUsualWidth, static_cast<float>(pixels_y_) / kUsualHeight);
+      std::min(static_cast<float>(pixels_x) / kUsualWidth, static_cast<float>(pixels_y) / kUsualHeight);
   const float large = std::floor(fit * 2) / 2;  // in halves, so that lines stay sharp
-  scale_ = std::clamp(std::max(content_x, large), 1.0f, 4.0f);
+  return std::clamp(std::max(content_scale, large), 1.0f, 4.0f);
 }
 
 bool Window::begin_frame() {

@@ -16,6 +16,10 @@ struct GLFWwindow;
 
 namespace lastrow::ui {
 
+/// Framebuffer pixels for one logical pixel on a screen of that size: the display's own scale, and from twice
+/// the usual size on more, so that a 4K screen shows the same picture larger.
+float scale_for(int pixels_x, int pixels_y, float content_scale);
+
 class Window {
  public:
   Window(const std::string& title, int width, int height);
@@ -25,7 +29,8 @@ class Window {
 
   bool should_close() const;
   /// Handles events; sleeps until one comes or the time is over. 0 does not sleep; < 0 has no time limit.
-  void wait(double seconds);
+  /// Returns whether there was one: keys, mouse, size, or the window uncovered.
+  bool wait(double seconds);
   /// Ends the wait of the main thread. May be called from any thread.
   static void wake();
 
@@ -50,10 +55,12 @@ class Window {
 
  private:
   void measure();
+  void watch_events();
 
   GLFWwindow* window_ = nullptr;
   float scale_ = 1;
   int pixels_x_ = 0, pixels_y_ = 0;
+  bool had_event_ = true;
   int windowed_[4] = {};  // place and size to go back to from full screen
 };
 

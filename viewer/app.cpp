@@ -1,0 +1,224 @@
+#include "viewer/app.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "core/error.h"
+#include "io/atomic_file.h"
+#include "viewer/panels/screen.h"
+#include "viewer/platform/window.h"
+#include "viewer/view_model/script.h"
+
+namespace lastrow::ui {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kLeastWidth = 640, kLeastHeight = 480, kMostSide = 16384;
+
+/// Pictures of states, and where they go. Draws apart from the window, so that mouse and menus stay as they
+/// are.
+class Studio : public view::ScriptHost {
+ public:
+  Studio(std::string out, int width, int height) : out_(std::move(out)) { Studio::resize(width, height); }
+
+  void shot(const std::string& name, const view::ViewState& view) override {
+    if (!screen_) screen_ = std::make_unique<Screen>(scale_for(width_, height_, 1));
+    screen_->set_scale(scale_for(width_, height_, 1));
+    const auto copy = std::make_shared<const view::ViewState>(view);
+    const std::string path = path_of(name);
+    write_png(screen_->picture_of(copy, width_, height_), path);
+    ++pictures_;
+  }
+  void write_state(const std::string& name, const std::string& json) override {
+    write_text_atomically(path_of(name), json);
+  }
+  void resize(int width, int height) override {
+    if (width < kLeastWidth || height < kLeastHeight || width > kMostSide || height > kMostSide)
+      throw UsageError("size {}×{}: choose from {}×{} to {}×{}", width, height, kLeastWidth, kLeastHeight,
+                       kMostSide, kMostSide);
+    width_ = width;
+    height_ = height;
+  }
+  void row_shown(int row, const view::ViewState& view) override {
+    if (picture_a_row_) shot(fmt::format("tour-{:02}.png", row), view);
+  }
+
+  void picture_each_row() { picture_a_row_ = true; }
+  int pictures() const { return pictures_; }
+  /// The first name of this kind that is not taken.
+  std::string free_name() const {
+    for (int i = 1;; ++i) {
+      std::string name = fmt::format("lastrow-{}.png", i);
+      if (!fs::exists(path_of(name))) return name;
+    }
+  }
+  std::string path_of(const std::string& name) const {
+    const fs::path path = fs::path(out_) / name;
+    std::error_code error;
+    if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
+    if (error)
+      throw FileError("{}: cannot be made ({}): choose another folder with --out", out_, error.message());
+    return path.string();
+  }
+
+ private:
+  std::string out_;
+  int width_ = 0, height_ = 0, pictures_ = 0;
+  bool picture_a_row_ = false;
+  std::unique_ptr<Screen> screen_;
+};
+
+/// In a window the script's sizes are the window's.
+class WindowStudio final : public Studio {
+ public:
+  WindowStudio(Window& window, std::string out, int width, int height)
+      : Studio(std::move(out), width, height), window_(window) {}
+  void resize(int width, int height) override {
+    Studio::resize(width, height);
+    window_.set_size(width, height);
+  }
+
+ private:
+  Window& window_;
+};
+
+int run_headless(const AppOptions& options) {
+  Studio studio(options.out, options.width, options.height);
+  const bool tour = options.script.empty();
+  const view::Script script = tour ? view::tour_script() : view::load_script(options.script);
+  if (tour) studio.picture_each_row();
+  view::Controller controller(options.controller);
+  const auto first = controller.settle();
+  if (!first->ready) throw UsageError("{}", first->notice ? first->notice->text : "nothing could be run");
+  std::string error;
+  const int code = view::run_script(controller, script, studio, error);
+  if (!options.watch.empty()) write_text_atomically(options.watch, view::to_json(*controller.settle()));
+  if (code != 0) fmt::print(stderr, "lastrow-viewer: {}\n", error);
+  if (studio.pictures() > 0)
+    fmt::print("{} picture{} in {}\n", studio.pictures(), studio.pictures() == 1 ? "" : "s",
+               fs::absolute(options.out).lexically_normal().string());
+  return code;
+}
+
+/// The window with all that stays while it is open.
+class WindowApp {
+ public:
+  explicit WindowApp(const AppOptions& options)
+      : options_(options),
+        controller_(options.controller),
+        screen_(1),
+        current_((ImGui::SetCurrentContext(screen_.context()), screen_.context())),
+        window_("lastrow", options.width, options.height),
+        studio_(window_, options.out, options.width, options.height) {
+    if (!options.script.empty()) controller_.play(view::load_script(options.script), &studio_);
+  }
+
+  int run() {
+    const double start = Window::now();
+    while (!window_.should_close()) {
+      if (options_.seconds > 0 && Window::now() - start > options_.seconds) break;
+      const view::Frame frame = controller_.frame(Window::now());
+      follow(frame);
+      const bool changed = frame.view != shown_ || frame.progress != shown_progress_;
+      if (changed) frames_due_ = kFramesAfterChange;
+      if (frames_due_ > 0) draw(frame);
+      if (frames_due_ > 0) --frames_due_;
+      if (window_.wait(pause_after(frame))) frames_due_ = kFramesAfterChange;
+    }
+    return controller_.script_exit_code();
+  }
+
+ private:
+  static constexpr int kFramesAfterChange = 3;  // menus settle within three
+  static constexpr double kFrame = 1.0 / 60, kLookAgain = 1.0 / 30, kIdle = 0.5;
+
+  double pause_after(const view::Frame& frame) const {
+    if (frames_due_ > 0) return frame.progress < 1 ? 0 : kFrame / 4;
+    if (frame.progress < 1) return kFrame / 2;
+    return frame.animating ? kLookAgain : kIdle;
+  }
+
+  /// What the state asks of the window: the first step failed, text for the clipboard, a script that failed.
+  void follow(const view::Frame& frame) {
+    const view::ViewState& view = *frame.view;
+    if (!view.ready && !frame.animating && view.notice && view.notice->kind == view::NoticeKind::error)
+      throw UsageError("{}", view.notice->text);
+    if (view.clipboard_serial > clipboard_serial_) {
+      clipboard_serial_ = view.clipboard_serial;
+      ImGui::SetClipboardText(view.clipboard.c_str());
+    }
+    const std::string error = controller_.script_error();
+    if (error != script_error_) {
+      script_error_ = error;
+      if (!error.empty()) fmt::print(stderr, "lastrow-viewer: {}\n", error);
+    }
+    if (frame.view != shown_ && !options_.watch.empty())
+      write_text_atomically(options_.watch, view::to_json(view));
+  }
+
+  void draw(const view::Frame& frame) {
+    shown_ = frame.view;
+    shown_progress_ = frame.progress;
+    if (window_.begin_frame() || screen_.scale() != window_.scale()) {
+      screen_.set_scale(window_.scale());
+      window_.fonts_changed();
+    }
+    std::vector<view::Command> commands;
+    screen_.draw(frame, {window_.width(), window_.height()}, commands);
+    window_.present(screen_.background());
+    for (const view::Command& command : commands) carry_out(command, frame);
+    if (!commands.empty()) frames_due_ = kFramesAfterChange;
+  }
+
+  void carry_out(const view::Command& command, const view::Frame& frame) {
+    if (const auto* screenshot = std::get_if<view::Screenshot>(&command)) {
+      take_picture(screenshot->file, frame);
+    } else if (const auto* size = std::get_if<view::SetSize>(&command)) {
+      window_.set_size(size->width, size->height);
+    } else if (std::holds_alternative<view::ToggleFullScreen>(command)) {
+      window_.toggle_full_screen();
+    } else if (std::holds_alternative<view::Quit>(command)) {
+      window_.close();
+    } else {
+      controller_.send(command);
+    }
+  }
+
+  void take_picture(const std::string& file, const view::Frame& frame) {
+    const std::string name = file.empty() ? studio_.free_name() : file;
+    try {
+      studio_.Studio::resize(static_cast<int>(window_.width() * window_.scale()),
+                             static_cast<int>(window_.height() * window_.scale()));
+      studio_.shot(name, *frame.view);
+      screen_.say({fmt::format("Picture written: {}",
+                               fs::absolute(studio_.path_of(name)).lexically_normal().string()),
+                   view::NoticeKind::info});
+    } catch (const Error& e) {
+      screen_.say({e.what(), view::NoticeKind::error});
+    }
+  }
+
+  AppOptions options_;
+  view::Controller controller_;
+  Screen screen_;
+  ImGuiContext* current_;  // made current before the window's backends start
+  Window window_;
+  WindowStudio studio_;
+  std::shared_ptr<const view::ViewState> shown_;
+  float shown_progress_ = -1;
+  int frames_due_ = kFramesAfterChange;
+  uint64_t clipboard_serial_ = 0;
+  std::string script_error_;
+};
+
+}  // namespace
+
+int run(const AppOptions& options) {
+  if (options.headless) return run_headless(options);
+  return WindowApp(options).run();
+}
+
+}  // namespace lastrow::ui

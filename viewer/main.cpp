@@ -1,0 +1,72 @@
+// `lastrow-viewer`: watches two decoders, with and without a K/V cache, step by step.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "core/error.h"
+#include "viewer/app.h"
+
+namespace {
+
+constexpr int kUsageExit = 2;
+
+/// "1440x900"
+void parse_size(const std::string& text, lastrow::ui::AppOptions& options) {
+  int width = 0, height = 0, used = 0;
+  if (std::sscanf(text.c_str(), "%dx%d%n", &width, &height, &used) != 2 ||
+      static_cast<size_t>(used) != text.size())
+    throw lastrow::UsageError("--size {}: give width and height, as in 1440x900", text);
+  options.width = width;
+  options.height = height;
+}
+
+int run(int argc, char** argv) {
+  lastrow::ui::AppOptions options;
+  std::string theme = "light", size;
+  CLI::App app{"Watch a decoder with its K/V cache beside the same decoder without one."};
+  app.name("lastrow-viewer");
+  app.add_option("--model", options.controller.model, "built-in name, model file, or random:…")
+      ->capture_default_str();
+  app.add_option("--prompt", options.controller.prompt, "text to read first")->capture_default_str();
+  app.add_option("--backend", options.controller.backend, "implementation of the operations")
+      ->capture_default_str();
+  app.add_option("--step", options.controller.step, "decode step to open on; 0 is prefill")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--theme", theme, "light or dark")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"light", "dark"}));
+  app.add_option("--size", size, "window or picture, WIDTHxHEIGHT (1440x900)");
+  app.add_option("--speed", options.controller.speed, "of the beats")
+      ->capture_default_str()
+      ->check(CLI::Range(0.25, 4.0));
+  app.add_flag("--reduced-motion", options.controller.reduced_motion, "beats take no time");
+  app.add_option("--script", options.script, "play this file of commands");
+  app.add_flag("--headless", options.headless,
+               "no window: write what the script asks for; without --script the tour, a picture a sentence");
+  app.add_option("--out", options.out, "folder for pictures and states")->capture_default_str();
+  app.add_option("--watch", options.watch, "keep the state as JSON in this file");
+  app.add_option("--seconds", options.seconds, "close the window after so long")
+      ->check(CLI::NonNegativeNumber);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    throw lastrow::UsageError("{}; --help lists the options", error.what());
+  }
+  options.controller.theme = theme == "dark" ? lastrow::view::Theme::dark : lastrow::view::Theme::light;
+  if (!size.empty()) parse_size(size, options);
+  return lastrow::ui::run(options);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "lastrow-viewer: {}\n", error.what());
+    return kUsageExit;
+  }
+}
