@@ -149,6 +149,26 @@ TEST_CASE("now is one step: the next one reads the old row again, and what the s
   CHECK(std::equal(alone.logits().begin(), alone.logits().end(), s.cached().logits().begin()));
 }
 
+TEST_CASE("a poke of an earlier step is replayed: what that step stored above carries it on") {
+  const auto model = load_model(kModel);
+  Poke poke = now(What::k, 0, 1);
+  poke.step = 2;
+  DecodeSession early(model, std::make_unique<EigenBackend>(), {}),
+      late(model, std::make_unique<EigenBackend>(), {});
+  late.start(kPrompt);
+  for (int32_t i = 0; i <= kStep; ++i) late.advance();
+  const std::vector<int32_t> tokens(late.tokens().begin(), late.tokens().end());
+  const std::vector<float> unpoked(late.logits().begin(), late.logits().end());
+  late.set_pokes({poke});  // two steps after it happened
+
+  early.start(kPrompt);
+  for (int32_t i = 0; i <= 2; ++i) early.advance(i == 0 ? -1 : tokens[kPrompt.size() + i - 1]);
+  early.set_pokes({poke});  // as it happens
+  for (int32_t i = 3; i <= kStep; ++i) early.advance(tokens[kPrompt.size() + i - 1]);
+  CHECK(std::equal(early.logits().begin(), early.logits().end(), late.logits().begin()));
+  CHECK(!std::equal(unpoked.begin(), unpoked.end(), late.logits().begin()));
+}
+
 TEST_CASE("tokens are held while pokes come and go; only a new step takes the changed choice") {
   auto s = twin_at_step<EigenBackend>(load_model(kModel));
   take_steps(s);

@@ -275,6 +275,13 @@ TEST_CASE("after an error or a cancel the session goes on as if nothing had been
           Error);
       CHECK(s.pokes().empty());
       disturb(false);
+      s.go_to(1);
+      disturb(true);
+      CHECK_THROWS_AS(s.advance((s.next_token() + 1) % 50),
+                      Error);  // another way, which fails: the first one stays
+      CHECK(s.last_step() == 3);
+      disturb(false);
+      s.go_to(3);
       for (int i = 4; i < 8; ++i) {
         s.advance();
         CHECK(logits_of(s) == expected[i]);
