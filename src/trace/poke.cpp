@@ -56,6 +56,53 @@ void poke_row(const Poke& poke, const Tensor& original, Tensor& changed, int64_t
     poke_row(poke, original.data<float>() + at, changed.data<float>() + at, n_heads, head_dim);
 }
 
+// Stored rows overwritten for the length of one operation, and written back after it: the last overwritten
+// first, so that two pokes of one row end where they began. restore() is for the ordinary end; after an
+// exception the destructor restores what it can.
+class OverwrittenRows {
+ public:
+  OverwrittenRows(Backend& backend, KvStorage& storage) : backend_(backend), storage_(storage) {}
+  ~OverwrittenRows() {
+    try {
+      restore();
+    } catch (const std::exception&) {  // the step has failed already; its own error is the one to report
+    }
+  }
+  OverwrittenRows(const OverwrittenRows&) = delete;
+  OverwrittenRows& operator=(const OverwrittenRows&) = delete;
+
+  void restore() {
+    while (!saved_.empty()) {
+      const Saved saved = std::move(saved_.back());
+      saved_.pop_back();
+      backend_.write_rows(storage_, saved.layer, saved.kind, {&saved.slot, 1}, saved.original.view());
+    }
+  }
+
+  void overwrite(const Poke& poke, int64_t slot) {
+    const CacheSpec& spec = storage_.spec();
+    const RowKind kind = poke.what == Poke::What::k ? RowKind::k : RowKind::v;
+    Tensor original =
+        Tensor::host(host_type(storage_.rows(poke.layer, kind).dtype()), {1, spec.n_kv_heads, spec.head_dim});
+    backend_.read_rows(storage_, poke.layer, kind, {&slot, 1}, original.view());
+    Tensor changed = original.clone();
+    poke_row(poke, original, changed, 0);
+    saved_.push_back({poke.layer, kind, slot, std::move(original)});
+    backend_.write_rows(storage_, poke.layer, kind, {&slot, 1}, changed.view());
+  }
+
+ private:
+  struct Saved {
+    int32_t layer;
+    RowKind kind;
+    int64_t slot;
+    Tensor original;  // [1, n_kv_heads, head_dim]
+  };
+  Backend& backend_;
+  KvStorage& storage_;
+  std::vector<Saved> saved_;
+};
+
 }  // namespace
 
 void apply_poke(const Poke& poke, int32_t head, std::span<const double> original, std::span<double> row) {
@@ -132,53 +179,6 @@ void PokingBackend::append(Site site, ConstTensorView k, ConstTensorView v, cons
   const ConstTensorView new_v = poked_rows(Poke::What::v, site.layer, v, *batch.plan, v_copy_, true);
   inner().append(site, new_k, new_v, batch, storage);
 }
-
-// Stored rows overwritten for the length of one operation, and written back after it: the last overwritten
-// first, so that two pokes of one row end where they began. restore() is for the ordinary end; after an
-// exception the destructor restores what it can.
-class OverwrittenRows {
- public:
-  OverwrittenRows(Backend& backend, KvStorage& storage) : backend_(backend), storage_(storage) {}
-  ~OverwrittenRows() {
-    try {
-      restore();
-    } catch (const std::exception&) {  // the step has failed already; its own error is the one to report
-    }
-  }
-  OverwrittenRows(const OverwrittenRows&) = delete;
-  OverwrittenRows& operator=(const OverwrittenRows&) = delete;
-
-  void restore() {
-    while (!saved_.empty()) {
-      const Saved saved = std::move(saved_.back());
-      saved_.pop_back();
-      backend_.write_rows(storage_, saved.layer, saved.kind, {&saved.slot, 1}, saved.original.view());
-    }
-  }
-
-  void overwrite(const Poke& poke, int64_t slot) {
-    const CacheSpec& spec = storage_.spec();
-    const RowKind kind = poke.what == Poke::What::k ? RowKind::k : RowKind::v;
-    Tensor original =
-        Tensor::host(host_type(storage_.rows(poke.layer, kind).dtype()), {1, spec.n_kv_heads, spec.head_dim});
-    backend_.read_rows(storage_, poke.layer, kind, {&slot, 1}, original.view());
-    Tensor changed = original.clone();
-    poke_row(poke, original, changed, 0);
-    saved_.push_back({poke.layer, kind, slot, std::move(original)});
-    backend_.write_rows(storage_, poke.layer, kind, {&slot, 1}, changed.view());
-  }
-
- private:
-  struct Saved {
-    int32_t layer;
-    RowKind kind;
-    int64_t slot;
-    Tensor original;  // [1, n_kv_heads, head_dim]
-  };
-  Backend& backend_;
-  KvStorage& storage_;
-  std::vector<Saved> saved_;
-};
 
 // Runs op(q) with the operands of this layer's attention changed as the pokes say.
 template <typename Op>

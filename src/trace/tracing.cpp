@@ -1,7 +1,6 @@
 #include "trace/tracing.h"
 
 #include <algorithm>
-#include <array>
 #include <string_view>
 
 #include "backend/site_names.h"
@@ -16,18 +15,22 @@ TracingBackend::Place TracingBackend::locate(ConstTensorView view) {
   const auto* address = static_cast<const std::byte*>(view.raw());
   const int64_t bytes = view.size_bytes();
   const int64_t row_bytes = view.row_size() * static_cast<int64_t>(size_of(view.dtype()));
+  const auto forget_up_to = [&](auto it) {
+    while (it != known_.end() && it->first < address + bytes) it = known_.erase(it);
+  };
   auto it = known_.upper_bound(address);
   if (it != known_.begin()) {
     auto& [base, known] = *std::prev(it);
     const int64_t offset = address - base;
-    if (known.row_bytes == row_bytes && (offset == 0 || offset + bytes <= known.bytes) &&
-        offset % std::max<int64_t>(row_bytes, 1) == 0) {
-      if (offset == 0) known.bytes = std::max(known.bytes, bytes);
-      return {&known, row_bytes > 0 ? offset / row_bytes : 0};
+    const bool rows_fit = known.row_bytes == row_bytes && offset % std::max<int64_t>(row_bytes, 1) == 0;
+    if (rows_fit && offset == 0 && bytes > known.bytes) {  // more of it than was seen so far
+      known.bytes = bytes;
+      forget_up_to(it);
     }
+    if (rows_fit && offset + bytes <= known.bytes) return {&known, row_bytes > 0 ? offset / row_bytes : 0};
     if (offset < known.bytes) known_.erase(std::prev(it));  // its memory is something else now
   }
-  while (it != known_.end() && it->first < address + bytes) it = known_.erase(it);
+  forget_up_to(it);
   Known& known = known_[address] = {bytes, row_bytes, next_id_++, 0};
   return {&known, 0};
 }

@@ -254,3 +254,27 @@ TEST_CASE("several sequences in one step, a double backend, NaN in unused slots"
   CHECK(attend.reads[1] == RowSpan{RowSpace::k, 0, 16, 2, 1});
   CHECK(attend.reads[2] == RowSpan{RowSpace::k, 0, 0, 3, 1});
 }
+
+TEST_CASE("a view into a tensor is that tensor, further down; what grows keeps its id") {
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  Tiny tiny(naive);
+  const std::vector<int32_t> tokens(4, 0);
+  const SequenceInput input{0, tokens, LogitRows::none};
+  tracing.begin_step(tiny.cache().plan({&input, 1}), tiny.storage());
+  Tensor x = random_tensor({8, 6}, 1), y = random_tensor({8, 6}, 2);
+  tracing.add({0, "whole"}, y.view(), x.view());
+  tracing.add({0, "part"}, y.view().rows(3, 2), x.view().rows(5, 2));
+  tracing.add({0, "reshaped"}, y.view().reshaped({4, 12}), x.view().reshaped({4, 12}));
+  const auto events = recorder.events(0);
+  const RowSpan whole = events[0].writes[0], part = events[1].writes[0], reshaped = events[2].writes[0];
+  CHECK(part == RowSpan{RowSpace::tensor, whole.id, 5, 2, whole.version + 1});
+  CHECK(events[1].reads[0] == RowSpan{RowSpace::tensor, events[0].reads[0].id, 3, 2, 0});
+  CHECK(reshaped.id != whole.id);  // rows of another width are other rows
+
+  Tensor z = random_tensor({8, 6}, 3);  // first seen in part, from its start
+  tracing.add({0, "start"}, y.view().rows(0, 2), z.view().rows(0, 2));
+  tracing.add({0, "more"}, y.view(), z.view());
+  CHECK(recorder.events(0)[4].writes[0].id == recorder.events(0)[3].writes[0].id);
+}
