@@ -147,6 +147,7 @@ TEST_CASE("shapes that cannot be") {
   CHECK_FILE_ERROR(shape("[18446744073709551616]"), "whole number");
   CHECK_FILE_ERROR(shape("[4294967296,4294967296]"), "overflows 64 bits");
   CHECK_FILE_ERROR(shape("[4294967296,4294967296,0]"), "overflows 64 bits");
+  CHECK_FILE_ERROR(shape("[0,4294967296,4294967296]"), "overflows 64 bits");
   CHECK_FILE_ERROR(shape("[2305843009213693952]"), "overflows 64 bits");  // in bytes only: 2^61 · 4
   CHECK_FILE_ERROR(shape("[3]"), "[3] is 12 bytes", "data_offsets span 8");
   CHECK_FILE_ERROR(shape("[0]"), "[0] is 0 bytes", "data_offsets span 8");

@@ -129,6 +129,7 @@ TEST_CASE("shapes that cannot be, in .npy") {
   CHECK_FILE_ERROR(load_shaped("(9223372036854775808,)"), "overflows 64 bits");
   CHECK_FILE_ERROR(load_shaped("(4294967296, 4294967296)"), "overflows 64 bits");
   CHECK_FILE_ERROR(load_shaped("(4294967296, 4294967296, 0)"), "overflows 64 bits");
+  CHECK_FILE_ERROR(load_shaped("(0, 4294967296, 4294967296)"), "overflows 64 bits");
   CHECK_FILE_ERROR(load_shaped("(1000000000000,)"), "takes 4000000000000 bytes, 8 are there");
 }
 
