@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -43,10 +44,10 @@ class Studio : public view::ScriptHost {
     height_ = height;
   }
   void row_shown(int row, const view::ViewState& view) override {
-    if (picture_a_row_) shot(fmt::format("tour-{:02}.png", row), view);
+    if (!row_prefix_.empty()) shot(fmt::format("{}-{:02}.png", row_prefix_, row), view);
   }
 
-  void picture_each_row() { picture_a_row_ = true; }
+  void picture_each_row(std::string prefix) { row_prefix_ = std::move(prefix); }
   int pictures() const { return pictures_; }
   /// The first name of this kind that is not taken.
   std::string free_name() const {
@@ -65,9 +66,8 @@ class Studio : public view::ScriptHost {
   }
 
  private:
-  std::string out_;
+  std::string out_, row_prefix_;
   int width_ = 0, height_ = 0, pictures_ = 0;
-  bool picture_a_row_ = false;
   std::unique_ptr<Screen> screen_;
 };
 
@@ -87,9 +87,17 @@ class WindowStudio final : public Studio {
 
 int run_headless(const AppOptions& options) {
   Studio studio(options.out, options.width, options.height);
-  const bool tour = options.script.empty();
-  const view::Script script = tour ? view::tour_script() : view::load_script(options.script);
-  if (tour) studio.picture_each_row();
+  const view::Script script =
+      options.script.empty() ? view::tour_script() : view::load_script(options.script);
+  const bool asks = std::any_of(script.lines.begin(), script.lines.end(), [](const view::ScriptLine& line) {
+    return std::holds_alternative<view::WriteShot>(line.action) ||
+           std::holds_alternative<view::WriteState>(line.action);
+  });
+  if (!asks && script.n_rows == 0)
+    throw UsageError("{}: writes nothing: add a line such as `shot NAME.png`, or `say` sentences",
+                     options.script);
+  if (!asks)
+    studio.picture_each_row(options.script.empty() ? "tour" : fs::path(options.script).stem().string());
   view::Controller controller(options.controller);
   const auto first = controller.settle();
   if (!first->ready) throw UsageError("{}", first->notice ? first->notice->text : "nothing could be run");
@@ -167,7 +175,7 @@ class WindowApp {
       window_.fonts_changed();
     }
     std::vector<view::Command> commands;
-    screen_.draw(frame, {window_.width(), window_.height()}, commands);
+    screen_.draw(frame, {window_.width(), window_.height()}, window_.take_keys(), commands);
     window_.present(screen_.background());
     for (const view::Command& command : commands) carry_out(command, frame);
     if (!commands.empty()) frames_due_ = kFramesAfterChange;

@@ -53,9 +53,15 @@ bool has_values(State state) {
          state == State::from_cache;
 }
 
+/// Overlays of rows computed for nothing are drawn in full where their values are at 40 %.
+float overlay_strength(const Look& look) {
+  constexpr float kUnused = 0.4f;
+  return look.state == State::again_unused ? std::min(1.0f, look.opacity / kUnused) : look.opacity;
+}
+
 void draw_row_gutter(Canvas& canvas, const Rect& row, const Look& look) {
   const Rect gutter{row.x0, row.y0, row.x0 + kGutter - 1, row.y1};
-  const float strength = std::max(look.opacity, look.state == State::again_unused ? 1.0f : 0.35f);
+  const float strength = std::max(overlay_strength(look), 0.3f);
   if (look.blend < 1) draw_gutter(canvas, gutter, look.other, strength * (1 - look.blend));
   draw_gutter(canvas, gutter, look.state, strength * look.blend);
 }
@@ -104,7 +110,7 @@ void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& blo
               block.values.data() + static_cast<size_t>(i) * static_cast<size_t>(block.head_dim),
               block.head_dim, block.exponent, look.opacity);
   if (look.state == State::again_unused)
-    draw_diagonals(canvas, cells, canvas.colors().state(State::again_unused), 8, 1);
+    draw_diagonals(canvas, cells, canvas.colors().state(State::again_unused, overlay_strength(look)), 8, 1);
   if (wiping) canvas.unclip();
   if (panel.progress >= 1) draw_mark(panel, place, row.mark);
 }
@@ -222,8 +228,8 @@ void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& f
   }
   if (look.state == State::again_unused && last_shown >= 0) {
     const Rect first = layout.cell(t, layout.first_column), last = layout.cell(t, last_shown);
-    draw_diagonals(canvas, {first.x0, first.y0, last.x1, last.y1}, canvas.colors().state(State::again_unused),
-                   8, 1.5f);
+    draw_diagonals(canvas, {first.x0, first.y0, last.x1, last.y1},
+                   canvas.colors().state(State::again_unused, overlay_strength(look)), 8, 1);
   }
 }
 

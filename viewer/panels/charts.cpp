@@ -13,9 +13,13 @@ namespace {
 
 using view::Beat;
 
+/// Beat keep: scores and weights go.
+float faded(const Panel& panel) { return panel.view.transport.beat == Beat::keep ? panel.progress : 0.0f; }
+
 /// A bar in column s from one height to another; heights are fractions of the chart, 0 at its foot.
 void draw_bar(Panel& panel, const PaneLayout& layout, const Rect& chart, int s, float from, float to,
               Hex color) {
+  color = mix(color, panel.hex().pane, 0.65f * faded(panel));
   const Rect column = layout.column(s);
   const float inset = column.width() >= 12 ? 3.0f : column.width() >= 8 ? 1.0f : 0.0f;
   const float low = chart.y1 - std::min(from, to) * chart.height(),

@@ -1,11 +1,10 @@
 // The inspector: what the mouse points at, and what was pinned with a click.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "viewer/panels/blocks.h"
 #include "viewer/panels/panel.h"
+#include "viewer/view_model/text.h"
 
 namespace lastrow::ui {
 namespace {
@@ -14,7 +13,9 @@ constexpr float kLine = 18;
 
 void heading(Panel& panel, Rect& column, std::string_view text) {
   column.cut_top(6);
-  panel.canvas.text_in(column.cut_top(20), Type::label_bold, panel.color(panel.hex().text), text);
+  column.cut_top(
+      panel.canvas.text_lines(column, Type::label_bold, panel.color(panel.hex().text), text, 2, kLine));
+  column.cut_top(2);
 }
 
 void paragraph(Panel& panel, Rect& column, Type type, Hex color, std::string_view text, int max_lines) {
@@ -40,7 +41,7 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   float largest = 1e-9f;
   for (const view::Product& product : pinned.products)
     if (std::isfinite(product.product)) largest = std::max(largest, std::abs(product.product));
-  const float reserved = 9 * kLine;
+  const float reserved = static_cast<float>(pinned.provenance.lines.size() + 3) * kLine;
   const float height = std::clamp(
       std::floor((column.height() - reserved) / static_cast<float>(pinned.products.size())), 3.0f, 15.0f);
   for (const view::Product& product : pinned.products) {
@@ -53,10 +54,10 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
                    row.y1 - 1};
     panel.canvas.fill(bar, panel.color(product.product < 0 ? panel.hex().negative : panel.hex().positive));
     panel.canvas.vertical(middle, row.y0, row.y1, panel.color(panel.hex().line));
-    if (height >= 12) {
+    if (height >= 10) {
       panel.canvas.text_in(label, Type::small, panel.color(panel.hex().muted), product.label);
       panel.canvas.text_in(number, Type::mono_small, panel.color(panel.hex().text),
-                           fmt::format("{:.3g}", product.product), Align::right);
+                           view::number(product.product), Align::right);
     }
   }
   paragraph(panel, column, Type::label, panel.hex().text, pinned.total_text, 2);
@@ -66,11 +67,13 @@ void draw_pinned(Panel& panel, Rect column) {
   const view::Pinned& pinned = *panel.view.inspector.pinned;
   panel.canvas.horizontal(column.x0, column.x1, column.y0 + 2, panel.color(panel.hex().line));
   column.cut_top(4);
-  Rect title = column.cut_top(24);
-  const Rect close = title.cut_right(22).inset(2);
+  Rect title = column;
+  Rect corner = title.cut_right(24);
+  const Rect close = corner.cut_top(24).inset(2);
   if (button_ground(panel, "unpin", close)) panel.send(view::Pin{pinned.target});
   draw_icon(panel.canvas, close.inset(4), Icon::close, panel.color(panel.hex().muted));
-  panel.canvas.text_in(title, Type::label_bold, panel.color(panel.hex().text), pinned.title);
+  heading(panel, title, pinned.title);
+  column.y0 = title.y0 + 2;
   if (!pinned.values.empty()) {
     draw_values(panel.canvas, column.cut_top(20), pinned.values.data(),
                 static_cast<int>(pinned.values.size()), pinned.exponent, 1);
@@ -84,16 +87,17 @@ void draw_pinned(Panel& panel, Rect column) {
     heading(panel, column, "Where it comes from");
   for (const auto& [name, value] : pinned.provenance.lines) {
     if (column.height() < kLine) break;
-    Rect row = column.cut_top(kLine);
-    panel.canvas.text_in(row.cut_left(96), Type::label, panel.color(panel.hex().muted), name);
-    panel.canvas.text_in(row, Type::label, panel.color(panel.hex().text), value);
+    Rect row = column;
+    panel.canvas.text_in(row.cut_left(92).cut_top(kLine), Type::label, panel.color(panel.hex().muted), name);
+    paragraph(panel, row, Type::label, panel.hex().text, value, 2);
+    column.y0 = row.y0;
   }
 }
 
 /// In a narrow window: a line at the mouse, and the pinned part as a box over a pane.
 void draw_popover(Panel& panel) {
   const view::Inspector& inspector = panel.view.inspector;
-  if (inspector.hovered && panel.state.hovered == inspector.hovered)
+  if (inspector.hovered && panel.state.hovered == inspector.hovered && !panel.view.poke_menu)
     tooltip(panel, inspector.hover_title, inspector.hover_line);
   if (!inspector.pinned) return;
   Rect box = panel.layout.inspector;
@@ -117,7 +121,7 @@ void draw_inspector(Panel& panel) {
   pane_ground(panel, panel.layout.inspector);
   Rect column = panel.layout.inspector.inset(12, 4);
   panel.canvas.clip(panel.layout.inspector);
-  Rect hover = column.cut_top(138);
+  Rect hover = column.cut_top(102);
   draw_hover(panel, hover);
   if (panel.view.inspector.pinned) draw_pinned(panel, column);
   panel.canvas.unclip();

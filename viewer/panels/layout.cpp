@@ -13,32 +13,34 @@ constexpr float kTopHeight = 48, kTokensHeight = 64, kSentenceHeight = 40, kCost
 constexpr float kPopOverBelow = 1280;  // narrower windows have no column for the inspector
 constexpr float kGutterWidth = 8, kLeastColumn = 4, kMostColumn = 48;
 
+/// Rows are as high as their bucket says; higher where there is room to spare, lower where there is none.
 struct Bucket {
-  int tokens;                    // rows it is made for
-  std::array<float, 4> heights;  // largest first
+  int tokens;  // rows it is made for
+  float height;
 };
-constexpr std::array<Bucket, 4> kBuckets{
-    {{8, {54, 40, 27, 18}}, {16, {27, 18, 18, 13}}, {24, {18, 18, 13, 13}}, {32, {13, 13, 13, 13}}}};
+constexpr std::array<Bucket, 4> kBuckets{{{8, 40}, {16, 27}, {24, 18}, {32, 13}}};
+constexpr std::array<float, 5> kHeights{54, 40, 27, 18, 13};
 
 constexpr float kPadding = 12;
 constexpr float kHeader = 8 + 24 + 20 + 32 + 4;  // title, sharing, two lines of block titles
-constexpr float kGoodFooter = 240;
+constexpr float kGoodFooter = 150;
 constexpr float kLeastFooter = 8 + 2 * (16 + 20) + 8 + 24 + 6;  // bars with captions, last line
 
-/// Rows as high as fit: a height is taken when all the rows that its bucket is made for have room.
+/// A height is taken when all the rows that the bucket is made for have room; beyond the bucket's own height
+/// only when the bars below stay large.
 void choose_rows(PaneLayout& pane) {
   const float room = pane.box.height() - kHeader - kLeastFooter;
   float capacity = 0;
-  for (const Bucket& bucket : kBuckets) {
-    if (pane.n_tokens > bucket.tokens || capacity != 0) continue;
-    const auto tokens = static_cast<float>(bucket.tokens);
-    for (const float height : bucket.heights) {
-      const float spare = height > 40 ? kGoodFooter - kLeastFooter : 0.0f;  // bars come before height
-      if (capacity != 0 || tokens * height > room - spare) continue;
+  const auto bucket = std::find_if(kBuckets.begin(), kBuckets.end(),
+                                   [&](const Bucket& b) { return pane.n_tokens <= b.tokens; });
+  if (bucket != kBuckets.end())
+    for (const float height : kHeights) {
+      const auto rows = static_cast<float>(bucket->tokens);
+      const float spare = height > bucket->height ? kGoodFooter - kLeastFooter : 0;
+      if (capacity != 0 || rows * height > room - spare) continue;
       pane.row_height = height;
-      capacity = tokens;
+      capacity = rows;
     }
-  }
   if (capacity == 0) {  // nothing fits whole: the densest rows, scrolled
     pane.row_height = 13;
     capacity = std::max(1.0f, std::floor(room / 13));

@@ -64,6 +64,8 @@ void draw_legend(Panel& panel) {
   if (bar.width() < 100) return;
   const float width = std::min(panel.canvas.width(type, legend.value_scale) + 1, bar.width() - 84);
   Rect scale = bar.cut_right(width + 84);
+  const Touch touched = touch("scale", scale);
+  if (touched.hovered) tooltip(panel, {}, legend.value_scale);
   draw_scale(panel, scale.cut_left(76).inset(0, 9));
   scale.cut_left(8);
   panel.canvas.text_in(scale, type, panel.color(panel.hex().muted), legend.value_scale, Align::right);

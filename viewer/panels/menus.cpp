@@ -65,9 +65,7 @@ void draw_prompt_box(Panel& panel) {
   }
   ImGui::PushFont(fonts.of(Type::body).font);
   ImGui::SetNextItemWidth(-1);
-  if (ImGui::InputText("##text", panel.state.prompt.data(), panel.state.prompt.size(),
-                       ImGuiInputTextFlags_EnterReturnsTrue))
-    panel.send(view::SetPrompt{panel.state.prompt.data()});
+  ImGui::InputText("##text", panel.state.prompt.data(), panel.state.prompt.size());
   ImGui::PopFont();
   const bool wrong = !box.error.empty();
   ImGui::PushStyleColor(ImGuiCol_Text, to_u32(wrong ? panel.hex().error : panel.hex().muted));

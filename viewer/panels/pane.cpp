@@ -19,23 +19,25 @@ void draw_title(Panel& panel, const PaneLayout& layout, const view::PaneState& p
   panel.canvas.text_in(line, Type::label, panel.color(panel.hex().muted), pane.subtitle);
 }
 
-/// "Q · after RoPE" on two lines, the second small.
+/// "Q · after RoPE" or "scores  q·k / √16" on two lines, the second small.
 void draw_block_title(Panel& panel, const Rect& column, const Rect& lines, const std::string& title) {
-  const size_t split = title.find(" · ");
-  Rect box{column.x0 + (split == std::string::npos ? 0.0f : 0.0f), lines.y0, column.x1, lines.y1};
+  const size_t dot = title.find(" · "), blanks = title.find("  ");
+  const size_t split = std::min(dot, blanks);
+  Rect box{column.x0, lines.y0, column.x1, lines.y1};
   const Rect first = box.cut_top(17);
   panel.canvas.text_in(first, Type::label_bold, panel.color(panel.hex().text), title.substr(0, split));
-  if (split != std::string::npos)
-    panel.canvas.text_in({box.x0, box.y0, box.x1 + 8, box.y1}, Type::small, panel.color(panel.hex().muted),
-                         title.substr(split + std::string_view(" · ").size()));
+  if (split == std::string::npos) return;
+  const size_t rest = split + (split == dot ? std::string_view(" · ").size() : 2);
+  panel.canvas.text_in({box.x0, box.y0, box.x1 + 8, box.y1}, Type::small, panel.color(panel.hex().muted),
+                       title.substr(rest));
 }
 
 /// Who shares K and V, over a bracket that spans both.
 void draw_sharing(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   const ImU32 muted = panel.color(panel.hex().muted), line = panel.color(panel.hex().absent);
   Rect text = layout.sharing;
-  panel.canvas.text_in({layout.q.x0, text.y0, layout.q.x1 + 8, text.y1 - 4}, Type::small, muted,
-                       pane.q.sharing);
+  panel.canvas.text_in({layout.labels.x0, text.y0, layout.q.x1, text.y1 - 4}, Type::small, muted,
+                       pane.q.sharing, Align::right);
   panel.canvas.text_in({layout.k.x0, text.y0, layout.rows.x1, text.y1 - 4}, Type::small, muted,
                        pane.k.sharing);
   const float y = text.y1 - 2;

@@ -4,7 +4,6 @@
 #include <cfloat>
 
 #include "viewer/panels/pointing.h"
-#include "viewer/platform/imgui_compat.h"
 
 namespace lastrow::ui {
 namespace {
@@ -64,16 +63,21 @@ void Screen::set_scale(float scale) {
   atlas_ = {};
 }
 
-void Screen::send_keys(std::vector<view::Command>& commands) const {
-  const bool typing = ImGui::GetIO().WantTextInput;
-  for (const view::KeyBinding& binding : view::key_table()) {
-    const bool while_typing =
-        binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;
-    if ((!typing || while_typing) && is_pressed(binding)) commands.push_back(binding.command);
+void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& view,
+                       std::vector<view::Command>& commands) const {
+  const bool typing = view.prompt_box.open;
+  for (const KeyPress& press : keys) {
+    if (typing && press.key == view::Key::enter) commands.push_back(view::SetPrompt{state_.prompt.data()});
+    for (const view::KeyBinding& binding : view::key_table()) {
+      const bool while_typing =
+          binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;
+      if ((!typing || while_typing) && matches(binding, press)) commands.push_back(binding.command);
+    }
   }
 }
 
-void Screen::draw(const view::Frame& frame, ImVec2 size, std::vector<view::Command>& commands) {
+void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPress> keys,
+                  std::vector<view::Command>& commands) {
   const Current current(context_);
   ImGuiIO& io = ImGui::GetIO();
   if (io.BackendPlatformName == nullptr) {
@@ -86,7 +90,7 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::vector<view::Comma
     apply_style(*colors_);
   }
   ImGui::NewFrame();
-  send_keys(commands);
+  send_keys(keys, *frame.view, commands);
   ImGui::SetNextWindowPos({0, 0});
   ImGui::SetNextWindowSize(io.DisplaySize);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {0, 0});
@@ -116,7 +120,7 @@ Image Screen::picture_of(std::shared_ptr<const view::ViewState> view, int pixels
   std::vector<view::Command> ignored;
   constexpr int kFramesToSettle = 3;  // a menu is measured in its first frame and placed in its second
   for (int i = 0; i < kFramesToSettle; ++i)
-    draw(frame, {static_cast<float>(pixels_x) / scale_, static_cast<float>(pixels_y) / scale_}, ignored);
+    draw(frame, {static_cast<float>(pixels_x) / scale_, static_cast<float>(pixels_y) / scale_}, {}, ignored);
   return picture();
 }
 

@@ -1,18 +1,20 @@
 // The whole window's content, one call a frame.
 //
 //   Screen screen(scale);
-//   screen.draw(frame, size, commands);   from ImGui's NewFrame to its Render; appends what the user did
-//   Image picture = screen.picture();     the frame last drawn, without a display
+//   screen.draw(frame, size, keys, commands);   from ImGui's NewFrame to its Render; appends what the user
+//   did Image picture = screen.picture();     the frame last drawn, without a display
 //
 // Each Screen has an ImGui context of its own, so that one can draw pictures while another is in the window.
 // Between draws the caller's context is left as it was.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "viewer/panels/panel.h"
 #include "viewer/platform/image.h"
+#include "viewer/platform/key_press.h"
 #include "viewer/platform/rasterizer.h"
 
 struct ImGuiContext;
@@ -32,7 +34,8 @@ class Screen {
   /// Builds the fonts anew for another size of pixels.
   void set_scale(float scale);
   /// size: logical pixels; taken only where no window has told ImGui its size.
-  void draw(const view::Frame& frame, ImVec2 size, std::vector<view::Command>& commands);
+  void draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPress> keys,
+            std::vector<view::Command>& commands);
   /// Draws the state at rest often enough for menus to find their size, and returns the picture.
   Image picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
   Image picture();
@@ -41,7 +44,8 @@ class Screen {
   void say(view::Notice notice) { state_.own_notice = std::move(notice); }
 
  private:
-  void send_keys(std::vector<view::Command>& commands) const;
+  void send_keys(std::span<const KeyPress> keys, const view::ViewState& view,
+                 std::vector<view::Command>& commands) const;
 
   ImGuiContext* context_;
   float scale_;

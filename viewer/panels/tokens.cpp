@@ -16,7 +16,7 @@ void draw_choice(Panel& panel, const char* id, const Rect& r, const std::vector<
                  const std::string& fallback, const view::KeyBinding& binding, MakeCommand make) {
   std::string shown = fallback;
   for (const view::Choice& choice : choices)
-    if (choice.selected) shown = choice.label;
+    if (choice.selected) shown = choice.label.substr(0, choice.label.find(" · "));  // the list explains
   Touch touched;
   if (button_ground(panel, id, r, false, true, &touched)) ImGui::OpenPopup(id);
   Rect inside = r.inset(8, 0);

@@ -7,7 +7,6 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "viewer/platform/imgui_compat.h"
 
 namespace lastrow::ui {
 namespace {

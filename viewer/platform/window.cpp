@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <iterator>
+#include <utility>
 
 #include "core/error.h"
 
@@ -22,9 +24,6 @@ std::string last_glfw_error() {
   glfwGetError(&text);
   return text != nullptr ? text : "no reason given";
 }
-
-/// Something happened that may change the picture.
-void note(GLFWwindow* window) { *static_cast<bool*>(glfwGetWindowUserPointer(window)) = true; }
 
 }  // namespace
 
@@ -65,30 +64,71 @@ void Window::close() { glfwSetWindowShouldClose(window_, GLFW_TRUE); }
 void Window::wake() { glfwPostEmptyEvent(); }
 double Window::now() { return glfwGetTime(); }
 
-/// ImGui's backend, installed later, calls these before its own.
+/// What GLFW calls; ImGui's backend, installed later, calls these before its own.
+struct Window::Callbacks {
+  static Events& events(GLFWwindow* window) {
+    return *static_cast<Events*>(glfwGetWindowUserPointer(window));
+  }
+  static void note(GLFWwindow* window) { events(window).any = true; }
+
+  static void key(GLFWwindow* window, int key, int scancode, int action, int mods) {
+    note(window);
+    if (action == GLFW_RELEASE || (mods & (GLFW_MOD_ALT | GLFW_MOD_SUPER)) != 0) return;
+    KeyPress press{.shift = (mods & GLFW_MOD_SHIFT) != 0, .ctrl = (mods & GLFW_MOD_CONTROL) != 0};
+    const auto known =
+        std::find_if(std::begin(kKeys), std::end(kKeys), [&](const auto& k) { return k.first == key; });
+    if (known != std::end(kKeys)) {
+      press.key = known->second;
+      const bool repeats = press.key == view::Key::left || press.key == view::Key::right;
+      if (action == GLFW_PRESS || repeats) events(window).keys.push_back(press);
+    } else if (press.ctrl && action == GLFW_PRESS) {  // without Ctrl it comes as a character
+      const char* name = glfwGetKeyName(key, scancode);
+      if (name == nullptr || name[0] == 0 || name[1] != 0) return;
+      press.character = name[0];
+      events(window).keys.push_back(press);
+    }
+  }
+  static void character(GLFWwindow* window, unsigned code) {
+    note(window);
+    if (code <= ' ' || code > '~') return;
+    const auto sign = static_cast<char>(code);
+    const bool upper = sign >= 'A' && sign <= 'Z';
+    events(window).keys.push_back({.character = upper ? static_cast<char>(sign + ('a' - 'A')) : sign});
+  }
+
+  static constexpr std::pair<int, view::Key> kKeys[] = {
+      {GLFW_KEY_SPACE, view::Key::space},    {GLFW_KEY_LEFT, view::Key::left},
+      {GLFW_KEY_RIGHT, view::Key::right},    {GLFW_KEY_HOME, view::Key::home},
+      {GLFW_KEY_END, view::Key::end},        {GLFW_KEY_ENTER, view::Key::enter},
+      {GLFW_KEY_KP_ENTER, view::Key::enter}, {GLFW_KEY_ESCAPE, view::Key::escape},
+      {GLFW_KEY_F11, view::Key::f11}};
+};
+
 void Window::watch_events() {
-  glfwSetWindowUserPointer(window_, &had_event_);
-  glfwSetKeyCallback(window_, [](GLFWwindow* w, int, int, int, int) { note(w); });
-  glfwSetCharCallback(window_, [](GLFWwindow* w, unsigned) { note(w); });
-  glfwSetMouseButtonCallback(window_, [](GLFWwindow* w, int, int, int) { note(w); });
-  glfwSetCursorPosCallback(window_, [](GLFWwindow* w, double, double) { note(w); });
-  glfwSetCursorEnterCallback(window_, [](GLFWwindow* w, int) { note(w); });
-  glfwSetScrollCallback(window_, [](GLFWwindow* w, double, double) { note(w); });
-  glfwSetWindowFocusCallback(window_, [](GLFWwindow* w, int) { note(w); });
-  glfwSetWindowRefreshCallback(window_, [](GLFWwindow* w) { note(w); });
-  glfwSetFramebufferSizeCallback(window_, [](GLFWwindow* w, int, int) { note(w); });
-  glfwSetWindowContentScaleCallback(window_, [](GLFWwindow* w, float, float) { note(w); });
+  glfwSetWindowUserPointer(window_, &events_);
+  glfwSetKeyCallback(window_, Callbacks::key);
+  glfwSetCharCallback(window_, Callbacks::character);
+  glfwSetMouseButtonCallback(window_, [](GLFWwindow* w, int, int, int) { Callbacks::note(w); });
+  glfwSetCursorPosCallback(window_, [](GLFWwindow* w, double, double) { Callbacks::note(w); });
+  glfwSetCursorEnterCallback(window_, [](GLFWwindow* w, int) { Callbacks::note(w); });
+  glfwSetScrollCallback(window_, [](GLFWwindow* w, double, double) { Callbacks::note(w); });
+  glfwSetWindowFocusCallback(window_, [](GLFWwindow* w, int) { Callbacks::note(w); });
+  glfwSetWindowRefreshCallback(window_, [](GLFWwindow* w) { Callbacks::note(w); });
+  glfwSetFramebufferSizeCallback(window_, [](GLFWwindow* w, int, int) { Callbacks::note(w); });
+  glfwSetWindowContentScaleCallback(window_, [](GLFWwindow* w, float, float) { Callbacks::note(w); });
 }
 
+std::vector<KeyPress> Window::take_keys() { return std::exchange(events_.keys, {}); }
+
 bool Window::wait(double seconds) {
-  had_event_ = false;
+  events_.any = false;
   if (seconds < 0)
     glfwWaitEvents();
   else if (seconds > 0)
     glfwWaitEventsTimeout(seconds);
   else
     glfwPollEvents();
-  return had_event_;
+  return events_.any;
 }
 
 void Window::measure() {

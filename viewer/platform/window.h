@@ -1,5 +1,5 @@
-// The window: GLFW, an OpenGL 3.2 core context, and ImGui's two backends for them. The only files that know
-// GLFW and OpenGL are window.cpp and imgui_compat.h.
+// The window: GLFW, an OpenGL 3.2 core context, and ImGui's two backends for them. Only window.cpp knows GLFW
+// and OpenGL.
 //
 //   Window window("lastrow", 1440, 900);        throws UsageError where there is no display
 //   while (!window.should_close()) {
@@ -11,6 +11,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
+
+#include "viewer/platform/key_press.h"
 
 struct GLFWwindow;
 
@@ -41,6 +44,8 @@ class Window {
   float width() const { return static_cast<float>(pixels_x_) / scale_; }
   float height() const { return static_cast<float>(pixels_y_) / scale_; }
 
+  /// The keys that went down since the last call. Arrow keys repeat while held.
+  std::vector<KeyPress> take_keys();
   /// Hands size, mouse and keys to ImGui. Returns true when scale() has changed: build the fonts anew.
   bool begin_frame();
   /// Must be called after the font atlas was built anew.
@@ -53,6 +58,8 @@ class Window {
   void close();
   static double now();  // seconds; steady
 
+  struct Callbacks;
+
  private:
   void measure();
   void watch_events();
@@ -60,7 +67,11 @@ class Window {
   GLFWwindow* window_ = nullptr;
   float scale_ = 1;
   int pixels_x_ = 0, pixels_y_ = 0;
-  bool had_event_ = true;
+  struct Events {
+    bool any = true;
+    std::vector<KeyPress> keys;
+  };
+  Events events_;         // filled by GLFW's callbacks
   int windowed_[4] = {};  // place and size to go back to from full screen
 };
 
