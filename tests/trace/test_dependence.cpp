@@ -315,6 +315,9 @@ TEST_CASE("ancestors of the last logits: without a cache 25 of 32 queries and ev
   const int32_t logits = m.recorder.events(0)[lm_head].writes[0].id;
   const auto ancestors = lineage.ancestors({0, lm_head, {RowSpace::tensor, logits, 0}});
   CHECK(rows_at(m.recorder, ancestors, site::kRopeQ) == (kLayers - 1) * kTokens + 1);
+  CHECK(rows_at(m.recorder, ancestors, site::kQProj) ==
+        (kLayers - 1) * kTokens + 1);  // through RoPE, in place
+  CHECK(rows_at(m.recorder, ancestors, site::kKProj) == kLayers * kTokens);
   CHECK(stored_rows(ancestors, RowSpace::k) == kLayers * kTokens);
   CHECK(stored_rows(ancestors, RowSpace::v) == kLayers * kTokens);
   CHECK(stored_rows(ancestors, RowSpace::token) == kTokens);

@@ -188,6 +188,14 @@ TEST_CASE("stepping back forgets what came later, once the step opens") {
   CHECK(m.recorder.kv().bytes() == row_bytes);
   CHECK(m.recorder.events(2).size() == 20);
   CHECK(values(m.recorder.tensors(2).logits) == logits);
+
+  m.recorder.set_step(1);  // and another way on from there: the old rows of slots 3 and 4 are gone
+  m.cache.truncate(0, 3);
+  m.step({7});
+  const std::vector<KvLog::Version>& versions = m.recorder.kv().rows().at({0, RowKind::k, 3});
+  CHECK(versions.size() == 1);
+  CHECK(same_bits(versions[0].row.view(), m.recorder.tensors(1).layers[0].k.rows(3, 1).reshaped({2, 8})));
+  CHECK_FALSE(m.recorder.kv().rows().contains({0, RowKind::k, 4}));
   m.recorder.clear();
   CHECK(m.recorder.bytes() == 0);
 }
@@ -243,6 +251,7 @@ TEST_CASE("several sequences in one step, a double backend, NaN in unused slots"
   CHECK(recorder.tensors(0, 0).layers[0].k.shape() == Shape{2, 2, 8});
   CHECK(recorder.tensors(0, 2).layers[0].probs.shape() == Shape{4, 3, 3});
   CHECK(recorder.tensors(0, 2).layers[0].q.dtype() == DType::f64);
+  CHECK(same_bits(recorder.tensors(0, 2).layers[0].q, std::as_const(q).view().rows(2, 3)));
   CHECK(recorder.tensors(0, 1).layers[0].q.n_rows() == 0);  // a sequence that brings nothing
   for (int32_t i : {0, 2}) {
     const StepTensors t = recorder.tensors(0, i);
