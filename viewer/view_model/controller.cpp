@@ -11,8 +11,16 @@
 namespace lastrow::view {
 
 namespace {
-constexpr double kBusyShownAfter = 0.15;  // seconds; shorter work shows no progress
+constexpr double kBusyShownAfter = 0.25;  // seconds; shorter work shows no progress
+
+bool same(const TourState& a, const TourState& b) {
+  return a.active == b.active && a.row == b.row && a.waiting == b.waiting && a.asked == b.asked &&
+         a.waited == b.waited && a.wait_for == b.wait_for && a.waiting_text == b.waiting_text;
 }
+bool same(const Busy& a, const Busy& b) {
+  return a.active == b.active && a.text == b.text && a.fraction == b.fraction;
+}
+}  // namespace
 
 Controller::Impl::Impl(ControllerOptions o) : options(std::move(o)) {
   theme = options.theme;
@@ -129,32 +137,46 @@ void Controller::Impl::end_animation() {
 Frame Controller::Impl::frame(double time) {
   take_outcome();
   advance_clock(time);
-  if (player && !player->finished()) {
+  const bool playing_script = player && !player->finished();
+  if (playing_script) {
     player->tick(now);
-    dirty = true;
     if (script_instant && animating()) end_animation();
-    if (player->finished()) {
-      exit_code = player->exit_code();
-      script_error = player->error();
-      if (!script_error.empty()) notice = Notice{script_error, NoticeKind::error};
-      script_sentence.clear();
-      asked.reset();
-    }
+    if (player->finished()) end_script();
   }
+  // A new picture only where something on it is new.
   if (working() && busy_since < 0) busy_since = now;
-  if (!working() && busy_since >= 0) {
-    busy_since = -1;
-    dirty = true;
-  }
-  const bool shows_busy = busy_since >= 0 && now - busy_since > kBusyShownAfter;
-  if (dirty || shows_busy) rebuild();
-  const bool script = player && !player->finished();
-  return {view, progress, animating() || playing || working() || script};
+  if (!working()) busy_since = -1;
+  dirty = dirty || !same(busy(), view->busy) || !same(tour(), view->tour);
+  if (dirty) rebuild();
+  return {view, progress, animating() || playing || working() || playing_script};
+}
+
+void Controller::Impl::end_script() {
+  exit_code = player->exit_code();
+  script_error = player->error();
+  if (!script_error.empty()) notice = Notice{script_error, NoticeKind::error};
+  script_sentence.clear();
+  asked.reset();
+  dirty = true;
+}
+
+Busy Controller::Impl::busy() const {
+  if (busy_since < 0 || now - busy_since <= kBusyShownAfter) return {};
+  const auto [text, fraction] = worker.progress();
+  return {true, text, fraction, true};
+}
+
+TourState Controller::Impl::tour() const {
+  TourState t;
+  if (player && !player->finished()) t = player->state();
+  t.offered = tour_offered && !t.active;
+  return t;
 }
 
 std::shared_ptr<const ViewState> Controller::Impl::rest() {
   settle_work();
   end_animation();
+  busy_since = -1;
   rebuild();
   return view;
 }
@@ -184,8 +206,8 @@ void Controller::Impl::fill_program_state(ViewState& v) {
   v.transport.speed = speed;
   v.transport.reduced_motion = reduced_motion;
   v.sentence = sentence();
-  if (player && !player->finished()) v.tour = player->state();
-  v.tour.offered = tour_offered && !v.tour.active;
+  v.tour = tour();
+  v.busy = busy();
   v.prompt_box = {prompt_open, goal.prompt, prompt_error, ""};
   if (current) v.prompt_box.hint = "accepted: " + current->world->model->tokenizer().accepted();
   for (const std::string& name : builtin_model_names())
@@ -196,10 +218,6 @@ void Controller::Impl::fill_program_state(ViewState& v) {
     v.backends.push_back(
         {b.name, b.name + " · " + b.description, b.usable, b.why_not, b.name == goal.backend});
   v.notice = notice;
-  if (busy_since >= 0 && now - busy_since > kBusyShownAfter) {
-    const auto [text, fraction] = worker.progress();
-    v.busy = {true, text, fraction, true};
-  }
   v.theme = theme;
   v.help_open = help_open;
   v.clipboard = clipboard;
@@ -271,6 +289,7 @@ void Controller::send(const Command& command) {
 
 Frame Controller::frame(double now_seconds) { return impl_->frame(now_seconds); }
 std::shared_ptr<const ViewState> Controller::settle() { return impl_->rest(); }
+void Controller::finish_work() { impl_->settle_work(); }
 
 void Controller::play(Script script, ScriptHost* host, bool instant) {
   Impl& c = *impl_;

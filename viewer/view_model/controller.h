@@ -60,6 +60,9 @@ class Controller {
   /// Waits for work under way, ends animations, and gives the state at rest.
   std::shared_ptr<const ViewState> settle();
 
+  /// Waits for work under way, and no more: animations and scripts stay where they are.
+  void finish_work();
+
   /// Plays a script in the window: a line when the one before is done. host must outlive it.
   /// instant: no waiting and no animation, for pictures and tests; see run_script.
   void play(Script script, ScriptHost* host, bool instant = false);

@@ -26,7 +26,10 @@ struct Controller::Impl final : Stagehand {
   std::shared_ptr<const ViewState> rest();
   void rebuild();
   void fill_program_state(ViewState& view);
+  void end_script();
   Sentence sentence() const;
+  Busy busy() const;
+  TourState tour() const;
 
   // ---- commands.cpp: one function a command; each returns an error or nothing
   std::string apply(const Command& command);

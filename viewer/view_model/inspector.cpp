@@ -284,20 +284,21 @@ bool target_exists(const Scene& scene, const Target& target) {
   return target.part == Part::token || target.column < width;
 }
 
-std::string target_title(const Scene& scene, const Selection& at, const Target& target) {
+std::string target_title(const Scene& scene, const Selection& at, const Target& target, bool with_head) {
   const ModelConfig& c = scene.world->config();
   const std::string word = token_at(scene, target.row);
   if (target.part == Part::token)
     return fmt::format("position {} · {} · token {}", target.row, word,
                        scene.now->tokens[static_cast<size_t>(target.row)]);
-  const std::string place = layer_text(c, at.layer);
-  if (target.part == Part::k || target.part == Part::v)
-    return fmt::format("{}[{}] · {} · {} · K/V head {}", letter(target.part), target.row, word, place,
-                       kv_head_of(scene, at));
+  std::string title = fmt::format("{}[{}] · {}", letter(target.part), target.row, word);
   if (target.part == Part::score || target.part == Part::weight)
-    return fmt::format("{} of {} for {} · {} · head {}", letter(target.part),
-                       quoted(token_at(scene, target.column)), quoted(word), place, at.head);
-  return fmt::format("{}[{}] · {} · {} · head {}", letter(target.part), target.row, word, place, at.head);
+    title = fmt::format("{} of {} for {}", letter(target.part), quoted(token_at(scene, target.column)),
+                        quoted(word));
+  title += " · " + layer_text(c, at.layer);
+  if (!with_head) return title;
+  if (target.part == Part::k || target.part == Part::v)
+    return fmt::format("{} · K/V head {}", title, kv_head_of(scene, at));
+  return fmt::format("{} · head {}", title, at.head);
 }
 
 std::string target_line(const Scene& scene, const Selection& at, const Target& target) {

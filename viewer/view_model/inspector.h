@@ -11,7 +11,8 @@ namespace lastrow::view {
 /// Clears what the target no longer has (a row beyond the step, a column beyond the head).
 bool target_exists(const Scene& scene, const Target& target);
 /// "k[3] · fox · layer 3 · K/V head 0".
-std::string target_title(const Scene& scene, const Selection& at, const Target& target);
+std::string target_title(const Scene& scene, const Selection& at, const Target& target,
+                         bool with_head = true);
 /// One line of value and formula with the numbers in.
 std::string target_line(const Scene& scene, const Selection& at, const Target& target);
 Pinned pinned_content(const Scene& scene, const Selection& at, const Target& target);

@@ -35,6 +35,21 @@ CostEntry entry(const char* name, double with, double without, std::string (*spe
   return e;
 }
 
+/// The signs of those marks that some row carries.
+std::vector<std::pair<std::string, std::string>> legend_marks(const std::array<PaneState, 2>& panes) {
+  bool same = false, rounding = false;
+  for (const PaneState& pane : panes)
+    for (const ValueBlock* block : {&pane.q, &pane.k, &pane.v})
+      for (const Row& row : block->rows) {
+        same = same || row.mark == "same bits";
+        rounding = rounding || row.mark.ends_with("ULP");
+      }
+  std::vector<std::pair<std::string, std::string>> marks;
+  if (same) marks.emplace_back("=", "same bits as one step ago");
+  if (rounding) marks.emplace_back("≈", "the same but for rounding");
+  return marks;
+}
+
 }  // namespace
 
 std::string banner_text(const Scene& scene) {
@@ -300,6 +315,7 @@ void fill_scene(const Scene& scene, const Selection& at, ViewState& view) {
   view.costs = cost_line(scene);
   view.costs_title = "whole step, all layers and heads";
   view.legend = legend(scene, at);
+  view.legend.marks = legend_marks(view.panes);
 }
 
 }  // namespace lastrow::view

@@ -249,10 +249,13 @@ std::string pokes_text(const Scene& scene) {
 PokeMenu poke_menu(const Scene& scene, const Selection& at, const Target& target) {
   PokeMenu menu;
   menu.target = target;
-  menu.title = target_title(scene, at, {target.side, target.part, target.row, -1});
   const ModelConfig& c = scene.world->config();
-  if (target.part != Part::q && c.group_size() > 1)
-    menu.title += " · " + sharing_text(c, at.head / c.group_size());
+  const Target row{target.side, target.part, target.row, -1};
+  // K and V: the head's name with all who share it, for the poke reaches them too.
+  menu.title = target.part == Part::q
+                   ? target_title(scene, at, row)
+                   : fmt::format("{} · {}", target_title(scene, at, row, /*with_head=*/false),
+                                 sharing_text(c, at.head / c.group_size()));
   const auto add = [&](const char* text, const char* tip, PokeAction action, PokeScope scope) {
     menu.entries.push_back({text, tip, true, "", PokeRow{target.part, target.row, action, scope}});
   };

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -279,15 +280,20 @@ Script parse_script(const std::string& text, const std::string& name) {
     ScriptAction action = parse_action(in);
     in.end();
     const bool sentence = std::holds_alternative<Say>(action);
-    script.lines.push_back({number, script.n_rows + 1, line.substr(first), std::move(action)});
+    const bool of_last =
+        std::holds_alternative<Wait>(action) && script.n_rows > 0;  // the sentence still stands
+    script.lines.push_back(
+        {number, script.n_rows + (of_last ? 0 : 1), line.substr(first), std::move(action)});
     if (sentence) ++script.n_rows;
   }
   return script;
 }
 
 Script load_script(const std::string& path) {
+  std::error_code unknown;
   std::ifstream file(path, std::ios::binary);
-  if (!file) throw FileError("script {} cannot be read: check the path", path);
+  if (!file || std::filesystem::is_directory(path, unknown))
+    throw FileError("script {} cannot be read: check the path", path);
   std::ostringstream text;
   text << file.rdbuf();
   if (!file || text.str().size() > (1u << 20))

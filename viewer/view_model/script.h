@@ -15,7 +15,7 @@
 //   past one theme light|dark · size WxH · hover q|k|v|score|weight|output ROW [COLUMN] · pin … · hover none
 //   · pin none shot NAME.png · state NAME.json · menu q|k|v POS · key NAME
 //
-// POS is a number or `p`. A row of the script ends with each say or ask TEXT.
+// POS is a number or `p`. A row of the script ends with each say or ask TEXT; a wait after it is of its row.
 #pragma once
 
 #include <stdexcept>

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "viewer/view_model/poke_story.h"
 #include "viewer/view_model/text.h"
@@ -255,7 +256,7 @@ TourState ScriptPlayer::state() const {
   s.row = row_;
   s.n_rows = script_.n_rows;
   s.waiting = paused_ ? Waiting::pause : waiting_;
-  s.waited = waiting_ == Waiting::nothing ? 0 : std::max(0.0, now_ - wait_since_);
+  s.waited = waiting_ == Waiting::nothing ? 0 : std::floor(std::max(0.0, now_ - wait_since_));
   s.wait_for = waiting_ == Waiting::nothing ? 0 : wait_for_;
   s.asked = asked_;
   if (paused_)

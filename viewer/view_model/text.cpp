@@ -24,9 +24,10 @@ std::string significant(double x, int digits) {
   } else if (magnitude < 1e-4 || magnitude >= 1e7) {
     text = fmt::format("{:.{}e}", magnitude, digits - 1);
   } else {
-    const int before = magnitude < 1 ? 0 : static_cast<int>(std::floor(std::log10(magnitude))) + 1;
-    const int leading_zeros = magnitude < 1 ? static_cast<int>(-std::floor(std::log10(magnitude))) - 1 : 0;
-    text = fmt::format("{:.{}f}", magnitude, std::max(0, digits - before + leading_zeros));
+    // The exponent after rounding: 0.996 to two digits is 1.0.
+    const std::string scientific = fmt::format("{:.{}e}", magnitude, digits - 1);
+    const int exponent = std::stoi(scientific.substr(scientific.find('e') + 1));
+    text = fmt::format("{:.{}f}", magnitude, std::max(0, digits - 1 - exponent));
   }
   return x < 0 ? "−" + text : text;
 }

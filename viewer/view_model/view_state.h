@@ -175,6 +175,9 @@ struct Legend {
   std::vector<LegendEntry> states;
   std::string value_scale;  // "values ±4 (Q) ±8 (K) ±2 (V) · scores ±8 · weights 0 … 1 · darker saturates"
   std::string poked = "poked";
+  /// Signs beside rows that stand on the screen now: {"=", "same bits as one step ago"}, {"≈", "but for
+  /// rounding"}.
+  std::vector<std::pair<std::string, std::string>> marks;
 };
 
 // ---- program state
@@ -210,7 +213,7 @@ struct TourState {
   int row = 0, n_rows = 0;  // "tour 3 of 12"
   Waiting waiting = Waiting::nothing;
   std::string waiting_text;         // "waiting for your poke of q[3] …"
-  double waited = 0, wait_for = 0;  // seconds
+  double waited = 0, wait_for = 0;  // whole seconds
   std::optional<Target> asked;      // the row that the tour wants poked
 };
 
@@ -252,7 +255,7 @@ struct ViewState {
 struct Frame {
   std::shared_ptr<const ViewState> view;  // never null
   float progress = 1;                     // of the beat, 0 … 1; 1 at rest
-  bool animating = false;                 // draw again soon
+  bool animating = false;                 // call frame() again soon; draw if view or progress is another
 };
 
 }  // namespace lastrow::view
