@@ -266,7 +266,10 @@ TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, 
         compare(attend(naive, q), {kind == RowKind::k ? RowSpace::k : RowSpace::v, 0, slot});
         naive.write_rows(*s.storage, 0, kind, {&slot, 1}, row.view());
       }
-    // What the event says it reads is the union of what its rows read.
+    // What the event says it reads is the union of what its rows read: all of it, and nothing else.
+    int64_t n_read = 0;
+    for (const RowSpan& r : event.reads) n_read += r.count;
+    CHECK(n_read == static_cast<int64_t>(listed_anywhere.size()));
     for (const Row& row : listed_anywhere)
       CHECK(std::ranges::any_of(event.reads,
                                 [&](const RowSpan& r) { return r.contains(row.space, row.id, row.row); }));

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -149,6 +150,33 @@ TEST_CASE("round trip: only the latest step, filters, a judge in double precisio
   tiny.step(cut_tracing, 4);
   write_trace(file.path, cut, {});
   CHECK(TraceFile::open(file.path).truncated);
+}
+
+TEST_CASE("round trip: several sequences in one step") {
+  TemporaryFile file("sequences.safetensors");
+  NaiveBackend<float> naive;
+  Recorder recorder({.keep = RecordOptions::Keep::all, .probe = true});
+  TracingBackend tracing(naive, recorder);
+  ContiguousCache cache(CacheSpec::contiguous(1, 2, 8, 8, /*n_seqs=*/2));
+  auto storage = naive.make_storage(cache.spec());
+  const std::vector<int32_t> tokens(3, 0);
+  const std::array<SequenceInput, 2> inputs{SequenceInput{1, {tokens.data(), 2}, LogitRows::none},
+                                            SequenceInput{0, tokens, LogitRows::none}};
+  const Batch& batch = tracing.begin_step(cache.plan(inputs), *storage);
+  const Tensor q = random_tensor({5, 4, 8}, 1), k = random_tensor({5, 2, 8}, 2);
+  Tensor out = Tensor::host(DType::f32, {5, 4, 8}), lse = Tensor::host(DType::f32, {5, 4});
+  tracing.append({0, site::kAppend}, k.view(), k.view(), batch, *storage);
+  tracing.attend({0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view());
+  write_trace(file.path, recorder, {});
+  const TraceFile trace = TraceFile::open(file.path);
+  for (const int32_t sequence : {0, 1}) {
+    const StepTensors a = recorder.tensors(0, sequence), b = trace.recorder.tensors(0, sequence);
+    CHECK(!a.layers[0].probs.empty());
+    CHECK(same(a.layers[0].probs, b.layers[0].probs));
+    CHECK(same(a.layers[0].scores, b.layers[0].scores));
+    CHECK(same(a.layers[0].q, b.layers[0].q));
+    CHECK(same(a.layers[0].k, b.layers[0].k));
+  }
 }
 
 TEST_CASE("files that are no traces say so in one line, and nothing is overwritten on failure") {
