@@ -1,6 +1,7 @@
 // The slots of one sequence of a step, by its block table.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
