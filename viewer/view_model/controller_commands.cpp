@@ -27,8 +27,6 @@ bool navigates(const Command& command) {
          std::holds_alternative<ChangeHead>(command);
 }
 
-bool pokable(Part part) { return part == Part::q || part == Part::k || part == Part::v; }
-
 }  // namespace
 
 std::string Controller::Impl::refuse(std::string error) {
@@ -123,23 +121,10 @@ std::string Controller::Impl::apply(const Command& command) {
                           menu.reset();
                           return nothing();
                         },
-                        [&](const PokeHere&) {
-                          const std::optional<Target>& target =
-                              hovered && pokable(hovered->part) ? hovered : pinned;
-                          if (!target || !pokable(target->part))
-                            return refuse("point at a row of Q, K or V first, or click one; then P pokes it");
-                          return open_menu(*target);
-                        },
+                        [&](const PokeHere&) { return poke_here(); },
                         [&](const PokeRow& c) { return poke(c); },
                         [&](const RestoreRow& c) { return restore(c); },
-                        [&](const RestoreAll&) {
-                          menu.reset();
-                          if (!goal.pokes.empty()) {
-                            goal.pokes.clear();
-                            want_goal();
-                          }
-                          return nothing();
-                        },
+                        [&](const RestoreAll&) { return restore_all(); },
                         [&](const StartTour&) { return start_tour(); },
                         [&](const Confirm&) { return confirm(); },
                         [&](const Escape&) { return escape(); },
@@ -275,46 +260,6 @@ std::string Controller::Impl::set_head(int to) {
         fmt::format("there is no head {}: {} has query heads 0 to {}", to, goal.model, c.n_q_heads - 1));
   head = to < 0 ? most_focused_head(*current->world, *current->unpoked, layer) : to;
   menu.reset();
-  return "";
-}
-
-std::string Controller::Impl::open_menu(const Target& target) {
-  if (!current) return refuse("there is no step to poke yet");
-  if (!pokable(target.part)) return refuse("only rows of Q, K and V can be poked");
-  if (!target_exists(*current, {target.side, target.part, target.row, -1}))
-    return refuse(fmt::format("there is no row {}: this step has positions 0 to {}", target.row,
-                              current->now->n_tokens - 1));
-  menu = Target{target.side, target.part, target.row, -1};
-  return "";
-}
-
-std::string Controller::Impl::poke(const PokeRow& row) {
-  menu.reset();
-  if (!current) return refuse("there is no step to poke yet");
-  if (!pokable(row.part)) return refuse("only rows of Q, K and V can be poked");
-  if (row.position < 0 || row.position >= current->now->n_tokens)
-    return refuse(fmt::format("there is no position {}: this step has positions 0 to {}", row.position,
-                              current->now->n_tokens - 1));
-  const Poke p = to_poke(row, *current, selection());
-  std::erase_if(goal.pokes, [&](const Poke& o) {
-    return o.what == p.what && o.layer == p.layer && o.position == p.position && o.head == p.head;
-  });
-  goal.pokes.push_back(p);
-  playing = false;
-  want_goal();
-  return "";
-}
-
-std::string Controller::Impl::restore(const RestoreRow& row) {
-  menu.reset();
-  if (!current) return refuse("there is no step yet");
-  const Poke here =
-      to_poke({row.part, row.position, PokeAction::scramble, PokeScope::now}, *current, selection());
-  const size_t n = std::erase_if(goal.pokes, [&](const Poke& o) {
-    return o.what == here.what && o.layer == here.layer && o.position == here.position && o.head == here.head;
-  });
-  if (n == 0) return refuse("this row is not poked in this layer and head");
-  want_goal();
   return "";
 }
 

@@ -31,7 +31,8 @@ struct Controller::Impl final : Stagehand {
   Busy busy() const;
   TourState tour() const;
 
-  // ---- commands.cpp: one function a command; each returns an error or nothing
+  // ---- controller_commands.cpp, controller_pokes.cpp: one function a command; each returns an error or
+  // nothing
   std::string apply(const Command& command);
   void leave_tour_for(const Command& command);
   void want_what_is_there();
@@ -48,6 +49,8 @@ struct Controller::Impl final : Stagehand {
   std::string open_menu(const Target& target);
   std::string poke(const PokeRow& row);
   std::string restore(const RestoreRow& row);
+  std::string restore_all();
+  std::string poke_here();
   std::string start_tour();
   std::string confirm();
   std::string escape();
