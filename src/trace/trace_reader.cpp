@@ -142,6 +142,7 @@ class TraceReader {
         times.shape() != Shape{static_cast<int64_t>(n_events), 2})
       damage_.fail("events.costs or events.times_us do not go with events.columns");
     int64_t read = 0, write = 0, last_step = -1;
+    std::array<int64_t, 5> total{};  // so that whoever adds costs up cannot overflow
     for (size_t i = 0; i < n_events; ++i) {
       const Table c = columns.subspan(8 * i, 8), cost = costs.subspan(5 * i, 5);
       if (c[0] < last_step) damage_.fail("events.columns goes back to step {}", c[0]);
@@ -149,6 +150,11 @@ class TraceReader {
       if (c[1] < 0 || c[1] >= kOpCount || c[2] < -1 || c[2] >= spec_.n_layers || c[3] < 0 ||
           c[3] >= static_cast<int64_t>(names_.size()) || c[5] < 0)
         damage_.fail("event {} has an operation, layer, name or window that does not exist", i);
+      for (size_t kind = 0; kind < 5; ++kind) {
+        if (cost[kind] < 0 || cost[kind] > (int64_t{1} << 62) - total[kind])
+          damage_.fail("event {} costs {}", i, cost[kind]);
+        total[kind] += cost[kind];
+      }
       Event e;
       e.step = static_cast<int32_t>(c[0]);
       e.op = static_cast<Op>(c[1]);

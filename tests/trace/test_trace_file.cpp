@@ -195,6 +195,52 @@ TEST_CASE("files that are no traces say so in one line, and nothing is overwritt
   CHECK_THROWS_AS(write_trace("/nonexistent-folder/trace.safetensors", r.m.recorder, {}), FileError);
 }
 
+TEST_CASE("a number that cannot be is refused, and the message says where") {
+  const Recorded r;
+  const std::vector<char> good = bytes_of(r.file.path);
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, good.data(), 8);
+  const nlohmann::json header =
+      nlohmann::json::parse(good.begin() + 8, good.begin() + 8 + int64_t(header_bytes));
+  TemporaryFile file("number.safetensors");
+  struct Damage {
+    const char* tensor;
+    int64_t at, value;
+    const char* message;
+  };
+  const Damage damages[] = {
+      {"steps.index", 3, 0, "steps.index does not ascend at step 0"},
+      {"steps.index", 2, 16, "step 0: block tables do not fit each other or the cache"},
+      {"steps.ends", 0, -1, "rows 0 to -1 of steps.tokens, which has 5"},
+      {"steps.ends", 9 * 2, 4, "rows 4 to 4 of steps.tokens, which has 5"},
+      {"steps.tokens", 0, int64_t{1} << 40, "1099511627776 in steps.tokens is out of range"},
+      {"steps.q_start", 1, 2, "step 0: q_start do not fit each other or the cache"},
+      {"steps.kv_len", 0, 33, "step 0: kv_len do not fit each other or the cache"},
+      {"steps.block_tables", 0, 1, "step 0: block tables do not fit each other or the cache"},
+      {"steps.append_slots", 4, 32, "step 2: append_slots do not fit each other or the cache"},
+      {"steps.logit_rows", 0, 3, "step 0: logit_rows do not fit each other or the cache"},
+      {"events.columns", 1, kOpCount, "event 0 has an operation, layer, name or window that does not exist"},
+      {"events.columns", 6, 0, "event 0 (embed) lacks operands"},
+      {"events.costs", 0, -1, "event 0 costs -1"},
+      {"events.reads", 2, -1, "event 0 (embed) has rows -1 + 3 where there are 2147483647"},
+      {"events.writes", 3, 4, "event 0 (embed) writes 4 rows in a step of 3"},
+      {"0/attend.q.index", 2, 1, "\"0/attend.q\".index: entry 0 is not where the one before it ends"},
+      {"0/attend.q.index", 0, 9, "\"0/attend.q\" names step 9, which steps.index lacks"},
+      {"0/attend.scores.index", 6, 4,
+       "\"0/attend.scores\".index: entry 0 of shape [4, 4, 3] has 36 elements"},
+      {"1/kv.k.index", 0, 32, "\"1/kv.k\": slot 32 of a cache of 1 blocks of 32"},
+  };
+  for (const Damage& d : damages) {
+    std::vector<char> bytes = good;
+    const int64_t begin = header.at(d.tensor).at("data_offsets").at(0);
+    std::memcpy(bytes.data() + 8 + header_bytes + begin + 8 * d.at, &d.value, 8);
+    write_bytes(file.path, bytes);
+    const std::string expected =
+        fmt::format("{}: damaged trace: {}: record it again", file.path.string(), d.message);
+    CHECK_THROWS_WITH_AS(TraceFile::open(file.path), expected.c_str(), FileError);
+  }
+}
+
 TEST_CASE("seeded damage: every mutation gives the trace or a FileError, and what opens can be asked") {
   const Recorded r;
   const std::vector<char> good = bytes_of(r.file.path);
