@@ -304,7 +304,8 @@ TEST_CASE("a file cut anywhere, or spoilt in its header, is refused and nothing 
 TEST_CASE("places that cannot be written, and the input itself, are refused before the work") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors");
-  const Inputs inputs = inputs_of({1, 1, 1, 1, 2});
+  Inputs inputs = inputs_of({1, 1, 1, 1, 2});
+  inputs.v.data<float>()[0] = NAN;  // would be remarked upon, were the work begun
   write_inputs(in, inputs.q.view(), inputs.k.view(), inputs.v.view());
   const std::string before = content_of(in);
   check_refused({"attend", "--in", in, "--out", folder.file("no/such/folder/out.safetensors")},
