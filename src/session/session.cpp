@@ -94,75 +94,84 @@ void DecodeSession::start(std::vector<int32_t> prompt) {
 }
 
 const StepRecord& DecodeSession::advance(int32_t forced) {
-  LASTROW_CHECK(prompt_len_ > 0, "advance() before start()");
   cancelled_ = false;
-  if (step_ < 0) {
-    run_through(0);
-    return record_;
-  }
+  take_step(forced);
+  return record_;
+}
+
+const StepRecord& DecodeSession::go_to(int32_t step) {
+  cancelled_ = false;
+  repeat_step(step);
+  return record_;
+}
+
+void DecodeSession::set_pokes(std::vector<Poke> pokes) {
+  cancelled_ = false;
+  change_pokes(std::move(pokes));
+}
+
+void DecodeSession::take_step(int32_t forced) {
+  LASTROW_CHECK(prompt_len_ > 0, "advance() before start()");
+  if (step_ < 0) return run_through(0, &cancelled_);
   if (context_full())
     throw CapacityError(
         "the context of {} tokens is full: what was generated is kept; start again with a shorter prompt",
         max_seq_len());
   const int32_t token = forced >= 0 ? forced : next_token_;
   if (token >= model_->config().vocab_size)
-    throw UsageError("token {} is outside the vocabulary of {}", token, model_->config().vocab_size);
+    throw UsageError("token {} is outside the vocabulary: choose 0 to {}", token,
+                     model_->config().vocab_size - 1);
   const auto n_known = static_cast<size_t>(n_tokens_at(step_));
-  if (tokens_.size() > n_known && tokens_[n_known] == token) {  // the same way as before
-    run_through(step_ + 1);
-    return record_;
-  }
+  if (tokens_.size() > n_known && tokens_[n_known] == token)  // the same way as before
+    return run_through(step_ + 1, &cancelled_);
   const std::vector<int32_t> later(tokens_.begin() + static_cast<std::ptrdiff_t>(n_known), tokens_.end());
   tokens_.resize(n_known);
   tokens_.push_back(token);
-  if (cache_->length(0) > static_cast<int32_t>(n_known)) cache_->truncate(0, static_cast<int32_t>(n_known));
+  forget_rows_from(step_ + 1);
   try {
-    run_through(step_ + 1);
+    run_through(step_ + 1, &cancelled_);
   } catch (...) {
     tokens_.resize(n_known);
     tokens_.insert(tokens_.end(), later.begin(), later.end());
     throw;
   }
-  return record_;
 }
 
-const StepRecord& DecodeSession::go_to(int32_t step) {
+void DecodeSession::repeat_step(int32_t step) {
   if (prompt_len_ == 0 || step < 0 || step > last_step())
     throw UsageError("step {} has not been taken: choose 0 to {}, or advance()", step, last_step());
-  cancelled_ = false;
-  run_through(step);
-  return record_;
+  run_through(step, &cancelled_);
 }
 
-void DecodeSession::set_pokes(std::vector<Poke> pokes) {
+void DecodeSession::change_pokes(std::vector<Poke> pokes) {
   for (const Poke& poke : pokes) require_valid(poke);
-  // Rows that an old or a new poke touches are stale from the first step it changes.
-  int32_t first = last_step() + 1;
-  const auto mark = [&](const std::vector<Poke>& these, const std::vector<Poke>& others) {
-    for (const Poke& poke : these)
-      if (std::find(others.begin(), others.end(), poke) == others.end())
-        first = std::min(first, first_step_changed_by(poke));
-  };
-  mark(pokes_, pokes);
-  mark(pokes, pokes_);
-
-  cancelled_ = false;
+  const int32_t first = first_step_changed(pokes_, pokes);
   std::swap(pokes_, pokes);
   stack_->poking.set_pokes(pokes_);
-  const auto forget_stale = [&] {
-    const int32_t fresh = first <= 0 ? 0 : n_tokens_at(first - 1);
-    if (cache_->length(0) > fresh) cache_->truncate(0, fresh);
-  };
-  forget_stale();
+  forget_rows_from(first);
   if (step_ < 0) return;
   try {
-    run_through(step_);
+    run_through(step_, &cancelled_);
   } catch (...) {
     std::swap(pokes_, pokes);
     stack_->poking.set_pokes(pokes_);
-    forget_stale();
+    forget_rows_from(first);
     throw;
   }
+}
+
+void DecodeSession::return_to(const Place& before) {
+  forget_rows_from(first_step_changed(pokes_, before.pokes));
+  const auto differ =
+      std::mismatch(tokens_.begin(), tokens_.end(), before.tokens.begin(), before.tokens.end()).first;
+  const auto n_common = static_cast<int32_t>(differ - tokens_.begin());
+  if (cache_->length(0) > n_common) cache_->truncate(0, n_common);
+  tokens_.assign(before.tokens.begin(), before.tokens.end());
+  pokes_ = before.pokes;
+  stack_->poking.set_pokes(pokes_);
+  if (before.step >= 0) return run_through(before.step, nullptr);
+  cache_->reset(0);
+  step_ = next_token_ = -1;
 }
 
 Tensor DecodeSession::stored_row(int32_t layer, RowKind kind, int32_t index) const {
@@ -191,18 +200,38 @@ int32_t DecodeSession::first_step_changed_by(const Poke& poke) const {
   return std::max(0, poke.position - prompt_len_ + 1);  // the step that feeds this position
 }
 
+/// Rows that an old or a new poke touches are stale from the first step it changes.
+int32_t DecodeSession::first_step_changed(const std::vector<Poke>& before,
+                                          const std::vector<Poke>& after) const {
+  int32_t first = last_step() + 1;
+  const auto mark = [&](const std::vector<Poke>& these, const std::vector<Poke>& others) {
+    for (const Poke& poke : these)
+      if (std::find(others.begin(), others.end(), poke) == others.end())
+        first = std::min(first, first_step_changed_by(poke));
+  };
+  mark(before, after);
+  mark(after, before);
+  return first;
+}
+
+/// Forgets the K and V rows that `step` and later ones have put into the cache.
+void DecodeSession::forget_rows_from(int32_t step) {
+  const int32_t kept = step <= 0 ? 0 : n_tokens_at(step - 1);
+  if (cache_->length(0) > kept) cache_->truncate(0, kept);
+}
+
 /// Runs `step`, and before it the steps whose rows the cache lacks. Without a cache there are none.
-void DecodeSession::run_through(int32_t step) {
+void DecodeSession::run_through(int32_t step, const std::atomic<bool>* cancel) {
   int32_t first = step;
   if (options_.mode == Mode::cached)
     while (first > 0 && cache_->length(0) < n_tokens_at(first - 1)) --first;
-  for (int32_t i = first; i <= step; ++i) run_step(i);
+  for (int32_t i = first; i <= step; ++i) run_step(i, cancel);
   step_ = step;
   std::swap(logits_, fresh_logits_);
   next_token_ = sampler_.choose(logits_, n_tokens_at(step));
 }
 
-void DecodeSession::run_step(int32_t step) {
+void DecodeSession::run_step(int32_t step, const std::atomic<bool>* cancel) {
   const bool cached = options_.mode == Mode::cached;
   const int32_t n_past = cached && step > 0 ? n_tokens_at(step - 1) : 0;
   const auto input = std::span<const int32_t>(tokens_).subspan(
@@ -218,7 +247,7 @@ void DecodeSession::run_step(int32_t step) {
   try {
     Backend& backend = stack_->top();
     const Batch& batch = backend.begin_step(plan, *storage_);
-    const TensorView logits = decoder_.forward(backend, batch, *storage_, workspace_, &cancelled_);
+    const TensorView logits = decoder_.forward(backend, batch, *storage_, workspace_, cancel);
     backend.download(logits, TensorView(fresh_logits_.data(), logits.shape()));
   } catch (...) {
     cache_->abort(plan);

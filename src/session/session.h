@@ -12,12 +12,14 @@
 //
 // * Mode::recompute empties its storage before each step and feeds the whole prefix: nothing else differs.
 // * Tokens are held when steps are run again: only advance() from the last step chooses. After advance() from
-// an
-//   earlier step the later ones are forgotten if the choice differs.
-// * On any error or cancel the session stays at the step where it was, its logits and tokens unchanged.
+//   an earlier step the later ones are forgotten if the choice differs.
+// * On any error or cancel the session stays at the step where it was: its tokens, logits and record are
+//   unchanged. Rows that the failed call overwrote are computed again by the next call; until one succeeds do
+//   not ask for slot(), stored_row(), recorder() or poke_report().
 //
-// Invariant: current_step() == −1 (nothing has run) or logits(), record() and recorder() belong to that step,
-// computed by the backend in this run with the pokes now in force.
+// Invariant: current_step() == −1 (nothing has run) or logits() and record() belong to that step, computed by
+// the backend in this run with the pokes now in force; after a call that succeeded recorder(),
+// poke_report() and the stored rows of every index that the step sees do, too.
 #pragma once
 
 #include <atomic>
@@ -53,8 +55,7 @@ struct StepRecord {
   int64_t score_cells = 0;          // visible (query head, query, key) triples
   int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows read by attention, each once a step and K/V head
   int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
-  int64_t kv_scratch_bytes =
-      0;  // Mode::recompute: the same traffic, written and read, but kept for this step only
+  int64_t kv_scratch_bytes = 0;     // Mode::recompute: the same traffic, read and written, kept for one step
   int64_t weight_bytes = 0;
   int64_t flop = 0;
   double wall_us = 0;  // of the forward, decorators included
@@ -85,7 +86,8 @@ class DecodeSession {
   /// Puts these pokes in force and runs again the steps they touch, up to the current one, tokens held.
   void set_pokes(std::vector<Poke> pokes);
   std::span<const Poke> pokes() const;
-  /// Stops a running call at the next layer with Cancelled; may be called from any thread.
+  /// Stops the running call at the next layer with Cancelled; may be called from any thread. A call that
+  /// starts later is not stopped.
   void cancel();
 
   const Model& model() const { return *model_; }
@@ -112,14 +114,33 @@ class DecodeSession {
   int64_t storage_bytes() const { return storage_->bytes(); }
   /// Where the K and V rows of an index are.
   int64_t slot(int32_t index) const { return cache_->slot(0, index); }
-  /// Stored rows, all K/V heads: [n_kv_heads, head_dim] at an index of the sequence, downloaded.
+  /// The stored row of an index of the sequence, all K/V heads, downloaded: [1, n_kv_heads, head_dim], f32.
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
 
  private:
-  void run_through(int32_t step);
-  void run_step(int32_t step);
+  friend class TwinSession;  // its two sides go on, stop and go back together
+
+  /// What advance, go_to and set_pokes change.
+  struct Place {
+    int32_t step;
+    std::vector<int32_t> tokens;
+    std::vector<Poke> pokes;
+  };
+  Place place() const { return {step_, tokens_, pokes_}; }
+  /// Undoes calls that succeeded: runs the step of `before` again, whatever was cancelled.
+  void return_to(const Place& before);
+
+  // advance, go_to and set_pokes, without forgetting a cancel that came before.
+  void take_step(int32_t forced);
+  void repeat_step(int32_t step);
+  void change_pokes(std::vector<Poke> pokes);
+
+  void run_through(int32_t step, const std::atomic<bool>* cancel);
+  void run_step(int32_t step, const std::atomic<bool>* cancel);
   void require_valid(const Poke& poke) const;
   int32_t first_step_changed_by(const Poke& poke) const;
+  int32_t first_step_changed(const std::vector<Poke>& before, const std::vector<Poke>& after) const;
+  void forget_rows_from(int32_t step);
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;

@@ -24,37 +24,19 @@ void TwinSession::start(const std::vector<int32_t>& prompt) {
 }
 
 void TwinSession::advance() {
-  const int32_t before = cached_.current_step();
   const int32_t token = cached_.next_token();  // −1 before the prefill
-  cached_.advance();
-  try {
-    recompute_.advance(token);
-  } catch (...) {
-    if (before >= 0) cached_.go_to(before);
-    throw;
-  }
+  on_both([](DecodeSession& cached) { cached.take_step(-1); },
+          [token](DecodeSession& recompute) { recompute.take_step(token); });
 }
 
 void TwinSession::go_to(int32_t step) {
-  const int32_t before = cached_.current_step();
-  cached_.go_to(step);
-  try {
-    recompute_.go_to(step);
-  } catch (...) {
-    if (before >= 0) cached_.go_to(before);
-    throw;
-  }
+  const auto repeat = [step](DecodeSession& side) { side.repeat_step(step); };
+  on_both(repeat, repeat);
 }
 
 void TwinSession::set_pokes(const std::vector<Poke>& pokes) {
-  const std::vector<Poke> before(cached_.pokes().begin(), cached_.pokes().end());
-  cached_.set_pokes(pokes);
-  try {
-    recompute_.set_pokes(pokes);
-  } catch (...) {
-    cached_.set_pokes(before);
-    throw;
-  }
+  const auto change = [&pokes](DecodeSession& side) { side.change_pokes(pokes); };
+  on_both(change, change);
 }
 
 void TwinSession::cancel() {
@@ -62,12 +44,28 @@ void TwinSession::cancel() {
   recompute_.cancel();
 }
 
+/// Both calls or neither: the cached side, which is fast, goes first and is taken back if the other fails. A
+/// cancel that comes while one side runs stops the other.
+template <typename OnCached, typename OnRecompute>
+void TwinSession::on_both(OnCached on_cached, OnRecompute on_recompute) {
+  cached_.cancelled_ = recompute_.cancelled_ = false;
+  const DecodeSession::Place before = cached_.place();
+  on_cached(cached_);
+  try {
+    on_recompute(recompute_);
+  } catch (...) {
+    cached_.return_to(before);
+    throw;
+  }
+}
+
 float TwinSession::max_abs_logit_diff() const {
   float largest = 0;
   const auto a = cached_.logits(), b = recompute_.logits();
   for (size_t i = 0; i < a.size(); ++i) {
     const float difference = std::abs(a[i] - b[i]);
-    if (!(difference <= largest)) largest = difference;  // NaN is taken over, too
+    if (std::isnan(difference)) return difference;
+    largest = std::max(largest, difference);
   }
   return largest;
 }

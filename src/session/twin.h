@@ -2,6 +2,9 @@
 //
 // The cached side decides the tokens; both sides are fed the same ones, so that whatever differs between them
 // is the cache's doing. Calls and rules are those of DecodeSession.
+//
+// Invariant: both sides are at the same step of the same tokens under the same pokes. A call that fails or is
+// cancelled on one side is taken back on the other.
 #pragma once
 
 #include "session/session.h"
@@ -25,9 +28,13 @@ class TwinSession {
   const DecodeSession& side(Mode mode) const { return mode == Mode::cached ? cached_ : recompute_; }
   int32_t current_step() const { return cached_.current_step(); }
   bool same_token() const { return cached_.next_token() == recompute_.next_token(); }
+  /// Largest |cached − recompute| over the logits of the current step; NaN if any of them is.
   float max_abs_logit_diff() const;
 
  private:
+  template <typename OnCached, typename OnRecompute>
+  void on_both(OnCached on_cached, OnRecompute on_recompute);
+
   DecodeSession cached_, recompute_;
 };
 
