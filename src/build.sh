@@ -63,7 +63,7 @@ need_packages() {
     [[ -t 0 ]] || die "lastrow: these packages are missing, and sudo would ask for a password: ${missing[*]}" \
       "Run: sudo sh -c '$by_hand'" "Or, to go on with what there is: LASTROW_APT=no $0"
   fi
-  say "Installing with apt-get: ${missing[*]}"
+  say "Installing with apt-get, which may take a few minutes: ${missing[*]}"
   install_log=$(mktemp -t lastrow-install.XXXXXX)
   if ! apt_install "${missing[@]}"; then
     say "Not found or out of date; updating the package lists and trying again"
