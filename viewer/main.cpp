@@ -25,6 +25,7 @@ int run(int argc, char** argv) {
   std::string theme = "light", size;
   CLI::App app{"Watch a decoder with its K/V cache beside the same decoder without one."};
   app.name("lastrow-viewer");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--model", options.controller.model, "built-in name, model file, or random:…")
       ->capture_default_str();
   app.add_option("--prompt", options.controller.prompt, "text to read first")->capture_default_str();

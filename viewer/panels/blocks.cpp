@@ -18,11 +18,10 @@ struct Look {
   float blend = 1;               // how far from `other` to `state`
   float opacity = 1;
   float reveal = 1;  // part of the width wiped in
-  float drop = 0;    // pixels above its place
 };
 
-Look look_of(const view::Row& row, Beat beat, float progress, int i, int n) {
-  Look look{row.is, row.was, progress, row.opacity_was + (row.opacity - row.opacity_was) * progress, 1, 0};
+Look look_of(const view::Row& row, float progress, int i, int n) {
+  Look look{row.is, row.was, progress, row.opacity_was + (row.opacity - row.opacity_was) * progress, 1};
   if (row.was == row.is) {
     look.blend = 1;
     return look;
@@ -32,12 +31,7 @@ Look look_of(const view::Row& row, Beat beat, float progress, int i, int n) {
     look.other = State::not_yet;
     look.blend = 1;
     look.opacity = row.opacity;
-    if (beat == Beat::append && row.is != State::from_cache) {
-      look.drop = (1 - ease(p)) * 24;
-      look.opacity *= p;
-    } else {
-      look.reveal = ease(p);
-    }
+    look.reveal = ease(p);
     if (p <= 0) look.state = State::not_yet;
   } else if (row.is == State::not_yet || row.is == State::absent) {
     look.state = row.was;
@@ -100,12 +94,11 @@ void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& blo
                     int i, const Look& look) {
   if (!has_values(look.state) || look.opacity <= 0.01f) return;
   Canvas& canvas = panel.canvas;
-  const Rect shown = place.moved(0, -look.drop);
-  draw_row_gutter(canvas, shown, look);
-  Rect cells = shown;
+  draw_row_gutter(canvas, place, look);
+  Rect cells = place;
   cells.x0 += kGutter;
   const bool wiping = look.reveal < 1;
-  if (wiping) canvas.clip({shown.x0, shown.y0, shown.x0 + kGutter + cells.width() * look.reveal, shown.y1});
+  if (wiping) canvas.clip({place.x0, place.y0, place.x0 + kGutter + cells.width() * look.reveal, place.y1});
   draw_values(canvas, cells,
               block.values.data() + static_cast<size_t>(i) * static_cast<size_t>(block.head_dim),
               block.head_dim, block.exponent, look.opacity);
@@ -154,7 +147,6 @@ void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, 
 }
 
 void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueBlock& block) {
-  const Beat beat = panel.view.transport.beat;
   const int n = static_cast<int>(block.rows.size());
   const auto at = [&](int i) -> const view::Row& { return block.rows[static_cast<size_t>(i)]; };
   int n_new = 0, first_new = n;  // rows that come in during this beat are staggered among themselves
@@ -165,7 +157,7 @@ void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueB
     }
   for (int i = layout.first_row; i < layout.first_row + layout.n_rows; ++i)
     draw_value_row(panel, layout.row(block.part, i), block, at(i), i,
-                   look_of(at(i), beat, panel.progress, i - first_new, n_new));
+                   look_of(at(i), panel.progress, i - first_new, n_new));
   const auto is = [&](State state) {
     return [&, state](int i) {
       return at(i).is == state && (panel.progress >= 1 || at(i).was == state || state == State::computed_now);
@@ -181,6 +173,22 @@ void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueB
                        panel.canvas.colors().state(State::computed_now, arrived * at(i).opacity), 2);
   });
   draw_row_signs(panel, layout, block.part, block.rows);
+}
+
+void draw_cache_box(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
+  const auto stored = [&](auto is_stored) {  // rows in sight, counted from the first
+    int n = 0;
+    for (const view::Row& row : pane.k.rows)
+      if (is_stored(row)) n = std::max(n, row.position + 1 - layout.first_row);
+    return std::clamp(n, 0, layout.n_rows);
+  };
+  const int before = stored([](const view::Row& row) { return row.stored_was; });
+  const int after = stored([](const view::Row& row) { return row.stored; });
+  const float rows = std::lerp(static_cast<float>(before), static_cast<float>(after), ease(panel.progress));
+  if (rows <= 0) return;
+  const Rect box{layout.k.x0 - 4, layout.rows.y0 - 4, layout.v.x1 + 3,
+                 layout.rows.y0 + rows * layout.row_height + 1};
+  panel.canvas.frame_round(box, panel.canvas.colors().state(State::from_cache, 0.75f), 4, 1.5f);
 }
 
 namespace {
@@ -244,7 +252,7 @@ void draw_matrix(Panel& panel, const PaneLayout& layout, const view::PaneState& 
                         pane.matrix == view::Part::weight ? 1.0f : std::ldexp(1.0f, -block.exponent), morph};
   const auto at = [&](int i) -> const view::Row& { return block.rows[static_cast<size_t>(i)]; };
   for (int t = layout.first_row; t < layout.first_row + layout.n_rows; ++t) {
-    Look look = look_of(at(t), beat, panel.progress, t, layout.n_tokens);
+    Look look = look_of(at(t), panel.progress, t, layout.n_tokens);
     look.reveal = 1;
     if (!has_values(look.state) || look.opacity <= 0.01f) continue;
     draw_row_gutter(panel.canvas, layout.row(block.part, t), look);

@@ -10,6 +10,8 @@ namespace lastrow::ui {
 void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, int exponent, float opacity);
 
 void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueBlock& block);
+/// An outline around the rows of K and V that are in the cache; beat append lets it grow.
+void draw_cache_box(Panel& panel, const PaneLayout& layout, const view::PaneState& pane);
 void draw_matrix(Panel& panel, const PaneLayout& layout, const view::PaneState& pane);
 
 /// How far the i-th of n staggered rows has come when the beat has come to `progress`.

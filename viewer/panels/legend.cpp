@@ -61,6 +61,13 @@ void draw_legend(Panel& panel) {
   bar.cut_left(6);
   panel.canvas.text_in(bar.cut_left(poked + 1), type, ink, legend.poked);
   bar.cut_left(narrow ? 10.0f : 20.0f);
+  for (const auto& [sign, meaning] : legend.marks) {
+    const std::string text = sign + " " + meaning;
+    const float width = panel.canvas.width(type, text);
+    if (bar.width() < width + (narrow ? 150.0f : 320.0f)) continue;
+    panel.canvas.text_in(bar.cut_left(width + 1), type, ink, text);
+    bar.cut_left(narrow ? 10.0f : 20.0f);
+  }
   if (bar.width() < 100) return;
   const float width = std::min(panel.canvas.width(type, legend.value_scale) + 1, bar.width() - 84);
   Rect scale = bar.cut_right(width + 84);

@@ -152,6 +152,7 @@ void draw_pane(Panel& panel, view::Side side) {
     draw_block_title(panel, layout.block(block->part), layout.block_title, block->title);
     draw_value_block(panel, layout, *block);
   }
+  draw_cache_box(panel, layout, pane);
   draw_matrix_title(panel, layout, pane);
   draw_matrix(panel, layout, pane);
   draw_labels(panel, layout, pane);

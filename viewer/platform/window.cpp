@@ -73,6 +73,10 @@ struct Window::Callbacks {
 
   static void key(GLFWwindow* window, int key, int scancode, int action, int mods) {
     note(window);
+    if (action != GLFW_RELEASE) {
+      events(window).codes.push_back(key);
+      events(window).mods = mods;
+    }
     if (action == GLFW_RELEASE || (mods & (GLFW_MOD_ALT | GLFW_MOD_SUPER)) != 0) return;
     KeyPress press{.shift = (mods & GLFW_MOD_SHIFT) != 0, .ctrl = (mods & GLFW_MOD_CONTROL) != 0};
     const auto known =
@@ -145,11 +149,32 @@ float scale_for(int pixels_x, int pixels_y, float content_scale) {
   return std::clamp(std::max(content_scale, large), 1.0f, 4.0f);
 }
 
+/// ImGui before 1.87 sees only which keys are down when a frame begins, and so misses a key that was pressed
+/// and let go since the last one. Such a key is shown to it as down for one frame.
+void Window::hold_short_presses() {
+#if IMGUI_VERSION_NUM < 18700
+  ImGuiIO& io = ImGui::GetIO();
+  for (const int code : held_for_a_frame_) io.KeysDown[code] = glfwGetKey(window_, code) == GLFW_PRESS;
+  held_for_a_frame_.clear();
+  for (const int code : std::exchange(events_.codes, {})) {
+    if (code < 0 || code >= IM_ARRAYSIZE(io.KeysDown)) continue;
+    io.KeysDown[code] = true;
+    held_for_a_frame_.push_back(code);
+  }
+  if (held_for_a_frame_.empty()) return;
+  io.KeyCtrl = (events_.mods & GLFW_MOD_CONTROL) != 0;
+  io.KeyShift = (events_.mods & GLFW_MOD_SHIFT) != 0;
+#else
+  events_.codes.clear();
+#endif
+}
+
 bool Window::begin_frame() {
   const float before = scale_;
   measure();
   ImGui_ImplOpenGL3_NewFrame();
   ImGui_ImplGlfw_NewFrame();
+  hold_short_presses();
   ImGuiIO& io = ImGui::GetIO();
   int window_x = 1, window_y = 1;
   glfwGetWindowSize(window_, &window_x, &window_y);

@@ -63,6 +63,7 @@ class Window {
  private:
   void measure();
   void watch_events();
+  void hold_short_presses();
 
   GLFWwindow* window_ = nullptr;
   float scale_ = 1;
@@ -70,8 +71,11 @@ class Window {
   struct Events {
     bool any = true;
     std::vector<KeyPress> keys;
+    std::vector<int> codes;  // GLFW's, of keys that went down
+    int mods = 0;            // held with the last of them
   };
-  Events events_;         // filled by GLFW's callbacks
+  Events events_;  // filled by GLFW's callbacks
+  std::vector<int> held_for_a_frame_;
   int windowed_[4] = {};  // place and size to go back to from full screen
 };
 
