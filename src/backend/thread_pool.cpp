@@ -31,14 +31,14 @@ void ThreadPool::for_each(int64_t n_items, FunctionRef<void(int64_t)> item) {
     ++loop_;
   }
   wake_.notify_all();
-  run_items();
+  run_items(item, n_items);
   std::unique_lock lock(mutex_);
   item_ = nullptr;  // who wakes only now finds nothing to do and is not waited for
   done_.wait(lock, [this] { return busy_ == 0; });
 }
 
-void ThreadPool::run_items() {
-  for (int64_t i; (i = next_item_.fetch_add(1, std::memory_order_relaxed)) < n_items_;) (*item_)(i);
+void ThreadPool::run_items(const FunctionRef<void(int64_t)>& item, int64_t n_items) {
+  for (int64_t i; (i = next_item_.fetch_add(1, std::memory_order_relaxed)) < n_items;) item(i);
 }
 
 void ThreadPool::work() {
@@ -50,8 +50,11 @@ void ThreadPool::work() {
     seen = loop_;
     if (item_ == nullptr) continue;
     ++busy_;
+    // Read under the lock: the caller clears item_ while the last items are still at work.
+    const FunctionRef<void(int64_t)>& item = *item_;
+    const int64_t n_items = n_items_;
     lock.unlock();
-    run_items();
+    run_items(item, n_items);
     lock.lock();
     if (--busy_ == 0) done_.notify_one();
   }

@@ -1,8 +1,7 @@
 // A few threads that share the items of one loop, and sleep between loops.
 //
 //   ThreadPool pool(n_threads);                 0: one a core
-//   pool.for_each(n_items, [&](int64_t i) {…}); returns when all items are done; items in any order, by any
-//   thread
+//   pool.for_each(n_items, [&](int64_t i) {…}); returns when all are done; in any order, by any thread
 //
 // * Items must not throw and must not call for_each.
 // * One caller at a time.
@@ -33,11 +32,11 @@ class ThreadPool {
 
  private:
   void work();
-  void run_items();
+  void run_items(const FunctionRef<void(int64_t)>& item, int64_t n_items);
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  const FunctionRef<void(int64_t)>* item_ = nullptr;
+  const FunctionRef<void(int64_t)>* item_ = nullptr;  // of the loop that may still be joined
   int64_t n_items_ = 0;
   std::atomic<int64_t> next_item_ = 0;
   int32_t busy_ = 0;   // workers that are at the current loop's items

@@ -18,6 +18,13 @@ TEST_CASE("every item is done once, whatever the number of threads") {
   }
 }
 
+TEST_CASE("loops shorter than a worker's way to them may follow one another at once") {
+  ThreadPool pool(4);
+  std::atomic<int64_t> done = 0;
+  for (int round = 0; round < 5000; ++round) pool.for_each(3, [&](int64_t) { ++done; });
+  CHECK(done == 15000);
+}
+
 TEST_CASE("0 threads means one a core") {
   ThreadPool pool;
   CHECK(pool.n_threads() == static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency())));
