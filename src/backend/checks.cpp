@@ -1,5 +1,7 @@
 #include "backend/checks.h"
 
+#include <algorithm>
+
 namespace lastrow::checks {
 namespace {
 
@@ -37,8 +39,8 @@ void linear(ConstTensorView x, ConstTensorView weight, ConstTensorView bias, Con
   require_rank("linear input", x, 2);
   require_rank("linear weight", weight, 2);
   if (weight.dim(1) != x.dim(1))
-    throw ShapeError("linear: weight {} does not take rows of {} elements", weight.shape().to_string(),
-                     x.dim(1));
+    throw ShapeError("linear: weight {} does not take rows of {} elements: give it [out, {}]",
+                     weight.shape().to_string(), x.dim(1), x.dim(1));
   if (!bias.empty()) require_shape("linear bias", bias.shape(), {weight.dim(0)});
   require_shape("linear output", out.shape(), {x.dim(0), weight.dim(0)});
 }
@@ -79,8 +81,8 @@ int32_t probe(Site site, ConstTensorView q, const KvStorage& storage, const Batc
   const auto& [first_head, n_heads, first_row, n_rows] = selection;
   if (first_head < 0 || n_heads < 0 || first_head + n_heads > q.dim(1) || first_row < 0 || n_rows < 0 ||
       first_row + n_rows > q.dim(0))
-    throw ShapeError("probe of heads {}+{} and rows {}+{} reaches past q {}", first_head, n_heads, first_row,
-                     n_rows, q.shape().to_string());
+    throw ShapeError("probe of heads {}+{} and rows {}+{} reaches past q {}: select within it", first_head,
+                     n_heads, first_row, n_rows, q.shape().to_string());
   const StepPlan& plan = *batch.plan;
   int32_t sequence = 0;
   while (sequence + 1 < plan.n_seqs() && plan.q_start[sequence + 1] <= first_row) ++sequence;
@@ -112,7 +114,7 @@ void rows(const KvStorage& storage, int32_t layer, std::span<const int64_t> slot
                 {static_cast<int64_t>(slots.size()), spec.n_kv_heads, spec.head_dim});
   for (int64_t slot : slots)
     if (slot < 0 || slot >= int64_t{spec.n_blocks} * spec.block_len)
-      throw ShapeError("slot {} is outside a cache of {} slots", slot,
+      throw ShapeError("slot {} is outside a cache of {} slots: ask KvCache::slot", slot,
                        int64_t{spec.n_blocks} * spec.block_len);
 }
 
@@ -120,14 +122,15 @@ void copy_blocks(const KvStorage& storage, std::span<const BlockCopy> copies) {
   const int32_t n = storage.spec().n_blocks;
   for (const auto& [from, to] : copies)
     if (from < 0 || from >= n || to < 0 || to >= n || from == to)
-      throw ShapeError("block copy {} → {} in a cache of {} blocks", from, to, n);
+      throw ShapeError("block copy {} → {} in a cache of {} blocks: copy between two of them", from, to, n);
 }
 
 void plan(const StepPlan& plan, const KvStorage& storage) {
   const CacheSpec& spec = storage.spec();
   const size_t n_tokens = plan.tokens.size(), n_seqs = plan.kv_len.size();
   if (plan.positions.size() != n_tokens || plan.append_slots.size() != n_tokens ||
-      plan.q_start.size() != n_seqs + 1 || plan.q_start.back() != plan.n_tokens() ||
+      plan.q_start.size() != n_seqs + 1 || plan.q_start.front() != 0 ||
+      plan.q_start.back() != plan.n_tokens() || !std::is_sorted(plan.q_start.begin(), plan.q_start.end()) ||
       plan.block_tables.size() != n_seqs * static_cast<size_t>(plan.blocks_per_seq) ||
       plan.block_len != spec.block_len)
     throw ShapeError(
@@ -136,18 +139,18 @@ void plan(const StepPlan& plan, const KvStorage& storage) {
   const int64_t n_slots = int64_t{spec.n_blocks} * spec.block_len;
   for (int64_t slot : plan.append_slots)
     if (slot < 0 || slot >= n_slots)
-      throw ShapeError("append slot {} is outside a cache of {} slots", slot, n_slots);
+      throw ShapeError("append slot {} is outside a cache of {} slots: use KvCache::plan", slot, n_slots);
   for (int32_t row : plan.logit_rows)
     if (row < 0 || row >= plan.n_tokens())
-      throw ShapeError("logit row {} of {} tokens", row, plan.n_tokens());
+      throw ShapeError("logit row {} of {} tokens: use KvCache::plan", row, plan.n_tokens());
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-    if (plan.kv_len[i] > int64_t{plan.blocks_per_seq} * plan.block_len)
-      throw ShapeError("kv_len {} needs more than {} blocks of {}", plan.kv_len[i], plan.blocks_per_seq,
-                       plan.block_len);
-    for (int32_t b = 0; b * plan.block_len < plan.kv_len[i]; ++b) {
-      const int32_t block = plan.block_tables[i * plan.blocks_per_seq + b];
+    if (plan.kv_len[i] < 0 || plan.kv_len[i] > int64_t{plan.blocks_per_seq} * plan.block_len)
+      throw ShapeError("kv_len {} does not fit {} blocks of {}: use KvCache::plan", plan.kv_len[i],
+                       plan.blocks_per_seq, plan.block_len);
+    for (int64_t b = 0; b * plan.block_len < plan.kv_len[i]; ++b) {
+      const int32_t block = plan.block_tables[int64_t{i} * plan.blocks_per_seq + b];
       if (block < 0 || block >= spec.n_blocks)
-        throw ShapeError("block {} of a cache of {} blocks", block, spec.n_blocks);
+        throw ShapeError("block {} of a cache of {} blocks: use KvCache::plan", block, spec.n_blocks);
     }
   }
 }

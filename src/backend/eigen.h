@@ -1,5 +1,4 @@
-// The CPU reference: Eigen products for the linear layers, online softmax over tiles for attention, all
-// cores.
+// The CPU reference: Eigen products for the linear layers, online softmax over tiles for attention.
 //
 //   EigenBackend backend;        all cores
 //   EigenBackend backend(1);     one
@@ -7,9 +6,8 @@
 // What fixes the bits:
 //   linear   outputs are split into fixed panels of kPanel; a panel is one Eigen product, whoever computes it
 //   attend   keys are walked in tiles of kTile indices and chunks of kChunk, both counted from index 0. A
-//   chunk has a
-//            softmax state of its own; chunks merge in order, so that they may be computed by different
-//            threads
+//            chunk has a softmax state of its own; chunks merge in order, so that different threads may
+//            compute them
 // Hence neither the number of threads nor block size and order change a bit. A row product and a matrix
 // product sum in different orders, so cached and recomputed results agree within rounding only.
 #pragma once
@@ -42,8 +40,9 @@ class EigenBackend final : public CpuBackend<float> {
 
  private:
   ThreadPool pool_;
-  std::vector<float>
-      partials_;  // [n_tokens, n_kv_heads, n_chunks, group_size, head_dim + 2], when chunks are shared out
+  // [n_tokens, n_kv_heads, slots, group_size, head_dim + 2]: slots is n_chunks where chunks are shared out,
+  // else 2: the total, and the chunk at hand.
+  std::vector<float> partials_;
 };
 
 }  // namespace lastrow

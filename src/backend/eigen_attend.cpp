@@ -1,6 +1,6 @@
 // Attention of the CPU reference. The oracle, with the formula, is NaiveBackend::attend_row; what differs
-// here: keys are taken tile by tile under an online softmax, the query heads of a group share each row that
-// is read, and chunks of keys may be computed apart and merged.
+// here: keys are taken tile by tile under an online softmax, the query heads of a group take a tile one after
+// the other while its rows are in the processor's cache, and chunks of keys may be computed apart and merged.
 #include <Eigen/Core>
 #include <algorithm>
 #include <limits>
@@ -26,8 +26,7 @@ struct HeadRows {
   }
 };
 
-/// Softmax state and weighted sum of V rows of one query head: row_max, row_sum, acc [head_dim], one after
-/// the other.
+/// Softmax state and weighted sum of V rows of one query head, in a row: row_max, row_sum, acc [head_dim].
 struct Partial {
   float* data;
   int64_t head_dim;
@@ -111,7 +110,7 @@ void EigenBackend::attend(Site site, ConstTensorView q, const KvStorage& storage
   const float* k = storage.rows(site.layer, RowKind::k).data<float>();
   const float* v = storage.rows(site.layer, RowKind::v).data<float>();
 
-  int32_t max_kv_len = 0, sequence_of_first = 0;
+  int32_t max_kv_len = 0;
   int64_t cells = 0;
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
     max_kv_len = std::max(max_kv_len, plan.kv_len[i]);
@@ -121,8 +120,7 @@ void EigenBackend::attend(Site site, ConstTensorView q, const KvStorage& storage
   const int64_t n_units = q.dim(0) * layout.n_kv_heads;  // (token, K/V head) pairs
   const bool threads_pay = 4 * cells * n_q_heads * head_dim >= 1'000'000 && pool_.n_threads() > 1;
   const bool share_chunks = threads_pay && n_units < 4 * pool_.n_threads() && n_chunks > 1;
-  // Each unit has room for its chunks: all of them if they are shared out, else the total and the chunk at
-  // hand.
+  // Each unit has room for its chunks: all if they are shared out, else the total and the chunk at hand.
   const int64_t slots_per_unit = share_chunks ? n_chunks : 2;
   const auto n_floats = static_cast<size_t>(n_units * slots_per_unit * group_floats);
   if (partials_.size() < n_floats) partials_.resize(std::max(n_floats, 2 * partials_.size()));
@@ -130,7 +128,7 @@ void EigenBackend::attend(Site site, ConstTensorView q, const KvStorage& storage
   const auto chunk = [&](int64_t unit, int64_t c, float* partials) {
     const int64_t token = unit / layout.n_kv_heads;
     const auto g = static_cast<int32_t>(unit % layout.n_kv_heads);
-    int32_t i = sequence_of_first;
+    int32_t i = 0;  // the token's sequence
     while (plan.q_start[i + 1] <= token) ++i;
     const BlockTable table = block_table(batch, i);
     const KeyRange keys =
