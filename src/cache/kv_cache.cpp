@@ -39,7 +39,8 @@ ContiguousCache::ContiguousCache(const CacheSpec& spec) : spec_(spec) {
         "a contiguous cache needs block_len {} == max_seq_len {}: make it with CacheSpec::contiguous",
         spec.block_len, spec.max_seq_len);
   lengths_.assign(spec.n_blocks, 0);
-  plan_.reserve(spec.max_seq_len * spec.n_blocks, spec.n_blocks, 1);
+  // Room for a whole prompt of one sequence, or one token of each; several prompts at once grow it.
+  plan_.reserve(std::max(spec.max_seq_len, spec.n_blocks), spec.n_blocks, 1);
 }
 
 int32_t ContiguousCache::length(int32_t sequence) const {

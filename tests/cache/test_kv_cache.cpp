@@ -93,6 +93,13 @@ TEST_CASE("wrong requests are refused in words") {
   CHECK_THROWS_AS(validate(CacheSpec::contiguous(1 << 30, 1 << 30, 1 << 30, 1 << 30)), ShapeError);
 }
 
+TEST_CASE("a book for more slots than int32 counts costs little") {
+  ContiguousCache cache(CacheSpec::contiguous(1, 1, 1, 1 << 20, /*n_seqs=*/2049));
+  const int32_t token[] = {7};
+  const SequenceInput last{2048, token, LogitRows::last};
+  CHECK(cache.plan({&last, 1}).append_slots[0] == int64_t{2048} << 20);
+}
+
 TEST_CASE("bytes are 2 · layers · heads · width · slots · size") {
   CHECK(CacheSpec::contiguous(32, 32, 128, 2048).bytes() == 2ll * 32 * 32 * 128 * 2048 * 4);
 }
