@@ -42,6 +42,9 @@ void validate(const ModelConfig& c) {
     throw ShapeError("model config: norm_eps {}: it must be in (0, 1)", c.norm_eps);
   if (!(c.rope_theta > 1) || !(c.rope_theta < 1e12f))
     throw ShapeError("model config: rope_theta {}: it must be above 1 and below 1e12", c.rope_theta);
+  if (int64_t{c.n_q_heads} * c.head_dim > (1 << 30))
+    throw ShapeError("model config: {} query heads of head_dim {}: their product must be at most {}",
+                     c.n_q_heads, c.head_dim, 1 << 30);
   const double params =
       2.0 * c.vocab_size * c.model_dim +
       double(c.n_layers) * c.model_dim *

@@ -51,12 +51,10 @@ class Decoder {
   Decoder(const Model& model, Backend& backend);
 
   const ModelConfig& config() const { return config_; }
-  AttendSpec attend_spec() const { return attend_spec_; }
 
   /// Runs every layer on the batch's tokens; appends their K and V rows to storage on the way.
   /// Returns logits [n_logit_rows, vocab_size], a view of the workspace.
-  /// Throws ShapeError if the step is larger than the workspace, Cancelled between layers once *cancel is
-  /// true.
+  /// Throws ShapeError if the step is larger than the workspace, Cancelled before a layer once *cancel holds.
   TensorView forward(Backend& backend, const Batch& batch, KvStorage& storage, Workspace& workspace,
                      const std::atomic<bool>* cancel = nullptr) const;
 

@@ -23,16 +23,20 @@ std::shared_ptr<const Model> model_from(const SafetensorsFile& file) {
                       file.source(), key);
     return found->second;
   };
-  try {
-    ModelConfig config = config_from_json(metadata("lastrow.config"));
-    Tokenizer tokenizer = Tokenizer::from_json(metadata("lastrow.tokenizer"));
-    std::map<std::string, Tensor> weights;
-    for (const std::string& name : file.names()) weights.emplace(name, copy_of(file.tensor(name)));
-    return std::make_shared<const Model>(file.source(), std::move(config), std::move(tokenizer),
-                                         std::move(weights));
-  } catch (const ShapeError& e) {
-    throw FileError("{}: {}", file.source(), e.what());
-  }
+  const auto parsed = [&](const char* key, const auto& parse) {
+    const std::string& text = metadata(key);
+    try {
+      return parse(text);
+    } catch (const Error& e) {
+      throw FileError("{}: {}", file.source(), e.what());
+    }
+  };
+  ModelConfig config = parsed("lastrow.config", config_from_json);
+  Tokenizer tokenizer = parsed("lastrow.tokenizer", Tokenizer::from_json);
+  std::map<std::string, Tensor> weights;
+  for (const std::string& name : file.names()) weights.emplace(name, copy_of(file.tensor(name)));
+  return std::make_shared<const Model>(file.source(), std::move(config), std::move(tokenizer),
+                                       std::move(weights));
 }
 
 }  // namespace
@@ -48,7 +52,8 @@ std::shared_ptr<const Model> load_model(const std::string& spec) {
   for (const BuiltinFile& file : builtin_files())
     if (file.name == spec) return model_from(SafetensorsFile::from_bytes(file.bytes, spec));
   const bool looks_like_path = spec.find('/') != std::string::npos || spec.ends_with(".safetensors");
-  if (!looks_like_path && !std::filesystem::exists(spec))
+  std::error_code ignored;  // a name that the file system cannot even look up is no file
+  if (!looks_like_path && !std::filesystem::exists(spec, ignored))
     throw UsageError("unknown model '{}': use {}, a .safetensors file, or random:layers=4,q_heads=8,…", spec,
                      fmt::join(builtin_model_names(), ", "));
   return model_from(SafetensorsFile::open(spec));

@@ -2,8 +2,7 @@
 //
 //   auto model = load_model("fable-gqa");                                built in
 //   auto model = load_model("path/to/model.safetensors");                a file as lessons/train writes it
-//   auto model = load_model("random:layers=8,q_heads=16,kv_heads=4,head_dim=64,seed=1");   any size, for
-//   measurements
+//   auto model = load_model("random:layers=8,q_heads=16,kv_heads=4,head_dim=64,seed=1");   to measure with
 //
 // A model is immutable and may be shared by any number of sessions. Its weights stay in the type they were
 // stored in; a backend converts them once, when a Decoder uploads them.
@@ -23,15 +22,14 @@ namespace lastrow {
 
 class Model {
  public:
-  /// Checks that every tensor of the config is there with its shape and is finite. Throws FileError naming
-  /// `source`.
+  /// Checks that every tensor of the config is there with its shape, and finite. Throws FileError naming
+  /// `source`, ShapeError for a config that validate() refuses.
   Model(std::string source, ModelConfig config, Tokenizer tokenizer, std::map<std::string, Tensor> weights);
 
   const ModelConfig& config() const { return config_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const std::string& source() const { return source_; }
   ConstTensorView weight(const std::string& name) const;
-  bool has_weight(const std::string& name) const { return weights_.contains(name); }
   int64_t n_params() const;
   int64_t weight_bytes() const;
 
@@ -50,8 +48,9 @@ std::shared_ptr<const Model> load_model(const std::string& spec);
 std::vector<std::string> builtin_model_names();
 
 /// random:KEY=VALUE,…   layers 4 · q_heads 8 · kv_heads q_heads · head_dim 64 · model_dim q_heads·head_dim ·
-/// ffn 2·model_dim · vocab 256 · context 1024 · seed 1. Weights are normal with variance 1/in, so that
-/// activations keep their size through any depth.
+/// ffn 2·model_dim · vocab 256 · context 1024 · seed 1. Weights are uniform with variance 1/in, so that
+/// activations keep their size through any depth. Throws UsageError for an unknown key or a number outside
+/// 0 … 2^24, ShapeError for sizes that cannot run.
 std::shared_ptr<const Model> random_model(const std::string& spec);
 
 }  // namespace lastrow

@@ -9,6 +9,8 @@
 namespace lastrow {
 namespace {
 
+constexpr int64_t kMostNumber = 1 << 24;
+
 /// Splits "random:a=1,b=2" and hands each pair to `set`.
 void for_each_pair(std::string_view spec, const auto& set) {
   std::string_view rest =
@@ -24,8 +26,8 @@ void for_each_pair(std::string_view spec, const auto& set) {
       throw UsageError(
           "'{}' in '{}' is not KEY=NUMBER: write for example random:layers=4,q_heads=8,kv_heads=2,seed=1",
           pair, spec);
-    if (value < 0 || value > (1 << 24))
-      throw UsageError("'{}' in '{}': the number is out of range", pair, spec);
+    if (value < 0 || value > kMostNumber)
+      throw UsageError("'{}' in '{}': give a number from 0 to {}", pair, spec, kMostNumber);
     set(pair.substr(0, equals), value);
   }
 }

@@ -42,7 +42,7 @@ void require_alphabet(std::string_view characters, std::string_view punctuation)
   std::string seen;
   for (std::string_view set : {characters, punctuation})
     for (char c : set) {
-      if (c <= ' ' || c == 0x7F || lower(c) != c)
+      if (c <= ' ' || c >= 0x7F || lower(c) != c)  // whether or not char has a sign
         throw UsageError("tokenizer: {} cannot be in the alphabet: give printable ASCII, no capitals",
                          character_at(set, set.find(c)));
       if (seen.find(c) != std::string::npos)

@@ -97,6 +97,7 @@ TEST_CASE("a model file is loaded whole, or refused with what is wrong in it") {
                           const char* words) {
     const std::string path = write_model(weights, metadata);
     CHECK_THROWS_WITH_AS(load_model(path), doctest::Contains(words), FileError);
+    CHECK_THROWS_WITH_AS(load_model(path), doctest::Contains(path.c_str()), FileError);  // which file it is
   };
   auto weights = tiny_weights();
   weights.erase("model.norm.weight");
@@ -135,6 +136,11 @@ TEST_CASE("names: built in, file, random, or none of them") {
   CHECK(c.max_seq_len == 50);
   CHECK_THROWS_WITH_AS(load_model("random:layers"), doctest::Contains("not KEY=NUMBER"), UsageError);
   CHECK_THROWS_WITH_AS(load_model("random:layers=2x"), doctest::Contains("not KEY=NUMBER"), UsageError);
+  CHECK_THROWS_WITH_AS(load_model("random:seed=16777217"), doctest::Contains("from 0 to 16777216"),
+                       UsageError);
+  CHECK_THROWS_WITH_AS(load_model("random:layers=1,q_heads=65536,kv_heads=1,head_dim=65536,model_dim=1"),
+                       doctest::Contains("their product must be at most"), ShapeError);
+  CHECK_THROWS_AS(load_model(std::string(5000, 'x')), UsageError);  // longer than a file's name can be
   CHECK_THROWS_WITH_AS(load_model("random:depth=2"), doctest::Contains("'depth' is not a size"), UsageError);
   CHECK_THROWS_AS(load_model("random:q_heads=3,kv_heads=2"), ShapeError);
   CHECK_THROWS_AS(load_model("random:layers=-1"), UsageError);
