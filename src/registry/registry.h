@@ -19,11 +19,11 @@ struct BackendEntry {
   std::string why_not;  // empty if usable
 };
 
+/// Those that make_backend takes first, in the order in which to list them.
 std::vector<BackendEntry> list_backends();
 
 /// "eigen", "naive", "naive-f64". Throws UsageError for an unknown name (listing the known) or one that is
-/// not usable here (with the reason). n_threads 0: all cores; where a backend has no use for it, it is
-/// ignored.
+/// not usable here (with the reason). n_threads 0: all cores; a backend that has no use for it ignores it.
 std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads = 0);
 
 }  // namespace lastrow

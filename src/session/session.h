@@ -43,8 +43,7 @@ enum class Phase : uint8_t { prefill, decode };
 const char* name_of(Mode mode);
 const char* name_of(Phase phase);
 
-/// What one step did, counted by the operations that ran. Rows and cells count all layers (and heads, for
-/// cells).
+/// What one step did, counted by the operations that ran. Rows count all layers; cells all heads, too.
 struct StepRecord {
   int32_t position = 0;  // of the step's last token
   Phase phase = Phase::prefill;
@@ -75,8 +74,8 @@ class DecodeSession {
   DecodeSession(const DecodeSession&) = delete;
   DecodeSession& operator=(const DecodeSession&) = delete;
 
-  /// Forgets everything and takes a new prompt. Throws UsageError if it is empty, CapacityError if it does
-  /// not fit.
+  /// Forgets everything and takes a new prompt. Throws UsageError if it is empty or holds a token outside the
+  /// vocabulary, CapacityError if it does not fit.
   void start(std::vector<int32_t> prompt);
   /// Runs the next step; its input is the token the current step chose, or `forced` if given (≥ 0).
   /// Throws CapacityError if the context is full; what was generated is kept.

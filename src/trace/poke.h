@@ -7,14 +7,11 @@
 //
 // What is changed, and when:
 //   q              where attend (and probe) reads it: the rows of q at the poke's position, in a private
-//   copy.
-//                  `now`: in step `step` only. `since`: in every step that brings this row.
+//                  copy. `now`: in step `step` only. `since`: in every step that brings this row.
 //   k, v `since`   where append stores it: the row goes into the store changed, in its own step with the
-//   cache,
-//                  in every step without. The store holds the changed row from then on.
+//                  cache, in every step without. The store holds the changed row from then on.
 //   k, v `now`     around the attend (and probe) of step `step`: the stored row is overwritten just before
-//   and
-//                  written back just after, so the store is afterwards what it was. It does not matter
+//                  and written back just after, so the store is afterwards what it was. It does not matter
 //                  whether the row was appended in this step or long ago.
 // A poke of a row that the step does not hold changes nothing and is read 0 times. Every packed sequence of
 // the step that has the position is poked; a stored row is found at index = position.

@@ -105,7 +105,7 @@ Tensor Recorder::assemble(int32_t step, int32_t layer, RowKind kind, int32_t seq
 StepTensors Recorder::tensors(int32_t step, int32_t sequence) const {
   const StepPlan& plan = at(step).plan;
   if (sequence < 0 || sequence >= plan.n_seqs())
-    throw UsageError("sequence {} of a step of {}", sequence, plan.n_seqs());
+    throw UsageError("sequence {} of a step of {}: count from 0", sequence, plan.n_seqs());
   const int32_t first = plan.q_start[sequence], q_len = plan.q_len(sequence);
   StepTensors t;
   t.step = step;

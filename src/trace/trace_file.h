@@ -6,20 +6,19 @@
 //
 // Any safetensors reader opens it. What is in it:
 //   LAYER/NAME          one recorded tensor ("0/attend.q", "-1/lm_head"), its steps one after the other:
-//   along
-//                       the first dimension if the others are the same in all steps, else flat, [n_elems]
+//                       along the first dimension if the others are the same in all steps, else flat,
+//                       [n_elems]
 //   LAYER/NAME.index    [n, 9] i64   step, sequence, first, count (of the first dimension), rank, d0 … d3
 //   LAYER/kv.k, kv.v    [n, n_kv_heads, head_dim]   K and V rows, each stored again only where its bits
-//   differ LAYER/kv.k.index    [n, 2] i64   slot, step that it was first seen in so: "K at step t" is, for
-//   each slot,
-//                       the latest version whose step is ≤ t
+//                       differ
+//   LAYER/kv.k.index    [n, 2] i64   slot, step that it was first seen in so: "K at step t" is, for each
+//                       slot, the latest version whose step is ≤ t; kv.v.index likewise
 //   steps.index         [n_steps, 3] i64            step, blocks_per_seq, block_len
 //   steps.tokens, .positions, .q_start, .kv_len, .block_tables, .append_slots, .logit_rows, .sequences,
 //   .block_copies       the StepPlans' arrays, steps one after the other, i64
 //   steps.ends          [n_steps, 9] i64            where each step ends in those arrays, in that order
 //   events.columns      [n_events, 8] i64           step, op, layer, name, causal, window, then where the
-//   event
-//                                                   ends in events.reads and in events.writes
+//                                                   event ends in events.reads and in events.writes
 //   events.costs        [n_events, 5] i64           flop, weight, cache read, cache written, activation bytes
 //   events.times_us     [n_events, 2] f64           start, duration
 //   events.reads, .writes  [n, 5] i64               space, id, first, count, version (trace/event.h)
