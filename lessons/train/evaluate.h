@@ -15,7 +15,7 @@
 
 namespace lastrow::train {
 
-/// Seeds every text of an evaluation; train() refuses it as a training seed.
+/// Seeds every text of an evaluation; train_fable refuses it as a training seed.
 constexpr uint64_t kHeldOutSeed = 0xFAB1E;
 
 struct HeldOut {

@@ -14,8 +14,8 @@ constexpr double kConnective = .56, kTheEnd = .05;         // of a sentence's fi
 constexpr double kRecentSubject[] = {.50, .24, .11, .05};  // by how recently an animal was mentioned
 constexpr double kRecentObject[] = {.47, .21, .10, .05};   //
 constexpr double kFreshSubject = .19, kFreshObject = .38;  // against the known animals
-constexpr double kSubjectThe = .60, kSubjectA = .26, kSubjectName = .14;  // how a new animal comes in
-constexpr double kObjectThe = .74, kObjectA = .19, kObjectName = .07;
+constexpr double kSubjectThe = .67, kSubjectA = .22, kSubjectName = .11;  // how a new animal comes in
+constexpr double kObjectThe = .80, kObjectA = .15, kObjectName = .05;
 constexpr double kAdjective = .46, kColour = .28;  // of a noun phrase; else the noun alone
 constexpr double kColourAfterAdjective = .45;      //
 constexpr double kFirstVerb = .36,
@@ -27,7 +27,7 @@ constexpr double kAdverb = .17, kPlaceAtEnd = .21;   // of an ending; else the f
 constexpr double kAdverbAfterPlace = .13;            //
 constexpr double kPlaceAdjective = .22;              //
 constexpr double kVowelFirst = .12, kCluster = .16;  // of a name's letters
-constexpr double kNameEnds[] = {.45, .53};           // after 4 and after 5 letters
+constexpr double kNameEnds[] = {.58, .74};           // after 4 and after 5 letters
 
 /// A list of words as tokens with probabilities.
 struct Options {

@@ -25,16 +25,10 @@
 #include <vector>
 
 #include "core/random.h"
+#include "train/choice.h"
 #include "train/lexicon.h"
 
 namespace lastrow::train {
-
-struct Choice {
-  int32_t token;
-  double probability;
-};
-/// A few dozen entries at most; a token is in it once.
-using Choices = std::vector<Choice>;
 
 class Story {
  public:
@@ -132,13 +126,16 @@ struct Sample {
   std::vector<double> nats;      // [n]  −ln p(token | tokens before); the first is not predicted by a model
   std::vector<int32_t> animals;  // [n]  Story::mentioned()
   std::vector<bool> again;       // [n]  Story::again()
+  std::vector<Choices> next;     // [n]  what may follow each token; empty unless asked for
 
   /// Mean nats of tokens 1 … n − 1: the least loss any model can reach on this text, in expectation.
   double floor() const;
+  /// Mean entropy of `next` in nats: the least cross-entropy to the grammar that any model can reach.
+  double entropy() const;
 };
 
 /// Writes `n_tokens` tokens from the beginning of a story; the last sentence may be cut off.
-Sample write(int n_tokens, Random& random);
+Sample write(int n_tokens, Random& random, bool keep_choices = false);
 
 /// Index of the first token that the grammar does not allow after those before it; −1 if there is none.
 int64_t first_offence(std::span<const int32_t> tokens);

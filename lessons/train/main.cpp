@@ -69,6 +69,19 @@ void evaluate(const TrainedModel& model) {
   }
 }
 
+void require_valid(const TrainOptions& o) {
+  const auto require = [](const char* name, auto value, bool holds, const char* range) {
+    if (!holds) throw UsageError("{} is {}: it must be {}", name, value, range);
+  };
+  require("--steps", o.adamw.n_steps, o.adamw.n_steps >= 1, "at least 1");
+  require("--batch", o.batch, o.batch >= 1 && o.batch <= 4096, "1 to 4096");
+  require("--threads", o.n_threads, o.n_threads >= 1 && o.n_threads <= 256, "1 to 256");
+  require("--rate", o.adamw.rate, o.adamw.rate > 0 && o.adamw.rate < 1, "between 0 and 1");
+  require("--first-part", o.first_part, o.first_part >= 0 && o.first_part <= 1, "0 to 1");
+  if (o.seed == kHeldOutSeed)
+    throw UsageError("--seed {} is that of the held-out texts: take another", kHeldOutSeed);
+}
+
 TrainedModel train_model(const std::string& name, const TrainOptions& options) {
   const ParameterLayout layout(fable_config(name));
   fmt::print("{}: {} parameters, {} steps of {} × {} tokens, {} threads, seed {}\n", name, layout.size(),
@@ -93,6 +106,8 @@ int run(int argc, char** argv) {
   app.add_option("--out", out, "the safetensors file to write");
   app.add_option("--steps", options.adamw.n_steps, "optimiser steps")->capture_default_str();
   app.add_option("--batch", options.batch, "sequences a step")->capture_default_str();
+  app.add_option("--first-part", options.first_part, "share of the steps that use short texts")
+      ->capture_default_str();
   app.add_option("--rate", options.adamw.rate, "largest learning rate")->capture_default_str();
   app.add_option("--seed", options.seed, "of weights and texts")->capture_default_str();
   app.add_option("--threads", options.n_threads, "the same number gives the same bits")
@@ -107,6 +122,7 @@ int run(int argc, char** argv) {
   if (name.empty() && measured.empty() && texts == 0)
     throw UsageError("nothing to do: give --model NAME --out FILE, --evaluate FILE or --write N");
   if (!name.empty()) {
+    require_valid(options);
     if (out.empty()) throw UsageError("--model {} needs --out FILE", name);
     const TrainedModel model = train_model(name, options);
     save(out, model.layout, model.params, model.origin);

@@ -128,6 +128,24 @@ double Network<Scalar>::loss(std::span<const int32_t> tokens) {
   return nats;
 }
 
+template <typename Scalar>
+double Network<Scalar>::cross_entropy(std::span<const Choices> targets) {
+  double nats = 0;
+  LASTROW_CHECK(static_cast<int64_t>(targets.size()) == logits_.rows(), "{} targets for {} tokens",
+                targets.size(), logits_.rows());
+  for (int64_t t = 0; t < logits_.rows(); ++t) {
+    auto row = logits_.row(t).array();
+    row -= row.maxCoeff();
+    const double log_sum = std::log(static_cast<double>(row.exp().sum()));
+    for (const Choice& c : targets[static_cast<size_t>(t)])
+      nats += c.probability * (log_sum - static_cast<double>(row(c.token)));
+    row = row.exp() * static_cast<Scalar>(std::exp(-log_sum));
+    for (const Choice& c : targets[static_cast<size_t>(t)])
+      row(c.token) -= static_cast<Scalar>(c.probability);
+  }
+  return nats;
+}
+
 // ---- backward: each function undoes one of the above, in reverse order
 
 template <typename Scalar>

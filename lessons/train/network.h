@@ -3,7 +3,8 @@
 //   Network<float> net(layout, max_tokens);               one per thread: it owns the activations
 //   net.forward(params, tokens);                          then net.logits(), net.attention(layer)
 //   double nats = net.loss(tokens);                       Σ −ln p(tokens[t + 1] | tokens[0 … t]), T − 1 terms
-//   net.backward(params, tokens, scale, gradient);        adds scale · d nats / d params to `gradient`
+//   nats = net.cross_entropy(targets);                    instead: Σ_t Σ_c −targets[t](c) ln p(c | tokens[0 …
+//   t]) net.backward(params, tokens, scale, gradient);        adds scale · d nats / d params to `gradient`
 //
 // One sequence at a time, from position 0, with a causal mask. Scalar is float to train and double to check
 // the derivative. Invariant: backward() uses the activations of the last forward(), of the same params and
@@ -17,6 +18,7 @@
 #include <span>
 #include <vector>
 
+#include "train/choice.h"
 #include "train/parameters.h"
 
 namespace lastrow::train {
@@ -31,9 +33,10 @@ class Network {
 
   void forward(const Scalar* params, std::span<const int32_t> tokens);
   double loss(std::span<const int32_t> tokens);
+  double cross_entropy(std::span<const Choices> targets);
   void backward(const Scalar* params, std::span<const int32_t> tokens, Scalar scale, Scalar* gradient);
 
-  /// [T, V]; after loss() they are overwritten.
+  /// [T, V]; loss() and cross_entropy() overwrite them.
   const Matrix& logits() const { return logits_; }
   /// [n_q_heads·T, T] probabilities of one layer, head after head; 0 above the diagonal.
   const Matrix& attention(int layer) const { return layers_[static_cast<size_t>(layer)].probs; }
@@ -75,7 +78,7 @@ class Network {
   std::vector<LayerState> layers_;
   Matrix x_, final_normed_;  // [T, D]   the last layer's output
   Vector final_rstd_;        // [T]
-  Matrix logits_;            // [T, V]   softmax(logits) − onehot(next) after loss(), 0 in the last row
+  Matrix logits_;            // [T, V]   after loss() or cross_entropy(): their derivative by the logits
   Matrix dx_, dnormed_;      // [T, D]
   Matrix dq_, dattended_;    // [T, Q]
   Matrix dk_, dv_;           // [T, K]

@@ -14,9 +14,9 @@
 namespace lastrow::train {
 
 struct AdamWOptions {
-  int64_t n_steps = 0;         // the cosine reaches last_rate · rate here
+  int64_t n_steps = 2400;      // the cosine reaches last_rate · rate here
   int64_t warmup_steps = 100;  // the rate rises linearly from 0
-  double rate = 3e-3;
+  double rate = 4e-3;
   double last_rate = 0.02;
   double beta1 = 0.9, beta2 = 0.98;
   double weight_decay = 0.02;  // matrices only

@@ -216,11 +216,18 @@ double Sample::floor() const {
   return sum / static_cast<double>(nats.size() - 1);
 }
 
-Sample write(int n_tokens, Random& random) {
+double Sample::entropy() const {
+  double sum = 0;
+  for (const Choices& choices : next)
+    for (const Choice& c : choices) sum -= c.probability * std::log(c.probability);
+  return sum / static_cast<double>(next.size());
+}
+
+Sample write(int n_tokens, Random& random, bool keep_choices) {
   Story story;
   Sample s;
+  Choices choices = story.choices();
   for (int i = 0; i < n_tokens; ++i) {
-    const Choices choices = story.choices();
     double u = random.uniform();
     size_t pick = 0;
     while (pick + 1 < choices.size() && u >= choices[pick].probability) u -= choices[pick++].probability;
@@ -229,6 +236,8 @@ Sample write(int n_tokens, Random& random) {
     s.nats.push_back(-std::log(choices[pick].probability));
     s.animals.push_back(story.mentioned());
     s.again.push_back(story.again());
+    choices = story.choices();
+    if (keep_choices) s.next.push_back(choices);
   }
   return s;
 }

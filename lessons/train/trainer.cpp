@@ -18,19 +18,21 @@ struct Lane {
 
   Network<float> network;
   std::vector<float> gradient;
-  double loss = 0, floor = 0;  // sums over this step's sequences of their mean nats per token
+  double loss = 0, floor = 0;  // this lane's part of the step's mean nats per token
 
-  void run(const std::vector<float>& params, const TrainOptions& o, int64_t step, int begin, int end) {
+  /// Sequences begin … end − 1 of the step's `batch`.
+  void run(const std::vector<float>& params, const TrainOptions& o, int64_t step, int seq_len, int begin,
+           int end, int batch) {
     std::fill(gradient.begin(), gradient.end(), 0.0f);
     loss = floor = 0;
-    const float scale = 1.0f / static_cast<float>(o.batch * (o.seq_len - 1));
     for (int i = begin; i < end; ++i) {
-      Random random(o.seed, static_cast<uint64_t>(step * o.batch + i) + (uint64_t{1} << 40));
-      const Sample sample = write(o.seq_len, random);
+      Random random(o.seed, (static_cast<uint64_t>(step + 1) << 20) + static_cast<uint64_t>(i));
+      const Sample sample = write(seq_len, random, true);
       network.forward(params.data(), sample.tokens);
-      loss += network.loss(sample.tokens) / (o.seq_len - 1);
-      floor += sample.floor();
-      network.backward(params.data(), sample.tokens, scale, gradient.data());
+      loss += network.cross_entropy(sample.next) / seq_len / batch;
+      floor += sample.entropy() / batch;
+      network.backward(params.data(), sample.tokens, 1.0f / static_cast<float>(batch * seq_len),
+                       gradient.data());
     }
   }
 };
@@ -64,18 +66,21 @@ std::vector<float> fit(const ParameterLayout& layout, const TrainOptions& option
   int64_t reported = 0;
   const int64_t n_steps = options.adamw.n_steps;
   for (int64_t step = 0; step < n_steps; ++step) {
+    const bool first = static_cast<double>(step) < options.first_part * static_cast<double>(n_steps);
+    const int seq_len = first ? options.first_seq_len : options.seq_len;
+    const int batch = options.batch * options.seq_len / seq_len;
     std::vector<std::thread> threads;
     for (int i = 0; i < options.n_threads; ++i)
       threads.emplace_back([&, i] {
-        lanes[static_cast<size_t>(i)].run(params, options, step, options.batch * i / options.n_threads,
-                                          options.batch * (i + 1) / options.n_threads);
+        lanes[static_cast<size_t>(i)].run(params, options, step, seq_len, batch * i / options.n_threads,
+                                          batch * (i + 1) / options.n_threads, batch);
       });
     for (std::thread& t : threads) t.join();
     Eigen::Map<Eigen::VectorXf> total(lanes[0].gradient.data(), layout.size());
     for (size_t i = 0; i < lanes.size(); ++i) {
       if (i > 0) total += Eigen::Map<Eigen::VectorXf>(lanes[i].gradient.data(), layout.size());
-      loss += lanes[i].loss / options.batch;
-      floor += lanes[i].floor / options.batch;
+      loss += lanes[i].loss;
+      floor += lanes[i].floor;
     }
     adamw.step(params, lanes[0].gradient);
     if ((step + 1) % options.report_every != 0 && step + 1 != n_steps) continue;
