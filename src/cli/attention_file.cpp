@@ -13,7 +13,7 @@
 namespace lastrow::cli {
 namespace {
 
-/// Limits far above any model's, so that every product below fits.
+/// Limits far above any model's, so that sizes fit int32 and the flop of a row fit int64.
 constexpr int64_t kMaxHeads = 4096, kMaxHeadDim = 4096, kMaxLength = int64_t{1} << 30;
 
 ConstTensorView find(const SafetensorsFile& file, const char* name, const char* shape) {
@@ -53,7 +53,8 @@ const std::string* metadata(const SafetensorsFile& file, const char* key) {
 }
 
 AttendSpec spec_of(const SafetensorsFile& file, int64_t head_dim) {
-  AttendSpec spec{.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)))};
+  AttendSpec spec;
+  spec.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim)));
   if (const std::string* causal = metadata(file, "causal")) {
     if (*causal != "true" && *causal != "false")
       throw FileError("{}: metadata causal is {}; write \"true\" or \"false\"", file.source(),
@@ -93,6 +94,14 @@ void store(Backend& backend, KvStorage& storage, const AttentionInput& input) {
   backend.write_rows(storage, 0, RowKind::v, slots, input.v);
 }
 
+/// Of both, in f32; the largest number there is where they are too many to count.
+int64_t scores_and_probs_bytes(int64_t n_q_heads, int64_t q_len, int64_t kv_len) {
+  int64_t cells = 0, bytes = 0;
+  const bool overflows = __builtin_mul_overflow(n_q_heads * q_len, kv_len, &cells) ||
+                         __builtin_mul_overflow(cells, int64_t{2 * sizeof(float)}, &bytes);
+  return overflows ? std::numeric_limits<int64_t>::max() : bytes;
+}
+
 /// Queries that make about a second of work, so that progress can be shown between them.
 int64_t rows_at_once(const AttentionInput& input) {
   constexpr int64_t kFlop = 2'000'000'000;
@@ -116,7 +125,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
                        FunctionRef<void(int64_t, int64_t)> on_progress) {
   const int64_t q_len = input.q.dim(0), n_q_heads = input.q.dim(1), head_dim = input.q.dim(2);
   const auto kv_len = static_cast<int32_t>(input.k.dim(0));
-  const int64_t probe_bytes = probe ? 2 * n_q_heads * q_len * kv_len * 4 : 0;
+  const int64_t probe_bytes = probe ? scores_and_probs_bytes(n_q_heads, q_len, kv_len) : 0;
   if (probe_bytes > kMaxProbeBytes)
     throw CapacityError(
         "--probe would write {} of scores and probs, more than {}: probe fewer queries or keys",

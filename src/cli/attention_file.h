@@ -27,9 +27,9 @@ struct AttentionInput {
 
 /// f32, whatever the backend computes in.
 struct AttentionOutput {
-  Tensor out;            // [q_len, n_q_heads, head_dim]
-  Tensor lse;            // [q_len, n_q_heads]
-  Tensor scores, probs;  // [n_q_heads, q_len, kv_len]   empty without probe
+  Tensor out;                // [q_len, n_q_heads, head_dim]
+  Tensor lse;                // [q_len, n_q_heads]
+  Tensor scores{}, probs{};  // [n_q_heads, q_len, kv_len]   empty without probe
 };
 
 /// Throws FileError for a file that is damaged or does not hold what is described above.

@@ -29,12 +29,11 @@ ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int
 struct Comparison {
   bool tokens_equal;
   float
-      max_abs_logit_diff;  // over the steps up to and including the one that chose the first differing token
+      max_abs_logit_diff;  // over the steps up to the one that chose the first differing token, that included
   int32_t n_equal;         // tokens before the first that differs
 };
 
-/// Two runs of the same prompt. Beyond the first differing token the inputs differ, so nothing more is
-/// compared.
+/// Two runs of the same prompt. Beyond the first differing token the inputs differ: nothing more is compared.
 Comparison compare(const ModeRun& a, const ModeRun& b);
 
 /// Sum of the steps; position, phase and lengths are those of the last one.

@@ -27,18 +27,8 @@ struct MemoryOptions {
 
 /// The sizes of a model that runs here.
 ModelShape shape_of(const Model& model) {
-  const ModelConfig& c = model.config();
-  ModelShape shape{.name = c.name.empty() ? model.source() : c.name};
-  shape.n_layers = c.n_layers;
-  shape.n_q_heads = c.n_q_heads;
-  shape.n_kv_heads = c.n_kv_heads;
-  shape.head_dim = c.head_dim;
-  shape.model_dim = c.model_dim;
-  shape.ffn_dim = c.ffn_dim;
-  shape.vocab_size = c.vocab_size;
-  shape.max_seq_len = c.max_seq_len;
-  shape.tied_embeddings = c.tied_embeddings;
-  shape.weight_dtype = model.weight("model.embed_tokens.weight").dtype();
+  ModelShape shape = lastrow::shape_of(model.config(), model.weight("model.embed_tokens.weight").dtype());
+  if (shape.name.empty()) shape.name = model.source();
   shape.source = model.source();
   return shape;
 }

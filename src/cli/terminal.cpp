@@ -39,8 +39,6 @@ void print_error(std::string_view message) {
   say(fmt::format("lastrow: {}\n", line));
 }
 
-bool output_is_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
-
 Progress::Progress(std::string what) : what_(std::move(what)), thread_([this] { show_until_stopped(); }) {}
 
 Progress::~Progress() {

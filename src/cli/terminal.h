@@ -26,7 +26,6 @@ void print_json(const nlohmann::ordered_json& json);
 void note(std::string_view text);
 /// "lastrow: …" as one line, whatever line breaks the message holds.
 void print_error(std::string_view message);
-bool output_is_terminal();
 
 class Progress {
  public:
