@@ -33,7 +33,7 @@ LASTROW_HD constexpr KeyRange visible_keys(MaskRule rule, int32_t q_len, int32_t
 /// How attention is done, beyond its operands.
 struct AttendSpec {
   float scale = 1.0f;  // 1/√head_dim unless the model says otherwise
-  MaskRule mask;
+  MaskRule mask{};
 };
 
 }  // namespace lastrow
