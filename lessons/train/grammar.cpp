@@ -17,7 +17,7 @@ constexpr double kFreshSubject = .19, kFreshObject = .38;  // against the known 
 constexpr double kSubjectThe = .67, kSubjectA = .22, kSubjectName = .11;  // how a new animal comes in
 constexpr double kObjectThe = .80, kObjectA = .15, kObjectName = .05;
 constexpr double kAdjective = .46, kColour = .28;  // of a noun phrase; else the noun alone
-constexpr double kColourAfterAdjective = .45;      //
+constexpr double kColourAfterAdjective = .30;      //
 constexpr double kFirstVerb = .36,
                  kSecondVerb = .16;  // what a new animal likes to do; else by a guessed mood
 constexpr std::pair<Mood, double> kFreshMoods[] = {{Mood::calm, .40},   {Mood::playful, .20},
