@@ -19,13 +19,21 @@ float faded(const Panel& panel) { return panel.view.transport.beat == Beat::keep
 /// A bar in column s from one height to another; heights are fractions of the chart, 0 at its foot.
 void draw_bar(Panel& panel, const PaneLayout& layout, const Rect& chart, int s, float from, float to,
               Hex color) {
-  color = mix(color, panel.hex().pane, 0.65f * faded(panel));
+  color = mix(color, panel.hex().pane, 0.5f * faded(panel));
   const Rect column = layout.column(s);
   const float inset = column.width() >= 12 ? 3.0f : column.width() >= 8 ? 1.0f : 0.0f;
   const float low = chart.y1 - std::min(from, to) * chart.height(),
               high = chart.y1 - std::max(from, to) * chart.height();
   const float top = std::min(high, low - 1);  // at least a line
   panel.canvas.fill({column.x0 + inset, top, column.x1 - inset, low}, panel.color(color));
+}
+
+/// The middle is left out where there is no room for all.
+void caption(Panel& panel, const Rect& r, const std::string& first, const std::string& middle,
+             const std::string& last) {
+  const std::string whole = first + middle + last;
+  const bool fits = panel.canvas.width(Type::small, whole) <= r.width();
+  panel.canvas.text_in(r, Type::small, panel.color(panel.hex().muted), fits ? whole : first + last);
 }
 
 void draw_score_bars(Panel& panel, const PaneLayout& layout, const view::LastRowBars& bars, float reveal) {
@@ -60,17 +68,15 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
 void draw_bars(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   const view::LastRowBars& bars = pane.bars;
   const Beat beat = panel.view.transport.beat;
-  const ImU32 muted = panel.color(panel.hex().muted);
   if (bars.show_scores && bars.scores.size() == static_cast<size_t>(layout.n_tokens)) {
     const float reveal = beat == Beat::score ? panel.progress : 1.0f;
-    panel.canvas.text_in(layout.score_caption, Type::small, muted,
-                         fmt::format("scores of row {}", pane.decides_row));
+    caption(panel, layout.score_caption, "scores", fmt::format(" of row {}", pane.decides_row), "");
     draw_score_bars(panel, layout, bars, reveal);
   }
   if (bars.show_weights && bars.weights.size() == static_cast<size_t>(layout.n_tokens)) {
     const float grown = bars.morph ? ease(panel.progress) : 1.0f;
-    panel.canvas.text_in(layout.weight_caption, Type::small, muted,
-                         fmt::format("weights of row {} · Σ = {:.3f}", pane.decides_row, bars.weight_sum));
+    caption(panel, layout.weight_caption, "weights", fmt::format(" of row {}", pane.decides_row),
+            fmt::format(" · Σ = {:.3f}", bars.weight_sum));
     draw_weight_bars(panel, layout, bars, grown);
   }
 }

@@ -63,7 +63,8 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   paragraph(panel, column, Type::label, panel.hex().text, pinned.total_text, 2);
 }
 
-void draw_pinned(Panel& panel, Rect column) {
+/// Returns where it ends.
+float draw_pinned(Panel& panel, Rect column) {
   const view::Pinned& pinned = *panel.view.inspector.pinned;
   panel.canvas.horizontal(column.x0, column.x1, column.y0 + 2, panel.color(panel.hex().line));
   column.cut_top(4);
@@ -92,6 +93,7 @@ void draw_pinned(Panel& panel, Rect column) {
     paragraph(panel, row, Type::label, panel.hex().text, value, 2);
     column.y0 = row.y0;
   }
+  return column.y0;
 }
 
 /// In a narrow window: a line at the mouse, and the pinned part as a box over a pane.
@@ -99,16 +101,22 @@ void draw_popover(Panel& panel) {
   const view::Inspector& inspector = panel.view.inspector;
   if (inspector.hovered && panel.state.hovered == inspector.hovered && !panel.view.poke_menu)
     tooltip(panel, inspector.hover_title, inspector.hover_line);
+  panel.state.popover = {};
   if (!inspector.pinned) return;
   Rect box = panel.layout.inspector;
   if (inspector.pinned->target.side == view::Side::recompute) {
     const Rect& left = panel.layout.panes[0].box;
     box = {left.x0 + 8, box.y0, left.x0 + 8 + box.width(), box.y1};
   }
+  ImDrawList* list = panel.canvas.list();
+  list->ChannelsSplit(2);  // the content first: the box is as high as that
+  list->ChannelsSetCurrent(1);
+  box.y1 = draw_pinned(panel, box.inset(12, 6)) + 8;
+  list->ChannelsSetCurrent(0);
   panel.canvas.fill_round(box, panel.color(panel.hex().raised), 6);
   panel.canvas.frame_round(box, panel.color(panel.hex().muted), 6);
-  touch("popover", box);  // keeps the pane below from answering
-  draw_pinned(panel, box.inset(12, 6));
+  list->ChannelsMerge();
+  panel.state.popover = box;
 }
 
 }  // namespace

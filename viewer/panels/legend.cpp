@@ -61,21 +61,22 @@ void draw_legend(Panel& panel) {
   bar.cut_left(6);
   panel.canvas.text_in(bar.cut_left(poked + 1), type, ink, legend.poked);
   bar.cut_left(narrow ? 10.0f : 20.0f);
-  for (const auto& [sign, meaning] : legend.marks) {
+  constexpr float kScale = 76, kGap = 8;
+  const float width = panel.canvas.width(type, legend.value_scale) + 1;
+  for (const auto& [sign, meaning] : legend.marks) {  // where there is room beside the scale
     const std::string text = sign + " " + meaning;
-    const float width = panel.canvas.width(type, text);
-    if (bar.width() < width + (narrow ? 150.0f : 320.0f)) continue;
-    panel.canvas.text_in(bar.cut_left(width + 1), type, ink, text);
+    const float needed = panel.canvas.width(type, text) + 1;
+    if (bar.width() < needed + width + kScale + 2 * kGap) continue;
+    panel.canvas.text_in(bar.cut_left(needed), type, ink, text);
     bar.cut_left(narrow ? 10.0f : 20.0f);
   }
-  if (bar.width() < 100) return;
-  const float width = std::min(panel.canvas.width(type, legend.value_scale) + 1, bar.width() - 84);
-  Rect scale = bar.cut_right(width + 84);
+  if (bar.width() < kScale) return;
+  Rect scale = bar.cut_right(bar.width() < width + kScale + kGap ? kScale : width + kScale + kGap);
   const Touch touched = touch("scale", scale);
   if (touched.hovered) tooltip(panel, {}, legend.value_scale);
-  draw_scale(panel, scale.cut_left(76).inset(0, 9));
-  scale.cut_left(8);
-  panel.canvas.text_in(scale, type, panel.color(panel.hex().muted), legend.value_scale, Align::right);
+  draw_scale(panel, scale.cut_left(kScale).inset(0, 9));
+  if (scale.width() > kGap)
+    panel.canvas.text_in(scale, type, panel.color(panel.hex().muted), legend.value_scale, Align::right);
 }
 
 }  // namespace lastrow::ui

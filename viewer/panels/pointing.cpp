@@ -36,7 +36,7 @@ void outline(Panel& panel, const Rect& r, ImU32 color) { panel.canvas.frame(r.in
 
 std::optional<Target> target_under_mouse(Panel& panel) {
   const ImVec2 mouse = ImGui::GetIO().MousePos;
-  if (!ImGui::IsWindowHovered()) return std::nullopt;
+  if (!ImGui::IsWindowHovered() || panel.state.popover.contains(mouse)) return std::nullopt;
   for (const PaneLayout& layout : panel.layout.panes) {
     if (!layout.box.contains(mouse)) continue;
     const view::PaneState& pane = panel.view.panes[static_cast<size_t>(layout.side)];

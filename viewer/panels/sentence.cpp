@@ -1,4 +1,6 @@
 // The sentence: what just happened, or what the tour says.
+#include <fmt/format.h>
+
 #include "viewer/panels/panel.h"
 
 namespace lastrow::ui {
@@ -26,6 +28,12 @@ void draw_sentence(Panel& panel) {
       if (touched.hovered) tooltip(panel, enter.label, enter.tooltip, enter.key_text);
     }
     panel.canvas.text_in(box, Type::label, panel.color(panel.hex().muted), sentence.hint, Align::center);
+    bar.cut_right(12);
+  }
+  if (panel.view.tour.active && panel.view.tour.row > 0) {
+    const std::string place = fmt::format("{} of {}", panel.view.tour.row, panel.view.tour.n_rows);
+    panel.canvas.text_in(bar.cut_right(panel.canvas.width(Type::label, place) + 1), Type::label,
+                         panel.color(panel.hex().muted), place);
     bar.cut_right(12);
   }
   const ImU32 ink = panel.color(panel.hex().text);

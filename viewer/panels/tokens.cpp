@@ -36,8 +36,15 @@ void draw_choice(Panel& panel, const char* id, const Rect& r, const std::vector<
   ImGui::EndPopup();
 }
 
+/// What stands under a token: its position, and what it is to this step.
+std::string note_of(const view::TokenChip& chip) {
+  if (chip.role == view::TokenRole::next) return "next";
+  return fmt::format(fmt::runtime(chip.role == view::TokenRole::input ? "{} input" : "{}"), chip.position);
+}
+
 float chip_width(const Panel& panel, const view::TokenChip& chip) {
-  return std::max(24.0f, panel.canvas.width(Type::body, chip.text) + 16);
+  return std::max({24.0f, panel.canvas.width(Type::body, chip.text) + 16,
+                   panel.canvas.width(Type::small, note_of(chip)) + 2});
 }
 
 void draw_chip(Panel& panel, const view::TokenChip& chip, const Rect& r) {
@@ -54,10 +61,7 @@ void draw_chip(Panel& panel, const view::TokenChip& chip, const Rect& r) {
   }
   panel.canvas.text_in(box.inset(4, 0), is_input ? Type::body_bold : Type::body,
                        panel.color(is_next ? panel.hex().muted : panel.hex().text), chip.text, Align::center);
-  const std::string note = is_next    ? "next"
-                           : is_input ? fmt::format("{} input", chip.position)
-                                      : fmt::format("{}", chip.position);
-  panel.canvas.text_in(below.inset(-8, 0), Type::small, panel.color(panel.hex().muted), note, Align::center);
+  panel.canvas.text_in(below, Type::small, panel.color(panel.hex().muted), note_of(chip), Align::center);
 }
 
 void draw_strip(Panel& panel, Rect strip) {
