@@ -16,11 +16,17 @@ std::filesystem::path TraceOutputs::trace_path(Mode mode, size_t n_modes) const 
 }
 
 void TraceOutputs::require_writable(std::span<const Mode> modes) const {
-  if (!trace.empty() && trace == chrome_trace)
-    throw UsageError("--trace and --chrome-trace name the same file: give each its own");
-  if (!chrome_trace.empty()) AtomicFile{chrome_trace};
-  if (trace.empty()) return;
-  for (const Mode mode : modes) AtomicFile{trace_path(mode, modes.size())};
+  std::vector<std::filesystem::path> outputs;
+  if (!chrome_trace.empty()) outputs.push_back(chrome_trace);
+  if (!trace.empty())
+    for (const Mode mode : modes) outputs.push_back(trace_path(mode, modes.size()));
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    for (size_t j = 0; j < i; ++j)
+      if (std::filesystem::weakly_canonical(outputs[i]) == std::filesystem::weakly_canonical(outputs[j]))
+        throw UsageError("--trace and --chrome-trace would both write {}, the same file: give each its own",
+                         outputs[i].string());
+    AtomicFile{outputs[i]};  // opened and given up: the target stays as it is
+  }
 }
 
 std::optional<RecordOptions> TraceOutputs::record_options() const {

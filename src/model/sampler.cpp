@@ -2,12 +2,34 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "core/error.h"
 #include "core/random.h"
 
 namespace lastrow {
+namespace {
+
+/// A NaN logit ranks below all others, so that orders stay orders.
+float rank(float logit) { return std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit; }
+
+/// Larger logits first, ties by smaller id.
+struct ByFallingLogit {
+  std::span<const float> logits;
+  bool operator()(int32_t a, int32_t b) const {
+    const float x = rank(logits[a]), y = rank(logits[b]);
+    return x != y ? x > y : a < b;
+  }
+};
+
+float largest_of(std::span<const float> logits) {
+  float largest = -std::numeric_limits<float>::infinity();
+  for (const float logit : logits) largest = std::max(largest, rank(logit));
+  return largest;
+}
+
+}  // namespace
 
 Sampler::Sampler(SamplingOptions options, int32_t vocab_size) : options_(options) {
   if (!(options.temperature >= 0) || std::isinf(options.temperature))
@@ -22,23 +44,25 @@ Sampler::Sampler(SamplingOptions options, int32_t vocab_size) : options_(options
 int32_t Sampler::choose(std::span<const float> logits, int32_t position) {
   LASTROW_CHECK(logits.size() == candidates_.size(), "{} logits, vocabulary {}", logits.size(),
                 candidates_.size());
-  const auto largest = std::max_element(logits.begin(), logits.end());
-  if (options_.temperature == 0) return static_cast<int32_t>(largest - logits.begin());
+  const ByFallingLogit before{logits};
+  if (options_.temperature == 0) {
+    int32_t best = 0;
+    for (int32_t i = 1; i < static_cast<int32_t>(logits.size()); ++i)
+      if (before(i, best)) best = i;
+    return best;
+  }
 
   // Candidates in falling order of their logit (ties by smaller id), cut to the k largest.
   std::iota(candidates_.begin(), candidates_.end(), 0);
   const size_t k = options_.top_k == 0 ? candidates_.size()
                                        : std::min(candidates_.size(), static_cast<size_t>(options_.top_k));
-  const auto before = [&](int32_t a, int32_t b) {
-    return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
-  };
   std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k),
                     candidates_.end(), before);
 
+  const double largest = largest_of(logits);
   double total = 0;
   for (size_t i = 0; i < k; ++i) {
-    weights_[i] =
-        std::exp((double{logits[candidates_[i]]} - double{*largest}) / double{options_.temperature});
+    weights_[i] = std::exp((rank(logits[candidates_[i]]) - largest) / double{options_.temperature});
     total += weights_[i];
   }
   Random random(options_.seed, static_cast<uint64_t>(position));
@@ -52,18 +76,16 @@ int32_t Sampler::choose(std::span<const float> logits, int32_t position) {
 
 std::vector<TokenProbability> most_probable(std::span<const float> logits, int32_t n) {
   std::vector<TokenProbability> all(logits.size());
-  const float largest = *std::max_element(logits.begin(), logits.end());
+  const float largest = largest_of(logits);
   double total = 0;
   for (const float x : logits) total += std::exp(double{x} - double{largest});
   for (size_t i = 0; i < logits.size(); ++i)
     all[i] = {static_cast<int32_t>(i),
               static_cast<float>(std::exp(double{logits[i]} - double{largest}) / total)};
   const size_t kept = std::min(all.size(), static_cast<size_t>(std::max(n, 0)));
-  std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(),
-                    [&](const auto& a, const auto& b) {
-                      return logits[a.token] != logits[b.token] ? logits[a.token] > logits[b.token]
-                                                                : a.token < b.token;
-                    });
+  std::partial_sort(
+      all.begin(), all.begin() + static_cast<std::ptrdiff_t>(kept), all.end(),
+      [before = ByFallingLogit{logits}](const auto& a, const auto& b) { return before(a.token, b.token); });
   all.resize(kept);
   return all;
 }

@@ -25,6 +25,7 @@ class Sampler {
  public:
   /// Throws UsageError for a negative or non-finite temperature or a negative top_k.
   Sampler(SamplingOptions options, int32_t vocab_size);
+  /// A token of the vocabulary, whatever the logits: NaN ranks below all others.
   int32_t choose(std::span<const float> logits, int32_t position);
 
  private:
@@ -33,7 +34,8 @@ class Sampler {
   std::vector<double> weights_;
 };
 
-/// The n most probable tokens under softmax(logits), most probable first; ties by smaller id.
+/// The n most probable tokens under softmax(logits), most probable first; ties by smaller id. With a NaN
+/// among the logits every probability is NaN.
 std::vector<TokenProbability> most_probable(std::span<const float> logits, int32_t n);
 
 }  // namespace lastrow

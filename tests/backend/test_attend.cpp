@@ -4,20 +4,13 @@
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "support/attend_case.h"
+#include "support/cpu_backends.h"
 #include "support/tolerance.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;
 
 namespace {
-
-std::vector<std::unique_ptr<Backend>> all_backends() {
-  std::vector<std::unique_ptr<Backend>> all;
-  all.push_back(std::make_unique<NaiveBackend<double>>());
-  all.push_back(std::make_unique<NaiveBackend<float>>());
-  all.push_back(std::make_unique<EigenBackend>(2));
-  return all;
-}
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 

@@ -60,6 +60,15 @@ TEST_CASE("top-k leaves out the rest") {
   CHECK(more_than_all.choose(std::vector<float>{1, 4, 2, 3}, 0) < 4);
 }
 
+TEST_CASE("NaN among the logits is never the choice, and shows in the probabilities") {
+  const std::vector<float> logits = {NAN, 2, NAN, 1};
+  CHECK(Sampler({}, 4).choose(logits, 0) == 1);
+  Sampler sampler({.temperature = 3, .top_k = 0, .seed = 2}, 4);
+  for (int position = 0; position < 200; ++position) CHECK(sampler.choose(logits, position) % 2 == 1);
+  CHECK(std::isnan(most_probable(logits, 1)[0].probability));
+  CHECK(Sampler({}, 2).choose(std::vector<float>{NAN, NAN}, 0) == 0);
+}
+
 TEST_CASE("wrong options are refused") {
   CHECK_THROWS_AS(Sampler({.temperature = -1}, 4), UsageError);
   CHECK_THROWS_AS(Sampler({.temperature = NAN}, 4), UsageError);

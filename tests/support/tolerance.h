@@ -24,9 +24,11 @@ struct Difference {
   }
 };
 
-/// Equal infinities differ by 0; anything against NaN by infinity.
+/// Equal infinities differ by 0; anything against NaN by infinity, and so do outputs of different sizes.
 inline Difference difference(const std::vector<double>& actual, const std::vector<double>& expected) {
   Difference worst;
+  if (actual.size() != expected.size())
+    return {std::numeric_limits<double>::infinity(), std::min(actual.size(), expected.size()), NAN, NAN};
   for (size_t i = 0; i < expected.size(); ++i) {
     double error = actual[i] == expected[i] ? 0 : std::abs(actual[i] - expected[i]);
     if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
