@@ -238,9 +238,9 @@ Legend legend(const Scene& scene, const Selection& at) {
                 {State::from_cache, "read from cache"},
                 {State::masked, "masked"},
                 {State::absent, "absent"}};
-  out.value_scale = fmt::format("colour: Q ±{} · K ±{} · V ±{} · scores ±{} · output ±{} · weights 0 … 1",
-                                power_of_two(s.q), power_of_two(s.k), power_of_two(s.v),
-                                power_of_two(s.score), power_of_two(s.out));
+  out.value_scale =
+      fmt::format("Q ±{} · K ±{} · V ±{} · scores ±{} · out ±{}", power_of_two(s.q), power_of_two(s.k),
+                  power_of_two(s.v), power_of_two(s.score), power_of_two(s.out));
   return out;
 }
 

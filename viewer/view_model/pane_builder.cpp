@@ -13,7 +13,13 @@ namespace lastrow::view {
 namespace {
 
 constexpr float kUnusedOpacity = 0.4f;
+constexpr float kFaintest = 0.3f;      // unused and dropped: still there to be explored
 constexpr int64_t kRoundingUlp = 512;  // beyond this a difference is a change, not another order of summation
+
+const char* title_of(Part part) {
+  if (part == Part::v) return "V";
+  return part == Part::q ? "Q · after RoPE" : "K · after RoPE";
+}
 
 /// One pane under construction.
 class PaneBuilder {
@@ -80,14 +86,19 @@ class PaneBuilder {
     return false;
   }
 
+  static float opacity(const RowRule& rule, State state, Beat beat) {
+    const float faded = row_opacity(rule, beat);
+    return state == State::again_unused ? std::max(kFaintest, faded * kUnusedOpacity) : faded;
+  }
+
   Row row(Part part, int position, const float* values, int width) const {
     const RowRule r = rule(part, position);
     Row out;
     out.position = position;
     out.was = row_state(r, before_);
     out.is = row_state(r, at_.beat);
-    out.opacity_was = row_opacity(r, before_) * (out.was == State::again_unused ? kUnusedOpacity : 1);
-    out.opacity = row_opacity(r, at_.beat) * (out.is == State::again_unused ? kUnusedOpacity : 1);
+    out.opacity_was = opacity(r, out.was, before_);
+    out.opacity = opacity(r, out.is, at_.beat);
     if (side_ == Side::cached && (part == Part::k || part == Part::v)) {
       out.stored_was = !r.fed || reached(before_, Beat::append);
       out.stored = !r.fed || reached(at_.beat, Beat::append);
@@ -120,7 +131,7 @@ class PaneBuilder {
     ValueBlock block;
     block.part = part;
     block.head_dim = config_.head_dim;
-    block.title = part == Part::q ? "Q · after RoPE" : part == Part::k ? "K · after RoPE" : "V";
+    block.title = std::string(title_of(part));
     block.sharing = sharing_text(config_, kv_head_);
     if (part == Part::q) block.sharing = fmt::format("query head {}", at_.head);
     block.exponent = part == Part::q ? scales().q : part == Part::k ? scales().k : scales().v;

@@ -22,7 +22,7 @@ Beat made_at(Part part) {
   }
 }
 
-constexpr float kFaded = 0.3f;    // after keep / drop
+constexpr float kFaded = 0.48f;   // after keep / drop: gone, but the last picture can still be read
 constexpr float kWaiting = 0.6f;  // in the cache, not read yet
 
 bool is_kv(Part part) { return part == Part::k || part == Part::v; }

@@ -192,6 +192,7 @@ std::string to_json(const ViewState& v) {
         {"waiting", kWaiting[static_cast<size_t>(v.tour.waiting)]}}},
       {"backends", choices},
       {"notice", v.notice ? json(v.notice->text) : json(nullptr)},
+      {"prompt_open", v.prompt_box.open},
       {"prompt_error", v.prompt_box.error},
       {"theme", v.theme == Theme::light ? "light" : "dark"},
       {"help_open", v.help_open},

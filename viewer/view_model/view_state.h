@@ -173,7 +173,7 @@ struct LegendEntry {
 };
 struct Legend {
   std::vector<LegendEntry> states;
-  std::string value_scale;  // "values ±4 (Q) ±8 (K) ±2 (V) · scores ±8 · weights 0 … 1 · darker saturates"
+  std::string value_scale;  // "Q ±4 · K ±8 · V ±2 · scores ±8 · out ±4"; weights go from 0 to 1
   std::string poked = "poked";
   /// Signs beside rows that stand on the screen now: {"=", "same bits as one step ago"}, {"≈", "but for
   /// rounding"}.
