@@ -8,8 +8,8 @@ namespace lastrow::train {
 AdamW::AdamW(const ParameterLayout& layout, const AdamWOptions& options)
     : layout_(layout),
       options_(options),
-      mean_(static_cast<size_t>(layout.size()), 0.0f),
-      square_(static_cast<size_t>(layout.size()), 0.0f) {}
+      mean_(Eigen::ArrayXf::Zero(layout.size())),
+      square_(Eigen::ArrayXf::Zero(layout.size())) {}
 
 double AdamW::rate(int64_t step) const {
   const AdamWOptions& o = options_;
@@ -21,11 +21,11 @@ double AdamW::rate(int64_t step) const {
   return o.rate * (o.last_rate + (1 - o.last_rate) * cosine);
 }
 
-void AdamW::step(std::vector<float>& params, std::vector<float>& gradient) {
+void AdamW::step(float* params, const float* gradient) {
   using Array = Eigen::Map<Eigen::ArrayXf>;
+  using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
   const AdamWOptions& o = options_;
-  const Eigen::Index n = static_cast<Eigen::Index>(params.size());
-  const double norm = std::sqrt(Eigen::Map<Eigen::VectorXf>(gradient.data(), n).cast<double>().squaredNorm());
+  const double norm = std::sqrt(ConstArray(gradient, layout_.size()).cast<double>().square().sum());
   const float clip = static_cast<float>(norm > o.max_norm ? o.max_norm / norm : 1.0);
   const double rate = this->rate(step_);
   ++step_;
@@ -33,8 +33,10 @@ void AdamW::step(std::vector<float>& params, std::vector<float>& gradient) {
   const float correct2 = static_cast<float>(1 / (1 - std::pow(o.beta2, static_cast<double>(step_))));
   const float b1 = static_cast<float>(o.beta1), b2 = static_cast<float>(o.beta2);
   for (const ParameterTensor& t : layout_.tensors()) {
-    Array p(params.data() + t.offset, t.size()), g(gradient.data() + t.offset, t.size());
-    Array m(mean_.data() + t.offset, t.size()), s(square_.data() + t.offset, t.size());
+    Array p(params + t.offset, t.size());
+    const ConstArray g(gradient + t.offset, t.size());
+    auto m = mean_.segment(t.offset, t.size());
+    auto s = square_.segment(t.offset, t.size());
     const float decay = static_cast<float>(t.is_vector ? 0.0 : rate * o.weight_decay);
     m = b1 * m + (1 - b1) * clip * g;
     s = b2 * s + (1 - b2) * (clip * g).square();

@@ -6,8 +6,8 @@
 // Source: Loshchilov and Hutter 2019, "Decoupled weight decay regularization", algorithm 2.
 #pragma once
 
+#include <Eigen/Core>
 #include <cstdint>
-#include <vector>
 
 #include "train/parameters.h"
 
@@ -29,13 +29,15 @@ class AdamW {
 
   /// The learning rate of step `step`, counted from 0.
   double rate(int64_t step) const;
-  void step(std::vector<float>& params, std::vector<float>& gradient);
+  /// Both [layout.size()]. Bits repeat if the arrays are aligned alike: give Eigen's own, not a
+  /// std::vector's.
+  void step(float* params, const float* gradient);
 
  private:
   const ParameterLayout& layout_;
   AdamWOptions options_;
   int64_t step_ = 0;
-  std::vector<float> mean_, square_;  // [n_params] of the gradient, decaying
+  Eigen::ArrayXf mean_, square_;  // [n_params] of the gradient, decaying
 };
 
 }  // namespace lastrow::train

@@ -13,26 +13,24 @@ namespace {
 
 /// One thread's share of a step.
 struct Lane {
-  Lane(const ParameterLayout& layout, int seq_len)
-      : network(layout, seq_len), gradient(static_cast<size_t>(layout.size())) {}
+  Lane(const ParameterLayout& layout, int seq_len) : network(layout, seq_len), gradient(layout.size()) {}
 
   Network<float> network;
-  std::vector<float> gradient;
+  Eigen::VectorXf gradient;  // Eigen's memory is always aligned alike, on which the order of its sums depends
   double loss = 0, floor = 0;  // this lane's part of the step's mean nats per token
 
   /// Sequences begin … end − 1 of the step's `batch`.
-  void run(const std::vector<float>& params, const TrainOptions& o, int64_t step, int seq_len, int begin,
-           int end, int batch) {
-    std::fill(gradient.begin(), gradient.end(), 0.0f);
+  void run(const float* params, const TrainOptions& o, int64_t step, int seq_len, int begin, int end,
+           int batch) {
+    gradient.setZero();
     loss = floor = 0;
     for (int i = begin; i < end; ++i) {
       Random random(o.seed, (static_cast<uint64_t>(step + 1) << 20) + static_cast<uint64_t>(i));
       const Sample sample = write(seq_len, random, true);
-      network.forward(params.data(), sample.tokens);
+      network.forward(params, sample.tokens);
       loss += network.cross_entropy(sample.next) / seq_len / batch;
       floor += sample.entropy() / batch;
-      network.backward(params.data(), sample.tokens, 1.0f / static_cast<float>(batch * seq_len),
-                       gradient.data());
+      network.backward(params, sample.tokens, 1.0f / static_cast<float>(batch * seq_len), gradient.data());
     }
   }
 };
@@ -57,7 +55,11 @@ ModelConfig fable_config(const std::string& name) {
 std::vector<float> fit(const ParameterLayout& layout, const TrainOptions& options,
                        const std::function<void(const Progress&)>& report) {
   using Clock = std::chrono::steady_clock;
-  std::vector<float> params = initial_parameters(layout, options.seed);
+  LASTROW_CHECK(options.first_seq_len <= options.seq_len && options.seq_len <= layout.config().max_seq_len,
+                "texts of {} and {} tokens, context {}", options.first_seq_len, options.seq_len,
+                layout.config().max_seq_len);
+  std::vector<float> initial = initial_parameters(layout, options.seed);
+  Eigen::VectorXf params = Eigen::Map<Eigen::VectorXf>(initial.data(), layout.size());
   AdamW adamw(layout, options.adamw);
   std::vector<Lane> lanes;
   for (int i = 0; i < options.n_threads; ++i) lanes.emplace_back(layout, options.seq_len);
@@ -72,17 +74,17 @@ std::vector<float> fit(const ParameterLayout& layout, const TrainOptions& option
     std::vector<std::thread> threads;
     for (int i = 0; i < options.n_threads; ++i)
       threads.emplace_back([&, i] {
-        lanes[static_cast<size_t>(i)].run(params, options, step, seq_len, batch * i / options.n_threads,
-                                          batch * (i + 1) / options.n_threads, batch);
+        lanes[static_cast<size_t>(i)].run(params.data(), options, step, seq_len,
+                                          batch * i / options.n_threads, batch * (i + 1) / options.n_threads,
+                                          batch);
       });
     for (std::thread& t : threads) t.join();
-    Eigen::Map<Eigen::VectorXf> total(lanes[0].gradient.data(), layout.size());
     for (size_t i = 0; i < lanes.size(); ++i) {
-      if (i > 0) total += Eigen::Map<Eigen::VectorXf>(lanes[i].gradient.data(), layout.size());
+      if (i > 0) lanes[0].gradient += lanes[i].gradient;
       loss += lanes[i].loss;
       floor += lanes[i].floor;
     }
-    adamw.step(params, lanes[0].gradient);
+    adamw.step(params.data(), lanes[0].gradient.data());
     if ((step + 1) % options.report_every != 0 && step + 1 != n_steps) continue;
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     const double n = static_cast<double>(step + 1 - reported);
@@ -91,7 +93,7 @@ std::vector<float> fit(const ParameterLayout& layout, const TrainOptions& option
     loss = floor = 0;
     reported = step + 1;
   }
-  return params;
+  return {params.begin(), params.end()};
 }
 
 }  // namespace lastrow::train

@@ -24,6 +24,26 @@ TrainedModel committed(const std::string& name) {
   return load(std::string(LASTROW_SOURCE_DIR "/src/model/builtin/") + name + ".safetensors");
 }
 
+/// Logits of every token by the library's decoder, [n_tokens, vocab_size] in f64.
+Tensor library_logits(const std::string& name, const std::vector<int32_t>& tokens) {
+  const auto model = load_model(name);
+  const ModelConfig& c = model->config();
+  const auto backend = make_backend("naive-f64");
+  const Decoder decoder(*model, *backend);
+  const CacheSpec spec = CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, c.max_seq_len);
+  ContiguousCache cache(spec);
+  const auto storage = backend->make_storage(spec);
+  const auto n_tokens = static_cast<int64_t>(tokens.size());
+  Workspace workspace(c, *backend, n_tokens, n_tokens);
+  const SequenceInput input{.sequence = 0, .tokens = tokens, .logits = LogitRows::all};
+  const StepPlan& plan = cache.plan({&input, 1});
+  Tensor logits = Tensor::host(DType::f64, {n_tokens, c.vocab_size});
+  backend->download(decoder.forward(*backend, backend->begin_step(plan, *storage), *storage, workspace),
+                    logits.view());
+  cache.commit(plan);
+  return logits;
+}
+
 }  // namespace
 
 TEST_CASE("each committed model is the fable that its name says") {
@@ -37,7 +57,7 @@ TEST_CASE("each committed model is the fable that its name says") {
 TEST_CASE("the held-out loss of each committed model is within 10 % of the floor") {
   for (const char* name : kNames) {
     const HeldOut h = held_out_loss(committed(name), 20);
-    MESSAGE(name << ": " << h.loss << " nats a token, floor " << h.floor);
+    MESSAGE(std::string(name) << ": " << h.loss << " nats a token, floor " << h.floor);
     CHECK(h.excess() < 0.10);
     CHECK(h.excess() > -0.02);  // far below the floor would mean that the floor is wrong
   }
@@ -52,52 +72,44 @@ TEST_CASE("greedy continuations of each committed model are grammatical") {
   }
 }
 
-TEST_CASE("a head of each committed model looks back at the same animal, invented names included") {
+TEST_CASE("heads of each committed model look back at the same animal, invented names included") {
   for (const char* name : kNames) {
     const std::vector<HeadScore> heads = look_back(committed(name), 20);
-    const auto best =
-        std::max_element(heads.begin(), heads.end(),
-                         [](const HeadScore& a, const HeadScore& b) { return a.weaker() < b.weaker(); });
-    MESSAGE(name << ": layer " << best->layer << " head " << best->head << ": nouns " << best->noun
-                 << " (chance " << best->noun_chance << "), names " << best->name << " (chance "
-                 << best->name_chance << ")");
-    CHECK(best->noun > 3 * best->noun_chance);
-    CHECK(best->name > 2 * best->name_chance);
+    const auto noun = std::max_element(
+        heads.begin(), heads.end(), [](const HeadScore& a, const HeadScore& b) { return a.noun < b.noun; });
+    const auto letters = std::max_element(
+        heads.begin(), heads.end(), [](const HeadScore& a, const HeadScore& b) { return a.name < b.name; });
+    MESSAGE(std::string(name) << ": nouns " << noun->noun << " (chance " << noun->noun_chance << "), names "
+                              << letters->name << " (chance " << letters->name_chance << ")");
+    CHECK(noun->noun > 3 * noun->noun_chance);
+    CHECK(letters->name > 3 * letters->name_chance);
   }
 }
 
 TEST_CASE("the trainer's forward and the library's decoder are one function") {
-  // Both compute in double precision, in other orders of summation. Sums of at most 256 products through 4
-  // layers, on logits below 100, differ by some 1e-16 · 256 · 100 · 4 = 1e-11; ten times that is allowed.
-  constexpr double kTolerance = 1e-10;
+  // The library's naive-f64 computes in double and keeps K and V in f32; the trainer's Network<float> rounds
+  // those and everything else. Judged by Network<double>, the library must therefore be the closer of the
+  // two.
   Random random(kHeldOutSeed, 3'000'000);
   const std::vector<int32_t> tokens = write(100, random).tokens;
   for (const char* name : kNames) {
     const TrainedModel trained = committed(name);
     const std::vector<double> params(trained.params.begin(), trained.params.end());
-    Network<double> network(trained.layout, 256);
-    network.forward(params.data(), tokens);
+    Network<double> judge(trained.layout, 256);
+    judge.forward(params.data(), tokens);
+    Network<float> rounded(trained.layout, 256);
+    rounded.forward(trained.params.data(), tokens);
+    const Tensor logits = library_logits(name, tokens);
 
-    const auto model = load_model(name);
-    const ModelConfig& c = model->config();
-    const auto backend = make_backend("naive-f64");
-    const Decoder decoder(*model, *backend);
-    CacheSpec spec = CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, c.max_seq_len);
-    spec.dtype = DType::f64;
-    ContiguousCache cache(spec);
-    const auto storage = backend->make_storage(spec);
-    Workspace workspace(c, *backend, 100, 100);
-    const SequenceInput input{.sequence = 0, .tokens = tokens, .logits = LogitRows::all};
-    const StepPlan& plan = cache.plan({&input, 1});
-    Tensor logits = Tensor::host(DType::f64, {100, c.vocab_size});
-    backend->download(decoder.forward(*backend, backend->begin_step(plan, *storage), *storage, workspace),
-                      logits.view());
-    cache.commit(plan);
-    double worst = 0;
-    for (int64_t i = 0; i < logits.size(); ++i)
-      worst = std::max(worst, std::abs(logits.data<double>()[i] - network.logits().data()[i]));
-    CAPTURE(name);
-    CHECK(worst < kTolerance);
+    double library_error = 0, float_error = 0;
+    for (int64_t i = 0; i < logits.size(); ++i) {
+      const double exact = judge.logits().data()[i];
+      library_error = std::max(library_error, std::abs(logits.data<double>()[i] - exact));
+      float_error = std::max(float_error, std::abs(double{rounded.logits().data()[i]} - exact));
+    }
+    CAPTURE(std::string(name));
+    CHECK(library_error < float_error);
+    CHECK(float_error < 1e-3);  // the yardstick itself is small: logits are of size 10
   }
 }
 
@@ -108,6 +120,7 @@ TEST_CASE("training learns, and repeats itself bit for bit") {
   options.adamw.warmup_steps = 4;
   options.batch = 3;
   options.seq_len = 48;
+  options.first_seq_len = 16;
   options.report_every = 6;
   std::vector<double> losses;
   const auto report = [&](const Progress& p) { losses.push_back(p.loss); };
