@@ -3,7 +3,9 @@
 // the other while its rows are in the processor's cache, and chunks of keys may be computed apart and merged.
 #include <Eigen/Core>
 #include <algorithm>
+#include <iterator>
 #include <limits>
+#include <vector>
 
 #include "attention/softmax_state.h"
 #include "backend/eigen.h"
@@ -14,6 +16,8 @@ namespace {
 constexpr int32_t kTile = EigenBackend::kTile, kChunk = EigenBackend::kChunk;
 using ConstRow = Eigen::Map<const Eigen::ArrayXf>;
 using Row = Eigen::Map<Eigen::ArrayXf>;
+using ConstVector = Eigen::Map<const Eigen::VectorXf>;
+using ConstMatrix = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 
 /// What one K/V head's storage and one sequence's block table make together: rows by index.
 struct HeadRows {
@@ -45,35 +49,60 @@ struct Partial {
   }
 };
 
-/// Eigen's exp clamps its argument and so loses NaN; a NaN score must show.
-template <typename Derived>
-auto exp_or_nan(const Eigen::ArrayBase<Derived>& x) {
-  return x.isNaN().select(x.derived(), x.exp());
+/// Room for the rows of one tile: on the stack for any usual width, so that steady decode stays off the heap.
+class PackedTile {
+ public:
+  float* room_for(int64_t n_floats) {
+    if (n_floats <= static_cast<int64_t>(std::size(small_))) return small_;
+    large_.resize(static_cast<size_t>(n_floats));
+    return large_.data();
+  }
+
+ private:
+  alignas(64) float small_[kTile * 256];
+  std::vector<float> large_;
+};
+
+/// Rows of indices [begin, end) as a matrix [end − begin, head_dim]: in place where they lie in one block,
+/// else copied to `packed`. The arithmetic on it is the same, so that block size and order change no bit.
+ConstMatrix rows_of_tile(const HeadRows& rows, int32_t begin, int32_t end, PackedTile& packed) {
+  const int64_t head_dim = rows.layout.head_dim, n = end - begin;
+  if (begin / rows.table.block_len == (end - 1) / rows.table.block_len)
+    return {rows.row(begin).data(), n, head_dim};
+  float* const room = packed.room_for(n * head_dim);
+  for (int32_t s = begin; s < end; ++s) Row(room + (s - begin) * head_dim, head_dim) = rows.row(s);
+  return {room, n, head_dim};
 }
 
-/// Takes keys [begin, end), which lie within one tile, into the partials of the group's query heads.
-/// q [group_size, head_dim]   partials [group_size]
+/// Takes keys [begin, end), which lie within one tile, into the partials of the group's query heads. For each
+/// head both sums are a matrix times a vector: scores = K · q, acc += Vᵀ · weights. q [group_size, head_dim]
+/// partials [group_size]
 void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows& k, const HeadRows& v,
                  int32_t begin, int32_t end, float* partials) {
-  const int32_t n = end - begin;
+  PackedTile packed_keys, packed_values;
+  const ConstMatrix keys = rows_of_tile(k, begin, end, packed_keys),
+                    values = rows_of_tile(v, begin, end, packed_values);
   const int64_t head_dim = k.layout.head_dim;
+  const int32_t n = end - begin;
+  Eigen::Array<float, kTile, 1> weights, powers;
   for (int64_t j = 0; j < group_size; ++j) {
     const Partial partial{partials + j * (head_dim + 2), head_dim};
-    const ConstRow query(q + j * head_dim, head_dim);
-    Eigen::Array<float, kTile, 1> weights = Eigen::Array<float, kTile, 1>::Zero();
-    for (int32_t i = 0; i < n; ++i) weights[i] = scale * (query * k.row(begin + i)).sum();
+    weights.setZero();
+    weights.head(n).matrix().noalias() = keys * ConstVector(q + j * head_dim, head_dim);
+    weights.head(n) *= scale;
 
     SoftmaxState<float> state = partial.state();
     const float new_max = std::max(state.row_max, weights.head(n).maxCoeff<Eigen::PropagateNaN>());
     const float factor = SoftmaxState<float>::rescale(state.row_max, new_max);
-    weights = exp_or_nan(weights - new_max).eval();
+    weights -= new_max;
+    powers = weights.exp();  // a statement of its own: inside select() it is computed one by one
+    weights = weights.isNaN().select(weights, powers);  // exp clamps its argument and so loses NaN
     state.row_sum = state.row_sum * factor + weights.head(n).sum();
     state.row_max = new_max;
     partial.set_state(state);
 
-    Row acc = partial.acc();
-    acc *= factor;
-    for (int32_t i = 0; i < n; ++i) acc += weights[i] * v.row(begin + i);
+    partial.acc() *= factor;
+    partial.acc().matrix().noalias() += values.transpose() * weights.head(n).matrix();
   }
 }
 
