@@ -88,10 +88,16 @@ TrainedModel train_model(const std::string& name, const TrainOptions& options) {
              options.adamw.n_steps, options.batch, options.seq_len, options.n_threads, options.seed);
   TrainedModel model{layout, round_to_half(fit(layout, options, print_progress)), ""};
   const HeldOut h = held_out_loss(model, kTexts);
-  model.origin = nlohmann::ordered_json{{"trainer", "lessons/train"},     {"seed", options.seed},
-                                        {"steps", options.adamw.n_steps}, {"batch", options.batch},
-                                        {"seq_len", options.seq_len},     {"threads", options.n_threads},
-                                        {"rate", options.adamw.rate},     {"held_out_loss_nats", h.loss},
+  model.origin = nlohmann::ordered_json{{"trainer", "lessons/train"},
+                                        {"seed", options.seed},
+                                        {"steps", options.adamw.n_steps},
+                                        {"batch", options.batch},
+                                        {"seq_len", options.seq_len},
+                                        {"first_seq_len", options.first_seq_len},
+                                        {"first_part", options.first_part},
+                                        {"threads", options.n_threads},
+                                        {"rate", options.adamw.rate},
+                                        {"held_out_loss_nats", h.loss},
                                         {"floor_nats", h.floor}}
                      .dump();
   return model;
