@@ -45,7 +45,7 @@ size_t whole_characters(std::string_view text, size_t end) {
 
 }  // namespace
 
-Fonts::Fonts(float scale) {
+Fonts::Fonts(float scale, bool look_for_fonts) : ascii_only_(!look_for_fonts) {
   ImGuiIO& io = ImGui::GetIO();
   io.Fonts->Clear();
   io.FontGlobalScale = 1 / scale;

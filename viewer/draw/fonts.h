@@ -23,7 +23,8 @@ struct TypeFace {
 
 class Fonts {
  public:
-  explicit Fonts(float scale);
+  /// Without installed fonts, or when they are not to be looked for, texts are spelt in ASCII.
+  explicit Fonts(float scale, bool look_for_fonts = true);
 
   const TypeFace& of(Type type) const { return faces_[static_cast<size_t>(type)]; }
   /// No font with our signs was found: texts must go through view::to_ascii.

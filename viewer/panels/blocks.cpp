@@ -105,7 +105,8 @@ void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& blo
   if (look.state == State::again_unused)
     draw_diagonals(canvas, cells, canvas.colors().state(State::again_unused, overlay_strength(look)), 8, 1);
   if (wiping) canvas.unclip();
-  if (panel.progress >= 1) draw_mark(panel, place, row.mark);
+  const bool shares_stand_there = block.part == view::Part::v && panel.view.transport.beat == Beat::sum;
+  if (panel.progress >= 1 && !shares_stand_there) draw_mark(panel, place, row.mark);
 }
 
 /// Rows that the tour asks for, and rows that were poked.

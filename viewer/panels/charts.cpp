@@ -63,6 +63,33 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
   }
 }
 
+/// Beat sum: how much of each V row goes into the output, as a bar beside the row.
+void draw_shares(Panel& panel, const PaneLayout& layout, const view::OutputRow& output) {
+  constexpr float kRoom = 12;  // between V and the matrix
+  for (int s = layout.first_row; s < layout.first_row + layout.n_rows; ++s) {
+    const float weight = output.v_tint[static_cast<size_t>(s)];
+    if (!std::isfinite(weight)) continue;
+    const Rect row = layout.row(view::Part::v, s);
+    const float half = std::min(row.height(), 16.0f) / 4, y = row.center().y;
+    const float length =
+        std::max(1.0f, kRoom * std::clamp(weight, 0.0f, 1.0f) * std::min(1.0f, panel.progress * 2));
+    panel.canvas.fill({row.x1 + 1, y - half, row.x1 + 1 + length, y + half},
+                      panel.color(panel.hex().positive));
+  }
+}
+
+/// The frames of the V rows fall into the output row, as strong as their weights.
+void draw_falling_rows(Panel& panel, const PaneLayout& layout, const view::OutputRow& output) {
+  const float p = ease(std::min(1.0f, panel.progress * 1.4f));
+  for (int s = layout.first_row; s < layout.first_row + layout.n_rows; ++s) {
+    const float weight = output.v_tint[static_cast<size_t>(s)];
+    if (!(weight >= 0.01f)) continue;
+    const Rect from = layout.cells(view::Part::v, s);
+    panel.canvas.frame(from.moved(0, (layout.output.y0 - from.y0) * p),
+                       panel.color(panel.hex().positive, 0.3f + 0.7f * weight), 1 + 2 * weight);
+  }
+}
+
 }  // namespace
 
 void draw_bars(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
@@ -83,17 +110,9 @@ void draw_bars(Panel& panel, const PaneLayout& layout, const view::PaneState& pa
 
 void draw_output(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   const view::OutputRow& output = pane.output;
-  const Beat beat = panel.view.transport.beat;
-  const bool falling = beat == Beat::sum && panel.progress < 1 && !output.v_tint.empty();
-  if (falling) {  // each V row falls into the output, as strong as its weight
-    const float p = ease(std::min(1.0f, panel.progress * 1.4f));
-    for (int s = layout.first_row; s < layout.first_row + layout.n_rows; ++s) {
-      const float weight = output.v_tint[static_cast<size_t>(s)];
-      if (weight < 0.01f) continue;
-      const Rect from = layout.cells(view::Part::v, s);
-      const Rect place = from.moved(0, (layout.output.y0 - from.y0) * p);
-      panel.canvas.frame(place, panel.color(panel.hex().positive, 0.3f + 0.7f * weight), 1 + 2 * weight);
-    }
+  if (output.v_tint.size() == static_cast<size_t>(layout.n_tokens)) {
+    draw_shares(panel, layout, output);
+    if (panel.progress < 1) draw_falling_rows(panel, layout, output);
   }
   if (output.row.is == view::State::not_yet || output.values.empty()) return;
   const bool arrives = output.row.was == view::State::not_yet;

@@ -1,5 +1,6 @@
 // What opens over the window for a choice: the menu of pokes, and the box for another prompt.
 #include <algorithm>
+#include <utility>
 
 #include "viewer/panels/panel.h"
 
@@ -65,7 +66,10 @@ void draw_prompt_box(Panel& panel) {
   }
   ImGui::PushFont(fonts.of(Type::body).font);
   ImGui::SetNextItemWidth(-1);
-  ImGui::InputText("##text", panel.state.prompt.data(), panel.state.prompt.size());
+  ImGui::InputText("##text", panel.state.prompt.data(), panel.state.prompt.size(),
+                   ImGuiInputTextFlags_AutoSelectAll);
+  if (std::exchange(panel.state.prompt_entered, false))
+    panel.send(view::SetPrompt{panel.state.prompt.data()});
   ImGui::PopFont();
   const bool wrong = !box.error.empty();
   ImGui::PushStyleColor(ImGuiCol_Text, to_u32(wrong ? panel.hex().error : panel.hex().muted));

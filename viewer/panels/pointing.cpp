@@ -17,8 +17,8 @@ void draw_elbow(Panel& panel, const PaneLayout& layout, int s, int t, const std:
   const float end = layout.row(Part::score, row).center().y;
   const ImVec2 points[] = {{key.x1, y}, {x, y}, {x, end}};
   const int n = end > y + 1 ? 3 : 2;
-  panel.canvas.list()->AddPolyline(points, n, panel.color(panel.hex().pane, 0.9f), 0, 5);
-  panel.canvas.list()->AddPolyline(points, n, panel.color(panel.hex().accent), 0, 2);
+  panel.canvas.list()->AddPolyline(points, n, panel.color(panel.hex().pane, 0.9f), ImDrawFlags_None, 5.0f);
+  panel.canvas.list()->AddPolyline(points, n, panel.color(panel.hex().accent), ImDrawFlags_None, 2.0f);
   panel.canvas.list()->AddCircleFilled(points[n - 1], 4, panel.color(panel.hex().accent));
   panel.canvas.list()->AddCircleFilled(points[0], 3, panel.color(panel.hex().accent));
   if (text.empty()) return;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "viewer/panels/blocks.h"
 #include "viewer/panels/panel.h"
 
 namespace lastrow::ui {
@@ -45,6 +46,13 @@ void draw_layers(Panel& panel, Rect& column, float most) {
       panel.canvas.text_in(r, Type::label,
                            panel.color(layer.selected ? panel.hex().on_accent : panel.hex().text),
                            fmt::format("{}", layer.layer), Align::center);
+    if (panel.view.layers.complete && height > 8) {  // done, from the bottom up
+      const bool arriving = panel.view.transport.beat == view::Beat::next;
+      const float p =
+          arriving ? staggered(panel.progress, static_cast<int>(i), static_cast<int>(layers.size())) : 1;
+      panel.canvas.fill({r.x0 + 4, r.y1 - 4, r.x0 + 4 + (r.width() - 8) * p, r.y1 - 2},
+                        panel.color(layer.selected ? panel.hex().on_accent : panel.hex().muted));
+    }
     if (layer.poked)
       panel.canvas.dashed(r.inset(1), IM_COL32(0, 0, 0, 255), 2, 4, 4, IM_COL32(255, 255, 255, 255));
     if (touched.clicked) panel.send(view::SetLayer{layer.layer});

@@ -64,10 +64,10 @@ void Screen::set_scale(float scale) {
 }
 
 void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& view,
-                       std::vector<view::Command>& commands) const {
+                       std::vector<view::Command>& commands) {
   const bool typing = view.prompt_box.open;
   for (const KeyPress& press : keys) {
-    if (typing && press.key == view::Key::enter) commands.push_back(view::SetPrompt{state_.prompt.data()});
+    if (typing && press.key == view::Key::enter) state_.prompt_entered = true;
     for (const view::KeyBinding& binding : view::key_table()) {
       const bool while_typing =
           binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;

@@ -45,7 +45,7 @@ class Screen {
 
  private:
   void send_keys(std::span<const KeyPress> keys, const view::ViewState& view,
-                 std::vector<view::Command>& commands) const;
+                 std::vector<view::Command>& commands);
 
   ImGuiContext* context_;
   float scale_;

@@ -154,8 +154,12 @@ float scale_for(int pixels_x, int pixels_y, float content_scale) {
 void Window::hold_short_presses() {
 #if IMGUI_VERSION_NUM < 18700
   ImGuiIO& io = ImGui::GetIO();
-  for (const int code : held_for_a_frame_) io.KeysDown[code] = glfwGetKey(window_, code) == GLFW_PRESS;
-  held_for_a_frame_.clear();
+  const auto is_down = [&](int code) { return glfwGetKey(window_, code) == GLFW_PRESS; };
+  if (!held_for_a_frame_.empty()) {
+    io.KeyCtrl = is_down(GLFW_KEY_LEFT_CONTROL) || is_down(GLFW_KEY_RIGHT_CONTROL);
+    io.KeyShift = is_down(GLFW_KEY_LEFT_SHIFT) || is_down(GLFW_KEY_RIGHT_SHIFT);
+  }
+  for (const int code : std::exchange(held_for_a_frame_, {})) io.KeysDown[code] = is_down(code);
   for (const int code : std::exchange(events_.codes, {})) {
     if (code < 0 || code >= IM_ARRAYSIZE(io.KeysDown)) continue;
     io.KeysDown[code] = true;
