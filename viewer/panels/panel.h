@@ -20,7 +20,7 @@ struct PanelState {
   std::optional<view::Target> menu_shown;  // the poke menu that is open
   std::array<char, 4096> prompt{};         // text in the prompt box, zero-terminated
   bool prompt_shown = false;
-  bool prompt_entered = false;  // Enter was pressed in it; what was typed before counts
+  bool prompt_entered = false;             // Enter was pressed in it; what was typed before counts
   Rect popover;                            // what lies over a pane in a narrow window; empty: nothing
   std::optional<view::Notice> own_notice;  // from the window, not from the controller
 
