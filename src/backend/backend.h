@@ -99,14 +99,14 @@ class Backend {
   virtual void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) = 0;
   /// out[t,:] = weight ⊙ x[t,:] / √(mean(x[t,:]²) + eps).   x, out [n_rows, dim]   weight [dim]
   virtual void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) = 0;
-  /// out = x · weightᵀ (+ bias).   x [n_rows, in]   weight [out, in]   bias [out] or empty   out [n_rows,
-  /// out]
+  /// out = x · weightᵀ (+ bias).   x [n_rows, in]   weight [out, in]   bias [out] or empty
+  /// out [n_rows, out]
   virtual void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
                       TensorView out) = 0;
   /// Turns each head of x by its token's angle, in place.   x [n_tokens, n_heads, head_dim]
   virtual void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) = 0;
-  /// Stores the new rows at the plan's append slots of layer site.layer.   k, v [n_tokens, n_kv_heads,
-  /// head_dim]
+  /// Stores the new rows at the plan's append slots of layer site.layer.
+  /// k, v [n_tokens, n_kv_heads, head_dim]
   virtual void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
                       KvStorage& storage) = 0;
   /// Attends each query to the stored keys that its mask lets it see.
@@ -130,8 +130,8 @@ class Backend {
   virtual void add(Site site, ConstTensorView y, TensorView x) = 0;
   /// out[i,:] = x[logit_rows[i],:].   x [n_tokens, dim]   out [n_rows, dim]
   virtual void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) = 0;
-  /// ids[i] = index of the largest logit, the first of equals.   logits [n_rows, vocab_size]   ids [n_rows]
-  /// i32
+  /// ids[i] = index of the largest logit, the first of equals.   logits [n_rows, vocab_size]
+  /// ids [n_rows] i32
   virtual void argmax(Site site, ConstTensorView logits, TensorView ids) = 0;
 };
 
