@@ -1,0 +1,23 @@
+// A line of kernel text, taken by a defaulted argument: what a finding or a report of the emulator points to.
+#pragma once
+
+#include <string_view>
+
+namespace lastrow::simt {
+
+struct Here {
+  const char* file;
+  int line;
+
+  static constexpr Here current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+    return {file, line};
+  }
+  /// "k05_vector.cu": the file without its folders.
+  constexpr std::string_view name() const {
+    const std::string_view path = file;
+    return path.substr(path.find_last_of('/') + 1);
+  }
+  constexpr bool operator==(const Here& other) const { return line == other.line && name() == other.name(); }
+};
+
+}  // namespace lastrow::simt

@@ -1,0 +1,30 @@
+// The only way to start a kernel under the emulator; kernels/cuda_launch.h has the same for a GPU.
+//
+//   launch({"k05", k05_vector<float>}, grid, block, shared_bytes, stream, args…)
+//
+// Arguments are copied to every thread, as on a GPU. Returns when all blocks have run. Throws SimtError.
+#pragma once
+
+#include "gpu/simt/device.h"
+
+namespace lastrow::emulated {
+
+using simt::Dim3;
+using Stream = simt::Device*;
+
+template <typename... Parameters>
+struct Kernel {
+  const char* name;
+  void (*function)(Parameters...);
+};
+
+template <typename... Parameters>
+Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
+
+template <typename... Parameters, typename... Arguments>
+void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_bytes, Stream stream,
+            const Arguments&... arguments) {
+  stream->run({kernel.name, grid, block, shared_bytes}, [&] { kernel.function(arguments...); });
+}
+
+}  // namespace lastrow::emulated

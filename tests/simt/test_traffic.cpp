@@ -1,0 +1,107 @@
+// Traffic as the hardware bills it, on access patterns whose bill can be worked out by hand.
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "gpu/simt/cuda_words.h"
+
+namespace lastrow::emulated {
+namespace {
+
+template <typename... Parameters, typename... Arguments>
+simt::KernelTraffic count(void (*function)(Parameters...), Dim3 grid, Dim3 block,
+                          const Arguments&... arguments) {
+  simt::Device device(2);
+  device.watch({.report = true});
+  launch(Kernel{"k", function}, grid, block, 0, &device, arguments...);
+  return device.traffic().at(0);
+}
+
+__global__ void strided(Global<const float> g_x, int stride) { g_x.load(threadIdx.x * stride); }
+
+TEST_CASE("32 floats in a row are 4 sectors; with a stride of 8 or more each is one of its own") {
+  std::vector<float> x(32 * 32 + 8);
+  // from an address that is a multiple of 32 bytes
+  float* aligned = x.data() + (32 - reinterpret_cast<uintptr_t>(x.data()) % 32) % 32 / sizeof(float);
+  const Global<const float> g_x(aligned, 32 * 32, "g_x");
+  for (const auto& [stride, sectors] : {std::pair{1, 4}, {2, 8}, {4, 16}, {8, 32}, {32, 32}, {0, 1}}) {
+    const simt::KernelTraffic k = count(strided, {1}, {32}, g_x, stride);
+    REQUIRE(k.sites.size() == 1);
+    CHECK(k.sites[0].n_sectors == sectors);
+    CHECK(k.sites[0].n_best_sectors == (stride == 0 ? 1 : 4));
+    CHECK(k.sites[0].bytes == 128);
+    CHECK(k.sites[0].n_executions == 1);
+  }
+}
+
+__global__ void vectors(Global<const float> g_x) { g_x.load_vec<4>(4 * threadIdx.x); }
+
+TEST_CASE("a vector load of 16 bytes a lane moves 512 bytes in one instruction") {
+  std::vector<float> x(128 + 8);
+  float* aligned = x.data() + (32 - reinterpret_cast<uintptr_t>(x.data()) % 32) % 32 / sizeof(float);
+  const simt::KernelTraffic k = count(vectors, {1}, {32}, Global<const float>(aligned, 128, "g_x"));
+  CHECK(k.sites[0].bytes == 512);
+  CHECK(k.sites[0].n_sectors == 16);
+  CHECK(k.sites[0].n_executions == 1);
+}
+
+__global__ void columns(int stride) {
+  const Shared<float> s_x = shared_array<float, 32 * 33>("s_x");
+  s_x.load(threadIdx.x * stride);
+}
+__global__ void shared_vectors(int stride) {
+  const Shared<float> s_x = shared_array<float, 32 * 36>("s_x");
+  s_x.load_vec<4>(threadIdx.x * stride);
+}
+
+TEST_CASE("shared memory: a column of a 32-wide tile takes 32 passes, of a 33-wide one pass") {
+  for (const auto& [stride, passes] : {std::pair{1, 1}, {32, 32}, {33, 1}, {2, 2}, {0, 1}}) {
+    const simt::KernelTraffic k = count(columns, {1}, {32}, stride);
+    CHECK(k.sites[0].n_passes == passes);
+    CHECK(k.sites[0].n_best_passes == 1);
+  }
+  // 16 bytes a lane: 8 lanes at a time, so 4 passes at best.
+  CHECK(count(shared_vectors, {1}, {32}, 4).sites[0].n_passes == 4);
+  CHECK(count(shared_vectors, {1}, {32}, 32).sites[0].n_passes == 32);
+  CHECK(count(shared_vectors, {1}, {32}, 36).sites[0].n_passes == 4);
+  CHECK(count(shared_vectors, {1}, {32}, 4).sites[0].n_best_passes == 4);
+}
+
+__global__ void ragged(Global<const float> g_x, int n) {
+  for (int i = static_cast<int>(threadIdx.x); i < n; i += 32) g_x.load(i);
+}
+
+TEST_CASE("the k-th executions of the lanes are one; those without all lanes are partial") {
+  std::vector<float> x(100);
+  const simt::KernelTraffic k = count(ragged, {1}, {32}, Global<const float>(x.data(), 100, "g_x"), 70);
+  CHECK(k.sites[0].n_executions == 3);
+  CHECK(k.sites[0].n_partial == 1);
+  CHECK(k.sites[0].bytes == 280);
+}
+
+__global__ void meets(Global<int> g_x) {
+  const Shared<int> s_x = shared_array<int, 16>("s_x");
+  s_x.store(threadIdx.x % 16, 1);
+  __syncthreads();
+  __syncthreads();
+  int x = __shfl_xor_sync(0xFFFFFFFFu, 1, 1);
+  x += __shfl_xor_sync(0xFFFFFFFFu, 1, 2) + __shfl_xor_sync(0xFFFFFFFFu, 1, 4);
+  __syncwarp();
+  if (__any_sync(0xFFFFFFFFu, x > 0)) g_x.atomic_add(0, 1);
+}
+
+TEST_CASE("barriers count once a block, meetings once a warp, a sample stands for its blocks alone") {
+  int x = 0;
+  const simt::KernelTraffic k = count(meets, {64}, {64}, Global<int>(&x, 1, "g_x"));
+  CHECK(x == 64 * 64);
+  CHECK(k.n_blocks == 64);
+  CHECK(k.n_blocks_observed == 32);
+  CHECK(k.n_barriers == 2 * 32);
+  CHECK(k.n_shuffles == 3 * 2 * 32);
+  CHECK(k.n_votes == 2 * 32);
+  CHECK(k.n_warp_syncs == 2 * 32);
+  CHECK(k.shared_bytes == 64);
+}
+
+}  // namespace
+}  // namespace lastrow::emulated
