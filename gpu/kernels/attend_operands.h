@@ -1,0 +1,104 @@
+// What every attention kernel takes, and the few steps that all of them share.
+//
+// KV is the element type of stored rows: float, Half, BFloat16, Fp8E4M3 or int8_t (cache/kv_codec.h).
+// Everything else is float; sums are taken in float.
+#pragma once
+
+#include <limits>
+
+#include "cache/kv_codec.h"
+#include "gpu/kernels/attend_call.h"
+#include "gpu/kernels/target.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
+constexpr int32_t kWarpLanes = 32;  // warpSize as a constant: arrays of registers need one
+
+template <typename KV>
+struct AttendOperands {
+  Global<const float> g_q;                     // [n_tokens, n_q_heads, head_dim]
+  Global<const KV> g_k, g_v;                   // [n_blocks, n_kv_heads, block_len, head_dim]
+  Global<const float> g_k_scales, g_v_scales;  // [n_blocks, n_kv_heads, block_len]   int8 only
+  Global<const int32_t> g_q_start;             // [n_seqs + 1]
+  Global<const int32_t> g_kv_len;              // [n_seqs]
+  Global<const int32_t> g_seq_of_token;        // [n_tokens]
+  Global<const int32_t> g_block_tables;        // [n_seqs, blocks_per_seq]
+  Global<float> g_out;                         // [n_tokens, n_q_heads, head_dim]
+  Global<float> g_lse;                         // [n_tokens, n_q_heads]
+  Global<float> g_scratch;                     // what the rung asked for
+  int32_t n_q_heads, group_size, head_dim;
+  int32_t n_tokens, n_seqs, blocks_per_seq, max_kv_len;
+  RowLayout layout;
+  float scale;
+  MaskRule mask;
+};
+
+/// The call's addresses as views of a stored type.
+template <typename KV>
+AttendOperands<KV> operands(const gpu::AttendCall& c, int64_t scratch_elems) {
+  const gpu::AttendShape& s = c.shape;
+  const int64_t q_elems = int64_t{s.n_tokens} * s.n_q_heads * s.head_dim;
+  const int64_t n_scales = s.n_blocks * s.n_kv_heads * s.block_len, kv_elems = n_scales * s.head_dim;
+  return {.g_q = {c.q, q_elems, "g_q"},
+          .g_k = {static_cast<const KV*>(c.k), kv_elems, "g_k"},
+          .g_v = {static_cast<const KV*>(c.v), kv_elems, "g_v"},
+          .g_k_scales = {c.k_scales, n_scales, "g_k_scales"},
+          .g_v_scales = {c.v_scales, n_scales, "g_v_scales"},
+          .g_q_start = {c.q_start, s.n_seqs + 1, "g_q_start"},
+          .g_kv_len = {c.kv_len, s.n_seqs, "g_kv_len"},
+          .g_seq_of_token = {c.seq_of_token, s.n_tokens, "g_seq_of_token"},
+          .g_block_tables = {c.block_tables, int64_t{s.n_seqs} * s.blocks_per_seq, "g_block_tables"},
+          .g_out = {c.out, q_elems, "g_out"},
+          .g_lse = {c.lse, int64_t{s.n_tokens} * s.n_q_heads, "g_lse"},
+          .g_scratch = {c.scratch, scratch_elems, "g_scratch"},
+          .n_q_heads = s.n_q_heads,
+          .group_size = s.group_size(),
+          .head_dim = s.head_dim,
+          .n_tokens = s.n_tokens,
+          .n_seqs = s.n_seqs,
+          .blocks_per_seq = s.blocks_per_seq,
+          .max_kv_len = s.max_kv_len,
+          .layout = s.layout(),
+          .scale = c.spec.scale,
+          .mask = c.spec.mask};
+}
+
+/// Slot of index s of sequence i: one load of the block table.
+template <typename KV>
+__device__ inline int64_t slot_at(const AttendOperands<KV>& o, int32_t i, int32_t s) {
+  const int32_t block =
+      o.g_block_tables.load(int64_t{i} * o.blocks_per_seq + entry_of(o.layout.block_len, s));
+  return slot_in(block, o.layout.block_len, s);
+}
+
+/// Keys that packed token `token` sees, which belongs to sequence i.
+template <typename KV>
+__device__ inline KeyRange keys_of(const AttendOperands<KV>& o, int32_t i, int32_t token) {
+  const int32_t first = o.g_q_start.load(i), q_len = o.g_q_start.load(i + 1) - first;
+  return visible_keys(o.mask, q_len, o.g_kv_len.load(i), token - first);
+}
+
+/// Sum over the lanes of a warp, the same in each, in a fixed order.
+__device__ inline float warp_sum(float x) {
+  for (int32_t flip = warpSize / 2; flip > 0; flip /= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
+  return x;
+}
+__device__ inline float warp_max(float x) {
+  for (int32_t flip = warpSize / 2; flip > 0; flip /= 2) {
+    const float other = __shfl_xor_sync(kAllLanes, x, flip);
+    x = other > x ? other : x;
+  }
+  return x;
+}
+
+/// Calls f with a value of the stored type that `dtype` names, if it is one of KVs.
+template <typename... KVs, typename F>
+void with_kv_type(DType dtype, const F& f) {
+  ((dtype_of<KVs> == dtype ? (f(KVs{}), 0) : 0), ...);
+}
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace lastrow::LASTROW_TARGET

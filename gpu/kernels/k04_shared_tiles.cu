@@ -1,0 +1,157 @@
+// k04: a block takes a tile of queries; each K/V row it reads serves all of them from shared memory.
+//
+// idea     tiles of 16 queries × 32 keys: K and V are read once a tile of queries, not once a query
+// since    k03: there a warp read every row for itself, and updated its softmax at each key
+// grid     (tiles of queries, query head h, sequence i), from the bounds; a block past q_len leaves
+// block    4 warps; a warp has 4 queries of the tile
+// lane     a key of the tile for scores; d = lane, lane + 32, … for the weighted sum of V
+// reads    K once, V once for each (tile of queries, h): q_len / 16 · group_size times what is needed
+// shared   q [16, stride], K [32, stride], V [32, stride], weights [4, 32, 4], f32: 83 KiB at head_dim 256
+// skipped  tiles that no query sees; the mask is tested only in tiles that some query sees in part
+// takes    f32, bf16; any group, head_dim up to 256; meant for prefill (decode fills one query of 16)
+// paper    Dao et al. 2022, FlashAttention
+// expected prefill 4 to 8 times k03, up to 20 % of f32 peak: two shared loads for each 8 multiply-adds
+#include "attention/softmax_state.h"
+#include "gpu/kernels/attend_operands.h"
+#include "gpu/kernels/ladder.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpLanes;
+constexpr int32_t kWarpQueries = 4, kQueries = kWarps * kWarpQueries;
+constexpr int32_t kKeys = kWarpLanes;
+constexpr int32_t kMaxSequences = 65535;  // of a grid's z
+
+LASTROW_HD constexpr int32_t row_width(int32_t head_dim) { return (head_dim + 3) / 4 * 4; }
+/// Floats from a row to the next: an odd number of 16-byte steps, so that 8 lanes which read 16 bytes of 8
+/// rows find them in different banks.
+LASTROW_HD constexpr int32_t row_stride(int32_t head_dim) { return (row_width(head_dim) / 4 | 1) * 4; }
+
+/// Row s of K and of V → row `to` of the tile, as f32; zeros where `present` is false and past head_dim.
+template <typename KV>
+__device__ void load_row(const AttendOperands<KV>& o, int32_t i, int32_t g, int32_t s, bool present,
+                         int32_t to, Shared<float> s_k, Shared<float> s_v) {
+  const int64_t from = present ? row_offset(o.layout, slot_at(o, i, s), g) : 0;
+  for (int32_t d = threadIdx.x % kWarpLanes; d < row_width(o.head_dim); d += kWarpLanes) {
+    const bool stored = present && d < o.head_dim;
+    s_k.store(to + d, stored ? decode(o.g_k.load(from + d)) : 0);
+    s_v.store(to + d, stored ? decode(o.g_v.load(from + d)) : 0);
+  }
+}
+
+template <typename KV, int kMaxHeadDim>
+__global__ void k04_shared_tiles(AttendOperands<KV> o) {
+  constexpr int32_t kDims = kMaxHeadDim / kWarpLanes;  // of a lane: d = lane + 32 c
+  const int32_t warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  const int32_t i = blockIdx.z, h = blockIdx.y, g = h / o.group_size, t0 = blockIdx.x * kQueries;
+  const int32_t first_token = o.g_q_start.load(i), q_len = o.g_q_start.load(i + 1) - first_token;
+  const int32_t kv_len = o.g_kv_len.load(i), head_dim = o.head_dim, stride = row_stride(head_dim);
+  if (t0 >= q_len) return;  // the whole block
+
+  DynamicShared shared;
+  const auto s_q = shared.take<float>(kQueries * stride, "s_q");   // [kQueries, stride]
+  const auto s_k = shared.take<float>(kKeys * stride, "s_k");      // [kKeys, stride]
+  const auto s_v = shared.take<float>(kKeys * stride, "s_v");      // [kKeys, stride]
+  const auto s_p = shared.take<float>(kWarps * kKeys * 4, "s_p");  // [kWarps, kKeys, kWarpQueries]
+  for (int32_t j = warp; j < kQueries; j += kWarps)
+    for (int32_t d = lane; d < row_width(head_dim); d += kWarpLanes)
+      s_q.store(j * stride + d,
+                t0 + j < q_len && d < head_dim
+                    ? o.g_q.load((int64_t{first_token + t0 + j} * o.n_q_heads + h) * head_dim + d)
+                    : 0);
+
+  // Begin and end of what a query sees grow with t: the tile's first and last query bound the others.
+  const int32_t t_last = t0 + kQueries < q_len ? t0 + kQueries - 1 : q_len - 1;
+  const KeyRange first = visible_keys(o.mask, q_len, kv_len, t0);
+  const KeyRange last = visible_keys(o.mask, q_len, kv_len, t_last);
+  KeyRange keys[kWarpQueries];
+  for (int32_t j = 0; j < kWarpQueries; ++j) {
+    const int32_t t = t0 + warp * kWarpQueries + j;
+    keys[j] = t < q_len ? visible_keys(o.mask, q_len, kv_len, t) : KeyRange{0, 0};
+  }
+
+  SoftmaxState<float> state[kWarpQueries];
+  float r_acc[kWarpQueries][kDims] = {};  // [j][c] Σ_s exp(score_s − row_max) v[s, d]
+  for (int32_t s0 = first.begin / kKeys * kKeys; s0 < last.end; s0 += kKeys) {
+    __syncthreads();  // all reads of the last tile's K and V before the writes of this one's
+    for (int32_t r = warp; r < kKeys; r += kWarps) {
+      const bool present = s0 + r >= first.begin && s0 + r < last.end;
+      load_row(o, i, g, s0 + r, present, r * stride, s_k, s_v);
+    }
+    __syncthreads();  // the writes of q, K and V before their reads
+
+    float score[kWarpQueries] = {};  // of key s0 + lane
+    for (int32_t d = 0; d < head_dim; d += 4) {
+      const Vec<float, 4> k = s_k.load_vec<4>(lane * stride + d);
+      for (int32_t j = 0; j < kWarpQueries; ++j) {
+        const Vec<float, 4> q = s_q.load_vec<4>((warp * kWarpQueries + j) * stride + d);
+        for (int32_t e = 0; e < 4; ++e) score[j] += q.x[e] * k.x[e];
+      }
+    }
+
+    const bool whole = s0 >= last.begin && s0 + kKeys <= first.end;  // every query sees every key
+    Vec<float, kWarpQueries> weight;
+    for (int32_t j = 0; j < kWarpQueries; ++j) {
+      const bool sees = whole || (s0 + lane >= keys[j].begin && s0 + lane < keys[j].end);
+      const float x = sees ? score[j] * o.scale : kMinusInfinity, tile_max = warp_max(x);
+      const float p = sees ? expf(x - tile_max) : 0;
+      const auto factor = state[j].merge({tile_max, warp_sum(p)});
+      weight.x[j] = p * factor.other;
+      for (int32_t c = 0; c < kDims; ++c) r_acc[j][c] *= factor.self;
+    }
+    s_p.store_vec<4>((warp * kKeys + lane) * 4, weight);
+    __syncwarp();  // the weights of all 32 keys are written before a lane reads them
+
+    for (int32_t r = 0; r < kKeys; ++r) {
+      const Vec<float, 4> w = s_p.load_vec<4>((warp * kKeys + r) * 4);
+      for (int32_t c = 0; c < kDims; ++c) {
+        if (lane + c * kWarpLanes >= head_dim) continue;
+        const float v = s_v.load(r * stride + lane + c * kWarpLanes);
+        for (int32_t j = 0; j < kWarpQueries; ++j)  // what a query does not see may be NaN
+          if (whole || (s0 + r >= keys[j].begin && s0 + r < keys[j].end)) r_acc[j][c] += w.x[j] * v;
+      }
+    }
+  }
+
+  for (int32_t j = 0; j < kWarpQueries; ++j) {
+    const int32_t t = t0 + warp * kWarpQueries + j;
+    if (t >= q_len) continue;
+    const int64_t row = int64_t{first_token + t} * o.n_q_heads + h;
+    for (int32_t c = 0; c < kDims; ++c)
+      if (lane + c * kWarpLanes < head_dim)  // 0 where the query sees no key
+        o.g_out.store(row * head_dim + lane + c * kWarpLanes,
+                      state[j].row_sum > 0 ? r_acc[j][c] / state[j].row_sum : 0);
+    if (lane == 0) o.g_lse.store(row, state[j].lse());
+  }
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  if (s.head_dim > 256) return "head_dim is at most 256";
+  if (s.n_seqs > kMaxSequences) return "at most 65535 sequences: a grid's third side is no longer";
+  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "K/V are f32 or bf16";
+}
+
+int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  const gpu::AttendShape& s = call.shape;
+  if (s.n_tokens == 0) return;
+  const auto n_tiles = static_cast<uint32_t>(ceil_div(s.max_q_len, kQueries));
+  const Dim3 grid{n_tiles, static_cast<uint32_t>(s.n_q_heads), static_cast<uint32_t>(s.n_seqs)};
+  const int64_t shared_floats =
+      int64_t{kQueries + 2 * kKeys} * row_stride(s.head_dim) + kWarps * kKeys * kWarpQueries;
+  with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    const auto kernel = s.head_dim <= 64    ? k04_shared_tiles<KV, 64>
+                        : s.head_dim <= 128 ? k04_shared_tiles<KV, 128>
+                                            : k04_shared_tiles<KV, 256>;
+    launch(Kernel{"k04_shared_tiles", kernel}, grid, {kThreads}, shared_floats * 4, stream,
+           operands<KV>(call, scratch_elems(s)));
+  });
+}
+
+}  // namespace
+
+const Rung k04{"k04", "tiles of queries and keys in shared memory", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET
