@@ -1,0 +1,161 @@
+// Attention whose keys are split over blocks: what k07 and the rungs built on it do before and after their
+// loop.
+//
+//   grid   x: split, then token       y: K/V head, then chunk of at most kHeads of its query heads
+//
+//   const Part part = part_of<Rows, kHeads>(o, plan);       which keys of whom this block takes
+//   … a GroupState over the keys [part.begin, part.end) …
+//   finish<Rows>(o, plan, partials, part, state);           output, or a partial that merge_splits takes in
+//
+// A split is tiles_per_split tiles from the first tile that the query sees, tiles counted from index 0: where
+// a row lies in storage changes nothing. A split without keys still writes its partial: acc 0, row_max −∞.
+// One split writes the output itself, and nothing is launched after it.
+#pragma once
+
+#include "gpu/kernels/lane_rows.h"
+#include "gpu/kernels/split_plan.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+using gpu::SplitPlan;
+
+/// Mergeable states of every split, in the call's scratch. A row is (token, query head).
+struct Partials {
+  Global<float> g_acc;      // [n_splits, n_rows, head_dim]   Σ exp(score − row_max) · v
+  Global<float> g_row_max;  // [n_splits, n_rows]
+  Global<float> g_row_sum;  // [n_splits, n_rows]
+};
+
+inline int64_t partial_elems(const gpu::AttendShape& s, SplitPlan plan) {
+  return plan.n_splits == 1 ? 0 : int64_t{plan.n_splits} * s.n_tokens * s.n_q_heads * (s.head_dim + 2);
+}
+
+inline Partials partials_in(const gpu::AttendCall& c, SplitPlan plan) {
+  if (plan.n_splits == 1) return {};
+  const int64_t n = int64_t{plan.n_splits} * c.shape.n_tokens * c.shape.n_q_heads;
+  return {{c.scratch, n * c.shape.head_dim, "g_acc"},
+          {c.scratch + n * c.shape.head_dim, n, "g_row_max"},
+          {c.scratch + n * (c.shape.head_dim + 1), n, "g_row_sum"}};
+}
+
+/// Output from the partials: the kernel k07_merge, a warp a row.
+void merge_splits(const gpu::AttendCall& call, SplitPlan plan, Stream stream);
+
+/// What one block does.
+struct Part {
+  int32_t token, sequence, split, g, first_head, n_heads;
+  int32_t begin, end;  // keys; empty if begin >= end
+  int32_t first_tile;  // key at which the first tile begins
+};
+
+template <typename Rows, int32_t kHeads, typename KV>
+__device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
+  Part part;
+  part.token = static_cast<int32_t>(blockIdx.x) / plan.n_splits;
+  part.split = static_cast<int32_t>(blockIdx.x) % plan.n_splits;
+  const int32_t n_chunks = static_cast<int32_t>(ceil_div(o.group_size, kHeads));
+  const int32_t chunk = static_cast<int32_t>(blockIdx.y) % n_chunks;
+  part.g = static_cast<int32_t>(blockIdx.y) / n_chunks;
+  part.first_head = part.g * o.group_size + chunk * kHeads;
+  const int32_t n_left = o.group_size - chunk * kHeads;
+  part.n_heads = n_left < kHeads ? n_left : kHeads;
+  part.sequence = o.g_seq_of_token.load(part.token);
+
+  const KeyRange keys = keys_of(o, part.sequence, part.token);
+  const int32_t split_len = plan.tiles_per_split * Rows::kTileKeys;
+  part.first_tile = keys.begin / Rows::kTileKeys * Rows::kTileKeys + part.split * split_len;
+  const int32_t end = part.first_tile + split_len;
+  part.begin = part.first_tile > keys.begin ? part.first_tile : keys.begin;
+  part.end = end < keys.end ? end : keys.end;
+  return part;
+}
+
+/// NaN where the query sees one: SoftmaxState::lse would call that empty.
+__device__ inline float lse_of(const SoftmaxState<float>& softmax) {
+  return softmax.row_sum == 0 ? kMinusInfinity : softmax.row_max + logf(softmax.row_sum);
+}
+
+/// Merges the block's states, then writes its output or its partial, empty or not.
+template <typename Rows, typename KV, int32_t kHeads>
+__device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
+                              const Part& part, GroupState<kHeads, Rows::kElems>& state) {
+  constexpr int32_t kWarps = kRowThreads / 32, kWidth = Rows::kLanes * Rows::kElems;
+  LASTROW_SHARED(float, s_acc, kWarps* kHeads* kWidth);  // [warp, h, d]
+  LASTROW_SHARED(float, s_row_max, kWarps* kHeads);      // [warp, h]
+  LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);      // [warp, h]
+  const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / 32, lane = thread % 32;
+
+  state.template merge_groups<Rows>();
+  if (lane < Rows::kLanes)
+    for (int32_t h = 0; h < kHeads; ++h) {
+      const int32_t row = warp * kHeads + h;
+      if (lane == 0) {
+        s_row_max.store(row, state.softmax[h].row_max);
+        s_row_sum.store(row, state.softmax[h].row_sum);
+      }
+      for (int32_t e = 0; e < Rows::kElems; ++e)
+        s_acc.store(row * kWidth + Rows::dim(e / Rows::kLoad) + e % Rows::kLoad, state.acc[h][e]);
+    }
+  __syncthreads();  // each warp's state is written before all threads read those of all warps
+
+  for (int32_t x = thread; x < part.n_heads * o.head_dim; x += kRowThreads) {
+    const int32_t h = x / o.head_dim, d = x % o.head_dim;
+    SoftmaxState<float> softmax;
+    float acc = 0;
+    for (int32_t w = 0; w < kWarps; ++w) {
+      const int32_t row = w * kHeads + h;
+      const auto f = softmax.merge({s_row_max.load(row), s_row_sum.load(row)});
+      acc = acc * f.self + s_acc.load(row * kWidth + d) * f.other;
+    }
+    const int64_t row = int64_t{part.token} * o.n_q_heads + part.first_head + h;
+    if (plan.n_splits == 1) {
+      o.g_out.store(row * o.head_dim + d, softmax.row_sum == 0 ? 0.0f : acc / softmax.row_sum);
+      if (d == 0) o.g_lse.store(row, lse_of(softmax));
+    } else {
+      const int64_t partial = int64_t{part.split} * o.n_tokens * o.n_q_heads + row;
+      partials.g_acc.store(partial * o.head_dim + d, acc);
+      if (d == 0) partials.g_row_max.store(partial, softmax.row_max);
+      if (d == 0) partials.g_row_sum.store(partial, softmax.row_sum);
+    }
+  }
+}
+
+// ---- on the host
+
+/// The plan for a call: the shape alone decides n_splits; a window makes each split shorter.
+template <typename Rows, int32_t kHeads>
+SplitPlan plan_of(const gpu::AttendShape& s, int32_t window = 0) {
+  const auto n_tiles = static_cast<int32_t>(ceil_div(std::max(1, s.max_kv_len), Rows::kTileKeys));
+  const int64_t n_blocks = int64_t{s.n_tokens} * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
+  const SplitPlan plan = s.n_splits > 0 ? gpu::split_into(s.n_splits, n_tiles)
+                                        : gpu::plan_splits({n_blocks, n_tiles, s.n_multiprocessors});
+  if (window == 0) return plan;
+  const auto n_seen =
+      static_cast<int32_t>(ceil_div(window - 1, Rows::kTileKeys)) + 1;  // may begin in mid-tile
+  return gpu::split_into(plan.n_splits, std::min(n_tiles, n_seen));
+}
+
+template <int32_t kHeads>
+Dim3 split_grid(const gpu::AttendShape& s, SplitPlan plan) {
+  return {static_cast<uint32_t>(plan.n_splits) * static_cast<uint32_t>(s.n_tokens),
+          static_cast<uint32_t>(s.n_kv_heads * ceil_div(s.group_size(), kHeads))};
+}
+
+/// Calls f.operator()<kWidth, kHeads, kVec>() with those that the shape takes: 16-byte loads where they
+/// divide a row. Elements of one byte come 16 to a lane, which leaves registers for four heads only.
+template <typename KV, typename F>
+auto with_lane_shape(const gpu::AttendShape& s, const F& f) {
+  constexpr int32_t kVec = 16 / sizeof(KV), kMost = sizeof(KV) == 1 ? 4 : 8;
+  const int32_t group = s.group_size();
+  if (s.head_dim % kVec != 0) return f.template operator()<256, 4, 1>();
+  if (s.head_dim > 128) return f.template operator()<256, 4, kVec>();
+  if (s.head_dim > 64)
+    return group == 1  ? f.template operator()<128, 1, kVec>()
+           : group < 5 ? f.template operator()<128, 4, kVec>()
+                       : f.template operator()<128, kMost, kVec>();
+  return group == 1  ? f.template operator()<64, 1, kVec>()
+         : group < 5 ? f.template operator()<64, 4, kVec>()
+                     : f.template operator()<64, kMost, kVec>();
+}
+
+}  // namespace lastrow::LASTROW_TARGET
