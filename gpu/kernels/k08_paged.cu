@@ -1,0 +1,116 @@
+// k08: the block table is read a tile ahead, and nobody divides.
+//
+// idea     an address that hangs on a load waits for two memories in a row; ask for the table's entries while
+//          the tile before is computed
+// since    k07: block ids of the next tile come into registers behind this tile's loads, and a cursor steps
+//          through the table instead of two divisions a row. Tiles, splits and every sum are k07's
+// grid     x (token, split), y (K/V head g, chunk of ≤ 8 of its query heads)
+// group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
+// merge    k07_merge
+// reads    as k07; the table once a row and group, each entry by lanes of one address
+// scratch  as k07
+// shared   as k07
+// takes    f32, bf16; any group; head_dim up to 256; any block_len, the tile does not depend on it
+// expects  blocks of 16 keys as fast as a contiguous cache, which k07 misses. Not measured yet
+// source   Kwon et al. 2023, "Efficient memory management for LLM serving with PagedAttention"
+#include "gpu/kernels/ladder.h"
+#include "gpu/kernels/page_cursor.h"
+#include "gpu/kernels/split_kv.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+/// Where the rows of one tile lie, for one group of lanes.
+struct TilePlaces {
+  int32_t r_block[kRowsAhead], r_place[kRowsAhead];
+  bool seen[kRowsAhead];
+
+  /// Asks the table for the rows of the next tile, s being the group's first of them.
+  template <typename Rows, typename KV>
+  __device__ void fetch(const AttendOperands<KV>& o, const Part& part, int32_t s, PageCursor& cursor) {
+    for (int32_t j = 0; j < kRowsAhead; ++j, s += Rows::kStride, cursor.advance()) {
+      seen[j] = s >= part.begin && s < part.end;
+      r_place[j] = cursor.place;
+      r_block[j] = 0;
+      if (seen[j])
+        r_block[j] = o.g_block_tables.load(int64_t{part.sequence} * o.blocks_per_seq + cursor.entry);
+    }
+  }
+};
+
+template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
+__global__ void __launch_bounds__(kRowThreads)
+    k08_paged(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
+  using Rows = LaneRows<kWidth, kVec>;
+  const Part part = part_of<Rows, kHeads>(o, plan);
+  GroupState<kHeads, Rows::kElems> state;
+
+  if (part.begin < part.end) {
+    float r_q[kHeads][Rows::kElems];
+    load_query<Rows>(o, part.token, part.first_head, part.n_heads, r_q);
+
+    PageCursor cursor(o.layout.block_len, part.first_tile + Rows::row(), Rows::kStride);
+    TilePlaces next;
+    next.fetch<Rows>(o, part, part.first_tile + Rows::row(), cursor);
+    for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
+      const TilePlaces places = next;
+      Vec<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        const int64_t row = row_in(o.layout, places.r_block[j], places.r_place[j], part.g) * o.head_dim;
+        load_row<Rows>(o.g_k, row, places.seen[j], o.head_dim, r_k[j]);
+        load_row<Rows>(o.g_v, row, places.seen[j], o.head_dim, r_v[j]);
+      }
+      // Waited for in the next round.
+      next.fetch<Rows>(o, part, tile + Rows::kTileKeys + Rows::row(), cursor);
+
+      float r_score[kHeads][kRowsAhead], r_row[Rows::kElems];
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        widen_row<Rows>(r_k[j], r_row);
+        for (int32_t h = 0; h < kHeads; ++h) {
+          const float score = dot<Rows>(r_q[h], r_row) * o.scale;
+          r_score[h][j] = places.seen[j] ? score : kMinusInfinity;
+        }
+      }
+      state.take_scores(r_score);
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        widen_row<Rows>(r_v[j], r_row);
+        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_score[h][j], r_row);
+      }
+    }
+  }
+  finish<Rows>(o, plan, partials, part, state);
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
+  return s.head_dim <= 256 ? "" : "head_dim is at most 256";
+}
+
+int64_t scratch_elems(const gpu::AttendShape& s) {
+  int64_t n = 0;
+  with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
+      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s));
+    });
+  });
+  return n;
+}
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  const gpu::AttendShape& s = call.shape;
+  if (s.n_tokens == 0) return;
+  with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
+      const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, call.spec.mask.window);
+      launch(Kernel{"k08_paged", k08_paged<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
+             {kRowThreads}, 0, stream, operands<KV>(call, 0), plan, partials_in(call, plan));
+      merge_splits(call, plan, stream);
+    });
+  });
+}
+
+}  // namespace
+
+const Rung k08{"k08", "block ids fetched a tile ahead", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET
