@@ -10,6 +10,13 @@
 #include "gpu/kernels/attend_call.h"
 #include "gpu/kernels/target.h"
 
+/// Before a loop of constant length over arrays of registers: rolled up, it would need them in memory.
+#if defined(__CUDACC__)
+#define LASTROW_UNROLL _Pragma("unroll")
+#else
+#define LASTROW_UNROLL
+#endif
+
 namespace lastrow::LASTROW_TARGET {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();

@@ -1,0 +1,131 @@
+// k05: 16 bytes a lane and several keys at once, so that memory has something to do while a score is summed.
+//
+// idea     a few lanes take a key's row in 16-byte loads; a warp has 4 keys a group of them under way
+// since    k03: 2 or 4 bytes a lane, one key at a time, a softmax update for each
+// warp     one (token t, query head h);  block of 4 warps
+// group    head_dim · sizeof(KV) / 16 lanes (a power of two): keys s0 + u · n_groups + group, u = 0 … 3
+// lane     16 bytes of q, K, V and out (twice that where a row has more than 512 bytes)
+// softmax  base 2 with q pre-multiplied; one update a tile of 4 keys a group; groups are merged at the end
+// reads    K once, V once for each (t, h): group_size times what is needed
+// flight   8 loads · 16 bytes · 32 lanes = 4 KiB a warp
+// takes    f32, bf16; rows of a multiple of 16 bytes, head_dim up to 256 (64 and 128 known when compiled)
+// expected decode with one query head a K/V head: 50 to 70 % of read bandwidth where rows fill the GPU; the
+//          divisions that find each key's slot take more instructions than its scores
+#include "gpu/kernels/ladder.h"
+#include "gpu/kernels/lane_groups.h"
+#include "gpu/kernels/softmax2.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpLanes;
+constexpr int32_t kInFlight = 4;  // keys that a group has under way: its tile
+
+/// kHeadDim 0: known at the launch only.
+template <typename KV, int kHeadDim>
+__global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> o) {
+  constexpr int32_t kVec = kLoadBytes / sizeof(KV);                    // elements of a load
+  constexpr int32_t kVecs = kHeadDim == 0 && sizeof(KV) == 4 ? 2 : 1;  // loads of a lane for a row
+  const int32_t head_dim = kHeadDim == 0 ? o.head_dim : kHeadDim;
+  const int32_t n_lanes = lanes_per_key(head_dim * static_cast<int32_t>(sizeof(KV)));
+  const int32_t n_groups = kWarpLanes / n_lanes;
+  const int32_t warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  const int32_t group = lane / n_lanes, part = lane % n_lanes;
+  const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // in q, out and lse alike
+  if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none
+  const auto token = static_cast<int32_t>(row / o.n_q_heads);
+  const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
+  const int32_t i = o.g_seq_of_token.load(token);
+  const KeyRange keys = keys_of(o, i, token);
+
+  const auto dim = [&](int32_t v) { return (v * n_lanes + part) * kVec; };  // first of the lane's v-th load
+  float r_q[kVecs][kVec] = {};    // [v][e] of d = dim(v) + e; 0 past head_dim
+  float r_acc[kVecs][kVec] = {};  // [v][e] Σ_s 2^(x_s − row_max) v[s, d] over the group's keys
+  for (int32_t v = 0; v < kVecs; ++v)
+    for (int32_t e = 0; e < kVec; e += 4) {
+      if (dim(v) >= head_dim) continue;
+      const auto q = o.g_q.template load_vec<4>(row * head_dim + dim(v) + e);
+      for (int32_t f = 0; f < 4; ++f) r_q[v][e + f] = q.x[f] * (o.scale * Softmax2::kLog2E);
+    }
+
+  Softmax2 state;  // of the group's keys
+  const int32_t tile = n_groups * kInFlight;
+  for (int32_t s0 = keys.begin / tile * tile; s0 < keys.end; s0 += tile) {
+    Vec<KV, kVec> r_k[kInFlight][kVecs] = {}, r_v[kInFlight][kVecs] = {};  // zeros where no key is seen
+    bool seen[kInFlight];
+    for (int32_t u = 0; u < kInFlight; ++u) {
+      const int32_t s = s0 + u * n_groups + group;
+      seen[u] = s >= keys.begin && s < keys.end;
+      if (!seen[u]) continue;
+      const int64_t kv = row_offset(o.layout, slot_at(o, i, s), g);
+      for (int32_t v = 0; v < kVecs; ++v) {
+        if (dim(v) >= head_dim) continue;
+        r_k[u][v] = o.g_k.template load_vec<kVec>(kv + dim(v));
+        r_v[u][v] = o.g_v.template load_vec<kVec>(kv + dim(v));
+      }
+    }
+
+    float x[kInFlight], tile_max = kMinusInfinity;
+    for (int32_t u = 0; u < kInFlight; ++u) {
+      float sum = 0;
+      for (int32_t v = 0; v < kVecs; ++v)
+        for (int32_t e = 0; e < kVec; ++e) sum += r_q[v][e] * decode(r_k[u][v].x[e]);
+      sum = sum_within(sum, n_lanes);  // by every lane, seen or not
+      x[u] = seen[u] ? sum : kMinusInfinity;
+      if (x[u] > tile_max) tile_max = x[u];
+    }
+
+    const float factor = state.raise(tile_max);
+    for (int32_t v = 0; v < kVecs; ++v)
+      for (int32_t e = 0; e < kVec; ++e) r_acc[v][e] *= factor;
+    for (int32_t u = 0; u < kInFlight; ++u) {
+      const float p = state.weigh(x[u]);
+      for (int32_t v = 0; v < kVecs; ++v)
+        for (int32_t e = 0; e < kVec; ++e) r_acc[v][e] += p * decode(r_v[u][v].x[e]);
+    }
+  }
+
+  // The groups' states become one, the same in each.
+  const float row_max = max_across(state.row_max, n_lanes);
+  const float factor = Softmax2::rescale(state.row_max, row_max);
+  state = {row_max, sum_across(state.row_sum * factor, n_lanes)};
+  const float norm = state.row_sum > 0 ? 1 / state.row_sum : 0;  // 0 where the query sees no key
+  for (int32_t v = 0; v < kVecs; ++v)
+    for (int32_t e = 0; e < kVec; ++e) r_acc[v][e] = sum_across(r_acc[v][e] * factor, n_lanes) * norm;
+
+  for (int32_t v = 0; v < kVecs; ++v)
+    for (int32_t e = 0; e < kVec; e += 4)
+      if (group == 0 && dim(v) < head_dim)
+        o.g_out.template store_vec<4>(row * head_dim + dim(v) + e,
+                                      {r_acc[v][e], r_acc[v][e + 1], r_acc[v][e + 2], r_acc[v][e + 3]});
+  if (lane == 0) o.g_lse.store(row, state.lse());
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
+  if (s.head_dim > 256) return "head_dim is at most 256";
+  const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype));
+  return row_bytes % kLoadBytes == 0 ? "" : "a row of K or V is a multiple of 16 bytes";
+}
+
+int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  const gpu::AttendShape& s = call.shape;
+  const int64_t n_rows = int64_t{s.n_tokens} * s.n_q_heads;
+  if (n_rows == 0) return;
+  const auto n_blocks = static_cast<uint32_t>(ceil_div(n_rows, kWarps));
+  with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    const auto kernel = s.head_dim == 64    ? k05_vector_loads<KV, 64>
+                        : s.head_dim == 128 ? k05_vector_loads<KV, 128>
+                                            : k05_vector_loads<KV, 0>;
+    launch(Kernel{"k05_vector_loads", kernel}, {n_blocks}, {kThreads}, 0, stream,
+           operands<KV>(call, scratch_elems(s)));
+  });
+}
+
+}  // namespace
+
+const Rung k05{"k05", "16 bytes a lane, several keys at once", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET

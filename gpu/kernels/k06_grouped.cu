@@ -1,0 +1,157 @@
+// k06: K and V are read once for all query heads that share them.
+//
+// idea     a K/V row, once in registers, meets the queries of the whole group
+// since    k05: there each query head read its K/V head's rows for itself
+// warp     one (token t, K/V head g, chunk of up to kHeads query heads of the group);  block of 4 warps,
+//          chunks of one group side by side, so that the second finds in L1 what the first has read
+// group    of lanes, as in k05: one key's row;  lane: 16 bytes of q, K, V and out
+// chunk    4 heads where the group has at most 4, else 8: a group of 71 is read by 9 warps
+// reads    K once, V once for each (t, g) and chunk: decode with group_size ≤ 8 reads what is needed, no more
+// flight   4 keys a group of lanes with 4 heads, 2 with 8 (registers): 4 or 2 KiB a warp
+// takes    f32, bf16; rows of a multiple of 16 bytes, any group, head_dim up to 256; decode and prefill
+// paper    Ainslie et al. 2023, grouped queries
+// expected decode, bf16, enough sequences: 1 / group_size of k05's time up to 4 heads. With 8 less: registers
+//          leave 8 warps an SM, 16 KiB under way, and multiply-adds and shuffles take as long as memory:
+//          40 to 60 % of read bandwidth. Few sequences leave most of the GPU idle (k07)
+#include "gpu/kernels/ladder.h"
+#include "gpu/kernels/lane_groups.h"
+#include "gpu/kernels/softmax2.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpLanes;
+
+/// kHeadDim 0: known at the launch only.
+template <typename KV, int kHeadDim, int kHeads>
+__global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
+    k06_grouped(AttendOperands<KV> o) {
+  constexpr int32_t kInFlight = kHeads > 4 ? 2 : 4;                    // keys that a group has under way
+  constexpr int32_t kVec = kLoadBytes / sizeof(KV);                    // elements of a load
+  constexpr int32_t kVecs = kHeadDim == 0 && sizeof(KV) == 4 ? 2 : 1;  // loads of a lane for a row
+  const int32_t head_dim = kHeadDim == 0 ? o.head_dim : kHeadDim;
+  const int32_t n_lanes = lanes_per_key(head_dim * static_cast<int32_t>(sizeof(KV)));
+  const int32_t n_groups = kWarpLanes / n_lanes;
+  const int32_t warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  const int32_t group = lane / n_lanes, part = lane % n_lanes;
+
+  const int32_t n_kv_heads = o.layout.n_kv_heads, n_chunks = (o.group_size + kHeads - 1) / kHeads;
+  const int64_t task = int64_t{blockIdx.x} * kWarps + warp;         // [n_tokens, n_kv_heads, n_chunks]
+  if (task >= int64_t{o.n_tokens} * n_kv_heads * n_chunks) return;  // all lanes of a warp or none
+  const auto chunk = static_cast<int32_t>(task % n_chunks);
+  const auto g = static_cast<int32_t>(task / n_chunks % n_kv_heads);
+  const auto token = static_cast<int32_t>(task / n_chunks / n_kv_heads);
+  const int32_t n_left = o.group_size - chunk * kHeads, n_heads = n_left < kHeads ? n_left : kHeads;
+  const int64_t row0 = int64_t{token} * o.n_q_heads + g * o.group_size + chunk * kHeads;  // of head 0
+  const int32_t i = o.g_seq_of_token.load(token);
+  const KeyRange keys = keys_of(o, i, token);
+
+  const auto dim = [&](int32_t v) { return (v * n_lanes + part) * kVec; };  // first of the lane's v-th load
+  float r_q[kHeads][kVecs][kVec] = {};    // [j][v][e] of d = dim(v) + e; 0 past head_dim
+  float r_acc[kHeads][kVecs][kVec] = {};  // [j][v][e] Σ_s 2^(x_s − row_max) v[s, d] over the group's keys
+  LASTROW_UNROLL
+  for (int32_t j = 0; j < kHeads; ++j)
+    for (int32_t v = 0; v < kVecs; ++v)
+      for (int32_t e = 0; e < kVec; e += 4) {
+        if (j >= n_heads || dim(v) >= head_dim) continue;
+        const auto q = o.g_q.template load_vec<4>((row0 + j) * head_dim + dim(v) + e);
+        for (int32_t f = 0; f < 4; ++f) r_q[j][v][e + f] = q.x[f] * (o.scale * Softmax2::kLog2E);
+      }
+
+  Softmax2 state[kHeads];  // of the group's keys
+  const int32_t tile = n_groups * kInFlight;
+  for (int32_t s0 = keys.begin / tile * tile; s0 < keys.end; s0 += tile) {
+    Vec<KV, kVec> r_k[kInFlight][kVecs] = {}, r_v[kInFlight][kVecs] = {};  // zeros where no key is seen
+    bool seen[kInFlight];
+    for (int32_t u = 0; u < kInFlight; ++u) {
+      const int32_t s = s0 + u * n_groups + group;
+      seen[u] = s >= keys.begin && s < keys.end;
+      if (!seen[u]) continue;
+      const int64_t kv = row_offset(o.layout, slot_at(o, i, s), g);
+      for (int32_t v = 0; v < kVecs; ++v) {
+        if (dim(v) >= head_dim) continue;
+        r_k[u][v] = o.g_k.template load_vec<kVec>(kv + dim(v));
+        r_v[u][v] = o.g_v.template load_vec<kVec>(kv + dim(v));
+      }
+    }
+
+    LASTROW_UNROLL
+    for (int32_t j = 0; j < kHeads; ++j) {
+      if (j >= n_heads) continue;  // all lanes alike
+      float x[kInFlight], tile_max = kMinusInfinity;
+      for (int32_t u = 0; u < kInFlight; ++u) {
+        float sum = 0;
+        for (int32_t v = 0; v < kVecs; ++v)
+          for (int32_t e = 0; e < kVec; ++e) sum += r_q[j][v][e] * decode(r_k[u][v].x[e]);
+        sum = sum_within(sum, n_lanes);  // by every lane, seen or not
+        x[u] = seen[u] ? sum : kMinusInfinity;
+        if (x[u] > tile_max) tile_max = x[u];
+      }
+
+      const float factor = state[j].raise(tile_max);
+      for (int32_t v = 0; v < kVecs; ++v)
+        for (int32_t e = 0; e < kVec; ++e) r_acc[j][v][e] *= factor;
+      for (int32_t u = 0; u < kInFlight; ++u) {
+        const float p = state[j].weigh(x[u]);
+        for (int32_t v = 0; v < kVecs; ++v)
+          for (int32_t e = 0; e < kVec; ++e) r_acc[j][v][e] += p * decode(r_v[u][v].x[e]);
+      }
+    }
+  }
+
+  LASTROW_UNROLL
+  for (int32_t j = 0; j < kHeads; ++j) {
+    if (j >= n_heads) continue;  // all lanes alike
+    // The groups' states become one, the same in each.
+    const float row_max = max_across(state[j].row_max, n_lanes);
+    const float factor = Softmax2::rescale(state[j].row_max, row_max);
+    const Softmax2 all{row_max, sum_across(state[j].row_sum * factor, n_lanes)};
+    const float norm = all.row_sum > 0 ? 1 / all.row_sum : 0;  // 0 where the query sees no key
+    for (int32_t v = 0; v < kVecs; ++v)
+      for (int32_t e = 0; e < kVec; ++e) r_acc[j][v][e] = sum_across(r_acc[j][v][e] * factor, n_lanes) * norm;
+
+    for (int32_t v = 0; v < kVecs; ++v)
+      for (int32_t e = 0; e < kVec; e += 4)
+        if (group == 0 && dim(v) < head_dim)
+          o.g_out.template store_vec<4>(
+              (row0 + j) * head_dim + dim(v) + e,
+              {r_acc[j][v][e], r_acc[j][v][e + 1], r_acc[j][v][e + 2], r_acc[j][v][e + 3]});
+    if (lane == 0) o.g_lse.store(row0 + j, all.lse());
+  }
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
+  if (s.head_dim > 256) return "head_dim is at most 256";
+  const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype));
+  return row_bytes % kLoadBytes == 0 ? "" : "a row of K or V is a multiple of 16 bytes";
+}
+
+int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+
+template <typename KV, int kHeads>
+void start_with(const gpu::AttendCall& call, Stream stream) {
+  const gpu::AttendShape& s = call.shape;
+  const int64_t n_tasks = int64_t{s.n_tokens} * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
+  const auto kernel = s.head_dim == 64    ? k06_grouped<KV, 64, kHeads>
+                      : s.head_dim == 128 ? k06_grouped<KV, 128, kHeads>
+                                          : k06_grouped<KV, 0, kHeads>;
+  launch(Kernel{"k06_grouped", kernel}, {static_cast<uint32_t>(ceil_div(n_tasks, kWarps))}, {kThreads}, 0,
+         stream, operands<KV>(call, scratch_elems(s)));
+}
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  if (call.shape.n_tokens == 0) return;
+  with_kv_type<float, BFloat16>(call.shape.kv_dtype, [&]<typename KV>(KV) {
+    if (call.shape.group_size() <= 4)
+      start_with<KV, 4>(call, stream);
+    else
+      start_with<KV, 8>(call, stream);
+  });
+}
+
+}  // namespace
+
+const Rung k06{"k06", "K/V once for all heads of a group", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET

@@ -1,0 +1,38 @@
+// How a warp divides into groups of lanes, each at a key's row of its own, 16 bytes a lane.
+//
+//   n_lanes = lanes_per_key(row_bytes)        of a group: a power of two, so that shuffles stay within it
+//   x = sum_within(x, n_lanes)                over the lanes of a group: a score
+//   x = sum_across(x, n_lanes)                over the groups, lane by lane: what each group has summed up
+//
+// Every lane of the warp has to call them, and every lane gets the result; sums are in a fixed order.
+#pragma once
+
+#include "gpu/kernels/attend_operands.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+constexpr int32_t kLoadBytes = 16;  // the most that one instruction moves for one lane
+
+LASTROW_HD constexpr int32_t lanes_per_key(int32_t row_bytes) {
+  int32_t n = 1;
+  while (n < kWarpLanes && n * kLoadBytes < row_bytes) n *= 2;
+  return n;
+}
+
+__device__ inline float sum_within(float x, int32_t n_lanes) {
+  for (int32_t flip = n_lanes / 2; flip > 0; flip /= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
+  return x;
+}
+__device__ inline float sum_across(float x, int32_t n_lanes) {
+  for (int32_t flip = n_lanes; flip < kWarpLanes; flip *= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
+  return x;
+}
+__device__ inline float max_across(float x, int32_t n_lanes) {
+  for (int32_t flip = n_lanes; flip < kWarpLanes; flip *= 2) {
+    const float other = __shfl_xor_sync(kAllLanes, x, flip);
+    x = other > x ? other : x;
+  }
+  return x;
+}
+
+}  // namespace lastrow::LASTROW_TARGET
