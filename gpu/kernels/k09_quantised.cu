@@ -1,0 +1,131 @@
+// k09: K and V in 16 or 8 bits, widened in registers.
+//
+// idea     decode is as fast as its bytes: half of them, or a quarter, take half or a quarter of the time
+// since    k08: 16-byte loads hold 8 or 16 elements, widened in pairs by what the hardware has (convert.h).
+//          int8: a row's scale of K is multiplied into its score and that of V into its p, once a row and
+//          head; never into an element. Sums stay in float
+// grid     x (token, split), y (K/V head g, chunk of its query heads: ≤ 8, of 8-bit elements ≤ 4)
+// group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
+// merge    k07_merge
+// reads    each K and V byte once per chunk; int8 also 4 bytes of scale a row. Groups above 4 in 8 bits come
+//          by twice: a lane has registers for 4 heads of 16 elements
+// scratch  as k07
+// shared   as k07
+// takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim up to 256; any block_len
+// expects  int8 and fp8 near half of bf16's time for groups up to 4, and less gain above: widening and the
+//          second reading cost what the bytes save. Not measured yet
+// source   Micikevicius et al. 2022, "FP8 formats for deep learning"; cache/kv_codec.h for what is stored
+#include "gpu/kernels/ladder.h"
+#include "gpu/kernels/page_cursor.h"
+#include "gpu/kernels/split_kv.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+/// Where the rows of one tile lie, for one group of lanes.
+struct TilePlaces {
+  int32_t r_block[kRowsAhead], r_place[kRowsAhead];
+  bool seen[kRowsAhead];
+
+  /// Asks the table for the rows of the next tile, s being the group's first of them.
+  template <typename Rows, typename KV>
+  __device__ void fetch(const AttendOperands<KV>& o, const Part& part, int32_t s, PageCursor& cursor) {
+    for (int32_t j = 0; j < kRowsAhead; ++j, s += Rows::kStride, cursor.advance()) {
+      seen[j] = s >= part.begin && s < part.end;
+      r_place[j] = cursor.place;
+      r_block[j] = 0;
+      if (seen[j])
+        r_block[j] = o.g_block_tables.load(int64_t{part.sequence} * o.blocks_per_seq + cursor.entry);
+    }
+  }
+};
+
+/// Of row [n_blocks, n_kv_heads, block_len]; 1 where rows of the type have no scale.
+template <typename KV>
+__device__ inline float load_scale(const Global<const float>& g_scales, int64_t row, bool seen) {
+  if constexpr (scale_bytes(dtype_of<KV>) == 0)
+    return 1.0f;
+  else
+    return seen ? g_scales.load(row) : 0.0f;
+}
+
+template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
+__global__ void __launch_bounds__(kRowThreads)
+    k09_quantised(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
+  using Rows = LaneRows<kWidth, kVec>;
+  const Part part = part_of<Rows, kHeads>(o, plan);
+  GroupState<kHeads, Rows::kElems> state;
+
+  if (part.begin < part.end) {
+    float r_q[kHeads][Rows::kElems];
+    load_query<Rows>(o, part.token, part.first_head, part.n_heads, r_q);
+
+    PageCursor cursor(o.layout.block_len, part.first_tile + Rows::row(), Rows::kStride);
+    TilePlaces next;
+    next.fetch<Rows>(o, part, part.first_tile + Rows::row(), cursor);
+    for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
+      const TilePlaces places = next;
+      Vec<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
+      float r_k_scale[kRowsAhead], r_v_scale[kRowsAhead];
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        const int64_t row = row_in(o.layout, places.r_block[j], places.r_place[j], part.g);
+        load_row<Rows>(o.g_k, row * o.head_dim, places.seen[j], o.head_dim, r_k[j]);
+        load_row<Rows>(o.g_v, row * o.head_dim, places.seen[j], o.head_dim, r_v[j]);
+        r_k_scale[j] = load_scale<KV>(o.g_k_scales, row, places.seen[j]);
+        r_v_scale[j] = load_scale<KV>(o.g_v_scales, row, places.seen[j]);
+      }
+      // Waited for in the next round.
+      next.fetch<Rows>(o, part, tile + Rows::kTileKeys + Rows::row(), cursor);
+
+      float r_score[kHeads][kRowsAhead], r_row[Rows::kElems];
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        widen_row<Rows>(r_k[j], r_row);
+        for (int32_t h = 0; h < kHeads; ++h) {
+          const float score = dot<Rows>(r_q[h], r_row) * (o.scale * r_k_scale[j]);
+          r_score[h][j] = places.seen[j] ? score : kMinusInfinity;
+        }
+      }
+      state.take_scores(r_score);
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_score[0][0], r_v[j][v]);
+        widen_row<Rows>(r_v[j], r_row);
+        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_score[h][j] * r_v_scale[j], r_row);
+      }
+    }
+  }
+  finish<Rows>(o, plan, partials, part, state);
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  if (s.kv_dtype == DType::f32) return "K/V are f16, bf16, fp8 or int8";
+  return s.head_dim <= 256 ? "" : "head_dim is at most 256";
+}
+
+int64_t scratch_elems(const gpu::AttendShape& s) {
+  int64_t n = 0;
+  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
+      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s));
+    });
+  });
+  return n;
+}
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  const gpu::AttendShape& s = call.shape;
+  if (s.n_tokens == 0) return;
+  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
+      const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, call.spec.mask.window);
+      launch(Kernel{"k09_quantised", k09_quantised<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
+             {kRowThreads}, 0, stream, operands<KV>(call, 0), plan, partials_in(call, plan));
+      merge_splits(call, plan, stream);
+    });
+  });
+}
+
+}  // namespace
+
+const Rung k09{"k09", "narrow K/V, widened in pairs", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET
