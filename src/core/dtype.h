@@ -1,7 +1,7 @@
 // Element types and their conversions, the same on host and device.
 //
-// Narrowing rounds to nearest, ties to even. f16 and bf16 overflow to infinity; fp8 (e4m3, no infinities)
-// saturates at ±448. NaN stays NaN everywhere.
+// Narrowing rounds once, to nearest, ties to even, also from double. f16 and bf16 overflow to infinity; fp8
+// (e4m3, no infinities) saturates at ±448. NaN stays NaN everywhere.
 #pragma once
 
 #include <bit>
@@ -31,9 +31,9 @@ constexpr size_t size_of(DType dtype) {
   }
 }
 
-/// "f32", "bf16", … as options and messages spell it.
+/// As options, messages and files spell it: f64 f32 f16 bf16 fp8 (e4m3) i64 i32 i8 u8.
 std::string_view name_of(DType dtype);
-/// The inverse of name_of ("fp8" is accepted for fp8_e4m3). Throws UsageError naming the known ones.
+/// The inverse of name_of, and of nothing else. Throws UsageError naming the known ones.
 DType dtype_from_name(std::string_view name);
 
 /// Storage-only types: arithmetic happens in float.
@@ -51,10 +51,12 @@ LASTROW_HD constexpr float to_float(Half h) {
   const uint32_t sign = uint32_t(h.bits & 0x8000u) << 16;
   const uint32_t exponent = (h.bits >> 10) & 0x1Fu;
   const uint32_t mantissa = h.bits & 0x3FFu;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (mantissa << 13));
-  const float magnitude = float(mantissa) * 0x1p-24f;  // subnormal: exact in f32
-  return sign != 0 ? -magnitude : magnitude;
+  // All three computed, then one chosen, so that a loop over a row becomes vector code.
+  const uint32_t subnormal = std::bit_cast<uint32_t>(float(int32_t(mantissa)) * 0x1p-24f);  // exact in f32
+  const uint32_t normal = ((exponent + 112u) << 23) | (mantissa << 13);
+  const uint32_t not_finite = 0x7F800000u | (mantissa << 13);
+  const uint32_t magnitude = exponent == 0 ? subnormal : exponent == 31 ? not_finite : normal;
+  return std::bit_cast<float>(sign | magnitude);
 }
 
 LASTROW_HD constexpr Half to_half(float x) {
@@ -88,10 +90,10 @@ LASTROW_HD constexpr BFloat16 to_bfloat16(float x) {
 LASTROW_HD constexpr float to_float(Fp8E4M3 f) {
   const uint32_t sign = uint32_t(f.bits & 0x80u) << 24;
   const uint32_t exponent = (f.bits >> 3) & 0xFu, mantissa = f.bits & 7u;
-  if (exponent == 15 && mantissa == 7) return std::bit_cast<float>(sign | 0x7FC00000u);
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 120u) << 23) | (mantissa << 20));
-  const float magnitude = float(mantissa) * 0x1p-9f;
-  return sign != 0 ? -magnitude : magnitude;
+  const uint32_t subnormal = std::bit_cast<uint32_t>(float(int32_t(mantissa)) * 0x1p-9f);
+  const uint32_t normal = ((exponent + 120u) << 23) | (mantissa << 20);
+  const uint32_t magnitude = exponent == 0 ? subnormal : (f.bits & 0x7Fu) == 0x7Fu ? 0x7FC00000u : normal;
+  return std::bit_cast<float>(sign | magnitude);
 }
 
 LASTROW_HD constexpr Fp8E4M3 to_fp8_e4m3(float x) {
@@ -113,6 +115,31 @@ LASTROW_HD constexpr Fp8E4M3 to_fp8_e4m3(float x) {
   if (rounded >= 0x43F00000u) return {static_cast<uint8_t>(sign | 0x7Eu)};
   return {static_cast<uint8_t>(sign | ((rounded - 0x3C000000u) >> 20))};
 }
+
+/// The float towards zero from x, its last bit set if that was not exact (rounding to odd). Rounding the
+/// result to any type of at most 22 bits of precision then gives what rounding x itself would. Beyond the
+/// range of float it is the largest float; infinity and NaN stay what they are.
+/// Source: Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums".
+LASTROW_HD constexpr float round_to_odd(double x) {
+  const uint64_t bits = std::bit_cast<uint64_t>(x), magnitude = bits & 0x7FFF'FFFF'FFFF'FFFFu;
+  const uint32_t sign = static_cast<uint32_t>(bits >> 32) & 0x8000'0000u;
+  const auto exponent = static_cast<int32_t>(magnitude >> 52) - 896;  // as f32 biases it
+  if (magnitude > 0x7FF0'0000'0000'0000u) return std::bit_cast<float>(sign | 0x7FC0'0000u);   // NaN
+  if (magnitude == 0x7FF0'0000'0000'0000u) return std::bit_cast<float>(sign | 0x7F80'0000u);  // ∞
+  if (exponent >= 255) return std::bit_cast<float>(sign | 0x7F7F'FFFFu);
+  const uint64_t fraction = magnitude & 0xF'FFFF'FFFF'FFFFu;  // 52 bits, of which f32 keeps 23
+  // A subnormal f32 gives up one more bit for each step below the smallest exponent, the implicit one too.
+  const uint64_t significand = exponent > 0 ? fraction : fraction | 0x10'0000'0000'0000u;
+  const int32_t dropped = exponent > 0 ? 29 : 30 - exponent;
+  if (dropped > 53) return std::bit_cast<float>(sign | (magnitude != 0 ? 1u : 0u));
+  const uint64_t kept = significand >> dropped, rest = significand & ((uint64_t{1} << dropped) - 1u);
+  const uint32_t high = exponent > 0 ? static_cast<uint32_t>(exponent) << 23 : 0u;
+  return std::bit_cast<float>(sign | high | static_cast<uint32_t>(kept) | (rest != 0 ? 1u : 0u));
+}
+
+LASTROW_HD constexpr Half to_half(double x) { return to_half(round_to_odd(x)); }
+LASTROW_HD constexpr BFloat16 to_bfloat16(double x) { return to_bfloat16(round_to_odd(x)); }
+LASTROW_HD constexpr Fp8E4M3 to_fp8_e4m3(double x) { return to_fp8_e4m3(round_to_odd(x)); }
 
 template <typename T>
 struct DTypeOf;

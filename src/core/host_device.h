@@ -1,5 +1,4 @@
-// LASTROW_HD marks a function that also compiles for the device: plain arithmetic on values, no heap, no
-// throw.
+// LASTROW_HD marks a function that also compiles for the device: arithmetic on values, no heap, no throw.
 #pragma once
 
 #if defined(__CUDACC__)

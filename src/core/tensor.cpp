@@ -1,8 +1,11 @@
 #include "core/tensor.h"
 
+#include <concepts>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <new>
+#include <utility>
 
 namespace lastrow {
 namespace {
@@ -20,24 +23,35 @@ class HostMemory final : public Memory {
   void free(void* data) noexcept override { std::free(data); }
 };
 
-template <typename T>
-double widen(T x) {
-  if constexpr (std::is_arithmetic_v<T>)
-    return static_cast<double>(x);
-  else
-    return static_cast<double>(to_float(x));
+/// Towards zero, within the range of T; NaN: 0.
+template <std::integral T>
+T saturated(double x) {
+  // As doubles, both ends are exact but for the upper one of i64, which is 2^63: the first that is too large.
+  constexpr auto kLeast = static_cast<double>(std::numeric_limits<T>::min()),
+                 kMost = static_cast<double>(std::numeric_limits<T>::max());
+  if (x >= kMost) return std::numeric_limits<T>::max();
+  if (x <= kLeast) return std::numeric_limits<T>::min();
+  return x == x ? static_cast<T>(x) : T{0};
 }
 
-template <typename T>
-T narrow(double x) {
-  if constexpr (std::is_same_v<T, Half>)
-    return to_half(static_cast<float>(x));
-  else if constexpr (std::is_same_v<T, BFloat16>)
-    return to_bfloat16(static_cast<float>(x));
-  else if constexpr (std::is_same_v<T, Fp8E4M3>)
-    return to_fp8_e4m3(static_cast<float>(x));
+template <typename To, typename From>
+To converted(From x) {
+  if constexpr (!std::is_arithmetic_v<From>)
+    return converted<To>(to_float(x));
+  else if constexpr (std::is_same_v<To, Half>)
+    return to_half(static_cast<double>(x));
+  else if constexpr (std::is_same_v<To, BFloat16>)
+    return to_bfloat16(static_cast<double>(x));
+  else if constexpr (std::is_same_v<To, Fp8E4M3>)
+    return to_fp8_e4m3(static_cast<double>(x));
+  else if constexpr (std::is_floating_point_v<To>)
+    return static_cast<To>(x);
+  else if constexpr (std::is_floating_point_v<From>)
+    return saturated<To>(static_cast<double>(x));
+  else if (std::in_range<To>(x))
+    return static_cast<To>(x);
   else
-    return static_cast<T>(x);
+    return x < 0 ? std::numeric_limits<To>::min() : std::numeric_limits<To>::max();
 }
 
 template <typename F>
@@ -110,7 +124,7 @@ void convert(ConstTensorView from, TensorView to) {
     with_type(to.dtype(), [&]<typename To>(To) {
       const From* source = from.data<From>();
       To* target = to.data<To>();
-      for (int64_t i = 0; i < from.size(); ++i) target[i] = narrow<To>(widen(source[i]));
+      for (int64_t i = 0; i < from.size(); ++i) target[i] = converted<To>(source[i]);
     });
   });
 }

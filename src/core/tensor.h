@@ -163,7 +163,9 @@ class Tensor {
 /// Throws ShapeError "name is [..], expected [..]" unless they agree.
 void require_shape(const char* name, const Shape& actual, const Shape& expected);
 
-/// Copies a host tensor element by element, converting floating types (through double) as needed.
+/// Copies a host tensor element by element, converting as needed:
+///   to a floating type   rounded once, as dtype.h says (i64 to f16, bf16 and fp8 by way of f64)
+///   to an integer type   towards zero; what is out of range becomes the nearest end of it, NaN becomes 0
 void convert(ConstTensorView from, TensorView to);
 
 }  // namespace lastrow

@@ -1,9 +1,12 @@
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cmath>
+#include <limits>
 
 #include "core/dtype.h"
 #include "core/error.h"
+#include "core/random.h"
 
 using namespace lastrow;
 
@@ -60,4 +63,54 @@ TEST_CASE("names of types") {
   CHECK(name_of(DType::bf16) == "bf16");
   CHECK(dtype_from_name("fp8") == DType::fp8_e4m3);
   CHECK_THROWS_WITH_AS(dtype_from_name("f12"), doctest::Contains("use one of f64 f32"), UsageError);
+  CHECK_THROWS_AS(dtype_from_name("fp8_e4m3"), UsageError);
+  for (const DType dtype : {DType::f64, DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i64,
+                            DType::i32, DType::i8, DType::u8})
+    CHECK(dtype_from_name(name_of(dtype)) == dtype);
+}
+
+TEST_CASE("a double is rounded once: just above a tie goes up, where a float between would fall on the tie") {
+  const double above_tie = 1 + 0x1p-11 + 0x1p-40;  // 1 + 2^-11 lies half way between two f16 numbers
+  CHECK(to_half(static_cast<float>(above_tie)).bits == 0x3C00);
+  CHECK(to_half(above_tie).bits == 0x3C01);
+  CHECK(to_half(-above_tie).bits == 0xBC01);
+  CHECK(to_half(1 + 0x1p-11).bits == 0x3C00);
+  CHECK(to_bfloat16(1 + 0x1p-8 + 0x1p-40).bits == 0x3F81);
+  CHECK(to_fp8_e4m3(1 + 0x1p-4 + 0x1p-40).bits == 0x39);
+  CHECK(to_half(0x1p-25 + 0x1p-60).bits == 0x0001);  // just above half of the smallest
+  CHECK(to_half(65520 - 0x1p-30).bits == 0x7BFF);    // just below what rounds to infinity
+  CHECK(to_half(65520.0).bits == 0x7C00);
+  CHECK(to_bfloat16(0x1p-134 + 0x1p-180).bits == 0x0001);
+  CHECK(to_bfloat16(1e300).bits == 0x7F80);
+  CHECK(to_half(1e-320).bits == 0);
+  CHECK(to_half(-std::numeric_limits<double>::infinity()).bits == 0xFC00);
+  CHECK(std::isnan(to_float(to_fp8_e4m3(std::numeric_limits<double>::quiet_NaN()))));
+}
+
+TEST_CASE("rounding to odd: exact, or one of the two floats around with its last bit set") {
+  Random random(5);
+  for (int i = 0; i < 200'000; ++i) {
+    const uint64_t high = random.next_u32(), low = random.next_u32();
+    // Exponents from far below f32's to far above, every pattern of the fraction.
+    const double x =
+        std::bit_cast<double>(((high % 400 + 823) << 52) | (high >> 31 << 63) | (low << 20) | high >> 12);
+    const float odd = round_to_odd(x);
+    const double back = odd;
+    if (back == x) continue;
+    const bool is_odd = (std::bit_cast<uint32_t>(odd) & 1u) != 0;
+    const float outward = std::nextafter(odd, x > back ? HUGE_VALF : -HUGE_VALF);
+    const bool next_to_it = std::isinf(outward) || (back < x ? x < outward : x > outward);
+    if (!is_odd || !next_to_it) FAIL("round_to_odd of ", x, " is ", odd);
+  }
+  for (const float x : {0.0f, -0.0f, 1.5f, 0x1p-149f, -0x1.fffffep127f})
+    CHECK(std::bit_cast<uint32_t>(round_to_odd(x)) == std::bit_cast<uint32_t>(x));
+}
+
+TEST_CASE("f16 of a double rounds as the compiler's own half type does") {
+  Random random(6);
+  for (int i = 0; i < 200'000; ++i) {
+    const double x = std::ldexp(random.uniform() - 0.5, static_cast<int>(random.below(48)) - 28);
+    const auto expected = static_cast<_Float16>(x);
+    if (std::bit_cast<uint16_t>(expected) != to_half(x).bits) FAIL("f16 of ", x);
+  }
 }

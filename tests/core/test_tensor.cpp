@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <vector>
 
 #include "core/function_ref.h"
 #include "core/random.h"
@@ -47,6 +48,47 @@ TEST_CASE("conversion narrows once and keeps what fits") {
   CHECK(back.data<float>()[3] == doctest::Approx(1.0 / 3).epsilon(1e-3));
 }
 
+TEST_CASE("conversion rounds a double once, into every narrow type") {
+  double above_ties[] = {1 + 0x1p-11 + 0x1p-40, 1 + 0x1p-8 + 0x1p-40, 1 + 0x1p-4 + 0x1p-40};
+  const ConstTensorView wide(above_ties, {3});
+  Half half{};
+  BFloat16 brain{};
+  Fp8E4M3 quarter{};
+  convert(wide.rows(0, 1), TensorView(&half, {1}));
+  convert(wide.rows(1, 1), TensorView(&brain, {1}));
+  convert(wide.rows(2, 1), TensorView(&quarter, {1}));
+  CHECK(to_float(half) == 1 + 0x1p-10f);
+  CHECK(to_float(brain) == 1 + 0x1p-7f);
+  CHECK(to_float(quarter) == 1 + 0x1p-3f);
+}
+
+TEST_CASE("conversion to integers: towards zero, to the nearest end, NaN to 0") {
+  const double nan = std::numeric_limits<double>::quiet_NaN(), inf = std::numeric_limits<double>::infinity();
+  double values[] = {1.9, -1.9, 1e30, -1e30, nan, inf, -inf, 200};
+  const ConstTensorView wide(values, {8});
+  const auto as = [&]<typename T>(T) {
+    std::vector<T> narrow(8);
+    convert(wide, TensorView(narrow.data(), {8}));
+    return narrow;
+  };
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max(), kLeast = std::numeric_limits<int64_t>::min();
+  CHECK(as(int8_t{}) == std::vector<int8_t>{1, -1, 127, -128, 0, 127, -128, 127});
+  CHECK(as(uint8_t{}) == std::vector<uint8_t>{1, 0, 255, 0, 0, 255, 0, 200});
+  CHECK(as(int32_t{}) ==
+        std::vector<int32_t>{1, -1, 2147483647, -2147483647 - 1, 0, 2147483647, -2147483647 - 1, 200});
+  CHECK(as(int64_t{}) == std::vector<int64_t>{1, -1, kMost, kLeast, 0, kMost, kLeast, 200});
+
+  int64_t large[] = {(int64_t{1} << 53) + 1, -3, 300};
+  int32_t small[3];
+  uint8_t smallest[3];
+  convert(ConstTensorView(large, {3}), TensorView(small, {3}));
+  CHECK(small[0] == 2147483647);
+  CHECK(small[1] == -3);
+  convert(ConstTensorView(large, {3}), TensorView(smallest, {3}));
+  CHECK(smallest[1] == 0);
+  CHECK(smallest[2] == 255);
+}
+
 TEST_CASE("shapes that do not fit say both") {
   CHECK_THROWS_WITH_AS(require_shape("q", {2, 3}, {2, 4}), "q is [2, 3], expected [2, 4]", ShapeError);
 }
@@ -59,12 +101,27 @@ TEST_CASE("random numbers: Philox's published answers") {
   CHECK(ones == std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd});
 }
 
+namespace {
+std::array<uint32_t, 4> fresh_words(uint64_t seed, uint64_t stream) {
+  Random r(seed, stream);
+  return {r.next_u32(), r.next_u32(), r.next_u32(), r.next_u32()};
+}
+}  // namespace
+
 TEST_CASE("random numbers: a stream can be entered anywhere, and streams differ") {
   Random a(3, 1), b(3, 1), other(3, 2);
   for (int i = 0; i < 5; ++i) a.next_u32();
   b.seek(5);
   CHECK(a.next_u32() == b.next_u32());
   CHECK(Random(3, 1).next_u32() != other.next_u32());
+  for (const uint64_t index : {7, 0, 6, 6, 1, 7}) {  // in any order
+    b.seek(index);
+    Random fresh(3, 1);
+    fresh.seek(index);
+    CHECK(b.next_u32() == fresh.next_u32());
+    CHECK(b.next_u32() == fresh.next_u32());
+  }
+  CHECK(fresh_words(3, 1) == std::array<uint32_t, 4>(philox({0, 0, 1, 0}, 3, 0)));
   double sum = 0, squares = 0;
   Random normal(11);
   for (int i = 0; i < 20000; ++i) {
