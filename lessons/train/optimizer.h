@@ -14,7 +14,7 @@
 namespace lastrow::train {
 
 struct AdamWOptions {
-  int64_t n_steps = 5000;      // the cosine reaches last_rate · rate here
+  int64_t n_steps = 16000;     // the cosine reaches last_rate · rate here
   int64_t warmup_steps = 100;  // the rate rises linearly from 0
   double rate = 4e-3;
   double last_rate = 0.02;
