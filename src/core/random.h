@@ -2,9 +2,10 @@
 //
 //   Random r(seed, stream);  r.uniform()  r.normal()  r.below(n)
 //
-// No state is shared and none is saved: two streams never overlap, and a number can be asked for again at any
-// time by seek(i). Integers and uniforms are the same on every machine; normals go through libm's log and
-// cos. Source: Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
+// No state is shared, and what is kept is only the block of four words at hand: two streams never overlap,
+// and a number can be asked for again at any time by seek(i). Integers and uniforms are the same on every
+// machine; normals go through libm's log and cos. Source: Philox4x32-10, Salmon et al. 2011, "Parallel random
+// numbers: as easy as 1, 2, 3".
 #pragma once
 
 #include <array>
@@ -36,12 +37,15 @@ class Random {
 
   constexpr uint32_t next_u32() {
     const uint64_t block = index_ / 4;
-    const auto words = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
-                               static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)},
-                              static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32));
-    return words[index_++ % 4];
+    if (block != block_) {
+      words_ = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32),
+                       static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)},
+                      static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32));
+      block_ = block;
+    }
+    return words_[index_++ % 4];
   }
-  /// In [0, 1), 53 bits.
+  /// In [0, 1), 53 bits: the top 27 of word index, then the top 26 of the next.
   constexpr double uniform() {
     const uint64_t high = next_u32() >> 5, low = next_u32() >> 6;
     return static_cast<double>((high << 26) | low) * 0x1p-53;
@@ -55,7 +59,11 @@ class Random {
   }
 
  private:
+  static constexpr uint64_t kNoBlock = ~uint64_t{0};  // beyond the last one, 2^62 − 1
+
   uint64_t seed_, stream_, index_ = 0;
+  uint64_t block_ = kNoBlock;  // that words_ is of
+  std::array<uint32_t, 4> words_ = {};
 };
 
 }  // namespace lastrow
