@@ -1,11 +1,10 @@
-// Softmax over scores that arrive piece by piece: a running maximum and a running sum, mergeable in any
-// order.
+// Softmax over scores that arrive piece by piece: a running maximum and sum, mergeable in any order.
 //
 // For scores x over a set S:  row_max = max x,  row_sum = Σ exp(x − row_max),  lse = row_max + ln row_sum.
 // Two disjoint sets merge by rescaling each sum to the common maximum; whatever is accumulated beside the sum
-// (a weighted sum of V rows) is rescaled by the same factors. The empty set is row_max = −∞, row_sum = 0, lse
-// = −∞. Natural log throughout. Source: Milakov and Gimelshein 2018, "Online normalizer calculation for
-// softmax".
+// (a weighted sum of V rows) is rescaled by the same factors. Natural log throughout.
+// The empty set is row_max = −∞, row_sum = 0, lse = −∞.
+// Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax".
 #pragma once
 
 #include <cmath>

@@ -9,8 +9,7 @@
 // * Do not keep a Batch past the next begin_step.
 // * Outputs are overwritten and must not alias inputs, except where "in place" is said.
 // * Tensors hold the backend's activation type, in the backend's memory; only upload and download cross over.
-// * Watching and meddling are decorators over this interface (trace/); an implementation knows nothing of
-// them.
+// * Watching and meddling are decorators (trace/): an implementation knows nothing of them.
 //
 // Shapes are written at each operation; n_tokens counts the packed tokens of the step. Every operation throws
 // ShapeError for operands that do not fit. Costs of each are in cost/op_cost.h.

@@ -1,7 +1,6 @@
 // Do the operands of an operation fit each other? Asked at the door of every backend, in the same words.
 //
-// Each function throws ShapeError naming the operand, what it is and what it should be; none changes
-// anything.
+// Each throws ShapeError naming the operand, what it is and what it should be; none changes anything.
 #pragma once
 
 #include "backend/backend.h"

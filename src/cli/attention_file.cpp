@@ -145,8 +145,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
   const Tensor q = backend.upload(input.q);
   Tensor out = backend.make_tensor(input.q.shape()), lse = backend.make_tensor({q_len, n_q_heads});
 
-  // Rows [begin, begin + n) see what they would see in one step: causal, their sequence ends where theirs
-  // does.
+  // Rows [begin, begin + n) see what they would see in one step: causal, the sequence ends with the last.
   const int64_t at_once = rows_at_once(input), total = q_len + (probe ? q_len : 0);
   for (int64_t begin = 0; begin < q_len; begin += at_once) {
     const int64_t n = std::min(at_once, q_len - begin);

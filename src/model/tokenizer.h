@@ -14,9 +14,8 @@
 // ends goes, and a punctuation mark has no space before it and one after it. Anything else that the alphabet
 // lacks is a UsageError that names the character and its column, never a guess.
 //
-// A *numbered* tokenizer serves models of random weights: token i is "t12", encode reads such words back, and
-// hashes any other word into the vocabulary, so that every prompt runs (and decode gives numbers, not the
-// text).
+// A *numbered* tokenizer serves models of random weights: token 12 is "t12", encode reads such words back and
+// hashes any other word into the vocabulary. So every prompt runs, and decode gives numbers, not the text.
 //
 // Invariant (words): decode(encode(x)) == normalise(x), and normalise(normalise(x)) == normalise(x).
 #pragma once

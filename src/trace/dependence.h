@@ -4,8 +4,7 @@
 //   Lineage lineage(recorder);                  all recorded events
 //   lineage.ancestors({step, event, row})       everything that row depends on, back to the tokens
 //
-// The rules, for a written row of each operation (weights and biases are not rows of the history, and are
-// left out):
+// The rules, for a written row of each operation (weights and biases are no rows of the history: left out):
 //   embed                 out[t] ← token[t]
 //   rms_norm, linear      out[t] ← x[t]
 //   swiglu                out[t] ← gate[t], up[t]
@@ -17,8 +16,7 @@
 //   argmax                ids[i] ← logits[i]
 //   copy_blocks           slot ← the slot that it was copied from
 //   write_rows            slot ← nothing
-// Nothing else in the project knows these; a test perturbs every input row and sees exactly these rows
-// change.
+// Nothing else in the project knows these. A test perturbs every input row and sees exactly these change.
 #pragma once
 
 #include <cstdint>

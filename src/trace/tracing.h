@@ -7,8 +7,7 @@
 // those of a step that is watched.
 //
 // A tensor is known by its address: a view into the middle of a tensor that was seen whole (or made here) is
-// the same tensor, further down. Memory that is given back and handed out again keeps its id under a new
-// version.
+// the same tensor, further down. Memory handed out a second time keeps its id under a new version.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,4 @@
-// A steady decode step of batch 1 touches the heap not once. Every way to the heap is counted, Eigen's
-// included.
+// A steady decode step of batch 1 touches the heap not once. Every way to the heap is counted, also Eigen's.
 #include <doctest/doctest.h>
 
 #include <atomic>

@@ -168,9 +168,8 @@ TEST_CASE("every backend agrees with double precision on ugly shapes") {
     for (const char* backend : {"eigen", "naive", "naive-f64"}) {
       CAPTURE(backend);
       const SafetensorsFile result = attended(folder, backend, /*probe=*/true);
-      // A sum of n terms in single precision is off by at most n · ε · Σ|terms|. A score is so off by
-      // `score`, hence a probability by the factor e^(2·score) and, for sum, division and exp, a few ε more
-      // for each key.
+      // A sum of n terms in single precision is off by at most n · ε · Σ|terms|: a score by `score`, hence
+      // a probability by the factor e^(2·score) and, for sum, division and exp, by a few ε more a key.
       const double eps = 0x1p-23, n_terms = static_cast<double>(c.head_dim + 4);
       const double score = n_terms * eps * r.largest_term;
       const double relative = 2 * score + static_cast<double>(c.kv_len + 8) * eps;

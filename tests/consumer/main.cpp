@@ -1,5 +1,4 @@
-// A stranger's first program with the installed package: the same five tokens, with the K/V cache and
-// without.
+// A stranger's first program with the installed package: the same five tokens with the K/V cache and without.
 #include <fmt/format.h>
 #include <lastrow/registry/registry.h>
 #include <lastrow/session/session.h>

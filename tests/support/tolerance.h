@@ -1,8 +1,7 @@
 // How far may an implementation be from the judge? Measured, not chosen.
 //
 // The rule: judged by naive<double> on the same stored inputs, its largest error is at most twice the largest
-// error of naive<float> over 16 seeded orders of summation, plus one epsilon of the output type × max
-// |reference|.
+// of naive<float> over 16 seeded orders of summation, plus one epsilon of the output type × max |reference|.
 #pragma once
 
 #include <algorithm>

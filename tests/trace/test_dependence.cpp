@@ -1,6 +1,5 @@
 // The rules of row dependence against the operations themselves: every input row of every operation is
-// changed, alone, and exactly the rows that name it must change. Then ancestors, against the counts one can
-// derive.
+// changed, alone, and exactly the rows that name it must change. Then ancestors, against derived counts.
 #include <doctest/doctest.h>
 
 #include <algorithm>

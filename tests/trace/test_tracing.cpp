@@ -1,5 +1,4 @@
-// What the recorder holds after a step: events in order, tensors as they were, rows by version, within
-// bounds.
+// What the recorder holds after a step: events in order, tensors as they were, rows by version, all bounded.
 #include <doctest/doctest.h>
 
 #include <cmath>
