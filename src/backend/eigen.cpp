@@ -22,10 +22,7 @@ Array row_of(TensorView x, int64_t t) { return {x.data<float>() + t * x.row_size
 
 }  // namespace
 
-BackendInfo EigenBackend::info() const {
-  return {"eigen", "the CPU reference: Eigen products, online softmax over tiles, all cores", DType::f32,
-          pool_.n_threads()};
-}
+BackendInfo EigenBackend::info() const { return {kName, kDescription, DType::f32, pool_.n_threads()}; }
 
 void EigenBackend::rms_norm(Site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) {
   checks::rms_norm(x, weight, out);

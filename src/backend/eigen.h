@@ -23,6 +23,10 @@ class EigenBackend final : public CpuBackend<float> {
   static constexpr int32_t kTile = 64;    // keys that share one softmax update
   static constexpr int32_t kChunk = 512;  // keys that a thread takes at once; a multiple of kTile
 
+  static constexpr const char* kName = "eigen";
+  static constexpr const char* kDescription =
+      "the CPU reference: Eigen products, online softmax over tiles, threads";
+
   explicit EigenBackend(int32_t n_threads = 0) : pool_(n_threads) {}
 
   BackendInfo info() const override;

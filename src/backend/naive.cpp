@@ -11,11 +11,7 @@ namespace lastrow {
 
 template <typename T>
 BackendInfo NaiveBackend<T>::info() const {
-  const bool is_double = dtype_of<T> == DType::f64;
-  return {is_double ? "naive-f64" : "naive",
-          is_double ? "plain loops in double precision, the judge of all others"
-                    : "plain loops in single precision, the yardstick of tolerances",
-          dtype_of<T>, 1};
+  return {kName, kDescription, dtype_of<T>, 1};
 }
 
 /// Σ term(i) for i in [0, n), in the order that the seed says.

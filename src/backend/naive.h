@@ -19,6 +19,12 @@ namespace lastrow {
 template <typename T>
 class NaiveBackend final : public CpuBackend<T> {
  public:
+  static constexpr bool kIsJudge = dtype_of<T> == DType::f64;
+  static constexpr const char* kName = kIsJudge ? "naive-f64" : "naive";
+  static constexpr const char* kDescription =
+      kIsJudge ? "plain loops in double precision, the judge of all others"
+               : "plain loops in single precision, the yardstick of tolerances";
+
   /// order_seed 0 sums in natural order; any other seed shuffles the order of every sum.
   explicit NaiveBackend(uint64_t order_seed = 0) : order_seed_(order_seed) {}
 

@@ -14,11 +14,11 @@ struct Known {
 };
 
 constexpr Known kKnown[] = {
-    {"eigen", "the CPU reference: Eigen products, online softmax over tiles, all cores",
+    {EigenBackend::kName, EigenBackend::kDescription,
      [](int32_t n_threads) -> std::unique_ptr<Backend> { return std::make_unique<EigenBackend>(n_threads); }},
-    {"naive", "plain loops in single precision, the yardstick of tolerances",
+    {NaiveBackend<float>::kName, NaiveBackend<float>::kDescription,
      [](int32_t) -> std::unique_ptr<Backend> { return std::make_unique<NaiveBackend<float>>(); }},
-    {"naive-f64", "plain loops in double precision, the judge of all others",
+    {NaiveBackend<double>::kName, NaiveBackend<double>::kDescription,
      [](int32_t) -> std::unique_ptr<Backend> { return std::make_unique<NaiveBackend<double>>(); }},
 };
 

@@ -11,6 +11,8 @@ TEST_CASE("every listed backend can be made under its own name, or says why not"
     CAPTURE(entry.name);
     if (entry.usable) {
       CHECK(make_backend(entry.name, 1)->info().name == entry.name);
+      CHECK(make_backend(entry.name, 1)->info().description == entry.description);
+      CHECK(entry.description.find("all cores") == std::string::npos);  // made with one thread it is not true
       CHECK(entry.why_not.empty());
     } else {
       CHECK_THROWS_WITH_AS(make_backend(entry.name), doctest::Contains(entry.why_not.c_str()), UsageError);
