@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "core/random.h"
+#include "trace/host_dtype.h"
 #include "trace/slots.h"
 
 namespace lastrow {
@@ -22,9 +23,6 @@ double rms(std::span<const double> row) {
   for (double x : row) sum += x * x;
   return row.empty() ? 0.0 : std::sqrt(sum / static_cast<double>(row.size()));
 }
-
-// The host type that carries every bit of an activation or stored row.
-DType host_type(DType dtype) { return dtype == DType::f64 ? DType::f64 : DType::f32; }
 
 // The poked heads [first, last) of a row with n_heads.
 std::pair<int32_t, int32_t> poked_heads(const Poke& poke, int64_t n_heads) {
@@ -82,8 +80,8 @@ class OverwrittenRows {
   void overwrite(const Poke& poke, int64_t slot) {
     const CacheSpec& spec = storage_.spec();
     const RowKind kind = poke.what == Poke::What::k ? RowKind::k : RowKind::v;
-    Tensor original =
-        Tensor::host(host_type(storage_.rows(poke.layer, kind).dtype()), {1, spec.n_kv_heads, spec.head_dim});
+    Tensor original = Tensor::host(host_dtype(storage_.rows(poke.layer, kind).dtype()),
+                                   {1, spec.n_kv_heads, spec.head_dim});
     backend_.read_rows(storage_, poke.layer, kind, {&slot, 1}, original.view());
     Tensor changed = original.clone();
     poke_row(poke, original, changed, 0);
@@ -142,8 +140,7 @@ bool PokingBackend::touches(const Poke& poke, int32_t layer) const {
   return poke.layer == layer && (poke.when == Poke::When::since || poke.step == step_);
 }
 
-// The rows themselves if no poke of this layer, kind and scope meets them; else a private copy with those
-// rows replaced.
+// The rows themselves if no poke of this layer, kind and scope meets them; else a private copy, poked.
 ConstTensorView PokingBackend::poked_rows(Poke::What what, int32_t layer, ConstTensorView rows,
                                           const StepPlan& plan, Tensor& copy, bool count) {
   std::optional<Tensor> original, changed;
@@ -155,7 +152,7 @@ ConstTensorView PokingBackend::poked_rows(Poke::What what, int32_t layer, ConstT
     for (int32_t t = 0; t < plan.n_tokens(); ++t) {
       if (plan.positions[t] != poke.position) continue;
       if (!original) {
-        original = Tensor::host(host_type(rows.dtype()), rows.shape());
+        original = Tensor::host(host_dtype(rows.dtype()), rows.shape());
         inner().download(rows, original->view());
         changed = original->clone();
       }

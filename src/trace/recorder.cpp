@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "backend/site_names.h"
+#include "trace/host_dtype.h"
 #include "trace/slots.h"
 
 namespace lastrow {
@@ -16,10 +17,6 @@ int64_t bytes_of(const Event& event) {
 int64_t bytes_of(const StepPlan& plan) {
   return static_cast<int64_t>(sizeof(StepPlan) + 32 * plan.tokens.size() + 16 * plan.kv_len.size() +
                               4 * plan.block_tables.size());
-}
-
-DType host_type(DType dtype) {
-  return dtype == DType::f64 || dtype == DType::i32 || dtype == DType::i64 ? dtype : DType::f32;
 }
 
 }  // namespace
@@ -177,7 +174,7 @@ void Recorder::add_event(Event event) {
 
 void Recorder::add_tensor(Backend& backend, int32_t layer, std::string_view name, int32_t sequence,
                           ConstTensorView device) {
-  const DType dtype = host_type(device.dtype());
+  const DType dtype = host_dtype(device.dtype());
   if (!room_for(device.size() * static_cast<int64_t>(size_of(dtype)))) return;
   Tensor host = Tensor::host(dtype, device.shape());
   backend.download(device, host.view());

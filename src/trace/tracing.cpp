@@ -5,6 +5,7 @@
 
 #include "backend/site_names.h"
 #include "trace/call_cost.h"
+#include "trace/host_dtype.h"
 #include "trace/slots.h"
 
 namespace lastrow {
@@ -93,8 +94,8 @@ Event TracingBackend::timed(Op op, Site site, Run run) {
   return event;
 }
 
-// Completes an event whose operands are tensors. Reads come before writes: in place, the version read is the
-// one before.
+// Completes an event whose operands are tensors. Reads come before writes, so that an operation in place
+// reads the version before its own.
 void TracingBackend::record(Event event, std::initializer_list<ConstTensorView> reads,
                             std::initializer_list<ConstTensorView> writes) {
   if (!recorder_.options().events) return;
@@ -266,7 +267,7 @@ void TracingBackend::keep_attention(Site site, ConstTensorView q, const KvStorag
 
   const StepPlan& plan = *batch.plan;
   const CacheSpec& cache = storage.spec();
-  const DType dtype = q.dtype() == DType::f64 ? DType::f64 : DType::f32;
+  const DType dtype = host_dtype(q.dtype());
   for (int32_t i = 0; i < plan.n_seqs(); ++i)
     for (RowKind kind : {RowKind::k, RowKind::v}) {
       const Shape shape{plan.kv_len[i], cache.n_kv_heads, cache.head_dim};
