@@ -33,15 +33,19 @@ ModelShape shape_of(const Model& model) {
   return shape;
 }
 
-/// A file, else a preset, else whatever load_model knows.
+/// A file, else a preset, else whatever load_model knows. A random model is not made for its sizes.
 ModelShape find_shape(const std::string& name) {
   std::error_code ignored;
   if (std::filesystem::is_regular_file(name, ignored)) return shape_of(*load_model(name));
   if (const ModelShape* preset = preset_or_null(name)) return *preset;
+  if (name == "random" || name.starts_with("random:")) {
+    ModelShape shape = lastrow::shape_of(random_model_config(name));
+    shape.source = name;
+    return shape;
+  }
   try {
     return shape_of(*load_model(name));
-  } catch (const UsageError&) {
-    if (name.starts_with("random")) throw;
+  } catch (const UsageError&) {  // said below, with the presets
   }
   throw UsageError("unknown model '{}': `lastrow memory --list` names the presets; or use {}{}a model file",
                    name, fmt::join(builtin_model_names(), ", "),

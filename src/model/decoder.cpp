@@ -22,6 +22,21 @@ Workspace::Workspace(const ModelConfig& c, Backend& backend, int64_t max_tokens,
       last_normed(backend.make_tensor({max_logit_rows, c.model_dim})),
       logits(backend.make_tensor({max_logit_rows, c.vocab_size})) {}
 
+int64_t Workspace::bytes(const ModelConfig& c, DType activation_dtype, int64_t max_tokens,
+                         int64_t max_logit_rows) {
+  const int64_t q_dim = int64_t{c.n_q_heads} * c.head_dim, kv_dim = int64_t{c.n_kv_heads} * c.head_dim;
+  const int64_t of_token =
+      3 * int64_t{c.model_dim} + 2 * q_dim + 2 * kv_dim + c.n_q_heads + 3 * int64_t{c.ffn_dim};
+  const int64_t of_logit_row = 2 * int64_t{c.model_dim} + c.vocab_size;
+  return (max_tokens * of_token + max_logit_rows * of_logit_row) *
+         static_cast<int64_t>(size_of(activation_dtype));
+}
+
+int64_t Decoder::bytes(const ModelConfig& c, DType activation_dtype) {
+  const int64_t angles = int64_t{c.max_seq_len} * c.head_dim;  // half of it cosines, half sines
+  return (n_params(shape_of(c)) + angles) * static_cast<int64_t>(size_of(activation_dtype));
+}
+
 RopeTable make_rope_table(const ModelConfig& c, Backend& backend) {
   const int64_t half = c.head_dim / 2;
   Tensor cos = Tensor::host(DType::f64, {c.max_seq_len, half}),

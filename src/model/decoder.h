@@ -31,6 +31,9 @@ class Workspace {
   Workspace(const ModelConfig& config, Backend& backend, int64_t max_tokens, int64_t max_logit_rows);
   int64_t max_tokens() const { return x.shape()[0]; }
   int64_t max_logit_rows() const { return logits.shape()[0]; }
+  /// What the constructor asks the backend's memory for, in activations of this type.
+  static int64_t bytes(const ModelConfig& config, DType activation_dtype, int64_t max_tokens,
+                       int64_t max_logit_rows);
 
   Tensor x;         // [max_tokens, model_dim]              residual stream
   Tensor normed;    // [max_tokens, model_dim]
@@ -49,6 +52,8 @@ class Workspace {
 class Decoder {
  public:
   Decoder(const Model& model, Backend& backend);
+  /// What the constructor asks the backend's memory for: weights and RoPE table.
+  static int64_t bytes(const ModelConfig& config, DType activation_dtype);
 
   const ModelConfig& config() const { return config_; }
 

@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/memory_limit.h"
 #include "io/safetensors.h"
 #include "model/builtin.h"
 #include "model/model.h"
@@ -9,13 +10,7 @@
 namespace lastrow {
 namespace {
 
-Tensor copy_of(ConstTensorView view) {
-  Tensor t(Memory::host(), view.dtype(), view.shape());
-  convert(view, t.view());
-  return t;
-}
-
-std::shared_ptr<const Model> model_from(const SafetensorsFile& file) {
+std::shared_ptr<const Model> model_from(SafetensorsFile file) {
   const auto metadata = [&](const char* key) -> const std::string& {
     const auto found = file.metadata().find(key);
     if (found == file.metadata().end())
@@ -33,10 +28,15 @@ std::shared_ptr<const Model> model_from(const SafetensorsFile& file) {
   };
   ModelConfig config = parsed("lastrow.config", config_from_json);
   Tokenizer tokenizer = parsed("lastrow.tokenizer", Tokenizer::from_json);
-  std::map<std::string, Tensor> weights;
-  for (const std::string& name : file.names()) weights.emplace(name, copy_of(file.tensor(name)));
-  return std::make_shared<const Model>(file.source(), std::move(config), std::move(tokenizer),
-                                       std::move(weights));
+  return std::make_shared<const Model>(std::move(file), std::move(config), std::move(tokenizer));
+}
+
+/// Read whole, if it fits. What cannot be looked up is left to open() to say.
+SafetensorsFile open_file(const std::string& path) {
+  std::error_code unknown;
+  if (const auto bytes = std::filesystem::file_size(path, unknown); !unknown)
+    require_memory(static_cast<int64_t>(bytes), path, "use a smaller model, or close other programs");
+  return SafetensorsFile::open(path);
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ std::shared_ptr<const Model> load_model(const std::string& spec) {
   if (!looks_like_path && !std::filesystem::exists(spec, ignored))
     throw UsageError("unknown model '{}': use {}, a .safetensors file, or random:layers=4,q_heads=8,…", spec,
                      fmt::join(builtin_model_names(), ", "));
-  return model_from(SafetensorsFile::open(spec));
+  return model_from(open_file(spec));
 }
 
 }  // namespace lastrow

@@ -1,5 +1,7 @@
 #include "model/model.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "core/error.h"
@@ -31,12 +33,17 @@ std::vector<ExpectedWeight> expected_weights(const ModelConfig& c) {
   return all;
 }
 
-/// Index of the first element that is not finite, −1 if there is none.
+/// Index of the first element that is not finite, −1 if there is none. A piece at a time: no copy of it all.
 int64_t first_not_finite(ConstTensorView weight) {
-  Tensor wide = Tensor::host(DType::f32, {1, weight.size()});
-  convert(weight, wide.view().reshaped(weight.shape()));
-  for (int64_t i = 0; i < weight.size(); ++i)
-    if (!std::isfinite(wide.data<float>()[i])) return i;
+  constexpr int64_t kPiece = 4096;
+  std::array<float, kPiece> wide;
+  const ConstTensorView all = weight.reshaped({weight.size()});
+  for (int64_t begin = 0; begin < all.size(); begin += kPiece) {
+    const int64_t n = std::min(kPiece, all.size() - begin);
+    convert(all.rows(begin, n), TensorView(wide.data(), {n}));
+    for (int64_t i = 0; i < n; ++i)
+      if (!std::isfinite(wide[static_cast<size_t>(i)])) return begin + i;
+  }
   return -1;
 }
 
@@ -47,7 +54,21 @@ Model::Model(std::string source, ModelConfig config, Tokenizer tokenizer,
     : source_(std::move(source)),
       config_(std::move(config)),
       tokenizer_(std::move(tokenizer)),
-      weights_(std::move(weights)) {
+      tensors_(std::move(weights)) {
+  for (const auto& [name, tensor] : tensors_) weights_.emplace(name, tensor.view());
+  check();
+}
+
+Model::Model(SafetensorsFile file, ModelConfig config, Tokenizer tokenizer)
+    : source_(file.source()),
+      config_(std::move(config)),
+      tokenizer_(std::move(tokenizer)),
+      file_(std::move(file)) {
+  for (const std::string& name : file_->names()) weights_.emplace(name, file_->tensor(name));
+  check();
+}
+
+void Model::check() const {
   validate(config_);
   if (tokenizer_.vocab_size() != config_.vocab_size)
     throw FileError(
@@ -57,7 +78,7 @@ Model::Model(std::string source, ModelConfig config, Tokenizer tokenizer,
     const auto found = weights_.find(name);
     if (found == weights_.end())
       throw FileError("{}: tensor '{}' {} is missing", source_, name, shape.to_string());
-    const Tensor& weight = found->second;
+    const ConstTensorView weight = found->second;
     if (!(weight.shape() == shape))
       throw FileError("{}: tensor '{}' is {}, the config asks for {}", source_, name,
                       weight.shape().to_string(), shape.to_string());
@@ -65,7 +86,7 @@ Model::Model(std::string source, ModelConfig config, Tokenizer tokenizer,
         weight.dtype() != DType::bf16)
       throw FileError("{}: tensor '{}' is {}: weights must be f64, f32, f16 or bf16", source_, name,
                       name_of(weight.dtype()));
-    if (const int64_t i = first_not_finite(weight.view()); i >= 0)
+    if (const int64_t i = first_not_finite(weight); i >= 0)
       throw FileError(
           "{}: tensor '{}' holds NaN or infinity at element {}: the file is damaged or training diverged",
           source_, name, i);
@@ -75,7 +96,7 @@ Model::Model(std::string source, ModelConfig config, Tokenizer tokenizer,
 ConstTensorView Model::weight(const std::string& name) const {
   const auto found = weights_.find(name);
   LASTROW_CHECK(found != weights_.end(), "no weight '{}' in {}", name, source_);
-  return found->second.view();
+  return found->second;
 }
 
 int64_t Model::n_params() const {

@@ -5,16 +5,20 @@
 //   auto model = load_model("random:layers=8,q_heads=16,kv_heads=4,head_dim=64,seed=1");   to measure with
 //
 // A model is immutable and may be shared by any number of sessions. Its weights stay in the type they were
-// stored in; a backend converts them once, when a Decoder uploads them.
+// stored in, and where the file's bytes lie: those of a built-in model in the program's own read-only data. A
+// backend converts them one by one when a Decoder uploads them, so that the file's bytes, the backend's
+// copies and one tensor on its way are all that is held.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/tensor.h"
+#include "io/safetensors.h"
 #include "model/config.h"
 #include "model/tokenizer.h"
 
@@ -25,6 +29,8 @@ class Model {
   /// Checks that every tensor of the config is there with its shape, and finite. Throws FileError naming
   /// `source`, ShapeError for a config that validate() refuses.
   Model(std::string source, ModelConfig config, Tokenizer tokenizer, std::map<std::string, Tensor> weights);
+  /// The same of the file's tensors, where they lie.
+  Model(SafetensorsFile file, ModelConfig config, Tokenizer tokenizer);
 
   const ModelConfig& config() const { return config_; }
   const Tokenizer& tokenizer() const { return tokenizer_; }
@@ -34,10 +40,14 @@ class Model {
   int64_t weight_bytes() const;
 
  private:
+  void check() const;
+
   std::string source_;
   ModelConfig config_;
   Tokenizer tokenizer_;
-  std::map<std::string, Tensor> weights_;
+  std::optional<SafetensorsFile> file_;  // this or tensors_ holds what the weights show
+  std::map<std::string, Tensor> tensors_;
+  std::map<std::string, ConstTensorView> weights_;
 };
 
 /// By name, file or description, as above. Throws UsageError for an unknown name (listing the known ones) or
@@ -49,8 +59,11 @@ std::vector<std::string> builtin_model_names();
 
 /// random:KEY=VALUE,…   layers 4 · q_heads 8 · kv_heads q_heads · head_dim 64 · model_dim q_heads·head_dim ·
 /// ffn 2·model_dim · vocab 256 · context 1024 · seed 1. Weights are uniform with variance 1/in, so that
-/// activations keep their size through any depth. Throws UsageError for an unknown key or a number outside
-/// 0 … 2^24, ShapeError for sizes that cannot run.
+/// activations keep their size through any depth: element i of the n-th matrix is a function of word i of
+/// stream n of the seed (core/random.h). Throws UsageError for an unknown key or a number outside 0 … 2^24,
+/// ShapeError for sizes that cannot run, CapacityError, before it begins, for weights beyond the free memory.
 std::shared_ptr<const Model> random_model(const std::string& spec);
+/// The sizes alone, at no cost, however large the model.
+ModelConfig random_model_config(const std::string& spec);
 
 }  // namespace lastrow

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/memory_limit.h"
 #include "core/random.h"
 #include "model/model.h"
 
@@ -60,10 +61,7 @@ Sizes parse(const std::string& spec) {
   return s;
 }
 
-}  // namespace
-
-std::shared_ptr<const Model> random_model(const std::string& spec) {
-  const Sizes s = parse(spec);
+ModelConfig config_of(const std::string& spec, const Sizes& s) {
   ModelConfig c;
   const auto narrow = [&](int64_t n) { return static_cast<int>(std::min<int64_t>(n, 1 << 25)); };
   c.n_layers = narrow(s.layers);
@@ -76,16 +74,29 @@ std::shared_ptr<const Model> random_model(const std::string& spec) {
   c.max_seq_len = narrow(s.context);
   c.name = spec;
   validate(c);
+  return c;
+}
+
+}  // namespace
+
+ModelConfig random_model_config(const std::string& spec) { return config_of(spec, parse(spec)); }
+
+std::shared_ptr<const Model> random_model(const std::string& spec) {
+  const Sizes s = parse(spec);
+  const ModelConfig c = config_of(spec, s);
+  require_memory(weights_bytes(shape_of(c)), spec, "use fewer layers, or narrower ones");
 
   std::map<std::string, Tensor> weights;
   uint64_t stream = 0;
   const auto matrix = [&](const std::string& name, int64_t rows, int64_t columns) {
-    Tensor t = Tensor::host(DType::f32, {rows, columns});
+    Tensor t(Memory::host(), DType::f32, {rows, columns});
     Random random(static_cast<uint64_t>(s.seed), stream++);
-    const double scale = 1.0 / std::sqrt(static_cast<double>(columns));
-    // Uniform of the same variance: the law hardly matters here, and large models are made faster.
+    // Uniform of variance 1/columns, a word for each weight: the law hardly matters here, and large models
+    // are made fast. The top 23 bits of the word and a half are exact in f32, symmetric about 0, and never 0.
+    const auto width = static_cast<float>(std::sqrt(12.0 / static_cast<double>(columns)));
+    float* const weight = t.data<float>();
     for (int64_t i = 0; i < t.size(); ++i)
-      t.data<float>()[i] = static_cast<float>((random.uniform() - 0.5) * std::sqrt(12.0) * scale);
+      weight[i] = (static_cast<float>(random.next_u32() >> 9) + 0.5f - 0x1p22f) * 0x1p-23f * width;
     weights.emplace(name, std::move(t));
   };
   const auto ones = [&](const std::string& name) {

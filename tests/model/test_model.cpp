@@ -10,8 +10,11 @@
 
 #include "backend/eigen.h"
 #include "backend/naive.h"
+#include "core/random.h"
 #include "io/safetensors.h"
+#include "model/builtin.h"
 #include "model/decoder.h"
+#include "trace/forwarding.h"
 
 using namespace lastrow;
 
@@ -119,6 +122,77 @@ TEST_CASE("a model file is loaded whole, or refused with what is wrong in it") {
   metadata["lastrow.config"] = R"({"name": "x", "n_layers": 99999999999})";
   refused(tiny_weights(), metadata, "out of range");
   std::filesystem::remove(write_model(tiny_weights(), tiny_metadata()));
+}
+
+TEST_CASE("weights lie where the file's bytes lie: nothing is held twice") {
+  for (const BuiltinFile& file : builtin_files()) {
+    const auto model = load_model(std::string(file.name));
+    const auto* norm = static_cast<const std::byte*>(model->weight("model.norm.weight").raw());
+    CHECK(norm >= file.bytes.data());
+    CHECK(norm < file.bytes.data() + file.bytes.size());
+  }
+  const std::string path = write_model(tiny_weights(), tiny_metadata());
+  const auto model = load_model(path);
+  const auto* first = static_cast<const std::byte*>(model->weight("model.embed_tokens.weight").raw());
+  for (const char* name : {"model.norm.weight", "model.layers.0.mlp.up_proj.weight"}) {
+    const auto* weight = static_cast<const std::byte*>(model->weight(name).raw());
+    CHECK(std::abs(weight - first) < static_cast<std::ptrdiff_t>(std::filesystem::file_size(path)));
+  }
+  std::filesystem::remove(path);
+}
+
+TEST_CASE("a random model: its values are a function of seed, matrix and index") {
+  const std::string spec = "random:layers=1,q_heads=2,head_dim=8,vocab=10,context=4,seed=";
+  const auto one = load_model(spec + "1"), again = load_model(spec + "1"), other = load_model(spec + "2");
+  const std::string name = weight_name(0, "mlp.up_proj.weight");
+  const auto values = [&](const Model& m) {
+    const ConstTensorView w = m.weight(name);
+    return std::vector<float>(w.data<float>(), w.data<float>() + w.size());
+  };
+  CHECK(values(*one) == values(*again));
+  CHECK(values(*one) != values(*other));
+  Random random(1, /*stream: after the embedding, q, k, v, o and gate*/ 6);
+  random.seek(5);
+  const double word = random.next_u32() >> 9;
+  CHECK(values(*one)[5] ==
+        doctest::Approx(std::sqrt(12.0 / 16) * ((word + 0.5) * 0x1p-23 - 0.5)).epsilon(1e-6));
+  double sum = 0, squares = 0;
+  const auto model = load_model("random:layers=1,q_heads=1,head_dim=64,vocab=2000,context=4");
+  const float* x = model->weight("model.embed_tokens.weight").data<float>();
+  for (int i = 0; i < 128'000; ++i) sum += x[i], squares += double{x[i]} * x[i];
+  CHECK(std::abs(sum / 128'000) < 4 * 0.125 / std::sqrt(128'000));  // 4 standard errors
+  CHECK(squares / 128'000 == doctest::Approx(1.0 / 64).epsilon(0.02));
+}
+
+TEST_CASE("a model that cannot fit is refused before it is made, with both sizes and what to do") {
+  const std::string huge = "random:layers=100,q_heads=256,head_dim=64";  // about 10^12 bytes
+  CHECK_THROWS_WITH_AS(load_model(huge), doctest::Contains("GB are available: use fewer layers"),
+                       CapacityError);
+  CHECK(random_model_config(huge).n_layers == 100);
+}
+
+TEST_CASE("the sizes that are asked for beforehand are those that are allocated") {
+  struct Counting final : ForwardingBackend {
+    using ForwardingBackend::ForwardingBackend;
+    Tensor make_tensor(Shape shape, std::optional<DType> dtype) override {
+      return counted(inner().make_tensor(shape, dtype));
+    }
+    Tensor upload(ConstTensorView host) override { return counted(inner().upload(host)); }
+    Tensor counted(Tensor t) { return total_bytes += t.size_bytes(), std::move(t); }
+    int64_t total_bytes = 0;
+  };
+  const auto model =
+      load_model("random:layers=2,q_heads=6,kv_heads=2,head_dim=8,model_dim=20,ffn=33,vocab=30,context=50");
+  NaiveBackend<float> single;
+  NaiveBackend<double> twice;
+  for (Backend* backend : {static_cast<Backend*>(&single), static_cast<Backend*>(&twice)}) {
+    const DType dtype = backend->info().activation_dtype;
+    Counting of_decoder(*backend), of_workspace(*backend);
+    const Decoder decoder(*model, of_decoder);
+    CHECK(of_decoder.total_bytes == Decoder::bytes(model->config(), dtype));
+    const Workspace workspace(model->config(), of_workspace, 17, 3);
+    CHECK(of_workspace.total_bytes == Workspace::bytes(model->config(), dtype, 17, 3));
+  }
 }
 
 TEST_CASE("names: built in, file, random, or none of them") {
