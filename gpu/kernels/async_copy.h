@@ -1,0 +1,77 @@
+// Copies from global to shared memory that pass by the registers, and land when they are waited for.
+//
+//   AsyncCopies copies;                               of this thread
+//   copies.copy<8>(s_k, at, o.g_k, offset, seen);     16 bytes begin to move; 0 comes instead where not seen
+//   copies.close_group();                             what was copied since the last group is one group
+//   copies.wait<2>();                                 all but the last 2 groups of this thread have landed
+//
+// Waiting is for the thread's own copies: another thread may read them after a __syncthreads that follows the
+// wait. A place may be copied to again once what was read from it is used.
+//
+// Under nvcc these are cp.async (sm_80 and later). Under the emulator a copy reads its source at once and
+// writes its destination when its group is waited for, no sooner: reading without waiting is a read of shared
+// memory that nobody wrote, or of what was there before, and the former is found.
+// Source: PTX ISA, "Data Movement and Conversion Instructions: cp.async".
+#pragma once
+
+#include "gpu/kernels/target.h"
+
+#if !defined(__CUDACC__)
+#include <functional>
+#include <vector>
+#endif
+
+namespace lastrow::LASTROW_TARGET {
+
+#if defined(__CUDACC__)
+
+class AsyncCopies {
+ public:
+  template <int32_t n, typename T>
+  __device__ void copy(Shared<T> to, int64_t at, Global<const T> from, int64_t i, bool seen) {
+    static_assert(n * sizeof(T) == 16);
+    const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to.pointer(at)));
+    // With a source size of 0 nothing is read and 16 bytes of 0 are written.
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address),
+                 "l"(__cvta_generic_to_global(from.pointer(seen ? i : 0))), "r"(seen ? 16 : 0)
+                 : "memory");
+  }
+  __device__ void close_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+  template <int32_t n_left>
+  __device__ void wait() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(n_left) : "memory");
+  }
+};
+
+#else
+
+class AsyncCopies {
+ public:
+  template <int32_t n, typename T>
+  void copy(Shared<T> to, int64_t at, Global<const T> from, int64_t i, bool seen,
+            Here here = Here::current()) {
+    static_assert(n * sizeof(T) == 16);
+    const Vec<T, n> v = seen ? from.template load_vec<n>(i, here) : Vec<T, n>{};
+    open_.push_back([=] { to.template store_vec<n>(at, v, here); });
+  }
+  void close_group() {
+    groups_.push_back(std::move(open_));
+    open_.clear();
+  }
+  template <int32_t n_left>
+  void wait() {
+    while (groups_.size() > size_t{n_left}) {
+      for (const auto& land : groups_.front()) land();
+      groups_.erase(groups_.begin());
+    }
+  }
+
+ private:
+  using Group = std::vector<std::function<void()> >;
+  Group open_;
+  std::vector<Group> groups_;
+};
+
+#endif
+
+}  // namespace lastrow::LASTROW_TARGET

@@ -1,0 +1,165 @@
+// k10: K and V come through shared memory by asynchronous copies, several tiles ahead.
+//
+// idea     a load holds its registers until it lands, so registers bound the bytes in flight; a copy to
+// shared
+//          memory holds none
+// since    k09: a tile is asked for kStages tiles before it is computed. Each lane copies the 16 bytes that
+// it
+//          will read itself, so it waits for its own copies only: still no barrier in the loop
+// grid     x (token, split), y (K/V head g, chunk of ≤ 8 of its query heads)
+// group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
+// merge    k07_merge
+// reads    as k08
+// scratch  as k07
+// shared   kStages · kRowsAhead rows of K and of V for each group: 64 KiB; and as k07
+// takes    f16, bf16; any group; head_dim a multiple of 8 up to 256; any block_len. sm_80 and later
+// expects  two blocks with three tiles of 16 KiB under way each: 96 KiB a multiprocessor, where k09 has 32. A
+//          gain where k09 is short of warps (few heads, short splits), none where it reads at full speed.
+//          Never run on hardware: the emulator runs it, with copies that land when waited for
+// source   async_copy.h
+#include "gpu/kernels/async_copy.h"
+#include "gpu/kernels/ladder.h"
+#include "gpu/kernels/page_cursor.h"
+#include "gpu/kernels/split_kv.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+constexpr int32_t kStages = 4;
+
+/// Bytes of shared memory: K and V, 16 bytes a lane and row.
+template <typename Rows>
+constexpr int64_t kStagedBytes = int64_t{2} * kStages* kRowsAhead* Rows::kVecs* kRowThreads * 16;
+
+/// Where the rows of one tile lie, for one group of lanes.
+struct TilePlaces {
+  int32_t r_block[kRowsAhead], r_place[kRowsAhead];
+  bool seen[kRowsAhead];
+
+  /// Asks the table for the rows of the next tile, s being the group's first of them.
+  template <typename Rows, typename KV>
+  __device__ void fetch(const AttendOperands<KV>& o, const Part& part, int32_t s, PageCursor& cursor) {
+    for (int32_t j = 0; j < kRowsAhead; ++j, s += Rows::kStride, cursor.advance()) {
+      seen[j] = s >= part.begin && s < part.end;
+      r_place[j] = cursor.place;
+      r_block[j] = 0;
+      if (seen[j])
+        r_block[j] = o.g_block_tables.load(int64_t{part.sequence} * o.blocks_per_seq + cursor.entry);
+    }
+  }
+};
+
+/// This lane's 16 bytes of vector v of the group's row j, in s_k and s_v: neighbours in a warp lie side by
+/// side.
+template <typename Rows>
+__device__ inline int64_t staged(int32_t stage, int32_t j, int32_t v) {
+  const int32_t row = (stage * kRowsAhead + j) * Rows::kVecs + v;
+  return (int64_t{row} * kRowThreads + threadIdx.x) * Rows::kLoad;
+}
+
+template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
+__global__ void __launch_bounds__(kRowThreads)
+    k10_async_copies(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
+  using Rows = LaneRows<kWidth, kVec>;
+  const Part part = part_of<Rows, kHeads>(o, plan);
+  GroupState<kHeads, Rows::kElems> state;
+  constexpr int64_t kStaged = kStagedBytes<Rows> / 2 / sizeof(KV);
+  DynamicShared shared;
+  const auto s_k = shared.take<KV>(kStaged, "s_k");  // [kStages, kRowsAhead, kVecs, thread, kVec]
+  const auto s_v = shared.take<KV>(kStaged, "s_v");  // the same
+
+  if (part.begin < part.end) {
+    float r_q[kHeads][Rows::kElems];
+    load_query<Rows>(o, part.token, part.first_head, part.n_heads, r_q);
+
+    PageCursor cursor(o.layout.block_len, part.first_tile + Rows::row(), Rows::kStride);
+    TilePlaces next;
+    next.fetch<Rows>(o, part, part.first_tile + Rows::row(), cursor);
+    AsyncCopies copies;
+    // Asks for the rows of the tile that `next` names, then for the places of the one after it.
+    const auto request = [&](int32_t stage, int32_t tile) {
+      for (int32_t j = 0; j < kRowsAhead; ++j)
+        for (int32_t v = 0; v < Rows::kVecs; ++v) {
+          const bool wanted = next.seen[j] && Rows::dim(v) < o.head_dim;
+          const int64_t from =
+              row_in(o.layout, next.r_block[j], next.r_place[j], part.g) * o.head_dim + Rows::dim(v);
+          copies.copy<kVec>(s_k, staged<Rows>(stage, j, v), o.g_k, from, wanted);
+          copies.copy<kVec>(s_v, staged<Rows>(stage, j, v), o.g_v, from, wanted);
+        }
+      copies.close_group();  // empty of reads past the end: then it only keeps the count
+      next.fetch<Rows>(o, part, tile + Rows::kTileKeys + Rows::row(), cursor);
+    };
+    for (int32_t stage = 0; stage < kStages; ++stage)
+      request(stage, part.first_tile + stage * Rows::kTileKeys);
+
+    int32_t stage = 0;
+    for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
+      copies.wait<kStages - 1>();
+      Vec<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
+      bool seen[kRowsAhead];
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        const int32_t s = tile + j * Rows::kStride + Rows::row();
+        seen[j] = s >= part.begin && s < part.end;
+        for (int32_t v = 0; v < Rows::kVecs; ++v) {
+          r_k[j][v] = s_k.template load_vec<kVec>(staged<Rows>(stage, j, v));
+          r_v[j][v] = s_v.template load_vec<kVec>(staged<Rows>(stage, j, v));
+        }
+      }
+
+      float r_score[kHeads][kRowsAhead], r_row[Rows::kElems];
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        widen_row<Rows>(r_k[j], r_row);
+        for (int32_t h = 0; h < kHeads; ++h) {
+          const float score = dot<Rows>(r_q[h], r_row) * o.scale;
+          r_score[h][j] = seen[j] ? score : kMinusInfinity;
+        }
+      }
+      state.take_scores(r_score);
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        widen_row<Rows>(r_v[j], r_row);
+        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_score[h][j], r_row);
+      }
+      request(stage, tile + kStages * Rows::kTileKeys);  // this stage's rows are used
+      stage = stage + 1 < kStages ? stage + 1 : 0;
+    }
+  }
+  finish<Rows>(o, plan, partials, part, state);
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
+  if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
+  return s.head_dim <= 256 ? "" : "head_dim is at most 256";
+}
+
+int64_t scratch_elems(const gpu::AttendShape& s) {
+  int64_t n = 0;
+  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
+      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s));
+    });
+  });
+  return n;
+}
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  const gpu::AttendShape& s = call.shape;
+  if (s.n_tokens == 0) return;
+  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
+      if constexpr (kVec * sizeof(KV) == 16) {
+        const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, call.spec.mask.window);
+        launch(Kernel{"k10_async_copies", k10_async_copies<KV, kWidth, kHeads, kVec>},
+               split_grid<kHeads>(s, plan), {kRowThreads}, kStagedBytes<LaneRows<kWidth, kVec>>, stream,
+               operands<KV>(call, 0), plan, partials_in(call, plan));
+        merge_splits(call, plan, stream);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+const Rung k10{"k10", "asynchronous copies, four stages", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET

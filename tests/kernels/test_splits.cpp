@@ -1,0 +1,201 @@
+// Keys split over blocks (k07 and the rungs on it): the count is chosen by the cost model and changes nothing
+// but the order of sums; every partial is written; a graph's geometry holds while lengths grow; bytes are
+// read once.
+#include <doctest/doctest.h>
+
+#include "gpu/kernels/page_cursor.h"
+#include "gpu/kernels/split_plan.h"
+#include "tests/kernels/run_rung.h"
+
+namespace lastrow::testing {
+namespace {
+
+const emulated::Rung* const kSplitting[] = {&emulated::k07, &emulated::k08, &emulated::k09, &emulated::k10};
+
+/// A stored type that the rung takes.
+DType dtype_for(const emulated::Rung& rung) {
+  return &rung == &emulated::k10 ? DType::bf16 : &rung == &emulated::k09 ? DType::i8 : DType::f32;
+}
+
+// ---- the cost model
+
+TEST_CASE("few blocks are split until the multiprocessors are busy; many are not split") {
+  using gpu::plan_splits;
+  CHECK(plan_splits({.n_blocks = 1000, .n_tiles = 100, .n_multiprocessors = 132}).n_splits == 1);
+  CHECK(plan_splits({.n_blocks = 1, .n_tiles = 1, .n_multiprocessors = 132}).n_splits == 1);
+  CHECK(plan_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 1}).n_splits == 1);
+  // 8 blocks, 264 places: 33 splits fill one wave.
+  CHECK(plan_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 132}).n_splits ==
+        doctest::Approx(33).epsilon(0.05));
+}
+
+TEST_CASE("the plan is the cheapest, covers all tiles, and leaves no split empty") {
+  for (const int64_t n_blocks : {1, 3, 8, 71, 264, 265, 1024})
+    for (const int32_t n_tiles : {1, 2, 7, 64, 300})
+      for (const int32_t n_multiprocessors : {1, 20, 132}) {
+        const gpu::SplitProblem problem{n_blocks, n_tiles, n_multiprocessors};
+        const gpu::SplitPlan plan = gpu::plan_splits(problem);
+        CHECK(plan.n_splits * plan.tiles_per_split >= n_tiles);
+        CHECK((plan.n_splits - 1) * plan.tiles_per_split < n_tiles);
+        for (int32_t n = 1; n <= std::min(n_tiles, gpu::kMaxSplits); ++n)
+          CHECK(gpu::split_cost(problem, plan) <= gpu::split_cost(problem, gpu::split_into(n, n_tiles)));
+      }
+}
+
+TEST_CASE("a cursor names the places that slot_of names") {
+  for (const int32_t block_len : {1, 3, 16, 40, 1000})
+    for (const int32_t step : {1, 4, 16, 32}) {
+      PageCursor cursor(block_len, 5, step);
+      for (int32_t s = 5; s < 400; s += step, cursor.advance()) {
+        CHECK(cursor.entry == entry_of(block_len, s));
+        CHECK(slot_in(7, block_len, s) == int64_t{7} * block_len + cursor.place);
+        const RowLayout layout{3, block_len, 8};
+        CHECK(row_in(layout, 7, cursor.place, 2) == scale_offset(layout, slot_in(7, block_len, s), 2));
+      }
+    }
+}
+
+// ---- the kernels
+
+TEST_CASE("1, 2, 3 splits, and more than there are tiles, give the same answer") {
+  for (const emulated::Rung* rung : kSplitting)
+    for (const int32_t n_splits : {1, 2, 3, 40}) {  // 3 under a window
+      INFO(n_splits, " splits");
+      const auto split = [&](gpu::AttendShape& s) { s.n_splits = n_splits; };
+      AttendCase c{.n_q_heads = 6,
+                   .n_kv_heads = 2,
+                   .head_dim = 64,
+                   .sequences = {{1, 170}, {2, 33}, {0, 4}, {1, 0}},
+                   .kv_dtype = dtype_for(*rung)};
+      if (n_splits == 3) c.mask = {true, 70};
+      expect_rung(*rung, c, split);
+    }
+}
+
+TEST_CASE("every partial is written, also the empty ones") {
+  for (const emulated::Rung* rung : kSplitting)
+    for (const int32_t window : {0, 20}) {
+      const AttendCase c{.n_q_heads = 4,
+                         .n_kv_heads = 2,
+                         .head_dim = 16,
+                         .sequences = {{1, 150}, {3, 2}, {1, 0}},
+                         .mask = {true, window},
+                         .kv_dtype = dtype_for(*rung)};
+      const Ran ran = run_rung(*rung, c, {}, [](gpu::AttendShape& s) { s.n_splits = 7; });
+      CHECK(ran.scratch.size() == size_t{7} * 5 * 4 * (16 + 2));
+      CHECK(std::count_if(ran.scratch.begin(), ran.scratch.end(), [](float x) { return std::isnan(x); }) ==
+            0);
+    }
+}
+
+TEST_CASE("one geometry serves a sequence that grows") {
+  for (const emulated::Rung* rung : kSplitting) {
+    std::vector<int64_t> grid_sizes;
+    for (const int32_t kv_len : {0, 1, 31, 65, 300}) {
+      const auto capacity = [](gpu::AttendShape& s) {
+        s.max_kv_len = 400;
+        s.n_multiprocessors = 20;
+      };
+      const AttendCase c{.n_q_heads = 4,
+                         .n_kv_heads = 2,
+                         .head_dim = 64,
+                         .sequences = {{1, kv_len}},
+                         .block_len = 16,
+                         .kv_dtype = dtype_for(*rung)};
+      expect_rung(*rung, c, capacity);
+      for (const simt::KernelTraffic& k : run_rung(*rung, c, {.report = true}, capacity).traffic)
+        grid_sizes.push_back(k.grid.size());
+    }
+    REQUIRE(grid_sizes.size() == 10);  // the split kernel and the merge, five times
+    for (size_t i = 2; i < grid_sizes.size(); ++i) CHECK(grid_sizes[i] == grid_sizes[i - 2]);
+  }
+}
+
+TEST_CASE("nothing to do launches nothing") {
+  for (const emulated::Rung* rung : kSplitting) {
+    const AttendCase c{.head_dim = 16, .sequences = {{0, 5}}, .kv_dtype = dtype_for(*rung)};
+    CHECK(run_rung(*rung, c, {}).result.out.empty());
+  }
+}
+
+TEST_CASE("fetching block ids ahead changes no bit, nor do asynchronous copies") {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const AttendCase c{.n_q_heads = 4,
+                       .n_kv_heads = 2,
+                       .head_dim = 80,
+                       .sequences = {{1, 130}, {5, 33}},
+                       .block_len = 16,
+                       .block_order = 5,
+                       .kv_dtype = dtype};
+    const Ran k07 = run_rung(emulated::k07, c, {}), k08 = run_rung(emulated::k08, c, {});
+    CHECK(k07.result.out == k08.result.out);
+    CHECK(k07.result.lse == k08.result.lse);
+    if (dtype == DType::f32) continue;
+    const Ran k10 = run_rung(emulated::k10, c, {.check = true});
+    CHECK(k07.result.out == k10.result.out);
+    CHECK(k07.result.lse == k10.result.lse);
+  }
+}
+
+TEST_CASE("71 query heads on one K/V head, in chunks") {
+  for (const emulated::Rung* rung : kSplitting)
+    expect_rung(*rung, {.n_q_heads = 71,
+                        .n_kv_heads = 1,
+                        .head_dim = 64,
+                        .sequences = {{1, 20}},
+                        .kv_dtype = dtype_for(*rung)});
+}
+
+// ---- bytes
+
+/// Bytes that lanes asked of an array, all blocks observed.
+int64_t bytes_of(const Ran& ran, const std::string& array) {
+  int64_t bytes = 0;
+  for (const simt::KernelTraffic& k : ran.traffic) {
+    CHECK(k.n_blocks == k.n_blocks_observed);
+    for (const simt::SiteTraffic& site : k.sites)
+      if (site.array == array) bytes += site.bytes;
+  }
+  return bytes;
+}
+
+constexpr simt::Watch kCountAll{.report = true, .n_sample_blocks = 1 << 20};
+
+TEST_CASE("each K and V byte is read once for the eight heads of a group, in full sectors") {
+  const AttendCase c{.n_q_heads = 16, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 200}, {1, 77}}};
+  for (const int32_t n_splits : {1, 3}) {
+    const Ran ran =
+        run_rung(emulated::k07, c, kCountAll, [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+    CHECK(bytes_of(ran, "g_k") == int64_t{277} * 2 * 64 * 4);
+    CHECK(bytes_of(ran, "g_v") == int64_t{277} * 2 * 64 * 4);
+    for (const simt::SiteTraffic& site : ran.traffic.front().sites)
+      if (site.array == "g_k" || site.array == "g_v") {
+        CHECK(site.lane_bytes == 16);
+        CHECK(site.n_sectors == site.n_best_sectors);
+      }
+  }
+}
+
+TEST_CASE("int8 moves a quarter of f32's bytes, and a scale a row") {
+  AttendCase c{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 150}}};
+  const Ran f32 = run_rung(emulated::k08, c, kCountAll);
+  c.kv_dtype = DType::i8;
+  const Ran i8 = run_rung(emulated::k09, c, kCountAll);
+  CHECK(4 * bytes_of(i8, "g_k") == bytes_of(f32, "g_k"));
+  CHECK(4 * bytes_of(i8, "g_v") == bytes_of(f32, "g_v"));
+  CHECK(bytes_of(i8, "g_k_scales") == 150 * 2 * 4 * 4);  // four lanes of a group, one address
+  CHECK(bytes_of(f32, "g_k_scales") == 0);
+}
+
+TEST_CASE("a query that sees a NaN is NaN, and says so in its lse") {
+  AttendCase c{.n_q_heads = 2, .n_kv_heads = 1, .head_dim = 16, .sequences = {{1, 3}}, .score_scale = NAN};
+  for (const emulated::Rung* rung : kSplitting) {
+    c.kv_dtype = dtype_for(*rung);
+    const AttendResult r = run_rung(*rung, c, {}).result;
+    CHECK(std::isnan(r.out[0]));
+    CHECK(std::isnan(r.lse[0]));
+  }
+}
+
+}  // namespace
+}  // namespace lastrow::testing
