@@ -2,11 +2,12 @@
 //
 //   slot   = slot_of(table, index)            index s of a sequence → slot, by its block table
 //   offset = row_offset(layout, slot, g)      slot and K/V head → offset of a row, in elements
+//   offset = scale_offset(layout, slot, g)    the same → offset of the row's scale, where rows have one
 //
 // Three words for "where", never mixed: *position* (RoPE angle and mask), *index* (order within the
 // sequence's cache), *slot* (place in storage). Storage of K or of V of one layer is [n_blocks, n_kv_heads,
-// block_len, head_dim]; slot = block · block_len + place in block. Host and device call these same two
-// functions. Source of the idea: paged attention, Kwon et al. 2023.
+// block_len, head_dim], its scales [n_blocks, n_kv_heads, block_len]; slot = block · block_len + place in
+// block. Host and device call these same functions. Source of the idea: paged attention, Kwon et al. 2023.
 #pragma once
 
 #include <cstdint>
@@ -29,13 +30,24 @@ struct RowLayout {
   int32_t head_dim;
 };
 
+/// The entry of a sequence's block table that index s falls into, and its slot once that entry is known: what a
+/// kernel calls that fetches the entry itself.
+LASTROW_HD constexpr int32_t entry_of(int32_t block_len, int32_t index) { return index / block_len; }
+LASTROW_HD constexpr int64_t slot_in(int32_t block, int32_t block_len, int32_t index) {
+  return int64_t{block} * block_len + index % block_len;
+}
+
 LASTROW_HD constexpr int64_t slot_of(BlockTable table, int32_t index) {
-  return int64_t{table.blocks[index / table.block_len]} * table.block_len + index % table.block_len;
+  return slot_in(table.blocks[entry_of(table.block_len, index)], table.block_len, index);
+}
+
+LASTROW_HD constexpr int64_t scale_offset(RowLayout layout, int64_t slot, int32_t g) {
+  const int64_t block = slot / layout.block_len, place = slot % layout.block_len;
+  return (block * layout.n_kv_heads + g) * layout.block_len + place;
 }
 
 LASTROW_HD constexpr int64_t row_offset(RowLayout layout, int64_t slot, int32_t g) {
-  const int64_t block = slot / layout.block_len, place = slot % layout.block_len;
-  return ((block * layout.n_kv_heads + g) * layout.block_len + place) * layout.head_dim;
+  return scale_offset(layout, slot, g) * layout.head_dim;
 }
 
 }  // namespace lastrow

@@ -8,9 +8,8 @@
 namespace lastrow {
 
 CacheSpec CacheSpec::contiguous(int32_t n_layers, int32_t n_kv_heads, int32_t head_dim, int32_t max_seq_len,
-                                int32_t n_seqs) {
-  return {n_layers,  n_kv_heads, head_dim, max_seq_len, /*block_len=*/max_seq_len, /*n_blocks=*/n_seqs,
-          DType::f32};
+                                int32_t n_seqs, DType dtype) {
+  return {n_layers, n_kv_heads, head_dim, max_seq_len, /*block_len=*/max_seq_len, /*n_blocks=*/n_seqs, dtype};
 }
 
 void validate(const CacheSpec& spec) {
@@ -26,8 +25,11 @@ void validate(const CacheSpec& spec) {
   if (int64_t{spec.n_blocks} * spec.block_len < spec.max_seq_len)
     throw ShapeError("{} blocks of {} hold fewer than max_seq_len {} indices: raise CacheSpec::n_blocks",
                      spec.n_blocks, spec.block_len, spec.max_seq_len);
+  if (!is_kv_dtype(spec.dtype))
+    throw ShapeError("CacheSpec::dtype is {}: K and V are stored as f32, f16, bf16, fp8 or i8 (int8)",
+                     name_of(spec.dtype));
   const double bytes = 2.0 * spec.n_layers * spec.n_blocks * spec.n_kv_heads * spec.block_len *
-                       spec.head_dim * static_cast<double>(size_of(spec.dtype));
+                       static_cast<double>(spec.row_bytes());
   if (bytes > 0x1p62)
     throw ShapeError("a cache of {:.3g} bytes cannot be addressed: lower max_seq_len or n_blocks", bytes);
 }

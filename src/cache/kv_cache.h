@@ -1,5 +1,4 @@
-// The K/V cache, seen from the host: which sequence's row lives in which slot, and nothing of the rows
-// themselves.
+// The K/V cache, seen from the host: which row lives in which slot, and nothing of what is in the rows.
 //
 // A decoder keeps the key and value rows that it has computed. This class keeps the book of them: for each
 // sequence a length and a block table. The rows are in storage that a backend owns; policy never touches it.
@@ -14,9 +13,8 @@
 // * Do not keep the reference that plan returns past the next plan.
 // * Do not read a slot at an index ≥ length(sequence): it may hold anything, NaN included.
 //
-// Invariant: between steps every index < length(sequence) maps through the block table to exactly one slot
-// that holds the row written for it, and no two live (sequence, index) pairs share a slot (sharing comes with
-// prefixes).
+// Invariant: between steps every index < length(sequence) maps through the block table to exactly one slot,
+// which holds the row written for it, and no two live (sequence, index) pairs share a slot.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +22,7 @@
 #include <vector>
 
 #include "cache/index.h"
+#include "cache/kv_codec.h"
 #include "cache/step_plan.h"
 #include "core/dtype.h"
 
@@ -34,24 +33,27 @@ struct CacheSpec {
   int32_t n_layers = 0;
   int32_t n_kv_heads = 0;
   int32_t head_dim = 0;
-  int32_t max_seq_len = 0;  // indices a sequence may hold
-  int32_t block_len = 0;    // contiguous: max_seq_len
-  int32_t n_blocks = 0;     // contiguous: one a sequence
-  DType dtype = DType::f32;
+  int32_t max_seq_len = 0;   // indices a sequence may hold
+  int32_t block_len = 0;     // contiguous: max_seq_len
+  int32_t n_blocks = 0;      // contiguous: one a sequence
+  DType dtype = DType::f32;  // of stored elements: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
 
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }
   int32_t max_blocks_per_seq() const { return (max_seq_len + block_len - 1) / block_len; }
-  /// Elements of K (or of V) of one layer.
-  int64_t layer_elems() const { return int64_t{n_blocks} * n_kv_heads * block_len * head_dim; }
-  /// All layers, K and V: 2 · n_layers · n_kv_heads · head_dim · slots · bytes.
-  int64_t bytes() const { return 2 * n_layers * layer_elems() * static_cast<int64_t>(size_of(dtype)); }
+  /// Rows of K (or of V) of one layer, one for each slot and K/V head.
+  int64_t layer_rows() const { return int64_t{n_blocks} * n_kv_heads * block_len; }
+  /// Of one row: its elements, and its scale where the type has one.
+  int64_t row_bytes() const { return head_dim * static_cast<int64_t>(size_of(dtype)) + scale_bytes(dtype); }
+  /// All layers, K and V: 2 · n_layers · n_kv_heads · slots · row_bytes.
+  int64_t bytes() const { return 2 * n_layers * layer_rows() * row_bytes(); }
 
   /// One block of max_seq_len indices for each of n_seqs sequences.
   static CacheSpec contiguous(int32_t n_layers, int32_t n_kv_heads, int32_t head_dim, int32_t max_seq_len,
-                              int32_t n_seqs = 1);
+                              int32_t n_seqs = 1, DType dtype = DType::f32);
 };
 
-/// Throws ShapeError unless every size is positive, blocks suffice for one sequence, and bytes() fits int64.
+/// Throws ShapeError unless every size is positive, blocks suffice for one sequence, K and V can be stored in
+/// the dtype, and bytes() fits int64.
 void validate(const CacheSpec& spec);
 
 enum class LogitRows : uint8_t { none, last, all };
@@ -75,8 +77,7 @@ class KvCache {
   virtual int64_t slot(int32_t sequence, int32_t index) const = 0;
 
   /// Lays out one step for the given sequences, in their order. Throws CapacityError if a sequence would
-  /// outgrow max_seq_len (or blocks run out), UsageError for an unknown or repeated sequence; nothing has
-  /// changed then.
+  /// outgrow max_seq_len (or blocks run out), UsageError for an unknown or repeated one; and changes nothing.
   virtual const StepPlan& plan(std::span<const SequenceInput> inputs) = 0;
   virtual void commit(const StepPlan& plan) = 0;
   virtual void abort(const StepPlan& plan) = 0;

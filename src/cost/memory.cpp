@@ -11,7 +11,7 @@ namespace lastrow {
 namespace {
 
 constexpr std::array<CacheFormat, 6> kFormats = {
-    {{"f32", 32, 0}, {"f16", 16, 0}, {"bf16", 16, 0}, {"int8", 8, 2}, {"fp8", 8, 0}, {"int4", 4, 2}}};
+    {{"f32", 32, 0}, {"f16", 16, 0}, {"bf16", 16, 0}, {"int8", 8, 4}, {"fp8", 8, 0}, {"int4", 4, 4}}};
 
 void require_range(const char* name, int64_t value, int64_t most) {
   if (value < 1 || value > most) throw ShapeError("{} {}: give a number from 1 to {}", name, value, most);

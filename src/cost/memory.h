@@ -22,12 +22,12 @@
 
 namespace lastrow {
 
-/// Scale layout of the integer formats: symmetric, one f16 scale for each token and K/V head, for K and for V
-/// apart, stored with the row; no zero point. f32 … fp8 (e4m3) have none.
+/// Scales of the integer formats: symmetric, one for each token and K/V head, for K and for V apart; no zero
+/// point. f32 … fp8 (e4m3) have none. The backends store all but int4, and so: cache/kv_codec.h.
 struct CacheFormat {
   std::string_view name;
   int64_t elem_bits = 0;
-  int64_t scale_bytes = 0;  // a row
+  int64_t scale_bytes = 0;  // a row: f32
 
   /// Elements packed to whole bytes, and the scale.
   constexpr int64_t row_bytes(int64_t head_dim) const { return (head_dim * elem_bits + 7) / 8 + scale_bytes; }

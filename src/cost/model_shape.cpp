@@ -27,8 +27,7 @@ Number count_params(const ModelShape& s) {
   return total;
 }
 
-/// A bound on flop and bytes of a step, in floating point: it is exact in the large terms and generous in the
-/// small ones.
+/// A bound on flop and bytes of a step, in floating point: exact in the large terms, generous in the small.
 double cost_bound(const ModelShape& s, const StepSize& z) {
   const auto n = [](int64_t x) { return static_cast<double>(x); };
   const double rows = n(z.batch) * n(z.q_len), heads = n(s.n_q_heads + 2 * s.n_kv_heads) * n(s.head_dim);
@@ -39,7 +38,8 @@ double cost_bound(const ModelShape& s, const StepSize& z) {
                       4 * n(s.n_layers) * n(s.n_q_heads) * n(s.head_dim) * cells;
   const double elem =
       n(std::max({z.weight_elem_bytes, z.cache_elem_bytes, z.activation_elem_bytes, cost::kF32Bytes}));
-  const double cached = 2 * n(z.batch) * n(z.kv_len) * n(s.n_layers) * n(s.n_kv_heads) * n(s.head_dim);
+  const double cached = 2 * n(z.batch) * n(z.kv_len) * n(s.n_layers) * n(s.n_kv_heads) *
+                        (n(s.head_dim) + n(z.cache_scale_bytes));
   return std::max(flop, elem * (count_params<double>(s) + rows * small + 2 * cached));
 }
 
@@ -54,6 +54,8 @@ void validate(const ModelShape& s, const StepSize& z) {
                      z.batch * z.q_len);
   for (const int64_t bytes : {z.weight_elem_bytes, z.cache_elem_bytes, z.activation_elem_bytes})
     if (bytes < 1 || bytes > 8) throw ShapeError("elements of {} bytes: give 1, 2, 4 or 8", bytes);
+  if (z.cache_scale_bytes < 0 || z.cache_scale_bytes > 8)
+    throw ShapeError("a scale of {} bytes: give 0 to 8", z.cache_scale_bytes);
   if (!(cost_bound(s, z) < kMaxCount))
     throw ShapeError("the cost of {} tokens over {} in batch {} does not fit 64 bits: use shorter sequences",
                      z.q_len, z.kv_len, z.batch);
@@ -73,7 +75,7 @@ OpCost attention_cost(const ModelShape& s, int64_t window, const StepSize& z) {
              2 * cost::linear(rows, s.model_dim, kv_dim, s.qkv_bias, w, a);
   if (!s.learned_positions)
     c += cost::rope(rows, s.n_q_heads, s.head_dim, a) + cost::rope(rows, s.n_kv_heads, s.head_dim, a);
-  c += cost::append(rows, s.n_kv_heads, s.head_dim, z.cache_elem_bytes, a);
+  c += cost::append(rows, s.n_kv_heads, s.head_dim, z.cache_elem_bytes, a, z.cache_scale_bytes);
   c += cost::attend({.visible_cells = z.batch * cost::visible_cells(z.q_len, z.kv_len, true, window),
                      .kv_rows = z.batch * cost::visible_rows(z.q_len, z.kv_len, true, window),
                      .n_tokens = rows,
@@ -81,7 +83,8 @@ OpCost attention_cost(const ModelShape& s, int64_t window, const StepSize& z) {
                      .n_kv_heads = s.n_kv_heads,
                      .head_dim = s.head_dim,
                      .cache_elem_bytes = z.cache_elem_bytes,
-                     .activation_elem_bytes = a});
+                     .activation_elem_bytes = a,
+                     .cache_scale_bytes = z.cache_scale_bytes});
   return c + cost::linear(rows, q_dim, s.model_dim, s.other_bias, w, a) + cost::add(rows, s.model_dim, a);
 }
 

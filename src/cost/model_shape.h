@@ -66,6 +66,7 @@ struct StepSize {
   int64_t cache_elem_bytes = cost::kF32Bytes;
   int64_t activation_elem_bytes = cost::kF32Bytes;
   int64_t batch = 1;
+  int64_t cache_scale_bytes = 0;  // of a row of K or V in one head: CacheFormat::scale_bytes
 };
 
 /// Sum of the operations of one forward (argmax is not in it):

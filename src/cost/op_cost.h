@@ -7,8 +7,9 @@
 // flop              an add, subtract or multiply is 1, so a multiply-add is 2; a division, square root, exp,
 //                   tanh or compare is 1. Changes of sign or of element type are free.
 // weight_bytes      parameters read: once an operation, however many rows use them (no rows: none)
-// cache_bytes_…     rows of K and V in the store, each once for each K/V head: useful bytes, not what some
-//                   kernel reads again. Rows that no query of the step sees are not read.
+// cache_bytes_…     rows of K and V in the store, each once for each K/V head, with its scale where the type
+//                   has one: useful bytes, not what some kernel reads again. Rows that no query of the step
+//                   sees are not read.
 // activation_bytes  inputs read and outputs written, each once an operation: the traffic of operations that
 //                   hand over through memory. Token ids and row numbers are 4 bytes.
 //
@@ -74,8 +75,8 @@ constexpr OpCost rms_norm(int64_t n_rows, int64_t dim, int64_t weight_elem_bytes
           .activation_bytes = 2 * n_rows * dim * activation_elem_bytes};
 }
 
-/// 7·dim + 5 a row: sum dim, centre dim, squares 2·dim, scale and shift 3·dim; two means, eps, square root,
-/// reciprocal 5.
+/// 7·dim + 5 a row: sum dim, centre dim, squares 2·dim, scale and shift 3·dim; 5 for two means, eps, square
+/// root and reciprocal.
 constexpr OpCost layer_norm(int64_t n_rows, int64_t dim, int64_t weight_elem_bytes,
                             int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = n_rows * (7 * dim + 5),
@@ -99,11 +100,17 @@ constexpr OpCost rope(int64_t n_tokens, int64_t n_heads, int64_t head_dim,
           .activation_bytes = n_tokens * head_dim * (2 * n_heads * activation_elem_bytes + kF32Bytes)};
 }
 
+/// Bytes of a stored row: its elements, and its scale (int8: 4 bytes, else none).
+constexpr int64_t row_bytes(int64_t head_dim, int64_t cache_elem_bytes, int64_t cache_scale_bytes) {
+  return head_dim * cache_elem_bytes + cache_scale_bytes;
+}
+
 /// New k and v [n_tokens, n_kv_heads, head_dim] into their slots of one layer.
 constexpr OpCost append(int64_t n_tokens, int64_t n_kv_heads, int64_t head_dim, int64_t cache_elem_bytes,
-                        int64_t activation_elem_bytes = kF32Bytes) {
-  const int64_t elems = 2 * n_tokens * n_kv_heads * head_dim;
-  return {.cache_bytes_written = elems * cache_elem_bytes, .activation_bytes = elems * activation_elem_bytes};
+                        int64_t activation_elem_bytes = kF32Bytes, int64_t cache_scale_bytes = 0) {
+  const int64_t rows = 2 * n_tokens * n_kv_heads;
+  return {.cache_bytes_written = rows * row_bytes(head_dim, cache_elem_bytes, cache_scale_bytes),
+          .activation_bytes = rows * head_dim * activation_elem_bytes};
 }
 
 struct AttendSize {
@@ -115,6 +122,7 @@ struct AttendSize {
   int64_t head_dim = 0;
   int64_t cache_elem_bytes = kF32Bytes;
   int64_t activation_elem_bytes = kF32Bytes;
+  int64_t cache_scale_bytes = 0;  // of a row
 };
 
 /// 4·n_q_heads·head_dim·visible_cells: q·k is 2·head_dim a cell, p·v as much. The softmax's few flop a cell
@@ -123,7 +131,8 @@ struct AttendSize {
 constexpr OpCost attend(const AttendSize& n) {
   return {
       .flop = 4 * n.n_q_heads * n.head_dim * n.visible_cells,
-      .cache_bytes_read = 2 * n.kv_rows * n.n_kv_heads * n.head_dim * n.cache_elem_bytes,
+      .cache_bytes_read =
+          2 * n.kv_rows * n.n_kv_heads * row_bytes(n.head_dim, n.cache_elem_bytes, n.cache_scale_bytes),
       .activation_bytes = n.n_tokens * n.n_q_heads * (2 * n.head_dim * n.activation_elem_bytes + kF32Bytes)};
 }
 
@@ -155,15 +164,17 @@ constexpr OpCost argmax(int64_t n_rows, int64_t vocab_size, int64_t activation_e
 
 /// Overwrites n_rows stored rows of K, or of V, in one layer (pokes): counted like half an append.
 constexpr OpCost write_rows(int64_t n_rows, int64_t n_kv_heads, int64_t head_dim, int64_t cache_elem_bytes,
-                            int64_t activation_elem_bytes = kF32Bytes) {
-  const int64_t elems = n_rows * n_kv_heads * head_dim;
-  return {.cache_bytes_written = elems * cache_elem_bytes, .activation_bytes = elems * activation_elem_bytes};
+                            int64_t activation_elem_bytes = kF32Bytes, int64_t cache_scale_bytes = 0) {
+  const int64_t rows = n_rows * n_kv_heads;
+  return {.cache_bytes_written = rows * row_bytes(head_dim, cache_elem_bytes, cache_scale_bytes),
+          .activation_bytes = rows * head_dim * activation_elem_bytes};
 }
 
 /// Copies n_blocks blocks of K and of V in each of n_layers layers, whole blocks: reads as much as it writes.
 constexpr OpCost copy_blocks(int64_t n_blocks, int64_t block_len, int64_t n_layers, int64_t n_kv_heads,
-                             int64_t head_dim, int64_t cache_elem_bytes) {
-  const int64_t bytes = 2 * n_blocks * block_len * n_layers * n_kv_heads * head_dim * cache_elem_bytes;
+                             int64_t head_dim, int64_t cache_elem_bytes, int64_t cache_scale_bytes = 0) {
+  const int64_t rows = 2 * n_blocks * block_len * n_layers * n_kv_heads;
+  const int64_t bytes = rows * row_bytes(head_dim, cache_elem_bytes, cache_scale_bytes);
   return {.cache_bytes_read = bytes, .cache_bytes_written = bytes};
 }
 

@@ -66,11 +66,11 @@ TEST_CASE("tiny caches, counted by hand, in every dtype") {
   CHECK(cache_bytes(tiny, 3, 1, cache_format("f16")) == 12 * 14);
   CHECK(cache_bytes(tiny, 3, 1, cache_format("bf16")) == 12 * 14);
   CHECK(cache_bytes(tiny, 3, 1, cache_format("fp8")) == 12 * 7);
-  CHECK(cache_bytes(tiny, 3, 1, cache_format("int8")) == 12 * (7 + 2));  // and an f16 scale
-  CHECK(cache_bytes(tiny, 3, 1, cache_format("int4")) == 12 * (4 + 2));  // 7 nibbles take 4 bytes
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("int8")) == 12 * (7 + 4));  // and an f32 scale
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("int4")) == 12 * (4 + 4));  // 7 nibbles take 4 bytes
   CHECK(cache_memory(tiny, 3, 2, cache_format("int4")).formula ==
-        "2 (K and V) · 2 layers · 3 tokens · 1 K/V head · (7 head_dim · 4 bits + 2 bytes scale) · 2 sequences"
-        " = 144 bytes = 0.14 KiB (0.14 kB)");
+        "2 (K and V) · 2 layers · 3 tokens · 1 K/V head · (7 head_dim · 4 bits + 4 bytes scale) · 2 sequences"
+        " = 192 bytes = 0.19 KiB (0.19 kB)");
   CHECK(cache_memory(tiny, 3, 2, f16()).bytes_per_token == 4 * 14);
 }
 

@@ -1,0 +1,105 @@
+// How a row of K or V is stored: its elements narrowed to the cache's type, and for int8 a scale beside them.
+//
+//   const float scale = encode_row(row, head_dim, stored);   a row [head_dim] of one K/V head; T* stored
+//   float x = decode(stored[d], scale);                      an element of it; decode_row for all
+//   DType dtype = kv_dtype_from_name("int8");                as options spell it
+//
+//   type            an element           a row's scale
+//   f32             itself               none (1)
+//   f16 bf16 fp8    rounded once, as core/dtype.h says; fp8 (e4m3) saturates at ±448        none (1)
+//   i8 ("int8")     code = x / scale to nearest, ties to even: −127 … 127     f32: max|x| / 127, 17 bits of
+//   it
+//
+// Of an int8 scale 17 significant bits are kept, the rest is cut off. So code · scale has at most 24 and is
+// exact in f32, wherever it is multiplied: into the element, into the score (K) or into p (V). And a decoded
+// row encodes to the same codes and scale again: whoever reads a row and writes it back changes nothing.
+// A row of int8 that is below 2^-100 throughout has scale 0 and decodes to zeros; one that holds NaN or
+// infinity has scale NaN and decodes to NaN throughout.
+//
+// Scales of K (or of V) of one layer are [n_blocks, n_kv_heads, block_len]: cache/index.h, scale_offset.
+// Kernels that share a row among threads find max_magnitude together and call int8_scale and to_int8.
+// Invariant: decode is exact. What is lost was lost in encode_row, |x − decoded| ≤ 0.50001 · scale for int8;
+// so an error of attention is judged on decoded rows.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "core/dtype.h"
+#include "core/host_device.h"
+
+namespace lastrow {
+
+constexpr bool is_kv_dtype(DType dtype) {
+  return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::fp8_e4m3 ||
+         dtype == DType::i8;
+}
+/// Of a row; 0 where the type has no scale.
+constexpr int64_t scale_bytes(DType dtype) { return dtype == DType::i8 ? 4 : 0; }
+
+/// f32, f16, bf16, fp8 or int8. Throws UsageError naming them.
+DType kv_dtype_from_name(std::string_view name);
+/// The inverse: of DType::i8 it is "int8".
+std::string_view kv_dtype_name(DType dtype);
+
+// ---- one element
+
+/// |x| as a number that orders like it, and in which NaN and infinity come last.
+LASTROW_HD constexpr uint32_t magnitude_of(float x) { return std::bit_cast<uint32_t>(x) & 0x7FFF'FFFFu; }
+
+/// The scale of an int8 row whose largest magnitude_of is this.
+LASTROW_HD constexpr float int8_scale(uint32_t max_magnitude) {
+  if (max_magnitude >= 0x7F80'0000u) return std::bit_cast<float>(0x7FC0'0000u);  // NaN or ∞ in the row
+  if (max_magnitude < 0x0D80'0000u) return 0.0f;                                 // below 2^-100
+  const float scale = std::bit_cast<float>(max_magnitude) / 127.0f;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(scale) & ~0x7Fu);
+}
+
+/// The code of an element of the row that the scale is of.
+LASTROW_HD constexpr int8_t to_int8(float x, float scale) {
+  if (!(scale > 0)) return 0;
+  constexpr float kToNearest = 0x1.8p23f;  // a sum with it has no bits below 1: rounded, ties to even
+  return static_cast<int8_t>(x / scale + kToNearest - kToNearest);
+}
+
+LASTROW_HD constexpr float decode(float x, float = 1) { return x; }
+LASTROW_HD constexpr float decode(Half x, float = 1) { return to_float(x); }
+LASTROW_HD constexpr float decode(BFloat16 x, float = 1) { return to_float(x); }
+LASTROW_HD constexpr float decode(Fp8E4M3 x, float = 1) { return to_float(x); }
+LASTROW_HD constexpr float decode(int8_t code, float scale) { return static_cast<float>(code) * scale; }
+
+// ---- one row
+
+/// row [n] → stored [n]; returns the row's scale, 1 where the type has none.
+template <typename T>
+LASTROW_HD constexpr float encode_row(const float* row, int32_t n, T* stored) {
+  if constexpr (std::is_same_v<T, int8_t>) {
+    uint32_t largest = 0;
+    for (int32_t d = 0; d < n; ++d) largest = magnitude_of(row[d]) > largest ? magnitude_of(row[d]) : largest;
+    const float scale = int8_scale(largest);
+    for (int32_t d = 0; d < n; ++d) stored[d] = to_int8(row[d], scale);
+    return scale;
+  } else {
+    for (int32_t d = 0; d < n; ++d) {
+      if constexpr (std::is_same_v<T, Half>)
+        stored[d] = to_half(row[d]);
+      else if constexpr (std::is_same_v<T, BFloat16>)
+        stored[d] = to_bfloat16(row[d]);
+      else if constexpr (std::is_same_v<T, Fp8E4M3>)
+        stored[d] = to_fp8_e4m3(row[d]);
+      else
+        stored[d] = row[d];
+    }
+    return 1;
+  }
+}
+
+/// stored [n] → row [n].
+template <typename T>
+LASTROW_HD constexpr void decode_row(const T* stored, float scale, int32_t n, float* row) {
+  for (int32_t d = 0; d < n; ++d) row[d] = decode(stored[d], scale);
+}
+
+}  // namespace lastrow
