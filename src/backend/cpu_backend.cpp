@@ -1,6 +1,9 @@
 #include "backend/cpu_backend.h"
 
 #include <algorithm>
+#include <type_traits>
+
+#include "backend/kv_rows.h"
 
 namespace lastrow {
 
@@ -31,10 +34,24 @@ void CpuBackend<T>::write(ConstTensorView host, TensorView to) {
 template <typename T>
 std::unique_ptr<KvStorage> CpuBackend<T>::make_storage(const CacheSpec& spec) {
   validate(spec);
-  if (spec.dtype != DType::f32)
-    throw ShapeError("the {} backend stores K and V as f32, not {}: set CacheSpec::dtype to f32", info().name,
-                     name_of(spec.dtype));
-  return std::make_unique<KvStorage>(spec, Memory::host(), dtype_of<T>);
+  return std::make_unique<KvStorage>(spec, Memory::host(),
+                                     spec.dtype == DType::f32 ? dtype_of<T> : spec.dtype);
+}
+
+/// row [head_dim], into its place in encoded storage. A double is not rounded to float on its way there, or
+/// it would be rounded twice.
+template <typename T>
+template <typename U>
+void CpuBackend<T>::encode(KvStorage& storage, int32_t layer, RowKind kind, int64_t slot, int32_t g,
+                           const U* row) {
+  if constexpr (std::is_same_v<U, float>) {
+    encode_row_at(storage, layer, kind, slot, g, row);
+  } else {
+    const auto head_dim = static_cast<size_t>(storage.spec().head_dim);
+    row_.resize(head_dim);
+    std::transform(row, row + head_dim, row_.begin(), round_to_odd);
+    encode_row_at(storage, layer, kind, slot, g, row_.data());
+  }
 }
 
 template <typename T>
@@ -42,12 +59,21 @@ void CpuBackend<T>::read_rows(const KvStorage& storage, int32_t layer, RowKind k
                               std::span<const int64_t> slots, TensorView host) {
   checks::rows(storage, layer, slots, host);
   const RowLayout layout = storage.spec().layout();
-  const T* rows = storage.rows(layer, kind).template data<T>();
+  const Shape row_shape{layout.head_dim};
+  const EncodedRows encoded(storage, layer, kind);
+  std::vector<float> row(static_cast<size_t>(encoded.encoded() ? layout.head_dim : 0));
+  const TensorView each = host.reshaped({host.dim(0) * layout.n_kv_heads, layout.head_dim});
   for (size_t i = 0; i < slots.size(); ++i)
-    for (int32_t g = 0; g < layout.n_kv_heads; ++g)
-      convert(
-          ConstTensorView(rows + row_offset(layout, slots[i], g), Shape{layout.head_dim}),
-          host.rows(static_cast<int64_t>(i), 1).reshaped({layout.n_kv_heads, layout.head_dim}).rows(g, 1));
+    for (int32_t g = 0; g < layout.n_kv_heads; ++g) {
+      const TensorView to = each.rows(static_cast<int64_t>(i) * layout.n_kv_heads + g, 1);
+      if (encoded.encoded()) {
+        encoded.decode(slots[i], g, row.data());
+        convert(TensorView(row.data(), row_shape), to);
+      } else {
+        const T* rows = storage.rows(layer, kind).template data<T>();
+        convert(ConstTensorView(rows + row_offset(layout, slots[i], g), row_shape), to);
+      }
+    }
 }
 
 template <typename T>
@@ -55,11 +81,20 @@ void CpuBackend<T>::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
                                std::span<const int64_t> slots, ConstTensorView host) {
   checks::rows(storage, layer, slots, host);
   const RowLayout layout = storage.spec().layout();
-  T* rows = storage.rows(layer, kind).template data<T>();
+  const bool encoded = storage.rows(layer, kind).dtype() != dtype_of<T>;
+  std::vector<double> wide(static_cast<size_t>(encoded ? layout.head_dim : 0));
+  const ConstTensorView each = host.reshaped({host.dim(0) * layout.n_kv_heads, layout.head_dim});
   for (size_t i = 0; i < slots.size(); ++i)
-    for (int32_t g = 0; g < layout.n_kv_heads; ++g)
-      convert(host.rows(static_cast<int64_t>(i), 1).reshaped({layout.n_kv_heads, layout.head_dim}).rows(g, 1),
-              TensorView(rows + row_offset(layout, slots[i], g), Shape{layout.head_dim}));
+    for (int32_t g = 0; g < layout.n_kv_heads; ++g) {
+      const ConstTensorView from = each.rows(static_cast<int64_t>(i) * layout.n_kv_heads + g, 1);
+      if (encoded) {
+        convert(from, TensorView(wide.data(), Shape{layout.head_dim}));
+        encode(storage, layer, kind, slots[i], g, wide.data());
+      } else {
+        T* rows = storage.rows(layer, kind).template data<T>();
+        convert(from, TensorView(rows + row_offset(layout, slots[i], g), Shape{layout.head_dim}));
+      }
+    }
 }
 
 template <typename T>
@@ -67,8 +102,11 @@ void CpuBackend<T>::copy_blocks(KvStorage& storage, std::span<const BlockCopy> c
   checks::copy_blocks(storage, copies);
   for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
     for (RowKind kind : {RowKind::k, RowKind::v})
-      for (const auto& [from, to] : copies)
-        convert(storage.rows(layer, kind).rows(from, 1), storage.rows(layer, kind).rows(to, 1));
+      for (const auto& [from, to] : copies) {
+        const TensorView rows = storage.rows(layer, kind), scales = storage.scales(layer, kind);
+        convert(rows.rows(from, 1), rows.rows(to, 1));
+        if (!scales.empty()) convert(scales.rows(from, 1), scales.rows(to, 1));
+      }
 }
 
 template <typename T>
@@ -107,10 +145,14 @@ void CpuBackend<T>::append(Site site, ConstTensorView k, ConstTensorView v, cons
   const RowLayout layout = storage.spec().layout();
   const auto put = [&](ConstTensorView rows, RowKind kind) {
     const T* source = rows.data<T>();  // [n_tokens, n_kv_heads, head_dim]
-    T* target = storage.rows(site.layer, kind).template data<T>();
+    const TensorView stored = storage.rows(site.layer, kind);
+    T* const target = stored.dtype() == dtype_of<T> ? stored.data<T>() : nullptr;
     for (int64_t t = 0; t < rows.dim(0); ++t)
       for (int32_t g = 0; g < layout.n_kv_heads; ++g, source += layout.head_dim)
-        std::copy_n(source, layout.head_dim, target + row_offset(layout, batch.append_slots[t], g));
+        if (target != nullptr)
+          std::copy_n(source, layout.head_dim, target + row_offset(layout, batch.append_slots[t], g));
+        else
+          encode(storage, site.layer, kind, batch.append_slots[t], g, source);
   };
   put(k, RowKind::k);
   put(v, RowKind::v);

@@ -1,8 +1,12 @@
 // What every backend in host memory shares: memory, K/V storage, the step's arrays, and the operations that
 // only move rows (embed, append, gather_rows, copy_blocks). T is the activation type, float or double.
 //
+// K and V are stored as CacheSpec::dtype says: f32 as T, every other type encoded row by row (kv_rows.h).
+//
 // NaiveBackend and EigenBackend derive from it and bring the arithmetic.
 #pragma once
+
+#include <vector>
 
 #include "backend/backend.h"
 #include "backend/checks.h"
@@ -34,7 +38,11 @@ class CpuBackend : public Backend {
   void argmax(Site site, ConstTensorView logits, TensorView ids) override;
 
  private:
+  template <typename U>
+  void encode(KvStorage& storage, int32_t layer, RowKind kind, int64_t slot, int32_t g, const U* row);
+
   Batch batch_{};
+  std::vector<float> row_;  // [head_dim], on its way to encoded storage
 };
 
 extern template class CpuBackend<float>;

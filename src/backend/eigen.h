@@ -44,7 +44,7 @@ class EigenBackend final : public CpuBackend<float> {
 
  private:
   ThreadPool pool_;
-  // [n_tokens, n_kv_heads, slots, group_size, head_dim + 2]: slots is n_chunks where chunks are shared out,
+  // [n_tokens, n_kv_heads, rooms, group_size, head_dim + 2]: rooms are n_chunks where chunks are shared out,
   // else 2: the total, and the chunk at hand.
   std::vector<float> partials_;
 };

@@ -9,6 +9,7 @@
 
 #include "attention/softmax_state.h"
 #include "backend/eigen.h"
+#include "backend/kv_rows.h"
 
 namespace lastrow {
 namespace {
@@ -21,13 +22,30 @@ using ConstMatrix = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen:
 
 /// What one K/V head's storage and one sequence's block table make together: rows by index.
 struct HeadRows {
-  const float* storage;
+  const float* storage;  // nullptr where rows are encoded
+  const EncodedRows& encoded;
   RowLayout layout;
   BlockTable table;
   int32_t g;
-  ConstRow row(int32_t s) const {
-    return {storage + row_offset(layout, slot_of(table, s), g), layout.head_dim};
+  /// [head_dim]: where it lies, or decoded into `room`.
+  const float* row(int32_t s, float* room) const {
+    if (storage != nullptr) return storage + row_offset(layout, slot_of(table, s), g);
+    encoded.decode(slot_of(table, s), g, room);
+    return room;
   }
+};
+
+/// K or V of one layer.
+struct LayerRows {
+  LayerRows(const KvStorage& kv, int32_t layer, RowKind kind)
+      : encoded(kv, layer, kind),
+        storage(encoded.encoded() ? nullptr : kv.rows(layer, kind).data<float>()),
+        layout(kv.spec().layout()) {}
+  HeadRows of(BlockTable table, int32_t g) const { return {storage, encoded, layout, table, g}; }
+
+  EncodedRows encoded;
+  const float* storage;
+  RowLayout layout;
 };
 
 /// Softmax state and weighted sum of V rows of one query head, in a row: row_max, row_sum, acc [head_dim].
@@ -63,20 +81,24 @@ class PackedTile {
   std::vector<float> large_;
 };
 
-/// Rows of indices [begin, end) as a matrix [end − begin, head_dim]: in place where they lie in one block,
-/// else copied to `packed`. The arithmetic on it is the same, so that block size and order change no bit.
+/// Rows of indices [begin, end) as a matrix [end − begin, head_dim]: in place where they are floats in one
+/// block, else copied or decoded to `packed`. The arithmetic on it is the same, so that neither block size
+/// and order change a bit, nor whether a value was decoded or stored so.
 ConstMatrix rows_of_tile(const HeadRows& rows, int32_t begin, int32_t end, PackedTile& packed) {
   const int64_t head_dim = rows.layout.head_dim, n = end - begin;
-  if (begin / rows.table.block_len == (end - 1) / rows.table.block_len)
-    return {rows.row(begin).data(), n, head_dim};
+  const bool in_one_block = begin / rows.table.block_len == (end - 1) / rows.table.block_len;
+  if (rows.storage != nullptr && in_one_block) return {rows.row(begin, nullptr), n, head_dim};
   float* const room = packed.room_for(n * head_dim);
-  for (int32_t s = begin; s < end; ++s) Row(room + (s - begin) * head_dim, head_dim) = rows.row(s);
+  for (int32_t s = begin; s < end; ++s) {
+    float* const place = room + (s - begin) * head_dim;
+    if (const float* row = rows.row(s, place); row != place) std::copy_n(row, head_dim, place);
+  }
   return {room, n, head_dim};
 }
 
 /// Takes keys [begin, end), which lie within one tile, into the partials of the group's query heads. For each
-/// head both sums are a matrix times a vector: scores = K · q, acc += Vᵀ · weights. q [group_size, head_dim]
-/// partials [group_size]
+/// head both sums are a matrix times a vector: scores = K · q, acc += Vᵀ · weights.
+///   q [group_size, head_dim]   partials [group_size]
 void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows& k, const HeadRows& v,
                  int32_t begin, int32_t end, float* partials) {
   PackedTile packed_keys, packed_values;
@@ -127,81 +149,115 @@ void finish(const Partial& partial, float* out, float* lse) {
   *lse = sees_nothing ? state.row_max : state.row_max + std::log(state.row_sum);
 }
 
+/// One call of attend as its parts see it. Its work are units, one for each (token, K/V head): the group_size
+/// query heads of that token which share the K/V head. A unit's keys come in chunks.
+struct AttendJob {
+  ConstTensorView q;  // [n_tokens, n_q_heads, head_dim]
+  const Batch& batch;
+  AttendSpec spec;
+  TensorView out, lse;
+  LayerRows k, v;
+  int64_t n_kv_heads, group_size, head_dim;
+  int64_t rooms_per_unit = 2;  // partials of a unit
+  float* partials = nullptr;   // [n_units, rooms_per_unit, group_size, head_dim + 2]
+
+  AttendJob(int32_t layer, ConstTensorView queries, const KvStorage& storage, const Batch& step,
+            const AttendSpec& how, TensorView outputs, TensorView lses)
+      : q(queries),
+        batch(step),
+        spec(how),
+        out(outputs),
+        lse(lses),
+        k(storage, layer, RowKind::k),
+        v(storage, layer, RowKind::v),
+        n_kv_heads(storage.spec().n_kv_heads),
+        group_size(queries.dim(1) / n_kv_heads),
+        head_dim(queries.dim(2)) {}
+
+  int64_t n_units() const { return q.dim(0) * n_kv_heads; }
+  int64_t n_chunks() const {
+    int32_t longest = 0;
+    for (const int32_t kv_len : batch.plan->kv_len) longest = std::max(longest, kv_len);
+    return (longest + kChunk - 1) / kChunk;
+  }
+  /// Scores of all query heads, masked ones included.
+  int64_t n_cells() const {
+    int64_t cells = 0;
+    for (int32_t i = 0; i < batch.plan->n_seqs(); ++i)
+      cells += int64_t{batch.plan->q_len(i)} * batch.plan->kv_len[i];
+    return cells * q.dim(1);
+  }
+  int64_t group_floats() const { return group_size * (head_dim + 2); }
+  int64_t partial_floats() const { return n_units() * rooms_per_unit * group_floats(); }
+  float* room(int64_t unit, int64_t i) const {
+    return partials + (unit * rooms_per_unit + i) * group_floats();
+  }
+
+  /// Keys of chunk c, into room i.
+  void chunk(int64_t unit, int64_t c, int64_t i) const {
+    const StepPlan& plan = *batch.plan;
+    const int64_t token = unit / n_kv_heads;
+    const auto g = static_cast<int32_t>(unit % n_kv_heads);
+    int32_t sequence = 0;
+    while (plan.q_start[sequence + 1] <= token) ++sequence;
+    const BlockTable table = block_table(batch, sequence);
+    const KeyRange keys = visible_keys(spec.mask, plan.q_len(sequence), plan.kv_len[sequence],
+                                       static_cast<int32_t>(token) - plan.q_start[sequence]);
+    attend_chunk(q.data<float>() + (token * q.dim(1) + g * group_size) * head_dim, group_size, spec.scale,
+                 k.of(table, g), v.of(table, g), keys, static_cast<int32_t>(c), room(unit, i));
+  }
+
+  /// Takes room i into room 0.
+  void merge(int64_t unit, int64_t i) const {
+    for (int64_t at = 0; at < group_floats(); at += head_dim + 2)
+      Partial{room(unit, 0) + at, head_dim}.merge({room(unit, i) + at, head_dim});
+  }
+
+  /// Writes out and lse from room 0.
+  void write(int64_t unit) const {
+    const int64_t head = unit / n_kv_heads * q.dim(1) + unit % n_kv_heads * group_size;
+    for (int64_t j = 0; j < group_size; ++j)
+      finish({room(unit, 0) + j * (head_dim + 2), head_dim}, out.data<float>() + (head + j) * head_dim,
+             lse.data<float>() + head + j);
+  }
+
+  /// All n chunks of a unit, one after the other.
+  void whole(int64_t unit, int64_t n) const {
+    chunk(unit, 0, 0);
+    for (int64_t c = 1; c < n; ++c) {
+      chunk(unit, c, 1);
+      merge(unit, 1);
+    }
+    write(unit);
+  }
+};
+
 }  // namespace
 
 void EigenBackend::attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                           const AttendSpec& spec, TensorView out, TensorView lse) {
   checks::attend(site, q, storage, batch, out, lse);
-  const StepPlan& plan = *batch.plan;
-  const RowLayout layout = storage.spec().layout();
-  const int64_t n_q_heads = q.dim(1), group_size = n_q_heads / layout.n_kv_heads, head_dim = layout.head_dim;
-  const int64_t group_floats = group_size * (head_dim + 2);
-  const float* k = storage.rows(site.layer, RowKind::k).data<float>();
-  const float* v = storage.rows(site.layer, RowKind::v).data<float>();
-
-  int32_t max_kv_len = 0;
-  int64_t cells = 0;
-  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-    max_kv_len = std::max(max_kv_len, plan.kv_len[i]);
-    cells += int64_t{plan.q_len(i)} * plan.kv_len[i];
-  }
-  const int64_t n_chunks = (max_kv_len + kChunk - 1) / kChunk;
-  const int64_t n_units = q.dim(0) * layout.n_kv_heads;  // (token, K/V head) pairs
-  const bool threads_pay = 4 * cells * n_q_heads * head_dim >= 1'000'000 && pool_.n_threads() > 1;
+  AttendJob job(site.layer, q, storage, batch, spec, out, lse);
+  const int64_t n_units = job.n_units(), n_chunks = job.n_chunks();
+  const bool threads_pay = 4 * job.n_cells() * job.head_dim >= 1'000'000 && pool_.n_threads() > 1;
   const bool share_chunks = threads_pay && n_units < 4 * pool_.n_threads() && n_chunks > 1;
   // Each unit has room for its chunks: all if they are shared out, else the total and the chunk at hand.
-  const int64_t slots_per_unit = share_chunks ? n_chunks : 2;
-  const auto n_floats = static_cast<size_t>(n_units * slots_per_unit * group_floats);
+  if (share_chunks) job.rooms_per_unit = n_chunks;
+  const auto n_floats = static_cast<size_t>(job.partial_floats());
   if (partials_.size() < n_floats) partials_.resize(std::max(n_floats, 2 * partials_.size()));
-
-  const auto chunk = [&](int64_t unit, int64_t c, float* partials) {
-    const int64_t token = unit / layout.n_kv_heads;
-    const auto g = static_cast<int32_t>(unit % layout.n_kv_heads);
-    int32_t i = 0;  // the token's sequence
-    while (plan.q_start[i + 1] <= token) ++i;
-    const BlockTable table = block_table(batch, i);
-    const KeyRange keys =
-        visible_keys(spec.mask, plan.q_len(i), plan.kv_len[i], static_cast<int32_t>(token) - plan.q_start[i]);
-    attend_chunk(q.data<float>() + (token * n_q_heads + g * group_size) * head_dim, group_size, spec.scale,
-                 {k, layout, table, g}, {v, layout, table, g}, keys, static_cast<int32_t>(c), partials);
-  };
-  const auto merge = [&](float* total, const float* next) {
-    for (int64_t j = 0; j < group_size; ++j)
-      Partial{total + j * (head_dim + 2), head_dim}.merge(
-          {const_cast<float*>(next) + j * (head_dim + 2), head_dim});
-  };
-  const auto finish_unit = [&](int64_t unit, float* total) {
-    const int64_t head = unit / layout.n_kv_heads * n_q_heads + unit % layout.n_kv_heads * group_size;
-    for (int64_t j = 0; j < group_size; ++j)
-      finish({total + j * (head_dim + 2), head_dim}, out.data<float>() + (head + j) * head_dim,
-             lse.data<float>() + head + j);
-  };
-  const auto unit_partials = [&](int64_t unit, int64_t slot) {
-    return partials_.data() + (unit * slots_per_unit + slot) * group_floats;
-  };
+  job.partials = partials_.data();
 
   if (share_chunks) {
-    pool_.for_each(n_units * n_chunks, [&](int64_t item) {
-      chunk(item / n_chunks, item % n_chunks, unit_partials(item / n_chunks, item % n_chunks));
-    });
+    pool_.for_each(n_units * n_chunks,
+                   [&](int64_t item) { job.chunk(item / n_chunks, item % n_chunks, item % n_chunks); });
     for (int64_t unit = 0; unit < n_units; ++unit) {
-      for (int64_t c = 1; c < n_chunks; ++c) merge(unit_partials(unit, 0), unit_partials(unit, c));
-      finish_unit(unit, unit_partials(unit, 0));
+      for (int64_t c = 1; c < n_chunks; ++c) job.merge(unit, c);
+      job.write(unit);
     }
-    return;
-  }
-  const auto whole_unit = [&](int64_t unit) {
-    chunk(unit, 0, unit_partials(unit, 0));
-    for (int64_t c = 1; c < n_chunks; ++c) {
-      chunk(unit, c, unit_partials(unit, 1));
-      merge(unit_partials(unit, 0), unit_partials(unit, 1));
-    }
-    finish_unit(unit, unit_partials(unit, 0));
-  };
-  if (threads_pay) {
-    pool_.for_each(n_units, whole_unit);
+  } else if (threads_pay) {
+    pool_.for_each(n_units, [&](int64_t unit) { job.whole(unit, n_chunks); });
   } else {
-    for (int64_t unit = 0; unit < n_units; ++unit) whole_unit(unit);
+    for (int64_t unit = 0; unit < n_units; ++unit) job.whole(unit, n_chunks);
   }
 }
 
@@ -212,19 +268,20 @@ void EigenBackend::probe(Site site, ConstTensorView q, const KvStorage& storage,
   const RowLayout layout = storage.spec().layout();
   const int64_t n_q_heads = q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
   const int32_t kv_len = batch.plan->kv_len[i];
+  const LayerRows keys_of_layer(storage, site.layer, RowKind::k);
+  std::vector<float> room(static_cast<size_t>(layout.head_dim));
   float *score = scores.data<float>(), *prob = probs.data<float>();
   std::fill_n(score, scores.size(), -std::numeric_limits<float>::infinity());
   std::fill_n(prob, probs.size(), 0.0f);
   for (int32_t h = selection.first_head; h < selection.first_head + selection.n_heads; ++h) {
-    const HeadRows k{storage.rows(site.layer, RowKind::k).data<float>(), layout, block_table(batch, i),
-                     static_cast<int32_t>(h / group_size)};
+    const HeadRows k = keys_of_layer.of(block_table(batch, i), static_cast<int32_t>(h / group_size));
     for (int32_t t = selection.first_row; t < selection.first_row + selection.n_rows;
          ++t, score += kv_len, prob += kv_len) {
       const ConstRow query(q.data<float>() + (t * n_q_heads + h) * layout.head_dim, layout.head_dim);
       const float row_lse = lse.data<float>()[t * n_q_heads + h];
       const KeyRange keys = visible_keys(spec.mask, batch.plan->q_len(i), kv_len, t - batch.plan->q_start[i]);
       for (int32_t s = keys.begin; s < keys.end; ++s) {
-        score[s] = spec.scale * (query * k.row(s)).sum();
+        score[s] = spec.scale * (query * ConstRow(k.row(s, room.data()), layout.head_dim)).sum();
         prob[s] = std::exp(score[s] - row_lse);
       }
     }

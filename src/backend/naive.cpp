@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "backend/kv_rows.h"
 #include "core/random.h"
 
 namespace lastrow {
@@ -82,16 +83,37 @@ void NaiveBackend<T>::rope(Site, const RopeTable& table, const Batch& batch, Ten
   }
 }
 
-/// One query, one head, three passes: scores and their maximum; exponentials and their sum; weighted sum of
-/// values.
 template <typename T>
-void NaiveBackend<T>::attend_row(const T* q, const T* k, const T* v, RowLayout layout, BlockTable table,
-                                 KeyRange keys, int32_t g, T scale, T* out, T* lse) {
-  const int32_t n = keys.end - keys.begin;
-  const auto row = [&](const T* rows, int64_t i) {
-    return rows + row_offset(layout, slot_of(table, keys.begin + static_cast<int32_t>(i)), g);
+typename NaiveBackend<T>::Rows NaiveBackend<T>::readable(const KvStorage& storage, int32_t layer,
+                                                         RowKind kind, const Batch& batch, int32_t sequence,
+                                                         std::vector<T>& room) {
+  const RowLayout layout = storage.spec().layout();
+  const BlockTable table = block_table(batch, sequence);
+  const EncodedRows encoded(storage, layer, kind);
+  if (!encoded.encoded()) return {storage.rows(layer, kind).template data<T>(), layout, table};
+
+  const int32_t kv_len = batch.kv_len[sequence];
+  std::vector<float> row(static_cast<size_t>(layout.head_dim));
+  room.resize(static_cast<size_t>(layout.n_kv_heads) * kv_len * layout.head_dim);
+  T* next = room.data();
+  for (int32_t g = 0; g < layout.n_kv_heads; ++g)
+    for (int32_t s = 0; s < kv_len; ++s, next += layout.head_dim) {
+      encoded.decode(slot_of(table, s), g, row.data());
+      std::copy(row.begin(), row.end(), next);
+    }
+  static constexpr int32_t kOnlyBlock = 0;
+  return {room.data(), {layout.n_kv_heads, kv_len, layout.head_dim}, {&kOnlyBlock, 1, kv_len}};
+}
+
+/// One query, one head, three passes: scores and maximum; exponentials and their sum; weighted sum of values.
+template <typename T>
+void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale,
+                                 T* out, T* lse) {
+  const int32_t n = keys.end - keys.begin, head_dim = k.layout.head_dim;
+  const auto row = [&](const Rows& rows, int64_t i) {
+    return rows.row(keys.begin + static_cast<int32_t>(i), g);
   };
-  std::fill_n(out, layout.head_dim, T(0));
+  std::fill_n(out, head_dim, T(0));
   if (n <= 0) {
     *lse = -std::numeric_limits<T>::infinity();
     return;
@@ -100,12 +122,12 @@ void NaiveBackend<T>::attend_row(const T* q, const T* k, const T* v, RowLayout l
   T row_max = -std::numeric_limits<T>::infinity();
   for (int32_t i = 0; i < n; ++i) {
     const T* key = row(k, i);
-    scores_[i] = scale * sum(layout.head_dim, [&](int64_t d) { return q[d] * key[d]; });
+    scores_[i] = scale * sum(head_dim, [&](int64_t d) { return q[d] * key[d]; });
     row_max = std::max(row_max, scores_[i]);
   }
   const T row_sum = sum(n, [&](int64_t i) { return std::exp(scores_[i] - row_max); });
   *lse = row_max + std::log(row_sum);
-  for (int32_t d = 0; d < layout.head_dim; ++d)
+  for (int32_t d = 0; d < head_dim; ++d)
     out[d] = sum(n, [&](int64_t i) { return std::exp(scores_[i] - row_max) / row_sum * row(v, i)[d]; });
 }
 
@@ -116,17 +138,16 @@ void NaiveBackend<T>::attend(Site site, ConstTensorView q, const KvStorage& stor
   const RowLayout layout = storage.spec().layout();
   const auto n_q_heads = static_cast<int32_t>(q.dim(1));
   const int32_t group_size = n_q_heads / layout.n_kv_heads;
-  const T* k = storage.rows(site.layer, RowKind::k).template data<T>();
-  const T* v = storage.rows(site.layer, RowKind::v).template data<T>();
   for (int32_t i = 0; i < batch.plan->n_seqs(); ++i) {
     const int32_t q_len = batch.plan->q_len(i);
+    const Rows k = readable(storage, site.layer, RowKind::k, batch, i, decoded_k_),
+               v = readable(storage, site.layer, RowKind::v, batch, i, decoded_v_);
     for (int32_t t = 0; t < q_len; ++t) {
       const KeyRange keys = visible_keys(spec.mask, q_len, batch.kv_len[i], t);
       for (int32_t h = 0; h < n_q_heads; ++h) {
         const int64_t head = int64_t{batch.q_start[i] + t} * n_q_heads + h;  // in q, out and lse alike
-        attend_row(q.data<T>() + head * layout.head_dim, k, v, layout, block_table(batch, i), keys,
-                   h / group_size, static_cast<T>(spec.scale), out.data<T>() + head * layout.head_dim,
-                   lse.data<T>() + head);
+        attend_row(q.data<T>() + head * layout.head_dim, k, v, keys, h / group_size,
+                   static_cast<T>(spec.scale), out.data<T>() + head * layout.head_dim, lse.data<T>() + head);
       }
     }
   }
@@ -139,7 +160,7 @@ void NaiveBackend<T>::probe(Site site, ConstTensorView q, const KvStorage& stora
   const int32_t i = checks::probe(site, q, storage, batch, lse, selection, scores, probs);
   const RowLayout layout = storage.spec().layout();
   const int64_t n_q_heads = q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
-  const T* k = storage.rows(site.layer, RowKind::k).template data<T>();
+  const Rows k = readable(storage, site.layer, RowKind::k, batch, i, decoded_k_);
   const int32_t kv_len = batch.kv_len[i];
   T *score = scores.data<T>(), *prob = probs.data<T>();
   for (int32_t h = selection.first_head; h < selection.first_head + selection.n_heads; ++h)
@@ -151,8 +172,7 @@ void NaiveBackend<T>::probe(Site site, ConstTensorView q, const KvStorage& stora
         *score = -std::numeric_limits<T>::infinity();
         *prob = 0;
         if (s < keys.begin || s >= keys.end) continue;
-        const auto g = static_cast<int32_t>(h / group_size);
-        const T* key = k + row_offset(layout, slot_of(block_table(batch, i), s), g);
+        const T* key = k.row(s, static_cast<int32_t>(h / group_size));
         *score =
             static_cast<T>(spec.scale) * sum(layout.head_dim, [&](int64_t d) { return query[d] * key[d]; });
         *prob = std::exp(*score - row_lse);

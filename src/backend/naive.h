@@ -44,12 +44,22 @@ class NaiveBackend final : public CpuBackend<T> {
  private:
   template <typename Term>
   T sum(int64_t n, Term term);
-  void attend_row(const T* q, const T* k, const T* v, RowLayout layout, BlockTable table, KeyRange keys,
-                  int32_t g, T scale, T* out, T* lse);
+  /// K or V of one sequence as numbers: where they lie, or, of encoded rows, decoded into `room`.
+  struct Rows {
+    const T* rows;
+    RowLayout layout;
+    BlockTable table;
+    const T* row(int32_t s, int32_t g) const { return rows + row_offset(layout, slot_of(table, s), g); }
+  };
+  Rows readable(const KvStorage& storage, int32_t layer, RowKind kind, const Batch& batch, int32_t sequence,
+                std::vector<T>& room);
+  void attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale, T* out,
+                  T* lse);
 
   uint64_t order_seed_;
-  std::vector<int32_t> order_;  // the current shuffle, remade when the length of the sums changes
-  std::vector<T> scores_;       // [visible keys] of the row at hand
+  std::vector<int32_t> order_;            // the current shuffle, remade when the length of the sums changes
+  std::vector<T> scores_;                 // [visible keys] of the row at hand
+  std::vector<T> decoded_k_, decoded_v_;  // [n_kv_heads, kv_len, head_dim] of the sequence at hand
 };
 
 extern template class NaiveBackend<float>;

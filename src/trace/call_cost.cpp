@@ -5,6 +5,7 @@ namespace {
 
 int64_t elem_bytes(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }
 int64_t stored_bytes(const KvStorage& storage) { return elem_bytes(storage.rows(0, RowKind::k).dtype()); }
+int64_t scale_bytes(const KvStorage& storage) { return storage.scales(0, RowKind::k).empty() ? 0 : 4; }
 
 }  // namespace
 
@@ -24,7 +25,8 @@ OpCost linear(ConstTensorView x, ConstTensorView weight, ConstTensorView bias) {
 OpCost rope(TensorView x) { return cost::rope(x.dim(0), x.dim(1), x.dim(2), elem_bytes(x.dtype())); }
 
 OpCost append(ConstTensorView k, const KvStorage& storage) {
-  return cost::append(k.dim(0), k.dim(1), k.dim(2), stored_bytes(storage), elem_bytes(k.dtype()));
+  return cost::append(k.dim(0), k.dim(1), k.dim(2), stored_bytes(storage), elem_bytes(k.dtype()),
+                      scale_bytes(storage));
 }
 
 int64_t visible_cells(const StepPlan& plan, MaskRule mask) {
@@ -45,7 +47,8 @@ OpCost attend(ConstTensorView q, const KvStorage& storage, const StepPlan& plan,
                        .n_kv_heads = storage.spec().n_kv_heads,
                        .head_dim = q.dim(2),
                        .cache_elem_bytes = stored_bytes(storage),
-                       .activation_elem_bytes = elem_bytes(q.dtype())});
+                       .activation_elem_bytes = elem_bytes(q.dtype()),
+                       .cache_scale_bytes = scale_bytes(storage)});
 }
 
 OpCost swiglu(ConstTensorView gate) {
@@ -64,13 +67,14 @@ OpCost argmax(ConstTensorView logits) {
 
 OpCost write_rows(const KvStorage& storage, int64_t n_rows, DType from) {
   const CacheSpec& spec = storage.spec();
-  return cost::write_rows(n_rows, spec.n_kv_heads, spec.head_dim, stored_bytes(storage), elem_bytes(from));
+  return cost::write_rows(n_rows, spec.n_kv_heads, spec.head_dim, stored_bytes(storage), elem_bytes(from),
+                          scale_bytes(storage));
 }
 
 OpCost copy_blocks(const KvStorage& storage, int64_t n_blocks) {
   const CacheSpec& spec = storage.spec();
   return cost::copy_blocks(n_blocks, spec.block_len, spec.n_layers, spec.n_kv_heads, spec.head_dim,
-                           stored_bytes(storage));
+                           stored_bytes(storage), scale_bytes(storage));
 }
 
 }  // namespace lastrow::call_cost

@@ -20,7 +20,7 @@
 // scaled, head by head, to the RMS of the row that it replaces, so both modes get the same noise.
 // * Put it inside a CountingBackend and outside a TracingBackend: the trace then shows what was read.
 // * Storage passed to attend must be that of the last begin_step.
-// * Restoring is exact for stored types that read_rows and write_rows carry exactly (f64, f32, f16, bf16).
+// * Restoring is exact for every type that a cache may store: a decoded row encodes to itself (kv_codec.h).
 // Without pokes it forwards, allocates nothing and costs nothing.
 #pragma once
 

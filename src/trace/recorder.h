@@ -61,7 +61,7 @@ struct RecordOptions {
 /// One layer of one sequence in one step. Views are empty where nothing was recorded.
 struct LayerTensors {
   ConstTensorView q;       // [q_len, n_q_heads, head_dim]    after RoPE, as attend read it (poked, if poked)
-  ConstTensorView k, v;    // [kv_len, n_kv_heads, head_dim]  the stored rows in index order, K after RoPE
+  ConstTensorView k, v;    // [kv_len, n_kv_heads, head_dim]  stored rows, decoded, by index; K after RoPE
   ConstTensorView scores;  // [n_q_heads, q_len, kv_len]      scaled; −∞ where masked
   ConstTensorView probs;   // [n_q_heads, q_len, kv_len]      0 where masked
   ConstTensorView out;     // [q_len, n_q_heads, head_dim]

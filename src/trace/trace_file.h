@@ -9,8 +9,8 @@
 //                       along the first dimension if the others are the same in all steps, else flat,
 //                       [n_elems]
 //   LAYER/NAME.index    [n, 9] i64   step, sequence, first, count (of the first dimension), rank, d0 … d3
-//   LAYER/kv.k, kv.v    [n, n_kv_heads, head_dim]   K and V rows, each stored again only where its bits
-//                       differ
+//   LAYER/kv.k, kv.v    [n, n_kv_heads, head_dim]   K and V rows, decoded, each stored again only where its
+//                       bits differ
 //   LAYER/kv.k.index    [n, 2] i64   slot, step that it was first seen in so: "K at step t" is, for each
 //                       slot, the latest version whose step is ≤ t; kv.v.index likewise
 //   steps.index         [n_steps, 3] i64            step, blocks_per_seq, block_len

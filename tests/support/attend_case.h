@@ -30,6 +30,7 @@ struct AttendCase {
   uint64_t block_order = 0;  // seed of the order of blocks; 0: in order
   float score_scale = 1;     // multiplies 1/√head_dim: 1e4 makes the softmax one-hot
   uint64_t seed = 1;
+  DType kv_dtype = DType::f32;
 };
 
 struct AttendResult {
@@ -56,7 +57,7 @@ inline Layout lay_out(const AttendCase& c) {
     for (int64_t i = n_blocks - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
   }
   Layout l;
-  l.spec = {1, c.n_kv_heads, c.head_dim, longest, block_len, n_blocks, DType::f32};
+  l.spec = {1, c.n_kv_heads, c.head_dim, longest, block_len, n_blocks, c.kv_dtype};
   l.plan.blocks_per_seq = per_seq;
   l.plan.block_len = block_len;
   l.plan.q_start = {0};

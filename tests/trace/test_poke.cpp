@@ -1,5 +1,4 @@
-// Pokes at the level of one operation: what a poked row changes, what it leaves alone, and that the store is
-// as before.
+// Pokes at the level of one operation: what a poked row changes and what not, and the store after it.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -17,10 +16,12 @@ std::vector<Tensor> snapshot(const KvStorage& storage) {
   std::vector<Tensor> all;
   for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
     for (RowKind kind : {RowKind::k, RowKind::v}) {
-      const ConstTensorView rows = storage.rows(layer, kind);
-      Tensor copy(Memory::host(), rows.dtype(), rows.shape());
-      std::memcpy(copy.view().raw(), rows.raw(), static_cast<size_t>(rows.size_bytes()));
-      all.push_back(std::move(copy));
+      for (const ConstTensorView& rows : {storage.rows(layer, kind), storage.scales(layer, kind)}) {
+        if (rows.empty()) continue;
+        Tensor copy(Memory::host(), rows.dtype(), rows.shape());
+        std::memcpy(copy.view().raw(), rows.raw(), static_cast<size_t>(rows.size_bytes()));
+        all.push_back(std::move(copy));
+      }
     }
   return all;
 }
@@ -33,18 +34,17 @@ bool same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 
 ConstTensorView last_row(const Tensor& t) { return t.view().rows(t.shape()[0] - 1, 1); }
 
-// Prefill of 4, decodes of 1 each up to step `last`, through a poking backend. Returns the last step's
-// outputs.
+// Prefill of 4, decodes of 1 each up to step `last`, through a poking backend; with the last step's outputs.
 struct Run {
   std::vector<Tensor> out;
   PokeReport report;  // of poke 0 in the last step
   std::vector<Tensor> stored;
 };
-Run run(std::vector<Poke> pokes, int32_t last, bool recompute) {
+Run run(std::vector<Poke> pokes, int32_t last, bool recompute, DType kv_dtype = DType::f32) {
   NaiveBackend<float> naive;
   PokingBackend poking(naive);
   poking.set_pokes(pokes);
-  Tiny tiny(naive);
+  Tiny tiny(naive, {.kv_dtype = kv_dtype});
   Run r;
   for (int32_t step = 0; step <= last; ++step) {
     poking.set_step(step);
@@ -129,6 +129,21 @@ TEST_CASE("k and v now: this step's rows that see it change, the store does not"
         }
         CHECK(poked.report.changed == 1);
         CHECK(poked.report.reads == (recompute ? 7 - position : 1));
+      }
+}
+
+TEST_CASE("k and v now, in a store of any type: the outputs change, the store is afterwards what it was") {
+  for (const DType dtype : {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+    for (const Poke::What what : {Poke::What::k, Poke::What::v})
+      for (const int32_t head : {-1, 1}) {
+        CAPTURE(name_of(dtype));
+        const Run plain = run({}, 3, false, dtype);
+        const Run poked = run({{.what = what, .layer = 1, .position = 2, .head = head, .seed = 5, .step = 3}},
+                              3, false, dtype);
+        CHECK(poked.report.changed == 1);
+        CHECK(same(poked.stored, plain.stored));
+        CHECK(same_bits(poked.out[0].view(), plain.out[0].view()));
+        CHECK_FALSE(same_bits(poked.out[1].view(), plain.out[1].view()));
       }
 }
 

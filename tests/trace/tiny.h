@@ -27,6 +27,7 @@ inline Tensor random_tensor(Shape shape, uint64_t seed, uint64_t stream = 0) {
 
 struct TinySizes {
   int32_t n_layers = 2, n_q_heads = 4, n_kv_heads = 2, head_dim = 8, max_seq_len = 16;
+  DType kv_dtype = DType::f32;
 };
 
 /// One sequence. step(backend, n, emptied) feeds n tokens, or with `emptied` the whole prefix and n more.
@@ -34,12 +35,14 @@ class Tiny {
  public:
   explicit Tiny(Backend& innermost, TinySizes sizes = {})
       : sizes_(sizes),
-        cache_(CacheSpec::contiguous(sizes.n_layers, sizes.n_kv_heads, sizes.head_dim, sizes.max_seq_len)),
+        cache_(CacheSpec::contiguous(sizes.n_layers, sizes.n_kv_heads, sizes.head_dim, sizes.max_seq_len, 1,
+                                     sizes.kv_dtype)),
         storage_(innermost.make_storage(cache_.spec())) {
     for (int32_t layer = 0; layer < sizes.n_layers; ++layer)
       for (RowKind kind : {RowKind::k, RowKind::v}) {
-        const TensorView rows = storage_->rows(layer, kind);
-        std::memset(rows.raw(), 0xFF, static_cast<size_t>(rows.size_bytes()));  // NaN in every unused slot
+        for (const TensorView& all : {storage_->rows(layer, kind), storage_->scales(layer, kind)})
+          if (!all.empty())  // NaN in every unused slot
+            std::memset(all.raw(), 0xFF, static_cast<size_t>(all.size_bytes()));
       }
   }
 

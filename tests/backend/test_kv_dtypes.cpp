@@ -1,0 +1,212 @@
+// K and V stored in f16, bf16, fp8 and int8: rows as the codec says, and attention over them.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "backend/eigen.h"
+#include "backend/naive.h"
+#include "cache/kv_codec.h"
+#include "support/attend_case.h"
+#include "support/cpu_backends.h"
+#include "support/tolerance.h"
+
+using namespace lastrow;
+using namespace lastrow::testing;
+
+namespace {
+
+constexpr DType kEncoded[] = {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8};
+
+std::vector<AttendCase> cases(DType dtype) {
+  return {{.n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 700}}, .kv_dtype = dtype},
+          {.n_q_heads = 6,
+           .n_kv_heads = 6,
+           .head_dim = 80,
+           .sequences = {{3, 33}, {0, 0}, {2, 1}, {5, 65}},
+           .block_len = 16,
+           .kv_dtype = dtype},
+          {.n_q_heads = 4, .n_kv_heads = 1, .head_dim = 256, .sequences = {{1, 130}}, .kv_dtype = dtype},
+          {.n_q_heads = 3,
+           .n_kv_heads = 1,
+           .head_dim = 8,
+           .sequences = {{9, 200}},
+           .mask = {.window = 70},
+           .kv_dtype = dtype}};
+}
+
+/// f32 storage that holds what the other storage decodes to; NaN stays in slots that no row owns.
+std::unique_ptr<KvStorage> decoded_copy(Backend& backend, const KvStorage& storage) {
+  CacheSpec spec = storage.spec();
+  spec.dtype = DType::f32;
+  auto copy = backend.make_storage(spec);
+  for (int64_t slot = 0; slot < int64_t{spec.n_blocks} * spec.block_len; ++slot)
+    for (const RowKind kind : {RowKind::k, RowKind::v}) {
+      Tensor row = Tensor::host(DType::f32, {1, spec.n_kv_heads, spec.head_dim});
+      backend.read_rows(storage, 0, kind, {&slot, 1}, row.view());
+      backend.write_rows(*copy, 0, kind, {&slot, 1}, row.view());
+    }
+  return copy;
+}
+
+}  // namespace
+
+TEST_CASE("a stored row reads back as the codec decodes it; append and write_rows store the same") {
+  for (const auto& backend : all_backends())
+    for (const DType dtype : kEncoded) {
+      CAPTURE(backend->info().name);
+      CAPTURE(name_of(dtype));
+      const auto storage = backend->make_storage(CacheSpec::contiguous(1, 2, 8, 4, 1, dtype));
+      const Tensor k = random_tensor({1, 2, 8}, 3, 1), v = random_tensor({1, 2, 8}, 3, 2);
+      StepPlan plan;
+      plan.tokens = {0}, plan.positions = {0}, plan.q_start = {0, 1}, plan.kv_len = {3},
+      plan.block_tables = {0};
+      plan.append_slots = {2}, plan.blocks_per_seq = 1, plan.block_len = 4;
+      const Tensor new_k = backend->upload(k.view()), new_v = backend->upload(v.view());
+      backend->append({0, "append"}, new_k.view(), new_v.view(), backend->begin_step(plan, *storage),
+                      *storage);
+      const int64_t written = 0, appended = 2;
+      backend->write_rows(*storage, 0, RowKind::k, {&written, 1}, k.view());
+      backend->write_rows(*storage, 0, RowKind::v, {&written, 1}, v.view());
+      for (const RowKind kind : {RowKind::k, RowKind::v}) {
+        Tensor a = Tensor::host(DType::f32, {1, 2, 8}), b = a.clone();
+        backend->read_rows(*storage, 0, kind, {&appended, 1}, a.view());
+        backend->read_rows(*storage, 0, kind, {&written, 1}, b.view());
+        const float* original = (kind == RowKind::k ? k : v).data<float>();
+        for (int g = 0; g < 2; ++g) {
+          float expected[8];
+          const auto through = [&]<typename T>(T) {
+            T stored[8];
+            const float scale = encode_row(original + g * 8, 8, stored);
+            decode_row(stored, scale, 8, expected);
+          };
+          if (dtype == DType::f16) through(Half{});
+          if (dtype == DType::bf16) through(BFloat16{});
+          if (dtype == DType::fp8_e4m3) through(Fp8E4M3{});
+          if (dtype == DType::i8) through(int8_t{});
+          for (int d = 0; d < 8; ++d) {
+            CHECK(a.data<float>()[g * 8 + d] == expected[d]);
+            CHECK(b.data<float>()[g * 8 + d] == expected[d]);
+          }
+        }
+      }
+    }
+}
+
+TEST_CASE("attention over encoded rows is attention over what they decode to, to the bit") {
+  for (const auto& backend : all_backends())
+    for (const DType dtype : kEncoded)
+      for (const AttendCase& c : cases(dtype)) {
+        CAPTURE(backend->info().name);
+        CAPTURE(name_of(dtype));
+        CAPTURE(c.head_dim);
+        const Layout l = lay_out(c);
+        const auto encoded = fill_storage(*backend, c, l), plain = decoded_copy(*backend, *encoded);
+        const Tensor q = backend->upload(case_queries(c, l).view());
+        const auto attended = [&](KvStorage& storage) {
+          Tensor out = backend->make_tensor(q.shape()),
+                 lse = backend->make_tensor({l.plan.n_tokens(), c.n_q_heads});
+          const Batch& batch = backend->begin_step(l.plan, storage);
+          backend->attend({0, "attend"}, q.view(), storage, batch, case_spec(c), out.view(), lse.view());
+          const int32_t last = static_cast<int32_t>(c.sequences.size()) - 1;
+          const Shape probed{c.n_q_heads, c.sequences[last].q_len, c.sequences[last].kv_len};
+          Tensor scores = backend->make_tensor(probed), probs = backend->make_tensor(probed);
+          backend->probe({0, "attend"}, q.view(), storage, batch, case_spec(c), lse.view(),
+                         {0, c.n_q_heads, l.plan.q_start[last], c.sequences[last].q_len}, scores.view(),
+                         probs.view());
+          auto all = to_doubles(*backend, out.view());
+          for (const Tensor* t : {&lse, &scores, &probs}) {
+            const auto more = to_doubles(*backend, t->view());
+            all.insert(all.end(), more.begin(), more.end());
+          }
+          return all;
+        };
+        const auto a = attended(*encoded), b = attended(*plain);
+        CHECK(a == b);
+        for (const double x : a) CHECK(!std::isnan(x));  // slots that nobody owns hold NaN
+      }
+}
+
+TEST_CASE("eigen errs at most as the tolerance rule allows, judged on the stored values") {
+  EigenBackend eigen(2);
+  NaiveBackend<double> judge;
+  for (const DType dtype : kEncoded)
+    for (const AttendCase& c : cases(dtype)) {
+      CAPTURE(name_of(dtype));
+      const AttendResult expected = attend(judge, c), actual = attend(eigen, c);
+      const Difference worst = difference(actual.out, expected.out);
+      INFO(worst.to_string());
+      CHECK(worst.largest <= tolerance([&](Backend& b) { return attend(b, c).out; }, expected.out));
+      CHECK(difference(actual.lse, expected.lse).largest <=
+            tolerance([&](Backend& b) { return attend(b, c).lse; }, expected.lse));
+    }
+}
+
+TEST_CASE("encoded: neither block length nor threads change a bit") {
+  for (const DType dtype : kEncoded) {
+    AttendCase c{.n_q_heads = 8,
+                 .n_kv_heads = 2,
+                 .head_dim = 16,
+                 .sequences = {{1, 1500}, {5, 600}},
+                 .kv_dtype = dtype};
+    EigenBackend one(1), three(3);
+    const AttendResult contiguous = attend(one, c);
+    CHECK(attend(three, c).out == contiguous.out);
+    c.block_len = 16, c.block_order = 1;
+    CHECK(attend(one, c).out == contiguous.out);
+    CHECK(attend(three, c).lse == contiguous.lse);
+  }
+}
+
+TEST_CASE("encoded: a visible NaN shows; a masked or unused one does not") {
+  for (const auto& backend : all_backends())
+    for (const DType dtype : kEncoded) {
+      const AttendCase c{.n_q_heads = 2,
+                         .n_kv_heads = 1,
+                         .head_dim = 8,
+                         .sequences = {{1, 70}},
+                         .block_len = 16,
+                         .kv_dtype = dtype};
+      for (const double x : attend(*backend, c).out) CHECK(std::isfinite(x));
+      const Layout l = lay_out(c);
+      const auto storage = fill_storage(*backend, c, l);
+      Tensor nan = Tensor::host(DType::f32, {1, 1, 8});
+      nan.data<float>()[3] = std::numeric_limits<float>::quiet_NaN();
+      const int64_t slot = 5;
+      backend->write_rows(*storage, 0, RowKind::k, {&slot, 1}, nan.view());
+      const Tensor q = backend->upload(case_queries(c, l).view());
+      Tensor out = backend->make_tensor(q.shape()), lse = backend->make_tensor({1, 2});
+      backend->attend({0, "attend"}, q.view(), *storage, backend->begin_step(l.plan, *storage), case_spec(c),
+                      out.view(), lse.view());
+      for (const double x : to_doubles(*backend, out.view())) CHECK(std::isnan(x));
+    }
+}
+
+TEST_CASE("block copies take the scales along, and storage counts them") {
+  for (const auto& backend : all_backends()) {
+    const CacheSpec spec{1, 2, 8, 4, 4, 2, DType::i8};
+    const auto storage = backend->make_storage(spec);
+    CHECK(storage->bytes() == spec.bytes());
+    CHECK(storage->bytes() == 2 * 16 * (8 + 4));
+    const Tensor rows = random_tensor({4, 2, 8}, 9, 0);
+    const int64_t first[] = {0, 1, 2, 3}, second[] = {4, 5, 6, 7};
+    backend->write_rows(*storage, 0, RowKind::v, first, rows.view());
+    backend->write_rows(*storage, 0, RowKind::k, first, rows.view());
+    const BlockCopy copy{0, 1};
+    backend->copy_blocks(*storage, {&copy, 1});
+    for (const RowKind kind : {RowKind::k, RowKind::v}) {
+      Tensor from = Tensor::host(DType::f32, {4, 2, 8}), to = from.clone();
+      backend->read_rows(*storage, 0, kind, first, from.view());
+      backend->read_rows(*storage, 0, kind, second, to.view());
+      CHECK(to_doubles(*backend, from.view()) == to_doubles(*backend, to.view()));
+    }
+  }
+}
+
+TEST_CASE("the judge rounds a double once, straight to the stored type") {
+  NaiveBackend<double> judge;
+  const auto storage = judge.make_storage(CacheSpec::contiguous(1, 1, 2, 1, 1, DType::f16));
+  double above_tie[] = {1 + 0x1p-11 + 0x1p-40, 0};
+  const int64_t slot = 0;
+  judge.write_rows(*storage, 0, RowKind::k, {&slot, 1}, ConstTensorView(above_tie, {1, 1, 2}));
+  CHECK(storage->rows(0, RowKind::k).data<Half>()[0].bits == 0x3C01);
+}
