@@ -63,6 +63,7 @@ struct BackendInfo {
   std::string description;  // one line for people
   DType activation_dtype;
   int32_t n_threads;
+  bool in_host_memory = true;  // do its tensors share the host's memory?
 };
 
 class Backend {

@@ -8,13 +8,15 @@
 #include "cli/terminal.h"
 #include "cli/trace_outputs.h"
 #include "core/error.h"
+#include "core/memory_limit.h"
+#include "model/decoder.h"
 #include "registry/registry.h"
 
 namespace lastrow::cli {
 namespace {
 
 struct GenerateOptions {
-  std::string model = "fable-mha", prompt, mode = "cached", backend = "eigen";
+  std::string model = "fable-mha", prompt, mode = "cached", backend = "eigen", kv_dtype = "f32";
   int32_t n_tokens = 20;
   SamplingOptions sampling;
   TraceOutputs outputs;
@@ -63,6 +65,22 @@ ModeRun run_mode(const GenerateOptions& o, DecodeSession& session, const Generat
   });
 }
 
+/// What a session of the mode will hold of the host's memory, asked for before any of it is allocated.
+void require_room(const Model& model, const BackendInfo& backend, Mode mode, DType kv_dtype) {
+  if (!backend.in_host_memory) return;
+  const ModelConfig& c = model.config();
+  const DType activations = backend.activation_dtype;
+  CacheSpec cache = CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, c.max_seq_len, 1,
+                                          mode == Mode::cached ? kv_dtype : DType::f32);
+  validate(cache);
+  int64_t cache_bytes = cache.bytes();
+  if (cache.dtype == DType::f32 && activations == DType::f64) cache_bytes *= 2;  // the judge widens its rows
+  require_memory(
+      Decoder::bytes(c, activations) + Workspace::bytes(c, activations, c.max_seq_len, 1) + cache_bytes,
+      fmt::format("{} with its context of {} tokens", c.name, c.max_seq_len),
+      "use a smaller model or a shorter context");
+}
+
 void note_full_context(const GenerateReport& report, const GenerateOptions& o, int32_t context) {
   const ModeRun& run = report.runs.front();
   if (run.context_full)
@@ -74,18 +92,23 @@ void run(const GenerateOptions& o) {
   const std::vector<Mode> modes = modes_of(o.mode);
   if (o.n_tokens < 1) throw UsageError("--tokens {}: ask for at least 1", o.n_tokens);
   o.outputs.require_writable(modes);
-  make_backend(o.backend);  // refuses one that cannot be used, before the model is loaded
+  const DType kv_dtype = kv_dtype_from_name(o.kv_dtype);
+  const BackendInfo backend = make_backend(o.backend)->info();  // refuses what cannot be used, before loading
   const auto model = load(o.model);
   GenerateReport report{.model = o.model,
                         .backend = o.backend,
+                        .kv_dtype = o.kv_dtype,
                         .tokenizer = &model->tokenizer(),
                         .prompt = model->tokenizer().encode(o.prompt)};
   const bool stream = modes.size() == 1 && !o.json;
   std::vector<std::unique_ptr<DecodeSession>> sessions;
   for (const Mode mode : modes) {
-    sessions.push_back(std::make_unique<DecodeSession>(
-        model, make_backend(o.backend),
-        SessionOptions{.mode = mode, .sampling = o.sampling, .record = o.outputs.record_options()}));
+    require_room(*model, backend, mode, kv_dtype);
+    sessions.push_back(std::make_unique<DecodeSession>(model, make_backend(o.backend),
+                                                       SessionOptions{.mode = mode,
+                                                                      .sampling = o.sampling,
+                                                                      .record = o.outputs.record_options(),
+                                                                      .kv_dtype = kv_dtype}));
     report.runs.push_back(run_mode(o, *sessions.back(), report, stream));
     if (!o.outputs.wanted()) sessions.clear();  // its copy of the weights is no longer needed
   }
@@ -106,10 +129,14 @@ constexpr const char* kFooter =
     "A trace holds one mode: with --mode both, run.safetensors is the cached one, run.recompute.safetensors "
     "the\n"
     "other. Recorded steps are slower: their times are those of steps that are watched.\n\n"
-    "With --json: model, backend, prompt_tokens (ids), tokens_equal, max_abs_logit_diff (both null unless "
-    "--mode\n"
-    "both), context_full, and modes: {cached|recompute: {text (prompt included), tokens (ids chosen), "
-    "steps}}.\n"
+    "--kv-dtype is the type that the cache stores K and V in: f16, bf16 and fp8 (e4m3) round each element; "
+    "int8\n"
+    "has a scale for each row of a K/V head. Recompute has no cache: its scratch is f32 whatever is "
+    "given.\n\n"
+    "With --json: model, backend, kv_dtype, prompt_tokens (ids), tokens_equal, max_abs_logit_diff (both "
+    "null\n"
+    "unless --mode both), context_full, and modes: {cached|recompute: {text (prompt included), tokens (ids\n"
+    "chosen), steps}}.\n"
     "Step 0 is the prefill; step i chooses token i. Of each step: position (of its last token), phase, "
     "q_len\n"
     "(tokens fed), kv_len (keys its last token sees); over all layers q_rows and kv_rows_projected (rows of "
@@ -134,6 +161,8 @@ void add_generate(CLI::App& app) {
   sub->add_option("--mode", o->mode,
                   "cached, recompute, or both (each runs freely, then compared); default cached");
   sub->add_option("--backend", o->backend, "eigen, naive or naive-f64; default eigen");
+  sub->add_option("--kv-dtype", o->kv_dtype,
+                  "Of the cache's K and V: f32, f16, bf16, fp8 or int8; default f32");
   sub->add_option("--temperature", o->sampling.temperature, "0 (default): the likeliest token; above: drawn");
   sub->add_option("--top-k", o->sampling.top_k, "Draw from the k likeliest only; 0 (default): from all");
   sub->add_option("--seed", o->sampling.seed, "Of the draws; default 1")->check([](const std::string& text) {

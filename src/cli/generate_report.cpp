@@ -79,9 +79,10 @@ ordered_json as_json(const GenerateReport& report) {
         {"text", text_of(report, run)}, {"tokens", run.tokens}, {"steps", std::move(steps)}};
     context_full = context_full || run.context_full;
   }
-  ordered_json json = {{"model", report.model},          {"backend", report.backend},
-                       {"prompt_tokens", report.prompt}, {"tokens_equal", nullptr},
-                       {"max_abs_logit_diff", nullptr},  {"context_full", context_full}};
+  ordered_json json = {{"model", report.model},       {"backend", report.backend},
+                       {"kv_dtype", report.kv_dtype}, {"prompt_tokens", report.prompt},
+                       {"tokens_equal", nullptr},     {"max_abs_logit_diff", nullptr},
+                       {"context_full", context_full}};
   if (report.runs.size() == 2) {
     const Comparison c = compare(report.runs[0], report.runs[1]);
     json["tokens_equal"] = c.tokens_equal;
@@ -119,6 +120,9 @@ std::string as_table(const GenerateReport& report) {
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", tokens_per_second(run));
   out += "\n";
   if (report.runs.size() == 2) out += fmt::format("\n{}", agreement(report));
+  if (report.kv_dtype != "f32" && report.runs[0].mode == Mode::cached)
+    out += fmt::format("{}The cache stores K and V in {}: what it reads back is rounded.\n",
+                       report.runs.size() == 2 ? "" : "\n", report.kv_dtype);
   return out;
 }
 

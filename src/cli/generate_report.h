@@ -11,6 +11,7 @@ namespace lastrow::cli {
 
 struct GenerateReport {
   std::string model{}, backend{};
+  std::string kv_dtype = "f32";  // of the cache
   const Tokenizer* tokenizer = nullptr;
   std::vector<int32_t> prompt{};
   std::vector<ModeRun> runs{};  // one, or both: cached, recompute

@@ -36,7 +36,8 @@ int32_t context_of(const Model& model, const SessionOptions& options) {
 
 CacheSpec cache_spec(const Model& model, const SessionOptions& options) {
   const ModelConfig& c = model.config();
-  return CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, context_of(model, options));
+  return CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, context_of(model, options), 1,
+                               options.mode == Mode::cached ? options.kv_dtype : DType::f32);
 }
 
 }  // namespace

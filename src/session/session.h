@@ -65,6 +65,7 @@ struct SessionOptions {
   SamplingOptions sampling{};
   int32_t max_seq_len = 0;                // 0: the model's context
   std::optional<RecordOptions> record{};  // what recorder() is to keep; none: nothing is traced
+  DType kv_dtype = DType::f32;            // of the cache (kv_codec.h); the recompute scratch is f32
 };
 
 class DecodeSession {

@@ -18,6 +18,7 @@ TEST_CASE("an unknown command, option or value is answered with what there is") 
   check_refused({"generate", "--prompt", "a", "--tokens", "0"}, "at least 1");
   check_refused({"generate", "--prompt", "a", "--mode", "fast"}, "use cached, recompute or both");
   check_refused({"generate", "--prompt", "a", "--backend", "abacus"}, "use one of eigen");
+  check_refused({"generate", "--prompt", "a", "--kv-dtype", "int4"}, "use one of f32 f16 bf16 fp8 int8");
   check_refused({"generate", "--prompt", "a", "--seed", "-1"}, "--seed");
   const std::string tiny = "random:layers=1,q_heads=1,head_dim=2";
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--temperature", "nan"}, "temperature");
@@ -44,6 +45,9 @@ TEST_CASE("models that are unknown, missing, damaged or do not fit themselves") 
   refused("random:wings=2", "not a size of a random model");
   refused("random:q_heads=3,kv_heads=2", "3 query heads cannot share 2 K/V heads");
   refused("random:head_dim=7", "odd");
+  refused("random:layers=100,q_heads=256,head_dim=64", "GB are available: use fewer layers");
+  refused("random:layers=2,q_heads=64,head_dim=128,model_dim=8,ffn=8,context=16777216",
+          "context of 16777216 tokens needs");
 
   write_content(file, "this is no model");
   refused(file, file);

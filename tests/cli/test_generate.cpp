@@ -1,6 +1,7 @@
 // `lastrow generate`: what it prints is what the model did, and what each step cost by formula.
 #include <doctest/doctest.h>
 
+#include "cache/kv_codec.h"
 #include "cli/model_file.h"
 #include "cli/program.h"
 #include "cost/op_cost.h"
@@ -163,6 +164,46 @@ TEST_CASE("for people: the text as it comes, then a table; for one mode and for 
     CHECK(o.out.find("rows of Q projected") != std::string::npos);
     CHECK((o.out.find("All 5 tokens are equal") != std::string::npos) == (mode == std::string("both")));
   }
+}
+
+TEST_CASE("a narrow cache: the scratch of recompute stays f32, and the text says what is rounded") {
+  const std::string model = "random:layers=2,q_heads=4,kv_heads=2,head_dim=16,vocab=32,context=16";
+  const auto with = [&](const std::string& dtype) {
+    return generated({"--model", model, "--prompt", "t1 t2 t3", "--tokens", "4", "--mode", "both",
+                      "--kv-dtype", dtype, "--backend", "naive"});
+  };
+  const json wide = with("f32");
+  CHECK(wide["kv_dtype"] == "f32");
+  CHECK(wide["max_abs_logit_diff"] == 0);  // naive: to the bit
+  for (const char* dtype : {"f16", "bf16", "int8", "fp8"}) {
+    CAPTURE(dtype);
+    const json narrow = with(dtype);
+    CHECK(narrow["modes"]["recompute"]["tokens"] == wide["modes"]["recompute"]["tokens"]);
+    CHECK(narrow["modes"]["recompute"]["steps"][3]["kv_scratch_bytes"] ==
+          wide["modes"]["recompute"]["steps"][3]["kv_scratch_bytes"]);
+    CHECK(narrow["modes"]["cached"]["steps"][3]["cache_bytes_read"] <
+          wide["modes"]["cached"]["steps"][3]["cache_bytes_read"]);
+    CHECK(narrow["max_abs_logit_diff"] > 0);
+    CHECK(narrow["max_abs_logit_diff"] < 1);
+    const Outcome text = lastrow_program(
+        {"generate", "--model", model, "--prompt", "t1 t2 t3", "--tokens", "4", "--kv-dtype", dtype});
+    CHECK(text.out.find(std::string("stores K and V in ") + dtype) != std::string::npos);
+  }
+}
+
+TEST_CASE("a trace of a narrow cache holds the rows as they decode, and opens again") {
+  const Folder folder;
+  generated({"--model", kTiny, "--prompt", "t1 t2 t3", "--tokens", "4", "--kv-dtype", "int8", "--trace",
+             folder.file("run.safetensors")});
+  const TraceFile trace = TraceFile::open(folder.file("run.safetensors"));
+  CHECK(trace.recorder.cache_spec().dtype == DType::i8);
+  const StepTensors step = trace.recorder.tensors(3);
+  CHECK(step.layers[0].k.dtype() == DType::f32);
+  const float* row = step.layers[0].k.data<float>();  // [kv_len, n_kv_heads, head_dim]: the first of them
+  const auto head_dim = static_cast<int32_t>(step.layers[0].k.dim(2));
+  std::vector<int8_t> codes(static_cast<size_t>(head_dim));
+  const float scale = encode_row(row, head_dim, codes.data());
+  for (int32_t d = 0; d < head_dim; ++d) CHECK(decode(codes[d], scale) == row[d]);
 }
 
 TEST_CASE("a trace is written for each mode and opens again") {

@@ -55,6 +55,28 @@ TEST_CASE("without --context it is the model's own, also of a file and of a rand
   }
 }
 
+TEST_CASE("a random model's cache is reckoned without making the model") {
+  const json j =
+      lastrow_program({"memory", "--model", "random:layers=100,q_heads=256,head_dim=64", "--json"}).json();
+  CHECK(j["bytes"] == int64_t{2} * 100 * 256 * 64 * 1024 * 2);
+}
+
+TEST_CASE("what `memory` foretells is what `generate` stores, in every type that both know") {
+  const std::string model = "random:layers=2,q_heads=4,kv_heads=2,head_dim=16,context=40";
+  for (const char* dtype : {"f32", "f16", "bf16", "fp8", "int8"}) {
+    CAPTURE(dtype);
+    const json memory = lastrow_program({"memory", "--model", model, "--dtype", dtype, "--json"}).json();
+    const json run = lastrow_program({"generate", "--model", model, "--prompt", "t1 t2 t3", "--tokens", "3",
+                                      "--kv-dtype", dtype, "--json"})
+                         .json();
+    CHECK(run["kv_dtype"] == dtype);
+    const json& steps = run["modes"]["cached"]["steps"];
+    CHECK(steps[0]["cache_bytes_written"] == 3 * memory["bytes_per_token"].get<int64_t>());
+    CHECK(steps[2]["cache_bytes_written"] == memory["bytes_per_token"]);
+    CHECK(steps[2]["cache_bytes_read"] == 5 * memory["bytes_per_token"].get<int64_t>());
+  }
+}
+
 TEST_CASE("the list names every preset with its source") {
   const Outcome text = lastrow_program({"memory", "--list"});
   const json j = lastrow_program({"memory", "--list", "--json"}).json();
