@@ -30,8 +30,8 @@ struct RowLayout {
   int32_t head_dim;
 };
 
-/// The entry of a sequence's block table that index s falls into, and its slot once that entry is known: what a
-/// kernel calls that fetches the entry itself.
+/// The entry of a sequence's block table that index s falls into, and its slot once that entry is known: for
+/// kernels that fetch the entry themselves.
 LASTROW_HD constexpr int32_t entry_of(int32_t block_len, int32_t index) { return index / block_len; }
 LASTROW_HD constexpr int64_t slot_in(int32_t block, int32_t block_len, int32_t index) {
   return int64_t{block} * block_len + index % block_len;
