@@ -56,6 +56,7 @@ int64_t scratch_elems(const gpu::AttendShape& s) { return int64_t{s.n_tokens} * 
 
 void start(const gpu::AttendCall& call, Stream stream) {
   const int64_t n_rows = int64_t{call.shape.n_tokens} * call.shape.n_q_heads;
+  if (n_rows == 0) return;
   const auto n_blocks = static_cast<uint32_t>(ceil_div(n_rows, kThreads));
   with_kv_type<float, BFloat16>(call.shape.kv_dtype, [&]<typename KV>(KV) {
     launch(Kernel{"k01_naive", k01_naive<KV>}, {n_blocks}, {kThreads}, 0, stream,

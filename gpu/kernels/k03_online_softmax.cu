@@ -50,7 +50,7 @@ __global__ void k03_online_softmax(AttendOperands<KV> o) {
 
   for (int32_t c = 0; c < kDims; ++c)
     if (lane + c * kWarpLanes < o.head_dim)  // 0 where the query sees no key
-      o.g_out.store(q + lane + c * kWarpLanes, state.row_sum > 0 ? r_acc[c] / state.row_sum : 0);
+      o.g_out.store(q + lane + c * kWarpLanes, state.row_sum == 0 ? 0 : r_acc[c] / state.row_sum);
   if (lane == 0) o.g_lse.store(row, state.lse());
 }
 

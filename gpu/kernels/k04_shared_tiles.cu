@@ -121,7 +121,7 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
     for (int32_t c = 0; c < kDims; ++c)
       if (lane + c * kWarpLanes < head_dim)  // 0 where the query sees no key
         o.g_out.store(row * head_dim + lane + c * kWarpLanes,
-                      state[j].row_sum > 0 ? r_acc[j][c] / state[j].row_sum : 0);
+                      state[j].row_sum == 0 ? 0 : r_acc[j][c] / state[j].row_sum);
     if (lane == 0) o.g_lse.store(row, state[j].lse());
   }
 }

@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
   const float row_max = max_across(state.row_max, n_lanes);
   const float factor = Softmax2::rescale(state.row_max, row_max);
   state = {row_max, sum_across(state.row_sum * factor, n_lanes)};
-  const float norm = state.row_sum > 0 ? 1 / state.row_sum : 0;  // 0 where the query sees no key
+  const float norm = state.row_sum == 0 ? 0 : 1 / state.row_sum;  // 0 where the query sees no key
   for (int32_t v = 0; v < kVecs; ++v)
     for (int32_t e = 0; e < kVec; ++e) r_acc[v][e] = sum_across(r_acc[v][e] * factor, n_lanes) * norm;
 

@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
     const float row_max = max_across(state[j].row_max, n_lanes);
     const float factor = Softmax2::rescale(state[j].row_max, row_max);
     const Softmax2 all{row_max, sum_across(state[j].row_sum * factor, n_lanes)};
-    const float norm = all.row_sum > 0 ? 1 / all.row_sum : 0;  // 0 where the query sees no key
+    const float norm = all.row_sum == 0 ? 0 : 1 / all.row_sum;  // 0 where the query sees no key
     for (int32_t v = 0; v < kVecs; ++v)
       for (int32_t e = 0; e < kVec; ++e) r_acc[j][v][e] = sum_across(r_acc[j][v][e] * factor, n_lanes) * norm;
 

@@ -38,7 +38,7 @@ struct Softmax2 {
     return p;
   }
 
-  __device__ float lse() const { return row_sum > 0 ? row_max * kLn2 + logf(row_sum) : kMinusInfinity; }
+  __device__ float lse() const { return row_sum == 0 ? kMinusInfinity : row_max * kLn2 + logf(row_sum); }
 };
 
 }  // namespace lastrow::LASTROW_TARGET
