@@ -17,6 +17,11 @@ foreach(floor ${floors})
   endif()
 endforeach()
 
+list(APPEND floors lastrow_simt lastrow_emulated)
+if(TARGET lastrow_cuda)
+  list(APPEND floors lastrow_cuda)
+endif()
+
 add_library(lastrow_all INTERFACE)
 add_library(lastrow::lastrow ALIAS lastrow_all)
 target_link_libraries(lastrow_all INTERFACE ${floors})
@@ -26,11 +31,17 @@ foreach(floor ${floors})
   # include/ is what a user's <lastrow/core/tensor.h> starts from, include/lastrow our own "core/tensor.h".
   target_include_directories(${floor} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   string(REGEX REPLACE "^lastrow_" "" folder ${floor})
-  install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${folder}
-          DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lastrow
-          COMPONENT development
-          FILES_MATCHING PATTERN "*.h")
+  if(IS_DIRECTORY ${PROJECT_SOURCE_DIR}/src/${folder})
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/src/${folder}
+            DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lastrow
+            COMPONENT development
+            FILES_MATCHING PATTERN "*.h")
+  endif()
 endforeach()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/gpu
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lastrow
+        COMPONENT development
+        FILES_MATCHING PATTERN "*.h")
 
 install(TARGETS ${floors} lastrow_all EXPORT lastrowTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)

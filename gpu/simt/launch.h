@@ -5,12 +5,12 @@
 // Arguments are copied to every thread, as on a GPU. Returns when all blocks have run. Throws SimtError.
 #pragma once
 
+#include "gpu/kernels/stream.h"
 #include "gpu/simt/device.h"
 
 namespace lastrow::emulated {
 
 using simt::Dim3;
-using Stream = simt::Device*;
 
 template <typename... Parameters>
 struct Kernel {

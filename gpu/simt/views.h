@@ -5,7 +5,7 @@
 //   Global<const float> q(pointer, n, "q")      made by the host, passed to kernels by value
 //   x = q.load(i)      q.store(i, x)      v = q.load_vec<4>(i)      q.store_vec(i, v)      q.atomic_add(i, x)
 //
-//   Shared<float> s_k = shared_array<float, 128>("s_k");            static: the size is a constant
+//   LASTROW_SHARED(float, s_k, 128);                                static: the size is a constant
 //   DynamicShared shared;  Shared<float> s_q = shared.take<float>(n, "s_q");   one after the other, 16-byte
 //   aligned
 //
@@ -18,6 +18,9 @@
 #include <type_traits>
 
 #include "gpu/simt/block.h"
+
+/// A static array of the block under that name, `const Shared<T> name`; n is a constant.
+#define LASTROW_SHARED(T, name, n) const auto name = ::lastrow::simt::shared_array<T, n>(#name)
 
 namespace lastrow::simt {
 

@@ -5,16 +5,17 @@
 #include <memory>
 
 #include "cli/attention_file.h"
+#include "cli/backend_flags.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "io/atomic_file.h"
-#include "registry/registry.h"
 
 namespace lastrow::cli {
 namespace {
 
 struct AttendOptions {
-  std::string in, out, backend = "eigen";
+  std::string in, out;
+  BackendFlags backend;
   bool probe = false;
 };
 
@@ -32,7 +33,7 @@ void run(const AttendOptions& o) {
   if (std::filesystem::equivalent(o.in, o.out, neither_exists))
     throw UsageError("--in and --out are the same file: write to another");
   const AttentionInput input = read_attention_input(o.in);
-  const auto backend = make_backend(o.backend);
+  const auto backend = o.backend.make();
   AtomicFile{o.out};  // refuses a place that cannot be written, before the work
   note_if_not_finite("q", input.q);
   note_if_not_finite("k", input.k);
@@ -44,10 +45,13 @@ void run(const AttendOptions& o) {
     output = attend(input, *backend, o.probe, [&](int64_t done, int64_t total) { progress.at(done, total); });
   }
   write_attention_output(output, o.out);
-  print(fmt::format("{}: out {}, lse {}{}, by {}, {}, scale {}\n", o.out, output.out.shape().to_string(),
+  const std::string kernel = backend->info().attend_kernel;
+  print(fmt::format("{}: out {}, lse {}{}, by {}{}, {}, scale {}\n", o.out, output.out.shape().to_string(),
                     output.lse.shape().to_string(),
                     o.probe ? fmt::format(", scores and probs {}", output.scores.shape().to_string()) : "",
-                    o.backend, input.spec.mask.causal ? "causal" : "not causal", input.spec.scale));
+                    o.backend.name(), kernel.empty() ? "" : " with " + kernel,
+                    input.spec.mask.causal ? "causal" : "not causal", input.spec.scale));
+  o.backend.print_report(*backend);
 }
 
 constexpr const char* kFooter =
@@ -61,7 +65,9 @@ constexpr const char* kFooter =
     "out 0, where a query sees no key); with --probe also scores (scaled; −inf where masked) and probs\n"
     "[n_q_heads, q_len, kv_len].\n\n"
     "Example:\n"
-    "  lastrow attend --in qkv.safetensors --out attended.safetensors --backend naive-f64 --probe";
+    "  lastrow attend --in qkv.safetensors --out attended.safetensors --backend naive-f64 --probe\n"
+    "  lastrow attend --in qkv.safetensors --out k05.safetensors --backend cuda-emulated --kernel k05 "
+    "--simt-report";
 
 }  // namespace
 
@@ -70,7 +76,7 @@ void add_attend(CLI::App& app) {
   const auto o = std::make_shared<AttendOptions>();
   sub->add_option("--in", o->in, "A safetensors file with q, k and v")->required();
   sub->add_option("--out", o->out, "The safetensors file to write")->required();
-  sub->add_option("--backend", o->backend, "eigen, naive or naive-f64 (double precision); default eigen");
+  o->backend.add_to(*sub);
   sub->add_flag("--probe", o->probe, "Write scores and probabilities too");
   sub->footer(kFooter);
   sub->callback([o] { run(*o); });

@@ -3,6 +3,10 @@
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "core/error.h"
+#include "gpu/emulated_backend.h"
+#if LASTROW_WITH_CUDA
+#include "gpu/cuda_backend.h"
+#endif
 
 namespace lastrow {
 namespace {
@@ -10,48 +14,70 @@ namespace {
 struct Known {
   const char* name;
   const char* description;
-  std::unique_ptr<Backend> (*make)(int32_t n_threads);
+  bool has_kernels;          // a ladder to choose from
+  std::string (*why_not)();  // empty: usable
+  std::unique_ptr<Backend> (*make)(const gpu::DeviceOptions& options);
 };
+
+std::string usable() { return ""; }
 
 constexpr Known kKnown[] = {
-    {EigenBackend::kName, EigenBackend::kDescription,
-     [](int32_t n_threads) -> std::unique_ptr<Backend> { return std::make_unique<EigenBackend>(n_threads); }},
-    {NaiveBackend<float>::kName, NaiveBackend<float>::kDescription,
-     [](int32_t) -> std::unique_ptr<Backend> { return std::make_unique<NaiveBackend<float>>(); }},
-    {NaiveBackend<double>::kName, NaiveBackend<double>::kDescription,
-     [](int32_t) -> std::unique_ptr<Backend> { return std::make_unique<NaiveBackend<double>>(); }},
-};
-
-struct NotBuilt {
-  const char* name;
-  const char* description;
-  const char* why_not;
-};
-
-constexpr NotBuilt kNotBuilt[] = {
-    {"cuda", "kernels on an NVIDIA GPU", "not part of this version"},
-    {"cuda-emulated", "the same kernels, thread by thread on the CPU", "not part of this version"},
+    {EigenBackend::kName, EigenBackend::kDescription, false, usable,
+     [](const gpu::DeviceOptions& o) -> std::unique_ptr<Backend> {
+       return std::make_unique<EigenBackend>(o.n_threads);
+     }},
+    {NaiveBackend<float>::kName, NaiveBackend<float>::kDescription, false, usable,
+     [](const gpu::DeviceOptions&) -> std::unique_ptr<Backend> {
+       return std::make_unique<NaiveBackend<float>>();
+     }},
+    {NaiveBackend<double>::kName, NaiveBackend<double>::kDescription, false, usable,
+     [](const gpu::DeviceOptions&) -> std::unique_ptr<Backend> {
+       return std::make_unique<NaiveBackend<double>>();
+     }},
+#if LASTROW_WITH_CUDA
+    {"cuda", "kernels on an NVIDIA GPU", true, why_no_cuda, make_cuda_backend},
+#else
+    {"cuda", "kernels on an NVIDIA GPU", true,
+     []() -> std::string { return "it was not built, because no CUDA toolkit was found"; }, nullptr},
+#endif
+    {"cuda-emulated", "the kernels of cuda, thread by thread on the CPU", true, usable,
+     make_emulated_backend},
 };
 
 }  // namespace
 
 std::vector<BackendEntry> list_backends() {
   std::vector<BackendEntry> entries;
-  for (const Known& known : kKnown) entries.push_back({known.name, known.description, true, ""});
-  for (const NotBuilt& other : kNotBuilt)
-    entries.push_back({other.name, other.description, false, other.why_not});
+  for (const bool can_be_used : {true, false})
+    for (const Known& known : kKnown)
+      if (const std::string why_not = known.why_not(); why_not.empty() == can_be_used)
+        entries.push_back({known.name, known.description, can_be_used, why_not});
   return entries;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads) {
-  for (const Known& known : kKnown)
-    if (name == known.name) return known.make(n_threads);
-  for (const NotBuilt& other : kNotBuilt)
-    if (name == other.name)
-      throw UsageError("backend '{}' cannot be used: {}; use eigen", name, other.why_not);
+std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::DeviceOptions& options) {
   std::string names;
-  for (const Known& known : kKnown) names += fmt::format("{}{}", names.empty() ? "" : ", ", known.name);
+  for (const Known& known : kKnown) {
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", known.name);
+    if (name != known.name) continue;
+    if (const std::string why_not = known.why_not(); !why_not.empty())
+      throw UsageError("backend '{}' cannot be used: {}; use eigen", name, why_not);
+    if (!known.has_kernels && !options.kernel.empty())
+      throw UsageError("backend '{}' has no kernels to choose from: drop --kernel, or use cuda-emulated",
+                       name);
+    if (name != "cuda-emulated" && (options.report || options.check))
+      throw UsageError("backend '{}' cannot be watched: use cuda-emulated", name);
+    return known.make(options);
+  }
   throw UsageError("unknown backend '{}': use one of {}", name, names);
 }
+
+std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads) {
+  gpu::DeviceOptions options;
+  options.n_threads = n_threads;
+  return make_backend(name, options);
+}
+
+std::string traffic_report(const Backend& backend) { return simt_report(backend); }
 
 }  // namespace lastrow

@@ -2,6 +2,8 @@
 //
 //   for (const BackendEntry& e : list_backends()) …   all known, usable or not, with the reason
 //   auto backend = make_backend("eigen");
+//   auto backend = make_backend("cuda-emulated", {.kernel = "k05", .report = true});
+//   traffic_report(*backend)               what its kernels asked of memory
 #pragma once
 
 #include <memory>
@@ -9,6 +11,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "gpu/device_options.h"
 
 namespace lastrow {
 
@@ -22,8 +25,14 @@ struct BackendEntry {
 /// Those that make_backend takes first, in the order in which to list them.
 std::vector<BackendEntry> list_backends();
 
-/// "eigen", "naive", "naive-f64". Throws UsageError for an unknown name (listing the known) or one that is
-/// not usable here (with the reason). n_threads 0: all cores; a backend that has no use for it ignores it.
-std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads = 0);
+/// "eigen", "naive", "naive-f64", "cuda", "cuda-emulated". Throws UsageError for an unknown name (listing the
+/// known), for one that is not usable here (with the reason), and for a kernel that is not in the ladder or
+/// asked of a backend that has none. A backend that has no use for another option ignores it.
+std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::DeviceOptions& options = {});
+/// n_threads 0: all cores.
+std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads);
+
+/// Of a backend made with options.report. Throws UsageError for one that counts none.
+std::string traffic_report(const Backend& backend);
 
 }  // namespace lastrow

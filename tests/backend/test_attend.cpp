@@ -4,7 +4,7 @@
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "support/attend_case.h"
-#include "support/cpu_backends.h"
+#include "support/backends.h"
 #include "support/tolerance.h"
 
 using namespace lastrow;
@@ -138,7 +138,7 @@ TEST_CASE("the number of threads does not change a bit") {
 }
 
 TEST_CASE("a batch gives each sequence what it gets alone, to the bit") {
-  for (const auto& backend : all_backends()) {
+  for (const auto& backend : cpu_backends()) {
     // Inputs depend on a sequence's place, so the one under test keeps place 0.
     const AttendCase alone{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16, .sequences = {{3, 70}}};
     AttendCase together = alone;
@@ -150,7 +150,7 @@ TEST_CASE("a batch gives each sequence what it gets alone, to the bit") {
 }
 
 TEST_CASE("grouped queries are multi-head attention with repeated K and V, to the bit") {
-  for (const auto& backend : all_backends()) {
+  for (const auto& backend : cpu_backends()) {
     const AttendCase grouped{.n_q_heads = 6, .n_kv_heads = 2, .head_dim = 16, .sequences = {{2, 50}}};
     const Layout l = lay_out(grouped);
     const auto storage = fill_storage(*backend, grouped, l);

@@ -7,7 +7,7 @@
 #include "backend/naive.h"
 #include "cache/kv_codec.h"
 #include "support/attend_case.h"
-#include "support/cpu_backends.h"
+#include "support/backends.h"
 #include "support/tolerance.h"
 
 using namespace lastrow;
@@ -93,7 +93,7 @@ TEST_CASE("a stored row reads back as the codec decodes it; append and write_row
 }
 
 TEST_CASE("attention over encoded rows is attention over what they decode to, to the bit") {
-  for (const auto& backend : all_backends())
+  for (const auto& backend : cpu_backends())
     for (const DType dtype : kEncoded)
       for (const AttendCase& c : cases(dtype)) {
         CAPTURE(backend->info().name);

@@ -4,7 +4,7 @@
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "support/attend_case.h"
-#include "support/cpu_backends.h"
+#include "support/backends.h"
 #include "support/tolerance.h"
 
 using namespace lastrow;

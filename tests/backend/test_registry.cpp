@@ -11,7 +11,7 @@ TEST_CASE("every listed backend can be made under its own name, or says why not"
     CAPTURE(entry.name);
     if (entry.usable) {
       CHECK(make_backend(entry.name, 1)->info().name == entry.name);
-      CHECK(make_backend(entry.name, 1)->info().description == entry.description);
+      CHECK(make_backend(entry.name, 1)->info().description.starts_with(entry.description));
       CHECK(entry.description.find("all cores") == std::string::npos);  // made with one thread it is not true
       CHECK(entry.why_not.empty());
     } else {

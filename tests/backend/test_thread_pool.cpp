@@ -4,6 +4,8 @@
 
 #include <atomic>
 
+#include "support/thread_limit.h"
+
 using namespace lastrow;
 
 TEST_CASE("every item is done once, whatever the number of threads") {
@@ -28,4 +30,15 @@ TEST_CASE("loops shorter than a worker's way to them may follow one another at o
 TEST_CASE("0 threads means one a core") {
   ThreadPool pool;
   CHECK(pool.n_threads() == static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency())));
+}
+
+TEST_CASE("where the system gives no more threads, those that run do all the work") {
+  for (const int n_given : {0, 2}) {
+    const lastrow::testing::ThreadLimit limit(n_given);
+    ThreadPool pool(8);
+    CHECK(pool.n_threads() == n_given + 1);
+    std::vector<std::atomic<int>> done(100);
+    pool.for_each(100, [&](int64_t i) { ++done[i]; });
+    for (const auto& count : done) CHECK(count == 1);
+  }
 }

@@ -1,0 +1,70 @@
+// Backend over kernels: the same text for a GPU and for the emulated one, which differ in their Runtime.
+//
+// Activations are f32 in device memory; K/V rows are of the cache's dtype. Nothing crosses over to the host
+// within a step. Which rung of the ladder attends is chosen by shape unless one is forced; a forced one that
+// cannot take a shape gives way to the chosen one, and info().attend_kernel says so.
+#pragma once
+
+#include "gpu/backend/runtime.h"
+#include "gpu/kernels/attend_call.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+class DeviceBackend final : public Backend {
+ public:
+  explicit DeviceBackend(const gpu::DeviceOptions& options);
+  ~DeviceBackend() override;
+
+  Runtime& runtime() { return *runtime_; }
+  const Runtime& runtime() const { return *runtime_; }
+
+  BackendInfo info() const override;
+  Tensor make_tensor(Shape shape, std::optional<DType> dtype = {}) override;
+  Tensor upload(ConstTensorView host) override;
+  void download(ConstTensorView from, TensorView host) override;
+  void write(ConstTensorView host, TensorView to) override;
+
+  std::unique_ptr<KvStorage> make_storage(const CacheSpec& spec) override;
+  void read_rows(const KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
+                 TensorView host) override;
+  void write_rows(KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
+                  ConstTensorView host) override;
+  void copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) override;
+
+  const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override;
+  void replay(int64_t key, FunctionRef<void()> ops) override;
+
+  void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) override;
+  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
+  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
+              TensorView out) override;
+  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
+  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
+              KvStorage& storage) override;
+  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+              const AttendSpec& spec, TensorView out, TensorView lse) override;
+  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
+             TensorView probs) override;
+  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
+  void add(Site site, ConstTensorView y, TensorView x) override;
+  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override;
+  void argmax(Site site, ConstTensorView logits, TensorView ids) override;
+
+ private:
+  class Range;
+  gpu::AttendCall attend_call(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                              const AttendSpec& spec) const;
+  void put(Site site, const float* rows, RowKind kind, const int64_t* slots, int32_t n, KvStorage& storage);
+  float* scratch(int64_t n_elems);
+
+  std::unique_ptr<Runtime> runtime_;
+  std::string forced_kernel_, attend_kernel_;
+  Batch batch_{};
+  const int32_t* seq_of_token_ = nullptr;  // [n_tokens], beside the batch's arrays
+  Tensor step_;                            // the step's arrays, one after the other
+  std::vector<std::byte> staging_;         // the same on the host
+  Tensor scratch_;                         // of the largest attend so far
+};
+
+}  // namespace lastrow::LASTROW_TARGET

@@ -1,0 +1,41 @@
+// The few things that a device backend asks of its device besides kernels; one implementation for each
+// target.
+//
+// Work is queued on one stream, in order. to_device may be followed at once by a change of the host's bytes;
+// to_host returns when they have arrived.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+#include "gpu/device_options.h"
+#include "gpu/kernels/stream.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+class Runtime {
+ public:
+  virtual ~Runtime() = default;
+  virtual const char* name() const = 0;         // "cuda-emulated"
+  virtual std::string description() const = 0;  // one line: device, library
+  virtual int32_t n_threads() const = 0;        // OS threads that compute
+
+  virtual Memory& memory() = 0;
+  virtual Stream stream() = 0;
+  virtual void to_device(void* device, const void* host, int64_t bytes) = 0;
+  virtual void to_host(void* host, const void* device, int64_t bytes) = 0;
+  virtual void on_device(void* to, const void* from, int64_t bytes) = 0;
+
+  /// out = x · weightᵀ.   x [n_rows, n_in]   weight [n_out, n_in]   out [n_rows, n_out]   all f32
+  virtual void linear(ConstTensorView x, ConstTensorView weight, TensorView out) = 0;
+  /// Runs ops, or replays what an earlier call with this key recorded.
+  virtual void replay(int64_t key, FunctionRef<void()> ops) = 0;
+  /// Between these two, a profiler shows the site's name.
+  virtual void begin_range(Site site) = 0;
+  virtual void end_range() = 0;
+};
+
+std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions& options);
+
+}  // namespace lastrow::LASTROW_TARGET

@@ -1,0 +1,50 @@
+// One call of attention on a device, as the host states it: sizes, addresses, mask. No CUDA in here.
+//
+//   AttendShape   what decides which rung can take it, and how much scratch it needs
+//   AttendCall    the shape with the addresses: what a rung's launcher takes
+//   Rung          one step of the ladder: name, idea, what it takes, how it is started
+//
+// Sizes are bounds, known on the host before the lengths are: a rung makes its grid from them and leaves
+// early where a sequence is shorter, so that one recorded graph serves every step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "attention/mask.h"
+#include "cache/index.h"
+#include "core/dtype.h"
+
+namespace lastrow::gpu {
+
+struct AttendShape {
+  int32_t n_q_heads = 1, n_kv_heads = 1, head_dim = 8;
+  DType kv_dtype = DType::f32;
+  int32_t n_tokens = 1, n_seqs = 1;
+  int32_t max_q_len = 1;   // of a sequence of the step
+  int32_t max_kv_len = 1;  // of a sequence, now and in later steps of the same graph
+  int32_t block_len = 1, blocks_per_seq = 1;
+  int64_t n_blocks = 1;
+  int32_t n_multiprocessors = 132;  // of the device: what the split count is made for
+  int32_t n_splits = 0;             // of each sequence's K/V over blocks; 0: by the cost model (split_plan.h)
+
+  int32_t group_size() const { return n_q_heads / n_kv_heads; }
+  RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }
+};
+
+struct AttendCall {
+  AttendShape shape;
+  AttendSpec spec;
+  const float* q;                    // [n_tokens, n_q_heads, head_dim]
+  const void *k, *v;                 // [n_blocks, n_kv_heads, block_len, head_dim] of kv_dtype
+  const float *k_scales, *v_scales;  // [n_blocks, n_kv_heads, block_len]   null where kv_dtype has none
+  const int32_t* q_start;            // [n_seqs + 1]
+  const int32_t* kv_len;             // [n_seqs]
+  const int32_t* seq_of_token;       // [n_tokens]
+  const int32_t* block_tables;       // [n_seqs, blocks_per_seq]
+  float* out;                        // [n_tokens, n_q_heads, head_dim]
+  float* lse;                        // [n_tokens, n_q_heads]   natural log
+  float* scratch;                    // [scratch_elems(shape)]
+};
+
+}  // namespace lastrow::gpu

@@ -1,0 +1,46 @@
+// The only way to start a kernel on a GPU; simt/launch.h has the same under the emulator.
+//
+//   launch(Kernel{"k05", k05_vector<float>}, grid, block, shared_bytes, stream, args…)
+//
+// Returns as soon as the kernel is queued. Every launch is checked, in release too. What goes wrong while a
+// kernel runs is reported by the next call that waits.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "gpu/kernels/stream.h"
+
+namespace lastrow::cuda {
+
+struct Dim3 {
+  uint32_t x = 1, y = 1, z = 1;
+};
+
+template <typename... Parameters>
+struct Kernel {
+  const char* name;
+  void (*function)(Parameters...);
+};
+
+template <typename... Parameters>
+Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
+
+/// Allows the kernel more than 48 KiB of dynamic shared memory.
+void allow_shared(const char* kernel, const void* function, int64_t bytes);
+/// Throws CudaError if the launch just made was refused.
+void check_launch(const char* kernel);
+
+template <typename... Parameters, typename... Arguments>
+void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_bytes, Stream stream,
+            const Arguments&... arguments) {
+  constexpr int64_t kWithoutAsking = 48 << 10;
+  if (shared_bytes > kWithoutAsking)
+    allow_shared(kernel.name, reinterpret_cast<const void*>(kernel.function), shared_bytes);
+  kernel.function<<<dim3(grid.x, grid.y, grid.z), dim3(block.x, block.y, block.z),
+                    static_cast<size_t>(shared_bytes), stream>>>(arguments...);
+  check_launch(kernel.name);
+}
+
+}  // namespace lastrow::cuda

@@ -1,0 +1,20 @@
+// What a launch is queued on, for both targets, without either's headers: host code of a backend sees this
+// much.
+//
+// LASTROW_TARGET is `cuda` or `emulated`, set by the build for everything that is compiled once for each:
+// kernels, their launchers, and the backend over them.
+#pragma once
+
+struct CUstream_st;  // what a cudaStream_t points to
+
+namespace lastrow::simt {
+class Device;
+}
+
+namespace lastrow::cuda {
+using Stream = CUstream_st*;
+}
+
+namespace lastrow::emulated {
+using Stream = simt::Device*;
+}

@@ -1,0 +1,30 @@
+#include "cli/backend_flags.h"
+
+#include "cli/terminal.h"
+
+namespace lastrow::cli {
+
+void BackendFlags::add_to(CLI::App& subcommand) {
+  subcommand.add_option("--backend", name_,
+                        "eigen, naive, naive-f64 (double precision), cuda or cuda-emulated; default eigen");
+  subcommand.add_option("--kernel", device_.kernel,
+                        "cuda, cuda-emulated: the kernel that attends, k01 … k09; default: chosen by shape");
+  subcommand.add_flag("--simt-report", device_.report,
+                      "cuda-emulated: count what kernels ask of memory, print it by source line");
+  subcommand.add_flag("--simt-check", device_.check,
+                      "cuda-emulated: look for races, and for reads of shared memory that nobody wrote");
+  subcommand.add_flag("--force", force_,
+                      "cuda-emulated: run even what is estimated to take more than a minute");
+}
+
+std::unique_ptr<Backend> BackendFlags::make() const {
+  gpu::DeviceOptions options = device_;
+  if (force_) options.limit_seconds = 0;
+  return make_backend(name_, options);
+}
+
+void BackendFlags::print_report(const Backend& backend) const {
+  if (device_.report) print("\n" + traffic_report(backend));
+}
+
+}  // namespace lastrow::cli

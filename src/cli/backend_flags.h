@@ -1,0 +1,31 @@
+// --backend and what goes with it, the same in every subcommand that computes.
+//
+//   BackendFlags flags;  flags.add_to(subcommand);      before parsing
+//   auto backend = flags.make();                        after it
+//   flags.print_report(*backend);                       at the end: tables, if --simt-report was given
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "registry/registry.h"
+
+namespace lastrow::cli {
+
+class BackendFlags {
+ public:
+  void add_to(CLI::App& subcommand);
+
+  const std::string& name() const { return name_; }
+  /// Throws UsageError for what cannot be used here or does not go together.
+  std::unique_ptr<Backend> make() const;
+  void print_report(const Backend& backend) const;
+
+ private:
+  std::string name_ = "eigen";
+  gpu::DeviceOptions device_;
+  bool force_ = false;
+};
+
+}  // namespace lastrow::cli

@@ -1,0 +1,111 @@
+// One attention problem through one rung under the emulator, beside the judge on the same stored rows.
+//
+//   Ran r = run_rung(emulated::rung("k05"), c, {.check = true});   r.out, r.lse, r.traffic
+//   expect_rung(rung, c)     runs it under all checks, judges it by the tolerance rule, names case and error
+//   run_rung(rung, c, {}, [](gpu::AttendShape& s) { s.n_splits = 3; })      a shape other than the case's own
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include "gpu/kernels/ladder.h"
+#include "gpu/simt/device.h"
+#include "tests/support/attend_case.h"
+#include "tests/support/tolerance.h"
+
+namespace lastrow::testing {
+
+struct Ran {
+  AttendResult result;
+  std::vector<float> scratch;  // NaN where nothing was written
+  std::vector<simt::KernelTraffic> traffic;
+};
+
+inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
+  gpu::AttendShape s{.n_q_heads = c.n_q_heads,
+                     .n_kv_heads = c.n_kv_heads,
+                     .head_dim = c.head_dim,
+                     .kv_dtype = c.kv_dtype,
+                     .n_tokens = l.plan.n_tokens(),
+                     .n_seqs = l.plan.n_seqs(),
+                     .block_len = l.spec.block_len,
+                     .blocks_per_seq = l.plan.blocks_per_seq,
+                     .n_blocks = l.spec.n_blocks};
+  for (const auto& [q_len, kv_len] : c.sequences) {
+    s.max_q_len = std::max(s.max_q_len, q_len);
+    s.max_kv_len = std::max(s.max_kv_len, kv_len);
+  }
+  return s;
+}
+
+/// What a test states of a shape beyond its case: a split count, a capacity above the lengths.
+using Adjust = void (*)(gpu::AttendShape& shape);
+inline void as_it_is(gpu::AttendShape&) {}
+
+template <typename A = Adjust>
+Ran run_rung(const emulated::Rung& rung, const AttendCase& c, simt::Watch watch, const A& adjust = as_it_is) {
+  const Layout l = lay_out(c);
+  NaiveBackend<float> host;  // its memory is the emulated device's
+  const auto storage = fill_storage(host, c, l);
+  const Tensor q = case_queries(c, l);
+  gpu::AttendShape shape = shape_of(c, l);
+  adjust(shape);
+  Tensor out = Tensor::host(DType::f32, q.shape());
+  Tensor lse = Tensor::host(DType::f32, {l.plan.n_tokens(), c.n_q_heads});
+  std::vector<int32_t> seq_of_token;
+  for (int32_t i = 0; i < shape.n_seqs; ++i) seq_of_token.insert(seq_of_token.end(), l.plan.q_len(i), i);
+  // Nothing may count on what lay in these before.
+  std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)),
+                             std::numeric_limits<float>::quiet_NaN());
+  std::fill_n(out.data<float>(), out.size(), std::numeric_limits<float>::quiet_NaN());
+  std::fill_n(lse.data<float>(), lse.size(), std::numeric_limits<float>::quiet_NaN());
+
+  const auto scales = [&](RowKind kind) {
+    const ConstTensorView view = std::as_const(*storage).scales(0, kind);
+    return view.empty() ? nullptr : view.data<float>();
+  };
+  simt::Device device(1);
+  device.watch(watch);
+  rung.launch({.shape = shape,
+               .spec = case_spec(c),
+               .q = q.data<float>(),
+               .k = std::as_const(*storage).rows(0, RowKind::k).raw(),
+               .v = std::as_const(*storage).rows(0, RowKind::v).raw(),
+               .k_scales = scales(RowKind::k),
+               .v_scales = scales(RowKind::v),
+               .q_start = l.plan.q_start.data(),
+               .kv_len = l.plan.kv_len.data(),
+               .seq_of_token = seq_of_token.data(),
+               .block_tables = l.plan.block_tables.data(),
+               .out = out.data<float>(),
+               .lse = lse.data<float>(),
+               .scratch = scratch.data()},
+              &device);
+  return {{to_doubles(host, out.view()), to_doubles(host, lse.view())}, std::move(scratch), device.traffic()};
+}
+
+inline std::string describe(const emulated::Rung& rung, const AttendCase& c) {
+  std::string text =
+      fmt::format("{} {} heads {}:{} head_dim {} block {} order {} sequences", rung.name, name_of(c.kv_dtype),
+                  c.n_q_heads, c.n_kv_heads, c.head_dim, c.block_len, c.block_order);
+  for (const auto& [q_len, kv_len] : c.sequences) text += fmt::format(" {}/{}", q_len, kv_len);
+  return text;
+}
+
+/// Within the tolerance rule, on the stored rows, for out and lse.
+template <typename A = Adjust>
+void expect_rung(const emulated::Rung& rung, const AttendCase& c, const A& adjust = as_it_is) {
+  const std::string what = describe(rung, c);
+  INFO(what);
+  const Ran ran = run_rung(rung, c, {.check = true}, adjust);
+  NaiveBackend<double> f64;
+  const AttendResult reference = attend(f64, c);
+  const double out_bound = tolerance([&](Backend& b) { return attend(b, c).out; }, reference.out);
+  const double lse_bound = tolerance([&](Backend& b) { return attend(b, c).lse; }, reference.lse);
+  const Difference out = difference(ran.result.out, reference.out),
+                   lse = difference(ran.result.lse, reference.lse);
+  const std::string out_text = out.to_string(), lse_text = lse.to_string();
+  CHECK_MESSAGE(out.largest <= out_bound, "out: ", out_text, ", bound ", out_bound);
+  CHECK_MESSAGE(lse.largest <= lse_bound, "lse: ", lse_text, ", bound ", lse_bound);
+}
+
+}  // namespace lastrow::testing
