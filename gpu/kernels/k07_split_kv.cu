@@ -51,6 +51,7 @@ __global__ void __launch_bounds__(kRowThreads)
       }
       state.take_scores(r_score);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
+        for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_score[0][0], r_v[j][v]);
         widen_row<Rows>(r_v[j], r_row);
         for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_score[h][j], r_row);
       }
