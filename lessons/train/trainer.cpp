@@ -2,6 +2,7 @@
 
 #include <Eigen/Dense>
 #include <chrono>
+#include <system_error>
 #include <thread>
 
 #include "core/error.h"
@@ -34,6 +35,21 @@ struct Lane {
     }
   }
 };
+
+/// run(lane, i) for each lane on a thread of its own, the last on the caller's. A lane whose thread cannot be
+/// started runs on the caller's, too: what it adds up depends on its sequences alone.
+template <typename Run>
+void run_all(std::vector<Lane>& lanes, const Run& run) {
+  std::vector<std::jthread> threads;
+  threads.reserve(lanes.size());
+  size_t next = 0;
+  try {
+    for (; next + 1 < lanes.size(); ++next)
+      threads.emplace_back([&run, &lanes, i = next] { run(lanes[i], static_cast<int>(i)); });
+  } catch (const std::system_error&) {
+  }
+  for (; next < lanes.size(); ++next) run(lanes[next], static_cast<int>(next));
+}
 
 }  // namespace
 
@@ -71,14 +87,10 @@ std::vector<float> fit(const ParameterLayout& layout, const TrainOptions& option
     const bool first = static_cast<double>(step) < options.first_part * static_cast<double>(n_steps);
     const int seq_len = first ? options.first_seq_len : options.seq_len;
     const int batch = options.batch * options.seq_len / seq_len;
-    std::vector<std::thread> threads;
-    for (int i = 0; i < options.n_threads; ++i)
-      threads.emplace_back([&, i] {
-        lanes[static_cast<size_t>(i)].run(params.data(), options, step, seq_len,
-                                          batch * i / options.n_threads, batch * (i + 1) / options.n_threads,
-                                          batch);
-      });
-    for (std::thread& t : threads) t.join();
+    run_all(lanes, [&](Lane& lane, int i) {
+      lane.run(params.data(), options, step, seq_len, batch * i / options.n_threads,
+               batch * (i + 1) / options.n_threads, batch);
+    });
     for (size_t i = 0; i < lanes.size(); ++i) {
       if (i > 0) lanes[0].gradient += lanes[i].gradient;
       loss += lanes[i].loss;

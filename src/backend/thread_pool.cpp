@@ -1,12 +1,18 @@
 #include "backend/thread_pool.h"
 
 #include <algorithm>
+#include <system_error>
 
 namespace lastrow {
 
 ThreadPool::ThreadPool(int32_t n_threads) {
   if (n_threads <= 0) n_threads = static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency()));
-  for (int32_t i = 1; i < n_threads; ++i) workers_.emplace_back([this] { work(); });
+  workers_.reserve(static_cast<size_t>(n_threads - 1));
+  try {
+    for (int32_t i = 1; i < n_threads; ++i) workers_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads. Those that run share the same items, so no result is another.
+  }
 }
 
 ThreadPool::~ThreadPool() {

@@ -1,6 +1,6 @@
 // A few threads that share the items of one loop, and sleep between loops.
 //
-//   ThreadPool pool(n_threads);                 0: one a core
+//   ThreadPool pool(n_threads);                 0: one a core; fewer where no more can be started
 //   pool.for_each(n_items, [&](int64_t i) {…}); returns when all are done; in any order, by any thread
 //
 // * Items must not throw and must not call for_each.

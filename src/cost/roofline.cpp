@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -23,6 +24,33 @@ using Clock = std::chrono::steady_clock;
 void require_threads(int n_threads, int rounds) {
   if (n_threads < 1 || n_threads > 1024 || rounds < 1)
     throw ShapeError("{} threads, {} rounds: need 1 to 1024 threads and at least 1 round", n_threads, rounds);
+}
+
+/// Threads 1 … n − 1 of a measurement. They wait until all are there; where one cannot be started, those that
+/// were end again, and CapacityError says how many there were: fewer threads would measure something else.
+template <typename Run>
+std::vector<std::jthread> start_others(int n_threads, const Run& run) {
+  enum class Word : int { wait, go, go_home };
+  const auto word = std::make_shared<std::atomic<Word>>(Word::wait);
+  const auto say = [&](Word what) {
+    word->store(what);
+    word->notify_all();
+  };
+  std::vector<std::jthread> others;
+  others.reserve(static_cast<size_t>(n_threads));
+  try {
+    for (int thread = 1; thread < n_threads; ++thread)
+      others.emplace_back([&run, word, thread] {
+        word->wait(Word::wait);
+        if (word->load() == Word::go) run(thread);
+      });
+  } catch (const std::system_error& e) {
+    say(Word::go_home);
+    throw CapacityError("thread {} of {} cannot be started ({}): measure with fewer threads",
+                        others.size() + 2, n_threads, e.code().message());
+  }
+  say(Word::go);
+  return others;
 }
 
 /// Calls work(thread) on n_threads threads at once, `rounds` times after one call to warm up; the shortest
@@ -41,8 +69,7 @@ double fastest_round_seconds(int n_threads, int rounds, const Work& work) {
         best = std::min(best, std::chrono::duration<double>(Clock::now() - begin).count());
     }
   };
-  std::vector<std::jthread> others;
-  for (int thread = 1; thread < n_threads; ++thread) others.emplace_back(run, thread);
+  const std::vector<std::jthread> others = start_others(n_threads, run);
   run(0);
   return best;
 }

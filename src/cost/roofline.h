@@ -36,11 +36,11 @@ struct Roofline {
 /// `rounds` passes. For memory bandwidth the buffer must be several times the last-level cache; a smaller
 /// one measures that cache. Takes the memory and 1 + rounds passes of time.
 /// Throws ShapeError for a buffer below 4 KiB a thread, n_threads outside 1 … 1024 or rounds < 1, and
-/// CapacityError if there is no memory.
+/// CapacityError if there is no memory or a thread cannot be started.
 double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds = 5);
 
 /// Multiply-adds (2 flop each) on registers alone, with the vector width this library was compiled for; about
-/// 1 ms a round, so that some round runs undisturbed on a busy machine.
+/// 1 ms a round, so that some round runs undisturbed on a busy machine. Throws as above.
 double measure_peak_f32_gflops(int n_threads, int rounds = 20);
 
 }  // namespace lastrow

@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "cost/presets.h"
 #include "cost/roofline.h"
+#include "support/thread_limit.h"
 
 using namespace lastrow;
 
@@ -72,4 +73,14 @@ TEST_CASE("measurements refuse what they cannot measure") {
   CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(-1, 1), ShapeError);
   CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(1 << 20, 1, 0), ShapeError);
   CHECK_THROWS_AS((void)measure_peak_f32_gflops(0), ShapeError);
+}
+
+TEST_CASE("a measurement whose threads cannot all be started says so, and leaves none behind") {
+  {
+    const lastrow::testing::ThreadLimit limit(1);
+    CHECK_THROWS_WITH_AS((void)measure_read_bandwidth_gbps(1 << 20, 4, 2),
+                         doctest::Contains("thread 3 of 4 cannot be started"), CapacityError);
+    CHECK_THROWS_AS((void)measure_peak_f32_gflops(2, 1), CapacityError);  // the one thread is used up
+  }
+  CHECK(measure_read_bandwidth_gbps(1 << 20, 4, 2) > 0.01);
 }

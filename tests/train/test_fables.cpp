@@ -8,6 +8,7 @@
 #include "cache/kv_cache.h"
 #include "model/decoder.h"
 #include "registry/registry.h"
+#include "support/thread_limit.h"
 #include "train/evaluate.h"
 #include "train/grammar.h"
 #include "train/network.h"
@@ -131,5 +132,7 @@ TEST_CASE("training learns, and repeats itself bit for bit") {
   const std::vector<float> once = fit(layout, options, report);
   CHECK(losses.size() == 2);
   CHECK(losses[1] < losses[0]);
+  CHECK(fit(layout, options, report) == once);
+  const lastrow::testing::ThreadLimit limit(0);  // no thread to be had: the same work on the caller's
   CHECK(fit(layout, options, report) == once);
 }
