@@ -3,26 +3,12 @@
 #include <algorithm>
 #include <chrono>
 
+#include "session/decorators.h"
+
 namespace lastrow {
 
 const char* name_of(Mode mode) { return mode == Mode::cached ? "cached" : "recompute"; }
 const char* name_of(Phase phase) { return phase == Phase::prefill ? "prefill" : "decode"; }
-
-/// From the outside in: counting, poking, tracing (if asked for), the backend. So counts are those of the
-/// model's own calls, and a trace shows operands as they were read.
-struct DecodeSession::Decorators {
-  Decorators(Backend& backend, const SessionOptions& options)
-      : recorder(options.record ? std::make_unique<Recorder>(*options.record) : nullptr),
-        tracing(recorder ? std::make_unique<TracingBackend>(backend, *recorder) : nullptr),
-        poking(tracing ? static_cast<Backend&>(*tracing) : backend),
-        counting(poking) {}
-  Backend& top() { return counting; }
-
-  std::unique_ptr<Recorder> recorder;
-  std::unique_ptr<TracingBackend> tracing;
-  PokingBackend poking;
-  CountingBackend counting;
-};
 
 namespace {
 
@@ -56,6 +42,7 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
   tokens_.reserve(static_cast<size_t>(max_seq_len()) + 1);
   logits_.resize(static_cast<size_t>(model_->config().vocab_size));
   fresh_logits_.resize(logits_.size());
+  before_.tokens.reserve(tokens_.capacity());
 }
 
 DecodeSession::~DecodeSession() = default;
@@ -63,7 +50,6 @@ DecodeSession::~DecodeSession() = default;
 std::span<const Poke> DecodeSession::pokes() const { return pokes_; }
 BackendInfo DecodeSession::backend_info() const { return backend_->info(); }
 int32_t DecodeSession::max_seq_len() const { return cache_->spec().max_seq_len; }
-void DecodeSession::cancel() { cancelled_ = true; }
 
 const Recorder& DecodeSession::recorder() const {
   LASTROW_CHECK(stack_->recorder != nullptr, "recorder() without SessionOptions::record");
@@ -72,7 +58,7 @@ const Recorder& DecodeSession::recorder() const {
 
 const PokeReport& DecodeSession::poke_report(size_t i) const {
   LASTROW_CHECK(i < pokes_.size(), "poke {} of {}", i, pokes_.size());
-  return stack_->poking.report(i);
+  return reports_[i];
 }
 
 void DecodeSession::start(std::vector<int32_t> prompt) {
@@ -90,30 +76,15 @@ void DecodeSession::start(std::vector<int32_t> prompt) {
   step_ = next_token_ = -1;
   cache_->reset(0);
   pokes_.clear();
+  reports_.clear();
+  rows_are_there_ = true;
   stack_->poking.set_pokes({});
   if (stack_->recorder) stack_->recorder->clear();
 }
 
-const StepRecord& DecodeSession::advance(int32_t forced) {
-  cancelled_ = false;
-  take_step(forced);
-  return record_;
-}
-
-const StepRecord& DecodeSession::go_to(int32_t step) {
-  cancelled_ = false;
-  repeat_step(step);
-  return record_;
-}
-
-void DecodeSession::set_pokes(std::vector<Poke> pokes) {
-  cancelled_ = false;
-  change_pokes(std::move(pokes));
-}
-
 void DecodeSession::take_step(int32_t forced) {
   LASTROW_CHECK(prompt_len_ > 0, "advance() before start()");
-  if (step_ < 0) return run_through(0, &cancelled_);
+  if (step_ < 0) return run_through(0);
   if (context_full())
     throw CapacityError(
         "the context of {} tokens is full: what was generated is kept; start again with a shorter prompt",
@@ -124,62 +95,45 @@ void DecodeSession::take_step(int32_t forced) {
                      model_->config().vocab_size - 1);
   const auto n_known = static_cast<size_t>(n_tokens_at(step_));
   if (tokens_.size() > n_known && tokens_[n_known] == token)  // the same way as before
-    return run_through(step_ + 1, &cancelled_);
-  const std::vector<int32_t> later(tokens_.begin() + static_cast<std::ptrdiff_t>(n_known), tokens_.end());
+    return run_through(step_ + 1);
   tokens_.resize(n_known);
   tokens_.push_back(token);
   forget_rows_from(step_ + 1);
-  try {
-    run_through(step_ + 1, &cancelled_);
-  } catch (...) {
-    tokens_.resize(n_known);
-    tokens_.insert(tokens_.end(), later.begin(), later.end());
-    throw;
-  }
+  run_through(step_ + 1);
 }
 
 void DecodeSession::repeat_step(int32_t step) {
   if (prompt_len_ == 0 || step < 0 || step > last_step())
     throw UsageError("step {} has not been taken: choose 0 to {}, or advance()", step, last_step());
-  run_through(step, &cancelled_);
+  run_through(step);
 }
 
 void DecodeSession::change_pokes(std::vector<Poke> pokes) {
   for (const Poke& poke : pokes) require_valid(poke);
   const int32_t first = first_step_changed(pokes_, pokes);
-  std::swap(pokes_, pokes);
+  save_rows_from(first);
+  pokes_ = std::move(pokes);
+  reports_.assign(pokes_.size(), {});
   stack_->poking.set_pokes(pokes_);
   forget_rows_from(first);
-  if (step_ < 0) return;
-  try {
-    run_through(step_, &cancelled_);
-  } catch (...) {
-    std::swap(pokes_, pokes);
-    stack_->poking.set_pokes(pokes_);
-    forget_rows_from(first);
-    throw;
-  }
+  if (step_ >= 0) run_through(step_);
 }
 
-void DecodeSession::return_to(const Place& before) {
-  forget_rows_from(first_step_changed(pokes_, before.pokes));
-  const auto differ =
-      std::mismatch(tokens_.begin(), tokens_.end(), before.tokens.begin(), before.tokens.end()).first;
-  const auto n_common = static_cast<int32_t>(differ - tokens_.begin());
-  if (cache_->length(0) > n_common) cache_->truncate(0, n_common);
-  tokens_.assign(before.tokens.begin(), before.tokens.end());
-  pokes_ = before.pokes;
-  stack_->poking.set_pokes(pokes_);
-  if (before.step >= 0) return run_through(before.step, nullptr);
-  cache_->reset(0);
-  step_ = next_token_ = -1;
+int64_t DecodeSession::slot(int32_t index) const {
+  if (index < 0 || index >= cache_->length(0))
+    throw UsageError("index {} of a sequence that holds {}: choose one below that", index, cache_->length(0));
+  return cache_->slot(0, index);
 }
 
 Tensor DecodeSession::stored_row(int32_t layer, RowKind kind, int32_t index) const {
+  if (!rows_are_there_)
+    throw UsageError(
+        "the rows of step {} were overwritten by a call that failed: go_to({}) computes them again", step_,
+        step_);
   const CacheSpec& spec = cache_->spec();
   Tensor row = Tensor::host(DType::f32, {1, spec.n_kv_heads, spec.head_dim});
-  const int64_t slot = cache_->slot(0, index);
-  backend_->read_rows(*storage_, layer, kind, {&slot, 1}, row.view());
+  const int64_t at = slot(index);
+  backend_->read_rows(*storage_, layer, kind, {&at, 1}, row.view());
   return row;
 }
 
@@ -221,18 +175,28 @@ void DecodeSession::forget_rows_from(int32_t step) {
   if (cache_->length(0) > kept) cache_->truncate(0, kept);
 }
 
+void DecodeSession::stop_if_asked() const {
+  if (options_.stop != nullptr && options_.stop->load()) throw Cancelled("cancelled: nothing has changed");
+}
+
 /// Runs `step`, and before it the steps whose rows the cache lacks. Without a cache there are none.
-void DecodeSession::run_through(int32_t step, const std::atomic<bool>* cancel) {
+void DecodeSession::run_through(int32_t step) {
+  stop_if_asked();
   int32_t first = step;
   if (options_.mode == Mode::cached)
     while (first > 0 && cache_->length(0) < n_tokens_at(first - 1)) --first;
-  for (int32_t i = first; i <= step; ++i) run_step(i, cancel);
+  for (int32_t i = first; i <= step; ++i) run_step(i);
   step_ = step;
   std::swap(logits_, fresh_logits_);
+  before_.chose = true;
   next_token_ = sampler_.choose(logits_, n_tokens_at(step));
+  reports_.resize(pokes_.size());
+  for (size_t i = 0; i < pokes_.size(); ++i) reports_[i] = stack_->poking.report(i);
+  rows_are_there_ = true;
 }
 
-void DecodeSession::run_step(int32_t step, const std::atomic<bool>* cancel) {
+void DecodeSession::run_step(int32_t step) {
+  before_.ran = true;
   const bool cached = options_.mode == Mode::cached;
   const int32_t n_past = cached && step > 0 ? n_tokens_at(step - 1) : 0;
   const auto input = std::span<const int32_t>(tokens_).subspan(
@@ -248,7 +212,7 @@ void DecodeSession::run_step(int32_t step, const std::atomic<bool>* cancel) {
   try {
     Backend& backend = stack_->top();
     const Batch& batch = backend.begin_step(plan, *storage_);
-    const TensorView logits = decoder_.forward(backend, batch, *storage_, workspace_, cancel);
+    const TensorView logits = decoder_.forward(backend, batch, *storage_, workspace_, options_.stop);
     backend.download(logits, TensorView(fresh_logits_.data(), logits.shape()));
   } catch (...) {
     cache_->abort(plan);

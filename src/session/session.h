@@ -13,13 +13,15 @@
 // * Mode::recompute empties its storage before each step and feeds the whole prefix: nothing else differs.
 // * Tokens are held when steps are run again: only advance() from the last step chooses. After advance() from
 //   an earlier step the later ones are forgotten if the choice differs.
-// * On any error or cancel the session stays at the step where it was: its tokens, logits and record are
-//   unchanged. Rows that the failed call overwrote are computed again by the next call; until one succeeds do
-//   not ask for slot(), stored_row(), recorder() or poke_report().
+// * A call that throws leaves all as it was: step, tokens, pokes, logits, record, recorder, reports, stored
+//   rows. Only Mode::recompute, whose storage is scratch, loses its stored rows to a step that began: until
+//   the next call that succeeds stored_row() then throws a UsageError.
+// * SessionOptions::stop is the caller's. While it is true a running call ends before its next layer, and one
+//   that comes later before it begins, both with Cancelled, until whoever set it takes it back. So it does
+//   not matter which comes first, the call or the flag.
 //
-// Invariant: current_step() == −1 (nothing has run) or logits() and record() belong to that step, computed by
-// the backend in this run with the pokes now in force; after a call that succeeded recorder(),
-// poke_report() and the stored rows of every index that the step sees do, too.
+// Invariant: current_step() == −1 (nothing has run) or logits(), record(), recorder(), poke_report() and the
+// stored rows belong to that step, computed by the backend in this run with the pokes now in force.
 #pragma once
 
 #include <atomic>
@@ -31,6 +33,8 @@
 
 #include "model/decoder.h"
 #include "model/sampler.h"
+#include "session/saved_rows.h"
+#include "session/step_record.h"
 #include "trace/counting.h"
 #include "trace/poke.h"
 #include "trace/recorder.h"
@@ -38,34 +42,13 @@
 
 namespace lastrow {
 
-enum class Mode : uint8_t { cached, recompute };
-enum class Phase : uint8_t { prefill, decode };
-const char* name_of(Mode mode);
-const char* name_of(Phase phase);
-
-/// What one step did, counted by the operations that ran. Rows count all layers; cells all heads, too.
-struct StepRecord {
-  int32_t position = 0;  // of the step's last token
-  Phase phase = Phase::prefill;
-  int32_t q_len = 0;                // tokens fed
-  int32_t kv_len = 0;               // keys the last token sees
-  int64_t q_rows = 0;               // rows of Q projected: q_len · n_layers
-  int64_t kv_rows_projected = 0;    // rows of K (and as many of V) projected: q_len · n_layers
-  int64_t score_cells = 0;          // visible (query head, query, key) triples
-  int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows read by attention, each once a step and K/V head
-  int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
-  int64_t kv_scratch_bytes = 0;     // Mode::recompute: the same traffic, read and written, kept for one step
-  int64_t weight_bytes = 0;
-  int64_t flop = 0;
-  double wall_us = 0;  // of the forward, decorators included
-};
-
 struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
-  int32_t max_seq_len = 0;                // 0: the model's context
-  std::optional<RecordOptions> record{};  // what recorder() is to keep; none: nothing is traced
-  DType kv_dtype = DType::f32;            // of the cache (kv_codec.h); the recompute scratch is f32
+  int32_t max_seq_len = 0;                  // 0: the model's context
+  std::optional<RecordOptions> record{};    // what recorder() is to keep; none: nothing is traced
+  DType kv_dtype = DType::f32;              // of the cache (kv_codec.h); the recompute scratch is f32
+  const std::atomic<bool>* stop = nullptr;  // may be set from any thread; must outlive the session
 };
 
 class DecodeSession {
@@ -86,9 +69,6 @@ class DecodeSession {
   /// Puts these pokes in force and runs again the steps they touch, up to the current one, tokens held.
   void set_pokes(std::vector<Poke> pokes);
   std::span<const Poke> pokes() const;
-  /// Stops the running call at the next layer with Cancelled; may be called from any thread. A call that
-  /// starts later is not stopped.
-  void cancel();
 
   const Model& model() const { return *model_; }
   Mode mode() const { return options_.mode; }
@@ -112,31 +92,43 @@ class DecodeSession {
   const PokeReport& poke_report(size_t i) const;
   /// Allocated for K and V, counted at the allocations.
   int64_t storage_bytes() const { return storage_->bytes(); }
-  /// Where the K and V rows of an index are.
-  int64_t slot(int32_t index) const { return cache_->slot(0, index); }
+  /// Where the K and V rows of an index are. Throws UsageError for an index that the step does not see.
+  int64_t slot(int32_t index) const;
   /// The stored row of an index of the sequence, all K/V heads, downloaded: [1, n_kv_heads, head_dim], f32.
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
 
  private:
-  friend class TwinSession;  // its two sides go on, stop and go back together
+  friend class TwinSession;  // its two sides succeed or fail together
 
-  /// What advance, go_to and set_pokes change.
-  struct Place {
-    int32_t step;
+  // ---- change.cpp: what a call that fails has changed is undone
+  /// What advance, go_to and set_pokes change, as it was before.
+  struct Before {
+    int32_t step = -1, next_token = -1;
+    StepRecord record;
     std::vector<int32_t> tokens;
     std::vector<Poke> pokes;
+    std::vector<PokeReport> reports;
+    SavedRows rows;                       // that steps under other pokes overwrite
+    int32_t n_rows = 0, n_rows_kept = 0;  // in the cache; of them before those in `rows`
+    bool rows_are_there = true, ran = false, chose = false;
   };
-  Place place() const { return {step_, tokens_, pokes_}; }
-  /// Undoes calls that succeeded: runs the step of `before` again, whatever was cancelled.
-  void return_to(const Place& before);
+  void begin_change();
+  void keep_change();
+  void undo_change();
+  template <typename Call>
+  const StepRecord& as_one_change(Call call);
+  void save_rows_from(int32_t step);
+  void restore_rows();
+  void count_rows(int32_t n);
 
-  // advance, go_to and set_pokes, without forgetting a cancel that came before.
+  // advance, go_to and set_pokes, between begin_change and keep_change or undo_change.
   void take_step(int32_t forced);
   void repeat_step(int32_t step);
   void change_pokes(std::vector<Poke> pokes);
 
-  void run_through(int32_t step, const std::atomic<bool>* cancel);
-  void run_step(int32_t step, const std::atomic<bool>* cancel);
+  void run_through(int32_t step);
+  void run_step(int32_t step);
+  void stop_if_asked() const;
   void require_valid(const Poke& poke) const;
   int32_t first_step_changed_by(const Poke& poke) const;
   int32_t first_step_changed(const std::vector<Poke>& before, const std::vector<Poke>& after) const;
@@ -152,13 +144,16 @@ class DecodeSession {
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<KvStorage> storage_;
   Sampler sampler_;
-  std::vector<int32_t> tokens_;      // [prompt_len + last_step]
-  std::vector<float> logits_;        // [vocab_size]
-  std::vector<float> fresh_logits_;  // [vocab_size], of the step that is running
+  std::vector<int32_t> tokens_;  // [prompt_len + last_step]
+  std::vector<float> logits_;    // [vocab_size]
+  std::vector<float>
+      fresh_logits_;  // [vocab_size], of the step that is running; between calls of the last one
   std::vector<Poke> pokes_;
+  std::vector<PokeReport> reports_;  // of pokes_, in the current step
   StepRecord record_;
   int32_t prompt_len_ = 0, step_ = -1, next_token_ = -1;
-  std::atomic<bool> cancelled_ = false;
+  bool rows_are_there_ = true;  // the stored rows are those of the current step
+  Before before_;
 };
 
 }  // namespace lastrow

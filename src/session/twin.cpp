@@ -39,24 +39,21 @@ void TwinSession::set_pokes(const std::vector<Poke>& pokes) {
   on_both(change, change);
 }
 
-void TwinSession::cancel() {
-  cached_.cancel();
-  recompute_.cancel();
-}
-
-/// Both calls or neither: the cached side, which is fast, goes first and is taken back if the other fails. A
-/// cancel that comes while one side runs stops the other.
+/// Both calls or neither.
 template <typename OnCached, typename OnRecompute>
 void TwinSession::on_both(OnCached on_cached, OnRecompute on_recompute) {
-  cached_.cancelled_ = recompute_.cancelled_ = false;
-  const DecodeSession::Place before = cached_.place();
-  on_cached(cached_);
+  cached_.begin_change();
+  recompute_.begin_change();
   try {
+    on_cached(cached_);
     on_recompute(recompute_);
   } catch (...) {
-    cached_.return_to(before);
+    cached_.undo_change();
+    recompute_.undo_change();
     throw;
   }
+  cached_.keep_change();
+  recompute_.keep_change();
 }
 
 float TwinSession::max_abs_logit_diff() const {

@@ -1,10 +1,10 @@
 // The same generation twice, side by side: with the K/V cache and without.
 //
 // The cached side decides the tokens; both sides are fed the same ones, so that whatever differs between them
-// is the cache's doing. Calls and rules are those of DecodeSession.
+// is the cache's doing. Calls and rules are those of DecodeSession; one stop flag ends both.
 //
 // Invariant: both sides are at the same step of the same tokens under the same pokes. A call that fails or is
-// cancelled on one side is taken back on the other.
+// cancelled on one side is undone on both.
 #pragma once
 
 #include "session/session.h"
@@ -21,7 +21,6 @@ class TwinSession {
   void advance();
   void go_to(int32_t step);
   void set_pokes(const std::vector<Poke>& pokes);
-  void cancel();
 
   const DecodeSession& cached() const { return cached_; }
   const DecodeSession& recompute() const { return recompute_; }

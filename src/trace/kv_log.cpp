@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace lastrow {
 namespace {
@@ -56,13 +57,31 @@ const Tensor* KvLog::row(int32_t step, int32_t layer, RowKind kind, int64_t slot
   return after == it->second.begin() ? nullptr : &std::prev(after)->row;
 }
 
-void KvLog::drop_from(int32_t step) {
-  for (auto& [key, versions] : rows_)
-    while (!versions.empty() && versions.back().step >= step) {
-      bytes_ -= version_bytes(versions.back().row.view());
-      versions.pop_back();
-    }
+void KvLog::drop_from(int32_t step) { take_from(step); }
+
+KvLog KvLog::take_from(int32_t step) {
+  KvLog taken;
+  for (auto& [key, versions] : rows_) {
+    const auto first = std::ranges::lower_bound(versions, step, {}, &Version::step);
+    if (first == versions.end()) continue;
+    for (auto it = first; it != versions.end(); ++it) taken.bytes_ += version_bytes(it->row.view());
+    taken.rows_[key].assign(std::make_move_iterator(first), std::make_move_iterator(versions.end()));
+    versions.erase(first, versions.end());
+  }
+  bytes_ -= taken.bytes_;
   std::erase_if(rows_, [](const auto& entry) { return entry.second.empty(); });
+  return taken;
+}
+
+void KvLog::put_back(KvLog later) {
+  for (auto& [key, versions] : later.rows_) {
+    std::vector<Version>& here = rows_[key];
+    LASTROW_CHECK(here.empty() || here.back().step < versions.front().step, "step {} put behind step {}",
+                  versions.front().step, here.back().step);
+    here.insert(here.end(), std::make_move_iterator(versions.begin()),
+                std::make_move_iterator(versions.end()));
+  }
+  bytes_ += later.bytes_;
 }
 
 void KvLog::clear() {

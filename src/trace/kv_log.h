@@ -37,6 +37,10 @@ class KvLog {
   const Tensor* row(int32_t step, int32_t layer, RowKind kind, int64_t slot) const;
   /// Forgets the versions of this step and later ones.
   void drop_from(int32_t step);
+  /// The same, but gives them back, for put_back.
+  KvLog take_from(int32_t step);
+  /// Puts behind what is here the versions that take_from gave; their steps are later than any here.
+  void put_back(KvLog later);
   void clear();
 
   const std::map<Key, std::vector<Version>>& rows() const { return rows_; }

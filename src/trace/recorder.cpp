@@ -29,26 +29,63 @@ void Recorder::set_step(int32_t step) {
   next_step_ = step;
 }
 
-void Recorder::drop(std::map<int32_t, Step>::iterator from) {
+/// Forgets this step and later ones. While held, those that were there before are put aside instead.
+void Recorder::forget_from(int32_t step) {
+  if (aside_) {
+    for (auto it = steps_.lower_bound(step); it != steps_.end() && it->first < aside_->first_new;) {
+      const auto old = it++;
+      bytes_ -= old->second.bytes;
+      aside_->steps.insert(steps_.extract(old));
+    }
+    if (step < aside_->first_new) {
+      KvLog later = kv_.take_from(step);
+      later.drop_from(aside_->first_new);
+      later.put_back(std::move(aside_->kv));
+      aside_->kv = std::move(later);
+    }
+  }
+  const auto from = steps_.lower_bound(step);
   for (auto it = from; it != steps_.end(); ++it) bytes_ -= it->second.bytes;
   steps_.erase(from, steps_.end());
+  kv_.drop_from(step);
 }
 
 void Recorder::clear() {
-  drop(steps_.begin());
-  kv_.clear();
+  aside_.reset();
+  forget_from(0);
   next_step_ = 0;
   truncated_ = false;
 }
 
+void Recorder::hold() {
+  LASTROW_CHECK(!aside_, "hold() again before let_go() or take_back()");
+  aside_.emplace(
+      Aside{.steps = {}, .kv = {}, .spec = spec_, .next_step = next_step_, .truncated = truncated_});
+}
+
+void Recorder::let_go() {
+  LASTROW_CHECK(aside_, "let_go() without hold()");
+  aside_.reset();
+}
+
+void Recorder::take_back() {
+  LASTROW_CHECK(aside_, "take_back() without hold()");
+  Aside before = std::move(*aside_);
+  aside_.reset();
+  forget_from(before.first_new);
+  for (const auto& entry : before.steps) bytes_ += entry.second.bytes;
+  steps_.merge(before.steps);
+  kv_.put_back(std::move(before.kv));
+  spec_ = before.spec;
+  next_step_ = before.next_step;
+  truncated_ = before.truncated;
+}
+
 void Recorder::open_step(const StepPlan& plan, const CacheSpec& spec) {
-  if (options_.keep == RecordOptions::Keep::latest) {
-    drop(steps_.begin());
-    truncated_ = false;
-  } else {
-    drop(steps_.lower_bound(next_step_));
-    kv_.drop_from(next_step_);
-  }
+  const bool latest = options_.keep == RecordOptions::Keep::latest;
+  forget_from(latest ? 0 : next_step_);
+  if (latest) truncated_ = false;
+  if (aside_) aside_->first_new = std::min(aside_->first_new, next_step_);
   spec_ = spec;
   Step& step = steps_[next_step_++];
   step.plan = plan;

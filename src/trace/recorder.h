@@ -15,7 +15,7 @@
 // * Do not keep views, or the spans returned, past the next begin_step, set_step or clear.
 // * What does not fit max_bytes is left out, from the first thing that did not fit on: truncated() then
 //   says so, and stays true until clear() (keep = latest: until the next step).
-// * A recorder moves: swap the old one back in after a step that failed. Not for two threads at once.
+// * Around a step that may fail: hold(), then let_go() or take_back(). Not for two threads at once.
 //
 // Tensors are f32 on the host, f64 if the backend computes in f64. A recorded tensor is known by (step,
 // layer, name): an operation's output goes by its Site's name, attention's operands by the names below.
@@ -23,8 +23,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -87,6 +89,12 @@ class Recorder {
   const RecordOptions& options() const { return options_; }
   void set_step(int32_t step);
   void clear();
+  /// From now on what a step replaces is put aside, beyond max_bytes; once for any number of steps.
+  void hold();
+  /// The steps since hold() went well: what was put aside goes.
+  void let_go();
+  /// One of them failed: everything is again as it was at hold().
+  void take_back();
 
   /// Steps recorded, ascending.
   std::vector<int32_t> steps() const;
@@ -136,8 +144,16 @@ class Recorder {
     std::vector<Entry> entries;
     int64_t bytes = 0;
   };
+  struct Aside {
+    std::map<int32_t, Step> steps;
+    KvLog kv;
+    CacheSpec spec;
+    int32_t next_step;
+    bool truncated;
+    int32_t first_new = std::numeric_limits<int32_t>::max();  // steps from here on came after hold()
+  };
   const Step& at(int32_t step) const;
-  void drop(std::map<int32_t, Step>::iterator from);
+  void forget_from(int32_t step);
   Tensor assemble(int32_t step, int32_t layer, RowKind kind, int32_t sequence) const;
 
   RecordOptions options_;
@@ -147,6 +163,7 @@ class Recorder {
   int32_t next_step_ = 0;
   int64_t bytes_ = 0;  // of steps_
   bool truncated_ = false;
+  std::optional<Aside> aside_;  // from hold() to let_go() or take_back()
   std::chrono::steady_clock::time_point start_;
 };
 

@@ -1,11 +1,9 @@
-// A generation with the cache and without: what it counts, what is equal to the last bit, and what happens on
-// errors.
+// A generation with the cache and without: what it counts, what is equal to the last bit, what it refuses.
 #include "session/session.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "backend/eigen.h"
@@ -228,153 +226,6 @@ TEST_CASE("wrong calls are refused in words") {
   CHECK_THROWS_AS(s.set_pokes({Poke{.layer = 3}}), UsageError);
   CHECK_THROWS_AS(s.set_pokes({Poke{.head = 4}}), UsageError);
   CHECK_THROWS_AS(s.set_pokes({Poke{.position = 5}}), UsageError);
-}
-
-namespace {
-
-/// Fails, or calls `cancels`, at the attend of one layer, once armed.
-class Disturbance final : public ForwardingBackend {
- public:
-  explicit Disturbance(std::unique_ptr<Backend> inner)
-      : ForwardingBackend(*inner), owned_(std::move(inner)) {}
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override {
-    if (site.layer == layer && cancels) cancels();
-    if (site.layer == layer && fails) throw CapacityError("out of memory in a test");
-    ForwardingBackend::attend(site, q, storage, batch, spec, out, lse);
-  }
-  int32_t layer = 1;
-  std::function<void()> cancels;
-  bool fails = false;
-
- private:
-  std::unique_ptr<Backend> owned_;
-};
-
-}  // namespace
-
-TEST_CASE("after an error or a cancel the session goes on as if nothing had been asked") {
-  for (const Mode mode : {Mode::cached, Mode::recompute})
-    for (const bool cancel : {false, true}) {
-      const auto model = load_model(kModels[0]);
-      DecodeSession undisturbed(model, eigen(), {.mode = mode});
-      const auto expected = run(undisturbed, kPrompt, 8);
-
-      auto backend = std::make_unique<Disturbance>(eigen());
-      Disturbance& disturbance = *backend;
-      DecodeSession s(model, std::move(backend), {.mode = mode});
-      s.start(kPrompt);
-      for (int i = 0; i < 4; ++i) s.advance();
-      const auto disturb = [&](bool on) {
-        disturbance.cancels = nullptr;
-        if (on && cancel) disturbance.cancels = [&s] { s.cancel(); };
-        disturbance.fails = on && !cancel;
-      };
-      disturb(true);
-      CHECK_THROWS_AS(s.advance(), Error);
-      CHECK(s.current_step() == 3);
-      CHECK(logits_of(s) == expected[3]);
-      CHECK(s.tokens().size() == 8);
-      CHECK_THROWS_AS(s.go_to(1), Error);
-      CHECK(s.current_step() == 3);
-      CHECK_THROWS_AS(
-          s.set_pokes({Poke{.what = Poke::What::k, .layer = 0, .position = 1, .when = Poke::When::since}}),
-          Error);
-      CHECK(s.pokes().empty());
-      disturb(false);
-      s.go_to(1);
-      disturb(true);
-      CHECK_THROWS_AS(s.advance((s.next_token() + 1) % 50),
-                      Error);  // another way, which fails: the first one stays
-      CHECK(s.last_step() == 3);
-      disturb(false);
-      s.go_to(3);
-      for (int i = 4; i < 8; ++i) {
-        s.advance();
-        CHECK(logits_of(s) == expected[i]);
-      }
-    }
-}
-
-namespace {
-
-/// A twin whose sides can each be disturbed.
-struct DisturbedTwin {
-  explicit DisturbedTwin(const std::shared_ptr<const Model>& model) {
-    auto for_cached = std::make_unique<Disturbance>(eigen()),
-         for_recompute = std::make_unique<Disturbance>(eigen());
-    cached = for_cached.get(), recompute = for_recompute.get();
-    twin = std::make_unique<TwinSession>(model, std::move(for_cached), std::move(for_recompute),
-                                         SessionOptions{});
-    twin->start(kPrompt);
-  }
-  /// Both sides at this step of these tokens, with the logits of an undisturbed run.
-  void check_at(int32_t step, const std::vector<std::vector<float>>& expected) const {
-    for (const DecodeSession* side : {&twin->cached(), &twin->recompute()}) {
-      CAPTURE(name_of(side->mode()));
-      CHECK(side->current_step() == step);
-      CHECK(side->last_step() == std::max(step, 0));
-      CHECK(side->pokes().empty());
-      if (step >= 0 && side->mode() == Mode::cached) CHECK(logits_of(*side) == expected[step]);
-    }
-  }
-  Disturbance *cached, *recompute;
-  std::unique_ptr<TwinSession> twin;
-};
-
-}  // namespace
-
-TEST_CASE("a call that fails or is cancelled on one side of a twin is taken back on the other") {
-  const auto model = load_model(kModels[0]);
-  DecodeSession undisturbed(model, eigen(), {});
-  const auto expected = run(undisturbed, kPrompt, 6);
-  const std::vector<Poke> pokes = {
-      {.what = Poke::What::k, .layer = 0, .position = 1, .when = Poke::When::since}};
-  for (const Mode side : {Mode::cached, Mode::recompute})
-    for (const bool cancel : {false, true}) {
-      CAPTURE(name_of(side));
-      CAPTURE(cancel);
-      DisturbedTwin disturbed(model);
-      TwinSession& twin = *disturbed.twin;
-      Disturbance& disturbance = side == Mode::cached ? *disturbed.cached : *disturbed.recompute;
-      const auto disturb = [&](bool on) {
-        disturbance.cancels = nullptr;
-        if (on && cancel) disturbance.cancels = [&twin] { twin.cancel(); };
-        disturbance.fails = on && !cancel;
-      };
-      disturb(true);
-      CHECK_THROWS_AS(twin.advance(), Error);  // the prefill
-      disturbed.check_at(-1, expected);
-      disturb(false);
-      for (int i = 0; i < 4; ++i) twin.advance();
-      disturb(true);
-      CHECK_THROWS_AS(twin.advance(), Error);
-      disturbed.check_at(3, expected);
-      CHECK_THROWS_AS(twin.go_to(1), Error);
-      disturbed.check_at(3, expected);
-      CHECK_THROWS_AS(twin.set_pokes(pokes), Error);
-      disturbed.check_at(3, expected);
-      disturb(false);
-      for (int32_t step : {4, 5}) {
-        twin.advance();
-        disturbed.check_at(step, expected);
-      }
-    }
-}
-
-TEST_CASE("a cancel that comes too late for the cached side stops the other one") {
-  const auto model = load_model(kModels[0]);
-  DecodeSession undisturbed(model, eigen(), {});
-  const auto expected = run(undisturbed, kPrompt, 2);
-  DisturbedTwin disturbed(model);
-  disturbed.twin->advance();
-  disturbed.cached->layer = model->config().n_layers - 1;  // after it nothing asks for a cancel any more
-  disturbed.cached->cancels = [&] { disturbed.twin->cancel(); };
-  CHECK_THROWS_AS(disturbed.twin->advance(), Cancelled);
-  disturbed.check_at(0, expected);
-  disturbed.cached->cancels = nullptr;
-  disturbed.twin->advance();
-  disturbed.check_at(1, expected);
 }
 
 TEST_CASE("a logit that is NaN shows in the largest difference") {

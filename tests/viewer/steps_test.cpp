@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "tests/viewer/recording_host.h"
 #include "viewer/view_model/overview.h"
@@ -224,10 +225,42 @@ TEST_CASE("long work can be cancelled, and leaves the step on show as it was") {
   }
 }
 
+TEST_CASE("a cancel stops the measuring of times, too") {
+  const Goal goal{"random:layers=4,q_heads=4,kv_heads=4,head_dim=32,vocab=64,context=400,seed=3",
+                  "a b c",
+                  "eigen",
+                  150,
+                  {}};
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  using Seconds = std::chrono::duration<double>;
+  Progress whole_progress, progress;
+  Stage whole_stage(whole_progress), stage(progress);
+  auto start = now();
+  REQUIRE(whole_stage.reach(goal).scene);
+  const Seconds whole = now() - start;
+  std::atomic<bool> measuring = false;
+  std::thread user([&] {
+    while (!progress.get().first.starts_with("Measuring"))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    measuring = true;
+    start = now();
+    progress.stop = true;
+  });
+  const Outcome outcome = stage.reach(goal);
+  const auto end = now();
+  user.join();
+  CHECK(measuring);
+  CHECK(outcome.cancelled);
+  CHECK_FALSE(outcome.scene);
+  CHECK(Seconds(end - start).count() < whole.count() / 5);  // measuring takes about half of the whole
+  progress.stop = false;
+  CHECK(stage.reach(goal).scene->now->step == 150);
+}
+
 TEST_CASE("a NaN is reported where it stands and upsets nothing else") {
-  Stage stage;
   Progress progress;
-  Outcome outcome = stage.reach({kSmall, "a b c", "eigen", 2, {}}, progress);
+  Stage stage(progress);
+  Outcome outcome = stage.reach({kSmall, "a b c", "eigen", 2, {}});
   REQUIRE(outcome.scene);
   Scene scene = *outcome.scene;
   auto broken = std::make_shared<StepData>(*scene.now);
@@ -249,9 +282,9 @@ TEST_CASE("a NaN is reported where it stands and upsets nothing else") {
 }
 
 TEST_CASE("the view state of 32 tokens is made in less than 4 ms") {
-  Stage stage;
   Progress progress;
-  Outcome outcome = stage.reach({"fable-mha", "the quick brown fox", "eigen", 28, {}}, progress);
+  Stage stage(progress);
+  Outcome outcome = stage.reach({"fable-mha", "the quick brown fox", "eigen", 28, {}});
   REQUIRE(outcome.scene);
   REQUIRE(outcome.scene->now->n_tokens == 32);
   double best = 1e9;

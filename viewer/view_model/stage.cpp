@@ -72,15 +72,6 @@ std::pair<std::string, double> Progress::get() const {
   return {text_, fraction_};
 }
 
-void Stage::cancel() {
-  std::shared_ptr<TwinSession> twin;
-  {
-    const std::lock_guard lock(twin_mutex_);
-    twin = twin_;
-  }
-  if (twin) twin->cancel();
-}
-
 std::shared_ptr<const StepData> Stage::capture() {
   auto data = std::make_shared<StepData>();
   const DecodeSession& cached = twin_->cached();
@@ -116,24 +107,19 @@ void Stage::remember(std::shared_ptr<const StepData> data) {
 }
 
 /// Runs to a step without touching pokes; new tokens are chosen only while none is in force.
-void Stage::run_to(int step, Progress& progress) {
-  const auto stop_if_asked = [&] {
-    if (progress.stop) throw Cancelled("cancelled: nothing has changed");
-  };
+void Stage::run_to(int step) {
   const int first = twin_->current_step();
   const int known = twin_->current_step() < 0 ? -1 : twin_->cached().last_step();
   if (step <= known) {
-    stop_if_asked();
-    progress.say(step == 0 ? "Running prefill …" : fmt::format("Running decode {} …", step), -1);
+    progress_.say(step == 0 ? "Running prefill …" : fmt::format("Running decode {} …", step), -1);
     twin_->go_to(step);
     return;
   }
   if (known >= 0 && twin_->current_step() != known) twin_->go_to(known);
   while (twin_->current_step() < step) {
-    stop_if_asked();
     const int at = twin_->current_step() + 1;
-    progress.say(at == 0 ? "Running prefill …" : fmt::format("Running decode {} of {} …", at, step),
-                 static_cast<double>(at - first) / std::max(1, step - first + 1));
+    progress_.say(at == 0 ? "Running prefill …" : fmt::format("Running decode {} of {} …", at, step),
+                  static_cast<double>(at - first) / std::max(1, step - first + 1));
     twin_->advance();
     note_reads();
     if (twin_->current_step() >= step - 1) remember(capture());
@@ -141,41 +127,45 @@ void Stage::run_to(int step, Progress& progress) {
 }
 
 /// The step without pokes, from memory or run again.
-std::shared_ptr<const StepData> Stage::plain_step(int step, Progress& progress) {
+std::shared_ptr<const StepData> Stage::plain_step(int step) {
   if (const auto it = plain_.find(step); it != plain_.end()) return it->second;
   if (!twin_->cached().pokes().empty()) twin_->set_pokes({});
-  run_to(step, progress);
+  run_to(step);
   auto data = capture();
   remember(data);
   return data;
 }
 
-void Stage::open(const Goal& goal, Progress& progress) {
-  progress.say(fmt::format("Loading {} …", goal.model), -1);
+std::shared_ptr<TwinSession> Stage::start_twin(const Goal& goal, std::shared_ptr<const Model> model,
+                                               const std::vector<int32_t>& prompt, bool record) const {
+  SessionOptions options;
+  options.stop = &progress_.stop;
+  if (record) {
+    options.record = RecordOptions{};
+    options.record->probe = true;
+    options.record->max_bytes = kRecordBytes;
+  }
+  auto twin = std::make_shared<TwinSession>(std::move(model), make_backend(goal.backend),
+                                            make_backend(goal.backend), options);
+  twin->start(prompt);
+  return twin;
+}
+
+void Stage::open(const Goal& goal) {
+  progress_.say(fmt::format("Loading {} …", goal.model), -1);
   std::shared_ptr<const Model> model = goal.model == model_name_ && model_ ? model_ : load_model(goal.model);
   const std::vector<int32_t> prompt = model->tokenizer().encode(goal.prompt);
-  SessionOptions options;
-  options.record = RecordOptions{};
-  options.record->probe = true;
-  options.record->max_bytes = kRecordBytes;
-  auto twin =
-      std::make_shared<TwinSession>(model, make_backend(goal.backend), make_backend(goal.backend), options);
-  twin->start(prompt);
+  const std::shared_ptr<TwinSession> twin = start_twin(goal, model, prompt, true);
   std::shared_ptr<TwinSession> timing;
   if (model->weight_bytes() <= kTimedWeights) {
-    timing = std::make_shared<TwinSession>(model, make_backend(goal.backend), make_backend(goal.backend),
-                                           SessionOptions{});
-    timing->start(prompt);
+    timing = start_twin(goal, model, prompt, false);
     timing->advance();
   }
 
   // Everything so far may fail and leave the old session as it was; what follows is kept only when it is
   // whole.
   auto old = std::tuple(twin_, timing_, world_, model_, model_name_, plain_, reads_);
-  {
-    const std::lock_guard lock(twin_mutex_);
-    twin_ = twin;
-  }
+  twin_ = twin;
   timing_ = timing;
   plain_.clear();
   reads_ = {};
@@ -191,7 +181,7 @@ void Stage::open(const Goal& goal, Progress& progress) {
     const int steps = std::min(kCalibrationSteps, world.max_seq_len - world.prompt_len);
     std::vector<std::shared_ptr<const StepData>> seen;
     for (int step = 0; step <= steps; ++step) {
-      run_to(step, progress);
+      run_to(step);
       seen.push_back(plain_.at(step));
     }
     world.scales = scales_of(world, seen);
@@ -199,7 +189,6 @@ void Stage::open(const Goal& goal, Progress& progress) {
     model_ = std::move(model);
     model_name_ = goal.model;
   } catch (...) {
-    const std::lock_guard lock(twin_mutex_);
     std::tie(twin_, timing_, world_, model_, model_name_, plain_, reads_) = std::move(old);
     throw;
   }
@@ -209,6 +198,7 @@ void Stage::open(const Goal& goal, Progress& progress) {
 /// that.
 std::shared_ptr<const StepData> Stage::timed(std::shared_ptr<const StepData> data) {
   if (!timing_ || data->timed) return data;
+  progress_.say("Measuring the time …", -1);
   if (timing_->cached().last_step() < data->step) timing_->go_to(timing_->cached().last_step());
   while (timing_->cached().last_step() < data->step) timing_->advance();
   std::array<std::vector<double>, 2> times;
@@ -229,10 +219,10 @@ std::shared_ptr<const StepData> Stage::timed(std::shared_ptr<const StepData> dat
   return out;
 }
 
-Scene Stage::scene_at(const Goal& goal, Progress& progress) {
+Scene Stage::scene_at(const Goal& goal) {
   Scene scene;
   scene.world = world_;
-  scene.unpoked = timed(plain_step(goal.step, progress));
+  scene.unpoked = timed(plain_step(goal.step));
   std::vector<Poke> since;
   for (const Poke& p : goal.pokes)
     if (p.when == Poke::When::since) since.push_back(p);
@@ -240,18 +230,18 @@ Scene Stage::scene_at(const Goal& goal, Progress& progress) {
   const auto poked_step = [&](int step, const std::vector<Poke>& pokes) {
     if (!std::equal(pokes.begin(), pokes.end(), twin_->cached().pokes().begin(),
                     twin_->cached().pokes().end())) {
-      progress.say("Running with the poke …", -1);
+      progress_.say("Running with the poke …", -1);
       twin_->set_pokes(pokes);
     }
-    if (twin_->current_step() != step) run_to(step, progress);
+    if (twin_->current_step() != step) run_to(step);
     return capture();
   };
   if (goal.step > 0)
-    scene.previous = since.empty() ? plain_step(goal.step - 1, progress) : poked_step(goal.step - 1, since);
+    scene.previous = since.empty() ? plain_step(goal.step - 1) : poked_step(goal.step - 1, since);
   if (goal.pokes.empty()) {
     // Run again, even where memory has it: what is shown is what this step gives now.
     if (!twin_->cached().pokes().empty()) twin_->set_pokes({});
-    run_to(goal.step, progress);
+    run_to(goal.step);
     auto now = std::make_shared<StepData>(*capture());
     for (size_t side = 0; side < 2; ++side) now->sides[side].wall_us = scene.unpoked->sides[side].wall_us;
     now->timed = scene.unpoked->timed;
@@ -272,12 +262,12 @@ Scene Stage::scene_at(const Goal& goal, Progress& progress) {
   return scene;
 }
 
-Outcome Stage::reach(Goal goal, Progress& progress) {
+Outcome Stage::reach(Goal goal) {
   Outcome outcome;
   try {
     if (!world_ || world_->model_name != goal.model || world_->prompt != goal.prompt ||
         world_->backend != goal.backend) {
-      open(goal, progress);
+      open(goal);
       goal.pokes.clear();  // rows of another run
     }
     const int last_possible = world_->max_seq_len - world_->prompt_len;
@@ -290,7 +280,7 @@ Outcome Stage::reach(Goal goal, Progress& progress) {
     goal.step = std::max(0, goal.step);
     std::erase_if(goal.pokes,
                   [&](const Poke& p) { return !applies(p, goal.step, world_->prompt_len + goal.step); });
-    outcome.scene = scene_at(goal, progress);
+    outcome.scene = scene_at(goal);
   } catch (const Cancelled&) {
     outcome.cancelled = true;
     outcome.error = "cancelled: the step on show is as it was";

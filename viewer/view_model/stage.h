@@ -1,12 +1,13 @@
 // Brings the twin session to where the user wants it, and copies out what there is to see. One thread only.
 //
-//   Stage stage;
-//   Outcome o = stage.reach(goal, progress);     opens a session if model, prompt or backend differ; steps
-//   if (o.scene) …                               the whole picture; else o.error says why there is none
+//   Stage stage(progress);
+//   Outcome o = stage.reach(goal);     opens a session if model, prompt or backend differ; steps
+//   if (o.scene) …                     the whole picture; else o.error says why there is none
 //
 // A goal says where to be, not how: whatever was there before, the same goal gives the same scene.
 // Pokes of `now` belong to their step: at another step they are left out. Tokens are chosen without pokes,
-// so a poke never rewrites the text.
+// so a poke never rewrites the text. progress.stop, set from any thread, ends whatever runs before its next
+// layer, in every session; it stays until its owner takes it back.
 #pragma once
 
 #include <atomic>
@@ -32,7 +33,7 @@ class Progress {
  public:
   void say(const std::string& text, double fraction);
   std::pair<std::string, double> get() const;
-  std::atomic<bool> stop = false;
+  std::atomic<bool> stop = false;  // asks the thread that works to end
 
  private:
   mutable std::mutex mutex_;
@@ -49,23 +50,24 @@ struct Outcome {
 
 class Stage {
  public:
-  Outcome reach(Goal goal, Progress& progress);
-  /// Stops a running reach() between two layers; from any thread.
-  void cancel();
+  explicit Stage(Progress& progress) : progress_(progress) {}
+  Outcome reach(Goal goal);
 
  private:
   std::shared_ptr<const StepData> capture();
-  std::shared_ptr<const StepData> plain_step(int step, Progress& progress);
-  void open(const Goal& goal, Progress& progress);
-  void run_to(int step, Progress& progress);
+  std::shared_ptr<const StepData> plain_step(int step);
+  void open(const Goal& goal);
+  std::shared_ptr<TwinSession> start_twin(const Goal& goal, std::shared_ptr<const Model> model,
+                                          const std::vector<int32_t>& prompt, bool record) const;
+  void run_to(int step);
   void note_reads();
   void remember(std::shared_ptr<const StepData> data);
   std::shared_ptr<const StepData> timed(std::shared_ptr<const StepData> data);
-  Scene scene_at(const Goal& goal, Progress& progress);
+  Scene scene_at(const Goal& goal);
 
+  Progress& progress_;
   std::shared_ptr<TwinSession> twin_;    // recorded
   std::shared_ptr<TwinSession> timing_;  // the same without recording; null for large models
-  std::mutex twin_mutex_;                // guards the pointer for cancel()
   std::shared_ptr<const World> world_;
   std::shared_ptr<const Model> model_;
   std::string model_name_;

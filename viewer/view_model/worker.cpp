@@ -11,7 +11,6 @@ Worker::~Worker() {
     next_.reset();
     progress_.stop = true;
   }
-  stage_.cancel();
   changed_.notify_all();
   thread_.join();
 }
@@ -42,13 +41,9 @@ void Worker::wait() {
 }
 
 void Worker::cancel() {
-  {
-    const std::lock_guard lock(mutex_);
-    next_.reset();
-    if (!running_) return;
-    progress_.stop = true;
-  }
-  stage_.cancel();
+  const std::lock_guard lock(mutex_);
+  next_.reset();
+  if (running_) progress_.stop = true;  // until the next goal is taken up
 }
 
 void Worker::run() {
@@ -61,7 +56,7 @@ void Worker::run() {
     running_ = true;
     progress_.stop = false;
     lock.unlock();
-    Outcome outcome = stage_.reach(goal, progress_);
+    Outcome outcome = stage_.reach(goal);
     lock.lock();
     running_ = false;
     done_ = std::move(outcome);

@@ -31,8 +31,8 @@ class Worker {
  private:
   void run();
 
-  Stage stage_;
   Progress progress_;
+  Stage stage_{progress_};
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::optional<Goal> next_;

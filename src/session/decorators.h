@@ -1,0 +1,27 @@
+// What stands between a session's decoder and its backend.
+//
+// From the outside in: counting, poking, tracing (if asked for), the backend. So counts are those of the
+// model's own calls, and a trace shows operands as they were read.
+#pragma once
+
+#include <memory>
+
+#include "session/session.h"
+
+namespace lastrow {
+
+struct DecodeSession::Decorators {
+  Decorators(Backend& backend, const SessionOptions& options)
+      : recorder(options.record ? std::make_unique<Recorder>(*options.record) : nullptr),
+        tracing(recorder ? std::make_unique<TracingBackend>(backend, *recorder) : nullptr),
+        poking(tracing ? static_cast<Backend&>(*tracing) : backend),
+        counting(poking) {}
+  Backend& top() { return counting; }
+
+  std::unique_ptr<Recorder> recorder;
+  std::unique_ptr<TracingBackend> tracing;
+  PokingBackend poking;
+  CountingBackend counting;
+};
+
+}  // namespace lastrow

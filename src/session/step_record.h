@@ -1,0 +1,29 @@
+// What one step did, counted by the operations that ran. Rows count all layers; cells all heads, too.
+#pragma once
+
+#include <cstdint>
+
+namespace lastrow {
+
+enum class Mode : uint8_t { cached, recompute };
+enum class Phase : uint8_t { prefill, decode };
+const char* name_of(Mode mode);
+const char* name_of(Phase phase);
+
+struct StepRecord {
+  int32_t position = 0;  // of the step's last token
+  Phase phase = Phase::prefill;
+  int32_t q_len = 0;                // tokens fed
+  int32_t kv_len = 0;               // keys the last token sees
+  int64_t q_rows = 0;               // rows of Q projected: q_len · n_layers
+  int64_t kv_rows_projected = 0;    // rows of K (and as many of V) projected: q_len · n_layers
+  int64_t score_cells = 0;          // visible (query head, query, key) triples
+  int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows read by attention, each once a step and K/V head
+  int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
+  int64_t kv_scratch_bytes = 0;     // Mode::recompute: the same traffic, read and written, kept for one step
+  int64_t weight_bytes = 0;
+  int64_t flop = 0;
+  double wall_us = 0;  // of the forward, decorators included
+};
+
+}  // namespace lastrow

@@ -1,0 +1,298 @@
+// Calls that fail or are stopped: afterwards all is as it was before, on both sides of a twin.
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "backend/eigen.h"
+#include "session/twin.h"
+
+using namespace lastrow;
+
+namespace {
+
+const char* const kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
+constexpr int32_t kLayers = 3;
+const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
+
+/// Fails, or does `then`, at an attend of one layer; fails at writing rows.
+class Disturbance final : public ForwardingBackend {
+ public:
+  Disturbance() : ForwardingBackend(owned_) {}
+  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+              const AttendSpec& spec, TensorView out, TensorView lse) override {
+    const bool here = site.layer == layer && skip-- <= 0;
+    if (here && then) then();
+    if (here && fails) throw CapacityError("out of memory in a test");
+    ForwardingBackend::attend(site, q, storage, batch, spec, out, lse);
+  }
+  void write_rows(KvStorage& storage, int32_t at, RowKind kind, std::span<const int64_t> slots,
+                  ConstTensorView host) override {
+    if (read_only) throw CapacityError("the device is gone in a test");
+    ForwardingBackend::write_rows(storage, at, kind, slots, host);
+  }
+
+  int32_t layer = 1, skip = 0;  // attends of that layer to let pass
+  std::function<void()> then;
+  bool fails = false, read_only = false;
+
+ private:
+  EigenBackend owned_{2};
+};
+
+/// A session that can be made to fail, or to find its stop flag set, in the midst of a call.
+struct Disturbed {
+  explicit Disturbed(Mode mode, std::optional<RecordOptions> record = {}) {
+    auto made = std::make_unique<Disturbance>();
+    backend = made.get();
+    session.emplace(load_model(kModel), std::move(made),
+                    SessionOptions{.mode = mode, .sampling = {}, .record = std::move(record), .stop = &stop});
+    session->start(kPrompt);
+  }
+  /// The call throws where it was disturbed.
+  template <typename Call>
+  void fails_in(bool by_stop, int32_t skip, Call call) {
+    backend->skip = skip;
+    backend->fails = !by_stop;
+    backend->then = by_stop ? std::function<void()>([this] { stop = true; }) : nullptr;
+    if (by_stop)
+      CHECK_THROWS_AS(call(), Cancelled);
+    else
+      CHECK_THROWS_AS(call(), CapacityError);
+    stop = false;
+    backend->fails = false;
+    backend->then = nullptr;
+  }
+
+  std::atomic<bool> stop = false;
+  Disturbance* backend = nullptr;
+  std::optional<DecodeSession> session;
+};
+
+/// All that a session has to say of its current step.
+struct Shown {
+  std::vector<int64_t> numbers;
+  std::vector<float> values;
+  bool operator==(const Shown&) const = default;
+
+  void add(ConstTensorView view) {
+    std::vector<float> floats(static_cast<size_t>(view.size()));
+    if (!view.empty()) convert(view, TensorView(floats.data(), view.shape()));
+    values.insert(values.end(), floats.begin(), floats.end());
+    numbers.push_back(view.size());
+  }
+};
+
+void add_recording(Shown& shown, const Recorder& recorder) {
+  for (const int32_t step : recorder.steps()) {
+    shown.numbers.insert(shown.numbers.end(), {step, static_cast<int64_t>(recorder.events(step).size())});
+    for (const Event& event : recorder.events(step))
+      shown.values.push_back(static_cast<float>(event.start_us));
+    for (const Recorder::Entry& entry : recorder.entries(step)) shown.add(entry.tensor.view());
+    for (const LayerTensors& layer : recorder.tensors(step).layers) {
+      shown.add(layer.k);
+      shown.add(layer.v);
+    }
+  }
+  shown.numbers.push_back(recorder.bytes());
+}
+
+Shown shown_by(const DecodeSession& s) {
+  Shown shown;
+  const StepRecord& r = s.record();
+  shown.numbers = {s.current_step(), s.last_step(), s.next_token(), r.position, r.q_len, r.kv_len, r.flop};
+  shown.numbers.insert(shown.numbers.end(), s.tokens().begin(), s.tokens().end());
+  shown.values.assign(s.logits().begin(), s.logits().end());
+  shown.values.push_back(static_cast<float>(r.wall_us));
+  for (size_t i = 0; i < s.pokes().size(); ++i)
+    shown.numbers.insert(shown.numbers.end(),
+                         {s.pokes()[i].position, s.poke_report(i).changed, s.poke_report(i).reads});
+  for (int32_t index = 0; index < s.n_tokens_at(s.current_step()); ++index) {
+    shown.numbers.push_back(s.slot(index));
+    if (s.mode() == Mode::recompute) continue;
+    for (int32_t layer = 0; layer < kLayers; ++layer)
+      for (const RowKind kind : {RowKind::k, RowKind::v}) {
+        const Tensor row = s.stored_row(layer, kind, index);
+        shown.add(row.view());
+      }
+  }
+  CHECK_THROWS_AS((void)s.slot(s.n_tokens_at(s.current_step())), UsageError);
+  add_recording(shown, s.recorder());
+  return shown;
+}
+
+Poke poke(Poke::What what, int32_t position, Poke::When when, int32_t step = 0) {
+  return {.what = what, .layer = 1, .position = position, .seed = 7, .when = when, .step = step};
+}
+
+RecordOptions record(RecordOptions::Keep keep) {
+  RecordOptions options;
+  options.keep = keep;
+  options.probe = true;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a call that throws leaves all as it was, to the last bit") {
+  using Keep = RecordOptions::Keep;
+  const std::vector<Poke> pokes = {poke(Poke::What::k, 6, Poke::When::since),
+                                   poke(Poke::What::q, 8, Poke::When::now, 4)};
+  for (const Mode mode : {Mode::cached, Mode::recompute})
+    for (const Keep keep : {Keep::latest, Keep::all})
+      for (const bool by_stop : {false, true})
+        for (const int32_t skip : {0, 1}) {  // in the first step that is run, in the second
+          CAPTURE(name_of(mode));
+          CAPTURE(by_stop);
+          CAPTURE(skip);
+          Disturbed undisturbed(mode, record(keep)), disturbed(mode, record(keep));
+          DecodeSession& s = *disturbed.session;
+          for (DecodeSession* each : {&*undisturbed.session, &s}) {
+            for (int i = 0; i < 6; ++i) each->advance();
+            each->go_to(4);
+            each->set_pokes(pokes);
+          }
+          const Shown before = shown_by(s);
+          const auto check_fails = [&](auto call) {
+            disturbed.fails_in(by_stop, skip, call);
+            CHECK(shown_by(s) == before);
+            if (mode == Mode::recompute)
+              CHECK_THROWS_WITH_AS((void)s.stored_row(0, RowKind::k, 0), doctest::Contains("go_to(4)"),
+                                   UsageError);
+          };
+          if (skip == 0) {  // calls of one step
+            check_fails([&] { s.advance(); });
+            check_fails([&] { s.advance((s.next_token() + 1) % 50); });  // another way: the old one stays
+            check_fails([&] { s.go_to(0); });
+            check_fails([&] { s.go_to(2); });
+            check_fails([&] { s.set_pokes({poke(Poke::What::v, 8, Poke::When::now, 4)}); });
+          }
+          if (mode == Mode::cached || skip == 0) {  // calls that run several, with the cache
+            check_fails([&] { s.set_pokes({}); });
+            check_fails([&] { s.set_pokes({poke(Poke::What::v, 1, Poke::When::since)}); });
+          }
+          s.advance();
+          undisturbed.session->advance();
+          CHECK(std::equal(s.logits().begin(), s.logits().end(), undisturbed.session->logits().begin()));
+          CHECK(s.last_step() == undisturbed.session->last_step());
+          CHECK_NOTHROW((void)s.stored_row(0, RowKind::k, 0));
+        }
+}
+
+TEST_CASE("a first call that throws leaves a session that has not begun") {
+  Disturbed disturbed(Mode::cached, record(RecordOptions::Keep::latest));
+  DecodeSession& s = *disturbed.session;
+  disturbed.fails_in(false, 0, [&] { s.advance(); });
+  CHECK(s.current_step() == -1);
+  CHECK(s.recorder().latest_step() == -1);
+  CHECK_THROWS_AS((void)s.slot(0), UsageError);
+  s.advance();
+  CHECK(s.recorder().latest_step() == 0);
+}
+
+TEST_CASE("rows that cannot be written back are said to be lost, and the next call computes them again") {
+  Disturbed disturbed(Mode::cached), undisturbed(Mode::cached);
+  DecodeSession& s = *disturbed.session;
+  for (int i = 0; i < 5; ++i) {
+    s.advance();
+    undisturbed.session->advance();
+  }
+  disturbed.backend->read_only = true;
+  disturbed.fails_in(false, 0, [&] { s.set_pokes({poke(Poke::What::k, 1, Poke::When::since)}); });
+  CHECK_THROWS_WITH_AS((void)s.stored_row(0, RowKind::k, 0), doctest::Contains("go_to(4)"), UsageError);
+  CHECK_THROWS_AS((void)s.slot(0), UsageError);
+  s.advance();
+  undisturbed.session->advance();
+  CHECK(std::equal(s.logits().begin(), s.logits().end(), undisturbed.session->logits().begin()));
+  const Tensor row = s.stored_row(1, RowKind::k, 1),
+               expected = undisturbed.session->stored_row(1, RowKind::k, 1);
+  CHECK(std::equal(row.data<float>(), row.data<float>() + row.size(), expected.data<float>()));
+}
+
+TEST_CASE("a stop counts whether it comes before the call or during it, until its owner takes it back") {
+  for (const Mode mode : {Mode::cached, Mode::recompute}) {
+    Disturbed disturbed(mode, record(RecordOptions::Keep::latest));
+    DecodeSession& s = *disturbed.session;
+    s.advance();
+    const Shown before = shown_by(s);
+    disturbed.stop = true;  // before the call: it must not be lost
+    CHECK_THROWS_AS(s.advance(), Cancelled);
+    CHECK_THROWS_AS(s.go_to(0), Cancelled);
+    CHECK_THROWS_AS(s.set_pokes({}), Cancelled);
+    CHECK(shown_by(s) == before);
+    CHECK_NOTHROW((void)s.stored_row(0, RowKind::k, 0));  // nothing was begun
+    disturbed.stop = false;
+    s.advance();
+    CHECK(s.current_step() == 1);
+  }
+}
+
+namespace {
+
+/// A twin whose sides can each be disturbed.
+struct DisturbedTwin {
+  DisturbedTwin() {
+    auto for_cached = std::make_unique<Disturbance>(), for_recompute = std::make_unique<Disturbance>();
+    cached = for_cached.get(), recompute = for_recompute.get();
+    SessionOptions options;
+    options.record = record(RecordOptions::Keep::latest);
+    options.stop = &stop;
+    twin.emplace(load_model(kModel), std::move(for_cached), std::move(for_recompute), options);
+    twin->start(kPrompt);
+  }
+  template <typename Call>
+  void fails_in(Mode side, bool by_stop, Call call) {
+    Disturbance& disturbance = side == Mode::cached ? *cached : *recompute;
+    disturbance.skip = 0;
+    disturbance.fails = !by_stop;
+    disturbance.then = by_stop ? std::function<void()>([this] { stop = true; }) : nullptr;
+    CHECK_THROWS_AS(call(), Error);
+    stop = false;
+    disturbance.fails = false;
+    disturbance.then = nullptr;
+  }
+
+  std::atomic<bool> stop = false;
+  Disturbance *cached = nullptr, *recompute = nullptr;
+  std::optional<TwinSession> twin;
+};
+
+}  // namespace
+
+TEST_CASE("a call that fails or is stopped on one side of a twin is undone on both") {
+  for (const Mode side : {Mode::cached, Mode::recompute})
+    for (const bool by_stop : {false, true}) {
+      CAPTURE(name_of(side));
+      CAPTURE(by_stop);
+      DisturbedTwin disturbed;
+      TwinSession& twin = *disturbed.twin;
+      disturbed.fails_in(side, by_stop, [&] { twin.advance(); });  // the prefill
+      CHECK(twin.cached().current_step() == -1);
+      CHECK(twin.recompute().current_step() == -1);
+      for (int i = 0; i < 4; ++i) twin.advance();
+      twin.set_pokes({poke(Poke::What::k, 6, Poke::When::since)});
+      const Shown left = shown_by(twin.cached()), right = shown_by(twin.recompute());
+      const auto check_fails = [&](auto call) {
+        disturbed.fails_in(side, by_stop, call);
+        CHECK(shown_by(twin.cached()) == left);
+        CHECK(shown_by(twin.recompute()) == right);
+      };
+      check_fails([&] { twin.advance(); });
+      check_fails([&] { twin.go_to(1); });
+      check_fails([&] { twin.set_pokes({}); });
+      check_fails([&] { twin.set_pokes({poke(Poke::What::v, 1, Poke::When::since)}); });
+      twin.advance();
+      CHECK(twin.recompute().current_step() == 4);
+      CHECK(twin.cached().last_step() == 4);
+    }
+}
+
+TEST_CASE("a stop that comes too late for the cached side ends the other one, and the call is undone") {
+  DisturbedTwin disturbed;
+  disturbed.twin->advance();
+  const Shown left = shown_by(disturbed.twin->cached());
+  disturbed.cached->layer = kLayers - 1;  // after it nothing asks for a stop any more
+  disturbed.fails_in(Mode::cached, true, [&] { disturbed.twin->advance(); });
+  CHECK(shown_by(disturbed.twin->cached()) == left);
+  disturbed.twin->advance();
+  CHECK(disturbed.twin->recompute().current_step() == 1);
+}
