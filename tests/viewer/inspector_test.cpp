@@ -186,7 +186,8 @@ TEST_CASE("numbers are spelt one way") {
   CHECK(number(-INFINITY) == "−∞");
   CHECK(rough(0.376) == "0.38");
   CHECK(rough(0.996) == "1.0");
-  CHECK(count(1234567) == "1,234,567");
+  CHECK(count(999999) == "999,999");
+  CHECK(count(1234567) == "1.23 M");
   CHECK(count(123456789) == "123 M");
   CHECK(bytes(640) == "640 B");
   CHECK(bytes(36864) == "36.0 KiB");

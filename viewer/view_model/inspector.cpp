@@ -53,7 +53,7 @@ std::string value_row_line(const Scene& scene, const Selection& at, const Target
         const int s = parts[i].second;
         sum += fmt::format("{}{}·({}) of {}", i ? " + " : "", rough(double{o.probs[s]}),
                            rough(double{operands(scene, at, target.side, t, s).v[target.column]}),
-                           quoted(token_at(scene, s)));
+                           in_quotes(token_at(scene, s)));
       }
       if (parts.size() > 2) sum += fmt::format(" + {} more", parts.size() - 2);
       return fmt::format("output[{}][{}] = Σ weight·v = {} = {}", t, target.column, sum, number(value));
@@ -136,8 +136,8 @@ std::string target_title(const Scene& scene, const Selection& at, const Target& 
                        scene.now->tokens[static_cast<size_t>(target.row)]);
   std::string title = fmt::format("{}[{}] · {}", letter(target.part), target.row, word);
   if (target.part == Part::score || target.part == Part::weight)
-    title = fmt::format("{} of {} for {}", letter(target.part), quoted(token_at(scene, target.column)),
-                        quoted(word));
+    title = fmt::format("{} of {} for {}", letter(target.part), in_quotes(token_at(scene, target.column)),
+                        in_quotes(word));
   title += " · " + layer_text(c, at.layer);
   if (!with_head) return title;
   if (target.part == Part::k || target.part == Part::v)
@@ -152,7 +152,7 @@ std::string target_line(const Scene& scene, const Selection& at, const Target& t
     return "this layer was too large to record; choose a smaller model or a shorter text";
   switch (target.part) {
     case Part::token:
-      return fmt::format("{} came in with {}", quoted(token_at(scene, target.row)),
+      return fmt::format("{} came in with {}", in_quotes(token_at(scene, target.row)),
                          step_of_position(w, target.row));
     case Part::score:
     case Part::weight:

@@ -250,7 +250,7 @@ class PaneBuilder {
                    ? fmt::format("{} output rows; only the last one is used", n_)
                    : fmt::format("{} output rows; all feed the layer above", n_);
       case Beat::next:
-        return fmt::format("next token: {}", quoted(label(world_.piece(data_.next_token))));
+        return fmt::format("next token: {}", in_quotes(label(world_.piece(data_.next_token))));
       case Beat::keep:
         return cached ? "Q and scores go; K and V stay" : "everything goes";
     }

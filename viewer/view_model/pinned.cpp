@@ -93,7 +93,7 @@ void add_provenance(const Scene& scene, const Selection& at, const Target& targe
   const int s = target.row, width = c.head_dim;
   auto& lines = pinned.provenance.lines;
   lines.emplace_back("position", fmt::format("{}", s));
-  lines.emplace_back("token", fmt::format("{} (id {})", quoted(token_at(scene, s)),
+  lines.emplace_back("token", fmt::format("{} (id {})", in_quotes(token_at(scene, s)),
                                           scene.now->tokens[static_cast<size_t>(s)]));
   if (target.part == Part::q || target.part == Part::k) {
     const double slowest = s * std::pow(double{c.rope_theta}, -double(width - 2) / width);

@@ -39,8 +39,8 @@ std::string rough(double x) { return significant(x, 2); }
 
 std::string count(int64_t n) {
   const double x = static_cast<double>(n);
-  if (std::llabs(n) >= 10'000'000'000) return fmt::format("{:.3g} G", x / 1e9);
-  if (std::llabs(n) >= 10'000'000) return fmt::format("{:.3g} M", x / 1e6);
+  if (std::llabs(n) >= 1'000'000'000) return significant(x / 1e9, 3) + " G";
+  if (std::llabs(n) >= 1'000'000) return significant(x / 1e6, 3) + " M";
   const std::string digits = fmt::format("{}", std::llabs(n));
   std::string out = n < 0 ? "−" : "";
   for (size_t i = 0; i < digits.size(); ++i) {
@@ -93,7 +93,7 @@ std::string label(std::string_view token_text) {
   return out;
 }
 
-std::string quoted(std::string_view text) { return fmt::format("“{}”", text); }
+std::string in_quotes(std::string_view text) { return fmt::format("“{}”", text); }
 
 std::string power_of_two(int exponent) { return fmt::format("{:g}", std::ldexp(1.0, exponent)); }
 
@@ -117,11 +117,11 @@ int64_t row_distance_ulp(const float* a, const float* b, int n) {
 }
 
 std::string to_ascii(std::string_view utf8) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 24> kSpellings{
-      {{"·", "-"},    {"→", "->"},  {"←", "<-"},  {"×", "x"},   {"≤", "<="},  {"±", "+-"},
-       {"√", "sqrt"}, {"∞", "inf"}, {"Σ", "sum"}, {"①", "(1)"}, {"②", "(2)"}, {"③", "(3)"},
-       {"④", "(4)"},  {"“", "\""},  {"”", "\""},  {"–", "-"},   {"−", "-"},   {"—", "-"},
-       {"…", "..."},  {"µ", "u"},   {"∅", "()"},  {"␣", "_"},   {"Δ", "d"},   {"θ", "theta"}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kSpellings{
+      {{"·", "-"},   {"→", "->"},  {"←", "<-"},  {"×", "x"},   {"≤", "<="},   {"±", "+-"},  {"√", "sqrt"},
+       {"∞", "inf"}, {"Σ", "sum"}, {"①", "(1)"}, {"②", "(2)"}, {"③", "(3)"},  {"④", "(4)"}, {"“", "\""},
+       {"”", "\""},  {"–", "-"},   {"−", "-"},   {"—", "-"},   {"…", "..."},  {"↑", "up"},  {"↓", "down"},
+       {"µ", "u"},   {"∅", "()"},  {"␣", "_"},   {"Δ", "d"},   {"θ", "theta"}}};
   std::string out;
   for (size_t i = 0; i < utf8.size();) {
     const auto rest = utf8.substr(i);

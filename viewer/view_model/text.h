@@ -26,7 +26,7 @@ std::string range(int64_t first, int64_t last);
 /// The text of a token as a label: no surrounding blanks; blanks and control characters made visible.
 std::string label(std::string_view token_text);
 /// “fox”
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 /// "2^3" as the number it is: 8, 0.25.
 std::string power_of_two(int exponent);
 
