@@ -14,7 +14,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # What the library and the viewer are built from. CMake can fetch some of it (src/dependencies.cmake), never the first four.
 tool_packages=(cmake ninja-build g++ pkg-config)
 build_packages=("${tool_packages[@]}" libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev doctest-dev
-  libglfw3-dev libimgui-dev libgl-dev libgl1-mesa-dri libstb-dev fonts-dejavu-core)
+  libboost-context-dev libglfw3-dev libimgui-dev libgl-dev libgl1-mesa-dri libstb-dev fonts-dejavu-core)
 # What the tests need on top: a display that is not there, someone to press its keys, a clock, a formatter.
 test_packages=(xvfb xdotool libbenchmark-dev clang-format-14)
 
