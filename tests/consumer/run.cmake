@@ -19,3 +19,8 @@ must("configure" ${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR}/build -G ${GEN
 must("build" ${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 must("run" ${WORK_DIR}/build/consumer)
 message("${said}")
+must("run the README's program" ${WORK_DIR}/build/readme/build/mine)
+message("${said}")
+if(NOT said MATCHES "^[a-z]+ [a-z]+ [^\n]*\n$")
+  message(FATAL_ERROR "the README's program wrote no text")
+endif()

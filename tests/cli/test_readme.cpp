@@ -1,0 +1,68 @@
+// What README.md shows of the command line is run as it stands there.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <sstream>
+
+#include "cli/program.h"
+#include "io/safetensors.h"
+
+using namespace lastrow;
+using namespace program;
+
+namespace {
+
+/// The lines of the first block "```LANGUAGE" after `heading`.
+std::vector<std::string> block_after(const std::string& heading, const std::string& language) {
+  std::istringstream readme(content_of(LASTROW_SOURCE_DIR "/README.md"));
+  std::vector<std::string> lines;
+  std::string line;
+  while (line != heading && std::getline(readme, line)) continue;
+  while (line != "```" + language && std::getline(readme, line)) continue;
+  while (std::getline(readme, line) && line != "```") lines.push_back(line);
+  REQUIRE_FALSE(lines.empty());
+  return lines;
+}
+
+int status_in(const Folder& folder, const std::string& command) {
+  const std::string all = "cd '" + folder.file("") + "' && {\n" + command + "\n} >out 2>err </dev/null";
+  const int status = std::system(all.c_str());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+}  // namespace
+
+TEST_CASE("the commands of the README, with a file made as it says") {
+  const Folder folder;
+  std::string script;
+  for (const std::string& line : block_after("## On the command line", "python")) script += line + "\n";
+  write_content(folder.file("make.py"), script);
+  const char* const named = std::getenv("LASTROW_PYTHON");
+  const std::string python = named == nullptr ? "python3" : named;
+  if (status_in(folder, "'" + python + "' -c 'import numpy, safetensors.numpy'") == 0) {
+    CHECK(status_in(folder, "'" + python + "' make.py") == 0);
+  } else {
+    MESSAGE("skipped: the README's Python needs the packages numpy and safetensors; the file is made here");
+    const Tensor q = Tensor::host(DType::f32, {1, 8, 64}), k = Tensor::host(DType::f32, {100, 2, 64});
+    SafetensorsWriter writer;
+    writer.add("q", q.view());
+    writer.add("k", k.view());
+    writer.add("v", k.view());
+    writer.write(folder.file("qkv.safetensors"));
+  }
+
+  const std::string program = "build/bin/lastrow ";
+  int n_commands = 0;
+  for (const std::string& line : block_after("## On the command line", "")) {
+    CAPTURE(line);
+    REQUIRE(line.starts_with(program));
+    ++n_commands;
+    const int status = status_in(folder, LASTROW_BIN_DIR "/lastrow " + line.substr(program.size()));
+    CAPTURE(content_of(folder.file("err")));
+    CHECK(status == 0);
+    CHECK_FALSE(content_of(folder.file("out")).empty());
+  }
+  CHECK(n_commands >= 5);
+  CHECK(SafetensorsFile::open(folder.file("out.safetensors")).tensor("out").shape() == Shape{1, 8, 64});
+}
