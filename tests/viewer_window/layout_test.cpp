@@ -3,6 +3,8 @@
 #include <doctest/doctest.h>
 
 #include "viewer/panels/layout.h"
+#include "viewer/panels/scroll.h"
+#include "viewer/panels/scrub.h"
 
 using namespace lastrow::ui;
 using lastrow::view::Part;
@@ -117,4 +119,81 @@ TEST_CASE("beyond what fits, the newest rows are in sight until one scrolls") {
   CHECK(oldest.first_row == 0);
   CHECK(oldest.first_column == 0);
   CHECK(place_of(oldest, Target{Side::cached, Part::k, 99, 0}).empty());
+}
+
+TEST_CASE("a bar shows what part is in sight, and none where everything fits") {
+  CHECK(row_bar(make_layout({1440, 900}, state_of(8, 16), {}).panes[0]).track.empty());
+  CHECK(column_bar(make_layout({1440, 900}, state_of(8, 16), {}).panes[0]).track.empty());
+  for (const ImVec2 size : kSizes)
+    for (const int n : {60, 200, 4096}) {
+      const auto view = state_of(n, 16);
+      const PaneLayout newest = make_layout(size, view, {}).panes[0];
+      const PaneLayout oldest = make_layout(size, view, {.first_row = 0, .first_column = 0}).panes[0];
+      for (const auto& [bar, at_start] :
+           {std::pair{row_bar(newest), row_bar(oldest)}, std::pair{column_bar(newest), column_bar(oldest)}}) {
+        check_inside(bar.track, newest.box);
+        check_inside(bar.thumb, bar.track);
+        CHECK(bar.thumb.x1 == doctest::Approx(bar.track.x1));
+        CHECK(bar.thumb.y1 == doctest::Approx(bar.track.y1));
+        CHECK(at_start.thumb.x0 == doctest::Approx(bar.track.x0));
+        CHECK(at_start.thumb.y0 == doctest::Approx(bar.track.y0));
+      }
+      CHECK(row_bar(newest).thumb.height() >= 16);  // large enough to be caught
+    }
+}
+
+TEST_CASE("keys scroll by a token, a page, or to an end, and never beyond") {
+  const auto view = state_of(100, 16);
+  using lastrow::view::ScrollTokens;
+  using lastrow::view::ScrollUnit;
+  Scroll scroll;
+  const auto press = [&](ScrollTokens by) {
+    scroll_by(scroll, make_layout({1440, 900}, view, scroll).panes[0], by);
+    return make_layout({1440, 900}, view, scroll).panes[0];
+  };
+  const int last = 100 - make_layout({1440, 900}, view, {}).panes[0].n_rows;
+  CHECK(press({-1, 0, ScrollUnit::token}).first_row == last - 1);
+  CHECK(press({+1, 0, ScrollUnit::token}).first_row == last);
+  CHECK(scroll.first_row == -1);  // follows the newest
+  CHECK(press({+1, 0, ScrollUnit::page}).first_row == last);
+  CHECK(press({-1, -1, ScrollUnit::all}).first_row == 0);
+  CHECK(press({-1, 0, ScrollUnit::page}).first_row == 0);
+  CHECK(scroll.first_column == 0);
+  const int page = press({+1, 0, ScrollUnit::page}).first_row;
+  CHECK(page == 100 - last - 1);  // one row of the page before stays in sight
+  CHECK(press({0, +1, ScrollUnit::page}).first_column > 0);
+  press({+1, +1, ScrollUnit::all});
+  CHECK(scroll.first_row == -1);
+  CHECK(scroll.first_column == -1);
+}
+
+TEST_CASE(
+    "the scrub's labels are whole and apart, however narrow its ticks; the current step always has one") {
+  const auto width_of = [](size_t i) { return i == 0 ? 38.0f : i < 10 ? 7.6f : i < 100 ? 15.3f : 22.9f; };
+  for (const float unit : {44.0f, 19.0f, 17.5f, 14.0f, 8.0f, 3.0f, 0.8f})
+    for (const size_t n : {1u, 2u, 10u, 11u, 40u, 250u}) {
+      CAPTURE(unit);
+      CAPTURE(n);
+      std::vector<Rect> ticks;
+      std::vector<float> widths;
+      for (size_t i = 0; i < n; ++i) {
+        const float x = i == 0 ? 0.0f : (1.6f + static_cast<float>(i)) * unit;
+        ticks.push_back({x, 0, i == 0 ? 2.6f * unit : x + unit - (unit > 8 ? 3 : 0), 24});
+        widths.push_back(width_of(i));
+      }
+      for (const size_t current : {size_t{0}, n / 2, n - 1}) {
+        bool has_current = false;
+        float end = -1e9f;
+        for (const TickLabel& label : tick_labels(ticks, widths, current)) {
+          CHECK(label.place.width() >= widths[label.tick]);  // nothing is cut to "…"
+          CHECK(label.place.x0 >= end);
+          CHECK(label.place.x0 >= 0);
+          CHECK(label.place.x0 <= ticks[label.tick].center().x);
+          CHECK(label.place.x1 >= ticks[label.tick].center().x);
+          end = label.place.x1;
+          has_current |= label.tick == current;
+        }
+        CHECK(has_current);
+      }
+    }
 }

@@ -1,8 +1,8 @@
-// The top bar: buttons of time, the steps run so far, where we are, and the four parts of a step.
+// The top bar: buttons of time, the steps run so far (scrub.h), where we are, and the four parts of a step.
 #include <algorithm>
 #include <cmath>
 
-#include "viewer/panels/panel.h"
+#include "viewer/panels/scrub.h"
 
 namespace lastrow::ui {
 namespace {
@@ -28,42 +28,6 @@ void draw_buttons(Panel& panel, Rect bar) {
     key_button(panel, bar.cut_left(30).inset(1, 9), entry.icon, entry.binding, entry.enabled,
                entry.icon == Icon::pause);
   }
-}
-
-/// A tick for each step; prefill is wider, as it feeds many tokens. A click or drag goes there.
-void draw_scrub(Panel& panel, const Rect& bar) {
-  const view::Transport& time = panel.view.transport;
-  if (time.ticks.empty() || bar.width() < 48) return;
-  constexpr float kPrefillUnits = 2.6f, kMostUnit = 44;
-  const float units = kPrefillUnits + static_cast<float>(time.ticks.size() - 1);
-  const float unit = std::min(kMostUnit, bar.width() / units);
-  const float gap = unit > 8 ? 3.0f : unit > 4 ? 1.0f : 0.0f;
-  const auto start_of = [&](size_t i) {
-    return bar.x0 + (i == 0 ? 0.0f : (kPrefillUnits + static_cast<float>(i - 1)) * unit);
-  };
-  const size_t label_every = unit >= 20 ? 1 : unit >= 8 ? 5 : 20;
-  const float y0 = bar.y0 + 12, y1 = bar.y1 - 12;
-  for (size_t i = 0; i < time.ticks.size(); ++i) {
-    const Rect tick{start_of(i), y0, start_of(i + 1) - gap, y1};
-    const bool current = time.ticks[i].step == time.step;
-    const Hex ground = current ? panel.hex().accent : mix(panel.hex().window, panel.hex().text, 0.12f);
-    panel.canvas.fill_round(tick, panel.color(ground), std::min(3.0f, tick.width() / 2));
-    const bool fits = panel.canvas.width(Type::small, time.ticks[i].label) <= tick.width() + 1;
-    if (fits && (i % label_every == 0 || current))
-      panel.canvas.text_in(tick, Type::small, panel.color(current ? panel.hex().on_accent : panel.hex().text),
-                           time.ticks[i].label, Align::center);
-  }
-  const Rect all{bar.x0, bar.y0 + 8, start_of(time.ticks.size()), bar.y1 - 8};
-  const Touch touched = touch("scrub", all);
-  if (!touched.hovered && !ImGui::IsItemActive()) return;
-  const float x = ImGui::GetIO().MousePos.x;
-  size_t i = 0;
-  while (i + 1 < time.ticks.size() && x >= start_of(i + 1)) ++i;
-  if (touched.hovered)
-    tooltip(panel, i == 0 ? "Prefill" : "Decode " + time.ticks[i].label,
-            "reads “" + time.ticks[i].token + "”");
-  if (ImGui::IsItemActive() && time.ticks[i].step != time.step)
-    panel.send(view::GoToStep{time.ticks[i].step, false});
 }
 
 /// ① ② ③ ④; a part of several beats has a dot for each.
