@@ -26,8 +26,7 @@ class Studio : public view::ScriptHost {
   Studio(std::string out, int width, int height) : out_(std::move(out)) { Studio::resize(width, height); }
 
   void shot(const std::string& name, const view::ViewState& view) override {
-    if (!screen_) screen_ = std::make_unique<Screen>(scale_for(width_, height_, 1));
-    screen_->set_scale(scale_for(width_, height_, 1));
+    screen().set_scale(scale_for(width_, height_, 1));
     const auto copy = std::make_shared<const view::ViewState>(view);
     const std::string path = path_of(name);
     write_png(screen_->picture_of(copy, width_, height_), path);
@@ -66,16 +65,21 @@ class Studio : public view::ScriptHost {
   }
 
  private:
+  Screen& screen() {
+    if (!screen_) screen_ = std::make_unique<Screen>(scale_for(width_, height_, 1));
+    return *screen_;
+  }
+
   std::string out_, row_prefix_;
   int width_ = 0, height_ = 0, pictures_ = 0;
   std::unique_ptr<Screen> screen_;
 };
 
-/// In a window the script's sizes are the window's.
+/// In a window the script's sizes and scrolling are the window's, too.
 class WindowStudio final : public Studio {
  public:
-  WindowStudio(Window& window, std::string out, int width, int height)
-      : Studio(std::move(out), width, height), window_(window) {}
+  WindowStudio(Window& window, Screen& in_window, std::string out, int width, int height)
+      : Studio(std::move(out), width, height), window_(window), in_window_(in_window) {}
   void resize(int width, int height) override {
     Studio::resize(width, height);
     window_.set_size(width, height);
@@ -83,6 +87,7 @@ class WindowStudio final : public Studio {
 
  private:
   Window& window_;
+  Screen& in_window_;
 };
 
 int run_headless(const AppOptions& options) {
@@ -120,7 +125,7 @@ class WindowApp {
         screen_(1),
         current_((ImGui::SetCurrentContext(screen_.context()), screen_.context())),
         window_("lastrow", options.width, options.height),
-        studio_(window_, options.out, options.width, options.height) {
+        studio_(window_, screen_, options.out, options.width, options.height) {
     if (!options.script.empty()) controller_.play(view::load_script(options.script), &studio_);
   }
 
@@ -134,8 +139,10 @@ class WindowApp {
       if (changed) frames_due_ = kFramesAfterChange;
       if (frames_due_ > 0) draw(frame);
       if (frames_due_ > 0) --frames_due_;
+      if (frames_due_ == 0 || frame.progress < 1) tell();
       if (window_.wait(pause_after(frame))) frames_due_ = kFramesAfterChange;
     }
+    tell();
     return controller_.script_exit_code();
   }
 
@@ -163,8 +170,13 @@ class WindowApp {
       script_error_ = error;
       if (!error.empty()) fmt::print(stderr, "lastrow-viewer: {}\n", error);
     }
-    if (frame.view != shown_ && !options_.watch.empty())
-      write_text_atomically(options_.watch, view::to_json(view));
+  }
+
+  /// Writes the state that is on the screen, with menus where they belong.
+  void tell() {
+    if (options_.watch.empty() || shown_ == told_ || !shown_) return;
+    told_ = shown_;
+    write_text_atomically(options_.watch, view::to_json(*told_));
   }
 
   void draw(const view::Frame& frame) {
@@ -215,7 +227,7 @@ class WindowApp {
   ImGuiContext* current_;  // made current before the window's backends start
   Window window_;
   WindowStudio studio_;
-  std::shared_ptr<const view::ViewState> shown_;
+  std::shared_ptr<const view::ViewState> shown_, told_;
   float shown_progress_ = -1;
   int frames_due_ = kFramesAfterChange;
   uint64_t clipboard_serial_ = 0;

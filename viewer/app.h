@@ -13,7 +13,7 @@ struct AppOptions {
   bool headless = false;  // needs no display and no OpenGL: plays a script and writes pictures
   std::string script;     // file; empty: headless plays the tour, a picture a sentence
   std::string out = ".";  // folder of pictures and states
-  std::string watch;      // file that always holds the state as JSON; empty: none
+  std::string watch;      // file that holds the state on the screen as JSON; empty: none
   double seconds = 0;     // closes the window after so long; 0: stays open
 };
 

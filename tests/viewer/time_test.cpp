@@ -178,6 +178,27 @@ TEST_CASE("in the tour: Enter goes on, Space pauses, the user's poke is waited f
   CHECK_FALSE(controller.script_running());
 }
 
+TEST_CASE("while the tour is paused a sentence stays until Enter, and the poke is still waited for") {
+  Controller controller;
+  controller.settle();
+  Window window{controller};
+  controller.send(Confirm{});
+  controller.send(PlayPause{});
+  for (int row = 1; row <= 12; ++row) {
+    CAPTURE(row);
+    const TourState& tour = window.run(20).view->tour;
+    CHECK(tour.row == row);
+    CHECK(tour.waiting == (row == 8 ? Waiting::poke : Waiting::pause));
+    if (row == 8) {
+      controller.send(PokeRow{Part::q, tour.asked->row, PokeAction::scramble, PokeScope::now});
+      CHECK(window.run(20).view->tour.waiting == Waiting::pause);
+    }
+    CHECK(window.frame.view->sentence.hint == "Paused · Enter: next · Space: go on");
+    controller.send(Confirm{});
+  }
+  CHECK_FALSE(window.run(0.5).view->tour.active);
+}
+
 TEST_CASE("another poke than the asked one does not make the tour lie, and moving about leaves it") {
   Controller controller;
   controller.settle();

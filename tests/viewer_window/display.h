@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <thread>
@@ -94,21 +95,26 @@ class Display {
   std::string name_;
 };
 
-/// The viewer in a window, with its state kept in a file.
+/// The viewer in a window, with its state kept in a file: what is there stands on the screen.
 class ViewerWindow {
  public:
   ViewerWindow(const Folder& folder, std::vector<std::string> options = {}) : folder_(folder) {
     std::vector<std::string> words{kViewer,         "--watch",          watch(),     "--out",
                                    folder.string(), "--reduced-motion", "--seconds", "240"};
     words.insert(words.end(), options.begin(), options.end());
+    const auto start = std::chrono::steady_clock::now();
     child_ = std::make_unique<Child>(words, log());
-    wait_until([&] { return child_->ended() || (opened_ = !state().is_null() && !find().empty()); });
+    wait_until([&] { return child_->ended() || !state().is_null(); });
+    to_first_frame_ = std::chrono::steady_clock::now() - start;
+    wait_until([&] { return child_->ended() || (opened_ = !find().empty()); });
     if (opened_) act("windowfocus --sync " + id_);
   }
 
   bool opened() const { return opened_; }
   std::string log() const { return (folder_ / "viewer.log").string(); }
   Child& process() { return *child_; }
+  /// From the start of the process until the first step stood on the screen: the state is written after that.
+  double seconds_to_first_frame() const { return to_first_frame_.count(); }
 
   /// The state last written; null before the first.
   nlohmann::json state() const {
@@ -139,6 +145,22 @@ class ViewerWindow {
     point(x, y);
     act("click " + std::to_string(button));
   }
+  void drag(float x, float y, float to_x, float to_y) {
+    point(x, y);
+    act("mousedown 1");
+    point((x + to_x) / 2, (y + to_y) / 2);
+    point(to_x, to_y);
+    act("mouseup 1");
+  }
+  /// The window's size on the display.
+  std::pair<int, int> size() const {
+    const Outcome found = shell(folder_, "xdotool getwindowgeometry --shell " + id_);
+    const auto number = [&](const char* name) {
+      const size_t at = found.out.find(name);
+      return at == std::string::npos ? 0 : std::atoi(found.out.c_str() + at + std::strlen(name));
+    };
+    return {number("WIDTH="), number("HEIGHT=")};
+  }
 
  private:
   std::string watch() const { return (folder_ / "state.json").string(); }
@@ -155,6 +177,7 @@ class ViewerWindow {
   const Folder& folder_;
   std::unique_ptr<Child> child_;
   bool opened_ = false;
+  std::chrono::duration<double> to_first_frame_{};
   std::string id_;
 };
 

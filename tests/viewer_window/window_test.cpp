@@ -6,6 +6,7 @@
 
 #include "display.h"
 #include "viewer/panels/layout.h"
+#include "viewer/panels/scroll.h"
 #include "viewer/platform/image.h"
 
 using namespace lastrow::ui;
@@ -17,6 +18,11 @@ using nlohmann::json;
 namespace {
 
 constexpr int kWidth = 1440, kHeight = 900;
+#if defined(__SANITIZE_ADDRESS__) || !defined(NDEBUG)
+constexpr double kFirstFrameSeconds = 20;  // checked or unoptimised builds
+#else
+constexpr double kFirstFrameSeconds = 2;
+#endif
 
 /// One display for all tests of this file; null, with the reason printed, where there can be none.
 Display* display() {
@@ -50,6 +56,14 @@ PaneLayout pane_of(const json& state, Side side) {
 auto field(const char* name, json value) {
   return [=](const json& state) { return state[name] == value; };
 }
+/// Right-clicks a row and takes the menu's first entry: scramble now. The menu is in the state once it is
+/// where it stays.
+void scramble(ViewerWindow& viewer, const Rect& row) {
+  viewer.click(row.center().x, row.center().y, 3);
+  REQUIRE(viewer.becomes([](const json& s) { return !s["poke_menu"].is_null(); }));
+  viewer.click(row.x1 + 60, row.y1 + 4 + 45);
+}
+
 /// The row that the tour asks to be poked; −1: none.
 int asked_row(const json& state) {
   for (const json& row : state["panes"]["cached"]["q"]["rows"])
@@ -59,16 +73,22 @@ int asked_row(const json& state) {
 
 }  // namespace
 
-TEST_CASE("the first screen is decode 4 with the tour on offer, within two seconds of work") {
+TEST_CASE("the first screen is decode 4 with the tour on offer, within two seconds of the start") {
   if (display() == nullptr) return;
-  const Folder folder("window_first");
-  ViewerWindow viewer(folder);
-  REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
-  const json state = viewer.state();
-  CHECK(state["step"] == 4);
-  CHECK(state["panes"]["cached"]["n_tokens"] == 8);
-  CHECK(state["tour"]["offered"] == true);
-  CHECK(state["beat"] == "keep");
+  double best = 1e9;  // of three starts, so that a busy machine does not fail what is fast
+  for (int start = 0; start < 3 && best > kFirstFrameSeconds; ++start) {
+    const Folder folder("window_first");
+    ViewerWindow viewer(folder);
+    REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
+    best = std::min(best, viewer.seconds_to_first_frame());
+    const json state = viewer.state();
+    CHECK(state["step"] == 4);
+    CHECK(state["panes"]["cached"]["n_tokens"] == 8);
+    CHECK(state["tour"]["offered"] == true);
+    CHECK(state["beat"] == "keep");
+  }
+  MESSAGE("first frame after ", best, " s");
+  CHECK(best <= kFirstFrameSeconds);
 }
 
 TEST_CASE("every key does what the help says") {
@@ -166,10 +186,7 @@ TEST_CASE("the mouse points, pins, and pokes a past query through the menu") {
   CHECK(viewer.becomes([](const json& s) { return !s["inspector"].contains("pinned"); }));
 
   const Rect query = place_of(left, {Side::cached, Part::q, 3, -1});
-  viewer.click(query.center().x, query.center().y, 3);
-  REQUIRE(viewer.becomes([](const json& s) { return !s["poke_menu"].is_null(); }));
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
-  viewer.click(query.x1 + 60, query.y1 + 4 + 45);  // the menu's first entry: scramble now
+  scramble(viewer, query);
   REQUIRE(viewer.becomes(field("pokes", 1)));
   const json after = viewer.state();
   CHECK(after["panes"]["cached"]["q"]["rows"][3]["poked"] == true);
@@ -182,31 +199,169 @@ TEST_CASE("the mouse points, pins, and pokes a past query through the menu") {
   CHECK(viewer.becomes(field("pokes", 0)));
 }
 
+TEST_CASE("P opens the menu for the row under the mouse, C copies the cell there") {
+  if (display() == nullptr) return;
+  const Folder folder("window_p_c");
+  ViewerWindow viewer(folder);
+  REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
+  const PaneLayout left = pane_of(viewer.state(), Side::cached);
+  const auto hovers = [](const char* part, int row) {
+    return [=](const json& s) {
+      const json& h = s["inspector"]["hovered"];
+      return !h.is_null() && h["part"] == part && h["row"] == row;
+    };
+  };
+  const auto said = [](const char* words) {
+    return [=](const json& s) {
+      return !s["notice"].is_null() && s["notice"].get<std::string>().find(words) != std::string::npos;
+    };
+  };
+  viewer.point(kWidth / 2, 20);  // at no cell
+  viewer.key("p");
+  CHECK(viewer.becomes(said("then P pokes it")));
+  viewer.key("c");
+  CHECK(viewer.becomes(said("then C copies it")));
+
+  const ImVec2 cell = place_of(left, {Side::cached, Part::k, 3, 4}).center();
+  viewer.point(cell.x, cell.y);
+  REQUIRE(viewer.becomes(hovers("k", 3)));
+  viewer.key("c");
+  REQUIRE(viewer.becomes([](const json& s) { return s["clipboard"] != ""; }));
+  const std::string copied = viewer.state()["clipboard"];
+  CHECK(copied.find("k[3]") != std::string::npos);
+  CHECK(copied.find('\n') != std::string::npos);  // the place, and its numbers
+
+  viewer.key("p");
+  REQUIRE(viewer.becomes([](const json& s) { return !s["poke_menu"].is_null(); }));
+  CHECK(viewer.state()["poke_menu"].get<std::string>().find("k[3]") != std::string::npos);
+  viewer.key("Escape");
+  CHECK(viewer.becomes(field("poke_menu", nullptr)));
+  CHECK(viewer.state()["pokes"] == 0);
+
+  // What was copied is on the display's clipboard: it can be pasted.
+  viewer.key("i");
+  REQUIRE(viewer.becomes(field("prompt_open", true)));
+  for (const char* key : {"ctrl+a", "ctrl+v", "Return"}) {
+    viewer.key(key);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));  // a frame for each
+  }
+  CHECK(viewer.becomes([](const json& s) { return s["prompt_error"] != ""; }));  // a prompt knows no brackets
+  MESSAGE(viewer.state()["prompt_error"].get<std::string>());
+}
+
+TEST_CASE("F11 fills the screen and gives it back") {
+  if (display() == nullptr) return;
+  const Folder folder("window_f11");
+  ViewerWindow viewer(folder, {"--size", "1100x720"});
+  REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
+  using Size = std::pair<int, int>;
+  CHECK(viewer.size() == Size{1100, 720});
+  viewer.key("F11");
+  CHECK(wait_until([&] { return viewer.size() == Size{kWidth, kHeight}; }));
+  viewer.key("ctrl+s");  // the picture is as large as the screen: what is drawn has followed
+  REQUIRE(wait_until([&] { return std::filesystem::exists(folder / "lastrow-1.png"); }));
+  CHECK(read_png((folder / "lastrow-1.png").string()).width == kWidth);
+  viewer.key("F11");
+  CHECK(wait_until([&] { return viewer.size() == Size{1100, 720}; }));
+}
+
+TEST_CASE(
+    "a long context is scrolled by wheel, keys and bar, and follows the newest token again at the end") {
+  if (display() == nullptr) return;
+  const Folder folder("window_scroll");
+  constexpr int kStep = 60;
+  ViewerWindow viewer(folder, {"--step", std::to_string(kStep)});
+  REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
+  const json state = viewer.state();
+  const int n = state["panes"]["cached"]["n_tokens"];
+  const PaneLayout newest = pane_of(state, Side::cached);
+  REQUIRE(newest.n_rows < n);
+  REQUIRE(newest.n_columns < n);
+  const int last_row = n - newest.n_rows, last_column = n - newest.n_columns;
+  // What stands at the top left of K, and of the scores' last row in sight, says where one has scrolled to.
+  const ImVec2 top = place_of(newest, {Side::cached, Part::k, newest.first_row, 0}).center();
+  const Rect corner = newest.cell(n - 1, newest.first_column);
+  const auto first_row_is = [&](int row) {
+    viewer.point(top.x, top.y + 300);
+    viewer.point(top.x, top.y);
+    return viewer.becomes(
+        [=](const json& s) {
+          const json& h = s["inspector"]["hovered"];
+          return !h.is_null() && h["part"] == "k" && h["row"] == row;
+        },
+        10);
+  };
+  const auto first_column_is = [&](int column) {
+    viewer.point(top.x, top.y);
+    viewer.point(corner.center().x, corner.center().y);
+    return viewer.becomes(
+        [=](const json& s) {
+          const json& h = s["inspector"]["hovered"];
+          return !h.is_null() && h["column"] == column;
+        },
+        10);
+  };
+  CHECK(first_row_is(last_row));
+  viewer.key("Up");
+  CHECK(first_row_is(last_row - 1));
+  viewer.key("Down");
+  CHECK(first_row_is(last_row));
+  viewer.key("Prior");
+  CHECK(first_row_is(std::max(0, last_row - (newest.n_rows - 1))));
+  viewer.key("Next");
+  CHECK(first_row_is(last_row));
+  viewer.click(top.x, top.y, 4);  // the wheel, upwards
+  CHECK(first_row_is(last_row - 3));
+  CHECK(first_column_is(last_column));
+  viewer.key("ctrl+Left");
+  CHECK(first_column_is(std::max(0, last_column - (newest.n_columns - 1))));
+  viewer.key("ctrl+Home");
+  CHECK(first_row_is(0));
+  CHECK(first_column_is(0));
+  viewer.key("ctrl+End");
+  CHECK(first_row_is(last_row));
+
+  const ScrollBar rows = row_bar(newest), columns = column_bar(newest);
+  viewer.drag(rows.thumb.center().x, rows.thumb.center().y, rows.thumb.center().x, rows.track.y0);
+  CHECK(first_row_is(0));
+  viewer.drag(columns.thumb.center().x, columns.thumb.center().y, columns.track.x0, columns.thumb.center().y);
+  CHECK(first_column_is(0));
+  viewer.click(rows.track.center().x, rows.track.y1 - 1);  // pressed beside the thumb: it comes there
+  CHECK(first_row_is(last_row));
+  CHECK(viewer.state()["step"] == kStep);  // none of it was taken for a step
+
+  viewer.key("shift+Right");  // at the end the newest stays in sight
+  REQUIRE(viewer.becomes(field("step", kStep + 1)));
+  CHECK(first_row_is(last_row + 1));
+}
+
 TEST_CASE("the whole tour with Enter, the poke it asks for, and its last sentence") {
   if (display() == nullptr) return;
   const Folder folder("window_tour");
   ViewerWindow viewer(folder);
   REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
-  viewer.key("Return");
-  const auto row = [](int n) {
-    return [n](const json& s) { return s["tour"]["active"] == true && s["tour"]["row"] == n; };
+  viewer.key("Return space");  // paused, so that no sentence runs out however slow this machine is
+  // A sentence stands there and waits for the user: before that an Enter would go by unheard.
+  const auto waits = [&](int row, const char* for_what) {
+    const bool so = viewer.becomes([=](const json& s) {
+      return s["tour"]["active"] == true && s["tour"]["row"] == row && s["tour"]["waiting"] == for_what;
+    });
+    INFO(viewer.state()["tour"].dump(), viewer.state()["notice"].dump());
+    REQUIRE(so);
   };
+  constexpr int kAsks = 8;
   for (int n = 1; n <= 12; ++n) {
     CAPTURE(n);
-    const bool reached = viewer.becomes(row(n));
-    INFO(viewer.state()["tour"].dump(), viewer.state()["notice"].dump());
-    REQUIRE(reached);
+    waits(n, n == kAsks ? "poke" : "pause");
     const json state = viewer.state();
     CHECK(state["sentence"]["text"].get<std::string>().find('{') == std::string::npos);
-    if (const int position = asked_row(state); position >= 0) {  // it waits for the user's own poke
-      const Rect query = place_of(pane_of(state, Side::cached), {Side::cached, Part::q, position, -1});
-      viewer.click(query.center().x, query.center().y, 3);
-      REQUIRE(viewer.becomes([](const json& s) { return !s["poke_menu"].is_null(); }));
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
-      viewer.click(query.x1 + 60, query.y1 + 4 + 45);
-    } else {
-      viewer.key("Return");
+    CHECK((asked_row(state) >= 0) == (n == kAsks));
+    if (n == kAsks) {
+      scramble(viewer, place_of(pane_of(state, Side::cached), {Side::cached, Part::q, asked_row(state), -1}));
+      REQUIRE(viewer.becomes(field("pokes", 1)));
+      waits(n, "pause");  // time to look at it
     }
+    viewer.key("Return");
   }
   CHECK(viewer.becomes([](const json& s) { return s["tour"]["active"] == false; }));
   CHECK(read_text(viewer.log()).empty());

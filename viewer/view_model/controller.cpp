@@ -189,9 +189,11 @@ Selection Controller::Impl::selection() const {
 
 Sentence Controller::Impl::sentence() const {
   const bool script = player && !player->finished();
-  if (script && !script_sentence.empty())
+  if (script && !script_sentence.empty()) {
+    const TourState state = player->state();
     return {script_sentence, script_asks ? SentenceKind::ask : SentenceKind::tour,
-            "Enter: next · Esc: leave"};
+            state.waiting == Waiting::pause ? state.waiting_text : "Enter: next · Esc: leave"};
+  }
   if (!current) return {};
   Sentence s{beat_sentence(*current, selection()), SentenceKind::beat, ""};
   if (tour_offered && !script) {

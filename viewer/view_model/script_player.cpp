@@ -64,11 +64,7 @@ bool ScriptPlayer::wait_is_over(double now) {
 }
 
 void ScriptPlayer::tick(double now) {
-  if (paused_ && !finished_) {
-    wait_since_ += now - now_;  // time stands still
-    now_ = now;
-    return;
-  }
+  if (paused_) wait_since_ += now - now_;  // no wait runs out; Enter and pokes go on
   now_ = now;
   while (!finished_) {
     if (hand_.working()) return;
@@ -255,12 +251,12 @@ TourState ScriptPlayer::state() const {
   s.active = !finished_;
   s.row = row_;
   s.n_rows = script_.n_rows;
-  s.waiting = paused_ ? Waiting::pause : waiting_;
+  s.waiting = paused_ && waiting_ == Waiting::reading ? Waiting::pause : waiting_;
   s.waited = waiting_ == Waiting::nothing ? 0 : std::floor(std::max(0.0, now_ - wait_since_));
   s.wait_for = waiting_ == Waiting::nothing ? 0 : wait_for_;
   s.asked = asked_;
-  if (paused_)
-    s.waiting_text = "paused; Space goes on";
+  if (s.waiting == Waiting::pause)
+    s.waiting_text = "Paused · Enter: next · Space: go on";
   else if (waiting_ == Waiting::poke && asked_)
     s.waiting_text = fmt::format("waiting for your poke of {}[{}] …",
                                  asked_->part == Part::q   ? "q"

@@ -39,6 +39,7 @@ class ScriptPlayer {
 
   void tick(double now);
   void skip_wait() { skip_ = true; }  // Enter
+  /// While paused a sentence stays until Enter.
   void toggle_pause() { paused_ = !paused_; }
   bool finished() const { return finished_; }
   int exit_code() const { return exit_code_; }
