@@ -42,6 +42,7 @@ class Studio : public view::ScriptHost {
     width_ = width;
     height_ = height;
   }
+  void scroll(const view::ScrollTokens& by) override { screen().scroll(by); }
   void row_shown(int row, const view::ViewState& view) override {
     if (!row_prefix_.empty()) shot(fmt::format("{}-{:02}.png", row_prefix_, row), view);
   }
@@ -83,6 +84,10 @@ class WindowStudio final : public Studio {
   void resize(int width, int height) override {
     Studio::resize(width, height);
     window_.set_size(width, height);
+  }
+  void scroll(const view::ScrollTokens& by) override {
+    Studio::scroll(by);
+    in_window_.scroll(by);
   }
 
  private:

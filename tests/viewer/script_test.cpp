@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/viewer/recording_host.h"
+#include "viewer/view_model/keys.h"
 
 using namespace lastrow;
 using namespace lastrow::view;

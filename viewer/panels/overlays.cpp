@@ -29,14 +29,37 @@ Panel over(Panel& panel, Canvas& canvas) {
   return Panel{canvas, panel.view, panel.progress, panel.layout, panel.state, panel.commands};
 }
 
+/// One line of the help: a binding, or neighbours that do the same to either side.
+struct HelpLine {
+  std::string keys;
+  const view::KeyBinding* binding;
+};
+
+std::vector<HelpLine> help_lines() {
+  std::vector<HelpLine> lines;
+  for (const view::KeyBinding& binding : view::key_table()) {
+    std::string_view key = binding.key_text;
+    if (lines.empty() || std::string_view(lines.back().binding->label) != binding.label) {
+      lines.push_back({std::string(key), &binding});
+      continue;
+    }
+    const size_t plus = key.find('+');
+    if (plus != std::string_view::npos && lines.back().keys.starts_with(key.substr(0, plus + 1)))
+      key.remove_prefix(plus + 1);  // "Ctrl+← →"
+    lines.back().keys += " " + std::string(key);
+  }
+  return lines;
+}
+
 void draw_help(Panel& panel) {
   if (!panel.view.help_open) return;
-  const std::vector<view::KeyBinding>& table = view::key_table();
-  constexpr float kRow = 24, kKeys = 84, kWidth = 860;
+  const std::vector<HelpLine> lines = help_lines();
+  constexpr float kRow = 24, kKeys = 130, kWidth = 860;
   std::vector<const char*> groups;
-  for (const view::KeyBinding& binding : table)
-    if (groups.empty() || std::string_view(groups.back()) != binding.group) groups.push_back(binding.group);
-  const float rows = static_cast<float>(table.size() + groups.size());
+  for (const HelpLine& line : lines)
+    if (groups.empty() || std::string_view(groups.back()) != line.binding->group)
+      groups.push_back(line.binding->group);
+  const float rows = static_cast<float>(lines.size() + groups.size());
   const float height = std::min(panel.layout.screen.height() - 40,
                                 60 + kRow * rows + 8 * static_cast<float>(groups.size()) + 16);
   const ImVec2 middle = panel.layout.screen.center();
@@ -54,16 +77,16 @@ void draw_help(Panel& panel) {
   canvas.text_in(column.cut_top(36), Type::sentence, panel.color(panel.hex().text), "Keys");
   const float row_height = std::min(kRow, (column.height() - 8 * static_cast<float>(groups.size())) / rows);
   const char* group = nullptr;
-  for (const view::KeyBinding& binding : table) {
-    if (group == nullptr || std::string_view(group) != binding.group) {
-      group = binding.group;
+  for (const auto& [keys, binding] : lines) {
+    if (group == nullptr || std::string_view(group) != binding->group) {
+      group = binding->group;
       column.cut_top(8);
       canvas.text_in(column.cut_top(row_height), Type::label_bold, panel.color(panel.hex().accent), group);
     }
     Rect row = column.cut_top(row_height);
-    canvas.text_in(row.cut_left(kKeys), Type::mono, panel.color(panel.hex().text), binding.key_text);
-    canvas.text_in(row.cut_left(140), Type::label_bold, panel.color(panel.hex().text), binding.label);
-    canvas.text_in(row, Type::label, panel.color(panel.hex().muted), binding.tooltip);
+    canvas.text_in(row.cut_left(kKeys), Type::mono, panel.color(panel.hex().text), keys);
+    canvas.text_in(row.cut_left(140), Type::label_bold, panel.color(panel.hex().text), binding->label);
+    canvas.text_in(row, Type::label, panel.color(panel.hex().muted), binding->tooltip);
   }
   const Touch touched = touch("close help", panel.layout.screen);
   if (touched.clicked) top.send(view::ToggleHelp{});

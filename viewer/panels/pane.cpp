@@ -6,6 +6,7 @@
 #include "viewer/panels/blocks.h"
 #include "viewer/panels/charts.h"
 #include "viewer/panels/pointing.h"
+#include "viewer/panels/scroll.h"
 
 namespace lastrow::ui {
 namespace {
@@ -87,7 +88,9 @@ void draw_footer(Panel& panel, const PaneLayout& layout, const view::PaneState& 
   const Hex color = pane.show_kept ? panel.hex().text : mix(panel.hex().pane, panel.hex().muted, 0.75f);
   const float width = panel.canvas.text_in(line, type, panel.color(color), pane.kept);
   line.x0 += width + 16;
-  panel.canvas.text_in(line, Type::label, panel.color(panel.hex().muted), pane.beat_note, Align::right);
+  const Type note =
+      panel.canvas.width(Type::label, pane.beat_note) <= line.width() ? Type::label : Type::small;
+  panel.canvas.text_in(line, note, panel.color(panel.hex().muted), pane.beat_note, Align::right);
 }
 
 /// What the pokes came to, under the blocks; a line leads to each poked row.
@@ -111,25 +114,6 @@ void draw_badges(Panel& panel, const PaneLayout& layout, const view::PaneState& 
   if (!pane.difference.empty())
     panel.canvas.text_lines(room, Type::small, panel.color(panel.hex().muted), pane.difference,
                             std::max(1, static_cast<int>(room.height() / 14)), 14);
-}
-
-/// Where one has scrolled to, as a bar at the right edge and one below the matrix.
-void draw_scroll(Panel& panel, const PaneLayout& layout) {
-  const ImU32 color = panel.color(panel.hex().muted, 0.6f);
-  const auto n = static_cast<float>(std::max(1, layout.n_tokens));
-  if (layout.n_rows < layout.n_tokens) {
-    const float height = layout.rows.height() / n;
-    const float y = layout.rows.y0 + static_cast<float>(layout.first_row) * height;
-    panel.canvas.fill_round(
-        {layout.box.x1 - 7, y, layout.box.x1 - 3, y + static_cast<float>(layout.n_rows) * height}, color, 2);
-  }
-  if (layout.n_columns < layout.n_tokens) {
-    const float x0 = layout.matrix.x0 + 8, width = (layout.matrix.x1 - x0) / n;
-    const float x = x0 + static_cast<float>(layout.first_column) * width;
-    panel.canvas.fill_round(
-        {x, layout.rows.y1 + 2, x + static_cast<float>(layout.n_columns) * width, layout.rows.y1 + 6}, color,
-        2);
-  }
 }
 
 void draw_matrix_title(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
@@ -161,7 +145,7 @@ void draw_pane(Panel& panel, view::Side side) {
   draw_output(panel, layout, pane);
   draw_badges(panel, layout, pane);
   draw_footer(panel, layout, pane);
-  draw_scroll(panel, layout);
+  draw_scroll_bars(panel, layout);
   draw_sweep(panel, layout, pane);
   draw_crosshair(panel, layout, pane);
   panel.canvas.unclip();

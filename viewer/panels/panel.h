@@ -10,12 +10,13 @@
 
 #include "viewer/draw/icons.h"
 #include "viewer/panels/layout.h"
-#include "viewer/view_model/commands.h"
+#include "viewer/view_model/keys.h"
 
 namespace lastrow::ui {
 
 struct PanelState {
   Scroll scroll;
+  float scroll_grip = 0;                   // where in the thumb of a scroll bar the mouse holds it
   std::optional<view::Target> hovered;     // what was last sent as Hover
   std::optional<view::Target> menu_shown;  // the poke menu that is open
   std::array<char, 4096> prompt{};         // text in the prompt box, zero-terminated

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "viewer/panels/scroll.h"
+
 namespace lastrow::ui {
 namespace {
 
@@ -45,20 +47,6 @@ std::optional<Target> target_under_mouse(Panel& panel) {
   return std::nullopt;
 }
 
-/// The wheel moves rows, with Shift columns; back at the end it follows the newest again.
-void scroll(Panel& panel) {
-  const ImGuiIO& io = ImGui::GetIO();
-  const PaneLayout& layout = panel.layout.panes[0];
-  const auto move = [](int& first, int now, int hidden, float wheel) {
-    if (wheel == 0 || hidden <= 0) return;
-    const int next = std::clamp(now - static_cast<int>(wheel * 3), 0, hidden);
-    first = next == hidden ? -1 : next;
-  };
-  const float down = io.KeyShift ? 0 : io.MouseWheel, across = io.KeyShift ? io.MouseWheel : io.MouseWheelH;
-  move(panel.state.scroll.first_row, layout.first_row, layout.n_tokens - layout.n_rows, down);
-  move(panel.state.scroll.first_column, layout.first_column, layout.n_tokens - layout.n_columns, across);
-}
-
 }  // namespace
 
 void draw_crosshair(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
@@ -99,7 +87,7 @@ void handle_mouse(Panel& panel) {
     panel.send(view::Hover{target});
   }
   if (!ImGui::IsWindowHovered()) return;
-  scroll(panel);
+  scroll_by_wheel(panel);
   if (!target) return;
   if (ImGui::IsMouseClicked(ImGuiMouseButton_Left)) panel.send(view::Pin{target});
   const bool row_of_values = target->part == Part::q || target->part == Part::k || target->part == Part::v;

@@ -77,7 +77,7 @@ void draw_heads(Panel& panel, Rect& column, float most) {
     const ImU32 fill = panel.canvas.colors().weight(head.focus);
     panel.canvas.fill(r, fill);
     panel.canvas.frame(r, panel.color(head.selected ? panel.hex().accent : panel.hex().line),
-                       head.selected ? 3.0f : 1.0f);
+                       head.selected ? (size < 20 ? 2.0f : 3.0f) : 1.0f);
     if (size >= 13) {
       const bool on_dark =
           contrast(panel.hex().pane, mix_oklab(panel.hex().zero, panel.hex().positive, head.focus)) > 4.5;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cfloat>
+#include <utility>
 
 #include "viewer/panels/pointing.h"
+#include "viewer/panels/scroll.h"
 
 namespace lastrow::ui {
 namespace {
@@ -71,7 +73,11 @@ void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& vi
     for (const view::KeyBinding& binding : view::key_table()) {
       const bool while_typing =
           binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;
-      if ((!typing || while_typing) && matches(binding, press)) commands.push_back(binding.command);
+      if ((typing && !while_typing) || !matches(binding, press)) continue;
+      if (const auto* scroll_by = std::get_if<view::ScrollTokens>(&binding.command))
+        scroll(*scroll_by);
+      else
+        commands.push_back(binding.command);
     }
   }
 }
@@ -99,6 +105,8 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
   ImGui::Begin("lastrow", nullptr, kRootFlags);
   ImGui::PopStyleVar(3);
   Canvas canvas(ImGui::GetWindowDrawList(), *colors_, *fonts_, scale_);
+  for (const view::ScrollTokens& by : std::exchange(scrolls_, {}))
+    scroll_by(state_.scroll, make_layout(io.DisplaySize, *frame.view, state_.scroll).panes[0], by);
   const Layout layout = make_layout(io.DisplaySize, *frame.view, state_.scroll);
   Panel panel{canvas, *frame.view, frame.progress, layout, state_, commands};
   draw_panels(panel);

@@ -40,6 +40,8 @@ class Screen {
   Image picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
   Image picture();
   ImU32 background() const { return to_u32(colors_->hex().window); }
+  /// Takes effect with the next draw.
+  void scroll(const view::ScrollTokens& by) { scrolls_.push_back(by); }
   /// One line over the panes until the next key or click: what the window itself has to say.
   void say(view::Notice notice) { state_.own_notice = std::move(notice); }
 
@@ -53,6 +55,7 @@ class Screen {
   std::unique_ptr<Colors> colors_;
   AlphaTexture atlas_;  // filled when first needed
   PanelState state_;
+  std::vector<view::ScrollTokens> scrolls_;  // not yet carried out
 };
 
 }  // namespace lastrow::ui

@@ -83,7 +83,7 @@ struct Window::Callbacks {
         std::find_if(std::begin(kKeys), std::end(kKeys), [&](const auto& k) { return k.first == key; });
     if (known != std::end(kKeys)) {
       press.key = known->second;
-      const bool repeats = press.key == view::Key::left || press.key == view::Key::right;
+      const bool repeats = press.key >= view::Key::left && press.key <= view::Key::page_down;
       if (action == GLFW_PRESS || repeats) events(window).keys.push_back(press);
     } else if (press.ctrl && action == GLFW_PRESS) {  // without Ctrl it comes as a character
       const char* name = glfwGetKeyName(key, scancode);
@@ -100,12 +100,19 @@ struct Window::Callbacks {
     events(window).keys.push_back({.character = upper ? static_cast<char>(sign + ('a' - 'A')) : sign});
   }
 
-  static constexpr std::pair<int, view::Key> kKeys[] = {
-      {GLFW_KEY_SPACE, view::Key::space},    {GLFW_KEY_LEFT, view::Key::left},
-      {GLFW_KEY_RIGHT, view::Key::right},    {GLFW_KEY_HOME, view::Key::home},
-      {GLFW_KEY_END, view::Key::end},        {GLFW_KEY_ENTER, view::Key::enter},
-      {GLFW_KEY_KP_ENTER, view::Key::enter}, {GLFW_KEY_ESCAPE, view::Key::escape},
-      {GLFW_KEY_F11, view::Key::f11}};
+  static constexpr std::pair<int, view::Key> kKeys[] = {{GLFW_KEY_SPACE, view::Key::space},
+                                                        {GLFW_KEY_LEFT, view::Key::left},
+                                                        {GLFW_KEY_RIGHT, view::Key::right},
+                                                        {GLFW_KEY_UP, view::Key::up},
+                                                        {GLFW_KEY_DOWN, view::Key::down},
+                                                        {GLFW_KEY_PAGE_UP, view::Key::page_up},
+                                                        {GLFW_KEY_PAGE_DOWN, view::Key::page_down},
+                                                        {GLFW_KEY_HOME, view::Key::home},
+                                                        {GLFW_KEY_END, view::Key::end},
+                                                        {GLFW_KEY_ENTER, view::Key::enter},
+                                                        {GLFW_KEY_KP_ENTER, view::Key::enter},
+                                                        {GLFW_KEY_ESCAPE, view::Key::escape},
+                                                        {GLFW_KEY_F11, view::Key::f11}};
 };
 
 void Window::watch_events() {

@@ -44,7 +44,7 @@ class Window {
   float width() const { return static_cast<float>(pixels_x_) / scale_; }
   float height() const { return static_cast<float>(pixels_y_) / scale_; }
 
-  /// The keys that went down since the last call. Arrow keys repeat while held.
+  /// The keys that went down since the last call. Arrow and page keys repeat while held.
   std::vector<KeyPress> take_keys();
   /// Hands size, mouse and keys to ImGui. Returns true when scale() has changed: build the fonts anew.
   bool begin_frame();

@@ -1,8 +1,7 @@
-// Every action of the user. Keys, buttons, tooltips, the menu of pokes and scripts all make these, so that
-// what one way can do, all can.
+// Every action of the user. Keys (keys.h), buttons, tooltips, the menu of pokes and scripts all make these,
+// so that what one way can do, all can.
 //
 //   controller.send(ChangeStep{+1});                       from a panel
-//   for (const KeyBinding& key : key_table()) …            keys, buttons and help are drawn from one table
 //
 // Commands are plain values; the controller says in a notice why one could not be carried out.
 #pragma once
@@ -122,6 +121,11 @@ struct CancelWork {};
 struct DismissNotice {};
 
 // Carried out by the window, not by the controller; in the table so that keys and help are complete.
+enum class ScrollUnit : uint8_t { token, page, all };
+struct ScrollTokens {
+  int rows = 0, columns = 0;  // −1 to older ones, +1 to newer ones, 0 not
+  ScrollUnit unit = ScrollUnit::token;
+};  // both panes, where more tokens are there than fit
 struct ToggleFullScreen {};
 struct Screenshot {
   std::string file;
@@ -136,23 +140,6 @@ using Command =
                  GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead, Hover, Pin, PlayPause,
                  SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu, PokeHere, PokeRow, RestoreRow,
                  RestoreAll, StartTour, Confirm, Escape, SetTheme, ToggleTheme, ToggleHelp, CopyCell,
-                 CancelWork, DismissNotice, ToggleFullScreen, Screenshot, SetSize, Quit>;
-
-/// Keys as the table spells them. A letter or sign stands for itself.
-enum class Key : uint8_t { character, space, left, right, home, end, enter, escape, f11 };
-
-struct KeyBinding {
-  Key key = Key::character;
-  char character = 0;  // for Key::character: lower case, or the sign ('[', '?', ',')
-  bool shift = false, ctrl = false;
-  Command command;
-  const char* key_text;  // "Shift+→"
-  const char* label;     // of the button: "Next step"
-  const char* tooltip;   // one sentence, without the key
-  const char* group;     // heading in the help: "Time", "Where to look", …
-};
-
-/// All bindings, in the order of the help.
-const std::vector<KeyBinding>& key_table();
+                 CancelWork, DismissNotice, ScrollTokens, ToggleFullScreen, Screenshot, SetSize, Quit>;
 
 }  // namespace lastrow::view

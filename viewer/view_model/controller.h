@@ -42,6 +42,8 @@ class ScriptHost {
   /// Write text (JSON) to NAME. Throws FileError.
   virtual void write_state(const std::string& name, const std::string& json) = 0;
   virtual void resize(int width, int height) = 0;
+  /// What the pictures to come show of more tokens than fit.
+  virtual void scroll(const ScrollTokens&) {}
   /// A sentence (`say`, `ask`) of row `row` (1, 2, …) now stands on the screen. `viewer/run` without a
   /// display draws a picture here.
   virtual void row_shown(int row, const ViewState& view) = 0;

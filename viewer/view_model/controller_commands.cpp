@@ -150,6 +150,7 @@ std::string Controller::Impl::apply(const Command& command) {
                           return nothing();
                         },
                         // The window's own.
+                        [&](const ScrollTokens&) { return nothing(); },
                         [&](const ToggleFullScreen&) { return nothing(); },
                         [&](const Screenshot&) { return nothing(); },
                         [&](const SetSize&) { return nothing(); },

@@ -1,5 +1,6 @@
-// One table of keys: the window reads it for key presses, buttons and tooltips, the help prints it.
-#include "viewer/view_model/commands.h"
+#include "viewer/view_model/keys.h"
+
+#include <utility>
 
 namespace lastrow::view {
 
@@ -34,6 +35,23 @@ std::vector<KeyBinding> make_key_table() {
       "Look at the query head before.", place);
   add(Key::character, '.', false, false, ChangeHead{+1}, ".", "Next head", "Look at the next query head.",
       place);
+  const auto scroll = [&](Key key, bool ctrl, int rows, int columns, ScrollUnit unit, const char* key_text,
+                          const char* label, const char* tooltip) {
+    add(key, 0, false, ctrl, ScrollTokens{rows, columns, unit}, key_text, label, tooltip, place);
+  };
+  const char *const rows = "Scroll", *const columns = "Scroll keys", *const ends = "Oldest, newest";
+  const char* const rows_tip = "Where not all tokens fit: a row; also the wheel, and the bar at the right.";
+  const char* const pages_tip = "Where not all tokens fit: as many rows as are in sight.";
+  const char* const columns_tip = "Columns of the scores; also Shift and the wheel, and the bar below.";
+  const char* const ends_tip = "The oldest tokens, or the newest, which then stay in sight.";
+  scroll(Key::up, false, -1, 0, ScrollUnit::token, "↑", rows, rows_tip);
+  scroll(Key::down, false, +1, 0, ScrollUnit::token, "↓", rows, rows_tip);
+  scroll(Key::page_up, false, -1, 0, ScrollUnit::page, "PgUp", "Scroll pages", pages_tip);
+  scroll(Key::page_down, false, +1, 0, ScrollUnit::page, "PgDn", "Scroll pages", pages_tip);
+  scroll(Key::left, true, 0, -1, ScrollUnit::page, "Ctrl+←", columns, columns_tip);
+  scroll(Key::right, true, 0, +1, ScrollUnit::page, "Ctrl+→", columns, columns_tip);
+  scroll(Key::home, true, -1, -1, ScrollUnit::all, "Ctrl+Home", ends, ends_tip);
+  scroll(Key::end, true, +1, +1, ScrollUnit::all, "Ctrl+End", ends, ends_tip);
   add(Key::character, 'm', false, false, NextModel{}, "M", "Next model",
       "Same prompt in the next model: more heads share one K/V head.", subject);
   add(Key::character, 'b', false, false, NextBackend{}, "B", "Next backend",

@@ -10,6 +10,8 @@
 #include <sstream>
 #include <string_view>
 
+#include "viewer/view_model/keys.h"
+
 namespace lastrow::view {
 
 namespace {

@@ -111,6 +111,10 @@ void ScriptPlayer::run_line(const ScriptLine& line, double now) {
                      if (host_) host_->resize(size->width, size->height);
                      return;
                    }
+                   if (const auto* scroll = std::get_if<ScrollTokens>(&a.command)) {
+                     if (host_) host_->scroll(*scroll);
+                     return;
+                   }
                    perform(a.command);
                  },
                  [&](const DoStepBy& a) { perform(ChangeStep{a.by}); },
