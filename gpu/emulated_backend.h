@@ -9,9 +9,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "backend/backend.h"
 #include "gpu/device_options.h"
+#include "gpu/kernels/attend_call.h"
 
 namespace lastrow {
 
@@ -20,5 +23,9 @@ std::unique_ptr<Backend> make_emulated_backend(const gpu::DeviceOptions& options
 
 /// Of a backend made by make_emulated_backend with options.report; throws UsageError for another.
 std::string simt_report(const Backend& backend);
+
+/// Name and idea of each rung of the ladder, the same as on a GPU; and the one taken for a shape.
+std::vector<std::pair<std::string, std::string>> emulated_kernels();
+std::string emulated_kernel_for(const gpu::AttendShape& shape);
 
 }  // namespace lastrow

@@ -65,10 +65,11 @@ class CudaRuntime final : public Runtime {
 
   const char* name() const override { return "cuda"; }
   std::string description() const override {
-    return fmt::format("kernels on an NVIDIA GPU: {}, compute capability {}.{}, {:.0f} GiB", properties_.name, properties_.major,
-                       properties_.minor, gib(properties_.totalGlobalMem));
+    return fmt::format("kernels on an NVIDIA GPU: {}, compute capability {}.{}, {:.0f} GiB", properties_.name,
+                       properties_.major, properties_.minor, gib(properties_.totalGlobalMem));
   }
   int32_t n_threads() const override { return 1; }
+  int32_t n_multiprocessors() const override { return properties_.multiProcessorCount; }
 
   Memory& memory() override { return device_memory(); }
   Stream stream() override { return stream_; }

@@ -242,7 +242,8 @@ gpu::AttendCall DeviceBackend::attend_call(Site site, ConstTensorView q, const K
                          .max_kv_len = 0,
                          .block_len = plan.block_len,
                          .blocks_per_seq = plan.blocks_per_seq,
-                         .n_blocks = cache.n_blocks};
+                         .n_blocks = cache.n_blocks,
+                         .n_multiprocessors = runtime_->n_multiprocessors()};
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
     shape.max_q_len = std::max(shape.max_q_len, plan.q_len(i));
     shape.max_kv_len = std::max(shape.max_kv_len, plan.kv_len[i]);

@@ -3,6 +3,7 @@
 #include "backend/eigen.h"
 #include "gpu/backend/device_backend.h"
 #include "gpu/emulated_backend.h"
+#include "gpu/kernels/ladder.h"
 #include "gpu/simt/device.h"
 #include "gpu/simt/report.h"
 
@@ -21,10 +22,10 @@ class EmulatedRuntime final : public Runtime {
   }
 
   const char* name() const override { return "cuda-emulated"; }
-  std::string description() const override {
-    return "the kernels of cuda, thread by thread on the CPU";
-  }
+  std::string description() const override { return "the kernels of cuda, thread by thread on the CPU"; }
   int32_t n_threads() const override { return device_.n_threads(); }
+  /// Of an H100: K/V are split, and counted, as they would be there.
+  int32_t n_multiprocessors() const override { return 132; }
 
   Memory& memory() override { return Memory::host(); }
   Stream stream() override { return &device_; }
@@ -60,6 +61,14 @@ std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions& options) {
 std::unique_ptr<Backend> make_emulated_backend(const gpu::DeviceOptions& options) {
   return std::make_unique<emulated::DeviceBackend>(options);
 }
+
+std::vector<std::pair<std::string, std::string>> emulated_kernels() {
+  std::vector<std::pair<std::string, std::string>> kernels;
+  for (const emulated::Rung* rung : emulated::ladder()) kernels.emplace_back(rung->name, rung->idea);
+  return kernels;
+}
+
+std::string emulated_kernel_for(const gpu::AttendShape& shape) { return emulated::choose(shape).name; }
 
 std::string simt_report(const Backend& backend) {
   const auto* device = dynamic_cast<const emulated::DeviceBackend*>(&backend);

@@ -20,6 +20,7 @@ class Runtime {
   virtual const char* name() const = 0;         // "cuda-emulated"
   virtual std::string description() const = 0;  // one line: device, library
   virtual int32_t n_threads() const = 0;        // OS threads that compute
+  virtual int32_t n_multiprocessors() const = 0;
 
   virtual Memory& memory() = 0;
   virtual Stream stream() = 0;

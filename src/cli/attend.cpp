@@ -51,7 +51,7 @@ void run(const AttendOptions& o) {
                     o.probe ? fmt::format(", scores and probs {}", output.scores.shape().to_string()) : "",
                     o.backend.name(), kernel.empty() ? "" : " with " + kernel,
                     input.spec.mask.causal ? "causal" : "not causal", input.spec.scale));
-  o.backend.print_report(*backend);
+  print(o.backend.report(*backend));
 }
 
 constexpr const char* kFooter =

@@ -1,7 +1,5 @@
 #include "cli/backend_flags.h"
 
-#include "cli/terminal.h"
-
 namespace lastrow::cli {
 
 void BackendFlags::add_to(CLI::App& subcommand) {
@@ -23,8 +21,8 @@ std::unique_ptr<Backend> BackendFlags::make() const {
   return make_backend(name_, options);
 }
 
-void BackendFlags::print_report(const Backend& backend) const {
-  if (device_.report) print("\n" + traffic_report(backend));
+std::string BackendFlags::report(const Backend& backend) const {
+  return device_.report ? "\n" + traffic_report(backend) : "";
 }
 
 }  // namespace lastrow::cli

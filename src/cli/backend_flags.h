@@ -2,7 +2,8 @@
 //
 //   BackendFlags flags;  flags.add_to(subcommand);      before parsing
 //   auto backend = flags.make();                        after it
-//   flags.print_report(*backend);                       at the end: tables, if --simt-report was given
+//   print(flags.report(*backend));                      at the end: tables if --simt-report was given, else
+//   ""
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -18,9 +19,10 @@ class BackendFlags {
   void add_to(CLI::App& subcommand);
 
   const std::string& name() const { return name_; }
+  bool reports() const { return device_.report; }
   /// Throws UsageError for what cannot be used here or does not go together.
   std::unique_ptr<Backend> make() const;
-  void print_report(const Backend& backend) const;
+  std::string report(const Backend& backend) const;
 
  private:
   std::string name_ = "eigen";

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/backend_flags.h"
 #include "cli/commands.h"
 #include "cli/generate_report.h"
 #include "cli/terminal.h"
@@ -10,13 +11,13 @@
 #include "core/error.h"
 #include "core/memory_limit.h"
 #include "model/decoder.h"
-#include "registry/registry.h"
 
 namespace lastrow::cli {
 namespace {
 
 struct GenerateOptions {
-  std::string model = "fable-mha", prompt, mode = "cached", backend = "eigen", kv_dtype = "f32";
+  std::string model = "fable-mha", prompt, mode = "cached", kv_dtype = "f32";
+  BackendFlags backend;
   int32_t n_tokens = 20;
   SamplingOptions sampling;
   TraceOutputs outputs;
@@ -91,25 +92,31 @@ void note_full_context(const GenerateReport& report, const GenerateOptions& o, i
 void run(const GenerateOptions& o) {
   const std::vector<Mode> modes = modes_of(o.mode);
   if (o.n_tokens < 1) throw UsageError("--tokens {}: ask for at least 1", o.n_tokens);
+  if (o.json && o.backend.reports())
+    throw UsageError("--simt-report prints tables, --json one object: drop one of them");
   o.outputs.require_writable(modes);
   const DType kv_dtype = kv_dtype_from_name(o.kv_dtype);
-  const BackendInfo backend = make_backend(o.backend)->info();  // refuses what cannot be used, before loading
+  const BackendInfo backend = o.backend.make()->info();  // refuses what cannot be used, before loading
   const auto model = load(o.model);
   GenerateReport report{.model = o.model,
-                        .backend = o.backend,
+                        .backend = o.backend.name(),
                         .kv_dtype = o.kv_dtype,
                         .tokenizer = &model->tokenizer(),
                         .prompt = model->tokenizer().encode(o.prompt)};
   const bool stream = modes.size() == 1 && !o.json;
   std::vector<std::unique_ptr<DecodeSession>> sessions;
+  std::string simt_report;
   for (const Mode mode : modes) {
     require_room(*model, backend, mode, kv_dtype);
-    sessions.push_back(std::make_unique<DecodeSession>(model, make_backend(o.backend),
+    auto made = o.backend.make();
+    const Backend& used = *made;
+    sessions.push_back(std::make_unique<DecodeSession>(model, std::move(made),
                                                        SessionOptions{.mode = mode,
                                                                       .sampling = o.sampling,
                                                                       .record = o.outputs.record_options(),
                                                                       .kv_dtype = kv_dtype}));
     report.runs.push_back(run_mode(o, *sessions.back(), report, stream));
+    simt_report += o.backend.report(used);
     if (!o.outputs.wanted()) sessions.clear();  // its copy of the weights is no longer needed
   }
   o.outputs.write(report.runs, sessions);
@@ -119,7 +126,7 @@ void run(const GenerateOptions& o) {
     print(text_of(report, report.runs[0]) + "\n");
     if (!compare(report.runs[0], report.runs[1]).tokens_equal) print(text_of(report, report.runs[1]) + "\n");
   }
-  print(fmt::format("\n{}", as_table(report)));
+  print(fmt::format("\n{}{}", as_table(report), simt_report));
 }
 
 constexpr const char* kFooter =
@@ -136,7 +143,7 @@ constexpr const char* kFooter =
     "With --json: model, backend, kv_dtype, prompt_tokens (ids), tokens_equal, max_abs_logit_diff (both "
     "null\n"
     "unless --mode both), context_full, and modes: {cached|recompute: {text (prompt included), tokens (ids\n"
-    "chosen), steps}}.\n"
+    "chosen), steps; attend_kernel where the backend has a choice}}.\n"
     "Step 0 is the prefill; step i chooses token i. Of each step: position (of its last token), phase, "
     "q_len\n"
     "(tokens fed), kv_len (keys its last token sees); over all layers q_rows and kv_rows_projected (rows of "
@@ -160,7 +167,7 @@ void add_generate(CLI::App& app) {
   sub->add_option("--tokens", o->n_tokens, "How many tokens to generate; default 20");
   sub->add_option("--mode", o->mode,
                   "cached, recompute, or both (each runs freely, then compared); default cached");
-  sub->add_option("--backend", o->backend, "eigen, naive or naive-f64; default eigen");
+  o->backend.add_to(*sub);
   sub->add_option("--kv-dtype", o->kv_dtype,
                   "Of the cache's K and V: f32, f16, bf16, fp8 or int8; default f32");
   sub->add_option("--temperature", o->sampling.temperature, "0 (default): the likeliest token; above: drawn");

@@ -77,6 +77,7 @@ ordered_json as_json(const GenerateReport& report) {
     for (const StepRecord& step : run.steps) steps.push_back(step_as_json(step));
     modes[name_of(run.mode)] = {
         {"text", text_of(report, run)}, {"tokens", run.tokens}, {"steps", std::move(steps)}};
+    if (!run.attend_kernel.empty()) modes[name_of(run.mode)]["attend_kernel"] = run.attend_kernel;
     context_full = context_full || run.context_full;
   }
   ordered_json json = {{"model", report.model},       {"backend", report.backend},
@@ -93,7 +94,9 @@ ordered_json as_json(const GenerateReport& report) {
 }
 
 std::string as_table(const GenerateReport& report) {
-  std::string out = fmt::format("  {:<34}", fmt::format("{} on {}", report.model, report.backend));
+  const std::string kernel = report.runs.empty() ? "" : report.runs.front().attend_kernel;
+  std::string out = fmt::format("  {:<34}", fmt::format("{} on {}{}", report.model, report.backend,
+                                                        kernel.empty() ? "" : ", " + kernel));
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", name_of(run.mode));
   out += report.runs.size() == 2 ? fmt::format(" {:>11}\n", "ratio") : "\n";
   const auto count = [&](std::string_view label, int64_t StepRecord::*member) {

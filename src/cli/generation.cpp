@@ -21,6 +21,7 @@ ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int
           "{}: step {} gave logits that are NaN or infinite: its weights are damaged or far too large",
           session.model().source(), session.current_step());
     run.logits.insert(run.logits.end(), logits.begin(), logits.end());
+    run.attend_kernel = session.backend_info().attend_kernel;
     run.tokens.push_back(session.next_token());
     on_token(run);
   }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "session/session.h"
@@ -17,6 +18,7 @@ struct ModeRun {
   std::vector<int32_t> tokens{};    // chosen; the prompt is not among them
   std::vector<StepRecord> steps{};  // [tokens]   step i chose token i
   std::vector<float> logits{};      // [tokens, vocab_size], those that each token was chosen from
+  std::string attend_kernel{};      // of the last step; "" on a backend without a choice
   bool context_full = false;        // fewer tokens than were asked for, because the context was full
 };
 

@@ -83,6 +83,27 @@ ordered_json backends() {
   return list;
 }
 
+/// The ladder, with the built-in models whose prefill or decode each rung is chosen for.
+ordered_json kernels() {
+  ordered_json list = ordered_json::array();
+  for (const KernelEntry& kernel : list_kernels()) {
+    ordered_json chosen = ordered_json::array();
+    for (const std::string& name : builtin_model_names()) {
+      const ModelConfig c = load_model(name)->config();
+      gpu::AttendShape shape{.n_q_heads = c.n_q_heads,
+                             .n_kv_heads = c.n_kv_heads,
+                             .head_dim = c.head_dim,
+                             .max_kv_len = c.max_seq_len,
+                             .block_len = c.max_seq_len};
+      if (kernel_for(shape) == kernel.name) chosen.push_back("decode of " + name);
+      shape.n_tokens = shape.max_q_len = c.max_seq_len;
+      if (kernel_for(shape) == kernel.name) chosen.push_back("long prefill of " + name);
+    }
+    list.push_back({{"name", kernel.name}, {"idea", kernel.idea}, {"chosen_for", chosen}});
+  }
+  return list;
+}
+
 ordered_json builtin_models() {
   ordered_json list = ordered_json::array();
   for (const std::string& name : builtin_model_names()) {
@@ -111,6 +132,7 @@ ordered_json collect() {
           {"threads", std::max(1u, std::thread::hardware_concurrency())},
           {"instruction_sets", sets},
           {"backends", backends()},
+          {"kernels", kernels()},
           {"libraries", library_versions()},
           {"models", builtin_models()}};
 }
@@ -130,6 +152,13 @@ std::string as_text(const ordered_json& info) {
   for (const auto& b : info["backends"])
     out += fmt::format("  {:<14}  {}{}\n", text(b["name"]), text(b["description"]),
                        b["usable"] ? "" : "  (not usable: " + text(b["why_not"]) + ")");
+  out += "\nkernels that attend, of cuda and cuda-emulated\n";
+  for (const auto& k : info["kernels"]) {
+    std::string chosen;
+    for (const auto& c : k["chosen_for"]) chosen += (chosen.empty() ? "" : ", ") + text(c);
+    out += fmt::format("  {:<14}  {}\n", text(k["name"]), text(k["idea"]));
+    if (!chosen.empty()) out += fmt::format("  {:<14}  chosen for {}\n", "", chosen);
+  }
   out += "\nlibraries\n";
   for (const auto& [name, version] : info["libraries"].items())
     out += fmt::format("  {:<14}  {}\n", name, text(version));

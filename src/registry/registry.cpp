@@ -78,6 +78,14 @@ std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads
   return make_backend(name, options);
 }
 
+std::vector<KernelEntry> list_kernels() {
+  std::vector<KernelEntry> entries;
+  for (const auto& [name, idea] : emulated_kernels()) entries.push_back({name, idea});
+  return entries;
+}
+
+std::string kernel_for(const gpu::AttendShape& shape) { return emulated_kernel_for(shape); }
+
 std::string traffic_report(const Backend& backend) { return simt_report(backend); }
 
 }  // namespace lastrow

@@ -12,6 +12,7 @@
 
 #include "backend/backend.h"
 #include "gpu/device_options.h"
+#include "gpu/kernels/attend_call.h"
 
 namespace lastrow {
 
@@ -31,6 +32,16 @@ std::vector<BackendEntry> list_backends();
 std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::DeviceOptions& options = {});
 /// n_threads 0: all cores.
 std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads);
+
+struct KernelEntry {
+  std::string name;  // "k05", as --kernel takes it
+  std::string idea;
+};
+
+/// The ladder of attention kernels of cuda and cuda-emulated, in order.
+std::vector<KernelEntry> list_kernels();
+/// The one that these backends take for a shape when none is forced.
+std::string kernel_for(const gpu::AttendShape& shape);
 
 /// Of a backend made with options.report. Throws UsageError for one that counts none.
 std::string traffic_report(const Backend& backend);

@@ -34,13 +34,14 @@ void add_step(json& events, const Recorder& recorder, int32_t step, int pid) {
   events.push_back(counter(pid, start, 0, 0));
   int64_t read = 0, written = 0;
   for (const Event& e : ops) {
-    events.push_back(complete(e.name, name_of(e.op), pid, e.start_us, e.duration_us,
-                              {{"layer", e.layer},
-                               {"flop", e.cost.flop},
-                               {"weight_bytes", e.cost.weight_bytes},
-                               {"cache_bytes_read", e.cost.cache_bytes_read},
-                               {"cache_bytes_written", e.cost.cache_bytes_written},
-                               {"activation_bytes", e.cost.activation_bytes}}));
+    json args = {{"layer", e.layer},
+                 {"flop", e.cost.flop},
+                 {"weight_bytes", e.cost.weight_bytes},
+                 {"cache_bytes_read", e.cost.cache_bytes_read},
+                 {"cache_bytes_written", e.cost.cache_bytes_written},
+                 {"activation_bytes", e.cost.activation_bytes}};
+    if (!e.kernel.empty()) args["kernel"] = e.kernel;
+    events.push_back(complete(e.name, name_of(e.op), pid, e.start_us, e.duration_us, std::move(args)));
     if (e.cost.cache_bytes_read == 0 && e.cost.cache_bytes_written == 0) continue;
     read += e.cost.cache_bytes_read;
     written += e.cost.cache_bytes_written;

@@ -69,7 +69,8 @@ struct Event {
   double start_us = 0;     // since the recorder was made
   double duration_us = 0;  // of the call; a device that works behind the host's back may take longer
   OpCost cost;
-  MaskRule mask;  // attend only
+  MaskRule mask;       // attend only
+  std::string kernel;  // attend only: the one that ran, "" on a backend without a choice
   std::vector<RowSpan> reads, writes;
 };
 

@@ -17,13 +17,14 @@
 //   steps.tokens, .positions, .q_start, .kv_len, .block_tables, .append_slots, .logit_rows, .sequences,
 //   .block_copies       the StepPlans' arrays, steps one after the other, i64
 //   steps.ends          [n_steps, 9] i64            where each step ends in those arrays, in that order
-//   events.columns      [n_events, 8] i64           step, op, layer, name, causal, window, then where the
-//                                                   event ends in events.reads and in events.writes
+//   events.columns      [n_events, 9] i64           step, op, layer, name, causal, window, then where the
+//                                                   event ends in events.reads and in events.writes, then
+//                                                   the kernel (counted as names are; −1: none)
 //   events.costs        [n_events, 5] i64           flop, weight, cache read, cache written, activation bytes
 //   events.times_us     [n_events, 2] f64           start, duration
 //   events.reads, .writes  [n, 5] i64               space, id, first, count, version (trace/event.h)
 // and in the metadata: lastrow.trace = schema version, lastrow.config, lastrow.tokens (JSON array),
-// lastrow.names (JSON array that column "name" counts in), lastrow.ops, lastrow.cache (JSON),
+// lastrow.names (JSON array that columns "name" and "kernel" count in), lastrow.ops, lastrow.cache (JSON),
 // lastrow.truncated.
 //
 // The file appears whole or not at all. open() believes nothing: every number is checked against what it

@@ -134,22 +134,23 @@ class TraceReader {
   }
 
   void read_events() {
-    const Table columns = table("events.columns", 8), costs = table("events.costs", 5);
+    const Table columns = table("events.columns", 9), costs = table("events.costs", 5);
     const Table reads = table("events.reads", 5), writes = table("events.writes", 5);
     const ConstTensorView times = file_.tensor("events.times_us");
-    const size_t n_events = columns.size() / 8;
+    const size_t n_events = columns.size() / 9;
     if (costs.size() / 5 != n_events || times.dtype() != DType::f64 ||
         times.shape() != Shape{static_cast<int64_t>(n_events), 2})
       damage_.fail("events.costs or events.times_us do not go with events.columns");
     int64_t read = 0, write = 0, last_step = -1;
     std::array<int64_t, 5> total{};  // so that whoever adds costs up cannot overflow
     for (size_t i = 0; i < n_events; ++i) {
-      const Table c = columns.subspan(8 * i, 8), cost = costs.subspan(5 * i, 5);
+      const Table c = columns.subspan(9 * i, 9), cost = costs.subspan(5 * i, 5);
       if (c[0] < last_step) damage_.fail("events.columns goes back to step {}", c[0]);
       Step& of = step(last_step = c[0], "events.columns");
       if (c[1] < 0 || c[1] >= kOpCount || c[2] < -1 || c[2] >= spec_.n_layers || c[3] < 0 ||
-          c[3] >= static_cast<int64_t>(names_.size()) || c[5] < 0)
-        damage_.fail("event {} has an operation, layer, name or window that does not exist", i);
+          c[3] >= static_cast<int64_t>(names_.size()) || c[5] < 0 || c[8] < -1 ||
+          c[8] >= static_cast<int64_t>(names_.size()))
+        damage_.fail("event {} has an operation, layer, name, window or kernel that does not exist", i);
       for (size_t kind = 0; kind < 5; ++kind) {
         if (cost[kind] < 0 || cost[kind] > (int64_t{1} << 62) - total[kind])
           damage_.fail("event {} costs {}", i, cost[kind]);
@@ -160,6 +161,7 @@ class TraceReader {
       e.op = static_cast<Op>(c[1]);
       e.layer = static_cast<int32_t>(c[2]);
       e.name = names_[c[3]];
+      if (c[8] >= 0) e.kernel = names_[c[8]];
       e.mask = {c[4] != 0, damage_.narrow<int32_t>(c[5], "events.columns")};
       e.cost = {cost[0], cost[1], cost[2], cost[3], cost[4]};
       e.start_us = times.data<double>()[2 * i];

@@ -68,20 +68,24 @@ void add_steps(Contents& contents, const Recorder& recorder) {
 void add_events(Contents& contents, const Recorder& recorder) {
   std::vector<std::string> names;
   std::map<std::string, int64_t> name_ids;
-  Columns &columns = contents.columns_of("events.columns", 8),
+  Columns &columns = contents.columns_of("events.columns", 9),
           &costs = contents.columns_of("events.costs", 5);
   Columns &reads = contents.columns_of("events.reads", 5), &writes = contents.columns_of("events.writes", 5);
+  const auto id_of = [&](const std::string& name) {
+    const auto [id, is_new] = name_ids.try_emplace(name, static_cast<int64_t>(names.size()));
+    if (is_new) names.push_back(name);
+    return id->second;
+  };
   const auto add_spans = [](Columns& to, const std::vector<RowSpan>& spans) {
     for (const RowSpan& s : spans) to.add({static_cast<int64_t>(s.space), s.id, s.first, s.count, s.version});
   };
   for (const int32_t step : recorder.steps())
     for (const Event& e : recorder.events(step)) {
-      const auto [name, is_new] = name_ids.try_emplace(e.name, static_cast<int64_t>(names.size()));
-      if (is_new) names.push_back(e.name);
+      const int64_t name = id_of(e.name), kernel = e.kernel.empty() ? -1 : id_of(e.kernel);
       add_spans(reads, e.reads);
       add_spans(writes, e.writes);
-      columns.add({step, static_cast<int64_t>(e.op), e.layer, name->second, e.mask.causal, e.mask.window,
-                   reads.n_rows(), writes.n_rows()});
+      columns.add({step, static_cast<int64_t>(e.op), e.layer, name, e.mask.causal, e.mask.window,
+                   reads.n_rows(), writes.n_rows(), kernel});
       costs.add({e.cost.flop, e.cost.weight_bytes, e.cost.cache_bytes_read, e.cost.cache_bytes_written,
                  e.cost.activation_bytes});
       contents.times_us.insert(contents.times_us.end(), {e.start_us, e.duration_us});

@@ -204,6 +204,7 @@ void TracingBackend::attend(Site site, ConstTensorView q, const KvStorage& stora
     const StepPlan& plan = *batch.plan;
     event.cost = call_cost::attend(q, storage, plan, spec);
     event.mask = spec.mask;
+    event.kernel = inner().info().attend_kernel;
     event.reads.push_back(read_of(q));
     for (RowKind kind : {RowKind::k, RowKind::v})
       for (int32_t i = 0; i < plan.n_seqs(); ++i) {

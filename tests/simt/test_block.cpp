@@ -14,7 +14,7 @@ constexpr uint32_t kAll = 0xFFFFFFFFu;
 
 /// Each block turns its 64 numbers round, through shared memory.
 __global__ void reverse(Global<int> g_x) {
-  const Shared<int> s_x = shared_array<int, 64>("s_x");
+  LASTROW_SHARED(int, s_x, 64);
   const int64_t first = blockIdx.x * 64;
   s_x.store(threadIdx.x, g_x.load(first + threadIdx.x));
   __syncthreads();  // all of s_x is written before any of it is read

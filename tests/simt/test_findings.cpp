@@ -108,7 +108,7 @@ TEST_CASE("a shuffle that lanes do not come to, or that takes from one who does 
 
 __global__ void one_past(int i, Global<int> g_x) { g_x.store(i, 1); }
 __global__ void one_past_shared(int i) {
-  const Shared<float> s_x = shared_array<float, 33>("s_x");
+  LASTROW_SHARED(float, s_x, 33);
   s_x.store(i, 1.0f);
 }
 __global__ void vector_at(int i, Global<const float> g_x) { g_x.load_vec<4>(i); }
@@ -134,13 +134,13 @@ TEST_CASE("an access outside an array, global or shared, names array, index and 
 // ---- shared memory that nobody wrote, and races
 
 __global__ void reads_unwritten(bool mended) {
-  const Shared<float> s_x = shared_array<float, 64>("s_x");
+  LASTROW_SHARED(float, s_x, 64);
   if (mended || threadIdx.x != 40) s_x.store(threadIdx.x, 1.0f);
   __syncthreads();
   s_x.load(63 - threadIdx.x);
 }
 __global__ void forgets_the_barrier(bool mended) {
-  const Shared<float> s_x = shared_array<float, 64>("s_x");
+  LASTROW_SHARED(float, s_x, 64);
   s_x.store(threadIdx.x, 1.0f);
   if (mended) __syncthreads();
   s_x.load(threadIdx.x);
@@ -148,7 +148,7 @@ __global__ void forgets_the_barrier(bool mended) {
 }
 /// The second round overwrites what a slower warp may still be reading.
 __global__ void forgets_the_second_barrier(bool mended) {
-  const Shared<float> s_x = shared_array<float, 64>("s_x");
+  LASTROW_SHARED(float, s_x, 64);
   for (int round = 0; round < 2; ++round) {
     s_x.store(threadIdx.x, 1.0f);
     __syncthreads();
@@ -157,7 +157,7 @@ __global__ void forgets_the_second_barrier(bool mended) {
   }
 }
 __global__ void within_a_warp(int how) {
-  const Shared<float> s_x = shared_array<float, 32>("s_x");
+  LASTROW_SHARED(float, s_x, 32);
   s_x.store(threadIdx.x, 1.0f);
   if (how == 0) __shfl_sync(kAll, 1, 0);  // orders nothing
   if (how == 1) __syncwarp();
@@ -165,7 +165,7 @@ __global__ void within_a_warp(int how) {
   s_x.load(how == 3 ? threadIdx.x : threadIdx.x ^ (how == 2 ? 1 : 31));
 }
 __global__ void across_halves(bool) {
-  const Shared<float> s_x = shared_array<float, 32>("s_x");
+  LASTROW_SHARED(float, s_x, 32);
   s_x.store(threadIdx.x, 0.0f);
   __syncthreads();
   s_x.store(threadIdx.x, 1.0f);
@@ -173,7 +173,7 @@ __global__ void across_halves(bool) {
   s_x.load(threadIdx.x ^ 16);
 }
 __global__ void all_add(bool atomically) {
-  const Shared<int> s_n = shared_array<int, 1>("s_n");
+  LASTROW_SHARED(int, s_n, 1);
   if (threadIdx.x == 0) s_n.store(0, 0);
   __syncthreads();
   if (atomically)

@@ -46,11 +46,11 @@ TEST_CASE("a vector load of 16 bytes a lane moves 512 bytes in one instruction")
 }
 
 __global__ void columns(int stride) {
-  const Shared<float> s_x = shared_array<float, 32 * 33>("s_x");
+  LASTROW_SHARED(float, s_x, 32 * 33);
   s_x.load(threadIdx.x * stride);
 }
 __global__ void shared_vectors(int stride) {
-  const Shared<float> s_x = shared_array<float, 32 * 36>("s_x");
+  LASTROW_SHARED(float, s_x, 32 * 36);
   s_x.load_vec<4>(threadIdx.x * stride);
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("the k-th executions of the lanes are one; those without all lanes are
 }
 
 __global__ void meets(Global<int> g_x) {
-  const Shared<int> s_x = shared_array<int, 16>("s_x");
+  LASTROW_SHARED(int, s_x, 16);
   s_x.store(threadIdx.x % 16, 1);
   __syncthreads();
   __syncthreads();

@@ -219,7 +219,7 @@ TEST_CASE("a number that cannot be is refused, and the message says where") {
       {"steps.block_tables", 0, 1, "step 0: block tables do not fit each other or the cache"},
       {"steps.append_slots", 4, 32, "step 2: append_slots do not fit each other or the cache"},
       {"steps.logit_rows", 0, 3, "step 0: logit_rows do not fit each other or the cache"},
-      {"events.columns", 1, kOpCount, "event 0 has an operation, layer, name or window that does not exist"},
+      {"events.columns", 1, kOpCount, "event 0 has an operation, layer, name, window or kernel that does not exist"},
       {"events.columns", 6, 0, "event 0 (embed) lacks operands"},
       {"events.costs", 0, -1, "event 0 costs -1"},
       {"events.reads", 2, -1, "event 0 (embed) has rows -1 + 3 where there are 2147483647"},
