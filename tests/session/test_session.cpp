@@ -8,8 +8,8 @@
 
 #include "backend/eigen.h"
 #include "backend/naive.h"
+#include "backend/tolerance.h"
 #include "session/twin.h"
-#include "support/tolerance.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;

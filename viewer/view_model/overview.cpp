@@ -133,7 +133,9 @@ NextTokens next_tokens(const Scene& scene, Side side) {
 }
 
 std::string next_summary(const Scene& scene) {
-  const auto text = [&](Side s) { return in_quotes(label(scene.world->piece(scene.now->side(s).next_token))); };
+  const auto text = [&](Side s) {
+    return in_quotes(label(scene.world->piece(scene.now->side(s).next_token)));
+  };
   const std::string left = text(Side::cached), right = text(Side::recompute);
   if (scene.now->side(Side::cached).next_token == scene.now->side(Side::recompute).next_token)
     return "both sides choose " + left;
@@ -168,8 +170,8 @@ HeadStrip head_strip(const Scene& scene, const Selection& at) {
       chip.focus = *most;
       const auto s = static_cast<size_t>(most - p);
       chip.tooltip = fmt::format("query head {} · {} · looks most at {} (position {}, weight {})", h,
-                                 sharing_text(c, chip.kv_head), in_quotes(label(w.piece(scene.now->tokens[s]))),
-                                 s, rough(double{*most}));
+                                 sharing_text(c, chip.kv_head),
+                                 in_quotes(label(w.piece(scene.now->tokens[s]))), s, rough(double{*most}));
     } else {
       chip.tooltip = fmt::format("query head {} · {}", h, sharing_text(c, chip.kv_head));
     }
@@ -258,7 +260,8 @@ std::string beat_sentence(const Scene& scene, const Selection& at) {
   switch (at.beat) {
     case Beat::start:
       return fmt::format("{} has come in. Left has kept K and V of the {} before it; right has kept nothing.",
-                         in_quotes(label(scene.world->piece(scene.now->tokens.back()))), plural(past, "token"));
+                         in_quotes(label(scene.world->piece(scene.now->tokens.back()))),
+                         plural(past, "token"));
     case Beat::project:
       return fmt::format("① Left computes 1 row of Q, K and V; right computes all {} again.", n);
     case Beat::append:
