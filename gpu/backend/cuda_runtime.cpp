@@ -141,7 +141,8 @@ std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions&) { return std::m
 }  // namespace cuda
 
 std::string why_no_cuda() {
-  int n_devices = 0;
+  int driver = 0, n_devices = 0;
+  if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA driver is installed";
   if (const cudaError_t code = cudaGetDeviceCount(&n_devices); code != cudaSuccess) {
     cudaGetLastError();
     return fmt::format("{}", cudaGetErrorString(code));

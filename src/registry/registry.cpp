@@ -55,7 +55,18 @@ std::vector<BackendEntry> list_backends() {
   return entries;
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::DeviceOptions& options) {
+std::string backend_of(const std::string& name) { return name.substr(0, name.find(':')); }
+
+std::unique_ptr<Backend> make_backend(const std::string& full_name, const gpu::DeviceOptions& asked) {
+  const std::string name = backend_of(full_name);
+  gpu::DeviceOptions options = asked;
+  if (name.size() < full_name.size()) {
+    const std::string kernel = full_name.substr(name.size() + 1);
+    if (!asked.kernel.empty() && asked.kernel != kernel)
+      throw UsageError("backend '{}' names kernel {}, --kernel {}: give one of them", full_name, kernel,
+                       asked.kernel);
+    options.kernel = kernel;
+  }
   std::string names;
   for (const Known& known : kKnown) {
     names += fmt::format("{}{}", names.empty() ? "" : ", ", known.name);
@@ -63,8 +74,7 @@ std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::Device
     if (const std::string why_not = known.why_not(); !why_not.empty())
       throw UsageError("backend '{}' cannot be used: {}; use eigen", name, why_not);
     if (!known.has_kernels && !options.kernel.empty())
-      throw UsageError("backend '{}' has no kernels to choose from: drop --kernel, or use cuda-emulated",
-                       name);
+      throw UsageError("backend '{}' has no kernels to choose from: name none, or use cuda-emulated", name);
     if (name != "cuda-emulated" && (options.report || options.check))
       throw UsageError("backend '{}' cannot be watched: use cuda-emulated", name);
     return known.make(options);

@@ -91,6 +91,11 @@ TEST_CASE("a kernel that is not in the ladder, or asked of a backend without one
   options.kernel = "k01";
   CHECK_THROWS_WITH_AS(make_backend("eigen", options), doctest::Contains("has no kernels to choose from"),
                        UsageError);
+  CHECK_THROWS_WITH_AS(make_backend("eigen:k01"), doctest::Contains("has no kernels to choose from"),
+                       UsageError);
+  CHECK_THROWS_WITH_AS(make_backend("cuda-emulated:k02", options), doctest::Contains("give one of them"),
+                       UsageError);
+  CHECK(make_backend("cuda-emulated:k01", options)->info().name == "cuda-emulated");
   CHECK_THROWS_AS(traffic_report(*make_backend("eigen", 1)), UsageError);
 }
 

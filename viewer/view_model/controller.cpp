@@ -218,7 +218,7 @@ void Controller::Impl::fill_program_state(ViewState& v) {
     v.models.push_back({goal.model, goal.model, true, "", true});
   for (const BackendEntry& b : list_backends())
     v.backends.push_back(
-        {b.name, b.name + " · " + b.description, b.usable, b.why_not, b.name == goal.backend});
+        {b.name, b.name + " · " + b.description, b.usable, b.why_not, b.name == backend_of(goal.backend)});
   v.notice = notice;
   v.theme = theme;
   v.help_open = help_open;
