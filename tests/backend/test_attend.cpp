@@ -3,9 +3,9 @@
 
 #include "backend/eigen.h"
 #include "backend/naive.h"
-#include "support/attend_case.h"
+#include "backend/attend_case.h"
 #include "support/backends.h"
-#include "support/tolerance.h"
+#include "backend/tolerance.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;

@@ -7,10 +7,9 @@
 
 #include <doctest/doctest.h>
 
+#include "backend/judged_case.h"
 #include "gpu/kernels/ladder.h"
 #include "gpu/simt/device.h"
-#include "tests/support/attend_case.h"
-#include "tests/support/tolerance.h"
 
 namespace lastrow::testing {
 
@@ -41,12 +40,10 @@ inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
 using Adjust = void (*)(gpu::AttendShape& shape);
 inline void as_it_is(gpu::AttendShape&) {}
 
+/// On rows stored in host memory, which is the emulated device's.
 template <typename A = Adjust>
-Ran run_rung(const emulated::Rung& rung, const AttendCase& c, simt::Watch watch, const A& adjust = as_it_is) {
-  const Layout l = lay_out(c);
-  NaiveBackend<float> host;  // its memory is the emulated device's
-  const auto storage = fill_storage(host, c, l);
-  const Tensor q = case_queries(c, l);
+Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, const KvStorage& storage,
+             const Tensor& q, simt::Watch watch, const A& adjust = as_it_is) {
   gpu::AttendShape shape = shape_of(c, l);
   adjust(shape);
   Tensor out = Tensor::host(DType::f32, q.shape());
@@ -60,7 +57,7 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, simt::Watch watch,
   std::fill_n(lse.data<float>(), lse.size(), std::numeric_limits<float>::quiet_NaN());
 
   const auto scales = [&](RowKind kind) {
-    const ConstTensorView view = std::as_const(*storage).scales(0, kind);
+    const ConstTensorView view = storage.scales(0, kind);
     return view.empty() ? nullptr : view.data<float>();
   };
   simt::Device device(1);
@@ -68,8 +65,8 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, simt::Watch watch,
   rung.launch({.shape = shape,
                .spec = case_spec(c),
                .q = q.data<float>(),
-               .k = std::as_const(*storage).rows(0, RowKind::k).raw(),
-               .v = std::as_const(*storage).rows(0, RowKind::v).raw(),
+               .k = storage.rows(0, RowKind::k).raw(),
+               .v = storage.rows(0, RowKind::v).raw(),
                .k_scales = scales(RowKind::k),
                .v_scales = scales(RowKind::v),
                .q_start = l.plan.q_start.data(),
@@ -80,7 +77,15 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, simt::Watch watch,
                .lse = lse.data<float>(),
                .scratch = scratch.data()},
               &device);
+  NaiveBackend<float> host;
   return {{to_doubles(host, out.view()), to_doubles(host, lse.view())}, std::move(scratch), device.traffic()};
+}
+
+template <typename A = Adjust>
+Ran run_rung(const emulated::Rung& rung, const AttendCase& c, simt::Watch watch, const A& adjust = as_it_is) {
+  const Layout l = lay_out(c);
+  NaiveBackend<float> host;
+  return run_rung(rung, c, l, *fill_storage(host, c, l), case_queries(c, l), watch, adjust);
 }
 
 inline std::string describe(const emulated::Rung& rung, const AttendCase& c) {
@@ -96,16 +101,11 @@ template <typename A = Adjust>
 void expect_rung(const emulated::Rung& rung, const AttendCase& c, const A& adjust = as_it_is) {
   const std::string what = describe(rung, c);
   INFO(what);
-  const Ran ran = run_rung(rung, c, {.check = true}, adjust);
-  NaiveBackend<double> f64;
-  const AttendResult reference = attend(f64, c);
-  const double out_bound = tolerance([&](Backend& b) { return attend(b, c).out; }, reference.out);
-  const double lse_bound = tolerance([&](Backend& b) { return attend(b, c).lse; }, reference.lse);
-  const Difference out = difference(ran.result.out, reference.out),
-                   lse = difference(ran.result.lse, reference.lse);
-  const std::string out_text = out.to_string(), lse_text = lse.to_string();
-  CHECK_MESSAGE(out.largest <= out_bound, "out: ", out_text, ", bound ", out_bound);
-  CHECK_MESSAGE(lse.largest <= lse_bound, "lse: ", lse_text, ", bound ", lse_bound);
+  const JudgedCase judged = judge(c);
+  const Ran ran = run_rung(rung, c, judged.layout, *judged.storage, judged.q, {.check = true}, adjust);
+  const Verdict v = verdict(judged, ran.result);
+  const std::string text = v.to_string();
+  CHECK_MESSAGE(v.ok(), text);
 }
 
 }  // namespace lastrow::testing

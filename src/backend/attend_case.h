@@ -1,4 +1,4 @@
-// One attention problem as a test states it, and its answer from any backend, as doubles on the host.
+// One attention problem as a check states it, and its answer from any backend, as doubles on the host.
 //
 //   AttendCase c{.n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 33}, {5, 7}}};
 //   AttendResult r = attend(backend, c);
@@ -127,14 +127,19 @@ inline AttendSpec case_spec(const AttendCase& c) {
   return {static_cast<float>(c.score_scale / std::sqrt(static_cast<double>(c.head_dim))), c.mask};
 }
 
+/// On rows that are stored already; `queries` [n_tokens, n_q_heads, head_dim] on the host.
+inline AttendResult attend(Backend& backend, const AttendCase& c, const Layout& l, KvStorage& storage,
+                           const Tensor& queries) {
+  const Tensor q = backend.upload(queries.view());
+  Tensor out = backend.make_tensor(q.shape()), lse = backend.make_tensor({l.plan.n_tokens(), c.n_q_heads});
+  const Batch& batch = backend.begin_step(l.plan, storage);
+  backend.attend({0, "attend"}, q.view(), storage, batch, case_spec(c), out.view(), lse.view());
+  return {to_doubles(backend, out.view()), to_doubles(backend, lse.view())};
+}
+
 inline AttendResult attend(Backend& backend, const AttendCase& c) {
   const Layout l = lay_out(c);
-  const auto storage = fill_storage(backend, c, l);
-  const Tensor q = backend.upload(case_queries(c, l).view());
-  Tensor out = backend.make_tensor(q.shape()), lse = backend.make_tensor({l.plan.n_tokens(), c.n_q_heads});
-  const Batch& batch = backend.begin_step(l.plan, *storage);
-  backend.attend({0, "attend"}, q.view(), *storage, batch, case_spec(c), out.view(), lse.view());
-  return {to_doubles(backend, out.view()), to_doubles(backend, lse.view())};
+  return attend(backend, c, l, *fill_storage(backend, c, l), case_queries(c, l));
 }
 
 }  // namespace lastrow::testing

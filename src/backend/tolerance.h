@@ -43,15 +43,22 @@ inline double max_abs_finite(const std::vector<double>& x) {
   return largest;
 }
 
+constexpr uint64_t kYardstickOrders = 16;
+
+/// From the largest error of naive<float> over its orders.
+inline double tolerance_of(double yardstick, const std::vector<double>& reference) {
+  return 2 * yardstick + double{std::numeric_limits<float>::epsilon()} * max_abs_finite(reference);
+}
+
 /// `compute(backend)` gives one output of the thing under test as doubles.
 template <typename Compute>
 double tolerance(const Compute& compute, const std::vector<double>& reference) {
   double yardstick = 0;
-  for (uint64_t order = 1; order <= 16; ++order) {
+  for (uint64_t order = 1; order <= kYardstickOrders; ++order) {
     NaiveBackend<float> reordered(order);
     yardstick = std::max(yardstick, difference(compute(reordered), reference).largest);
   }
-  return 2 * yardstick + double{std::numeric_limits<float>::epsilon()} * max_abs_finite(reference);
+  return tolerance_of(yardstick, reference);
 }
 
 }  // namespace lastrow::testing

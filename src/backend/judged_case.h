@@ -1,0 +1,64 @@
+// An attention problem with the judge's answer and how far any other may be from it, for one or many
+// implementations to be held against.
+//
+//   const JudgedCase judged = judge(c);           18 runs of naive: make it once a case
+//   … an implementation runs on judged.q, judged.storage (host memory, stored as f32 backends store) …
+//   const Verdict v = verdict(judged, result);    v.ok(), v.share(), v.to_string()
+//
+// The rule is that of backend/tolerance.h, for out and for lse each.
+#pragma once
+
+#include "backend/attend_case.h"
+#include "backend/tolerance.h"
+
+namespace lastrow::testing {
+
+struct JudgedCase {
+  AttendCase c;
+  Layout layout;
+  Tensor q;                            // [n_tokens, n_q_heads, head_dim] f32
+  std::unique_ptr<KvStorage> storage;  // of naive<float>: encoded rows, in the host's memory
+  AttendResult reference;              // of naive<double>
+  double out_bound, lse_bound;
+};
+
+inline JudgedCase judge(const AttendCase& c) {
+  const Layout l = lay_out(c);
+  Tensor q = case_queries(c, l);
+  NaiveBackend<double> f64;
+  AttendResult reference = attend(f64, c, l, *fill_storage(f64, c, l), q);
+  NaiveBackend<float> f32;
+  auto storage = fill_storage(f32, c, l);
+  double out = 0, lse = 0;
+  for (uint64_t order = 1; order <= kYardstickOrders; ++order) {
+    NaiveBackend<float> reordered(order);
+    const AttendResult result = attend(reordered, c, l, *storage, q);
+    out = std::max(out, difference(result.out, reference.out).largest);
+    lse = std::max(lse, difference(result.lse, reference.lse).largest);
+  }
+  const double out_bound = tolerance_of(out, reference.out), lse_bound = tolerance_of(lse, reference.lse);
+  return {c, l, std::move(q), std::move(storage), std::move(reference), out_bound, lse_bound};
+}
+
+struct Verdict {
+  Difference out, lse;
+  double out_bound, lse_bound;
+
+  bool ok() const { return out.largest <= out_bound && lse.largest <= lse_bound; }
+  /// The larger of the two errors, as a share of its bound: at most 1 if ok.
+  double share() const {
+    const auto of = [](double error, double bound) { return error == 0 ? 0 : error / bound; };
+    return std::max(of(out.largest, out_bound), of(lse.largest, lse_bound));
+  }
+  std::string to_string() const {
+    return fmt::format("out: {}, bound {:.3g}; lse: {}, bound {:.3g}", out.to_string(), out_bound,
+                       lse.to_string(), lse_bound);
+  }
+};
+
+inline Verdict verdict(const JudgedCase& judged, const AttendResult& result) {
+  return {difference(result.out, judged.reference.out), difference(result.lse, judged.reference.lse),
+          judged.out_bound, judged.lse_bound};
+}
+
+}  // namespace lastrow::testing
