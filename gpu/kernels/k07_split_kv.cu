@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kRowThreads)
       acc = acc * f.self + partials.g_acc.load(partial * head_dim + d) * f.other;
     }
     g_out.store(row * head_dim + d, softmax.row_sum == 0 ? 0.0f : acc / softmax.row_sum);
-    if (d == 0) g_lse.store(row, lse_of(softmax));
+    if (d == 0) g_lse.store(row, softmax.lse());
   }
 }
 

@@ -70,11 +70,6 @@ __device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
   return part;
 }
 
-/// NaN where the query sees one: SoftmaxState::lse would call that empty.
-__device__ inline float lse_of(const SoftmaxState<float>& softmax) {
-  return softmax.row_sum == 0 ? kMinusInfinity : softmax.row_max + logf(softmax.row_sum);
-}
-
 /// Merges the block's states, then writes its output or its partial, empty or not.
 template <typename Rows, typename KV, int32_t kHeads>
 __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
@@ -110,7 +105,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
     const int64_t row = int64_t{part.token} * o.n_q_heads + part.first_head + h;
     if (plan.n_splits == 1) {
       o.g_out.store(row * o.head_dim + d, softmax.row_sum == 0 ? 0.0f : acc / softmax.row_sum);
-      if (d == 0) o.g_lse.store(row, lse_of(softmax));
+      if (d == 0) o.g_lse.store(row, softmax.lse());
     } else {
       const int64_t partial = int64_t{part.split} * o.n_tokens * o.n_q_heads + row;
       partials.g_acc.store(partial * o.head_dim + d, acc);

@@ -37,9 +37,9 @@ struct SoftmaxState {
     return f;
   }
 
-  /// Log-sum-exp of the scores seen; −∞ if none were.
+  /// Log-sum-exp of the scores seen; −∞ if none were, NaN if one was NaN.
   LASTROW_HD T lse() const {
-    return row_sum > T(0) ? row_max + std::log(row_sum) : -std::numeric_limits<T>::infinity();
+    return row_sum == T(0) ? -std::numeric_limits<T>::infinity() : row_max + std::log(row_sum);
   }
 };
 

@@ -39,6 +39,12 @@ TEST_CASE("softmax pieces merge into the whole, in any order") {
   CHECK(backward.lse() == doctest::Approx(forward.lse()).epsilon(1e-13));
 }
 
+TEST_CASE("a NaN that was seen is not taken for nothing seen") {
+  SoftmaxState<float> state{1.0f, 2.0f};
+  state.merge({1.0f, std::numeric_limits<float>::quiet_NaN()});
+  CHECK(std::isnan(state.lse()));
+}
+
 TEST_CASE("the empty set merges without a trace and without NaN") {
   SoftmaxState<float> empty, one{2.0f, 1.0f};
   CHECK(empty.lse() == -std::numeric_limits<float>::infinity());
