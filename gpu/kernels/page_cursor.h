@@ -3,9 +3,9 @@
 //   PageCursor cursor(block_len, s, step);    two divisions by block_len, once
 //   cursor.entry, cursor.place                index s: which entry of the table, which place in that block
 //   cursor.advance();                         index s + step: two additions, at most one correction
-//   row_in(layout, block, place, g)           · head_dim: offset of the row; as it is: of its scale
 //
-// Any block_len ≥ 1, smaller or larger than the step. The same places as cache/index.h's slot_of.
+// Any block_len ≥ 1, smaller or larger than the step. The same places as cache/index.h's slot_of, in the two
+// parts that its row_in takes.
 #pragma once
 
 #include "cache/index.h"
@@ -31,9 +31,5 @@ struct PageCursor {
   int32_t entry, place;
   int32_t block_len, step_entries, step_places;
 };
-
-LASTROW_HD constexpr int64_t row_in(RowLayout layout, int32_t block, int32_t place, int32_t g) {
-  return (int64_t{block} * layout.n_kv_heads + g) * layout.block_len + place;
-}
 
 }  // namespace lastrow

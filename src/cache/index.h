@@ -3,6 +3,7 @@
 //   slot   = slot_of(table, index)            index s of a sequence → slot, by its block table
 //   offset = row_offset(layout, slot, g)      slot and K/V head → offset of a row, in elements
 //   offset = scale_offset(layout, slot, g)    the same → offset of the row's scale, where rows have one
+//   offset = row_in(layout, block, place, g)  that of the scale, for a slot still in two parts
 //
 // Three words for "where", never mixed: *position* (RoPE angle and mask), *index* (order within the
 // sequence's cache), *slot* (place in storage). Storage of K or of V of one layer is [n_blocks, n_kv_heads,
@@ -41,9 +42,13 @@ LASTROW_HD constexpr int64_t slot_of(BlockTable table, int32_t index) {
   return slot_in(table.blocks[entry_of(table.block_len, index)], table.block_len, index);
 }
 
-LASTROW_HD constexpr int64_t scale_offset(RowLayout layout, int64_t slot, int32_t g) {
-  const int64_t block = slot / layout.block_len, place = slot % layout.block_len;
+/// Of rows [n_blocks, n_kv_heads, block_len]: as it is the offset of a scale, · head_dim that of a row.
+LASTROW_HD constexpr int64_t row_in(RowLayout layout, int64_t block, int64_t place, int32_t g) {
   return (block * layout.n_kv_heads + g) * layout.block_len + place;
+}
+
+LASTROW_HD constexpr int64_t scale_offset(RowLayout layout, int64_t slot, int32_t g) {
+  return row_in(layout, slot / layout.block_len, slot % layout.block_len, g);
 }
 
 LASTROW_HD constexpr int64_t row_offset(RowLayout layout, int64_t slot, int32_t g) {
