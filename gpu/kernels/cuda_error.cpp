@@ -1,6 +1,8 @@
 #include "gpu/kernels/cuda_error.h"
 
 #include <cstdint>
+#include <map>
+#include <mutex>
 
 namespace lastrow {
 
@@ -12,7 +14,25 @@ CudaError::CudaError(cudaError_t error, const char* expression, const char* file
 
 namespace cuda {
 
+namespace {
+
+/// Of the kernel's static arrays; asked of the driver once a kernel.
+int64_t static_shared(const char* kernel, const void* function) {
+  static std::mutex mutex;
+  static std::map<const void*, int64_t> known;
+  const std::lock_guard lock(mutex);
+  if (const auto found = known.find(function); found != known.end()) return found->second;
+  cudaFuncAttributes attributes{};
+  if (const cudaError_t code = cudaFuncGetAttributes(&attributes, function); code != cudaSuccess)
+    throw CudaError(code, "cudaFuncGetAttributes", __FILE__, __LINE__, kernel);
+  return known[function] = static_cast<int64_t>(attributes.sharedSizeBytes);
+}
+
+}  // namespace
+
 void allow_shared(const char* kernel, const void* function, int64_t bytes) {
+  constexpr int64_t kWithoutAsking = 48 << 10;
+  if (bytes + static_shared(kernel, function) <= kWithoutAsking) return;
   const cudaError_t code =
       cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
   if (code != cudaSuccess)

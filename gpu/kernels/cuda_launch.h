@@ -27,7 +27,8 @@ struct Kernel {
 template <typename... Parameters>
 Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
 
-/// Allows the kernel more than 48 KiB of dynamic shared memory.
+/// Allows the kernel that much dynamic shared memory, if with its static arrays it takes more than the 48 KiB
+/// that need no asking.
 void allow_shared(const char* kernel, const void* function, int64_t bytes);
 /// Throws CudaError if the launch just made was refused.
 void check_launch(const char* kernel);
@@ -35,8 +36,7 @@ void check_launch(const char* kernel);
 template <typename... Parameters, typename... Arguments>
 void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_bytes, Stream stream,
             const Arguments&... arguments) {
-  constexpr int64_t kWithoutAsking = 48 << 10;
-  if (shared_bytes > kWithoutAsking)
+  if (shared_bytes > 0)
     allow_shared(kernel.name, reinterpret_cast<const void*>(kernel.function), shared_bytes);
   kernel.function<<<dim3(grid.x, grid.y, grid.z), dim3(block.x, block.y, block.z),
                     static_cast<size_t>(shared_bytes), stream>>>(arguments...);
