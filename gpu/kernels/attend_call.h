@@ -25,8 +25,9 @@ struct AttendShape {
   int32_t max_kv_len = 1;  // of a sequence, now and in later steps of the same graph
   int32_t block_len = 1, blocks_per_seq = 1;
   int64_t n_blocks = 1;
-  int32_t n_multiprocessors = 132;  // of the device: what the split count is made for
-  int32_t n_splits = 0;             // of each sequence's K/V over blocks; 0: by the cost model (split_plan.h)
+  int32_t n_multiprocessors =
+      132;               // of the device: what the split count is made for; an H100's where emulated
+  int32_t n_splits = 0;  // of each sequence's K/V over blocks; 0: by the cost model (split_plan.h)
 
   int32_t group_size() const { return n_q_heads / n_kv_heads; }
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }

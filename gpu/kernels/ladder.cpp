@@ -20,9 +20,14 @@ const Rung& rung(const std::string& name) {
   throw UsageError("unknown kernel '{}': use one of {}", name, known);
 }
 
+// The prediction: a tile in shared memory is read by all queries of a prefill, which k05 and later, made for
+// decode, read again for each query; of those the last is the fastest that never waits. k10 is left out until
+// it has been seen to gain on hardware.
 const Rung& choose(const gpu::AttendShape& shape) {
-  for (auto it = std::rbegin(kLadder); it != std::rend(kLadder); ++it)
-    if ((*it)->supports(shape).empty()) return **it;
+  constexpr int32_t kPrefill = 16;  // queries of a sequence from which k04's tile of K/V pays
+  if (shape.max_q_len >= kPrefill && k04.supports(shape).empty()) return k04;
+  for (const Rung* rung : {shape.kv_dtype == DType::f32 ? &k08 : &k09, &k08, &k07, &k06, &k05, &k03, &k02})
+    if (rung->supports(shape).empty()) return *rung;
   return k01;
 }
 

@@ -2,7 +2,7 @@
 // for.
 //
 //   for (const Rung& rung : ladder()) if (rung.supports(shape).empty()) …
-//   const Rung& rung = choose(shape);          the fastest that takes it, by what was measured
+//   const Rung& rung = choose(shape);          the one predicted to be the fastest; not measured yet
 //   rung.launch(call, stream);                 call.scratch holds rung.scratch_elems(shape) floats
 #pragma once
 
@@ -29,7 +29,9 @@ extern const Rung k01, k02, k03, k04, k05, k06, k07, k08, k09, k10;
 std::span<const Rung* const> ladder();
 /// By name. Throws UsageError naming those there are.
 const Rung& rung(const std::string& name);
-/// The one that the backend takes for a shape when none is forced.
+/// The one that the backend takes for a shape when none is forced: for 16 queries of a sequence or more k04,
+/// else k08 for f32 and k09 for narrower K/V; where that one does not take the shape, the next one down. A
+/// prediction until the ladder has been timed on a GPU (gpu/README.md).
 const Rung& choose(const gpu::AttendShape& shape);
 
 }  // namespace lastrow::LASTROW_TARGET
