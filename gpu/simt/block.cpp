@@ -63,8 +63,7 @@ Block::Block() : shared_(std::make_unique_for_overwrite<std::byte[]>(kMaxStaticB
 
 Block::~Block() {
   ending_ = true;
-  for (auto& slot : slots_)
-    if (slot->fiber.started()) slot->fiber.resume();
+  for (auto& slot : slots_) slot->fiber.resume();  // one that never began ends without calling a body
 }
 
 Thread& Block::lane(int32_t warp, int32_t lane) { return slots_[warp * kWarpSize + lane]->thread; }

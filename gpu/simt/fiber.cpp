@@ -100,7 +100,7 @@ struct Fiber::State {
   void* argument;
   Stack stack;
   Side inside, outside;
-  bool started = false, ended = false;
+  bool ended = false;
   State* resumed_by = nullptr;  // the fiber that was running, for fibers within fibers
 #if LASTROW_BOOST_CONTEXT
   boost::context::fiber own, scheduler;
@@ -162,15 +162,13 @@ Fiber::Fiber(void (*function)(void*), void* argument) : state_(std::make_unique<
 #endif
 }
 
-Fiber::~Fiber() { LASTROW_CHECK(state_->ended || !state_->started, "a fiber was destroyed before it ended"); }
+Fiber::~Fiber() { LASTROW_CHECK(state_->ended, "a fiber was destroyed before it ended"); }
 
-bool Fiber::started() const { return state_->started; }
 bool Fiber::ended() const { return state_->ended; }
 
 void Fiber::resume() {
   State& s = *state_;
   LASTROW_CHECK(!s.ended, "a fiber that has ended was resumed");
-  s.started = true;
   s.resumed_by = static_cast<State*>(t_running);
   t_running = &s;
 #if LASTROW_TSAN

@@ -8,7 +8,7 @@
 // * Another OS thread may resume it only if the code that suspended holds no address of a thread-local
 // variable;
 //   kernel code does, so a block stays on one OS thread from its first line to its last.
-// * Let it end before it is destroyed (checked): nothing else would unwind its stack.
+// * Let it end before it is destroyed, even if it never began (checked): nothing else would unwind its stack.
 // * An exception may not leave the function.
 // Stacks come from mmap with a page below that traps an overflow. Switching is Boost.Context's, or ucontext's
 // (slower, a system call each) where Boost is missing; either way the sanitizers are told of it.
@@ -27,7 +27,6 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
 
   void resume();
-  bool started() const;
   bool ended() const;
   static void suspend();
 
