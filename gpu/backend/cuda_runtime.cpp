@@ -72,6 +72,7 @@ class CudaRuntime final : public Runtime {
   int32_t n_multiprocessors() const override { return properties_.multiProcessorCount; }
 
   Memory& memory() override { return device_memory(); }
+  bool in_host_memory() const override { return false; }
   Stream stream() override { return stream_; }
   void to_device(void* device, const void* host, int64_t bytes) override {
     // From pageable memory: the call returns once the bytes are in the driver's own buffer.

@@ -33,7 +33,8 @@ BackendInfo DeviceBackend::info() const {
           .description = runtime_->description(),
           .activation_dtype = DType::f32,
           .n_threads = runtime_->n_threads(),
-          .attend_kernel = attend_kernel_};
+          .attend_kernel = attend_kernel_,
+          .in_host_memory = runtime_->in_host_memory()};
 }
 
 // ---- memory

@@ -28,6 +28,7 @@ class EmulatedRuntime final : public Runtime {
   int32_t n_multiprocessors() const override { return 132; }
 
   Memory& memory() override { return Memory::host(); }
+  bool in_host_memory() const override { return true; }
   Stream stream() override { return &device_; }
   void to_device(void* device, const void* host, int64_t bytes) override { copy(device, host, bytes); }
   void to_host(void* host, const void* device, int64_t bytes) override { copy(host, device, bytes); }

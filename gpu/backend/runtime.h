@@ -23,6 +23,7 @@ class Runtime {
   virtual int32_t n_multiprocessors() const = 0;
 
   virtual Memory& memory() = 0;
+  virtual bool in_host_memory() const = 0;  // does it share the host's?
   virtual Stream stream() = 0;
   virtual void to_device(void* device, const void* host, int64_t bytes) = 0;
   virtual void to_host(void* host, const void* device, int64_t bytes) = 0;
