@@ -31,16 +31,16 @@ Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
 /// that need no asking.
 void allow_shared(const char* kernel, const void* function, int64_t bytes);
 /// Throws CudaError if the launch just made was refused.
-void check_launch(const char* kernel);
+void check_launch(const char* kernel, const void* function, int64_t shared_bytes);
 
 template <typename... Parameters, typename... Arguments>
 void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_bytes, Stream stream,
             const Arguments&... arguments) {
-  if (shared_bytes > 0)
-    allow_shared(kernel.name, reinterpret_cast<const void*>(kernel.function), shared_bytes);
+  const auto* const function = reinterpret_cast<const void*>(kernel.function);
+  if (shared_bytes > 0) allow_shared(kernel.name, function, shared_bytes);
   kernel.function<<<dim3(grid.x, grid.y, grid.z), dim3(block.x, block.y, block.z),
                     static_cast<size_t>(shared_bytes), stream>>>(arguments...);
-  check_launch(kernel.name);
+  check_launch(kernel.name, function, shared_bytes);
 }
 
 }  // namespace lastrow::cuda

@@ -1,0 +1,163 @@
+#include "gpu/driver/check_cases.h"
+
+#include <iterator>
+
+#include "gpu/driver/pairwise.h"
+
+namespace lastrow::driver {
+namespace {
+
+using testing::AttendCase;
+using testing::SequenceSize;
+
+// ---- the values of each property
+
+constexpr struct { int32_t n_q, n_kv; } kHeads[] = {{2, 2}, {3, 1}, {8, 2}, {8, 1}, {9, 3}, {13, 1}};
+
+constexpr int32_t kHeadDims[] = {8, 16, 64, 80, 128, 256};
+constexpr int32_t kLengths[] = {0, 1, 15, 17, 31, 33, 63, 65, 130};  // of keys; blocks and tiles ± 1
+constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8};
+
+constexpr struct {
+  int32_t len;     // 0: contiguous
+  uint64_t order;  // 0: in order
+} kBlocks[] = {{0, 0}, {1, 7}, {16, 0}, {16, 7}, {31, 7}, {64, 7}};
+
+constexpr struct {
+  MaskRule mask;
+  float score_scale;
+} kMasks[] = {{{true, 0}, 1}, {{true, 5}, 1}, {{false, 0}, 1}, {{true, 0}, 1e4f}};
+
+/// The sequences of a step, the first of them with kv_len keys.
+std::vector<SequenceSize> sequences(int32_t queries, int32_t kv_len) {
+  switch (queries) {
+    case 0:  // decode
+      return {{1, kv_len}};
+    case 1:  // decode of several, one of them empty
+      return {{1, kv_len}, {1, 1}, {1, 0}, {1, 40}};
+    case 2:  // prefill
+      return {{std::max(1, kv_len), kv_len}};
+    case 3:  // a piece of a prefill; of short ones the first queries see nothing
+      return {{5, kv_len}};
+    default:  // ragged
+      return {{1, kv_len}, {0, 5}, {7, 7}, {17, 40}, {3, 1}};
+  }
+}
+constexpr int32_t kQueries = 5;
+
+enum Choice { heads, head_dim, length, queries, blocks, dtype, mask, rung, kChoices };
+
+std::vector<int32_t> sizes(size_t n_rungs) {
+  std::vector<int32_t> n(kChoices);
+  n[heads] = std::size(kHeads);
+  n[head_dim] = std::size(kHeadDims);
+  n[length] = std::size(kLengths);
+  n[queries] = kQueries;
+  n[blocks] = std::size(kBlocks);
+  n[dtype] = std::size(kTypes);
+  n[mask] = std::size(kMasks);
+  n[rung] = static_cast<int32_t>(n_rungs);
+  return n;
+}
+
+AttendCase problem(const Row& row) {
+  return {.n_q_heads = kHeads[row[heads]].n_q,
+          .n_kv_heads = kHeads[row[heads]].n_kv,
+          .head_dim = kHeadDims[row[head_dim]],
+          .sequences = sequences(row[queries], kLengths[row[length]]),
+          .mask = kMasks[row[mask]].mask,
+          .block_len = kBlocks[row[blocks]].len,
+          .block_order = kBlocks[row[blocks]].order,
+          .score_scale = kMasks[row[mask]].score_scale,
+          .kv_dtype = kTypes[row[dtype]]};
+}
+
+}  // namespace
+
+gpu::AttendShape shape_of(const AttendCase& c, const testing::Layout& l) {
+  gpu::AttendShape s{.n_q_heads = c.n_q_heads,
+                     .n_kv_heads = c.n_kv_heads,
+                     .head_dim = c.head_dim,
+                     .kv_dtype = c.kv_dtype,
+                     .n_tokens = l.plan.n_tokens(),
+                     .n_seqs = l.plan.n_seqs(),
+                     .block_len = l.spec.block_len,
+                     .blocks_per_seq = l.plan.blocks_per_seq,
+                     .n_blocks = l.spec.n_blocks};
+  for (const auto& [q_len, kv_len] : c.sequences) {
+    s.max_q_len = std::max(s.max_q_len, q_len);
+    s.max_kv_len = std::max(s.max_kv_len, kv_len);
+  }
+  return s;
+}
+
+std::string describe(const AttendCase& c) {
+  std::string text = fmt::format("{}, heads {}:{}, head_dim {}, ", name_of(c.kv_dtype), c.n_q_heads,
+                                 c.n_kv_heads, c.head_dim);
+  text += c.block_len == 0
+              ? "contiguous"
+              : fmt::format("{}-token blocks{}", c.block_len, c.block_order == 0 ? "" : " shuffled");
+  text += ", queries/keys";
+  for (const auto& [q_len, kv_len] : c.sequences) text += fmt::format(" {}/{}", q_len, kv_len);
+  if (!c.mask.causal) text += ", no mask";
+  if (c.mask.window > 0) text += fmt::format(", window {}", c.mask.window);
+  if (c.score_scale != 1) text += fmt::format(", scores × {:g}", c.score_scale);
+  return text;
+}
+
+CheckSet::CheckSet(std::vector<std::string> rungs,
+                   FunctionRef<bool(const std::string&, const gpu::AttendShape&)> takes)
+    : rungs_(std::move(rungs)) {
+  for (const std::string& name : rungs_)
+    for (const DType type : kTypes)
+      for (const int32_t dim : kHeadDims) takes_.push_back(takes(name, {.head_dim = dim, .kv_dtype = type}));
+}
+
+bool CheckSet::takes(int32_t r, int32_t t, int32_t d) const {
+  return takes_[(static_cast<size_t>(r) * std::size(kTypes) + t) * std::size(kHeadDims) + d];
+}
+
+bool CheckSet::can_be(const Row& row) const {
+  const auto each = [](int32_t chosen, auto n, const auto& f) {
+    for (int32_t i = chosen < 0 ? 0 : chosen; i < (chosen < 0 ? static_cast<int32_t>(n) : chosen + 1); ++i)
+      if (f(i)) return true;
+    return false;
+  };
+  return each(row[rung], rungs_.size(), [&](int32_t r) {
+    return each(row[dtype], std::size(kTypes), [&](int32_t t) {
+      return each(row[head_dim], std::size(kHeadDims), [&](int32_t d) { return takes(r, t, d); });
+    });
+  });
+}
+
+std::vector<std::string> CheckSet::takers(const Row& row) const {
+  std::vector<std::string> names;
+  for (size_t r = 0; r < rungs_.size(); ++r)
+    if (takes(static_cast<int32_t>(r), row[dtype], row[head_dim])) names.push_back(rungs_[r]);
+  return names;
+}
+
+std::vector<CheckCase> CheckSet::quick() const {
+  constexpr uint64_t kSeed = 1;
+  std::vector<CheckCase> cases;
+  for (const Row& row : pairwise(sizes(rungs_.size()), kSeed, [&](const Row& r) { return can_be(r); }))
+    cases.push_back({problem(row), takers(row)});
+  return cases;
+}
+
+int64_t CheckSet::full_size() const {
+  int64_t n = 1;
+  for (const int32_t size : sizes(1)) n *= size;
+  return n;
+}
+
+CheckCase CheckSet::full(int64_t i) const {
+  Row row;
+  for (const int32_t size : sizes(1)) {
+    row.push_back(static_cast<int32_t>(i % size));
+    i /= size;
+  }
+  return {problem(row), takers(row)};
+}
+
+}  // namespace lastrow::driver

@@ -1,0 +1,49 @@
+// The problems that rungs are checked at: a choice of each property, all ugly, in every pair or in full.
+//
+//   const CheckSet set(rungs, takes);      takes(rung, shape): whether the rung takes it
+//   for (const CheckCase& c : set.quick())     every pair of values of all properties, the rung included
+//   set.full_size(); set.full(i)           the i-th problem of the product
+// Either way a problem comes with every rung that takes it: the judge's answer costs more than theirs.
+//
+// Properties: query heads to K/V heads, head_dim, kv_len, the queries (decode, prefill, ragged, …), length
+// and order of blocks, stored type, mask and size of scores, rung.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "backend/attend_case.h"
+#include "core/function_ref.h"
+#include "gpu/kernels/attend_call.h"
+
+namespace lastrow::driver {
+
+struct CheckCase {
+  testing::AttendCase problem;
+  std::vector<std::string> rungs;  // that are to run it
+};
+
+/// What a device is told of a problem.
+gpu::AttendShape shape_of(const testing::AttendCase& c, const testing::Layout& l);
+/// "bf16, heads 8:2, head_dim 64, 16-token blocks shuffled, queries/keys 1/33 5/7, window 5".
+std::string describe(const testing::AttendCase& c);
+
+class CheckSet {
+ public:
+  CheckSet(std::vector<std::string> rungs,
+           FunctionRef<bool(const std::string& rung, const gpu::AttendShape& shape)> takes);
+
+  std::vector<CheckCase> quick() const;
+  int64_t full_size() const;
+  CheckCase full(int64_t i) const;
+
+ private:
+  std::vector<std::string> takers(const std::vector<int32_t>& row) const;
+  bool takes(int32_t rung, int32_t dtype, int32_t head_dim) const;
+  bool can_be(const std::vector<int32_t>& row) const;
+
+  std::vector<std::string> rungs_;
+  std::vector<bool> takes_;  // [rung, dtype, head_dim]
+};
+
+}  // namespace lastrow::driver

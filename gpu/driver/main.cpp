@@ -1,0 +1,277 @@
+// `lastrow-kernels`: checks and times the ladder of gpu/kernels, on a GPU or under the emulator.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <ctime>
+#include <thread>
+
+#include "core/error.h"
+#include "gpu/driver/check.h"
+#include "gpu/driver/results.h"
+#include "io/atomic_file.h"
+#include "io/json.h"
+#if LASTROW_WITH_CUDA
+#include "gpu/cuda_backend.h"
+#endif
+
+namespace lastrow::driver {
+namespace {
+
+constexpr int kExitFailed = 1, kExitUsage = 2, kExitSkipped = 77;
+using Clock = std::chrono::steady_clock;
+
+struct Options {
+  std::string target, kernel = "all", set = "quick", json, from, table;
+  bool list = false, check = false, time = false, skip_without_gpu = false;
+  int32_t n_threads = 0;
+};
+
+void say(const std::string& text) { fmt::print(stderr, "{}\n", text); }
+
+// ---- which device
+
+std::string why_no_gpu() {
+#if LASTROW_WITH_CUDA
+  return why_no_cuda();
+#else
+  return "this build has no CUDA: no toolkit was found";
+#endif
+}
+
+std::unique_ptr<Runner> make_runner(const std::string& target) {
+#if LASTROW_WITH_CUDA
+  if (target == "cuda") return cuda::make_runner();
+#endif
+  LASTROW_CHECK(target == "emulated", "target {}", target);
+  return emulated::make_runner();
+}
+
+std::string chosen_target(const Options& o) {
+  const std::string why = why_no_gpu();
+  if (o.target == "cuda" && !why.empty()) throw UsageError("--target cuda cannot be used: {}", why);
+  if (!o.target.empty()) return o.target;
+  if (why.empty()) return "cuda";
+  say(fmt::format("no GPU to use ({}): running under the emulator", why));
+  return "emulated";
+}
+
+std::vector<std::string> chosen_rungs(const Options& o, const Runner& runner) {
+  std::vector<std::string> names;
+  std::string known;
+  for (const RungInfo& r : runner.rungs()) {
+    known += (known.empty() ? "" : ", ") + r.name;
+    if (o.kernel == "all" || o.kernel == r.name) names.push_back(r.name);
+  }
+  if (names.empty()) throw UsageError("unknown kernel '{}': use all, or one of {}", o.kernel, known);
+  return names;
+}
+
+// ---- --list
+
+/// The stored types and widths that a rung refuses, in its own words.
+void list(const Runner& runner) {
+  for (const RungInfo& r : runner.rungs()) {
+    std::string types;
+    for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+      if (runner.why_not(r.name, {.head_dim = 64, .kv_dtype = type}).empty())
+        types += fmt::format("{}{}", types.empty() ? "" : " ", name_of(type));
+    fmt::print("{}  {:<45} K/V {}\n", r.name, r.idea, types);
+  }
+}
+
+// ---- --check
+
+/// "3 of 120, 40 s to go", on a terminal alone.
+class CheckProgress {
+ public:
+  explicit CheckProgress(int64_t total) : total_(total) {}
+  void at(int64_t done) {
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    if (isatty(STDERR_FILENO) == 0 || seconds < shown_ + 0.5) return;
+    shown_ = seconds;
+    const double left = seconds / static_cast<double>(done) * static_cast<double>(total_ - done);
+    fmt::print(stderr, "\r{} of {} problems, {:.0f} s to go   ", done, total_, left);
+    if (done == total_) fmt::print(stderr, "\n");
+  }
+
+ private:
+  int64_t total_;
+  Clock::time_point start_ = Clock::now();
+  double shown_ = 0;
+};
+
+int32_t n_threads(const Options& o) {
+  return o.n_threads > 0 ? o.n_threads
+                         : std::max(1, static_cast<int32_t>(std::thread::hardware_concurrency()));
+}
+
+CheckReport run_check(const Options& o, const std::string& target, int64_t n_cases,
+                      const std::function<CheckCase(int64_t)>& at, bool quiet = false) {
+  CheckProgress progress(n_cases);
+  return check({.n_cases = n_cases,
+                .at = at,
+                .make_runner = [&] { return make_runner(target); },
+                .n_threads = n_threads(o),
+                .progress =
+                    [&](int64_t done) {
+                      if (!quiet) progress.at(done);
+                    }});
+}
+
+/// From problems spread evenly over the product.
+void say_estimate(const Options& o, const std::string& target, const CheckSet& set) {
+  constexpr int64_t kSample = 64;
+  const auto start = Clock::now();
+  run_check(
+      o, target, kSample, [&](int64_t i) { return set.full((2 * i + 1) * set.full_size() / (2 * kSample)); },
+      true);
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  say(fmt::format("{} problems, each on every kernel that takes it: about {:.0f} minutes on {} threads",
+                  set.full_size(), seconds / kSample * static_cast<double>(set.full_size()) / 60,
+                  n_threads(o)));
+}
+
+CheckReport check_set(const Options& o, const std::string& target, const Runner& runner,
+                      const std::vector<std::string>& rungs) {
+  const CheckSet set(rungs, [&](const std::string& rung, const gpu::AttendShape& shape) {
+    return runner.why_not(rung, shape).empty();
+  });
+  if (o.set == "full") {
+    say_estimate(o, target, set);
+    return run_check(o, target, set.full_size(), [&](int64_t i) { return set.full(i); });
+  }
+  const std::vector<CheckCase> cases = set.quick();
+  return run_check(o, target, static_cast<int64_t>(cases.size()),
+                   [&](int64_t i) { return cases[static_cast<size_t>(i)]; });
+}
+
+/// One line a rung and stored type; returns whether all held.
+bool print_report(const CheckReport& report) {
+  int64_t n_problems = 0, n_failed = 0;
+  for (const auto& [key, line] : report) {
+    n_problems += line.n_problems;
+    n_failed += line.n_failed;
+    fmt::print(
+        "{}  {:<4} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
+        name_of(key.second), line.n_problems, line.largest_share,
+        line.n_failed == 0 ? "held" : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure));
+  }
+  fmt::print("{} runs against naive-f64, {} failed\n", n_problems, n_failed);
+  return n_failed == 0;
+}
+
+// ---- --time
+
+std::string today() {
+  const std::time_t now = std::time(nullptr);
+  char text[16];
+  std::strftime(text, sizeof text, "%Y-%m-%d", std::gmtime(&now));
+  return text;
+}
+
+/// Rungs that failed their check are left out.
+nlohmann::json time_all(const Options& o, Runner& runner, const std::vector<std::string>& rungs,
+                        const CheckReport& report) {
+  nlohmann::json results = header(runner.device(), runner.bandwidth(), today());
+  for (const std::string& rung : rungs)
+    if (!passed(report, rung)) say(fmt::format("{} failed its check and is not timed", rung));
+  for (const TimedShape& timed : timed_shapes(o.set == "full")) {
+    bool any = false;
+    for (const std::string& rung : rungs) {
+      if (!passed(report, rung) || !runner.why_not(rung, timed.shape()).empty()) continue;
+      try {
+        const Timing t = runner.time(rung, timed.shape());
+        if (!std::exchange(any, true)) add_shape(results, timed);
+        add_result(results, timed, rung, t);
+        say(fmt::format("{}  {}  {:.1f} µs", timed.name(), rung, t.median_us));
+      } catch (const CapacityError& e) {
+        say(fmt::format("{}: {}", timed.name(), e.what()));
+        break;  // the other rungs need as much
+      }
+    }
+  }
+  return results;
+}
+
+// ---- main
+
+void validate(const Options& o) {
+  if (!o.list && !o.check && !o.time && o.from.empty())
+    throw UsageError("nothing to do: use --list, --check, --time or --from FILE (see --help)");
+  if (!o.table.empty() && !o.time && o.from.empty())
+    throw UsageError("--table needs times: add --time, or --from FILE of an earlier run");
+  if (!o.json.empty() && !o.time) throw UsageError("--json needs --time");
+  if (!o.from.empty() && (o.time || o.check)) throw UsageError("--from reads times: drop --time and --check");
+}
+
+int run(const Options& o) {
+  validate(o);
+  if (!o.from.empty()) {
+    const std::string text = table(read_json(o.from));
+    o.table.empty() ? fmt::print("{}", text) : rewrite_table(o.table, text);
+    return 0;
+  }
+  if (o.skip_without_gpu && !why_no_gpu().empty()) {
+    fmt::print("skipped: no GPU to use: {}\n", why_no_gpu());
+    return kExitSkipped;
+  }
+  const std::string target = chosen_target(o);
+  const auto runner = make_runner(target);
+  const std::vector<std::string> rungs = chosen_rungs(o, *runner);
+  if (o.list) list(*runner);
+  if (!o.check && !o.time) return 0;
+  if (o.time && target != "cuda") runner->bandwidth();  // says why it cannot
+
+  // Nothing is timed that was not checked: with --time alone, at the quick set.
+  Options checked = o;
+  if (!o.check) checked.set = "quick";
+  const CheckReport report = check_set(checked, target, *runner, rungs);
+  const bool held = print_report(report);
+  if (o.time) {
+    const nlohmann::json results = time_all(o, *runner, rungs, report);
+    if (!o.json.empty()) write_text_atomically(o.json, results.dump(1) + "\n");
+    if (!o.table.empty()) rewrite_table(o.table, table(results));
+    if (o.json.empty() && o.table.empty()) fmt::print("{}", table(results));
+  }
+  return held ? 0 : kExitFailed;
+}
+
+}  // namespace
+}  // namespace lastrow::driver
+
+int main(int argc, char** argv) {
+  using lastrow::driver::kExitUsage;
+  lastrow::driver::Options o;
+  CLI::App app{"Checks and times the attention kernels of the ladder."};
+  app.name("lastrow-kernels");
+  app.add_option("--target", o.target, "Default: cuda where there is a GPU, else emulated")
+      ->check(CLI::IsMember({"cuda", "emulated"}));
+  app.add_option("--kernel", o.kernel, "all, or one: k05")->capture_default_str();
+  app.add_flag("--list", o.list, "Say what the rungs are and what they take");
+  app.add_flag("--check", o.check, "Hold every rung against naive-f64, at ugly shapes");
+  app.add_option("--set", o.set, "quick: every pair of values; full: the product")
+      ->check(CLI::IsMember({"quick", "full"}))
+      ->capture_default_str();
+  app.add_flag("--time", o.time, "After the check, time what held (a GPU only)");
+  app.add_option("--json", o.json, "Write the times to this file");
+  app.add_option("--table", o.table, "Rewrite the table between the marker comments of this file");
+  app.add_option("--from", o.from, "Make the table from the JSON of an earlier run");
+  app.add_option("--threads", o.n_threads, "Default: one a core")->check(CLI::Range(1, 1024));
+  app.add_flag("--skip-without-gpu", o.skip_without_gpu, "Where there is no GPU: say so and exit with 77");
+  app.footer(
+      "Example:\n  lastrow-kernels --check --kernel k05\n\n"
+      "Exit status: 0 all held, 1 a kernel failed, 2 bad usage, 77 skipped.");
+  try {
+    app.parse(argc, argv);
+    return lastrow::driver::run(o);
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& e) {
+    fmt::print(stderr, "lastrow-kernels: {}; see `lastrow-kernels --help`\n", e.what());
+    return kExitUsage;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "lastrow-kernels: {}\n", e.what());
+    return kExitUsage;
+  }
+}

@@ -1,0 +1,160 @@
+#include "gpu/driver/results.h"
+
+#include <fstream>
+#include <iterator>
+
+#include "cache/kv_codec.h"
+#include "core/error.h"
+#include "io/atomic_file.h"
+
+namespace lastrow::driver {
+namespace {
+
+using nlohmann::json;
+
+constexpr struct {
+  int32_t n_q, n_kv, head_dim;
+} kHeads[] = {{32, 32, 128}, {32, 8, 128}, {64, 8, 128}, {71, 1, 64}, {9, 3, 64}};
+constexpr int32_t kBatches[] = {1, 8, 32, 128};
+constexpr int32_t kLengths[] = {512, 4096, 32768};
+constexpr DType kTypes[] = {DType::bf16, DType::f16, DType::i8, DType::fp8_e4m3};
+constexpr int32_t kBlocks[] = {0, 16, 64};
+constexpr int32_t kPrefill = 4096;
+
+/// The fastest rival of a shape, or null.
+const json* best_rival(const json& results, const std::string& shape) {
+  const json* best = nullptr;
+  if (results.contains("rivals"))
+    for (const json& rival : results.at("rivals"))
+      if (rival.at("shape") == shape && (best == nullptr || rival.at("us") < best->at("us"))) best = &rival;
+  return best;
+}
+
+std::string row(const json& results, const json& shape, const json& r) {
+  const double us = r.at("us"), gbps = shape.at("kv_bytes").get<double>() / us / 1e3,
+               read = results.at("read_gbps");
+  const json* rival = best_rival(results, shape.at("name"));
+  const bool decode = shape.at("q_len") == 1;
+  return fmt::format(
+      "| {} | {:.1f} | {} | {:.1f} | {:.1f}–{:.1f} | {:.1f} | {} | {} | {} | {:.1f} | {} |\n",
+      shape.at("name").get<std::string>(), shape.at("kv_bytes").get<double>() / 1e6,
+      r.at("kernel").get<std::string>(), us, r.at("low_us").get<double>(), r.at("high_us").get<double>(),
+      r.at("launch_us").get<double>(), decode ? fmt::format("{:.0f}", gbps) : "–",
+      decode ? fmt::format("{:.0f} %", 100 * gbps / read) : "–", r.at("registers").get<int>(),
+      r.at("shared_bytes").get<double>() / 1024,
+      rival == nullptr
+          ? "not measured"
+          : fmt::format("{:.1f} ({})", rival->at("us").get<double>(), rival->at("name").get<std::string>()));
+}
+
+}  // namespace
+
+std::string TimedShape::name() const {
+  return fmt::format("{}:{}×{} b{} {}kv{} {}{}", n_q_heads, n_kv_heads, head_dim, batch,
+                     q_len == 1 ? "" : fmt::format("q{} ", q_len), kv_len, name_of(dtype),
+                     block_len == 0 ? "" : fmt::format(" paged{}", block_len));
+}
+
+gpu::AttendShape TimedShape::shape() const {
+  const int32_t len = block_len == 0 ? kv_len : block_len, per_seq = (kv_len + len - 1) / len;
+  return {.n_q_heads = n_q_heads,
+          .n_kv_heads = n_kv_heads,
+          .head_dim = head_dim,
+          .kv_dtype = dtype,
+          .n_tokens = batch * q_len,
+          .n_seqs = batch,
+          .max_q_len = q_len,
+          .max_kv_len = kv_len,
+          .block_len = len,
+          .blocks_per_seq = per_seq,
+          .n_blocks = int64_t{per_seq} * batch};
+}
+
+int64_t TimedShape::kv_bytes() const {
+  return int64_t{2} * batch * kv_len * n_kv_heads *
+         (head_dim * static_cast<int64_t>(size_of(dtype)) + scale_bytes(dtype));
+}
+
+std::vector<TimedShape> timed_shapes(bool full) {
+  std::vector<TimedShape> shapes;
+  for (const auto& [n_q, n_kv, dim] : kHeads)
+    for (const int32_t batch : kBatches)
+      for (const int32_t len : kLengths)
+        for (const DType type : kTypes)
+          for (const int32_t block : kBlocks) {
+            // Quick: every head shape in contiguous bf16; every type and every block length on 32:8×128.
+            const bool plain = type == DType::bf16 && block == 0, usual = n_q == 32 && n_kv == 8,
+                       one = (type == DType::bf16) != (block == 0);
+            if (full || plain || (usual && one && batch != 128 && len != 512))
+              shapes.push_back({n_q, n_kv, dim, batch, 1, len, type, block});
+          }
+  for (const auto& [n_q, n_kv, dim] : kHeads)
+    if (full || n_kv == 8) shapes.push_back({n_q, n_kv, dim, 1, kPrefill, kPrefill, DType::bf16, 0});
+  return shapes;
+}
+
+json header(const DeviceInfo& device, const Bandwidth& bandwidth, const std::string& date) {
+  return {{"device", device.device},     {"driver", device.driver},
+          {"toolkit", device.toolkit},   {"date", date},
+          {"read_gbps", bandwidth.read}, {"copy_gbps", bandwidth.copy},
+          {"shapes", json::array()},     {"results", json::array()},
+          {"rivals", json::array()}};
+}
+
+void add_shape(json& results, const TimedShape& s) {
+  results["shapes"].push_back({{"name", s.name()},
+                               {"n_q_heads", s.n_q_heads},
+                               {"n_kv_heads", s.n_kv_heads},
+                               {"head_dim", s.head_dim},
+                               {"batch", s.batch},
+                               {"q_len", s.q_len},
+                               {"kv_len", s.kv_len},
+                               {"dtype", std::string(name_of(s.dtype))},
+                               {"block_len", s.block_len},
+                               {"kv_bytes", s.kv_bytes()}});
+}
+
+void add_result(json& results, const TimedShape& shape, const std::string& rung, const Timing& t) {
+  results["results"].push_back({{"shape", shape.name()},
+                                {"kernel", rung},
+                                {"us", t.median_us},
+                                {"low_us", t.low_us},
+                                {"high_us", t.high_us},
+                                {"launch_us", t.launch_us},
+                                {"registers", t.registers},
+                                {"shared_bytes", t.shared_bytes}});
+}
+
+std::string table(const json& results) {
+  try {
+    std::string text = fmt::format(
+        "{}, driver {}, toolkit {}, {}. Measured in the same run: read {:.0f} GB/s, copy {:.0f} GB/s.\n\n"
+        "| shape | K/V MB | kernel | µs | 10–90 % | with launch µs | GB/s | of read | registers | shared KiB "
+        "| fastest of PyTorch's, µs |\n"
+        "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+        results.at("device").get<std::string>(), results.at("driver").get<std::string>(),
+        results.at("toolkit").get<std::string>(), results.at("date").get<std::string>(),
+        results.at("read_gbps").get<double>(), results.at("copy_gbps").get<double>());
+    for (const json& shape : results.at("shapes"))
+      for (const json& r : results.at("results"))
+        if (r.at("shape") == shape.at("name")) text += row(results, shape, r);
+    return text;
+  } catch (const json::exception& e) {
+    throw FileError("these are no results of lastrow-kernels --time: {}", e.what());
+  }
+}
+
+void rewrite_table(const std::filesystem::path& path, const std::string& table) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw FileError("{}: cannot be read", path.string());
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  const size_t begin = text.find(kTableBegin), end = text.find(kTableEnd);
+  if (begin == std::string::npos || end == std::string::npos || end < begin)
+    throw FileError("{}: has no lines '{}' and '{}' for the table to go between", path.string(), kTableBegin,
+                    kTableEnd);
+  const size_t from = begin + std::string_view(kTableBegin).size();
+  text.replace(from, end - from, "\n" + table);
+  write_text_atomically(path, text);
+}
+
+}  // namespace lastrow::driver

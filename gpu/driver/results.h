@@ -1,0 +1,48 @@
+// What was timed, as the JSON file that machines share and as the table of gpu/README.md.
+//
+// {"device", "driver", "toolkit", "date", "read_gbps", "copy_gbps",
+//  "shapes":  [{"name", "n_q_heads", "n_kv_heads", "head_dim", "batch", "q_len", "kv_len", "dtype",
+//               "block_len" (0: contiguous), "kv_bytes"}],
+//  "results": [{"shape" (a name), "kernel", "us", "low_us", "high_us", "launch_us", "registers",
+//               "shared_bytes"}],
+//  "rivals":  [{"shape", "name", "us"}]}          added by tests/bench/torch_sdpa.py, times on the same
+//  shapes
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "gpu/driver/runner.h"
+
+namespace lastrow::driver {
+
+/// Sequences of equal sizes; decode where q_len is 1, else a causal prefill.
+struct TimedShape {
+  int32_t n_q_heads, n_kv_heads, head_dim, batch, q_len, kv_len;
+  DType dtype;
+  int32_t block_len;  // 0: contiguous
+
+  std::string name() const;  // "32:8x128 b8 kv4096 bf16", "… paged16"
+  gpu::AttendShape shape() const;
+  /// Of K and V, each byte counted once, scales included.
+  int64_t kv_bytes() const;
+};
+
+/// A part of the product of GPU.md's table that takes minutes, or all of it.
+std::vector<TimedShape> timed_shapes(bool full);
+
+nlohmann::json header(const DeviceInfo& device, const Bandwidth& bandwidth, const std::string& date);
+void add_shape(nlohmann::json& results, const TimedShape& shape);
+void add_result(nlohmann::json& results, const TimedShape& shape, const std::string& rung, const Timing& t);
+
+/// Markdown. Throws FileError for results that lack a field.
+std::string table(const nlohmann::json& results);
+
+/// Replaces what stands between the marker comments of a file. Throws FileError if it has none.
+void rewrite_table(const std::filesystem::path& file, const std::string& table);
+inline constexpr const char* kTableBegin = "<!-- table: begin -->";
+inline constexpr const char* kTableEnd = "<!-- table: end -->";
+
+}  // namespace lastrow::driver

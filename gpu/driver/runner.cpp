@@ -1,0 +1,125 @@
+// Runner over the ladder and a Runtime: compiled once for each target.
+#include "gpu/driver/runner.h"
+
+#include "gpu/backend/runtime.h"
+#include "gpu/driver/check_cases.h"
+#include "gpu/driver/timer.h"
+#include "gpu/kernels/ladder.h"
+
+namespace lastrow::driver {
+namespace LASTROW_TARGET {
+namespace {
+
+namespace target = lastrow::LASTROW_TARGET;
+
+gpu::DeviceOptions options() {
+  gpu::DeviceOptions o;
+  o.n_threads = 1;  // one runner a thread
+  o.check = true;
+  o.limit_seconds = 0;
+  return o;
+}
+
+class TargetRunner final : public Runner {
+ public:
+  DeviceInfo device() const override { return target::device_info(*runtime_); }
+
+  std::vector<RungInfo> rungs() const override {
+    std::vector<RungInfo> all;
+    for (const target::Rung* r : target::ladder()) all.push_back({r->name, r->idea});
+    return all;
+  }
+  std::string why_not(const std::string& rung, const gpu::AttendShape& shape) const override {
+    return target::rung(rung).supports(shape);
+  }
+
+  void load(const testing::JudgedCase& judged) override {
+    const StepPlan& plan = judged.layout.plan;
+    shape_ = shape_of(judged.c, judged.layout);
+    shape_.n_multiprocessors = runtime_->n_multiprocessors();
+    spec_ = testing::case_spec(judged.c);
+    std::vector<int32_t> seq_of_token;
+    for (int32_t i = 0; i < plan.n_seqs(); ++i) seq_of_token.insert(seq_of_token.end(), plan.q_len(i), i);
+
+    const KvStorage& storage = *judged.storage;
+    const ConstTensorView k = storage.rows(0, RowKind::k), v = storage.rows(0, RowKind::v),
+                          k_scales = storage.scales(0, RowKind::k), v_scales = storage.scales(0, RowKind::v);
+    put(q_, judged.q.view().raw(), judged.q.size_bytes());
+    put(k_, k.raw(), k.size_bytes());
+    put(v_, v.raw(), v.size_bytes());
+    if (!k_scales.empty()) put(k_scales_, k_scales.raw(), k_scales.size_bytes());
+    if (!v_scales.empty()) put(v_scales_, v_scales.raw(), v_scales.size_bytes());
+    has_scales_ = !k_scales.empty();
+    put(q_start_, plan.q_start);
+    put(kv_len_, plan.kv_len);
+    put(tables_, plan.block_tables);
+    put(seq_of_token_, seq_of_token);
+  }
+
+  testing::AttendResult attend(const std::string& name) override {
+    const target::Rung& rung = target::rung(name);
+    const int64_t n_rows = int64_t{shape_.n_tokens} * shape_.n_q_heads, n_out = n_rows * shape_.head_dim;
+    // Nothing may count on what lay in these before.
+    const auto nan = [](int64_t n) {
+      return std::vector<float>(static_cast<size_t>(n), std::numeric_limits<float>::quiet_NaN());
+    };
+    std::vector<float> out = nan(n_out), lse = nan(n_rows);
+    put(out_, out);
+    put(lse_, lse);
+    put(scratch_, nan(rung.scratch_elems(shape_)));
+    rung.launch({.shape = shape_,
+                 .spec = spec_,
+                 .q = at<float>(q_),
+                 .k = k_.view().raw(),
+                 .v = v_.view().raw(),
+                 .k_scales = has_scales_ ? at<float>(k_scales_) : nullptr,
+                 .v_scales = has_scales_ ? at<float>(v_scales_) : nullptr,
+                 .q_start = at<int32_t>(q_start_),
+                 .kv_len = at<int32_t>(kv_len_),
+                 .seq_of_token = at<int32_t>(seq_of_token_),
+                 .block_tables = at<int32_t>(tables_),
+                 .out = at<float>(out_),
+                 .lse = at<float>(lse_),
+                 .scratch = at<float>(scratch_)},
+                runtime_->stream());
+    runtime_->to_host(out.data(), out_.view().raw(), n_out * 4);
+    runtime_->to_host(lse.data(), lse_.view().raw(), n_rows * 4);
+    return {{out.begin(), out.end()}, {lse.begin(), lse.end()}};
+  }
+
+  Bandwidth bandwidth() override { return target::measure_bandwidth(*runtime_); }
+  Timing time(const std::string& rung, const gpu::AttendShape& shape) override {
+    gpu::AttendShape here = shape;
+    here.n_multiprocessors = runtime_->n_multiprocessors();
+    return target::time_rung(*runtime_, target::rung(rung), here);
+  }
+
+ private:
+  /// Buffers are kept and grow: an allocation on a GPU waits for all work.
+  void put(Tensor& buffer, const void* data, int64_t bytes) {
+    if (buffer.size() < bytes || buffer.size() == 0)
+      buffer = Tensor(runtime_->memory(), DType::u8, {std::max<int64_t>(bytes, 1)});
+    runtime_->to_device(buffer.view().raw(), data, bytes);
+  }
+  template <typename T>
+  void put(Tensor& buffer, const std::vector<T>& x) {
+    put(buffer, x.data(), static_cast<int64_t>(x.size() * sizeof(T)));
+  }
+  template <typename T>
+  static T* at(Tensor& buffer) {
+    return static_cast<T*>(buffer.view().raw());
+  }
+
+  std::unique_ptr<target::Runtime> runtime_ = target::make_runtime(options());
+  gpu::AttendShape shape_;
+  AttendSpec spec_;
+  bool has_scales_ = false;
+  Tensor q_, k_, v_, k_scales_, v_scales_, q_start_, kv_len_, tables_, seq_of_token_, out_, lse_, scratch_;
+};
+
+}  // namespace
+
+std::unique_ptr<Runner> make_runner() { return std::make_unique<TargetRunner>(); }
+
+}  // namespace LASTROW_TARGET
+}  // namespace lastrow::driver

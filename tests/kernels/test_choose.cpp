@@ -1,0 +1,39 @@
+// Which rung the backend takes for a shape when none is forced.
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "gpu/kernels/ladder.h"
+
+namespace lastrow {
+namespace {
+
+std::string chosen(DType dtype, int32_t max_q_len, int32_t head_dim = 64) {
+  return emulated::choose({.head_dim = head_dim, .kv_dtype = dtype, .max_q_len = max_q_len}).name;
+}
+
+TEST_CASE("a prefill goes to the tiles in shared memory, where they take its type") {
+  CHECK(chosen(DType::f32, 16) == "k04");
+  CHECK(chosen(DType::bf16, 1000) == "k04");
+  CHECK(chosen(DType::f32, 15) == "k08");
+  CHECK(chosen(DType::i8, 16) == "k09");
+}
+
+TEST_CASE("decode goes to the last rung for its type") {
+  CHECK(chosen(DType::f32, 1) == "k08");
+  for (const DType dtype : {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+    CHECK(chosen(dtype, 1) == "k09");
+}
+
+TEST_CASE("what the later rungs refuse falls down to one that takes it") {
+  CHECK(chosen(DType::f32, 1, 264) == "k02");
+  CHECK(chosen(DType::bf16, 100, 512) == "k02");
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+    for (const int32_t head_dim : {1, 3, 8, 80, 256}) {
+      const gpu::AttendShape shape{.head_dim = head_dim, .kv_dtype = dtype};
+      CHECK(emulated::choose(shape).supports(shape) == "");
+    }
+}
+
+}  // namespace
+}  // namespace lastrow
