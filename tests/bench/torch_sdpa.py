@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Times PyTorch's scaled_dot_product_attention on the shapes that lastrow-kernels timed.
+
+    lastrow-kernels --time --json times.json
+    python3 tests/bench/torch_sdpa.py times.json         adds "rivals" to the file, in place
+    lastrow-kernels --from times.json --table gpu/README.md
+
+Each backend is pinned (torch.nn.attention.sdpa_kernel), so that no other steps in unseen; one that cannot take
+a shape is named on standard error and left out. K and V go round buffers of several times L2. A decode step
+passes neither mask nor is_causal: its one query sees every key. SDPA knows no pages and no 8-bit K/V: such
+shapes are skipped and counted.
+
+    --dry-run    needs neither PyTorch nor a GPU: lists what would be timed and writes nothing
+"""
+import argparse
+import json
+import os
+import sys
+
+BACKENDS = ["FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION"]
+DTYPES = {"bf16": "bfloat16", "f16": "float16"}
+FIELDS = ["name", "n_q_heads", "n_kv_heads", "head_dim", "batch", "q_len", "kv_len", "dtype", "block_len", "kv_bytes"]
+TIMES_L2, SAMPLES, ROUND_US = 4, 30, 500.0
+
+
+def fail(message):
+    sys.exit(f"torch_sdpa.py: {message}")
+
+
+def read_results(path):
+    try:
+        with open(path, encoding="utf-8") as f:
+            results = json.load(f)
+    except (OSError, ValueError) as e:
+        fail(f"{path}: {e}")
+    if not isinstance(results, dict) or not isinstance(results.get("shapes"), list):
+        fail(f"{path}: holds no shapes; write it with lastrow-kernels --time --json {path}")
+    for shape in results["shapes"]:
+        missing = [field for field in FIELDS if field not in shape]
+        if missing:
+            fail(f"{path}: a shape lacks {', '.join(missing)}")
+    return results
+
+
+def takes(shape):
+    return shape["block_len"] == 0 and shape["dtype"] in DTYPES
+
+
+def write_results(path, results):
+    """Whole or not at all."""
+    temporary = f"{path}.tmp-{os.getpid()}"
+    with open(temporary, "w", encoding="utf-8") as f:
+        json.dump(results, f, indent=1)
+        f.write("\n")
+    os.replace(temporary, path)
+
+
+def merge(results, rivals):
+    """Replaces earlier times of the same shape and name, and keeps the others."""
+    new = {(r["shape"], r["name"]) for r in rivals}
+    kept = [r for r in results.get("rivals", []) if (r["shape"], r["name"]) not in new]
+    results["rivals"] = kept + rivals
+
+
+def median(x):
+    return sorted(x)[len(x) // 2]
+
+
+def time_calls(torch, call, n_buffers):
+    """Microseconds of one call: rounds over all buffers, recorded once, so that the host's time stays out."""
+    def elapsed(work):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        work()
+        end.record()
+        end.synchronize()
+        return 1e3 * start.elapsed_time(end)
+
+    side = torch.cuda.Stream()  # a capture needs its warm-up on a stream of its own
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for i in range(min(3, n_buffers)):
+            call(i)
+    torch.cuda.current_stream().wait_stream(side)
+    once = max(1.0, elapsed(lambda: call(0)))
+    n_calls = -(-max(n_buffers, int(ROUND_US / once)) // n_buffers) * n_buffers
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for i in range(n_calls):
+            call(i % n_buffers)
+    graph.replay()
+    torch.cuda.synchronize()
+    return median([elapsed(graph.replay) / n_calls for _ in range(SAMPLES)])
+
+
+def time_shape(torch, shape, l2_bytes):
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    dtype = getattr(torch, DTYPES[shape["dtype"]])
+    n_buffers = max(2, -(-TIMES_L2 * l2_bytes // shape["kv_bytes"]))
+
+    def rows(n_heads, n):
+        return torch.randn(shape["batch"], n_heads, n, shape["head_dim"], dtype=dtype, device="cuda")
+
+    q = rows(shape["n_q_heads"], shape["q_len"])
+    k, v = ([rows(shape["n_kv_heads"], shape["kv_len"]) for _ in range(n_buffers)] for _ in range(2))
+    # is_causal aligns top-left in PyTorch, which is the same where q_len = kv_len.
+    options = {"is_causal": True} if shape["q_len"] > 1 else {}
+    if shape["n_q_heads"] != shape["n_kv_heads"]:
+        options["enable_gqa"] = True
+    for name in BACKENDS:
+        backend = getattr(SDPBackend, name, None)
+        if backend is None:
+            continue
+        try:
+            with sdpa_kernel(backend):
+                us = time_calls(
+                    torch,
+                    lambda i: torch.nn.functional.scaled_dot_product_attention(q, k[i], v[i], **options),
+                    n_buffers)
+        except RuntimeError as e:
+            print(f"{shape['name']}: {name}: {str(e).splitlines()[0]}", file=sys.stderr)
+            torch.cuda.synchronize()
+            continue
+        print(f"{shape['name']}  {name}  {us:.1f} µs", file=sys.stderr)
+        yield {"shape": shape["name"], "name": name.removesuffix("_ATTENTION").lower(), "us": us}
+
+
+def time_all(shapes):
+    try:
+        import torch
+    except ImportError as e:
+        fail(f"PyTorch cannot be imported ({e}): install it, or look at --dry-run")
+    if not torch.cuda.is_available():
+        fail("PyTorch finds no GPU")
+    l2_bytes = torch.cuda.get_device_properties(0).L2_cache_size
+    rivals = []
+    for shape in shapes:
+        try:
+            rivals += time_shape(torch, shape, l2_bytes)
+        except torch.cuda.OutOfMemoryError:
+            print(f"{shape['name']}: does not fit the device's memory", file=sys.stderr)
+        torch.cuda.empty_cache()
+    return rivals, torch.__version__
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", help="JSON of lastrow-kernels --time --json; rewritten in place")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be timed; needs no PyTorch")
+    arguments = parser.parse_args()
+    results = read_results(arguments.results)
+    shapes = [shape for shape in results["shapes"] if takes(shape)]
+    print(f"{len(shapes)} shapes, {len(results['shapes']) - len(shapes)} skipped: paged or 8-bit, which SDPA has not",
+          file=sys.stderr)
+    if arguments.dry_run:
+        for shape in shapes:
+            print(f"{shape['name']}: {', '.join(BACKENDS)}")
+        return
+    rivals, version = time_all(shapes)
+    merge(results, rivals)
+    results["torch"] = version
+    write_results(arguments.results, results)
+
+
+if __name__ == "__main__":
+    main()
