@@ -74,9 +74,6 @@ __global__ void __launch_bounds__(kRowThreads)
         r_k_scale[j] = load_scale<KV>(o.g_k_scales, row, places.seen[j]);
         r_v_scale[j] = load_scale<KV>(o.g_v_scales, row, places.seen[j]);
       }
-      // Waited for in the next round.
-      next.fetch<Rows>(o, part, tile + Rows::kTileKeys + Rows::row(), cursor);
-
       float r_score[kHeads][kRowsAhead], r_row[Rows::kElems];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
         widen_row<Rows>(r_k[j], r_row);
@@ -85,6 +82,8 @@ __global__ void __launch_bounds__(kRowThreads)
           r_score[h][j] = places.seen[j] ? score : kMinusInfinity;
         }
       }
+      // Waited for in the next round; K's registers are free for it by now.
+      next.fetch<Rows>(o, part, tile + Rows::kTileKeys + Rows::row(), cursor);
       state.take_scores(r_score);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
         for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_score[0][0], r_v[j][v]);

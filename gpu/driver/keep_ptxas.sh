@@ -1,0 +1,17 @@
+#!/bin/sh
+# Runs a compiler and keeps what it says of registers and spills:   keep_ptxas.sh FOLDER nvcc … -o X/k05.cu.o …
+# FOLDER/k05.cu.txt then holds the standard error of the last compilation; it is shown as well.
+folder=$1
+shift
+object=
+previous=
+for argument in "$@"; do
+  if [ "$previous" = -o ]; then object=$argument; fi
+  previous=$argument
+done
+log=$folder/$(basename "${object%.o}").txt
+mkdir -p "$folder"
+status=0
+"$@" 2> "$log" || status=$?
+cat "$log" >&2
+exit $status
