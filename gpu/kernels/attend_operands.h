@@ -80,6 +80,15 @@ __device__ inline int64_t slot_at(const AttendOperands<KV>& o, int32_t i, int32_
   return slot_in(block, o.layout.block_len, s);
 }
 
+/// Row of index s of sequence i and K/V head g, counted in rows: without the slot, and the division that
+/// takes it apart again.
+template <typename KV>
+__device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t i, int32_t s, int32_t g) {
+  const int32_t entry = entry_of(o.layout.block_len, s);
+  const int32_t block = o.g_block_tables.load(int64_t{i} * o.blocks_per_seq + entry);
+  return row_in(o.layout, block, s % o.layout.block_len, g);
+}
+
 /// Keys that packed token `token` sees, which belongs to sequence i.
 template <typename KV>
 __device__ inline KeyRange keys_of(const AttendOperands<KV>& o, int32_t i, int32_t token) {

@@ -36,7 +36,8 @@ __global__ void __launch_bounds__(kRowThreads)
       for (int32_t j = 0; j < kRowsAhead; ++j) {
         const int32_t s = tile + j * Rows::kStride + Rows::row();
         seen[j] = s >= part.begin && s < part.end;
-        const int64_t row = seen[j] ? row_offset(o.layout, slot_at(o, part.sequence, s), part.g) : 0;
+        int64_t row = 0;
+        if (seen[j]) row = row_at(o, part.sequence, s, part.g) * o.head_dim;
         load_row<Rows>(o.g_k, row, seen[j], o.head_dim, r_k[j]);
         load_row<Rows>(o.g_v, row, seen[j], o.head_dim, r_v[j]);
       }
