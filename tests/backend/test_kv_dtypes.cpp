@@ -3,12 +3,12 @@
 
 #include <cmath>
 
+#include "backend/attend_case.h"
 #include "backend/eigen.h"
 #include "backend/naive.h"
-#include "cache/kv_codec.h"
-#include "backend/attend_case.h"
-#include "support/backends.h"
 #include "backend/tolerance.h"
+#include "cache/kv_codec.h"
+#include "support/backends.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;
