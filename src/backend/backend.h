@@ -63,8 +63,8 @@ struct BackendInfo {
   std::string description;  // one line for people
   DType activation_dtype;
   int32_t n_threads;
-  std::string attend_kernel{};  // that the last attend ran, and why not the one asked for; "" where there is no choice
-  bool in_host_memory = true;  // do its tensors share the host's memory?
+  std::string attend_kernel{};  // of the last attend; why not the one asked for; "" where there is no choice
+  bool in_host_memory = true;   // do its tensors share the host's memory?
 };
 
 class Backend {
