@@ -140,7 +140,7 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
     std::fill_n(reinterpret_cast<int32_t*>(staging_.data() + seq_of_token) + plan.q_start[i], plan.q_len(i),
                 i);
 
-  if (step_.size() < static_cast<int64_t>(staging_.size())) {
+  if (step_.empty() || step_.size() < static_cast<int64_t>(staging_.size())) {
     step_ = {};
     step_ = make_tensor({static_cast<int64_t>(2 * staging_.size())}, DType::u8);
   }
@@ -270,7 +270,7 @@ gpu::AttendCall DeviceBackend::attend_call(Site site, ConstTensorView q, const K
 }
 
 float* DeviceBackend::scratch(int64_t n_elems) {
-  if (scratch_.size() < n_elems) {
+  if (n_elems > 0 && (scratch_.empty() || scratch_.size() < n_elems)) {
     scratch_ = {};
     scratch_ = make_tensor({n_elems});
   }
@@ -292,6 +292,10 @@ void DeviceBackend::attend(Site site, ConstTensorView q, const KvStorage& storag
       attend_kernel_ = fmt::format("{} ({} cannot take this shape: {})", chosen->name, forced.name, why_not);
     }
   }
+  if (const std::string why_not = chosen->supports(call.shape); !why_not.empty())
+    throw ShapeError(
+        "no kernel takes K/V in {} with a head_dim of {} ({}: {}): use f32, or the backend eigen",
+        name_of(call.shape.kv_dtype), call.shape.head_dim, chosen->name, why_not);
   call.out = out.data<float>();
   call.lse = lse.data<float>();
   call.scratch = scratch(chosen->scratch_elems(call.shape));

@@ -1,5 +1,6 @@
 // `lastrow attend`: attention on anyone's tensors, so that a reader can check an implementation of his own.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <memory>
@@ -42,7 +43,12 @@ void run(const AttendOptions& o) {
   AttentionOutput output;
   {
     Progress progress("attend");
-    output = attend(input, *backend, o.probe, [&](int64_t done, int64_t total) { progress.at(done, total); });
+    const auto start = std::chrono::steady_clock::now();
+    output = attend(input, *backend, o.probe, [&](int64_t done, int64_t total) {
+      progress.at(done, total);
+      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+      o.backend.require_in_time(elapsed.count(), static_cast<double>(done) / static_cast<double>(total));
+    });
   }
   write_attention_output(output, o.out);
   const std::string kernel = backend->info().attend_kernel;

@@ -1,5 +1,7 @@
 #include "cli/backend_flags.h"
 
+#include "core/error.h"
+
 namespace lastrow::cli {
 
 void BackendFlags::add_to(CLI::App& subcommand) {
@@ -20,6 +22,19 @@ std::unique_ptr<Backend> BackendFlags::make() const {
   gpu::DeviceOptions options = device_;
   if (force_) options.limit_seconds = 0;
   return make_backend(name_, options);
+}
+
+void BackendFlags::require_in_time(double elapsed_seconds, double share_done) const {
+  constexpr double kTellAfterSeconds = 1;
+  if (force_ || backend_of(name_) != "cuda-emulated" || elapsed_seconds < kTellAfterSeconds ||
+      share_done <= 0)
+    return;
+  const double estimate = elapsed_seconds / share_done;
+  if (estimate > device_.limit_seconds)
+    throw CapacityError(
+        "this would take about {:.0f} s under the emulator, more than {:.0f} s: use a smaller shape, "
+        "or --force",
+        estimate, device_.limit_seconds);
 }
 
 std::string BackendFlags::report(const Backend& backend) const {

@@ -20,6 +20,8 @@ class BackendFlags {
 
   const std::string& name() const { return name_; }
   bool reports() const { return device_.report; }
+  /// Throws CapacityError if work of which this share is done after so long would take the emulator too long.
+  void require_in_time(double elapsed_seconds, double share_done) const;
   /// Throws UsageError for what cannot be used here or does not go together.
   std::unique_ptr<Backend> make() const;
   std::string report(const Backend& backend) const;

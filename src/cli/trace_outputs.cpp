@@ -8,6 +8,14 @@
 #include "trace/trace_file.h"
 
 namespace lastrow::cli {
+namespace {
+
+/// The same for all ways of writing it, whether or not there is a file yet.
+std::filesystem::path place_of(const std::filesystem::path& path) {
+  return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
+}
+
+}  // namespace
 
 std::filesystem::path TraceOutputs::trace_path(Mode mode, size_t n_modes) const {
   std::filesystem::path path = trace;
@@ -22,7 +30,7 @@ void TraceOutputs::require_writable(std::span<const Mode> modes) const {
     for (const Mode mode : modes) outputs.push_back(trace_path(mode, modes.size()));
   for (size_t i = 0; i < outputs.size(); ++i) {
     for (size_t j = 0; j < i; ++j)
-      if (std::filesystem::weakly_canonical(outputs[i]) == std::filesystem::weakly_canonical(outputs[j]))
+      if (place_of(outputs[i]) == place_of(outputs[j]))
         throw UsageError("--trace and --chrome-trace would both write {}, the same file: give each its own",
                          outputs[i].string());
     AtomicFile{outputs[i]};  // opened and given up: the target stays as it is

@@ -109,4 +109,10 @@ TEST_CASE("outputs are checked before the work and left alone on any error") {
                  folder.file("t.safetensors"), "--chrome-trace", folder.file("./t.recompute.safetensors")},
                 "same file");
   CHECK(folder.listing() == "kept ");
+  // Neither is there yet, and they are written in two ways.
+  const auto here = std::filesystem::current_path();
+  std::filesystem::current_path(folder.file(""));
+  check_refused({"generate", "--model", tiny, "--prompt", "a", "--trace", "t.st", "--chrome-trace", "./t.st"},
+                "same file");
+  std::filesystem::current_path(here);
 }

@@ -2,6 +2,8 @@
 // is the one that attends.
 #include <doctest/doctest.h>
 
+#include "backend/attend_case.h"
+#include "backend/naive.h"
 #include "registry/registry.h"
 #include "session/session.h"
 
@@ -97,6 +99,24 @@ TEST_CASE("a kernel that is not in the ladder, or asked of a backend without one
                        UsageError);
   CHECK(make_backend("cuda-emulated:k01", options)->info().name == "cuda-emulated");
   CHECK_THROWS_AS(traffic_report(*make_backend("eigen", 1)), UsageError);
+}
+
+TEST_CASE("the smallest problem there is runs on every rung") {
+  NaiveBackend<double> judge;
+  const testing::AttendCase c{.n_q_heads = 1, .n_kv_heads = 1, .head_dim = 1, .sequences = {{1, 1}}};
+  for (const KernelEntry& kernel : list_kernels()) {
+    CAPTURE(kernel.name);
+    const auto backend = make_backend("cuda-emulated:" + kernel.name);
+    CHECK(testing::attend(*backend, c).out == testing::attend(judge, c).out);  // one key: its value
+  }
+}
+
+TEST_CASE("a shape that no rung takes is refused, and not left unanswered") {
+  const auto backend = make_backend("cuda-emulated", 1);
+  testing::AttendCase c{
+      .n_q_heads = 2, .n_kv_heads = 2, .head_dim = 300, .sequences = {{1, 5}}, .kv_dtype = DType::f16};
+  CHECK_THROWS_WITH_AS(testing::attend(*backend, c),
+                       doctest::Contains("no kernel takes K/V in f16 with a head_dim of 300"), ShapeError);
 }
 
 TEST_CASE("the traffic report names the kernel and its source lines") {
