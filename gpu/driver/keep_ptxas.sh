@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs a compiler and keeps what it says of registers and spills:   keep_ptxas.sh FOLDER nvcc … -o X/k05.cu.o …
-# FOLDER/k05.cu.txt then holds the standard error of the last compilation; it is shown as well.
+# FOLDER/k05.cu.txt then holds the standard error of the last compilation; what is not about registers is shown as well.
 folder=$1
 shift
 object=
@@ -13,5 +13,5 @@ log=$folder/$(basename "${object%.o}").txt
 mkdir -p "$folder"
 status=0
 "$@" 2> "$log" || status=$?
-cat "$log" >&2
+grep -v -e "^ptxas info" -e "bytes stack frame" "$log" >&2
 exit $status

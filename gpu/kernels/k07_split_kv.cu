@@ -20,7 +20,8 @@ namespace lastrow::LASTROW_TARGET {
 namespace {
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads,
+                                  kHeads == 1 ? 5 : 2)  // blocks an SM: room for all in registers
     k07_split_kv(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
