@@ -14,29 +14,11 @@
 // expects  blocks of 16 keys as fast as a contiguous cache, which k07 misses. Not measured yet
 // source   Kwon et al. 2023, "Efficient memory management for LLM serving with PagedAttention"
 #include "gpu/kernels/ladder.h"
-#include "gpu/kernels/page_cursor.h"
 #include "gpu/kernels/split_kv.h"
+#include "gpu/kernels/tile_places.h"
 
 namespace lastrow::LASTROW_TARGET {
 namespace {
-
-/// Where the rows of one tile lie, for one group of lanes.
-struct TilePlaces {
-  int32_t r_block[kRowsAhead], r_place[kRowsAhead];
-  bool seen[kRowsAhead];
-
-  /// Asks the table for the rows of the next tile, s being the group's first of them.
-  template <typename Rows, typename KV>
-  __device__ void fetch(const AttendOperands<KV>& o, const Part& part, int32_t s, PageCursor& cursor) {
-    for (int32_t j = 0; j < kRowsAhead; ++j, s += Rows::kStride, cursor.advance()) {
-      seen[j] = s >= part.begin && s < part.end;
-      r_place[j] = cursor.place;
-      r_block[j] = 0;
-      if (seen[j])
-        r_block[j] = o.g_block_tables.load(int64_t{part.sequence} * o.blocks_per_seq + cursor.entry);
-    }
-  }
-};
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
 __global__ void __launch_bounds__(kRowThreads)

@@ -16,29 +16,11 @@
 //          second reading cost what the bytes save. Not measured yet
 // source   Micikevicius et al. 2022, "FP8 formats for deep learning"; cache/kv_codec.h for what is stored
 #include "gpu/kernels/ladder.h"
-#include "gpu/kernels/page_cursor.h"
 #include "gpu/kernels/split_kv.h"
+#include "gpu/kernels/tile_places.h"
 
 namespace lastrow::LASTROW_TARGET {
 namespace {
-
-/// Where the rows of one tile lie, for one group of lanes.
-struct TilePlaces {
-  int32_t r_block[kRowsAhead], r_place[kRowsAhead];
-  bool seen[kRowsAhead];
-
-  /// Asks the table for the rows of the next tile, s being the group's first of them.
-  template <typename Rows, typename KV>
-  __device__ void fetch(const AttendOperands<KV>& o, const Part& part, int32_t s, PageCursor& cursor) {
-    for (int32_t j = 0; j < kRowsAhead; ++j, s += Rows::kStride, cursor.advance()) {
-      seen[j] = s >= part.begin && s < part.end;
-      r_place[j] = cursor.place;
-      r_block[j] = 0;
-      if (seen[j])
-        r_block[j] = o.g_block_tables.load(int64_t{part.sequence} * o.blocks_per_seq + cursor.entry);
-    }
-  }
-};
 
 /// Of row [n_blocks, n_kv_heads, block_len]; 1 where rows of the type have no scale.
 template <typename KV>

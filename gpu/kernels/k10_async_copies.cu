@@ -19,8 +19,8 @@
 // source   async_copy.h
 #include "gpu/kernels/async_copy.h"
 #include "gpu/kernels/ladder.h"
-#include "gpu/kernels/page_cursor.h"
 #include "gpu/kernels/split_kv.h"
+#include "gpu/kernels/tile_places.h"
 
 namespace lastrow::LASTROW_TARGET {
 namespace {
@@ -30,24 +30,6 @@ constexpr int32_t kStages = 4;
 /// Bytes of shared memory: K and V, 16 bytes a lane and row.
 template <typename Rows>
 constexpr int64_t kStagedBytes = int64_t{2} * kStages* kRowsAhead* Rows::kVecs* kRowThreads * 16;
-
-/// Where the rows of one tile lie, for one group of lanes.
-struct TilePlaces {
-  int32_t r_block[kRowsAhead], r_place[kRowsAhead];
-  bool seen[kRowsAhead];
-
-  /// Asks the table for the rows of the next tile, s being the group's first of them.
-  template <typename Rows, typename KV>
-  __device__ void fetch(const AttendOperands<KV>& o, const Part& part, int32_t s, PageCursor& cursor) {
-    for (int32_t j = 0; j < kRowsAhead; ++j, s += Rows::kStride, cursor.advance()) {
-      seen[j] = s >= part.begin && s < part.end;
-      r_place[j] = cursor.place;
-      r_block[j] = 0;
-      if (seen[j])
-        r_block[j] = o.g_block_tables.load(int64_t{part.sequence} * o.blocks_per_seq + cursor.entry);
-    }
-  }
-};
 
 /// This lane's 16 bytes of vector v of the group's row j, in s_k and s_v: neighbours in a warp lie side by
 /// side.
