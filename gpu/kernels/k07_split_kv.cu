@@ -87,15 +87,7 @@ std::string supports(const gpu::AttendShape& s) {
   return s.head_dim <= 256 ? "" : "head_dim is at most 256";
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) {
-  int64_t n = 0;
-  with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
-    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s));
-    });
-  });
-  return n;
-}
+int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<float, BFloat16>(s); }
 
 void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.shape;

@@ -83,13 +83,7 @@ std::string supports(const gpu::AttendShape& s) {
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) {
-  int64_t n = 0;
-  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
-    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s));
-    });
-  });
-  return n;
+  return split_scratch_elems<Half, BFloat16, Fp8E4M3, int8_t>(s);
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {

@@ -153,4 +153,16 @@ auto with_lane_shape(const gpu::AttendShape& s, const F& f) {
                      : f.template operator()<64, kMost, kVec>();
 }
 
+/// Floats of scratch of a rung that takes the stored types KVs in those lane shapes.
+template <typename... KVs>
+int64_t split_scratch_elems(const gpu::AttendShape& s) {
+  int64_t n = 0;
+  with_kv_type<KVs...>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
+      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s));
+    });
+  });
+  return n;
+}
+
 }  // namespace lastrow::LASTROW_TARGET
