@@ -21,7 +21,6 @@ namespace lastrow::LASTROW_TARGET {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
-constexpr int32_t kWarpLanes = 32;  // warpSize as a constant: arrays of registers need one
 
 template <typename KV>
 struct AttendOperands {
@@ -98,11 +97,11 @@ __device__ inline KeyRange keys_of(const AttendOperands<KV>& o, int32_t i, int32
 
 /// Sum over the lanes of a warp, the same in each, in a fixed order.
 __device__ inline float warp_sum(float x) {
-  for (int32_t flip = warpSize / 2; flip > 0; flip /= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
+  for (int32_t flip = kWarpSize / 2; flip > 0; flip /= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
   return x;
 }
 __device__ inline float warp_max(float x) {
-  for (int32_t flip = warpSize / 2; flip > 0; flip /= 2) {
+  for (int32_t flip = kWarpSize / 2; flip > 0; flip /= 2) {
     const float other = __shfl_xor_sync(kAllLanes, x, flip);
     x = other > x ? other : x;
   }

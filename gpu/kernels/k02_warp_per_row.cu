@@ -14,11 +14,11 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpLanes;
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 
 template <typename KV>
 __global__ void k02_warp_per_row(AttendOperands<KV> o) {
-  const int32_t warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // in q, out, lse and scratch alike
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
@@ -31,7 +31,7 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   for (int32_t s = keys.begin; s < keys.end; ++s) {
     const int64_t k = row_offset(o.layout, slot_at(o, i, s), g);
     float part = 0;
-    for (int32_t d = lane; d < o.head_dim; d += kWarpLanes)
+    for (int32_t d = lane; d < o.head_dim; d += kWarpSize)
       part += o.g_q.load(q + d) * decode(o.g_k.load(k + d));
     const float score = warp_sum(part) * o.scale;  // the same in each lane
     if (lane == 0) o.g_scratch.store(scores + s, score);
@@ -40,11 +40,11 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   __syncwarp();  // lane 0's scores are written before the other lanes read them
 
   float row_sum = 0;
-  for (int32_t s = keys.begin + lane; s < keys.end; s += kWarpLanes)
+  for (int32_t s = keys.begin + lane; s < keys.end; s += kWarpSize)
     row_sum += expf(o.g_scratch.load(scores + s) - row_max);
   row_sum = warp_sum(row_sum);
 
-  for (int32_t d = lane; d < o.head_dim; d += kWarpLanes) {
+  for (int32_t d = lane; d < o.head_dim; d += kWarpSize) {
     float acc = 0;
     for (int32_t s = keys.begin; s < keys.end; ++s) {
       const int64_t v = row_offset(o.layout, slot_at(o, i, s), g);

@@ -16,12 +16,12 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpLanes;
-constexpr int32_t kMaxHeadDim = 256, kDims = kMaxHeadDim / kWarpLanes;  // of a lane: d = lane + 32 c
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
+constexpr int32_t kMaxHeadDim = 256, kDims = kMaxHeadDim / kWarpSize;  // of a lane: d = lane + 32 c
 
 template <typename KV>
 __global__ void k03_online_softmax(AttendOperands<KV> o) {
-  const int32_t warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // in q, out and lse alike
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
@@ -33,24 +33,24 @@ __global__ void k03_online_softmax(AttendOperands<KV> o) {
   float r_q[kDims] = {};    // [c] of d = lane + 32 c; 0 past head_dim
   float r_acc[kDims] = {};  // [c] Σ_s exp(score_s − row_max) v[s, d]
   for (int32_t c = 0; c < kDims; ++c)
-    if (lane + c * kWarpLanes < o.head_dim) r_q[c] = o.g_q.load(q + lane + c * kWarpLanes);
+    if (lane + c * kWarpSize < o.head_dim) r_q[c] = o.g_q.load(q + lane + c * kWarpSize);
 
   SoftmaxState<float> state;
   for (int32_t s = keys.begin; s < keys.end; ++s) {
     const int64_t kv = row_offset(o.layout, slot_at(o, i, s), g);
     float part = 0;
     for (int32_t c = 0; c < kDims; ++c)
-      if (lane + c * kWarpLanes < o.head_dim) part += r_q[c] * decode(o.g_k.load(kv + lane + c * kWarpLanes));
+      if (lane + c * kWarpSize < o.head_dim) part += r_q[c] * decode(o.g_k.load(kv + lane + c * kWarpSize));
     const float score = warp_sum(part) * o.scale;  // the same in each lane
     const auto factor = state.merge({score, 1});
     for (int32_t c = 0; c < kDims; ++c)
-      if (lane + c * kWarpLanes < o.head_dim)
-        r_acc[c] = r_acc[c] * factor.self + factor.other * decode(o.g_v.load(kv + lane + c * kWarpLanes));
+      if (lane + c * kWarpSize < o.head_dim)
+        r_acc[c] = r_acc[c] * factor.self + factor.other * decode(o.g_v.load(kv + lane + c * kWarpSize));
   }
 
   for (int32_t c = 0; c < kDims; ++c)
-    if (lane + c * kWarpLanes < o.head_dim)  // 0 where the query sees no key
-      o.g_out.store(q + lane + c * kWarpLanes, state.row_sum == 0 ? 0 : r_acc[c] / state.row_sum);
+    if (lane + c * kWarpSize < o.head_dim)  // 0 where the query sees no key
+      o.g_out.store(q + lane + c * kWarpSize, state.row_sum == 0 ? 0 : r_acc[c] / state.row_sum);
   if (lane == 0) o.g_lse.store(row, state.lse());
 }
 

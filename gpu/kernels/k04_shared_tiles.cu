@@ -18,9 +18,9 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpLanes;
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 constexpr int32_t kWarpQueries = 4, kQueries = kWarps * kWarpQueries;
-constexpr int32_t kKeys = kWarpLanes;
+constexpr int32_t kKeys = kWarpSize;
 constexpr int32_t kMaxSequences = 65535;  // of a grid's z
 
 LASTROW_HD constexpr int32_t row_width(int32_t head_dim) { return (head_dim + 3) / 4 * 4; }
@@ -33,7 +33,7 @@ template <typename KV>
 __device__ void load_row(const AttendOperands<KV>& o, int32_t i, int32_t g, int32_t s, bool present,
                          int32_t to, Shared<float> s_k, Shared<float> s_v) {
   const int64_t from = present ? row_offset(o.layout, slot_at(o, i, s), g) : 0;
-  for (int32_t d = threadIdx.x % kWarpLanes; d < row_width(o.head_dim); d += kWarpLanes) {
+  for (int32_t d = threadIdx.x % kWarpSize; d < row_width(o.head_dim); d += kWarpSize) {
     const bool stored = present && d < o.head_dim;
     s_k.store(to + d, stored ? decode(o.g_k.load(from + d)) : 0);
     s_v.store(to + d, stored ? decode(o.g_v.load(from + d)) : 0);
@@ -42,8 +42,8 @@ __device__ void load_row(const AttendOperands<KV>& o, int32_t i, int32_t g, int3
 
 template <typename KV, int kMaxHeadDim>
 __global__ void k04_shared_tiles(AttendOperands<KV> o) {
-  constexpr int32_t kDims = kMaxHeadDim / kWarpLanes;  // of a lane: d = lane + 32 c
-  const int32_t warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  constexpr int32_t kDims = kMaxHeadDim / kWarpSize;  // of a lane: d = lane + 32 c
+  const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int32_t i = blockIdx.z, h = blockIdx.y, g = h / o.group_size, t0 = blockIdx.x * kQueries;
   const int32_t first_token = o.g_q_start.load(i), q_len = o.g_q_start.load(i + 1) - first_token;
   const int32_t kv_len = o.g_kv_len.load(i), head_dim = o.head_dim, stride = row_stride(head_dim);
@@ -55,7 +55,7 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
   const auto s_v = shared.take<float>(kKeys * stride, "s_v");      // [kKeys, stride]
   const auto s_p = shared.take<float>(kWarps * kKeys * 4, "s_p");  // [kWarps, kKeys, kWarpQueries]
   for (int32_t j = warp; j < kQueries; j += kWarps)
-    for (int32_t d = lane; d < row_width(head_dim); d += kWarpLanes)
+    for (int32_t d = lane; d < row_width(head_dim); d += kWarpSize)
       s_q.store(j * stride + d,
                 t0 + j < q_len && d < head_dim
                     ? o.g_q.load((int64_t{first_token + t0 + j} * o.n_q_heads + h) * head_dim + d)
@@ -106,8 +106,8 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
     for (int32_t r = 0; r < kKeys; ++r) {
       const Vec<float, 4> w = s_p.load_vec<4>((warp * kKeys + r) * 4);
       for (int32_t c = 0; c < kDims; ++c) {
-        if (lane + c * kWarpLanes >= head_dim) continue;
-        const float v = s_v.load(r * stride + lane + c * kWarpLanes);
+        if (lane + c * kWarpSize >= head_dim) continue;
+        const float v = s_v.load(r * stride + lane + c * kWarpSize);
         for (int32_t j = 0; j < kWarpQueries; ++j)  // what a query does not see may be NaN
           if (whole || (s0 + r >= keys[j].begin && s0 + r < keys[j].end)) r_acc[j][c] += w.x[j] * v;
       }
@@ -119,8 +119,8 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
     if (t >= q_len) continue;
     const int64_t row = int64_t{first_token + t} * o.n_q_heads + h;
     for (int32_t c = 0; c < kDims; ++c)
-      if (lane + c * kWarpLanes < head_dim)  // 0 where the query sees no key
-        o.g_out.store(row * head_dim + lane + c * kWarpLanes,
+      if (lane + c * kWarpSize < head_dim)  // 0 where the query sees no key
+        o.g_out.store(row * head_dim + lane + c * kWarpSize,
                       state[j].row_sum == 0 ? 0 : r_acc[j][c] / state[j].row_sum);
     if (lane == 0) o.g_lse.store(row, state[j].lse());
   }

@@ -18,7 +18,7 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpLanes;
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 constexpr int32_t kInFlight = 4;  // keys that a group has under way: its tile
 
 /// kHeadDim 0: known at the launch only.
@@ -28,8 +28,8 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
   constexpr int32_t kVecs = kHeadDim == 0 && sizeof(KV) == 4 ? 2 : 1;  // loads of a lane for a row
   const int32_t head_dim = kHeadDim == 0 ? o.head_dim : kHeadDim;
   const int32_t n_lanes = lanes_per_key(head_dim * static_cast<int32_t>(sizeof(KV)));
-  const int32_t n_groups = kWarpLanes / n_lanes;
-  const int32_t warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  const int32_t n_groups = kWarpSize / n_lanes;
+  const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int32_t group = lane / n_lanes, part = lane % n_lanes;
   const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // in q, out and lse alike
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none

@@ -20,7 +20,7 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpLanes;
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 
 /// kHeadDim 0: known at the launch only.
 template <typename KV, int kHeadDim, int kHeads>
@@ -31,8 +31,8 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
   constexpr int32_t kVecs = kHeadDim == 0 && sizeof(KV) == 4 ? 2 : 1;  // loads of a lane for a row
   const int32_t head_dim = kHeadDim == 0 ? o.head_dim : kHeadDim;
   const int32_t n_lanes = lanes_per_key(head_dim * static_cast<int32_t>(sizeof(KV)));
-  const int32_t n_groups = kWarpLanes / n_lanes;
-  const int32_t warp = threadIdx.x / kWarpLanes, lane = threadIdx.x % kWarpLanes;
+  const int32_t n_groups = kWarpSize / n_lanes;
+  const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int32_t group = lane / n_lanes, part = lane % n_lanes;
 
   const int32_t n_kv_heads = o.layout.n_kv_heads, n_chunks = (o.group_size + kHeads - 1) / kHeads;

@@ -67,9 +67,9 @@ __global__ void __launch_bounds__(kRowThreads)
     k07_merge(Partials partials, Global<float> g_out, Global<float> g_lse, int64_t n_rows, int32_t head_dim,
               int32_t n_splits) {
   const auto thread = static_cast<int32_t>(threadIdx.x);
-  const int64_t row = int64_t{blockIdx.x} * (kRowThreads / 32) + thread / 32;
+  const int64_t row = int64_t{blockIdx.x} * (kRowThreads / kWarpSize) + thread / kWarpSize;
   if (row >= n_rows) return;
-  for (int32_t d = thread % 32; d < head_dim; d += 32) {
+  for (int32_t d = thread % kWarpSize; d < head_dim; d += kWarpSize) {
     SoftmaxState<float> softmax;
     float acc = 0;
     for (int32_t i = 0; i < n_splits; ++i) {
@@ -108,7 +108,7 @@ void merge_splits(const gpu::AttendCall& call, SplitPlan plan, Stream stream) {
   if (plan.n_splits == 1) return;
   const gpu::AttendShape& s = call.shape;
   const int64_t n_rows = int64_t{s.n_tokens} * s.n_q_heads;
-  launch(Kernel{"k07_merge", k07_merge}, {static_cast<uint32_t>(ceil_div(n_rows, kRowThreads / 32))},
+  launch(Kernel{"k07_merge", k07_merge}, {static_cast<uint32_t>(ceil_div(n_rows, kRowThreads / kWarpSize))},
          {kRowThreads}, 0, stream, partials_in(call, plan),
          Global<float>{call.out, n_rows * s.head_dim, "g_out"}, Global<float>{call.lse, n_rows, "g_lse"},
          n_rows, s.head_dim, plan.n_splits);

@@ -15,7 +15,7 @@ constexpr int32_t kLoadBytes = 16;  // the most that one instruction moves for o
 
 LASTROW_HD constexpr int32_t lanes_per_key(int32_t row_bytes) {
   int32_t n = 1;
-  while (n < kWarpLanes && n * kLoadBytes < row_bytes) n *= 2;
+  while (n < kWarpSize && n * kLoadBytes < row_bytes) n *= 2;
   return n;
 }
 
@@ -24,11 +24,11 @@ __device__ inline float sum_within(float x, int32_t n_lanes) {
   return x;
 }
 __device__ inline float sum_across(float x, int32_t n_lanes) {
-  for (int32_t flip = n_lanes; flip < kWarpLanes; flip *= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
+  for (int32_t flip = n_lanes; flip < kWarpSize; flip *= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
   return x;
 }
 __device__ inline float max_across(float x, int32_t n_lanes) {
-  for (int32_t flip = n_lanes; flip < kWarpLanes; flip *= 2) {
+  for (int32_t flip = n_lanes; flip < kWarpSize; flip *= 2) {
     const float other = __shfl_xor_sync(kAllLanes, x, flip);
     x = other > x ? other : x;
   }

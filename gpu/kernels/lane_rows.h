@@ -28,8 +28,8 @@ constexpr float kLog2E = 1.44269504f;
 template <int32_t kWidth, int32_t kVec>
 struct LaneRows {
   static constexpr int32_t kLoad = kVec;
-  static constexpr int32_t kLanes = kWidth / kVec < 32 ? kWidth / kVec : 32;  // of a row
-  static constexpr int32_t kVecs = kWidth / (kLanes * kVec);                  // of a lane
+  static constexpr int32_t kLanes = kWidth / kVec < kWarpSize ? kWidth / kVec : kWarpSize;  // of a row
+  static constexpr int32_t kVecs = kWidth / (kLanes * kVec);                                // of a lane
   static constexpr int32_t kElems = kVecs * kVec;
   static constexpr int32_t kStride = kRowThreads / kLanes;  // rows that the block loads at once
   static constexpr int32_t kTileKeys = kStride * kRowsAhead;
@@ -113,7 +113,7 @@ struct GroupState {
   /// Takes in the states of the warp's other groups; complete in every group.
   template <typename Rows>
   __device__ void merge_groups() {
-    for (int32_t flip = Rows::kLanes; flip < warpSize; flip *= 2)
+    for (int32_t flip = Rows::kLanes; flip < kWarpSize; flip *= 2)
       for (int32_t h = 0; h < kHeads; ++h) {
         const auto f = softmax[h].merge({__shfl_xor_sync(kAllLanes, softmax[h].row_max, flip),
                                          __shfl_xor_sync(kAllLanes, softmax[h].row_sum, flip)});

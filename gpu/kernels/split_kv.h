@@ -74,11 +74,11 @@ __device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
 template <typename Rows, typename KV, int32_t kHeads>
 __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
                               const Part& part, GroupState<kHeads, Rows::kElems>& state) {
-  constexpr int32_t kWarps = kRowThreads / 32, kWidth = Rows::kLanes * Rows::kElems;
+  constexpr int32_t kWarps = kRowThreads / kWarpSize, kWidth = Rows::kLanes * Rows::kElems;
   LASTROW_SHARED(float, s_acc, kWarps* kHeads* kWidth);  // [warp, h, d]
   LASTROW_SHARED(float, s_row_max, kWarps* kHeads);      // [warp, h]
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);      // [warp, h]
-  const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / 32, lane = thread % 32;
+  const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize, lane = thread % kWarpSize;
 
   state.template merge_groups<Rows>();
   if (lane < Rows::kLanes)

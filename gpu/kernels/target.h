@@ -17,6 +17,6 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-constexpr int32_t kWarpSize = 32;  // CUDA's own warpSize is no constant
+constexpr int32_t kWarpSize = 32;  // lanes; CUDA's own warpSize is no constant, and sizes of arrays need one
 
 }  // namespace lastrow::LASTROW_TARGET
