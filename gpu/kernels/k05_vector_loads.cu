@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
     for (int32_t e = 0; e < kVec; e += 4) {
       if (dim(v) >= head_dim) continue;
       const auto q = o.g_q.template load_vec<4>(row * head_dim + dim(v) + e);
-      for (int32_t f = 0; f < 4; ++f) r_q[v][e + f] = q.x[f] * (o.scale * Softmax2::kLog2E);
+      for (int32_t f = 0; f < 4; ++f) r_q[v][e + f] = q.x[f] * (o.scale * kLog2E);
     }
 
   Softmax2 state;  // of the group's keys

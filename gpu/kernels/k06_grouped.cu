@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
       for (int32_t e = 0; e < kVec; e += 4) {
         if (j >= n_heads || dim(v) >= head_dim) continue;
         const auto q = o.g_q.template load_vec<4>((row0 + j) * head_dim + dim(v) + e);
-        for (int32_t f = 0; f < 4; ++f) r_q[j][v][e + f] = q.x[f] * (o.scale * Softmax2::kLog2E);
+        for (int32_t f = 0; f < 4; ++f) r_q[j][v][e + f] = q.x[f] * (o.scale * kLog2E);
       }
 
   Softmax2 state[kHeads];  // of the group's keys

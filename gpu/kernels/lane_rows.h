@@ -23,7 +23,6 @@ namespace lastrow::LASTROW_TARGET {
 
 constexpr int32_t kRowThreads = 128;  // of a block: four warps
 constexpr int32_t kRowsAhead = 4;     // of K and of V in flight for each group: 128 bytes a lane
-constexpr float kLog2E = 1.44269504f;
 
 template <int32_t kWidth, int32_t kVec>
 struct LaneRows {

@@ -1,6 +1,6 @@
 // The state of attention/softmax_state.h in base 2, for scores that come multiplied by log2 e.
 //
-//   q' = q · scale · Softmax2::kLog2E                once; x = q'·k then is the score in units of ln 2
+//   q' = q · scale · kLog2E                          once; x = q'·k then is the score in units of ln 2
 //   factor = state.raise(largest x of the tile)      once a tile; acc *= factor
 //   p = state.weigh(x)                               once a key: 2^(x − row_max), counted in row_sum
 //   lse = state.lse()                                natural log again
@@ -14,8 +14,6 @@
 namespace lastrow::LASTROW_TARGET {
 
 struct Softmax2 {
-  static constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;
-
   float row_max = kMinusInfinity;  // of the scores seen, in units of ln 2
   float row_sum = 0;               // Σ 2^(x − row_max)
 
