@@ -1,11 +1,9 @@
 // k10: K and V come through shared memory by asynchronous copies, several tiles ahead.
 //
 // idea     a load holds its registers until it lands, so registers bound the bytes in flight; a copy to
-// shared
-//          memory holds none
-// since    k09: a tile is asked for kStages tiles before it is computed. Each lane copies the 16 bytes that
-// it
-//          will read itself, so it waits for its own copies only: still no barrier in the loop
+//          shared memory holds none
+// since    k09: a tile is asked for kStages tiles before it is computed. Each lane copies the 16 bytes
+//          that it will read itself, so it waits for its own copies only: still no barrier in the loop
 // grid     x (token, split), y (K/V head g, chunk of ≤ 8 of its query heads)
 // group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
 // merge    k07_merge
@@ -31,8 +29,7 @@ constexpr int32_t kStages = 4;
 template <typename Rows>
 constexpr int64_t kStagedBytes = int64_t{2} * kStages* kRowsAhead* Rows::kVecs* kRowThreads * 16;
 
-/// This lane's 16 bytes of vector v of the group's row j, in s_k and s_v: neighbours in a warp lie side by
-/// side.
+/// This lane's 16 bytes of vector v of the group's row j, in s_k and s_v: neighbours lie side by side.
 template <typename Rows>
 __device__ inline int64_t staged(int32_t stage, int32_t j, int32_t v) {
   const int32_t row = (stage * kRowsAhead + j) * Rows::kVecs + v;

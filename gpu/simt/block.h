@@ -5,9 +5,8 @@
 //
 // Inside body, through the words of cuda_words.h:
 //   block.barrier(…)                 __syncthreads
-//   block.meet(…)                    shuffles, votes, __syncwarp: the lanes of a mask meet and exchange
-//   values block.declare_shared(…)          an array of the block; every thread declares the same ones in the
-//   same order
+//   block.meet(…)                    shuffles, votes, __syncwarp: the lanes of a mask exchange values
+//   block.declare_shared(…)          an array of the block; every thread declares the same ones in order
 //
 // Threads run one at a time, warp after warp, each until it has to wait: no two kernel lines ever run at
 // once, so a kernel with a race gives the same wrong answer each time, and the observer names it. When nobody

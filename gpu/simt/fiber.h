@@ -6,8 +6,7 @@
 //   Fiber::suspend();              inside: back to whoever resumed
 //
 // * Another OS thread may resume it only if the code that suspended holds no address of a thread-local
-// variable;
-//   kernel code does, so a block stays on one OS thread from its first line to its last.
+//   variable; kernel code does, so a block stays on one OS thread from its first line to its last.
 // * Let it end before it is destroyed, even if it never began (checked): nothing else would unwind its stack.
 // * An exception may not leave the function.
 // Stacks come from mmap with a page below that traps an overflow. Switching is Boost.Context's, or ucontext's

@@ -4,9 +4,8 @@
 // of each lane at one source line (and array) belongs to the k-th execution of that instruction by the warp.
 //
 //   global   sectors of 32 bytes that the lanes of one instruction touch, and the bytes they wanted
-//   shared   passes: 32 banks of 4 bytes serve one word each at a time; lanes that want the same word share
-//   it.
-//            An access of 8 or 16 bytes a lane is served half or quarter warp by quarter warp.
+//   shared   passes: 32 banks of 4 bytes serve one word each at a time; lanes that want one word share it.
+//            An access of 8 bytes a lane is served half warp by half warp, of 16 by quarters.
 //   partial  executions in which a live lane of the warp took no part (a divergent branch, a ragged tail)
 //
 // Source of the rules: CUDA C++ Programming Guide, "Device Memory Accesses" and "Shared Memory".

@@ -6,8 +6,8 @@
 //   x = q.load(i)      q.store(i, x)      v = q.load_vec<4>(i)      q.store_vec(i, v)      q.atomic_add(i, x)
 //
 //   LASTROW_SHARED(float, s_k, 128);                                static: the size is a constant
-//   DynamicShared shared;  Shared<float> s_q = shared.take<float>(n, "s_q");   one after the other, 16-byte
-//   aligned
+//   DynamicShared shared;                                           one after the other, from 16-byte steps
+//   Shared<float> s_q = shared.take<float>(n, "s_q");
 //
 // An index is in elements. A vector access has to be aligned to its own size (16 bytes at most). Bounds and
 // alignment are checked always, watched or not.
