@@ -1,0 +1,215 @@
+// Lesson 1: what does attention compute?
+//
+// Three tokens, two dimensions, one head. Every number below can be checked with pencil and paper: the scale
+// is ln 2, so that e^score is a power of two. (Models take 1/√head_dim; nothing else changes.)
+//
+// You will see   the scores, the weights and the output row of each token; the same rows computed one token a
+//                step with a cache; and the same arithmetic on a head of a trained model
+// Before this    nothing
+// Open           src/attention/mask.h (who sees whom), src/backend/naive.cpp (the loops that judge all
+//                others), src/cache/kv_cache.h (plan, commit)
+#include <array>
+#include <cmath>
+
+#include "backend/backend.h"
+#include "cache/kv_cache.h"
+#include "lessons/support/lesson.h"
+
+using namespace lastrow;
+using namespace lastrow::lessons;
+
+namespace {
+
+constexpr int kTokens = 3, kDim = 2;
+using Rows = std::array<std::array<float, kDim>, kTokens>;
+
+constexpr Rows kQ = {{{2, 0}, {1, 2}, {1, 1}}};
+constexpr Rows kK = {{{1, 0}, {0, 1}, {1, 1}}};
+constexpr Rows kV = {{{8, 0}, {0, 4}, {2, 2}}};
+const float kLn2 = std::log(2.0f);
+
+/// The whole triangle, by the definition. Row t sees keys 0 … t.
+struct ByHand {
+  float dot[kTokens][kTokens] = {};     // q[t] · k[s]
+  float power[kTokens][kTokens] = {};   // 2^dot = e^(dot · ln 2)
+  float weight[kTokens][kTokens] = {};  // power / sum of the row
+  float out[kTokens][kDim] = {};
+
+  ByHand() {
+    for (int t = 0; t < kTokens; ++t) {
+      float sum = 0;
+      for (int s = 0; s <= t; ++s) {
+        for (int d = 0; d < kDim; ++d) dot[t][s] += kQ[t][d] * kK[s][d];
+        sum += power[t][s] = std::exp(dot[t][s] * kLn2);
+      }
+      for (int s = 0; s <= t; ++s) {
+        weight[t][s] = power[t][s] / sum;
+        for (int d = 0; d < kDim; ++d) out[t][d] += weight[t][s] * kV[s][d];
+      }
+    }
+  }
+};
+
+/// A row of the triangle as a table shows it; · where the mask leaves a key out.
+template <typename Cell>
+std::vector<std::vector<std::string>> triangle(const Cell& cell) {
+  std::vector<std::vector<std::string>> rows;
+  for (int t = 0; t < kTokens; ++t) {
+    rows.push_back({fmt::format("q[{}]", t)});
+    for (int s = 0; s < kTokens; ++s) rows.back().push_back(s <= t ? cell(t, s) : "·");
+  }
+  return rows;
+}
+
+ConstTensorView rows_of(const Rows& rows, int first, int n) {
+  return ConstTensorView(rows[first].data(), {n, 1, kDim});
+}
+
+/// Feeds tokens [first, first + n) through a backend and its cache; returns their output rows.
+Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int first, int n) {
+  const std::vector<int32_t> tokens(static_cast<size_t>(n), 0);  // ids do not matter: q, k and v are given
+  const SequenceInput input{0, tokens};
+  const StepPlan& plan = cache.plan({&input, 1});
+  const Batch& batch = backend.begin_step(plan, storage);
+  const Tensor q = backend.upload(rows_of(kQ, first, n)), k = backend.upload(rows_of(kK, first, n)),
+               v = backend.upload(rows_of(kV, first, n));
+  Tensor out = backend.make_tensor({n, 1, kDim}), lse = backend.make_tensor({n, 1});
+  backend.append({0, "append"}, k.view(), v.view(), batch, storage);
+  backend.attend({0, "attend"}, q.view(), storage, batch, {.scale = kLn2}, out.view(), lse.view());
+  cache.commit(plan);
+  Tensor host = Tensor::host(DType::f32, {n, kDim});
+  backend.download(out.view().reshaped({n, kDim}), host.view());
+  return host;
+}
+
+/// The last row of one head of a real model, computed again from what attend read: the largest difference.
+double redo_last_row(const LayerTensors& layer, int h, float scale) {
+  if (layer.k.empty()) return INFINITY;  // attend did not read the keys that it was to read
+  const int64_t n_keys = layer.k.dim(0), head_dim = layer.q.dim(2), n_q_heads = layer.q.dim(1);
+  const int64_t g = h / (n_q_heads / layer.k.dim(1)), t = layer.q.dim(0) - 1;
+  const float* q = layer.q.data<float>() + (t * n_q_heads + h) * head_dim;
+  const auto row = [&](ConstTensorView x, int64_t s) {
+    return x.data<float>() + (s * x.dim(1) + g) * head_dim;
+  };
+  std::vector<double> out(static_cast<size_t>(head_dim));
+  double sum = 0;
+  for (int64_t s = 0; s < n_keys; ++s) {
+    double dot = 0;
+    for (int64_t d = 0; d < head_dim; ++d) dot += double{q[d]} * row(layer.k, s)[d];
+    const double power = std::exp(dot * scale);
+    sum += power;
+    for (int64_t d = 0; d < head_dim; ++d) out[d] += power * row(layer.v, s)[d];
+  }
+  double worst = 0;
+  for (int64_t d = 0; d < head_dim; ++d) {
+    const double shown = layer.out.data<float>()[(t * n_q_heads + h) * head_dim + d];
+    worst = std::max(worst, std::abs(out[d] / sum - shown));
+  }
+  return worst;
+}
+
+void lesson_01(Lesson& lesson) {
+  Screen& screen = lesson.screen();
+  const ByHand hand;
+
+  screen.say(
+      "A token asks a question (q), and every token so far offers a key (k), by which it is found, and "
+      "a value (v), which is what it has to say.");
+  screen.table({"", "q", "k", "v"}, [] {
+    std::vector<std::vector<std::string>> rows;
+    for (int t = 0; t < kTokens; ++t)
+      rows.push_back({fmt::format("token {}", t), fmt::format("({:g}, {:g})", kQ[t][0], kQ[t][1]),
+                      fmt::format("({:g}, {:g})", kK[t][0], kK[t][1]),
+                      fmt::format("({:g}, {:g})", kV[t][0], kV[t][1])});
+    return rows;
+  }());
+
+  screen.section("Scores: how well does each key answer each question?");
+  screen.say("q[t] · k[s]. A later key is masked: it is left out, not scored low.");
+  screen.table({"", "k[0]", "k[1]", "k[2]"},
+               triangle([&](int t, int s) { return fmt::format("{:g}", hand.dot[t][s]); }));
+  screen.say("e^(score · ln 2) is 2^score. A row is divided by its sum, so that its weights add up to 1:");
+  screen.table({"", "k[0]", "k[1]", "k[2]", "sum"}, [&] {
+    auto rows = triangle([&](int t, int s) { return fmt::format("{:g}", hand.power[t][s]); });
+    for (int t = 0; t < kTokens; ++t)
+      rows[t].push_back(fmt::format("{:g}", hand.power[t][0] + hand.power[t][1] + hand.power[t][2]));
+    return rows;
+  }());
+  screen.table({"weights", "v[0]", "v[1]", "v[2]", "output row"}, [&] {
+    auto rows = triangle([&](int t, int s) { return fmt::format("{:.3f}", hand.weight[t][s]); });
+    for (int t = 0; t < kTokens; ++t)
+      rows[t].push_back(fmt::format("({:.3f}, {:.3f})", hand.out[t][0], hand.out[t][1]));
+    return rows;
+  }());
+  screen.say("The last row with a pencil: ¼ · (8, 0) + ¼ · (0, 4) + ½ · (2, 2) = (3, 2).");
+  lesson.require(std::abs(hand.out[2][0] - 3) < 1e-6f && std::abs(hand.out[2][1] - 2) < 1e-6f,
+                 "the last row is (3, 2)");
+
+  screen.section("One token a step, with a cache");
+  screen.say(
+      "Now a backend does it: first all three tokens at once (prefill), then one a step (decode). In a "
+      "step it gets one q, one k and one v, stores k and v, and reads what is stored. Nobody keeps q.");
+  auto model = lesson.model("fable-mha");
+  auto backend = lesson.backend();
+  const CacheSpec spec = CacheSpec::contiguous(1, 1, kDim, kTokens);
+  ContiguousCache whole(spec), stepwise(spec);
+  auto whole_storage = backend->make_storage(spec), storage = backend->make_storage(spec);
+  const Tensor prefill = attend_step(*backend, whole, *whole_storage, 0, kTokens);
+  std::vector<std::vector<std::string>> rows;
+  double from_hand = 0, from_prefill = 0;
+  for (int t = 0; t < kTokens; ++t) {
+    const Tensor row = attend_step(*backend, stepwise, *storage, t, 1);
+    const float *out = row.data<float>(), *at_once = prefill.data<float>() + t * kDim;
+    rows.push_back({fmt::format("step {}", t), fmt::format("q[{}]", t),
+                    t == 0 ? "0" : fmt::format("0 … {}", t), fmt::format("{}", t + 1),
+                    fmt::format("({:.3f}, {:.3f})", out[0], out[1])});
+    for (int d = 0; d < kDim; ++d) {
+      from_hand = std::max(from_hand, std::abs(double{out[d]} - hand.out[t][d]));
+      from_prefill = std::max(from_prefill, std::abs(double{out[d]} - at_once[d]));
+    }
+  }
+  screen.table({"", "query", "keys read", "rows kept of K, V", "output row"}, rows);
+  lesson.figure("largest_error", from_hand);
+  lesson.require(
+      from_hand < 1e-5,
+      fmt::format("the steps give the rows computed by hand (largest difference {:.1g})", from_hand));
+  lesson.require(from_prefill < 1e-5, "three steps of one token give what one step of three tokens gives");
+
+  screen.section("The same on a trained model");
+  DecodeSession session(model, lesson.backend(),
+                        {.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true}});
+  const ModelConfig& config = model->config();
+  const std::string prompt = Lesson::prompt_for(*model);
+  session.start(model->tokenizer().encode(prompt));
+  session.advance();
+  session.advance();
+  const StepTensors tensors = session.recorder().tensors(1);
+  const int layer = config.n_layers - 1;
+  const float scale = 1 / std::sqrt(static_cast<float>(config.head_dim));
+  double worst = 0;
+  for (int h = 0; h < config.n_q_heads; ++h)
+    worst = std::max(worst, redo_last_row(tensors.layers[layer], h, scale));
+  screen.say(
+      fmt::format("{} reads “{}”. In decode step 1 layer {} has one query a head and {} keys of {} "
+                  "dimensions. The loops above, on what attend read, give all {} heads' output rows.",
+                  config.name, prompt, layer, tensors.kv_len, config.head_dim, config.n_q_heads));
+  lesson.figure("model_largest_error", worst);
+  lesson.require(worst < 1e-4,
+                 fmt::format("by hand and by the backend agree (largest difference {:.1g})", worst));
+
+  screen.section("What it cost");
+  screen.say(
+      fmt::format("A query row and its {} keys: 4 · {} · head_dim flop (a multiply and an add for the "
+                  "score, the same for the sum), and {} rows of K and of V read. The query is read once.",
+                  kTokens, kTokens, kTokens));
+  lesson.keep(session);
+  lesson.try_this(
+      {"Change kQ[0] or kQ[1] and look at the last row. Then change kK[0].",
+       "Make k[2] = (5, 5): which weights are left for the others?",
+       "Run with --fault scale-twice: which line objects first, and why not the very first row?"});
+  screen.say("Next: lesson 2, the causal mask.");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_lesson(argc, argv, {1, "attention by hand"}, lesson_01); }

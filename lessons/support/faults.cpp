@@ -1,0 +1,245 @@
+#include "lessons/support/faults.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+#include "trace/faults.h"
+
+namespace lastrow::lessons {
+namespace {
+
+constexpr Fault kFaults[] = {
+    {"position-zero", "in decode the new token is rotated as if it stood at position 0", "layer 0, k_rope"},
+    {"offset-twice", "the length of the past is added to the position twice", "layer 0, k_rope"},
+    {"early-length", "layer 0 counts the new rows, so later layers store them one step too far",
+     "layer 1, attend"},
+    {"repeat-kv", "K and V are repeated for each query head before they are stored", "layer 0, append"},
+    {"stale-rows", "a reset forgets to take the length back: old rows stay visible", "layer 0, attend"},
+    {"mask-top-left", "the causal mask is aligned top-left: query t sees keys up to t only",
+     "layer 0, attend"},
+    {"scale-twice", "scores are multiplied by 1/sqrt(head_dim) twice", "layer 0, attend"},
+    {"window-short", "the window's first key is one too late: index 0 is lost", "layer 0, attend"},
+};
+
+/// A decorator together with the backend that it watches.
+template <typename Decorator>
+struct Held {
+  std::unique_ptr<Backend> inside;
+  Decorator decorator;
+};
+
+template <typename Decorator>
+class Owning final : private Held<Decorator>, public ForwardingBackend {
+ public:
+  template <typename... Args>
+  explicit Owning(std::unique_ptr<Backend> backend, Args&&... args)
+      : Held<Decorator>{nullptr, Decorator(*backend, std::forward<Args>(args)...)},
+        ForwardingBackend(static_cast<Backend&>(Held<Decorator>::decorator)) {  // not a copy of it
+    Held<Decorator>::inside = std::move(backend);
+  }
+  Decorator& decorator() { return Held<Decorator>::decorator; }
+};
+
+bool is_decode(const StepPlan& plan, int32_t i) { return plan.q_len(i) < plan.kv_len[i]; }
+
+/// The new tokens of sequence i get the positions first, first + 1, …
+void number_from(StepPlan& plan, int32_t i, int32_t first) {
+  for (int32_t t = 0; t < plan.q_len(i); ++t) plan.positions[plan.q_start[i] + t] = first + t;
+}
+
+/// The new rows of sequence i go `shift` indices further, as far as the sequence's blocks reach.
+void append_later(StepPlan& plan, int32_t i, int32_t shift) {
+  const BlockTable table{plan.block_tables.data() + int64_t{i} * plan.blocks_per_seq, plan.blocks_per_seq,
+                         plan.block_len};
+  const int32_t q_len = plan.q_len(i), capacity = plan.blocks_per_seq * plan.block_len;
+  shift = std::min(shift, capacity - plan.kv_len[i]);
+  plan.kv_len[i] += shift;
+  for (int32_t t = 0; t < q_len; ++t)
+    plan.append_slots[plan.q_start[i] + t] = slot_of(table, plan.kv_len[i] - q_len + t);
+}
+
+/// After a reset the old length stays in force.
+class StaleRows {
+ public:
+  void operator()(StepPlan& plan) {
+    const int32_t length = plan.kv_len[0];
+    if (!is_decode(plan, 0) && held_ > 0) append_later(plan, 0, held_);
+    held_ = length;
+  }
+
+ private:
+  int32_t held_ = 0;  // of the conversation before
+};
+
+/// From layer 1 on the batch is one in which this step's rows have been counted already.
+class EarlyLength final : public WatchingBackend {
+ public:
+  using WatchingBackend::WatchingBackend;
+
+  const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override {
+    plan_ = plan;
+    storage_ = &storage;
+    late_ = nullptr;
+    if (!is_decode(plan, 0)) clear(storage);
+    return inner().begin_step(plan, storage);
+  }
+  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override {
+    inner().rope(site, table, seen(site, batch), x);
+  }
+  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
+              KvStorage& storage) override {
+    inner().append(site, k, v, seen(site, batch), storage);
+  }
+  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+              const AttendSpec& spec, TensorView out, TensorView lse) override {
+    inner().attend(site, q, storage, seen(site, batch), spec, out, lse);
+  }
+  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
+             TensorView probs) override {
+    inner().probe(site, q, storage, seen(site, batch), spec, lse, selection, scores, probs);
+  }
+  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override {
+    inner().gather_rows(site, x, late_ ? *late_ : batch, out);
+  }
+
+ private:
+  const Batch& seen(Site site, const Batch& batch) {
+    if (site.layer < 1) return batch;
+    if (!late_) {
+      append_later(plan_, 0, plan_.q_len(0));
+      plan_.block_copies.clear();  // they are done
+      late_ = &inner().begin_step(plan_, *storage_);
+    }
+    return *late_;
+  }
+  /// As a program has it that zeroes its cache when it makes it: the rows left out read as 0.
+  void clear(KvStorage& storage) {
+    const CacheSpec& spec = storage.spec();
+    std::vector<int64_t> slots(static_cast<size_t>(spec.n_blocks) * static_cast<size_t>(spec.block_len));
+    std::iota(slots.begin(), slots.end(), 0);
+    const Tensor zeros =
+        Tensor::host(DType::f32, {static_cast<int64_t>(slots.size()), spec.n_kv_heads, spec.head_dim});
+    for (int32_t layer = 1; layer < spec.n_layers; ++layer)
+      for (const RowKind kind : {RowKind::k, RowKind::v})
+        inner().write_rows(storage, layer, kind, slots, zeros.view());
+  }
+
+  StepPlan plan_;
+  KvStorage* storage_ = nullptr;
+  const Batch* late_ = nullptr;  // of this step, from layer 1 on
+};
+
+/// The cache holds n_q_heads rows of K and of V where n_kv_heads would do.
+class RepeatedHeads final : public WatchingBackend {
+ public:
+  RepeatedHeads(Backend& inner, int32_t group_size) : WatchingBackend(inner), group_size_(group_size) {}
+
+  std::unique_ptr<KvStorage> make_storage(const CacheSpec& spec) override {
+    CacheSpec larger = spec;
+    larger.n_kv_heads *= group_size_;
+    return inner().make_storage(larger);
+  }
+  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
+              KvStorage& storage) override {
+    const Tensor more_k = repeated(k), more_v = repeated(v);
+    inner().append(site, more_k.view(), more_v.view(), batch, storage);
+  }
+  void read_rows(const KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
+                 TensorView host) override {
+    const int64_t n_heads = storage.spec().n_kv_heads, head_dim = storage.spec().head_dim;
+    Tensor all = Tensor::host(host.dtype(), {static_cast<int64_t>(slots.size()), n_heads, head_dim});
+    inner().read_rows(storage, layer, kind, slots, all.view());
+    // Of each group its first head.
+    const int64_t n = all.size() / (group_size_ * head_dim);
+    for (int64_t i = 0; i < n; ++i)
+      convert(all.view()
+                  .reshaped({n, group_size_ * head_dim})
+                  .rows(i, 1)
+                  .reshaped({group_size_, head_dim})
+                  .rows(0, 1),
+              host.reshaped({n, head_dim}).rows(i, 1));
+  }
+  void write_rows(KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
+                  ConstTensorView host) override {
+    const Tensor more = repeated_on_host(host);
+    inner().write_rows(storage, layer, kind, slots, more.view());
+  }
+
+ private:
+  /// [n_rows, n_kv_heads, head_dim] → [n_rows, n_kv_heads · group_size, head_dim], in host memory.
+  Tensor repeated_on_host(ConstTensorView rows) const {
+    const int64_t n = rows.dim(0) * rows.dim(1), head_dim = rows.dim(2);
+    Tensor more = Tensor::host(rows.dtype(), {rows.dim(0), rows.dim(1) * group_size_, head_dim});
+    for (int64_t i = 0; i < n * group_size_; ++i)
+      convert(rows.reshaped({n, head_dim}).rows(i / group_size_, 1),
+              more.view().reshaped({n * group_size_, head_dim}).rows(i, 1));
+    return more;
+  }
+  Tensor repeated(ConstTensorView rows) {
+    Tensor host = Tensor::host(rows.dtype(), rows.shape());
+    inner().download(rows, host.view());
+    return inner().upload(repeated_on_host(host.view()).view());
+  }
+
+  int32_t group_size_;
+};
+
+using PlanFault = std::function<void(StepPlan&)>;
+using AttendFault = std::function<void(Site, AttendSpec&)>;
+
+std::unique_ptr<Backend> tampered(std::unique_ptr<Backend> backend, PlanFault on_plan,
+                                  AttendFault on_attend = {}) {
+  auto owning = std::make_unique<Owning<FaultingBackend>>(std::move(backend));
+  owning->decorator().on_plan(std::move(on_plan));
+  owning->decorator().on_attend(std::move(on_attend));
+  return owning;
+}
+
+PlanFault for_each_decode(std::function<void(StepPlan&, int32_t)> change) {
+  return [change = std::move(change)](StepPlan& plan) {
+    for (int32_t i = 0; i < plan.n_seqs(); ++i)
+      if (is_decode(plan, i)) change(plan, i);
+  };
+}
+
+std::string names() {
+  std::string list;
+  for (const Fault& fault : kFaults) list += (list.empty() ? "" : ", ") + std::string(fault.name);
+  return list;
+}
+
+}  // namespace
+
+std::span<const Fault> faults() { return kFaults; }
+
+std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Backend> backend,
+                                    int32_t group_size) {
+  if (name == "position-zero")
+    return tampered(std::move(backend),
+                    for_each_decode([](StepPlan& plan, int32_t i) { number_from(plan, i, 0); }));
+  if (name == "offset-twice")
+    return tampered(std::move(backend), for_each_decode([](StepPlan& plan, int32_t i) {
+                      number_from(plan, i, 2 * (plan.kv_len[i] - plan.q_len(i)));
+                    }));
+  if (name == "early-length") return std::make_unique<Owning<EarlyLength>>(std::move(backend));
+  if (name == "repeat-kv") return std::make_unique<Owning<RepeatedHeads>>(std::move(backend), group_size);
+  if (name == "stale-rows") return tampered(std::move(backend), StaleRows());
+  if (name == "mask-top-left")
+    return tampered(std::move(backend),
+                    for_each_decode([](StepPlan& plan, int32_t i) { plan.kv_len[i] = plan.q_len(i); }));
+  if (name == "scale-twice")
+    return tampered(std::move(backend), {}, [](Site, AttendSpec& spec) { spec.scale *= spec.scale; });
+  if (name == "window-short") {
+    auto kv_len = std::make_shared<int32_t>(0);
+    return tampered(
+        std::move(backend), [kv_len](StepPlan& plan) { *kv_len = plan.kv_len[0]; },
+        [kv_len](Site, AttendSpec& spec) {
+          if (*kv_len > 1 && spec.mask.window == 0) spec.mask.window = *kv_len - 1;
+        });
+  }
+  throw UsageError("there is no fault '{}'; take one of: {}", name, names());
+}
+
+}  // namespace lastrow::lessons

@@ -1,0 +1,185 @@
+#include "lessons/support/lesson.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cmath>
+#include <cstdlib>
+#include <new>
+
+#include "core/error.h"
+#include "io/atomic_file.h"
+#include "lessons/support/faults.h"
+#include "model/config.h"
+#include "registry/registry.h"
+#include "trace/trace_file.h"
+
+namespace lastrow::lessons {
+namespace {
+
+constexpr int kFailed = 1, kError = 2;
+
+bool terminal_with_color() {
+  const char* term = std::getenv("TERM");
+  return ::isatty(STDOUT_FILENO) == 1 && !std::getenv("NO_COLOR") && term && std::string_view(term) != "dumb";
+}
+
+/// "lesson_04" for messages.
+std::string program_name(const About& about) { return fmt::format("lesson_{:02}", about.number); }
+
+int fail(const About& about, std::string message) {
+  for (char& c : message)
+    if (c == '\n' || c == '\r') c = ' ';
+  fmt::print(stderr, "{}: {}\n", program_name(about), message);
+  return kError;
+}
+
+}  // namespace
+
+Lesson::Lesson(About about, Options options)
+    : about_(about), options_(std::move(options)), screen_({stdout, options_.color, options_.json}) {
+  // What cannot be had is said before anything is shown.
+  if (!options_.trace.empty()) AtomicFile(options_.trace);
+  if (!options_.backend.empty()) make_backend(options_.backend);
+  if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);
+  if (!options_.model.empty()) asked_for_ = load_model(options_.model);
+  screen_.section(fmt::format("Lesson {}: {}", about_.number, about_.title));
+  if (!options_.fault.empty()) screen_.line("This run has a bug built in: " + options_.fault, Ink::bad);
+}
+
+std::shared_ptr<const Model> Lesson::model(const std::string& own_choice) {
+  auto model = asked_for_ ? asked_for_ : load_model(own_choice);
+  model_name_ = model->source();
+  group_size_ = model->config().group_size();
+  return model;
+}
+
+std::unique_ptr<Backend> Lesson::backend(const std::string& own_choice) {
+  auto backend = make_backend(options_.backend.empty() ? own_choice : options_.backend);
+  backend_name_ = backend->info().name;
+  return options_.fault.empty() ? std::move(backend)
+                                : with_fault(options_.fault, std::move(backend), group_size_);
+}
+
+std::string Lesson::prompt_for(const Model& model) {
+  return model.tokenizer().is_numbered() ? "t1 t2 t3 t4" : "the quick brown fox";
+}
+
+std::optional<RecordOptions> Lesson::record() const {
+  if (options_.trace.empty()) return {};
+  return RecordOptions{.keep = RecordOptions::Keep::all, .probe = true};
+}
+
+void Lesson::keep(const DecodeSession& session) {
+  if (options_.trace.empty()) {
+    kept_ = true;
+    return;
+  }
+  keep(session.recorder(), to_json(session.model().config()),
+       {session.tokens().begin(), session.tokens().end()});
+}
+
+void Lesson::keep(const Recorder& recorder, const std::string& config_json, std::vector<int32_t> tokens) {
+  kept_ = true;
+  if (options_.trace.empty()) return;
+  write_trace(options_.trace, recorder, {config_json, std::move(tokens)});
+  if (!options_.json) fmt::print(stderr, "{}: trace in {}\n", program_name(about_), options_.trace.string());
+}
+
+bool Lesson::require(bool passed, const std::string& what) {
+  screen_.check(passed, what);
+  requirements_.push_back({what, passed});
+  return passed;
+}
+
+void Lesson::figure(const std::string& name, double value) { figures_.emplace_back(name, value); }
+
+void Lesson::found(Finding finding) {
+  screen_.say(fmt::format("Claim {}: “{}”", finding.claim, claim_text(finding.claim)));
+  const std::string condition = finding.condition.empty() ? "" : " " + finding.condition;
+  if (finding.shown)
+    screen_.check(true, fmt::format("{}{}. {}", name_of(finding.verdict), condition, finding.measured));
+  else
+    screen_.check(false, fmt::format("this run does not show “{}{}”: {}", name_of(finding.verdict), condition,
+                                     finding.measured));
+  findings_.push_back(std::move(finding));
+}
+
+void Lesson::try_this(const std::vector<std::string>& edits) {
+  screen_.section("Try this");
+  for (size_t i = 0; i < edits.size(); ++i) screen_.say(fmt::format("{}. {}", i + 1, edits[i]));
+}
+
+nlohmann::ordered_json Lesson::report(double seconds) const {
+  nlohmann::ordered_json report{{"lesson", about_.number},  {"title", about_.title},   {"model", model_name_},
+                                {"backend", backend_name_}, {"fault", options_.fault}, {"passed", passed()},
+                                {"seconds", seconds}};
+  report["findings"] = nlohmann::ordered_json::array();
+  for (const Finding& f : findings_)
+    report["findings"].push_back({{"claim", f.claim},
+                                  {"text", claim_text(f.claim)},
+                                  {"verdict", name_of(f.verdict)},
+                                  {"condition", f.condition},
+                                  {"shown", f.shown},
+                                  {"measured", f.measured}});
+  report["requirements"] = nlohmann::ordered_json::array();
+  for (const Requirement& r : requirements_)
+    report["requirements"].push_back({{"what", r.what}, {"passed", r.passed}});
+  report["figures"] = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : figures_)
+    report["figures"][name] = std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json();
+  return report;
+}
+
+bool Lesson::passed() const {
+  const auto holds = [](const auto& list, auto member) {
+    return std::all_of(list.begin(), list.end(), [&](const auto& x) { return x.*member; });
+  };
+  return holds(requirements_, &Requirement::passed) && holds(findings_, &Finding::shown);
+}
+
+int Lesson::end(double seconds) {
+  LASTROW_CHECK(kept_ || options_.trace.empty(), "lesson {} never called keep()", about_.number);
+  if (options_.json)
+    fmt::print("{}\n", report(seconds).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  else
+    fmt::print("\n{}\n", passed()
+                             ? screen_.paint(Ink::good, "Everything that this lesson says was seen to hold.")
+                             : screen_.paint(Ink::bad, "Something did not hold: see ✗ above."));
+  return passed() ? 0 : kFailed;
+}
+
+int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
+  Lesson::Options options;
+  bool no_color = false;
+  CLI::App app{std::string(about.title)};
+  app.name(program_name(about));
+  app.add_option("--model", options.model,
+                 "a built-in model, a file, or random:…; default: what the lesson is about");
+  app.add_option("--backend", options.backend,
+                 "eigen, naive, naive-f64, cuda or cuda-emulated; default: what the lesson is about");
+  app.add_option("--trace", options.trace, "write what ran to this file (safetensors)");
+  app.add_option("--fault", options.fault, "run with a bug built in: see lesson 11");
+  app.add_flag("--json", options.json, "print one JSON object instead");
+  app.add_flag("--no-color", no_color, "plain text; so it is when the output is not a terminal");
+  app.footer("Exit status: 0 all holds, 1 something does not, 2 it could not be run.");
+  try {
+    app.parse(argc, argv);
+    options.color = !no_color && terminal_with_color();
+    const auto start = std::chrono::steady_clock::now();
+    Lesson lesson(about, options);
+    body(lesson);
+    return lesson.end(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  } catch (const CLI::Success& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& e) {
+    return fail(about, fmt::format("{}; see --help", e.what()));
+  } catch (const std::bad_alloc&) {
+    return fail(about, "not enough memory; take a smaller --model");
+  } catch (const std::exception& e) {
+    return fail(about, e.what());
+  }
+}
+
+}  // namespace lastrow::lessons

@@ -1,0 +1,74 @@
+// What all lessons share: options, errors, the width of the screen, and the numbers they fit.
+#include <filesystem>
+#include <sstream>
+
+#include "lessons/lesson_run.h"
+#include "lessons/support/faults.h"
+#include "lessons/support/measure.h"
+#include "lessons/support/screen.h"
+#include "registry/registry.h"
+#include "trace/trace_file.h"
+
+using namespace lastrow::testing;
+using namespace lastrow::lessons;
+
+namespace {
+
+std::vector<std::string> programs() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(LASTROW_BIN_DIR))
+    if (const std::string name = entry.path().filename().string(); name.starts_with("lesson_"))
+      names.push_back(name);
+  return names;
+}
+
+}  // namespace
+
+TEST_CASE("text is wrapped by columns, not by bytes") {
+  CHECK(columns_of("√head_dim") == 9);
+  CHECK(columns_of("\x1b[1mbold\x1b[0m") == 4);
+  CHECK(wrapped("aa bb cc", 5) == std::vector<std::string>{"aa bb", "cc"});
+  CHECK(wrapped("ééé ü", 3) == std::vector<std::string>{"ééé", "ü"});
+  CHECK(wrapped("toolong", 4) == std::vector<std::string>{"tool"});
+  CHECK(right("½", 3) == "  ½");
+}
+
+TEST_CASE("an exponent is the slope of logarithms") {
+  const std::vector<double> n = {1, 2, 4, 8}, cubes = {3, 24, 192, 1536};
+  CHECK(fitted_exponent(n, cubes) == doctest::Approx(3).epsilon(1e-12));
+}
+
+TEST_CASE("an unknown fault is refused with those that there are") {
+  CHECK_THROWS_WITH_AS(with_fault("nope", lastrow::make_backend("naive"), 1),
+                       doctest::Contains("scale-twice"), lastrow::UsageError);
+}
+
+TEST_CASE("every lesson says what it takes, refuses what it does not know, and ends with 2") {
+  for (const std::string& program : programs()) {
+    CAPTURE(program);
+    const Folder folder("lesson_options");
+    CHECK(shell(folder, kLessons + program + " --help").exit_code == 0);
+    for (const std::string wrong :
+         {"--modle x", "--model nope", "--backend nope", "--fault nope", "--trace /nowhere/t.safetensors"}) {
+      CAPTURE(wrong);
+      const Outcome o = shell(folder, kLessons + program + " " + wrong);
+      CHECK(o.exit_code == 2);
+      CHECK(o.out.empty());
+      CHECK(std::count(o.err.begin(), o.err.end(), '\n') == 1);
+    }
+  }
+}
+
+TEST_CASE("every lesson fits 80 columns, is plain when not a terminal, and leaves a trace that opens") {
+  for (const std::string& program : programs()) {
+    CAPTURE(program);
+    const Folder folder("lesson_text");
+    const std::string trace = (folder / "trace.safetensors").string();
+    const Outcome o = shell(folder, kLessons + program + " --trace " + trace);
+    CHECK(o.exit_code == 0);
+    std::istringstream lines(o.out);
+    for (std::string line; std::getline(lines, line);) CHECK_MESSAGE(columns_of(line) <= 80, line);
+    CHECK(o.out.find('\x1b') == std::string::npos);
+    CHECK(!lastrow::TraceFile::open(trace).recorder.steps().empty());
+  }
+}
