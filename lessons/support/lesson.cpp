@@ -103,7 +103,7 @@ void Lesson::found(Finding finding) {
   else
     screen_.check(false, fmt::format("this run does not show “{}{}”: {}", name_of(finding.verdict), condition,
                                      finding.measured));
-  findings_.push_back(std::move(finding));
+  remember(std::move(finding));
 }
 
 void Lesson::try_this(const std::vector<std::string>& edits) {

@@ -67,12 +67,17 @@ class Lesson {
   void keep(const DecodeSession& session);
   void keep(const Recorder& recorder, const std::string& config_json, std::vector<int32_t> tokens);
 
+  /// Instead of keep(), where another program writes the trace.
+  void traced_elsewhere() { kept_ = true; }
+
   /// Something that must be so. Prints a line, and is remembered; the lesson goes on. Returns passed.
   bool require(bool passed, const std::string& what);
   /// A measured number under a name, for --json. NaN and infinities are written as null.
   void figure(const std::string& name, double value);
   /// What came of a claim; prints it. Not shown: the lesson fails.
   void found(Finding finding);
+  /// The same without printing it.
+  void remember(Finding finding) { findings_.push_back(std::move(finding)); }
   /// "Try this: …" and what comes next.
   void try_this(const std::vector<std::string>& edits);
 

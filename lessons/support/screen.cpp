@@ -1,7 +1,10 @@
 #include "lessons/support/screen.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/error.h"
 
@@ -150,6 +153,20 @@ void Screen::bars(std::span<const Bar> bars, std::string_view unit) {
   for (size_t i = 0; i < bars.size(); ++i)
     put_line(fmt::format("  {} {} {}", left(bars[i].label, label_columns),
                          paint(Ink::accent, bar_of(most > 0 ? bars[i].value / most : 0, room)), shown[i]));
+}
+
+void Screen::entry(std::string_view mark, std::string_view text, Ink ink) {
+  constexpr int kMargin = 4;
+  for (const std::string& line : wrapped(text, kScreenColumns - kMargin))
+    put_line(left(std::exchange(mark, ""), kMargin) + paint(ink, line));
+}
+
+void Screen::gap() { put("\n"); }
+
+void Screen::progress(std::string_view text) {
+  if (options_.silent || ::isatty(::fileno(options_.file)) != 1) return;
+  put("\r\x1b[K" + std::string(first_columns(text, kScreenColumns - 1)));
+  std::fflush(options_.file);
 }
 
 void Screen::check(bool passed, std::string_view what) {

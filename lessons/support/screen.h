@@ -57,6 +57,12 @@ class Screen {
   void table(const std::vector<std::string>& head, const std::vector<std::vector<std::string>>& rows);
   /// One bar a line, the longest as wide as fits.
   void bars(std::span<const Bar> bars, std::string_view unit);
+  /// A number or "" in the margin, and wrapped text beside it, as in a list.
+  void entry(std::string_view mark, std::string_view text, Ink ink = Ink::plain);
+  /// An empty line.
+  void gap();
+  /// What is being done just now: a line that the next one replaces, on a terminal only. "" takes it away.
+  void progress(std::string_view text);
   /// "✓ …" or "✗ …", wrapped.
   void check(bool passed, std::string_view what);
 

@@ -1,0 +1,151 @@
+// Lesson 0: which of the things that are said about the K/V cache are true?
+//
+// Runs every lesson that lies beside it and prints the ledger: each claim as it is commonly told, the
+// verdict, the number that was measured for it in this run, and the lesson that measured it.
+//
+// You will see   a row for each claim that some lesson has put to the test, and which claims none has yet
+// Before this    nothing; it is the table of contents, and the summary when all lessons are done
+// Open           lessons/support/claims.h; then the lesson that a row names
+//
+// --model, --backend and --fault are handed on to all lessons, --trace to lesson 1. A lesson that fails, or
+// cannot be run, fails the ledger. A new lesson needs no change here.
+#include <algorithm>
+#include <regex>
+
+#include "core/error.h"
+#include "lessons/support/lesson.h"
+#include "lessons/support/program.h"
+
+using namespace lastrow;
+using namespace lastrow::lessons;
+
+namespace {
+
+constexpr int kTracedLesson = 1;
+
+struct LessonProgram {
+  int number;
+  std::filesystem::path path;
+};
+
+/// Those beside this program, in order.
+std::vector<LessonProgram> lesson_programs() {
+  std::vector<LessonProgram> programs;
+  const std::regex name("lesson_([0-9][0-9])_[a-z0-9_]+");
+  for (const auto& entry : std::filesystem::directory_iterator(folder_of_this_program())) {
+    std::smatch match;
+    const std::string file = entry.path().filename().string();
+    if (std::regex_match(file, match, name) && match[1] != "00")
+      programs.push_back({std::stoi(match[1]), entry.path()});
+  }
+  std::sort(programs.begin(), programs.end(),
+            [](const auto& a, const auto& b) { return a.number < b.number; });
+  if (programs.empty())
+    throw UsageError("no lesson lies in {}: build them with `ninja lessons`",
+                     folder_of_this_program().string());
+  return programs;
+}
+
+std::vector<std::string> arguments_for(const Lesson::Options& options, int number) {
+  std::vector<std::string> arguments = {"--json"};
+  const auto hand_on = [&](const char* flag, const std::string& value) {
+    if (!value.empty()) arguments.insert(arguments.end(), {flag, value});
+  };
+  hand_on("--model", options.model);
+  hand_on("--backend", options.backend);
+  hand_on("--fault", options.fault);
+  if (number == kTracedLesson) hand_on("--trace", options.trace.string());
+  return arguments;
+}
+
+Verdict verdict_named(const std::string& name) {
+  for (const Verdict v : {Verdict::holds, Verdict::holds_if, Verdict::wrong})
+    if (name == name_of(v)) return v;
+  throw FileError("a lesson gave the verdict '{}': build all lessons again", name);
+}
+
+struct Row {
+  int lesson;
+  Finding finding;
+};
+
+/// Runs one lesson; its findings. What did not hold in it is required of the ledger, too.
+std::vector<Row> rows_of(Lesson& ledger, const LessonProgram& program) {
+  const ProgramRun run = run_program(program.path, arguments_for(ledger.options(), program.number));
+  if (run.status != 0 && run.status != 1) {
+    const std::string said = run.err.substr(0, run.err.find('\n'));
+    ledger.require(false, fmt::format("lesson {} could not be run: {}", program.number,
+                                      said.empty() ? fmt::format("it ended with {}", run.status) : said));
+    return {};
+  }
+  const auto report = nlohmann::json::parse(run.out);
+  for (const auto& requirement : report.at("requirements"))
+    if (!requirement.at("passed"))
+      ledger.require(false,
+                     fmt::format("lesson {}: {}", program.number, requirement.at("what").get<std::string>()));
+  std::vector<Row> rows;
+  for (const auto& f : report.at("findings"))
+    rows.push_back({program.number,
+                    {.claim = f.at("claim"),
+                     .verdict = verdict_named(f.at("verdict")),
+                     .shown = f.at("shown"),
+                     .measured = f.at("measured"),
+                     .condition = f.at("condition")}});
+  ledger.figure(fmt::format("lesson_{:02}_seconds", program.number), report.at("seconds"));
+  return rows;
+}
+
+Ink ink_of(const Finding& f) {
+  return !f.shown ? Ink::bad : f.verdict == Verdict::wrong ? Ink::accent : Ink::good;
+}
+
+void print_row(Screen& screen, const Row& row) {
+  const Finding& f = row.finding;
+  const std::string verdict =
+      f.shown ? fmt::format("{}{}{}", name_of(f.verdict), f.condition.empty() ? "" : " ", f.condition)
+              : fmt::format("NOT SHOWN in this run: {} {}", name_of(f.verdict), f.condition);
+  screen.entry(fmt::format("{:2}", f.claim), claim_text(f.claim), Ink::bold);
+  screen.entry("", verdict, ink_of(f));
+  screen.entry("", fmt::format("{} (lesson {})", f.measured, row.lesson), Ink::plain);
+}
+
+void ledger(Lesson& lesson) {
+  Screen& screen = lesson.screen();
+  screen.say(
+      "Each row: what is commonly said about the K/V cache; whether it is so; what was measured in this "
+      "run, and by which lesson.");
+  std::vector<Row> rows;
+  const auto programs = lesson_programs();
+  for (const LessonProgram& program : programs) {
+    screen.progress(fmt::format("running lesson {} of {} …", program.number, programs.back().number));
+    for (Row& row : rows_of(lesson, program)) rows.push_back(std::move(row));
+  }
+  screen.progress("");
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const Row& a, const Row& b) { return a.finding.claim < b.finding.claim; });
+
+  screen.section("The ledger");
+  std::string missing;
+  int n_claims = 0;
+  for (const CommonClaim& claim : common_claims()) {
+    const auto is_of_claim = [&](const Row& row) { return row.finding.claim == claim.number; };
+    if (std::none_of(rows.begin(), rows.end(), is_of_claim))
+      missing += fmt::format("{}{}", missing.empty() ? "" : ", ", claim.number);
+    else
+      ++n_claims;
+    for (const Row& row : rows)
+      if (is_of_claim(row)) {
+        screen.gap();
+        print_row(screen, row);
+        lesson.remember(row.finding);
+      }
+  }
+  lesson.figure("claims", n_claims);
+  lesson.figure("lessons", static_cast<double>(programs.size()));
+  if (!missing.empty()) screen.say(fmt::format("Not put to the test by any lesson yet: claims {}.", missing));
+  lesson.traced_elsewhere();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_lesson(argc, argv, {0, "the ledger of claims"}, ledger); }
