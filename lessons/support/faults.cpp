@@ -10,16 +10,18 @@ namespace lastrow::lessons {
 namespace {
 
 constexpr Fault kFaults[] = {
-    {"position-zero", "in decode the new token is rotated as if it stood at position 0", "layer 0, k_rope"},
-    {"offset-twice", "the length of the past is added to the position twice", "layer 0, k_rope"},
-    {"early-length", "layer 0 counts the new rows, so later layers store them one step too far",
-     "layer 1, attend"},
-    {"repeat-kv", "K and V are repeated for each query head before they are stored", "layer 0, append"},
-    {"stale-rows", "a reset forgets to take the length back: old rows stay visible", "layer 0, attend"},
+    {"position-zero", "in decode the new token is rotated as if it stood at position 0",
+     "step 1, layer 0, rope_q"},
+    {"offset-twice", "the length of the past is added to the new token's position twice",
+     "step 1, layer 0, rope_q"},
+    {"early-length", "layer 0 counts the new rows at once, so later layers store them one step too far",
+     "step 0, layer 1, attend"},
+    {"repeat-kv", "K and V are repeated for each query head before they are stored", ""},
+    {"stale-rows", "a reset does not take the length back: old rows stay visible", "step 0, layer 0, attend"},
     {"mask-top-left", "the causal mask is aligned top-left: query t sees keys up to t only",
-     "layer 0, attend"},
-    {"scale-twice", "scores are multiplied by 1/sqrt(head_dim) twice", "layer 0, attend"},
-    {"window-short", "the window's first key is one too late: index 0 is lost", "layer 0, attend"},
+     "step 1, layer 0, attend"},
+    {"scale-twice", "scores are multiplied by 1/sqrt(head_dim) twice", "step 0, layer 0, attend"},
+    {"window-short", "the first visible key is one too late: index 0 is lost", "step 0, layer 0, attend"},
 };
 
 /// A decorator together with the backend that it watches.
@@ -146,23 +148,22 @@ class RepeatedHeads final : public WatchingBackend {
     const Tensor more_k = repeated(k), more_v = repeated(v);
     inner().append(site, more_k.view(), more_v.view(), batch, storage);
   }
+  /// Who asks by the storage's own spec gets every head; who knows the model asks for one a group.
   void read_rows(const KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
                  TensorView host) override {
     const int64_t n_heads = storage.spec().n_kv_heads, head_dim = storage.spec().head_dim;
-    Tensor all = Tensor::host(host.dtype(), {static_cast<int64_t>(slots.size()), n_heads, head_dim});
+    if (host.dim(1) == n_heads) return inner().read_rows(storage, layer, kind, slots, host);
+    Tensor all = Tensor::host(host.dtype(), {host.dim(0), n_heads, head_dim});
     inner().read_rows(storage, layer, kind, slots, all.view());
-    // Of each group its first head.
-    const int64_t n = all.size() / (group_size_ * head_dim);
+    const int64_t n = host.dim(0) * host.dim(1);
     for (int64_t i = 0; i < n; ++i)
-      convert(all.view()
-                  .reshaped({n, group_size_ * head_dim})
-                  .rows(i, 1)
-                  .reshaped({group_size_, head_dim})
-                  .rows(0, 1),
+      convert(all.view().reshaped({n * group_size_, head_dim}).rows(i * group_size_, 1),
               host.reshaped({n, head_dim}).rows(i, 1));
   }
   void write_rows(KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
                   ConstTensorView host) override {
+    if (host.dim(1) == storage.spec().n_kv_heads)
+      return inner().write_rows(storage, layer, kind, slots, host);
     const Tensor more = repeated_on_host(host);
     inner().write_rows(storage, layer, kind, slots, more.view());
   }

@@ -21,7 +21,8 @@ namespace lastrow::lessons {
 struct Fault {
   std::string_view name;   // "scale-twice"
   std::string_view bug;    // what the program did: "the score is multiplied by the scale twice"
-  std::string_view first;  // where it shows first: "layer 0, attend"
+  std::string_view first;  // "step 1, layer 0, rope_q": the first operation that gives other numbers; "" if
+                           // none does. Step 0 is the prefill.
 };
 
 std::span<const Fault> faults();

@@ -44,7 +44,7 @@ Lesson::Lesson(About about, Options options)
   if (!options_.backend.empty()) make_backend(options_.backend);
   if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);
   if (!options_.model.empty()) asked_for_ = load_model(options_.model);
-  screen_.section(fmt::format("Lesson {}: {}", about_.number, about_.title));
+  screen_.announce(fmt::format("Lesson {}: {}", about_.number, about_.title));
   if (!options_.fault.empty()) screen_.line("This run has a bug built in: " + options_.fault, Ink::bad);
 }
 
@@ -163,6 +163,7 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
   app.add_option("--fault", options.fault, "run with a bug built in: see lesson 11");
   app.add_flag("--json", options.json, "print one JSON object instead");
   app.add_flag("--no-color", no_color, "plain text; so it is when the output is not a terminal");
+  if (about.answers) app.add_option("answers", options.answers, about.answers);
   app.footer("Exit status: 0 all holds, 1 something does not, 2 it could not be run.");
   try {
     app.parse(argc, argv);

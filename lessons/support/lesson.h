@@ -39,7 +39,8 @@ namespace lastrow::lessons {
 
 struct About {
   int number;
-  std::string_view title;  // the question
+  std::string_view title;         // the question
+  const char* answers = nullptr;  // what stands after the options, for a lesson that takes answers
 };
 
 class Lesson {
@@ -48,6 +49,7 @@ class Lesson {
     std::string model, backend, fault;  // "" : the lesson's own choice; no fault
     std::filesystem::path trace;        // "" : none
     bool json = false, color = false;
+    std::vector<std::string> answers{};
   };
   /// Throws for a model, backend, fault or trace that cannot be had, before anything is shown.
   Lesson(About about, Options options);

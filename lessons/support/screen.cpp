@@ -95,6 +95,7 @@ std::string Screen::paint(Ink ink, std::string_view text) const {
 
 void Screen::put(std::string_view text) {
   if (options_.silent) return;
+  if (!announced_.empty()) section(std::exchange(announced_, ""));
   std::fwrite(text.data(), 1, text.size(), options_.file);
 }
 
@@ -102,7 +103,10 @@ void Screen::put_line(std::string_view text) {
   LASTROW_CHECK(columns_of(text) <= kScreenColumns, "{} columns: {}", columns_of(text), text);
   put(text);
   put("\n");
+  after_check_ = false;
 }
+
+void Screen::announce(std::string_view title) { announced_ = title; }
 
 void Screen::section(std::string_view title) {
   const std::string_view fitting = first_columns(title, kScreenColumns - 8);
@@ -163,6 +167,11 @@ void Screen::entry(std::string_view mark, std::string_view text, Ink ink) {
 
 void Screen::gap() { put("\n"); }
 
+void Screen::prompt(std::string_view text) {
+  put(text);
+  std::fflush(options_.file);
+}
+
 void Screen::progress(std::string_view text) {
   if (options_.silent || ::isatty(::fileno(options_.file)) != 1) return;
   put("\r\x1b[K" + std::string(first_columns(text, kScreenColumns - 1)));
@@ -170,12 +179,14 @@ void Screen::progress(std::string_view text) {
 }
 
 void Screen::check(bool passed, std::string_view what) {
+  if (!after_check_) put("\n");
   bool first = true;
   for (const std::string& line : wrapped(what, kScreenColumns - kIndent)) {
     const std::string mark = first ? (passed ? "✓ " : "✗ ") : "  ";
     put_line(paint(passed ? Ink::good : Ink::bad, mark + line));
     first = false;
   }
+  after_check_ = true;
 }
 
 }  // namespace lastrow::lessons

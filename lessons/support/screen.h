@@ -47,6 +47,8 @@ class Screen {
   };
   explicit Screen(Options options) : options_(options) {}
 
+  /// A section that is shown as soon as something else is: what fails before that has printed nothing.
+  void announce(std::string_view title);
   /// A heading: number, title and a rule across the screen, after an empty line.
   void section(std::string_view title);
   /// A paragraph, wrapped; an empty line before it.
@@ -61,9 +63,11 @@ class Screen {
   void entry(std::string_view mark, std::string_view text, Ink ink = Ink::plain);
   /// An empty line.
   void gap();
+  /// A question, at whose end the answer is typed.
+  void prompt(std::string_view text);
   /// What is being done just now: a line that the next one replaces, on a terminal only. "" takes it away.
   void progress(std::string_view text);
-  /// "✓ …" or "✗ …", wrapped.
+  /// "✓ …" or "✗ …", wrapped; an empty line before the first of several.
   void check(bool passed, std::string_view what);
 
   std::string paint(Ink ink, std::string_view text) const;
@@ -73,6 +77,8 @@ class Screen {
   void put_line(std::string_view text);
 
   Options options_;
+  std::string announced_;
+  bool after_check_ = false;  // checks stand together
 };
 
 }  // namespace lastrow::lessons

@@ -1,0 +1,180 @@
+// Lesson 11: what does a bug in a K/V cache look like from outside?
+//
+// Eight bugs that real programs had, each built into an otherwise healthy run. You see where a faulty run
+// first differs from a healthy one (step, layer, operation), how many keys attention read there, how its keys
+// are turned, and what the cache takes; from that the bug can be named.
+//
+// You will see   the evidence of eight cases, A to H, in no order; your answers graded
+// Before this    lessons 3, 4 and 8; lesson 9 says how large a difference rounding makes: none here is that
+//                small
+// Open           lessons/support/faults.cpp (afterwards), src/trace/faults.h, src/cache/step_plan.h
+//
+//   lessons/run 11                              shows the cases; on a terminal it asks
+//   lessons/run 11 A=scale-twice C=repeat-kv    grades; exit status 1 if an answer is wrong
+//   lessons/run 11 reveal                       the solutions
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "core/error.h"
+#include "core/random.h"
+#include "lessons/support/evidence.h"
+#include "lessons/support/faults.h"
+#include "lessons/support/lesson.h"
+
+using namespace lastrow;
+using namespace lastrow::lessons;
+
+namespace {
+
+constexpr int kSteps = 3;  // prefill and two decode steps
+
+struct Case {
+  char letter;
+  const Fault* fault;
+  Evidence evidence;
+};
+
+std::string first_conversation(const Model& model) {
+  return model.tokenizer().is_numbered() ? "t7 t8 t9" : "the brown dog";
+}
+
+/// One conversation, a reset, and a second one, which is recorded. `forced` are the tokens of its steps.
+void converse(DecodeSession& session, std::span<const int32_t> forced) {
+  const Model& model = session.model();
+  session.start(model.tokenizer().encode(first_conversation(model)));
+  session.advance();
+  session.start(model.tokenizer().encode(Lesson::prompt_for(model)));
+  session.advance();
+  for (int step = 1; step < kSteps; ++step)
+    session.advance(forced.empty() ? -1 : forced[static_cast<size_t>(session.prompt_len() + step - 1)]);
+}
+
+/// Those that can show on this model, shuffled by a fixed seed.
+std::vector<const Fault*> shuffled_faults(const ModelConfig& config) {
+  std::vector<const Fault*> order;
+  for (const Fault& fault : faults())
+    if (fault.name != "repeat-kv" || config.group_size() > 1) order.push_back(&fault);
+  Random random(11);
+  for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+  return order;
+}
+
+std::vector<Case> make_cases(Lesson& lesson, const std::shared_ptr<const Model>& model,
+                             const DecodeSession& healthy) {
+  std::vector<Case> cases;
+  for (const Fault* fault : shuffled_faults(model->config())) {
+    DecodeSession faulty(model,
+                         with_fault(std::string(fault->name), lesson.backend(), model->config().group_size()),
+                         {.record = everything()});
+    converse(faulty, healthy.tokens());
+    const auto letter = static_cast<char>('A' + cases.size());
+    cases.push_back({letter, fault, compare(healthy, faulty)});
+  }
+  return cases;
+}
+
+void show(Screen& screen, const std::vector<Case>& cases) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Case& c : cases) rows.push_back(c.evidence.row(std::string(1, c.letter)));
+  screen.table(Evidence::head(), rows);
+  screen.say(
+      "first different: the first operation whose output is not the healthy run's, to the bit. row: the "
+      "position of its first row that differs. keys: how many attention read there. turned as: the "
+      "position whose angle the new key has. k[0] scores: what the last query gave to the first key. In "
+      "brackets: the healthy run.");
+}
+
+void list_bugs(Screen& screen) {
+  screen.say("The bugs, by their names:");
+  for (const Fault& fault : faults()) {
+    screen.line(std::string(fault.name), Ink::accent);
+    screen.entry("", fault.bug);
+  }
+}
+
+/// "A=scale-twice" → the case and the name. Throws UsageError for anything else.
+std::pair<const Case*, std::string> read_answer(const std::string& answer, const std::vector<Case>& cases) {
+  const std::string name = answer.size() > 2 && answer[1] == '=' ? answer.substr(2) : "";
+  const auto letter =
+      static_cast<char>(name.empty() ? '?' : std::toupper(static_cast<unsigned char>(answer[0])));
+  const auto found =
+      std::find_if(cases.begin(), cases.end(), [&](const Case& c) { return c.letter == letter; });
+  if (found == cases.end())
+    throw UsageError("'{}' is no answer: write the case and the bug, as in A=scale-twice (cases A to {})",
+                     answer, cases.back().letter);
+  if (std::none_of(faults().begin(), faults().end(), [&](const Fault& f) { return f.name == name; }))
+    throw UsageError("there is no bug '{}'; the lesson lists their names", name);
+  return {&*found, name};
+}
+
+void grade(Lesson& lesson, const Case& c, const std::string& name) {
+  lesson.require(c.fault->name == name,
+                 c.fault->name == name ? fmt::format("{} is {}: {}", c.letter, name, c.fault->bug)
+                                       : fmt::format("{} is not {}: read its row again", c.letter, name));
+}
+
+/// On a terminal: one question a case; an empty line leaves the rest.
+void ask(Lesson& lesson, const std::vector<Case>& cases) {
+  for (const Case& c : cases) {
+    lesson.screen().prompt(fmt::format("Which bug is {}? (its name; Enter to stop) ", c.letter));
+    std::string name;
+    if (!std::getline(std::cin, name) || name.empty()) return;
+    if (std::none_of(faults().begin(), faults().end(), [&](const Fault& f) { return f.name == name; }))
+      lesson.screen().line("There is no bug of that name; they are listed above.");
+    else
+      grade(lesson, c, name);
+  }
+}
+
+void lesson_11(Lesson& lesson) {
+  Screen& screen = lesson.screen();
+  const auto model = lesson.model("fable-gqa");
+  DecodeSession healthy(model, lesson.backend(), {.record = everything()});
+  converse(healthy, {});
+  const std::vector<Case> cases = make_cases(lesson, model, healthy);
+
+  std::vector<std::pair<const Case*, std::string>> answers;
+  const bool reveal = lesson.options().answers == std::vector<std::string>{"reveal"};
+  if (!reveal)
+    for (const std::string& answer : lesson.options().answers) answers.push_back(read_answer(answer, cases));
+
+  screen.say(fmt::format(
+      "{} is run {} times on “{}”, after another conversation and a reset: once as it is, and once with each "
+      "of "
+      "{} bugs. Step 0 is the prefill; all are fed the same tokens. Where does each first go wrong?",
+      model->config().name, cases.size() + 1, Lesson::prompt_for(*model), cases.size()));
+  list_bugs(screen);
+  screen.section("The cases");
+  show(screen, cases);
+
+  int n_located = 0;
+  for (const Case& c : cases) {
+    const bool located = (c.evidence.first ? c.evidence.first->place() : "") == c.fault->first;
+    n_located += located ? 1 : 0;
+    lesson.figure("case_" + std::string(c.fault->name), c.letter - 'A');
+  }
+  lesson.figure("located", n_located);
+  lesson.require(
+      n_located == static_cast<int>(cases.size()),
+      fmt::format("{} of {} bugs show first where their cause says they must", n_located, cases.size()));
+
+  for (const auto& [c, name] : answers) grade(lesson, *c, name);
+  if (reveal)
+    for (const Case& c : cases)
+      screen.entry(fmt::format("{}", c.letter), fmt::format("{}: {}", c.fault->name, c.fault->bug));
+  if (answers.empty() && !reveal && !lesson.options().json && ::isatty(STDIN_FILENO) == 1) ask(lesson, cases);
+  lesson.keep(healthy);
+  lesson.try_this(
+      {"Answer: lessons/run 11 A=… B=… ; lessons/run 11 reveal shows the solutions.",
+       "Two bugs show first at the same operation with the same keys read. Which line tells them apart?",
+       "One bug changes no number at all. Who would notice it, and when?",
+       "Run lessons/run 3 --fault stale-rows: which of its lines objects?"});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return run_lesson(argc, argv, {11, "find the bug", "CASE=BUG, as in A=scale-twice, or reveal"}, lesson_11);
+}

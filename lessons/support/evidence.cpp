@@ -1,0 +1,136 @@
+#include "lessons/support/evidence.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "backend/site_names.h"
+
+namespace lastrow::lessons {
+namespace {
+
+/// Row of the first element with other bits, and the largest difference. Other shapes differ from row 0 on.
+std::optional<std::pair<int64_t, double>> difference(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape()) return std::pair{int64_t{0}, std::numeric_limits<double>::infinity()};
+  if (a.dtype() != DType::f32 || b.dtype() != DType::f32) return {};
+  std::optional<std::pair<int64_t, double>> found;
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const float x = a.data<float>()[i], y = b.data<float>()[i];
+    if (std::memcmp(&x, &y, sizeof x) == 0) continue;
+    if (!found) found = {i / a.shape().row_size(), 0};
+    found->second = std::max(found->second, std::abs(double{x} - y));
+  }
+  return found;
+}
+
+int64_t keys_read(const Recorder& recorder, int32_t step, int32_t layer) {
+  int64_t n = 0;
+  for (const Event& event : recorder.events(step))
+    if (event.op == Op::attend && event.layer == layer)
+      for (const RowSpan& span : event.reads)
+        if (span.space == RowSpace::k) n += span.count;
+  return n;
+}
+
+/// RoPE of one head, as the papers have it: the pair (a, b) turned by position · theta^(−2i/head_dim).
+std::vector<double> turned(const float* head, const ModelConfig& config, int32_t position) {
+  std::vector<double> out(static_cast<size_t>(config.head_dim));
+  const int half = config.head_dim / 2;
+  for (int i = 0; i < half; ++i) {
+    const bool halves = config.rope_pairing == RopePairing::halves;
+    const int a = halves ? i : 2 * i, b = halves ? i + half : 2 * i + 1;
+    const double angle = position * std::pow(double{config.rope_theta}, -2.0 * i / config.head_dim);
+    out[a] = head[a] * std::cos(angle) - head[b] * std::sin(angle);
+    out[b] = head[a] * std::sin(angle) + head[b] * std::cos(angle);
+  }
+  return out;
+}
+
+/// The position whose angle takes row `row` of k_proj to that of rope_k in layer 0.
+std::optional<int32_t> position_of_angle(const Recorder& recorder, const ModelConfig& config, int32_t step,
+                                         int64_t row) {
+  const Tensor* before = recorder.find(step, 0, site::kKProj);
+  const Tensor* after = recorder.find(step, 0, site::kRopeK);
+  if (!before || !after) return {};
+  const int64_t at = row * config.n_kv_heads * config.head_dim;
+  for (int32_t position = 0; position < config.max_seq_len; ++position) {
+    const auto expected = turned(before->data<float>() + at, config, position);
+    double worst = 0;
+    for (int d = 0; d < config.head_dim; ++d)
+      worst = std::max(worst, std::abs(expected[d] - after->data<float>()[at + d]));
+    if (worst < 1e-3) return position;
+  }
+  return {};
+}
+
+/// The score that the last query of a step gave to the key at index 0, head 0.
+std::optional<double> score_of_first_key(const Recorder& recorder, int32_t step, int32_t layer) {
+  const Tensor* scores = recorder.find(step, layer, recorded::kScores);
+  if (!scores || scores->shape()[2] == 0) return {};
+  return scores->data<float>()[(scores->shape()[1] - 1) * scores->shape()[2]];
+}
+
+std::string shown(double score) { return std::isinf(score) ? "none" : fmt::format("{:.2f}", score); }
+
+/// "7 (4)": what is there, and what the healthy run has if that is another.
+std::string beside(const std::string& actual, const std::string& healthy) {
+  return actual == healthy ? actual : fmt::format("{} ({})", actual, healthy);
+}
+
+}  // namespace
+
+RecordOptions everything() { return {.keep = RecordOptions::Keep::all, .ops = {"*"}, .probe = true}; }
+
+std::string FirstDifference::place() const {
+  return layer < 0 ? fmt::format("step {}, {}", step, op)
+                   : fmt::format("step {}, layer {}, {}", step, layer, op);
+}
+
+std::optional<FirstDifference> first_difference(const Recorder& healthy, const Recorder& faulty) {
+  for (const int32_t step : healthy.steps())
+    for (const Recorder::Entry& entry : healthy.entries(step)) {
+      if (entry.name.starts_with("attend.")) continue;  // operands, not outputs
+      const Tensor* other = faulty.find(step, entry.layer, entry.name, entry.sequence);
+      if (!other) return FirstDifference{step, entry.layer, entry.name, 0, INFINITY};
+      if (const auto d = difference(entry.tensor, *other))
+        return FirstDifference{step, entry.layer, entry.name, d->first, d->second};
+    }
+  return {};
+}
+
+Evidence compare(const DecodeSession& healthy, const DecodeSession& faulty) {
+  const Recorder &a = healthy.recorder(), &b = faulty.recorder();
+  Evidence e;
+  e.bytes = faulty.storage_bytes();
+  e.bytes_expected = healthy.storage_bytes();
+  e.first = first_difference(a, b);
+  if (!e.first) return e;
+  const int32_t step = e.first->step, layer = std::max(e.first->layer, 0);
+  e.position = a.plan(step).positions[e.first->row];
+  e.keys_read = keys_read(b, step, layer);
+  e.keys_expected = keys_read(a, step, layer);
+  if (e.first->op == site::kRopeQ || e.first->op == site::kRopeK)
+    e.turned_as = position_of_angle(b, healthy.model().config(), step, e.first->row);
+  e.score = score_of_first_key(b, step, layer);
+  e.score_expected = score_of_first_key(a, step, layer);
+  return e;
+}
+
+std::vector<std::string> Evidence::head() {
+  return {"", "first different", "row", "keys", "turned as", "k[0] scores", "cache KiB"};
+}
+
+std::vector<std::string> Evidence::row(const std::string& name) const {
+  const std::string kib = beside(fmt::format("{}", bytes / 1024), fmt::format("{}", bytes_expected / 1024));
+  if (!first) return {name, "nothing", "", "", "", "", kib};
+  return {name,
+          first->place(),
+          fmt::format("{}", position),
+          beside(fmt::format("{}", keys_read), fmt::format("{}", keys_expected)),
+          turned_as ? beside(fmt::format("{}", *turned_as), fmt::format("{}", position)) : "",
+          score && score_expected ? beside(shown(*score), shown(*score_expected)) : "",
+          kib};
+}
+
+}  // namespace lastrow::lessons
