@@ -1,0 +1,45 @@
+#include "lessons/lesson_run.h"
+
+using namespace lastrow::testing;
+
+namespace {
+const std::string kLesson = "lesson_02_the_causal_mask";
+}
+
+TEST_CASE("lesson 2: the mask keeps old rows to the bit, and without it layers above 0 go stale") {
+  const LessonRun run = check_lesson(kLesson);
+  CHECK(run.verdict(2) == "holds if");
+  CHECK(run.figure("zero_weights") == 4 * 4 * 8);    // old rows · layers · heads
+  CHECK(run.figure("old_weights") == 10 * 4 * 8);    // (query, old key) pairs of four rows
+  CHECK(run.figure("rows_compared") == 3 * 4 * 4);   // K, V and hidden · tokens · layers
+  CHECK(run.figure("rows_same_bits") == 3 * 4 * 4);  // naive: every one
+  CHECK(run.figure("cached_logits_off") == 0);
+  CHECK(run.figure("stale_k_layer_0") == 0);
+  for (const std::string layer : {"1", "2", "3"}) {
+    CHECK(run.figure("stale_k_layer_" + layer) > 0.01);
+    CHECK(run.figure("stale_k_layer_" + layer) < 2);
+  }
+  CHECK(run.figure("unmasked_cached_logits_off") > 0.01);
+}
+
+TEST_CASE(
+    "lesson 2: a module without a mask is right for one token a call, wrong for a prompt from row 0 on") {
+  const LessonRun run = check_lesson(kLesson);
+  CHECK(run.verdict(28) == "holds if");
+  CHECK(run.figure("one_a_call_off") == 0);
+  CHECK(run.figure("first_wrong_row") == 0);
+  CHECK(run.figure("prompt_logits_off") > 0.01);
+}
+
+TEST_CASE("lesson 2 holds on other backends and models: to rounding, where sums run in another order") {
+  check_lesson(kLesson, "--backend eigen");
+  check_lesson(kLesson, "--backend naive-f64");
+  check_lesson(kLesson, "--model fable-mqa");
+  check_lesson(kLesson, "--model random:layers=1,q_heads=4,kv_heads=2,head_dim=16");
+}
+
+TEST_CASE("lesson 2 objects to a mask aligned top-left, to wrong positions and to a length counted early") {
+  check_objects(kLesson, "mask-top-left");
+  check_objects(kLesson, "position-zero");
+  check_objects(kLesson, "early-length");
+}
