@@ -18,11 +18,17 @@
 
 namespace lastrow {
 
+namespace simt {
+struct KernelTraffic;  // gpu/simt/traffic.h
+}
+
 /// Throws UsageError for a kernel that is not in the ladder.
 std::unique_ptr<Backend> make_emulated_backend(const gpu::DeviceOptions& options = {});
 
 /// Of a backend made by make_emulated_backend with options.report; throws UsageError for another.
 std::string simt_report(const Backend& backend);
+/// The same as numbers, a kernel each.
+std::vector<simt::KernelTraffic> simt_traffic(const Backend& backend);
 
 /// Name and idea of each rung of the ladder, the same as on a GPU; and the one taken for a shape.
 std::vector<std::pair<std::string, std::string>> emulated_kernels();

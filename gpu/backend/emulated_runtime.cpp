@@ -17,7 +17,8 @@ class EmulatedRuntime final : public Runtime {
  public:
   explicit EmulatedRuntime(const gpu::DeviceOptions& options)
       : device_(options.n_threads), linear_(options.n_threads) {
-    device_.watch({.check = options.check, .report = options.report});
+    device_.watch(
+        {.check = options.check, .report = options.report, .n_sample_blocks = options.report_blocks});
     device_.limit_seconds(options.limit_seconds);
   }
 
@@ -71,11 +72,13 @@ std::vector<std::pair<std::string, std::string>> emulated_kernels() {
 
 std::string emulated_kernel_for(const gpu::AttendShape& shape) { return emulated::choose(shape).name; }
 
-std::string simt_report(const Backend& backend) {
+std::vector<simt::KernelTraffic> simt_traffic(const Backend& backend) {
   const auto* device = dynamic_cast<const emulated::DeviceBackend*>(&backend);
   if (device == nullptr)
     throw UsageError("backend '{}' counts no memory traffic: use cuda-emulated", backend.info().name);
-  return simt::report(static_cast<const emulated::EmulatedRuntime&>(device->runtime()).device().traffic());
+  return static_cast<const emulated::EmulatedRuntime&>(device->runtime()).device().traffic();
 }
+
+std::string simt_report(const Backend& backend) { return simt::report(simt_traffic(backend)); }
 
 }  // namespace lastrow

@@ -4,6 +4,7 @@
 #include "backend/naive.h"
 #include "core/error.h"
 #include "gpu/emulated_backend.h"
+#include "gpu/simt/traffic.h"
 #if LASTROW_WITH_CUDA
 #include "gpu/cuda_backend.h"
 #endif
@@ -97,5 +98,6 @@ std::vector<KernelEntry> list_kernels() {
 std::string kernel_for(const gpu::AttendShape& shape) { return emulated_kernel_for(shape); }
 
 std::string traffic_report(const Backend& backend) { return simt_report(backend); }
+std::vector<simt::KernelTraffic> traffic(const Backend& backend) { return simt_traffic(backend); }
 
 }  // namespace lastrow

@@ -4,7 +4,7 @@
 //   auto backend = make_backend("eigen");
 //   auto backend = make_backend("cuda-emulated:k05");     with a kernel of its ladder
 //   auto backend = make_backend("cuda-emulated", {.kernel = "k05", .report = true});
-//   traffic_report(*backend)               what its kernels asked of memory
+//   traffic_report(*backend)               what its kernels asked of memory, in words
 #pragma once
 
 #include <memory>
@@ -16,6 +16,10 @@
 #include "gpu/kernels/attend_call.h"
 
 namespace lastrow {
+
+namespace simt {
+struct KernelTraffic;  // gpu/simt/traffic.h
+}
 
 struct BackendEntry {
   std::string name;
@@ -49,5 +53,7 @@ std::string kernel_for(const gpu::AttendShape& shape);
 
 /// Of a backend made with options.report. Throws UsageError for one that counts none.
 std::string traffic_report(const Backend& backend);
+/// The same as numbers, a kernel each.
+std::vector<simt::KernelTraffic> traffic(const Backend& backend);
 
 }  // namespace lastrow

@@ -1,0 +1,246 @@
+// Lesson 10: what makes one attention kernel faster than another?
+//
+// Decode attention does little arithmetic: it has to read every stored byte of K and V once, and cannot be
+// faster than that. The ladder in gpu/kernels comes closer to it rung by rung. Here every rung runs on one
+// problem, thread by thread on this CPU (no GPU needed), and an observer counts what it asks of memory, the
+// way the hardware bills it.
+//
+// You will see   how often each rung reads the cache, how well its loads use the 32-byte sectors in which
+//                memory comes, its bank conflicts, barriers and shuffles; then the same for prefill; and
+//                times, if there is an NVIDIA GPU
+// Before this    lessons 1 and 7; gpu/README.md says what is counted and how
+// Open           gpu/kernels/k01_naive.cu beside k02_warp_per_row.cu, and so on: each diff is one idea
+#include "backend/judged_case.h"
+#include "core/error.h"
+#include "cost/memory.h"
+#include "gpu/simt/traffic.h"
+#include "lessons/support/lesson.h"
+#include "lessons/support/measure.h"
+#include "registry/registry.h"
+
+using namespace lastrow;
+using namespace lastrow::lessons;
+using lastrow::testing::AttendCase;
+using lastrow::testing::AttendResult;
+using lastrow::testing::JudgedCase;
+
+namespace {
+
+const AttendCase kDecode{
+    .n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 300}}, .kv_dtype = DType::bf16};
+const AttendCase kPrefill{
+    .n_q_heads = 4, .n_kv_heads = 2, .head_dim = 64, .sequences = {{64, 64}}, .kv_dtype = DType::bf16};
+
+constexpr int32_t kAllBlocks = 1 << 20;
+
+/// What a rung asked of memory for one problem, all its kernels (a merge, if it needs one) together.
+struct RungRun {
+  KernelEntry rung;
+  std::string why_not;                                                 // it cannot take the problem
+  bool ok = false;                                                     // within the judge's bound
+  int64_t cache_bytes = 0, cache_sectors = 0, cache_best_sectors = 0;  // K and V
+  int64_t passes = 0, best_passes = 0;                                 // shared memory
+  int64_t barriers = 0, shuffles = 0, blocks = 0;
+
+  double reads(const AttendCase& c) const {
+    return static_cast<double>(cache_bytes) / static_cast<double>(stored_bytes(c));
+  }
+  double of_best() const {
+    return static_cast<double>(cache_best_sectors) / static_cast<double>(cache_sectors);
+  }
+  static int64_t stored_bytes(const AttendCase& c) {
+    return int64_t{2} * c.sequences[0].kv_len * c.n_kv_heads * c.head_dim *
+           static_cast<int64_t>(size_of(c.kv_dtype));
+  }
+};
+
+RungRun run_rung(const KernelEntry& rung, const JudgedCase& judged) {
+  RungRun run;
+  run.rung = rung;
+  const auto backend =
+      make_backend("cuda-emulated", {.kernel = rung.name, .report = true, .report_blocks = kAllBlocks});
+  const AttendResult result = testing::attend(*backend, judged.c);
+  const std::string ran = backend->info().attend_kernel;
+  if (ran != rung.name) {
+    run.why_not = ran;
+    return run;
+  }
+  run.ok = testing::verdict(judged, result).ok();
+  for (const simt::KernelTraffic& kernel : traffic(*backend)) {
+    if (!kernel.kernel.starts_with('k')) continue;  // the small kernels that store rows
+    run.barriers += kernel.n_barriers;
+    run.shuffles += kernel.n_shuffles;
+    run.blocks += kernel.n_blocks;
+    for (const simt::SiteTraffic& site : kernel.sites) {
+      run.passes += site.n_passes;
+      run.best_passes += site.n_best_passes;
+      if (site.array != "g_k" && site.array != "g_v") continue;
+      run.cache_bytes += site.bytes;
+      run.cache_sectors += site.n_sectors;
+      run.cache_best_sectors += site.n_best_sectors;
+    }
+  }
+  return run;
+}
+
+std::vector<RungRun> run_ladder(Lesson& lesson, const JudgedCase& judged) {
+  std::vector<RungRun> runs;
+  for (const KernelEntry& rung : list_kernels()) {
+    lesson.screen().progress(fmt::format("running {} under the emulator …", rung.name));
+    runs.push_back(run_rung(rung, judged));
+  }
+  lesson.screen().progress("");
+  return runs;
+}
+
+std::string percent(int64_t part, int64_t whole) {
+  return whole == 0 ? ""
+                    : fmt::format("{:.0f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+}
+
+void show(Lesson& lesson, const std::vector<RungRun>& runs, const AttendCase& c, const std::string& name) {
+  std::vector<std::vector<std::string>> rows;
+  for (const RungRun& r : runs) {
+    if (!r.why_not.empty()) continue;
+    rows.push_back({r.rung.name, fmt::format("{:.2f}", r.reads(c)),
+                    percent(r.cache_best_sectors, r.cache_sectors), percent(r.best_passes, r.passes),
+                    fmt::format("{}", r.barriers), fmt::format("{}", r.shuffles),
+                    fmt::format("{}", r.blocks)});
+    lesson.figure(fmt::format("{}_{}_reads", name, r.rung.name), r.reads(c));
+    lesson.figure(fmt::format("{}_{}_of_best", name, r.rung.name), r.of_best());
+  }
+  lesson.screen().table({"rung", "reads of K, V", "sectors", "banks", "barriers", "shuffles", "blocks"},
+                        rows);
+  int n_ok = 0, n = 0;
+  for (const RungRun& r : runs)
+    if (r.why_not.empty()) ++n, n_ok += r.ok ? 1 : 0;
+  lesson.figure(name + "_rungs", n);
+  lesson.require(
+      n_ok == n,
+      fmt::format("{} of {} rungs give the double-precision judge's rows, within its bound", n_ok, n));
+}
+
+const RungRun& rung(const std::vector<RungRun>& runs, std::string_view name) {
+  for (const RungRun& r : runs)
+    if (r.rung.name == name && r.why_not.empty()) return r;
+  throw UsageError("rung {} did not run", name);
+}
+
+/// Judged by --backend, or naive: with a fault in it, the rungs no longer agree with it.
+JudgedCase judge(Lesson& lesson, const AttendCase& c) {
+  JudgedCase judged = testing::judge(c);
+  judged.reference = testing::attend(*lesson.backend("naive-f64"), c);
+  return judged;
+}
+
+/// Microseconds of one attend after another, on a GPU; launches included.
+void show_times(Lesson& lesson, const AttendCase& c) {
+  Screen& screen = lesson.screen();
+  screen.section("Times");
+  std::string why_not;
+  for (const BackendEntry& entry : list_backends())
+    if (entry.name == "cuda") why_not = entry.usable ? "" : entry.why_not;
+  if (!why_not.empty()) {
+    screen.say("Not measured: " + why_not +
+               ". The emulator counts what a kernel asks for; how long a GPU takes "
+               "for it, it cannot say.");
+    return;
+  }
+  std::vector<Bar> bars;
+  for (const KernelEntry& entry : list_kernels()) {
+    const auto backend = make_backend("cuda", {.kernel = entry.name});
+    const testing::Layout layout = testing::lay_out(c);
+    const auto storage = testing::fill_storage(*backend, c, layout);
+    const Tensor q = backend->upload(testing::case_queries(c, layout).view());
+    Tensor out = backend->make_tensor(q.shape()),
+           lse = backend->make_tensor({layout.plan.n_tokens(), c.n_q_heads});
+    Tensor host = Tensor::host(DType::f32, lse.shape());
+    const Batch& batch = backend->begin_step(layout.plan, *storage);
+    constexpr int kCalls = 100;
+    const double us = median_us(5, [&] {
+      for (int i = 0; i < kCalls; ++i)
+        backend->attend({0, "attend"}, q.view(), *storage, batch, testing::case_spec(c), out.view(),
+                        lse.view());
+      backend->download(lse.view(), host.view());  // waits for all of them
+    });
+    if (backend->info().attend_kernel == entry.name) bars.push_back({entry.name, us / kCalls});
+  }
+  screen.bars(bars, "µs");
+  screen.say(
+      "A launch costs a few µs, more than this small problem: lastrow-kernels --time has larger ones.");
+}
+
+void lesson_10(Lesson& lesson) {
+  Screen& screen = lesson.screen();
+  const JudgedCase decode = judge(lesson, kDecode);
+  const std::vector<RungRun> runs = run_ladder(lesson, decode);
+
+  screen.say(
+      fmt::format("One query, {} heads on {} K/V heads of {} elements, {} keys in bf16: the cache holds {} "
+                  "bytes of K and V. Each rung of the ladder, and its idea:",
+                  kDecode.n_q_heads, kDecode.n_kv_heads, kDecode.head_dim, kDecode.sequences[0].kv_len,
+                  with_commas(RungRun::stored_bytes(kDecode))));
+  screen.gap();
+  for (const KernelEntry& entry : list_kernels()) screen.line(fmt::format("{}  {}", entry.name, entry.idea));
+
+  screen.section("Decode: what each asks of memory");
+  show(lesson, runs, kDecode, "decode");
+  screen.say(
+      "reads of K, V: how often each stored byte is asked for. 1 is the least. sectors: memory comes in "
+      "sectors of 32 bytes; how few the asked bytes would fit in, of those that came. banks: the same for "
+      "shared memory, whose 32 banks serve one word each at a time. 100 % is without waste.");
+  std::vector<Bar> bars;
+  for (const RungRun& r : runs)
+    if (r.why_not.empty())
+      bars.push_back({r.rung.name, static_cast<double>(r.cache_sectors * 32),
+                      with_commas(r.cache_sectors * 32) + " bytes moved"});
+  screen.bars(bars, "bytes");
+
+  const RungRun &k01 = rung(runs, "k01"), &k02 = rung(runs, "k02"), &k05 = rung(runs, "k05"),
+                &k06 = rung(runs, "k06");
+  lesson.require(
+      k02.cache_sectors * 4 <= k01.cache_sectors,
+      fmt::format(
+          "k02 has neighbours in a warp read neighbours in memory: {:.0f} times fewer sectors than k01",
+          static_cast<double>(k01.cache_sectors) / static_cast<double>(k02.cache_sectors)));
+  lesson.require(k05.of_best() == 1, "k05's loads of 16 bytes a lane use every byte that comes");
+  lesson.require(k06.cache_bytes * kDecode.n_q_heads / kDecode.n_kv_heads == k05.cache_bytes,
+                 fmt::format("k06 reads K and V once for the {} query heads of a group",
+                             kDecode.n_q_heads / kDecode.n_kv_heads));
+  lesson.require(k06.reads(kDecode) == 1,
+                 "k06 and what follows read each stored byte once: less there is not to read");
+  screen.say(
+      "What is left is time, not bytes: k07 gives every multiprocessor a share of the keys, k08 fetches the "
+      "next page's place early, k09 makes the bytes fewer, k10 keeps more of them on their way.");
+
+  screen.section("Prefill: the same rungs, 64 queries at once");
+  const std::vector<RungRun> prefill = run_ladder(lesson, judge(lesson, kPrefill));
+  show(lesson, prefill, kPrefill, "prefill");
+  screen.say(
+      "A query alone reads every key before it. k04 has 16 queries share one reading of a tile, and pays "
+      "with barriers, at which the tile is handed over.");
+  lesson.require(rung(prefill, "k04").cache_bytes * 4 < rung(prefill, "k03").cache_bytes,
+                 "k04 reads K and V less than a quarter as often as k03");
+  show_times(lesson, kDecode);
+
+  DecodeSession session(lesson.model("fable-gqa"), make_backend("cuda-emulated"),
+                        {.record = lesson.record()});
+  session.start(session.model().tokenizer().encode(Lesson::prompt_for(session.model())));
+  session.advance();
+  session.advance();
+  screen.section("In a generation");
+  screen.say(
+      fmt::format("{} runs on the same kernels: its decode step was attended by {}. In the viewer: "
+                  "lastrow-viewer --backend cuda-emulated:k05.",
+                  session.model().config().name, session.backend_info().attend_kernel));
+  lesson.keep(session);
+  lesson.try_this(
+      {"lastrow attend --backend cuda-emulated --kernel k01 --simt-report, on a file of yours: "
+       "gpu/README.md makes one in three lines. Which source line wastes the sectors?",
+       "Change kDecode.n_kv_heads to 8 (MHA): which rungs now read the same, and why?",
+       "In k04, take the padding out of the tile in shared memory: what do the banks say?"});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_lesson(argc, argv, {10, "GPU kernels"}, lesson_10); }
