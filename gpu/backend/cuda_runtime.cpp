@@ -2,7 +2,7 @@
 #include <cuda_runtime_api.h>
 #include <nvtx3/nvToolsExt.h>
 
-#include <map>
+#include <utility>
 
 #include "gpu/backend/device_backend.h"
 #include "gpu/cuda_backend.h"
@@ -14,6 +14,8 @@ namespace {
 
 constexpr int kLeastMajor = 8;  // the oldest architecture that kernels are compiled for
 
+constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;  // cuBLAS's own choice on a compute capability of 9.0
+
 void check_cublas(cublasStatus_t status, const char* expression) {
   if (status != CUBLAS_STATUS_SUCCESS)
     throw Error("{} failed with {}: update the driver, or use another backend", expression,
@@ -22,30 +24,63 @@ void check_cublas(cublasStatus_t status, const char* expression) {
 
 double gib(size_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
 
-class DeviceMemory final : public Memory {
- public:
-  void* allocate(size_t bytes) override {
+class CudaMemory final : public DeviceMemory {
+  void* take(size_t bytes) override {
     void* data = nullptr;
-    const cudaError_t code = cudaMalloc(&data, bytes == 0 ? 1 : bytes);
+    const cudaError_t code = cudaMalloc(&data, bytes);
     if (code == cudaErrorMemoryAllocation) {
-      size_t free = 0, total = 0;
       cudaGetLastError();  // out of memory is no lasting state
-      cudaMemGetInfo(&free, &total);
-      throw CapacityError(
-          "{:.2f} GiB of device memory asked for, {:.2f} of {:.2f} GiB are free: use a shorter "
-          "context, fewer sequences or a narrower K/V dtype",
-          gib(bytes), gib(free), gib(total));
+      return nullptr;
     }
     LASTROW_CUDA(code);
     return data;
   }
-  void free(void* data) noexcept override { cudaFree(data); }
+  void give_back(void* data) noexcept override { cudaFree(data); }
+  std::pair<int64_t, int64_t> free_and_total() const override {
+    size_t free = 0, total = 0;
+    LASTROW_CUDA(cudaMemGetInfo(&free, &total));
+    return {static_cast<int64_t>(free), static_cast<int64_t>(total)};
+  }
 };
 
-Memory& device_memory() {
-  static DeviceMemory memory;  // outlives every tensor in it
-  return memory;
-}
+class CudaRecording final : public Recording {
+ public:
+  explicit CudaRecording(cudaGraph_t graph) { LASTROW_CUDA(cudaGraphInstantiate(&graph_, graph, 0)); }
+  ~CudaRecording() override { cudaGraphExecDestroy(graph_); }
+  CudaRecording(const CudaRecording&) = delete;
+  CudaRecording& operator=(const CudaRecording&) = delete;
+  void launch(cudaStream_t stream) { LASTROW_CUDA(cudaGraphLaunch(graph_, stream)); }
+
+ private:
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+/// What is put on the stream between its making and end() is recorded and not run.
+class Capture {
+ public:
+  explicit Capture(cudaStream_t stream) : stream_(stream) {
+    LASTROW_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+  }
+  ~Capture() {
+    if (!ended_) {  // something was thrown: the stream is to be usable again
+      cudaStreamEndCapture(stream_, &graph_);
+      cudaGetLastError();
+    }
+    if (graph_ != nullptr) cudaGraphDestroy(graph_);
+  }
+  Capture(const Capture&) = delete;
+  Capture& operator=(const Capture&) = delete;
+  cudaGraph_t end() {
+    ended_ = true;
+    LASTROW_CUDA(cudaStreamEndCapture(stream_, &graph_));
+    return graph_;
+  }
+
+ private:
+  cudaStream_t stream_;
+  cudaGraph_t graph_ = nullptr;
+  bool ended_ = false;
+};
 
 class CudaRuntime final : public Runtime {
  public:
@@ -53,12 +88,13 @@ class CudaRuntime final : public Runtime {
     if (const std::string why = why_no_cuda(); !why.empty())
       throw UsageError("backend 'cuda' cannot be used: {}", why);
     LASTROW_CUDA(cudaGetDeviceProperties(&properties_, 0));
+    workspace_ = Tensor(*memory_, DType::u8, {kWorkspaceBytes});
     LASTROW_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
     check_cublas(cublasCreate(&cublas_), "cublasCreate");
     check_cublas(cublasSetStream(cublas_, stream_), "cublasSetStream");
+    check_cublas(cublasSetWorkspace(cublas_, workspace_.view().raw(), kWorkspaceBytes), "cublasSetWorkspace");
   }
   ~CudaRuntime() override {
-    for (const auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
     cublasDestroy(cublas_);
     cudaStreamDestroy(stream_);
   }
@@ -71,7 +107,7 @@ class CudaRuntime final : public Runtime {
   int32_t n_threads() const override { return 1; }
   int32_t n_multiprocessors() const override { return properties_.multiProcessorCount; }
 
-  Memory& memory() override { return device_memory(); }
+  DeviceMemory& memory() override { return *memory_; }
   bool in_host_memory() const override { return false; }
   Stream stream() override { return stream_; }
   void to_device(void* device, const void* host, int64_t bytes) override {
@@ -96,29 +132,12 @@ class CudaRuntime final : public Runtime {
                  "cublasSgemm");
   }
 
-  /// Records on the first call with a key, replays on later ones.
-  void replay(int64_t key, FunctionRef<void()> ops) override {
-    const auto known = graphs_.find(key);
-    if (known == graphs_.end()) {
-      cudaGraph_t graph = nullptr;
-      LASTROW_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-      try {
-        ops();
-      } catch (...) {
-        cudaStreamEndCapture(stream_, &graph);
-        if (graph != nullptr) cudaGraphDestroy(graph);
-        throw;
-      }
-      LASTROW_CUDA(cudaStreamEndCapture(stream_, &graph));
-      cudaGraphExec_t recorded = nullptr;
-      const cudaError_t code = cudaGraphInstantiate(&recorded, graph, 0);
-      cudaGraphDestroy(graph);
-      LASTROW_CUDA(code);
-      LASTROW_CUDA(cudaGraphLaunch(graphs_.emplace(key, recorded).first->second, stream_));
-      return;
-    }
-    LASTROW_CUDA(cudaGraphLaunch(known->second, stream_));
+  std::unique_ptr<Recording> record(FunctionRef<void()> ops) override {
+    Capture capture(stream_);
+    ops();
+    return std::make_unique<CudaRecording>(capture.end());
   }
+  void play(Recording& recording) override { static_cast<CudaRecording&>(recording).launch(stream_); }
 
   void begin_range(Site site) override {
     // "L3 attend": the layer where there is one, then the operation.
@@ -129,10 +148,11 @@ class CudaRuntime final : public Runtime {
   void end_range() override { nvtxRangePop(); }
 
  private:
+  std::unique_ptr<CudaMemory, DeviceMemory::Release> memory_ = make_memory<CudaMemory>();
   cudaDeviceProp properties_{};
   cudaStream_t stream_ = nullptr;
   cublasHandle_t cublas_ = nullptr;
-  std::map<int64_t, cudaGraphExec_t> graphs_;
+  Tensor workspace_;  // of cuBLAS, which else would allocate its own while a step is recorded
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "gpu/backend/device_backend.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "backend/checks.h"
@@ -21,6 +22,34 @@ class DeviceBackend::Range {
   Runtime& runtime_;
 };
 
+namespace {
+
+/// The longest sequence of a step, as launches are made for it. A prefill is one of its kind. A decode step
+/// is one of many that differ in length alone: it is made for the next power of two, so that one record
+/// serves them all and none is made for more than twice what there is to do.
+int32_t kv_bound(int32_t max_q_len, int32_t max_kv_len, int32_t max_seq_len) {
+  constexpr uint32_t kLeast = 128;
+  if (max_q_len != 1) return max_kv_len;
+  const uint32_t bound = std::bit_ceil(std::max(kLeast, static_cast<uint32_t>(max_kv_len)));
+  return static_cast<int32_t>(std::min(bound, static_cast<uint32_t>(std::max(max_seq_len, max_kv_len))));
+}
+
+/// Of a step: most queries, and most keys, of one sequence.
+struct Lengths {
+  int32_t max_q_len = 0, max_kv_len = 0;
+};
+Lengths bounds_of(const StepPlan& plan, const CacheSpec& cache) {
+  Lengths most;
+  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
+    most.max_q_len = std::max(most.max_q_len, plan.q_len(i));
+    most.max_kv_len = std::max(most.max_kv_len, plan.kv_len[i]);
+  }
+  most.max_kv_len = kv_bound(most.max_q_len, most.max_kv_len, cache.max_seq_len);
+  return most;
+}
+
+}  // namespace
+
 DeviceBackend::DeviceBackend(const gpu::DeviceOptions& options) : forced_kernel_(options.kernel) {
   if (!forced_kernel_.empty()) rung(forced_kernel_);  // refuses a name that is not in the ladder
   runtime_ = make_runtime(options);
@@ -34,12 +63,14 @@ BackendInfo DeviceBackend::info() const {
           .activation_dtype = DType::f32,
           .n_threads = runtime_->n_threads(),
           .attend_kernel = attend_kernel_,
+          .n_replayed = n_replayed_,
           .in_host_memory = runtime_->in_host_memory()};
 }
 
 // ---- memory
 
 Tensor DeviceBackend::make_tensor(Shape shape, std::optional<DType> dtype) {
+  require_not_recording("a tensor");
   return Tensor(runtime_->memory(), dtype.value_or(DType::f32), shape);
 }
 
@@ -51,6 +82,7 @@ Tensor DeviceBackend::upload(ConstTensorView host) {
 
 void DeviceBackend::download(ConstTensorView from, TensorView host) {
   require_shape("download target", host.shape(), from.shape());
+  require_not_recording("a download");
   if (from.dtype() == host.dtype()) return runtime_->to_host(host.raw(), from.raw(), from.size_bytes());
   Tensor same = Tensor::host(from.dtype(), from.shape());
   runtime_->to_host(same.view().raw(), from.raw(), from.size_bytes());
@@ -59,6 +91,7 @@ void DeviceBackend::download(ConstTensorView from, TensorView host) {
 
 void DeviceBackend::write(ConstTensorView host, TensorView to) {
   require_shape("write source", host.shape(), to.shape());
+  require_not_recording("a write");
   if (host.dtype() == to.dtype()) return runtime_->to_device(to.raw(), host.raw(), to.size_bytes());
   Tensor same = Tensor::host(to.dtype(), to.shape());
   convert(host, same.view());
@@ -69,6 +102,7 @@ void DeviceBackend::write(ConstTensorView host, TensorView to) {
 
 std::unique_ptr<KvStorage> DeviceBackend::make_storage(const CacheSpec& spec) {
   validate(spec);
+  require_not_recording("storage");
   return std::make_unique<KvStorage>(spec, runtime_->memory(), spec.dtype);
 }
 
@@ -123,6 +157,7 @@ void DeviceBackend::copy_blocks(KvStorage& storage, std::span<const BlockCopy> c
 /// them at equal addresses and a recorded graph stays true.
 const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage) {
   checks::plan(plan, storage);
+  require_not_recording("a step");
   copy_blocks(storage, plan.block_copies);
   staging_.clear();
   const auto place = [&](const auto& array) {
@@ -156,10 +191,58 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
             reinterpret_cast<const int64_t*>(device + slots),
             ints(rows)};
   seq_of_token_ = ints(seq_of_token);
+  const Lengths most = bounds_of(plan, storage.spec());
+  step_key_ = {.storage = storage.rows(0, RowKind::k).raw(),
+               .n_tokens = plan.n_tokens(),
+               .n_seqs = plan.n_seqs(),
+               .n_logit_rows = plan.n_logit_rows(),
+               .blocks_per_seq = plan.blocks_per_seq,
+               .block_len = plan.block_len,
+               .max_q_len = most.max_q_len,
+               .max_kv_len = most.max_kv_len};
   return batch_;
 }
 
-void DeviceBackend::replay(int64_t key, FunctionRef<void()> ops) { runtime_->replay(key, ops); }
+// ---- a step, recorded
+
+void DeviceBackend::replay(int64_t key, FunctionRef<void()> ops) {
+  require_not_recording("a replay");
+  records_.forget_users_of(runtime_->memory().take_oldest_freed());
+  step_key_.ops = key;
+  KeptStep* known = records_.find(step_key_);
+  if (known == nullptr) {
+    ops();
+    records_.forget_users_of(runtime_->memory().take_oldest_freed());  // of a scratch that was outgrown
+    records_.add({.key = step_key_, .number = runtime_->memory().n_allocations()});
+    return;
+  }
+  if (known->recording == nullptr)
+    record(*known, ops);
+  else
+    ++n_replayed_;
+  attend_kernel_ = known->attend_kernel;
+  const Range range(*runtime_, {-1, "replayed step"});
+  runtime_->play(*known->recording);
+}
+
+void DeviceBackend::record(KeptStep& step, FunctionRef<void()> ops) {
+  recording_ = true;
+  try {
+    step.recording = runtime_->record(ops);
+  } catch (...) {
+    recording_ = false;
+    throw;
+  }
+  recording_ = false;
+  step.number = runtime_->memory().n_allocations();
+  step.attend_kernel = attend_kernel_;
+}
+
+/// What a record cannot hold: a replay would go without it.
+void DeviceBackend::require_not_recording(const char* what) const {
+  if (recording_)
+    throw UsageError("{} was asked for while a step is recorded: ask for it before replay, or after", what);
+}
 
 void DeviceBackend::embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) {
   checks::embed(table, batch, out);
@@ -233,26 +316,19 @@ gpu::AttendCall DeviceBackend::attend_call(Site site, ConstTensorView q, const K
   const CacheSpec& cache = storage.spec();
   const ConstTensorView k_scales = storage.scales(site.layer, RowKind::k),
                         v_scales = storage.scales(site.layer, RowKind::v);
-  gpu::AttendShape shape{.n_q_heads = static_cast<int32_t>(q.dim(1)),
-                         .n_kv_heads = cache.n_kv_heads,
-                         .head_dim = cache.head_dim,
-                         .kv_dtype = cache.dtype,
-                         .n_tokens = plan.n_tokens(),
-                         .n_seqs = plan.n_seqs(),
-                         .max_q_len = 0,
-                         .max_kv_len = 0,
-                         .block_len = plan.block_len,
-                         .blocks_per_seq = plan.blocks_per_seq,
-                         .n_blocks = cache.n_blocks,
-                         .n_multiprocessors = runtime_->n_multiprocessors()};
-  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-    shape.max_q_len = std::max(shape.max_q_len, plan.q_len(i));
-    shape.max_kv_len = std::max(shape.max_kv_len, plan.kv_len[i]);
-  }
-  // A decode step is one of many of the same size: its launches are made for the longest that the tables
-  // hold.
-  if (shape.max_q_len == 1)
-    shape.max_kv_len = std::min(cache.max_seq_len, plan.blocks_per_seq * plan.block_len);
+  const Lengths most = bounds_of(plan, cache);
+  const gpu::AttendShape shape{.n_q_heads = static_cast<int32_t>(q.dim(1)),
+                               .n_kv_heads = cache.n_kv_heads,
+                               .head_dim = cache.head_dim,
+                               .kv_dtype = cache.dtype,
+                               .n_tokens = plan.n_tokens(),
+                               .n_seqs = plan.n_seqs(),
+                               .max_q_len = most.max_q_len,
+                               .max_kv_len = most.max_kv_len,
+                               .block_len = plan.block_len,
+                               .blocks_per_seq = plan.blocks_per_seq,
+                               .n_blocks = cache.n_blocks,
+                               .n_multiprocessors = runtime_->n_multiprocessors()};
   return {.shape = shape,
           .spec = spec,
           .q = q.data<float>(),
@@ -306,6 +382,7 @@ void DeviceBackend::attend(Site site, ConstTensorView q, const KvStorage& storag
 void DeviceBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                           const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
                           TensorView scores, TensorView probs) {
+  require_not_recording("a probe");
   const int32_t seq = checks::probe(site, q, storage, batch, lse, selection, scores, probs);
   gpu::AttendCall call = attend_call(site, q, storage, batch, spec);
   call.lse = const_cast<float*>(lse.data<float>());  // read alone; one struct serves both directions

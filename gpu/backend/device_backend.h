@@ -3,9 +3,14 @@
 // Activations are f32 in device memory; K/V rows are of the cache's dtype. Nothing crosses over to the host
 // within a step. Which rung of the ladder attends is chosen by shape unless one is forced; a forced one that
 // cannot take a shape gives way to the chosen one, and info().attend_kernel says so.
+//
+// replay(key, ops), of a step and key that it does not know, runs ops directly: that loads kernels and grows
+// the scratch. The second time ops is recorded, and from then on the record is run, without ops. Grids and
+// splits are made from bounds (kv_bound), the same ones in all three cases, so the bits are the same too.
 #pragma once
 
 #include "gpu/backend/runtime.h"
+#include "gpu/backend/step_records.h"
 #include "gpu/kernels/attend_call.h"
 
 namespace lastrow::LASTROW_TARGET {
@@ -55,10 +60,16 @@ class DeviceBackend final : public Backend {
   class Range;
   gpu::AttendCall attend_call(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                               const AttendSpec& spec) const;
+  void record(KeptStep& step, FunctionRef<void()> ops);
+  void require_not_recording(const char* what) const;
   void put(Site site, const float* rows, RowKind kind, const int64_t* slots, int32_t n, KvStorage& storage);
   float* scratch(int64_t n_elems);
 
   std::unique_ptr<Runtime> runtime_;
+  StepRecords records_;
+  StepKey step_key_;  // of the last begin_step; without the caller's part
+  bool recording_ = false;
+  int64_t n_replayed_ = 0;
   std::string forced_kernel_, attend_kernel_;
   Batch batch_{};
   const int32_t* seq_of_token_ = nullptr;  // [n_tokens], beside the batch's arrays

@@ -1,6 +1,9 @@
+#include <cstdlib>
 #include <cstring>
+#include <functional>
 
 #include "backend/eigen.h"
+#include "core/memory_limit.h"
 #include "gpu/backend/device_backend.h"
 #include "gpu/emulated_backend.h"
 #include "gpu/kernels/ladder.h"
@@ -11,8 +14,26 @@ namespace lastrow {
 namespace emulated {
 namespace {
 
-/// The emulated device's memory is the host's, but a backend that forgets to copy would not be found out: so
-/// it is kept apart by name alone.
+/// Of the host, aligned as cudaMalloc aligns. Host code that dereferences it by mistake works here and would
+/// fail on a GPU: the emulator does not find that.
+class EmulatedMemory final : public DeviceMemory {
+  void* take(size_t bytes) override {
+    constexpr size_t kAlignment = 256;
+    return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+  }
+  void give_back(void* data) noexcept override { std::free(data); }
+  std::pair<int64_t, int64_t> free_and_total() const override {
+    const int64_t free = available_memory_bytes().value_or(0);
+    return {free, free + bytes_in_use()};
+  }
+};
+
+using Work = std::vector<std::function<void()>>;  // in the order of the stream
+
+struct RecordedWork final : Recording {
+  Work work;
+};
+
 class EmulatedRuntime final : public Runtime {
  public:
   explicit EmulatedRuntime(const gpu::DeviceOptions& options)
@@ -28,17 +49,34 @@ class EmulatedRuntime final : public Runtime {
   /// Of an H100: K/V are split, and counted, as they would be there.
   int32_t n_multiprocessors() const override { return 132; }
 
-  Memory& memory() override { return Memory::host(); }
+  DeviceMemory& memory() override { return *memory_; }
   bool in_host_memory() const override { return true; }
   Stream stream() override { return &device_; }
   void to_device(void* device, const void* host, int64_t bytes) override { copy(device, host, bytes); }
   void to_host(void* host, const void* device, int64_t bytes) override { copy(host, device, bytes); }
-  void on_device(void* to, const void* from, int64_t bytes) override { copy(to, from, bytes); }
+  void on_device(void* to, const void* from, int64_t bytes) override {
+    put_on_stream([=] { copy(to, from, bytes); });
+  }
 
   void linear(ConstTensorView x, ConstTensorView weight, TensorView out) override {
-    linear_.linear({-1, "linear"}, x, weight, {}, out);
+    put_on_stream([=, this] { linear_.linear({-1, "linear"}, x, weight, {}, out); });
   }
-  void replay(int64_t, FunctionRef<void()> ops) override { ops(); }
+
+  std::unique_ptr<Recording> record(FunctionRef<void()> ops) override {
+    auto recorded = std::make_unique<RecordedWork>();
+    device_.keep_launches(&recorded->work);
+    try {
+      ops();
+    } catch (...) {
+      device_.keep_launches(nullptr);
+      throw;
+    }
+    device_.keep_launches(nullptr);
+    return recorded;
+  }
+  void play(Recording& recording) override {
+    for (const std::function<void()>& each : static_cast<RecordedWork&>(recording).work) each();
+  }
   void begin_range(Site) override {}
   void end_range() override {}
 
@@ -48,6 +86,15 @@ class EmulatedRuntime final : public Runtime {
   static void copy(void* to, const void* from, int64_t bytes) {
     if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
   }
+  /// Now, or in each play of what is being recorded.
+  template <typename F>
+  void put_on_stream(const F& work) {
+    if (Work* const kept = device_.kept_launches())
+      kept->emplace_back(work);
+    else
+      work();
+  }
+  std::unique_ptr<EmulatedMemory, DeviceMemory::Release> memory_ = make_memory<EmulatedMemory>();
   simt::Device device_;
   EigenBackend linear_;  // the stand-in for cuBLAS
 };

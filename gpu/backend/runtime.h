@@ -9,10 +9,17 @@
 #include <string>
 
 #include "backend/backend.h"
+#include "gpu/backend/device_memory.h"
 #include "gpu/device_options.h"
 #include "gpu/kernels/stream.h"
 
 namespace lastrow::LASTROW_TARGET {
+
+/// Work for the stream that can be put on it any number of times.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+};
 
 class Runtime {
  public:
@@ -22,7 +29,7 @@ class Runtime {
   virtual int32_t n_threads() const = 0;        // OS threads that compute
   virtual int32_t n_multiprocessors() const = 0;
 
-  virtual Memory& memory() = 0;
+  virtual DeviceMemory& memory() = 0;
   virtual bool in_host_memory() const = 0;  // does it share the host's?
   virtual Stream stream() = 0;
   virtual void to_device(void* device, const void* host, int64_t bytes) = 0;
@@ -31,8 +38,11 @@ class Runtime {
 
   /// out = x · weightᵀ.   x [n_rows, n_in]   weight [n_out, n_in]   out [n_rows, n_out]   all f32
   virtual void linear(ConstTensorView x, ConstTensorView weight, TensorView out) = 0;
-  /// Runs ops, or replays what an earlier call with this key recorded.
-  virtual void replay(int64_t key, FunctionRef<void()> ops) = 0;
+  /// Calls ops, and keeps what it puts on the stream instead of running it, with every argument by value.
+  /// ops may neither allocate nor free, nor move anything between host and device. What it throws ends the
+  /// recording; nothing of it has run then.
+  virtual std::unique_ptr<Recording> record(FunctionRef<void()> ops) = 0;
+  virtual void play(Recording& recording) = 0;
   /// Between these two, a profiler shows the site's name.
   virtual void begin_range(Site site) = 0;
   virtual void end_range() = 0;

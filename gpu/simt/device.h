@@ -11,6 +11,7 @@
 // given up as soon as that can be told from its first blocks.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -41,6 +42,10 @@ class Device {
   /// Calls body once in each thread of each block. Throws SimtError, or CapacityError with the estimate.
   void run(const Launch& launch, FunctionRef<void()> body);
 
+  /// Until it is called with null, launch() puts its launches at the end of *list instead of running them.
+  void keep_launches(std::vector<std::function<void()>>* list) { kept_launches_ = list; }
+  std::vector<std::function<void()>>* kept_launches() const { return kept_launches_; }
+
   /// One entry a kernel, in the order of their first launch.
   const std::vector<KernelTraffic>& traffic() const { return traffic_; }
   void clear_traffic() { traffic_.clear(); }
@@ -55,6 +60,7 @@ class Device {
   Watch watch_;
   double limit_s_ = 60;
   std::vector<KernelTraffic> traffic_;
+  std::vector<std::function<void()>>* kept_launches_ = nullptr;
 };
 
 }  // namespace lastrow::simt

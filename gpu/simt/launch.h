@@ -2,7 +2,8 @@
 //
 //   launch({"k05", k05_vector<float>}, grid, block, shared_bytes, stream, args…)
 //
-// Arguments are copied to every thread, as on a GPU. Returns when all blocks have run. Throws SimtError.
+// Arguments are copied to every thread, as on a GPU. Returns when all blocks have run, or at once where the
+// device keeps launches (device.h). Throws SimtError.
 #pragma once
 
 #include "gpu/kernels/stream.h"
@@ -24,7 +25,13 @@ Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
 template <typename... Parameters, typename... Arguments>
 void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_bytes, Stream stream,
             const Arguments&... arguments) {
-  stream->run({kernel.name, grid, block, shared_bytes}, [&] { kernel.function(arguments...); });
+  const auto run = [=] {
+    stream->run({kernel.name, grid, block, shared_bytes}, [&] { kernel.function(arguments...); });
+  };
+  if (auto* const kept = stream->kept_launches())
+    kept->emplace_back(run);
+  else
+    run();
 }
 
 }  // namespace lastrow::emulated

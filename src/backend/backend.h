@@ -64,6 +64,7 @@ struct BackendInfo {
   DType activation_dtype;
   int32_t n_threads;
   std::string attend_kernel{};  // of the last attend; why not the one asked for; "" where there is no choice
+  int64_t n_replayed = 0;       // calls of replay that ran a record, not ops
   bool in_host_memory = true;   // do its tensors share the host's memory?
 };
 
@@ -93,7 +94,9 @@ class Backend {
 
   // ---- a step
   virtual const Batch& begin_step(const StepPlan& plan, KvStorage& storage) = 0;
-  /// Runs ops. A GPU may record them under `key` and replay the record on later calls with the same key.
+  /// Runs ops, which calls operations of the step that was begun and nothing else. A GPU may record them, and
+  /// run the record instead of ops in later steps of the same key, storage and sizes. So under one key ops
+  /// must call the same operations on the same tensors; what differs is in the batch alone. Same bits as ops.
   virtual void replay(int64_t key, FunctionRef<void()> ops) = 0;
 
   /// out[t,:] = table[tokens[t],:].   table [vocab_size, model_dim]   out [n_tokens, model_dim]

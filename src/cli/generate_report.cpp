@@ -77,7 +77,10 @@ ordered_json as_json(const GenerateReport& report) {
     for (const StepRecord& step : run.steps) steps.push_back(step_as_json(step));
     modes[name_of(run.mode)] = {
         {"text", text_of(report, run)}, {"tokens", run.tokens}, {"steps", std::move(steps)}};
-    if (!run.attend_kernel.empty()) modes[name_of(run.mode)]["attend_kernel"] = run.attend_kernel;
+    if (!run.attend_kernel.empty()) {
+      modes[name_of(run.mode)]["attend_kernel"] = run.attend_kernel;
+      modes[name_of(run.mode)]["steps_replayed"] = run.n_replayed;
+    }
     context_full = context_full || run.context_full;
   }
   ordered_json json = {{"model", report.model},       {"backend", report.backend},
@@ -110,6 +113,11 @@ std::string as_table(const GenerateReport& report) {
   out += fmt::format("  {:<34}", "steps, prefill included");
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.steps.size());
   out += "\n";
+  if (!kernel.empty()) {
+    out += fmt::format("  {:<34}", "of them replayed from a record");
+    for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.n_replayed);
+    out += "\n";
+  }
   out += count("rows of Q projected", &StepRecord::q_rows);
   out += count("rows of K (and of V) projected", &StepRecord::kv_rows_projected);
   out += count("score cells", &StepRecord::score_cells);

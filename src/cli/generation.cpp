@@ -14,7 +14,9 @@ ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int
       run.context_full = true;
       break;
     }
+    const int64_t replayed_before = session.backend_info().n_replayed;
     run.steps.push_back(session.advance());
+    run.n_replayed += session.backend_info().n_replayed - replayed_before;
     const auto logits = session.logits();
     if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
       throw Error(

@@ -19,6 +19,7 @@ struct ModeRun {
   std::vector<StepRecord> steps{};  // [tokens]   step i chose token i
   std::vector<float> logits{};      // [tokens, vocab_size], those that each token was chosen from
   std::string attend_kernel{};      // of the last step; "" on a backend without a choice
+  int64_t n_replayed = 0;           // steps that the device ran as a record of an earlier one
   bool context_full = false;        // fewer tokens than were asked for, because the context was full
 };
 

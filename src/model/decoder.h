@@ -9,7 +9,9 @@
 // tokens are the new ones and storage already holds the rows of the past; without, storage is emptied first
 // and the tokens are the whole prefix. Nothing in here knows which it is.
 //
-// The backend passed to forward may be a decorator over the one that holds the weights.
+// The backend passed to forward may be a decorator over the one that holds the weights. forward calls
+// operations alone, so it may be what a backend replays: a step that is replayed asks *cancel nothing, and
+// its logits are in the workspace.
 #pragma once
 
 #include <atomic>

@@ -12,6 +12,9 @@ const char* name_of(Phase phase) { return phase == Phase::prefill ? "prefill" : 
 
 namespace {
 
+/// Of Backend::replay: a session has one decoder, one workspace and one storage.
+constexpr int64_t kDecode = 1;
+
 int32_t context_of(const Model& model, const SessionOptions& options) {
   const int32_t context = model.config().max_seq_len;
   if (options.max_seq_len < 0 || options.max_seq_len > context)
@@ -212,7 +215,12 @@ void DecodeSession::run_step(int32_t step) {
   try {
     Backend& backend = stack_->top();
     const Batch& batch = backend.begin_step(plan, *storage_);
-    const TensorView logits = decoder_.forward(backend, batch, *storage_, workspace_, options_.stop);
+    const auto forward = [&] { decoder_.forward(backend, batch, *storage_, workspace_, options_.stop); };
+    if (cached && step > 0)
+      backend.replay(kDecode, forward);
+    else  // of its length there may be no other
+      forward();
+    const TensorView logits = workspace_.logits.view().rows(0, plan.n_logit_rows());
     backend.download(logits, TensorView(fresh_logits_.data(), logits.shape()));
   } catch (...) {
     cache_->abort(plan);

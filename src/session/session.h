@@ -16,9 +16,12 @@
 // * A call that throws leaves all as it was: step, tokens, pokes, logits, record, recorder, reports, stored
 //   rows. Only Mode::recompute, whose storage is scratch, loses its stored rows to a step that began: until
 //   the next call that succeeds stored_row() then throws a UsageError.
-// * SessionOptions::stop is the caller's. While it is true a running call ends before its next layer, and one
-//   that comes later before it begins, both with Cancelled, until whoever set it takes it back. So it does
-//   not matter which comes first, the call or the flag.
+// * SessionOptions::stop is the caller's. While it is true a running call ends before its next layer (on a
+//   device that replays its steps: after the step), and one that comes later before it begins, both with
+//   Cancelled, until whoever set it takes it back. So it does not matter which comes first, the call or the
+//   flag.
+// * Decode steps with the cache go through Backend::replay, unless they are recorded (SessionOptions::record)
+//   or a poke is in force in them. Counts and bits are the same either way.
 //
 // Invariant: current_step() == −1 (nothing has run) or logits(), record(), recorder(), poke_report() and the
 // stored rows belong to that step, computed by the backend in this run with the pokes now in force.

@@ -6,8 +6,8 @@
 // Decorators stack in any depth: each holds a reference to the next one inside, which must outlive it.
 // * Make the storage and the tensors through any of the stack: they are the innermost backend's all the same.
 // * Call operations on the outermost one, or what lies further out sees nothing.
-// * A decorator that watches or changes operations derives from WatchingBackend: a replayed graph would run
-//   past it, so it never replays.
+// * A decorator that watches or changes operations derives from WatchingBackend: a replayed step would run
+//   past it, so it never replays. One that knows better overrides replay, as those do that count and poke.
 #pragma once
 
 #include "backend/backend.h"

@@ -136,8 +136,17 @@ const Batch& PokingBackend::begin_step(const StepPlan& plan, KvStorage& storage)
   return inner().begin_step(plan, storage);
 }
 
+void PokingBackend::replay(int64_t key, FunctionRef<void()> ops) {
+  if (std::ranges::any_of(pokes_, [this](const Poke& poke) { return in_force(poke); })) return ops();
+  inner().replay(key, ops);
+}
+
+bool PokingBackend::in_force(const Poke& poke) const {
+  return poke.when == Poke::When::since || poke.step == step_;
+}
+
 bool PokingBackend::touches(const Poke& poke, int32_t layer) const {
-  return poke.layer == layer && (poke.when == Poke::When::since || poke.step == step_);
+  return poke.layer == layer && in_force(poke);
 }
 
 // The rows themselves if no poke of this layer, kind and scope meets them; else a private copy, poked.

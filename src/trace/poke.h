@@ -21,7 +21,8 @@
 // * Put it inside a CountingBackend and outside a TracingBackend: the trace then shows what was read.
 // * Storage passed to attend must be that of the last begin_step.
 // * Restoring is exact for every type that a cache may store: a decoded row encodes to itself (kv_codec.h).
-// Without pokes it forwards, allocates nothing and costs nothing.
+// Without pokes it forwards, allocates nothing and costs nothing. A step may be replayed unless a poke is of
+// that step or `since`: those have rows to change or reads to count.
 #pragma once
 
 #include <cstdint>
@@ -71,6 +72,7 @@ class PokingBackend final : public WatchingBackend {
   int32_t reads(size_t poke) const { return reports_[poke].reads; }
 
   const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override;
+  void replay(int64_t key, FunctionRef<void()> ops) override;
   void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
               KvStorage& storage) override;
   void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
@@ -80,6 +82,7 @@ class PokingBackend final : public WatchingBackend {
              TensorView probs) override;
 
  private:
+  bool in_force(const Poke& poke) const;
   bool touches(const Poke& poke, int32_t layer) const;
   ConstTensorView poked_rows(Poke::What what, int32_t layer, ConstTensorView rows, const StepPlan& plan,
                              Tensor& copy, bool count);

@@ -14,7 +14,7 @@ const char* const kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,voca
 constexpr int32_t kLayers = 3;
 const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
 
-/// Fails, or does `then`, at an attend of one layer; fails at writing rows.
+/// Fails, or does `then`, at an attend of one layer or after the last; fails at writing rows.
 class Disturbance final : public ForwardingBackend {
  public:
   Disturbance() : ForwardingBackend(owned_) {}
@@ -24,6 +24,10 @@ class Disturbance final : public ForwardingBackend {
     if (here && then) then();
     if (here && fails) throw CapacityError("out of memory in a test");
     ForwardingBackend::attend(site, q, storage, batch, spec, out, lse);
+  }
+  void download(ConstTensorView from, TensorView host) override {
+    if (layer == kLayers && then) then();
+    ForwardingBackend::download(from, host);
   }
   void write_rows(KvStorage& storage, int32_t at, RowKind kind, std::span<const int64_t> slots,
                   ConstTensorView host) override {
@@ -290,7 +294,7 @@ TEST_CASE("a stop that comes too late for the cached side ends the other one, an
   DisturbedTwin disturbed;
   disturbed.twin->advance();
   const Shown left = shown_by(disturbed.twin->cached());
-  disturbed.cached->layer = kLayers - 1;  // after it nothing asks for a stop any more
+  disturbed.cached->layer = kLayers;  // when the logits are fetched nothing asks for a stop any more
   disturbed.fails_in(Mode::cached, true, [&] { disturbed.twin->advance(); });
   CHECK(shown_by(disturbed.twin->cached()) == left);
   disturbed.twin->advance();

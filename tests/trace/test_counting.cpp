@@ -32,22 +32,37 @@ namespace {
 constexpr int64_t kLayers = 3, kQHeads = 4, kKvHeads = 2, kHeadDim = 8, kDim = 32, kFfn = 48, kVocab = 50;
 const char* kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1";
 
+/// Replays without calling a step's operations, once it is asked to.
+class Replaying final : public ForwardingBackend {
+ public:
+  using ForwardingBackend::ForwardingBackend;
+  void replay(int64_t, FunctionRef<void()> ops) override {
+    if (!replays) ops();
+  }
+  bool replays = false;
+};
+
 struct Fixture {
   std::shared_ptr<const Model> model = random_model(kModel);
   NaiveBackend<float> naive;
-  CountingBackend counting{naive};
+  Replaying replaying{naive};
+  CountingBackend counting{replaying};
   Decoder decoder{*model, counting};
   Workspace workspace{model->config(), counting, 32, 1};
   ContiguousCache cache{CacheSpec::contiguous(kLayers, kKvHeads, kHeadDim, 32)};
   std::unique_ptr<KvStorage> storage = counting.make_storage(cache.spec());
 
-  StepCounts step(int32_t n_tokens) {
+  StepCounts step(int32_t n_tokens, bool through_replay = false) {
     const std::array<int32_t, 32> tokens{};
     const SequenceInput input{0, {tokens.data(), static_cast<size_t>(n_tokens)}, LogitRows::last};
     const StepPlan& plan = cache.plan({&input, 1});
     counting.reset();
     const Batch& batch = counting.begin_step(plan, *storage);
-    decoder.forward(counting, batch, *storage, workspace);
+    const auto forward = [&] { decoder.forward(counting, batch, *storage, workspace); };
+    if (through_replay)
+      counting.replay(1, forward);
+    else
+      forward();
     cache.commit(plan);
     return counting.counts();
   }
@@ -125,11 +140,25 @@ TEST_CASE("block copies and overwritten rows are cache traffic") {
   CHECK(counting.counts().cost.cache_bytes_written == 2 * 8 * 4);
 }
 
+TEST_CASE("a step through replay counts the same, whether its operations are called inside or not") {
+  Fixture run, through, replayed;
+  replayed.replaying.replays = true;
+  for (int i = 0; i < 3; ++i) {
+    const StepCounts expected = run.step(1);
+    CHECK(through.step(1, true) == expected);
+    CHECK(replayed.step(1, true) == expected);
+  }
+  const auto stored = [](Fixture& f) { return f.storage->rows(2, RowKind::v).data<float>()[0]; };
+  CHECK(stored(through) == stored(run));
+}
+
 TEST_CASE("a steady decode step through the counter allocates nothing") {
-  Fixture f;
-  f.step(4);
-  f.step(1);
-  const int64_t before = n_allocations;
-  f.step(1);
-  CHECK(n_allocations == before);
+  for (const bool through_replay : {false, true}) {
+    Fixture f;
+    f.step(4);
+    f.step(1, through_replay);
+    const int64_t before = n_allocations;
+    f.step(1, through_replay);
+    CHECK(n_allocations == before);
+  }
 }
