@@ -1,0 +1,56 @@
+#include "lessons/lesson_run.h"
+
+using namespace lastrow::testing;
+
+namespace {
+const std::string kLesson = "lesson_04_why_not_queries";
+}
+
+TEST_CASE("lesson 4: past queries go unnoticed but where they rebuild K and V above") {
+  const LessonRun run = check_lesson(kLesson);
+  CHECK(run.verdict(1) == "holds if");
+  CHECK(run.figure("one_layer_pokes") == 6 * 4 * 2 * 2);  // positions · noises · masks · sides
+  CHECK(run.figure("one_layer_unnoticed") == 96);
+  CHECK(run.figure("recompute_moved_layer_0") > 1e-3);
+  CHECK(run.figure("recompute_moved_layer_2") > 1e-4);
+  CHECK(run.figure("recompute_moved_layer_3") == 0);
+  CHECK(run.figure("sides_apart") < 1e-5);
+  CHECK(run.verdict(9) == "holds if");
+  CHECK(run.figure("tokens") == 12);
+  CHECK(run.figure("mlp_rows_layer_0_cached") == 1);
+  CHECK(run.figure("mlp_rows_layer_0_recompute") == 12);
+}
+
+TEST_CASE("lesson 4: keys and values stay, values have their share, and nobody reads a query twice") {
+  const LessonRun run = check_lesson(kLesson);
+  CHECK(run.verdict(3) == "holds if");
+  CHECK(run.figure("stored_rows") == 2 * 4 * 12);  // K and V · layers · tokens
+  CHECK(run.figure("stored_rows_one_version") == 96);
+  CHECK(run.figure("recomputed_kv_moved") < 1e-5);
+  CHECK(run.figure("same_token_elsewhere_k") > 0.01);
+  CHECK(run.verdict(25) == "holds if");
+  CHECK(run.figure("k3_moved_layer_0") == 0);
+  for (const std::string layer : {"1", "2", "3"}) CHECK(run.figure("k3_moved_layer_" + layer) > 0.01);
+  CHECK(run.verdict(4) == "holds");
+  CHECK(run.figure("values_with_weight") == 4 * 8);  // past values · heads
+  CHECK(run.figure("value_error") < 1e-5);
+  CHECK(run.verdict(26) == "wrong");
+  CHECK(run.figure("reads_of_q") == 1);
+  CHECK(run.figure("reads_of_k0") == 12);
+  CHECK(run.figure("reads_of_k3") == 9);
+  CHECK(run.figure("q3_moved") < 1e-5);
+}
+
+TEST_CASE("lesson 4 holds on other backends and models") {
+  check_lesson(kLesson, "--backend naive");
+  check_lesson(kLesson, "--model fable-mqa");
+  check_lesson(kLesson, "--model random:layers=1,q_heads=4,kv_heads=2,head_dim=16");
+}
+
+TEST_CASE(
+    "lesson 4 objects to a length counted early, to a window too short, and to rows that a reset left") {
+  check_objects(kLesson, "early-length");
+  check_objects(kLesson, "window-short");
+  check_objects(kLesson, "stale-rows");
+  check_objects(kLesson, "offset-twice");
+}
