@@ -1,0 +1,113 @@
+// What every checker stands on: it tries the answer to an exercise, and says in words what is wrong with it.
+//
+//   void check_01(Checker& c) {
+//     c.tries("4 queries on 4 keys");               what follows is this case; the one before has passed
+//     if (…) throw Wrong{"query 0, key 1: …", "hint"};   ends the check
+//   }
+//   int main(int argc, char** argv) { return run_checker(argc, argv, {…}, check_01); }
+//
+// The answer runs in a process of its own, with a limit of time for each case: a crash or an endless loop is
+// reported as such, with the case in which it happened. What it is to write lies between fences (Fenced).
+//
+// Options: --line (one line, for lists), --no-color. Exit status: 0 done, 1 not yet, 2 could not be run.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lessons/exercises/exercises.h"
+#include "lessons/support/screen.h"
+
+namespace lastrow::exercises {
+
+struct Exercise {
+  int number;
+  std::string_view title;  // "the causal mask"
+  std::string_view file;   // "lessons/exercises/01_causal_mask.cpp"
+  std::string_view next;   // said when it is done: where to look now
+};
+
+/// Thrown by a checker: what is wrong with the first thing that differs, and one hint.
+struct Wrong {
+  std::string what, hint;
+  // A table to look at, where one helps.
+  std::vector<std::string> head = {};
+  std::vector<std::vector<std::string>> rows = {};
+};
+
+class Checker {
+ public:
+  explicit Checker(lessons::Screen& screen, std::span<char> case_at_hand)
+      : screen_(screen), case_at_hand_(case_at_hand) {}
+
+  /// The case before has passed, if there was one; this one begins, and so does its time.
+  void tries(const std::string& what);
+  /// The last one has passed.
+  void passed();
+  /// Something measured on the way, for a person; shown as it is.
+  lessons::Screen& screen() { return screen_; }
+
+ private:
+  lessons::Screen& screen_;
+  std::span<char> case_at_hand_;  // where the process that waits can read it
+};
+
+int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(Checker&));
+
+/// "0.25", "−∞", "NaN"
+std::string shown(double x);
+
+/// n elements, none of them written yet, between two fences.
+///   Fenced<float> out(n);   answer(out.data());   out.require_intact("out");   out.written(i)   out[i]
+template <typename T>
+class Fenced {
+ public:
+  explicit Fenced(int64_t n) : n_(n), fence_(2 * n + 4096), all_(static_cast<size_t>(n + 2 * fence_)) {
+    std::memset(all_.data(), kMark, all_.size() * sizeof(T));
+  }
+  T* data() { return all_.data() + fence_; }
+  int64_t size() const { return n_; }
+  T operator[](int64_t i) const { return all_[static_cast<size_t>(fence_ + i)]; }
+  bool written(int64_t i) const {
+    unsigned char bytes[sizeof(T)];
+    std::memset(bytes, kMark, sizeof bytes);
+    return std::memcmp(&all_[static_cast<size_t>(fence_ + i)], bytes, sizeof bytes) != 0;
+  }
+  /// Throws Wrong if something outside was written.
+  void require_intact(const std::string& name) const {
+    for (int64_t i = -fence_; i < n_ + fence_; ++i)
+      if ((i < 0 || i >= n_) && written(i))
+        throw Wrong{fmt::format("{}[{}] was written, but {} has {} elements", name, i, name, n_),
+                    "Work out by hand which element the first and the last row of this case begin at."};
+  }
+
+ private:
+  static constexpr int kMark = 0xFF;  // of float and double a NaN, of integers −1
+
+  int64_t n_, fence_;
+  std::vector<T> all_;
+};
+
+/// The first element that is not within `bound` of what it is to be, or not written at all.
+/// Throws Wrong with place(i): "scores[3] is 0, expected 1.25".
+template <typename T, typename Place>
+void require_same(const Fenced<T>& actual, std::span<const double> expected, double bound, const Place& place,
+                  const std::string& hint) {
+  for (int64_t i = 0; i < actual.size(); ++i) {
+    const double x = actual[i], y = expected[static_cast<size_t>(i)];
+    if (x == y || std::abs(x - y) <= bound) continue;
+    if (!actual.written(i))
+      throw Wrong{fmt::format("{} was never written, expected {}", place(i), shown(y)), hint};
+    throw Wrong{fmt::format("{} is {}, expected {}", place(i), shown(x), shown(y)), hint};
+  }
+}
+
+}  // namespace lastrow::exercises

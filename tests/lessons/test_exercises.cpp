@@ -1,0 +1,144 @@
+// Each solution passes its checker, each exercise as it is handed out fails it, and so do the usual mistakes,
+// in the words that their files say.
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <sstream>
+
+#include "lessons/lesson_run.h"
+#include "lessons/support/screen.h"
+
+using namespace lastrow::testing;
+
+namespace {
+
+namespace fs = std::filesystem;
+const fs::path kRepository = LASTROW_SOURCE_DIR;
+const std::string kAnswers = kLessons + "answers/";
+
+/// The names of a folder's files NN_…, without their ends: "01_causal_mask".
+std::vector<fs::path> numbered_files(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.is_regular_file() &&
+        std::isdigit(static_cast<unsigned char>(entry.path().filename().string()[0])))
+      files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+/// Words with one space between them: where a screen breaks its lines does not matter.
+std::string in_one_line(const std::string& text) {
+  std::istringstream words(text);
+  std::string line;
+  for (std::string word; words >> word;) line += (line.empty() ? "" : " ") + word;
+  return line;
+}
+
+/// What stands behind "// Told: " in a file.
+std::vector<std::string> told_in(const fs::path& file) {
+  std::vector<std::string> told;
+  std::istringstream lines(read_text(file));
+  const std::string mark = "// Told: ";
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with(mark)) told.push_back(in_one_line(line.substr(mark.size())));
+  return told;
+}
+
+Outcome check(const std::string& program, const std::string& options = "") {
+  const Folder folder("exercise_" + fs::path(program).filename().string());
+  Outcome o =
+      shell(folder, "ASAN_OPTIONS=handle_segv=0 " + program + " " + options);  // the checker reports crashes
+  CAPTURE(o.out);
+  std::istringstream lines(o.out);
+  for (std::string line; std::getline(lines, line);)
+    CHECK_MESSAGE(lastrow::lessons::columns_of(line) <= 80, line);
+  CHECK(o.out.find('\x1b') == std::string::npos);  // not a terminal: plain
+  return o;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+const std::vector<fs::path> kExercises = numbered_files(kRepository / "lessons/exercises");
+
+}  // namespace
+
+TEST_CASE("every exercise has a checker and a solution, and one gap that is marked") {
+  CHECK(!kExercises.empty());
+  std::set<std::string> solved;
+  for (const fs::path& file : numbered_files(kRepository / "tests/lessons/solutions"))
+    solved.insert(file.stem().string());
+  for (const fs::path& file : kExercises) {
+    CAPTURE(file.string());
+    CHECK(solved.contains(file.stem().string()));
+    CHECK(fs::exists(kRepository / "lessons/exercises/checkers" / (file.stem().string() + ".cpp")));
+    const std::string text = read_text(file);
+    CHECK(contains(text, "lessons/check " + file.stem().string().substr(0, 2)));
+  }
+}
+
+TEST_CASE("every solution passes its checker") {
+  for (const fs::path& file : kExercises) {
+    CAPTURE(file.string());
+    const Outcome o = check(kAnswers + "solved_" + file.stem().string());
+    CAPTURE(o.out);
+    CHECK(o.exit_code == 0);
+    CHECK(contains(o.out, "✓ Done."));
+    CHECK(!contains(o.out, "✗"));
+    const Outcome line = check(kAnswers + "solved_" + file.stem().string(), "--line");
+    CHECK(line.exit_code == 0);
+    CHECK(line.out.starts_with("  " + file.stem().string().substr(0, 2) + "  done     "));
+    CHECK(std::count(line.out.begin(), line.out.end(), '\n') == 1);
+  }
+}
+
+TEST_CASE("every exercise as it is handed out fails its checker, with the first thing that differs") {
+  for (const fs::path& file : kExercises) {
+    CAPTURE(file.string());
+    if (!contains(read_text(file), "// Your turn")) {
+      MESSAGE("skipped: ", file.filename().string(), " has been filled in (no line says \"Your turn\")");
+      continue;
+    }
+    const Outcome o = check(kLessons + "check_" + file.stem().string());
+    CAPTURE(o.out);
+    REQUIRE_MESSAGE(o.exit_code == 1, "filled in? Then take the line \"Your turn\" away.");
+    const std::string words = in_one_line(o.out);
+    CHECK(contains(words, "✗"));
+    CHECK(contains(words, "expected"));
+    CHECK(contains(words, "Hint: "));
+    CHECK(contains(words, "Not yet. Edit lessons/exercises/" + file.filename().string()));
+    const Outcome line = check(kLessons + "check_" + file.stem().string(), "--line");
+    CHECK(line.exit_code == 1);
+    CHECK(line.out.starts_with("  " + file.stem().string().substr(0, 2) + "  not yet  "));
+    CHECK(line.err.empty());
+  }
+}
+
+TEST_CASE("every usual mistake is caught, in the words that its file says") {
+  for (const fs::path& file : numbered_files(kRepository / "tests/lessons/solutions/wrong")) {
+    CAPTURE(file.string());
+    const Outcome o = check(kAnswers + "wrong_" + file.stem().string());
+    CAPTURE(o.out);
+    CAPTURE(o.err);
+    CHECK(o.exit_code == 1);
+    const auto told = told_in(file);
+    CHECK(!told.empty());
+    for (const std::string& words : told) CHECK_MESSAGE(contains(in_one_line(o.out), words), words);
+  }
+}
+
+TEST_CASE("a checker refuses what it does not know, and lessons/check says what there is") {
+  const Folder folder("exercise_options");
+  const Outcome wrong = shell(folder, kLessons + "check_01_causal_mask --lin");
+  CHECK(wrong.exit_code == 2);
+  CHECK(wrong.out.empty());
+  const std::string script = (kRepository / "lessons/check").string();
+  const Outcome help = shell(folder, script + " --help");
+  CHECK(help.exit_code == 0);
+  CHECK(contains(help.out, "lessons/check NN"));
+  const Outcome none = shell(folder, script + " 99");
+  CHECK(none.exit_code == 2);
+  for (const fs::path& file : kExercises) CHECK(contains(none.err, file.stem().string().substr(0, 2) + "  "));
+}
