@@ -70,7 +70,8 @@ std::string shown(double x);
 template <typename T>
 class Fenced {
  public:
-  explicit Fenced(int64_t n) : n_(n), fence_(2 * n + 4096), all_(static_cast<size_t>(n + 2 * fence_)) {
+  explicit Fenced(int64_t n) : Fenced(n, 2 * n + 4096) {}
+  Fenced(int64_t n, int64_t fence) : n_(n), fence_(fence), all_(static_cast<size_t>(n + 2 * fence_)) {
     std::memset(all_.data(), kMark, all_.size() * sizeof(T));
   }
   T* data() { return all_.data() + fence_; }
@@ -80,6 +81,10 @@ class Fenced {
     unsigned char bytes[sizeof(T)];
     std::memset(bytes, kMark, sizeof bytes);
     return std::memcmp(&all_[static_cast<size_t>(fence_ + i)], bytes, sizeof bytes) != 0;
+  }
+  bool same_bits(const Fenced& other) const {
+    return all_.size() == other.all_.size() &&
+           std::memcmp(all_.data(), other.all_.data(), all_.size() * sizeof(T)) == 0;
   }
   /// Throws Wrong if something outside was written.
   void require_intact(const std::string& name) const {
