@@ -1,0 +1,315 @@
+// Lesson 8: how large does the cache get?
+//
+// The formula is short: K and V, of each layer, of each K/V head, of each token. This lesson allocates caches
+// and counts their bytes, sees what the formula leaves out, and then holds it against three figures that are
+// told of well-known models. One of them is right.
+//
+// You will see   the formula against the allocator, in five stored types; blocks that round up; the
+// arithmetic
+//                of the three figures; from which context on a cache is larger than its model
+// Before this    lesson 7, MHA, GQA, MQA
+// Open           src/cache/kv_cache.h (CacheSpec), src/cost/memory.h (the calculator behind `lastrow
+// memory`),
+//                src/cost/presets.cpp (the models' sizes, with their sources)
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "cost/memory.h"
+#include "cost/presets.h"
+#include "lessons/support/lesson.h"
+
+using namespace lastrow;
+using namespace lastrow::lessons;
+
+namespace {
+
+constexpr DType kTypes[] = {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8};
+constexpr int32_t kBlock = 16;
+constexpr double kGiB = 1 << 30;
+
+std::string gb(int64_t bytes) { return fmt::format("{:.1f}", static_cast<double>(bytes) / 1e9); }
+
+/// The formula of claim 11, with the scales. `stored` is the type that the backend keeps.
+int64_t by_formula(const ModelConfig& c, int64_t tokens, int64_t batch, DType stored) {
+  const int64_t row = c.head_dim * static_cast<int64_t>(size_of(stored)) + scale_bytes(stored);
+  return 2 * int64_t{c.n_layers} * c.n_kv_heads * tokens * batch * row;
+}
+
+/// A cache that runs, in each type: what was allocated for it, and what one more token writes.
+bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model>& model) {
+  Screen& screen = lesson.screen();
+  const ModelConfig& c = model->config();
+  screen.section("One token, multiplied out");
+  screen.line(fmt::format("2 (K and V) · {} layers · {} K/V heads · {} dimensions = {} numbers a token",
+                          c.n_layers, c.n_kv_heads, c.head_dim, 2 * c.n_layers * c.n_kv_heads * c.head_dim));
+  screen.say(fmt::format(
+      "{} runs five times, each with another type for the stored rows. The room is taken at the start, for "
+      "all "
+      "{} tokens that may come. int8 has a scale of 4 bytes beside each row. Counted at the allocations:",
+      c.name, c.max_seq_len));
+  bool equal = true;
+  std::vector<std::vector<std::string>> rows;
+  for (const DType dtype : kTypes) {
+    DecodeSession session(model, lesson.backend(), {.record = lesson.record(), .kv_dtype = dtype});
+    session.start(model->tokenizer().encode(Lesson::prompt_for(*model)));
+    session.advance();
+    const int64_t written = session.advance().cache_bytes_written;
+    // A judge that computes in f64 keeps f32 rows as f64.
+    const bool wide = session.backend_info().activation_dtype == DType::f64 && dtype == DType::f32;
+    const DType stored = wide ? DType::f64 : dtype;
+    const int64_t expected = by_formula(c, c.max_seq_len, 1, stored);
+    equal &= session.storage_bytes() == expected && written == by_formula(c, 1, 1, stored);
+    rows.push_back({std::string(kv_dtype_name(dtype)), with_commas(by_formula(c, 1, 1, stored)),
+                    with_commas(written), with_commas(expected), with_commas(session.storage_bytes())});
+    lesson.figure(fmt::format("bytes_{}", kv_dtype_name(dtype)),
+                  static_cast<double>(session.storage_bytes()));
+    if (dtype == DType::f32) lesson.keep(session);
+  }
+  screen.table({"stored as", "a token: formula", "written", fmt::format("{} tokens: formula", c.max_seq_len),
+                "allocated"},
+               rows);
+  return lesson.require(equal, "formula and allocator agree to the byte, scales included");
+}
+
+/// The same tokens in blocks of 16, and reserved for the longest text.
+bool rounding(Lesson& lesson, const ModelConfig& c) {
+  Screen& screen = lesson.screen();
+  screen.section("Tokens that are not there");
+  screen.say(fmt::format(
+      "The formula counts tokens. An allocator counts room: whole blocks (here of {} tokens), or, where each "
+      "sequence has one piece, the longest text that it may become ({}). One sequence, f16:",
+      kBlock, c.max_seq_len));
+  bool equal = true;
+  std::vector<std::vector<std::string>> rows;
+  const int64_t reserved = lesson.backend()
+                               ->make_storage(CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim,
+                                                                    c.max_seq_len, 1, DType::f16))
+                               ->bytes();
+  for (const int32_t tokens : {1, 15, 16, 17, 50, 200}) {
+    const int32_t n_blocks = (tokens + kBlock - 1) / kBlock;
+    const int64_t in_blocks = lesson.backend()
+                                  ->make_storage({.n_layers = c.n_layers,
+                                                  .n_kv_heads = c.n_kv_heads,
+                                                  .head_dim = c.head_dim,
+                                                  .max_seq_len = tokens,
+                                                  .block_len = kBlock,
+                                                  .n_blocks = n_blocks,
+                                                  .dtype = DType::f16})
+                                  ->bytes();
+    const int64_t formula = by_formula(c, tokens, 1, DType::f16);
+    equal &= in_blocks == by_formula(c, int64_t{n_blocks} * kBlock, 1, DType::f16);
+    rows.push_back({fmt::format("{}", tokens), with_commas(formula), fmt::format("{}", n_blocks),
+                    with_commas(in_blocks),
+                    fmt::format("{:.2f}", static_cast<double>(in_blocks) / static_cast<double>(formula)),
+                    fmt::format("{:.2f}", static_cast<double>(reserved) / static_cast<double>(formula))});
+    if (tokens == 17)
+      lesson.figure("blocks_over_formula_17", static_cast<double>(in_blocks) / static_cast<double>(formula));
+  }
+  screen.table({"tokens", "formula", "blocks", "allocated", "× formula", "one piece: × formula"}, rows);
+  equal &= reserved == by_formula(c, c.max_seq_len, 1, DType::f16);
+  return lesson.require(equal, "with the tokens rounded up to blocks the formula is the allocator's count");
+}
+
+/// What a real model keeps where the formula would keep everything.
+void left_out(Lesson& lesson, bool equal) {
+  const auto windowed = [](const char* name, int64_t context) {
+    ModelShape all = find_preset(name);
+    const int64_t kept = cache_bytes(all, context, 1, cache_format("f16"));
+    all.window = 0;
+    return fmt::format("{} at {} tokens {} GB and not {}", name, with_commas(context), gb(kept),
+                       gb(cache_bytes(all, context, 1, cache_format("f16"))));
+  };
+  lesson.screen().say(fmt::format(
+      "What else it leaves out: windows, where old rows are dropped ({}; {}); layers or sequences that share "
+      "rows; and latent caches, which keep one narrow row in place of K and V.",
+      windowed("mistral-7b", 32768), windowed("gemma-2-9b", 8192)));
+  lesson.found({.claim = 11,
+                .verdict = Verdict::holds_if,
+                .shown = equal,
+                .measured = "To the byte in f32, f16, bf16, fp8 and int8",
+                .condition =
+                    "tokens are those that have room, rounded up to blocks, int8 has its scales added, and "
+                    "the model has no window, no shared and no latent cache"});
+}
+
+/// One layer of one sequence is allocated and counted; times layers and sequences. Agrees with the
+/// calculator?
+struct Counted {
+  int64_t bytes = 0;
+  bool as_calculated = false;
+};
+Counted count(Lesson& lesson, const ModelShape& s, int64_t context, int64_t batch) {
+  const auto narrow = [](int64_t n) { return static_cast<int32_t>(n); };
+  const CacheSpec one =
+      CacheSpec::contiguous(1, narrow(s.n_kv_heads), narrow(s.head_dim), narrow(context), 1, DType::f16);
+  const int64_t bytes = lesson.backend()->make_storage(one)->bytes() * s.n_layers * batch;
+  return {bytes, bytes == cache_bytes(s, context, batch, cache_format("f16"))};
+}
+
+std::string both_units(int64_t bytes) {
+  return fmt::format("{:.2f} GB = {:.2f} GiB", static_cast<double>(bytes) / 1e9,
+                     static_cast<double>(bytes) / kGiB);
+}
+
+ModelShape changed(ModelShape shape, int64_t n_layers, int64_t n_kv_heads) {
+  shape.n_layers = n_layers;
+  shape.n_kv_heads = n_kv_heads;
+  return shape;
+}
+
+/// |bytes − told| within 10 %: is it about what is told?
+bool about(int64_t bytes, double told_gb) {
+  return std::abs(static_cast<double>(bytes) / 1e9 / told_gb - 1) < 0.1;
+}
+
+void three_figures(Lesson& lesson) {
+  Screen& screen = lesson.screen();
+  screen.section("Three figures that are told");
+  screen.say(
+      "One layer of one sequence is allocated in f16 and counted; layers and sequences multiply. Sizes are "
+      "those "
+      "of the releases' config.json. 1 GB = 10^9 bytes, 1 GiB = 2^30.");
+  const ModelShape &seven = find_preset("llama-2-7b"), &seventy = find_preset("llama-3-70b");
+  const ModelShape grouped = changed(seven, seven.n_layers, seven.n_kv_heads / 8),
+                   told = changed(seventy, 32, seventy.n_kv_heads),
+                   all_heads = changed(seventy, 32, seventy.n_q_heads);
+  struct Case {
+    const char *claim, *key;
+    ModelShape shape;
+    int64_t context, batch;
+    Counted counted = {};
+  } cases[] = {{"12", "seven", seven, 2048, 1},
+               {"13", "seven_large", seven, 8192, 64},
+               {"  grouped by 8", "seven_grouped", grouped, 8192, 64},
+               {"14", "seventy", seventy, 8192, 32},
+               {"  as told", "seventy_told", told, 8192, 32},
+               {"  all query heads", "seventy_all", all_heads, 8192, 32}};
+  bool calculated = true;
+  std::vector<std::vector<std::string>> rows;
+  for (Case& c : cases) {
+    c.counted = count(lesson, c.shape, c.context, c.batch);
+    calculated &= c.counted.as_calculated;
+    rows.push_back({c.claim, fmt::format("{}", c.shape.n_layers), fmt::format("{}", c.shape.n_kv_heads),
+                    with_commas(c.context), fmt::format("{}", c.batch), both_units(c.counted.bytes)});
+    lesson.figure(fmt::format("gb_{}", c.key), static_cast<double>(c.counted.bytes) / 1e9);
+  }
+  screen.table({"claim", "layers", "K/V heads", "tokens", "batch", "K and V"}, rows);
+  lesson.require(calculated, "the calculator gives what the allocator counts");
+
+  const int64_t bytes[] = {cases[0].counted.bytes, cases[1].counted.bytes, cases[2].counted.bytes,
+                           cases[3].counted.bytes, cases[4].counted.bytes, cases[5].counted.bytes};
+  lesson.found({.claim = 12,
+                .verdict = Verdict::holds,
+                .shown = calculated && about(bytes[0], 1),
+                .measured = both_units(bytes[0])});
+  lesson.found({.claim = 13,
+                .verdict = Verdict::wrong,
+                .shown = calculated && !about(bytes[1], 32) && about(bytes[2], 32),
+                .measured = fmt::format("64 · 4 times the {} before is {}", both_units(bytes[0]),
+                                        both_units(bytes[1])),
+                .condition = fmt::format("by a factor of 8: {} is what 8-fold grouped queries would give",
+                                         both_units(bytes[2]))});
+  lesson.found({.claim = 14,
+                .verdict = Verdict::wrong,
+                .shown = calculated && !about(bytes[3], 275) && !about(bytes[4], 275) && about(bytes[5], 275),
+                .measured = fmt::format("With its 8 K/V heads it is {}; at 32 layers it would be {}",
+                                        both_units(bytes[3]), both_units(bytes[4])),
+                .condition = fmt::format(
+                    "twice: the model has {} layers and {} K/V heads. {} is 32 layers with all "
+                    "{} heads cached",
+                    seventy.n_layers, seventy.n_kv_heads, both_units(bytes[5]), seventy.n_q_heads)});
+}
+
+/// Sequences until a real cache outweighs the model that it is of, by allocation and by the calculator.
+bool real_crossing(Lesson& lesson, const Model& model) {
+  Screen& screen = lesson.screen();
+  const ModelConfig& c = model.config();
+  ModelShape shape = shape_of(c, model.weight("model.embed_tokens.weight").dtype());
+  const int64_t calculated = crossing_batch(shape, c.max_seq_len, cache_format("f16"));
+  std::vector<Bar> bars{{"the model's weights", static_cast<double>(model.weight_bytes()) / 1e3}};
+  int64_t crossed = 0;
+  for (const int64_t batch :
+       std::set{int64_t{1}, (calculated + 1) / 2, std::max<int64_t>(calculated - 1, 1), calculated}) {
+    const CacheSpec spec = CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, c.max_seq_len,
+                                                 static_cast<int32_t>(batch), DType::f16);
+    const int64_t bytes = lesson.backend()->make_storage(spec)->bytes();
+    if (crossed == 0 && bytes > model.weight_bytes()) crossed = batch;
+    bars.push_back(
+        {fmt::format("cache of {} × {} tokens", batch, c.max_seq_len), static_cast<double>(bytes) / 1e3});
+  }
+  screen.say("Allocated here, in f16:");
+  screen.bars(bars, "kB");
+  lesson.figure("crossing_batch_here", static_cast<double>(crossed));
+  return lesson.require(
+      crossed == calculated,
+      fmt::format("{} sequences of {} tokens outweigh the model, one less does not", crossed, c.max_seq_len));
+}
+
+void crossings(Lesson& lesson, const Model& model) {
+  Screen& screen = lesson.screen();
+  screen.section("When is the cache larger than the model?");
+  const bool here = real_crossing(lesson, model);
+  screen.say(
+      "And released models, by the calculator: GB of weights in the release's type, KiB of cache (f16) a "
+      "token, "
+      "and from how many tokens each of 1, 8 or 64 sequences the cache is larger (* is beyond the model's "
+      "own "
+      "context). Last, how many sequences of its own context it takes.");
+  const CacheFormat& f16 = cache_format("f16");
+  bool exact = true;
+  int crossing = 0;
+  std::vector<std::vector<std::string>> rows;
+  for (const ModelShape& s : presets()) {
+    const int64_t weights = weights_bytes(s);
+    rows.push_back({s.name, gb(weights), fmt::format("{}", cache_bytes(s, 1, 1, f16) / 1024)});
+    for (const int64_t batch : {1, 8, 64}) {
+      const auto context = crossing_context(s, batch, f16);
+      rows.back().push_back(context ? with_commas(*context) + (*context > s.max_seq_len ? " *" : "  ")
+                                    : "never  ");
+      if (!context) continue;
+      exact &= cache_bytes(s, *context, batch, f16) > weights &&
+               (*context == 1 || cache_bytes(s, *context - 1, batch, f16) <= weights);
+    }
+    const int64_t batch = crossing_batch(s, s.max_seq_len, f16);
+    exact &= cache_bytes(s, s.max_seq_len, batch, f16) > weights;
+    crossing += batch <= 64;
+    rows.back().push_back(fmt::format("{}", batch));
+  }
+  screen.table({"", "GB", "KiB", "1 sequence  ", "8  ", "64  ", "sequences"}, rows);
+  const auto context = crossing_context(find_preset("llama-2-7b"), 1, f16);
+  const bool bounded = !crossing_context(find_preset("mistral-7b"), 1, f16).has_value();
+  lesson.figure("llama_2_7b_crossing_context", static_cast<double>(context.value_or(0)));
+  lesson.figure("presets_crossing_within_64", crossing);
+  lesson.found(
+      {.claim = 22,
+       .verdict = Verdict::holds_if,
+       .shown = here && exact && crossing > 0 && bounded,
+       .measured = fmt::format("llama-2-7b crosses at {} tokens in all; at its own context {} of {} presets "
+                               "cross with at most 64 sequences; mistral-7b's window keeps one sequence "
+                               "below its weights for ever",
+                               with_commas(context.value_or(0)), crossing, presets().size()),
+       .condition = "tokens times sequences pass the model's crossing, which few K/V heads move far out, "
+                    "and a window may put out of reach"});
+}
+
+void lesson_08(Lesson& lesson) {
+  const auto model = lesson.model("fable-gqa");
+  const bool allocated = formula_against_allocator(lesson, model),
+             rounded = rounding(lesson, model->config());
+  left_out(lesson, allocated && rounded);
+  three_figures(lesson);
+  crossings(lesson, *model);
+  lesson.try_this(
+      {"Set kBlock to 64. What is the worst factor for 17 tokens, and what would you lose with blocks "
+       "of 1?",
+       "build/bin/lastrow memory --model llama-3-8b --context 131072 --batch 1: does it fit beside the "
+       "weights on your GPU?",
+       "Run with --fault repeat-kv. By which factor is the cache too large, and why do all answers stay "
+       "right?"});
+  lesson.screen().say("Next: lesson 9, numerics.");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return run_lesson(argc, argv, {8, "what the cache costs"}, lesson_08); }
