@@ -10,6 +10,8 @@
 #include <limits>
 #include <vector>
 
+#include "cost/memory.h"
+
 namespace lastrow::exercises {
 
 // ---- 01 the causal mask
@@ -41,5 +43,23 @@ void merge(Partial& partial, const Partial& other);
 /// n_q_heads is a multiple of n_kv_heads; kv_len ≥ 1.
 void attend_step(const float* q, const float* k, const float* v, int32_t n_q_heads, int32_t n_kv_heads,
                  int32_t head_dim, int32_t kv_len, float scale, float* out);
+
+// ---- 05 the memory formula
+/// Bytes of K and V of `batch` sequences of `context` tokens each (src/cost/model_shape.h,
+/// src/cost/memory.h).
+int64_t bytes_of_cache(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format);
+
+// ---- 06 the block table
+/// Where the row of a sequence's `index` and K/V head g begins, in elements.
+/// blocks   [n_blocks of the sequence]   which block of storage holds each block_len indices
+/// storage  [blocks, n_kv_heads, block_len, head_dim]
+int64_t element_of(const int32_t* blocks, int32_t block_len, int32_t n_kv_heads, int32_t head_dim,
+                   int32_t index, int32_t g);
+
+// ---- 09 RoPE and the cache
+/// A step of one head: turns its queries, and stores its keys, turned, behind the `length` that are there.
+/// q, k     [n_new, head_dim]         as they come from the projections; q is turned in place
+/// k_cache  [max_seq_len, head_dim]   `length` rows of it are stored, turned by the steps before
+void rope_step(float* q, const float* k, int32_t n_new, int32_t length, int32_t head_dim, float* k_cache);
 
 }  // namespace lastrow::exercises

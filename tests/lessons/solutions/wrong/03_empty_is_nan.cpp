@@ -1,4 +1,4 @@
-// Told: no keys on the right, on the left, on both sides: row_sum is NaN, expected 0
+// Told: no keys on the right, on the left, on both sides: 0 keys, cut after 0: row_sum is NaN, expected 0
 // Told: (−∞) − (−∞)
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,15 @@
+// Told: slot: index 1, head 0: element 8 (block 2, head 0, place 0)
+#include "lessons/exercises/exercises.h"
+
+namespace lastrow::exercises {
+
+/// blocks   [n_blocks of the sequence]   blocks[index] holds indices 0 … block_len − 1, and so on
+/// storage  [blocks, n_kv_heads, block_len, head_dim]
+int64_t element_of(const int32_t* blocks, int32_t block_len, int32_t n_kv_heads, int32_t head_dim,
+                   int32_t index, int32_t g) {
+  const int64_t block = blocks[index];
+  const int64_t place = 0;
+  return ((block * n_kv_heads + g) * block_len + place) * head_dim;
+}
+
+}  // namespace lastrow::exercises

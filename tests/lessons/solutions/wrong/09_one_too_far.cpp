@@ -1,0 +1,32 @@
+// Told: key of index 0: (0.540, 0.841), turned by 1, expected (1.000, 0.000), turned by 0
+// Told: Positions count from 0
+#include <algorithm>
+#include <cmath>
+
+#include "lessons/exercises/exercises.h"
+
+namespace lastrow::exercises {
+
+/// Turns a row [head_dim] by a position: elements d and d + head_dim / 2 together, by the angle
+/// position · 10000^(−2d / head_dim).
+static void turn(float* row, int32_t head_dim, int32_t position) {
+  const int32_t half = head_dim / 2;
+  for (int32_t d = 0; d < half; ++d) {
+    const double angle = position * std::pow(10000.0, -2.0 * d / head_dim);
+    const double a = row[d], b = row[d + half];
+    row[d] = static_cast<float>(a * std::cos(angle) - b * std::sin(angle));
+    row[d + half] = static_cast<float>(a * std::sin(angle) + b * std::cos(angle));
+  }
+}
+
+/// q, k     [n_new, head_dim]         as they come from the projections; q is turned in place
+/// k_cache  [max_seq_len, head_dim]   `length` rows of it are stored, turned by the steps before
+void rope_step(float* q, const float* k, int32_t n_new, int32_t length, int32_t head_dim, float* k_cache) {
+  for (int32_t t = 0; t < n_new; ++t) {
+    std::copy_n(k + t * head_dim, head_dim, k_cache + (length + t) * head_dim);
+    turn(k_cache + (length + t) * head_dim, head_dim, length + t + 1);
+    turn(q + t * head_dim, head_dim, length + t + 1);
+  }
+}
+
+}  // namespace lastrow::exercises
