@@ -113,6 +113,21 @@ void Network<Scalar>::forward(const Scalar* params, std::span<const int32_t> tok
 }
 
 template <typename Scalar>
+auto Network<Scalar>::kept() const -> Kept {
+  const auto bytes = [](const auto&... kept) {
+    return static_cast<int64_t>(sizeof(Scalar)) * (int64_t{kept.size()} + ...);
+  };
+  Kept sum;
+  sum.other = bytes(x_, final_normed_, final_rstd_, logits_);
+  for (const LayerState& l : layers_) {
+    sum.q += bytes(l.q), sum.k += bytes(l.k), sum.v += bytes(l.v), sum.probs += bytes(l.probs);
+    sum.other +=
+        bytes(l.x, l.normed, l.rstd, l.attended, l.middle, l.ffn_normed, l.ffn_rstd, l.gate, l.up, l.hidden);
+  }
+  return sum;
+}
+
+template <typename Scalar>
 double Network<Scalar>::loss(std::span<const int32_t> tokens) {
   double nats = 0;
   const int64_t n = logits_.rows();

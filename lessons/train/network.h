@@ -38,6 +38,12 @@ class Network {
 
   /// [T, V]; loss() and cross_entropy() overwrite them.
   const Matrix& logits() const { return logits_; }
+  /// Bytes of what forward() left for backward(), over all layers.
+  struct Kept {
+    int64_t q = 0, k = 0, v = 0, probs = 0;
+    int64_t other = 0;  // norms, residual stream, attention output, MLP, logits
+  };
+  Kept kept() const;
   /// [n_q_heads·T, T] probabilities of one layer, head after head; 0 above the diagonal.
   const Matrix& attention(int layer) const { return layers_[static_cast<size_t>(layer)].probs; }
 

@@ -1,0 +1,54 @@
+// Logits of a whole text in one forward, and how far from exact arithmetic rounding may take them.
+//
+//   std::vector<double> logits = all_logits(*model, backend, tokens);    [n_tokens · vocab_size], one prefill
+//   Judged judged = judge(*model, tokens);                               by naive-f64, with the bound
+//   difference(logits, judged.logits).largest <= judged.bound            rounding; beyond it: a bug
+//
+// The bound is backend/tolerance.h's: twice the largest error of naive<float> over 16 seeded orders of
+// summation, plus one epsilon of f32 × the largest logit. It is measured for these tokens, not chosen.
+// The judge and the yardsticks are healthy backends of their own: no --fault reaches them.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "backend/tolerance.h"
+#include "cache/kv_cache.h"
+#include "model/decoder.h"
+
+namespace lastrow::lessons {
+
+using testing::difference;
+using testing::Difference;
+
+inline std::vector<double> all_logits(const Model& model, Backend& backend, std::span<const int32_t> tokens) {
+  const ModelConfig& config = model.config();
+  const auto n = static_cast<int32_t>(tokens.size());
+  const CacheSpec spec = CacheSpec::contiguous(config.n_layers, config.n_kv_heads, config.head_dim, n);
+  const auto storage = backend.make_storage(spec);
+  ContiguousCache cache(spec);
+  Decoder decoder(model, backend);
+  Workspace workspace(config, backend, n, n);
+  const SequenceInput input{0, tokens, LogitRows::all};
+  const StepPlan& plan = cache.plan({&input, 1});
+  const TensorView rows = decoder.forward(backend, backend.begin_step(plan, *storage), *storage, workspace);
+  cache.commit(plan);
+  std::vector<double> logits(static_cast<size_t>(rows.size()));
+  backend.download(rows, TensorView(logits.data(), rows.shape()));
+  return logits;
+}
+
+struct Judged {
+  std::vector<double> logits;  // [n_tokens · vocab_size]
+  double bound = 0;
+};
+
+inline Judged judge(const Model& model, std::span<const int32_t> tokens) {
+  const auto compute = [&](Backend& backend) { return all_logits(model, backend, tokens); };
+  NaiveBackend<double> exact;
+  Judged judged{compute(exact)};
+  judged.bound = testing::tolerance(compute, judged.logits);
+  return judged;
+}
+
+}  // namespace lastrow::lessons
