@@ -181,12 +181,46 @@ TEST_CASE("encoded: a visible NaN shows; a masked or unused one does not") {
     }
 }
 
+TEST_CASE("K and V of all layers lie in one arena, aligned, apart, and counted") {
+  for (const auto& backend : all_backends())
+    for (const DType dtype : kEncoded)
+      for (const int32_t head_dim : {5, 64}) {
+        CAPTURE(backend->info().name);
+        CAPTURE(name_of(dtype));
+        const CacheSpec spec = CacheSpec::contiguous(3, 2, head_dim, 32, 1, dtype);
+        const auto storage = backend->make_storage(spec);
+        const auto* const start = static_cast<const std::byte*>(storage->rows(0, RowKind::k).raw());
+        int64_t end = 0;  // of what came before
+        for (int32_t layer = 0; layer < 3; ++layer)
+          for (const RowKind kind : {RowKind::k, RowKind::v})
+            for (const ConstTensorView part : {ConstTensorView(storage->rows(layer, kind)),
+                                               ConstTensorView(storage->scales(layer, kind))}) {
+              if (part.empty()) continue;
+              const int64_t at = static_cast<const std::byte*>(part.raw()) - start;
+              CHECK(at % KvStorage::kAlignment == 0);
+              CHECK(at >= end);
+              CHECK(at < end + KvStorage::kAlignment);
+              end = at + part.size_bytes();
+            }
+        CHECK(storage->bytes() >= end);
+        CHECK(storage->bytes() - spec.bytes() < 3 * 2 * 2 * KvStorage::kAlignment);
+        if (head_dim == 64) CHECK(storage->bytes() == spec.bytes());  // every part is a multiple of 256 bytes
+      }
+}
+
+TEST_CASE("a cache that no machine could hold is refused, whatever it is stored as") {
+  for (const auto& backend : all_backends()) {
+    const CacheSpec spec = CacheSpec::contiguous(1 << 10, 1 << 10, 1 << 10, 1 << 29);
+    CHECK_THROWS_AS((void)backend->make_storage(spec), CapacityError);
+  }
+}
+
 TEST_CASE("block copies take the scales along, and storage counts them") {
   for (const auto& backend : all_backends()) {
     const CacheSpec spec{1, 2, 8, 4, 4, 2, DType::i8};
     const auto storage = backend->make_storage(spec);
-    CHECK(storage->bytes() == spec.bytes());
-    CHECK(storage->bytes() == 2 * 16 * (8 + 4));
+    CHECK(spec.bytes() == 2 * 16 * (8 + 4));
+    CHECK(storage->bytes() == 2 * (256 + 256));  // 128 bytes of rows, 64 of scales, each begins aligned
     const Tensor rows = random_tensor({4, 2, 8}, 9, 0);
     const int64_t first[] = {0, 1, 2, 3}, second[] = {4, 5, 6, 7};
     backend->write_rows(*storage, 0, RowKind::v, first, rows.view());
