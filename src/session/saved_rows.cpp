@@ -2,13 +2,12 @@
 
 #include <utility>
 
+#include "trace/host_dtype.h"
+
 namespace lastrow {
 namespace {
 
 constexpr RowKind kKinds[] = {RowKind::k, RowKind::v};
-
-/// The host type that carries every bit of a stored row.
-DType host_type(DType stored) { return stored == DType::f64 ? DType::f64 : DType::f32; }
 
 }  // namespace
 
@@ -19,7 +18,7 @@ void SavedRows::save(Backend& backend, const KvStorage& storage, std::vector<int
   const auto n_slots = static_cast<int64_t>(slots.size());
   for (int32_t layer = 0; layer < spec.n_layers; ++layer)
     for (const RowKind kind : kKinds) {
-      Tensor rows = Tensor::host(host_type(storage.rows(layer, kind).dtype()),
+      Tensor rows = Tensor::host(host_dtype(storage.rows(layer, kind).dtype()),
                                  {n_slots, spec.n_kv_heads, spec.head_dim});
       backend.read_rows(storage, layer, kind, slots, rows.view());
       rows_.push_back(std::move(rows));
