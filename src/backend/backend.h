@@ -117,9 +117,10 @@ class Backend {
   ///   out[t,h,:] = Σ_s softmax_s(scale · q[t,h,:]·k[s,g,:]) v[s,g,:],  g = h / group_size
   /// q, out [n_tokens, n_q_heads, head_dim]   q already rotated
   /// lse    [n_tokens, n_q_heads]   natural log; −∞ where a query sees no key (its out is 0)
-  /// Slots that are masked or unused may hold NaN. Throws ShapeError if n_q_heads % n_kv_heads != 0.
-  /// Cost: 4·head_dim flop for each head and visible (t, s); reads each cached row once per K/V head.
-  /// Source: Vaswani et al. 2017, eq. 1; grouped queries: Ainslie et al. 2023.
+  /// A row whose visible scores are all −∞ (q·k may overflow) counts as one that sees no key; a score of +∞
+  /// or NaN makes its row's out and lse NaN. Slots that are masked or unused may hold NaN. Throws ShapeError
+  /// if n_q_heads % n_kv_heads != 0. Cost: 4·head_dim flop for each head and visible (t, s); reads each
+  /// cached row once per K/V head. Source: Vaswani et al. 2017, eq. 1; grouped queries: Ainslie et al. 2023.
   virtual void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                       const AttendSpec& spec, TensorView out, TensorView lse) = 0;
   /// What attend saw, for chosen heads and rows: scaled scores (−∞ where masked), and p = exp(score − lse)

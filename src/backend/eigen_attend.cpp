@@ -14,6 +14,7 @@
 namespace lastrow {
 namespace {
 
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr int32_t kTile = EigenBackend::kTile, kChunk = EigenBackend::kChunk;
 using ConstRow = Eigen::Map<const Eigen::ArrayXf>;
 using Row = Eigen::Map<Eigen::ArrayXf>;
@@ -114,7 +115,9 @@ void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows
     weights.head(n) *= scale;
 
     SoftmaxState<float> state = partial.state();
-    const float new_max = std::max(state.row_max, weights.head(n).maxCoeff<Eigen::PropagateNaN>());
+    const float tile_max = weights.head(n).maxCoeff<Eigen::PropagateNaN>();
+    const float new_max = std::max(state.row_max, tile_max);
+    if (new_max == kMinusInfinity && tile_max == kMinusInfinity) continue;  // nothing seen yet
     const float factor = SoftmaxState<float>::rescale(state.row_max, new_max);
     weights -= new_max;
     powers = weights.exp();  // a statement of its own: inside select() it is computed one by one
@@ -141,7 +144,7 @@ void attend_chunk(const float* q, int64_t group_size, float scale, const HeadRow
 /// Writes out and lse of one query head from its finished partial.
 void finish(const Partial& partial, float* out, float* lse) {
   const SoftmaxState<float> state = partial.state();
-  const bool sees_nothing = state.row_max == -std::numeric_limits<float>::infinity() && state.row_sum == 0;
+  const bool sees_nothing = state.row_max == kMinusInfinity && state.row_sum == 0;
   if (sees_nothing)
     Row(out, partial.head_dim).setZero();
   else
@@ -271,7 +274,7 @@ void EigenBackend::probe(Site site, ConstTensorView q, const KvStorage& storage,
   const LayerRows keys_of_layer(storage, site.layer, RowKind::k);
   std::vector<float> room(static_cast<size_t>(layout.head_dim));
   float *score = scores.data<float>(), *prob = probs.data<float>();
-  std::fill_n(score, scores.size(), -std::numeric_limits<float>::infinity());
+  std::fill_n(score, scores.size(), kMinusInfinity);
   std::fill_n(prob, probs.size(), 0.0f);
   for (int32_t h = selection.first_head; h < selection.first_head + selection.n_heads; ++h) {
     const HeadRows k = keys_of_layer.of(block_table(batch, i), static_cast<int32_t>(h / group_size));
@@ -282,7 +285,7 @@ void EigenBackend::probe(Site site, ConstTensorView q, const KvStorage& storage,
       const KeyRange keys = visible_keys(spec.mask, batch.plan->q_len(i), kv_len, t - batch.plan->q_start[i]);
       for (int32_t s = keys.begin; s < keys.end; ++s) {
         score[s] = spec.scale * (query * ConstRow(k.row(s, room.data()), layout.head_dim)).sum();
-        prob[s] = std::exp(score[s] - row_lse);
+        if (row_lse != kMinusInfinity) prob[s] = std::exp(score[s] - row_lse);
       }
     }
   }

@@ -113,17 +113,20 @@ void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRa
   const auto row = [&](const Rows& rows, int64_t i) {
     return rows.row(keys.begin + static_cast<int32_t>(i), g);
   };
-  std::fill_n(out, head_dim, T(0));
-  if (n <= 0) {
-    *lse = -std::numeric_limits<T>::infinity();
-    return;
-  }
+  constexpr T kMinusInfinity = -std::numeric_limits<T>::infinity();
   if (static_cast<int32_t>(scores_.size()) < n) scores_.resize(static_cast<size_t>(n));
-  T row_max = -std::numeric_limits<T>::infinity();
+  T row_max = kMinusInfinity;
+  bool sees_nothing = true;
   for (int32_t i = 0; i < n; ++i) {
     const T* key = row(k, i);
     scores_[i] = scale * sum(head_dim, [&](int64_t d) { return q[d] * key[d]; });
     row_max = std::max(row_max, scores_[i]);
+    sees_nothing = sees_nothing && scores_[i] == kMinusInfinity;  // NaN is seen
+  }
+  if (sees_nothing) {
+    std::fill_n(out, head_dim, T(0));
+    *lse = kMinusInfinity;
+    return;
   }
   const T row_sum = sum(n, [&](int64_t i) { return std::exp(scores_[i] - row_max); });
   *lse = row_max + std::log(row_sum);
@@ -175,7 +178,7 @@ void NaiveBackend<T>::probe(Site site, ConstTensorView q, const KvStorage& stora
         const T* key = k.row(s, static_cast<int32_t>(h / group_size));
         *score =
             static_cast<T>(spec.scale) * sum(layout.head_dim, [&](int64_t d) { return query[d] * key[d]; });
-        *prob = std::exp(*score - row_lse);
+        if (row_lse != -std::numeric_limits<T>::infinity()) *prob = std::exp(*score - row_lse);
       }
     }
 }

@@ -237,6 +237,60 @@ TEST_CASE("probe agrees with attend: weights sum to 1, and Σ p v is the output"
   }
 }
 
+TEST_CASE("scores that overflow: all −∞ is a row that sees nothing, +∞ and NaN are NaN") {
+  // One head of width 2 and q = (1e30, 0): a key (±1e30, 0) scores ±∞ in single precision.
+  const auto attended = [](Backend& backend, const std::vector<float>& first_of_key) {
+    const auto n = static_cast<int32_t>(first_of_key.size());
+    const AttendCase c{.head_dim = 2, .sequences = {{1, n}}};
+    const Layout l = lay_out(c);
+    auto storage = fill_storage(backend, c, l);
+    Tensor k = Tensor::host(DType::f32, {n, 1, 2}), v = k.clone(), q = Tensor::host(DType::f32, {1, 1, 2});
+    std::vector<int64_t> slots;
+    for (int32_t s = 0; s < n; ++s) {
+      k.data<float>()[2 * s] = first_of_key[static_cast<size_t>(s)];
+      v.data<float>()[2 * s] = static_cast<float>(s);
+      slots.push_back(s);
+    }
+    q.data<float>()[0] = 1e30f;
+    backend.write_rows(*storage, 0, RowKind::k, slots, k.view());
+    backend.write_rows(*storage, 0, RowKind::v, slots, v.view());
+    const AttendResult r = attend(backend, c, l, *storage, q);
+    const Tensor on_backend = backend.upload(q.view());
+    Tensor lse = backend.make_tensor({1, 1}), probs = backend.make_tensor({1, 1, n}),
+           scores = backend.make_tensor({1, 1, n});
+    const float written = static_cast<float>(r.lse[0]);
+    backend.write(ConstTensorView(&written, {1, 1}), lse.view());
+    backend.probe({0, "attend"}, on_backend.view(), *storage, backend.begin_step(l.plan, *storage),
+                  case_spec(c), lse.view(), {0, 1, 0, 1}, scores.view(), probs.view());
+    return std::tuple{r.out[0], r.lse[0], to_doubles(backend, probs.view())};
+  };
+  NaiveBackend<float> naive;
+  EigenBackend eigen(2);
+  for (Backend* backend : {static_cast<Backend*>(&naive), static_cast<Backend*>(&eigen)}) {
+    CAPTURE(backend->info().name);
+    for (const size_t n : {1, 3, 65, 130}) {  // within a tile of eigen, and over several
+      const auto [out, lse, probs] = attended(*backend, std::vector<float>(n, -1e30f));
+      CHECK(out == 0);
+      CHECK(lse == -kInfinity);
+      CHECK(probs == std::vector<double>(n));
+    }
+    std::vector<float> keys(130, -1e30f);
+    keys[129] = 0;  // one that is seen, in the last tile
+    CHECK(std::get<0>(attended(*backend, keys)) == 129);
+    CHECK(std::get<1>(attended(*backend, keys)) == 0);
+    for (const float special : {1e30f, std::numeric_limits<float>::quiet_NaN()})
+      for (const size_t at : {0, 70, 129}) {
+        std::vector<float> some = keys;
+        some[at] = special;
+        CHECK(std::isnan(std::get<0>(attended(*backend, some))));
+        CHECK(std::isnan(std::get<1>(attended(*backend, some))));
+        std::vector<float> none(130, -1e30f);  // beside it nothing is seen
+        none[at] = special;
+        CHECK(std::isnan(std::get<0>(attended(*backend, none))));
+      }
+  }
+}
+
 TEST_CASE("operands that do not fit are refused in words") {
   EigenBackend backend(1);
   CHECK_THROWS_WITH_AS(attend(backend, {.n_q_heads = 3, .n_kv_heads = 2, .head_dim = 8}),
