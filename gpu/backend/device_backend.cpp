@@ -365,7 +365,7 @@ void DeviceBackend::attend(Site site, ConstTensorView q, const KvStorage& storag
       chosen = &forced;
       attend_kernel_ = forced.name;
     } else {
-      attend_kernel_ = fmt::format("{} ({} cannot take this shape: {})", chosen->name, forced.name, why_not);
+      attend_kernel_ = fmt::format("{} ({} cannot take this call: {})", chosen->name, forced.name, why_not);
     }
   }
   if (const std::string why_not = chosen->supports(call.shape); !why_not.empty())

@@ -2,7 +2,7 @@
 //
 // Activations are f32 in device memory; K/V rows are of the cache's dtype. Nothing crosses over to the host
 // within a step. Which rung of the ladder attends is chosen by shape unless one is forced; a forced one that
-// cannot take a shape gives way to the chosen one, and info().attend_kernel says so.
+// cannot take a call gives way to the chosen one, and info().attend_kernel says so.
 //
 // replay(key, ops), of a step and key that it does not know, runs ops directly: that loads kernels and grows
 // the scratch. The second time ops is recorded, and from then on the record is run, without ops. Grids and
