@@ -1,6 +1,7 @@
 // Models of any size with random weights, for measurements: nobody reads what they say.
 #include <charconv>
 #include <cmath>
+#include <set>
 
 #include "core/error.h"
 #include "core/memory_limit.h"
@@ -40,6 +41,7 @@ struct Sizes {
 
 Sizes parse(const std::string& spec) {
   Sizes s;
+  std::set<std::string_view> given;
   for_each_pair(spec, [&](std::string_view key, int64_t value) {
     const std::pair<std::string_view, int64_t*> known[] = {
         {"layers", &s.layers},     {"q_heads", &s.q_heads},     {"kv_heads", &s.kv_heads},
@@ -47,6 +49,8 @@ Sizes parse(const std::string& spec) {
         {"vocab", &s.vocab},       {"context", &s.context},     {"seed", &s.seed}};
     for (const auto& [name, target] : known)
       if (name == key) {
+        if (!given.insert(name).second)
+          throw UsageError("'{}' occurs twice in '{}': give it once", key, spec);
         *target = value;
         return;
       }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -214,16 +215,30 @@ std::string Tokenizer::to_json() const {
 }
 
 Tokenizer Tokenizer::from_json(const std::string& text) {
+  const nlohmann::json json = parse_json(text, "tokenizer");
+  const auto field = [&](const char* name, const char* type, auto fits) -> const nlohmann::json& {
+    if (!json.is_object() || !json.contains(name)) throw FileError("tokenizer: field '{}' is missing", name);
+    const nlohmann::json& entry = json.at(name);
+    if (!fits(entry)) throw FileError("tokenizer: field '{}' should be {}", name, type);
+    return entry;
+  };
+  const auto is_text = [](const nlohmann::json& x) { return x.is_string(); };
+  const auto text_of = [&](const char* name) { return field(name, "text", is_text).get<std::string>(); };
+  const auto is_list_of_text = [&](const nlohmann::json& x) {
+    return x.is_array() && std::all_of(x.begin(), x.end(), is_text);
+  };
+  const auto is_size = [](const nlohmann::json& x) {
+    return x.is_number_integer() && x >= 0 && x <= kMaxVocabSize;
+  };
   try {
-    const nlohmann::json json = parse_json(text, "tokenizer");
-    const std::string kind = json.at("kind").get<std::string>();
-    if (kind == "numbered") return numbered(json.at("vocab_size").get<int>());
+    const std::string kind = text_of("kind");
+    if (kind == "numbered")
+      return numbered(
+          field("vocab_size", fmt::format("a number up to {}", kMaxVocabSize).c_str(), is_size).get<int>());
     if (kind == "words")
-      return of_words(json.at("words").get<std::vector<std::string>>(),
-                      json.at("characters").get<std::string>(), json.at("punctuation").get<std::string>());
+      return of_words(field("words", "a list of words", is_list_of_text).get<std::vector<std::string>>(),
+                      text_of("characters"), text_of("punctuation"));
     throw FileError("tokenizer of unknown kind \"{}\": this version knows \"words\" and \"numbered\"", kind);
-  } catch (const nlohmann::json::exception& e) {
-    throw FileError("the tokenizer in the model file is damaged: {}", e.what());
   } catch (const UsageError& e) {
     throw FileError("the tokenizer in the model file is damaged: {}", e.what());
   }

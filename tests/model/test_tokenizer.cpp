@@ -158,4 +158,17 @@ TEST_CASE("damaged tokenizers are refused") {
     CAPTURE(text);
     CHECK_THROWS_AS((void)Tokenizer::from_json(text), FileError);
   }
+  const auto refused = [](const char* text, const char* message) {
+    CAPTURE(text);
+    CHECK_THROWS_WITH_AS((void)Tokenizer::from_json(text), message, FileError);
+  };
+  refused("[]", "tokenizer: field 'kind' is missing");
+  refused(R"({"kind":7})", "tokenizer: field 'kind' should be text");
+  refused(R"({"kind":"numbered","vocab_size":-1})",
+          "tokenizer: field 'vocab_size' should be a number up to 1000000");
+  refused(R"({"kind":"numbered","vocab_size":1.5})",
+          "tokenizer: field 'vocab_size' should be a number up to 1000000");
+  refused(R"({"kind":"words","words":["a",1],"characters":"a","punctuation":""})",
+          "tokenizer: field 'words' should be a list of words");
+  refused(R"({"kind":"words","words":["a"],"characters":"a"})", "tokenizer: field 'punctuation' is missing");
 }
