@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "cli/arguments.h"
 #include "cli/attention_file.h"
 #include "cli/backend_flags.h"
 #include "cli/commands.h"
@@ -85,6 +86,7 @@ void add_attend(CLI::App& app) {
   o->backend.add_to(*sub);
   sub->add_flag("--probe", o->probe, "Write scores and probabilities too");
   sub->footer(kFooter);
+  refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });
 }
 

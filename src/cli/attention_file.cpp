@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/memory_limit.h"
 #include "cost/memory.h"
 #include "cost/op_cost.h"
 #include "io/checked.h"
@@ -109,9 +110,22 @@ int64_t rows_at_once(const AttentionInput& input) {
   return std::max<int64_t>(kFlop / flop_per_row, 1);
 }
 
+/// What attend holds in the host's memory beside its input.
+int64_t working_bytes(const AttentionInput& input, const BackendInfo& backend, int64_t probe_bytes) {
+  const auto elem_bytes = static_cast<int64_t>(size_of(backend.activation_dtype));
+  const int64_t n_rows = input.q.dim(0) * input.q.dim(1), n_kv = input.k.size() + input.v.size();
+  const int64_t results = (input.q.size() + n_rows) * 4 + probe_bytes;
+  if (!backend.in_host_memory) return results;
+  const int64_t one_head = probe_bytes / 4 / input.q.dim(1) * elem_bytes;  // of 4 bytes a cell; both
+  return results + (n_kv + 2 * input.q.size() + n_rows) * elem_bytes + one_head;
+}
+
 }  // namespace
 
 AttentionInput read_attention_input(const std::filesystem::path& path) {
+  std::error_code unknown;  // what cannot be looked up is left to open() to say
+  if (const auto bytes = std::filesystem::file_size(path, unknown); !unknown)
+    require_memory(static_cast<int64_t>(bytes), path.string(), "use fewer queries or keys");
   SafetensorsFile file = SafetensorsFile::open(path);
   const ConstTensorView q = find(file, "q", "[q_len, n_q_heads, head_dim]");
   const ConstTensorView k = find(file, "k", "[kv_len, n_kv_heads, head_dim]");
@@ -130,6 +144,8 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
     throw CapacityError(
         "--probe would write {} of scores and probs, more than {}: probe fewer queries or keys",
         gib_and_gb(probe_bytes), gib_and_gb(kMaxProbeBytes));
+  require_memory(working_bytes(input, backend.info(), probe_bytes),
+                 fmt::format("attention on {}", input.file.source()), "use fewer queries or keys");
   AttentionOutput result{.out = Tensor::host(DType::f32, input.q.shape()),
                          .lse = Tensor::host(DType::f32, {q_len, n_q_heads})};
   if (probe) {

@@ -32,11 +32,12 @@ struct AttentionOutput {
   Tensor scores{}, probs{};  // [n_q_heads, q_len, kv_len]   empty without probe
 };
 
-/// Throws FileError for a file that is damaged or does not hold what is described above.
+/// Throws FileError for a file that is damaged or does not hold what is described above, CapacityError for
+/// one that is larger than the memory there is.
 AttentionInput read_attention_input(const std::filesystem::path& path);
 
 /// `on_progress(done, total)` is called from time to time, in units of work. Throws CapacityError for a probe
-/// that would not fit kMaxProbeBytes.
+/// that would not fit kMaxProbeBytes, and where there is not memory enough for the work.
 AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe,
                        FunctionRef<void(int64_t, int64_t)> on_progress);
 inline constexpr int64_t kMaxProbeBytes = int64_t{4} << 30;  // scores and probs together

@@ -20,6 +20,8 @@ void BackendFlags::add_to(CLI::App& subcommand) {
 
 std::unique_ptr<Backend> BackendFlags::make() const {
   gpu::DeviceOptions options = device_;
+  if (force_ && backend_of(name_) != "cuda-emulated")
+    throw UsageError("backend '{}' refuses no work for its length: --force is for cuda-emulated", name_);
   if (force_) options.limit_seconds = 0;
   return make_backend(name_, options);
 }

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/arguments.h"
 #include "cli/backend_flags.h"
 #include "cli/commands.h"
 #include "cli/generate_report.h"
@@ -173,14 +174,13 @@ void add_generate(CLI::App& app) {
                   "Of the cache's K and V: f32, f16, bf16, fp8 or int8; default f32");
   sub->add_option("--temperature", o->sampling.temperature, "0 (default): the likeliest token; above: drawn");
   sub->add_option("--top-k", o->sampling.top_k, "Draw from the k likeliest only; 0 (default): from all");
-  sub->add_option("--seed", o->sampling.seed, "Of the draws; default 1")->check([](const std::string& text) {
-    return text.starts_with('-') ? "give 0 or more" : std::string();
-  });
+  sub->add_option("--seed", o->sampling.seed, "Of the draws; default 1")->check(require_uint64);
   sub->add_option("--trace", o->outputs.trace, "Record every step to this safetensors file (below)");
   sub->add_option("--chrome-trace", o->outputs.chrome_trace,
                   "Write timing as JSON that ui.perfetto.dev opens");
   sub->add_flag("--json", o->json, "One JSON object on standard output");
   sub->footer(kFooter);
+  refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });
 }
 

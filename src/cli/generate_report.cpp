@@ -1,5 +1,6 @@
 #include "cli/generate_report.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "cost/memory.h"
@@ -98,8 +99,10 @@ ordered_json as_json(const GenerateReport& report) {
 
 std::string as_table(const GenerateReport& report) {
   const std::string kernel = report.runs.empty() ? "" : report.runs.front().attend_kernel;
+  const bool one_kernel = std::all_of(report.runs.begin(), report.runs.end(),
+                                      [&](const ModeRun& run) { return run.attend_kernel == kernel; });
   std::string out = fmt::format("  {:<34}", fmt::format("{} on {}{}", report.model, report.backend,
-                                                        kernel.empty() ? "" : ", " + kernel));
+                                                        kernel.empty() || !one_kernel ? "" : ", " + kernel));
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", name_of(run.mode));
   out += report.runs.size() == 2 ? fmt::format(" {:>11}\n", "ratio") : "\n";
   const auto count = [&](std::string_view label, int64_t StepRecord::*member) {
@@ -113,6 +116,11 @@ std::string as_table(const GenerateReport& report) {
   out += fmt::format("  {:<34}", "steps, prefill included");
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.steps.size());
   out += "\n";
+  if (!one_kernel) {
+    out += fmt::format("  {:<34}", "kernel of the last attention");
+    for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.attend_kernel);
+    out += "\n";
+  }
   if (!kernel.empty()) {
     out += fmt::format("  {:<34}", "of them replayed from a record");
     for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.n_replayed);

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "cost/memory.h"
@@ -179,6 +180,7 @@ void add_info(CLI::App& app) {
   const auto json = std::make_shared<bool>(false);
   sub->add_flag("--json", *json, "One JSON object on standard output");
   sub->footer("Example:\n  lastrow info");
+  refuse_empty_values(*sub);
   sub->callback([json] {
     const ordered_json info = collect();
     if (*json)

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "core/error.h"
@@ -124,6 +125,7 @@ void add_memory(CLI::App& app) {
   sub->add_flag("--list", o->list, "The presets, their sizes and where these come from");
   sub->add_flag("--json", o->json, "One JSON object on standard output");
   sub->footer("Example:\n  lastrow memory --model llama-3-8b --context 8192 --batch 16 --dtype f16");
+  refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });
 }
 

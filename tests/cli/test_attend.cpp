@@ -300,6 +300,19 @@ TEST_CASE("a file cut anywhere, or spoilt in its header, is refused and nothing 
   CHECK(folder.listing() == "in.safetensors ");
 }
 
+TEST_CASE("an input larger than the memory there is is refused before it is read") {
+  const Folder folder;
+  const std::string in = folder.file("in.safetensors");
+  write_content(in, "large");
+  std::error_code no_sparse_files;
+  std::filesystem::resize_file(in, uintmax_t{1} << 42, no_sparse_files);
+  if (no_sparse_files)
+    MESSAGE("skipped: no sparse files here: " << no_sparse_files.message());
+  else
+    check_refused({"attend", "--in", in, "--out", folder.file("out")},
+                  "are available: use fewer queries or keys");
+}
+
 TEST_CASE("places that cannot be written, and the input itself, are refused before the work") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors");

@@ -19,7 +19,18 @@ TEST_CASE("an unknown command, option or value is answered with what there is") 
   check_refused({"generate", "--prompt", "a", "--mode", "fast"}, "use cached, recompute or both");
   check_refused({"generate", "--prompt", "a", "--backend", "abacus"}, "use one of eigen");
   check_refused({"generate", "--prompt", "a", "--kv-dtype", "int4"}, "use one of f32 f16 bf16 fp8 int8");
-  check_refused({"generate", "--prompt", "a", "--seed", "-1"}, "--seed");
+  for (const char* seed : {"-1", "18446744073709551616", "1e3", "0x10", "1 "})
+    check_refused({"generate", "--prompt", "a", "--seed", seed}, "is no whole number from 0 to 1844674407");
+  for (const char* option : {"--model", "--prompt", "--mode", "--backend", "--kernel", "--kv-dtype",
+                             "--trace", "--chrome-trace", "--tokens"})
+    check_refused({"generate", "--prompt", "a", option, ""}, std::string(option) + ": the value is empty");
+  check_refused({"attend", "--in", "", "--out", "x"}, "--in: the value is empty");
+  check_refused({"attend", "--in", "x", "--out", ""}, "--out: the value is empty");
+  check_refused({"memory", "--model", ""}, "--model: the value is empty");
+  check_refused({"memory", "--model", "gpt-2", "--dtype", ""}, "--dtype: the value is empty");
+  check_refused({"generate", "--prompt", "a", "--force"}, "--force is for cuda-emulated");
+  check_refused({"generate", "--prompt", "a", "--backend", "naive", "--force"},
+                "--force is for cuda-emulated");
   const std::string tiny = "random:layers=1,q_heads=1,head_dim=2";
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--temperature", "nan"}, "temperature");
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--temperature", "-1"}, "temperature");
@@ -43,6 +54,7 @@ TEST_CASE("models that are unknown, missing, damaged or do not fit themselves") 
   refused("/tmp", "is a folder");
   refused("random:layers", "KEY=NUMBER");
   refused("random:wings=2", "not a size of a random model");
+  refused("random:layers=2,seed=1,layers=3", "'layers' occurs twice");
   refused("random:q_heads=3,kv_heads=2", "3 query heads cannot share 2 K/V heads");
   refused("random:head_dim=7", "odd");
   refused("random:layers=100,q_heads=256,head_dim=64", "GB are available: use fewer layers");
