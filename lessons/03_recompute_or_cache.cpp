@@ -76,10 +76,9 @@ void both_side_by_side(Lesson& lesson, const std::shared_ptr<const Model>& model
   for (int j = 0; j < kShort; ++j) again &= times[kWithout][j] == kShort - j && times[kWith][j] == 1;
   lesson.require(again, "without a cache token j (from 1) is computed once, and n − j times again");
   lesson.figure("largest_relative_difference", worst);
-  lesson.require(worst < kRounding,
-                 fmt::format("both give the same logits, to rounding (difference {:.1g} of the largest); "
-                             "{} of {} tokens are the same",
-                             worst, same, kShort));
+  lesson.require(worst < kRounding, fmt::format("both give the same logits, to rounding (difference {:.1g} "
+                                                "of the largest); {} of {} tokens are the same",
+                                                worst, same, kShort));
 }
 
 void projected_in_all(Lesson& lesson, const std::shared_ptr<const Model>& model) {
@@ -96,19 +95,19 @@ void projected_in_all(Lesson& lesson, const std::shared_ptr<const Model>& model)
       {.claim = 5,
        .verdict = Verdict::holds,
        .shown = rows == Both{kShort, kTriangle} && from_prompt == Both{kEnd, kFromPrompt},
-       .measured = fmt::format(
-           "{} rows a layer without the cache = 8 · 9 / 2; {} with it. From a prompt of {} tokens to "
-           "{} the sum runs from {}: {} rows = 4 + 5 + … + 12, against {}",
-           rows[kWithout], rows[kWith], kPrompt, kEnd, kPrompt, from_prompt[kWithout], from_prompt[kWith])});
+       .measured = fmt::format("{} rows a layer without the cache = 8 · 9 / 2; {} with it. From a prompt of "
+                               "{} tokens to {} the sum runs from {}: {} rows = 4 + 5 + … + 12, against {}",
+                               rows[kWithout], rows[kWith], kPrompt, kEnd, kPrompt, from_prompt[kWithout],
+                               from_prompt[kWith])});
 }
 
 bool counted_growth(Lesson& lesson, const std::array<std::vector<Work>, 2>& work) {
   Screen& screen = lesson.screen();
   screen.section("How the work grows");
-  screen.say(fmt::format(
-      "The same up to n = {}. If a cost grows as a power of n, its exponent is the slope of log cost over "
-      "log n. Counted flop, fitted over the last three quarters:",
-      work[kWith].size()));
+  screen.say(
+      fmt::format("The same up to n = {}. If a cost grows as a power of n, its exponent is the slope of log "
+                  "cost over log n. Counted flop, fitted over the last three quarters:",
+                  work[kWith].size()));
   const struct {
     const char *label, *key;
     double Work::*of;
@@ -179,10 +178,9 @@ bool timed_growth(Lesson& lesson) {
     grows &= last > 3;
     if (m.last == 1024) grows &= last > first;
   }
-  return lesson.require(
-      grows,
-      "at the longest n recompute takes more than 3 times as long; where attention is nearly all, "
-      "the ratio has grown");
+  return lesson.require(grows,
+                        "at the longest n recompute takes more than 3 times as long; where attention is "
+                        "nearly all, the ratio has grown");
 }
 
 void show_shapes(Screen& screen, const DecodeSession& session) {
@@ -193,8 +191,8 @@ void show_shapes(Screen& screen, const DecodeSession& session) {
     return t ? t->shape().to_string() : "?";
   };
   screen.say(
-      fmt::format("Step {} of layer {}, as its trace has it: one row in, one row out, and K and V one "
-                  "row longer than before.",
+      fmt::format("Step {} of layer {}, as its trace has it: one row in, one row out, and K and V one row "
+                  "longer than before.",
                   step, layer));
   screen.table(
       {"", "reads", "gives"},
@@ -239,8 +237,7 @@ void one_step(Lesson& lesson, const std::shared_ptr<const Model>& model, int n_t
   lesson.require(same, "K and V concatenated are K and V appended in place, bit for bit, in every step");
   screen.say(
       "Textbooks concatenate: a new tensor each step, all old rows copied into it. So it was done here, "
-      "beside "
-      "the cache, which writes the new row into its place. kB written in all after n tokens:");
+      "beside the cache, which writes the new row into its place. kB written in all after n tokens:");
   std::vector<Bar> bars;
   for (const size_t len : {n.size() / 4, n.size() / 2, n.size()})
     for (const auto& [what, bytes] :
@@ -253,14 +250,13 @@ void one_step(Lesson& lesson, const std::shared_ptr<const Model>& model, int n_t
   lesson.figure("append_exponent", appends);
   lesson.figure("concatenate_bytes", concatenated.back());
   lesson.figure("append_bytes", appended.back());
-  lesson.found(
-      {.claim = 7,
-       .verdict = Verdict::holds_if,
-       .shown = same && std::abs(copies - 2) < kBand && std::abs(appends - 1) < kBand,
-       .measured = fmt::format("After {} tokens concatenating had written {:.1f} times the bytes, and "
-                               "its sum grows as n^{:.2f}; appending, as n^{:.2f}",
-                               n_tokens, concatenated.back() / appended.back(), copies, appends),
-       .condition = "the new rows are appended in place: concatenating copies O(n²) bytes in all"});
+  lesson.found({.claim = 7,
+                .verdict = Verdict::holds_if,
+                .shown = same && std::abs(copies - 2) < kBand && std::abs(appends - 1) < kBand,
+                .measured = fmt::format("After {} tokens concatenating had written {:.1f} times the bytes, "
+                                        "and its sum grows as n^{:.2f}; appending, as n^{:.2f}",
+                                        n_tokens, concatenated.back() / appended.back(), copies, appends),
+                .condition = "the new rows are appended in place: concatenating copies O(n²) bytes in all"});
 }
 
 /// Bytes and flop of the last step, and how the scratch of recompute grows.
@@ -268,10 +264,9 @@ void traffic(Lesson& lesson, const std::array<std::vector<Work>, 2>& work) {
   Screen& screen = lesson.screen();
   const Work &with = work[kWith].back(), &without = work[kWithout].back();
   screen.section("Does the cache trade flop for memory traffic?");
-  screen.say(
-      fmt::format("The step that ends with {} tokens, counted. Recompute makes K and V too, reads them and "
-                  "drops them.",
-                  with.n));
+  screen.say(fmt::format(
+      "The step that ends with {} tokens, counted. Recompute makes K and V too, reads them and drops them.",
+      with.n));
   const auto row = [&](const char* label, int64_t OpCost::*of) {
     return std::vector<std::string>{label, thousands(static_cast<double>(with.all.*of)),
                                     thousands(static_cast<double>(without.all.*of))};
@@ -296,8 +291,8 @@ void traffic(Lesson& lesson, const std::array<std::vector<Work>, 2>& work) {
   const bool fewer_written = with.all.cache_bytes_written * with.n == without.all.cache_bytes_written;
   screen.say(
       "The difference lies between two steps: then the cache holds n rows, recompute none. Inside a step "
-      "both "
-      "need all n rows. (One scratch for all layers in turn would do for recompute. That is O(n) still.)");
+      "both need all n rows. (One scratch for all layers in turn would do for recompute. That is O(n) "
+      "still.)");
   lesson.figure("intensity_with", with.flop_a_byte());
   lesson.figure("intensity_without", without.flop_a_byte());
   lesson.figure("bytes_ratio", fewer_bytes);
@@ -309,10 +304,9 @@ void traffic(Lesson& lesson, const std::array<std::vector<Work>, 2>& work) {
        .shown = same_reads && fewer_written && fewer_bytes > 1 && fewer_flop > fewer_bytes &&
                 std::abs(exponent - 1) < kBand,
        .measured =
-           fmt::format("Both read the same {} kB of K and V; recompute writes {} times as much, "
-                       "O(n^{:.2f}) within the step, and moves {:.1f} times the bytes in all. It has {:.0f} "
-                       "times the flop: what falls with the cache is the intensity, from {:.1f} to {:.1f} "
-                       "flop a byte",
+           fmt::format("Both read the same {} kB of K and V; recompute writes {} times as much, O(n^{:.2f}) "
+                       "within the step, and moves {:.1f} times the bytes in all. It has {:.0f} times the "
+                       "flop: what falls with the cache is the intensity, from {:.1f} to {:.1f} flop a byte",
                        thousands(static_cast<double>(with.all.cache_bytes_read)),
                        without.all.cache_bytes_written / with.all.cache_bytes_written, exponent, fewer_bytes,
                        fewer_flop, without.flop_a_byte(), with.flop_a_byte()),
@@ -326,10 +320,9 @@ void crossing(Lesson& lesson, const std::shared_ptr<const Model>& model,
   screen.section("Where the cache does not pay");
   screen.say(
       "The step that ends with n tokens, from the first one on. The first has no past: both do the same "
-      "work. "
-      "After it the time saved lags behind the flop saved, for calls and reading the weights cost as much "
-      "for "
-      "one row as for several. A tiny model (one layer, width 16), and beside it the model of this lesson:");
+      "work. After it the time saved lags behind the flop saved, for calls and reading the weights cost as "
+      "much for one row as for several. A tiny model (one layer, width 16), and beside it the model of this "
+      "lesson:");
   const auto tiny = load_model("random:layers=1,q_heads=2,head_dim=8,vocab=64");
   const bool timed = takes_times(lesson);
   std::vector<std::vector<std::string>> rows;
@@ -369,9 +362,8 @@ void crossing(Lesson& lesson, const std::shared_ptr<const Model>& model,
                 .shown = with == without && ratio.front() < 2 && tiny_ratio.front() < 2,
                 .measured = fmt::format("The first token costs {} flop and {} bytes both ways{}",
                                         with_commas(with.flop), with_commas(with.bytes()), in_time),
-                .condition =
-                    "for an answer of one token, where the cache only takes room; later the time saved "
-                    "lags behind the flop saved"});
+                .condition = "for an answer of one token, where the cache only takes room; later the time "
+                             "saved lags behind the flop saved"});
 }
 
 void lesson_03(Lesson& lesson) {
@@ -387,19 +379,18 @@ void lesson_03(Lesson& lesson) {
       {.claim = 6,
        .verdict = Verdict::holds,
        .shown = counted && timed,
-       .measured = fmt::format("Attention: n^{:.2f} a step without, n^{:.2f} with; n^{:.2f} and n^{:.2f} in "
-                               "all. Time follows where attention is most of the work; elsewhere the "
-                               "projections' exponents are what you see",
-                               at(kWithout, &Work::attention).step, at(kWith, &Work::attention).step,
-                               at(kWithout, &Work::attention).in_all, at(kWith, &Work::attention).in_all)});
+       .measured = fmt::format(
+           "Attention: n^{:.2f} a step without, n^{:.2f} with; n^{:.2f} and n^{:.2f} in all. Time follows "
+           "where attention is most of the work; elsewhere the projections' exponents are what you see",
+           at(kWithout, &Work::attention).step, at(kWith, &Work::attention).step,
+           at(kWithout, &Work::attention).in_all, at(kWith, &Work::attention).in_all)});
   one_step(lesson, model, n);
   traffic(lesson, work);
   crossing(lesson, model, work);
-  lesson.try_this(
-      {"Set kLong to 16: which exponents leave their band, and why are they all too small?",
-       "Let Concatenated make room for twice its rows whenever it is full, as std::vector does. What is its "
-       "exponent then?",
-       "Run with --fault stale-rows. Which side is wrong, and why does the other not notice?"});
+  lesson.try_this({"Set kLong to 16: which exponents leave their band, and why are they all too small?",
+                   "Let Concatenated make room for twice its rows whenever it is full, as std::vector does. "
+                   "What is its exponent then?",
+                   "Run with --fault stale-rows. Which side is wrong, and why does the other not notice?"});
   screen.say("Next: lesson 4, why not queries?");
 }
 

@@ -146,8 +146,7 @@ void two_kinds(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   screen.section("Two kinds of step");
   screen.say(
       fmt::format("A prompt of {} tokens, then one token. Prefill reads the weights once and uses each of "
-                  "them for {} rows; "
-                  "decode reads them all again for a single row.",
+                  "them for {} rows; decode reads them all again for a single row.",
                   prefill.q_len, prefill.q_len));
   const auto row = [](const char* label, const StepRecord& r) {
     return std::vector<std::string>{
@@ -164,14 +163,12 @@ Roofline measure_roof(Lesson& lesson, const Model& model, int n_threads) {
   const int64_t bytes = std::max<int64_t>(n_params(shape_of(model.config())) * 4, 32 << 20);
   const Roofline roof{measure_peak_f32_gflops(n_threads), measure_read_bandwidth_gbps(bytes, n_threads, 40)};
   screen.section("Two limits of this machine");
-  screen.say(
-      fmt::format("On {} threads it multiplies and adds at {:.0f} Gflop/s at most, and reads {:.1f} GB/s at "
-                  "most, from a buffer of "
-                  "{:.0f} MB (this lesson's weights, or more). So work that does fewer than {:.0f} / {:.1f} "
-                  "= {:.1f} flop with each "
-                  "byte waits for memory; work that does more waits for arithmetic.",
-                  n_threads, roof.peak_gflops, roof.read_gbps, static_cast<double>(bytes) / 1e6,
-                  roof.peak_gflops, roof.read_gbps, roof.ridge()));
+  screen.say(fmt::format(
+      "On {} threads it multiplies and adds at {:.0f} Gflop/s at most, and reads {:.1f} GB/s at most, from a "
+      "buffer of {:.0f} MB (this lesson's weights, or more). So work that does fewer than {:.0f} / {:.1f} = "
+      "{:.1f} flop with each byte waits for memory; work that does more waits for arithmetic.",
+      n_threads, roof.peak_gflops, roof.read_gbps, static_cast<double>(bytes) / 1e6, roof.peak_gflops,
+      roof.read_gbps, roof.ridge()));
   lesson.figure("peak_gflops", roof.peak_gflops);
   lesson.figure("read_gbps", roof.read_gbps);
   lesson.figure("ridge", roof.ridge());
@@ -257,15 +254,12 @@ void under_the_roof(Lesson& lesson, const Roofline& roof, const Steps& steps, bo
   if (timed)
     screen.say(
         fmt::format("Prefill reaches {:.0f} % of its roof in this run, decode {:.0f} %. The roof is the "
-                    "machine's best; how near a "
-                    "program comes is its own affair, and its neighbours'.",
+                    "machine's best; how near a program comes is its own affair, and its neighbours'.",
                     share(steps.prefill), share(steps.decode[0])));
   screen.say(
       "Mind the first token: nothing is cached yet, and memory is what it waits for already. The weights "
-      "make decode "
-      "slow; the cache adds to them as it grows. Recomputing would raise the intensity, as prefill does, and "
-      "take "
-      "longer all the same.");
+      "make decode slow; the cache adds to them as it grows. Recomputing would raise the intensity, as "
+      "prefill does, and take longer all the same.");
 }
 
 /// What of the intensity batching raises: that of the weights, not that of attention over separate caches.
@@ -274,8 +268,7 @@ bool batching(Lesson& lesson, const Steps& steps, bool has_grouped, const Steps&
   screen.section("What batching raises, and what grouping raises");
   screen.say(
       "Flop a byte of two parts of a decode step. A batch reads the weights once for all its sequences; but "
-      "each "
-      "sequence has a cache of its own, which only it reads.");
+      "each sequence has a cache of its own, which only it reads.");
   std::vector<std::string> head{"", "weights", "attention"};
   std::vector<std::vector<std::string>> rows;
   if (has_grouped) {
@@ -319,11 +312,11 @@ void lesson_06(Lesson& lesson) {
   const Roofline roof = measure_roof(lesson, *model, std::max(1, info.n_threads));
   screen.section("Where each step lies");
   const ModelConfig& c = model->config();
-  screen.say(fmt::format(
-      "A prompt, and decode steps of 1, 4 and 16 sequences, each with a cache of its own; {} layer{} "
-      "of width {}.{}",
-      c.n_layers, c.n_layers == 1 ? "" : "s", c.model_dim,
-      own ? " The weights are random: work does not ask what the numbers are." : ""));
+  screen.say(
+      fmt::format("A prompt, and decode steps of 1, 4 and 16 sequences, each with a cache of its own; {} "
+                  "layer{} of width {}.{}",
+                  c.n_layers, c.n_layers == 1 ? "" : "s", c.model_dim,
+                  own ? " The weights are random: work does not ask what the numbers are." : ""));
   const Steps steps = run_steps(lesson, *model, timed, fast);
   lesson.figure("batch_difference", steps.batch_difference);
   lesson.require(
@@ -339,8 +332,8 @@ void lesson_06(Lesson& lesson) {
   const bool wide = model->config().model_dim >= kWide && fast;
   if (!wide)
     screen.say(
-        "(On so narrow a model, or so short a prompt, activations are most of prefill's traffic: that "
-        "it waits for arithmetic is not asked here.)");
+        "(On so narrow a model, or so short a prompt, activations are most of prefill's traffic: that it "
+        "waits for arithmetic is not asked here.)");
   lesson.figure("intensity_prefill", prefill);
   lesson.figure("intensity_first", first);
   lesson.figure("intensity_decode", decode);
@@ -356,18 +349,18 @@ void lesson_06(Lesson& lesson) {
         "a batch of 16",
         faster, shared);
   }
-  lesson.found({.claim = 10,
-                .verdict = Verdict::holds_if,
-                .shown = as_said && first < roof.ridge() && decode < roof.ridge() && prefill > 4 * decode &&
-                         (!wide || prefill > roof.ridge()),
-                .measured = fmt::format(
-                    "This machine turns at {:.1f} flop a byte; prefill has {:.0f}, decode {:.2f}, a batch "
-                    "of 16 {:.1f}, and a first token with an empty cache {:.2f}{}",
-                    roof.ridge(), prefill, decode, batched, first, in_time),
-                .condition = fmt::format(
-                    "the prompt is long and the batch small. About {:.0f} sequences would lift "
-                    "the weights to the ridge here; attention over separate caches stays where it is",
-                    kMostSequences * roof.ridge() / intensity(steps.decode.back().matrices))});
+  lesson.found(
+      {.claim = 10,
+       .verdict = Verdict::holds_if,
+       .shown = as_said && first < roof.ridge() && decode < roof.ridge() && prefill > 4 * decode &&
+                (!wide || prefill > roof.ridge()),
+       .measured = fmt::format("This machine turns at {:.1f} flop a byte; prefill has {:.0f}, decode {:.2f}, "
+                               "a batch of 16 {:.1f}, and a first token with an empty cache {:.2f}{}",
+                               roof.ridge(), prefill, decode, batched, first, in_time),
+       .condition =
+           fmt::format("the prompt is long and the batch small. About {:.0f} sequences would lift the "
+                       "weights to the ridge here; attention over separate caches stays where it is",
+                       kMostSequences * roof.ridge() / intensity(steps.decode.back().matrices))});
   lesson.try_this(
       {"Raise kMostSequences and the last of kBatches to 64: does a decode step wait for arithmetic now?",
        "Make the prompt in run_steps 4 tokens: on which side of the ridge does prefill lie?",

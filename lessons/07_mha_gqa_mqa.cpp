@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "cost/memory.h"
@@ -85,8 +86,7 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   const LastRow last(step.layers.back());
   screen.say(fmt::format(
       "{}: {} query heads, {} K/V heads, so {} query heads read the same keys. A decode step, last layer: "
-      "the "
-      "newest token's query in each head, and the newest key that it meets (three of {} numbers).",
+      "the newest token's query in each head, and the newest key that it meets (three of {} numbers).",
       c.name, c.n_q_heads, c.n_kv_heads, c.group_size(), c.head_dim));
   std::vector<std::vector<std::string>> rows;
   for (int h = 0; h < std::min(c.n_q_heads, 8); ++h)
@@ -141,31 +141,33 @@ void who_shares(Lesson& lesson, bool exact) {
   Screen& screen = lesson.screen();
   screen.say(
       "Released models, from their config.json. The last column is counted: the bytes of one layer with a "
-      "K/V head "
-      "for each query head, over those of the layer as it is.");
+      "K/V head for each query head, over those of the layer as it is.");
   std::vector<std::vector<std::string>> rows;
+  std::map<std::string, double> times;
   for (const ModelShape& s : presets()) {
     const int64_t own = allocated(lesson, s, s.n_kv_heads, 1, 64),
                   all = allocated(lesson, s, s.n_q_heads, 1, 64);
     exact &= all * s.n_kv_heads == own * s.n_q_heads &&
              own == cache_bytes(s, 64, 1, cache_format("f16")) / s.n_layers;
+    times[s.name] = static_cast<double>(all) / static_cast<double>(own);
     rows.push_back({s.name, s.source.substr(0, s.source.find(' ')), fmt::format("{}", s.n_q_heads),
-                    fmt::format("{}", s.n_kv_heads), kind_of(s),
-                    fmt::format("{:.1f}", static_cast<double>(all) / static_cast<double>(own))});
-    lesson.figure("shrinks_" + s.name, static_cast<double>(all) / static_cast<double>(own));
+                    fmt::format("{}", s.n_kv_heads), kind_of(s), fmt::format("{:.1f}", times[s.name])});
+    lesson.figure("shrinks_" + s.name, times[s.name]);
   }
   screen.table({"", "source", "queries", "K/V", "", "times"}, rows);
-  const auto is = [](const char* name, const char* kind) { return kind_of(find_preset(name)) == kind; };
-  const bool kinds = is("gpt-2", "MHA") && is("mistral-7b", "GQA") && is("llama-3-70b", "GQA") &&
-                     is("falcon-7b", "MQA") && is("gemma-2b", "MQA") && is("gemma-7b", "MHA") &&
-                     is("gemma-2-9b", "GQA");
+  const auto kind = [](const char* name) { return kind_of(find_preset(name)); };
+  const bool kinds = kind("gpt-2") == "MHA" && kind("mistral-7b") == "GQA" && kind("llama-3-70b") == "GQA" &&
+                     kind("falcon-7b") == "MQA" && kind("gemma-2b") == "MQA" && kind("gemma-7b") == "MHA" &&
+                     kind("gemma-2-9b") == "GQA";
   lesson.found(
       {.claim = 15,
        .verdict = Verdict::holds,
        .shown = exact && kinds,
-       .measured =
-           "Counted for three built-in and all released models: Llama-3-70B 8 times, Mistral 7B 4, "
-           "Falcon-7B 71. “Gemma is GQA” needs the size: Gemma 2B is MQA, 7B is MHA, Gemma 2 is GQA"});
+       .measured = fmt::format(
+           "Counted for the built-in models and {} released ones: Llama-3-70B {:g} times, Mistral 7B {:g}, "
+           "Falcon-7B {:g}. “Gemma is GQA” needs the size: Gemma 2B is {}, 7B is {}, Gemma 2 is {}",
+           presets().size(), times["llama-3-70b"], times["mistral-7b"], times["falcon-7b"], kind("gemma-2b"),
+           kind("gemma-7b"), kind("gemma-2-9b"))});
 }
 
 /// A built-in model as the trainer has it.
@@ -207,13 +209,11 @@ Quality quality_of(const char* name) {
 void what_it_costs(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.section("What it costs: loss");
-  screen.say(
-      fmt::format("Loss is in nats a token on texts that no training saw. The floor is computed by the "
-                  "grammar that writes the "
-                  "texts: no model can do better. “Trained” are the built-in models, after 16,000 steps; "
-                  "“early” are models that "
-                  "this run trains, {} steps of {} · {} tokens, seeds 1 to {}, all else equal.",
-                  kSteps, kBatch, kSeqLen, kSeeds));
+  screen.say(fmt::format(
+      "Loss is in nats a token on texts that no training saw. The floor is computed by the grammar that "
+      "writes the texts: no model can do better. “Trained” are the built-in models, after 16,000 steps; "
+      "“early” are models that this run trains, {} steps of {} · {} tokens, seeds 1 to {}, all else equal.",
+      kSteps, kBatch, kSeqLen, kSeeds));
   std::vector<Quality> all;
   std::vector<std::vector<std::string>> rows;
   for (const char* name : kFables) {
@@ -236,27 +236,24 @@ void what_it_costs(Lesson& lesson) {
   }
   screen.say(fmt::format(
       "GQA and MQA have fewer parameters here, {} and {} less than MHA: whatever differs is the sharing and "
-      "their "
-      "absence together. Between two seeds of one model the early loss differs by up to {:.1f} %, so smaller "
-      "differences between the models say nothing. And after so few steps a model has learnt words more than "
-      "looking back: the trained figures weigh more.",
+      "their absence together. Between two seeds of one model the early loss differs by up to {:.1f} %, so "
+      "smaller differences between the models say nothing. And after so few steps a model has learnt words "
+      "more than looking back: the trained figures weigh more.",
       with_commas(all[0].n_params - all[1].n_params), with_commas(all[0].n_params - all[2].n_params),
       100 * spread));
   lesson.figure("early_difference", early);
   lesson.figure("trained_difference", left);
   lesson.figure("seed_spread", spread);
-  lesson.found(
-      {.claim = 16,
-       .verdict = Verdict::holds_if,
-       .shown = early < kLittle && left < kLittleLeft && floor > 0 && all[0].trained > floor &&
-                all[1].trained > floor && all[2].trained > floor,
-       .measured =
-           fmt::format("Trained, the three differ by {:.2f} % of the floor; after {} steps, well above "
-                       "it, their means by {:.1f} % of MHA's loss, and two seeds of one model by {:.1f} %",
-                       100 * left, kSteps, 100 * early, 100 * spread),
-       .condition =
-           "the task leaves the remaining K/V heads room. So it does for these small models and texts; "
-           "about large models this run says nothing"});
+  lesson.found({.claim = 16,
+                .verdict = Verdict::holds_if,
+                .shown = early < kLittle && left < kLittleLeft && floor > 0 && all[0].trained > floor &&
+                         all[1].trained > floor && all[2].trained > floor,
+                .measured = fmt::format(
+                    "Trained, the three differ by {:.2f} % of the floor; after {} steps, well above it, "
+                    "their means by {:.1f} % of MHA's loss, and two seeds of one model by {:.1f} %",
+                    100 * left, kSteps, 100 * early, 100 * spread),
+                .condition = "the task leaves the remaining K/V heads room. So it does for these small "
+                             "models and texts; about large models this run says nothing"});
 }
 
 void lesson_07(Lesson& lesson) {
@@ -264,11 +261,10 @@ void lesson_07(Lesson& lesson) {
   what_is_shared(lesson, model);
   who_shares(lesson, fables_allocated(lesson));
   what_it_costs(lesson);
-  lesson.try_this(
-      {"Run with --model fable-mqa, then fable-mha: what do the two K/V columns show?",
-       "Set kSteps to 400 and kSeeds to 4 (some minutes). Do the means come together or part?",
-       "Run with --fault repeat-kv: it stores a copy for each query head, as if grouping were only a way "
-       "to have fewer weights. What is lost, and what stays right?"});
+  lesson.try_this({"Run with --model fable-mqa, then fable-mha: what do the two K/V columns show?",
+                   "Set kSteps to 400 and kSeeds to 4 (some minutes). Do the means come together or part?",
+                   "Run with --fault repeat-kv: it stores a copy for each query head, as if grouping were "
+                   "only a way to have fewer weights. What is lost, and what stays right?"});
   lesson.screen().say("Next: lesson 8, what the cache costs.");
 }
 

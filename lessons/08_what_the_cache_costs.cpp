@@ -45,8 +45,7 @@ bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model
                           c.n_layers, c.n_kv_heads, c.head_dim, 2 * c.n_layers * c.n_kv_heads * c.head_dim));
   screen.say(fmt::format(
       "{} runs five times, each with another type for the stored rows. The room is taken at the start, for "
-      "all "
-      "{} tokens that may come. int8 has a scale of 4 bytes beside each row. Counted at the allocations:",
+      "all {} tokens that may come. int8 has a scale of 4 bytes beside each row. Counted at the allocations:",
       c.name, c.max_seq_len));
   bool equal = true;
   std::vector<std::vector<std::string>> rows;
@@ -128,9 +127,8 @@ void left_out(Lesson& lesson, bool equal) {
                 .verdict = Verdict::holds_if,
                 .shown = equal,
                 .measured = "To the byte in f32, f16, bf16, fp8 and int8",
-                .condition =
-                    "tokens are those that have room, rounded up to blocks, int8 has its scales added, and "
-                    "the model has no window, no shared and no latent cache"});
+                .condition = "tokens are those that have room, rounded up to blocks, int8 has its scales "
+                             "added, and the model has no window, no shared and no latent cache"});
 }
 
 /// One layer of one sequence is allocated and counted; times layers and sequences. Agrees with the
@@ -168,8 +166,7 @@ void three_figures(Lesson& lesson) {
   screen.section("Three figures that are told");
   screen.say(
       "One layer of one sequence is allocated in f16 and counted; layers and sequences multiply. Sizes are "
-      "those "
-      "of the releases' config.json. 1 GB = 10^9 bytes, 1 GiB = 2^30.");
+      "those of the releases' config.json. 1 GB = 10^9 bytes, 1 GiB = 2^30.");
   const ModelShape &seven = find_preset("llama-2-7b"), &seventy = find_preset("llama-3-70b");
   const ModelShape grouped = changed(seven, seven.n_layers, seven.n_kv_heads / 8),
                    told = changed(seventy, 32, seventy.n_kv_heads),
@@ -210,15 +207,15 @@ void three_figures(Lesson& lesson) {
                                         both_units(bytes[1])),
                 .condition = fmt::format("by a factor of 8: {} is what 8-fold grouped queries would give",
                                          both_units(bytes[2]))});
-  lesson.found({.claim = 14,
-                .verdict = Verdict::wrong,
-                .shown = calculated && !about(bytes[3], 275) && !about(bytes[4], 275) && about(bytes[5], 275),
-                .measured = fmt::format("With its 8 K/V heads it is {}; at 32 layers it would be {}",
-                                        both_units(bytes[3]), both_units(bytes[4])),
-                .condition = fmt::format(
-                    "twice: the model has {} layers and {} K/V heads. {} is 32 layers with all "
-                    "{} heads cached",
-                    seventy.n_layers, seventy.n_kv_heads, both_units(bytes[5]), seventy.n_q_heads)});
+  lesson.found(
+      {.claim = 14,
+       .verdict = Verdict::wrong,
+       .shown = calculated && !about(bytes[3], 275) && !about(bytes[4], 275) && about(bytes[5], 275),
+       .measured = fmt::format("With its 8 K/V heads it is {}; at 32 layers it would be {}",
+                               both_units(bytes[3]), both_units(bytes[4])),
+       .condition = fmt::format(
+           "twice: the model has {} layers and {} K/V heads. {} is 32 layers with all {} heads cached",
+           seventy.n_layers, seventy.n_kv_heads, both_units(bytes[5]), seventy.n_q_heads)});
 }
 
 /// Sequences until a real cache outweighs the model that it is of, by allocation and by the calculator.
@@ -252,10 +249,8 @@ void crossings(Lesson& lesson, const Model& model) {
   const bool here = real_crossing(lesson, model);
   screen.say(
       "And released models, by the calculator: GB of weights in the release's type, KiB of cache (f16) a "
-      "token, "
-      "and from how many tokens each of 1, 8 or 64 sequences the cache is larger (* is beyond the model's "
-      "own "
-      "context). Last, how many sequences of its own context it takes.");
+      "token, and from how many tokens each of 1, 8 or 64 sequences the cache is larger (* is beyond the "
+      "model's own context). Last, how many sequences of its own context it takes.");
   const CacheFormat& f16 = cache_format("f16");
   bool exact = true;
   int crossing = 0;
@@ -281,16 +276,15 @@ void crossings(Lesson& lesson, const Model& model) {
   const bool bounded = !crossing_context(find_preset("mistral-7b"), 1, f16).has_value();
   lesson.figure("llama_2_7b_crossing_context", static_cast<double>(context.value_or(0)));
   lesson.figure("presets_crossing_within_64", crossing);
-  lesson.found(
-      {.claim = 22,
-       .verdict = Verdict::holds_if,
-       .shown = here && exact && crossing > 0 && bounded,
-       .measured = fmt::format("llama-2-7b crosses at {} tokens in all; at its own context {} of {} presets "
-                               "cross with at most 64 sequences; mistral-7b's window keeps one sequence "
-                               "below its weights for ever",
-                               with_commas(context.value_or(0)), crossing, presets().size()),
-       .condition = "tokens times sequences pass the model's crossing, which few K/V heads move far out, "
-                    "and a window may put out of reach"});
+  lesson.found({.claim = 22,
+                .verdict = Verdict::holds_if,
+                .shown = here && exact && crossing > 0 && bounded,
+                .measured = fmt::format(
+                    "llama-2-7b crosses at {} tokens in all; at its own context {} of {} presets cross with "
+                    "at most 64 sequences; mistral-7b's window keeps one sequence below its weights for ever",
+                    with_commas(context.value_or(0)), crossing, presets().size()),
+                .condition = "tokens times sequences pass the model's crossing, which few K/V heads move far "
+                             "out, and a window may put out of reach"});
 }
 
 void lesson_08(Lesson& lesson) {
@@ -301,8 +295,7 @@ void lesson_08(Lesson& lesson) {
   three_figures(lesson);
   crossings(lesson, *model);
   lesson.try_this(
-      {"Set kBlock to 64. What is the worst factor for 17 tokens, and what would you lose with blocks "
-       "of 1?",
+      {"Set kBlock to 64. What is the worst factor for 17 tokens, and what would you lose with blocks of 1?",
        "build/bin/lastrow memory --model llama-3-8b --context 131072 --batch 1: does it fit beside the "
        "weights on your GPU?",
        "Run with --fault repeat-kv. By which factor is the cache too large, and why do all answers stay "
