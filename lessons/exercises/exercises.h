@@ -3,13 +3,15 @@
 //   lessons/exercises/NN_….cpp     fill the gap, which is marked  // Your turn
 //   lessons/check NN               says whether it is right, and if not, what is wrong
 //
-// Do not change the declarations: the checkers call them.
+// Do not change the declarations: the checkers call them. Exercise 07 is a kernel: score_row.h.
 #pragma once
 
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
+#include "cache/step_plan.h"
 #include "cost/memory.h"
 
 namespace lastrow::exercises {
@@ -56,10 +58,28 @@ int64_t bytes_of_cache(const ModelShape& shape, int64_t context, int64_t batch, 
 int64_t element_of(const int32_t* blocks, int32_t block_len, int32_t n_kv_heads, int32_t head_dim,
                    int32_t index, int32_t g);
 
+// ---- 08 off by one
+/// Lays out the next step of one sequence in a contiguous cache (src/cache/step_plan.h).
+///   tokens    every token so far, those of this step last
+///   n_cached  how many of them have their K and V rows in the cache
+StepPlan plan_step(std::span<const int32_t> tokens, int32_t n_cached, int32_t max_seq_len);
+
 // ---- 09 RoPE and the cache
 /// A step of one head: turns its queries, and stores its keys, turned, behind the `length` that are there.
 /// q, k     [n_new, head_dim]         as they come from the projections; q is turned in place
 /// k_cache  [max_seq_len, head_dim]   `length` rows of it are stored, turned by the steps before
 void rope_step(float* q, const float* k, int32_t n_new, int32_t length, int32_t head_dim, float* k_cache);
+
+// ---- 10 which rows
+struct RowRange {
+  int32_t begin, end;  // tokens begin … end − 1 of the sequence
+};
+/// Rows of one layer that a step has to compute.
+struct RowsNeeded {
+  RowRange q, k, v;
+};
+/// A sequence has n_tokens tokens, the K and V rows of the first n_cached of them are in the cache, and the
+/// logits of the last token are wanted. n_cached < n_tokens; 0 is a prefill, or a recompute without a cache.
+RowsNeeded rows_needed(int32_t n_layers, int32_t layer, int32_t n_tokens, int32_t n_cached);
 
 }  // namespace lastrow::exercises

@@ -35,13 +35,16 @@ std::string in_one_line(const std::string& text) {
   return line;
 }
 
-/// What stands behind "// Told: " in a file.
+/// What stands behind "// Told: " in a file, and in the comment's next lines.
 std::vector<std::string> told_in(const fs::path& file) {
   std::vector<std::string> told;
   std::istringstream lines(read_text(file));
-  const std::string mark = "// Told: ";
-  for (std::string line; std::getline(lines, line);)
-    if (line.starts_with(mark)) told.push_back(in_one_line(line.substr(mark.size())));
+  const std::string comment = "// ", mark = comment + "Told: ";
+  for (std::string line; std::getline(lines, line) && line.starts_with(comment);)
+    if (line.starts_with(mark))
+      told.push_back(in_one_line(line.substr(mark.size())));
+    else if (!told.empty())
+      told.back() += " " + in_one_line(line.substr(comment.size()));
   return told;
 }
 
@@ -65,8 +68,8 @@ const std::vector<fs::path> kExercises = numbered_files(kRepository / "lessons/e
 
 }  // namespace
 
-TEST_CASE("every exercise has a checker and a solution, and one gap that is marked") {
-  CHECK(!kExercises.empty());
+TEST_CASE("every exercise has a checker and a solution, and says how to check it") {
+  CHECK(kExercises.size() >= 8);
   std::set<std::string> solved;
   for (const fs::path& file : numbered_files(kRepository / "tests/lessons/solutions"))
     solved.insert(file.stem().string());
@@ -97,10 +100,12 @@ TEST_CASE("every solution passes its checker") {
 TEST_CASE("every exercise as it is handed out fails its checker, with the first thing that differs") {
   for (const fs::path& file : kExercises) {
     CAPTURE(file.string());
-    if (!contains(read_text(file), "// Your turn")) {
+    const std::string text = read_text(file), mark = "// Your turn: ";
+    if (!contains(text, mark)) {
       MESSAGE("skipped: ", file.filename().string(), " has been filled in (no line says \"Your turn\")");
       continue;
     }
+    CHECK(text.find(mark) == text.rfind(mark));
     const Outcome o = check(kLessons + "check_" + file.stem().string());
     CAPTURE(o.out);
     REQUIRE_MESSAGE(o.exit_code == 1, "filled in? Then take the line \"Your turn\" away.");

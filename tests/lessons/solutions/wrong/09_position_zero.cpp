@@ -1,6 +1,7 @@
 // The position in the step, not in the sequence.
-// Told: a decode step: step 1 (1 token behind 2), key of index 2: (1.000, 0.000), turned by 0, expected
-// (-0.416, 0.909), turned by 2 Told: In decode the new token does not stand at position 0
+// Told: a decode step: step 1 (1 token behind 2), key of index 2: (1.000, 0.000), turned by 0,
+// expected (-0.416, 0.909), turned by 2
+// Told: In decode the new token does not stand at position 0
 #include <algorithm>
 #include <cmath>
 

@@ -1,6 +1,7 @@
 // Every step turns the whole cache.
-// Told: a decode step: step 1 (1 token behind 2), key of index 1: (-0.416, 0.909), turned by 2, expected
-// (0.540, 0.841), turned by 1 Told: A key in the cache was turned when it was stored
+// Told: a decode step: step 1 (1 token behind 2), key of index 1: (-0.416, 0.909), turned by 2,
+// expected (0.540, 0.841), turned by 1
+// Told: A key in the cache was turned when it was stored
 #include <algorithm>
 #include <cmath>
 
