@@ -302,38 +302,11 @@ bool batching(Lesson& lesson, const Steps& steps, bool has_grouped, const Steps&
   return as_said;
 }
 
-void lesson_06(Lesson& lesson) {
-  Screen& screen = lesson.screen();
-  const bool own = lesson.options().model.empty();
-  const auto model = lesson.model(kModel);
-  const BackendInfo info = lesson.backend()->info();
-  const bool timed = takes_times(lesson, info), fast = info.name == "eigen" || info.name == "cuda";
-  two_kinds(lesson, model);
-  const Roofline roof = measure_roof(lesson, *model, std::max(1, info.n_threads));
-  screen.section("Where each step lies");
-  const ModelConfig& c = model->config();
-  screen.say(
-      fmt::format("A prompt, and decode steps of 1, 4 and 16 sequences, each with a cache of its own; {} "
-                  "layer{} of width {}.{}",
-                  c.n_layers, c.n_layers == 1 ? "" : "s", c.model_dim,
-                  own ? " The weights are random: work does not ask what the numbers are." : ""));
-  const Steps steps = run_steps(lesson, *model, timed, fast);
-  lesson.figure("batch_difference", steps.batch_difference);
-  lesson.require(
-      steps.batch_difference < kRounding,
-      fmt::format("a sequence gets the same logits in a batch of {} as alone, to rounding", kMostSequences));
-  under_the_roof(lesson, roof, steps, timed);
-
-  Steps grouped;
-  if (own) grouped = run_steps(lesson, *lesson.model(kGrouped), false, fast);
-  const bool as_said = batching(lesson, steps, own, grouped);
+/// `wide`: the model and the prompt are such that prefill is to wait for arithmetic.
+void prefill_and_decode(Lesson& lesson, const Roofline& roof, const Steps& steps, bool timed, bool wide,
+                        bool as_said) {
   const double prefill = intensity(steps.prefill.all), first = intensity(steps.first.all),
                decode = intensity(steps.decode[0].all), batched = intensity(steps.decode.back().all);
-  const bool wide = model->config().model_dim >= kWide && fast;
-  if (!wide)
-    screen.say(
-        "(On so narrow a model, or so short a prompt, activations are most of prefill's traffic: that it "
-        "waits for arithmetic is not asked here.)");
   lesson.figure("intensity_prefill", prefill);
   lesson.figure("intensity_first", first);
   lesson.figure("intensity_decode", decode);
@@ -361,6 +334,39 @@ void lesson_06(Lesson& lesson) {
            fmt::format("the prompt is long and the batch small. About {:.0f} sequences would lift the "
                        "weights to the ridge here; attention over separate caches stays where it is",
                        kMostSequences * roof.ridge() / intensity(steps.decode.back().matrices))});
+}
+
+void lesson_06(Lesson& lesson) {
+  Screen& screen = lesson.screen();
+  const bool own = lesson.options().model.empty();
+  const auto model = lesson.model(kModel);
+  const BackendInfo info = lesson.backend()->info();
+  const bool timed = takes_times(lesson, info), fast = info.name == "eigen" || info.name == "cuda";
+  two_kinds(lesson, model);
+  const Roofline roof = measure_roof(lesson, *model, std::max(1, info.n_threads));
+  screen.section("Where each step lies");
+  const ModelConfig& c = model->config();
+  screen.say(
+      fmt::format("A prompt, and decode steps of 1, 4 and 16 sequences, each with a cache of its own; {} "
+                  "layer{} of width {}.{}",
+                  c.n_layers, c.n_layers == 1 ? "" : "s", c.model_dim,
+                  own ? " The weights are random: work does not ask what the numbers are." : ""));
+  const Steps steps = run_steps(lesson, *model, timed, fast);
+  lesson.figure("batch_difference", steps.batch_difference);
+  lesson.require(
+      steps.batch_difference < kRounding,
+      fmt::format("a sequence gets the same logits in a batch of {} as alone, to rounding", kMostSequences));
+  under_the_roof(lesson, roof, steps, timed);
+
+  Steps grouped;
+  if (own) grouped = run_steps(lesson, *lesson.model(kGrouped), false, fast);
+  const bool as_said = batching(lesson, steps, own, grouped);
+  const bool wide = model->config().model_dim >= kWide && fast;
+  if (!wide)
+    screen.say(
+        "(On so narrow a model, or so short a prompt, activations are most of prefill's traffic: that it "
+        "waits for arithmetic is not asked here.)");
+  prefill_and_decode(lesson, roof, steps, timed, wide, as_said);
   lesson.try_this(
       {"Raise kMostSequences and the last of kBatches to 64: does a decode step wait for arithmetic now?",
        "Make the prompt in run_steps 4 tokens: on which side of the ridge does prefill lie?",
