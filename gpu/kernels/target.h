@@ -4,8 +4,8 @@
 //   namespace lastrow::LASTROW_TARGET { … }  cuda or emulated: the same text twice, under two names
 //
 // Either way it brings Global, Shared, DynamicShared, LASTROW_SHARED, Vec, Kernel, launch, Stream, Dim3, and
-// CUDA's own words. What only hardware has (asynchronous copies, tensor cores) stands in files that the
-// emulator's build leaves out.
+// CUDA's own words. Instructions that CUDA C++ has no word for (asynchronous copies, tensor cores) have one
+// of ours, in files that hold the PTX and the emulator's C++ side by side.
 #pragma once
 
 #if defined(__CUDACC__)

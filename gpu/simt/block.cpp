@@ -23,6 +23,10 @@ const char* name_of(Wait wait) {
       return "a vote";
     case Wait::warp_sync:
       return "__syncwarp";
+    case Wait::mma:
+      return "mma.sync";
+    case Wait::ldmatrix:
+      return "ldmatrix";
     default:
       return "nothing";
   }
@@ -191,6 +195,34 @@ uint64_t Block::meet(Wait kind, uint32_t mask, uint64_t value, int32_t source_la
   return thread.value;
 }
 
+void Block::meet_all(Wait kind, Exchange exchange, void* brought, Here here) {
+  Thread& thread = self();
+  thread.wait = kind;
+  thread.where = here;
+  thread.mask = ~0u;
+  thread.exchange = exchange;
+  thread.brought = brought;
+  if (!complete_meeting(thread)) wait(thread);
+}
+
+/// All of the warp that still run have come. These instructions take 32 lanes, and all 32 in the same one.
+void Block::exchange_all(const Thread& last) {
+  void* brought[kWarpSize];
+  for (int32_t l = 0; l < kWarpSize; ++l) {
+    if ((live_[last.warp] >> l & 1u) == 0)
+      fail(Finding::absent_lane, last, last.where,
+           fmt::format("{} takes all 32 lanes of a warp, but lane {} has returned or does not exist",
+                       name_of(last.wait), l));
+    const Thread& other = lane(last.warp, l);
+    if (other.exchange != last.exchange || !(other.where == last.where))
+      fail(Finding::absent_lane, last, last.where,
+           fmt::format("{} takes all 32 lanes of a warp in one instruction, but lane {} waits in another, {}",
+                       name_of(last.wait), l, at(other.where)));
+    brought[l] = other.brought;
+  }
+  last.exchange(brought);
+}
+
 /// Ends the meeting that `thread` waits in, if all have come: gives each its value and lets it go on.
 bool Block::complete_meeting(Thread& thread) {
   const int32_t warp = thread.warp;
@@ -200,6 +232,7 @@ bool Block::complete_meeting(Thread& thread) {
     if (other.wait != thread.wait || other.mask != thread.mask) return false;
   }
   const Wait kind = thread.wait;
+  if (kind == Wait::mma || kind == Wait::ldmatrix) exchange_all(thread);
   uint64_t values[kWarpSize] = {}, ballot = 0;
   for (uint32_t lanes = present; lanes != 0; lanes &= lanes - 1) {
     const int32_t l = std::countr_zero(lanes);

@@ -6,6 +6,7 @@
 // Inside body, through the words of cuda_words.h:
 //   block.barrier(…)                 __syncthreads
 //   block.meet(…)                    shuffles, votes, __syncwarp: the lanes of a mask exchange values
+//   block.meet_all(…)                mma, ldmatrix: all lanes of the warp exchange registers
 //   block.declare_shared(…)          an array of the block; every thread declares the same ones in order
 //
 // Threads run one at a time, warp after warp, each until it has to wait: no two kernel lines ever run at
@@ -59,6 +60,9 @@ class Block {
   /// Waits until every lane of `mask` has come to a meeting of the same kind with the same mask. The value is
   /// that of `source_lane` for a shuffle, a bit per lane whose value was not 0 for a vote.
   uint64_t meet(Wait kind, uint32_t mask, uint64_t value, int32_t source_lane, Here here);
+  /// Waits until all 32 lanes of the warp have come to this line with the same exchange, which the last of
+  /// them then calls. `brought` has to live until this returns.
+  void meet_all(Wait kind, Exchange exchange, void* brought, Here here);
   const SharedArray& declare_shared(const char* name, int64_t n, int32_t elem_bytes, bool dynamic, Here here);
 
   /// Lanes of a warp that have not returned.
@@ -73,6 +77,7 @@ class Block {
   void wait(Thread& thread);
   void release_barrier();
   bool complete_meeting(Thread& last);
+  void exchange_all(const Thread& last);
   void abandon();
   [[noreturn]] void report_deadlock();
   std::string whereabouts(const Thread& thread) const;

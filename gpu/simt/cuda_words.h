@@ -2,7 +2,8 @@
 // only: threadIdx and its kin are macros.
 //
 // Known: threadIdx blockIdx blockDim gridDim, __syncthreads, __syncwarp, __shfl_sync and its three variants,
-// __ballot_sync __any_sync __all_sync, exp2f and what <cmath> has. Memory goes through views (views.h).
+// __ballot_sync __any_sync __all_sync, exp2f and what <cmath> has. Memory goes through views (views.h). What
+// is an instruction without a word in CUDA C++ has one of ours: kernels/async_copy.h, tensor_cores.h.
 #pragma once
 
 #include <bit>

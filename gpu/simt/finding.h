@@ -13,7 +13,8 @@ namespace lastrow::simt {
 
 enum class Finding : uint8_t {
   barrier_not_reached,   // a __syncthreads that not all threads of the block come to
-  absent_lane,           // a shuffle, vote or __syncwarp without a lane that its mask names
+  absent_lane,           // a shuffle, vote or __syncwarp without a lane that its mask names; an mma or
+                         // ldmatrix without all 32
   out_of_bounds,         // shared or global
   misaligned,            // a vector access off its natural alignment
   uninitialised_shared,  // a read of shared memory that nobody wrote

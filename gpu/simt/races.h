@@ -2,8 +2,9 @@
 // them writing, with nothing that orders them.
 //
 // What orders two accesses: a __syncthreads between them; for two lanes of one warp also a __syncwarp that
-// both take part in. Shuffles and votes order nothing. The order is that of the rules, not of this run: a
-// race is found although the emulator runs one thread at a time. Atomics do not race with atomics.
+// both take part in. Shuffles, votes, mma and ldmatrix order nothing. The order is that of the rules, not of
+// this run: a race is found although the emulator runs one thread at a time. Atomics do not race with
+// atomics.
 //
 // Each thread counts its own points of order (its clock), and keeps for each lane of its warp the clock up to
 // which it knows that lane's accesses. An access by another thread is ordered if it lies before the last

@@ -56,11 +56,12 @@ std::string kernel_report(const KernelTraffic& k) {
   const Totals t = totals(k);
   std::string text = fmt::format("{}   grid {} of {} threads, {} of shared memory a block\n", k.kernel,
                                  k.grid.to_string(), k.block.size(), count(k.shared_bytes, "byte", "bytes"));
-  text +=
-      fmt::format("  {}, {}, {} of them counted: {}, {}, {}, {}\n", count(k.n_launches, "launch", "launches"),
-                  count(k.n_blocks, "block", "blocks"), with_commas(k.n_blocks_observed),
-                  count(k.n_barriers, "barrier", "barriers"), count(k.n_shuffles, "shuffle", "shuffles"),
-                  count(k.n_votes, "vote", "votes"), count(k.n_warp_syncs, "warp sync", "warp syncs"));
+  text += fmt::format("  {}, {}, {} of them counted: {}, {}, {}, {}{}\n",
+                      count(k.n_launches, "launch", "launches"), count(k.n_blocks, "block", "blocks"),
+                      with_commas(k.n_blocks_observed), count(k.n_barriers, "barrier", "barriers"),
+                      count(k.n_shuffles, "shuffle", "shuffles"), count(k.n_votes, "vote", "votes"),
+                      count(k.n_warp_syncs, "warp sync", "warp syncs"),
+                      k.n_mmas > 0 ? ", " + count(k.n_mmas, "mma", "mmas") : "");
   text += fmt::format("  global memory: {} bytes wanted by lanes, {} moved in sectors of 32 bytes\n",
                       with_commas(t.wanted), with_commas(t.moved));
   if (t.n_passes > 0)

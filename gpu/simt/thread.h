@@ -34,7 +34,10 @@ struct Dim3 {
 class Block;
 class Observer;
 
-enum class Wait : uint8_t { none, barrier, shuffle, vote, warp_sync, returned };
+enum class Wait : uint8_t { none, barrier, shuffle, vote, warp_sync, mma, ldmatrix, returned };
+
+/// What the 32 lanes of a warp do with what each has brought, by lane (kernels/tensor_cores.h).
+using Exchange = void (*)(void* const (&brought)[kWarpSize]);
 
 struct Thread {
   Dim3 index;
@@ -46,9 +49,11 @@ struct Thread {
   Wait wait = Wait::none;
   Here where{"", 0};
   uint32_t mask = 0;
-  int32_t source_lane = 0;  // shuffle: whose value it wants
-  uint64_t value = 0;       // what it brought; then what it got
-  int32_t n_arrays = 0;     // shared arrays it has declared so far
+  int32_t source_lane = 0;      // shuffle: whose value it wants
+  uint64_t value = 0;           // what it brought; then what it got
+  Exchange exchange = nullptr;  // mma, ldmatrix
+  void* brought = nullptr;      // mma, ldmatrix: its registers, on its own stack
+  int32_t n_arrays = 0;         // shared arrays it has declared so far
 };
 
 extern constinit thread_local Thread* t_self;

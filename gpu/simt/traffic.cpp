@@ -62,6 +62,7 @@ void KernelTraffic::add(const KernelTraffic& other) {
   n_shuffles += other.n_shuffles;
   n_votes += other.n_votes;
   n_warp_syncs += other.n_warp_syncs;
+  n_mmas += other.n_mmas;
   for (const SiteTraffic& site : other.sites) {
     const auto mine =
         std::find_if(sites.begin(), sites.end(), [&](const SiteTraffic& s) { return same_site(s, site); });
@@ -161,8 +162,10 @@ void TrafficCounter::fold(const Execution& execution, uint32_t live, SiteTraffic
 void TrafficCounter::barrier_passed(Here) { ++total_.n_barriers; }
 
 void TrafficCounter::lanes_met(int32_t, Wait kind, uint32_t, Here) {
+  if (kind == Wait::ldmatrix) return;  // an access like any other
   (kind == Wait::shuffle ? total_.n_shuffles
    : kind == Wait::vote  ? total_.n_votes
+   : kind == Wait::mma   ? total_.n_mmas
                          : total_.n_warp_syncs) += 1;
 }
 

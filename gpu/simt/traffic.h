@@ -46,8 +46,8 @@ struct KernelTraffic {
   Dim3 grid, block;
   int64_t shared_bytes = 0;  // static and dynamic, of a block
   int64_t n_launches = 0, n_blocks = 0, n_blocks_observed = 0;
-  int64_t n_barriers = 0;                                 // __syncthreads, once a block
-  int64_t n_shuffles = 0, n_votes = 0, n_warp_syncs = 0;  // by warps
+  int64_t n_barriers = 0;                                             // __syncthreads, once a block
+  int64_t n_shuffles = 0, n_votes = 0, n_warp_syncs = 0, n_mmas = 0;  // by warps
   std::vector<SiteTraffic> sites;
 
   /// Folds in what was counted of other blocks of the same kernel.
