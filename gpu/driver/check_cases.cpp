@@ -12,7 +12,7 @@ using testing::SequenceSize;
 
 // ---- the values of each property
 
-constexpr struct { int32_t n_q, n_kv; } kHeads[] = {{2, 2}, {3, 1}, {8, 2}, {8, 1}, {9, 3}, {13, 1}};
+constexpr struct { int32_t n_q, n_kv; } kHeads[] = {{2, 2}, {3, 1}, {8, 2}, {8, 1}, {9, 3}, {18, 1}};
 
 constexpr int32_t kHeadDims[] = {8, 16, 64, 80, 128, 256};
 constexpr int32_t kLengths[] = {0, 1, 15, 17, 31, 33, 63, 65, 130};  // of keys; blocks and tiles ± 1

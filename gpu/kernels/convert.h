@@ -1,6 +1,7 @@
 // Stored elements of K/V widened to float, in pairs, by the instructions that the hardware has for it.
 //
 //   float x[8];  widen<8>(v, x);      v is a Vec<BFloat16, 8>: 16 bytes as they were loaded
+//   bits = narrow_pair<Half>(x, y);   both rounded, x in the low half: what tensor cores take
 //
 // Widening is exact for every type, so both targets give the same bits (NaN stays NaN, with its own payload).
 // int8 codes are widened without their row's scale: that goes into the score (K) or into p (V).
@@ -10,6 +11,7 @@
 #include "gpu/kernels/target.h"
 
 #if defined(__CUDACC__)
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_fp8.h>
 #endif
@@ -42,7 +44,32 @@ __device__ inline void widen_pair(const int8_t* p, float* x) {
   x[1] = __uint_as_float(__byte_perm(biased, 0x4B000000u, 0x7651)) - 8388736.0f;
 }
 
+template <typename KV>
+__device__ inline uint32_t narrow_pair(float x, float y);
+template <>
+__device__ inline uint32_t narrow_pair<Half>(float x, float y) {
+  const __half2 pair = __floats2half2_rn(x, y);
+  uint32_t bits;
+  memcpy(&bits, &pair, sizeof bits);
+  return bits;
+}
+template <>
+__device__ inline uint32_t narrow_pair<BFloat16>(float x, float y) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(x, y);
+  uint32_t bits;
+  memcpy(&bits, &pair, sizeof bits);
+  return bits;
+}
+
 #else
+
+template <typename KV>
+uint32_t narrow_pair(float x, float y) {
+  KV low, high;
+  encode_row(&x, 1, &low);
+  encode_row(&y, 1, &high);
+  return uint32_t{high.bits} << 16 | low.bits;
+}
 
 template <typename KV>
 void widen_pair(const KV* p, float* x) {

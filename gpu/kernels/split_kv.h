@@ -70,6 +70,23 @@ __device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
   return part;
 }
 
+/// Element d of head h of the block's output, or of its partial.
+template <typename KV>
+__device__ inline void store_element(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
+                                     const Part& part, int32_t h, int32_t d,
+                                     const SoftmaxState<float>& softmax, float acc) {
+  const int64_t row = int64_t{part.token} * o.n_q_heads + part.first_head + h;
+  if (plan.n_splits == 1) {
+    o.g_out.store(row * o.head_dim + d, softmax.row_sum == 0 ? 0.0f : acc / softmax.row_sum);
+    if (d == 0) o.g_lse.store(row, softmax.lse());
+  } else {
+    const int64_t partial = int64_t{part.split} * o.n_tokens * o.n_q_heads + row;
+    partials.g_acc.store(partial * o.head_dim + d, acc);
+    if (d == 0) partials.g_row_max.store(partial, softmax.row_max);
+    if (d == 0) partials.g_row_sum.store(partial, softmax.row_sum);
+  }
+}
+
 /// Merges the block's states, then writes its output or its partial, empty or not.
 template <typename Rows, typename KV, int32_t kHeads>
 __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
@@ -102,16 +119,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
       const auto f = softmax.merge({s_row_max.load(row), s_row_sum.load(row)});
       acc = acc * f.self + s_acc.load(row * kWidth + d) * f.other;
     }
-    const int64_t row = int64_t{part.token} * o.n_q_heads + part.first_head + h;
-    if (plan.n_splits == 1) {
-      o.g_out.store(row * o.head_dim + d, softmax.row_sum == 0 ? 0.0f : acc / softmax.row_sum);
-      if (d == 0) o.g_lse.store(row, softmax.lse());
-    } else {
-      const int64_t partial = int64_t{part.split} * o.n_tokens * o.n_q_heads + row;
-      partials.g_acc.store(partial * o.head_dim + d, acc);
-      if (d == 0) partials.g_row_max.store(partial, softmax.row_max);
-      if (d == 0) partials.g_row_sum.store(partial, softmax.row_sum);
-    }
+    store_element(o, plan, partials, part, h, d, softmax, acc);
   }
 }
 

@@ -1,7 +1,8 @@
 // Where the rows of a tile lie, asked of the block table a tile ahead of their loads.
 //
-//   TilePlaces next;  next.fetch<Rows>(o, part, s, cursor);      of the tile whose first row of this group is
-//   s … places = next;  next.fetch<Rows>(…);                       waited for in the next round
+//   TilePlaces next;  next.fetch<Rows>(o, part, s, cursor);      of the tile, s being
+//                                                                 this group's first row of it
+//   … places = next;  next.fetch<Rows>(…);                        waited for in the next round
 //   row_in(o.layout, places.r_block[j], places.r_place[j], g)    the group's row j of the tile
 //
 // A row that is not seen has no entry of the table read for it; its block is 0.

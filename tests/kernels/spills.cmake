@@ -1,4 +1,4 @@
-# Fails if k05 … k10 spill registers at head_dim 64 or 128, by what ptxas said when they were compiled.
+# Fails if k05 … k11 spill registers at head_dim 64 or 128, by what ptxas said when they were compiled.
 #
 #   cmake -D LOGS=folder/of/k05_vector_loads.cu.txt… -P spills.cmake
 #
@@ -10,7 +10,7 @@ endif()
 
 set(n_functions 0)
 set(complaints "")
-file(GLOB logs ${LOGS}/k05*.txt ${LOGS}/k06*.txt ${LOGS}/k07*.txt ${LOGS}/k08*.txt ${LOGS}/k09*.txt ${LOGS}/k10*.txt)
+file(GLOB logs ${LOGS}/k05*.txt ${LOGS}/k06*.txt ${LOGS}/k07*.txt ${LOGS}/k08*.txt ${LOGS}/k09*.txt ${LOGS}/k1*.txt)
 foreach(log ${logs})
   file(STRINGS ${log} lines REGEX "Compiling entry function|bytes spill stores")
   set(function "")
@@ -30,8 +30,8 @@ foreach(log ${logs})
   endforeach()
 endforeach()
 list(LENGTH logs n_logs)
-if(n_logs LESS 6)
-  message(FATAL_ERROR "${LOGS} holds what was said of ${n_logs} kernel files, not of k05 … k10: build lastrow_cuda again")
+if(n_logs LESS 7)
+  message(FATAL_ERROR "${LOGS} holds what was said of ${n_logs} kernel files, not of k05 … k11: build lastrow_cuda again")
 endif()
 if(complaints)
   message(FATAL_ERROR "registers are spilled:${complaints}")

@@ -8,8 +8,10 @@
 namespace lastrow {
 namespace {
 
-std::string chosen(DType dtype, int32_t max_q_len, int32_t head_dim = 64) {
-  return emulated::choose({.head_dim = head_dim, .kv_dtype = dtype, .max_q_len = max_q_len}).name;
+std::string chosen(DType dtype, int32_t max_q_len, int32_t head_dim = 64, int32_t group_size = 1) {
+  return emulated::choose(
+             {.n_q_heads = group_size, .head_dim = head_dim, .kv_dtype = dtype, .max_q_len = max_q_len})
+      .name;
 }
 
 TEST_CASE("a prefill goes to the tiles in shared memory, where they take its type") {
@@ -23,6 +25,15 @@ TEST_CASE("decode goes to the last rung for its type") {
   CHECK(chosen(DType::f32, 1) == "k08");
   for (const DType dtype : {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
     CHECK(chosen(dtype, 1) == "k09");
+}
+
+TEST_CASE("decode of a group of eight heads goes to tensor cores, where they take its type") {
+  CHECK(chosen(DType::bf16, 1, 64, 7) == "k09");
+  CHECK(chosen(DType::bf16, 1, 64, 8) == "k11");
+  CHECK(chosen(DType::f16, 1, 128, 71) == "k11");
+  CHECK(chosen(DType::f32, 1, 64, 8) == "k08");
+  CHECK(chosen(DType::i8, 1, 64, 8) == "k09");
+  CHECK(chosen(DType::bf16, 1, 256, 8) == "k09");
 }
 
 TEST_CASE("what the later rungs refuse falls down to one that takes it") {

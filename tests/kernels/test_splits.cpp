@@ -10,11 +10,14 @@
 namespace lastrow::testing {
 namespace {
 
-const emulated::Rung* const kSplitting[] = {&emulated::k07, &emulated::k08, &emulated::k09, &emulated::k10};
+const emulated::Rung* const kSplitting[] = {&emulated::k07, &emulated::k08, &emulated::k09, &emulated::k10,
+                                            &emulated::k11};
 
 /// A stored type that the rung takes.
 DType dtype_for(const emulated::Rung& rung) {
-  return &rung == &emulated::k10 ? DType::bf16 : &rung == &emulated::k09 ? DType::i8 : DType::f32;
+  return &rung == &emulated::k10 || &rung == &emulated::k11 ? DType::bf16
+         : &rung == &emulated::k09                          ? DType::i8
+                                                            : DType::f32;
 }
 
 // ---- the cost model

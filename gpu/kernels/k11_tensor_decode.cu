@@ -1,0 +1,154 @@
+// k11: tensor cores do both products of decode, the query heads of a group being the rows of a matrix.
+//
+// idea     sixteen query heads of one K/V head are a matrix: what k10 multiplies one head at a time is one
+//          instruction, so a group costs what one head costs
+// since    k10: a warp takes 16 keys of a tile for 16 heads by mma.sync, where a group of lanes multiplied
+//          and shuffled (warp_rows.h). It copies its keys itself (warp_copies.h): no barrier in the loop
+// grid     x (token, split), y (K/V head g, chunk of ≤ 16 of its query heads)
+// warp     16 rows: heads of the chunk, zeros past its end; 16 consecutive keys s of each 64
+// lane     in copies 16 bytes of a key row; in products two heads × two of 8 keys, or of 8 d (tensor_cores.h)
+// merge    of the block's warps at the end, 16 dims at a time; of splits k07_merge
+// reads    each K and V byte once per chunk; the table once a key, by two lanes
+// scratch  as k07
+// shared   kStages · 64 rows of K and of V, small parts of q: 104 KiB at head_dim 128, so two blocks fit
+// takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
+// exact    q and p are sums of parts of K/V's type (warp_rows.h): two products (f16) or three (bf16) for one,
+//          for which decode has time. n_parts 1 rounds them instead
+// expects  k10's time up to groups of 4, where multiply-adds keep up with memory, and the same time for 16
+//          heads, where k10's has doubled. Never run on hardware: the emulator runs its products
+// source   Ainslie et al. 2023, "GQA", for the group; tensor_cores.h, async_copy.h
+#include "gpu/kernels/ladder.h"
+#include "gpu/kernels/split_kv.h"
+#include "gpu/kernels/warp_rows.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+constexpr int32_t kWarps = kRowThreads / kWarpSize, kHeads = 16, kStages = 3;
+
+struct DecodeTile {
+  static constexpr int32_t kTileKeys = kWarps * kWarpKeys;
+};
+/// Elements of K, and of V, in shared memory.
+template <int32_t kWidth>
+constexpr int64_t kStagedElems = int64_t{kStages} * DecodeTile::kTileKeys* kWidth;
+template <int32_t kWidth, int32_t kParts>
+constexpr int64_t kSharedBytes = (2 * kStagedElems<kWidth> + int64_t{kParts - 1} * kHeads * kWidth) * 2;
+
+/// Merges the warps' states, 16 dims at a time, then writes the block's output or its partial.
+template <typename Rows, typename KV>
+__device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
+                              const Part& part, Rows& rows) {
+  constexpr int32_t kDims = 16;
+  LASTROW_SHARED(float, s_acc, kWarps* kHeads* kDims);  // [warp, h, 16 of d]
+  LASTROW_SHARED(float, s_row_max, kWarps* kHeads);     // [warp, h]
+  LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);     // [warp, h]
+  const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize;
+
+  // Eights of d change places in every other pair of rows: four rows' equal eights lie in different banks.
+  const auto at = [](int32_t row, int32_t d) { return row * kDims + (d ^ (row & 2) * 4); };
+  rows.finish();
+  for (int32_t i = 0; i < 2; ++i)
+    if (rows.column() == 0) {
+      s_row_max.store(warp * kHeads + rows.row() + 8 * i, rows.softmax[i].row_max * kLn2);
+      s_row_sum.store(warp * kHeads + rows.row() + 8 * i, rows.softmax[i].row_sum);
+    }
+  LASTROW_UNROLL
+  for (int32_t d0 = 0; d0 < 16 * Rows::kSteps; d0 += kDims) {
+    if (d0 >= o.head_dim) break;  // the whole block
+    if (d0 > 0) __syncthreads();  // all reads of the last dims before the writes of these
+    for (int32_t n = 0; n < kDims / 8; ++n)
+      for (int32_t i = 0; i < 2; ++i) {
+        const FragmentC& acc = rows.r_acc[d0 / 8 + n];
+        s_acc.template store_vec<2>(at(warp * kHeads + rows.row() + 8 * i, 8 * n + rows.column()),
+                                    {acc.x[2 * i], acc.x[2 * i + 1]});
+      }
+    __syncthreads();  // each warp's state is written before all threads read those of all warps
+    for (int32_t x = thread; x < part.n_heads * kDims; x += kRowThreads) {
+      const int32_t h = x / kDims, d = x % kDims;
+      if (d0 + d >= o.head_dim) continue;
+      SoftmaxState<float> softmax;
+      float acc = 0;
+      for (int32_t w = 0; w < kWarps; ++w) {
+        const int32_t row = w * kHeads + h;
+        const auto f = softmax.merge({s_row_max.load(row), s_row_sum.load(row)});
+        acc = acc * f.self + s_acc.load(at(row, d)) * f.other;
+      }
+      store_element(o, plan, partials, part, h, d0 + d, softmax, acc);
+    }
+  }
+}
+
+template <typename KV, int32_t kWidth, int32_t kParts>
+__global__ void __launch_bounds__(kRowThreads, 2)
+    k11_tensor_decode(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
+  constexpr int32_t kTileKeys = DecodeTile::kTileKeys;
+  const Part part = part_of<DecodeTile, kHeads>(o, plan);
+  WarpRows<KV, kWidth, kParts, kHeads> rows;
+  DynamicShared shared;
+  const auto s_q = shared.take<KV>(rows.kQueryElems, "s_q");      // [kParts − 1, kHeads, kWidth] swizzled
+  const auto s_k = shared.take<KV>(kStagedElems<kWidth>, "s_k");  // [kStages, kTileKeys, kWidth] swizzled
+  const auto s_v = shared.take<KV>(kStagedElems<kWidth>, "s_v");  // the same
+
+  const int64_t first = int64_t{part.token} * o.n_q_heads + part.first_head;
+  const int32_t h = rows.row(), warp = static_cast<int32_t>(threadIdx.x) / kWarpSize;
+  rows.load_query(o, {h < part.n_heads ? first + h : -1, h + 8 < part.n_heads ? first + h + 8 : -1}, s_q, 0,
+                  warp == 0);
+  __syncthreads();  // the first warp writes s_q before all read it
+
+  if (part.begin < part.end) {
+    WarpCopies<KV, kWidth, kTileKeys> copies(o, part.sequence, part.g, {part.begin, part.end},
+                                             part.first_tile);
+    const auto first_row = [&](int32_t stage) { return stage * kTileKeys + warp * kWarpKeys; };
+    for (int32_t stage = 0; stage < kStages; ++stage) copies.request(o, s_k, s_v, first_row(stage));
+
+    int32_t stage = 0;
+    for (int32_t tile = part.first_tile; tile < part.end; tile += kTileKeys) {
+      copies.template wait<kStages - 1>();
+      __syncwarp();  // the copies of all lanes have landed before any lane reads them
+      FragmentC r_x[kWarpKeys / 8];
+      rows.scores(s_q, 0, s_k, first_row(stage), r_x);
+      if (tile < part.begin || tile + kTileKeys > part.end)
+        for (int32_t j = 0; j < kWarpKeys / 8; ++j)
+          for (int32_t i = 0; i < 4; ++i) {
+            const int32_t s = tile + warp * kWarpKeys + 8 * j + rows.column() + i % 2;
+            if (s < part.begin || s >= part.end) r_x[j].x[i] = kMinusInfinity;
+          }
+      rows.weigh(r_x);
+      rows.add_values(r_x, s_v, first_row(stage));
+      __syncwarp();  // all lanes have read this stage before any asks for its next rows
+      copies.request(o, s_k, s_v, first_row(stage));
+      stage = stage + 1 < kStages ? stage + 1 : 0;
+    }
+  }
+  finish(o, plan, partials, part, rows);
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
+  if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
+  if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
+  return s.head_dim <= 128 ? "" : "head_dim is at most 128: registers";
+}
+
+int64_t scratch_elems(const gpu::AttendShape& s) { return partial_elems(s, plan_of<DecodeTile, kHeads>(s)); }
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  const gpu::AttendShape& s = call.shape;
+  if (s.n_tokens == 0) return;
+  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
+      const SplitPlan plan = plan_of<DecodeTile, kHeads>(s, call.spec.mask.window);
+      launch(Kernel{"k11_tensor_decode", k11_tensor_decode<KV, kWidth, kParts>}, split_grid<kHeads>(s, plan),
+             {kRowThreads}, kSharedBytes<kWidth, kParts>, stream, operands<KV>(call, 0), plan,
+             partials_in(call, plan));
+      merge_splits(call, plan, stream);
+    });
+  });
+}
+
+}  // namespace
+
+const Rung k11{"k11", "tensor cores for decode, grouped", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET

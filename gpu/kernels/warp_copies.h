@@ -1,0 +1,84 @@
+// Sixteen keys of a tile for each warp: K and V rows from their pages to shared memory, by asynchronous
+// copies.
+//
+//   WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, keys, tile);     keys outside `keys` come as
+//   zeros copies.request(o, s_k, s_v, first_row);     16 rows of the tile begin to move to rows first_row, …
+//   ; closes
+//                                               a group of copies, and asks the table for the tile after it
+//   copies.wait<n>();                           all but the last n requests have landed, of this lane's
+//   copies
+//
+// Lane l knows where key l % 16 of the warp lies, and all lanes learn it by a shuffle when they copy; the
+// block table is read a tile ahead, once a key. Rows are kWidth wide in shared memory, zeros past head_dim,
+// and their 16-byte steps swizzled: neither copies nor matrix loads meet in a bank.
+#pragma once
+
+#include "gpu/kernels/async_copy.h"
+#include "gpu/kernels/attend_operands.h"
+#include "gpu/kernels/page_cursor.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+constexpr int32_t kWarpKeys = 16;  // of a tile
+
+/// Element at which 16-byte step `step` of row `row` stands, of rows of kWidth elements: eight rows' equal
+/// steps lie in different banks.
+template <int32_t kWidth>
+LASTROW_HD constexpr int32_t swizzled(uint32_t row, uint32_t step) {
+  static_assert(kWidth % 64 == 0, "eight steps to exchange");
+  return static_cast<int32_t>(row * kWidth + step / 8 * 64 + (step % 8 ^ row % 8) * 8);
+}
+
+template <typename KV, int32_t kWidth, int32_t kTileKeys>
+class WarpCopies {
+ public:
+  /// `tile` is the first key of the first tile.
+  __device__ WarpCopies(const AttendOperands<KV>& o, int32_t sequence, int32_t g, KeyRange keys, int32_t tile)
+      : keys_(keys),
+        g_(g),
+        s_(tile + static_cast<int32_t>(threadIdx.x) / kWarpSize * kWarpKeys + lane() % kWarpKeys),
+        sequence_(sequence),
+        cursor_(o.layout.block_len, s_, kTileKeys) {
+    fetch(o);
+  }
+
+  __device__ void request(const AttendOperands<KV>& o, const Shared<KV>& s_k, const Shared<KV>& s_v,
+                          int32_t first_row) {
+    constexpr int32_t kSteps = kWidth / 8, kAtOnce = kWarpSize / kSteps;  // rows
+    const int32_t step = lane() % kSteps;
+    const int64_t mine = block_ < 0 ? -1 : row_in(o.layout, block_, cursor_.place, g_) * o.head_dim;
+    for (int32_t j = 0; j < kWarpKeys / kAtOnce; ++j) {
+      const int32_t row = j * kAtOnce + lane() / kSteps;
+      const int64_t from = __shfl_sync(kAllLanes, mine, row);
+      const bool wanted = from >= 0 && 8 * step < o.head_dim;
+      const int32_t to = swizzled<kWidth>(first_row + row, step);
+      copies_.template copy<8>(s_k, to, o.g_k, from + 8 * step, wanted);
+      copies_.template copy<8>(s_v, to, o.g_v, from + 8 * step, wanted);
+    }
+    copies_.close_group();
+    s_ += kTileKeys;
+    cursor_.advance();
+    fetch(o);
+  }
+
+  template <int32_t n_left>
+  __device__ void wait() {
+    copies_.template wait<n_left>();
+  }
+
+ private:
+  __device__ static int32_t lane() { return static_cast<int32_t>(threadIdx.x) % kWarpSize; }
+  __device__ void fetch(const AttendOperands<KV>& o) {
+    block_ = -1;
+    if (s_ >= keys_.begin && s_ < keys_.end)
+      block_ = o.g_block_tables.load(int64_t{sequence_} * o.blocks_per_seq + cursor_.entry);
+  }
+
+  AsyncCopies copies_;
+  KeyRange keys_;
+  int32_t g_, s_, sequence_;  // s_: the lane's key of the tile to be requested next
+  PageCursor cursor_;
+  int32_t block_;  // of key s_; −1: not one of keys_
+};
+
+}  // namespace lastrow::LASTROW_TARGET
