@@ -10,7 +10,7 @@
 // merge    of the block's warps at the end, 16 dims at a time; of splits k07_merge
 // reads    each K and V byte once per chunk; the table once a key, by two lanes
 // scratch  as k07
-// shared   kStages · 64 rows of K and of V, small parts of q: 104 KiB at head_dim 128, so two blocks fit
+// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128, so two blocks fit
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
 // exact    q and p are sums of parts of K/V's type (warp_rows.h): two products (f16) or three (bf16) for one,
 //          for which decode has time. n_parts 1 rounds them instead
@@ -33,7 +33,9 @@ struct DecodeTile {
 template <int32_t kWidth>
 constexpr int64_t kStagedElems = int64_t{kStages} * DecodeTile::kTileKeys* kWidth;
 template <int32_t kWidth, int32_t kParts>
-constexpr int64_t kSharedBytes = (2 * kStagedElems<kWidth> + int64_t{kParts - 1} * kHeads * kWidth) * 2;
+constexpr int64_t kSharedBytes = (2 * kStagedElems<kWidth> +
+                                  WarpRows<Half, kWidth, kParts, kHeads>::kQueryElems) *
+                                 2;
 
 /// Merges the warps' states, 16 dims at a time, then writes the block's output or its partial.
 template <typename Rows, typename KV>
@@ -86,7 +88,7 @@ __global__ void __launch_bounds__(kRowThreads, 2)
   const Part part = part_of<DecodeTile, kHeads>(o, plan);
   WarpRows<KV, kWidth, kParts, kHeads> rows;
   DynamicShared shared;
-  const auto s_q = shared.take<KV>(rows.kQueryElems, "s_q");      // [kParts − 1, kHeads, kWidth] swizzled
+  const auto s_q = shared.take<KV>(rows.kQueryElems, "s_q");      // [kParts, kHeads, kWidth] swizzled
   const auto s_k = shared.take<KV>(kStagedElems<kWidth>, "s_k");  // [kStages, kTileKeys, kWidth] swizzled
   const auto s_v = shared.take<KV>(kStagedElems<kWidth>, "s_v");  // the same
 

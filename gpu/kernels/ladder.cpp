@@ -5,7 +5,7 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr const Rung* kLadder[] = {&k01, &k02, &k03, &k04, &k05, &k06, &k07, &k08, &k09, &k10, &k11};
+constexpr const Rung* kLadder[] = {&k01, &k02, &k03, &k04, &k05, &k06, &k07, &k08, &k09, &k10, &k11, &k12};
 
 }  // namespace
 
@@ -20,14 +20,16 @@ const Rung& rung(const std::string& name) {
   throw UsageError("unknown kernel '{}': use one of {}", name, known);
 }
 
-// The prediction: a tile in shared memory is read by all queries of a prefill, which k05 and later, made for
-// decode, read again for each query; of those the last is the fastest that never waits. A group of 8 heads is
-// more multiply-adds a byte than a multiprocessor does without tensor cores. k10 is left out until it has
-// been seen to gain on hardware.
+// The prediction: a tile in shared memory is read by all queries of a prefill, which rungs made for decode
+// read again for each query; on tensor cores if its type allows it, by parts of q and p still. Of those made
+// for decode the last is the fastest that never waits. A group of 8 heads is more multiply-adds a byte than a
+// multiprocessor does without tensor cores. k10 is left out until it has been seen to gain on hardware.
 const Rung& choose(const gpu::AttendShape& shape) {
-  constexpr int32_t kPrefill = 16;  // queries of a sequence from which k04's tile of K/V pays
+  constexpr int32_t kPrefill = 16;  // queries of a sequence from which a tile of K/V pays
   constexpr int32_t kGroup = 8;     // query heads of a K/V head from which k11's products pay
-  if (shape.max_q_len >= kPrefill && k04.supports(shape).empty()) return k04;
+  if (shape.max_q_len >= kPrefill)
+    for (const Rung* rung : {&k12, &k04})
+      if (rung->supports(shape).empty()) return *rung;
   if (shape.group_size() >= kGroup && k11.supports(shape).empty()) return k11;
   for (const Rung* rung : {shape.kv_dtype == DType::f32 ? &k08 : &k09, &k08, &k07, &k06, &k05, &k03, &k02})
     if (rung->supports(shape).empty()) return *rung;

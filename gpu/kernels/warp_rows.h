@@ -1,7 +1,7 @@
 // Sixteen query rows of a warp against keys in shared memory, on tensor cores.
 //
 //   WarpRows<KV, kWidth, kParts, kRows> rows;        registers of a warp; head_dim ≤ kWidth
-//   rows.load_query(o, at, s_q, …);                  once; s_q [kParts − 1, kRows, kWidth]: q's small parts
+//   rows.load_query(o, at, s_q, …);                  once; several parts go to s_q [kParts, kRows, kWidth]
 //   __syncthreads();                                 if another warp stored them
 //   loop over tiles of keys in shared memory:
 //     rows.scores(s_q, …, s_k, first, r_x);          x [16, keys] = q·k in units of ln 2
@@ -20,7 +20,7 @@
 // errs as that type does. q is divided by the power of two below its row's largest element first, which is
 // exact, so that it can neither overflow nor lose small parts.
 //
-// K and V that a row sees have to be finite (of an infinity comes NaN); rows that none sees have to be 0.
+// K and V rows that no row sees have to be 0. Where one sees an infinity its output is NaN.
 // Never in a branch that divides a warp.
 #pragma once
 
@@ -61,10 +61,10 @@ __device__ inline float row_sum_of(float x) {
 /// kRows: queries of the block, all its warps together.
 template <typename KV, int32_t kWidth, int32_t kParts, int32_t kRows>
 struct WarpRows {
-  static constexpr int32_t kSteps = kWidth / 16;                                // of 16 dims, a product each
-  static constexpr int64_t kQueryElems = int64_t{kParts - 1} * kRows * kWidth;  // of s_q
+  static constexpr int32_t kSteps = kWidth / 16;  // of 16 dims, a product each
+  static constexpr int64_t kQueryElems = kParts == 1 ? 0 : int64_t{kParts} * kRows * kWidth;  // of s_q
 
-  FragmentA r_q[kSteps];  // the large parts
+  FragmentA r_q[kSteps];  // if it is one part: registers do not hold two or three
   float r_unit[2];        // of the lane's two rows: x = r_unit · products
   Softmax2 softmax[2];    // row_sum over the lane's own keys until finish
   FragmentC r_acc[kWidth / 8];
@@ -102,11 +102,11 @@ struct WarpRows {
           uint32_t r_parts[kParts];
           split_pair<KV>(r_row[k][e].x[0] * inverse, r_row[k][e].x[1] * inverse, r_parts);
           r_q[k].x[i + 2 * e] = r_parts[0];
-          for (int32_t part = 1; part < kParts; ++part) {
-            if (!stores) continue;
+          for (int32_t part = 0; part < kParts; ++part) {
+            if (kParts == 1 || !stores) continue;
             Vec<KV, 2> pair;
             memcpy(&pair, &r_parts[part], sizeof pair);
-            const int32_t query = (part - 1) * kRows + first_query + row() + 8 * i;
+            const int32_t query = part * kRows + first_query + row() + 8 * i;
             s_q.template store_vec<2>(swizzled<kWidth>(query, 2 * k + e) + column(), pair);
           }
         }
@@ -118,34 +118,38 @@ struct WarpRows {
   template <int32_t kTiles>
   __device__ void scores(const Shared<KV>& s_q, int32_t first_query, const Shared<KV>& s_k, int32_t first,
                          FragmentC (&r_x)[kTiles]) {
-    FragmentC r_small[kTiles] = {};  // sums of small parts, which would be lost in that of the large ones
-    for (FragmentC& x : r_x) x = {};
+    constexpr int32_t kAtOnce = kTiles < 4 ? kTiles : 4;  // more need more registers for r_small
     LASTROW_UNROLL
-    for (int32_t k = 0; k < kSteps; k += 2) {
-      FragmentA r_parts[kParts][2];
-      for (int32_t step = 0; step < 2; ++step) {
-        r_parts[0][step] = r_q[k + step];
-        for (int32_t part = 1; part < kParts; ++part) {
-          const int32_t row = (part - 1) * kRows + first_query + lane() % 16;
-          const Matrices m = load_matrices(s_q, swizzled<kWidth>(row, 2 * (k + step) + lane() / 16));
-          r_parts[part][step] = {{m.x[0], m.x[1], m.x[2], m.x[3]}};
-        }
-      }
+    for (int32_t j0 = 0; j0 < kTiles; j0 += kAtOnce) {
+      FragmentC r_large[kAtOnce] = {}, r_small[kAtOnce] = {};  // in one sum small parts would be lost
       LASTROW_UNROLL
-      for (int32_t j = 0; j < kTiles; ++j) {
-        // Four matrices: 8 keys × 8 dims, the dims of two steps.
-        const int32_t row = first + 8 * j + lane() % 8;
-        const Matrices m = load_matrices(s_k, swizzled<kWidth>(row, 2 * k + lane() / 8));
+      for (int32_t k = 0; k < kSteps; k += 2) {
+        FragmentA r_parts[kParts][2];
         for (int32_t step = 0; step < 2; ++step) {
-          const FragmentB keys{{m.x[2 * step], m.x[2 * step + 1]}};
-          for (int32_t part = kParts - 1; part > 0; --part)
-            multiply_add<KV>(r_small[j], r_parts[part][step], keys);
-          multiply_add<KV>(r_x[j], r_parts[0][step], keys);
+          if (kParts == 1) r_parts[0][step] = r_q[k + step];
+          for (int32_t part = 0; part < kParts && kParts > 1; ++part) {
+            const int32_t row = part * kRows + first_query + lane() % 16;
+            const Matrices m = load_matrices(s_q, swizzled<kWidth>(row, 2 * (k + step) + lane() / 16));
+            r_parts[part][step] = {{m.x[0], m.x[1], m.x[2], m.x[3]}};
+          }
+        }
+        LASTROW_UNROLL
+        for (int32_t j = 0; j < kAtOnce; ++j) {
+          // Four matrices: 8 keys × 8 dims, the dims of two steps.
+          const int32_t row = first + 8 * (j0 + j) + lane() % 8;
+          const Matrices m = load_matrices(s_k, swizzled<kWidth>(row, 2 * k + lane() / 8));
+          for (int32_t step = 0; step < 2; ++step) {
+            const FragmentB keys{{m.x[2 * step], m.x[2 * step + 1]}};
+            for (int32_t part = kParts - 1; part > 0; --part)
+              multiply_add<KV>(r_small[j], r_parts[part][step], keys);
+            multiply_add<KV>(r_large[j], r_parts[0][step], keys);
+          }
         }
       }
+      for (int32_t j = 0; j < kAtOnce; ++j)
+        for (int32_t i = 0; i < 4; ++i)
+          r_x[j0 + j].x[i] = (r_large[j].x[i] + r_small[j].x[i]) * r_unit[i / 2];
     }
-    for (int32_t j = 0; j < kTiles; ++j)
-      for (int32_t i = 0; i < 4; ++i) r_x[j].x[i] = (r_x[j].x[i] + r_small[j].x[i]) * r_unit[i / 2];
   }
 
   /// One softmax update: acc shrinks to the new maximum, x becomes p.
@@ -162,23 +166,28 @@ struct WarpRows {
     }
   }
 
-  /// acc += p · v, v being rows first, first + 1, … of s_v.
-  template <int32_t kTiles>
-  __device__ void add_values(const FragmentC (&r_p)[kTiles], const Shared<KV>& s_v, int32_t first) {
+  /// acc += p · v, v being rows first, first + 1, … of s_v. kMasked: some row does not see some key; its p is
+  /// 0, and bit 4 j + i of `seen` says of r_p[j].x[i] whether it is seen.
+  template <bool kMasked = false, int32_t kTiles>
+  __device__ void add_values(const FragmentC (&r_p)[kTiles], const Shared<KV>& s_v, int32_t first,
+                             uint32_t seen = ~0u) {
+    static_assert(!kMasked || kTiles <= 8, "a bit for each");
     LASTROW_UNROLL
     for (int32_t j = 0; j < kTiles; j += 2) {
-      FragmentA r_weights[kParts];
+      FragmentA r_weights[kParts], r_seen;
       for (int32_t i = 0; i < 4; ++i) {
-        const float* const pair = r_p[j + i / 2].x + i % 2 * 2;
+        const int32_t tile = j + i / 2, e = i % 2 * 2;
         uint32_t r_parts[kParts];
-        split_pair<KV>(pair[0], pair[1], r_parts);
+        split_pair<KV>(r_p[tile].x[e], r_p[tile].x[e + 1], r_parts);
         for (int32_t part = 0; part < kParts; ++part) r_weights[part].x[i] = r_parts[part];
+        r_seen.x[i] = ones(seen >> (4 * tile + e) & 1u, seen >> (4 * tile + e + 1) & 1u);
       }
       LASTROW_UNROLL
       for (int32_t n = 0; n < kWidth / 8; n += 2) {
         // Four matrices: 8 of the 16 keys × 8 of 16 dims, keys first.
-        const Matrices m =
-            load_matrices_transposed(s_v, swizzled<kWidth>(first + 8 * j + lane() % 16, n + lane() / 16));
+        const int32_t row = first + 8 * j + lane() % 16;
+        Matrices m = load_matrices_transposed(s_v, swizzled<kWidth>(row, n + lane() / 16));
+        if constexpr (kMasked) keep_apart(m, r_seen, n);
         for (int32_t half = 0; half < 2; ++half) {
           const FragmentB values{{m.x[2 * half], m.x[2 * half + 1]}};
           for (int32_t part = kParts - 1; part >= 0; --part)
@@ -190,6 +199,31 @@ struct WarpRows {
 
   __device__ void finish() {
     for (int32_t i = 0; i < 2; ++i) softmax[i].row_sum = row_sum_of(softmax[i].row_sum);
+  }
+
+ private:
+  /// A pair of operands, each 1 or 0.
+  __device__ static uint32_t ones(uint32_t low, uint32_t high) {
+    constexpr uint32_t kOne = std::is_same_v<KV, Half> ? 0x3C00u : 0x3F80u;
+    return (low != 0 ? kOne : 0) | (high != 0 ? kOne << 16 : 0);
+  }
+
+  /// 0 · NaN is NaN, so what is not finite in m is taken out of it, and dims n … n + 15 of the rows that see
+  /// it become NaN. How many such values a row sees is a product too.
+  __device__ void keep_apart(Matrices& m, const FragmentA& r_seen, int32_t n) {
+    constexpr uint32_t kExponent = std::is_same_v<KV, Half> ? 0x7C00u : 0x7F80u;
+    uint32_t r_bad[4];
+    for (int32_t i = 0; i < 4; ++i)
+      r_bad[i] = ones((m.x[i] & kExponent) == kExponent, (m.x[i] >> 16 & kExponent) == kExponent);
+    if (!__any_sync(kAllLanes, (r_bad[0] | r_bad[1] | r_bad[2] | r_bad[3]) != 0)) return;
+    for (int32_t i = 0; i < 4; ++i)
+      m.x[i] &= (r_bad[i] & 0xFFFFu ? 0 : 0xFFFFu) | (r_bad[i] >> 16 ? 0 : 0xFFFF0000u);
+    for (int32_t half = 0; half < 2; ++half) {
+      FragmentC n_bad{};
+      multiply_add<KV>(n_bad, r_seen, {{r_bad[2 * half], r_bad[2 * half + 1]}});
+      for (int32_t i = 0; i < 4; ++i)
+        if (n_bad.x[i] > 0) r_acc[n + half].x[i] = std::numeric_limits<float>::quiet_NaN();
+    }
   }
 };
 

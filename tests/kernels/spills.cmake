@@ -10,7 +10,7 @@ endif()
 
 set(n_functions 0)
 set(complaints "")
-file(GLOB logs ${LOGS}/k05*.txt ${LOGS}/k06*.txt ${LOGS}/k07*.txt ${LOGS}/k08*.txt ${LOGS}/k09*.txt ${LOGS}/k1*.txt)
+file(GLOB logs ${LOGS}/k05*.txt ${LOGS}/k06*.txt ${LOGS}/k07*.txt ${LOGS}/k08*.txt ${LOGS}/k09*.txt ${LOGS}/k10*.txt ${LOGS}/k11*.txt)
 foreach(log ${logs})
   file(STRINGS ${log} lines REGEX "Compiling entry function|bytes spill stores")
   set(function "")

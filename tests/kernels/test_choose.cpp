@@ -16,7 +16,10 @@ std::string chosen(DType dtype, int32_t max_q_len, int32_t head_dim = 64, int32_
 
 TEST_CASE("a prefill goes to the tiles in shared memory, where they take its type") {
   CHECK(chosen(DType::f32, 16) == "k04");
-  CHECK(chosen(DType::bf16, 1000) == "k04");
+  CHECK(chosen(DType::f16, 16) == "k12");
+  CHECK(chosen(DType::bf16, 1000) == "k12");
+  CHECK(chosen(DType::bf16, 1000, 256) == "k04");
+  CHECK(chosen(DType::f16, 15) == "k09");
   CHECK(chosen(DType::f32, 15) == "k08");
   CHECK(chosen(DType::i8, 16) == "k09");
 }

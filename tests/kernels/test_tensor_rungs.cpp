@@ -1,4 +1,5 @@
-// k11: products on tensor cores. What each multiplies, how exactly, and what its header says of its traffic.
+// k11 and k12: products on tensor cores. What each multiplies, how exactly, and what its header says of its
+// traffic.
 #include <doctest/doctest.h>
 
 #include "tests/kernels/run_rung.h"
@@ -6,7 +7,7 @@
 namespace lastrow::testing {
 namespace {
 
-const emulated::Rung* const kOnTensorCores[] = {&emulated::k11};
+const emulated::Rung* const kOnTensorCores[] = {&emulated::k11, &emulated::k12};
 
 simt::KernelTraffic report(const emulated::Rung& rung, const AttendCase& c) {
   return run_rung(rung, c, {.report = true, .n_sample_blocks = 1000}).traffic.at(0);
@@ -176,6 +177,53 @@ TEST_CASE("k11: as many products for one head as for sixteen, three of each for 
   CHECK(n_mmas(1, DType::bf16) == 4 * 3 * (2 * 4 + 8));
   CHECK(n_mmas(16, DType::bf16) == 4 * 3 * (2 * 4 + 8));
   CHECK(n_mmas(16, DType::f16) == 4 * 2 * (2 * 4 + 8));
+}
+
+TEST_CASE("k12: prefills whose rows fill tiles, begin in mid-tile, and see windows or everything") {
+  for (const DType dtype : {DType::f16, DType::bf16})
+    for (const MaskRule mask : {MaskRule{true, 0}, MaskRule{true, 70}, MaskRule{false, 0}})
+      for (const auto& [n_q, n_kv] : {std::pair{1, 1}, {6, 2}, {5, 1}}) {
+        expect_rung(emulated::k12, {.n_q_heads = n_q,
+                                    .n_kv_heads = n_kv,
+                                    .head_dim = 64,
+                                    .sequences = {{64, 64}, {65, 150}, {1, 130}, {0, 7}, {30, 3}},
+                                    .mask = mask,
+                                    .block_len = 31,
+                                    .block_order = 4,
+                                    .kv_dtype = dtype});
+      }
+}
+
+TEST_CASE("k12: K and V are read once for 64 rows, whatever heads they are of; unseen tiles are skipped") {
+  const auto k_rows = [](int32_t n_heads, SequenceSize sequence, MaskRule mask) {
+    const AttendCase c{
+        .n_q_heads = n_heads, .head_dim = 64, .sequences = {sequence}, .mask = mask, .kv_dtype = DType::bf16};
+    const simt::KernelTraffic k = report(emulated::k12, c);
+    CHECK(bytes_of(k, "g_k") == bytes_of(k, "g_v"));
+    for (const simt::SiteTraffic& site : k.sites)
+      if (site.array == "g_k" || site.array == "g_v") CHECK(site.n_sectors == site.n_best_sectors);
+    return bytes_of(k, "g_k") / (64 * 2);
+  };
+  CHECK(k_rows(1, {64, 64}, {true, 0}) == 64);
+  CHECK(k_rows(4, {16, 256}, {true, 0}) == 256);        // 16 tokens of 4 heads are one tile of rows
+  CHECK(k_rows(1, {128, 128}, {true, 0}) == 64 + 128);  // causal: the first half does not see the second
+  CHECK(k_rows(1, {128, 128}, {false, 0}) == 2 * 128);
+  CHECK(k_rows(1, {64, 300}, {true, 5}) == 64 + 4);  // tokens 236 … 299 with the four before each
+}
+
+TEST_CASE("k12: no bank conflicts, two barriers a tile, two or three products for one") {
+  for (const int32_t head_dim : {64, 128}) {
+    CAPTURE(head_dim);
+    for (const auto& [dtype, n_parts] : {std::pair{DType::f16, 2}, {DType::bf16, 3}}) {
+      const simt::KernelTraffic k =
+          report(emulated::k12, {.head_dim = head_dim, .sequences = {{64, 192}}, .kv_dtype = dtype});
+      CHECK(k.n_barriers == 2 * 3);
+      CHECK(k.n_mmas == 3 * 4 * n_parts * (8 * head_dim / 16 + 4 * head_dim / 8));
+      for (const simt::SiteTraffic& site : k.sites)
+        if (site.space == simt::Space::shared)
+          CHECK_MESSAGE(site.n_passes == site.n_best_passes, site.array, " at line ", site.line);
+    }
+  }
 }
 
 }  // namespace

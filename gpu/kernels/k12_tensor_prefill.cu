@@ -1,0 +1,141 @@
+// k12: tensor cores for prefill, 64 query rows a block against tiles of 64 keys.
+//
+// idea     k04 with matrices: a tile of K/V in shared memory serves 64 query rows, whose scores, weights and
+//          outputs stay in registers; what is left to do is products
+// since    k11: rows are (token, head of a group), not the heads of one token; all warps read all keys of a
+//          tile, not sixteen each; nobody shares rows, so nothing is merged. Two barriers a tile
+// grid     (tiles of 64 rows, last first: they see most; K/V head g; sequence i), from the bounds; a block
+//          past the last row leaves
+// row      r = t · group_size + head in its group: short prefills of many heads fill a tile too
+// warp     16 of the rows; copies 16 keys of each tile (warp_copies.h)
+// lane     two rows × two of 8 keys, or of 8 d (tensor_cores.h)
+// reads    K once, V once for each 64 rows: q_len · group_size / 64 times what is needed
+// shared   2 stages of 64 rows of K and of V, parts of q: 112 KiB at head_dim 128
+// skipped  tiles that no row sees; the mask is tested only in tiles that some row sees in part. Only there
+//          can a row meet a V that it does not see, and is kept from its NaN
+// takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
+// exact    as k11, and here it costs: two products (f16) or three (bf16) for one, when products are what
+//          there is to do. n_parts 1 is the usual kernel, which rounds q and p and keeps q in registers
+// expects  with n_parts 1 half of what wgmma and TMA reach on an H100 (not in this rung: mma.sync takes its
+//          operands through registers), else a half or a third of that. At head_dim 128 in bf16 by parts a
+//          few registers are spilled. Never run on hardware
+// paper    Dao 2023, FlashAttention-2
+#include "gpu/kernels/ladder.h"
+#include "gpu/kernels/lane_rows.h"
+#include "gpu/kernels/warp_rows.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+constexpr int32_t kWarpQueries = 16, kQueries = kRowThreads / kWarpSize * kWarpQueries;
+constexpr int32_t kTileKeys = kRowThreads / kWarpSize * kWarpKeys, kStages = 2;
+constexpr int32_t kMaxSequences = 65535;  // of a grid's z
+
+template <typename KV, int32_t kWidth, int32_t kParts>
+__global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOperands<KV> o) {
+  const int32_t i = blockIdx.z, g = blockIdx.y, tile_of_rows = gridDim.x - 1 - blockIdx.x;
+  const int32_t first_token = o.g_q_start.load(i), q_len = o.g_q_start.load(i + 1) - first_token;
+  const int32_t kv_len = o.g_kv_len.load(i), n_rows = q_len * o.group_size, r0 = tile_of_rows * kQueries;
+  if (r0 >= n_rows) return;  // the whole block
+
+  using Rows = WarpRows<KV, kWidth, kParts, kQueries>;
+  Rows rows;
+  DynamicShared shared;
+  const auto s_q = shared.take<KV>(Rows::kQueryElems, "s_q");             // [kParts, kQueries, kWidth]
+  const auto s_k = shared.take<KV>(kStages * kTileKeys * kWidth, "s_k");  // [kStages, kTileKeys, kWidth]
+  const auto s_v = shared.take<KV>(kStages * kTileKeys * kWidth, "s_v");  // the same; all swizzled
+  const int32_t warp = static_cast<int32_t>(threadIdx.x) / kWarpSize, first_query = warp * kWarpQueries;
+
+  int64_t at[2];     // of the lane's two rows, in q and out; −1 past the last row
+  KeyRange keys[2];  // that they see
+  for (int32_t j = 0; j < 2; ++j) {
+    const int32_t r = r0 + first_query + rows.row() + 8 * j, t = r / o.group_size;
+    at[j] = r < n_rows ? int64_t{first_token + t} * o.n_q_heads + g * o.group_size + r % o.group_size : -1;
+    keys[j] = r < n_rows ? visible_keys(o.mask, q_len, kv_len, t) : KeyRange{0, 0};
+  }
+  rows.load_query(o, at, s_q, first_query, true);
+  __syncwarp();  // the warp's rows of s_q are written before any lane reads them
+
+  // Begin and end of what a row sees grow with r: the tile's first and last row bound the others.
+  const int32_t r_last = r0 + kQueries < n_rows ? r0 + kQueries - 1 : n_rows - 1;
+  const KeyRange first = visible_keys(o.mask, q_len, kv_len, r0 / o.group_size);
+  const KeyRange last = visible_keys(o.mask, q_len, kv_len, r_last / o.group_size);
+  const int32_t first_tile = first.begin / kTileKeys * kTileKeys;
+  WarpCopies<KV, kWidth, kTileKeys> copies(o, i, g, {first.begin, last.end}, first_tile);
+  const auto request = [&](int32_t stage) {
+    copies.request(o, s_k, s_v, stage * kTileKeys + warp * kWarpKeys);
+  };
+  if (first_tile < last.end)
+    for (int32_t stage = 0; stage < kStages; ++stage) request(stage);
+
+  int32_t stage = 0;
+  for (int32_t tile = first_tile; tile < last.end; tile += kTileKeys) {
+    copies.template wait<kStages - 1>();
+    __syncthreads();  // the copies of all warps have landed before any warp reads them
+    FragmentC r_x[kTileKeys / 8];
+    rows.scores(s_q, first_query, s_k, stage * kTileKeys, r_x);
+    if (tile >= last.begin && tile + kTileKeys <= first.end) {  // every row sees every key
+      rows.weigh(r_x);
+      rows.add_values(r_x, s_v, stage * kTileKeys);
+    } else {
+      uint32_t seen = 0;  // bit 4 j + e: r_x[j].x[e] is of a key that its row sees
+      for (int32_t j = 0; j < kTileKeys / 8; ++j)
+        for (int32_t e = 0; e < 4; ++e) {
+          const int32_t s = tile + 8 * j + rows.column() + e % 2;
+          const bool sees = s >= keys[e / 2].begin && s < keys[e / 2].end;
+          seen |= (sees ? 1u : 0u) << (4 * j + e);
+          if (!sees) r_x[j].x[e] = kMinusInfinity;
+        }
+      rows.weigh(r_x);
+      rows.template add_values<true>(r_x, s_v, stage * kTileKeys, seen);
+    }
+    __syncthreads();  // all warps have read this stage before any asks for its next rows
+    request(stage);
+    stage = 1 - stage;
+  }
+
+  rows.finish();
+  for (int32_t j = 0; j < 2; ++j) {
+    if (at[j] < 0) continue;
+    const Softmax2& softmax = rows.softmax[j];
+    if (rows.column() == 0) o.g_lse.store(at[j], softmax.lse());
+    LASTROW_UNROLL
+    for (int32_t n = 0; n < kWidth / 8; ++n) {
+      Vec<float, 2> pair;  // 0 where the row sees no key
+      for (int32_t e = 0; e < 2; ++e)
+        pair.x[e] = softmax.row_sum == 0 ? 0 : rows.r_acc[n].x[2 * j + e] / softmax.row_sum;
+      if (8 * n < o.head_dim) o.g_out.template store_vec<2>(at[j] * o.head_dim + 8 * n + rows.column(), pair);
+    }
+  }
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
+  if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
+  if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
+  if (s.n_seqs > kMaxSequences) return "at most 65535 sequences: a grid's third side is no longer";
+  return s.head_dim <= 128 ? "" : "head_dim is at most 128: registers";
+}
+
+int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  const gpu::AttendShape& s = call.shape;
+  if (s.n_tokens == 0) return;
+  const auto n_tiles = static_cast<uint32_t>(ceil_div(int64_t{s.max_q_len} * s.group_size(), kQueries));
+  const Dim3 grid{n_tiles, static_cast<uint32_t>(s.n_kv_heads), static_cast<uint32_t>(s.n_seqs)};
+  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
+      constexpr int64_t kElems =
+          WarpRows<KV, kWidth, kParts, kQueries>::kQueryElems + int64_t{2} * kStages * kTileKeys * kWidth;
+      launch(Kernel{"k12_tensor_prefill", k12_tensor_prefill<KV, kWidth, kParts>}, grid, {kRowThreads},
+             kElems * 2, stream, operands<KV>(call, 0));
+    });
+  });
+}
+
+}  // namespace
+
+const Rung k12{"k12", "tensor cores for prefill", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET
