@@ -29,7 +29,8 @@ int run(int argc, char** argv) {
   app.add_option("--model", options.controller.model, "built-in name, model file, or random:…")
       ->capture_default_str();
   app.add_option("--prompt", options.controller.prompt, "text to read first")->capture_default_str();
-  app.add_option("--backend", options.controller.backend, "implementation of the operations")
+  app.add_option("--backend", options.controller.backend,
+                 "eigen, naive, naive-f64, cuda or cuda-emulated; cuda-emulated:k05 names the kernel")
       ->capture_default_str();
   app.add_option("--step", options.controller.step, "decode step to open on; 0 is prefill")
       ->capture_default_str()

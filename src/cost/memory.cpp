@@ -125,7 +125,7 @@ std::string with_commas(int64_t n) {
 std::string gib_and_gb(int64_t bytes) {
   const double x = static_cast<double>(bytes);
   if (x >= 0x1p30 / 10) return fmt::format("{:.2f} GiB ({:.2f} GB)", x / 0x1p30, x / 1e9);
-  if (x >= 0x1p20 / 10) return fmt::format("{:.2f} MiB ({:.2f} MB)", x / 0x1p20, x / 1e6);
+  if (x >= 0x1p20) return fmt::format("{:.2f} MiB ({:.2f} MB)", x / 0x1p20, x / 1e6);
   return fmt::format("{:.2f} KiB ({:.2f} kB)", x / 0x1p10, x / 1e3);
 }
 

@@ -66,7 +66,7 @@ int64_t crossing_batch(const ModelShape& shape, int64_t context, const CacheForm
 
 /// 1234567 → "1,234,567"
 std::string with_commas(int64_t n);
-/// 1073741824 → "1.00 GiB (1.07 GB)"; MiB below a tenth of a GiB, then KiB.
+/// 1073741824 → "1.00 GiB (1.07 GB)"; MiB below a tenth of a GiB, KiB below a MiB.
 std::string gib_and_gb(int64_t bytes);
 
 }  // namespace lastrow

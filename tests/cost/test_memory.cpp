@@ -121,6 +121,7 @@ TEST_CASE("sizes for people") {
   CHECK(with_commas(INT64_MIN) == "-9,223,372,036,854,775,808");
   CHECK(gib_and_gb(256 * kGiB) == "256.00 GiB (274.88 GB)");
   CHECK(gib_and_gb(1 << 20) == "1.00 MiB (1.05 MB)");
+  CHECK(gib_and_gb(128 << 10) == "128.00 KiB (131.07 kB)");
   CHECK(gib_and_gb(512) == "0.50 KiB (0.51 kB)");
   CHECK(gib_and_gb(37'748'736) == "36.00 MiB (37.75 MB)");
 }
