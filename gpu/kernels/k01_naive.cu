@@ -25,6 +25,7 @@ __global__ void k01_naive(AttendOperands<KV> o) {
   const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
 
   float row_max = kMinusInfinity;
+  bool sees = false;  // a score that is not −∞
   for (int32_t s = keys.begin; s < keys.end; ++s) {
     const int64_t k = row_offset(o.layout, slot_at(o, i, s), g);
     float score = 0;
@@ -32,20 +33,22 @@ __global__ void k01_naive(AttendOperands<KV> o) {
     score *= o.scale;
     o.g_scratch.store(scores + s, score);
     if (score > row_max) row_max = score;
+    sees = sees || score != kMinusInfinity;
   }
+  const int32_t end = sees ? keys.end : keys.begin;
 
   float row_sum = 0;
-  for (int32_t s = keys.begin; s < keys.end; ++s) row_sum += expf(o.g_scratch.load(scores + s) - row_max);
+  for (int32_t s = keys.begin; s < end; ++s) row_sum += expf(o.g_scratch.load(scores + s) - row_max);
 
   for (int32_t d = 0; d < o.head_dim; ++d) {
     float acc = 0;
-    for (int32_t s = keys.begin; s < keys.end; ++s) {
+    for (int32_t s = keys.begin; s < end; ++s) {
       const int64_t v = row_offset(o.layout, slot_at(o, i, s), g);
       acc += expf(o.g_scratch.load(scores + s) - row_max) / row_sum * decode(o.g_v.load(v + d));
     }
     o.g_out.store(q + d, acc);  // 0 where the query sees no key
   }
-  o.g_lse.store(row, keys.begin < keys.end ? row_max + logf(row_sum) : kMinusInfinity);
+  o.g_lse.store(row, sees ? row_max + logf(row_sum) : kMinusInfinity);
 }
 
 std::string supports(const gpu::AttendShape& s) {

@@ -28,6 +28,7 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
 
   float row_max = kMinusInfinity;
+  bool sees = false;  // a score that is not −∞; the same in each lane
   for (int32_t s = keys.begin; s < keys.end; ++s) {
     const int64_t k = row_offset(o.layout, slot_at(o, i, s), g);
     float part = 0;
@@ -36,23 +37,25 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
     const float score = warp_sum(part) * o.scale;  // the same in each lane
     if (lane == 0) o.g_scratch.store(scores + s, score);
     if (score > row_max) row_max = score;
+    sees = sees || score != kMinusInfinity;
   }
+  const int32_t end = sees ? keys.end : keys.begin;
   __syncwarp();  // lane 0's scores are written before the other lanes read them
 
   float row_sum = 0;
-  for (int32_t s = keys.begin + lane; s < keys.end; s += kWarpSize)
+  for (int32_t s = keys.begin + lane; s < end; s += kWarpSize)
     row_sum += expf(o.g_scratch.load(scores + s) - row_max);
   row_sum = warp_sum(row_sum);
 
   for (int32_t d = lane; d < o.head_dim; d += kWarpSize) {
     float acc = 0;
-    for (int32_t s = keys.begin; s < keys.end; ++s) {
+    for (int32_t s = keys.begin; s < end; ++s) {
       const int64_t v = row_offset(o.layout, slot_at(o, i, s), g);
       acc += expf(o.g_scratch.load(scores + s) - row_max) / row_sum * decode(o.g_v.load(v + d));
     }
     o.g_out.store(q + d, acc);  // 0 where the query sees no key
   }
-  if (lane == 0) o.g_lse.store(row, keys.begin < keys.end ? row_max + logf(row_sum) : kMinusInfinity);
+  if (lane == 0) o.g_lse.store(row, sees ? row_max + logf(row_sum) : kMinusInfinity);
 }
 
 std::string supports(const gpu::AttendShape& s) {

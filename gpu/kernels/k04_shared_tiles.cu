@@ -95,7 +95,7 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
     for (int32_t j = 0; j < kWarpQueries; ++j) {
       const bool sees = whole || (s0 + lane >= keys[j].begin && s0 + lane < keys[j].end);
       const float x = sees ? score[j] * o.scale : kMinusInfinity, tile_max = warp_max(x);
-      const float p = sees ? expf(x - tile_max) : 0;
+      const float p = x == kMinusInfinity ? 0 : expf(x - tile_max);
       const auto factor = state[j].merge({tile_max, warp_sum(p)});
       weight.x[j] = p * factor.other;
       for (int32_t c = 0; c < kDims; ++c) r_acc[j][c] *= factor.self;

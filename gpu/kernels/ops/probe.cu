@@ -35,7 +35,8 @@ __global__ void probe_kernel(AttendOperands<KV> o, Global<float> g_scores,
     score = 0;
     for (int32_t d = 0; d < o.head_dim; ++d) score += o.g_q.load(q + d) * decode(o.g_k.load(k + d), k_scale);
     score *= o.scale;
-    p = expf(score - o.g_lse.load(int64_t{token} * o.n_q_heads + h));
+    const float lse = o.g_lse.load(int64_t{token} * o.n_q_heads + h);
+    p = lse == kMinusInfinity ? 0 : expf(score - lse);
   }
   g_scores.store(cell, score);
   g_probs.store(cell, p);
