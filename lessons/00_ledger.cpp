@@ -106,7 +106,7 @@ void print_row(Screen& screen, const Row& row) {
               : fmt::format("NOT SHOWN in this run: {} {}", name_of(f.verdict), f.condition);
   screen.entry(fmt::format("{:2}", f.claim), claim_text(f.claim), Ink::bold);
   screen.entry("", verdict, ink_of(f));
-  screen.entry("", fmt::format("{} (lesson {})", f.measured, row.lesson), Ink::plain);
+  screen.entry("", fmt::format("{} (lesson\u00a0{})", f.measured, row.lesson), Ink::plain);
 }
 
 void ledger(Lesson& lesson) {

@@ -61,6 +61,7 @@ TEST_CASE("every lesson says what it takes, refuses what it does not know, and e
 
 TEST_CASE("every lesson fits 80 columns, is plain when not a terminal, and leaves a trace that opens") {
   for (const std::string& program : programs()) {
+    if (program == "lesson_00_ledger") continue;  // runs all the others: has a test of its own
     CAPTURE(program);
     const Folder folder("lesson_text");
     const std::string trace = (folder / "trace.safetensors").string();

@@ -1,0 +1,55 @@
+// The ledger runs every lesson once and prints a row for each claim that some lesson has put to the test.
+#include <regex>
+#include <set>
+#include <sstream>
+
+#include "lessons/lesson_run.h"
+#include "lessons/support/claims.h"
+#include "lessons/support/screen.h"
+
+using namespace lastrow::testing;
+using namespace lastrow::lessons;
+
+namespace {
+const std::string kLedger = "lesson_00_ledger";
+}
+
+TEST_CASE("the ledger has a verdict, a number and a lesson for claims 1 to 16 and 22 to 28") {
+  const Folder folder("ledger");
+  const Outcome o = shell(folder, kLessons + kLedger);
+  CHECK_MESSAGE(o.exit_code == 0, o.out);
+  std::set<int> found;
+  std::istringstream lines(o.out);
+  const std::regex row("([ 0-9][0-9])  .+");
+  int n_lessons_named = 0;
+  for (std::string line; std::getline(lines, line);) {
+    CHECK_MESSAGE(columns_of(line) <= 80, line);
+    std::smatch match;
+    if (std::regex_match(line, match, row)) found.insert(std::stoi(match[1]));
+    if (std::regex_search(line, std::regex("lesson\u00a0[0-9]+\\)"))) ++n_lessons_named;
+  }
+  CHECK(n_lessons_named >= 23);
+  for (const CommonClaim& claim : common_claims()) {
+    CAPTURE(claim.number);
+    CHECK(found.contains(claim.number) == (claim.number < 17 || claim.number > 21));
+  }
+}
+
+TEST_CASE("a lesson that fails, or cannot be run, fails the ledger") {
+  const Folder folder("ledger_fault");
+  // Lesson 1 objects to the fault, by name; so must the ledger that lies beside it alone.
+  const std::string alone = (folder / "bin").string();
+  std::filesystem::create_directories(alone);
+  std::filesystem::copy_file(kLessons + kLedger, alone + "/" + kLedger);
+  std::filesystem::copy_file(kLessons + "lesson_01_attention_by_hand",
+                             alone + "/lesson_01_attention_by_hand");
+  CHECK(shell(folder, alone + "/" + kLedger).exit_code == 0);
+  const Outcome faulty = shell(folder, alone + "/" + kLedger + " --fault scale-twice");
+  CHECK(faulty.exit_code == 1);
+  CHECK(faulty.out.find("lesson 1: ") != std::string::npos);
+  std::ofstream(alone + "/lesson_02_broken") << "#!/bin/sh\nexit 3\n";
+  std::filesystem::permissions(alone + "/lesson_02_broken", std::filesystem::perms::owner_all);
+  const Outcome broken = shell(folder, alone + "/" + kLedger);
+  CHECK(broken.exit_code == 1);
+  CHECK(broken.out.find("lesson 2 could not be run") != std::string::npos);
+}
