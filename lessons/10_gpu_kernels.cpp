@@ -211,14 +211,16 @@ void lesson_10(Lesson& lesson) {
                  "k06 and what follows read each stored byte once: less there is not to read");
   screen.say(
       "What is left is time, not bytes: k07 gives every multiprocessor a share of the keys, k08 fetches the "
-      "next page's place early, k09 makes the bytes fewer, k10 keeps more of them on their way.");
+      "next page's place early, k09 makes the bytes fewer, k10 keeps more of them on their way, and k11 and "
+      "k12 hand the products to the tensor cores: k11 those of a group's queries, k12 those of a prompt's.");
 
   screen.section("Prefill: the same rungs, 64 queries at once");
   const std::vector<RungRun> prefill = run_ladder(lesson, judge(lesson, kPrefill));
   show(lesson, prefill, kPrefill, "prefill");
   screen.say(
       "A query alone reads every key before it. k04 has 16 queries share one reading of a tile, and pays "
-      "with barriers, at which the tile is handed over.");
+      "with barriers, at which the tile is handed over; k12 has 64 rows (queries and heads of a group) share "
+      "it.");
   lesson.require(rung(prefill, "k04").cache_bytes * 4 < rung(prefill, "k03").cache_bytes,
                  "k04 reads K and V less than a quarter as often as k03");
   show_times(lesson, kDecode);
