@@ -106,6 +106,9 @@ class CudaRuntime final : public Runtime {
   }
   int32_t n_threads() const override { return 1; }
   int32_t n_multiprocessors() const override { return properties_.multiProcessorCount; }
+  int64_t max_shared_bytes() const override {
+    return static_cast<int64_t>(properties_.sharedMemPerBlockOptin);
+  }
 
   DeviceMemory& memory() override { return *memory_; }
   bool in_host_memory() const override { return false; }

@@ -328,7 +328,8 @@ gpu::AttendCall DeviceBackend::attend_call(Site site, ConstTensorView q, const K
                                .block_len = plan.block_len,
                                .blocks_per_seq = plan.blocks_per_seq,
                                .n_blocks = cache.n_blocks,
-                               .n_multiprocessors = runtime_->n_multiprocessors()};
+                               .n_multiprocessors = runtime_->n_multiprocessors(),
+                               .max_shared_bytes = runtime_->max_shared_bytes()};
   return {.shape = shape,
           .spec = spec,
           .q = q.data<float>(),

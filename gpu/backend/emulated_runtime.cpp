@@ -48,6 +48,7 @@ class EmulatedRuntime final : public Runtime {
   int32_t n_threads() const override { return device_.n_threads(); }
   /// Of an H100: K/V are split, and counted, as they would be there.
   int32_t n_multiprocessors() const override { return 132; }
+  int64_t max_shared_bytes() const override { return gpu::AttendShape{}.max_shared_bytes; }
 
   DeviceMemory& memory() override { return *memory_; }
   bool in_host_memory() const override { return true; }

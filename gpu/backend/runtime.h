@@ -28,6 +28,7 @@ class Runtime {
   virtual std::string description() const = 0;  // one line: device, library
   virtual int32_t n_threads() const = 0;        // OS threads that compute
   virtual int32_t n_multiprocessors() const = 0;
+  virtual int64_t max_shared_bytes() const = 0;  // of a block
 
   virtual DeviceMemory& memory() = 0;
   virtual bool in_host_memory() const = 0;  // does it share the host's?

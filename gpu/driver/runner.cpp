@@ -37,6 +37,7 @@ class TargetRunner final : public Runner {
     const StepPlan& plan = judged.layout.plan;
     shape_ = shape_of(judged.c, judged.layout);
     shape_.n_multiprocessors = runtime_->n_multiprocessors();
+    shape_.max_shared_bytes = runtime_->max_shared_bytes();
     spec_ = testing::case_spec(judged.c);
     std::vector<int32_t> seq_of_token;
     for (int32_t i = 0; i < plan.n_seqs(); ++i) seq_of_token.insert(seq_of_token.end(), plan.q_len(i), i);
@@ -91,6 +92,7 @@ class TargetRunner final : public Runner {
   Timing time(const std::string& rung, const gpu::AttendShape& shape) override {
     gpu::AttendShape here = shape;
     here.n_multiprocessors = runtime_->n_multiprocessors();
+    here.max_shared_bytes = runtime_->max_shared_bytes();
     return target::time_rung(*runtime_, target::rung(rung), here);
   }
 

@@ -25,8 +25,9 @@ struct AttendShape {
   int32_t max_kv_len = 1;  // of a sequence, now and in later steps of the same graph
   int32_t block_len = 1, blocks_per_seq = 1;
   int64_t n_blocks = 1;
-  int32_t n_multiprocessors =
-      132;               // of the device: what the split count is made for; an H100's where emulated
+  // Of the device; an H100's where emulated.
+  int32_t n_multiprocessors = 132;                // what the split count is made for
+  int64_t max_shared_bytes = int64_t{227} << 10;  // that a block may have
   int32_t n_splits = 0;  // of each sequence's K/V over blocks; 0: by the cost model (split_plan.h)
   int32_t n_parts = 0;   // of q and of p in products on tensor cores; 0: as float needs (warp_rows.h)
 

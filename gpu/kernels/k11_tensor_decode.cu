@@ -10,7 +10,9 @@
 // merge    of the block's warps at the end, 16 dims at a time; of splits k07_merge
 // reads    each K and V byte once per chunk; the table once a key, by two lanes
 // scratch  as k07
-// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128, so two blocks fit
+// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, and at most 5 KiB to
+// merge;
+//          two blocks fit on sm_90
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
 // exact    q and p are sums of parts of K/V's type (warp_rows.h): two products (f16) or three (bf16) for one,
 //          for which decode has time. n_parts 1 rounds them instead
@@ -126,11 +128,23 @@ __global__ void __launch_bounds__(kRowThreads, 2)
   finish(o, plan, partials, part, rows);
 }
 
+constexpr int64_t kMergeBytes = 5 << 10;  // at most: the warps' states, at the end
+
+int64_t shared_bytes(const gpu::AttendShape& s) {
+  int64_t n = 0;
+  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() { n = kSharedBytes<kWidth, kParts>; });
+  });
+  return n + kMergeBytes;
+}
+
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
   if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
   if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
-  return s.head_dim <= 128 ? "" : "head_dim is at most 128: registers";
+  if (s.head_dim > 128) return "head_dim is at most 128: registers";
+  return shared_bytes(s) <= s.max_shared_bytes ? ""
+                                               : "its tiles need more shared memory than this device has";
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) { return partial_elems(s, plan_of<DecodeTile, kHeads>(s)); }

@@ -109,12 +109,28 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
   }
 }
 
+template <typename KV, int32_t kWidth, int32_t kParts>
+constexpr int64_t kSharedBytes = (WarpRows<KV, kWidth, kParts, kQueries>::kQueryElems +
+                                  int64_t{2} * kStages * kTileKeys * kWidth) *
+                                 2;
+
+int64_t shared_bytes(const gpu::AttendShape& s) {
+  int64_t n = 0;
+  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_product_shape<KV>(s,
+                           [&]<int32_t kWidth, int32_t kParts>() { n = kSharedBytes<KV, kWidth, kParts>; });
+  });
+  return n;
+}
+
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
   if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
   if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
   if (s.n_seqs > kMaxSequences) return "at most 65535 sequences: a grid's third side is no longer";
-  return s.head_dim <= 128 ? "" : "head_dim is at most 128: registers";
+  if (s.head_dim > 128) return "head_dim is at most 128: registers";
+  return shared_bytes(s) <= s.max_shared_bytes ? ""
+                                               : "its tiles need more shared memory than this device has";
 }
 
 int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
@@ -126,10 +142,8 @@ void start(const gpu::AttendCall& call, Stream stream) {
   const Dim3 grid{n_tiles, static_cast<uint32_t>(s.n_kv_heads), static_cast<uint32_t>(s.n_seqs)};
   with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
-      constexpr int64_t kElems =
-          WarpRows<KV, kWidth, kParts, kQueries>::kQueryElems + int64_t{2} * kStages * kTileKeys * kWidth;
       launch(Kernel{"k12_tensor_prefill", k12_tensor_prefill<KV, kWidth, kParts>}, grid, {kRowThreads},
-             kElems * 2, stream, operands<KV>(call, 0));
+             kSharedBytes<KV, kWidth, kParts>, stream, operands<KV>(call, 0));
     });
   });
 }

@@ -20,10 +20,11 @@ const Rung& rung(const std::string& name) {
   throw UsageError("unknown kernel '{}': use one of {}", name, known);
 }
 
-// The prediction: a tile in shared memory is read by all queries of a prefill, which rungs made for decode
-// read again for each query; on tensor cores if its type allows it, by parts of q and p still. Of those made
-// for decode the last is the fastest that never waits. A group of 8 heads is more multiply-adds a byte than a
-// multiprocessor does without tensor cores. k10 is left out until it has been seen to gain on hardware.
+// A prediction, until a GPU has been asked. A prefill reads K/V once for a tile of queries: on tensor cores
+// (k12) where the type allows it, else in shared memory (k04). Decode in groups of 8 heads and more needs
+// more multiply-adds a byte than a multiprocessor does without tensor cores: k11. Otherwise the last rung
+// that takes the type without asynchronous copies: they gain only where loads alone leave too few bytes in
+// flight, which k10's header expects of few heads and short splits.
 const Rung& choose(const gpu::AttendShape& shape) {
   constexpr int32_t kPrefill = 16;  // queries of a sequence from which a tile of K/V pays
   constexpr int32_t kGroup = 8;     // query heads of a K/V head from which k11's products pay

@@ -1,12 +1,10 @@
 // Sixteen keys of a tile for each warp: K and V rows from their pages to shared memory, by asynchronous
 // copies.
 //
-//   WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, keys, tile);     keys outside `keys` come as
-//   zeros copies.request(o, s_k, s_v, first_row);     16 rows of the tile begin to move to rows first_row, …
-//   ; closes
-//                                               a group of copies, and asks the table for the tile after it
-//   copies.wait<n>();                           all but the last n requests have landed, of this lane's
-//   copies
+//   WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, keys, tile);   zeros for keys outside `keys`
+//   copies.request(o, s_k, s_v, first_row);   16 rows begin to move to rows first_row, …: one group; and
+//                                             asks the table for the tile after
+//   copies.wait<n>();                         all but this lane's last n requests have landed
 //
 // Lane l knows where key l % 16 of the warp lies, and all lanes learn it by a shuffle when they copy; the
 // block table is read a tile ahead, once a key. Rows are kWidth wide in shared memory, zeros past head_dim,

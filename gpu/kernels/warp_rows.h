@@ -90,9 +90,10 @@ struct WarpRows {
           if (at[i] >= 0 && d < o.head_dim) r_row[k][e] = o.g_q.template load_vec<2>(at[i] * o.head_dim + d);
           largest = fmaxf(largest, fmaxf(fabsf(r_row[k][e].x[0]), fabsf(r_row[k][e].x[1])));
         }
-      // 2^e as the bits of its exponent; 1 where that or its inverse is no normal number.
+      // 2^e as the bits of its exponent; 1 where that or its inverse is no normal number: from 2^127 on,
+      // where scores overflow in any case.
       const uint32_t exponent = magnitude_of(row_max_of(largest)) & 0x7F800000u;
-      const bool normal = exponent >= 0x00800000u && exponent <= 0x7E000000u;
+      const bool normal = exponent >= 0x00800000u && exponent <= 0x7E800000u;
       const float unit = normal ? std::bit_cast<float>(exponent) : 1.0f;
       const float inverse = normal ? std::bit_cast<float>(0x7F000000u - exponent) : 1.0f;
       r_unit[i] = unit * (o.scale * kLog2E);
@@ -208,8 +209,8 @@ struct WarpRows {
     return (low != 0 ? kOne : 0) | (high != 0 ? kOne << 16 : 0);
   }
 
-  /// 0 · NaN is NaN, so what is not finite in m is taken out of it, and dims n … n + 15 of the rows that see
-  /// it become NaN. How many such values a row sees is a product too.
+  /// 0 · NaN is NaN, so what is not finite in m is taken out of it, and dims 8 n … 8 n + 15 of the rows that
+  /// see it become NaN. How many such values a row sees is a product too.
   __device__ void keep_apart(Matrices& m, const FragmentA& r_seen, int32_t n) {
     constexpr uint32_t kExponent = std::is_same_v<KV, Half> ? 0x7C00u : 0x7F80u;
     uint32_t r_bad[4];

@@ -1,7 +1,7 @@
 // What the emulator finds wrong with a kernel, each under its own name.
 //
 // A finding ends the launch with a SimtError whose message names kernel, block, thread and source line:
-//   "k04, block (1, 0, 0), thread (37, 0, 0), k04_tiles.cu:61: out of bounds: reads s_k[64] of 64 elements"
+//   "k04, block (1, 0, 0), thread (37, 0, 0), k04_shared_tiles.cu:61: out of bounds: reads s_k[64] of 64"
 #pragma once
 
 #include <cstdint>

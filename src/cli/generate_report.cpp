@@ -116,14 +116,14 @@ std::string as_table(const GenerateReport& report) {
   out += fmt::format("  {:<34}", "steps, prefill included");
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.steps.size());
   out += "\n";
-  if (!one_kernel) {
-    out += fmt::format("  {:<34}", "kernel of the last attention");
-    for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.attend_kernel);
-    out += "\n";
-  }
   if (!kernel.empty()) {
     out += fmt::format("  {:<34}", "of them replayed from a record");
     for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.n_replayed);
+    out += "\n";
+  }
+  if (!one_kernel) {
+    out += fmt::format("  {:<34}", "kernel of the last attention");
+    for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.attend_kernel);
     out += "\n";
   }
   out += count("rows of Q projected", &StepRecord::q_rows);
