@@ -78,7 +78,11 @@ std::vector<Row> rows_of(Lesson& ledger, const LessonProgram& program) {
                                       said.empty() ? fmt::format("it ended with {}", run.status) : said));
     return {};
   }
-  const auto report = nlohmann::json::parse(run.out);
+  const auto report = nlohmann::json::parse(run.out, nullptr, /*allow_exceptions=*/false);
+  if (!report.is_object() || !report.contains("findings")) {
+    ledger.require(false, fmt::format("lesson {} left no report: build the lessons again", program.number));
+    return {};
+  }
   for (const auto& requirement : report.at("requirements"))
     if (!requirement.at("passed"))
       ledger.require(false,
@@ -112,8 +116,8 @@ void print_row(Screen& screen, const Row& row) {
 void ledger(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.say(
-      "Each row: what is commonly said about the K/V cache; whether it is so; what was measured in this "
-      "run, and by which lesson.");
+      "Each row: what is commonly said about the K/V cache; whether it is so; what was measured in this run, "
+      "and by which lesson.");
   std::vector<Row> rows;
   const auto programs = lesson_programs();
   for (const LessonProgram& program : programs) {
@@ -125,12 +129,12 @@ void ledger(Lesson& lesson) {
                    [](const Row& a, const Row& b) { return a.finding.claim < b.finding.claim; });
 
   screen.section("The ledger");
-  std::string missing;
+  std::vector<CommonClaim> missing;
   int n_claims = 0;
   for (const CommonClaim& claim : common_claims()) {
     const auto is_of_claim = [&](const Row& row) { return row.finding.claim == claim.number; };
     if (std::none_of(rows.begin(), rows.end(), is_of_claim))
-      missing += fmt::format("{}{}", missing.empty() ? "" : ", ", claim.number);
+      missing.push_back(claim);
     else
       ++n_claims;
     for (const Row& row : rows)
@@ -142,10 +146,16 @@ void ledger(Lesson& lesson) {
   }
   lesson.figure("claims", n_claims);
   lesson.figure("lessons", static_cast<double>(programs.size()));
-  if (!missing.empty()) screen.say(fmt::format("Not put to the test by any lesson yet: claims {}.", missing));
+  if (!missing.empty()) screen.say("Not put to the test by any lesson yet:");
+  for (const CommonClaim& claim : missing)
+    screen.line(fmt::format("{}  {}", claim.number, claim.text), Ink::dim);
   lesson.traced_elsewhere();
 }
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {0, "the ledger of claims"}, ledger); }
+int main(int argc, char** argv) {
+  return run_lesson(
+      argc, argv,
+      {0, "the ledger of claims", "Which of the things that are said about the K/V cache are true?"}, ledger);
+}

@@ -86,25 +86,29 @@ Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int fir
 double redo_last_row(const LayerTensors& layer, int h, float scale) {
   if (layer.k.empty()) return INFINITY;  // attend did not read the keys that it was to read
   const int64_t n_keys = layer.k.dim(0), head_dim = layer.q.dim(2), n_q_heads = layer.q.dim(1);
-  const int64_t g = h / (n_q_heads / layer.k.dim(1)), t = layer.q.dim(0) - 1;
-  const float* q = layer.q.data<float>() + (t * n_q_heads + h) * head_dim;
-  const auto row = [&](ConstTensorView x, int64_t s) {
-    return x.data<float>() + (s * x.dim(1) + g) * head_dim;
+  const int64_t n_kv_heads = layer.k.dim(1), g = h / (n_q_heads / n_kv_heads), t = layer.q.dim(0) - 1;
+  const auto f64 = [](ConstTensorView x) {
+    Tensor copy = Tensor::host(DType::f64, x.shape());
+    convert(x, copy.view());
+    return copy;
   };
+  const Tensor all_q = f64(layer.q), all_k = f64(layer.k), all_v = f64(layer.v), all_out = f64(layer.out);
+  const auto row = [&](const Tensor& x, int64_t s) {
+    return x.data<double>() + (s * n_kv_heads + g) * head_dim;
+  };
+  const int64_t at = (t * n_q_heads + h) * head_dim;
   std::vector<double> out(static_cast<size_t>(head_dim));
   double sum = 0;
   for (int64_t s = 0; s < n_keys; ++s) {
     double dot = 0;
-    for (int64_t d = 0; d < head_dim; ++d) dot += double{q[d]} * row(layer.k, s)[d];
+    for (int64_t d = 0; d < head_dim; ++d) dot += all_q.data<double>()[at + d] * row(all_k, s)[d];
     const double power = std::exp(dot * scale);
     sum += power;
-    for (int64_t d = 0; d < head_dim; ++d) out[d] += power * row(layer.v, s)[d];
+    for (int64_t d = 0; d < head_dim; ++d) out[d] += power * row(all_v, s)[d];
   }
   double worst = 0;
-  for (int64_t d = 0; d < head_dim; ++d) {
-    const double shown = layer.out.data<float>()[(t * n_q_heads + h) * head_dim + d];
-    worst = std::max(worst, std::abs(out[d] / sum - shown));
-  }
+  for (int64_t d = 0; d < head_dim; ++d)
+    worst = std::max(worst, std::abs(out[d] / sum - all_out.data<double>()[at + d]));
   return worst;
 }
 
@@ -113,8 +117,8 @@ void lesson_01(Lesson& lesson) {
   const ByHand hand;
 
   screen.say(
-      "A token asks a question (q), and every token so far offers a key (k), by which it is found, and "
-      "a value (v), which is what it has to say.");
+      "A token asks a question (q), and every token so far offers a key (k), by which it is found, and a "
+      "value (v), which is what it has to say.");
   screen.table({"", "q", "k", "v"}, [] {
     std::vector<std::vector<std::string>> rows;
     for (int t = 0; t < kTokens; ++t)
@@ -128,7 +132,9 @@ void lesson_01(Lesson& lesson) {
   screen.say("q[t] · k[s]. A later key is masked: it is left out, not scored low.");
   screen.table({"", "k[0]", "k[1]", "k[2]"},
                triangle([&](int t, int s) { return fmt::format("{:g}", hand.dot[t][s]); }));
-  screen.say("e^(score · ln 2) is 2^score. A row is divided by its sum, so that its weights add up to 1:");
+  screen.say(
+      "A score is multiplied by a scale; models take 1/√head_dim, here it is ln 2, which keeps the numbers "
+      "simple: e^(score · ln 2) is 2^score. A row is divided by its sum, so that its weights add up to 1:");
   screen.table({"", "k[0]", "k[1]", "k[2]", "sum"}, [&] {
     auto rows = triangle([&](int t, int s) { return fmt::format("{:g}", hand.power[t][s]); });
     for (int t = 0; t < kTokens; ++t)
@@ -147,8 +153,9 @@ void lesson_01(Lesson& lesson) {
 
   screen.section("One token a step, with a cache");
   screen.say(
-      "Now a backend does it: first all three tokens at once (prefill), then one a step (decode). In a "
-      "step it gets one q, one k and one v, stores k and v, and reads what is stored. Nobody keeps q.");
+      "Now a backend does it: once with all three tokens in one step (prefill), and, in a second run, one a "
+      "step (decode). In a step "
+      "it gets one q, one k and one v, stores k and v, and reads what is stored. Nobody keeps q.");
   auto model = lesson.model("fable-mha");
   auto backend = lesson.backend();
   const CacheSpec spec = CacheSpec::contiguous(1, 1, kDim, kTokens);
@@ -161,7 +168,7 @@ void lesson_01(Lesson& lesson) {
     const Tensor row = attend_step(*backend, stepwise, *storage, t, 1);
     const float *out = row.data<float>(), *at_once = prefill.data<float>() + t * kDim;
     rows.push_back({fmt::format("step {}", t), fmt::format("q[{}]", t),
-                    t == 0 ? "0" : fmt::format("0 … {}", t), fmt::format("{}", t + 1),
+                    t == 0 ? "k[0]" : fmt::format("k[0] … k[{}]", t), fmt::format("{}", t + 1),
                     fmt::format("({:.3f}, {:.3f})", out[0], out[1])});
     for (int d = 0; d < kDim; ++d) {
       from_hand = std::max(from_hand, std::abs(double{out[d]} - hand.out[t][d]));
@@ -199,8 +206,8 @@ void lesson_01(Lesson& lesson) {
 
   screen.section("What it cost");
   screen.say(
-      fmt::format("A query row and its {} keys: 4 · {} · head_dim flop (a multiply and an add for the "
-                  "score, the same for the sum), and {} rows of K and of V read. The query is read once.",
+      fmt::format("A query row and its {} keys: 4 · {} · head_dim flop (a multiply and an add for the score, "
+                  "the same for the sum), and {} rows of K and of V read. The query is read once.",
                   kTokens, kTokens, kTokens));
   lesson.keep(session);
   lesson.try_this(
@@ -212,4 +219,8 @@ void lesson_01(Lesson& lesson) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {1, "attention by hand"}, lesson_01); }
+int main(int argc, char** argv) {
+  return run_lesson(argc, argv,
+                    {1, "attention by hand", "Three tokens, two dimensions: what is the last output row?"},
+                    lesson_01);
+}

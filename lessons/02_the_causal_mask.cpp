@@ -118,15 +118,14 @@ bool zero_weights(const Class& c) {
   const int64_t expected = last * c.n_layers() * c.model->config().n_q_heads;
   c.lesson.figure("zero_weights", static_cast<double>(zeros));
   c.lesson.figure("old_weights", static_cast<double>(old_cells));
-  const bool all_zero =
-      c.lesson.require(zeros == expected, fmt::format("{} of {} weights of the new key in old rows are 0 "
-                                                      "to the bit (all layers and heads)",
-                                                      zeros, expected));
+  const bool all_zero = c.lesson.require(
+      zeros == expected,
+      fmt::format("{} of {} weights of the new key in old rows are 0 to the bit (all layers and heads)",
+                  zeros, expected));
   screen.say(fmt::format(
       "But look left of that column: of the {} weights that old rows give to old keys {} are above 0. Fact "
-      "(a) "
-      "says that the new token adds nothing to the old rows. It does not say that old rows may be skipped: "
-      "someone who needs them still has to compute them, old queries included. Who needs them?",
+      "(a) says that the new token adds nothing to the old rows. It does not say that old rows may be "
+      "skipped: someone who needs them still has to compute them, old queries included. Who needs them?",
       old_cells, alive));
   return all_zero;
 }
@@ -191,8 +190,7 @@ bool stale_without_mask(const Class& c) {
   const double bottom = std::max(layers[0].k, layers[0].v);
   screen.say(
       "(Largest change of an old row, as a share of the largest element.) Layer 0 is safe: its K and V are "
-      "made "
-      "from the token's embedding alone. Everything above is stale with every new token.");
+      "made from the token's embedding alone. Everything above is stale with every new token.");
   c.lesson.require(bottom < kRounding, "layer 0: K and V are as they were");
   bool stale = true;  // a model of one layer has nothing above
   if (layers.size() > 1)
@@ -316,9 +314,7 @@ void lesson_02(Lesson& lesson) {
   lesson.keep(*generation);
   lesson.try_this(
       {"In NoMask (lessons/support/no_mask.h) switch the mask off in layer 0 only (pass it the site). Which "
-       "layers' K and V "
-       "are "
-       "stale then, and why not layer 0's?",
+       "layers' K and V are stale then, and why not layer 0's?",
        "Make a window: spec.mask.window = 2 instead of causal = false. Do old rows still stay as they are?",
        "Run with --fault mask-top-left. Fact (a) survives; which line objects, and what did the last query "
        "see?"});
@@ -327,4 +323,10 @@ void lesson_02(Lesson& lesson) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {2, "is it the causal mask?"}, lesson_02); }
+int main(int argc, char** argv) {
+  return run_lesson(
+      argc, argv,
+      {2, "is it the causal mask?",
+       "Why can the old rows be left alone when a token is added? Would an encoder have a cache?"},
+      lesson_02);
+}

@@ -396,4 +396,10 @@ void lesson_03(Lesson& lesson) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {3, "recompute or cache?"}, lesson_03); }
+int main(int argc, char** argv) {
+  return run_lesson(
+      argc, argv,
+      {3, "recompute or cache?",
+       "How many rows of K does an answer of n tokens project without a cache? Is the cache always faster?"},
+      lesson_03);
+}

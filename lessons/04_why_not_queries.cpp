@@ -56,14 +56,13 @@ bool one_layer(Class& c) {
   screen.section("One layer: a past query is not used");
   screen.say(
       "A model of one layer (random weights) has read six tokens and reads the seventh. Both sides work on "
-      "it: one with a "
-      "cache, "
-      "one that computes everything again. We replace one row by noise and compare the logits.");
+      "it: one with a cache, one that computes everything again. We replace one row by noise and compare the "
+      "logits.");
   constexpr int kPast = 6, kSeeds = 4;
   const ModelConfig& config = c.model->config();
   const auto model = load_model(fmt::format("random:layers=1,q_heads={},kv_heads={},head_dim={},seed=1",
                                             config.n_q_heads, config.n_kv_heads, config.head_dim));
-  int unnoticed = 0, tried = 0, noticed = 0;
+  int unnoticed = 0, tried = 0, noticed = 0, needed = 0;
   std::vector<std::vector<std::string>> rows;
   for (const bool masked : {true, false}) {
     const auto backend = [&]() -> std::unique_ptr<Backend> {
@@ -87,6 +86,7 @@ bool one_layer(Class& c) {
       poke(what, position, 0);
       const double a = moved(cached, twin.cached().logits()), b = moved(again, twin.recompute().logits());
       noticed += (a > kRounding) + (b > kRounding);
+      needed += 2;
       rows.push_back({name, masked ? "causal" : "none", share(a), share(b)});
     };
     poke(What::q, 2, 0);
@@ -100,17 +100,15 @@ bool one_layer(Class& c) {
   screen.table({"replaced by noise", "mask", "logits moved: with cache", "without"}, rows);
   screen.say(
       "Row t of the output is made of q[t], and of all keys and values it may see. No other query occurs in "
-      "it, "
-      "under any mask: q[2] went into row 2 and nowhere else.");
+      "it, under any mask: q[2] went into row 2 and nowhere else.");
   c.lesson.figure("one_layer_pokes", tried);
   c.lesson.figure("one_layer_unnoticed", unnoticed);
   const bool blind = c.lesson.require(
-      unnoticed == tried,
-      fmt::format("past queries replaced: the last row's logits are bit-identical in {} of {} "
-                  "runs (each position, {} noises, both masks, both sides)",
-                  unnoticed, tried, kSeeds));
+      unnoticed == tried, fmt::format("past queries replaced: the last row's logits are bit-identical in {} "
+                                      "of {} runs (each position, {} noises, both masks, both sides)",
+                                      unnoticed, tried, kSeeds));
   const bool sees =
-      c.lesson.require(noticed == 12, "its own query, a past key, a past value: each one is noticed");
+      c.lesson.require(noticed == needed, "its own query, a past key, a past value: each one is noticed");
   return blind && sees;
 }
 
@@ -121,13 +119,13 @@ void several_layers(Class& c, bool one_layer_holds) {
   TwinSession& twin = *c.twin;
   const int position = 1;
   const double apart = moved(twin.cached().logits(), twin.recompute().logits());
-  screen.say(
-      fmt::format("Now {}, {} layers, {} tokens: “{}”. We replace q[{}] (“{}”) in one layer at a time, in "
-                  "the last step.",
-                  c.model->config().name, c.n_layers(), c.n_tokens(),
-                  c.model->tokenizer().decode(twin.cached().tokens()), position, c.word(position)));
+  screen.say(fmt::format(
+      "Now {}, {} layers, {} tokens: “{}”. We replace q[{}] (“{}”) in one layer at a time, in the last step.",
+      c.model->config().name, c.n_layers(), c.n_tokens(), c.model->tokenizer().decode(twin.cached().tokens()),
+      position, c.word(position)));
   const std::vector<float> cached = copy(twin.cached().logits()), again = copy(twin.recompute().logits());
   bool cached_same = true, last_same = false, lower_moved = true;
+  int with_cache = 0, without = 0;  // layers in which the change is noticed
   std::vector<std::vector<std::string>> rows;
   for (int layer = 0; layer < c.n_layers(); ++layer) {
     twin.set_pokes({{.what = What::q, .layer = layer, .position = position, .seed = 1, .step = kSteps}});
@@ -136,6 +134,8 @@ void several_layers(Class& c, bool one_layer_holds) {
     const double by = moved(again, twin.recompute().logits());
     const bool last = layer == c.n_layers() - 1;
     cached_same &= same_cached;
+    with_cache += same_cached ? 0 : 1;
+    without += same_again ? 0 : 1;
     if (last) last_same = same_again;
     if (!last) lower_moved &= by > kRounding;
     c.lesson.figure(fmt::format("recompute_moved_layer_{}", layer), by);
@@ -147,11 +147,9 @@ void several_layers(Class& c, bool one_layer_holds) {
   screen.table({fmt::format("q[{}] replaced in", position), "with cache", "without cache"}, rows);
   screen.say(
       fmt::format("Without a cache, q[{0}] of a lower layer makes row {0} of that layer's output, and from "
-                  "that row the next "
-                  "layer makes k[{0}] and v[{0}], which the last query does read. The last layer has no "
-                  "layer above it. With "
-                  "a cache, k[{0}] and v[{0}] were made once, in the step that read “{1}”; so the query has "
-                  "done its work.",
+                  "that row the next layer makes k[{0}] and v[{0}], which the last query does read. The last "
+                  "layer has no layer above it. With a cache, k[{0}] and v[{0}] were made once, in the step "
+                  "that read “{1}”; so the query has done its work.",
                   position, c.word(position)));
   const bool agree = c.lesson.require(
       apart < kRounding, fmt::format("unpoked, both sides agree (logits differ by {})", share(apart)));
@@ -159,8 +157,9 @@ void several_layers(Class& c, bool one_layer_holds) {
   c.lesson.found({.claim = 1,
                   .verdict = Verdict::holds_if,
                   .shown = one_layer_holds && agree && cached_same && last_same && lower_moved,
-                  .measured = fmt::format("With the cache 0 of {} layers noticed, without it {} of {}",
-                                          c.n_layers(), c.n_layers() - 1, c.n_layers()),
+                  .measured = fmt::format("An old query replaced in one of {1} layers changed the logits "
+                                          "with the cache in {0} of them, without it in {2}",
+                                          with_cache, c.n_layers(), without),
                   .condition = "there is one layer, or a cache"});
 }
 
@@ -197,9 +196,8 @@ void needed_rows(Class& c) {
   as_told &= cached.of(-1, site::kLmHead) == 1 && again.of(-1, site::kLmHead) == 1;
   screen.say(
       fmt::format("Without a cache all {0} rows must pass every layer but the last; there, past rows need "
-                  "only their norm and "
-                  "their K and V. (Our recompute runs all {0} rows through the last layer's MLP too: this is "
-                  "what it needs.)",
+                  "only their norm and their K and V. (Our recompute runs all {0} rows through the last "
+                  "layer's MLP too: this is what it needs.)",
                   n));
   c.lesson.figure("tokens", static_cast<double>(n));
   c.lesson.figure("mlp_rows_layer_0_cached", static_cast<double>(cached.of(0, site::kGateProj)));
@@ -236,11 +234,11 @@ std::pair<double, double> elsewhere(Class& c) {
   const LayerTensors& layer = tensors.layers[0];
   const double k = moved(row_of(layer.k, 0), row_of(layer.k, at)),
                v = moved(row_of(layer.v, 0), row_of(layer.v, at));
-  c.lesson.screen().say(
-      fmt::format("But a key belongs to a place. “{0}” at position 0 and “{0}” at position {1}, in layer 0: "
-                  "V differs by {2}, K "
-                  "by {3}, because RoPE turned it further. So a stored key is wrong at any other position.",
-                  c.model->tokenizer().piece(twice[0]), at, share(v), share(k)));
+  c.lesson.screen().say(fmt::format(
+      "But a key belongs to a place. We read the prompt with “{0}” after it. “{0}” at position 0 and “{0}” "
+      "at position {1}, in layer 0: V differs by "
+      "{2}, K by {3}, because RoPE turned it further. So a stored key is wrong at any other position.",
+      c.model->tokenizer().piece(twice[0]), at, share(v), share(k)));
   c.lesson.figure("same_token_elsewhere_k", k);
   return {k, v};
 }
@@ -273,14 +271,13 @@ void keys_stay(Class& c) {
       fmt::format("computed again in each step they moved by {}: rounding, at most (lesson 9)",
                   share(again_moved)));
   const auto [k, v] = elsewhere(c);
-  c.lesson.found(
-      {.claim = 3,
-       .verdict = Verdict::holds_if,
-       .shown = stored && rounded && v < kRounding && k > kRounding,
-       .measured = fmt::format("{} of {} stored rows kept their bits; at another position K would be off "
-                               "by {}",
-                               once, expected, share(k)),
-       .condition = "positions are not given anew and attention looks back only (lesson 2)"});
+  c.lesson.found({.claim = 3,
+                  .verdict = Verdict::holds_if,
+                  .shown = stored && rounded && v < kRounding && k > kRounding,
+                  .measured = fmt::format(
+                      "{} of {} stored rows kept their bits; at another position K would be off by {}", once,
+                      expected, share(k)),
+                  .condition = "positions are not given anew and attention looks back only (lesson 2)"});
 }
 
 /// k[3] with another token at position 0, layer by layer.
@@ -294,6 +291,7 @@ void keys_depend(Class& c) {
   const StepTensors a = before->recorder().tensors(0), b = after->recorder().tensors(0);
   std::vector<Bar> bars;
   bool bottom = false, above = true;
+  int n_moved = 0;
   for (int i = 0; i < c.n_layers(); ++i) {
     const ConstTensorView old = row_of(a.layers[i].k, 3), now = row_of(b.layers[i].k, 3);
     const double by = moved(old, now);
@@ -301,15 +299,16 @@ void keys_depend(Class& c) {
     c.lesson.figure(fmt::format("k3_moved_layer_{}", i), by);
     if (i == 0) bottom = same_bits(old, now);
     if (i > 0) above &= by > kRounding;
+    if (i > 0 && by > kRounding) ++n_moved;
   }
   screen.bars(bars, "");
   c.lesson.found(
       {.claim = 25,
        .verdict = Verdict::holds_if,
        .shown = bottom && above,
-       .measured = fmt::format("Layer 0: same bits. The {} layers above it: moved, for there k[3] is "
-                               "made of all tokens up to 3",
-                               c.n_layers() - 1),
+       .measured = fmt::format(
+           "Layer 0: {}. Of the {} layers above it {} moved, for there k[3] is made of all tokens up to 3",
+           bottom ? "same bits" : "other bits", c.n_layers() - 1, n_moved),
        .condition = "the layer is the first, and the position is given"});
 }
 
@@ -367,9 +366,9 @@ void values_share(Class& c) {
       {.claim = 4,
        .verdict = Verdict::holds,
        .shown = worst < kRounding && with_weight == all,
-       .measured = fmt::format("In {} of {} (value, head) pairs the weight is above 0; the output changed "
-                               "by p · Δ to {}",
-                               with_weight, all, share(worst))});
+       .measured = fmt::format(
+           "In {} of {} (value, head) pairs the weight is above 0; the output changed by p · Δ to {}",
+           with_weight, all, share(worst))});
 }
 
 /// Attention's reads over the cached generation; and is a query less fixed than a key?
@@ -398,11 +397,10 @@ void counted_reads(Class& c) {
     q3 = std::max(q3, moved(row_of(a.q, 3), row_of(b.q, 3))),
     k3 = std::max(k3, moved(row_of(a.k, 3), row_of(b.k, 3)));
   }
-  screen.say(
-      fmt::format("It is not that queries change and keys do not. The side without a cache computed q[3] "
-                  "again in each of {} "
-                  "steps: it moved by {}, k[3] by {}. Both are fixed as soon as token 3 is read.",
-                  kSteps, share(q3), share(k3)));
+  screen.say(fmt::format(
+      "It is not that queries change and keys do not. The side without a cache computed q[3] again in each "
+      "of {} steps: it moved by {}, k[3] by {}. Both are fixed as soon as token 3 is read.",
+      kSteps, share(q3), share(k3)));
   c.lesson.figure("q3_moved", q3);
   c.lesson.figure("reads_of_q", static_cast<double>(reads[0].q));
   c.lesson.figure("reads_of_k0", static_cast<double>(reads[0].k));
@@ -452,14 +450,12 @@ void lesson_04(Lesson& lesson) {
   screen.bars(bars, "");
   screen.say(
       "And what would read them? Nothing. So: a query serves its own row, once. Its row then becomes the K "
-      "and V "
-      "of the layer above, and those are kept. Every later row reads K and V, none reads Q. Keep K and V; "
-      "drop Q.");
+      "and V of the layer above, and those are kept. Every later row reads K and V, none reads Q. Keep K and "
+      "V; drop Q. Old rows may be left alone because the mask keeps them from new tokens: lesson 2.");
   lesson.keep(c.twin->cached());
   lesson.try_this(
       {"In several_layers make the poke .when = Poke::When::since: the row is then wrong from the step that "
-       "read "
-       "it. Why does the cached side notice now, in every layer but one?",
+       "read it. Why does the cached side notice now, in every layer but one?",
        "In needed_rows ask for the rows of step 1 instead of the last. What is n then?",
        "Run with --model fable-mqa: of how many query heads does one value serve the output? Does p · Δ "
        "hold?"});
@@ -468,4 +464,9 @@ void lesson_04(Lesson& lesson) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {4, "why not queries?"}, lesson_04); }
+int main(int argc, char** argv) {
+  return run_lesson(
+      argc, argv,
+      {4, "why not queries?", "If an old query is scrambled, who notices: with the cache, and without?"},
+      lesson_04);
+}

@@ -87,15 +87,13 @@ std::vector<double> parallel(Class& c) {
   }
   screen.say(
       fmt::format("The trainer of the built-in models reads “{}” whole. Row t has seen tokens 0 … t only "
-                  "(the mask), so it is "
-                  "an honest prediction of token t + 1, which stands in the text:",
+                  "(the mask), so it is an honest prediction of token t + 1, which stands in the text:",
                   c.model->tokenizer().decode(c.tokens)));
   screen.table({"", "should say", "p", "loss −ln p"}, rows);
   const double by_net = net.loss(c.tokens);
-  screen.say(
-      fmt::format("{} losses from one forward, every query at work. Their mean, {:.3f}, is what training "
-                  "makes smaller.",
-                  c.n() - 1, sum / static_cast<double>(c.n() - 1)));
+  screen.say(fmt::format(
+      "{} losses from one forward, every query at work. Their mean, {:.3f}, is what training makes smaller.",
+      c.n() - 1, sum / static_cast<double>(c.n() - 1)));
   c.lesson.figure("losses", static_cast<double>(c.n() - 1));
   c.lesson.figure("mean_loss", sum / static_cast<double>(c.n() - 1));
   c.lesson.require(std::abs(by_net - sum) < 1e-4 * sum,
@@ -119,8 +117,7 @@ bool same_numbers(Class& c, const std::vector<double>& trained, DecodeSession& s
   }
   screen.say(
       "Now the program that generates: first the whole text in one prefill, then one token a call with a "
-      "cache, "
-      "each step fed the word that stands in the text. The loss at each position:");
+      "cache, each step fed the word that stands in the text. The loss at each position:");
   screen.table({"should say", "trainer", "one prefill", "step by step"}, rows);
   const double of_trainer = difference(trained, judged.logits).largest,
                of_prefill = difference(prefill, judged.logits).largest,
@@ -131,8 +128,7 @@ bool same_numbers(Class& c, const std::vector<double>& trained, DecodeSession& s
   c.lesson.figure("steps_error", of_steps);
   screen.say(
       fmt::format("All logits of all positions against exact arithmetic (double precision). Rounding alone "
-                  "may take them {:.1e} "
-                  "away (lesson 9 says why).",
+                  "may take them {:.1e} away (lesson 9 says why).",
                   judged.bound));
   const auto within = [&](const char* who, double error) {
     return c.lesson.require(error <= judged.bound, fmt::format("{}: {:.1e} at most", who, error));
@@ -141,8 +137,8 @@ bool same_numbers(Class& c, const std::vector<double>& trained, DecodeSession& s
              d = within("step by step, with a cache", of_steps);
   screen.say(
       "So the trainer's forward is the prefill, and the steps are its rows. Why then is generation done in "
-      "steps? "
-      "Because the text is not there yet: row t + 1 needs token t + 1, and that is what row t chooses.");
+      "steps? Because the text is not there yet: row t + 1 needs token t + 1, and that is what row t "
+      "chooses.");
   return a && b && d;
 }
 
@@ -168,10 +164,8 @@ bool what_training_keeps(Class& c, int64_t cache_bytes) {
                   after));
   screen.say(
       "The forward was over when the backward pass began, and that needs its numbers again: the gradient of "
-      "k[s] "
-      "is a sum over all queries that looked at it, Σ_t dscore[t, s] · q[t]. So here queries are kept, and "
-      "read "
-      "once more. Bytes left by the forward for the backward, and by the same tokens in a cache:");
+      "k[s] is a sum over all queries that looked at it, Σ_t dscore[t, s] · q[t]. So here queries are kept, "
+      "and read once more. Bytes left by the forward for the backward, and by the same tokens in a cache:");
   const auto bar = [&](const char* name, int64_t bytes) {
     return Bar{name, static_cast<double>(bytes), fmt::format("{} bytes", bytes)};
   };
@@ -188,8 +182,7 @@ bool what_training_keeps(Class& c, int64_t cache_bytes) {
                                         "training keeps the K and V that a cache would, and Q besides");
   screen.say(
       "The difference is how long: training drops all of it after one step, a cache keeps K and V for as "
-      "long "
-      "as the text goes on.");
+      "long as the text goes on.");
   return learnt && as_much;
 }
 
@@ -208,8 +201,7 @@ void what_it_costs(Class& c, int64_t weights_stepwise) {
               "");
   screen.say(
       fmt::format("Weights read for these {} tokens. In time the steps took {:.1f} times as long on this "
-                  "machine, in this run: "
-                  "lesson 6 is about that.",
+                  "machine, in this run: lesson 6 is about that.",
                   c.n(), stepwise_us / parallel_us));
   c.lesson.figure("weight_reads_ratio", static_cast<double>(weights_stepwise) / static_cast<double>(once));
   c.lesson.figure("stepwise_time_ratio", stepwise_us / parallel_us);
@@ -227,7 +219,9 @@ void lesson_05(Lesson& lesson) {
     session.go_to(step);
     written += session.record().cache_bytes_written, weights += session.record().weight_bytes;
   }
-  const bool keeps = what_training_keeps(c, written);
+  // Training keeps f32; a judge that computes in f64 also stores it.
+  const auto stored = static_cast<int64_t>(size_of(session.backend_info().activation_dtype));
+  const bool keeps = what_training_keeps(c, written * static_cast<int64_t>(sizeof(float)) / stored);
   what_it_costs(c, weights);
   lesson.found(
       {.claim = 8,
@@ -239,8 +233,7 @@ void lesson_05(Lesson& lesson) {
   lesson.keep(session);
   lesson.try_this(
       {"In step_by_step feed session.next_token() instead of the word in the text. From which row on do the "
-       "losses "
-       "differ, and is that a bug?",
+       "losses differ, and is that a bug?",
        "Make rate ten times and a hundred times as large. When does the loss rise?",
        "Make the text longer: which of the bars grows with the square of its length?"});
   screen.say("Next: lesson 6, prefill and decode.");
@@ -248,4 +241,8 @@ void lesson_05(Lesson& lesson) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {5, "training and generation"}, lesson_05); }
+int main(int argc, char** argv) {
+  return run_lesson(argc, argv,
+                    {5, "training and generation", "Does training need a cache? What does it keep instead?"},
+                    lesson_05);
+}

@@ -291,7 +291,7 @@ bool batching(Lesson& lesson, const Steps& steps, bool has_grouped, const Steps&
   lesson.figure("attention_rise", attention);
   bool as_said = lesson.require(
       weights > 4 && std::abs(attention - 1) < 1e-9,
-      fmt::format("a batch of 16 raises the weights' intensity {:.1f} times, attention's {:.2f} times",
+      fmt::format("the largest batch raises the weights' intensity {:.1f} times, attention's {:.2f} times",
                   weights, attention));
   if (has_grouped) {
     const double by_group = intensity(grouped.decode[0].attention) / intensity(steps.decode[0].attention);
@@ -376,4 +376,10 @@ void lesson_06(Lesson& lesson) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {6, "prefill and decode"}, lesson_06); }
+int main(int argc, char** argv) {
+  return run_lesson(
+      argc, argv,
+      {6, "prefill and decode",
+       "Which of the two is limited by arithmetic, which by memory? What does a larger batch change?"},
+      lesson_06);
+}

@@ -28,7 +28,6 @@ using namespace lastrow::lessons;
 namespace {
 
 constexpr const char* kFables[] = {"fable-mha", "fable-gqa", "fable-mqa"};
-constexpr int kVariants = 3;
 
 // ---- the training runs: short, equal, all of them before the floor
 constexpr int kSeeds = 2, kSteps = 40, kSeqLen = 64, kBatch = 4, kTexts = 8;
@@ -41,7 +40,6 @@ struct LastRow {
 
   explicit LastRow(const LayerTensors& layer) : q(f32(layer.q)), k(f32(layer.k)), scores(f32(layer.scores)) {}
   static Tensor f32(ConstTensorView view) {
-    if (view.empty()) throw UsageError("the step kept no keys: attend read none");
     Tensor copy = Tensor::host(DType::f32, view.shape());
     convert(view, copy.view());
     return copy;
@@ -83,6 +81,10 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   session.advance();
   lesson.keep(session);
   const StepTensors step = session.recorder().tensors(1);
+  if (step.layers.back().k.empty()) {
+    lesson.require(false, "attend reads the keys that the step holds");
+    return;
+  }
   const LastRow last(step.layers.back());
   screen.say(fmt::format(
       "{}: {} query heads, {} K/V heads, so {} query heads read the same keys. A decode step, last layer: "
@@ -101,7 +103,7 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
                              c.n_q_heads, last.n_keys(), c.group_size(), c.head_dim, c.n_kv_heads));
 }
 
-/// Bytes allocated for one sequence of the model's whole context, f32.
+/// Bytes allocated for one sequence of the model's n_layers layers, `tokens` tokens, f16.
 int64_t allocated(Lesson& lesson, const ModelShape& s, int64_t n_kv_heads, int64_t n_layers, int64_t tokens) {
   const auto narrow = [](int64_t n) { return static_cast<int32_t>(n); };
   return lesson.backend()
@@ -226,13 +228,18 @@ void what_it_costs(Lesson& lesson) {
     lesson.figure(fmt::format("early_{}", name), q.early_mean());
     lesson.figure(fmt::format("params_{}", name), static_cast<double>(q.n_params));
   }
-  screen.table({"", "parameters", "trained", "over floor", "early: seed 1", "seed 2", "mean"}, rows);
+  std::vector<std::string> head = {"", "parameters", "trained", "over floor"};
+  for (int seed = 1; seed <= kSeeds; ++seed)
+    head.push_back(fmt::format("{}seed {}", seed == 1 ? "early: " : "", seed));
+  head.push_back("mean");
+  screen.table(head, rows);
   const double floor = all[0].floor;
   double early = 0, left = 0, spread = 0;  // largest shares by which another variant differs; seeds, too
   for (const Quality& q : all) {
     early = std::max(early, std::abs(q.early_mean() / all[0].early_mean() - 1));
     left = std::max(left, std::abs(q.trained - all[0].trained) / floor);
-    spread = std::max(spread, std::abs(q.early[0] / q.early[1] - 1));
+    const auto [least, most] = std::minmax_element(q.early.begin(), q.early.end());
+    spread = std::max(spread, *most / *least - 1);
   }
   screen.say(fmt::format(
       "GQA and MQA have fewer parameters here, {} and {} less than MHA: whatever differs is the sharing and "
@@ -270,4 +277,8 @@ void lesson_07(Lesson& lesson) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {7, "MHA, GQA, MQA"}, lesson_07); }
+int main(int argc, char** argv) {
+  return run_lesson(argc, argv,
+                    {7, "MHA, GQA, MQA", "What do the heads of a group share, and what does that cost?"},
+                    lesson_07);
+}

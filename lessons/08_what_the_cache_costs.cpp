@@ -36,6 +36,13 @@ int64_t by_formula(const ModelConfig& c, int64_t tokens, int64_t batch, DType st
   return 2 * int64_t{c.n_layers} * c.n_kv_heads * tokens * batch * row;
 }
 
+/// Is that what the formula gives, but for the round addresses (KvStorage::kAlignment) at which each layer's
+/// K and V, and their scales, begin?
+bool accounts_for(int64_t allocated, int64_t formula, const ModelConfig& c, DType stored) {
+  const int64_t n_parts = 2 * int64_t{c.n_layers} * (scale_bytes(stored) > 0 ? 2 : 1);
+  return allocated >= formula && allocated - formula < n_parts * KvStorage::kAlignment;
+}
+
 /// A cache that runs, in each type: what was allocated for it, and what one more token writes.
 bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   Screen& screen = lesson.screen();
@@ -45,9 +52,10 @@ bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model
                           c.n_layers, c.n_kv_heads, c.head_dim, 2 * c.n_layers * c.n_kv_heads * c.head_dim));
   screen.say(fmt::format(
       "{} runs five times, each with another type for the stored rows. The room is taken at the start, for "
-      "all {} tokens that may come. int8 has a scale of 4 bytes beside each row. Counted at the allocations:",
+      "all {} tokens that may come. int8 has a scale of 4 bytes beside each head's row. Counted at the "
+      "allocations:",
       c.name, c.max_seq_len));
-  bool equal = true;
+  bool equal = true, exact = true;
   std::vector<std::vector<std::string>> rows;
   for (const DType dtype : kTypes) {
     DecodeSession session(model, lesson.backend(), {.record = lesson.record(), .kv_dtype = dtype});
@@ -58,7 +66,9 @@ bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model
     const bool wide = session.backend_info().activation_dtype == DType::f64 && dtype == DType::f32;
     const DType stored = wide ? DType::f64 : dtype;
     const int64_t expected = by_formula(c, c.max_seq_len, 1, stored);
-    equal &= session.storage_bytes() == expected && written == by_formula(c, 1, 1, stored);
+    exact &= session.storage_bytes() == expected;
+    equal &=
+        accounts_for(session.storage_bytes(), expected, c, stored) && written == by_formula(c, 1, 1, stored);
     rows.push_back({std::string(kv_dtype_name(dtype)), with_commas(by_formula(c, 1, 1, stored)),
                     with_commas(written), with_commas(expected), with_commas(session.storage_bytes())});
     lesson.figure(fmt::format("bytes_{}", kv_dtype_name(dtype)),
@@ -68,7 +78,10 @@ bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model
   screen.table({"stored as", "a token: formula", "written", fmt::format("{} tokens: formula", c.max_seq_len),
                 "allocated"},
                rows);
-  return lesson.require(equal, "formula and allocator agree to the byte, scales included");
+  return lesson.require(equal, exact
+                                   ? "formula and allocator agree to the byte, scales included"
+                                   : "formula and allocator agree but for the round addresses at which each "
+                                     "layer's K and V begin");
 }
 
 /// The same tokens in blocks of 16, and reserved for the longest text.
@@ -97,7 +110,7 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
                                                   .dtype = DType::f16})
                                   ->bytes();
     const int64_t formula = by_formula(c, tokens, 1, DType::f16);
-    equal &= in_blocks == by_formula(c, int64_t{n_blocks} * kBlock, 1, DType::f16);
+    equal &= accounts_for(in_blocks, by_formula(c, int64_t{n_blocks} * kBlock, 1, DType::f16), c, DType::f16);
     rows.push_back({fmt::format("{}", tokens), with_commas(formula), fmt::format("{}", n_blocks),
                     with_commas(in_blocks),
                     fmt::format("{:.2f}", static_cast<double>(in_blocks) / static_cast<double>(formula)),
@@ -106,7 +119,7 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
       lesson.figure("blocks_over_formula_17", static_cast<double>(in_blocks) / static_cast<double>(formula));
   }
   screen.table({"tokens", "formula", "blocks", "allocated", "× formula", "one piece: × formula"}, rows);
-  equal &= reserved == by_formula(c, c.max_seq_len, 1, DType::f16);
+  equal &= accounts_for(reserved, by_formula(c, c.max_seq_len, 1, DType::f16), c, DType::f16);
   return lesson.require(equal, "with the tokens rounded up to blocks the formula is the allocator's count");
 }
 
@@ -126,7 +139,8 @@ void left_out(Lesson& lesson, bool equal) {
   lesson.found({.claim = 11,
                 .verdict = Verdict::holds_if,
                 .shown = equal,
-                .measured = "To the byte in f32, f16, bf16, fp8 and int8",
+                .measured = equal ? "Counted in f32, f16, bf16, fp8 and int8, scales and blocks included"
+                                  : "The allocator's counts are not the formula's",
                 .condition = "tokens are those that have room, rounded up to blocks, int8 has its scales "
                              "added, and the model has no window, no shared and no latent cache"});
 }
@@ -305,4 +319,9 @@ void lesson_08(Lesson& lesson) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {8, "what the cache costs"}, lesson_08); }
+int main(int argc, char** argv) {
+  return run_lesson(
+      argc, argv,
+      {8, "what the cache costs", "How many GB do 64 conversations of 8,192 tokens take on a 7B model?"},
+      lesson_08);
+}

@@ -64,13 +64,11 @@ void three_numbers(Lesson& lesson) {
   const float left = (one + small) + small, right = one + (small + small);
   screen.line(fmt::format("(1 + 2^-24) + 2^-24  =  {:.9f}", left));
   screen.line(fmt::format("1 + (2^-24 + 2^-24)  =  {:.9f}", right));
-  screen.say(
-      fmt::format("A float has 24 bits. 1 + 2^-24 lies half-way between two floats and falls back to 1, "
-                  "twice; but the two small "
-                  "numbers together reach the next float. The results are neighbours: {} ulp (unit in the "
-                  "last place) apart. A "
-                  "logit is a sum of thousands of products.",
-                  ulps(left, right)));
+  screen.say(fmt::format(
+      "A float has 24 bits. 1 + 2^-24 lies half-way between two floats and falls back to 1, twice; but the "
+      "two small numbers together reach the next float. The results are neighbours: {} ulp (unit in the last "
+      "place) apart. A logit is a sum of thousands of products.",
+      ulps(left, right)));
   lesson.require(ulps(left, right) == 1, "the two sums are neighbours");
 }
 
@@ -122,25 +120,25 @@ bool two_backends(Lesson& lesson, const std::shared_ptr<const Model>& model, Twi
   TwinSession naive(model, make_backend("naive"), make_backend("naive"), {});
   const Compared plain = compared(naive, prompt);
   result = compared(twin, prompt);
-  screen.say(
-      fmt::format("naive: plain loops, each row summed in one order, whatever else is in the step. With a "
-                  "cache it computes one "
-                  "row, without one all rows; the last row is the same sums. {} logits of {} steps:",
-                  plain.ulps.size(), kSteps + 1));
+  screen.say(fmt::format(
+      "naive: plain loops, each row summed in one order, whatever else is in the step. With a cache it "
+      "computes one row, without one all rows; the last row is the same sums. {} logits of {} steps:",
+      plain.ulps.size(), kSteps + 1));
   const bool exact = lesson.require(
       plain.same_steps == kSteps + 1,
       fmt::format("cached = recomputed to the bit in {} of {} steps", plain.same_steps, kSteps + 1));
-  screen.say(
-      fmt::format("{}: {}. A product with one row and a product with many rows use the processor in "
-                  "different ways, and add up in "
-                  "different orders. The distance of cached and recomputed logits, in ulp:",
-                  twin.cached().backend_info().name, twin.cached().backend_info().description));
-  histogram(screen, result.ulps);
   const auto differ = std::count_if(result.ulps.begin(), result.ulps.end(), [](int64_t n) { return n != 0; });
   screen.say(fmt::format(
-      "{} of {} logits differ. (Many ulp means a logit near 0, where floats lie close together: ulp "
-      "tell how bits differ, not how much it matters.)",
-      differ, result.ulps.size()));
+      "{}: {}. {}The distance of cached and recomputed logits, in ulp:", twin.cached().backend_info().name,
+      twin.cached().backend_info().description,
+      differ == 0 ? ""
+                  : "A product with one row and a product with many rows use the processor in "
+                    "different ways, and add up in different orders. "));
+  histogram(screen, result.ulps);
+  screen.say(
+      fmt::format("{} of {} logits differ. (Many ulp means a logit near 0, where floats lie close together: "
+                  "ulp tell how bits differ, not how much it matters.)",
+                  differ, result.ulps.size()));
   lesson.figure("naive_same_steps", static_cast<double>(plain.same_steps));
   lesson.figure("logits", static_cast<double>(result.ulps.size()));
   lesson.figure("logits_that_differ", static_cast<double>(differ));
@@ -157,13 +155,11 @@ bool rounding_or_bug(Lesson& lesson, const std::shared_ptr<const Model>& model, 
   const auto vocab = static_cast<size_t>(model->config().vocab_size);
   const std::vector<double> reference(
       judged.logits.begin() + static_cast<std::ptrdiff_t>((prompt_len - 1) * vocab), judged.logits.end());
-  screen.say(
-      fmt::format("How far may rounding go? Measured, not guessed: plain f32 loops are run 16 times, every "
-                  "sum in another random "
-                  "order, and compared with double precision. Twice the worst of them, plus one last bit of "
-                  "the largest logit, is the bound: "
-                  "{:.1e} for these logits of up to {:.0f}.",
-                  judged.bound, testing::max_abs_finite(reference)));
+  screen.say(fmt::format(
+      "How far may rounding go? Measured, not guessed: plain f32 loops are run 16 times, every sum in "
+      "another random order, and compared with double precision. Twice the worst of them, plus one last bit "
+      "of the largest logit, is the bound: {:.1e} for these logits of up to {:.0f}.",
+      judged.bound, testing::max_abs_finite(reference)));
   std::vector<std::vector<std::string>> rows;
   const auto row = [&](const std::string& who, const std::vector<double>& logits) {
     const double error = difference(logits, reference).largest;
@@ -186,8 +182,8 @@ bool rounding_or_bug(Lesson& lesson, const std::shared_ptr<const Model>& model, 
   screen.table({"", "largest error", "of the bound", "right words"}, rows);
   screen.say(
       "So that is how to tell. Do not look at the words: a bug may change few of them, and rounding may "
-      "change one, as "
-      "you will see. Look at the distance: rounding stays below 1 in the third column, a bug does not.");
+      "change one, as you will see. Look at the distance: rounding stays below 1 in the third column, a bug "
+      "does not.");
   lesson.figure("bound", judged.bound);
   lesson.figure("cached_of_bound", cached);
   lesson.figure("recompute_of_bound", again);
@@ -235,8 +231,8 @@ bool near_tie(Lesson& lesson) {
   const int32_t second = argmax(others);
   const double margin = exact[first] - exact[second];
   screen.say(fmt::format(
-      "{} reads “{}” What comes next? In double precision “{}” is ahead of “{}” by {:.1e}; logits of "
-      "this size have their last bit at {:.1e}.",
+      "{} reads “{}” What comes next? In double precision “{}” is ahead of “{}” by {:.1e}; logits of this "
+      "size have their last bit at {:.1e}.",
       kTieModel, kTie, words.piece(first), words.piece(second), margin,
       std::nextafter(static_cast<float>(exact[first]), 100.0f) - static_cast<float>(exact[first])));
   std::vector<std::vector<std::string>> rows;
@@ -279,8 +275,7 @@ bool near_tie(Lesson& lesson) {
   lesson.figure("orders_that_flip", flips_of_orders);
   screen.say(
       "The rule: a word may differ only where double precision itself is undecided, where its margin is "
-      "below "
-      "twice the bound (each of the two logits may be off by the bound).");
+      "below twice the bound (each of the two logits may be off by the bound).");
   return lesson.require(margin < 2 * judged.bound && reasons,
                         fmt::format("margin {:.1e} < 2 · {:.1e}: {} other choices, all of them rounding",
                                     margin, judged.bound, flips));
@@ -309,19 +304,20 @@ void lesson_09(Lesson& lesson) {
   screen.section("What it costs");
   screen.say(
       "Equal bits can be had: fix the order, as naive does, and pay with speed. Or know the bound, and "
-      "compare with "
-      "that. Tests of this project do both.");
+      "compare with that. Tests of this project do both.");
   lesson.keep(twin.cached());
-  lesson.try_this(
-      {"Set kTie to “the quick brown fox”: how large is the margin there, against the bound?",
-       "Add “repeat-kv” to the list of bugs, with --model fable-gqa. It changes no number: what then "
-       "gives it away? (Lesson 8.)",
-       "Run with --backend naive: what is left of the histogram?"});
-  screen.say("Next: lesson 10, kernels on a GPU.");
+  lesson.try_this({"Set kTie to “the quick brown fox”: how large is the margin there, against the bound?",
+                   "Add “repeat-kv” to the list of bugs, with --model fable-gqa. It changes no number: what "
+                   "then gives it away? (Lesson 8.)",
+                   "Run with --backend naive: what is left of the histogram?"});
+  screen.say("Next: lesson 11, find the bug.");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_lesson(argc, argv, {9, "numerics: equal, or nearly?"}, lesson_09);
+  return run_lesson(
+      argc, argv,
+      {9, "numerics: equal, or nearly?", "Two sums of the same numbers differ. When is that a bug?"},
+      lesson_09);
 }

@@ -126,7 +126,7 @@ const RungRun& rung(const std::vector<RungRun>& runs, std::string_view name) {
   throw UsageError("rung {} did not run", name);
 }
 
-/// Judged by --backend, or naive: with a fault in it, the rungs no longer agree with it.
+/// Judged by --backend, or naive-f64: with a fault in it, the rungs no longer agree with it.
 JudgedCase judge(Lesson& lesson, const AttendCase& c) {
   JudgedCase judged = testing::judge(c);
   judged.reference = testing::attend(*lesson.backend("naive-f64"), c);
@@ -142,8 +142,7 @@ void show_times(Lesson& lesson, const AttendCase& c) {
     if (entry.name == "cuda") why_not = entry.usable ? "" : entry.why_not;
   if (!why_not.empty()) {
     screen.say("Not measured: " + why_not +
-               ". The emulator counts what a kernel asks for; how long a GPU takes "
-               "for it, it cannot say.");
+               ". The emulator counts what a kernel asks for; how long a GPU takes for it, it cannot say.");
     return;
   }
   std::vector<Bar> bars;
@@ -187,7 +186,7 @@ void lesson_10(Lesson& lesson) {
   show(lesson, runs, kDecode, "decode");
   screen.say(
       "reads of K, V: how often each stored byte is asked for. 1 is the least. sectors: memory comes in "
-      "sectors of 32 bytes; how few the asked bytes would fit in, of those that came. banks: the same for "
+      "sectors of 32 bytes; the fewest that each load could do with, of those that came. banks: the same for "
       "shared memory, whose 32 banks serve one word each at a time. 100 % is without waste.");
   std::vector<Bar> bars;
   for (const RungRun& r : runs)
@@ -216,6 +215,8 @@ void lesson_10(Lesson& lesson) {
 
   screen.section("Prefill: the same rungs, 64 queries at once");
   const std::vector<RungRun> prefill = run_ladder(lesson, judge(lesson, kPrefill));
+  screen.say(fmt::format("64 queries and as many keys, {} heads on {} K/V heads.", kPrefill.n_q_heads,
+                         kPrefill.n_kv_heads));
   show(lesson, prefill, kPrefill, "prefill");
   screen.say(
       "A query alone reads every key before it. k04 has 16 queries share one reading of a tile, and pays "
@@ -237,12 +238,18 @@ void lesson_10(Lesson& lesson) {
                   session.model().config().name, session.backend_info().attend_kernel));
   lesson.keep(session);
   lesson.try_this(
-      {"lastrow attend --backend cuda-emulated --kernel k01 --simt-report, on a file of yours: "
-       "gpu/README.md makes one in three lines. Which source line wastes the sectors?",
+      {"lastrow attend --backend cuda-emulated --kernel k01 --simt-report, on a file of yours: gpu/README.md "
+       "makes one in three lines. Which source line wastes the sectors?",
        "Change kDecode.n_kv_heads to 8 (MHA): which rungs now read the same, and why?",
        "In k04, take the padding out of the tile in shared memory: what do the banks say?"});
+  screen.say("Next: lesson 0, the ledger of claims.");
 }
 
 }  // namespace
 
-int main(int argc, char** argv) { return run_lesson(argc, argv, {10, "GPU kernels"}, lesson_10); }
+int main(int argc, char** argv) {
+  return run_lesson(
+      argc, argv,
+      {10, "GPU kernels", "Which kernel reads the cache least often, and what is left to gain then?"},
+      lesson_10);
+}

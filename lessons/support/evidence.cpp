@@ -10,18 +10,37 @@
 namespace lastrow::lessons {
 namespace {
 
-/// Row of the first element with other bits, and the largest difference. Other shapes differ from row 0 on.
-std::optional<std::pair<int64_t, double>> difference(const Tensor& a, const Tensor& b) {
-  if (a.shape() != b.shape()) return std::pair{int64_t{0}, std::numeric_limits<double>::infinity()};
-  if (a.dtype() != DType::f32 || b.dtype() != DType::f32) return {};
+/// Row of the first element with other bits, and the largest difference.
+template <typename T>
+std::optional<std::pair<int64_t, double>> difference_as(const Tensor& a, const Tensor& b) {
   std::optional<std::pair<int64_t, double>> found;
   for (int64_t i = 0; i < a.size(); ++i) {
-    const float x = a.data<float>()[i], y = b.data<float>()[i];
+    const T x = a.data<T>()[i], y = b.data<T>()[i];
     if (std::memcmp(&x, &y, sizeof x) == 0) continue;
     if (!found) found = {i / a.shape().row_size(), 0};
-    found->second = std::max(found->second, std::abs(double{x} - y));
+    found->second = std::max(found->second, std::abs(static_cast<double>(x) - static_cast<double>(y)));
   }
   return found;
+}
+
+/// Other shapes or types differ from row 0 on.
+std::optional<std::pair<int64_t, double>> difference(const Tensor& a, const Tensor& b) {
+  if (a.shape() != b.shape() || a.dtype() != b.dtype())
+    return std::pair{int64_t{0}, std::numeric_limits<double>::infinity()};
+  switch (a.dtype()) {
+    case DType::f32:
+      return difference_as<float>(a, b);
+    case DType::f64:
+      return difference_as<double>(a, b);
+    case DType::i32:
+      return difference_as<int32_t>(a, b);
+    default:
+      LASTROW_CHECK(false, "a recorded tensor is {}", name_of(a.dtype()));
+  }
+}
+
+double element(const Tensor& x, int64_t i) {
+  return x.dtype() == DType::f64 ? x.data<double>()[i] : double{x.data<float>()[i]};
 }
 
 int64_t keys_read(const Recorder& recorder, int32_t step, int32_t layer) {
@@ -33,19 +52,23 @@ int64_t keys_read(const Recorder& recorder, int32_t step, int32_t layer) {
   return n;
 }
 
-/// RoPE of one head, as the papers have it: the pair (a, b) turned by position · theta^(−2i/head_dim).
-std::vector<double> turned(const float* head, const ModelConfig& config, int32_t position) {
+/// RoPE of the head that begins at element `at`: the pair (a, b) turned by position · theta^(−2i/head_dim).
+std::vector<double> turned(const Tensor& rows, int64_t at, const ModelConfig& config, int32_t position) {
   std::vector<double> out(static_cast<size_t>(config.head_dim));
   const int half = config.head_dim / 2;
   for (int i = 0; i < half; ++i) {
     const bool halves = config.rope_pairing == RopePairing::halves;
     const int a = halves ? i : 2 * i, b = halves ? i + half : 2 * i + 1;
     const double angle = position * std::pow(double{config.rope_theta}, -2.0 * i / config.head_dim);
-    out[a] = head[a] * std::cos(angle) - head[b] * std::sin(angle);
-    out[b] = head[a] * std::sin(angle) + head[b] * std::cos(angle);
+    const double x = element(rows, at + a), y = element(rows, at + b);
+    out[a] = x * std::cos(angle) - y * std::sin(angle);
+    out[b] = x * std::sin(angle) + y * std::cos(angle);
   }
   return out;
 }
+
+/// Single precision turns by up to 1e-5 less exactly; one position further turns by a radian.
+constexpr double kSameAngle = 1e-3;
 
 /// The position whose angle takes row `row` of k_proj to that of rope_k in layer 0.
 std::optional<int32_t> position_of_angle(const Recorder& recorder, const ModelConfig& config, int32_t step,
@@ -55,11 +78,11 @@ std::optional<int32_t> position_of_angle(const Recorder& recorder, const ModelCo
   if (!before || !after) return {};
   const int64_t at = row * config.n_kv_heads * config.head_dim;
   for (int32_t position = 0; position < config.max_seq_len; ++position) {
-    const auto expected = turned(before->data<float>() + at, config, position);
+    const auto expected = turned(*before, at, config, position);
     double worst = 0;
     for (int d = 0; d < config.head_dim; ++d)
-      worst = std::max(worst, std::abs(expected[d] - after->data<float>()[at + d]));
-    if (worst < 1e-3) return position;
+      worst = std::max(worst, std::abs(expected[d] - element(*after, at + d)));
+    if (worst < kSameAngle) return position;
   }
   return {};
 }
@@ -68,7 +91,7 @@ std::optional<int32_t> position_of_angle(const Recorder& recorder, const ModelCo
 std::optional<double> score_of_first_key(const Recorder& recorder, int32_t step, int32_t layer) {
   const Tensor* scores = recorder.find(step, layer, recorded::kScores);
   if (!scores || scores->shape()[2] == 0) return {};
-  return scores->data<float>()[(scores->shape()[1] - 1) * scores->shape()[2]];
+  return element(*scores, (scores->shape()[1] - 1) * scores->shape()[2]);
 }
 
 std::string shown(double score) { return std::isinf(score) ? "none" : fmt::format("{:.2f}", score); }

@@ -21,7 +21,8 @@ constexpr Fault kFaults[] = {
     {"mask-top-left", "the causal mask is aligned top-left: query t sees keys up to t only",
      "step 1, layer 0, attend"},
     {"scale-twice", "scores are multiplied by 1/sqrt(head_dim) twice", "step 0, layer 0, attend"},
-    {"window-short", "the first visible key is one too late: index 0 is lost", "step 0, layer 0, attend"},
+    {"window-short", "the window begins one key too late: the last query loses key 0",
+     "step 0, layer 0, attend"},
 };
 
 /// A decorator together with the backend that it watches.
@@ -61,17 +62,36 @@ void append_later(StepPlan& plan, int32_t i, int32_t shift) {
     plan.append_slots[plan.q_start[i] + t] = slot_of(table, plan.kv_len[i] - q_len + t);
 }
 
+/// As a program has it that zeroes its cache when it makes it: rows that a fault leaves out read as 0.
+void clear(Backend& backend, KvStorage& storage, int32_t first_layer) {
+  const CacheSpec& spec = storage.spec();
+  std::vector<int64_t> slots(static_cast<size_t>(spec.n_blocks) * static_cast<size_t>(spec.block_len));
+  std::iota(slots.begin(), slots.end(), 0);
+  const Tensor zeros =
+      Tensor::host(DType::f32, {static_cast<int64_t>(slots.size()), spec.n_kv_heads, spec.head_dim});
+  for (int32_t layer = first_layer; layer < spec.n_layers; ++layer)
+    for (const RowKind kind : {RowKind::k, RowKind::v})
+      backend.write_rows(storage, layer, kind, slots, zeros.view());
+}
+
 /// After a reset the old length stays in force.
-class StaleRows {
+class StaleRows final : public WatchingBackend {
  public:
-  void operator()(StepPlan& plan) {
-    const int32_t length = plan.kv_len[0];
-    if (!is_decode(plan, 0) && held_ > 0) append_later(plan, 0, held_);
-    held_ = length;
+  using WatchingBackend::WatchingBackend;
+
+  const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override {
+    if (storage_ != &storage) clear(inner(), storage, 0);
+    storage_ = &storage;
+    plan_ = plan;
+    if (!is_decode(plan, 0) && held_ > 0) append_later(plan_, 0, held_);
+    held_ = plan.kv_len[0];
+    return inner().begin_step(plan_, storage);
   }
 
  private:
-  int32_t held_ = 0;  // of the conversation before
+  StepPlan plan_;
+  const KvStorage* storage_ = nullptr;  // of the last step
+  int32_t held_ = 0;                    // of the conversation before
 };
 
 /// From layer 1 on the batch is one in which this step's rows have been counted already.
@@ -83,7 +103,7 @@ class EarlyLength final : public WatchingBackend {
     plan_ = plan;
     storage_ = &storage;
     late_ = nullptr;
-    if (!is_decode(plan, 0)) clear(storage);
+    if (!is_decode(plan, 0)) clear(inner(), storage, 1);
     return inner().begin_step(plan, storage);
   }
   void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override {
@@ -116,18 +136,6 @@ class EarlyLength final : public WatchingBackend {
     }
     return *late_;
   }
-  /// As a program has it that zeroes its cache when it makes it: the rows left out read as 0.
-  void clear(KvStorage& storage) {
-    const CacheSpec& spec = storage.spec();
-    std::vector<int64_t> slots(static_cast<size_t>(spec.n_blocks) * static_cast<size_t>(spec.block_len));
-    std::iota(slots.begin(), slots.end(), 0);
-    const Tensor zeros =
-        Tensor::host(DType::f32, {static_cast<int64_t>(slots.size()), spec.n_kv_heads, spec.head_dim});
-    for (int32_t layer = 1; layer < spec.n_layers; ++layer)
-      for (const RowKind kind : {RowKind::k, RowKind::v})
-        inner().write_rows(storage, layer, kind, slots, zeros.view());
-  }
-
   StepPlan plan_;
   KvStorage* storage_ = nullptr;
   const Batch* late_ = nullptr;  // of this step, from layer 1 on
@@ -226,7 +234,7 @@ std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Bac
                     }));
   if (name == "early-length") return std::make_unique<Owning<EarlyLength>>(std::move(backend));
   if (name == "repeat-kv") return std::make_unique<Owning<RepeatedHeads>>(std::move(backend), group_size);
-  if (name == "stale-rows") return tampered(std::move(backend), StaleRows());
+  if (name == "stale-rows") return std::make_unique<Owning<StaleRows>>(std::move(backend));
   if (name == "mask-top-left")
     return tampered(std::move(backend),
                     for_each_decode([](StepPlan& plan, int32_t i) { plan.kv_len[i] = plan.q_len(i); }));

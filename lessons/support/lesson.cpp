@@ -28,24 +28,31 @@ bool terminal_with_color() {
 /// "lesson_04" for messages.
 std::string program_name(const About& about) { return fmt::format("lesson_{:02}", about.number); }
 
+/// On standard error, if it can be written.
+void tell(const std::string& line) { std::fputs(line.c_str(), stderr); }
+
 int fail(const About& about, std::string message) {
   for (char& c : message)
     if (c == '\n' || c == '\r') c = ' ';
-  fmt::print(stderr, "{}: {}\n", program_name(about), message);
+  tell(fmt::format("{}: {}\n", program_name(about), message));
   return kError;
 }
 
 }  // namespace
 
 Lesson::Lesson(About about, Options options)
-    : about_(about), options_(std::move(options)), screen_({stdout, options_.color, options_.json}) {
+    : about_(about),
+      options_(std::move(options)),
+      screen_({.color = options_.color, .silent = options_.json, .cut = !options_.fault.empty()}) {
   // What cannot be had is said before anything is shown.
   if (!options_.trace.empty()) AtomicFile(options_.trace);
   if (!options_.backend.empty()) make_backend(options_.backend);
   if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);
   if (!options_.model.empty()) asked_for_ = load_model(options_.model);
-  screen_.announce(fmt::format("Lesson {}: {}", about_.number, about_.title));
-  if (!options_.fault.empty()) screen_.line("This run has a bug built in: " + options_.fault, Ink::bad);
+  screen_.announce(fmt::format("Lesson {}: {}", about_.number, about_.title), about_.question);
+  for (const Fault& fault : faults())
+    if (fault.name == options_.fault)
+      screen_.announce_also(fmt::format("This run has a bug built in: {} ({}).", fault.name, fault.bug));
 }
 
 std::shared_ptr<const Model> Lesson::model(const std::string& own_choice) {
@@ -84,7 +91,7 @@ void Lesson::keep(const Recorder& recorder, const std::string& config_json, std:
   kept_ = true;
   if (options_.trace.empty()) return;
   write_trace(options_.trace, recorder, {config_json, std::move(tokens)});
-  if (!options_.json) fmt::print(stderr, "{}: trace in {}\n", program_name(about_), options_.trace.string());
+  if (!options_.json) tell(fmt::format("{}: trace in {}\n", program_name(about_), options_.trace.string()));
 }
 
 bool Lesson::require(bool passed, const std::string& what) {
@@ -167,11 +174,18 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
   app.footer("Exit status: 0 all holds, 1 something does not, 2 it could not be run.");
   try {
     app.parse(argc, argv);
+    for (const CLI::Option* option : app.get_options())
+      if (option->count() > 0 && !option->results().empty() && option->results().front().empty())
+        throw UsageError("{} is given without a value: give one, or leave it out", option->get_name());
     options.color = !no_color && terminal_with_color();
     const auto start = std::chrono::steady_clock::now();
     Lesson lesson(about, options);
     body(lesson);
-    return lesson.end(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    const int status =
+        lesson.end(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw FileError("standard output cannot be written; send it elsewhere");
+    return status;
   } catch (const CLI::Success& help) {
     return app.exit(help);
   } catch (const CLI::ParseError& e) {

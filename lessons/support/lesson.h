@@ -10,7 +10,8 @@
 //     lesson.found({.claim = 1, .verdict = Verdict::holds, .shown = same_bits, .measured = "…"});
 //     lesson.keep(session);                                      what --trace writes
 //   }
-//   int main(int argc, char** argv) { return run_lesson(argc, argv, {4, "why not queries?"}, lesson_04); }
+//   int main(int argc, char** argv) { return run_lesson(argc, argv, {4, "why not queries?", "Who notices
+//   …?"}, lesson_04); }
 //
 // Options, the same in all lessons, none needed: --model, --backend, --trace FILE, --fault NAME (runs the
 // lesson on a backend with that bug in it: faults.h), --json (one object instead of the screen), --no-color.
@@ -39,7 +40,8 @@ namespace lastrow::lessons {
 
 struct About {
   int number;
-  std::string_view title;         // the question
+  std::string_view title;
+  std::string_view question;      // that it opens with
   const char* answers = nullptr;  // what stands after the options, for a lesson that takes answers
 };
 

@@ -95,18 +95,25 @@ std::string Screen::paint(Ink ink, std::string_view text) const {
 
 void Screen::put(std::string_view text) {
   if (options_.silent) return;
-  if (!announced_.empty()) section(std::exchange(announced_, ""));
+  if (!announced_.empty()) {
+    const auto announced = std::exchange(announced_, {});
+    section(announced.front());
+    for (size_t i = 1; i < announced.size(); ++i) say(announced[i]);
+  }
   std::fwrite(text.data(), 1, text.size(), options_.file);
 }
 
 void Screen::put_line(std::string_view text) {
-  LASTROW_CHECK(columns_of(text) <= kScreenColumns, "{} columns: {}", columns_of(text), text);
-  put(text);
+  const bool fits = columns_of(text) <= kScreenColumns;
+  LASTROW_CHECK(fits || options_.cut, "{} columns: {}", columns_of(text), text);
+  put(fits ? std::string(text) : std::string(first_columns(text, kScreenColumns - 1)) + "…");
   put("\n");
   after_check_ = false;
 }
 
-void Screen::announce(std::string_view title) { announced_ = title; }
+void Screen::announce(std::string_view title, std::string_view paragraph) {
+  announced_ = {std::string(title), std::string(paragraph)};
+}
 
 void Screen::section(std::string_view title) {
   const std::string_view fitting = first_columns(title, kScreenColumns - 8);

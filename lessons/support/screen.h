@@ -44,11 +44,14 @@ class Screen {
     std::FILE* file = stdout;
     bool color = false;
     bool silent = false;  // says nothing: the lesson prints JSON instead
+    bool cut = false;     // shortens a line that is too wide, as numbers of a faulty run may make it
   };
   explicit Screen(Options options) : options_(options) {}
 
-  /// A section that is shown as soon as something else is: what fails before that has printed nothing.
-  void announce(std::string_view title);
+  /// A section and a paragraph that are shown as soon as something else is: what fails before that has
+  /// printed nothing. announce_also adds a paragraph.
+  void announce(std::string_view title, std::string_view paragraph);
+  void announce_also(std::string_view paragraph) { announced_.emplace_back(paragraph); }
   /// A heading: number, title and a rule across the screen, after an empty line.
   void section(std::string_view title);
   /// A paragraph, wrapped; an empty line before it.
@@ -77,8 +80,8 @@ class Screen {
   void put_line(std::string_view text);
 
   Options options_;
-  std::string announced_;
-  bool after_check_ = false;  // checks stand together
+  std::vector<std::string> announced_;  // title, paragraphs
+  bool after_check_ = false;            // checks stand together
 };
 
 }  // namespace lastrow::lessons

@@ -24,7 +24,7 @@ TEST_CASE("a prefill goes to the tiles in shared memory, where they take its typ
   CHECK(chosen(DType::i8, 16) == "k09");
 }
 
-TEST_CASE("decode goes to the last rung for its type") {
+TEST_CASE("decode of small groups goes to k08 in f32, to k09 in narrower types") {
   CHECK(chosen(DType::f32, 1) == "k08");
   for (const DType dtype : {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
     CHECK(chosen(dtype, 1) == "k09");

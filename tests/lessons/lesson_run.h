@@ -52,7 +52,7 @@ inline LessonRun run_lesson(const std::string& program, const std::string& optio
   return {o.exit_code, nlohmann::json::parse(o.out), o.err};
 }
 
-/// The run passes, and prints within 80 columns when it is read by a person.
+/// The run passes.
 inline LessonRun check_lesson(const std::string& program, const std::string& options = "") {
   LessonRun run = run_lesson(program, options);
   CHECK_MESSAGE(run.status == 0, run.objections());

@@ -43,7 +43,7 @@ TEST_CASE("lesson 11 on a model with one K/V head a query head leaves out the bu
 }
 
 TEST_CASE("a healthy run differs from itself nowhere; a fault is found on every CPU backend") {
-  for (const std::string name : {"naive", "eigen", "cuda-emulated"}) {
+  for (const std::string name : {"naive", "naive-f64", "eigen", "cuda-emulated"}) {
     CAPTURE(name);
     const auto model = load_model("fable-gqa");
     const auto run = [&](std::unique_ptr<Backend> backend) {

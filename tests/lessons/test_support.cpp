@@ -59,6 +59,36 @@ TEST_CASE("every lesson says what it takes, refuses what it does not know, and e
   }
 }
 
+TEST_CASE("every lesson runs on the judge as well") {
+  for (const std::string& program : programs()) {
+    if (program == "lesson_00_ledger") continue;
+    CAPTURE(program);
+    const LessonRun run = run_lesson(program, "--backend naive-f64");
+    CHECK_MESSAGE(run.status == 0, run.objections());
+  }
+}
+
+TEST_CASE("output that cannot be written is an error, and so is an option without a value") {
+  for (const std::string wrong : {" > /dev/full", " --json > /dev/full", " --fault ''", " --model ''"}) {
+    CAPTURE(wrong);
+    const Folder folder("lesson_full");
+    CHECK(shell(folder, kLessons + "lesson_01_attention_by_hand" + wrong).exit_code == 2);
+  }
+}
+
+TEST_CASE("no fault makes any lesson end otherwise than by objecting or not") {
+  for (const std::string& program : programs()) {
+    if (program == "lesson_00_ledger" || program == "lesson_07_mha_gqa_mqa") continue;  // trains, slowly
+    for (const Fault& fault : faults()) {
+      CAPTURE(program);
+      CAPTURE(std::string(fault.name));
+      const Folder folder("lesson_fault");
+      const int status = shell(folder, kLessons + program + " --fault " + std::string(fault.name)).exit_code;
+      CHECK((status == 0 || status == 1 || (status == 2 && program == "lesson_11_find_the_bug")));
+    }
+  }
+}
+
 TEST_CASE("every lesson fits 80 columns, is plain when not a terminal, and leaves a trace that opens") {
   for (const std::string& program : programs()) {
     if (program == "lesson_00_ledger") continue;  // runs all the others: has a test of its own

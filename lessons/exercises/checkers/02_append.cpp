@@ -78,8 +78,8 @@ constexpr Mistake kMistakes[] = {
 std::string hint_for(const Fenced<float>& storage, const Case& c) {
   for (const Mistake& mistake : kMistakes)
     if (storage.same_bits(after(mistake.append_rows, c))) return mistake.hint;
-  return "Walk through [n_kv_heads, max_seq_len, head_dim] from the left: how many elements does one step "
-         "of each index skip?";
+  return "Walk through [n_kv_heads, max_seq_len, head_dim] from the left: how many elements does one step of "
+         "each index skip?";
 }
 
 /// One line a head, one column an index: the first element of each row.

@@ -54,8 +54,8 @@ void compare_one_key(int32_t n_q_heads, int32_t n_kv_heads) {
       hint = "There are only n_kv_heads heads stored: h itself points past them from h = n_kv_heads on.";
     if (in_turn)
       hint =
-          "Yours deals the heads out in turn. Those that share are neighbours: heads 0 … group_size − 1 "
-          "read K/V head 0. Dealt in turn, weights trained in this order attend to the wrong keys.";
+          "Yours deals the heads out in turn. Those that share are neighbours: heads 0 … group_size − 1 read "
+          "K/V head 0. Dealt in turn, weights trained in this order attend to the wrong keys.";
     throw Wrong{fmt::format("query head {} of {} reads {}, expected K/V head {}", first_wrong, n_q_heads,
                             rows[first_wrong][1], first_wrong / (n_q_heads / n_kv_heads)),
                 hint,

@@ -44,8 +44,7 @@ const char* hint_for(simt::Finding finding) {
   switch (finding) {
     case simt::Finding::out_of_bounds:
       return "The last block may have warps whose s is not below kv_len, and the last lanes elements that "
-             "are "
-             "not below head_dim: they must neither read nor write.";
+             "are not below head_dim: they must neither read nor write.";
     case simt::Finding::absent_lane:
       return "warp_sum shuffles: all 32 lanes must come to it, also those that have no element to add.";
     case simt::Finding::barrier_not_reached:
@@ -54,8 +53,7 @@ const char* hint_for(simt::Finding finding) {
     case simt::Finding::shared_race:
     case simt::Finding::uninitialised_shared:
       return "What one lane writes to shared memory another may read only after __syncwarp (the same warp) "
-             "or "
-             "__syncthreads.";
+             "or __syncthreads.";
     default:
       return "The message names kernel, block, thread and line.";
   }
@@ -150,13 +148,12 @@ void compare_traffic(Checker& c) {
       yours.row("yours"), of_rung("k01", kKeys, kHeadDim).row("k01, a thread a row"),
       of_rung("k02", kKeys, kHeadDim).row("k02, a warp a row")};
   if (yours.n_sectors > yours.needed)
-    throw Wrong{
-        fmt::format("the scores are right, but loads of g_k move {} sectors of 32 bytes, expected {}: "
-                    "as many as {} keys of {} floats fill",
-                    yours.n_sectors, yours.needed, kKeys, kHeadDim),
-        "In one load the 32 lanes should read 32 elements side by side: lane l reads element d + l, "
-        "and next time 32 further. Then each sector comes once.",
-        head, rows};
+    throw Wrong{fmt::format("the scores are right, but loads of g_k move {} sectors of 32 bytes, expected "
+                            "{}: as many as {} keys of {} floats fill",
+                            yours.n_sectors, yours.needed, kKeys, kHeadDim),
+                "In one load the 32 lanes should read 32 elements side by side: lane l reads element d + l, "
+                "and next time 32 further. Then each sector comes once.",
+                head, rows};
   c.passed();
   c.screen().table(head, rows);
 }

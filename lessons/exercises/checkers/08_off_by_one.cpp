@@ -155,8 +155,8 @@ void compare_conversation() {
                   text == expected_text
                       ? fmt::format("Yet it says what a healthy run says: “{}”", text)
                       : fmt::format("It says “{}”, a healthy run “{}”", text, expected_text)),
-      "This is the evidence of lesson 11. Which line of the plan decides what is different here, and "
-      "only from this step on?",
+      "This is the evidence of lesson 11. Which line of the plan decides what is different here, and only "
+      "from this step on?",
       {fmt::format("layer {}, token {}", std::max(e.first->layer, 0), e.position), "yours", "expected"},
       evidence_rows(e)};
 }
@@ -177,11 +177,10 @@ void check_08(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(
-      argc, argv,
-      {8, "off by one", "lessons/exercises/08_off_by_one.cpp",
-       "A score depends on how far two positions are apart: among the generated tokens nothing "
-       "had changed, only the way back to the prompt. Such a bug can stay for years. Now look at "
-       "ContiguousCache::plan in src/cache/kv_cache.cpp."},
-      check_08);
+  return run_checker(argc, argv,
+                     {8, "off by one", "lessons/exercises/08_off_by_one.cpp",
+                      "A score depends on how far two positions are apart: among the generated tokens "
+                      "nothing had changed, only the way back to the prompt. Such a bug can stay for years. "
+                      "Now look at ContiguousCache::plan in src/cache/kv_cache.cpp."},
+                     check_08);
 }

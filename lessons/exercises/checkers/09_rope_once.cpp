@@ -92,8 +92,7 @@ class Conversation {
       const double yours = position_of(actual[2 * row], actual[2 * row + 1]),
                    rule = position_of(expected[2 * row], expected[2 * row + 1]);
       throw Wrong{
-          fmt::format("{}{}: ({:.3f}, {:.3f}), turned by {:.3g}, expected ({:.3f}, {:.3f}), turned by "
-                      "{:.3g}",
+          fmt::format("{}{}: ({:.3f}, {:.3f}), turned by {:.3g}, expected ({:.3f}, {:.3f}), turned by {:.3g}",
                       what, first + row, actual[2 * row], actual[2 * row + 1], yours, expected[2 * row],
                       expected[2 * row + 1], rule),
           hint_for(yours, row, static_cast<int64_t>(expected.size()) / 2, what)};

@@ -87,8 +87,7 @@ std::string hint_for(RowRange yours, RowRange expected, char tensor, bool last_l
            "the last token's is read.";
   if (tensor == 'q' && !last_layer && yours.begin > expected.begin)
     return "A token's query decides its output row, of which the layer above makes its key and value. The "
-           "last "
-           "token sees those.";
+           "last token sees those.";
   if (tensor != 'q' && yours.begin > expected.begin)
     return "The last token sees every token's key and value, in every layer.";
   return "Go back from the logits: which rows does each read, one layer further down?";
@@ -137,10 +136,9 @@ void check_10(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(
-      argc, argv,
-      {10, "which rows?", "lessons/exercises/10_which_rows.cpp",
-       "That is why keys and values are cached, and queries are not. Now watch it: lessons/run 4, "
-       "and src/trace/dependence.h, whose rules the answer was judged by."},
-      check_10);
+  return run_checker(argc, argv,
+                     {10, "which rows?", "lessons/exercises/10_which_rows.cpp",
+                      "That is why keys and values are cached, and queries are not. Now watch it: "
+                      "lessons/run 4, and src/trace/dependence.h, whose rules the answer was judged by."},
+                     check_10);
 }

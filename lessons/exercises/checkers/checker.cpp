@@ -46,6 +46,8 @@ Wrong wrong_by_end(int state) {
             "What it said before stands above."};
   switch (WTERMSIG(state)) {
     case SIGALRM:
+      return {"it waited for something that does not come",
+              "Look for a call that waits: for input, a lock, a sleep."};
     case SIGPROF:
       return {fmt::format("it came to no end within {} s", kCpuSeconds),
               "Look for a loop whose condition never turns false."};
