@@ -21,6 +21,7 @@ namespace lastrow::LASTROW_TARGET {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
+constexpr int32_t kMaxSequences = 65535;                    // where each is a step of the grid's z
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;  // exp2f is one instruction, expf is more
 
 template <typename KV>

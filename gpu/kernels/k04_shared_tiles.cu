@@ -21,7 +21,6 @@ namespace {
 constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 constexpr int32_t kWarpQueries = 4, kQueries = kWarps * kWarpQueries;
 constexpr int32_t kKeys = kWarpSize;
-constexpr int32_t kMaxSequences = 65535;  // of a grid's z
 
 LASTROW_HD constexpr int32_t row_width(int32_t head_dim) { return (head_dim + 3) / 4 * 4; }
 /// Floats from a row to the next: an odd number of 16-byte steps, so that 8 lanes which read 16 bytes of 8

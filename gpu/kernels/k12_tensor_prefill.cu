@@ -29,7 +29,6 @@ namespace {
 
 constexpr int32_t kWarpQueries = 16, kQueries = kRowThreads / kWarpSize * kWarpQueries;
 constexpr int32_t kTileKeys = kRowThreads / kWarpSize * kWarpKeys, kStages = 2;
-constexpr int32_t kMaxSequences = 65535;  // of a grid's z
 
 template <typename KV, int32_t kWidth, int32_t kParts>
 __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOperands<KV> o) {
