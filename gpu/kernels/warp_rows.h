@@ -14,39 +14,19 @@
 // FragmentC of tensor_cores.h, where the layouts stand. The scores of 16 keys, narrowed, are an operand of
 // the second product as they lie.
 //
-// q and p are floats, an operand has 8 or 11 bits: so each is the sum of kParts operands, and each product
-// kParts products, those of small parts first. With kFloatParts nothing of a float is lost that the judge
-// would see. kParts = 1 rounds q and p to the type of K/V, as is usual where q comes in 16 bits already, and
-// errs as that type does. q is divided by the power of two below its row's largest element first, which is
-// exact, so that it can neither overflow nor lose small parts.
+// q and p are sums of kParts operands each (float_parts.h), and each product kParts products, those of small
+// parts first.
 //
 // K and V rows that no row sees have to be 0. Where one sees an infinity its output is NaN.
 // Never in a branch that divides a warp.
 #pragma once
 
-#include "gpu/kernels/convert.h"
+#include "gpu/kernels/float_parts.h"
 #include "gpu/kernels/softmax2.h"
 #include "gpu/kernels/tensor_cores.h"
 #include "gpu/kernels/warp_copies.h"
 
 namespace lastrow::LASTROW_TARGET {
-
-/// Operands that make up a float: 2 · 11 or 3 · 8 of its 24 bits.
-template <typename KV>
-constexpr int32_t kFloatParts = std::is_same_v<KV, Half> ? 2 : 3;
-
-/// x, y = Σ of the parts, each rounded from what those before it left.
-template <typename KV, int32_t kParts>
-__device__ inline void split_pair(float x, float y, uint32_t (&r_parts)[kParts]) {
-  for (int32_t part = 0; part < kParts; ++part) {
-    r_parts[part] = narrow_pair<KV>(x, y);
-    KV pair[2];
-    float taken[2];
-    memcpy(pair, &r_parts[part], sizeof pair);
-    widen_pair(pair, taken);
-    x -= taken[0], y -= taken[1];
-  }
-}
 
 /// Over the four lanes that hold a row.
 __device__ inline float row_max_of(float x) {
@@ -90,18 +70,13 @@ struct WarpRows {
           if (at[i] >= 0 && d < o.head_dim) r_row[k][e] = o.g_q.template load_vec<2>(at[i] * o.head_dim + d);
           largest = fmaxf(largest, fmaxf(fabsf(r_row[k][e].x[0]), fabsf(r_row[k][e].x[1])));
         }
-      // 2^e as the bits of its exponent; 1 where that or its inverse is no normal number: from 2^127 on,
-      // where scores overflow in any case.
-      const uint32_t exponent = magnitude_of(row_max_of(largest)) & 0x7F800000u;
-      const bool normal = exponent >= 0x00800000u && exponent <= 0x7E800000u;
-      const float unit = normal ? std::bit_cast<float>(exponent) : 1.0f;
-      const float inverse = normal ? std::bit_cast<float>(0x7F000000u - exponent) : 1.0f;
-      r_unit[i] = unit * (o.scale * kLog2E);
+      const PowerOfTwo unit = power_of_two_below(row_max_of(largest));
+      r_unit[i] = unit.value * (o.scale * kLog2E);
       LASTROW_UNROLL
       for (int32_t k = 0; k < kSteps; ++k)
         for (int32_t e = 0; e < 2; ++e) {
           uint32_t r_parts[kParts];
-          split_pair<KV>(r_row[k][e].x[0] * inverse, r_row[k][e].x[1] * inverse, r_parts);
+          split_pair<KV>(r_row[k][e].x[0] * unit.inverse, r_row[k][e].x[1] * unit.inverse, r_parts);
           r_q[k].x[i + 2 * e] = r_parts[0];
           for (int32_t part = 0; part < kParts; ++part) {
             if (kParts == 1 || !stores) continue;
