@@ -36,6 +36,32 @@ inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
   return s;
 }
 
+/// One query token of a sequence whose K/V are one block, on plain arrays of the host, which are the emulated
+/// device's: for problems that are written out by hand. KV is float, or uint16_t for the bits of f16 or bf16.
+template <typename KV>
+void attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape& shape, const std::vector<float>& q,
+                    const std::vector<KV>& k, const std::vector<KV>& v, std::vector<float>& out,
+                    std::vector<float>& lse) {
+  const int32_t q_start[] = {0, 1}, lens[] = {shape.max_kv_len}, seq[] = {0}, table[] = {0};
+  std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)));
+  simt::Device device(1);
+  rung.launch({.shape = shape,
+               .spec = {1.0f, {}},
+               .q = q.data(),
+               .k = k.data(),
+               .v = v.data(),
+               .k_scales = nullptr,
+               .v_scales = nullptr,
+               .q_start = q_start,
+               .kv_len = lens,
+               .seq_of_token = seq,
+               .block_tables = table,
+               .out = out.data(),
+               .lse = lse.data(),
+               .scratch = scratch.data()},
+              &device);
+}
+
 /// What a test states of a shape beyond its case: a split count, a capacity above the lengths.
 using Adjust = void (*)(gpu::AttendShape& shape);
 inline void as_it_is(gpu::AttendShape&) {}
