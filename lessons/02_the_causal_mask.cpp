@@ -5,12 +5,11 @@
 // right.
 //
 // You will see   the weights of one head, with exact zeros; old rows before and after a new token, bit by
-// bit;
-//                the same with the mask switched off, where the cache goes stale; and a textbook module with
-//                a cache and no mask, which is right for one token a call and wrong for a prompt
+//                bit; the same with the mask switched off, where the cache goes stale; and a textbook module
+//                with a cache and no mask, which is right for one token a call and wrong for a prompt
 // Before this    lesson 1
 // Open           src/attention/mask.h (bottom-right alignment), src/model/decoder.cpp (one layer feeds the
-// next)
+//                next)
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -28,7 +27,7 @@ enum class Mask { on, off };
 using Tokens = std::vector<int32_t>;
 
 /// What the lesson's runs have in common.
-struct Class {
+struct Common {
   Lesson& lesson;
   std::shared_ptr<const Model> model;
   Tokens prompt{}, longer{};  // m tokens; the same and one more
@@ -36,7 +35,7 @@ struct Class {
 
   std::unique_ptr<DecodeSession> session(Mask mask) const {
     auto backend = lesson.backend("naive");
-    if (mask == Mask::off) backend = std::make_unique<NoMask>(std::move(backend));
+    if (mask == Mask::off) backend = without_mask(std::move(backend));
     return std::make_unique<DecodeSession>(
         model, std::move(backend),
         SessionOptions{.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true}});
@@ -65,7 +64,7 @@ struct Aged {
   double most() const { return std::max({k, v, hidden}); }
 };
 
-std::vector<Aged> aged(const Class& c, Mask mask) {
+std::vector<Aged> aged(const Common& c, Mask mask) {
   const auto before = c.whole(c.prompt, mask), after = c.whole(c.longer, mask);
   const StepTensors old = before->recorder().tensors(0), now = after->recorder().tensors(0);
   std::vector<Aged> layers;
@@ -79,7 +78,7 @@ std::vector<Aged> aged(const Class& c, Mask mask) {
 }
 
 /// (a): the new key's weight for the old queries, over all layers and heads.
-bool zero_weights(const Class& c) {
+bool zero_weights(const Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Fact (a): an old query gives a new key the weight 0");
   const auto session = c.whole(c.longer, Mask::on);
@@ -131,7 +130,7 @@ bool zero_weights(const Class& c) {
 }
 
 /// (b): no old row changes, in any layer; so the cache holds what a new computation would give.
-bool old_rows_stay(const Class& c) {
+bool old_rows_stay(const Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Fact (b): so no old row changes, in any layer");
   screen.say(
@@ -171,7 +170,7 @@ bool old_rows_stay(const Class& c) {
 }
 
 /// The counter-example to a cache without (b).
-bool stale_without_mask(const Class& c) {
+bool stale_without_mask(const Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Switch the mask off, and the cache goes stale");
   screen.say(
@@ -213,7 +212,7 @@ bool stale_without_mask(const Class& c) {
 }
 
 /// A textbook's module: K and V are concatenated, and nobody thought of a mask.
-void textbook_module(const Class& c) {
+void textbook_module(const Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("A textbook module: a cache and no mask");
   screen.line("K = concat(K, k);  V = concat(V, v)");
@@ -279,7 +278,7 @@ int64_t cells(const DecodeSession& session, int32_t step) {
 }
 
 void lesson_02(Lesson& lesson) {
-  Class c{lesson, lesson.model("fable-mha")};
+  Common c{lesson, lesson.model("fable-mha")};
   c.prompt = c.model->tokenizer().encode(Lesson::prompt_for(*c.model));
   const auto generation = c.whole(c.prompt, Mask::on);
   c.exact = generation->backend_info().name.starts_with("naive");

@@ -17,6 +17,7 @@
 #include "backend/site_names.h"
 #include "cost/memory.h"
 #include "lessons/support/both_ways.h"
+#include "lessons/support/compare.h"
 #include "lessons/support/concatenated.h"
 #include "lessons/support/measure.h"
 
@@ -27,7 +28,6 @@ namespace {
 
 constexpr int kShort = 8, kLong = 64;  // tokens in all
 constexpr double kBand = 0.12;         // of a fitted exponent; n(n+1)/2 is not quite n²
-constexpr double kRounding = 1e-4;     // of the largest logit: f32 sums of some hundred terms
 
 std::string thousands(double x) { return fmt::format("{:.1f}", x / 1e3); }
 

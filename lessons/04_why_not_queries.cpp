@@ -7,14 +7,13 @@
 //                what they depend on; the share that every past value has in the output; and counted reads
 // Before this    lesson 2 (why old rows stay), lesson 3 (what computing them again costs)
 // Open           src/trace/poke.h (what is changed, and when), src/trace/dependence.h (which row came from
-// which)
+//                which)
 #include <algorithm>
-#include <bit>
-#include <cmath>
 
 #include "lessons/support/compare.h"
 #include "lessons/support/lesson.h"
 #include "lessons/support/no_mask.h"
+#include "lessons/support/poke_trials.h"
 #include "lessons/support/run_notes.h"
 #include "session/twin.h"
 
@@ -30,7 +29,7 @@ constexpr int kSteps = 8;  // of the generation, after the prefill
 const RecordOptions kRecordAll{.keep = RecordOptions::Keep::all, .probe = true};
 
 /// What the parts of the lesson share: the model, and a generation of it with and without a cache.
-struct Class {
+struct Common {
   Lesson& lesson;
   std::shared_ptr<const Model> model;
   std::unique_ptr<TwinSession> twin{};  // at step kSteps
@@ -42,108 +41,94 @@ struct Class {
   }
 };
 
-bool same(const std::vector<float>& before, std::span<const float> after) {
-  return std::equal(before.begin(), before.end(), after.begin(), after.end(), [](float a, float b) {
-    return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
-  });
-}
+/// Seven tokens through a model of one layer; every past query replaced, and one row of each other kind.
+struct OneLayer {
+  int unnoticed = 0, tried = 0, noticed = 0, needed = 0;
+  std::vector<std::vector<std::string>> rows;
 
-std::vector<float> copy(std::span<const float> x) { return {x.begin(), x.end()}; }
+  void run(const Common& c, const std::shared_ptr<const Model>& model, bool masked) {
+    const auto backend = [&] { return masked ? c.lesson.backend() : without_mask(c.lesson.backend()); };
+    TwinSession twin(model, backend(), backend(), {});
+    twin.start(model->tokenizer().encode("t1 t2 t3 t4 t5 t6"));
+    twin.advance(), twin.advance();
+    LogitWatch watch(twin);
+    for (int position = 0; position < kPast; ++position)
+      for (uint64_t seed = 0; seed < kNoises; ++seed) {
+        const Noticed by = watch.poke({.what = What::q, .position = position, .seed = seed, .step = 1});
+        unnoticed += by.cached.same_bits + by.recompute.same_bits;
+        tried += 2;
+      }
+    const auto row = [&](const char* name, What what, int position) {
+      const Noticed by = watch.poke({.what = what, .position = position, .step = 1});
+      rows.push_back({name, masked ? "causal" : "none", share(by.cached.moved), share(by.recompute.moved)});
+      return (by.cached.moved > kRounding) + (by.recompute.moved > kRounding);
+    };
+    row("q[2], a past query", What::q, 2);
+    noticed += row("q[6], its own query", What::q, kPast);
+    noticed += row("k[2], a past key", What::k, 2);
+    noticed += row("v[2], a past value", What::v, 2);
+    needed += 3 * 2;  // rows, sides
+  }
+  static constexpr int kPast = 6, kNoises = 4;
+};
 
 /// One layer, any mask: row t uses q[t] alone. Returns whether all pokes of past queries went unnoticed.
-bool one_layer(Class& c) {
+bool one_layer(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("One layer: a past query is not used");
   screen.say(
       "A model of one layer (random weights) has read six tokens and reads the seventh. Both sides work on "
       "it: one with a cache, one that computes everything again. We replace one row by noise and compare the "
       "logits.");
-  constexpr int kPast = 6, kSeeds = 4;
   const ModelConfig& config = c.model->config();
   const auto model = load_model(fmt::format("random:layers=1,q_heads={},kv_heads={},head_dim={},seed=1",
                                             config.n_q_heads, config.n_kv_heads, config.head_dim));
-  int unnoticed = 0, tried = 0, noticed = 0, needed = 0;
-  std::vector<std::vector<std::string>> rows;
-  for (const bool masked : {true, false}) {
-    const auto backend = [&]() -> std::unique_ptr<Backend> {
-      if (masked) return c.lesson.backend();
-      return std::make_unique<NoMask>(c.lesson.backend());
-    };
-    TwinSession twin(model, backend(), backend(), {});
-    twin.start(model->tokenizer().encode("t1 t2 t3 t4 t5 t6"));
-    twin.advance(), twin.advance();
-    const std::vector<float> cached = copy(twin.cached().logits()), again = copy(twin.recompute().logits());
-    const auto poke = [&](What what, int position, uint64_t seed) {
-      twin.set_pokes({{.what = what, .position = position, .seed = seed, .step = 1}});
-    };
-    for (int position = 0; position < kPast; ++position)
-      for (uint64_t seed = 0; seed < kSeeds; ++seed) {
-        poke(What::q, position, seed);
-        unnoticed += same(cached, twin.cached().logits()) + same(again, twin.recompute().logits());
-        tried += 2;
-      }
-    const auto row = [&](const char* name, What what, int position) {
-      poke(what, position, 0);
-      const double a = moved(cached, twin.cached().logits()), b = moved(again, twin.recompute().logits());
-      noticed += (a > kRounding) + (b > kRounding);
-      needed += 2;
-      rows.push_back({name, masked ? "causal" : "none", share(a), share(b)});
-    };
-    poke(What::q, 2, 0);
-    rows.push_back({"q[2], a past query", masked ? "causal" : "none",
-                    share(moved(cached, twin.cached().logits())),
-                    share(moved(again, twin.recompute().logits()))});
-    row("q[6], its own query", What::q, kPast);
-    row("k[2], a past key", What::k, 2);
-    row("v[2], a past value", What::v, 2);
-  }
-  screen.table({"replaced by noise", "mask", "logits moved: with cache", "without"}, rows);
+  OneLayer trial;
+  for (const bool masked : {true, false}) trial.run(c, model, masked);
+  screen.table({"replaced by noise", "mask", "logits moved: with cache", "without"}, trial.rows);
   screen.say(
       "Row t of the output is made of q[t], and of all keys and values it may see. No other query occurs in "
       "it, under any mask: q[2] went into row 2 and nowhere else.");
-  c.lesson.figure("one_layer_pokes", tried);
-  c.lesson.figure("one_layer_unnoticed", unnoticed);
-  const bool blind = c.lesson.require(
-      unnoticed == tried, fmt::format("past queries replaced: the last row's logits are bit-identical in {} "
-                                      "of {} runs (each position, {} noises, both masks, both sides)",
-                                      unnoticed, tried, kSeeds));
-  const bool sees =
-      c.lesson.require(noticed == needed, "its own query, a past key, a past value: each one is noticed");
+  c.lesson.figure("one_layer_pokes", trial.tried);
+  c.lesson.figure("one_layer_unnoticed", trial.unnoticed);
+  const bool blind =
+      c.lesson.require(trial.unnoticed == trial.tried,
+                       fmt::format("past queries replaced: the last row's logits are bit-identical in {} "
+                                   "of {} runs (each position, {} noises, both masks, both sides)",
+                                   trial.unnoticed, trial.tried, OneLayer::kNoises));
+  const bool sees = c.lesson.require(trial.noticed == trial.needed,
+                                     "its own query, a past key, a past value: each one is noticed");
   return blind && sees;
 }
 
 /// Several layers: without a cache a past query of a lower layer rebuilds the K and V above it.
-void several_layers(Class& c, bool one_layer_holds) {
+void several_layers(Common& c, bool one_layer_holds) {
   Screen& screen = c.lesson.screen();
   screen.section("Several layers: without a cache, past queries are needed after all");
-  TwinSession& twin = *c.twin;
   const int position = 1;
-  const double apart = moved(twin.cached().logits(), twin.recompute().logits());
+  const double apart = moved(c.twin->cached().logits(), c.twin->recompute().logits());
   screen.say(fmt::format(
       "Now {}, {} layers, {} tokens: “{}”. We replace q[{}] (“{}”) in one layer at a time, in the last step.",
-      c.model->config().name, c.n_layers(), c.n_tokens(), c.model->tokenizer().decode(twin.cached().tokens()),
-      position, c.word(position)));
-  const std::vector<float> cached = copy(twin.cached().logits()), again = copy(twin.recompute().logits());
-  bool cached_same = true, last_same = false, lower_moved = true;
+      c.model->config().name, c.n_layers(), c.n_tokens(),
+      c.model->tokenizer().decode(c.twin->cached().tokens()), position, c.word(position)));
+  LogitWatch watch(*c.twin);
+  bool last_same = false, lower_moved = true;
   int with_cache = 0, without = 0;  // layers in which the change is noticed
   std::vector<std::vector<std::string>> rows;
   for (int layer = 0; layer < c.n_layers(); ++layer) {
-    twin.set_pokes({{.what = What::q, .layer = layer, .position = position, .seed = 1, .step = kSteps}});
-    const bool same_cached = same(cached, twin.cached().logits()),
-               same_again = same(again, twin.recompute().logits());
-    const double by = moved(again, twin.recompute().logits());
+    const auto [cached, again] =
+        watch.poke({.what = What::q, .layer = layer, .position = position, .seed = 1, .step = kSteps});
     const bool last = layer == c.n_layers() - 1;
-    cached_same &= same_cached;
-    with_cache += same_cached ? 0 : 1;
-    without += same_again ? 0 : 1;
-    if (last) last_same = same_again;
-    if (!last) lower_moved &= by > kRounding;
-    c.lesson.figure(fmt::format("recompute_moved_layer_{}", layer), by);
+    with_cache += !cached.same_bits;
+    without += !again.same_bits;
+    if (last) last_same = again.same_bits;
+    if (!last) lower_moved &= again.moved > kRounding;
+    c.lesson.figure(fmt::format("recompute_moved_layer_{}", layer), again.moved);
     rows.push_back({fmt::format("layer {}{}", layer, last ? " (last)" : ""),
-                    same_cached ? "same bits" : "changed",
-                    same_again ? "same bits" : fmt::format("moved {}", share(by))});
+                    cached.same_bits ? "same bits" : "changed",
+                    again.same_bits ? "same bits" : fmt::format("moved {}", share(again.moved))});
   }
-  twin.set_pokes({});
+  c.twin->set_pokes({});
   screen.table({fmt::format("q[{}] replaced in", position), "with cache", "without cache"}, rows);
   screen.say(
       fmt::format("Without a cache, q[{0}] of a lower layer makes row {0} of that layer's output, and from "
@@ -156,7 +141,7 @@ void several_layers(Class& c, bool one_layer_holds) {
   c.lesson.figure("sides_apart", apart);
   c.lesson.found({.claim = 1,
                   .verdict = Verdict::holds_if,
-                  .shown = one_layer_holds && agree && cached_same && last_same && lower_moved,
+                  .shown = one_layer_holds && agree && with_cache == 0 && last_same && lower_moved,
                   .measured = fmt::format("An old query replaced in one of {1} layers changed the logits "
                                           "with the cache in {0} of them, without it in {2}",
                                           with_cache, c.n_layers(), without),
@@ -164,7 +149,7 @@ void several_layers(Class& c, bool one_layer_holds) {
 }
 
 /// Which rows have to go through which part of each layer.
-void needed_rows(Class& c) {
+void needed_rows(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Which rows does the next token need?");
   screen.say(
@@ -212,7 +197,7 @@ void needed_rows(Class& c) {
 }
 
 /// All tokens in one step, from nothing; the recorder holds what it left.
-std::unique_ptr<DecodeSession> whole(const Class& c, const Tokens& tokens) {
+std::unique_ptr<DecodeSession> whole(const Common& c, const Tokens& tokens) {
   auto session =
       std::make_unique<DecodeSession>(c.model, c.lesson.backend(), SessionOptions{.record = kRecordAll});
   session->start(tokens);
@@ -225,7 +210,7 @@ ConstTensorView row_of(ConstTensorView x, int64_t row) {
 }
 
 /// The same token at two positions, in layer 0: how far K and V are apart.
-std::pair<double, double> elsewhere(Class& c) {
+std::pair<double, double> elsewhere(Common& c) {
   Tokens twice = c.model->tokenizer().encode(Lesson::prompt_for(*c.model));
   const auto at = static_cast<int64_t>(twice.size());
   twice.push_back(twice.front());
@@ -244,7 +229,7 @@ std::pair<double, double> elsewhere(Class& c) {
 }
 
 /// Stored rows over the generation; and the same rows computed again in each step.
-void keys_stay(Class& c) {
+void keys_stay(Common& c) {
   c.lesson.screen().section("Keys and values stay as they were");
   const auto& log = c.twin->cached().recorder().kv().rows();
   const auto once =
@@ -281,7 +266,7 @@ void keys_stay(Class& c) {
 }
 
 /// k[3] with another token at position 0, layer by layer.
-void keys_depend(Class& c) {
+void keys_depend(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("What does a key depend on? Change token 0, watch row 3");
   Tokens tokens(c.twin->cached().tokens().begin(), c.twin->cached().tokens().begin() + 4);
@@ -313,66 +298,45 @@ void keys_depend(Class& c) {
 }
 
 /// One past value changed by Δ changes the head's output by p · Δ.
-void values_share(Class& c) {
+void values_share(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Every past value has its share");
-  const int layer = c.n_layers() - 1, n_heads = c.model->config().n_q_heads,
-            group = c.model->config().group_size();
-  const int64_t dim = c.model->config().head_dim;
+  const int layer = c.n_layers() - 1, n_heads = c.model->config().n_q_heads;
   DecodeSession session(c.model, c.lesson.backend(), {.record = kRecordAll});
   session.start(c.model->tokenizer().encode(Lesson::prompt_for(*c.model)));
   session.advance(), session.advance();
-  const auto now = [&] {
-    const StepTensors step = session.recorder().tensors(1);
-    const LayerTensors& l = step.layers[layer];
-    return std::tuple{numbers(l.out), numbers(l.v), numbers(l.probs)};
-  };
-  const auto [out, v, p] = now();
-  const int64_t n = session.n_tokens_at(1), n_kv = c.model->config().n_kv_heads;
-  const double size = std::abs(*std::max_element(
-      out.begin(), out.end(), [](double a, double b) { return std::abs(a) < std::abs(b); }));
+  const std::vector<ValueShare> shares = value_shares(session, layer);
+  std::vector<std::vector<std::string>> rows;
   double worst = 0;
   int64_t with_weight = 0;
-  std::vector<std::vector<std::string>> rows;
-  for (int64_t s = 0; s + 1 < n; ++s) {
-    session.set_pokes(
-        {{.what = What::v, .layer = layer, .position = static_cast<int32_t>(s), .seed = 7, .step = 1}});
-    const auto [new_out, new_v, new_p] = now();
-    const bool there = new_v.size() == static_cast<size_t>(n * n_kv * dim) && v.size() == new_v.size();
-    double most = 0, expected = 0, error = there ? 0 : INFINITY, weight = 0;
-    for (int64_t h = 0; there && h < n_heads; ++h) {
-      with_weight += p[h * n + s] > 0;
-      weight = std::max(weight, p[h * n + s]);
-      for (int64_t d = 0; d < dim; ++d) {
-        const int64_t at = (s * n_kv + h / group) * dim + d;
-        const double change = new_out[h * dim + d] - out[h * dim + d],
-                     told = p[h * n + s] * (new_v[at] - v[at]);
-        most = std::max(most, std::abs(change)), expected = std::max(expected, std::abs(told));
-        error = std::max(error, std::abs(change - told) / size);
-      }
-    }
-    worst = std::max(worst, error);
-    rows.push_back({fmt::format("v[{}] “{}”", s, c.word(static_cast<int32_t>(s))),
-                    fmt::format("{:.3f}", weight), fmt::format("{:.4f}", most),
-                    fmt::format("{:.4f}", expected)});
+  for (size_t s = 0; s < shares.size(); ++s) {
+    const ValueShare& v = shares[s];
+    worst = std::max(worst, v.error);
+    with_weight += v.heads_with_weight;
+    rows.push_back({fmt::format("v[{}] “{}”", s, c.word(static_cast<int32_t>(s))), fmt::format("{}", v.head),
+                    fmt::format("{:.4f}", v.weight), fmt::format("{:+.4f}", v.delta),
+                    fmt::format("{:+.4f}", v.weight * v.delta), fmt::format("{:+.4f}", v.changed)});
   }
-  screen.say(fmt::format("One past value replaced in layer {}, all {} heads (the largest is shown):", layer,
-                         n_heads));
-  screen.table({"replaced", "weight p", "output changed by", "p · Δ"}, rows);
-  const int64_t all = (n - 1) * n_heads;
+  screen.say(fmt::format(
+      "Layer {}, the newest token's row. One past value is replaced: each of its elements changes by some Δ. "
+      "If the row is Σ p · v, an element of it moves by p · Δ. Of the {} elements in {} heads, the one that "
+      "moved most:",
+      layer, n_heads * c.model->config().head_dim, n_heads));
+  screen.table({"replaced", "head", "weight p", "Δ", "p · Δ", "output moved by"}, rows);
+  const auto all = static_cast<int64_t>(shares.size()) * n_heads;
   c.lesson.figure("value_error", worst);
   c.lesson.figure("values_with_weight", static_cast<double>(with_weight));
   c.lesson.found(
       {.claim = 4,
        .verdict = Verdict::holds,
        .shown = worst < kRounding && with_weight == all,
-       .measured = fmt::format(
-           "In {} of {} (value, head) pairs the weight is above 0; the output changed by p · Δ to {}",
-           with_weight, all, share(worst))});
+       .measured = fmt::format("In {} of {} (value, head) pairs the weight is above 0; every element of the "
+                               "output moved by p · Δ, to {}",
+                               with_weight, all, share(worst))});
 }
 
 /// Attention's reads over the cached generation; and is a query less fixed than a key?
-void counted_reads(Class& c) {
+void counted_reads(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Who is read again?");
   const std::vector<RowReads> reads =
@@ -414,7 +378,7 @@ void counted_reads(Class& c) {
 }
 
 /// A part that reads the notes of the run. Where they contradict the plan, the lesson objects and goes on.
-void with_notes(Class& c, void (*part)(Class&)) {
+void with_notes(Common& c, void (*part)(Common&)) {
   try {
     part(c);
   } catch (const UsageError& e) {
@@ -424,7 +388,7 @@ void with_notes(Class& c, void (*part)(Class&)) {
 
 void lesson_04(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  Class c{lesson, lesson.model("fable-mha")};
+  Common c{lesson, lesson.model("fable-mha")};
   const bool one_layer_holds = one_layer(c);
   auto cached = lesson.backend(), again = lesson.backend();
   c.twin = std::make_unique<TwinSession>(c.model, std::move(cached), std::move(again),

@@ -4,12 +4,10 @@
 // generation the next token is not there before this one has been chosen: the same rows, one a step.
 //
 // You will see   the loss at all positions from one forward of the trainer; the same numbers from a prefill,
-// and
-//                step by step from a cache; one real step of training; and what training keeps instead
+//                and step by step from a cache; one real step of training; and what training keeps instead
 // Before this    lesson 4
 // Open           lessons/train/network.h (forward and backward by hand), src/model/decoder.h (prefill and
-// decode
-//                are one call)
+//                decode are one call)
 #include <cmath>
 #include <numeric>
 
@@ -17,6 +15,7 @@
 #include "lessons/support/judge.h"
 #include "lessons/support/lesson.h"
 #include "lessons/support/measure.h"
+#include "train/model_file.h"
 #include "train/network.h"
 
 using namespace lastrow;
@@ -27,23 +26,18 @@ namespace {
 using Tokens = std::vector<int32_t>;
 using Net = train::Network<float>;
 
-/// The text, and the trainer's own view of the model's weights.
-struct Class {
+/// The text, and the model as the program that generates and as the trainer have it.
+struct Common {
   Lesson& lesson;
   std::shared_ptr<const Model> model;
   Tokens tokens;
-  train::ParameterLayout layout;
-  std::vector<float> params;  // [layout.size()]
+  train::TrainedModel trained;
 
-  Class(Lesson& l, std::shared_ptr<const Model> m)
-      : lesson(l), model(std::move(m)), layout(model->config()), params(static_cast<size_t>(layout.size())) {
+  Common(Lesson& l, std::shared_ptr<const Model> m)
+      : lesson(l), model(std::move(m)), trained(train::as_trained(*model)) {
     tokens = model->tokenizer().encode(model->tokenizer().is_numbered()
                                            ? "t1 t2 t3 t4 t5 t6 t7 t8 t9 t10"
                                            : "the quick brown fox jumps over the lazy dog.");
-    for (const train::ParameterTensor& t : layout.tensors()) {
-      const ConstTensorView weight = model->weight(t.name);
-      convert(weight, TensorView(params.data() + t.offset, weight.shape()));
-    }
   }
   int64_t n() const { return static_cast<int64_t>(tokens.size()); }
   int64_t vocab() const { return model->config().vocab_size; }
@@ -59,7 +53,7 @@ double loss_of(const double* logits, int64_t vocab, int32_t target) {
 }
 
 /// The logits of every position, from a session that is fed one token a step.
-std::vector<double> step_by_step(Class& c, DecodeSession& session) {
+std::vector<double> step_by_step(Common& c, DecodeSession& session) {
   std::vector<double> logits;
   session.start({c.tokens[0]});
   for (int64_t t = 0; t < c.n(); ++t) {
@@ -70,11 +64,11 @@ std::vector<double> step_by_step(Class& c, DecodeSession& session) {
 }
 
 /// Everything that one forward of the trainer predicts. Returns its logits.
-std::vector<double> parallel(Class& c) {
+std::vector<double> parallel(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Training: one forward, a prediction at every position");
-  Net net(c.layout, c.n());
-  net.forward(c.params.data(), c.tokens);
+  Net net(c.trained.layout, c.n());
+  net.forward(c.trained.params.data(), c.tokens);
   const std::vector<double> logits(net.logits().data(), net.logits().data() + net.logits().size());
   std::vector<std::vector<std::string>> rows;
   double sum = 0;
@@ -102,7 +96,7 @@ std::vector<double> parallel(Class& c) {
 }
 
 /// The same rows as a prefill and as single steps. Returns whether all agree within the bound.
-bool same_numbers(Class& c, const std::vector<double>& trained, DecodeSession& session) {
+bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& session) {
   Screen& screen = c.lesson.screen();
   screen.section("Generation: the same rows, one a step");
   const Judged judged = judge(*c.model, c.tokens);
@@ -143,15 +137,15 @@ bool same_numbers(Class& c, const std::vector<double>& trained, DecodeSession& s
 }
 
 /// One step of training on this text, and what it had to keep. Returns whether it learnt and kept Q, K and V.
-bool what_training_keeps(Class& c, int64_t cache_bytes) {
+bool what_training_keeps(Common& c, int64_t cache_bytes) {
   Screen& screen = c.lesson.screen();
   screen.section("What training keeps instead");
-  Net net(c.layout, c.n());
-  net.forward(c.params.data(), c.tokens);
+  Net net(c.trained.layout, c.n());
+  net.forward(c.trained.params.data(), c.tokens);
   const Net::Kept kept = net.kept();
   const double before = net.loss(c.tokens);
-  std::vector<float> gradient(c.params.size()), better = c.params;
-  net.backward(c.params.data(), c.tokens, 1.0f, gradient.data());
+  std::vector<float> gradient(c.trained.params.size()), better = c.trained.params;
+  net.backward(c.trained.params.data(), c.tokens, 1.0f, gradient.data());
   const double length =
       std::sqrt(std::inner_product(gradient.begin(), gradient.end(), gradient.begin(), 0.0));
   const double rate = 0.05 / length;
@@ -187,7 +181,7 @@ bool what_training_keeps(Class& c, int64_t cache_bytes) {
 }
 
 /// One pass over the weights against one a token.
-void what_it_costs(Class& c, int64_t weights_stepwise) {
+void what_it_costs(Common& c, int64_t weights_stepwise) {
   Screen& screen = c.lesson.screen();
   screen.section("What it costs");
   DecodeSession whole(c.model, c.lesson.backend(), {}), single(c.model, c.lesson.backend(), {});
@@ -209,7 +203,7 @@ void what_it_costs(Class& c, int64_t weights_stepwise) {
 
 void lesson_05(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  Class c(lesson, lesson.model("fable-mha"));
+  Common c(lesson, lesson.model("fable-mha"));
   const std::vector<double> trained = parallel(c);
   DecodeSession session(c.model, lesson.backend(), {.record = lesson.record()});
   const bool agree = same_numbers(c, trained, session);

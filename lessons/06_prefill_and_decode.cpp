@@ -5,8 +5,8 @@
 // few.
 //
 // You will see   both limits of this machine, measured; the intensity of prefill and of decode, for one
-// sequence
-//                and for many; where each lies under the roof; what batching raises, and what it cannot
+//                sequence and for many; where each lies under the roof; what batching raises, and what it
+//                cannot
 // Before this    lesson 5, training and generation
 // Open           src/cost/roofline.h (the two limits), src/cost/op_cost.h (what is counted),
 //                src/cache/kv_cache.h (plan: several sequences in one step)
@@ -16,6 +16,7 @@
 
 #include "cost/memory.h"
 #include "cost/roofline.h"
+#include "lessons/support/compare.h"
 #include "lessons/support/lesson.h"
 #include "lessons/support/measure.h"
 #include "model/decoder.h"
@@ -30,7 +31,6 @@ constexpr const char* kModel = "random:layers=1,q_heads=16,kv_heads=16,head_dim=
 constexpr const char* kGrouped = "random:layers=1,q_heads=16,kv_heads=4,head_dim=64,vocab=256,context=512";
 constexpr int kBatches[] = {1, 4, 16};
 constexpr int kMostSequences = 16;
-constexpr double kRounding = 1e-4;  // of the largest logit: f32 sums of some thousand terms
 constexpr int kWide = 256;  // model_dim from which on products with weights outweigh the activations' traffic
 
 /// A step: its cost, all of it and by parts, and its time.

@@ -5,8 +5,7 @@
 // h / group_size.
 //
 // You will see   eight query heads that read two rows of keys; the caches of three models, allocated; who
-// does
-//                what among released models; and what sharing costs in loss, trained and while training
+//                does what among released models; and what sharing costs in loss, trained and while training
 // Before this    lesson 6, prefill and decode
 // Open           src/attention/attention.cpp (where h / group_size stands), lessons/train/README.md (how the
 //                three built-in models were made)
@@ -18,6 +17,7 @@
 
 #include "cost/memory.h"
 #include "cost/presets.h"
+#include "lessons/support/allocated.h"
 #include "lessons/support/lesson.h"
 #include "train/evaluate.h"
 #include "train/trainer.h"
@@ -103,15 +103,6 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
                              c.n_q_heads, last.n_keys(), c.group_size(), c.head_dim, c.n_kv_heads));
 }
 
-/// Bytes allocated for one sequence of the model's n_layers layers, `tokens` tokens, f16.
-int64_t allocated(Lesson& lesson, const ModelShape& s, int64_t n_kv_heads, int64_t n_layers, int64_t tokens) {
-  const auto narrow = [](int64_t n) { return static_cast<int32_t>(n); };
-  return lesson.backend()
-      ->make_storage(CacheSpec::contiguous(narrow(n_layers), narrow(n_kv_heads), narrow(s.head_dim),
-                                           narrow(tokens), 1, DType::f16))
-      ->bytes();
-}
-
 std::string kind_of(const ModelShape& s) {
   return s.n_kv_heads == s.n_q_heads ? "MHA" : s.n_kv_heads == 1 ? "MQA" : "GQA";
 }
@@ -124,7 +115,7 @@ bool fables_allocated(Lesson& lesson) {
   int64_t of_mha = 0;
   for (const char* name : kFables) {
     const ModelConfig c = load_model(name)->config();
-    const int64_t bytes = allocated(lesson, shape_of(c), c.n_kv_heads, c.n_layers, c.max_seq_len);
+    const int64_t bytes = allocated_bytes(*lesson.backend(), shape_of(c), c.max_seq_len);
     if (c.n_kv_heads == c.n_q_heads) of_mha = bytes;
     exact &= bytes * c.group_size() == of_mha &&
              bytes == cache_bytes(shape_of(c), c.max_seq_len, 1, cache_format("f16"));
@@ -147,8 +138,11 @@ void who_shares(Lesson& lesson, bool exact) {
   std::vector<std::vector<std::string>> rows;
   std::map<std::string, double> times;
   for (const ModelShape& s : presets()) {
-    const int64_t own = allocated(lesson, s, s.n_kv_heads, 1, 64),
-                  all = allocated(lesson, s, s.n_q_heads, 1, 64);
+    ModelShape layer = s, ungrouped = s;
+    layer.n_layers = ungrouped.n_layers = 1;
+    ungrouped.n_kv_heads = s.n_q_heads;
+    const int64_t own = allocated_bytes(*lesson.backend(), layer, 64),
+                  all = allocated_bytes(*lesson.backend(), ungrouped, 64);
     exact &= all * s.n_kv_heads == own * s.n_q_heads &&
              own == cache_bytes(s, 64, 1, cache_format("f16")) / s.n_layers;
     times[s.name] = static_cast<double>(all) / static_cast<double>(own);
@@ -172,17 +166,6 @@ void who_shares(Lesson& lesson, bool exact) {
            kind("gemma-7b"), kind("gemma-2-9b"))});
 }
 
-/// A built-in model as the trainer has it.
-train::TrainedModel for_evaluation(const Model& model) {
-  train::TrainedModel trained{train::ParameterLayout(model.config()), {}, ""};
-  trained.params.resize(static_cast<size_t>(trained.layout.size()));
-  for (const train::ParameterTensor& t : trained.layout.tensors()) {
-    const ConstTensorView stored = model.weight(t.name);
-    convert(stored, TensorView(trained.params.data() + t.offset, stored.shape()));
-  }
-  return trained;
-}
-
 struct Quality {
   int64_t n_params = 0;
   double trained = 0, floor = 0;       // nats a token, held out: the built-in model, and what the texts hold
@@ -191,7 +174,7 @@ struct Quality {
 };
 
 Quality quality_of(const char* name) {
-  const train::TrainedModel built_in = for_evaluation(*load_model(name));
+  const train::TrainedModel built_in = train::as_trained(*load_model(name));
   const train::HeldOut end = held_out_loss(built_in, 4 * kTexts);
   Quality quality{.n_params = built_in.layout.size(), .trained = end.loss, .floor = end.floor};
   for (int seed = 1; seed <= kSeeds; ++seed) {

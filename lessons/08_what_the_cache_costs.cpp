@@ -5,18 +5,17 @@
 // told of well-known models. One of them is right.
 //
 // You will see   the formula against the allocator, in five stored types; blocks that round up; the
-// arithmetic
-//                of the three figures; from which context on a cache is larger than its model
+//                arithmetic of the three figures; from which context on a cache is larger than its model
 // Before this    lesson 7, MHA, GQA, MQA
 // Open           src/cache/kv_cache.h (CacheSpec), src/cost/memory.h (the calculator behind `lastrow
-// memory`),
-//                src/cost/presets.cpp (the models' sizes, with their sources)
+//                memory`), src/cost/presets.cpp (the models' sizes, with their sources)
 #include <algorithm>
 #include <cmath>
 #include <set>
 
 #include "cost/memory.h"
 #include "cost/presets.h"
+#include "lessons/support/allocated.h"
 #include "lessons/support/lesson.h"
 
 using namespace lastrow;
@@ -145,6 +144,12 @@ void left_out(Lesson& lesson, bool equal) {
                              "added, and the model has no window, no shared and no latent cache"});
 }
 
+ModelShape changed(ModelShape shape, int64_t n_layers, int64_t n_kv_heads) {
+  shape.n_layers = n_layers;
+  shape.n_kv_heads = n_kv_heads;
+  return shape;
+}
+
 /// One layer of one sequence is allocated and counted; times layers and sequences. Agrees with the
 /// calculator?
 struct Counted {
@@ -152,22 +157,14 @@ struct Counted {
   bool as_calculated = false;
 };
 Counted count(Lesson& lesson, const ModelShape& s, int64_t context, int64_t batch) {
-  const auto narrow = [](int64_t n) { return static_cast<int32_t>(n); };
-  const CacheSpec one =
-      CacheSpec::contiguous(1, narrow(s.n_kv_heads), narrow(s.head_dim), narrow(context), 1, DType::f16);
-  const int64_t bytes = lesson.backend()->make_storage(one)->bytes() * s.n_layers * batch;
+  const ModelShape one = changed(s, 1, s.n_kv_heads);
+  const int64_t bytes = allocated_bytes(*lesson.backend(), one, context) * s.n_layers * batch;
   return {bytes, bytes == cache_bytes(s, context, batch, cache_format("f16"))};
 }
 
 std::string both_units(int64_t bytes) {
   return fmt::format("{:.2f} GB = {:.2f} GiB", static_cast<double>(bytes) / 1e9,
                      static_cast<double>(bytes) / kGiB);
-}
-
-ModelShape changed(ModelShape shape, int64_t n_layers, int64_t n_kv_heads) {
-  shape.n_layers = n_layers;
-  shape.n_kv_heads = n_kv_heads;
-  return shape;
 }
 
 /// |bytes − told| within 10 %: is it about what is told?
@@ -242,9 +239,7 @@ bool real_crossing(Lesson& lesson, const Model& model) {
   int64_t crossed = 0;
   for (const int64_t batch :
        std::set{int64_t{1}, (calculated + 1) / 2, std::max<int64_t>(calculated - 1, 1), calculated}) {
-    const CacheSpec spec = CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, c.max_seq_len,
-                                                 static_cast<int32_t>(batch), DType::f16);
-    const int64_t bytes = lesson.backend()->make_storage(spec)->bytes();
+    const int64_t bytes = allocated_bytes(*lesson.backend(), shape, c.max_seq_len, batch);
     if (crossed == 0 && bytes > model.weight_bytes()) crossed = batch;
     bars.push_back(
         {fmt::format("cache of {} × {} tokens", batch, c.max_seq_len), static_cast<double>(bytes) / 1e3});

@@ -5,8 +5,7 @@
 // enough?
 //
 // You will see   three numbers with two sums; cached against recomputed logits, to the bit and in steps of
-// the
-//                last bit; a bound that is measured, not chosen; a near-tie in which rounding decides the
+//                the last bit; a bound that is measured, not chosen; a near-tie in which rounding decides the
 //                word; and bugs, which are thousands of times beyond the bound, though some change no word at
 //                all
 // Before this    lesson 4

@@ -4,8 +4,7 @@
 //           it compute in each layer? K and V rows of the first n_cached tokens are in the cache.
 // Met in    lesson 4
 // Tried     recompute (n_cached = 0) of 4 tokens in 1 layer and in 3; decode (one new token); steps of
-// several
-//           tokens; judged by the ancestors of the logits in a traced run of a real decoder
+//           several tokens; judged by the ancestors of the logits in a traced run of a real decoder
 //
 //   lessons/check 10
 #include "lessons/exercises/exercises.h"

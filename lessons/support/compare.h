@@ -1,6 +1,6 @@
 // How two tensors of two runs differ: to the bit, and by how much.
 //
-//   same_bits(a, b)              equal shapes, types and bits
+//   same_bits(a, b)              equal shapes, types and bits; also of f32 numbers in a row
 //   equal_rows(a, b)             rows of the first dimension that are bit-identical, of the rows both have
 //   largest_difference(a, b)     max |a − b| over all elements
 //   moved(a, b)                  the same as a share of max |a|;  share(0.054) == "5.4 %"
@@ -33,6 +33,10 @@ inline bool comparable(ConstTensorView a, ConstTensorView b) {
 
 inline bool same_bits(ConstTensorView a, ConstTensorView b) {
   return comparable(a, b) && std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.size_bytes())) == 0;
+}
+
+inline bool same_bits(std::span<const float> a, std::span<const float> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 /// The rows that both have; none if there is nothing to compare.

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "lessons/support/owning.h"
 #include "trace/faults.h"
 
 namespace lastrow::lessons {
@@ -23,25 +24,6 @@ constexpr Fault kFaults[] = {
     {"scale-twice", "scores are multiplied by 1/sqrt(head_dim) twice", "step 0, layer 0, attend"},
     {"window-short", "the window begins one key too late: the last query loses key 0",
      "step 0, layer 0, attend"},
-};
-
-/// A decorator together with the backend that it watches.
-template <typename Decorator>
-struct Held {
-  std::unique_ptr<Backend> inside;
-  Decorator decorator;
-};
-
-template <typename Decorator>
-class Owning final : private Held<Decorator>, public ForwardingBackend {
- public:
-  template <typename... Args>
-  explicit Owning(std::unique_ptr<Backend> backend, Args&&... args)
-      : Held<Decorator>{nullptr, Decorator(*backend, std::forward<Args>(args)...)},
-        ForwardingBackend(static_cast<Backend&>(Held<Decorator>::decorator)) {  // not a copy of it
-    Held<Decorator>::inside = std::move(backend);
-  }
-  Decorator& decorator() { return Held<Decorator>::decorator; }
 };
 
 bool is_decode(const StepPlan& plan, int32_t i) { return plan.q_len(i) < plan.kv_len[i]; }

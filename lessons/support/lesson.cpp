@@ -1,11 +1,8 @@
 #include "lessons/support/lesson.h"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <new>
 
 #include "core/error.h"
@@ -19,11 +16,6 @@ namespace lastrow::lessons {
 namespace {
 
 constexpr int kFailed = 1, kError = 2;
-
-bool terminal_with_color() {
-  const char* term = std::getenv("TERM");
-  return ::isatty(STDOUT_FILENO) == 1 && !std::getenv("NO_COLOR") && term && std::string_view(term) != "dumb";
-}
 
 /// "lesson_04" for messages.
 std::string program_name(const About& about) { return fmt::format("lesson_{:02}", about.number); }

@@ -1,7 +1,6 @@
 // Attention as many textbooks write it, and as encoders have it: every query sees every key.
 //
-//   std::unique_ptr<Backend> blind = std::make_unique<NoMask>(lesson.backend());   owns what it misleads
-//   DecodeSession session(model, std::move(blind), {});
+//   DecodeSession session(model, without_mask(lesson.backend()), {});
 //
 // The model and the kernels are the healthy ones; only AttendSpec::mask is changed. Traces and counters that
 // stand outside it still say "causal": count what probe shows instead.
@@ -10,19 +9,13 @@
 #include <memory>
 #include <utility>
 
-#include "trace/forwarding.h"
+#include "lessons/support/owning.h"
 
 namespace lastrow::lessons {
 
-/// A base of its own, so that it is there before WatchingBackend takes its reference.
-struct OwnedBackend {
-  std::unique_ptr<Backend> owned;
-};
-
-class NoMask final : private OwnedBackend, public WatchingBackend {
+class NoMask final : public WatchingBackend {
  public:
-  explicit NoMask(std::unique_ptr<Backend> backend)
-      : OwnedBackend{std::move(backend)}, WatchingBackend(*owned) {}
+  using WatchingBackend::WatchingBackend;
 
   void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
               const AttendSpec& spec, TensorView out, TensorView lse) override {
@@ -40,5 +33,10 @@ class NoMask final : private OwnedBackend, public WatchingBackend {
     return spec;
   }
 };
+
+/// The same backend with no mask, wherever a spec asks for one.
+inline std::unique_ptr<Backend> without_mask(std::unique_ptr<Backend> backend) {
+  return std::make_unique<Owning<NoMask>>(std::move(backend));
+}
 
 }  // namespace lastrow::lessons

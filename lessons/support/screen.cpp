@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <utility>
 
 #include "core/error.h"
@@ -50,6 +51,11 @@ std::string bar_of(double share, int columns) {
 }
 
 }  // namespace
+
+bool terminal_with_color() {
+  const char* term = std::getenv("TERM");
+  return ::isatty(STDOUT_FILENO) == 1 && !std::getenv("NO_COLOR") && term && std::string_view(term) != "dumb";
+}
 
 int columns_of(std::string_view text) {
   int n = 0;

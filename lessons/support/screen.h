@@ -38,6 +38,9 @@ struct Bar {
   std::string shown = "";  // what stands beside the bar; "" for the value with its unit
 };
 
+/// Is standard output a terminal on which colour is wanted? Not with NO_COLOR, nor where TERM is dumb.
+bool terminal_with_color();
+
 class Screen {
  public:
   struct Options {

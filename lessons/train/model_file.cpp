@@ -57,4 +57,12 @@ TrainedModel load(const std::filesystem::path& path) {
   return model;
 }
 
+TrainedModel as_trained(const Model& model) {
+  TrainedModel trained{ParameterLayout(model.config()), {}, ""};
+  trained.params.resize(static_cast<size_t>(trained.layout.size()));
+  for (const ParameterTensor& t : trained.layout.tensors())
+    convert(model.weight(t.name), TensorView(trained.params.data() + t.offset, shape_of(t)));
+  return trained;
+}
+
 }  // namespace lastrow::train

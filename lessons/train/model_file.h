@@ -2,12 +2,14 @@
 //
 //   save(path, layout, params, origin);     params must already be rounded: round_to_half(params)
 //   TrainedModel m = load(path);            params back in f32, exactly
+//   TrainedModel m = as_trained(*model);     the same of a model that the library has loaded
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
+#include "model/model.h"
 #include "train/parameters.h"
 
 namespace lastrow::train {
@@ -27,5 +29,8 @@ void save(const std::filesystem::path& path, const ParameterLayout& layout, cons
 
 /// Throws FileError if it is no model that save() could have written for the fables' vocabulary.
 TrainedModel load(const std::filesystem::path& path);
+
+/// The trainer's view of a loaded model: its weights in f32, in the layout's order. No origin.
+TrainedModel as_trained(const Model& model);
 
 }  // namespace lastrow::train

@@ -7,7 +7,6 @@
 
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 
 #include "core/error.h"
@@ -17,6 +16,7 @@ namespace {
 
 using lessons::Ink;
 using lessons::Screen;
+using lessons::terminal_with_color;
 
 constexpr int kNotYet = 1, kError = 2;
 constexpr int kCpuSeconds = 3;    // of a case; what is right takes a tenth of it
@@ -95,13 +95,8 @@ void show(Screen& screen, const Exercise& exercise, std::string_view case_at_han
   ::_exit(0);
 }
 
-bool terminal_with_color() {
-  const char* term = std::getenv("TERM");
-  return ::isatty(STDOUT_FILENO) == 1 && !std::getenv("NO_COLOR") && term && std::string_view(term) != "dumb";
-}
-
 int fail(const Exercise& exercise, const std::string& message) {
-  fmt::print(stderr, "check {:02}: {}\n", exercise.number, message);
+  std::fputs(fmt::format("check {:02}: {}\n", exercise.number, message).c_str(), stderr);
   return kError;
 }
 

@@ -1,0 +1,21 @@
+// What a backend allocates for the cache of a model's shape, counted from its storage: what the formula of
+// cost/memory.h is held against.
+#pragma once
+
+#include "backend/backend.h"
+#include "cost/memory.h"
+
+namespace lastrow::lessons {
+
+/// Bytes of K and V in f16 for n_seqs sequences of n_tokens each, every one in one piece.
+inline int64_t allocated_bytes(Backend& backend, const ModelShape& shape, int64_t n_tokens,
+                               int64_t n_seqs = 1) {
+  const auto narrow = [](int64_t n) { return static_cast<int32_t>(n); };
+  return backend
+      .make_storage(CacheSpec::contiguous(narrow(shape.n_layers), narrow(shape.n_kv_heads),
+                                          narrow(shape.head_dim), narrow(n_tokens), narrow(n_seqs),
+                                          DType::f16))
+      ->bytes();
+}
+
+}  // namespace lastrow::lessons

@@ -1,0 +1,35 @@
+// A decorator of a backend that owns what it decorates, to be handed on as one backend.
+//
+//   std::unique_ptr<Backend> blind = std::make_unique<Owning<NoMask>>(std::move(backend));
+//   auto tampered = std::make_unique<Owning<FaultingBackend>>(std::move(backend));
+//   tampered->decorator().on_plan(…);
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "trace/forwarding.h"
+
+namespace lastrow::lessons {
+
+/// What Owning holds: a base of its own, so that both are there before ForwardingBackend refers to them.
+template <typename Decorator>
+struct Owned {
+  std::unique_ptr<Backend> inside;
+  Decorator outside;
+};
+
+/// Decorator's constructor takes the backend by reference, and then args.
+template <typename Decorator>
+class Owning final : private Owned<Decorator>, public ForwardingBackend {
+ public:
+  template <typename... Args>
+  explicit Owning(std::unique_ptr<Backend> backend, Args&&... args)
+      : Owned<Decorator>{nullptr, Decorator(*backend, std::forward<Args>(args)...)},
+        ForwardingBackend(static_cast<Backend&>(decorator())) {  // the cast: a reference to it, not a copy
+    Owned<Decorator>::inside = std::move(backend);
+  }
+  Decorator& decorator() { return Owned<Decorator>::outside; }
+};
+
+}  // namespace lastrow::lessons
