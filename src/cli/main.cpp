@@ -1,5 +1,6 @@
 // `lastrow`: generate, attend, memory and info on the command line.
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <new>
 
 #include "cli/commands.h"
@@ -32,6 +33,7 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& e) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit is a write that fails, with a message
   CLI::App app{"Runs, compares and measures attention over a transformer's K/V cache."};
   app.name("lastrow");
   app.set_version_flag("--version", LASTROW_VERSION);

@@ -24,6 +24,8 @@ std::filesystem::path TraceOutputs::trace_path(Mode mode, size_t n_modes) const 
 }
 
 void TraceOutputs::require_writable(std::span<const Mode> modes) const {
+  if (modes.size() > 1 && std::filesystem::exists(trace) && !std::filesystem::is_regular_file(trace))
+    throw UsageError("--mode both writes two traces, which {} cannot hold: name a file", trace);
   std::vector<std::filesystem::path> outputs;
   if (!chrome_trace.empty()) outputs.push_back(chrome_trace);
   if (!trace.empty())

@@ -117,6 +117,8 @@ TEST_CASE("outputs are checked before the work and left alone on any error") {
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--trace", folder.file("t"), "--chrome-trace",
                  folder.file("t")},
                 "same file");
+  check_refused({"generate", "--model", tiny, "--prompt", "a", "--mode", "both", "--trace", "/dev/null"},
+                "writes two traces");
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--mode", "both", "--trace",
                  folder.file("t.safetensors"), "--chrome-trace", folder.file("./t.recompute.safetensors")},
                 "same file");
