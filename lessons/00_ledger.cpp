@@ -22,6 +22,7 @@ using namespace lastrow::lessons;
 namespace {
 
 constexpr int kTracedLesson = 1;
+constexpr int kSeconds = 600;  // of a lesson, which takes some; a slow machine and a large model take more
 
 struct LessonProgram {
   int number;
@@ -40,6 +41,10 @@ std::vector<LessonProgram> lesson_programs() {
   }
   std::sort(programs.begin(), programs.end(),
             [](const auto& a, const auto& b) { return a.number < b.number; });
+  for (size_t i = 1; i < programs.size(); ++i)
+    if (programs[i].number == programs[i - 1].number)
+      throw UsageError("{} and {} are both lesson {}: remove the one that is old",
+                       programs[i - 1].path.string(), programs[i].path.string(), programs[i].number);
   if (programs.empty())
     throw UsageError("no lesson lies in {}: build them with `ninja lessons`",
                      folder_of_this_program().string());
@@ -71,7 +76,7 @@ struct Row {
 
 /// Runs one lesson; its findings. What did not hold in it is required of the ledger, too.
 std::vector<Row> rows_of(Lesson& ledger, const LessonProgram& program) {
-  const ProgramRun run = run_program(program.path, arguments_for(ledger.options(), program.number));
+  const ProgramRun run = run_program(program.path, arguments_for(ledger.options(), program.number), kSeconds);
   if (run.status != 0 && run.status != 1) {
     const std::string said = run.err.substr(0, run.err.find('\n'));
     ledger.require(false, fmt::format("lesson {} could not be run: {}", program.number,

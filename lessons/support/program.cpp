@@ -4,9 +4,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <thread>
 
 #include "core/error.h"
 
@@ -34,9 +37,19 @@ std::string content_of(const File& file) {
   return text;
 }
 
+bool ends_within(int seconds, pid_t pid, int& state) {
+  const auto last = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  while (::waitpid(pid, &state, WNOHANG) == 0) {
+    if (std::chrono::steady_clock::now() > last) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
 }  // namespace
 
-ProgramRun run_program(const std::filesystem::path& program, const std::vector<std::string>& arguments) {
+ProgramRun run_program(const std::filesystem::path& program, const std::vector<std::string>& arguments,
+                       int seconds) {
   const std::string path = program.string();
   std::vector<char*> argv = {const_cast<char*>(path.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
@@ -52,7 +65,11 @@ ProgramRun run_program(const std::filesystem::path& program, const std::vector<s
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw FileError("{} cannot be started ({}): build it first", path, std::strerror(error));
   int state = 0;
-  ::waitpid(pid, &state, 0);
+  if (!ends_within(seconds, pid, state)) {
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, &state, 0);
+    return {-1, content_of(out), fmt::format("it did not end within {} s", seconds)};
+  }
   return {WIFEXITED(state) ? WEXITSTATUS(state) : -1, content_of(out), content_of(err)};
 }
 

@@ -52,4 +52,6 @@ TEST_CASE("a lesson that fails, or cannot be run, fails the ledger") {
   const Outcome broken = shell(folder, alone + "/" + kLedger);
   CHECK(broken.exit_code == 1);
   CHECK(broken.out.find("lesson 2 could not be run") != std::string::npos);
+  std::filesystem::rename(alone + "/lesson_02_broken", alone + "/lesson_01_old");
+  CHECK(shell(folder, alone + "/" + kLedger).exit_code == 2);
 }

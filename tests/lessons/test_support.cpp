@@ -5,6 +5,7 @@
 #include "lessons/lesson_run.h"
 #include "lessons/support/faults.h"
 #include "lessons/support/measure.h"
+#include "lessons/support/program.h"
 #include "lessons/support/screen.h"
 #include "registry/registry.h"
 #include "trace/trace_file.h"
@@ -41,6 +42,23 @@ TEST_CASE("an exponent is the slope of logarithms") {
 TEST_CASE("an unknown fault is refused with those that there are") {
   CHECK_THROWS_WITH_AS(with_fault("nope", lastrow::make_backend("naive"), 1),
                        doctest::Contains("scale-twice"), lastrow::UsageError);
+}
+
+TEST_CASE("a program that does not end is ended, and said to be") {
+  const ProgramRun run = run_program("/bin/sleep", {"30"}, 1);
+  CHECK(run.status == -1);
+  CHECK(run.err == "it did not end within 1 s");
+  CHECK(run_program("/bin/sh", {"-c", "echo said; exit 3"}, 60).out == "said\n");
+}
+
+TEST_CASE("a model that is too small for a lesson is refused, with what it lacks") {
+  const Folder folder("lesson_small");
+  for (const std::string small : {"random:vocab=15", "random:context=63"}) {
+    const Outcome o = shell(folder, kLessons + "lesson_02_the_causal_mask --model " + small);
+    CHECK(o.exit_code == 2);
+    CHECK(o.err.find("lessons need 64 and 16") != std::string::npos);
+    CHECK(o.out.empty());
+  }
 }
 
 TEST_CASE("every lesson says what it takes, refuses what it does not know, and ends with 2") {
