@@ -337,7 +337,7 @@ void crossing(Lesson& lesson, const std::shared_ptr<const Model>& model,
       const Both us = step_us(lesson, which, n, 25);
       if (n == 1) ratios->clear();
       ratios->push_back(us[kWithout] / us[kWith]);
-      for (const double x : us) rows.back().push_back(fmt::format("{:.0f}", x));
+      for (const double x : us) rows.back().push_back(fmt::format("{:.{}f}", x, x < 100 ? 1 : 0));
       rows.back().push_back(fmt::format("{:.2f}", ratios->back()));
     }
     if (pays_from == 0 && tiny_ratio.back() > 1.5) pays_from = n;

@@ -217,10 +217,12 @@ void what_it_costs(Lesson& lesson) {
   head.push_back("mean");
   screen.table(head, rows);
   const double floor = all[0].floor;
-  double early = 0, left = 0, spread = 0;  // largest shares by which another variant differs; seeds, too
+  double early = 0, left = 0, spread = 0;  // largest shares by which two variants differ, or two seeds
   for (const Quality& q : all) {
-    early = std::max(early, std::abs(q.early_mean() / all[0].early_mean() - 1));
-    left = std::max(left, std::abs(q.trained - all[0].trained) / floor);
+    for (const Quality& other : all) {
+      early = std::max(early, (q.early_mean() - other.early_mean()) / all[0].early_mean());
+      left = std::max(left, (q.trained - other.trained) / floor);
+    }
     const auto [least, most] = std::minmax_element(q.early.begin(), q.early.end());
     spread = std::max(spread, *most / *least - 1);
   }

@@ -32,6 +32,7 @@ const AttendCase kPrefill{
     .n_q_heads = 4, .n_kv_heads = 2, .head_dim = 64, .sequences = {{64, 64}}, .kv_dtype = DType::bf16};
 
 constexpr int32_t kAllBlocks = 1 << 20;
+constexpr int64_t kSectorBytes = 32;
 
 /// What a rung asked of memory for one problem, all its kernels (a merge, if it needs one) together.
 struct RungRun {
@@ -103,14 +104,13 @@ void show(Lesson& lesson, const std::vector<RungRun>& runs, const AttendCase& c,
   for (const RungRun& r : runs) {
     if (!r.why_not.empty()) continue;
     rows.push_back({r.rung.name, fmt::format("{:.2f}", r.reads(c)),
-                    percent(r.cache_best_sectors, r.cache_sectors), percent(r.best_passes, r.passes),
+                    percent(r.cache_bytes, r.cache_sectors * kSectorBytes), percent(r.best_passes, r.passes),
                     fmt::format("{}", r.barriers), fmt::format("{}", r.shuffles),
                     fmt::format("{}", r.blocks)});
     lesson.figure(fmt::format("{}_{}_reads", name, r.rung.name), r.reads(c));
     lesson.figure(fmt::format("{}_{}_of_best", name, r.rung.name), r.of_best());
   }
-  lesson.screen().table({"rung", "reads of K, V", "sectors", "banks", "barriers", "shuffles", "blocks"},
-                        rows);
+  lesson.screen().table({"rung", "reads of K, V", "used", "banks", "barriers", "shuffles", "blocks"}, rows);
   int n_ok = 0, n = 0;
   for (const RungRun& r : runs)
     if (r.why_not.empty()) ++n, n_ok += r.ok ? 1 : 0;
@@ -185,14 +185,17 @@ void lesson_10(Lesson& lesson) {
   screen.section("Decode: what each asks of memory");
   show(lesson, runs, kDecode, "decode");
   screen.say(
-      "reads of K, V: how often each stored byte is asked for. 1 is the least. sectors: memory comes in "
-      "sectors of 32 bytes; the fewest that each load could do with, of those that came. banks: the same for "
-      "shared memory, whose 32 banks serve one word each at a time. 100 % is without waste.");
+      "reads of K, V: how often each stored byte is asked for. 1 is the least. used: memory comes in sectors "
+      "of 32 bytes; the bytes asked for (by each lane), of those that came. banks: shared memory has 32, "
+      "each "
+      "of which serves one word at a time; the fewest turns that would do, of those it took. 100 % is "
+      "without "
+      "waste. The bytes that came:");
   std::vector<Bar> bars;
   for (const RungRun& r : runs)
     if (r.why_not.empty())
-      bars.push_back({r.rung.name, static_cast<double>(r.cache_sectors * 32),
-                      with_commas(r.cache_sectors * 32) + " bytes moved"});
+      bars.push_back({r.rung.name, static_cast<double>(r.cache_sectors * kSectorBytes),
+                      with_commas(r.cache_sectors * kSectorBytes) + " bytes came"});
   screen.bars(bars, "bytes");
 
   const RungRun &k01 = rung(runs, "k01"), &k02 = rung(runs, "k02"), &k05 = rung(runs, "k05"),
@@ -200,7 +203,7 @@ void lesson_10(Lesson& lesson) {
   lesson.require(
       k02.cache_sectors * 4 <= k01.cache_sectors,
       fmt::format(
-          "k02 has neighbours in a warp read neighbours in memory: {:.0f} times fewer sectors than k01",
+          "k02 has neighbours in a warp read neighbours in memory: {:.0f} times fewer bytes come than in k01",
           static_cast<double>(k01.cache_sectors) / static_cast<double>(k02.cache_sectors)));
   lesson.require(k05.of_best() == 1, "k05's loads of 16 bytes a lane use every byte that comes");
   lesson.require(k06.cache_bytes * kDecode.n_q_heads / kDecode.n_kv_heads == k05.cache_bytes,

@@ -97,6 +97,14 @@ void list_bugs(Screen& screen) {
   }
 }
 
+/// A bug's name as the lesson spells it; "" if it is none's.
+std::string bug_named(std::string name) {
+  for (char& c : name)
+    c = c == '_' || c == ' ' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const auto is_it = [&](const Fault& f) { return f.name == name; };
+  return std::any_of(faults().begin(), faults().end(), is_it) ? name : "";
+}
+
 /// "A=scale-twice" → the case and the name. Throws UsageError for anything else.
 std::pair<const Case*, std::string> read_answer(const std::string& answer, const std::vector<Case>& cases) {
   const std::string name = answer.size() > 2 && answer[1] == '=' ? answer.substr(2) : "";
@@ -107,9 +115,8 @@ std::pair<const Case*, std::string> read_answer(const std::string& answer, const
   if (found == cases.end())
     throw UsageError("'{}' is no answer: write the case and the bug, as in A=scale-twice (cases A to {})",
                      answer, cases.back().letter);
-  if (std::none_of(faults().begin(), faults().end(), [&](const Fault& f) { return f.name == name; }))
-    throw UsageError("there is no bug '{}'; the lesson lists their names", name);
-  return {&*found, name};
+  if (bug_named(name).empty()) throw UsageError("there is no bug '{}'; the lesson lists their names", name);
+  return {&*found, bug_named(name)};
 }
 
 void grade(Lesson& lesson, const Case& c, const std::string& name) {
@@ -124,10 +131,10 @@ void ask(Lesson& lesson, const std::vector<Case>& cases) {
     lesson.screen().prompt(fmt::format("Which bug is {}? (its name; Enter to stop) ", c.letter));
     std::string name;
     if (!std::getline(std::cin, name) || name.empty()) return;
-    if (std::none_of(faults().begin(), faults().end(), [&](const Fault& f) { return f.name == name; }))
+    if (bug_named(name).empty())
       lesson.screen().line("There is no bug of that name; they are listed above.");
     else
-      grade(lesson, c, name);
+      grade(lesson, c, bug_named(name));
   }
 }
 
@@ -143,7 +150,12 @@ void lesson_11(Lesson& lesson) {
   std::vector<std::pair<const Case*, std::string>> answers;
   const bool reveal = lesson.options().answers == std::vector<std::string>{"reveal"};
   if (!reveal)
-    for (const std::string& answer : lesson.options().answers) answers.push_back(read_answer(answer, cases));
+    for (const std::string& answer : lesson.options().answers) {
+      answers.push_back(read_answer(answer, cases));
+      for (size_t i = 0; i + 1 < answers.size(); ++i)
+        if (answers[i].first == answers.back().first)
+          throw UsageError("case {} is answered twice: give one answer a case", answers[i].first->letter);
+    }
 
   screen.say(fmt::format(
       "{} is run {} times on “{}”, after another conversation and a reset: once as it is, and once with each "

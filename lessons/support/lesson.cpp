@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
+#include <csignal>
 #include <new>
 
 #include "core/error.h"
@@ -16,6 +17,7 @@ namespace lastrow::lessons {
 namespace {
 
 constexpr int kFailed = 1, kError = 2;
+constexpr int kLeastContext = 64, kLeastVocab = 16;  // of a model: the longest generation, t1 … t10
 
 /// "lesson_04" for messages.
 std::string program_name(const About& about) { return fmt::format("lesson_{:02}", about.number); }
@@ -49,6 +51,10 @@ Lesson::Lesson(About about, Options options)
 
 std::shared_ptr<const Model> Lesson::model(const std::string& own_choice) {
   auto model = asked_for_ ? asked_for_ : load_model(own_choice);
+  const ModelConfig& config = model->config();
+  if (config.max_seq_len < kLeastContext || config.vocab_size < kLeastVocab)
+    throw UsageError("{} has a context of {} tokens and a vocabulary of {}: lessons need {} and {}",
+                     model->source(), config.max_seq_len, config.vocab_size, kLeastContext, kLeastVocab);
   model_name_ = model->source();
   group_size_ = model->config().group_size();
   return model;
@@ -105,6 +111,11 @@ void Lesson::found(Finding finding) {
   remember(std::move(finding));
 }
 
+void Lesson::not_tested(int claim, const std::string& why) {
+  screen_.say(fmt::format("Claim {}: “{}”", claim, claim_text(claim)));
+  screen_.say(fmt::format("Not put to the test: {}.", why));
+}
+
 void Lesson::try_this(const std::vector<std::string>& edits) {
   screen_.section("Try this");
   for (size_t i = 0; i < edits.size(); ++i) screen_.say(fmt::format("{}. {}", i + 1, edits[i]));
@@ -146,10 +157,15 @@ int Lesson::end(double seconds) {
     fmt::print("\n{}\n", passed()
                              ? screen_.paint(Ink::good, "Everything that this lesson says was seen to hold.")
                              : screen_.paint(Ink::bad, "Something did not hold: see ✗ above."));
+  if (!options_.json && !model_name_.empty())
+    for (const std::string& line :
+         wrapped(fmt::format("Model {}, backend {}.", model_name_, backend_name_), kScreenColumns))
+      fmt::print("{}\n", line);
   return passed() ? 0 : kFailed;
 }
 
 int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit is a write that fails, with a message
   Lesson::Options options;
   bool no_color = false;
   CLI::App app{std::string(about.title)};

@@ -59,7 +59,7 @@ class Lesson {
   Screen& screen() { return screen_; }
   const Options& options() const { return options_; }
 
-  /// --model, or the lesson's own choice.
+  /// --model, or the lesson's own choice. Throws UsageError for one that is too small for any lesson.
   std::shared_ptr<const Model> model(const std::string& own_choice);
   /// --backend, or the lesson's own choice, with --fault built in.
   std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen");
@@ -82,6 +82,8 @@ class Lesson {
   void found(Finding finding);
   /// The same without printing it.
   void remember(Finding finding) { findings_.push_back(std::move(finding)); }
+  /// Says that this run cannot put a claim to the test, and why: the lesson goes on, and claims nothing.
+  void not_tested(int claim, const std::string& why);
   /// "Try this: …" and what comes next.
   void try_this(const std::vector<std::string>& edits);
 

@@ -44,7 +44,9 @@ TEST_CASE("lesson 4: keys and values stay, values have their share, and nobody r
 TEST_CASE("lesson 4 holds on other backends and models") {
   check_lesson(kLesson, "--backend naive");
   check_lesson(kLesson, "--model fable-mqa");
-  check_lesson(kLesson, "--model random:layers=1,q_heads=4,kv_heads=2,head_dim=16");
+  const LessonRun run = check_lesson(kLesson, "--model random:layers=1,q_heads=4,kv_heads=2,head_dim=16");
+  for (const int of_layers_above : {1, 9, 25}) CHECK(run.verdict(of_layers_above) == "no finding");
+  CHECK(run.verdict(4) == "holds");
 }
 
 TEST_CASE(

@@ -28,9 +28,11 @@ TEST_CASE("lesson 11 grades: right answers pass, wrong ones fail, and nonsense i
   for (const auto& fault : lessons::faults())
     all += letter_of(run, std::string(fault.name)) + "=" + std::string(fault.name) + " ";
   CHECK(run_lesson(kLesson, all).status == 0);
+  CHECK(run_lesson(kLesson, letter_of(run, "scale-twice") + "=Scale_Twice").status == 0);
   CHECK(run_lesson(kLesson, letter_of(run, "scale-twice") + "=stale-rows").status == 1);
   const Folder folder("lesson_11");
-  for (const std::string wrong : {"Z=scale-twice", "A", "A=nope", "reveal A=scale-twice"}) {
+  for (const std::string wrong :
+       {"Z=scale-twice", "A", "A=nope", "A=scale-twice A=stale-rows", "reveal A=scale-twice"}) {
     CAPTURE(wrong);
     const Outcome o = shell(folder, kLessons + kLesson + " " + wrong);
     CHECK(o.exit_code == 2);

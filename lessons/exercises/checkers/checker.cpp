@@ -123,8 +123,11 @@ int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(C
       one_line = true;
     else if (option == "--no-color")
       color = false;
-    else
-      return fail(exercise, fmt::format("'{}' is no option: --line, --no-color", option));
+    else if (option == "--help" || option == "-h") {
+      fmt::print("Checks {}: lessons/check {:02} [--line] [--no-color]\n", exercise.file, exercise.number);
+      return 0;
+    } else
+      return fail(exercise, fmt::format("'{}' is no option: --line, --no-color, --help", option));
   }
   Note* note = shared_note();
   if (!note) return fail(exercise, "no memory to share with the process that runs the answer");
