@@ -29,7 +29,7 @@ struct AttendShape {
   int32_t n_multiprocessors = 132;                // what the split count is made for
   int64_t max_shared_bytes = int64_t{227} << 10;  // that a block may have
   int32_t n_splits = 0;  // of each sequence's K/V over blocks; 0: by the cost model (split_plan.h)
-  int32_t n_parts = 0;   // of q and of p in products on tensor cores; 0: as float needs (warp_rows.h)
+  int32_t n_parts = 0;   // of q and of p in products on tensor cores; 0: as float needs (float_parts.h)
 
   int32_t group_size() const { return n_q_heads / n_kv_heads; }
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }

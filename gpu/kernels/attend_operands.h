@@ -21,8 +21,12 @@ namespace lastrow::LASTROW_TARGET {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
-constexpr int32_t kMaxSequences = 65535;                    // where each is a step of the grid's z
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;  // exp2f is one instruction, expf is more
+
+/// Why a rung whose grid has a step in y or z for each sequence cannot take so many; "" if it can.
+inline std::string too_many_for_a_side(int32_t n_seqs) {
+  return n_seqs > 65535 ? "at most 65535 sequences: a grid's third side is no longer" : "";
+}
 
 template <typename KV>
 struct AttendOperands {

@@ -9,6 +9,9 @@
 #pragma once
 
 #include <bit>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
 
 #include "gpu/kernels/convert.h"
 
@@ -32,10 +35,11 @@ __device__ inline void split_pair(float x, float y, uint32_t (&r_parts)[kParts])
 }
 
 struct PowerOfTwo {
-  float value, inverse;  // 1, 1 where one of them is no normal number: from 2^127 on, where scores overflow
+  float value, inverse;
 };
 
-/// The largest that is at most `largest` ≥ 0.
+/// The largest power of two that is at most `largest` ≥ 0, and its inverse. 1 and 1 where one of them is no
+/// normal number: below 2^-126, and from 2^127 on, where scores overflow in any case.
 __device__ inline PowerOfTwo power_of_two_below(float largest) {
   const uint32_t exponent = magnitude_of(largest) & 0x7F800000u;  // the bits of 2^e
   if (exponent < 0x00800000u || exponent > 0x7E800000u) return {1.0f, 1.0f};

@@ -14,7 +14,8 @@
 // merge;
 //          two blocks fit on sm_90
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
-// exact    q and p are sums of parts of K/V's type (warp_rows.h): two products (f16) or three (bf16) for one,
+// exact    q and p are sums of parts of K/V's type (float_parts.h): two products (f16) or three (bf16) for
+// one,
 //          for which decode has time. n_parts 1 rounds them instead
 // expects  k10's time up to groups of 4, where multiply-adds keep up with memory, and the same time for 16
 //          heads, where k10's has doubled. Never run on hardware: the emulator runs its products

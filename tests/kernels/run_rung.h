@@ -2,6 +2,7 @@
 //
 //   Ran r = run_rung(emulated::rung("k05"), c, {.check = true});   r.out, r.lse, r.traffic
 //   expect_rung(rung, c)     runs it under all checks, judges it by the tolerance rule, names case and error
+//   attend_by_hand(rung, shape, q, k, v, out, lse)     on arrays that a test wrote out
 //   run_rung(rung, c, {}, [](gpu::AttendShape& s) { s.n_splits = 3; })      a shape other than the case's own
 #pragma once
 
@@ -38,12 +39,13 @@ inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
 
 /// One query token of a sequence whose K/V are one block, on plain arrays of the host, which are the emulated
 /// device's: for problems that are written out by hand. KV is float, or uint16_t for the bits of f16 or bf16.
+/// q, out [n_q_heads, head_dim]   k, v [max_kv_len, n_kv_heads, head_dim]   lse [n_q_heads]   scale 1
 template <typename KV>
 void attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape& shape, const std::vector<float>& q,
                     const std::vector<KV>& k, const std::vector<KV>& v, std::vector<float>& out,
                     std::vector<float>& lse) {
   const int32_t q_start[] = {0, 1}, lens[] = {shape.max_kv_len}, seq[] = {0}, table[] = {0};
-  std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)));
+  std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)), NAN);
   simt::Device device(1);
   rung.launch({.shape = shape,
                .spec = {1.0f, {}},
