@@ -15,6 +15,12 @@ std::filesystem::path place_of(const std::filesystem::path& path) {
   return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
 }
 
+/// A device, pipe or socket: writing goes through it, and no second file can lie beside it.
+bool is_device(const std::filesystem::path& path) {
+  std::error_code unknown;  // what cannot be asked is said by AtomicFile
+  return std::filesystem::is_other(std::filesystem::status(path, unknown));
+}
+
 }  // namespace
 
 std::filesystem::path TraceOutputs::trace_path(Mode mode, size_t n_modes) const {
@@ -24,7 +30,7 @@ std::filesystem::path TraceOutputs::trace_path(Mode mode, size_t n_modes) const 
 }
 
 void TraceOutputs::require_writable(std::span<const Mode> modes) const {
-  if (modes.size() > 1 && std::filesystem::exists(trace) && !std::filesystem::is_regular_file(trace))
+  if (modes.size() > 1 && is_device(trace))
     throw UsageError("--mode both writes two traces, which {} cannot hold: name a file", trace);
   std::vector<std::filesystem::path> outputs;
   if (!chrome_trace.empty()) outputs.push_back(chrome_trace);

@@ -25,7 +25,8 @@ struct TraceOutputs {
   std::string trace{}, chrome_trace{};
 
   bool wanted() const { return !trace.empty() || !chrome_trace.empty(); }
-  /// Throws as AtomicFile does for a place that cannot be written, UsageError if both are the same file.
+  /// Throws as AtomicFile does for a place that cannot be written, UsageError if two outputs are one file or
+  /// two traces would go to a device.
   void require_writable(std::span<const Mode> modes) const;
   /// Events for either file, tensors only for the trace; none if neither is wanted.
   std::optional<RecordOptions> record_options() const;
