@@ -52,7 +52,7 @@ void draw_legend(Panel& panel) {
     draw_swatch(panel, bar.cut_left(26).inset(0, 8), entry.state);
     bar.cut_left(6);
     panel.canvas.text_in(bar.cut_left(width + 1), type, ink, entry.label);
-    bar.cut_left(narrow ? 10.0f : 20.0f);
+    bar.cut_left(narrow ? 10.0f : 16.0f);
   }
   const float poked = panel.canvas.width(type, legend.poked);
   if (bar.width() < poked + 40) return;
@@ -60,7 +60,7 @@ void draw_legend(Panel& panel) {
                       IM_COL32(255, 255, 255, 255));
   bar.cut_left(6);
   panel.canvas.text_in(bar.cut_left(poked + 1), type, ink, legend.poked);
-  bar.cut_left(narrow ? 10.0f : 20.0f);
+  bar.cut_left(narrow ? 10.0f : 16.0f);
   constexpr float kScale = 76, kGap = 8;
   const float width = panel.canvas.width(type, legend.value_scale) + 1;
   for (const auto& [sign, meaning] : legend.marks) {  // where there is room beside the scale
@@ -68,7 +68,7 @@ void draw_legend(Panel& panel) {
     const float needed = panel.canvas.width(type, text) + 1;
     if (bar.width() < needed + width + kScale + 2 * kGap) continue;
     panel.canvas.text_in(bar.cut_left(needed), type, ink, text);
-    bar.cut_left(narrow ? 10.0f : 20.0f);
+    bar.cut_left(narrow ? 10.0f : 16.0f);
   }
   if (bar.width() < kScale) return;
   Rect scale = bar.cut_right(bar.width() < width + kScale + kGap ? kScale : width + kScale + kGap);

@@ -45,8 +45,8 @@ std::vector<std::pair<std::string, std::string>> legend_marks(const std::array<P
         rounding = rounding || row.mark.ends_with("ULP");
       }
   std::vector<std::pair<std::string, std::string>> marks;
-  if (same) marks.emplace_back("=", "same bits as one step ago");
-  if (rounding) marks.emplace_back("≈", "the same but for rounding");
+  if (same) marks.emplace_back("=", "as one step ago");
+  if (rounding) marks.emplace_back("≈", "but for rounding");
   return marks;
 }
 

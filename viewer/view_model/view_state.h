@@ -39,8 +39,8 @@ struct Legend {
   std::vector<LegendEntry> states;
   std::string value_scale;  // "Q ±4 · K ±8 · V ±2 · scores ±8 · out ±4"; weights go from 0 to 1
   std::string poked = "poked";
-  /// Signs beside rows that stand on the screen now: {"=", "same bits as one step ago"}, {"≈", "but for
-  /// rounding"}.
+  /// Signs beside rows that stand on the screen now: {"=", "as one step ago"}, {"≈", "but for rounding"}:
+  /// their bits against those of the last step.
   std::vector<std::pair<std::string, std::string>> marks;
 };
 
