@@ -3,13 +3,14 @@
 // Runs every lesson that lies beside it and prints the ledger: each claim as it is commonly told, the
 // verdict, the number that was measured for it in this run, and the lesson that measured it.
 //
-// You will see   a row for each claim that some lesson has put to the test, and which claims none has yet
-// Before this    nothing; it is the table of contents, and the summary when all lessons are done
+// You will see   a row for each claim that some lesson has put to the test, and which claims none has put to
+// the test Before this    nothing; it is the table of contents, and the summary when all lessons are done
 // Open           lessons/support/claims.h; then the lesson that a row names
 //
 // --model, --backend and --fault are handed on to all lessons, --trace to lesson 1. A lesson that fails, or
 // cannot be run, fails the ledger. A new lesson needs no change here.
 #include <algorithm>
+#include <map>
 #include <regex>
 
 #include "core/error.h"
@@ -22,7 +23,7 @@ using namespace lastrow::lessons;
 namespace {
 
 constexpr int kTracedLesson = 1;
-constexpr int kSeconds = 600;  // of a lesson, which takes some; a slow machine and a large model take more
+constexpr int kSeconds = 600;  // that one lesson may run; usually it is a few
 
 struct LessonProgram {
   int number;
@@ -74,8 +75,14 @@ struct Row {
   Finding finding;
 };
 
-/// Runs one lesson; its findings. What did not hold in it is required of the ledger, too.
-std::vector<Row> rows_of(Lesson& ledger, const LessonProgram& program) {
+/// What came of lessons: their findings, and why they did not put some claims to the test.
+struct Outcome {
+  std::vector<Row> rows;
+  std::map<int, std::string> untested;
+};
+
+/// Runs one lesson. What did not hold in it is required of the ledger, too.
+Outcome outcome_of(Lesson& ledger, const LessonProgram& program) {
   const ProgramRun run = run_program(program.path, arguments_for(ledger.options(), program.number), kSeconds);
   if (run.status != 0 && run.status != 1) {
     const std::string said = run.err.substr(0, run.err.find('\n'));
@@ -92,16 +99,19 @@ std::vector<Row> rows_of(Lesson& ledger, const LessonProgram& program) {
     if (!requirement.at("passed"))
       ledger.require(false,
                      fmt::format("lesson {}: {}", program.number, requirement.at("what").get<std::string>()));
-  std::vector<Row> rows;
+  Outcome outcome;
   for (const auto& f : report.at("findings"))
-    rows.push_back({program.number,
-                    {.claim = f.at("claim"),
-                     .verdict = verdict_named(f.at("verdict")),
-                     .shown = f.at("shown"),
-                     .measured = f.at("measured"),
-                     .condition = f.at("condition")}});
+    outcome.rows.push_back({program.number,
+                            {.claim = f.at("claim"),
+                             .verdict = verdict_named(f.at("verdict")),
+                             .shown = f.at("shown"),
+                             .measured = f.at("measured"),
+                             .condition = f.at("condition")}});
+  for (const auto& u : report.at("untested"))
+    outcome.untested[u.at("claim")] =
+        fmt::format("{} (lesson\u00a0{})", u.at("why").get<std::string>(), program.number);
   ledger.figure(fmt::format("lesson_{:02}_seconds", program.number), report.at("seconds"));
-  return rows;
+  return outcome;
 }
 
 Ink ink_of(const Finding& f) {
@@ -123,11 +133,14 @@ void ledger(Lesson& lesson) {
   screen.say(
       "Each row: what is commonly said about the K/V cache; whether it is so; what was measured in this run, "
       "and by which lesson.");
-  std::vector<Row> rows;
+  Outcome all;
+  std::vector<Row>& rows = all.rows;
   const auto programs = lesson_programs();
   for (const LessonProgram& program : programs) {
     screen.progress(fmt::format("running lesson {} of {} …", program.number, programs.back().number));
-    for (Row& row : rows_of(lesson, program)) rows.push_back(std::move(row));
+    Outcome of_one = outcome_of(lesson, program);
+    rows.insert(rows.end(), of_one.rows.begin(), of_one.rows.end());
+    all.untested.merge(of_one.untested);
   }
   screen.progress("");
   std::stable_sort(rows.begin(), rows.end(),
@@ -151,9 +164,12 @@ void ledger(Lesson& lesson) {
   }
   lesson.figure("claims", n_claims);
   lesson.figure("lessons", static_cast<double>(programs.size()));
-  if (!missing.empty()) screen.say("Not put to the test by any lesson yet:");
-  for (const CommonClaim& claim : missing)
-    screen.line(fmt::format("{}  {}", claim.number, claim.text), Ink::dim);
+  if (!missing.empty()) screen.say("Not put to the test in this run:");
+  for (const CommonClaim& claim : missing) {
+    screen.entry(fmt::format("{:2}", claim.number), claim.text, Ink::dim);
+    if (const auto why = all.untested.find(claim.number); why != all.untested.end())
+      screen.entry("", why->second, Ink::dim);
+  }
   lesson.traced_elsewhere();
 }
 

@@ -169,7 +169,7 @@ bool old_rows_stay(const Common& c) {
   return stay && right;
 }
 
-/// The counter-example to a cache without (b).
+/// The counter-example to a cache without (b): does it go stale in every layer that lies above another?
 bool stale_without_mask(const Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Switch the mask off, and the cache goes stale");
@@ -189,13 +189,12 @@ bool stale_without_mask(const Common& c) {
   const double bottom = std::max(layers[0].k, layers[0].v);
   screen.say(
       "(Largest change of an old row, as a share of the largest element.) Layer 0 is safe: its K and V are "
-      "made from the token's embedding alone. Everything above is stale with every new token.");
+      "made from the token's embedding alone. Whatever lies above is stale with every new token.");
   c.lesson.require(bottom < kRounding, "layer 0: K and V are as they were");
-  bool stale = true;  // a model of one layer has nothing above
-  if (layers.size() > 1)
-    stale =
-        c.lesson.require(least_above > kRounding,
-                         fmt::format("every layer above: K and V moved, by {} at least", share(least_above)));
+  if (layers.size() == 1) return true;
+  const bool stale =
+      c.lesson.require(least_above > kRounding,
+                       fmt::format("every layer above: K and V moved, by {} at least", share(least_above)));
   const auto cached = c.stepwise(c.longer, c.prompt.size(), Mask::off), whole = c.whole(c.longer, Mask::off);
   const double off = moved(whole->logits(), cached->logits());
   c.lesson.figure("unmasked_cached_logits_off", off);
@@ -208,7 +207,36 @@ bool stale_without_mask(const Common& c) {
                   next == fresh ? fmt::format("say “{}”, this time still as a fresh computation would", next)
                                 : fmt::format("say “{}” instead of “{}”", next, fresh),
                   c.exact ? "0" : "rounding"));
-  return stale && (layers.size() == 1 || off > kRounding);
+  return stale && off > kRounding;
+}
+
+/// The layers' output rows of the prompt with a mask and without.
+struct WrongRows {
+  int64_t first = -1;      // the first that is wrong in layer 0
+  double last_on_top = 0;  // how wrong the last one is in the last layer
+};
+
+WrongRows wrong_rows(const Common& c, const DecodeSession& with, const DecodeSession& without) {
+  constexpr size_t kMostColumns = 7;
+  const StepTensors good = with.recorder().tensors(0), bad = without.recorder().tensors(0);
+  std::vector<std::string> heads = {"output of"};
+  std::vector<std::vector<std::string>> rows;
+  WrongRows found;
+  for (int layer = 0; layer < c.n_layers(); ++layer) heads.push_back(fmt::format("layer {}", layer));
+  if (heads.size() > kMostColumns) heads.resize(kMostColumns);
+  for (size_t t = 0; t < c.prompt.size(); ++t) {
+    rows.push_back({fmt::format("row {} “{}”", t, c.word(t))});
+    for (int layer = 0; layer < c.n_layers(); ++layer) {
+      const auto row = static_cast<int64_t>(t);
+      const double wrong =
+          moved(good.layers[layer].residual.rows(row, 1), bad.layers[layer].residual.rows(row, 1));
+      if (rows.back().size() < heads.size()) rows.back().push_back(share(wrong));
+      if (layer == 0 && wrong > kRounding && found.first < 0) found.first = row;
+      if (t + 1 == c.prompt.size()) found.last_on_top = wrong;
+    }
+  }
+  c.lesson.screen().table(heads, rows);
+  return found;
 }
 
 /// A textbook's module: K and V are concatenated, and nobody thought of a mask.
@@ -229,44 +257,31 @@ void textbook_module(const Common& c) {
 
   screen.say("Fed the prompt in one call, each row sees the tokens behind it. How wrong is each output row?");
   const auto with = c.whole(c.prompt, Mask::on), without = c.whole(c.prompt, Mask::off);
-  const StepTensors good = with->recorder().tensors(0), bad = without->recorder().tensors(0);
   const auto n = static_cast<int64_t>(c.prompt.size());
-  std::vector<std::string> heads = {"output of"};
-  std::vector<std::vector<std::string>> rows;
-  int64_t first_wrong = -1;
-  double last_row_top = 0;
-  for (int layer = 0; layer < c.n_layers(); ++layer) heads.push_back(fmt::format("layer {}", layer));
-  if (heads.size() > 7) heads.resize(7);
-  for (int64_t t = 0; t < n; ++t) {
-    rows.push_back({fmt::format("row {} “{}”", t, c.word(t))});
-    for (int layer = 0; layer < c.n_layers(); ++layer) {
-      const double wrong =
-          moved(good.layers[layer].residual.rows(t, 1), bad.layers[layer].residual.rows(t, 1));
-      if (rows.back().size() < heads.size()) rows.back().push_back(share(wrong));
-      if (layer == 0 && wrong > kRounding && first_wrong < 0) first_wrong = t;
-      if (t == n - 1) last_row_top = wrong;
-    }
-  }
-  screen.table(heads, rows);
-  screen.say(fmt::format(
-      "The first wrong row is row {}, in layer 0. Row {} is right there, because the last query may see all; "
-      "but above layer 0 it reads keys and values made from wrong rows, and the logits come from it.",
-      first_wrong, n - 1));
+  const WrongRows rows = wrong_rows(c, *with, *without);
+  screen.say(
+      fmt::format("The first wrong row is row {}, in layer 0. Row {} is right there, because the last "
+                  "query may see all{}",
+                  rows.first, n - 1,
+                  c.n_layers() == 1 ? "."
+                                    : "; but above layer 0 it reads keys and values made from wrong "
+                                      "rows, and the logits come from it."));
   const double logits_off = moved(with->logits(), without->logits());
   c.lesson.figure("one_a_call_off", one_a_call);
-  c.lesson.figure("first_wrong_row", static_cast<double>(first_wrong));
+  c.lesson.figure("first_wrong_row", static_cast<double>(rows.first));
   c.lesson.figure("prompt_logits_off", logits_off);
   const bool wrong = c.lesson.require(
-      first_wrong == 0 && (c.n_layers() == 1 || (last_row_top > kRounding && logits_off > kRounding)),
-      fmt::format("the prompt in one call: row {} is the first wrong one, logits off by {}", first_wrong,
+      rows.first == 0 && (c.n_layers() == 1 || (rows.last_on_top > kRounding && logits_off > kRounding)),
+      fmt::format("the prompt in one call: row {} is the first wrong one, logits off by {}", rows.first,
                   share(logits_off)));
   c.lesson.found({.claim = 28,
                   .verdict = Verdict::holds_if,
                   .shown = fine && wrong,
                   .measured = fmt::format(
                       "With a prompt of {} tokens row {} is the first wrong one; the logits are off by {}", n,
-                      first_wrong, share(logits_off)),
-                  .condition = "each call brings one token"});
+                      rows.first, share(logits_off)),
+                  .condition = "each call brings one token"},
+                 lacks_layers(*c.model));
 }
 
 /// Scores that were computed and let through, over all layers and heads of one step.
@@ -287,18 +302,15 @@ void lesson_02(Lesson& lesson) {
   generation->advance();
 
   const bool zeros = zero_weights(c), stay = old_rows_stay(c), stale = stale_without_mask(c);
-  if (c.n_layers() == 1)
-    lesson.not_tested(2,
-                      "the model has one layer; take one with a layer above it, whose K and V can go stale");
-  else
-    lesson.found(
-        {.claim = 2,
-         .verdict = Verdict::holds_if,
-         .shown = zeros && stay && stale,
-         .measured =
-             fmt::format("Old rows {} with the mask; without it they go stale in {} of {} layers",
-                         c.exact ? "are bit-identical" : "agree to rounding", c.n_layers() - 1, c.n_layers()),
-         .condition = "it is told in full: old rows never see new tokens, so K and V above stay valid"});
+  lesson.found(
+      {.claim = 2,
+       .verdict = Verdict::holds_if,
+       .shown = zeros && stay && stale,
+       .measured =
+           fmt::format("Old rows {} with the mask; without it they go stale in {} of {} layers",
+                       c.exact ? "are bit-identical" : "agree to rounding", c.n_layers() - 1, c.n_layers()),
+       .condition = "it is told in full: old rows never see new tokens, so K and V above stay valid"},
+      lacks_layers(*c.model));
   textbook_module(c);
 
   Screen& screen = lesson.screen();

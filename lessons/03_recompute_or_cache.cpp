@@ -64,7 +64,7 @@ void both_side_by_side(Lesson& lesson, const std::shared_ptr<const Model>& model
                     fmt::format("{}", without.record().q_len),
                     rows_picture(with.recorder().events(step), times[kWith]),
                     fmt::format("{}", with.record().q_len)});
-    worst = std::max(worst, relative_logit_difference(twin));
+    worst = std::max(worst, moved(twin.cached().logits(), twin.recompute().logits()));
     same += twin.same_token();
   }
   rows.push_back({"times", fmt::format("{}", fmt::join(times[kWithout], " ")), "",
@@ -369,7 +369,7 @@ void crossing(Lesson& lesson, const std::shared_ptr<const Model>& model,
 void lesson_03(Lesson& lesson) {
   Screen& screen = lesson.screen();
   const auto model = lesson.model("fable-mha");
-  const int n = std::min(kLong, model->config().max_seq_len);
+  const int n = kLong;
   both_side_by_side(lesson, model);
   projected_in_all(lesson, model);
   const auto work = run_both_ways(lesson, model, 1, n);

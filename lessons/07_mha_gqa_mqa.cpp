@@ -138,11 +138,8 @@ void who_shares(Lesson& lesson, bool exact) {
   std::vector<std::vector<std::string>> rows;
   std::map<std::string, double> times;
   for (const ModelShape& s : presets()) {
-    ModelShape layer = s, ungrouped = s;
-    layer.n_layers = ungrouped.n_layers = 1;
-    ungrouped.n_kv_heads = s.n_q_heads;
-    const int64_t own = allocated_bytes(*lesson.backend(), layer, 64),
-                  all = allocated_bytes(*lesson.backend(), ungrouped, 64);
+    const int64_t own = allocated_bytes(*lesson.backend(), changed(s, 1, s.n_kv_heads), 64),
+                  all = allocated_bytes(*lesson.backend(), changed(s, 1, s.n_q_heads), 64);
     exact &= all * s.n_kv_heads == own * s.n_q_heads &&
              own == cache_bytes(s, 64, 1, cache_format("f16")) / s.n_layers;
     times[s.name] = static_cast<double>(all) / static_cast<double>(own);

@@ -93,10 +93,7 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
       kBlock, c.max_seq_len));
   bool equal = true;
   std::vector<std::vector<std::string>> rows;
-  const int64_t reserved = lesson.backend()
-                               ->make_storage(CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim,
-                                                                    c.max_seq_len, 1, DType::f16))
-                               ->bytes();
+  const int64_t reserved = allocated_bytes(*lesson.backend(), shape_of(c), c.max_seq_len);
   for (const int32_t tokens : {1, 15, 16, 17, 50, 200}) {
     const int32_t n_blocks = (tokens + kBlock - 1) / kBlock;
     const int64_t in_blocks = lesson.backend()
@@ -142,12 +139,6 @@ void left_out(Lesson& lesson, bool equal) {
                                   : "The allocator's counts are not the formula's",
                 .condition = "tokens are those that have room, rounded up to blocks, int8 has its scales "
                              "added, and the model has no window, no shared and no latent cache"});
-}
-
-ModelShape changed(ModelShape shape, int64_t n_layers, int64_t n_kv_heads) {
-  shape.n_layers = n_layers;
-  shape.n_kv_heads = n_kv_heads;
-  return shape;
 }
 
 /// One layer of one sequence is allocated and counted; times layers and sequences. Agrees with the

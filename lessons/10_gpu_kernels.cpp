@@ -37,17 +37,18 @@ constexpr int64_t kSectorBytes = 32;
 /// What a rung asked of memory for one problem, all its kernels (a merge, if it needs one) together.
 struct RungRun {
   KernelEntry rung;
-  std::string why_not;                                                 // it cannot take the problem
-  bool ok = false;                                                     // within the judge's bound
-  int64_t cache_bytes = 0, cache_sectors = 0, cache_best_sectors = 0;  // K and V
-  int64_t passes = 0, best_passes = 0;                                 // shared memory
+  std::string why_not;                         // it cannot take the problem
+  bool ok = false;                             // within the judge's bound
+  int64_t cache_bytes = 0, cache_sectors = 0;  // K and V: asked for by lanes; came
+  int64_t passes = 0, best_passes = 0;         // shared memory
   int64_t barriers = 0, shuffles = 0, blocks = 0;
 
   double reads(const AttendCase& c) const {
     return static_cast<double>(cache_bytes) / static_cast<double>(stored_bytes(c));
   }
-  double of_best() const {
-    return static_cast<double>(cache_best_sectors) / static_cast<double>(cache_sectors);
+  /// Bytes of K and V asked for, of those that came.
+  double asked_of_came() const {
+    return static_cast<double>(cache_bytes) / static_cast<double>(cache_sectors * kSectorBytes);
   }
   static int64_t stored_bytes(const AttendCase& c) {
     return int64_t{2} * c.sequences[0].kv_len * c.n_kv_heads * c.head_dim *
@@ -78,7 +79,6 @@ RungRun run_rung(const KernelEntry& rung, const JudgedCase& judged) {
       if (site.array != "g_k" && site.array != "g_v") continue;
       run.cache_bytes += site.bytes;
       run.cache_sectors += site.n_sectors;
-      run.cache_best_sectors += site.n_best_sectors;
     }
   }
   return run;
@@ -104,13 +104,14 @@ void show(Lesson& lesson, const std::vector<RungRun>& runs, const AttendCase& c,
   for (const RungRun& r : runs) {
     if (!r.why_not.empty()) continue;
     rows.push_back({r.rung.name, fmt::format("{:.2f}", r.reads(c)),
-                    percent(r.cache_bytes, r.cache_sectors * kSectorBytes), percent(r.best_passes, r.passes),
+                    fmt::format("{:.0f} %", 100 * r.asked_of_came()), percent(r.best_passes, r.passes),
                     fmt::format("{}", r.barriers), fmt::format("{}", r.shuffles),
                     fmt::format("{}", r.blocks)});
     lesson.figure(fmt::format("{}_{}_reads", name, r.rung.name), r.reads(c));
-    lesson.figure(fmt::format("{}_{}_of_best", name, r.rung.name), r.of_best());
+    lesson.figure(fmt::format("{}_{}_asked_of_came", name, r.rung.name), r.asked_of_came());
   }
-  lesson.screen().table({"rung", "reads of K, V", "used", "banks", "barriers", "shuffles", "blocks"}, rows);
+  lesson.screen().table({"rung", "reads of K, V", "asked/came", "banks", "barriers", "shuffles", "blocks"},
+                        rows);
   int n_ok = 0, n = 0;
   for (const RungRun& r : runs)
     if (r.why_not.empty()) ++n, n_ok += r.ok ? 1 : 0;
@@ -169,10 +170,9 @@ void show_times(Lesson& lesson, const AttendCase& c) {
       "A launch costs a few µs, more than this small problem: lastrow-kernels --time has larger ones.");
 }
 
-void lesson_10(Lesson& lesson) {
+void decode(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  const JudgedCase decode = judge(lesson, kDecode);
-  const std::vector<RungRun> runs = run_ladder(lesson, decode);
+  const std::vector<RungRun> runs = run_ladder(lesson, judge(lesson, kDecode));
 
   screen.say(
       fmt::format("One query, {} heads on {} K/V heads of {} elements, {} keys in bf16: the cache holds {} "
@@ -185,12 +185,12 @@ void lesson_10(Lesson& lesson) {
   screen.section("Decode: what each asks of memory");
   show(lesson, runs, kDecode, "decode");
   screen.say(
-      "reads of K, V: how often each stored byte is asked for. 1 is the least. used: memory comes in sectors "
-      "of 32 bytes; the bytes asked for (by each lane), of those that came. banks: shared memory has 32, "
-      "each "
-      "of which serves one word at a time; the fewest turns that would do, of those it took. 100 % is "
-      "without "
-      "waste. The bytes that came:");
+      "reads of K, V: how often each stored byte is asked for. 1 is the least. asked/came: memory comes in "
+      "sectors of 32 bytes; the bytes that lanes asked for (each lane counts), of those that came. banks: "
+      "shared memory has 32, each of which serves one word at a time; the fewest turns that would do, of "
+      "those "
+      "it took. Below 100 % something came that nobody asked for, or waited for its turn. The bytes that "
+      "came:");
   std::vector<Bar> bars;
   for (const RungRun& r : runs)
     if (r.why_not.empty())
@@ -205,7 +205,7 @@ void lesson_10(Lesson& lesson) {
       fmt::format(
           "k02 has neighbours in a warp read neighbours in memory: {:.0f} times fewer bytes come than in k01",
           static_cast<double>(k01.cache_sectors) / static_cast<double>(k02.cache_sectors)));
-  lesson.require(k05.of_best() == 1, "k05's loads of 16 bytes a lane use every byte that comes");
+  lesson.require(k05.asked_of_came() == 1, "k05's loads of 16 bytes a lane ask for every byte that comes");
   lesson.require(k06.cache_bytes * kDecode.n_q_heads / kDecode.n_kv_heads == k05.cache_bytes,
                  fmt::format("k06 reads K and V once for the {} query heads of a group",
                              kDecode.n_q_heads / kDecode.n_kv_heads));
@@ -215,37 +215,49 @@ void lesson_10(Lesson& lesson) {
       "What is left is time, not bytes: k07 gives every multiprocessor a share of the keys, k08 fetches the "
       "next page's place early, k09 makes the bytes fewer, k10 keeps more of them on their way, and k11 and "
       "k12 hand the products to the tensor cores: k11 those of a group's queries, k12 those of a prompt's.");
+}
 
+void prefill(Lesson& lesson) {
+  Screen& screen = lesson.screen();
   screen.section("Prefill: the same rungs, 64 queries at once");
-  const std::vector<RungRun> prefill = run_ladder(lesson, judge(lesson, kPrefill));
+  const std::vector<RungRun> runs = run_ladder(lesson, judge(lesson, kPrefill));
   screen.say(fmt::format("64 queries and as many keys, {} heads on {} K/V heads.", kPrefill.n_q_heads,
                          kPrefill.n_kv_heads));
-  show(lesson, prefill, kPrefill, "prefill");
+  show(lesson, runs, kPrefill, "prefill");
   screen.say(
       "A query alone reads every key before it. k04 has 16 queries share one reading of a tile, and pays "
       "with barriers, at which the tile is handed over; k12 has 64 rows (queries and heads of a group) share "
       "it.");
-  lesson.require(rung(prefill, "k04").cache_bytes * 4 < rung(prefill, "k03").cache_bytes,
+  lesson.require(rung(runs, "k04").cache_bytes * 4 < rung(runs, "k03").cache_bytes,
                  "k04 reads K and V less than a quarter as often as k03");
-  show_times(lesson, kDecode);
+}
 
+void in_a_generation(Lesson& lesson) {
   DecodeSession session(lesson.model("fable-gqa"), make_backend("cuda-emulated"),
                         {.record = lesson.record()});
   session.start(session.model().tokenizer().encode(Lesson::prompt_for(session.model())));
   session.advance();
   session.advance();
+  Screen& screen = lesson.screen();
   screen.section("In a generation");
   screen.say(
       fmt::format("{} runs on the same kernels: its decode step was attended by {}. In the viewer: "
                   "lastrow-viewer --backend cuda-emulated:k05.",
                   session.model().config().name, session.backend_info().attend_kernel));
   lesson.keep(session);
+}
+
+void lesson_10(Lesson& lesson) {
+  decode(lesson);
+  prefill(lesson);
+  show_times(lesson, kDecode);
+  in_a_generation(lesson);
   lesson.try_this(
       {"lastrow attend --backend cuda-emulated --kernel k01 --simt-report, on a file of yours: gpu/README.md "
        "makes one in three lines. Which source line wastes the sectors?",
        "Change kDecode.n_kv_heads to 8 (MHA): which rungs now read the same, and why?",
        "In k04, take the padding out of the tile in shared memory: what do the banks say?"});
-  screen.say("Next: lesson 0, the ledger of claims.");
+  lesson.screen().say("Next: lesson 0, the ledger of claims.");
 }
 
 }  // namespace

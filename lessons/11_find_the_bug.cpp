@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <iostream>
 
 #include "core/error.h"
@@ -84,9 +85,8 @@ void show(Screen& screen, const std::vector<Case>& cases) {
   screen.say(
       "first different: the first operation whose output is not the healthy run's, to the bit. row: the "
       "position of its first row that differs. keys: how many attention was to read there. turned as: the "
-      "position "
-      "whose angle the new key has. k[0] scores: what the last query gave to the first key. In brackets: the "
-      "healthy run.");
+      "position whose angle the new key has. k[0] scores: what the last query gave to the first key. In "
+      "brackets: the healthy run.");
 }
 
 void list_bugs(Screen& screen) {
@@ -97,10 +97,12 @@ void list_bugs(Screen& screen) {
   }
 }
 
-/// A bug's name as the lesson spells it; "" if it is none's.
-std::string bug_named(std::string name) {
-  for (char& c : name)
-    c = c == '_' || c == ' ' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+/// A bug's name as the lesson spells it, from one in any case, with _ for -, between blanks; "" if it is
+/// none's.
+std::string bug_named(std::string_view text) {
+  const size_t first = text.find_first_not_of(' '), last = text.find_last_not_of(' ');
+  std::string name(first == text.npos ? "" : text.substr(first, last - first + 1));
+  for (char& c : name) c = c == '_' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   const auto is_it = [&](const Fault& f) { return f.name == name; };
   return std::any_of(faults().begin(), faults().end(), is_it) ? name : "";
 }
@@ -117,6 +119,20 @@ std::pair<const Case*, std::string> read_answer(const std::string& answer, const
                      answer, cases.back().letter);
   if (bug_named(name).empty()) throw UsageError("there is no bug '{}'; the lesson lists their names", name);
   return {&*found, bug_named(name)};
+}
+
+using Answers = std::vector<std::pair<const Case*, std::string>>;
+
+/// Throws UsageError for a case that is answered twice.
+Answers read_answers(const std::vector<std::string>& given, const std::vector<Case>& cases) {
+  Answers answers;
+  for (const std::string& answer : given) {
+    const auto next = read_answer(answer, cases);
+    for (const auto& [c, name] : answers)
+      if (c == next.first) throw UsageError("case {} is answered twice: give one answer a case", c->letter);
+    answers.push_back(next);
+  }
+  return answers;
 }
 
 void grade(Lesson& lesson, const Case& c, const std::string& name) {
@@ -147,15 +163,8 @@ void lesson_11(Lesson& lesson) {
   converse(healthy, {});
   const std::vector<Case> cases = make_cases(lesson, model, healthy);
 
-  std::vector<std::pair<const Case*, std::string>> answers;
   const bool reveal = lesson.options().answers == std::vector<std::string>{"reveal"};
-  if (!reveal)
-    for (const std::string& answer : lesson.options().answers) {
-      answers.push_back(read_answer(answer, cases));
-      for (size_t i = 0; i + 1 < answers.size(); ++i)
-        if (answers[i].first == answers.back().first)
-          throw UsageError("case {} is answered twice: give one answer a case", answers[i].first->letter);
-    }
+  const Answers answers = reveal ? Answers{} : read_answers(lesson.options().answers, cases);
 
   screen.say(fmt::format(
       "{} is run {} times on “{}”, after another conversation and a reset: once as it is, and once with each "

@@ -18,4 +18,11 @@ inline int64_t allocated_bytes(Backend& backend, const ModelShape& shape, int64_
       ->bytes();
 }
 
+/// The same shape with other counts.
+inline ModelShape changed(ModelShape shape, int64_t n_layers, int64_t n_kv_heads) {
+  shape.n_layers = n_layers;
+  shape.n_kv_heads = n_kv_heads;
+  return shape;
+}
+
 }  // namespace lastrow::lessons

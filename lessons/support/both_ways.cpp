@@ -96,11 +96,4 @@ std::string rows_picture(std::span<const Event> events, std::vector<int>& times)
   return fmt::format("{}", fmt::join(cells, " "));
 }
 
-double relative_logit_difference(const TwinSession& twin) {
-  float largest = 0;
-  for (const float x : twin.cached().logits()) largest = std::max(largest, std::abs(x));
-  const double difference = twin.max_abs_logit_diff() / double{largest};
-  return std::isfinite(difference) ? difference : INFINITY;
-}
-
 }  // namespace lastrow::lessons

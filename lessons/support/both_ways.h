@@ -46,9 +46,6 @@ TwinSession twin_of(Lesson& lesson, const std::shared_ptr<const Model>& model, R
 /// Layer 0 of a step, a character for each index < times.size(): ● its K row was computed, ○ only read, · not
 /// touched. Counts the computed ones in times.
 std::string rows_picture(std::span<const Event> events, std::vector<int>& times);
-/// The largest difference between both sides' logits, as a share of the largest logit; ∞ if any is not
-/// finite.
-double relative_logit_difference(const TwinSession& twin);
 
 /// Every step from a prompt of `from` tokens until there are `to`.
 std::array<std::vector<Work>, 2> run_both_ways(Lesson& lesson, const std::shared_ptr<const Model>& model,

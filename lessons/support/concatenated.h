@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "core/tensor.h"
+#include "lessons/support/compare.h"
 
 namespace lastrow::lessons {
 
@@ -20,10 +20,7 @@ class Concatenated {
     copy(new_rows, longer.view().rows(n, new_rows.n_rows()));
     rows_ = std::move(longer);
   }
-  bool same_bits(ConstTensorView other) const {
-    return other.shape() == rows_.shape() && other.dtype() == rows_.dtype() &&
-           std::memcmp(other.raw(), rows_.view().raw(), static_cast<size_t>(rows_.size_bytes())) == 0;
-  }
+  bool same_bits(ConstTensorView other) const { return lessons::same_bits(rows_.view(), other); }
   /// Bytes written so far, old rows and new.
   int64_t written() const { return written_; }
 

@@ -53,13 +53,14 @@ class Lesson {
     bool json = false, color = false;
     std::vector<std::string> answers{};
   };
-  /// Throws for a model, backend, fault or trace that cannot be had, before anything is shown.
+  /// Throws for a model, backend, fault or trace that cannot be had, and for a model that is smaller than
+  /// some lesson needs, before anything is shown.
   Lesson(About about, Options options);
 
   Screen& screen() { return screen_; }
   const Options& options() const { return options_; }
 
-  /// --model, or the lesson's own choice. Throws UsageError for one that is too small for any lesson.
+  /// --model, or the lesson's own choice.
   std::shared_ptr<const Model> model(const std::string& own_choice);
   /// --backend, or the lesson's own choice, with --fault built in.
   std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen");
@@ -78,12 +79,11 @@ class Lesson {
   bool require(bool passed, const std::string& what);
   /// A measured number under a name, for --json. NaN and infinities are written as null.
   void figure(const std::string& name, double value);
-  /// What came of a claim; prints it. Not shown: the lesson fails.
-  void found(Finding finding);
+  /// What came of a claim; prints it. Not shown: the lesson fails. `untested` says what this run lacks to put
+  /// the claim to the test: then nothing is claimed, and what could be tested is required.
+  void found(Finding finding, const std::string& untested = "");
   /// The same without printing it.
   void remember(Finding finding) { findings_.push_back(std::move(finding)); }
-  /// Says that this run cannot put a claim to the test, and why: the lesson goes on, and claims nothing.
-  void not_tested(int claim, const std::string& why);
   /// "Try this: …" and what comes next.
   void try_this(const std::vector<std::string>& edits);
 
@@ -102,13 +102,17 @@ class Lesson {
   Options options_;
   Screen screen_;
   std::shared_ptr<const Model> asked_for_;  // by --model
-  std::string model_name_, backend_name_;
-  int32_t group_size_ = 1;  // of the model
+  std::string model_name_, backend_name_;   // the first that was asked for; the backend of what was kept
+  int32_t group_size_ = 1;                  // of the model
   std::vector<Requirement> requirements_;
   std::vector<Finding> findings_;
+  std::vector<std::pair<int, std::string>> untested_;  // claim, why
   std::vector<std::pair<std::string, double>> figures_;
   bool kept_ = false;
 };
+
+/// What a model lacks for claims about the layers above the first; "" if there are some.
+std::string lacks_layers(const Model& model);
 
 /// Reads the options, runs the lesson, ends it. Errors are one line on standard error and status 2.
 int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&));

@@ -18,6 +18,14 @@
 
 namespace lastrow::lessons {
 
+/// Are the speeds of this build those of the machine? Not with sanitizers, nor without optimisation. Ratios
+/// of two times of one build say something all the same.
+#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+inline constexpr bool kFastBuild = false;
+#else
+inline constexpr bool kFastBuild = true;
+#endif
+
 /// The slope of log y over log x by least squares. All x and y > 0, at least two different x.
 inline double fitted_exponent(std::span<const double> x, std::span<const double> y) {
   LASTROW_CHECK(x.size() == y.size() && x.size() >= 2, "{} x, {} y", x.size(), y.size());

@@ -34,7 +34,7 @@ class NoMask final : public WatchingBackend {
   }
 };
 
-/// The same backend with no mask, wherever a spec asks for one.
+/// The same backend without the causal mask; a window stays.
 inline std::unique_ptr<Backend> without_mask(std::unique_ptr<Backend> backend) {
   return std::make_unique<Owning<NoMask>>(std::move(backend));
 }

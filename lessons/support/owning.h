@@ -12,7 +12,7 @@
 
 namespace lastrow::lessons {
 
-/// What Owning holds: a base of its own, so that both are there before ForwardingBackend refers to them.
+/// What Owning holds: a base of its own, so that `outside` is there before ForwardingBackend refers to it.
 template <typename Decorator>
 struct Owned {
   std::unique_ptr<Backend> inside;
@@ -26,7 +26,7 @@ class Owning final : private Owned<Decorator>, public ForwardingBackend {
   template <typename... Args>
   explicit Owning(std::unique_ptr<Backend> backend, Args&&... args)
       : Owned<Decorator>{nullptr, Decorator(*backend, std::forward<Args>(args)...)},
-        ForwardingBackend(static_cast<Backend&>(decorator())) {  // the cast: a reference to it, not a copy
+        ForwardingBackend(static_cast<Backend&>(Owned<Decorator>::outside)) {  // to it, not to a copy
     Owned<Decorator>::inside = std::move(backend);
   }
   Decorator& decorator() { return Owned<Decorator>::outside; }

@@ -10,14 +10,15 @@ namespace {
 
 std::vector<float> copy(std::span<const float> x) { return {x.begin(), x.end()}; }
 
-Noticed::Side side(std::span<const float> before, std::span<const float> after) {
+Effect::Side side(std::span<const float> before, std::span<const float> after) {
   return {same_bits(before, after), moved(before, after)};
 }
 
 /// One layer of the last step, as numbers.
 struct Attended {
-  std::vector<double> out, v,
-      p;  // [n_q_heads, head_dim]  [n_keys, n_kv_heads, head_dim]  [n_q_heads, n_keys]
+  std::vector<double> out;  // [n_q_heads, head_dim]
+  std::vector<double> v;    // [n_keys, n_kv_heads, head_dim]
+  std::vector<double> p;    // [n_q_heads, n_keys]
 
   Attended(const DecodeSession& session, int32_t layer) {
     const StepTensors step = session.recorder().tensors(session.last_step());
@@ -56,7 +57,7 @@ ValueShare share_of(const Attended& before, const Attended& after, int64_t s, in
 LogitWatch::LogitWatch(TwinSession& twin)
     : twin_(twin), cached_(copy(twin.cached().logits())), recompute_(copy(twin.recompute().logits())) {}
 
-Noticed LogitWatch::poke(const Poke& poke) {
+Effect LogitWatch::poke(const Poke& poke) {
   twin_.set_pokes({poke});
   return {side(cached_, twin_.cached().logits()), side(recompute_, twin_.recompute().logits())};
 }

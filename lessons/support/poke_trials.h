@@ -1,8 +1,8 @@
 // What a replaced row changes: in the logits of both sides of a twin, or in the output of attention.
 //
 //   LogitWatch watch(twin);                           the logits of the step that the twin stands at
-//   const Noticed noticed = watch.poke({.what = Poke::What::q, .position = 2, .step = 1});
-//   noticed.cached.same_bits   noticed.recompute.moved          it stays until the next one is set
+//   const Effect effect = watch.poke({.what = Poke::What::q, .position = 2, .step = 1});
+//   effect.cached.same_bits   effect.recompute.moved          it stays until the next one is set
 //
 //   std::vector<ValueShare> shares = value_shares(session, layer);     entry s: v[s] replaced
 #pragma once
@@ -15,7 +15,8 @@
 
 namespace lastrow::lessons {
 
-struct Noticed {
+/// On the logits of each side.
+struct Effect {
   struct Side {
     bool same_bits = false;
     double moved = 0;  // of the largest logit
@@ -27,7 +28,7 @@ class LogitWatch {
  public:
   /// No poke may be set; the twin must outlive this.
   explicit LogitWatch(TwinSession& twin);
-  Noticed poke(const Poke& poke);
+  Effect poke(const Poke& poke);
 
  private:
   TwinSession& twin_;

@@ -27,7 +27,7 @@ TEST_CASE("lesson 9: a near-tie may flip, on this machine or not, and only below
   CHECK(run.figure("margin") < 2 * run.figure("tie_bound"));
   const double flips = run.figure("cache_flips");
   CHECK((flips == 0 || flips == 1));
-  CHECK(run.figure("orders_that_flip") > 0);  // of naive's: the same on every machine
+  CHECK(run.figure("orders_that_flip") > 0);  // of naive's, whose sums are the same everywhere
   CHECK(run.figure("orders_that_flip") < 16);
 }
 

@@ -10,7 +10,7 @@ TEST_CASE("lesson 10: every rung is right, and reads the cache as often as its i
   const LessonRun run = check_lesson(kLesson);
   CHECK(run.figure("decode_rungs") >= 10);
   CHECK(run.figure("decode_k01_reads") == 4);  // once for each query head of a group
-  CHECK(run.figure("decode_k05_of_best") == 1);
+  CHECK(run.figure("decode_k05_asked_of_came") == 1);
   CHECK(run.figure("decode_k06_reads") == 1);
   CHECK(run.figure("prefill_k03_reads") == 65);  // 2 heads · (1 + 2 + … + 64) / 64
   CHECK(run.figure("prefill_k04_reads") == 5);   // 2 heads · (16 + 32 + 48 + 64) / 64

@@ -51,14 +51,15 @@ TEST_CASE("a program that does not end is ended, and said to be") {
   CHECK(run_program("/bin/sh", {"-c", "echo said; exit 3"}, 60).out == "said\n");
 }
 
-TEST_CASE("a model that is too small for a lesson is refused, with what it lacks") {
+TEST_CASE("a model that is too small for some lesson is refused by all, with what it lacks") {
   const Folder folder("lesson_small");
-  for (const std::string small : {"random:vocab=15", "random:context=63"}) {
-    const Outcome o = shell(folder, kLessons + "lesson_02_the_causal_mask --model " + small);
-    CHECK(o.exit_code == 2);
-    CHECK(o.err.find("lessons need 64 and 16") != std::string::npos);
-    CHECK(o.out.empty());
-  }
+  for (const std::string& program : programs())
+    for (const std::string small : {"random:vocab=10", "random:context=63"}) {
+      const Outcome o = shell(folder, kLessons + program + " --model " + small);
+      CHECK(o.exit_code == 2);
+      CHECK(o.err.find("lessons need 64 and 11") != std::string::npos);
+      CHECK(o.out.empty());
+    }
 }
 
 TEST_CASE("every lesson says what it takes, refuses what it does not know, and ends with 2") {

@@ -9,7 +9,8 @@
 // The answer runs in a process of its own, with a limit of time for each case: a crash or an endless loop is
 // reported as such, with the case in which it happened. What it is to write lies between fences (Fenced).
 //
-// Options: --line (one line, for lists), --no-color. Exit status: 0 done, 1 not yet, 2 could not be run.
+// Options: --line (one line, for lists), --no-color, --help. Exit status: 0 done, 1 not yet, 2 could not be
+// run.
 #pragma once
 
 #include <fmt/format.h>
