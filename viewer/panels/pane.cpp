@@ -111,9 +111,8 @@ void draw_badges(Panel& panel, const PaneLayout& layout, const view::PaneState& 
     panel.canvas.text_lines(inside, Type::small, panel.color(panel.hex().text), badge.text,
                             std::max(1, static_cast<int>(inside.height() / 15)), 15);
   }
-  if (!pane.difference.empty())
-    panel.canvas.text_lines(room, Type::small, panel.color(panel.hex().muted), pane.difference,
-                            std::max(1, static_cast<int>(room.height() / 14)), 14);
+  if (const int lines = static_cast<int>(room.height() / 14); lines > 0)  // else the badge has to do
+    panel.canvas.text_lines(room, Type::small, panel.color(panel.hex().muted), pane.difference, lines, 14);
 }
 
 void draw_matrix_title(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {

@@ -33,6 +33,7 @@ void draw_layers(Panel& panel, Rect& column, float most) {
   caption(panel, column, "layer");
   arrows(panel, column, '[', ']');
   const float height = std::clamp(std::floor(most / static_cast<float>(layers.size())), 3.0f, 26.0f);
+  const bool low = height < 20;
   for (size_t i = layers.size(); i-- > 0;) {
     const view::LayerChip& layer = layers[i];
     const Rect r = column.cut_top(height).inset(3, height > 8 ? 1.0f : 0.0f);
@@ -43,18 +44,20 @@ void draw_layers(Panel& panel, Rect& column, float most) {
     panel.canvas.fill_round(r, panel.color(ground), 3);
     if (!layer.selected) panel.canvas.frame_round(r, panel.color(panel.hex().line), 3);
     if (height >= 13)
-      panel.canvas.text_in(r, Type::label,
+      panel.canvas.text_in(r, low ? Type::small : Type::label,
                            panel.color(layer.selected ? panel.hex().on_accent : panel.hex().text),
                            fmt::format("{}", layer.layer), Align::center);
     if (panel.view.layers.complete && height > 8) {  // done, from the bottom up
       const bool arriving = panel.view.transport.beat == view::Beat::next;
       const float p =
           arriving ? staggered(panel.progress, static_cast<int>(i), static_cast<int>(layers.size())) : 1;
-      panel.canvas.fill({r.x0 + 4, r.y1 - 4, r.x0 + 4 + (r.width() - 8) * p, r.y1 - 2},
-                        panel.color(layer.selected ? panel.hex().on_accent : panel.hex().muted));
+      const Rect bar = low ? Rect{r.x0 + 3, r.y1 - 2 - (r.height() - 4) * p, r.x0 + 5, r.y1 - 2}
+                           : Rect{r.x0 + 4, r.y1 - 4, r.x0 + 4 + (r.width() - 8) * p, r.y1 - 2};
+      panel.canvas.fill(bar, panel.color(layer.selected ? panel.hex().on_accent : panel.hex().muted));
     }
     if (layer.poked)
-      panel.canvas.dashed(r.inset(1), IM_COL32(0, 0, 0, 255), 2, 4, 4, IM_COL32(255, 255, 255, 255));
+      panel.canvas.dashed(r.inset(low ? 0 : 1), IM_COL32(0, 0, 0, 255), low ? 1.0f : 2.0f, 4, 4,
+                          IM_COL32(255, 255, 255, 255));
     if (touched.clicked) panel.send(view::SetLayer{layer.layer});
     if (touched.hovered) tooltip(panel, "layer " + layer.label, layer.tooltip, "[ ]");
   }
