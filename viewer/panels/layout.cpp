@@ -18,8 +18,8 @@ struct Bucket {
   int tokens;  // rows it is made for
   float height;
 };
-constexpr std::array<Bucket, 4> kBuckets{{{8, 40}, {16, 27}, {24, 18}, {32, 13}}};
-constexpr std::array<float, 5> kHeights{54, 40, 27, 18, 13};
+constexpr std::array<Bucket, 5> kBuckets{{{8, 40}, {12, 33}, {16, 27}, {24, 18}, {32, 13}}};
+constexpr std::array<float, 6> kHeights{54, 40, 33, 27, 18, 13};
 
 constexpr float kPadding = 12;
 constexpr float kHeader = 8 + 24 + 20 + 32 + 4;  // title, sharing, two lines of block titles

@@ -25,7 +25,7 @@ struct PaneLayout {
   Rect output, output_title, badges;
   Rect score_bars, weight_bars, score_caption, weight_caption;
   Rect footer;
-  float row_height = 40;  // 54, 40, 27, 18 or 13: by buckets, so that a step rarely moves anything
+  float row_height = 40;  // 54, 40, 33, 27, 18 or 13: by buckets, so that a step rarely moves anything
   float column_width = 20;
   int n_tokens = 0, head_dim = 0;
   int first_row = 0, n_rows = 0;        // in sight
