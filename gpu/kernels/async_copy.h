@@ -9,8 +9,8 @@
 // wait. A place may be copied to again once what was read from it is used.
 //
 // Under nvcc these are cp.async (sm_80 and later). Under the emulator a copy reads its source at once and
-// writes its destination when its group is waited for, no sooner: reading without waiting is a read of shared
-// memory that nobody wrote, or of what was there before, and the former is found.
+// writes its destination when its group is waited for, no sooner; whoever comes to the place in between, or
+// is not done with it when the copy begins, is found (simt/races.h).
 // Source: PTX ISA, "Data Movement and Conversion Instructions: cp.async".
 #pragma once
 
@@ -52,7 +52,8 @@ class AsyncCopies {
             Here here = Here::current()) {
     static_assert(n * sizeof(T) == 16);
     const Vec<T, n> v = seen ? from.template load_vec<n>(i, here) : Vec<T, n>{};
-    open_.push_back([=] { to.template store_vec<n>(at, v, here); });
+    to.template copy_begins<n>(at, here);
+    open_.push_back([=] { to.template copy_lands<n>(at, v, here); });
   }
   void close_group() {
     groups_.push_back(std::move(open_));

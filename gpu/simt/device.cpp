@@ -39,6 +39,10 @@ class Watchers final : public Observer {
               Here here) override {
     each([&](Observer& o) { o.shared(thread, access, array, first, n, here); });
   }
+  void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
+                   Here here) override {
+    each([&](Observer& o) { o.copy_begins(thread, array, first, n, here); });
+  }
   void barrier_passed(Here here) override {
     each([&](Observer& o) { o.barrier_passed(here); });
   }

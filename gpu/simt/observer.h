@@ -12,7 +12,7 @@ namespace lastrow::simt {
 
 struct SharedArray;
 
-enum class Access : uint8_t { load, store, atomic };
+enum class Access : uint8_t { load, store, atomic, copy };  // copy: what an asynchronous one brings
 
 class Observer {
  public:
@@ -25,6 +25,9 @@ class Observer {
   /// n elements from `first` of an array.
   virtual void shared(const Thread& thread, Access access, const SharedArray& array, int64_t first, int32_t n,
                       Here here) = 0;
+  /// An asynchronous copy to them begins. It lands with shared(thread, Access::copy, …), of the same thread.
+  virtual void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
+                           Here here) = 0;
   virtual void barrier_passed(Here here) = 0;
   /// The lanes of `mask` have met; only warp_sync orders their memory accesses.
   virtual void lanes_met(int32_t warp, Wait kind, uint32_t mask, Here here) = 0;

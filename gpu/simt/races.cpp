@@ -12,6 +12,8 @@ const char* verb(Access access) {
       return "reads";
     case Access::store:
       return "writes";
+    case Access::copy:
+      return "copies to";
     default:
       return "adds to";
   }
@@ -48,16 +50,47 @@ void RaceDetector::check(const Record& before, const Thread& thread, Access acce
                   before.here.line, same_warp ? "__syncwarp or __syncthreads" : "__syncthreads"));
 }
 
+/// A write to an element, against everyone who was there.
+void RaceDetector::check_all(const Element& element, const Thread& thread, Access access,
+                             const SharedArray& array, int64_t i, Here here) const {
+  check(element.writer, thread, access, array, i, here);
+  for (const Record& reader : element.readers) check(reader, thread, access, array, i, here);
+}
+
+void RaceDetector::refuse_while_copying(const Element& element, const Thread& thread, Access access,
+                                        const SharedArray& array, int64_t i, Here here) const {
+  const Record& copy = element.copying;
+  if (copy.rank < 0) return;
+  block_->fail(Finding::shared_race, thread, here,
+               fmt::format("{} {}[{}], to which thread {} began a copy at {}:{} that has not been waited for",
+                           verb(access), array.name, i, block_->launch().block.at(copy.rank).to_string(),
+                           copy.here.name(), copy.here.line));
+}
+
+void RaceDetector::copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
+                               Here here) {
+  for (int64_t i = first; i < first + n; ++i) {
+    Element& element = shadow_[array.order][i];
+    refuse_while_copying(element, thread, Access::copy, array, i, here);
+    check_all(element, thread, Access::copy, array, i, here);
+    element.copying = {thread.rank, phase_, clocks_[thread.rank].own, Access::copy, here};
+  }
+}
+
 void RaceDetector::shared(const Thread& thread, Access access, const SharedArray& array, int64_t first,
                           int32_t n, Here here) {
   const Record now{thread.rank, phase_, clocks_[thread.rank].own, access, here};
   for (int64_t i = first; i < first + n; ++i) {
     Element& element = shadow_[array.order][i];
-    if (access != Access::store && !element.written)
+    if (access == Access::copy)
+      element.copying.rank = -1;
+    else
+      refuse_while_copying(element, thread, access, array, i, here);
+    if ((access == Access::load || access == Access::atomic) && !element.written)
       block_->fail(Finding::uninitialised_shared, thread, here,
                    fmt::format("{} {}[{}], which no thread has written", verb(access), array.name, i));
-    check(element.writer, thread, access, array, i, here);
     if (access == Access::load) {
+      check(element.writer, thread, access, array, i, here);
       auto& readers = element.readers;
       if (!readers.empty() && readers.front().phase < phase_) readers.clear();
       const auto mine = std::find_if(readers.begin(), readers.end(),
@@ -67,7 +100,7 @@ void RaceDetector::shared(const Thread& thread, Access access, const SharedArray
       else
         *mine = now;
     } else {
-      for (const Record& reader : element.readers) check(reader, thread, access, array, i, here);
+      check_all(element, thread, access, array, i, here);
       element.readers.clear();
       element.writer = now;
       element.written = true;

@@ -4,7 +4,9 @@
 // What orders two accesses: a __syncthreads between them; for two lanes of one warp also a __syncwarp that
 // both take part in. Shuffles, votes, mma and ldmatrix order nothing. The order is that of the rules, not of
 // this run: a race is found although the emulator runs one thread at a time. Atomics do not race with
-// atomics.
+// atomics. An asynchronous copy writes at some time between its beginning and its landing: what comes before
+// must be ordered before it begins, what comes after must be ordered after it was waited for, and nobody,
+// not even the thread that began it, may come between.
 //
 // Each thread counts its own points of order (its clock), and keeps for each lane of its warp the clock up to
 // which it knows that lane's accesses. An access by another thread is ordered if it lies before the last
@@ -25,6 +27,8 @@ class RaceDetector final : public Observer {
   void global(const Thread&, Access, const char*, uint64_t, int32_t, Here) override {}
   void shared(const Thread& thread, Access access, const SharedArray& array, int64_t first, int32_t n,
               Here here) override;
+  void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
+                   Here here) override;
   void barrier_passed(Here here) override;
   void lanes_met(int32_t warp, Wait kind, uint32_t mask, Here here) override;
   void block_ends() override {}
@@ -40,6 +44,7 @@ class RaceDetector final : public Observer {
   struct Element {
     bool written = false;
     Record writer;
+    Record copying;               // whose asynchronous copy is on its way; rank −1: nobody's
     std::vector<Record> readers;  // since the last write or __syncthreads, one a thread
   };
   struct Clock {
@@ -48,6 +53,10 @@ class RaceDetector final : public Observer {
   };
 
   bool ordered(const Record& before, const Thread& now) const;
+  void check_all(const Element& element, const Thread& thread, Access access, const SharedArray& array,
+                 int64_t i, Here here) const;
+  void refuse_while_copying(const Element& element, const Thread& thread, Access access,
+                            const SharedArray& array, int64_t i, Here here) const;
   void check(const Record& before, const Thread& thread, Access access, const SharedArray& array, int64_t i,
              Here here) const;
 

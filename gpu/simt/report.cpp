@@ -39,7 +39,8 @@ double percent(int64_t part, int64_t whole) {
 }
 
 const char* name_of(Access access) {
-  return access == Access::load ? "load" : access == Access::store ? "store" : "atomic";
+  static constexpr const char* kNames[] = {"load", "store", "atomic", "copy"};
+  return kNames[static_cast<size_t>(access)];
 }
 
 std::string site_line(const SiteTraffic& s) {

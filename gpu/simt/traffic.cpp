@@ -107,6 +107,9 @@ void TrafficCounter::shared(const Thread& thread, Access access, const SharedArr
         n * array.elem_bytes);
 }
 
+/// Counted when it lands.
+void TrafficCounter::copy_begins(const Thread&, const SharedArray&, int64_t, int32_t, Here) {}
+
 void TrafficCounter::count(const Thread& thread, const SiteKey& key, uint64_t address, int32_t bytes) {
   const auto [place, is_new] = sites_.try_emplace(key, total_.sites.size());
   if (is_new) {

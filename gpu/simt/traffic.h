@@ -62,6 +62,8 @@ class TrafficCounter final : public Observer {
               Here here) override;
   void shared(const Thread& thread, Access access, const SharedArray& array, int64_t first, int32_t n,
               Here here) override;
+  void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
+                   Here here) override;
   void barrier_passed(Here here) override;
   void lanes_met(int32_t warp, Wait kind, uint32_t mask, Here here) override;
   void block_ends() override;

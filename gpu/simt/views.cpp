@@ -3,7 +3,7 @@
 namespace lastrow::simt::detail {
 
 void out_of_bounds(Access access, const char* name, int64_t i, int32_t n_accessed, int64_t n, Here here) {
-  const char* verb = access == Access::load ? "reads" : access == Access::store ? "writes" : "adds to";
+  const char* verb = access == Access::load ? "reads" : access == Access::atomic ? "adds to" : "writes";
   const std::string range =
       n_accessed == 1 ? fmt::format("{}", i) : fmt::format("{}..{}", i, i + n_accessed - 1);
   self().block->fail(Finding::out_of_bounds, self(), here,

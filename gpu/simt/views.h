@@ -85,12 +85,16 @@ class View {
   View(T* p, int64_t n, const char* name) : p_(p), n_(n), name_(name) {}
   template <int N>
   void touch(Access access, int64_t i, Here here) const {
+    check_place<N>(access, i, here);
+    if (self().observer != nullptr) [[unlikely]]
+      static_cast<const Derived*>(this)->tell(access, i, N, here);
+  }
+  template <int N>
+  void check_place(Access access, int64_t i, Here here) const {
     if (i < 0 || i + N > n_) [[unlikely]]
       detail::out_of_bounds(access, name_, i, N, n_, here);
     if (N > 1 && reinterpret_cast<uintptr_t>(p_ + i) % alignof(Vec<Value, N>) != 0) [[unlikely]]
       detail::misaligned(name_, i, sizeof(Vec<Value, N>), here);
-    if (self().observer != nullptr) [[unlikely]]
-      static_cast<const Derived*>(this)->tell(access, i, N, here);
   }
 
   T* p_ = nullptr;
@@ -126,6 +130,19 @@ class Shared : public View<Shared<T>, T> {
  public:
   explicit Shared(const SharedArray& array)
       : Base(reinterpret_cast<T*>(array.data), array.n, array.name), array_(&array) {}
+
+  /// An asynchronous copy to N elements (kernels/async_copy.h): where it begins, and where v has come.
+  template <int N>
+  void copy_begins(int64_t i, Here here) const {
+    Base::template check_place<N>(Access::copy, i, here);
+    const Thread& thread = self();
+    if (thread.observer != nullptr) thread.observer->copy_begins(thread, *array_, i, N, here);
+  }
+  template <int N>
+  void copy_lands(int64_t i, const Vec<T, N>& v, Here here) const {
+    Base::template touch<N>(Access::copy, i, here);
+    for (int j = 0; j < N; ++j) Base::p_[i + j] = v.x[j];
+  }
 
  private:
   friend Base;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "gpu/simt/cuda_words.h"
+#include "gpu/kernels/async_copy.h"
 
 namespace lastrow::emulated {
 namespace {
@@ -206,6 +206,47 @@ TEST_CASE("within a warp __syncwarp orders those it names, and a shuffle orders 
   CHECK_FALSE(run(within_a_warp, 32, 2).found);
   CHECK_FALSE(run(within_a_warp, 32, 3).found);
   CHECK(run(across_halves, 32, false).finding == Finding::shared_race);
+}
+
+/// Each thread copies four floats, and those of the first warp read what their mirror images copied; twice.
+enum class Copies { right, no_wait, no_barrier_before, no_barrier_after, own_too_early };
+__global__ void copies_and_reads(Copies how, Global<const float> g_x) {
+  LASTROW_SHARED(float, s_x, 4 * 64);
+  AsyncCopies copies;
+  const int64_t own = 4 * int64_t{threadIdx.x}, other = 4 * int64_t{63 - threadIdx.x};
+  s_x.store_vec<4>(own, {});
+  __syncthreads();
+  for (int round = 0; round < 2; ++round) {
+    copies.copy<4>(s_x, own, g_x, own, true);
+    copies.close_group();
+    if (how == Copies::own_too_early) s_x.load(own);
+    if (how != Copies::no_wait) copies.wait<0>();
+    if (how != Copies::no_barrier_before) __syncthreads();
+    if (threadIdx.x < 32) s_x.load(other);
+    if (how != Copies::no_barrier_after) __syncthreads();
+  }
+}
+
+TEST_CASE("an asynchronous copy races from its beginning to its landing") {
+  const std::vector<float> x(256, 1.0f);
+  const auto outcome = [&](Copies how) {
+    return run(copies_and_reads, 64, how, Global<const float>(x.data(), 256, "g_x"));
+  };
+  CHECK_FALSE(outcome(Copies::right).found);
+  const Outcome early = outcome(Copies::own_too_early);
+  CAPTURE(early.message);
+  CHECK(early.finding == Finding::shared_race);
+  CHECK(contains(early.message, "reads s_x["));
+  CHECK(contains(early.message, " began a copy at test_findings.cpp:"));
+  CHECK(contains(early.message, "that has not been waited for"));
+  CHECK(outcome(Copies::no_wait).finding == Finding::shared_race);
+  CHECK(outcome(Copies::no_barrier_before).finding == Finding::shared_race);
+  const Outcome begun = outcome(Copies::no_barrier_after);  // the next copy begins while some still read
+  CAPTURE(begun.message);
+  CHECK(begun.finding == Finding::shared_race);
+  CHECK(contains(begun.message, "copies to s_x["));
+  CHECK(contains(begun.message, "reads at test_findings.cpp:"));
+  CHECK(contains(begun.message, "with no __syncthreads between"));
 }
 
 TEST_CASE("adding without atomics is a race, with them it is none") {
