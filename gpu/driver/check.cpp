@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 namespace lastrow::driver {
@@ -44,9 +45,12 @@ CheckReport check(const CheckJob& job) {
       for (int64_t i = next++; i < job.n_cases; i = next++) {
         const CheckCase c = job.at(i);
         const testing::JudgedCase judged = testing::judge(c.problem);
+        std::optional<testing::JudgedCase> rounded;
         if (!c.rungs.empty()) runner->load(judged);
         for (const std::string& rung : c.rungs) {
-          const Attempt a = attempt(*runner, rung, judged);
+          const bool rounds = products_of(rung) == testing::Products::rounded;
+          if (rounds && !rounded) rounded = testing::judge(c.problem, testing::Products::rounded);
+          const Attempt a = attempt(*runner, rung, rounds ? *rounded : judged);
           const std::lock_guard lock(mutex);
           note(report[{rung, c.problem.kv_dtype}], i, c.problem, a);
         }

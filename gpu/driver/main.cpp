@@ -76,7 +76,7 @@ void list(const Runner& runner) {
     for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
       if (runner.why_not(r.name, {.head_dim = 64, .kv_dtype = type}).empty())
         types += fmt::format("{}{}", types.empty() ? "" : " ", name_of(type));
-    fmt::print("{}  {:<45} K/V {}\n", r.name, r.idea, types);
+    fmt::print("{:<11}  {:<45} K/V {}\n", r.name, r.idea, types);
   }
 }
 
@@ -153,7 +153,7 @@ bool print_report(const CheckReport& report) {
     n_problems += line.n_problems;
     n_failed += line.n_failed;
     fmt::print(
-        "{}  {:<4} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
+        "{:<11}  {:<4} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
         name_of(key.second), line.n_problems, line.largest_share,
         line.n_failed == 0 ? "held" : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure));
   }

@@ -20,6 +20,20 @@ gpu::DeviceOptions options() {
   return o;
 }
 
+/// "k12" or "k12-rounded".
+struct NamedRung {
+  const target::Rung& rung;
+  int32_t n_parts;
+
+  explicit NamedRung(const std::string& name)
+      : rung(target::rung(name.substr(0, name.find('-')))),
+        n_parts(products_of(name) == testing::Products::rounded ? 1 : 0) {}
+  gpu::AttendShape shape(gpu::AttendShape s) const {
+    s.n_parts = n_parts;
+    return s;
+  }
+};
+
 class TargetRunner final : public Runner {
  public:
   DeviceInfo device() const override { return target::device_info(*runtime_); }
@@ -27,10 +41,13 @@ class TargetRunner final : public Runner {
   std::vector<RungInfo> rungs() const override {
     std::vector<RungInfo> all;
     for (const target::Rung* r : target::ladder()) all.push_back({r->name, r->idea});
+    for (const char* name : {"k11", "k12"})
+      all.push_back({std::string(name) + std::string(kRounded), "the same, q and p rounded"});
     return all;
   }
-  std::string why_not(const std::string& rung, const gpu::AttendShape& shape) const override {
-    return target::rung(rung).supports(shape);
+  std::string why_not(const std::string& name, const gpu::AttendShape& shape) const override {
+    const NamedRung named(name);
+    return named.rung.supports(named.shape(shape));
   }
 
   void load(const testing::JudgedCase& judged) override {
@@ -58,7 +75,9 @@ class TargetRunner final : public Runner {
   }
 
   testing::AttendResult attend(const std::string& name) override {
-    const target::Rung& rung = target::rung(name);
+    const NamedRung named(name);
+    const target::Rung& rung = named.rung;
+    const gpu::AttendShape shape = named.shape(shape_);
     const int64_t n_rows = int64_t{shape_.n_tokens} * shape_.n_q_heads, n_out = n_rows * shape_.head_dim;
     // Nothing may count on what lay in these before.
     const auto nan = [](int64_t n) {
@@ -67,8 +86,8 @@ class TargetRunner final : public Runner {
     std::vector<float> out = nan(n_out), lse = nan(n_rows);
     put(out_, out);
     put(lse_, lse);
-    put(scratch_, nan(rung.scratch_elems(shape_)));
-    rung.launch({.shape = shape_,
+    put(scratch_, nan(rung.scratch_elems(shape)));
+    rung.launch({.shape = shape,
                  .spec = spec_,
                  .q = at<float>(q_),
                  .k = k_.view().raw(),
@@ -89,11 +108,12 @@ class TargetRunner final : public Runner {
   }
 
   Bandwidth bandwidth() override { return target::measure_bandwidth(*runtime_); }
-  Timing time(const std::string& rung, const gpu::AttendShape& shape) override {
-    gpu::AttendShape here = shape;
+  Timing time(const std::string& name, const gpu::AttendShape& shape) override {
+    const NamedRung named(name);
+    gpu::AttendShape here = named.shape(shape);
     here.n_multiprocessors = runtime_->n_multiprocessors();
     here.max_shared_bytes = runtime_->max_shared_bytes();
-    return target::time_rung(*runtime_, target::rung(rung), here);
+    return target::time_rung(*runtime_, named.rung, here);
   }
 
  private:

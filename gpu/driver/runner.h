@@ -7,6 +7,9 @@
 //   AttendResult result = runner->attend("k05");   of what was loaded; outputs start as NaN
 //   Timing t = runner->time("k05", shape);         a GPU's alone
 //
+// "k12-rounded" is k12 with q and p rounded to the type of K/V, one product where several make it exact: what
+// other libraries do, and have to be compared with. Backends never run it.
+//
 // One thread uses a runner; several may each have one.
 #pragma once
 
@@ -22,6 +25,12 @@ namespace lastrow::driver {
 struct RungInfo {
   std::string name, idea;
 };
+
+inline constexpr std::string_view kRounded = "-rounded";
+/// By which rule a rung is judged.
+inline testing::Products products_of(const std::string& rung) {
+  return rung.ends_with(kRounded) ? testing::Products::rounded : testing::Products::exact;
+}
 
 struct DeviceInfo {
   std::string target;           // "cuda" or "emulated"

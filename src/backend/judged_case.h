@@ -2,6 +2,7 @@
 // implementations to be held against.
 //
 //   const JudgedCase judged = judge(c);           18 runs of naive: make it once a case
+//   … judge(c, Products::rounded)                 for a kernel that rounds q and p to the type of K and V
 //   … an implementation runs on judged.q, judged.storage (host memory, stored as f32 backends store) …
 //   const Verdict v = verdict(judged, result);    v.ok(), v.share(), v.to_string()
 //
@@ -13,6 +14,11 @@
 
 namespace lastrow::testing {
 
+/// What q and p are in the products q · k and p · v: floats, or rounded to the type of K and V, as kernels on
+/// tensor cores usually have them. A rounded q is an input like stored rows: the judge computes with it too.
+/// A rounded p is the kernel's own error: the yardstick makes it, the judge does not.
+enum class Products { exact, rounded };
+
 struct JudgedCase {
   AttendCase c;
   Layout layout;
@@ -22,16 +28,25 @@ struct JudgedCase {
   double out_bound, lse_bound;
 };
 
-inline JudgedCase judge(const AttendCase& c) {
+inline Tensor rounded_to(DType type, ConstTensorView x) {
+  Tensor narrow = Tensor::host(type, x.shape()), wide = Tensor::host(x.dtype(), x.shape());
+  convert(x, narrow.view());
+  convert(narrow.view(), wide.view());
+  return wide;
+}
+
+inline JudgedCase judge(const AttendCase& c, Products products = Products::exact) {
   const Layout l = lay_out(c);
+  const bool rounded = products == Products::rounded;
   Tensor q = case_queries(c, l);
+  if (rounded) q = rounded_to(c.kv_dtype, q.view());
   NaiveBackend<double> f64;
   AttendResult reference = attend(f64, c, l, *fill_storage(f64, c, l), q);
   NaiveBackend<float> f32;
   auto storage = fill_storage(f32, c, l);
   double out = 0, lse = 0;
   for (uint64_t order = 1; order <= kYardstickOrders; ++order) {
-    NaiveBackend<float> reordered(order);
+    NaiveBackend<float> reordered(order, rounded ? c.kv_dtype : DType::f32);
     const AttendResult result = attend(reordered, c, l, *storage, q);
     out = std::max(out, difference(result.out, reference.out).largest);
     lse = std::max(lse, difference(result.lse, reference.lse).largest);

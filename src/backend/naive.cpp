@@ -105,6 +105,13 @@ typename NaiveBackend<T>::Rows NaiveBackend<T>::readable(const KvStorage& storag
   return {room.data(), {layout.n_kv_heads, kv_len, layout.head_dim}, {&kOnlyBlock, 1, kv_len}};
 }
 
+template <typename T>
+T NaiveBackend<T>::as_weight(T p) const {
+  if (weights_ == DType::f16) return to_float(to_half(static_cast<float>(p)));
+  if (weights_ == DType::bf16) return to_float(to_bfloat16(static_cast<float>(p)));
+  return p;
+}
+
 /// One query, one head, three passes: scores and maximum; exponentials and their sum; weighted sum of values.
 template <typename T>
 void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale,
@@ -131,7 +138,8 @@ void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRa
   const T row_sum = sum(n, [&](int64_t i) { return std::exp(scores_[i] - row_max); });
   *lse = row_max + std::log(row_sum);
   for (int32_t d = 0; d < head_dim; ++d)
-    out[d] = sum(n, [&](int64_t i) { return std::exp(scores_[i] - row_max) / row_sum * row(v, i)[d]; });
+    out[d] =
+        sum(n, [&](int64_t i) { return as_weight(std::exp(scores_[i] - row_max) / row_sum) * row(v, i)[d]; });
 }
 
 template <typename T>

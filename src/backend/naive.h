@@ -25,8 +25,10 @@ class NaiveBackend final : public CpuBackend<T> {
       kIsJudge ? "plain loops in double precision, the judge of all others"
                : "plain loops in single precision, the yardstick of tolerances";
 
-  /// order_seed 0 sums in natural order; any other seed shuffles the order of every sum.
-  explicit NaiveBackend(uint64_t order_seed = 0) : order_seed_(order_seed) {}
+  /// order_seed 0 sums in natural order; any other seed shuffles the order of every sum. `weights` f16 or
+  /// bf16 rounds p to it where it meets a value, as kernels on tensor cores do; the sum of p is not rounded.
+  explicit NaiveBackend(uint64_t order_seed = 0, DType weights = dtype_of<T>)
+      : order_seed_(order_seed), weights_(weights) {}
 
   BackendInfo info() const override;
   void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
@@ -56,7 +58,10 @@ class NaiveBackend final : public CpuBackend<T> {
   void attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale, T* out,
                   T* lse);
 
+  T as_weight(T p) const;
+
   uint64_t order_seed_;
+  DType weights_;
   std::vector<int32_t> order_;            // the current shuffle, remade when the length of the sums changes
   std::vector<T> scores_;                 // [visible keys] of the row at hand
   std::vector<T> decoded_k_, decoded_v_;  // [n_kv_heads, kv_len, head_dim] of the sequence at hand
