@@ -133,8 +133,10 @@ void lesson_01(Lesson& lesson) {
   screen.table({"", "k[0]", "k[1]", "k[2]"},
                triangle([&](int t, int s) { return fmt::format("{:g}", hand.dot[t][s]); }));
   screen.say(
-      "A score is multiplied by a scale; models take 1/√head_dim, here it is ln 2, which keeps the numbers "
-      "simple: e^(score · ln 2) is 2^score. A row is divided by its sum, so that its weights add up to 1:");
+      "Softmax makes weights of them: e is raised to each score times a scale, and each row is divided by "
+      "its "
+      "sum, so that its weights add up to 1. Models take the scale 1/√head_dim; here it is ln 2, which keeps "
+      "the numbers simple: e^(score · ln 2) is 2^score. The powers, and then the weights:");
   screen.table({"", "k[0]", "k[1]", "k[2]", "sum"}, [&] {
     auto rows = triangle([&](int t, int s) { return fmt::format("{:g}", hand.power[t][s]); });
     for (int t = 0; t < kTokens; ++t)
@@ -154,10 +156,10 @@ void lesson_01(Lesson& lesson) {
   screen.section("One token a step, with a cache");
   screen.say(
       "Now a backend does it: once with all three tokens in one step (prefill), and, in a second run, one a "
-      "step (decode). In a step "
-      "it gets one q, one k and one v, stores k and v, and reads what is stored. Nobody keeps q.");
+      "step (decode). In a step it gets one q, one k and one v, stores k and v, and reads what is stored. "
+      "Nobody keeps q.");
   auto model = lesson.model("fable-mha");
-  auto backend = lesson.backend();
+  auto backend = lesson.backend("eigen", /*group_size=*/1);
   const CacheSpec spec = CacheSpec::contiguous(1, 1, kDim, kTokens);
   ContiguousCache whole(spec), stepwise(spec);
   auto whole_storage = backend->make_storage(spec), storage = backend->make_storage(spec);
@@ -198,7 +200,8 @@ void lesson_01(Lesson& lesson) {
     worst = std::max(worst, redo_last_row(tensors.layers[layer], h, scale));
   screen.say(
       fmt::format("{} reads “{}”. In decode step 1 layer {} has one query a head and {} keys of {} "
-                  "dimensions. The loops above, on what attend read, give all {} heads' output rows.",
+                  "dimensions. The loops above, on the q, k and v that the backend's attention read, give "
+                  "all {} heads' output rows.",
                   config.name, prompt, layer, tensors.kv_len, config.head_dim, config.n_q_heads));
   lesson.figure("model_largest_error", worst);
   lesson.require(worst < 1e-4,

@@ -134,7 +134,8 @@ bool old_rows_stay(const Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Fact (b): so no old row changes, in any layer");
   screen.say(
-      "Layer 1 makes its keys and values from what layer 0 put out, row by row. That is who needs the old "
+      "A layer makes its keys and values from what the layer below put out, row by row. That is who needs "
+      "the old "
       "rows: the K and V of the layer above. We run the old tokens alone, then with the new one, both from "
       "nothing, and compare the old rows: K, V, and what the layer puts out (hidden).");
   const std::vector<Aged> layers = aged(c, Mask::on);
@@ -201,11 +202,11 @@ bool stale_without_mask(const Common& c) {
   const auto piece = [&](int32_t id) { return c.model->tokenizer().piece(id); };
   const std::string next = piece(cached->next_token()), fresh = piece(whole->next_token());
   screen.say(
-      fmt::format("A program that kept them all the same would be off by {} in its logits, and {}. With the "
-                  "mask that difference was {}.",
+      fmt::format("A program that kept them nevertheless would be off by {} in its logits, and {}. With a "
+                  "healthy mask that difference is {}.",
                   share(off),
-                  next == fresh ? fmt::format("say “{}”, this time still as a fresh computation would", next)
-                                : fmt::format("say “{}” instead of “{}”", next, fresh),
+                  next == fresh ? fmt::format("would still say “{}” here", next)
+                                : fmt::format("would say “{}” instead of “{}”", next, fresh),
                   c.exact ? "0" : "rounding"));
   return stale && off > kRounding;
 }
@@ -323,8 +324,8 @@ void lesson_02(Lesson& lesson) {
                                  bar("next token, old rows kept", cells(*generation, 1))};
   screen.bars(bars, "scores");
   screen.say(
-      fmt::format("{} tokens, then one more, all layers and heads. The mask halves the square; keeping old "
-                  "rows leaves one row of it.",
+      fmt::format("{} tokens, then one more, all layers and heads. The mask leaves little more than half "
+                  "of the square; keeping old rows leaves one row of it.",
                   c.prompt.size()));
   lesson.keep(*generation);
   lesson.try_this(

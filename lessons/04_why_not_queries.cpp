@@ -9,6 +9,7 @@
 // Open           src/trace/poke.h (what is changed, and when), src/trace/dependence.h (which row came from
 //                which)
 #include <algorithm>
+#include <cmath>
 
 #include "lessons/support/compare.h"
 #include "lessons/support/lesson.h"
@@ -227,7 +228,8 @@ std::pair<double, double> elsewhere(Common& c) {
   c.lesson.screen().say(fmt::format(
       "But a key belongs to a place. We read the prompt with “{0}” after it. “{0}” at position 0 and “{0}” "
       "at position {1}, in layer 0: V differs by "
-      "{2}, K by {3}, because RoPE turned it further. So a stored key is wrong at any other position.",
+      "{2}, K by {3}: RoPE (rotary position encoding) turns q and k by an angle that grows with the "
+      "position. So a stored key is wrong at any other.",
       c.model->tokenizer().piece(twice[0]), at, share(v), share(k)));
   c.lesson.figure("same_token_elsewhere_k", k);
   return {k, v};
@@ -312,6 +314,10 @@ void values_share(Common& c) {
   session.start(c.model->tokenizer().encode(Lesson::prompt_for(*c.model)));
   session.advance(), session.advance();
   const std::vector<ValueShare> shares = value_shares(session, layer);
+  if (shares.empty() || !std::isfinite(shares[0].error)) {
+    c.lesson.require(false, "attend reads the values that the step holds");
+    return;
+  }
   std::vector<std::vector<std::string>> rows;
   double worst = 0;
   int64_t with_weight = 0;
@@ -358,7 +364,7 @@ void counted_reads(Common& c) {
   screen.say(fmt::format(
       "Rows that attention read in layer {}, counted over all {} tokens of the generation:", c.n_layers() - 1,
       n));
-  screen.bars(bars, "reads");
+  screen.bars(bars, "×");
   const Recorder& again = c.twin->recompute().recorder();
   const StepTensors first = again.tensors(0), last = again.tensors(kSteps);
   double q3 = 0, k3 = 0;
@@ -369,7 +375,9 @@ void counted_reads(Common& c) {
   }
   screen.say(fmt::format(
       "It is not that queries change and keys do not. The side without a cache computed q[3] again in each "
-      "of {} steps: it moved by {}, k[3] by {}. Both are fixed as soon as token 3 is read.",
+      "of {} steps: from the first to the last it moved by {}, k[3] by {}. In a healthy run both are fixed "
+      "as "
+      "soon as token 3 is read.",
       kSteps, share(q3), share(k3)));
   c.lesson.figure("q3_moved", q3);
   c.lesson.figure("reads_of_q", static_cast<double>(reads[0].q));
@@ -426,9 +434,8 @@ void lesson_04(Lesson& lesson) {
   lesson.try_this(
       {"In several_layers make the poke .when = Poke::When::since: the row is then wrong from the step that "
        "read it. Why does the cached side notice now, in every layer but one?",
-       "In needed_rows ask for the rows of step 1 instead of the last. What is n then?",
-       "Run with --model fable-mqa: of how many query heads does one value serve the output? Does p · Δ "
-       "hold?"});
+       "In needed_rows ask for the rows of step 1 instead of the last. What stands there in place of 12?",
+       "Run with --model fable-mqa: how many query heads does one value serve? Does p · Δ hold?"});
   screen.say("Next: lesson 5, training and generation.");
 }
 

@@ -93,7 +93,7 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
       kBlock, c.max_seq_len));
   bool equal = true;
   std::vector<std::vector<std::string>> rows;
-  const int64_t reserved = allocated_bytes(*lesson.backend(), shape_of(c), c.max_seq_len);
+  const int64_t reserved = allocated_bytes(lesson, shape_of(c), c.max_seq_len);
   for (const int32_t tokens : {1, 15, 16, 17, 50, 200}) {
     const int32_t n_blocks = (tokens + kBlock - 1) / kBlock;
     const int64_t in_blocks = lesson.backend()
@@ -149,7 +149,7 @@ struct Counted {
 };
 Counted count(Lesson& lesson, const ModelShape& s, int64_t context, int64_t batch) {
   const ModelShape one = changed(s, 1, s.n_kv_heads);
-  const int64_t bytes = allocated_bytes(*lesson.backend(), one, context) * s.n_layers * batch;
+  const int64_t bytes = allocated_bytes(lesson, one, context) * s.n_layers * batch;
   return {bytes, bytes == cache_bytes(s, context, batch, cache_format("f16"))};
 }
 
@@ -178,10 +178,10 @@ void three_figures(Lesson& lesson) {
     ModelShape shape;
     int64_t context, batch;
     Counted counted = {};
-  } cases[] = {{"12", "seven", seven, 2048, 1},
-               {"13", "seven_large", seven, 8192, 64},
+  } cases[] = {{"12: Llama-2-7B", "seven", seven, 2048, 1},
+               {"13: the same", "seven_large", seven, 8192, 64},
                {"  grouped by 8", "seven_grouped", grouped, 8192, 64},
-               {"14", "seventy", seventy, 8192, 32},
+               {"14: Llama-3-70B", "seventy", seventy, 8192, 32},
                {"  as told", "seventy_told", told, 8192, 32},
                {"  all query heads", "seventy_all", all_heads, 8192, 32}};
   bool calculated = true;
@@ -230,7 +230,7 @@ bool real_crossing(Lesson& lesson, const Model& model) {
   int64_t crossed = 0;
   for (const int64_t batch :
        std::set{int64_t{1}, (calculated + 1) / 2, std::max<int64_t>(calculated - 1, 1), calculated}) {
-    const int64_t bytes = allocated_bytes(*lesson.backend(), shape, c.max_seq_len, batch);
+    const int64_t bytes = allocated_bytes(lesson, shape, c.max_seq_len, batch);
     if (crossed == 0 && bytes > model.weight_bytes()) crossed = batch;
     bars.push_back(
         {fmt::format("cache of {} × {} tokens", batch, c.max_seq_len), static_cast<double>(bytes) / 1e3});
@@ -257,7 +257,8 @@ void crossings(Lesson& lesson, const Model& model) {
   std::vector<std::vector<std::string>> rows;
   for (const ModelShape& s : presets()) {
     const int64_t weights = weights_bytes(s);
-    rows.push_back({s.name, gb(weights), fmt::format("{}", cache_bytes(s, 1, 1, f16) / 1024)});
+    rows.push_back(
+        {s.name, gb(weights), fmt::format("{:g}", static_cast<double>(cache_bytes(s, 1, 1, f16)) / 1024)});
     for (const int64_t batch : {1, 8, 64}) {
       const auto context = crossing_context(s, batch, f16);
       rows.back().push_back(context ? with_commas(*context) + (*context > s.max_seq_len ? " *" : "  ")

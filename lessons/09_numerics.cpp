@@ -64,9 +64,10 @@ void three_numbers(Lesson& lesson) {
   screen.line(fmt::format("(1 + 2^-24) + 2^-24  =  {:.9f}", left));
   screen.line(fmt::format("1 + (2^-24 + 2^-24)  =  {:.9f}", right));
   screen.say(fmt::format(
-      "A float has 24 bits. 1 + 2^-24 lies half-way between two floats and falls back to 1, twice; but the "
+      "The significand of a float has 24 bits. 1 + 2^-24 lies half-way between two floats and falls back to "
+      "1, twice; but the "
       "two small numbers together reach the next float. The results are neighbours: {} ulp (unit in the last "
-      "place) apart. A logit is a sum of thousands of products.",
+      "place) apart. A logit comes out of thousands of such sums.",
       ulps(left, right)));
   lesson.require(ulps(left, right) == 1, "the two sums are neighbours");
 }
@@ -181,8 +182,8 @@ bool rounding_or_bug(Lesson& lesson, const std::shared_ptr<const Model>& model, 
   screen.table({"", "largest error", "of the bound", "right words"}, rows);
   screen.say(
       "So that is how to tell. Do not look at the words: a bug may change few of them, and rounding may "
-      "change one, as you will see. Look at the distance: rounding stays below 1 in the third column, a bug "
-      "does not.");
+      "change one, as you will see. Look at the distance: rounding stays below 1 in the column “of the "
+      "bound”, a bug does not. (What each bug does: lesson 11.)");
   lesson.figure("bound", judged.bound);
   lesson.figure("cached_of_bound", cached);
   lesson.figure("recompute_of_bound", again);
@@ -216,6 +217,7 @@ bool near_tie(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.section("A near-tie: rounding chooses the word");
   const auto model = load_model(kTieModel);
+  const auto backend_of_tie = [&] { return lesson.backend("eigen", model->config().group_size()); };
   const Tokenizer& words = model->tokenizer();
   const Tokens tokens = words.encode(kTie);
   const auto vocab = static_cast<size_t>(model->config().vocab_size);
@@ -243,7 +245,7 @@ bool near_tie(Lesson& lesson) {
       rows.push_back(
           {who, fmt::format("{:+.1e}", row[first] - row[second]), fmt::format("“{}”", words.piece(choice))});
     flips += choice != first;
-    reasons &= choice == first || exact[first] - exact[choice] < 2 * judged.bound;
+    reasons &= difference(row, exact).largest <= judged.bound;  // so a word may differ at such a margin only
     return choice;
   };
   ask("double precision", exact, true);
@@ -254,29 +256,32 @@ bool near_tie(Lesson& lesson) {
                                last(all_logits(*model, naive, tokens)), shown);
     flips_of_orders += order > 0 && choice != first;
   }
-  auto backend = lesson.backend();
+  auto backend = backend_of_tie();
   const std::string name = backend->info().name;
   const int32_t again = ask(name + ", all at once", last(all_logits(*model, *backend, tokens)), true);
   const int32_t cached =
-      ask(name + ", with the cache", last(cached_logits(model, lesson.backend(), tokens, 1)), true);
+      ask(name + ", with the cache", last(cached_logits(model, backend_of_tie(), tokens, 1)), true);
   screen.table({"computed by", fmt::format("“{}” − “{}”", words.piece(first), words.piece(second)), "says"},
                rows);
   screen.say(fmt::format(
-      "Of {} shuffled orders {} say something else than double precision. With the cache and without: {}",
+      "Of {} shuffled orders {} say something else than double precision (of equal logits the first in the "
+      "vocabulary wins; “v” is a letter, for names are spelt). With the cache and without: {}",
       testing::kYardstickOrders, flips_of_orders,
       cached == again ? "on this machine it did not flip, both say the same." : "the word flips."));
   screen.say("That much hangs on one bit. The two texts go on like this:");
-  screen.line(fmt::format("… {} …", continued(model, lesson.backend(), tokens, first)));
-  screen.line(fmt::format("… {} …", continued(model, lesson.backend(), tokens, second)));
+  screen.line(fmt::format("… {} …", continued(model, backend_of_tie(), tokens, first)));
+  screen.line(fmt::format("… {} …", continued(model, backend_of_tie(), tokens, second)));
   lesson.figure("margin", margin);
   lesson.figure("tie_bound", judged.bound);
   lesson.figure("cache_flips", cached != again);
   lesson.figure("orders_that_flip", flips_of_orders);
-  screen.say(
+  screen.say(fmt::format(
       "The rule: a word may differ only where double precision itself is undecided, where its margin is "
-      "below twice the bound (each of the two logits may be off by the bound).");
+      "below twice the bound (each of the two logits may be off by the bound, {:.1e} for this text).",
+      judged.bound));
   return lesson.require(margin < 2 * judged.bound && reasons,
-                        fmt::format("margin {:.1e} < 2 · {:.1e}: {} other choices, all of them rounding",
+                        fmt::format("margin {:.1e} < 2 · {:.1e}, and no logit is further off than that "
+                                    "bound: the {} other choices are rounding",
                                     margin, judged.bound, flips));
 }
 

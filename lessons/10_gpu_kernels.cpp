@@ -8,6 +8,7 @@
 // You will see   how often each rung reads the cache, how well its loads use the 32-byte sectors in which
 //                memory comes, its bank conflicts, barriers and shuffles; then the same for prefill; and
 //                times, if there is an NVIDIA GPU
+// Options        --backend names the judge; cuda or cuda-emulated:kNN, what the generation runs on
 // Before this    lessons 1 and 7; gpu/README.md says what is counted and how
 // Open           gpu/kernels/k01_naive.cu beside k02_warp_per_row.cu, and so on: each diff is one idea
 #include "backend/judged_case.h"
@@ -142,7 +143,7 @@ void show_times(Lesson& lesson, const AttendCase& c) {
   for (const BackendEntry& entry : list_backends())
     if (entry.name == "cuda") why_not = entry.usable ? "" : entry.why_not;
   if (!why_not.empty()) {
-    screen.say("Not measured: " + why_not +
+    screen.say("Not measured. The backend cuda cannot be used here: " + why_not +
                ". The emulator counts what a kernel asks for; how long a GPU takes for it, it cannot say.");
     return;
   }
@@ -183,14 +184,16 @@ void decode(Lesson& lesson) {
   for (const KernelEntry& entry : list_kernels()) screen.line(fmt::format("{}  {}", entry.name, entry.idea));
 
   screen.section("Decode: what each asks of memory");
-  show(lesson, runs, kDecode, "decode");
   screen.say(
-      "reads of K, V: how often each stored byte is asked for. 1 is the least. asked/came: memory comes in "
-      "sectors of 32 bytes; the bytes that lanes asked for (each lane counts), of those that came. banks: "
-      "shared memory has 32, each of which serves one word at a time; the fewest turns that would do, of "
-      "those "
-      "it took. Below 100 % something came that nobody asked for, or waited for its turn. The bytes that "
-      "came:");
+      "A block is a group of threads that share memory; a warp is 32 of them, its lanes, in step. reads of "
+      "K, V: how often each stored byte is asked for. 1 is the least. asked/came: memory comes in sectors of "
+      "32 bytes; the bytes that lanes asked for (each lane counts), of those that came. banks: shared memory "
+      "has 32, each of which serves one word at a time; the fewest turns that would do, of those it took. "
+      "Below 100 % something came that nobody asked for, or waited for its turn. barriers: times that a "
+      "block "
+      "waits for all its threads. shuffles: instructions that pass numbers between lanes.");
+  show(lesson, runs, kDecode, "decode");
+  screen.say("The bytes that came:");
   std::vector<Bar> bars;
   for (const RungRun& r : runs)
     if (r.why_not.empty())
@@ -213,7 +216,8 @@ void decode(Lesson& lesson) {
                  "k06 and what follows read each stored byte once: less there is not to read");
   screen.say(
       "What is left is time, not bytes: k07 gives every multiprocessor a share of the keys, k08 fetches the "
-      "next page's place early, k09 makes the bytes fewer, k10 keeps more of them on their way, and k11 and "
+      "next page's place early, k09 takes K and V of one byte an element too (here all are bf16), k10 keeps "
+      "more bytes on their way, and k11 and "
       "k12 hand the products to the tensor cores: k11 those of a group's queries, k12 those of a prompt's.");
 }
 
@@ -232,8 +236,14 @@ void prefill(Lesson& lesson) {
                  "k04 reads K and V less than a quarter as often as k03");
 }
 
+/// --backend judges, unless it names one that has the ladder: then the generation runs on it.
+std::string generates_on(const Lesson& lesson) {
+  const std::string& asked = lesson.options().backend;
+  return asked.starts_with("cuda") ? asked : "cuda-emulated";
+}
+
 void in_a_generation(Lesson& lesson) {
-  DecodeSession session(lesson.model("fable-gqa"), make_backend("cuda-emulated"),
+  DecodeSession session(lesson.model("fable-gqa"), make_backend(generates_on(lesson)),
                         {.record = lesson.record()});
   session.start(session.model().tokenizer().encode(Lesson::prompt_for(session.model())));
   session.advance();
@@ -242,7 +252,7 @@ void in_a_generation(Lesson& lesson) {
   screen.section("In a generation");
   screen.say(
       fmt::format("{} runs on the same kernels: its decode step was attended by {}. In the viewer: "
-                  "lastrow-viewer --backend cuda-emulated:k05.",
+                  "viewer/run --backend cuda-emulated:k05.",
                   session.model().config().name, session.backend_info().attend_kernel));
   lesson.keep(session);
 }
@@ -253,8 +263,10 @@ void lesson_10(Lesson& lesson) {
   show_times(lesson, kDecode);
   in_a_generation(lesson);
   lesson.try_this(
-      {"lastrow attend --backend cuda-emulated --kernel k01 --simt-report, on a file of yours: gpu/README.md "
-       "makes one in three lines. Which source line wastes the sectors?",
+      {"Make qkv.safetensors in three lines (gpu/README.md), then build/bin/lastrow attend --in "
+       "qkv.safetensors "
+       "--out out.safetensors --backend cuda-emulated --kernel k01 --simt-report. Which source line wastes "
+       "the sectors?",
        "Change kDecode.n_kv_heads to 8 (MHA): which rungs now read the same, and why?",
        "In k04, take the padding out of the tile in shared memory: what do the banks say?"});
   lesson.screen().say("Next: lesson 0, the ledger of claims.");

@@ -52,13 +52,17 @@ void converse(DecodeSession& session, std::span<const int32_t> forced) {
     session.advance(forced.empty() ? -1 : forced[static_cast<size_t>(session.prompt_len() + step - 1)]);
 }
 
+/// Does this bug change anything on this model?
+bool can_show(const Fault& fault, const ModelConfig& config) {
+  return (fault.name != "repeat-kv" || config.group_size() > 1) &&
+         (fault.name != "early-length" || config.n_layers > 1);
+}
+
 /// Those that can show on this model, shuffled by a fixed seed.
 std::vector<const Fault*> shuffled_faults(const ModelConfig& config) {
   std::vector<const Fault*> order;
   for (const Fault& fault : faults())
-    if ((fault.name != "repeat-kv" || config.group_size() > 1) &&
-        (fault.name != "early-length" || config.n_layers > 1))
-      order.push_back(&fault);
+    if (can_show(fault, config)) order.push_back(&fault);
   Random random(11);
   for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
   return order;
@@ -85,13 +89,14 @@ void show(Screen& screen, const std::vector<Case>& cases) {
   screen.say(
       "first different: the first operation whose output is not the healthy run's, to the bit. row: the "
       "position of its first row that differs. keys: how many attention was to read there. turned as: the "
-      "position whose angle the new key has. k[0] scores: what the last query gave to the first key. In "
-      "brackets: the healthy run.");
+      "position whose angle the new key has. k[0] scores: what the last query gave to the first key "
+      "(head 0; none: not visible). In brackets: the healthy run.");
 }
 
-void list_bugs(Screen& screen) {
+void list_bugs(Screen& screen, const ModelConfig& config) {
   screen.say("The bugs, by their names:");
   for (const Fault& fault : faults()) {
+    if (!can_show(fault, config)) continue;
     screen.line(std::string(fault.name), Ink::accent);
     screen.entry("", fault.bug);
   }
@@ -170,7 +175,7 @@ void lesson_11(Lesson& lesson) {
       "{} is run {} times on “{}”, after another conversation and a reset: once as it is, and once with each "
       "of {} bugs. Step 0 is the prefill; all are fed the same tokens. Where does each first go wrong?",
       model->config().name, cases.size() + 1, Lesson::prompt_for(*model), cases.size()));
-  list_bugs(screen);
+  list_bugs(screen, model->config());
   screen.section("The cases");
   show(screen, cases);
 
@@ -178,7 +183,7 @@ void lesson_11(Lesson& lesson) {
   for (const Case& c : cases) {
     const bool located = (c.evidence.first ? c.evidence.first->place() : "") == c.fault->first;
     n_located += located ? 1 : 0;
-    lesson.figure("case_" + std::string(c.fault->name), c.letter - 'A');
+    if (reveal) lesson.figure("case_" + std::string(c.fault->name), c.letter - 'A');
   }
   lesson.figure("located", n_located);
   lesson.require(
@@ -192,9 +197,9 @@ void lesson_11(Lesson& lesson) {
   if (answers.empty() && !reveal && !lesson.options().json && ::isatty(STDIN_FILENO) == 1) ask(lesson, cases);
   lesson.keep(healthy);
   lesson.try_this({"Answer: lessons/run 11 A=… B=… ; lessons/run 11 reveal shows the solutions.",
-                   "Two pairs of bugs show first at the same operation with as many keys. Which column tells "
-                   "each pair apart?",
-                   "One bug changes no number at all. Who would notice it, and when?",
+                   "Two pairs of bugs show first at the same operation with the same number of keys. Which "
+                   "one column tells both pairs apart?",
+                   "With --model fable-gqa one bug changes no number at all. Who would notice it, and when?",
                    "Run lessons/run 3 --fault stale-rows: which of its lines objects?"});
   screen.say("Next: lesson 10, GPU kernels.");
 }

@@ -1,20 +1,20 @@
-// What a backend allocates for the cache of a model's shape, counted from its storage: what the formula of
-// cost/memory.h is held against.
+// What the lesson's backend allocates for the cache of a model's shape, counted from its storage: what the
+// formula of cost/memory.h is held against.
 #pragma once
 
-#include "backend/backend.h"
 #include "cost/memory.h"
+#include "lessons/support/lesson.h"
 
 namespace lastrow::lessons {
 
 /// Bytes of K and V in f16 for n_seqs sequences of n_tokens each, every one in one piece.
-inline int64_t allocated_bytes(Backend& backend, const ModelShape& shape, int64_t n_tokens,
+inline int64_t allocated_bytes(Lesson& lesson, const ModelShape& shape, int64_t n_tokens,
                                int64_t n_seqs = 1) {
   const auto narrow = [](int64_t n) { return static_cast<int32_t>(n); };
-  return backend
-      .make_storage(CacheSpec::contiguous(narrow(shape.n_layers), narrow(shape.n_kv_heads),
-                                          narrow(shape.head_dim), narrow(n_tokens), narrow(n_seqs),
-                                          DType::f16))
+  return lesson.backend("eigen", narrow(shape.n_q_heads / shape.n_kv_heads))
+      ->make_storage(CacheSpec::contiguous(narrow(shape.n_layers), narrow(shape.n_kv_heads),
+                                           narrow(shape.head_dim), narrow(n_tokens), narrow(n_seqs),
+                                           DType::f16))
       ->bytes();
 }
 

@@ -68,11 +68,12 @@ std::shared_ptr<const Model> Lesson::model(const std::string& own_choice) {
   return model;
 }
 
-std::unique_ptr<Backend> Lesson::backend(const std::string& own_choice) {
+std::unique_ptr<Backend> Lesson::backend(const std::string& own_choice, int32_t group_size) {
   auto backend = make_backend(options_.backend.empty() ? own_choice : options_.backend);
   if (backend_name_.empty()) backend_name_ = backend->info().name;
-  return options_.fault.empty() ? std::move(backend)
-                                : with_fault(options_.fault, std::move(backend), group_size_);
+  return options_.fault.empty()
+             ? std::move(backend)
+             : with_fault(options_.fault, std::move(backend), group_size > 0 ? group_size : group_size_);
 }
 
 std::string Lesson::prompt_for(const Model& model) {
@@ -110,7 +111,9 @@ bool Lesson::require(bool passed, const std::string& what) {
 void Lesson::figure(const std::string& name, double value) { figures_.emplace_back(name, value); }
 
 void Lesson::found(Finding finding, const std::string& untested) {
-  screen_.say(fmt::format("Claim {}: “{}”", finding.claim, claim_text(finding.claim)));
+  const bool first = findings_.empty() && untested_.empty();
+  screen_.say(fmt::format("Claim {}{}: “{}”", finding.claim, first ? " of the ledger (lesson 0)" : "",
+                          claim_text(finding.claim)));
   if (!untested.empty()) {
     screen_.say(fmt::format("Not put to the test: {}.", untested));
     untested_.emplace_back(finding.claim, untested);
@@ -166,9 +169,10 @@ int Lesson::end(double seconds) {
   if (options_.json)
     fmt::print("{}\n", report(seconds).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   else
-    fmt::print("\n{}\n",
-               passed() ? screen_.paint(Ink::good, "Everything that was put to the test was seen to hold.")
-                        : screen_.paint(Ink::bad, "Something did not hold: see ✗ above."));
+    fmt::print("\n{}\n", !passed() ? screen_.paint(Ink::bad, "Something did not hold: see ✗ above.")
+                         : options_.fault.empty()
+                             ? screen_.paint(Ink::good, "Every check of this run held.")
+                             : fmt::format("No check of this lesson notices {}.", options_.fault));
   if (!options_.json && !model_name_.empty())
     for (const std::string& line :
          wrapped(fmt::format("Model {}, backend {}.", model_name_, backend_name_), kScreenColumns))

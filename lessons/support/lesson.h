@@ -62,8 +62,9 @@ class Lesson {
 
   /// --model, or the lesson's own choice.
   std::shared_ptr<const Model> model(const std::string& own_choice);
-  /// --backend, or the lesson's own choice, with --fault built in.
-  std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen");
+  /// --backend, or the lesson's own choice, with --fault built in. group_size is what repeat-kv repeats by:
+  /// that of the model which will run on it; 0 for the lesson's model.
+  std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen", int32_t group_size = 0);
   /// Four tokens that the model reads: "the quick brown fox", or t1 … t4 for one of random weights.
   static std::string prompt_for(const Model& model);
   /// What a session is to record so that keep() can write it: nothing without --trace.

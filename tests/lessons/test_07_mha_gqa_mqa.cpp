@@ -38,4 +38,7 @@ TEST_CASE("lesson 7: caches shrink by n_q_heads / n_kv_heads, counted; quality h
 
 TEST_CASE("lesson 7 objects to K and V that are repeated before they are stored") {
   check_objects(kLesson, "repeat-kv");
+  const LessonRun run = run_lesson(kLesson, "--fault repeat-kv");  // the copies eat what sharing saves
+  CHECK(run.figure("bytes_fable-gqa") == run.figure("bytes_fable-mha"));
+  CHECK(run.figure("bytes_fable-mqa") == run.figure("bytes_fable-mha"));
 }

@@ -80,6 +80,7 @@ void show(Screen& screen, const Exercise& exercise, std::string_view case_at_han
 /// In the process of its own. Never returns.
 [[noreturn]] void run_answer(const Exercise& exercise, void (*check)(Checker&), Screen& screen, Note& note) {
   Checker checker(screen, note.case_at_hand);
+  for (const int crash : {SIGSEGV, SIGBUS, SIGFPE}) std::signal(crash, SIG_DFL);  // also with sanitizers
   try {
     limit_time();
     check(checker);
