@@ -77,6 +77,25 @@ TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
   }
 }
 
+TEST_CASE("naive rounds weights to a narrow type where asked, and their sum not") {
+  // Three equal keys: each weighs 1/3, which is 0.333984375 in bf16 and 0.333251953125 in f16.
+  const AttendCase c{.n_q_heads = 1, .n_kv_heads = 1, .head_dim = 8, .sequences = {{1, 3}}};
+  const Layout l = lay_out(c);
+  for (const auto& [type, third] :
+       {std::pair{DType::f32, 1.0f / 3}, {DType::bf16, 0.333984375f}, {DType::f16, 0.333251953125f}}) {
+    NaiveBackend<float> naive(0, type);
+    const auto storage = fill_storage(naive, c, l);
+    const Tensor same = Tensor::host(DType::f32, {3, 1, 8});
+    Tensor ones = Tensor::host(DType::f32, {3, 1, 8});
+    std::fill_n(ones.data<float>(), ones.size(), 1.0f);
+    naive.write_rows(*storage, 0, RowKind::k, std::vector<int64_t>{0, 1, 2}, same.view());
+    naive.write_rows(*storage, 0, RowKind::v, std::vector<int64_t>{0, 1, 2}, ones.view());
+    const AttendResult r = attend(naive, c, l, *storage, case_queries(c, l));
+    CHECK(r.out[0] == doctest::Approx(3 * third).epsilon(1e-6));
+    CHECK(r.lse[0] == doctest::Approx(std::log(3.0)).epsilon(1e-6));
+  }
+}
+
 TEST_CASE("eigen errs at most as the tolerance rule allows, on every ugly shape") {
   EigenBackend eigen(2);
   NaiveBackend<double> judge;
