@@ -23,8 +23,8 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
 constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;  // exp2f is one instruction, expf is more
 
-/// Why a rung whose grid has a step in y or z for each sequence cannot take so many; "" if it can.
-inline std::string too_many_for_a_side(int32_t n_seqs) {
+/// Why a rung whose grid's z is the sequence cannot take so many; "" if it can.
+inline std::string too_many_sequences(int32_t n_seqs) {
   return n_seqs > 65535 ? "at most 65535 sequences: a grid's third side is no longer" : "";
 }
 

@@ -127,7 +127,7 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
 
 std::string supports(const gpu::AttendShape& s) {
   if (s.head_dim > 256) return "head_dim is at most 256";
-  if (const std::string why_not = too_many_for_a_side(s.n_seqs); !why_not.empty()) return why_not;
+  if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;
   return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "K/V are f32 or bf16";
 }
 

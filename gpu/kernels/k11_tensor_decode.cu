@@ -10,13 +10,11 @@
 // merge    of the block's warps at the end, 16 dims at a time; of splits k07_merge
 // reads    each K and V byte once per chunk; the table once a key, by two lanes
 // scratch  as k07
-// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, and at most 5 KiB to
-// merge;
-//          two blocks fit on sm_90
+// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, and at most 5 KiB
+//          to merge; two blocks fit on sm_90
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
 // exact    q and p are sums of parts of K/V's type (float_parts.h): two products (f16) or three (bf16) for
-// one,
-//          for which decode has time. n_parts 1 rounds them instead
+//          one, for which decode has time. n_parts 1 rounds them instead
 // expects  k10's time up to groups of 4, where multiply-adds keep up with memory, and the same time for 16
 //          heads, where k10's has doubled. Never run on hardware: the emulator runs its products
 // source   Ainslie et al. 2023, "GQA", for the group; tensor_cores.h, async_copy.h

@@ -126,7 +126,7 @@ std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
   if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
   if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
-  if (const std::string why_not = too_many_for_a_side(s.n_seqs); !why_not.empty()) return why_not;
+  if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;
   if (s.head_dim > 128) return "head_dim is at most 128: registers";
   return shared_bytes(s) <= s.max_shared_bytes ? ""
                                                : "its tiles need more shared memory than this device has";
