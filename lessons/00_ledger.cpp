@@ -3,8 +3,8 @@
 // Runs every lesson that lies beside it and prints the ledger: each claim as it is commonly told, the
 // verdict, the number that was measured for it in this run, and the lesson that measured it.
 //
-// You will see   a row for each claim that some lesson has put to the test, and which claims none has put to
-// the test Before this    nothing; it is the table of contents, and the summary when all lessons are done
+// You will see   a row for each claim that some lesson has put to the test, and the claims without one
+// Before this    nothing; it is the table of contents, and the summary when all lessons are done
 // Open           lessons/support/claims.h; then the lesson that a row names
 //
 // --model, --backend and --fault are handed on to all lessons, --trace to lesson 1. A lesson that fails, or
@@ -78,7 +78,7 @@ struct Row {
 /// What came of lessons: their findings, and why they did not put some claims to the test.
 struct Outcome {
   std::vector<Row> rows;
-  std::map<int, std::string> untested;
+  std::map<int, std::string> untested{};
 };
 
 /// Runs one lesson. What did not hold in it is required of the ledger, too.
@@ -171,6 +171,7 @@ void ledger(Lesson& lesson) {
   for (auto claim = missing.begin(); claim != others; ++claim) {
     screen.entry(fmt::format("{:2}", claim->number), claim->text, Ink::dim);
     screen.entry("", all.untested.at(claim->number), Ink::dim);
+    lesson.remember_untested(claim->number, all.untested.at(claim->number));
   }
   if (others != missing.end()) screen.say("No lesson that ran tests these:");
   for (auto claim = others; claim != missing.end(); ++claim)

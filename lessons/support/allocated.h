@@ -1,5 +1,5 @@
 // What the lesson's backend allocates for the cache of a model's shape, counted from its storage: what the
-// formula of cost/memory.h is held against.
+// formula of cost/memory.h is held against. With --fault repeat-kv it repeats by the shape's own group.
 #pragma once
 
 #include "cost/memory.h"

@@ -116,7 +116,7 @@ void Lesson::found(Finding finding, const std::string& untested) {
                           claim_text(finding.claim)));
   if (!untested.empty()) {
     screen_.say(fmt::format("Not put to the test: {}.", untested));
-    untested_.emplace_back(finding.claim, untested);
+    remember_untested(finding.claim, untested);
     if (!finding.shown) require(false, fmt::format("of claim {}, what could be tested holds", finding.claim));
     return;
   }

@@ -85,6 +85,7 @@ class Lesson {
   void found(Finding finding, const std::string& untested = "");
   /// The same without printing it.
   void remember(Finding finding) { findings_.push_back(std::move(finding)); }
+  void remember_untested(int claim, std::string why) { untested_.emplace_back(claim, std::move(why)); }
   /// "Try this: …" and what comes next.
   void try_this(const std::vector<std::string>& edits);
 

@@ -38,6 +38,21 @@ TEST_CASE("the ledger has a verdict, a number and a lesson for claims 1 to 16 an
   }
 }
 
+TEST_CASE("the ledger says why a claim was not put to the test, on the screen and as JSON") {
+  const Folder folder("ledger_untested");
+  const std::string alone = (folder / "bin").string(), one_layer = " --model random:layers=1";
+  std::filesystem::create_directories(alone);
+  for (const char* program : {"lesson_00_ledger", "lesson_02_the_causal_mask"})
+    std::filesystem::copy_file(kLessons + program, alone + "/" + program);
+  const Outcome told = shell(folder, alone + "/" + kLedger + one_layer);
+  CHECK(told.exit_code == 0);
+  CHECK(told.out.find("the model has one layer") != std::string::npos);
+  const auto report = nlohmann::json::parse(shell(folder, alone + "/" + kLedger + one_layer + " --json").out);
+  REQUIRE(report.at("untested").size() == 2);
+  CHECK(report.at("untested")[0].at("claim") == 2);
+  CHECK(report.at("untested")[1].at("claim") == 28);
+}
+
 TEST_CASE("a lesson that fails, or cannot be run, fails the ledger") {
   const Folder folder("ledger_fault");
   // Lesson 1 objects to the fault, by name; so must the ledger that lies beside it alone.

@@ -95,6 +95,16 @@ TEST_CASE("output that cannot be written is an error, and so is an option withou
   }
 }
 
+TEST_CASE("a trace beyond the limit of a file's size is an error, and leaves nothing") {
+  const Folder folder("lesson_limit");
+  const std::string trace = (folder / "t.safetensors").string();
+  const Outcome o = shell(
+      folder, "ulimit -f 8; " + kLessons + "lesson_01_attention_by_hand --trace " + trace + " > /dev/null");
+  CHECK(o.exit_code == 2);
+  CHECK(o.err.find("make room") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(trace));
+}
+
 TEST_CASE("no fault makes any lesson end otherwise than by objecting or not") {
   for (const std::string& program : programs()) {
     if (program == "lesson_00_ledger" || program == "lesson_07_mha_gqa_mqa") continue;  // trains, slowly
