@@ -134,9 +134,8 @@ void lesson_01(Lesson& lesson) {
                triangle([&](int t, int s) { return fmt::format("{:g}", hand.dot[t][s]); }));
   screen.say(
       "Softmax makes weights of them: e is raised to each score times a scale, and each row is divided by "
-      "its "
-      "sum, so that its weights add up to 1. Models take the scale 1/√head_dim; here it is ln 2, which keeps "
-      "the numbers simple: e^(score · ln 2) is 2^score. The powers, and then the weights:");
+      "its sum, so that its weights add up to 1. Models take the scale 1/√head_dim; here it is ln 2, which "
+      "keeps the numbers simple: e^(score · ln 2) is 2^score. The powers, and then the weights:");
   screen.table({"", "k[0]", "k[1]", "k[2]", "sum"}, [&] {
     auto rows = triangle([&](int t, int s) { return fmt::format("{:g}", hand.power[t][s]); });
     for (int t = 0; t < kTokens; ++t)

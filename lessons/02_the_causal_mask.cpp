@@ -129,15 +129,15 @@ bool zero_weights(const Common& c) {
   return all_zero;
 }
 
-/// (b): no old row changes, in any layer; so the cache holds what a new computation would give.
-bool old_rows_stay(const Common& c) {
+/// (b): no old row changes, in any layer; so the cache holds what a new computation would give. `off`: by how
+/// much its logits are not those.
+bool old_rows_stay(const Common& c, double& off) {
   Screen& screen = c.lesson.screen();
   screen.section("Fact (b): so no old row changes, in any layer");
   screen.say(
       "A layer makes its keys and values from what the layer below put out, row by row. That is who needs "
-      "the old "
-      "rows: the K and V of the layer above. We run the old tokens alone, then with the new one, both from "
-      "nothing, and compare the old rows: K, V, and what the layer puts out (hidden).");
+      "the old rows: the K and V of the layer above. We run the old tokens alone, then with the new one, "
+      "both from nothing, and compare the old rows: K, V, and what the layer puts out (hidden).");
   const std::vector<Aged> layers = aged(c, Mask::on);
   std::vector<std::vector<std::string>> rows;
   int64_t compared = 0, same = 0;
@@ -158,7 +158,7 @@ bool old_rows_stay(const Common& c) {
           : fmt::format("old rows moved by {} at most: another order of summation", share(most)));
 
   const auto cached = c.stepwise(c.longer, c.prompt.size(), Mask::on), whole = c.whole(c.longer, Mask::on);
-  const double off = moved(whole->logits(), cached->logits());
+  off = moved(whole->logits(), cached->logits());
   c.lesson.figure("cached_logits_off", off);
   screen.say(
       "So they can be kept. The cache kept K and V of the old tokens; the next step read them and computed "
@@ -171,7 +171,8 @@ bool old_rows_stay(const Common& c) {
 }
 
 /// The counter-example to a cache without (b): does it go stale in every layer that lies above another?
-bool stale_without_mask(const Common& c) {
+/// `with_mask`: what the cached logits were off by with one.
+bool stale_without_mask(const Common& c, double with_mask) {
   Screen& screen = c.lesson.screen();
   screen.section("Switch the mask off, and the cache goes stale");
   screen.say(
@@ -202,12 +203,12 @@ bool stale_without_mask(const Common& c) {
   const auto piece = [&](int32_t id) { return c.model->tokenizer().piece(id); };
   const std::string next = piece(cached->next_token()), fresh = piece(whole->next_token());
   screen.say(
-      fmt::format("A program that kept them nevertheless would be off by {} in its logits, and {}. With a "
-                  "healthy mask that difference is {}.",
+      fmt::format("A program that kept them nevertheless would be off by {} in its logits, and {}. With the "
+                  "mask that difference was {}.",
                   share(off),
                   next == fresh ? fmt::format("would still say “{}” here", next)
                                 : fmt::format("would say “{}” instead of “{}”", next, fresh),
-                  c.exact ? "0" : "rounding"));
+                  share(with_mask)));
   return stale && off > kRounding;
 }
 
@@ -302,7 +303,8 @@ void lesson_02(Lesson& lesson) {
   c.longer.push_back(generation->next_token());
   generation->advance();
 
-  const bool zeros = zero_weights(c), stay = old_rows_stay(c), stale = stale_without_mask(c);
+  double off = 0;
+  const bool zeros = zero_weights(c), stay = old_rows_stay(c, off), stale = stale_without_mask(c, off);
   lesson.found(
       {.claim = 2,
        .verdict = Verdict::holds_if,

@@ -301,6 +301,10 @@ void traffic(Lesson& lesson, const std::array<std::vector<Work>, 2>& work) {
                fewer_bytes = without.bytes() / with.bytes();
   const bool same_reads = with.all.cache_bytes_read == without.all.cache_bytes_read;
   const bool fewer_written = with.all.cache_bytes_written * with.n == without.all.cache_bytes_written;
+  const std::string kb[] = {thousands(static_cast<double>(with.all.cache_bytes_read)),
+                            thousands(static_cast<double>(without.all.cache_bytes_read))},
+                    reads = same_reads ? fmt::format("Both read the same {} kB", kb[kWith])
+                                       : fmt::format("They read {} and {} kB", kb[kWith], kb[kWithout]);
   screen.say(
       "The difference lies between two steps: then the cache holds n rows, recompute none. Inside a step "
       "both need all n rows. (One scratch for all layers in turn would do for recompute. That is O(n) "
@@ -316,13 +320,11 @@ void traffic(Lesson& lesson, const std::array<std::vector<Work>, 2>& work) {
        .shown = same_reads && fewer_written && fewer_bytes > 1 && fewer_flop > fewer_bytes &&
                 std::abs(exponent - 1) < kBand,
        .measured =
-           fmt::format("They read {} and {} kB of K and V; recompute writes {} times as much, O(n^{:.2f}) "
-                       "within the step, and moves {:.1f} times the bytes in all. It has {:.0f} times the "
-                       "flop: what falls with the cache is the intensity, from {:.1f} to {:.1f} flop a byte",
-                       thousands(static_cast<double>(with.all.cache_bytes_read)),
-                       thousands(static_cast<double>(without.all.cache_bytes_read)),
-                       without.all.cache_bytes_written / with.all.cache_bytes_written, exponent, fewer_bytes,
-                       fewer_flop, without.flop_a_byte(), with.flop_a_byte()),
+           fmt::format("{} of K and V; recompute writes {} times as much, O(n^{:.2f}) within the step, "
+                       "and moves {:.1f} times the bytes in all. It has {:.0f} times the flop: what falls "
+                       "with the cache is the intensity, from {:.1f} to {:.1f} flop a byte",
+                       reads, without.all.cache_bytes_written / with.all.cache_bytes_written, exponent,
+                       fewer_bytes, fewer_flop, without.flop_a_byte(), with.flop_a_byte()),
        .condition = "as told: the cache cuts traffic, too, and without it a step needs O(n) memory"});
 }
 

@@ -226,10 +226,9 @@ std::pair<double, double> elsewhere(Common& c) {
   const double k = moved(row_of(layer.k, 0), row_of(layer.k, at)),
                v = moved(row_of(layer.v, 0), row_of(layer.v, at));
   c.lesson.screen().say(fmt::format(
-      "But a key belongs to a place. We read the prompt with “{0}” after it. “{0}” at position 0 and “{0}” "
-      "at position {1}, in layer 0: V differs by "
-      "{2}, K by {3}: RoPE (rotary position encoding) turns q and k by an angle that grows with the "
-      "position. So a stored key is wrong at any other.",
+      "But a key belongs to a place. We read the prompt with “{0}” after it. Between “{0}” at position 0 "
+      "and at position {1}, in layer 0, V differs by {2}, K by {3}: RoPE (rotary position encoding) turns q "
+      "and k by an angle that grows with the position. So a stored key is wrong at any other.",
       c.model->tokenizer().piece(twice[0]), at, share(v), share(k)));
   c.lesson.figure("same_token_elsewhere_k", k);
   return {k, v};
@@ -376,8 +375,7 @@ void counted_reads(Common& c) {
   screen.say(fmt::format(
       "It is not that queries change and keys do not. The side without a cache computed q[3] again in each "
       "of {} steps: from the first to the last it moved by {}, k[3] by {}. In a healthy run both are fixed "
-      "as "
-      "soon as token 3 is read.",
+      "as soon as token 3 is read.",
       kSteps, share(q3), share(k3)));
   c.lesson.figure("q3_moved", q3);
   c.lesson.figure("reads_of_q", static_cast<double>(reads[0].q));

@@ -248,7 +248,7 @@ void under_the_roof(Lesson& lesson, const Roofline& roof, const Steps& steps, bo
                     timed ? fmt::format("{:.0f}", p.gflops()) : "-"});
   };
   for (const Point& p : points) add_row(p);
-  screen.table({"", "Mflop", "MB", "flop/byte", "limit", "µs/token", "Gflop/s"}, rows);
+  screen.table({"", "Mflop", "MB", "flop/byte", "roof", "µs/token", "Gflop/s"}, rows);
   plot(screen, roof, points, timed);
   const auto share = [&](const Point& p) {
     return 100 * p.gflops() / roof.attainable_gflops(intensity(p.all));

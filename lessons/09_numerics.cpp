@@ -65,9 +65,8 @@ void three_numbers(Lesson& lesson) {
   screen.line(fmt::format("1 + (2^-24 + 2^-24)  =  {:.9f}", right));
   screen.say(fmt::format(
       "The significand of a float has 24 bits. 1 + 2^-24 lies half-way between two floats and falls back to "
-      "1, twice; but the "
-      "two small numbers together reach the next float. The results are neighbours: {} ulp (unit in the last "
-      "place) apart. A logit comes out of thousands of such sums.",
+      "1, twice; but the two small numbers together reach the next float. The results are neighbours: {} ulp "
+      "(unit in the last place) apart. A logit comes out of thousands of such sums.",
       ulps(left, right)));
   lesson.require(ulps(left, right) == 1, "the two sums are neighbours");
 }
@@ -238,14 +237,14 @@ bool near_tie(Lesson& lesson) {
       std::nextafter(static_cast<float>(exact[first]), 100.0f) - static_cast<float>(exact[first])));
   std::vector<std::vector<std::string>> rows;
   int flips = 0, flips_of_orders = 0;
-  bool reasons = true;
+  bool within = true;  // the bound of double precision: so any other choice is rounding
   const auto ask = [&](const std::string& who, const std::vector<double>& row, bool shown) {
     const int32_t choice = argmax(row);
     if (shown)
       rows.push_back(
           {who, fmt::format("{:+.1e}", row[first] - row[second]), fmt::format("“{}”", words.piece(choice))});
     flips += choice != first;
-    reasons &= difference(row, exact).largest <= judged.bound;  // so a word may differ at such a margin only
+    within &= difference(row, exact).largest <= judged.bound;
     return choice;
   };
   ask("double precision", exact, true);
@@ -279,7 +278,7 @@ bool near_tie(Lesson& lesson) {
       "The rule: a word may differ only where double precision itself is undecided, where its margin is "
       "below twice the bound (each of the two logits may be off by the bound, {:.1e} for this text).",
       judged.bound));
-  return lesson.require(margin < 2 * judged.bound && reasons,
+  return lesson.require(margin < 2 * judged.bound && within,
                         fmt::format("margin {:.1e} < 2 · {:.1e}, and no logit is further off than that "
                                     "bound: the {} other choices are rounding",
                                     margin, judged.bound, flips));

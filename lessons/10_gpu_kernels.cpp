@@ -190,8 +190,7 @@ void decode(Lesson& lesson) {
       "32 bytes; the bytes that lanes asked for (each lane counts), of those that came. banks: shared memory "
       "has 32, each of which serves one word at a time; the fewest turns that would do, of those it took. "
       "Below 100 % something came that nobody asked for, or waited for its turn. barriers: times that a "
-      "block "
-      "waits for all its threads. shuffles: instructions that pass numbers between lanes.");
+      "block waits for all its threads. shuffles: instructions that pass numbers between lanes.");
   show(lesson, runs, kDecode, "decode");
   screen.say("The bytes that came:");
   std::vector<Bar> bars;
@@ -263,10 +262,9 @@ void lesson_10(Lesson& lesson) {
   show_times(lesson, kDecode);
   in_a_generation(lesson);
   lesson.try_this(
-      {"Make qkv.safetensors in three lines (gpu/README.md), then build/bin/lastrow attend --in "
-       "qkv.safetensors "
-       "--out out.safetensors --backend cuda-emulated --kernel k01 --simt-report. Which source line wastes "
-       "the sectors?",
+      {"Make qkv.safetensors in three lines (gpu/README.md), then build/bin/lastrow attend "
+       "--in qkv.safetensors --out out.safetensors --backend cuda-emulated --kernel k01 --simt-report. Which "
+       "source line wastes the sectors?",
        "Change kDecode.n_kv_heads to 8 (MHA): which rungs now read the same, and why?",
        "In k04, take the padding out of the tile in shared memory: what do the banks say?"});
   lesson.screen().say("Next: lesson 0, the ledger of claims.");
