@@ -346,6 +346,19 @@ gpu::AttendCall DeviceBackend::attend_call(Site site, ConstTensorView q, const K
           .scratch = nullptr};
 }
 
+namespace {
+
+/// Of this call; of a decode step also of any later one, however long: a growing context takes no more
+/// memory, and no record is lost to a scratch that was outgrown.
+int64_t scratch_elems(const Rung& rung, gpu::AttendShape shape, int32_t max_seq_len) {
+  const int64_t now = rung.scratch_elems(shape);
+  if (shape.max_q_len != 1) return now;
+  shape.max_kv_len = std::max(shape.max_kv_len, max_seq_len);
+  return std::max(now, rung.scratch_elems(shape));
+}
+
+}  // namespace
+
 float* DeviceBackend::scratch(int64_t n_elems) {
   if (n_elems > 0 && (scratch_.empty() || scratch_.size() < n_elems)) {
     scratch_ = {};
@@ -375,7 +388,7 @@ void DeviceBackend::attend(Site site, ConstTensorView q, const KvStorage& storag
         name_of(call.shape.kv_dtype), call.shape.head_dim, chosen->name, why_not);
   call.out = out.data<float>();
   call.lse = lse.data<float>();
-  call.scratch = scratch(chosen->scratch_elems(call.shape));
+  call.scratch = scratch(scratch_elems(*chosen, call.shape, storage.spec().max_seq_len));
   const Range range(*runtime_, site);
   chosen->launch(call, runtime_->stream());
 }

@@ -90,11 +90,11 @@ TEST_CASE("a step for which memory runs out is undone, and the session goes on w
   DecodeSession session(model(), std::move(made), {}), undisturbed(model(), std::move(as_made), {});
   for (DecodeSession* each : {&session, &undisturbed}) {
     each->start(std::vector<int32_t>(127, 7));
-    for (int i = 0; i < 2; ++i) each->advance();
+    each->advance();
   }
-  memory.limit(memory.bytes_in_use());
+  memory.limit(memory.bytes_in_use());  // the first decode step takes scratch, for itself and all that follow
   CHECK_THROWS_WITH_AS(session.advance(), doctest::Contains("of device memory asked for"), CapacityError);
-  CHECK(session.current_step() == 1);
+  CHECK(session.current_step() == 0);
   CHECK(std::equal(session.logits().begin(), session.logits().end(), undisturbed.logits().begin()));
   memory.limit(emulated::DeviceMemory::kNone);
   for (int i = 0; i < 5; ++i) {
@@ -104,6 +104,18 @@ TEST_CASE("a step for which memory runs out is undone, and the session goes on w
     CHECK(std::equal(session.logits().begin(), session.logits().end(), undisturbed.logits().begin()));
   }
   CHECK(session.backend_info().n_replayed > 0);
+}
+
+TEST_CASE("decode steps take no memory after the first, however long the context grows") {
+  auto made = device_backend();
+  emulated::DeviceMemory& memory = made->runtime().memory();
+  DecodeSession session(model(), std::move(made), {});
+  session.start(std::vector<int32_t>(100, 7));
+  for (int i = 0; i < 2; ++i) session.advance();
+  const int64_t in_use = memory.bytes_in_use(), n_allocations = memory.n_allocations();
+  for (int i = 0; i < 40; ++i) session.advance();  // beyond 128 keys, the first bound
+  CHECK(memory.bytes_in_use() == in_use);
+  CHECK(memory.n_allocations() == n_allocations);
 }
 
 }  // namespace lastrow
