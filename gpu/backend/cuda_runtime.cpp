@@ -4,9 +4,9 @@
 
 #include <utility>
 
+#include "gpu/backend/cuda_graph.h"
 #include "gpu/backend/device_backend.h"
 #include "gpu/cuda_backend.h"
-#include "gpu/kernels/cuda_error.h"
 
 namespace lastrow {
 namespace cuda {
@@ -43,43 +43,9 @@ class CudaMemory final : public DeviceMemory {
   }
 };
 
-class CudaRecording final : public Recording {
- public:
-  explicit CudaRecording(cudaGraph_t graph) { LASTROW_CUDA(cudaGraphInstantiate(&graph_, graph, 0)); }
-  ~CudaRecording() override { cudaGraphExecDestroy(graph_); }
-  CudaRecording(const CudaRecording&) = delete;
-  CudaRecording& operator=(const CudaRecording&) = delete;
-  void launch(cudaStream_t stream) { LASTROW_CUDA(cudaGraphLaunch(graph_, stream)); }
-
- private:
-  cudaGraphExec_t graph_ = nullptr;
-};
-
-/// What is put on the stream between its making and end() is recorded and not run.
-class Capture {
- public:
-  explicit Capture(cudaStream_t stream) : stream_(stream) {
-    LASTROW_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
-  }
-  ~Capture() {
-    if (!ended_) {  // something was thrown: the stream is to be usable again
-      cudaStreamEndCapture(stream_, &graph_);
-      cudaGetLastError();
-    }
-    if (graph_ != nullptr) cudaGraphDestroy(graph_);
-  }
-  Capture(const Capture&) = delete;
-  Capture& operator=(const Capture&) = delete;
-  cudaGraph_t end() {
-    ended_ = true;
-    LASTROW_CUDA(cudaStreamEndCapture(stream_, &graph_));
-    return graph_;
-  }
-
- private:
-  cudaStream_t stream_;
-  cudaGraph_t graph_ = nullptr;
-  bool ended_ = false;
+struct CudaRecording final : Recording {
+  CudaRecording(cudaStream_t stream, FunctionRef<void()> ops) : graph(stream, ops) {}
+  CudaGraph graph;
 };
 
 class CudaRuntime final : public Runtime {
@@ -136,11 +102,9 @@ class CudaRuntime final : public Runtime {
   }
 
   std::unique_ptr<Recording> record(FunctionRef<void()> ops) override {
-    Capture capture(stream_);
-    ops();
-    return std::make_unique<CudaRecording>(capture.end());
+    return std::make_unique<CudaRecording>(stream_, ops);
   }
-  void play(Recording& recording) override { static_cast<CudaRecording&>(recording).launch(stream_); }
+  void play(Recording& recording) override { static_cast<CudaRecording&>(recording).graph.launch(stream_); }
 
   void begin_range(Site site) override {
     // "L3 attend": the layer where there is one, then the operation.

@@ -16,8 +16,11 @@ struct CudaError : Error {
   cudaError_t code;
 };
 
+/// What failed is said once, here: the next launch is not blamed for it.
 inline void check_cuda(cudaError_t code, const char* expression, const char* file, int line) {
-  if (code != cudaSuccess) throw CudaError(code, expression, file, line);
+  if (code == cudaSuccess) return;
+  cudaGetLastError();
+  throw CudaError(code, expression, file, line);
 }
 
 }  // namespace lastrow

@@ -1,0 +1,60 @@
+// Work of a stream that is recorded once and run any number of times.
+//
+//   CudaGraph graph(stream, [&] { … });     what that puts on the stream is kept, and not run
+//   graph.launch(stream);
+//
+// What is called in between may neither allocate nor free, nor wait. What it throws ends the recording, and
+// the stream is usable again.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "core/function_ref.h"
+#include "gpu/kernels/cuda_error.h"
+
+namespace lastrow::cuda {
+
+class CudaGraph {
+ public:
+  CudaGraph(cudaStream_t stream, FunctionRef<void()> work) {
+    Capture capture(stream);
+    work();
+    LASTROW_CUDA(cudaGraphInstantiate(&graph_, capture.end(), 0));
+  }
+  ~CudaGraph() { cudaGraphExecDestroy(graph_); }
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+  void launch(cudaStream_t stream) { LASTROW_CUDA(cudaGraphLaunch(graph_, stream)); }
+
+ private:
+  /// The stream records from its making to end().
+  class Capture {
+   public:
+    explicit Capture(cudaStream_t stream) : stream_(stream) {
+      LASTROW_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    }
+    ~Capture() {
+      if (!ended_) {  // something was thrown
+        cudaStreamEndCapture(stream_, &graph_);
+        cudaGetLastError();
+      }
+      if (graph_ != nullptr) cudaGraphDestroy(graph_);
+    }
+    Capture(const Capture&) = delete;
+    Capture& operator=(const Capture&) = delete;
+    cudaGraph_t end() {
+      ended_ = true;
+      LASTROW_CUDA(cudaStreamEndCapture(stream_, &graph_));
+      return graph_;
+    }
+
+   private:
+    cudaStream_t stream_;
+    cudaGraph_t graph_ = nullptr;
+    bool ended_ = false;
+  };
+
+  cudaGraphExec_t graph_ = nullptr;
+};
+
+}  // namespace lastrow::cuda
