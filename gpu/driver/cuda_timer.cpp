@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <map>
 
 #include "cache/kv_codec.h"
 #include "core/random.h"
+#include "gpu/backend/cuda_graph.h"
 #include "gpu/driver/read_all.h"
 #include "gpu/driver/timer.h"
-#include "gpu/kernels/cuda_error.h"
 #include "gpu/kernels/launch_notes.h"
 
 namespace lastrow::cuda {
@@ -39,8 +40,7 @@ void fill(Runtime& runtime, Tensor& buffer, const void* pattern, int64_t bytes) 
   for (int64_t done = bytes; done < n; done *= 2) runtime.on_device(to + done, to, std::min(done, n - done));
 }
 
-/// Encoded normal numbers, 1 MiB of them: any part of it is rows of the type.
-std::vector<std::byte> random_rows(DType dtype) {
+std::vector<std::byte> make_random_rows(DType dtype) {
   std::vector<std::byte> pattern(1 << 20);
   Random random(1);
   const auto n = static_cast<int64_t>(pattern.size() / size_of(dtype));
@@ -68,6 +68,13 @@ std::vector<std::byte> random_rows(DType dtype) {
   return pattern;
 }
 
+/// Encoded normal numbers, 1 MiB of them, made once: any part of it is rows of the type.
+const std::vector<std::byte>& random_rows(DType dtype) {
+  static std::map<DType, std::vector<std::byte>> made;
+  if (!made.contains(dtype)) made[dtype] = make_random_rows(dtype);
+  return made[dtype];
+}
+
 class Event {
  public:
   Event() { LASTROW_CUDA(cudaEventCreate(&event_)); }
@@ -88,27 +95,6 @@ class Event {
 
 using Launch = FunctionRef<void(int64_t i)>;  // the i-th call, on the buffers that are i's turn
 
-/// Calls one after the other, recorded once: their launches cost the host nothing while they are timed.
-class Recorded {
- public:
-  Recorded(Stream stream, int64_t n, Launch launch) {
-    cudaGraph_t graph = nullptr;
-    LASTROW_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
-    for (int64_t i = 0; i < n; ++i) launch(i);
-    LASTROW_CUDA(cudaStreamEndCapture(stream, &graph));
-    const cudaError_t code = cudaGraphInstantiate(&graph_, graph, 0);
-    cudaGraphDestroy(graph);
-    LASTROW_CUDA(code);
-  }
-  ~Recorded() { cudaGraphExecDestroy(graph_); }
-  Recorded(const Recorded&) = delete;
-  Recorded& operator=(const Recorded&) = delete;
-  void start(Stream stream) { LASTROW_CUDA(cudaGraphLaunch(graph_, stream)); }
-
- private:
-  cudaGraphExec_t graph_ = nullptr;
-};
-
 double at_share(std::vector<double>& x, double share) {
   const auto nth = x.begin() + static_cast<int64_t>(share * static_cast<double>(x.size() - 1));
   std::nth_element(x.begin(), nth, x.end());
@@ -128,12 +114,14 @@ driver::Timing time_calls(Stream stream, int64_t n_buffers, Launch launch) {
   const int64_t n_calls = (wanted + n_buffers - 1) / n_buffers * n_buffers;
   const double round_us = once_us * static_cast<double>(n_calls);
   const auto n_samples = std::clamp(static_cast<int32_t>(kBudgetUs / round_us), kLeast, kSamples);
-  Recorded round(stream, n_calls, [&](int64_t i) { launch(i % n_buffers); });
-  round.start(stream);  // warm-up: clocks, caches, the graph itself
+  CudaGraph round(stream, [&] {  // so that launches cost the host nothing while they are timed
+    for (int64_t i = 0; i < n_calls; ++i) launch(i % n_buffers);
+  });
+  round.launch(stream);  // warm-up: clocks, caches, the graph itself
   std::vector<double> us, launch_us;
   for (int32_t s = 0; s < n_samples; ++s) {
     start.record(stream);
-    round.start(stream);
+    round.launch(stream);
     end.record(stream);
     us.push_back(end.us_since(start) / static_cast<double>(n_calls));
   }
@@ -158,8 +146,8 @@ class TimedCall {
     const auto element = static_cast<int64_t>(size_of(s.kv_dtype));
     const int64_t n_rows = s.n_blocks * s.n_kv_heads * s.block_len, kv_bytes = n_rows * s.head_dim * element,
                   scales = n_rows * scale_bytes(s.kv_dtype), l2 = properties().l2CacheSize;
-    n_buffers_ = std::max<int64_t>(2, (kTimesL2 * l2 + 2 * kv_bytes - 1) / (2 * kv_bytes));
-    const std::vector<std::byte> rows = random_rows(s.kv_dtype);
+    n_buffers_ = (kTimesL2 * l2 + 2 * kv_bytes - 1) / (2 * kv_bytes);  // one alone, where it is so large
+    const std::vector<std::byte>& rows = random_rows(s.kv_dtype);
     const std::vector<float> scale(1 << 18, 0.02f);
     for (int64_t i = 0; i < n_buffers_; ++i)
       for (auto* all : {&k_, &v_}) {
@@ -181,7 +169,7 @@ class TimedCall {
       runtime.to_device(arrays_.back().view().raw(), array.data(), bytes);
     }
     const int64_t n_out = int64_t{s.n_tokens} * s.n_q_heads * s.head_dim;
-    const std::vector<std::byte> q = random_rows(DType::f32);
+    const std::vector<std::byte>& q = random_rows(DType::f32);
     q_ = bytes_on(runtime, 4 * n_out), out_ = bytes_on(runtime, 4 * n_out);
     lse_ = bytes_on(runtime, int64_t{4} * s.n_tokens * s.n_q_heads);
     scratch_ = bytes_on(runtime, 4 * rung.scratch_elems(s));

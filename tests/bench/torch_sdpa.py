@@ -97,7 +97,7 @@ def time_shape(torch, shape, l2_bytes):
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     dtype = getattr(torch, DTYPES[shape["dtype"]])
-    n_buffers = max(2, -(-TIMES_L2 * l2_bytes // shape["kv_bytes"]))
+    n_buffers = -(-TIMES_L2 * l2_bytes // shape["kv_bytes"])
 
     def rows(n_heads, n):
         return torch.randn(shape["batch"], n_heads, n, shape["head_dim"], dtype=dtype, device="cuda")
