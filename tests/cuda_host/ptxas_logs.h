@@ -1,0 +1,18 @@
+// What ptxas said of the kernels of this build, which the build keeps (gpu/driver/keep_ptxas.sh).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace lastrow::checked_cuda {
+
+struct CompiledKernel {
+  int64_t registers = 0;  // of a thread
+  int64_t static_shared = 0;
+  size_t parameter_bytes = 0;
+};
+
+/// For sm_90, by the kernel's mangled name. Aborts if no log has it.
+CompiledKernel compiled_kernel(const std::string& name);
+
+}  // namespace lastrow::checked_cuda

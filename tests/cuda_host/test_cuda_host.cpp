@@ -1,0 +1,201 @@
+// The host's side of the backend cuda, on a device that runs nothing and checks every call (checked_cuda.h).
+#include <doctest/doctest.h>
+
+#include <functional>
+
+#include "cuda_host/checked_cuda.h"
+#include "gpu/driver/results.h"
+#include "gpu/driver/runner.h"
+#include "gpu/kernels/cuda_error.h"
+#include "registry/registry.h"
+#include "session/session.h"
+
+namespace lastrow {
+namespace {
+
+using checked_cuda::Counts;
+using checked_cuda::counts;
+
+const char* const kModel = "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,ffn=32,vocab=40,context=1100";
+
+std::shared_ptr<const Model> model() {
+  static const auto loaded = load_model(kModel);
+  return loaded;
+}
+
+std::unique_ptr<DecodeSession> make_session(const std::string& backend = "cuda", SessionOptions options = {},
+                                            size_t prompt_len = 5) {
+  auto session = std::make_unique<DecodeSession>(model(), make_backend(backend), std::move(options));
+  session->start(std::vector<int32_t>(prompt_len, 7));
+  return session;
+}
+
+/// The differences of what is asked for below.
+Counts since(const Counts& before) {
+  Counts c = counts();
+  c.n_launches -= before.n_launches, c.n_products -= before.n_products;
+  c.n_uploads -= before.n_uploads, c.n_downloads -= before.n_downloads, c.n_waits -= before.n_waits;
+  c.n_recordings -= before.n_recordings, c.n_graph_launches -= before.n_graph_launches;
+  c.n_allocations -= before.n_allocations, c.bytes_in_use -= before.bytes_in_use, c.n_live -= before.n_live;
+  return c;
+}
+
+void advance(DecodeSession& session, int n_steps) {
+  for (int i = 0; i < n_steps; ++i) session.advance();
+}
+
+/// What work throws, which is a Failure.
+template <typename Failure>
+std::string message_of(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const Failure& e) {
+    return e.what();
+  }
+  FAIL("nothing was thrown");
+  return "";
+}
+
+/// Each test begins with a device of its own, and leaves it empty and without a mistake.
+struct Device {
+  explicit Device(const checked_cuda::Claims& claims = {}) { checked_cuda::reset(claims); }
+  ~Device() {
+    for (const std::string& mistake : checked_cuda::mistakes()) FAIL_CHECK(mistake);
+    CHECK(counts().n_live == 0);
+    CHECK(counts().bytes_in_use == 0);
+  }
+};
+
+}  // namespace
+
+// ---- a step
+
+TEST_CASE("a replayed decode step is one upload, one launch of a graph and one download") {
+  const Device device;
+  const auto session = make_session();
+  advance(*session, 4);
+  const Counts before = counts();
+  session->advance();
+  const Counts step = since(before);
+  CHECK(step.n_uploads == 1);
+  CHECK(step.n_graph_launches == 1);
+  CHECK(step.n_downloads == 1);
+  CHECK(step.n_waits == 1);  // the download's
+  CHECK(step.n_recordings == 0);
+  CHECK(step.n_allocations == 0);
+  CHECK(step.n_launches > 10);
+  CHECK(step.n_products == 2 * 7 + 1);  // q k v o gate up down of two layers, and the logits
+}
+
+TEST_CASE("a thousand decode steps take no more memory, and are recorded once for each bound on their keys") {
+  const Device device;
+  const auto session = make_session();
+  advance(*session, 4);
+  const Counts before = counts();
+  advance(*session, 1000);
+  const Counts during = since(before);
+  CHECK(during.bytes_in_use == 0);
+  CHECK(during.n_allocations == 0);
+  CHECK(during.n_recordings == 3);             // for 256, 512 and 1,024 keys
+  CHECK(during.n_graph_launches == 1000 - 3);  // the first of each is run directly
+  CHECK(during.n_uploads == 1000);
+  CHECK(during.n_downloads == 1000);
+}
+
+TEST_CASE("each rung, with each stored type, asks the device for nothing that it refuses") {
+  for (const KernelEntry& kernel : list_kernels())
+    for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {
+      CAPTURE(kernel.name);
+      CAPTURE(name_of(dtype));
+      const Device device;
+      const auto session = make_session("cuda:" + kernel.name, {.kv_dtype = dtype}, 20);
+      advance(*session, 4);
+      session->go_to(1);
+    }
+}
+
+// ---- what fails
+
+TEST_CASE("what does not fit the device is refused with sizes, and fits when there is room again") {
+  const Device device;
+  const auto session = make_session();
+  const int64_t in_use = counts().bytes_in_use;
+  checked_cuda::set_memory(in_use);
+  const std::string message = message_of<CapacityError>([&] { advance(*session, 3); });
+  CAPTURE(message);
+  CHECK(message.find("of device memory asked for, 0.00 KiB (0.00 kB) of ") != std::string::npos);
+  CHECK(message.find("use a shorter context") != std::string::npos);
+  checked_cuda::set_memory(2 * in_use);
+  advance(*session, 3);
+  CHECK(counts().bytes_in_use > in_use);
+}
+
+TEST_CASE("a launch that the device refuses is named, and the session goes on once it takes it") {
+  const Device device;
+  const auto session = make_session();
+  for (int step = 0; step < 3; ++step) {  // 0 is the prefill, 1 is run directly, 2 recorded
+    CAPTURE(step);
+    checked_cuda::fail_launches_of("rms_norm");
+    const std::string message = message_of<CudaError>([&] { session->advance(); });
+    CHECK(message.starts_with("cudaErrorLaunchOutOfResources in launch at "));
+    CHECK(message.find("kernel rms_norm") != std::string::npos);
+    CHECK(session->current_step() == step - 1);
+    checked_cuda::fail_launches_of("");
+    session->advance();
+    CHECK(session->current_step() == step);
+  }
+  const Counts before = counts();
+  session->advance();
+  CHECK(since(before).n_graph_launches == 1);
+}
+
+TEST_CASE("what breaks while a kernel runs is said by the copy that waits for it, not by a later launch") {
+  const Device device;
+  const auto session = make_session();
+  advance(*session, 5);
+  checked_cuda::fail_waits(cudaErrorIllegalAddress);
+  const std::string message = message_of<CudaError>([&] { session->advance(); });
+  CHECK(message.starts_with("cudaErrorIllegalAddress in cudaStreamSynchronize"));
+  CHECK(session->current_step() == 4);
+  checked_cuda::fail_waits(cudaSuccess);
+  session->advance();
+  CHECK(session->current_step() == 5);
+}
+
+TEST_CASE("a machine without driver, without GPU, or with an old one says so") {
+  const auto why_not = [](const checked_cuda::Claims& claims) {
+    const Device device(claims);
+    return message_of<UsageError>([] { make_backend("cuda"); });
+  };
+  CHECK(why_not({.driver = 0}).find("no NVIDIA driver is installed") != std::string::npos);
+  CHECK(why_not({.n_devices = 0}).find("no NVIDIA GPU is visible") != std::string::npos);
+  CHECK(why_not({.major = 7}).find("compute capability 7.0: 8.0 or later is needed") != std::string::npos);
+}
+
+// ---- what is timed
+
+TEST_CASE("every rung can be timed on every shape of the table that fits") {
+  const Device device;
+  int n_timed = 0, n_too_large = 0;
+  {
+    const auto runner = driver::cuda::make_runner();
+    CHECK(runner->bandwidth().read > 0);
+    for (const driver::TimedShape& shape : driver::timed_shapes(true))
+      for (const driver::RungInfo& rung : runner->rungs()) {
+        if (!runner->why_not(rung.name, shape.shape()).empty()) continue;
+        CAPTURE(shape.name());
+        CAPTURE(rung.name);
+        try {
+          const driver::Timing timing = runner->time(rung.name, shape.shape());
+          CHECK(timing.registers > 0);
+          ++n_timed;
+        } catch (const CapacityError&) {
+          ++n_too_large;
+        }
+      }
+  }
+  MESSAGE(n_timed, " timed, ", n_too_large, " too large");
+  CHECK(n_timed > 20 * n_too_large);
+}
+
+}  // namespace lastrow
