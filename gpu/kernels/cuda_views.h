@@ -33,6 +33,24 @@ class View {
   __device__ Vec<Value, N> load_vec(int64_t i) const {
     return *reinterpret_cast<const Vec<Value, N>*>(p_ + i);
   }
+  /// As four registers for 16 bytes, whatever the elements are: the compiler would merge loaded elements with
+  /// the zeros one by one, and so wait for each load before it begins the next.
+  template <int N>
+  __device__ Vec<Value, N> load_vec_or_zero(int64_t i, bool wanted) const {
+    Vec<Value, N> v{};
+    if constexpr (sizeof v == 16) {
+      uint32_t words[4];
+      asm volatile(
+          "{ .reg .pred wanted; setp.ne.u32 wanted, %5, 0; mov.b32 %0, 0; mov.b32 %1, 0; mov.b32 %2, 0; "
+          "mov.b32 %3, 0; @wanted ld.global.v4.b32 {%0, %1, %2, %3}, [%4]; }"
+          : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+          : "l"(__cvta_generic_to_global(p_ + i)), "r"(wanted ? 1 : 0));
+      memcpy(&v, words, sizeof v);
+    } else if (wanted) {
+      v = load_vec<N>(i);
+    }
+    return v;
+  }
   template <int N>
   __device__ void store_vec(int64_t i, const Vec<Value, N>& v) const {
     *reinterpret_cast<Vec<Value, N>*>(p_ + i) = v;

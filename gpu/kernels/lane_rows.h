@@ -59,11 +59,9 @@ __device__ inline void load_query(const AttendOperands<KV>& o, int32_t token, in
 template <typename Rows, typename KV>
 __device__ inline void load_row(const Global<const KV>& g_rows, int64_t offset, bool seen, int32_t head_dim,
                                 Vec<KV, Rows::kLoad> (&r_row)[Rows::kVecs]) {
-  for (int32_t v = 0; v < Rows::kVecs; ++v) {
-    r_row[v] = {};
-    if (seen && Rows::dim(v) < head_dim)
-      r_row[v] = g_rows.template load_vec<Rows::kLoad>(offset + Rows::dim(v));
-  }
+  for (int32_t v = 0; v < Rows::kVecs; ++v)
+    r_row[v] = g_rows.template load_vec_or_zero<Rows::kLoad>(offset + Rows::dim(v),
+                                                             seen && Rows::dim(v) < head_dim);
 }
 
 template <typename Rows, typename KV>

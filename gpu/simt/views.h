@@ -4,6 +4,7 @@
 //
 //   Global<const float> q(pointer, n, "q")      made by the host, passed to kernels by value
 //   x = q.load(i)      q.store(i, x)      v = q.load_vec<4>(i)      q.store_vec(i, v)      q.atomic_add(i, x)
+//   v = q.load_vec_or_zero<4>(i, wanted)
 //
 //   LASTROW_SHARED(float, s_k, 128);                                static: the size is a constant
 //   DynamicShared shared;                                           one after the other, from 16-byte steps
@@ -67,6 +68,11 @@ class View {
     Vec<Value, N> v;
     for (int j = 0; j < N; ++j) v.x[j] = p_[i + j];
     return v;
+  }
+  /// Zeros where not `wanted`: then nothing is touched, and i may lie anywhere.
+  template <int N>
+  Vec<Value, N> load_vec_or_zero(int64_t i, bool wanted, Here here = Here::current()) const {
+    return wanted ? load_vec<N>(i, here) : Vec<Value, N>{};
   }
   template <int N>
   void store_vec(int64_t i, const Vec<Value, N>& v, Here here = Here::current()) const {
