@@ -1,6 +1,8 @@
-// Stored elements of K/V widened to float, in pairs, by the instructions that the hardware has for it.
+// Stored elements of K/V widened to float, a word of them at a time, by the instructions that the hardware
+// has for it: taken one by one, the bytes of a word would first be moved to registers of their own.
 //
-//   float x[8];  widen<8>(v, x);      v is a Vec<BFloat16, 8>: 16 bytes as they were loaded
+//   Packed<BFloat16, 8> k = pack(v);  v is a Vec<BFloat16, 8> as it was loaded
+//   float x[8];  widen<BFloat16, 8>(k, x);
 //   bits = narrow_pair<Half>(x, y);   both rounded, x in the low half: what tensor cores take
 //
 // Widening is exact for every type, so both targets give the same bits (NaN stays NaN, with its own payload).
@@ -20,28 +22,41 @@ namespace lastrow::LASTROW_TARGET {
 
 #if defined(__CUDACC__)
 
-__device__ inline void widen_pair(const float* p, float* x) { x[0] = p[0], x[1] = p[1]; }
-__device__ inline void widen_pair(const Half* p, float* x) {
-  const float2 pair = __half22float2({__ushort_as_half(p[0].bits), __ushort_as_half(p[1].bits)});
+/// word → x [4 / sizeof(KV)].
+template <typename KV>
+__device__ inline void widen_word(uint32_t word, float* x);
+template <>
+__device__ inline void widen_word<float>(uint32_t word, float* x) {
+  x[0] = __uint_as_float(word);
+}
+template <>
+__device__ inline void widen_word<Half>(uint32_t word, float* x) {
+  __half2 halves;
+  memcpy(&halves, &word, sizeof word);
+  const float2 pair = __half22float2(halves);
   x[0] = pair.x, x[1] = pair.y;
 }
 /// A bfloat16 is the upper half of its float: a shift and a mask.
-__device__ inline void widen_pair(const BFloat16* p, float* x) {
-  const uint32_t pair = uint32_t{p[1].bits} << 16 | p[0].bits;
-  x[0] = __uint_as_float(pair << 16), x[1] = __uint_as_float(pair & 0xFFFF0000u);
+template <>
+__device__ inline void widen_word<BFloat16>(uint32_t word, float* x) {
+  x[0] = __uint_as_float(word << 16), x[1] = __uint_as_float(word & 0xFFFF0000u);
 }
-/// One instruction to two halves (from sm_89 on), one more to floats.
-__device__ inline void widen_pair(const Fp8E4M3* p, float* x) {
-  const auto bits = static_cast<__nv_fp8x2_storage_t>(uint32_t{p[1].bits} << 8 | p[0].bits);
-  const float2 pair = __half22float2(__half2(__nv_cvt_fp8x2_to_halfraw2(bits, __NV_E4M3)));
-  x[0] = pair.x, x[1] = pair.y;
+/// Two at a time: one instruction to two halves (from sm_89 on), two more to floats.
+template <>
+__device__ inline void widen_word<Fp8E4M3>(uint32_t word, float* x) {
+  for (int32_t i = 0; i < 2; ++i) {
+    const auto bits = static_cast<__nv_fp8x2_storage_t>(word >> 16 * i);
+    const float2 pair = __half22float2(__half2(__nv_cvt_fp8x2_to_halfraw2(bits, __NV_E4M3)));
+    x[2 * i] = pair.x, x[2 * i + 1] = pair.y;
+  }
 }
 /// Without the conversion instruction, of which a multiprocessor starts only 16 a cycle: code + 128 as the
 /// last byte of the float 2^23, less 2^23 + 128, which is exact.
-__device__ inline void widen_pair(const int8_t* p, float* x) {
-  const uint32_t biased = (uint32_t(uint8_t(p[1])) << 8 | uint8_t(p[0])) ^ 0x8080u;
-  x[0] = __uint_as_float(__byte_perm(biased, 0x4B000000u, 0x7650)) - 8388736.0f;
-  x[1] = __uint_as_float(__byte_perm(biased, 0x4B000000u, 0x7651)) - 8388736.0f;
+template <>
+__device__ inline void widen_word<int8_t>(uint32_t word, float* x) {
+  const uint32_t biased = word ^ 0x80808080u;
+  for (int32_t i = 0; i < 4; ++i)
+    x[i] = __uint_as_float(__byte_perm(biased, 0x4B000000u, 0x7650u + i)) - 8388736.0f;
 }
 
 template <typename KV>
@@ -72,39 +87,45 @@ uint32_t narrow_pair(float x, float y) {
 }
 
 template <typename KV>
-void widen_pair(const KV* p, float* x) {
-  x[0] = decode(p[0]), x[1] = decode(p[1]);
+void widen_word(uint32_t word, float* x) {
+  KV stored[4 / sizeof(KV)];
+  memcpy(stored, &word, sizeof word);
+  for (const KV& element : stored) *x++ = decode(element);
 }
 
 #endif
 
-/// An element alone: what a head_dim takes that no wide load divides.
-template <typename KV>
-__device__ inline float widen_one(KV x) {
-  return decode(x, 1.0f);
+/// n elements as they are stored. Not a Vec<KV, n>: kept from one round of a loop to the next, each element
+/// of that would be in a register of its own.
+template <typename KV, int32_t n>
+using Packed = Vec<uint32_t, (n * sizeof(KV) + 3) / 4>;
+
+template <typename KV, int32_t n>
+__device__ inline Packed<KV, n> pack(const Vec<KV, n>& v) {
+  Packed<KV, n> packed{};
+  memcpy(&packed, &v, sizeof v);
+  return packed;
 }
 
-/// v [n] → x [n].
-template <int32_t n, typename KV>
-__device__ inline void widen(const Vec<KV, n>& v, float* x) {
+/// packed [n] → x [n].
+template <typename KV, int32_t n>
+__device__ inline void widen(const Packed<KV, n>& packed, float* x) {
   if constexpr (n == 1) {
-    x[0] = widen_one(v.x[0]);
+    KV element;
+    memcpy(&element, &packed, sizeof element);
+    x[0] = decode(element, 1.0f);
   } else {
-    for (int32_t e = 0; e < n; e += 2) widen_pair(v.x + e, x + e);
+    constexpr int32_t kOfWord = 4 / sizeof(KV);
+    for (int32_t i = 0; i < n / kOfWord; ++i) widen_word<KV>(packed.x[i], x + i * kOfWord);
   }
 }
 
 /// Leaves v as it was loaded until x is known. Without it the compiler widens V while it waits for the
 /// scores, into four times the registers, and spills. Costs no instruction.
-template <typename KV, int32_t n>
-__device__ inline void stay_narrow_until([[maybe_unused]] float x, [[maybe_unused]] Vec<KV, n>& v) {
+template <int32_t n>
+__device__ inline void stay_narrow_until([[maybe_unused]] float x, [[maybe_unused]] Vec<uint32_t, n>& v) {
 #if defined(__CUDACC__)
-  if constexpr (sizeof(v) == 16) {
-    uint32_t words[4];
-    memcpy(words, &v, sizeof v);
-    asm volatile("" : "+r"(words[0]), "+r"(words[1]), "+r"(words[2]), "+r"(words[3]) : "f"(x));
-    memcpy(&v, words, sizeof v);
-  }
+  for (int32_t i = 0; i < n; ++i) asm volatile("" : "+r"(v.x[i]) : "f"(x));
 #endif
 }
 

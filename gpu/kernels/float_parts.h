@@ -26,10 +26,8 @@ template <typename KV, int32_t kParts>
 __device__ inline void split_pair(float x, float y, uint32_t (&r_parts)[kParts]) {
   for (int32_t part = 0; part < kParts; ++part) {
     r_parts[part] = narrow_pair<KV>(x, y);
-    KV pair[2];
     float taken[2];
-    memcpy(pair, &r_parts[part], sizeof pair);
-    widen_pair(pair, taken);
+    widen_word<KV>(r_parts[part], taken);
     x -= taken[0], y -= taken[1];
   }
 }

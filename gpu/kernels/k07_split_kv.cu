@@ -25,37 +25,37 @@ __global__ void __launch_bounds__(kRowThreads,
     k07_split_kv(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
-  GroupState<kHeads, Rows::kElems> state;
+  GroupState<Rows, kHeads> state;
 
   if (part.begin < part.end) {
     float r_q[kHeads][Rows::kElems];
     load_query<Rows>(o, part.token, part.first_head, part.n_heads, r_q);
 
     for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
-      Vec<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
+      Packed<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
       bool seen[kRowsAhead];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
         const int32_t s = tile + j * Rows::kStride + Rows::row();
         seen[j] = s >= part.begin && s < part.end;
         int64_t row = 0;
         if (seen[j]) row = row_at(o, part.sequence, s, part.g) * o.head_dim;
-        load_row<Rows>(o.g_k, row, seen[j], o.head_dim, r_k[j]);
-        load_row<Rows>(o.g_v, row, seen[j], o.head_dim, r_v[j]);
+        load_row<Rows, KV>(o.g_k, row, seen[j], o.head_dim, r_k[j]);
+        load_row<Rows, KV>(o.g_v, row, seen[j], o.head_dim, r_v[j]);
       }
 
-      float r_score[kHeads][kRowsAhead], r_row[Rows::kElems];
+      float r_x[kHeads][kRowsAhead], r_row[Rows::kElems];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        widen_row<Rows>(r_k[j], r_row);
-        for (int32_t h = 0; h < kHeads; ++h) {
-          const float score = dot<Rows>(r_q[h], r_row) * o.scale;
-          r_score[h][j] = seen[j] ? score : kMinusInfinity;
-        }
+        widen_row<Rows, KV>(r_k[j], r_row);
+        for (int32_t h = 0; h < kHeads; ++h) r_x[h][j] = dot<Rows>(r_q[h], r_row);
       }
-      state.take_scores(r_score);
+      sum_scores<Rows>(r_x);
+      for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] = seen[j] ? r_x[0][j] : kMinusInfinity;
+      state.take_scores(r_x);
+      state.spread_weights(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_score[0][0], r_v[j][v]);
-        widen_row<Rows>(r_v[j], r_row);
-        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_score[h][j], r_row);
+        for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_x[0][0], r_v[j][v]);
+        widen_row<Rows, KV>(r_v[j], r_row);
+        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_x[h][j], r_row);
       }
     }
   }

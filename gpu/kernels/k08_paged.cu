@@ -2,12 +2,13 @@
 //
 // idea     an address that hangs on a load waits for two memories in a row; ask for the table's entries while
 //          the tile before is computed
-// since    k07: block ids of the next tile come into registers behind this tile's loads, and a cursor steps
-//          through the table instead of two divisions a row. Tiles, splits and every sum are k07's
+// since    k07: block ids come into registers a tile ahead, and a cursor steps through the table where k07
+//          divides twice a row. With its places known, K of the next tile is asked for before V of this one
+//          is used: memory has work while a warp computes. Tiles, splits and every sum are k07's
 // grid     x (token, split), y (K/V head g, chunk of ≤ 8 of its query heads)
 // group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
 // merge    k07_merge
-// reads    as k07; the table once a row and group, each entry by lanes of one address
+// reads    as k07; the table once a key, by kLanes / 4 lanes of one address
 // scratch  as k07
 // shared   as k07
 // takes    f32, bf16; any group; head_dim up to 256; any block_len, the tile does not depend on it
@@ -21,43 +22,43 @@ namespace lastrow::LASTROW_TARGET {
 namespace {
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, kHeads == 1 ? 4 : 2)
     k08_paged(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
-  GroupState<kHeads, Rows::kElems> state;
+  GroupState<Rows, kHeads> state;
 
   if (part.begin < part.end) {
     float r_q[kHeads][Rows::kElems];
     load_query<Rows>(o, part.token, part.first_head, part.n_heads, r_q);
 
-    PageCursor cursor(o.layout.block_len, part.first_tile + Rows::row(), Rows::kStride);
-    TilePlaces next;
-    next.fetch<Rows>(o, part, part.first_tile + Rows::row(), cursor);
+    TilePlaces<Rows> places(o, part);
+    int32_t r_row[kRowsAhead];
+    Packed<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
+    const auto ask_for_k = [&] {
+      places.take(o, part, r_row);
+      for (int32_t j = 0; j < kRowsAhead; ++j)
+        load_row<Rows, KV>(o.g_k, int64_t{r_row[j]} * o.head_dim, r_row[j] >= 0, o.head_dim, r_k[j]);
+    };
+    ask_for_k();
     for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
-      const TilePlaces places = next;
-      Vec<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
-      for (int32_t j = 0; j < kRowsAhead; ++j) {
-        const int64_t row = row_in(o.layout, places.r_block[j], places.r_place[j], part.g) * o.head_dim;
-        load_row<Rows>(o.g_k, row, places.seen[j], o.head_dim, r_k[j]);
-        load_row<Rows>(o.g_v, row, places.seen[j], o.head_dim, r_v[j]);
-      }
-      // Waited for in the next round.
-      next.fetch<Rows>(o, part, tile + Rows::kTileKeys + Rows::row(), cursor);
+      for (int32_t j = 0; j < kRowsAhead; ++j)
+        load_row<Rows, KV>(o.g_v, int64_t{r_row[j]} * o.head_dim, r_row[j] >= 0, o.head_dim, r_v[j]);
 
-      float r_score[kHeads][kRowsAhead], r_row[Rows::kElems];
+      float r_x[kHeads][kRowsAhead], r_wide[Rows::kElems];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        widen_row<Rows>(r_k[j], r_row);
-        for (int32_t h = 0; h < kHeads; ++h) {
-          const float score = dot<Rows>(r_q[h], r_row) * o.scale;
-          r_score[h][j] = places.seen[j] ? score : kMinusInfinity;
-        }
+        widen_row<Rows, KV>(r_k[j], r_wide);
+        for (int32_t h = 0; h < kHeads; ++h) r_x[h][j] = dot<Rows>(r_q[h], r_wide);
       }
-      state.take_scores(r_score);
+      sum_scores<Rows>(r_x);
+      for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] = r_row[j] >= 0 ? r_x[0][j] : kMinusInfinity;
+      ask_for_k();  // of the next tile
+      state.take_scores(r_x);
+      state.spread_weights(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_score[0][0], r_v[j][v]);
-        widen_row<Rows>(r_v[j], r_row);
-        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_score[h][j], r_row);
+        for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_x[0][0], r_v[j][v]);
+        widen_row<Rows, KV>(r_v[j], r_wide);
+        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_x[h][j], r_wide);
       }
     }
   }
@@ -66,7 +67,8 @@ __global__ void __launch_bounds__(kRowThreads)
 
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
-  return s.head_dim <= 256 ? "" : "head_dim is at most 256";
+  if (s.head_dim > 256) return "head_dim is at most 256";
+  return too_many_rows(s);
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<float, BFloat16>(s); }

@@ -1,7 +1,7 @@
 // k09: K and V in 16 or 8 bits, widened in registers.
 //
 // idea     decode is as fast as its bytes: half of them, or a quarter, take half or a quarter of the time
-// since    k08: 16-byte loads hold 8 or 16 elements, widened in pairs by what the hardware has (convert.h).
+// since    k08: 16-byte loads hold 8 or 16 elements, widened a word at a time (convert.h).
 //          int8: a row's scale of K is multiplied into its score and that of V into its p, once a row and
 //          head; never into an element. Sums stay in float
 // grid     x (token, split), y (K/V head g, chunk of its query heads: ≤ 8, of 8-bit elements ≤ 4)
@@ -12,8 +12,9 @@
 // scratch  as k07
 // shared   as k07
 // takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim up to 256; any block_len
-// expects  int8 and fp8 near half of bf16's time for groups up to 4, and less gain above: widening and the
-//          second reading cost what the bytes save. Not measured yet
+// expects  int8 and fp8 near half of bf16's time for one head. Less gain for 2 to 4, whose products take as
+//          long as their bytes (README, "What the machine code allows"), and none above, where the second
+//          reading costs what the bytes save. Not measured yet
 // source   Micikevicius et al. 2022, "FP8 formats for deep learning"; cache/kv_codec.h for what is stored
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/split_kv.h"
@@ -24,53 +25,58 @@ namespace {
 
 /// Of row [n_blocks, n_kv_heads, block_len]; 1 where rows of the type have no scale.
 template <typename KV>
-__device__ inline float load_scale(const Global<const float>& g_scales, int64_t row, bool seen) {
+__device__ inline float load_scale(const Global<const float>& g_scales, int32_t row) {
   if constexpr (scale_bytes(dtype_of<KV>) == 0)
     return 1.0f;
   else
-    return seen ? g_scales.load(row) : 0.0f;
+    return row >= 0 ? g_scales.load(row) : 0.0f;
 }
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, kHeads == 1 ? 4 : 2)
     k09_quantised(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
-  GroupState<kHeads, Rows::kElems> state;
+  GroupState<Rows, kHeads> state;
 
   if (part.begin < part.end) {
     float r_q[kHeads][Rows::kElems];
     load_query<Rows>(o, part.token, part.first_head, part.n_heads, r_q);
 
-    PageCursor cursor(o.layout.block_len, part.first_tile + Rows::row(), Rows::kStride);
-    TilePlaces next;
-    next.fetch<Rows>(o, part, part.first_tile + Rows::row(), cursor);
+    TilePlaces<Rows> places(o, part);
+    int32_t r_row[kRowsAhead];
+    Packed<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
+    float r_k_scale[kRowsAhead], r_v_scale[kRowsAhead];
+    const auto ask_for_k = [&] {
+      places.take(o, part, r_row);
+      for (int32_t j = 0; j < kRowsAhead; ++j) {
+        load_row<Rows, KV>(o.g_k, int64_t{r_row[j]} * o.head_dim, r_row[j] >= 0, o.head_dim, r_k[j]);
+        r_k_scale[j] = load_scale<KV>(o.g_k_scales, r_row[j]);
+      }
+    };
+    ask_for_k();
     for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
-      const TilePlaces places = next;
-      Vec<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
-      float r_k_scale[kRowsAhead], r_v_scale[kRowsAhead];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        const int64_t row = row_in(o.layout, places.r_block[j], places.r_place[j], part.g);
-        load_row<Rows>(o.g_k, row * o.head_dim, places.seen[j], o.head_dim, r_k[j]);
-        load_row<Rows>(o.g_v, row * o.head_dim, places.seen[j], o.head_dim, r_v[j]);
-        r_k_scale[j] = load_scale<KV>(o.g_k_scales, row, places.seen[j]);
-        r_v_scale[j] = load_scale<KV>(o.g_v_scales, row, places.seen[j]);
+        load_row<Rows, KV>(o.g_v, int64_t{r_row[j]} * o.head_dim, r_row[j] >= 0, o.head_dim, r_v[j]);
+        r_v_scale[j] = load_scale<KV>(o.g_v_scales, r_row[j]);
       }
-      float r_score[kHeads][kRowsAhead], r_row[Rows::kElems];
+
+      float r_x[kHeads][kRowsAhead], r_wide[Rows::kElems];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        widen_row<Rows>(r_k[j], r_row);
-        for (int32_t h = 0; h < kHeads; ++h) {
-          const float score = dot<Rows>(r_q[h], r_row) * (o.scale * r_k_scale[j]);
-          r_score[h][j] = places.seen[j] ? score : kMinusInfinity;
-        }
+        widen_row<Rows, KV>(r_k[j], r_wide);
+        for (int32_t h = 0; h < kHeads; ++h) r_x[h][j] = dot<Rows>(r_q[h], r_wide);
       }
-      // Waited for in the next round; K's registers are free for it by now.
-      next.fetch<Rows>(o, part, tile + Rows::kTileKeys + Rows::row(), cursor);
-      state.take_scores(r_score);
+      sum_scores<Rows>(r_x);
+      for (int32_t j = 0; j < kRowsAhead; ++j)
+        r_x[0][j] = r_row[j] >= 0 ? r_x[0][j] * r_k_scale[j] : kMinusInfinity;
+      ask_for_k();  // of the next tile
+      state.take_scores(r_x);
+      for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] *= r_v_scale[j];
+      state.spread_weights(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_score[0][0], r_v[j][v]);
-        widen_row<Rows>(r_v[j], r_row);
-        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_score[h][j] * r_v_scale[j], r_row);
+        for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_x[0][0], r_v[j][v]);
+        widen_row<Rows, KV>(r_v[j], r_wide);
+        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_x[h][j], r_wide);
       }
     }
   }
@@ -79,7 +85,8 @@ __global__ void __launch_bounds__(kRowThreads)
 
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype == DType::f32) return "K/V are f16, bf16, fp8 or int8";
-  return s.head_dim <= 256 ? "" : "head_dim is at most 256";
+  if (s.head_dim > 256) return "head_dim is at most 256";
+  return too_many_rows(s);
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) {
@@ -101,6 +108,6 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k09{"k09", "narrow K/V, widened in pairs", supports, scratch_elems, start};
+const Rung k09{"k09", "narrow K/V, widened in registers", supports, scratch_elems, start};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -2,7 +2,7 @@
 //
 // idea     a load holds its registers until it lands, so registers bound the bytes in flight; a copy to
 //          shared memory holds none
-// since    k09: a tile is asked for kStages tiles before it is computed. Each lane copies the 16 bytes
+// since    k09: a tile is asked for kStages tiles before it is computed, V too. Each lane copies the 16 bytes
 //          that it will read itself, so it waits for its own copies only: still no barrier in the loop
 // grid     x (token, split), y (K/V head g, chunk of ≤ 8 of its query heads)
 // group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
@@ -11,8 +11,9 @@
 // scratch  as k07
 // shared   kStages · kRowsAhead rows of K and of V for each group: 64 KiB; and as k07
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 256; any block_len. sm_80 and later
-// expects  two blocks with three tiles of 16 KiB under way each: 96 KiB a multiprocessor, where k09 has 32. A
-//          gain where k09 is short of warps (few heads, short splits), none where it reads at full speed.
+// expects  two or three blocks with three tiles of 16 KiB under way each: 96 KiB a multiprocessor and more,
+//          where k09 has 28 to 64, at the price of some shuffling through shared memory. A gain where k09 is
+//          short of warps (groups of 5 to 8, short splits), none where it reads at full speed.
 //          Never run on hardware: the emulator runs it, with copies that land when waited for
 // source   async_copy.h
 #include "gpu/kernels/async_copy.h"
@@ -41,7 +42,7 @@ __global__ void __launch_bounds__(kRowThreads)
     k10_async_copies(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
-  GroupState<kHeads, Rows::kElems> state;
+  GroupState<Rows, kHeads> state;
   constexpr int64_t kStaged = kStagedBytes<Rows> / 2 / sizeof(KV);
   DynamicShared shared;
   const auto s_k = shared.take<KV>(kStaged, "s_k");  // [kStages, kRowsAhead, kVecs, thread, kVec]
@@ -51,54 +52,51 @@ __global__ void __launch_bounds__(kRowThreads)
     float r_q[kHeads][Rows::kElems];
     load_query<Rows>(o, part.token, part.first_head, part.n_heads, r_q);
 
-    PageCursor cursor(o.layout.block_len, part.first_tile + Rows::row(), Rows::kStride);
-    TilePlaces next;
-    next.fetch<Rows>(o, part, part.first_tile + Rows::row(), cursor);
+    TilePlaces<Rows> places(o, part);
     AsyncCopies copies;
-    // Asks for the rows of the tile that `next` names, then for the places of the one after it.
-    const auto request = [&](int32_t stage, int32_t tile) {
+    // Asks for the rows of the next tile, and for the places of the one after it.
+    const auto request = [&](int32_t stage) {
+      int32_t r_row[kRowsAhead];
+      places.take(o, part, r_row);
       for (int32_t j = 0; j < kRowsAhead; ++j)
         for (int32_t v = 0; v < Rows::kVecs; ++v) {
-          const bool wanted = next.seen[j] && Rows::dim(v) < o.head_dim;
-          const int64_t from =
-              row_in(o.layout, next.r_block[j], next.r_place[j], part.g) * o.head_dim + Rows::dim(v);
+          const bool wanted = r_row[j] >= 0 && Rows::dim(v) < o.head_dim;
+          const int64_t from = int64_t{r_row[j]} * o.head_dim + Rows::dim(v);
           copies.copy<kVec>(s_k, staged<Rows>(stage, j, v), o.g_k, from, wanted);
           copies.copy<kVec>(s_v, staged<Rows>(stage, j, v), o.g_v, from, wanted);
         }
       copies.close_group();  // empty of reads past the end: then it only keeps the count
-      next.fetch<Rows>(o, part, tile + Rows::kTileKeys + Rows::row(), cursor);
     };
-    for (int32_t stage = 0; stage < kStages; ++stage)
-      request(stage, part.first_tile + stage * Rows::kTileKeys);
+    for (int32_t stage = 0; stage < kStages; ++stage) request(stage);
 
     int32_t stage = 0;
     for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
       copies.wait<kStages - 1>();
-      Vec<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
+      Packed<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
       bool seen[kRowsAhead];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
         const int32_t s = tile + j * Rows::kStride + Rows::row();
         seen[j] = s >= part.begin && s < part.end;
         for (int32_t v = 0; v < Rows::kVecs; ++v) {
-          r_k[j][v] = s_k.template load_vec<kVec>(staged<Rows>(stage, j, v));
-          r_v[j][v] = s_v.template load_vec<kVec>(staged<Rows>(stage, j, v));
+          r_k[j][v] = pack(s_k.template load_vec<kVec>(staged<Rows>(stage, j, v)));
+          r_v[j][v] = pack(s_v.template load_vec<kVec>(staged<Rows>(stage, j, v)));
         }
       }
 
-      float r_score[kHeads][kRowsAhead], r_row[Rows::kElems];
+      float r_x[kHeads][kRowsAhead], r_wide[Rows::kElems];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        widen_row<Rows>(r_k[j], r_row);
-        for (int32_t h = 0; h < kHeads; ++h) {
-          const float score = dot<Rows>(r_q[h], r_row) * o.scale;
-          r_score[h][j] = seen[j] ? score : kMinusInfinity;
-        }
+        widen_row<Rows, KV>(r_k[j], r_wide);
+        for (int32_t h = 0; h < kHeads; ++h) r_x[h][j] = dot<Rows>(r_q[h], r_wide);
       }
-      state.take_scores(r_score);
+      sum_scores<Rows>(r_x);
+      for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] = seen[j] ? r_x[0][j] : kMinusInfinity;
+      state.take_scores(r_x);
+      state.spread_weights(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        widen_row<Rows>(r_v[j], r_row);
-        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_score[h][j], r_row);
+        widen_row<Rows, KV>(r_v[j], r_wide);
+        for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_x[h][j], r_wide);
       }
-      request(stage, tile + kStages * Rows::kTileKeys);  // this stage's rows are used
+      request(stage);  // this stage's rows are used
       stage = stage + 1 < kStages ? stage + 1 : 0;
     }
   }
@@ -108,7 +106,8 @@ __global__ void __launch_bounds__(kRowThreads)
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
   if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
-  return s.head_dim <= 256 ? "" : "head_dim is at most 256";
+  if (s.head_dim > 256) return "head_dim is at most 256";
+  return too_many_rows(s);
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<Half, BFloat16>(s); }

@@ -1,23 +1,33 @@
 // How the lanes of a block share rows of K and V, and the softmax state that each group of lanes keeps.
 //
-//   using Rows = LaneRows<kWidth, kVec>;                    for head_dim ≤ kWidth, kVec elements a load
-//   load_query<Rows>(o, token, head, n_heads, r_q);         once
+//   using Rows = LaneRows<kWidth, kVec>;                         for head_dim ≤ kWidth, kVec elements a load
+//   load_query<Rows>(o, token, head, n_heads, r_q);              once
 //   loop over tiles:
-//     load_row<Rows>(view, offset, seen, head_dim, r_row);  kRowsAhead rows of K and of V, all before any use
-//     r_score[h][j] = dot<Rows>(r_q[h], r_k);               in every lane of the group
-//     state.take_scores(r_score);                           scores become p = exp(score − maximum)
-//     state.add_row(…, r_v);                                acc += p · v
+//     load_row<Rows, KV>(view, offset, seen, head_dim, r_row);   kRowsAhead rows of K and of V
+//     r_x[h][j] = dot<Rows>(r_q[h], r_k);                        the lane's share of a score
+//     sum_scores<Rows>(r_x);                                     r_x[0][j]: the score of the lane's own head
+//     r_x[0][j] = −∞ where row j is not seen                     by the caller
+//     state.take_scores(r_x);                                    r_x[0][j] becomes p = 2^(x − maximum)
+//     state.spread_weights(r_x);                                 r_x[h][j] is p, of all heads
+//     state.add_row(h, r_x[h][j], r_v);                          acc += p · v
 //
 // A row belongs to a group of kLanes lanes, element d to one lane of it; the same lane holds d of q, of K, of
 // V and of the accumulator. A group takes the rows s, s + kStride, s + 2 kStride, … of a block, kRowsAhead of
 // them a tile, and keeps its own maximum and sum: nothing is shared before all rows are done (split_kv.h).
 // A row that is not seen is never loaded; its score is −∞ and its elements are 0.
+//
+// Were each lane to sum the scores of all heads, the lanes of a group would do the same work on the same
+// numbers. So the heads are dealt out: lane l of a group has its own head l / kSpan, sums up the scores of
+// that and takes its exponentials. In arrays [kHeads] slot h holds head h ^ own: what a lane gives away in a
+// step of the sum then lies in the same slots in every lane, and no lane has to choose.
+//
+// Scores are in units of ln 2 (softmax2.h).
 // Source of the one update a tile: Dao et al. 2022, "FlashAttention".
 #pragma once
 
-#include "attention/softmax_state.h"
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/convert.h"
+#include "gpu/kernels/softmax2.h"
 
 namespace lastrow::LASTROW_TARGET {
 
@@ -32,91 +42,124 @@ struct LaneRows {
   static constexpr int32_t kElems = kVecs * kVec;
   static constexpr int32_t kStride = kRowThreads / kLanes;  // rows that the block loads at once
   static constexpr int32_t kTileKeys = kStride * kRowsAhead;
+  template <int32_t kHeads>
+  static constexpr int32_t kSpan = kLanes / kHeads;  // lanes of a group that have the same head for their own
 
   __device__ static int32_t row() { return static_cast<int32_t>(threadIdx.x) / kLanes; }
   /// First element of the lane's vector v.
   __device__ static int32_t dim(int32_t v) {
     return (v * kLanes + static_cast<int32_t>(threadIdx.x) % kLanes) * kVec;
   }
+  /// The head of kHeads that is the lane's own.
+  template <int32_t kHeads>
+  __device__ static int32_t own_head() {
+    static_assert(kHeads <= kLanes);
+    return static_cast<int32_t>(threadIdx.x) % kLanes / kSpan<kHeads>;
+  }
 };
 
-/// r_q[h][e] of heads first_head + h; heads past n_heads get 0.
+/// r_q[slot][e] of heads from first_head on, multiplied by scale · log2 e; heads past n_heads get 0.
 template <typename Rows, typename KV, int32_t kHeads>
 __device__ inline void load_query(const AttendOperands<KV>& o, int32_t token, int32_t first_head,
                                   int32_t n_heads, float (&r_q)[kHeads][Rows::kElems]) {
   constexpr int32_t kPart = Rows::kLoad < 4 ? Rows::kLoad : 4;
-  for (int32_t h = 0; h < kHeads; ++h)
+  for (int32_t slot = 0; slot < kHeads; ++slot) {
+    const int32_t h = slot ^ Rows::template own_head<kHeads>();
+    const int64_t row = int64_t{token} * o.n_q_heads + first_head + h;
     for (int32_t v = 0; v < Rows::kVecs; ++v)
       for (int32_t e = 0; e < Rows::kLoad; e += kPart) {
         Vec<float, kPart> part{};
-        const int64_t row = int64_t{token} * o.n_q_heads + first_head + h;
         if (h < n_heads && Rows::dim(v) < o.head_dim)
           part = o.g_q.template load_vec<kPart>(row * o.head_dim + Rows::dim(v) + e);
-        for (int32_t j = 0; j < kPart; ++j) r_q[h][v * Rows::kLoad + e + j] = part.x[j];
+        for (int32_t j = 0; j < kPart; ++j)
+          r_q[slot][v * Rows::kLoad + e + j] = part.x[j] * (o.scale * kLog2E);
       }
+  }
 }
 
 template <typename Rows, typename KV>
 __device__ inline void load_row(const Global<const KV>& g_rows, int64_t offset, bool seen, int32_t head_dim,
-                                Vec<KV, Rows::kLoad> (&r_row)[Rows::kVecs]) {
+                                Packed<KV, Rows::kLoad> (&r_row)[Rows::kVecs]) {
   for (int32_t v = 0; v < Rows::kVecs; ++v)
-    r_row[v] = g_rows.template load_vec_or_zero<Rows::kLoad>(offset + Rows::dim(v),
-                                                             seen && Rows::dim(v) < head_dim);
+    r_row[v] = pack(g_rows.template load_vec_or_zero<Rows::kLoad>(offset + Rows::dim(v),
+                                                                  seen && Rows::dim(v) < head_dim));
 }
 
 template <typename Rows, typename KV>
-__device__ inline void widen_row(const Vec<KV, Rows::kLoad> (&r_row)[Rows::kVecs], float (&x)[Rows::kElems]) {
-  for (int32_t v = 0; v < Rows::kVecs; ++v) widen<Rows::kLoad>(r_row[v], x + v * Rows::kLoad);
+__device__ inline void widen_row(const Packed<KV, Rows::kLoad> (&r_row)[Rows::kVecs],
+                                 float (&x)[Rows::kElems]) {
+  for (int32_t v = 0; v < Rows::kVecs; ++v) widen<KV, Rows::kLoad>(r_row[v], x + v * Rows::kLoad);
 }
 
-/// q · k, the same in each lane of the group, summed in a fixed order.
+/// The lane's share of q · k.
 template <typename Rows>
 __device__ inline float dot(const float (&r_q)[Rows::kElems], const float (&r_k)[Rows::kElems]) {
   float sum = 0;
   for (int32_t e = 0; e < Rows::kElems; ++e) sum += r_q[e] * r_k[e];
-  for (int32_t flip = Rows::kLanes / 2; flip > 0; flip /= 2) sum += __shfl_xor_sync(kAllLanes, sum, flip);
   return sum;
 }
 
-/// One group's share of kHeads outputs: attention/softmax_state.h with the sum of V beside it.
-template <int32_t kHeads, int32_t kElems>
-struct GroupState {
-  SoftmaxState<float> softmax[kHeads];
-  float acc[kHeads][kElems] = {};
+/// Lanes' shares become whole scores, each lane's own head's in x[0]: half of the heads go to the lanes that
+/// keep them, then half of those; when one is left, its shares are added up. In a fixed order.
+template <typename Rows, int32_t kHeads>
+__device__ inline void sum_scores(float (&x)[kHeads][kRowsAhead]) {
+  LASTROW_UNROLL
+  for (int32_t step = 1; step < Rows::kLanes; step *= 2) {
+    const int32_t n_kept = kHeads / (2 * step), flip = Rows::kLanes / (2 * step);
+    for (int32_t h = 0; h < (n_kept > 0 ? n_kept : 1); ++h)
+      for (int32_t j = 0; j < kRowsAhead; ++j) x[h][j] += __shfl_xor_sync(kAllLanes, x[h + n_kept][j], flip);
+  }
+}
 
-  /// One softmax update for a tile: row_max and row_sum take the scores in, acc shrinks, scores become p.
-  __device__ void take_scores(float (&r_score)[kHeads][kRowsAhead]) {
-    for (int32_t h = 0; h < kHeads; ++h) {
-      auto& [row_max, row_sum] = softmax[h];
-      float new_max = row_max;
-      for (int32_t j = 0; j < kRowsAhead; ++j) new_max = fmaxf(new_max, r_score[h][j]);
-      // Nothing seen yet: (−∞) − (−∞) is NaN, (−∞) − 0 is what is meant.
-      const float base = new_max == kMinusInfinity ? 0.0f : new_max;
-      const float shrink = exp2f((row_max - base) * kLog2E);
-      row_max = new_max;
-      row_sum *= shrink;
-      for (int32_t e = 0; e < kElems; ++e) acc[h][e] *= shrink;
-      for (int32_t j = 0; j < kRowsAhead; ++j) {
-        r_score[h][j] = exp2f((r_score[h][j] - base) * kLog2E);
-        row_sum += r_score[h][j];
-      }
-    }
+/// x of the lane's slot h, from a lane whose own head that is.
+template <typename Rows, int32_t kHeads>
+__device__ inline float of_slot(int32_t h, float x) {
+  return h == 0 ? x : __shfl_xor_sync(kAllLanes, x, h * Rows::template kSpan<kHeads>);
+}
+
+/// One group's share of kHeads outputs. A lane keeps the softmax of its own head, acc of all.
+template <typename Rows, int32_t kHeads>
+struct GroupState {
+  Softmax2 softmax;                      // own head
+  float acc[kHeads][Rows::kElems] = {};  // [slot, e]
+
+  /// One softmax update for a tile, x from sum_scores: row_max and row_sum take the scores x[0] in, which
+  /// become p; acc shrinks.
+  __device__ void take_scores(float (&x)[kHeads][kRowsAhead]) {
+    float tile_max = x[0][0];
+    for (int32_t j = 1; j < kRowsAhead; ++j) tile_max = fmaxf(tile_max, x[0][j]);
+    const float shrink = softmax.raise(tile_max);
+    for (int32_t j = 0; j < kRowsAhead; ++j) x[0][j] = softmax.weigh(x[0][j]);
+    scale_acc(shrink);
   }
 
-  __device__ void add_row(int32_t h, float p, const float (&r_v)[kElems]) {
-    for (int32_t e = 0; e < kElems; ++e) acc[h][e] += p * r_v[e];
+  /// acc += p · v, row by row: p of the own head in x[0], of the others by shuffles.
+  __device__ void spread_weights(float (&x)[kHeads][kRowsAhead]) const {
+    for (int32_t h = 1; h < kHeads; ++h)
+      for (int32_t j = 0; j < kRowsAhead; ++j) x[h][j] = of_slot<Rows, kHeads>(h, x[0][j]);
+  }
+
+  __device__ void add_row(int32_t h, float p, const float (&r_v)[Rows::kElems]) {
+    for (int32_t e = 0; e < Rows::kElems; ++e) acc[h][e] += p * r_v[e];
   }
 
   /// Takes in the states of the warp's other groups; complete in every group.
-  template <typename Rows>
   __device__ void merge_groups() {
-    for (int32_t flip = Rows::kLanes; flip < kWarpSize; flip *= 2)
-      for (int32_t h = 0; h < kHeads; ++h) {
-        const auto f = softmax[h].merge({__shfl_xor_sync(kAllLanes, softmax[h].row_max, flip),
-                                         __shfl_xor_sync(kAllLanes, softmax[h].row_sum, flip)});
-        for (int32_t e = 0; e < kElems; ++e)
-          acc[h][e] = acc[h][e] * f.self + __shfl_xor_sync(kAllLanes, acc[h][e], flip) * f.other;
-      }
+    for (int32_t flip = Rows::kLanes; flip < kWarpSize; flip *= 2) {
+      const float all = fmaxf(softmax.row_max, __shfl_xor_sync(kAllLanes, softmax.row_max, flip));
+      scale_acc(softmax.raise(all));
+      softmax.row_sum += __shfl_xor_sync(kAllLanes, softmax.row_sum, flip);
+      for (int32_t h = 0; h < kHeads; ++h)
+        for (int32_t e = 0; e < Rows::kElems; ++e) acc[h][e] += __shfl_xor_sync(kAllLanes, acc[h][e], flip);
+    }
+  }
+
+ private:
+  __device__ void scale_acc(float factor) {
+    for (int32_t h = 0; h < kHeads; ++h) {
+      const float f = of_slot<Rows, kHeads>(h, factor);
+      for (int32_t e = 0; e < Rows::kElems; ++e) acc[h][e] *= f;
+    }
   }
 };
 

@@ -5,33 +5,47 @@
 //   p = state.weigh(x)                               once a key: 2^(x − row_max), counted in row_sum
 //   lse = state.lse()                                natural log again
 //
-// exp2f is one instruction where expf is a multiplication more. A key that is not seen has x = −∞ and weighs
-// 0, whatever the state. The empty set is row_max = −∞, row_sum = 0, lse = −∞.
+// A key that is not seen has x = −∞ and weighs 0, whatever the state. The empty set is row_max = −∞,
+// row_sum = 0, lse = −∞.
 #pragma once
 
 #include "gpu/kernels/attend_operands.h"
 
 namespace lastrow::LASTROW_TARGET {
 
+/// 2^x, or 0 where that is below 2^-126: one instruction, where exp2f is four because of those. They weigh
+/// nothing beside the row's largest weight, which is 1.
+__device__ inline float exp2_or_zero(float x) {
+#if defined(__CUDACC__)
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return exp2f(x);
+#endif
+}
+
 struct Softmax2 {
   float row_max = kMinusInfinity;  // of the scores seen, in units of ln 2
   float row_sum = 0;               // Σ 2^(x − row_max)
 
-  /// Factor by which sums under old_max shrink under new_max ≥ old_max; (−∞) − (−∞) would be NaN.
+  /// What is subtracted from scores; before the first is seen 0, as (−∞) − (−∞) would be NaN.
+  __device__ static float base(float row_max) { return row_max == kMinusInfinity ? 0 : row_max; }
+  /// Factor by which sums under old_max shrink under new_max ≥ old_max.
   __device__ static float rescale(float old_max, float new_max) {
-    return old_max == kMinusInfinity ? 0 : exp2f(old_max - new_max);
+    return exp2_or_zero(old_max - base(new_max));
   }
 
   __device__ float raise(float tile_max) {
     const float old_max = row_max;
-    row_max = tile_max > old_max ? tile_max : old_max;
+    row_max = fmaxf(tile_max, old_max);
     const float factor = rescale(old_max, row_max);
     row_sum *= factor;
     return factor;
   }
 
   __device__ float weigh(float x) {
-    const float p = x == kMinusInfinity ? 0 : exp2f(x - row_max);
+    const float p = exp2_or_zero(x - base(row_max));
     row_sum += p;
     return p;
   }

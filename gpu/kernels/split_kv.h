@@ -12,6 +12,7 @@
 // One split writes the output itself, and nothing is launched after it.
 #pragma once
 
+#include "attention/softmax_state.h"
 #include "gpu/kernels/lane_rows.h"
 #include "gpu/kernels/split_plan.h"
 
@@ -90,24 +91,25 @@ __device__ inline void store_element(const AttendOperands<KV>& o, SplitPlan plan
 /// Merges the block's states, then writes its output or its partial, empty or not.
 template <typename Rows, typename KV, int32_t kHeads>
 __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
-                              const Part& part, GroupState<kHeads, Rows::kElems>& state) {
+                              const Part& part, GroupState<Rows, kHeads>& state) {
   constexpr int32_t kWarps = kRowThreads / kWarpSize, kWidth = Rows::kLanes * Rows::kElems;
   LASTROW_SHARED(float, s_acc, kWarps* kHeads* kWidth);  // [warp, h, d]
   LASTROW_SHARED(float, s_row_max, kWarps* kHeads);      // [warp, h]
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);      // [warp, h]
   const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize, lane = thread % kWarpSize;
 
-  state.template merge_groups<Rows>();
-  if (lane < Rows::kLanes)
-    for (int32_t h = 0; h < kHeads; ++h) {
-      const int32_t row = warp * kHeads + h;
-      if (lane == 0) {
-        s_row_max.store(row, state.softmax[h].row_max);
-        s_row_sum.store(row, state.softmax[h].row_sum);
-      }
-      for (int32_t e = 0; e < Rows::kElems; ++e)
-        s_acc.store(row * kWidth + Rows::dim(e / Rows::kLoad) + e % Rows::kLoad, state.acc[h][e]);
+  state.merge_groups();
+  if (lane < Rows::kLanes) {
+    const int32_t own = Rows::template own_head<kHeads>();
+    if (lane % Rows::template kSpan<kHeads> == 0) {
+      s_row_max.store(warp * kHeads + own, state.softmax.row_max * kLn2);
+      s_row_sum.store(warp * kHeads + own, state.softmax.row_sum);
     }
+    for (int32_t slot = 0; slot < kHeads; ++slot)
+      for (int32_t e = 0; e < Rows::kElems; ++e)
+        s_acc.store((warp * kHeads + (slot ^ own)) * kWidth + Rows::dim(e / Rows::kLoad) + e % Rows::kLoad,
+                    state.acc[slot][e]);
+  }
   __syncthreads();  // each warp's state is written before all threads read those of all warps
 
   for (int32_t x = thread; x < part.n_heads * o.head_dim; x += kRowThreads) {
@@ -159,6 +161,14 @@ auto with_lane_shape(const gpu::AttendShape& s, const F& f) {
   return group == 1  ? f.template operator()<64, 1, kVec>()
          : group < 5 ? f.template operator()<64, 4, kVec>()
                      : f.template operator()<64, kMost, kVec>();
+}
+
+/// Why a rung that counts rows in 32 bits (tile_places.h) cannot take so many; "" if it can.
+inline std::string too_many_rows(const gpu::AttendShape& s) {
+  const int64_t n_rows = s.n_blocks * s.n_kv_heads * s.block_len;
+  return n_rows <= INT32_MAX
+             ? ""
+             : "at most 2^31 - 1 rows of K in a layer: its blocks times heads times block_len";
 }
 
 /// Floats of scratch of a rung that takes the stored types KVs in those lane shapes.

@@ -30,9 +30,9 @@ TEST_CASE("decode of small groups goes to k08 in f32, to k09 in narrower types")
     CHECK(chosen(dtype, 1) == "k09");
 }
 
-TEST_CASE("decode of a group of eight heads goes to tensor cores, where they take its type") {
-  CHECK(chosen(DType::bf16, 1, 64, 7) == "k09");
-  CHECK(chosen(DType::bf16, 1, 64, 8) == "k11");
+TEST_CASE("decode of a group of five heads and more goes to tensor cores, where they take its type") {
+  CHECK(chosen(DType::bf16, 1, 64, 4) == "k09");
+  CHECK(chosen(DType::bf16, 1, 64, 5) == "k11");
   CHECK(chosen(DType::f16, 1, 128, 71) == "k11");
   CHECK(chosen(DType::f32, 1, 64, 8) == "k08");
   CHECK(chosen(DType::i8, 1, 64, 8) == "k09");

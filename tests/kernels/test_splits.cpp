@@ -140,6 +140,16 @@ TEST_CASE("fetching block ids ahead changes no bit, nor do asynchronous copies")
   }
 }
 
+TEST_CASE("rungs that count rows in 32 bits refuse more of them") {
+  for (const emulated::Rung* rung : {&emulated::k08, &emulated::k09, &emulated::k10}) {
+    gpu::AttendShape s{
+        .n_kv_heads = 4, .kv_dtype = dtype_for(*rung), .block_len = 16, .n_blocks = (1 << 25) - 1};
+    CHECK(rung->supports(s) == "");
+    s.n_blocks = 1 << 25;
+    CHECK(rung->supports(s).starts_with("at most 2^31 - 1 rows"));
+  }
+}
+
 TEST_CASE("71 query heads on one K/V head, in chunks") {
   for (const emulated::Rung* rung : kSplitting)
     expect_rung(*rung, {.n_q_heads = 71,
