@@ -27,6 +27,15 @@ LASTROW_HD constexpr int32_t swizzled(uint32_t row, uint32_t step) {
   return static_cast<int32_t>(row * kWidth + step / 8 * 64 + (step % 8 ^ row % 8) * 8);
 }
 
+/// The same of row first + row and step s + step, for first a multiple of 8, row and step the lane's own, s
+/// and step without a common bit: where only `first` and s change, all but an addition is computed once.
+template <int32_t kWidth>
+LASTROW_HD constexpr int32_t swizzled(int32_t first, uint32_t s, uint32_t row, uint32_t step) {
+  const uint32_t own = step ^ row % 8;
+  return static_cast<int32_t>(row * kWidth + (own ^ s % 8) * 8) +
+         (first * kWidth + static_cast<int32_t>(s / 8 * 64));
+}
+
 template <typename KV, int32_t kWidth, int32_t kTileKeys>
 class WarpCopies {
  public:

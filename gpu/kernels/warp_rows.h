@@ -104,16 +104,17 @@ struct WarpRows {
         for (int32_t step = 0; step < 2; ++step) {
           if (kParts == 1) r_parts[0][step] = r_q[k + step];
           for (int32_t part = 0; part < kParts && kParts > 1; ++part) {
-            const int32_t row = part * kRows + first_query + lane() % 16;
-            const Matrices m = load_matrices(s_q, swizzled<kWidth>(row, 2 * (k + step) + lane() / 16));
+            const int32_t query = part * kRows + first_query;
+            const Matrices m =
+                load_matrices(s_q, swizzled<kWidth>(query, 2 * (k + step), lane() % 16, lane() / 16));
             r_parts[part][step] = {{m.x[0], m.x[1], m.x[2], m.x[3]}};
           }
         }
         LASTROW_UNROLL
         for (int32_t j = 0; j < kAtOnce; ++j) {
           // Four matrices: 8 keys × 8 dims, the dims of two steps.
-          const int32_t row = first + 8 * (j0 + j) + lane() % 8;
-          const Matrices m = load_matrices(s_k, swizzled<kWidth>(row, 2 * k + lane() / 8));
+          const int32_t key = first + 8 * (j0 + j);
+          const Matrices m = load_matrices(s_k, swizzled<kWidth>(key, 2 * k, lane() % 8, lane() / 8));
           for (int32_t step = 0; step < 2; ++step) {
             const FragmentB keys{{m.x[2 * step], m.x[2 * step + 1]}};
             for (int32_t part = kParts - 1; part > 0; --part)
@@ -124,7 +125,8 @@ struct WarpRows {
       }
       for (int32_t j = 0; j < kAtOnce; ++j)
         for (int32_t i = 0; i < 4; ++i)
-          r_x[j0 + j].x[i] = (r_large[j].x[i] + r_small[j].x[i]) * r_unit[i / 2];
+          r_x[j0 + j].x[i] =
+              (kParts == 1 ? r_large[j].x[i] : r_large[j].x[i] + r_small[j].x[i]) * r_unit[i / 2];
     }
   }
 
@@ -161,8 +163,8 @@ struct WarpRows {
       LASTROW_UNROLL
       for (int32_t n = 0; n < kWidth / 8; n += 2) {
         // Four matrices: 8 of the 16 keys × 8 of 16 dims, keys first.
-        const int32_t row = first + 8 * j + lane() % 16;
-        Matrices m = load_matrices_transposed(s_v, swizzled<kWidth>(row, n + lane() / 16));
+        Matrices m =
+            load_matrices_transposed(s_v, swizzled<kWidth>(first + 8 * j, n, lane() % 16, lane() / 16));
         if constexpr (kMasked) keep_apart(m, r_seen, n);
         for (int32_t half = 0; half < 2; ++half) {
           const FragmentB values{{m.x[2 * half], m.x[2 * half + 1]}};
