@@ -16,11 +16,10 @@
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
 // exact    as k11, and here it costs: two products (f16) or three (bf16) for one, when products are what
 //          there is to do. n_parts 1 is the usual kernel, which rounds q and p and keeps q in registers
-// expects  with n_parts 1 a quarter to a third of what wgmma and TMA reach on an H100 (not in this rung):
-// each
+// expects  with n_parts 1 a quarter to a third of what wgmma and TMA reach on an H100 (not in this rung): each
 //          warp loads all of a tile's K and V for its 16 rows, and shared memory binds before the products do
-//          (README, "What the machine code allows"). Else half of that or less. At head_dim 128 by parts a
-//          few registers are spilled, 24 to 36 bytes. Never run on hardware
+//          (README, "What the machine code allows"), so that parts cost less than their products say. At
+//          head_dim 128 by parts a few registers are spilled, 24 to 36 bytes. Never run on hardware
 // paper    Dao 2023, FlashAttention-2
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_rows.h"
