@@ -11,7 +11,7 @@ struct DeviceOptions {
   int32_t n_threads = 0;  // emulated: OS threads; 0: one a core
   bool check = false;     // emulated: look for races and for reads of shared memory that nobody wrote
   bool report = false;    // emulated: count memory traffic
-  int32_t report_blocks = 32;  // emulated: of how many blocks of a launch; the rest is left uncounted
+  int32_t report_blocks = 32;  // emulated: of how many blocks of a launch at most, evenly spaced
   double limit_seconds = 60;   // emulated: a launch estimated above this is refused; 0: never
 };
 

@@ -119,8 +119,8 @@ Device::~Device() = default;
 void Device::run(const Launch& launch, FunctionRef<void()> body) {
   check_limits(launch);
   const int64_t n = launch.grid.size();
-  const int64_t every =
-      !watch_.report ? 0 : std::max<int64_t>(1, n / std::max<int64_t>(1, watch_.n_sample_blocks));
+  const int64_t n_sample = std::max<int64_t>(1, watch_.n_sample_blocks);
+  const int64_t every = watch_.report ? (n + n_sample - 1) / n_sample : 0;
   Grid grid(launch, body, n, every);
   const int64_t n_workers = std::min<int64_t>(n, pool_.n_threads());
   if (n_workers == 1)

@@ -3,7 +3,7 @@
 //   Device device;                          one Block and its fibers per OS thread
 //   device.watch({.check = true});          look for races and reads of what nobody wrote, in every block
 //   device.watch({.report = true});         count traffic, in a sample of the blocks
-//   launch({"k05", k05<float>}, grid, threads, bytes, &device, args…);      (launch.h)
+//   launch(kernel, grid, block, bytes, &device, args…);      (launch.h)
 //   for (const KernelTraffic& k : device.traffic()) …      counted since clear_traffic()
 //
 // Bounds, alignment, barriers and shuffles are checked always. Of several blocks that fail, the first in the
@@ -25,7 +25,7 @@ namespace lastrow::simt {
 struct Watch {
   bool check = false;
   bool report = false;
-  int64_t n_sample_blocks = 32;  // of each launch, evenly spaced: those whose traffic is counted
+  int64_t n_sample_blocks = 32;  // at most, of each launch, evenly spaced: those whose traffic is counted
 };
 
 class Device {

@@ -82,11 +82,11 @@ TEST_CASE("the k-th executions of the lanes are one; those without all lanes are
 __global__ void meets(Global<int> g_x) {
   LASTROW_SHARED(int, s_x, 16);
   s_x.store(threadIdx.x % 16, 1);
-  __syncthreads();
+  __syncthreads();  // two that order nothing: only their number is looked at
   __syncthreads();
   int x = __shfl_xor_sync(0xFFFFFFFFu, 1, 1);
   x += __shfl_xor_sync(0xFFFFFFFFu, 1, 2) + __shfl_xor_sync(0xFFFFFFFFu, 1, 4);
-  __syncwarp();
+  __syncwarp();  // likewise
   if (__any_sync(0xFFFFFFFFu, x > 0)) g_x.atomic_add(0, 1);
 }
 
@@ -101,6 +101,16 @@ TEST_CASE("barriers count once a block, meetings once a warp, a sample stands fo
   CHECK(k.n_votes == 2 * 32);
   CHECK(k.n_warp_syncs == 2 * 32);
   CHECK(k.shared_bytes == 64);
+}
+
+TEST_CASE("of a large grid at most 32 blocks are counted, and more than 16") {
+  int x = 0;
+  for (const uint32_t n : {1u, 31u, 32u, 33u, 63u, 64u, 65u, 1000u}) {
+    const simt::KernelTraffic k = count(meets, {n}, {64}, Global<int>(&x, 1, "g_x"));
+    CHECK(k.n_blocks == n);
+    CHECK(k.n_blocks_observed <= 32);
+    CHECK(k.n_blocks_observed >= std::min(n, 17u));
+  }
 }
 
 }  // namespace
