@@ -1,8 +1,7 @@
 // One call of attention on a device, as the host states it: sizes, addresses, mask. No CUDA in here.
 //
 //   AttendShape   what decides which rung can take it, and how much scratch it needs
-//   AttendCall    the shape with the addresses: what a rung's launcher takes
-//   Rung          one step of the ladder: name, idea, what it takes, how it is started
+//   AttendCall    the shape with the addresses: what a rung's launcher takes (ladder.h)
 //
 // Sizes are bounds, known on the host before the lengths are: a rung makes its grid from them and leaves
 // early where a sequence is shorter, so that one recorded graph serves every step.

@@ -21,7 +21,7 @@ namespace lastrow::LASTROW_TARGET {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
-constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;  // exp2f is one instruction, expf is more
+constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;  // powers of 2 cost less than of e (softmax2.h)
 
 /// Why a rung whose grid's z is the sequence cannot take so many; "" if it can.
 inline std::string too_many_sequences(int32_t n_seqs) {

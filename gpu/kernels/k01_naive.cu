@@ -6,6 +6,8 @@
 // scratch  scores [n_tokens, n_q_heads, max_kv_len]
 // takes    f32, bf16; any group, head_dim, prefill and decode
 // judge    backend/naive.cpp, attend_row: the same three passes
+// expected below 2 % of read bandwidth: neighbouring lanes read rows far apart, a sector for each 4 bytes;
+//          and each exponential is taken again for every d
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ladder.h"
 

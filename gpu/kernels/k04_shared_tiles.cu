@@ -10,7 +10,8 @@
 // skipped  tiles that no query sees; the mask is tested only in tiles that some query sees in part
 // takes    f32, bf16; any group, head_dim up to 256; meant for prefill (decode fills one query of 16)
 // paper    Dao et al. 2022, FlashAttention
-// expected prefill 4 to 8 times k03, up to 20 % of f32 peak: two shared loads for each 8 multiply-adds
+// expected prefill 4 to 8 times k03, up to 20 % of f32 peak: a lane loads from shared memory 5 times for 16
+//          multiply-adds of scores, and for as many of V at head_dim 128 (3 times for 8 at 64)
 #include "attention/softmax_state.h"
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ladder.h"

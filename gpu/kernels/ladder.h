@@ -1,7 +1,7 @@
 // The ladder: every attention kernel of this folder by its number, for the target that the file is compiled
 // for.
 //
-//   for (const Rung& rung : ladder()) if (rung.supports(shape).empty()) …
+//   for (const Rung* rung : ladder()) if (rung->supports(shape).empty()) …
 //   const Rung& rung = choose(shape);          the one predicted to be the fastest; not measured yet
 //   rung.launch(call, stream);                 call.scratch holds rung.scratch_elems(shape) floats
 #pragma once

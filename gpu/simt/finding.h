@@ -1,7 +1,8 @@
 // What the emulator finds wrong with a kernel, each under its own name.
 //
 // A finding ends the launch with a SimtError whose message names kernel, block, thread and source line:
-//   "k04, block (1, 0, 0), thread (37, 0, 0), k04_shared_tiles.cu:61: out of bounds: reads s_k[64] of 64"
+//   "k04_shared_tiles, block (1, 0, 0), thread (37, 0, 0), k04_shared_tiles.cu:38: out of bounds: writes
+//    s_k[1152] of 1152 elements"
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@ struct Here {
   static constexpr Here current(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
     return {file, line};
   }
-  /// "k05_vector.cu": the file without its folders.
+  /// "k05_vector_loads.cu": the file without its folders.
   constexpr std::string_view name() const {
     const std::string_view path = file;
     return path.substr(path.find_last_of('/') + 1);

@@ -1,6 +1,6 @@
 // The only way to start a kernel under the emulator; kernels/cuda_launch.h has the same for a GPU.
 //
-//   launch({"k05", k05_vector<float>}, grid, block, shared_bytes, stream, args…)
+//   launch(Kernel{"k05_vector_loads", k05_vector_loads<float, 64>}, grid, block, shared_bytes, stream, args…)
 //
 // Arguments are copied to every thread, as on a GPU. Returns when all blocks have run, or at once where the
 // device keeps launches (device.h). Throws SimtError.

@@ -1,7 +1,7 @@
 // One thread of the emulated GPU as its own code sees it: who it is, and what it waits for.
 //
 //   self()            the thread whose kernel code is running on this OS thread
-//   self().index      threadIdx      self().block->index   blockIdx
+//   self().index      threadIdx      self().block->index()   blockIdx
 //
 // Threads are numbered x fastest, then y, then z; 32 in a row are a warp, as on the GPU.
 #pragma once

@@ -2,9 +2,8 @@
 //
 //   step/MODE/P        one decode step of a `random:` model after P tokens, with the cache and without
 //   generate/MODEL     tokens a second of a built-in model with the cache
-//   attend/BACKEND/N   one query of each head against N cached rows, in GB/s of K and V; between the rounds
-//   the
-//                      same machine reads a plain buffer of as many bytes
+//   attend/BACKEND/N   one query of each head against N cached rows, in GB/s of K and V; between the
+//                      rounds the same machine reads a plain buffer of as many bytes
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -33,7 +32,7 @@ std::vector<int32_t> any_tokens(int64_t n, int32_t vocab_size) {
   return tokens;
 }
 
-/// Runs the step after `position` tokens again and again: with the cache one row, without it all of them.
+/// Runs the step after state.range(0) tokens again and again: with the cache one row, without it all of them.
 void step(benchmark::State& state, Mode mode) {
   static const std::shared_ptr<const Model> model = load_model(kStepModel);
   DecodeSession session(model, make_backend("eigen"), {.mode = mode, .sampling = {}, .record = {}});
@@ -122,10 +121,10 @@ void attend(benchmark::State& state, const std::string& backend_name) {
 
 void add_benchmarks() {
   for (const Mode mode : {Mode::cached, Mode::recompute})
-    for (const int64_t position : {16, 64, 256, 512, 1023})
+    for (const int64_t n_past : {16, 64, 256, 512, 1023})
       benchmark::RegisterBenchmark(fmt::format("step/{}", name_of(mode)).c_str(),
                                    [mode](benchmark::State& state) { step(state, mode); })
-          ->Arg(position)
+          ->Arg(n_past)
           ->Unit(benchmark::kMicrosecond)
           ->MeasureProcessCPUTime()
           ->UseRealTime();

@@ -1,6 +1,6 @@
 // Operations on single elements: swiglu, add, add_bias.
 //
-// thread   one element;  block of 256
+// thread   one element i;  block of 256
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ops/ops.h"
 
@@ -9,7 +9,9 @@ namespace {
 
 constexpr int32_t kThreads = 256;
 
-__global__ void swiglu_kernel(Global<const float> g_gate, Global<const float> g_up, Global<float> g_out,
+__global__ void swiglu_kernel(Global<const float> g_gate,  // [n]
+                              Global<const float> g_up,    // [n]
+                              Global<float> g_out,         // [n]
                               int64_t n) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i >= n) return;
@@ -17,12 +19,16 @@ __global__ void swiglu_kernel(Global<const float> g_gate, Global<const float> g_
   g_out.store(i, x / (1 + expf(-x)) * g_up.load(i));
 }
 
-__global__ void add_kernel(Global<const float> g_y, Global<float> g_x, int64_t n) {
+__global__ void add_kernel(Global<const float> g_y,  // [n]
+                           Global<float> g_x,        // [n]
+                           int64_t n) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < n) g_x.store(i, g_x.load(i) + g_y.load(i));
 }
 
-__global__ void add_bias_kernel(Global<const float> g_bias, Global<float> g_x, int64_t n, int64_t dim) {
+__global__ void add_bias_kernel(Global<const float> g_bias,  // [dim]
+                                Global<float> g_x,           // [n / dim, dim]
+                                int64_t n, int64_t dim) {
   const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (i < n) g_x.store(i, g_x.load(i) + g_bias.load(i % dim));
 }

@@ -1,8 +1,8 @@
-// New rows into their slots, encoded as cache/kv_codec.h says: the stored bits are those of every other
-// backend.
+// Rows of K or of V into their slots, encoded as cache/kv_codec.h says, and out of them again as f32. The
+// stored bits are those of every other backend.
 //
-// warp     one row (token t, K/V head g);  block of 4 warps; lanes share head_dim
-// int8     the row's largest magnitude is found by the warp; one scale a row
+// warp     one row of one K/V head g;  block of 4 warps; lanes share head_dim
+// int8     the row's largest magnitude is found by the warp that stores it; one scale a row
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ops/ops.h"
 

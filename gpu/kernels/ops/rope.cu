@@ -1,6 +1,6 @@
 // Turns each pair of a head's places by its token's angle, in place. Source: Su et al. 2021, "RoFormer".
 //
-// thread   one pair (t, head, d);  block of 256
+// thread   one pair (t, h, d);  block of 256
 // pairs    (d, d + head_dim/2), or (2d, 2d + 1) where the table says interleaved
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ops/ops.h"
@@ -14,12 +14,11 @@ __global__ void rope_kernel(Global<const float> g_cos, Global<const float> g_sin
                             Global<const int32_t> g_positions,                     // [n_tokens]
                             Global<float> g_x,  // [n_tokens, n_heads, head_dim]
                             int64_t n_pairs, int32_t n_heads, int32_t half, bool interleaved) {
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (i >= n_pairs) return;
-  const int64_t head = i / half, d = i % half;  // head counts over tokens
-  const int64_t angle = int64_t{g_positions.load(head / n_heads)} * half + d;
-  const int64_t first = head * 2 * half + (interleaved ? 2 * d : d),
-                second = first + (interleaved ? 1 : half);
+  const int64_t pair = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (pair >= n_pairs) return;
+  const int64_t row = pair / half, d = pair % half;  // row: (t, h) of g_x
+  const int64_t angle = int64_t{g_positions.load(row / n_heads)} * half + d;
+  const int64_t first = row * 2 * half + (interleaved ? 2 * d : d), second = first + (interleaved ? 1 : half);
   const float cos = g_cos.load(angle), sin = g_sin.load(angle);
   const float a = g_x.load(first), b = g_x.load(second);
   g_x.store(first, a * cos - b * sin);

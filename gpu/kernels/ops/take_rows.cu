@@ -14,9 +14,9 @@ __global__ void take_rows_kernel(Global<const float> g_table,  // [table_rows, d
                                  Global<const int32_t> g_ids,  // [n]
                                  Global<float> g_out,          // [n, dim]
                                  int64_t n_elems, int64_t dim) {
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  if (i >= n_elems) return;
-  g_out.store(i, g_table.load(g_ids.load(i / dim) * dim + i % dim));
+  const int64_t elem = int64_t{blockIdx.x} * kThreads + threadIdx.x;  // of g_out
+  if (elem >= n_elems) return;
+  g_out.store(elem, g_table.load(g_ids.load(elem / dim) * dim + elem % dim));
 }
 
 }  // namespace
