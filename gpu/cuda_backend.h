@@ -17,7 +17,8 @@ namespace lastrow {
 /// Why there is no GPU to use: no driver, no device, one too old; empty if there is one.
 std::string why_no_cuda();
 
-/// Throws UsageError for a kernel that is not in the ladder, CudaError if the device fails.
+/// Throws UsageError for a kernel that is not in the ladder and where there is no GPU to use, CudaError if
+/// the device fails.
 std::unique_ptr<Backend> make_cuda_backend(const gpu::DeviceOptions& options = {});
 
 }  // namespace lastrow

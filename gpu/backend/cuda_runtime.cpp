@@ -2,8 +2,11 @@
 #include <cuda_runtime_api.h>
 #include <nvtx3/nvToolsExt.h>
 
+#include <cstring>
+#include <optional>
 #include <utility>
 
+#include "cost/memory.h"
 #include "gpu/backend/cuda_graph.h"
 #include "gpu/backend/device_backend.h"
 #include "gpu/cuda_backend.h"
@@ -16,13 +19,12 @@ constexpr int kLeastMajor = 8;  // the oldest architecture that kernels are comp
 
 constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;  // cuBLAS's own choice on a compute capability of 9.0
 
-void check_cublas(cublasStatus_t status, const char* expression) {
+void check_cublas(cublasStatus_t status, const char* expression, int line) {
   if (status != CUBLAS_STATUS_SUCCESS)
-    throw Error("{} failed with {}: update the driver, or use another backend", expression,
-                cublasGetStatusString(status));
+    throw Error("{} in {} at {}:{}: use another backend, or a CUDA toolkit that fits the driver",
+                cublasGetStatusString(status), expression, __FILE__, line);
 }
-
-double gib(size_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
+#define LASTROW_CUBLAS(expression) check_cublas((expression), #expression, __LINE__)
 
 class CudaMemory final : public DeviceMemory {
   void* take(size_t bytes) override {
@@ -48,27 +50,88 @@ struct CudaRecording final : Recording {
   CudaGraph graph;
 };
 
+/// A stream that does not wait for the default one.
+class OwnStream {
+ public:
+  OwnStream() { LASTROW_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
+  ~OwnStream() { cudaStreamDestroy(stream_); }
+  OwnStream(const OwnStream&) = delete;
+  OwnStream& operator=(const OwnStream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/// cuBLAS on a stream, with a workspace of ours: it would else allocate its own while a step is recorded.
+class Products {
+ public:
+  Products(cudaStream_t stream, Memory& memory) : workspace_(memory, DType::u8, {kWorkspaceBytes}) {
+    LASTROW_CUBLAS(cublasCreate(&cublas_));
+    try {
+      LASTROW_CUBLAS(cublasSetStream(cublas_, stream));  // forgets the workspace, so it comes first
+      LASTROW_CUBLAS(cublasSetWorkspace(cublas_, workspace_.view().raw(), kWorkspaceBytes));
+    } catch (...) {
+      cublasDestroy(cublas_);
+      throw;
+    }
+  }
+  ~Products() { cublasDestroy(cublas_); }
+  Products(const Products&) = delete;
+  Products& operator=(const Products&) = delete;
+
+  /// Row-major out [n, o] = x [n, i] · weightᵀ is column-major outᵀ = (weight as stored)ᵀ · (x as stored).
+  void linear(ConstTensorView x, ConstTensorView weight, TensorView out) {
+    const float one = 1, zero = 0;
+    const auto n = static_cast<int>(x.dim(0)), in = static_cast<int>(x.dim(1)),
+               o = static_cast<int>(weight.dim(0));
+    LASTROW_CUBLAS(cublasSgemm(cublas_, CUBLAS_OP_T, CUBLAS_OP_N, o, n, in, &one, weight.data<float>(), in,
+                               x.data<float>(), in, &zero, out.data<float>(), o));
+  }
+
+ private:
+  Tensor workspace_;
+  cublasHandle_t cublas_ = nullptr;
+};
+
+/// Host memory that a device reads while the host goes on: copies wait in it for their turn on the stream.
+class Staging {
+ public:
+  static constexpr int64_t kBytes = int64_t{1} << 20;
+
+  Staging() {
+    void* data = nullptr;
+    LASTROW_CUDA(cudaMallocHost(&data, static_cast<size_t>(kBytes)));
+    data_ = static_cast<std::byte*>(data);
+  }
+  ~Staging() { cudaFreeHost(data_); }
+  Staging(const Staging&) = delete;
+  Staging& operator=(const Staging&) = delete;
+
+  bool has_room(int64_t bytes) const { return bytes <= kBytes - used_; }
+  /// A copy of the bytes, until clear().
+  const void* keep(const void* bytes, int64_t n) {
+    std::byte* const at = data_ + used_;
+    std::memcpy(at, bytes, static_cast<size_t>(n));
+    used_ = std::min(kBytes, (used_ + n + 15) / 16 * 16);
+    return at;
+  }
+  void clear() { used_ = 0; }
+
+ private:
+  std::byte* data_ = nullptr;
+  int64_t used_ = 0;
+};
+
 class CudaRuntime final : public Runtime {
  public:
-  CudaRuntime() {
-    if (const std::string why = why_no_cuda(); !why.empty())
-      throw UsageError("backend 'cuda' cannot be used: {}", why);
-    LASTROW_CUDA(cudaGetDeviceProperties(&properties_, 0));
-    workspace_ = Tensor(*memory_, DType::u8, {kWorkspaceBytes});
-    LASTROW_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
-    check_cublas(cublasCreate(&cublas_), "cublasCreate");
-    check_cublas(cublasSetStream(cublas_, stream_), "cublasSetStream");
-    check_cublas(cublasSetWorkspace(cublas_, workspace_.view().raw(), kWorkspaceBytes), "cublasSetWorkspace");
-  }
-  ~CudaRuntime() override {
-    cublasDestroy(cublas_);
-    cudaStreamDestroy(stream_);
-  }
+  CudaRuntime() { LASTROW_CUDA(cudaGetDeviceProperties(&properties_, 0)); }
 
   const char* name() const override { return "cuda"; }
   std::string description() const override {
-    return fmt::format("kernels on an NVIDIA GPU: {}, compute capability {}.{}, {:.0f} GiB", properties_.name,
-                       properties_.major, properties_.minor, gib(properties_.totalGlobalMem));
+    return fmt::format("kernels on an NVIDIA GPU: {}, compute capability {}.{}, {}", properties_.name,
+                       properties_.major, properties_.minor,
+                       gib_and_gb(static_cast<int64_t>(properties_.totalGlobalMem)));
   }
   int32_t n_threads() const override { return 1; }
   int32_t n_multiprocessors() const override { return properties_.multiProcessorCount; }
@@ -78,33 +141,30 @@ class CudaRuntime final : public Runtime {
 
   DeviceMemory& memory() override { return *memory_; }
   bool in_host_memory() const override { return false; }
-  Stream stream() override { return stream_; }
+  Stream stream() override { return stream_.get(); }
   void to_device(void* device, const void* host, int64_t bytes) override {
-    // From pageable memory: the call returns once the bytes are in the driver's own buffer.
-    LASTROW_CUDA(cudaMemcpyAsync(device, host, static_cast<size_t>(bytes), cudaMemcpyHostToDevice, stream_));
+    if (!staging_.has_room(bytes)) wait();
+    const bool staged = staging_.has_room(bytes);
+    copy(device, staged ? staging_.keep(host, bytes) : host, bytes, cudaMemcpyHostToDevice);
+    if (!staged) wait();  // for the caller's bytes to be free
   }
   void to_host(void* host, const void* device, int64_t bytes) override {
-    LASTROW_CUDA(cudaMemcpyAsync(host, device, static_cast<size_t>(bytes), cudaMemcpyDeviceToHost, stream_));
-    LASTROW_CUDA(cudaStreamSynchronize(stream_));
+    copy(host, device, bytes, cudaMemcpyDeviceToHost);
+    wait();
   }
   void on_device(void* to, const void* from, int64_t bytes) override {
-    LASTROW_CUDA(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice, stream_));
+    copy(to, from, bytes, cudaMemcpyDeviceToDevice);
   }
 
-  /// Row-major out [n, o] = x [n, i] · weightᵀ is column-major outᵀ = (weight as stored)ᵀ · (x as stored).
   void linear(ConstTensorView x, ConstTensorView weight, TensorView out) override {
-    const float one = 1, zero = 0;
-    const auto n = static_cast<int>(x.dim(0)), in = static_cast<int>(x.dim(1)),
-               o = static_cast<int>(weight.dim(0));
-    check_cublas(cublasSgemm(cublas_, CUBLAS_OP_T, CUBLAS_OP_N, o, n, in, &one, weight.data<float>(), in,
-                             x.data<float>(), in, &zero, out.data<float>(), o),
-                 "cublasSgemm");
+    products().linear(x, weight, out);
   }
 
   std::unique_ptr<Recording> record(FunctionRef<void()> ops) override {
-    return std::make_unique<CudaRecording>(stream_, ops);
+    products();  // made now if it was never needed: a recording allocates nothing
+    return std::make_unique<CudaRecording>(stream(), ops);
   }
-  void play(Recording& recording) override { static_cast<CudaRecording&>(recording).graph.launch(stream_); }
+  void play(Recording& recording) override { static_cast<CudaRecording&>(recording).graph.launch(stream()); }
 
   void begin_range(Site site) override {
     // "L3 attend": the layer where there is one, then the operation.
@@ -115,16 +175,33 @@ class CudaRuntime final : public Runtime {
   void end_range() override { nvtxRangePop(); }
 
  private:
+  void copy(void* to, const void* from, int64_t bytes, cudaMemcpyKind direction) {
+    LASTROW_CUDA(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), direction, stream()));
+  }
+  void wait() {
+    LASTROW_CUDA(cudaStreamSynchronize(stream()));
+    staging_.clear();
+  }
+  /// Made when it is first needed: who only attends takes no workspace.
+  Products& products() {
+    if (!products_) products_.emplace(stream(), *memory_);
+    return *products_;
+  }
+
   std::unique_ptr<CudaMemory, DeviceMemory::Release> memory_ = make_memory<CudaMemory>();
   cudaDeviceProp properties_{};
-  cudaStream_t stream_ = nullptr;
-  cublasHandle_t cublas_ = nullptr;
-  Tensor workspace_;  // of cuBLAS, which else would allocate its own while a step is recorded
+  OwnStream stream_;
+  Staging staging_;
+  std::optional<Products> products_;
 };
 
 }  // namespace
 
-std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions&) { return std::make_unique<CudaRuntime>(); }
+std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions&) {
+  if (const std::string why = why_no_cuda(); !why.empty())
+    throw UsageError("backend 'cuda' cannot be used: {}", why);
+  return std::make_unique<CudaRuntime>();
+}
 
 }  // namespace cuda
 
@@ -133,7 +210,7 @@ std::string why_no_cuda() {
   if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA driver is installed";
   if (const cudaError_t code = cudaGetDeviceCount(&n_devices); code != cudaSuccess) {
     cudaGetLastError();
-    return fmt::format("{}", cudaGetErrorString(code));
+    return fmt::format("{} (see what nvidia-smi says)", cudaGetErrorString(code));
   }
   if (n_devices == 0) return "no NVIDIA GPU is visible";
   cudaDeviceProp properties{};

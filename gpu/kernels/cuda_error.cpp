@@ -20,6 +20,11 @@ namespace {
 
 thread_local std::vector<LaunchNote>* launch_notes = nullptr;
 
+[[noreturn]] void refuse(cudaError_t code, const char* expression, int line, const char* kernel) {
+  cudaGetLastError();  // said here, once
+  throw CudaError(code, expression, __FILE__, line, kernel);
+}
+
 /// Asked of the driver once a kernel.
 cudaFuncAttributes attributes_of(const char* kernel, const void* function) {
   static std::mutex mutex;
@@ -28,7 +33,7 @@ cudaFuncAttributes attributes_of(const char* kernel, const void* function) {
   if (const auto found = known.find(function); found != known.end()) return found->second;
   cudaFuncAttributes attributes{};
   if (const cudaError_t code = cudaFuncGetAttributes(&attributes, function); code != cudaSuccess)
-    throw CudaError(code, "cudaFuncGetAttributes", __FILE__, __LINE__, kernel);
+    refuse(code, "cudaFuncGetAttributes", __LINE__, kernel);
   return known[function] = attributes;
 }
 
@@ -36,16 +41,20 @@ cudaFuncAttributes attributes_of(const char* kernel, const void* function) {
 
 void allow_shared(const char* kernel, const void* function, int64_t bytes) {
   constexpr int64_t kWithoutAsking = 48 << 10;
+  static std::mutex mutex;
+  static std::map<const void*, int64_t> allowed;  // what was asked for last
   if (bytes + static_cast<int64_t>(attributes_of(kernel, function).sharedSizeBytes) <= kWithoutAsking) return;
+  const std::lock_guard lock(mutex);
+  int64_t& most = allowed[function];
+  if (bytes <= most) return;
   const cudaError_t code =
       cudaFuncSetAttribute(function, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-  if (code != cudaSuccess)
-    throw CudaError(code, "cudaFuncSetAttribute(MaxDynamicSharedMemorySize)", __FILE__, __LINE__, kernel);
+  if (code != cudaSuccess) refuse(code, "cudaFuncSetAttribute(MaxDynamicSharedMemorySize)", __LINE__, kernel);
+  most = bytes;
 }
 
-void check_launch(const char* kernel, const void* function, int64_t shared_bytes) {
-  if (const cudaError_t code = cudaGetLastError(); code != cudaSuccess)
-    throw CudaError(code, "launch", __FILE__, __LINE__, kernel);
+void check_launch(cudaError_t code, const char* kernel, const void* function, int64_t shared_bytes) {
+  if (code != cudaSuccess) refuse(code, "launch", __LINE__, kernel);
   if (launch_notes == nullptr) return;
   const cudaFuncAttributes a = attributes_of(kernel, function);
   launch_notes->push_back({kernel, a.numRegs, shared_bytes + static_cast<int64_t>(a.sharedSizeBytes)});

@@ -30,17 +30,22 @@ Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
 /// Allows the kernel that much dynamic shared memory, if with its static arrays it takes more than the 48 KiB
 /// that need no asking.
 void allow_shared(const char* kernel, const void* function, int64_t bytes);
-/// Throws CudaError if the launch just made was refused.
-void check_launch(const char* kernel, const void* function, int64_t shared_bytes);
+/// Throws CudaError if the launch was refused; notes it for whoever measures.
+void check_launch(cudaError_t code, const char* kernel, const void* function, int64_t shared_bytes);
 
 template <typename... Parameters, typename... Arguments>
 void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_bytes, Stream stream,
             const Arguments&... arguments) {
   const auto* const function = reinterpret_cast<const void*>(kernel.function);
   if (shared_bytes > 0) allow_shared(kernel.name, function, shared_bytes);
-  kernel.function<<<dim3(grid.x, grid.y, grid.z), dim3(block.x, block.y, block.z),
-                    static_cast<size_t>(shared_bytes), stream>>>(arguments...);
-  check_launch(kernel.name, function, shared_bytes);
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(grid.x, grid.y, grid.z);
+  config.blockDim = dim3(block.x, block.y, block.z);
+  config.dynamicSmemBytes = static_cast<size_t>(shared_bytes);
+  config.stream = stream;
+  // Unlike after <<<…>>>, the status is that of this launch, not of whatever failed last.
+  check_launch(cudaLaunchKernelEx(&config, kernel.function, arguments...), kernel.name, function,
+               shared_bytes);
 }
 
 }  // namespace lastrow::cuda

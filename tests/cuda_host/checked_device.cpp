@@ -19,7 +19,6 @@ auto holder(const void* address, size_t bytes) {
 
 void reset(const Claims& claims) {
   state() = {};
-  reset_kernels();
   state().claims = claims;
 }
 void set_memory(int64_t bytes) { state().claims.memory_bytes = bytes; }

@@ -80,8 +80,6 @@ std::byte* shadow(const void* address, size_t bytes);
 /// Does it, or records it.
 cudaError_t put(cudaStream_t stream, Work work);
 void run(const Work& work);
-/// Of all kernels: what they asked for is forgotten.
-void reset_kernels();
 
 template <typename Handle, typename... Args>
 Handle* make_handle(Args&&... args) {

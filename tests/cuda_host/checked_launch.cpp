@@ -22,12 +22,6 @@ struct Function {
   int64_t asked_shared = -1;  // dynamic, if more than comes unasked was asked for
 };
 
-struct Configuration {
-  dim3 grid, block;
-  size_t shared = 0;
-  cudaStream_t stream = nullptr;
-} pushed;
-
 /// Kernels of this program, by the address of their host function: registered before main.
 std::map<const void*, Function>& functions() {
   static std::map<const void*, Function> f;
@@ -130,10 +124,6 @@ std::string demangled(const char* name) {
 
 }  // namespace
 
-void reset_kernels() {
-  for (auto& [host, function] : functions()) function.asked_shared = -1;
-}
-
 }  // namespace lastrow::checked_cuda
 
 using namespace lastrow::checked_cuda;
@@ -151,24 +141,20 @@ void __cudaRegisterFunction(void**, const char* host, char*, const char* name, i
   const std::string text = demangled(name);
   functions()[host] = {text, parameters_of(text), compiled_kernel(name)};
 }
-cudaError_t __cudaGetKernel(cudaKernel_t* kernel, const void* host) {
-  *kernel = reinterpret_cast<cudaKernel_t>(const_cast<void*>(host));
-  return functions().contains(host) ? cudaSuccess : result(cudaErrorInvalidDeviceFunction);
-}
-unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared, CUstream_st* stream) {
-  pushed = {grid, block, shared, stream};
-  return 0;
-}
-cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared, void* stream) {
-  *grid = pushed.grid, *block = pushed.block, *shared = pushed.shared;
-  *static_cast<cudaStream_t*>(stream) = pushed.stream;
-  return cudaSuccess;
-}
-cudaError_t __cudaLaunchKernel(cudaKernel_t kernel, dim3 grid, dim3 block, void** args, size_t shared,
-                               cudaStream_t stream) {
-  return launch(functions().at(reinterpret_cast<const void*>(kernel)), grid, block, args, shared, stream);
+// What <<<…>>> becomes: kernels are started in another way (gpu/kernels/cuda_launch.h), but their stubs are
+// there.
+cudaError_t __cudaGetKernel(cudaKernel_t*, const void*) { return cudaSuccess; }
+unsigned __cudaPushCallConfiguration(dim3, dim3, size_t, CUstream_st*) { return 0; }
+cudaError_t __cudaPopCallConfiguration(dim3*, dim3*, size_t*, void*) { return cudaErrorNotSupported; }
+cudaError_t __cudaLaunchKernel(cudaKernel_t, dim3, dim3, void**, size_t, cudaStream_t) {
+  return mistake(cudaErrorNotSupported, "a launch by <<<…>>>");
 }
 
+cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* c, const void* function, void** args) {
+  const auto found = functions().find(function);
+  if (found == functions().end()) return mistake(cudaErrorInvalidDeviceFunction, "an unknown kernel");
+  return launch(found->second, c->gridDim, c->blockDim, args, c->dynamicSmemBytes, c->stream);
+}
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
   const auto found = functions().find(function);
   if (found == functions().end()) return mistake(cudaErrorInvalidDeviceFunction, "an unknown kernel");

@@ -63,6 +63,18 @@ cudaError_t cudaFree(void* address) {
   s.memory.erase(found);
   return cudaSuccess;
 }
+cudaError_t cudaMallocHost(void** address, size_t bytes) {
+  if (breaks_recording("cudaMallocHost")) return cudaErrorStreamCaptureUnsupported;
+  *address = std::malloc(bytes);
+  state().live.insert(*address);
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* address) {
+  if (state().live.erase(address) == 0)
+    return mistake(cudaErrorInvalidValue, "host memory freed twice or never allocated");
+  std::free(address);
+  return cudaSuccess;
+}
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   *total = static_cast<size_t>(state().claims.memory_bytes);
   *free = static_cast<size_t>(state().claims.memory_bytes - state().counts.bytes_in_use);
