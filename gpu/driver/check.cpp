@@ -31,51 +31,81 @@ void note(CheckLine& line, int64_t i, const testing::AttendCase& problem, const 
   line.first_failure = describe(problem) + ": " + a.failure;
 }
 
+/// Everything that the threads of a check share.
+class Check {
+ public:
+  explicit Check(const CheckJob& job) : job_(job) {}
+
+  /// Works until no case is left; one call a thread.
+  void work() {
+    try {
+      const auto runner = job_.make_runner();
+      for (int64_t i = next_++; i < job_.n_cases; i = next_++) {
+        run_case(*runner, i);
+        const std::lock_guard lock(mutex_);
+        job_.progress(++n_done_);
+      }
+    } catch (...) {
+      stop();
+      const std::lock_guard lock(mutex_);
+      if (report_.lost.empty()) failure_ = std::current_exception();
+    }
+  }
+  CheckReport report() {
+    if (failure_) std::rethrow_exception(failure_);
+    return std::move(report_);
+  }
+
+ private:
+  void run_case(Runner& runner, int64_t i) {
+    const CheckCase c = job_.at(i);
+    if (c.rungs.empty()) return;
+    const testing::JudgedCase judged = testing::judge(c.problem);
+    std::optional<testing::JudgedCase> rounded;
+    runner.load(judged);
+    for (const std::string& rung : c.rungs) {
+      const bool rounds = products_of(rung) == testing::Products::rounded;
+      if (rounds && !rounded) rounded = testing::judge(c.problem, testing::Products::rounded);
+      const Attempt a = attempt(runner, rung, rounds ? *rounded : judged);
+      const std::string lost = a.failure.empty() ? "" : runner.lost();
+      const std::lock_guard lock(mutex_);
+      if (!report_.lost.empty()) return;  // another thread's rung took the device with it
+      note(report_.lines[{rung, c.problem.kv_dtype}], i, c.problem, a);
+      if (lost.empty()) continue;
+      report_.lost = fmt::format("{} at {}: {}", rung, describe(c.problem), lost);
+      return stop();
+    }
+  }
+  void stop() { next_ = job_.n_cases; }
+
+  const CheckJob& job_;
+  std::atomic<int64_t> next_ = 0;
+  std::mutex mutex_;
+  int64_t n_done_ = 0;
+  CheckReport report_;
+  std::exception_ptr failure_;
+};
+
 }  // namespace
 
 CheckReport check(const CheckJob& job) {
-  CheckReport report;
-  std::mutex mutex;
-  std::atomic<int64_t> next = 0;
-  int64_t n_done = 0;
-  std::exception_ptr failure;
-  const auto work = [&] {
-    try {
-      const auto runner = job.make_runner();
-      for (int64_t i = next++; i < job.n_cases; i = next++) {
-        const CheckCase c = job.at(i);
-        const testing::JudgedCase judged = testing::judge(c.problem);
-        std::optional<testing::JudgedCase> rounded;
-        if (!c.rungs.empty()) runner->load(judged);
-        for (const std::string& rung : c.rungs) {
-          const bool rounds = products_of(rung) == testing::Products::rounded;
-          if (rounds && !rounded) rounded = testing::judge(c.problem, testing::Products::rounded);
-          const Attempt a = attempt(*runner, rung, rounds ? *rounded : judged);
-          const std::lock_guard lock(mutex);
-          note(report[{rung, c.problem.kv_dtype}], i, c.problem, a);
-        }
-        const std::lock_guard lock(mutex);
-        job.progress(++n_done);
-      }
-    } catch (...) {
-      next = job.n_cases;
-      const std::lock_guard lock(mutex);
-      failure = std::current_exception();
-    }
-  };
+  Check all(job);
   {
     std::vector<std::jthread> others;
-    for (int32_t t = 1; t < job.n_threads; ++t) others.emplace_back(work);
-    work();
+    for (int32_t t = 1; t < job.n_threads; ++t) others.emplace_back([&] { all.work(); });
+    all.work();
   }
-  if (failure) std::rethrow_exception(failure);
-  return report;
+  return all.report();
 }
 
 bool passed(const CheckReport& report, const std::string& rung) {
-  for (const auto& [key, line] : report)
-    if (key.first == rung && line.n_failed > 0) return false;
-  return true;
+  bool any = false;
+  for (const auto& [key, line] : report.lines)
+    if (key.first == rung) {
+      if (line.n_failed > 0) return false;
+      any = true;
+    }
+  return any;
 }
 
 }  // namespace lastrow::driver

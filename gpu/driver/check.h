@@ -1,7 +1,8 @@
 // Runs rungs at many problems and holds each result against the judge.
 //
-//   const CheckReport report = check(cases, make_runner, n_threads, progress);
-//   for (const CheckLine& line : report) …     one a rung and stored type
+//   const CheckReport report = check({.n_cases = n, .at = …, .make_runner = …, .n_threads = 2, .progress =
+//   …}); for (const auto& [rung_and_type, line] : report.lines) … if (!report.lost.empty()) …            the
+//   device answers nothing any more: what it was doing then
 //
 // Each thread has a runner of its own. What is reported does not depend on how many there are: of several
 // failures of a rung and type the first in the order of cases is kept.
@@ -22,7 +23,13 @@ struct CheckLine {
   int64_t first_failed = 0;  // number of the case
   std::string first_failure;
 };
-using CheckReport = std::map<std::pair<std::string, DType>, CheckLine>;  // rung, stored type
+
+struct CheckReport {
+  std::map<std::pair<std::string, DType>, CheckLine> lines;  // rung, stored type
+  /// Rung, problem and error after which nothing could be run. A GPU's memory fault ends all work of the
+  /// process, so later cases would fail as well: none is begun.
+  std::string lost;
+};
 
 struct CheckJob {
   int64_t n_cases;
@@ -34,7 +41,7 @@ struct CheckJob {
 
 CheckReport check(const CheckJob& job);
 
-/// Did the rung hold at every problem it was run at?
+/// Was the rung run, and did it hold at every problem?
 bool passed(const CheckReport& report, const std::string& rung);
 
 }  // namespace lastrow::driver

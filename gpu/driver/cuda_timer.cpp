@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <deque>
+#include <limits>
 #include <map>
 
 #include "cache/kv_codec.h"
@@ -15,10 +17,10 @@
 namespace lastrow::cuda {
 namespace {
 
-constexpr int64_t kTimesL2 = 4;  // that buffers together are of L2's size, at least
-constexpr int32_t kSamples = 100;
-constexpr double kBudgetUs = 2e5;  // of device time for one rung and shape; slow ones get at least kLeast
-constexpr int32_t kLeast = 5;
+constexpr int64_t kTimesL2 = 4;    // that buffers together are of L2's size, at least
+constexpr double kRoundUs = 500;   // that a round takes, at least
+constexpr double kBudgetUs = 2e5;  // of device time for the samples of one rung and shape …
+constexpr int32_t kLeastSamples = 3, kSamples = 100;  // … of which there are so many, however slow it is
 
 cudaDeviceProp properties() {
   cudaDeviceProp p{};
@@ -93,49 +95,71 @@ class Event {
   cudaEvent_t event_ = nullptr;
 };
 
-using Launch = FunctionRef<void(int64_t i)>;  // the i-th call, on the buffers that are i's turn
-
-double at_share(std::vector<double>& x, double share) {
+double quantile(std::vector<double>& x, double share) {
   const auto nth = x.begin() + static_cast<int64_t>(share * static_cast<double>(x.size() - 1));
   std::nth_element(x.begin(), nth, x.end());
   return *nth;
 }
 
-/// Each sample is a whole round over the buffers, divided by its calls: never twice in a row the same bytes.
-driver::Timing time_calls(Stream stream, int64_t n_buffers, Launch launch) {
-  Event start, end;
-  launch(0);  // the first call of a kernel loads it
-  start.record(stream);
-  launch(1 % n_buffers);
-  end.record(stream);
-  const double once_us = std::max(1.0, end.us_since(start));
+using Launch = FunctionRef<void(int64_t i)>;  // the i-th call, on the buffers that are i's turn
 
-  const int64_t wanted = std::max<int64_t>(n_buffers, static_cast<int64_t>(std::ceil(500 / once_us)));
-  const int64_t n_calls = (wanted + n_buffers - 1) / n_buffers * n_buffers;
+/// Microseconds of each of n pieces of work, one queued right after the other: the host waits at the end
+/// alone.
+std::vector<double> times_of(Stream stream, int32_t n, FunctionRef<void(int32_t)> work) {
+  std::deque<Event> events;
+  events.emplace_back().record(stream);
+  for (int32_t i = 0; i < n; ++i) {
+    work(i);
+    events.emplace_back().record(stream);
+  }
+  std::vector<double> us;
+  for (int32_t i = 0; i < n; ++i) us.push_back(events[i + 1].us_since(events[i]));
+  return us;
+}
+
+/// A sample is a whole round over the buffers, divided by its calls, so that no bytes are read twice in a
+/// row. Rounds are recorded: launches cost the host nothing while they are timed. Where a round takes too
+/// long a sample is one call, on the next buffer each time.
+std::vector<double> device_times(Stream stream, int64_t n_buffers, double once_us, Launch launch) {
+  const auto samples = [](double us) {
+    return std::clamp(static_cast<int32_t>(kBudgetUs / us), kLeastSamples, kSamples);
+  };
+  const auto n_rounds =
+      static_cast<int64_t>(std::ceil(kRoundUs / (once_us * static_cast<double>(n_buffers))));
+  const int64_t n_calls = n_buffers * std::max<int64_t>(1, n_rounds);
   const double round_us = once_us * static_cast<double>(n_calls);
-  const auto n_samples = std::clamp(static_cast<int32_t>(kBudgetUs / round_us), kLeast, kSamples);
-  CudaGraph round(stream, [&] {  // so that launches cost the host nothing while they are timed
+  if (round_us * kLeastSamples > kBudgetUs)
+    return times_of(stream, samples(once_us), [&](int32_t i) { launch(i % n_buffers); });
+  CudaGraph round(stream, [&] {
     for (int64_t i = 0; i < n_calls; ++i) launch(i % n_buffers);
   });
   round.launch(stream);  // warm-up: clocks, caches, the graph itself
-  std::vector<double> us, launch_us;
-  for (int32_t s = 0; s < n_samples; ++s) {
-    start.record(stream);
-    round.launch(stream);
-    end.record(stream);
-    us.push_back(end.us_since(start) / static_cast<double>(n_calls));
-  }
-  for (int32_t s = 0; s < n_samples; ++s) {
+  std::vector<double> us = times_of(stream, samples(round_us), [&](int32_t) { round.launch(stream); });
+  for (double& sample : us) sample /= static_cast<double>(n_calls);
+  return us;
+}
+
+/// From the host's call until it knows that the result is there.
+double launch_inclusive_us(Stream stream, int64_t n_buffers, double once_us, Launch launch) {
+  std::vector<double> us;
+  const auto n = std::clamp(static_cast<int32_t>(kBudgetUs / 4 / once_us), 1, kSamples);
+  for (int32_t i = 0; i < n; ++i) {
     const auto begin = std::chrono::steady_clock::now();
-    launch(s % n_buffers);
+    launch(i % n_buffers);
     LASTROW_CUDA(cudaStreamSynchronize(stream));
-    launch_us.push_back(
-        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
+    us.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count());
   }
-  return {.median_us = at_share(us, 0.5),
-          .low_us = at_share(us, 0.1),
-          .high_us = at_share(us, 0.9),
-          .launch_us = at_share(launch_us, 0.5)};
+  return quantile(us, 0.5);
+}
+
+driver::Timing time_calls(Stream stream, int64_t n_buffers, Launch launch) {
+  launch(0);  // the first call of a kernel loads it
+  const double once_us = std::max(1.0, times_of(stream, 1, [&](int32_t) { launch(1 % n_buffers); }).front());
+  std::vector<double> us = device_times(stream, n_buffers, once_us, launch);
+  return {.median_us = quantile(us, 0.5),
+          .low_us = quantile(us, 0.1),
+          .high_us = quantile(us, 0.9),
+          .launch_us = launch_inclusive_us(stream, n_buffers, once_us, launch)};
 }
 
 /// The device's arrays of one timed shape; K and V several times over.
@@ -226,24 +250,39 @@ driver::Bandwidth measure_bandwidth(Runtime& runtime) {
   const int64_t bytes = std::max<int64_t>(int64_t{1} << 30, kTimesL2 * p.l2CacheSize);
   Tensor from = bytes_on(runtime, bytes), to = bytes_on(runtime, bytes), sum = bytes_on(runtime, 16);
   LASTROW_CUDA(cudaMemsetAsync(from.view().raw(), 1, static_cast<size_t>(bytes), runtime.stream()));
-  const auto read = [&](int64_t) {
-    start_read_all(from.view().raw(), bytes, static_cast<uint32_t*>(sum.view().raw()),
-                   4 * p.multiProcessorCount, runtime.stream());
-  };
+  double read_us = std::numeric_limits<double>::infinity();
+  for (const int32_t blocks : {1, 2, 4, 8, 16}) {  // a multiprocessor: the fastest is the roof
+    const auto read = [&](int64_t) {
+      start_read_all(from.view().raw(), bytes, static_cast<uint32_t*>(sum.view().raw()),
+                     blocks * p.multiProcessorCount, runtime.stream());
+    };
+    read_us = std::min(read_us, time_calls(runtime.stream(), 1, read).median_us);
+  }
   const auto copy = [&](int64_t) { runtime.on_device(to.view().raw(), from.view().raw(), bytes); };
   const double gb = static_cast<double>(bytes) / 1e9;
-  return {.read = gb / time_calls(runtime.stream(), 1, read).median_us * 1e6,
-          .copy = 2 * gb / time_calls(runtime.stream(), 1, copy).median_us * 1e6};
+  return {.read = gb / read_us * 1e6, .copy = 2 * gb / time_calls(runtime.stream(), 1, copy).median_us * 1e6};
 }
+
+/// This thread's launches during its life.
+class LaunchNotes {
+ public:
+  LaunchNotes() { note_launches(&notes); }
+  ~LaunchNotes() { note_launches(nullptr); }
+  LaunchNotes(const LaunchNotes&) = delete;
+  LaunchNotes& operator=(const LaunchNotes&) = delete;
+  std::vector<LaunchNote> notes;
+};
 
 driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape) {
   TimedCall call(runtime, rung, shape);
-  std::vector<LaunchNote> notes;
-  note_launches(&notes);
-  call.launch(0);
-  note_launches(nullptr);
+  LaunchNote attends{};
+  {
+    LaunchNotes noted;
+    call.launch(0);
+    if (!noted.notes.empty()) attends = noted.notes.front();
+  }
   driver::Timing t = time_calls(runtime.stream(), call.n_buffers(), [&](int64_t i) { call.launch(i); });
-  if (!notes.empty()) t.registers = notes.front().registers, t.shared_bytes = notes.front().shared_bytes;
+  t.registers = attends.registers, t.shared_bytes = attends.shared_bytes;
   return t;
 }
 

@@ -9,7 +9,7 @@
 #include "core/error.h"
 #include "gpu/driver/check.h"
 #include "gpu/driver/results.h"
-#include "io/atomic_file.h"
+#include "gpu/driver/time_all.h"
 #include "io/json.h"
 #if LASTROW_WITH_CUDA
 #include "gpu/cuda_backend.h"
@@ -22,9 +22,11 @@ constexpr int kExitFailed = 1, kExitUsage = 2, kExitSkipped = 77;
 using Clock = std::chrono::steady_clock;
 
 struct Options {
-  std::string target, kernel = "all", set = "quick", json, from, table;
-  bool list = false, check = false, time = false, skip_without_gpu = false;
+  std::string target, kernel = "all", set = "quick", shapes = "quick", json, from, table;
+  bool list = false, check = false, time = false, skip_without_gpu = false, go_on = false;
   int32_t n_threads = 0;
+  int64_t every = 1;   // problem of a set
+  double seconds = 0;  // after which nothing more is timed; 0: no limit
 };
 
 void say(const std::string& text) { fmt::print(stderr, "{}\n", text); }
@@ -69,7 +71,7 @@ std::vector<std::string> chosen_rungs(const Options& o, const Runner& runner) {
 
 // ---- --list
 
-/// The stored types and widths that a rung refuses, in its own words.
+/// Rungs, their ideas, and the stored types that they take.
 void list(const Runner& runner) {
   for (const RungInfo& r : runner.rungs()) {
     std::string types;
@@ -88,7 +90,7 @@ class CheckProgress {
   explicit CheckProgress(int64_t total) : total_(total) {}
   void at(int64_t done) {
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-    if (isatty(STDERR_FILENO) == 0 || seconds < shown_ + 0.5) return;
+    if (isatty(STDERR_FILENO) == 0 || (seconds < shown_ + 0.5 && done < total_)) return;
     shown_ = seconds;
     const double left = seconds / static_cast<double>(done) * static_cast<double>(total_ - done);
     fmt::print(stderr, "\r{} of {} problems, {:.0f} s to go   ", done, total_, left);
@@ -119,17 +121,24 @@ CheckReport run_check(const Options& o, const std::string& target, int64_t n_cas
                     }});
 }
 
-/// From problems spread evenly over the product.
-void say_estimate(const Options& o, const std::string& target, const CheckSet& set) {
+/// Every n-th problem of a set.
+struct Problems {
+  int64_t n;
+  std::function<CheckCase(int64_t)> at;
+};
+Problems every_nth(int64_t size, int64_t nth, std::function<CheckCase(int64_t)> at) {
+  return {(size + nth - 1) / nth, [nth, at = std::move(at)](int64_t i) { return at(i * nth); }};
+}
+
+/// From some of them, spread evenly.
+void say_estimate(const Options& o, const std::string& target, const Problems& all) {
   constexpr int64_t kSample = 64;
   const auto start = Clock::now();
   run_check(
-      o, target, kSample, [&](int64_t i) { return set.full((2 * i + 1) * set.full_size() / (2 * kSample)); },
-      true);
+      o, target, kSample, [&](int64_t i) { return all.at((2 * i + 1) * all.n / (2 * kSample)); }, true);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   say(fmt::format("{} problems, each on every kernel that takes it: about {:.0f} minutes on {} threads",
-                  set.full_size(), seconds / kSample * static_cast<double>(set.full_size()) / 60,
-                  n_threads(o)));
+                  all.n, seconds / kSample * static_cast<double>(all.n) / 60, n_threads(o)));
 }
 
 CheckReport check_set(const Options& o, const std::string& target, const Runner& runner,
@@ -138,18 +147,20 @@ CheckReport check_set(const Options& o, const std::string& target, const Runner&
     return runner.why_not(rung, shape).empty();
   });
   if (o.set == "full") {
-    say_estimate(o, target, set);
-    return run_check(o, target, set.full_size(), [&](int64_t i) { return set.full(i); });
+    const Problems all = every_nth(set.full_size(), o.every, [&](int64_t i) { return set.full(i); });
+    say_estimate(o, target, all);
+    return run_check(o, target, all.n, all.at);
   }
   const std::vector<CheckCase> cases = set.quick();
-  return run_check(o, target, static_cast<int64_t>(cases.size()),
-                   [&](int64_t i) { return cases[static_cast<size_t>(i)]; });
+  const Problems quick = every_nth(static_cast<int64_t>(cases.size()), o.every,
+                                   [&](int64_t i) { return cases[static_cast<size_t>(i)]; });
+  return run_check(o, target, quick.n, quick.at);
 }
 
 /// One line a rung and stored type; returns whether all held.
-bool print_report(const CheckReport& report) {
+bool print_report(const Options& o, const CheckReport& report) {
   int64_t n_problems = 0, n_failed = 0;
-  for (const auto& [key, line] : report) {
+  for (const auto& [key, line] : report.lines) {
     n_problems += line.n_problems;
     n_failed += line.n_failed;
     fmt::print(
@@ -158,7 +169,10 @@ bool print_report(const CheckReport& report) {
         line.n_failed == 0 ? "held" : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure));
   }
   fmt::print("{} runs against naive-f64, {} failed\n", n_problems, n_failed);
-  return n_failed == 0;
+  if (!report.lost.empty())
+    fmt::print("the device answers nothing any more, and the check ended, after {}{}\n", report.lost,
+               n_threads(o) == 1 ? "" : " (or what ran beside it: --threads 1 tells)");
+  return n_failed == 0 && report.lost.empty();
 }
 
 // ---- --time
@@ -170,28 +184,24 @@ std::string today() {
   return text;
 }
 
-/// Rungs that failed their check are left out.
-nlohmann::json time_all(const Options& o, Runner& runner, const std::vector<std::string>& rungs,
-                        const CheckReport& report) {
-  nlohmann::json results = header(runner.device(), runner.bandwidth(), today());
+/// Rungs that failed their check are left out. Returns whether every time could be taken.
+bool time_rungs(const Options& o, Runner& runner, const std::vector<std::string>& rungs,
+                const CheckReport& report) {
+  TimeJob job{.full = o.shapes == "full",
+              .seconds = o.seconds,
+              .json = o.json,
+              .go_on = o.go_on,
+              .date = today(),
+              .say = say};
   for (const std::string& rung : rungs)
-    if (!passed(report, rung)) say(fmt::format("{} failed its check and is not timed", rung));
-  for (const TimedShape& timed : timed_shapes(o.set == "full")) {
-    bool any = false;
-    for (const std::string& rung : rungs) {
-      if (!passed(report, rung) || !runner.why_not(rung, timed.shape()).empty()) continue;
-      try {
-        const Timing t = runner.time(rung, timed.shape());
-        if (!std::exchange(any, true)) add_shape(results, timed);
-        add_result(results, timed, rung, t);
-        say(fmt::format("{}  {}  {:.1f} µs", timed.name(), rung, t.median_us));
-      } catch (const CapacityError& e) {
-        say(fmt::format("{}: {}", timed.name(), e.what()));
-        break;  // the other rungs need as much
-      }
-    }
-  }
-  return results;
+    if (passed(report, rung))
+      job.rungs.push_back(rung);
+    else
+      say(fmt::format("{} failed its check and is not timed", rung));
+  const TimeReport times = time_all(job, runner);
+  if (!o.table.empty()) rewrite_table(o.table, table(times.results));
+  if (o.json.empty() && o.table.empty()) fmt::print("{}", table(times.results));
+  return !times.failed;
 }
 
 // ---- main
@@ -203,6 +213,9 @@ void validate(const Options& o) {
     throw UsageError("--table needs times: add --time, or --from FILE of an earlier run");
   if (!o.json.empty() && !o.time) throw UsageError("--json needs --time");
   if (!o.from.empty() && (o.time || o.check)) throw UsageError("--from reads times: drop --time and --check");
+  if (o.go_on && o.json.empty()) throw UsageError("--continue needs the file to go on with: add --json FILE");
+  if (o.seconds > 0 && !o.time) throw UsageError("--seconds needs --time");
+  if (!o.table.empty()) require_markers(o.table);
 }
 
 int run(const Options& o) {
@@ -227,13 +240,8 @@ int run(const Options& o) {
   Options checked = o;
   if (!o.check) checked.set = "quick";
   const CheckReport report = check_set(checked, target, *runner, rungs);
-  const bool held = print_report(report);
-  if (o.time) {
-    const nlohmann::json results = time_all(o, *runner, rungs, report);
-    if (!o.json.empty()) write_text_atomically(o.json, results.dump(1) + "\n");
-    if (!o.table.empty()) rewrite_table(o.table, table(results));
-    if (o.json.empty() && o.table.empty()) fmt::print("{}", table(results));
-  }
+  bool held = print_report(o, report);
+  if (o.time && report.lost.empty()) held &= time_rungs(o, *runner, rungs, report);
   return held ? 0 : kExitFailed;
 }
 
@@ -250,13 +258,22 @@ int main(int argc, char** argv) {
   app.add_option("--kernel", o.kernel, "all, or one: k05")->capture_default_str();
   app.add_flag("--list", o.list, "Say what the rungs are and what they take");
   app.add_flag("--check", o.check, "Hold every rung against naive-f64, at ugly shapes");
-  app.add_option("--set", o.set, "quick: every pair of values; full: the product")
+  app.add_option("--set", o.set, "Problems to check: quick (every pair of values) or full (the product)")
       ->check(CLI::IsMember({"quick", "full"}))
       ->capture_default_str();
   app.add_flag("--time", o.time, "After the check, time what held (a GPU only)");
+  app.add_option("--shapes", o.shapes, "Shapes to time: quick (the table's) or full (the product)")
+      ->check(CLI::IsMember({"quick", "full"}))
+      ->capture_default_str();
   app.add_option("--json", o.json, "Write the times to this file");
   app.add_option("--table", o.table, "Rewrite the table between the marker comments of this file");
   app.add_option("--from", o.from, "Make the table from the JSON of an earlier run");
+  app.add_option("--every", o.every,
+                 "Check every N-th problem of the set: a part of what --set full would take days for")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--seconds", o.seconds, "Time nothing more after so many seconds, and say what is left")
+      ->check(CLI::PositiveNumber);
+  app.add_flag("--continue", o.go_on, "Time what the file of --json does not have yet");
   app.add_option("--threads", o.n_threads, "Default: one a core")->check(CLI::Range(1, 1024));
   app.add_flag("--skip-without-gpu", o.skip_without_gpu, "Where there is no GPU: say so and exit with 77");
   app.footer(

@@ -1,5 +1,6 @@
 #include "gpu/driver/results.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
@@ -13,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr struct {
-  int32_t n_q, n_kv, head_dim;
+  int32_t n_q_heads, n_kv_heads, head_dim;
 } kHeads[] = {{32, 32, 128}, {32, 8, 128}, {64, 8, 128}, {71, 1, 64}, {9, 3, 64}};
 constexpr int32_t kBatches[] = {1, 8, 32, 128};
 constexpr int32_t kLengths[] = {512, 4096, 32768};
@@ -32,7 +33,7 @@ const json* best_rival(const json& results, const std::string& shape) {
 
 std::string row(const json& results, const json& shape, const json& r) {
   const double us = r.at("us"), gbps = shape.at("kv_bytes").get<double>() / us / 1e3,
-               read = results.at("read_gbps");
+               read = r.at("read_gbps");
   const json* rival = best_rival(results, shape.at("name"));
   const bool decode = shape.at("q_len") == 1;
   return fmt::format(
@@ -45,6 +46,21 @@ std::string row(const json& results, const json& shape, const json& r) {
       rival == nullptr
           ? "not measured"
           : fmt::format("{:.1f} ({})", rival->at("us").get<double>(), rival->at("name").get<std::string>()));
+}
+
+std::string read_page(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw FileError("{}: cannot be read", path.string());
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Where the table begins and ends in a page.
+std::pair<size_t, size_t> table_place(const std::string& text, const std::filesystem::path& path) {
+  const size_t begin = text.find(kTableBegin), end = text.find(kTableEnd);
+  if (begin == std::string::npos || end == std::string::npos || end < begin)
+    throw FileError("{}: has no lines '{}' and '{}' for the table to go between", path.string(), kTableBegin,
+                    kTableEnd);
+  return {begin + std::string_view(kTableBegin).size(), end};
 }
 
 }  // namespace
@@ -77,19 +93,21 @@ int64_t TimedShape::kv_bytes() const {
 
 std::vector<TimedShape> timed_shapes(bool full) {
   std::vector<TimedShape> shapes;
-  for (const auto& [n_q, n_kv, dim] : kHeads)
+  for (const auto& [n_q_heads, n_kv_heads, head_dim] : kHeads)
     for (const int32_t batch : kBatches)
       for (const int32_t len : kLengths)
         for (const DType type : kTypes)
           for (const int32_t block : kBlocks) {
-            // Quick: every head shape in contiguous bf16; every type and every block length on 32:8×128.
-            const bool plain = type == DType::bf16 && block == 0, usual = n_q == 32 && n_kv == 8,
+            // Quick: every shape of heads in contiguous bf16; of 32:8×128 also every type contiguous and
+            // every length of blocks in bf16, but for the largest batch and the shortest length.
+            const bool plain = type == DType::bf16 && block == 0, usual = n_q_heads == 32 && n_kv_heads == 8,
                        one = (type == DType::bf16) != (block == 0);
             if (full || plain || (usual && one && batch != 128 && len != 512))
-              shapes.push_back({n_q, n_kv, dim, batch, 1, len, type, block});
+              shapes.push_back({n_q_heads, n_kv_heads, head_dim, batch, 1, len, type, block});
           }
-  for (const auto& [n_q, n_kv, dim] : kHeads)
-    if (full || n_kv == 8) shapes.push_back({n_q, n_kv, dim, 1, kPrefill, kPrefill, DType::bf16, 0});
+  for (const auto& [n_q_heads, n_kv_heads, head_dim] : kHeads)
+    if (full || n_kv_heads == 8)
+      shapes.push_back({n_q_heads, n_kv_heads, head_dim, 1, kPrefill, kPrefill, DType::bf16, 0});
   return shapes;
 }
 
@@ -101,40 +119,52 @@ json header(const DeviceInfo& device, const Bandwidth& bandwidth, const std::str
           {"rivals", json::array()}};
 }
 
-void add_shape(json& results, const TimedShape& s) {
-  results["shapes"].push_back({{"name", s.name()},
-                               {"n_q_heads", s.n_q_heads},
-                               {"n_kv_heads", s.n_kv_heads},
-                               {"head_dim", s.head_dim},
-                               {"batch", s.batch},
-                               {"q_len", s.q_len},
-                               {"kv_len", s.kv_len},
-                               {"dtype", std::string(name_of(s.dtype))},
-                               {"block_len", s.block_len},
-                               {"kv_bytes", s.kv_bytes()}});
+bool has_result(const json& results, const TimedShape& shape, const std::string& rung) {
+  for (const json& r : results.at("results"))
+    if (r.at("shape") == shape.name() && r.at("kernel") == rung) return true;
+  return false;
 }
 
-void add_result(json& results, const TimedShape& shape, const std::string& rung, const Timing& t) {
-  results["results"].push_back({{"shape", shape.name()},
+void add_result(json& results, const TimedShape& s, const std::string& rung, const Timing& t,
+                double read_gbps) {
+  const std::string name = s.name();
+  json& shapes = results["shapes"];
+  if (std::none_of(shapes.begin(), shapes.end(), [&](const json& known) { return known.at("name") == name; }))
+    shapes.push_back({{"name", name},
+                      {"n_q_heads", s.n_q_heads},
+                      {"n_kv_heads", s.n_kv_heads},
+                      {"head_dim", s.head_dim},
+                      {"batch", s.batch},
+                      {"q_len", s.q_len},
+                      {"kv_len", s.kv_len},
+                      {"dtype", std::string(name_of(s.dtype))},
+                      {"block_len", s.block_len},
+                      {"kv_bytes", s.kv_bytes()}});
+  results["results"].push_back({{"shape", name},
                                 {"kernel", rung},
                                 {"us", t.median_us},
                                 {"low_us", t.low_us},
                                 {"high_us", t.high_us},
                                 {"launch_us", t.launch_us},
                                 {"registers", t.registers},
-                                {"shared_bytes", t.shared_bytes}});
+                                {"shared_bytes", t.shared_bytes},
+                                {"read_gbps", read_gbps}});
 }
 
 std::string table(const json& results) {
   try {
     std::string text = fmt::format(
-        "{}, driver {}, toolkit {}, {}. Measured in the same run: read {:.0f} GB/s, copy {:.0f} GB/s.\n\n"
-        "| shape | K/V MB | kernel | µs | 10–90 % | with launch µs | GB/s | of read | registers | shared KiB "
+        "{}, driver for CUDA {}, toolkit {}{}, {}. Measured beside it: read {:.0f} GB/s, copy {:.0f} "
+        "GB/s.\n\n"
+        "| shape | K/V MB | kernel | µs | 10–90 % of samples | with launch µs | GB/s | of read | registers | "
+        "shared KiB "
         "| fastest of PyTorch's, µs |\n"
         "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
         results.at("device").get<std::string>(), results.at("driver").get<std::string>(),
-        results.at("toolkit").get<std::string>(), results.at("date").get<std::string>(),
-        results.at("read_gbps").get<double>(), results.at("copy_gbps").get<double>());
+        results.at("toolkit").get<std::string>(),
+        results.contains("torch") ? ", PyTorch " + results.at("torch").get<std::string>() : "",
+        results.at("date").get<std::string>(), results.at("read_gbps").get<double>(),
+        results.at("copy_gbps").get<double>());
     for (const json& shape : results.at("shapes"))
       for (const json& r : results.at("results"))
         if (r.at("shape") == shape.at("name")) text += row(results, shape, r);
@@ -144,16 +174,12 @@ std::string table(const json& results) {
   }
 }
 
+void require_markers(const std::filesystem::path& path) { table_place(read_page(path), path); }
+
 void rewrite_table(const std::filesystem::path& path, const std::string& table) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw FileError("{}: cannot be read", path.string());
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  const size_t begin = text.find(kTableBegin), end = text.find(kTableEnd);
-  if (begin == std::string::npos || end == std::string::npos || end < begin)
-    throw FileError("{}: has no lines '{}' and '{}' for the table to go between", path.string(), kTableBegin,
-                    kTableEnd);
-  const size_t from = begin + std::string_view(kTableBegin).size();
-  text.replace(from, end - from, "\n" + table);
+  std::string text = read_page(path);
+  const auto [begin, end] = table_place(text, path);
+  text.replace(begin, end - begin, "\n" + table);
   write_text_atomically(path, text);
 }
 

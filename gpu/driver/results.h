@@ -1,12 +1,11 @@
 // What was timed, as the JSON file that machines share and as the table of gpu/README.md.
 //
-// {"device", "driver", "toolkit", "date", "read_gbps", "copy_gbps",
+// {"device", "driver", "toolkit", "date", "read_gbps", "copy_gbps",      of the run that began the file
 //  "shapes":  [{"name", "n_q_heads", "n_kv_heads", "head_dim", "batch", "q_len", "kv_len", "dtype",
 //               "block_len" (0: contiguous), "kv_bytes"}],
 //  "results": [{"shape" (a name), "kernel", "us", "low_us", "high_us", "launch_us", "registers",
-//               "shared_bytes"}],
-//  "rivals":  [{"shape", "name", "us"}]}          added by tests/bench/torch_sdpa.py, times on the same
-//  shapes
+//               "shared_bytes", "read_gbps" (of the same run)}],
+//  "rivals":  [{"shape", "name", "us"}], "torch": its version}            by tests/bench/torch_sdpa.py
 #pragma once
 
 #include <filesystem>
@@ -24,23 +23,27 @@ struct TimedShape {
   DType dtype;
   int32_t block_len;  // 0: contiguous
 
-  std::string name() const;  // "32:8x128 b8 kv4096 bf16", "… paged16"
+  std::string name() const;  // "32:8×128 b8 kv4096 bf16", "… paged16"
   gpu::AttendShape shape() const;
   /// Of K and V, each byte counted once, scales included.
   int64_t kv_bytes() const;
 };
 
-/// A part of the product of GPU.md's table that takes minutes, or all of it.
+/// Five shapes of heads × four batches × three lengths × four types × three kinds of blocks, and prefills; or
+/// a part of them that shows what matters: which shapes stand in gpu/README.md's table.
 std::vector<TimedShape> timed_shapes(bool full);
 
 nlohmann::json header(const DeviceInfo& device, const Bandwidth& bandwidth, const std::string& date);
-void add_shape(nlohmann::json& results, const TimedShape& shape);
-void add_result(nlohmann::json& results, const TimedShape& shape, const std::string& rung, const Timing& t);
+bool has_result(const nlohmann::json& results, const TimedShape& shape, const std::string& rung);
+void add_result(nlohmann::json& results, const TimedShape& shape, const std::string& rung, const Timing& t,
+                double read_gbps);
 
 /// Markdown. Throws FileError for results that lack a field.
 std::string table(const nlohmann::json& results);
 
-/// Replaces what stands between the marker comments of a file. Throws FileError if it has none.
+/// Throws FileError if the file cannot be read or has no marker comments for a table to go between.
+void require_markers(const std::filesystem::path& file);
+/// Replaces what stands between them.
 void rewrite_table(const std::filesystem::path& file, const std::string& table);
 inline constexpr const char* kTableBegin = "<!-- table: begin -->";
 inline constexpr const char* kTableEnd = "<!-- table: end -->";

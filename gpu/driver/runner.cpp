@@ -47,14 +47,12 @@ class TargetRunner final : public Runner {
   }
   std::string why_not(const std::string& name, const gpu::AttendShape& shape) const override {
     const NamedRung named(name);
-    return named.rung.supports(named.shape(shape));
+    return named.rung.supports(named.shape(on_this_device(shape)));
   }
 
   void load(const testing::JudgedCase& judged) override {
     const StepPlan& plan = judged.layout.plan;
-    shape_ = shape_of(judged.c, judged.layout);
-    shape_.n_multiprocessors = runtime_->n_multiprocessors();
-    shape_.max_shared_bytes = runtime_->max_shared_bytes();
+    shape_ = on_this_device(shape_of(judged.c, judged.layout));
     spec_ = testing::case_spec(judged.c);
     std::vector<int32_t> seq_of_token;
     for (int32_t i = 0; i < plan.n_seqs(); ++i) seq_of_token.insert(seq_of_token.end(), plan.q_len(i), i);
@@ -107,16 +105,30 @@ class TargetRunner final : public Runner {
     return {{out.begin(), out.end()}, {lse.begin(), lse.end()}};
   }
 
+  std::string lost() override {
+    try {
+      const std::vector<float> sent{1};
+      float back = 0;
+      put(answer_, sent);
+      runtime_->to_host(&back, answer_.view().raw(), sizeof back);
+      return "";
+    } catch (const std::exception& e) {
+      return e.what();
+    }
+  }
+
   Bandwidth bandwidth() override { return target::measure_bandwidth(*runtime_); }
   Timing time(const std::string& name, const gpu::AttendShape& shape) override {
     const NamedRung named(name);
-    gpu::AttendShape here = named.shape(shape);
-    here.n_multiprocessors = runtime_->n_multiprocessors();
-    here.max_shared_bytes = runtime_->max_shared_bytes();
-    return target::time_rung(*runtime_, named.rung, here);
+    return target::time_rung(*runtime_, named.rung, named.shape(on_this_device(shape)));
   }
 
  private:
+  gpu::AttendShape on_this_device(gpu::AttendShape shape) const {
+    shape.n_multiprocessors = runtime_->n_multiprocessors();
+    shape.max_shared_bytes = runtime_->max_shared_bytes();
+    return shape;
+  }
   /// Buffers are kept and grow: an allocation on a GPU waits for all work.
   void put(Tensor& buffer, const void* data, int64_t bytes) {
     if (buffer.size() < bytes || buffer.size() == 0)
@@ -136,7 +148,8 @@ class TargetRunner final : public Runner {
   gpu::AttendShape shape_;
   AttendSpec spec_;
   bool has_scales_ = false;
-  Tensor q_, k_, v_, k_scales_, v_scales_, q_start_, kv_len_, tables_, seq_of_token_, out_, lse_, scratch_;
+  Tensor q_, k_, v_, k_scales_, v_scales_, q_start_, kv_len_, tables_, seq_of_token_, out_, lse_, scratch_,
+      answer_;
 };
 
 }  // namespace

@@ -33,18 +33,20 @@ inline testing::Products products_of(const std::string& rung) {
 }
 
 struct DeviceInfo {
-  std::string target;           // "cuda" or "emulated"
-  std::string device;           // "NVIDIA H100 80GB HBM3", or what stands in for it
-  std::string driver, toolkit;  // versions, "13.0"; empty where there is none
+  std::string target;   // "cuda" or "emulated"
+  std::string device;   // "NVIDIA H100 80GB HBM3", or what stands in for it
+  std::string driver;   // the CUDA that it knows, "13.0"; empty where there is none
+  std::string toolkit;  // likewise
 };
 
 /// Microseconds of one call of a rung, all its kernels.
 struct Timing {
-  double median_us = 0;            // on the device, from one call's start to the next's
-  double low_us = 0, high_us = 0;  // the 10th and the 90th of 100 samples
-  double launch_us = 0;            // from the host's call until it knows that the result is there
-  int32_t registers = 0;           // of a thread, of the kernel that attends
-  int64_t shared_bytes = 0;        // of a block, static and dynamic
+  double median_us = 0;  // on the device, from one call's start to the next's
+  double low_us = 0,
+         high_us = 0;        // 10th and 90th percentile of the samples, each the mean of one or more calls
+  double launch_us = 0;      // from the host's call until it knows that the result is there
+  int32_t registers = 0;     // of a thread, of the kernel that attends
+  int64_t shared_bytes = 0;  // of a block, static and dynamic
 };
 
 /// GB/s (10⁹), on buffers of several times L2.
@@ -62,8 +64,10 @@ class Runner {
 
   virtual void load(const testing::JudgedCase& judged) = 0;
   virtual testing::AttendResult attend(const std::string& rung) = 0;
+  /// Asked after a failure: why the device answers nothing any more; empty if it does.
+  virtual std::string lost() = 0;
 
-  /// Throw UsageError where time is emulated too, CapacityError for a shape that does not fit the device.
+  /// Both throw UsageError under the emulator, time() CapacityError for a shape that does not fit the device.
   virtual Bandwidth bandwidth() = 0;
   virtual Timing time(const std::string& rung, const gpu::AttendShape& shape) = 0;
 };

@@ -3,9 +3,7 @@
 
 #include <functional>
 
-#include "cuda_host/checked_cuda.h"
-#include "gpu/driver/results.h"
-#include "gpu/driver/runner.h"
+#include "cuda_host/device.h"
 #include "gpu/kernels/cuda_error.h"
 #include "registry/registry.h"
 #include "session/session.h"
@@ -55,16 +53,6 @@ std::string message_of(const std::function<void()>& work) {
   FAIL("nothing was thrown");
   return "";
 }
-
-/// Each test begins with a device of its own, and leaves it empty and without a mistake.
-struct Device {
-  explicit Device(const checked_cuda::Claims& claims = {}) { checked_cuda::reset(claims); }
-  ~Device() {
-    for (const std::string& mistake : checked_cuda::mistakes()) FAIL_CHECK(mistake);
-    CHECK(counts().n_live == 0);
-    CHECK(counts().bytes_in_use == 0);
-  }
-};
 
 }  // namespace
 
@@ -125,7 +113,7 @@ TEST_CASE("what does not fit the device is refused with sizes, and fits when the
   CAPTURE(message);
   CHECK(message.find("of device memory asked for, 0.00 KiB (0.00 kB) of ") != std::string::npos);
   CHECK(message.find("use a shorter context") != std::string::npos);
-  checked_cuda::set_memory(2 * in_use);
+  checked_cuda::set_memory(in_use + (int64_t{40} << 20));  // cuBLAS's workspace is 32 MiB of them
   advance(*session, 3);
   CHECK(counts().bytes_in_use > in_use);
 }
@@ -170,32 +158,6 @@ TEST_CASE("a machine without driver, without GPU, or with an old one says so") {
   CHECK(why_not({.driver = 0}).find("no NVIDIA driver is installed") != std::string::npos);
   CHECK(why_not({.n_devices = 0}).find("no NVIDIA GPU is visible") != std::string::npos);
   CHECK(why_not({.major = 7}).find("compute capability 7.0: 8.0 or later is needed") != std::string::npos);
-}
-
-// ---- what is timed
-
-TEST_CASE("every rung can be timed on every shape of the table that fits") {
-  const Device device;
-  int n_timed = 0, n_too_large = 0;
-  {
-    const auto runner = driver::cuda::make_runner();
-    CHECK(runner->bandwidth().read > 0);
-    for (const driver::TimedShape& shape : driver::timed_shapes(true))
-      for (const driver::RungInfo& rung : runner->rungs()) {
-        if (!runner->why_not(rung.name, shape.shape()).empty()) continue;
-        CAPTURE(shape.name());
-        CAPTURE(rung.name);
-        try {
-          const driver::Timing timing = runner->time(rung.name, shape.shape());
-          CHECK(timing.registers > 0);
-          ++n_timed;
-        } catch (const CapacityError&) {
-          ++n_too_large;
-        }
-      }
-  }
-  MESSAGE(n_timed, " timed, ", n_too_large, " too large");
-  CHECK(n_timed > 20 * n_too_large);
 }
 
 }  // namespace lastrow
