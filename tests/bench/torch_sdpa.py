@@ -5,8 +5,9 @@
     python3 tests/bench/torch_sdpa.py times.json         adds "rivals" to the file, in place
     lastrow-kernels --from times.json --table gpu/README.md
 
-Each backend is pinned (torch.nn.attention.sdpa_kernel), so that no other steps in unseen; one that cannot take
-a shape is named on standard error and left out. K and V go round buffers of several times L2. A decode step
+Each backend is pinned (torch.nn.attention.sdpa_kernel), so that PyTorch cannot quietly take another; one that
+this PyTorch lacks, or that cannot take a shape, is named on standard error and left out. The file is written
+after each shape. K and V go round buffers of several times L2. A decode step
 passes neither mask nor is_causal: its one query sees every key. SDPA knows no pages and no 8-bit K/V: such
 shapes are skipped and counted.
 
@@ -43,7 +44,12 @@ def read_results(path):
 
 
 def takes(shape):
-    return shape["block_len"] == 0 and shape["dtype"] in DTYPES
+    """is_causal aligns top-left in PyTorch, which is what we mean only where q_len = kv_len."""
+    return shape["block_len"] == 0 and shape["dtype"] in DTYPES and shape["q_len"] in (1, shape["kv_len"])
+
+
+def first_line(error):
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def write_results(path, results):
@@ -89,8 +95,13 @@ def time_calls(torch, call, n_buffers):
         for i in range(n_calls):
             call(i % n_buffers)
     graph.replay()
+    events = [torch.cuda.Event(enable_timing=True) for _ in range(SAMPLES + 1)]
+    events[0].record()
+    for event in events[1:]:  # queued one after the other: the host waits at the end alone
+        graph.replay()
+        event.record()
     torch.cuda.synchronize()
-    return median([elapsed(graph.replay) / n_calls for _ in range(SAMPLES)])
+    return median([1e3 * a.elapsed_time(b) / n_calls for a, b in zip(events, events[1:])])
 
 
 def time_shape(torch, shape, l2_bytes):
@@ -104,13 +115,13 @@ def time_shape(torch, shape, l2_bytes):
 
     q = rows(shape["n_q_heads"], shape["q_len"])
     k, v = ([rows(shape["n_kv_heads"], shape["kv_len"]) for _ in range(n_buffers)] for _ in range(2))
-    # is_causal aligns top-left in PyTorch, which is the same where q_len = kv_len.
     options = {"is_causal": True} if shape["q_len"] > 1 else {}
     if shape["n_q_heads"] != shape["n_kv_heads"]:
         options["enable_gqa"] = True
     for name in BACKENDS:
         backend = getattr(SDPBackend, name, None)
         if backend is None:
+            print(f"{shape['name']}: {name}: this PyTorch has none", file=sys.stderr)
             continue
         try:
             with sdpa_kernel(backend):
@@ -119,29 +130,37 @@ def time_shape(torch, shape, l2_bytes):
                     lambda i: torch.nn.functional.scaled_dot_product_attention(q, k[i], v[i], **options),
                     n_buffers)
         except RuntimeError as e:
-            print(f"{shape['name']}: {name}: {str(e).splitlines()[0]}", file=sys.stderr)
-            torch.cuda.synchronize()
+            print(f"{shape['name']}: {name}: {first_line(e)}", file=sys.stderr)
+            torch.cuda.synchronize()  # throws if it was more than a refusal
             continue
         print(f"{shape['name']}  {name}  {us:.1f} µs", file=sys.stderr)
         yield {"shape": shape["name"], "name": name.removesuffix("_ATTENTION").lower(), "us": us}
 
 
-def time_all(shapes):
+def import_torch():
     try:
         import torch
     except ImportError as e:
         fail(f"PyTorch cannot be imported ({e}): install it, or look at --dry-run")
     if not torch.cuda.is_available():
         fail("PyTorch finds no GPU")
+    return torch
+
+
+def time_all(torch, path, results, shapes):
+    """Times shape after shape, and keeps each in the file."""
+    results["torch"] = torch.__version__
     l2_bytes = torch.cuda.get_device_properties(0).L2_cache_size
-    rivals = []
     for shape in shapes:
         try:
-            rivals += time_shape(torch, shape, l2_bytes)
+            merge(results, list(time_shape(torch, shape, l2_bytes)))
+            torch.cuda.empty_cache()
         except torch.cuda.OutOfMemoryError:
             print(f"{shape['name']}: does not fit the device's memory", file=sys.stderr)
-        torch.cuda.empty_cache()
-    return rivals, torch.__version__
+            torch.cuda.empty_cache()
+        except RuntimeError as e:
+            fail(f"{shape['name']}: the device answers nothing any more: {first_line(e)}")
+        write_results(path, results)
 
 
 def main():
@@ -151,16 +170,13 @@ def main():
     arguments = parser.parse_args()
     results = read_results(arguments.results)
     shapes = [shape for shape in results["shapes"] if takes(shape)]
-    print(f"{len(shapes)} shapes, {len(results['shapes']) - len(shapes)} skipped: paged or 8-bit, which SDPA has not",
+    print(f"{len(shapes)} shapes, {len(results['shapes']) - len(shapes)} skipped: paged or 8-bit, which SDPA has not, or fewer queries than keys",
           file=sys.stderr)
     if arguments.dry_run:
         for shape in shapes:
             print(f"{shape['name']}: {', '.join(BACKENDS)}")
         return
-    rivals, version = time_all(shapes)
-    merge(results, rivals)
-    results["torch"] = version
-    write_results(arguments.results, results)
+    time_all(import_torch(), arguments.results, results, shapes)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
     python3 torch_sdpa_test.py path/to/lastrow-kernels
 """
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import types
 import unittest
+import unittest.mock
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "torch_sdpa.py")
@@ -28,13 +32,60 @@ RESULTS = {
     "device": "no GPU", "driver": "0.0", "toolkit": "0.0", "date": "2000-01-01", "read_gbps": 2000.0, "copy_gbps": 1.0,
     "shapes": [shape("plain"), shape("paged", block_len=16), shape("narrow", dtype="i8")],
     "results": [{"shape": "plain", "kernel": "k09", "us": 16.777216, "low_us": 16.0, "high_us": 18.0, "launch_us": 20.0,
-                 "registers": 99, "shared_bytes": 2048}],
+                 "registers": 99, "shared_bytes": 2048, "read_gbps": 2000.0}],
     "rivals": [{"shape": "plain", "name": "flash", "us": 9.0}, {"shape": "plain", "name": "cudnn", "us": 7.0}],
 }
 
 
 def run(*arguments):
     return subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+
+
+class FakeTorch:
+    """Takes what torch_sdpa.py asks of PyTorch, and notes each attention: (backend, K's number, options).
+
+    refuses: backends that raise as PyTorch does where it has no kernel for a shape."""
+
+    def __init__(self, refuses=(), breaks=False):
+        self.calls, self.pinned, self.n_tensors, self.refuses, self.breaks = [], None, 0, refuses, breaks
+        self.__version__ = "0.0"
+        self.bfloat16 = self.float16 = object()
+        self.cuda = types.SimpleNamespace(
+            Stream=lambda: types.SimpleNamespace(wait_stream=lambda other: None),
+            current_stream=lambda: types.SimpleNamespace(wait_stream=lambda other: None),
+            stream=lambda side: contextlib.nullcontext(), graph=lambda g: contextlib.nullcontext(),
+            CUDAGraph=lambda: types.SimpleNamespace(replay=lambda: None),
+            Event=lambda enable_timing: types.SimpleNamespace(
+                record=lambda: None, synchronize=lambda: None, elapsed_time=lambda end: 0.25),
+            get_device_properties=lambda i: types.SimpleNamespace(L2_cache_size=16777216),
+            synchronize=self.synchronize, empty_cache=lambda: None, OutOfMemoryError=MemoryError)
+        self.nn = types.SimpleNamespace(functional=types.SimpleNamespace(scaled_dot_product_attention=self.attend))
+
+    def randn(self, *sizes, dtype, device):
+        self.n_tensors += 1
+        return (self.n_tensors, sizes)
+
+    def synchronize(self):
+        if self.breaks and self.pinned is None and self.calls:
+            raise RuntimeError("illegal memory access")
+
+    def attend(self, q, k, v, **options):
+        self.calls.append((self.pinned, k[0], options))
+        if self.pinned in self.refuses:
+            raise RuntimeError("No available kernel.\nmore")
+
+    @contextlib.contextmanager
+    def pin(self, backend):
+        self.pinned = backend
+        try:
+            yield
+        finally:
+            self.pinned = None
+
+    def modules(self):
+        names = types.SimpleNamespace(FLASH_ATTENTION="flash", EFFICIENT_ATTENTION="efficient")  # no cuDNN in this one
+        return {"torch": self, "torch.nn": self.nn,
+                "torch.nn.attention": types.SimpleNamespace(SDPBackend=names, sdpa_kernel=self.pin)}
 
 
 class TorchSdpa(unittest.TestCase):
@@ -68,6 +119,44 @@ class TorchSdpa(unittest.TestCase):
             self.assertIn(expected, outcome.stderr)
             self.assertEqual(outcome.stderr.count("\n"), 1, outcome.stderr)
 
+    def time(self, torch, results):
+        """Runs time_all against a fake; returns the rivals it wrote and what it said."""
+        path = self.file("times.json", json.dumps(results))
+        said = io.StringIO()
+        with unittest.mock.patch.dict(sys.modules, torch.modules()), contextlib.redirect_stderr(said):
+            try:
+                torch_sdpa.time_all(torch, path, results, [s for s in results["shapes"] if torch_sdpa.takes(s)])
+            except SystemExit as e:
+                said.write(str(e))
+        return json.loads(self.content(path)), said.getvalue()
+
+    def test_each_backend_is_pinned_and_goes_round_the_buffers(self):
+        torch = FakeTorch()
+        written, said = self.time(torch, dict(RESULTS, rivals=[]))
+        self.assertEqual([r["name"] for r in written["rivals"]], ["flash", "efficient"])
+        self.assertEqual(written["torch"], "0.0")
+        self.assertIn("CUDNN_ATTENTION: this PyTorch has none", said)
+        self.assertEqual({backend for backend, _, _ in torch.calls}, {"flash", "efficient"})
+        self.assertTrue(all(options == {"enable_gqa": True} for _, _, options in torch.calls))  # no mask, not causal
+        recorded = [k for backend, k, _ in torch.calls if backend == "flash"][-4:]
+        self.assertEqual(len(set(recorded)), 4)  # four times L2, a K/V of L2's size: four of them
+
+    def test_a_prefill_is_causal_and_heads_of_their_own_are_no_groups(self):
+        torch = FakeTorch()
+        prefill = dict(shape("prefill"), q_len=4096, n_kv_heads=32)
+        self.time(torch, dict(RESULTS, shapes=[prefill], rivals=[]))
+        self.assertTrue(torch.calls and all(options == {"is_causal": True} for _, _, options in torch.calls))
+        self.assertFalse(torch_sdpa.takes(dict(prefill, q_len=7)))  # PyTorch would align it top-left
+
+    def test_a_refusal_is_said_and_a_broken_device_ends_it_with_what_there_is(self):
+        written, said = self.time(FakeTorch(refuses=["flash"]), dict(RESULTS, rivals=[]))
+        self.assertEqual([r["name"] for r in written["rivals"]], ["efficient"])
+        self.assertIn("plain: FLASH_ATTENTION: No available kernel.\n", said)
+        two = dict(RESULTS, shapes=[shape("plain"), shape("other")])
+        written, said = self.time(FakeTorch(refuses=["flash"], breaks=True), two)
+        self.assertEqual(written["rivals"], RESULTS["rivals"])
+        self.assertIn("the device answers nothing any more: illegal memory access", said)
+
     def test_newer_times_replace_those_of_the_same_shape_and_backend(self):
         results = json.loads(json.dumps(RESULTS))
         torch_sdpa.merge(results, [{"shape": "plain", "name": "flash", "us": 5.0}])
@@ -80,7 +169,7 @@ class TorchSdpa(unittest.TestCase):
             outcome = run(KERNELS, "--from", times, "--table", page)
             self.assertEqual(outcome.returncode, 0, outcome.stderr)
         text = self.content(page)
-        self.assertTrue(text.startswith("before\n<!-- table: begin -->\nno GPU, driver 0.0"), text)
+        self.assertTrue(text.startswith("before\n<!-- table: begin -->\nno GPU, driver for CUDA 0.0"), text)
         self.assertTrue(text.endswith("\n<!-- table: end -->\nafter\n"), text)
         self.assertNotIn("old", text)
         # 16.777216 MB in 16.777216 µs are 1000 GB/s, half of what was read.

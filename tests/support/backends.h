@@ -1,5 +1,5 @@
-// The backends that the same tests are run on, on any machine: those of the CPU, and the emulated GPU under
-// all its checks.
+// The backends that the same tests are run on: those of the CPU, the emulated GPU under all its checks, and a
+// GPU where there is one.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "gpu/emulated_backend.h"
+#include "registry/registry.h"
 
 namespace lastrow::testing {
 
@@ -26,6 +27,8 @@ inline std::vector<std::unique_ptr<Backend>> all_backends() {
   watched.n_threads = 2;
   watched.check = true;
   all.push_back(make_emulated_backend(watched));
+  for (const BackendEntry& known : list_backends())
+    if (known.name == "cuda" && known.usable) all.push_back(make_backend("cuda"));
   return all;
 }
 
