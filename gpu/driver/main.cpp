@@ -270,9 +270,9 @@ int main(int argc, char** argv) {
   app.add_option("--from", o.from, "Make the table from the JSON of an earlier run");
   app.add_option("--every", o.every,
                  "Check every N-th problem of the set: a part of what --set full would take days for")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
   app.add_option("--seconds", o.seconds, "Time nothing more after so many seconds, and say what is left")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, 86400));
   app.add_flag("--continue", o.go_on, "Time what the file of --json does not have yet");
   app.add_option("--threads", o.n_threads, "Default: one a core")->check(CLI::Range(1, 1024));
   app.add_flag("--skip-without-gpu", o.skip_without_gpu, "Where there is no GPU: say so and exit with 77");

@@ -1,0 +1,57 @@
+// lastrow-kernels as it is used where there is no GPU: what it lists, checks, and refuses in one line.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "support/program.h"
+
+namespace lastrow::testing {
+namespace {
+
+Outcome kernels(const std::string& arguments) {
+  const Folder folder("driver");
+  return shell(folder, LASTROW_BIN_DIR "/lastrow-kernels " + arguments);
+}
+
+/// Exit 2, and one line that says this.
+void expect_refused(const std::string& arguments, const std::string& why) {
+  CAPTURE(arguments);
+  const Outcome outcome = kernels(arguments);
+  CAPTURE(outcome.err);
+  CHECK(outcome.exit_code == 2);
+  CHECK(outcome.err.starts_with("lastrow-kernels: "));
+  CHECK(outcome.err.find(why) != std::string::npos);
+  CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+  CHECK(outcome.out.empty());
+}
+
+}  // namespace
+
+TEST_CASE("the driver lists every rung with what it takes") {
+  const Outcome outcome = kernels("--target emulated --list");
+  CHECK(outcome.exit_code == 0);
+  for (const char* rung : {"k01  ", "k09  ", "k12  ", "k12-rounded  "})
+    CHECK(outcome.out.find(rung) != std::string::npos);
+  CHECK(outcome.out.find("tensor cores for prefill") != std::string::npos);
+}
+
+TEST_CASE("the driver checks a part of a set") {
+  const Outcome outcome = kernels("--target emulated --check --kernel k05 --every 40");
+  CHECK(outcome.exit_code == 0);
+  CHECK(outcome.out.find("held") != std::string::npos);
+  CHECK(outcome.out.find(" runs against naive-f64, 0 failed") != std::string::npos);
+}
+
+TEST_CASE("the driver refuses what makes no sense, in one line") {
+  expect_refused("", "nothing to do");
+  expect_refused("--target emulated --check --kernel k99", "unknown kernel 'k99'");
+  expect_refused("--target emulated --time", "the emulator has no speed to measure");
+  expect_refused("--check --every 0", "--every");
+  expect_refused("--check --seconds 5", "--seconds needs --time");
+  expect_refused("--time --continue", "add --json FILE");
+  expect_refused("--check --table x.md", "--table needs times");
+  expect_refused("--time --table /nonexistent/page.md", "cannot be read");
+  expect_refused("--from /nonexistent/times.json", "/nonexistent/times.json");
+}
+
+}  // namespace lastrow::testing
