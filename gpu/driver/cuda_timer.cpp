@@ -5,19 +5,16 @@
 #include <cmath>
 #include <deque>
 #include <limits>
-#include <map>
 
-#include "cache/kv_codec.h"
-#include "core/random.h"
 #include "gpu/backend/cuda_graph.h"
 #include "gpu/driver/read_all.h"
+#include "gpu/driver/timed_call.h"
 #include "gpu/driver/timer.h"
 #include "gpu/kernels/launch_notes.h"
 
 namespace lastrow::cuda {
 namespace {
 
-constexpr int64_t kTimesL2 = 4;    // that buffers together are of L2's size, at least
 constexpr double kRoundUs = 500;   // that a round takes, at least
 constexpr double kBudgetUs = 2e5;  // of device time for the samples of one rung and shape …
 constexpr int32_t kLeastSamples = 3, kSamples = 100;  // … of which there are so many, however slow it is
@@ -29,53 +26,6 @@ cudaDeviceProp properties() {
 }
 
 std::string version(int v) { return fmt::format("{}.{}", v / 1000, v % 1000 / 10); }
-
-Tensor bytes_on(Runtime& runtime, int64_t n) {
-  return Tensor(runtime.memory(), DType::u8, {std::max<int64_t>(16, n)});
-}
-
-/// Fills device memory with repetitions of a pattern.
-void fill(Runtime& runtime, Tensor& buffer, const void* pattern, int64_t bytes) {
-  auto* const to = static_cast<std::byte*>(buffer.view().raw());
-  const int64_t n = buffer.size_bytes();
-  runtime.to_device(to, pattern, std::min(bytes, n));
-  for (int64_t done = bytes; done < n; done *= 2) runtime.on_device(to + done, to, std::min(done, n - done));
-}
-
-std::vector<std::byte> make_random_rows(DType dtype) {
-  std::vector<std::byte> pattern(1 << 20);
-  Random random(1);
-  const auto n = static_cast<int64_t>(pattern.size() / size_of(dtype));
-  std::vector<float> x(static_cast<size_t>(n));
-  for (float& v : x) v = static_cast<float>(random.normal());
-  const auto encode = [&]<typename T>(T) {
-    encode_row(x.data(), static_cast<int32_t>(n), reinterpret_cast<T*>(pattern.data()));
-  };
-  switch (dtype) {
-    case DType::f16:
-      encode(Half{});
-      break;
-    case DType::bf16:
-      encode(BFloat16{});
-      break;
-    case DType::fp8_e4m3:
-      encode(Fp8E4M3{});
-      break;
-    case DType::i8:
-      encode(int8_t{});
-      break;
-    default:
-      encode(float{});
-  }
-  return pattern;
-}
-
-/// Encoded normal numbers, 1 MiB of them, made once: any part of it is rows of the type.
-const std::vector<std::byte>& random_rows(DType dtype) {
-  static std::map<DType, std::vector<std::byte>> made;
-  if (!made.contains(dtype)) made[dtype] = make_random_rows(dtype);
-  return made[dtype];
-}
 
 class Event {
  public:
@@ -162,81 +112,6 @@ driver::Timing time_calls(Stream stream, int64_t n_buffers, Launch launch) {
           .launch_us = launch_inclusive_us(stream, n_buffers, once_us, launch)};
 }
 
-/// The device's arrays of one timed shape; K and V several times over.
-class TimedCall {
- public:
-  TimedCall(Runtime& runtime, const Rung& rung, const gpu::AttendShape& s)
-      : rung_(rung), stream_(runtime.stream()) {
-    const auto element = static_cast<int64_t>(size_of(s.kv_dtype));
-    const int64_t n_rows = s.n_blocks * s.n_kv_heads * s.block_len, kv_bytes = n_rows * s.head_dim * element,
-                  scales = n_rows * scale_bytes(s.kv_dtype), l2 = properties().l2CacheSize;
-    n_buffers_ = (kTimesL2 * l2 + 2 * kv_bytes - 1) / (2 * kv_bytes);  // one alone, where it is so large
-    const std::vector<std::byte>& rows = random_rows(s.kv_dtype);
-    const std::vector<float> scale(1 << 18, 0.02f);
-    for (int64_t i = 0; i < n_buffers_; ++i)
-      for (auto* all : {&k_, &v_}) {
-        all->push_back(bytes_on(runtime, kv_bytes));
-        fill(runtime, all->back(), rows.data(), static_cast<int64_t>(rows.size()));
-      }
-    scales_ = bytes_on(runtime, n_buffers_ * 2 * scales);
-    fill(runtime, scales_, scale.data(), static_cast<int64_t>(scale.size() * sizeof(float)));
-
-    std::vector<int32_t> q_start, kv_len(static_cast<size_t>(s.n_seqs), s.max_kv_len), seq_of_token, tables;
-    for (int32_t i = 0; i <= s.n_seqs; ++i) q_start.push_back(i * s.max_q_len);
-    for (int32_t i = 0; i < s.n_seqs; ++i) seq_of_token.insert(seq_of_token.end(), s.max_q_len, i);
-    for (int64_t b = 0; b < s.n_blocks; ++b) tables.push_back(static_cast<int32_t>(b));
-    Random random(2);  // paged: blocks anywhere in memory, as after a while of serving
-    for (int64_t b = s.n_blocks - 1; b > 0; --b) std::swap(tables[b], tables[random.below(b + 1)]);
-    for (const std::vector<int32_t>& array : {q_start, kv_len, seq_of_token, tables}) {
-      const auto bytes = static_cast<int64_t>(array.size() * sizeof(int32_t));
-      arrays_.push_back(bytes_on(runtime, bytes));
-      runtime.to_device(arrays_.back().view().raw(), array.data(), bytes);
-    }
-    const int64_t n_out = int64_t{s.n_tokens} * s.n_q_heads * s.head_dim;
-    const std::vector<std::byte>& q = random_rows(DType::f32);
-    q_ = bytes_on(runtime, 4 * n_out), out_ = bytes_on(runtime, 4 * n_out);
-    lse_ = bytes_on(runtime, int64_t{4} * s.n_tokens * s.n_q_heads);
-    scratch_ = bytes_on(runtime, 4 * rung.scratch_elems(s));
-    fill(runtime, q_, q.data(), static_cast<int64_t>(q.size()));
-    LASTROW_CUDA(cudaStreamSynchronize(stream_));
-
-    const auto ints = [&](size_t i) { return static_cast<const int32_t*>(arrays_[i].view().raw()); };
-    call_ = {.shape = s,
-             .spec = {1 / std::sqrt(static_cast<float>(s.head_dim)), {}},
-             .q = static_cast<const float*>(q_.view().raw()),
-             .k = nullptr,
-             .v = nullptr,
-             .k_scales = nullptr,
-             .v_scales = nullptr,
-             .q_start = ints(0),
-             .kv_len = ints(1),
-             .seq_of_token = ints(2),
-             .block_tables = ints(3),
-             .out = static_cast<float*>(out_.view().raw()),
-             .lse = static_cast<float*>(lse_.view().raw()),
-             .scratch = static_cast<float*>(scratch_.view().raw())};
-    scale_elems_ = scales / 4;
-  }
-
-  int64_t n_buffers() const { return n_buffers_; }
-  void launch(int64_t i) {
-    call_.k = k_[i].view().raw(), call_.v = v_[i].view().raw();
-    if (scale_elems_ > 0) {
-      call_.k_scales = static_cast<const float*>(scales_.view().raw()) + 2 * i * scale_elems_;
-      call_.v_scales = call_.k_scales + scale_elems_;
-    }
-    rung_.launch(call_, stream_);
-  }
-
- private:
-  const Rung& rung_;
-  Stream stream_;
-  int64_t n_buffers_ = 0, scale_elems_ = 0;
-  std::vector<Tensor> k_, v_, arrays_;
-  Tensor scales_, q_, out_, lse_, scratch_;
-  gpu::AttendCall call_{};
-};
-
 }  // namespace
 
 driver::DeviceInfo device_info(const Runtime&) {
@@ -248,7 +123,8 @@ driver::DeviceInfo device_info(const Runtime&) {
 driver::Bandwidth measure_bandwidth(Runtime& runtime) {
   const cudaDeviceProp p = properties();
   const int64_t bytes = std::max<int64_t>(int64_t{1} << 30, kTimesL2 * p.l2CacheSize);
-  Tensor from = bytes_on(runtime, bytes), to = bytes_on(runtime, bytes), sum = bytes_on(runtime, 16);
+  const auto make = [&](int64_t n) { return Tensor(runtime.memory(), DType::u8, {n}); };
+  Tensor from = make(bytes), to = make(bytes), sum = make(16);
   LASTROW_CUDA(cudaMemsetAsync(from.view().raw(), 1, static_cast<size_t>(bytes), runtime.stream()));
   double read_us = std::numeric_limits<double>::infinity();
   for (const int32_t blocks : {1, 2, 4, 8, 16}) {  // a multiprocessor: the fastest is the roof
@@ -274,7 +150,7 @@ class LaunchNotes {
 };
 
 driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape) {
-  TimedCall call(runtime, rung, shape);
+  TimedCall call(runtime, rung, shape, properties().l2CacheSize);
   LaunchNote attends{};
   {
     LaunchNotes noted;
