@@ -74,37 +74,6 @@ AttendCase problem(const Row& row) {
 
 }  // namespace
 
-gpu::AttendShape shape_of(const AttendCase& c, const testing::Layout& l) {
-  gpu::AttendShape s{.n_q_heads = c.n_q_heads,
-                     .n_kv_heads = c.n_kv_heads,
-                     .head_dim = c.head_dim,
-                     .kv_dtype = c.kv_dtype,
-                     .n_tokens = l.plan.n_tokens(),
-                     .n_seqs = l.plan.n_seqs(),
-                     .block_len = l.spec.block_len,
-                     .blocks_per_seq = l.plan.blocks_per_seq,
-                     .n_blocks = l.spec.n_blocks};
-  for (const auto& [q_len, kv_len] : c.sequences) {
-    s.max_q_len = std::max(s.max_q_len, q_len);
-    s.max_kv_len = std::max(s.max_kv_len, kv_len);
-  }
-  return s;
-}
-
-std::string describe(const AttendCase& c) {
-  std::string text = fmt::format("{}, heads {}:{}, head_dim {}, ", name_of(c.kv_dtype), c.n_q_heads,
-                                 c.n_kv_heads, c.head_dim);
-  text += c.block_len == 0
-              ? "contiguous"
-              : fmt::format("{}-token blocks{}", c.block_len, c.block_order == 0 ? "" : " shuffled");
-  text += ", queries/keys";
-  for (const auto& [q_len, kv_len] : c.sequences) text += fmt::format(" {}/{}", q_len, kv_len);
-  if (!c.mask.causal) text += ", no mask";
-  if (c.mask.window > 0) text += fmt::format(", window {}", c.mask.window);
-  if (c.score_scale != 1) text += fmt::format(", scores × {:g}", c.score_scale);
-  return text;
-}
-
 CheckSet::CheckSet(std::vector<std::string> rungs,
                    FunctionRef<bool(const std::string&, const gpu::AttendShape&)> takes)
     : rungs_(std::move(rungs)) {

@@ -12,9 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/attend_case.h"
 #include "core/function_ref.h"
-#include "gpu/kernels/attend_call.h"
+#include "gpu/driver/case_shape.h"
 
 namespace lastrow::driver {
 
@@ -22,11 +21,6 @@ struct CheckCase {
   testing::AttendCase problem;
   std::vector<std::string> rungs;  // that are to run it
 };
-
-/// What a device is told of a problem.
-gpu::AttendShape shape_of(const testing::AttendCase& c, const testing::Layout& l);
-/// "bf16, heads 8:2, head_dim 64, 16-token blocks shuffled, queries/keys 1/33 5/7, window 5".
-std::string describe(const testing::AttendCase& c);
 
 class CheckSet {
  public:

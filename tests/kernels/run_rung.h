@@ -2,13 +2,14 @@
 //
 //   Ran r = run_rung(emulated::rung("k05"), c, {.check = true});   r.out, r.lse, r.traffic
 //   expect_rung(rung, c)     runs it under all checks, judges it by the tolerance rule, names case and error
-//   attend_by_hand(rung, shape, q, k, v, out, lse)     on arrays that a test wrote out
+//   const auto [out, lse] = attend_by_hand(rung, shape, spec, q, k, v);    on numbers that a test wrote out
 //   run_rung(rung, c, {}, [](gpu::AttendShape& s) { s.n_splits = 3; })      a shape other than the case's own
 #pragma once
 
 #include <doctest/doctest.h>
 
 #include "backend/judged_case.h"
+#include "gpu/driver/case_shape.h"
 #include "gpu/kernels/ladder.h"
 #include "gpu/simt/device.h"
 
@@ -20,48 +21,53 @@ struct Ran {
   std::vector<simt::KernelTraffic> traffic;
 };
 
-inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
-  gpu::AttendShape s{.n_q_heads = c.n_q_heads,
-                     .n_kv_heads = c.n_kv_heads,
-                     .head_dim = c.head_dim,
-                     .kv_dtype = c.kv_dtype,
-                     .n_tokens = l.plan.n_tokens(),
-                     .n_seqs = l.plan.n_seqs(),
-                     .block_len = l.spec.block_len,
-                     .blocks_per_seq = l.plan.blocks_per_seq,
-                     .n_blocks = l.spec.n_blocks};
-  for (const auto& [q_len, kv_len] : c.sequences) {
-    s.max_q_len = std::max(s.max_q_len, q_len);
-    s.max_kv_len = std::max(s.max_kv_len, kv_len);
-  }
-  return s;
-}
+/// What a rung makes of one sequence whose K/V are one block, on numbers that a test wrote out.
+struct ByHand {
+  std::vector<float> out;  // [n_tokens, n_q_heads, head_dim]
+  std::vector<float> lse;  // [n_tokens, n_q_heads]
+};
 
-/// One query token of a sequence whose K/V are one block, on plain arrays of the host, which are the emulated
-/// device's: for problems that are written out by hand. KV is float, or uint16_t for the bits of f16 or bf16.
-/// q, out [n_q_heads, head_dim]   k, v [max_kv_len, n_kv_heads, head_dim]   lse [n_q_heads]   scale 1
-template <typename KV>
-void attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape& shape, const std::vector<float>& q,
-                    const std::vector<KV>& k, const std::vector<KV>& v, std::vector<float>& out,
-                    std::vector<float>& lse) {
-  const int32_t q_start[] = {0, 1}, lens[] = {shape.max_kv_len}, seq[] = {0}, table[] = {0};
+/// q [n_tokens, n_q_heads, head_dim]   k, v [n_kv_heads, block_len, head_dim], narrowed to shape.kv_dtype,
+/// which is not int8.
+inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape& shape,
+                             const AttendSpec& spec, const std::vector<float>& q, const std::vector<float>& k,
+                             const std::vector<float>& v) {
+  REQUIRE(rung.supports(shape) == "");
+  const auto stored = [&](const std::vector<float>& rows) {
+    const Shape n{static_cast<int64_t>(rows.size())};
+    Tensor narrow = Tensor::host(shape.kv_dtype, n);
+    convert(ConstTensorView(rows.data(), n), narrow.view());
+    return narrow;
+  };
+  const Tensor k_stored = stored(k), v_stored = stored(v);
+  const int32_t q_start[] = {0, shape.n_tokens}, kv_len[] = {shape.max_kv_len}, table[] = {0};
+  const std::vector<int32_t> seq_of_token(static_cast<size_t>(shape.n_tokens), 0);
   std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)), NAN);
+  ByHand result{std::vector<float>(q.size(), NAN),
+                std::vector<float>(static_cast<size_t>(shape.n_tokens * shape.n_q_heads), NAN)};
   simt::Device device(1);
   rung.launch({.shape = shape,
-               .spec = {1.0f, {}},
+               .spec = spec,
                .q = q.data(),
-               .k = k.data(),
-               .v = v.data(),
+               .k = k_stored.view().raw(),
+               .v = v_stored.view().raw(),
                .k_scales = nullptr,
                .v_scales = nullptr,
                .q_start = q_start,
-               .kv_len = lens,
-               .seq_of_token = seq,
+               .kv_len = kv_len,
+               .seq_of_token = seq_of_token.data(),
                .block_tables = table,
-               .out = out.data(),
-               .lse = lse.data(),
+               .out = result.out.data(),
+               .lse = result.lse.data(),
                .scratch = scratch.data()},
               &device);
+  return result;
+}
+
+/// f32 where the rung takes it of that shape, else f16, which every other rung takes.
+inline DType widest_type(const emulated::Rung& rung, gpu::AttendShape shape) {
+  shape.kv_dtype = DType::f32;
+  return rung.supports(shape).empty() ? DType::f32 : DType::f16;
 }
 
 /// What a test states of a shape beyond its case: a split count, a capacity above the lengths.
@@ -116,18 +122,10 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, simt::Watch watch,
   return run_rung(rung, c, l, *fill_storage(host, c, l), case_queries(c, l), watch, adjust);
 }
 
-inline std::string describe(const emulated::Rung& rung, const AttendCase& c) {
-  std::string text =
-      fmt::format("{} {} heads {}:{} head_dim {} block {} order {} sequences", rung.name, name_of(c.kv_dtype),
-                  c.n_q_heads, c.n_kv_heads, c.head_dim, c.block_len, c.block_order);
-  for (const auto& [q_len, kv_len] : c.sequences) text += fmt::format(" {}/{}", q_len, kv_len);
-  return text;
-}
-
 /// Within the tolerance rule, on the stored rows, for out and lse.
 template <typename A = Adjust>
 void expect_rung(const emulated::Rung& rung, const AttendCase& c, const A& adjust = as_it_is) {
-  const std::string what = describe(rung, c);
+  const std::string what = fmt::format("{}: {}", rung.name, describe(c));
   INFO(what);
   const JudgedCase judged = judge(c);
   const Ran ran = run_rung(rung, c, judged.layout, *judged.storage, judged.q, {.check = true}, adjust);

@@ -1,8 +1,9 @@
-# Fails if k05 … k11 spill registers at head_dim 64 or 128, by what ptxas said when they were compiled.
+# Fails if k05 … k11 spill registers, by what ptxas said when they were compiled; or if it said nothing of them.
 #
 #   cmake -D LOGS=folder/of/k05_vector_loads.cu.txt… -P spills.cmake
 #
-# A template argument Li256E is the width for head_dim above 128, which may spill.
+# A template argument Li256E is k07's and later rungs' width for head_dim above 128, which may spill. k05 and k06
+# may not at any head_dim: their Li0E is every one but 64 and 128.
 if(NOT LOGS)
   message("skipped: no CUDA toolkit was found, so nothing was compiled for a GPU")
   return()
@@ -32,6 +33,9 @@ endforeach()
 list(LENGTH logs n_logs)
 if(n_logs LESS 7)
   message(FATAL_ERROR "${LOGS} holds what was said of ${n_logs} kernel files, not of k05 … k11: build lastrow_cuda again")
+endif()
+if(n_functions EQUAL 0)
+  message(FATAL_ERROR "nothing that ptxas said of a kernel was found in ${LOGS}: has its wording changed?")
 endif()
 if(complaints)
   message(FATAL_ERROR "registers are spilled:${complaints}")

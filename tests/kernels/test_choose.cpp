@@ -14,7 +14,8 @@ std::string chosen(DType dtype, int32_t max_q_len, int32_t head_dim = 64, int32_
       .name;
 }
 
-TEST_CASE("a prefill goes to the tiles in shared memory, where they take its type") {
+TEST_CASE(
+    "from 16 queries on a prefill goes to k12, else to k04; where neither takes it, or below, as decode") {
   CHECK(chosen(DType::f32, 16) == "k04");
   CHECK(chosen(DType::f16, 16) == "k12");
   CHECK(chosen(DType::bf16, 1000) == "k12");

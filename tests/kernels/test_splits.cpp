@@ -114,13 +114,6 @@ TEST_CASE("one geometry serves a sequence that grows") {
   }
 }
 
-TEST_CASE("nothing to do launches nothing") {
-  for (const emulated::Rung* rung : kSplitting) {
-    const AttendCase c{.head_dim = 16, .sequences = {{0, 5}}, .kv_dtype = dtype_for(*rung)};
-    CHECK(run_rung(*rung, c, {}).result.out.empty());
-  }
-}
-
 TEST_CASE("fetching block ids ahead changes no bit, nor do asynchronous copies") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const AttendCase c{.n_q_heads = 4,

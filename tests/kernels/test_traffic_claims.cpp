@@ -32,13 +32,6 @@ int64_t row_bytes(const AttendCase& c, int64_t n_rows) {
   return n_rows * c.head_dim * static_cast<int64_t>(size_of(c.kv_dtype));
 }
 
-TEST_CASE("a step without a token launches nothing") {
-  for (const char* rung : {"k01", "k02", "k03", "k04", "k05", "k06"}) {
-    CAPTURE(rung);
-    CHECK(run_rung(emulated::rung(rung), {.sequences = {{0, 5}, {0, 0}}}, {.report = true}).traffic.empty());
-  }
-}
-
 TEST_CASE("k02: eight elements a sector where k01 has one") {
   const AttendCase c{.n_q_heads = 8, .n_kv_heads = 8, .head_dim = 64, .sequences = {{1, 40}}};
   for (const char* array : {"g_k", "g_v"}) {
@@ -132,6 +125,56 @@ TEST_CASE("k06: a K/V byte is read once for up to 8 heads of its group") {
       }
       expect_rung(emulated::rung("k06"), c);
     }
+}
+
+// ---- shared memory
+
+int64_t shared_bytes(const char* rung, const AttendCase& c) { return report(rung, c).shared_bytes; }
+
+TEST_CASE("k01, k02, k03, k05 and k06 take no shared memory") {
+  for (const char* rung : {"k01", "k02", "k03", "k05", "k06"}) {
+    CAPTURE(rung);
+    CHECK(shared_bytes(rung, {.n_q_heads = 8, .head_dim = 256, .sequences = {{1, 40}}}) == 0);
+  }
+}
+
+TEST_CASE("k04: 83 KiB at head_dim 256: q, K and V in rows of 260 floats, and a weight for each score") {
+  const int64_t bytes = shared_bytes("k04", {.head_dim = 256, .sequences = {{16, 40}}});
+  CHECK(bytes == 4 * ((16 + 32 + 32) * 260 + 4 * 32 * 4));
+  CHECK(bytes / 1024 == 83);
+}
+
+TEST_CASE("k07 … k10: a state for each warp and head; in k10 four stages, 64 KiB, beside it") {
+  for (const auto& [group, head_dim, n_heads, width] : {std::tuple{1, 64, 1, 64},
+                                                        {3, 64, 4, 64},
+                                                        {8, 64, 8, 64},
+                                                        {4, 128, 4, 128},
+                                                        {9, 128, 8, 128},
+                                                        {8, 256, 4, 256}})
+    for (const auto& [rung, dtype] :
+         {std::pair{"k07", DType::f32}, {"k08", DType::f32}, {"k09", DType::bf16}, {"k10", DType::bf16}}) {
+      CAPTURE(rung);
+      CAPTURE(group);
+      CAPTURE(head_dim);
+      const int64_t states = 4 * n_heads * (width + 2) * 4,
+                    stages = rung == std::string_view("k10") ? 64 << 10 : 0;
+      CHECK(
+          shared_bytes(
+              rung, {.n_q_heads = group, .head_dim = head_dim, .sequences = {{1, 40}}, .kv_dtype = dtype}) ==
+          states + stages);
+    }
+}
+
+TEST_CASE("k11: 108 KiB at head_dim 128 in bf16, 104 in f16, and at most 5 to merge; k12: 112 and 96 KiB") {
+  const auto bytes = [](const char* rung, DType dtype) {
+    return shared_bytes(rung, {.n_q_heads = 16, .head_dim = 128, .sequences = {{4, 40}}, .kv_dtype = dtype});
+  };
+  for (const auto& [dtype, kib] : {std::pair{DType::bf16, 108}, {DType::f16, 104}}) {
+    CHECK(bytes("k11", dtype) > (kib << 10));
+    CHECK(bytes("k11", dtype) <= ((kib + 5) << 10));
+  }
+  CHECK(bytes("k12", DType::bf16) == (112 << 10));
+  CHECK(bytes("k12", DType::f16) == (96 << 10));
 }
 
 }  // namespace

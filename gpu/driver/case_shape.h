@@ -1,0 +1,45 @@
+// What a device is told of an attention problem, and the problem in a few words: for the driver and for
+// tests.
+#pragma once
+
+#include <algorithm>
+#include <string>
+
+#include "backend/attend_case.h"
+#include "gpu/kernels/attend_call.h"
+
+namespace lastrow::testing {
+
+inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
+  gpu::AttendShape s{.n_q_heads = c.n_q_heads,
+                     .n_kv_heads = c.n_kv_heads,
+                     .head_dim = c.head_dim,
+                     .kv_dtype = c.kv_dtype,
+                     .n_tokens = l.plan.n_tokens(),
+                     .n_seqs = l.plan.n_seqs(),
+                     .block_len = l.spec.block_len,
+                     .blocks_per_seq = l.plan.blocks_per_seq,
+                     .n_blocks = l.spec.n_blocks};
+  for (const auto& [q_len, kv_len] : c.sequences) {
+    s.max_q_len = std::max(s.max_q_len, q_len);
+    s.max_kv_len = std::max(s.max_kv_len, kv_len);
+  }
+  return s;
+}
+
+/// "bf16, heads 8:2, head_dim 64, 16-token blocks shuffled, queries/keys 1/33 5/7, window 5".
+inline std::string describe(const AttendCase& c) {
+  std::string text = fmt::format("{}, heads {}:{}, head_dim {}, ", name_of(c.kv_dtype), c.n_q_heads,
+                                 c.n_kv_heads, c.head_dim);
+  text += c.block_len == 0
+              ? "contiguous"
+              : fmt::format("{}-token blocks{}", c.block_len, c.block_order == 0 ? "" : " shuffled");
+  text += ", queries/keys";
+  for (const auto& [q_len, kv_len] : c.sequences) text += fmt::format(" {}/{}", q_len, kv_len);
+  if (!c.mask.causal) text += ", no mask";
+  if (c.mask.window > 0) text += fmt::format(", window {}", c.mask.window);
+  if (c.score_scale != 1) text += fmt::format(", scores × {:g}", c.score_scale);
+  return text;
+}
+
+}  // namespace lastrow::testing
