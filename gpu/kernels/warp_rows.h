@@ -1,4 +1,4 @@
-// Sixteen query rows of a warp against keys in shared memory, on tensor cores.
+// Sixteen query rows of a warp, or kSixteens times as many, against keys in shared memory, on tensor cores.
 //
 //   WarpRows<KV, kWidth, kParts, kRows> rows;        registers of a warp; head_dim ≤ kWidth
 //   rows.load_query(o, at, s_q, …);                  once; several parts go to s_q [kParts, kRows, kWidth]
@@ -10,7 +10,7 @@
 //     rows.add_values(r_x, s_v, first);              acc += p·v
 //   rows.finish();                                   row_sum of whole rows
 //
-// A lane's two rows are lane / 4 and that + 8; of 8 keys (or dims) it holds the two from lane % 4 · 2 on:
+// Of sixteen rows a lane has lane / 4 and that + 8, of 8 keys (or dims) the two from lane % 4 · 2 on:
 // FragmentC of tensor_cores.h, where the layouts stand. The scores of 16 keys, narrowed, are an operand of
 // the second product as they lie.
 //
@@ -39,15 +39,17 @@ __device__ inline float row_sum_of(float x) {
 }
 
 /// kRows: queries of the block, all its warps together.
-template <typename KV, int32_t kWidth, int32_t kParts, int32_t kRows>
+template <typename KV, int32_t kWidth, int32_t kParts, int32_t kRows, int32_t kSixteens = 1>
 struct WarpRows {
-  static constexpr int32_t kSteps = kWidth / 16;  // of 16 dims, a product each
-  static constexpr int64_t kQueryElems = kParts == 1 ? 0 : int64_t{kParts} * kRows * kWidth;  // of s_q
+  static constexpr int32_t kSteps = kWidth / 16;                     // of 16 dims, a product each
+  static constexpr int32_t kEights = kWidth / 8;                     // of dims, a fragment each
+  static constexpr bool kQueryShared = kParts > 1 || kSixteens > 1;  // or in registers, if they hold it
+  static constexpr int64_t kQueryElems = kQueryShared ? int64_t{kParts} * kRows * kWidth : 0;  // of s_q
 
-  FragmentA r_q[kSteps];  // if it is one part: registers do not hold two or three
-  float r_unit[2];        // of the lane's two rows: x = r_unit · products
-  Softmax2 softmax[2];    // row_sum over the lane's own keys until finish
-  FragmentC r_acc[kWidth / 8];
+  FragmentA r_q[kSteps];            // unless it is shared
+  float r_unit[2 * kSixteens];      // of the lane's rows: x = r_unit · products
+  Softmax2 softmax[2 * kSixteens];  // row_sum over the lane's own keys until finish
+  FragmentC r_acc[kSixteens * kEights];
 
   __device__ static int32_t lane() { return static_cast<int32_t>(threadIdx.x) % kWarpSize; }
   /// The lane's first row, and its first column of eight.
@@ -56,10 +58,10 @@ struct WarpRows {
 
   /// at[i]: row token · n_q_heads + head of q that is the lane's row i; −1: none, zeros. The warp's rows are
   /// first_query, … of the block's in s_q; of warps with the same rows one stores them.
-  __device__ void load_query(const AttendOperands<KV>& o, const int64_t (&at)[2], const Shared<KV>& s_q,
-                             int32_t first_query, bool stores) {
+  __device__ void load_query(const AttendOperands<KV>& o, const int64_t (&at)[2 * kSixteens],
+                             const Shared<KV>& s_q, int32_t first_query, bool stores) {
     LASTROW_UNROLL
-    for (int32_t i = 0; i < 2; ++i) {
+    for (int32_t i = 0; i < 2 * kSixteens; ++i) {
       Vec<float, 2> r_row[kSteps][2];
       float largest = 0;
       LASTROW_UNROLL
@@ -77,9 +79,9 @@ struct WarpRows {
         for (int32_t e = 0; e < 2; ++e) {
           uint32_t r_parts[kParts];
           split_pair<KV>(r_row[k][e].x[0] * unit.inverse, r_row[k][e].x[1] * unit.inverse, r_parts);
-          r_q[k].x[i + 2 * e] = r_parts[0];
+          if (!kQueryShared) r_q[k].x[i % 2 + 2 * e] = r_parts[0];
           for (int32_t part = 0; part < kParts; ++part) {
-            if (kParts == 1 || !stores) continue;
+            if (!kQueryShared || !stores) continue;
             Vec<KV, 2> pair;
             memcpy(&pair, &r_parts[part], sizeof pair);
             const int32_t query = part * kRows + first_query + row() + 8 * i;
@@ -90,105 +92,124 @@ struct WarpRows {
     for (FragmentC& acc : r_acc) acc = {};
   }
 
-  /// x [16, 8 · kTiles] of the keys in rows first, first + 1, … of s_k.
-  template <int32_t kTiles>
+  /// x [16 · kSixteens, 8 · kTiles] of the keys in rows first, first + 1, … of s_k; r_x [kSixteens, kTiles].
+  template <int32_t n>
   __device__ void scores(const Shared<KV>& s_q, int32_t first_query, const Shared<KV>& s_k, int32_t first,
-                         FragmentC (&r_x)[kTiles]) {
+                         FragmentC (&r_x)[n]) {
+    constexpr int32_t kTiles = n / kSixteens;
     constexpr int32_t kAtOnce = kTiles < 4 ? kTiles : 4;  // more need more registers for r_small
     LASTROW_UNROLL
     for (int32_t j0 = 0; j0 < kTiles; j0 += kAtOnce) {
-      FragmentC r_large[kAtOnce] = {}, r_small[kAtOnce] = {};  // in one sum small parts would be lost
+      // Apart, as in one sum small parts would be lost.
+      FragmentC r_large[kSixteens][kAtOnce] = {}, r_small[kSixteens][kAtOnce] = {};
       LASTROW_UNROLL
       for (int32_t k = 0; k < kSteps; k += 2) {
-        FragmentA r_parts[kParts][2];
-        for (int32_t step = 0; step < 2; ++step) {
-          if (kParts == 1) r_parts[0][step] = r_q[k + step];
-          for (int32_t part = 0; part < kParts && kParts > 1; ++part) {
-            const int32_t query = part * kRows + first_query;
-            const Matrices m =
-                load_matrices(s_q, swizzled<kWidth>(query, 2 * (k + step), lane() % 16, lane() / 16));
-            r_parts[part][step] = {{m.x[0], m.x[1], m.x[2], m.x[3]}};
-          }
-        }
+        FragmentA r_parts[kSixteens][kParts][2];
+        for (int32_t m = 0; m < kSixteens; ++m) load_parts(s_q, first_query + 16 * m, k, r_parts[m]);
         LASTROW_UNROLL
         for (int32_t j = 0; j < kAtOnce; ++j) {
           // Four matrices: 8 keys × 8 dims, the dims of two steps.
           const int32_t key = first + 8 * (j0 + j);
-          const Matrices m = load_matrices(s_k, swizzled<kWidth>(key, 2 * k, lane() % 8, lane() / 8));
-          for (int32_t step = 0; step < 2; ++step) {
-            const FragmentB keys{{m.x[2 * step], m.x[2 * step + 1]}};
-            for (int32_t part = kParts - 1; part > 0; --part)
-              multiply_add<KV>(r_small[j], r_parts[part][step], keys);
-            multiply_add<KV>(r_large[j], r_parts[0][step], keys);
-          }
+          const Matrices keys = load_matrices(s_k, swizzled<kWidth>(key, 2 * k, lane() % 8, lane() / 8));
+          for (int32_t step = 0; step < 2; ++step)
+            for (int32_t m = 0; m < kSixteens; ++m) {
+              const FragmentB b{{keys.x[2 * step], keys.x[2 * step + 1]}};
+              for (int32_t part = kParts - 1; part > 0; --part)
+                multiply_add<KV>(r_small[m][j], r_parts[m][part][step], b);
+              multiply_add<KV>(r_large[m][j], r_parts[m][0][step], b);
+            }
         }
       }
-      for (int32_t j = 0; j < kAtOnce; ++j)
-        for (int32_t i = 0; i < 4; ++i)
-          r_x[j0 + j].x[i] =
-              (kParts == 1 ? r_large[j].x[i] : r_large[j].x[i] + r_small[j].x[i]) * r_unit[i / 2];
+      for (int32_t m = 0; m < kSixteens; ++m)
+        for (int32_t j = 0; j < kAtOnce; ++j)
+          for (int32_t i = 0; i < 4; ++i) {
+            const float large = r_large[m][j].x[i], all = kParts == 1 ? large : large + r_small[m][j].x[i];
+            r_x[m * kTiles + j0 + j].x[i] = all * r_unit[2 * m + i / 2];
+          }
     }
   }
 
   /// One softmax update: acc shrinks to the new maximum, x becomes p.
-  template <int32_t kTiles>
-  __device__ void weigh(FragmentC (&r_x)[kTiles]) {
-    for (int32_t i = 0; i < 2; ++i) {
+  template <int32_t n>
+  __device__ void weigh(FragmentC (&r_x)[n]) {
+    constexpr int32_t kTiles = n / kSixteens;
+    for (int32_t i = 0; i < 2 * kSixteens; ++i) {
+      const int32_t m = i / 2, e0 = i % 2 * 2;  // the row's two elements of each fragment
       float tile_max = kMinusInfinity;
-      for (int32_t j = 0; j < kTiles; ++j)
-        tile_max = fmaxf(tile_max, fmaxf(r_x[j].x[2 * i], r_x[j].x[2 * i + 1]));
+      for (int32_t j = m * kTiles; j < (m + 1) * kTiles; ++j)
+        tile_max = fmaxf(tile_max, fmaxf(r_x[j].x[e0], r_x[j].x[e0 + 1]));
       const float factor = softmax[i].raise(row_max_of(tile_max));
-      for (int32_t n = 0; n < kWidth / 8; ++n) r_acc[n].x[2 * i] *= factor, r_acc[n].x[2 * i + 1] *= factor;
-      for (int32_t j = 0; j < kTiles; ++j)
-        for (int32_t e = 2 * i; e < 2 * i + 2; ++e) r_x[j].x[e] = softmax[i].weigh(r_x[j].x[e]);
+      for (int32_t d = m * kEights; d < (m + 1) * kEights; ++d)
+        r_acc[d].x[e0] *= factor, r_acc[d].x[e0 + 1] *= factor;
+      for (int32_t j = m * kTiles; j < (m + 1) * kTiles; ++j)
+        for (int32_t e = e0; e < e0 + 2; ++e) r_x[j].x[e] = softmax[i].weigh(r_x[j].x[e]);
     }
   }
 
   /// acc += p · v, v being rows first, first + 1, … of s_v. kMasked: some row does not see some key; its p is
-  /// 0, and bit 4 j + i of `seen` says of r_p[j].x[i] whether it is seen.
-  template <bool kMasked = false, int32_t kTiles>
-  __device__ void add_values(const FragmentC (&r_p)[kTiles], const Shared<KV>& s_v, int32_t first,
-                             uint32_t seen = ~0u) {
+  /// 0, and bit 4 j + i of seen[m] says of r_p[m][j].x[i] whether it is seen.
+  template <bool kMasked = false, int32_t n>
+  __device__ void add_values(const FragmentC (&r_p)[n], const Shared<KV>& s_v, int32_t first,
+                             const uint32_t* seen = nullptr) {
+    constexpr int32_t kTiles = n / kSixteens;
     static_assert(!kMasked || kTiles <= 8, "a bit for each");
     LASTROW_UNROLL
     for (int32_t j = 0; j < kTiles; j += 2) {
-      FragmentA r_weights[kParts], r_seen;
-      for (int32_t i = 0; i < 4; ++i) {
-        const int32_t tile = j + i / 2, e = i % 2 * 2;
-        uint32_t r_parts[kParts];
-        split_pair<KV>(r_p[tile].x[e], r_p[tile].x[e + 1], r_parts);
-        for (int32_t part = 0; part < kParts; ++part) r_weights[part].x[i] = r_parts[part];
-        r_seen.x[i] = ones(seen >> (4 * tile + e) & 1u, seen >> (4 * tile + e + 1) & 1u);
-      }
-      LASTROW_UNROLL
-      for (int32_t n = 0; n < kWidth / 8; n += 2) {
-        // Four matrices: 8 of the 16 keys × 8 of 16 dims, keys first.
-        Matrices m =
-            load_matrices_transposed(s_v, swizzled<kWidth>(first + 8 * j, n, lane() % 16, lane() / 16));
-        if constexpr (kMasked) keep_apart(m, r_seen, n);
-        for (int32_t half = 0; half < 2; ++half) {
-          const FragmentB values{{m.x[2 * half], m.x[2 * half + 1]}};
-          for (int32_t part = kParts - 1; part >= 0; --part)
-            multiply_add<KV>(r_acc[n + half], r_weights[part], values);
+      FragmentA r_weights[kSixteens][kParts], r_seen[kSixteens] = {};
+      for (int32_t m = 0; m < kSixteens; ++m)
+        for (int32_t i = 0; i < 4; ++i) {
+          const int32_t tile = j + i / 2, e = i % 2 * 2;
+          const FragmentC& p = r_p[m * kTiles + tile];
+          uint32_t r_parts[kParts];
+          split_pair<KV>(p.x[e], p.x[e + 1], r_parts);
+          for (int32_t part = 0; part < kParts; ++part) r_weights[m][part].x[i] = r_parts[part];
+          if (kMasked)
+            r_seen[m].x[i] = ones(seen[m] >> (4 * tile + e) & 1u, seen[m] >> (4 * tile + e + 1) & 1u);
         }
+      LASTROW_UNROLL
+      for (int32_t d = 0; d < kEights; d += 2) {
+        // Four matrices: 8 of the 16 keys × 8 of 16 dims, keys first.
+        Matrices values =
+            load_matrices_transposed(s_v, swizzled<kWidth>(first + 8 * j, d, lane() % 16, lane() / 16));
+        if constexpr (kMasked) keep_apart(values, r_seen, d);
+        for (int32_t half = 0; half < 2; ++half)
+          for (int32_t m = 0; m < kSixteens; ++m) {
+            const FragmentB b{{values.x[2 * half], values.x[2 * half + 1]}};
+            for (int32_t part = kParts - 1; part >= 0; --part)
+              multiply_add<KV>(r_acc[m * kEights + d + half], r_weights[m][part], b);
+          }
       }
     }
   }
 
   __device__ void finish() {
-    for (int32_t i = 0; i < 2; ++i) softmax[i].row_sum = row_sum_of(softmax[i].row_sum);
+    for (Softmax2& row : softmax) row.row_sum = row_sum_of(row.row_sum);
   }
 
  private:
+  /// Parts of q of the sixteen rows from first_query on, dims 16 k … 16 k + 31.
+  __device__ void load_parts(const Shared<KV>& s_q, int32_t first_query, int32_t k,
+                             FragmentA (&r_parts)[kParts][2]) const {
+    for (int32_t step = 0; step < 2; ++step) {
+      if (!kQueryShared) r_parts[0][step] = r_q[k + step];
+      for (int32_t part = 0; part < kParts && kQueryShared; ++part) {
+        const int32_t at =
+            swizzled<kWidth>(part * kRows + first_query, 2 * (k + step), lane() % 16, lane() / 16);
+        const Matrices q = load_matrices(s_q, at);
+        r_parts[part][step] = {{q.x[0], q.x[1], q.x[2], q.x[3]}};
+      }
+    }
+  }
+
   /// A pair of operands, each 1 or 0.
   __device__ static uint32_t ones(uint32_t low, uint32_t high) {
     constexpr uint32_t kOne = std::is_same_v<KV, Half> ? 0x3C00u : 0x3F80u;
     return (low != 0 ? kOne : 0) | (high != 0 ? kOne << 16 : 0);
   }
 
-  /// 0 · NaN is NaN, so what is not finite in m is taken out of it, and dims 8 n … 8 n + 15 of the rows that
+  /// 0 · NaN is NaN, so what is not finite in m is taken out of it, and dims 8 d … 8 d + 15 of the rows that
   /// see it become NaN. How many such values a row sees is a product too.
-  __device__ void keep_apart(Matrices& m, const FragmentA& r_seen, int32_t n) {
+  __device__ void keep_apart(Matrices& m, const FragmentA (&r_seen)[kSixteens], int32_t d) {
     constexpr uint32_t kExponent = std::is_same_v<KV, Half> ? 0x7C00u : 0x7F80u;
     uint32_t r_bad[4];
     for (int32_t i = 0; i < 4; ++i)
@@ -196,12 +217,13 @@ struct WarpRows {
     if (!__any_sync(kAllLanes, (r_bad[0] | r_bad[1] | r_bad[2] | r_bad[3]) != 0)) return;
     for (int32_t i = 0; i < 4; ++i)
       m.x[i] &= (r_bad[i] & 0xFFFFu ? 0 : 0xFFFFu) | (r_bad[i] >> 16 ? 0 : 0xFFFF0000u);
-    for (int32_t half = 0; half < 2; ++half) {
-      FragmentC n_bad{};
-      multiply_add<KV>(n_bad, r_seen, {{r_bad[2 * half], r_bad[2 * half + 1]}});
-      for (int32_t i = 0; i < 4; ++i)
-        if (n_bad.x[i] > 0) r_acc[n + half].x[i] = std::numeric_limits<float>::quiet_NaN();
-    }
+    for (int32_t half = 0; half < 2; ++half)
+      for (int32_t row = 0; row < kSixteens; ++row) {
+        FragmentC n_bad{};
+        multiply_add<KV>(n_bad, r_seen[row], {{r_bad[2 * half], r_bad[2 * half + 1]}});
+        for (int32_t i = 0; i < 4; ++i)
+          if (n_bad.x[i] > 0) r_acc[row * kEights + d + half].x[i] = std::numeric_limits<float>::quiet_NaN();
+      }
   }
 };
 

@@ -32,7 +32,7 @@ CLASSES = [  # the first that matches
     ("convert", r"F2F|I2F|F2I"), ("other", r"BRA|BSSY|BSYNC|NOP|BAR|WARPSYNC|DEPBAR|LDGDEPBAR|LDC|ULDC|U[A-Z]|R2UR|S2|VOTE|CALL|EXIT|YIELD|PLOP3"),
     ("alu", r"")]
 SHARED = {"k10": lambda args: 2 * 4 * 4 * BLOCK * 16, "k11": lambda args: 2 * args[0] * (2 * 3 * 64 + (16 * args[1] if args[1] > 1 else 0)),
-          "k12": lambda args: 2 * args[0] * (2 * 2 * 64 + (64 * args[1] if args[1] > 1 else 0))}  # bytes given at the launch
+          "k12": lambda args: 2 * args[0] * (2 * 2 * 64 + (64 * args[1] if args[1] > 1 else 128))}  # bytes given at the launch
 STAGES_AHEAD = {"k10": 3, "k11": 2, "k12": 1}  # asked for while a tile is computed
 
 
