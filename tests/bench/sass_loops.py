@@ -122,7 +122,7 @@ def analyse(name, path, usage):
               "alu": (n["alu"] + n["half"] + n["convert"]) / 2, "shuffle": n["shfl"], "mufu": 2 * n["mufu"],
               "shared": wide + n["shfl"], "hmma": n["hmma"] / 2}
     shared = usage["SHARED"] + SHARED.get(rung, lambda _: 0)(args)
-    blocks = min(REGISTERS // ((usage["REG"] + 7) // 8 * 8 * BLOCK), SHARED_BYTES // shared, THREADS // BLOCK)
+    blocks = min(REGISTERS // ((usage["REG"] + 7) // 8 * 8 * BLOCK), SHARED_BYTES // max(shared, 1), THREADS // BLOCK)
     in_flight, waits = flight(path)
     if rung in STAGES_AHEAD:
         in_flight, waits = STAGES_AHEAD[rung] * kv_bytes, 0
