@@ -6,7 +6,7 @@
 //
 // replay(key, ops), of a step and key that it does not know, runs ops directly: that loads kernels and grows
 // the scratch. The second time ops is recorded, and from then on the record is run, without ops. Grids and
-// splits are made from bounds (kv_bound), the same ones in all three cases, so the bits are the same too.
+// splits are made from bounds (step_bounds.h), the same in all three cases, so the bits are the same too.
 #pragma once
 
 #include "gpu/backend/runtime.h"
@@ -57,7 +57,6 @@ class DeviceBackend final : public Backend {
   void argmax(Site site, ConstTensorView logits, TensorView ids) override;
 
  private:
-  class Range;
   gpu::AttendCall attend_call(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                               const AttendSpec& spec) const;
   void record(KeptStep& step, FunctionRef<void()> ops);

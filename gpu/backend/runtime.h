@@ -49,6 +49,18 @@ class Runtime {
   virtual void end_range() = 0;
 };
 
+/// Names the launches made during its life after their site.
+class SiteRange {
+ public:
+  SiteRange(Runtime& runtime, Site site) : runtime_(runtime) { runtime_.begin_range(site); }
+  ~SiteRange() { runtime_.end_range(); }
+  SiteRange(const SiteRange&) = delete;
+  SiteRange& operator=(const SiteRange&) = delete;
+
+ private:
+  Runtime& runtime_;
+};
+
 std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions& options);
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -40,7 +40,7 @@ struct KeptStep {
 
 class StepRecords {
  public:
-  /// Generously one for each bound that a growing context passes, which doubles each time (kv_bound).
+  /// Generously one for each bound that a growing context passes, which doubles each time (step_bounds.h).
   static constexpr size_t kMost = 16;
 
   /// Null if unknown. Counts as a use. Until the next call of add or forget_users_of.

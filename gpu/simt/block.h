@@ -81,7 +81,8 @@ class Block {
   void abandon();
   [[noreturn]] void report_deadlock();
   std::string whereabouts(const Thread& thread) const;
-  Thread& lane(int32_t warp, int32_t lane);
+  Thread& thread_of(int32_t rank);
+  Thread& lane(int32_t warp, int32_t lane) { return thread_of(warp * kWarpSize + lane); }
 
   const Launch* launch_ = nullptr;
   const FunctionRef<void()>* body_ = nullptr;

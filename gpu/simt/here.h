@@ -1,6 +1,7 @@
 // A line of kernel text, taken by a defaulted argument: what a finding or a report of the emulator points to.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace lastrow::simt {
@@ -17,6 +18,8 @@ struct Here {
     const std::string_view path = file;
     return path.substr(path.find_last_of('/') + 1);
   }
+  /// "k05_vector_loads.cu:64".
+  std::string to_string() const { return std::string(name()) + ":" + std::to_string(line); }
   constexpr bool operator==(const Here& other) const { return line == other.line && name() == other.name(); }
 };
 

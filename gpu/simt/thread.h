@@ -35,6 +35,8 @@ class Block;
 class Observer;
 
 enum class Wait : uint8_t { none, barrier, shuffle, vote, warp_sync, mma, ldmatrix, returned };
+/// "__syncthreads", "a shuffle", …
+const char* name_of(Wait wait);
 
 /// What the 32 lanes of a warp do with what each has brought, by lane (kernels/tensor_cores.h).
 using Exchange = void (*)(void* const (&brought)[kWarpSize]);

@@ -2,25 +2,13 @@
 // end.
 #include <doctest/doctest.h>
 
-#include "gpu/backend/device_backend.h"
 #include "session/session.h"
+#include "tests/kernels/small_model.h"
 
 namespace lastrow {
 namespace {
 
-using emulated::DeviceBackend;
-
-std::unique_ptr<DeviceBackend> device_backend() {
-  gpu::DeviceOptions options;
-  options.n_threads = 1;
-  return std::make_unique<DeviceBackend>(options);
-}
-
-std::shared_ptr<const Model> model() {
-  static const auto loaded =
-      load_model("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,ffn=32,vocab=40,context=300");
-  return loaded;
-}
+std::unique_ptr<DeviceBackend> device_backend() { return std::make_unique<DeviceBackend>(one_thread()); }
 
 }  // namespace
 
@@ -52,7 +40,7 @@ TEST_CASE("memory that is freed is counted as free, and the oldest of it is know
 TEST_CASE("a decode step allocates nothing on the device, run, recorded or replayed") {
   auto made = device_backend();
   emulated::DeviceMemory& memory = made->runtime().memory();
-  DecodeSession session(model(), std::move(made), {});
+  DecodeSession session(small_model(), std::move(made), {});
   session.start(std::vector<int32_t>(20, 7));
   for (int i = 0; i < 2; ++i) session.advance();
   const int64_t before = memory.n_allocations();
@@ -80,14 +68,15 @@ TEST_CASE("a session whose memory does not suffice is refused with sizes") {
   auto made = device_backend();
   emulated::DeviceMemory& memory = made->runtime().memory();
   memory.limit(100 << 10);
-  CHECK_THROWS_WITH_AS(DecodeSession(model(), std::move(made), {}),
+  CHECK_THROWS_WITH_AS(DecodeSession(small_model(), std::move(made), {}),
                        doctest::Contains("of device memory asked for"), CapacityError);
 }
 
 TEST_CASE("a step for which memory runs out is undone, and the session goes on where it was") {
   auto made = device_backend(), as_made = device_backend();
   emulated::DeviceMemory& memory = made->runtime().memory();
-  DecodeSession session(model(), std::move(made), {}), undisturbed(model(), std::move(as_made), {});
+  DecodeSession session(small_model(), std::move(made), {}),
+      undisturbed(small_model(), std::move(as_made), {});
   for (DecodeSession* each : {&session, &undisturbed}) {
     each->start(std::vector<int32_t>(127, 7));
     each->advance();
@@ -109,7 +98,7 @@ TEST_CASE("a step for which memory runs out is undone, and the session goes on w
 TEST_CASE("decode steps take no memory after the first, however long the context grows") {
   auto made = device_backend();
   emulated::DeviceMemory& memory = made->runtime().memory();
-  DecodeSession session(model(), std::move(made), {});
+  DecodeSession session(small_model(), std::move(made), {});
   session.start(std::vector<int32_t>(100, 7));
   for (int i = 0; i < 2; ++i) session.advance();
   const int64_t in_use = memory.bytes_in_use(), n_allocations = memory.n_allocations();

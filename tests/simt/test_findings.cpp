@@ -1,43 +1,22 @@
 // The emulator is judged too: one small broken kernel for each thing it has to find, and the mended one
-// beside it.
+// beside it. Here barriers, shuffles, bounds and launches; in test_races.cpp what needs its checks on.
 #include <doctest/doctest.h>
 
 #include <string>
 #include <vector>
 
-#include "gpu/kernels/async_copy.h"
+#include "tests/simt/outcome.h"
+
+#include "gpu/simt/cuda_words.h"
 
 namespace lastrow::emulated {
 namespace {
 
-using simt::Finding;
 constexpr uint32_t kAll = 0xFFFFFFFFu;
-
-/// Runs a kernel of one int array under all checks; the error it ends with, or none.
-struct Outcome {
-  bool found = false;
-  Finding finding{};
-  std::string message;
-};
-
-template <typename... Parameters, typename... Arguments>
-Outcome run(void (*function)(Parameters...), int n_threads, const Arguments&... arguments) {
-  simt::Device device(1);
-  device.watch({.check = true});
-  try {
-    launch(Kernel{"broken", function}, {1}, {static_cast<uint32_t>(n_threads)}, 256, &device, arguments...);
-  } catch (const simt::SimtError& error) {
-    return {true, error.finding, error.what()};
-  }
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 // ---- a barrier that not all threads of the block come to
 
+// These barriers order nothing: no thread reads what another wrote.
 __global__ void half_a_barrier(bool mended) {
   if (mended || threadIdx.x < 32) __syncthreads();
 }
@@ -77,7 +56,7 @@ __global__ void half_a_shuffle(bool mended, Global<int> g_x) {
   int x = g_x.load(threadIdx.x);
   if (mended || threadIdx.x < 16) x += __shfl_xor_sync(kAll, x, 1);
   g_x.store(threadIdx.x, x);
-  __syncwarp();
+  __syncwarp();  // where those who skip the shuffle wait
 }
 __global__ void outside_its_mask(bool mended) { __shfl_sync(mended ? kAll : 0x0000FFFFu, 1, 0); }
 __global__ void from_outside_the_mask(bool mended) {
@@ -129,129 +108,6 @@ TEST_CASE("an access outside an array, global or shared, names array, index and 
   CHECK_FALSE(run(vector_at, 1, 4, g_y).found);
   CHECK(contains(run(vector_at, 1, 8, g_y).message, "reads g_y[8..11] of 10 elements"));
   CHECK(run(vector_at, 1, 2, g_y).finding == Finding::misaligned);
-}
-
-// ---- shared memory that nobody wrote, and races
-
-__global__ void reads_unwritten(bool mended) {
-  LASTROW_SHARED(float, s_x, 64);
-  if (mended || threadIdx.x != 40) s_x.store(threadIdx.x, 1.0f);
-  __syncthreads();
-  s_x.load(63 - threadIdx.x);
-}
-__global__ void forgets_the_barrier(bool mended) {
-  LASTROW_SHARED(float, s_x, 64);
-  s_x.store(threadIdx.x, 1.0f);
-  if (mended) __syncthreads();
-  s_x.load(threadIdx.x);
-  if (threadIdx.x >= 32) s_x.load(threadIdx.x - 32);
-}
-/// The second round overwrites what a slower warp may still be reading.
-__global__ void forgets_the_second_barrier(bool mended) {
-  LASTROW_SHARED(float, s_x, 64);
-  for (int round = 0; round < 2; ++round) {
-    s_x.store(threadIdx.x, 1.0f);
-    __syncthreads();
-    s_x.load(63 - threadIdx.x);
-    if (mended) __syncthreads();
-  }
-}
-__global__ void within_a_warp(int how) {
-  LASTROW_SHARED(float, s_x, 32);
-  s_x.store(threadIdx.x, 1.0f);
-  if (how == 0) __shfl_sync(kAll, 1, 0);  // orders nothing
-  if (how == 1) __syncwarp();
-  if (how == 2) __syncwarp(threadIdx.x < 16 ? 0x0000FFFFu : 0xFFFF0000u);  // orders within each half
-  s_x.load(how == 3 ? threadIdx.x : threadIdx.x ^ (how == 2 ? 1 : 31));
-}
-__global__ void across_halves(bool) {
-  LASTROW_SHARED(float, s_x, 32);
-  s_x.store(threadIdx.x, 0.0f);
-  __syncthreads();
-  s_x.store(threadIdx.x, 1.0f);
-  __syncwarp(threadIdx.x < 16 ? 0x0000FFFFu : 0xFFFF0000u);
-  s_x.load(threadIdx.x ^ 16);
-}
-__global__ void all_add(bool atomically) {
-  LASTROW_SHARED(int, s_n, 1);
-  if (threadIdx.x == 0) s_n.store(0, 0);
-  __syncthreads();
-  if (atomically)
-    s_n.atomic_add(0, 1);
-  else
-    s_n.store(0, s_n.load(0) + 1);
-}
-
-TEST_CASE("a read of shared memory that nobody wrote is named, with the element") {
-  const Outcome o = run(reads_unwritten, 64, false);
-  CHECK(o.finding == Finding::uninitialised_shared);
-  CHECK(contains(o.message, "reads s_x[40], which no thread has written"));
-  CHECK_FALSE(run(reads_unwritten, 64, true).found);
-}
-
-TEST_CASE("a missing __syncthreads is a race, before the read and after it") {
-  const Outcome o = run(forgets_the_barrier, 64, false);
-  CHECK(o.finding == Finding::shared_race);
-  CHECK(contains(o.message, "thread (32, 0, 0)"));
-  CHECK(contains(o.message, "reads s_x[0], which thread (0, 0, 0) writes at test_findings.cpp:"));
-  CHECK(contains(o.message, "with no __syncthreads between"));
-  CHECK_FALSE(run(forgets_the_barrier, 64, true).found);
-  CHECK(run(forgets_the_second_barrier, 64, false).finding == Finding::shared_race);
-  CHECK_FALSE(run(forgets_the_second_barrier, 64, true).found);
-}
-
-TEST_CASE("within a warp __syncwarp orders those it names, and a shuffle orders nothing") {
-  CHECK(run(within_a_warp, 32, 0).finding == Finding::shared_race);
-  CHECK_FALSE(run(within_a_warp, 32, 1).found);
-  CHECK_FALSE(run(within_a_warp, 32, 2).found);
-  CHECK_FALSE(run(within_a_warp, 32, 3).found);
-  CHECK(run(across_halves, 32, false).finding == Finding::shared_race);
-}
-
-/// Each thread copies four floats, and those of the first warp read what their mirror images copied; twice.
-enum class Copies { right, no_wait, no_barrier_before, no_barrier_after, own_too_early };
-__global__ void copies_and_reads(Copies how, Global<const float> g_x) {
-  LASTROW_SHARED(float, s_x, 4 * 64);
-  AsyncCopies copies;
-  const int64_t own = 4 * int64_t{threadIdx.x}, other = 4 * int64_t{63 - threadIdx.x};
-  s_x.store_vec<4>(own, {});
-  __syncthreads();
-  for (int round = 0; round < 2; ++round) {
-    copies.copy<4>(s_x, own, g_x, own, true);
-    copies.close_group();
-    if (how == Copies::own_too_early) s_x.load(own);
-    if (how != Copies::no_wait) copies.wait<0>();
-    if (how != Copies::no_barrier_before) __syncthreads();
-    if (threadIdx.x < 32) s_x.load(other);
-    if (how != Copies::no_barrier_after) __syncthreads();
-  }
-}
-
-TEST_CASE("an asynchronous copy races from its beginning to its landing") {
-  const std::vector<float> x(256, 1.0f);
-  const auto outcome = [&](Copies how) {
-    return run(copies_and_reads, 64, how, Global<const float>(x.data(), 256, "g_x"));
-  };
-  CHECK_FALSE(outcome(Copies::right).found);
-  const Outcome early = outcome(Copies::own_too_early);
-  CAPTURE(early.message);
-  CHECK(early.finding == Finding::shared_race);
-  CHECK(contains(early.message, "reads s_x["));
-  CHECK(contains(early.message, " began a copy at test_findings.cpp:"));
-  CHECK(contains(early.message, "that has not been waited for"));
-  CHECK(outcome(Copies::no_wait).finding == Finding::shared_race);
-  CHECK(outcome(Copies::no_barrier_before).finding == Finding::shared_race);
-  const Outcome begun = outcome(Copies::no_barrier_after);  // the next copy begins while some still read
-  CAPTURE(begun.message);
-  CHECK(begun.finding == Finding::shared_race);
-  CHECK(contains(begun.message, "copies to s_x["));
-  CHECK(contains(begun.message, "reads at test_findings.cpp:"));
-  CHECK(contains(begun.message, "with no __syncthreads between"));
-}
-
-TEST_CASE("adding without atomics is a race, with them it is none") {
-  CHECK(run(all_add, 64, false).finding == Finding::shared_race);
-  CHECK_FALSE(run(all_add, 64, true).found);
 }
 
 // ---- what a launch may ask for

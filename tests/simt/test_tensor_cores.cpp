@@ -1,12 +1,13 @@
 // The emulator's tensor cores: first a product that can be read off, then a whole tile against three loops,
 // where ldmatrix puts things, and kernels that use either wrongly.
-#include "gpu/kernels/tensor_cores.h"
-
 #include <doctest/doctest.h>
 
 #include <vector>
 
 #include "core/random.h"
+#include "tests/simt/outcome.h"
+
+#include "gpu/kernels/tensor_cores.h"
 
 namespace lastrow::emulated {
 namespace {
@@ -146,28 +147,6 @@ TEST_CASE("eight rows of 128 bytes are eight passes a matrix, swizzled one") {
 
 // ---- broken kernels, each beside the mended one
 
-struct Outcome {
-  bool found = false;
-  simt::Finding finding{};
-  std::string message;
-};
-
-template <typename Parameter>
-Outcome run(void (*function)(Parameter), uint32_t n_threads, Parameter argument) {
-  simt::Device device(1);
-  device.watch({.check = true});
-  try {
-    launch(Kernel{"broken", function}, {1}, {n_threads}, 0, &device, argument);
-  } catch (const simt::SimtError& error) {
-    return {true, error.finding, error.what()};
-  }
-  return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 enum class Absent { nobody, returned, elsewhere, waits };
 
 __global__ void without_a_lane(Absent how) {
@@ -178,7 +157,7 @@ __global__ void without_a_lane(Absent how) {
     multiply_add<Half>(c, {}, {});
   else if (!(how == Absent::waits && it))
     multiply_add<Half>(c, {}, {});
-  __syncwarp();
+  __syncwarp();  // where the lane that skips the product waits
 }
 
 TEST_CASE("a product without all 32 lanes in one instruction is named") {
@@ -202,7 +181,7 @@ __global__ void wrong_load(Fault fault) {
   const int32_t lane = static_cast<int32_t>(threadIdx.x);
   for (int32_t e = 0; e < 8; ++e)
     if (fault != Fault::unwritten || lane != 20 || e != 3) s_x.store(lane * 8 + e, BFloat16{0});
-  __syncwarp();
+  __syncwarp();  // all rows are written before any is loaded
   if (fault == Fault::unordered) s_x.store((lane ^ 1) * 8, BFloat16{0});  // a row that a neighbour loads
   if (fault == Fault::absent && lane == 30) return;
   load_matrices(s_x, lane * 8 + (fault == Fault::misaligned && lane == 12 ? 4

@@ -1,0 +1,39 @@
+// How long the sequences of a step are taken to be when its launches are made: one record serves many steps.
+//
+//   const StepBounds most = bounds_of(plan, storage.spec());
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+
+#include "cache/kv_cache.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+/// The longest sequence of a step, as launches are made for it. A prefill is one of its kind. A decode step
+/// is one of many that differ in length alone: it is made for the next power of two, so that one record
+/// serves them all and none is made for more than twice what there is to do.
+inline int32_t kv_bound(int32_t max_q_len, int32_t max_kv_len, int32_t max_seq_len) {
+  constexpr uint32_t kLeast = 128;
+  if (max_q_len != 1) return max_kv_len;
+  const uint32_t bound = std::bit_ceil(std::max(kLeast, static_cast<uint32_t>(max_kv_len)));
+  return static_cast<int32_t>(std::min(bound, static_cast<uint32_t>(std::max(max_seq_len, max_kv_len))));
+}
+
+/// Most queries, and most keys, of one sequence.
+struct StepBounds {
+  int32_t max_q_len = 0, max_kv_len = 0;
+};
+
+inline StepBounds bounds_of(const StepPlan& plan, const CacheSpec& cache) {
+  StepBounds most;
+  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
+    most.max_q_len = std::max(most.max_q_len, plan.q_len(i));
+    most.max_kv_len = std::max(most.max_kv_len, plan.kv_len[i]);
+  }
+  most.max_kv_len = kv_bound(most.max_q_len, most.max_kv_len, cache.max_seq_len);
+  return most;
+}
+
+}  // namespace lastrow::LASTROW_TARGET

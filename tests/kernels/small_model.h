@@ -1,0 +1,25 @@
+// A decoder of two layers on one emulated device of one thread, for tests of what a backend does over steps.
+#pragma once
+
+#include <memory>
+
+#include "gpu/backend/device_backend.h"
+#include "model/model.h"
+
+namespace lastrow {
+
+using emulated::DeviceBackend;
+
+inline std::shared_ptr<const Model> small_model() {
+  static const auto loaded =
+      load_model("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,ffn=32,vocab=40,context=300");
+  return loaded;
+}
+
+inline gpu::DeviceOptions one_thread() {
+  gpu::DeviceOptions options;
+  options.n_threads = 1;
+  return options;
+}
+
+}  // namespace lastrow

@@ -1,0 +1,138 @@
+// What the emulator finds when its checks are on: reads of shared memory that nobody wrote, and races, copies
+// on their way included. Broken kernels, each beside the mended one.
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include "tests/simt/outcome.h"
+
+#include "gpu/kernels/async_copy.h"
+
+namespace lastrow::emulated {
+namespace {
+
+constexpr uint32_t kAll = 0xFFFFFFFFu;
+
+__global__ void reads_unwritten(bool mended) {
+  LASTROW_SHARED(float, s_x, 64);
+  if (mended || threadIdx.x != 40) s_x.store(threadIdx.x, 1.0f);
+  __syncthreads();  // all writes before the mirrored reads
+  s_x.load(63 - threadIdx.x);
+}
+__global__ void forgets_the_barrier(bool mended) {
+  LASTROW_SHARED(float, s_x, 64);
+  s_x.store(threadIdx.x, 1.0f);
+  if (mended) __syncthreads();  // the first warp's writes before the second warp's reads
+  s_x.load(threadIdx.x);
+  if (threadIdx.x >= 32) s_x.load(threadIdx.x - 32);
+}
+/// The second round overwrites what a slower warp may still be reading.
+__global__ void forgets_the_second_barrier(bool mended) {
+  LASTROW_SHARED(float, s_x, 64);
+  for (int round = 0; round < 2; ++round) {
+    s_x.store(threadIdx.x, 1.0f);
+    __syncthreads();  // all writes of the round before its reads
+    s_x.load(63 - threadIdx.x);
+    if (mended) __syncthreads();  // all reads of the round before the next one's writes
+  }
+}
+__global__ void within_a_warp(int how) {
+  LASTROW_SHARED(float, s_x, 32);
+  s_x.store(threadIdx.x, 1.0f);
+  if (how == 0) __shfl_sync(kAll, 1, 0);                                   // orders nothing
+  if (how == 1) __syncwarp();                                              // all writes before all reads
+  if (how == 2) __syncwarp(threadIdx.x < 16 ? 0x0000FFFFu : 0xFFFF0000u);  // orders within each half
+  s_x.load(how == 3 ? threadIdx.x : threadIdx.x ^ (how == 2 ? 1 : 31));
+}
+__global__ void across_halves(bool) {
+  LASTROW_SHARED(float, s_x, 32);
+  s_x.store(threadIdx.x, 0.0f);
+  __syncthreads();  // the zeros are written before all that follows
+  s_x.store(threadIdx.x, 1.0f);
+  __syncwarp(threadIdx.x < 16 ? 0x0000FFFFu : 0xFFFF0000u);  // a half's writes before its own reads, no more
+  s_x.load(threadIdx.x ^ 16);
+}
+__global__ void all_add(bool atomically) {
+  LASTROW_SHARED(int, s_n, 1);
+  if (threadIdx.x == 0) s_n.store(0, 0);
+  __syncthreads();  // the zero is written before any thread adds
+  if (atomically)
+    s_n.atomic_add(0, 1);
+  else
+    s_n.store(0, s_n.load(0) + 1);
+}
+
+TEST_CASE("a read of shared memory that nobody wrote is named, with the element") {
+  const Outcome o = run(reads_unwritten, 64, false);
+  CHECK(o.finding == Finding::uninitialised_shared);
+  CHECK(contains(o.message, "reads s_x[40], which no thread has written"));
+  CHECK_FALSE(run(reads_unwritten, 64, true).found);
+}
+
+TEST_CASE("a missing __syncthreads is a race, before the read and after it") {
+  const Outcome o = run(forgets_the_barrier, 64, false);
+  CHECK(o.finding == Finding::shared_race);
+  CHECK(contains(o.message, "thread (32, 0, 0)"));
+  CHECK(contains(o.message, "reads s_x[0], which thread (0, 0, 0) writes at test_races.cpp:"));
+  CHECK(contains(o.message, "with no __syncthreads between"));
+  CHECK_FALSE(run(forgets_the_barrier, 64, true).found);
+  CHECK(run(forgets_the_second_barrier, 64, false).finding == Finding::shared_race);
+  CHECK_FALSE(run(forgets_the_second_barrier, 64, true).found);
+}
+
+TEST_CASE("within a warp __syncwarp orders those it names, and a shuffle orders nothing") {
+  CHECK(run(within_a_warp, 32, 0).finding == Finding::shared_race);
+  CHECK_FALSE(run(within_a_warp, 32, 1).found);
+  CHECK_FALSE(run(within_a_warp, 32, 2).found);
+  CHECK_FALSE(run(within_a_warp, 32, 3).found);
+  CHECK(run(across_halves, 32, false).finding == Finding::shared_race);
+}
+
+/// Each thread copies four floats, and those of the first warp read what their mirror images copied; twice.
+enum class Copies { right, no_wait, no_barrier_before, no_barrier_after, own_too_early };
+__global__ void copies_and_reads(Copies how, Global<const float> g_x) {
+  LASTROW_SHARED(float, s_x, 4 * 64);
+  AsyncCopies copies;
+  const int64_t own = 4 * int64_t{threadIdx.x}, other = 4 * int64_t{63 - threadIdx.x};
+  s_x.store_vec<4>(own, {});
+  __syncthreads();  // the zeros are written before any copy begins
+  for (int round = 0; round < 2; ++round) {
+    copies.copy<4>(s_x, own, g_x, own, true);
+    copies.close_group();
+    if (how == Copies::own_too_early) s_x.load(own);
+    if (how != Copies::no_wait) copies.wait<0>();
+    if (how != Copies::no_barrier_before) __syncthreads();  // all copies have landed before others read them
+    if (threadIdx.x < 32) s_x.load(other);
+    if (how != Copies::no_barrier_after) __syncthreads();  // all reads before the next round's copies
+  }
+}
+
+TEST_CASE("an asynchronous copy races from its beginning to its landing") {
+  const std::vector<float> x(256, 1.0f);
+  const auto outcome = [&](Copies how) {
+    return run(copies_and_reads, 64, how, Global<const float>(x.data(), 256, "g_x"));
+  };
+  CHECK_FALSE(outcome(Copies::right).found);
+  const Outcome early = outcome(Copies::own_too_early);
+  CAPTURE(early.message);
+  CHECK(early.finding == Finding::shared_race);
+  CHECK(contains(early.message, "reads s_x["));
+  CHECK(contains(early.message, " began a copy at test_races.cpp:"));
+  CHECK(contains(early.message, "that has not been waited for"));
+  CHECK(outcome(Copies::no_wait).finding == Finding::shared_race);
+  CHECK(outcome(Copies::no_barrier_before).finding == Finding::shared_race);
+  const Outcome begun = outcome(Copies::no_barrier_after);  // the next copy begins while some still read
+  CAPTURE(begun.message);
+  CHECK(begun.finding == Finding::shared_race);
+  CHECK(contains(begun.message, "copies to s_x["));
+  CHECK(contains(begun.message, "reads at test_races.cpp:"));
+  CHECK(contains(begun.message, "with no __syncthreads between"));
+}
+
+TEST_CASE("adding without atomics is a race, with them it is none") {
+  CHECK(run(all_add, 64, false).finding == Finding::shared_race);
+  CHECK_FALSE(run(all_add, 64, true).found);
+}
+
+}  // namespace
+}  // namespace lastrow::emulated
