@@ -77,28 +77,28 @@ AttendOperands<KV> operands(const gpu::AttendCall& c, int64_t scratch_elems) {
           .mask = c.spec.mask};
 }
 
-/// Slot of index s of sequence i: one load of the block table.
+/// Slot of index s of a sequence: one load of the block table.
 template <typename KV>
-__device__ inline int64_t slot_at(const AttendOperands<KV>& o, int32_t i, int32_t s) {
+__device__ inline int64_t slot_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s) {
   const int32_t block =
-      o.g_block_tables.load(int64_t{i} * o.blocks_per_seq + entry_of(o.layout.block_len, s));
+      o.g_block_tables.load(int64_t{sequence} * o.blocks_per_seq + entry_of(o.layout.block_len, s));
   return slot_in(block, o.layout.block_len, s);
 }
 
-/// Row of index s of sequence i and K/V head g, counted in rows: without the slot, and the division that
+/// Row of index s of a sequence and K/V head g, counted in rows: without the slot, and the division that
 /// takes it apart again.
 template <typename KV>
-__device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t i, int32_t s, int32_t g) {
+__device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s, int32_t g) {
   const int32_t entry = entry_of(o.layout.block_len, s);
-  const int32_t block = o.g_block_tables.load(int64_t{i} * o.blocks_per_seq + entry);
+  const int32_t block = o.g_block_tables.load(int64_t{sequence} * o.blocks_per_seq + entry);
   return row_in(o.layout, block, s % o.layout.block_len, g);
 }
 
-/// Keys that packed token `token` sees, which belongs to sequence i.
+/// Keys that packed token `token` sees, which belongs to that sequence.
 template <typename KV>
-__device__ inline KeyRange keys_of(const AttendOperands<KV>& o, int32_t i, int32_t token) {
-  const int32_t first = o.g_q_start.load(i), q_len = o.g_q_start.load(i + 1) - first;
-  return visible_keys(o.mask, q_len, o.g_kv_len.load(i), token - first);
+__device__ inline KeyRange keys_of(const AttendOperands<KV>& o, int32_t sequence, int32_t token) {
+  const int32_t first = o.g_q_start.load(sequence), q_len = o.g_q_start.load(sequence + 1) - first;
+  return visible_keys(o.mask, q_len, o.g_kv_len.load(sequence), token - first);
 }
 
 /// Sum over the lanes of a warp, the same in each, in a fixed order.

@@ -1,13 +1,20 @@
 // k01: three passes by one thread a row, as the formula reads.
 //
 // idea     scores and their maximum; exponentials and their sum; the weighted sum of V
-// thread   one (token t, query head h);  block of 128 threads
+// since    none: the first
+// grid     x rows (token t, query head h), 128 a block
+// block    128 threads, which share nothing
+// group    none
+// lane     one row (t, h)
+// sums     in float, e^x; the three passes of backend/naive.cpp, attend_row
+// merge    none
 // reads    K once, V once for each (t, h): group_size times what is needed, each lane at a row of its own
 // scratch  scores [n_tokens, n_q_heads, max_kv_len]
+// shared   none
 // takes    f32, bf16; any group, head_dim, prefill and decode
-// judge    backend/naive.cpp, attend_row: the same three passes
-// expected below 2 % of read bandwidth: neighbouring lanes read rows far apart, a sector for each 4 bytes;
+// expects  below 2 % of read bandwidth: neighbouring lanes read rows far apart, a sector for each 4 bytes;
 //          and each exponential is taken again for every d
+// source   Vaswani et al. 2017, "Attention Is All You Need", eq. 1
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ladder.h"
 
@@ -22,14 +29,14 @@ __global__ void k01_naive(AttendOperands<KV> o) {
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
   const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
-  const int32_t i = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, i, token);
+  const int32_t sequence = o.g_seq_of_token.load(token);
+  const KeyRange keys = keys_of(o, sequence, token);
   const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
 
   float row_max = kMinusInfinity;
   bool sees = false;  // a score that is not −∞
   for (int32_t s = keys.begin; s < keys.end; ++s) {
-    const int64_t k = row_offset(o.layout, slot_at(o, i, s), g);
+    const int64_t k = row_offset(o.layout, slot_at(o, sequence, s), g);
     float score = 0;
     for (int32_t d = 0; d < o.head_dim; ++d) score += o.g_q.load(q + d) * decode(o.g_k.load(k + d));
     score *= o.scale;
@@ -45,7 +52,7 @@ __global__ void k01_naive(AttendOperands<KV> o) {
   for (int32_t d = 0; d < o.head_dim; ++d) {
     float acc = 0;
     for (int32_t s = keys.begin; s < end; ++s) {
-      const int64_t v = row_offset(o.layout, slot_at(o, i, s), g);
+      const int64_t v = row_offset(o.layout, slot_at(o, sequence, s), g);
       acc += expf(o.g_scratch.load(scores + s) - row_max) / row_sum * decode(o.g_v.load(v + d));
     }
     o.g_out.store(q + d, acc);  // 0 where the query sees no key

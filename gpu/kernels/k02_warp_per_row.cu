@@ -2,12 +2,18 @@
 //
 // idea     32 lanes share head_dim; a score is the sum of their parts, taken by shuffles
 // since    k01, where each lane walked a row of its own: 32 lanes, 32 sectors for 32 elements
-// warp     one (token t, query head h);  block of 4 warps
-// lane     d = lane, lane + 32, …  of K and V;  s = begin + lane, … of the sum
+// grid     x rows (token t, query head h), 4 a block
+// block    4 warps, a row each, which share nothing
+// group    none
+// lane     d = lane, lane + 32, …  of K and V;  s = begin + lane, … of the sum of exponentials
+// sums     in float, e^x; the three passes of k01
+// merge    none
 // reads    K once, V once for each (t, h): group_size times what is needed
 // scratch  scores [n_tokens, n_q_heads, max_kv_len]
+// shared   none
 // takes    f32, bf16; any group, head_dim, prefill and decode
-// expected 5 to 15 % of read bandwidth: whole sectors now, but each key waits for its own five shuffles
+// expects  5 to 15 % of read bandwidth: whole sectors now, but each key waits for its own five shuffles
+// source   CUDA C++ Programming Guide, "Warp Shuffle Functions"
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ladder.h"
 
@@ -23,14 +29,14 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
   const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
-  const int32_t i = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, i, token);
+  const int32_t sequence = o.g_seq_of_token.load(token);
+  const KeyRange keys = keys_of(o, sequence, token);
   const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
 
   float row_max = kMinusInfinity;
   bool sees = false;  // a score that is not −∞; the same in each lane
   for (int32_t s = keys.begin; s < keys.end; ++s) {
-    const int64_t k = row_offset(o.layout, slot_at(o, i, s), g);
+    const int64_t k = row_offset(o.layout, slot_at(o, sequence, s), g);
     float part = 0;
     for (int32_t d = lane; d < o.head_dim; d += kWarpSize)
       part += o.g_q.load(q + d) * decode(o.g_k.load(k + d));
@@ -50,7 +56,7 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   for (int32_t d = lane; d < o.head_dim; d += kWarpSize) {
     float acc = 0;
     for (int32_t s = keys.begin; s < end; ++s) {
-      const int64_t v = row_offset(o.layout, slot_at(o, i, s), g);
+      const int64_t v = row_offset(o.layout, slot_at(o, sequence, s), g);
       acc += expf(o.g_scratch.load(scores + s) - row_max) / row_sum * decode(o.g_v.load(v + d));
     }
     o.g_out.store(q + d, acc);  // 0 where the query sees no key

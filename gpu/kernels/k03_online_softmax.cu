@@ -2,13 +2,18 @@
 //
 // idea     maximum, sum and weighted sum of V live in registers and shrink when the maximum grows
 // since    k02, which wrote every score to memory and read it back twice
-// warp     one (token t, query head h);  block of 4 warps
+// grid     x rows (token t, query head h), 4 a block
+// block    4 warps, a row each, which share nothing
+// group    none
 // lane     d = lane, lane + 32, …  of q, K, V and out
+// sums     in float, e^x; one softmax update a key
+// merge    none
 // reads    K once, V once for each (t, h): group_size times what is needed
 // scratch  none
+// shared   none
 // takes    f32, bf16; any group, head_dim up to 256, prefill and decode
-// paper    Milakov and Gimelshein 2018 (attention/softmax_state.h)
-// expected 1.2 to 2 times k02 in decode: half of its passes are gone, the wait for each key is not
+// expects  1.2 to 2 times k02 in decode: half of its passes are gone, the wait for each key is not
+// source   Milakov and Gimelshein 2018 (attention/softmax_state.h)
 #include "attention/softmax_state.h"
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ladder.h"
@@ -26,8 +31,8 @@ __global__ void k03_online_softmax(AttendOperands<KV> o) {
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
   const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
-  const int32_t i = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, i, token);
+  const int32_t sequence = o.g_seq_of_token.load(token);
+  const KeyRange keys = keys_of(o, sequence, token);
   const int64_t q = row * o.head_dim;
 
   float r_q[kDims] = {};    // [c] of d = lane + 32 c; 0 past head_dim
@@ -37,7 +42,7 @@ __global__ void k03_online_softmax(AttendOperands<KV> o) {
 
   SoftmaxState<float> state;
   for (int32_t s = keys.begin; s < keys.end; ++s) {
-    const int64_t kv = row_offset(o.layout, slot_at(o, i, s), g);
+    const int64_t kv = row_offset(o.layout, slot_at(o, sequence, s), g);
     float part = 0;
     for (int32_t c = 0; c < kDims; ++c)
       if (lane + c * kWarpSize < o.head_dim) part += r_q[c] * decode(o.g_k.load(kv + lane + c * kWarpSize));

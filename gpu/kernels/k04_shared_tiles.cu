@@ -2,16 +2,21 @@
 //
 // idea     tiles of 16 queries × 32 keys: K and V are read once a tile of queries, not once a query
 // since    k03: there a warp read every row for itself, and updated its softmax at each key
-// grid     (tiles of queries, query head h, sequence i), from the bounds; a block past q_len leaves
-// block    4 warps; a warp has 4 queries of the tile
+// grid     x tile of queries, y query head h, z sequence, from the bounds; a block past q_len leaves
+// block    4 warps; each copies every fourth K/V row of a tile, and has 4 of its queries
+// group    none
 // lane     a key of the tile for scores; d = lane, lane + 32, … for the weighted sum of V
-// reads    K once, V once for each (tile of queries, h): q_len / 16 · group_size times what is needed
+// sums     in float, e^x; one softmax update a tile. The mask is tested only in tiles that some query sees in
+//          part
+// merge    none
+// reads    K once, V once for each (tile of queries, h): q_len / 16 · group_size times what is needed; tiles
+//          that no query sees are skipped
+// scratch  none
 // shared   q [16, stride], K [32, stride], V [32, stride], weights [4, 32, 4], f32: 83 KiB at head_dim 256
-// skipped  tiles that no query sees; the mask is tested only in tiles that some query sees in part
 // takes    f32, bf16; any group, head_dim up to 256; meant for prefill (decode fills one query of 16)
-// paper    Dao et al. 2022, FlashAttention
-// expected prefill 4 to 8 times k03, up to 20 % of f32 peak: a lane loads from shared memory 5 times for 16
+// expects  prefill 4 to 8 times k03, up to 20 % of f32 peak: a lane loads from shared memory 5 times for 16
 //          multiply-adds of scores, and for as many of V at head_dim 128 (3 times for 8 at 64)
+// source   Dao et al. 2022, "FlashAttention"
 #include "attention/softmax_state.h"
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ladder.h"
@@ -30,9 +35,9 @@ LASTROW_HD constexpr int32_t row_stride(int32_t head_dim) { return (row_width(he
 
 /// Row s of K and of V → row `to` of the tile, as f32; zeros where `present` is false and past head_dim.
 template <typename KV>
-__device__ void load_row(const AttendOperands<KV>& o, int32_t i, int32_t g, int32_t s, bool present,
+__device__ void load_row(const AttendOperands<KV>& o, int32_t sequence, int32_t g, int32_t s, bool present,
                          int32_t to, Shared<float> s_k, Shared<float> s_v) {
-  const int64_t from = present ? row_offset(o.layout, slot_at(o, i, s), g) : 0;
+  const int64_t from = present ? row_offset(o.layout, slot_at(o, sequence, s), g) : 0;
   for (int32_t d = threadIdx.x % kWarpSize; d < row_width(o.head_dim); d += kWarpSize) {
     const bool stored = present && d < o.head_dim;
     s_k.store(to + d, stored ? decode(o.g_k.load(from + d)) : 0);
@@ -44,9 +49,10 @@ template <typename KV, int kMaxHeadDim>
 __global__ void k04_shared_tiles(AttendOperands<KV> o) {
   constexpr int32_t kDims = kMaxHeadDim / kWarpSize;  // of a lane: d = lane + 32 c
   const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
-  const int32_t i = blockIdx.z, h = blockIdx.y, g = h / o.group_size, t0 = blockIdx.x * kQueries;
-  const int32_t first_token = o.g_q_start.load(i), q_len = o.g_q_start.load(i + 1) - first_token;
-  const int32_t kv_len = o.g_kv_len.load(i), head_dim = o.head_dim, stride = row_stride(head_dim);
+  const int32_t sequence = blockIdx.z, h = blockIdx.y, g = h / o.group_size, t0 = blockIdx.x * kQueries;
+  const int32_t first_token = o.g_q_start.load(sequence),
+                q_len = o.g_q_start.load(sequence + 1) - first_token;
+  const int32_t kv_len = o.g_kv_len.load(sequence), head_dim = o.head_dim, stride = row_stride(head_dim);
   if (t0 >= q_len) return;  // the whole block
 
   DynamicShared shared;
@@ -77,7 +83,7 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
     __syncthreads();  // all reads of the last tile's K and V before the writes of this one's
     for (int32_t r = warp; r < kKeys; r += kWarps) {
       const bool present = s0 + r >= first.begin && s0 + r < last.end;
-      load_row(o, i, g, s0 + r, present, r * stride, s_k, s_v);
+      load_row(o, sequence, g, s0 + r, present, r * stride, s_k, s_v);
     }
     __syncthreads();  // the writes of q, K and V before their reads
 

@@ -2,15 +2,22 @@
 //
 // idea     a few lanes take a key's row in 16-byte loads; a warp has 4 keys a group of them under way
 // since    k03: 2 or 4 bytes a lane, one key at a time, a softmax update for each
-// warp     one (token t, query head h);  block of 4 warps
-// group    head_dim · sizeof(KV) / 16 lanes (a power of two): keys s0 + u · n_groups + group, u = 0 … 3
-// lane     16 bytes of q, K, V and out (twice that where a row has more than 512 bytes)
-// softmax  base 2 with q pre-multiplied; one update a tile of 4 keys a group; groups are merged at the end
-// reads    K once, V once for each (t, h): group_size times what is needed
-// flight   8 loads · 16 bytes · 32 lanes = 4 KiB a warp
-// takes    f32, bf16; rows of a multiple of 16 bytes, head_dim up to 256 (64 and 128 known when compiled)
-// expected decode with one query head a K/V head: 50 to 70 % of read bandwidth where rows fill the GPU; the
+// grid     x rows (token t, query head h), 4 a block
+// block    4 warps, a row each, which share nothing
+// group    head_dim · sizeof(KV) / 16 lanes, rounded up to a power of two: keys s0 + u · n_groups + group,
+//          u = 0 … 3
+// lane     16 bytes of a row of K and of V (twice that where it has more than 512); the same d of q and out
+// sums     in float, 2^x with q pre-multiplied (softmax2.h); one softmax update a tile of 4 keys a group
+// merge    of a warp's groups at the end, by shuffles
+// reads    K once, V once for each (t, h): group_size times what is needed; 8 loads · 16 bytes · 32 lanes =
+//          4 KiB a warp in flight
+// scratch  none
+// shared   none
+// takes    f32, bf16; rows of a multiple of 16 bytes, any group, head_dim up to 256 (64 and 128 known when
+//          compiled); decode and prefill
+// expects  decode with one query head a K/V head: 50 to 70 % of read bandwidth where rows fill the GPU; the
 //          divisions that find each key's slot take more instructions than its scores
+// source   CUDA C++ Programming Guide, "Device Memory Accesses"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_groups.h"
 #include "gpu/kernels/softmax2.h"
@@ -35,8 +42,8 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
   const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
-  const int32_t i = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, i, token);
+  const int32_t sequence = o.g_seq_of_token.load(token);
+  const KeyRange keys = keys_of(o, sequence, token);
 
   const auto dim = [&](int32_t v) { return (v * n_lanes + part) * kVec; };  // first of the lane's v-th load
   float r_q[kVecs][kVec] = {};    // [v][e] of d = dim(v) + e; 0 past head_dim
@@ -57,7 +64,7 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
       const int32_t s = s0 + u * n_groups + group;
       seen[u] = s >= keys.begin && s < keys.end;
       if (!seen[u]) continue;
-      const int64_t kv = row_offset(o.layout, slot_at(o, i, s), g);
+      const int64_t kv = row_offset(o.layout, slot_at(o, sequence, s), g);
       for (int32_t v = 0; v < kVecs; ++v) {
         if (dim(v) >= head_dim) continue;
         r_k[u][v] = o.g_k.template load_vec<kVec>(kv + dim(v));

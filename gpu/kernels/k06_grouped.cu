@@ -2,17 +2,23 @@
 //
 // idea     a K/V row, once in registers, meets the queries of the whole group
 // since    k05: there each query head read its K/V head's rows for itself
-// warp     one (token t, K/V head g, chunk of up to kHeads query heads of the group);  block of 4 warps,
-//          chunks of one group side by side, so that the second finds in L1 what the first has read
-// group    of lanes, as in k05: one key's row;  lane: 16 bytes of q, K, V and out
-// chunk    4 heads where the group has at most 4, else 8: a group of 71 is read by 9 warps
-// reads    K once, V once for each (t, g) and chunk: decode with group_size ≤ 8 reads what is needed, no more
-// flight   4 keys a group of lanes with 4 heads, 2 with 8 (registers): 4 or 2 KiB a warp
+// grid     x (token t, K/V head g, chunk of its query heads), 4 a block; a chunk is 4 heads where the group
+//          has at most 4, else 8: a group of 71 is read by 9 warps
+// block    4 warps, a chunk each, which share nothing; chunks of a group lie side by side, so that the second
+//          finds in L1 what the first has read
+// group    of lanes, as in k05: one key's row
+// lane     16 bytes of a row of K and of V (twice that where it has more than 512); the same d of q and out
+// sums     as k05, for each head of the chunk
+// merge    as k05
+// reads    K once, V once for each (t, g) and chunk: what is needed, if group_size ≤ 8. 4 keys a group of
+//          lanes in flight with 4 heads, 2 with 8 (registers): 4 or 2 KiB a warp
+// scratch  none
+// shared   none
 // takes    f32, bf16; rows of a multiple of 16 bytes, any group, head_dim up to 256; decode and prefill
-// paper    Ainslie et al. 2023, grouped queries
-// expected decode, bf16, enough sequences: 1 / group_size of k05's time up to 4 heads. With 8 less: registers
+// expects  decode, bf16, enough sequences: 1 / group_size of k05's time up to 4 heads. With 8 less: registers
 //          leave 8 warps an SM, 16 KiB under way, and multiply-adds and shuffles take as long as memory:
 //          40 to 60 % of read bandwidth. Few sequences leave most of the GPU idle (k07)
+// source   Ainslie et al. 2023, "GQA"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_groups.h"
 #include "gpu/kernels/softmax2.h"
@@ -43,8 +49,8 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
   const auto token = static_cast<int32_t>(task / n_chunks / n_kv_heads);
   const int32_t n_left = o.group_size - chunk * kHeads, n_heads = n_left < kHeads ? n_left : kHeads;
   const int64_t row0 = int64_t{token} * o.n_q_heads + g * o.group_size + chunk * kHeads;  // of head 0
-  const int32_t i = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, i, token);
+  const int32_t sequence = o.g_seq_of_token.load(token);
+  const KeyRange keys = keys_of(o, sequence, token);
 
   const auto dim = [&](int32_t v) { return (v * n_lanes + part) * kVec; };  // first of the lane's v-th load
   float r_q[kHeads][kVecs][kVec] = {};    // [j][v][e] of d = dim(v) + e; 0 past head_dim
@@ -67,7 +73,7 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
       const int32_t s = s0 + u * n_groups + group;
       seen[u] = s >= keys.begin && s < keys.end;
       if (!seen[u]) continue;
-      const int64_t kv = row_offset(o.layout, slot_at(o, i, s), g);
+      const int64_t kv = row_offset(o.layout, slot_at(o, sequence, s), g);
       for (int32_t v = 0; v < kVecs; ++v) {
         if (dim(v) >= head_dim) continue;
         r_k[u][v] = o.g_k.template load_vec<kVec>(kv + dim(v));

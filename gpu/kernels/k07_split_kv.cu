@@ -3,13 +3,18 @@
 // idea     one query is too few blocks for a GPU; softmax states merge, so any number of blocks can share it
 // since    k06: a block takes some tiles of the keys, not all; its state goes to scratch instead of out.
 //          No shared memory and no barrier within the loop: a group of lanes keeps a state of its own
-// grid     x (token, split), y (K/V head g, chunk of ≤ 8 of its query heads)
-// group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
-// merge    a warp a row (t, h), lanes over d
-// reads    each K and V byte once per chunk, kRowsAhead rows of each in flight for every group
+// grid     x (token t, split), y (K/V head g, chunk of its query heads): ≤ 8, or ≤ 4 where head_dim is
+//          above 128 or 16-byte loads do not divide a row
+// block    4 warps, which meet at the end only
+// group    of lanes: one key row s
+// lane     16 bytes of a row of K and of V (an element, where 16 do not divide it); the same d of q
+//          and acc; the softmax of one head (lane_rows.h)
+// sums     in float, 2^x; one softmax update a tile of kRowsAhead keys a group
+// merge    of a block's groups at the end; of splits by k07_merge: a warp a row (t, h), lanes over d
+// reads    each K and V byte once per chunk; kRowsAhead rows of each in flight for every group
 // scratch  [n_splits, n_tokens, n_q_heads] states of head_dim + 2 floats; none with one split
-// shared   static, once at the end: a state for each of 4 warps and kHeads heads
-// takes    f32, bf16; any group; head_dim up to 256 (16-byte loads where they divide a row)
+// shared   a state for each of 4 warps and the chunk's heads, at the end: at most 16.3 KiB
+// takes    f32, bf16; any group; head_dim up to 256; decode and prefill
 // expects  at batch 1 a time that hardly grows with kv_len until all multiprocessors are busy; k06's grows
 //          from the first key on. Not measured yet
 // source   Dao et al. 2023, "Flash-Decoding for long-context inference"

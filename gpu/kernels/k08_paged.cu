@@ -5,13 +5,17 @@
 // since    k07: block ids come into registers a tile ahead, and a cursor steps through the table where k07
 //          divides twice a row. With its places known, K of the next tile is asked for before V of this one
 //          is used: memory has work while a warp computes. Tiles, splits and every sum are k07's
-// grid     x (token, split), y (K/V head g, chunk of ≤ 8 of its query heads)
-// group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
-// merge    k07_merge
+// grid     as k07
+// block    4 warps, which meet at the end only
+// group    of lanes: one key row s
+// lane     as k07; and the place of one row of its group's next tile (tile_places.h)
+// sums     as k07
+// merge    as k07
 // reads    as k07; the table once a key, by kLanes / 4 lanes of one address
 // scratch  as k07
 // shared   as k07
-// takes    f32, bf16; any group; head_dim up to 256; any block_len, the tile does not depend on it
+// takes    f32, bf16; any group; head_dim up to 256; any block_len, the tile does not depend on it; decode
+//          and prefill
 // expects  blocks of 16 keys as fast as a contiguous cache, which k07 misses. Not measured yet
 // source   Kwon et al. 2023, "Efficient memory management for LLM serving with PagedAttention"
 #include "gpu/kernels/ladder.h"

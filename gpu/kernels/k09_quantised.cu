@@ -1,17 +1,19 @@
 // k09: K and V in 16 or 8 bits, widened in registers.
 //
 // idea     decode is as fast as its bytes: half of them, or a quarter, take half or a quarter of the time
-// since    k08: 16-byte loads hold 8 or 16 elements, widened a word at a time (convert.h).
-//          int8: a row's scale of K is multiplied into its score and that of V into its p, once a row and
-//          head; never into an element. Sums stay in float
-// grid     x (token, split), y (K/V head g, chunk of its query heads: ≤ 8, of 8-bit elements ≤ 4)
-// group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
-// merge    k07_merge
-// reads    each K and V byte once per chunk; int8 also 4 bytes of scale a row. Groups above 4 in 8 bits come
-//          by twice: a lane has registers for 4 heads of 16 elements
+// since    k08: 16-byte loads hold 8 or 16 elements, widened a word at a time (convert.h)
+// grid     as k07; chunks of 8-bit elements are ≤ 4 heads, as a lane has registers for 4 of 16 elements
+// block    4 warps, which meet at the end only
+// group    of lanes: one key row s
+// lane     as k08
+// sums     as k07. int8: a row's scale of K is multiplied into its score and that of V into its p, once a row
+//          and head; never into an element
+// merge    as k07
+// reads    as k08, and for int8 4 bytes of scale a row of K and of V. In 8 bits a byte comes by ⌈group / 4⌉
+//          times
 // scratch  as k07
 // shared   as k07
-// takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim up to 256; any block_len
+// takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim up to 256; any block_len; decode and prefill
 // expects  int8 and fp8 near half of bf16's time for one head. Less gain for 2 to 4, whose products take as
 //          long as their bytes (README, "What the machine code allows"), and none above, where the second
 //          reading costs what the bytes save. Not measured yet

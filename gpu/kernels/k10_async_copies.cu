@@ -4,18 +4,22 @@
 //          shared memory holds none
 // since    k09: a tile is asked for kStages tiles before it is computed, V too. Each lane copies the 16 bytes
 //          that it will read itself, so it waits for its own copies only: still no barrier in the loop
-// grid     x (token, split), y (K/V head g, chunk of ≤ 8 of its query heads)
-// group    kLanes lanes: a key row s, 16 bytes of it a lane;  lane: the same d of q, K, V and acc
-// merge    k07_merge
-// reads    as k08
+// grid     as k07
+// block    4 warps, which meet at the end only
+// group    of lanes: one key row s
+// lane     as k08
+// sums     as k07
+// merge    as k07
+// reads    as k08; kStages tiles in flight, of which one is computed
 // scratch  as k07
 // shared   kStages · kRowsAhead rows of K and of V for each group: 64 KiB; and as k07
-// takes    f16, bf16; any group; head_dim a multiple of 8 up to 256; any block_len. sm_80 and later
+// takes    f16, bf16; any group; head_dim a multiple of 8 up to 256; any block_len; decode and prefill. sm_80
+//          and later
 // expects  two or three blocks with three tiles of 16 KiB under way each: 96 KiB a multiprocessor and more,
 //          where k09 has 28 to 64, at the price of some shuffling through shared memory. A gain where k09 is
 //          short of warps (groups of 5 to 8, short splits), none where it reads at full speed.
 //          Never run on hardware: the emulator runs it, with copies that land when waited for
-// source   async_copy.h
+// source   PTX ISA, "Data Movement and Conversion Instructions: cp.async" (async_copy.h)
 #include "gpu/kernels/async_copy.h"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/split_kv.h"

@@ -4,17 +4,21 @@
 //          instruction, so a group costs what one head costs
 // since    k10: a warp takes 16 keys of a tile for 16 heads by mma.sync, where a group of lanes multiplied
 //          and shuffled (warp_rows.h). It copies its keys itself (warp_copies.h): no barrier in the loop
-// grid     x (token, split), y (K/V head g, chunk of ≤ 16 of its query heads)
-// warp     16 rows: heads of the chunk, zeros past its end; 16 consecutive keys s of each 64
-// lane     in copies 16 bytes of a key row; in products two heads × two of 8 keys, or of 8 d (tensor_cores.h)
-// merge    of the block's warps at the end, 16 dims at a time; of splits k07_merge
-// reads    each K and V byte once per chunk; the table once a key, by two lanes
+// grid     x (token t, split), y (K/V head g, chunk of its query heads): ≤ 16
+// block    4 warps, which share q and meet at the end; each has 16 consecutive keys s of every 64
+// group    none: a warp has 16 rows, heads of the chunk and zeros past its end
+// lane     in copies 16 bytes of a row of K and of V; in products two heads × two of 8 keys, or of 8 d
+//          (tensor_cores.h)
+// sums     in float, 2^x; one softmax update for 16 keys. q and p are sums of parts of K/V's type
+//          (float_parts.h): two products (f16) or three (bf16) for one, for which decode has time; n_parts 1
+//          rounds them instead
+// merge    of the block's warps at the end, 16 dims at a time; of splits as k07
+// reads    each K and V byte once per chunk, kStages tiles in flight; the table once a key, by two lanes
 // scratch  as k07
-// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, and at most 5 KiB
-//          to merge; two blocks fit on sm_90
-// takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
-// exact    q and p are sums of parts of K/V's type (float_parts.h): two products (f16) or three (bf16) for
-//          one, for which decode has time. n_parts 1 rounds them instead
+// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, 104 in f16, and at
+//          most 5 KiB to merge; two blocks fit on sm_90
+// takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len;
+//          decode and prefill. sm_80 and later
 // expects  k10's time up to groups of 4, where multiply-adds keep up with memory, and the same time for 16
 //          heads, where k10's has doubled. Never run on hardware: the emulator runs its products
 // source   Ainslie et al. 2023, "GQA", for the group; tensor_cores.h, async_copy.h

@@ -4,23 +4,28 @@
 //          outputs stay in registers; what is left to do is products
 // since    k11: rows are (token, head of a group), not the heads of one token; all warps read all keys of a
 //          tile, not sixteen each; nobody shares rows, so nothing is merged. Two barriers a tile
-// grid     (tiles of 64 rows, last first: they see most; K/V head g; sequence i), from the bounds; a block
-//          past the last row leaves
-// row      r = t · group_size + head in its group: short prefills of many heads fill a tile too
-// warp     16 of the rows, with n_parts 1 twice 16 (all 64 become 128); copies 16 keys of each tile
+// grid     x tile of rows r = t · group_size + head in its group (short prefills of many heads fill a tile
+//          too), last first: they see most; y K/V head g, z sequence; from the bounds, a block past the last
+//          row leaves
+// block    4 warps; each copies 16 keys of a tile, and has 16 of the 64 rows; with n_parts 1 32 of 128
+// group    none
 // lane     two of 16 rows × two of 8 keys, or of 8 d (tensor_cores.h)
-// reads    K once, V once for each 64 rows: q_len · group_size / 64 times what is needed
-// shared   2 stages of 64 rows of K and of V, parts of q: 112 KiB at head_dim 128
-// skipped  tiles that no row sees; the mask is tested only in tiles that some row sees in part. Only there
-//          can a row meet a V that it does not see, and is kept from its NaN
-// takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len
-// exact    as k11, and here it costs: two products (f16) or three (bf16) for one, when products are what
-//          there is to do. n_parts 1 is the usual kernel, which rounds q and p
+// sums     as k11, one softmax update for 64 keys (32 with n_parts 1); here parts cost time, as products are
+//          what there is to do. The mask is tested only in tiles that some row sees in part: only there can a
+//          row meet a V that it does not see, and is kept from its NaN
+// merge    none
+// reads    K once, V once for each tile of rows: q_len · group_size / 64 times what is needed; tiles that no
+//          row sees are skipped
+// scratch  none
+// shared   2 stages of 64 rows of K and of V, q or its parts: at head_dim 128 112 KiB in bf16, 96 in f16 and
+//          with n_parts 1
+// takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len;
+//          meant for prefill. sm_80 and later
 // expects  with n_parts 1 a third of what wgmma and TMA reach on an H100 (not in this rung): what comes from
 //          shared memory takes longer than products (README, "What the machine code allows"); so a warp has
 //          32 rows where registers hold them. At head_dim 128 a few are spilled, 44 bytes, with n_parts 1
 //          and in f16. Never run on hardware
-// paper    Dao 2023, FlashAttention-2
+// source   Dao 2023, "FlashAttention-2"; tensor_cores.h, async_copy.h
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_rows.h"
 #include "gpu/kernels/warp_rows.h"
@@ -53,9 +58,10 @@ __device__ inline uint32_t hide_unseen(int32_t s, const KeyRange* keys, Fragment
 
 template <typename KV, int32_t kWidth, int32_t kParts>
 __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOperands<KV> o) {
-  const int32_t i = blockIdx.z, g = blockIdx.y, tile_of_rows = gridDim.x - 1 - blockIdx.x;
-  const int32_t first_token = o.g_q_start.load(i), q_len = o.g_q_start.load(i + 1) - first_token;
-  const int32_t kv_len = o.g_kv_len.load(i), n_rows = q_len * o.group_size;
+  const int32_t sequence = blockIdx.z, g = blockIdx.y, tile_of_rows = gridDim.x - 1 - blockIdx.x;
+  const int32_t first_token = o.g_q_start.load(sequence),
+                q_len = o.g_q_start.load(sequence + 1) - first_token;
+  const int32_t kv_len = o.g_kv_len.load(sequence), n_rows = q_len * o.group_size;
   constexpr int32_t kTall = kSixteens<kParts>, kBlockRows = kQueries<kParts>;
   const int32_t r0 = tile_of_rows * kBlockRows;
   if (r0 >= n_rows) return;  // the whole block
@@ -90,7 +96,7 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
   const KeyRange first = visible_keys(o.mask, q_len, kv_len, r0 / o.group_size);
   const KeyRange last = visible_keys(o.mask, q_len, kv_len, r_last / o.group_size);
   const int32_t first_tile = first.begin / kTileKeys * kTileKeys;
-  WarpCopies<KV, kWidth, kTileKeys> copies(o, i, g, {first.begin, last.end}, first_tile);
+  WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, {first.begin, last.end}, first_tile);
   const auto request = [&](int32_t stage) {
     copies.request(o, s_k, s_v, stage * kTileKeys + warp * kWarpKeys);
   };

@@ -1,7 +1,7 @@
 // Attention whose keys are split over blocks: what k07 and the rungs built on it do before and after their
 // loop.
 //
-//   grid   x: split, then token       y: K/V head, then chunk of at most kHeads of its query heads
+//   grid   x (token, split)   y (K/V head, chunk of at most kHeads of its query heads)   the last is fastest
 //
 //   const Part part = part_of<Rows, kHeads>(o, plan);       which keys of whom this block takes
 //   … a GroupState over the keys [part.begin, part.end) …

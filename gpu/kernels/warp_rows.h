@@ -17,7 +17,8 @@
 // q and p are sums of kParts operands each (float_parts.h), and each product kParts products, those of small
 // parts first.
 //
-// K and V rows that no row sees have to be 0. Where one sees an infinity its output is NaN.
+// K and V rows that no row sees have to be 0. What a row makes of an infinity that it sees is not defined: a
+// part of q or of p may be 0 or of the other sign, and 0 · ∞ is NaN, while p · ∞ in one part is ∞.
 // Never in a branch that divides a warp.
 #pragma once
 

@@ -175,6 +175,11 @@ TEST_CASE("k11: 108 KiB at head_dim 128 in bf16, 104 in f16, and at most 5 to me
   }
   CHECK(bytes("k12", DType::bf16) == (112 << 10));
   CHECK(bytes("k12", DType::f16) == (96 << 10));
+  for (const DType dtype : {DType::f16, DType::bf16}) {  // q is not in parts, but of 128 rows
+    const AttendCase c{.head_dim = 128, .sequences = {{4, 40}}, .kv_dtype = dtype};
+    const Ran ran = run_rung(emulated::k12, c, {.report = true}, [](gpu::AttendShape& s) { s.n_parts = 1; });
+    CHECK(ran.traffic.at(0).shared_bytes == (96 << 10));
+  }
 }
 
 }  // namespace
