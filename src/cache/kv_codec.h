@@ -7,8 +7,7 @@
 //   type            an element           a row's scale
 //   f32             itself               none (1)
 //   f16 bf16 fp8    rounded once, as core/dtype.h says; fp8 (e4m3) saturates at ±448        none (1)
-//   i8 ("int8")     code = x / scale to nearest, ties to even: −127 … 127     f32: max|x| / 127, 17 bits of
-//   it
+//   i8 ("int8")     code = x / scale to nearest, ties to even: −127 … 127     f32: max|x| / 127, cut
 //
 // Of an int8 scale 17 significant bits are kept, the rest is cut off. So code · scale has at most 24 and is
 // exact in f32, wherever it is multiplied: into the element, into the score (K) or into p (V). And a decoded
