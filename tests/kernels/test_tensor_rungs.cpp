@@ -96,7 +96,7 @@ TEST_CASE(
       INFO(as_rounded.to_string());
       CHECK(as_rounded.ok());
       CHECK_FALSE(v.ok());
-      CHECK(v.share() > 100);  // 120 at least: gpu/README.md names all four
+      CHECK(v.share() > 100);  // 114 at least: gpu/README.md names all four
       // An eighth of a unit of q in each of 64 terms of a score, as much of p: below one unit of a sum of
       // weights that is 1 and values up to 4.
       CHECK(v.out.largest < 4 * unit);
