@@ -1,6 +1,6 @@
 // The only way to start a kernel on a GPU; simt/launch.h has the same under the emulator.
 //
-//   launch(Kernel{"k05", k05_vector<float>}, grid, block, shared_bytes, stream, args…)
+//   launch(Kernel{"k05_vector_loads", k05_vector_loads<float, 64>}, grid, block, shared_bytes, stream, args…)
 //
 // Returns as soon as the kernel is queued. Every launch is checked, in release too. What goes wrong while a
 // kernel runs is reported by the next call that waits.
