@@ -46,6 +46,7 @@ inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape&
   ByHand result{std::vector<float>(q.size(), NAN),
                 std::vector<float>(static_cast<size_t>(shape.n_tokens * shape.n_q_heads), NAN)};
   simt::Device device(1);
+  device.limit_seconds(0);  // a test has its own limit, and sanitizers make it slow
   rung.launch({.shape = shape,
                .spec = spec,
                .q = q.data(),
@@ -95,6 +96,7 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, c
     return view.empty() ? nullptr : view.data<float>();
   };
   simt::Device device(1);
+  device.limit_seconds(0);
   device.watch(watch);
   rung.launch({.shape = shape,
                .spec = case_spec(c),

@@ -26,6 +26,7 @@ inline std::vector<std::unique_ptr<Backend>> all_backends() {
   gpu::DeviceOptions watched;
   watched.n_threads = 2;
   watched.check = true;
+  watched.limit_seconds = 0;
   all.push_back(make_emulated_backend(watched));
   for (const BackendEntry& known : list_backends())
     if (known.name == "cuda" && known.usable) all.push_back(make_backend("cuda"));
