@@ -1,7 +1,8 @@
 // Copies from global to shared memory that pass by the registers, and land when they are waited for.
 //
 //   AsyncCopies copies;                               of this thread
-//   copies.copy<8>(s_k, at, o.g_k, offset, seen);     16 bytes begin to move; 0 comes instead where not seen
+//   copies.copy<8>(s_k, at, o.g_k, offset, seen);     16 bytes (or 4) begin to move; 0 comes instead where
+//                                                     not seen
 //   copies.close_group();                             what was copied since the last group is one group
 //   copies.wait<2>();                                 all but the last 2 groups of this thread have landed
 //
@@ -29,12 +30,19 @@ class AsyncCopies {
  public:
   template <int32_t n, typename T>
   __device__ void copy(Shared<T> to, int64_t at, Global<const T> from, int64_t i, bool seen) {
-    static_assert(n * sizeof(T) == 16);
+    constexpr int32_t kBytes = n * sizeof(T);
+    static_assert(kBytes == 16 || kBytes == 4);
     const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to.pointer(at)));
-    // With a source size of 0 nothing is read and 16 bytes of 0 are written.
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address),
-                 "l"(__cvta_generic_to_global(from.pointer(seen ? i : 0))), "r"(seen ? 16 : 0)
-                 : "memory");
+    const auto source = __cvta_generic_to_global(from.pointer(seen ? i : 0));
+    // With a source size of 0 nothing is read and zeros are written. Only 16 bytes can pass by L1.
+    if constexpr (kBytes == 16)
+      asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source),
+                   "r"(seen ? 16 : 0)
+                   : "memory");
+    else
+      asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(source),
+                   "r"(seen ? 4 : 0)
+                   : "memory");
   }
   __device__ void close_group() { asm volatile("cp.async.commit_group;" ::: "memory"); }
   template <int32_t n_left>
@@ -50,7 +58,7 @@ class AsyncCopies {
   template <int32_t n, typename T>
   void copy(Shared<T> to, int64_t at, Global<const T> from, int64_t i, bool seen,
             Here here = Here::current()) {
-    static_assert(n * sizeof(T) == 16);
+    static_assert(n * sizeof(T) == 16 || n * sizeof(T) == 4);
     const Vec<T, n> v = seen ? from.template load_vec<n>(i, here) : Vec<T, n>{};
     to.template copy_begins<n>(at, here);
     open_.push_back([=] { to.template copy_lands<n>(at, v, here); });

@@ -19,7 +19,7 @@ namespace lastrow::LASTROW_TARGET {
 
 /// Operands that make up a float: 2 · 11 or 3 · 8 of its 24 bits.
 template <typename KV>
-constexpr int32_t kFloatParts = std::is_same_v<KV, Half> ? 2 : 3;
+constexpr int32_t kFloatParts = std::is_same_v<KV, BFloat16> ? 3 : 2;  // 8 bits are multiplied as f16
 
 /// x, y = Σ of the parts, each rounded from what those before it left.
 template <typename KV, int32_t kParts>

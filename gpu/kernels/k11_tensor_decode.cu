@@ -11,20 +11,26 @@
 //          (tensor_cores.h)
 // sums     in float, 2^x; one softmax update for 16 keys. q and p are sums of parts of K/V's type
 //          (float_parts.h): two products (f16) or three (bf16) for one, for which decode has time; n_parts 1
-//          rounds them instead
+//          rounds them instead. K/V of 8 bits are widened to f16 on their way from shared memory
+//          (stored_fragments.h); int8's scales go into scores and p (key_scales.h)
 // merge    of the block's warps at the end, 16 dims at a time; of splits as k07
-// reads    each K and V byte once per chunk, kStages tiles in flight; the table once a key, by two lanes
+// reads    each K and V byte once per chunk, and int8's scales; kStages tiles in flight; the table once a
+// key,
+//          by two lanes
 // scratch  as k07
-// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, 104 in f16, and at
-//          most 5 KiB to merge; two blocks fit on sm_90
-// takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len;
-//          decode and prefill. sm_80 and later
+// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, 104 in f16, 58 in
+// int8
+//          with its scales, 56 in fp8, and at most 5 KiB to merge; two blocks fit on sm_90, in 8 bits three
+// takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim a multiple of 8, in 8 bits of 16, up to 128,
+// computed
+//          as 64 or 128; any block_len; decode and prefill. sm_80 and later
 // expects  k10's time up to groups of 4, where multiply-adds keep up with memory, and the same time for 16
-//          heads, where k10's has doubled. Never run on hardware: the emulator runs its products
+//          heads, where k10's has doubled. In 8 bits memory's time for any group, where k09 needs all issue
+//          slots for four heads. Never run on hardware: the emulator runs its products
 // source   Ainslie et al. 2023, "GQA", for the group; tensor_cores.h, async_copy.h
+#include "gpu/kernels/key_scales.h"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/split_kv.h"
-#include "gpu/kernels/warp_rows.h"
 
 namespace lastrow::LASTROW_TARGET {
 namespace {
@@ -37,10 +43,12 @@ struct DecodeTile {
 /// Elements of K, and of V, in shared memory.
 template <int32_t kWidth>
 constexpr int64_t kStagedElems = int64_t{kStages} * DecodeTile::kTileKeys* kWidth;
-template <int32_t kWidth, int32_t kParts>
-constexpr int64_t kSharedBytes = (2 * kStagedElems<kWidth> +
-                                  WarpRows<Half, kWidth, kParts, kHeads>::kQueryElems) *
-                                 2;
+/// Of K's scales and V's in shared memory.
+template <typename KV>
+constexpr int64_t kStagedScales = scale_bytes(dtype_of<KV>) > 0 ? 2 * kStages* DecodeTile::kTileKeys : 0;
+template <typename KV, int32_t kWidth, int32_t kParts>
+constexpr int64_t kSharedBytes = 2 * WarpRows<KV, kWidth, kParts, kHeads>::kQueryElems +
+                                 2 * kStagedElems<kWidth>* int64_t{sizeof(KV)} + 4 * kStagedScales<KV>;
 
 /// Merges the warps' states, 16 dims at a time, then writes the block's output or its partial.
 template <typename Rows, typename KV>
@@ -52,8 +60,11 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);     // [warp, h]
   const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize;
 
-  // Eights of d change places in every other pair of rows: four rows' equal eights lie in different banks.
-  const auto at = [](int32_t row, int32_t d) { return row * kDims + (d ^ (row & 2) * 4); };
+  // Of d eights change places in every other pair of rows, or twos where a lane has every other two: what
+  // lanes store at once lies in different banks.
+  const auto at = [](int32_t row, int32_t d) {
+    return row * kDims + (d ^ (row & 2) * (sizeof(KV) == 1 ? 1 : 4));
+  };
   rows.finish();
   for (int32_t i = 0; i < 2; ++i)
     if (rows.column() == 0) {
@@ -64,12 +75,10 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   for (int32_t d0 = 0; d0 < 16 * Rows::kSteps; d0 += kDims) {
     if (d0 >= o.head_dim) break;  // the whole block
     if (d0 > 0) __syncthreads();  // all reads of the last dims before the writes of these
-    for (int32_t n = 0; n < kDims / 8; ++n)
-      for (int32_t i = 0; i < 2; ++i) {
-        const FragmentC& acc = rows.r_acc[d0 / 8 + n];
-        s_acc.template store_vec<2>(at(warp * kHeads + rows.row() + 8 * i, 8 * n + rows.column()),
-                                    {acc.x[2 * i], acc.x[2 * i + 1]});
-      }
+    for (int32_t e = 0; e < 2; ++e)
+      for (int32_t i = 0; i < 2; ++i)
+        s_acc.template store_vec<2>(at(warp * kHeads + rows.row() + 8 * i, rows.dim(0, e)),
+                                    rows.acc_pair(i, d0 / kDims, e));
     __syncthreads();  // each warp's state is written before all threads read those of all warps
     for (int32_t x = thread; x < part.n_heads * kDims; x += kRowThreads) {
       const int32_t h = x / kDims, d = x % kDims;
@@ -93,9 +102,11 @@ __global__ void __launch_bounds__(kRowThreads, 2)
   const Part part = part_of<DecodeTile, kHeads>(o, plan);
   WarpRows<KV, kWidth, kParts, kHeads> rows;
   DynamicShared shared;
-  const auto s_q = shared.take<KV>(rows.kQueryElems, "s_q");      // [kParts, kHeads, kWidth] swizzled
+  const auto s_q = shared.take<Operand<KV>>(rows.kQueryElems, "s_q");  // [kParts, kHeads, kWidth] swizzled
   const auto s_k = shared.take<KV>(kStagedElems<kWidth>, "s_k");  // [kStages, kTileKeys, kWidth] swizzled
   const auto s_v = shared.take<KV>(kStagedElems<kWidth>, "s_v");  // the same
+  const auto s_scales =
+      shared.take<float>(kStagedScales<KV>, "s_scales");  // [kStages, kTileKeys, 2]   int8 only
 
   const int64_t first = int64_t{part.token} * o.n_q_heads + part.first_head;
   const int32_t h = rows.row(), warp = static_cast<int32_t>(threadIdx.x) / kWarpSize;
@@ -103,11 +114,12 @@ __global__ void __launch_bounds__(kRowThreads, 2)
                   warp == 0);
   __syncthreads();  // the first warp writes s_q before all read it
 
+  ValueUnits<KV> units;
   if (part.begin < part.end) {
     WarpCopies<KV, kWidth, kTileKeys> copies(o, part.sequence, part.g, {part.begin, part.end},
                                              part.first_tile);
     const auto first_row = [&](int32_t stage) { return stage * kTileKeys + warp * kWarpKeys; };
-    for (int32_t stage = 0; stage < kStages; ++stage) copies.request(o, s_k, s_v, first_row(stage));
+    for (int32_t stage = 0; stage < kStages; ++stage) copies.request(o, s_k, s_v, s_scales, first_row(stage));
 
     int32_t stage = 0;
     for (int32_t tile = part.first_tile; tile < part.end; tile += kTileKeys) {
@@ -115,19 +127,25 @@ __global__ void __launch_bounds__(kRowThreads, 2)
       __syncwarp();  // the copies of all lanes have landed before any lane reads them
       FragmentC r_x[kWarpKeys / 8];
       rows.scores(s_q, 0, s_k, first_row(stage), r_x);
+      const KeyScales<KV, kWarpKeys / 8> scales(s_scales, first_row(stage));
+      scales.of_k(r_x);
       if (tile < part.begin || tile + kTileKeys > part.end)
         for (int32_t j = 0; j < kWarpKeys / 8; ++j)
           for (int32_t i = 0; i < 4; ++i) {
             const int32_t s = tile + warp * kWarpKeys + 8 * j + rows.column() + i % 2;
             if (s < part.begin || s >= part.end) r_x[j].x[i] = kMinusInfinity;
           }
-      rows.weigh(r_x);
+      float r_factor[2];
+      rows.weigh(r_x, r_factor);
+      units.take(scales, r_x, r_factor);
+      rows.shrink(r_factor);
       rows.add_values(r_x, s_v, first_row(stage));
       __syncwarp();  // all lanes have read this stage before any asks for its next rows
-      copies.request(o, s_k, s_v, first_row(stage));
+      copies.request(o, s_k, s_v, s_scales, first_row(stage));
       stage = stage + 1 < kStages ? stage + 1 : 0;
     }
   }
+  units.finish(rows);
   finish(o, plan, partials, part, rows);
 }
 
@@ -135,15 +153,17 @@ constexpr int64_t kMergeBytes = 5 << 10;  // at most: the warps' states, at the 
 
 int64_t shared_bytes(const gpu::AttendShape& s) {
   int64_t n = 0;
-  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
-    with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() { n = kSharedBytes<kWidth, kParts>; });
+  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
+    with_product_shape<KV>(s,
+                           [&]<int32_t kWidth, int32_t kParts>() { n = kSharedBytes<KV, kWidth, kParts>; });
   });
   return n + kMergeBytes;
 }
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
-  if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
+  if (s.kv_dtype == DType::f32) return "K/V are f16, bf16, fp8 or int8";
+  if (s.head_dim % (size_of(s.kv_dtype) == 1 ? 16 : 8) != 0)
+    return "head_dim is a multiple of 8, in 8 bits of 16: copies of 16 bytes";
   if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
   if (s.head_dim > 128) return "head_dim is at most 128: registers";
   return shared_bytes(s) <= s.max_shared_bytes ? ""
@@ -155,11 +175,11 @@ int64_t scratch_elems(const gpu::AttendShape& s) { return partial_elems(s, plan_
 void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.shape;
   if (s.n_tokens == 0) return;
-  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
+  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
     with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
       const SplitPlan plan = plan_of<DecodeTile, kHeads>(s, call.spec.mask.window);
       launch(Kernel{"k11_tensor_decode", k11_tensor_decode<KV, kWidth, kParts>}, split_grid<kHeads>(s, plan),
-             {kRowThreads}, kSharedBytes<kWidth, kParts>, stream, operands<KV>(call, 0), plan,
+             {kRowThreads}, kSharedBytes<KV, kWidth, kParts>, stream, operands<KV>(call, 0), plan,
              partials_in(call, plan));
       merge_splits(call, plan, stream);
     });

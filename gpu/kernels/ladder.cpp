@@ -21,17 +21,17 @@ const Rung& rung(const std::string& name) {
 }
 
 // A prediction, until a GPU has been asked. A prefill reads K/V once for a tile of queries: on tensor cores
-// (k12) where the type allows it, else in shared memory (k04). Decode in groups of 5 heads and more needs
-// more instructions a byte than a multiprocessor issues in time without tensor cores: k11. Otherwise the last
-// rung that takes the type without asynchronous copies: they gain only where loads alone leave too few bytes
-// in flight, which k10's header expects of few heads and short splits.
+// (k12) where the type allows it, else in shared memory (k04). Decode in groups of 5 heads and more, in 8
+// bits of 4, needs more instructions a byte than a multiprocessor issues in time without tensor cores: k11.
+// Otherwise the last rung that takes the type without asynchronous copies: they gain only where loads alone
+// leave too few bytes in flight, which k10's header expects of few heads and short splits.
 const Rung& choose(const gpu::AttendShape& shape) {
   constexpr int32_t kPrefill = 16;  // queries of a sequence from which a tile of K/V pays
-  constexpr int32_t kGroup = 5;     // query heads of a K/V head from which k11's products pay
+  const int32_t group = size_of(shape.kv_dtype) == 1 ? 4 : 5;  // of heads, from which k11's products pay
   if (shape.max_q_len >= kPrefill)
     for (const Rung* rung : {&k12, &k04})
       if (rung->supports(shape).empty()) return *rung;
-  if (shape.group_size() >= kGroup && k11.supports(shape).empty()) return k11;
+  if (shape.group_size() >= group && k11.supports(shape).empty()) return k11;
   for (const Rung* rung : {shape.kv_dtype == DType::f32 ? &k08 : &k09, &k08, &k07, &k06, &k05, &k03, &k02})
     if (rung->supports(shape).empty()) return *rung;
   return k01;

@@ -30,9 +30,9 @@ std::span<const Rung* const> ladder();
 /// By name. Throws UsageError naming those there are.
 const Rung& rung(const std::string& name);
 /// The one that the backend takes for a shape when none is forced: for 16 queries of a sequence or more k12
-/// or k04, else for groups of 5 heads or more k11, else k08 for f32 and k09 for narrower K/V; where that one
-/// does not take the shape, the next one down. A prediction until the ladder has been timed on a GPU
-/// (gpu/README.md).
+/// or k04, else for groups of 5 heads or more, in 8 bits of 4, k11, else k08 for f32 and k09 for narrower
+/// K/V; where that one does not take the shape, the next one down. A prediction until the ladder has been
+/// timed on a GPU (gpu/README.md).
 const Rung& choose(const gpu::AttendShape& shape);
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -6,9 +6,10 @@
 //   Matrices m = load_matrices_transposed(s_v, at);     the same, each matrix transposed
 //   multiply_add<T>(c, a, b);                           c [16, 8] += a [16, 16] · b [16, 8], sums in float
 //
-// T is Half or BFloat16. All 32 lanes of the warp have to come, in the same instruction: never in a branch
-// that divides a warp. A matrix lies in the registers of all lanes, two neighbours of 16 bits in one of them,
-// the first in its low half. With r = lane / 4 and c = lane % 4 · 2, a lane holds
+// T is Half or BFloat16; what is loaded may be bytes, two in the place of an element. All 32 lanes of the
+// warp have to come, in the same instruction: never in a branch that divides a warp. A matrix lies in the
+// registers of all lanes, two neighbours of 16 bits in one of them, the first in its low half. With r = lane
+// / 4 and c = lane % 4 · 2, a lane holds
 //
 //   A [16, 16]   x[0]: [r][c, c + 1]               x[1]: [r + 8][c, c + 1]
 //                x[2]: [r][c + 8, c + 9]           x[3]: [r + 8][c + 8, c + 9]
@@ -47,7 +48,7 @@ struct Matrices {
 
 template <typename T>
 __device__ inline Matrices load_matrices(Shared<T> from, int64_t at) {
-  static_assert(sizeof(T) == 2);
+  static_assert(sizeof(T) <= 2);
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(from.pointer(at)));
   Matrices m;
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -58,7 +59,7 @@ __device__ inline Matrices load_matrices(Shared<T> from, int64_t at) {
 }
 template <typename T>
 __device__ inline Matrices load_matrices_transposed(Shared<T> from, int64_t at) {
-  static_assert(sizeof(T) == 2);
+  static_assert(sizeof(T) <= 2);
   const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(from.pointer(at)));
   Matrices m;
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -112,8 +113,8 @@ void exchange_matrices(void* const (&brought)[simt::kWarpSize]) {
 
 template <bool kTransposed, typename T>
 Matrices load(Shared<T> from, int64_t at, Here here) {
-  static_assert(sizeof(T) == 2);
-  const Vec<T, 8> v = from.template load_vec<8>(at, here);
+  static_assert(sizeof(T) <= 2);
+  const Vec<T, 16 / sizeof(T)> v = from.template load_vec<16 / sizeof(T)>(at, here);
   Load load;
   std::memcpy(load.row, &v, sizeof load.row);
   simt::self().block->meet_all(simt::Wait::ldmatrix, exchange_matrices<kTransposed>, &load, here);

@@ -14,6 +14,9 @@
 // FragmentC of tensor_cores.h, where the layouts stand. The scores of 16 keys, narrowed, are an operand of
 // the second product as they lie.
 //
+// K and V of 8 bits become f16 as they are loaded (stored_fragments.h); int8's scales are the caller's, by
+// key_scales.h.
+//
 // q and p are sums of kParts operands each (float_parts.h), and each product kParts products, those of small
 // parts first.
 //
@@ -24,7 +27,7 @@
 
 #include "gpu/kernels/float_parts.h"
 #include "gpu/kernels/softmax2.h"
-#include "gpu/kernels/tensor_cores.h"
+#include "gpu/kernels/stored_fragments.h"
 #include "gpu/kernels/warp_copies.h"
 
 namespace lastrow::LASTROW_TARGET {
@@ -42,6 +45,8 @@ __device__ inline float row_sum_of(float x) {
 /// kRows: queries of the block, all its warps together.
 template <typename KV, int32_t kWidth, int32_t kParts, int32_t kRows, int32_t kSixteens = 1>
 struct WarpRows {
+  using Query = Operand<KV>;                                         // and p: f16 for K/V of 8 bits
+  static constexpr int32_t kBytes = sizeof(KV);                      // of an element
   static constexpr int32_t kSteps = kWidth / 16;                     // of 16 dims, a product each
   static constexpr int32_t kEights = kWidth / 8;                     // of dims, a fragment each
   static constexpr bool kQueryShared = kParts > 1 || kSixteens > 1;  // or in registers, if they hold it
@@ -56,11 +61,20 @@ struct WarpRows {
   /// The lane's first row, and its first column of eight.
   __device__ static int32_t row() { return lane() / 4; }
   __device__ static int32_t column() { return lane() % 4 * 2; }
+  /// The lane's pair e of dims 16 k … 16 k + 15, in q and in out.
+  __device__ static int32_t dim(int32_t k, int32_t e) { return 16 * k + pair_of_dims<KV>(lane(), e); }
+  /// What acc of the lane's row i has there.
+  __device__ Vec<float, 2> acc_pair(int32_t i, int32_t k, int32_t e) const {
+    const FragmentC* const r_sixteen = &r_acc[i / 2 * kEights + 2 * k];
+    const int32_t at = i % 2 * 2;
+    if (sizeof(KV) == 1) return {r_sixteen[0].x[at + e], r_sixteen[1].x[at + e]};
+    return {r_sixteen[e].x[at], r_sixteen[e].x[at + 1]};
+  }
 
   /// at[i]: row token · n_q_heads + head of q that is the lane's row i; −1: none, zeros. The warp's rows are
   /// first_query, … of the block's in s_q; of warps with the same rows one stores them.
   __device__ void load_query(const AttendOperands<KV>& o, const int64_t (&at)[2 * kSixteens],
-                             const Shared<KV>& s_q, int32_t first_query, bool stores) {
+                             const Shared<Query>& s_q, int32_t first_query, bool stores) {
     LASTROW_UNROLL
     for (int32_t i = 0; i < 2 * kSixteens; ++i) {
       Vec<float, 2> r_row[kSteps][2];
@@ -68,7 +82,7 @@ struct WarpRows {
       LASTROW_UNROLL
       for (int32_t k = 0; k < kSteps; ++k)
         for (int32_t e = 0; e < 2; ++e) {
-          const int32_t d = 16 * k + 8 * e + column();
+          const int32_t d = dim(k, e);
           r_row[k][e] = {};
           if (at[i] >= 0 && d < o.head_dim) r_row[k][e] = o.g_q.template load_vec<2>(at[i] * o.head_dim + d);
           largest = fmaxf(largest, fmaxf(fabsf(r_row[k][e].x[0]), fabsf(r_row[k][e].x[1])));
@@ -79,14 +93,14 @@ struct WarpRows {
       for (int32_t k = 0; k < kSteps; ++k)
         for (int32_t e = 0; e < 2; ++e) {
           uint32_t r_parts[kParts];
-          split_pair<KV>(r_row[k][e].x[0] * unit.inverse, r_row[k][e].x[1] * unit.inverse, r_parts);
+          split_pair<Query>(r_row[k][e].x[0] * unit.inverse, r_row[k][e].x[1] * unit.inverse, r_parts);
           if (!kQueryShared) r_q[k].x[i % 2 + 2 * e] = r_parts[0];
           for (int32_t part = 0; part < kParts; ++part) {
             if (!kQueryShared || !stores) continue;
-            Vec<KV, 2> pair;
+            Vec<Query, 2> pair;
             memcpy(&pair, &r_parts[part], sizeof pair);
             const int32_t query = part * kRows + first_query + row() + 8 * i;
-            s_q.template store_vec<2>(swizzled<kWidth>(query, 2 * k + e) + column(), pair);
+            s_q.template store_vec<2>(swizzled<kWidth, Query>(query, 2 * k + e) + column(), pair);
           }
         }
     }
@@ -95,7 +109,7 @@ struct WarpRows {
 
   /// x [16 · kSixteens, 8 · kTiles] of the keys in rows first, first + 1, … of s_k; r_x [kSixteens, kTiles].
   template <int32_t n>
-  __device__ void scores(const Shared<KV>& s_q, int32_t first_query, const Shared<KV>& s_k, int32_t first,
+  __device__ void scores(const Shared<Query>& s_q, int32_t first_query, const Shared<KV>& s_k, int32_t first,
                          FragmentC (&r_x)[n]) {
     constexpr int32_t kTiles = n / kSixteens;
     constexpr int32_t kAtOnce = kTiles < 4 ? kTiles : 4;  // more need more registers for r_small
@@ -104,20 +118,21 @@ struct WarpRows {
       // Apart, as in one sum small parts would be lost.
       FragmentC r_large[kSixteens][kAtOnce] = {}, r_small[kSixteens][kAtOnce] = {};
       LASTROW_UNROLL
-      for (int32_t k = 0; k < kSteps; k += 2) {
-        FragmentA r_parts[kSixteens][kParts][2];
+      for (int32_t k = 0; k < kSteps; k += kOfLoad<KV>) {
+        FragmentA r_parts[kSixteens][kParts][kOfLoad<KV>];
         for (int32_t m = 0; m < kSixteens; ++m) load_parts(s_q, first_query + 16 * m, k, r_parts[m]);
         LASTROW_UNROLL
         for (int32_t j = 0; j < kAtOnce; ++j) {
-          // Four matrices: 8 keys × 8 dims, the dims of two steps.
+          // Four matrices: 8 keys × 16 bytes, the dims of two steps, or four.
           const int32_t key = first + 8 * (j0 + j);
-          const Matrices keys = load_matrices(s_k, swizzled<kWidth>(key, 2 * k, lane() % 8, lane() / 8));
-          for (int32_t step = 0; step < 2; ++step)
+          FragmentB r_keys[kOfLoad<KV>];
+          key_fragments<KV>(load_matrices(s_k, swizzled<kWidth, KV>(key, k * kBytes, lane() % 8, lane() / 8)),
+                            r_keys);
+          for (int32_t step = 0; step < kOfLoad<KV>; ++step)
             for (int32_t m = 0; m < kSixteens; ++m) {
-              const FragmentB b{{keys.x[2 * step], keys.x[2 * step + 1]}};
               for (int32_t part = kParts - 1; part > 0; --part)
-                multiply_add<KV>(r_small[m][j], r_parts[m][part][step], b);
-              multiply_add<KV>(r_large[m][j], r_parts[m][0][step], b);
+                multiply_add<Query>(r_small[m][j], r_parts[m][part][step], r_keys[step]);
+              multiply_add<Query>(r_large[m][j], r_parts[m][0][step], r_keys[step]);
             }
         }
       }
@@ -133,18 +148,29 @@ struct WarpRows {
   /// One softmax update: acc shrinks to the new maximum, x becomes p.
   template <int32_t n>
   __device__ void weigh(FragmentC (&r_x)[n]) {
+    float r_factor[2 * kSixteens];
+    weigh(r_x, r_factor);
+    shrink(r_factor);
+  }
+  /// The same, where acc has yet to shrink: by a factor for each of the lane's rows.
+  template <int32_t n>
+  __device__ void weigh(FragmentC (&r_x)[n], float (&r_factor)[2 * kSixteens]) {
     constexpr int32_t kTiles = n / kSixteens;
     for (int32_t i = 0; i < 2 * kSixteens; ++i) {
       const int32_t m = i / 2, e0 = i % 2 * 2;  // the row's two elements of each fragment
       float tile_max = kMinusInfinity;
       for (int32_t j = m * kTiles; j < (m + 1) * kTiles; ++j)
         tile_max = fmaxf(tile_max, fmaxf(r_x[j].x[e0], r_x[j].x[e0 + 1]));
-      const float factor = softmax[i].raise(row_max_of(tile_max));
-      for (int32_t d = m * kEights; d < (m + 1) * kEights; ++d)
-        r_acc[d].x[e0] *= factor, r_acc[d].x[e0 + 1] *= factor;
+      r_factor[i] = softmax[i].raise(row_max_of(tile_max));
       for (int32_t j = m * kTiles; j < (m + 1) * kTiles; ++j)
         for (int32_t e = e0; e < e0 + 2; ++e) r_x[j].x[e] = softmax[i].weigh(r_x[j].x[e]);
     }
+  }
+
+  __device__ void shrink(const float (&r_factor)[2 * kSixteens]) {
+    for (int32_t m = 0; m < kSixteens; ++m)
+      for (int32_t d = m * kEights; d < (m + 1) * kEights; ++d)
+        for (int32_t e = 0; e < 4; ++e) r_acc[d].x[e] *= r_factor[2 * m + e / 2];
   }
 
   /// acc += p · v, v being rows first, first + 1, … of s_v. kMasked: some row does not see some key; its p is
@@ -153,7 +179,7 @@ struct WarpRows {
   __device__ void add_values(const FragmentC (&r_p)[n], const Shared<KV>& s_v, int32_t first,
                              const uint32_t* seen = nullptr) {
     constexpr int32_t kTiles = n / kSixteens;
-    static_assert(!kMasked || kTiles <= 8, "a bit for each");
+    static_assert(!kMasked || (kTiles <= 8 && sizeof(KV) == 2), "a bit for each; bytes are taken as finite");
     LASTROW_UNROLL
     for (int32_t j = 0; j < kTiles; j += 2) {
       FragmentA r_weights[kSixteens][kParts], r_seen[kSixteens] = {};
@@ -162,23 +188,23 @@ struct WarpRows {
           const int32_t tile = j + i / 2, e = i % 2 * 2;
           const FragmentC& p = r_p[m * kTiles + tile];
           uint32_t r_parts[kParts];
-          split_pair<KV>(p.x[e], p.x[e + 1], r_parts);
+          split_pair<Query>(p.x[e], p.x[e + 1], r_parts);
           for (int32_t part = 0; part < kParts; ++part) r_weights[m][part].x[i] = r_parts[part];
           if (kMasked)
             r_seen[m].x[i] = ones(seen[m] >> (4 * tile + e) & 1u, seen[m] >> (4 * tile + e + 1) & 1u);
         }
       LASTROW_UNROLL
-      for (int32_t d = 0; d < kEights; d += 2) {
-        // Four matrices: 8 of the 16 keys × 8 of 16 dims, keys first.
-        Matrices values =
-            load_matrices_transposed(s_v, swizzled<kWidth>(first + 8 * j, d, lane() % 16, lane() / 16));
+      for (int32_t d = 0; d < kEights; d += kOfLoad<KV>) {
+        // Four matrices: 8 of the 16 keys × 16 of 32 bytes, keys first.
+        Matrices values = load_matrices_transposed(
+            s_v, swizzled<kWidth, KV>(first + 8 * j, d * kBytes / 2, lane() % 16, lane() / 16));
         if constexpr (kMasked) keep_apart(values, r_seen, d);
-        for (int32_t half = 0; half < 2; ++half)
-          for (int32_t m = 0; m < kSixteens; ++m) {
-            const FragmentB b{{values.x[2 * half], values.x[2 * half + 1]}};
+        FragmentB r_values[kOfLoad<KV>];
+        value_fragments<KV>(values, r_values);
+        for (int32_t eight = 0; eight < kOfLoad<KV>; ++eight)
+          for (int32_t m = 0; m < kSixteens; ++m)
             for (int32_t part = kParts - 1; part >= 0; --part)
-              multiply_add<KV>(r_acc[m * kEights + d + half], r_weights[m][part], b);
-          }
+              multiply_add<Query>(r_acc[m * kEights + d + eight], r_weights[m][part], r_values[eight]);
       }
     }
   }
@@ -188,14 +214,14 @@ struct WarpRows {
   }
 
  private:
-  /// Parts of q of the sixteen rows from first_query on, dims 16 k … 16 k + 31.
-  __device__ void load_parts(const Shared<KV>& s_q, int32_t first_query, int32_t k,
-                             FragmentA (&r_parts)[kParts][2]) const {
-    for (int32_t step = 0; step < 2; ++step) {
+  /// Parts of q of the sixteen rows from first_query on, sixteens k, k + 1, … of dims.
+  __device__ void load_parts(const Shared<Query>& s_q, int32_t first_query, int32_t k,
+                             FragmentA (&r_parts)[kParts][kOfLoad<KV>]) const {
+    for (int32_t step = 0; step < kOfLoad<KV>; ++step) {
       if (!kQueryShared) r_parts[0][step] = r_q[k + step];
       for (int32_t part = 0; part < kParts && kQueryShared; ++part) {
         const int32_t at =
-            swizzled<kWidth>(part * kRows + first_query, 2 * (k + step), lane() % 16, lane() / 16);
+            swizzled<kWidth, Query>(part * kRows + first_query, 2 * (k + step), lane() % 16, lane() / 16);
         const Matrices q = load_matrices(s_q, at);
         r_parts[part][step] = {{q.x[0], q.x[1], q.x[2], q.x[3]}};
       }

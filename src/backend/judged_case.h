@@ -2,7 +2,8 @@
 // implementations to be held against.
 //
 //   const JudgedCase judged = judge(c);           18 runs of naive: make it once a case
-//   … judge(c, Products::rounded)                 for a kernel that rounds q and p to the type of K and V
+//   … judge(c, Products::rounded)                 for a kernel that rounds q and p to the type of K and V,
+//                                                 or to f16 where that has 8 bits
 //   … an implementation runs on judged.q, judged.storage (host memory, stored as f32 backends store) …
 //   const Verdict v = verdict(judged, result);    v.ok(), v.share(), v.to_string()
 //
@@ -14,9 +15,10 @@
 
 namespace lastrow::testing {
 
-/// What q and p are in the products q · k and p · v: floats, or rounded to the type of K and V, as kernels on
-/// tensor cores usually have them. A rounded q is an input like stored rows: the judge computes with it too.
-/// A rounded p is the kernel's own error: the yardstick makes it, the judge does not.
+/// What q and p are in the products q · k and p · v: floats, or rounded to the type of K and V (f16 where
+/// that has 8 bits), as kernels on tensor cores usually have them. A rounded q is an input like stored rows:
+/// the judge computes with it too. A rounded p is the kernel's own error: the yardstick makes it, the judge
+/// does not.
 enum class Products { exact, rounded };
 
 struct JudgedCase {
@@ -39,14 +41,15 @@ inline JudgedCase judge(const AttendCase& c, Products products = Products::exact
   const Layout l = lay_out(c);
   const bool rounded = products == Products::rounded;
   Tensor q = case_queries(c, l);
-  if (rounded) q = rounded_to(c.kv_dtype, q.view());
+  const DType product = size_of(c.kv_dtype) == 1 ? DType::f16 : c.kv_dtype;
+  if (rounded) q = rounded_to(product, q.view());
   NaiveBackend<double> f64;
   AttendResult reference = attend(f64, c, l, *fill_storage(f64, c, l), q);
   NaiveBackend<float> f32;
   auto storage = fill_storage(f32, c, l);
   double out = 0, lse = 0;
   for (uint64_t order = 1; order <= kYardstickOrders; ++order) {
-    NaiveBackend<float> reordered(order, rounded ? c.kv_dtype : DType::f32);
+    NaiveBackend<float> reordered(order, rounded ? product : DType::f32);
     const AttendResult result = attend(reordered, c, l, *storage, q);
     out = std::max(out, difference(result.out, reference.out).largest);
     lse = std::max(lse, difference(result.lse, reference.lse).largest);

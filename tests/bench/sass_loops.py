@@ -31,8 +31,10 @@ CLASSES = [  # the first that matches
     ("shfl", r"SHFL"), ("mufu", r"MUFU"), ("fp32", r"FFMA|FADD|FMUL"), ("half", r"HADD2|HMUL2|HFMA2"), ("imad", r"IMAD"),
     ("convert", r"F2F|I2F|F2I"), ("other", r"BRA|BSSY|BSYNC|NOP|BAR|WARPSYNC|DEPBAR|LDGDEPBAR|LDC|ULDC|U[A-Z]|R2UR|S2|VOTE|CALL|EXIT|YIELD|PLOP3"),
     ("alu", r"")]
-SHARED = {"k10": lambda args: 2 * 4 * 4 * BLOCK * 16, "k11": lambda args: 2 * args[0] * (2 * 3 * 64 + (16 * args[1] if args[1] > 1 else 0)),
-          "k12": lambda args: 2 * args[0] * (2 * 2 * 64 + (64 * args[1] if args[1] > 1 else 128))}  # bytes given at the launch
+BYTES = {"f32": 4, "f16": 2, "bf16": 2, "fp8": 1, "int8": 1}
+SHARED = {"k10": lambda args, dtype: 2 * 4 * 4 * BLOCK * 16,
+          "k11": lambda args, dtype: 2 * 3 * 64 * (BYTES[dtype] * args[0] + 4 * (dtype == "int8")) + 2 * args[0] * (16 * args[1] if args[1] > 1 else 0),
+          "k12": lambda args, dtype: 2 * args[0] * (2 * 2 * 64 + (64 * args[1] if args[1] > 1 else 128))}  # bytes given at the launch
 STAGES_AHEAD = {"k10": 3, "k11": 2, "k12": 1}  # asked for while a tile is computed
 
 
@@ -121,13 +123,14 @@ def analyse(name, path, usage):
     clocks = {"issue": len(path) / 4, "fma": max((n["fp32"] + n["imad"]) / 4, n["imad"] / 2),
               "alu": (n["alu"] + n["half"] + n["convert"]) / 2, "shuffle": n["shfl"], "mufu": 2 * n["mufu"],
               "shared": wide + n["shfl"], "hmma": n["hmma"] / 2}
-    shared = usage["SHARED"] + SHARED.get(rung, lambda _: 0)(args)
+    dtype = DTYPES[kernel.group(3) or kernel.group(2)]
+    shared = usage["SHARED"] + SHARED.get(rung, lambda *_: 0)(args, dtype)
     blocks = min(REGISTERS // ((usage["REG"] + 7) // 8 * 8 * BLOCK), SHARED_BYTES // max(shared, 1), THREADS // BLOCK)
     in_flight, waits = flight(path)
     if rung in STAGES_AHEAD:
         in_flight, waits = STAGES_AHEAD[rung] * kv_bytes, 0
     bound = max(clocks, key=clocks.get)
-    return {"rung": rung, "dtype": DTYPES[kernel.group(3) or kernel.group(2)], "head_dim": args[0], "shape": args[1] if len(args) > 1 else 1,
+    return {"rung": rung, "dtype": dtype, "head_dim": args[0], "shape": args[1] if len(args) > 1 else 1,
             "registers": usage["REG"], "stack": usage["STACK"], "shared": shared, "blocks": blocks, "in_flight": in_flight * 4 * blocks,
             "waits": waits, "kv_bytes": kv_bytes, "instructions": len(path), "classes": n, "clocks": clocks, "bound": bound,
             "per_kib": 1024 * len(path) / kv_bytes, "issue": kv_bytes / clocks["issue"] / BYTES_PER_CLOCK,

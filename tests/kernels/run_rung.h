@@ -27,19 +27,24 @@ struct ByHand {
   std::vector<float> lse;  // [n_tokens, n_q_heads]
 };
 
-/// q [n_tokens, n_q_heads, head_dim]   k, v [n_kv_heads, block_len, head_dim], narrowed to shape.kv_dtype,
-/// which is not int8.
+/// q [n_tokens, n_q_heads, head_dim]   k, v [n_kv_heads, block_len, head_dim], narrowed to shape.kv_dtype.
 inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape& shape,
                              const AttendSpec& spec, const std::vector<float>& q, const std::vector<float>& k,
                              const std::vector<float>& v) {
   REQUIRE(rung.supports(shape) == "");
-  const auto stored = [&](const std::vector<float>& rows) {
+  const auto stored = [&](const std::vector<float>& rows, std::vector<float>& scales) {
     const Shape n{static_cast<int64_t>(rows.size())};
     Tensor narrow = Tensor::host(shape.kv_dtype, n);
-    convert(ConstTensorView(rows.data(), n), narrow.view());
+    if (shape.kv_dtype != DType::i8) {
+      convert(ConstTensorView(rows.data(), n), narrow.view());
+      return narrow;
+    }
+    for (int64_t i = 0; i < n[0]; i += shape.head_dim)
+      scales.push_back(encode_row(&rows[static_cast<size_t>(i)], shape.head_dim, narrow.data<int8_t>() + i));
     return narrow;
   };
-  const Tensor k_stored = stored(k), v_stored = stored(v);
+  std::vector<float> k_scales, v_scales;
+  const Tensor k_stored = stored(k, k_scales), v_stored = stored(v, v_scales);
   const int32_t q_start[] = {0, shape.n_tokens}, kv_len[] = {shape.max_kv_len}, table[] = {0};
   const std::vector<int32_t> seq_of_token(static_cast<size_t>(shape.n_tokens), 0);
   std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)), NAN);
@@ -52,8 +57,8 @@ inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape&
                .q = q.data(),
                .k = k_stored.view().raw(),
                .v = v_stored.view().raw(),
-               .k_scales = nullptr,
-               .v_scales = nullptr,
+               .k_scales = k_scales.empty() ? nullptr : k_scales.data(),
+               .v_scales = v_scales.empty() ? nullptr : v_scales.data(),
                .q_start = q_start,
                .kv_len = kv_len,
                .seq_of_token = seq_of_token.data(),

@@ -31,12 +31,19 @@ TEST_CASE("decode of small groups goes to k08 in f32, to k09 in narrower types")
     CHECK(chosen(dtype, 1) == "k09");
 }
 
-TEST_CASE("decode of a group of five heads and more goes to tensor cores, where they take its type") {
+TEST_CASE(
+    "decode of a group of five heads and more, in 8 bits of four, goes to tensor cores, if they take it") {
   CHECK(chosen(DType::bf16, 1, 64, 4) == "k09");
   CHECK(chosen(DType::bf16, 1, 64, 5) == "k11");
   CHECK(chosen(DType::f16, 1, 128, 71) == "k11");
   CHECK(chosen(DType::f32, 1, 64, 8) == "k08");
-  CHECK(chosen(DType::i8, 1, 64, 8) == "k09");
+  for (const DType dtype : {DType::i8, DType::fp8_e4m3}) {
+    CHECK(chosen(dtype, 1, 64, 3) == "k09");
+    CHECK(chosen(dtype, 1, 64, 4) == "k11");
+    CHECK(chosen(dtype, 1, 128, 8) == "k11");
+    CHECK(chosen(dtype, 1, 72, 8) == "k09");
+    CHECK(chosen(dtype, 16, 64, 8) == "k11");  // a prefill that k12 and k04 refuse
+  }
   CHECK(chosen(DType::bf16, 1, 256, 8) == "k09");
 }
 

@@ -8,6 +8,12 @@ namespace lastrow::testing {
 namespace {
 
 const emulated::Rung* const kOnTensorCores[] = {&emulated::k11, &emulated::k12};
+constexpr DType kNarrow[] = {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8};
+
+/// k11 takes K/V of 8 bits, k12 does not.
+bool takes(const emulated::Rung& rung, DType dtype) {
+  return rung.supports({.head_dim = 16, .kv_dtype = dtype}).empty();
+}
 
 simt::KernelTraffic report(const emulated::Rung& rung, const AttendCase& c) {
   return run_rung(rung, c, {.report = true, .n_sample_blocks = 1000}).traffic.at(0);
@@ -23,29 +29,51 @@ int64_t bytes_of(const simt::KernelTraffic& k, std::string_view array) {
 /// Keys e_0 … e_7, values s + 1; head h's query is 100·e_h, so it takes key h alone.
 TEST_CASE("eight heads of one group, each of which fits one key, take that key's value") {
   for (const emulated::Rung* rung : kOnTensorCores)
-    for (const DType dtype : {DType::f16, DType::bf16}) {
+    for (const DType dtype : kNarrow) {
+      if (!takes(*rung, dtype)) continue;
       const std::string what = fmt::format("{} {}", rung->name, name_of(dtype));
       INFO(what);
-      constexpr int32_t n = 8;  // heads, keys and head_dim
-      std::vector<float> q(n * n), k(n * n), v(n * n);
+      constexpr int32_t n = 8;  // heads and keys
+      const int32_t head_dim = size_of(dtype) == 1 ? 16 : 8;
+      std::vector<float> q(n * head_dim), k(n * head_dim), v(n * head_dim);
       for (int32_t s = 0; s < n; ++s) {
-        q[s * n + s] = 100;
-        k[s * n + s] = 1;
-        for (int32_t d = 0; d < n; ++d) v[s * n + d] = static_cast<float>(s + 1);
+        q[s * head_dim + s] = 100;
+        k[s * head_dim + s] = 1;
+        for (int32_t d = 0; d < head_dim; ++d) v[s * head_dim + d] = static_cast<float>(s + 1);
       }
       const gpu::AttendShape shape{
-          .n_q_heads = n, .head_dim = n, .kv_dtype = dtype, .max_kv_len = n, .block_len = n};
+          .n_q_heads = n, .head_dim = head_dim, .kv_dtype = dtype, .max_kv_len = n, .block_len = n};
       const auto [out, lse] = attend_by_hand(*rung, shape, {.scale = 1, .mask = {}}, q, k, v);
       for (int32_t h = 0; h < n; ++h) {
-        for (int32_t d = 0; d < n; ++d) CHECK(out[h * n + d] == doctest::Approx(h + 1));
+        for (int32_t d = 0; d < head_dim; ++d) CHECK(out[h * head_dim + d] == doctest::Approx(h + 1));
         CHECK(lse[h] == doctest::Approx(100));
       }
     }
 }
 
+/// Query h takes key h alone; dim d of its value is d · 2^(h % 4), so each number says where it comes from.
+TEST_CASE("k11: bytes that come two in one place go to the dims that they are of") {
+  for (const DType dtype : {DType::fp8_e4m3, DType::i8}) {
+    constexpr int32_t n = 16;  // heads, keys and head_dim
+    std::vector<float> q(n * n), k(n * n), v(n * n);
+    for (int32_t s = 0; s < n; ++s) {
+      q[s * n + s] = 100;
+      k[s * n + s] = 1;
+      for (int32_t d = 0; d < n; ++d) v[s * n + d] = static_cast<float>(d << s % 4);
+      if (dtype == DType::i8) v[s * n + 15] = static_cast<float>(127 << s % 4);  // so that d is its code
+    }
+    const gpu::AttendShape shape{
+        .n_q_heads = n, .head_dim = n, .kv_dtype = dtype, .max_kv_len = n, .block_len = n};
+    const std::vector<float> out =
+        attend_by_hand(emulated::k11, shape, {.scale = 1, .mask = {}}, q, k, v).out;
+    for (int32_t i = 0; i < n * n; ++i) CHECK(out[i] == doctest::Approx(v[i]));
+  }
+}
+
 TEST_CASE("groups below, at and above sixteen heads, and every width") {
   for (const emulated::Rung* rung : kOnTensorCores)
-    for (const DType dtype : {DType::f16, DType::bf16}) {
+    for (const DType dtype : kNarrow) {
+      if (!takes(*rung, dtype)) continue;
       for (const int32_t group : {1, 7, 8, 9, 15, 16, 17, 33})
         expect_rung(*rung, {.n_q_heads = 2 * group,
                             .n_kv_heads = 2,
@@ -54,11 +82,13 @@ TEST_CASE("groups below, at and above sixteen heads, and every width") {
                             .block_len = 16,
                             .block_order = 3,
                             .kv_dtype = dtype});
-      for (const int32_t head_dim : {8, 24, 64, 72, 120, 128})
+      for (const int32_t narrow : {8, 24, 64, 72, 120, 128}) {
+        const int32_t head_dim = size_of(dtype) == 1 ? (narrow + 15) / 16 * 16 : narrow;
         expect_rung(*rung, {.n_q_heads = 8,
                             .head_dim = head_dim,
                             .sequences = {{1, 130}, {3, 65}, {2, 0}},
                             .kv_dtype = dtype});
+      }
     }
 }
 
@@ -79,6 +109,50 @@ TEST_CASE("queries of any size, tiny, huge or zero, lose nothing to the narrower
       const AttendResult result = run_rung(*rung, c, l, *storage, q, {.check = true}).result;
       CHECK(difference(result.out, reference.out).largest <= tolerance(yardstick, reference.out));
     }
+}
+
+/// Key 0 has a huge value and weighs e^-60 beside key 1 of its tile, which weighs e^-60 beside key 64 of the
+/// same warp's next tile.
+TEST_CASE("k11: a key of huge scale pushes nothing aside that weighs more") {
+  constexpr int32_t d = 16, n = 65;
+  std::vector<float> q(d), k(n * d), v(n * d);
+  q[0] = 1;
+  k[1 * d] = 60, k[64 * d] = 120;
+  for (int32_t s = 2; s < 64; ++s) k[s * d] = -1000;
+  for (int32_t i = 0; i < d; ++i) v[i] = 0x1p40f, v[1 * d + i] = 3, v[64 * d + i] = 5;
+  for (const auto& [n_keys, expected] : {std::pair{1, 0x1p40f}, {64, 3.0f}, {65, 5.0f}}) {
+    const gpu::AttendShape shape{
+        .head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n_keys, .block_len = n, .n_splits = 1};
+    for (const float x : attend_by_hand(emulated::k11, shape, {.scale = 1, .mask = {}}, q, k, v).out)
+      CHECK(x == doctest::Approx(expected));
+  }
+}
+
+TEST_CASE("k11: scales of int8 values of any size, and of very different ones in a tile") {
+  AttendCase c{.n_q_heads = 16, .head_dim = 64, .sequences = {{1, 200}}, .kv_dtype = DType::i8};
+  // Exponents of even and of odd keys. Scores × 400: a key that hardly weighs may have the largest scale.
+  for (const auto& [even, odd, score_scale] :
+       {std::tuple{-100, -100, 1.0f}, {100, 100, 1.0f}, {0, 40, 1.0f}, {0, 40, 400.0f}, {-60, 60, 400.0f}}) {
+    CAPTURE(even);
+    CAPTURE(odd);
+    CAPTURE(score_scale);
+    c.score_scale = score_scale;
+    const Layout l = lay_out(c);
+    const Tensor q = case_queries(c, l);
+    NaiveBackend<double> f64;
+    NaiveBackend<float> f32;
+    const auto stored = [&](Backend& b) {
+      auto storage = fill_storage(b, c, l);
+      const TensorView scales = storage->scales(0, RowKind::v);
+      for (int64_t s = 0; s < scales.size(); ++s)
+        scales.data<float>()[s] *= std::ldexp(1.0f, s % 2 ? odd : even);
+      return storage;
+    };
+    const auto reference = attend(f64, c, l, *stored(f64), q);
+    const auto yardstick = [&](Backend& b) { return attend(b, c, l, *stored(b), q).out; };
+    const AttendResult result = run_rung(emulated::k11, c, l, *stored(f32), q, {.check = true}).result;
+    CHECK(difference(result.out, reference.out).largest <= tolerance(yardstick, reference.out));
+  }
 }
 
 TEST_CASE(
@@ -103,6 +177,13 @@ TEST_CASE(
       CHECK(v.lse.largest < 4 * unit);
       MESSAGE(what, " rounded: the largest error is ", v.share(), " times the bound");
     }
+  for (const DType dtype : {DType::fp8_e4m3, DType::i8}) {
+    const AttendCase c{.n_q_heads = 8, .head_dim = 64, .sequences = {{1, 200}}, .kv_dtype = dtype};
+    const JudgedCase judged = judge(c, Products::rounded);
+    const Ran ran = run_rung(emulated::k11, c, judged.layout, *judged.storage, judged.q, {}, rounded);
+    CHECK(verdict(judged, ran.result).ok());
+    CHECK_FALSE(verdict(judge(c), ran.result).ok());
+  }
   const gpu::AttendShape three{.head_dim = 64, .kv_dtype = DType::bf16, .n_parts = 3};
   CHECK(emulated::k11.supports(three) == "n_parts is 0 or 1");
 }
@@ -112,7 +193,8 @@ TEST_CASE(
 TEST_CASE("k11: a K/V byte is read once for up to 16 heads of its group, in full sectors") {
   for (const auto& [n_q, n_kv, n_chunks] :
        {std::tuple{2, 2, 1}, {16, 1, 1}, {32, 2, 1}, {17, 1, 2}, {71, 1, 5}})
-    for (const int32_t head_dim : {64, 128}) {
+    for (const auto& [head_dim, dtype] :
+         {std::pair{64, DType::bf16}, {128, DType::bf16}, {64, DType::i8}, {128, DType::fp8_e4m3}}) {
       CAPTURE(n_q);
       const AttendCase c{.n_q_heads = n_q,
                          .n_kv_heads = n_kv,
@@ -120,10 +202,13 @@ TEST_CASE("k11: a K/V byte is read once for up to 16 heads of its group, in full
                          .sequences = {{1, 77}},
                          .block_len = 16,
                          .block_order = 2,
-                         .kv_dtype = DType::bf16};
+                         .kv_dtype = dtype};
       const simt::KernelTraffic k = report(emulated::k11, c);
+      const int64_t n_rows = 77 * n_kv * n_chunks;
       for (const char* array : {"g_k", "g_v"})
-        CHECK(bytes_of(k, array) == 77 * n_kv * head_dim * 2 * n_chunks);
+        CHECK(bytes_of(k, array) == n_rows * head_dim * static_cast<int64_t>(size_of(dtype)));
+      for (const char* array : {"g_k_scales", "g_v_scales"})
+        CHECK(bytes_of(k, array) == n_rows * scale_bytes(dtype));
       for (const simt::SiteTraffic& site : k.sites)
         if (site.array == "g_k" || site.array == "g_v") {
           CHECK(site.lane_bytes == 16);
@@ -134,9 +219,14 @@ TEST_CASE("k11: a K/V byte is read once for up to 16 heads of its group, in full
 }
 
 TEST_CASE("k11: no bank conflicts, and no barrier in the loop") {
-  for (const int32_t head_dim : {64, 128}) {
+  for (const auto& [head_dim, dtype] : {std::pair{64, DType::bf16},
+                                        {128, DType::bf16},
+                                        {64, DType::fp8_e4m3},
+                                        {64, DType::i8},
+                                        {128, DType::i8}}) {
     CAPTURE(head_dim);
-    AttendCase c{.n_q_heads = 16, .head_dim = head_dim, .sequences = {{1, 64}}, .kv_dtype = DType::bf16};
+    CAPTURE(name_of(dtype));
+    AttendCase c{.n_q_heads = 16, .head_dim = head_dim, .sequences = {{1, 64}}, .kv_dtype = dtype};
     const simt::KernelTraffic one = report(emulated::k11, c);
     for (const simt::SiteTraffic& site : one.sites)
       if (site.space == simt::Space::shared)
@@ -150,7 +240,7 @@ TEST_CASE("k11: no bank conflicts, and no barrier in the loop") {
   }
 }
 
-TEST_CASE("k11: as many products for one head as for sixteen, three of each for bf16 and two for f16") {
+TEST_CASE("k11: as many products for one head as for sixteen, three of each for bf16, else two") {
   const auto n_mmas = [](int32_t n_heads, DType dtype) {
     return report(emulated::k11,
                   {.n_q_heads = n_heads, .head_dim = 64, .sequences = {{1, 64}}, .kv_dtype = dtype})
@@ -159,7 +249,8 @@ TEST_CASE("k11: as many products for one head as for sixteen, three of each for 
   // 4 warps; 2 × 8 keys × 4 steps of 16 dims for scores, 8 × 8 dims for values.
   CHECK(n_mmas(1, DType::bf16) == 4 * 3 * (2 * 4 + 8));
   CHECK(n_mmas(16, DType::bf16) == 4 * 3 * (2 * 4 + 8));
-  CHECK(n_mmas(16, DType::f16) == 4 * 2 * (2 * 4 + 8));
+  for (const DType dtype : {DType::f16, DType::fp8_e4m3, DType::i8})
+    CHECK(n_mmas(16, dtype) == 4 * 2 * (2 * 4 + 8));
 }
 
 TEST_CASE("k12: prefills whose rows fill tiles, begin in mid-tile, and see windows or everything") {

@@ -165,11 +165,15 @@ TEST_CASE("k07 … k10: a state for each warp and head; in k10 four stages, 64 K
     }
 }
 
-TEST_CASE("k11: 108 KiB at head_dim 128 in bf16, 104 in f16, and at most 5 to merge; k12: 112 and 96 KiB") {
+TEST_CASE(
+    "k11: 108 KiB at head_dim 128 in bf16, 104 in f16, 58 in int8, 56 in fp8, and at most 5 to merge; k12: "
+    "112 "
+    "and 96 KiB") {
   const auto bytes = [](const char* rung, DType dtype) {
     return shared_bytes(rung, {.n_q_heads = 16, .head_dim = 128, .sequences = {{4, 40}}, .kv_dtype = dtype});
   };
-  for (const auto& [dtype, kib] : {std::pair{DType::bf16, 108}, {DType::f16, 104}}) {
+  for (const auto& [dtype, kib] :
+       {std::pair{DType::bf16, 108}, {DType::f16, 104}, {DType::i8, 57}, {DType::fp8_e4m3, 56}}) {
     CHECK(bytes("k11", dtype) > (kib << 10));
     CHECK(bytes("k11", dtype) <= ((kib + 5) << 10));
   }

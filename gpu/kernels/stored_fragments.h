@@ -1,0 +1,84 @@
+// Operands of tensor cores out of K and V as they are stored. Elements of 16 bits lie ready in a loaded
+// matrix; elements of 8 bits come two in a place of 16 bits, and are widened to f16: exact for both types.
+//
+//   Operand<KV>                               what is multiplied: KV, or f16 where KV has 8 bits
+//   FragmentB r_b[kOfLoad<KV>];
+//   key_fragments<KV>(m, r_b);                m of 8 keys × 64 bytes: each fragment 16 dims of them
+//   value_fragments<KV>(m, r_b);              m transposed, of 16 keys × 32 bytes: each 8 dims of them
+//   d = 16 k + pair_of_dims<KV>(lane, e)      where the lane's pair e of sixteen dims lies, in q and in out
+//
+// Two of them in one place: so a lane has four neighbours of a key, 4 j … 4 j + 3 with j = lane % 4, where
+// its fragment has columns 2 j, 2 j + 1, 2 j + 8 and 2 j + 9. A sum over dims may take them in any order, so
+// q takes the same one. Of values a lane has two dims of two keys: they become two fragments, of even and of
+// odd dims, and the four sums that the lane has of them are neighbours again.
+#pragma once
+
+#include "gpu/kernels/convert.h"
+#include "gpu/kernels/tensor_cores.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+template <typename KV>
+using Operand = std::conditional_t<sizeof(KV) == 1, Half, KV>;
+/// Fragments that four matrices hold.
+template <typename KV>
+constexpr int32_t kOfLoad = 4 / sizeof(KV);
+
+template <typename KV>
+__device__ inline int32_t pair_of_dims(int32_t lane, int32_t e) {
+  return sizeof(KV) == 1 ? lane % 4 * 4 + 2 * e : 8 * e + lane % 4 * 2;
+}
+
+/// Four bytes of a word as two pairs of f16: bytes 0, 1 and 2, 3, or where kEvenOdd 0, 2 and 1, 3.
+template <typename KV, bool kEvenOdd>
+__device__ inline void widen_bytes(uint32_t word, uint32_t (&r_pairs)[2]) {
+#if defined(__CUDACC__)
+  if constexpr (std::is_same_v<KV, int8_t>) {
+    // As in convert.h: code + 128 as the last byte of the half 2^10, less 2^10 + 128.
+    const uint32_t biased = word ^ 0x80808080u;
+    for (uint32_t i = 0; i < 2; ++i) {
+      const uint32_t places = kEvenOdd ? 0x4240u + 0x0101u * i : 0x4140u + 0x0202u * i;
+      const uint32_t raised = __byte_perm(biased, 0x64646464u, places);
+      asm("sub.f16x2 %0, %1, %2;" : "=r"(r_pairs[i]) : "r"(raised), "r"(0x64806480u));
+    }
+  } else {
+    const uint32_t ordered = kEvenOdd ? __byte_perm(word, 0, 0x3120u) : word;
+    for (int32_t i = 0; i < 2; ++i) {
+      const auto bits = static_cast<__nv_fp8x2_storage_t>(ordered >> 16 * i);
+      const __half2_raw pair = __nv_cvt_fp8x2_to_halfraw2(bits, __NV_E4M3);
+      memcpy(&r_pairs[i], &pair, sizeof pair);
+    }
+  }
+#else
+  float x[4];
+  widen_word<KV>(word, x);
+  for (int32_t i = 0; i < 2; ++i)
+    r_pairs[i] = kEvenOdd ? narrow_pair<Half>(x[i], x[i + 2]) : narrow_pair<Half>(x[2 * i], x[2 * i + 1]);
+#endif
+}
+
+template <typename KV>
+__device__ inline void key_fragments(const Matrices& m, FragmentB (&r_b)[kOfLoad<KV>]) {
+  for (int32_t i = 0; i < kOfLoad<KV>; ++i) {
+    if constexpr (sizeof(KV) == 1)
+      widen_bytes<KV, false>(m.x[i], r_b[i].x);
+    else
+      r_b[i] = {{m.x[2 * i], m.x[2 * i + 1]}};
+  }
+}
+
+template <typename KV>
+__device__ inline void value_fragments(const Matrices& m, FragmentB (&r_b)[kOfLoad<KV>]) {
+  for (int32_t i = 0; i < 2; ++i) {
+    if constexpr (sizeof(KV) == 1) {
+      uint32_t r_first[2], r_last[2];  // of eight keys each: even dims, odd dims
+      widen_bytes<KV, true>(m.x[2 * i], r_first);
+      widen_bytes<KV, true>(m.x[2 * i + 1], r_last);
+      for (int32_t odd = 0; odd < 2; ++odd) r_b[2 * i + odd] = {{r_first[odd], r_last[odd]}};
+    } else {
+      r_b[i] = {{m.x[2 * i], m.x[2 * i + 1]}};
+    }
+  }
+}
+
+}  // namespace lastrow::LASTROW_TARGET
