@@ -25,8 +25,7 @@ namespace lastrow::LASTROW_TARGET {
 namespace {
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads,
-                                  kHeads == 1 ? 5 : 2)  // blocks an SM: room for all in registers
+__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
     k07_split_kv(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
@@ -99,7 +98,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   if (s.n_tokens == 0) return;
   with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, call.spec.mask.window);
+      const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, 0, call.spec.mask.window);
       launch(Kernel{"k07_split_kv", k07_split_kv<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, 0, stream, operands<KV>(call, 0), plan, partials_in(call, plan));
       merge_splits(call, plan, stream);

@@ -34,6 +34,10 @@ constexpr int32_t kStages = 4;
 template <typename Rows>
 constexpr int64_t kStagedBytes = int64_t{2} * kStages* kRowsAhead* Rows::kVecs* kRowThreads * 16;
 
+/// The same of every shape, for the plan; the states beside it (at most 17 KiB) let no fewer blocks run.
+constexpr int64_t kPlannedBytes = kStagedBytes<LaneRows<64, 8>>;
+static_assert(kPlannedBytes == kStagedBytes<LaneRows<256, 8>>);
+
 /// This lane's 16 bytes of vector v of the group's row j, in s_k and s_v: neighbours lie side by side.
 template <typename Rows>
 __device__ inline int64_t staged(int32_t stage, int32_t j, int32_t v) {
@@ -42,7 +46,7 @@ __device__ inline int64_t staged(int32_t stage, int32_t j, int32_t v) {
 }
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
     k10_async_copies(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
@@ -114,7 +118,9 @@ std::string supports(const gpu::AttendShape& s) {
   return too_many_rows(s);
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<Half, BFloat16>(s); }
+int64_t scratch_elems(const gpu::AttendShape& s) {
+  return split_scratch_elems<Half, BFloat16>(s, kPlannedBytes);
+}
 
 void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.shape;
@@ -122,7 +128,8 @@ void start(const gpu::AttendCall& call, Stream stream) {
   with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
       if constexpr (kVec * sizeof(KV) == 16) {
-        const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, call.spec.mask.window);
+        const SplitPlan plan =
+            plan_of<LaneRows<kWidth, kVec>, kHeads>(s, kPlannedBytes, call.spec.mask.window);
         launch(Kernel{"k10_async_copies", k10_async_copies<KV, kWidth, kHeads, kVec>},
                split_grid<kHeads>(s, plan), {kRowThreads}, kStagedBytes<LaneRows<kWidth, kVec>>, stream,
                operands<KV>(call, 0), plan, partials_in(call, plan));

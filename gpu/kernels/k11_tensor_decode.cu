@@ -96,7 +96,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
 }
 
 template <typename KV, int32_t kWidth, int32_t kParts>
-__global__ void __launch_bounds__(kRowThreads, 2)
+__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
     k11_tensor_decode(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   constexpr int32_t kTileKeys = DecodeTile::kTileKeys;
   const Part part = part_of<DecodeTile, kHeads>(o, plan);
@@ -170,14 +170,16 @@ std::string supports(const gpu::AttendShape& s) {
                                                : "its tiles need more shared memory than this device has";
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) { return partial_elems(s, plan_of<DecodeTile, kHeads>(s)); }
+int64_t scratch_elems(const gpu::AttendShape& s) {
+  return partial_elems(s, plan_of<DecodeTile, kHeads>(s, shared_bytes(s)));
+}
 
 void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
     with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
-      const SplitPlan plan = plan_of<DecodeTile, kHeads>(s, call.spec.mask.window);
+      const SplitPlan plan = plan_of<DecodeTile, kHeads>(s, shared_bytes(s), call.spec.mask.window);
       launch(Kernel{"k11_tensor_decode", k11_tensor_decode<KV, kWidth, kParts>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, kSharedBytes<KV, kWidth, kParts>, stream, operands<KV>(call, 0), plan,
              partials_in(call, plan));

@@ -20,6 +20,11 @@ namespace lastrow::LASTROW_TARGET {
 
 using gpu::SplitPlan;
 
+/// Blocks that a multiprocessor is to have at once, as far as registers go: what kernels are compiled for
+/// (__launch_bounds__), and what their splits are planned for.
+template <int32_t kHeads>
+constexpr int32_t kBlocksAtOnce = kHeads == 1 ? 4 : 2;
+
 /// Mergeable states of every split, in the call's scratch. A row is (token, query head).
 struct Partials {
   Global<float> g_acc;      // [n_splits, n_rows, head_dim]   Σ exp(score − row_max) · v
@@ -127,13 +132,17 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
 
 // ---- on the host
 
-/// The plan for a call: the shape alone decides n_splits; a window makes each split shorter.
+/// The plan for a call: the shape alone decides n_splits; a window makes each split shorter. shared_bytes: of
+/// a block, where they may let fewer blocks run at once than registers do.
 template <typename Rows, int32_t kHeads>
-SplitPlan plan_of(const gpu::AttendShape& s, int32_t window = 0) {
+SplitPlan plan_of(const gpu::AttendShape& s, int64_t shared_bytes, int32_t window = 0) {
   const auto n_tiles = static_cast<int32_t>(ceil_div(std::max(1, s.max_kv_len), Rows::kTileKeys));
   const int64_t n_blocks = int64_t{s.n_tokens} * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
+  const int64_t with_room = s.max_shared_bytes / std::max(int64_t{1}, shared_bytes);
+  const auto at_once =
+      static_cast<int32_t>(std::clamp(with_room, int64_t{1}, int64_t{kBlocksAtOnce<kHeads>}));
   const SplitPlan plan = s.n_splits > 0 ? gpu::split_into(s.n_splits, n_tiles)
-                                        : gpu::plan_splits({n_blocks, n_tiles, s.n_multiprocessors});
+                                        : gpu::plan_splits({n_blocks, n_tiles, s.n_multiprocessors, at_once});
   if (window == 0) return plan;
   const auto n_seen =
       static_cast<int32_t>(ceil_div(window - 1, Rows::kTileKeys)) + 1;  // may begin in mid-tile
@@ -173,11 +182,11 @@ inline std::string too_many_rows(const gpu::AttendShape& s) {
 
 /// Floats of scratch of a rung that takes the stored types KVs in those lane shapes.
 template <typename... KVs>
-int64_t split_scratch_elems(const gpu::AttendShape& s) {
+int64_t split_scratch_elems(const gpu::AttendShape& s, int64_t shared_bytes = 0) {
   int64_t n = 0;
   with_kv_type<KVs...>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s));
+      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s, shared_bytes));
     });
   });
   return n;

@@ -19,14 +19,14 @@ namespace lastrow::gpu {
 struct SplitCosts {
   double start = 2.5;  // of a block: three dependent loads before the first K row, the merge of its warps
   double merge = 2.0;  // of a second kernel
-  double per_split = 0.05;                // one more partial to write and to read
-  int32_t blocks_per_multiprocessor = 2;  // at once: eight heads of registers allow two
+  double per_split = 0.05;  // one more partial to write and to read
 };
 
 struct SplitProblem {
   int64_t n_blocks = 1;  // of the grid if nothing is split
   int32_t n_tiles = 1;   // that the longest sequence may have
   int32_t n_multiprocessors = 1;
+  int32_t blocks_at_once = 2;  // on each of them: what the kernel is compiled for
 };
 
 struct SplitPlan {
@@ -42,7 +42,7 @@ constexpr SplitPlan split_into(int32_t n_splits, int32_t n_tiles) {
 
 constexpr double split_cost(const SplitProblem& p, SplitPlan plan, const SplitCosts& c = {}) {
   const int64_t n_blocks = p.n_blocks * plan.n_splits,
-                at_once = int64_t{p.n_multiprocessors} * c.blocks_per_multiprocessor,
+                at_once = int64_t{p.n_multiprocessors} * p.blocks_at_once,
                 n_waves = (n_blocks + at_once - 1) / at_once;
   const double merge = plan.n_splits > 1 ? c.merge + c.per_split * plan.n_splits : 0;
   return static_cast<double>(n_waves) * (plan.tiles_per_split + c.start) + merge;

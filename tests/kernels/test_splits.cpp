@@ -30,6 +30,28 @@ TEST_CASE("few blocks are split until the multiprocessors are busy; many are not
   // 8 blocks, 264 places: 33 splits fill one wave.
   CHECK(plan_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 132}).n_splits ==
         doctest::Approx(33).epsilon(0.05));
+  CHECK(
+      plan_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 132, .blocks_at_once = 4}).n_splits ==
+      doctest::Approx(66).epsilon(0.05));
+}
+
+TEST_CASE("a plan fills as many blocks at once as its kernel's registers, and shared memory, let run") {
+  gpu::AttendShape s{.n_kv_heads = 8, .head_dim = 128, .max_kv_len = 64000};
+  const auto n_splits = [&](const emulated::Rung& rung, int32_t group) {
+    s.n_q_heads = 8 * group;
+    s.kv_dtype = dtype_for(rung);
+    return static_cast<double>(rung.scratch_elems(s)) / (s.n_q_heads * (s.head_dim + 2));
+  };
+  const auto about = [](double x) { return doctest::Approx(x).epsilon(0.05); };
+  for (const emulated::Rung* rung : {&emulated::k07, &emulated::k08, &emulated::k09}) {
+    CHECK(n_splits(*rung, 1) == about(66));
+    CHECK(n_splits(*rung, 4) == about(33));
+  }
+  CHECK(n_splits(emulated::k10, 1) == about(49.5));  // three times 64 KiB
+  CHECK(n_splits(emulated::k11, 8) == about(33));
+  s.max_shared_bytes = int64_t{163} << 10;  // an A100's
+  CHECK(n_splits(emulated::k10, 1) == about(33));
+  CHECK(n_splits(emulated::k11, 8) == about(16.5));
 }
 
 TEST_CASE("the plan is the cheapest, covers all tiles, and leaves no split empty") {
