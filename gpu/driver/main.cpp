@@ -2,12 +2,15 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <ctime>
 #include <thread>
 
 #include "core/error.h"
 #include "gpu/driver/check.h"
+#include "gpu/driver/output.h"
 #include "gpu/driver/results.h"
 #include "gpu/driver/time_all.h"
 #include "io/json.h"
@@ -29,7 +32,7 @@ struct Options {
   double seconds = 0;  // after which nothing more is timed; 0: no limit
 };
 
-void say(const std::string& text) { fmt::print(stderr, "{}\n", text); }
+void note(const std::string& text) { say(text + "\n"); }
 
 // ---- which device
 
@@ -52,10 +55,11 @@ std::unique_ptr<Runner> make_runner(const std::string& target) {
 std::string chosen_target(const Options& o) {
   const std::string why = why_no_gpu();
   if (o.target == "cuda" && !why.empty()) throw UsageError("--target cuda cannot be used: {}", why);
-  if (!o.target.empty()) return o.target;
-  if (why.empty()) return "cuda";
-  say(fmt::format("no GPU to use ({}): running under the emulator", why));
-  return "emulated";
+  const std::string target = !o.target.empty() ? o.target : why.empty() ? "cuda" : "emulated";
+  if (o.time && target != "cuda")
+    throw UsageError("the emulator has no speed to measure: --time needs --target cuda and an NVIDIA GPU{}",
+                     why.empty() ? "" : " (here: " + why + ")");
+  return target;
 }
 
 std::vector<std::string> chosen_rungs(const Options& o, const Runner& runner) {
@@ -78,7 +82,7 @@ void list(const Runner& runner) {
     for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
       if (runner.why_not(r.name, {.head_dim = 64, .kv_dtype = type}).empty())
         types += fmt::format("{}{}", types.empty() ? "" : " ", name_of(type));
-    fmt::print("{:<11}  {:<45} K/V {}\n", r.name, r.idea, types);
+    print(fmt::format("{:<11}  {:<45} K/V {}\n", r.name, r.idea, types));
   }
 }
 
@@ -93,8 +97,8 @@ class CheckProgress {
     if (isatty(STDERR_FILENO) == 0 || (seconds < shown_ + 0.5 && done < total_)) return;
     shown_ = seconds;
     const double left = seconds / static_cast<double>(done) * static_cast<double>(total_ - done);
-    fmt::print(stderr, "\r{} of {} problems, {:.0f} s to go   ", done, total_, left);
-    if (done == total_) fmt::print(stderr, "\n");
+    say(fmt::format("\r{} of {} problems, {:.0f} s to go   ", done, total_, left));
+    if (done == total_) say("\n");
   }
 
  private:
@@ -137,8 +141,8 @@ void say_estimate(const Options& o, const std::string& target, const Problems& a
   run_check(
       o, target, kSample, [&](int64_t i) { return all.at((2 * i + 1) * all.n / (2 * kSample)); }, true);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  say(fmt::format("{} problems, each on every kernel that takes it: about {:.0f} minutes on {} threads",
-                  all.n, seconds / kSample * static_cast<double>(all.n) / 60, n_threads(o)));
+  note(fmt::format("{} problems, each on every kernel that takes it: about {:.0f} minutes on {} threads",
+                   all.n, seconds / kSample * static_cast<double>(all.n) / 60, n_threads(o)));
 }
 
 CheckReport check_set(const Options& o, const std::string& target, const Runner& runner,
@@ -157,22 +161,30 @@ CheckReport check_set(const Options& o, const std::string& target, const Runner&
   return run_check(o, target, quick.n, quick.at);
 }
 
-/// One line a rung and stored type; returns whether all held.
-bool print_report(const Options& o, const CheckReport& report) {
+/// One line a rung and stored type; returns whether all were run and held.
+bool print_report(const Options& o, const std::vector<std::string>& rungs, const CheckReport& report) {
   int64_t n_problems = 0, n_failed = 0;
   for (const auto& [key, line] : report.lines) {
     n_problems += line.n_problems;
     n_failed += line.n_failed;
-    fmt::print(
-        "{:<11}  {:<4} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
-        name_of(key.second), line.n_problems, line.largest_share,
-        line.n_failed == 0 ? "held" : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure));
+    print(fmt::format("{:<11}  {:<4} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
+                      name_of(key.second), line.n_problems, line.largest_share,
+                      line.n_failed == 0
+                          ? "held"
+                          : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure)));
   }
-  fmt::print("{} runs against naive-f64, {} failed\n", n_problems, n_failed);
+  bool all_run = true;
+  for (const std::string& rung : rungs)
+    if (std::none_of(report.lines.begin(), report.lines.end(),
+                     [&](const auto& line) { return line.first.first == rung; })) {
+      print(fmt::format("{:<11}  was not run: it takes none of these problems; lower --every\n", rung));
+      all_run = false;
+    }
+  print(fmt::format("{} runs against naive-f64, {} failed\n", n_problems, n_failed));
   if (!report.lost.empty())
-    fmt::print("the device answers nothing any more, and the check ended, after {}{}\n", report.lost,
-               n_threads(o) == 1 ? "" : " (or what ran beside it: --threads 1 tells)");
-  return n_failed == 0 && report.lost.empty();
+    print(fmt::format("the device answers nothing any more, and the check ended, after {}{}\n", report.lost,
+                      n_threads(o) == 1 ? "" : " (or what ran beside it: --threads 1 tells)"));
+  return n_failed == 0 && all_run && report.lost.empty();
 }
 
 // ---- --time
@@ -192,15 +204,15 @@ bool time_rungs(const Options& o, Runner& runner, const std::vector<std::string>
               .json = o.json,
               .go_on = o.go_on,
               .date = today(),
-              .say = say};
+              .say = note};
   for (const std::string& rung : rungs)
     if (passed(report, rung))
       job.rungs.push_back(rung);
     else
-      say(fmt::format("{} failed its check and is not timed", rung));
+      note(fmt::format("{} failed its check and is not timed", rung));
   const TimeReport times = time_all(job, runner);
   if (!o.table.empty()) rewrite_table(o.table, table(times.results));
-  if (o.json.empty() && o.table.empty()) fmt::print("{}", table(times.results));
+  if (o.json.empty() && o.table.empty()) print(table(times.results));
   return !times.failed;
 }
 
@@ -213,36 +225,50 @@ void validate(const Options& o) {
     throw UsageError("--table needs times: add --time, or --from FILE of an earlier run");
   if (!o.json.empty() && !o.time) throw UsageError("--json needs --time");
   if (!o.from.empty() && (o.time || o.check)) throw UsageError("--from reads times: drop --time and --check");
+  if (!o.from.empty() && o.list) throw UsageError("--from reads times: drop --list");
   if (o.go_on && o.json.empty()) throw UsageError("--continue needs the file to go on with: add --json FILE");
   if (o.seconds > 0 && !o.time) throw UsageError("--seconds needs --time");
+  if (o.every > 1 && !o.check) throw UsageError("--every needs --check");
   if (!o.table.empty()) require_markers(o.table);
+  if (!o.json.empty()) require_results_file(o.json, o.go_on);
 }
 
 int run(const Options& o) {
   validate(o);
   if (!o.from.empty()) {
-    const std::string text = table(read_json(o.from));
-    o.table.empty() ? fmt::print("{}", text) : rewrite_table(o.table, text);
+    const std::string text = table(read_results(o.from));
+    o.table.empty() ? print(text) : rewrite_table(o.table, text);
     return 0;
   }
   if (o.skip_without_gpu && !why_no_gpu().empty()) {
-    fmt::print("skipped: no GPU to use: {}\n", why_no_gpu());
+    print(fmt::format("skipped: no GPU to use: {}\n", why_no_gpu()));
     return kExitSkipped;
   }
   const std::string target = chosen_target(o);
   const auto runner = make_runner(target);
   const std::vector<std::string> rungs = chosen_rungs(o, *runner);
+  if (o.target.empty() && target == "emulated")
+    note(fmt::format("no GPU to use ({}): running under the emulator", why_no_gpu()));
   if (o.list) list(*runner);
   if (!o.check && !o.time) return 0;
-  if (o.time && target != "cuda") runner->bandwidth();  // says why it cannot
 
   // Nothing is timed that was not checked: with --time alone, at the quick set.
   Options checked = o;
   if (!o.check) checked.set = "quick";
   const CheckReport report = check_set(checked, target, *runner, rungs);
-  bool held = print_report(o, report);
+  bool held = print_report(o, rungs, report);
   if (o.time && report.lost.empty()) held &= time_rungs(o, *runner, rungs, report);
   return held ? 0 : kExitFailed;
+}
+
+int print_help(const std::string& text) {
+  try {
+    print(text);
+    return 0;
+  } catch (const FileError& e) {
+    note(fmt::format("lastrow-kernels: {}", e.what()));
+    return kExitUsage;
+  }
 }
 
 }  // namespace
@@ -250,6 +276,7 @@ int run(const Options& o) {
 
 int main(int argc, char** argv) {
   using lastrow::driver::kExitUsage;
+  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit is a write that fails, with a message
   lastrow::driver::Options o;
   CLI::App app{"Checks and times the attention kernels of the ladder."};
   app.name("lastrow-kernels");
@@ -272,23 +299,34 @@ int main(int argc, char** argv) {
                  "Check every N-th problem of the set: a part of what --set full would take days for")
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
   app.add_option("--seconds", o.seconds, "Time nothing more after so many seconds, and say what is left")
-      ->check(CLI::Range(1, 86400));
+      ->check(CLI::Range(1.0, 86400.0));
   app.add_flag("--continue", o.go_on, "Time what the file of --json does not have yet");
   app.add_option("--threads", o.n_threads, "Default: one a core")->check(CLI::Range(1, 1024));
   app.add_flag("--skip-without-gpu", o.skip_without_gpu, "Where there is no GPU: say so and exit with 77");
   app.footer(
       "Example:\n  lastrow-kernels --check --kernel k05\n\n"
       "Exit status: 0 all held, 1 a kernel failed, 2 bad usage, 77 skipped.");
+  for (CLI::Option* option : app.get_options())
+    if (option->get_type_size() == 1 && option->get_name() != "--help")
+      option->each([](const std::string& value) {
+        if (value.empty()) throw CLI::ValidationError("needs a value");
+      });
+  const auto fail = [](std::string_view message) {
+    lastrow::driver::say(fmt::format("lastrow-kernels: {}\n", message));
+    return kExitUsage;
+  };
   try {
     app.parse(argc, argv);
     return lastrow::driver::run(o);
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
+  } catch (const CLI::CallForHelp&) {
+    return lastrow::driver::print_help(app.help());
   } catch (const CLI::ParseError& e) {
-    fmt::print(stderr, "lastrow-kernels: {}; see `lastrow-kernels --help`\n", e.what());
-    return kExitUsage;
+    return fail(fmt::format("{}; see `lastrow-kernels --help`", e.what()));
+  } catch (const std::bad_alloc&) {
+    return fail("not enough memory: use fewer --threads");
+  } catch (const std::system_error& e) {
+    return fail(fmt::format("{}: use fewer --threads", e.what()));
   } catch (const std::exception& e) {
-    fmt::print(stderr, "lastrow-kernels: {}\n", e.what());
-    return kExitUsage;
+    return fail(e.what());
   }
 }

@@ -1,12 +1,12 @@
 #include "gpu/driver/results.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "cache/kv_codec.h"
 #include "core/error.h"
 #include "io/atomic_file.h"
+#include "io/input_file.h"
+#include "io/json.h"
 
 namespace lastrow::driver {
 namespace {
@@ -48,19 +48,79 @@ std::string row(const json& results, const json& shape, const json& r) {
           : fmt::format("{:.1f} ({})", rival->at("us").get<double>(), rival->at("name").get<std::string>()));
 }
 
-std::string read_page(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw FileError("{}: cannot be read", path.string());
-  return {std::istreambuf_iterator<char>(in), {}};
+std::string read_page(const std::filesystem::path& path) { return read_text(path, int64_t{16} << 20); }
+
+/// Where a line of its own begins that is this and nothing else; npos unless there is exactly one.
+size_t only_line(const std::string& text, std::string_view line) {
+  size_t found = std::string::npos;
+  for (size_t at = text.find(line); at != std::string::npos; at = text.find(line, at + 1)) {
+    const size_t end = at + line.size();
+    if ((at > 0 && text[at - 1] != '\n') || (end < text.size() && text[end] != '\n')) continue;
+    if (found != std::string::npos) return std::string::npos;
+    found = at;
+  }
+  return found;
 }
 
 /// Where the table begins and ends in a page.
 std::pair<size_t, size_t> table_place(const std::string& text, const std::filesystem::path& path) {
-  const size_t begin = text.find(kTableBegin), end = text.find(kTableEnd);
+  const size_t begin = only_line(text, kTableBegin), end = only_line(text, kTableEnd);
   if (begin == std::string::npos || end == std::string::npos || end < begin)
-    throw FileError("{}: has no lines '{}' and '{}' for the table to go between", path.string(), kTableBegin,
-                    kTableEnd);
+    throw FileError("{}: has not one line '{}' and after it one line '{}': put them where the table is to be",
+                    path.string(), kTableBegin, kTableEnd);
   return {begin + std::string_view(kTableBegin).size(), end};
+}
+
+/// What read_results asks of a value.
+enum class Field { text, count, positive };
+
+void require_fields(const json& object, std::initializer_list<std::pair<const char*, Field>> fields) {
+  if (!object.is_object()) throw FileError("holds {} instead of an object", object.type_name());
+  for (const auto& [name, field] : fields) {
+    if (!object.contains(name)) throw FileError("lacks '{}'", name);
+    const json& value = object.at(name);
+    const bool right =
+        field == Field::text
+            ? value.is_string() && value.get<std::string>().find_first_of("\n\r") == std::string::npos
+        : field == Field::count ? value.is_number_unsigned() && value.get<uint64_t>() < (uint64_t{1} << 53)
+                                : value.is_number() && value.get<double>() > 0 && value.get<double>() < 1e15;
+    if (!right)
+      throw FileError("holds no {} in '{}'",
+                      field == Field::text    ? "line of text"
+                      : field == Field::count ? "count"
+                                              : "positive number",
+                      name);
+  }
+}
+
+const json& require_list(const json& results, const char* name) {
+  if (!results.contains(name) || !results.at(name).is_array()) throw FileError("lacks the list '{}'", name);
+  return results.at(name);
+}
+
+void require_results(const json& results) {
+  using enum Field;
+  require_fields(results, {{"device", text},
+                           {"driver", text},
+                           {"toolkit", text},
+                           {"date", text},
+                           {"read_gbps", positive},
+                           {"copy_gbps", positive}});
+  if (results.contains("torch")) require_fields(results, {{"torch", text}});
+  for (const json& shape : require_list(results, "shapes"))
+    require_fields(shape, {{"name", text}, {"q_len", count}, {"kv_bytes", positive}});
+  for (const json& r : require_list(results, "results"))
+    require_fields(r, {{"shape", text},
+                       {"kernel", text},
+                       {"us", positive},
+                       {"low_us", positive},
+                       {"high_us", positive},
+                       {"launch_us", positive},
+                       {"registers", count},
+                       {"shared_bytes", count},
+                       {"read_gbps", positive}});
+  for (const json& rival : require_list(results, "rivals"))
+    require_fields(rival, {{"shape", text}, {"name", text}, {"us", positive}});
 }
 
 }  // namespace
@@ -151,27 +211,41 @@ void add_result(json& results, const TimedShape& s, const std::string& rung, con
                                 {"read_gbps", read_gbps}});
 }
 
-std::string table(const json& results) {
+json read_results(const std::filesystem::path& path) {
+  json results = read_json(path);
   try {
-    std::string text = fmt::format(
-        "{}, driver for CUDA {}, toolkit {}{}, {}. Measured beside it: read {:.0f} GB/s, copy {:.0f} "
-        "GB/s.\n\n"
-        "| shape | K/V MB | kernel | µs | 10–90 % of samples | with launch µs | GB/s | of read | registers | "
-        "shared KiB "
-        "| fastest of PyTorch's, µs |\n"
-        "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
-        results.at("device").get<std::string>(), results.at("driver").get<std::string>(),
-        results.at("toolkit").get<std::string>(),
-        results.contains("torch") ? ", PyTorch " + results.at("torch").get<std::string>() : "",
-        results.at("date").get<std::string>(), results.at("read_gbps").get<double>(),
-        results.at("copy_gbps").get<double>());
-    for (const json& shape : results.at("shapes"))
-      for (const json& r : results.at("results"))
-        if (r.at("shape") == shape.at("name")) text += row(results, shape, r);
-    return text;
-  } catch (const json::exception& e) {
-    throw FileError("these are no results of lastrow-kernels --time: {}", e.what());
+    require_results(results);
+  } catch (const FileError& e) {
+    throw FileError("{}: {}: write it with lastrow-kernels --time --json", path.string(), e.what());
   }
+  return results;
+}
+
+void require_results_file(const std::filesystem::path& path, bool go_on) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  if (!std::filesystem::is_directory(folder))
+    throw FileError("{}: there is no folder {}", path.string(), folder.string());
+  if (!std::filesystem::exists(path)) return;
+  if (!std::filesystem::is_regular_file(path)) throw FileError("{}: is not a file", path.string());
+  if (go_on) read_results(path);
+}
+
+std::string table(const json& results) {
+  std::string text = fmt::format(
+      "{}, driver for CUDA {}, toolkit {}{}, {}. Measured beside it: read {:.0f} GB/s, copy {:.0f} GB/s.\n\n"
+      "| shape | K/V MB | kernel | µs | 10–90 % of samples | with launch µs | GB/s | of read | registers | "
+      "shared KiB "
+      "| fastest of PyTorch's, µs |\n"
+      "|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+      results.at("device").get<std::string>(), results.at("driver").get<std::string>(),
+      results.at("toolkit").get<std::string>(),
+      results.contains("torch") ? ", PyTorch " + results.at("torch").get<std::string>() : "",
+      results.at("date").get<std::string>(), results.at("read_gbps").get<double>(),
+      results.at("copy_gbps").get<double>());
+  for (const json& shape : results.at("shapes"))
+    for (const json& r : results.at("results"))
+      if (r.at("shape") == shape.at("name")) text += row(results, shape, r);
+  return text;
 }
 
 void require_markers(const std::filesystem::path& path) { table_place(read_page(path), path); }

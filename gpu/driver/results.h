@@ -38,10 +38,17 @@ bool has_result(const nlohmann::json& results, const TimedShape& shape, const st
 void add_result(nlohmann::json& results, const TimedShape& shape, const std::string& rung, const Timing& t,
                 double read_gbps);
 
-/// Markdown. Throws FileError for results that lack a field.
+/// A file of these. Throws FileError, with the file's name, for anything else.
+nlohmann::json read_results(const std::filesystem::path& file);
+/// Throws before anything is measured if results could not be written there, or are to be gone on with and
+/// are none.
+void require_results_file(const std::filesystem::path& file, bool go_on);
+
+/// Markdown.
 std::string table(const nlohmann::json& results);
 
-/// Throws FileError if the file cannot be read or has no marker comments for a table to go between.
+/// Throws FileError if the file cannot be read or has not one line of each marker comment, for a table to go
+/// between.
 void require_markers(const std::filesystem::path& file);
 /// Replaces what stands between them.
 void rewrite_table(const std::filesystem::path& file, const std::string& table);

@@ -6,7 +6,6 @@
 #include "core/error.h"
 #include "gpu/driver/results.h"
 #include "io/atomic_file.h"
-#include "io/json.h"
 
 namespace lastrow::driver {
 namespace {
@@ -15,8 +14,7 @@ using Clock = std::chrono::steady_clock;
 
 nlohmann::json begun(const TimeJob& job, const DeviceInfo& device, const Bandwidth& bandwidth) {
   if (!job.go_on || !std::filesystem::exists(job.json)) return header(device, bandwidth, job.date);
-  nlohmann::json results = read_json(job.json);
-  table(results);  // throws for anything else
+  nlohmann::json results = read_results(job.json);
   if (results.at("device") != device.device)
     throw UsageError("{} holds times of '{}', this is '{}': write to another file", job.json,
                      results.at("device").get<std::string>(), device.device);
@@ -29,9 +27,7 @@ class TimeAll {
       : job_(job),
         runner_(runner),
         bandwidth_(runner.bandwidth()),
-        report_{begun(job, runner.device(), bandwidth_), false} {
-    write();
-  }
+        report_{begun(job, runner.device(), bandwidth_), false} {}
 
   TimeReport run() {
     for (const TimedShape& shape : timed_shapes(job_.full)) {

@@ -63,6 +63,9 @@ std::unique_ptr<Backend> make_backend(const std::string& full_name, const gpu::D
   gpu::DeviceOptions options = asked;
   if (name.size() < full_name.size()) {
     const std::string kernel = full_name.substr(name.size() + 1);
+    if (kernel.empty())
+      throw UsageError("backend '{}' names no kernel: leave the colon out, or name one, as cuda-emulated:k05",
+                       full_name);
     if (!asked.kernel.empty() && asked.kernel != kernel)
       throw UsageError("backend '{}' names kernel {}, --kernel {}: give one of them", full_name, kernel,
                        asked.kernel);

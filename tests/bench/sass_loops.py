@@ -137,13 +137,18 @@ def analyse(name, path, usage):
             "share": kv_bytes / clocks[bound] / BYTES_PER_CLOCK}
 
 
+def fail(message):
+    print(f"sass_loops.py: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 def run(program, *arguments):
     try:
-        return subprocess.run([program, *arguments], capture_output=True, text=True, check=True).stdout
-    except FileNotFoundError:
-        sys.exit(f"sass_loops.py: no {program}: give the folder of the CUDA toolkit's programs with --tools")
+        return subprocess.run([program, *arguments], capture_output=True, text=True, errors="replace", check=True).stdout
+    except OSError as e:
+        fail(f"{program}: {e.strerror}: give the folder of the CUDA toolkit's programs with --tools")
     except subprocess.CalledProcessError as e:
-        sys.exit(f"sass_loops.py: {program}: {e.stderr.strip()}")
+        fail(f"{' '.join([program, *arguments])}: {e.stderr.strip() or f'status {e.returncode}'}")
 
 
 def resources(text):
@@ -195,7 +200,7 @@ def main():
     wanted = [options.head_dim] if options.head_dim else [64, 128]
     found = sorted((r for r in found if r["head_dim"] in wanted), key=lambda r: (r["rung"], r["dtype"], r["head_dim"], r["shape"]))
     if not found:
-        sys.exit("sass_loops.py: no kernel with a loop that loads K/V 16 bytes a lane")
+        fail("no kernel with a loop that loads K/V 16 bytes a lane")
     rows = [COLUMNS] + [row(r) for r in found]
     if options.markdown:
         rows = [COLUMNS, ["---"] * len(COLUMNS)] + merged(rows[1:])

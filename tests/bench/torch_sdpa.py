@@ -25,21 +25,31 @@ TIMES_L2, SAMPLES, ROUND_US = 4, 30, 500.0
 
 
 def fail(message):
-    sys.exit(f"torch_sdpa.py: {message}")
+    print(f"torch_sdpa.py: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def read_results(path):
     try:
         with open(path, encoding="utf-8") as f:
             results = json.load(f)
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, RecursionError) as e:
         fail(f"{path}: {e}")
     if not isinstance(results, dict) or not isinstance(results.get("shapes"), list):
         fail(f"{path}: holds no shapes; write it with lastrow-kernels --time --json {path}")
+    if not isinstance(results.get("rivals", []), list):
+        fail(f"{path}: its rivals are no list; write it with lastrow-kernels --time --json {path}")
     for shape in results["shapes"]:
+        if not isinstance(shape, dict):
+            fail(f"{path}: a shape is no object; write it with lastrow-kernels --time --json {path}")
         missing = [field for field in FIELDS if field not in shape]
         if missing:
             fail(f"{path}: a shape lacks {', '.join(missing)}")
+        numbers = [field for field in FIELDS if field not in ("name", "dtype")]
+        wrong = [field for field in numbers if type(shape[field]) is not int or shape[field] < (field != "block_len")]
+        wrong += [field for field in ("name", "dtype") if not isinstance(shape[field], str)]
+        if wrong:
+            fail(f"{path}: a shape has no usable {', '.join(wrong)}")
     return results
 
 

@@ -175,12 +175,30 @@ class TorchSdpa(unittest.TestCase):
         # 16.777216 MB in 16.777216 µs are 1000 GB/s, half of what was read.
         self.assertIn("| plain | 16.8 | k09 | 16.8 | 16.0–18.0 | 20.0 | 1000 | 50 % | 99 | 2.0 | 7.0 (cudnn) |", text)
 
+    def test_a_marker_within_a_sentence_is_no_marker_and_two_are_refused(self):
+        times = self.file("times.json", json.dumps(RESULTS))
+        page = self.file("page.md", "see `<!-- table: begin -->`\nprose\n<!-- table: begin -->\nold\n<!-- table: end -->\n")
+        self.assertEqual(run(KERNELS, "--from", times, "--table", page).returncode, 0)
+        self.assertTrue(self.content(page).startswith("see `<!-- table: begin -->`\nprose\n<!-- table: begin -->\nno GPU"))
+        twice = "<!-- table: begin -->\n<!-- table: begin -->\n<!-- table: end -->\n"
+        page = self.file("page.md", twice)
+        self.assertEqual((run(KERNELS, "--from", times, "--table", page).returncode, self.content(page)), (2, twice))
+
+    def test_results_that_make_no_sense_are_refused_by_the_name_of_the_field(self):
+        for field, value in [("us", 0), ("us", -1), ("read_gbps", 0), ("registers", 1e300), ("kernel", "a\nb"), ("us", None)]:
+            results = json.loads(json.dumps(RESULTS))
+            results["results"][0][field] = value
+            outcome = run(KERNELS, "--from", self.file("times.json", json.dumps(results)))
+            self.assertEqual((outcome.returncode, outcome.stdout), (2, ""))
+            self.assertIn(f"in '{field}'", outcome.stderr)
+            self.assertEqual(outcome.stderr.count("\n"), 1, outcome.stderr)
+
     def test_a_page_without_markers_and_results_without_fields_are_refused(self):
         times = self.file("times.json", json.dumps(RESULTS))
         page = self.file("page.md", "no markers\n")
         outcome = run(KERNELS, "--from", times, "--table", page)
         self.assertEqual((outcome.returncode, self.content(page)), (2, "no markers\n"))
-        self.assertIn("has no lines", outcome.stderr)
+        self.assertIn("has not one line '<!-- table: begin -->'", outcome.stderr)
         self.assertEqual(run(KERNELS, "--from", self.file("times.json", "{}"), "--table", page).returncode, 2)
 
 

@@ -42,11 +42,23 @@ TEST_CASE("the driver checks a part of a set") {
   CHECK(outcome.out.find(" runs against naive-f64, 0 failed") != std::string::npos);
 }
 
+TEST_CASE("a check that ran a rung on nothing has not held, and lost output is no success") {
+  const Outcome none = kernels("--target emulated --check --set full --every 1000000 --kernel k12");
+  CHECK(none.exit_code == 1);
+  CHECK(none.out.find("k12          was not run: it takes none of these problems") != std::string::npos);
+  CHECK(kernels("--target emulated --list >/dev/full").exit_code == 2);
+  CHECK(kernels("--target emulated --list 2>/dev/full").exit_code == 0);
+  CHECK(kernels("--bad-option 2>/dev/full").exit_code == 2);
+}
+
 TEST_CASE("the driver refuses what makes no sense, in one line") {
   expect_refused("", "nothing to do");
   expect_refused("--target emulated --check --kernel k99", "unknown kernel 'k99'");
   expect_refused("--target emulated --time", "the emulator has no speed to measure");
   expect_refused("--check --every 0", "--every");
+  expect_refused("--list --every 5", "--every needs --check");
+  expect_refused("--list --table ''", "needs a value");
+  expect_refused("--time --target emulated --json /nonexistent/x.json", "there is no folder /nonexistent");
   expect_refused("--check --seconds 5", "--seconds needs --time");
   expect_refused("--time --continue", "add --json FILE");
   expect_refused("--check --table x.md", "--table needs times");
