@@ -62,7 +62,7 @@ TEST_CASE("the driver refuses what makes no sense, in one line") {
   expect_refused("--check --seconds 5", "--seconds needs --time");
   expect_refused("--time --continue", "add --json FILE");
   expect_refused("--check --table x.md", "--table needs times");
-  expect_refused("--time --table /nonexistent/page.md", "cannot be read");
+  expect_refused("--time --table /nonexistent/page.md", "cannot be opened");
   expect_refused("--from /nonexistent/times.json", "/nonexistent/times.json");
 }
 
