@@ -15,8 +15,8 @@
 namespace lastrow::cuda {
 namespace {
 
-constexpr double kRoundUs = 500;   // that a round takes, at least
-constexpr double kBudgetUs = 2e5;  // of device time for the samples of one rung and shape …
+constexpr double kRoundUs = 500;     // that a round takes, at least
+constexpr double kBudgetUs = 1.5e5;  // of device time for the samples of one rung and shape …
 constexpr int32_t kLeastSamples = 3, kSamples = 100;  // … of which there are so many, however slow it is
 
 cudaDeviceProp properties() {
@@ -125,7 +125,7 @@ driver::Bandwidth measure_bandwidth(Runtime& runtime) {
   const int64_t bytes = std::max<int64_t>(int64_t{1} << 30, kTimesL2 * p.l2CacheSize);
   const auto make = [&](int64_t n) { return Tensor(runtime.memory(), DType::u8, {n}); };
   Tensor from = make(bytes), to = make(bytes), sum = make(16);
-  LASTROW_CUDA(cudaMemsetAsync(from.view().raw(), 1, static_cast<size_t>(bytes), runtime.stream()));
+  fill_with(runtime, from, random_rows(DType::bf16));  // equal bytes can be faster than real ones
   double read_us = std::numeric_limits<double>::infinity();
   for (const int32_t blocks : {1, 2, 4, 8, 16}) {  // a multiprocessor: the fastest is the roof
     const auto read = [&](int64_t) {
@@ -149,8 +149,10 @@ class LaunchNotes {
   std::vector<LaunchNote> notes;
 };
 
-driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape) {
+driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape,
+                         const Rung& other) {
   TimedCall call(runtime, rung, shape, properties().l2CacheSize);
+  const double difference = call.difference_from(other);
   LaunchNote attends{};
   {
     LaunchNotes noted;
@@ -159,6 +161,7 @@ driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendSh
   }
   driver::Timing t = time_calls(runtime.stream(), call.n_buffers(), [&](int64_t i) { call.launch(i); });
   t.registers = attends.registers, t.shared_bytes = attends.shared_bytes;
+  t.difference = difference;
   return t;
 }
 

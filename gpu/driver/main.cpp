@@ -1,79 +1,54 @@
 // `lastrow-kernels`: checks and times the ladder of gpu/kernels, on a GPU or under the emulator.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <csignal>
 #include <ctime>
-#include <thread>
 
 #include "core/error.h"
-#include "gpu/driver/check.h"
+#include "gpu/driver/check_command.h"
+#include "gpu/driver/device.h"
 #include "gpu/driver/output.h"
 #include "gpu/driver/results.h"
+#include "gpu/driver/table.h"
 #include "gpu/driver/time_all.h"
-#include "io/json.h"
-#if LASTROW_WITH_CUDA
-#include "gpu/cuda_backend.h"
-#endif
+#include "gpu/driver/watchdog.h"
 
 namespace lastrow::driver {
 namespace {
 
-constexpr int kExitFailed = 1, kExitUsage = 2, kExitSkipped = 77;
-using Clock = std::chrono::steady_clock;
-
-struct Options {
-  std::string target, kernel = "all", set = "quick", shapes = "quick", json, from, table;
-  bool list = false, check = false, time = false, skip_without_gpu = false, go_on = false;
-  int32_t n_threads = 0;
-  int64_t every = 1;   // problem of a set
-  double seconds = 0;  // after which nothing more is timed; 0: no limit
-};
+constexpr int kExitFailed = 1, kExitUsage = 2, kExitSkipped = 77;  // kExitDeviceLost: watchdog.h
 
 void note(const std::string& text) { say(text + "\n"); }
 
-// ---- which device
-
-std::string why_no_gpu() {
-#if LASTROW_WITH_CUDA
-  return why_no_cuda();
-#else
-  return "this build has no CUDA: no toolkit was found";
-#endif
-}
-
-std::unique_ptr<Runner> make_runner(const std::string& target) {
-#if LASTROW_WITH_CUDA
-  if (target == "cuda") return cuda::make_runner();
-#endif
-  LASTROW_CHECK(target == "emulated", "target {}", target);
-  return emulated::make_runner();
-}
+// ---- which device, which rungs
 
 std::string chosen_target(const Options& o) {
   const std::string why = why_no_gpu();
   if (o.target == "cuda" && !why.empty()) throw UsageError("--target cuda cannot be used: {}", why);
   const std::string target = !o.target.empty() ? o.target : why.empty() ? "cuda" : "emulated";
-  if (o.time && target != "cuda")
-    throw UsageError("the emulator has no speed to measure: --time needs --target cuda and an NVIDIA GPU{}",
-                     why.empty() ? "" : " (here: " + why + ")");
+  if ((o.time || o.roofs) && target != "cuda")
+    throw UsageError("the emulator has no speed to measure: {} needs --target cuda and an NVIDIA GPU{}",
+                     o.time ? "--time" : "--roofs", why.empty() ? "" : " (here: " + why + ")");
   return target;
 }
 
+/// In the order in which they were asked for.
 std::vector<std::string> chosen_rungs(const Options& o, const Runner& runner) {
-  std::vector<std::string> names;
-  std::string known;
-  for (const RungInfo& r : runner.rungs()) {
-    known += (known.empty() ? "" : ", ") + r.name;
-    if (o.kernel == "all" || o.kernel == r.name) names.push_back(r.name);
+  std::vector<std::string> all, chosen;
+  for (const RungInfo& r : runner.rungs()) all.push_back(r.name);
+  for (const std::string& name : o.kernels) {
+    if (name == "all") {
+      chosen.insert(chosen.end(), all.begin(), all.end());
+    } else if (std::find(all.begin(), all.end(), name) != all.end()) {
+      chosen.push_back(name);
+    } else {
+      throw UsageError("unknown kernel '{}': use all, or some of {}", name, fmt::join(all, ", "));
+    }
   }
-  if (names.empty()) throw UsageError("unknown kernel '{}': use all, or one of {}", o.kernel, known);
-  return names;
+  return chosen;
 }
 
-// ---- --list
+// ---- --list, --roofs
 
 /// Rungs, their ideas, and the stored types that they take.
 void list(const Runner& runner) {
@@ -86,105 +61,12 @@ void list(const Runner& runner) {
   }
 }
 
-// ---- --check
-
-/// "3 of 120, 40 s to go", on a terminal alone.
-class CheckProgress {
- public:
-  explicit CheckProgress(int64_t total) : total_(total) {}
-  void at(int64_t done) {
-    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-    if (isatty(STDERR_FILENO) == 0 || (seconds < shown_ + 0.5 && done < total_)) return;
-    shown_ = seconds;
-    const double left = seconds / static_cast<double>(done) * static_cast<double>(total_ - done);
-    say(fmt::format("\r{} of {} problems, {:.0f} s to go   ", done, total_, left));
-    if (done == total_) say("\n");
-  }
-
- private:
-  int64_t total_;
-  Clock::time_point start_ = Clock::now();
-  double shown_ = 0;
-};
-
-int32_t n_threads(const Options& o) {
-  return o.n_threads > 0 ? o.n_threads
-                         : std::max(1, static_cast<int32_t>(std::thread::hardware_concurrency()));
-}
-
-CheckReport run_check(const Options& o, const std::string& target, int64_t n_cases,
-                      const std::function<CheckCase(int64_t)>& at, bool quiet = false) {
-  CheckProgress progress(n_cases);
-  return check({.n_cases = n_cases,
-                .at = at,
-                .make_runner = [&] { return make_runner(target); },
-                .n_threads = n_threads(o),
-                .progress =
-                    [&](int64_t done) {
-                      if (!quiet) progress.at(done);
-                    }});
-}
-
-/// Every n-th problem of a set.
-struct Problems {
-  int64_t n;
-  std::function<CheckCase(int64_t)> at;
-};
-Problems every_nth(int64_t size, int64_t nth, std::function<CheckCase(int64_t)> at) {
-  return {(size + nth - 1) / nth, [nth, at = std::move(at)](int64_t i) { return at(i * nth); }};
-}
-
-/// From some of them, spread evenly.
-void say_estimate(const Options& o, const std::string& target, const Problems& all) {
-  constexpr int64_t kSample = 64;
-  const auto start = Clock::now();
-  run_check(
-      o, target, kSample, [&](int64_t i) { return all.at((2 * i + 1) * all.n / (2 * kSample)); }, true);
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  note(fmt::format("{} problems, each on every kernel that takes it: about {:.0f} minutes on {} threads",
-                   all.n, seconds / kSample * static_cast<double>(all.n) / 60, n_threads(o)));
-}
-
-CheckReport check_set(const Options& o, const std::string& target, const Runner& runner,
-                      const std::vector<std::string>& rungs) {
-  const CheckSet set(rungs, [&](const std::string& rung, const gpu::AttendShape& shape) {
-    return runner.why_not(rung, shape).empty();
-  });
-  if (o.set == "full") {
-    const Problems all = every_nth(set.full_size(), o.every, [&](int64_t i) { return set.full(i); });
-    say_estimate(o, target, all);
-    return run_check(o, target, all.n, all.at);
-  }
-  const std::vector<CheckCase> cases = set.quick();
-  const Problems quick = every_nth(static_cast<int64_t>(cases.size()), o.every,
-                                   [&](int64_t i) { return cases[static_cast<size_t>(i)]; });
-  return run_check(o, target, quick.n, quick.at);
-}
-
-/// One line a rung and stored type; returns whether all were run and held.
-bool print_report(const Options& o, const std::vector<std::string>& rungs, const CheckReport& report) {
-  int64_t n_problems = 0, n_failed = 0;
-  for (const auto& [key, line] : report.lines) {
-    n_problems += line.n_problems;
-    n_failed += line.n_failed;
-    print(fmt::format("{:<11}  {:<4} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
-                      name_of(key.second), line.n_problems, line.largest_share,
-                      line.n_failed == 0
-                          ? "held"
-                          : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure)));
-  }
-  bool all_run = true;
-  for (const std::string& rung : rungs)
-    if (std::none_of(report.lines.begin(), report.lines.end(),
-                     [&](const auto& line) { return line.first.first == rung; })) {
-      print(fmt::format("{:<11}  was not run: it takes none of these problems; lower --every\n", rung));
-      all_run = false;
-    }
-  print(fmt::format("{} runs against naive-f64, {} failed\n", n_problems, n_failed));
-  if (!report.lost.empty())
-    print(fmt::format("the device answers nothing any more, and the check ended, after {}{}\n", report.lost,
-                      n_threads(o) == 1 ? "" : " (or what ran beside it: --threads 1 tells)"));
-  return n_failed == 0 && all_run && report.lost.empty();
+void print_roofs(const Options& o, Runner& runner) {
+  Watchdog watchdog(o.patience);
+  const auto watch = watchdog.watch("the read and copy bandwidth");
+  const Bandwidth bandwidth = runner.bandwidth();
+  print(fmt::format("{}: read {:.0f} GB/s, copy {:.0f} GB/s\n", runner.device().device, bandwidth.read,
+                    bandwidth.copy));
 }
 
 // ---- --time
@@ -196,41 +78,55 @@ std::string today() {
   return text;
 }
 
-/// Rungs that failed their check are left out. Returns whether every time could be taken.
-bool time_rungs(const Options& o, Runner& runner, const std::vector<std::string>& rungs,
-                const CheckReport& report) {
-  TimeJob job{.full = o.shapes == "full",
-              .seconds = o.seconds,
-              .json = o.json,
-              .go_on = o.go_on,
-              .date = today(),
-              .say = note};
-  for (const std::string& rung : rungs)
-    if (passed(report, rung))
-      job.rungs.push_back(rung);
-    else
-      note(fmt::format("{} failed its check and is not timed", rung));
-  const TimeReport times = time_all(job, runner);
-  if (!o.table.empty()) rewrite_table(o.table, table(times.results));
-  if (o.json.empty() && o.table.empty()) print(table(times.results));
-  return !times.failed;
+ShapeSet shape_set(const std::string& name) {
+  return name == "full" ? ShapeSet::full : name == "few" ? ShapeSet::few : ShapeSet::table;
+}
+
+TimeEnd time_rungs(const Options& o, Runner& runner, const std::vector<std::string>& rungs,
+                   const CheckReport& checked) {
+  const TimeJob job{.shapes = chosen_shapes(shape_set(o.shapes), o.only),
+                    .rungs = rungs,
+                    .checked = checked,
+                    .seconds = o.seconds,
+                    .patience = o.patience,
+                    .json = o.json,
+                    .go_on = o.go_on,
+                    .date = today(),
+                    .say = note};
+  TimeEnd end = time_all(job, runner);
+  if (!o.table.empty()) rewrite_table(o.table, table(end.results));
+  if (o.json.empty() && o.table.empty()) print(table(end.results));
+  return end;
 }
 
 // ---- main
 
 void validate(const Options& o) {
-  if (!o.list && !o.check && !o.time && o.from.empty())
-    throw UsageError("nothing to do: use --list, --check, --time or --from FILE (see --help)");
+  if (!o.list && !o.roofs && !o.check && !o.time && o.from.empty())
+    throw UsageError("nothing to do: use --list, --roofs, --check, --time or --from FILE (see --help)");
   if (!o.table.empty() && !o.time && o.from.empty())
     throw UsageError("--table needs times: add --time, or --from FILE of an earlier run");
   if (!o.json.empty() && !o.time) throw UsageError("--json needs --time");
+  if (!o.only.empty() && !o.time) throw UsageError("--only needs --time");
   if (!o.from.empty() && (o.time || o.check)) throw UsageError("--from reads times: drop --time and --check");
-  if (!o.from.empty() && o.list) throw UsageError("--from reads times: drop --list");
+  if (!o.from.empty() && (o.list || o.roofs)) throw UsageError("--from reads times: drop --list and --roofs");
   if (o.go_on && o.json.empty()) throw UsageError("--continue needs the file to go on with: add --json FILE");
-  if (o.seconds > 0 && !o.time) throw UsageError("--seconds needs --time");
+  if (o.seconds > 0 && !o.time && !o.check) throw UsageError("--seconds needs --check or --time");
+  if (!o.journal.empty() && !o.time && !o.check) throw UsageError("--journal needs --check or --time");
   if (o.every > 1 && !o.check) throw UsageError("--every needs --check");
   if (!o.table.empty()) require_markers(o.table);
   if (!o.json.empty()) require_results_file(o.json, o.go_on);
+  if (o.time) chosen_shapes(shape_set(o.shapes), o.only);
+}
+
+/// Times are marked with what a check found: this one's, that of a journal, or of the quick set.
+CheckedRungs checked(const Options& o, const std::string& target, const Runner& runner,
+                     const std::vector<std::string>& rungs) {
+  if (o.check) return check_rungs(o, target, runner, rungs);
+  if (!o.journal.empty()) return {.report = report_of(CheckJournal(o.journal)), .held = true};
+  Options quick = o;
+  quick.set = "quick";
+  return check_rungs(quick, target, runner, rungs);
 }
 
 int run(const Options& o) {
@@ -250,15 +146,15 @@ int run(const Options& o) {
   if (o.target.empty() && target == "emulated")
     note(fmt::format("no GPU to use ({}): running under the emulator", why_no_gpu()));
   if (o.list) list(*runner);
+  if (o.roofs) print_roofs(o, *runner);
   if (!o.check && !o.time) return 0;
 
-  // Nothing is timed that was not checked: with --time alone, at the quick set.
-  Options checked = o;
-  if (!o.check) checked.set = "quick";
-  const CheckReport report = check_set(checked, target, *runner, rungs);
-  bool held = print_report(o, rungs, report);
-  if (o.time && report.lost.empty()) held &= time_rungs(o, *runner, rungs, report);
-  return held ? 0 : kExitFailed;
+  const CheckedRungs check = checked(o, target, *runner, rungs);
+  if (check.lost) return kExitDeviceLost;
+  if (!o.time) return check.held ? 0 : kExitFailed;
+  const TimeEnd times = time_rungs(o, *runner, rungs, check.report);
+  if (times.lost) return kExitDeviceLost;
+  return check.held && !times.failed ? 0 : kExitFailed;
 }
 
 int print_help(const std::string& text) {
@@ -282,30 +178,48 @@ int main(int argc, char** argv) {
   app.name("lastrow-kernels");
   app.add_option("--target", o.target, "Default: cuda where there is a GPU, else emulated")
       ->check(CLI::IsMember({"cuda", "emulated"}));
-  app.add_option("--kernel", o.kernel, "all, or one: k05")->capture_default_str();
+  app.add_option("--kernel", o.kernels, "all, or some in this order: k11,k09")
+      ->delimiter(',')
+      ->capture_default_str();
   app.add_flag("--list", o.list, "Say what the rungs are and what they take");
+  app.add_flag("--roofs", o.roofs, "Measure how fast the GPU reads and copies its memory");
   app.add_flag("--check", o.check, "Hold every rung against naive-f64, at ugly shapes");
   app.add_option("--set", o.set, "Problems to check: quick (every pair of values) or full (the product)")
       ->check(CLI::IsMember({"quick", "full"}))
       ->capture_default_str();
-  app.add_flag("--time", o.time, "After the check, time what held (a GPU only)");
-  app.add_option("--shapes", o.shapes, "Shapes to time: quick (the table's) or full (the product)")
-      ->check(CLI::IsMember({"quick", "full"}))
-      ->capture_default_str();
-  app.add_option("--json", o.json, "Write the times to this file");
-  app.add_option("--table", o.table, "Rewrite the table between the marker comments of this file");
-  app.add_option("--from", o.from, "Make the table from the JSON of an earlier run");
   app.add_option("--every", o.every,
                  "Check every N-th problem of the set: a part of what --set full would take days for")
       ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
-  app.add_option("--seconds", o.seconds, "Time nothing more after so many seconds, and say what is left")
-      ->check(CLI::Range(1.0, 86400.0));
+  app.add_option("--journal", o.journal,
+                 "Keep in this file what was checked, and go on with what it holds; with --time alone: "
+                 "take its check instead of a new one");
+  app.add_flag("--time", o.time, "After the check, time the rungs (a GPU only)");
+  app.add_option("--shapes", o.shapes,
+                 "Shapes to time: table (of gpu/README.md), few (fourteen of them) or full (the product)")
+      ->check(CLI::IsMember({"few", "table", "full"}))
+      ->capture_default_str();
+  app.add_option(
+         "--only", o.only,
+         "Of these only shapes with these words: 'prefill', '32:8x128 b1 decode'; may be given several "
+         "times, and shapes are timed in that order")
+      ->allow_extra_args(false);
+  app.add_option("--json", o.json, "Write the times to this file");
   app.add_flag("--continue", o.go_on, "Time what the file of --json does not have yet");
+  app.add_option("--table", o.table, "Rewrite the table between the marker comments of this file");
+  app.add_option("--from", o.from, "Make the table from the JSON of an earlier run");
+  app.add_option("--seconds", o.seconds, "Begin nothing more after so many seconds, and say what is left")
+      ->check(CLI::Range(1.0, 86400.0));
+  app.add_option("--patience", o.patience,
+                 "Seconds that a GPU may take for one answer before the process ends; 0: for ever")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
   app.add_option("--threads", o.n_threads, "Default: one a core")->check(CLI::Range(1, 1024));
   app.add_flag("--skip-without-gpu", o.skip_without_gpu, "Where there is no GPU: say so and exit with 77");
   app.footer(
       "Example:\n  lastrow-kernels --check --kernel k05\n\n"
-      "Exit status: 0 all held, 1 a kernel failed, 2 bad usage, 77 skipped.");
+      "Exit status: 0 all held, 1 a kernel failed, 2 bad usage, 3 the device does not answer any more (call "
+      "again\n"
+      "with the same --journal, or --continue, to go on with the next kernel), 77 skipped.");
   for (CLI::Option* option : app.get_options())
     if (option->get_type_size() == 1 && option->get_name() != "--help")
       option->each([](const std::string& value) {

@@ -118,9 +118,12 @@ class TargetRunner final : public Runner {
   }
 
   Bandwidth bandwidth() override { return target::measure_bandwidth(*runtime_); }
-  Timing time(const std::string& name, const gpu::AttendShape& shape) override {
+  Timing time(const std::string& name, const gpu::AttendShape& shape, const std::string& other) override {
     const NamedRung named(name);
-    return target::time_rung(*runtime_, named.rung, named.shape(on_this_device(shape)));
+    Timing t =
+        target::time_rung(*runtime_, named.rung, named.shape(on_this_device(shape)), NamedRung(other).rung);
+    t.compared_with = other;
+    return t;
   }
 
  private:

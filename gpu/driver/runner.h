@@ -5,7 +5,7 @@
 //   runner->why_not("k05", shape)                  empty if the rung takes it
 //   runner->load(judged);                          q, rows, tables to the device
 //   AttendResult result = runner->attend("k05");   of what was loaded; outputs start as NaN
-//   Timing t = runner->time("k05", shape);         a GPU's alone
+//   Timing t = runner->time("k11", shape, "k09");  a GPU's alone; its output compared with that of k09
 //
 // "k12-rounded" is k12 with q and p rounded to the type of K/V, one product where several make it exact: what
 // other libraries do, and have to be compared with. Backends never run it.
@@ -43,10 +43,12 @@ struct DeviceInfo {
 struct Timing {
   double median_us = 0;  // on the device, from one call's start to the next's
   double low_us = 0,
-         high_us = 0;        // 10th and 90th percentile of the samples, each the mean of one or more calls
-  double launch_us = 0;      // from the host's call until it knows that the result is there
-  int32_t registers = 0;     // of a thread, of the kernel that attends
-  int64_t shared_bytes = 0;  // of a block, static and dynamic
+         high_us = 0;           // 10th and 90th percentile of the samples, each the mean of one or more calls
+  double launch_us = 0;         // from the host's call until it knows that the result is there
+  int32_t registers = 0;        // of a thread, of the kernel that attends
+  int64_t shared_bytes = 0;     // of a block, static and dynamic
+  std::string compared_with{};  // the other rung
+  double difference = 0;        // of the output from the other's (agreement.h); ∞ where one is no number
 };
 
 /// GB/s (10⁹), on buffers of several times L2.
@@ -69,7 +71,7 @@ class Runner {
 
   /// Both throw UsageError under the emulator, time() CapacityError for a shape that does not fit the device.
   virtual Bandwidth bandwidth() = 0;
-  virtual Timing time(const std::string& rung, const gpu::AttendShape& shape) = 0;
+  virtual Timing time(const std::string& rung, const gpu::AttendShape& shape, const std::string& other) = 0;
 };
 
 namespace emulated {

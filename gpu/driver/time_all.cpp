@@ -1,83 +1,125 @@
 #include "gpu/driver/time_all.h"
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
 #include "core/error.h"
+#include "gpu/driver/agreement.h"
 #include "gpu/driver/results.h"
+#include "gpu/driver/watchdog.h"
 #include "io/atomic_file.h"
 
 namespace lastrow::driver {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using nlohmann::json;
 
-nlohmann::json begun(const TimeJob& job, const DeviceInfo& device, const Bandwidth& bandwidth) {
+constexpr int32_t kEarlyMostKeys = 4096;  // that k01 to k04 are timed at: they need seconds for more
+constexpr int64_t kMostLosses = 2;        // of a rung
+
+json begun(const TimeJob& job, const DeviceInfo& device, const Bandwidth& bandwidth) {
   if (!job.go_on || !std::filesystem::exists(job.json)) return header(device, bandwidth, job.date);
-  nlohmann::json results = read_results(job.json);
+  json results = read_results(job.json);
   if (results.at("device") != device.device)
     throw UsageError("{} holds times of '{}', this is '{}': write to another file", job.json,
                      results.at("device").get<std::string>(), device.device);
+  if (results.contains("running")) {
+    const json running = results.at("running");
+    results.erase("running");
+    add_loss(results, running.at("shape"), running.at("kernel"), "the process ended while it was timed");
+  }
   return results;
 }
+
+bool is_early(const std::string& rung) { return rung >= "k01" && rung <= "k04"; }
 
 class TimeAll {
  public:
   TimeAll(const TimeJob& job, Runner& runner)
       : job_(job),
         runner_(runner),
-        bandwidth_(runner.bandwidth()),
-        report_{begun(job, runner.device(), bandwidth_), false} {}
+        watchdog_(job.patience),
+        bandwidth_(measured()),
+        end_{.results = begun(job, runner.device(), bandwidth_)} {}
 
-  TimeReport run() {
-    for (const TimedShape& shape : timed_shapes(job_.full)) {
-      bool any = false;
+  TimeEnd run() {
+    for (const TimedShape& shape : job_.shapes)
       for (const std::string& rung : job_.rungs)
-        if (!has_result(report_.results, shape, rung) && runner_.why_not(rung, shape.shape()).empty())
-          any |= time(shape, rung);
-      if (any) write();
-    }
+        if (is_wanted(shape, rung)) time(shape, rung);
+    write();
     if (n_left_ > 0) job_.say(fmt::format("{} times are left for another run with --continue", n_left_));
-    return std::move(report_);
+    return std::move(end_);
   }
 
  private:
+  Bandwidth measured() {
+    const auto watch = watchdog_.watch("the read and copy bandwidth");
+    return runner_.bandwidth();
+  }
+  bool is_wanted(const TimedShape& shape, const std::string& rung) const {
+    if (is_early(rung) && shape.kv_len > kEarlyMostKeys) return false;
+    const json& losses = end_.results.at("lost");
+    const bool was_lost = std::any_of(losses.begin(), losses.end(), [&](const json& l) {
+      return l.at("shape") == shape.name() && l.at("kernel") == rung;
+    });
+    return !was_lost && n_losses(end_.results, rung) < kMostLosses &&
+           !has_result(end_.results, shape, rung) && runner_.why_not(rung, shape.shape()).empty();
+  }
   bool is_over() const {
-    return lost_ ||
+    return end_.lost ||
            (job_.seconds > 0 && std::chrono::duration<double>(Clock::now() - start_).count() > job_.seconds);
   }
-  bool time(const TimedShape& shape, const std::string& rung) {
-    if (is_over()) return ++n_left_, false;
+  /// A rung that takes the shape and is not known to be wrong; the rung itself if there is no other.
+  std::string compared_with(const TimedShape& shape, const std::string& rung) const {
+    for (const char* other : kComparedWith) {
+      const CheckResult known = result_of(job_.checked, other);
+      const bool is_wrong = known == CheckResult::failed || known == CheckResult::ended;
+      if (rung != other && !is_wrong && runner_.why_not(other, shape.shape()).empty()) return other;
+    }
+    return rung.substr(0, rung.find('-'));
+  }
+
+  void time(const TimedShape& shape, const std::string& rung) {
+    if (is_over()) return static_cast<void>(++n_left_);
     const std::string what = fmt::format("{}  {}  ", shape.name(), rung);
+    end_.results["running"] = {{"shape", shape.name()}, {"kernel", rung}};
+    write();
     try {
-      const Timing t = runner_.time(rung, shape.shape());
-      add_result(report_.results, shape, rung, t, bandwidth_.read);
-      job_.say(fmt::format("{}{:.1f} µs", what, t.median_us));
-      return true;
+      const auto watch = watchdog_.watch(what + "timed");
+      const Timing t = runner_.time(rung, shape.shape(), compared_with(shape, rung));
+      add_result(end_.results, shape, rung, t, result_of(job_.checked, rung), bandwidth_.read);
+      job_.say(fmt::format("{}{:.1f} µs{}", what, t.median_us,
+                           t.difference <= agreement_bound(rung)
+                               ? ""
+                               : fmt::format("; its output DIFFERS from that of {} by {:.2g} of its size",
+                                             t.compared_with, t.difference)));
     } catch (const CapacityError& e) {
       job_.say(what + "left out: " + e.what());
     } catch (const Error& e) {
-      report_.failed = true;
-      lost_ = !runner_.lost().empty();
-      job_.say(what + "FAILED: " + e.what() + (lost_ ? "; the device answers nothing any more" : ""));
+      end_.failed = true;
+      end_.lost = !runner_.lost().empty();
+      if (end_.lost) add_loss(end_.results, shape.name(), rung, e.what());
+      job_.say(what + "FAILED: " + e.what() + (end_.lost ? "; the device answers nothing any more" : ""));
     }
-    return false;
+    end_.results.erase("running");
   }
   void write() const {
-    if (!job_.json.empty()) write_text_atomically(job_.json, report_.results.dump(1) + "\n");
+    if (!job_.json.empty()) write_text_atomically(job_.json, end_.results.dump(1) + "\n");
   }
 
   const TimeJob& job_;
   Runner& runner_;
   const Clock::time_point start_ = Clock::now();
+  Watchdog watchdog_;
   const Bandwidth bandwidth_;
-  TimeReport report_;
+  TimeEnd end_;
   int64_t n_left_ = 0;
-  bool lost_ = false;
 };
 
 }  // namespace
 
-TimeReport time_all(const TimeJob& job, Runner& runner) { return TimeAll(job, runner).run(); }
+TimeEnd time_all(const TimeJob& job, Runner& runner) { return TimeAll(job, runner).run(); }
 
 }  // namespace lastrow::driver

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 
 #include "cache/kv_codec.h"
@@ -41,14 +42,29 @@ std::vector<std::byte> make_random_rows(DType dtype) {
   return pattern;
 }
 
-/// Encoded normal numbers, 1 MiB of them, made once: any part of it is rows of the type.
+template <typename T>
+std::vector<std::byte> bytes_of(const std::vector<T>& x) {
+  const auto* const bytes = reinterpret_cast<const std::byte*>(x.data());
+  return {bytes, bytes + x.size() * sizeof(T)};
+}
+
+}  // namespace
+
 const std::vector<std::byte>& random_rows(DType dtype) {
   static std::map<DType, std::vector<std::byte>> made;
   if (!made.contains(dtype)) made[dtype] = make_random_rows(dtype);
   return made[dtype];
 }
 
-}  // namespace
+/// What is there is copied behind itself until the buffer is full.
+void fill_with(Runtime& runtime, Tensor& buffer, const std::vector<std::byte>& pattern) {
+  const auto bytes = static_cast<int64_t>(pattern.size());
+  const int64_t n = buffer.size_bytes();
+  auto* const begin = static_cast<std::byte*>(buffer.view().raw());
+  runtime.to_device(begin, pattern.data(), std::min(bytes, n));
+  for (int64_t done = bytes; done < n; done *= 2)
+    runtime.on_device(begin + done, begin, std::min(done, n - done));
+}
 
 TimedCall::TimedCall(Runtime& runtime, const Rung& rung, const gpu::AttendShape& s, int64_t l2_bytes)
     : runtime_(runtime), rung_(rung) {
@@ -59,18 +75,9 @@ TimedCall::TimedCall(Runtime& runtime, const Rung& rung, const gpu::AttendShape&
   make_plan(s);
   q_ = make(4 * n_heads * s.head_dim), out_ = make(4 * n_heads * s.head_dim), lse_ = make(4 * n_heads);
   scratch_ = make(4 * rung.scratch_elems(s));
-  const std::vector<std::byte>& q = random_rows(DType::f32);
-  fill(q_, q.data(), static_cast<int64_t>(q.size()));
+  fill_with(runtime, q_, random_rows(DType::f32));
   call_.q = at<float>(q_), call_.out = at<float>(out_), call_.lse = at<float>(lse_);
   call_.scratch = at<float>(scratch_);
-}
-
-/// Repetitions of a pattern: what is there is copied behind itself until the buffer is full.
-void TimedCall::fill(Tensor& buffer, const void* pattern, int64_t bytes) {
-  const int64_t n = buffer.size_bytes();
-  runtime_.to_device(buffer.view().raw(), pattern, std::min(bytes, n));
-  for (int64_t done = bytes; done < n; done *= 2)
-    runtime_.on_device(at<std::byte>(buffer, done), buffer.view().raw(), std::min(done, n - done));
 }
 
 void TimedCall::make_rows(const gpu::AttendShape& s, int64_t l2_bytes) {
@@ -79,10 +86,8 @@ void TimedCall::make_rows(const gpu::AttendShape& s, int64_t l2_bytes) {
   row_bytes_ = aligned(n_bytes), scale_bytes_ = aligned(n_rows * scale_bytes(s.kv_dtype));
   n_buffers_ = (kTimesL2 * l2_bytes + 2 * n_bytes - 1) / (2 * n_bytes);
   rows_ = make(n_buffers_ * 2 * row_bytes_), scales_ = make(n_buffers_ * 2 * scale_bytes_);
-  const std::vector<std::byte>& rows = random_rows(s.kv_dtype);
-  fill(rows_, rows.data(), static_cast<int64_t>(rows.size()));
-  const std::vector<float> scale(1 << 18, 0.02f);
-  fill(scales_, scale.data(), static_cast<int64_t>(scale.size() * sizeof(float)));
+  fill_with(runtime_, rows_, random_rows(s.kv_dtype));
+  fill_with(runtime_, scales_, bytes_of(std::vector<float>(1 << 18, 0.02f)));
 }
 
 void TimedCall::make_plan(const gpu::AttendShape& s) {
@@ -106,14 +111,43 @@ void TimedCall::make_plan(const gpu::AttendShape& s) {
   call_.block_tables = ints + tables;
 }
 
-void TimedCall::launch(int64_t i) {
+void TimedCall::place(int64_t i) {
   call_.k = at<std::byte>(rows_, 2 * i * row_bytes_),
   call_.v = at<std::byte>(rows_, (2 * i + 1) * row_bytes_);
   if (scale_bytes_ > 0) {
     call_.k_scales = at<const float>(scales_, 2 * i * scale_bytes_);
     call_.v_scales = at<const float>(scales_, (2 * i + 1) * scale_bytes_);
   }
+}
+
+void TimedCall::launch(int64_t i) {
+  place(i);
   rung_.launch(call_, runtime_.stream());
+}
+
+std::vector<float> TimedCall::output_of(const Rung& rung, const gpu::AttendCall& call) {
+  fill_with(runtime_, out_, bytes_of(std::vector<float>(1 << 18, std::numeric_limits<float>::quiet_NaN())));
+  rung.launch(call, runtime_.stream());
+  std::vector<float> out(static_cast<size_t>(out_.size_bytes() / 4));
+  runtime_.to_host(out.data(), out_.view().raw(), out_.size_bytes());
+  return out;
+}
+
+double TimedCall::difference_from(const Rung& other) {
+  place(0);
+  const std::vector<float> own = output_of(rung_, call_);
+  gpu::AttendCall exact = call_;
+  exact.shape.n_parts = 0;
+  Tensor scratch = make(4 * other.scratch_elems(exact.shape));
+  exact.scratch = at<float>(scratch);
+  const std::vector<float> others = output_of(other, exact);
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < own.size(); ++i) {
+    difference += (double{own[i]} - others[i]) * (double{own[i]} - others[i]);
+    size += double{others[i]} * others[i];
+  }
+  const double relative = std::sqrt(difference / size);
+  return std::isfinite(relative) ? relative : std::numeric_limits<double>::infinity();
 }
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -1,6 +1,7 @@
 // The device's arrays of one timed shape, and its calls.
 //
 //   TimedCall call(runtime, rung, shape, l2_bytes);
+//   call.difference_from(other_rung)                            is the output right?
 //   for (int64_t i = 0; …; ++i) call.launch(i % call.n_buffers());
 //
 // K and V are there as often as makes kTimesL2 times L2, so that going round them reads memory and not L2:
@@ -8,12 +9,20 @@
 // after a while of serving.
 #pragma once
 
+#include <cstddef>
+#include <vector>
+
 #include "gpu/backend/runtime.h"
 #include "gpu/kernels/ladder.h"
 
 namespace lastrow::LASTROW_TARGET {
 
 constexpr int64_t kTimesL2 = 4;
+
+/// Encoded normal numbers, 1 MiB of them, made once: any part of it is rows of the type.
+const std::vector<std::byte>& random_rows(DType dtype);
+/// Repetitions of a pattern of bytes, until the buffer is full.
+void fill_with(Runtime& runtime, Tensor& buffer, const std::vector<std::byte>& pattern);
 
 class TimedCall {
  public:
@@ -23,10 +32,13 @@ class TimedCall {
   int64_t n_buffers() const { return n_buffers_; }
   /// Queues the call on buffer i < n_buffers().
   void launch(int64_t i);
+  /// ‖out − other's out‖ / ‖other's out‖ on buffer 0 (agreement.h); ∞ where a number of either is none.
+  double difference_from(const Rung& other);
 
  private:
   Tensor make(int64_t bytes) { return Tensor(runtime_.memory(), DType::u8, {std::max<int64_t>(16, bytes)}); }
-  void fill(Tensor& buffer, const void* pattern, int64_t bytes);
+  void place(int64_t i);
+  std::vector<float> output_of(const Rung& rung, const gpu::AttendCall& call);
   void make_rows(const gpu::AttendShape& shape, int64_t l2_bytes);
   void make_plan(const gpu::AttendShape& shape);
   template <typename T>

@@ -11,7 +11,9 @@ namespace lastrow::LASTROW_TARGET {
 
 driver::DeviceInfo device_info(const Runtime& runtime);
 driver::Bandwidth measure_bandwidth(Runtime& runtime);
-/// Decode or prefill of shape.n_seqs sequences of equal sizes, causal.
-driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape);
+/// Decode or prefill of shape.n_seqs sequences of equal sizes, causal. The output of one call is compared
+/// with that of the other rung, which multiplies exactly (n_parts 0).
+driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape,
+                         const Rung& other);
 
 }  // namespace lastrow::LASTROW_TARGET

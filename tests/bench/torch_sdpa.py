@@ -11,12 +11,14 @@ after each shape. K and V go round buffers of several times L2. A decode step
 passes neither mask nor is_causal: its one query sees every key. SDPA knows no pages and no 8-bit K/V: such
 shapes are skipped and counted.
 
+    --seconds N  begins no shape after so many seconds, and says how many are left
     --dry-run    needs neither PyTorch nor a GPU: lists what would be timed and writes nothing
 """
 import argparse
 import json
 import os
 import sys
+import time
 
 BACKENDS = ["FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION"]
 DTYPES = {"bf16": "bfloat16", "f16": "float16"}
@@ -157,11 +159,15 @@ def import_torch():
     return torch
 
 
-def time_all(torch, path, results, shapes):
+def time_all(torch, path, results, shapes, seconds=float("inf")):
     """Times shape after shape, and keeps each in the file."""
     results["torch"] = torch.__version__
     l2_bytes = torch.cuda.get_device_properties(0).L2_cache_size
-    for shape in shapes:
+    end = time.monotonic() + seconds
+    for i, shape in enumerate(shapes):
+        if time.monotonic() >= end:
+            print(f"{len(shapes) - i} shapes are left: the {seconds:g} s are over", file=sys.stderr)
+            return
         try:
             merge(results, list(time_shape(torch, shape, l2_bytes)))
             torch.cuda.empty_cache()
@@ -177,6 +183,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", help="JSON of lastrow-kernels --time --json; rewritten in place")
     parser.add_argument("--dry-run", action="store_true", help="list what would be timed; needs no PyTorch")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no shape after so many seconds")
     arguments = parser.parse_args()
     results = read_results(arguments.results)
     shapes = [shape for shape in results["shapes"] if takes(shape)]
@@ -186,7 +193,7 @@ def main():
         for shape in shapes:
             print(f"{shape['name']}: {', '.join(BACKENDS)}")
         return
-    time_all(import_torch(), arguments.results, results, shapes)
+    time_all(import_torch(), arguments.results, results, shapes, arguments.seconds)
 
 
 if __name__ == "__main__":

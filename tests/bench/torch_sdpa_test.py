@@ -32,7 +32,9 @@ RESULTS = {
     "device": "no GPU", "driver": "0.0", "toolkit": "0.0", "date": "2000-01-01", "read_gbps": 2000.0, "copy_gbps": 1.0,
     "shapes": [shape("plain"), shape("paged", block_len=16), shape("narrow", dtype="i8")],
     "results": [{"shape": "plain", "kernel": "k09", "us": 16.777216, "low_us": 16.0, "high_us": 18.0, "launch_us": 20.0,
-                 "registers": 99, "shared_bytes": 2048, "read_gbps": 2000.0}],
+                 "registers": 99, "shared_bytes": 2048, "read_gbps": 2000.0, "check": "held", "compared_with": "k05",
+                 "difference": 1e-6, "agrees": True}],
+    "lost": [],
     "rivals": [{"shape": "plain", "name": "flash", "us": 9.0}, {"shape": "plain", "name": "cudnn", "us": 7.0}],
 }
 
@@ -157,6 +159,13 @@ class TorchSdpa(unittest.TestCase):
         self.assertEqual(written["rivals"], RESULTS["rivals"])
         self.assertIn("the device answers nothing any more: illegal memory access", said)
 
+    def test_no_shape_is_begun_after_the_seconds_that_are_given(self):
+        torch, said = FakeTorch(), io.StringIO()
+        path = self.file("times.json", json.dumps(RESULTS))
+        with unittest.mock.patch.dict(sys.modules, torch.modules()), contextlib.redirect_stderr(said):
+            torch_sdpa.time_all(torch, path, dict(RESULTS), [shape("plain")], seconds=0)
+        self.assertEqual((torch.calls, said.getvalue()), ([], "1 shapes are left: the 0 s are over\n"))
+
     def test_newer_times_replace_those_of_the_same_shape_and_backend(self):
         results = json.loads(json.dumps(RESULTS))
         torch_sdpa.merge(results, [{"shape": "plain", "name": "flash", "us": 5.0}])
@@ -174,6 +183,15 @@ class TorchSdpa(unittest.TestCase):
         self.assertNotIn("old", text)
         # 16.777216 MB in 16.777216 µs are 1000 GB/s, half of what was read.
         self.assertIn("| plain | 16.8 | k09 | 16.8 | 16.0–18.0 | 20.0 | 1000 | 50 % | 99 | 2.0 | 7.0 (cudnn) |", text)
+
+    def test_what_is_wrong_with_a_time_is_marked_and_explained(self):
+        results = json.loads(json.dumps(RESULTS))
+        results["results"][0].update(check="failed", difference=None, agrees=False)
+        results["lost"] = [{"shape": "plain", "kernel": "k10", "why": "it hung"}]
+        outcome = run(KERNELS, "--from", self.file("times.json", json.dumps(results)))
+        self.assertIn("| k09 ✗ |", outcome.stdout)
+        self.assertIn("✗ k09 at plain: missed its bound in the check, differs from k05 by numbers that are none.", outcome.stdout)
+        self.assertIn("k10 at plain: no time: it hung.", outcome.stdout)
 
     def test_a_marker_within_a_sentence_is_no_marker_and_two_are_refused(self):
         times = self.file("times.json", json.dumps(RESULTS))

@@ -59,5 +59,7 @@ void fail_launches_of(const std::string& part, cudaError_t code = cudaErrorLaunc
 /// What waits for the device fails so, from the next time on: what a kernel that broke does. cudaSuccess ends
 /// it.
 void fail_waits(cudaError_t code);
+/// What waits for the device never returns: what a kernel that hangs does. Only the end of the process helps.
+void hang_waits();
 
 }  // namespace lastrow::checked_cuda

@@ -1,5 +1,7 @@
 #include "cuda_host/checked_device.h"
 
+#include <unistd.h>
+
 namespace lastrow::checked_cuda {
 namespace {
 
@@ -32,6 +34,7 @@ void fail_launches_of(const std::string& part, cudaError_t code) {
   state().failing = part, state().fail_code = code;
 }
 void fail_waits(cudaError_t code) { state().wait_code = code; }
+void hang_waits() { state().hangs = true; }
 
 // ---- for the other parts
 
@@ -61,6 +64,7 @@ cudaError_t wait(const char* call) {
   State& s = state();
   if (breaks_recording(call)) return cudaErrorStreamCaptureUnsupported;
   ++s.counts.n_waits;
+  while (s.hangs) pause();
   return result(s.wait_code);
 }
 

@@ -59,6 +59,7 @@ struct State {
   uintptr_t next = kDeviceBegin;
   int64_t n_work = 0;
   std::string failing;
+  bool hangs = false;
   cudaError_t fail_code = cudaSuccess, wait_code = cudaSuccess, last_error = cudaSuccess;
   cudaStream_t recording = nullptr;
 };

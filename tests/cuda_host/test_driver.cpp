@@ -8,6 +8,7 @@
 #include "cuda_host/device.h"
 #include "gpu/driver/check.h"
 #include "gpu/driver/results.h"
+#include "gpu/driver/table.h"
 #include "gpu/driver/time_all.h"
 #include "io/json.h"
 
@@ -30,40 +31,93 @@ struct Said {
 };
 
 size_t n_results(const std::string& path) { return read_json(path).at("results").size(); }
+size_t n_lost(const std::string& path) { return read_json(path).at("lost").size(); }
+
+/// Times of these rungs at a set of shapes.
+TimeJob job_of(ShapeSet set, std::vector<std::string> rungs, const Said& said, const std::string& json = "") {
+  return {.shapes = timed_shapes(set), .rungs = std::move(rungs), .json = json, .say = said.say};
+}
+
+/// The first n of the product's problems for k05 and k06, on one thread.
+CheckJob check_job(const CheckSet& set, int64_t n) {
+  return {.n_cases = n,
+          .at = [&](int64_t i) { return set.full(i); },
+          .make_runner = cuda::make_runner,
+          .n_threads = 1,
+          .one_device = true};
+}
+CheckSet k05_and_k06() {
+  return {{"k05", "k06"}, [](const std::string&, const gpu::AttendShape&) { return true; }};
+}
 
 }  // namespace
 
-TEST_CASE("every rung can be timed on every shape of the table, if it fits") {
+TEST_CASE("every rung can be timed on every shape, if it fits") {
   const Device device;
   const auto runner = cuda::make_runner();
-  TimeJob job{.full = true, .say = [](const std::string&) {}, .rungs = {}};
+  const Said said;
+  TimeJob job = job_of(ShapeSet::full, {}, said);
   for (const RungInfo& rung : runner->rungs()) job.rungs.push_back(rung.name);
-  const TimeReport times = time_all(job, *runner);
+  const TimeEnd times = time_all(job, *runner);
   CHECK_FALSE(times.failed);
-  CHECK(times.results.at("shapes").size() == timed_shapes(true).size());
-  CHECK(times.results.at("results").size() > 4000);
+  CHECK(times.results.at("shapes").size() == job.shapes.size());
+  CHECK(times.results.at("results").size() > 3500);
   for (const nlohmann::json& r : times.results.at("results")) CHECK(r.at("registers") > 0);
 }
 
-TEST_CASE("a shape that does not fit is said, and the others are timed") {
-  const Device device({.memory_bytes = int64_t{20} << 30});
+TEST_CASE("the first rungs are timed at 4,096 keys at most, and no shape has more than 4 GB of K and V") {
+  for (const TimedShape& shape : timed_shapes(ShapeSet::full)) CHECK(shape.kv_bytes() <= 4'000'000'000);
+  CHECK(timed_shapes(ShapeSet::few).size() == 14);
+  const Device device;
   const auto runner = cuda::make_runner();
-  Said said;
-  const TimeReport times = time_all({.say = said.say, .rungs = {"k09"}}, *runner);
+  const Said said;
+  const TimeEnd times = time_all(job_of(ShapeSet::table, {"k01", "k04", "k05"}, said), *runner);
+  int64_t n_early = 0, n_long = 0;
+  for (const nlohmann::json& r : times.results.at("results")) {
+    const bool is_long = r.at("shape").get<std::string>().find("kv32768") != std::string::npos;
+    n_early += r.at("kernel") != "k05";
+    n_long += is_long;
+    CHECK((r.at("kernel") == "k05" || !is_long));
+  }
+  CHECK(n_early > 0);
+  CHECK(n_long > 0);
+}
+
+TEST_CASE("shapes are chosen by words of their names, in the order of the choices") {
+  const auto names = [](const std::vector<std::string>& choices) {
+    std::vector<std::string> found;
+    for (const TimedShape& shape : chosen_shapes(ShapeSet::few, choices)) found.push_back(shape.name());
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  CHECK(names({"paged16", "prefill 64:8x128"}) ==
+        Names{"32:8×128 b32 kv4096 bf16 paged16", "64:8×128 b1 q4096 kv4096 bf16"});
+  CHECK(names({"32:8×128 b1 kv4096 decode", "32:8×128 b1"}) ==
+        Names{"32:8×128 b1 kv4096 bf16", "32:8×128 b1 q4096 kv4096 bf16", "32:8×128 b1 kv32768 bf16"});
+  CHECK(names({}).size() == 14);
+  CHECK_THROWS_WITH_AS(names({"b77"}), doctest::Contains("no shape fits --only 'b77'"), UsageError);
+}
+
+TEST_CASE("a shape that does not fit is said, and the others are timed") {
+  const Device device({.memory_bytes = int64_t{3} << 30});
+  const auto runner = cuda::make_runner();
+  const Said said;
+  const TimeEnd times = time_all(job_of(ShapeSet::table, {"k09"}, said), *runner);
   CHECK_FALSE(times.failed);
-  CHECK(said.count("32:32×128 b128 kv32768 bf16  k09  left out: ") == 1);
+  CHECK(said.count("32:8×128 b128 kv4096 bf16  k09  ") == 1);
+  CHECK(said.count("left out: ") > 0);
   CHECK(said.count("of device memory asked for") == said.count("left out"));
   CHECK(times.results.at("results").size() + static_cast<size_t>(said.count("left out")) ==
-        timed_shapes(false).size());
+        timed_shapes(ShapeSet::table).size());
 }
 
 TEST_CASE("times are kept as they are taken, and another run takes what is left") {
   const Device device;
   const File file;
   const auto runner = cuda::make_runner();
-  Said said;
+  const Said said;
   checked_cuda::fail_launches_of("k11_tensor_decode<lastrow::BFloat16, 64");
-  TimeJob job{.json = file.path, .say = said.say, .rungs = {"k09", "k11"}};
+  TimeJob job = job_of(ShapeSet::table, {"k09", "k11"}, said, file.path);
   CHECK(time_all(job, *runner).failed);
   const auto n_failed = said.count("  k11  FAILED: cudaErrorLaunchOutOfResources in launch");
   CHECK(n_failed > 0);
@@ -83,11 +137,11 @@ TEST_CASE("times are kept as they are taken, and another run takes what is left"
 TEST_CASE("after the seconds that are given nothing is begun, and how much is left is said") {
   const Device device;
   const auto runner = cuda::make_runner();
-  Said said;
-  const TimeReport times = time_all({.seconds = 1e-9, .say = said.say, .rungs = {"k09"}}, *runner);
-  CHECK(times.results.at("results").empty());
-  CHECK(said.lines == std::vector<std::string>{fmt::format(
-                          "{} times are left for another run with --continue", timed_shapes(false).size())});
+  const Said said;
+  TimeJob job = job_of(ShapeSet::few, {"k09"}, said);
+  job.seconds = 1e-9;
+  CHECK(time_all(job, *runner).results.at("results").empty());
+  CHECK(said.lines == std::vector<std::string>{"14 times are left for another run with --continue"});
 }
 
 TEST_CASE("a device that answers nothing any more ends the timing, and what was there is kept") {
@@ -95,36 +149,149 @@ TEST_CASE("a device that answers nothing any more ends the timing, and what was 
   const File file;
   const auto runner = cuda::make_runner();
   Said said;
-  TimeJob job{.json = file.path, .rungs = {"k09"}};
+  TimeJob job = job_of(ShapeSet::few, {"k09"}, said, file.path);
   job.say = [&](const std::string& line) {
     said.say(line);
     if (said.lines.size() == 3) checked_cuda::fail_waits(cudaErrorIllegalAddress);
   };
-  CHECK(time_all(job, *runner).failed);
+  CHECK(time_all(job, *runner).lost);
   CHECK(said.lines.size() == 5);  // three times, the failure, what is left
   CHECK(said.count("FAILED: cudaErrorIllegalAddress") == 1);
   CHECK(said.count("the device answers nothing any more") == 1);
   CHECK(n_results(file.path) == 3);
+
+  // A new process goes on behind the time that was lost.
+  checked_cuda::fail_waits(cudaSuccess);
+  job.say = said.say;
+  job.go_on = true;
+  CHECK_FALSE(time_all(job, *runner).lost);
+  CHECK(n_lost(file.path) == 1);
+  CHECK(n_results(file.path) == 13);
 }
 
-TEST_CASE("a check ends at the problem after which the device answers nothing") {
+TEST_CASE(
+    "a process that ended while a time was taken has lost that time, and after a second loss the rung") {
   const Device device;
-  const CheckSet set({"k05", "k06"}, [](const std::string&, const gpu::AttendShape&) { return true; });
+  const File file;
+  const auto runner = cuda::make_runner();
+  const Said said;
+  TimeJob job = job_of(ShapeSet::few, {"k09"}, said, file.path);
+  nlohmann::json left = time_all(job, *runner).results;
+  const size_t n_all = left.at("results").size();
+  left["running"] = {{"shape", left.at("results").at(1).at("shape")}, {"kernel", "k09"}};
+  left["results"].erase(1);
+  std::ofstream(file.path) << left;
+
+  job.go_on = true;
+  job.rungs = {"k10", "k09"};
+  time_all(job, *runner);
+  const nlohmann::json after = read_json(file.path);
+  CHECK_FALSE(after.contains("running"));
+  CHECK(after.at("lost").at(0).at("why") == "the process ended while it was timed");
+  CHECK(n_losses(after, "k09") == 1);
+
+  left = after;
+  left["running"] = {{"shape", "any"}, {"kernel", "k10"}};
+  left["lost"].push_back({{"shape", "some"}, {"kernel", "k10"}, {"why", "it hung"}});
+  left["results"] = nlohmann::json::array();
+  std::ofstream(file.path) << left;
+  time_all(job, *runner);
+  const nlohmann::json last = read_json(file.path);
+  CHECK(n_losses(last, "k10") == 2);
+  for (const nlohmann::json& r : last.at("results")) CHECK(r.at("kernel") == "k09");
+  CHECK(n_results(file.path) == n_all - 1);
+}
+
+TEST_CASE("a timed output that is not written, or not right, is marked") {
+  const Device device;  // whose kernels write nothing: outputs stay NaN
+  const auto runner = cuda::make_runner();
+  const Said said;
+  TimeJob job = job_of(ShapeSet::few, {"k09"}, said);
+  job.shapes.resize(3);
+  job.checked.lines[{"k09", DType::bf16}] = {.n_problems = 5, .n_failed = 1, .first_failure = "at some"};
+  const nlohmann::json results = time_all(job, *runner).results;
+  CHECK(said.count("its output DIFFERS from that of k05") == 3);
+  for (const nlohmann::json& r : results.at("results")) {
+    CHECK(r.at("compared_with") == "k05");
+    CHECK(r.at("difference").is_null());
+    CHECK_FALSE(r.at("agrees").get<bool>());
+    CHECK(r.at("check") == "failed");
+  }
+  const std::string text = table(results);
+  CHECK(text.find("| k09 ✗ |") != std::string::npos);
+  CHECK(
+      text.find("✗ k09 at 32:8×128 b1 q4096 kv4096 bf16: missed its bound in the check, differs from k05") !=
+      std::string::npos);
+}
+
+TEST_CASE(
+    "a check ends at the problem after which the device answers nothing, and goes on with the next rung") {
+  const Device device;
+  const File file;
+  const CheckSet set = k05_and_k06();
+  CheckJob job = check_job(set, 10);
   int64_t n_cases = 0;
-  const CheckReport report = check({.n_cases = 10,
-                                    .at = [&](int64_t i) { return set.full(i); },
-                                    .make_runner = cuda::make_runner,
-                                    .n_threads = 1,
-                                    .progress =
-                                        [&](int64_t done) {
-                                          n_cases = done;
-                                          if (done == 4) checked_cuda::fail_waits(cudaErrorIllegalAddress);
-                                        }});
-  CHECK(n_cases == 5);
-  CHECK(report.lost.starts_with("k05 at f32, heads "));
-  CHECK(report.lost.find("cudaErrorIllegalAddress") != std::string::npos);
-  CHECK_FALSE(passed(report, "k05"));
-  CHECK_FALSE(passed(report, "k12"));  // was never run
+  job.progress = [&](int64_t done) {
+    n_cases = done;
+    if (done == 4) checked_cuda::fail_waits(cudaErrorIllegalAddress);
+  };
+  {
+    CheckJournal journal(file.path, {"full", 10});
+    const CheckEnd end = check(job, journal);
+    CHECK(n_cases == 5);
+    CHECK(end.lost.starts_with("k05 at f32, heads "));
+    CHECK(end.lost.find("cudaErrorIllegalAddress") != std::string::npos);
+    const CheckReport report = report_of(journal);
+    CHECK(result_of(report, "k05") == CheckResult::ended);
+    CHECK(result_of(report, "k12") == CheckResult::not_checked);
+  }
+  checked_cuda::fail_waits(cudaSuccess);
+  job.progress = [](int64_t) {};
+  CheckJournal journal(file.path, {"full", 10});
+  CHECK(check(job, journal).lost.empty());
+  const CheckReport report = report_of(journal);
+  CHECK(report.ended.at("k05").starts_with("f32, heads "));
+  CHECK(report.lines.at({"k05", DType::f32}).n_problems == 5);
+  CHECK(report.lines.at({"k06", DType::f32}).n_problems == 10);
+}
+
+TEST_CASE("a journal whose process ended in the middle says which rung ran") {
+  const File file;
+  {
+    CheckJournal journal(file.path, {"quick", 7});
+    journal.begin("k05", 0, "here");
+    journal.end({"k05", DType::bf16, 0, 0.25, ""});
+    journal.begin("k06", 0, "there");
+  }
+  {
+    CheckJournal journal(file.path, {"quick", 7});
+    CHECK(journal.ended_by("k06") == "there");
+    journal.begin("k07", 0, "elsewhere");
+    journal.end({"k07", DType::bf16, 0, 0.25, ""});
+  }
+  std::ofstream(file.path, std::ios::app) << "{\"begin\": \"k0";  // a line that was cut off
+  CheckJournal journal(file.path, {"quick", 7});
+  CHECK(journal.knows("k05", 0));
+  CHECK_FALSE(journal.knows("k05", 1));
+  CHECK(journal.ended_by("k05").empty());
+  CHECK(journal.ended_by("k06") == "there");
+  CHECK(result_of(report_of(journal), "k05") == CheckResult::held);
+  CHECK_THROWS_WITH_AS(CheckJournal(file.path, {"quick", 8}), doctest::Contains("use another file"),
+                       FileError);
+
+  std::ofstream(file.path) << "something else\n";
+  CHECK_THROWS_WITH_AS(CheckJournal(file.path, {"quick", 7}), doctest::Contains("is not a journal"),
+                       FileError);
+}
+
+TEST_CASE("a check begins nothing after its seconds, and says how many problems are left") {
+  const Device device;
+  const CheckSet set = k05_and_k06();
+  CheckJob job = check_job(set, 10);
+  job.seconds = 1e-9;
+  CheckJournal journal("", {"full", 10});
+  CHECK(check(job, journal).n_left == 10);
+  CHECK(journal.outcomes().empty());
 }
 
 }  // namespace lastrow::driver

@@ -51,6 +51,24 @@ TEST_CASE("a check that ran a rung on nothing has not held, and lost output is n
   CHECK(kernels("--bad-option 2>/dev/full").exit_code == 2);
 }
 
+TEST_CASE("a check goes on with its journal, and only with its own") {
+  const Folder folder("journal");
+  const auto check = [&](const std::string& set) {
+    return shell(folder, LASTROW_BIN_DIR
+                             "/lastrow-kernels --target emulated --check --kernel k05,k06 --journal " +
+                             (folder / "j").string() + set);
+  };
+  const Outcome first = check(" --every 40");
+  CHECK(first.exit_code == 0);
+  const std::string kept = read_text(folder / "j");
+  const Outcome again = check(" --every 40");
+  CHECK(again.out == first.out);
+  CHECK(read_text(folder / "j") == kept);  // nothing was run again
+  const Outcome other = check(" --set full --every 1000000");
+  CHECK(other.exit_code == 2);
+  CHECK(other.err.find("use another file") != std::string::npos);
+}
+
 TEST_CASE("the driver refuses what makes no sense, in one line") {
   expect_refused("", "nothing to do");
   expect_refused("--target emulated --check --kernel k99", "unknown kernel 'k99'");
@@ -59,7 +77,13 @@ TEST_CASE("the driver refuses what makes no sense, in one line") {
   expect_refused("--list --every 5", "--every needs --check");
   expect_refused("--list --table ''", "needs a value");
   expect_refused("--time --target emulated --json /nonexistent/x.json", "there is no folder /nonexistent");
-  expect_refused("--check --seconds 5", "--seconds needs --time");
+  expect_refused("--list --seconds 5", "--seconds needs --check or --time");
+  expect_refused("--list --journal x", "--journal needs --check or --time");
+  expect_refused("--check --only prefill", "--only needs --time");
+  expect_refused("--time --only b77", "no shape fits --only 'b77'");
+  expect_refused("--target emulated --roofs", "--roofs needs --target cuda and an NVIDIA GPU");
+  expect_refused("--target emulated --check --kernel k05,k99", "unknown kernel 'k99'");
+  expect_refused("--target emulated --check --journal /nonexistent/j", "/nonexistent/j");
   expect_refused("--time --continue", "add --json FILE");
   expect_refused("--check --table x.md", "--table needs times");
   expect_refused("--time --table /nonexistent/page.md", "cannot be opened");

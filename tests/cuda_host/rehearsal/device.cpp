@@ -1,0 +1,75 @@
+// Which devices the rehearsed lastrow-kernels has: the emulator, and a "GPU" that is put together of two.
+//
+// Each call goes to the real host code of cuda on the device that runs nothing (checked_cuda.h), and the
+// numbers of a check come from the emulator. Differences between timed outputs are made up: nothing computed
+// them.
+//
+// LASTROW_REHEARSAL="fail=k03,hang=k05,break=k06" in the environment: k03's numbers are wrong, a call of k05
+// never returns, and one of k06 leaves a device that answers nothing more. "roofs" hangs in the measurement
+// of the read bandwidth.
+#include "gpu/driver/device.h"
+
+#include <cstdlib>
+#include <string_view>
+
+#include "cuda_host/checked_cuda.h"
+#include "gpu/cuda_backend.h"
+
+namespace lastrow::driver {
+namespace {
+
+bool is_told(std::string_view fault, const std::string& rung) {
+  const char* const told = std::getenv("LASTROW_REHEARSAL");
+  const std::string all = fmt::format(",{},", told == nullptr ? "" : told);
+  return all.find(fmt::format(",{}={},", fault, rung)) != std::string::npos;
+}
+
+class RehearsedRunner final : public Runner {
+ public:
+  DeviceInfo device() const override { return cuda_->device(); }
+  std::vector<RungInfo> rungs() const override { return cuda_->rungs(); }
+  std::string why_not(const std::string& rung, const gpu::AttendShape& shape) const override {
+    return cuda_->why_not(rung, shape);
+  }
+  void load(const testing::JudgedCase& judged) override {
+    cuda_->load(judged);
+    emulated_->load(judged);
+  }
+  testing::AttendResult attend(const std::string& rung) override {
+    break_device(rung);
+    cuda_->attend(rung);
+    testing::AttendResult result = emulated_->attend(rung);
+    if (is_told("fail", rung) && !result.out.empty()) result.out.front() += 1;
+    return result;
+  }
+  std::string lost() override { return cuda_->lost(); }
+  Bandwidth bandwidth() override {
+    break_device("roofs");
+    return cuda_->bandwidth();
+  }
+  Timing time(const std::string& rung, const gpu::AttendShape& shape, const std::string& other) override {
+    break_device(rung);
+    Timing t = cuda_->time(rung, shape, other);
+    t.difference = is_told("fail", rung) ? 0.5 : 1e-6;
+    return t;
+  }
+
+ private:
+  static void break_device(const std::string& rung) {
+    if (is_told("hang", rung)) checked_cuda::hang_waits();
+    if (is_told("break", rung)) checked_cuda::fail_waits(cudaErrorIllegalAddress);
+  }
+
+  std::unique_ptr<Runner> cuda_ = cuda::make_runner(), emulated_ = emulated::make_runner();
+};
+
+}  // namespace
+
+std::string why_no_gpu() { return why_no_cuda(); }
+
+std::unique_ptr<Runner> make_runner(const std::string& target) {
+  if (target == "cuda") return std::make_unique<RehearsedRunner>();
+  return emulated::make_runner();
+}
+
+}  // namespace lastrow::driver
