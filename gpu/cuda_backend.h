@@ -2,8 +2,8 @@
 //
 //   if (const std::string why = why_no_cuda(); why.empty()) auto backend = make_cuda_backend();
 //
-// The first visible device is used; CUDA_VISIBLE_DEVICES chooses. No CUDA header is needed to include this
-// one.
+// The first visible device is used; CUDA_VISIBLE_DEVICES chooses. cuBLAS is loaded when the first linear
+// layer runs (backend/cublas.h). No CUDA header is needed to include this one.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,3 @@
-#include <cublas_v2.h>
 #include <cuda_runtime_api.h>
 #include <nvtx3/nvToolsExt.h>
 
@@ -7,6 +6,7 @@
 #include <utility>
 
 #include "cost/memory.h"
+#include "gpu/backend/cublas.h"
 #include "gpu/backend/cuda_graph.h"
 #include "gpu/backend/device_backend.h"
 #include "gpu/cuda_backend.h"
@@ -18,13 +18,6 @@ namespace {
 constexpr int kLeastMajor = 8;  // the oldest architecture that kernels are compiled for
 
 constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;  // cuBLAS's own choice on a compute capability of 9.0
-
-void check_cublas(cublasStatus_t status, const char* expression, int line) {
-  if (status != CUBLAS_STATUS_SUCCESS)
-    throw Error("{} in {} at {}:{}: use another backend, or a CUDA toolkit that fits the driver",
-                cublasGetStatusString(status), expression, __FILE__, line);
-}
-#define LASTROW_CUBLAS(expression) check_cublas((expression), #expression, __LINE__)
 
 class CudaMemory final : public DeviceMemory {
   void* take(size_t bytes) override {
@@ -66,17 +59,19 @@ class OwnStream {
 /// cuBLAS on a stream, with a workspace of ours: it would else allocate its own while a step is recorded.
 class Products {
  public:
+  /// Loads cuBLAS. Throws Error if it cannot.
   Products(cudaStream_t stream, Memory& memory) : workspace_(memory, DType::u8, {kWorkspaceBytes}) {
-    LASTROW_CUBLAS(cublasCreate(&cublas_));
+    check(cublas_.create(&handle_), "cublasCreate");
     try {
-      LASTROW_CUBLAS(cublasSetStream(cublas_, stream));  // forgets the workspace, so it comes first
-      LASTROW_CUBLAS(cublasSetWorkspace(cublas_, workspace_.view().raw(), kWorkspaceBytes));
+      check(cublas_.set_stream(handle_, stream),
+            "cublasSetStream");  // forgets the workspace, so it comes first
+      check(cublas_.set_workspace(handle_, workspace_.view().raw(), kWorkspaceBytes), "cublasSetWorkspace");
     } catch (...) {
-      cublasDestroy(cublas_);
+      cublas_.destroy(handle_);
       throw;
     }
   }
-  ~Products() { cublasDestroy(cublas_); }
+  ~Products() { cublas_.destroy(handle_); }
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;
 
@@ -85,13 +80,22 @@ class Products {
     const float one = 1, zero = 0;
     const auto n = static_cast<int>(x.dim(0)), in = static_cast<int>(x.dim(1)),
                o = static_cast<int>(weight.dim(0));
-    LASTROW_CUBLAS(cublasSgemm(cublas_, CUBLAS_OP_T, CUBLAS_OP_N, o, n, in, &one, weight.data<float>(), in,
-                               x.data<float>(), in, &zero, out.data<float>(), o));
+    check(cublas_.sgemm(handle_, CUBLAS_OP_T, CUBLAS_OP_N, o, n, in, &one, weight.data<float>(), in,
+                        x.data<float>(), in, &zero, out.data<float>(), o),
+          "cublasSgemm");
   }
 
  private:
+  void check(cublasStatus_t status, const char* call) const {
+    if (status != CUBLAS_STATUS_SUCCESS)
+      throw Error(
+          "{} in {}: use another backend, or a cuBLAS that fits the driver (LASTROW_CUBLAS names its file)",
+          cublas_.status_string(status), call);
+  }
+
+  const Cublas cublas_ = load_cublas();
   Tensor workspace_;
-  cublasHandle_t cublas_ = nullptr;
+  cublasHandle_t handle_ = nullptr;
 };
 
 /// Host memory that a device reads while the host goes on: copies wait in it for their turn on the stream.
@@ -182,7 +186,7 @@ class CudaRuntime final : public Runtime {
     LASTROW_CUDA(cudaStreamSynchronize(stream()));
     staging_.clear();
   }
-  /// Made when it is first needed: who only attends takes no workspace.
+  /// Made when it is first needed: who only attends loads no cuBLAS and takes no workspace.
   Products& products() {
     if (!products_) products_.emplace(stream(), *memory_);
     return *products_;

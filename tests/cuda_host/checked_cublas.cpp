@@ -1,35 +1,33 @@
 // cuBLAS: which products are asked for, and on what memory.
-#include <cublas_v2.h>
-
 #include "cuda_host/checked_device.h"
-
-using namespace lastrow::checked_cuda;
+#include "gpu/backend/cublas.h"
 
 struct cublasContext {
   cudaStream_t stream = nullptr;
   bool has_workspace = false;
 };
 
-extern "C" {
+namespace lastrow::checked_cuda {
+namespace {
 
-cublasStatus_t cublasCreate_v2(cublasHandle_t* handle) {
+cublasStatus_t create(cublasHandle_t* handle) {
   return *handle = make_handle<cublasContext>(), CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
+cublasStatus_t destroy(cublasHandle_t handle) {
   return drop_handle(handle, "a cuBLAS handle") == cudaSuccess ? CUBLAS_STATUS_SUCCESS
                                                                : CUBLAS_STATUS_INVALID_VALUE;
 }
-cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
+cublasStatus_t set_stream(cublasHandle_t handle, cudaStream_t stream) {
   handle->stream = stream, handle->has_workspace = false;  // as documented: back to the library's own
   return CUBLAS_STATUS_SUCCESS;
 }
-cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void* workspace, size_t bytes) {
+cublasStatus_t set_workspace(cublasHandle_t handle, void* workspace, size_t bytes) {
   handle->has_workspace = is_allocated(workspace, bytes);
   return handle->has_workspace ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
-cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb,
-                              int m, int n, int k, const float*, const float* a, int lda, const float* b,
-                              int ldb, const float*, float* c, int ldc) {
+cublasStatus_t sgemm(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n,
+                     int k, const float*, const float* a, int lda, const float* b, int ldb, const float*,
+                     float* c, int ldc) {
   // Column-major, as cuBLAS has it: a leading dimension counts the rows of what is stored.
   const auto bytes = [](int rows, int columns, int ld) {
     return sizeof(float) *
@@ -54,4 +52,13 @@ cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t transa, c
              : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
-}  // extern "C"
+const char* status_string(cublasStatus_t) { return "a cuBLAS status"; }
+
+}  // namespace
+}  // namespace lastrow::checked_cuda
+
+lastrow::cuda::Cublas lastrow::cuda::load_cublas() {
+  using namespace checked_cuda;
+  ++state().counts.n_cublas_loads;
+  return {create, destroy, set_stream, set_workspace, sgemm, status_string};
+}

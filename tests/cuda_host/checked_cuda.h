@@ -5,9 +5,10 @@
 //   CHECK(checked_cuda::mistakes().empty());
 //   CHECK(checked_cuda::counts().n_live == 0);            everything was given back
 //
-// Linked into a program, these functions stand before those of libcudart and libcublas. Kernels and matrix
-// products leave memory as it is, and it starts as zeros: every token is 0, and every time is made up. What
-// can be tested is which calls are made, in what order, with what arguments, and who gives back what.
+// Linked into a program, these functions stand before those of libcudart, and load_cublas() gives those of
+// the stand-in instead of loading cuBLAS. Kernels and matrix products leave memory as it is, and it starts as
+// zeros: every token is 0, and every time is made up. What can be tested is which calls are made, in what
+// order, with what arguments, and who gives back what.
 //
 // Device memory cannot be read or written by the host, as on a GPU: code that does it by mistake ends with a
 // segmentation fault. Copies reach it through a second mapping.
@@ -33,6 +34,7 @@ namespace lastrow::checked_cuda {
 struct Counts {
   int64_t n_launches = 0;  // of kernels, those of graphs included
   int64_t n_products = 0;  // of cuBLAS, likewise
+  int64_t n_cublas_loads = 0;
   int64_t n_uploads = 0, n_downloads = 0;
   int64_t n_waits = 0;  // of the host for the device: streams and events
   int64_t n_recordings = 0, n_graph_launches = 0;
