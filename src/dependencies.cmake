@@ -48,3 +48,11 @@ lastrow_dependency(CLI11 CLI11::CLI11 VERSION 2.1 GIT https://github.com/CLIUtil
 if(LASTROW_TESTS)
   lastrow_dependency(doctest doctest::doctest GIT https://github.com/doctest/doctest.git TAG v2.4.9)
 endif()
+
+# A program built with LASTROW_PORTABLE brings along what the other machine may lack. Of the libraries above
+# only fmt has code of its own: src/CMakeLists.txt compiles it in.
+set(LASTROW_CUDART CUDA::cudart)
+if(LASTROW_PORTABLE)
+  set(LASTROW_CUDART CUDA::cudart_static)
+  set(Boost_USE_STATIC_LIBS ON)  # where it is not installed so, the emulator does without Boost
+endif()
