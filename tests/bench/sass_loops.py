@@ -11,10 +11,15 @@ lane and takes exponentials; of its branches the shortest path that makes all of
 seen whole. A loop within it would count once: there is none in k08 … k12.
 
 What is assumed of an H100, per multiprocessor and clock: 15 bytes of its 3.35 TB/s; 4 instructions of a warp issued,
-of which at most 4 FFMA, FADD or FMUL, 2 IMAD, 2 of other arithmetic (alu), 1 shuffle, 1/2 MUFU, 2 HMMA.16816 (what
-wgmma would reach; mma.sync is said to stay below); 128 bytes through shared memory or L1. Of 65,536 registers,
-2,048 threads and 228 KiB of shared memory, 1 KiB of it the system's for each block, follow the blocks at once. Bounds
-hold in a steady state: waiting for memory and the ends of a split come on top.
+of which at most 4 FFMA, FADD or FMUL, 2 IMAD, 2 of other arithmetic (alu), 1 shuffle, 1/2 MUFU, 1 HMMA.16816; 128
+bytes through shared memory or L1. Of 65,536 registers, 2,048 threads and 228 KiB of shared memory, 1 KiB of it the
+system's for each block, follow the blocks at once. Bounds hold in a steady state: waiting for memory and the ends of
+a split come on top.
+
+One HMMA.16816 is 2,048 multiply-adds: at one a clock 132 multiprocessors reach the dense peak of an H100, 989 TFLOP/s
+at 1.83 GHz. The chip reaches it by wgmma. By mma.sync, which these kernels use, about 63 % of it were measured
+(Luo et al. 2024, "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499): the column
+*mma.sync* is the bound with tensor cores at that rate.
 """
 import argparse
 import collections
@@ -23,6 +28,7 @@ import subprocess
 import sys
 
 BYTES_PER_CLOCK = 15.0
+MMA_SYNC = 0.63  # of the dense peak
 REGISTERS, SHARED_BYTES, THREADS, BLOCK = 65536, 228 << 10, 2048, 128  # every kernel here has blocks of 128
 DTYPES = {"f": "f32", "a": "int8", "Half": "f16", "BFloat16": "bf16", "Fp8E4M3": "fp8"}
 KERNEL = re.compile(r"\d(k\d\d)_\w+?I(a|f|NS_\d+(\w+?)E)((?:Li\d+E)+)E")
@@ -122,7 +128,7 @@ def analyse(name, path, usage):
     wide = sum(4 if ".128" in i.op or i.kind == "ldsm" else 1 for i in path if i.kind in ("copy", "load", "ldsm", "lds"))
     clocks = {"issue": len(path) / 4, "fma": max((n["fp32"] + n["imad"]) / 4, n["imad"] / 2),
               "alu": (n["alu"] + n["half"] + n["convert"]) / 2, "shuffle": n["shfl"], "mufu": 2 * n["mufu"],
-              "shared": wide + n["shfl"], "hmma": n["hmma"] / 2}
+              "shared": wide + n["shfl"], "hmma": n["hmma"]}
     dtype = DTYPES[kernel.group(3) or kernel.group(2)]
     shared = usage["SHARED"] + SHARED.get(rung, lambda *_: 0)(args, dtype)
     blocks = min(REGISTERS // ((usage["REG"] + 7) // 8 * 8 * BLOCK), SHARED_BYTES // max(shared, 1), THREADS // BLOCK)
@@ -134,7 +140,8 @@ def analyse(name, path, usage):
             "registers": usage["REG"], "stack": usage["STACK"], "shared": shared, "blocks": blocks, "in_flight": in_flight * 4 * blocks,
             "waits": waits, "kv_bytes": kv_bytes, "instructions": len(path), "classes": n, "clocks": clocks, "bound": bound,
             "per_kib": 1024 * len(path) / kv_bytes, "issue": kv_bytes / clocks["issue"] / BYTES_PER_CLOCK,
-            "share": kv_bytes / clocks[bound] / BYTES_PER_CLOCK}
+            "share": kv_bytes / clocks[bound] / BYTES_PER_CLOCK,
+            "mma_sync": kv_bytes / max(clocks[bound], clocks["hmma"] / MMA_SYNC) / BYTES_PER_CLOCK}
 
 
 def fail(message):
@@ -160,17 +167,18 @@ def resources(text):
 # heads: of a block in k05 … k10; in k11 and k12, of which each takes 16 rows a warp, the parts of q and p.
 # blocks, in flight: at once on a multiprocessor. waits: for memory, in one round of the loop (0: copies).
 # issue, bound: most that issue slots, and the scarcest of all, leave of the read bandwidth.
-# products: share of its time, then, in which a tensor core multiplies.
+# products: share of its time, then, in which a tensor core multiplies. mma.sync: the bound by that instruction's rate.
 COLUMNS = ["rung", "K/V", "head_dim", "heads", "registers", "shared", "blocks", "in flight", "waits", "instr/KiB", "issue", "bound", "by",
-           "products"]
+           "products", "mma.sync"]
 
 
 def row(r):
     heads = f"{r['shape']} part{'s' if r['shape'] > 1 else ''}" if r["rung"] in ("k11", "k12") else str(r["shape"])
     products = f"{100 * r['clocks']['hmma'] / r['clocks'][r['bound']]:.0f} %" if r["clocks"]["hmma"] else ""
+    mma_sync = f"{100 * r['mma_sync']:.0f} %" if r["clocks"]["hmma"] else ""
     return [r["rung"], r["dtype"], str(r["head_dim"]), heads, f"{r['registers']}{' (spills)' if r['stack'] else ''}", f"{r['shared'] / 1024:.0f} KiB",
             str(r["blocks"]), f"{r['in_flight'] / 1024:.0f} KiB", str(r["waits"]), f"{r['per_kib']:.0f}", f"{100 * r['issue']:.0f} %",
-            f"{100 * r['share']:.0f} %", r["bound"], products]
+            f"{100 * r['share']:.0f} %", r["bound"], products, mma_sync]
 
 
 def merged(rows):

@@ -56,6 +56,16 @@ class SassLoops(unittest.TestCase):
         self.assertEqual(r["bound"], "shared")  # 8 passes of 128 bytes and a shuffle
         self.assertAlmostEqual(r["share"], 1024 / 9 / 15)
 
+    def test_one_tensor_instruction_a_clock_of_the_chip_and_fewer_by_mma_sync(self):
+        code = [".L_x_1:", "LDGSTS.E.BYPASS.128 [R1], desc[UR8][R2.64]", *["HMMA.16816.F32 R4, R8, R12, R4"] * 63, "MUFU.EX2 R21, R20", "@!P4 BRA `(.L_x_1)"]
+        name = NAME.replace("13k09_quantised", "17k11_tensor_decode").replace("ELi4ELi8E", "ELi1E")
+        r = sass_loops.analyse(name, path_of(code), {"REG": 128, "STACK": 0, "SHARED": 0})
+        self.assertEqual((r["bound"], r["clocks"]["hmma"]), ("hmma", 63))  # 63 products in 63 clocks
+        self.assertAlmostEqual(r["share"], 512 / 63 / 15)
+        self.assertAlmostEqual(r["mma_sync"], 512 / 100 / 15)  # they take 100 clocks where 63 % is reached
+        self.assertEqual(sass_loops.row(r)[-2:], ["100 %", "34 %"])
+        self.assertEqual(sass_loops.row(sass_loops.analyse(NAME, path_of(LOOP), {"REG": 128, "STACK": 0, "SHARED": 0}))[-2:], ["", ""])
+
     def test_a_spill_and_predicates_are_told_apart(self):
         kinds = [sass_loops.Instruction(text).kind for text in
                  ("LDL R1, [R2]", "@!UP0 UIADD3 UR4, UR4, 0x1, URZ", "@P0 HMMA.16816.F32 R4, R8, R12, R4", "LDGSTS.E.BYPASS.128 [R1], desc[UR8][R2.64]",
