@@ -10,19 +10,24 @@
 // lane     16 bytes of a row of K and of V (an element, where 16 do not divide it); the same d of q
 //          and acc; the softmax of one head (lane_rows.h)
 // sums     in float, 2^x; one softmax update a tile of kRowsAhead keys a group
-// merge    of a block's groups at the end; of splits by k07_merge: a warp a row (t, h), lanes over d
+// merge    of a block's groups at the end; of splits by k07_merge: a warp for 32 d of a row (t, h), which
+//          reads all maxima and sums at once, a lane a split, and acc 16 bytes a lane, 32 splits at once
 // reads    each K and V byte once per chunk; kRowsAhead rows of each in flight for every group
-// scratch  [n_splits, n_tokens, n_q_heads] states of head_dim + 2 floats; none with one split
+// scratch  [n_tokens, n_q_heads, n_splits] states of head_dim + 2 floats; none with one split
 // shared   a state for each of 4 warps and the chunk's heads, at the end: at most 16.3 KiB
 // takes    f32, bf16; any group; head_dim up to 256; decode and prefill
 // expects  at batch 1 a time that hardly grows with kv_len until all multiprocessors are busy; k06's grows
 //          from the first key on. Not measured yet
 // source   Dao et al. 2023, "Flash-Decoding for long-context inference"
 #include "gpu/kernels/ladder.h"
+#include "gpu/kernels/lane_groups.h"
 #include "gpu/kernels/split_kv.h"
 
 namespace lastrow::LASTROW_TARGET {
 namespace {
+
+constexpr int32_t kMergeThreads = 64;  // of a block of k07_merge: two rows
+constexpr int32_t kColumns = 8;        // lanes of a warp of it that share a row of acc
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
 __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
@@ -66,24 +71,73 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
   finish<Rows>(o, plan, partials, part, state);
 }
 
-/// out and lse of row (t, h), from n_splits states taken in order.
-__global__ void __launch_bounds__(kRowThreads)
+/// out and lse of row (t, h), from n_splits ≤ kMaxSplits states. A warp for kColumns · kVec of d: eight lanes
+/// across them, four splits side by side, 32 splits a round. The loads of a round wait for nothing: neither
+/// for the weights, nor for the round before.
+template <int32_t kVec>
+__global__ void __launch_bounds__(kMergeThreads)
     k07_merge(Partials partials, Global<float> g_out, Global<float> g_lse, int64_t n_rows, int32_t head_dim,
               int32_t n_splits) {
-  const auto thread = static_cast<int32_t>(threadIdx.x);
-  const int64_t row = int64_t{blockIdx.x} * (kRowThreads / kWarpSize) + thread / kWarpSize;
-  if (row >= n_rows) return;
-  for (int32_t d = thread % kWarpSize; d < head_dim; d += kWarpSize) {
-    SoftmaxState<float> softmax;
-    float acc = 0;
-    for (int32_t i = 0; i < n_splits; ++i) {
-      const int64_t partial = i * n_rows + row;
-      const auto f = softmax.merge({partials.g_row_max.load(partial), partials.g_row_sum.load(partial)});
-      acc = acc * f.self + partials.g_acc.load(partial * head_dim + d) * f.other;
+  constexpr int32_t kRounds = gpu::kMaxSplits / kWarpSize, kAtOnce = kWarpSize / kColumns,
+                    kLoads = kWarpSize / kAtOnce;  // of a lane in a round
+  const auto thread = static_cast<int32_t>(threadIdx.x), lane = thread % kWarpSize;
+  const int64_t row = int64_t{blockIdx.x} * (kMergeThreads / kWarpSize) + thread / kWarpSize;
+  if (row >= n_rows) return;  // all lanes of a warp or none
+  const int32_t d = (static_cast<int32_t>(blockIdx.y) * kColumns + lane % kColumns) * kVec;
+
+  const int64_t first = row * n_splits;  // the row's states
+
+  Vec<float, kVec> r_acc[2][kLoads];  // of this round's splits and the next's
+  const auto ask_for = [&](int32_t round) {
+    for (int32_t j = 0; j < kLoads; ++j) {
+      const int32_t split = round * kWarpSize + j * kAtOnce + lane / kColumns;
+      r_acc[round % 2][j] = partials.g_acc.template load_vec_or_zero<kVec>(
+          first * head_dim + (split * head_dim + d), split < n_splits && d < head_dim);
     }
-    g_out.store(row * head_dim + d, softmax.row_sum == 0 ? 0.0f : acc / softmax.row_sum);
-    if (d == 0) g_lse.store(row, softmax.lse());
+  };
+  ask_for(0);
+
+  // Of split round · 32 + lane: its maximum, then what its sums shrink by under that of all.
+  float r_factor[kRounds], r_sum[kRounds];
+  LASTROW_UNROLL
+  for (int32_t round = 0; round < kRounds; ++round) {
+    if (round * kWarpSize >= n_splits) break;
+    const int32_t split = round * kWarpSize + lane;
+    r_factor[round] = split < n_splits ? partials.g_row_max.load(first + split) : kMinusInfinity;
+    r_sum[round] = split < n_splits ? partials.g_row_sum.load(first + split) : 0.0f;
   }
+  SoftmaxState<float> all;
+  LASTROW_UNROLL
+  for (int32_t round = 0; round < kRounds; ++round)
+    if (round * kWarpSize < n_splits) all.row_max = fmaxf(all.row_max, r_factor[round]);
+  all.row_max = warp_max(all.row_max);
+  LASTROW_UNROLL
+  for (int32_t round = 0; round < kRounds; ++round) {
+    if (round * kWarpSize >= n_splits) break;
+    r_factor[round] = SoftmaxState<float>::rescale(r_factor[round], all.row_max);
+    all.row_sum += r_sum[round] * r_factor[round];
+  }
+  all.row_sum = warp_sum(all.row_sum);
+
+  float acc[kVec] = {};  // over every fourth split
+  LASTROW_UNROLL
+  for (int32_t round = 0; round < kRounds; ++round) {
+    if (round * kWarpSize >= n_splits) break;
+    if ((round + 1) * kWarpSize < n_splits) ask_for(round + 1);
+    for (int32_t j = 0; j < kLoads; ++j) {
+      const float factor = __shfl_sync(kAllLanes, r_factor[round], j * kAtOnce + lane / kColumns);
+      for (int32_t e = 0; e < kVec; ++e) acc[e] += factor * r_acc[round % 2][j].x[e];
+    }
+  }
+  for (int32_t e = 0; e < kVec; ++e) acc[e] = sum_across(acc[e], kColumns);
+
+  if (lane < kColumns && d < head_dim) {
+    const float norm = all.row_sum == 0 ? 0 : 1 / all.row_sum;
+    Vec<float, kVec> out;
+    for (int32_t e = 0; e < kVec; ++e) out.x[e] = acc[e] * norm;
+    g_out.template store_vec<kVec>(row * head_dim + d, out);
+  }
+  if (lane == 0 && d == 0) g_lse.store(row, all.lse());
 }
 
 std::string supports(const gpu::AttendShape& s) {
@@ -112,10 +166,17 @@ void merge_splits(const gpu::AttendCall& call, SplitPlan plan, Stream stream) {
   if (plan.n_splits == 1) return;
   const gpu::AttendShape& s = call.shape;
   const int64_t n_rows = int64_t{s.n_tokens} * s.n_q_heads;
-  launch(Kernel{"k07_merge", k07_merge}, {static_cast<uint32_t>(ceil_div(n_rows, kRowThreads / kWarpSize))},
-         {kRowThreads}, 0, stream, partials_in(call, plan),
-         Global<float>{call.out, n_rows * s.head_dim, "g_out"}, Global<float>{call.lse, n_rows, "g_lse"},
-         n_rows, s.head_dim, plan.n_splits);
+  const auto launch_merge = [&]<int32_t kVec>() {
+    const Dim3 grid{static_cast<uint32_t>(ceil_div(n_rows, kMergeThreads / kWarpSize)),
+                    static_cast<uint32_t>(ceil_div(s.head_dim, kColumns * kVec))};
+    launch(Kernel{"k07_merge", k07_merge<kVec>}, grid, {kMergeThreads}, 0, stream, partials_in(call, plan),
+           Global<float>{call.out, n_rows * s.head_dim, "g_out"}, Global<float>{call.lse, n_rows, "g_lse"},
+           n_rows, s.head_dim, plan.n_splits);
+  };
+  if (s.head_dim % 4 == 0)
+    launch_merge.template operator()<4>();
+  else
+    launch_merge.template operator()<1>();
 }
 
 const Rung k07{"k07", "keys split over blocks, then merged", supports, scratch_elems, start};

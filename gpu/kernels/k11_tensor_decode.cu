@@ -56,7 +56,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
                               const Part& part, Rows& rows) {
   constexpr int32_t kDims = 16;
   LASTROW_SHARED(float, s_acc, kWarps* kHeads* kDims);  // [warp, h, 16 of d]
-  LASTROW_SHARED(float, s_row_max, kWarps* kHeads);     // [warp, h]
+  LASTROW_SHARED(float, s_row_max, kWarps* kHeads);     // [warp, h], then factors
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);     // [warp, h]
   const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize;
 
@@ -71,6 +71,8 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
       s_row_max.store(warp * kHeads + rows.row() + 8 * i, rows.softmax[i].row_max * kLn2);
       s_row_sum.store(warp * kHeads + rows.row() + 8 * i, rows.softmax[i].row_sum);
     }
+  __syncthreads();  // each warp's maxima and sums are written before they are read
+  merge_warps<kHeads>(o, plan, partials, part, s_row_max, s_row_sum);
   LASTROW_UNROLL
   for (int32_t d0 = 0; d0 < 16 * Rows::kSteps; d0 += kDims) {
     if (d0 >= o.head_dim) break;  // the whole block
@@ -79,18 +81,16 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
       for (int32_t i = 0; i < 2; ++i)
         s_acc.template store_vec<2>(at(warp * kHeads + rows.row() + 8 * i, rows.dim(0, e)),
                                     rows.acc_pair(i, d0 / kDims, e));
-    __syncthreads();  // each warp's state is written before all threads read those of all warps
+    __syncthreads();  // acc of each warp, and the factors, are written before all threads read them
     for (int32_t x = thread; x < part.n_heads * kDims; x += kRowThreads) {
       const int32_t h = x / kDims, d = x % kDims;
       if (d0 + d >= o.head_dim) continue;
-      SoftmaxState<float> softmax;
       float acc = 0;
       for (int32_t w = 0; w < kWarps; ++w) {
         const int32_t row = w * kHeads + h;
-        const auto f = softmax.merge({s_row_max.load(row), s_row_sum.load(row)});
-        acc = acc * f.self + s_acc.load(at(row, d)) * f.other;
+        acc += s_row_max.load(row) * s_acc.load(at(row, d));
       }
-      store_element(o, plan, partials, part, h, d0 + d, softmax, acc);
+      store_element(o, plan, partials, part, h, d0 + d, acc);
     }
   }
 }

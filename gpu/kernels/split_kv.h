@@ -27,9 +27,9 @@ constexpr int32_t kBlocksAtOnce = kHeads == 1 ? 4 : 2;
 
 /// Mergeable states of every split, in the call's scratch. A row is (token, query head).
 struct Partials {
-  Global<float> g_acc;      // [n_splits, n_rows, head_dim]   Σ exp(score − row_max) · v
-  Global<float> g_row_max;  // [n_splits, n_rows]
-  Global<float> g_row_sum;  // [n_splits, n_rows]
+  Global<float> g_acc;      // [n_rows, n_splits, head_dim]   Σ exp(score − row_max) · v
+  Global<float> g_row_max;  // [n_rows, n_splits]
+  Global<float> g_row_sum;  // [n_rows, n_splits]
 };
 
 inline int64_t partial_elems(const gpu::AttendShape& s, SplitPlan plan) {
@@ -44,7 +44,7 @@ inline Partials partials_in(const gpu::AttendCall& c, SplitPlan plan) {
           {c.scratch + n * (c.shape.head_dim + 1), n, "g_row_sum"}};
 }
 
-/// Output from the partials: the kernel k07_merge, a warp a row.
+/// Output from the partials: the kernel k07_merge.
 void merge_splits(const gpu::AttendCall& call, SplitPlan plan, Stream stream);
 
 /// What one block does.
@@ -76,21 +76,48 @@ __device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
   return part;
 }
 
+/// Makes one state of each head's out of those that the block's warps have: one thread a head. Writes the
+/// head's lse, or the row_max and row_sum of its partial. s_row_max then holds the factor with which acc of
+/// that warp and head goes into what the block writes. Between two barriers.
+template <int32_t kHeads, typename KV>
+__device__ inline void merge_warps(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
+                                   const Part& part, const Shared<float>& s_row_max,  // [warp, h]
+                                   const Shared<float>& s_row_sum) {                  // [warp, h]
+  constexpr int32_t kWarps = kRowThreads / kWarpSize;
+  const auto h = static_cast<int32_t>(threadIdx.x);
+  if (h >= part.n_heads) return;
+  float r_factor[kWarps];
+  SoftmaxState<float> all;
+  for (int32_t w = 0; w < kWarps; ++w) {
+    r_factor[w] = s_row_max.load(w * kHeads + h);
+    all.row_max = fmaxf(all.row_max, r_factor[w]);
+  }
+  for (int32_t w = 0; w < kWarps; ++w) {
+    r_factor[w] = SoftmaxState<float>::rescale(r_factor[w], all.row_max);
+    all.row_sum += r_factor[w] * s_row_sum.load(w * kHeads + h);
+  }
+  float norm = 1;  // of a partial acc; an output is divided by row_sum
+  if (plan.n_splits == 1) norm = all.row_sum == 0 ? 0 : 1 / all.row_sum;
+  for (int32_t w = 0; w < kWarps; ++w) s_row_max.store(w * kHeads + h, r_factor[w] * norm);
+
+  const int64_t row = int64_t{part.token} * o.n_q_heads + part.first_head + h;
+  if (plan.n_splits == 1) {
+    o.g_lse.store(row, all.lse());
+  } else {
+    partials.g_row_max.store(row * plan.n_splits + part.split, all.row_max);
+    partials.g_row_sum.store(row * plan.n_splits + part.split, all.row_sum);
+  }
+}
+
 /// Element d of head h of the block's output, or of its partial.
 template <typename KV>
 __device__ inline void store_element(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
-                                     const Part& part, int32_t h, int32_t d,
-                                     const SoftmaxState<float>& softmax, float acc) {
+                                     const Part& part, int32_t h, int32_t d, float acc) {
   const int64_t row = int64_t{part.token} * o.n_q_heads + part.first_head + h;
-  if (plan.n_splits == 1) {
-    o.g_out.store(row * o.head_dim + d, softmax.row_sum == 0 ? 0.0f : acc / softmax.row_sum);
-    if (d == 0) o.g_lse.store(row, softmax.lse());
-  } else {
-    const int64_t partial = int64_t{part.split} * o.n_tokens * o.n_q_heads + row;
-    partials.g_acc.store(partial * o.head_dim + d, acc);
-    if (d == 0) partials.g_row_max.store(partial, softmax.row_max);
-    if (d == 0) partials.g_row_sum.store(partial, softmax.row_sum);
-  }
+  if (plan.n_splits == 1)
+    o.g_out.store(row * o.head_dim + d, acc);
+  else
+    partials.g_acc.store((row * plan.n_splits + part.split) * o.head_dim + d, acc);
 }
 
 /// Merges the block's states, then writes its output or its partial, empty or not.
@@ -99,7 +126,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
                               const Part& part, GroupState<Rows, kHeads>& state) {
   constexpr int32_t kWarps = kRowThreads / kWarpSize, kWidth = Rows::kLanes * Rows::kElems;
   LASTROW_SHARED(float, s_acc, kWarps* kHeads* kWidth);  // [warp, h, d]
-  LASTROW_SHARED(float, s_row_max, kWarps* kHeads);      // [warp, h]
+  LASTROW_SHARED(float, s_row_max, kWarps* kHeads);      // [warp, h], then factors
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);      // [warp, h]
   const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize, lane = thread % kWarpSize;
 
@@ -115,25 +142,24 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
         s_acc.store((warp * kHeads + (slot ^ own)) * kWidth + Rows::dim(e / Rows::kLoad) + e % Rows::kLoad,
                     state.acc[slot][e]);
   }
-  __syncthreads();  // each warp's state is written before all threads read those of all warps
+  __syncthreads();  // each warp's state is written before it is read
+  merge_warps<kHeads>(o, plan, partials, part, s_row_max, s_row_sum);
+  __syncthreads();  // the factors are written before all threads read them
 
-  for (int32_t x = thread; x < part.n_heads * o.head_dim; x += kRowThreads) {
-    const int32_t h = x / o.head_dim, d = x % o.head_dim;
-    SoftmaxState<float> softmax;
+  for (int32_t x = thread; x < part.n_heads * kWidth; x += kRowThreads) {
+    const int32_t h = x / kWidth, d = x % kWidth;
+    if (d >= o.head_dim) continue;
     float acc = 0;
-    for (int32_t w = 0; w < kWarps; ++w) {
-      const int32_t row = w * kHeads + h;
-      const auto f = softmax.merge({s_row_max.load(row), s_row_sum.load(row)});
-      acc = acc * f.self + s_acc.load(row * kWidth + d) * f.other;
-    }
-    store_element(o, plan, partials, part, h, d, softmax, acc);
+    for (int32_t w = 0; w < kWarps; ++w)
+      acc += s_row_max.load(w * kHeads + h) * s_acc.load((w * kHeads + h) * kWidth + d);
+    store_element(o, plan, partials, part, h, d, acc);
   }
 }
 
 // ---- on the host
 
-/// The plan for a call: the shape alone decides n_splits; a window makes each split shorter. shared_bytes: of
-/// a block, where they may let fewer blocks run at once than registers do.
+/// The plan for a call: the shape alone decides n_splits, at most kMaxSplits; a window makes each split
+/// shorter. shared_bytes: of a block, where they may let fewer blocks run at once than registers do.
 template <typename Rows, int32_t kHeads>
 SplitPlan plan_of(const gpu::AttendShape& s, int64_t shared_bytes, int32_t window = 0) {
   const auto n_tiles = static_cast<int32_t>(ceil_div(std::max(1, s.max_kv_len), Rows::kTileKeys));
@@ -141,7 +167,7 @@ SplitPlan plan_of(const gpu::AttendShape& s, int64_t shared_bytes, int32_t windo
   const int64_t with_room = s.max_shared_bytes / std::max(int64_t{1}, shared_bytes);
   const auto at_once =
       static_cast<int32_t>(std::clamp(with_room, int64_t{1}, int64_t{kBlocksAtOnce<kHeads>}));
-  const SplitPlan plan = s.n_splits > 0 ? gpu::split_into(s.n_splits, n_tiles)
+  const SplitPlan plan = s.n_splits > 0 ? gpu::split_into(std::min(s.n_splits, gpu::kMaxSplits), n_tiles)
                                         : gpu::plan_splits({n_blocks, n_tiles, s.n_multiprocessors, at_once});
   if (window == 0) return plan;
   const auto n_seen =

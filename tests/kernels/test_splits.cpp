@@ -113,6 +113,40 @@ TEST_CASE("every partial is written, also the empty ones") {
     }
 }
 
+TEST_CASE("the merge takes two splits to the most there are, most of them empty, and rows of any width") {
+  for (const int32_t n_splits : {2, 31, 32, 33, 255, gpu::kMaxSplits})
+    for (const int32_t head_dim : {8, 30, 33, 80, 256}) {
+      INFO(n_splits, " splits");
+      expect_rung(emulated::k07,
+                  {.n_q_heads = 3, .head_dim = head_dim, .sequences = {{1, 300}, {2, 33}, {1, 0}}},
+                  [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+    }
+}
+
+TEST_CASE("more splits than there may be are as many as there may be") {
+  const AttendCase c{.head_dim = 16, .sequences = {{1, 300}}};
+  const auto ran = [&](int32_t n_splits) {
+    return run_rung(emulated::k07, c, {}, [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+  };
+  CHECK(ran(1000).scratch.size() == size_t{gpu::kMaxSplits} * (16 + 2));
+  CHECK(ran(1000).result.out == ran(gpu::kMaxSplits).result.out);
+}
+
+TEST_CASE("rows merged beside others have the bits that they have alone") {
+  const auto split = [](gpu::AttendShape& s) {
+    s.n_splits = 7;
+    s.max_kv_len = 200;
+  };
+  const auto rows_of = [&](std::vector<SequenceSize> sequences) {
+    return run_rung(emulated::k07, {.n_q_heads = 3, .head_dim = 80, .sequences = std::move(sequences)}, {},
+                    split)
+        .result;
+  };
+  const AttendResult alone = rows_of({{1, 170}}), beside = rows_of({{1, 170}, {1, 40}, {5, 170}});
+  CHECK(std::equal(alone.out.begin(), alone.out.end(), beside.out.begin()));
+  CHECK(std::equal(alone.lse.begin(), alone.lse.end(), beside.lse.begin()));
+}
+
 TEST_CASE("one geometry serves a sequence that grows") {
   for (const emulated::Rung* rung : kSplitting) {
     std::vector<int64_t> grid_sizes;
@@ -201,6 +235,33 @@ TEST_CASE("each K and V byte is read once for the eight heads of a group, in ful
         CHECK(site.lane_bytes == 16);
         CHECK(site.n_sectors == site.n_best_sectors);
       }
+  }
+}
+
+TEST_CASE("the merge reads each partial once, 16 bytes a lane, and its maximum and sum once for 32 dims") {
+  for (const auto& [head_dim, lane_bytes, n_dims] :
+       {std::tuple{64, 16, 32}, {128, 16, 32}, {80, 16, 32}, {30, 4, 8}}) {
+    CAPTURE(head_dim);
+    const int32_t n_splits = 40, n_rows = 3 * 5;
+    const AttendCase c{.n_q_heads = 5, .head_dim = head_dim, .sequences = {{1, 300}, {1, 20}, {1, 0}}};
+    const Ran ran =
+        run_rung(emulated::k07, c, kCountAll, [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+    const simt::KernelTraffic& merge = ran.traffic.at(1);
+    CHECK(merge.kernel == std::string("k07_merge"));
+    const auto bytes = [&](std::string_view array) {
+      int64_t n = 0;
+      for (const simt::SiteTraffic& site : merge.sites)
+        if (site.array == array) n += site.bytes;
+      return n;
+    };
+    const int64_t n_warps_a_row = (head_dim + n_dims - 1) / n_dims;
+    CHECK(bytes("g_acc") == int64_t{4} * n_splits * n_rows * head_dim);
+    CHECK(bytes("g_row_max") == 4 * n_splits * n_rows * n_warps_a_row);
+    CHECK(bytes("g_row_sum") == 4 * n_splits * n_rows * n_warps_a_row);
+    CHECK(bytes("g_out") == int64_t{4} * n_rows * head_dim);
+    CHECK(bytes("g_lse") == 4 * n_rows);
+    for (const simt::SiteTraffic& site : merge.sites)
+      if (site.array == "g_acc") CHECK(site.lane_bytes == lane_bytes);
   }
 }
 
