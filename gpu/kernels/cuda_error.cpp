@@ -53,6 +53,11 @@ void allow_shared(const char* kernel, const void* function, int64_t bytes) {
   most = bytes;
 }
 
+bool can_wait_for_previous(const char* kernel, const void* function) {
+  // Not the device's: of code that was translated from an older GPU's PTX the kernel would not wait.
+  return attributes_of(kernel, function).ptxVersion >= 90;
+}
+
 void check_launch(cudaError_t code, const char* kernel, const void* function, int64_t shared_bytes) {
   if (code != cudaSuccess) refuse(code, "launch", __LINE__, kernel);
   if (launch_notes == nullptr) return;

@@ -14,6 +14,8 @@
 
 namespace lastrow::cuda {
 
+using gpu::Begins;
+
 struct Dim3 {
   uint32_t x = 1, y = 1, z = 1;
 };
@@ -22,14 +24,19 @@ template <typename... Parameters>
 struct Kernel {
   const char* name;
   void (*function)(Parameters...);
+  Begins begins = Begins::after;
 };
 
 template <typename... Parameters>
 Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
+template <typename... Parameters>
+Kernel(const char*, void (*)(Parameters...), Begins) -> Kernel<Parameters...>;
 
 /// Allows the kernel that much dynamic shared memory, if with its static arrays it takes more than the 48 KiB
 /// that need no asking.
 void allow_shared(const char* kernel, const void* function, int64_t bytes);
+/// Was its machine code made for a GPU that has what wait_for_previous() is?
+bool can_wait_for_previous(const char* kernel, const void* function);
 /// Throws CudaError if the launch was refused; notes it for whoever measures.
 void check_launch(cudaError_t code, const char* kernel, const void* function, int64_t shared_bytes);
 
@@ -43,6 +50,13 @@ void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_
   config.blockDim = dim3(block.x, block.y, block.z);
   config.dynamicSmemBytes = static_cast<size_t>(shared_bytes);
   config.stream = stream;
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  if (kernel.begins == Begins::early && can_wait_for_previous(kernel.name, function)) {
+    config.attrs = &early;
+    config.numAttrs = 1;
+  }
   // Unlike after <<<…>>>, the status is that of this launch, not of whatever failed last.
   check_launch(cudaLaunchKernelEx(&config, kernel.function, arguments...), kernel.name, function,
                shared_bytes);

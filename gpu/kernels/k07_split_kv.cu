@@ -11,7 +11,8 @@
 //          and acc; the softmax of one head (lane_rows.h)
 // sums     in float, 2^x; one softmax update a tile of kRowsAhead keys a group
 // merge    of a block's groups at the end; of splits by k07_merge: a warp for 32 d of a row (t, h), which
-//          reads all maxima and sums at once, a lane a split, and acc 16 bytes a lane, 32 splits at once
+//          reads all maxima and sums at once, a lane a split, and acc 16 bytes a lane, 32 splits at once;
+//          it is launched while the splits still run (early_launch.h, sm_90 and later)
 // reads    each K and V byte once per chunk; kRowsAhead rows of each in flight for every group
 // scratch  [n_tokens, n_q_heads, n_splits] states of head_dim + 2 floats; none with one split
 // shared   a state for each of 4 warps and the chunk's heads, at the end: at most 16.3 KiB
@@ -19,6 +20,7 @@
 // expects  at batch 1 a time that hardly grows with kv_len until all multiprocessors are busy; k06's grows
 //          from the first key on. Not measured yet
 // source   Dao et al. 2023, "Flash-Decoding for long-context inference"
+#include "gpu/kernels/early_launch.h"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_groups.h"
 #include "gpu/kernels/split_kv.h"
@@ -26,8 +28,9 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr int32_t kMergeThreads = 64;  // of a block of k07_merge: two rows
-constexpr int32_t kColumns = 8;        // lanes of a warp of it that share a row of acc
+constexpr int32_t kMergeThreads = 64;                     // of a block of k07_merge: two rows
+constexpr gpu::Begins kMergeBegins = gpu::Begins::early;  // its launch then costs no time of its own
+constexpr int32_t kColumns = 8;                           // lanes of a warp of it that share a row of acc
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
 __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
@@ -82,6 +85,7 @@ __global__ void __launch_bounds__(kMergeThreads)
                     kLoads = kWarpSize / kAtOnce;  // of a lane in a round
   const auto thread = static_cast<int32_t>(threadIdx.x), lane = thread % kWarpSize;
   const int64_t row = int64_t{blockIdx.x} * (kMergeThreads / kWarpSize) + thread / kWarpSize;
+  wait_for_previous();        // what the splits' blocks write is written before it is read
   if (row >= n_rows) return;  // all lanes of a warp or none
   const int32_t d = (static_cast<int32_t>(blockIdx.y) * kColumns + lane % kColumns) * kVec;
 
@@ -169,9 +173,9 @@ void merge_splits(const gpu::AttendCall& call, SplitPlan plan, Stream stream) {
   const auto launch_merge = [&]<int32_t kVec>() {
     const Dim3 grid{static_cast<uint32_t>(ceil_div(n_rows, kMergeThreads / kWarpSize)),
                     static_cast<uint32_t>(ceil_div(s.head_dim, kColumns * kVec))};
-    launch(Kernel{"k07_merge", k07_merge<kVec>}, grid, {kMergeThreads}, 0, stream, partials_in(call, plan),
-           Global<float>{call.out, n_rows * s.head_dim, "g_out"}, Global<float>{call.lse, n_rows, "g_lse"},
-           n_rows, s.head_dim, plan.n_splits);
+    launch(Kernel{"k07_merge", k07_merge<kVec>, kMergeBegins}, grid, {kMergeThreads}, 0, stream,
+           partials_in(call, plan), Global<float>{call.out, n_rows * s.head_dim, "g_out"},
+           Global<float>{call.lse, n_rows, "g_lse"}, n_rows, s.head_dim, plan.n_splits);
   };
   if (s.head_dim % 4 == 0)
     launch_merge.template operator()<4>();

@@ -65,6 +65,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   const auto at = [](int32_t row, int32_t d) {
     return row * kDims + (d ^ (row & 2) * (sizeof(KV) == 1 ? 1 : 4));
   };
+  let_next_begin();  // k07_merge, if there are splits: it waits for all of this
   rows.finish();
   for (int32_t i = 0; i < 2; ++i)
     if (rows.column() == 0) {

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "attention/softmax_state.h"
+#include "gpu/kernels/early_launch.h"
 #include "gpu/kernels/lane_rows.h"
 #include "gpu/kernels/split_plan.h"
 
@@ -130,6 +131,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);      // [warp, h]
   const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize, lane = thread % kWarpSize;
 
+  let_next_begin();  // k07_merge, if there are splits: it waits for all of this
   state.merge_groups();
   if (lane < Rows::kLanes) {
     const int32_t own = Rows::template own_head<kHeads>();

@@ -7,6 +7,12 @@
 
 struct CUstream_st;  // what a cudaStream_t points to
 
+namespace lastrow::gpu {
+/// When a kernel may begin: after the kernel before it on the stream, or while that still runs
+/// (early_launch.h).
+enum class Begins { after, early };
+}  // namespace lastrow::gpu
+
 namespace lastrow::simt {
 class Device;
 }

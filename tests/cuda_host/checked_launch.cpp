@@ -153,12 +153,16 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t, dim3, dim3, void**, size_t, cudaStr
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* c, const void* function, void** args) {
   const auto found = functions().find(function);
   if (found == functions().end()) return mistake(cudaErrorInvalidDeviceFunction, "an unknown kernel");
+  for (unsigned i = 0; i < c->numAttrs; ++i)
+    if (c->attrs[i].id != cudaLaunchAttributeProgrammaticStreamSerialization)
+      return mistake(cudaErrorNotSupported, fmt::format("{}: a launch attribute", found->second.name));
   return launch(found->second, c->gridDim, c->blockDim, args, c->dynamicSmemBytes, c->stream);
 }
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
   const auto found = functions().find(function);
   if (found == functions().end()) return mistake(cudaErrorInvalidDeviceFunction, "an unknown kernel");
   *attributes = {};
+  attributes->ptxVersion = attributes->binaryVersion = 90;
   attributes->numRegs = static_cast<int>(found->second.compiled.registers);
   attributes->sharedSizeBytes = static_cast<size_t>(found->second.compiled.static_shared);
   return cudaSuccess;
