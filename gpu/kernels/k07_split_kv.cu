@@ -3,8 +3,9 @@
 // idea     one query is too few blocks for a GPU; softmax states merge, so any number of blocks can share it
 // since    k06: a block takes some tiles of the keys, not all; its state goes to scratch instead of out.
 //          No shared memory and no barrier within the loop: a group of lanes keeps a state of its own
-// grid     x (token t, split), y (K/V head g, chunk of its query heads): ≤ 8, or ≤ 4 where head_dim is
-//          above 128 or 16-byte loads do not divide a row
+// grid     x (token t, split, chunk of query heads), y K/V head g. A chunk is ≤ 8 heads, or ≤ 4 where
+//          head_dim is above 128 or 16-byte loads do not divide a row; chunks lie side by side, so that the
+//          second finds in L2 what the first has read
 // block    4 warps, which meet at the end only
 // group    of lanes: one key row s
 // lane     16 bytes of a row of K and of V (an element, where 16 do not divide it); the same d of q

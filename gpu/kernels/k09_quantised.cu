@@ -9,8 +9,8 @@
 // sums     as k07. int8: a row's scale of K is multiplied into its score and that of V into its p, once a row
 //          and head; never into an element
 // merge    as k07
-// reads    as k08, and for int8 4 bytes of scale a row of K and of V. In 8 bits a byte comes by ⌈group / 4⌉
-//          times
+// reads    as k08, and for int8 4 bytes of scale a row of K and of V. In 8 bits a byte is asked for by
+//          ⌈group / 4⌉ blocks that run side by side
 // scratch  as k07
 // shared   as k07
 // takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim up to 256; any block_len; decode and prefill

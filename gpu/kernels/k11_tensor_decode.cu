@@ -4,7 +4,8 @@
 //          instruction, so a group costs what one head costs
 // since    k10: a warp takes 16 keys of a tile for 16 heads by mma.sync, where a group of lanes multiplied
 //          and shuffled (warp_rows.h). It copies its keys itself (warp_copies.h): no barrier in the loop
-// grid     x (token t, split), y (K/V head g, chunk of its query heads): ≤ 16
+// grid     x (token t, split, chunk of ≤ 16 query heads), y K/V head g, as k07: 71 heads are five chunks
+//          side by side, so that four find in L2 what one has read
 // block    4 warps, which share q and meet at the end; each has 16 consecutive keys s of every 64
 // group    none: a warp has 16 rows, heads of the chunk and zeros past its end
 // lane     in copies 16 bytes of a row of K and of V; in products two heads × two of 8 keys, or of 8 d
@@ -15,15 +16,13 @@
 //          (stored_fragments.h); int8's scales go into scores and p (key_scales.h)
 // merge    of the block's warps at the end, 16 dims at a time; of splits as k07
 // reads    each K and V byte once per chunk, and int8's scales; kStages tiles in flight; the table once a
-// key,
-//          by two lanes
+//          key, by two lanes
 // scratch  as k07
 // shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, 104 in f16, 58 in
-// int8
-//          with its scales, 56 in fp8, and at most 5 KiB to merge; two blocks fit on sm_90, in 8 bits three
+//          int8 with its scales, 56 in fp8, and at most 5 KiB to merge; two blocks fit on sm_90, in 8 bits
+//          three
 // takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim a multiple of 8, in 8 bits of 16, up to 128,
-// computed
-//          as 64 or 128; any block_len; decode and prefill. sm_80 and later
+//          computed as 64 or 128; any block_len; decode and prefill. sm_80 and later
 // expects  k10's time up to groups of 4, where multiply-adds keep up with memory, and the same time for 16
 //          heads, where k10's has doubled. In 8 bits memory's time for any group, where k09 needs all issue
 //          slots for four heads. Never run on hardware: the emulator runs its products

@@ -1,7 +1,7 @@
 // Attention whose keys are split over blocks: what k07 and the rungs built on it do before and after their
 // loop.
 //
-//   grid   x (token, split)   y (K/V head, chunk of at most kHeads of its query heads)   the last is fastest
+//   grid   x (token, split, chunk of at most kHeads query heads)   y K/V head   the last of x is fastest
 //
 //   const Part part = part_of<Rows, kHeads>(o, plan);       which keys of whom this block takes
 //   … a GroupState over the keys [part.begin, part.end) …
@@ -9,7 +9,8 @@
 //
 // A split is tiles_per_split tiles from the first tile that the query sees, tiles counted from index 0: where
 // a row lies in storage changes nothing. A split without keys still writes its partial: acc 0, row_max −∞.
-// One split writes the output itself, and nothing is launched after it.
+// One split writes the output itself, and nothing is launched after it. Chunks of a K/V head read the same
+// keys: they run side by side, so that what one reads is in L2 for the others.
 #pragma once
 
 #include "attention/softmax_state.h"
@@ -58,11 +59,12 @@ struct Part {
 template <typename Rows, int32_t kHeads, typename KV>
 __device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
   Part part;
-  part.token = static_cast<int32_t>(blockIdx.x) / plan.n_splits;
-  part.split = static_cast<int32_t>(blockIdx.x) % plan.n_splits;
-  const int32_t n_chunks = static_cast<int32_t>(ceil_div(o.group_size, kHeads));
-  const int32_t chunk = static_cast<int32_t>(blockIdx.y) % n_chunks;
-  part.g = static_cast<int32_t>(blockIdx.y) / n_chunks;
+  const auto n_chunks = static_cast<int32_t>(ceil_div(o.group_size, kHeads));
+  const int32_t chunk = static_cast<int32_t>(blockIdx.x) % n_chunks,
+                token_split = static_cast<int32_t>(blockIdx.x) / n_chunks;
+  part.token = token_split / plan.n_splits;
+  part.split = token_split % plan.n_splits;
+  part.g = static_cast<int32_t>(blockIdx.y);
   part.first_head = part.g * o.group_size + chunk * kHeads;
   const int32_t n_left = o.group_size - chunk * kHeads;
   part.n_heads = n_left < kHeads ? n_left : kHeads;
@@ -179,8 +181,9 @@ SplitPlan plan_of(const gpu::AttendShape& s, int64_t shared_bytes, int32_t windo
 
 template <int32_t kHeads>
 Dim3 split_grid(const gpu::AttendShape& s, SplitPlan plan) {
-  return {static_cast<uint32_t>(plan.n_splits) * static_cast<uint32_t>(s.n_tokens),
-          static_cast<uint32_t>(s.n_kv_heads * ceil_div(s.group_size(), kHeads))};
+  const auto n_chunks = static_cast<uint32_t>(ceil_div(s.group_size(), kHeads));
+  return {static_cast<uint32_t>(plan.n_splits) * static_cast<uint32_t>(s.n_tokens) * n_chunks,
+          static_cast<uint32_t>(s.n_kv_heads)};
 }
 
 /// Calls f.operator()<kWidth, kHeads, kVec>() with those that the shape takes: 16-byte loads where they

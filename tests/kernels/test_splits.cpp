@@ -199,6 +199,20 @@ TEST_CASE("rungs that count rows in 32 bits refuse more of them") {
   }
 }
 
+TEST_CASE("chunks of a K/V head lie side by side in the grid: one finds in L2 what the other has read") {
+  for (const emulated::Rung* rung : kSplitting) {
+    const AttendCase c{.n_q_heads = 2 * 40,
+                       .n_kv_heads = 2,
+                       .head_dim = 16,
+                       .sequences = {{1, 100}, {2, 7}},
+                       .kv_dtype = dtype_for(*rung)};
+    const uint32_t n_chunks = rung == &emulated::k11 ? 3 : rung == &emulated::k09 ? 10 : 5;
+    const Ran ran = run_rung(*rung, c, {.report = true}, [](gpu::AttendShape& s) { s.n_splits = 4; });
+    CHECK(ran.traffic.front().grid.x == 3 * 4 * n_chunks);  // tokens, splits, chunks: the last is fastest
+    CHECK(ran.traffic.front().grid.y == 2);
+  }
+}
+
 TEST_CASE("71 query heads on one K/V head, in chunks") {
   for (const emulated::Rung* rung : kSplitting)
     expect_rung(*rung, {.n_q_heads = 71,
