@@ -34,7 +34,7 @@ constexpr gpu::Begins kMergeBegins = gpu::Begins::early;  // its launch then cos
 constexpr int32_t kColumns = 8;                           // lanes of a warp of it that share a row of acc
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
+__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>)
     k07_split_kv(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
@@ -145,19 +145,21 @@ __global__ void __launch_bounds__(kMergeThreads)
   if (lane == 0 && d == 0) g_lse.store(row, all.lse());
 }
 
+constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
+
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
   return s.head_dim <= 256 ? "" : "head_dim is at most 256";
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<float, BFloat16>(s); }
+int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<float, BFloat16>(s, kKind); }
 
 void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, 0, call.spec.mask.window);
+      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(s, kKind, 0, call.spec.mask.window);
       launch(Kernel{"k07_split_kv", k07_split_kv<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, 0, stream, operands<KV>(call, 0), plan, partials_in(call, plan));
       merge_splits(call, plan, stream);

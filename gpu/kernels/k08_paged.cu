@@ -26,7 +26,7 @@ namespace lastrow::LASTROW_TARGET {
 namespace {
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
+__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>)
     k08_paged(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
@@ -69,20 +69,22 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
   finish<Rows>(o, plan, partials, part, state);
 }
 
+constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
+
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
   if (s.head_dim > 256) return "head_dim is at most 256";
   return too_many_rows(s);
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<float, BFloat16>(s); }
+int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<float, BFloat16>(s, kKind); }
 
 void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, 0, call.spec.mask.window);
+      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(s, kKind, 0, call.spec.mask.window);
       launch(Kernel{"k08_paged", k08_paged<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, 0, stream, operands<KV>(call, 0), plan, partials_in(call, plan));
       merge_splits(call, plan, stream);

@@ -35,7 +35,7 @@ __device__ inline float load_scale(const Global<const float>& g_scales, int32_t 
 }
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
+__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>)
     k09_quantised(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
@@ -85,6 +85,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
   finish<Rows>(o, plan, partials, part, state);
 }
 
+constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
+
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype == DType::f32) return "K/V are f16, bf16, fp8 or int8";
   if (s.head_dim > 256) return "head_dim is at most 256";
@@ -92,7 +94,7 @@ std::string supports(const gpu::AttendShape& s) {
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) {
-  return split_scratch_elems<Half, BFloat16, Fp8E4M3, int8_t>(s);
+  return split_scratch_elems<Half, BFloat16, Fp8E4M3, int8_t>(s, kKind);
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
@@ -100,7 +102,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      const SplitPlan plan = plan_of<LaneRows<kWidth, kVec>, kHeads>(s, 0, call.spec.mask.window);
+      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(s, kKind, 0, call.spec.mask.window);
       launch(Kernel{"k09_quantised", k09_quantised<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, 0, stream, operands<KV>(call, 0), plan, partials_in(call, plan));
       merge_splits(call, plan, stream);

@@ -46,7 +46,7 @@ __device__ inline int64_t staged(int32_t stage, int32_t j, int32_t v) {
 }
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
+__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>)
     k10_async_copies(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
   const Part part = part_of<Rows, kHeads>(o, plan);
@@ -111,6 +111,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
   finish<Rows>(o, plan, partials, part, state);
 }
 
+constexpr gpu::SplitKind kKind = gpu::SplitKind::copies;
+
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
   if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
@@ -119,7 +121,7 @@ std::string supports(const gpu::AttendShape& s) {
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) {
-  return split_scratch_elems<Half, BFloat16>(s, kPlannedBytes);
+  return split_scratch_elems<Half, BFloat16>(s, kKind, kPlannedBytes);
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
@@ -129,7 +131,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
       if constexpr (kVec * sizeof(KV) == 16) {
         const SplitPlan plan =
-            plan_of<LaneRows<kWidth, kVec>, kHeads>(s, kPlannedBytes, call.spec.mask.window);
+            lane_plan<KV, kWidth, kHeads, kVec>(s, kKind, kPlannedBytes, call.spec.mask.window);
         launch(Kernel{"k10_async_copies", k10_async_copies<KV, kWidth, kHeads, kVec>},
                split_grid<kHeads>(s, plan), {kRowThreads}, kStagedBytes<LaneRows<kWidth, kVec>>, stream,
                operands<KV>(call, 0), plan, partials_in(call, plan));

@@ -36,6 +36,10 @@ namespace {
 
 constexpr int32_t kWarps = kRowThreads / kWarpSize, kHeads = 16, kStages = 3;
 
+/// Blocks at once, as far as registers go: what the kernel is compiled and planned for.
+template <int32_t kWidth>
+constexpr int32_t kDecodeBlocks = kWidth == 64 ? 3 : 2;
+
 struct DecodeTile {
   static constexpr int32_t kTileKeys = kWarps * kWarpKeys;
 };
@@ -96,7 +100,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
 }
 
 template <typename KV, int32_t kWidth, int32_t kParts>
-__global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
+__global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
     k11_tensor_decode(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   constexpr int32_t kTileKeys = DecodeTile::kTileKeys;
   const Part part = part_of<DecodeTile, kHeads>(o, plan);
@@ -151,13 +155,16 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<kHeads>)
 
 constexpr int64_t kMergeBytes = 5 << 10;  // at most: the warps' states, at the end
 
-int64_t shared_bytes(const gpu::AttendShape& s) {
-  int64_t n = 0;
+/// Shared memory and registers of the instance that takes the shape.
+SplitKernel split_kernel(const gpu::AttendShape& s) {
+  SplitKernel kernel{gpu::SplitKind::products, 0};
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
-    with_product_shape<KV>(s,
-                           [&]<int32_t kWidth, int32_t kParts>() { n = kSharedBytes<KV, kWidth, kParts>; });
+    with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
+      kernel.shared_bytes = kSharedBytes<KV, kWidth, kParts> + kMergeBytes;
+      kernel.blocks_at_once = kDecodeBlocks<kWidth>;
+    });
   });
-  return n + kMergeBytes;
+  return kernel;
 }
 
 std::string supports(const gpu::AttendShape& s) {
@@ -166,12 +173,13 @@ std::string supports(const gpu::AttendShape& s) {
     return "head_dim is a multiple of 8, in 8 bits of 16: copies of 16 bytes";
   if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
   if (s.head_dim > 128) return "head_dim is at most 128: registers";
-  return shared_bytes(s) <= s.max_shared_bytes ? ""
-                                               : "its tiles need more shared memory than this device has";
+  return split_kernel(s).shared_bytes <= s.max_shared_bytes
+             ? ""
+             : "its tiles need more shared memory than this device has";
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) {
-  return partial_elems(s, plan_of<DecodeTile, kHeads>(s, shared_bytes(s)));
+  return partial_elems(s, plan_of<DecodeTile, kHeads>(s, split_kernel(s)));
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
@@ -179,7 +187,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
     with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
-      const SplitPlan plan = plan_of<DecodeTile, kHeads>(s, shared_bytes(s), call.spec.mask.window);
+      const SplitPlan plan = plan_of<DecodeTile, kHeads>(s, split_kernel(s), call.spec.mask.window);
       launch(Kernel{"k11_tensor_decode", k11_tensor_decode<KV, kWidth, kParts>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, kSharedBytes<KV, kWidth, kParts>, stream, operands<KV>(call, 0), plan,
              partials_in(call, plan));

@@ -22,10 +22,18 @@ namespace lastrow::LASTROW_TARGET {
 
 using gpu::SplitPlan;
 
-/// Blocks that a multiprocessor is to have at once, as far as registers go: what kernels are compiled for
-/// (__launch_bounds__), and what their splits are planned for.
-template <int32_t kHeads>
-constexpr int32_t kBlocksAtOnce = kHeads == 1 ? 4 : 2;
+/// Blocks of k07 … k10 that a multiprocessor is to have at once, as far as registers go: what they are
+/// compiled for (__launch_bounds__), and what their splits are planned for. As many as fit without spills;
+/// two where head_dim is above 128, which is not tuned.
+constexpr int32_t blocks_at_once(int32_t elem_bytes, int32_t width, int32_t n_heads) {
+  constexpr int32_t kBlocks[3][3] = {{6, 4, 4},   // 1 head: of f32, 16 bits, 8 bits
+                                     {4, 3, 2},   // 4 heads
+                                     {3, 2, 2}};  // 8 heads
+  if (width > 128) return 2;
+  return kBlocks[n_heads == 1 ? 0 : n_heads / 4][elem_bytes == 4 ? 0 : 3 - elem_bytes];
+}
+template <typename KV, int32_t kWidth, int32_t kHeads>
+constexpr int32_t kBlocksAtOnce = blocks_at_once(sizeof(KV), kWidth, kHeads);
 
 /// Mergeable states of every split, in the call's scratch. A row is (token, query head).
 struct Partials {
@@ -162,21 +170,37 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
 
 // ---- on the host
 
+/// What a plan has to know of a kernel.
+struct SplitKernel {
+  gpu::SplitKind kind;
+  int32_t blocks_at_once;    // on a multiprocessor, by registers
+  int64_t shared_bytes = 0;  // of a block, where they may let fewer run at once
+};
+
 /// The plan for a call: the shape alone decides n_splits, at most kMaxSplits; a window makes each split
-/// shorter. shared_bytes: of a block, where they may let fewer blocks run at once than registers do.
+/// shorter.
 template <typename Rows, int32_t kHeads>
-SplitPlan plan_of(const gpu::AttendShape& s, int64_t shared_bytes, int32_t window = 0) {
+SplitPlan plan_of(const gpu::AttendShape& s, const SplitKernel& kernel, int32_t window = 0) {
   const auto n_tiles = static_cast<int32_t>(ceil_div(std::max(1, s.max_kv_len), Rows::kTileKeys));
   const int64_t n_blocks = int64_t{s.n_tokens} * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
-  const int64_t with_room = s.max_shared_bytes / std::max(int64_t{1}, shared_bytes);
+  const int64_t with_room = s.max_shared_bytes / std::max(int64_t{1}, kernel.shared_bytes);
   const auto at_once =
-      static_cast<int32_t>(std::clamp(with_room, int64_t{1}, int64_t{kBlocksAtOnce<kHeads>}));
+      static_cast<int32_t>(std::clamp(with_room, int64_t{1}, int64_t{kernel.blocks_at_once}));
   const SplitPlan plan = s.n_splits > 0 ? gpu::split_into(std::min(s.n_splits, gpu::kMaxSplits), n_tiles)
-                                        : gpu::plan_splits({n_blocks, n_tiles, s.n_multiprocessors, at_once});
+                                        : gpu::plan_splits({n_blocks, n_tiles, s.n_multiprocessors, at_once},
+                                                           gpu::split_costs(kernel.kind));
   if (window == 0) return plan;
   const auto n_seen =
       static_cast<int32_t>(ceil_div(window - 1, Rows::kTileKeys)) + 1;  // may begin in mid-tile
   return gpu::split_into(plan.n_splits, std::min(n_tiles, n_seen));
+}
+
+/// The same for k07 … k10.
+template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
+SplitPlan lane_plan(const gpu::AttendShape& s, gpu::SplitKind kind, int64_t shared_bytes,
+                    int32_t window = 0) {
+  return plan_of<LaneRows<kWidth, kVec>, kHeads>(s, {kind, kBlocksAtOnce<KV, kWidth, kHeads>, shared_bytes},
+                                                 window);
 }
 
 template <int32_t kHeads>
@@ -213,11 +237,11 @@ inline std::string too_many_rows(const gpu::AttendShape& s) {
 
 /// Floats of scratch of a rung that takes the stored types KVs in those lane shapes.
 template <typename... KVs>
-int64_t split_scratch_elems(const gpu::AttendShape& s, int64_t shared_bytes = 0) {
+int64_t split_scratch_elems(const gpu::AttendShape& s, gpu::SplitKind kind, int64_t shared_bytes = 0) {
   int64_t n = 0;
   with_kv_type<KVs...>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      n = partial_elems(s, plan_of<LaneRows<kWidth, kVec>, kHeads>(s, shared_bytes));
+      n = partial_elems(s, lane_plan<KV, kWidth, kHeads, kVec>(s, kind, shared_bytes));
     });
   });
   return n;

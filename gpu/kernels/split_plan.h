@@ -1,13 +1,14 @@
 // Over how many blocks a sequence's K/V are split, from a small cost model. Host code, no CUDA in here.
 //
-//   SplitPlan plan = plan_splits({.n_blocks = 8, .n_tiles = 1024, .n_multiprocessors = 132});
+//   SplitPlan plan = plan_splits({.n_blocks = 8, .n_tiles = 1024, .n_multiprocessors = 132},
+//                                split_costs(SplitKind::loads));
 //   plan.n_splits blocks share the tiles; each takes plan.tiles_per_split in a row
 //
 // The model: one block works through a tile in one unit of time, all multiprocessors at once, in waves.
 //   cost(n) = ⌈waves(n)⌉ · (tiles per split + start) + (n > 1: merge + per_split · n)
 // Few splits leave multiprocessors idle; many pay each block's start, and the merge, more often.
 // Sizes are bounds known before the lengths are, so the plan holds for every step of a recorded graph.
-// The constants are guesses, to be fitted on hardware: nobody has measured them yet.
+// The costs are split_costs, one row for each kind of loop; nobody has measured them yet.
 #pragma once
 
 #include <algorithm>
@@ -17,10 +18,35 @@ namespace lastrow::gpu {
 
 /// In units of the time that one block takes for one tile.
 struct SplitCosts {
-  double start = 2.5;  // of a block: three dependent loads before the first K row, the merge of its warps
-  double merge = 2.0;  // of a second kernel
-  double per_split = 0.05;  // one more partial to write and to read
+  double start;      // of a block: three dependent loads before the first K row, the merge of its warps
+  double merge;      // of a second kernel
+  double per_split;  // one more partial to write and to read
 };
+
+/// How a rung's loop takes its keys.
+enum class SplitKind {
+  loads,     // into registers: k07, k08, k09
+  copies,    // asynchronous, stages ahead: k10
+  products,  // the same, multiplied on tensor cores: k11
+};
+
+/// The only table of costs: a row for each SplitKind. Guesses: at head_dim 128 in bf16 a tile is 16 KiB in
+/// the first two and 32 KiB in the third, for which a block has some 2 and 2.6 µs where three and two share a
+/// multiprocessor's 25 bytes a ns; k07_merge is to take 1 to 2 µs, and 0.3 µs more for each 32 splits.
+///
+/// To fit a row, take "us" of a kernel from the JSON of `lastrow-kernels --time --shapes full --json FILE`,
+/// for the decode shapes of one head_dim and dtype whose "kv_bytes" are more than L2 holds. With waves, tiles
+/// and n of the shape's plan, and u the time of a tile,
+///   us = u · waves · tiles + u·start · waves + (n > 1: u·merge + u·per_split · n)
+/// is linear in u, u·start, u·merge and u·per_split: least squares, shapes with n = 1 for the first two
+/// alone.
+inline constexpr SplitCosts kSplitCosts[] = {
+    // start merge per_split
+    {2.5, 1.00, 0.01},  // loads
+    {2.5, 1.00, 0.01},  // copies
+    {2.5, 0.75, 0.01},  // products
+};
+constexpr const SplitCosts& split_costs(SplitKind kind) { return kSplitCosts[static_cast<int>(kind)]; }
 
 struct SplitProblem {
   int64_t n_blocks = 1;  // of the grid if nothing is split
@@ -40,7 +66,7 @@ constexpr SplitPlan split_into(int32_t n_splits, int32_t n_tiles) {
   return {n_splits, std::max(1, (n_tiles + n_splits - 1) / n_splits)};
 }
 
-constexpr double split_cost(const SplitProblem& p, SplitPlan plan, const SplitCosts& c = {}) {
+constexpr double split_cost(const SplitProblem& p, SplitPlan plan, const SplitCosts& c) {
   const int64_t n_blocks = p.n_blocks * plan.n_splits,
                 at_once = int64_t{p.n_multiprocessors} * p.blocks_at_once,
                 n_waves = (n_blocks + at_once - 1) / at_once;
@@ -50,7 +76,7 @@ constexpr double split_cost(const SplitProblem& p, SplitPlan plan, const SplitCo
 
 /// The cheapest plan of at most kMaxSplits; of equal ones that with the fewest splits. None of them is empty
 /// at full length.
-constexpr SplitPlan plan_splits(const SplitProblem& p, const SplitCosts& c = {}) {
+constexpr SplitPlan plan_splits(const SplitProblem& p, const SplitCosts& c) {
   SplitPlan best = split_into(1, p.n_tiles);
   for (int32_t n = 2; n <= std::min(p.n_tiles, kMaxSplits); ++n) {
     const SplitPlan plan = split_into(n, p.n_tiles);

@@ -22,36 +22,63 @@ DType dtype_for(const emulated::Rung& rung) {
 
 // ---- the cost model
 
+constexpr gpu::SplitCosts kCosts = gpu::split_costs(gpu::SplitKind::loads);
+
 TEST_CASE("few blocks are split until the multiprocessors are busy; many are not split") {
-  using gpu::plan_splits;
-  CHECK(plan_splits({.n_blocks = 1000, .n_tiles = 100, .n_multiprocessors = 132}).n_splits == 1);
-  CHECK(plan_splits({.n_blocks = 1, .n_tiles = 1, .n_multiprocessors = 132}).n_splits == 1);
-  CHECK(plan_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 1}).n_splits == 1);
+  const auto n_splits = [](const gpu::SplitProblem& problem) {
+    return gpu::plan_splits(problem, kCosts).n_splits;
+  };
+  CHECK(n_splits({.n_blocks = 1000, .n_tiles = 100, .n_multiprocessors = 132}) == 1);
+  CHECK(n_splits({.n_blocks = 1, .n_tiles = 1, .n_multiprocessors = 132}) == 1);
+  CHECK(n_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 1}) == 1);
   // 8 blocks, 264 places: 33 splits fill one wave.
-  CHECK(plan_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 132}).n_splits ==
+  CHECK(n_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 132}) ==
         doctest::Approx(33).epsilon(0.05));
-  CHECK(
-      plan_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 132, .blocks_at_once = 4}).n_splits ==
-      doctest::Approx(66).epsilon(0.05));
+  CHECK(n_splits({.n_blocks = 8, .n_tiles = 1000, .n_multiprocessors = 132, .blocks_at_once = 4}) ==
+        doctest::Approx(66).epsilon(0.05));
+}
+
+TEST_CASE("costs decide: a dear merge is not begun, dear partials are few, a dear start makes few splits") {
+  const gpu::SplitProblem p{.n_blocks = 8, .n_tiles = 20, .n_multiprocessors = 132};
+  const auto n_splits = [&](const gpu::SplitCosts& costs) { return gpu::plan_splits(p, costs).n_splits; };
+  CHECK(n_splits({.start = 1, .merge = 1, .per_split = 0.01}) == 20);
+  CHECK(n_splits({.start = 1, .merge = 30, .per_split = 0.01}) == 1);
+  CHECK(n_splits({.start = 1, .merge = 1, .per_split = 2}) < 5);
+  // Two waves, or one of longer splits.
+  const gpu::SplitProblem two{.n_blocks = 8, .n_tiles = 66, .n_multiprocessors = 132};
+  CHECK(gpu::plan_splits(two, {.start = 9, .merge = 1, .per_split = 0.01}).n_splits == 33);
 }
 
 TEST_CASE("a plan fills as many blocks at once as its kernel's registers, and shared memory, let run") {
-  gpu::AttendShape s{.n_kv_heads = 8, .head_dim = 128, .max_kv_len = 64000};
-  const auto n_splits = [&](const emulated::Rung& rung, int32_t group) {
-    s.n_q_heads = 8 * group;
-    s.kv_dtype = dtype_for(rung);
+  gpu::AttendShape s{.n_kv_heads = 8, .max_kv_len = 64000};
+  const auto n_splits = [&](const emulated::Rung& rung, DType dtype, int32_t group, int32_t head_dim = 128) {
+    s.n_q_heads = 8 * group, s.kv_dtype = dtype, s.head_dim = head_dim;
     return static_cast<double>(rung.scratch_elems(s)) / (s.n_q_heads * (s.head_dim + 2));
   };
-  const auto about = [](double x) { return doctest::Approx(x).epsilon(0.05); };
-  for (const emulated::Rung* rung : {&emulated::k07, &emulated::k08, &emulated::k09}) {
-    CHECK(n_splits(*rung, 1) == about(66));
-    CHECK(n_splits(*rung, 4) == about(33));
+  const auto at_once = [](double n) { return doctest::Approx(132 * n / 8).epsilon(0.05); };
+  for (const emulated::Rung* rung : {&emulated::k07, &emulated::k08}) {
+    CHECK(n_splits(*rung, DType::f32, 1) == at_once(6));
+    CHECK(n_splits(*rung, DType::f32, 4) == at_once(4));
+    CHECK(n_splits(*rung, DType::f32, 8) == at_once(3));
+    CHECK(n_splits(*rung, DType::bf16, 4) == at_once(3));
+    CHECK(n_splits(*rung, DType::bf16, 4, 256) == at_once(2));
   }
-  CHECK(n_splits(emulated::k10, 1) == about(49.5));  // three times 64 KiB
-  CHECK(n_splits(emulated::k11, 8) == about(33));
+  for (const DType dtype : {DType::f16, DType::bf16}) {
+    CHECK(n_splits(emulated::k09, dtype, 1) == at_once(4));
+    CHECK(n_splits(emulated::k09, dtype, 4) == at_once(3));
+    CHECK(n_splits(emulated::k09, dtype, 8) == at_once(2));
+  }
+  for (const DType dtype : {DType::fp8_e4m3, DType::i8}) {
+    CHECK(n_splits(emulated::k09, dtype, 1) == at_once(4));
+    CHECK(n_splits(emulated::k09, dtype, 4) == at_once(2));
+  }
+  CHECK(n_splits(emulated::k10, DType::bf16, 1) == at_once(3));  // three times 64 KiB
+  CHECK(n_splits(emulated::k10, DType::bf16, 8) == at_once(2));
+  CHECK(n_splits(emulated::k11, DType::bf16, 8) == at_once(2));
+  CHECK(n_splits(emulated::k11, DType::bf16, 8, 64) == at_once(3));
   s.max_shared_bytes = int64_t{163} << 10;  // an A100's
-  CHECK(n_splits(emulated::k10, 1) == about(33));
-  CHECK(n_splits(emulated::k11, 8) == about(16.5));
+  CHECK(n_splits(emulated::k10, DType::bf16, 1) == at_once(2));
+  CHECK(n_splits(emulated::k11, DType::bf16, 8) == at_once(1));
 }
 
 TEST_CASE("the plan is the cheapest, covers all tiles, and leaves no split empty") {
@@ -59,11 +86,12 @@ TEST_CASE("the plan is the cheapest, covers all tiles, and leaves no split empty
     for (const int32_t n_tiles : {1, 2, 7, 64, 300})
       for (const int32_t n_multiprocessors : {1, 20, 132}) {
         const gpu::SplitProblem problem{n_blocks, n_tiles, n_multiprocessors};
-        const gpu::SplitPlan plan = gpu::plan_splits(problem);
+        const gpu::SplitPlan plan = gpu::plan_splits(problem, kCosts);
         CHECK(plan.n_splits * plan.tiles_per_split >= n_tiles);
         CHECK((plan.n_splits - 1) * plan.tiles_per_split < n_tiles);
         for (int32_t n = 1; n <= std::min(n_tiles, gpu::kMaxSplits); ++n)
-          CHECK(gpu::split_cost(problem, plan) <= gpu::split_cost(problem, gpu::split_into(n, n_tiles)));
+          CHECK(gpu::split_cost(problem, plan, kCosts) <=
+                gpu::split_cost(problem, gpu::split_into(n, n_tiles), kCosts));
       }
 }
 
