@@ -151,6 +151,15 @@ TEST_CASE("the merge takes two splits to the most there are, most of them empty,
     }
 }
 
+TEST_CASE("the merge takes in the last of many splits that all have keys") {
+  for (const auto& [n_splits, head_dim, kv_len] : {std::tuple{64, 8, 64 * 32},
+                                                   {65, 8, 65 * 32},
+                                                   {gpu::kMaxSplits, 8, gpu::kMaxSplits * 32},
+                                                   {100, 33, 100 * 16}})
+    expect_rung(emulated::k07, {.head_dim = head_dim, .sequences = {{1, kv_len}}},
+                [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+}
+
 TEST_CASE("more splits than there may be are as many as there may be") {
   const AttendCase c{.head_dim = 16, .sequences = {{1, 300}}};
   const auto ran = [&](int32_t n_splits) {
