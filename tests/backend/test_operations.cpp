@@ -80,6 +80,74 @@ TEST_CASE("rms_norm, swiglu, add and argmax by eye") {
   }
 }
 
+/// Rows of −1 but for what `put` says.
+Tensor logits_of(int64_t n_rows, int64_t vocab_size,
+                 std::initializer_list<std::tuple<int64_t, int64_t, float>> put) {
+  Tensor t = Tensor::host(DType::f32, {n_rows, vocab_size});
+  std::fill_n(t.data<float>(), t.size(), -1.0f);
+  for (const auto& [row, i, x] : put) t.data<float>()[row * vocab_size + i] = x;
+  return t;
+}
+
+std::vector<int32_t> argmax_by(Backend& b, const Tensor& logits) {
+  const Tensor rows = b.upload(logits.view());
+  const int64_t n_rows = logits.shape()[0];
+  Tensor ids = b.make_tensor({n_rows}, DType::i32);
+  b.argmax(kHere, rows.view(), ids.view());
+  std::vector<int32_t> chosen(static_cast<size_t>(n_rows));
+  b.download(ids.view(), TensorView(chosen.data(), {n_rows}));
+  // The same of a view that begins at its second row, which may lie anywhere.
+  if (n_rows > 1) {
+    std::vector<int32_t> tail(chosen.size() - 1);
+    b.argmax(kHere, rows.view().rows(1, n_rows - 1), ids.view().rows(1, n_rows - 1));
+    b.download(ids.view().rows(1, n_rows - 1), TensorView(tail.data(), {n_rows - 1}));
+    CHECK(std::equal(tail.begin(), tail.end(), chosen.begin() + 1));
+  }
+  return chosen;
+}
+
+TEST_CASE("argmax of rows of any length: the largest at each place, rows anywhere in memory") {
+  for (const auto& b : all_backends())
+    for (const int64_t vocab_size : {1, 2, 3, 4, 5, 7, 31, 511, 513, 1030, 17'003}) {
+      CAPTURE(vocab_size);
+      const int64_t last = vocab_size - 1;
+      const Tensor logits =
+          logits_of(5, vocab_size, {{0, 0, 2}, {1, last, 2}, {2, last / 2, 2}, {3, last - last / 5, 2}});
+      CHECK(argmax_by(*b, logits) == std::vector<int32_t>{0, static_cast<int32_t>(last),
+                                                          static_cast<int32_t>(last / 2),
+                                                          static_cast<int32_t>(last - last / 5), 0});
+    }
+}
+
+TEST_CASE("argmax of 150,001 logits: the first of equals, wherever its lane and warp are") {
+  constexpr int64_t n = 150'001;
+  for (const auto& b : all_backends()) {
+    CHECK(argmax_by(*b, logits_of(4, n,
+                                  {{0, 149'999, 7},
+                                   {0, 150'000, 7},
+                                   {1, 130'000, 7},
+                                   {1, 3, 7},
+                                   {2, 4096, 7},
+                                   {2, 4095, 7},
+                                   {2, 4100, 7},
+                                   {3, 150'000, 7}})) == std::vector<int32_t>{149'999, 3, 4095, 150'000});
+  }
+}
+
+TEST_CASE("argmax: −∞ loses to anything and a row of it has 0; a NaN after a number never wins") {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for (const auto& b : all_backends()) {
+    Tensor none = logits_of(1, 5000, {});
+    std::fill_n(none.data<float>(), none.size(), -inf);
+    CHECK(argmax_by(*b, none) == std::vector<int32_t>{0});
+    none.data<float>()[4321] = -3e38f;
+    CHECK(argmax_by(*b, none) == std::vector<int32_t>{4321});
+    CHECK(argmax_by(
+              *b, logits_of(2, 5000, {{0, 77, nan}, {0, 4000, 1}, {1, 9, 1}, {1, 10, nan}, {1, 600, inf}})) ==
+          std::vector<int32_t>{4000, 600});
+  }
+}
+
 TEST_CASE("embed, append, gather_rows and copy_blocks move rows and change no bit") {
   for (const auto& b : all_backends()) {
     auto storage = b->make_storage({1, 2, 2, 16, 16, 3, DType::f32});
