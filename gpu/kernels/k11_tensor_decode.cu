@@ -142,8 +142,7 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
       float r_factor[2];
       rows.weigh(r_x, r_factor);
       units.take(scales, r_x, r_factor);
-      rows.shrink(r_factor);
-      rows.add_values(r_x, s_v, first_row(stage));
+      rows.add_values(r_x, r_factor, s_v, first_row(stage));
       __syncwarp();  // all lanes have read this stage before any asks for its next rows
       copies.request(o, s_k, s_v, s_scales, first_row(stage));
       stage = stage + 1 < kStages ? stage + 1 : 0;

@@ -23,8 +23,8 @@
 //          meant for prefill. sm_80 and later
 // expects  with n_parts 1 a third of what wgmma and TMA reach on an H100 (not in this rung): what comes from
 //          shared memory takes longer than products (README, "What the machine code allows"); so a warp has
-//          32 rows where registers hold them. At head_dim 128 a few are spilled, 44 bytes, with n_parts 1
-//          and in f16. Never run on hardware
+//          32 rows where registers hold them. At head_dim 128 some are spilled: 72 bytes in f16, 348 in
+//          bf16, 724 with n_parts 1. Never run on hardware
 // source   Dao 2023, "FlashAttention-2"; tensor_cores.h, async_copy.h
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_rows.h"
@@ -111,18 +111,19 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
     LASTROW_UNROLL
     for (int32_t s0 = 0; s0 < kTileKeys; s0 += kKeys) {
       FragmentC r_x[kTall * kKeys / 8];
+      float r_factor[2 * kTall];
       rows.scores(s_q, first_query, s_k, stage * kTileKeys + s0, r_x);
       if (tile + s0 >= last.begin && tile + s0 + kKeys <= first.end) {  // every row sees every key
-        rows.weigh(r_x);
-        rows.add_values(r_x, s_v, stage * kTileKeys + s0);
+        rows.weigh(r_x, r_factor);
+        rows.add_values(r_x, r_factor, s_v, stage * kTileKeys + s0);
       } else {
         uint32_t seen[kTall];  // bit 4 j + e: r_x[m][j].x[e] is of a key that its row sees
         for (int32_t m = 0; m < kTall; ++m) {
           const KeyRange keys[2] = {keys_of_row(2 * m), keys_of_row(2 * m + 1)};
           seen[m] = hide_unseen<kKeys>(tile + s0 + rows.column(), keys, &r_x[m * kKeys / 8]);
         }
-        rows.weigh(r_x);
-        rows.template add_values<true>(r_x, s_v, stage * kTileKeys + s0, seen);
+        rows.weigh(r_x, r_factor);
+        rows.template add_values<true>(r_x, r_factor, s_v, stage * kTileKeys + s0, seen);
       }
     }
     __syncthreads();  // all warps have read this stage before any asks for its next rows

@@ -4,8 +4,8 @@
 //   KeyScales<KV, n> scales(s_scales, first);     of 8 n keys, the lane's own two of each eight
 //   scales.of_k(r_x);                             x *= scale of K
 //   rows.weigh(r_x, r_factor);                    x becomes p
-//   units.take(scales, r_x, r_factor);            p becomes p · scale of V in units, and r_factor acc's in
-//   them rows.shrink(r_factor); rows.add_values(r_x, …);                      acc += p · v, in units
+//   units.take(scales, r_x, r_factor);            p becomes p · scale of V in units, r_factor acc's in them
+//   rows.add_values(r_x, r_factor, …);            acc = acc · factor + p · v, in units
 //   units.finish(rows);                           acc in units of 1, at the end
 //
 // Of types without scales all this does nothing.

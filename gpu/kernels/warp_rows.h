@@ -6,8 +6,8 @@
 //   loop over tiles of keys in shared memory:
 //     rows.scores(s_q, …, s_k, first, r_x);          x [16, keys] = q·k in units of ln 2
 //     r_x = −∞ where a row does not see a key        by the caller, who knows the mask
-//     rows.weigh(r_x);                               one softmax update: x becomes p = 2^(x − row_max)
-//     rows.add_values(r_x, s_v, first);              acc += p·v
+//     rows.weigh(r_x, r_factor);                     one softmax update: x becomes p = 2^(x − row_max)
+//     rows.add_values(r_x, r_factor, s_v, first);    acc = acc·factor + p·v
 //   rows.finish();                                   row_sum of whole rows
 //
 // Of sixteen rows a lane has lane / 4 and that + 8, of 8 keys (or dims) the two from lane % 4 · 2 on:
@@ -19,6 +19,11 @@
 //
 // q and p are sums of kParts operands each (float_parts.h), and each product kParts products, those of small
 // parts first.
+//
+// Tensor cores truncate where they add (tensor_cores.h), so a sum that they keep over all tiles drifts
+// towards zero as the context grows. So every call starts its products from zero: q·k over dims, p·v over
+// the keys of a tile. An ordinary float addition, which rounds to nearest, adds p·v to acc. That holds for
+// every kParts: acc shrinks to the new maximum in the same instruction, so the addition costs none.
 //
 // K and V rows that no row sees have to be 0. What a row makes of an infinity that it sees is not defined: a
 // part of q or of p may be 0 or of the other sign, and 0 · ∞ is NaN, while p · ∞ in one part is ∞.
@@ -145,14 +150,7 @@ struct WarpRows {
     }
   }
 
-  /// One softmax update: acc shrinks to the new maximum, x becomes p.
-  template <int32_t n>
-  __device__ void weigh(FragmentC (&r_x)[n]) {
-    float r_factor[2 * kSixteens];
-    weigh(r_x, r_factor);
-    shrink(r_factor);
-  }
-  /// The same, where acc has yet to shrink: by a factor for each of the lane's rows.
+  /// One softmax update: x becomes p, and acc has yet to shrink by a factor for each of the lane's rows.
   template <int32_t n>
   __device__ void weigh(FragmentC (&r_x)[n], float (&r_factor)[2 * kSixteens]) {
     constexpr int32_t kTiles = n / kSixteens;
@@ -173,39 +171,44 @@ struct WarpRows {
         for (int32_t e = 0; e < 4; ++e) r_acc[d].x[e] *= r_factor[2 * m + e / 2];
   }
 
-  /// acc += p · v, v being rows first, first + 1, … of s_v. kMasked: some row does not see some key; its p is
-  /// 0, and bit 4 j + i of seen[m] says of r_p[m][j].x[i] whether it is seen.
+  /// acc = acc · r_factor + p · v, v being rows first, first + 1, … of s_v. kMasked: some row does not see
+  /// some key; its p is 0, and bit 4 j + i of seen[m] says of r_p[m][j].x[i] whether it is seen.
   template <bool kMasked = false, int32_t n>
-  __device__ void add_values(const FragmentC (&r_p)[n], const Shared<KV>& s_v, int32_t first,
-                             const uint32_t* seen = nullptr) {
-    constexpr int32_t kTiles = n / kSixteens;
+  __device__ void add_values(const FragmentC (&r_p)[n], const float (&r_factor)[2 * kSixteens],
+                             const Shared<KV>& s_v, int32_t first, const uint32_t* seen = nullptr) {
+    constexpr int32_t kTiles = n / kSixteens, kPairs = kTiles / 2;  // of eights: 16 keys
     static_assert(!kMasked || (kTiles <= 8 && sizeof(KV) == 2), "a bit for each; bytes are taken as finite");
-    LASTROW_UNROLL
-    for (int32_t j = 0; j < kTiles; j += 2) {
-      FragmentA r_weights[kSixteens][kParts], r_seen[kSixteens] = {};
-      for (int32_t m = 0; m < kSixteens; ++m)
+    FragmentA r_weights[kSixteens][kPairs][kParts];
+    for (int32_t m = 0; m < kSixteens; ++m)
+      for (int32_t j = 0; j < kPairs; ++j)
         for (int32_t i = 0; i < 4; ++i) {
-          const int32_t tile = j + i / 2, e = i % 2 * 2;
-          const FragmentC& p = r_p[m * kTiles + tile];
+          const FragmentC& p = r_p[m * kTiles + 2 * j + i / 2];
           uint32_t r_parts[kParts];
-          split_pair<Query>(p.x[e], p.x[e + 1], r_parts);
-          for (int32_t part = 0; part < kParts; ++part) r_weights[m][part].x[i] = r_parts[part];
-          if (kMasked)
-            r_seen[m].x[i] = ones(seen[m] >> (4 * tile + e) & 1u, seen[m] >> (4 * tile + e + 1) & 1u);
+          split_pair<Query>(p.x[i % 2 * 2], p.x[i % 2 * 2 + 1], r_parts);
+          for (int32_t part = 0; part < kParts; ++part) r_weights[m][j][part].x[i] = r_parts[part];
         }
+    LASTROW_UNROLL
+    for (int32_t d = 0; d < kEights; d += kOfLoad<KV>) {
+      FragmentC r_sum[kSixteens][kOfLoad<KV>] = {};
       LASTROW_UNROLL
-      for (int32_t d = 0; d < kEights; d += kOfLoad<KV>) {
+      for (int32_t j = 0; j < kPairs; ++j) {
         // Four matrices: 8 of the 16 keys × 16 of 32 bytes, keys first.
         Matrices values = load_matrices_transposed(
-            s_v, swizzled<kWidth, KV>(first + 8 * j, d * kBytes / 2, lane() % 16, lane() / 16));
-        if constexpr (kMasked) keep_apart(values, r_seen, d);
+            s_v, swizzled<kWidth, KV>(first + 16 * j, d * kBytes / 2, lane() % 16, lane() / 16));
+        if constexpr (kMasked) keep_apart(values, seen, j, d);
         FragmentB r_values[kOfLoad<KV>];
         value_fragments<KV>(values, r_values);
         for (int32_t eight = 0; eight < kOfLoad<KV>; ++eight)
           for (int32_t m = 0; m < kSixteens; ++m)
             for (int32_t part = kParts - 1; part >= 0; --part)
-              multiply_add<Query>(r_acc[m * kEights + d + eight], r_weights[m][part], r_values[eight]);
+              multiply_add<Query>(r_sum[m][eight], r_weights[m][j][part], r_values[eight]);
       }
+      for (int32_t m = 0; m < kSixteens; ++m)
+        for (int32_t eight = 0; eight < kOfLoad<KV>; ++eight)
+          for (int32_t i = 0; i < 4; ++i) {
+            float& acc = r_acc[m * kEights + d + eight].x[i];
+            acc = acc * r_factor[2 * m + i / 2] + r_sum[m][eight].x[i];
+          }
     }
   }
 
@@ -235,8 +238,8 @@ struct WarpRows {
   }
 
   /// 0 · NaN is NaN, so what is not finite in m is taken out of it, and dims 8 d … 8 d + 15 of the rows that
-  /// see it become NaN. How many such values a row sees is a product too.
-  __device__ void keep_apart(Matrices& m, const FragmentA (&r_seen)[kSixteens], int32_t d) {
+  /// see it become NaN. m is of keys 16 j, … How many such values a row sees is a product too.
+  __device__ void keep_apart(Matrices& m, const uint32_t* seen, int32_t j, int32_t d) {
     constexpr uint32_t kExponent = std::is_same_v<KV, Half> ? 0x7C00u : 0x7F80u;
     uint32_t r_bad[4];
     for (int32_t i = 0; i < 4; ++i)
@@ -244,13 +247,19 @@ struct WarpRows {
     if (!__any_sync(kAllLanes, (r_bad[0] | r_bad[1] | r_bad[2] | r_bad[3]) != 0)) return;
     for (int32_t i = 0; i < 4; ++i)
       m.x[i] &= (r_bad[i] & 0xFFFFu ? 0 : 0xFFFFu) | (r_bad[i] >> 16 ? 0 : 0xFFFF0000u);
-    for (int32_t half = 0; half < 2; ++half)
-      for (int32_t row = 0; row < kSixteens; ++row) {
+    for (int32_t row = 0; row < kSixteens; ++row) {
+      FragmentA r_seen;
+      for (int32_t i = 0; i < 4; ++i) {
+        const uint32_t bits = seen[row] >> (8 * j + i / 2 * 4 + i % 2 * 2);
+        r_seen.x[i] = ones(bits & 1u, bits & 2u);
+      }
+      for (int32_t half = 0; half < 2; ++half) {
         FragmentC n_bad{};
-        multiply_add<KV>(n_bad, r_seen[row], {{r_bad[2 * half], r_bad[2 * half + 1]}});
+        multiply_add<KV>(n_bad, r_seen, {{r_bad[2 * half], r_bad[2 * half + 1]}});
         for (int32_t i = 0; i < 4; ++i)
           if (n_bad.x[i] > 0) r_acc[row * kEights + d + half].x[i] = std::numeric_limits<float>::quiet_NaN();
       }
+    }
   }
 };
 
