@@ -20,14 +20,17 @@
 // So a K tile [key, dim] loaded as it is and a V tile [key, dim] loaded transposed are B, and a C of scores,
 // narrowed, is an A of weights: no lane hands anything to another.
 //
-// A product of two such elements is exact in float. The emulator sums the 16 products of an element in float,
-// in order, then adds that to c. Hardware's order and rounding are its own, unspecified; it may cut off where
-// the emulator rounds.
+// A product of two such elements is exact. Hardware cuts off where it adds, instead of rounding, and c with
+// the products: an error of one sign, which grows where c goes from product to product. The emulator does the
+// same, by the rule of simt/product_sum.h.
 // Source: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type" and "ldmatrix"; sm_80 and on.
 #pragma once
 
 #include "cache/kv_codec.h"
 #include "gpu/kernels/target.h"
+#if !defined(__CUDACC__)
+#include "gpu/simt/product_sum.h"
+#endif
 
 namespace lastrow::LASTROW_TARGET {
 
@@ -129,8 +132,9 @@ struct Product {
 
 template <typename T>
 void exchange_product(void* const (&brought)[simt::kWarpSize]) {
-  const auto half = [](uint32_t pair, int32_t e) { return decode(T{static_cast<uint16_t>(pair >> 16 * e)}); };
-  float a[16][16], b[16][8], sum[16][8] = {};
+  const auto half = [](uint32_t pair, int32_t e) { return T{static_cast<uint16_t>(pair >> 16 * e)}; };
+  T a[16][16], b[16][8];
+  float sum[16][8];
   for (int32_t lane = 0; lane < simt::kWarpSize; ++lane) {
     const auto& product = *static_cast<const Product*>(brought[lane]);
     const int32_t r = lane / 4, c = lane % 4 * 2;
@@ -138,13 +142,12 @@ void exchange_product(void* const (&brought)[simt::kWarpSize]) {
       for (int32_t e = 0; e < 2; ++e) a[r + i % 2 * 8][c + i / 2 * 8 + e] = half(product.a.x[i], e);
     for (int32_t i = 0; i < 2; ++i)
       for (int32_t e = 0; e < 2; ++e) b[c + i * 8 + e][r] = half(product.b.x[i], e);
+    for (int32_t i = 0; i < 4; ++i) sum[r + i / 2 * 8][c + i % 2] = product.c.x[i];
   }
-  for (int32_t row = 0; row < 16; ++row)
-    for (int32_t k = 0; k < 16; ++k)
-      for (int32_t column = 0; column < 8; ++column) sum[row][column] += a[row][k] * b[k][column];
+  simt::multiply_add_tile(a, b, sum);
   for (int32_t lane = 0; lane < simt::kWarpSize; ++lane)
     for (int32_t i = 0; i < 4; ++i)
-      static_cast<Product*>(brought[lane])->c.x[i] += sum[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
+      static_cast<Product*>(brought[lane])->c.x[i] = sum[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2];
 }
 
 }  // namespace emulation

@@ -64,8 +64,8 @@ TEST_CASE_TEMPLATE("the identity times 10 · k + n, plus 1000", T, Half, BFloat1
   CHECK(c[15 * 8 + 7] == 1157);
 }
 
-TEST_CASE_TEMPLATE("a whole tile is that of three loops, in the order that the header states", T, Half,
-                   BFloat16) {
+TEST_CASE_TEMPLATE("a whole tile, its products added in float, is that of three loops", T, Half, BFloat16) {
+  const simt::UseProductSum use(simt::ProductSum::rounded);
   Random random(5);
   std::vector<T> a(256), b(128);
   for (T& x : a) x = narrow<T>(static_cast<float>(random.normal()));
