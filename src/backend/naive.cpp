@@ -15,14 +15,13 @@ BackendInfo NaiveBackend<T>::info() const {
   return {kName, kDescription, dtype_of<T>, 1};
 }
 
-/// Σ term(i) for i in [0, n), in the order that the seed says.
+/// each(i) for i in [0, n), in the order that the seed says.
 template <typename T>
-template <typename Term>
-T NaiveBackend<T>::sum(int64_t n, Term term) {
-  T total = 0;
+template <typename Each>
+void NaiveBackend<T>::in_order(int64_t n, Each each) {
   if (order_seed_ == 0) {
-    for (int64_t i = 0; i < n; ++i) total += term(i);
-    return total;
+    for (int64_t i = 0; i < n; ++i) each(i);
+    return;
   }
   if (static_cast<int64_t>(order_.size()) != n) {
     order_.resize(static_cast<size_t>(n));
@@ -30,7 +29,15 @@ T NaiveBackend<T>::sum(int64_t n, Term term) {
     Random random(order_seed_, static_cast<uint64_t>(n));
     for (int64_t i = n - 1; i > 0; --i) std::swap(order_[i], order_[random.below(i + 1)]);
   }
-  for (int32_t i : order_) total += term(i);
+  for (int32_t i : order_) each(i);
+}
+
+/// Σ term(i) for i in [0, n), in that order.
+template <typename T>
+template <typename Term>
+T NaiveBackend<T>::sum(int64_t n, Term term) {
+  T total = 0;
+  in_order(n, [&](int64_t i) { total += term(i); });
   return total;
 }
 
@@ -137,9 +144,12 @@ void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRa
   }
   const T row_sum = sum(n, [&](int64_t i) { return std::exp(scores_[i] - row_max); });
   *lse = row_max + std::log(row_sum);
-  for (int32_t d = 0; d < head_dim; ++d)
-    out[d] =
-        sum(n, [&](int64_t i) { return as_weight(std::exp(scores_[i] - row_max) / row_sum) * row(v, i)[d]; });
+  std::fill_n(out, head_dim, T(0));
+  in_order(n, [&](int64_t i) {  // each out[d] is a sum in that order; a value's row is read once
+    const T weight = as_weight(std::exp(scores_[i] - row_max) / row_sum);
+    const T* value = row(v, i);
+    for (int32_t d = 0; d < head_dim; ++d) out[d] += weight * value[d];
+  });
 }
 
 template <typename T>

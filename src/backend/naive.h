@@ -44,6 +44,8 @@ class NaiveBackend final : public CpuBackend<T> {
   void add(Site site, ConstTensorView y, TensorView x) override;
 
  private:
+  template <typename Each>
+  void in_order(int64_t n, Each each);
   template <typename Term>
   T sum(int64_t n, Term term);
   /// K or V of one sequence as numbers: where they lie, or, of encoded rows, decoded into `room`.
