@@ -19,7 +19,8 @@ inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
                      .n_seqs = l.plan.n_seqs(),
                      .block_len = l.spec.block_len,
                      .blocks_per_seq = l.plan.blocks_per_seq,
-                     .n_blocks = l.spec.n_blocks};
+                     .n_blocks = l.spec.n_blocks,
+                     .n_splits = c.n_splits};
   for (const auto& [q_len, kv_len] : c.sequences) {
     s.max_q_len = std::max(s.max_q_len, q_len);
     s.max_kv_len = std::max(s.max_kv_len, kv_len);
@@ -38,6 +39,7 @@ inline std::string describe(const AttendCase& c) {
   for (const auto& [q_len, kv_len] : c.sequences) text += fmt::format(" {}/{}", q_len, kv_len);
   if (!c.mask.causal) text += ", no mask";
   if (c.mask.window > 0) text += fmt::format(", window {}", c.mask.window);
+  if (c.n_splits > 0) text += fmt::format(", {} split{}", c.n_splits, c.n_splits == 1 ? "" : "s");
   if (c.score_scale != 1) text += fmt::format(", scores × {:g}", c.score_scale);
   return text;
 }

@@ -72,6 +72,65 @@ AttendCase problem(const Row& row) {
           .kv_dtype = kTypes[row[dtype]]};
 }
 
+// ---- long contexts
+
+/// Those that a long problem is for. Under the emulator some combinations would take most of the time and
+/// show nothing that others do not.
+enum class For {
+  all,
+  not_k04,    // a decode of which k04 would fill a tile of queries with one
+  splitting,  // rungs that split keys over blocks
+  tensor_decode,
+  tiled_prefill  // rungs whose block takes several queries; the others do a prefill one query at a time
+};
+
+bool is_for(For what, const std::string& rung) {
+  const std::string name = rung.substr(0, rung.find('-'));  // of "k12-rounded" too
+  const bool tiled = name == "k04" || name == "k12";
+  switch (what) {
+    case For::not_k04:
+      return name != "k04";
+    case For::splitting:
+      return name >= "k07" && !tiled;
+    case For::tensor_decode:
+      return name == "k11";
+    case For::tiled_prefill:
+      return tiled;
+    default:
+      return true;
+  }
+}
+
+struct LongProblem {
+  For what;
+  AttendCase problem;
+};
+
+/// With one split a block walks all tiles: pipelines come round many times, and sums get long.
+std::vector<LongProblem> long_problems() {
+  return {
+      {For::all, {.n_q_heads = 4, .sequences = {{1, 300}}, .block_len = 16, .block_order = 7, .n_splits = 1}},
+      {For::not_k04, {.n_q_heads = 4, .sequences = {{1, 16384}}, .n_splits = 1}},
+      {For::all, {.sequences = {{17, 1000}}, .block_len = 16, .block_order = 7, .n_splits = 1}},
+      {For::tiled_prefill, {.sequences = {{17, 4100}}, .block_len = 64, .block_order = 7}},
+      {For::all, {.n_q_heads = 16, .sequences = {{1, 1000}}, .n_splits = 1}},
+      {For::splitting, {.n_q_heads = 4, .sequences = {{1, 16384}}, .block_len = 64, .block_order = 7}},
+      {For::all,
+       {.n_q_heads = 4, .sequences = {{1, 4100}}, .block_len = 16, .block_order = 7, .n_splits = 1}},
+      {For::tensor_decode, {.n_q_heads = 16, .sequences = {{1, 16384}}, .n_splits = 1}},
+      {For::all, {.sequences = {{17, 300}}}},
+      {For::tiled_prefill, {.sequences = {{17, 16384}}}},
+      {For::all,
+       {.n_q_heads = 8,
+        .n_kv_heads = 2,
+        .sequences = {{1, 1000}, {3, 300}, {0, 9}, {1, 700}},
+        .mask = {true, 400},
+        .block_len = 31,
+        .block_order = 7,
+        .n_splits = 1}},
+  };
+}
+
 }  // namespace
 
 CheckSet::CheckSet(std::vector<std::string> rungs,
@@ -106,11 +165,39 @@ std::vector<std::string> CheckSet::takers(const Row& row) const {
   return names;
 }
 
-std::vector<CheckCase> CheckSet::quick() const {
+std::vector<CheckCase> CheckSet::pairs() const {
   constexpr uint64_t kSeed = 1;
   std::vector<CheckCase> cases;
   for (const Row& row : pairwise(sizes(rungs_.size()), kSeed, [&](const Row& r) { return can_be(r); }))
     cases.push_back({problem(row), takers(row)});
+  return cases;
+}
+
+std::vector<CheckCase> CheckSet::long_contexts() const {
+  constexpr int32_t kHeadDim = 2;  // place of 64 in kHeadDims
+  static_assert(kHeadDims[kHeadDim] == 64);
+  std::vector<CheckCase> cases;
+  Row row(kChoices);
+  row[head_dim] = kHeadDim;
+  for (row[dtype] = 0; row[dtype] < static_cast<int32_t>(std::size(kTypes)); ++row[dtype])
+    for (const LongProblem& p : long_problems()) {
+      CheckCase c{p.problem, {}};
+      c.problem.head_dim = kHeadDims[kHeadDim];
+      c.problem.kv_dtype = kTypes[row[dtype]];
+      for (const std::string& name : takers(row))
+        if (is_for(p.what, name)) c.rungs.push_back(name);
+      if (!c.rungs.empty()) cases.push_back(std::move(c));
+    }
+  return cases;
+}
+
+std::vector<CheckCase> CheckSet::quick() const {
+  std::vector<CheckCase> cases;
+  const std::vector<CheckCase> pairs = this->pairs(), longs = long_contexts();
+  for (size_t i = 0; i < std::max((pairs.size() + 1) / 2, longs.size()); ++i) {
+    for (size_t j = 2 * i; j < std::min(2 * i + 2, pairs.size()); ++j) cases.push_back(pairs[j]);
+    if (i < longs.size()) cases.push_back(longs[i]);
+  }
   return cases;
 }
 

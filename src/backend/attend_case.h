@@ -31,6 +31,7 @@ struct AttendCase {
   float score_scale = 1;     // multiplies 1/√head_dim: 1e4 makes the softmax one-hot
   uint64_t seed = 1;
   DType kv_dtype = DType::f32;
+  int32_t n_splits = 0;  // of K/V over blocks of a device; 0: as the device plans. The host has none
 };
 
 struct AttendResult {
