@@ -1,0 +1,79 @@
+// The long contexts of the quick set: which rungs have them, and that a part of the set has its share.
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "gpu/driver/check_cases.h"
+#include "gpu/kernels/ladder.h"
+
+namespace lastrow::driver {
+namespace {
+
+int32_t longest(const CheckCase& c) {
+  int32_t n = 0;
+  for (const testing::SequenceSize& s : c.problem.sequences) n = std::max(n, s.kv_len);
+  return n;
+}
+
+std::vector<CheckCase> quick_set() {
+  std::vector<std::string> rungs;
+  for (const emulated::Rung* rung : emulated::ladder()) rungs.push_back(rung->name);
+  return CheckSet(rungs,
+                  [](const std::string& name, const gpu::AttendShape& shape) {
+                    return emulated::rung(name).supports(shape).empty();
+                  })
+      .quick();
+}
+
+constexpr int32_t kLengths[] = {300, 1000, 4100, 16384};
+
+TEST_CASE("every rung is checked at every long length, in every stored type that it takes") {
+  std::set<std::tuple<std::string, DType, int32_t>> checked;
+  for (const CheckCase& c : quick_set())
+    for (const std::string& rung : c.rungs) checked.insert({rung, c.problem.kv_dtype, longest(c)});
+  for (const emulated::Rung* rung : emulated::ladder())
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8}) {
+      if (!rung->supports({.head_dim = 64, .kv_dtype = dtype}).empty()) continue;
+      for (const int32_t n_keys : kLengths)
+        CHECK_MESSAGE(checked.contains({rung->name, dtype, n_keys}), rung->name, " ", name_of(dtype), " ",
+                      n_keys);
+    }
+}
+
+TEST_CASE("16,384 keys: decode of 4 heads, of 16 for k11, 17 rows of one head, and one split") {
+  bool four = false, sixteen = false, prefill = false;
+  for (const CheckCase& c : quick_set()) {
+    if (longest(c) != 16384) continue;
+    CHECK(c.problem.head_dim == 64);
+    const bool decode = c.problem.sequences[0].q_len == 1;
+    four |= decode && c.problem.n_q_heads == 4 && c.problem.n_splits == 1;
+    if (decode && c.problem.n_q_heads == 16) {
+      CHECK(c.rungs == std::vector<std::string>{"k11"});
+      sixteen = true;
+    }
+    prefill |= c.problem.sequences[0].q_len == 17 && c.problem.n_q_heads == 1;
+  }
+  CHECK(four);
+  CHECK(sixteen);
+  CHECK(prefill);
+}
+
+TEST_CASE("every eighth problem, and every sixteenth, has short and long ones") {
+  const std::vector<CheckCase> cases = quick_set();
+  for (const size_t nth : {8, 16}) {
+    CAPTURE(nth);
+    size_t n = 0, n_long = 0, n_longest = 0;
+    for (size_t i = 0; i < cases.size(); i += nth) {
+      ++n;
+      n_long += longest(cases[i]) >= 300;
+      n_longest += longest(cases[i]) >= 4100;
+    }
+    MESSAGE(nth, ": ", n, " problems, ", n_long, " long, ", n_longest, " of 4,100 keys and more");
+    CHECK(n_long >= n / 4);
+    CHECK(n_long <= n / 2);
+    CHECK(n_longest >= 1);
+  }
+}
+
+}  // namespace
+}  // namespace lastrow::driver
