@@ -2,7 +2,7 @@
 //
 //   AsyncCopies copies;                               of this thread
 //   copies.copy<8>(s_k, at, o.g_k, offset, seen);     16 bytes (or 4) begin to move; 0 comes instead where
-//                                                     not seen
+//                                                     not seen, whatever the offset: nothing is read
 //   copies.close_group();                             what was copied since the last group is one group
 //   copies.wait<2>();                                 all but the last 2 groups of this thread have landed
 //
@@ -33,8 +33,9 @@ class AsyncCopies {
     constexpr int32_t kBytes = n * sizeof(T);
     static_assert(kBytes == 16 || kBytes == 4);
     const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to.pointer(at)));
-    const auto source = __cvta_generic_to_global(from.pointer(seen ? i : 0));
-    // With a source size of 0 nothing is read and zeros are written. Only 16 bytes can pass by L1.
+    const auto source = __cvta_generic_to_global(from.pointer(i));
+    // With a source size of 0 nothing is read, whatever the address, and zeros are written. Only 16 bytes can
+    // pass by L1.
     if constexpr (kBytes == 16)
       asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source),
                    "r"(seen ? 16 : 0)

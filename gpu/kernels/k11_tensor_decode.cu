@@ -123,7 +123,13 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
     WarpCopies<KV, kWidth, kTileKeys> copies(o, part.sequence, part.g, {part.begin, part.end},
                                              part.first_tile);
     const auto first_row = [&](int32_t stage) { return stage * kTileKeys + warp * kWarpKeys; };
-    for (int32_t stage = 0; stage < kStages; ++stage) copies.request(o, s_k, s_v, s_scales, first_row(stage));
+    const auto request = [&](int32_t stage) {
+      copies.request_k(o, s_k, first_row(stage));
+      copies.request_v(o, s_v, first_row(stage));
+      copies.request_scales(o, s_scales, first_row(stage));
+      copies.close_group();
+    };
+    for (int32_t stage = 0; stage < kStages; ++stage) request(stage);
 
     int32_t stage = 0;
     for (int32_t tile = part.first_tile; tile < part.end; tile += kTileKeys) {
@@ -144,7 +150,7 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
       units.take(scales, r_x, r_factor);
       rows.add_values(r_x, r_factor, s_v, first_row(stage));
       __syncwarp();  // all lanes have read this stage before any asks for its next rows
-      copies.request(o, s_k, s_v, s_scales, first_row(stage));
+      request(stage);
       stage = stage + 1 < kStages ? stage + 1 : 0;
     }
   }

@@ -3,68 +3,72 @@
 // idea     k04 with matrices: a tile of K/V in shared memory serves 64 query rows, whose scores, weights and
 //          outputs stay in registers; what is left to do is products
 // since    k11: rows are (token, head of a group), not the heads of one token; all warps read all keys of a
-//          tile, not sixteen each; nobody shares rows, so nothing is merged. Two barriers a tile
+//          tile, not sixteen each, so there is one barrier a tile; nobody shares rows, so nothing is merged.
+//          At a tile's barrier V of the next tile and K of the one after are asked for, as one group: a
+//          tile's scores need no V, which arrives meanwhile
 // grid     x tile of rows r = t · group_size + head in its group (short prefills of many heads fill a tile
 //          too), last first: they see most; y K/V head g, z sequence; from the bounds, a block past the last
 //          row leaves
 // block    4 warps; each copies 16 keys of a tile, and has 16 of the 64 rows; with n_parts 1 32 of 128
 // group    none
 // lane     two of 16 rows × two of 8 keys, or of 8 d (tensor_cores.h)
-// sums     as k11, one softmax update for 64 keys (32 with n_parts 1); here parts cost time, as products are
-//          what there is to do. The mask is tested only in tiles that some row sees in part: only there can a
-//          row meet a V that it does not see, and is kept from its NaN
+// sums     as k11, one softmax update for 64 keys; here parts cost time, as products are what there is to
+//          do. The mask is tested only in tiles that some row sees in part: only there can a row meet a V
+//          that it does not see, and is kept from its NaN (unseen_values.h)
 // merge    none
 // reads    K once, V once for each tile of rows: q_len · group_size / 64 times what is needed; tiles that no
 //          row sees are skipped
 // scratch  none
 // shared   2 stages of 64 rows of K and of V, q or its parts: at head_dim 128 112 KiB in bf16, 96 in f16 and
-//          with n_parts 1
+//          with n_parts 1, and 32 bytes. Two blocks of 4 warps fit on sm_90: one multiplies while the other
+//          takes exponentials or waits at its barrier. One of 8 warps would copy a tile for twice the rows,
+//          but all of it would wait at once
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len;
 //          meant for prefill. sm_80 and later
-// expects  with n_parts 1 a third of what wgmma and TMA reach on an H100 (not in this rung): what comes from
-//          shared memory takes longer than products (README, "What the machine code allows"); so a warp has
-//          32 rows where registers hold them. At head_dim 128 some are spilled: 72 bytes in f16, 348 in
-//          bf16, 724 with n_parts 1. Never run on hardware
-// source   Dao 2023, "FlashAttention-2"; tensor_cores.h, async_copy.h
+// expects  tensor cores to be the limit. A tile of 64 keys and 64 rows at head_dim 128 is 1,536 products in
+//          bf16, 1,024 in f16 and 512 with n_parts 1. At one a clock, the dense peak of an H100, they take as
+//          many clocks, and at the 63 % of it that mma.sync reaches 2,440, 1,630 and 810. What goes through
+//          shared memory takes 1,760, 1,630 and 820, issue slots 1,140, 940 and 570 (README, "What the
+//          machine code allows"). So n_parts 1 reaches 62 % of that peak at most, f16 31 %, bf16 21 %; for
+//          more it takes wgmma and TMA. No register is spilled, but with n_parts 1 at head_dim 128 168
+//          bytes: scores of 32 rows × 64 keys and outputs are 192 registers. Never run on hardware
+// source   Dao 2023, "FlashAttention-2"; arXiv 2402.13499 for mma.sync; tensor_cores.h, async_copy.h
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_rows.h"
+#include "gpu/kernels/unseen_values.h"
 #include "gpu/kernels/warp_rows.h"
 
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
+constexpr int32_t kWarps = kRowThreads / kWarpSize;
 /// Rows of q of a warp, in sixteens: each K/V matrix out of shared memory serves all of them. Registers hold
 /// two where q and p are not in parts.
 template <int32_t kParts>
 constexpr int32_t kSixteens = kParts == 1 ? 2 : 1;
 template <int32_t kParts>
-constexpr int32_t kQueries = kRowThreads / kWarpSize * 16 * kSixteens<kParts>;
-constexpr int32_t kTileKeys = kRowThreads / kWarpSize * kWarpKeys, kStages = 2;
+constexpr int32_t kQueries = kWarps * 16 * kSixteens<kParts>;
+constexpr int32_t kTileKeys = kWarps * kWarpKeys, kStages = 2;
 
-/// Scores of keys that a row does not see become −∞: r_x [kKeys / 8] of the keys from the lane's first, s,
-/// on, for two rows. Bit 4 j + e says of r_x[j].x[e] whether its row sees it.
-template <int32_t kKeys>
-__device__ inline uint32_t hide_unseen(int32_t s, const KeyRange* keys, FragmentC* r_x) {
-  uint32_t seen = 0;
-  for (int32_t j = 0; j < kKeys / 8; ++j)
+/// Scores of keys that a row does not see become −∞: r_x [kTileKeys / 8] of the keys from the lane's first,
+/// s, on, for two rows.
+__device__ inline void hide_unseen(int32_t s, const KeyRange (&keys)[2], FragmentC* r_x) {
+  for (int32_t j = 0; j < kTileKeys / 8; ++j)
     for (int32_t e = 0; e < 4; ++e) {
       const int32_t key = s + 8 * j + e % 2;
-      const bool sees = key >= keys[e / 2].begin && key < keys[e / 2].end;
-      seen |= (sees ? 1u : 0u) << (4 * j + e);
-      if (!sees) r_x[j].x[e] = kMinusInfinity;
+      if (key < keys[e / 2].begin || key >= keys[e / 2].end) r_x[j].x[e] = kMinusInfinity;
     }
-  return seen;
 }
 
 template <typename KV, int32_t kWidth, int32_t kParts>
 __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOperands<KV> o) {
   const int32_t sequence = blockIdx.z, g = blockIdx.y, tile_of_rows = gridDim.x - 1 - blockIdx.x;
-  const int32_t first_token = o.g_q_start.load(sequence),
-                q_len = o.g_q_start.load(sequence + 1) - first_token;
-  const int32_t kv_len = o.g_kv_len.load(sequence), n_rows = q_len * o.group_size;
+  // Loaded anew where they are needed, as is all that follows from them: registers are short.
+  const auto first_token = [&] { return o.g_q_start.load(sequence); };
+  const auto q_len = [&] { return o.g_q_start.load(sequence + 1) - o.g_q_start.load(sequence); };
   constexpr int32_t kTall = kSixteens<kParts>, kBlockRows = kQueries<kParts>;
   const int32_t r0 = tile_of_rows * kBlockRows;
-  if (r0 >= n_rows) return;  // the whole block
+  if (r0 >= q_len() * o.group_size) return;  // the whole block
 
   using Rows = WarpRows<KV, kWidth, kParts, kBlockRows, kTall>;
   Rows rows;
@@ -72,79 +76,90 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
   const auto s_q = shared.take<KV>(Rows::kQueryElems, "s_q");             // [kParts, kBlockRows, kWidth]
   const auto s_k = shared.take<KV>(kStages * kTileKeys * kWidth, "s_k");  // [kStages, kTileKeys, kWidth]
   const auto s_v = shared.take<KV>(kStages * kTileKeys * kWidth, "s_v");  // the same; all swizzled
+  const auto s_bad = shared.take<uint32_t>(kStages * kWarps, "s_bad");    // [kStages, kWarps]: V not finite
   const int32_t warp = static_cast<int32_t>(threadIdx.x) / kWarpSize, first_query = warp * 16 * kTall;
 
-  // Of the lane's row j: where it is in q and out, −1 past the last row; and the keys that it sees. Worked
-  // out anew where they are needed: registers are.
-  const auto row_at = [&](int32_t j) -> int64_t {
-    const int32_t r = r0 + first_query + rows.row() + 8 * j, t = r / o.group_size;
-    return r < n_rows ? int64_t{first_token + t} * o.n_q_heads + g * o.group_size + r % o.group_size : -1;
+  // Of row r: where it is in q and out, −1 past the last row; and the keys that it sees.
+  const auto place_of = [&](int32_t r) -> int64_t {
+    const int32_t t = r / o.group_size;
+    return t < q_len() ? int64_t{first_token() + t} * o.n_q_heads + g * o.group_size + r % o.group_size : -1;
   };
-  const auto keys_of_row = [&](int32_t j) -> KeyRange {
-    const int32_t r = r0 + first_query + rows.row() + 8 * j;
-    return r < n_rows ? visible_keys(o.mask, q_len, kv_len, r / o.group_size) : KeyRange{0, 0};
+  const auto keys_of = [&](int32_t r) -> KeyRange {
+    const int32_t t = r / o.group_size, n = q_len();
+    return t < n ? visible_keys(o.mask, n, o.g_kv_len.load(sequence), t) : KeyRange{0, 0};
   };
+  const auto row = [&](int32_t j) { return r0 + first_query + rows.row() + 8 * j; };  // of the lane
   {
     int64_t at[2 * kTall];
-    for (int32_t j = 0; j < 2 * kTall; ++j) at[j] = row_at(j);
+    for (int32_t j = 0; j < 2 * kTall; ++j) at[j] = place_of(row(j));
     rows.load_query(o, at, s_q, first_query, true);
   }
-  __syncwarp();  // the warp's rows of s_q are written before any lane reads them
 
   // Begin and end of what a row sees grow with r: the tile's first and last row bound the others.
-  const int32_t r_last = r0 + kBlockRows < n_rows ? r0 + kBlockRows - 1 : n_rows - 1;
-  const KeyRange first = visible_keys(o.mask, q_len, kv_len, r0 / o.group_size);
-  const KeyRange last = visible_keys(o.mask, q_len, kv_len, r_last / o.group_size);
+  const int32_t n_rows = q_len() * o.group_size;
+  const KeyRange first = keys_of(r0);
+  const KeyRange last = keys_of(r0 + kBlockRows < n_rows ? r0 + kBlockRows - 1 : n_rows - 1);
   const int32_t first_tile = first.begin / kTileKeys * kTileKeys;
   WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, {first.begin, last.end}, first_tile);
-  const auto request = [&](int32_t stage) {
-    copies.request(o, s_k, s_v, stage * kTileKeys + warp * kWarpKeys);
-  };
-  if (first_tile < last.end)
-    for (int32_t stage = 0; stage < kStages; ++stage) request(stage);
+  const auto first_row = [&](int32_t stage) { return stage * kTileKeys + warp * kWarpKeys; };
+  copies.request_k(o, s_k, first_row(0));
+  copies.close_group();
+  copies.request_v(o, s_v, first_row(0));
+  copies.request_k(o, s_k, first_row(1));
+  copies.close_group();
+  copies.template wait<1>();
+  __syncthreads();  // K of the first tile has landed, and s_q is written, before any warp reads them
 
-  constexpr int32_t kKeys = kTileKeys / kTall;  // whose scores registers hold
   int32_t stage = 0;
   for (int32_t tile = first_tile; tile < last.end; tile += kTileKeys) {
-    copies.template wait<kStages - 1>();
-    __syncthreads();  // the copies of all warps have landed before any warp reads them
-    LASTROW_UNROLL
-    for (int32_t s0 = 0; s0 < kTileKeys; s0 += kKeys) {
-      FragmentC r_x[kTall * kKeys / 8];
-      float r_factor[2 * kTall];
-      rows.scores(s_q, first_query, s_k, stage * kTileKeys + s0, r_x);
-      if (tile + s0 >= last.begin && tile + s0 + kKeys <= first.end) {  // every row sees every key
-        rows.weigh(r_x, r_factor);
-        rows.add_values(r_x, r_factor, s_v, stage * kTileKeys + s0);
-      } else {
-        uint32_t seen[kTall];  // bit 4 j + e: r_x[m][j].x[e] is of a key that its row sees
-        for (int32_t m = 0; m < kTall; ++m) {
-          const KeyRange keys[2] = {keys_of_row(2 * m), keys_of_row(2 * m + 1)};
-          seen[m] = hide_unseen<kKeys>(tile + s0 + rows.column(), keys, &r_x[m * kKeys / 8]);
-        }
-        rows.weigh(r_x, r_factor);
-        rows.template add_values<true>(r_x, r_factor, s_v, stage * kTileKeys + s0, seen);
-      }
+    FragmentC r_x[kTall * kTileKeys / 8];
+    float r_factor[2 * kTall];
+    rows.scores(s_q, first_query, s_k, stage * kTileKeys, r_x);
+    const bool whole = tile >= last.begin && tile + kTileKeys <= first.end;  // every row sees every key
+    for (int32_t m = 0; m < kTall && !whole; ++m)
+      hide_unseen(tile + rows.column(), {keys_of(row(2 * m)), keys_of(row(2 * m + 1))},
+                  &r_x[m * kTileKeys / 8]);
+    rows.weigh(r_x, r_factor);
+
+    copies.template wait<0>();
+    if (!whole) {
+      const bool bad = any_not_finite<KV, kWidth>(s_v, first_row(stage));
+      if (rows.lane() == 0) s_bad.store(stage * kWarps + warp, bad ? 1 : 0);
     }
-    __syncthreads();  // all warps have read this stage before any asks for its next rows
-    request(stage);
+    // V of this tile and K of the next have landed before any warp reads them; all warps have read K of this
+    // tile and V of the last before any asks for the next ones.
+    __syncthreads();
+    copies.request_v(o, s_v, first_row(1 - stage));
+    copies.request_k(o, s_k, first_row(stage));
+    copies.close_group();
+    if (!whole && any_of(s_bad.template load_vec<kWarps>(stage * kWarps))) {
+      LASTROW_UNROLL
+      for (int32_t j = 0; j < 2 * kTall; ++j) {
+        const KeyRange keys = keys_of(row(j));
+        const int32_t begin = keys.begin > tile ? keys.begin - tile : 0;
+        const int32_t end = keys.end < tile + kTileKeys ? keys.end - tile : kTileKeys;
+        poison<KV, kWidth>(rows, j, s_v, stage * kTileKeys + begin, stage * kTileKeys + end);
+      }
+      __syncthreads();  // all warps have read this tile's V before any takes values out
+      take_out<KV, kWidth>(s_v, first_row(stage));
+      __syncthreads();  // they are out before any warp multiplies
+    }
+    rows.add_values(r_x, r_factor, s_v, stage * kTileKeys);
     stage = 1 - stage;
   }
 
   rows.finish();
   LASTROW_UNROLL
   for (int32_t j = 0; j < 2 * kTall; ++j) {
-    const int64_t at = row_at(j);
+    const int64_t at = place_of(row(j));
     if (at < 0) continue;
     const Softmax2& softmax = rows.softmax[j];
     if (rows.column() == 0) o.g_lse.store(at, softmax.lse());
+    const float inverse = softmax.row_sum == 0 ? 0 : 1 / softmax.row_sum;  // 0: the row sees no key
     LASTROW_UNROLL
     for (int32_t n = 0; n < kWidth / 8; ++n) {
-      Vec<float, 2> pair;  // 0 where the row sees no key
-      for (int32_t e = 0; e < 2; ++e)
-        pair.x[e] = softmax.row_sum == 0
-                        ? 0
-                        : rows.r_acc[j / 2 * Rows::kEights + n].x[j % 2 * 2 + e] / softmax.row_sum;
+      const float* const r_pair = &rows.r_acc[j / 2 * Rows::kEights + n].x[j % 2 * 2];
+      const Vec<float, 2> pair{r_pair[0] * inverse, r_pair[1] * inverse};
       if (8 * n < o.head_dim) o.g_out.template store_vec<2>(at * o.head_dim + 8 * n + rows.column(), pair);
     }
   }
@@ -152,9 +167,9 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
 
 template <typename KV, int32_t kWidth, int32_t kParts>
 constexpr int64_t kSharedBytes =
-    (WarpRows<KV, kWidth, kParts, kQueries<kParts>, kSixteens<kParts>>::kQueryElems +
-     int64_t{2} * kStages * kTileKeys * kWidth) *
-    2;
+    2 * (WarpRows<KV, kWidth, kParts, kQueries<kParts>, kSixteens<kParts>>::kQueryElems +
+         int64_t{2} * kStages * kTileKeys * kWidth) +
+    4 * kStages* kWarps;
 
 int64_t shared_bytes(const gpu::AttendShape& s) {
   int64_t n = 0;

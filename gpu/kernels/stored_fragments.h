@@ -2,8 +2,9 @@
 // matrix; elements of 8 bits come two in a place of 16 bits, and are widened to f16: exact for both types.
 //
 //   Operand<KV>                               what is multiplied: KV, or f16 where KV has 8 bits
+//   FragmentB r_b[2][kOfLoad<KV> / 2];
+//   key_fragments<KV>(m, r_b);                m of 16 keys × 32 bytes: [eight of keys][sixteen of dims]
 //   FragmentB r_b[kOfLoad<KV>];
-//   key_fragments<KV>(m, r_b);                m of 8 keys × 64 bytes: each fragment 16 dims of them
 //   value_fragments<KV>(m, r_b);              m transposed, of 16 keys × 32 bytes: each 8 dims of them
 //   d = 16 k + pair_of_dims<KV>(lane, e)      where the lane's pair e of sixteen dims lies, in q and in out
 //
@@ -58,12 +59,13 @@ __device__ inline void widen_bytes(uint32_t word, uint32_t (&r_pairs)[2]) {
 }
 
 template <typename KV>
-__device__ inline void key_fragments(const Matrices& m, FragmentB (&r_b)[kOfLoad<KV>]) {
-  for (int32_t i = 0; i < kOfLoad<KV>; ++i) {
+__device__ inline void key_fragments(const Matrices& m, FragmentB (&r_b)[2][kOfLoad<KV> / 2]) {
+  for (int32_t eight = 0; eight < 2; ++eight) {
     if constexpr (sizeof(KV) == 1)
-      widen_bytes<KV, false>(m.x[i], r_b[i].x);
+      for (int32_t step = 0; step < 2; ++step)
+        widen_bytes<KV, false>(m.x[2 * eight + step], r_b[eight][step].x);
     else
-      r_b[i] = {{m.x[2 * i], m.x[2 * i + 1]}};
+      r_b[eight][0] = {{m.x[2 * eight], m.x[2 * eight + 1]}};
   }
 }
 

@@ -2,13 +2,14 @@
 // copies.
 //
 //   WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, keys, tile);   zeros for keys outside `keys`
-//   copies.request(o, s_k, s_v, first_row);   16 rows begin to move to rows first_row, …: one group; and
-//                                             asks the table for the tile after
-//   copies.request(o, s_k, s_v, s_scales, first_row);   the same of int8: scales of the rows come along
-//   copies.wait<n>();                         all but this lane's last n requests have landed
+//   copies.request_k(o, s_k, first_row);           16 rows of K begin to move to rows first_row, … of s_k
+//   copies.request_v(o, s_v, first_row);           V of the same keys
+//   copies.request_scales(o, s_scales, first_row); of int8: the scales of both, s_scales [row, 2]
+//   copies.close_group();                          what was requested since the last group is one group
+//   copies.wait<n>();                              all but this lane's last n groups have landed
 //
-// Lane l knows where key l % 16 of the warp lies, and all lanes learn it by a shuffle when they copy; the
-// block table is read a tile ahead, once a key. Rows are kWidth wide in shared memory, zeros past head_dim,
+// Each key has two lanes that know where it lies, and all lanes learn it by a shuffle when they copy; the
+// block table is read a tile ahead, by those two. Rows are kWidth wide in shared memory, zeros past head_dim,
 // and their 16-byte steps swizzled: neither copies nor matrix loads meet in a bank.
 #pragma once
 
@@ -56,43 +57,36 @@ class WarpCopies {
   __device__ WarpCopies(const AttendOperands<KV>& o, int32_t sequence, int32_t g, KeyRange keys, int32_t tile)
       : keys_(keys),
         g_(g),
-        s_(tile + static_cast<int32_t>(threadIdx.x) / kWarpSize * kWarpKeys + lane() % kWarpKeys),
+        s_(tile + static_cast<int32_t>(threadIdx.x) / kWarpSize * kWarpKeys + own_key()),
         sequence_(sequence),
         cursor_(o.layout.block_len, s_, kTileKeys) {
     fetch(o);
   }
 
-  /// Of int8, and the scales of those rows with them: s_scales [row, 2], of K and of V.
-  __device__ void request(const AttendOperands<KV>& o, const Shared<KV>& s_k, const Shared<KV>& s_v,
-                          const Shared<float>& s_scales, int32_t first_row) {
-    if constexpr (scale_bytes(dtype_of<KV>) > 0) {
-      const int32_t key = lane() % kWarpKeys, of_v = lane() / kWarpKeys;
-      const int64_t row = row_in(o.layout, block_, cursor_.place, g_);
-      copies_.template copy<1>(s_scales, 2 * (first_row + key) + of_v, of_v ? o.g_v_scales : o.g_k_scales,
-                               row, block_ >= 0);
-    }
-    request(o, s_k, s_v, first_row);
-  }
-
-  __device__ void request(const AttendOperands<KV>& o, const Shared<KV>& s_k, const Shared<KV>& s_v,
-                          int32_t first_row) {
-    constexpr int32_t kElems = 16 / sizeof(KV), kSteps = kWidth / kElems,  // of a row
-        kAtOnce = kWarpSize / kSteps;                                      // rows
-    const int32_t step = lane() % kSteps;
-    const int64_t mine = block_ < 0 ? -1 : row_in(o.layout, block_, cursor_.place, g_) * o.head_dim;
-    for (int32_t j = 0; j < kWarpKeys / kAtOnce; ++j) {
-      const int32_t row = j * kAtOnce + lane() / kSteps;
-      const int64_t from = __shfl_sync(kAllLanes, mine, row);
-      const bool wanted = from >= 0 && kElems * step < o.head_dim;
-      const int32_t to = swizzled<kWidth, KV>(first_row + row, step);
-      copies_.template copy<kElems>(s_k, to, o.g_k, from + kElems * step, wanted);
-      copies_.template copy<kElems>(s_v, to, o.g_v, from + kElems * step, wanted);
-    }
-    copies_.close_group();
+  /// K of the next tile begins to move. Asks the table for the tile after.
+  __device__ void request_k(const AttendOperands<KV>& o, const Shared<KV>& s_k, int32_t first_row) {
+    const bool seen = block_ >= 0;
+    row_ = seen ? static_cast<int32_t>(row_in(o.layout, block_, cursor_.place, g_)) : 0;
+    seen_ = __ballot_sync(kAllLanes, seen);
+    copy_rows(o, s_k, o.g_k, first_row);
     s_ += kTileKeys;
     cursor_.advance();
     fetch(o);
   }
+  /// V of the tile whose K was requested last.
+  __device__ void request_v(const AttendOperands<KV>& o, const Shared<KV>& s_v, int32_t first_row) {
+    copy_rows(o, s_v, o.g_v, first_row);
+  }
+  /// Of int8: the scales of those rows, of K and of V.
+  __device__ void request_scales(const AttendOperands<KV>& o, const Shared<float>& s_scales,
+                                 int32_t first_row) {
+    if constexpr (scale_bytes(dtype_of<KV>) > 0) {
+      const int32_t key = own_key(), of_v = lane() % kSteps / kTimes;
+      copies_.template copy<1>(s_scales, 2 * (first_row + key) + of_v, of_v ? o.g_v_scales : o.g_k_scales,
+                               row_, (seen_ >> lane() & 1u) != 0);
+    }
+  }
+  __device__ void close_group() { copies_.close_group(); }
 
   template <int32_t n_left>
   __device__ void wait() {
@@ -100,7 +94,26 @@ class WarpCopies {
   }
 
  private:
+  static constexpr int32_t kElems = 16 / sizeof(KV), kSteps = kWidth / kElems;  // of 16 bytes, of a row
+  static constexpr int32_t kAtOnce = kWarpSize / kSteps, kTimes = kWarpKeys / kAtOnce;  // rows
+  /// Of the keys whose rows the lane copies, which are each kAtOnce-th, lane i of the row's kSteps looks up
+  /// the i-th: then a shuffle's source is a constant. Two lanes look up a key.
+  __device__ static int32_t own_key() { return lane() % kTimes * kAtOnce + lane() / kSteps; }
   __device__ static int32_t lane() { return static_cast<int32_t>(threadIdx.x) % kWarpSize; }
+  __device__ void copy_rows(const AttendOperands<KV>& o, const Shared<KV>& s_to,
+                            const Global<const KV>& g_from, int32_t first_row) {
+    const int32_t row = lane() / kSteps, step = lane() % kSteps;
+    const bool in_row = kElems * step < o.head_dim;
+    const uint32_t seen = in_row ? seen_ >> row * kSteps : 0;
+    LASTROW_UNROLL
+    for (int32_t i = 0; i < kTimes; ++i) {
+      const int32_t first = i * kAtOnce;
+      const int64_t from = int64_t{__shfl_sync(kAllLanes, row_, i, kSteps)} * o.head_dim + kElems * step;
+      const int32_t to = swizzled<kWidth, KV>(first_row + first, 0, row,
+                                              static_cast<uint32_t>(step) ^ Swizzle<kWidth, KV>::key(first));
+      copies_.template copy<kElems>(s_to, to, g_from, from, (seen >> i & 1u) != 0);
+    }
+  }
   __device__ void fetch(const AttendOperands<KV>& o) {
     block_ = -1;
     if (s_ >= keys_.begin && s_ < keys_.end)
@@ -112,6 +125,10 @@ class WarpCopies {
   int32_t g_, s_, sequence_;  // s_: the lane's key of the tile to be requested next
   PageCursor cursor_;
   int32_t block_;  // of key s_; −1: not one of keys_
+  // Of the tile whose K was requested last: the lane's key's row, counted in rows, of which K/V have fewer
+  // than 2^31; and bit l: lane l's key is one of keys_. Where it is none, row 0 stands in for it.
+  int32_t row_ = 0;
+  uint32_t seen_ = 0;
 };
 
 }  // namespace lastrow::LASTROW_TARGET

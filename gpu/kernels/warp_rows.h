@@ -53,6 +53,7 @@ struct WarpRows {
   using Query = Operand<KV>;                                         // and p: f16 for K/V of 8 bits
   static constexpr int32_t kBytes = sizeof(KV);                      // of an element
   static constexpr int32_t kSteps = kWidth / 16;                     // of 16 dims, a product each
+  static constexpr int32_t kStepsOfLoad = kOfLoad<KV> / 2;           // of two eights of keys
   static constexpr int32_t kEights = kWidth / 8;                     // of dims, a fragment each
   static constexpr bool kQueryShared = kParts > 1 || kSixteens > 1;  // or in registers, if they hold it
   static constexpr int64_t kQueryElems = kQueryShared ? int64_t{kParts} * kRows * kWidth : 0;  // of s_q
@@ -117,37 +118,35 @@ struct WarpRows {
   __device__ void scores(const Shared<Query>& s_q, int32_t first_query, const Shared<KV>& s_k, int32_t first,
                          FragmentC (&r_x)[n]) {
     constexpr int32_t kTiles = n / kSixteens;
-    constexpr int32_t kAtOnce = kTiles < 4 ? kTiles : 4;  // more need more registers for r_small
+    // Apart, as in one sum small parts would be lost.
+    FragmentC r_large[kSixteens][kTiles] = {}, r_small[kSixteens][kTiles] = {};
     LASTROW_UNROLL
-    for (int32_t j0 = 0; j0 < kTiles; j0 += kAtOnce) {
-      // Apart, as in one sum small parts would be lost.
-      FragmentC r_large[kSixteens][kAtOnce] = {}, r_small[kSixteens][kAtOnce] = {};
+    for (int32_t k = 0; k < kSteps; k += kStepsOfLoad) {
+      FragmentA r_parts[kSixteens][kParts][kStepsOfLoad];
+      for (int32_t m = 0; m < kSixteens; ++m) load_parts(s_q, first_query + 16 * m, k, r_parts[m]);
       LASTROW_UNROLL
-      for (int32_t k = 0; k < kSteps; k += kOfLoad<KV>) {
-        FragmentA r_parts[kSixteens][kParts][kOfLoad<KV>];
-        for (int32_t m = 0; m < kSixteens; ++m) load_parts(s_q, first_query + 16 * m, k, r_parts[m]);
-        LASTROW_UNROLL
-        for (int32_t j = 0; j < kAtOnce; ++j) {
-          // Four matrices: 8 keys × 16 bytes, the dims of two steps, or four.
-          const int32_t key = first + 8 * (j0 + j);
-          FragmentB r_keys[kOfLoad<KV>];
-          key_fragments<KV>(load_matrices(s_k, swizzled<kWidth, KV>(key, k * kBytes, lane() % 8, lane() / 8)),
-                            r_keys);
-          for (int32_t step = 0; step < kOfLoad<KV>; ++step)
+      for (int32_t j = 0; j < kTiles; j += 2) {
+        // Four matrices: 8 of 16 keys × 16 of 32 bytes, bytes first.
+        FragmentB r_keys[2][kStepsOfLoad];
+        key_fragments<KV>(
+            load_matrices(s_k, swizzled<kWidth, KV>(first + 8 * j, k * kBytes, lane() % 8 + lane() / 16 * 8,
+                                                    lane() / 8 % 2)),
+            r_keys);
+        for (int32_t eight = 0; eight < 2; ++eight)
+          for (int32_t step = 0; step < kStepsOfLoad; ++step)
             for (int32_t m = 0; m < kSixteens; ++m) {
               for (int32_t part = kParts - 1; part > 0; --part)
-                multiply_add<Query>(r_small[m][j], r_parts[m][part][step], r_keys[step]);
-              multiply_add<Query>(r_large[m][j], r_parts[m][0][step], r_keys[step]);
+                multiply_add<Query>(r_small[m][j + eight], r_parts[m][part][step], r_keys[eight][step]);
+              multiply_add<Query>(r_large[m][j + eight], r_parts[m][0][step], r_keys[eight][step]);
             }
-        }
       }
-      for (int32_t m = 0; m < kSixteens; ++m)
-        for (int32_t j = 0; j < kAtOnce; ++j)
-          for (int32_t i = 0; i < 4; ++i) {
-            const float large = r_large[m][j].x[i], all = kParts == 1 ? large : large + r_small[m][j].x[i];
-            r_x[m * kTiles + j0 + j].x[i] = all * r_unit[2 * m + i / 2];
-          }
     }
+    for (int32_t m = 0; m < kSixteens; ++m)
+      for (int32_t j = 0; j < kTiles; ++j)
+        for (int32_t i = 0; i < 4; ++i) {
+          const float large = r_large[m][j].x[i], all = kParts == 1 ? large : large + r_small[m][j].x[i];
+          r_x[m * kTiles + j].x[i] = all * r_unit[2 * m + i / 2];
+        }
   }
 
   /// One softmax update: x becomes p, and acc has yet to shrink by a factor for each of the lane's rows.
@@ -171,13 +170,11 @@ struct WarpRows {
         for (int32_t e = 0; e < 4; ++e) r_acc[d].x[e] *= r_factor[2 * m + e / 2];
   }
 
-  /// acc = acc · r_factor + p · v, v being rows first, first + 1, … of s_v. kMasked: some row does not see
-  /// some key; its p is 0, and bit 4 j + i of seen[m] says of r_p[m][j].x[i] whether it is seen.
-  template <bool kMasked = false, int32_t n>
+  /// acc = acc · r_factor + p · v, v being rows first, first + 1, … of s_v.
+  template <int32_t n>
   __device__ void add_values(const FragmentC (&r_p)[n], const float (&r_factor)[2 * kSixteens],
-                             const Shared<KV>& s_v, int32_t first, const uint32_t* seen = nullptr) {
+                             const Shared<KV>& s_v, int32_t first) {
     constexpr int32_t kTiles = n / kSixteens, kPairs = kTiles / 2;  // of eights: 16 keys
-    static_assert(!kMasked || (kTiles <= 8 && sizeof(KV) == 2), "a bit for each; bytes are taken as finite");
     FragmentA r_weights[kSixteens][kPairs][kParts];
     for (int32_t m = 0; m < kSixteens; ++m)
       for (int32_t j = 0; j < kPairs; ++j)
@@ -193,9 +190,8 @@ struct WarpRows {
       LASTROW_UNROLL
       for (int32_t j = 0; j < kPairs; ++j) {
         // Four matrices: 8 of the 16 keys × 16 of 32 bytes, keys first.
-        Matrices values = load_matrices_transposed(
+        const Matrices values = load_matrices_transposed(
             s_v, swizzled<kWidth, KV>(first + 16 * j, d * kBytes / 2, lane() % 16, lane() / 16));
-        if constexpr (kMasked) keep_apart(values, seen, j, d);
         FragmentB r_values[kOfLoad<KV>];
         value_fragments<KV>(values, r_values);
         for (int32_t eight = 0; eight < kOfLoad<KV>; ++eight)
@@ -219,45 +215,14 @@ struct WarpRows {
  private:
   /// Parts of q of the sixteen rows from first_query on, sixteens k, k + 1, … of dims.
   __device__ void load_parts(const Shared<Query>& s_q, int32_t first_query, int32_t k,
-                             FragmentA (&r_parts)[kParts][kOfLoad<KV>]) const {
-    for (int32_t step = 0; step < kOfLoad<KV>; ++step) {
+                             FragmentA (&r_parts)[kParts][kStepsOfLoad]) const {
+    for (int32_t step = 0; step < kStepsOfLoad; ++step) {
       if (!kQueryShared) r_parts[0][step] = r_q[k + step];
       for (int32_t part = 0; part < kParts && kQueryShared; ++part) {
         const int32_t at =
             swizzled<kWidth, Query>(part * kRows + first_query, 2 * (k + step), lane() % 16, lane() / 16);
         const Matrices q = load_matrices(s_q, at);
         r_parts[part][step] = {{q.x[0], q.x[1], q.x[2], q.x[3]}};
-      }
-    }
-  }
-
-  /// A pair of operands, each 1 or 0.
-  __device__ static uint32_t ones(uint32_t low, uint32_t high) {
-    constexpr uint32_t kOne = std::is_same_v<KV, Half> ? 0x3C00u : 0x3F80u;
-    return (low != 0 ? kOne : 0) | (high != 0 ? kOne << 16 : 0);
-  }
-
-  /// 0 · NaN is NaN, so what is not finite in m is taken out of it, and dims 8 d … 8 d + 15 of the rows that
-  /// see it become NaN. m is of keys 16 j, … How many such values a row sees is a product too.
-  __device__ void keep_apart(Matrices& m, const uint32_t* seen, int32_t j, int32_t d) {
-    constexpr uint32_t kExponent = std::is_same_v<KV, Half> ? 0x7C00u : 0x7F80u;
-    uint32_t r_bad[4];
-    for (int32_t i = 0; i < 4; ++i)
-      r_bad[i] = ones((m.x[i] & kExponent) == kExponent, (m.x[i] >> 16 & kExponent) == kExponent);
-    if (!__any_sync(kAllLanes, (r_bad[0] | r_bad[1] | r_bad[2] | r_bad[3]) != 0)) return;
-    for (int32_t i = 0; i < 4; ++i)
-      m.x[i] &= (r_bad[i] & 0xFFFFu ? 0 : 0xFFFFu) | (r_bad[i] >> 16 ? 0 : 0xFFFF0000u);
-    for (int32_t row = 0; row < kSixteens; ++row) {
-      FragmentA r_seen;
-      for (int32_t i = 0; i < 4; ++i) {
-        const uint32_t bits = seen[row] >> (8 * j + i / 2 * 4 + i % 2 * 2);
-        r_seen.x[i] = ones(bits & 1u, bits & 2u);
-      }
-      for (int32_t half = 0; half < 2; ++half) {
-        FragmentC n_bad{};
-        multiply_add<KV>(n_bad, r_seen, {{r_bad[2 * half], r_bad[2 * half + 1]}});
-        for (int32_t i = 0; i < 4; ++i)
-          if (n_bad.x[i] > 0) r_acc[row * kEights + d + half].x[i] = std::numeric_limits<float>::quiet_NaN();
       }
     }
   }

@@ -1,9 +1,10 @@
-# Fails if k05 … k11 spill registers, by what ptxas said when they were compiled; or if it said nothing of them.
+# Fails if k05 … k12 spill registers, by what ptxas said when they were compiled; or if it said nothing of them.
 #
 #   cmake -D LOGS=folder/of/k05_vector_loads.cu.txt… -P spills.cmake
 #
 # A template argument Li256E is k07's and later rungs' width for head_dim above 128, which may spill. k05 and k06
-# may not at any head_dim: their Li0E is every one but 64 and 128.
+# may not at any head_dim: their Li0E is every one but 64 and 128. k12's Li128ELi1E, head_dim 128 with q and p
+# rounded, may spill 256 bytes: its header says why.
 if(NOT LOGS)
   message("skipped: no CUDA toolkit was found, so nothing was compiled for a GPU")
   return()
@@ -11,7 +12,8 @@ endif()
 
 set(n_functions 0)
 set(complaints "")
-file(GLOB logs ${LOGS}/k05*.txt ${LOGS}/k06*.txt ${LOGS}/k07*.txt ${LOGS}/k08*.txt ${LOGS}/k09*.txt ${LOGS}/k10*.txt ${LOGS}/k11*.txt)
+file(GLOB logs ${LOGS}/k05*.txt ${LOGS}/k06*.txt ${LOGS}/k07*.txt ${LOGS}/k08*.txt ${LOGS}/k09*.txt ${LOGS}/k10*.txt ${LOGS}/k11*.txt
+          ${LOGS}/k12*.txt)
 foreach(log ${logs})
   file(STRINGS ${log} lines REGEX "Compiling entry function|bytes spill stores")
   set(function "")
@@ -24,15 +26,19 @@ foreach(log ${logs})
         continue()
       endif()
       math(EXPR n_functions "${n_functions} + 1")
-      if(bytes GREATER 0)
+      set(allowed 0)
+      if(function MATCHES "k12_tensor_prefill.*Li128ELi1E")
+        set(allowed 256)
+      endif()
+      if(bytes GREATER allowed)
         string(APPEND complaints "\n  ${function}: ${bytes} bytes")
       endif()
     endif()
   endforeach()
 endforeach()
 list(LENGTH logs n_logs)
-if(n_logs LESS 7)
-  message(FATAL_ERROR "${LOGS} holds what was said of ${n_logs} kernel files, not of k05 … k11: build lastrow_cuda again")
+if(n_logs LESS 8)
+  message(FATAL_ERROR "${LOGS} holds what was said of ${n_logs} kernel files, not of k05 … k12: build lastrow_cuda again")
 endif()
 if(n_functions EQUAL 0)
   message(FATAL_ERROR "nothing that ptxas said of a kernel was found in ${LOGS}: has its wording changed?")
@@ -40,4 +46,4 @@ endif()
 if(complaints)
   message(FATAL_ERROR "registers are spilled:${complaints}")
 endif()
-message("${n_functions} compiled kernels in ${n_logs} files spill no register")
+message("${n_functions} compiled kernels in ${n_logs} files spill no register, or as few as they may")

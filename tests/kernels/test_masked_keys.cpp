@@ -12,8 +12,15 @@ namespace {
 
 constexpr int32_t kLen = 20, kHeadDim = 16;  // queries = keys, one head
 
-/// out [kLen, kHeadDim] with K and V of key `poisoned` full of NaN (−1: of none).
-std::vector<float> attend_with(const emulated::Rung& rung, MaskRule mask, int32_t n_parts, int32_t poisoned) {
+/// What of a key is NaN.
+struct Poison {
+  int32_t key = -1;  // −1: of none
+  bool in_k = true;
+  int32_t d_begin = 0, d_end = kHeadDim;  // of V; of K all
+};
+
+/// out [kLen, kHeadDim].
+std::vector<float> attend_with(const emulated::Rung& rung, MaskRule mask, int32_t n_parts, Poison poison) {
   gpu::AttendShape shape{
       .head_dim = kHeadDim, .n_tokens = kLen, .max_q_len = kLen, .max_kv_len = kLen, .block_len = kLen};
   shape.kv_dtype = widest_type(rung, shape);
@@ -22,14 +29,16 @@ std::vector<float> attend_with(const emulated::Rung& rung, MaskRule mask, int32_
   Random random(3);
   for (auto* rows : {&q, &k, &v})
     for (float& x : *rows) x = static_cast<float>(random.normal());
-  for (int32_t d = 0; d < kHeadDim && poisoned >= 0; ++d)
-    k[poisoned * kHeadDim + d] = v[poisoned * kHeadDim + d] = NAN;
+  for (int32_t d = 0; d < kHeadDim && poison.key >= 0; ++d) {
+    if (poison.in_k) k[poison.key * kHeadDim + d] = NAN;
+    if (d >= poison.d_begin && d < poison.d_end) v[poison.key * kHeadDim + d] = NAN;
+  }
   return attend_by_hand(rung, shape, {.scale = 0.25f, .mask = mask}, q, k, v).out;
 }
 
 void expect_nan_where_seen(const emulated::Rung& rung, MaskRule mask, int32_t n_parts) {
-  const std::vector<float> clean = attend_with(rung, mask, n_parts, -1),
-                           poisoned = attend_with(rung, mask, n_parts, 9);
+  const std::vector<float> clean = attend_with(rung, mask, n_parts, {}),
+                           poisoned = attend_with(rung, mask, n_parts, {.key = 9});
   for (int32_t t = 0; t < kLen; ++t) {
     const KeyRange keys = visible_keys(mask, kLen, kLen, t);
     const bool sees = keys.begin <= 9 && 9 < keys.end;
@@ -48,6 +57,24 @@ TEST_CASE("NaN in a key reaches the queries that see it, and changes no bit of t
     for (const MaskRule mask : {MaskRule{true, 0}, MaskRule{true, 4}}) {
       expect_nan_where_seen(*rung, mask, 0);
       if (rung == &emulated::k11 || rung == &emulated::k12) expect_nan_where_seen(*rung, mask, 1);
+    }
+}
+
+TEST_CASE("NaN in three dims of a key's V reaches those of the queries that see it, and no others") {
+  for (const emulated::Rung* rung : emulated::ladder())
+    for (const int32_t n_parts : {0, 1}) {
+      if (n_parts == 1 && rung != &emulated::k11 && rung != &emulated::k12) continue;
+      const MaskRule mask{true, 4};
+      const std::vector<float> clean = attend_with(*rung, mask, n_parts, {}),
+                               poisoned = attend_with(*rung, mask, n_parts, {9, false, 6, 9});
+      for (int32_t t = 0; t < kLen; ++t)
+        for (int32_t d = 0; d < kHeadDim; ++d) {
+          const KeyRange keys = visible_keys(mask, kLen, kLen, t);
+          const bool is_nan = keys.begin <= 9 && 9 < keys.end && d >= 6 && d < 9;
+          const float x = poisoned[t * kHeadDim + d];
+          CHECK_MESSAGE((is_nan ? std::isnan(x) : x == clean[t * kHeadDim + d]), std::string(rung->name),
+                        ", ", n_parts, " parts, query ", t, ", dim ", d);
+        }
     }
 }
 
