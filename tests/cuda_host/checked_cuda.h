@@ -33,6 +33,7 @@ namespace lastrow::checked_cuda {
 
 struct Counts {
   int64_t n_launches = 0;  // of kernels, those of graphs included
+  int64_t n_early = 0;     // of those, that may begin before the kernel before them has ended
   int64_t n_products = 0;  // of cuBLAS, likewise
   int64_t n_cublas_loads = 0;
   int64_t n_uploads = 0, n_downloads = 0;

@@ -84,6 +84,9 @@ std::byte* shadow(const void* address, size_t bytes) {
 cudaError_t put(cudaStream_t stream, Work work) {
   if (!is_live(stream))
     return mistake(cudaErrorInvalidResourceHandle, work.name + " on a stream that is not");
+  if (stream->recording && work.early &&
+      (stream->graph->work.empty() || stream->graph->work.back().kind != Work::kernel))
+    return mistake(cudaErrorNotSupported, work.name + " is to begin before what is no kernel has ended");
   if (stream->recording)
     stream->graph->work.push_back(std::move(work));
   else
@@ -95,6 +98,7 @@ void run(const Work& work) {
   State& s = state();
   ++s.n_work;
   if (work.kind == Work::kernel) ++s.counts.n_launches;
+  if (work.early) ++s.counts.n_early;
   if (work.kind == Work::product) ++s.counts.n_products;
 }
 

@@ -19,6 +19,7 @@ struct Work {
   std::string name;
   enum { kernel, product, copy } kind = kernel;
   std::vector<const void*> addresses{};  // of device memory, that it uses
+  bool early = false;                    // a kernel that may begin before the work before it has ended
 };
 
 }  // namespace lastrow::checked_cuda

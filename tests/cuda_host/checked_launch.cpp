@@ -80,13 +80,14 @@ std::string beyond_limits(const Function& f, dim3 grid, dim3 block, size_t share
   return "";
 }
 
-cudaError_t launch(const Function& f, dim3 grid, dim3 block, void** args, size_t shared,
-                   cudaStream_t stream) {
+cudaError_t launch(const Function& f, dim3 grid, dim3 block, void** args, size_t shared, cudaStream_t stream,
+                   bool early) {
   const State& s = state();
   if (!s.failing.empty() && f.name.find(s.failing) != std::string::npos) return result(s.fail_code);
   if (const std::string why = beyond_limits(f, grid, block, shared); !why.empty())
     return mistake(cudaErrorInvalidConfiguration, fmt::format("{}: {}", f.name, why));
   Work work{f.name};
+  work.early = early;
   if (const std::string why = addresses_of(f, args, work.addresses); !why.empty())
     return mistake(cudaErrorInvalidValue, fmt::format("{}: {}", f.name, why));
   return put(stream, std::move(work));
@@ -153,16 +154,19 @@ cudaError_t __cudaLaunchKernel(cudaKernel_t, dim3, dim3, void**, size_t, cudaStr
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t* c, const void* function, void** args) {
   const auto found = functions().find(function);
   if (found == functions().end()) return mistake(cudaErrorInvalidDeviceFunction, "an unknown kernel");
-  for (unsigned i = 0; i < c->numAttrs; ++i)
-    if (c->attrs[i].id != cudaLaunchAttributeProgrammaticStreamSerialization)
+  bool early = false;
+  for (unsigned i = 0; i < c->numAttrs; ++i) {
+    if (c->attrs[i].id != cudaLaunchAttributeProgrammaticStreamSerialization || state().claims.major < 9)
       return mistake(cudaErrorNotSupported, fmt::format("{}: a launch attribute", found->second.name));
-  return launch(found->second, c->gridDim, c->blockDim, args, c->dynamicSmemBytes, c->stream);
+    early = c->attrs[i].val.programmaticStreamSerializationAllowed != 0;
+  }
+  return launch(found->second, c->gridDim, c->blockDim, args, c->dynamicSmemBytes, c->stream, early);
 }
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* function) {
   const auto found = functions().find(function);
   if (found == functions().end()) return mistake(cudaErrorInvalidDeviceFunction, "an unknown kernel");
   *attributes = {};
-  attributes->ptxVersion = attributes->binaryVersion = 90;
+  attributes->ptxVersion = attributes->binaryVersion = 10 * state().claims.major;
   attributes->numRegs = static_cast<int>(found->second.compiled.registers);
   attributes->sharedSizeBytes = static_cast<size_t>(found->second.compiled.static_shared);
   return cudaSuccess;

@@ -31,7 +31,7 @@ std::unique_ptr<DecodeSession> make_session(const std::string& backend = "cuda",
 /// The differences of what is asked for below.
 Counts since(const Counts& before) {
   Counts c = counts();
-  c.n_launches -= before.n_launches, c.n_products -= before.n_products;
+  c.n_launches -= before.n_launches, c.n_early -= before.n_early, c.n_products -= before.n_products;
   c.n_uploads -= before.n_uploads, c.n_downloads -= before.n_downloads, c.n_waits -= before.n_waits;
   c.n_recordings -= before.n_recordings, c.n_graph_launches -= before.n_graph_launches;
   c.n_allocations -= before.n_allocations, c.bytes_in_use -= before.bytes_in_use, c.n_live -= before.n_live;
@@ -73,6 +73,20 @@ TEST_CASE("a replayed decode step is one upload, one launch of a graph and one d
   CHECK(step.n_allocations == 0);
   CHECK(step.n_launches > 10);
   CHECK(step.n_products == 2 * 7 + 1);  // q k v o gate up down of two layers, and the logits
+}
+
+TEST_CASE("the merge of splits may begin while they run, once a layer, in a recorded step as well") {
+  const Device device;
+  const auto session = make_session("cuda:k08", {}, 600);
+  session->advance();
+  const Counts before = counts();
+  session->advance();
+  CHECK(since(before).n_early == 2);
+  advance(*session, 3);
+  const Counts recorded = counts();
+  session->advance();
+  CHECK(since(recorded).n_graph_launches == 1);
+  CHECK(since(recorded).n_early == 2);
 }
 
 TEST_CASE("a thousand decode steps take no more memory, and are recorded once for each bound on their keys") {
