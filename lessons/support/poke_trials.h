@@ -42,7 +42,7 @@ struct ValueShare {
   double weight = 0, delta = 0, changed = 0;               // there: p, Δ, and what the output moved by
   double error = std::numeric_limits<double>::infinity();  // largest |moved − p · Δ| of all elements, as a
                                                            // share of the output's largest; ∞: no numbers
-  int64_t heads_with_weight = 0;  // in which p is above 0
+  int64_t heads_with_weight = 0;                           // in which p is above 0
 };
 
 /// Replaces each value before the last in turn, in the session's last step, which must be a decode step that
