@@ -14,7 +14,8 @@
 namespace lastrow::driver {
 
 /// The rung that a timed one is compared with is the first of these that is another, takes the shape, and has
-/// not failed its check. k05 and k02 know neither splits nor groups; K/V of 16 and 8 bits begin with k09.
+/// not failed its check. k05 and k02 know neither splits nor groups; f16, fp8 and int8 are taken by k09 and
+/// later rungs only.
 inline constexpr const char* kComparedWith[] = {"k05", "k02", "k09", "k10", "k11"};
 
 /// What two right outputs may differ by. Keys of timed shapes weigh about the same, so an output is smaller

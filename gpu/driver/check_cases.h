@@ -10,7 +10,8 @@
 // Properties: query heads to K/V heads, head_dim, kv_len, the queries (decode, prefill, ragged, …), length
 // and order of blocks, stored type, mask and size of scores, rung. They stop at 130 keys. The long problems
 // have 300, 1,000, 4,100 and 16,384 keys, few and chosen: each for every stored type, and for those rungs to
-// which it says something new (check_cases.cpp). Every n-th problem of the quick set has its share of both.
+// which it says something new (check_cases.cpp). Every n-th problem of the quick set has its share of both,
+// if 3 does not divide n.
 #pragma once
 
 #include <string>

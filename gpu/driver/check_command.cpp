@@ -86,16 +86,25 @@ void print_lines(const CheckReport& report) {
                           : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure)));
 }
 
-/// Returns whether all were run and held.
+void print_ended(const CheckReport& report) {
+  for (const auto& [rung, where] : report.ended)
+    print(fmt::format("{:<11}  BROKE THE DEVICE or ended its process at {}; not run again\n", rung, where));
+}
+
+/// "37 runs against naive-f64, 5 failed". Returns whether none did.
+bool print_sum(const CheckReport& report) {
+  int64_t n_runs = 0, n_failed = 0;
+  for (const auto& [key, line] : report.lines) n_runs += line.n_problems, n_failed += line.n_failed;
+  print(fmt::format("{} runs against naive-f64, {} failed\n", n_runs, n_failed));
+  return n_failed == 0;
+}
+
+/// Returns whether all rungs were run, and held.
 bool print_report(const Options& o, const std::vector<std::string>& rungs, const CheckReport& report,
                   const CheckEnd& end) {
   print_lines(report);
-  int64_t n_runs = 0, n_failed = 0;
-  for (const auto& [key, line] : report.lines) n_runs += line.n_problems, n_failed += line.n_failed;
-  for (const auto& [rung, where] : report.ended)
-    print(fmt::format("{:<11}  BROKE THE DEVICE, or its process ended, at {}: it was not run after that\n",
-                      rung, where));
-  bool all_run = end.n_left == 0 && report.ended.empty();
+  print_ended(report);
+  bool all_run = report.ended.empty();
   for (const std::string& rung : rungs)
     if (result_of(report, rung) == CheckResult::not_checked && end.n_left == 0 && end.lost.empty()) {
       print(fmt::format("{:<11}  was not run: it takes none of these problems; lower --every\n", rung));
@@ -103,10 +112,10 @@ bool print_report(const Options& o, const std::vector<std::string>& rungs, const
     }
   if (end.n_left > 0)
     print(fmt::format("{} problems were not begun: the {:g} s were over\n", end.n_left, o.seconds));
-  print(fmt::format("{} runs against naive-f64, {} failed\n", n_runs, n_failed));
+  const bool held = print_sum(report);
   if (!end.lost.empty())
     print(fmt::format("the device answers nothing any more, and the check ended, after {}\n", end.lost));
-  return n_failed == 0 && all_run;
+  return held && all_run;
 }
 
 }  // namespace
@@ -118,14 +127,22 @@ CheckedRungs check_rungs(const Options& o, const std::string& target, const Runn
   });
   const Problems problems = problems_of(o, set);
   if (o.set == "full") say_estimate(o, target, problems);
-  CheckJournal journal(o.journal, {o.set, problems.n});
+  const std::string of = fmt::format("{}, every {}, on {}", o.set, o.every, runner.device().device);
+  CheckJournal journal(o.journal, {of, problems.n});
   CheckJob job = check_job(o, target, problems.n, problems.at);
   CheckProgress progress(problems.n);
   job.progress = [&](int64_t done) { progress.at(done); };
   const CheckEnd end = check(job, journal);
   CheckReport report = report_of(journal);
   const bool held = print_report(o, rungs, report, end);
-  return {std::move(report), held, !end.lost.empty()};
+  return {std::move(report), held, end.n_left > 0, !end.lost.empty()};
+}
+
+void print_journal(const std::string& path) {
+  const CheckReport report = report_of(CheckJournal(path));
+  print_lines(report);
+  print_ended(report);
+  print_sum(report);
 }
 
 }  // namespace lastrow::driver

@@ -31,11 +31,14 @@ double share_from_json(const json& share) {
 
 CheckJournal::CheckJournal(const std::string& path, const CheckedSet& set) : path_(path) {
   if (path_.empty()) return;
+  if (std::filesystem::exists(path_) && !std::filesystem::is_regular_file(path_))
+    throw FileError("{}: is not a file: use another name", path_);
   const bool is_new = !std::filesystem::exists(path_) || std::filesystem::file_size(path_) == 0;
   if (!is_new) read(path_, &set);
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (fd_ < 0)
     throw FileError("{}: cannot be written ({}); write to another folder", path_, std::strerror(errno));
+  if (was_cut_) write("");  // ends the line that was cut off
   if (is_new) write(json{{"set", set.name}, {"n_problems", set.n_problems}}.dump());
 }
 
@@ -46,18 +49,20 @@ CheckJournal::~CheckJournal() {
 }
 
 void CheckJournal::read(const std::string& path, const CheckedSet* set) {
-  std::istringstream text(read_text(path, kMostBytes));
+  const std::string all = read_text(path, kMostBytes);
+  was_cut_ = !all.ends_with('\n');
+  std::istringstream text(all);
   std::string line, begun, where;
   bool first = true;
   while (std::getline(text, line)) {
+    const json j = json::parse(line, nullptr, false);
+    if (j.is_discarded() && !first) continue;  // cut off where a process ended
     try {
-      const json j = json::parse(line);
       if (first) {
         const CheckedSet held{j.at("set"), j.at("n_problems")};
         if (set != nullptr && (held.name != set->name || held.n_problems != set->n_problems))
-          throw FileError(
-              "{}: holds the check of {} problems of set {}, these are {} of {}: use another file", path,
-              held.n_problems, held.name, set->n_problems, set->name);
+          throw FileError("{}: holds a check of {} problems ({}), not of {} ({}): use another file", path,
+                          held.n_problems, held.name, set->n_problems, set->name);
       } else if (j.contains("begin")) {
         if (!begun.empty()) ended_.emplace(begun, where);  // an earlier process
         begun = j.at("begin"), where = j.at("text");
@@ -70,8 +75,9 @@ void CheckJournal::read(const std::string& path, const CheckedSet* set) {
         known_.insert({outcomes_.back().rung, outcomes_.back().problem});
         begun.clear();
       }
-    } catch (const json::exception&) {
-      if (text.peek() == std::char_traits<char>::eof() && !first) break;  // a line that was cut off
+    } catch (const FileError&) {
+      throw;
+    } catch (const std::exception&) {
       throw FileError("{}: is not a journal of lastrow-kernels --check: use another file", path);
     }
     first = false;

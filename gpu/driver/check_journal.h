@@ -40,7 +40,7 @@ struct CheckOutcome {
 
 /// What a file belongs to.
 struct CheckedSet {
-  std::string name;  // "quick"
+  std::string name;  // set, part of it, and device: "quick, every 8, on NVIDIA H100 80GB HBM3"
   int64_t n_problems = 0;
 };
 
@@ -73,6 +73,7 @@ class CheckJournal {
 
   std::string path_;
   int fd_ = -1;
+  bool was_cut_ = false;  // the file ends within a line
   std::vector<CheckOutcome> outcomes_;
   std::set<std::pair<std::string, int64_t>> known_;
   std::map<std::string, std::string> ended_;

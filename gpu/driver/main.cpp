@@ -1,6 +1,7 @@
 // `lastrow-kernels`: checks and times the ladder of gpu/kernels, on a GPU or under the emulator.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <ctime>
 
@@ -16,7 +17,7 @@
 namespace lastrow::driver {
 namespace {
 
-constexpr int kExitFailed = 1, kExitUsage = 2, kExitSkipped = 77;  // kExitDeviceLost: watchdog.h
+constexpr int kExitFailed = 1, kExitUsage = 2, kExitCut = 4, kExitSkipped = 77;  // 3: watchdog.h
 
 void note(const std::string& text) { say(text + "\n"); }
 
@@ -61,12 +62,21 @@ void list(const Runner& runner) {
   }
 }
 
-void print_roofs(const Options& o, Runner& runner) {
+/// Returns whether the device can go on.
+bool print_roofs(const Options& o, Runner& runner) {
   Watchdog watchdog(o.patience);
   const auto watch = watchdog.watch("the read and copy bandwidth");
-  const Bandwidth bandwidth = runner.bandwidth();
+  Bandwidth bandwidth;
+  try {
+    bandwidth = runner.bandwidth();
+  } catch (const Error& e) {
+    if (runner.lost().empty()) throw;
+    note(fmt::format("lastrow-kernels: {}; the device answers nothing any more", e.what()));
+    return false;
+  }
   print(fmt::format("{}: read {:.0f} GB/s, copy {:.0f} GB/s\n", runner.device().device, bandwidth.read,
                     bandwidth.copy));
+  return true;
 }
 
 // ---- --time
@@ -91,6 +101,7 @@ TimeEnd time_rungs(const Options& o, Runner& runner, const std::vector<std::stri
                     .patience = o.patience,
                     .json = o.json,
                     .go_on = o.go_on,
+                    .retry = o.retry,
                     .date = today(),
                     .say = note};
   TimeEnd end = time_all(job, runner);
@@ -102,8 +113,11 @@ TimeEnd time_rungs(const Options& o, Runner& runner, const std::vector<std::stri
 // ---- main
 
 void validate(const Options& o) {
-  if (!o.list && !o.roofs && !o.check && !o.time && o.from.empty())
-    throw UsageError("nothing to do: use --list, --roofs, --check, --time or --from FILE (see --help)");
+  if (!o.list && !o.roofs && !o.check && !o.time && o.from.empty() && o.report.empty())
+    throw UsageError(
+        "nothing to do: use --list, --roofs, --check, --time, --from FILE or --report FILE (see --help)");
+  if (!o.report.empty() && (o.list || o.roofs || o.check || o.time || !o.from.empty()))
+    throw UsageError("--report prints what a journal holds: use it alone");
   if (!o.table.empty() && !o.time && o.from.empty())
     throw UsageError("--table needs times: add --time, or --from FILE of an earlier run");
   if (!o.json.empty() && !o.time) throw UsageError("--json needs --time");
@@ -113,6 +127,9 @@ void validate(const Options& o) {
   if (o.go_on && o.json.empty()) throw UsageError("--continue needs the file to go on with: add --json FILE");
   if (o.seconds > 0 && !o.time && !o.check) throw UsageError("--seconds needs --check or --time");
   if (!o.journal.empty() && !o.time && !o.check) throw UsageError("--journal needs --check or --time");
+  if (o.retry && !o.go_on) throw UsageError("--retry needs --continue");
+  if (!std::isfinite(o.seconds) || !std::isfinite(o.patience))
+    throw UsageError("--seconds and --patience take numbers of seconds");
   if (o.every > 1 && !o.check) throw UsageError("--every needs --check");
   if (!o.table.empty()) require_markers(o.table);
   if (!o.json.empty()) require_results_file(o.json, o.go_on);
@@ -136,6 +153,10 @@ int run(const Options& o) {
     o.table.empty() ? print(text) : rewrite_table(o.table, text);
     return 0;
   }
+  if (!o.report.empty()) {
+    print_journal(o.report);
+    return 0;
+  }
   if (o.skip_without_gpu && !why_no_gpu().empty()) {
     print(fmt::format("skipped: no GPU to use: {}\n", why_no_gpu()));
     return kExitSkipped;
@@ -146,15 +167,15 @@ int run(const Options& o) {
   if (o.target.empty() && target == "emulated")
     note(fmt::format("no GPU to use ({}): running under the emulator", why_no_gpu()));
   if (o.list) list(*runner);
-  if (o.roofs) print_roofs(o, *runner);
+  if (o.roofs && !print_roofs(o, *runner)) return kExitDeviceLost;
   if (!o.check && !o.time) return 0;
 
   const CheckedRungs check = checked(o, target, *runner, rungs);
   if (check.lost) return kExitDeviceLost;
-  if (!o.time) return check.held ? 0 : kExitFailed;
-  const TimeEnd times = time_rungs(o, *runner, rungs, check.report);
+  const TimeEnd times = o.time ? time_rungs(o, *runner, rungs, check.report) : TimeEnd{};
   if (times.lost) return kExitDeviceLost;
-  return check.held && !times.failed ? 0 : kExitFailed;
+  if (!check.held || times.failed) return kExitFailed;
+  return check.is_cut || times.n_left > 0 ? kExitCut : 0;
 }
 
 int print_help(const std::string& text) {
@@ -193,6 +214,7 @@ int main(int argc, char** argv) {
   app.add_option("--journal", o.journal,
                  "Keep in this file what was checked, and go on with what it holds; with --time alone: "
                  "take its check instead of a new one");
+  app.add_option("--report", o.report, "Print what the journal of an earlier check holds");
   app.add_flag("--time", o.time, "After the check, time the rungs (a GPU only)");
   app.add_option("--shapes", o.shapes,
                  "Shapes to time: table (of gpu/README.md), few (fourteen of them) or full (the product)")
@@ -205,6 +227,9 @@ int main(int argc, char** argv) {
       ->allow_extra_args(false);
   app.add_option("--json", o.json, "Write the times to this file");
   app.add_flag("--continue", o.go_on, "Time what the file of --json does not have yet");
+  app.add_flag("--retry", o.retry,
+               "With --continue: take again the time that was running when the file was left, instead of "
+               "counting it as lost");
   app.add_option("--table", o.table, "Rewrite the table between the marker comments of this file");
   app.add_option("--from", o.from, "Make the table from the JSON of an earlier run");
   app.add_option("--seconds", o.seconds, "Begin nothing more after so many seconds, and say what is left")
@@ -218,8 +243,8 @@ int main(int argc, char** argv) {
   app.footer(
       "Example:\n  lastrow-kernels --check --kernel k05\n\n"
       "Exit status: 0 all held, 1 a kernel failed, 2 bad usage, 3 the device does not answer any more (call "
-      "again\n"
-      "with the same --journal, or --continue, to go on with the next kernel), 77 skipped.");
+      "again\nwith the same --journal, or --continue, to go on with the next kernel), 4 all held until the "
+      "seconds\nwere over, 77 skipped.");
   for (CLI::Option* option : app.get_options())
     if (option->get_type_size() == 1 && option->get_name() != "--help")
       option->each([](const std::string& value) {

@@ -65,11 +65,18 @@ void require_results(const json& results) {
                        {"check", text},
                        {"compared_with", text},
                        {"agrees", yes_or_no}});
-  for (const json& lost : require_list(results, "lost"))
-    require_fields(lost, {{"shape", text}, {"kernel", text}, {"why", text}});
+  for (const char* list : {"failed", "lost"})
+    for (const json& time : require_list(results, list))
+      require_fields(time, {{"shape", text}, {"kernel", text}, {"why", text}});
   if (results.contains("running")) require_fields(results.at("running"), {{"shape", text}, {"kernel", text}});
   for (const json& rival : require_list(results, "rivals"))
     require_fields(rival, {{"shape", text}, {"name", text}, {"us", positive}});
+}
+
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  return text;
 }
 
 }  // namespace
@@ -92,7 +99,8 @@ json header(const DeviceInfo& device, const Bandwidth& bandwidth, const std::str
           {"toolkit", device.toolkit},   {"date", date},
           {"read_gbps", bandwidth.read}, {"copy_gbps", bandwidth.copy},
           {"shapes", json::array()},     {"results", json::array()},
-          {"lost", json::array()},       {"rivals", json::array()}};
+          {"failed", json::array()},     {"lost", json::array()},
+          {"rivals", json::array()}};
 }
 
 bool has_result(const json& results, const TimedShape& shape, const std::string& rung) {
@@ -131,8 +139,18 @@ void add_result(json& results, const TimedShape& s, const std::string& rung, con
                                 {"agrees", t.difference <= agreement_bound(rung)}});
 }
 
+void add_failure(json& results, const std::string& shape, const std::string& rung, const std::string& why) {
+  results["failed"].push_back({{"shape", shape}, {"kernel", rung}, {"why", one_line(why)}});
+}
+
+void forget_failure(json& results, const std::string& shape, const std::string& rung) {
+  json& failed = results.at("failed");
+  for (size_t i = failed.size(); i-- > 0;)
+    if (failed[i].at("shape") == shape && failed[i].at("kernel") == rung) failed.erase(i);
+}
+
 void add_loss(json& results, const std::string& shape, const std::string& rung, const std::string& why) {
-  results["lost"].push_back({{"shape", shape}, {"kernel", rung}, {"why", why}});
+  results["lost"].push_back({{"shape", shape}, {"kernel", rung}, {"why", one_line(why)}});
 }
 
 int64_t n_losses(const json& results, const std::string& rung) {

@@ -6,6 +6,7 @@
 //  "results": [{"shape" (a name), "kernel", "us", "low_us", "high_us", "launch_us", "registers",
 //               "shared_bytes", "read_gbps" (of the same run), "check" (a word of words_of),
 //               "compared_with" (a kernel), "difference" (null: an output is no number), "agrees"}],
+//  "failed":  [{"shape", "kernel", "why"}],       times that could not be taken; another run tries again
 //  "lost":    [{"shape", "kernel", "why"}],       times during which the device was lost
 //  "running": {"shape", "kernel"},                while one is taken: a process that ends then has lost it
 //  "rivals":  [{"shape", "name", "us"}], "torch": its version}            by tests/bench/torch_sdpa.py
@@ -28,8 +29,12 @@ nlohmann::json header(const DeviceInfo& device, const Bandwidth& bandwidth, cons
 bool has_result(const nlohmann::json& results, const TimedShape& shape, const std::string& rung);
 void add_result(nlohmann::json& results, const TimedShape& shape, const std::string& rung, const Timing& t,
                 CheckResult checked, double read_gbps);
+void add_failure(nlohmann::json& results, const std::string& shape, const std::string& rung,
+                 const std::string& why);
 void add_loss(nlohmann::json& results, const std::string& shape, const std::string& rung,
               const std::string& why);
+/// Of a time that is tried once more.
+void forget_failure(nlohmann::json& results, const std::string& shape, const std::string& rung);
 /// How often the device was lost while this rung was timed.
 int64_t n_losses(const nlohmann::json& results, const std::string& rung);
 

@@ -29,10 +29,11 @@ std::string complaint(const json& r) {
   if (checked == words_of(CheckResult::ended)) text = "broke the device in the check";
   if (checked == words_of(CheckResult::not_checked)) text = "was not checked";
   if (!r.at("agrees").get<bool>())
-    text += fmt::format(
-        "{}differs from {} by {}", text.empty() ? "" : ", ", r.at("compared_with").get<std::string>(),
-        r.at("difference").is_null() ? "numbers that are none"
-                                     : fmt::format("{:.2g} of its size", r.at("difference").get<double>()));
+    text += fmt::format("{}its output {} that of {}", text.empty() ? "" : "; ",
+                        r.at("difference").is_null() ? "cannot be compared (NaN or infinity) with"
+                                                     : fmt::format("differs by {:.2g} of its size from",
+                                                                   r.at("difference").get<double>()),
+                        r.at("compared_with").get<std::string>());
   return text;
 }
 
@@ -43,9 +44,10 @@ std::string notes(const json& results) {
     if (const std::string why = complaint(r); !why.empty())
       text += fmt::format("✗ {} at {}: {}.  \n", r.at("kernel").get<std::string>(),
                           r.at("shape").get<std::string>(), why);
-  for (const json& lost : results.at("lost"))
-    text += fmt::format("{} at {}: no time: {}.  \n", lost.at("kernel").get<std::string>(),
-                        lost.at("shape").get<std::string>(), lost.at("why").get<std::string>());
+  for (const char* list : {"failed", "lost"})
+    for (const json& time : results.at(list))
+      text += fmt::format("{} at {}: no time: {}.  \n", time.at("kernel").get<std::string>(),
+                          time.at("shape").get<std::string>(), time.at("why").get<std::string>());
   return text.empty() ? "" : "\n" + text;
 }
 

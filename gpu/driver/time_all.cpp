@@ -17,7 +17,7 @@ using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
 constexpr int32_t kEarlyMostKeys = 4096;  // that k01 to k04 are timed at: they need seconds for more
-constexpr int64_t kMostLosses = 2;        // of a rung
+constexpr int64_t kMostLosses = 2;        // of a rung; one that broke the device in its check has one
 
 json begun(const TimeJob& job, const DeviceInfo& device, const Bandwidth& bandwidth) {
   if (!job.go_on || !std::filesystem::exists(job.json)) return header(device, bandwidth, job.date);
@@ -28,7 +28,8 @@ json begun(const TimeJob& job, const DeviceInfo& device, const Bandwidth& bandwi
   if (results.contains("running")) {
     const json running = results.at("running");
     results.erase("running");
-    add_loss(results, running.at("shape"), running.at("kernel"), "the process ended while it was timed");
+    if (!job.retry)
+      add_loss(results, running.at("shape"), running.at("kernel"), "the process ended while it was timed");
   }
   return results;
 }
@@ -45,11 +46,13 @@ class TimeAll {
         end_{.results = begun(job, runner.device(), bandwidth_)} {}
 
   TimeEnd run() {
-    for (const TimedShape& shape : job_.shapes)
-      for (const std::string& rung : job_.rungs)
-        if (is_wanted(shape, rung)) time(shape, rung);
+    for (const bool broke : {false, true})
+      for (const TimedShape& shape : job_.shapes)
+        for (const std::string& rung : job_.rungs)
+          if (broke_device(rung) == broke && is_wanted(shape, rung)) time(shape, rung);
     write();
-    if (n_left_ > 0) job_.say(fmt::format("{} times are left for another run with --continue", n_left_));
+    if (end_.n_left > 0)
+      job_.say(fmt::format("{} times are left for another run with --continue", end_.n_left));
     return std::move(end_);
   }
 
@@ -58,13 +61,16 @@ class TimeAll {
     const auto watch = watchdog_.watch("the read and copy bandwidth");
     return runner_.bandwidth();
   }
+  bool broke_device(const std::string& rung) const {
+    return result_of(job_.checked, rung) == CheckResult::ended;
+  }
   bool is_wanted(const TimedShape& shape, const std::string& rung) const {
     if (is_early(rung) && shape.kv_len > kEarlyMostKeys) return false;
     const json& losses = end_.results.at("lost");
     const bool was_lost = std::any_of(losses.begin(), losses.end(), [&](const json& l) {
       return l.at("shape") == shape.name() && l.at("kernel") == rung;
     });
-    return !was_lost && n_losses(end_.results, rung) < kMostLosses &&
+    return !was_lost && n_losses(end_.results, rung) < (broke_device(rung) ? 1 : kMostLosses) &&
            !has_result(end_.results, shape, rung) && runner_.why_not(rung, shape.shape()).empty();
   }
   bool is_over() const {
@@ -82,8 +88,9 @@ class TimeAll {
   }
 
   void time(const TimedShape& shape, const std::string& rung) {
-    if (is_over()) return static_cast<void>(++n_left_);
+    if (is_over()) return static_cast<void>(++end_.n_left);
     const std::string what = fmt::format("{}  {}  ", shape.name(), rung);
+    forget_failure(end_.results, shape.name(), rung);
     end_.results["running"] = {{"shape", shape.name()}, {"kernel", rung}};
     write();
     try {
@@ -97,10 +104,10 @@ class TimeAll {
                                              t.compared_with, t.difference)));
     } catch (const CapacityError& e) {
       job_.say(what + "left out: " + e.what());
-    } catch (const Error& e) {
+    } catch (const std::exception& e) {
       end_.failed = true;
       end_.lost = !runner_.lost().empty();
-      if (end_.lost) add_loss(end_.results, shape.name(), rung, e.what());
+      (end_.lost ? add_loss : add_failure)(end_.results, shape.name(), rung, e.what());
       job_.say(what + "FAILED: " + e.what() + (end_.lost ? "; the device answers nothing any more" : ""));
     }
     end_.results.erase("running");
@@ -115,7 +122,6 @@ class TimeAll {
   Watchdog watchdog_;
   const Bandwidth bandwidth_;
   TimeEnd end_;
-  int64_t n_left_ = 0;
 };
 
 }  // namespace

@@ -9,7 +9,7 @@
 //
 // Invariant: whatever ends it, the file holds every time that was taken before, and one that goes on with it
 // (go_on) takes those that are not there. A time during which the device was lost is not tried again; a rung
-// that lost it twice is timed no more.
+// that lost it twice is timed no more. One that broke the device in its check comes last, and has one try.
 #pragma once
 
 #include <functional>
@@ -31,6 +31,7 @@ struct TimeJob {
   double patience = 0;  // seconds that the device may take for one time (watchdog.h); 0: no limit
   std::string json{};   // file that is written before and after each time; empty: none
   bool go_on = false;   // with what that file holds, if it is there
+  bool retry = false;   // a time that was running when the file was left; else it is lost
   std::string date{};   // "2026-11-22"
   std::function<void(const std::string&)> say{};
 };
@@ -38,6 +39,7 @@ struct TimeJob {
 struct TimeEnd {
   nlohmann::json results{};  // results.h
   bool failed = false;       // a time could not be taken; said
+  int64_t n_left = 0;        // that were not begun, because the seconds were over
   bool lost = false;         // the device answers nothing any more: a new process can go on
 };
 

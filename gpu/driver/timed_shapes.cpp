@@ -50,7 +50,7 @@ std::vector<TimedShape> products(bool table) {
 }
 
 /// By K/V bytes: 0.5 to 1 GB, where only the bandwidth counts; 17 to 134 MB at batch 1, where splitting and
-/// merging do; then each other kind of heads, of stored type and of blocks once.
+/// merging do; then each other kind of heads and stored type once, and pages of 16.
 std::vector<TimedShape> few() {
   constexpr Heads kUsual{32, 8, 128}, kEight{64, 8, 128}, kMha{32, 32, 128}, kMqa{71, 1, 64},
       kThree{9, 3, 64};
@@ -124,6 +124,7 @@ std::vector<TimedShape> chosen_shapes(ShapeSet set, const std::vector<std::strin
   };
   for (const std::string& choice : choices) {
     const std::vector<std::string> wanted = words_in(choice);
+    if (wanted.empty()) throw UsageError("--only '{}' has no words: use decode, or prefill", choice);
     bool any = false;
     for (const TimedShape& shape : all) {
       if (!fits(shape, wanted)) continue;

@@ -28,6 +28,14 @@ inline std::string too_many_sequences(int32_t n_seqs) {
   return n_seqs > 65535 ? "at most 65535 sequences: a grid's third side is no longer" : "";
 }
 
+/// Why a rung that counts rows in 32 bits (tile_places.h) cannot take so many; "" if it can.
+inline std::string too_many_rows(const gpu::AttendShape& s) {
+  const int64_t n_rows = s.n_blocks * s.n_kv_heads * s.block_len;
+  return n_rows <= INT32_MAX
+             ? ""
+             : "at most 2^31 - 1 rows of K in a layer: its blocks times heads times block_len";
+}
+
 template <typename KV>
 struct AttendOperands {
   Global<const float> g_q;                     // [n_tokens, n_q_heads, head_dim]

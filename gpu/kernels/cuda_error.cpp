@@ -54,7 +54,7 @@ void allow_shared(const char* kernel, const void* function, int64_t bytes) {
 }
 
 bool can_wait_for_previous(const char* kernel, const void* function) {
-  // Not the device's: of code that was translated from an older GPU's PTX the kernel would not wait.
+  // Ask the kernel, not the device: code compiled from older PTX has no wait, even on a new GPU.
   return attributes_of(kernel, function).ptxVersion >= 90;
 }
 

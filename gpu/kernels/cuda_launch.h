@@ -35,7 +35,7 @@ Kernel(const char*, void (*)(Parameters...), Begins) -> Kernel<Parameters...>;
 /// Allows the kernel that much dynamic shared memory, if with its static arrays it takes more than the 48 KiB
 /// that need no asking.
 void allow_shared(const char* kernel, const void* function, int64_t bytes);
-/// Was its machine code made for a GPU that has what wait_for_previous() is?
+/// Was the kernel compiled for sm_90 or later, so that wait_for_previous() waits?
 bool can_wait_for_previous(const char* kernel, const void* function);
 /// Throws CudaError if the launch was refused; notes it for whoever measures.
 void check_launch(cudaError_t code, const char* kernel, const void* function, int64_t shared_bytes);

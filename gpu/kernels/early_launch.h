@@ -5,14 +5,14 @@
 //   wait_for_previous();       in the second, by every thread, before it reads or writes global memory
 //
 // Past wait_for_previous() all of the first kernel's threads have ended and all of its writes are seen, so
-// early or not, the second computes the same. Without let_next_begin() a block lets it begin by its end. What
-// is saved is the second's launch, not its work.
+// early or not, the second computes the same. A block that never calls let_next_begin() lets the second begin
+// when it ends. This saves the second kernel's launch time, not its work.
 //
 // Never leave out wait_for_previous(), not even in a thread that returns at once: a kernel launched after the
 // second counts on the first having ended.
 //
-// From sm_90 on; elsewhere, and under the emulator, kernels begin one after the other and neither does a
-// thing. Source: PTX ISA, griddepcontrol; CUDA C++ Programming Guide, "Programmatic Dependent Launch".
+// From sm_90 on. Elsewhere, and under the emulator, kernels run one after the other, and both functions do
+// nothing. Source: PTX ISA, griddepcontrol; CUDA C++ Programming Guide, "Programmatic Dependent Launch".
 #pragma once
 
 #include "gpu/kernels/target.h"

@@ -11,9 +11,9 @@
 // lane     16 bytes of a row of K and of V (an element, where 16 do not divide it); the same d of q
 //          and acc; the softmax of one head (lane_rows.h)
 // sums     in float, 2^x; one softmax update a tile of kRowsAhead keys a group
-// merge    of a block's groups at the end; of splits by k07_merge: a warp for 32 d of a row (t, h), which
-//          reads all maxima and sums at once, a lane a split, and acc 16 bytes a lane, 32 splits at once;
-//          it is launched while the splits still run (early_launch.h, sm_90 and later)
+// merge    of a block's groups at the end; of splits by k07_merge: a warp merges 32 dims of a row (t, h),
+//          or 8 where 4 does not divide head_dim. It reads all maxima and sums at once, a lane a split, then
+//          acc, 32 splits at once; it is launched while the splits still run (early_launch.h, sm_90 and later)
 // reads    each K and V byte once per chunk; kRowsAhead rows of each in flight for every group
 // scratch  [n_tokens, n_q_heads, n_splits] states of head_dim + 2 floats; none with one split
 // shared   a state for each of 4 warps and the chunk's heads, at the end: at most 16.3 KiB

@@ -15,8 +15,8 @@
 // shared   as k07
 // takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim up to 256; any block_len; decode and prefill
 // expects  int8 and fp8 near half of bf16's time for one head. Less gain for 2 to 4, whose products take as
-//          long as their bytes (README, "What the machine code allows"), and none above, where the second
-//          reading costs what the bytes save: there k11 is better placed. Not measured yet
+//          long as their bytes (README, "What the machine code allows"), and none above 4: each chunk of 4
+//          heads computes on all keys again. k11 is better placed there. Not measured yet
 // source   Micikevicius et al. 2022, "FP8 formats for deep learning"; cache/kv_codec.h for what is stored
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/split_kv.h"

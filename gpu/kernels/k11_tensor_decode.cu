@@ -19,8 +19,8 @@
 //          key, by two lanes
 // scratch  as k07
 // shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, 104 in f16, 58 in
-//          int8 with its scales, 56 in fp8, and at most 5 KiB to merge; two blocks have room on sm_90, in 8
-//          bits three
+//          int8 with its scales, 56 in fp8, and at most 5 KiB to merge. On sm_90 two blocks run at once,
+//          three at head_dim 64; in 8 bits shared memory has room for three, registers for two
 // takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim a multiple of 8, in 8 bits of 16, up to 128,
 //          computed as 64 or 128; any block_len; decode and prefill. sm_80 and later
 // expects  k10's time up to groups of 4, where multiply-adds keep up with memory, and the same time for 16
@@ -178,6 +178,7 @@ std::string supports(const gpu::AttendShape& s) {
     return "head_dim is a multiple of 8, in 8 bits of 16: copies of 16 bytes";
   if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
   if (s.head_dim > 128) return "head_dim is at most 128: registers";
+  if (const std::string why_not = too_many_rows(s); !why_not.empty()) return why_not;
   return split_kernel(s).shared_bytes <= s.max_shared_bytes
              ? ""
              : "its tiles need more shared memory than this device has";

@@ -25,13 +25,13 @@
 //          but all of it would wait at once
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len;
 //          meant for prefill. sm_80 and later
-// expects  tensor cores to be the limit. A tile of 64 keys and 64 rows at head_dim 128 is 1,536 products in
+// expects  tensor cores and shared memory to be the limit, about alike. A tile of 64 keys and 64 rows at head_dim 128 is 1,536 products in
 //          bf16, 1,024 in f16 and 512 with n_parts 1. At one a clock, the dense peak of an H100, they take as
 //          many clocks, and at the 63 % of it that mma.sync reaches 2,440, 1,630 and 810. What goes through
 //          shared memory takes 1,760, 1,630 and 820, issue slots 1,140, 940 and 570 (README, "What the
 //          machine code allows"). So n_parts 1 reaches 62 % of that peak at most, f16 31 %, bf16 21 %; for
-//          more it takes wgmma and TMA. No register is spilled, but with n_parts 1 at head_dim 128 168
-//          bytes: scores of 32 rows × 64 keys and outputs are 192 registers. Never run on hardware
+//          more it takes wgmma and TMA. Only n_parts 1 at head_dim 128 spills registers, 168 bytes: its
+//          scores of 32 rows × 64 keys and its outputs need 192 of them. Never run on hardware
 // source   Dao 2023, "FlashAttention-2"; arXiv 2402.13499 for mma.sync; tensor_cores.h, async_copy.h
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_rows.h"
@@ -186,6 +186,7 @@ std::string supports(const gpu::AttendShape& s) {
   if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
   if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;
   if (s.head_dim > 128) return "head_dim is at most 128: registers";
+  if (const std::string why_not = too_many_rows(s); !why_not.empty()) return why_not;
   return shared_bytes(s) <= s.max_shared_bytes ? ""
                                                : "its tiles need more shared memory than this device has";
 }

@@ -4,7 +4,7 @@
 //   KeyScales<KV, n> scales(s_scales, first);     of 8 n keys, the lane's own two of each eight
 //   scales.of_k(r_x);                             x *= scale of K
 //   rows.weigh(r_x, r_factor);                    x becomes p
-//   units.take(scales, r_x, r_factor);            p becomes p · scale of V in units, r_factor acc's in them
+//   units.take(scales, r_x, r_factor);            p becomes p · scale of V / unit, r_factor acc's in that unit
 //   rows.add_values(r_x, r_factor, …);            acc = acc · factor + p · v, in units
 //   units.finish(rows);                           acc in units of 1, at the end
 //

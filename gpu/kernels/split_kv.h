@@ -227,14 +227,6 @@ auto with_lane_shape(const gpu::AttendShape& s, const F& f) {
                      : f.template operator()<64, kMost, kVec>();
 }
 
-/// Why a rung that counts rows in 32 bits (tile_places.h) cannot take so many; "" if it can.
-inline std::string too_many_rows(const gpu::AttendShape& s) {
-  const int64_t n_rows = s.n_blocks * s.n_kv_heads * s.block_len;
-  return n_rows <= INT32_MAX
-             ? ""
-             : "at most 2^31 - 1 rows of K in a layer: its blocks times heads times block_len";
-}
-
 /// Floats of scratch of a rung that takes the stored types KVs in those lane shapes.
 template <typename... KVs>
 int64_t split_scratch_elems(const gpu::AttendShape& s, gpu::SplitKind kind, int64_t shared_bytes = 0) {

@@ -30,9 +30,10 @@ enum class SplitKind {
   products,  // the same, multiplied on tensor cores: k11
 };
 
-/// The only table of costs: a row for each SplitKind. Guesses: at head_dim 128 in bf16 a tile is 16 KiB in
-/// the first two and 32 KiB in the third, for which a block has some 2 and 2.6 µs where three and two share a
-/// multiprocessor's 25 bytes a ns; k07_merge is to take 1 to 2 µs, and 0.3 µs more for each 32 splits.
+/// The only table of costs: a row for each SplitKind. They are guesses, for head_dim 128 in bf16. A tile is 16
+/// KiB (loads, copies) or 32 KiB (products). A multiprocessor gets 25 bytes a ns, which three blocks share, or
+/// two, so a tile takes about 2 or 2.6 µs. k07_merge is expected to take 1 to 2 µs, and 0.3 µs more for each
+/// 32 splits.
 ///
 /// To fit a row, take "us" of a kernel from the JSON of `lastrow-kernels --time --shapes full --json FILE`,
 /// for the decode shapes of one head_dim and dtype whose "kv_bytes" are more than L2 holds. With waves, tiles

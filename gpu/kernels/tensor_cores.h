@@ -20,9 +20,9 @@
 // So a K tile [key, dim] loaded as it is and a V tile [key, dim] loaded transposed are B, and a C of scores,
 // narrowed, is an A of weights: no lane hands anything to another.
 //
-// A product of two such elements is exact. Hardware cuts off where it adds, instead of rounding, and c with
-// the products: an error of one sign, which grows where c goes from product to product. The emulator does the
-// same, by the rule of simt/product_sum.h.
+// A product of two such elements is exact. Hardware truncates when it adds, and c is one of the addends. The
+// error has one sign, and it grows where c goes from product to product. The emulator does the same, by the
+// rule of simt/product_sum.h.
 // Source: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type" and "ldmatrix"; sm_80 and on.
 #pragma once
 

@@ -7,7 +7,7 @@
 //
 // Lane l of a group (lane_rows.h) knows the place of row l % kRowsAhead, and hands it round by a shuffle: one
 // walk through the table and one row's arithmetic for each lane, not kRowsAhead. A row that is not seen has
-// no entry of the table read for it. Rows are counted in 32 bits (too_many_rows in split_kv.h).
+// no entry of the table read for it. Rows are counted in 32 bits (too_many_rows).
 #pragma once
 
 #include "gpu/kernels/page_cursor.h"

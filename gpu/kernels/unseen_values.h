@@ -63,13 +63,15 @@ __device__ inline void take_out(const Shared<KV>& s_v, int32_t first) {
 
 template <typename KV, int32_t kWidth, typename Rows>
 __device__ inline void poison(Rows& rows, int32_t i, const Shared<KV>& s_v, int32_t begin, int32_t end) {
-  for (int32_t s = begin; s < end; ++s) LASTROW_UNROLL
-  for (int32_t n = 0; n < kWidth / 8; ++n) {
-    const Packed<KV, 2> packed = pack(s_v.template load_vec<2>(swizzled<kWidth, KV>(s, n) + rows.column()));
-    const uint32_t bad = not_finite<KV>(packed.x[0]);
-    float* const r_pair = &rows.r_acc[i / 2 * Rows::kEights + n].x[i % 2 * 2];
-    if (bad & 0xFFFFu) r_pair[0] = std::numeric_limits<float>::quiet_NaN();
-    if (bad & 0xFFFF0000u) r_pair[1] = std::numeric_limits<float>::quiet_NaN();
+  for (int32_t s = begin; s < end; ++s) {
+    LASTROW_UNROLL
+    for (int32_t n = 0; n < kWidth / 8; ++n) {
+      const Packed<KV, 2> packed = pack(s_v.template load_vec<2>(swizzled<kWidth, KV>(s, n) + rows.column()));
+      const uint32_t bad = not_finite<KV>(packed.x[0]);
+      float* const r_pair = &rows.r_acc[i / 2 * Rows::kEights + n].x[i % 2 * 2];
+      if (bad & 0xFFFFu) r_pair[0] = std::numeric_limits<float>::quiet_NaN();
+      if (bad & 0xFFFF0000u) r_pair[1] = std::numeric_limits<float>::quiet_NaN();
+    }
   }
 }
 

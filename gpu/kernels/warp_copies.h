@@ -96,8 +96,8 @@ class WarpCopies {
  private:
   static constexpr int32_t kElems = 16 / sizeof(KV), kSteps = kWidth / kElems;  // of 16 bytes, of a row
   static constexpr int32_t kAtOnce = kWarpSize / kSteps, kTimes = kWarpKeys / kAtOnce;  // rows
-  /// Of the keys whose rows the lane copies, which are each kAtOnce-th, lane i of the row's kSteps looks up
-  /// the i-th: then a shuffle's source is a constant. Two lanes look up a key.
+  /// A lane copies every kAtOnce-th key's row. Lane i of the kSteps lanes of a row looks up the i-th of these
+  /// keys, so the source lane of each shuffle is a constant. Two lanes look up each key.
   __device__ static int32_t own_key() { return lane() % kTimes * kAtOnce + lane() / kSteps; }
   __device__ static int32_t lane() { return static_cast<int32_t>(threadIdx.x) % kWarpSize; }
   __device__ void copy_rows(const AttendOperands<KV>& o, const Shared<KV>& s_to,

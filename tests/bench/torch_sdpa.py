@@ -166,7 +166,8 @@ def time_all(torch, path, results, shapes, seconds=float("inf")):
     end = time.monotonic() + seconds
     for i, shape in enumerate(shapes):
         if time.monotonic() >= end:
-            print(f"{len(shapes) - i} shapes are left: the {seconds:g} s are over", file=sys.stderr)
+            left = len(shapes) - i
+            print(f"{left} shape{'s' if left > 1 else ''} left: the {seconds:g} s are over", file=sys.stderr)
             return
         try:
             merge(results, list(time_shape(torch, shape, l2_bytes)))

@@ -34,7 +34,7 @@ RESULTS = {
     "results": [{"shape": "plain", "kernel": "k09", "us": 16.777216, "low_us": 16.0, "high_us": 18.0, "launch_us": 20.0,
                  "registers": 99, "shared_bytes": 2048, "read_gbps": 2000.0, "check": "held", "compared_with": "k05",
                  "difference": 1e-6, "agrees": True}],
-    "lost": [],
+    "failed": [], "lost": [],
     "rivals": [{"shape": "plain", "name": "flash", "us": 9.0}, {"shape": "plain", "name": "cudnn", "us": 7.0}],
 }
 
@@ -164,7 +164,7 @@ class TorchSdpa(unittest.TestCase):
         path = self.file("times.json", json.dumps(RESULTS))
         with unittest.mock.patch.dict(sys.modules, torch.modules()), contextlib.redirect_stderr(said):
             torch_sdpa.time_all(torch, path, dict(RESULTS), [shape("plain")], seconds=0)
-        self.assertEqual((torch.calls, said.getvalue()), ([], "1 shapes are left: the 0 s are over\n"))
+        self.assertEqual((torch.calls, said.getvalue()), ([], "1 shape left: the 0 s are over\n"))
 
     def test_newer_times_replace_those_of_the_same_shape_and_backend(self):
         results = json.loads(json.dumps(RESULTS))
@@ -188,9 +188,12 @@ class TorchSdpa(unittest.TestCase):
         results = json.loads(json.dumps(RESULTS))
         results["results"][0].update(check="failed", difference=None, agrees=False)
         results["lost"] = [{"shape": "plain", "kernel": "k10", "why": "it hung"}]
+        results["failed"] = [{"shape": "plain", "kernel": "k11", "why": "it was refused"}]
         outcome = run(KERNELS, "--from", self.file("times.json", json.dumps(results)))
         self.assertIn("| k09 ✗ |", outcome.stdout)
-        self.assertIn("✗ k09 at plain: missed its bound in the check, differs from k05 by numbers that are none.", outcome.stdout)
+        self.assertIn("✗ k09 at plain: missed its bound in the check; its output cannot be compared (NaN or infinity) with "
+                      "that of k05.", outcome.stdout)
+        self.assertIn("k11 at plain: no time: it was refused.", outcome.stdout)
         self.assertIn("k10 at plain: no time: it hung.", outcome.stdout)
 
     def test_a_marker_within_a_sentence_is_no_marker_and_two_are_refused(self):

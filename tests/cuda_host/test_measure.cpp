@@ -21,7 +21,7 @@ class Machine {
     // Its options end where the program begins.
     program("bin/compute-sanitizer",
             "while [[ $1 == --* ]]; do [[ $1 != --log-file ]] || log=$2; shift 2; done\n"
-            "echo \"$*\" > $log\nexec \"$@\"");
+            "echo 'ERROR SUMMARY: '${ERRORS:-0}' errors' > $log\nexec \"$@\"");
     program("bin/python-with-torch", "[[ $1 == -c ]] || echo \"torch ran $*\" >&2");
     program("packed/test_cuda_device", "echo generations ran");
     program("packed/test_backend", "echo operations ran");
@@ -94,7 +94,7 @@ TEST_CASE("a rung that fails, one that hangs and one that breaks the device cost
   CHECK(n_times("k07") == 4);
   CHECK(n_times("k05") == 0);
   CHECK(n_times("k06") == 0);
-  CHECK(times.at("lost").size() == 4);  // two losses each, then no more
+  CHECK(times.at("lost").size() == 2);  // one try each, as both broke the device in the check
   CHECK_FALSE(times.contains("running"));
   for (const nlohmann::json& r : times.at("results")) {
     CHECK(r.at("compared_with") != "k05");  // which is known to break
@@ -103,27 +103,51 @@ TEST_CASE("a rung that fails, one that hangs and one that breaks the device cost
 
   const std::string page = read_text(machine.out("README.md"));
   CHECK(has(page, "| k03 ✗ |"));
-  CHECK(has(page, "✗ k03 at 32:8×128 b1 kv512 bf16: missed its bound in the check, differs from k02 by 0.5"));
+  CHECK(has(page,
+            "✗ k03 at 32:8×128 b1 kv512 bf16: missed its bound in the check; its output differs by 0.5 "));
   CHECK(has(page, "k05 at 32:8×128 b1 kv512 bf16: no time: the process ended while it was timed."));
   CHECK(has(read_text(machine.out("log.txt")), "torch ran "));
   const std::string summary = read_text(machine.out("summary.txt"));
   CHECK(n_lines(summary, "check") == 1);
-  CHECK(n_lines(run.err, "== the device was lost") == 2 + 4);  // in the check, and among the early rungs
+  CHECK(n_lines(run.err, "== the device was lost") == 2 + 2);  // in the check, and among the early rungs
   CHECK(has(run.err, "failed: check;"));
   CHECK(std::distance(std::filesystem::directory_iterator(machine.out("")), {}) <= 6);
 }
 
 TEST_CASE("what the seconds do not suffice for is left out from the end") {
   const Machine machine;
-  const Outcome run = machine.measure("", machine.packed() + " --seconds 12");
+  const Outcome run = machine.measure("", machine.packed() + " --seconds 14 check times early torch");
   CAPTURE(run.err);
+  CHECK(run.exit_code == 0);  // cut is not failed
   const std::string summary = read_text(machine.out("summary.txt"));
   CAPTURE(summary);
   CHECK(has(summary, "GPU 0: a stand-in"));
-  CHECK(n_lines(summary, "roofs") == 1);
-  CHECK(has(summary, "left out: the 12 s are over"));
-  CHECK(summary.find("left out") > summary.find("memcheck"));
-  CHECK(n_lines(summary, "sanitize         -    left out") == 1);
+  CHECK(has(summary, ": read "));  // GB/s
+  CHECK(has(summary, "cut: its seconds were over"));
+  CHECK(summary.find("cut: its seconds") > summary.find("check"));
+  CHECK_FALSE(std::filesystem::exists(machine.out("check.jsonl")));
+}
+
+TEST_CASE("a second call goes on with the times of the first, and with its check") {
+  const Machine machine;
+  machine.measure("", machine.packed() + " check");
+  CHECK(has(read_text(machine.out("check.txt")), " runs against naive-f64, 0 failed"));
+  const Outcome run = machine.measure("", machine.packed() + " early");
+  CAPTURE(run.err);
+  CHECK(run.exit_code == 0);
+  for (const nlohmann::json& r : read_json(machine.out("times.json")).at("results"))
+    CHECK(r.at("check") == "held");
+  CHECK(n_lines(read_text(machine.out("log.txt")), "==== gpu/measure ") == 2);
+}
+
+TEST_CASE("what compute-sanitizer finds is a failure, whatever the program's own status") {
+  const Machine machine;
+  const Outcome clean = machine.measure("", machine.packed() + " memcheck");
+  CAPTURE(clean.err);
+  CHECK(clean.exit_code == 0);
+  const Outcome run = machine.measure("ERRORS=2", machine.packed() + " memcheck");
+  CHECK(run.exit_code == 1);
+  CHECK(has(run.err, "failed: memcheck;"));
 }
 
 TEST_CASE("programs that do not start are built on the spot") {

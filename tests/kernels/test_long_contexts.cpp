@@ -116,7 +116,8 @@ TEST_CASE("k11 and k12 hold at 4,096 and 16,384 keys, whichever tensor core trun
 
 // ---- pipelines
 
-/// Every key of a stage that is used again counts: values are s, weights are equal.
+/// Every key of a stage that is used again counts. All weights are equal; the value of key s is 2^(s / 64 % 4)
+/// in dim s % 64.
 TEST_CASE("k09 to k12: one block walks all tiles, and each key counts once") {
   for (const emulated::Rung* rung : {&emulated::k09, &emulated::k10, &emulated::k11, &emulated::k12})
     for (const int32_t n_keys : {300, 1000}) {

@@ -1,10 +1,9 @@
 // ids[i] = index of the largest logit of row i, the first of equals. A NaN is never the largest; a row of
 // nothing but NaN and −∞ has 0.
 //
-// block    one row, of as many warps as it has 512 logits, at most 32
-// lane     16 bytes of the row, every n_threads-th, kAhead of them in flight; what lies before the row's
-// first
-//          16-byte boundary and after its last, one by one
+// block    one row; a warp for each 512 logits, at most 32 warps
+// lane     16 bytes at every n_threads-th place of the row, kAhead loads in flight; logits before the row's
+//          first 16-byte boundary and after its last are taken one by one
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ops/ops.h"
 
