@@ -6,9 +6,9 @@ namespace lastrow::project {
 
 const std::vector<Floor>& floors() {
   static const std::vector<Floor> table = {
-      {"src/core", 0},    {"src/io", 1},    {"src/cache", 1}, {"src/attention", 1}, {"src/cost", 2},
-      {"src/backend", 3}, {"src/trace", 4}, {"src/model", 4}, {"gpu", 4},           {"src/registry", 5},
-      {"src/session", 5}, {"src/cli", 6},   {"viewer", 6},    {"lessons", 6},
+      {"src/core", 0},     {"src/io", 1},      {"src/cache", 1}, {"src/attention", 1}, {"src/cost", 2},
+      {"src/backend", 3},  {"src/judge", 4},   {"src/trace", 4}, {"src/model", 4},     {"gpu", 4},
+      {"src/registry", 5}, {"src/session", 5}, {"src/cli", 6},   {"viewer", 6},        {"lessons", 6},
   };
   return table;
 }

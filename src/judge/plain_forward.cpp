@@ -1,0 +1,155 @@
+#include "judge/plain_forward.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace lastrow {
+namespace {
+
+using Row = std::vector<double>;
+
+/// [rows, columns], row by row.
+struct Matrix {
+  int64_t rows, columns;
+  Row values;
+  double at(int64_t i, int64_t j) const { return values[i * columns + j]; }
+};
+
+Row values_of(const PlainDecoder& decoder, const std::string& name, Shape shape) {
+  const ConstTensorView stored = decoder.weight(name);
+  require_shape(name.c_str(), stored.shape(), shape);
+  Row values(static_cast<size_t>(stored.size()));
+  convert(stored, TensorView(values.data(), shape));
+  return values;
+}
+
+Matrix matrix(const PlainDecoder& decoder, const std::string& name, int64_t rows, int64_t columns) {
+  return {rows, columns, values_of(decoder, name, {rows, columns})};
+}
+
+/// y[i] = Σ_j w[i,j] x[j]
+Row product(const Matrix& w, const Row& x) {
+  Row y(static_cast<size_t>(w.rows), 0.0);
+  for (int64_t i = 0; i < w.rows; ++i)
+    for (int64_t j = 0; j < w.columns; ++j) y[i] += w.at(i, j) * x[j];
+  return y;
+}
+
+/// y[j] = weight[j] · x[j] / √(mean of x² + eps)
+Row rms_norm(const Row& x, const Row& weight, double eps) {
+  double squares = 0;
+  for (const double e : x) squares += e * e;
+  const double rms = std::sqrt(squares / static_cast<double>(x.size()) + eps);
+  Row y(x.size());
+  for (size_t j = 0; j < x.size(); ++j) y[j] = weight[j] * x[j] / rms;
+  return y;
+}
+
+/// Turns the d-th pair of every head by position / theta^(2d/head_dim).
+void rope(const PlainDecoder& c, int64_t position, Row& heads) {
+  const int64_t half = c.head_dim / 2;
+  for (size_t head = 0; head < heads.size(); head += static_cast<size_t>(c.head_dim))
+    for (int64_t d = 0; d < half; ++d) {
+      const double share = 2.0 * static_cast<double>(d) / static_cast<double>(c.head_dim);
+      const double angle = static_cast<double>(position) / std::exp(share * std::log(c.rope_theta));
+      double& a = heads[head + static_cast<size_t>(c.interleaved ? 2 * d : d)];
+      double& b = heads[head + static_cast<size_t>(c.interleaved ? 2 * d + 1 : d + half)];
+      const double old_a = a, old_b = b;
+      a = old_a * std::cos(angle) - old_b * std::sin(angle);
+      b = old_a * std::sin(angle) + old_b * std::cos(angle);
+    }
+}
+
+/// out[h,:] = Σ_s softmax_s(scale · q[h,:]·k[s,g,:]) v[s,g,:] of the last row of keys, which sees all of them.
+///   q [n_q_heads · head_dim]   keys, values [s][n_kv_heads · head_dim]
+Row attend(const PlainDecoder& c, const Row& q, const std::vector<Row>& keys,
+           const std::vector<Row>& values) {
+  // An attention call takes its scale as an f32, so the model's scale is that f32 as well.
+  const double scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.head_dim)));
+  Row out(q.size(), 0.0);
+  for (int64_t h = 0; h < c.n_q_heads; ++h) {
+    const int64_t of_q = h * c.head_dim, of_kv = h / (c.n_q_heads / c.n_kv_heads) * c.head_dim;
+    Row weights;
+    double largest = -HUGE_VAL, sum = 0;
+    for (const Row& key : keys) {
+      double score = 0;
+      for (int64_t d = 0; d < c.head_dim; ++d) score += q[of_q + d] * key[of_kv + d];
+      weights.push_back(scale * score);
+      largest = std::max(largest, scale * score);
+    }
+    for (double& weight : weights) sum += weight = std::exp(weight - largest);
+    for (size_t s = 0; s < weights.size(); ++s)
+      for (int64_t d = 0; d < c.head_dim; ++d) out[of_q + d] += weights[s] / sum * values[s][of_kv + d];
+  }
+  return out;
+}
+
+void add(const Row& delta, Row& x) {
+  for (size_t j = 0; j < x.size(); ++j) x[j] += delta[j];
+}
+
+/// x[t] += o_proj · attention(norm(x))[t]
+void attention_block(const PlainDecoder& c, const std::string& layer, std::vector<Row>& x) {
+  const int64_t q_dim = c.n_q_heads * c.head_dim, kv_dim = c.n_kv_heads * c.head_dim;
+  const Row norm = values_of(c, layer + "input_layernorm.weight", {c.model_dim});
+  const Matrix w_q = matrix(c, layer + "self_attn.q_proj.weight", q_dim, c.model_dim),
+               w_k = matrix(c, layer + "self_attn.k_proj.weight", kv_dim, c.model_dim),
+               w_v = matrix(c, layer + "self_attn.v_proj.weight", kv_dim, c.model_dim),
+               w_o = matrix(c, layer + "self_attn.o_proj.weight", c.model_dim, q_dim);
+  std::vector<Row> keys, values;
+  for (size_t t = 0; t < x.size(); ++t) {
+    const Row normed = rms_norm(x[t], norm, c.norm_eps);
+    Row q = product(w_q, normed);
+    keys.push_back(product(w_k, normed));
+    values.push_back(product(w_v, normed));
+    rope(c, static_cast<int64_t>(t), q);
+    rope(c, static_cast<int64_t>(t), keys.back());
+    add(product(w_o, attend(c, q, keys, values)), x[t]);  // keys and values of tokens 0 … t: the causal mask
+  }
+}
+
+/// x[t] += down_proj · (silu(gate_proj · norm(x[t])) ⊙ up_proj · norm(x[t])),  silu(z) = z / (1 + e^−z)
+void ffn_block(const PlainDecoder& c, const std::string& layer, std::vector<Row>& x) {
+  const Row norm = values_of(c, layer + "post_attention_layernorm.weight", {c.model_dim});
+  const Matrix w_gate = matrix(c, layer + "mlp.gate_proj.weight", c.ffn_dim, c.model_dim),
+               w_up = matrix(c, layer + "mlp.up_proj.weight", c.ffn_dim, c.model_dim),
+               w_down = matrix(c, layer + "mlp.down_proj.weight", c.model_dim, c.ffn_dim);
+  for (Row& row : x) {
+    const Row normed = rms_norm(row, norm, c.norm_eps);
+    const Row gate = product(w_gate, normed), up = product(w_up, normed);
+    Row hidden(gate.size());
+    for (size_t i = 0; i < gate.size(); ++i) hidden[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+    add(product(w_down, hidden), row);
+  }
+}
+
+}  // namespace
+
+std::vector<double> plain_forward(const PlainDecoder& c, std::span<const int32_t> tokens) {
+  const Matrix embedding = matrix(c, "model.embed_tokens.weight", c.vocab_size, c.model_dim);
+  std::vector<Row> x;  // [n_tokens][model_dim], the residual stream
+  for (const int32_t token : tokens) {
+    if (token < 0 || token >= c.vocab_size)
+      throw ShapeError("token {} in a vocabulary of {}: give tokens from 0 to {}", token, c.vocab_size,
+                       c.vocab_size - 1);
+    x.emplace_back();
+    for (int64_t j = 0; j < c.model_dim; ++j) x.back().push_back(embedding.at(token, j));
+  }
+  for (int64_t i = 0; i < c.n_layers; ++i) {
+    const std::string layer = "model.layers." + std::to_string(i) + ".";
+    attention_block(c, layer, x);
+    ffn_block(c, layer, x);
+  }
+  const Row norm = values_of(c, "model.norm.weight", {c.model_dim});
+  const Matrix head = c.tied ? embedding : matrix(c, "lm_head.weight", c.vocab_size, c.model_dim);
+  std::vector<double> logits;
+  for (const Row& row : x) {
+    const Row of_token = product(head, rms_norm(row, norm, c.norm_eps));
+    logits.insert(logits.end(), of_token.begin(), of_token.end());
+  }
+  return logits;
+}
+
+}  // namespace lastrow
