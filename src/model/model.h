@@ -60,8 +60,10 @@ std::vector<std::string> builtin_model_names();
 /// random:KEY=VALUE,…   layers 4 · q_heads 8 · kv_heads q_heads · head_dim 64 · model_dim q_heads·head_dim ·
 /// ffn 2·model_dim · vocab 256 · context 1024 · seed 1. Weights are uniform with variance 1/in, so that
 /// activations keep their size through any depth: element i of the n-th matrix is a function of word i of
-/// stream n of the seed (core/random.h). Throws UsageError for an unknown key or a number outside 0 … 2^24,
-/// ShapeError for sizes that cannot run, CapacityError, before it begins, for weights beyond the free memory.
+/// stream n of the seed (core/random.h). Norm weights are uniform in [0.75, 1.25) and all differ: the final
+/// norm is stream 2^32 of the seed, and the two of each layer are the next ones. Throws UsageError for an
+/// unknown key or a number outside 0 … 2^24, ShapeError for sizes that cannot run, CapacityError, before it
+/// begins, for weights beyond the free memory.
 std::shared_ptr<const Model> random_model(const std::string& spec);
 /// The sizes alone, at no cost, however large the model.
 ModelConfig random_model_config(const std::string& spec);

@@ -12,6 +12,7 @@ namespace lastrow {
 namespace {
 
 constexpr int64_t kMostNumber = 1 << 24;
+constexpr uint64_t kFirstNormStream = uint64_t{1} << 32;  // of the seed; the matrices have those from 0
 
 /// Splits "random:a=1,b=2" and hands each pair to `set`.
 void for_each_pair(std::string_view spec, const auto& set) {
@@ -103,21 +104,25 @@ std::shared_ptr<const Model> random_model(const std::string& spec) {
       weight[i] = (static_cast<float>(random.next_u32() >> 9) + 0.5f - 0x1p22f) * 0x1p-23f * width;
     weights.emplace(name, std::move(t));
   };
-  const auto ones = [&](const std::string& name) {
+  uint64_t norm_stream = kFirstNormStream;
+  const auto norm = [&](const std::string& name) {
     Tensor t = Tensor::host(DType::f32, {c.model_dim});
-    std::fill_n(t.data<float>(), c.model_dim, 1.0f);
+    Random random(static_cast<uint64_t>(s.seed), norm_stream++);
+    // Uniform in [0.75, 1.25), exact in f32. No two norms are alike, so a mix-up of two changes the logits.
+    for (int64_t i = 0; i < t.size(); ++i)
+      t.data<float>()[i] = 0.75f + static_cast<float>(random.next_u32() >> 10) * 0x1p-23f;
     weights.emplace(name, std::move(t));
   };
   matrix("model.embed_tokens.weight", c.vocab_size, c.model_dim);
-  ones("model.norm.weight");
+  norm("model.norm.weight");
   const int64_t q_dim = s.q_heads * s.head_dim, kv_dim = s.kv_heads * s.head_dim;
   for (int i = 0; i < c.n_layers; ++i) {
-    ones(weight_name(i, "input_layernorm.weight"));
+    norm(weight_name(i, "input_layernorm.weight"));
     matrix(weight_name(i, "self_attn.q_proj.weight"), q_dim, s.model_dim);
     matrix(weight_name(i, "self_attn.k_proj.weight"), kv_dim, s.model_dim);
     matrix(weight_name(i, "self_attn.v_proj.weight"), kv_dim, s.model_dim);
     matrix(weight_name(i, "self_attn.o_proj.weight"), s.model_dim, q_dim);
-    ones(weight_name(i, "post_attention_layernorm.weight"));
+    norm(weight_name(i, "post_attention_layernorm.weight"));
     matrix(weight_name(i, "mlp.gate_proj.weight"), s.ffn, s.model_dim);
     matrix(weight_name(i, "mlp.up_proj.weight"), s.ffn, s.model_dim);
     matrix(weight_name(i, "mlp.down_proj.weight"), s.model_dim, s.ffn);

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <limits>
+#include <set>
 
 #include "backend/eigen.h"
 #include "backend/naive.h"
@@ -162,6 +163,24 @@ TEST_CASE("a random model: its values are a function of seed, matrix and index")
   for (int i = 0; i < 128'000; ++i) sum += x[i], squares += double{x[i]} * x[i];
   CHECK(std::abs(sum / 128'000) < 4 * 0.125 / std::sqrt(128'000));  // 4 standard errors
   CHECK(squares / 128'000 == doctest::Approx(1.0 / 64).epsilon(0.02));
+}
+
+TEST_CASE("the norms of a random model differ, and lie around 1") {
+  const auto model = load_model("random:layers=2,q_heads=2,head_dim=8,vocab=10,context=4,seed=1");
+  std::set<std::vector<float>> norms;
+  for (const std::string& name :
+       {std::string("model.norm.weight"), weight_name(0, "input_layernorm.weight"),
+        weight_name(0, "post_attention_layernorm.weight"), weight_name(1, "input_layernorm.weight"),
+        weight_name(1, "post_attention_layernorm.weight")}) {
+    const ConstTensorView w = model->weight(name);
+    const std::vector<float> values(w.data<float>(), w.data<float>() + w.size());
+    for (const float x : values) CHECK((x >= 0.75f && x < 1.25f));
+    CHECK_MESSAGE(norms.insert(values).second, name << " is that of another norm");
+  }
+  // By hand: the second norm of layer 0 is the third one that is made.
+  Random random(1, (uint64_t{1} << 32) + 2);
+  CHECK(model->weight(weight_name(0, "post_attention_layernorm.weight")).data<float>()[0] ==
+        0.75f + static_cast<float>(random.next_u32() >> 10) * 0x1p-23f);
 }
 
 TEST_CASE("a model that cannot fit is refused before it is made, with both sizes and what to do") {
