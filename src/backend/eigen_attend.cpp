@@ -107,7 +107,7 @@ void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows
                     values = rows_of_tile(v, begin, end, packed_values);
   const int64_t head_dim = k.layout.head_dim;
   const int32_t n = end - begin;
-  Eigen::Array<float, kTile, 1> weights, powers;
+  Eigen::Array<float, kTile, 1> weights;
   for (int64_t j = 0; j < group_size; ++j) {
     const Partial partial{partials + j * (head_dim + 2), head_dim};
     weights.setZero();
@@ -120,8 +120,7 @@ void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows
     if (new_max == kMinusInfinity && tile_max == kMinusInfinity) continue;  // nothing seen yet
     const float factor = SoftmaxState<float>::rescale(state.row_max, new_max);
     weights -= new_max;
-    powers = weights.exp();  // a statement of its own: inside select() it is computed one by one
-    weights = weights.isNaN().select(weights, powers);  // exp clamps its argument and so loses NaN
+    weights = weights.exp();  // NaN stays NaN, in vector code too
     state.row_sum = state.row_sum * factor + weights.head(n).sum();
     state.row_max = new_max;
     partial.set_state(state);
