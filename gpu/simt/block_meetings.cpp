@@ -96,8 +96,9 @@ void Block::exchange_all(const Thread& last) {
 bool Block::complete_meeting(Thread& thread) {
   const int32_t warp = thread.warp;
   const uint32_t present = thread.mask & live_[warp];
-  for (uint32_t lanes = present; lanes != 0; lanes &= lanes - 1) {
-    const Thread& other = lane(warp, std::countr_zero(lanes));
+  // The highest lane first: lanes run in order, so while one is missing it is usually that one.
+  for (uint32_t lanes = present; lanes != 0; lanes &= ~std::bit_floor(lanes)) {
+    const Thread& other = lane(warp, std::bit_width(lanes) - 1);
     if (other.wait != thread.wait || other.mask != thread.mask) return false;
   }
   const Wait kind = thread.wait;

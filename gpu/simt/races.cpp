@@ -25,11 +25,13 @@ void RaceDetector::block_begins(const Block& block, int32_t n_threads) {
   block_ = &block;
   phase_ = 1;
   clocks_.assign(static_cast<size_t>(n_threads), Clock{});
-  shadow_.clear();
 }
 
 void RaceDetector::shared_declared(const SharedArray& array) {
-  shadow_.emplace_back(static_cast<size_t>(array.n));
+  const auto order = static_cast<size_t>(array.order);
+  if (order == shadow_.size()) shadow_.emplace_back();
+  shadow_[order].resize(static_cast<size_t>(array.n));
+  for (Element& element : shadow_[order]) element.forget();  // the blocks before
 }
 
 bool RaceDetector::ordered(const Record& before, const Thread& now) const {

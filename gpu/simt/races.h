@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "gpu/simt/block.h"
+#include "gpu/simt/short_list.h"
 
 namespace lastrow::simt {
 
@@ -44,8 +45,13 @@ class RaceDetector final : public Observer {
   struct Element {
     bool written = false;
     Record writer;
-    Record copying;               // whose asynchronous copy is on its way; rank −1: nobody's
-    std::vector<Record> readers;  // since the last write or __syncthreads, one a thread
+    Record copying;             // whose asynchronous copy is on its way; rank −1: nobody's
+    ShortList<Record> readers;  // since the last write or __syncthreads, one a thread
+    void forget() {
+      written = false;
+      writer.rank = copying.rank = -1;
+      readers.clear();
+    }
   };
   struct Clock {
     uint32_t own = 1;
@@ -63,7 +69,7 @@ class RaceDetector final : public Observer {
   const Block* block_ = nullptr;
   uint32_t phase_ = 1;
   std::vector<Clock> clocks_;                 // by rank
-  std::vector<std::vector<Element>> shadow_;  // by array, by element
+  std::vector<std::vector<Element>> shadow_;  // by array, by element; kept from block to block
 };
 
 }  // namespace lastrow::simt

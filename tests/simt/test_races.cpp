@@ -19,6 +19,21 @@ __global__ void reads_unwritten(bool mended) {
   __syncthreads();  // all writes before the mirrored reads
   s_x.load(63 - threadIdx.x);
 }
+/// Only block 0 writes.
+__global__ void leaves_it_to_the_first_block(bool mended) {
+  LASTROW_SHARED(float, s_x, 64);
+  if (mended || blockIdx.x == 0) s_x.store(threadIdx.x, 1.0f);
+  s_x.load(threadIdx.x);
+}
+/// Block 0 ends with thread 0 as the writer and the reader of all; in block 1 each element has another one.
+__global__ void other_threads_in_other_blocks(bool) {
+  LASTROW_SHARED(float, s_x, 64);
+  for (uint32_t i = 0; i < 64; ++i)
+    if (blockIdx.x == 0 ? threadIdx.x == 0 : threadIdx.x == i) {
+      s_x.store(i, 1.0f);
+      s_x.load(i);
+    }
+}
 __global__ void forgets_the_barrier(bool mended) {
   LASTROW_SHARED(float, s_x, 64);
   s_x.store(threadIdx.x, 1.0f);
@@ -67,6 +82,18 @@ TEST_CASE("a read of shared memory that nobody wrote is named, with the element"
   CHECK(o.finding == Finding::uninitialised_shared);
   CHECK(contains(o.message, "reads s_x[40], which no thread has written"));
   CHECK_FALSE(run(reads_unwritten, 64, true).found);
+}
+
+TEST_CASE("a block knows nothing of the shared memory of the block before it") {
+  const auto two_blocks = [](void (*kernel)(bool), bool mended) {
+    simt::Device device(1);  // one OS thread, so both blocks are followed by one detector
+    device.watch({.check = true});
+    launch(Kernel{"blocks", kernel}, {2}, {64}, 0, &device, mended);
+  };
+  CHECK_THROWS_WITH_AS(two_blocks(leaves_it_to_the_first_block, false),
+                       doctest::Contains("reads s_x[0], which no thread has written"), simt::SimtError);
+  CHECK_NOTHROW(two_blocks(leaves_it_to_the_first_block, true));
+  CHECK_NOTHROW(two_blocks(other_threads_in_other_blocks, true));
 }
 
 TEST_CASE("a missing __syncthreads is a race, before the read and after it") {

@@ -1,0 +1,35 @@
+// A list that is nearly always empty or holds one element: the first one needs no heap. A std::vector would ask
+// the heap for each of the thousands of elements of shared memory that are followed (races.h).
+#pragma once
+
+#include <vector>
+
+namespace lastrow::simt {
+
+template <typename T>
+class ShortList {
+ public:
+  bool empty() const { return n_ == 0; }
+  T* begin() { return n_ > 1 ? many_.data() : &one_; }
+  T* end() { return begin() + n_; }
+  const T* begin() const { return n_ > 1 ? many_.data() : &one_; }
+  const T* end() const { return begin() + n_; }
+  const T& front() const { return *begin(); }
+  void push_back(const T& x) {
+    if (n_ == 0) {
+      one_ = x;
+    } else {
+      if (n_ == 1) many_.assign(1, one_);
+      many_.push_back(x);
+    }
+    ++n_;
+  }
+  void clear() { n_ = 0; }
+
+ private:
+  T one_{};
+  std::vector<T> many_;  // all of them, if they are more than one
+  int n_ = 0;
+};
+
+}  // namespace lastrow::simt
