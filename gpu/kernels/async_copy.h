@@ -11,7 +11,7 @@
 //
 // Under nvcc these are cp.async (sm_80 and later). Under the emulator a copy reads its source at once and
 // writes its destination when its group is waited for, no sooner; whoever comes to the place in between, or
-// is not done with it when the copy begins, is found (simt/races.h).
+// is not done with it when the copy begins, is found (simt/races.h), as is a write to the source in between.
 // Source: PTX ISA, "Data Movement and Conversion Instructions: cp.async".
 #pragma once
 
@@ -61,8 +61,12 @@ class AsyncCopies {
             Here here = Here::current()) {
     static_assert(n * sizeof(T) == 16 || n * sizeof(T) == 4);
     const Vec<T, n> v = seen ? from.template load_vec<n>(i, here) : Vec<T, n>{};
+    if (seen) from.template hold<n>(i, here);
     to.template copy_begins<n>(at, here);
-    open_.push_back([=] { to.template copy_lands<n>(at, v, here); });
+    open_.push_back([=] {
+      if (seen) from.template release<n>(i, here);
+      to.template copy_lands<n>(at, v, here);
+    });
   }
   void close_group() {
     groups_.push_back(std::move(open_));

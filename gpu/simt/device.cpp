@@ -31,9 +31,9 @@ class Watchers final : public Observer {
   void shared_declared(const SharedArray& array) override {
     each([&](Observer& o) { o.shared_declared(array); });
   }
-  void global(const Thread& thread, Access access, const char* name, uint64_t address, int32_t bytes,
+  void global(const Thread& thread, Access access, const GlobalArray& array, int64_t first, int32_t n,
               Here here) override {
-    each([&](Observer& o) { o.global(thread, access, name, address, bytes, here); });
+    each([&](Observer& o) { o.global(thread, access, array, first, n, here); });
   }
   void shared(const Thread& thread, Access access, const SharedArray& array, int64_t first, int32_t n,
               Here here) override {
@@ -42,6 +42,14 @@ class Watchers final : public Observer {
   void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                    Here here) override {
     each([&](Observer& o) { o.copy_begins(thread, array, first, n, here); });
+  }
+  void source_held(const Thread& thread, const GlobalArray& array, int64_t first, int32_t n,
+                   Here here) override {
+    each([&](Observer& o) { o.source_held(thread, array, first, n, here); });
+  }
+  void source_released(const Thread& thread, const GlobalArray& array, int64_t first, int32_t n,
+                       Here here) override {
+    each([&](Observer& o) { o.source_released(thread, array, first, n, here); });
   }
   void barrier_passed(Here here) override {
     each([&](Observer& o) { o.barrier_passed(here); });

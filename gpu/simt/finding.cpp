@@ -16,6 +16,8 @@ const char* name_of(Finding finding) {
       return "uninitialised shared memory";
     case Finding::shared_race:
       return "race on shared memory";
+    case Finding::global_race:
+      return "race on global memory";
     case Finding::shared_layout:
       return "shared memory layout";
     case Finding::launch_limits:

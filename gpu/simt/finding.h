@@ -20,6 +20,7 @@ enum class Finding : uint8_t {
   misaligned,            // a vector access off its natural alignment
   uninitialised_shared,  // a read of shared memory that nobody wrote
   shared_race,           // two threads, one of them writing, with nothing that orders them
+  global_race,           // the same in global memory, of two threads of one block
   shared_layout,         // shared arrays declared differently by two threads, or more than the launch gave
   launch_limits,         // a grid, block or shared size that no GPU takes
 };

@@ -25,6 +25,7 @@ void RaceDetector::block_begins(const Block& block, int32_t n_threads) {
   block_ = &block;
   phase_ = 1;
   clocks_.assign(static_cast<size_t>(n_threads), Clock{});
+  global_.clear(n_threads);
 }
 
 void RaceDetector::shared_declared(const SharedArray& array) {
@@ -40,74 +41,93 @@ bool RaceDetector::ordered(const Record& before, const Thread& now) const {
   return before.clock <= clocks_[now.rank].known[before.rank % kWarpSize];
 }
 
-void RaceDetector::check(const Record& before, const Thread& thread, Access access, const SharedArray& array,
-                         int64_t i, Here here) const {
-  const bool both_atomic = before.access == Access::atomic && access == Access::atomic;
-  if (both_atomic || ordered(before, thread)) return;
-  const bool same_warp = before.rank / kWarpSize == thread.warp;
+Record RaceDetector::record_of(const Thread& thread, Access access, Here here) const {
+  return {thread.rank, phase_, clocks_[thread.rank].own, access, here};
+}
+
+void RaceDetector::check(const Record& before, const Visit& visit) const {
+  const bool both_atomic = before.access == Access::atomic && visit.now.access == Access::atomic;
+  if (both_atomic || ordered(before, visit.thread)) return;
+  const bool same_warp = before.rank / kWarpSize == visit.thread.warp;
   block_->fail(
-      Finding::shared_race, thread, here,
-      fmt::format("{} {}[{}], which thread {} {} at {}:{}, with no {} between", verb(access), array.name, i,
-                  block_->launch().block.at(before.rank).to_string(), verb(before.access), before.here.name(),
-                  before.here.line, same_warp ? "__syncwarp or __syncthreads" : "__syncthreads"));
+      visit.race, visit.thread, visit.now.here,
+      fmt::format("{} {}[{}], which thread {} {} at {}:{}, with no {} between", verb(visit.now.access),
+                  visit.array, visit.i, block_->launch().block.at(before.rank).to_string(),
+                  verb(before.access), before.here.name(), before.here.line,
+                  same_warp ? "__syncwarp or __syncthreads" : "__syncthreads"));
 }
 
-/// A write to an element, against everyone who was there.
-void RaceDetector::check_all(const Element& element, const Thread& thread, Access access,
-                             const SharedArray& array, int64_t i, Here here) const {
-  check(element.writer, thread, access, array, i, here);
-  for (const Record& reader : element.readers) check(reader, thread, access, array, i, here);
+/// Checks the visit against everyone whom it could race with, and notes it.
+void RaceDetector::pass(History& history, const Visit& visit) const {
+  check(history.writer, visit);
+  if (visit.now.access == Access::load) return history.read(visit.now);
+  for (const Record& reader : history.readers) check(reader, visit);
+  history.written(visit.now);
 }
 
-void RaceDetector::refuse_while_copying(const Element& element, const Thread& thread, Access access,
-                                        const SharedArray& array, int64_t i, Here here) const {
-  const Record& copy = element.copying;
-  if (copy.rank < 0) return;
-  block_->fail(Finding::shared_race, thread, here,
-               fmt::format("{} {}[{}], to which thread {} began a copy at {}:{} that has not been waited for",
-                           verb(access), array.name, i, block_->launch().block.at(copy.rank).to_string(),
-                           copy.here.name(), copy.here.line));
+void RaceDetector::refuse_while_copying(const Record& copy, const char* direction, const Visit& visit) const {
+  block_->fail(
+      visit.race, visit.thread, visit.now.here,
+      fmt::format("{} {}[{}], {} which thread {} began a copy at {}:{} that has not been waited for",
+                  verb(visit.now.access), visit.array, visit.i, direction,
+                  block_->launch().block.at(copy.rank).to_string(), copy.here.name(), copy.here.line));
 }
 
 void RaceDetector::copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                                Here here) {
+  const Record now = record_of(thread, Access::copy, here);
   for (int64_t i = first; i < first + n; ++i) {
     Element& element = shadow_[array.order][i];
-    refuse_while_copying(element, thread, Access::copy, array, i, here);
-    check_all(element, thread, Access::copy, array, i, here);
-    element.copying = {thread.rank, phase_, clocks_[thread.rank].own, Access::copy, here};
+    const Visit visit{thread, now, Finding::shared_race, array.name, i};
+    if (element.copying.rank >= 0) refuse_while_copying(element.copying, "to", visit);
+    check(element.history.writer, visit);
+    for (const Record& reader : element.history.readers) check(reader, visit);
+    element.copying = now;
   }
 }
 
 void RaceDetector::shared(const Thread& thread, Access access, const SharedArray& array, int64_t first,
                           int32_t n, Here here) {
-  const Record now{thread.rank, phase_, clocks_[thread.rank].own, access, here};
+  const Record now = record_of(thread, access, here);
   for (int64_t i = first; i < first + n; ++i) {
     Element& element = shadow_[array.order][i];
+    const Visit visit{thread, now, Finding::shared_race, array.name, i};
     if (access == Access::copy)
       element.copying.rank = -1;
-    else
-      refuse_while_copying(element, thread, access, array, i, here);
+    else if (element.copying.rank >= 0)
+      refuse_while_copying(element.copying, "to", visit);
     if ((access == Access::load || access == Access::atomic) && !element.written)
       block_->fail(Finding::uninitialised_shared, thread, here,
                    fmt::format("{} {}[{}], which no thread has written", verb(access), array.name, i));
-    if (access == Access::load) {
-      check(element.writer, thread, access, array, i, here);
-      auto& readers = element.readers;
-      if (!readers.empty() && readers.front().phase < phase_) readers.clear();
-      const auto mine = std::find_if(readers.begin(), readers.end(),
-                                     [&](const Record& r) { return r.rank == thread.rank; });
-      if (mine == readers.end())
-        readers.push_back(now);
-      else
-        *mine = now;
-    } else {
-      check_all(element, thread, access, array, i, here);
-      element.readers.clear();
-      element.writer = now;
-      element.written = true;
-    }
+    pass(element.history, visit);
+    if (access != Access::load) element.written = true;
   }
+}
+
+void RaceDetector::global(const Thread& thread, Access access, const GlobalArray& array, int64_t first,
+                          int32_t n, Here here) {
+  if (array.writable)
+    global_.follow(array);
+  else if (!global_.follows(array))
+    return;
+  const Record now = record_of(thread, access, here);
+  if (access != Access::load)
+    if (const Record* copy = global_.holder(array.address(first), array.address(first + n)))
+      refuse_while_copying(*copy, "from", {thread, now, Finding::global_race, array.name, first});
+  for (int64_t i = first; i < first + n; ++i)
+    pass(global_.history(array.address(i)), {thread, now, Finding::global_race, array.name, i});
+}
+
+void RaceDetector::source_held(const Thread& thread, const GlobalArray& array, int64_t first, int32_t n,
+                               Here here) {
+  global_.hold(record_of(thread, Access::load, here), array.address(first), array.address(first + n));
+}
+
+/// The copy may have read its source just now: later writes must be ordered after this.
+void RaceDetector::source_released(const Thread& thread, const GlobalArray& array, int64_t first, int32_t n,
+                                   Here here) {
+  global_.release(thread.rank);
+  global(thread, Access::load, array, first, n, here);
 }
 
 void RaceDetector::barrier_passed(Here) { ++phase_; }

@@ -95,9 +95,10 @@ void TrafficCounter::shared_declared(const SharedArray& array) {
   block_shared_bytes_ += array.n * array.elem_bytes;
 }
 
-void TrafficCounter::global(const Thread& thread, Access access, const char* name, uint64_t address,
-                            int32_t bytes, Here here) {
-  count(thread, {Space::global, access, name, here.file, here.line}, address, bytes);
+void TrafficCounter::global(const Thread& thread, Access access, const GlobalArray& array, int64_t first,
+                            int32_t n, Here here) {
+  count(thread, {Space::global, access, array.name, here.file, here.line}, array.address(first),
+        n * array.elem_bytes);
 }
 
 void TrafficCounter::shared(const Thread& thread, Access access, const SharedArray& array, int64_t first,

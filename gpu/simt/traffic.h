@@ -58,12 +58,14 @@ class TrafficCounter final : public Observer {
  public:
   void block_begins(const Block& block, int32_t n_threads) override;
   void shared_declared(const SharedArray& array) override;
-  void global(const Thread& thread, Access access, const char* name, uint64_t address, int32_t bytes,
+  void global(const Thread& thread, Access access, const GlobalArray& array, int64_t first, int32_t n,
               Here here) override;
   void shared(const Thread& thread, Access access, const SharedArray& array, int64_t first, int32_t n,
               Here here) override;
   void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                    Here here) override;
+  void source_held(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {}  // told as a load
+  void source_released(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {}
   void barrier_passed(Here here) override;
   void lanes_met(int32_t warp, Wait kind, uint32_t mask, Here here) override;
   void block_ends() override;

@@ -119,12 +119,26 @@ class Global : public View<Global<T>, T> {
   /// A writable view may be passed where a read-only one is asked for.
   operator Global<const T>() const requires(!std::is_const_v<T>) { return {Base::p_, Base::n_, Base::name_}; }
 
+  /// An asynchronous copy from N elements (kernels/async_copy.h): from its beginning to its landing.
+  template <int N>
+  void hold(int64_t i, Here here) const {
+    const Thread& thread = self();
+    if (thread.observer != nullptr) thread.observer->source_held(thread, array(), i, N, here);
+  }
+  template <int N>
+  void release(int64_t i, Here here) const {
+    const Thread& thread = self();
+    if (thread.observer != nullptr) thread.observer->source_released(thread, array(), i, N, here);
+  }
+
  private:
   friend Base;
+  GlobalArray array() const {
+    return {Base::name_, reinterpret_cast<uint64_t>(Base::p_), Base::n_, sizeof(T), !std::is_const_v<T>};
+  }
   void tell(Access access, int64_t i, int32_t n_accessed, Here here) const {
     const Thread& thread = self();
-    thread.observer->global(thread, access, Base::name_, reinterpret_cast<uint64_t>(Base::p_ + i),
-                            n_accessed * static_cast<int32_t>(sizeof(T)), here);
+    thread.observer->global(thread, access, array(), i, n_accessed, here);
   }
 };
 

@@ -1,5 +1,5 @@
-// What the emulator finds when its checks are on: reads of shared memory that nobody wrote, and races, copies
-// on their way included. Broken kernels, each beside the mended one.
+// What the emulator finds when its checks are on: reads of shared memory that nobody wrote, and races in shared
+// and in global memory, copies on their way included. Broken kernels, each beside the mended one.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -159,6 +159,104 @@ TEST_CASE("an asynchronous copy races from its beginning to its landing") {
 TEST_CASE("adding without atomics is a race, with them it is none") {
   CHECK(run(all_add, 64, false).finding == Finding::shared_race);
   CHECK_FALSE(run(all_add, 64, true).found);
+}
+
+/// Lane 0 leaves a number in global memory for the other lanes, and then overwrites it: k02 in small.
+enum class Hand { right, no_sync_before, no_sync_after, shuffles };
+__global__ void hands_on(Hand how, Global<float> g_x) {
+  if (threadIdx.x == 0) g_x.store(7, 1.0f);
+  if (how == Hand::shuffles) __shfl_sync(kAll, 1, 0);                  // orders nothing
+  if (how == Hand::right || how == Hand::no_sync_after) __syncwarp();  // the write before all reads
+  Global<const float>(g_x).load(7);
+  if (how == Hand::right || how == Hand::no_sync_before) __syncwarp();  // all reads before the next write
+  if (threadIdx.x == 0) g_x.store(7, 2.0f);
+}
+/// Each thread's own element, then another thread's; or all add to one.
+__global__ void mirrors(bool mended, Global<float> g_x) {
+  g_x.store(threadIdx.x, 1.0f);
+  if (mended) __syncthreads();  // all writes before the mirrored reads
+  g_x.load(63 - threadIdx.x);
+}
+__global__ void adds_to_global(bool atomically, Global<int> g_n) {
+  if (atomically)
+    g_n.atomic_add(0, 1);
+  else
+    g_n.store(0, g_n.load(0) + 1);
+}
+/// Four floats at once, one of which another lane writes alone.
+__global__ void overlaps(Global<float> g_x) {
+  if (threadIdx.x == 0) g_x.store_vec<4>(0, {});
+  if (threadIdx.x == 1) g_x.store(3, 1.0f);
+}
+
+TEST_CASE("a race in global memory is named, where a warp has no __syncwarp and a block no __syncthreads") {
+  std::vector<float> x(64);
+  const Global<float> g_x(x.data(), 64, "g_x");
+  const Outcome o = run(hands_on, 32, Hand::no_sync_before, g_x);
+  CHECK(o.finding == Finding::global_race);
+  CHECK(contains(o.message, "thread (1, 0, 0)"));
+  CHECK(contains(o.message,
+                 "race on global memory: reads g_x[7], which thread (0, 0, 0) writes at test_races.cpp:"));
+  CHECK(contains(o.message, "with no __syncwarp or __syncthreads between"));
+  CHECK_FALSE(run(hands_on, 32, Hand::right, g_x).found);
+  CHECK(run(hands_on, 32, Hand::shuffles, g_x).finding == Finding::global_race);
+  const Outcome late = run(hands_on, 32, Hand::no_sync_after, g_x);  // lane 0 writes once more before …
+  CAPTURE(late.message);
+  CHECK(late.finding == Finding::global_race);  // … lane 1 reads, which should see the first number
+  CHECK(run(mirrors, 64, false, g_x).finding == Finding::global_race);
+  CHECK_FALSE(run(mirrors, 64, true, g_x).found);
+  CHECK(run(overlaps, 32, g_x).finding == Finding::global_race);
+}
+
+TEST_CASE("in global memory too, adding without atomics is a race, with them it is none") {
+  int n = 0;
+  CHECK(run(adds_to_global, 64, false, Global<int>(&n, 1, "g_n")).finding == Finding::global_race);
+  CHECK_FALSE(run(adds_to_global, 64, true, Global<int>(&n, 1, "g_n")).found);
+}
+
+/// What one block did is not held against the next.
+__global__ void a_block_each(Global<float> g_x) { g_x.store(threadIdx.x, g_x.load(threadIdx.x) + 1); }
+
+TEST_CASE("blocks are not compared with each other, whatever the size of what they write") {
+  std::vector<float> x(1024);
+  simt::Device device(1);
+  device.watch({.check = true});
+  launch(Kernel{"blocks", a_block_each}, {100}, {1024}, 0, &device, Global<float>(x.data(), 1024, "g_x"));
+  CHECK(x[1023] == 100);
+}
+
+/// A thread copies four floats to shared memory; then it, or its neighbour, writes them.
+enum class Source { right, own_too_early, other_too_early, no_barrier };
+__global__ void copies_and_overwrites(Source how, Global<float> g_x) {
+  LASTROW_SHARED(float, s_x, 4 * 64);
+  AsyncCopies copies;
+  if (threadIdx.x == 63) g_x.store(255, 0.0f);
+  const int64_t own = 4 * int64_t{threadIdx.x}, other = own ^ 4;
+  __syncthreads();  // the zero is written before any copy begins
+  copies.copy<4>(s_x, own, Global<const float>(g_x), own, true);
+  copies.close_group();
+  if (how == Source::own_too_early) g_x.store(own, 1.0f);
+  if (how == Source::other_too_early) g_x.store(other, 1.0f);
+  copies.wait<0>();
+  if (how != Source::no_barrier) __syncthreads();  // all copies have read before others write
+  g_x.store(other, 1.0f);
+}
+
+TEST_CASE("the source of an asynchronous copy must not be written before the copy was waited for") {
+  std::vector<float> x(256);
+  const auto outcome = [&](Source how) {
+    return run(copies_and_overwrites, 64, how, Global<float>(x.data(), 256, "g_x"));
+  };
+  CHECK_FALSE(outcome(Source::right).found);
+  const Outcome own = outcome(Source::own_too_early);
+  CAPTURE(own.message);
+  CHECK(own.finding == Finding::global_race);
+  CHECK(contains(own.message, "race on global memory: writes g_x["));
+  CHECK(contains(own.message, "from which thread "));
+  CHECK(contains(own.message, " began a copy at test_races.cpp:"));
+  CHECK(contains(own.message, "that has not been waited for"));
+  CHECK(outcome(Source::other_too_early).finding == Finding::global_race);
+  CHECK(outcome(Source::no_barrier).finding == Finding::global_race);
 }
 
 }  // namespace

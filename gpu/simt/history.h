@@ -1,0 +1,42 @@
+// Who was at an element of memory since it was last written: what a race is found by (races.h).
+#pragma once
+
+#include <algorithm>
+
+#include "gpu/simt/observer.h"
+#include "gpu/simt/short_list.h"
+
+namespace lastrow::simt {
+
+struct Record {  // who was here, and when
+  int32_t rank = -1;
+  uint32_t phase = 0;  // how many __syncthreads had been passed
+  uint32_t clock = 0;
+  Access access = Access::load;
+  Here here{"", 0};
+};
+
+struct History {
+  Record writer;              // the last one; rank −1: none
+  ShortList<Record> readers;  // since the last write or __syncthreads, one a thread
+
+  void clear() {
+    writer.rank = -1;
+    readers.clear();
+  }
+  void read(const Record& now) {
+    if (!readers.empty() && readers.front().phase < now.phase) readers.clear();
+    const auto mine = std::find_if(readers.begin(), readers.end(),
+                                   [&](const Record& reader) { return reader.rank == now.rank; });
+    if (mine == readers.end())
+      readers.push_back(now);
+    else
+      *mine = now;
+  }
+  void written(const Record& now) {
+    readers.clear();
+    writer = now;
+  }
+};
+
+}  // namespace lastrow::simt
