@@ -84,7 +84,11 @@ class OverwrittenRows {
                                    {1, spec.n_kv_heads, spec.head_dim});
     backend_.read_rows(storage_, poke.layer, kind, {&slot, 1}, original.view());
     Tensor changed = original.clone();
-    poke_row(poke, original, changed, 0);
+    const auto same_row = [&](const Saved& saved) {
+      return saved.layer == poke.layer && saved.kind == kind && saved.slot == slot;
+    };
+    const auto first = std::ranges::find_if(saved_, same_row);  // holds the row as it was before any poke
+    poke_row(poke, first == saved_.end() ? original : first->original, changed, 0);
     saved_.push_back({poke.layer, kind, slot, std::move(original)});
     backend_.write_rows(storage_, poke.layer, kind, {&slot, 1}, changed.view());
   }

@@ -183,6 +183,24 @@ TEST_CASE("two pokes of one row: both leave the store as it was") {
   CHECK(same(run({scramble, zero}, 3, true).stored, run({}, 3, true).stored));
 }
 
+/// Noise has the size of the row as it was before any poke, so a zeroed row is scrambled like the row itself.
+TEST_CASE("zero then scramble is scramble") {
+  for (const auto what : {Poke::What::q, Poke::What::k, Poke::What::v})
+    for (const auto when : {Poke::When::now, Poke::When::since})
+      for (const bool recompute : {false, true}) {
+        CAPTURE(static_cast<int>(what));
+        CAPTURE(static_cast<int>(when));
+        CAPTURE(recompute);
+        const Poke scramble{.what = what, .layer = 1, .position = 6, .seed = 4, .when = when, .step = 3};
+        Poke zero = scramble;
+        zero.action = Poke::Action::zero;
+        const Run both = run({zero, scramble}, 3, recompute), one = run({scramble}, 3, recompute);
+        CHECK(same(both.out, one.out));
+        CHECK(same(both.stored, one.stored));
+        CHECK_FALSE(same(run({scramble, zero}, 3, recompute).out, one.out));  // the later one counts
+      }
+}
+
 TEST_CASE("noise keeps the RMS, and is a function of the row alone") {
   const std::vector<double> original{3, -4, 0, 0};  // RMS 2.5
   std::vector<double> a(4), b(4), c(4);
