@@ -4,8 +4,10 @@
 
 #include "cache/kv_cache.h"
 #include "core/error.h"
+#include "support/aborts.h"
 
 using namespace lastrow;
+using lastrow::testing::aborts;
 
 TEST_CASE("an index becomes a slot, a slot an offset") {
   const int32_t blocks[] = {5, 2};  // indices 0–3 in block 5, 4–7 in block 2
@@ -81,6 +83,37 @@ TEST_CASE("a full cache says so and stays as it was") {
   const SequenceInput fits{0, std::span(three).first(2), LogitRows::last};
   cache.commit(cache.plan({&fits, 1}));
   CHECK(cache.length(0) == 2);
+}
+
+TEST_CASE("an input without tokens has no logit row, also beside one that has some") {
+  ContiguousCache cache(CacheSpec::contiguous(1, 1, 4, 8, /*n_seqs=*/2));
+  const int32_t a[] = {1, 2};
+  const SequenceInput inputs[] = {{0, a, LogitRows::last}, {1, {}, LogitRows::last}};
+  const StepPlan& plan = cache.plan(inputs);
+  CHECK(plan.logit_rows == std::vector<int32_t>{1});
+  CHECK(plan.kv_len == std::vector<int32_t>{2, 0});
+}
+
+TEST_CASE("calls out of order are our own mistake, and stop the program") {
+  ContiguousCache cache(CacheSpec::contiguous(1, 1, 4, 8));
+  const int32_t a[] = {1, 2};
+  const SequenceInput input{0, a, LogitRows::last};
+  const StepPlan& plan = cache.plan({&input, 1});
+  const StepPlan other = plan;
+  CHECK(aborts([&] { cache.plan({&input, 1}); }));
+  CHECK(aborts([&] { cache.truncate(0, 0); }));
+  CHECK(aborts([&] { cache.commit(other); }));
+  CHECK(aborts([&] { cache.abort(other); }));
+  CHECK_FALSE(aborts([&] { cache.commit(plan); }));
+  cache.commit(plan);
+  CHECK(aborts([&] { cache.commit(plan); }));
+  CHECK(aborts([&] { cache.abort(plan); }));
+  CHECK(aborts([&] { cache.truncate(0, 3); }));
+  CHECK(aborts([&] { cache.truncate(0, -1); }));
+  CHECK_FALSE(aborts([&] { cache.truncate(0, 2); }));
+  CHECK(aborts([&] { cache.slot(0, 2); }));
+  CHECK(aborts([&] { cache.slot(0, -1); }));
+  CHECK(aborts([&] { cache.length(1); }));
 }
 
 TEST_CASE("wrong requests are refused in words") {
