@@ -193,6 +193,23 @@ TEST_CASE("a first call that throws leaves a session that has not begun") {
   CHECK(s.recorder().latest_step() == 0);
 }
 
+TEST_CASE("a restart forgets what was stored, also where its first call throws") {
+  Disturbed disturbed(Mode::cached), fresh(Mode::cached);
+  DecodeSession& s = *disturbed.session;
+  for (int i = 0; i < 3; ++i) s.advance();
+  CHECK_NOTHROW((void)s.slot(0));
+  s.start({7, 8});  // shorter than before
+  CHECK_THROWS_AS((void)s.slot(0), UsageError);
+  disturbed.fails_in(false, 0, [&] { s.advance(); });
+  CHECK(s.current_step() == -1);
+  CHECK_THROWS_AS((void)s.slot(0), UsageError);
+  s.advance();
+  fresh.session->start({7, 8});
+  fresh.session->advance();
+  CHECK_THROWS_AS((void)s.slot(2), UsageError);
+  CHECK(std::equal(s.logits().begin(), s.logits().end(), fresh.session->logits().begin()));
+}
+
 TEST_CASE("rows that cannot be written back are said to be lost, and the next call computes them again") {
   Disturbed disturbed(Mode::cached), undisturbed(Mode::cached);
   DecodeSession& s = *disturbed.session;

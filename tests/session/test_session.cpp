@@ -199,6 +199,21 @@ TEST_CASE("stepping back equals stepping forward, and the schedule repeated equa
     }
 }
 
+TEST_CASE("each token is what a sampler chooses from the step's logits at its own position") {
+  const auto model = load_model(kModels[0]);
+  const SamplingOptions sampling{.temperature = 2, .top_k = 0, .seed = 5};
+  for (const Mode mode : {Mode::cached, Mode::recompute}) {
+    DecodeSession s(model, naive(), {.mode = mode, .sampling = sampling});
+    Sampler sampler(sampling, model->config().vocab_size);
+    s.start(kPrompt);
+    for (int32_t step = 0; step < 20; ++step) {
+      CAPTURE(step);
+      s.advance();
+      CHECK(s.next_token() == sampler.choose(s.logits(), static_cast<int32_t>(kPrompt.size()) + step));
+    }
+  }
+}
+
 TEST_CASE("a full context says so and keeps what was generated") {
   const auto model = load_model("random:layers=1,q_heads=1,head_dim=4,vocab=10,context=4");
   DecodeSession s(model, eigen(), {});
