@@ -212,6 +212,27 @@ TEST_CASE("append: each slot follows its token's row; K from k, V from v") {
     }
 }
 
+TEST_CASE("append: of two tokens that go to one slot, the later one is what it holds") {
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  const auto storage = naive.make_storage(CacheSpec::contiguous(1, 1, 4, 4));
+  StepPlan plan;
+  plan.tokens = {7, 8}, plan.positions = {0, 1}, plan.q_start = {0, 2}, plan.kv_len = {2};
+  plan.append_slots = {0, 0}, plan.block_tables = {0}, plan.blocks_per_seq = 1, plan.block_len = 4;
+  const Tensor k = random_tensor({2, 1, 4}, 3), v = random_tensor({2, 1, 4}, 4);
+  tracing.append({0, site::kAppend}, k.view(), v.view(), tracing.begin_step(plan, *storage), *storage);
+  Tensor held = Tensor::host(DType::f32, {1, 1, 4});
+  const int64_t slot = 0;
+  naive.read_rows(*storage, 0, RowKind::k, {&slot, 1}, held.view());
+  CHECK(same_bits(held.view(), k.view().rows(1, 1)));
+  const Event& event = recorder.events(0)[0];
+  CHECK(rows_read(event, plan, {RowSpace::k, 0, 0}) ==
+        std::vector<Row>{{RowSpace::tensor, event.reads[0].id, event.reads[0].first + 1}});
+  CHECK(rows_read(event, plan, {RowSpace::v, 0, 0}) ==
+        std::vector<Row>{{RowSpace::tensor, event.reads[1].id, event.reads[1].first + 1}});
+}
+
 TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, under every mask") {
   for (const MaskRule mask : {MaskRule{true, 0}, MaskRule{true, 2}, MaskRule{false, 0}, MaskRule{false, 3}}) {
     TwoSequences s;
