@@ -126,6 +126,46 @@ TEST_CASE("attention over encoded rows is attention over what they decode to, to
       }
 }
 
+/// V is 64 times K, and so are its scales: a backend that takes the one for the other is far off.
+TEST_CASE("probe's scores are those of K as it is stored, whatever V's scales are") {
+  for (const auto& backend : all_backends())
+    for (const DType dtype : kEncoded) {
+      CAPTURE(backend->info().name);
+      CAPTURE(name_of(dtype));
+      constexpr int32_t kHeads = 4, kGroups = 2, kDim = 8, kLen = 3;
+      const auto storage = backend->make_storage(CacheSpec::contiguous(1, kGroups, kDim, 4, 1, dtype));
+      const Tensor k = random_tensor({kLen, kGroups, kDim}, 3, 1), q = random_tensor({1, kHeads, kDim}, 3, 2);
+      Tensor v = random_tensor({kLen, kGroups, kDim}, 3, 3);
+      for (int64_t i = 0; i < v.size(); ++i) v.data<float>()[i] *= 64;
+      const int64_t slots[] = {0, 1, 2};
+      backend->write_rows(*storage, 0, RowKind::k, slots, k.view());
+      backend->write_rows(*storage, 0, RowKind::v, slots, v.view());
+      StepPlan plan;
+      plan.tokens = {0}, plan.positions = {2}, plan.q_start = {0, 1}, plan.kv_len = {kLen};
+      plan.block_tables = {0}, plan.append_slots = {2}, plan.blocks_per_seq = 1, plan.block_len = 4;
+      const Batch& batch = backend->begin_step(plan, *storage);
+      const Tensor q_there = backend->upload(q.view());
+      Tensor out = backend->make_tensor(q_there.shape()), lse = backend->make_tensor({1, kHeads}),
+             scores = backend->make_tensor({kHeads, 1, kLen}),
+             probs = backend->make_tensor({kHeads, 1, kLen});
+      const AttendSpec spec{0.35f, {}};
+      backend->attend({0, "attend"}, q_there.view(), *storage, batch, spec, out.view(), lse.view());
+      backend->probe({0, "attend"}, q_there.view(), *storage, batch, spec, lse.view(), {0, kHeads, 0, 1},
+                     scores.view(), probs.view());
+      const std::vector<double> actual = to_doubles(*backend, scores.view());
+      Tensor stored = Tensor::host(DType::f32, k.shape());
+      backend->read_rows(*storage, 0, RowKind::k, slots, stored.view());
+      for (int32_t h = 0; h < kHeads; ++h)
+        for (int32_t s = 0; s < kLen; ++s) {
+          double score = 0;
+          for (int32_t d = 0; d < kDim; ++d)
+            score += static_cast<double>(q.data<float>()[h * kDim + d]) *
+                     static_cast<double>(stored.data<float>()[(s * kGroups + h / 2) * kDim + d]);
+          CHECK(actual[static_cast<size_t>(h * kLen + s)] == doctest::Approx(0.35 * score).epsilon(1e-4));
+        }
+    }
+}
+
 TEST_CASE("eigen errs at most as the tolerance rule allows, judged on the stored values") {
   EigenBackend eigen(2);
   NaiveBackend<double> judge;

@@ -128,6 +128,21 @@ TEST_CASE("k11: a key of huge scale pushes nothing aside that weighs more") {
   }
 }
 
+/// Key 0 weighs most and its V is 0. What the others bring is below 2^-126 each, so it has no inverse.
+TEST_CASE("k11: values too small for a unit of their own leave out at 0") {
+  constexpr int32_t d = 16, n = 64;
+  std::vector<float> q(d), k(n * d), v(n * d);
+  q[0] = 1;
+  for (int32_t s = 1; s < n; ++s) {
+    k[s * d] = -20;                                      // p = 2^-29
+    std::fill_n(v.begin() + s * d, d, 127 * 0x1p-110f);  // a scale of 2^-110
+  }
+  const gpu::AttendShape shape{
+      .head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n, .block_len = n, .n_splits = 1};
+  for (const float x : attend_by_hand(emulated::k11, shape, {.scale = 1, .mask = {}}, q, k, v).out)
+    CHECK(std::abs(x) < 0x1p-120f);  // NaN and infinity fail it
+}
+
 TEST_CASE("k11: scales of int8 values of any size, and of very different ones in a tile") {
   AttendCase c{.n_q_heads = 16, .head_dim = 64, .sequences = {{1, 200}}, .kv_dtype = DType::i8};
   // Exponents of even and of odd keys. Scores × 400: a key that hardly weighs may have the largest scale.
