@@ -134,8 +134,8 @@ TEST_CASE("k11: values too small for a unit of their own leave out at 0") {
   std::vector<float> q(d), k(n * d), v(n * d);
   q[0] = 1;
   for (int32_t s = 1; s < n; ++s) {
-    k[s * d] = -20;                                      // p = 2^-29
-    std::fill_n(v.begin() + s * d, d, 127 * 0x1p-110f);  // a scale of 2^-110
+    k[s * d] = -20;                                      // p = 2^-29, so p · scale = 2^-135
+    std::fill_n(v.begin() + s * d, d, 127 * 0x1p-106f);  // a scale of 2^-106; below 2^-107 it would be 0
   }
   const gpu::AttendShape shape{
       .head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n, .block_len = n, .n_splits = 1};

@@ -210,6 +210,19 @@ TEST_CASE("a restart forgets what was stored, also where its first call throws")
   CHECK(std::equal(s.logits().begin(), s.logits().end(), fresh.session->logits().begin()));
 }
 
+TEST_CASE("a restart forgets pokes and what was recorded") {
+  Disturbed restarted(Mode::cached, record(RecordOptions::Keep::all)), fresh(Mode::cached);
+  DecodeSession& s = *restarted.session;
+  s.advance();
+  s.set_pokes({poke(Poke::What::v, 1, Poke::When::since)});
+  s.start(kPrompt);
+  CHECK(s.pokes().empty());
+  CHECK(s.recorder().latest_step() == -1);
+  s.advance();
+  fresh.session->advance();
+  CHECK(std::equal(s.logits().begin(), s.logits().end(), fresh.session->logits().begin()));
+}
+
 TEST_CASE("rows that cannot be written back are said to be lost, and the next call computes them again") {
   Disturbed disturbed(Mode::cached), undisturbed(Mode::cached);
   DecodeSession& s = *disturbed.session;

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -10,6 +11,7 @@
 #include "backend/naive.h"
 #include "backend/tolerance.h"
 #include "session/twin.h"
+#include "trace/forwarding.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;
@@ -211,6 +213,36 @@ TEST_CASE("each token is what a sampler chooses from the step's logits at its ow
       s.advance();
       CHECK(s.next_token() == sampler.choose(s.logits(), static_cast<int32_t>(kPrompt.size()) + step));
     }
+  }
+}
+
+namespace {
+
+/// Gives logits in reverse, so that another token is the largest.
+class Reversed final : public ForwardingBackend {
+ public:
+  Reversed() : ForwardingBackend(owned_) {}
+  void download(ConstTensorView from, TensorView host) override {
+    ForwardingBackend::download(from, host);
+    std::reverse(host.data<float>(), host.data<float>() + host.size());
+  }
+
+ private:
+  EigenBackend owned_{2};
+};
+
+}  // namespace
+
+TEST_CASE("both sides of a twin are fed what the cached side chose") {
+  TwinSession s(load_model(kModels[1]), eigen(), std::make_unique<Reversed>(), {});
+  s.start(kPrompt);
+  s.advance();
+  for (int i = 0; i < 5; ++i) {
+    const int32_t chosen = s.cached().next_token();
+    CHECK(s.recompute().next_token() != chosen);
+    s.advance();
+    CHECK(s.cached().tokens().back() == chosen);
+    CHECK(s.recompute().tokens().back() == chosen);
   }
 }
 
