@@ -76,13 +76,21 @@ void list_presets(bool json) {
   print(out);
 }
 
+std::string added_by_a_token(const ModelShape& shape, const CacheMemory& m) {
+  if (m.n_growing_layers == 0) return "0 bytes: the window of every layer is full";
+  std::string out =
+      fmt::format("{} ({} bytes)", gib_and_gb(m.bytes_per_token), with_commas(m.bytes_per_token));
+  if (m.n_growing_layers < shape.n_layers)
+    out += fmt::format(", in the {} layers without a window", m.n_growing_layers);
+  return out;
+}
+
 std::string as_text(const ModelShape& shape, int64_t context, const MemoryOptions& o, const CacheMemory& m) {
   const CacheFormat& format = cache_format(o.dtype);
   std::string out = fmt::format("{}: K/V cache of {} sequence{} of {} tokens in {}\n\n", shape.name,
                                 with_commas(o.batch), o.batch == 1 ? "" : "s", with_commas(context), o.dtype);
   out += fmt::format("  {}\n\n", m.formula);
-  out += fmt::format("  a token adds       {} ({} bytes)\n", gib_and_gb(m.bytes_per_token),
-                     with_commas(m.bytes_per_token));
+  out += fmt::format("  a token adds       {}\n", added_by_a_token(shape, m));
   out += fmt::format("  weights            {} in {}\n", gib_and_gb(m.weights_bytes),
                      name_of(shape.weight_dtype));
   const auto crossing = crossing_context(shape, o.batch, format);

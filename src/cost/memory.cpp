@@ -85,7 +85,9 @@ int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, con
 CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format) {
   CacheMemory m;
   m.bytes = cache_bytes(shape, context, batch, format);
-  m.bytes_per_token = layer_token_bytes(shape, format) * shape.n_layers;
+  const bool windows_grow = context < shape.window;
+  m.n_growing_layers = shape.n_layers - (windows_grow ? 0 : shape.n_window_layers());
+  m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, format), m.n_growing_layers});
   m.weights_bytes = weights_bytes(shape);
   m.gib = static_cast<double>(m.bytes) / 0x1p30;
   m.gb = static_cast<double>(m.bytes) / 1e9;

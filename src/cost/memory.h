@@ -40,11 +40,12 @@ const CacheFormat& cache_format(std::string_view name);
 
 struct CacheMemory {
   int64_t bytes = 0;
-  int64_t bytes_per_token = 0;  // what one more token of one sequence adds while no window is full
-  int64_t weights_bytes = 0;    // in the dtype of the release
-  double gib = 0;               // bytes / 2^30
-  double gb = 0;                // bytes / 10^9
-  std::string formula;          // with the numbers in: "2 · 32 layers · … = 1,073,741,824 bytes = …"
+  int64_t bytes_per_token = 0;   // what one more token of one sequence adds: in a full window nothing
+  int64_t n_growing_layers = 0;  // the layers that it adds to
+  int64_t weights_bytes = 0;     // in the dtype of the release
+  double gib = 0;                // bytes / 2^30
+  double gb = 0;                 // bytes / 10^9
+  std::string formula;           // with the numbers in: "2 · 32 layers · … = 1,073,741,824 bytes = …"
 };
 
 constexpr int64_t kMaxContext = (int64_t{1} << 31) - 1;

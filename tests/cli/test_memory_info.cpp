@@ -40,6 +40,18 @@ TEST_CASE("every preset, batch and dtype prints what the calculator computes") {
     }
 }
 
+TEST_CASE("a token adds nothing where every window is full, and only to the other layers where some are") {
+  const auto run = [](const std::string& model, const std::string& context) {
+    return lastrow_program({"memory", "--model", model, "--context", context}).out;
+  };
+  const std::string full = run("mistral-7b", "32768"), alternating = run("gemma-2-9b", "8192");
+  CHECK(full.find("a token adds       0 bytes: the window of every layer is full\n") != std::string::npos);
+  CHECK(alternating.find("(172,032 bytes), in the 21 layers without a window\n") != std::string::npos);
+  CHECK(run("gemma-2-9b", "4095").find("(344,064 bytes)\n") != std::string::npos);
+  const json j = lastrow_program({"memory", "--model", "mistral-7b", "--context", "32768", "--json"}).json();
+  CHECK(j["bytes_per_token"] == 0);
+}
+
 TEST_CASE("without --context it is the model's own, also of a file and of a random model") {
   CHECK(lastrow_program({"memory", "--model", "gpt-2", "--json"}).json()["context"] == 1024);
   const Folder folder;

@@ -90,6 +90,22 @@ TEST_CASE("windows bound the cache") {
   CHECK(cache_memory(mistral, 100, 1, f16()).formula.find("window") == std::string::npos);
 }
 
+TEST_CASE("a token adds what the cache of one more token has more") {
+  const int64_t mistral_token = 2 * 32 * 8 * 128 * 2, gemma_layer_token = 2 * 8 * 256 * 2;
+  const auto added = [](const char* preset, int64_t context) {
+    return cache_memory(find_preset(preset), context, 1, f16()).bytes_per_token;
+  };
+  CHECK(added("mistral-7b", 4095) == mistral_token);
+  CHECK(added("mistral-7b", 4096) == 0);  // the window of each layer is full
+  CHECK(added("mistral-7b", 32768) == 0);
+  CHECK(added("gemma-2-9b", 4095) == 42 * gemma_layer_token);
+  CHECK(added("gemma-2-9b", 8192) == 21 * gemma_layer_token);  // the layers without a window
+  for (const ModelShape& shape : presets())
+    for (const int64_t context : {1, 4095, 4096, 4097, 8192})
+      CHECK(added(shape.name.c_str(), context) ==
+            cache_bytes(shape, context + 1, 1, f16()) - cache_bytes(shape, context, 1, f16()));
+}
+
 TEST_CASE("claim 22: the crossing is the first context, and the first batch, that outweighs the weights") {
   for (const ModelShape& m : presets())
     for (const char* dtype : {"f16", "int4"})
