@@ -1,5 +1,7 @@
 #include "trace/chrome_trace.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "io/atomic_file.h"
@@ -9,31 +11,63 @@ namespace {
 
 using nlohmann::json;
 
-json complete(const std::string& name, std::string_view category, int pid, double start_us,
-              double duration_us, json args) {
-  return {{"name", name},       {"cat", category}, {"ph", "X"}, {"ts", start_us},
-          {"dur", duration_us}, {"pid", pid},      {"tid", 1},  {"args", std::move(args)}};
+/// In whole nanoseconds. Both ends are rounded, not start and duration: rounded apart, their sum could pass the
+/// start of the next.
+struct Interval {
+  int64_t start_ns, end_ns;
+};
+
+/// What a damaged trace file may hold, NaN or years, becomes 0.
+int64_t nanoseconds(double us) {
+  constexpr double kMost = 1e18;
+  const double ns = us * 1e3;
+  return ns > 0 && ns < kMost ? std::llround(ns) : 0;
 }
 
-json counter(int pid, double at_us, int64_t read, int64_t written) {
+/// Of an operation, which cannot begin before the one before it ended.
+Interval interval_of(const Event& e, int64_t previous_end_ns) {
+  const int64_t start = std::max(nanoseconds(e.start_us), previous_end_ns);
+  return {start, std::max(nanoseconds(e.start_us + e.duration_us), start)};
+}
+
+/// The format counts microseconds; three decimals are the nanoseconds.
+double microseconds(int64_t ns) { return static_cast<double>(ns) / 1e3; }
+
+json complete(const std::string& name, std::string_view category, int pid, Interval time, json args) {
+  return {{"name", name},
+          {"cat", category},
+          {"ph", "X"},
+          {"ts", microseconds(time.start_ns)},
+          {"dur", microseconds(time.end_ns - time.start_ns)},
+          {"pid", pid},
+          {"tid", 1},
+          {"args", std::move(args)}};
+}
+
+json counter(int pid, int64_t at_ns, int64_t read, int64_t written) {
   return {{"name", "cache bytes in this step"},
           {"ph", "C"},
-          {"ts", at_us},
+          {"ts", microseconds(at_ns)},
           {"pid", pid},
           {"tid", 1},
           {"args", {{"read", read}, {"written", written}}}};
 }
 
-void add_step(json& events, const Recorder& recorder, int32_t step, int pid) {
+/// Returns when it ends, in ns; the step before it ended at `previous_end_ns`.
+int64_t add_step(json& events, const Recorder& recorder, int32_t step, int pid, int64_t previous_end_ns) {
   const std::span<const Event> ops = recorder.events(step);
-  if (ops.empty()) return;
-  const double start = ops.front().start_us, end = ops.back().start_us + ops.back().duration_us;
+  if (ops.empty()) return previous_end_ns;
+  std::vector<Interval> times;
+  for (const Event& e : ops)
+    times.push_back(interval_of(e, times.empty() ? previous_end_ns : times.back().end_ns));
+  const Interval whole = {times.front().start_ns, times.back().end_ns};
   const StepPlan& plan = recorder.plan(step);
-  events.push_back(complete(fmt::format("step {}", step), "step", pid, start, end - start,
+  events.push_back(complete(fmt::format("step {}", step), "step", pid, whole,
                             {{"n_tokens", plan.n_tokens()}, {"kv_len", plan.kv_len}}));
-  events.push_back(counter(pid, start, 0, 0));
+  events.push_back(counter(pid, whole.start_ns, 0, 0));
   int64_t read = 0, written = 0;
-  for (const Event& e : ops) {
+  for (size_t i = 0; i < ops.size(); ++i) {
+    const Event& e = ops[i];
     json args = {{"layer", e.layer},
                  {"flop", e.cost.flop},
                  {"weight_bytes", e.cost.weight_bytes},
@@ -41,12 +75,13 @@ void add_step(json& events, const Recorder& recorder, int32_t step, int pid) {
                  {"cache_bytes_written", e.cost.cache_bytes_written},
                  {"activation_bytes", e.cost.activation_bytes}};
     if (!e.kernel.empty()) args["kernel"] = e.kernel;
-    events.push_back(complete(e.name, name_of(e.op), pid, e.start_us, e.duration_us, std::move(args)));
+    events.push_back(complete(e.name, name_of(e.op), pid, times[i], std::move(args)));
     if (e.cost.cache_bytes_read == 0 && e.cost.cache_bytes_written == 0) continue;
     read += e.cost.cache_bytes_read;
     written += e.cost.cache_bytes_written;
-    events.push_back(counter(pid, e.start_us + e.duration_us, read, written));
+    events.push_back(counter(pid, times[i].end_ns, read, written));
   }
+  return whole.end_ns;
 }
 
 }  // namespace
@@ -57,7 +92,9 @@ std::string chrome_trace_json(const std::vector<ChromeTrack>& tracks) {
     const int pid = static_cast<int>(i) + 1;
     events.push_back(
         {{"name", "process_name"}, {"ph", "M"}, {"pid", pid}, {"args", {{"name", tracks[i].name}}}});
-    for (const int32_t step : tracks[i].recorder->steps()) add_step(events, *tracks[i].recorder, step, pid);
+    int64_t end_ns = 0;
+    for (const int32_t step : tracks[i].recorder->steps())
+      end_ns = add_step(events, *tracks[i].recorder, step, pid, end_ns);
   }
   return json{{"displayTimeUnit", "ns"}, {"traceEvents", std::move(events)}}.dump();
 }

@@ -4,7 +4,8 @@
 //
 // Each track is a process: complete events ("X", µs) for the steps and, nested in them, their operations,
 // with layer, flop and bytes as arguments; and a counter ("C") of the cache bytes read and written since the
-// step began. Tracks start at 0 each, when their recorder was made. Operations are timed as calls: on a
+// step began. Tracks start at 0 each, when their recorder was made. Times are whole
+// nanoseconds, and on a track neither steps nor operations overlap. Operations are timed as calls: on a
 // device that works behind the host's back they show the submission.
 #pragma once
 

@@ -330,3 +330,43 @@ TEST_CASE("the Chrome export parses back: steps, their operations nested, counte
   CHECK(last_read ==
         2 * 2 * 5 * 2 * 8 * 4);  // layers · K and V · rows · heads · width · f32, in the last step
 }
+
+TEST_CASE("Chrome times are whole nanoseconds, and no two operations or steps overlap") {
+  Recorder recorder({.keep = RecordOptions::Keep::all});
+  double us = 0.0004;
+  for (int step = 0; step < 3; ++step) {
+    recorder.open_step(StepPlan{}, CacheSpec{});
+    for (int i = 0; i < 500; ++i) {
+      // Each begins where the one before it ended, which is seldom on a whole nanosecond.
+      const double duration = 0.0007 + 0.0003 * i;
+      Event op;
+      op.start_us = us;
+      op.duration_us = duration;
+      recorder.add_event(std::move(op));
+      us = us + duration;
+    }
+  }
+  int64_t step_end = 0, op_end = 0;
+  int n = 0;
+  const nlohmann::json j = nlohmann::json::parse(chrome_trace_json({{"track", &recorder}}));
+  for (const nlohmann::json& e : j.at("traceEvents")) {
+    if (e.at("ph") == "M") continue;
+    const auto ns = [&](const char* field) {
+      const double exact = e.at(field).get<double>() * 1e3;
+      CHECK(std::abs(exact - std::round(exact)) < 1e-6);
+      return std::llround(exact);
+    };
+    if (e.at("ph") == "C") {
+      (void)ns("ts");
+      continue;
+    }
+    int64_t& end = e.at("cat") == "step" ? step_end : op_end;
+    CHECK(ns("ts") >= end);
+    CHECK(ns("dur") >= 0);
+    end = ns("ts") + ns("dur");
+    CHECK(op_end <= step_end);
+    ++n;
+  }
+  CHECK(n == 3 + 3 * 500);
+  CHECK(std::abs(static_cast<double>(op_end) - us * 1e3) < 2);
+}
