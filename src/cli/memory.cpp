@@ -1,5 +1,6 @@
 // `lastrow memory`: how large the K/V cache of a model gets.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -44,13 +45,13 @@ ModelShape find_shape(const std::string& name) {
     shape.source = name;
     return shape;
   }
-  try {
+  const std::vector<std::string> builtin = builtin_model_names();
+  const bool is_builtin = std::find(builtin.begin(), builtin.end(), name) != builtin.end();
+  // What is there but no file, and what can be nothing but a file, has an error of its own.
+  if (is_builtin || std::filesystem::exists(name, ignored) || name.ends_with(".safetensors"))
     return shape_of(*load_model(name));
-  } catch (const UsageError&) {  // said below, with the presets
-  }
-  throw UsageError("unknown model '{}': `lastrow memory --list` names the presets; or use {}{}a model file",
-                   name, fmt::join(builtin_model_names(), ", "),
-                   builtin_model_names().empty() ? "" : ", or ");
+  throw UsageError("unknown model '{}': {}`lastrow memory --list` names the presets; or use {}{}a model file",
+                   name, near_presets(name), fmt::join(builtin, ", "), builtin.empty() ? "" : ", or ");
 }
 
 ordered_json listed(const ModelShape& s) {

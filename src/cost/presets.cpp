@@ -116,6 +116,8 @@ constexpr struct {
 } kAliases[] = {{"gpt2small", "gpt-2"},    {"gpt2base", "gpt-2"},       {"mistral7bv01", "mistral-7b"},
                 {"mistral", "mistral-7b"}, {"smollm2", "smollm2-135m"}, {"gemma29bit", "gemma-2-9b"}};
 
+constexpr size_t kLongestEcho = 64;  // of a name that nobody knows
+
 /// "meta-llama/Meta-Llama-3-8B" → "llama38b"
 std::string plain(std::string_view name) {
   if (const auto slash = name.rfind('/'); slash != std::string_view::npos) name.remove_prefix(slash + 1);
@@ -155,21 +157,29 @@ const ModelShape* preset_or_null(std::string_view name) {
   return nullptr;
 }
 
+std::string near_presets(std::string_view name) {
+  constexpr size_t kNear = 3;
+  std::string wanted = plain(name.substr(0, kLongestEcho));
+  for (const std::string_view tuned : {"instruct", "chat", "base", "it"})
+    if (wanted.size() > tuned.size() && wanted.ends_with(tuned)) wanted.resize(wanted.size() - tuned.size());
+  std::vector<std::string> nearest;
+  size_t least = kNear;
+  for (const ModelShape& shape : kPresets) {
+    const size_t distance = edit_distance(wanted, plain(shape.name));
+    if (distance > least || distance >= wanted.size()) continue;
+    if (distance < least) nearest.clear();
+    least = distance;
+    nearest.push_back(fmt::format("\"{}\"", shape.name));
+  }
+  return nearest.empty() ? "" : fmt::format("did you mean {}? ", fmt::join(nearest, " or "));
+}
+
 const ModelShape& find_preset(std::string_view name) {
   if (const ModelShape* shape = preset_or_null(name)) return *shape;
-  constexpr size_t kNear = 3;
-  constexpr size_t kLongestEcho = 64;
-  const std::string wanted = plain(name.substr(0, kLongestEcho));
-  std::string all, hint;
-  size_t nearest = kNear + 1;
-  for (const ModelShape& shape : kPresets) {
-    all += (all.empty() ? "" : ", ") + shape.name;
-    if (const size_t d = edit_distance(wanted, plain(shape.name)); d < nearest && d < wanted.size()) {
-      nearest = d;
-      hint = fmt::format("did you mean \"{}\"? ", shape.name);
-    }
-  }
-  throw UsageError("unknown model \"{}\": {}presets are {}", name.substr(0, kLongestEcho), hint, all);
+  std::string all;
+  for (const ModelShape& shape : kPresets) all += (all.empty() ? "" : ", ") + shape.name;
+  throw UsageError("unknown model \"{}\": {}presets are {}", name.substr(0, kLongestEcho), near_presets(name),
+                   all);
 }
 
 }  // namespace lastrow

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "cost/model_shape.h"
@@ -20,7 +21,11 @@ std::span<const ModelShape> presets();
 /// leading "meta" or trailing "hf" left off; a few other common spellings are known.
 const ModelShape* preset_or_null(std::string_view name);
 
-/// The same, but throws UsageError that names the nearest preset, if one is near, and all of them.
+/// "did you mean "llama-2-7b" or "llama-3-8b"? " of the presets whose names are nearest, "" if none is near:
+/// more than three letters to change. What is said of how a model was tuned ("-Instruct") does not count.
+std::string near_presets(std::string_view name);
+
+/// The same as preset_or_null, but throws UsageError that names the nearest presets, if any is near, and all of them.
 const ModelShape& find_preset(std::string_view name);
 
 }  // namespace lastrow

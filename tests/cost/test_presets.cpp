@@ -65,6 +65,10 @@ TEST_CASE("an unknown name gets the nearest one and the list") {
                        UsageError);
   CHECK_THROWS_WITH_AS((void)find_preset("gema-2b"), doctest::Contains("did you mean \"gemma-2b\"?"),
                        UsageError);
+  CHECK_THROWS_WITH_AS((void)find_preset("meta-llama/Llama-3.1-8B"),
+                       doctest::Contains("did you mean \"llama-3-8b\"?"), UsageError);
+  CHECK_THROWS_WITH_AS((void)find_preset("llama-2-8b"),
+                       doctest::Contains("did you mean \"llama-2-7b\" or \"llama-3-8b\"?"), UsageError);
   for (const char* name : {"", "///", "x", "fable-gqa", "the quick brown fox"}) {
     try {
       (void)find_preset(name);
