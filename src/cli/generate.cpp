@@ -67,6 +67,11 @@ ModeRun run_mode(const GenerateOptions& o, DecodeSession& session, const Generat
   });
 }
 
+/// In what the backend keeps K and V: the double-precision one widens what would be f32.
+DType stored_as(DType kv_dtype, const BackendInfo& backend) {
+  return kv_dtype == DType::f32 && backend.activation_dtype == DType::f64 ? DType::f64 : kv_dtype;
+}
+
 /// What a session of the mode will hold of the host's memory, asked for before any of it is allocated.
 void require_room(const Model& model, const BackendInfo& backend, Mode mode, DType kv_dtype) {
   if (!backend.in_host_memory) return;
@@ -76,7 +81,7 @@ void require_room(const Model& model, const BackendInfo& backend, Mode mode, DTy
                                           mode == Mode::cached ? kv_dtype : DType::f32);
   validate(cache);
   int64_t cache_bytes = cache.bytes();
-  if (cache.dtype == DType::f32 && activations == DType::f64) cache_bytes *= 2;  // the judge widens its rows
+  if (stored_as(cache.dtype, backend) == DType::f64) cache_bytes *= 2;
   require_memory(
       Decoder::bytes(c, activations) + Workspace::bytes(c, activations, c.max_seq_len, 1) + cache_bytes,
       fmt::format("{} with its context of {} tokens", c.name, c.max_seq_len),
@@ -98,10 +103,12 @@ void run(const GenerateOptions& o) {
   o.outputs.require_writable(modes);
   const DType kv_dtype = kv_dtype_from_name(o.kv_dtype);
   const BackendInfo backend = o.backend.make()->info();  // refuses what cannot be used, before loading
+  const std::string stored =
+      stored_as(kv_dtype, backend) == DType::f64 ? "f64" : std::string(kv_dtype_name(kv_dtype));
   const auto model = load(o.model);
   GenerateReport report{.model = o.model,
                         .backend = o.backend.name(),
-                        .kv_dtype = o.kv_dtype,
+                        .kv_dtype = stored,
                         .tokenizer = &model->tokenizer(),
                         .prompt = model->tokenizer().encode(o.prompt)};
   const bool stream = modes.size() == 1 && !o.json;
@@ -141,7 +148,8 @@ constexpr const char* kFooter =
     "int8\n"
     "has a scale for each row of a K/V head. Recompute has no cache: its scratch is f32 whatever is "
     "given.\n\n"
-    "With --json: model, backend, kv_dtype, prompt_tokens (ids), tokens_equal, max_abs_logit_diff (both "
+    "With --json: model, backend, kv_dtype (as stored), prompt_tokens (ids), tokens_equal, "
+    "max_abs_logit_diff (both "
     "null\n"
     "unless --mode both), context_full, and modes: {cached|recompute: {text (prompt included), tokens (ids\n"
     "chosen), steps; where the backend has a choice of kernels attend_kernel, of the last step, and\n"
@@ -170,8 +178,9 @@ void add_generate(CLI::App& app) {
   sub->add_option("--mode", o->mode,
                   "cached, recompute, or both (each runs freely, then compared); default cached");
   o->backend.add_to(*sub);
-  sub->add_option("--kv-dtype", o->kv_dtype,
-                  "Of the cache's K and V: f32, f16, bf16, fp8 or int8; default f32");
+  sub->add_option(
+      "--kv-dtype", o->kv_dtype,
+      "Of the cache's K and V: f32, f16, bf16, fp8 or int8; default f32 (naive-f64: kept in f64)");
   sub->add_option("--temperature", o->sampling.temperature, "0 (default): the likeliest token; above: drawn");
   sub->add_option("--top-k", o->sampling.top_k, "Draw from the k likeliest only; 0 (default): from all");
   sub->add_option("--seed", o->sampling.seed, "Of the draws; default 1")->check(require_uint64);

@@ -11,7 +11,7 @@ namespace lastrow::cli {
 
 struct GenerateReport {
   std::string model{}, backend{};
-  std::string kv_dtype = "f32";  // of the cache
+  std::string kv_dtype = "f32";  // in which the cache stores K and V; f64 on naive-f64
   const Tokenizer* tokenizer = nullptr;
   std::vector<int32_t> prompt{};
   std::vector<ModeRun> runs{};  // one, or both: cached, recompute

@@ -89,6 +89,23 @@ TEST_CASE("each step's numbers are those of the formulas, in both modes") {
   }
 }
 
+TEST_CASE("bytes are those of the type that kv_dtype names, on every backend") {
+  const std::vector<std::tuple<std::string, std::string, std::string, int64_t>> cases = {
+      {"eigen", "f32", "f32", 4},
+      {"naive", "f32", "f32", 4},
+      {"naive-f64", "f32", "f64", 8},  // it widens what would be stored in f32
+      {"naive-f64", "f16", "f16", 2},
+      {"cuda-emulated", "f32", "f32", 4}};
+  for (const auto& [backend, asked, stored, elem_bytes] : cases) {
+    CAPTURE(backend);
+    CAPTURE(asked);
+    const json j = generated({"--model", kTiny, "--prompt", "t1 t2 t3", "--tokens", "1", "--backend", backend,
+                              "--kv-dtype", asked});
+    CHECK(j["kv_dtype"] == stored);
+    CHECK(j["modes"]["cached"]["steps"][0]["cache_bytes_written"] == 3 * 2 * 2 * elem_bytes);
+  }
+}
+
 TEST_CASE("on naive both modes agree to the last bit") {
   const json j = generated(
       {"--model", kTiny, "--prompt", "t1 t2 t3", "--tokens", "12", "--mode", "both", "--backend", "naive"});
