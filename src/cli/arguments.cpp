@@ -1,6 +1,6 @@
 #include "cli/arguments.h"
 
-#include <charconv>
+#include "core/number.h"
 
 namespace lastrow::cli {
 
@@ -13,12 +13,8 @@ void refuse_empty_values(CLI::App& subcommand) {
 }
 
 std::string require_uint64(const std::string& text) {
-  uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [parsed, error] = std::from_chars(text.data(), end, number);
-  return error == std::errc{} && parsed == end
-             ? ""
-             : "'" + text + "' is no whole number from 0 to 18446744073709551615";
+  return whole_number<uint64_t>(text) ? ""
+                                      : "'" + text + "' is no whole number from 0 to 18446744073709551615";
 }
 
 }  // namespace lastrow::cli

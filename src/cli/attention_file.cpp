@@ -1,12 +1,12 @@
 #include "cli/attention_file.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "core/memory_limit.h"
+#include "core/number.h"
 #include "cost/memory.h"
 #include "cost/op_cost.h"
 #include "io/checked.h"
@@ -63,11 +63,11 @@ AttendSpec spec_of(const SafetensorsFile& file, int64_t head_dim) {
     spec.mask.causal = *causal == "true";
   }
   if (const std::string* scale = metadata(file, "scale")) {
-    const char* const end = scale->data() + scale->size();
-    const auto [parsed, error] = std::from_chars(scale->data(), end, spec.scale);
-    if (error != std::errc{} || parsed != end || !std::isfinite(spec.scale))
+    const auto number = real_number(*scale);
+    if (!number)
       throw FileError("{}: metadata scale is {}; write a finite number such as \"0.125\"", file.source(),
                       shown(*scale));
+    spec.scale = *number;
   }
   return spec;
 }

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "core/error.h"
+#include "core/number.h"
 
 namespace {
 
@@ -46,6 +47,7 @@ int main(int argc, char** argv) {
   lastrow::cli::add_attend(app);
   lastrow::cli::add_memory(app);
   lastrow::cli::add_info(app);
+  for (CLI::App* const command : app.get_subcommands(nullptr)) lastrow::read_options_in_decimal(*command);
 
   try {
     app.parse(argc, argv);

@@ -1,10 +1,10 @@
 // Models of any size with random weights, for measurements: nobody reads what they say.
-#include <charconv>
 #include <cmath>
 #include <set>
 
 #include "core/error.h"
 #include "core/memory_limit.h"
+#include "core/number.h"
 #include "core/random.h"
 #include "model/model.h"
 
@@ -22,16 +22,15 @@ void for_each_pair(std::string_view spec, const auto& set) {
     const std::string_view pair = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
     const size_t equals = pair.find('=');
-    int64_t value = 0;
-    const char* end = pair.data() + pair.size();
-    if (equals == std::string_view::npos ||
-        std::from_chars(pair.data() + equals + 1, end, value) != std::from_chars_result{end, std::errc{}})
+    const auto value =
+        equals == std::string_view::npos ? std::nullopt : whole_number<int64_t>(pair.substr(equals + 1));
+    if (!value)
       throw UsageError(
           "'{}' in '{}' is not KEY=NUMBER: write for example random:layers=4,q_heads=8,kv_heads=2,seed=1",
           pair, spec);
-    if (value < 0 || value > kMostNumber)
+    if (*value < 0 || *value > kMostNumber)
       throw UsageError("'{}' in '{}': give a number from 0 to {}", pair, spec, kMostNumber);
-    set(pair.substr(0, equals), value);
+    set(pair.substr(0, equals), *value);
   }
 }
 

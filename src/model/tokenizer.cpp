@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/number.h"
+#include "io/checked.h"
 #include "io/json.h"
 
 namespace lastrow {
@@ -140,11 +141,11 @@ std::vector<int32_t> Tokenizer::encode_numbered(std::string_view text) const {
     uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a, 64 bits
     for (; end < text.size() && !is_space(text[end]); ++end)
       hash = (hash ^ static_cast<unsigned char>(lower(text[end]))) * 0x100000001B3u;
-    int64_t number = -1;
-    const char* const digits = text.data() + begin + 1;
-    const char* const last = text.data() + end;
-    const bool is_number = lower(text[begin]) == 't' && digits < last && *digits != '-' &&
-                           std::from_chars(digits, last, number).ptr == last;
+    // Digits too many for 64 bits are a number outside the vocabulary, too.
+    const std::string_view digits = text.substr(begin + 1, end - begin - 1);
+    const bool is_number =
+        lower(text[begin]) == 't' && !digits.empty() && digits.find_first_not_of("0123456789") == digits.npos;
+    const int64_t number = is_number ? whole_number<int64_t>(digits).value_or(-1) : -1;
     if (is_number && (number < 0 || number >= vocab_size()))
       throw UsageError("token {} in column {} is outside the vocabulary t0 to t{}",
                        text.substr(begin, end - begin), column_of(text, begin), vocab_size() - 1);

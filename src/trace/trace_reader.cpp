@@ -1,8 +1,8 @@
 #include <array>
-#include <charconv>
 #include <limits>
 #include <map>
 
+#include "core/number.h"
 #include "io/checked.h"
 #include "io/json.h"
 #include "io/safetensors.h"
@@ -187,9 +187,8 @@ class TraceReader {
   void read_tensor(const std::string& name) {
     const size_t slash = name.find('/');
     if (slash == std::string::npos || name.ends_with(".index")) return;
-    int32_t layer = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + slash, layer);
-    if (error != std::errc() || end != name.data() + slash || layer < -1 || layer >= spec_.n_layers)
+    const int32_t layer = whole_number<int32_t>(std::string_view(name).substr(0, slash)).value_or(-2);
+    if (layer < -1 || layer >= spec_.n_layers)
       damage_.fail("tensor {} does not start with a layer", shown(name));
     const std::string what = name.substr(slash + 1);
     if (what == "kv.k" || what == "kv.v")

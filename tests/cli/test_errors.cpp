@@ -1,6 +1,7 @@
 // What `lastrow` does with what it cannot do: one line that helps, exit 2, and existing files as they were.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "cli/model_file.h"
@@ -37,10 +38,39 @@ TEST_CASE("an unknown command, option or value is answered with what there is") 
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--top-k", "-1"}, "top-k");
   check_refused({"memory"}, "--list");
   check_refused({"memory", "--model", "llama-9-9b"}, "lastrow memory --list");
+  for (const char* name : {"meta-llama/Llama-3.1-8B", "Llama-3.1-8B-Instruct", "lama-3-8b"})
+    check_refused({"memory", "--model", name}, "did you mean \"llama-3-8b\"? `lastrow memory --list`");
+  check_refused({"memory", "--model", "no/such/file.safetensors"}, "no/such/file.safetensors: cannot be");
   check_refused({"memory", "--model", "gpt-2", "--dtype", "q8"}, "int8");
   check_refused({"memory", "--model", "gpt-2", "--context", "0"}, "context 0");
   check_refused({"memory", "--model", "gpt-2", "--batch", "-3"}, "batch -3");
   check_refused({"memory", "--model", "gpt-2", "--context", "2147483648"}, "context 2147483648");
+}
+
+TEST_CASE("numbers are decimal, and hexadecimal ones are refused") {
+  const std::vector<std::string> run = {
+      "generate", "--model", "random:layers=1,q_heads=1,head_dim=2,context=032",
+      "--prompt", "t1",      "--temperature",
+      "1",        "--json"};
+  const auto tokens = [&](const std::string& option, const std::string& value) {
+    std::vector<std::string> arguments = run;
+    arguments.insert(arguments.end(), {option, value});
+    return lastrow_program(arguments).json()["modes"]["cached"]["tokens"];
+  };
+  CHECK(tokens("--tokens", "010").size() == 10);
+  CHECK(tokens("--tokens", "08").size() == 8);
+  CHECK(tokens("--tokens", "031").size() == 31);  // the context is 32, not 26
+  CHECK(tokens("--seed", "010") == tokens("--seed", "10"));
+  CHECK(tokens("--top-k", "010") == tokens("--top-k", "10"));
+  const auto memory =
+      lastrow_program({"memory", "--model", "gpt-2", "--context", "010", "--batch", "0012", "--json"}).json();
+  CHECK(memory["context"] == 10);
+  CHECK(memory["batch"] == 12);
+  for (const char* number : {"0x10", "+3", "1'000", " 7"}) {
+    check_refused({"generate", "--prompt", "a", "--tokens", number}, "is no whole number in decimal digits");
+    check_refused({"memory", "--model", "gpt-2", "--context", number},
+                  "is no whole number in decimal digits");
+  }
 }
 
 TEST_CASE("models that are unknown, missing, damaged or do not fit themselves") {
