@@ -82,10 +82,11 @@ void require_room(const Model& model, const BackendInfo& backend, Mode mode, DTy
   validate(cache);
   int64_t cache_bytes = cache.bytes();
   if (stored_as(cache.dtype, backend) == DType::f64) cache_bytes *= 2;
-  require_memory(
-      Decoder::bytes(c, activations) + Workspace::bytes(c, activations, c.max_seq_len, 1) + cache_bytes,
-      fmt::format("{} with its context of {} tokens", c.name, c.max_seq_len),
-      "use a smaller model or a shorter context");
+  constexpr int64_t kBesideNumbersOfLayer = 2048;  // nine weights, K and V: tensors and alignment
+  require_memory(Decoder::bytes(c, activations) + Workspace::bytes(c, activations, c.max_seq_len, 1) +
+                     cache_bytes + c.n_layers * kBesideNumbersOfLayer,
+                 fmt::format("{} with its context of {} tokens", c.name, c.max_seq_len),
+                 "use a smaller model or a shorter context");
 }
 
 void note_full_context(const GenerateReport& report, const GenerateOptions& o, int32_t context) {

@@ -65,6 +65,8 @@ std::vector<std::string> builtin_model_names();
 /// unknown key or a number outside 0 … 2^24, ShapeError for sizes that cannot run, CapacityError, before it
 /// begins, for weights beyond the free memory.
 std::shared_ptr<const Model> random_model(const std::string& spec);
+/// What it asks the host's memory for: the weights, and what their tensors take beside the numbers.
+int64_t random_model_bytes(const ModelConfig& config);
 /// The sizes alone, at no cost, however large the model.
 ModelConfig random_model_config(const std::string& spec);
 

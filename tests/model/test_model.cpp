@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include <doctest/doctest.h>
+#include <malloc.h>
 
 #include <cmath>
 #include <cstdio>
@@ -316,4 +317,24 @@ TEST_CASE("RoPE: a score depends on the distance of two positions alone") {
   };
   CHECK(score(9, 4) == doctest::Approx(score(60, 55)).epsilon(1e-12));
   CHECK(score(9, 4) != doctest::Approx(score(9, 5)).epsilon(1e-3));
+}
+
+TEST_CASE("a model of tiny layers is asked for with what its tensors take beside their numbers") {
+  constexpr int64_t kLayers = 2000;
+  const std::string spec = fmt::format("random:layers={},q_heads=1,head_dim=2,vocab=8,context=8", kLayers);
+  const auto in_use = [] { return static_cast<int64_t>(mallinfo2().uordblks); };
+  const int64_t before = in_use();
+  const auto model = random_model(spec);
+  const int64_t taken = in_use() - before, asked = random_model_bytes(model->config());
+  if (taken == 0) {
+    MESSAGE("skipped: this allocator does not say what is in use");
+    return;
+  }
+  CAPTURE(taken);
+  CHECK(taken > 10 * model->weight_bytes());
+  CHECK(asked >= taken);
+  CHECK(asked < 2 * taken);
+  // A million of them: more than the 200 MB of their numbers.
+  CHECK(random_model_bytes(random_model_config("random:layers=1000000,q_heads=1,head_dim=2")) >
+        int64_t{6'000'000'000});
 }
