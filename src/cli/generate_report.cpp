@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cost/memory.h"
+#include "io/checked.h"
 
 namespace lastrow::cli {
 namespace {
@@ -101,7 +102,7 @@ std::string as_table(const GenerateReport& report) {
   const std::string kernel = report.runs.empty() ? "" : report.runs.front().attend_kernel;
   const bool one_kernel = std::all_of(report.runs.begin(), report.runs.end(),
                                       [&](const ModeRun& run) { return run.attend_kernel == kernel; });
-  std::string out = fmt::format("  {:<34}", fmt::format("{} on {}{}", report.model, report.backend,
+  std::string out = fmt::format("  {:<34}", fmt::format("{} on {}{}", escaped(report.model), report.backend,
                                                         kernel.empty() || !one_kernel ? "" : ", " + kernel));
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", name_of(run.mode));
   out += report.runs.size() == 2 ? fmt::format(" {:>11}\n", "ratio") : "\n";

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "cost/memory.h"
 #include "cost/presets.h"
+#include "io/checked.h"
 #include "model/model.h"
 
 namespace lastrow::cli {
@@ -30,8 +31,8 @@ struct MemoryOptions {
 /// The sizes of a model that runs here.
 ModelShape shape_of(const Model& model) {
   ModelShape shape = lastrow::shape_of(model.config(), model.weight("model.embed_tokens.weight").dtype());
-  if (shape.name.empty()) shape.name = model.source();
-  shape.source = model.source();
+  shape.source = escaped(model.source());
+  if (shape.name.empty()) shape.name = shape.source;
   return shape;
 }
 

@@ -7,8 +7,10 @@
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "core/error.h"
+#include "io/checked.h"
 
 namespace lastrow::cli {
 namespace {
@@ -30,16 +32,22 @@ void print_json(const nlohmann::ordered_json& json) {
   print(json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
-void note(std::string_view text) { say(fmt::format("lastrow: note: {}\n", text)); }
+void note(std::string_view text) { say(fmt::format("lastrow: note: {}\n", escaped(text))); }
 
 void print_error(std::string_view message) {
   std::string line(message);
   for (char& c : line)
     if (c == '\n' || c == '\r') c = ' ';
-  say(fmt::format("lastrow: {}\n", line));
+  say(fmt::format("lastrow: {}\n", escaped(line)));
 }
 
-Progress::Progress(std::string what) : what_(std::move(what)), thread_([this] { show_until_stopped(); }) {}
+Progress::Progress(std::string what) : what_(std::move(what)) {
+  try {
+    thread_ = std::thread([this] { show_until_stopped(); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads: the work goes on without a word of its progress.
+  }
+}
 
 Progress::~Progress() {
   {
@@ -47,7 +55,7 @@ Progress::~Progress() {
     stopping_ = true;
   }
   stop_.notify_all();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 void Progress::at(int64_t done, int64_t total) {
@@ -58,7 +66,7 @@ void Progress::at(int64_t done, int64_t total) {
 
 std::string Progress::line(double seconds) const {
   const std::string count = total_ > 0 ? fmt::format(", {} of {}", done_, total_) : "";
-  return fmt::format("lastrow: {}{}, {:.0f} s", what_, count, seconds);
+  return fmt::format("lastrow: {}{}, {:.0f} s", escaped(what_), count, seconds);
 }
 
 void Progress::show_until_stopped() {

@@ -7,7 +7,7 @@
 //
 // Progress shows on a terminal after a third of a second, as a line that is rewritten and in the end removed;
 // elsewhere as a line after one second and then every five. A thread of its own does that, so a single call
-// that takes long shows too. Never have two at once, nor print text while one shows on the same terminal.
+// that takes long shows too; where the system gives no more threads, nothing shows. Never have two at once, nor print text while one shows on the same terminal.
 #pragma once
 
 #include <condition_variable>
@@ -24,7 +24,7 @@ void print(std::string_view text);
 /// Indented, with a newline; text that is not UTF-8 is shown with U+FFFD.
 void print_json(const nlohmann::ordered_json& json);
 void note(std::string_view text);
-/// "lastrow: …" as one line, whatever line breaks the message holds.
+/// "lastrow: …" as one line, whatever line breaks and escape sequences the message holds.
 void print_error(std::string_view message);
 
 class Progress {

@@ -10,8 +10,13 @@
 
 namespace lastrow {
 
-/// `text` from a file as one short printable piece of a message: "abc", cut after 80 bytes, with control
-/// characters escaped as JSON does and U+FFFD for what is not UTF-8.
+/// `text` with nothing in it that moves a terminal's cursor, changes its colours or ends a line: control
+/// characters, line separators and marks of writing direction become \n, \u001b …, and what is not UTF-8 U+FFFD.
+/// Everything that a program prints of a name or text that came from a file passes through here, or shown().
+std::string escaped(std::string_view text);
+
+/// `text` from a file as one short printable piece of a message: "abc", cut after 80 bytes,
+/// escaped() and with quotes and backslashes escaped as JSON does.
 std::string shown(std::string_view text);
 
 /// dims as a Shape, once it is known that a Shape can hold them and that no product of its dimensions, in

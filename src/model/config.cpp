@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "io/checked.h"
 #include "io/json.h"
 
 namespace lastrow {
@@ -13,7 +14,7 @@ const char* name_of(RopePairing pairing) { return pairing == RopePairing::halves
 RopePairing pairing_from_name(const std::string& name) {
   if (name == "halves") return RopePairing::halves;
   if (name == "interleaved") return RopePairing::interleaved;
-  throw FileError("model config: rope_pairing is '{}': it must be 'halves' or 'interleaved'", name);
+  throw FileError("model config: rope_pairing is {}: it must be 'halves' or 'interleaved'", shown(name));
 }
 
 }  // namespace
@@ -101,7 +102,8 @@ ModelConfig config_from_json(const std::string& text) {
                       : std::is_same_v<T, int>         ? entry.is_number_integer()
                                                        : entry.is_number();
     if (!fits)
-      throw FileError("model config: field '{}' has the wrong type: {}", name, entry.dump().substr(0, 60));
+      throw FileError("model config: field '{}' has the wrong type: {}", name,
+                      escaped(entry.dump().substr(0, 60)));
     if constexpr (std::is_same_v<T, int>) {
       const auto wide = entry.template get<int64_t>();
       if (wide < 0 || wide > (1 << 30))
@@ -114,6 +116,7 @@ ModelConfig config_from_json(const std::string& text) {
   ModelConfig c;
   std::string pairing;
   field("name", c.name);
+  c.name = escaped(c.name);  // it is printed in many places
   field("n_layers", c.n_layers);
   field("model_dim", c.model_dim);
   field("n_q_heads", c.n_q_heads);

@@ -66,13 +66,13 @@ Tokenizer Tokenizer::of_words(const std::vector<std::string>& words, std::string
   t.punctuation_ = punctuation;
   const auto add_word = [&t](const std::string& word) {
     if (!t.words_.emplace(word, t.vocab_size()).second)
-      throw UsageError("tokenizer: the word \"{}\" is listed twice: list it once", word);
+      throw UsageError("tokenizer: the word {} is listed twice: list it once", shown(word));
     t.pieces_.push_back(word);
   };
   for (char mark : punctuation) add_word(std::string(1, mark));
   for (const std::string& word : words) {
     if (word.empty() || word.find_first_not_of(characters) != std::string::npos)
-      throw UsageError("tokenizer: the word \"{}\" is not spelt in the alphabet \"{}\"", word, characters);
+      throw UsageError("tokenizer: the word {} is not spelt in the alphabet \"{}\"", shown(word), characters);
     add_word(word);
   }
   t.first_character_ = t.vocab_size();
@@ -239,7 +239,8 @@ Tokenizer Tokenizer::from_json(const std::string& text) {
     if (kind == "words")
       return of_words(field("words", "a list of words", is_list_of_text).get<std::vector<std::string>>(),
                       text_of("characters"), text_of("punctuation"));
-    throw FileError("tokenizer of unknown kind \"{}\": this version knows \"words\" and \"numbered\"", kind);
+    throw FileError("tokenizer of unknown kind {}: this version knows \"words\" and \"numbered\"",
+                    shown(kind));
   } catch (const UsageError& e) {
     throw FileError("the tokenizer in the model file is damaged: {}", e.what());
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "core/random.h"
@@ -29,6 +30,7 @@ struct Spoiled {
   float first_weight = 0.5f;                 // of the token embedding
   float first_norm = 1.0f;                   // of the final norm
   std::string from_config{}, into_config{};  // text replaced in the config
+  std::string word = "brown";                // of the tokenizer
 };
 
 inline void write_model(const std::string& path, const Spoiled& spoiled = {}) {
@@ -67,7 +69,10 @@ inline void write_model(const std::string& path, const Spoiled& spoiled = {}) {
   SafetensorsWriter writer;
   for (const auto& [name, weight] : weights) writer.add(name, weight.view());
   writer.metadata("lastrow.config", config);
-  writer.metadata("lastrow.tokenizer", tokenizer.to_json());
+  nlohmann::json words = nlohmann::json::parse(tokenizer.to_json());
+  for (auto& word : words["words"])
+    if (word == "brown") word = spoiled.word;
+  writer.metadata("lastrow.tokenizer", words.dump());
   writer.write(path);
 }
 

@@ -113,6 +113,37 @@ TEST_CASE("models that are unknown, missing, damaged or do not fit themselves") 
   refused(file, "model.layers.2");
 }
 
+TEST_CASE("what a model file says is escaped wherever it is printed") {
+  const Folder folder;
+  const std::string file = folder.file("model.safetensors");
+  const std::string evil = R"(\u001b[31m\n\u007f\u009b2J\u202e)";  // as JSON in the file
+  const auto harmless = [](const std::string& text) {
+    return std::all_of(text.begin(), text.end(),
+                       [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= ' '; }) &&
+           text.find('\x7f') == text.npos && text.find("\u009b") == text.npos &&
+           text.find("\u202e") == text.npos;
+  };
+  write_model(file, {.from_config = "\"small\"", .into_config = '"' + evil + '"'});
+  const Outcome memory = lastrow_program({"memory", "--model", file});
+  CHECK(memory.status == 0);
+  CHECK(harmless(memory.out));
+  CHECK(memory.out.starts_with(R"(\u001b[31m\n\u007f\u009b2J\u202e: K/V cache of)"));
+
+  write_model(file, {.from_config = "\"halves\"", .into_config = '"' + evil + '"'});
+  const Outcome pairing = lastrow_program({"generate", "--model", file, "--prompt", "the"});
+  CHECK(harmless(pairing.err));
+  CHECK(pairing.err.find(R"(rope_pairing is "\u001b[31m\n\u007f\u009b2J\u202e")") != std::string::npos);
+  write_model(file, {.from_config = "\"n_layers\":2", .into_config = "\"n_layers\":\"" + evil + '"'});
+  const Outcome type = lastrow_program({"generate", "--model", file, "--prompt", "the"});
+  CHECK(harmless(type.err));
+  CHECK(type.err.find("has the wrong type") != std::string::npos);
+
+  write_model(file, {.word = "fox\x1b[31m\n"});
+  const Outcome word = lastrow_program({"generate", "--model", file, "--prompt", "the"});
+  CHECK(harmless(word.err));
+  CHECK(word.err.find(R"(the word "fox\u001b[31m\n" is not spelt)") != std::string::npos);
+}
+
 TEST_CASE("prompts that are empty, unreadable or too long") {
   const Folder folder;
   const std::string file = folder.file("small.safetensors");

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "io/atomic_file.h"
+#include "io/checked.h"
 #include "io/json.h"
 #include "tests/io/files.h"
 
@@ -61,4 +62,17 @@ TEST_CASE("JSON files") {
   CHECK(read_json(folder / "a.json") == json{{"x", 1}});
   CHECK_FILE_ERROR(read_json(folder / "a.json", {.max_bytes = 6}), "a.json: 7 bytes", "at most 6");
   CHECK_FILE_ERROR(read_json(folder / "b.json"), "b.json", "No such file");
+}
+
+TEST_CASE("escaped text moves no cursor and ends no line") {
+  CHECK(escaped("the \"quick\" föx → 🦊 \\") == "the \"quick\" föx → 🦊 \\");
+  CHECK(escaped("a\x1b[31m\n\r\t\x7f") == "a\\u001b[31m\\n\\r\\t\\u007f");
+  CHECK(escaped(std::string_view("\0", 1)) == "\\u0000");
+  CHECK(escaped("\u009b2J\u2028\u202e\u2066") == "\\u009b2J\\u2028\\u202e\\u2066");
+  // Not UTF-8: a lone byte, one cut short, an overlong escape, a surrogate, one past the last.
+  for (const char* bytes :
+       {"\x9b", "\xc3", "\xe2\x82", "\xc0\x9b", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"})
+    CHECK(escaped(bytes).starts_with("\uFFFD"));
+  CHECK(escaped(escaped("\x1b\n")) == escaped("\x1b\n"));
+  CHECK(shown("\"\x1b\x7f\"") == R"("\"\u001b\u007f\"")");
 }
