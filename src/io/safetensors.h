@@ -8,6 +8,7 @@
 //   writer.add("q", q.view());          q must live, unchanged, until write() has returned
 //   writer.metadata("causal", "true");
 //   writer.write("out.safetensors");    whole or not at all (io/atomic_file.h)
+//   writer.write(file);                 the same into an AtomicFile, which the caller commits
 //
 // Format: header length (u64, little endian), that many bytes of JSON {name: {dtype, shape, data_offsets}},
 // then the data without holes. Source: the format section of the safetensors project's README.
@@ -30,6 +31,8 @@
 #include "core/tensor.h"
 
 namespace lastrow {
+
+class AtomicFile;
 
 class SafetensorsFile {
  public:
@@ -70,6 +73,7 @@ class SafetensorsWriter {
   void metadata(const std::string& key, const std::string& value);
   /// Tensors are laid out by falling element size, then in the order of add(), so that each is aligned.
   void write(const std::filesystem::path& path) const;
+  void write(AtomicFile& file) const;
 
  private:
   struct Entry {

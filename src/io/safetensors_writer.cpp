@@ -80,6 +80,12 @@ void SafetensorsWriter::metadata(const std::string& key, const std::string& valu
 }
 
 void SafetensorsWriter::write(const std::filesystem::path& path) const {
+  AtomicFile file(path);
+  write(file);
+  file.commit();
+}
+
+void SafetensorsWriter::write(AtomicFile& file) const {
   std::vector<const Entry*> order;
   for (const Entry& entry : entries_) order.push_back(&entry);
   std::stable_sort(order.begin(), order.end(),
@@ -105,13 +111,11 @@ void SafetensorsWriter::write(const std::filesystem::path& path) const {
   header += "}";
   header.resize((header.size() + 7) / 8 * 8, ' ');
 
-  AtomicFile file(path);
   const uint64_t length = header.size();
   file.write(&length, sizeof length);
   file.write(header);
   for (const Entry* e : order)
     for (const ConstTensorView& part : e->parts) file.write(part.raw(), part.size_bytes());
-  file.commit();
 }
 
 }  // namespace lastrow

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <string>
+#include <thread>
 
 #include "io/atomic_file.h"
 #include "io/npy.h"
@@ -154,6 +155,91 @@ TEST_CASE("through a link the file is replaced, not the link") {
   CHECK(std::filesystem::is_symlink(folder / "link"));
   CHECK(get(folder / "file") == "new");
   CHECK(folder.n_entries() == 2);
+}
+
+TEST_CASE("through a dangling link its target is made; a loop of links is an error that says so") {
+  TemporaryFolder folder;
+  std::filesystem::create_directory(folder / "sub");
+  std::filesystem::create_symlink("sub/middle", folder / "link");
+  std::filesystem::create_symlink("target", folder / "sub/middle");  // relative to its own folder
+  write_text_atomically(folder / "link", "new");
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+  CHECK(std::filesystem::is_symlink(folder / "sub/middle"));
+  CHECK(get(folder / "sub/target") == "new");
+
+  std::filesystem::create_symlink("two", folder / "one");
+  std::filesystem::create_symlink("one", folder / "two");
+  CHECK_FILE_ERROR(write_text_atomically(folder / "one", "x"), "one: cannot be written", "lead in a circle");
+  std::filesystem::create_symlink("none/target", folder / "nowhere");
+  CHECK_FILE_ERROR(write_text_atomically(folder / "nowhere", "x"), "none/target", "create the folder first");
+  CHECK(folder.n_entries() == 5);  // sub, link, one, two, nowhere
+}
+
+TEST_CASE("a name may be as long as the file system allows") {
+  TemporaryFolder folder;
+  for (const size_t n : {size_t{249}, size_t{255}}) {
+    write_text_atomically(folder / std::string(n, 'x'), "text");
+    CHECK(get(folder / std::string(n, 'x')) == "text");
+  }
+  CHECK_FILE_ERROR(AtomicFile(folder / std::string(256, 'x')), "File name too long");
+  CHECK(folder.n_entries() == 2);
+}
+
+TEST_CASE("a file that may not be written is refused, although its folder may be") {
+  TemporaryFolder folder;
+  put(folder / "kept", "precious");
+  REQUIRE(::chmod((folder / "kept").c_str(), 0444) == 0);
+  REQUIRE(::chmod(folder.path().c_str(), 0777) == 0);
+  {
+    const WithoutRoot nobody;
+    CHECK_FILE_ERROR(AtomicFile(folder / "kept"), "kept: cannot be written (Permission denied)", "chmod u+w");
+  }
+  CHECK(get(folder / "kept") == "precious");
+  CHECK(folder.n_entries() == 1);
+}
+
+TEST_CASE("several files appear together or not at all") {
+  TemporaryFolder folder;
+  put(folder / "a", "old");
+  {
+    AtomicFile a(folder / "a"), b(folder / "b"), c(folder / "c");
+    for (AtomicFile* file : {&a, &b, &c}) file->write("new");
+    std::filesystem::create_directory(folder / "c");  // so that the last renaming fails
+    CHECK_FILE_ERROR(commit_all({&a, &b, &c}), "c: cannot be written (Is a directory)");
+    CHECK(get(folder / "a") == "old");
+    CHECK_FALSE(std::filesystem::exists(folder / "b"));
+  }
+  CHECK(folder.n_entries() == 2);  // a and the folder c
+  std::filesystem::remove(folder / "c");
+  {
+    AtomicFile a(folder / "a"), b(folder / "b");
+    for (AtomicFile* file : {&a, &b}) file->write("new");
+    commit_all({&a, &b});
+  }
+  CHECK(get(folder / "a") == "new");
+  CHECK(get(folder / "b") == "new");
+  CHECK(folder.n_entries() == 2);
+}
+
+TEST_CASE("a pipe is left alone until it is written, ends at finish(), and says when its reader has gone") {
+  TemporaryFolder folder;
+  const std::string pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  AtomicFile{pipe};  // nobody reads it: this must not wait
+  std::string found;
+  std::thread reader([&] { found = get(pipe); });
+  AtomicFile file(pipe);
+  file.write("header ");
+  file.write("data");
+  file.finish();
+  reader.join();
+  CHECK(found == "header data");
+
+  const int once = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+  AtomicFile broken(pipe);
+  broken.write("x");
+  ::close(once);
+  CHECK_FILE_ERROR(broken.write("y"), "pipe: cannot be written (Broken pipe)", "start that again");
 }
 
 TEST_CASE("pipes and devices are written, not replaced") {
