@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <memory>
 
 #include "cli/arguments.h"
@@ -11,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "io/atomic_file.h"
+#include "io/output_files.h"
 
 namespace lastrow::cli {
 namespace {
@@ -31,9 +31,7 @@ void note_if_not_finite(const char* name, ConstTensorView tensor) {
 }
 
 void run(const AttendOptions& o) {
-  std::error_code neither_exists;
-  if (std::filesystem::equivalent(o.in, o.out, neither_exists))
-    throw UsageError("--in and --out are the same file: write to another");
+  require_different_files({{"--in", o.in}}, {{"--out", o.out}});
   const AttentionInput input = read_attention_input(o.in);
   const auto backend = o.backend.make();
   AtomicFile{o.out};  // refuses a place that cannot be written, before the work
@@ -51,7 +49,9 @@ void run(const AttendOptions& o) {
       o.backend.require_in_time(elapsed.count(), static_cast<double>(done) / static_cast<double>(total));
     });
   }
-  write_attention_output(output, o.out);
+  AtomicFile file(o.out);
+  write_attention_output(output, file);
+  file.finish();
   const std::string kernel = backend->info().attend_kernel;
   print(fmt::format("{}: out {}, lse {}{}, by {}{}, {}, scale {}\n", o.out, output.out.shape().to_string(),
                     output.lse.shape().to_string(),
@@ -59,6 +59,7 @@ void run(const AttendOptions& o) {
                     o.backend.name(), kernel.empty() ? "" : " with " + kernel,
                     input.spec.mask.causal ? "causal" : "not causal", input.spec.scale));
   print(o.backend.report(*backend));
+  file.commit();
 }
 
 constexpr const char* kFooter =

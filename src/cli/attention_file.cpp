@@ -190,7 +190,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
   return result;
 }
 
-void write_attention_output(const AttentionOutput& output, const std::filesystem::path& path) {
+void write_attention_output(const AttentionOutput& output, AtomicFile& file) {
   SafetensorsWriter writer;
   writer.add("out", output.out.view());
   writer.add("lse", output.lse.view());
@@ -198,7 +198,7 @@ void write_attention_output(const AttentionOutput& output, const std::filesystem
     writer.add("scores", output.scores.view());
     writer.add("probs", output.probs.view());
   }
-  writer.write(path);
+  writer.write(file);
 }
 
 }  // namespace lastrow::cli

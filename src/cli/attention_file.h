@@ -14,6 +14,7 @@
 
 #include "backend/backend.h"
 #include "core/function_ref.h"
+#include "io/atomic_file.h"
 #include "io/safetensors.h"
 
 namespace lastrow::cli {
@@ -42,6 +43,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
                        FunctionRef<void(int64_t, int64_t)> on_progress);
 inline constexpr int64_t kMaxProbeBytes = int64_t{4} << 30;  // scores and probs together
 
-void write_attention_output(const AttentionOutput& output, const std::filesystem::path& path);
+/// The caller commits the file.
+void write_attention_output(const AttentionOutput& output, AtomicFile& file);
 
 }  // namespace lastrow::cli

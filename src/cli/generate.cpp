@@ -96,12 +96,20 @@ void note_full_context(const GenerateReport& report, const GenerateOptions& o, i
                      run.tokens.size(), o.n_tokens));
 }
 
+void print_text(const GenerateReport& report, const std::string& simt_report) {
+  if (report.runs.size() == 2) {
+    print(text_of(report, report.runs[0]) + "\n");
+    if (!compare(report.runs[0], report.runs[1]).tokens_equal) print(text_of(report, report.runs[1]) + "\n");
+  }
+  print(fmt::format("\n{}{}", as_table(report), simt_report));
+}
+
 void run(const GenerateOptions& o) {
   const std::vector<Mode> modes = modes_of(o.mode);
   if (o.n_tokens < 1) throw UsageError("--tokens {}: ask for at least 1", o.n_tokens);
   if (o.json && o.backend.reports())
     throw UsageError("--simt-report prints tables, --json one object: drop one of them");
-  o.outputs.require_writable(modes);
+  o.outputs.require_writable({{"--model", file_of_model(o.model)}}, modes);
   const DType kv_dtype = kv_dtype_from_name(o.kv_dtype);
   const BackendInfo backend = o.backend.make()->info();  // refuses what cannot be used, before loading
   const std::string stored =
@@ -128,14 +136,13 @@ void run(const GenerateOptions& o) {
     simt_report += o.backend.report(used);
     if (!o.outputs.wanted()) sessions.clear();  // its copy of the weights is no longer needed
   }
-  o.outputs.write(report.runs, sessions);
+  WrittenTraces written = o.outputs.write(report.runs, sessions);
   note_full_context(report, o, model->config().max_seq_len);
-  if (o.json) return print_json(as_json(report));
-  if (modes.size() == 2) {
-    print(text_of(report, report.runs[0]) + "\n");
-    if (!compare(report.runs[0], report.runs[1]).tokens_equal) print(text_of(report, report.runs[1]) + "\n");
-  }
-  print(fmt::format("\n{}{}", as_table(report), simt_report));
+  if (o.json)
+    print_json(as_json(report));
+  else
+    print_text(report, simt_report);
+  written.commit();
 }
 
 constexpr const char* kFooter =

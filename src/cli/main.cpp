@@ -1,12 +1,13 @@
 // `lastrow`: generate, attend, memory and info on the command line.
 #include <CLI/CLI.hpp>
-#include <csignal>
 #include <new>
+#include <sstream>
 
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "core/number.h"
+#include "io/program_start.h"
 
 namespace {
 
@@ -31,10 +32,21 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& e) {
                      unknown.empty() ? "no command given" : "unknown command '" + unknown.front() + "'");
 }
 
+/// Runs the command, or prints what --help or --version ask for.
+void parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    std::ostringstream text;
+    app.exit(help_or_version, text, text);
+    lastrow::print(text.str());
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit is a write that fails, with a message
+  lastrow::start_program("lastrow");
   CLI::App app{"Runs, compares and measures attention over a transformer's K/V cache."};
   app.name("lastrow");
   app.set_version_flag("--version", LASTROW_VERSION);
@@ -50,10 +62,8 @@ int main(int argc, char** argv) {
   for (CLI::App* const command : app.get_subcommands(nullptr)) lastrow::read_options_in_decimal(*command);
 
   try {
-    app.parse(argc, argv);
+    parse(app, argc, argv);
     return 0;
-  } catch (const CLI::Success& help_or_version) {
-    return app.exit(help_or_version);
   } catch (const CLI::ParseError& e) {
     return fail(usage_error(app, e));
   } catch (const lastrow::Error& e) {

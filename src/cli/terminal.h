@@ -1,6 +1,6 @@
 // What the program says: results on standard output, everything else on standard error.
 //
-//   print("text");                        standard output, at once; throws FileError if it cannot be written
+//   print("text");                        standard output, at once (io/standard_output.h)
 //   note("the context is full");          "lastrow: note: …" on standard error
 //   Progress progress("recompute");       for work that may take long
 //   progress.at(3, 20);                   from time to time
@@ -18,9 +18,10 @@
 #include <string_view>
 #include <thread>
 
+#include "io/standard_output.h"
+
 namespace lastrow::cli {
 
-void print(std::string_view text);
 /// Indented, with a newline; text that is not UTF-8 is shown with U+FFFD.
 void print_json(const nlohmann::ordered_json& json);
 void note(std::string_view text);

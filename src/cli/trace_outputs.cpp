@@ -3,17 +3,11 @@
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "cost/memory.h"
-#include "io/atomic_file.h"
 #include "trace/chrome_trace.h"
 #include "trace/trace_file.h"
 
 namespace lastrow::cli {
 namespace {
-
-/// The same for all ways of writing it, whether or not there is a file yet.
-std::filesystem::path place_of(const std::filesystem::path& path) {
-  return std::filesystem::weakly_canonical(std::filesystem::absolute(path));
-}
 
 /// A device, pipe or socket: writing goes through it, and no second file can lie beside it.
 bool is_device(const std::filesystem::path& path) {
@@ -29,20 +23,30 @@ std::filesystem::path TraceOutputs::trace_path(Mode mode, size_t n_modes) const 
   return path.replace_filename(path.stem().string() + "." + name_of(mode) + path.extension().string());
 }
 
-void TraceOutputs::require_writable(std::span<const Mode> modes) const {
+AtomicFile& WrittenTraces::add(const std::filesystem::path& path, const std::string& note) {
+  files_.push_back(std::make_unique<AtomicFile>(path));
+  notes_.push_back(note);
+  return *files_.back();
+}
+
+void WrittenTraces::commit() {
+  std::vector<AtomicFile*> files;
+  for (const auto& file : files_) files.push_back(file.get());
+  commit_all(files);
+  for (const std::string& text : notes_) note(text);
+}
+
+void TraceOutputs::require_writable(const std::vector<NamedFile>& inputs, std::span<const Mode> modes) const {
   if (modes.size() > 1 && is_device(trace))
     throw UsageError("--mode both writes two traces, which {} cannot hold: name a file", trace);
-  std::vector<std::filesystem::path> outputs;
-  if (!chrome_trace.empty()) outputs.push_back(chrome_trace);
+  std::vector<NamedFile> outputs;
+  if (!chrome_trace.empty()) outputs.push_back({"--chrome-trace", chrome_trace});
   if (!trace.empty())
-    for (const Mode mode : modes) outputs.push_back(trace_path(mode, modes.size()));
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    for (size_t j = 0; j < i; ++j)
-      if (place_of(outputs[i]) == place_of(outputs[j]))
-        throw UsageError("--trace and --chrome-trace would both write {}, the same file: give each its own",
-                         outputs[i].string());
-    AtomicFile{outputs[i]};  // opened and given up: the target stays as it is
-  }
+    for (const Mode mode : modes)
+      outputs.push_back({modes.size() == 1 ? "--trace" : fmt::format("--trace (of {})", name_of(mode)),
+                         trace_path(mode, modes.size())});
+  require_different_files(inputs, outputs);
+  for (const NamedFile& output : outputs) AtomicFile{output.path};  // given up: the target stays as it is
 }
 
 std::optional<RecordOptions> TraceOutputs::record_options() const {
@@ -53,9 +57,10 @@ std::optional<RecordOptions> TraceOutputs::record_options() const {
   return options;
 }
 
-void TraceOutputs::write(std::span<const ModeRun> runs,
-                         std::span<const std::unique_ptr<DecodeSession>> sessions) const {
-  if (!wanted()) return;
+WrittenTraces TraceOutputs::write(std::span<const ModeRun> runs,
+                                  std::span<const std::unique_ptr<DecodeSession>> sessions) const {
+  WrittenTraces written;
+  if (!wanted()) return written;
   std::vector<ChromeTrack> tracks;
   for (size_t i = 0; i < runs.size(); ++i) {
     const DecodeSession& session = *sessions[i];
@@ -70,12 +75,16 @@ void TraceOutputs::write(std::span<const ModeRun> runs,
                    .tokens = {session.tokens().begin(), session.tokens().end()}};
     info.tokens.push_back(session.next_token());
     const auto path = trace_path(runs[i].mode, runs.size());
-    write_trace(path, recorder, info);
-    note(fmt::format("trace of {}: {}", mode, path.string()));
+    AtomicFile& file = written.add(path, fmt::format("trace of {}: {}", mode, path.string()));
+    write_trace(file, recorder, info);
+    file.finish();
   }
-  if (chrome_trace.empty()) return;
-  write_chrome_trace(chrome_trace, tracks);
-  note(fmt::format("timing: {}; open it in ui.perfetto.dev", chrome_trace));
+  if (chrome_trace.empty()) return written;
+  AtomicFile& file =
+      written.add(chrome_trace, fmt::format("timing: {}; open it in ui.perfetto.dev", chrome_trace));
+  file.write(chrome_trace_json(tracks));
+  file.finish();
+  return written;
 }
 
 }  // namespace lastrow::cli

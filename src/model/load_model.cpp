@@ -1,4 +1,5 @@
 // From a name, a path or a description to a Model.
+#include <algorithm>
 #include <filesystem>
 
 #include "core/error.h"
@@ -45,6 +46,12 @@ std::vector<std::string> builtin_model_names() {
   std::vector<std::string> names;
   for (const BuiltinFile& file : builtin_files()) names.emplace_back(file.name);
   return names;
+}
+
+std::string file_of_model(const std::string& spec) {
+  const auto is_spec = [&](const BuiltinFile& file) { return file.name == spec; };
+  const bool is_random = spec.starts_with("random:") || spec == "random";
+  return is_random || std::ranges::any_of(builtin_files(), is_spec) ? "" : spec;
 }
 
 std::shared_ptr<const Model> load_model(const std::string& spec) {

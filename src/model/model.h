@@ -54,6 +54,9 @@ class Model {
 /// a wrong description, FileError for a missing or damaged file.
 std::shared_ptr<const Model> load_model(const std::string& spec);
 
+/// The file that load_model would read: spec itself, or "" for a built-in model or one of random weights.
+std::string file_of_model(const std::string& spec);
+
 /// Names that load_model knows without a file: "fable-mha", "fable-gqa", "fable-mqa".
 std::vector<std::string> builtin_model_names();
 

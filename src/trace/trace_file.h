@@ -42,6 +42,8 @@ namespace lastrow {
 
 inline constexpr int kTraceSchema = 1;
 
+class AtomicFile;
+
 struct TraceInfo {
   std::string config_json;      // of the model; "" if there is none
   std::vector<int32_t> tokens;  // the whole text, as far as it went
@@ -49,6 +51,8 @@ struct TraceInfo {
 
 /// Throws FileError if the file cannot be written.
 void write_trace(const std::filesystem::path& path, const Recorder& recorder, const TraceInfo& info);
+/// The same into a file that the caller commits.
+void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& info);
 
 struct TraceFile {
   Recorder recorder;

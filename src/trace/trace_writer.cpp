@@ -2,6 +2,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "io/atomic_file.h"
 #include "io/safetensors.h"
 #include "trace/trace_file.h"
 
@@ -146,6 +147,12 @@ std::string cache_json(const CacheSpec& spec) {
 }  // namespace
 
 void write_trace(const std::filesystem::path& path, const Recorder& recorder, const TraceInfo& info) {
+  AtomicFile file(path);
+  write_trace(file, recorder, info);
+  file.commit();
+}
+
+void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& info) {
   Contents contents;
   add_entries(contents, recorder);
   add_kv_rows(contents, recorder);
@@ -161,7 +168,7 @@ void write_trace(const std::filesystem::path& path, const Recorder& recorder, co
   contents.writer.metadata("lastrow.ops", nlohmann::json(ops).dump());
   contents.writer.metadata("lastrow.cache", cache_json(recorder.cache_spec()));
   contents.writer.metadata("lastrow.truncated", recorder.truncated() ? "true" : "false");
-  contents.writer.write(path);
+  contents.writer.write(file);
 }
 
 }  // namespace lastrow
