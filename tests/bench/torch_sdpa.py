@@ -17,7 +17,9 @@ shapes are skipped and counted.
 import argparse
 import json
 import os
+import signal
 import sys
+import tempfile
 import time
 
 BACKENDS = ["FLASH_ATTENTION", "CUDNN_ATTENTION", "EFFICIENT_ATTENTION"]
@@ -65,12 +67,29 @@ def first_line(error):
 
 
 def write_results(path, results):
-    """Whole or not at all."""
-    temporary = f"{path}.tmp-{os.getpid()}"
-    with open(temporary, "w", encoding="utf-8") as f:
-        json.dump(results, f, indent=1)
-        f.write("\n")
-    os.replace(temporary, path)
+    """Whole or not at all, whatever ends this program. Through a link the file that it leads to is replaced."""
+    path = os.path.realpath(path)
+    temporary = None
+    try:
+        fd, temporary = tempfile.mkstemp(prefix=".lastrow-", suffix=".tmp", dir=os.path.dirname(path))
+        with open(fd, "w", encoding="utf-8") as f:
+            json.dump(results, f, indent=1)
+            f.write("\n")
+        os.chmod(temporary, os.stat(path).st_mode & 0o7777)
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as e:
+        fail(f"{path}: cannot be written ({e.strerror}); make room, or write to another folder")
+    finally:
+        if temporary is not None:
+            os.unlink(temporary)
+
+
+def end_cleanly():
+    """A signal that ends this program runs the `finally` above."""
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, lambda n, frame: sys.exit(128 + n))
 
 
 def merge(results, rivals):
@@ -186,7 +205,10 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="list what would be timed; needs no PyTorch")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no shape after so many seconds")
     arguments = parser.parse_args()
+    end_cleanly()
     results = read_results(arguments.results)
+    if not arguments.dry_run and not os.access(arguments.results, os.W_OK):
+        fail(f"{arguments.results}: may not be written; allow it (chmod u+w)")
     shapes = [shape for shape in results["shapes"] if takes(shape)]
     print(f"{len(shapes)} shapes, {len(results['shapes']) - len(shapes)} skipped: paged or 8-bit, which SDPA has not, or fewer queries than keys",
           file=sys.stderr)

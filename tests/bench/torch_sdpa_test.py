@@ -166,6 +166,22 @@ class TorchSdpa(unittest.TestCase):
             torch_sdpa.time_all(torch, path, dict(RESULTS), [shape("plain")], seconds=0)
         self.assertEqual((torch.calls, said.getvalue()), ([], "1 shape left: the 0 s are over\n"))
 
+    def test_the_file_is_replaced_whole_through_a_link_whatever_its_name_and_nothing_else_stays(self):
+        with tempfile.TemporaryDirectory() as folder:
+            target, link = os.path.join(folder, "n" * 255), os.path.join(folder, "link")
+            with open(target, "w", encoding="utf-8") as f:
+                f.write("old")
+            os.chmod(target, 0o640)
+            os.symlink(target, link)
+            torch_sdpa.write_results(link, {"a": 1})
+            self.assertTrue(os.path.islink(link))
+            with open(target, encoding="utf-8") as f:
+                self.assertEqual(json.load(f), {"a": 1})
+            self.assertEqual(os.stat(target).st_mode & 0o777, 0o640)
+            with self.assertRaises(TypeError):
+                torch_sdpa.write_results(link, {"a": object()})  # as whatever ends it in the middle
+            self.assertEqual(sorted(os.listdir(folder)), ["link", "n" * 255])
+
     def test_newer_times_replace_those_of_the_same_shape_and_backend(self):
         results = json.loads(json.dumps(RESULTS))
         torch_sdpa.merge(results, [{"shape": "plain", "name": "flash", "us": 5.0}])
