@@ -5,14 +5,13 @@
 
 #include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "core/error.h"
 #include "io/input_file.h"
+#include "io/output_place.h"
 
 namespace lastrow::driver {
 namespace {
@@ -31,13 +30,13 @@ double share_from_json(const json& share) {
 
 CheckJournal::CheckJournal(const std::string& path, const CheckedSet& set) : path_(path) {
   if (path_.empty()) return;
-  if (std::filesystem::exists(path_) && !std::filesystem::is_regular_file(path_))
-    throw FileError("{}: is not a file: use another name", path_);
-  const bool is_new = !std::filesystem::exists(path_) || std::filesystem::file_size(path_) == 0;
+  const OutputPlace place = output_place(path_);
+  if (place.is_direct)
+    throw FileError("{}: is a pipe or a device; a journal is read again: name a file", path_);
+  const bool is_new = !place.exists || place.status.st_size == 0;
   if (!is_new) read(path_, &set);
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  if (fd_ < 0)
-    throw FileError("{}: cannot be written ({}); write to another folder", path_, std::strerror(errno));
+  if (fd_ < 0) throw_cannot_write(path_, errno);
   if (was_cut_) write("");  // ends the line that was cut off
   if (is_new) write(json{{"set", set.name}, {"n_problems", set.n_problems}}.dump());
 }
@@ -88,9 +87,12 @@ void CheckJournal::read(const std::string& path, const CheckedSet* set) {
 void CheckJournal::write(const std::string& line) {
   if (fd_ < 0) return;
   const std::string text = line + "\n";
-  if (::write(fd_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-    throw FileError("{}: cannot be written ({}); make room, or write to another disk", path_,
-                    std::strerror(errno));
+  const off_t end = ::lseek(fd_, 0, SEEK_END);
+  errno = ENOSPC;  // of a write that takes a part only
+  if (::write(fd_, text.data(), text.size()) == static_cast<ssize_t>(text.size())) return;
+  const int error = errno;
+  if (end >= 0) static_cast<void>(!::ftruncate(fd_, end));  // no half line: another process goes on behind it
+  throw_cannot_write(path_, error);
 }
 
 std::string CheckJournal::ended_by(const std::string& rung) const {

@@ -2,7 +2,6 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <ctime>
 
 #include "core/error.h"
@@ -13,6 +12,9 @@
 #include "gpu/driver/table.h"
 #include "gpu/driver/time_all.h"
 #include "gpu/driver/watchdog.h"
+#include "io/atomic_file.h"
+#include "io/output_files.h"
+#include "io/program_start.h"
 
 namespace lastrow::driver {
 namespace {
@@ -131,7 +133,12 @@ void validate(const Options& o) {
   if (!std::isfinite(o.seconds) || !std::isfinite(o.patience))
     throw UsageError("--seconds and --patience take numbers of seconds");
   if (o.every > 1 && !o.check) throw UsageError("--every needs --check");
-  if (!o.table.empty()) require_markers(o.table);
+  require_different_files({{"--from", o.from}},
+                          {{"--json", o.json}, {"--table", o.table}, {"--journal", o.journal}});
+  if (!o.table.empty()) {
+    require_markers(o.table);
+    AtomicFile{o.table};  // refuses a page that cannot be rewritten, before the work
+  }
   if (!o.json.empty()) require_results_file(o.json, o.go_on);
   if (o.time) chosen_shapes(shape_set(o.shapes), o.only);
 }
@@ -193,7 +200,7 @@ int print_help(const std::string& text) {
 
 int main(int argc, char** argv) {
   using lastrow::driver::kExitUsage;
-  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit is a write that fails, with a message
+  lastrow::start_program("lastrow-kernels");
   lastrow::driver::Options o;
   CLI::App app{"Checks and times the attention kernels of the ladder."};
   app.name("lastrow-kernels");

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "gpu/driver/agreement.h"
+#include "io/atomic_file.h"
 #include "io/json.h"
 
 namespace lastrow::driver {
@@ -169,12 +170,12 @@ json read_results(const std::filesystem::path& path) {
 }
 
 void require_results_file(const std::filesystem::path& path, bool go_on) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  if (!std::filesystem::is_directory(folder))
-    throw FileError("{}: there is no folder {}", path.string(), folder.string());
-  if (!std::filesystem::exists(path)) return;
-  if (!std::filesystem::is_regular_file(path)) throw FileError("{}: is not a file", path.string());
-  if (go_on) read_results(path);
+  const OutputPlace place = output_place(path);
+  if (place.is_direct)
+    throw FileError("{}: is a pipe or a device; results are written anew after each time: name a file",
+                    path.string());
+  AtomicFile{path};
+  if (go_on && place.exists) read_results(path);
 }
 
 }  // namespace lastrow::driver

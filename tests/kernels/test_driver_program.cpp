@@ -76,7 +76,8 @@ TEST_CASE("the driver refuses what makes no sense, in one line") {
   expect_refused("--check --every 0", "--every");
   expect_refused("--list --every 5", "--every needs --check");
   expect_refused("--list --table ''", "needs a value");
-  expect_refused("--time --target emulated --json /nonexistent/x.json", "there is no folder /nonexistent");
+  expect_refused("--time --target emulated --json /nonexistent/x.json",
+                 "/nonexistent/x.json: cannot be written");
   expect_refused("--list --seconds 5", "--seconds needs --check or --time");
   expect_refused("--list --journal x", "--journal needs --check or --time");
   expect_refused("--check --only prefill", "--only needs --time");
