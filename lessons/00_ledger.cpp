@@ -52,7 +52,9 @@ std::vector<LessonProgram> lesson_programs() {
   return programs;
 }
 
-std::vector<std::string> arguments_for(const Lesson::Options& options, int number) {
+/// `trace` is what lesson 1 writes; "" for none.
+std::vector<std::string> arguments_for(const Lesson::Options& options, int number,
+                                       const std::filesystem::path& trace) {
   std::vector<std::string> arguments = {"--json"};
   const auto hand_on = [&](const char* flag, const std::string& value) {
     if (!value.empty()) arguments.insert(arguments.end(), {flag, value});
@@ -60,7 +62,7 @@ std::vector<std::string> arguments_for(const Lesson::Options& options, int numbe
   hand_on("--model", options.model);
   hand_on("--backend", options.backend);
   hand_on("--fault", options.fault);
-  if (number == kTracedLesson) hand_on("--trace", options.trace.string());
+  if (number == kTracedLesson) hand_on("--trace", trace.string());
   return arguments;
 }
 
@@ -82,8 +84,9 @@ struct Outcome {
 };
 
 /// Runs one lesson. What did not hold in it is required of the ledger, too.
-Outcome outcome_of(Lesson& ledger, const LessonProgram& program) {
-  const ProgramRun run = run_program(program.path, arguments_for(ledger.options(), program.number), kSeconds);
+Outcome outcome_of(Lesson& ledger, const LessonProgram& program, const std::filesystem::path& trace) {
+  const ProgramRun run =
+      run_program(program.path, arguments_for(ledger.options(), program.number, trace), kSeconds);
   if (run.status != 0 && run.status != 1) {
     const std::string said = run.err.substr(0, run.err.find('\n'));
     ledger.require(false, fmt::format("lesson {} could not be run: {}", program.number,
@@ -136,10 +139,11 @@ void ledger(Lesson& lesson) {
   Outcome all;
   std::vector<Row>& rows = all.rows;
   const auto programs = lesson_programs();
+  const std::filesystem::path trace = lesson.trace_for_another_program();
   for (const LessonProgram& program : programs) {
     if (program.number == kOwnFaults && !lesson.options().fault.empty()) continue;
     screen.progress(fmt::format("running lesson {} of {} …", program.number, programs.back().number));
-    Outcome of_one = outcome_of(lesson, program);
+    Outcome of_one = outcome_of(lesson, program, trace);
     rows.insert(rows.end(), of_one.rows.begin(), of_one.rows.end());
     all.untested.merge(of_one.untested);
   }
@@ -176,7 +180,6 @@ void ledger(Lesson& lesson) {
   if (others != missing.end()) screen.say("No lesson that ran tests these:");
   for (auto claim = others; claim != missing.end(); ++claim)
     screen.entry(fmt::format("{:2}", claim->number), claim->text, Ink::dim);
-  lesson.traced_elsewhere();
 }
 
 }  // namespace

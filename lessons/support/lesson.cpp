@@ -3,11 +3,13 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cmath>
-#include <csignal>
 #include <new>
+#include <sstream>
 
 #include "core/error.h"
-#include "io/atomic_file.h"
+#include "io/output_files.h"
+#include "io/program_start.h"
+#include "io/standard_output.h"
 #include "lessons/support/faults.h"
 #include "model/config.h"
 #include "registry/registry.h"
@@ -32,6 +34,19 @@ int fail(const About& about, std::string message) {
   return kError;
 }
 
+/// False if --help was asked for, and printed.
+bool parse(CLI::App& app, int argc, char** argv) {
+  try {
+    app.parse(argc, argv);
+    return true;
+  } catch (const CLI::Success& help) {
+    std::ostringstream text;
+    app.exit(help, text, text);
+    print(text.str());
+    return false;
+  }
+}
+
 std::shared_ptr<const Model> large_enough(std::shared_ptr<const Model> model) {
   const ModelConfig& config = model->config();
   if (config.max_seq_len < kLeastContext || config.vocab_size < kLeastVocab)
@@ -51,7 +66,8 @@ Lesson::Lesson(About about, Options options)
       options_(std::move(options)),
       screen_({.color = options_.color, .silent = options_.json, .cut = !options_.fault.empty()}) {
   // What cannot be had is said before anything is shown.
-  if (!options_.trace.empty()) AtomicFile(options_.trace);
+  require_different_files({{"--model", file_of_model(options_.model)}}, {{"--trace", options_.trace}});
+  if (!options_.trace.empty()) AtomicFile{options_.trace};
   if (!options_.backend.empty()) make_backend(options_.backend);
   if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);
   if (!options_.model.empty()) asked_for_ = large_enough(load_model(options_.model));
@@ -98,8 +114,18 @@ void Lesson::keep(const DecodeSession& session) {
 void Lesson::keep(const Recorder& recorder, const std::string& config_json, std::vector<int32_t> tokens) {
   kept_ = true;
   if (options_.trace.empty()) return;
-  write_trace(options_.trace, recorder, {config_json, std::move(tokens)});
-  if (!options_.json) tell(fmt::format("{}: trace in {}\n", program_name(about_), options_.trace.string()));
+  trace_ = std::make_unique<AtomicFile>(options_.trace);
+  write_trace(*trace_, recorder, {config_json, std::move(tokens)});
+  trace_->finish();
+}
+
+std::filesystem::path Lesson::trace_for_another_program() {
+  kept_ = true;
+  if (options_.trace.empty()) return {};
+  auto file = std::make_unique<AtomicFile>(options_.trace);
+  if (file->stand_in().empty()) return options_.trace;
+  trace_ = std::move(file);
+  return trace_->stand_in();
 }
 
 bool Lesson::require(bool passed, const std::string& what) {
@@ -180,8 +206,19 @@ int Lesson::end(double seconds) {
   return passed() ? 0 : kFailed;
 }
 
+void Lesson::commit() {
+  flush_standard_output();
+  if (!trace_) return;
+  std::error_code unknown;
+  const auto stand_in = trace_->stand_in();
+  if (std::filesystem::is_empty(stand_in, unknown)) return;  // the other program wrote nothing
+  trace_->commit();
+  if (!options_.json) tell(fmt::format("{}: trace in {}\n", program_name(about_), options_.trace.string()));
+}
+
 int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
-  std::signal(SIGXFSZ, SIG_IGN);  // a file beyond the limit is a write that fails, with a message
+  static const std::string name = program_name(about);
+  start_program(name.c_str());
   Lesson::Options options;
   bool no_color = false;
   CLI::App app{std::string(about.title)};
@@ -197,7 +234,7 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
   if (about.answers) app.add_option("answers", options.answers, about.answers);
   app.footer("Exit status: 0 all holds, 1 something does not, 2 it could not be run.");
   try {
-    app.parse(argc, argv);
+    if (!parse(app, argc, argv)) return 0;
     for (const CLI::Option* option : app.get_options())
       if (option->count() > 0 && !option->results().empty() && option->results().front().empty())
         throw UsageError("{} is given without a value: give one, or leave it out", option->get_name());
@@ -207,11 +244,8 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
     body(lesson);
     const int status =
         lesson.end(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-      throw FileError("standard output cannot be written; send it elsewhere");
+    lesson.commit();
     return status;
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
   } catch (const CLI::ParseError& e) {
     return fail(about, fmt::format("{}; see --help", e.what()));
   } catch (const std::bad_alloc&) {

@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "io/atomic_file.h"
 #include "lessons/support/claims.h"
 #include "lessons/support/screen.h"
 #include "model/model.h"
@@ -69,12 +70,13 @@ class Lesson {
   static std::string prompt_for(const Model& model);
   /// What a session is to record so that keep() can write it: nothing without --trace.
   std::optional<RecordOptions> record() const;
-  /// Writes the trace, if one was asked for.
+  /// Writes the trace, if one was asked for. It appears under its name when the lesson has ended and everything
+  /// on standard output is written.
   void keep(const DecodeSession& session);
   void keep(const Recorder& recorder, const std::string& config_json, std::vector<int32_t> tokens);
 
-  /// Instead of keep(), where another program writes the trace.
-  void traced_elsewhere() { kept_ = true; }
+  /// Instead of keep(), where another program writes the trace: the file that it is to write. "" for none.
+  std::filesystem::path trace_for_another_program();
 
   /// Something that must be so. Prints a line, and is remembered; the lesson goes on. Returns passed.
   bool require(bool passed, const std::string& what);
@@ -91,6 +93,8 @@ class Lesson {
 
   /// Prints what is left to say; the exit status.
   int end(double seconds);
+  /// After end(): the trace appears under its name. Throws FileError if standard output lost something.
+  void commit();
 
  private:
   nlohmann::ordered_json report(double seconds) const;
@@ -110,6 +114,7 @@ class Lesson {
   std::vector<Finding> findings_;
   std::vector<std::pair<int, std::string>> untested_;  // claim, why
   std::vector<std::pair<std::string, double>> figures_;
+  std::unique_ptr<AtomicFile> trace_;  // written, not yet under its name
   bool kept_ = false;
 };
 

@@ -12,11 +12,14 @@
 #include <thread>
 
 #include "core/error.h"
+#include "io/program_start.h"
 
 extern char** environ;
 
 namespace lastrow::lessons {
 namespace {
+
+constexpr int kSecondsToEnd = 2;
 
 struct Close {
   void operator()(std::FILE* file) const { std::fclose(file); }
@@ -64,10 +67,14 @@ ProgramRun run_program(const std::filesystem::path& program, const std::vector<s
   const int error = ::posix_spawn(&pid, path.c_str(), &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw FileError("{} cannot be started ({}): build it first", path, std::strerror(error));
+  const EndsWithThisProgram together(pid);
   int state = 0;
   if (!ends_within(seconds, pid, state)) {
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, &state, 0);
+    ::kill(pid, SIGTERM);  // so that it removes what it was writing
+    if (!ends_within(kSecondsToEnd, pid, state)) {
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, &state, 0);
+    }
     return {-1, content_of(out), fmt::format("it did not end within {} s", seconds)};
   }
   return {WIFEXITED(state) ? WEXITSTATUS(state) : -1, content_of(out), content_of(err)};

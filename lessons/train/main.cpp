@@ -11,6 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "io/output_files.h"
+#include "io/program_start.h"
+#include "io/standard_output.h"
 #include "train/evaluate.h"
 #include "train/grammar.h"
 #include "train/trainer.h"
@@ -30,7 +33,7 @@ void print_progress(const Progress& p) {
   fmt::print("step {:5d} of {}   loss {:.4f}   floor {:.4f}   {:+6.1f} %   {} gone, {} to go\n", p.step,
              p.n_steps, p.loss, p.floor, 100 * (p.loss / p.floor - 1), minutes(p.seconds),
              minutes(p.seconds_left));
-  std::fflush(stdout);
+  flush_standard_output();  // a full disk is noticed now, not after an hour
 }
 
 void evaluate(const TrainedModel& model) {
@@ -122,17 +125,26 @@ int run(int argc, char** argv) {
   app.add_option("--write", texts, "prints so many texts of the grammar");
   try {
     app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    print(app.help());
+    return 0;
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? 0 : 2;
+    throw UsageError("{}; see --help", e.what());
   }
   if (name.empty() && measured.empty() && texts == 0)
     throw UsageError("nothing to do: give --model NAME --out FILE, --evaluate FILE or --write N");
   if (!name.empty()) {
     require_valid(options);
     if (out.empty()) throw UsageError("--model {} needs --out FILE", name);
+    require_different_files({{"--evaluate", measured}}, {{"--out", out}});
+    AtomicFile{out};  // refuses a place that cannot be written, before the training
     const TrainedModel model = train_model(name, options);
-    save(out, model.layout, model.params, model.origin);
+    AtomicFile file(out);
+    save(file, model.layout, model.params, model.origin);
+    file.finish();
     evaluate(model);
+    flush_standard_output();
+    file.commit();
   }
   if (!measured.empty()) evaluate(load(measured));
   for (int i = 0; i < texts; ++i) {
@@ -141,12 +153,14 @@ int run(int argc, char** argv) {
     fmt::print("{}\n[{} tokens, {:.3f} nats each]\n\n", fable_tokenizer().decode(s.tokens), s.tokens.size(),
                s.floor());
   }
+  flush_standard_output();
   return 0;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  lastrow::start_program("train_fable");
   try {
     return run(argc, argv);
   } catch (const std::exception& e) {

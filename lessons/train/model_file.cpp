@@ -18,7 +18,7 @@ std::vector<float> round_to_half(const std::vector<float>& params) {
   return rounded;
 }
 
-void save(const std::filesystem::path& path, const ParameterLayout& layout, const std::vector<float>& params,
+void save(AtomicFile& file, const ParameterLayout& layout, const std::vector<float>& params,
           const std::string& origin) {
   SafetensorsWriter writer;
   std::vector<Tensor> tensors;
@@ -31,7 +31,7 @@ void save(const std::filesystem::path& path, const ParameterLayout& layout, cons
   writer.metadata("lastrow.config", to_json(layout.config()));
   writer.metadata("lastrow.tokenizer", fable_tokenizer().to_json());
   writer.metadata("lastrow.origin", origin);
-  writer.write(path);
+  writer.write(file);
 }
 
 TrainedModel load(const std::filesystem::path& path) {

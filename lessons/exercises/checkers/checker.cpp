@@ -96,8 +96,7 @@ void show(Screen& screen, const Exercise& exercise, std::string_view case_at_han
          {fmt::format("it threw: {}", error.what()), "The message says what was refused."});
     note.says_wrong = true;
   }
-  std::fflush(stdout);
-  ::_exit(0);
+  ::_exit(std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? 0 : kError);
 }
 
 int fail(const Exercise& exercise, const std::string& message) {
@@ -157,6 +156,10 @@ int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(C
                note->says_done ? list.paint(Ink::good, "done   ") : list.paint(Ink::plain, "not yet"),
                exercise.title);
   }
+  const bool lost_there =
+      (note->says_done || note->says_wrong) && WIFEXITED(state) && WEXITSTATUS(state) == kError;
+  if (lost_there || std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    return fail(exercise, "standard output cannot be written; send it elsewhere");
   return note->says_done ? 0 : kNotYet;
 }
 
