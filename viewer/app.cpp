@@ -8,6 +8,9 @@
 
 #include "core/error.h"
 #include "io/atomic_file.h"
+#include "io/output_files.h"
+#include "io/standard_output.h"
+#include "model/model.h"
 #include "viewer/panels/screen.h"
 #include "viewer/platform/window.h"
 #include "viewer/view_model/script.h"
@@ -17,7 +20,36 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kExpectFailed = 1;
 constexpr int kLeastWidth = 640, kLeastHeight = 480, kMostSide = 16384;
+
+std::string row_picture(const std::string& prefix, int row) {
+  return fmt::format("{}-{:02}.png", prefix, row);
+}
+
+/// No file that the script or the options write is one that they read, or is written twice. `row_prefix` is that
+/// of a picture a sentence; "" for none.
+void require_different_files(const AppOptions& options, const view::Script& script,
+                             const std::string& row_prefix) {
+  const fs::path out = options.out;
+  std::vector<NamedFile> inputs = {{"--script", options.script},
+                                   {"--model", file_of_model(options.controller.model)}},
+                         outputs = {{"--watch", options.watch}};
+  for (const view::ScriptLine& line : script.lines) {
+    const std::string name = fmt::format("{}:{}: {}", script.name, line.number, line.text);
+    if (const auto* shot = std::get_if<view::WriteShot>(&line.action))
+      outputs.push_back({name, out / shot->name});
+    else if (const auto* state = std::get_if<view::WriteState>(&line.action))
+      outputs.push_back({name, out / state->name});
+    else if (const auto* command = std::get_if<view::DoCommand>(&line.action))
+      if (const auto* model = std::get_if<view::SetModel>(&command->command))
+        inputs.push_back({name, file_of_model(model->name)});
+  }
+  if (!row_prefix.empty())
+    for (int row = 1; row <= script.n_rows; ++row)
+      outputs.push_back({fmt::format("the picture of sentence {}", row), out / row_picture(row_prefix, row)});
+  lastrow::require_different_files(inputs, outputs);
+}
 
 /// Pictures of states, and where they go. Draws apart from the window, so that mouse and menus stay as they
 /// are.
@@ -28,13 +60,10 @@ class Studio : public view::ScriptHost {
   void shot(const std::string& name, const view::ViewState& view) override {
     screen().set_scale(scale_for(width_, height_, 1));
     const auto copy = std::make_shared<const view::ViewState>(view);
-    const std::string path = path_of(name);
-    write_png(screen_->picture_of(copy, width_, height_), path);
+    write(path_of(name), png_of(screen_->picture_of(copy, width_, height_)));
     ++pictures_;
   }
-  void write_state(const std::string& name, const std::string& json) override {
-    write_text_atomically(path_of(name), json);
-  }
+  void write_state(const std::string& name, const std::string& json) override { write(path_of(name), json); }
   void resize(int width, int height) override {
     if (width < kLeastWidth || height < kLeastHeight || width > kMostSide || height > kMostSide)
       throw UsageError("size {}×{}: choose from {}×{} to {}×{}", width, height, kLeastWidth, kLeastHeight,
@@ -44,7 +73,23 @@ class Studio : public view::ScriptHost {
   }
   void scroll(const view::ScrollTokens& by) override { screen().scroll(by); }
   void row_shown(int row, const view::ViewState& view) override {
-    if (!row_prefix_.empty()) shot(fmt::format("{}-{:02}.png", row_prefix_, row), view);
+    if (!row_prefix_.empty()) shot(row_picture(row_prefix_, row), view);
+  }
+
+  /// From now on files are written, but appear under their names together, at commit().
+  void hold() { holds_ = true; }
+  void write(const std::string& path, std::string_view bytes) {
+    auto file = std::make_unique<AtomicFile>(path);
+    file->write(bytes);
+    if (!holds_) return file->commit();
+    file->finish();
+    held_.push_back(std::move(file));
+  }
+  void commit() {
+    std::vector<AtomicFile*> files;
+    for (const auto& file : held_) files.push_back(file.get());
+    commit_all(files);
+    held_.clear();
   }
 
   void picture_each_row(std::string prefix) { row_prefix_ = std::move(prefix); }
@@ -71,6 +116,8 @@ class Studio : public view::ScriptHost {
     return *screen_;
   }
 
+  bool holds_ = false;
+  std::vector<std::unique_ptr<AtomicFile>> held_;
   std::string out_, row_prefix_;
   int width_ = 0, height_ = 0, pictures_ = 0;
   std::unique_ptr<Screen> screen_;
@@ -106,18 +153,25 @@ int run_headless(const AppOptions& options) {
   if (!asks && script.n_rows == 0)
     throw UsageError("{}: writes nothing: add a line such as `shot NAME.png`, or `say` sentences",
                      options.script);
-  if (!asks)
-    studio.picture_each_row(options.script.empty() ? "tour" : fs::path(options.script).stem().string());
+  const std::string row_prefix = asks                     ? ""
+                                 : options.script.empty() ? "tour"
+                                                          : fs::path(options.script).stem().string();
+  require_different_files(options, script, row_prefix);
+  if (!options.watch.empty()) AtomicFile{options.watch};
+  studio.picture_each_row(row_prefix);
+  studio.hold();
   view::Controller controller(options.controller);
   const auto first = controller.settle();
   if (!first->ready) throw UsageError("{}", first->notice ? first->notice->text : "nothing could be run");
   std::string error;
   const int code = view::run_script(controller, script, studio, error);
-  if (!options.watch.empty()) write_text_atomically(options.watch, view::to_json(*controller.settle()));
+  if (code != 0 && code != kExpectFailed) throw UsageError("{}", error);
+  if (!options.watch.empty()) studio.write(options.watch, view::to_json(*controller.settle()));
   if (code != 0) fmt::print(stderr, "lastrow-viewer: {}\n", error);
   if (studio.pictures() > 0)
-    fmt::print("{} picture{} in {}\n", studio.pictures(), studio.pictures() == 1 ? "" : "s",
-               fs::absolute(options.out).lexically_normal().string());
+    print(fmt::format("{} picture{} in {}\n", studio.pictures(), studio.pictures() == 1 ? "" : "s",
+                      fs::absolute(options.out).lexically_normal().string()));
+  studio.commit();
   return code;
 }
 
@@ -131,7 +185,9 @@ class WindowApp {
         current_((ImGui::SetCurrentContext(screen_.context()), screen_.context())),
         window_("lastrow", options.width, options.height),
         studio_(window_, screen_, options.out, options.width, options.height) {
-    if (!options.script.empty()) controller_.play(view::load_script(options.script), &studio_);
+    const view::Script script = options.script.empty() ? view::Script() : view::load_script(options.script);
+    require_different_files(options, script, "");
+    if (!options.script.empty()) controller_.play(script, &studio_);
   }
 
   int run() {

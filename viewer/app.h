@@ -17,6 +17,8 @@ struct AppOptions {
   double seconds = 0;     // closes the window after so long; 0: stays open
 };
 
+/// Without a window, pictures and states appear under their names when the script is over and nothing has gone
+/// wrong but an `expect`.
 /// Runs until the window is closed or the script is over; returns the exit code: 0, 1 when an `expect` of the
 /// script failed, 2 with a line on stderr. Throws Error for what cannot be started.
 int run(const AppOptions& options);

@@ -4,6 +4,8 @@
 #include <CLI/CLI.hpp>
 
 #include "core/error.h"
+#include "io/program_start.h"
+#include "io/standard_output.h"
 #include "viewer/app.h"
 
 namespace {
@@ -52,8 +54,9 @@ int run(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
+  } catch (const CLI::CallForHelp&) {
+    lastrow::print(app.help());
+    return 0;
   } catch (const CLI::ParseError& error) {
     throw lastrow::UsageError("{}; --help lists the options", error.what());
   }
@@ -65,6 +68,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  lastrow::start_program("lastrow-viewer");
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -37,17 +37,18 @@ std::vector<uint8_t> without_alpha(const Image& image) {
 
 }  // namespace
 
-void write_png(const Image& image, const std::string& path) {
+std::string png_of(const Image& image) {
   const std::vector<uint8_t> rgb = without_alpha(image);
   int size = 0;
   stbi_write_png_compression_level = 6;
   const std::unique_ptr<unsigned char, FreeDeleter> png(
       stbi_write_png_to_mem(rgb.data(), image.width * 3, image.width, image.height, 3, &size));
-  if (!png) throw FileError("{}: no memory to write a picture of {}×{}", path, image.width, image.height);
-
-  const std::string_view bytes(reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size));
-  write_text_atomically(path, bytes);
+  if (!png)
+    throw CapacityError("no memory to write a picture of {}×{}: make it smaller", image.width, image.height);
+  return {reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size)};
 }
+
+void write_png(const Image& image, const std::string& path) { write_text_atomically(path, png_of(image)); }
 
 Image read_png(const std::string& path) {
   int width = 0, height = 0, channels = 0;

@@ -20,6 +20,8 @@ struct Image {
   const uint8_t* pixel(int x, int y) const { return const_cast<Image*>(this)->pixel(x, y); }
 };
 
+/// The bytes of a PNG file, without alpha.
+std::string png_of(const Image& image);
 /// Writes the picture without its alpha, whole or not at all. Throws FileError if it cannot be written.
 void write_png(const Image& image, const std::string& path);
 /// Throws FileError if the file is missing or no PNG.
