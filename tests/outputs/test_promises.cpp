@@ -323,7 +323,7 @@ TEST_CASE("the files that lastrow-kernels keeps up to date are files, and not le
   const std::string journal = (folder / "j").string(), pipe = (folder / "pipe").string(),
                     loop = (folder / "loop").string();
   const std::string check =
-      kBin + "lastrow-kernels --target emulated --check --kernel k05 --every 10 --journal ";
+      kBin + "lastrow-kernels --target emulated --check --kernel k05 --every 3 --journal ";
   const std::string time = kBin + "lastrow-kernels --target emulated --time --json ";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   fs::create_symlink("loop", loop);
