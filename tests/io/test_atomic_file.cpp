@@ -119,6 +119,7 @@ TEST_CASE("folders that cannot be written") {
                    "file/a: cannot be written (Not a directory)");
   CHECK_FILE_ERROR(write_text_atomically(folder.path(), "x"), "is a folder");
   CHECK_FILE_ERROR(write_text_atomically("", "x"), "cannot be written");
+  REQUIRE(::chmod((folder / "file").c_str(), 0666) == 0);  // the folder alone is in the way
   REQUIRE(::chmod(folder.path().c_str(), 0555) == 0);
   {
     const WithoutRoot nobody;
