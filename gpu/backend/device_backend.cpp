@@ -163,9 +163,9 @@ void DeviceBackend::attend(Site site, ConstTensorView q, const KvStorage& storag
 
 void DeviceBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                           const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                          TensorView scores, TensorView probs) {
+                          TensorView scores, TensorView probs, TensorView lse_distance) {
   require_not_recording("a probe");
-  const int32_t seq = checks::probe(site, q, storage, batch, lse, selection, scores, probs);
+  const int32_t seq = checks::probe(site, q, storage, batch, lse, selection, scores, probs, lse_distance);
   gpu::AttendCall call = attend_call(site, q, storage, batch, spec);
   call.lse = const_cast<float*>(lse.data<float>());  // read alone; one struct serves both directions
   LASTROW_TARGET::probe({.attend = call,
@@ -176,7 +176,8 @@ void DeviceBackend::probe(Site site, ConstTensorView q, const KvStorage& storage
                          .n_rows = selection.n_rows,
                          .kv_len = batch.plan->kv_len[seq],
                          .scores = scores.data<float>(),
-                         .probs = probs.data<float>()},
+                         .probs = probs.data<float>(),
+                         .lse_distance = lse_distance.empty() ? nullptr : lse_distance.data<float>()},
                         runtime_->stream());
 }
 

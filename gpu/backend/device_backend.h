@@ -50,7 +50,7 @@ class DeviceBackend final : public Backend {
               const AttendSpec& spec, TensorView out, TensorView lse) override;
   void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
              const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs) override;
+             TensorView probs, TensorView lse_distance) override;
   void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
   void add(Site site, ConstTensorView y, TensorView x) override;
   void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override;

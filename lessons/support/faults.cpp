@@ -101,8 +101,8 @@ class EarlyLength final : public WatchingBackend {
   }
   void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
              const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs) override {
-    inner().probe(site, q, storage, seen(site, batch), spec, lse, selection, scores, probs);
+             TensorView probs, TensorView lse_distance) override {
+    inner().probe(site, q, storage, seen(site, batch), spec, lse, selection, scores, probs, lse_distance);
   }
   void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override {
     inner().gather_rows(site, x, late_ ? *late_ : batch, out);

@@ -23,8 +23,8 @@ class NoMask final : public WatchingBackend {
   }
   void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
              const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs) override {
-    inner().probe(site, q, storage, batch, unmasked(spec), lse, selection, scores, probs);
+             TensorView probs, TensorView lse_distance) override {
+    inner().probe(site, q, storage, batch, unmasked(spec), lse, selection, scores, probs, lse_distance);
   }
 
  private:

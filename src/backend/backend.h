@@ -123,12 +123,16 @@ class Backend {
   /// cached row once per K/V head. Source: Vaswani et al. 2017, eq. 1; grouped queries: Ainslie et al. 2023.
   virtual void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                       const AttendSpec& spec, TensorView out, TensorView lse) = 0;
-  /// What attend saw, for chosen heads and rows: scaled scores (−∞ where masked), and p = exp(score − lse)
-  /// with the lse that attend wrote (0 where masked, and everywhere in a row that sees nothing). scores,
-  /// probs [selection.n_heads, selection.n_rows, kv_len of the rows' sequence]
+  /// What attend saw, for chosen heads and rows: its scaled scores, and the softmax of these scores.
+  /// scores, probs  [selection.n_heads, selection.n_rows, kv_len of the rows' sequence]
+  /// lse_distance   [selection.n_heads, selection.n_rows], or empty if nobody wants it
+  /// score is −∞ and p 0 where masked; p is 0 throughout a row that sees nothing, and NaN at the visible keys
+  /// of a row with a score of +∞ or NaN. Else 0 ≤ p ≤ 1 and Σ p = 1, however large the scores are.
+  /// lse_distance is |lse of these scores − lse|, where `lse` is what attend wrote: it sums q · k in another
+  /// order. Of values that are both −∞ or both NaN it is 0.
   virtual void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                      const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                     TensorView scores, TensorView probs) = 0;
+                     TensorView scores, TensorView probs, TensorView lse_distance) = 0;
   /// out = silu(gate) ⊙ up, silu(x) = x / (1 + e^−x).   all [n_rows, ffn_dim]
   virtual void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) = 0;
   /// x += y, in place.   both [n_rows, dim]

@@ -76,7 +76,8 @@ void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch&
 }
 
 int32_t probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch, ConstTensorView lse,
-              const ProbeSelection& selection, ConstTensorView scores, ConstTensorView probs) {
+              const ProbeSelection& selection, ConstTensorView scores, ConstTensorView probs,
+              ConstTensorView lse_distance) {
   attend(site, q, storage, batch, q, lse);
   const auto& [first_head, n_heads, first_row, n_rows] = selection;
   if (first_head < 0 || n_heads < 0 || first_head + n_heads > q.dim(1) || first_row < 0 || n_rows < 0 ||
@@ -90,6 +91,7 @@ int32_t probe(Site site, ConstTensorView q, const KvStorage& storage, const Batc
     throw ShapeError("probe of rows {}+{} spans two sequences: probe each by itself", first_row, n_rows);
   require_shape("probe scores", scores.shape(), {n_heads, n_rows, plan.kv_len[sequence]});
   require_shape("probe probs", probs.shape(), scores.shape());
+  if (!lse_distance.empty()) require_shape("probe lse_distance", lse_distance.shape(), {n_heads, n_rows});
   return sequence;
 }
 

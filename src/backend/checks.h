@@ -16,7 +16,8 @@ void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch&
             ConstTensorView lse);
 /// Returns the sequence that all selected rows belong to.
 int32_t probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch, ConstTensorView lse,
-              const ProbeSelection& selection, ConstTensorView scores, ConstTensorView probs);
+              const ProbeSelection& selection, ConstTensorView scores, ConstTensorView probs,
+              ConstTensorView lse_distance);
 void same_shape(const char* name, ConstTensorView x, ConstTensorView out);
 void gather_rows(ConstTensorView x, const Batch& batch, ConstTensorView out);
 void argmax(ConstTensorView logits, ConstTensorView ids);

@@ -10,6 +10,7 @@
 #include "attention/softmax_state.h"
 #include "backend/eigen.h"
 #include "backend/kv_rows.h"
+#include "backend/probe_row.h"
 
 namespace lastrow {
 namespace {
@@ -265,8 +266,8 @@ void EigenBackend::attend(Site site, ConstTensorView q, const KvStorage& storage
 
 void EigenBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                          const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                         TensorView scores, TensorView probs) {
-  const int32_t i = checks::probe(site, q, storage, batch, lse, selection, scores, probs);
+                         TensorView scores, TensorView probs, TensorView lse_distance) {
+  const int32_t i = checks::probe(site, q, storage, batch, lse, selection, scores, probs, lse_distance);
   const RowLayout layout = storage.spec().layout();
   const int64_t n_q_heads = q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
   const int32_t kv_len = batch.plan->kv_len[i];
@@ -274,18 +275,19 @@ void EigenBackend::probe(Site site, ConstTensorView q, const KvStorage& storage,
   std::vector<float> room(static_cast<size_t>(layout.head_dim));
   float *score = scores.data<float>(), *prob = probs.data<float>();
   std::fill_n(score, scores.size(), kMinusInfinity);
-  std::fill_n(prob, probs.size(), 0.0f);
+  int64_t n_done = 0;  // rows
   for (int32_t h = selection.first_head; h < selection.first_head + selection.n_heads; ++h) {
     const HeadRows k = keys_of_layer.of(block_table(batch, i), static_cast<int32_t>(h / group_size));
     for (int32_t t = selection.first_row; t < selection.first_row + selection.n_rows;
          ++t, score += kv_len, prob += kv_len) {
       const ConstRow query(q.data<float>() + (t * n_q_heads + h) * layout.head_dim, layout.head_dim);
-      const float row_lse = lse.data<float>()[t * n_q_heads + h];
       const KeyRange keys = visible_keys(spec.mask, batch.plan->q_len(i), kv_len, t - batch.plan->q_start[i]);
-      for (int32_t s = keys.begin; s < keys.end; ++s) {
+      for (int32_t s = keys.begin; s < keys.end; ++s)
         score[s] = spec.scale * (query * ConstRow(k.row(s, room.data()), layout.head_dim)).sum();
-        if (row_lse != kMinusInfinity) prob[s] = std::exp(score[s] - row_lse);
-      }
+      const float distance =
+          softmax_of_scores(score, kv_len, keys, lse.data<float>()[t * n_q_heads + h], prob);
+      if (!lse_distance.empty()) lse_distance.data<float>()[n_done] = distance;
+      ++n_done;
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "backend/kv_rows.h"
+#include "backend/probe_row.h"
 #include "core/random.h"
 
 namespace lastrow {
@@ -177,27 +178,27 @@ void NaiveBackend<T>::attend(Site site, ConstTensorView q, const KvStorage& stor
 template <typename T>
 void NaiveBackend<T>::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                            TensorView scores, TensorView probs) {
-  const int32_t i = checks::probe(site, q, storage, batch, lse, selection, scores, probs);
+                            TensorView scores, TensorView probs, TensorView lse_distance) {
+  const int32_t i = checks::probe(site, q, storage, batch, lse, selection, scores, probs, lse_distance);
   const RowLayout layout = storage.spec().layout();
   const int64_t n_q_heads = q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
   const Rows k = readable(storage, site.layer, RowKind::k, batch, i, decoded_k_);
   const int32_t kv_len = batch.kv_len[i];
   T *score = scores.data<T>(), *prob = probs.data<T>();
+  int64_t n_done = 0;  // rows
   for (int32_t h = selection.first_head; h < selection.first_head + selection.n_heads; ++h)
     for (int32_t row = selection.first_row; row < selection.first_row + selection.n_rows; ++row) {
       const T* query = q.data<T>() + (row * n_q_heads + h) * layout.head_dim;
-      const T row_lse = lse.data<T>()[row * n_q_heads + h];
       const KeyRange keys = visible_keys(spec.mask, batch.plan->q_len(i), kv_len, row - batch.q_start[i]);
-      for (int32_t s = 0; s < kv_len; ++s, ++score, ++prob) {
-        *score = -std::numeric_limits<T>::infinity();
-        *prob = 0;
-        if (s < keys.begin || s >= keys.end) continue;
+      std::fill_n(score, kv_len, -std::numeric_limits<T>::infinity());
+      for (int32_t s = keys.begin; s < keys.end; ++s) {
         const T* key = k.row(s, static_cast<int32_t>(h / group_size));
-        *score =
+        score[s] =
             static_cast<T>(spec.scale) * sum(layout.head_dim, [&](int64_t d) { return query[d] * key[d]; });
-        if (row_lse != -std::numeric_limits<T>::infinity()) *prob = std::exp(*score - row_lse);
       }
+      const T distance = softmax_of_scores(score, kv_len, keys, lse.data<T>()[row * n_q_heads + h], prob);
+      if (!lse_distance.empty()) lse_distance.data<T>()[n_done] = distance;
+      score += kv_len, prob += kv_len, ++n_done;
     }
 }
 

@@ -39,7 +39,7 @@ class NaiveBackend final : public CpuBackend<T> {
               const AttendSpec& spec, TensorView out, TensorView lse) override;
   void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
              const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs) override;
+             TensorView probs, TensorView lse_distance) override;
   void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
   void add(Site site, ConstTensorView y, TensorView x) override;
 

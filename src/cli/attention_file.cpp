@@ -182,7 +182,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
   for (int32_t h = 0; h < n_q_heads; ++h) {
     const ProbeSelection one_head{h, 1, 0, static_cast<int32_t>(q_len)};
     backend.probe(site, q.view(), *storage, batch, input.spec, lse.view(), one_head, scores.view(),
-                  probs.view());
+                  probs.view(), {});
     backend.download(scores.view(), result.scores.view().rows(h, 1));
     backend.download(probs.view(), result.probs.view().rows(h, 1));
     on_progress(q_len + q_len * (h + 1) / n_q_heads, total);

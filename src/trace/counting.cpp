@@ -105,8 +105,8 @@ void CountingBackend::attend(Site site, ConstTensorView q, const KvStorage& stor
 
 void CountingBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                            TensorView scores, TensorView probs) {
-  if (is_run()) inner().probe(site, q, storage, batch, spec, lse, selection, scores, probs);
+                            TensorView scores, TensorView probs, TensorView lse_distance) {
+  if (is_run()) inner().probe(site, q, storage, batch, spec, lse, selection, scores, probs, lse_distance);
 }
 
 void CountingBackend::swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) {

@@ -36,8 +36,8 @@ class FaultingBackend final : public WatchingBackend {
   }
   void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
              const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs) override {
-    inner().probe(site, q, storage, batch, tampered(site, spec), lse, selection, scores, probs);
+             TensorView probs, TensorView lse_distance) override {
+    inner().probe(site, q, storage, batch, tampered(site, spec), lse, selection, scores, probs, lse_distance);
   }
 
  private:

@@ -70,8 +70,8 @@ class ForwardingBackend : public Backend {
   }
   void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
              const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs) override {
-    inner_.probe(site, q, storage, batch, spec, lse, selection, scores, probs);
+             TensorView probs, TensorView lse_distance) override {
+    inner_.probe(site, q, storage, batch, spec, lse, selection, scores, probs, lse_distance);
   }
   void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override {
     inner_.swiglu(site, gate, up, out);

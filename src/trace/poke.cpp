@@ -238,10 +238,11 @@ void PokingBackend::attend(Site site, ConstTensorView q, const KvStorage& storag
 
 void PokingBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                           const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                          TensorView scores, TensorView probs) {
-  if (pokes_.empty()) return inner().probe(site, q, storage, batch, spec, lse, selection, scores, probs);
+                          TensorView scores, TensorView probs, TensorView lse_distance) {
+  if (pokes_.empty())
+    return inner().probe(site, q, storage, batch, spec, lse, selection, scores, probs, lse_distance);
   with_operands(site, q, storage, batch, false, [&](ConstTensorView poked_q) {
-    inner().probe(site, poked_q, storage, batch, spec, lse, selection, scores, probs);
+    inner().probe(site, poked_q, storage, batch, spec, lse, selection, scores, probs, lse_distance);
   });
 }
 

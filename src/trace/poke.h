@@ -79,7 +79,7 @@ class PokingBackend final : public WatchingBackend {
               const AttendSpec& spec, TensorView out, TensorView lse) override;
   void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
              const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs) override;
+             TensorView probs, TensorView lse_distance) override;
 
  private:
   bool in_force(const Poke& poke) const;

@@ -293,7 +293,7 @@ void TracingBackend::keep_probes(Site site, ConstTensorView q, const KvStorage& 
     if (!recorder_.room_for(2 * shape.size() * static_cast<int64_t>(size_of(q.dtype())))) return;
     Tensor scores = inner().make_tensor(shape), probs = inner().make_tensor(shape);
     inner().probe(site, q, storage, batch, spec, lse, {0, n_q_heads, plan.q_start[i], plan.q_len(i)},
-                  scores.view(), probs.view());
+                  scores.view(), probs.view(), {});
     recorder_.add_tensor(inner(), site.layer, recorded::kScores, i, scores.view());
     recorder_.add_tensor(inner(), site.layer, recorded::kProbs, i, probs.view());
   }

@@ -71,7 +71,7 @@ TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
 
     Tensor scores = backend->make_tensor({1, 1, 3}), probs = backend->make_tensor({1, 1, 3});
     backend->probe({0, "attend"}, query.view(), *storage, batch, {.scale = 1, .mask = {}}, lse.view(),
-                   {0, 1, 0, 1}, scores.view(), probs.view());
+                   {0, 1, 0, 1}, scores.view(), probs.view(), {});
     CHECK(to_doubles(*backend, scores.view()) == std::vector<double>{0, 1000, 0});
     CHECK(to_doubles(*backend, probs.view()) == std::vector<double>{0, 1, 0});
   }
@@ -228,7 +228,7 @@ TEST_CASE("probe agrees with attend: weights sum to 1, and Σ p v is the output"
     backend->attend({0, "attend"}, q.view(), *storage, batch, case_spec(c), out.view(), lse.view());
     Tensor scores = backend->make_tensor({2, 3, 90}), probs = backend->make_tensor({2, 3, 90});
     backend->probe({0, "attend"}, q.view(), *storage, batch, case_spec(c), lse.view(), {1, 2, 4, 3},
-                   scores.view(), probs.view());
+                   scores.view(), probs.view(), {});
     const auto p = to_doubles(*backend, probs.view()), x = to_doubles(*backend, scores.view()),
                o = to_doubles(*backend, out.view());
     for (int h = 0; h < 2; ++h)
@@ -280,7 +280,7 @@ TEST_CASE("scores that overflow: all −∞ is a row that sees nothing, +∞ and
     const float written = static_cast<float>(r.lse[0]);
     backend.write(ConstTensorView(&written, {1, 1}), lse.view());
     backend.probe({0, "attend"}, on_backend.view(), *storage, backend.begin_step(l.plan, *storage),
-                  case_spec(c), lse.view(), {0, 1, 0, 1}, scores.view(), probs.view());
+                  case_spec(c), lse.view(), {0, 1, 0, 1}, scores.view(), probs.view(), {});
     return std::tuple{r.out[0], r.lse[0], to_doubles(backend, probs.view())};
   };
   NaiveBackend<float> naive;

@@ -112,7 +112,7 @@ TEST_CASE("attention over encoded rows is attention over what they decode to, to
           Tensor scores = backend->make_tensor(probed), probs = backend->make_tensor(probed);
           backend->probe({0, "attend"}, q.view(), storage, batch, case_spec(c), lse.view(),
                          {0, c.n_q_heads, l.plan.q_start[last], c.sequences[last].q_len}, scores.view(),
-                         probs.view());
+                         probs.view(), {});
           auto all = to_doubles(*backend, out.view());
           for (const Tensor* t : {&lse, &scores, &probs}) {
             const auto more = to_doubles(*backend, t->view());

@@ -40,7 +40,7 @@ Row attended(Backend& backend, DType kv_dtype, const std::vector<float>& first_o
   const Batch& batch = backend.begin_step(l.plan, *storage);
   backend.attend({0, "attend"}, query.view(), *storage, batch, case_spec(c), out.view(), lse.view());
   backend.probe({0, "attend"}, query.view(), *storage, batch, case_spec(c), lse.view(), {0, 1, 0, 1},
-                scores.view(), probs.view());
+                scores.view(), probs.view(), {});
   return {to_doubles(backend, out.view())[0], to_doubles(backend, lse.view())[0],
           to_doubles(backend, probs.view())[0]};
 }

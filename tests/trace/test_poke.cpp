@@ -237,7 +237,7 @@ TEST_CASE("a probe sees the same poked operands as attend") {
   poking.attend({0, site::kAttend}, q.view(), tiny.storage(), batch, spec, out.view(), lse.view());
   const PokeReport before = poking.report(1);
   poking.probe({0, site::kAttend}, q.view(), tiny.storage(), batch, spec, lse.view(), {0, 4, 0, 6},
-               scores.view(), probs.view());
+               scores.view(), probs.view(), {});
   for (int64_t row = 0; row < 4 * 6; ++row) {  // with other operands than the lse's, no row would sum to 1
     float sum = 0;
     for (int64_t s = 0; s < 6; ++s) sum += probs.data<float>()[row * 6 + s];

@@ -50,12 +50,14 @@ struct RowsCall {
 void store_rows(const RowsCall<const float, void>& call, Stream stream);
 void fetch_rows(const RowsCall<float, const void>& call, Stream stream);
 
-/// Scores and probabilities of chosen heads and rows of sequence `seq`, with the lse that attend wrote.
+/// Scores of chosen heads and rows of sequence `seq`, their softmax, and how far its lse is from that which
+/// attend wrote.
 struct ProbeCall {
   gpu::AttendCall attend;
   int32_t seq, first_head, n_heads, first_row, n_rows;
   int32_t kv_len;         // of the sequence
   float *scores, *probs;  // [n_heads, n_rows, kv_len]
+  float* lse_distance;    // [n_heads, n_rows], or null
 };
 void probe(const ProbeCall& call, Stream stream);
 
