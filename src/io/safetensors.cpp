@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <optional>
 
 #include "io/checked.h"
 #include "io/input_file.h"
@@ -27,9 +28,10 @@ struct Placed {
   DType dtype;
   Shape shape;
   int64_t begin, end;
+  std::string why_not{};  // of a tensor that cannot be read: what tensor(name) throws
 };
 
-DType dtype_in_file(const std::string& name, const std::string& what) {
+std::optional<DType> dtype_in_file(const std::string& name) {
   static constexpr std::pair<std::string_view, DType> kKnown[] = {{"F64", DType::f64},
                                                                   {"F32", DType::f32},
                                                                   {"F16", DType::f16},
@@ -42,8 +44,7 @@ DType dtype_in_file(const std::string& name, const std::string& what) {
                                                                   {"BOOL", DType::u8}};
   for (const auto& [known, dtype] : kKnown)
     if (known == name) return dtype;
-  throw FileError("{} has dtype {}, which lastrow does not read; convert it to F32, F16, BF16, I64 or I32",
-                  what, shown(name));
+  return {};
 }
 
 /// An array of whole numbers, none negative.
@@ -74,16 +75,36 @@ Placed placed(const std::string& name, const json& j, const std::string& source)
   if (!j.is_object()) throw FileError("{} is not described by an object; the file is damaged", what);
   const json& dtype_name = field(j, "dtype", what);
   if (!dtype_name.is_string()) throw FileError("{}: dtype is not text; the file is damaged", what);
-  const DType dtype = dtype_in_file(dtype_name.get_ref<const std::string&>(), what);
-  const Shape shape = checked_shape(counts(field(j, "shape", what), what, "shape"), dtype, what);
+  const std::optional<DType> dtype = dtype_in_file(dtype_name.get_ref<const std::string&>());
+  const std::vector<int64_t> dims = counts(field(j, "shape", what), what, "shape");
   const auto offsets = counts(field(j, "data_offsets", what), what, "data_offsets");
   if (offsets.size() != 2 || offsets[0] > offsets[1])
     throw FileError("{}: data_offsets is not [begin, end] with begin ≤ end; the file is damaged", what);
-  const int64_t bytes = shape.size() * static_cast<int64_t>(size_of(dtype));
+  // A file may hold more than its reader needs: what cannot be read matters only if it is asked for.
+  if (!dtype)
+    return {name,
+            DType::u8,
+            {},
+            offsets[0],
+            offsets[1],
+            fmt::format("{} has dtype {}, which lastrow does not read; convert it to "
+                        "F32, F16, BF16, I64 or I32",
+                        what, shown(dtype_name.get_ref<const std::string&>()))};
+  if (dims.size() > static_cast<size_t>(Shape::kMaxRank))
+    return {name,
+            *dtype,
+            {},
+            offsets[0],
+            offsets[1],
+            fmt::format("{} has {} dimensions, and lastrow's tensors have at most {}; "
+                        "reshape it before saving",
+                        what, dims.size(), Shape::kMaxRank)};
+  const Shape shape = checked_shape(dims, *dtype, what);
+  const int64_t bytes = shape.size() * static_cast<int64_t>(size_of(*dtype));
   if (offsets[1] - offsets[0] != bytes)
     throw FileError("{}: {} {} is {} bytes, its data_offsets span {}; the file is damaged", what,
-                    name_of(dtype), shape.to_string(), bytes, offsets[1] - offsets[0]);
-  return {name, dtype, shape, offsets[0], offsets[1]};
+                    name_of(*dtype), shape.to_string(), bytes, offsets[1] - offsets[0]);
+  return {name, *dtype, shape, offsets[0], offsets[1]};
 }
 
 /// The tensors, in the order of their data, which they must cover once and without holes.
@@ -164,6 +185,11 @@ SafetensorsFile::Header SafetensorsFile::read_header(std::string_view text, int6
 SafetensorsFile::SafetensorsFile(Header header, std::span<const std::byte> data, std::string source)
     : source_(std::move(source)), metadata_(std::move(header.metadata)) {
   for (const Placed& t : header.tensors) {
+    names_.push_back(t.name);
+    if (!t.why_not.empty()) {
+      unreadable_.emplace(t.name, t.why_not);
+      continue;
+    }
     ConstTensorView view(static_cast<const void*>(data.data() + t.begin), t.dtype, t.shape);
     if (!is_aligned(view.raw(), t.dtype)) {
       Tensor copy(Memory::host(), t.dtype, t.shape);
@@ -171,7 +197,6 @@ SafetensorsFile::SafetensorsFile(Header header, std::span<const std::byte> data,
       view = std::as_const(copy).view();
       owned_.push_back(std::move(copy));
     }
-    names_.push_back(t.name);
     tensors_.emplace(t.name, view);
   }
 }
@@ -208,6 +233,7 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
 
 ConstTensorView SafetensorsFile::tensor(std::string_view name) const {
   if (const auto it = tensors_.find(name); it != tensors_.end()) return it->second;
+  if (const auto it = unreadable_.find(name); it != unreadable_.end()) throw FileError("{}", it->second);
   constexpr size_t kShown = 8;
   std::string some;
   for (size_t i = 0; i < std::min(names_.size(), kShown); ++i)

@@ -15,8 +15,9 @@
 //
 // A file is checked whole before anything of it is used: each way in which it can be wrong gives its own
 // one-line FileError. Invariant: every view lies within its file's data and is aligned to its element.
-// Dtypes F64 F32 F16 BF16 F8_E4M3 I64 I32 I8 U8, and BOOL, which is read as u8; a file that holds another
-// one is refused.
+// Dtypes F64 F32 F16 BF16 F8_E4M3 I64 I32 I8 U8, and BOOL, which is read as u8; at most Shape::kMaxRank
+// dimensions. A tensor of another dtype or of more dimensions may stand beside those that are used: only
+// tensor() of its name throws.
 #pragma once
 
 #include <cstddef>
@@ -46,8 +47,9 @@ class SafetensorsFile {
 
   const std::string& source() const { return source_; }
   const std::vector<std::string>& names() const { return names_; }
-  bool has(std::string_view name) const { return tensors_.contains(name); }
-  /// Throws FileError naming some of those there are, if there is none of that name.
+  bool has(std::string_view name) const { return tensors_.contains(name) || unreadable_.contains(name); }
+  /// Throws FileError if there is none of that name, naming some of those there are, and for one of a dtype or
+  /// rank that is not read.
   ConstTensorView tensor(std::string_view name) const;
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
@@ -59,6 +61,7 @@ class SafetensorsFile {
   std::string source_;
   std::vector<std::string> names_;
   std::map<std::string, ConstTensorView, std::less<>> tensors_;
+  std::map<std::string, std::string, std::less<>> unreadable_;  // why, by name
   std::map<std::string, std::string> metadata_;
   std::vector<Tensor> owned_;  // the data that was read, and the tensors copied for alignment
 };

@@ -123,10 +123,21 @@ TEST_CASE("keys that occur twice") {
 
 TEST_CASE("dtypes lastrow does not read") {
   for (const char* dtype : {"I16", "U16", "F8_E5M2", "f32", "", "F32 "})
-    CHECK_FILE_ERROR(load_x(fmt::format(R"("dtype":"{}","shape":[8],"data_offsets":[0,8])", dtype)),
-                     "bad.safetensors", "tensor \"x\"", fmt::format("dtype \"{}\"", dtype),
-                     "convert it to F32");
+    CHECK_FILE_ERROR(
+        load_x(fmt::format(R"("dtype":"{}","shape":[8],"data_offsets":[0,8])", dtype)).tensor("x"),
+        "bad.safetensors", "tensor \"x\"", fmt::format("dtype \"{}\"", dtype), "convert it to F32");
   CHECK_FILE_ERROR(load_x(R"("dtype":7,"shape":[8],"data_offsets":[0,8])"), "\"x\": dtype is not text");
+}
+
+TEST_CASE("a tensor that cannot be read does not spoil those beside it") {
+  const SafetensorsFile file = load(
+      R"({"q":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"odd":{"dtype":"U16","shape":[2],"data_offsets":[4,8]},"deep":{"dtype":"U8","shape":[1,1,1,1,4],"data_offsets":[8,12]}})",
+      std::string("\0\0\x80\x3f", 4) + "12345678");
+  CHECK(file.tensor("q").data<float>()[0] == 1);
+  CHECK(file.has("odd"));
+  CHECK(file.names() == std::vector<std::string>{"q", "odd", "deep"});
+  CHECK_FILE_ERROR(file.tensor("odd"), "bad.safetensors", "dtype \"U16\"");
+  CHECK_FILE_ERROR(file.tensor("deep"), "has 5 dimensions");
 }
 
 TEST_CASE("shapes that cannot be") {
@@ -140,7 +151,7 @@ TEST_CASE("shapes that cannot be") {
   CHECK_FILE_ERROR(shape("[true]"), "shape holds \"true\"");
   CHECK_FILE_ERROR(shape("[null]"), "shape holds \"null\"");
   CHECK_FILE_ERROR(shape("[\"2\"]"), "shape holds", "2", "whole number");
-  CHECK_FILE_ERROR(shape("[1,1,1,1,2]"), "has 5 dimensions", "at most 4");
+  CHECK_FILE_ERROR(shape("[1,1,1,1,2]").tensor("x"), "has 5 dimensions", "at most 4");
   CHECK_FILE_ERROR(shape("[9223372036854775807]"), "overflows 64 bits");
   CHECK_FILE_ERROR(shape("[9223372036854775808]"), "overflows 64 bits");
   CHECK_FILE_ERROR(shape("[18446744073709551615]"), "overflows 64 bits");
