@@ -18,18 +18,17 @@ void BackendFlags::add_to(CLI::App& subcommand) {
                       "cuda-emulated: run even what is estimated to take more than a minute");
 }
 
-std::unique_ptr<Backend> BackendFlags::make() const {
+std::unique_ptr<Backend> BackendFlags::make(const std::string& name) const {
   gpu::DeviceOptions options = device_;
-  if (force_ && backend_of(name_) != "cuda-emulated")
-    throw UsageError("backend '{}' refuses no work for its length: --force is for cuda-emulated", name_);
+  if (force_ && backend_of(name) != "cuda-emulated" && name == name_)
+    throw UsageError("backend '{}' refuses no work for its length: --force is for cuda-emulated", name);
   if (force_) options.limit_seconds = 0;
-  return make_backend(name_, options);
+  return make_backend(name, options);
 }
 
-void BackendFlags::require_in_time(double elapsed_seconds, double share_done) const {
+void BackendFlags::require_in_time(const std::string& name, double elapsed_seconds, double share_done) const {
   constexpr double kTellAfterSeconds = 1;
-  if (force_ || backend_of(name_) != "cuda-emulated" || elapsed_seconds < kTellAfterSeconds ||
-      share_done <= 0)
+  if (force_ || backend_of(name) != "cuda-emulated" || elapsed_seconds < kTellAfterSeconds || share_done <= 0)
     return;
   const double estimate = elapsed_seconds / share_done;
   if (estimate > device_.limit_seconds)

@@ -21,9 +21,15 @@ class BackendFlags {
   const std::string& name() const { return name_; }
   bool reports() const { return device_.report; }
   /// Throws CapacityError if work of which this share is done after so long would take the emulator too long.
-  void require_in_time(double elapsed_seconds, double share_done) const;
+  void require_in_time(double elapsed_seconds, double share_done) const {
+    require_in_time(name_, elapsed_seconds, share_done);
+  }
+  /// The same of another backend.
+  void require_in_time(const std::string& name, double elapsed_seconds, double share_done) const;
   /// Throws UsageError for what cannot be used here or does not go together.
-  std::unique_ptr<Backend> make() const;
+  std::unique_ptr<Backend> make() const { return make(name_); }
+  /// The same of another backend, as make_backend names it.
+  std::unique_ptr<Backend> make(const std::string& name) const;
   std::string report(const Backend& backend) const;
 
  private:

@@ -53,16 +53,16 @@ class Stream {
 };
 
 ModeRun run_mode(const GenerateOptions& o, DecodeSession& session, const GenerateReport& report,
-                 bool stream) {
+                 DType kv_dtype, bool stream) {
   if (stream) {
     Stream out(report);
-    ModeRun run =
-        generate(session, report.prompt, o.n_tokens, [&](const ModeRun& so_far) { out.show(so_far); });
+    ModeRun run = generate(session, report.prompt, o.n_tokens, kv_dtype,
+                           [&](const ModeRun& so_far) { out.show(so_far); });
     print("\n");
     return run;
   }
   Progress progress(name_of(session.mode()));
-  return generate(session, report.prompt, o.n_tokens, [&](const ModeRun& so_far) {
+  return generate(session, report.prompt, o.n_tokens, kv_dtype, [&](const ModeRun& so_far) {
     progress.at(static_cast<int64_t>(so_far.tokens.size()), o.n_tokens);
   });
 }
@@ -104,6 +104,17 @@ void print_text(const GenerateReport& report, const std::string& simt_report) {
   print(fmt::format("\n{}{}", as_table(report), simt_report));
 }
 
+void note_stored_rows(const StoredRows& rows, DType kv_dtype) {
+  if (rows.n_not_finite > 0)
+    note(
+        fmt::format("{} stored elements are NaN or infinite, first in {}: {} could not hold them, or they "
+                    "were so before",
+                    rows.n_not_finite, rows.first, kv_dtype_name(kv_dtype)));
+  if (rows.n_at_limit > 0)
+    note(fmt::format("{} stored elements are ±448, where fp8 saturates: larger ones were cut to it",
+                     rows.n_at_limit));
+}
+
 void run(const GenerateOptions& o) {
   const std::vector<Mode> modes = modes_of(o.mode);
   if (o.n_tokens < 1) throw UsageError("--tokens {}: ask for at least 1", o.n_tokens);
@@ -132,7 +143,8 @@ void run(const GenerateOptions& o) {
                                                                       .sampling = o.sampling,
                                                                       .record = o.outputs.record_options(),
                                                                       .kv_dtype = kv_dtype}));
-    report.runs.push_back(run_mode(o, *sessions.back(), report, stream));
+    report.runs.push_back(run_mode(o, *sessions.back(), report, kv_dtype, stream));
+    note_stored_rows(check_stored_rows(*sessions.back(), kv_dtype), kv_dtype);
     simt_report += o.backend.report(used);
     if (!o.outputs.wanted()) sessions.clear();  // its copy of the weights is no longer needed
   }

@@ -3,9 +3,46 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cache/kv_codec.h"
+
 namespace lastrow::cli {
 
-ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int32_t n_tokens,
+StoredRows check_stored_rows(const DecodeSession& session, DType kv_dtype) {
+  StoredRows found;
+  if (kv_dtype == DType::f32 || session.mode() == Mode::recompute || session.current_step() < 0) return found;
+  const int32_t n_tokens = session.n_tokens_at(session.current_step());
+  for (int32_t layer = 0; layer < session.model().config().n_layers; ++layer)
+    for (const RowKind kind : {RowKind::k, RowKind::v})
+      for (int32_t s = 0; s < n_tokens; ++s) {
+        const Tensor row = session.stored_row(layer, kind, s);
+        const float* x = row.data<float>();
+        for (int64_t i = 0; i < row.size(); ++i) {
+          if (kv_dtype == DType::fp8_e4m3 && std::abs(x[i]) == 448) ++found.n_at_limit;
+          if (!std::isfinite(x[i]) && found.n_not_finite++ == 0)
+            found.first = fmt::format("{} of layer {}, position {}, head {}", kind == RowKind::k ? "K" : "V",
+                                      layer, s, i / row.shape()[2]);
+        }
+      }
+  return found;
+}
+
+namespace {
+
+[[noreturn]] void fail_not_finite(const DecodeSession& session, DType kv_dtype) {
+  const StoredRows stored = check_stored_rows(session, kv_dtype);
+  if (stored.n_not_finite > 0)
+    throw Error(
+        "{}: step {} gave logits that are NaN or infinite: {} stored elements are, first in {}, which {} may "
+        "not be able to hold; use --kv-dtype bf16 or f32",
+        session.model().source(), session.current_step(), stored.n_not_finite, stored.first,
+        kv_dtype_name(kv_dtype));
+  throw Error("{}: step {} gave logits that are NaN or infinite: its weights are damaged or far too large",
+              session.model().source(), session.current_step());
+}
+
+}  // namespace
+
+ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int32_t n_tokens, DType kv_dtype,
                  const std::function<void(const ModeRun&)>& on_token) {
   ModeRun run{.mode = session.mode()};
   session.start(prompt);
@@ -19,9 +56,7 @@ ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int
     run.n_replayed += session.backend_info().n_replayed - replayed_before;
     const auto logits = session.logits();
     if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
-      throw Error(
-          "{}: step {} gave logits that are NaN or infinite: its weights are damaged or far too large",
-          session.model().source(), session.current_step());
+      fail_not_finite(session, kv_dtype);
     run.logits.insert(run.logits.end(), logits.begin(), logits.end());
     run.attend_kernel = session.backend_info().attend_kernel;
     run.tokens.push_back(session.next_token());

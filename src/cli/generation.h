@@ -13,6 +13,15 @@
 
 namespace lastrow::cli {
 
+/// What is wrong with the stored rows of K and V, over all layers.
+struct StoredRows {
+  int64_t n_not_finite = 0;  // elements that are NaN or infinite
+  int64_t n_at_limit = 0;    // fp8: elements of ±448, where it saturates
+  std::string first{};       // of those not finite: "K of layer 0, position 3, head 1"; "" if there is none
+};
+/// Downloads every stored row of the current step; only rows of f16, bf16, fp8 and int8 are looked at.
+StoredRows check_stored_rows(const DecodeSession& session, DType kv_dtype);
+
 struct ModeRun {
   Mode mode = Mode::cached;
   std::vector<int32_t> tokens{};    // chosen; the prompt is not among them
@@ -25,8 +34,9 @@ struct ModeRun {
 
 /// Starts the session with the prompt and advances until n_tokens are chosen or the context is full.
 /// `on_token` is called after each. Throws UsageError and CapacityError as DecodeSession::start does, and
-/// Error if a logit is not finite: a token chosen from such a row would be no choice of the model's.
-ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int32_t n_tokens,
+/// Error if a logit is not finite: a token chosen from such a row would be no choice of the model's. The
+/// message blames the type of K and V, `kv_dtype`, where rows stored in it hold NaN or infinity.
+ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int32_t n_tokens, DType kv_dtype,
                  const std::function<void(const ModeRun&)>& on_token);
 
 struct Comparison {

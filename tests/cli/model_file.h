@@ -29,6 +29,7 @@ inline lastrow::ModelConfig small_config() {
 struct Spoiled {
   float first_weight = 0.5f;                 // of the token embedding
   float first_norm = 1.0f;                   // of the final norm
+  float k_factor = 1.0f;                     // multiplies all weights of k_proj
   std::string from_config{}, into_config{};  // text replaced in the config
   std::string word = "brown";                // of the tokenizer
 };
@@ -62,6 +63,10 @@ inline void write_model(const std::string& path, const Spoiled& spoiled = {}) {
     add(weight_name(i, "mlp.gate_proj.weight"), {c.ffn_dim, c.model_dim});
     add(weight_name(i, "mlp.up_proj.weight"), {c.ffn_dim, c.model_dim});
     add(weight_name(i, "mlp.down_proj.weight"), {c.model_dim, c.ffn_dim});
+  }
+  for (int i = 0; i < c.n_layers; ++i) {
+    Tensor& k_proj = weights.at(weight_name(i, "self_attn.k_proj.weight"));
+    for (int64_t j = 0; j < k_proj.size(); ++j) k_proj.data<float>()[j] *= spoiled.k_factor;
   }
   std::string config = to_json(c);
   if (!spoiled.from_config.empty())

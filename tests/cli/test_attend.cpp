@@ -263,11 +263,11 @@ TEST_CASE("what is wrong with the tensors or the metadata is said, and an existi
   shapes({2, 2, 4}, {5, 2, 4}, {5, 2, 4}, {{"scale", "1e-46"}});  // a float holds nothing so small: 0
   CHECK(lastrow_program({"attend", "--in", in, "--out", folder.file("small.safetensors")}).status == 0);
   std::filesystem::remove(folder.file("small.safetensors"));
-  SafetensorsWriter halves;
-  const Tensor half = Tensor::host(DType::f16, {1, 1, 4});
-  for (const char* name : {"q", "k", "v"}) halves.add(name, half.view());
-  halves.write(in);
-  refused("q is f16; convert it to f32");
+  SafetensorsWriter doubles;
+  const Tensor wide = Tensor::host(DType::f64, {1, 1, 4});
+  for (const char* name : {"q", "k", "v"}) doubles.add(name, wide.view());
+  doubles.write(in);
+  refused("q is f64; convert it to f32, f16 or bf16");
   SafetensorsWriter no_v;
   const Tensor x = Tensor::host(DType::f32, {1, 1, 4});
   no_v.add("q", x.view());

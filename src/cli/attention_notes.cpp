@@ -1,0 +1,106 @@
+#include "cli/attention_notes.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cache/kv_codec.h"
+#include "cache/kv_range.h"
+
+namespace lastrow::cli {
+namespace {
+
+/// "token 3, head 1, element 7" of x [n_batch · n_tokens, n_heads, dim].
+std::string place(const AttentionInput& input, ConstTensorView x, int64_t n_tokens, int64_t i) {
+  const int64_t row = i / x.row_size();
+  return fmt::format("{}token {}, head {}, element {}",
+                     input.n_batch == 1 ? "" : fmt::format("batch {}, ", row / n_tokens), row % n_tokens,
+                     i % x.row_size() / x.dim(2), i % x.dim(2));
+}
+
+bool is_finite(ConstTensorView x) {
+  const float* value = x.data<float>();
+  return std::all_of(value, value + x.size(), [](float element) { return std::isfinite(element); });
+}
+
+void note_not_finite(const AttentionInput& input, const char* name, ConstTensorView x, int64_t n_tokens,
+                     std::vector<std::string>& notes) {
+  const float* value = x.data<float>();
+  int64_t n = 0, first = 0;
+  for (int64_t i = 0; i < x.size(); ++i)
+    if (!std::isfinite(value[i]) && n++ == 0) first = i;
+  if (n > 0)
+    notes.push_back(
+        fmt::format("{} holds NaN or infinity, first at element {} ({}), {} in all; whatever depends on it "
+                    "will too",
+                    name, first, place(input, x, n_tokens, first), n));
+}
+
+void note_out_of_range(const AttentionInput& input, const char* name, ConstTensorView x,
+                       std::vector<std::string>& notes) {
+  const RangeCount beyond = out_of_range(x, input.kv_dtype);
+  if (beyond.n > 0)
+    notes.push_back(fmt::format(
+        "{} holds {} elements beyond ±{:g}, the largest of {}, first {} at {}: stored as {}; use bf16 or f32",
+        name, beyond.n, largest_of(input.kv_dtype), kv_dtype_name(input.kv_dtype),
+        x.data<float>()[beyond.first], place(input, x, input.kv_len, beyond.first),
+        input.kv_dtype == DType::fp8_e4m3 ? "±448" : "±infinity"));
+}
+
+std::string cause_of(const AttentionInput& input) {
+  for (const auto& [name, x] : {std::pair{"q", input.q.view()}, {"k", input.k.view()}, {"v", input.v.view()}})
+    if (!is_finite(x)) return fmt::format("{} holds NaN or infinity", name);
+  for (const auto& [name, x] : {std::pair{"k", input.k.view()}, {"v", input.v.view()}})
+    if (out_of_range(x, input.kv_dtype).n > 0)
+      return fmt::format("{} holds what {} cannot store; use bf16 or f32", name,
+                         kv_dtype_name(input.kv_dtype));
+  return "q, k and v are finite, their scores or sums overflow f32; scale q down, or use --backend naive-f64";
+}
+
+}  // namespace
+
+std::vector<std::string> notes_on_input(const AttentionInput& input) {
+  std::vector<std::string> notes;
+  note_not_finite(input, "q", input.q.view(), input.q_len, notes);
+  note_not_finite(input, "k", input.k.view(), input.kv_len, notes);
+  note_not_finite(input, "v", input.v.view(), input.kv_len, notes);
+  note_out_of_range(input, "k", input.k.view(), notes);
+  note_out_of_range(input, "v", input.v.view(), notes);
+  return notes;
+}
+
+std::vector<std::string> notes_on_output(const AttentionInput& input, const AttentionOutput& output) {
+  struct Rows {
+    int64_t n = 0, first = 0;
+    void add(int64_t row) {
+      if (n++ == 0) first = row;
+    }
+  } not_finite, all_minus_infinity;
+  const int64_t n_heads = output.lse.shape()[1], head_dim = output.out.shape()[2];
+  for (int64_t row = 0; row < output.lse.size(); ++row) {
+    const auto t = static_cast<int32_t>(row / n_heads % input.q_len);
+    const KeyRange keys = visible_keys(input.spec.mask, static_cast<int32_t>(input.q_len),
+                                       static_cast<int32_t>(input.kv_len), t);
+    const float lse = output.lse.data<float>()[row];
+    const float* out = output.out.data<float>() + row * head_dim;
+    const bool finite =
+        std::all_of(out, out + head_dim, [](float element) { return std::isfinite(element); });
+    const bool is_zero = std::all_of(out, out + head_dim, [](float element) { return element == 0; });
+    if (!finite || std::isnan(lse) || lse == INFINITY)
+      not_finite.add(row);
+    else if (lse == -INFINITY && keys.begin < keys.end && is_zero)
+      all_minus_infinity.add(row);
+  }
+  std::vector<std::string> notes;
+  const auto note = [&](const char* what, const Rows& rows) {
+    if (rows.n > 0)
+      notes.push_back(
+          fmt::format("{} of {} rows {}, first {}query {}, head {}: {}", rows.n, output.lse.size(), what,
+                      input.n_batch == 1 ? "" : fmt::format("batch {}, ", rows.first / n_heads / input.q_len),
+                      rows.first / n_heads % input.q_len, rows.first % n_heads, cause_of(input)));
+  };
+  note("are NaN or infinite", not_finite);
+  note("see keys, but all their scores are −∞", all_minus_infinity);
+  return notes;
+}
+
+}  // namespace lastrow::cli

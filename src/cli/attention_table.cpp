@@ -1,0 +1,86 @@
+#include "cli/attention_table.h"
+
+#include <chrono>
+
+#include "backend/tolerance.h"
+#include "cli/terminal.h"
+
+namespace lastrow::cli {
+namespace {
+
+using testing::difference;
+
+struct Result {
+  std::vector<double> out, lse;
+};
+
+std::vector<double> doubles(const Tensor& x) { return {x.data<float>(), x.data<float>() + x.size()}; }
+
+Result result_of(const AttentionInput& input, Backend& backend,
+                 FunctionRef<void(int64_t, int64_t)> on_progress) {
+  const AttentionOutput output = attend(input, backend, /*probe=*/false, on_progress);
+  return {doubles(output.out), doubles(output.lse)};
+}
+
+std::vector<std::string> all_names() {
+  std::vector<std::string> names;
+  for (const BackendEntry& backend : list_backends()) {
+    if (!backend.usable || backend.name == "naive-f64") continue;
+    if (backend.name != "cuda" && backend.name != "cuda-emulated")
+      names.push_back(backend.name);
+    else
+      for (const KernelEntry& kernel : list_kernels()) names.push_back(backend.name + ":" + kernel.name);
+  }
+  return names;
+}
+
+}  // namespace
+
+std::string table_of_all(const AttentionInput& input, const BackendFlags& flags) {
+  Progress progress("attend");
+  const auto quietly = [](int64_t, int64_t) {};
+  NaiveBackend<double> f64;
+  const Result reference = result_of(input, f64, quietly);
+  double out_yardstick = 0, lse_yardstick = 0;
+  for (uint64_t order = 1; order <= testing::kYardstickOrders; ++order) {
+    NaiveBackend<float> reordered(order);
+    const Result r = result_of(input, reordered, quietly);
+    out_yardstick = std::max(out_yardstick, difference(r.out, reference.out).largest);
+    lse_yardstick = std::max(lse_yardstick, difference(r.lse, reference.lse).largest);
+  }
+  const double out_bound = testing::tolerance_of(out_yardstick, reference.out),
+               lse_bound = testing::tolerance_of(lse_yardstick, reference.lse);
+
+  std::string table =
+      fmt::format("{:<20}{:>12}{:>12}   {}\n{:<20}{:>12.3g}{:>12.3g}\n", "against naive-f64", "out error",
+                  "lse error", "within the bound", "bound", out_bound, lse_bound);
+  const std::vector<std::string> names = all_names();
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    try {
+      const auto backend = flags.make(names[i]);
+      const Result r = result_of(input, *backend, [&](int64_t done, int64_t total) {
+        progress.at(static_cast<int64_t>(i), std::ssize(names));
+        const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+        flags.require_in_time(names[i], elapsed.count(),
+                              static_cast<double>(done) / static_cast<double>(total));
+      });
+      const std::string kernel = backend->info().attend_kernel;
+      if (const size_t why = kernel.find(" ("); why != kernel.npos) {  // another had to take the call
+        table += fmt::format("{:<20}{}\n", names[i], kernel.substr(why + 1));
+        continue;
+      }
+      const double out = difference(r.out, reference.out).largest,
+                   lse = difference(r.lse, reference.lse).largest;
+      table += fmt::format("{:<20}{:>12.3g}{:>12.3g}   {}\n", names[i], out, lse,
+                           out <= out_bound && lse <= lse_bound ? "yes" : "no");
+    } catch (const CapacityError& e) {
+      table += fmt::format("{:<20}{}\n", names[i], e.what());
+    } catch (const ShapeError& e) {
+      table += fmt::format("{:<20}{}\n", names[i], e.what());
+    }
+  }
+  return table;
+}
+
+}  // namespace lastrow::cli
