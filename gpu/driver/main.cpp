@@ -5,6 +5,8 @@
 #include <ctime>
 
 #include "core/error.h"
+#include "core/number.h"
+#include "core/start_thread.h"
 #include "gpu/driver/check_command.h"
 #include "gpu/driver/device.h"
 #include "gpu/driver/output.h"
@@ -15,6 +17,7 @@
 #include "io/atomic_file.h"
 #include "io/output_files.h"
 #include "io/program_start.h"
+#include "io/checked.h"
 
 namespace lastrow::driver {
 namespace {
@@ -257,8 +260,9 @@ int main(int argc, char** argv) {
       option->each([](const std::string& value) {
         if (value.empty()) throw CLI::ValidationError("needs a value");
       });
+  lastrow::read_options_in_decimal(app);
   const auto fail = [](std::string_view message) {
-    lastrow::driver::say(fmt::format("lastrow-kernels: {}\n", message));
+    lastrow::driver::say(fmt::format("lastrow-kernels: {}\n", lastrow::escaped(message)));
     return kExitUsage;
   };
   try {
@@ -271,7 +275,8 @@ int main(int argc, char** argv) {
   } catch (const std::bad_alloc&) {
     return fail("not enough memory: use fewer --threads");
   } catch (const std::system_error& e) {
-    return fail(fmt::format("{}: use fewer --threads", e.what()));
+    return fail(fmt::format("a thread cannot be started ({}): use fewer --threads, {}", e.code().message(),
+                            lastrow::kMoreThreads));
   } catch (const std::exception& e) {
     return fail(e.what());
   }

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "gpu/driver/agreement.h"
 #include "io/atomic_file.h"
+#include "io/checked.h"
 #include "io/json.h"
 
 namespace lastrow::driver {
@@ -23,7 +24,7 @@ void require_fields(const json& object, std::initializer_list<std::pair<const ch
     const json& value = object.at(name);
     const bool right =
         field == Field::text
-            ? value.is_string() && value.get<std::string>().find_first_of("\n\r") == std::string::npos
+            ? value.is_string() && escaped(value.get<std::string>()) == value.get<std::string>()
         : field == Field::yes_or_no ? value.is_boolean()
         : field == Field::count ? value.is_number_unsigned() && value.get<uint64_t>() < (uint64_t{1} << 53)
                                 : value.is_number() && value.get<double>() > 0 && value.get<double>() < 1e15;

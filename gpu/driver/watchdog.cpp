@@ -4,12 +4,15 @@
 
 #include <cstdlib>
 
+#include "core/start_thread.h"
 #include "gpu/driver/output.h"
 
 namespace lastrow::driver {
 
 Watchdog::Watchdog(double seconds) : patience_(seconds) {
-  if (seconds > 0) thread_ = std::jthread([this](const std::stop_token& ended) { run(ended); });
+  if (seconds > 0)
+    thread_ = start_thread<std::jthread>("watches for a GPU that does not answer",
+                                         [this](const std::stop_token& ended) { run(ended); });
 }
 
 Watchdog::~Watchdog() = default;

@@ -42,6 +42,16 @@ TEST_CASE("the driver checks a part of a set") {
   CHECK(outcome.out.find(" runs against naive-f64, 0 failed") != std::string::npos);
 }
 
+TEST_CASE("the driver's numbers are decimal") {
+  const auto check = [](const std::string& every) {
+    return kernels("--target emulated --check --kernel k05 --every " + every).out;
+  };
+  CHECK(check("0100") == check("100"));
+  CHECK(check("0100") != check("64"));  // which 0100 is in octal
+  expect_refused("--check --every 0x40", "--every: '0x40' is no whole number in decimal digits");
+  expect_refused("--check --threads 0x2", "--threads: '0x2' is no whole number in decimal digits");
+}
+
 TEST_CASE("a check that ran a rung on nothing has not held, and lost output is no success") {
   const Outcome none = kernels("--target emulated --check --set full --every 1000000 --kernel k12");
   CHECK(none.exit_code == 1);
