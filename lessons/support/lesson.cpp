@@ -7,6 +7,8 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "io/atomic_file.h"
+#include "io/checked.h"
 #include "io/output_files.h"
 #include "io/program_start.h"
 #include "io/standard_output.h"
@@ -30,7 +32,7 @@ void tell(const std::string& line) { std::fputs(line.c_str(), stderr); }
 int fail(const About& about, std::string message) {
   for (char& c : message)
     if (c == '\n' || c == '\r') c = ' ';
-  tell(fmt::format("{}: {}\n", program_name(about), message));
+  tell(fmt::format("{}: {}\n", program_name(about), escaped(message)));
   return kError;
 }
 

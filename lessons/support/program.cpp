@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/start_thread.h"
 #include "io/program_start.h"
 
 extern char** environ;
@@ -66,7 +68,9 @@ ProgramRun run_program(const std::filesystem::path& program, const std::vector<s
   pid_t pid = 0;
   const int error = ::posix_spawn(&pid, path.c_str(), &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) throw FileError("{} cannot be started ({}): build it first", path, std::strerror(error));
+  if (error != 0)
+    throw FileError("{} cannot be started ({}): {}", path, std::strerror(error),
+                    error == EAGAIN ? kMoreThreads : "build it first");
   const EndsWithThisProgram together(pid);
   int state = 0;
   if (!ends_within(seconds, pid, state)) {

@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/number.h"
+#include "io/checked.h"
 #include "io/output_files.h"
 #include "io/program_start.h"
 #include "io/standard_output.h"
@@ -123,6 +125,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--evaluate", measured, "a model file to measure");
   app.add_option("--write", texts, "prints so many texts of the grammar");
+  read_options_in_decimal(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -164,7 +167,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::exception& e) {
-    fmt::print(stderr, "train_fable: {}\n", e.what());
+    fmt::print(stderr, "train_fable: {}\n", escaped(e.what()));
     return 2;
   }
 }

@@ -5,11 +5,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 
 #include "core/error.h"
+#include "core/start_thread.h"
 
 namespace lastrow::exercises {
 namespace {
@@ -141,7 +144,9 @@ int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(C
   screen.section(fmt::format("Exercise {}: {}", exercise.number, exercise.title));
   std::fflush(stdout);
   const pid_t pid = ::fork();
-  if (pid < 0) return fail(exercise, "the process that runs the answer cannot be started");
+  if (pid < 0)
+    return fail(exercise, fmt::format("the process that runs the answer cannot be started ({}): {}",
+                                      std::strerror(errno), kMoreThreads));
   if (pid == 0) {
     std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was said before a crash has been said
     if (one_line && !std::freopen("/dev/null", "w", stderr)) ::_exit(kError);
