@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "io/atomic_file.h"
+#include "io/checked.h"
 #include "io/output_files.h"
 #include "io/standard_output.h"
 #include "model/model.h"
@@ -142,6 +143,12 @@ class WindowStudio final : public Studio {
   Screen& in_window_;
 };
 
+/// The first state is to be that of the step that was asked for.
+void require_opened(const view::ViewState& first) {
+  if (first.notice && first.notice->kind == view::NoticeKind::error)
+    throw UsageError("{}", first.notice->text);
+}
+
 int run_headless(const AppOptions& options) {
   Studio studio(options.out, options.width, options.height);
   const view::Script script =
@@ -162,12 +169,13 @@ int run_headless(const AppOptions& options) {
   studio.hold();
   view::Controller controller(options.controller);
   const auto first = controller.settle();
-  if (!first->ready) throw UsageError("{}", first->notice ? first->notice->text : "nothing could be run");
+  require_opened(*first);
+  if (!first->ready) throw UsageError("nothing could be run");
   std::string error;
   const int code = view::run_script(controller, script, studio, error);
   if (code != 0 && code != kExpectFailed) throw UsageError("{}", error);
   if (!options.watch.empty()) studio.write(options.watch, view::to_json(*controller.settle()));
-  if (code != 0) fmt::print(stderr, "lastrow-viewer: {}\n", error);
+  if (code != 0) fmt::print(stderr, "lastrow-viewer: {}\n", escaped(error));
   if (studio.pictures() > 0)
     print(fmt::format("{} picture{} in {}\n", studio.pictures(), studio.pictures() == 1 ? "" : "s",
                       fs::absolute(options.out).lexically_normal().string()));
@@ -220,8 +228,9 @@ class WindowApp {
   /// What the state asks of the window: the first step failed, text for the clipboard, a script that failed.
   void follow(const view::Frame& frame) {
     const view::ViewState& view = *frame.view;
-    if (!view.ready && !frame.animating && view.notice && view.notice->kind == view::NoticeKind::error)
-      throw UsageError("{}", view.notice->text);
+    const bool played = view.ready && !options_.script.empty();  // its errors are told below
+    if (!opened_ && !frame.animating && !played) require_opened(view);
+    opened_ = opened_ || view.ready;
     if (view.clipboard_serial > clipboard_serial_) {
       clipboard_serial_ = view.clipboard_serial;
       ImGui::SetClipboardText(view.clipboard.c_str());
@@ -229,7 +238,7 @@ class WindowApp {
     const std::string error = controller_.script_error();
     if (error != script_error_) {
       script_error_ = error;
-      if (!error.empty()) fmt::print(stderr, "lastrow-viewer: {}\n", error);
+      if (!error.empty()) fmt::print(stderr, "lastrow-viewer: {}\n", escaped(error));
     }
   }
 
@@ -293,6 +302,7 @@ class WindowApp {
   int frames_due_ = kFramesAfterChange;
   uint64_t clipboard_serial_ = 0;
   std::string script_error_;
+  bool opened_ = false;  // has the first step been shown?
 };
 
 }  // namespace

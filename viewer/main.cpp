@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "core/error.h"
+#include "core/number.h"
+#include "io/checked.h"
 #include "io/program_start.h"
 #include "io/standard_output.h"
 #include "viewer/app.h"
@@ -14,12 +17,13 @@ constexpr int kUsageExit = 2;
 
 /// "1440x900"
 void parse_size(const std::string& text, lastrow::ui::AppOptions& options) {
-  int width = 0, height = 0, used = 0;
-  if (std::sscanf(text.c_str(), "%dx%d%n", &width, &height, &used) != 2 ||
-      static_cast<size_t>(used) != text.size())
-    throw lastrow::UsageError("--size {}: give width and height, as in 1440x900", text);
-  options.width = width;
-  options.height = height;
+  const std::string_view both = text;
+  const size_t at = std::min(both.find('x'), both.size());
+  const auto width = lastrow::whole_number<int>(both.substr(0, at));
+  const auto height = lastrow::whole_number<int>(both.substr(std::min(at + 1, both.size())));
+  if (!width || !height) throw lastrow::UsageError("--size {}: give width and height, as in 1440x900", text);
+  options.width = *width;
+  options.height = *height;
 }
 
 int run(int argc, char** argv) {
@@ -52,6 +56,7 @@ int run(int argc, char** argv) {
   app.add_option("--watch", options.watch, "keep the state as JSON in this file");
   app.add_option("--seconds", options.seconds, "close the window after so long")
       ->check(CLI::NonNegativeNumber);
+  lastrow::read_options_in_decimal(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
@@ -72,7 +77,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "lastrow-viewer: {}\n", error.what());
+    fmt::print(stderr, "lastrow-viewer: {}\n", lastrow::escaped(error.what()));
     return kUsageExit;
   }
 }

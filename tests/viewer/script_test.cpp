@@ -161,6 +161,7 @@ TEST_CASE("the tour is there whatever the working directory, and a missing scrip
   CHECK(tour_script().n_rows == 12);
   CHECK_THROWS_AS(load_script("/nowhere/tour.txt"), FileError);
   CHECK_THROWS_AS(load_script("/"), FileError);
+  CHECK_THROWS_AS(load_script("/dev/zero"), FileError);
 }
 
 TEST_CASE("every key has one meaning, a label, a tooltip, and a script can press it") {

@@ -130,5 +130,19 @@ TEST_CASE("wrong input gets one line and exit 2; a sentence that would be false,
   fails(headless(folder, "shot a.png\n", "--theme pink"), 2, "pink");
   fails(headless(folder, "shot a.png\n", "--out /proc/nowhere"), 2, "/proc/nowhere");
   fails(shell(folder, kViewer + " --headless --script " + (folder / "none.txt").string()), 2, "none.txt");
+  // A script without an end, one that nobody writes, and one that is too long are refused at once.
+  const std::string play = "timeout 20 " + kViewer + " --headless --script ";
+  fails(shell(folder, play + "/dev/zero"), 2, "/dev/zero: is not a regular file");
+  fails(shell(folder, "mkfifo " + (folder / "pipe").string() + " && " + play + (folder / "pipe").string()), 2,
+        "is not a regular file");
+  fails(headless(folder, std::string((1 << 20) + 1, '\n')), 2, "at most 1048576 are read");
+  const std::string small = "--model random:layers=1,q_heads=1,head_dim=2,context=040 --prompt 't1 t2' ";
+  fails(headless(folder, "shot a.png\n", small + "--step 99999"), 2,
+        "context of 40 tokens is full at decode 38");
+  fails(headless(folder, "shot a.png\n", small + "--step 0x4"), 2, "is no whole number in decimal digits");
+  for (const char* size : {"1440 x900", "0x5a0x900", "1440x", "x900", "1440x900x"})
+    fails(headless(folder, "shot a.png\n", std::string("--size '") + size + "'"), 2, "give width and height");
   CHECK_FALSE(std::filesystem::exists(folder / "a.png"));
+  CHECK(headless(folder, "state a.json\n", small + "--step 010 --out " + folder.string()).exit_code == 0);
+  CHECK(nlohmann::json::parse(read_text(folder / "a.json"))["step"] == 10);
 }

@@ -4,12 +4,12 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 #include <optional>
 #include <sstream>
 #include <string_view>
 
+#include "core/number.h"
+#include "io/input_file.h"
 #include "viewer/view_model/keys.h"
 
 namespace lastrow::view {
@@ -194,17 +194,14 @@ ScriptAction parse_point(LineReader& in, bool pin) {
 
 ScriptAction parse_size(LineReader& in) {
   const std::string_view w = in.peek();
-  const auto x = w.find('x');
-  int width = 0, height = 0;
+  const auto x = std::min(w.find('x'), w.size());
+  const auto width = whole_number<int>(w.substr(0, x));
+  const auto height = whole_number<int>(w.substr(std::min(x + 1, w.size())));
   const char* const expected = "a size such as 1440x900 (from 320x240 to 8192x8192)";
-  if (x == std::string_view::npos) in.fail(expected);
-  const auto a = std::from_chars(w.data(), w.data() + x, width);
-  const auto b = std::from_chars(w.data() + x + 1, w.data() + w.size(), height);
-  if (a.ec != std::errc() || b.ec != std::errc() || a.ptr != w.data() + x || b.ptr != w.data() + w.size() ||
-      width < 320 || height < 240 || width > 8192 || height > 8192)
+  if (!width || !height || *width < 320 || *height < 240 || *width > 8192 || *height > 8192)
     in.fail(expected);
   in.word(expected);
-  return DoCommand{SetSize{width, height}};
+  return DoCommand{SetSize{*width, *height}};
 }
 
 std::string file_name(LineReader& in, std::string_view ending) {
@@ -292,15 +289,8 @@ Script parse_script(const std::string& text, const std::string& name) {
 }
 
 Script load_script(const std::string& path) {
-  std::error_code unknown;
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path, unknown))
-    throw FileError("script {} cannot be read: check the path", path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file || text.str().size() > (1u << 20))
-    throw FileError("script {} is no text below 1 MiB: give a script file", path);
-  return parse_script(text.str(), path);
+  constexpr int64_t kMostBytes = 1 << 20;
+  return parse_script(read_text(path, kMostBytes), path);
 }
 
 }  // namespace lastrow::view

@@ -106,7 +106,7 @@ struct Script {
 };
 
 Script parse_script(const std::string& text, const std::string& name);
-/// Reads and parses; throws FileError when it cannot be read.
+/// Reads and parses; throws FileError when it cannot be read, is no regular file, or is longer than 1 MiB.
 Script load_script(const std::string& path);
 /// The one-minute tour; embedded, so it is there whatever the working directory.
 Script tour_script();

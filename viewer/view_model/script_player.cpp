@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
+#include "core/number.h"
 #include "viewer/view_model/poke_story.h"
 #include "viewer/view_model/text.h"
 
@@ -227,10 +227,8 @@ std::string ScriptPlayer::expand_one(const ScriptLine& line, const std::string& 
     if (scene->now->pokes.empty()) throw LineFailed{2, "{d} is the change of a poke, and nothing is poked"};
     return rough(poke_effect(*scene, Side::cached, hand_.selection()).output_change);
   }
-  int position = 0;
-  const char* const end = name.data() + name.size();
-  if (name.size() > 1 && name[0] == 'w' && std::from_chars(name.data() + 1, end, position).ptr == end)
-    return word(position);
+  if (name.starts_with('w'))
+    if (const auto position = whole_number<int>(std::string_view(name).substr(1))) return word(*position);
   throw LineFailed{
       2, fmt::format("expected one of {{n}} {{n-1}} {{next}} {{p}} {{w}} {{d}} {{w0}} {{w1}} …, got {{{}}}",
                      name)};

@@ -1,8 +1,10 @@
 #include "viewer/view_model/worker.h"
 
+#include "core/start_thread.h"
+
 namespace lastrow::view {
 
-Worker::Worker() : thread_([this] { run(); }) {}
+Worker::Worker() : thread_(start_thread<std::thread>("computes the steps", [this] { run(); })) {}
 
 Worker::~Worker() {
   {
