@@ -37,6 +37,7 @@ class Machine {
                     (folder_ / "bin").string(), environment, out(""), arguments));
   }
   std::string packed() const { return "--prebuilt " + (folder_ / "packed").string(); }
+  std::string program_path() const { return (folder_ / "packed/lastrow-kernels").string(); }
   std::string out(const std::string& file) const { return (folder_ / "out" / file).string(); }
   void program(const std::string& name, const std::string& script) const {
     remove(name);  // it may be a link
@@ -138,6 +139,18 @@ TEST_CASE("a second call goes on with the times of the first, and with its check
   for (const nlohmann::json& r : read_json(machine.out("times.json")).at("results"))
     CHECK(r.at("check") == "held");
   CHECK(n_lines(read_text(machine.out("log.txt")), "==== gpu/measure ") == 2);
+}
+
+TEST_CASE("a signal ends what runs, and what was measured is kept") {
+  const Machine machine;
+  machine.measure("PATIENCE=60 LASTROW_REHEARSAL=hang=k02 timeout -s TERM 6", machine.packed() + " check");
+  const std::string summary = read_text(machine.out("summary.txt"));
+  CAPTURE(summary);
+  CHECK(n_lines(summary, "check            -    ended by SIGTERM") == 1);
+  CHECK(std::filesystem::exists(machine.out("rest.tar.gz")));
+  CHECK_FALSE(std::filesystem::exists(machine.out("check.jsonl")));
+  const Folder folder("measure_left");
+  CHECK(shell(folder, "pgrep -f '^" + machine.program_path() + "'").exit_code == 1);  // nothing of ours runs
 }
 
 TEST_CASE("what compute-sanitizer finds is a failure, whatever the program's own status") {
