@@ -151,7 +151,7 @@ TEST_CASE("probe's scores are those of K as it is stored, whatever V's scales ar
       const AttendSpec spec{0.35f, {}};
       backend->attend({0, "attend"}, q_there.view(), *storage, batch, spec, out.view(), lse.view());
       backend->probe({0, "attend"}, q_there.view(), *storage, batch, spec, lse.view(), {0, kHeads, 0, 1},
-                     scores.view(), probs.view());
+                     scores.view(), probs.view(), {});
       const std::vector<double> actual = to_doubles(*backend, scores.view());
       Tensor stored = Tensor::host(DType::f32, k.shape());
       backend->read_rows(*storage, 0, RowKind::k, slots, stored.view());
