@@ -15,9 +15,9 @@
 #include "gpu/driver/time_all.h"
 #include "gpu/driver/watchdog.h"
 #include "io/atomic_file.h"
+#include "io/checked.h"
 #include "io/output_files.h"
 #include "io/program_start.h"
-#include "io/checked.h"
 
 namespace lastrow::driver {
 namespace {

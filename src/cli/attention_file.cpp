@@ -172,8 +172,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
   return result;
 }
 
-void write_attention_output(const AttentionInput& input, const AttentionOutput& output,
-                            AtomicFile& file) {
+void write_attention_output(const AttentionInput& input, const AttentionOutput& output, AtomicFile& file) {
   const int64_t n_heads = input.q.shape()[1], n_batch = input.n_batch, q_len = input.q_len;
   SafetensorsWriter writer;
   Tensor out, lse;  // in the layout of the input, where that is another

@@ -136,8 +136,8 @@ void check_shapes(const std::string& source, const Found& q, const Found& k, con
 
 /// The number that the metadata holds under the key, if there is one; parse gives none for text that is no number.
 template <typename T>
-std::optional<T> number(const NamedTensors& file, const char* key, std::optional<T> (&parse)(std::string_view),
-                        const char* expected) {
+std::optional<T> number(const NamedTensors& file, const char* key,
+                        std::optional<T> (&parse)(std::string_view), const char* expected) {
   const std::string* const text = file.metadata(key);
   if (text == nullptr) return {};
   const std::optional<T> x = parse(*text);

@@ -219,9 +219,9 @@ TEST_CASE("a timed output that is not written, or not right, is marked") {
   }
   const std::string text = table(results);
   CHECK(text.find("| k09 ✗ |") != std::string::npos);
-  CHECK(
-      text.find("✗ k09 at 32:8×128 b1 q4096 kv4096 bf16: missed its bound in the check; its output cannot be ") !=
-      std::string::npos);
+  CHECK(text.find(
+            "✗ k09 at 32:8×128 b1 q4096 kv4096 bf16: missed its bound in the check; its output cannot be ") !=
+        std::string::npos);
 }
 
 TEST_CASE(
