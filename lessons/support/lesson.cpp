@@ -117,7 +117,7 @@ void Lesson::keep(const Recorder& recorder, const std::string& config_json, std:
   kept_ = true;
   if (options_.trace.empty()) return;
   trace_ = std::make_unique<AtomicFile>(options_.trace);
-  write_trace(*trace_, recorder, {config_json, std::move(tokens)});
+  write_trace(*trace_, recorder, {.config_json = config_json, .tokens = std::move(tokens)});
   trace_->finish();
 }
 

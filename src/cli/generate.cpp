@@ -144,7 +144,7 @@ void run(const GenerateOptions& o) {
                                                                       .record = o.outputs.record_options(),
                                                                       .kv_dtype = kv_dtype}));
     report.runs.push_back(run_mode(o, *sessions.back(), report, kv_dtype, stream));
-    note_stored_rows(check_stored_rows(*sessions.back(), kv_dtype), kv_dtype);
+    note_stored_rows(report.runs.back().stored, kv_dtype);
     simt_report += o.backend.report(used);
     if (!o.outputs.wanted()) sessions.clear();  // its copy of the weights is no longer needed
   }
@@ -172,7 +172,10 @@ constexpr const char* kFooter =
     "max_abs_logit_diff (both "
     "null\n"
     "unless --mode both), context_full, and modes: {cached|recompute: {text (prompt included), tokens (ids\n"
-    "chosen), steps; where the backend has a choice of kernels attend_kernel, of the last step, and\n"
+    "chosen), stored_not_finite and stored_at_limit (elements of K and V at the end that are NaN or "
+    "infinite,\n"
+    "and in fp8 that are ±448, where it saturates), steps; where the backend has a choice of kernels "
+    "attend_kernel, of the last step, and\n"
     "steps_replayed: how many ran as the record of an earlier one}}.\n"
     "Step 0 is the prefill; step i chooses token i. Of each step: position (of its last token), phase, "
     "q_len\n"

@@ -77,8 +77,11 @@ ordered_json as_json(const GenerateReport& report) {
   for (const ModeRun& run : report.runs) {
     ordered_json steps = ordered_json::array();
     for (const StepRecord& step : run.steps) steps.push_back(step_as_json(step));
-    modes[name_of(run.mode)] = {
-        {"text", text_of(report, run)}, {"tokens", run.tokens}, {"steps", std::move(steps)}};
+    modes[name_of(run.mode)] = {{"text", text_of(report, run)},
+                                {"tokens", run.tokens},
+                                {"stored_not_finite", run.stored.n_not_finite},
+                                {"stored_at_limit", run.stored.n_at_limit},
+                                {"steps", std::move(steps)}};
     if (!run.attend_kernel.empty()) {
       modes[name_of(run.mode)]["attend_kernel"] = run.attend_kernel;
       modes[name_of(run.mode)]["steps_replayed"] = run.n_replayed;

@@ -72,7 +72,9 @@ WrittenTraces TraceOutputs::write(std::span<const ModeRun> runs,
                        gib_and_gb(recorder.options().max_bytes)));
     if (trace.empty()) continue;
     TraceInfo info{.config_json = to_json(session.model().config()),
-                   .tokens = {session.tokens().begin(), session.tokens().end()}};
+                   .tokens = {session.tokens().begin(), session.tokens().end()},
+                   .n_stored_not_finite = runs[i].stored.n_not_finite,
+                   .n_stored_at_limit = runs[i].stored.n_at_limit};
     info.tokens.push_back(session.next_token());
     const auto path = trace_path(runs[i].mode, runs.size());
     AtomicFile& file = written.add(path, fmt::format("trace of {}: {}", mode, path.string()));

@@ -25,7 +25,7 @@
 //   events.reads, .writes  [n, 5] i64               space, id, first, count, version (trace/event.h)
 // and in the metadata: lastrow.trace = schema version, lastrow.config, lastrow.tokens (JSON array),
 // lastrow.names (JSON array that columns "name" and "kernel" count in), lastrow.ops, lastrow.cache (JSON),
-// lastrow.truncated.
+// lastrow.truncated, lastrow.stored (JSON {"not_finite", "at_limit"}: elements of K and V at the end).
 //
 // The file appears whole or not at all. open() believes nothing: every number is checked against what it
 // counts, and anything wrong is one FileError.
@@ -45,8 +45,11 @@ inline constexpr int kTraceSchema = 1;
 class AtomicFile;
 
 struct TraceInfo {
-  std::string config_json;      // of the model; "" if there is none
-  std::vector<int32_t> tokens;  // the whole text, as far as it went
+  std::string config_json{};      // of the model; "" if there is none
+  std::vector<int32_t> tokens{};  // the whole text, as far as it went
+  // Elements of K and V in the cache at the end that their stored type could not hold:
+  int64_t n_stored_not_finite = 0;  // NaN or infinite
+  int64_t n_stored_at_limit = 0;    // of fp8, ±448, where it saturates
 };
 
 /// Throws FileError if the file cannot be written.

@@ -73,6 +73,14 @@ class TraceReader {
     for (const nlohmann::json& name : damage_.array(json("lastrow.names"), "lastrow.names"))
       names_.push_back(name.is_string() ? name.get<std::string>() : std::string());
     spec_ = damage_.cache_spec(json("lastrow.cache"));
+    if (!file_.metadata().contains("lastrow.stored")) return;  // traces of earlier programs lack it
+    const nlohmann::json stored = json("lastrow.stored");
+    const auto count = [&](const char* key) {
+      if (!stored.is_object() || !stored.contains(key)) damage_.fail("lastrow.stored lacks {}", key);
+      return damage_.integer<int64_t>(stored.at(key), "lastrow.stored");
+    };
+    info_.n_stored_not_finite = count("not_finite");
+    info_.n_stored_at_limit = count("at_limit");
   }
 
   // A table of integers by name; `width` 0 stands for rank 1.

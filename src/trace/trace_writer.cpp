@@ -167,6 +167,9 @@ void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& in
   contents.writer.metadata("lastrow.tokens", nlohmann::json(info.tokens).dump());
   contents.writer.metadata("lastrow.ops", nlohmann::json(ops).dump());
   contents.writer.metadata("lastrow.cache", cache_json(recorder.cache_spec()));
+  contents.writer.metadata(
+      "lastrow.stored",
+      nlohmann::json{{"not_finite", info.n_stored_not_finite}, {"at_limit", info.n_stored_at_limit}}.dump());
   contents.writer.metadata("lastrow.truncated", recorder.truncated() ? "true" : "false");
   contents.writer.write(file);
 }

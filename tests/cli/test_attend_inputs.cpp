@@ -2,12 +2,14 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "cli/model_file.h"
 #include "cli/program.h"
 #include "core/random.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
+#include "trace/trace_file.h"
 
 using namespace lastrow;
 using namespace program;
@@ -256,6 +258,23 @@ TEST_CASE("generate blames the type of K and V, not the weights, where that is t
   CHECK(holds(f16.err, "f16"));
   CHECK_FALSE(holds(f16.err, "weights are damaged"));
   CHECK(holds(with("fp8").err, "where fp8 saturates"));
+}
+
+TEST_CASE("the counts of what the stored type could not hold are in the JSON and in the trace") {
+  const Folder folder;
+  write_model(folder.file("m.safetensors"), {.k_factor = 1e6f});
+  const Outcome o = lastrow_program({"generate", "--model", folder.file("m.safetensors"), "--prompt",
+                                     "the quick", "--tokens", "2", "--kv-dtype", "fp8", "--json", "--trace",
+                                     folder.file("t.safetensors")});
+  CAPTURE(o.err);
+  REQUIRE(o.status == 0);
+  const nlohmann::json run = nlohmann::json::parse(o.out).at("modes").at("cached");
+  CHECK(run.at("stored_not_finite") == 0);
+  CHECK(run.at("stored_at_limit") > 0);
+  CHECK(holds(o.err, fmt::format("{} stored elements are ±448", run.at("stored_at_limit").get<int>())));
+  const TraceInfo info = TraceFile::open(folder.file("t.safetensors")).info;
+  CHECK(info.n_stored_not_finite == 0);
+  CHECK(info.n_stored_at_limit == run.at("stored_at_limit"));
 }
 
 TEST_CASE("--backend all: one table with every backend and rung against naive-f64") {
