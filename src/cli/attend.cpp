@@ -1,5 +1,6 @@
 // `lastrow attend`: attention on anyone's tensors, so that a reader can check an implementation of his own.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -46,26 +47,38 @@ std::string words(const AttentionInput& input) {
                      input.spec.mask.causal ? "causal" : "not causal", window, input.spec.scale);
 }
 
+/// NaN if one of them is.
 double largest(const Tensor& x) {
   double most = 0;
-  for (int64_t i = 0; i < x.size(); ++i)
-    if (!(x.data<float>()[i] <= most)) most = x.data<float>()[i];  // NaN stays
+  for (int64_t i = 0; i < x.size(); ++i) {
+    const float e = x.data<float>()[i];
+    if (std::isnan(e)) return e;
+    most = std::max(most, double{e});
+  }
   return most;
 }
 
-void compare_all(const AttendOptions& o, const AttentionInput& input) {
+void require_right(const AttendOptions& o) {
+  if (o.backend.name() != "all") {
+    if (o.out.empty()) throw UsageError("--out is missing: name the file to write");
+    return;
+  }
   if (!o.out.empty() || o.probe)
     throw UsageError("--backend all prints a table and writes nothing: drop --out and --probe");
   if (o.backend.reports()) throw UsageError("--simt-report is of one kernel: name it instead of all");
+  if (o.backend.names_kernel()) throw UsageError("--backend all runs every kernel: drop --kernel");
+}
+
+void compare_all(const AttendOptions& o, const AttentionInput& input) {
   for (const std::string& line : notes_on_input(input)) note(line);
   print(fmt::format("{}: {}\n\n{}", o.in, words(input), table_of_all(input, o.backend)));
 }
 
 void run(const AttendOptions& o) {
+  require_right(o);
   require_different_files({{"--in", o.in}}, {{"--out", o.out}});
   const AttentionInput input = read_attention_input(o.in, input_options(o));
   if (o.backend.name() == "all") return compare_all(o, input);
-  if (o.out.empty()) throw UsageError("--out is missing: name the file to write");
   const auto backend = o.backend.make();
   AtomicFile{o.out};  // refuses a place that cannot be written, before the work
   for (const std::string& line : notes_on_input(input)) note(line);

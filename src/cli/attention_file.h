@@ -2,12 +2,12 @@
 //
 //   AttentionInput input = read_attention_input("qkv.safetensors", {});   checked whole: shapes, types, metadata
 //   AttentionOutput output = attend(input, backend, with_probe, progress);
-//   write_attention_output(input, output, "out.safetensors");             whole or not at all
+//   write_attention_output(input, output, file);                          an AtomicFile; then file.commit()
 //
 // The file is safetensors, or .npz by its name. Its tensors, others being ignored:
 //   q      f32, f16 or bf16              [q_len, n_q_heads, head_dim]
 //   k, v   f32, f16, bf16, fp8 or int8   [kv_len, n_kv_heads, head_dim]   both of one type
-//   k_scale, v_scale                     f32 [kv_len, n_kv_heads], only with int8: element = code · scale
+//   k_scale, v_scale                     f32 [kv_len, n_kv_heads], with int8, and with fp8 if there: code · scale
 // In the layout bhsd they are [batch, heads, tokens, head_dim], scales [batch, heads, tokens]: one problem for
 // each of the batch, and outputs in that layout too.
 //

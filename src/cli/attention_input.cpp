@@ -76,6 +76,8 @@ Found find(NamedTensors& file, const char* name, const char* shape, const char* 
     throw FileError("{}: {} is {}; reshape it to {}{}", file.source(), name, x.shape().to_string(),
                     bhsd ? "[batch, heads, tokens, head_dim]" : shape,
                     x.shape().rank() == 4 ? ", or give --layout bhsd" : "");
+  // Widened to f32 beside the file's own bytes; once more where the layout changes.
+  require_memory(x.size() * 4 * (bhsd ? 2 : 1), file.source(), "use fewer queries or keys");
   if (bhsd) {
     for (int i = 0; i < rank; ++i)
       if (x.dim(i) > kMaxLength)
@@ -91,8 +93,8 @@ Found find(NamedTensors& file, const char* name, const char* shape, const char* 
 /// Codes become code · scale.
 void apply_scales(NamedTensors& file, const char* name, Found& codes, bool bhsd) {
   if (!file.has(name))
-    throw FileError("{}: K and V are int8 without {}; add it, one f32 for each row of a head", file.source(),
-                    name);
+    throw FileError("{}: K and V are {} without {}; add it, one f32 for each row of a head", file.source(),
+                    name_of(codes.dtype), name);
   const ConstTensorView x = file.tensor(name);
   const Shape& s = codes.shape;
   const Shape expected = bhsd ? Shape{s[0], s[1], s[2]} : Shape{s[0], s[1]};
@@ -178,7 +180,8 @@ AttentionInput read_attention_input(const std::filesystem::path& path, const Inp
   Found k = find(file, "k", "[kv_len, n_kv_heads, head_dim]", kStored, kKvTypes, options.bhsd);
   Found v = find(file, "v", "[kv_len, n_kv_heads, head_dim]", kStored, kKvTypes, options.bhsd);
   check_shapes(file.source(), q, k, v);
-  if (k.dtype == DType::i8) {
+  const bool scaled_fp8 = k.dtype == DType::fp8_e4m3 && (file.has("k_scale") || file.has("v_scale"));
+  if (k.dtype == DType::i8 || scaled_fp8) {
     apply_scales(file, "k_scale", k, options.bhsd);
     apply_scales(file, "v_scale", v, options.bhsd);
   }

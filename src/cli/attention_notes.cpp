@@ -35,15 +35,17 @@ void note_not_finite(const AttentionInput& input, const char* name, ConstTensorV
                     name, first, place(input, x, n_tokens, first), n));
 }
 
+const char* wider_than(DType type) { return type == DType::bf16 ? "f32" : "bf16 or f32"; }
+
 void note_out_of_range(const AttentionInput& input, const char* name, ConstTensorView x,
                        std::vector<std::string>& notes) {
   const RangeCount beyond = out_of_range(x, input.kv_dtype);
   if (beyond.n > 0)
     notes.push_back(fmt::format(
-        "{} holds {} elements beyond ±{:g}, the largest of {}, first {} at {}: stored as {}; use bf16 or f32",
-        name, beyond.n, largest_of(input.kv_dtype), kv_dtype_name(input.kv_dtype),
-        x.data<float>()[beyond.first], place(input, x, input.kv_len, beyond.first),
-        input.kv_dtype == DType::fp8_e4m3 ? "±448" : "±infinity"));
+        "{} holds {} elements beyond ±{:g}, the largest of {}, first {} at {}: stored as {}; use {}", name,
+        beyond.n, largest_of(input.kv_dtype), kv_dtype_name(input.kv_dtype), x.data<float>()[beyond.first],
+        place(input, x, input.kv_len, beyond.first), input.kv_dtype == DType::fp8_e4m3 ? "±448" : "±infinity",
+        wider_than(input.kv_dtype)));
 }
 
 std::string cause_of(const AttentionInput& input) {
@@ -51,9 +53,9 @@ std::string cause_of(const AttentionInput& input) {
     if (!is_finite(x)) return fmt::format("{} holds NaN or infinity", name);
   for (const auto& [name, x] : {std::pair{"k", input.k.view()}, {"v", input.v.view()}})
     if (out_of_range(x, input.kv_dtype).n > 0)
-      return fmt::format("{} holds what {} cannot store; use bf16 or f32", name,
-                         kv_dtype_name(input.kv_dtype));
-  return "q, k and v are finite, their scores or sums overflow f32; scale q down, or use --backend naive-f64";
+      return fmt::format("{} holds what {} cannot store; use {}", name, kv_dtype_name(input.kv_dtype),
+                         wider_than(input.kv_dtype));
+  return "q, k and v are finite, their scores or sums overflow f32; scale q down";
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ class BackendFlags {
 
   const std::string& name() const { return name_; }
   bool reports() const { return device_.report; }
+  bool names_kernel() const { return !device_.kernel.empty(); }
   /// Throws CapacityError if work of which this share is done after so long would take the emulator too long.
   void require_in_time(double elapsed_seconds, double share_done) const {
     require_in_time(name_, elapsed_seconds, share_done);

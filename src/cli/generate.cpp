@@ -107,11 +107,11 @@ void print_text(const GenerateReport& report, const std::string& simt_report) {
 void note_stored_rows(const StoredRows& rows, DType kv_dtype) {
   if (rows.n_not_finite > 0)
     note(
-        fmt::format("{} stored elements are NaN or infinite, first in {}: {} could not hold them, or they "
-                    "were so before",
+        fmt::format("{} stored elements are NaN or infinite, first in {}: either they do not fit {}, or "
+                    "they were NaN or infinite before they were stored",
                     rows.n_not_finite, rows.first, kv_dtype_name(kv_dtype)));
   if (rows.n_at_limit > 0)
-    note(fmt::format("{} stored elements are ±448, where fp8 saturates: larger ones were cut to it",
+    note(fmt::format("{} stored elements are ±448, where fp8 saturates: larger values are cut to it",
                      rows.n_at_limit));
 }
 
@@ -144,8 +144,9 @@ void run(const GenerateOptions& o) {
                                                                       .record = o.outputs.record_options(),
                                                                       .kv_dtype = kv_dtype}));
     report.runs.push_back(run_mode(o, *sessions.back(), report, kv_dtype, stream));
-    note_stored_rows(report.runs.back().stored, kv_dtype);
     simt_report += o.backend.report(used);
+    report.runs.back().stored = check_stored_rows(*sessions.back(), kv_dtype);
+    note_stored_rows(report.runs.back().stored, kv_dtype);
     if (!o.outputs.wanted()) sessions.clear();  // its copy of the weights is no longer needed
   }
   WrittenTraces written = o.outputs.write(report.runs, sessions);

@@ -62,7 +62,6 @@ ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int
     run.tokens.push_back(session.next_token());
     on_token(run);
   }
-  run.stored = check_stored_rows(session, kv_dtype);
   return run;
 }
 

@@ -29,7 +29,8 @@ struct ModeRun {
   std::vector<float> logits{};      // [tokens, vocab_size], those that each token was chosen from
   std::string attend_kernel{};      // of the last step; "" on a backend without a choice
   int64_t n_replayed = 0;           // steps that the device ran as a record of an earlier one
-  StoredRows stored{};              // of the last step
+  StoredRows stored{};              // of the last step; the caller's to fill in, after a device's report:
+                                    // reading rows is work of the device too
   bool context_full = false;        // fewer tokens than were asked for, because the context was full
 };
 

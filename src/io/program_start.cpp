@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,12 +40,21 @@ void keep_standard_streams() {
       static_cast<void>(::open("/", O_RDONLY | O_DIRECTORY));
 }
 
+/// A program that writes a thousand pictures holds a file and a folder open for each.
+void allow_many_files() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 }  // namespace
 
 void start_program(const char* name) {
   g_name = name;
   g_pid = ::getpid();
   keep_standard_streams();
+  allow_many_files();
   std::signal(SIGXFSZ, SIG_IGN);
   struct sigaction action {};
   action.sa_handler = lastrow_end_cleanly;

@@ -47,7 +47,7 @@ class AtomicFile;
 struct TraceInfo {
   std::string config_json{};      // of the model; "" if there is none
   std::vector<int32_t> tokens{};  // the whole text, as far as it went
-  // Elements of K and V in the cache at the end that their stored type could not hold:
+  // Elements of K and V in the cache at the end, by which one sees what their type could not hold:
   int64_t n_stored_not_finite = 0;  // NaN or infinite
   int64_t n_stored_at_limit = 0;    // of fp8, ±448, where it saturates
 };

@@ -260,6 +260,14 @@ TEST_CASE("generate blames the type of K and V, not the weights, where that is t
   CHECK(holds(with("fp8").err, "where fp8 saturates"));
 }
 
+TEST_CASE("--backend all is refused beside what it cannot go with, before the file is read") {
+  for (const char* option : {"--kernel", "--out"}) {
+    const Outcome o = lastrow_program({"attend", "--in", "/nonexistent", "--backend", "all", option, "k05"});
+    CHECK(o.status == 2);
+    CHECK(holds(o.err, "drop --"));
+  }
+}
+
 TEST_CASE("the counts of what the stored type could not hold are in the JSON and in the trace") {
   const Folder folder;
   write_model(folder.file("m.safetensors"), {.k_factor = 1e6f});
