@@ -52,6 +52,10 @@ void validate(const ModelConfig& c) {
           (2.0 * c.n_q_heads * c.head_dim + 2.0 * c.n_kv_heads * c.head_dim + 3.0 * c.ffn_dim);
   if (params > 1e12)
     throw ShapeError("model config: about {:.2g} parameters: too many to hold; check the sizes", params);
+  constexpr int kMostLayers = 1 << 16;  // far above any model's; each takes kilobytes beside its numbers
+  if (c.n_layers > kMostLayers)
+    throw ShapeError("model config: n_layers is {}: at most {} are taken; check the number", c.n_layers,
+                     kMostLayers);
 }
 
 std::string weight_name(int layer, const char* tail) {
