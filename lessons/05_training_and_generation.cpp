@@ -11,8 +11,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "judge/judged_logits.h"
 #include "lessons/support/compare.h"
-#include "lessons/support/judge.h"
 #include "lessons/support/lesson.h"
 #include "lessons/support/measure.h"
 #include "train/model_file.h"
@@ -99,8 +99,8 @@ std::vector<double> parallel(Common& c) {
 bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& session) {
   Screen& screen = c.lesson.screen();
   screen.section("Generation: the same rows, one a step");
-  const Judged judged = judge(*c.model, c.tokens);
-  const std::vector<double> prefill = all_logits(*c.model, *c.lesson.backend(), c.tokens),
+  const judge::JudgedLogits judged = judge::judged_logits(*c.model, c.tokens);
+  const std::vector<double> prefill = judge::all_logits(*c.model, *c.lesson.backend(), c.tokens),
                             steps = step_by_step(c, session);
   std::vector<std::vector<std::string>> rows;
   for (int64_t t = 0; t + 1 < c.n(); ++t) {
@@ -113,9 +113,9 @@ bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& 
       "Now the program that generates: first the whole text in one prefill, then one token a call with a "
       "cache, each step fed the word that stands in the text. The loss at each position:");
   screen.table({"should say", "trainer", "one prefill", "step by step"}, rows);
-  const double of_trainer = difference(trained, judged.logits).largest,
-               of_prefill = difference(prefill, judged.logits).largest,
-               of_steps = difference(steps, judged.logits).largest;
+  const double of_trainer = judge::difference(trained, judged.logits).largest,
+               of_prefill = judge::difference(prefill, judged.logits).largest,
+               of_steps = judge::difference(steps, judged.logits).largest;
   c.lesson.figure("bound", judged.bound);
   c.lesson.figure("trainer_error", of_trainer);
   c.lesson.figure("prefill_error", of_prefill);

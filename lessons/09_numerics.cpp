@@ -10,13 +10,13 @@
 //                all
 // Before this    lesson 4
 // Open           src/backend/naive.h (one order), src/backend/eigen.h (what fixes the bits there),
-//                src/backend/tolerance.h (the bound)
+//                src/judge/tolerance.h (the bound)
 #include <bit>
 #include <cmath>
 #include <limits>
 
+#include "judge/judged_logits.h"
 #include "lessons/support/faults.h"
-#include "lessons/support/judge.h"
 #include "lessons/support/lesson.h"
 #include "registry/registry.h"
 #include "session/twin.h"
@@ -150,7 +150,7 @@ bool rounding_or_bug(Lesson& lesson, const std::shared_ptr<const Model>& model, 
                      size_t prompt_len) {
   Screen& screen = lesson.screen();
   screen.section("Rounding or bug?");
-  Judged judged = judge(*model, run.tokens);
+  judge::JudgedLogits judged = judge::judged_logits(*model, run.tokens);
   const auto vocab = static_cast<size_t>(model->config().vocab_size);
   const std::vector<double> reference(
       judged.logits.begin() + static_cast<std::ptrdiff_t>((prompt_len - 1) * vocab), judged.logits.end());
@@ -158,10 +158,10 @@ bool rounding_or_bug(Lesson& lesson, const std::shared_ptr<const Model>& model, 
       "How far may rounding go? Measured, not guessed: plain f32 loops are run 16 times, every sum in "
       "another random order, and compared with double precision. Twice the worst of them, plus one last bit "
       "of the largest logit, is the bound: {:.1e} for these logits of up to {:.0f}.",
-      judged.bound, testing::max_abs_finite(reference)));
+      judged.bound, judge::max_abs_finite(reference)));
   std::vector<std::vector<std::string>> rows;
   const auto row = [&](const std::string& who, const std::vector<double>& logits) {
-    const double error = difference(logits, reference).largest;
+    const double error = judge::difference(logits, reference).largest;
     int same = 0;
     for (size_t i = 0; i + vocab <= std::min(logits.size(), reference.size()); i += vocab)
       same += argmax({logits.data() + i, vocab}) == argmax({reference.data() + i, vocab});
@@ -220,7 +220,7 @@ bool near_tie(Lesson& lesson) {
   const Tokenizer& words = model->tokenizer();
   const Tokens tokens = words.encode(kTie);
   const auto vocab = static_cast<size_t>(model->config().vocab_size);
-  const Judged judged = judge(*model, tokens);
+  const judge::JudgedLogits judged = judge::judged_logits(*model, tokens);
   const auto last = [&](const std::vector<double>& all) {
     return std::vector<double>(all.end() - static_cast<std::ptrdiff_t>(vocab), all.end());
   };
@@ -244,20 +244,20 @@ bool near_tie(Lesson& lesson) {
       rows.push_back(
           {who, fmt::format("{:+.1e}", row[first] - row[second]), fmt::format("“{}”", words.piece(choice))});
     flips += choice != first;
-    within &= difference(row, exact).largest <= judged.bound;
+    within &= judge::difference(row, exact).largest <= judged.bound;
     return choice;
   };
   ask("double precision", exact, true);
-  for (uint64_t order = 0; order <= testing::kYardstickOrders; ++order) {
+  for (uint64_t order = 0; order <= judge::kYardstickOrders; ++order) {
     NaiveBackend<float> naive(order);
     const bool shown = order <= 2;
     const int32_t choice = ask(order == 0 ? "naive, natural order" : fmt::format("naive, shuffled {}", order),
-                               last(all_logits(*model, naive, tokens)), shown);
+                               last(judge::all_logits(*model, naive, tokens)), shown);
     flips_of_orders += order > 0 && choice != first;
   }
   auto backend = backend_of_tie();
   const std::string name = backend->info().name;
-  const int32_t again = ask(name + ", all at once", last(all_logits(*model, *backend, tokens)), true);
+  const int32_t again = ask(name + ", all at once", last(judge::all_logits(*model, *backend, tokens)), true);
   const int32_t cached =
       ask(name + ", with the cache", last(cached_logits(model, backend_of_tie(), tokens, 1)), true);
   screen.table({"computed by", fmt::format("“{}” − “{}”", words.piece(first), words.piece(second)), "says"},
@@ -265,7 +265,7 @@ bool near_tie(Lesson& lesson) {
   screen.say(fmt::format(
       "Of {} shuffled orders {} say something else than double precision (of equal logits the first in the "
       "vocabulary wins; “v” is a letter, for names are spelt). With the cache and without: {}",
-      testing::kYardstickOrders, flips_of_orders,
+      judge::kYardstickOrders, flips_of_orders,
       cached == again ? "on this machine it did not flip, both say the same." : "the word flips."));
   screen.say("That much hangs on one bit. The two texts go on like this:");
   screen.line(fmt::format("… {} …", continued(model, backend_of_tie(), tokens, first)));

@@ -11,19 +11,19 @@
 // Options        --backend names the judge; cuda or cuda-emulated:kNN, what the generation runs on
 // Before this    lessons 1 and 7; gpu/README.md says what is counted and how
 // Open           gpu/kernels/k01_naive.cu beside k02_warp_per_row.cu, and so on: each diff is one idea
-#include "backend/judged_case.h"
 #include "core/error.h"
 #include "cost/memory.h"
 #include "gpu/simt/traffic.h"
+#include "judge/judged_case.h"
 #include "lessons/support/lesson.h"
 #include "lessons/support/measure.h"
 #include "registry/registry.h"
 
 using namespace lastrow;
 using namespace lastrow::lessons;
-using lastrow::testing::AttendCase;
-using lastrow::testing::AttendResult;
-using lastrow::testing::JudgedCase;
+using lastrow::judge::AttendCase;
+using lastrow::judge::AttendResult;
+using lastrow::judge::JudgedCase;
 
 namespace {
 
@@ -62,13 +62,13 @@ RungRun run_rung(const KernelEntry& rung, const JudgedCase& judged) {
   run.rung = rung;
   const auto backend =
       make_backend("cuda-emulated", {.kernel = rung.name, .report = true, .report_blocks = kAllBlocks});
-  const AttendResult result = testing::attend(*backend, judged.c);
+  const AttendResult result = judge::attend(*backend, judged.c);
   const std::string ran = backend->info().attend_kernel;
   if (ran != rung.name) {
     run.why_not = ran;
     return run;
   }
-  run.ok = testing::verdict(judged, result).ok();
+  run.ok = judge::verdict(judged, result).ok();
   for (const simt::KernelTraffic& kernel : traffic(*backend)) {
     if (!kernel.kernel.starts_with('k')) continue;  // the small kernels that store rows
     run.barriers += kernel.n_barriers;
@@ -129,9 +129,9 @@ const RungRun& rung(const std::vector<RungRun>& runs, std::string_view name) {
 }
 
 /// Judged by --backend, or naive-f64: with a fault in it, the rungs no longer agree with it.
-JudgedCase judge(Lesson& lesson, const AttendCase& c) {
-  JudgedCase judged = testing::judge(c);
-  judged.reference = testing::attend(*lesson.backend("naive-f64"), c);
+JudgedCase judge_case(Lesson& lesson, const AttendCase& c) {
+  JudgedCase judged = judge::judged_case(c);
+  judged.reference = judge::attend(*lesson.backend("naive-f64"), c);
   return judged;
 }
 
@@ -150,9 +150,9 @@ void show_times(Lesson& lesson, const AttendCase& c) {
   std::vector<Bar> bars;
   for (const KernelEntry& entry : list_kernels()) {
     const auto backend = make_backend("cuda", {.kernel = entry.name});
-    const testing::Layout layout = testing::lay_out(c);
-    const auto storage = testing::fill_storage(*backend, c, layout);
-    const Tensor q = backend->upload(testing::case_queries(c, layout).view());
+    const judge::Layout layout = judge::lay_out(c);
+    const auto storage = judge::fill_storage(*backend, c, layout);
+    const Tensor q = backend->upload(judge::case_queries(c, layout).view());
     Tensor out = backend->make_tensor(q.shape()),
            lse = backend->make_tensor({layout.plan.n_tokens(), c.n_q_heads});
     Tensor host = Tensor::host(DType::f32, lse.shape());
@@ -160,7 +160,7 @@ void show_times(Lesson& lesson, const AttendCase& c) {
     constexpr int kCalls = 100;
     const double us = median_us(5, [&] {
       for (int i = 0; i < kCalls; ++i)
-        backend->attend({0, "attend"}, q.view(), *storage, batch, testing::case_spec(c), out.view(),
+        backend->attend({0, "attend"}, q.view(), *storage, batch, judge::case_spec(c), out.view(),
                         lse.view());
       backend->download(lse.view(), host.view());  // waits for all of them
     });
@@ -173,7 +173,7 @@ void show_times(Lesson& lesson, const AttendCase& c) {
 
 void decode(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  const std::vector<RungRun> runs = run_ladder(lesson, judge(lesson, kDecode));
+  const std::vector<RungRun> runs = run_ladder(lesson, judge_case(lesson, kDecode));
 
   screen.say(
       fmt::format("One query, {} heads on {} K/V heads of {} elements, {} keys in bf16: the cache holds {} "
@@ -223,7 +223,7 @@ void decode(Lesson& lesson) {
 void prefill(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.section("Prefill: the same rungs, 64 queries at once");
-  const std::vector<RungRun> runs = run_ladder(lesson, judge(lesson, kPrefill));
+  const std::vector<RungRun> runs = run_ladder(lesson, judge_case(lesson, kPrefill));
   screen.say(fmt::format("64 queries and as many keys, {} heads on {} K/V heads.", kPrefill.n_q_heads,
                          kPrefill.n_kv_heads));
   show(lesson, runs, kPrefill, "prefill");

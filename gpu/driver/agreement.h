@@ -28,7 +28,7 @@ inline constexpr double kExactAgreement = 0x1p-12;
 inline constexpr double kRoundedAgreement = 0x1p-6;
 
 inline double agreement_bound(const std::string& rung) {
-  return products_of(rung) == testing::Products::rounded ? kRoundedAgreement : kExactAgreement;
+  return products_of(rung) == judge::Products::rounded ? kRoundedAgreement : kExactAgreement;
 }
 
 }  // namespace lastrow::driver

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <string>
 
-#include "backend/attend_case.h"
 #include "gpu/kernels/attend_call.h"
+#include "judge/attend_case.h"
 
-namespace lastrow::testing {
+namespace lastrow::judge {
 
 inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
   gpu::AttendShape s{.n_q_heads = c.n_q_heads,
@@ -44,4 +44,4 @@ inline std::string describe(const AttendCase& c) {
   return text;
 }
 
-}  // namespace lastrow::testing
+}  // namespace lastrow::judge

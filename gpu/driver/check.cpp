@@ -19,9 +19,9 @@ struct Attempt {
   std::string failure;  // empty: held
 };
 
-Attempt attempt(Runner& runner, const std::string& rung, const testing::JudgedCase& judged) {
+Attempt attempt(Runner& runner, const std::string& rung, const judge::JudgedCase& judged) {
   try {
-    const testing::Verdict v = testing::verdict(judged, runner.attend(rung));
+    const judge::Verdict v = judge::verdict(judged, runner.attend(rung));
     return {v.share(), v.ok() ? "" : v.to_string()};
   } catch (const std::exception& e) {  // a finding of the emulator, an error of the device
     return {std::numeric_limits<double>::infinity(), e.what()};
@@ -81,29 +81,29 @@ class Check {
     const CheckCase c = job_.at(i);
     const std::vector<std::string> rungs = rungs_left(c, i);
     if (rungs.empty()) return;
-    const testing::JudgedCase judged = testing::judge(c.problem);
-    std::optional<testing::JudgedCase> rounded;
+    const judge::JudgedCase judged = judge::judged_case(c.problem);
+    std::optional<judge::JudgedCase> rounded;
     for (const std::string& rung : rungs)
-      if (products_of(rung) == testing::Products::rounded && !rounded)
-        rounded = testing::judge(c.problem, testing::Products::rounded);
+      if (products_of(rung) == judge::Products::rounded && !rounded)
+        rounded = judge::judged_case(c.problem, judge::Products::rounded);
 
     std::unique_lock turn(device_mutex_, std::defer_lock);
     if (job_.one_device) turn.lock();
     if (job_.one_device && is_lost()) return;
     load(runner, judged);
     for (const std::string& rung : rungs) {
-      const bool rounds = products_of(rung) == testing::Products::rounded;
+      const bool rounds = products_of(rung) == judge::Products::rounded;
       if (!run_rung(runner, rung, i, rounds ? *rounded : judged)) return;
     }
   }
 
-  void load(Runner& runner, const testing::JudgedCase& judged) {
+  void load(Runner& runner, const judge::JudgedCase& judged) {
     const auto watch = watchdog_.watch("copies to the device for " + describe(judged.c));
     runner.load(judged);
   }
 
   /// Returns whether the device can go on.
-  bool run_rung(Runner& runner, const std::string& rung, int64_t i, const testing::JudgedCase& judged) {
+  bool run_rung(Runner& runner, const std::string& rung, int64_t i, const judge::JudgedCase& judged) {
     const std::string where = describe(judged.c);
     Attempt a;
     std::string lost;

@@ -7,8 +7,8 @@
 namespace lastrow::driver {
 namespace {
 
-using testing::AttendCase;
-using testing::SequenceSize;
+using judge::AttendCase;
+using judge::SequenceSize;
 
 // ---- the values of each property
 

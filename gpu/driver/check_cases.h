@@ -23,7 +23,7 @@
 namespace lastrow::driver {
 
 struct CheckCase {
-  testing::AttendCase problem;
+  judge::AttendCase problem;
   std::vector<std::string> rungs;  // that are to run it
 };
 

@@ -27,7 +27,7 @@ struct NamedRung {
 
   explicit NamedRung(const std::string& name)
       : rung(target::rung(name.substr(0, name.find('-')))),
-        n_parts(products_of(name) == testing::Products::rounded ? 1 : 0) {}
+        n_parts(products_of(name) == judge::Products::rounded ? 1 : 0) {}
   gpu::AttendShape shape(gpu::AttendShape s) const {
     s.n_parts = n_parts;
     return s;
@@ -50,10 +50,10 @@ class TargetRunner final : public Runner {
     return named.rung.supports(named.shape(on_this_device(shape)));
   }
 
-  void load(const testing::JudgedCase& judged) override {
+  void load(const judge::JudgedCase& judged) override {
     const StepPlan& plan = judged.layout.plan;
     shape_ = on_this_device(shape_of(judged.c, judged.layout));
-    spec_ = testing::case_spec(judged.c);
+    spec_ = judge::case_spec(judged.c);
     std::vector<int32_t> seq_of_token;
     for (int32_t i = 0; i < plan.n_seqs(); ++i) seq_of_token.insert(seq_of_token.end(), plan.q_len(i), i);
 
@@ -72,7 +72,7 @@ class TargetRunner final : public Runner {
     put(seq_of_token_, seq_of_token);
   }
 
-  testing::AttendResult attend(const std::string& name) override {
+  judge::AttendResult attend(const std::string& name) override {
     const NamedRung named(name);
     const target::Rung& rung = named.rung;
     const gpu::AttendShape shape = named.shape(shape_);

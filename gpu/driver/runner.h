@@ -17,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/judged_case.h"
 #include "gpu/kernels/attend_call.h"
+#include "judge/judged_case.h"
 
 namespace lastrow::driver {
 
@@ -28,8 +28,8 @@ struct RungInfo {
 
 inline constexpr std::string_view kRounded = "-rounded";
 /// By which rule a rung is judged.
-inline testing::Products products_of(const std::string& rung) {
-  return rung.ends_with(kRounded) ? testing::Products::rounded : testing::Products::exact;
+inline judge::Products products_of(const std::string& rung) {
+  return rung.ends_with(kRounded) ? judge::Products::rounded : judge::Products::exact;
 }
 
 struct DeviceInfo {
@@ -64,8 +64,8 @@ class Runner {
   virtual std::vector<RungInfo> rungs() const = 0;
   virtual std::string why_not(const std::string& rung, const gpu::AttendShape& shape) const = 0;
 
-  virtual void load(const testing::JudgedCase& judged) = 0;
-  virtual testing::AttendResult attend(const std::string& rung) = 0;
+  virtual void load(const judge::JudgedCase& judged) = 0;
+  virtual judge::AttendResult attend(const std::string& rung) = 0;
   /// Asked after a failure: why the device answers nothing any more; empty if it does.
   virtual std::string lost() = 0;
 

@@ -2,13 +2,13 @@
 
 #include <chrono>
 
-#include "backend/tolerance.h"
 #include "cli/terminal.h"
+#include "judge/tolerance.h"
 
 namespace lastrow::cli {
 namespace {
 
-using testing::difference;
+using judge::difference;
 
 struct Result {
   std::vector<double> out, lse;
@@ -42,14 +42,14 @@ std::string table_of_all(const AttentionInput& input, const BackendFlags& flags)
   NaiveBackend<double> f64;
   const Result reference = result_of(input, f64, quietly);
   double out_yardstick = 0, lse_yardstick = 0;
-  for (uint64_t order = 1; order <= testing::kYardstickOrders; ++order) {
+  for (uint64_t order = 1; order <= judge::kYardstickOrders; ++order) {
     NaiveBackend<float> reordered(order);
     const Result r = result_of(input, reordered, quietly);
     out_yardstick = std::max(out_yardstick, difference(r.out, reference.out).largest);
     lse_yardstick = std::max(lse_yardstick, difference(r.lse, reference.lse).largest);
   }
-  const double out_bound = testing::tolerance_of(out_yardstick, reference.out),
-               lse_bound = testing::tolerance_of(lse_yardstick, reference.lse);
+  const double out_bound = judge::tolerance_of(out_yardstick, reference.out),
+               lse_bound = judge::tolerance_of(lse_yardstick, reference.lse);
 
   std::string table =
       fmt::format("{:<20}{:>12}{:>12}   {}\n{:<20}{:>12.3g}{:>12.3g}\n", "against naive-f64", "out error",

@@ -10,7 +10,7 @@ namespace lastrow::cli {
 
 /// A table, a line for each backend that can be used here and for each kernel of cuda and cuda-emulated: the
 /// largest errors of out and lse against naive-f64 on the same stored K and V, and their bounds by the
-/// tolerance rule (backend/tolerance.h). A kernel that cannot take the problem, or that would take the
+/// tolerance rule (judge/tolerance.h). A kernel that cannot take the problem, or that would take the
 /// emulator too long, has the reason instead.
 std::string table_of_all(const AttentionInput& input, const BackendFlags& flags);
 

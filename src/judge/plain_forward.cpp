@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 
-namespace lastrow {
+namespace lastrow::judge {
 namespace {
 
 using Row = std::vector<double>;
@@ -152,4 +152,4 @@ std::vector<double> plain_forward(const PlainDecoder& c, std::span<const int32_t
   return logits;
 }
 
-}  // namespace lastrow
+}  // namespace lastrow::judge

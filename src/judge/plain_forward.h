@@ -19,7 +19,7 @@
 
 #include "core/tensor.h"
 
-namespace lastrow {
+namespace lastrow::judge {
 
 /// What a published checkpoint says of a Llama-style decoder.
 struct PlainDecoder {
@@ -39,4 +39,4 @@ struct PlainDecoder {
 /// Source: Touvron et al. 2023, "LLaMA", section 2.2, with grouped queries (Ainslie et al. 2023).
 std::vector<double> plain_forward(const PlainDecoder& decoder, std::span<const int32_t> tokens);
 
-}  // namespace lastrow
+}  // namespace lastrow::judge

@@ -1,4 +1,4 @@
-"""Reads what lastrow wrote and writes what lastrow is to read; run by test_python.cpp with a folder's name.
+"""Reads what lastrow wrote and writes what lastrow is to read; run by python_test.cpp with a folder's name.
 
 Exit status 77: the packages numpy and safetensors are not installed.
 """

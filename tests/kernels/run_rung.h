@@ -8,12 +8,14 @@
 
 #include <doctest/doctest.h>
 
-#include "backend/judged_case.h"
 #include "gpu/driver/case_shape.h"
 #include "gpu/kernels/ladder.h"
 #include "gpu/simt/device.h"
+#include "judge/judged_case.h"
 
 namespace lastrow::testing {
+
+using namespace judge;
 
 struct Ran {
   AttendResult result;
@@ -134,7 +136,7 @@ template <typename A = Adjust>
 void expect_rung(const emulated::Rung& rung, const AttendCase& c, const A& adjust = as_it_is) {
   const std::string what = fmt::format("{}: {}", rung.name, describe(c));
   INFO(what);
-  const JudgedCase judged = judge(c);
+  const JudgedCase judged = judged_case(c);
   const Ran ran = run_rung(rung, c, judged.layout, *judged.storage, judged.q, {.check = true}, adjust);
   const Verdict v = verdict(judged, ran.result);
   const std::string text = v.to_string();

@@ -6,9 +6,10 @@ namespace lastrow::project {
 
 const std::vector<Floor>& floors() {
   static const std::vector<Floor> table = {
-      {"src/core", 0},     {"src/io", 1},      {"src/cache", 1}, {"src/attention", 1}, {"src/cost", 2},
-      {"src/backend", 3},  {"src/judge", 4},   {"src/trace", 4}, {"src/model", 4},     {"gpu", 4},
-      {"src/registry", 5}, {"src/session", 5}, {"src/cli", 6},   {"viewer", 6},        {"lessons", 6},
+      {"src/core", 0},    {"src/io", 1},    {"src/cache", 1},   {"src/attention", 1},
+      {"src/cost", 2},    {"src/ops", 3},   {"src/backend", 4}, {"src/trace", 5},
+      {"src/model", 5},   {"src/judge", 6}, {"gpu", 7},         {"src/registry", 8},
+      {"src/session", 8}, {"src/cli", 9},   {"viewer", 9},      {"lessons", 9},
   };
   return table;
 }

@@ -7,10 +7,12 @@
 #include <cmath>
 #include <vector>
 
-#include "backend/attend_case.h"
 #include "backend/naive.h"
+#include "judge/attend_case.h"
 
 namespace lastrow::testing {
+
+using namespace judge;
 
 struct Probed {
   std::vector<double> scores, probs;  // [n_q_heads, q_len, kv_len]

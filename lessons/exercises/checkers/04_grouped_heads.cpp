@@ -1,13 +1,13 @@
-// Judged by naive<double>, within the project's own tolerance (src/backend/tolerance.h).
+// Judged by naive<double>, within the project's own tolerance (src/judge/tolerance.h).
 #include <algorithm>
 
-#include "backend/judged_case.h"
+#include "judge/judged_case.h"
 #include "lessons/exercises/checkers/checker.h"
 
 using namespace lastrow;
 using namespace lastrow::exercises;
-using lastrow::testing::AttendCase;
-using lastrow::testing::JudgedCase;
+using lastrow::judge::AttendCase;
+using lastrow::judge::JudgedCase;
 
 namespace {
 
@@ -66,7 +66,7 @@ void compare_one_key(int32_t n_q_heads, int32_t n_kv_heads) {
 }
 
 void compare(const AttendCase& c) {
-  const JudgedCase judged = lastrow::testing::judge(c);
+  const JudgedCase judged = lastrow::judge::judged_case(c);
   const int32_t kv_len = c.sequences[0].kv_len;
   const int64_t n = int64_t{c.n_kv_heads} * kv_len * c.head_dim;
   const int64_t reach = int64_t{c.n_q_heads} * kv_len * c.head_dim;
@@ -75,7 +75,7 @@ void compare(const AttendCase& c) {
   };
   Fenced<float> k = rows(RowKind::k), v = rows(RowKind::v), out(int64_t{c.n_q_heads} * c.head_dim);
   attend_step(judged.q.data<float>(), k.data(), v.data(), c.n_q_heads, c.n_kv_heads, c.head_dim, kv_len,
-              lastrow::testing::case_spec(c).scale, out.data());
+              lastrow::judge::case_spec(c).scale, out.data());
   require_same(
       out, judged.reference.out, judged.out_bound,
       [&](int64_t i) {

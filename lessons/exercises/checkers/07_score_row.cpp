@@ -4,14 +4,14 @@
 
 #include <algorithm>
 
-#include "backend/attend_case.h"
 #include "gpu/simt/traffic.h"
+#include "judge/attend_case.h"
 #include "lessons/exercises/checkers/checker.h"
 #include "registry/registry.h"
 
 using namespace lastrow;
 using namespace lastrow::exercises;
-using lastrow::testing::random_tensor;
+using lastrow::judge::random_tensor;
 
 namespace {
 
@@ -128,7 +128,7 @@ KeyTraffic of_rung(const std::string& rung, int32_t kv_len, int32_t head_dim) {
   constexpr int32_t kHeads = emulated::kWarpSize;
   const auto backend = make_backend(
       "cuda-emulated", {.kernel = rung, .n_threads = 1, .report = true, .report_blocks = 1 << 20});
-  lastrow::testing::attend(
+  lastrow::judge::attend(
       *backend,
       {.n_q_heads = kHeads, .n_kv_heads = kHeads, .head_dim = head_dim, .sequences = {{1, kv_len}}});
   KeyTraffic total{.needed = kHeads * kv_len * head_dim * 4 / kSectorBytes};

@@ -31,14 +31,14 @@ class RehearsedRunner final : public Runner {
   std::string why_not(const std::string& rung, const gpu::AttendShape& shape) const override {
     return cuda_->why_not(rung, shape);
   }
-  void load(const testing::JudgedCase& judged) override {
+  void load(const judge::JudgedCase& judged) override {
     cuda_->load(judged);
     emulated_->load(judged);
   }
-  testing::AttendResult attend(const std::string& rung) override {
+  judge::AttendResult attend(const std::string& rung) override {
     break_device(rung);
     cuda_->attend(rung);
-    testing::AttendResult result = emulated_->attend(rung);
+    judge::AttendResult result = emulated_->attend(rung);
     if (is_told("fail", rung) && !result.out.empty()) result.out.front() += 1;
     return result;
   }

@@ -1,4 +1,4 @@
-// The format by eye first, then round trips, then the writer's refusals. Damaged files: test_hostile.cpp.
+// The format by eye first, then round trips, then the writer's refusals. Damaged files: hostile_test.cpp.
 #include <doctest/doctest.h>
 
 #include <cstring>

@@ -11,7 +11,7 @@ namespace {
 
 int32_t longest(const CheckCase& c) {
   int32_t n = 0;
-  for (const testing::SequenceSize& s : c.problem.sequences) n = std::max(n, s.kv_len);
+  for (const judge::SequenceSize& s : c.problem.sequences) n = std::max(n, s.kv_len);
   return n;
 }
 

@@ -3,14 +3,15 @@
 
 #include <cmath>
 
-#include "backend/attend_case.h"
 #include "backend/eigen.h"
 #include "backend/naive.h"
-#include "backend/tolerance.h"
 #include "cache/kv_codec.h"
+#include "judge/attend_case.h"
+#include "judge/tolerance.h"
 #include "support/backends.h"
 
 using namespace lastrow;
+using namespace lastrow::judge;
 using namespace lastrow::testing;
 
 namespace {

@@ -9,12 +9,12 @@
 
 #include "backend/eigen.h"
 #include "backend/naive.h"
-#include "backend/tolerance.h"
+#include "judge/tolerance.h"
 #include "session/twin.h"
 #include "trace/forwarding.h"
 
 using namespace lastrow;
-using namespace lastrow::testing;
+using namespace lastrow::judge;
 
 namespace {
 
@@ -26,7 +26,7 @@ const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
 
 using Factory = std::unique_ptr<Backend> (*)();
 std::unique_ptr<Backend> naive() { return std::make_unique<NaiveBackend<float>>(); }
-std::unique_ptr<Backend> judge() { return std::make_unique<NaiveBackend<double>>(); }
+std::unique_ptr<Backend> make_judge() { return std::make_unique<NaiveBackend<double>>(); }
 std::unique_ptr<Backend> eigen() { return std::make_unique<EigenBackend>(2); }
 
 std::vector<float> logits_of(const DecodeSession& s) { return {s.logits().begin(), s.logits().end()}; }
@@ -104,7 +104,7 @@ TEST_CASE("what a step counts is what the formula says, for every step of both m
 }
 
 TEST_CASE("theorem: on the judge and the yardstick, cached = recompute to the last bit") {
-  for (const Factory make : {&naive, &judge})
+  for (const Factory make : {&naive, &make_judge})
     for (const std::string& name : kModels) {
       const auto model = load_model(name);
       TwinSession s(model, make(), make(), {});
@@ -165,7 +165,7 @@ TEST_CASE("eigen's logits are as near the judge's as the tolerance rule asks, in
         }
         return all;
       };
-      const auto expected = compute(judge());
+      const auto expected = compute(make_judge());
       double yardstick = 0;
       for (uint64_t order = 1; order <= 16; ++order)
         yardstick = std::max(

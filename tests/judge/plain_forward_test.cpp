@@ -14,6 +14,7 @@
 #include "model/decoder.h"
 
 using namespace lastrow;
+using namespace lastrow::judge;
 
 namespace {
 

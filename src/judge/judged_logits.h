@@ -1,10 +1,10 @@
 // Logits of a whole text in one forward, and how far from exact arithmetic rounding may take them.
 //
 //   std::vector<double> logits = all_logits(*model, backend, tokens);    [n_tokens · vocab_size], one prefill
-//   Judged judged = judge(*model, tokens);                               by naive-f64, with the bound
+//   JudgedLogits judged = judged_logits(*model, tokens);                 by naive-f64, with the bound
 //   difference(logits, judged.logits).largest <= judged.bound            rounding; beyond it: a bug
 //
-// The bound is backend/tolerance.h's: twice the largest error of naive<float> over 16 seeded orders of
+// The bound is judge/tolerance.h's: twice the largest error of naive<float> over 16 seeded orders of
 // summation, plus one epsilon of f32 × the largest logit. It is measured for these tokens, not chosen.
 // The judge and the yardsticks are healthy backends of their own: no --fault reaches them.
 #pragma once
@@ -12,14 +12,11 @@
 #include <span>
 #include <vector>
 
-#include "backend/tolerance.h"
 #include "cache/kv_cache.h"
+#include "judge/tolerance.h"
 #include "model/decoder.h"
 
-namespace lastrow::lessons {
-
-using testing::difference;
-using testing::Difference;
+namespace lastrow::judge {
 
 inline std::vector<double> all_logits(const Model& model, Backend& backend, std::span<const int32_t> tokens) {
   const ModelConfig& config = model.config();
@@ -38,17 +35,17 @@ inline std::vector<double> all_logits(const Model& model, Backend& backend, std:
   return logits;
 }
 
-struct Judged {
+struct JudgedLogits {
   std::vector<double> logits;  // [n_tokens · vocab_size]
   double bound = 0;
 };
 
-inline Judged judge(const Model& model, std::span<const int32_t> tokens) {
+inline JudgedLogits judged_logits(const Model& model, std::span<const int32_t> tokens) {
   const auto compute = [&](Backend& backend) { return all_logits(model, backend, tokens); };
   NaiveBackend<double> exact;
-  Judged judged{compute(exact)};
-  judged.bound = testing::tolerance(compute, judged.logits);
+  JudgedLogits judged{compute(exact)};
+  judged.bound = tolerance(compute, judged.logits);
   return judged;
 }
 
-}  // namespace lastrow::lessons
+}  // namespace lastrow::judge

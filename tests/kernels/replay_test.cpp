@@ -1,5 +1,5 @@
 // Sessions whose decode steps the device has recorded and runs again: that they do, and that nothing shows it
-// but the time. What is kept of steps, and for how long: test_step_records.cpp.
+// but the time. What is kept of steps, and for how long: step_records_test.cpp.
 #include <doctest/doctest.h>
 
 #include "session/session.h"

@@ -88,7 +88,7 @@ double share(const JudgedCase& judged, const std::vector<double>& out) {
 TEST_CASE("a sum kept in a tensor core leaves the tolerance on long contexts; one kept in float does not") {
   const auto exact = [](int32_t) { return 0.0; };
   for (const int32_t n_keys : {4096, 16384}) {
-    const JudgedCase judged = judge(sixteen_heads(n_keys));
+    const JudgedCase judged = judged_case(sixteen_heads(n_keys));
     const double in_core = share(judged, out_by_products(judged, Sum::in_tensor_core, exact)),
                  by_tile = share(judged, out_by_products(judged, Sum::in_float_by_tile, exact));
     MESSAGE(n_keys, " keys: ", in_core, " of the bound in the tensor core, ", by_tile, " tile by tile");
@@ -165,7 +165,7 @@ TEST_CASE("k09 to k12 hold at 300 and 1,000 keys in one split, decode and prefil
 
 /// ex2.approx is within 2 ulp, the emulator's exp2f within 1: an error that knows nothing of v.
 TEST_CASE("exponentials that are wrong by 2^-22 stay within the tolerance at 16,384 keys") {
-  const JudgedCase judged = judge(sixteen_heads(16384));
+  const JudgedCase judged = judged_case(sixteen_heads(16384));
   Random random(1);
   const auto any = [&](int32_t) { return (random.uniform() * 2 - 1) * 0x1p-22; };
   const auto biased = [](int32_t) { return 0x1p-22; };  // p and its sum alike

@@ -1,19 +1,19 @@
 // An attention problem with the judge's answer and how far any other may be from it, for one or many
 // implementations to be held against.
 //
-//   const JudgedCase judged = judge(c);           18 runs of naive: make it once a case
-//   … judge(c, Products::rounded)                 for a kernel that rounds q and p to the type of K and V,
+//   const JudgedCase judged = judged_case(c);      18 runs of naive: make it once a case
+//   … judged_case(c, Products::rounded)            for a kernel that rounds q and p to the type of K and V,
 //                                                 or to f16 where that has 8 bits
 //   … an implementation runs on judged.q, judged.storage (host memory, stored as f32 backends store) …
 //   const Verdict v = verdict(judged, result);    v.ok(), v.share(), v.to_string()
 //
-// The rule is that of backend/tolerance.h, for out and for lse each.
+// The rule is that of judge/tolerance.h, for out and for lse each.
 #pragma once
 
-#include "backend/attend_case.h"
-#include "backend/tolerance.h"
+#include "judge/attend_case.h"
+#include "judge/tolerance.h"
 
-namespace lastrow::testing {
+namespace lastrow::judge {
 
 /// What q and p are in the products q · k and p · v: floats, or rounded to the type of K and V (f16 where
 /// that has 8 bits), as kernels on tensor cores usually have them. A rounded q is an input like stored rows:
@@ -37,7 +37,7 @@ inline Tensor rounded_to(DType type, ConstTensorView x) {
   return wide;
 }
 
-inline JudgedCase judge(const AttendCase& c, Products products = Products::exact) {
+inline JudgedCase judged_case(const AttendCase& c, Products products = Products::exact) {
   const Layout l = lay_out(c);
   const bool rounded = products == Products::rounded;
   Tensor q = case_queries(c, l);
@@ -79,4 +79,4 @@ inline Verdict verdict(const JudgedCase& judged, const AttendResult& result) {
           judged.out_bound, judged.lse_bound};
 }
 
-}  // namespace lastrow::testing
+}  // namespace lastrow::judge

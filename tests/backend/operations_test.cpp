@@ -1,13 +1,14 @@
 // The decoder's other operations: by eye on every CPU backend, then eigen against the judge.
 #include <doctest/doctest.h>
 
-#include "backend/attend_case.h"
 #include "backend/eigen.h"
 #include "backend/naive.h"
-#include "backend/tolerance.h"
+#include "judge/attend_case.h"
+#include "judge/tolerance.h"
 #include "support/backends.h"
 
 using namespace lastrow;
+using namespace lastrow::judge;
 using namespace lastrow::testing;
 
 namespace {

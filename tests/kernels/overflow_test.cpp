@@ -3,10 +3,12 @@
 
 #include <cmath>
 
-#include "backend/attend_case.h"
+#include "judge/attend_case.h"
 #include "registry/registry.h"
 
 namespace lastrow::testing {
+
+using namespace judge;
 namespace {
 
 constexpr int32_t kHeadDim = 64;

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <functional>
 
-#include "backend/attend_case.h"
-#include "backend/tolerance.h"
+#include "judge/attend_case.h"
+#include "judge/tolerance.h"
 #include "registry/registry.h"
 #include "session/session.h"
 
@@ -68,18 +68,17 @@ double epsilon_of(DType dtype) {
   }
 }
 
-/// The bound is that of backend/tolerance.h over all steps, tokens held. In a narrow cache an element of K or
+/// The bound is that of judge/tolerance.h over all steps, tokens held. In a narrow cache an element of K or
 /// V that falls near the middle between two stored values may be rounded to either: so it is the epsilon of
 /// the stored type that counts once.
-Judged judge(const Task& task) {
+Judged judged_task(const Task& task) {
   Run run = generate(task, make_backend("naive-f64"));
   double yardstick = 0;
-  for (uint64_t order = 1; order <= testing::kYardstickOrders; ++order) {
+  for (uint64_t order = 1; order <= judge::kYardstickOrders; ++order) {
     const Run reordered = generate(task, std::make_unique<NaiveBackend<float>>(order), &run.tokens);
-    yardstick = std::max(yardstick, testing::difference(reordered.logits, run.logits).largest);
+    yardstick = std::max(yardstick, judge::difference(reordered.logits, run.logits).largest);
   }
-  const double bound =
-      2 * yardstick + epsilon_of(task.options.kv_dtype) * testing::max_abs_finite(run.logits);
+  const double bound = 2 * yardstick + epsilon_of(task.options.kv_dtype) * judge::max_abs_finite(run.logits);
   return {std::move(run), bound};
 }
 
@@ -95,7 +94,7 @@ void expect_judged(const Run& run, const Judged& judged) {
       return std::vector<double>(first, first + static_cast<int64_t>(vocab_size));
     };
     std::vector<double> expected = of_step(reference.logits);
-    const testing::Difference worst = testing::difference(of_step(run.logits), expected);
+    const judge::Difference worst = judge::difference(of_step(run.logits), expected);
     const std::string text = fmt::format("step {}: {}, bound {:.3g}", i, worst.to_string(), bound);
     CHECK_MESSAGE(worst.largest <= bound, text);
     if (run.tokens[i] == reference.tokens[i]) continue;
@@ -110,7 +109,7 @@ TEST_CASE("24 tokens of each built-in model are the judge's") {
     CAPTURE(std::string(model));
     const Task task{.model = model, .n_steps = 24};
     const Run run = generate(task, make_backend("cuda-emulated", 2));
-    expect_judged(run, judge(task));
+    expect_judged(run, judged_task(task));
     CHECK(run.attend_kernels == std::vector<std::string>(24, "k08"));
   }
 }
@@ -119,7 +118,7 @@ TEST_CASE("each rung generates the judge's text, under all checks, and is the on
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const Task task{
         .model = "fable-gqa", .prompt = kLongPrompt, .n_steps = 3, .options = {.kv_dtype = dtype}};
-    const Judged judged = judge(task);
+    const Judged judged = judged_task(task);
     for (const KernelEntry& kernel : list_kernels()) {
       if ((kernel.name < "k09") != (dtype == DType::f32)) continue;  // k01 … k08 take f32, the others do not
       CAPTURE(kernel.name);
@@ -141,7 +140,7 @@ TEST_CASE("a forced rung that cannot take the cache gives way, and the backend s
 
 TEST_CASE("recompute and narrow caches generate the judge's text, by the rungs that are chosen for them") {
   const Task recompute{.model = "fable-mqa", .options = {.mode = Mode::recompute}};
-  expect_judged(generate(recompute, make_backend("cuda-emulated", 2)), judge(recompute));
+  expect_judged(generate(recompute, make_backend("cuda-emulated", 2)), judged_task(recompute));
   for (const auto& [dtype, prefill, decode] : {std::tuple{DType::f32, "k04", "k08"},
                                                {DType::f16, "k12", "k11"},
                                                {DType::bf16, "k12", "k11"},
@@ -151,7 +150,7 @@ TEST_CASE("recompute and narrow caches generate the judge's text, by the rungs t
     const Task task{
         .model = "fable-mqa", .prompt = kLongPrompt, .n_steps = 3, .options = {.kv_dtype = dtype}};
     const Run run = generate(task, make_backend("cuda-emulated", 2));
-    expect_judged(run, judge(task));
+    expect_judged(run, judged_task(task));
     CHECK(run.attend_kernels == std::vector<std::string>{prefill, decode, decode});
   }
 }
@@ -179,19 +178,19 @@ TEST_CASE("a kernel that is not in the ladder, or asked of a backend without one
 
 TEST_CASE("the smallest problem there is runs on every rung") {
   NaiveBackend<double> judge;
-  const testing::AttendCase c{.n_q_heads = 1, .n_kv_heads = 1, .head_dim = 1, .sequences = {{1, 1}}};
+  const judge::AttendCase c{.n_q_heads = 1, .n_kv_heads = 1, .head_dim = 1, .sequences = {{1, 1}}};
   for (const KernelEntry& kernel : list_kernels()) {
     CAPTURE(kernel.name);
     const auto backend = make_backend("cuda-emulated:" + kernel.name);
-    CHECK(testing::attend(*backend, c).out == testing::attend(judge, c).out);  // one key: its value
+    CHECK(judge::attend(*backend, c).out == judge::attend(judge, c).out);  // one key: its value
   }
 }
 
 TEST_CASE("a shape that no rung takes is refused, and not left unanswered") {
   const auto backend = make_backend("cuda-emulated", 1);
-  testing::AttendCase c{
+  judge::AttendCase c{
       .n_q_heads = 2, .n_kv_heads = 2, .head_dim = 300, .sequences = {{1, 5}}, .kv_dtype = DType::f16};
-  CHECK_THROWS_WITH_AS(testing::attend(*backend, c),
+  CHECK_THROWS_WITH_AS(judge::attend(*backend, c),
                        doctest::Contains("no kernel takes K/V in f16 with a head_dim of 300"), ShapeError);
 }
 

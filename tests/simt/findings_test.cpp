@@ -1,5 +1,5 @@
 // The emulator is judged too: one small broken kernel for each thing it has to find, and the mended one
-// beside it. Here barriers, shuffles, bounds and launches; in test_races.cpp what needs its checks on.
+// beside it. Here barriers, shuffles, bounds and launches; in races_test.cpp what needs its checks on.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -35,7 +35,7 @@ TEST_CASE("a barrier in a branch is named, with who is missing") {
   const Outcome o = run(half_a_barrier, 64, false);
   REQUIRE(o.found);
   CHECK(o.finding == Finding::barrier_not_reached);
-  CHECK(contains(o.message, "broken, block (0, 0, 0), thread (0, 0, 0), test_findings.cpp:"));
+  CHECK(contains(o.message, "broken, block (0, 0, 0), thread (0, 0, 0), findings_test.cpp:"));
   CHECK(contains(o.message, "32 of 64 threads wait in __syncthreads; thread (32, 0, 0) has returned"));
   CHECK_FALSE(run(half_a_barrier, 64, true).found);
   CHECK(run(leaves_early, 64, false).finding == Finding::barrier_not_reached);

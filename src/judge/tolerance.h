@@ -12,7 +12,7 @@
 
 #include "backend/naive.h"
 
-namespace lastrow::testing {
+namespace lastrow::judge {
 
 struct Difference {
   double largest = 0;
@@ -61,4 +61,4 @@ double tolerance(const Compute& compute, const std::vector<double>& reference) {
   return tolerance_of(yardstick, reference);
 }
 
-}  // namespace lastrow::testing
+}  // namespace lastrow::judge

@@ -100,7 +100,7 @@ TEST_CASE("a missing __syncthreads is a race, before the read and after it") {
   const Outcome o = run(forgets_the_barrier, 64, false);
   CHECK(o.finding == Finding::shared_race);
   CHECK(contains(o.message, "thread (32, 0, 0)"));
-  CHECK(contains(o.message, "reads s_x[0], which thread (0, 0, 0) writes at test_races.cpp:"));
+  CHECK(contains(o.message, "reads s_x[0], which thread (0, 0, 0) writes at races_test.cpp:"));
   CHECK(contains(o.message, "with no __syncthreads between"));
   CHECK_FALSE(run(forgets_the_barrier, 64, true).found);
   CHECK(run(forgets_the_second_barrier, 64, false).finding == Finding::shared_race);
@@ -144,7 +144,7 @@ TEST_CASE("an asynchronous copy races from its beginning to its landing") {
   CAPTURE(early.message);
   CHECK(early.finding == Finding::shared_race);
   CHECK(contains(early.message, "reads s_x["));
-  CHECK(contains(early.message, " began a copy at test_races.cpp:"));
+  CHECK(contains(early.message, " began a copy at races_test.cpp:"));
   CHECK(contains(early.message, "that has not been waited for"));
   CHECK(outcome(Copies::no_wait).finding == Finding::shared_race);
   CHECK(outcome(Copies::no_barrier_before).finding == Finding::shared_race);
@@ -152,7 +152,7 @@ TEST_CASE("an asynchronous copy races from its beginning to its landing") {
   CAPTURE(begun.message);
   CHECK(begun.finding == Finding::shared_race);
   CHECK(contains(begun.message, "copies to s_x["));
-  CHECK(contains(begun.message, "reads at test_races.cpp:"));
+  CHECK(contains(begun.message, "reads at races_test.cpp:"));
   CHECK(contains(begun.message, "with no __syncthreads between"));
 }
 
@@ -196,7 +196,7 @@ TEST_CASE("a race in global memory is named, where a warp has no __syncwarp and 
   CHECK(o.finding == Finding::global_race);
   CHECK(contains(o.message, "thread (1, 0, 0)"));
   CHECK(contains(o.message,
-                 "race on global memory: reads g_x[7], which thread (0, 0, 0) writes at test_races.cpp:"));
+                 "race on global memory: reads g_x[7], which thread (0, 0, 0) writes at races_test.cpp:"));
   CHECK(contains(o.message, "with no __syncwarp or __syncthreads between"));
   CHECK_FALSE(run(hands_on, 32, Hand::right, g_x).found);
   CHECK(run(hands_on, 32, Hand::shuffles, g_x).finding == Finding::global_race);
@@ -253,7 +253,7 @@ TEST_CASE("the source of an asynchronous copy must not be written before the cop
   CHECK(own.finding == Finding::global_race);
   CHECK(contains(own.message, "race on global memory: writes g_x["));
   CHECK(contains(own.message, "from which thread "));
-  CHECK(contains(own.message, " began a copy at test_races.cpp:"));
+  CHECK(contains(own.message, " began a copy at races_test.cpp:"));
   CHECK(contains(own.message, "that has not been waited for"));
   CHECK(outcome(Source::other_too_early).finding == Finding::global_race);
   CHECK(outcome(Source::no_barrier).finding == Finding::global_race);

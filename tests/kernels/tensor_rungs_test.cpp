@@ -178,10 +178,10 @@ TEST_CASE(
       const std::string what = fmt::format("{} {}", rung->name, name_of(dtype));
       INFO(what);
       const AttendCase c{.n_q_heads = 8, .head_dim = 64, .sequences = {{1, 200}}, .kv_dtype = dtype};
-      const JudgedCase judged = judge(c);
+      const JudgedCase judged = judged_case(c);
       const Ran ran = run_rung(*rung, c, judged.layout, *judged.storage, judged.q, {.check = true}, rounded);
       const Verdict v = verdict(judged, ran.result);
-      const Verdict as_rounded = verdict(judge(c, Products::rounded), ran.result);
+      const Verdict as_rounded = verdict(judged_case(c, Products::rounded), ran.result);
       INFO(as_rounded.to_string());
       CHECK(as_rounded.ok());
       CHECK_FALSE(v.ok());
@@ -194,10 +194,10 @@ TEST_CASE(
     }
   for (const DType dtype : {DType::fp8_e4m3, DType::i8}) {
     const AttendCase c{.n_q_heads = 8, .head_dim = 64, .sequences = {{1, 200}}, .kv_dtype = dtype};
-    const JudgedCase judged = judge(c, Products::rounded);
+    const JudgedCase judged = judged_case(c, Products::rounded);
     const Ran ran = run_rung(emulated::k11, c, judged.layout, *judged.storage, judged.q, {}, rounded);
     CHECK(verdict(judged, ran.result).ok());
-    CHECK_FALSE(verdict(judge(c), ran.result).ok());
+    CHECK_FALSE(verdict(judged_case(c), ran.result).ok());
   }
   const gpu::AttendShape three{.head_dim = 64, .kv_dtype = DType::bf16, .n_parts = 3};
   CHECK(emulated::k11.supports(three) == "n_parts is 0 or 1");

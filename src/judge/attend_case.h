@@ -16,7 +16,7 @@
 #include "backend/backend.h"
 #include "core/random.h"
 
-namespace lastrow::testing {
+namespace lastrow::judge {
 
 struct SequenceSize {
   int32_t q_len, kv_len;
@@ -143,4 +143,4 @@ inline AttendResult attend(Backend& backend, const AttendCase& c) {
   return attend(backend, c, l, *fill_storage(backend, c, l), case_queries(c, l));
 }
 
-}  // namespace lastrow::testing
+}  // namespace lastrow::judge

@@ -1,13 +1,14 @@
 // Attention on every CPU backend: first by eye, then against the judge, then what may not change a bit.
 #include <doctest/doctest.h>
 
-#include "backend/attend_case.h"
 #include "backend/eigen.h"
 #include "backend/naive.h"
-#include "backend/tolerance.h"
+#include "judge/attend_case.h"
+#include "judge/tolerance.h"
 #include "support/backends.h"
 
 using namespace lastrow;
+using namespace lastrow::judge;
 using namespace lastrow::testing;
 
 namespace {

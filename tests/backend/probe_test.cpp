@@ -5,6 +5,7 @@
 #include "support/probed_case.h"
 
 using namespace lastrow;
+using namespace lastrow::judge;
 using namespace lastrow::testing;
 
 TEST_CASE("0 ≤ p ≤ 1 and Σ p = 1 at any magnitude of the scores") {
