@@ -74,8 +74,8 @@ Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int fir
   const Tensor q = backend.upload(rows_of(kQ, first, n)), k = backend.upload(rows_of(kK, first, n)),
                v = backend.upload(rows_of(kV, first, n));
   Tensor out = backend.make_tensor({n, 1, kDim}), lse = backend.make_tensor({n, 1});
-  backend.append({0, "append"}, k.view(), v.view(), batch, storage);
-  backend.attend({0, "attend"}, q.view(), storage, batch, {.scale = kLn2}, out.view(), lse.view());
+  backend.run(Append{{0, "append"}, k.view(), v.view(), batch, storage});
+  backend.run(Attend{{0, "attend"}, q.view(), storage, batch, {.scale = kLn2}, out.view(), lse.view()});
   cache.commit(plan);
   Tensor host = Tensor::host(DType::f32, {n, kDim});
   backend.download(out.view().reshaped({n, kDim}), host.view());

@@ -8,18 +8,18 @@
 //                timed; what literal concatenation copies; the bytes of both; where a cache does not pay
 // Before this    lesson 2, the causal mask
 // Open           src/session/twin.h (both side by side), src/session/session.cpp (run_step: the only
-//                difference), src/cost/op_cost.h (how flop and bytes are counted)
+//                difference), src/ops/ (how flop and bytes are counted)
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <numeric>
 
-#include "backend/site_names.h"
 #include "cost/memory.h"
 #include "lessons/support/both_ways.h"
 #include "lessons/support/compare.h"
 #include "lessons/support/concatenated.h"
 #include "lessons/support/measure.h"
+#include "ops/site.h"
 
 using namespace lastrow;
 using namespace lastrow::lessons;

@@ -160,8 +160,8 @@ void show_times(Lesson& lesson, const AttendCase& c) {
     constexpr int kCalls = 100;
     const double us = median_us(5, [&] {
       for (int i = 0; i < kCalls; ++i)
-        backend->attend({0, "attend"}, q.view(), *storage, batch, judge::case_spec(c), out.view(),
-                        lse.view());
+        backend->run(
+            Attend{{0, "attend"}, q.view(), *storage, batch, judge::case_spec(c), out.view(), lse.view()});
       backend->download(lse.view(), host.view());  // waits for all of them
     });
     if (backend->info().attend_kernel == entry.name) bars.push_back({entry.name, us / kCalls});

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "backend/checks.h"
 #include "gpu/backend/step_bounds.h"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/ops/ops.h"
@@ -28,64 +27,15 @@ BackendInfo DeviceBackend::info() const {
 
 // ---- operations
 
-void DeviceBackend::embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) {
-  checks::embed(table, batch, out);
-  const SiteRange range(*runtime_, site);
-  take_rows(table.data<float>(), table.dim(0), batch.tokens, out.dim(0), table.dim(1), out.data<float>(),
-            runtime_->stream());
-}
-
-void DeviceBackend::rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps,
-                             TensorView out) {
-  checks::rms_norm(x, weight, out);
-  const SiteRange range(*runtime_, site);
-  LASTROW_TARGET::rms_norm(x.data<float>(), weight.data<float>(), eps, x.dim(0), x.dim(1), out.data<float>(),
-                           runtime_->stream());
-}
-
-void DeviceBackend::linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-                           TensorView out) {
-  checks::linear(x, weight, bias, out);
-  if (out.size() == 0) return;
-  const SiteRange range(*runtime_, site);
-  runtime_->linear(x, weight, out);
-  if (!bias.empty())
-    add_bias(bias.data<float>(), out.dim(0), out.dim(1), out.data<float>(), runtime_->stream());
-}
-
-void DeviceBackend::rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) {
-  checks::rope(table, batch, x);
-  const SiteRange range(*runtime_, site);
-  LASTROW_TARGET::rope({.cos = table.cos.data<float>(),
-                        .sin = table.sin.data<float>(),
-                        .positions = batch.positions,
-                        .x = x.data<float>(),
-                        .max_seq_len = static_cast<int32_t>(table.cos.shape()[0]),
-                        .n_tokens = static_cast<int32_t>(x.dim(0)),
-                        .n_heads = static_cast<int32_t>(x.dim(1)),
-                        .head_dim = static_cast<int32_t>(x.dim(2)),
-                        .interleaved = table.interleaved},
-                       runtime_->stream());
-}
-
-void DeviceBackend::append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-                           KvStorage& storage) {
-  checks::append(site, k, v, batch, storage);
-  const SiteRange range(*runtime_, site);
-  const auto n_tokens = static_cast<int32_t>(k.dim(0));
-  put(site, k.data<float>(), RowKind::k, batch.append_slots, n_tokens, storage);
-  put(site, v.data<float>(), RowKind::v, batch.append_slots, n_tokens, storage);
-}
-
-/// All but out, lse and scratch.
-gpu::AttendCall DeviceBackend::attend_call(Site site, ConstTensorView q, const KvStorage& storage,
-                                           const Batch& batch, const AttendSpec& spec) const {
-  const StepPlan& plan = *batch.plan;
-  const CacheSpec& cache = storage.spec();
-  const ConstTensorView k_scales = storage.scales(site.layer, RowKind::k),
-                        v_scales = storage.scales(site.layer, RowKind::v);
+/// What Attend and Probe have in common: all but out, lse and scratch.
+template <typename Looking>
+gpu::AttendCall DeviceBackend::attend_call(const Looking& op) const {
+  const StepPlan& plan = *op.batch.plan;
+  const CacheSpec& cache = op.storage.spec();
+  const ConstTensorView k_scales = op.storage.scales(op.site.layer, RowKind::k),
+                        v_scales = op.storage.scales(op.site.layer, RowKind::v);
   const StepBounds most = bounds_of(plan, cache);
-  const gpu::AttendShape shape{.n_q_heads = static_cast<int32_t>(q.dim(1)),
+  const gpu::AttendShape shape{.n_q_heads = static_cast<int32_t>(op.q.dim(1)),
                                .n_kv_heads = cache.n_kv_heads,
                                .head_dim = cache.head_dim,
                                .kv_dtype = cache.dtype,
@@ -99,16 +49,16 @@ gpu::AttendCall DeviceBackend::attend_call(Site site, ConstTensorView q, const K
                                .n_multiprocessors = runtime_->n_multiprocessors(),
                                .max_shared_bytes = runtime_->max_shared_bytes()};
   return {.shape = shape,
-          .spec = spec,
-          .q = q.data<float>(),
-          .k = storage.rows(site.layer, RowKind::k).raw(),
-          .v = storage.rows(site.layer, RowKind::v).raw(),
+          .spec = op.spec,
+          .q = op.q.template data<float>(),
+          .k = op.storage.rows(op.site.layer, RowKind::k).raw(),
+          .v = op.storage.rows(op.site.layer, RowKind::v).raw(),
           .k_scales = k_scales.empty() ? nullptr : k_scales.data<float>(),
           .v_scales = v_scales.empty() ? nullptr : v_scales.data<float>(),
-          .q_start = batch.q_start,
-          .kv_len = batch.kv_len,
+          .q_start = op.batch.q_start,
+          .kv_len = op.batch.kv_len,
           .seq_of_token = seq_of_token_,
-          .block_tables = batch.block_tables,
+          .block_tables = op.batch.block_tables,
           .out = nullptr,
           .lse = nullptr,
           .scratch = nullptr};
@@ -135,10 +85,8 @@ float* DeviceBackend::scratch(int64_t n_elems) {
   return n_elems == 0 ? nullptr : scratch_.data<float>();
 }
 
-void DeviceBackend::attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                           const AttendSpec& spec, TensorView out, TensorView lse) {
-  checks::attend(site, q, storage, batch, out, lse);
-  gpu::AttendCall call = attend_call(site, q, storage, batch, spec);
+void DeviceBackend::attend(const Attend& op) {
+  gpu::AttendCall call = attend_call(op);
   const Rung* chosen = &choose(call.shape);
   attend_kernel_ = chosen->name;
   if (!forced_kernel_.empty()) {
@@ -154,59 +102,96 @@ void DeviceBackend::attend(Site site, ConstTensorView q, const KvStorage& storag
     throw ShapeError(
         "no kernel takes K/V in {} with a head_dim of {} ({}: {}): use f32, or the backend eigen",
         name_of(call.shape.kv_dtype), call.shape.head_dim, chosen->name, why_not);
-  call.out = out.data<float>();
-  call.lse = lse.data<float>();
-  call.scratch = scratch(scratch_elems(*chosen, call.shape, storage.spec().max_seq_len));
-  const SiteRange range(*runtime_, site);
+  call.out = op.out.data<float>();
+  call.lse = op.lse.data<float>();
+  call.scratch = scratch(scratch_elems(*chosen, call.shape, op.storage.spec().max_seq_len));
   chosen->launch(call, runtime_->stream());
 }
 
-void DeviceBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                          const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                          TensorView scores, TensorView probs, TensorView lse_distance) {
+void DeviceBackend::probe(const Probe& op) {
   require_not_recording("a probe");
-  const int32_t seq = checks::probe(site, q, storage, batch, lse, selection, scores, probs, lse_distance);
-  gpu::AttendCall call = attend_call(site, q, storage, batch, spec);
-  call.lse = const_cast<float*>(lse.data<float>());  // read alone; one struct serves both directions
+  const int32_t seq = op.sequence();
+  gpu::AttendCall call = attend_call(op);
+  call.lse = const_cast<float*>(op.lse.data<float>());  // read alone; one struct serves both directions
   LASTROW_TARGET::probe({.attend = call,
                          .seq = seq,
-                         .first_head = selection.first_head,
-                         .n_heads = selection.n_heads,
-                         .first_row = selection.first_row,
-                         .n_rows = selection.n_rows,
-                         .kv_len = batch.plan->kv_len[seq],
-                         .scores = scores.data<float>(),
-                         .probs = probs.data<float>(),
-                         .lse_distance = lse_distance.empty() ? nullptr : lse_distance.data<float>()},
+                         .first_head = op.selection.first_head,
+                         .n_heads = op.selection.n_heads,
+                         .first_row = op.selection.first_row,
+                         .n_rows = op.selection.n_rows,
+                         .kv_len = op.batch.plan->kv_len[seq],
+                         .scores = op.scores.data<float>(),
+                         .probs = op.probs.data<float>(),
+                         .lse_distance = op.lse_distance.empty() ? nullptr : op.lse_distance.data<float>()},
                         runtime_->stream());
 }
 
-void DeviceBackend::swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) {
-  checks::same_shape("swiglu gate", gate, out);
-  checks::same_shape("swiglu up", up, out);
-  const SiteRange range(*runtime_, site);
-  LASTROW_TARGET::swiglu(gate.data<float>(), up.data<float>(), out.size(), out.data<float>(),
-                         runtime_->stream());
-}
+/// One function an operation: its kernel, or cuBLAS's, queued on the stream.
+struct DeviceBackend::Compute {
+  DeviceBackend& self;
+  Stream stream = self.runtime_->stream();
 
-void DeviceBackend::add(Site site, ConstTensorView y, TensorView x) {
-  checks::same_shape("addend", y, x);
-  const SiteRange range(*runtime_, site);
-  LASTROW_TARGET::add(y.data<float>(), x.size(), x.data<float>(), runtime_->stream());
-}
+  void operator()(const Embed& op) const {
+    take_rows(op.table.data<float>(), op.table.dim(0), op.batch.tokens, op.out.dim(0), op.table.dim(1),
+              op.out.data<float>(), stream);
+  }
+  void operator()(const EmbedPositions& op) const {
+    add_table_rows(op.table.data<float>(), op.table.dim(0), op.batch.positions, op.x.dim(0), op.x.dim(1),
+                   op.x.data<float>(), stream);
+  }
+  void operator()(const RmsNorm& op) const {
+    rms_norm(op.x.data<float>(), op.weight.data<float>(), op.eps, op.x.dim(0), op.x.dim(1),
+             op.out.data<float>(), stream);
+  }
+  void operator()(const LayerNorm& op) const {
+    layer_norm(op.x.data<float>(), op.weight.data<float>(), op.bias.data<float>(), op.eps, op.x.dim(0),
+               op.x.dim(1), op.out.data<float>(), stream);
+  }
+  void operator()(const Linear& op) const {
+    if (op.out.size() == 0) return;
+    self.runtime_->linear(op.x, op.weight, op.out);
+    if (!op.bias.empty())
+      add_bias(op.bias.data<float>(), op.out.dim(0), op.out.dim(1), op.out.data<float>(), stream);
+  }
+  void operator()(const Rope& op) const {
+    rope({.cos = op.table.cos.data<float>(),
+          .sin = op.table.sin.data<float>(),
+          .positions = op.batch.positions,
+          .x = op.x.data<float>(),
+          .max_seq_len = static_cast<int32_t>(op.table.cos.shape()[0]),
+          .n_tokens = static_cast<int32_t>(op.x.dim(0)),
+          .n_heads = static_cast<int32_t>(op.x.dim(1)),
+          .head_dim = static_cast<int32_t>(op.x.dim(2)),
+          .interleaved = op.table.interleaved},
+         stream);
+  }
+  void operator()(const Append& op) const {
+    const auto n_tokens = static_cast<int32_t>(op.k.dim(0));
+    self.put(op.site, op.k.data<float>(), RowKind::k, op.batch.append_slots, n_tokens, op.storage);
+    self.put(op.site, op.v.data<float>(), RowKind::v, op.batch.append_slots, n_tokens, op.storage);
+  }
+  void operator()(const Attend& op) const { self.attend(op); }
+  void operator()(const Probe& op) const { self.probe(op); }
+  void operator()(const Swiglu& op) const {
+    swiglu(op.gate.data<float>(), op.up.data<float>(), op.out.size(), op.out.data<float>(), stream);
+  }
+  void operator()(const Gelu& op) const {
+    gelu(op.x.data<float>(), op.out.size(), op.out.data<float>(), stream);
+  }
+  void operator()(const Add& op) const { add(op.y.data<float>(), op.x.size(), op.x.data<float>(), stream); }
+  void operator()(const GatherRows& op) const {
+    take_rows(op.x.data<float>(), op.x.dim(0), op.batch.logit_rows, op.out.dim(0), op.x.dim(1),
+              op.out.data<float>(), stream);
+  }
+  void operator()(const Argmax& op) const {
+    argmax(op.logits.data<float>(), op.logits.dim(0), op.logits.dim(1), op.ids.data<int32_t>(), stream);
+  }
+};
 
-void DeviceBackend::gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) {
-  checks::gather_rows(x, batch, out);
-  const SiteRange range(*runtime_, site);
-  take_rows(x.data<float>(), x.dim(0), batch.logit_rows, out.dim(0), x.dim(1), out.data<float>(),
-            runtime_->stream());
-}
-
-void DeviceBackend::argmax(Site site, ConstTensorView logits, TensorView ids) {
-  checks::argmax(logits, ids);
-  const SiteRange range(*runtime_, site);
-  LASTROW_TARGET::argmax(logits.data<float>(), logits.dim(0), logits.dim(1), ids.data<int32_t>(),
-                         runtime_->stream());
+void DeviceBackend::run(const Op& op) {
+  check(op);
+  const SiteRange range(*runtime_, site_of(op));
+  std::visit(Compute{*this}, op);
 }
 
 }  // namespace lastrow::LASTROW_TARGET

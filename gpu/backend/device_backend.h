@@ -39,26 +39,14 @@ class DeviceBackend final : public Backend {
   const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override;
   void replay(int64_t key, FunctionRef<void()> ops) override;
 
-  void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) override;
-  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
-  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-              TensorView out) override;
-  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
-  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-              KvStorage& storage) override;
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override;
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override;
-  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
-  void add(Site site, ConstTensorView y, TensorView x) override;
-  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override;
-  void argmax(Site site, ConstTensorView logits, TensorView ids) override;
+  void run(const Op& op) override;
 
  private:
-  gpu::AttendCall attend_call(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                              const AttendSpec& spec) const;
+  struct Compute;  // one function an operation
+  void attend(const Attend& op);
+  void probe(const Probe& op);
+  template <typename Looking>
+  gpu::AttendCall attend_call(const Looking& op) const;
   void record(KeptStep& step, FunctionRef<void()> ops);
   void require_not_recording(const char* what) const;
   void put(Site site, const float* rows, RowKind kind, const int64_t* slots, int32_t n, KvStorage& storage);

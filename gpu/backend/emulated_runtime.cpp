@@ -60,7 +60,7 @@ class EmulatedRuntime final : public Runtime {
   }
 
   void linear(ConstTensorView x, ConstTensorView weight, TensorView out) override {
-    put_on_stream([=, this] { linear_.linear({-1, "linear"}, x, weight, {}, out); });
+    put_on_stream([=, this] { linear_.run(Linear{{-1, "linear"}, x, weight, {}, out}); });
   }
 
   std::unique_ptr<Recording> record(FunctionRef<void()> ops) override {

@@ -11,8 +11,8 @@ Work work_of(std::span<const Event> events, int n) {
   Work work{.n = n};
   for (const Event& e : events) {
     work.all += e.cost;
-    if (e.op == Op::linear && e.layer >= 0) work.matrices += static_cast<double>(e.cost.flop);
-    if (e.op == Op::attend) work.attention += static_cast<double>(e.cost.flop);
+    if (traits(e.op).work == Work::weights && e.layer >= 0) work.matrices += static_cast<double>(e.cost.flop);
+    if (e.op == kind_of<Attend>) work.attention += static_cast<double>(e.cost.flop);
   }
   return work;
 }
@@ -87,8 +87,8 @@ std::string rows_picture(std::span<const Event> events, std::vector<int>& times)
   };
   for (const Event& e : events) {
     if (e.layer != 0) continue;
-    if (e.op == Op::append) mark(e.writes, [&](size_t i) { cells[i] = "●", ++times[i]; });
-    if (e.op == Op::attend)
+    if (e.op == kind_of<Append>) mark(e.writes, [&](size_t i) { cells[i] = "●", ++times[i]; });
+    if (e.op == kind_of<Attend>)
       mark(e.reads, [&](size_t i) {
         if (*cells[i] == *"·") cells[i] = "○";
       });

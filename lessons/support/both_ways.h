@@ -5,7 +5,7 @@
 //   Growth g = growth(work[kWith], &Work::attention);                exponents of n: a step, and in all
 //   Both us = step_us(lesson, model, 64, 5);                         us[kWithout] / us[kWith]
 //
-// Counts come from the events of a trace of the run, through the formulas of cost/op_cost.h. Times are of the
+// Counts come from the events of a trace of the run, through the formulas of src/ops. Times are of the
 // forward alone, without a trace, taken in turns: use their ratios.
 #pragma once
 

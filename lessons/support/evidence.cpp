@@ -5,7 +5,7 @@
 #include <cstring>
 #include <limits>
 
-#include "backend/site_names.h"
+#include "ops/site.h"
 
 namespace lastrow::lessons {
 namespace {
@@ -46,7 +46,7 @@ double element(const Tensor& x, int64_t i) {
 int64_t keys_read(const Recorder& recorder, int32_t step, int32_t layer) {
   int64_t n = 0;
   for (const Event& event : recorder.events(step))
-    if (event.op == Op::attend && event.layer == layer)
+    if (event.op == kind_of<Attend> && event.layer == layer)
       for (const RowSpan& span : event.reads)
         if (span.space == RowSpace::k) n += span.count;
   return n;

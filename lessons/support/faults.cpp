@@ -88,30 +88,20 @@ class EarlyLength final : public WatchingBackend {
     if (!is_decode(plan, 0)) clear(inner(), storage, 1);
     return inner().begin_step(plan, storage);
   }
-  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override {
-    inner().rope(site, table, seen(site, batch), x);
-  }
-  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-              KvStorage& storage) override {
-    inner().append(site, k, v, seen(site, batch), storage);
-  }
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override {
-    inner().attend(site, q, storage, seen(site, batch), spec, out, lse);
-  }
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override {
-    inner().probe(site, q, storage, seen(site, batch), spec, lse, selection, scores, probs, lse_distance);
-  }
-  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override {
-    inner().gather_rows(site, x, late_ ? *late_ : batch, out);
+  void run(const Op& op) override {
+    Op seen = op;
+    std::visit(
+        [this](auto& o) {
+          if constexpr (requires { o.batch; }) o.batch = seen_batch(o.site, o.batch);
+        },
+        seen);
+    inner().run(seen);
   }
 
  private:
-  const Batch& seen(Site site, const Batch& batch) {
-    if (site.layer < 1) return batch;
-    if (!late_) {
+  const Batch& seen_batch(Site site, const Batch& batch) {
+    if (site.layer == 0 || (site.layer < 0 && late_ == nullptr)) return batch;
+    if (late_ == nullptr) {
       append_later(plan_, 0, plan_.q_len(0));
       plan_.block_copies.clear();  // they are done
       late_ = &inner().begin_step(plan_, *storage_);
@@ -133,10 +123,11 @@ class RepeatedHeads final : public WatchingBackend {
     larger.n_kv_heads *= group_size_;
     return inner().make_storage(larger);
   }
-  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-              KvStorage& storage) override {
-    const Tensor more_k = repeated(k), more_v = repeated(v);
-    inner().append(site, more_k.view(), more_v.view(), batch, storage);
+  void run(const Op& op) override {
+    const auto* append = std::get_if<Append>(&op);
+    if (append == nullptr) return inner().run(op);
+    const Tensor more_k = repeated(append->k), more_v = repeated(append->v);
+    inner().run(Append{append->site, more_k, more_v, append->batch, append->storage});
   }
   /// Who asks by the storage's own spec gets every head; who knows the model asks for one a group.
   void read_rows(const KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,

@@ -17,20 +17,11 @@ class NoMask final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
 
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override {
-    inner().attend(site, q, storage, batch, unmasked(spec), out, lse);
-  }
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override {
-    inner().probe(site, q, storage, batch, unmasked(spec), lse, selection, scores, probs, lse_distance);
-  }
-
- private:
-  static AttendSpec unmasked(AttendSpec spec) {
-    spec.mask.causal = false;
-    return spec;
+  void run(const Op& op) override {
+    Op unmasked = op;
+    if (auto* attend = std::get_if<Attend>(&unmasked)) attend->spec.mask.causal = false;
+    if (auto* probe = std::get_if<Probe>(&unmasked)) probe->spec.mask.causal = false;
+    inner().run(unmasked);
   }
 };
 

@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "backend/site_names.h"
+#include "ops/site.h"
 #include "session/session.h"
 #include "trace/dependence.h"
 
@@ -51,7 +51,7 @@ inline std::vector<RowReads> count_reads(const Recorder& recorder, int32_t layer
   for (const int32_t step : recorder.steps()) {
     const StepPlan& plan = recorder.plan(step);
     for (const Event& event : recorder.events(step)) {
-      if (event.op != Op::attend || event.layer != layer) continue;
+      if (event.op != kind_of<Attend> || event.layer != layer) continue;
       for (const RowDependence& row : row_dependence(event, plan)) {
         if (row.written.id != event.writes[0].id) continue;  // lse reads the same rows
         for (const Row& read : row.reads) {

@@ -130,50 +130,57 @@ void CpuBackend<T>::replay(int64_t, FunctionRef<void()> ops) {
 }
 
 template <typename T>
-void CpuBackend<T>::embed(Site, ConstTensorView table, const Batch& batch, TensorView out) {
-  checks::embed(table, batch, out);
-  const int64_t dim = table.dim(1);
-  const T* rows = table.data<T>();
-  T* o = out.data<T>();
-  for (int64_t t = 0; t < out.dim(0); ++t) std::copy_n(rows + batch.tokens[t] * dim, dim, o + t * dim);
+void CpuBackend<T>::compute(const Embed& op) {
+  const int64_t dim = op.table.dim(1);
+  const T* rows = op.table.template data<T>();
+  T* out = op.out.template data<T>();
+  for (int64_t t = 0; t < op.out.dim(0); ++t)
+    std::copy_n(rows + op.batch.tokens[t] * dim, dim, out + t * dim);
 }
 
 template <typename T>
-void CpuBackend<T>::append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-                           KvStorage& storage) {
-  checks::append(site, k, v, batch, storage);
-  const RowLayout layout = storage.spec().layout();
+void CpuBackend<T>::compute(const EmbedPositions& op) {
+  const int64_t dim = op.table.dim(1);
+  T* x = op.x.template data<T>();
+  for (int64_t t = 0; t < op.x.dim(0); ++t, x += dim) {
+    const T* row = op.table.template data<T>() + op.batch.positions[t] * dim;
+    for (int64_t i = 0; i < dim; ++i) x[i] += row[i];
+  }
+}
+
+template <typename T>
+void CpuBackend<T>::compute(const Append& op) {
+  const RowLayout layout = op.storage.spec().layout();
   const auto put = [&](ConstTensorView rows, RowKind kind) {
     const T* source = rows.data<T>();  // [n_tokens, n_kv_heads, head_dim]
-    const TensorView stored = storage.rows(site.layer, kind);
+    const TensorView stored = op.storage.rows(op.site.layer, kind);
     T* const target = stored.dtype() == dtype_of<T> ? stored.data<T>() : nullptr;
     for (int64_t t = 0; t < rows.dim(0); ++t)
       for (int32_t g = 0; g < layout.n_kv_heads; ++g, source += layout.head_dim)
         if (target != nullptr)
-          std::copy_n(source, layout.head_dim, target + row_offset(layout, batch.append_slots[t], g));
+          std::copy_n(source, layout.head_dim, target + row_offset(layout, op.batch.append_slots[t], g));
         else
-          encode(storage, site.layer, kind, batch.append_slots[t], g, source);
+          encode(op.storage, op.site.layer, kind, op.batch.append_slots[t], g, source);
   };
-  put(k, RowKind::k);
-  put(v, RowKind::v);
+  put(op.k, RowKind::k);
+  put(op.v, RowKind::v);
 }
 
 template <typename T>
-void CpuBackend<T>::gather_rows(Site, ConstTensorView x, const Batch& batch, TensorView out) {
-  checks::gather_rows(x, batch, out);
-  const int64_t dim = x.dim(1);
-  const T* rows = x.data<T>();
-  T* o = out.data<T>();
-  for (int64_t i = 0; i < out.dim(0); ++i) std::copy_n(rows + batch.logit_rows[i] * dim, dim, o + i * dim);
+void CpuBackend<T>::compute(const GatherRows& op) {
+  const int64_t dim = op.x.dim(1);
+  const T* rows = op.x.template data<T>();
+  T* out = op.out.template data<T>();
+  for (int64_t i = 0; i < op.out.dim(0); ++i)
+    std::copy_n(rows + op.batch.logit_rows[i] * dim, dim, out + i * dim);
 }
 
 template <typename T>
-void CpuBackend<T>::argmax(Site, ConstTensorView logits, TensorView ids) {
-  checks::argmax(logits, ids);
-  const int64_t vocab_size = logits.dim(1);
-  const T* row = logits.data<T>();
-  int32_t* id = ids.data<int32_t>();
-  for (int64_t i = 0; i < logits.dim(0); ++i, row += vocab_size)
+void CpuBackend<T>::compute(const Argmax& op) {
+  const int64_t vocab_size = op.logits.dim(1);
+  const T* row = op.logits.template data<T>();
+  int32_t* id = op.ids.template data<int32_t>();
+  for (int64_t i = 0; i < op.logits.dim(0); ++i, row += vocab_size)
     id[i] = static_cast<int32_t>(std::max_element(row, row + vocab_size) - row);
 }
 

@@ -1,5 +1,5 @@
 // What every backend in host memory shares: memory, K/V storage, the step's arrays, and the operations that
-// only move rows (embed, append, gather_rows, copy_blocks). T is the activation type, float or double.
+// only move or pick rows (Embed, Append, GatherRows, Argmax …). T is the activation type, float or double.
 //
 // K and V are stored as CacheSpec::dtype says: f32 as T, every other type encoded row by row (kv_rows.h).
 //
@@ -31,11 +31,12 @@ class CpuBackend : public Backend {
   const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override;
   void replay(int64_t key, FunctionRef<void()> ops) override;
 
-  void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) override;
-  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-              KvStorage& storage) override;
-  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override;
-  void argmax(Site site, ConstTensorView logits, TensorView ids) override;
+ protected:
+  void compute(const Embed& op);
+  void compute(const EmbedPositions& op);
+  void compute(const Append& op);
+  void compute(const GatherRows& op);
+  void compute(const Argmax& op);
 
  private:
   template <typename U>
@@ -47,11 +48,5 @@ class CpuBackend : public Backend {
 
 extern template class CpuBackend<float>;
 extern template class CpuBackend<double>;
-
-/// Block table of sequence i of a batch.
-inline BlockTable block_table(const Batch& batch, int32_t i) {
-  const StepPlan& plan = *batch.plan;
-  return {batch.block_tables + int64_t{i} * plan.blocks_per_seq, plan.blocks_per_seq, plan.block_len};
-}
 
 }  // namespace lastrow

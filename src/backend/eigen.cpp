@@ -24,75 +24,102 @@ Array row_of(TensorView x, int64_t t) { return {x.data<float>() + t * x.row_size
 
 BackendInfo EigenBackend::info() const { return {kName, kDescription, DType::f32, pool_.n_threads()}; }
 
-void EigenBackend::rms_norm(Site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) {
-  checks::rms_norm(x, weight, out);
-  const ConstArray w(weight.data<float>(), weight.size());
-  for (int64_t t = 0; t < x.dim(0); ++t) {
-    const ConstArray row = row_of(x, t);
-    row_of(out, t) = w * row * (1.0f / std::sqrt(row.square().mean() + eps));
-  }
-}
+/// One function an operation. Attention is in eigen_attend.cpp; those that only move or pick rows are
+/// CpuBackend's.
+struct EigenBackend::Compute {
+  EigenBackend& self;
 
-void EigenBackend::linear(Site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-                          TensorView out) {
-  checks::linear(x, weight, bias, out);
-  const int64_t n_rows = x.dim(0), n_in = weight.dim(1), n_out = weight.dim(0);
-  if (n_rows == 0) return;
-  const float *rows = x.data<float>(), *w = weight.data<float>();
-  const float* b = bias.empty() ? nullptr : bias.data<float>();
-  float* o = out.data<float>();
-  const auto panel = [&](int64_t i) {
-    const int64_t first = i * kPanel, n = std::min(kPanel, n_out - first);
-    const ConstMatrix weights(w + first * n_in, n, n_in);
-    if (n_rows == 1) {
-      Vector y(o + first, n);
-      y.noalias() = weights * ConstVector(rows, n_in);
-      if (b != nullptr) y += ConstVector(b + first, n);
-    } else {
-      Columns y(o + first, n_rows, n, Eigen::OuterStride<>(n_out));
-      y.noalias() = ConstMatrix(rows, n_rows, n_in) * weights.transpose();
-      if (b != nullptr) y.rowwise() += ConstVector(b + first, n).transpose();
+  void operator()(const RmsNorm& op) const {
+    const ConstArray w(op.weight.data<float>(), op.weight.size());
+    for (int64_t t = 0; t < op.x.dim(0); ++t) {
+      const ConstArray row = row_of(op.x, t);
+      row_of(op.out, t) = w * row * (1.0f / std::sqrt(row.square().mean() + op.eps));
     }
-  };
-  const int64_t n_panels = (n_out + kPanel - 1) / kPanel;
-  if (2 * n_rows * n_in * n_out >= kFlopWorthThreads) {
-    pool_.for_each(n_panels, panel);
-  } else {
-    for (int64_t i = 0; i < n_panels; ++i) panel(i);
   }
-}
 
-void EigenBackend::rope(Site, const RopeTable& table, const Batch& batch, TensorView x) {
-  checks::rope(table, batch, x);
-  using Strided = Eigen::Map<Eigen::ArrayXf, Eigen::Unaligned, Eigen::InnerStride<>>;
-  const int64_t n_heads = x.dim(1), head_dim = x.dim(2), half = head_dim / 2;
-  const Eigen::InnerStride<> step(table.interleaved ? 2 : 1);
-  const int64_t partner = table.interleaved ? 1 : half;
-  float* head = x.data<float>();
-  for (int64_t t = 0; t < x.dim(0); ++t) {
-    const ConstArray cos = row_of(table.cos.view(), batch.positions[t]),
-                     sin = row_of(table.sin.view(), batch.positions[t]);
-    for (int64_t h = 0; h < n_heads; ++h, head += head_dim) {
-      Strided a(head, half, step), b(head + partner, half, step);
-      for (int64_t d = 0; d < half; ++d) {
-        const float turned = a[d] * cos[d] - b[d] * sin[d];
-        b[d] = a[d] * sin[d] + b[d] * cos[d];
-        a[d] = turned;
+  void operator()(const LayerNorm& op) const {
+    const ConstArray w(op.weight.data<float>(), op.weight.size()), b(op.bias.data<float>(), op.bias.size());
+    for (int64_t t = 0; t < op.x.dim(0); ++t) {
+      const ConstArray row = row_of(op.x, t);
+      const float mean = row.mean(), variance = (row - mean).square().mean();
+      row_of(op.out, t) = w * ((row - mean) * (1.0f / std::sqrt(variance + op.eps))) + b;
+    }
+  }
+
+  void operator()(const Linear& op) const {
+    const int64_t n_rows = op.x.dim(0), n_in = op.weight.dim(1), n_out = op.weight.dim(0);
+    if (n_rows == 0) return;
+    const float *rows = op.x.data<float>(), *w = op.weight.data<float>();
+    const float* b = op.bias.empty() ? nullptr : op.bias.data<float>();
+    float* o = op.out.data<float>();
+    const auto panel = [&](int64_t i) {
+      const int64_t first = i * kPanel, n = std::min(kPanel, n_out - first);
+      const ConstMatrix weights(w + first * n_in, n, n_in);
+      if (n_rows == 1) {
+        Vector y(o + first, n);
+        y.noalias() = weights * ConstVector(rows, n_in);
+        if (b != nullptr) y += ConstVector(b + first, n);
+      } else {
+        Columns y(o + first, n_rows, n, Eigen::OuterStride<>(n_out));
+        y.noalias() = ConstMatrix(rows, n_rows, n_in) * weights.transpose();
+        if (b != nullptr) y.rowwise() += ConstVector(b + first, n).transpose();
+      }
+    };
+    const int64_t n_panels = (n_out + kPanel - 1) / kPanel;
+    if (2 * n_rows * n_in * n_out >= kFlopWorthThreads) {
+      self.pool_.for_each(n_panels, panel);
+    } else {
+      for (int64_t i = 0; i < n_panels; ++i) panel(i);
+    }
+  }
+
+  void operator()(const Rope& op) const {
+    using Strided = Eigen::Map<Eigen::ArrayXf, Eigen::Unaligned, Eigen::InnerStride<>>;
+    const int64_t n_heads = op.x.dim(1), head_dim = op.x.dim(2), half = head_dim / 2;
+    const Eigen::InnerStride<> step(op.table.interleaved ? 2 : 1);
+    const int64_t partner = op.table.interleaved ? 1 : half;
+    float* head = op.x.data<float>();
+    for (int64_t t = 0; t < op.x.dim(0); ++t) {
+      const ConstArray cos = row_of(op.table.cos.view(), op.batch.positions[t]),
+                       sin = row_of(op.table.sin.view(), op.batch.positions[t]);
+      for (int64_t h = 0; h < n_heads; ++h, head += head_dim) {
+        Strided a(head, half, step), b(head + partner, half, step);
+        for (int64_t d = 0; d < half; ++d) {
+          const float turned = a[d] * cos[d] - b[d] * sin[d];
+          b[d] = a[d] * sin[d] + b[d] * cos[d];
+          a[d] = turned;
+        }
       }
     }
   }
-}
 
-void EigenBackend::swiglu(Site, ConstTensorView gate, ConstTensorView up, TensorView out) {
-  checks::same_shape("swiglu gate", gate, out);
-  checks::same_shape("swiglu up", up, out);
-  const ConstArray a(gate.data<float>(), gate.size()), b(up.data<float>(), up.size());
-  Array(out.data<float>(), out.size()) = a / (1.0f + (-a).exp()) * b;
-}
+  void operator()(const Attend& op) const { self.attend(op); }
+  void operator()(const Probe& op) const { self.probe(op); }
 
-void EigenBackend::add(Site, ConstTensorView y, TensorView x) {
-  checks::same_shape("addend", y, x);
-  Array(x.data<float>(), x.size()) += ConstArray(y.data<float>(), y.size());
+  void operator()(const Swiglu& op) const {
+    const ConstArray a(op.gate.data<float>(), op.gate.size()), b(op.up.data<float>(), op.up.size());
+    Array(op.out.data<float>(), op.out.size()) = a / (1.0f + (-a).exp()) * b;
+  }
+
+  void operator()(const Gelu& op) const {
+    constexpr auto kC = static_cast<float>(Gelu::kSqrt2OverPi), kCubic = static_cast<float>(Gelu::kCubic);
+    const ConstArray x(op.x.data<float>(), op.x.size());
+    Array(op.out.data<float>(), op.out.size()) = 0.5f * x * (1.0f + (kC * (x + kCubic * x.cube())).tanh());
+  }
+
+  void operator()(const Add& op) const {
+    Array(op.x.data<float>(), op.x.size()) += ConstArray(op.y.data<float>(), op.y.size());
+  }
+
+  template <typename RowsMoved>
+  void operator()(const RowsMoved& op) const {
+    self.compute(op);
+  }
+};
+
+void EigenBackend::run(const Op& op) {
+  check(op);
+  std::visit(Compute{*this}, op);
 }
 
 }  // namespace lastrow

@@ -30,19 +30,13 @@ class EigenBackend final : public CpuBackend<float> {
   explicit EigenBackend(int32_t n_threads = 0) : pool_(n_threads) {}
 
   BackendInfo info() const override;
-  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
-  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-              TensorView out) override;
-  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override;
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override;
-  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
-  void add(Site site, ConstTensorView y, TensorView x) override;
+  void run(const Op& op) override;
 
  private:
+  struct Compute;  // one function an operation
+  void attend(const Attend& op);
+  void probe(const Probe& op);
+
   ThreadPool pool_;
   // [n_tokens, n_kv_heads, rooms, group_size, head_dim + 2]: rooms are n_chunks where chunks are shared out,
   // else 2: the total, and the chunk at hand.

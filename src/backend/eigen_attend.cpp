@@ -164,18 +164,17 @@ struct AttendJob {
   int64_t rooms_per_unit = 2;  // partials of a unit
   float* partials = nullptr;   // [n_units, rooms_per_unit, group_size, head_dim + 2]
 
-  AttendJob(int32_t layer, ConstTensorView queries, const KvStorage& storage, const Batch& step,
-            const AttendSpec& how, TensorView outputs, TensorView lses)
-      : q(queries),
-        batch(step),
-        spec(how),
-        out(outputs),
-        lse(lses),
-        k(storage, layer, RowKind::k),
-        v(storage, layer, RowKind::v),
-        n_kv_heads(storage.spec().n_kv_heads),
-        group_size(queries.dim(1) / n_kv_heads),
-        head_dim(queries.dim(2)) {}
+  AttendJob(const Attend& op)
+      : q(op.q),
+        batch(op.batch),
+        spec(op.spec),
+        out(op.out),
+        lse(op.lse),
+        k(op.storage, op.site.layer, RowKind::k),
+        v(op.storage, op.site.layer, RowKind::v),
+        n_kv_heads(op.storage.spec().n_kv_heads),
+        group_size(op.q.dim(1) / n_kv_heads),
+        head_dim(op.q.dim(2)) {}
 
   int64_t n_units() const { return q.dim(0) * n_kv_heads; }
   int64_t n_chunks() const {
@@ -237,10 +236,8 @@ struct AttendJob {
 
 }  // namespace
 
-void EigenBackend::attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                          const AttendSpec& spec, TensorView out, TensorView lse) {
-  checks::attend(site, q, storage, batch, out, lse);
-  AttendJob job(site.layer, q, storage, batch, spec, out, lse);
+void EigenBackend::attend(const Attend& op) {
+  AttendJob job(op);
   const int64_t n_units = job.n_units(), n_chunks = job.n_chunks();
   const bool threads_pay = 4 * job.n_cells() * job.head_dim >= 1'000'000 && pool_.n_threads() > 1;
   const bool share_chunks = threads_pay && n_units < 4 * pool_.n_threads() && n_chunks > 1;
@@ -264,29 +261,28 @@ void EigenBackend::attend(Site site, ConstTensorView q, const KvStorage& storage
   }
 }
 
-void EigenBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                         const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                         TensorView scores, TensorView probs, TensorView lse_distance) {
-  const int32_t i = checks::probe(site, q, storage, batch, lse, selection, scores, probs, lse_distance);
-  const RowLayout layout = storage.spec().layout();
-  const int64_t n_q_heads = q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
-  const int32_t kv_len = batch.plan->kv_len[i];
-  const LayerRows keys_of_layer(storage, site.layer, RowKind::k);
+void EigenBackend::probe(const Probe& op) {
+  const int32_t i = op.sequence();
+  const auto& [first_head, n_heads, first_row, n_rows] = op.selection;
+  const RowLayout layout = op.storage.spec().layout();
+  const int64_t n_q_heads = op.q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
+  const int32_t kv_len = op.batch.plan->kv_len[i];
+  const LayerRows keys_of_layer(op.storage, op.site.layer, RowKind::k);
   std::vector<float> room(static_cast<size_t>(layout.head_dim));
-  float *score = scores.data<float>(), *prob = probs.data<float>();
-  std::fill_n(score, scores.size(), kMinusInfinity);
+  float *score = op.scores.data<float>(), *prob = op.probs.data<float>();
+  std::fill_n(score, op.scores.size(), kMinusInfinity);
   int64_t n_done = 0;  // rows
-  for (int32_t h = selection.first_head; h < selection.first_head + selection.n_heads; ++h) {
-    const HeadRows k = keys_of_layer.of(block_table(batch, i), static_cast<int32_t>(h / group_size));
-    for (int32_t t = selection.first_row; t < selection.first_row + selection.n_rows;
-         ++t, score += kv_len, prob += kv_len) {
-      const ConstRow query(q.data<float>() + (t * n_q_heads + h) * layout.head_dim, layout.head_dim);
-      const KeyRange keys = visible_keys(spec.mask, batch.plan->q_len(i), kv_len, t - batch.plan->q_start[i]);
+  for (int32_t h = first_head; h < first_head + n_heads; ++h) {
+    const HeadRows k = keys_of_layer.of(block_table(op.batch, i), static_cast<int32_t>(h / group_size));
+    for (int32_t t = first_row; t < first_row + n_rows; ++t, score += kv_len, prob += kv_len) {
+      const ConstRow query(op.q.data<float>() + (t * n_q_heads + h) * layout.head_dim, layout.head_dim);
+      const KeyRange keys =
+          visible_keys(op.spec.mask, op.batch.plan->q_len(i), kv_len, t - op.batch.plan->q_start[i]);
       for (int32_t s = keys.begin; s < keys.end; ++s)
-        score[s] = spec.scale * (query * ConstRow(k.row(s, room.data()), layout.head_dim)).sum();
-      const float distance =
-          softmax_of_scores(score, kv_len, keys, lse.data<float>()[t * n_q_heads + h], prob);
-      if (!lse_distance.empty()) lse_distance.data<float>()[n_done] = distance;
+        score[s] = op.spec.scale * (query * ConstRow(k.row(s, room.data()), layout.head_dim)).sum();
+      const float written = op.lse.data<float>()[t * n_q_heads + h];
+      const float distance = softmax_of_scores(score, kv_len, keys, written, prob);
+      if (!op.lse_distance.empty()) op.lse_distance.data<float>()[n_done] = distance;
       ++n_done;
     }
   }

@@ -7,7 +7,7 @@
 // Rows that are not encoded (f32, and f64 of the judge) are read where they lie: KvStorage::rows.
 #pragma once
 
-#include "backend/storage.h"
+#include "ops/kv_storage.h"
 
 namespace lastrow {
 

@@ -43,55 +43,6 @@ T NaiveBackend<T>::sum(int64_t n, Term term) {
 }
 
 template <typename T>
-void NaiveBackend<T>::rms_norm(Site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) {
-  checks::rms_norm(x, weight, out);
-  const int64_t dim = x.dim(1);
-  const T *row = x.data<T>(), *w = weight.data<T>();
-  T* o = out.data<T>();
-  for (int64_t t = 0; t < x.dim(0); ++t, row += dim, o += dim) {
-    const T mean_square = sum(dim, [&](int64_t i) { return row[i] * row[i]; }) / static_cast<T>(dim);
-    const T scale = T(1) / std::sqrt(mean_square + static_cast<T>(eps));
-    for (int64_t i = 0; i < dim; ++i) o[i] = w[i] * (row[i] * scale);
-  }
-}
-
-template <typename T>
-void NaiveBackend<T>::linear(Site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-                             TensorView out) {
-  checks::linear(x, weight, bias, out);
-  const int64_t n_in = weight.dim(1), n_out = weight.dim(0);
-  const T* row = x.data<T>();
-  const T* b = bias.empty() ? nullptr : bias.data<T>();
-  T* o = out.data<T>();
-  for (int64_t t = 0; t < x.dim(0); ++t, row += n_in, o += n_out) {
-    const T* w = weight.data<T>();
-    for (int64_t j = 0; j < n_out; ++j, w += n_in) {
-      const T product = sum(n_in, [&](int64_t i) { return row[i] * w[i]; });
-      o[j] = b == nullptr ? product : product + b[j];
-    }
-  }
-}
-
-template <typename T>
-void NaiveBackend<T>::rope(Site, const RopeTable& table, const Batch& batch, TensorView x) {
-  checks::rope(table, batch, x);
-  const int64_t n_heads = x.dim(1), head_dim = x.dim(2), half = head_dim / 2;
-  const int64_t step = table.interleaved ? 2 : 1, partner = table.interleaved ? 1 : half;
-  T* head = x.data<T>();
-  for (int64_t t = 0; t < x.dim(0); ++t) {
-    const T* cos = table.cos.view().template data<T>() + batch.positions[t] * half;
-    const T* sin = table.sin.view().template data<T>() + batch.positions[t] * half;
-    for (int64_t h = 0; h < n_heads; ++h, head += head_dim)
-      for (int64_t d = 0; d < half; ++d) {
-        T &a = head[d * step], &b = head[d * step + partner];
-        const T turned_a = a * cos[d] - b * sin[d], turned_b = a * sin[d] + b * cos[d];
-        a = turned_a;
-        b = turned_b;
-      }
-  }
-}
-
-template <typename T>
 typename NaiveBackend<T>::Rows NaiveBackend<T>::readable(const KvStorage& storage, int32_t layer,
                                                          RowKind kind, const Batch& batch, int32_t sequence,
                                                          std::vector<T>& room) {
@@ -153,70 +104,145 @@ void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRa
   });
 }
 
+/// One function an operation. Those that only move or pick rows are CpuBackend's.
 template <typename T>
-void NaiveBackend<T>::attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                             const AttendSpec& spec, TensorView out, TensorView lse) {
-  checks::attend(site, q, storage, batch, out, lse);
-  const RowLayout layout = storage.spec().layout();
-  const auto n_q_heads = static_cast<int32_t>(q.dim(1));
-  const int32_t group_size = n_q_heads / layout.n_kv_heads;
-  for (int32_t i = 0; i < batch.plan->n_seqs(); ++i) {
-    const int32_t q_len = batch.plan->q_len(i);
-    const Rows k = readable(storage, site.layer, RowKind::k, batch, i, decoded_k_),
-               v = readable(storage, site.layer, RowKind::v, batch, i, decoded_v_);
-    for (int32_t t = 0; t < q_len; ++t) {
-      const KeyRange keys = visible_keys(spec.mask, q_len, batch.kv_len[i], t);
-      for (int32_t h = 0; h < n_q_heads; ++h) {
-        const int64_t head = int64_t{batch.q_start[i] + t} * n_q_heads + h;  // in q, out and lse alike
-        attend_row(q.data<T>() + head * layout.head_dim, k, v, keys, h / group_size,
-                   static_cast<T>(spec.scale), out.data<T>() + head * layout.head_dim, lse.data<T>() + head);
+struct NaiveBackend<T>::Compute {
+  NaiveBackend& self;
+
+  void operator()(const RmsNorm& op) const {
+    const int64_t dim = op.x.dim(1);
+    const T *row = op.x.template data<T>(), *w = op.weight.template data<T>();
+    T* o = op.out.template data<T>();
+    for (int64_t t = 0; t < op.x.dim(0); ++t, row += dim, o += dim) {
+      const T mean_square = self.sum(dim, [&](int64_t i) { return row[i] * row[i]; }) / static_cast<T>(dim);
+      const T scale = T(1) / std::sqrt(mean_square + static_cast<T>(op.eps));
+      for (int64_t i = 0; i < dim; ++i) o[i] = w[i] * (row[i] * scale);
+    }
+  }
+
+  void operator()(const LayerNorm& op) const {
+    const int64_t dim = op.x.dim(1);
+    const T *row = op.x.template data<T>(), *w = op.weight.template data<T>(),
+            *b = op.bias.template data<T>();
+    T* o = op.out.template data<T>();
+    for (int64_t t = 0; t < op.x.dim(0); ++t, row += dim, o += dim) {
+      const T mean = self.sum(dim, [&](int64_t i) { return row[i]; }) / static_cast<T>(dim);
+      const auto square = [&](int64_t i) { return (row[i] - mean) * (row[i] - mean); };
+      const T variance = self.sum(dim, square) / static_cast<T>(dim);
+      const T scale = T(1) / std::sqrt(variance + static_cast<T>(op.eps));
+      for (int64_t i = 0; i < dim; ++i) o[i] = w[i] * ((row[i] - mean) * scale) + b[i];
+    }
+  }
+
+  void operator()(const Linear& op) const {
+    const int64_t n_in = op.weight.dim(1), n_out = op.weight.dim(0);
+    const T* row = op.x.template data<T>();
+    const T* b = op.bias.empty() ? nullptr : op.bias.template data<T>();
+    T* o = op.out.template data<T>();
+    for (int64_t t = 0; t < op.x.dim(0); ++t, row += n_in, o += n_out) {
+      const T* w = op.weight.template data<T>();
+      for (int64_t j = 0; j < n_out; ++j, w += n_in) {
+        const T product = self.sum(n_in, [&](int64_t i) { return row[i] * w[i]; });
+        o[j] = b == nullptr ? product : product + b[j];
       }
     }
   }
-}
 
-template <typename T>
-void NaiveBackend<T>::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                            const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                            TensorView scores, TensorView probs, TensorView lse_distance) {
-  const int32_t i = checks::probe(site, q, storage, batch, lse, selection, scores, probs, lse_distance);
-  const RowLayout layout = storage.spec().layout();
-  const int64_t n_q_heads = q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
-  const Rows k = readable(storage, site.layer, RowKind::k, batch, i, decoded_k_);
-  const int32_t kv_len = batch.kv_len[i];
-  T *score = scores.data<T>(), *prob = probs.data<T>();
-  int64_t n_done = 0;  // rows
-  for (int32_t h = selection.first_head; h < selection.first_head + selection.n_heads; ++h)
-    for (int32_t row = selection.first_row; row < selection.first_row + selection.n_rows; ++row) {
-      const T* query = q.data<T>() + (row * n_q_heads + h) * layout.head_dim;
-      const KeyRange keys = visible_keys(spec.mask, batch.plan->q_len(i), kv_len, row - batch.q_start[i]);
-      std::fill_n(score, kv_len, -std::numeric_limits<T>::infinity());
-      for (int32_t s = keys.begin; s < keys.end; ++s) {
-        const T* key = k.row(s, static_cast<int32_t>(h / group_size));
-        score[s] =
-            static_cast<T>(spec.scale) * sum(layout.head_dim, [&](int64_t d) { return query[d] * key[d]; });
-      }
-      const T distance = softmax_of_scores(score, kv_len, keys, lse.data<T>()[row * n_q_heads + h], prob);
-      if (!lse_distance.empty()) lse_distance.data<T>()[n_done] = distance;
-      score += kv_len, prob += kv_len, ++n_done;
+  void operator()(const Rope& op) const {
+    const RopeTable& table = op.table;
+    const int64_t n_heads = op.x.dim(1), head_dim = op.x.dim(2), half = head_dim / 2;
+    const int64_t step = table.interleaved ? 2 : 1, partner = table.interleaved ? 1 : half;
+    T* head = op.x.template data<T>();
+    for (int64_t t = 0; t < op.x.dim(0); ++t) {
+      const T* cos = table.cos.template data<T>() + op.batch.positions[t] * half;
+      const T* sin = table.sin.template data<T>() + op.batch.positions[t] * half;
+      for (int64_t h = 0; h < n_heads; ++h, head += head_dim)
+        for (int64_t d = 0; d < half; ++d) {
+          T &a = head[d * step], &b = head[d * step + partner];
+          const T turned_a = a * cos[d] - b * sin[d], turned_b = a * sin[d] + b * cos[d];
+          a = turned_a;
+          b = turned_b;
+        }
     }
-}
+  }
+
+  void operator()(const Attend& op) const {
+    const RowLayout layout = op.storage.spec().layout();
+    const auto n_q_heads = static_cast<int32_t>(op.q.dim(1));
+    const int32_t group_size = n_q_heads / layout.n_kv_heads;
+    for (int32_t i = 0; i < op.batch.plan->n_seqs(); ++i) {
+      const int32_t q_len = op.batch.plan->q_len(i);
+      const Rows k = self.readable(op.storage, op.site.layer, RowKind::k, op.batch, i, self.decoded_k_),
+                 v = self.readable(op.storage, op.site.layer, RowKind::v, op.batch, i, self.decoded_v_);
+      for (int32_t t = 0; t < q_len; ++t) {
+        const KeyRange keys = visible_keys(op.spec.mask, q_len, op.batch.kv_len[i], t);
+        for (int32_t h = 0; h < n_q_heads; ++h) {
+          const int64_t head = int64_t{op.batch.q_start[i] + t} * n_q_heads + h;  // in q, out and lse alike
+          self.attend_row(op.q.template data<T>() + head * layout.head_dim, k, v, keys, h / group_size,
+                          static_cast<T>(op.spec.scale), op.out.template data<T>() + head * layout.head_dim,
+                          op.lse.template data<T>() + head);
+        }
+      }
+    }
+  }
+
+  void operator()(const Probe& op) const {
+    const int32_t i = op.sequence();
+    const auto& [first_head, n_heads, first_row, n_rows] = op.selection;
+    const RowLayout layout = op.storage.spec().layout();
+    const int64_t n_q_heads = op.q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
+    const Rows k = self.readable(op.storage, op.site.layer, RowKind::k, op.batch, i, self.decoded_k_);
+    const int32_t kv_len = op.batch.kv_len[i];
+    T *score = op.scores.template data<T>(), *prob = op.probs.template data<T>();
+    int64_t n_done = 0;  // rows
+    for (int32_t h = first_head; h < first_head + n_heads; ++h)
+      for (int32_t row = first_row; row < first_row + n_rows; ++row) {
+        const T* query = op.q.template data<T>() + (row * n_q_heads + h) * layout.head_dim;
+        const KeyRange keys =
+            visible_keys(op.spec.mask, op.batch.plan->q_len(i), kv_len, row - op.batch.q_start[i]);
+        std::fill_n(score, kv_len, -std::numeric_limits<T>::infinity());
+        for (int32_t s = keys.begin; s < keys.end; ++s) {
+          const T* key = k.row(s, static_cast<int32_t>(h / group_size));
+          score[s] = static_cast<T>(op.spec.scale) *
+                     self.sum(layout.head_dim, [&](int64_t d) { return query[d] * key[d]; });
+        }
+        const T written = op.lse.template data<T>()[row * n_q_heads + h];
+        const T distance = softmax_of_scores(score, kv_len, keys, written, prob);
+        if (!op.lse_distance.empty()) op.lse_distance.template data<T>()[n_done] = distance;
+        score += kv_len, prob += kv_len, ++n_done;
+      }
+  }
+
+  void operator()(const Swiglu& op) const {
+    const T *a = op.gate.template data<T>(), *b = op.up.template data<T>();
+    T* o = op.out.template data<T>();
+    for (int64_t i = 0; i < op.out.size(); ++i) o[i] = a[i] / (T(1) + std::exp(-a[i])) * b[i];
+  }
+
+  void operator()(const Gelu& op) const {
+    constexpr T kC = static_cast<T>(Gelu::kSqrt2OverPi), kCubic = static_cast<T>(Gelu::kCubic);
+    const T* x = op.x.template data<T>();
+    T* o = op.out.template data<T>();
+    for (int64_t i = 0; i < op.out.size(); ++i)
+      o[i] = T(0.5) * x[i] * (T(1) + std::tanh(kC * (x[i] + kCubic * x[i] * x[i] * x[i])));
+  }
+
+  void operator()(const Add& op) const {
+    const T* b = op.y.template data<T>();
+    T* a = op.x.template data<T>();
+    for (int64_t i = 0; i < op.x.size(); ++i) a[i] += b[i];
+  }
+
+  template <typename RowsMoved>
+  void operator()(const RowsMoved& op) const {
+    self.compute(op);
+  }
+};
 
 template <typename T>
-void NaiveBackend<T>::swiglu(Site, ConstTensorView gate, ConstTensorView up, TensorView out) {
-  checks::same_shape("swiglu gate", gate, out);
-  checks::same_shape("swiglu up", up, out);
-  const T *a = gate.data<T>(), *b = up.data<T>();
-  T* o = out.data<T>();
-  for (int64_t i = 0; i < out.size(); ++i) o[i] = a[i] / (T(1) + std::exp(-a[i])) * b[i];
-}
-
-template <typename T>
-void NaiveBackend<T>::add(Site, ConstTensorView y, TensorView x) {
-  checks::same_shape("addend", y, x);
-  const T* b = y.data<T>();
-  T* a = x.data<T>();
-  for (int64_t i = 0; i < x.size(); ++i) a[i] += b[i];
+void NaiveBackend<T>::run(const Op& op) {
+  check(op);
+  std::visit(Compute{*this}, op);
 }
 
 template class NaiveBackend<float>;

@@ -31,19 +31,10 @@ class NaiveBackend final : public CpuBackend<T> {
       : order_seed_(order_seed), weights_(weights) {}
 
   BackendInfo info() const override;
-  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
-  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-              TensorView out) override;
-  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override;
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override;
-  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
-  void add(Site site, ConstTensorView y, TensorView x) override;
+  void run(const Op& op) override;
 
  private:
+  struct Compute;  // one function an operation
   template <typename Each>
   void in_order(int64_t n, Each each);
   template <typename Term>

@@ -105,8 +105,8 @@ void attend_part(const Part& part, const AttentionInput& input, Backend& backend
     const int64_t seen = input.spec.mask.causal ? std::max<int64_t>(kv_len - q_len + begin + n, 0) : kv_len;
     const StepPlan plan = plan_of(static_cast<int32_t>(n), static_cast<int32_t>(seen), block_len);
     const Batch& batch = backend.begin_step(plan, *storage);
-    backend.attend(site, q.view().rows(begin, n), *storage, batch, input.spec, out.view().rows(begin, n),
-                   lse.view().rows(begin, n));
+    backend.run(Attend{site, q.view().rows(begin, n), *storage, batch, input.spec, out.view().rows(begin, n),
+                       lse.view().rows(begin, n)});
     on_rows(n);
   }
   backend.download(out.view(), part.out);
@@ -120,8 +120,8 @@ void attend_part(const Part& part, const AttentionInput& input, Backend& backend
   int64_t rows_done = 0;
   for (int32_t h = 0; h < n_q_heads; ++h) {
     const ProbeSelection one_head{h, 1, 0, static_cast<int32_t>(q_len)};
-    backend.probe(site, q.view(), *storage, batch, input.spec, lse.view(), one_head, scores.view(),
-                  probs.view(), lse_distance.view());
+    backend.run(Probe{site, q.view(), *storage, batch, input.spec, lse.view(), one_head, scores.view(),
+                      probs.view(), lse_distance.view()});
     backend.download(scores.view(), part.scores.rows(h, 1));
     backend.download(probs.view(), part.probs.rows(h, 1));
     backend.download(lse_distance.view(), part.lse_distance.rows(h, 1));

@@ -161,7 +161,8 @@ void run(const GenerateOptions& o) {
 constexpr const char* kFooter =
     "A model of random weights is random:KEY=VALUE,… with any of layers q_heads kv_heads head_dim model_dim "
     "ffn\n"
-    "vocab context seed, for example random:layers=4,q_heads=8,kv_heads=2,head_dim=64,seed=1.\n\n"
+    "vocab context seed arch (llama or gpt2), for example "
+    "random:layers=4,q_heads=8,kv_heads=2,head_dim=64,seed=1.\n\n"
     "A trace holds one mode: with --mode both, run.safetensors is the cached one, run.recompute.safetensors "
     "the\n"
     "other. Recorded steps are slower: their times are those of steps that are watched.\n\n"

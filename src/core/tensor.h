@@ -138,6 +138,10 @@ class Tensor {
 
   TensorView view() { return {data_.get(), dtype_, shape_}; }
   ConstTensorView view() const { return {static_cast<const void*>(data_.get()), dtype_, shape_}; }
+  /// A tensor may stand where a view of it is asked for, as long as it lives.
+  operator TensorView() & { return view(); }
+  operator ConstTensorView() const& { return view(); }
+  operator ConstTensorView() const&& = delete;
   template <typename T>
   T* data() {
     return view().data<T>();

@@ -2,7 +2,6 @@
 //
 //   const ModelShape& shape = find_preset("llama-3-8b");        or fill one in, then validate(shape)
 //   n_params(shape)                                              from the sizes, by formula
-//   step_cost(shape, {.q_len = 1, .kv_len = 2048, .weight_elem_bytes = 2, .cache_elem_bytes = 2})
 //
 // Invariant: after validate() each size is positive, n_q_heads % n_kv_heads == 0, and n_params fits int64.
 #pragma once
@@ -11,7 +10,6 @@
 #include <string>
 
 #include "core/dtype.h"
-#include "cost/op_cost.h"
 
 namespace lastrow {
 
@@ -56,28 +54,5 @@ int64_t n_params(const ModelShape& shape);
 
 /// n_params in the dtype of the release.
 int64_t weights_bytes(const ModelShape& shape);
-
-/// One forward of `batch` sequences of equal length.
-struct StepSize {
-  int64_t q_len = 1;         // new tokens of each sequence
-  int64_t kv_len = 1;        // tokens of each sequence after the step: those cached before, and the new ones
-  int64_t n_logit_rows = 1;  // rows of the whole step that go through the final norm and the LM head
-  int64_t weight_elem_bytes = cost::kF32Bytes;
-  int64_t cache_elem_bytes = cost::kF32Bytes;
-  int64_t activation_elem_bytes = cost::kF32Bytes;
-  int64_t batch = 1;
-  int64_t cache_scale_bytes = 0;  // of a row of K or V in one head: CacheFormat::scale_bytes
-};
-
-/// Sum of the operations of one forward (argmax is not in it):
-///   embed
-///   each layer: rms_norm, linear q, k, v, rope q, k, append, attend, linear o, add,
-///               rms_norm, linear gate, up, swiglu, linear down, add
-///   gather_rows, rms_norm and LM head of these rows only
-/// All layers process all rows. Recompute is q_len == kv_len. Other families count alike, with layer_norm,
-/// gelu and learned positions (one more row of a table and an add) where the shape says so; gated MLPs count
-/// as SwiGLU, extra norms of a layer as norms, logit caps and scalings not at all.
-/// Throws ShapeError for a step that cannot be (kv_len < q_len, more logit rows than rows) or a cost ≥ 2^63.
-OpCost step_cost(const ModelShape& shape, const StepSize& step);
 
 }  // namespace lastrow

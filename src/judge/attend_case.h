@@ -134,7 +134,7 @@ inline AttendResult attend(Backend& backend, const AttendCase& c, const Layout& 
   const Tensor q = backend.upload(queries.view());
   Tensor out = backend.make_tensor(q.shape()), lse = backend.make_tensor({l.plan.n_tokens(), c.n_q_heads});
   const Batch& batch = backend.begin_step(l.plan, storage);
-  backend.attend({0, "attend"}, q.view(), storage, batch, case_spec(c), out.view(), lse.view());
+  backend.run(Attend{{0, "attend"}, q, storage, batch, case_spec(c), out, lse});
   return {to_doubles(backend, out.view()), to_doubles(backend, lse.view())};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/error.h"
 
@@ -46,6 +47,39 @@ Row rms_norm(const Row& x, const Row& weight, double eps) {
   for (size_t j = 0; j < x.size(); ++j) y[j] = weight[j] * x[j] / rms;
   return y;
 }
+
+/// y[j] = weight[j] · (x[j] − mean) / √(mean of (x − mean)² + eps) + bias[j]
+Row layer_norm(const Row& x, const Row& weight, const Row& bias, double eps) {
+  const auto n = static_cast<double>(x.size());
+  double mean = 0, variance = 0;
+  for (const double e : x) mean += e / n;
+  for (const double e : x) variance += (e - mean) * (e - mean) / n;
+  Row y(x.size());
+  for (size_t j = 0; j < x.size(); ++j)
+    y[j] = weight[j] * (x[j] - mean) / std::sqrt(variance + eps) + bias[j];
+  return y;
+}
+
+/// A norm of the model, by the name of its weight without ".weight".
+Row norm(const PlainDecoder& c, const std::string& name, const Row& x) {
+  const Row weight = values_of(c, name + ".weight", {c.model_dim});
+  return c.gpt2 ? layer_norm(x, weight, values_of(c, name + ".bias", {c.model_dim}), c.norm_eps)
+                : rms_norm(x, weight, c.norm_eps);
+}
+
+/// A linear layer of the model: y = w · x, and its bias in a GPT-2.
+struct LinearLayer {
+  LinearLayer(const PlainDecoder& c, const std::string& name, int64_t n_out, int64_t n_in)
+      : weight(matrix(c, name + ".weight", n_out, n_in)),
+        bias(c.gpt2 ? values_of(c, name + ".bias", {n_out}) : Row(static_cast<size_t>(n_out), 0.0)) {}
+  Row operator()(const Row& x) const {
+    Row y = product(weight, x);
+    for (size_t i = 0; i < y.size(); ++i) y[i] += bias[i];
+    return y;
+  }
+  Matrix weight;
+  Row bias;
+};
 
 /// Turns the d-th pair of every head by position / theta^(2d/head_dim).
 void rope(const PlainDecoder& c, int64_t position, Row& heads) {
@@ -93,35 +127,43 @@ void add(const Row& delta, Row& x) {
 /// x[t] += o_proj · attention(norm(x))[t]
 void attention_block(const PlainDecoder& c, const std::string& layer, std::vector<Row>& x) {
   const int64_t q_dim = c.n_q_heads * c.head_dim, kv_dim = c.n_kv_heads * c.head_dim;
-  const Row norm = values_of(c, layer + "input_layernorm.weight", {c.model_dim});
-  const Matrix w_q = matrix(c, layer + "self_attn.q_proj.weight", q_dim, c.model_dim),
-               w_k = matrix(c, layer + "self_attn.k_proj.weight", kv_dim, c.model_dim),
-               w_v = matrix(c, layer + "self_attn.v_proj.weight", kv_dim, c.model_dim),
-               w_o = matrix(c, layer + "self_attn.o_proj.weight", c.model_dim, q_dim);
+  const LinearLayer w_q(c, layer + "self_attn.q_proj", q_dim, c.model_dim),
+      w_k(c, layer + "self_attn.k_proj", kv_dim, c.model_dim),
+      w_v(c, layer + "self_attn.v_proj", kv_dim, c.model_dim),
+      w_o(c, layer + "self_attn.o_proj", c.model_dim, q_dim);
   std::vector<Row> keys, values;
   for (size_t t = 0; t < x.size(); ++t) {
-    const Row normed = rms_norm(x[t], norm, c.norm_eps);
-    Row q = product(w_q, normed);
-    keys.push_back(product(w_k, normed));
-    values.push_back(product(w_v, normed));
-    rope(c, static_cast<int64_t>(t), q);
-    rope(c, static_cast<int64_t>(t), keys.back());
-    add(product(w_o, attend(c, q, keys, values)), x[t]);  // keys and values of tokens 0 … t: the causal mask
+    const Row normed = norm(c, layer + "input_layernorm", x[t]);
+    Row q = w_q(normed);
+    keys.push_back(w_k(normed));
+    values.push_back(w_v(normed));
+    if (!c.gpt2) {
+      rope(c, static_cast<int64_t>(t), q);
+      rope(c, static_cast<int64_t>(t), keys.back());
+    }
+    add(w_o(attend(c, q, keys, values)), x[t]);  // keys and values of tokens 0 … t: the causal mask
   }
 }
 
-/// x[t] += down_proj · (silu(gate_proj · norm(x[t])) ⊙ up_proj · norm(x[t])),  silu(z) = z / (1 + e^−z)
+/// x[t] += down_proj · h, where with y = norm(x[t])
+///   Llama  h = silu(gate_proj · y) ⊙ up_proj · y,  silu(z) = z / (1 + e^−z)
+///   GPT-2  h = gelu(up_proj · y),                  gelu(z) = ½ z (1 + tanh(√(2/π) (z + 0.044715 z³)))
 void ffn_block(const PlainDecoder& c, const std::string& layer, std::vector<Row>& x) {
-  const Row norm = values_of(c, layer + "post_attention_layernorm.weight", {c.model_dim});
-  const Matrix w_gate = matrix(c, layer + "mlp.gate_proj.weight", c.ffn_dim, c.model_dim),
-               w_up = matrix(c, layer + "mlp.up_proj.weight", c.ffn_dim, c.model_dim),
-               w_down = matrix(c, layer + "mlp.down_proj.weight", c.model_dim, c.ffn_dim);
+  const LinearLayer w_up(c, layer + "mlp.up_proj", c.ffn_dim, c.model_dim),
+      w_down(c, layer + "mlp.down_proj", c.model_dim, c.ffn_dim);
+  std::optional<LinearLayer> w_gate;
+  if (!c.gpt2) w_gate.emplace(c, layer + "mlp.gate_proj", c.ffn_dim, c.model_dim);
   for (Row& row : x) {
-    const Row normed = rms_norm(row, norm, c.norm_eps);
-    const Row gate = product(w_gate, normed), up = product(w_up, normed);
-    Row hidden(gate.size());
-    for (size_t i = 0; i < gate.size(); ++i) hidden[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
-    add(product(w_down, hidden), row);
+    const Row normed = norm(c, layer + "post_attention_layernorm", row);
+    Row hidden = w_up(normed);
+    if (!w_gate) {
+      for (double& z : hidden)
+        z = 0.5 * z * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (z + 0.044715 * z * z * z)));
+    } else {
+      const Row gate = (*w_gate)(normed);
+      for (size_t i = 0; i < hidden.size(); ++i) hidden[i] *= gate[i] / (1 + std::exp(-gate[i]));
+    }
+    add(w_down(hidden), row);
   }
 }
 
@@ -137,16 +179,21 @@ std::vector<double> plain_forward(const PlainDecoder& c, std::span<const int32_t
     x.emplace_back();
     for (int64_t j = 0; j < c.model_dim; ++j) x.back().push_back(embedding.at(token, j));
   }
+  if (c.gpt2) {
+    const int64_t n_positions = c.weight("model.embed_positions.weight").dim(0);
+    const Matrix positions = matrix(c, "model.embed_positions.weight", n_positions, c.model_dim);
+    for (size_t t = 0; t < x.size(); ++t)
+      for (int64_t j = 0; j < c.model_dim; ++j) x[t][j] += positions.at(static_cast<int64_t>(t), j);
+  }
   for (int64_t i = 0; i < c.n_layers; ++i) {
     const std::string layer = "model.layers." + std::to_string(i) + ".";
     attention_block(c, layer, x);
     ffn_block(c, layer, x);
   }
-  const Row norm = values_of(c, "model.norm.weight", {c.model_dim});
   const Matrix head = c.tied ? embedding : matrix(c, "lm_head.weight", c.vocab_size, c.model_dim);
   std::vector<double> logits;
   for (const Row& row : x) {
-    const Row of_token = product(head, rms_norm(row, norm, c.norm_eps));
+    const Row of_token = product(head, norm(c, "model.norm", row));
     logits.insert(logits.end(), of_token.begin(), of_token.end());
   }
   return logits;

@@ -21,22 +21,25 @@
 
 namespace lastrow::judge {
 
-/// What a published checkpoint says of a Llama-style decoder.
+/// What a published checkpoint says of a Llama-style decoder, or of a GPT-2.
 struct PlainDecoder {
+  bool gpt2 = false;  // LayerNorm, learned positions, GELU and biases, in place of RMSNorm, RoPE and SwiGLU
   int64_t n_layers = 0, model_dim = 0, n_q_heads = 0, n_kv_heads = 0, head_dim = 0, ffn_dim = 0,
           vocab_size = 0;
   double norm_eps = 1e-5;
   double rope_theta = 10000;
   bool interleaved = false;  // RoPE turns (2d, 2d + 1) together, else (d, d + head_dim/2)
   bool tied = true;          // the LM head is the embedding table
-  /// By its published name, for example "model.layers.0.mlp.up_proj.weight": [out, in] in host memory, of any
-  /// floating type.
+  /// By its name, for example "model.layers.0.mlp.up_proj.weight": [out, in] in host memory, of any floating
+  /// type. Names are those of Llama's checkpoints; a GPT-2 has biases beside them ("….up_proj.bias"), and
+  /// "model.embed_positions.weight".
   std::function<ConstTensorView(const std::string& name)> weight;
 };
 
 /// The logits after every token; token t is at position t.
 /// Throws ShapeError for a weight of the wrong shape, or a token outside the vocabulary.
-/// Source: Touvron et al. 2023, "LLaMA", section 2.2, with grouped queries (Ainslie et al. 2023).
+/// Sources: Touvron et al. 2023, "LLaMA", section 2.2, with grouped queries (Ainslie et al. 2023); Radford et al.
+/// 2019, section 2.3 (GPT-2).
 std::vector<double> plain_forward(const PlainDecoder& decoder, std::span<const int32_t> tokens);
 
 }  // namespace lastrow::judge

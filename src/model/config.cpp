@@ -17,6 +17,14 @@ RopePairing pairing_from_name(const std::string& name) {
   throw FileError("model config: rope_pairing is {}: it must be 'halves' or 'interleaved'", shown(name));
 }
 
+const char* name_of(Architecture a) { return a == Architecture::llama ? "llama" : "gpt2"; }
+
+Architecture architecture_from_name(const std::string& name) {
+  if (name == "llama") return Architecture::llama;
+  if (name == "gpt2") return Architecture::gpt2;
+  throw FileError("model config: architecture is {}: it must be 'llama' or 'gpt2'", shown(name));
+}
+
 }  // namespace
 
 void validate(const ModelConfig& c) {
@@ -37,7 +45,7 @@ void validate(const ModelConfig& c) {
     throw ShapeError(
         "model config: {} query heads cannot share {} K/V heads: make n_q_heads a multiple of n_kv_heads",
         c.n_q_heads, c.n_kv_heads);
-  if (c.head_dim % 2 != 0)
+  if (c.head_dim % 2 != 0 && !c.learns_positions())
     throw ShapeError("model config: head_dim {} is odd: RoPE turns elements in pairs", c.head_dim);
   if (!(c.norm_eps > 0) || !(c.norm_eps < 1))
     throw ShapeError("model config: norm_eps {}: it must be in (0, 1)", c.norm_eps);
@@ -62,6 +70,10 @@ std::string weight_name(int layer, const char* tail) {
   return fmt::format("model.layers.{}.{}", layer, tail);
 }
 
+std::string bias_name(const std::string& weight_name) {
+  return weight_name.substr(0, weight_name.rfind('.')) + ".bias";
+}
+
 ModelShape shape_of(const ModelConfig& c, DType weight_dtype) {
   ModelShape shape;
   shape.name = c.name;
@@ -74,24 +86,29 @@ ModelShape shape_of(const ModelConfig& c, DType weight_dtype) {
   shape.vocab_size = c.vocab_size;
   shape.max_seq_len = c.max_seq_len;
   shape.tied_embeddings = c.tied_embeddings;
+  shape.learned_positions = c.learns_positions();
+  shape.gated_mlp = c.gates_ffn();
+  shape.qkv_bias = shape.other_bias = c.has_biases();
+  shape.norm = c.has_biases() ? NormKind::layer : NormKind::rms;
   shape.weight_dtype = weight_dtype;
   return shape;
 }
 
 std::string to_json(const ModelConfig& c) {
-  const nlohmann::ordered_json json = {{"name", c.name},
-                                       {"n_layers", c.n_layers},
-                                       {"model_dim", c.model_dim},
-                                       {"n_q_heads", c.n_q_heads},
-                                       {"n_kv_heads", c.n_kv_heads},
-                                       {"head_dim", c.head_dim},
-                                       {"ffn_dim", c.ffn_dim},
-                                       {"vocab_size", c.vocab_size},
-                                       {"max_seq_len", c.max_seq_len},
-                                       {"norm_eps", c.norm_eps},
-                                       {"rope_theta", c.rope_theta},
-                                       {"rope_pairing", name_of(c.rope_pairing)},
-                                       {"tied_embeddings", c.tied_embeddings}};
+  nlohmann::ordered_json json = {{"name", c.name},
+                                 {"n_layers", c.n_layers},
+                                 {"model_dim", c.model_dim},
+                                 {"n_q_heads", c.n_q_heads},
+                                 {"n_kv_heads", c.n_kv_heads},
+                                 {"head_dim", c.head_dim},
+                                 {"ffn_dim", c.ffn_dim},
+                                 {"vocab_size", c.vocab_size},
+                                 {"max_seq_len", c.max_seq_len},
+                                 {"norm_eps", c.norm_eps},
+                                 {"rope_theta", c.rope_theta},
+                                 {"rope_pairing", name_of(c.rope_pairing)},
+                                 {"tied_embeddings", c.tied_embeddings}};
+  if (c.architecture != Architecture::llama) json["architecture"] = name_of(c.architecture);
   return json.dump();
 }
 
@@ -134,6 +151,11 @@ ModelConfig config_from_json(const std::string& text) {
   field("rope_pairing", pairing);
   field("tied_embeddings", c.tied_embeddings);
   c.rope_pairing = pairing_from_name(pairing);
+  if (json.contains("architecture")) {  // files from before there was a choice lack it
+    std::string architecture;
+    field("architecture", architecture);
+    c.architecture = architecture_from_name(architecture);
+  }
   validate(c);
   return c;
 }

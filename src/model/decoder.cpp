@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "backend/site_names.h"
+#include "ops/site.h"
 
 namespace lastrow {
 
@@ -15,7 +15,7 @@ Workspace::Workspace(const ModelConfig& c, Backend& backend, int64_t max_tokens,
       attended(backend.make_tensor({max_tokens, c.n_q_heads * c.head_dim})),
       lse(backend.make_tensor({max_tokens, c.n_q_heads})),
       delta(backend.make_tensor({max_tokens, c.model_dim})),
-      gate(backend.make_tensor({max_tokens, c.ffn_dim})),
+      gate(backend.make_tensor({c.gates_ffn() ? max_tokens : 0, c.ffn_dim})),
       up(backend.make_tensor({max_tokens, c.ffn_dim})),
       hidden(backend.make_tensor({max_tokens, c.ffn_dim})),
       last(backend.make_tensor({max_logit_rows, c.model_dim})),
@@ -25,15 +25,16 @@ Workspace::Workspace(const ModelConfig& c, Backend& backend, int64_t max_tokens,
 int64_t Workspace::bytes(const ModelConfig& c, DType activation_dtype, int64_t max_tokens,
                          int64_t max_logit_rows) {
   const int64_t q_dim = int64_t{c.n_q_heads} * c.head_dim, kv_dim = int64_t{c.n_kv_heads} * c.head_dim;
-  const int64_t of_token =
-      3 * int64_t{c.model_dim} + 2 * q_dim + 2 * kv_dim + c.n_q_heads + 3 * int64_t{c.ffn_dim};
+  const int64_t of_token = 3 * int64_t{c.model_dim} + 2 * q_dim + 2 * kv_dim + c.n_q_heads +
+                           (c.gates_ffn() ? 3 : 2) * int64_t{c.ffn_dim};
   const int64_t of_logit_row = 2 * int64_t{c.model_dim} + c.vocab_size;
   return (max_tokens * of_token + max_logit_rows * of_logit_row) *
          static_cast<int64_t>(size_of(activation_dtype));
 }
 
 int64_t Decoder::bytes(const ModelConfig& c, DType activation_dtype) {
-  const int64_t angles = int64_t{c.max_seq_len} * c.head_dim;  // half of it cosines, half sines
+  // Half of them cosines, half sines.
+  const int64_t angles = c.learns_positions() ? 0 : int64_t{c.max_seq_len} * c.head_dim;
   return (n_params(shape_of(c)) + angles) * static_cast<int64_t>(size_of(activation_dtype));
 }
 
@@ -53,19 +54,33 @@ RopeTable make_rope_table(const ModelConfig& c, Backend& backend) {
 
 Decoder::Decoder(const Model& model, Backend& backend) : config_(model.config()) {
   attend_spec_.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));
-  const auto weight = [&](const std::string& name) { return backend.upload(model.weight(name)); };
-  embedding_ = weight("model.embed_tokens.weight");
-  final_norm_ = weight("model.norm.weight");
-  if (!config_.tied_embeddings) lm_head_ = weight("lm_head.weight");
-  rope_ = make_rope_table(config_, backend);
-  for (int i = 0; i < config_.n_layers; ++i) {
-    const auto of_layer = [&](const char* tail) { return weight(weight_name(i, tail)); };
-    layers_.push_back({of_layer("input_layernorm.weight"), of_layer("self_attn.q_proj.weight"),
-                       of_layer("self_attn.k_proj.weight"), of_layer("self_attn.v_proj.weight"),
-                       of_layer("self_attn.o_proj.weight"), of_layer("post_attention_layernorm.weight"),
-                       of_layer("mlp.gate_proj.weight"), of_layer("mlp.up_proj.weight"),
-                       of_layer("mlp.down_proj.weight")});
-  }
+  embedding_ = backend.upload(model.weight("model.embed_tokens.weight"));
+  final_norm_ = upload(model, backend, "model.norm.weight");
+  if (!config_.tied_embeddings) lm_head_ = backend.upload(model.weight("lm_head.weight"));
+  if (config_.learns_positions())
+    positions_ = backend.upload(model.weight("model.embed_positions.weight"));
+  else
+    rope_ = make_rope_table(config_, backend);
+  for (int i = 0; i < config_.n_layers; ++i) layers_.push_back(upload_layer(model, backend, i));
+}
+
+Decoder::Weights Decoder::upload(const Model& model, Backend& backend, const std::string& name) {
+  Weights w{backend.upload(model.weight(name)), {}};
+  if (model.config().has_biases()) w.bias = backend.upload(model.weight(bias_name(name)));
+  return w;
+}
+
+Decoder::Layer Decoder::upload_layer(const Model& model, Backend& backend, int layer) {
+  const auto weights = [&](const char* tail) { return upload(model, backend, weight_name(layer, tail)); };
+  return {.attn_norm = weights("input_layernorm.weight"),
+          .q_proj = weights("self_attn.q_proj.weight"),
+          .k_proj = weights("self_attn.k_proj.weight"),
+          .v_proj = weights("self_attn.v_proj.weight"),
+          .o_proj = weights("self_attn.o_proj.weight"),
+          .ffn_norm = weights("post_attention_layernorm.weight"),
+          .gate_proj = model.config().gates_ffn() ? weights("mlp.gate_proj.weight") : Weights{},
+          .up_proj = weights("mlp.up_proj.weight"),
+          .down_proj = weights("mlp.down_proj.weight")};
 }
 
 TensorView Decoder::forward(Backend& backend, const Batch& batch, KvStorage& storage, Workspace& w,
@@ -79,7 +94,9 @@ TensorView Decoder::forward(Backend& backend, const Batch& batch, KvStorage& sto
   const TensorView last = w.last.view().rows(0, n_rows), last_normed = w.last_normed.view().rows(0, n_rows);
   const TensorView logits = w.logits.view().rows(0, n_rows);
 
-  backend.embed({-1, site::kEmbed}, embedding_.view(), batch, x);
+  backend.run(Embed{{-1, site::kEmbed}, embedding_, batch, x});
+  if (config_.learns_positions())
+    backend.run(EmbedPositions{{-1, site::kEmbedPositions}, positions_, batch, x});
   for (int32_t layer = 0; layer < config_.n_layers; ++layer) {
     if (cancel != nullptr && cancel->load(std::memory_order_relaxed))
       throw Cancelled("cancelled before layer {}: nothing has changed", layer);
@@ -87,11 +104,18 @@ TensorView Decoder::forward(Backend& backend, const Batch& batch, KvStorage& sto
     ffn_block(backend, w, n_tokens, layer);
   }
   if (n_rows == 0) return logits;
-  backend.gather_rows({-1, site::kGatherRows}, x, batch, last);
-  backend.rms_norm({-1, site::kFinalNorm}, last, final_norm_.view(), config_.norm_eps, last_normed);
-  backend.linear({-1, site::kLmHead}, last_normed, (config_.tied_embeddings ? embedding_ : lm_head_).view(),
-                 {}, logits);
+  backend.run(GatherRows{{-1, site::kGatherRows}, x, batch, last});
+  norm(backend, {-1, site::kFinalNorm}, last, final_norm_, last_normed);
+  backend.run(
+      Linear{{-1, site::kLmHead}, last_normed, config_.tied_embeddings ? embedding_ : lm_head_, {}, logits});
   return logits;
+}
+
+void Decoder::norm(Backend& backend, Site site, ConstTensorView x, const Weights& w, TensorView out) const {
+  if (config_.architecture == Architecture::gpt2)
+    backend.run(LayerNorm{site, x, w.weight, w.bias, config_.norm_eps, out});
+  else
+    backend.run(RmsNorm{site, x, w.weight, config_.norm_eps, out});
 }
 
 /// x += o_proj · attention(norm(x)), keeping this step's K and V rows on the way.
@@ -107,32 +131,48 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
   const TensorView attended = w.attended.view().rows(0, n_tokens), lse = w.lse.view().rows(0, n_tokens);
   const TensorView delta = w.delta.view().rows(0, n_tokens);
 
-  backend.rms_norm({layer, site::kAttnNorm}, x, weights.attn_norm.view(), config_.norm_eps, normed);
-  backend.linear({layer, site::kQProj}, normed, weights.q_proj.view(), {}, q);
-  backend.linear({layer, site::kKProj}, normed, weights.k_proj.view(), {}, k);
-  backend.linear({layer, site::kVProj}, normed, weights.v_proj.view(), {}, v);
-  backend.rope({layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape));
-  backend.rope({layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape));
-  backend.append({layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), batch, storage);
-  backend.attend({layer, site::kAttend}, q.reshaped(q_shape), storage, batch, attend_spec_,
-                 attended.reshaped(q_shape), lse);
-  backend.linear({layer, site::kOProj}, attended, weights.o_proj.view(), {}, delta);
-  backend.add({layer, site::kAddAttn}, delta, x);
+  norm(backend, {layer, site::kAttnNorm}, x, weights.attn_norm, normed);
+  backend.run(Linear{{layer, site::kQProj}, normed, weights.q_proj.weight, weights.q_proj.bias, q});
+  backend.run(Linear{{layer, site::kKProj}, normed, weights.k_proj.weight, weights.k_proj.bias, k});
+  backend.run(Linear{{layer, site::kVProj}, normed, weights.v_proj.weight, weights.v_proj.bias, v});
+  if (!config_.learns_positions()) {
+    backend.run(Rope{{layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape)});
+    backend.run(Rope{{layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape)});
+  }
+  backend.run(Append{{layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), batch, storage});
+  backend.run(Attend{.site = {layer, site::kAttend},
+                     .q = q.reshaped(q_shape),
+                     .storage = storage,
+                     .batch = batch,
+                     .spec = attend_spec_,
+                     .out = attended.reshaped(q_shape),
+                     .lse = lse});
+  backend.run(Linear{{layer, site::kOProj}, attended, weights.o_proj.weight, weights.o_proj.bias, delta});
+  backend.run(Add{{layer, site::kAddAttn}, delta, x});
 }
 
-/// x += down_proj · (silu(gate_proj · norm(x)) ⊙ up_proj · norm(x)); each row by itself.
+/// x += down_proj · h(norm(x)), each row by itself, with
+///   h(y) = silu(gate_proj · y) ⊙ up_proj · y    (Llama)
+///   h(y) = gelu(up_proj · y)                    (GPT-2)
 void Decoder::ffn_block(Backend& backend, Workspace& w, int64_t n_tokens, int32_t layer) const {
   const Layer& weights = layers_[static_cast<size_t>(layer)];
   const TensorView x = w.x.view().rows(0, n_tokens), normed = w.normed.view().rows(0, n_tokens);
-  const TensorView gate = w.gate.view().rows(0, n_tokens), up = w.up.view().rows(0, n_tokens);
-  const TensorView hidden = w.hidden.view().rows(0, n_tokens), delta = w.delta.view().rows(0, n_tokens);
+  const TensorView up = w.up.view().rows(0, n_tokens), hidden = w.hidden.view().rows(0, n_tokens),
+                   delta = w.delta.view().rows(0, n_tokens);
 
-  backend.rms_norm({layer, site::kFfnNorm}, x, weights.ffn_norm.view(), config_.norm_eps, normed);
-  backend.linear({layer, site::kGateProj}, normed, weights.gate_proj.view(), {}, gate);
-  backend.linear({layer, site::kUpProj}, normed, weights.up_proj.view(), {}, up);
-  backend.swiglu({layer, site::kSwiglu}, gate, up, hidden);
-  backend.linear({layer, site::kDownProj}, hidden, weights.down_proj.view(), {}, delta);
-  backend.add({layer, site::kAddFfn}, delta, x);
+  norm(backend, {layer, site::kFfnNorm}, x, weights.ffn_norm, normed);
+  if (config_.gates_ffn()) {
+    const TensorView gate = w.gate.view().rows(0, n_tokens);
+    backend.run(Linear{{layer, site::kGateProj}, normed, weights.gate_proj.weight, {}, gate});
+    backend.run(Linear{{layer, site::kUpProj}, normed, weights.up_proj.weight, {}, up});
+    backend.run(Swiglu{{layer, site::kSwiglu}, gate, up, hidden});
+  } else {
+    backend.run(Linear{{layer, site::kUpProj}, normed, weights.up_proj.weight, weights.up_proj.bias, up});
+    backend.run(Gelu{{layer, site::kGelu}, up, hidden});
+  }
+  backend.run(
+      Linear{{layer, site::kDownProj}, hidden, weights.down_proj.weight, weights.down_proj.bias, delta});
+  backend.run(Add{{layer, site::kAddFfn}, delta, x});
 }
 
 }  // namespace lastrow

@@ -1,4 +1,5 @@
-// The one forward of the project: a Llama-style decoder, written once in terms of Backend.
+// The one forward of the project: a decoder of either architecture (model/config.h), written once in terms of
+// Backend.
 //
 //   Decoder decoder(model, backend);                                   uploads the weights
 //   Workspace workspace(decoder.config(), backend, max_tokens, max_logit_rows);
@@ -44,7 +45,7 @@ class Workspace {
   Tensor attended;  // [max_tokens, n_q_heads·head_dim]
   Tensor lse;       // [max_tokens, n_q_heads]
   Tensor delta;     // [max_tokens, model_dim]              what a sublayer adds to x
-  Tensor gate, up;  // [max_tokens, ffn_dim]
+  Tensor gate, up;  // [max_tokens, ffn_dim]                gate: only where the architecture has one
   Tensor hidden;    // [max_tokens, ffn_dim]
   Tensor last;      // [max_logit_rows, model_dim]          rows that need logits, then the same normed
   Tensor last_normed;
@@ -54,7 +55,7 @@ class Workspace {
 class Decoder {
  public:
   Decoder(const Model& model, Backend& backend);
-  /// What the constructor asks the backend's memory for: weights and RoPE table.
+  /// What the constructor asks the backend's memory for: weights, and the RoPE table if the model has one.
   static int64_t bytes(const ModelConfig& config, DType activation_dtype);
 
   const ModelConfig& config() const { return config_; }
@@ -66,14 +67,22 @@ class Decoder {
                      const std::atomic<bool>* cancel = nullptr) const;
 
  private:
-  struct Layer {
-    Tensor attn_norm;               // [model_dim]
-    Tensor q_proj, k_proj, v_proj;  // [n_heads·head_dim, model_dim]
-    Tensor o_proj;                  // [model_dim, n_q_heads·head_dim]
-    Tensor ffn_norm;                // [model_dim]
-    Tensor gate_proj, up_proj;      // [ffn_dim, model_dim]
-    Tensor down_proj;               // [model_dim, ffn_dim]
+  /// Of a norm or a linear layer. The bias is empty where the architecture has none.
+  struct Weights {
+    Tensor weight;
+    Tensor bias;  // [first dimension of weight]
   };
+  struct Layer {
+    Weights attn_norm;               // [model_dim]
+    Weights q_proj, k_proj, v_proj;  // [n_heads·head_dim, model_dim]
+    Weights o_proj;                  // [model_dim, n_q_heads·head_dim]
+    Weights ffn_norm;                // [model_dim]
+    Weights gate_proj, up_proj;      // [ffn_dim, model_dim]   gate: only where the architecture has one
+    Weights down_proj;               // [model_dim, ffn_dim]
+  };
+  static Weights upload(const Model& model, Backend& backend, const std::string& name);
+  static Layer upload_layer(const Model& model, Backend& backend, int layer);
+  void norm(Backend& backend, Site site, ConstTensorView x, const Weights& w, TensorView out) const;
   void attention_block(Backend& backend, const Batch& batch, KvStorage& storage, Workspace& w,
                        int32_t layer) const;
   void ffn_block(Backend& backend, Workspace& w, int64_t n_tokens, int32_t layer) const;
@@ -81,9 +90,10 @@ class Decoder {
   ModelConfig config_;
   AttendSpec attend_spec_;
   Tensor embedding_;  // [vocab_size, model_dim]
-  Tensor final_norm_;
+  Tensor positions_;  // [max_seq_len, model_dim], empty under RoPE
+  Weights final_norm_;
   Tensor lm_head_;  // empty if tied
-  RopeTable rope_;
+  RopeTable rope_;  // empty where positions are learned
   std::vector<Layer> layers_;
 };
 

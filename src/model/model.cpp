@@ -14,11 +14,21 @@ struct ExpectedWeight {
   Shape shape;
 };
 
+/// One beside the weight of each norm and linear layer: as long as the weight's first dimension.
+void add_biases(std::vector<ExpectedWeight>& all) {
+  const size_t n_weights = all.size();
+  for (size_t i = 0; i < n_weights; ++i)
+    if (const auto [name, shape] = all[i];
+        name != "lm_head.weight" && name.find("embed_") == std::string::npos)
+      all.push_back({bias_name(name), {shape[0]}});
+}
+
 std::vector<ExpectedWeight> expected_weights(const ModelConfig& c) {
   const int64_t q_dim = int64_t{c.n_q_heads} * c.head_dim, kv_dim = int64_t{c.n_kv_heads} * c.head_dim;
   std::vector<ExpectedWeight> all = {{"model.embed_tokens.weight", {c.vocab_size, c.model_dim}},
                                      {"model.norm.weight", {c.model_dim}}};
   if (!c.tied_embeddings) all.push_back({"lm_head.weight", {c.vocab_size, c.model_dim}});
+  if (c.learns_positions()) all.push_back({"model.embed_positions.weight", {c.max_seq_len, c.model_dim}});
   for (int i = 0; i < c.n_layers; ++i) {
     all.push_back({weight_name(i, "input_layernorm.weight"), {c.model_dim}});
     all.push_back({weight_name(i, "self_attn.q_proj.weight"), {q_dim, c.model_dim}});
@@ -26,10 +36,11 @@ std::vector<ExpectedWeight> expected_weights(const ModelConfig& c) {
     all.push_back({weight_name(i, "self_attn.v_proj.weight"), {kv_dim, c.model_dim}});
     all.push_back({weight_name(i, "self_attn.o_proj.weight"), {c.model_dim, q_dim}});
     all.push_back({weight_name(i, "post_attention_layernorm.weight"), {c.model_dim}});
-    all.push_back({weight_name(i, "mlp.gate_proj.weight"), {c.ffn_dim, c.model_dim}});
+    if (c.gates_ffn()) all.push_back({weight_name(i, "mlp.gate_proj.weight"), {c.ffn_dim, c.model_dim}});
     all.push_back({weight_name(i, "mlp.up_proj.weight"), {c.ffn_dim, c.model_dim}});
     all.push_back({weight_name(i, "mlp.down_proj.weight"), {c.model_dim, c.ffn_dim}});
   }
+  if (c.has_biases()) add_biases(all);
   return all;
 }
 

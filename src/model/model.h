@@ -60,11 +60,12 @@ std::string file_of_model(const std::string& spec);
 /// Names that load_model knows without a file: "fable-mha", "fable-gqa", "fable-mqa".
 std::vector<std::string> builtin_model_names();
 
-/// random:KEY=VALUE,…   layers 4 · q_heads 8 · kv_heads q_heads · head_dim 64 · model_dim q_heads·head_dim ·
+/// random:KEY=VALUE,…   arch llama (or gpt2) · layers 4 · q_heads 8 · kv_heads q_heads · head_dim 64 · model_dim q_heads·head_dim ·
 /// ffn 2·model_dim · vocab 256 · context 1024 · seed 1. Weights are uniform with variance 1/in, so that
 /// activations keep their size through any depth: element i of the n-th matrix is a function of word i of
 /// stream n of the seed (core/random.h). Norm weights are uniform in [0.75, 1.25) and all differ: the final
-/// norm is stream 2^32 of the seed, and the two of each layer are the next ones. Throws UsageError for an
+/// norm is stream 2^32 of the seed, and the two of each layer are the next ones. Biases, where the architecture
+/// has them, are uniform in [−0.25, 0.25), the streams from 2^33 in the order of their names. Throws UsageError for an
 /// unknown key or a number outside 0 … 2^24, ShapeError for sizes that cannot run, CapacityError, before it
 /// begins, for weights beyond the free memory.
 std::shared_ptr<const Model> random_model(const std::string& spec);

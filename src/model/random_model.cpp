@@ -1,4 +1,5 @@
 // Models of any size with random weights, for measurements: nobody reads what they say.
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -12,9 +13,13 @@ namespace lastrow {
 namespace {
 
 constexpr int64_t kMostNumber = 1 << 24;
-constexpr uint64_t kFirstNormStream = uint64_t{1} << 32;  // of the seed; the matrices have those from 0
+constexpr std::string_view kArchitectures[] = {"llama", "gpt2"};  // in the order of Architecture
+// Streams of the seed: the matrices have those from 0.
+constexpr uint64_t kFirstNormStream = uint64_t{1} << 32;
+constexpr uint64_t kFirstBiasStream = uint64_t{1} << 33;
 
-/// Splits "random:a=1,b=2" and hands each pair to `set`.
+/// Splits "random:arch=gpt2,b=2" and hands each pair to `set`; "arch" comes as the place of its name among
+/// kArchitectures.
 void for_each_pair(std::string_view spec, const auto& set) {
   std::string_view rest =
       spec.find(':') == std::string_view::npos ? std::string_view{} : spec.substr(spec.find(':') + 1);
@@ -22,6 +27,14 @@ void for_each_pair(std::string_view spec, const auto& set) {
     const std::string_view pair = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
     const size_t equals = pair.find('=');
+    if (pair.substr(0, equals) == "arch" && equals != std::string_view::npos) {
+      const auto found = std::ranges::find(kArchitectures, pair.substr(equals + 1));
+      if (found == std::end(kArchitectures))
+        throw UsageError("'{}' in '{}': the architectures are {}", pair, spec,
+                         fmt::join(kArchitectures, ", "));
+      set(pair.substr(0, equals), found - std::begin(kArchitectures));
+      continue;
+    }
     const auto value =
         equals == std::string_view::npos ? std::nullopt : whole_number<int64_t>(pair.substr(equals + 1));
     if (!value)
@@ -36,7 +49,7 @@ void for_each_pair(std::string_view spec, const auto& set) {
 
 struct Sizes {
   int64_t layers = 4, q_heads = 8, kv_heads = -1, head_dim = 64, model_dim = -1, ffn = -1, vocab = 256,
-          context = 1024, seed = 1;
+          context = 1024, seed = 1, arch = 0;
 };
 
 Sizes parse(const std::string& spec) {
@@ -46,7 +59,8 @@ Sizes parse(const std::string& spec) {
     const std::pair<std::string_view, int64_t*> known[] = {
         {"layers", &s.layers},     {"q_heads", &s.q_heads},     {"kv_heads", &s.kv_heads},
         {"head_dim", &s.head_dim}, {"model_dim", &s.model_dim}, {"ffn", &s.ffn},
-        {"vocab", &s.vocab},       {"context", &s.context},     {"seed", &s.seed}};
+        {"vocab", &s.vocab},       {"context", &s.context},     {"seed", &s.seed},
+        {"arch", &s.arch}};
     for (const auto& [name, target] : known)
       if (name == key) {
         if (!given.insert(name).second)
@@ -56,7 +70,7 @@ Sizes parse(const std::string& spec) {
       }
     throw UsageError(
         "'{}' is not a size of a random model: use layers q_heads kv_heads head_dim model_dim ffn vocab "
-        "context seed",
+        "context seed arch",
         key);
   });
   if (s.kv_heads < 0) s.kv_heads = s.q_heads;
@@ -68,6 +82,7 @@ Sizes parse(const std::string& spec) {
 ModelConfig config_of(const std::string& spec, const Sizes& s) {
   ModelConfig c;
   const auto narrow = [&](int64_t n) { return static_cast<int>(std::min<int64_t>(n, 1 << 25)); };
+  c.architecture = static_cast<Architecture>(s.arch);
   c.n_layers = narrow(s.layers);
   c.model_dim = narrow(s.model_dim);
   c.n_q_heads = narrow(s.q_heads);
@@ -86,10 +101,11 @@ ModelConfig config_of(const std::string& spec, const Sizes& s) {
 ModelConfig random_model_config(const std::string& spec) { return config_of(spec, parse(spec)); }
 
 int64_t random_model_bytes(const ModelConfig& config) {
-  // Nine tensors, each with its name in two maps, with nodes, alignment, and the list that check() compares
-  // with. A test holds this against the memory that a model of small layers takes.
-  constexpr int64_t kBesideNumbersOfLayer = 6656;
-  return weights_bytes(shape_of(config)) + config.n_layers * kBesideNumbersOfLayer;
+  // Of each tensor: its name in two maps, with nodes, alignment, and the list that check() compares with. A test
+  // holds this against the memory that a model of small layers takes.
+  constexpr int64_t kBesideNumbers = 740;
+  const int64_t n_tensors = config.has_biases() ? 16 : 9;  // of a layer
+  return weights_bytes(shape_of(config)) + config.n_layers * n_tensors * kBesideNumbers;
 }
 
 std::shared_ptr<const Model> random_model(const std::string& spec) {
@@ -119,7 +135,22 @@ std::shared_ptr<const Model> random_model(const std::string& spec) {
       t.data<float>()[i] = 0.75f + static_cast<float>(random.next_u32() >> 10) * 0x1p-23f;
     weights.emplace(name, std::move(t));
   };
+  uint64_t bias_stream = kFirstBiasStream;
+  const auto add_biases = [&] {
+    std::map<std::string, Tensor> biases;
+    for (const auto& [name, weight] : weights) {
+      if (name.find("embed_") != std::string::npos) continue;
+      Tensor t = Tensor::host(DType::f32, {weight.shape()[0]});
+      Random random(static_cast<uint64_t>(s.seed), bias_stream++);
+      // Uniform in [−0.25, 0.25), exact in f32; all differ, as the norms do.
+      for (int64_t i = 0; i < t.size(); ++i)
+        t.data<float>()[i] = static_cast<float>(random.next_u32() >> 10) * 0x1p-23f - 0.25f;
+      biases.emplace(bias_name(name), std::move(t));
+    }
+    weights.merge(biases);
+  };
   matrix("model.embed_tokens.weight", c.vocab_size, c.model_dim);
+  if (c.learns_positions()) matrix("model.embed_positions.weight", c.max_seq_len, c.model_dim);
   norm("model.norm.weight");
   const int64_t q_dim = s.q_heads * s.head_dim, kv_dim = s.kv_heads * s.head_dim;
   for (int i = 0; i < c.n_layers; ++i) {
@@ -129,10 +160,11 @@ std::shared_ptr<const Model> random_model(const std::string& spec) {
     matrix(weight_name(i, "self_attn.v_proj.weight"), kv_dim, s.model_dim);
     matrix(weight_name(i, "self_attn.o_proj.weight"), s.model_dim, q_dim);
     norm(weight_name(i, "post_attention_layernorm.weight"));
-    matrix(weight_name(i, "mlp.gate_proj.weight"), s.ffn, s.model_dim);
+    if (c.gates_ffn()) matrix(weight_name(i, "mlp.gate_proj.weight"), s.ffn, s.model_dim);
     matrix(weight_name(i, "mlp.up_proj.weight"), s.ffn, s.model_dim);
     matrix(weight_name(i, "mlp.down_proj.weight"), s.model_dim, s.ffn);
   }
+  if (c.has_biases()) add_biases();
   return std::make_shared<const Model>(spec, c, Tokenizer::numbered(c.vocab_size), std::move(weights));
 }
 

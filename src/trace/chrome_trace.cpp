@@ -75,7 +75,7 @@ int64_t add_step(json& events, const Recorder& recorder, int32_t step, int pid, 
                  {"cache_bytes_written", e.cost.cache_bytes_written},
                  {"activation_bytes", e.cost.activation_bytes}};
     if (!e.kernel.empty()) args["kernel"] = e.kernel;
-    events.push_back(complete(e.name, name_of(e.op), pid, times[i], std::move(args)));
+    events.push_back(complete(e.name, traits(e.op).name, pid, times[i], std::move(args)));
     if (e.cost.cache_bytes_read == 0 && e.cost.cache_bytes_written == 0) continue;
     read += e.cost.cache_bytes_read;
     written += e.cost.cache_bytes_written;

@@ -2,8 +2,8 @@
 
 #include <string_view>
 
-#include "backend/site_names.h"
-#include "trace/call_cost.h"
+#include "ops/site.h"
+#include "ops/stored_rows.h"
 
 namespace lastrow {
 
@@ -48,85 +48,29 @@ void CountingBackend::replay(int64_t key, FunctionRef<void()> ops) {
 void CountingBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
                                  std::span<const int64_t> slots, ConstTensorView host) {
   inner().write_rows(storage, layer, kind, slots, host);
-  count(call_cost::write_rows(storage, static_cast<int64_t>(slots.size()), host.dtype()));
+  count(cost::write_rows(storage, static_cast<int64_t>(slots.size()), host.dtype()));
 }
 
 void CountingBackend::copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) {
   inner().copy_blocks(storage, copies);
-  count(call_cost::copy_blocks(storage, static_cast<int64_t>(copies.size())));
+  count(cost::copy_blocks(storage, static_cast<int64_t>(copies.size())));
 }
 
 const Batch& CountingBackend::begin_step(const StepPlan& plan, KvStorage& storage) {
   const Batch& batch = inner().begin_step(plan, storage);
   if (!plan.block_copies.empty())
-    count(call_cost::copy_blocks(storage, static_cast<int64_t>(plan.block_copies.size())));
+    count(cost::copy_blocks(storage, static_cast<int64_t>(plan.block_copies.size())));
   return batch;
 }
 
-void CountingBackend::embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) {
-  if (is_run()) inner().embed(site, table, batch, out);
-  if (is_counted()) count(call_cost::embed(table, out));
-}
-
-void CountingBackend::rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps,
-                               TensorView out) {
-  if (is_run()) inner().rms_norm(site, x, weight, eps, out);
-  if (is_counted()) count(call_cost::rms_norm(x, weight));
-}
-
-void CountingBackend::linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-                             TensorView out) {
-  if (is_run()) inner().linear(site, x, weight, bias, out);
-  if (!is_counted()) return;
-  count(call_cost::linear(x, weight, bias));
-  const std::string_view name = site.name;
-  if (name == site::kQProj) counts_.q_rows += x.n_rows();
-  if (name == site::kKProj) counts_.kv_rows_projected += x.n_rows();
-}
-
-void CountingBackend::rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) {
-  if (is_run()) inner().rope(site, table, batch, x);
-  if (is_counted()) count(call_cost::rope(x));
-}
-
-void CountingBackend::append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-                             KvStorage& storage) {
-  if (is_run()) inner().append(site, k, v, batch, storage);
-  if (is_counted()) count(call_cost::append(k, storage));
-}
-
-void CountingBackend::attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                             const AttendSpec& spec, TensorView out, TensorView lse) {
-  if (is_run()) inner().attend(site, q, storage, batch, spec, out, lse);
-  if (!is_counted()) return;
-  count(call_cost::attend(q, storage, *batch.plan, spec));
-  counts_.score_cells += call_cost::visible_cells(*batch.plan, spec.mask) * q.dim(1);
-}
-
-void CountingBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                            const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                            TensorView scores, TensorView probs, TensorView lse_distance) {
-  if (is_run()) inner().probe(site, q, storage, batch, spec, lse, selection, scores, probs, lse_distance);
-}
-
-void CountingBackend::swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) {
-  if (is_run()) inner().swiglu(site, gate, up, out);
-  if (is_counted()) count(call_cost::swiglu(gate));
-}
-
-void CountingBackend::add(Site site, ConstTensorView y, TensorView x) {
-  if (is_run()) inner().add(site, y, x);
-  if (is_counted()) count(call_cost::add(y));
-}
-
-void CountingBackend::gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) {
-  if (is_run()) inner().gather_rows(site, x, batch, out);
-  if (is_counted()) count(call_cost::gather_rows(out));
-}
-
-void CountingBackend::argmax(Site site, ConstTensorView logits, TensorView ids) {
-  if (is_run()) inner().argmax(site, logits, ids);
-  if (is_counted()) count(call_cost::argmax(logits));
+void CountingBackend::run(const Op& op) {
+  if (pass_ != Pass::count_only) inner().run(op);
+  if (pass_ == Pass::run_only || std::holds_alternative<Probe>(op)) return;  // looking is free
+  count(cost_of(op));
+  if (const auto* attend = std::get_if<Attend>(&op)) counts_.score_cells += attend->score_cells();
+  const std::string_view name = site_of(op).name;
+  if (name == site::kQProj) counts_.q_rows += operands(op).reads[0].n_rows();
+  if (name == site::kKProj) counts_.kv_rows_projected += operands(op).reads[0].n_rows();
 }
 
 }  // namespace lastrow

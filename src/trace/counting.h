@@ -1,4 +1,4 @@
-// Counts what a step costs while it runs: a decorator that adds up each operation's formula (cost/op_cost.h).
+// Counts what a step costs while it runs: a decorator that adds up what each operation says it costs.
 //
 //   CountingBackend counting(backend);
 //   counting.reset();   …a step through `counting`…   const StepCounts& n = counting.counts();
@@ -42,28 +42,11 @@ class CountingBackend final : public ForwardingBackend {
   void copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) override;
   const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override;
   void replay(int64_t key, FunctionRef<void()> ops) override;
-  void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) override;
-  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
-  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-              TensorView out) override;
-  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
-  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-              KvStorage& storage) override;
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override;
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override;
-  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
-  void add(Site site, ConstTensorView y, TensorView x) override;
-  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override;
-  void argmax(Site site, ConstTensorView logits, TensorView ids) override;
+  void run(const Op& op) override;
 
  private:
   enum class Pass : uint8_t { whole, run_only, count_only };
   class InPass;
-  bool is_run() const { return pass_ != Pass::count_only; }
-  bool is_counted() const { return pass_ != Pass::run_only; }
   void count(const OpCost& cost);
 
   StepCounts counts_;

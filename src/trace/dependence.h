@@ -4,19 +4,7 @@
 //   Lineage lineage(recorder);                  all recorded events
 //   lineage.ancestors({step, event, row})       everything that row depends on, back to the tokens
 //
-// The rules, for a written row of each operation (weights and biases are no rows of the history: left out):
-//   embed                 out[t] ← token[t]
-//   rms_norm, linear      out[t] ← x[t]
-//   swiglu                out[t] ← gate[t], up[t]
-//   add                   x[t] ← y[t], x[t]
-//   rope                  x[t] ← x[t]
-//   append                slot of t ← k[t] (K) or v[t] (V)
-//   attend                out[t], lse[t] ← q[t], and K and (out only) V of the slots that t sees
-//   gather_rows           out[i] ← x[logit_rows[i]]
-//   argmax                ids[i] ← logits[i]
-//   copy_blocks           slot ← the slot that it was copied from
-//   write_rows            slot ← nothing
-// Nothing else in the project knows these. A test perturbs every input row and sees exactly these change.
+// The rule that an operation follows stands with it (ops/row_rule.h).
 #pragma once
 
 #include <cstdint>
@@ -27,13 +15,6 @@
 #include "trace/recorder.h"
 
 namespace lastrow {
-
-struct Row {
-  RowSpace space;
-  int32_t id;  // as in RowSpan
-  int64_t row;
-  auto operator<=>(const Row&) const = default;
-};
 
 struct RowDependence {
   Row written;

@@ -30,20 +30,16 @@ class FaultingBackend final : public WatchingBackend {
     plan_fault_(plan_);
     return inner().begin_step(plan_, storage);
   }
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override {
-    inner().attend(site, q, storage, batch, tampered(site, spec), out, lse);
-  }
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override {
-    inner().probe(site, q, storage, batch, tampered(site, spec), lse, selection, scores, probs, lse_distance);
+  void run(const Op& op) override {
+    Op tampered = op;
+    if (auto* attend = std::get_if<Attend>(&tampered)) tamper(attend->site, attend->spec);
+    if (auto* probe = std::get_if<Probe>(&tampered)) tamper(probe->site, probe->spec);
+    inner().run(tampered);
   }
 
  private:
-  AttendSpec tampered(Site site, AttendSpec spec) const {
+  void tamper(Site site, AttendSpec& spec) const {
     if (attend_fault_) attend_fault_(site, spec);
-    return spec;
   }
 
   std::function<void(StepPlan&)> plan_fault_;

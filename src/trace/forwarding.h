@@ -1,6 +1,6 @@
 // What every decorator of a backend starts from: each call goes on to the backend inside.
 //
-//   class Watcher : public WatchingBackend { … override the operations it watches, then call inner() … };
+//   class Watcher : public WatchingBackend { void run(const Op& op) override { …; inner().run(op); } };
 //   Watcher watcher(backend);   model.forward(watcher, …);
 //
 // Decorators stack in any depth: each holds a reference to the next one inside, which must outlive it.
@@ -47,42 +47,7 @@ class ForwardingBackend : public Backend {
   }
   void replay(int64_t key, FunctionRef<void()> ops) override { inner_.replay(key, ops); }
 
-  void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) override {
-    inner_.embed(site, table, batch, out);
-  }
-  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override {
-    inner_.rms_norm(site, x, weight, eps, out);
-  }
-  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-              TensorView out) override {
-    inner_.linear(site, x, weight, bias, out);
-  }
-  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override {
-    inner_.rope(site, table, batch, x);
-  }
-  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-              KvStorage& storage) override {
-    inner_.append(site, k, v, batch, storage);
-  }
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override {
-    inner_.attend(site, q, storage, batch, spec, out, lse);
-  }
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override {
-    inner_.probe(site, q, storage, batch, spec, lse, selection, scores, probs, lse_distance);
-  }
-  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override {
-    inner_.swiglu(site, gate, up, out);
-  }
-  void add(Site site, ConstTensorView y, TensorView x) override { inner_.add(site, y, x); }
-  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override {
-    inner_.gather_rows(site, x, batch, out);
-  }
-  void argmax(Site site, ConstTensorView logits, TensorView ids) override {
-    inner_.argmax(site, logits, ids);
-  }
+  void run(const Op& op) override { inner_.run(op); }
 
  protected:
   Backend& inner() const { return inner_; }

@@ -11,8 +11,8 @@
 #include <span>
 #include <vector>
 
-#include "backend/storage.h"
 #include "core/tensor.h"
+#include "ops/kv_storage.h"
 
 namespace lastrow {
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <optional>
 
+#include "cache/slots.h"
 #include "core/random.h"
 #include "trace/host_dtype.h"
-#include "trace/slots.h"
 
 namespace lastrow {
 namespace {
@@ -182,68 +182,57 @@ ConstTensorView PokingBackend::poked_rows(Poke::What what, int32_t layer, ConstT
   return target;
 }
 
-void PokingBackend::append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-                           KvStorage& storage) {
-  if (pokes_.empty()) return inner().append(site, k, v, batch, storage);
-  const ConstTensorView new_k = poked_rows(Poke::What::k, site.layer, k, *batch.plan, k_copy_, true);
-  const ConstTensorView new_v = poked_rows(Poke::What::v, site.layer, v, *batch.plan, v_copy_, true);
-  inner().append(site, new_k, new_v, batch, storage);
+void PokingBackend::run(const Op& op) {
+  if (pokes_.empty()) return inner().run(op);
+  if (const auto* appended = std::get_if<Append>(&op)) return append(*appended);
+  if (const auto* probe = std::get_if<Probe>(&op)) return with_poked_operands(*probe, /*count=*/false);
+  const auto* attend = std::get_if<Attend>(&op);
+  if (attend == nullptr) return inner().run(op);
+  with_poked_operands(*attend, /*count=*/true);
+  count_reads(*attend);
 }
 
-// Runs op(q) with the operands of this layer's attention changed as the pokes say.
-template <typename Op>
-void PokingBackend::with_operands(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                                  bool count, Op op) {
-  LASTROW_CHECK(&storage == storage_, "attend on another storage than begin_step was given");
-  const StepPlan& plan = *batch.plan;
-  const ConstTensorView poked_q = poked_rows(Poke::What::q, site.layer, q, plan, q_copy_, count);
+void PokingBackend::append(Append op) {
+  op.k = poked_rows(Poke::What::k, op.site.layer, op.k, *op.batch.plan, k_copy_, true);
+  op.v = poked_rows(Poke::What::v, op.site.layer, op.v, *op.batch.plan, v_copy_, true);
+  inner().run(op);
+}
+
+// Runs an Attend or a Probe with the operands of this layer's attention changed as the pokes say.
+template <typename Looking>
+void PokingBackend::with_poked_operands(Looking op, bool count) {
+  LASTROW_CHECK(&op.storage == storage_, "attend on another storage than begin_step was given");
+  const StepPlan& plan = *op.batch.plan;
+  op.q = poked_rows(Poke::What::q, op.site.layer, op.q, plan, q_copy_, count);
   OverwrittenRows overwritten(inner(), *storage_);
   for (size_t i = 0; i < pokes_.size(); ++i) {
     const Poke& poke = pokes_[i];
-    if (poke.what == Poke::What::q || poke.when != Poke::When::now || !touches(poke, site.layer)) continue;
+    if (poke.what == Poke::What::q || poke.when != Poke::When::now || !touches(poke, op.site.layer)) continue;
     for (int32_t sequence = 0; sequence < plan.n_seqs(); ++sequence) {
       if (poke.position >= plan.kv_len[sequence]) continue;
       overwritten.overwrite(poke, slot_of(block_table(plan, sequence), poke.position));
       if (count) ++reports_[i].changed;
     }
   }
-  op(poked_q);
+  inner().run(op);
   overwritten.restore();
 }
 
 // For q: the row is read by itself. For K and V: by every query that its mask lets see the index.
-void PokingBackend::count_reads(int32_t layer, const StepPlan& plan, const AttendSpec& spec) {
+void PokingBackend::count_reads(const Attend& op) {
+  const StepPlan& plan = *op.batch.plan;
   for (size_t i = 0; i < pokes_.size(); ++i) {
     const Poke& poke = pokes_[i];
-    if (!touches(poke, layer)) continue;
+    if (!touches(poke, op.site.layer)) continue;
     for (int32_t s = 0; s < plan.n_seqs(); ++s)
       for (int32_t t = 0; t < plan.q_len(s); ++t) {
-        const KeyRange seen = visible_keys(spec.mask, plan.q_len(s), plan.kv_len[s], t);
+        const KeyRange seen = visible_keys(op.spec.mask, plan.q_len(s), plan.kv_len[s], t);
         const bool reads = poke.what == Poke::What::q
                                ? plan.positions[plan.q_start[s] + t] == poke.position
                                : poke.position >= seen.begin && poke.position < seen.end;
         if (reads) ++reports_[i].reads;
       }
   }
-}
-
-void PokingBackend::attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                           const AttendSpec& spec, TensorView out, TensorView lse) {
-  if (pokes_.empty()) return inner().attend(site, q, storage, batch, spec, out, lse);
-  with_operands(site, q, storage, batch, true, [&](ConstTensorView poked_q) {
-    inner().attend(site, poked_q, storage, batch, spec, out, lse);
-  });
-  count_reads(site.layer, *batch.plan, spec);
-}
-
-void PokingBackend::probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                          const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection,
-                          TensorView scores, TensorView probs, TensorView lse_distance) {
-  if (pokes_.empty())
-    return inner().probe(site, q, storage, batch, spec, lse, selection, scores, probs, lse_distance);
-  with_operands(site, q, storage, batch, false, [&](ConstTensorView poked_q) {
-    inner().probe(site, poked_q, storage, batch, spec, lse, selection, scores, probs, lse_distance);
-  });
 }
 
 }  // namespace lastrow

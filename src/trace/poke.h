@@ -73,23 +73,17 @@ class PokingBackend final : public WatchingBackend {
 
   const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override;
   void replay(int64_t key, FunctionRef<void()> ops) override;
-  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-              KvStorage& storage) override;
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override;
-  void probe(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-             const AttendSpec& spec, ConstTensorView lse, const ProbeSelection& selection, TensorView scores,
-             TensorView probs, TensorView lse_distance) override;
+  void run(const Op& op) override;
 
  private:
   bool in_force(const Poke& poke) const;
   bool touches(const Poke& poke, int32_t layer) const;
   ConstTensorView poked_rows(Poke::What what, int32_t layer, ConstTensorView rows, const StepPlan& plan,
                              Tensor& copy, bool count);
-  template <typename Op>
-  void with_operands(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch, bool count,
-                     Op op);
-  void count_reads(int32_t layer, const StepPlan& plan, const AttendSpec& spec);
+  void append(Append op);
+  template <typename Looking>
+  void with_poked_operands(Looking op, bool count);
+  void count_reads(const Attend& op);
 
   std::vector<Poke> pokes_;
   std::vector<PokeReport> reports_;  // one a poke

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "backend/site_names.h"
+#include "cache/slots.h"
+#include "ops/site.h"
 #include "trace/host_dtype.h"
-#include "trace/slots.h"
 
 namespace lastrow {
 namespace {
@@ -163,7 +163,8 @@ StepTensors Recorder::tensors(int32_t step, int32_t sequence) const {
     t.assembled.push_back(std::move(rows));
     return std::as_const(t.assembled.back()).view();
   };
-  t.embedded = rows_of(-1, site::kEmbed);
+  for (const char* name : site::kEmbeddings)
+    if (find(step, -1, name) != nullptr) t.embedded = rows_of(-1, name);
   for (int32_t layer = 0; layer < spec_.n_layers; ++layer)
     t.layers.push_back({.q = rows_of(layer, recorded::kQ),
                         .k = stored(layer, RowKind::k),

@@ -1,6 +1,6 @@
 #include "trace/trace_checks.h"
 
-#include "backend/site_names.h"
+#include "ops/site.h"
 #include "trace/recorder.h"
 
 namespace lastrow {
@@ -9,25 +9,24 @@ namespace {
 constexpr int32_t kMaxLayers = 1 << 12;
 constexpr int32_t kMaxIndices = 1 << 24;
 
-// Operands that the rules of row dependence look at.
+// Tensors that the rules of row dependence look at.
 struct OperandCounts {
   size_t reads, writes;
 };
-OperandCounts operands_of(Op op) {
-  switch (op) {
-    case Op::swiglu:
-    case Op::add:
-      return {2, 1};
-    case Op::append:
-      return {2, 0};
-    case Op::attend:
-      return {1, 2};
-    case Op::copy_blocks:
-    case Op::write_rows:
-      return {0, 0};
-    default:
-      return {1, 1};
+OperandCounts least_operands(const OpTraits& op) {
+  const auto n_sources = static_cast<size_t>(op.n_sources);
+  switch (op.rule) {
+    case RowRule::row_by_row:
+    case RowRule::gathered:
+      return {n_sources, 1};
+    case RowRule::attended:
+      return {n_sources, 2};
+    case RowRule::appended:
+    case RowRule::copied:
+    case RowRule::none:
+      return {n_sources, 0};
   }
+  return {n_sources, 0};
 }
 
 }  // namespace
@@ -101,26 +100,26 @@ void TraceChecks::check_plan(const StepPlan& plan, const CacheSpec& spec, int32_
 
 void TraceChecks::check_event(const Event& event, const StepPlan& plan, const CacheSpec& spec,
                               size_t i) const {
-  const OperandCounts least = operands_of(event.op);
+  const OpTraits& op = traits(event.op);
+  const OperandCounts least = least_operands(op);
   if (event.reads.size() < least.reads || event.writes.size() < least.writes)
-    fail("event {} ({}) lacks operands", i, name_of(event.op));
+    fail("event {} ({}) lacks operands", i, op.name);
   const int64_t n_slots = int64_t{spec.n_blocks} * spec.block_len;
   const auto check = [&](const RowSpan& s, int64_t max_rows) {
     const bool stored = s.space == RowSpace::k || s.space == RowSpace::v;
     const int64_t limit = stored ? n_slots : max_rows;
     if (s.id < 0 || (stored && s.id >= spec.n_layers) || s.first < 0 || s.count < 0 || s.first > limit ||
         s.count > limit - s.first)
-      fail("event {} ({}) has rows {} + {} where there are {}", i, name_of(event.op), s.first, s.count,
-           limit);
+      fail("event {} ({}) has rows {} + {} where there are {}", i, op.name, s.first, s.count, limit);
   };
   // Activations have a row for each token of a step; parameters may have more.
   for (const RowSpan& s : event.reads) check(s, std::numeric_limits<int32_t>::max());
-  const int64_t n_rows = event.op == Op::gather_rows ? plan.n_logit_rows() : plan.n_tokens();
+  const int64_t n_rows = op.rule == RowRule::gathered ? plan.n_logit_rows() : plan.n_tokens();
   for (const RowSpan& s : event.writes) {
     check(s, std::numeric_limits<int32_t>::max());
-    const bool few = s.space == RowSpace::tensor || event.op == Op::append;
+    const bool few = s.space == RowSpace::tensor || op.rule == RowRule::appended;
     if (s.space == RowSpace::token || s.count > (few ? n_rows : kMaxIndices))
-      fail("event {} ({}) writes {} rows in a step of {}", i, name_of(event.op), s.count, n_rows);
+      fail("event {} ({}) writes {} rows in a step of {}", i, op.name, s.count, n_rows);
   }
 }
 
@@ -134,11 +133,11 @@ void TraceChecks::check_entry(const std::string& name, DType dtype, const Shape&
   const bool of_sequence =
       name == recorded::kScores || name == recorded::kProbs || name == recorded::kK || name == recorded::kV;
   const bool by_token = name == recorded::kQ || name == recorded::kLse || name == site::kAttend ||
-                        name == site::kEmbed || name == site::kAddFfn;
+                        site::is_embedding(name) || name == site::kAddFfn;
   if (of_sequence || by_token || name == site::kLmHead) require(dtype == DType::f32 || dtype == DType::f64);
   if (by_token) require(shape[0] == plan.n_tokens());
   if (name == recorded::kQ || name == site::kAttend) require(shape.rank() == 3);
-  if (name == recorded::kLse || name == site::kEmbed || name == site::kAddFfn) require(shape.rank() == 2);
+  if (name == recorded::kLse || site::is_embedding(name) || name == site::kAddFfn) require(shape.rank() == 2);
   if (name == site::kLmHead) require(shape.rank() == 2 && shape[0] == plan.n_logit_rows());
   if (!of_sequence) return;
   require(shape.rank() == 3 && sequence < plan.n_seqs());

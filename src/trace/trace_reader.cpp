@@ -72,6 +72,8 @@ class TraceReader {
       info_.tokens.push_back(damage_.integer<int32_t>(token, "lastrow.tokens"));
     for (const nlohmann::json& name : damage_.array(json("lastrow.names"), "lastrow.names"))
       names_.push_back(name.is_string() ? name.get<std::string>() : std::string());
+    for (const nlohmann::json& name : damage_.array(json("lastrow.ops"), "lastrow.ops"))
+      ops_.push_back(kind_named(name));
     spec_ = damage_.cache_spec(json("lastrow.cache"));
     if (!file_.metadata().contains("lastrow.stored")) return;  // traces of earlier programs lack it
     const nlohmann::json stored = json("lastrow.stored");
@@ -81,6 +83,14 @@ class TraceReader {
     };
     info_.n_stored_not_finite = count("not_finite");
     info_.n_stored_at_limit = count("at_limit");
+  }
+
+  // Files name their operations, so that a program that has more of them reads older files. None for a name that
+  // this program does not know: only an event that needs it is wrong.
+  static std::optional<OpKind> kind_named(const nlohmann::json& name) {
+    for (size_t i = 0; i < kOpCount; ++i)
+      if (const OpKind op{static_cast<uint8_t>(i)}; name.is_string() && name == traits(op).name) return op;
+    return {};
   }
 
   // A table of integers by name; `width` 0 stands for rank 1.
@@ -155,9 +165,9 @@ class TraceReader {
       const Table c = columns.subspan(9 * i, 9), cost = costs.subspan(5 * i, 5);
       if (c[0] < last_step) damage_.fail("events.columns goes back to step {}", c[0]);
       Step& of = step(last_step = c[0], "events.columns");
-      if (c[1] < 0 || c[1] >= kOpCount || c[2] < -1 || c[2] >= spec_.n_layers || c[3] < 0 ||
-          c[3] >= static_cast<int64_t>(names_.size()) || c[5] < 0 || c[8] < -1 ||
-          c[8] >= static_cast<int64_t>(names_.size()))
+      if (c[1] < 0 || c[1] >= static_cast<int64_t>(ops_.size()) || !ops_[c[1]] || c[2] < -1 ||
+          c[2] >= spec_.n_layers || c[3] < 0 || c[3] >= static_cast<int64_t>(names_.size()) || c[5] < 0 ||
+          c[8] < -1 || c[8] >= static_cast<int64_t>(names_.size()))
         damage_.fail("event {} has an operation, layer, name, window or kernel that does not exist", i);
       for (size_t kind = 0; kind < 5; ++kind) {
         if (cost[kind] < 0 || cost[kind] > (int64_t{1} << 62) - total[kind])
@@ -166,7 +176,7 @@ class TraceReader {
       }
       Event e;
       e.step = static_cast<int32_t>(c[0]);
-      e.op = static_cast<Op>(c[1]);
+      e.op = *ops_[c[1]];
       e.layer = static_cast<int32_t>(c[2]);
       e.name = names_[c[3]];
       if (c[8] >= 0) e.kernel = names_[c[8]];
@@ -257,6 +267,7 @@ class TraceReader {
   TraceInfo info_;
   CacheSpec spec_;
   std::vector<std::string> names_;
+  std::vector<std::optional<OpKind>> ops_;
   std::map<int32_t, Step> steps_;
 };
 

@@ -161,7 +161,7 @@ void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& in
   for (const auto& [name, columns] : contents.columns) contents.writer.add(name, columns.view());
 
   std::vector<std::string_view> ops;
-  for (int op = 0; op < kOpCount; ++op) ops.push_back(name_of(static_cast<Op>(op)));
+  for (size_t op = 0; op < kOpCount; ++op) ops.push_back(traits(OpKind{static_cast<uint8_t>(op)}).name);
   contents.writer.metadata("lastrow.trace", std::to_string(kTraceSchema));
   contents.writer.metadata("lastrow.config", info.config_json);
   contents.writer.metadata("lastrow.tokens", nlohmann::json(info.tokens).dump());

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <string_view>
 
-#include "backend/site_names.h"
-#include "trace/call_cost.h"
+#include "cache/slots.h"
+#include "ops/stored_rows.h"
 #include "trace/host_dtype.h"
-#include "trace/slots.h"
 
 namespace lastrow {
 
@@ -83,7 +82,7 @@ void TracingBackend::slot_spans(std::vector<RowSpan>& spans, const KvStorage& st
 
 // Runs the operation, and begins its event.
 template <typename Run>
-Event TracingBackend::timed(Op op, Site site, Run run) {
+Event TracingBackend::timed(OpKind op, Site site, Run run) {
   Event event;
   event.op = op;
   event.layer = site.layer;
@@ -94,26 +93,49 @@ Event TracingBackend::timed(Op op, Site site, Run run) {
   return event;
 }
 
-// Completes an event whose operands are tensors. Reads come before writes, so that an operation in place
-// reads the version before its own.
-void TracingBackend::record(Event event, std::initializer_list<ConstTensorView> reads,
-                            std::initializer_list<ConstTensorView> writes) {
-  if (!recorder_.options().events) return;
-  for (const ConstTensorView& view : reads)
+// Completes the event of an operation. Reads come before writes, so that an operation in place reads the version
+// before its own.
+void TracingBackend::record(Event event, const Op& op) {
+  const Operands o = operands(op);
+  event.cost = cost_of(op);
+  if (o.reads_tokens) {
+    const StepPlan& plan = recorder_.plan(recorder_.latest_step());
+    event.reads.push_back({RowSpace::token, 0, 0, plan.n_tokens(), recorder_.latest_step()});
+  }
+  for (const ConstTensorView& view : o.reads)
     if (!view.empty()) event.reads.push_back(read_of(view));
-  for (const ConstTensorView& view : writes) event.writes.push_back(written(view));
+  if (const auto* attend = std::get_if<Attend>(&op)) add_visible_rows(event, *attend);
+  if (const auto* append = std::get_if<Append>(&op))
+    for (const RowKind kind : {RowKind::k, RowKind::v})
+      slot_spans(event.writes, append->storage, append->site.layer, kind, append->batch.plan->append_slots,
+                 true);
+  for (const TensorView& view : o.writes) event.writes.push_back(written(view));
   recorder_.add_event(std::move(event));
+}
+
+void TracingBackend::add_visible_rows(Event& event, const Attend& op) {
+  const StepPlan& plan = *op.batch.plan;
+  event.mask = op.spec.mask;
+  event.kernel = inner().info().attend_kernel;
+  for (const RowKind kind : {RowKind::k, RowKind::v})
+    for (int32_t i = 0; i < plan.n_seqs(); ++i) {
+      const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
+      if (q_len == 0) continue;
+      const int32_t begin = visible_keys(op.spec.mask, q_len, kv_len, 0).begin,
+                    end = visible_keys(op.spec.mask, q_len, kv_len, q_len - 1).end;
+      slot_spans(event.reads, op.storage, op.site.layer, kind, slots_of(plan, i, begin, end), false);
+    }
 }
 
 void TracingBackend::record_block_copies(double start_us, double duration_us, const KvStorage& storage,
                                          std::span<const BlockCopy> copies) {
   if (!recorder_.options().events || copies.empty()) return;
   Event event;
-  event.op = Op::copy_blocks;
-  event.name = name_of(Op::copy_blocks);
+  event.op = kCopyBlocks;
+  event.name = traits(kCopyBlocks).name;
   event.start_us = start_us;
   event.duration_us = duration_us;
-  event.cost = call_cost::copy_blocks(storage, static_cast<int64_t>(copies.size()));
+  event.cost = cost::copy_blocks(storage, static_cast<int64_t>(copies.size()));
   const int64_t block_len = storage.spec().block_len;
   const auto slots_of_block = [&](int32_t block) {
     std::vector<int64_t> slots(static_cast<size_t>(block_len));
@@ -131,10 +153,10 @@ void TracingBackend::record_block_copies(double start_us, double duration_us, co
 
 void TracingBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
                                 std::span<const int64_t> slots, ConstTensorView host) {
-  Event event = timed(Op::write_rows, {layer, "write_rows"},
+  Event event = timed(kWriteRows, {layer, "write_rows"},
                       [&] { inner().write_rows(storage, layer, kind, slots, host); });
   if (!recorder_.options().events || recorder_.latest_step() < 0) return;
-  event.cost = call_cost::write_rows(storage, static_cast<int64_t>(slots.size()), host.dtype());
+  event.cost = cost::write_rows(storage, static_cast<int64_t>(slots.size()), host.dtype());
   slot_spans(event.writes, storage, layer, kind, slots, true);
   recorder_.add_event(std::move(event));
 }
@@ -155,148 +177,77 @@ const Batch& TracingBackend::begin_step(const StepPlan& plan, KvStorage& storage
   return batch;
 }
 
-void TracingBackend::embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) {
-  Event event = timed(Op::embed, site, [&] { inner().embed(site, table, batch, out); });
-  event.cost = call_cost::embed(table, out);
-  event.reads.push_back({RowSpace::token, 0, 0, batch.plan->n_tokens(), recorder_.latest_step()});
-  record(std::move(event), {table}, {out});
-  keep_output(site, out);
-}
-
-void TracingBackend::rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps,
-                              TensorView out) {
-  Event event = timed(Op::rms_norm, site, [&] { inner().rms_norm(site, x, weight, eps, out); });
-  event.cost = call_cost::rms_norm(x, weight);
-  record(std::move(event), {x, weight}, {out});
-  keep_output(site, out);
-}
-
-void TracingBackend::linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-                            TensorView out) {
-  Event event = timed(Op::linear, site, [&] { inner().linear(site, x, weight, bias, out); });
-  event.cost = call_cost::linear(x, weight, bias);
-  record(std::move(event), {x, weight, bias}, {out});
-  keep_output(site, out);
-}
-
-void TracingBackend::rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) {
-  Event event = timed(Op::rope, site, [&] { inner().rope(site, table, batch, x); });
-  event.cost = call_cost::rope(x);
-  record(std::move(event), {x}, {x});
-  keep_output(site, x);
-}
-
-void TracingBackend::append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-                            KvStorage& storage) {
-  Event event = timed(Op::append, site, [&] { inner().append(site, k, v, batch, storage); });
-  if (!recorder_.options().events) return;
-  event.cost = call_cost::append(k, storage);
-  const std::vector<int64_t>& slots = batch.plan->append_slots;
-  slot_spans(event.writes, storage, site.layer, RowKind::k, slots, true);
-  slot_spans(event.writes, storage, site.layer, RowKind::v, slots, true);
-  record(std::move(event), {k, v}, {});
-}
-
-void TracingBackend::attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                            const AttendSpec& spec, TensorView out, TensorView lse) {
-  Event event = timed(Op::attend, site, [&] { inner().attend(site, q, storage, batch, spec, out, lse); });
-  if (recorder_.options().events) {
-    const StepPlan& plan = *batch.plan;
-    event.cost = call_cost::attend(q, storage, plan, spec);
-    event.mask = spec.mask;
-    event.kernel = inner().info().attend_kernel;
-    event.reads.push_back(read_of(q));
-    for (RowKind kind : {RowKind::k, RowKind::v})
-      for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-        if (plan.q_len(i) == 0) continue;
-        const int32_t begin = visible_keys(spec.mask, plan.q_len(i), plan.kv_len[i], 0).begin;
-        const int32_t end = visible_keys(spec.mask, plan.q_len(i), plan.kv_len[i], plan.q_len(i) - 1).end;
-        slot_spans(event.reads, storage, site.layer, kind, slots_of(plan, i, begin, end), false);
-      }
-    record(std::move(event), {}, {out, lse});
-  }
-  keep_attention(site, q, storage, batch, spec, out, lse);
-}
-
-void TracingBackend::swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) {
-  Event event = timed(Op::swiglu, site, [&] { inner().swiglu(site, gate, up, out); });
-  event.cost = call_cost::swiglu(gate);
-  record(std::move(event), {gate, up}, {out});
-  keep_output(site, out);
-}
-
-void TracingBackend::add(Site site, ConstTensorView y, TensorView x) {
-  Event event = timed(Op::add, site, [&] { inner().add(site, y, x); });
-  event.cost = call_cost::add(y);
-  record(std::move(event), {y, x}, {x});
-  keep_output(site, x);
-}
-
-void TracingBackend::gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) {
-  Event event = timed(Op::gather_rows, site, [&] { inner().gather_rows(site, x, batch, out); });
-  event.cost = call_cost::gather_rows(out);
-  record(std::move(event), {x}, {out});
-  keep_output(site, out);
-}
-
-void TracingBackend::argmax(Site site, ConstTensorView logits, TensorView ids) {
-  Event event = timed(Op::argmax, site, [&] { inner().argmax(site, logits, ids); });
-  event.cost = call_cost::argmax(logits);
-  record(std::move(event), {logits}, {ids});
-  keep_output(site, ids);
+void TracingBackend::run(const Op& op) {
+  if (std::holds_alternative<Probe>(op)) return inner().run(op);  // looking is no work of the model
+  const Site site = site_of(op);
+  Event event = timed(kind(op), site, [&] { inner().run(op); });
+  if (recorder_.options().events) record(std::move(event), op);
+  if (!recorder_.keeps_layer(site.layer)) return;
+  const auto* attend = std::get_if<Attend>(&op);
+  if (attend != nullptr && recorder_.options().attention) return keep_attention(*attend);
+  const Operands o = operands(op);
+  if (o.writes.size() > 0) keep_output(site, o.writes[0]);
 }
 
 // ---- tensors
 
-// An operation's output: asked for by name, or one of those that StepTensors holds.
+// An operation's first output: asked for by name, or one of those that StepTensors holds.
 void TracingBackend::keep_output(Site site, ConstTensorView out) {
-  if (!recorder_.keeps_layer(site.layer)) return;
   const std::string_view name = site.name;
   const bool of_the_step = recorder_.options().attention &&
-                           (name == site::kEmbed || name == site::kAddFfn || name == site::kLmHead);
+                           (site::is_embedding(name) || name == site::kAddFfn || name == site::kLmHead);
   if (of_the_step || recorder_.keeps_op(name)) recorder_.add_tensor(inner(), site.layer, name, 0, out);
 }
 
-void TracingBackend::keep_attention(Site site, ConstTensorView q, const KvStorage& storage,
-                                    const Batch& batch, const AttendSpec& spec, ConstTensorView out,
-                                    ConstTensorView lse) {
-  if (!recorder_.keeps_layer(site.layer)) return;
-  if (!recorder_.options().attention) return keep_output(site, out);
-  recorder_.add_tensor(inner(), site.layer, recorded::kQ, 0, q);
-  recorder_.add_tensor(inner(), site.layer, site.name, 0, out);
-  recorder_.add_tensor(inner(), site.layer, recorded::kLse, 0, lse);
-
-  const StepPlan& plan = *batch.plan;
-  const CacheSpec& cache = storage.spec();
-  const DType dtype = host_dtype(q.dtype());
-  for (int32_t i = 0; i < plan.n_seqs(); ++i)
-    for (RowKind kind : {RowKind::k, RowKind::v}) {
-      const Shape shape{plan.kv_len[i], cache.n_kv_heads, cache.head_dim};
-      if (recorder_.options().keep == RecordOptions::Keep::latest &&
-          !recorder_.room_for(shape.size() * static_cast<int64_t>(size_of(dtype))))
-        return;
-      const std::vector<int64_t> slots = slots_of(plan, i, 0, plan.kv_len[i]);
-      Tensor rows = Tensor::host(dtype, shape);
-      inner().read_rows(storage, site.layer, kind, slots, rows.view());
-      recorder_.add_rows(site.layer, kind, i, slots, std::move(rows));
-    }
-  if (recorder_.options().probe) keep_probes(site, q, storage, batch, spec, lse);
+void TracingBackend::keep_attention(const Attend& op) {
+  recorder_.add_tensor(inner(), op.site.layer, recorded::kQ, 0, op.q);
+  recorder_.add_tensor(inner(), op.site.layer, op.site.name, 0, op.out);
+  recorder_.add_tensor(inner(), op.site.layer, recorded::kLse, 0, op.lse);
+  for (int32_t i = 0; i < op.batch.plan->n_seqs(); ++i)
+    for (const RowKind kind : {RowKind::k, RowKind::v})
+      if (!keep_stored_rows(op, i, kind)) return;
+  if (!recorder_.options().probe) return;
+  for (int32_t i = 0; i < op.batch.plan->n_seqs(); ++i)
+    if (!keep_probe(op, i)) return;
 }
 
-void TracingBackend::keep_probes(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                                 const AttendSpec& spec, ConstTensorView lse) {
-  const StepPlan& plan = *batch.plan;
-  const auto n_q_heads = static_cast<int32_t>(q.dim(1));
-  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-    const Shape shape{n_q_heads, plan.q_len(i), plan.kv_len[i]};
-    if (shape.size() == 0) continue;
-    if (!recorder_.room_for(2 * shape.size() * static_cast<int64_t>(size_of(q.dtype())))) return;
-    Tensor scores = inner().make_tensor(shape), probs = inner().make_tensor(shape);
-    inner().probe(site, q, storage, batch, spec, lse, {0, n_q_heads, plan.q_start[i], plan.q_len(i)},
-                  scores.view(), probs.view(), {});
-    recorder_.add_tensor(inner(), site.layer, recorded::kScores, i, scores.view());
-    recorder_.add_tensor(inner(), site.layer, recorded::kProbs, i, probs.view());
-  }
+// Returns whether there was room for them.
+bool TracingBackend::keep_stored_rows(const Attend& op, int32_t sequence, RowKind kind) {
+  const CacheSpec& cache = op.storage.spec();
+  const int32_t kv_len = op.batch.plan->kv_len[sequence];
+  const Shape shape{kv_len, cache.n_kv_heads, cache.head_dim};
+  const DType dtype = host_dtype(op.q.dtype());
+  if (recorder_.options().keep == RecordOptions::Keep::latest &&
+      !recorder_.room_for(shape.size() * static_cast<int64_t>(size_of(dtype))))
+    return false;
+  const std::vector<int64_t> slots = slots_of(*op.batch.plan, sequence, 0, kv_len);
+  Tensor rows = Tensor::host(dtype, shape);
+  inner().read_rows(op.storage, op.site.layer, kind, slots, rows.view());
+  recorder_.add_rows(op.site.layer, kind, sequence, slots, std::move(rows));
+  return true;
+}
+
+// Returns whether there was room for it.
+bool TracingBackend::keep_probe(const Attend& op, int32_t sequence) {
+  const StepPlan& plan = *op.batch.plan;
+  const auto n_q_heads = static_cast<int32_t>(op.q.dim(1));
+  const int32_t q_len = plan.q_len(sequence);
+  const Shape shape{n_q_heads, q_len, plan.kv_len[sequence]};
+  if (shape.size() == 0) return true;
+  if (!recorder_.room_for(2 * shape.size() * static_cast<int64_t>(size_of(op.q.dtype())))) return false;
+  Tensor scores = inner().make_tensor(shape), probs = inner().make_tensor(shape);
+  inner().run(Probe{.site = op.site,
+                    .q = op.q,
+                    .storage = op.storage,
+                    .batch = op.batch,
+                    .spec = op.spec,
+                    .lse = op.lse,
+                    .selection = {0, n_q_heads, plan.q_start[sequence], q_len},
+                    .scores = scores,
+                    .probs = probs});
+  recorder_.add_tensor(inner(), op.site.layer, recorded::kScores, sequence, scores.view());
+  recorder_.add_tensor(inner(), op.site.layer, recorded::kProbs, sequence, probs.view());
+  return true;
 }
 
 }  // namespace lastrow

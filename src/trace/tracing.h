@@ -32,19 +32,7 @@ class TracingBackend final : public WatchingBackend {
                   ConstTensorView host) override;
   void copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) override;
   const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override;
-  void embed(Site site, ConstTensorView table, const Batch& batch, TensorView out) override;
-  void rms_norm(Site site, ConstTensorView x, ConstTensorView weight, float eps, TensorView out) override;
-  void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-              TensorView out) override;
-  void rope(Site site, const RopeTable& table, const Batch& batch, TensorView x) override;
-  void append(Site site, ConstTensorView k, ConstTensorView v, const Batch& batch,
-              KvStorage& storage) override;
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override;
-  void swiglu(Site site, ConstTensorView gate, ConstTensorView up, TensorView out) override;
-  void add(Site site, ConstTensorView y, TensorView x) override;
-  void gather_rows(Site site, ConstTensorView x, const Batch& batch, TensorView out) override;
-  void argmax(Site site, ConstTensorView logits, TensorView ids) override;
+  void run(const Op& op) override;
 
  private:
   struct Known {
@@ -65,16 +53,15 @@ class TracingBackend final : public WatchingBackend {
                   std::span<const int64_t> slots, bool write);
 
   template <typename Run>
-  Event timed(Op op, Site site, Run run);
-  void record(Event event, std::initializer_list<ConstTensorView> reads,
-              std::initializer_list<ConstTensorView> writes);
+  Event timed(OpKind op, Site site, Run run);
+  void record(Event event, const Op& op);
+  void add_visible_rows(Event& event, const Attend& op);
   void record_block_copies(double start_us, double duration_us, const KvStorage& storage,
                            std::span<const BlockCopy> copies);
   void keep_output(Site site, ConstTensorView out);
-  void keep_attention(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                      const AttendSpec& spec, ConstTensorView out, ConstTensorView lse);
-  void keep_probes(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                   const AttendSpec& spec, ConstTensorView lse);
+  void keep_attention(const Attend& op);
+  bool keep_stored_rows(const Attend& op, int32_t sequence, RowKind kind);
+  bool keep_probe(const Attend& op, int32_t sequence);
 
   Recorder& recorder_;
   std::map<const std::byte*, Known> known_;  // by first address; no two overlap

@@ -65,14 +65,22 @@ TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
     const Tensor query = backend->upload(q.view());
     Tensor out = backend->make_tensor({1, 1, 4}), lse = backend->make_tensor({1, 1});
     const Batch& batch = backend->begin_step(plan, *storage);
-    backend->attend({0, "attend"}, query.view(), *storage, batch, {.scale = 1, .mask = {}}, out.view(),
-                    lse.view());
+    backend->run(Attend{
+        {0, "attend"}, query.view(), *storage, batch, {.scale = 1, .mask = {}}, out.view(), lse.view()});
     CHECK(to_doubles(*backend, out.view()) == std::vector<double>{20, 20, 20, 20});
     CHECK(to_doubles(*backend, lse.view()) == std::vector<double>{1000});
 
     Tensor scores = backend->make_tensor({1, 1, 3}), probs = backend->make_tensor({1, 1, 3});
-    backend->probe({0, "attend"}, query.view(), *storage, batch, {.scale = 1, .mask = {}}, lse.view(),
-                   {0, 1, 0, 1}, scores.view(), probs.view(), {});
+    backend->run(Probe{{0, "attend"},
+                       query.view(),
+                       *storage,
+                       batch,
+                       {.scale = 1, .mask = {}},
+                       lse.view(),
+                       {0, 1, 0, 1},
+                       scores.view(),
+                       probs.view(),
+                       {}});
     CHECK(to_doubles(*backend, scores.view()) == std::vector<double>{0, 1000, 0});
     CHECK(to_doubles(*backend, probs.view()) == std::vector<double>{0, 1, 0});
   }
@@ -189,8 +197,13 @@ TEST_CASE("grouped queries are multi-head attention with repeated K and V, to th
       }
     const Tensor q = backend->upload(case_queries(grouped, l).view());
     Tensor out = backend->make_tensor(q.shape()), lse = backend->make_tensor({2, 6});
-    backend->attend({0, "attend"}, q.view(), *wide_storage, backend->begin_step(wide.plan, *wide_storage),
-                    case_spec(grouped), out.view(), lse.view());
+    backend->run(Attend{{0, "attend"},
+                        q.view(),
+                        *wide_storage,
+                        backend->begin_step(wide.plan, *wide_storage),
+                        case_spec(grouped),
+                        out.view(),
+                        lse.view()});
     CHECK(to_doubles(*backend, out.view()) == attend(*backend, grouped).out);
   }
 }
@@ -211,8 +224,13 @@ TEST_CASE("masked and unused slots may hold NaN; a visible NaN shows") {
     backend->write_rows(*storage, 0, RowKind::k, {&slot, 1}, nan.view());
     const Tensor q = backend->upload(case_queries(c, l).view());
     Tensor out = backend->make_tensor(q.shape()), lse = backend->make_tensor({1, 2});
-    backend->attend({0, "attend"}, q.view(), *storage, backend->begin_step(l.plan, *storage), case_spec(c),
-                    out.view(), lse.view());
+    backend->run(Attend{{0, "attend"},
+                        q.view(),
+                        *storage,
+                        backend->begin_step(l.plan, *storage),
+                        case_spec(c),
+                        out.view(),
+                        lse.view()});
     for (const double x : to_doubles(*backend, out.view())) CHECK(std::isnan(x));
   }
 }
@@ -226,10 +244,18 @@ TEST_CASE("probe agrees with attend: weights sum to 1, and Σ p v is the output"
     const Tensor q = backend->upload(case_queries(c, l).view());
     Tensor out = backend->make_tensor(q.shape()), lse = backend->make_tensor({8, 4});
     const Batch& batch = backend->begin_step(l.plan, *storage);
-    backend->attend({0, "attend"}, q.view(), *storage, batch, case_spec(c), out.view(), lse.view());
+    backend->run(Attend{{0, "attend"}, q.view(), *storage, batch, case_spec(c), out.view(), lse.view()});
     Tensor scores = backend->make_tensor({2, 3, 90}), probs = backend->make_tensor({2, 3, 90});
-    backend->probe({0, "attend"}, q.view(), *storage, batch, case_spec(c), lse.view(), {1, 2, 4, 3},
-                   scores.view(), probs.view(), {});
+    backend->run(Probe{{0, "attend"},
+                       q.view(),
+                       *storage,
+                       batch,
+                       case_spec(c),
+                       lse.view(),
+                       {1, 2, 4, 3},
+                       scores.view(),
+                       probs.view(),
+                       {}});
     const auto p = to_doubles(*backend, probs.view()), x = to_doubles(*backend, scores.view()),
                o = to_doubles(*backend, out.view());
     for (int h = 0; h < 2; ++h)
@@ -280,8 +306,16 @@ TEST_CASE("scores that overflow: all −∞ is a row that sees nothing, +∞ and
            scores = backend.make_tensor({1, 1, n});
     const float written = static_cast<float>(r.lse[0]);
     backend.write(ConstTensorView(&written, {1, 1}), lse.view());
-    backend.probe({0, "attend"}, on_backend.view(), *storage, backend.begin_step(l.plan, *storage),
-                  case_spec(c), lse.view(), {0, 1, 0, 1}, scores.view(), probs.view(), {});
+    backend.run(Probe{{0, "attend"},
+                      on_backend.view(),
+                      *storage,
+                      backend.begin_step(l.plan, *storage),
+                      case_spec(c),
+                      lse.view(),
+                      {0, 1, 0, 1},
+                      scores.view(),
+                      probs.view(),
+                      {}});
     return std::tuple{r.out[0], r.lse[0], to_doubles(backend, probs.view())};
   };
   NaiveBackend<float> naive;

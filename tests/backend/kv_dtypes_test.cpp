@@ -63,8 +63,8 @@ TEST_CASE("a stored row reads back as the codec decodes it; append and write_row
       plan.block_tables = {0};
       plan.append_slots = {2}, plan.blocks_per_seq = 1, plan.block_len = 4;
       const Tensor new_k = backend->upload(k.view()), new_v = backend->upload(v.view());
-      backend->append({0, "append"}, new_k.view(), new_v.view(), backend->begin_step(plan, *storage),
-                      *storage);
+      backend->run(
+          Append{{0, "append"}, new_k.view(), new_v.view(), backend->begin_step(plan, *storage), *storage});
       const int64_t written = 0, appended = 2;
       backend->write_rows(*storage, 0, RowKind::k, {&written, 1}, k.view());
       backend->write_rows(*storage, 0, RowKind::v, {&written, 1}, v.view());
@@ -107,13 +107,20 @@ TEST_CASE("attention over encoded rows is attention over what they decode to, to
           Tensor out = backend->make_tensor(q.shape()),
                  lse = backend->make_tensor({l.plan.n_tokens(), c.n_q_heads});
           const Batch& batch = backend->begin_step(l.plan, storage);
-          backend->attend({0, "attend"}, q.view(), storage, batch, case_spec(c), out.view(), lse.view());
+          backend->run(Attend{{0, "attend"}, q.view(), storage, batch, case_spec(c), out.view(), lse.view()});
           const int32_t last = static_cast<int32_t>(c.sequences.size()) - 1;
           const Shape probed{c.n_q_heads, c.sequences[last].q_len, c.sequences[last].kv_len};
           Tensor scores = backend->make_tensor(probed), probs = backend->make_tensor(probed);
-          backend->probe({0, "attend"}, q.view(), storage, batch, case_spec(c), lse.view(),
-                         {0, c.n_q_heads, l.plan.q_start[last], c.sequences[last].q_len}, scores.view(),
-                         probs.view(), {});
+          backend->run(Probe{{0, "attend"},
+                             q.view(),
+                             storage,
+                             batch,
+                             case_spec(c),
+                             lse.view(),
+                             {0, c.n_q_heads, l.plan.q_start[last], c.sequences[last].q_len},
+                             scores.view(),
+                             probs.view(),
+                             {}});
           auto all = to_doubles(*backend, out.view());
           for (const Tensor* t : {&lse, &scores, &probs}) {
             const auto more = to_doubles(*backend, t->view());
@@ -150,9 +157,17 @@ TEST_CASE("probe's scores are those of K as it is stored, whatever V's scales ar
              scores = backend->make_tensor({kHeads, 1, kLen}),
              probs = backend->make_tensor({kHeads, 1, kLen});
       const AttendSpec spec{0.35f, {}};
-      backend->attend({0, "attend"}, q_there.view(), *storage, batch, spec, out.view(), lse.view());
-      backend->probe({0, "attend"}, q_there.view(), *storage, batch, spec, lse.view(), {0, kHeads, 0, 1},
-                     scores.view(), probs.view(), {});
+      backend->run(Attend{{0, "attend"}, q_there.view(), *storage, batch, spec, out.view(), lse.view()});
+      backend->run(Probe{{0, "attend"},
+                         q_there.view(),
+                         *storage,
+                         batch,
+                         spec,
+                         lse.view(),
+                         {0, kHeads, 0, 1},
+                         scores.view(),
+                         probs.view(),
+                         {}});
       const std::vector<double> actual = to_doubles(*backend, scores.view());
       Tensor stored = Tensor::host(DType::f32, k.shape());
       backend->read_rows(*storage, 0, RowKind::k, slots, stored.view());
@@ -216,8 +231,13 @@ TEST_CASE("encoded: a visible NaN shows; a masked or unused one does not") {
       backend->write_rows(*storage, 0, RowKind::k, {&slot, 1}, nan.view());
       const Tensor q = backend->upload(case_queries(c, l).view());
       Tensor out = backend->make_tensor(q.shape()), lse = backend->make_tensor({1, 2});
-      backend->attend({0, "attend"}, q.view(), *storage, backend->begin_step(l.plan, *storage), case_spec(c),
-                      out.view(), lse.view());
+      backend->run(Attend{{0, "attend"},
+                          q.view(),
+                          *storage,
+                          backend->begin_step(l.plan, *storage),
+                          case_spec(c),
+                          out.view(),
+                          lse.view()});
       for (const double x : to_doubles(*backend, out.view())) CHECK(std::isnan(x));
     }
 }

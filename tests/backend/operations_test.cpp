@@ -40,11 +40,11 @@ TEST_CASE("linear by eye: a row times each row of the weight") {
     const Tensor w = b->upload(host({2, 3}, {1, 0, 0, 1, 1, 1}).view());
     const Tensor bias = b->upload(host({2}, {10, 20}).view());
     Tensor out = b->make_tensor({2, 2});
-    b->linear(kHere, x.view(), w.view(), {}, out.view());
+    b->run(Linear{kHere, x.view(), w.view(), {}, out.view()});
     CHECK(to_doubles(*b, out.view()) == std::vector<double>{1, 6, 0, 1});
-    b->linear(kHere, x.view(), w.view(), bias.view(), out.view());
+    b->run(Linear{kHere, x.view(), w.view(), bias.view(), out.view()});
     CHECK(to_doubles(*b, out.view()) == std::vector<double>{11, 26, 10, 21});
-    b->linear(kHere, x.view().rows(0, 1), w.view(), bias.view(), out.view().rows(0, 1));
+    b->run(Linear{kHere, x.view().rows(0, 1), w.view(), bias.view(), out.view().rows(0, 1)});
     CHECK(to_doubles(*b, out.view().rows(0, 1)) == std::vector<double>{11, 26});
   }
 }
@@ -54,30 +54,69 @@ TEST_CASE("rms_norm, swiglu, add and argmax by eye") {
     const Tensor x = b->upload(host({1, 4}, {2, -2, 2, -2}).view()),
                  w = b->upload(host({4}, {1, 1, 3, 1}).view());
     Tensor out = b->make_tensor({1, 4});
-    b->rms_norm(kHere, x.view(), w.view(), 1e-20f, out.view());
+    b->run(RmsNorm{kHere, x.view(), w.view(), 1e-20f, out.view()});
     const auto normed = to_doubles(*b, out.view());
     for (int i = 0; i < 4; ++i) CHECK(normed[i] == doctest::Approx(std::array{1, -1, 3, -1}[i]));
 
     const Tensor gate = b->upload(host({1, 3}, {0, 100, -100}).view()),
                  up = b->upload(host({1, 3}, {5, 2, 2}).view());
     Tensor gated = b->make_tensor({1, 3});
-    b->swiglu(kHere, gate.view(), up.view(), gated.view());
+    b->run(Swiglu{kHere, gate.view(), up.view(), gated.view()});
     const auto g = to_doubles(*b, gated.view());
     CHECK(g[0] == 0);
     CHECK(g[1] == 200);
     CHECK(std::abs(g[2]) < 1e-35);
 
     Tensor sum = b->upload(host({1, 3}, {1, 1, 1}).view());
-    b->add(kHere, up.view(), sum.view());
+    b->run(Add{kHere, up.view(), sum.view()});
     CHECK(to_doubles(*b, sum.view()) == std::vector<double>{6, 3, 3});
 
     const Tensor logits = b->upload(host({2, 4}, {1, 3, 3, 2, -1, -5, -1, -2}).view());
     Tensor ids = b->make_tensor({2}, DType::i32);
-    b->argmax(kHere, logits.view(), ids.view());
+    b->run(Argmax{kHere, logits.view(), ids.view()});
     int32_t chosen[2] = {};
     b->download(ids.view(), TensorView(chosen, {2}));
     CHECK(chosen[0] == 1);  // the first of equals
     CHECK(chosen[1] == 0);
+  }
+}
+
+TEST_CASE("layer_norm by eye: centred, scaled to variance 1, then weight and bias") {
+  for (const auto& b : all_backends()) {
+    // Mean 1003, differences −3, −1, 1, 3, variance 5: a large mean leaves no trace.
+    const Tensor x = b->upload(host({1, 4}, {1000, 1002, 1004, 1006}).view()),
+                 w = b->upload(host({4}, {1, 1, 2, 1}).view()),
+                 bias = b->upload(host({4}, {0, 0, 0, 10}).view());
+    Tensor out = b->make_tensor({1, 4});
+    b->run(LayerNorm{kHere, x, w, bias, 1e-20f, out});
+    const auto normed = to_doubles(*b, out.view());
+    const double unit = 1 / std::sqrt(5.0), expected[] = {-3 * unit, -unit, 2 * unit, 3 * unit + 10};
+    for (int i = 0; i < 4; ++i) CHECK(normed[i] == doctest::Approx(expected[i]));
+  }
+}
+
+TEST_CASE("gelu by eye: nothing below, itself above, in between by the formula") {
+  for (const auto& b : all_backends()) {
+    const Tensor x = b->upload(host({1, 5}, {-100, -1, 0, 1, 100}).view());
+    Tensor out = b->make_tensor({1, 5});
+    b->run(Gelu{kHere, x, out});
+    const auto y = to_doubles(*b, out.view());
+    CHECK(y[0] == 0);
+    CHECK(y[1] == doctest::Approx(-0.158808));  // ½ · −1 · (1 + tanh(−0.833…))
+    CHECK(y[2] == 0);
+    CHECK(y[3] == doctest::Approx(0.841192));
+    CHECK(y[4] == 100);
+  }
+}
+
+TEST_CASE("embed_positions by eye: each row gets the table's row of its position") {
+  for (const auto& b : all_backends()) {
+    auto storage = b->make_storage(CacheSpec::contiguous(1, 1, 4, 16));
+    const StepPlan plan = plan_at({2, 0}, {0, 0});
+    const Tensor table = b->upload(host({3, 2}, {10, 20, 30, 40, 50, 60}).view());
+    Tensor x = b->upload(host({2, 2}, {1, 2, 3, 4}).view());
+    b->run(EmbedPositions{kHere, table, b->begin_step(plan, *storage), x});
+    CHECK(to_doubles(*b, x.view()) == std::vector<double>{51, 62, 13, 24});
   }
 }
 
@@ -94,13 +133,13 @@ std::vector<int32_t> argmax_by(Backend& b, const Tensor& logits) {
   const Tensor rows = b.upload(logits.view());
   const int64_t n_rows = logits.shape()[0];
   Tensor ids = b.make_tensor({n_rows}, DType::i32);
-  b.argmax(kHere, rows.view(), ids.view());
+  b.run(Argmax{kHere, rows.view(), ids.view()});
   std::vector<int32_t> chosen(static_cast<size_t>(n_rows));
   b.download(ids.view(), TensorView(chosen.data(), {n_rows}));
   // The same of a view that begins at its second row, which may lie anywhere.
   if (n_rows > 1) {
     std::vector<int32_t> tail(chosen.size() - 1);
-    b.argmax(kHere, rows.view().rows(1, n_rows - 1), ids.view().rows(1, n_rows - 1));
+    b.run(Argmax{kHere, rows.view().rows(1, n_rows - 1), ids.view().rows(1, n_rows - 1)});
     b.download(ids.view().rows(1, n_rows - 1), TensorView(tail.data(), {n_rows - 1}));
     CHECK(std::equal(tail.begin(), tail.end(), chosen.begin() + 1));
   }
@@ -160,14 +199,14 @@ TEST_CASE("embed, append, gather_rows and copy_blocks move rows and change no bi
 
     const Tensor table = b->upload(host({3, 2}, {1, 2, 3, 4, 5, 6}).view());
     Tensor x = b->make_tensor({2, 2}), last = b->make_tensor({1, 2});
-    b->embed(kHere, table.view(), batch, x.view());
+    b->run(Embed{kHere, table.view(), batch, x.view()});
     CHECK(to_doubles(*b, x.view()) == std::vector<double>{5, 6, 1, 2});
-    b->gather_rows(kHere, x.view(), batch, last.view());
+    b->run(GatherRows{kHere, x.view(), batch, last.view()});
     CHECK(to_doubles(*b, last.view()) == std::vector<double>{1, 2});
 
     const Tensor k = random_tensor({2, 2, 2}, 1, 1), v = random_tensor({2, 2, 2}, 1, 2);
     const Tensor device_k = b->upload(k.view()), device_v = b->upload(v.view());
-    b->append(kHere, device_k.view(), device_v.view(), batch, *storage);
+    b->run(Append{kHere, device_k.view(), device_v.view(), batch, *storage});
     Tensor read = Tensor::host(DType::f32, {2, 2, 2});
     b->read_rows(*storage, 0, RowKind::k, plan.append_slots, read.view());
     CHECK(std::equal(k.data<float>(), k.data<float>() + 8, read.data<float>()));
@@ -191,7 +230,7 @@ TEST_CASE("rope by eye: position 0 stands still, a quarter turn swaps") {
                       b->upload(host({2, 2}, {0, 0, 1, 0}).view()), interleaved};
       const StepPlan plan = plan_at({0, 1}, {0, 0});
       Tensor x = b->upload(host({2, 1, 4}, {1, 2, 3, 4, 1, 2, 3, 4}).view());
-      b->rope(kHere, table, b->begin_step(plan, *storage), x.view());
+      b->run(Rope{kHere, table, b->begin_step(plan, *storage), x.view()});
       const std::vector<double> expected = interleaved ? std::vector<double>{1, 2, 3, 4, -2, 1, 3, 4}
                                                        : std::vector<double>{1, 2, 3, 4, -3, 2, 1, 4};
       CHECK(to_doubles(*b, x.view()) == expected);
@@ -208,19 +247,19 @@ TEST_CASE("eigen's linear, norm and swiglu err at most as the tolerance rule all
       const auto product = [&](Backend& b) {
         const Tensor xb = b.upload(x.view()), wb = b.upload(w.view());
         Tensor out = b.make_tensor({n_rows, n_out});
-        b.linear(kHere, xb.view(), wb.view(), {}, out.view());
+        b.run(Linear{kHere, xb.view(), wb.view(), {}, out.view()});
         return to_doubles(b, out.view());
       };
       const auto norm = [&](Backend& b) {
         const Tensor xb = b.upload(x.view()), gb = b.upload(g.view());
         Tensor out = b.make_tensor({n_rows, n_in});
-        b.rms_norm(kHere, xb.view(), gb.view(), 1e-5f, out.view());
+        b.run(RmsNorm{kHere, xb.view(), gb.view(), 1e-5f, out.view()});
         return to_doubles(b, out.view());
       };
       const auto gated = [&](Backend& b) {
         const Tensor xb = b.upload(x.view());
         Tensor out = b.make_tensor({n_rows, n_in});
-        b.swiglu(kHere, xb.view(), xb.view(), out.view());
+        b.run(Swiglu{kHere, xb.view(), xb.view(), out.view()});
         return to_doubles(b, out.view());
       };
       const auto judged = [&](const char* name, const auto& compute) {
@@ -239,6 +278,35 @@ TEST_CASE("eigen's linear, norm and swiglu err at most as the tolerance rule all
     }
 }
 
+TEST_CASE("layer_norm and gelu err at most as the tolerance rule allows, on every backend") {
+  NaiveBackend<double> judge;
+  for (const auto& [n_rows, dim] : {std::pair{1, 1}, {1, 5}, {3, 96}, {17, 33}, {2, 300}}) {
+    const Tensor x = random_tensor({n_rows, dim}, 1, 1), w = random_tensor({dim}, 1, 2),
+                 bias = random_tensor({dim}, 1, 3);
+    const auto norm = [&](Backend& b) {
+      const Tensor xb = b.upload(x.view()), wb = b.upload(w.view()), biasb = b.upload(bias.view());
+      Tensor out = b.make_tensor({n_rows, dim});
+      b.run(LayerNorm{kHere, xb, wb, biasb, 1e-5f, out});
+      return to_doubles(b, out.view());
+    };
+    const auto activated = [&](Backend& b) {
+      const Tensor xb = b.upload(x.view());
+      Tensor out = b.make_tensor({n_rows, dim});
+      b.run(Gelu{kHere, xb, out});
+      return to_doubles(b, out.view());
+    };
+    const auto expected_norm = norm(judge), expected_gelu = activated(judge);
+    const double norm_bound = tolerance(norm, expected_norm),
+                 gelu_bound = tolerance(activated, expected_gelu);
+    for (const auto& b : all_backends()) {
+      CAPTURE(b->info().name);
+      CAPTURE(dim);
+      CHECK(difference(norm(*b), expected_norm).largest <= norm_bound);
+      CHECK(difference(activated(*b), expected_gelu).largest <= gelu_bound);
+    }
+  }
+}
+
 TEST_CASE("the number of threads does not change a bit of a linear layer") {
   for (const int64_t n_rows : {1, 33}) {
     const Tensor x = random_tensor({n_rows, 1500}, 1, 1), w = random_tensor({1111, 1500}, 1, 2);
@@ -246,7 +314,7 @@ TEST_CASE("the number of threads does not change a bit of a linear layer") {
     for (const int32_t n_threads : {1, 2, 4}) {
       EigenBackend b(n_threads);
       Tensor out = b.make_tensor({n_rows, 1111});
-      b.linear(kHere, x.view(), w.view(), {}, out.view());
+      b.run(Linear{kHere, x.view(), w.view(), {}, out.view()});
       results.push_back(to_doubles(b, out.view()));
     }
     CHECK(results[0] == results[1]);
@@ -261,16 +329,24 @@ TEST_CASE("wrong operands of each operation are refused") {
     const Batch& batch = b->begin_step(plan, *storage);
     Tensor x = b->make_tensor({1, 4}), y = b->make_tensor({1, 3}), table = b->make_tensor({5, 4}),
            w = b->make_tensor({4, 4});
-    CHECK_THROWS_WITH_AS(b->embed(kHere, table.view(), batch, x.view()),
+    CHECK_THROWS_WITH_AS(b->run(Embed{kHere, table.view(), batch, x.view()}),
                          doctest::Contains("token 5 is outside"), ShapeError);
-    CHECK_THROWS_AS(b->linear(kHere, y.view(), w.view(), {}, x.view()), ShapeError);
-    CHECK_THROWS_AS(b->rms_norm(kHere, y.view(), w.view(), 1e-5f, y.view()), ShapeError);
-    CHECK_THROWS_AS(b->add(kHere, y.view(), x.view()), ShapeError);
-    CHECK_THROWS_AS(b->swiglu(kHere, y.view(), x.view(), x.view()), ShapeError);
-    CHECK_THROWS_AS(b->gather_rows(kHere, x.view(), batch, x.view()), ShapeError);
+    CHECK_THROWS_AS(b->run(Linear{kHere, y.view(), w.view(), {}, x.view()}), ShapeError);
+    CHECK_THROWS_AS(b->run(RmsNorm{kHere, y.view(), w.view(), 1e-5f, y.view()}), ShapeError);
+    CHECK_THROWS_AS(b->run(LayerNorm{kHere, x, table, table, 1e-5f, x}), ShapeError);
+    CHECK_THROWS_AS(b->run(Gelu{kHere, y, x}), ShapeError);
+    CHECK_THROWS_AS(b->run(EmbedPositions{kHere, table, batch, y}), ShapeError);
+    const StepPlan beyond = plan_at({5}, {0});
+    CHECK_THROWS_WITH_AS(b->run(EmbedPositions{kHere, table, b->begin_step(beyond, *storage), x}),
+                         doctest::Contains("position 5 has no row in the table of learned positions"),
+                         ShapeError);
+    b->begin_step(plan, *storage);
+    CHECK_THROWS_AS(b->run(Add{kHere, y.view(), x.view()}), ShapeError);
+    CHECK_THROWS_AS(b->run(Swiglu{kHere, y.view(), x.view(), x.view()}), ShapeError);
+    CHECK_THROWS_AS(b->run(GatherRows{kHere, x.view(), batch, x.view()}), ShapeError);
     Tensor k = b->make_tensor({1, 1, 4}), narrow = b->make_tensor({1, 1, 3});
-    CHECK_THROWS_AS(b->append({0, "append"}, k.view(), narrow.view(), batch, *storage), ShapeError);
-    CHECK_THROWS_AS(b->append({1, "append"}, k.view(), k.view(), batch, *storage), ShapeError);
+    CHECK_THROWS_AS(b->run(Append{{0, "append"}, k.view(), narrow.view(), batch, *storage}), ShapeError);
+    CHECK_THROWS_AS(b->run(Append{{1, "append"}, k.view(), k.view(), batch, *storage}), ShapeError);
     const int64_t slot = 16;
     CHECK_THROWS_AS(b->write_rows(*storage, 0, RowKind::k, {&slot, 1}, k.view()), ShapeError);
     const BlockCopy copy{0, 1};

@@ -32,12 +32,20 @@ TEST_CASE("the distance of lse is that from what was written") {
          distance = lse.clone();
   Tensor scores = Tensor::host(DType::f32, {1, 1, 3}), probs = scores.clone();
   const Batch& batch = naive.begin_step(l.plan, *storage);
-  naive.attend({0, "attend"}, q.view(), *storage, batch, case_spec(c), out.view(), lse.view());
+  naive.run(Attend{{0, "attend"}, q.view(), *storage, batch, case_spec(c), out.view(), lse.view()});
   const float own = lse.data<float>()[0];
   const auto distance_from = [&](float written) {
     lse.data<float>()[0] = written;
-    naive.probe({0, "attend"}, q.view(), *storage, batch, case_spec(c), lse.view(), {0, 1, 0, 1},
-                scores.view(), probs.view(), distance.view());
+    naive.run(Probe{{0, "attend"},
+                    q.view(),
+                    *storage,
+                    batch,
+                    case_spec(c),
+                    lse.view(),
+                    {0, 1, 0, 1},
+                    scores.view(),
+                    probs.view(),
+                    distance.view()});
     return distance.data<float>()[0];
   };
   CHECK(distance_from(own) <= 1e-6f);

@@ -97,7 +97,7 @@ void attend(benchmark::State& state, const std::string& backend_name) {
   const Batch& batch = backend->begin_step(full.plan, *full.storage);
   const AttendSpec spec{.scale = 0.088388348f, .mask = {}};
   const auto run = [&] {
-    backend->attend({0, "attend"}, q.view(), *full.storage, batch, spec, out.view(), lse.view());
+    backend->run(Attend{{0, "attend"}, q.view(), *full.storage, batch, spec, out.view(), lse.view()});
   };
 
   run();  // threads awake, pages touched

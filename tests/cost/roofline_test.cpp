@@ -5,6 +5,8 @@
 #include "core/error.h"
 #include "cost/presets.h"
 #include "cost/roofline.h"
+#include "ops/attend.h"
+#include "ops/step_cost.h"
 #include "support/thread_limit.h"
 
 using namespace lastrow;

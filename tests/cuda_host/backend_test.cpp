@@ -122,10 +122,10 @@ TEST_CASE("cuBLAS is loaded by the first product, once") {
   const Tensor zeros = Tensor::host(DType::f32, {8, 8});
   const Tensor x = backend->upload(zeros.view()), weight = backend->upload(zeros.view());
   Tensor out = backend->make_tensor({8, 8});
-  backend->add({0, "add"}, x.view(), out.view());
+  backend->run(Add{{0, "add"}, x.view(), out.view()});
   CHECK(counts().n_launches == 1);
   CHECK(counts().n_cublas_loads == 0);
-  for (int i = 0; i < 2; ++i) backend->linear({0, "linear"}, x.view(), weight.view(), {}, out.view());
+  for (int i = 0; i < 2; ++i) backend->run(Linear{{0, "linear"}, x.view(), weight.view(), {}, out.view()});
   CHECK(counts().n_products == 2);
   CHECK(counts().n_cublas_loads == 1);
 }

@@ -27,6 +27,7 @@ constexpr double kTolerance = 1e-12;
 PlainDecoder plain_of(const Model& model) {
   const ModelConfig& c = model.config();
   PlainDecoder plain;
+  plain.gpt2 = c.architecture == Architecture::gpt2;
   plain.n_layers = c.n_layers, plain.model_dim = c.model_dim, plain.n_q_heads = c.n_q_heads;
   plain.n_kv_heads = c.n_kv_heads, plain.head_dim = c.head_dim, plain.ffn_dim = c.ffn_dim;
   plain.vocab_size = c.vocab_size;
@@ -170,4 +171,15 @@ TEST_CASE("the decoder on naive-f64 agrees with the plain forward: shapes, RoPE 
 
 TEST_CASE("the built-in models as well: trained weights, stored in another type") {
   for (const std::string& name : builtin_model_names()) check_judged(*load_model(name), 40);
+}
+
+TEST_CASE("a GPT-2: LayerNorm, learned positions, GELU, biases") {
+  for (const auto& [spec, n_tokens] :
+       {std::pair{"random:arch=gpt2,layers=3,q_heads=4,head_dim=8,vocab=50,context=40,seed=1", 20},
+        {"random:arch=gpt2,layers=2,q_heads=6,kv_heads=2,head_dim=10,model_dim=28,ffn=37,vocab=41,context=33",
+         33},
+        {"random:arch=gpt2,layers=1,q_heads=1,head_dim=3,vocab=7,context=9,seed=4", 9}}) {
+    CAPTURE(spec);
+    check_judged(*load_model(spec), n_tokens);
+  }
 }

@@ -40,9 +40,17 @@ Row attended(Backend& backend, DType kv_dtype, const std::vector<float>& first_o
   Tensor out = backend.make_tensor(query.shape()), lse = backend.make_tensor({1, 1});
   Tensor scores = backend.make_tensor({1, 1, n}), probs = backend.make_tensor({1, 1, n});
   const Batch& batch = backend.begin_step(l.plan, *storage);
-  backend.attend({0, "attend"}, query.view(), *storage, batch, case_spec(c), out.view(), lse.view());
-  backend.probe({0, "attend"}, query.view(), *storage, batch, case_spec(c), lse.view(), {0, 1, 0, 1},
-                scores.view(), probs.view(), {});
+  backend.run(Attend{{0, "attend"}, query.view(), *storage, batch, case_spec(c), out.view(), lse.view()});
+  backend.run(Probe{{0, "attend"},
+                    query.view(),
+                    *storage,
+                    batch,
+                    case_spec(c),
+                    lse.view(),
+                    {0, 1, 0, 1},
+                    scores.view(),
+                    probs.view(),
+                    {}});
   return {to_doubles(backend, out.view())[0], to_doubles(backend, lse.view())[0],
           to_doubles(backend, probs.view())[0]};
 }

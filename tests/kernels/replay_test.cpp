@@ -24,10 +24,10 @@ class Watched final : public ForwardingBackend {
     else
       device.replay(key, counted);
   }
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override {
-    if (site.layer == 1 && fails) throw CapacityError("out of memory in a test");
-    ForwardingBackend::attend(site, q, storage, batch, spec, out, lse);
+  void run(const Op& op) override {
+    if (std::holds_alternative<Attend>(op) && site_of(op).layer == 1 && fails)
+      throw CapacityError("out of memory in a test");
+    ForwardingBackend::run(op);
   }
 
   DeviceBackend device{one_thread()};

@@ -341,3 +341,17 @@ TEST_CASE("a model of tiny layers is asked for with what its tensors take beside
   CHECK_THROWS_WITH_AS(random_model_config("random:layers=1000000,q_heads=1,head_dim=2"),
                        doctest::Contains("n_layers is 1000000: at most 65536"), ShapeError);
 }
+
+TEST_CASE("a random GPT-2 has positions and biases, no gate, and as many parameters as its shape says") {
+  const auto model =
+      load_model("random:arch=gpt2,layers=2,q_heads=2,kv_heads=1,head_dim=4,vocab=10,context=6");
+  const ModelConfig& c = model->config();
+  CHECK(c.architecture == Architecture::gpt2);
+  CHECK(model->weight("model.embed_positions.weight").shape() == Shape{6, 8});
+  CHECK(model->weight(weight_name(1, "self_attn.k_proj.bias")).shape() == Shape{4});
+  CHECK(model->weight("model.norm.bias").shape() == Shape{8});
+  CHECK(model->n_params() == n_params(shape_of(c)));
+  CHECK(config_from_json(to_json(c)) == c);
+  CHECK_THROWS_WITH_AS(load_model("random:arch=bert"),
+                       "'arch=bert' in 'random:arch=bert': the architectures are llama, gpt2", UsageError);
+}

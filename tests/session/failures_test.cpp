@@ -18,12 +18,11 @@ const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
 class Disturbance final : public ForwardingBackend {
  public:
   Disturbance() : ForwardingBackend(owned_) {}
-  void attend(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-              const AttendSpec& spec, TensorView out, TensorView lse) override {
-    const bool here = site.layer == layer && skip-- <= 0;
+  void run(const Op& op) override {
+    const bool here = std::holds_alternative<Attend>(op) && site_of(op).layer == layer && skip-- <= 0;
     if (here && then) then();
     if (here && fails) throw CapacityError("out of memory in a test");
-    ForwardingBackend::attend(site, q, storage, batch, spec, out, lse);
+    ForwardingBackend::run(op);
   }
   void download(ConstTensorView from, TensorView host) override {
     if (layer == kLayers && then) then();

@@ -10,6 +10,7 @@
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "judge/tolerance.h"
+#include "ops/step_cost.h"
 #include "session/twin.h"
 #include "trace/forwarding.h"
 
@@ -21,7 +22,8 @@ namespace {
 const std::vector<std::string> kModels = {
     "random:layers=3,q_heads=4,kv_heads=4,head_dim=8,vocab=50,context=40,seed=1",
     "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2",
-    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,vocab=50,context=40,seed=3"};
+    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,vocab=50,context=40,seed=3",
+    "random:arch=gpt2,layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=4"};
 const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
 
 using Factory = std::unique_ptr<Backend> (*)();
@@ -279,10 +281,11 @@ TEST_CASE("wrong calls are refused in words") {
 TEST_CASE("a logit that is NaN shows in the largest difference") {
   struct Damage final : ForwardingBackend {
     using ForwardingBackend::ForwardingBackend;
-    void linear(Site site, ConstTensorView x, ConstTensorView weight, ConstTensorView bias,
-                TensorView out) override {
-      ForwardingBackend::linear(site, x, weight, bias, out);
-      if (site.layer < 0) out.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
+    void run(const Op& op) override {
+      ForwardingBackend::run(op);
+      const auto* linear = std::get_if<Linear>(&op);
+      if (linear != nullptr && linear->site.layer < 0)
+        linear->out.data<float>()[0] = std::numeric_limits<float>::quiet_NaN();
     }
   };
   const auto sound = eigen();

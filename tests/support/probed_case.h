@@ -32,9 +32,18 @@ inline Probed probed(Backend& backend, const AttendCase& c, float q_factor) {
          probs = backend.make_tensor(scores.shape());
   Tensor distance = backend.make_tensor({c.n_q_heads, q_len});
   const Batch& batch = backend.begin_step(l.plan, *storage);
-  backend.attend({0, "attend"}, on_backend.view(), *storage, batch, case_spec(c), out.view(), lse.view());
-  backend.probe({0, "attend"}, on_backend.view(), *storage, batch, case_spec(c), lse.view(),
-                {0, c.n_q_heads, 0, q_len}, scores.view(), probs.view(), distance.view());
+  backend.run(
+      Attend{{0, "attend"}, on_backend.view(), *storage, batch, case_spec(c), out.view(), lse.view()});
+  backend.run(Probe{{0, "attend"},
+                    on_backend.view(),
+                    *storage,
+                    batch,
+                    case_spec(c),
+                    lse.view(),
+                    {0, c.n_q_heads, 0, q_len},
+                    scores.view(),
+                    probs.view(),
+                    distance.view()});
   return {to_doubles(backend, scores.view()), to_doubles(backend, probs.view()),
           to_doubles(backend, distance.view())};
 }

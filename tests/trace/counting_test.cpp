@@ -75,7 +75,7 @@ TEST_CASE("by hand: 2 rows through a 3 by 4 matrix are 48 flop and 48 bytes of w
   CountingBackend counting(naive);
   const Tensor x = random_tensor({2, 4}, 1), w = random_tensor({3, 4}, 2);
   Tensor y = Tensor::host(DType::f32, {2, 3});
-  counting.linear({0, site::kQProj}, x.view(), w.view(), {}, y.view());
+  counting.run(Linear{{0, site::kQProj}, x.view(), w.view(), {}, y.view()});
   CHECK(counting.counts().cost.flop == 2 * 2 * 3 * 4);
   CHECK(counting.counts().cost.weight_bytes == 3 * 4 * 4);
   CHECK(counting.counts().q_rows == 2);

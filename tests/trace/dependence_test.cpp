@@ -124,31 +124,43 @@ TEST_CASE("operations on tensors change exactly the rows that the rules list") {
   const auto check = [&](Case c) { check_by_perturbation(c, s.plan, *s.storage); };
   check({list(random_tensor({5, 8}, 3)), list(Tensor::host(DType::f32, {5, 8})),
          [&](Backend& b, auto& in, auto& out) {
-           b.rms_norm({0, site::kAttnNorm}, in[0].view(), weight.view(), 1e-5f, out[0].view());
+           b.run(RmsNorm{{0, site::kAttnNorm}, in[0].view(), weight.view(), 1e-5f, out[0].view()});
+         }});
+  check({list(random_tensor({5, 8}, 3)), list(Tensor::host(DType::f32, {5, 8})),
+         [&](Backend& b, auto& in, auto& out) {
+           b.run(LayerNorm{{0, site::kAttnNorm}, in[0], weight, weight, 1e-5f, out[0]});
+         }});
+  check({list(random_tensor({5, 8}, 3)), list(Tensor::host(DType::f32, {5, 8})),
+         [&](Backend& b, auto& in, auto& out) {
+           b.run(Gelu{{0, site::kGelu}, in[0], out[0]});
+         }});
+  check({list(random_tensor({5, 8}, 3)), {}, [&](Backend& b, auto& in, auto&) {
+           const Tensor table = random_tensor({16, 8}, 7);
+           b.run(EmbedPositions{{-1, site::kEmbedPositions}, table, b.begin_step(s.plan, *s.storage), in[0]});
          }});
   check({list(random_tensor({5, 8}, 3)), list(Tensor::host(DType::f32, {5, 6})),
          [&](Backend& b, auto& in, auto& out) {
-           b.linear({0, site::kQProj}, in[0].view(), matrix.view(), {}, out[0].view());
+           b.run(Linear{{0, site::kQProj}, in[0].view(), matrix.view(), {}, out[0].view()});
          }});
   check({list(random_tensor({5, 8}, 3), random_tensor({5, 8}, 4)), list(Tensor::host(DType::f32, {5, 8})),
          [&](Backend& b, auto& in, auto& out) {
-           b.swiglu({0, site::kSwiglu}, in[0].view(), in[1].view(), out[0].view());
+           b.run(Swiglu{{0, site::kSwiglu}, in[0].view(), in[1].view(), out[0].view()});
          }});
   check({list(random_tensor({5, 8}, 3), random_tensor({5, 8}, 4)), {}, [&](Backend& b, auto& in, auto&) {
-           b.add({0, site::kAddFfn}, in[0].view(), in[1].view());
+           b.run(Add{{0, site::kAddFfn}, in[0].view(), in[1].view()});
          }});
   check({list(random_tensor({5, 2, 8}, 3)), {}, [&](Backend& b, auto& in, auto&) {
            const RopeTable table{random_tensor({8, 4}, 5), random_tensor({8, 4}, 6), false};
-           b.rope({0, site::kRopeK}, table, b.begin_step(s.plan, *s.storage), in[0].view());
+           b.run(Rope{{0, site::kRopeK}, table, b.begin_step(s.plan, *s.storage), in[0].view()});
          }});
   check({list(random_tensor({5, 8}, 3)), list(Tensor::host(DType::f32, {3, 8})),
          [&](Backend& b, auto& in, auto& out) {
-           b.gather_rows({-1, site::kGatherRows}, in[0].view(), b.begin_step(s.plan, *s.storage),
-                         out[0].view());
+           b.run(GatherRows{
+               {-1, site::kGatherRows}, in[0].view(), b.begin_step(s.plan, *s.storage), out[0].view()});
          }});
   check({list(random_tensor({5, 7}, 3)), list(Tensor::host(DType::i32, {5})),
          [&](Backend& b, auto& in, auto& out) {
-           b.argmax({-1, site::kArgmax}, in[0].view(), out[0].view());
+           b.run(Argmax{{-1, site::kArgmax}, in[0].view(), out[0].view()});
          }});
 }
 
@@ -160,7 +172,7 @@ TEST_CASE("embed: out[t] follows token t and no other") {
   const Tensor table = random_tensor({50, 8}, 1);
   const auto embed = [&](Backend& b, const StepPlan& plan) {
     Tensor out = Tensor::host(DType::f32, {5, 8});
-    b.embed({-1, site::kEmbed}, table.view(), b.begin_step(plan, *s.storage), out.view());
+    b.run(Embed{{-1, site::kEmbed}, table.view(), b.begin_step(plan, *s.storage), out.view()});
     return out;
   };
   const Tensor before = embed(tracing, s.plan);
@@ -190,7 +202,8 @@ TEST_CASE("append: each slot follows its token's row; K from k, V from v") {
     naive.read_rows(*s.storage, 0, kind, slots, rows.view());
     return rows;
   };
-  tracing.append({0, site::kAppend}, k.view(), v.view(), tracing.begin_step(s.plan, *s.storage), *s.storage);
+  tracing.run(
+      Append{{0, site::kAppend}, k.view(), v.view(), tracing.begin_step(s.plan, *s.storage), *s.storage});
   const Event& event = recorder.events(0)[0];
   const std::vector<RowDependence> rules = row_dependence(event, s.plan);
   CHECK(rules.size() == 10);
@@ -199,9 +212,11 @@ TEST_CASE("append: each slot follows its token's row; K from k, V from v") {
     for (int64_t r = 0; r < 5; ++r) {
       Tensor changed = (operand == 0 ? k : v).clone();
       changed.data<float>()[r * 16] += 1;
-      naive.append({0, site::kAppend}, operand == 0 ? changed.view() : k.view(),
-                   operand == 1 ? changed.view() : v.view(), naive.begin_step(s.plan, *s.storage),
-                   *s.storage);
+      naive.run(Append{{0, site::kAppend},
+                       operand == 0 ? changed.view() : k.view(),
+                       operand == 1 ? changed.view() : v.view(),
+                       naive.begin_step(s.plan, *s.storage),
+                       *s.storage});
       const Tensor k_after = stored(RowKind::k), v_after = stored(RowKind::v);
       for (const RowDependence& rule : rules) {
         const bool is_k = rule.written.space == RowSpace::k;
@@ -221,7 +236,7 @@ TEST_CASE("append: of two tokens that go to one slot, the later one is what it h
   plan.tokens = {7, 8}, plan.positions = {0, 1}, plan.q_start = {0, 2}, plan.kv_len = {2};
   plan.append_slots = {0, 0}, plan.block_tables = {0}, plan.blocks_per_seq = 1, plan.block_len = 4;
   const Tensor k = random_tensor({2, 1, 4}, 3), v = random_tensor({2, 1, 4}, 4);
-  tracing.append({0, site::kAppend}, k.view(), v.view(), tracing.begin_step(plan, *storage), *storage);
+  tracing.run(Append{{0, site::kAppend}, k.view(), v.view(), tracing.begin_step(plan, *storage), *storage});
   Tensor held = Tensor::host(DType::f32, {1, 1, 4});
   const int64_t slot = 0;
   naive.read_rows(*storage, 0, RowKind::k, {&slot, 1}, held.view());
@@ -245,8 +260,13 @@ TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, 
     };
     const auto attend = [&](Backend& b, const Tensor& queries) {
       Out o;
-      b.attend({0, site::kAttend}, queries.view(), *s.storage, b.begin_step(s.plan, *s.storage), {0.4f, mask},
-               o.out.view(), o.lse.view());
+      b.run(Attend{{0, site::kAttend},
+                   queries.view(),
+                   *s.storage,
+                   b.begin_step(s.plan, *s.storage),
+                   {0.4f, mask},
+                   o.out.view(),
+                   o.lse.view()});
       return o;
     };
     const Out before = attend(tracing, q);
@@ -291,8 +311,7 @@ TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, 
     for (const RowSpan& r : event.reads) n_read += r.count;
     CHECK(n_read == static_cast<int64_t>(listed_anywhere.size()));
     for (const Row& row : listed_anywhere)
-      CHECK(std::ranges::any_of(event.reads,
-                                [&](const RowSpan& r) { return r.contains(row.space, row.id, row.row); }));
+      CHECK(std::ranges::any_of(event.reads, [&](const RowSpan& r) { return r.contains(row); }));
   }
 }
 

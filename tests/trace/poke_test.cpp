@@ -73,8 +73,8 @@ TEST_CASE("by eye: a zeroed value row takes its half of the output with it") {
   poking.set_pokes({&zero_v0, 1});
   const StepPlan& plan = cache.plan({&input, 1});
   const Batch& batch = poking.begin_step(plan, *storage);
-  poking.append({0, site::kAppend}, k.view(), v.view(), batch, *storage);
-  poking.attend({0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view());
+  poking.run(Append{{0, site::kAppend}, k.view(), v.view(), batch, *storage});
+  poking.run(Attend{{0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view()});
   CHECK(out.data<float>()[0] == 0.0f);  // row 0 saw v[0] alone
   CHECK(out.data<float>()[2] == 0.0f);  // row 1: (1/2, 1/2) without v[0] …
   CHECK(out.data<float>()[3] == 0.5f);  // … is (0, 1/2)
@@ -233,11 +233,19 @@ TEST_CASE("a probe sees the same poked operands as attend") {
   Tensor out = Tensor::host(DType::f32, q.shape()), lse = Tensor::host(DType::f32, {6, 4});
   Tensor scores = Tensor::host(DType::f32, {4, 6, 6}), probs = scores.clone();
   const AttendSpec spec{0.35f, {}};
-  poking.append({0, site::kAppend}, k.view(), v.view(), batch, tiny.storage());
-  poking.attend({0, site::kAttend}, q.view(), tiny.storage(), batch, spec, out.view(), lse.view());
+  poking.run(Append{{0, site::kAppend}, k.view(), v.view(), batch, tiny.storage()});
+  poking.run(Attend{{0, site::kAttend}, q.view(), tiny.storage(), batch, spec, out.view(), lse.view()});
   const PokeReport before = poking.report(1);
-  poking.probe({0, site::kAttend}, q.view(), tiny.storage(), batch, spec, lse.view(), {0, 4, 0, 6},
-               scores.view(), probs.view(), {});
+  poking.run(Probe{{0, site::kAttend},
+                   q.view(),
+                   tiny.storage(),
+                   batch,
+                   spec,
+                   lse.view(),
+                   {0, 4, 0, 6},
+                   scores.view(),
+                   probs.view(),
+                   {}});
   for (int64_t row = 0; row < 4 * 6; ++row) {  // with other operands than the lse's, no row would sum to 1
     float sum = 0;
     for (int64_t s = 0; s < 6; ++s) sum += probs.data<float>()[row * 6 + s];
@@ -251,9 +259,9 @@ namespace {
 class Broken final : public ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;
-  void attend(Site, ConstTensorView, const KvStorage&, const Batch&, const AttendSpec&, TensorView,
-              TensorView) override {
-    throw CapacityError("no");
+  void run(const Op& op) override {
+    if (std::holds_alternative<Attend>(op)) throw CapacityError("no");
+    ForwardingBackend::run(op);
   }
 };
 }  // namespace

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "backend/naive.h"
-#include "backend/site_names.h"
 #include "core/random.h"
+#include "ops/site.h"
 
 namespace lastrow::test {
 
@@ -91,8 +91,8 @@ class Tiny {
     const Tensor k = backend.upload(rows(layer, 1, first, n_tokens).view());
     const Tensor v = backend.upload(rows(layer, 2, first, n_tokens).view());
     Tensor out = backend.make_tensor(q.shape()), lse = backend.make_tensor({n_tokens, sizes_.n_q_heads});
-    backend.append({layer, site::kAppend}, k.view(), v.view(), batch, *storage_);
-    backend.attend({layer, site::kAttend}, q.view(), *storage_, batch, spec, out.view(), lse.view());
+    backend.run(Append{{layer, site::kAppend}, k.view(), v.view(), batch, *storage_});
+    backend.run(Attend{{layer, site::kAttend}, q.view(), *storage_, batch, spec, out.view(), lse.view()});
     Tensor host = Tensor::host(DType::f32, out.shape());
     backend.download(out.view(), host.view());
     return host;

@@ -165,8 +165,8 @@ TEST_CASE("round trip: several sequences in one step") {
   const Batch& batch = tracing.begin_step(cache.plan(inputs), *storage);
   const Tensor q = random_tensor({5, 4, 8}, 1), k = random_tensor({5, 2, 8}, 2);
   Tensor out = Tensor::host(DType::f32, {5, 4, 8}), lse = Tensor::host(DType::f32, {5, 4});
-  tracing.append({0, site::kAppend}, k.view(), k.view(), batch, *storage);
-  tracing.attend({0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view());
+  tracing.run(Append{{0, site::kAppend}, k.view(), k.view(), batch, *storage});
+  tracing.run(Attend{{0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view()});
   write_trace(file.path, recorder, {});
   const TraceFile trace = TraceFile::open(file.path);
   for (const int32_t sequence : {0, 1}) {

@@ -130,7 +130,7 @@ TEST_CASE("the trace shows poked operands, inside a poking backend") {
     CHECK(t.layers[0].k.data<float>()[16 + i] != 0.0f);
   }
   int n_writes = 0;
-  for (const Event& e : m.recorder.events(0)) n_writes += e.op == Op::write_rows;
+  for (const Event& e : m.recorder.events(0)) n_writes += e.op == kWriteRows;
   CHECK(n_writes == 2);  // there and back
 }
 
@@ -245,8 +245,8 @@ TEST_CASE("several sequences in one step, a double backend, NaN in unused slots"
   Tensor q = tracing.upload(random_tensor({5, 4, 8}, 1).view()),
          k = tracing.upload(random_tensor({5, 2, 8}, 2).view());
   Tensor out = tracing.make_tensor({5, 4, 8}), lse = tracing.make_tensor({5, 4});
-  tracing.append({0, site::kAppend}, k.view(), k.view(), batch, *storage);
-  tracing.attend({0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view());
+  tracing.run(Append{{0, site::kAppend}, k.view(), k.view(), batch, *storage});
+  tracing.run(Attend{{0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view()});
   CHECK(recorder.tensors(0, 0).layers[0].k.shape() == Shape{2, 2, 8});
   CHECK(recorder.tensors(0, 2).layers[0].probs.shape() == Shape{4, 3, 3});
   CHECK(recorder.tensors(0, 2).layers[0].q.dtype() == DType::f64);
@@ -272,9 +272,9 @@ TEST_CASE("a view into a tensor is that tensor, further down; what grows keeps i
   const SequenceInput input{0, tokens, LogitRows::none};
   tracing.begin_step(tiny.cache().plan({&input, 1}), tiny.storage());
   Tensor x = random_tensor({8, 6}, 1), y = random_tensor({8, 6}, 2);
-  tracing.add({0, "whole"}, y.view(), x.view());
-  tracing.add({0, "part"}, y.view().rows(3, 2), x.view().rows(5, 2));
-  tracing.add({0, "reshaped"}, y.view().reshaped({4, 12}), x.view().reshaped({4, 12}));
+  tracing.run(Add{{0, "whole"}, y.view(), x.view()});
+  tracing.run(Add{{0, "part"}, y.view().rows(3, 2), x.view().rows(5, 2)});
+  tracing.run(Add{{0, "reshaped"}, y.view().reshaped({4, 12}), x.view().reshaped({4, 12})});
   const auto events = recorder.events(0);
   const RowSpan whole = events[0].writes[0], part = events[1].writes[0], reshaped = events[2].writes[0];
   CHECK(part == RowSpan{RowSpace::tensor, whole.id, 5, 2, whole.version + 1});
@@ -282,7 +282,7 @@ TEST_CASE("a view into a tensor is that tensor, further down; what grows keeps i
   CHECK(reshaped.id != whole.id);  // rows of another width are other rows
 
   Tensor z = random_tensor({8, 6}, 3);  // first seen in part, from its start
-  tracing.add({0, "start"}, y.view().rows(0, 2), z.view().rows(0, 2));
-  tracing.add({0, "more"}, y.view(), z.view());
+  tracing.run(Add{{0, "start"}, y.view().rows(0, 2), z.view().rows(0, 2)});
+  tracing.run(Add{{0, "more"}, y.view(), z.view()});
   CHECK(recorder.events(0)[4].writes[0].id == recorder.events(0)[3].writes[0].id);
 }

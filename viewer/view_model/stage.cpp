@@ -50,7 +50,7 @@ SideData copy_side(const DecodeSession& session) {
 /// The attend of the last layer, as the trace has it.
 AttendRead read_of(const DecodeSession& session) {
   for (const Event& e : session.recorder().events(session.current_step()))
-    if (e.op == Op::attend) return {session.record().q_len, session.record().kv_len, e.mask};
+    if (e.op == kind_of<Attend>) return {session.record().q_len, session.record().kv_len, e.mask};
   return {session.record().q_len, session.record().kv_len, {}};
 }
 

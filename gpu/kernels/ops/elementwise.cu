@@ -1,4 +1,4 @@
-// Operations on single elements: swiglu, add, add_bias.
+// Operations on single elements: swiglu, gelu, add, add_bias.
 //
 // thread   one element i;  block of 256
 #include "gpu/kernels/attend_operands.h"
@@ -17,6 +17,16 @@ __global__ void swiglu_kernel(Global<const float> g_gate,  // [n]
   if (i >= n) return;
   const float x = g_gate.load(i);
   g_out.store(i, x / (1 + expf(-x)) * g_up.load(i));
+}
+
+__global__ void gelu_kernel(Global<const float> g_x,  // [n]
+                            Global<float> g_out,      // [n]
+                            int64_t n) {
+  constexpr float kC = 0.797884561f, kCubic = 0.044715f;  // √(2/π)
+  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  if (i >= n) return;
+  const float x = g_x.load(i);
+  g_out.store(i, 0.5f * x * (1 + tanhf(kC * (x + kCubic * x * x * x))));
 }
 
 __global__ void add_kernel(Global<const float> g_y,  // [n]
@@ -41,6 +51,12 @@ void swiglu(const float* gate, const float* up, int64_t n, float* out, Stream st
   if (n == 0) return;
   launch(Kernel{"swiglu", swiglu_kernel}, {blocks(n)}, {kThreads}, 0, stream,
          Global<const float>(gate, n, "g_gate"), Global<const float>(up, n, "g_up"),
+         Global<float>(out, n, "g_out"), n);
+}
+
+void gelu(const float* x, int64_t n, float* out, Stream stream) {
+  if (n == 0) return;
+  launch(Kernel{"gelu", gelu_kernel}, {blocks(n)}, {kThreads}, 0, stream, Global<const float>(x, n, "g_x"),
          Global<float>(out, n, "g_out"), n);
 }
 

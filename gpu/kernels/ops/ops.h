@@ -1,8 +1,7 @@
 // The decoder's other operations on a device: short kernels, one idea each, queued on a stream.
 //
 // All addresses are the device's; sizes are in elements. A call with nothing to do launches nothing. Shapes
-// were checked by the caller (backend/checks.h). Formulas are those of backend/backend.h, judged by
-// backend/naive.cpp.
+// were checked by the caller. Formulas are those of src/ops, judged by src/backend/naive.cpp.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +19,17 @@ namespace lastrow::LASTROW_TARGET {
 void take_rows(const float* table, int64_t table_rows, const int32_t* ids, int64_t n, int64_t dim, float* out,
                Stream stream);
 
+/// x[i,:] += table[ids[i],:].   table [table_rows, dim]   ids [n]   x [n, dim]   embed_positions
+void add_table_rows(const float* table, int64_t table_rows, const int32_t* ids, int64_t n, int64_t dim,
+                    float* x, Stream stream);
+
 /// x, out [n_rows, dim]   weight [dim]
 void rms_norm(const float* x, const float* weight, float eps, int64_t n_rows, int64_t dim, float* out,
               Stream stream);
+
+/// x, out [n_rows, dim]   weight, bias [dim]
+void layer_norm(const float* x, const float* weight, const float* bias, float eps, int64_t n_rows,
+                int64_t dim, float* out, Stream stream);
 
 struct RopeCall {
   const float *cos, *sin;    // [max_seq_len, head_dim / 2]
@@ -63,6 +70,8 @@ void probe(const ProbeCall& call, Stream stream);
 
 /// out = silu(gate) ⊙ up, all [n].
 void swiglu(const float* gate, const float* up, int64_t n, float* out, Stream stream);
+/// out = gelu(x), both [n].
+void gelu(const float* x, int64_t n, float* out, Stream stream);
 /// x += y, both [n].
 void add(const float* y, int64_t n, float* x, Stream stream);
 /// x[i,:] += bias.   x [n_rows, dim]   bias [dim]

@@ -30,7 +30,7 @@ std::vector<double> turned_by_rule(const std::vector<float>& rows, int32_t head_
   const Batch batch{&plan,  plan.tokens.data(), plan.positions.data(), nullptr, nullptr, nullptr, nullptr,
                     nullptr};
   std::vector<double> turned(rows.begin(), rows.end());
-  judge.rope({0, "rope"}, table, batch, TensorView(turned.data(), Shape{n, 1, head_dim}));
+  judge.run(Rope{{0, "rope"}, table, batch, TensorView(turned.data(), Shape{n, 1, head_dim})});
   return turned;
 }
 

@@ -4,10 +4,10 @@
 #include <set>
 
 #include "backend/naive.h"
-#include "backend/site_names.h"
 #include "cache/kv_cache.h"
 #include "lessons/exercises/checkers/checker.h"
 #include "model/decoder.h"
+#include "ops/site.h"
 #include "trace/dependence.h"
 #include "trace/tracing.h"
 

@@ -10,6 +10,7 @@
 
 #include "cache/kv_cache.h"
 #include "core/tensor.h"
+#include "ops/site.h"
 
 namespace lastrow {
 
@@ -45,6 +46,9 @@ class KvStorage {
     if (scales_bytes_ == 0) return {};
     return {scales_in(place(arena_.view(), layer, kind)).raw(), DType::f32, scales_shape()};
   }
+  /// Of a stored element, and of the scale of a row (0 where the type has none).
+  int64_t elem_bytes() const { return static_cast<int64_t>(size_of(dtype_)); }
+  int64_t row_scale_bytes() const { return scale_bytes(dtype_); }
   /// Counted at the allocation: all layers, K and V, their scales, and what aligning them takes, which is
   /// less than kAlignment for each and nothing where their sizes are multiples of it.
   int64_t bytes() const { return arena_.size_bytes(); }
@@ -79,5 +83,8 @@ class KvStorage {
   int64_t rows_bytes_, scales_bytes_;  // of K or V of a layer
   Tensor arena_;                       // u8
 };
+
+/// Throws ShapeError unless the storage has the layer of this site.
+void require_layer(Site site, const KvStorage& storage);
 
 }  // namespace lastrow

@@ -1,0 +1,39 @@
+// Stores the step's new K and V rows at the slots that the plan chose for them.
+//   K[slot(t), g, :] = k[t,g,:],   V[slot(t), g, :] = v[t,g,:],   slot(t) = append_slots[t]
+#pragma once
+
+#include "ops/batch.h"
+#include "ops/kv_storage.h"
+#include "ops/operands.h"
+
+namespace lastrow {
+
+namespace cost {
+
+/// New k and v [n_tokens, n_kv_heads, head_dim] into their slots of one layer.
+constexpr OpCost append(int64_t n_tokens, int64_t n_kv_heads, int64_t head_dim, int64_t cache_elem_bytes,
+                        int64_t activation_elem_bytes = kF32Bytes, int64_t cache_scale_bytes = 0) {
+  const int64_t rows = 2 * n_tokens * n_kv_heads;
+  return {.cache_bytes_written = rows * row_bytes(head_dim, cache_elem_bytes, cache_scale_bytes),
+          .activation_bytes = rows * head_dim * activation_elem_bytes};
+}
+
+}  // namespace cost
+
+struct Append {
+  static constexpr OpTraits kTraits{.name = "append", .rule = RowRule::appended, .n_sources = 2};
+
+  Site site;             // its layer is the layer of the storage
+  ConstTensorView k, v;  // [n_tokens, n_kv_heads, head_dim]   K already rotated (RoPE)
+  Batch batch;
+  KvStorage& storage;
+
+  void check() const;
+  Operands operands() const { return {.reads = {k, v}, .writes = {}}; }
+  OpCost cost() const {
+    return cost::append(k.dim(0), k.dim(1), k.dim(2), storage.elem_bytes(), elem_bytes(k.dtype()),
+                        storage.row_scale_bytes());
+  }
+};
+
+}  // namespace lastrow

@@ -1,0 +1,52 @@
+#include "ops/attend.h"
+
+namespace lastrow {
+
+void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                     ConstTensorView lse) {
+  require_layer(site, storage);
+  require_rank("q", q, 3);
+  const int64_t n_q_heads = q.dim(1);
+  if (n_q_heads == 0 || n_q_heads % storage.spec().n_kv_heads != 0)
+    throw ShapeError(
+        "n_q_heads {} is not a multiple of n_kv_heads {}: each K/V head must serve a whole group", n_q_heads,
+        storage.spec().n_kv_heads);
+  require_shape("q", q.shape(), {batch.plan->n_tokens(), n_q_heads, storage.spec().head_dim});
+  require_shape("lse", lse.shape(), {q.dim(0), n_q_heads});
+}
+
+void Attend::check() const {
+  require_queries(site, q, storage, batch, lse);
+  require_shape("attend output", out.shape(), q.shape());
+}
+
+namespace {
+
+/// Σ count(q_len, kv_len, causal, window) over the sequences of the step.
+int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
+                           int64_t count(int64_t q_len, int64_t kv_len, bool causal, int64_t window)) {
+  int64_t sum = 0;
+  for (int32_t i = 0; i < plan.n_seqs(); ++i)
+    sum += count(plan.q_len(i), plan.kv_len[i], mask.causal, mask.window);
+  return sum;
+}
+
+}  // namespace
+
+int64_t Attend::score_cells() const {
+  return sum_over_sequences(*batch.plan, spec.mask, cost::visible_cells) * q.dim(1);
+}
+
+OpCost Attend::cost() const {
+  return cost::attend({.visible_cells = sum_over_sequences(*batch.plan, spec.mask, cost::visible_cells),
+                       .kv_rows = sum_over_sequences(*batch.plan, spec.mask, cost::visible_rows),
+                       .n_tokens = q.dim(0),
+                       .n_q_heads = q.dim(1),
+                       .n_kv_heads = storage.spec().n_kv_heads,
+                       .head_dim = q.dim(2),
+                       .cache_elem_bytes = storage.elem_bytes(),
+                       .activation_elem_bytes = elem_bytes(q.dtype()),
+                       .cache_scale_bytes = storage.row_scale_bytes()});
+}
+
+}  // namespace lastrow

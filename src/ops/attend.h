@@ -1,0 +1,67 @@
+// Attention over the cached keys and values.
+#pragma once
+
+#include "attention/mask.h"
+#include "ops/batch.h"
+#include "ops/kv_storage.h"
+#include "ops/operands.h"
+
+namespace lastrow {
+
+namespace cost {
+
+struct AttendSize {
+  int64_t visible_cells = 0;  // Σ over sequences of visible_cells(…)
+  int64_t kv_rows = 0;        // Σ over sequences of visible_rows(…)
+  int64_t n_tokens = 0;       // queries, Σ q_len
+  int64_t n_q_heads = 0;
+  int64_t n_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t cache_elem_bytes = kF32Bytes;
+  int64_t activation_elem_bytes = kF32Bytes;
+  int64_t cache_scale_bytes = 0;  // of a row
+};
+
+/// 4·n_q_heads·head_dim·visible_cells: q·k is 2·head_dim a cell, p·v as much. The softmax's few flop a cell
+/// (scale, compare, subtract, exp, add) are left out, as is usual: about 1/head_dim of the sum.
+/// Reads K and V of each visible row once a K/V head; q, out, and lse (f32) are the activations.
+constexpr OpCost attend(const AttendSize& n) {
+  return {
+      .flop = 4 * n.n_q_heads * n.head_dim * n.visible_cells,
+      .cache_bytes_read =
+          2 * n.kv_rows * n.n_kv_heads * row_bytes(n.head_dim, n.cache_elem_bytes, n.cache_scale_bytes),
+      .activation_bytes = n.n_tokens * n.n_q_heads * (2 * n.head_dim * n.activation_elem_bytes + kF32Bytes)};
+}
+
+}  // namespace cost
+
+/// Do q and lse fit the step and the storage? What Attend and Probe have in common. Throws ShapeError.
+void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                     ConstTensorView lse);
+
+/// Attends each query to the stored keys that its mask lets it see.
+///   out[t,h,:] = Σ_s softmax_s(scale · q[t,h,:]·k[s,g,:]) v[s,g,:],  g = h / group_size
+/// A row whose visible scores are all −∞ (q·k may overflow) counts as one that sees no key. A score of +∞ or NaN
+/// makes its row's out and lse NaN. Slots that are masked or unused may hold NaN: they do not matter.
+/// check() throws ShapeError if n_q_heads % n_kv_heads != 0.
+/// Source: Vaswani et al. 2017, eq. 1; grouped queries: Ainslie et al. 2023.
+struct Attend {
+  static constexpr OpTraits kTraits{.name = "attend", .rule = RowRule::attended, .work = Work::attention};
+
+  Site site;          // its layer is the layer of the storage
+  ConstTensorView q;  // [n_tokens, n_q_heads, head_dim]   already rotated (RoPE)
+  const KvStorage& storage;
+  Batch batch;
+  AttendSpec spec;
+  TensorView out;  // [n_tokens, n_q_heads, head_dim]   must not alias q
+  TensorView
+      lse;  // [n_tokens, n_q_heads]             natural log; −∞ where a query sees no key (its out is 0)
+
+  void check() const;
+  Operands operands() const { return {.reads = {q}, .writes = {out, lse}}; }
+  OpCost cost() const;
+  /// Scores that the mask lets through: all query heads, all sequences of the step.
+  int64_t score_cells() const;
+};
+
+}  // namespace lastrow
