@@ -1,6 +1,6 @@
 // All operations of the decoder as one type, and what can be asked of any of them.
 //
-//   void Watcher::run(const Op& op) { inner().run(op); total += cost(op); }
+//   void Watcher::run(const Op& op) { inner().run(op); total += cost_of(op); }
 //
 // A new operation is a file beside this one, an entry in Op, a function in each backend, and the line of the
 // forward that calls it. Tracing, counting, lineage and checks follow by themselves.
@@ -53,9 +53,10 @@ inline OpCost cost_of(const Op& op) {
 /// Which operation: its place in Op. The two that move stored rows come after them.
 enum class OpKind : uint8_t {};
 inline constexpr size_t kOpCount = std::variant_size_v<Op> + 2;
-inline constexpr OpKind kCopyBlocks{kOpCount -
-                                    2};  // Backend::copy_blocks, or the copies that a step begins with
-inline constexpr OpKind kWriteRows{kOpCount - 1};  // Backend::write_rows
+/// Backend::copy_blocks, or the copies that a step begins with.
+inline constexpr OpKind kCopyBlocks{kOpCount - 2};
+/// Backend::write_rows.
+inline constexpr OpKind kWriteRows{kOpCount - 1};
 
 namespace detail {
 

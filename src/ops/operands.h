@@ -22,6 +22,8 @@
 
 namespace lastrow {
 
+struct Batch;
+
 /// A few views, in order.
 template <typename View>
 class Views {
@@ -45,20 +47,19 @@ class Views {
 
 /// The tensors of a call. K and V rows in storage are not among them; Append and Attend alone have such.
 struct Operands {
-  bool reads_tokens = false;  // the ids of the step's tokens, before all tensors
-  Views<ConstTensorView>
-      reads;                 // activations first, then parameters; an optional one that is missing is empty
-  Views<TensorView> writes;  // one that is in `reads` too is changed in place
+  bool reads_tokens = false;     // the ids of the step's tokens, before all tensors
+  Views<ConstTensorView> reads;  // activations, then parameters; empty: an optional one that is missing
+  Views<TensorView> writes;      // one that is in `reads` too is changed in place
 };
 
 /// From which rows a written row comes. The rules themselves are in ops/row_rule.h.
 enum class RowRule : uint8_t {
-  row_by_row,  // row t of each output from row t of the first n_sources reads
-  gathered,    // row i from row logit_rows[i]
-  appended,  // a slot of K from row t of k, of V from row t of v, where t is the token that goes to that slot
-  attended,  // row t from row t of q, and from K and (out alone) V of the slots that t sees
-  copied,    // a slot from the slot that was copied to it
-  none,      // from no row
+  row_by_row,  // row t of each output comes from row t of the first n_sources reads
+  gathered,    // row i comes from row logit_rows[i]
+  appended,    // a slot of K comes from row t of k, a slot of V from row t of v: t is the token stored there
+  attended,    // row t comes from row t of q, and from K and V (lse: K alone) of the slots that t sees
+  copied,      // a slot comes from the slot that was copied to it
+  none,        // it comes from no row
 };
 
 /// What the time of an operation goes into.
@@ -77,8 +78,7 @@ struct OpTraits {
 
 /// Throws ShapeError unless x has this many dimensions.
 void require_rank(const char* name, ConstTensorView x, int rank);
-/// Throws ShapeError unless each position of the step is below n_positions. `what` it has none of: "RoPE angle".
-struct Batch;
+/// Throws ShapeError unless each position of the step is below n_positions. `what`: "RoPE angle", for the message.
 void require_positions(const Batch& batch, int64_t n_positions, const char* what);
 
 constexpr int64_t elem_bytes(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }
