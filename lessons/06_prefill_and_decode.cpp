@@ -110,7 +110,7 @@ class Sequences {
     Point point{.mark = mark, .label = std::move(label), .n_tokens = n * n_tokens, .us = INFINITY};
     for (const Event& e : recorder_.events(recorder_.latest_step())) {
       point.all += e.cost;
-      if (traits(e.op).work == Work::weights) point.matrices += e.cost;
+      if (traits(e.op).work == WorkKind::weights) point.matrices += e.cost;
       if (e.op == kind_of<Attend>) point.attention += e.cost;
     }
     take_back(0, n, n_tokens);

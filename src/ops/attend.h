@@ -46,7 +46,7 @@ void require_queries(Site site, ConstTensorView q, const KvStorage& storage, con
 /// check() throws ShapeError if n_q_heads % n_kv_heads != 0.
 /// Source: Vaswani et al. 2017, eq. 1; grouped queries: Ainslie et al. 2023.
 struct Attend {
-  static constexpr OpTraits kTraits{.name = "attend", .rule = RowRule::attended, .work = Work::attention};
+  static constexpr OpTraits kTraits{.name = "attend", .rule = RowRule::attended, .work = WorkKind::attention};
 
   Site site;          // its layer is the layer of the storage
   ConstTensorView q;  // [n_tokens, n_q_heads, head_dim]   already rotated (RoPE)

@@ -19,7 +19,7 @@ constexpr OpCost linear(int64_t n_rows, int64_t in_dim, int64_t out_dim, bool ha
 }  // namespace cost
 
 struct Linear {
-  static constexpr OpTraits kTraits{.name = "linear", .work = Work::weights};
+  static constexpr OpTraits kTraits{.name = "linear", .work = WorkKind::weights};
 
   Site site;
   ConstTensorView x;       // [n_rows, in]

@@ -63,7 +63,7 @@ enum class RowRule : uint8_t {
 };
 
 /// What the time of an operation goes into.
-enum class Work : uint8_t {
+enum class WorkKind : uint8_t {
   weights,    // products with a weight matrix
   attention,  // queries against the cached K and V
   other,      // row by row, or moving rows
@@ -73,7 +73,7 @@ struct OpTraits {
   std::string_view name;  // in traces: "rms_norm"
   RowRule rule = RowRule::row_by_row;
   int n_sources = 1;  // reads that rows come from; parameters follow them
-  Work work = Work::other;
+  WorkKind work = WorkKind::other;
 };
 
 /// Throws ShapeError unless x has this many dimensions.

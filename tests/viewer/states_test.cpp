@@ -27,7 +27,7 @@ std::shared_ptr<const ViewState> at(Controller& controller, int layer, Beat beat
   return controller.settle();
 }
 
-const Row& row(const PaneState& pane, Part part, int i) {
+const view::Row& row(const PaneState& pane, Part part, int i) {
   const auto index = static_cast<size_t>(i);
   switch (part) {
     case Part::q:
