@@ -41,7 +41,7 @@ ContiguousCache::ContiguousCache(const CacheSpec& spec) : spec_(spec) {
         "a contiguous cache needs block_len {} == max_seq_len {}: make it with CacheSpec::contiguous",
         spec.block_len, spec.max_seq_len);
   lengths_.assign(spec.n_blocks, 0);
-  // Room for a whole prompt of one sequence, or one token of each; several prompts at once grow it.
+  // Room for the longest prompt of one sequence, or for one token of each. Several prompts at once need more.
   plan_.reserve(std::max(spec.max_seq_len, spec.n_blocks), spec.n_blocks, 1);
 }
 
@@ -50,17 +50,26 @@ int32_t ContiguousCache::length(int32_t sequence) const {
   return lengths_[sequence];
 }
 
-int64_t ContiguousCache::slot(int32_t sequence, int32_t index) const {
+void ContiguousCache::require_held(int32_t sequence, int32_t index) const {
   LASTROW_CHECK(index >= 0 && index < length(sequence), "index {} of {}", index, length(sequence));
-  return slot_of({&sequence, 1, spec_.block_len}, index);  // a sequence's one block has its own number
 }
 
-const StepPlan& ContiguousCache::plan(std::span<const SequenceInput> inputs) {
-  LASTROW_CHECK(!planned_, "plan() again before commit() or abort()");
+int64_t ContiguousCache::slot(int32_t sequence, int32_t index) const {
+  require_held(sequence, index);
+  return slot_of({&sequence, 1, spec_.block_len}, index);  // the block of a sequence has the same number
+}
+
+int32_t ContiguousCache::position_of(int32_t sequence, int32_t index) const {
+  require_held(sequence, index);
+  return index;
+}
+
+/// Throws if a sequence is unknown, appears twice, or would become too long.
+void ContiguousCache::require_room(std::span<const SequenceInput> inputs) const {
   for (size_t i = 0; i < inputs.size(); ++i) {
     const int32_t sequence = inputs[i].sequence;
     if (sequence < 0 || sequence >= spec_.n_blocks)
-      throw UsageError("sequence {} of a cache made for {}: raise n_seqs in CacheSpec::contiguous", sequence,
+      throw UsageError("sequence {}: the cache is made for {}, numbered from 0; raise n_seqs", sequence,
                        spec_.n_blocks);
     for (size_t j = 0; j < i; ++j)
       if (inputs[j].sequence == sequence)
@@ -70,7 +79,11 @@ const StepPlan& ContiguousCache::plan(std::span<const SequenceInput> inputs) {
       throw CapacityError("kv_len {} > max_seq_len {}: raise CacheSpec::max_seq_len or use a shorter text",
                           new_length, spec_.max_seq_len);
   }
+}
 
+const StepPlan& ContiguousCache::plan(std::span<const SequenceInput> inputs) {
+  LASTROW_CHECK(!planned_, "plan() again before commit() or abort()");
+  require_room(inputs);
   plan_.clear();
   plan_.block_len = spec_.block_len;
   plan_.blocks_per_seq = 1;
@@ -103,14 +116,23 @@ void ContiguousCache::commit(const StepPlan& plan) {
 
 void ContiguousCache::abort(const StepPlan& plan) {
   LASTROW_CHECK(planned_ && &plan == &plan_, "abort() of a plan that is not the current one");
-  planned_ = false;  // lengths change in commit alone, so there is nothing to undo
+  planned_ = false;  // only commit changes lengths, so there is nothing to undo
 }
 
-void ContiguousCache::truncate(int32_t sequence, int32_t new_length) {
+void ContiguousCache::truncate(int32_t sequence, int32_t n_tokens) {
   LASTROW_CHECK(!planned_, "truncate() between plan() and commit() or abort()");
-  LASTROW_CHECK(new_length >= 0 && new_length <= length(sequence), "truncate to {} of {}", new_length,
+  LASTROW_CHECK(n_tokens >= 0 && n_tokens <= length(sequence), "truncate to {} of {}", n_tokens,
                 length(sequence));
-  lengths_[sequence] = new_length;
+  lengths_[sequence] = n_tokens;
+}
+
+void ContiguousCache::copy_from(const KvCache& other) {
+  const auto* same = dynamic_cast<const ContiguousCache*>(&other);
+  LASTROW_CHECK(same != nullptr && same->lengths_.size() == lengths_.size() &&
+                    same->spec_.max_seq_len == spec_.max_seq_len,
+                "copy_from() a cache of another kind or size");
+  LASTROW_CHECK(!planned_ && !same->planned_, "copy_from() between plan() and commit() or abort()");
+  lengths_ = same->lengths_;
 }
 
 }  // namespace lastrow

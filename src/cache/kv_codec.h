@@ -1,24 +1,24 @@
-// How a row of K or V is stored: its elements narrowed to the cache's type, and for int8 a scale beside them.
+// How a row of K or V is stored: its elements in the cache's type, and for int8 one scale for the row.
 //
 //   const float scale = encode_row(row, head_dim, stored);   a row [head_dim] of one K/V head; T* stored
 //   float x = decode(stored[d], scale);                      an element of it; decode_row for all
-//   DType dtype = kv_dtype_from_name("int8");                as options spell it
+//   DType dtype = kv_dtype_from_name("int8");                the name that command lines use
 //
 //   type            an element           a row's scale
 //   f32             itself               none (1)
 //   f16 bf16 fp8    rounded once, as core/dtype.h says; fp8 (e4m3) saturates at ±448        none (1)
 //   i8 ("int8")     code = x / scale to nearest, ties to even: −127 … 127     f32: max|x| / 127, cut
 //
-// Of an int8 scale 17 significant bits are kept, the rest is cut off. So code · scale has at most 24 and is
-// exact in f32, wherever it is multiplied: into the element, into the score (K) or into p (V). And a decoded
-// row encodes to the same codes and scale again: whoever reads a row and writes it back changes nothing.
-// A row of int8 that is below 2^-100 throughout has scale 0 and decodes to zeros; one that holds NaN or
-// infinity has scale NaN and decodes to NaN throughout.
+// An int8 scale keeps 17 significant bits; the rest is cut off. A code has 7, so code · scale has at most 24
+// and is exact in f32. It does not matter where the scale is multiplied in: into the element, into the score
+// (K) or into p (V). A decoded row encodes to the same codes and the same scale again, so reading a row and
+// writing it back changes nothing. An int8 row whose elements are all below 2^-100 has scale 0 and decodes to
+// zeros. An int8 row that holds NaN or infinity has scale NaN, and all its elements decode to NaN.
 //
 // Scales of K (or of V) of one layer are [n_blocks, n_kv_heads, block_len]: cache/index.h, scale_offset.
-// Kernels that share a row among threads find max_magnitude together and call int8_scale and to_int8.
-// Invariant: decode is exact. What is lost was lost in encode_row, |x − decoded| ≤ 0.50001 · scale for int8;
-// so an error of attention is judged on decoded rows.
+// A kernel whose threads share a row finds max_magnitude first and then calls int8_scale and to_int8.
+// Invariant: decode is exact. Only encode_row loses precision: |x − decoded| ≤ 0.50001 · scale for int8. So
+// the error of an attention is measured against attention over the decoded rows.
 #pragma once
 
 #include <bit>
@@ -35,20 +35,20 @@ constexpr bool is_kv_dtype(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::fp8_e4m3 ||
          dtype == DType::i8;
 }
-/// Of a row; 0 where the type has no scale.
+/// Bytes of a row's scale; 0 if the type has none.
 constexpr int64_t scale_bytes(DType dtype) { return dtype == DType::i8 ? 4 : 0; }
 
-/// f32, f16, bf16, fp8 or int8. Throws UsageError naming them.
+/// From f32, f16, bf16, fp8 or int8. Throws UsageError for another name; the message lists these.
 DType kv_dtype_from_name(std::string_view name);
-/// The inverse: of DType::i8 it is "int8".
+/// The inverse: for DType::i8 it is "int8".
 std::string_view kv_dtype_name(DType dtype);
 
 // ---- one element
 
-/// |x| as a number that orders like it, and in which NaN and infinity come last.
+/// The bits of |x|. They order like |x|, with infinity and then NaN last.
 LASTROW_HD constexpr uint32_t magnitude_of(float x) { return std::bit_cast<uint32_t>(x) & 0x7FFF'FFFFu; }
 
-/// The scale of an int8 row whose largest magnitude_of is this.
+/// The scale of an int8 row, from the largest magnitude_of its elements.
 LASTROW_HD constexpr float int8_scale(uint32_t max_magnitude) {
   if (max_magnitude >= 0x7F80'0000u) return std::bit_cast<float>(0x7FC0'0000u);  // NaN or ∞ in the row
   if (max_magnitude < 0x0D80'0000u) return 0.0f;                                 // below 2^-100
@@ -56,10 +56,10 @@ LASTROW_HD constexpr float int8_scale(uint32_t max_magnitude) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(scale) & ~0x7Fu);
 }
 
-/// The code of an element of the row that the scale is of.
+/// The code of an element, with its row's scale.
 LASTROW_HD constexpr int8_t to_int8(float x, float scale) {
   if (!(scale > 0)) return 0;
-  constexpr float kToNearest = 0x1.8p23f;  // a sum with it has no bits below 1: rounded, ties to even
+  constexpr float kToNearest = 0x1.8p23f;  // a sum with it has no bits below 1, so it is rounded to nearest
   return static_cast<int8_t>(x / scale + kToNearest - kToNearest);
 }
 
@@ -71,7 +71,7 @@ LASTROW_HD constexpr float decode(int8_t code, float scale) { return static_cast
 
 // ---- one row
 
-/// row [n] → stored [n]; returns the row's scale, 1 where the type has none.
+/// row [n] → stored [n]. Returns the row's scale; 1 if the type has none.
 template <typename T>
 LASTROW_HD constexpr float encode_row(const float* row, int32_t n, T* stored) {
   if constexpr (std::is_same_v<T, int8_t>) {

@@ -1,4 +1,4 @@
-// Which elements a stored type of K and V cannot hold.
+// Finds the elements of K or V that a stored type cannot hold.
 //
 //   RangeCount c = out_of_range(rows, DType::f16);      rows f32 [n_tokens, n_kv_heads, head_dim], on the host
 //   if (c.n > 0) … c.first, an index into rows …
@@ -10,12 +10,12 @@ namespace lastrow {
 
 struct RangeCount {
   int64_t n = 0;  // finite elements that are stored as infinity or NaN, or cut to the largest number (fp8)
-  int64_t first = -1;  // of them, as an index into the rows
+  int64_t first = -1;  // index of the first of them in the rows; −1: there is none
 };
 
-/// Of int8, whose rows have scales of their own, nothing is out of range.
+/// For int8 the count is 0, because each row has a scale that fits it.
 RangeCount out_of_range(ConstTensorView rows, DType stored);
-/// The largest number of the type: 65504 of f16, 448 of fp8.
+/// The largest finite number of the type: 65504 for f16, 448 for fp8.
 double largest_of(DType stored);
 
 }  // namespace lastrow

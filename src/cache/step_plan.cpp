@@ -4,6 +4,14 @@
 
 namespace lastrow {
 
+std::optional<int32_t> StepPlan::index_of(int32_t i, int32_t position) const {
+  if (q_len(i) == 0) return std::nullopt;
+  const int32_t last_position = positions[q_start[i + 1] - 1], last_index = kv_len[i] - 1;
+  const int32_t index = last_index - (last_position - position);
+  if (index < 0 || index > last_index) return std::nullopt;
+  return index;
+}
+
 void StepPlan::clear() {
   tokens.clear();
   positions.clear();

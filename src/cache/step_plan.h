@@ -1,17 +1,18 @@
-// One forward step as plain arrays: what the policy decided, and all that a backend needs to carry it out.
+// One forward step as plain arrays: what the cache policy decided, and everything a backend needs to run it.
 //
-// KvCache::plan fills it on the host; Backend::begin_step takes it to the device in one upload. Sequences are
-// packed one after the other, never padded: sequence i owns tokens q_start[i] … q_start[i+1] − 1. A fault of
-// the lessons is a change to this struct.
+// KvCache::plan fills it on the host; Backend::begin_step copies it to the device in one upload. Sequences are
+// packed one after the other, never padded: sequence i owns tokens q_start[i] … q_start[i+1] − 1. The faults
+// in the lessons change this struct.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace lastrow {
 
 struct BlockCopy {
-  int32_t from_block, to_block;  // every layer, K and V
+  int32_t from_block, to_block;  // in every layer, K and V
 };
 
 struct StepPlan {
@@ -23,7 +24,7 @@ struct StepPlan {
   std::vector<int64_t> append_slots;  // [n_tokens]         where this token's K and V rows go
   std::vector<BlockCopy> block_copies;
   std::vector<int32_t> logit_rows;  // [n_rows]           tokens whose logits are wanted, ascending
-  std::vector<int32_t> sequences;   // [n_seqs]           the policy's sequence ids, for commit and abort
+  std::vector<int32_t> sequences;   // [n_seqs]           the cache's sequence ids, for commit and abort
   int32_t blocks_per_seq = 0;
   int32_t block_len = 0;
 
@@ -31,6 +32,11 @@ struct StepPlan {
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }
   int32_t n_logit_rows() const { return static_cast<int32_t>(logit_rows.size()); }
   int32_t q_len(int32_t i) const { return q_start[i + 1] - q_start[i]; }
+
+  /// The index at which sequence i holds this position after the step's append, if it does. The sequence's
+  /// last token has the last index, and the positions of the indices before it count down one by one. None
+  /// for a sequence without a token in this step, because no query reads it.
+  std::optional<int32_t> index_of(int32_t i, int32_t position) const;
 
   /// Empties every array and keeps its memory, so that steady decode allocates nothing.
   void clear();

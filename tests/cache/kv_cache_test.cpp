@@ -3,6 +3,7 @@
 #include <set>
 
 #include "cache/kv_cache.h"
+#include "cache/make_cache.h"
 #include "core/error.h"
 #include "support/aborts.h"
 
@@ -113,7 +114,84 @@ TEST_CASE("calls out of order are our own mistake, and stop the program") {
   CHECK_FALSE(aborts([&] { cache.truncate(0, 2); }));
   CHECK(aborts([&] { cache.slot(0, 2); }));
   CHECK(aborts([&] { cache.slot(0, -1); }));
+  CHECK(aborts([&] { cache.position_of(0, 2); }));
+  CHECK(aborts([&] { cache.position_of(0, -1); }));
   CHECK(aborts([&] { cache.length(1); }));
+  CHECK(aborts([&] { cache.n_seen(1); }));
+}
+
+TEST_CASE("a contiguous cache forgets nothing: index s holds position s, and all tokens seen are held") {
+  const auto cache = make_cache({}, {.n_layers = 1, .n_kv_heads = 2, .head_dim = 4, .max_seq_len = 8});
+  const int32_t a[] = {11, 12, 13};
+  const SequenceInput input{0, a, LogitRows::last};
+  CHECK(cache->n_seen(0) == 0);
+  cache->commit(cache->plan({&input, 1}));
+  CHECK(cache->n_seen(0) == 3);
+  CHECK(cache->length(0) == 3);
+  for (int32_t index = 0; index < 3; ++index) CHECK(cache->position_of(0, index) == index);
+  cache->truncate(0, 2);
+  CHECK(cache->n_seen(0) == 2);
+  CHECK(cache->plan({&input, 1}).positions == std::vector<int32_t>{2, 3, 4});
+}
+
+TEST_CASE("a cache is made by the name of its kind") {
+  const CacheSizes sizes{.n_layers = 3, .n_kv_heads = 2, .head_dim = 4, .max_seq_len = 8, .n_seqs = 5};
+  const CacheOptions options{.kind = "contiguous", .dtype = DType::bf16};
+  const CacheSpec spec = make_cache(options, sizes)->spec();
+  CHECK(spec.n_layers == 3);
+  CHECK(spec.n_kv_heads == 2);
+  CHECK(spec.head_dim == 4);
+  CHECK(spec.max_seq_len == 8);
+  CHECK(spec.block_len == 8);
+  CHECK(spec.n_blocks == 5);
+  CHECK(spec.dtype == DType::bf16);
+  CHECK(cache_spec(options, sizes).bytes() == spec.bytes());
+  CHECK(cache_spec({}, sizes).dtype == DType::f32);
+  CHECK_THROWS_WITH_AS(make_cache({.kind = "pagd"}, sizes), "unknown cache kind 'pagd': use contiguous",
+                       UsageError);
+  CHECK_THROWS_AS(make_cache({.dtype = DType::f64}, sizes), ShapeError);
+}
+
+TEST_CASE("a copied book goes on like the one it was copied from") {
+  const CacheSizes sizes{.n_layers = 1, .n_kv_heads = 1, .head_dim = 4, .max_seq_len = 8, .n_seqs = 2};
+  const auto cache = make_cache({}, sizes), copy = make_cache({}, sizes);
+  const int32_t a[] = {11, 12, 13};
+  const SequenceInput input{1, a, LogitRows::last};
+  cache->commit(cache->plan({&input, 1}));
+  copy->copy_from(*cache);
+  CHECK(copy->length(0) == 0);
+  CHECK(copy->length(1) == 3);
+  cache->truncate(1, 1);
+  CHECK(copy->length(1) == 3);  // each is a book of its own
+  CHECK(copy->plan({&input, 1}).append_slots == std::vector<int64_t>{11, 12, 13});
+  CHECK(aborts([&] { copy->copy_from(*cache); }));  // while a step is planned
+  CHECK(aborts([&] { cache->copy_from(*copy); }));
+  CHECK(aborts([&] { cache->copy_from(*make_cache({}, {1, 1, 4, 8, 3})); }));  // of another size
+}
+
+TEST_CASE("a plan says where a position is held") {
+  const auto cache =
+      make_cache({}, {.n_layers = 1, .n_kv_heads = 1, .head_dim = 4, .max_seq_len = 8, .n_seqs = 3});
+  const int32_t a[] = {1, 2, 3}, b[] = {4};
+  const SequenceInput prompt{2, a, LogitRows::last};
+  cache->commit(cache->plan({&prompt, 1}));
+  const SequenceInput step[] = {{0, b, LogitRows::last}, {2, b, LogitRows::last}, {1, {}, LogitRows::none}};
+  const StepPlan& plan = cache->plan(step);
+  CHECK(plan.index_of(0, 0) == 0);
+  CHECK(plan.index_of(0, 1) == std::nullopt);
+  for (int32_t position = 0; position < 4; ++position) CHECK(plan.index_of(1, position) == position);
+  CHECK(plan.index_of(1, 4) == std::nullopt);
+  CHECK(plan.index_of(2, 0) == std::nullopt);  // holds nothing
+
+  StepPlan window;  // the last three of ten positions
+  window.tokens = {7};
+  window.positions = {9};
+  window.q_start = {0, 1};
+  window.kv_len = {3};
+  CHECK(window.index_of(0, 6) == std::nullopt);  // forgotten
+  CHECK(window.index_of(0, 7) == 0);
+  CHECK(window.index_of(0, 9) == 2);
+  CHECK(window.index_of(0, 10) == std::nullopt);  // not yet seen
 }
 
 TEST_CASE("wrong requests are refused in words") {

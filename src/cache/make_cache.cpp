@@ -1,0 +1,19 @@
+#include "cache/make_cache.h"
+
+#include "core/error.h"
+
+namespace lastrow {
+
+CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes) {
+  if (options.kind != "contiguous") throw UsageError("unknown cache kind '{}': use contiguous", options.kind);
+  const CacheSpec spec = CacheSpec::contiguous(sizes.n_layers, sizes.n_kv_heads, sizes.head_dim,
+                                               sizes.max_seq_len, sizes.n_seqs, options.dtype);
+  validate(spec);
+  return spec;
+}
+
+std::unique_ptr<KvCache> make_cache(const CacheOptions& options, const CacheSizes& sizes) {
+  return std::make_unique<ContiguousCache>(cache_spec(options, sizes));
+}
+
+}  // namespace lastrow

@@ -1,0 +1,36 @@
+// Makes a cache by the name of its kind. Callers that take CacheOptions need no change for a new kind.
+//
+//   auto cache = make_cache({.dtype = DType::bf16}, {.n_layers = 4, .n_kv_heads = 2, …});
+//   auto storage = backend.make_storage(cache->spec());
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cache/kv_cache.h"
+
+namespace lastrow {
+
+/// What the user of a cache may choose.
+struct CacheOptions {
+  std::string kind = "contiguous";  // one block for each sequence
+  DType dtype = DType::f32;         // of stored K and V: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
+};
+
+/// What the model and its caller fix.
+struct CacheSizes {
+  int32_t n_layers = 0;
+  int32_t n_kv_heads = 0;
+  int32_t head_dim = 0;
+  int32_t max_seq_len = 0;  // tokens that a sequence may have
+  int32_t n_seqs = 1;
+};
+
+/// The spec of the cache that make_cache would make. Allocates nothing, so it can be used to check whether
+/// the cache fits into memory. Throws UsageError for an unknown kind, ShapeError for wrong sizes.
+CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes);
+
+/// Throws as cache_spec does.
+std::unique_ptr<KvCache> make_cache(const CacheOptions& options, const CacheSizes& sizes);
+
+}  // namespace lastrow
