@@ -57,7 +57,7 @@ bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model
   bool equal = true, exact = true;
   std::vector<std::vector<std::string>> rows;
   for (const DType dtype : kTypes) {
-    DecodeSession session(model, lesson.backend(), {.record = lesson.record(), .kv_dtype = dtype});
+    DecodeSession session(model, lesson.backend(), {.record = lesson.record(), .cache = {.dtype = dtype}});
     session.start(model->tokenizer().encode(Lesson::prompt_for(*model)));
     session.advance();
     const int64_t written = session.advance().cache_bytes_written;

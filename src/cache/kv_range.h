@@ -1,6 +1,6 @@
 // Finds the elements of K or V that a stored type cannot hold.
 //
-//   RangeCount c = out_of_range(rows, DType::f16);      rows f32 [n_tokens, n_kv_heads, head_dim], on the host
+//   RangeCount c = out_of_range(rows, DType::f16);     rows f32 [n_tokens, n_kv_heads, head_dim], on the host
 //   if (c.n > 0) … c.first, an index into rows …
 #pragma once
 

@@ -1,8 +1,8 @@
 // One forward step as plain arrays: what the cache policy decided, and everything a backend needs to run it.
 //
-// KvCache::plan fills it on the host; Backend::begin_step copies it to the device in one upload. Sequences are
-// packed one after the other, never padded: sequence i owns tokens q_start[i] … q_start[i+1] − 1. The faults
-// in the lessons change this struct.
+// KvCache::plan fills it on the host; Backend::begin_step copies it to the device in one upload. Sequences
+// are packed one after the other, never padded: sequence i owns tokens q_start[i] … q_start[i+1] − 1. The
+// faults in the lessons change this struct.
 #pragma once
 
 #include <cstdint>

@@ -77,9 +77,11 @@ void require_room(const Model& model, const BackendInfo& backend, Mode mode, DTy
   if (!backend.in_host_memory) return;
   const ModelConfig& c = model.config();
   const DType activations = backend.activation_dtype;
-  CacheSpec cache = CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, c.max_seq_len, 1,
-                                          mode == Mode::cached ? kv_dtype : DType::f32);
-  validate(cache);
+  const CacheSpec cache = cache_spec(mode == Mode::cached ? CacheOptions{.dtype = kv_dtype} : CacheOptions{},
+                                     {.n_layers = c.n_layers,
+                                      .n_kv_heads = c.n_kv_heads,
+                                      .head_dim = c.head_dim,
+                                      .max_seq_len = c.max_seq_len});
   int64_t cache_bytes = cache.bytes();
   if (stored_as(cache.dtype, backend) == DType::f64) cache_bytes *= 2;
   constexpr int64_t kBesideNumbersOfLayer = 2048;  // nine weights, K and V: tensors and alignment
@@ -142,7 +144,7 @@ void run(const GenerateOptions& o) {
                                                        SessionOptions{.mode = mode,
                                                                       .sampling = o.sampling,
                                                                       .record = o.outputs.record_options(),
-                                                                      .kv_dtype = kv_dtype}));
+                                                                      .cache = {.dtype = kv_dtype}}));
     report.runs.push_back(run_mode(o, *sessions.back(), report, kv_dtype, stream));
     simt_report += o.backend.report(used);
     report.runs.back().stored = check_stored_rows(*sessions.back(), kv_dtype);

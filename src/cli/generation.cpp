@@ -10,17 +10,16 @@ namespace lastrow::cli {
 StoredRows check_stored_rows(const DecodeSession& session, DType kv_dtype) {
   StoredRows found;
   if (kv_dtype == DType::f32 || session.mode() == Mode::recompute || session.current_step() < 0) return found;
-  const int32_t n_tokens = session.n_tokens_at(session.current_step());
   for (int32_t layer = 0; layer < session.model().config().n_layers; ++layer)
     for (const RowKind kind : {RowKind::k, RowKind::v})
-      for (int32_t s = 0; s < n_tokens; ++s) {
+      for (int32_t s = 0; s < session.kv_len(); ++s) {
         const Tensor row = session.stored_row(layer, kind, s);
         const float* x = row.data<float>();
         for (int64_t i = 0; i < row.size(); ++i) {
           if (kv_dtype == DType::fp8_e4m3 && std::abs(x[i]) == 448) ++found.n_at_limit;
           if (!std::isfinite(x[i]) && found.n_not_finite++ == 0)
             found.first = fmt::format("{} of layer {}, position {}, head {}", kind == RowKind::k ? "K" : "V",
-                                      layer, s, i / row.shape()[2]);
+                                      layer, session.position_of(s), i / row.shape()[2]);
         }
       }
   return found;

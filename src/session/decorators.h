@@ -1,7 +1,7 @@
 // What stands between a session's decoder and its backend.
 //
-// From the outside in: counting, poking, tracing (if asked for), the backend. So counts are those of the
-// model's own calls, and a trace shows operands as they were read.
+// From the outside in: counting, poking, tracing (if the session records), the backend. So counts are those
+// of the model's own calls, and a trace shows operands after pokes changed them.
 #pragma once
 
 #include <memory>
@@ -17,6 +17,12 @@ struct DecodeSession::Decorators {
         poking(tracing ? static_cast<Backend&>(*tracing) : backend),
         counting(poking) {}
   Backend& top() { return counting; }
+  /// Before each step: its number in the session.
+  void set_step(int32_t step) {
+    counting.reset();
+    poking.set_step(step);
+    if (recorder) recorder->set_step(step);
+  }
 
   std::unique_ptr<Recorder> recorder;
   std::unique_ptr<TracingBackend> tracing;

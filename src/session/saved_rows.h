@@ -1,11 +1,11 @@
-// K and V rows copied out of a storage, to be written back bit for bit after a call that failed.
+// K and V rows copied out of a storage, so that they can be written back bit for bit after a call that failed.
 //
 //   SavedRows saved;
-//   saved.save(backend, storage, slots);   in every layer; replaces what was saved before
+//   saved.save(backend, storage, slots);   of every layer; replaces what was saved before
 //   …steps that overwrite them…
 //   saved.write_back(backend, storage);    or saved.clear()
 //
-// Takes host memory for 2 · n_layers rows of every slot until clear().
+// Until clear() it takes host memory for 2 · n_layers rows of each slot.
 #pragma once
 
 #include <cstdint>

@@ -1,30 +1,29 @@
-// A generation that can be stepped forward, back and to any position, with the K/V cache or without.
+// A generation that can be stepped forward, back and to any step, with the K/V cache or without.
 //
 //   DecodeSession s(model, std::move(backend), {.mode = Mode::cached});
 //   s.start(model->tokenizer().encode("the quick brown fox"));   nothing has run yet
 //   s.advance();        step 0: prefill of the whole prompt
 //   s.advance();        step 1: decode, one token; and so on
 //   s.go_to(0);         back (or forward) to any step that has been taken
-//   s.set_pokes(pokes); runs again what the pokes touch, tokens held
+//   s.set_pokes(pokes); runs the steps that the pokes change again, with the same tokens
 //
-// Steps count from 0 = prefill. Step i ≥ 1 takes as input the token that step i − 1 chose. With a prompt of p
-// tokens, step i ends at position p − 1 + i and sees p + i keys.
+// Steps count from 0 = prefill. The input of step i ≥ 1 is the token that step i − 1 chose. With a prompt of
+// p tokens, step i ends at position p − 1 + i, after p + i tokens.
 //
-// * Mode::recompute empties its storage before each step and feeds the whole prefix: nothing else differs.
-// * Tokens are held when steps are run again: only advance() from the last step chooses. After advance() from
-//   an earlier step the later ones are forgotten if the choice differs.
-// * A call that throws leaves all as it was: step, tokens, pokes, logits, record, recorder, reports, stored
-//   rows. Only Mode::recompute, whose storage is scratch, loses its stored rows to a step that began: until
-//   the next call that succeeds stored_row() then throws a UsageError.
-// * SessionOptions::stop is the caller's. While it is true a running call ends before its next layer (on a
-//   device that replays its steps: after the step), and one that comes later before it begins, both with
-//   Cancelled, until whoever set it takes it back. So it does not matter which comes first, the call or the
-//   flag.
+// * Mode::recompute empties its storage before each step and feeds the whole prefix. Nothing else differs.
+// * Running a step again does not change its tokens. Only advance() from the last step chooses a new token.
+//   After advance() from an earlier step the later steps are forgotten if it feeds another token than before.
+// * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored rows
+//   are as before. The one exception is Mode::recompute, because its storage is scratch: if a step had begun,
+//   stored_row() throws a UsageError until the next call that succeeds. transaction.h does this.
+// * SessionOptions::stop belongs to the caller. While it is true, a running call ends before its next layer
+//   (on a device that replays its steps: after the step), and a new call ends before it begins. Both throw
+//   Cancelled. The session never resets the flag, so it does not matter whether the flag or the call is first.
 // * Decode steps with the cache go through Backend::replay, unless they are recorded (SessionOptions::record)
 //   or a poke is in force in them. Counts and bits are the same either way.
 //
-// Invariant: current_step() == −1 (nothing has run) or logits(), record(), recorder(), poke_report() and the
-// stored rows belong to that step, computed by the backend in this run with the pokes now in force.
+// Invariant: either current_step() == −1 (nothing has run), or logits(), record(), recorder(), poke_report()
+// and the stored rows are those of that step, computed by the backend in this run under the current pokes.
 #pragma once
 
 #include <atomic>
@@ -34,9 +33,9 @@
 #include <span>
 #include <vector>
 
+#include "cache/make_cache.h"
 #include "model/decoder.h"
 #include "model/sampler.h"
-#include "session/saved_rows.h"
 #include "session/step_record.h"
 #include "trace/counting.h"
 #include "trace/poke.h"
@@ -49,8 +48,8 @@ struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
   int32_t max_seq_len = 0;                  // 0: the model's context
-  std::optional<RecordOptions> record{};    // what recorder() is to keep; none: nothing is traced
-  DType kv_dtype = DType::f32;              // of the cache (kv_codec.h); the recompute scratch is f32
+  std::optional<RecordOptions> record{};    // what recorder() keeps; none: nothing is traced
+  CacheOptions cache{};                     // of Mode::cached; Mode::recompute has a contiguous f32 scratch
   const std::atomic<bool>* stop = nullptr;  // may be set from any thread; must outlive the session
 };
 
@@ -64,99 +63,82 @@ class DecodeSession {
   /// Forgets everything and takes a new prompt. Throws UsageError if it is empty or holds a token outside the
   /// vocabulary, CapacityError if it does not fit.
   void start(std::vector<int32_t> prompt);
-  /// Runs the next step; its input is the token the current step chose, or `forced` if given (≥ 0).
+  /// Runs the next step. Its input is the token that the current step chose, or `forced` if that is ≥ 0.
   /// Throws CapacityError if the context is full; what was generated is kept.
   const StepRecord& advance(int32_t forced = -1);
   /// Runs `step` again with the tokens it had; 0 ≤ step ≤ last_step().
   const StepRecord& go_to(int32_t step);
-  /// Puts these pokes in force and runs again the steps they touch, up to the current one, tokens held.
+  /// Replaces the pokes, and runs the steps that this changes again, up to the current one, with the same
+  /// tokens.
   void set_pokes(std::vector<Poke> pokes);
-  std::span<const Poke> pokes() const;
+  std::span<const Poke> pokes() const { return state_.pokes; }
+
+  /// One of these three calls as an object that can be undone: transaction.h.
+  class Transaction;
 
   const Model& model() const { return *model_; }
   Mode mode() const { return options_.mode; }
   BackendInfo backend_info() const;
   int32_t max_seq_len() const;
   int32_t prompt_len() const { return prompt_len_; }
-  int32_t current_step() const { return step_; }
-  int32_t last_step() const { return static_cast<int32_t>(tokens_.size()) - prompt_len_; }
-  bool context_full() const { return step_ >= 0 && n_tokens_at(step_) >= max_seq_len(); }
+  int32_t current_step() const { return state_.step; }
+  int32_t last_step() const { return static_cast<int32_t>(state_.tokens.size()) - prompt_len_; }
+  bool context_full() const { return state_.step >= 0 && n_tokens_at(state_.step) >= max_seq_len(); }
   /// Every token fed so far: the prompt, then the inputs of steps 1 … last_step().
-  std::span<const int32_t> tokens() const { return tokens_; }
+  std::span<const int32_t> tokens() const { return state_.tokens; }
+  /// Tokens of the text at the end of a step. How many rows of them are held, kv_len() says.
   int32_t n_tokens_at(int32_t step) const { return prompt_len_ + step; }
 
   /// Of the current step: logits [vocab_size] of the last token, and the token chosen from them.
-  std::span<const float> logits() const { return logits_; }
-  int32_t next_token() const { return next_token_; }
-  const StepRecord& record() const { return record_; }
-  /// What the steps did, by their index in the history; only with options.record.
+  std::span<const float> logits() const { return state_.logits; }
+  int32_t next_token() const { return state_.next_token; }
+  const StepRecord& record() const { return state_.record; }
+  /// What the steps did; the steps are numbered as in the session. Only with options.record.
   const Recorder& recorder() const;
   /// What poke i did in the current step.
   const PokeReport& poke_report(size_t i) const;
-  /// Allocated for K and V, counted at the allocations.
+
+  /// Bytes allocated for K and V, counted when they were allocated.
   int64_t storage_bytes() const { return storage_->bytes(); }
-  /// Where the K and V rows of an index are. Throws UsageError for an index that the step does not see.
+  /// Rows of K (and as many of V) that each layer holds after the current step: indices 0 … kv_len() − 1. The
+  /// next three throw UsageError for another index.
+  int32_t kv_len() const { return cache_->length(0); }
+  /// The position of the token whose rows are at an index.
+  int32_t position_of(int32_t index) const;
+  /// Where the K and V rows at an index are stored.
   int64_t slot(int32_t index) const;
-  /// The stored row of an index of the sequence, all K/V heads, downloaded: [1, n_kv_heads, head_dim], f32.
+  /// The stored row at an index, all K/V heads, downloaded: [1, n_kv_heads, head_dim], f32.
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
 
  private:
-  friend class TwinSession;  // its two sides succeed or fail together
-
-  // ---- change.cpp: what a call that fails has changed is undone
-  /// What advance, go_to and set_pokes change, as it was before.
-  struct Before {
+  /// Everything that a transaction changes, except the cache with its rows and the recorder.
+  struct State {
     int32_t step = -1, next_token = -1;
-    StepRecord record;
-    std::vector<int32_t> tokens;
+    std::vector<int32_t> tokens;          // [prompt_len + last_step]
+    std::vector<int32_t> last_positions;  // [steps taken]  position of the last token of each step
+    std::vector<float> logits;            // [vocab_size]
     std::vector<Poke> pokes;
-    std::vector<PokeReport> reports;
-    SavedRows rows;                       // that steps under other pokes overwrite
-    int32_t n_rows = 0, n_rows_kept = 0;  // in the cache; of them before those in `rows`
-    bool rows_are_there = true, ran = false, chose = false;
+    std::vector<PokeReport> reports;  // of pokes, in the current step
+    StepRecord record;
+    bool rows_are_stored = true;  // the stored rows are those of the current step
   };
-  void begin_change();
-  void keep_change();
-  void undo_change();
-  template <typename Call>
-  const StepRecord& as_one_change(Call call);
-  void save_rows_from(int32_t step);
-  void restore_rows();
-  void count_rows(int32_t n);
+  struct Backup;      // transaction.h
+  struct Decorators;  // decorators.h: counting over poking over tracing over the backend
 
-  // advance, go_to and set_pokes, between begin_change and keep_change or undo_change.
-  void take_step(int32_t forced);
-  void repeat_step(int32_t step);
-  void change_pokes(std::vector<Poke> pokes);
-
-  void run_through(int32_t step);
-  void run_step(int32_t step);
-  void stop_if_asked() const;
-  void require_valid(const Poke& poke) const;
-  int32_t first_step_changed_by(const Poke& poke) const;
-  int32_t first_step_changed(const std::vector<Poke>& before, const std::vector<Poke>& after) const;
-  void forget_rows_from(int32_t step);
+  void require_held(int32_t index) const;
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
   std::unique_ptr<Backend> backend_;
-  struct Decorators;  // counting over poking over tracing over the backend
   std::unique_ptr<Decorators> stack_;
   Decoder decoder_;
   Workspace workspace_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<KvStorage> storage_;
   Sampler sampler_;
-  std::vector<int32_t> tokens_;  // [prompt_len + last_step]
-  std::vector<float> logits_;    // [vocab_size]
-  std::vector<float>
-      fresh_logits_;  // [vocab_size], of the step that is running; between calls of the last one
-  std::vector<Poke> pokes_;
-  std::vector<PokeReport> reports_;  // of pokes_, in the current step
-  StepRecord record_;
-  int32_t prompt_len_ = 0, step_ = -1, next_token_ = -1;
-  bool rows_are_there_ = true;  // the stored rows are those of the current step
-  Before before_;
+  int32_t prompt_len_ = 0;
+  State state_;
+  std::unique_ptr<Backup> backup_;  // memory for a transaction's copy of the state; null while one is open
 };
 
 }  // namespace lastrow

@@ -1,4 +1,5 @@
-// What one step did, counted by the operations that ran. Rows count all layers; cells all heads, too.
+// What one step did, counted from the operations that ran. Rows are counted over all layers, cells also over
+// all heads.
 #pragma once
 
 #include <cstdint>
@@ -18,12 +19,12 @@ struct StepRecord {
   int64_t q_rows = 0;               // rows of Q projected: q_len · n_layers
   int64_t kv_rows_projected = 0;    // rows of K (and as many of V) projected: q_len · n_layers
   int64_t score_cells = 0;          // visible (query head, query, key) triples
-  int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows read by attention, each once a step and K/V head
+  int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows read by attention, once per step and K/V head
   int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
-  int64_t kv_scratch_bytes = 0;     // Mode::recompute: the same traffic, read and written, kept for one step
+  int64_t kv_scratch_bytes = 0;     // Mode::recompute: read and written; the rows live for one step only
   int64_t weight_bytes = 0;
   int64_t flop = 0;
-  double wall_us = 0;  // of the forward, decorators included
+  double wall_us = 0;  // of the forward with its decorators
 };
 
 }  // namespace lastrow

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "session/transaction.h"
+
 namespace lastrow {
 namespace {
 
@@ -25,35 +27,27 @@ void TwinSession::start(const std::vector<int32_t>& prompt) {
 
 void TwinSession::advance() {
   const int32_t token = cached_.next_token();  // −1 before the prefill
-  on_both([](DecodeSession& cached) { cached.take_step(-1); },
-          [token](DecodeSession& recompute) { recompute.take_step(token); });
+  DecodeSession::Transaction cached(cached_), recompute(recompute_);
+  cached.advance();
+  recompute.advance(token);
+  cached.keep();
+  recompute.keep();
 }
 
 void TwinSession::go_to(int32_t step) {
-  const auto repeat = [step](DecodeSession& side) { side.repeat_step(step); };
-  on_both(repeat, repeat);
+  DecodeSession::Transaction cached(cached_), recompute(recompute_);
+  cached.go_to(step);
+  recompute.go_to(step);
+  cached.keep();
+  recompute.keep();
 }
 
 void TwinSession::set_pokes(const std::vector<Poke>& pokes) {
-  const auto change = [&pokes](DecodeSession& side) { side.change_pokes(pokes); };
-  on_both(change, change);
-}
-
-/// Both calls or neither.
-template <typename OnCached, typename OnRecompute>
-void TwinSession::on_both(OnCached on_cached, OnRecompute on_recompute) {
-  cached_.begin_change();
-  recompute_.begin_change();
-  try {
-    on_cached(cached_);
-    on_recompute(recompute_);
-  } catch (...) {
-    cached_.undo_change();
-    recompute_.undo_change();
-    throw;
-  }
-  cached_.keep_change();
-  recompute_.keep_change();
+  DecodeSession::Transaction cached(cached_), recompute(recompute_);
+  cached.set_pokes(pokes);
+  recompute.set_pokes(pokes);
+  cached.keep();
+  recompute.keep();
 }
 
 float TwinSession::max_abs_logit_diff() const {

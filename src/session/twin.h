@@ -1,7 +1,7 @@
 // The same generation twice, side by side: with the K/V cache and without.
 //
-// The cached side decides the tokens; both sides are fed the same ones, so that whatever differs between them
-// is the cache's doing. Calls and rules are those of DecodeSession; one stop flag ends both.
+// The cached side chooses the tokens, and both sides are fed the same ones. So whatever differs between them
+// comes from the cache. Calls and rules are those of DecodeSession; one stop flag ends both.
 //
 // Invariant: both sides are at the same step of the same tokens under the same pokes. A call that fails or is
 // cancelled on one side is undone on both.
@@ -13,7 +13,7 @@ namespace lastrow {
 
 class TwinSession {
  public:
-  /// Both sides by the same options but for the mode. Each needs a backend of its own, of one kind.
+  /// Both sides get these options, except for the mode. Each needs a backend of its own, of the same kind.
   TwinSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> for_cached,
               std::unique_ptr<Backend> for_recompute, SessionOptions options);
 
@@ -27,13 +27,10 @@ class TwinSession {
   const DecodeSession& side(Mode mode) const { return mode == Mode::cached ? cached_ : recompute_; }
   int32_t current_step() const { return cached_.current_step(); }
   bool same_token() const { return cached_.next_token() == recompute_.next_token(); }
-  /// Largest |cached − recompute| over the logits of the current step; NaN if any of them is.
+  /// Largest |cached − recompute| over the logits of the current step; NaN if one of them is NaN.
   float max_abs_logit_diff() const;
 
  private:
-  template <typename OnCached, typename OnRecompute>
-  void on_both(OnCached on_cached, OnRecompute on_recompute);
-
   DecodeSession cached_, recompute_;
 };
 

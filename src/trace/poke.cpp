@@ -209,8 +209,9 @@ void PokingBackend::with_poked_operands(Looking op, bool count) {
     const Poke& poke = pokes_[i];
     if (poke.what == Poke::What::q || poke.when != Poke::When::now || !touches(poke, op.site.layer)) continue;
     for (int32_t sequence = 0; sequence < plan.n_seqs(); ++sequence) {
-      if (poke.position >= plan.kv_len[sequence]) continue;
-      overwritten.overwrite(poke, slot_of(block_table(plan, sequence), poke.position));
+      const std::optional<int32_t> index = plan.index_of(sequence, poke.position);
+      if (!index) continue;
+      overwritten.overwrite(poke, slot_of(block_table(plan, sequence), *index));
       if (count) ++reports_[i].changed;
     }
   }
@@ -224,14 +225,15 @@ void PokingBackend::count_reads(const Attend& op) {
   for (size_t i = 0; i < pokes_.size(); ++i) {
     const Poke& poke = pokes_[i];
     if (!touches(poke, op.site.layer)) continue;
-    for (int32_t s = 0; s < plan.n_seqs(); ++s)
+    for (int32_t s = 0; s < plan.n_seqs(); ++s) {
+      const std::optional<int32_t> index = plan.index_of(s, poke.position);
       for (int32_t t = 0; t < plan.q_len(s); ++t) {
         const KeyRange seen = visible_keys(op.spec.mask, plan.q_len(s), plan.kv_len[s], t);
-        const bool reads = poke.what == Poke::What::q
-                               ? plan.positions[plan.q_start[s] + t] == poke.position
-                               : poke.position >= seen.begin && poke.position < seen.end;
+        const bool reads = poke.what == Poke::What::q ? plan.positions[plan.q_start[s] + t] == poke.position
+                                                      : index && *index >= seen.begin && *index < seen.end;
         if (reads) ++reports_[i].reads;
       }
+    }
   }
 }
 

@@ -14,7 +14,7 @@
 //                  and written back just after, so the store is afterwards what it was. It does not matter
 //                  whether the row was appended in this step or long ago.
 // A poke of a row that the step does not hold changes nothing and is read 0 times. Every packed sequence of
-// the step that has the position is poked; a stored row is found at index = position.
+// the step that has the position is poked; StepPlan::index_of says where its row is stored.
 //
 // Noise is counter-based: its shape is a function of (seed, layer, position, head, what) alone, and it is
 // scaled, head by head, to the RMS of the row that it replaces, so both modes get the same noise.

@@ -29,7 +29,7 @@ void Recorder::set_step(int32_t step) {
   next_step_ = step;
 }
 
-/// Forgets this step and later ones. While held, those that were there before are put aside instead.
+/// Forgets this step and later ones. In a transaction, those that are older than it are put aside instead.
 void Recorder::forget_from(int32_t step) {
   if (aside_) {
     for (auto it = steps_.lower_bound(step); it != steps_.end() && it->first < aside_->first_new;) {
@@ -51,34 +51,41 @@ void Recorder::forget_from(int32_t step) {
 }
 
 void Recorder::clear() {
-  aside_.reset();
+  LASTROW_CHECK(aside_ == nullptr, "clear() while a transaction is open");
   forget_from(0);
   next_step_ = 0;
   truncated_ = false;
 }
 
-void Recorder::hold() {
-  LASTROW_CHECK(!aside_, "hold() again before let_go() or take_back()");
-  aside_.emplace(
-      Aside{.steps = {}, .kv = {}, .spec = spec_, .next_step = next_step_, .truncated = truncated_});
+Recorder::Transaction::Transaction(Recorder& recorder)
+    : recorder_(recorder),
+      aside_{.steps = {},
+             .kv = {},
+             .spec = recorder.spec_,
+             .next_step = recorder.next_step_,
+             .truncated = recorder.truncated_} {
+  LASTROW_CHECK(recorder.aside_ == nullptr, "a transaction while another one is open");
+  recorder.aside_ = &aside_;
 }
 
-void Recorder::let_go() {
-  LASTROW_CHECK(aside_, "let_go() without hold()");
-  aside_.reset();
+Recorder::Transaction::~Transaction() {
+  if (recorder_.aside_ == &aside_) undo();
 }
 
-void Recorder::take_back() {
-  LASTROW_CHECK(aside_, "take_back() without hold()");
-  Aside before = std::move(*aside_);
-  aside_.reset();
-  forget_from(before.first_new);
-  for (const auto& entry : before.steps) bytes_ += entry.second.bytes;
-  steps_.merge(before.steps);
-  kv_.put_back(std::move(before.kv));
-  spec_ = before.spec;
-  next_step_ = before.next_step;
-  truncated_ = before.truncated;
+void Recorder::Transaction::keep() {
+  LASTROW_CHECK(recorder_.aside_ == &aside_, "keep() of a transaction that is not open");
+  recorder_.aside_ = nullptr;
+}
+
+void Recorder::Transaction::undo() {
+  recorder_.aside_ = nullptr;
+  recorder_.forget_from(aside_.first_new);
+  for (const auto& entry : aside_.steps) recorder_.bytes_ += entry.second.bytes;
+  recorder_.steps_.merge(aside_.steps);
+  recorder_.kv_.put_back(std::move(aside_.kv));
+  recorder_.spec_ = aside_.spec;
+  recorder_.next_step_ = aside_.next_step;
+  recorder_.truncated_ = aside_.truncated;
 }
 
 void Recorder::open_step(const StepPlan& plan, const CacheSpec& spec) {

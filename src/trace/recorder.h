@@ -15,7 +15,7 @@
 // * Do not keep views, or the spans returned, past the next begin_step, set_step or clear.
 // * What does not fit max_bytes is left out, from the first thing that did not fit on: truncated() then
 //   says so, and stays true until clear() (keep = latest: until the next step).
-// * Around a step that may fail: hold(), then let_go() or take_back(). Not for two threads at once.
+// * Around steps that may fail, open a Recorder::Transaction. Not for two threads at once.
 //
 // Tensors are f32 on the host, f64 if the backend computes in f64. A recorded tensor is known by (step,
 // layer, name): an operation's output goes by its Site's name, attention's operands by the names below.
@@ -26,7 +26,6 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -88,13 +87,10 @@ class Recorder {
 
   const RecordOptions& options() const { return options_; }
   void set_step(int32_t step);
+  /// Forgets everything. Not while a transaction is open.
   void clear();
-  /// From now on what a step replaces is put aside, beyond max_bytes; once for any number of steps.
-  void hold();
-  /// The steps since hold() went well: what was put aside goes.
-  void let_go();
-  /// One of them failed: everything is again as it was at hold().
-  void take_back();
+
+  class Transaction;
 
   /// Steps recorded, ascending.
   std::vector<int32_t> steps() const;
@@ -144,13 +140,14 @@ class Recorder {
     std::vector<Entry> entries;
     int64_t bytes = 0;
   };
+  /// What a transaction needs to put everything back.
   struct Aside {
     std::map<int32_t, Step> steps;
     KvLog kv;
     CacheSpec spec;
     int32_t next_step;
     bool truncated;
-    int32_t first_new = std::numeric_limits<int32_t>::max();  // steps from here on came after hold()
+    int32_t first_new = std::numeric_limits<int32_t>::max();  // the first step that the transaction opened
   };
   const Step& at(int32_t step) const;
   void forget_from(int32_t step);
@@ -163,8 +160,32 @@ class Recorder {
   int32_t next_step_ = 0;
   int64_t bytes_ = 0;  // of steps_
   bool truncated_ = false;
-  std::optional<Aside> aside_;  // from hold() to let_go() or take_back()
+  Aside* aside_ = nullptr;  // of the open transaction
   std::chrono::steady_clock::time_point start_;
+};
+
+/// Around steps that may fail: until keep() everything that they replace is put aside, in memory beyond
+/// max_bytes. Without keep() the destructor makes the recorder what it was when the transaction began.
+///
+///   Recorder::Transaction recording(recorder);
+///   …steps, any number…
+///   recording.keep();
+///
+/// One at a time. The recorder must not be moved meanwhile.
+class Recorder::Transaction {
+ public:
+  explicit Transaction(Recorder& recorder);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  void keep();
+
+ private:
+  void undo();
+
+  Recorder& recorder_;
+  Aside aside_;
 };
 
 }  // namespace lastrow

@@ -85,8 +85,8 @@ TEST_CASE("a GPU generates the judge's text from each built-in model and stored 
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {
       CAPTURE(std::string(model));
       CAPTURE(name_of(dtype));
-      const Judge judge(model, {.kv_dtype = dtype}, 24);
-      const Run run = generate(model, "cuda", {.kv_dtype = dtype}, 24);
+      const Judge judge(model, {.cache = {.dtype = dtype}}, 24);
+      const Run run = generate(model, "cuda", {.cache = {.dtype = dtype}}, 24);
       expect_same_text(run, judge);
       CHECK(run.info.n_replayed > 15);
     }
@@ -95,11 +95,11 @@ TEST_CASE("a GPU generates the judge's text from each built-in model and stored 
 TEST_CASE("on a GPU each rung generates that text, in the stored types that it takes") {
   if (!has_gpu()) return;
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Judge judge("fable-gqa", {.kv_dtype = dtype}, 8);
+    const Judge judge("fable-gqa", {.cache = {.dtype = dtype}}, 8);
     for (const KernelEntry& kernel : list_kernels()) {
       CAPTURE(kernel.name);
       CAPTURE(name_of(dtype));
-      const Run run = generate("fable-gqa", "cuda:" + kernel.name, {.kv_dtype = dtype}, 8);
+      const Run run = generate("fable-gqa", "cuda:" + kernel.name, {.cache = {.dtype = dtype}}, 8);
       expect_same_text(run, judge);
       MESSAGE(name_of(dtype), ": ", run.info.attend_kernel);
     }
@@ -109,8 +109,9 @@ TEST_CASE("on a GPU each rung generates that text, in the stored types that it t
 TEST_CASE("on a GPU replayed steps have the bits of steps that are run one by one") {
   if (!has_gpu()) return;
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Run replayed = generate("fable-gqa", "cuda", {.kv_dtype = dtype}, 40);
-    const Run traced = generate("fable-gqa", "cuda", {.record = RecordOptions{}, .kv_dtype = dtype}, 40);
+    const Run replayed = generate("fable-gqa", "cuda", {.cache = {.dtype = dtype}}, 40);
+    const Run traced =
+        generate("fable-gqa", "cuda", {.record = RecordOptions{}, .cache = {.dtype = dtype}}, 40);
     CHECK(replayed.info.n_replayed > 30);
     CHECK(traced.info.n_replayed == 0);
     CHECK(replayed.tokens == traced.tokens);

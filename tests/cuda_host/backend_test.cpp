@@ -110,7 +110,7 @@ TEST_CASE("each rung, with each stored type, asks the device for nothing that it
       CAPTURE(kernel.name);
       CAPTURE(name_of(dtype));
       const Device device;
-      const auto session = make_session("cuda:" + kernel.name, {.kv_dtype = dtype}, 20);
+      const auto session = make_session("cuda:" + kernel.name, {.cache = {.dtype = dtype}}, 20);
       advance(*session, 4);
       session->go_to(1);
     }

@@ -78,7 +78,8 @@ Judged judged_task(const Task& task) {
     const Run reordered = generate(task, std::make_unique<NaiveBackend<float>>(order), &run.tokens);
     yardstick = std::max(yardstick, judge::difference(reordered.logits, run.logits).largest);
   }
-  const double bound = 2 * yardstick + epsilon_of(task.options.kv_dtype) * judge::max_abs_finite(run.logits);
+  const double bound =
+      2 * yardstick + epsilon_of(task.options.cache.dtype) * judge::max_abs_finite(run.logits);
   return {std::move(run), bound};
 }
 
@@ -117,7 +118,7 @@ TEST_CASE("24 tokens of each built-in model are the judge's") {
 TEST_CASE("each rung generates the judge's text, under all checks, and is the one that attends") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const Task task{
-        .model = "fable-gqa", .prompt = kLongPrompt, .n_steps = 3, .options = {.kv_dtype = dtype}};
+        .model = "fable-gqa", .prompt = kLongPrompt, .n_steps = 3, .options = {.cache = {.dtype = dtype}}};
     const Judged judged = judged_task(task);
     for (const KernelEntry& kernel : list_kernels()) {
       if ((kernel.name < "k09") != (dtype == DType::f32)) continue;  // k01 … k08 take f32, the others do not
@@ -148,7 +149,7 @@ TEST_CASE("recompute and narrow caches generate the judge's text, by the rungs t
                                                {DType::fp8_e4m3, "k11", "k11"}}) {
     CAPTURE(name_of(dtype));
     const Task task{
-        .model = "fable-mqa", .prompt = kLongPrompt, .n_steps = 3, .options = {.kv_dtype = dtype}};
+        .model = "fable-mqa", .prompt = kLongPrompt, .n_steps = 3, .options = {.cache = {.dtype = dtype}}};
     const Run run = generate(task, make_backend("cuda-emulated", 2));
     expect_judged(run, judged_task(task));
     CHECK(run.attend_kernels == std::vector<std::string>{prefill, decode, decode});

@@ -1,12 +1,15 @@
-// Calls that fail or are stopped: afterwards all is as it was before, on both sides of a twin.
+// Calls that fail, are stopped or are not kept: afterwards all is as it was before, on both sides of a twin.
 #include <doctest/doctest.h>
 
 #include <functional>
 
 #include "backend/eigen.h"
+#include "session/transaction.h"
 #include "session/twin.h"
+#include "support/aborts.h"
 
 using namespace lastrow;
+using lastrow::testing::aborts;
 
 namespace {
 
@@ -179,6 +182,46 @@ TEST_CASE("a call that throws leaves all as it was, to the last bit") {
           CHECK(s.last_step() == undisturbed.session->last_step());
           CHECK_NOTHROW((void)s.stored_row(0, RowKind::k, 0));
         }
+}
+
+TEST_CASE("a transaction that is not kept is undone, although nothing failed; one that is kept stays") {
+  Disturbed disturbed(Mode::cached, record(RecordOptions::Keep::all));
+  DecodeSession& s = *disturbed.session;
+  for (int i = 0; i < 4; ++i) s.advance();
+  s.go_to(2);
+  const Shown before = shown_by(s);
+  const auto check_undone = [&](auto call) {
+    {
+      DecodeSession::Transaction change(s);
+      call(change);
+    }
+    CHECK(shown_by(s) == before);
+  };
+  check_undone([](DecodeSession::Transaction&) {});
+  check_undone([](DecodeSession::Transaction& change) { change.advance(); });
+  check_undone([&s](DecodeSession::Transaction& change) { change.advance((s.next_token() + 1) % 50); });
+  check_undone([](DecodeSession::Transaction& change) { change.go_to(0); });
+  check_undone([](DecodeSession::Transaction& change) {
+    change.set_pokes({poke(Poke::What::k, 1, Poke::When::since)});
+  });
+  DecodeSession::Transaction change(s);
+  change.advance();
+  change.keep();
+  CHECK(s.current_step() == 3);
+}
+
+TEST_CASE("one transaction at a time, for one call, and no start during it") {
+  Disturbed disturbed(Mode::cached);
+  DecodeSession& s = *disturbed.session;
+  std::optional<DecodeSession::Transaction> change(std::in_place, s);
+  CHECK(aborts([&] { s.advance(); }));
+  CHECK(aborts([&] { s.start(kPrompt); }));
+  change->set_pokes({});  // before the first step: nothing runs
+  CHECK(aborts([&] { change->set_pokes({}); }));
+  change->keep();
+  CHECK(aborts([&] { s.advance(); }));  // until it is destroyed
+  change.reset();
+  CHECK_NOTHROW(s.advance());
 }
 
 TEST_CASE("a first call that throws leaves a session that has not begun") {

@@ -86,6 +86,36 @@ TEST_CASE("what a step counts, by eye: 2 layers, 2 heads, a prompt of 3") {
   CHECK(with.storage_bytes() == 2 * 2 * layer_bytes);  // … which begin at multiples of 256
 }
 
+TEST_CASE("the cache is made by its options; the scratch of recompute is f32") {
+  const auto model = load_model("random:layers=2,q_heads=2,kv_heads=1,head_dim=64,vocab=10,context=8");
+  const auto storage_bytes = [&](Mode mode, CacheOptions cache) {
+    return DecodeSession(model, eigen(), {.mode = mode, .cache = std::move(cache)}).storage_bytes();
+  };
+  const int64_t f32 = storage_bytes(Mode::cached, {});
+  CHECK(f32 == 2 * 2 * 8 * 64 * 4);  // K and V, layers, rows, head_dim, bytes
+  CHECK(storage_bytes(Mode::cached, {.dtype = DType::bf16}) == f32 / 2);
+  CHECK(storage_bytes(Mode::recompute, {.dtype = DType::bf16}) == f32);
+  CHECK_THROWS_WITH_AS(storage_bytes(Mode::cached, {.kind = "none"}), doctest::Contains("unknown cache kind"),
+                       UsageError);
+}
+
+TEST_CASE("a session says which rows it holds, and of which positions") {
+  const auto model = load_model(kModels[0]);
+  for (const Mode mode : {Mode::cached, Mode::recompute}) {
+    DecodeSession s(model, eigen(), {.mode = mode});
+    s.start(kPrompt);
+    CHECK(s.kv_len() == 0);
+    CHECK_THROWS_WITH_AS((void)s.position_of(0), doctest::Contains("holds 0 rows"), UsageError);
+    for (int i = 0; i < 3; ++i) s.advance();
+    CHECK(s.kv_len() == 7);
+    for (int32_t index = 0; index < 7; ++index) CHECK(s.position_of(index) == index);
+    s.go_to(1);
+    CHECK(s.kv_len() == 6);
+    CHECK_THROWS_AS((void)s.position_of(6), UsageError);
+    CHECK_THROWS_AS((void)s.position_of(-1), UsageError);
+  }
+}
+
 TEST_CASE("what a step counts is what the formula says, for every step of both modes") {
   for (const std::string& name : kModels) {
     const auto model = load_model(name);

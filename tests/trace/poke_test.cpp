@@ -83,6 +83,33 @@ TEST_CASE("by eye: a zeroed value row takes its half of the output with it") {
   CHECK(storage->rows(0, RowKind::v).data<float>()[0] == 1.0f);  // and the store still holds v[0] = (1, 0)
 }
 
+TEST_CASE("a stored row is found by its position, also where earlier positions are no longer held") {
+  NaiveBackend<float> naive;
+  PokingBackend poking(naive);
+  ContiguousCache cache(CacheSpec::contiguous(1, 1, 2, 4));
+  auto storage = poking.make_storage(cache.spec());
+  Tensor k = Tensor::host(DType::f32, {2, 1, 2}), v = k.clone(), q = k.clone(), out = k.clone();
+  Tensor lse = Tensor::host(DType::f32, {2, 1});
+  v.data<float>()[0] = v.data<float>()[3] = 1;
+  const std::vector<int32_t> tokens{0, 0};
+  const SequenceInput input{0, tokens, LogitRows::none};
+  StepPlan plan = cache.plan({&input, 1});
+  plan.positions = {6, 7};  // as if positions 0 to 5 had been forgotten
+
+  const Poke pokes[] = {{.what = Poke::What::v, .position = 6, .action = Poke::Action::zero},
+                        {.what = Poke::What::v, .position = 1, .action = Poke::Action::zero}};
+  poking.set_pokes(pokes);
+  const Batch& batch = poking.begin_step(plan, *storage);
+  poking.run(Append{{0, site::kAppend}, k.view(), v.view(), batch, *storage});
+  poking.run(Attend{{0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view()});
+  CHECK(out.data<float>()[0] == 0.0f);  // v[0], of position 6, is zeroed
+  CHECK(out.data<float>()[3] == 0.5f);  // v[1] is not, although its index is 1
+  CHECK(poking.report(0).changed == 1);
+  CHECK(poking.reads(0) == 2);
+  CHECK(poking.report(1).changed == 0);
+  CHECK(poking.reads(1) == 0);
+}
+
 TEST_CASE("a past query is read 0 times with the cache, and changes nothing there") {
   for (const auto when : {Poke::When::now, Poke::When::since}) {
     const Poke poke{.what = Poke::What::q, .layer = 1, .position = 3, .seed = 5, .when = when, .step = 3};

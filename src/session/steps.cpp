@@ -1,0 +1,183 @@
+// The calls of a transaction: which steps they run, and how one step runs.
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "session/decorators.h"
+#include "session/transaction.h"
+
+namespace lastrow {
+namespace {
+
+/// For Backend::replay. One key is enough, because a session has one decoder, one workspace and one storage.
+constexpr int64_t kDecode = 1;
+
+}  // namespace
+
+void DecodeSession::Transaction::advance(int32_t forced) {
+  require_first_call();
+  LASTROW_CHECK(session_.prompt_len_ > 0, "advance() before start()");
+  if (state_.step < 0) return run_through(0);
+  if (session_.context_full())
+    throw CapacityError(
+        "the context of {} tokens is full: what was generated is kept; start again with a shorter prompt",
+        session_.max_seq_len());
+  const int32_t vocab_size = session_.model_->config().vocab_size;
+  const int32_t token = forced >= 0 ? forced : state_.next_token;
+  if (token >= vocab_size)
+    throw UsageError("token {} is outside the vocabulary: choose 0 to {}", token, vocab_size - 1);
+  const int32_t next = state_.step + 1;
+  const auto n_known = static_cast<size_t>(session_.n_tokens_at(state_.step));
+  const bool same_as_before = state_.tokens.size() > n_known && state_.tokens[n_known] == token;
+  if (!same_as_before) {
+    state_.tokens.resize(n_known);
+    state_.tokens.push_back(token);
+    state_.last_positions.resize(static_cast<size_t>(next));
+    forget_rows_from(next);
+  }
+  run_through(next);
+}
+
+void DecodeSession::Transaction::go_to(int32_t step) {
+  require_first_call();
+  if (session_.prompt_len_ == 0 || step < 0 || step > session_.last_step())
+    throw UsageError("step {} has not been taken: choose 0 to {}, or advance()", step, session_.last_step());
+  run_through(step);
+}
+
+void DecodeSession::Transaction::set_pokes(std::vector<Poke> pokes) {
+  require_first_call();
+  for (const Poke& poke : pokes) require_valid(poke);
+  forget_rows_from(first_step_changed(state_.pokes, pokes));
+  save_forgotten_rows();
+  state_.pokes = std::move(pokes);
+  state_.reports.assign(state_.pokes.size(), {});
+  session_.stack_->poking.set_pokes(state_.pokes);
+  if (state_.step >= 0) run_through(state_.step);
+}
+
+void DecodeSession::Transaction::require_valid(const Poke& poke) const {
+  const ModelConfig& c = session_.model_->config();
+  const int32_t n_heads = poke.what == Poke::What::q ? c.n_q_heads : c.n_kv_heads;
+  const auto n_tokens = static_cast<int32_t>(state_.tokens.size());
+  if (poke.layer < 0 || poke.layer >= c.n_layers)
+    throw UsageError("poke in layer {}: the model has layers 0 to {}", poke.layer, c.n_layers - 1);
+  if (poke.head < -1 || poke.head >= n_heads)
+    throw UsageError("poke of {} head {}: that layer has heads 0 to {} (−1: all)",
+                     poke.what == Poke::What::q ? "query" : "K/V", poke.head, n_heads - 1);
+  if (poke.position < 0 || poke.position >= n_tokens)
+    throw UsageError("poke of position {}: the text has positions 0 to {}", poke.position, n_tokens - 1);
+}
+
+/// The number of steps taken, if none of them is changed.
+int32_t DecodeSession::Transaction::first_step_changed_by(const Poke& poke) const {
+  if (poke.when == Poke::When::now) return std::max(poke.step, 0);
+  const auto step = std::ranges::lower_bound(state_.last_positions, poke.position);  // feeds this position
+  return static_cast<int32_t>(step - state_.last_positions.begin());
+}
+
+/// The first step whose result may differ between the two sets of pokes.
+int32_t DecodeSession::Transaction::first_step_changed(const std::vector<Poke>& before,
+                                                       const std::vector<Poke>& after) const {
+  int32_t first = session_.last_step() + 1;
+  const auto mark_those_not_in = [&](const std::vector<Poke>& others, const std::vector<Poke>& pokes) {
+    for (const Poke& poke : pokes)
+      if (std::ranges::find(others, poke) == others.end())
+        first = std::min(first, first_step_changed_by(poke));
+  };
+  mark_those_not_in(after, before);
+  mark_those_not_in(before, after);
+  return first;
+}
+
+/// Tokens that the cache has seen when `step` begins.
+int32_t DecodeSession::Transaction::n_tokens_before(int32_t step) const {
+  return step <= 0 ? 0 : session_.n_tokens_at(step - 1);
+}
+
+/// Forgets the K and V rows that `step` and later steps have put into the cache.
+void DecodeSession::Transaction::forget_rows_from(int32_t step) {
+  session_.cache_->truncate(0, std::min(session_.cache_->n_seen(0), n_tokens_before(step)));
+}
+
+void DecodeSession::Transaction::stop_if_asked() const {
+  const std::atomic<bool>* stop = session_.options_.stop;
+  if (stop != nullptr && stop->load()) throw Cancelled("cancelled: nothing has changed");
+}
+
+/// Runs `step`. With the cache, runs the steps before it first if their rows are missing.
+void DecodeSession::Transaction::run_through(int32_t step) {
+  stop_if_asked();
+  int32_t first = step;
+  if (session_.mode() == Mode::cached)
+    while (session_.cache_->n_seen(0) < n_tokens_before(first)) --first;
+  for (int32_t i = first; i <= step; ++i) run_step(i);
+  state_.step = step;
+  state_.next_token = session_.sampler_.choose(state_.logits, session_.cache_->n_seen(0));
+  state_.reports.resize(state_.pokes.size());
+  for (size_t i = 0; i < state_.pokes.size(); ++i) state_.reports[i] = session_.stack_->poking.report(i);
+  state_.rows_are_stored = true;
+}
+
+/// Runs one step: with the cache its own tokens, without it the whole prefix.
+void DecodeSession::Transaction::run_step(int32_t step) {
+  has_run_ = true;
+  KvCache& cache = *session_.cache_;
+  cache.truncate(0, session_.mode() == Mode::cached ? n_tokens_before(step) : 0);
+  const auto n_past = static_cast<size_t>(cache.n_seen(0)),
+             n_tokens = static_cast<size_t>(session_.n_tokens_at(step));
+  const SequenceInput sequence{0, std::span<const int32_t>(state_.tokens).subspan(n_past, n_tokens - n_past),
+                               LogitRows::last};
+  session_.stack_->set_step(step);
+  const auto start = std::chrono::steady_clock::now();
+  const StepPlan& plan = cache.plan({&sequence, 1});
+  try {
+    forward(plan, step);
+  } catch (...) {
+    cache.abort(plan);
+    throw;
+  }
+  cache.commit(plan);
+  const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
+
+  state_.record = record_of(plan, step, wall.count());
+  state_.last_positions.resize(std::max(state_.last_positions.size(), static_cast<size_t>(step) + 1));
+  state_.last_positions[static_cast<size_t>(step)] = state_.record.position;
+}
+
+/// Runs the model on a planned step, and downloads the logits.
+void DecodeSession::Transaction::forward(const StepPlan& plan, int32_t step) {
+  Backend& backend = session_.stack_->top();
+  const Batch& batch = backend.begin_step(plan, *session_.storage_);
+  const auto forward = [&] {
+    session_.decoder_.forward(backend, batch, *session_.storage_, session_.workspace_,
+                              session_.options_.stop);
+  };
+  if (session_.mode() == Mode::cached && step > 0)
+    backend.replay(kDecode, forward);
+  else  // a length that rarely comes again, so it is not worth recording for a replay
+    forward();
+  const TensorView logits = session_.workspace_.logits.view().rows(0, plan.n_logit_rows());
+  backend.download(logits, TensorView(state_.logits.data(), logits.shape()));
+}
+
+StepRecord DecodeSession::Transaction::record_of(const StepPlan& plan, int32_t step, double wall_us) const {
+  const StepCounts& counts = session_.stack_->counting.counts();
+  const bool cached = session_.mode() == Mode::cached;
+  const int64_t read = counts.cost.cache_bytes_read, written = counts.cost.cache_bytes_written;
+  return {.position = plan.positions.back(),
+          .phase = step == 0 ? Phase::prefill : Phase::decode,
+          .q_len = plan.q_len(0),
+          .kv_len = plan.kv_len[0],
+          .q_rows = counts.q_rows,
+          .kv_rows_projected = counts.kv_rows_projected,
+          .score_cells = counts.score_cells,
+          .cache_bytes_read = cached ? read : 0,
+          .cache_bytes_written = cached ? written : 0,
+          .kv_scratch_bytes = cached ? 0 : read + written,
+          .weight_bytes = counts.cost.weight_bytes,
+          .flop = counts.cost.flop,
+          .wall_us = wall_us};
+}
+
+}  // namespace lastrow

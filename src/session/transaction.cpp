@@ -1,0 +1,69 @@
+#include "session/transaction.h"
+
+#include <exception>
+#include <utility>
+
+#include "session/decorators.h"
+
+namespace lastrow {
+
+/// Allocates nothing unless there are pokes or a recorder.
+DecodeSession::Transaction::Transaction(DecodeSession& session)
+    : session_(session), state_(session.state_), before_(std::move(session.backup_)) {
+  LASTROW_CHECK(before_ != nullptr, "a transaction while another one is open");
+  before_->state = state_;
+  before_->cache->copy_from(*session_.cache_);
+  if (session_.stack_->recorder) recording_.emplace(*session_.stack_->recorder);
+}
+
+DecodeSession::Transaction::~Transaction() {
+  if (!is_kept_) undo();
+  before_->rows.clear();
+  session_.backup_ = std::move(before_);
+}
+
+void DecodeSession::Transaction::keep() {
+  if (recording_) recording_->keep();
+  is_kept_ = true;
+}
+
+void DecodeSession::Transaction::undo() {
+  std::swap(state_, before_->state);
+  session_.stack_->poking.set_pokes(state_.pokes);
+  restore_rows();
+}
+
+/// Copies out the rows that the cache held before and has forgotten since, because steps may overwrite them.
+/// Under the same pokes a step stores the same bits again, so this is needed only when pokes change.
+void DecodeSession::Transaction::save_forgotten_rows() {
+  n_tokens_kept_ = session_.cache_->n_seen(0);
+  if (session_.mode() == Mode::recompute) return;
+  std::vector<int64_t> slots;
+  for (int32_t index = session_.cache_->length(0); index < before_->cache->length(0); ++index)
+    slots.push_back(before_->cache->slot(0, index));
+  before_->rows.save(*session_.backend_, *session_.storage_, std::move(slots));
+}
+
+void DecodeSession::Transaction::restore_rows() {
+  session_.cache_->copy_from(*before_->cache);
+  if (!has_run_) return;
+  if (session_.mode() == Mode::recompute) {
+    state_.rows_are_stored = false;
+    return;
+  }
+  try {
+    before_->rows.write_back(*session_.backend_, *session_.storage_);
+  } catch (const std::exception&) {
+    // The call has already failed, and its own error is the one to report. The cache forgets the rows that
+    // are lost, so the next call runs their steps again.
+    state_.rows_are_stored = false;
+    session_.cache_->truncate(0, n_tokens_kept_);
+  }
+}
+
+void DecodeSession::Transaction::require_first_call() {
+  LASTROW_CHECK(!has_called_, "a second call in one transaction: its undo would lack rows");
+  has_called_ = true;
+}
+
+}  // namespace lastrow

@@ -1,0 +1,75 @@
+// One call that changes a session. It happens as a whole, or not at all.
+//
+//   DecodeSession::Transaction change(session);   remembers the session as it is
+//   change.advance();                             or go_to, or set_pokes: one call, once
+//   change.keep();                                without this the destructor undoes the call
+//
+// DecodeSession::advance, go_to and set_pokes are such transactions. To change two sessions together, open one
+// for each and keep both after both calls (twin.cpp).
+//
+// The destructor restores: the session's State, the pokes in force, what the cache holds, and the rows that
+// steps overwrote. The recorder's part is a Recorder::Transaction.
+//
+// * One transaction at a time for a session, and no start() while it is open.
+// * Steps run only in a transaction.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "session/saved_rows.h"
+#include "session/session.h"
+
+namespace lastrow {
+
+/// The session as it was before a transaction. Lives in the session between transactions, so that its memory
+/// is used again.
+struct DecodeSession::Backup {
+  State state;
+  std::unique_ptr<KvCache> cache;
+  SavedRows rows;  // that steps under other pokes overwrite
+};
+
+class DecodeSession::Transaction {
+ public:
+  explicit Transaction(DecodeSession& session);
+  ~Transaction();
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+
+  /// As the session's own calls.
+  void advance(int32_t forced = -1);
+  void go_to(int32_t step);
+  void set_pokes(std::vector<Poke> pokes);
+
+  void keep();
+
+ private:
+  // transaction.cpp
+  void undo();
+  void restore_rows();
+  void save_forgotten_rows();
+  void require_first_call();
+
+  // steps.cpp
+  void run_through(int32_t step);
+  void run_step(int32_t step);
+  void forward(const StepPlan& plan, int32_t step);
+  StepRecord record_of(const StepPlan& plan, int32_t step, double wall_us) const;
+  void stop_if_asked() const;
+  void require_valid(const Poke& poke) const;
+  int32_t first_step_changed_by(const Poke& poke) const;
+  int32_t first_step_changed(const std::vector<Poke>& before, const std::vector<Poke>& after) const;
+  int32_t n_tokens_before(int32_t step) const;
+  void forget_rows_from(int32_t step);
+
+  DecodeSession& session_;
+  State& state_;  // of the session
+  std::unique_ptr<Backup> before_;
+  std::optional<Recorder::Transaction> recording_;
+  int32_t n_tokens_kept_ = 0;  // of these tokens no row was forgotten when rows were saved
+  bool has_called_ = false, has_run_ = false, is_kept_ = false;
+};
+
+}  // namespace lastrow
