@@ -28,12 +28,11 @@ void DecodeSession::Transaction::advance(int32_t forced) {
     throw UsageError("token {} is outside the vocabulary: choose 0 to {}", token, vocab_size - 1);
   const int32_t next = state_.step + 1;
   const auto n_known = static_cast<size_t>(session_.n_tokens_at(state_.step));
-  const bool same_as_before = state_.tokens.size() > n_known && state_.tokens[n_known] == token;
-  if (!same_as_before) {
+  const bool is_known = state_.tokens.size() > n_known && state_.tokens[n_known] == token;
+  if (!is_known) {  // the later steps are of another text
     state_.tokens.resize(n_known);
     state_.tokens.push_back(token);
     state_.last_positions.resize(static_cast<size_t>(next));
-    forget_rows_from(next);
   }
   run_through(next);
 }
