@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "session/transaction.h"
 
@@ -18,7 +19,7 @@ SessionOptions with_mode(SessionOptions options, Mode mode) {
 TwinSession::TwinSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> for_cached,
                          std::unique_ptr<Backend> for_recompute, SessionOptions options)
     : cached_(model, std::move(for_cached), with_mode(options, Mode::cached)),
-      recompute_(model, std::move(for_recompute), with_mode(options, Mode::recompute)) {}
+      recompute_(std::move(model), std::move(for_recompute), with_mode(options, Mode::recompute)) {}
 
 void TwinSession::start(const std::vector<int32_t>& prompt) {
   cached_.start(prompt);
