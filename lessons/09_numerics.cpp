@@ -16,10 +16,10 @@
 #include <limits>
 
 #include "judge/judged_logits.h"
-#include "lessons/support/faults.h"
 #include "lessons/support/lesson.h"
 #include "registry/registry.h"
 #include "session/twin.h"
+#include "trace/named_faults.h"
 
 using namespace lastrow;
 using namespace lastrow::lessons;

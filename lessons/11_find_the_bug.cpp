@@ -21,8 +21,8 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "lessons/support/evidence.h"
-#include "lessons/support/faults.h"
 #include "lessons/support/lesson.h"
+#include "trace/named_faults.h"
 
 using namespace lastrow;
 using namespace lastrow::lessons;

@@ -12,9 +12,9 @@
 #include "io/output_files.h"
 #include "io/program_start.h"
 #include "io/standard_output.h"
-#include "lessons/support/faults.h"
 #include "model/config.h"
 #include "registry/registry.h"
+#include "trace/named_faults.h"
 #include "trace/trace_file.h"
 
 namespace lastrow::lessons {

@@ -9,7 +9,7 @@
 #include <memory>
 #include <utility>
 
-#include "lessons/support/owning.h"
+#include "trace/owning.h"
 
 namespace lastrow::lessons {
 

@@ -1,7 +1,7 @@
 #include "lessons/lesson_run.h"
 #include "lessons/support/evidence.h"
-#include "lessons/support/faults.h"
 #include "registry/registry.h"
+#include "trace/named_faults.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;
@@ -26,7 +26,7 @@ TEST_CASE("lesson 11 grades: right answers pass, wrong ones fail, and nonsense i
   CHECK_FALSE(check_lesson(kLesson).report.at("figures").contains("case_scale-twice"));  // a handout
   const LessonRun run = check_lesson(kLesson, "reveal");
   std::string all;
-  for (const auto& fault : lessons::faults())
+  for (const auto& fault : faults())
     all += letter_of(run, std::string(fault.name)) + "=" + std::string(fault.name) + " ";
   CHECK(run_lesson(kLesson, all).status == 0);
   CHECK(run_lesson(kLesson, letter_of(run, "scale-twice") + "=Scale_Twice").status == 0);
@@ -59,7 +59,7 @@ TEST_CASE("a healthy run differs from itself nowhere; a fault is found on every 
     };
     const auto healthy = run(make_backend(name));
     CHECK(!lessons::compare(*healthy, *run(make_backend(name))).first);
-    const auto faulty = run(lessons::with_fault("scale-twice", make_backend(name), 4));
+    const auto faulty = run(with_fault("scale-twice", make_backend(name), 4));
     const auto e = lessons::compare(*healthy, *faulty);
     REQUIRE(e.first);
     CHECK(e.first->place() == "step 0, layer 0, attend");

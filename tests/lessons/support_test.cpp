@@ -3,11 +3,10 @@
 #include <sstream>
 
 #include "lessons/lesson_run.h"
-#include "lessons/support/faults.h"
 #include "lessons/support/measure.h"
 #include "lessons/support/program.h"
 #include "lessons/support/screen.h"
-#include "registry/registry.h"
+#include "trace/named_faults.h"
 #include "trace/trace_file.h"
 
 using namespace lastrow::testing;
@@ -37,11 +36,6 @@ TEST_CASE("text is wrapped by columns, not by bytes") {
 TEST_CASE("an exponent is the slope of logarithms") {
   const std::vector<double> n = {1, 2, 4, 8}, cubes = {3, 24, 192, 1536};
   CHECK(fitted_exponent(n, cubes) == doctest::Approx(3).epsilon(1e-12));
-}
-
-TEST_CASE("an unknown fault is refused with those that there are") {
-  CHECK_THROWS_WITH_AS(with_fault("nope", lastrow::make_backend("naive"), 1),
-                       doctest::Contains("scale-twice"), lastrow::UsageError);
 }
 
 TEST_CASE("a program that does not end is ended, and said to be") {
@@ -108,7 +102,7 @@ TEST_CASE("a trace beyond the limit of a file's size is an error, and leaves not
 TEST_CASE("no fault makes any lesson end otherwise than by objecting or not") {
   for (const std::string& program : programs()) {
     if (program == "lesson_00_ledger" || program == "lesson_07_mha_gqa_mqa") continue;  // trains, slowly
-    for (const Fault& fault : faults()) {
+    for (const lastrow::Fault& fault : lastrow::faults()) {
       CAPTURE(program);
       CAPTURE(std::string(fault.name));
       const Folder folder("lesson_fault");

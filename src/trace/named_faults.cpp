@@ -1,28 +1,28 @@
-#include "lessons/support/faults.h"
+#include "trace/named_faults.h"
 
 #include <algorithm>
 #include <numeric>
 
 #include "core/error.h"
-#include "lessons/support/owning.h"
 #include "trace/faults.h"
+#include "trace/owning.h"
 
-namespace lastrow::lessons {
+namespace lastrow {
 namespace {
 
 constexpr Fault kFaults[] = {
-    {"position-zero", "in decode the new token is rotated as if it stood at position 0",
+    {"position-zero", "in decode the new token is rotated as if it were at position 0",
      "step 1, layer 0, rope_q"},
     {"offset-twice", "the length of the past is added to the new token's position twice",
      "step 1, layer 0, rope_q"},
-    {"early-length", "layer 0 counts the new rows at once, so later layers store them one step too far",
+    {"early-length", "layer 0 already counts the new rows, so later layers store them too far back",
      "step 0, layer 1, attend"},
     {"repeat-kv", "K and V are repeated for each query head before they are stored", ""},
-    {"stale-rows", "a reset does not take the length back: old rows stay visible", "step 0, layer 0, attend"},
+    {"stale-rows", "a reset does not set the length to 0: old rows stay visible", "step 0, layer 0, attend"},
     {"mask-top-left", "the causal mask is aligned top-left: query t sees keys up to t only",
      "step 1, layer 0, attend"},
     {"scale-twice", "scores are multiplied by 1/sqrt(head_dim) twice", "step 0, layer 0, attend"},
-    {"window-short", "the window begins one key too late: the last query loses key 0",
+    {"window-short", "the window begins one key too late: the last query does not see key 0",
      "step 0, layer 0, attend"},
 };
 
@@ -33,7 +33,7 @@ void number_from(StepPlan& plan, int32_t i, int32_t first) {
   for (int32_t t = 0; t < plan.q_len(i); ++t) plan.positions[plan.q_start[i] + t] = first + t;
 }
 
-/// The new rows of sequence i go `shift` indices further, as far as the sequence's blocks reach.
+/// Stores the new rows of sequence i `shift` indices further on, or as far as the sequence's blocks reach.
 void append_later(StepPlan& plan, int32_t i, int32_t shift) {
   const BlockTable table{plan.block_tables.data() + int64_t{i} * plan.blocks_per_seq, plan.blocks_per_seq,
                          plan.block_len};
@@ -44,7 +44,8 @@ void append_later(StepPlan& plan, int32_t i, int32_t shift) {
     plan.append_slots[plan.q_start[i] + t] = slot_of(table, plan.kv_len[i] - q_len + t);
 }
 
-/// As a program has it that zeroes its cache when it makes it: rows that a fault leaves out read as 0.
+/// Sets the rows of the layers from first_layer on to 0, as a program does that zeroes its cache at the start.
+/// So a row that a fault never writes is read as 0.
 void clear(Backend& backend, KvStorage& storage, int32_t first_layer) {
   const CacheSpec& spec = storage.spec();
   std::vector<int64_t> slots(static_cast<size_t>(spec.n_blocks) * static_cast<size_t>(spec.block_len));
@@ -56,7 +57,7 @@ void clear(Backend& backend, KvStorage& storage, int32_t first_layer) {
       backend.write_rows(storage, layer, kind, slots, zeros.view());
 }
 
-/// After a reset the old length stays in force.
+/// After a reset the old length still counts.
 class StaleRows final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
@@ -73,10 +74,10 @@ class StaleRows final : public WatchingBackend {
  private:
   StepPlan plan_;
   const KvStorage* storage_ = nullptr;  // of the last step
-  int32_t held_ = 0;                    // of the conversation before
+  int32_t held_ = 0;                    // rows of the previous conversation
 };
 
-/// From layer 1 on the batch is one in which this step's rows have been counted already.
+/// From layer 1 on, operations get a batch in which the new rows of this step are counted already.
 class EarlyLength final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
@@ -103,7 +104,7 @@ class EarlyLength final : public WatchingBackend {
     if (site.layer == 0 || (site.layer < 0 && late_ == nullptr)) return batch;
     if (late_ == nullptr) {
       append_later(plan_, 0, plan_.q_len(0));
-      plan_.block_copies.clear();  // they are done
+      plan_.block_copies.clear();  // they are already done
       late_ = &inner().begin_step(plan_, *storage_);
     }
     return *late_;
@@ -113,7 +114,7 @@ class EarlyLength final : public WatchingBackend {
   const Batch* late_ = nullptr;  // of this step, from layer 1 on
 };
 
-/// The cache holds n_q_heads rows of K and of V where n_kv_heads would do.
+/// The cache holds n_q_heads rows of K and of V per token, where n_kv_heads would be enough.
 class RepeatedHeads final : public WatchingBackend {
  public:
   RepeatedHeads(Backend& inner, int32_t group_size) : WatchingBackend(inner), group_size_(group_size) {}
@@ -129,7 +130,8 @@ class RepeatedHeads final : public WatchingBackend {
     const Tensor more_k = repeated(append->k), more_v = repeated(append->v);
     inner().run(Append{append->site, more_k, more_v, append->batch, append->storage});
   }
-  /// Who asks by the storage's own spec gets every head; who knows the model asks for one a group.
+  /// A caller that asks for as many heads as the storage has gets all of them. One that asks for the model's
+  /// n_kv_heads gets one per group.
   void read_rows(const KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
                  TensorView host) override {
     const int64_t n_heads = storage.spec().n_kv_heads, head_dim = storage.spec().head_dim;
@@ -221,7 +223,7 @@ std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Bac
           if (*kv_len > 1 && spec.mask.window == 0) spec.mask.window = *kv_len - 1;
         });
   }
-  throw UsageError("there is no fault '{}'; take one of: {}", name, names());
+  throw UsageError("there is no fault '{}'; choose one of: {}", name, names());
 }
 
-}  // namespace lastrow::lessons
+}  // namespace lastrow

@@ -1,7 +1,7 @@
-// A decorator of a backend that owns what it decorates, to be handed on as one backend.
+// A decorator together with the backend that it decorates, as one object that owns both.
 //
-//   std::unique_ptr<Backend> blind = std::make_unique<Owning<NoMask>>(std::move(backend));
-//   auto tampered = std::make_unique<Owning<FaultingBackend>>(std::move(backend));
+//   std::unique_ptr<Backend> blind    = std::make_unique<Owning<NoMask>>(std::move(backend));
+//   auto                     tampered = std::make_unique<Owning<FaultingBackend>>(std::move(backend));
 //   tampered->decorator().on_plan(…);
 #pragma once
 
@@ -10,9 +10,9 @@
 
 #include "trace/forwarding.h"
 
-namespace lastrow::lessons {
+namespace lastrow {
 
-/// What Owning holds: a base of its own, so that `outside` is there before ForwardingBackend refers to it.
+/// What Owning holds. It is a base class, so that `outside` exists before ForwardingBackend refers to it.
 template <typename Decorator>
 struct Owned {
   std::unique_ptr<Backend> inside;
@@ -26,10 +26,10 @@ class Owning final : private Owned<Decorator>, public ForwardingBackend {
   template <typename... Args>
   explicit Owning(std::unique_ptr<Backend> backend, Args&&... args)
       : Owned<Decorator>{nullptr, Decorator(*backend, std::forward<Args>(args)...)},
-        ForwardingBackend(static_cast<Backend&>(Owned<Decorator>::outside)) {  // to it, not to a copy
+        ForwardingBackend(static_cast<Backend&>(Owned<Decorator>::outside)) {  // a reference: not a copy
     Owned<Decorator>::inside = std::move(backend);
   }
   Decorator& decorator() { return Owned<Decorator>::outside; }
 };
 
-}  // namespace lastrow::lessons
+}  // namespace lastrow
