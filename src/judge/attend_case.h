@@ -15,6 +15,7 @@
 
 #include "backend/backend.h"
 #include "core/random.h"
+#include "judge/random_tensor.h"
 
 namespace lastrow::judge {
 
@@ -76,13 +77,6 @@ inline Layout lay_out(const AttendCase& c) {
     l.plan.sequences.push_back(static_cast<int32_t>(i));
   }
   return l;
-}
-
-inline Tensor random_tensor(Shape shape, uint64_t seed, uint64_t stream) {
-  Tensor t = Tensor::host(DType::f32, shape);
-  Random random(seed, stream);
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(random.normal());
-  return t;
 }
 
 inline std::vector<double> to_doubles(Backend& backend, ConstTensorView x) {

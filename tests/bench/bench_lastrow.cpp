@@ -15,6 +15,7 @@
 #include "cache/kv_cache.h"
 #include "core/random.h"
 #include "cost/roofline.h"
+#include "judge/random_tensor.h"
 #include "model/model.h"
 #include "registry/registry.h"
 #include "session/session.h"
@@ -89,10 +90,7 @@ void attend(benchmark::State& state, const std::string& backend_name) {
   const auto backend = make_backend(backend_name);
   FullCache full(*backend, static_cast<int32_t>(state.range(0)));
   const Shape shape{1, FullCache::kQHeads, FullCache::kHeadDim};
-  Tensor query = Tensor::host(DType::f32, shape);
-  Random random(2);
-  for (int64_t i = 0; i < query.size(); ++i) query.data<float>()[i] = static_cast<float>(random.normal());
-  const Tensor q = backend->upload(query.view());
+  const Tensor q = backend->upload(judge::random_tensor(shape, 2).view());
   Tensor out = backend->make_tensor(shape), lse = backend->make_tensor({1, FullCache::kQHeads});
   const Batch& batch = backend->begin_step(full.plan, *full.storage);
   const AttendSpec spec{.scale = 0.088388348f, .mask = {}};

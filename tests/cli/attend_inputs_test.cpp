@@ -6,9 +6,9 @@
 
 #include "cli/model_file.h"
 #include "cli/program.h"
-#include "core/random.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
+#include "judge/random_tensor.h"
 #include "trace/trace_file.h"
 
 using namespace lastrow;
@@ -18,12 +18,7 @@ namespace {
 
 constexpr int64_t kQueries = 3, kKeys = 37, kQHeads = 4, kKvHeads = 2, kHeadDim = 64;
 
-Tensor normal(Shape shape, uint64_t stream) {
-  Tensor t = Tensor::host(DType::f32, shape);
-  Random random(5, stream);
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(random.normal());
-  return t;
-}
+Tensor normal(Shape shape, uint64_t stream) { return judge::random_tensor(shape, 5, stream); }
 
 Tensor as(DType dtype, ConstTensorView x) {
   Tensor t = Tensor::host(dtype, x.shape());

@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "cli/program.h"
-#include "core/random.h"
 #include "io/safetensors.h"
+#include "judge/random_tensor.h"
 
 using namespace lastrow;
 using namespace program;
@@ -26,12 +26,7 @@ struct Inputs {
   Tensor q, k, v;
 };
 
-Tensor normal(Shape shape, uint64_t stream) {
-  Tensor t = Tensor::host(DType::f32, shape);
-  Random random(11, stream);
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(random.normal());
-  return t;
-}
+Tensor normal(Shape shape, uint64_t stream) { return judge::random_tensor(shape, 11, stream); }
 
 Inputs inputs_of(const Case& c) {
   return {normal({c.q_len, c.n_q_heads, c.head_dim}, 0), normal({c.kv_len, c.n_kv_heads, c.head_dim}, 1),

@@ -7,22 +7,16 @@
 #include <vector>
 
 #include "backend/naive.h"
-#include "core/random.h"
+#include "judge/random_tensor.h"
 #include "ops/site.h"
 
 namespace lastrow::test {
 
+using judge::random_tensor;
+
 inline bool same_bits(ConstTensorView a, ConstTensorView b) {
   return a.dtype() == b.dtype() && a.shape() == b.shape() &&
          std::memcmp(a.raw(), b.raw(), static_cast<size_t>(a.size_bytes())) == 0;
-}
-
-/// f32, seeded normals.
-inline Tensor random_tensor(Shape shape, uint64_t seed, uint64_t stream = 0) {
-  Tensor t = Tensor::host(DType::f32, shape);
-  Random random(seed, stream);
-  for (int64_t i = 0; i < t.size(); ++i) t.data<float>()[i] = static_cast<float>(random.normal());
-  return t;
 }
 
 struct TinySizes {
