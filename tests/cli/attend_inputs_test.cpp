@@ -4,15 +4,15 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cli/lastrow_program.h"
 #include "cli/model_file.h"
-#include "cli/program.h"
 #include "io/npy.h"
 #include "io/safetensors.h"
 #include "judge/random_tensor.h"
 #include "trace/trace_file.h"
 
 using namespace lastrow;
-using namespace program;
+using namespace lastrow::testing;
 
 namespace {
 
@@ -41,7 +41,7 @@ void write(const std::string& path, const Named& tensors, const Metadata& metada
   writer.write(path);
 }
 
-Outcome attend(const Folder& folder, const std::string& in, std::vector<std::string> more = {}) {
+LastrowOutcome attend(const Folder& folder, const std::string& in, std::vector<std::string> more = {}) {
   std::vector<std::string> arguments = {"attend", "--in", folder.file(in), "--out", folder.file("out")};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return lastrow_program(arguments);
@@ -76,11 +76,11 @@ TEST_CASE("narrow tensors are what they are when widened") {
     const Tensor wide_q = as(DType::f32, q.view()), wide_k = as(DType::f32, k.view()),
                  wide_v = as(DType::f32, v.view());
     write(folder.file("wide"), {{"q", wide_q.view()}, {"k", wide_k.view()}, {"v", wide_v.view()}});
-    const Outcome o = attend(folder, "narrow");
-    CHECK(o.status == 0);
+    const LastrowOutcome o = attend(folder, "narrow");
+    CHECK(o.exit_code == 0);
     CHECK(holds(o.out, "K/V in " + std::string(name_of(dtype))));
     const auto narrow = result(folder, "out");
-    CHECK(attend(folder, "wide").status == 0);
+    CHECK(attend(folder, "wide").exit_code == 0);
     CHECK(result(folder, "out") == narrow);
   }
 }
@@ -90,12 +90,12 @@ TEST_CASE("fp8, int8 with its scales, and K and V stored narrower than they are 
   const Folder folder;
   const Tensor k8 = as(DType::fp8_e4m3, in.k.view()), v8 = as(DType::fp8_e4m3, in.v.view());
   write(folder.file("fp8"), {{"q", in.q.view()}, {"k", k8.view()}, {"v", v8.view()}});
-  CHECK(attend(folder, "fp8").status == 0);
+  CHECK(attend(folder, "fp8").exit_code == 0);
   const auto fp8 = result(folder, "out");
   write(folder.file("f32"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
-  CHECK(attend(folder, "f32", {"--kv-dtype", "fp8"}).status == 0);
+  CHECK(attend(folder, "f32", {"--kv-dtype", "fp8"}).exit_code == 0);
   CHECK(result(folder, "out") == fp8);
-  CHECK(attend(folder, "f32").status == 0);
+  CHECK(attend(folder, "f32").exit_code == 0);
   CHECK(result(folder, "out") != fp8);
 
   Tensor codes = Tensor::host(DType::i8, in.k.shape()), scales = Tensor::host(DType::f32, {kKeys, kKvHeads}),
@@ -111,10 +111,10 @@ TEST_CASE("fp8, int8 with its scales, and K and V stored narrower than they are 
                               {"v", codes.view()},
                               {"k_scale", scales.view()},
                               {"v_scale", scales.view()}});
-  CHECK(attend(folder, "int8").status == 0);
+  CHECK(attend(folder, "int8").exit_code == 0);
   const auto int8 = result(folder, "out");
   write(folder.file("decoded"), {{"q", in.q.view()}, {"k", decoded.view()}, {"v", decoded.view()}});
-  CHECK(attend(folder, "decoded").status == 0);
+  CHECK(attend(folder, "decoded").exit_code == 0);
   CHECK(result(folder, "out") == int8);
   write(folder.file("bare"), {{"q", in.q.view()}, {"k", codes.view()}, {"v", codes.view()}});
   check_refused({"attend", "--in", folder.file("bare"), "--out", folder.file("out")}, "without k_scale");
@@ -128,11 +128,11 @@ TEST_CASE("--layout bhsd is the same numbers in the other order") {
   write(folder.file("shd"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
   const Tensor q = heads_first(in.q), k = heads_first(in.k), v = heads_first(in.v);
   write(folder.file("bhsd"), {{"q", q.view()}, {"k", k.view()}, {"v", v.view()}});
-  CHECK(attend(folder, "shd").status == 0);
+  CHECK(attend(folder, "shd").exit_code == 0);
   Tensor out = Tensor::host(DType::f32, {kQueries, kQHeads, kHeadDim});
   const auto shd = result(folder, "out");
   std::copy(shd.begin(), shd.end(), out.data<float>());
-  CHECK(attend(folder, "bhsd", {"--layout", "bhsd", "--probe"}).status == 0);
+  CHECK(attend(folder, "bhsd", {"--layout", "bhsd", "--probe"}).exit_code == 0);
   const Tensor expected = heads_first(out);
   CHECK(result(folder, "out") ==
         std::vector<float>(expected.data<float>(), expected.data<float>() + expected.size()));
@@ -150,14 +150,14 @@ TEST_CASE("a batch is its problems one by one") {
   const Tensor q = normal({2, kQHeads, kQueries, kHeadDim}, 3), k = normal({2, kKvHeads, kKeys, kHeadDim}, 4),
                v = normal({2, kKvHeads, kKeys, kHeadDim}, 5);
   write(folder.file("both"), {{"q", q.view()}, {"k", k.view()}, {"v", v.view()}});
-  CHECK(attend(folder, "both", {"--layout", "bhsd"}).status == 0);
+  CHECK(attend(folder, "both", {"--layout", "bhsd"}).exit_code == 0);
   const auto both = result(folder, "out");
   std::vector<float> one_by_one;
   for (int64_t b = 0; b < 2; ++b) {
     write(folder.file("one"), {{"q", std::as_const(q).view().rows(b, 1)},
                                {"k", std::as_const(k).view().rows(b, 1)},
                                {"v", std::as_const(v).view().rows(b, 1)}});
-    CHECK(attend(folder, "one", {"--layout", "bhsd"}).status == 0);
+    CHECK(attend(folder, "one", {"--layout", "bhsd"}).exit_code == 0);
     const auto out = result(folder, "out");
     one_by_one.insert(one_by_one.end(), out.begin(), out.end());
   }
@@ -172,12 +172,12 @@ TEST_CASE("a window from the metadata or from an option shows only the last keys
   write(folder.file("last"), {{"q", q},
                               {"k", std::as_const(in.k).view().rows(kKeys - 5, 5)},
                               {"v", std::as_const(in.v).view().rows(kKeys - 5, 5)}});
-  CHECK(attend(folder, "last", {"--backend", "naive"}).status == 0);
+  CHECK(attend(folder, "last", {"--backend", "naive"}).exit_code == 0);
   const auto last = result(folder, "out");
-  const Outcome o = attend(folder, "all", {"--backend", "naive"});
+  const LastrowOutcome o = attend(folder, "all", {"--backend", "naive"});
   CHECK(holds(o.out, "window 5"));
   CHECK(result(folder, "out") == last);
-  CHECK(attend(folder, "all", {"--backend", "naive", "--window", "0"}).status == 0);
+  CHECK(attend(folder, "all", {"--backend", "naive", "--window", "0"}).exit_code == 0);
   CHECK(result(folder, "out") != last);
   check_refused({"attend", "--in", folder.file("all"), "--out", folder.file("out"), "--window", "-1"},
                 "window -1");
@@ -194,8 +194,8 @@ TEST_CASE("tensors beside q, k and v may be of any type and rank") {
   const Folder folder;
   std::string ones;
   for (int i = 0; i < 5; ++i) ones += std::string("\0\0\x80\x3f", 4);
-  write_content(folder.file("in"), file + header + ones);
-  CHECK(attend(folder, "in").status == 0);
+  write_text(folder.file("in"), file + header + ones);
+  CHECK(attend(folder, "in").exit_code == 0);
   CHECK(result(folder, "out") == std::vector<float>{1});
 }
 
@@ -205,8 +205,8 @@ TEST_CASE("finite q and k whose scores overflow: NaN is counted, placed and expl
   for (int64_t i = 0; i < kHeadDim; ++i) in.q.data<float>()[(kQHeads + 1) * kHeadDim + i] = 1e38f;
   for (int64_t i = 0; i < in.k.size(); ++i) in.k.data<float>()[i] = 1e3f;
   write(folder.file("in"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
-  const Outcome o = attend(folder, "in");
-  CHECK(o.status == 0);
+  const LastrowOutcome o = attend(folder, "in");
+  CHECK(o.exit_code == 0);
   CHECK(holds(o.err, "1 of 12 rows are NaN or infinite, first query 1, head 1: q, k and v are finite"));
   CHECK(holds(o.err, "overflow f32"));
   for (int64_t i = 0; i < in.k.size(); ++i) in.k.data<float>()[i] = -1e3f;
@@ -245,9 +245,9 @@ TEST_CASE("generate blames the type of K and V, not the weights, where that is t
     all.push_back(dtype);
     return lastrow_program(all);
   };
-  CHECK(with("f32").status == 0);
+  CHECK(with("f32").exit_code == 0);
   CHECK(with("f32").err.empty());
-  const Outcome f16 = with("f16");
+  const LastrowOutcome f16 = with("f16");
   CHECK(holds(f16.err, "NaN or infin"));
   CHECK(holds(f16.err, "K of layer 0, position 0, head"));
   CHECK(holds(f16.err, "f16"));
@@ -257,8 +257,9 @@ TEST_CASE("generate blames the type of K and V, not the weights, where that is t
 
 TEST_CASE("--backend all is refused beside what it cannot go with, before the file is read") {
   for (const char* option : {"--kernel", "--out"}) {
-    const Outcome o = lastrow_program({"attend", "--in", "/nonexistent", "--backend", "all", option, "k05"});
-    CHECK(o.status == 2);
+    const LastrowOutcome o =
+        lastrow_program({"attend", "--in", "/nonexistent", "--backend", "all", option, "k05"});
+    CHECK(o.exit_code == 2);
     CHECK(holds(o.err, "drop --"));
   }
 }
@@ -266,11 +267,11 @@ TEST_CASE("--backend all is refused beside what it cannot go with, before the fi
 TEST_CASE("the counts of what the stored type could not hold are in the JSON and in the trace") {
   const Folder folder;
   write_model(folder.file("m.safetensors"), {.k_factor = 1e6f});
-  const Outcome o = lastrow_program({"generate", "--model", folder.file("m.safetensors"), "--prompt",
-                                     "the quick", "--tokens", "2", "--kv-dtype", "fp8", "--json", "--trace",
-                                     folder.file("t.safetensors")});
+  const LastrowOutcome o = lastrow_program({"generate", "--model", folder.file("m.safetensors"), "--prompt",
+                                            "the quick", "--tokens", "2", "--kv-dtype", "fp8", "--json",
+                                            "--trace", folder.file("t.safetensors")});
   CAPTURE(o.err);
-  REQUIRE(o.status == 0);
+  REQUIRE(o.exit_code == 0);
   const nlohmann::json run = nlohmann::json::parse(o.out).at("modes").at("cached");
   CHECK(run.at("stored_not_finite") == 0);
   CHECK(run.at("stored_at_limit") > 0);
@@ -284,11 +285,11 @@ TEST_CASE("--backend all: one table with every backend and rung against naive-f6
   const Inputs in;
   const Folder folder;
   write(folder.file("in"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
-  const Outcome o =
+  const LastrowOutcome o =
       lastrow_program({"attend", "--in", folder.file("in"), "--backend", "all", "--kv-dtype", "f16"});
   CAPTURE(o.out);
   CAPTURE(o.err);
-  CHECK(o.status == 0);
+  CHECK(o.exit_code == 0);
   for (const char* name :
        {"eigen ", "naive ", "cuda-emulated:k09", "cuda-emulated:k11", "cuda-emulated:k12", "bound"})
     CHECK(holds(o.out, name));

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <limits>
 
-#include "cli/program.h"
+#include "cli/lastrow_program.h"
 #include "io/safetensors.h"
 #include "judge/random_tensor.h"
 
 using namespace lastrow;
-using namespace program;
+using namespace lastrow::testing;
 
 namespace {
 
@@ -56,9 +56,9 @@ SafetensorsFile attended(const Folder& folder, const std::string& backend, bool 
       "attend",    "--in", folder.file("in.safetensors"), "--out", folder.file("out.safetensors"),
       "--backend", backend};
   if (probe) arguments.push_back("--probe");
-  const Outcome o = lastrow_program(arguments);
+  const LastrowOutcome o = lastrow_program(arguments);
   CAPTURE(o.err);
-  REQUIRE(o.status == 0);
+  REQUIRE(o.exit_code == 0);
   return SafetensorsFile::open(folder.file("out.safetensors"));
 }
 
@@ -203,9 +203,9 @@ TEST_CASE("NaN in the input is passed on and said, not hidden") {
   in.v.data<float>()[8] = NAN;  // of the last key, which only the last query sees
   const Folder folder;
   write_inputs(folder.file("in.safetensors"), in.q.view(), in.k.view(), in.v.view());
-  const Outcome o = lastrow_program(
+  const LastrowOutcome o = lastrow_program(
       {"attend", "--in", folder.file("in.safetensors"), "--out", folder.file("out.safetensors")});
-  CHECK(o.status == 0);
+  CHECK(o.exit_code == 0);
   CHECK(o.err.find("v holds NaN or infinity, first at element 8") != std::string::npos);
   const SafetensorsFile result = SafetensorsFile::open(folder.file("out.safetensors"));
   const float* out = result.tensor("out").data<float>();
@@ -216,11 +216,11 @@ TEST_CASE("NaN in the input is passed on and said, not hidden") {
 TEST_CASE("what is wrong with the tensors or the metadata is said, and an existing output stays") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors"), out = folder.file("out.safetensors");
-  write_content(out, "precious");
+  write_text(out, "precious");
   const auto refused = [&](const std::string& expected) {
     CAPTURE(expected);
     check_refused({"attend", "--in", in, "--out", out}, expected);
-    CHECK(content_of(out) == "precious");
+    CHECK(read_text(out) == "precious");
   };
   const auto shapes = [&](Shape q, Shape k, Shape v, const Metadata& metadata = {}) {
     const Tensor tq = Tensor::host(DType::f32, q), tk = Tensor::host(DType::f32, k),
@@ -256,7 +256,7 @@ TEST_CASE("what is wrong with the tensors or the metadata is said, and an existi
     refused("write a finite number");
   }
   shapes({2, 2, 4}, {5, 2, 4}, {5, 2, 4}, {{"scale", "1e-46"}});  // a float holds nothing so small: 0
-  CHECK(lastrow_program({"attend", "--in", in, "--out", folder.file("small.safetensors")}).status == 0);
+  CHECK(lastrow_program({"attend", "--in", in, "--out", folder.file("small.safetensors")}).exit_code == 0);
   std::filesystem::remove(folder.file("small.safetensors"));
   SafetensorsWriter doubles;
   const Tensor wide = Tensor::host(DType::f64, {1, 1, 4});
@@ -277,17 +277,17 @@ TEST_CASE("a file cut anywhere, or spoilt in its header, is refused and nothing 
   const std::string in = folder.file("in.safetensors"), out = folder.file("out.safetensors");
   const Inputs inputs = inputs_of({2, 3, 2, 1, 4});
   write_inputs(in, inputs.q.view(), inputs.k.view(), inputs.v.view());
-  const std::string good = content_of(in);
+  const std::string good = read_text(in);
   for (size_t n = 0; n < good.size(); n += 31) {
     CAPTURE(n);
-    write_content(in, good.substr(0, n));
+    write_text(in, good.substr(0, n));
     check_refused({"attend", "--in", in, "--out", out}, in);
   }
   const auto replaced = [&](const std::string& from, const std::string& to) {
     std::string text = good;
     REQUIRE(text.find(from) != std::string::npos);
     text.replace(text.find(from), from.size(), to);
-    write_content(in, text);
+    write_text(in, text);
     check_refused({"attend", "--in", in, "--out", out}, in);
   };
   replaced("[0,64]", "[1,64]");                               // does not span the shape
@@ -301,7 +301,7 @@ TEST_CASE("a file cut anywhere, or spoilt in its header, is refused and nothing 
 TEST_CASE("an input larger than the memory there is is refused before it is read") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors");
-  write_content(in, "large");
+  write_text(in, "large");
   std::error_code no_sparse_files;
   std::filesystem::resize_file(in, uintmax_t{1} << 42, no_sparse_files);
   if (no_sparse_files)
@@ -317,7 +317,7 @@ TEST_CASE("places that cannot be written, and the input itself, are refused befo
   Inputs inputs = inputs_of({1, 1, 1, 1, 2});
   inputs.v.data<float>()[0] = NAN;  // would be remarked upon, were the work begun
   write_inputs(in, inputs.q.view(), inputs.k.view(), inputs.v.view());
-  const std::string before = content_of(in);
+  const std::string before = read_text(in);
   check_refused({"attend", "--in", in, "--out", folder.file("no/such/folder/out.safetensors")},
                 "create the folder");
   check_refused({"attend", "--in", in, "--out", in + "/out.safetensors"}, "cannot be written");
@@ -325,6 +325,6 @@ TEST_CASE("places that cannot be written, and the input itself, are refused befo
   check_refused({"attend", "--in", in, "--out", in}, "same file");
   check_refused({"attend", "--in", folder.file("missing"), "--out", folder.file("out")}, "missing");
   check_refused({"attend", "--in", in, "--out", folder.file("out"), "--backend", "abacus"}, "eigen");
-  CHECK(content_of(in) == before);
+  CHECK(read_text(in) == before);
   CHECK(folder.listing() == "in.safetensors ");
 }

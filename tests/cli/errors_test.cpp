@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/lastrow_program.h"
 #include "cli/model_file.h"
-#include "cli/program.h"
 
-using namespace program;
+using namespace lastrow::testing;
 
 TEST_CASE("an unknown command, option or value is answered with what there is") {
   check_refused({}, "use generate, attend, memory or info");
@@ -91,15 +91,15 @@ TEST_CASE("models that are unknown, missing, damaged or do not fit themselves") 
   refused("random:layers=2,q_heads=64,head_dim=128,model_dim=8,ffn=8,context=16777216",
           "context of 16777216 tokens needs");
 
-  write_content(file, "this is no model");
+  write_text(file, "this is no model");
   refused(file, file);
   write_model(file);
-  const std::string good = content_of(file);
+  const std::string good = read_text(file);
   for (const size_t n : {size_t{0}, size_t{7}, size_t{8}, size_t{100}, good.size() / 2, good.size() - 1}) {
-    write_content(file, good.substr(0, n));
+    write_text(file, good.substr(0, n));
     refused(file, file);
   }
-  write_content(file, good + "x");
+  write_text(file, good + "x");
   refused(file, file);
 
   write_model(file, {.first_weight = NAN});
@@ -124,22 +124,22 @@ TEST_CASE("what a model file says is escaped wherever it is printed") {
            text.find("\u202e") == text.npos;
   };
   write_model(file, {.from_config = "\"small\"", .into_config = '"' + evil + '"'});
-  const Outcome memory = lastrow_program({"memory", "--model", file});
-  CHECK(memory.status == 0);
+  const LastrowOutcome memory = lastrow_program({"memory", "--model", file});
+  CHECK(memory.exit_code == 0);
   CHECK(harmless(memory.out));
   CHECK(memory.out.starts_with(R"(\u001b[31m\n\u007f\u009b2J\u202e: K/V cache of)"));
 
   write_model(file, {.from_config = "\"halves\"", .into_config = '"' + evil + '"'});
-  const Outcome pairing = lastrow_program({"generate", "--model", file, "--prompt", "the"});
+  const LastrowOutcome pairing = lastrow_program({"generate", "--model", file, "--prompt", "the"});
   CHECK(harmless(pairing.err));
   CHECK(pairing.err.find(R"(rope_pairing is "\u001b[31m\n\u007f\u009b2J\u202e")") != std::string::npos);
   write_model(file, {.from_config = "\"n_layers\":2", .into_config = "\"n_layers\":\"" + evil + '"'});
-  const Outcome type = lastrow_program({"generate", "--model", file, "--prompt", "the"});
+  const LastrowOutcome type = lastrow_program({"generate", "--model", file, "--prompt", "the"});
   CHECK(harmless(type.err));
   CHECK(type.err.find("has the wrong type") != std::string::npos);
 
   write_model(file, {.word = "fox\x1b[31m\n"});
-  const Outcome word = lastrow_program({"generate", "--model", file, "--prompt", "the"});
+  const LastrowOutcome word = lastrow_program({"generate", "--model", file, "--prompt", "the"});
   CHECK(harmless(word.err));
   CHECK(word.err.find(R"(the word "fox\u001b[31m\n" is not spelt)") != std::string::npos);
 }
@@ -170,10 +170,10 @@ TEST_CASE("outputs are checked before the work and left alone on any error") {
     refused(folder.file("no/folder/t"), "a", "create the folder");
     refused(folder.file(""), "a", "is a folder");
     const std::string kept = folder.file("kept");
-    write_content(kept, "precious");
+    write_text(kept, "precious");
     refused(kept, "", "empty");
     refused(kept, "a b c d e f g h i", "9 tokens, the context 8");
-    CHECK(content_of(kept) == "precious");
+    CHECK(read_text(kept) == "precious");
   }
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--trace", folder.file("t"), "--chrome-trace",
                  folder.file("t")},

@@ -2,13 +2,13 @@
 #include <doctest/doctest.h>
 
 #include "cache/kv_codec.h"
+#include "cli/lastrow_program.h"
 #include "cli/model_file.h"
-#include "cli/program.h"
 #include "cost/op_cost.h"
 #include "trace/trace_file.h"
 
 using namespace lastrow;
-using namespace program;
+using namespace lastrow::testing;
 using nlohmann::json;
 
 namespace {
@@ -18,9 +18,9 @@ constexpr const char* kTiny = "random:layers=1,q_heads=1,kv_heads=1,head_dim=2,v
 json generated(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "generate");
   arguments.push_back("--json");
-  const Outcome o = lastrow_program(arguments);
+  const LastrowOutcome o = lastrow_program(arguments);
   CAPTURE(o.err);
-  REQUIRE(o.status == 0);
+  REQUIRE(o.exit_code == 0);
   return o.json();
 }
 
@@ -140,9 +140,10 @@ TEST_CASE("a model file runs like any other") {
 TEST_CASE("a full context ends the generation, which is kept") {
   const Folder folder;
   write_model(folder.file("small.safetensors"));  // context 12
-  const Outcome o = lastrow_program({"generate", "--model", folder.file("small.safetensors"), "--prompt",
-                                     "the fox", "--tokens", "50", "--mode", "both", "--json"});
-  CHECK(o.status == 0);
+  const LastrowOutcome o =
+      lastrow_program({"generate", "--model", folder.file("small.safetensors"), "--prompt", "the fox",
+                       "--tokens", "50", "--mode", "both", "--json"});
+  CHECK(o.exit_code == 0);
   CHECK(o.err.find("the context of 12 tokens is full after 11 of 50") != std::string::npos);
   const json j = o.json();
   CHECK(j["context_full"] == true);
@@ -173,10 +174,10 @@ TEST_CASE("draws are a function of the seed, in both modes") {
 TEST_CASE("for people: the text as it comes, then a table; for one mode and for both") {
   const json j = generated({"--model", kTiny, "--prompt", "t1 t2", "--tokens", "5"});
   for (const char* mode : {"cached", "recompute", "both"}) {
-    const Outcome o =
+    const LastrowOutcome o =
         lastrow_program({"generate", "--model", kTiny, "--prompt", "t1 t2", "--tokens", "5", "--mode", mode});
     CAPTURE(o.out);
-    CHECK(o.status == 0);
+    CHECK(o.exit_code == 0);
     CHECK(o.first_line() == j["modes"]["cached"]["text"].get<std::string>());
     CHECK(o.out.find("rows of Q projected") != std::string::npos);
     CHECK((o.out.find("All 5 tokens are equal") != std::string::npos) == (mode == std::string("both")));
@@ -202,7 +203,7 @@ TEST_CASE("a narrow cache: the scratch of recompute stays f32, and the text says
           wide["modes"]["cached"]["steps"][3]["cache_bytes_read"]);
     CHECK(narrow["max_abs_logit_diff"] > 0);
     CHECK(narrow["max_abs_logit_diff"] < 1);
-    const Outcome text = lastrow_program(
+    const LastrowOutcome text = lastrow_program(
         {"generate", "--model", model, "--prompt", "t1 t2 t3", "--tokens", "4", "--kv-dtype", dtype});
     CHECK(text.out.find(std::string("stores K and V in ") + dtype) != std::string::npos);
   }

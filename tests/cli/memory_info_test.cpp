@@ -1,19 +1,19 @@
 // `lastrow memory`, `lastrow info` and the help of every command.
 #include <doctest/doctest.h>
 
+#include "cli/lastrow_program.h"
 #include "cli/model_file.h"
-#include "cli/program.h"
 #include "cost/memory.h"
 #include "cost/presets.h"
 #include "registry/registry.h"
 
 using namespace lastrow;
-using namespace program;
+using namespace lastrow::testing;
 using nlohmann::json;
 
 TEST_CASE("Llama-2 7B at 2048 tokens in f16 is one GiB") {
-  const Outcome o = lastrow_program({"memory", "--model", "llama-2-7b", "--context", "2048"});
-  CHECK(o.status == 0);
+  const LastrowOutcome o = lastrow_program({"memory", "--model", "llama-2-7b", "--context", "2048"});
+  CHECK(o.exit_code == 0);
   CHECK(o.out.find("1,073,741,824 bytes = 1.00 GiB (1.07 GB)") != std::string::npos);
   const json j = lastrow_program({"memory", "--model", "Llama 2 7B", "--context", "2048", "--json"}).json();
   CHECK(j["bytes"] == int64_t{1} << 30);
@@ -90,9 +90,9 @@ TEST_CASE("what `memory` foretells is what `generate` stores, in every type that
 }
 
 TEST_CASE("the list names every preset with its source") {
-  const Outcome text = lastrow_program({"memory", "--list"});
+  const LastrowOutcome text = lastrow_program({"memory", "--list"});
   const json j = lastrow_program({"memory", "--list", "--json"}).json();
-  CHECK(text.status == 0);
+  CHECK(text.exit_code == 0);
   REQUIRE(j["presets"].size() == presets().size());
   for (size_t i = 0; i < presets().size(); ++i) {
     CHECK(text.out.find(presets()[i].name) != std::string::npos);
@@ -102,9 +102,9 @@ TEST_CASE("the list names every preset with its source") {
 }
 
 TEST_CASE("info names backends, libraries, threads, instruction sets and models") {
-  const Outcome text = lastrow_program({"info"});
+  const LastrowOutcome text = lastrow_program({"info"});
   const json j = lastrow_program({"info", "--json"}).json();
-  CHECK(text.status == 0);
+  CHECK(text.exit_code == 0);
   CHECK(j["version"].is_string());
   CHECK(j["threads"].get<int>() >= 1);
   CHECK(j["instruction_sets"].is_array());
@@ -119,13 +119,13 @@ TEST_CASE("info names backends, libraries, threads, instruction sets and models"
 }
 
 TEST_CASE("every command explains itself with an example that works") {
-  CHECK(lastrow_program({"--version"}).status == 0);
+  CHECK(lastrow_program({"--version"}).exit_code == 0);
   for (const std::string command : {"", "generate", "attend", "memory", "info"}) {
     CAPTURE(command);
     std::vector<std::string> arguments = {"--help"};
     if (!command.empty()) arguments.insert(arguments.begin(), command);
-    const Outcome o = lastrow_program(arguments);
-    CHECK(o.status == 0);
+    const LastrowOutcome o = lastrow_program(arguments);
+    CHECK(o.exit_code == 0);
     CHECK(o.err.empty());
     CHECK(o.out.find("Example:\n  lastrow " + command) != std::string::npos);
     if (!command.empty() && command != "attend") CHECK(o.out.find("--json") != std::string::npos);

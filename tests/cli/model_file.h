@@ -9,7 +9,7 @@
 #include "io/safetensors.h"
 #include "model/model.h"
 
-namespace program {
+namespace lastrow::testing {
 
 /// Two layers, 4 query and 2 K/V heads of 4, context 12; knows "the quick brown fox" and letters.
 inline lastrow::ModelConfig small_config() {
@@ -35,7 +35,6 @@ struct Spoiled {
 };
 
 inline void write_model(const std::string& path, const Spoiled& spoiled = {}) {
-  using namespace lastrow;
   const Tokenizer tokenizer =
       Tokenizer::of_words({"the", "quick", "brown", "fox"}, "abcdefghijklmnopqrstuvwxyz", ".,");
   ModelConfig c = small_config();
@@ -81,4 +80,4 @@ inline void write_model(const std::string& path, const Spoiled& spoiled = {}) {
   writer.write(path);
 }
 
-}  // namespace program
+}  // namespace lastrow::testing

@@ -5,17 +5,17 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "cli/program.h"
+#include "cli/lastrow_program.h"
 #include "io/safetensors.h"
 
 using namespace lastrow;
-using namespace program;
+using namespace lastrow::testing;
 
 namespace {
 
 /// The lines of the first block "```LANGUAGE" after `heading`.
 std::vector<std::string> block_after(const std::string& heading, const std::string& language) {
-  std::istringstream readme(content_of(LASTROW_SOURCE_DIR "/README.md"));
+  std::istringstream readme(read_text(LASTROW_SOURCE_DIR "/README.md"));
   std::vector<std::string> lines;
   std::string line;
   while (line != heading && std::getline(readme, line)) continue;
@@ -25,10 +25,10 @@ std::vector<std::string> block_after(const std::string& heading, const std::stri
   return lines;
 }
 
-int status_in(const Folder& folder, const std::string& command) {
-  const std::string all = "cd '" + folder.file("") + "' && {\n" + command + "\n} >out 2>err </dev/null";
-  const int status = std::system(all.c_str());
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+/// Runs the command line in the folder; its output goes to the files out and err there.
+int exit_code_in(const Folder& folder, const std::string& command) {
+  return exit_code_of(
+      std::system(("cd '" + folder.string() + "' && {\n" + command + "\n} >out 2>err </dev/null").c_str()));
 }
 
 }  // namespace
@@ -37,11 +37,11 @@ TEST_CASE("the commands of the README, with a file made as it says") {
   const Folder folder;
   std::string script;
   for (const std::string& line : block_after("## On the command line", "python")) script += line + "\n";
-  write_content(folder.file("make.py"), script);
+  write_text(folder.file("make.py"), script);
   const char* const named = std::getenv("LASTROW_PYTHON");
   const std::string python = named == nullptr ? "python3" : named;
-  if (status_in(folder, "'" + python + "' -c 'import numpy, safetensors.numpy'") == 0) {
-    CHECK(status_in(folder, "'" + python + "' make.py") == 0);
+  if (exit_code_in(folder, "'" + python + "' -c 'import numpy, safetensors.numpy'") == 0) {
+    CHECK(exit_code_in(folder, "'" + python + "' make.py") == 0);
   } else {
     MESSAGE("skipped: the README's Python needs the packages numpy and safetensors; the file is made here");
     const Tensor q = Tensor::host(DType::f32, {1, 8, 64}), k = Tensor::host(DType::f32, {100, 2, 64});
@@ -58,10 +58,10 @@ TEST_CASE("the commands of the README, with a file made as it says") {
     CAPTURE(line);
     REQUIRE(line.starts_with(program));
     ++n_commands;
-    const int status = status_in(folder, LASTROW_BIN_DIR "/lastrow " + line.substr(program.size()));
-    CAPTURE(content_of(folder.file("err")));
-    CHECK(status == 0);
-    CHECK_FALSE(content_of(folder.file("out")).empty());
+    const int exit_code = exit_code_in(folder, LASTROW_BIN_DIR "/lastrow " + line.substr(program.size()));
+    CAPTURE(read_text(folder.file("err")));
+    CHECK(exit_code == 0);
+    CHECK_FALSE(read_text(folder.file("out")).empty());
   }
   CHECK(n_commands >= 5);
   CHECK(SafetensorsFile::open(folder.file("out.safetensors")).tensor("out").shape() == Shape{1, 8, 64});
