@@ -1,14 +1,14 @@
-// Lesson 0: which of the things that are said about the K/V cache are true?
+// Lesson 0: which common claims about the K/V cache are true?
 //
-// Runs every lesson that lies beside it and prints the ledger: each claim as it is commonly told, the
-// verdict, the number that was measured for it in this run, and the lesson that measured it.
+// Runs all other lessons and prints the ledger: each claim as people commonly state it, the verdict, the
+// number that was measured in this run, and the lesson that measured it.
 //
-// You will see   a row for each claim that some lesson has put to the test, and the claims without one
-// Before this    nothing; it is the table of contents, and the summary when all lessons are done
+// You will see   a row for each claim that a lesson tested, and then the claims that no lesson tested
+// Before this    nothing; it is the table of contents, and at the end the summary
 // Open           lessons/support/claims.h; then the lesson that a row names
 //
-// --model, --backend and --fault are handed on to all lessons, --trace to lesson 1. A lesson that fails, or
-// cannot be run, fails the ledger. A new lesson needs no change here.
+// All lessons get --model, --backend and --fault; lesson 1 gets --trace. If a lesson fails or cannot run, the
+// ledger fails. A new lesson needs no change here.
 #include <algorithm>
 #include <map>
 #include <regex>
@@ -22,15 +22,15 @@ using namespace lastrow::lessons;
 
 namespace {
 
-constexpr int kTracedLesson = 1, kOwnFaults = 11;  // which builds the bugs in itself
-constexpr int kSeconds = 600;                      // that one lesson may run; usually it is a few
+constexpr int kTracedLesson = 1, kOwnFaults = 11;  // lesson 11 builds in all the faults itself
+constexpr int kSeconds = 600;                      // limit for one lesson; most take a few seconds
 
 struct LessonProgram {
   int number;
   std::filesystem::path path;
 };
 
-/// Those beside this program, in order.
+/// The lessons in the folder of this program, in order.
 std::vector<LessonProgram> lesson_programs() {
   std::vector<LessonProgram> programs;
   const std::regex name("lesson_([0-9][0-9])_[a-z0-9_]+");
@@ -44,15 +44,15 @@ std::vector<LessonProgram> lesson_programs() {
             [](const auto& a, const auto& b) { return a.number < b.number; });
   for (size_t i = 1; i < programs.size(); ++i)
     if (programs[i].number == programs[i - 1].number)
-      throw UsageError("{} and {} are both lesson {}: remove the one that is old",
+      throw UsageError("{} and {} are both lesson {}: remove the old one",
                        programs[i - 1].path.string(), programs[i].path.string(), programs[i].number);
   if (programs.empty())
-    throw UsageError("no lesson lies in {}: build them with `ninja lessons`",
+    throw UsageError("there is no lesson in {}: build them with `ninja lessons`",
                      folder_of_this_program().string());
   return programs;
 }
 
-/// `trace` is what lesson 1 writes; "" for none.
+/// `trace`: the file that lesson 1 writes; "": none.
 std::vector<std::string> arguments_for(const Lesson::Options& options, int number,
                                        const std::filesystem::path& trace) {
   std::vector<std::string> arguments = {"--json"};
@@ -69,7 +69,7 @@ std::vector<std::string> arguments_for(const Lesson::Options& options, int numbe
 Verdict verdict_named(const std::string& name) {
   for (const Verdict v : {Verdict::holds, Verdict::holds_if, Verdict::wrong})
     if (name == name_of(v)) return v;
-  throw FileError("a lesson gave the verdict '{}': build all lessons again", name);
+  throw FileError("a lesson reported the unknown verdict '{}': build all lessons again", name);
 }
 
 struct Row {
@@ -77,25 +77,27 @@ struct Row {
   Finding finding;
 };
 
-/// What came of lessons: their findings, and why they did not put some claims to the test.
+/// The findings of one or more lessons, and for each claim that they could not test: why not.
 struct Outcome {
   std::vector<Row> rows;
   std::map<int, std::string> untested{};
 };
 
-/// Runs one lesson. What did not hold in it is required of the ledger, too.
+/// Runs one lesson. What does not hold there does not hold in the ledger either.
 Outcome outcome_of(Lesson& ledger, const LessonProgram& program, const std::filesystem::path& trace) {
   const ProgramRun run =
       run_program(program.path, arguments_for(ledger.options(), program.number, trace), kSeconds);
   if (run.status != 0 && run.status != 1) {
     const std::string said = run.err.substr(0, run.err.find('\n'));
-    ledger.require(false, fmt::format("lesson {} could not be run: {}", program.number,
-                                      said.empty() ? fmt::format("it ended with {}", run.status) : said));
+    ledger.require(false,
+                   fmt::format("lesson {} could not run: {}", program.number,
+                               said.empty() ? fmt::format("it ended with status {}", run.status) : said));
     return {};
   }
   const auto report = nlohmann::json::parse(run.out, nullptr, /*allow_exceptions=*/false);
   if (!report.is_object() || !report.contains("findings")) {
-    ledger.require(false, fmt::format("lesson {} left no report: build the lessons again", program.number));
+    ledger.require(false,
+                   fmt::format("lesson {} printed no report: build the lessons again", program.number));
     return {};
   }
   for (const auto& requirement : report.at("requirements"))
@@ -123,9 +125,7 @@ Ink ink_of(const Finding& f) {
 
 void print_row(Screen& screen, const Row& row) {
   const Finding& f = row.finding;
-  const std::string verdict =
-      f.shown ? fmt::format("{}{}{}", name_of(f.verdict), f.condition.empty() ? "" : " ", f.condition)
-              : fmt::format("NOT SHOWN in this run: {} {}", name_of(f.verdict), f.condition);
+  const std::string verdict = (f.shown ? "" : "NOT SHOWN in this run: ") + verdict_text(f);
   screen.entry(fmt::format("{:2}", f.claim), claim_text(f.claim), Ink::bold);
   screen.entry("", verdict, ink_of(f));
   screen.entry("", fmt::format("{} (lesson\u00a0{})", f.measured, row.lesson), Ink::plain);
@@ -133,9 +133,7 @@ void print_row(Screen& screen, const Row& row) {
 
 void ledger(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  screen.say(
-      "Each row: what is commonly said about the K/V cache; whether it is so; what was measured in this run, "
-      "and by which lesson.");
+  screen.say("Each row: a common claim about the K/V cache; the verdict; what this run measured, and where.");
   Outcome all;
   std::vector<Row>& rows = all.rows;
   const auto programs = lesson_programs();
@@ -162,7 +160,6 @@ void ledger(Lesson& lesson) {
       ++n_claims;
     for (const Row& row : rows)
       if (is_of_claim(row)) {
-        screen.gap();
         print_row(screen, row);
         lesson.remember(row.finding);
       }
@@ -171,13 +168,13 @@ void ledger(Lesson& lesson) {
   lesson.figure("lessons", static_cast<double>(programs.size()));
   const auto is_untested = [&](const CommonClaim& claim) { return all.untested.contains(claim.number); };
   const auto others = std::stable_partition(missing.begin(), missing.end(), is_untested);
-  if (others != missing.begin()) screen.say("Not put to the test in this run:");
+  if (others != missing.begin()) screen.say("Not tested in this run:");
   for (auto claim = missing.begin(); claim != others; ++claim) {
     screen.entry(fmt::format("{:2}", claim->number), claim->text, Ink::dim);
     screen.entry("", all.untested.at(claim->number), Ink::dim);
     lesson.remember_untested(claim->number, all.untested.at(claim->number));
   }
-  if (others != missing.end()) screen.say("No lesson that ran tests these:");
+  if (others != missing.end()) screen.say("No lesson tests these:");
   for (auto claim = others; claim != missing.end(); ++claim)
     screen.entry(fmt::format("{:2}", claim->number), claim->text, Ink::dim);
 }
@@ -187,5 +184,5 @@ void ledger(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
-      {0, "the ledger of claims", "Which of the things that are said about the K/V cache are true?"}, ledger);
+      {0, "the ledger of claims", "Which common claims about the K/V cache are true?"}, ledger);
 }

@@ -1,13 +1,13 @@
 // Lesson 1: what does attention compute?
 //
-// Three tokens, two dimensions, one head. Every number below can be checked with pencil and paper: the scale
-// is ln 2, so that e^score is a power of two. (Models take 1/√head_dim; nothing else changes.)
+// Three tokens, two dimensions, one head. You can check every number below with pencil and paper: the scale
+// is ln 2, so e^(score · scale) is a power of two. (Models use 1/√head_dim; nothing else changes.)
 //
-// You will see   the scores, the weights and the output row of each token; the same rows computed one token a
-//                step with a cache; and the same arithmetic on a head of a trained model
+// You will see   the scores, the weights and the output row of each token; the same rows computed one token
+//                per step with a cache; and the same arithmetic on the heads of a trained model
 // Before this    nothing
-// Open           src/attention/mask.h (who sees whom), src/backend/naive.cpp (the loops that judge all
-//                others), src/cache/kv_cache.h (plan, commit)
+// Open           src/attention/mask.h (which query sees which key), src/backend/naive.cpp (the plain loops
+//                that judge all other backends), src/cache/kv_cache.h (plan, commit)
 #include <array>
 #include <cmath>
 
@@ -28,7 +28,7 @@ constexpr Rows kK = {{{1, 0}, {0, 1}, {1, 1}}};
 constexpr Rows kV = {{{8, 0}, {0, 4}, {2, 2}}};
 const float kLn2 = std::log(2.0f);
 
-/// The whole triangle, by the definition. Row t sees keys 0 … t.
+/// All rows, by the definition. Row t sees keys 0 … t.
 struct ByHand {
   float dot[kTokens][kTokens] = {};     // q[t] · k[s]
   float power[kTokens][kTokens] = {};   // 2^dot = e^(dot · ln 2)
@@ -50,7 +50,7 @@ struct ByHand {
   }
 };
 
-/// A row of the triangle as a table shows it; · where the mask leaves a key out.
+/// The cells of a table, one row per query; "·" where the mask hides a key.
 template <typename Cell>
 std::vector<std::vector<std::string>> triangle(const Cell& cell) {
   std::vector<std::vector<std::string>> rows;
@@ -67,7 +67,7 @@ ConstTensorView rows_of(const Rows& rows, int first, int n) {
 
 /// Feeds tokens [first, first + n) through a backend and its cache; returns their output rows.
 Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int first, int n) {
-  const std::vector<int32_t> tokens(static_cast<size_t>(n), 0);  // ids do not matter: q, k and v are given
+  const std::vector<int32_t> tokens(static_cast<size_t>(n), 0);  // any ids: q, k and v are given
   const SequenceInput input{0, tokens};
   const StepPlan& plan = cache.plan({&input, 1});
   const Batch& batch = backend.begin_step(plan, storage);
@@ -82,9 +82,10 @@ Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int fir
   return host;
 }
 
-/// The last row of one head of a real model, computed again from what attend read: the largest difference.
+/// Computes the last row of head h again, from the q, k and v that attend read. Returns the largest
+/// difference.
 double redo_last_row(const LayerTensors& layer, int h, float scale) {
-  if (layer.k.empty()) return INFINITY;  // attend did not read the keys that it was to read
+  if (layer.k.empty()) return INFINITY;  // attend did not read the keys that it should have read
   const int64_t n_keys = layer.k.dim(0), head_dim = layer.q.dim(2), n_q_heads = layer.q.dim(1);
   const int64_t n_kv_heads = layer.k.dim(1), g = h / (n_q_heads / n_kv_heads), t = layer.q.dim(0) - 1;
   const auto f64 = [](ConstTensorView x) {
@@ -112,52 +113,54 @@ double redo_last_row(const LayerTensors& layer, int h, float scale) {
   return worst;
 }
 
-void lesson_01(Lesson& lesson) {
+std::string pair_of(const std::array<float, kDim>& row) {
+  return fmt::format("({:g}, {:g})", row[0], row[1]);
+}
+
+/// Scores, weights and output rows of the three tokens, by the loops of ByHand.
+void by_hand(Lesson& lesson, const ByHand& hand) {
   Screen& screen = lesson.screen();
-  const ByHand hand;
-
   screen.say(
-      "A token asks a question (q), and every token so far offers a key (k), by which it is found, and a "
-      "value (v), which is what it has to say.");
-  screen.table({"", "q", "k", "v"}, [] {
-    std::vector<std::vector<std::string>> rows;
-    for (int t = 0; t < kTokens; ++t)
-      rows.push_back({fmt::format("token {}", t), fmt::format("({:g}, {:g})", kQ[t][0], kQ[t][1]),
-                      fmt::format("({:g}, {:g})", kK[t][0], kK[t][1]),
-                      fmt::format("({:g}, {:g})", kV[t][0], kV[t][1])});
-    return rows;
-  }());
+      "Each token has three vectors: a query (q), which is its question; a key (k), by which other tokens "
+      "find it; and a value (v), which is what they get from it.");
+  std::vector<std::vector<std::string>> vectors;
+  for (int t = 0; t < kTokens; ++t)
+    vectors.push_back({fmt::format("token {}", t), pair_of(kQ[t]), pair_of(kK[t]), pair_of(kV[t])});
+  screen.table({"", "q", "k", "v"}, vectors);
 
-  screen.section("Scores: how well does each key answer each question?");
-  screen.say("q[t] · k[s]. A later key is masked: it is left out, not scored low.");
+  screen.section("Scores: how well does each key match each query?");
+  screen.say("The score is q[t] · k[s]. Later keys are masked: the row leaves them out.");
   screen.table({"", "k[0]", "k[1]", "k[2]"},
                triangle([&](int t, int s) { return fmt::format("{:g}", hand.dot[t][s]); }));
   screen.say(
-      "Softmax makes weights of them: e is raised to each score times a scale, and each row is divided by "
-      "its sum, so that its weights add up to 1. Models take the scale 1/√head_dim; here it is ln 2, which "
-      "keeps the numbers simple: e^(score · ln 2) is 2^score. The powers, and then the weights:");
-  screen.table({"", "k[0]", "k[1]", "k[2]", "sum"}, [&] {
-    auto rows = triangle([&](int t, int s) { return fmt::format("{:g}", hand.power[t][s]); });
-    for (int t = 0; t < kTokens; ++t)
-      rows[t].push_back(fmt::format("{:g}", hand.power[t][0] + hand.power[t][1] + hand.power[t][2]));
-    return rows;
-  }());
-  screen.table({"weights", "v[0]", "v[1]", "v[2]", "output row"}, [&] {
-    auto rows = triangle([&](int t, int s) { return fmt::format("{:.3f}", hand.weight[t][s]); });
-    for (int t = 0; t < kTokens; ++t)
-      rows[t].push_back(fmt::format("({:.3f}, {:.3f})", hand.out[t][0], hand.out[t][1]));
-    return rows;
-  }());
+      "Softmax turns scores into weights. It multiplies each score by a scale, raises e to the result, and "
+      "divides each row by its sum, so that the weights add up to 1. Models use the scale 1/√head_dim. Here "
+      "it "
+      "is ln 2, because then e^(score · ln 2) = 2^score, and the numbers stay simple. The powers of 2, and "
+      "then the weights:");
+  auto powers = triangle([&](int t, int s) { return fmt::format("{:g}", hand.power[t][s]); });
+  auto weights = triangle([&](int t, int s) { return fmt::format("{:.3f}", hand.weight[t][s]); });
+  for (int t = 0; t < kTokens; ++t) {
+    powers[t].push_back(fmt::format("{:g}", hand.power[t][0] + hand.power[t][1] + hand.power[t][2]));
+    weights[t].push_back(fmt::format("({:.3f}, {:.3f})", hand.out[t][0], hand.out[t][1]));
+  }
+  screen.table({"", "k[0]", "k[1]", "k[2]", "sum"}, powers);
+  screen.table({"weights", "v[0]", "v[1]", "v[2]", "output row"}, weights);
   screen.say("The last row with a pencil: ¼ · (8, 0) + ¼ · (0, 4) + ½ · (2, 2) = (3, 2).");
   lesson.require(std::abs(hand.out[2][0] - 3) < 1e-6f && std::abs(hand.out[2][1] - 2) < 1e-6f,
                  "the last row is (3, 2)");
+}
 
-  screen.section("One token a step, with a cache");
+/// The same rows from a backend: all tokens in one step, and one token per step with a cache.
+void one_token_per_step(Lesson& lesson, const ByHand& hand) {
+  Screen& screen = lesson.screen();
+  screen.section("One token per step, with a cache");
   screen.say(
-      "Now a backend does it: once with all three tokens in one step (prefill), and, in a second run, one a "
-      "step (decode). In a step it gets one q, one k and one v, stores k and v, and reads what is stored. "
-      "Nobody keeps q.");
-  auto model = lesson.model("fable-mha");
+      "Now a backend computes the rows: first all three tokens in one step (prefill), then in a second run "
+      "one "
+      "token per step (decode). A decode step gets one q, one k and one v. It appends k and v to the cache "
+      "and "
+      "reads all cached rows. It does not keep q.");
   auto backend = lesson.backend("eigen", /*group_size=*/1);
   const CacheSpec spec = CacheSpec::contiguous(1, 1, kDim, kTokens);
   ContiguousCache whole(spec), stepwise(spec);
@@ -176,13 +179,18 @@ void lesson_01(Lesson& lesson) {
       from_prefill = std::max(from_prefill, std::abs(double{out[d]} - at_once[d]));
     }
   }
-  screen.table({"", "query", "keys read", "rows kept of K, V", "output row"}, rows);
+  screen.table({"", "query", "keys read", "cached rows of K, V", "output row"}, rows);
   lesson.figure("largest_error", from_hand);
   lesson.require(
       from_hand < 1e-5,
       fmt::format("the steps give the rows computed by hand (largest difference {:.1g})", from_hand));
-  lesson.require(from_prefill < 1e-5, "three steps of one token give what one step of three tokens gives");
+  lesson.require(from_prefill < 1e-5,
+                 "three steps of one token give the same rows as one step of three tokens");
+}
 
+/// The last row of every head of a real model, computed again with the same loops.
+void on_a_trained_model(Lesson& lesson, const std::shared_ptr<const Model>& model) {
+  Screen& screen = lesson.screen();
   screen.section("The same on a trained model");
   DecodeSession session(model, lesson.backend(),
                         {.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true}});
@@ -197,25 +205,34 @@ void lesson_01(Lesson& lesson) {
   double worst = 0;
   for (int h = 0; h < config.n_q_heads; ++h)
     worst = std::max(worst, redo_last_row(tensors.layers[layer], h, scale));
-  screen.say(
-      fmt::format("{} reads “{}”. In decode step 1 layer {} has one query a head and {} keys of {} "
-                  "dimensions. The loops above, on the q, k and v that the backend's attention read, give "
-                  "all {} heads' output rows.",
-                  config.name, prompt, layer, tensors.kv_len, config.head_dim, config.n_q_heads));
+  screen.say(fmt::format(
+      "{} reads “{}”. In decode step 1, layer {} has one query per head and {} keys of {} "
+      "dimensions. We run the loops from above on the q, k and v that the backend used. They give "
+      "the output rows of all {} heads.",
+      config.name, prompt, layer, tensors.kv_len, config.head_dim, config.n_q_heads));
   lesson.figure("model_largest_error", worst);
   lesson.require(worst < 1e-4,
-                 fmt::format("by hand and by the backend agree (largest difference {:.1g})", worst));
+                 fmt::format("our loops and the backend agree (largest difference {:.1g})", worst));
+  lesson.keep(session);
+}
+
+void lesson_01(Lesson& lesson) {
+  Screen& screen = lesson.screen();
+  const ByHand hand;
+  by_hand(lesson, hand);
+  const auto model = lesson.model("fable-mha");
+  one_token_per_step(lesson, hand);
+  on_a_trained_model(lesson, model);
 
   screen.section("What it cost");
-  screen.say(
-      fmt::format("A query row and its {} keys: 4 · {} · head_dim flop (a multiply and an add for the score, "
-                  "the same for the sum), and {} rows of K and of V read. The query is read once.",
-                  kTokens, kTokens, kTokens));
-  lesson.keep(session);
+  screen.say(fmt::format(
+      "One query row and its {} keys: 4 · {} · head_dim flop (a multiply and an add for the score, "
+      "and the same for the weighted sum). It reads {} rows of K and {} of V. The query is read once.",
+      kTokens, kTokens, kTokens, kTokens));
   lesson.try_this(
       {"Change kQ[0] or kQ[1] and look at the last row. Then change kK[0].",
-       "Make k[2] = (5, 5): which weights are left for the others?",
-       "Run with --fault scale-twice: which line objects first, and why not the very first row?"});
+       "Set k[2] to (5, 5). What weights do the other keys get?",
+       "Run with --fault scale-twice. Which line fails first, and why is the very first row still right?"});
   screen.say("Next: lesson 2, the causal mask.");
 }
 

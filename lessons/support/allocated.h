@@ -1,5 +1,5 @@
-// What the lesson's backend allocates for the cache of a model's shape, counted from its storage: what the
-// formula of cost/memory.h is held against. With --fault repeat-kv it repeats by the shape's own group.
+// How many bytes the lesson's backend allocates for the cache of a model. Lessons compare this count with the
+// formula of cost/memory.h. With --fault repeat-kv the storage repeats rows by the shape's own group size.
 #pragma once
 
 #include "cost/memory.h"
@@ -7,7 +7,7 @@
 
 namespace lastrow::lessons {
 
-/// Bytes of K and V in f16 for n_seqs sequences of n_tokens each, every one in one piece.
+/// Bytes of K and V in f16, for n_seqs contiguous sequences of n_tokens each.
 inline int64_t allocated_bytes(Lesson& lesson, const ModelShape& shape, int64_t n_tokens,
                                int64_t n_seqs = 1) {
   const auto narrow = [](int64_t n) { return static_cast<int32_t>(n); };
@@ -18,7 +18,7 @@ inline int64_t allocated_bytes(Lesson& lesson, const ModelShape& shape, int64_t 
       ->bytes();
 }
 
-/// The same shape with other counts.
+/// The same shape with other numbers of layers and K/V heads.
 inline ModelShape changed(ModelShape shape, int64_t n_layers, int64_t n_kv_heads) {
   shape.n_layers = n_layers;
   shape.n_kv_heads = n_kv_heads;

@@ -1,7 +1,7 @@
-// The claims about the K/V cache that the lessons put to the test, by their numbers, and what came of each.
+// Common claims about the K/V cache, numbered, and what a lesson found when it tested one.
 //
-// Numbers are those of the ledger that lesson_00_ledger prints. A lesson says what it measured; whether the
-// claim was shown follows from that, never from this table.
+// The numbers are those of the ledger (lesson 0). This table holds the claims only. Verdicts come from what a
+// lesson measures, in every run anew.
 #pragma once
 
 #include <span>
@@ -13,23 +13,26 @@ namespace lastrow::lessons {
 enum class Verdict { holds, holds_if, wrong };
 std::string_view name_of(Verdict verdict);  // "holds", "holds if", "wrong"
 
-/// As it is commonly told, in one line.
+/// A claim as people commonly state it, in one line.
 struct CommonClaim {
   int number;
   std::string_view text;
 };
-/// In ascending order of their numbers.
+/// In ascending order of the numbers.
 std::span<const CommonClaim> common_claims();
-/// Throws UsageError for a number that is no claim's.
+/// Throws UsageError if no claim has this number.
 std::string_view claim_text(int number);
 
 /// What a lesson found.
 struct Finding {
   int claim;
   Verdict verdict;
-  bool shown;                  // does what was measured in this run establish the verdict?
+  bool shown;                  // do the measurements of this run support the verdict?
   std::string measured;        // the number, in words: "25 of 25 rows bit-identical"
-  std::string condition = "";  // holds if …; or what is right instead, where it is wrong
+  std::string condition = "";  // after "holds if": the condition; after "wrong": what is true instead
 };
+
+/// "holds", "holds if <condition>" or "wrong: <condition>"
+std::string verdict_text(const Finding& finding);
 
 }  // namespace lastrow::lessons

@@ -1,12 +1,13 @@
-// How two tensors of two runs differ: to the bit, and by how much.
+// Compares two tensors, or two rows of floats: are they bit-identical, and if not, how far apart are they?
 //
-//   same_bits(a, b)              equal shapes, types and bits; also of f32 numbers in a row
-//   equal_rows(a, b)             rows of the first dimension that are bit-identical, of the rows both have
-//   largest_difference(a, b)     max |a − b| over all elements
-//   moved(a, b)                  the same as a share of max |a|;  share(0.054) == "5.4 %"
+//   same_bits(a, b)            equal shapes, types and bits
+//   equal_rows(a, b)           how many rows of the first dimension are bit-identical
+//   largest_difference(a, b)   max |a − b| over all elements
+//   moved(a, b)                max |a − b| / max |a|
+//   share(0.054)               "5.4 %"
 //
-// Host tensors, f32 or f64. A tensor that is not there, or has another shape, or holds NaN, differs by
-// infinity: a lesson that runs on a faulty backend then objects, and goes on.
+// Tensors are in host memory, f32 or f64. If one is missing, has another shape or holds NaN, the difference
+// is infinity. So a lesson on a faulty backend reports the difference and goes on.
 #pragma once
 
 #include <algorithm>
@@ -39,7 +40,7 @@ inline bool same_bits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
-/// The rows that both have; none if there is nothing to compare.
+/// How many rows both have; 0 if there is nothing to compare.
 inline int64_t common_rows(ConstTensorView a, ConstTensorView b) {
   if (a.empty() || b.empty() || a.row_size() != b.row_size()) return 0;
   return std::min(a.n_rows(), b.n_rows());
@@ -62,7 +63,7 @@ inline double largest_difference(ConstTensorView a, ConstTensorView b) {
   return worst;
 }
 
-/// Of the rows that both have; infinity if there are none.
+/// Over the rows that both have; infinity if there are none.
 inline double largest_difference_of_rows(ConstTensorView a, ConstTensorView b) {
   const int64_t n = common_rows(a, b);
   return n == 0 ? std::numeric_limits<double>::infinity() : largest_difference(a.rows(0, n), b.rows(0, n));
@@ -74,11 +75,11 @@ inline double largest_magnitude(ConstTensorView x) {
   return most;
 }
 
-/// Relative to the largest element (`moved`). Sums in another order move f32 numbers by some 1e-6 of it; a
-/// row that has read other tokens moves by percents. Rounding is what lies below, a change what lies above.
+/// A limit for moved(): below it a difference is rounding, above it the numbers really changed. In f32
+/// another order of summation moves a row by about 1e-6; a row that has read other tokens moves by percents.
 inline constexpr double kRounding = 1e-4;
 
-/// How far the rows that both have moved, as a share of the largest element.
+/// How far the common rows moved, as a share of the largest element.
 inline double moved(ConstTensorView before, ConstTensorView after) {
   const double most = largest_magnitude(before);
   return largest_difference_of_rows(before, after) / (most > 0 ? most : 1);

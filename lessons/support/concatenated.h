@@ -1,5 +1,5 @@
-// K or V rows as textbooks keep them: each step makes a new tensor with all old rows copied and the new ones
-// behind them.
+// K or V rows as textbooks keep them: each step makes a new tensor, copies all old rows into it, and adds the
+// new rows at the end.
 //
 //   Concatenated k;   k.add(new_rows);   k.same_bits(stored)   k.written()
 #pragma once
@@ -12,7 +12,7 @@ namespace lastrow::lessons {
 
 class Concatenated {
  public:
-  /// new_rows [n, …], in host memory; always of one type and row shape
+  /// new_rows [n, …], in host memory; always the same type and row shape
   void add(ConstTensorView new_rows) {
     const int64_t n = rows_.empty() ? 0 : rows_.shape()[0];
     Tensor longer = Tensor::host(new_rows.dtype(), new_rows.shape().with_rows(n + new_rows.n_rows()));
@@ -21,7 +21,7 @@ class Concatenated {
     rows_ = std::move(longer);
   }
   bool same_bits(ConstTensorView other) const { return lessons::same_bits(rows_.view(), other); }
-  /// Bytes written so far, old rows and new.
+  /// Bytes written so far, copies of old rows included.
   int64_t written() const { return written_; }
 
  private:

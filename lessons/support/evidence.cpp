@@ -10,7 +10,7 @@
 namespace lastrow::lessons {
 namespace {
 
-/// Row of the first element with other bits, and the largest difference.
+/// The row of the first element whose bits differ, and the largest difference.
 template <typename T>
 std::optional<std::pair<int64_t, double>> difference_as(const Tensor& a, const Tensor& b) {
   std::optional<std::pair<int64_t, double>> found;
@@ -23,7 +23,7 @@ std::optional<std::pair<int64_t, double>> difference_as(const Tensor& a, const T
   return found;
 }
 
-/// Other shapes or types differ from row 0 on.
+/// The same for any type. Tensors of different shape or type differ from row 0 on.
 std::optional<std::pair<int64_t, double>> difference(const Tensor& a, const Tensor& b) {
   if (a.shape() != b.shape() || a.dtype() != b.dtype())
     return std::pair{int64_t{0}, std::numeric_limits<double>::infinity()};
@@ -52,7 +52,7 @@ int64_t keys_read(const Recorder& recorder, int32_t step, int32_t layer) {
   return n;
 }
 
-/// RoPE of the head that begins at element `at`: the pair (a, b) turned by position · theta^(−2i/head_dim).
+/// RoPE of the head that begins at element `at`: rotates pair i by position · theta^(−2i/head_dim).
 std::vector<double> turned(const Tensor& rows, int64_t at, const ModelConfig& config, int32_t position) {
   std::vector<double> out(static_cast<size_t>(config.head_dim));
   const int half = config.head_dim / 2;
@@ -67,10 +67,11 @@ std::vector<double> turned(const Tensor& rows, int64_t at, const ModelConfig& co
   return out;
 }
 
-/// Single precision turns by up to 1e-5 less exactly; one position further turns by a radian.
+/// f32 rounding changes a rotated element by up to 1e-5. The next position rotates the first pair by a radian
+/// more.
 constexpr double kSameAngle = 1e-3;
 
-/// The position whose angle takes row `row` of k_proj to that of rope_k in layer 0.
+/// The position whose angle rotates row `row` of k_proj into the row of rope_k, in layer 0.
 std::optional<int32_t> position_of_angle(const Recorder& recorder, const ModelConfig& config, int32_t step,
                                          int64_t row) {
   const Tensor* before = recorder.find(step, 0, site::kKProj);
@@ -87,7 +88,7 @@ std::optional<int32_t> position_of_angle(const Recorder& recorder, const ModelCo
   return {};
 }
 
-/// The score that the last query of a step gave to the key at index 0, head 0.
+/// The score of the last query of a step with the key at index 0, in head 0.
 std::optional<double> score_of_first_key(const Recorder& recorder, int32_t step, int32_t layer) {
   const Tensor* scores = recorder.find(step, layer, recorded::kScores);
   if (!scores || scores->shape()[2] == 0) return {};
@@ -96,7 +97,7 @@ std::optional<double> score_of_first_key(const Recorder& recorder, int32_t step,
 
 std::string shown(double score) { return std::isinf(score) ? "none" : fmt::format("{:.2f}", score); }
 
-/// "7 (4)": what is there, and what the healthy run has if that is another.
+/// "7 (4)": the value, and in brackets that of the healthy run if it differs.
 std::string beside(const std::string& actual, const std::string& healthy) {
   return actual == healthy ? actual : fmt::format("{} ({})", actual, healthy);
 }
@@ -141,7 +142,7 @@ Evidence compare(const DecodeSession& healthy, const DecodeSession& faulty) {
 }
 
 std::vector<std::string> Evidence::head() {
-  return {"", "first different", "row", "keys", "turned as", "k[0] scores", "cache KiB"};
+  return {"", "first difference", "row", "keys", "rotated for", "k[0] score", "cache KiB"};
 }
 
 std::vector<std::string> Evidence::row(const std::string& name) const {

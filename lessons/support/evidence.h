@@ -1,9 +1,9 @@
-// What two recordings of the same tokens tell about a bug: where they first differ, and in what.
+// Compares a faulty run with a healthy run of the same tokens: where do they first differ, and how?
 //
 //   const Evidence e = compare(healthy, faulty);       sessions at the same step, recorded with everything()
-//   screen.table(Evidence::head(), {e.row("A"), …});   for a person
+//   screen.table(Evidence::head(), {e.row("A"), …});   one row for each faulty run
 //
-// Both must be of one model on one backend, so that equal work gives equal bits.
+// Both runs must use the same model and the same kind of backend, so that equal work gives equal bits.
 #pragma once
 
 #include <optional>
@@ -14,15 +14,15 @@
 
 namespace lastrow::lessons {
 
-/// Every operation's output, all steps, scores too.
+/// Records every operation's output and the scores, for all steps.
 RecordOptions everything();
 
-/// The first operation, in the order in which they ran, whose output differs.
+/// The first operation, in running order, whose output differs.
 struct FirstDifference {
   int32_t step, layer;
   std::string op;
-  int64_t row;     // of the tensor: the first that differs
-  double largest;  // over the tensor
+  int64_t row;     // the first row of the tensor that differs
+  double largest;  // largest difference in the tensor
 
   std::string place() const;  // "step 1, layer 0, rope_q"
 };
@@ -30,13 +30,13 @@ std::optional<FirstDifference> first_difference(const Recorder& healthy, const R
 
 struct Evidence {
   std::optional<FirstDifference> first;
-  int32_t position = 0;                         // of the token in the row that differs first
+  int32_t position = 0;                         // of the token in the first row that differs
   int64_t keys_read = 0, keys_expected = 0;     // by attend, in that step and layer
-  std::optional<int32_t> turned_as;             // the position whose angle the differing row of k has
-  std::optional<double> score, score_expected;  // of the first key, for the last query; −∞: left out
-  int64_t bytes = 0, bytes_expected = 0;        // that the cache has allocated
+  std::optional<int32_t> turned_as;             // the position whose angle the differing row was rotated by
+  std::optional<double> score, score_expected;  // of the first key and the last query; −∞: masked
+  int64_t bytes = 0, bytes_expected = 0;        // allocated by the cache
 
-  /// As a row of a table; what the healthy run has stands in brackets where it differs.
+  /// One row of a table. Where the healthy run has another value, it stands in brackets.
   static std::vector<std::string> head();
   std::vector<std::string> row(const std::string& name) const;
 };

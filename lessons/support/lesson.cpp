@@ -21,12 +21,12 @@ namespace lastrow::lessons {
 namespace {
 
 constexpr int kFailed = 1, kError = 2;
-constexpr int kLeastContext = 64, kLeastVocab = 11;  // of a model: lesson 3 runs to 64 tokens, 5 reads t10
+constexpr int kLeastContext = 64, kLeastVocab = 11;  // lesson 3 runs to 64 tokens, lesson 5 reads token t10
 
 /// "lesson_04" for messages.
 std::string program_name(const About& about) { return fmt::format("lesson_{:02}", about.number); }
 
-/// On standard error, if it can be written.
+/// On standard error.
 void tell(const std::string& line) { std::fputs(line.c_str(), stderr); }
 
 int fail(const About& about, std::string message) {
@@ -60,14 +60,14 @@ std::shared_ptr<const Model> large_enough(std::shared_ptr<const Model> model) {
 }  // namespace
 
 std::string lacks_layers(const Model& model) {
-  return model.config().n_layers > 1 ? "" : "the model has one layer; take one of several";
+  return model.config().n_layers > 1 ? "" : "the model has one layer; choose one with several";
 }
 
 Lesson::Lesson(About about, Options options)
     : about_(about),
       options_(std::move(options)),
       screen_({.color = options_.color, .silent = options_.json, .cut = !options_.fault.empty()}) {
-  // What cannot be had is said before anything is shown.
+  // Check everything before anything is printed.
   require_different_files({{"--model", file_of_model(options_.model)}}, {{"--trace", options_.trace}});
   if (!options_.trace.empty()) AtomicFile{options_.trace};
   if (!options_.backend.empty()) make_backend(options_.backend);
@@ -76,7 +76,7 @@ Lesson::Lesson(About about, Options options)
   screen_.announce(fmt::format("Lesson {}: {}", about_.number, about_.title), about_.question);
   for (const Fault& fault : faults())
     if (fault.name == options_.fault)
-      screen_.announce_also(fmt::format("This run has a bug built in: {} ({}).", fault.name, fault.bug));
+      screen_.announce_also(fmt::format("A bug is built into this run: {} ({}).", fault.name, fault.bug));
 }
 
 std::shared_ptr<const Model> Lesson::model(const std::string& own_choice) {
@@ -143,23 +143,23 @@ void Lesson::found(Finding finding, const std::string& untested) {
   screen_.say(fmt::format("Claim {}{}: “{}”", finding.claim, first ? " of the ledger (lesson 0)" : "",
                           claim_text(finding.claim)));
   if (!untested.empty()) {
-    screen_.say(fmt::format("Not put to the test: {}.", untested));
+    screen_.say(fmt::format("Not tested in this run: {}.", untested));
     remember_untested(finding.claim, untested);
-    if (!finding.shown) require(false, fmt::format("of claim {}, what could be tested holds", finding.claim));
+    if (!finding.shown)
+      require(false, fmt::format("the part of claim {} that can be tested holds", finding.claim));
     return;
   }
-  const std::string condition = finding.condition.empty() ? "" : " " + finding.condition;
+  const std::string verdict = verdict_text(finding);
   if (finding.shown)
-    screen_.check(true, fmt::format("{}{}. {}", name_of(finding.verdict), condition, finding.measured));
+    screen_.check(true, fmt::format("{}. {}", verdict, finding.measured));
   else
-    screen_.check(false, fmt::format("this run does not show “{}{}”: {}", name_of(finding.verdict), condition,
-                                     finding.measured));
+    screen_.check(false, fmt::format("this run does not show “{}”: {}", verdict, finding.measured));
   remember(std::move(finding));
 }
 
 void Lesson::try_this(const std::vector<std::string>& edits) {
   screen_.section("Try this");
-  for (size_t i = 0; i < edits.size(); ++i) screen_.say(fmt::format("{}. {}", i + 1, edits[i]));
+  for (size_t i = 0; i < edits.size(); ++i) screen_.entry(fmt::format("{}.", i + 1), edits[i]);
 }
 
 nlohmann::ordered_json Lesson::report(double seconds) const {
@@ -197,9 +197,9 @@ int Lesson::end(double seconds) {
   if (options_.json)
     fmt::print("{}\n", report(seconds).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   else
-    fmt::print("\n{}\n", !passed() ? screen_.paint(Ink::bad, "Something did not hold: see ✗ above.")
+    fmt::print("\n{}\n", !passed() ? screen_.paint(Ink::bad, "A check failed: see ✗ above.")
                          : options_.fault.empty()
-                             ? screen_.paint(Ink::good, "Every check of this run held.")
+                             ? screen_.paint(Ink::good, "Every check passed.")
                              : fmt::format("No check of this lesson notices {}.", options_.fault));
   if (!options_.json && !model_name_.empty())
     for (const std::string& line :
@@ -213,7 +213,7 @@ void Lesson::commit() {
   if (!trace_) return;
   std::error_code unknown;
   const auto stand_in = trace_->stand_in();
-  if (std::filesystem::is_empty(stand_in, unknown)) return;  // the other program wrote nothing
+  if (std::filesystem::is_empty(stand_in, unknown)) return;  // the other program wrote no trace
   trace_->commit();
   if (!options_.json) tell(fmt::format("{}: trace in {}\n", program_name(about_), options_.trace.string()));
 }
@@ -226,20 +226,20 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
   CLI::App app{std::string(about.title)};
   app.name(program_name(about));
   app.add_option("--model", options.model,
-                 "a built-in model, a file, or random:…; default: what the lesson is about");
+                 "a built-in model, a file, or random:…; default: the model that the lesson is about");
   app.add_option("--backend", options.backend,
-                 "eigen, naive, naive-f64, cuda or cuda-emulated; default: what the lesson is about");
-  app.add_option("--trace", options.trace, "write what ran to this file (safetensors)");
-  app.add_option("--fault", options.fault, "run with a bug built in: see lesson 11");
-  app.add_flag("--json", options.json, "print one JSON object instead");
-  app.add_flag("--no-color", no_color, "plain text; so it is when the output is not a terminal");
+                 "eigen, naive, naive-f64, cuda or cuda-emulated; default: the one that the lesson is about");
+  app.add_option("--trace", options.trace, "write a trace of the run to this file (safetensors)");
+  app.add_option("--fault", options.fault, "run with this bug built in: see lesson 11");
+  app.add_flag("--json", options.json, "print one JSON object instead of the text");
+  app.add_flag("--no-color", no_color, "no colours; also the default if the output is not a terminal");
   if (about.answers) app.add_option("answers", options.answers, about.answers);
-  app.footer("Exit status: 0 all holds, 1 something does not, 2 it could not be run.");
+  app.footer("Exit status: 0 every check passed, 1 a check failed, 2 the lesson could not run.");
   try {
     if (!parse(app, argc, argv)) return 0;
     for (const CLI::Option* option : app.get_options())
       if (option->count() > 0 && !option->results().empty() && option->results().front().empty())
-        throw UsageError("{} is given without a value: give one, or leave it out", option->get_name());
+        throw UsageError("{} needs a value: give one, or leave the option out", option->get_name());
     options.color = !no_color && terminal_with_color();
     const auto start = std::chrono::steady_clock::now();
     Lesson lesson(about, options);
@@ -251,7 +251,7 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
   } catch (const CLI::ParseError& e) {
     return fail(about, fmt::format("{}; see --help", e.what()));
   } catch (const std::bad_alloc&) {
-    return fail(about, "not enough memory; take a smaller --model");
+    return fail(about, "not enough memory: choose a smaller --model");
   } catch (const std::exception& e) {
     return fail(about, e.what());
   }

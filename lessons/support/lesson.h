@@ -1,24 +1,30 @@
-// What every lesson stands on: its options, what it says, what it claims, and how it ends.
+// What all lessons share: their options, what they print, the claims they test, and the exit status.
 //
 //   void lesson_04(Lesson& lesson) {
 //     Screen& screen = lesson.screen();
 //     screen.section("One layer");   screen.say("…");   screen.table(…);
-//     auto model = lesson.model("fable-mha");                    --model, or this
+//     auto model = lesson.model("fable-mha");                           --model, or this one
 //     DecodeSession session(model, lesson.backend(), {.record = lesson.record()});
-//     lesson.require(same_bits, "the last row is bit-identical");
-//     lesson.figure("rows_changed", 0);
+//     lesson.require(same_bits, "the last row is bit-identical");       prints ✓ or ✗
+//     lesson.figure("rows_changed", 0);                                 a number for --json
 //     lesson.found({.claim = 1, .verdict = Verdict::holds, .shown = same_bits, .measured = "…"});
-//     lesson.keep(session);                                      what --trace writes
+//     lesson.keep(session);                                             what --trace writes
 //   }
-//   int main(int argc, char** argv) { return run_lesson(argc, argv, {4, "why not queries?", "Who notices
-//   …?"}, lesson_04); }
+//   int main(int argc, char** argv) {
+//     return run_lesson(argc, argv, {4, "why not queries?", "Who notices …?"}, lesson_04);
+//   }
 //
-// Options, the same in all lessons, none needed: --model, --backend, --trace FILE, --fault NAME (runs the
-// lesson on a backend with that bug in it: faults.h), --json (one object instead of the screen), --no-color.
-// Exit status: 0 all requirements and findings hold; 1 one does not; 2 the lesson could not be run.
+// Options, the same in all lessons; none is needed:
+//   --model NAME      --backend NAME
+//   --trace FILE      writes a trace of the run
+//   --fault NAME      runs the lesson on a backend with this bug in it (src/trace/named_faults.h)
+//   --json            prints one JSON object instead of the text
+//   --no-color
+// Exit status: 0 all requirements and findings hold; 1 one of them does not; 2 the lesson could not run.
 //
-// * Take every backend from lesson.backend(), after the model, so that --fault reaches it.
-// * Call keep() exactly once if the lesson runs; a lesson that forgets is stopped when --trace is asked for.
+// * Call lesson.backend() after lesson.model(), and get every backend from it. Otherwise --fault has no
+//   effect.
+// * Call keep() exactly once. With --trace, a lesson that never calls it stops with an error.
 #pragma once
 
 #include <filesystem>
@@ -42,20 +48,20 @@ namespace lastrow::lessons {
 struct About {
   int number;
   std::string_view title;
-  std::string_view question;      // that it opens with
-  const char* answers = nullptr;  // what stands after the options, for a lesson that takes answers
+  std::string_view question;      // the first sentence on the screen
+  const char* answers = nullptr;  // describes the arguments after the options, if the lesson takes any
 };
 
 class Lesson {
  public:
   struct Options {
-    std::string model, backend, fault;  // "" : the lesson's own choice; no fault
-    std::filesystem::path trace;        // "" : none
+    std::string model, backend, fault;  // "": the lesson's own choice; for fault: none
+    std::filesystem::path trace;        // "": none
     bool json = false, color = false;
     std::vector<std::string> answers{};
   };
-  /// Throws for a model, backend, fault or trace that cannot be had, and for a model that is smaller than
-  /// some lesson needs, before anything is shown.
+  /// Throws, before anything is printed, if the model, backend, fault or trace file is not available, or if
+  /// the model is smaller than the lessons need.
   Lesson(About about, Options options);
 
   Screen& screen() { return screen_; }
@@ -63,37 +69,39 @@ class Lesson {
 
   /// --model, or the lesson's own choice.
   std::shared_ptr<const Model> model(const std::string& own_choice);
-  /// --backend, or the lesson's own choice, with --fault built in. group_size is what repeat-kv repeats by:
-  /// that of the model which will run on it; 0 for the lesson's model.
+  /// --backend, or the lesson's own choice, with --fault built in. group_size is that of the model that will
+  /// run on it (the fault repeat-kv needs it); 0: that of the lesson's model.
   std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen", int32_t group_size = 0);
-  /// Four tokens that the model reads: "the quick brown fox", or t1 … t4 for one of random weights.
+  /// Four tokens: "the quick brown fox", or t1 … t4 for a model with random weights.
   static std::string prompt_for(const Model& model);
-  /// What a session is to record so that keep() can write it: nothing without --trace.
+  /// What a session must record so that keep() can write it. Without --trace: nothing.
   std::optional<RecordOptions> record() const;
-  /// Writes the trace, if one was asked for. It appears under its name when the lesson has ended and everything
-  /// on standard output is written.
+  /// Writes the trace, with --trace. The file gets its name at the end of the lesson, after all of standard
+  /// output is written.
   void keep(const DecodeSession& session);
   void keep(const Recorder& recorder, const std::string& config_json, std::vector<int32_t> tokens);
 
-  /// Instead of keep(), where another program writes the trace: the file that it is to write. "" for none.
+  /// Instead of keep(), if another program writes the trace: the file that it must write. "": no trace.
   std::filesystem::path trace_for_another_program();
 
-  /// Something that must be so. Prints a line, and is remembered; the lesson goes on. Returns passed.
+  /// Something that must be true. Prints a line with ✓ or ✗; the lesson goes on in both cases. Returns
+  /// `passed`.
   bool require(bool passed, const std::string& what);
-  /// A measured number under a name, for --json. NaN and infinities are written as null.
+  /// A measured number and its name, for --json. NaN and infinities become null.
   void figure(const std::string& name, double value);
-  /// What came of a claim; prints it. Not shown: the lesson fails. `untested` says what this run lacks to put
-  /// the claim to the test: then nothing is claimed, and what could be tested is required.
+  /// The result of testing a claim; prints it. If it was not shown, the lesson fails. `untested` says why
+  /// this run cannot test the claim. Then the run gives no verdict, and finding.shown says whether what could
+  /// be tested held.
   void found(Finding finding, const std::string& untested = "");
   /// The same without printing it.
   void remember(Finding finding) { findings_.push_back(std::move(finding)); }
   void remember_untested(int claim, std::string why) { untested_.emplace_back(claim, std::move(why)); }
-  /// "Try this: …" and what comes next.
+  /// The section "Try this": edits that the reader can make.
   void try_this(const std::vector<std::string>& edits);
 
-  /// Prints what is left to say; the exit status.
+  /// Prints the last lines, or the JSON. Returns the exit status.
   int end(double seconds);
-  /// After end(): the trace appears under its name. Throws FileError if standard output lost something.
+  /// Call it after end(): gives the trace its name. Throws FileError if standard output could not be written.
   void commit();
 
  private:
@@ -107,21 +115,21 @@ class Lesson {
   About about_;
   Options options_;
   Screen screen_;
-  std::shared_ptr<const Model> asked_for_;  // by --model
-  std::string model_name_, backend_name_;   // the first that was asked for; the backend of what was kept
-  int32_t group_size_ = 1;                  // of the model
+  std::shared_ptr<const Model> asked_for_;  // the model of --model
+  std::string model_name_, backend_name_;  // the first ones in use; with keep(), the backend of what was kept
+  int32_t group_size_ = 1;                 // of the lesson's model
   std::vector<Requirement> requirements_;
   std::vector<Finding> findings_;
   std::vector<std::pair<int, std::string>> untested_;  // claim, why
   std::vector<std::pair<std::string, double>> figures_;
-  std::unique_ptr<AtomicFile> trace_;  // written, not yet under its name
+  std::unique_ptr<AtomicFile> trace_;  // written, but not yet renamed to its final name
   bool kept_ = false;
 };
 
-/// What a model lacks for claims about the layers above the first; "" if there are some.
+/// Why this model cannot test claims about the layers above the first; "" if it has several layers.
 std::string lacks_layers(const Model& model);
 
-/// Reads the options, runs the lesson, ends it. Errors are one line on standard error and status 2.
+/// Reads the options, runs the lesson and ends it. An error is one line on standard error, and exit status 2.
 int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&));
 
 }  // namespace lastrow::lessons

@@ -1,10 +1,11 @@
-// Numbers that a lesson fits or times.
+// Exponents that a lesson fits, and times that it measures.
 //
-//   fitted_exponent(n, flop)                  b of flop ≈ a · n^b
-//   median_us(9, [&] { session.advance(); })
+//   fitted_exponent(n, flop)                            b of flop ≈ a · n^b
+//   median_us(9, [&] { session.advance(); })            microseconds
+//   median_us_in_turns(9, [&] { f(); }, [&] { g(); })   of two things, one after the other
 //
-// Times are compared as ratios within one run only, and taken in turns, so that a machine that is busy with
-// something else slows both sides.
+// Compare times only as ratios within one run, taken in turns. Then a machine that is busy with something
+// else slows both sides.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +19,8 @@
 
 namespace lastrow::lessons {
 
-/// Are the speeds of this build those of the machine? Not with sanitizers, nor without optimisation. Ratios
-/// of two times of one build say something all the same.
+/// Does this build run at the speed of the machine? With sanitizers or without optimisation it does not. The
+/// ratio of two times of the same build is still meaningful.
 #if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
 inline constexpr bool kFastBuild = false;
 #else
@@ -52,7 +53,7 @@ double elapsed_us(F&& f) {
   return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Of n calls, after one that does not count.
+/// The median of n calls, after one call that does not count.
 template <typename F>
 double median_us(int n, F&& f) {
   f();
@@ -61,7 +62,7 @@ double median_us(int n, F&& f) {
   return median(std::move(times));
 }
 
-/// Medians of two things that are timed in turns.
+/// The medians of f and g, which are timed in turns.
 template <typename F, typename G>
 std::pair<double, double> median_us_in_turns(int n, F&& f, G&& g) {
   f(), g();

@@ -2,8 +2,8 @@
 //
 //   DecodeSession session(model, without_mask(lesson.backend()), {});
 //
-// The model and the kernels are the healthy ones; only AttendSpec::mask is changed. Traces and counters that
-// stand outside it still say "causal": count what probe shows instead.
+// The model and the kernels stay healthy; only AttendSpec::mask changes. A trace or counter outside this
+// decorator still sees "causal", so count what probe shows instead.
 #pragma once
 
 #include <memory>

@@ -14,7 +14,7 @@ Effect::Side side(std::span<const float> before, std::span<const float> after) {
   return {same_bits(before, after), moved(before, after)};
 }
 
-/// One layer of the last step, as numbers.
+/// One layer of the last step, in double precision.
 struct Attended {
   std::vector<double> out;  // [n_q_heads, head_dim]
   std::vector<double> v;    // [n_keys, n_kv_heads, head_dim]
@@ -27,13 +27,13 @@ struct Attended {
   }
 };
 
-/// The share of v[s], from the layer before and after it was replaced.
+/// The share of v[s], from the layer before and after v[s] was replaced.
 ValueShare share_of(const Attended& before, const Attended& after, int64_t s, int64_t n_keys,
                     const ModelConfig& config) {
   ValueShare share;
   const int64_t dim = config.head_dim, n_kv = config.n_kv_heads, n_heads = config.n_q_heads;
   const auto n_values = static_cast<size_t>(n_keys * n_kv * dim);
-  if (before.v.size() != n_values || after.v.size() != n_values) return share;  // a fault may have it so
+  if (before.v.size() != n_values || after.v.size() != n_values) return share;  // possible with a fault
   double size = 0, error = 0;
   for (const double x : before.out) size = std::max(size, std::abs(x));
   for (int64_t h = 0; h < n_heads; ++h) {

@@ -1,10 +1,11 @@
-// What a replaced row changes: in the logits of both sides of a twin, or in the output of attention.
+// Replaces one row and measures what changes: in the logits of both sides of a twin, or in attention's
+// output.
 //
-//   LogitWatch watch(twin);                           the logits of the step that the twin stands at
+//   LogitWatch watch(twin);                                          remembers the logits of the current step
 //   const Effect effect = watch.poke({.what = Poke::What::q, .position = 2, .step = 1});
-//   effect.cached.same_bits   effect.recompute.moved          it stays until the next one is set
+//   effect.cached.same_bits   effect.recompute.moved                 the poke stays until the next one
 //
-//   std::vector<ValueShare> shares = value_shares(session, layer);     entry s: v[s] replaced
+//   std::vector<ValueShare> shares = value_shares(session, layer);   shares[s]: v[s] was replaced
 #pragma once
 
 #include <limits>
@@ -15,18 +16,18 @@
 
 namespace lastrow::lessons {
 
-/// On the logits of each side.
+/// What a poke changes in the logits of each side.
 struct Effect {
   struct Side {
     bool same_bits = false;
-    double moved = 0;  // of the largest logit
+    double moved = 0;  // largest change, as a share of the largest logit
   };
   Side cached, recompute;
 };
 
 class LogitWatch {
  public:
-  /// No poke may be set; the twin must outlive this.
+  /// The twin must have no poke yet, and must outlive this object.
   explicit LogitWatch(TwinSession& twin);
   Effect poke(const Poke& poke);
 
@@ -35,18 +36,20 @@ class LogitWatch {
   std::vector<float> cached_, recompute_;  // unpoked
 };
 
-/// What one past value did to the last row of attention's output, before w_o: each element of the output
-/// should move by p · Δ, where Δ is what was added to the value's element and p its weight in that head.
+/// What one past value changed in the last row of attention's output, before w_o. If an element of the value
+/// changes by Δ, the same element of the output should move by p · Δ; p is the weight of the value in that
+/// head.
 struct ValueShare {
-  int64_t head = 0;                                        // of the element that moved most
-  double weight = 0, delta = 0, changed = 0;               // there: p, Δ, and what the output moved by
-  double error = std::numeric_limits<double>::infinity();  // largest |moved − p · Δ| of all elements, as a
-                                                           // share of the output's largest; ∞: no numbers
-  int64_t heads_with_weight = 0;                           // in which p is above 0
+  int64_t head = 0;                           // head of the element that moved most
+  double weight = 0, delta = 0, changed = 0;  // of that element: p, Δ, how far the output moved
+  double error =
+      std::numeric_limits<double>::infinity();  // largest |moved − p · Δ| of all elements, as a share
+                                                // of the largest output; ∞: nothing was measured
+  int64_t heads_with_weight = 0;                // number of heads in which p is above 0
 };
 
-/// Replaces each value before the last in turn, in the session's last step, which must be a decode step that
-/// is recorded with `probe`. Leaves the last poke set.
+/// Replaces each value before the last one, one after the other, in the session's last step. That must be a
+/// decode step recorded with `probe`. The last poke stays set.
 std::vector<ValueShare> value_shares(DecodeSession& session, int32_t layer);
 
 }  // namespace lastrow::lessons

@@ -30,7 +30,7 @@ using File = std::unique_ptr<std::FILE, Close>;
 
 File temporary_file() {
   File file(std::tmpfile());
-  if (!file) throw FileError("no temporary file can be made ({}): see TMPDIR", std::strerror(errno));
+  if (!file) throw FileError("cannot make a temporary file ({}): check TMPDIR", std::strerror(errno));
   return file;
 }
 
@@ -74,7 +74,7 @@ ProgramRun run_program(const std::filesystem::path& program, const std::vector<s
   const EndsWithThisProgram together(pid);
   int state = 0;
   if (!ends_within(seconds, pid, state)) {
-    ::kill(pid, SIGTERM);  // so that it removes what it was writing
+    ::kill(pid, SIGTERM);  // first ask it to end, so that it removes the file it is writing
     if (!ends_within(kSecondsToEnd, pid, state)) {
       ::kill(pid, SIGKILL);
       ::waitpid(pid, &state, 0);

@@ -1,11 +1,11 @@
-// What the recorded operations of a run tell: which rows a step still needs, and who reads whose rows.
+// Questions to the recorded operations of a run: which rows does a step need, and how often is a row read?
 //
-//   NeededRows needed(session, step);                   back from the last row of logits of that step
-//   needed.of(2, site::kGateProj)                       rows of an operation that this row depends on
-//   std::vector<RowReads> reads = count_reads(session.recorder(), layer, n_tokens);   by position
+//   NeededRows needed(session, step);                    goes back from the last row of that step's logits
+//   needed.of(2, site::kGateProj)                        how many rows of this operation the logits depend on
+//   std::vector<RowReads> reads = count_reads(session.recorder(), layer, n_tokens);   reads[position]
 //
 // The session must have recorded the events of all its steps (RecordOptions::Keep::all). Both throw
-// UsageError where the record contradicts the plan, as it does with some faults.
+// UsageError if the record contradicts the plan, as it does with some faults.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ class NeededRows {
     for (const WrittenRow& row : lineage_.ancestors({step, head, last}))
       if (row.step == step) rows_.insert({row.event, row.row.row});
   }
-  /// Of one operation in that step; rows that are kept from earlier steps are not among them.
+  /// Rows of one operation in that step. Rows kept from earlier steps do not count.
   int64_t of(int32_t layer, const char* name) const {
     const int32_t event = lineage_.find(step_, layer, name);
     return std::count_if(rows_.begin(), rows_.end(), [&](const auto& row) { return row.first == event; });
@@ -40,12 +40,12 @@ class NeededRows {
   std::set<std::pair<int32_t, int64_t>> rows_;  // (event, row)
 };
 
-/// By how many rows of attention's output a row was read.
+/// How many output rows of attention read this row.
 struct RowReads {
   int64_t q = 0, k = 0, v = 0;
 };
 
-/// In one layer, over all recorded steps of one contiguous sequence: entry j is position j.
+/// Of one layer, over all recorded steps of one contiguous sequence. Entry j is position j.
 inline std::vector<RowReads> count_reads(const Recorder& recorder, int32_t layer, int64_t n_tokens) {
   std::vector<RowReads> reads(static_cast<size_t>(n_tokens));
   for (const int32_t step : recorder.steps()) {
@@ -53,7 +53,7 @@ inline std::vector<RowReads> count_reads(const Recorder& recorder, int32_t layer
     for (const Event& event : recorder.events(step)) {
       if (event.op != kind_of<Attend> || event.layer != layer) continue;
       for (const RowDependence& row : row_dependence(event, plan)) {
-        if (row.written.id != event.writes[0].id) continue;  // lse reads the same rows
+        if (row.written.id != event.writes[0].id) continue;  // lse reads the same rows as out
         for (const Row& read : row.reads) {
           if (read.space == RowSpace::tensor) ++reads[plan.positions[read.row]].q;
           if (read.space == RowSpace::k) ++reads[read.row].k;

@@ -23,7 +23,7 @@ bool is_combining(std::string_view at) {
   return a == 0xCC || (a == 0xCD && b <= 0xAF);
 }
 
-/// The longest beginning of text that takes at most so many columns.
+/// As much of the text, from its start, as fits in `columns`.
 std::string_view first_columns(std::string_view text, int columns) {
   size_t end = 0;
   int n = 0;
@@ -114,7 +114,11 @@ void Screen::put_line(std::string_view text) {
   LASTROW_CHECK(fits || options_.cut, "{} columns: {}", columns_of(text), text);
   put(fits ? std::string(text) : std::string(first_columns(text, kScreenColumns - 1)) + "…");
   put("\n");
-  after_check_ = false;
+  last_ = Last::other;
+}
+
+void Screen::gap_unless(bool joined) {
+  if (!joined) put("\n");
 }
 
 void Screen::announce(std::string_view title, std::string_view paragraph) {
@@ -126,11 +130,13 @@ void Screen::section(std::string_view title) {
   put("\n");
   put_line(paint(Ink::bold,
                  fmt::format("── {} {}", fitting, repeated("─", kScreenColumns - 4 - columns_of(fitting)))));
+  last_ = Last::heading;
 }
 
 void Screen::say(std::string_view text) {
-  put("\n");
+  gap_unless(last_ == Last::heading);
   for (const std::string& line : wrapped(text, kScreenColumns)) put_line(line);
+  last_ = Last::paragraph;
 }
 
 void Screen::line(std::string_view text, Ink ink) { put_line(repeated(" ", kIndent) + paint(ink, text)); }
@@ -148,7 +154,7 @@ void Screen::table(const std::vector<std::string>& head, const std::vector<std::
     while (text.ends_with(' ')) text.pop_back();
     put_line(paint(ink, text));
   };
-  put("\n");
+  gap_unless(last_ == Last::heading || last_ == Last::paragraph);
   const bool has_head = std::any_of(head.begin(), head.end(), [](const auto& cell) { return !cell.empty(); });
   if (has_head) put_row(head, Ink::dim);
   for (const auto& row : rows) put_row(row, Ink::plain);
@@ -166,7 +172,7 @@ void Screen::bars(std::span<const Bar> bars, std::string_view unit) {
   }
   const int room = kScreenColumns - kIndent - label_columns - shown_columns - 2;
   LASTROW_CHECK(room >= 8, "{} columns are left for the bars", room);
-  put("\n");
+  gap_unless(last_ == Last::heading || last_ == Last::paragraph);
   for (size_t i = 0; i < bars.size(); ++i)
     put_line(fmt::format("  {} {} {}", left(bars[i].label, label_columns),
                          paint(Ink::accent, bar_of(most > 0 ? bars[i].value / most : 0, room)), shown[i]));
@@ -178,7 +184,10 @@ void Screen::entry(std::string_view mark, std::string_view text, Ink ink) {
     put_line(left(std::exchange(mark, ""), kMargin) + paint(ink, line));
 }
 
-void Screen::gap() { put("\n"); }
+void Screen::gap() {
+  put("\n");
+  last_ = Last::other;
+}
 
 void Screen::prompt(std::string_view text) {
   put(text);
@@ -192,14 +201,14 @@ void Screen::progress(std::string_view text) {
 }
 
 void Screen::check(bool passed, std::string_view what) {
-  if (!after_check_) put("\n");
+  gap_unless(last_ == Last::heading || last_ == Last::paragraph || last_ == Last::check);
   bool first = true;
   for (const std::string& line : wrapped(what, kScreenColumns - kIndent)) {
     const std::string mark = first ? (passed ? "✓ " : "✗ ") : "  ";
     put_line(paint(passed ? Ink::good : Ink::bad, mark + line));
     first = false;
   }
-  after_check_ = true;
+  last_ = Last::check;
 }
 
 }  // namespace lastrow::lessons

@@ -44,8 +44,8 @@ void append_later(StepPlan& plan, int32_t i, int32_t shift) {
     plan.append_slots[plan.q_start[i] + t] = slot_of(table, plan.kv_len[i] - q_len + t);
 }
 
-/// Sets the rows of the layers from first_layer on to 0, as a program does that zeroes its cache at the start.
-/// So a row that a fault never writes is read as 0.
+/// Sets the rows of the layers from first_layer on to 0, as a program does that zeroes its cache at the
+/// start. So a row that a fault never writes is read as 0.
 void clear(Backend& backend, KvStorage& storage, int32_t first_layer) {
   const CacheSpec& spec = storage.spec();
   std::vector<int64_t> slots(static_cast<size_t>(spec.n_blocks) * static_cast<size_t>(spec.block_len));

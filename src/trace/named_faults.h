@@ -5,9 +5,8 @@
 //   for (const Fault& fault : faults()) …                       all of them, for lists and exercises
 //
 // The model and the kernels stay healthy. A fault changes the plan, the mask or the cache that they get, as
-// the bug did in the real program. The caller's own plan and its counts do not change.
-// A fault that counts rows (stale-rows, early-length, window-short) follows one sequence: do not use it with a
-// batch of several.
+// the bug did in the real program. The caller's own plan and its counts do not change. A fault that counts
+// rows (stale-rows, early-length, window-short) follows one sequence: do not use it with a batch of several.
 #pragma once
 
 #include <memory>
@@ -29,8 +28,8 @@ struct Fault {
 
 std::span<const Fault> faults();
 
-/// The result owns `backend`. "repeat-kv" stores group_size copies of each row; with 1 (MHA) it changes nothing.
-/// Throws UsageError for an unknown name; the message lists the known ones.
+/// The result owns `backend`. "repeat-kv" stores group_size copies of each row; with 1 (MHA) it changes
+/// nothing. Throws UsageError for an unknown name; the message lists the known ones.
 std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Backend> backend,
                                     int32_t group_size);
 

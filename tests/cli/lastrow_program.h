@@ -25,8 +25,8 @@ inline LastrowOutcome lastrow_program(const std::vector<std::string>& arguments)
   return {run(LASTROW_BIN_DIR "/lastrow", arguments)};
 }
 
-/// Checks that the program exits with 2, prints nothing on standard output, and says what is wrong in one line
-/// that holds `expected`. (On a slow machine lines of progress may come before it.)
+/// Checks that the program exits with 2, prints nothing on standard output, and says what is wrong in one
+/// line that holds `expected`. (On a slow machine lines of progress may come before it.)
 inline void check_refused(const std::vector<std::string>& arguments, const std::string& expected) {
   const LastrowOutcome o = lastrow_program(arguments);
   std::string shown;

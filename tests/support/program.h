@@ -1,8 +1,8 @@
 // Runs a program as a person does, and reads what it wrote.
 //
-//   const Folder folder("lesson_01");                          a folder of its own, removed at the end
-//   Outcome o = run(program, {"generate", "--prompt", ""});      with exactly these arguments, without a shell
-//   Outcome o = shell(folder, "lastrow info > info.txt");        a command line for the shell
+//   const Folder folder("lesson_01");                         a folder of its own, removed at the end
+//   Outcome o = run(program, {"generate", "--prompt", ""});   exactly these arguments, without a shell
+//   Outcome o = shell(folder, "lastrow info > info.txt");     a command line for the shell
 //   o.exit_code   o.out   o.err
 #pragma once
 
