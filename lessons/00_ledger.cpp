@@ -44,8 +44,8 @@ std::vector<LessonProgram> lesson_programs() {
             [](const auto& a, const auto& b) { return a.number < b.number; });
   for (size_t i = 1; i < programs.size(); ++i)
     if (programs[i].number == programs[i - 1].number)
-      throw UsageError("{} and {} are both lesson {}: remove the old one",
-                       programs[i - 1].path.string(), programs[i].path.string(), programs[i].number);
+      throw UsageError("{} and {} are both lesson {}: remove the old one", programs[i - 1].path.string(),
+                       programs[i].path.string(), programs[i].number);
   if (programs.empty())
     throw UsageError("there is no lesson in {}: build them with `ninja lessons`",
                      folder_of_this_program().string());
@@ -182,7 +182,6 @@ void ledger(Lesson& lesson) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_lesson(
-      argc, argv,
-      {0, "the ledger of claims", "Which common claims about the K/V cache are true?"}, ledger);
+  return run_lesson(argc, argv,
+                    {0, "the ledger of claims", "Which common claims about the K/V cache are true?"}, ledger);
 }

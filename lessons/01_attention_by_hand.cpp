@@ -232,8 +232,8 @@ void lesson_01(Lesson& lesson) {
   lesson.try_this(
       {"Change kQ[0] or kQ[1] and look at the last row. Then change kK[0].",
        "Set k[2] to (5, 5). What weights do the other keys get?",
-       "Run with --fault scale-twice. Which line fails first, and why is the very first row still right?"});
-  screen.say("Next: lesson 2, the causal mask.");
+       "Run with --fault scale-twice. Which line fails first, and why is the very first row still right?"},
+      "lesson 2, the causal mask.");
 }
 
 }  // namespace

@@ -344,8 +344,8 @@ void lesson_02(Lesson& lesson) {
        "layers are K and V stale then? Why not in layer 0?",
        "Use a window: spec.mask.window = 2 instead of causal = false. Do old rows still stay the same?",
        "Run with --fault mask-top-left. Fact (a) still holds. Which line fails, and what did the last query "
-       "see?"});
-  screen.say("Next: lesson 3, recompute or cache; and lesson 4, why not queries?");
+       "see?"},
+      "lesson 3, recompute or cache; and lesson 4, why not queries?");
 }
 
 }  // namespace

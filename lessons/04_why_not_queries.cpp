@@ -433,8 +433,8 @@ void lesson_04(Lesson& lesson) {
       {"In several_layers make the poke .when = Poke::When::since: the row is then wrong from the step that "
        "read it. Why does the cached side notice now, in every layer but one?",
        "In needed_rows ask for the rows of step 1 instead of the last. What stands there in place of 12?",
-       "Run with --model fable-mqa: how many query heads does one value serve? Does p · Δ hold?"});
-  screen.say("Next: lesson 5, training and generation.");
+       "Run with --model fable-mqa: how many query heads does one value serve? Does p · Δ hold?"},
+      "lesson 5, training and generation.");
 }
 
 }  // namespace

@@ -229,8 +229,8 @@ void lesson_05(Lesson& lesson) {
       {"In step_by_step feed session.next_token() instead of the word in the text. From which row on do the "
        "losses differ, and is that a bug?",
        "Make rate ten times and a hundred times as large. When does the loss rise?",
-       "Make the text longer: which of the bars grows with the square of its length?"});
-  screen.say("Next: lesson 6, prefill and decode.");
+       "Make the text longer: which of the bars grows with the square of its length?"},
+      "lesson 6, prefill and decode.");
 }
 
 }  // namespace

@@ -379,8 +379,8 @@ void lesson_06(Lesson& lesson) {
   lesson.try_this(
       {"Raise kMostSequences and the last of kBatches to 64: does a decode step wait for arithmetic now?",
        "Make the prompt in run_steps 4 tokens: on which side of the ridge does prefill lie?",
-       "Run with --model fable-mha: why is prefill's intensity so much lower, though the prompt is long?"});
-  screen.say("Next: lesson 7, MHA, GQA, MQA.");
+       "Run with --model fable-mha: why is prefill's intensity so much lower, though the prompt is long?"},
+      "lesson 7, MHA, GQA, MQA.");
 }
 
 }  // namespace

@@ -255,8 +255,8 @@ void lesson_07(Lesson& lesson) {
   lesson.try_this({"Run with --model fable-mqa, then fable-mha: what do the two K/V columns show?",
                    "Set kSteps to 400 and kSeeds to 4 (some minutes). Do the means come together or part?",
                    "Run with --fault repeat-kv: it stores a copy for each query head, as if grouping were "
-                   "only a way to have fewer weights. What is lost, and what stays right?"});
-  lesson.screen().say("Next: lesson 8, what the cache costs.");
+                   "only a way to have fewer weights. What is lost, and what stays right?"},
+                  "lesson 8, what the cache costs.");
 }
 
 }  // namespace

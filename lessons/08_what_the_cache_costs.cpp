@@ -300,8 +300,8 @@ void lesson_08(Lesson& lesson) {
        "build/bin/lastrow memory --model llama-3-8b --context 131072 --batch 1: does it fit beside the "
        "weights on your GPU?",
        "Run with --fault repeat-kv. By which factor is the cache too large, and why do all answers stay "
-       "right?"});
-  lesson.screen().say("Next: lesson 9, numerics.");
+       "right?"},
+      "lesson 9, numerics.");
 }
 
 }  // namespace

@@ -312,8 +312,8 @@ void lesson_09(Lesson& lesson) {
   lesson.try_this({"Set kTie to “the quick brown fox”: how large is the margin there, against the bound?",
                    "Add “repeat-kv” to the list of bugs, with --model fable-gqa. It changes no number: what "
                    "then gives it away? (Lesson 8.)",
-                   "Run with --backend naive: what is left of the histogram?"});
-  screen.say("Next: lesson 11, find the bug.");
+                   "Run with --backend naive: what is left of the histogram?"},
+                  "lesson 11, find the bug.");
 }
 
 }  // namespace

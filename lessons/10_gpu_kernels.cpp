@@ -266,8 +266,8 @@ void lesson_10(Lesson& lesson) {
        "--in qkv.safetensors --out out.safetensors --backend cuda-emulated --kernel k01 --simt-report. Which "
        "source line wastes the sectors?",
        "Change kDecode.n_kv_heads to 8 (MHA): which rungs now read the same, and why?",
-       "In k04, take the padding out of the tile in shared memory: what do the banks say?"});
-  lesson.screen().say("Next: lesson 0, the ledger of claims.");
+       "In k04, take the padding out of the tile in shared memory: what do the banks say?"},
+      "lesson 0, the ledger of claims.");
 }
 
 }  // namespace

@@ -200,8 +200,8 @@ void lesson_11(Lesson& lesson) {
                    "Two pairs of bugs show first at the same operation with the same number of keys. Which "
                    "one column tells both pairs apart?",
                    "With --model fable-gqa one bug changes no number at all. Who would notice it, and when?",
-                   "Run lessons/run 3 --fault stale-rows: which of its lines objects?"});
-  screen.say("Next: lesson 10, GPU kernels.");
+                   "Run lessons/run 3 --fault stale-rows: which of its lines objects?"},
+                  "lesson 10, GPU kernels.");
 }
 
 }  // namespace

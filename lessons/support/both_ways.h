@@ -32,7 +32,7 @@ struct Work {
 
   double flop() const { return static_cast<double>(all.flop); }
   double bytes() const { return static_cast<double>(all.bytes()); }
-  double flop_a_byte() const { return flop() / bytes(); }
+  double flop_per_byte() const { return flop() / bytes(); }
 };
 Work work_of(std::span<const Event> events, int n);
 

@@ -34,7 +34,7 @@ constexpr CommonClaim kClaims[] = {
     {24, "The cache always makes decoding faster"},
     {25, "k_j depends only on token j's embedding and the weights"},
     {26, "Queries are dynamic, keys and values are static"},
-    {27, "The cache saves flop but costs memory traffic; without it memory is O(1)"},
+    {27, "The cache saves flop and adds traffic; without it memory is O(1)"},
     {28, "A textbook attention module with a cache and no mask is correct"},
 };
 

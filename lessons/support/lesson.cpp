@@ -157,9 +157,10 @@ void Lesson::found(Finding finding, const std::string& untested) {
   remember(std::move(finding));
 }
 
-void Lesson::try_this(const std::vector<std::string>& edits) {
+void Lesson::try_this(const std::vector<std::string>& edits, std::string_view next) {
   screen_.section("Try this");
   for (size_t i = 0; i < edits.size(); ++i) screen_.entry(fmt::format("{}.", i + 1), edits[i]);
+  screen_.entry("", fmt::format("Next: {}", next));
 }
 
 nlohmann::ordered_json Lesson::report(double seconds) const {
@@ -192,19 +193,23 @@ bool Lesson::passed() const {
   return holds(requirements_, &Requirement::passed) && holds(findings_, &Finding::shown);
 }
 
+std::string Lesson::outcome() const {
+  if (!passed()) return "A check failed: see ✗ above.";
+  return options_.fault.empty() ? "Every check passed."
+                                : fmt::format("No check of this lesson notices {}.", options_.fault);
+}
+
 int Lesson::end(double seconds) {
   LASTROW_CHECK(kept_ || options_.trace.empty(), "lesson {} never called keep()", about_.number);
-  if (options_.json)
+  if (options_.json) {
     fmt::print("{}\n", report(seconds).dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
-  else
-    fmt::print("\n{}\n", !passed() ? screen_.paint(Ink::bad, "A check failed: see ✗ above.")
-                         : options_.fault.empty()
-                             ? screen_.paint(Ink::good, "Every check passed.")
-                             : fmt::format("No check of this lesson notices {}.", options_.fault));
-  if (!options_.json && !model_name_.empty())
-    for (const std::string& line :
-         wrapped(fmt::format("Model {}, backend {}.", model_name_, backend_name_), kScreenColumns))
-      fmt::print("{}\n", line);
+  } else {
+    const std::string used =
+        model_name_.empty() ? "" : fmt::format(" Model {}, backend {}.", model_name_, backend_name_);
+    fmt::print("\n");
+    for (const std::string& line : wrapped(outcome() + used, kScreenColumns))
+      fmt::print("{}\n", screen_.paint(passed() ? Ink::good : Ink::bad, line));
+  }
   return passed() ? 0 : kFailed;
 }
 

@@ -96,8 +96,8 @@ class Lesson {
   /// The same without printing it.
   void remember(Finding finding) { findings_.push_back(std::move(finding)); }
   void remember_untested(int claim, std::string why) { untested_.emplace_back(claim, std::move(why)); }
-  /// The section "Try this": edits that the reader can make.
-  void try_this(const std::vector<std::string>& edits);
+  /// The section "Try this": edits that the reader can make, and the next lesson.
+  void try_this(const std::vector<std::string>& edits, std::string_view next);
 
   /// Prints the last lines, or the JSON. Returns the exit status.
   int end(double seconds);
@@ -107,6 +107,7 @@ class Lesson {
  private:
   nlohmann::ordered_json report(double seconds) const;
   bool passed() const;
+  std::string outcome() const;  // one sentence
 
   struct Requirement {
     std::string what;

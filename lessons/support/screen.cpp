@@ -158,6 +158,7 @@ void Screen::table(const std::vector<std::string>& head, const std::vector<std::
   const bool has_head = std::any_of(head.begin(), head.end(), [](const auto& cell) { return !cell.empty(); });
   if (has_head) put_row(head, Ink::dim);
   for (const auto& row : rows) put_row(row, Ink::plain);
+  last_ = Last::numbers;
 }
 
 void Screen::bars(std::span<const Bar> bars, std::string_view unit) {
@@ -176,6 +177,7 @@ void Screen::bars(std::span<const Bar> bars, std::string_view unit) {
   for (size_t i = 0; i < bars.size(); ++i)
     put_line(fmt::format("  {} {} {}", left(bars[i].label, label_columns),
                          paint(Ink::accent, bar_of(most > 0 ? bars[i].value / most : 0, room)), shown[i]));
+  last_ = Last::numbers;
 }
 
 void Screen::entry(std::string_view mark, std::string_view text, Ink ink) {
@@ -201,7 +203,7 @@ void Screen::progress(std::string_view text) {
 }
 
 void Screen::check(bool passed, std::string_view what) {
-  gap_unless(last_ == Last::heading || last_ == Last::paragraph || last_ == Last::check);
+  gap_unless(last_ != Last::other);
   bool first = true;
   for (const std::string& line : wrapped(what, kScreenColumns - kIndent)) {
     const std::string mark = first ? (passed ? "✓ " : "✗ ") : "  ";

@@ -7,10 +7,10 @@
 //   screen.bars({{"recompute", 5.2}, {"cached", 0.1}}, "ms");      one bar per line
 //   screen.check(true, "both agree");                              "✓ both agree"
 //
-// An empty line comes before each block, but not after a heading, and not between a paragraph and what it
-// introduces: a table, bars or checks.
-// Colour is used only if Options::color is set; the words are the same without it.
-// A table wider than 80 columns is our mistake and stops the program. Sentences, bars and checks always fit.
+// An empty line comes before each block. It is left out after a heading, before what a paragraph introduces
+// (a table, bars, checks), and before checks of the table or bars above. Colour is used only if
+// Options::color is set; the words are the same without it. A table wider than 80 columns is our mistake and
+// stops the program. Sentences, bars and checks always fit.
 #pragma once
 
 #include <cstdio>
@@ -87,8 +87,8 @@ class Screen {
   void put_line(std::string_view text);
 
   Options options_;
-  std::vector<std::string> announced_;                                       // title, paragraphs
-  enum class Last { other, heading, paragraph, check } last_ = Last::other;  // what was written last
+  std::vector<std::string> announced_;                                                // title, paragraphs
+  enum class Last { other, heading, paragraph, numbers, check } last_ = Last::other;  // what was written last
 };
 
 }  // namespace lastrow::lessons
