@@ -416,7 +416,6 @@ void crossing(Lesson& lesson, const std::shared_ptr<const Model>& model,
 }
 
 void lesson_03(Lesson& lesson) {
-  Screen& screen = lesson.screen();
   const auto model = lesson.model("fable-mha");
   const int n = kLong;
   both_side_by_side(lesson, model);

@@ -202,7 +202,6 @@ void what_it_costs(Common& c, int64_t weights_stepwise) {
 }
 
 void lesson_05(Lesson& lesson) {
-  Screen& screen = lesson.screen();
   Common c(lesson, lesson.model("fable-mha"));
   const std::vector<double> trained = parallel(c);
   DecodeSession session(c.model, lesson.backend(), {.record = lesson.record()});

@@ -140,7 +140,7 @@ void Lesson::figure(const std::string& name, double value) { figures_.emplace_ba
 
 void Lesson::found(Finding finding, const std::string& untested) {
   const bool first = findings_.empty() && untested_.empty();
-  screen_.say(fmt::format("Claim {}{}: “{}”", finding.claim, first ? " of the ledger (lesson 0)" : "",
+  screen_.say(fmt::format("Claim {}{}: “{}”", finding.claim, first ? " (lesson 0)" : "",
                           claim_text(finding.claim)));
   if (!untested.empty()) {
     screen_.say(fmt::format("Not tested in this run: {}.", untested));
