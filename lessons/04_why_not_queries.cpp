@@ -147,8 +147,8 @@ void several_layers(Common& c, bool one_layer_holds) {
   screen.say(fmt::format(
       "Without a cache, q[{0}] in a lower layer gives row {0} of that layer's output. From this row the "
       "next layer makes k[{0}] and v[{0}], and the last query reads them. The last layer has no "
-      "next layer. With a cache, k[{0}] and v[{0}] were made once, when “{1}” was read.",
-      position, c.word(position)));
+      "next layer. With a cache, k[{0}] and v[{0}] were made once.",
+      position));
   const bool agree = c.lesson.require(
       apart < kRounding,
       fmt::format("with no row replaced, both sides agree (logits differ by {})", share(apart)));
@@ -198,7 +198,7 @@ void needed_rows(Common& c) {
   one_with_cache &= cached.of(-1, site::kLmHead) == 1 && again.of(-1, site::kLmHead) == 1;
   screen.say(fmt::format(
       "Without a cache all {0} rows must go through every layer but the last. In the last layer a past "
-      "row needs only its norm, K and V. (Our recompute still computes all.)",
+      "row needs only its norm, K and V.",
       n));
   c.lesson.figure("tokens", static_cast<double>(n));
   c.lesson.figure("mlp_rows_layer_0_cached", static_cast<double>(cached.of(0, site::kGateProj)));
@@ -440,9 +440,8 @@ void lesson_04(Lesson& lesson) {
       "drop Q. "
       "(Old rows never change because the mask hides new tokens from them: lesson 2.)");
   lesson.keep(c.twin->cached());
-  lesson.try_this({"In several_layers set .when = Poke::When::since. Now the row is wrong from the step that "
-                   "computed it. Why "
-                   "does the cached side change too, in every layer but one?",
+  lesson.try_this({"In several_layers set .when = Poke::When::since. Why does the cached side change now, in "
+                   "every layer but one?",
                    "In needed_rows ask for the rows of step 1. What do you get instead of 12?",
                    "Run with --model fable-mqa. How many query heads read one value?"},
                   "lesson 5, training and generation.");
@@ -452,7 +451,6 @@ void lesson_04(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
-                    {4, "why not queries?",
-                     "We replace an old query by noise. Do the logits change, with a cache and without?"},
+                    {4, "why not queries?", "If we replace an old query by noise, do the logits change?"},
                     lesson_04);
 }

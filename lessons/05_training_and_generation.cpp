@@ -1,10 +1,10 @@
 // Lesson 5: why does training need no K/V cache?
 //
-// Because it knows the whole text. One forward gives a prediction, and a loss, at every position at once. In
-// generation the next token is not there before this one has been chosen: the same rows, one a step.
+// Because the whole text is known. One forward gives a prediction, and a loss, at every position at once. In
+// generation the next token does not exist before this one is chosen, so the same rows come one per step.
 //
 // You will see   the loss at all positions from one forward of the trainer; the same numbers from a prefill,
-//                and step by step from a cache; one real step of training; and what training keeps instead
+//                and step by step with a cache; one real training step; and what training keeps instead
 // Before this    lesson 4
 // Open           lessons/train/network.h (forward and backward by hand), src/model/decoder.h (prefill and
 //                decode are one call)
@@ -26,7 +26,7 @@ namespace {
 using Tokens = std::vector<int32_t>;
 using Net = train::Network<float>;
 
-/// The text, and the model as the program that generates and as the trainer have it.
+/// The text, and the model twice: as the generating program has it, and as the trainer has it.
 struct Common {
   Lesson& lesson;
   std::shared_ptr<const Model> model;
@@ -52,7 +52,7 @@ double loss_of(const double* logits, int64_t vocab, int32_t target) {
   return std::log(sum) + most - logits[target];
 }
 
-/// The logits of every position, from a session that is fed one token a step.
+/// The logits of every position, from a session that gets one token per step.
 std::vector<double> step_by_step(Common& c, DecodeSession& session) {
   std::vector<double> logits;
   session.start({c.tokens[0]});
@@ -63,7 +63,7 @@ std::vector<double> step_by_step(Common& c, DecodeSession& session) {
   return logits;
 }
 
-/// Everything that one forward of the trainer predicts. Returns its logits.
+/// One forward of the trainer: a prediction at every position. Returns the logits.
 std::vector<double> parallel(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Training: one forward, a prediction at every position");
@@ -75,30 +75,30 @@ std::vector<double> parallel(Common& c) {
   for (int64_t t = 0; t + 1 < c.n(); ++t) {
     const double loss = loss_of(logits.data() + t * c.vocab(), c.vocab(), c.tokens[t + 1]);
     sum += loss;
-    rows.push_back({fmt::format("row {}: has read up to “{}”", t, c.word(t)),
+    rows.push_back({fmt::format("row {}: has seen up to “{}”", t, c.word(t)),
                     fmt::format("“{}”", c.word(t + 1)), fmt::format("{:.1f} %", 100 * std::exp(-loss)),
                     fmt::format("{:.3f}", loss)});
   }
-  screen.say(
-      fmt::format("The trainer of the built-in models reads “{}” whole. Row t has seen tokens 0 … t only "
-                  "(the mask), so it is an honest prediction of token t + 1, which stands in the text:",
-                  c.model->tokenizer().decode(c.tokens)));
-  screen.table({"", "should say", "p", "loss −ln p"}, rows);
+  screen.say(fmt::format(
+      "The trainer of the built-in models reads all of “{}”. Because of the mask, row t sees only "
+      "tokens 0 … t. It predicts token t + 1, and the text has the right answer:",
+      c.model->tokenizer().decode(c.tokens)));
+  screen.table({"", "right answer", "p", "loss −ln p"}, rows);
   const double by_net = net.loss(c.tokens);
   screen.say(fmt::format(
-      "{} losses from one forward, every query at work. Their mean, {:.3f}, is what training makes smaller.",
+      "One forward gives {} losses and uses every query. Training makes their mean, {:.3f}, smaller.",
       c.n() - 1, sum / static_cast<double>(c.n() - 1)));
   c.lesson.figure("losses", static_cast<double>(c.n() - 1));
   c.lesson.figure("mean_loss", sum / static_cast<double>(c.n() - 1));
   c.lesson.require(std::abs(by_net - sum) < 1e-4 * sum,
-                   fmt::format("the trainer's own sum of them is {:.3f}", by_net));
+                   fmt::format("the trainer computes the same sum, {:.3f}", by_net));
   return logits;
 }
 
-/// The same rows as a prefill and as single steps. Returns whether all agree within the bound.
+/// The same rows from a prefill and from single steps. Returns whether all agree within the bound.
 bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& session) {
   Screen& screen = c.lesson.screen();
-  screen.section("Generation: the same rows, one a step");
+  screen.section("Generation: the same rows, one per step");
   const judge::JudgedLogits judged = judge::judged_logits(*c.model, c.tokens);
   const std::vector<double> prefill = judge::all_logits(*c.model, *c.lesson.backend(), c.tokens),
                             steps = step_by_step(c, session);
@@ -110,9 +110,10 @@ bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& 
     rows.push_back({fmt::format("“{}”", c.word(t + 1)), loss(trained), loss(prefill), loss(steps)});
   }
   screen.say(
-      "Now the program that generates: first the whole text in one prefill, then one token a call with a "
-      "cache, each step fed the word that stands in the text. The loss at each position:");
-  screen.table({"should say", "trainer", "one prefill", "step by step"}, rows);
+      "Now the program that generates text: first one prefill of the whole text, then one token per step "
+      "with a "
+      "cache, where each step gets the word from the text. The loss at each position:");
+  screen.table({"right answer", "trainer", "one prefill", "step by step"}, rows);
   const double of_trainer = judge::difference(trained, judged.logits).largest,
                of_prefill = judge::difference(prefill, judged.logits).largest,
                of_steps = judge::difference(steps, judged.logits).largest;
@@ -120,23 +121,26 @@ bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& 
   c.lesson.figure("trainer_error", of_trainer);
   c.lesson.figure("prefill_error", of_prefill);
   c.lesson.figure("steps_error", of_steps);
-  screen.say(
-      fmt::format("All logits of all positions against exact arithmetic (double precision). Rounding alone "
-                  "may take them {:.1e} away (lesson 9 says why).",
-                  judged.bound));
+  screen.say(fmt::format(
+      "The largest error of any logit, compared with double precision. Rounding alone may give {:.1e} "
+      "(lesson 9 says why).",
+      judged.bound));
   const auto within = [&](const char* who, double error) {
-    return c.lesson.require(error <= judged.bound, fmt::format("{}: {:.1e} at most", who, error));
+    return c.lesson.require(error <= judged.bound, fmt::format("{}: {:.1e}", who, error));
   };
   const bool a = within("the trainer's forward", of_trainer), b = within("one prefill", of_prefill),
              d = within("step by step, with a cache", of_steps);
   screen.say(
-      "So the trainer's forward is the prefill, and the steps are its rows. Why then is generation done in "
-      "steps? Because the text is not there yet: row t + 1 needs token t + 1, and that is what row t "
-      "chooses.");
+      "So the trainer's forward computes the same as a prefill, and the steps compute its rows one by one. "
+      "Why "
+      "does generation need steps? Because the text does not exist yet: row t + 1 needs token t + 1, and row "
+      "t "
+      "chooses it.");
   return a && b && d;
 }
 
-/// One step of training on this text, and what it had to keep. Returns whether it learnt and kept Q, K and V.
+/// One training step on this text, and what it must keep. Returns whether the loss fell and Q, K and V were
+/// kept.
 bool what_training_keeps(Common& c, int64_t cache_bytes) {
   Screen& screen = c.lesson.screen();
   screen.section("What training keeps instead");
@@ -154,12 +158,14 @@ bool what_training_keeps(Common& c, int64_t cache_bytes) {
   const double after = net.loss(c.tokens);
   const bool learnt = c.lesson.require(
       after < before,
-      fmt::format("one step against the gradient: the loss of this text falls from {:.3f} to {:.3f}", before,
+      fmt::format("one step against the gradient lowers the loss of this text from {:.3f} to {:.3f}", before,
                   after));
   screen.say(
-      "The forward was over when the backward pass began, and that needs its numbers again: the gradient of "
-      "k[s] is a sum over all queries that looked at it, Σ_t dscore[t, s] · q[t]. So here queries are kept, "
-      "and read once more. Bytes left by the forward for the backward, and by the same tokens in a cache:");
+      "The backward pass needs the numbers of the forward again. For example, the gradient of k[s] is a sum "
+      "over "
+      "all queries that saw it, Σ_t dscore[t, s] · q[t]. So training keeps queries and reads them once more. "
+      "Bytes "
+      "that the forward keeps for the backward pass, and bytes of the same tokens in a cache:");
   const auto bar = [&](const char* name, int64_t bytes) {
     return Bar{name, static_cast<double>(bytes), fmt::format("{} bytes", bytes)};
   };
@@ -173,14 +179,12 @@ bool what_training_keeps(Common& c, int64_t cache_bytes) {
   c.lesson.figure("kept_bytes", static_cast<double>(kept.q + kept.k + kept.v + kept.probs + kept.other));
   c.lesson.figure("cache_bytes", static_cast<double>(cache_bytes));
   const bool as_much = c.lesson.require(kept.k + kept.v == cache_bytes && kept.q > 0,
-                                        "training keeps the K and V that a cache would, and Q besides");
-  screen.say(
-      "The difference is how long: training drops all of it after one step, a cache keeps K and V for as "
-      "long as the text goes on.");
+                                        "training keeps the same K and V as a cache, and also Q");
+  screen.say("But training drops all of it after one step. A cache keeps K and V as long as the text grows.");
   return learnt && as_much;
 }
 
-/// One pass over the weights against one a token.
+/// Reading the weights once for all tokens, or once per token.
 void what_it_costs(Common& c, int64_t weights_stepwise) {
   Screen& screen = c.lesson.screen();
   screen.section("What it costs");
@@ -190,13 +194,13 @@ void what_it_costs(Common& c, int64_t weights_stepwise) {
   const int64_t once = whole.record().weight_bytes;
   screen.bars(std::vector<Bar>{{"all rows at once", static_cast<double>(once),
                                 fmt::format("{:.1f} MB", 1e-6 * static_cast<double>(once))},
-                               {"one row a step", static_cast<double>(weights_stepwise),
+                               {"one row per step", static_cast<double>(weights_stepwise),
                                 fmt::format("{:.1f} MB", 1e-6 * static_cast<double>(weights_stepwise))}},
               "");
-  screen.say(
-      fmt::format("Weights read for these {} tokens. In time the steps took {:.1f} times as long on this "
-                  "machine, in this run: lesson 6 is about that.",
-                  c.n(), stepwise_us / parallel_us));
+  screen.say(fmt::format(
+      "Bytes of weights read for these {} tokens. In this run the steps took {:.1f} times as long; "
+      "lesson 6 explains why.",
+      c.n(), stepwise_us / parallel_us));
   c.lesson.figure("weight_reads_ratio", static_cast<double>(weights_stepwise) / static_cast<double>(once));
   c.lesson.figure("stepwise_time_ratio", stepwise_us / parallel_us);
 }
@@ -207,12 +211,12 @@ void lesson_05(Lesson& lesson) {
   DecodeSession session(c.model, lesson.backend(), {.record = lesson.record()});
   const bool agree = same_numbers(c, trained, session);
 
-  int64_t written = 0, weights = 0;  // over all steps
+  int64_t written = 0, weights = 0;  // bytes over all steps
   for (int32_t step = 0; step <= session.last_step(); ++step) {
     session.go_to(step);
     written += session.record().cache_bytes_written, weights += session.record().weight_bytes;
   }
-  // Training keeps f32; a judge that computes in f64 also stores it.
+  // Training keeps f32. A backend that computes in f64 also stores f64.
   const auto stored = static_cast<int64_t>(size_of(session.backend_info().activation_dtype));
   const bool keeps = what_training_keeps(c, written * static_cast<int64_t>(sizeof(float)) / stored);
   what_it_costs(c, weights);
@@ -220,15 +224,15 @@ void lesson_05(Lesson& lesson) {
       {.claim = 8,
        .verdict = Verdict::holds,
        .shown = agree && keeps,
-       .measured = fmt::format("{} losses from one forward, the same logits in {} steps to rounding. (No "
-                               "cache, but Q, K and V are kept for the backward pass.)",
+       .measured = fmt::format("One forward gave {} losses; {} steps gave the same logits up to rounding. "
+                               "(Training needs no cache, but keeps Q, K and V for the backward pass.)",
                                c.n() - 1, c.n())});
   lesson.keep(session);
   lesson.try_this(
       {"In step_by_step feed session.next_token() instead of the word in the text. From which row on do the "
-       "losses differ, and is that a bug?",
-       "Make rate ten times and a hundred times as large. When does the loss rise?",
-       "Make the text longer: which of the bars grows with the square of its length?"},
+       "losses differ? Is that a bug?",
+       "Make rate 10 or 100 times as large. When does the loss rise?",
+       "Make the text longer. Which bar grows with the square of its length?"},
       "lesson 6, prefill and decode.");
 }
 

@@ -1,12 +1,11 @@
 // Lesson 6: why is reading a prompt fast, and writing an answer slow?
 //
-// A machine can compute so many flop a second and read so many bytes a second. Which of the two a piece of
-// work waits for depends on how many flop it does with each byte: its intensity. Prefill does many, decode
-// few.
+// A machine has two limits: flop per second and bytes per second. Which one limits a piece of work depends on
+// its intensity, the flop that it does per byte. Prefill has a high intensity, decode a low one.
 //
 // You will see   both limits of this machine, measured; the intensity of prefill and of decode, for one
-//                sequence and for many; where each lies under the roof; what batching raises, and what it
-//                cannot
+//                sequence and for many; where each lies under the roof; what a larger batch raises and what
+//                it does not
 // Before this    lesson 5, training and generation
 // Open           src/cost/roofline.h (the two limits), src/cost/op_cost.h (what is counted),
 //                src/cache/kv_cache.h (plan: several sequences in one step)
@@ -31,9 +30,9 @@ constexpr const char* kModel = "random:layers=1,q_heads=16,kv_heads=16,head_dim=
 constexpr const char* kGrouped = "random:layers=1,q_heads=16,kv_heads=4,head_dim=64,vocab=256,context=512";
 constexpr int kBatches[] = {1, 4, 16};
 constexpr int kMostSequences = 16;
-constexpr int kWide = 256;  // model_dim from which on products with weights outweigh the activations' traffic
+constexpr int kWide = 256;  // from this model_dim on, weights cause more traffic than activations
 
-/// A step: its cost, all of it and by parts, and its time.
+/// A step: its cost, in total and by parts, and its time.
 struct Point {
   char mark = ' ';
   std::string label;
@@ -44,7 +43,7 @@ struct Point {
   double gflops() const { return static_cast<double>(all.flop) / us / 1e3; }
 };
 
-/// Sequences that share a model's weights, each with a cache of its own.
+/// Sequences that share the weights of a model. Each has a cache of its own.
 class Sequences {
  public:
   Sequences(Lesson& lesson, const Model& model, int n, int max_seq_len)
@@ -57,7 +56,8 @@ class Sequences {
         storage_(backend_->make_storage(cache_.spec())),
         vocab_size_(model.config().vocab_size) {}
 
-  /// Feeds n_tokens more to sequences 0 … n − 1, or to `first` … first + n − 1. Logits of the last tokens.
+  /// Feeds n_tokens more tokens to each of the sequences first … first + n − 1. Returns the logits of the
+  /// last tokens.
   std::vector<float> feed(Backend& backend, int first, int n, int n_tokens) {
     std::vector<std::vector<int32_t>> tokens;
     for (int i = first; i < first + n; ++i) {
@@ -77,15 +77,15 @@ class Sequences {
     return host;
   }
 
-  /// Without a trace, and not counted.
+  /// The same without a trace.
   std::vector<float> feed(int first, int n, int n_tokens) { return feed(*backend_, first, n, n_tokens); }
-  /// Takes the last tokens back: the same step can be run again.
+  /// Removes the last tokens, so that the same step can run again.
   void take_back(int first, int n, int n_tokens) {
     for (int i = first; i < first + n; ++i) cache_.truncate(i, cache_.length(i) - n_tokens);
   }
 
-  /// One more token for all, together and alone: the largest difference of a logit, as a share of the
-  /// largest.
+  /// Feeds one more token to all sequences together, and to some of them alone. Returns the largest
+  /// difference of a logit, as a share of the largest logit.
   double batched_against_alone() {
     const int n = cache_.spec().n_blocks;
     const std::vector<float> together = feed(0, n, 1);
@@ -103,8 +103,8 @@ class Sequences {
     return worst / largest;
   }
 
-  /// A step of the first n sequences, counted by its trace and timed without one: the fastest of so many
-  /// rounds. It is taken back.
+  /// A step of the first n sequences: counted with a trace, timed without one (the fastest of `rounds` runs).
+  /// The step is removed again.
   Point measure(char mark, std::string label, int n, int n_tokens, int rounds) {
     feed(tracing_, 0, n, n_tokens);
     Point point{.mark = mark, .label = std::move(label), .n_tokens = n * n_tokens, .us = INFINITY};
@@ -132,7 +132,7 @@ class Sequences {
   int32_t vocab_size_;
 };
 
-/// Only of a healthy backend that is made to be fast, on the machine that is measured.
+/// Times are taken only on a healthy backend that is built for speed and runs on this CPU.
 bool takes_times(const Lesson& lesson, const BackendInfo& info) {
   return lesson.options().fault.empty() && info.name == "eigen";
 }
@@ -144,38 +144,41 @@ void two_kinds(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   const StepRecord prefill = session.advance(), decode = session.advance();
   lesson.keep(session);
   screen.section("Two kinds of step");
-  screen.say(
-      fmt::format("A prompt of {} tokens, then one token. Prefill reads the weights once and uses each of "
-                  "them for {} rows; decode reads them all again for a single row.",
-                  prefill.q_len, prefill.q_len));
+  screen.say(fmt::format(
+      "A prompt of {} tokens, then one more token. Prefill reads the weights once and uses them for {} "
+      "rows. Decode reads them again for a single row.",
+      prefill.q_len, prefill.q_len));
   const auto row = [](const char* label, const StepRecord& r) {
     return std::vector<std::string>{
         label, fmt::format("{}", r.q_len), with_commas(r.flop), with_commas(r.weight_bytes),
         fmt::format("{:.2f}", static_cast<double>(r.flop) / static_cast<double>(r.weight_bytes))};
   };
-  screen.table({"", "rows", "flop", "bytes of weights", "flop a byte"},
+  screen.table({"", "rows", "flop", "bytes of weights", "flop per byte"},
                {row("prefill", prefill), row("decode", decode)});
 }
 
-/// Both limits of this machine, and a model's weights to set the size of what is read.
+/// Measures both limits of this machine. The buffer that is read is as large as the model's weights, or
+/// larger.
 Roofline measure_roof(Lesson& lesson, const Model& model, int n_threads) {
   Screen& screen = lesson.screen();
   const int64_t bytes = std::max<int64_t>(n_params(shape_of(model.config())) * 4, 32 << 20);
   const Roofline roof{measure_peak_f32_gflops(n_threads), measure_read_bandwidth_gbps(bytes, n_threads, 40)};
   screen.section("Two limits of this machine");
-  screen.say(fmt::format(
-      "On {} threads it multiplies and adds at {:.0f} Gflop/s at most, and reads {:.1f} GB/s at most, from a "
-      "buffer of {:.0f} MB (this lesson's weights, or more). So work that does fewer than {:.0f} / {:.1f} = "
-      "{:.1f} flop with each byte waits for memory; work that does more waits for arithmetic.",
-      n_threads, roof.peak_gflops, roof.read_gbps, static_cast<double>(bytes) / 1e6, roof.peak_gflops,
-      roof.read_gbps, roof.ridge()));
+  screen.say(
+      fmt::format("With {} threads this machine computes at most {:.0f} Gflop/s, and reads at most {:.1f} "
+                  "GB/s from a buffer of "
+                  "{:.0f} MB (at least as large as the weights). Memory limits work with less than {:.0f} / "
+                  "{:.1f} = {:.1f} flop "
+                  "per byte; arithmetic limits work with more.",
+                  n_threads, roof.peak_gflops, roof.read_gbps, static_cast<double>(bytes) / 1e6,
+                  roof.peak_gflops, roof.read_gbps, roof.ridge()));
   lesson.figure("peak_gflops", roof.peak_gflops);
   lesson.figure("read_gbps", roof.read_gbps);
   lesson.figure("ridge", roof.ridge());
   return roof;
 }
 
-/// The roof and the points under it, both axes by powers of two.
+/// The roof and the points below it. Both axes are in powers of two.
 void plot(Screen& screen, const Roofline& roof, std::span<const Point> points, bool timed) {
   constexpr int kColumns = 66, kFirst = -2, kOctaves = 11, kRows = 8;  // from ¼ to 512 flop a byte
   const int top = static_cast<int>(std::lround(std::log2(roof.peak_gflops)));
@@ -195,9 +198,8 @@ void plot(Screen& screen, const Roofline& roof, std::span<const Point> points, b
   for (const Point& p : points)
     put(column(intensity(p.all)), timed ? p.gflops() : roof.attainable_gflops(intensity(p.all)),
         std::string(1, p.mark));
-  screen.say(fmt::format(
-      "Gflop/s over flop a byte. The roof is what this machine allows:{}",
-      timed ? "" : " (This backend is not timed: a letter stands at the roof above its flop a byte.)"));
+  screen.say(fmt::format("Gflop/s over flop per byte. The roof is the limit of this machine:{}",
+                         timed ? "" : " (This backend is not timed, so each letter stands on the roof.)"));
   for (int row = 0; row < kRows; ++row) {
     std::string line = fmt::format("{:>6.3g} │", std::exp2(top - row));
     for (int x = 0; x < kColumns; ++x) line += cells[static_cast<size_t>(row * kColumns + x)];
@@ -213,11 +215,11 @@ void plot(Screen& screen, const Roofline& roof, std::span<const Point> points, b
 
 struct Steps {
   Point first, prefill;
-  std::vector<Point> decode;    // by kBatches
-  double batch_difference = 0;  // of logits, a sequence in the largest batch against itself alone
+  std::vector<Point> decode;    // one for each of kBatches
+  double batch_difference = 0;  // how much the logits of a sequence differ, in the largest batch and alone
 };
 
-/// The same model: a first token, a prompt, and decode steps of several sequences.
+/// Runs one model: a first token, a prompt, and decode steps of several sequences.
 Steps run_steps(Lesson& lesson, const Model& model, bool timed, bool fast) {
   const int context = model.config().max_seq_len, rounds = timed ? 7 : 1;
   const int prompt = std::min(fast ? 384 : 48, context), held = std::min(fast ? 31 : 15, context - 1);
@@ -236,7 +238,8 @@ Steps run_steps(Lesson& lesson, const Model& model, bool timed, bool fast) {
 
 void under_the_roof(Lesson& lesson, const Roofline& roof, const Steps& steps, bool timed) {
   Screen& screen = lesson.screen();
-  std::vector<Point> points{steps.first, steps.prefill};  // a later one hides one in the same place
+  std::vector<Point> points{steps.first,
+                            steps.prefill};  // a later point hides an earlier one at the same place
   points.insert(points.end(), steps.decode.begin(), steps.decode.end());
   std::vector<std::vector<std::string>> rows;
   const auto add_row = [&](const Point& p) {
@@ -254,30 +257,32 @@ void under_the_roof(Lesson& lesson, const Roofline& roof, const Steps& steps, bo
     return 100 * p.gflops() / roof.attainable_gflops(intensity(p.all));
   };
   if (timed)
-    screen.say(
-        fmt::format("Prefill reaches {:.0f} % of its roof in this run, decode {:.0f} %. The roof is the "
-                    "machine's best; how near a program comes is its own affair, and its neighbours'.",
-                    share(steps.prefill), share(steps.decode[0])));
+    screen.say(fmt::format(
+        "In this run prefill reaches {:.0f} % of its roof, decode {:.0f} %. How close you get depends on "
+        "the program and on what else the machine is doing.",
+        share(steps.prefill), share(steps.decode[0])));
   screen.say(
-      "Mind the first token: nothing is cached yet, and memory is what it waits for already. The weights "
-      "make decode slow; the cache adds to them as it grows. Recomputing would raise the intensity, as "
-      "prefill does, and take longer all the same.");
+      "Look at the first token: nothing is cached yet, but memory limits it already. Decode is slow because "
+      "it "
+      "reads all the weights; the cache adds to that as it grows. Recompute would raise the intensity, as "
+      "prefill "
+      "does, but would still take longer.");
 }
 
-/// What of the intensity batching raises: that of the weights, not that of attention over separate caches.
+/// A larger batch raises the intensity of the weights, but not that of attention over separate caches.
 bool batching(Lesson& lesson, const Steps& steps, bool has_grouped, const Steps& grouped) {
   Screen& screen = lesson.screen();
-  screen.section("What batching raises, and what grouping raises");
-  screen.say(
-      "Flop a byte of two parts of a decode step. A batch reads the weights once for all its sequences; but "
-      "each sequence has a cache of its own, which only it reads.");
+  screen.section("What a larger batch raises, and what grouped heads raise");
+  screen.say(fmt::format(
+      "Flop per byte of two parts of a decode step. A batch reads the weights once for all its sequences. "
+      "But each "
+      "sequence reads a cache of its own.{}",
+      has_grouped
+          ? " In the last column four query heads share a K/V head, so each row that is read serves four."
+          : ""));
   std::vector<std::string> head{"", "weights", "attention"};
   std::vector<std::vector<std::string>> rows;
-  if (has_grouped) {
-    head.push_back("attention, 4 heads a group");
-    screen.say(
-        "The last column is a model whose query heads share K/V heads in fours: each row read serves four.");
-  }
+  if (has_grouped) head.push_back("attention, groups of 4");
   for (size_t i = 0; i < std::size(kBatches); ++i) {
     rows.push_back({fmt::format("batch {}", kBatches[i]),
                     fmt::format("{:.2f}", intensity(steps.decode[i].matrices)),
@@ -291,22 +296,24 @@ bool batching(Lesson& lesson, const Steps& steps, bool has_grouped, const Steps&
   const double weights = rise(steps, &Point::matrices), attention = rise(steps, &Point::attention);
   lesson.figure("weights_rise", weights);
   lesson.figure("attention_rise", attention);
-  bool as_said = lesson.require(
+  bool as_expected = lesson.require(
       weights > 4 && std::abs(attention - 1) < 1e-9,
-      fmt::format("the largest batch raises the weights' intensity {:.1f} times, attention's {:.2f} times",
-                  weights, attention));
+      fmt::format(
+          "the largest batch: {:.1f} times the intensity of the weights, {:.2f} times that of attention",
+          weights, attention));
   if (has_grouped) {
     const double by_group = intensity(grouped.decode[0].attention) / intensity(steps.decode[0].attention);
     lesson.figure("grouping_rise", by_group);
-    as_said &= lesson.require(by_group > 3 && by_group < 4.01,
-                              fmt::format("groups of 4 raise attention's intensity {:.2f} times", by_group));
+    as_expected &=
+        lesson.require(by_group > 3 && by_group < 4.01,
+                       fmt::format("groups of 4: {:.2f} times the intensity of attention", by_group));
   }
-  return as_said;
+  return as_expected;
 }
 
-/// `wide`: the model and the prompt are such that prefill is to wait for arithmetic.
+/// `wide`: arithmetic should limit prefill, because the model is wide and the prompt is long.
 void prefill_and_decode(Lesson& lesson, const Roofline& roof, const Steps& steps, bool timed, bool wide,
-                        bool as_said) {
+                        bool as_expected) {
   const double prefill = intensity(steps.prefill.all), first = intensity(steps.first.all),
                decode = intensity(steps.decode[0].all), batched = intensity(steps.decode.back().all);
   lesson.figure("intensity_prefill", prefill);
@@ -315,31 +322,34 @@ void prefill_and_decode(Lesson& lesson, const Roofline& roof, const Steps& steps
   lesson.figure("intensity_decode_batched", batched);
   std::string in_time, untested;
   if (!kFastBuild)
-    untested = "this build has sanitizers or is not optimised, so the roof is its own, not the machine's";
+    untested =
+        "this build has sanitizers or is not optimised, so it does not reach the limits of the machine";
   if (timed) {
     const double faster = steps.decode[0].us / (steps.prefill.us / steps.prefill.n_tokens);
     const double shared = kMostSequences * steps.decode[0].us / steps.decode.back().us;
     lesson.figure("prefill_faster_a_token", faster);
     if (!wide && faster < 2)
-      untested = "on so small a model calls take the time, in prefill as in decode, not arithmetic or memory";
+      untested = "on such a small model the calls take most of the time, in prefill and in decode";
     lesson.figure("batch_faster_a_token", shared);
     in_time = fmt::format(
         ". A token takes {:.1f} times as long in decode as in prefill, and {:.1f} times as long alone as in "
-        "a batch of 16",
+        "a batch "
+        "of 16",
         faster, shared);
   }
   const bool sides = first < roof.ridge() && decode < roof.ridge() && (!wide || prefill > roof.ridge());
   lesson.found(
       {.claim = 10,
        .verdict = Verdict::holds_if,
-       .shown = as_said && prefill > 4 * decode && (sides || !kFastBuild),
-       .measured = fmt::format("This machine turns at {:.1f} flop a byte; prefill has {:.0f}, decode {:.2f}, "
-                               "a batch of 16 has {:.1f}, and a first token with an empty cache {:.2f}{}",
-                               roof.ridge(), prefill, decode, batched, first, in_time),
-       .condition =
-           fmt::format("the prompt is long and the batch small. About {:.0f} sequences would lift the "
-                       "weights to the ridge here; attention over separate caches stays where it is",
-                       kMostSequences * roof.ridge() / intensity(steps.decode.back().matrices))},
+       .shown = as_expected && prefill > 4 * decode && (sides || !kFastBuild),
+       .measured =
+           fmt::format("The ridge of this machine is at {:.1f} flop per byte. Prefill has {:.0f}, decode "
+                       "{:.2f}, a batch of 16 {:.1f}, and a first token with an empty cache {:.2f}{}",
+                       roof.ridge(), prefill, decode, batched, first, in_time),
+       .condition = fmt::format(
+           "the prompt is long and the batch is small. With about {:.0f} sequences the weights would "
+           "reach the ridge here; attention over separate caches would not",
+           kMostSequences * roof.ridge() / intensity(steps.decode.back().matrices))},
       untested);
 }
 
@@ -357,29 +367,28 @@ void lesson_06(Lesson& lesson) {
       fmt::format("A prompt, and decode steps of 1, 4 and 16 sequences, each with a cache of its own; {} "
                   "layer{} of width {}.{}",
                   c.n_layers, c.n_layers == 1 ? "" : "s", c.model_dim,
-                  own ? " The weights are random: work does not ask what the numbers are." : ""));
+                  own ? " The weights are random: the amount of work does not depend on the values." : ""));
   const Steps steps = run_steps(lesson, *model, timed, fast);
   lesson.figure("batch_difference", steps.batch_difference);
-  lesson.require(
-      steps.batch_difference < kRounding,
-      fmt::format("a sequence gets the same logits in a batch of {} as alone, to rounding", kMostSequences));
+  lesson.require(steps.batch_difference < kRounding,
+                 fmt::format("a sequence gets the same logits in a batch of {} as alone, up to rounding",
+                             kMostSequences));
   under_the_roof(lesson, roof, steps, timed);
 
   Steps grouped;
   if (own) grouped = run_steps(lesson, *lesson.model(kGrouped), false, fast);
-  const bool as_said = batching(lesson, steps, own, grouped);
+  const bool as_expected = batching(lesson, steps, own, grouped);
   const bool wide = model->config().model_dim >= kWide && fast;
   if (!wide)
-    screen.say(
-        fast
-            ? "(On so narrow a model activations are most of prefill's traffic: that it waits for arithmetic "
-              "is not asked here.)"
-            : "(Of so short a prompt it is not asked that prefill waits for arithmetic.)");
-  prefill_and_decode(lesson, roof, steps, timed, wide, as_said);
+    screen.say(fast ? "(In such a narrow model most of prefill's traffic is activations. So this run does "
+                      "not require that "
+                      "arithmetic limits prefill.)"
+                    : "(With such a short prompt this run does not require that arithmetic limits prefill.)");
+  prefill_and_decode(lesson, roof, steps, timed, wide, as_expected);
   lesson.try_this(
-      {"Raise kMostSequences and the last of kBatches to 64: does a decode step wait for arithmetic now?",
-       "Make the prompt in run_steps 4 tokens: on which side of the ridge does prefill lie?",
-       "Run with --model fable-mha: why is prefill's intensity so much lower, though the prompt is long?"},
+      {"Set kMostSequences and the last of kBatches to 64. Does arithmetic limit a decode step now?",
+       "Set the prompt in run_steps to 4 tokens. On which side of the ridge does prefill lie now?",
+       "Run with --model fable-mha. Why is the intensity of prefill much lower, with such a long prompt?"},
       "lesson 7, MHA, GQA, MQA.");
 }
 
@@ -389,6 +398,6 @@ int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
       {6, "prefill and decode",
-       "Which of the two is limited by arithmetic, which by memory? What does a larger batch change?"},
+       "Which of the two does arithmetic limit, which memory? What does a larger batch change?"},
       lesson_06);
 }

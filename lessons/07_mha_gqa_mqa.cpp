@@ -1,11 +1,11 @@
 // Lesson 7: must every query head have keys and values of its own?
 //
-// MHA (multi-head attention) gives each query head its K/V head. GQA (grouped queries) lets a group of query
-// heads read the same one, MQA (multi-query) all of them. It is one code path: head h reads K/V head
-// h / group_size.
+// In MHA (multi-head attention) each query head has a K/V head of its own. In GQA (grouped-query attention) a
+// group of query heads reads the same K/V head; in MQA (multi-query attention) all of them do. One code path
+// serves all three: query head h reads K/V head h / group_size.
 //
-// You will see   eight query heads that read two rows of keys; the caches of three models, allocated; who
-//                does what among released models; and what sharing costs in loss, trained and while training
+// You will see   eight query heads that read two K/V heads; the allocated caches of three models; which released
+//                models use what; and what sharing costs in loss, after training and early in training
 // Before this    lesson 6, prefill and decode
 // Open           src/attention/attention.cpp (where h / group_size stands), lessons/train/README.md (how the
 //                three built-in models were made)
@@ -29,12 +29,12 @@ namespace {
 
 constexpr const char* kFables[] = {"fable-mha", "fable-gqa", "fable-mqa"};
 
-// ---- the training runs: short, equal, all of them before the floor
+// The training runs are short and equal for all models. All of them end far above the floor.
 constexpr int kSeeds = 2, kSteps = 40, kSeqLen = 64, kBatch = 4, kTexts = 8;
-constexpr double kLittle = 0.10;      // "little": at most this share of MHA's loss, while training
-constexpr double kLittleLeft = 0.02;  // and of the floor, when trained
+constexpr double kSmallEarly = 0.10;  // a "small" difference early in training: this share of MHA's loss
+constexpr double kSmallLate = 0.02;   // … after training: this share of the floor
 
-/// What attend of a decode step read and computed, in f32 whatever the backend computes in.
+/// What attend of a decode step read and computed, converted to f32.
 struct LastRow {
   Tensor q, k, scores;  // [1, n_q_heads, head_dim]   [n_keys, n_kv_heads, head_dim]   [n_q_heads, 1, n_keys]
 
@@ -52,7 +52,7 @@ struct LastRow {
   }
   float score(int64_t h, int64_t s) const { return scores.data<float>()[h * n_keys() + s]; }
 
-  /// Every score again, from the key of K/V head h / group_size: the largest difference.
+  /// Computes every score again with the key of K/V head h / group_size. Returns the largest difference.
   double redone() const {
     const int64_t head_dim = q.shape()[2];
     double worst = 0;
@@ -82,13 +82,14 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   lesson.keep(session);
   const StepTensors step = session.recorder().tensors(1);
   if (step.layers.back().k.empty()) {
-    lesson.require(false, "attend reads the keys that the step holds");
+    lesson.require(false, "attend reads the keys of this step");
     return;
   }
   const LastRow last(step.layers.back());
   screen.say(fmt::format(
-      "{}: {} query heads, {} K/V heads, so {} query heads read the same keys. A decode step, last layer: "
-      "the newest token's query in each head, and the newest key that it meets (three of {} numbers).",
+      "{} has {} query heads and {} K/V heads, so {} query heads read the same keys. A decode step in the "
+      "last "
+      "layer: the newest token's query in each head, and the newest key that it reads (three of {} numbers):",
       c.name, c.n_q_heads, c.n_kv_heads, c.group_size(), c.head_dim));
   std::vector<std::vector<std::string>> rows;
   for (int h = 0; h < std::min(c.n_q_heads, 8); ++h)
@@ -99,7 +100,7 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   lesson.figure("largest_score_error", last.redone());
   lesson.figure("kv_heads", static_cast<double>(last.k.shape()[1]));
   lesson.require(last.redone() < 1e-3 && last.k.shape()[1] == c.n_kv_heads,
-                 fmt::format("all {} · {} scores are q[h] · k[h / {}] / √{}, from {} rows of K a token",
+                 fmt::format("all {} · {} scores are q[h] · k[h / {}] / √{}, with {} rows of K per token",
                              c.n_q_heads, last.n_keys(), c.group_size(), c.head_dim, c.n_kv_heads));
 }
 
@@ -109,7 +110,7 @@ std::string kind_of(const ModelShape& s) {
 
 bool fables_allocated(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  screen.section("What it saves: three caches, allocated");
+  screen.section("What it saves: the caches of three models");
   bool exact = true;
   std::vector<Bar> bars;
   int64_t of_mha = 0;
@@ -124,17 +125,19 @@ bool fables_allocated(Lesson& lesson) {
                     fmt::format("{} KiB, 1/{}", bytes / 1024, of_mha / std::max<int64_t>(bytes, 1))});
     lesson.figure(fmt::format("bytes_{}", name), static_cast<double>(bytes));
   }
-  screen.say("One sequence of 256 tokens in f16; K/V heads for query heads; the share of MHA's bytes:");
+  screen.say("Allocated for one sequence of 256 tokens in f16; K/V heads for query heads; share of MHA:");
   screen.bars(bars, "KiB");
-  return lesson.require(exact, "the allocator gave out MHA's bytes · n_kv_heads / n_q_heads");
+  return lesson.require(exact, "the allocated bytes are MHA's bytes · n_kv_heads / n_q_heads");
 }
 
-/// Released models, with where their sizes are from; does the allocator give n_q / n_kv for each?
+/// Released models and the source of their sizes. Is each cache smaller by n_q_heads / n_kv_heads, as
+/// allocated?
 void who_shares(Lesson& lesson, bool exact) {
   Screen& screen = lesson.screen();
   screen.say(
-      "Released models, from their config.json. The last column is counted: the bytes of one layer with a "
-      "K/V head for each query head, over those of the layer as it is.");
+      "Released models, from their config.json. The last column is counted: how many times larger one "
+      "layer's cache "
+      "would be with a K/V head for each query head.");
   std::vector<std::vector<std::string>> rows;
   std::map<std::string, double> times;
   for (const ModelShape& s : presets()) {
@@ -147,7 +150,7 @@ void who_shares(Lesson& lesson, bool exact) {
                     fmt::format("{}", s.n_kv_heads), kind_of(s), fmt::format("{:.1f}", times[s.name])});
     lesson.figure("shrinks_" + s.name, times[s.name]);
   }
-  screen.table({"", "source", "queries", "K/V", "", "times"}, rows);
+  screen.table({"", "source", "query heads", "K/V heads", "", "times"}, rows);
   const auto kind = [](const char* name) { return kind_of(find_preset(name)); };
   const bool kinds = kind("gpt-2") == "MHA" && kind("mistral-7b") == "GQA" && kind("llama-3-70b") == "GQA" &&
                      kind("falcon-7b") == "MQA" && kind("gemma-2b") == "MQA" && kind("gemma-7b") == "MHA" &&
@@ -156,17 +159,17 @@ void who_shares(Lesson& lesson, bool exact) {
       {.claim = 15,
        .verdict = Verdict::holds,
        .shown = exact && kinds,
-       .measured = fmt::format(
-           "Counted for the built-in models and {} released ones: Llama-3-70B {:g} times, Mistral 7B {:g}, "
-           "Falcon-7B {:g}. “Gemma is GQA” needs the size: Gemma 2B is {}, 7B is {}, Gemma 2 is {}",
-           presets().size(), times["llama-3-70b"], times["mistral-7b"], times["falcon-7b"], kind("gemma-2b"),
-           kind("gemma-7b"), kind("gemma-2-9b"))});
+       .measured = fmt::format("Counted for the built-in models and {} released ones: Llama-3-70B {:g} times "
+                               "smaller, Mistral 7B {:g}, "
+                               "Falcon-7B {:g}. (Gemma 2B is {}, Gemma 7B is {}, Gemma 2 is {})",
+                               presets().size(), times["llama-3-70b"], times["mistral-7b"],
+                               times["falcon-7b"], kind("gemma-2b"), kind("gemma-7b"), kind("gemma-2-9b"))});
 }
 
 struct Quality {
   int64_t n_params = 0;
-  double trained = 0, floor = 0;       // nats a token, held out: the built-in model, and what the texts hold
-  std::array<double, kSeeds> early{};  // the same loss after kSteps steps, seed by seed
+  double trained = 0, floor = 0;  // nats per token on held-out texts: the built-in model, the lowest possible
+  std::array<double, kSeeds> early{};  // the same loss after kSteps steps, one for each seed
   double early_mean() const { return std::accumulate(early.begin(), early.end(), 0.0) / kSeeds; }
 };
 
@@ -188,14 +191,16 @@ Quality quality_of(const char* name) {
   return quality;
 }
 
-void what_it_costs(Lesson& lesson) {
+/// Measures the loss of the three models and shows it as a table.
+std::vector<Quality> show_losses(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  screen.section("What it costs: loss");
   screen.say(fmt::format(
-      "Loss is in nats a token on texts that no training saw. The floor is computed by the grammar that "
-      "writes the texts: no model can do better. “Trained” are the built-in models, one training of 16,000 "
-      "steps each (fable-gqa's seed was chosen among several, by its continuations); "
-      "“early” are models that this run trains, {} steps of {} · {} tokens, seeds 1 to {}, all else equal.",
+      "Loss in nats per token, on texts that were not used in training. The grammar that writes the texts "
+      "gives the "
+      "floor: no model can be better. “trained” are the built-in models after 16,000 steps each (the seed of "
+      "fable-gqa was chosen from several, by its continuations). “early” are models that this run trains "
+      "with {} "
+      "steps of {} · {} tokens and seeds 1 to {}; all other settings are equal.",
       kSteps, kBatch, kSeqLen, kSeeds));
   std::vector<Quality> all;
   std::vector<std::vector<std::string>> rows;
@@ -214,37 +219,48 @@ void what_it_costs(Lesson& lesson) {
     head.push_back(fmt::format("{}seed {}", seed == 1 ? "early: " : "", seed));
   head.push_back("mean");
   screen.table(head, rows);
+  return all;
+}
+
+void what_it_costs(Lesson& lesson) {
+  Screen& screen = lesson.screen();
+  screen.section("What it costs: loss");
+  const std::vector<Quality> all = show_losses(lesson);
   const double floor = all[0].floor;
-  screen.say(fmt::format("The floor of these texts is {:.4f}.", floor));
-  double early = 0, left = 0, spread = 0;  // largest shares by which two variants differ, or two seeds
+  double early = 0, late = 0,
+         spread = 0;  // largest difference of two models, early and trained; of two seeds
   for (const Quality& q : all) {
     for (const Quality& other : all) {
       early = std::max(early, (q.early_mean() - other.early_mean()) / all[0].early_mean());
-      left = std::max(left, (q.trained - other.trained) / floor);
+      late = std::max(late, (q.trained - other.trained) / floor);
     }
     const auto [least, most] = std::minmax_element(q.early.begin(), q.early.end());
     spread = std::max(spread, *most / *least - 1);
   }
-  screen.say(fmt::format(
-      "GQA and MQA have fewer parameters here, {} and {} less than MHA: whatever differs is the sharing and "
-      "their absence together. Between two seeds of one model the early loss differs by up to {:.1f} %, so "
-      "smaller differences between the models say nothing. And after so few steps a model has learnt words "
-      "more than looking back: the trained figures weigh more.",
-      with_commas(all[0].n_params - all[1].n_params), with_commas(all[0].n_params - all[2].n_params),
-      100 * spread));
+  screen.say(
+      fmt::format("The floor of these texts is {:.4f}. GQA and MQA also have fewer parameters, {} and {} "
+                  "less than MHA, so a "
+                  "difference may come from that too. Two seeds of the same model differ by up to {:.1f} % "
+                  "in early loss, so "
+                  "smaller differences between models mean nothing. After so few steps a model has mostly "
+                  "learnt single words "
+                  "and not yet to look back: trust the trained numbers more.",
+                  floor, with_commas(all[0].n_params - all[1].n_params),
+                  with_commas(all[0].n_params - all[2].n_params), 100 * spread));
   lesson.figure("early_difference", early);
-  lesson.figure("trained_difference", left);
+  lesson.figure("trained_difference", late);
   lesson.figure("seed_spread", spread);
-  lesson.found({.claim = 16,
-                .verdict = Verdict::holds_if,
-                .shown = early < kLittle && left < kLittleLeft && floor > 0 && all[0].trained > floor &&
-                         all[1].trained > floor && all[2].trained > floor,
-                .measured = fmt::format(
-                    "Trained, the three differ by {:.2f} % of the floor; after {} steps, well above it, "
-                    "their means by {:.1f} % of MHA's loss, and two seeds of one model by {:.1f} %",
-                    100 * left, kSteps, 100 * early, 100 * spread),
-                .condition = "the task leaves the remaining K/V heads room, as that of these small models "
-                             "does. A harder task was not tried; about large models this run says nothing"});
+  lesson.found(
+      {.claim = 16,
+       .verdict = Verdict::holds_if,
+       .shown = early < kSmallEarly && late < kSmallLate && floor > 0 && all[0].trained > floor &&
+                all[1].trained > floor && all[2].trained > floor,
+       .measured = fmt::format(
+           "Trained, the three differ by {:.2f} % of the floor. After {} steps their means differ by {:.1f} "
+           "% of MHA's loss, and two seeds of one model by {:.1f} %",
+           100 * late, kSteps, 100 * early, 100 * spread),
+       .condition = "fewer K/V heads are enough for the task, as in these small models. This run tests no "
+                    "harder task and no large model"});
 }
 
 void lesson_07(Lesson& lesson) {
@@ -252,17 +268,18 @@ void lesson_07(Lesson& lesson) {
   what_is_shared(lesson, model);
   who_shares(lesson, fables_allocated(lesson));
   what_it_costs(lesson);
-  lesson.try_this({"Run with --model fable-mqa, then fable-mha: what do the two K/V columns show?",
-                   "Set kSteps to 400 and kSeeds to 4 (some minutes). Do the means come together or part?",
-                   "Run with --fault repeat-kv: it stores a copy for each query head, as if grouping were "
-                   "only a way to have fewer weights. What is lost, and what stays right?"},
-                  "lesson 8, what the cache costs.");
+  lesson.try_this(
+      {"Run with --model fable-mqa, then with fable-mha. What do the two K/V columns show?",
+       "Set kSteps to 400 and kSeeds to 4 (a few minutes). Do the means get closer?",
+       "Run with --fault repeat-kv. It stores a copy for each query head, as if grouping only saved "
+       "weights. What is lost, and what is still right?"},
+      "lesson 8, what the cache costs.");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
-                    {7, "MHA, GQA, MQA", "What do the heads of a group share, and what does that cost?"},
+                    {7, "MHA, GQA, MQA", "What do the heads of a group share, and what does it cost?"},
                     lesson_07);
 }
