@@ -4,8 +4,8 @@
 // group of query heads reads the same K/V head; in MQA (multi-query attention) all of them do. One code path
 // serves all three: query head h reads K/V head h / group_size.
 //
-// You will see   eight query heads that read two K/V heads; the allocated caches of three models; which released
-//                models use what; and what sharing costs in loss, after training and early in training
+// You will see   eight query heads that read two K/V heads; the allocated caches of three models; which
+//                released models use what; and what sharing costs in loss, early in training and after it
 // Before this    lesson 6, prefill and decode
 // Open           src/attention/attention.cpp (where h / group_size stands), lessons/train/README.md (how the
 //                three built-in models were made)

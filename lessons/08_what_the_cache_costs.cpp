@@ -1,11 +1,11 @@
 // Lesson 8: how large does the cache get?
 //
-// The formula is short: K and V, of each layer, of each K/V head, of each token. This lesson allocates caches
-// and counts their bytes, sees what the formula leaves out, and then holds it against three figures that are
-// told of well-known models. One of them is right.
+// The formula is short: K and V, times layers, times K/V heads, times tokens. This lesson allocates caches
+// and counts their bytes. It shows what the formula leaves out, and checks three figures that people often
+// state for well-known models. One of them is right.
 //
-// You will see   the formula against the allocator, in five stored types; blocks that round up; the
-//                arithmetic of the three figures; from which context on a cache is larger than its model
+// You will see   the formula and the allocator, for five stored types; blocks that round up; the arithmetic
+//                of the three figures; from which context on a cache is larger than its model
 // Before this    lesson 7, MHA, GQA, MQA
 // Open           src/cache/kv_cache.h (CacheSpec), src/cost/memory.h (the calculator behind `lastrow
 //                memory`), src/cost/presets.cpp (the models' sizes, with their sources)
@@ -29,30 +29,29 @@ constexpr double kGiB = 1 << 30;
 
 std::string gb(int64_t bytes) { return fmt::format("{:.1f}", static_cast<double>(bytes) / 1e9); }
 
-/// The formula of claim 11, with the scales. `stored` is the type that the backend keeps.
+/// The formula of claim 11, with the scales. `stored`: the type that the backend stores.
 int64_t by_formula(const ModelConfig& c, int64_t tokens, int64_t batch, DType stored) {
   const int64_t row = c.head_dim * static_cast<int64_t>(size_of(stored)) + scale_bytes(stored);
   return 2 * int64_t{c.n_layers} * c.n_kv_heads * tokens * batch * row;
 }
 
-/// Is that what the formula gives, but for the round addresses (KvStorage::kAlignment) at which each layer's
-/// K and V, and their scales, begin?
+/// Do the allocated bytes match the formula, apart from alignment? K, V and their scales begin at aligned
+/// addresses in each layer (KvStorage::kAlignment).
 bool accounts_for(int64_t allocated, int64_t formula, const ModelConfig& c, DType stored) {
   const int64_t n_parts = 2 * int64_t{c.n_layers} * (scale_bytes(stored) > 0 ? 2 : 1);
   return allocated >= formula && allocated - formula < n_parts * KvStorage::kAlignment;
 }
 
-/// A cache that runs, in each type: what was allocated for it, and what one more token writes.
+/// A running cache of each type: what is allocated for it, and what one more token writes.
 bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   Screen& screen = lesson.screen();
   const ModelConfig& c = model->config();
   screen.section("One token, multiplied out");
-  screen.line(fmt::format("2 (K and V) · {} layers · {} K/V heads · {} dimensions = {} numbers a token",
+  screen.line(fmt::format("2 (K and V) · {} layers · {} K/V heads · {} dimensions = {} numbers per token",
                           c.n_layers, c.n_kv_heads, c.head_dim, 2 * c.n_layers * c.n_kv_heads * c.head_dim));
   screen.say(fmt::format(
-      "{} runs five times, each with another type for the stored rows. The room is taken at the start, for "
-      "all {} tokens that may come. int8 has a scale of 4 bytes beside each head's row. Counted at the "
-      "allocations:",
+      "{} runs five times, each time with another type for the stored rows. The memory for all {} tokens is "
+      "allocated at the start. int8 also stores a scale of 4 bytes for the row of each head. Bytes:",
       c.name, c.max_seq_len));
   bool equal = true, exact = true;
   std::vector<std::vector<std::string>> rows;
@@ -61,7 +60,7 @@ bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model
     session.start(model->tokenizer().encode(Lesson::prompt_for(*model)));
     session.advance();
     const int64_t written = session.advance().cache_bytes_written;
-    // A judge that computes in f64 keeps f32 rows as f64.
+    // A backend that computes in f64 stores f32 rows as f64.
     const bool wide = session.backend_info().activation_dtype == DType::f64 && dtype == DType::f32;
     const DType stored = wide ? DType::f64 : dtype;
     const int64_t expected = by_formula(c, c.max_seq_len, 1, stored);
@@ -74,23 +73,24 @@ bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model
                   static_cast<double>(session.storage_bytes()));
     if (dtype == DType::f32) lesson.keep(session);
   }
-  screen.table({"stored as", "a token: formula", "written", fmt::format("{} tokens: formula", c.max_seq_len),
-                "allocated"},
+  screen.table({"stored as", "per token: formula", "written",
+                fmt::format("{} tokens: formula", c.max_seq_len), "allocated"},
                rows);
-  return lesson.require(equal, exact
-                                   ? "formula and allocator agree to the byte, scales included"
-                                   : "formula and allocator agree but for the round addresses at which each "
-                                     "layer's K and V begin");
+  return lesson.require(equal,
+                        exact ? "formula and allocator agree to the byte, scales included"
+                              : "formula and allocator agree, apart from the alignment of K and V in each "
+                                "layer");
 }
 
-/// The same tokens in blocks of 16, and reserved for the longest text.
+/// The same tokens in blocks of 16, and in one piece that is reserved for the longest text.
 bool rounding(Lesson& lesson, const ModelConfig& c) {
   Screen& screen = lesson.screen();
-  screen.section("Tokens that are not there");
-  screen.say(fmt::format(
-      "The formula counts tokens. An allocator counts room: whole blocks (here of {} tokens), or, where each "
-      "sequence has one piece, the longest text that it may become ({}). One sequence, f16:",
-      kBlock, c.max_seq_len));
+  screen.section("Memory for tokens that do not exist");
+  screen.say(
+      fmt::format("The formula counts tokens. A paged cache allocates whole blocks (here of {} tokens). A "
+                  "contiguous cache "
+                  "allocates one piece for the longest possible text ({} tokens). One sequence, f16:",
+                  kBlock, c.max_seq_len));
   bool equal = true;
   std::vector<std::vector<std::string>> rows;
   const int64_t reserved = allocated_bytes(lesson, shape_of(c), c.max_seq_len);
@@ -116,36 +116,38 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
   }
   screen.table({"tokens", "formula", "blocks", "allocated", "× formula", "one piece: × formula"}, rows);
   equal &= accounts_for(reserved, by_formula(c, c.max_seq_len, 1, DType::f16), c, DType::f16);
-  return lesson.require(equal, "with the tokens rounded up to blocks the formula is the allocator's count");
+  return lesson.require(equal,
+                        "if the tokens are rounded up to blocks, the formula gives the allocated bytes");
 }
 
-/// What a real model keeps where the formula would keep everything.
+/// What a real model keeps if the formula would keep more.
 void left_out(Lesson& lesson, bool equal) {
   const auto windowed = [](const char* name, int64_t context) {
     ModelShape all = find_preset(name);
     const int64_t kept = cache_bytes(all, context, 1, cache_format("f16"));
     all.window = 0;
-    return fmt::format("{} at {} tokens {} GB and not {}", name, with_commas(context), gb(kept),
+    return fmt::format("{} with {} tokens keeps {} GB instead of {}", name, with_commas(context), gb(kept),
                        gb(cache_bytes(all, context, 1, cache_format("f16"))));
   };
-  lesson.screen().say(fmt::format(
-      "What else it leaves out: windows, where old rows are dropped ({}; {}); layers or sequences that share "
-      "rows; and latent caches, which keep one narrow row in place of K and V.",
-      windowed("mistral-7b", 32768), windowed("gemma-2-9b", 8192)));
+  lesson.screen().say(
+      fmt::format("The formula also leaves out windows, which drop old rows ({}; {}); layers or sequences "
+                  "that share rows; and "
+                  "latent caches, which keep one narrow row instead of K and V.",
+                  windowed("mistral-7b", 32768), windowed("gemma-2-9b", 8192)));
   lesson.found({.claim = 11,
                 .verdict = Verdict::holds_if,
                 .shown = equal,
-                .measured = equal ? "Counted in f32, f16, bf16, fp8 and int8, scales and blocks included"
-                                  : "The allocator's counts are not the formula's",
-                .condition = "tokens are those that have room, rounded up to blocks, int8 has its scales "
-                             "added, and the model has no window, no shared and no latent cache"});
+                .measured = equal ? "Counted in f32, f16, bf16, fp8 and int8, with scales and blocks"
+                                  : "The allocated bytes differ from the formula",
+                .condition =
+                    "you count allocated tokens (rounded up to blocks), add the scales of int8, and the "
+                    "model has no window, no shared rows and no latent cache"});
 }
 
-/// One layer of one sequence is allocated and counted; times layers and sequences. Agrees with the
-/// calculator?
+/// Allocates and counts one layer of one sequence, and multiplies by layers and sequences.
 struct Counted {
   int64_t bytes = 0;
-  bool as_calculated = false;
+  bool as_calculated = false;  // does the calculator (cost/memory.h) give the same?
 };
 Counted count(Lesson& lesson, const ModelShape& s, int64_t context, int64_t batch) {
   const ModelShape one = changed(s, 1, s.n_kv_heads);
@@ -158,20 +160,28 @@ std::string both_units(int64_t bytes) {
                      static_cast<double>(bytes) / kGiB);
 }
 
-/// |bytes − told| within 10 %: is it about what is told?
-bool about(int64_t bytes, double told_gb) {
-  return std::abs(static_cast<double>(bytes) / 1e9 / told_gb - 1) < 0.1;
+/// Is the number of bytes within 10 % of the claimed one?
+bool about(int64_t bytes, double claimed_gb) {
+  return std::abs(static_cast<double>(bytes) / 1e9 / claimed_gb - 1) < 0.1;
 }
 
-void three_figures(Lesson& lesson) {
+/// The caches of claims 12 to 14, and of the mistakes that explain the wrong ones.
+struct Figures {
+  int64_t seven, seven_large, seven_grouped;  // Llama-2-7B: claim 12, claim 13, 13 with heads grouped by 8
+  int64_t seventy, seventy_claimed,
+      seventy_all;  // Llama-3-70B: as released, with 32 layers, with all heads too
+  bool calculated;  // does the calculator give the same bytes?
+};
+
+Figures count_figures(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  screen.section("Three figures that are told");
   screen.say(
-      "One layer of one sequence is allocated in f16 and counted; layers and sequences multiply. Sizes are "
-      "those of the releases' config.json. 1 GB = 10^9 bytes, 1 GiB = 2^30.");
+      "We allocate one layer of one sequence in f16 and count its bytes, times layers and sequences. The "
+      "sizes are "
+      "from the config.json of each release. 1 GB = 10^9 bytes, 1 GiB = 2^30.");
   const ModelShape &seven = find_preset("llama-2-7b"), &seventy = find_preset("llama-3-70b");
   const ModelShape grouped = changed(seven, seven.n_layers, seven.n_kv_heads / 8),
-                   told = changed(seventy, 32, seventy.n_kv_heads),
+                   claimed = changed(seventy, 32, seventy.n_kv_heads),
                    all_heads = changed(seventy, 32, seventy.n_q_heads);
   struct Case {
     const char *claim, *key;
@@ -182,8 +192,8 @@ void three_figures(Lesson& lesson) {
                {"13: the same", "seven_large", seven, 8192, 64},
                {"  grouped by 8", "seven_grouped", grouped, 8192, 64},
                {"14: Llama-3-70B", "seventy", seventy, 8192, 32},
-               {"  as told", "seventy_told", told, 8192, 32},
-               {"  all query heads", "seventy_all", all_heads, 8192, 32}};
+               {"  with 32 layers", "seventy_told", claimed, 8192, 32},
+               {"  and all heads", "seventy_all", all_heads, 8192, 32}};
   bool calculated = true;
   std::vector<std::vector<std::string>> rows;
   for (Case& c : cases) {
@@ -194,33 +204,40 @@ void three_figures(Lesson& lesson) {
     lesson.figure(fmt::format("gb_{}", c.key), static_cast<double>(c.counted.bytes) / 1e9);
   }
   screen.table({"claim", "layers", "K/V heads", "tokens", "batch", "K and V"}, rows);
-  lesson.require(calculated, "the calculator gives what the allocator counts");
+  lesson.require(calculated, "the calculator gives the allocated bytes");
+  const auto bytes = [&](int i) { return cases[i].counted.bytes; };
+  return {bytes(0), bytes(1), bytes(2), bytes(3), bytes(4), bytes(5), calculated};
+}
 
-  const int64_t bytes[] = {cases[0].counted.bytes, cases[1].counted.bytes, cases[2].counted.bytes,
-                           cases[3].counted.bytes, cases[4].counted.bytes, cases[5].counted.bytes};
+void three_figures(Lesson& lesson) {
+  lesson.screen().section("Three common figures");
+  const Figures f = count_figures(lesson);
+  const ModelShape& seventy = find_preset("llama-3-70b");
   lesson.found({.claim = 12,
                 .verdict = Verdict::holds,
-                .shown = calculated && about(bytes[0], 1),
-                .measured = both_units(bytes[0])});
-  lesson.found({.claim = 13,
-                .verdict = Verdict::wrong,
-                .shown = calculated && !about(bytes[1], 32) && about(bytes[2], 32),
-                .measured = fmt::format("64 · 4 times the {} before is {}", both_units(bytes[0]),
-                                        both_units(bytes[1])),
-                .condition = fmt::format("by a factor of 8: {} is what 8-fold grouped queries would give",
-                                         both_units(bytes[2]))});
+                .shown = f.calculated && about(f.seven, 1),
+                .measured = both_units(f.seven)});
+  lesson.found(
+      {.claim = 13,
+       .verdict = Verdict::wrong,
+       .shown = f.calculated && !about(f.seven_large, 32) && about(f.seven_grouped, 32),
+       .measured = fmt::format("64 · 4 times the cache of claim 12 is {}", both_units(f.seven_large)),
+       .condition = fmt::format("8 times too small. {} is the size with 8 query heads per K/V head",
+                                both_units(f.seven_grouped))});
   lesson.found(
       {.claim = 14,
        .verdict = Verdict::wrong,
-       .shown = calculated && !about(bytes[3], 275) && !about(bytes[4], 275) && about(bytes[5], 275),
-       .measured = fmt::format("With its 8 K/V heads it is {}; at 32 layers it would be {}",
-                               both_units(bytes[3]), both_units(bytes[4])),
-       .condition = fmt::format(
-           "twice: the model has {} layers and {} K/V heads. {} is 32 layers with all {} heads cached",
-           seventy.n_layers, seventy.n_kv_heads, both_units(bytes[5]), seventy.n_q_heads)});
+       .shown = f.calculated && !about(f.seventy, 275) && !about(f.seventy_claimed, 275) &&
+                about(f.seventy_all, 275),
+       .measured = fmt::format("With its {} K/V heads the cache is {}; with 32 layers it would be {}",
+                               seventy.n_kv_heads, both_units(f.seventy), both_units(f.seventy_claimed)),
+       .condition =
+           fmt::format("the model has {} layers and {} K/V heads. {} is the size with 32 layers "
+                       "and all {} heads cached",
+                       seventy.n_layers, seventy.n_kv_heads, both_units(f.seventy_all), seventy.n_q_heads)});
 }
 
-/// Sequences until a real cache outweighs the model that it is of, by allocation and by the calculator.
+/// From how many sequences on is the cache of a real model larger than the model? Allocated, and calculated.
 bool real_crossing(Lesson& lesson, const Model& model) {
   Screen& screen = lesson.screen();
   const ModelConfig& c = model.config();
@@ -240,7 +257,8 @@ bool real_crossing(Lesson& lesson, const Model& model) {
   lesson.figure("crossing_batch_here", static_cast<double>(crossed));
   return lesson.require(
       crossed == calculated,
-      fmt::format("{} sequences of {} tokens outweigh the model, one less does not", crossed, c.max_seq_len));
+      fmt::format("the cache of {} sequences of {} tokens is larger than the model, that of one less is not",
+                  crossed, c.max_seq_len));
 }
 
 void crossings(Lesson& lesson, const Model& model) {
@@ -248,9 +266,10 @@ void crossings(Lesson& lesson, const Model& model) {
   screen.section("When is the cache larger than the model?");
   const bool here = real_crossing(lesson, model);
   screen.say(
-      "And released models, by the calculator: GB of weights in the release's type, KiB of cache (f16) a "
-      "token, and from how many tokens each of 1, 8 or 64 sequences the cache is larger (* is beyond the "
-      "model's own context). Last, how many sequences of its own context it takes.");
+      "Released models, calculated. GB: the weights as released. KiB: the cache (f16) per token. 1, 8, 64 "
+      "sequences: from how many tokens per sequence on the cache is larger than the weights (*: more than "
+      "the "
+      "model's context). Last column: how many sequences of full context make it larger.");
   const CacheFormat& f16 = cache_format("f16");
   bool exact = true;
   int crossing = 0;
@@ -277,15 +296,16 @@ void crossings(Lesson& lesson, const Model& model) {
   const bool bounded = !crossing_context(find_preset("mistral-7b"), 1, f16).has_value();
   lesson.figure("llama_2_7b_crossing_context", static_cast<double>(context.value_or(0)));
   lesson.figure("presets_crossing_within_64", crossing);
-  lesson.found({.claim = 22,
-                .verdict = Verdict::holds_if,
-                .shown = here && exact && crossing > 0 && bounded,
-                .measured = fmt::format(
-                    "llama-2-7b crosses at {} tokens in all; at its own context {} of {} presets cross with "
-                    "at most 64 sequences; mistral-7b's window keeps one sequence below its weights for ever",
-                    with_commas(context.value_or(0)), crossing, presets().size()),
-                .condition = "tokens times sequences pass the model's crossing, which few K/V heads move far "
-                             "out, and a window may put out of reach"});
+  lesson.found(
+      {.claim = 22,
+       .verdict = Verdict::holds_if,
+       .shown = here && exact && crossing > 0 && bounded,
+       .measured = fmt::format(
+           "For llama-2-7b this happens at {} tokens in total. With full contexts, at most 64 sequences are "
+           "enough for {} of {} models. Because of mistral-7b's window, one sequence is never enough",
+           with_commas(context.value_or(0)), crossing, presets().size()),
+       .condition = "there are enough tokens in total: with few K/V heads it takes more, and with a window "
+                    "it may never happen"});
 }
 
 void lesson_08(Lesson& lesson) {
@@ -296,19 +316,19 @@ void lesson_08(Lesson& lesson) {
   three_figures(lesson);
   crossings(lesson, *model);
   lesson.try_this(
-      {"Set kBlock to 64. What is the worst factor for 17 tokens, and what would you lose with blocks of 1?",
-       "build/bin/lastrow memory --model llama-3-8b --context 131072 --batch 1: does it fit beside the "
-       "weights on your GPU?",
-       "Run with --fault repeat-kv. By which factor is the cache too large, and why do all answers stay "
-       "right?"},
+      {"Set kBlock to 64. What is the factor for 17 tokens now? What would you lose with blocks of 1?",
+       "Run build/bin/lastrow memory --model llama-3-8b --context 131072 --batch 1. Do this cache and the "
+       "weights "
+       "fit on your GPU?",
+       "Run with --fault repeat-kv. How many times too large is the cache? Why are all answers still right?"},
       "lesson 9, numerics.");
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_lesson(
-      argc, argv,
-      {8, "what the cache costs", "How many GB do 64 conversations of 8,192 tokens take on a 7B model?"},
-      lesson_08);
+  return run_lesson(argc, argv,
+                    {8, "what the cache costs",
+                     "How many GB of cache do 64 conversations of 8,192 tokens need on a 7B model?"},
+                    lesson_08);
 }

@@ -1,14 +1,15 @@
 // Lesson 10: what makes one attention kernel faster than another?
 //
-// Decode attention does little arithmetic: it has to read every stored byte of K and V once, and cannot be
-// faster than that. The ladder in gpu/kernels comes closer to it rung by rung. Here every rung runs on one
-// problem, thread by thread on this CPU (no GPU needed), and an observer counts what it asks of memory, the
-// way the hardware bills it.
+// Decode attention does little arithmetic. It must read every stored byte of K and V once, and cannot be
+// faster than that. The kernels in gpu/kernels are a ladder: each rung comes closer to this limit. Here every
+// rung runs on the same problem, thread by thread on this CPU (no GPU is needed), and the emulator counts its
+// memory accesses as a GPU would.
 //
-// You will see   how often each rung reads the cache, how well its loads use the 32-byte sectors in which
-//                memory comes, its bank conflicts, barriers and shuffles; then the same for prefill; and
-//                times, if there is an NVIDIA GPU
-// Options        --backend names the judge; cuda or cuda-emulated:kNN, what the generation runs on
+// You will see   how often each rung reads the cache; how well its loads use the 32-byte sectors of memory; its
+//                bank conflicts, barriers and shuffles; then the same for prefill; and times, if there is an
+//                NVIDIA GPU
+// Options        --backend: the judge of the rungs; with cuda or cuda-emulated:kNN, the backend of the
+//                generation at the end
 // Before this    lessons 1 and 7; gpu/README.md says what is counted and how
 // Open           gpu/kernels/k01_naive.cu beside k02_warp_per_row.cu, and so on: each diff is one idea
 #include "core/error.h"
@@ -35,20 +36,20 @@ const AttendCase kPrefill{
 constexpr int32_t kAllBlocks = 1 << 20;
 constexpr int64_t kSectorBytes = 32;
 
-/// What a rung asked of memory for one problem, all its kernels (a merge, if it needs one) together.
+/// The memory accesses of a rung for one problem, all its kernels together (also a merge, if it needs one).
 struct RungRun {
   KernelEntry rung;
-  std::string why_not;                         // it cannot take the problem
+  std::string why_not;                         // why it cannot run this problem
   bool ok = false;                             // within the judge's bound
-  int64_t cache_bytes = 0, cache_sectors = 0;  // K and V: asked for by lanes; came
-  int64_t passes = 0, best_passes = 0;         // shared memory
+  int64_t cache_bytes = 0, cache_sectors = 0;  // of K and V: bytes that lanes wanted; sectors that were moved
+  int64_t passes = 0, best_passes = 0;         // of shared memory
   int64_t barriers = 0, shuffles = 0, blocks = 0;
 
   double reads(const AttendCase& c) const {
     return static_cast<double>(cache_bytes) / static_cast<double>(stored_bytes(c));
   }
-  /// Bytes of K and V asked for, of those that came.
-  double asked_of_came() const {
+  /// Bytes of K and V that lanes wanted / bytes that were moved.
+  double wanted_of_moved() const {
     return static_cast<double>(cache_bytes) / static_cast<double>(cache_sectors * kSectorBytes);
   }
   static int64_t stored_bytes(const AttendCase& c) {
@@ -70,7 +71,7 @@ RungRun run_rung(const KernelEntry& rung, const JudgedCase& judged) {
   }
   run.ok = judge::verdict(judged, result).ok();
   for (const simt::KernelTraffic& kernel : traffic(*backend)) {
-    if (!kernel.kernel.starts_with('k')) continue;  // the small kernels that store rows
+    if (!kernel.kernel.starts_with('k')) continue;  // not the small kernels that store rows
     run.barriers += kernel.n_barriers;
     run.shuffles += kernel.n_shuffles;
     run.blocks += kernel.n_blocks;
@@ -105,21 +106,20 @@ void show(Lesson& lesson, const std::vector<RungRun>& runs, const AttendCase& c,
   for (const RungRun& r : runs) {
     if (!r.why_not.empty()) continue;
     rows.push_back({r.rung.name, fmt::format("{:.2f}", r.reads(c)),
-                    fmt::format("{:.0f} %", 100 * r.asked_of_came()), percent(r.best_passes, r.passes),
+                    fmt::format("{:.0f} %", 100 * r.wanted_of_moved()), percent(r.best_passes, r.passes),
                     fmt::format("{}", r.barriers), fmt::format("{}", r.shuffles),
                     fmt::format("{}", r.blocks)});
     lesson.figure(fmt::format("{}_{}_reads", name, r.rung.name), r.reads(c));
-    lesson.figure(fmt::format("{}_{}_asked_of_came", name, r.rung.name), r.asked_of_came());
+    lesson.figure(fmt::format("{}_{}_asked_of_came", name, r.rung.name), r.wanted_of_moved());
   }
-  lesson.screen().table({"rung", "reads of K, V", "asked/came", "banks", "barriers", "shuffles", "blocks"},
-                        rows);
+  lesson.screen().table({"rung", "reads of K, V", "wanted", "banks", "barriers", "shuffles", "blocks"}, rows);
   int n_ok = 0, n = 0;
   for (const RungRun& r : runs)
     if (r.why_not.empty()) ++n, n_ok += r.ok ? 1 : 0;
   lesson.figure(name + "_rungs", n);
   lesson.require(
       n_ok == n,
-      fmt::format("{} of {} rungs give the double-precision judge's rows, within its bound", n_ok, n));
+      fmt::format("{} of {} rungs give the rows of the double-precision judge, within its bound", n_ok, n));
 }
 
 const RungRun& rung(const std::vector<RungRun>& runs, std::string_view name) {
@@ -128,14 +128,15 @@ const RungRun& rung(const std::vector<RungRun>& runs, std::string_view name) {
   throw UsageError("rung {} did not run", name);
 }
 
-/// Judged by --backend, or naive-f64: with a fault in it, the rungs no longer agree with it.
+/// The judge is --backend, or naive-f64. With --fault it is the judge that is wrong, and the rungs disagree
+/// with it.
 JudgedCase judge_case(Lesson& lesson, const AttendCase& c) {
   JudgedCase judged = judge::judged_case(c);
   judged.reference = judge::attend(*lesson.backend("naive-f64"), c);
   return judged;
 }
 
-/// Microseconds of one attend after another, on a GPU; launches included.
+/// Microseconds per attend on a GPU, launches included.
 void show_times(Lesson& lesson, const AttendCase& c) {
   Screen& screen = lesson.screen();
   screen.section("Times");
@@ -143,8 +144,8 @@ void show_times(Lesson& lesson, const AttendCase& c) {
   for (const BackendEntry& entry : list_backends())
     if (entry.name == "cuda") why_not = entry.usable ? "" : entry.why_not;
   if (!why_not.empty()) {
-    screen.say("Not measured. The backend cuda cannot be used here: " + why_not +
-               ". The emulator counts what a kernel asks for; how long a GPU takes for it, it cannot say.");
+    screen.say("Not measured: the backend cuda cannot be used here (" + why_not +
+               "). The emulator counts memory accesses, but it cannot say how long a GPU takes.");
     return;
   }
   std::vector<Bar> bars;
@@ -168,36 +169,42 @@ void show_times(Lesson& lesson, const AttendCase& c) {
   }
   screen.bars(bars, "µs");
   screen.say(
-      "A launch costs a few µs, more than this small problem: lastrow-kernels --time has larger ones.");
+      "A launch takes a few µs, longer than this small problem. lastrow-kernels --time measures larger "
+      "ones.");
 }
 
 void decode(Lesson& lesson) {
   Screen& screen = lesson.screen();
   const std::vector<RungRun> runs = run_ladder(lesson, judge_case(lesson, kDecode));
 
-  screen.say(
-      fmt::format("One query, {} heads on {} K/V heads of {} elements, {} keys in bf16: the cache holds {} "
-                  "bytes of K and V. Each rung of the ladder, and its idea:",
-                  kDecode.n_q_heads, kDecode.n_kv_heads, kDecode.head_dim, kDecode.sequences[0].kv_len,
-                  with_commas(RungRun::stored_bytes(kDecode))));
+  screen.say(fmt::format(
+      "One query, {} query heads on {} K/V heads, head_dim {}, {} keys in bf16. The cache holds {} bytes "
+      "of K and V. The rungs of the ladder and their ideas:",
+      kDecode.n_q_heads, kDecode.n_kv_heads, kDecode.head_dim, kDecode.sequences[0].kv_len,
+      with_commas(RungRun::stored_bytes(kDecode))));
   screen.gap();
   for (const KernelEntry& entry : list_kernels()) screen.line(fmt::format("{}  {}", entry.name, entry.idea));
 
-  screen.section("Decode: what each asks of memory");
+  screen.section("Decode: the memory accesses of each rung");
   screen.say(
-      "A block is a group of threads that share memory; a warp is 32 of them, its lanes, in step. reads of "
-      "K, V: how often each stored byte is asked for. 1 is the least. asked/came: memory comes in sectors of "
-      "32 bytes; the bytes that lanes asked for (each lane counts), of those that came. banks: shared memory "
-      "has 32, each of which serves one word at a time; the fewest turns that would do, of those it took. "
-      "Below 100 % something came that nobody asked for, or waited for its turn. barriers: times that a "
-      "block waits for all its threads. shuffles: instructions that pass numbers between lanes.");
+      "A block is a group of threads with common shared memory. A warp is 32 of its threads (lanes), which "
+      "run in "
+      "step. “reads of K, V”: how often lanes read each stored byte; at least 1. “wanted”: memory moves in "
+      "sectors "
+      "of 32 bytes; this is the share of the moved bytes that lanes wanted. “banks”: shared memory has 32 "
+      "banks, "
+      "and each serves one word at a time; this is the smallest possible number of turns, as a share of the "
+      "turns "
+      "taken. “barriers”: how often a block waits for all its threads. “shuffles”: instructions that pass "
+      "numbers "
+      "between lanes.");
   show(lesson, runs, kDecode, "decode");
-  screen.say("The bytes that came:");
+  screen.say("Bytes moved:");
   std::vector<Bar> bars;
   for (const RungRun& r : runs)
     if (r.why_not.empty())
       bars.push_back({r.rung.name, static_cast<double>(r.cache_sectors * kSectorBytes),
-                      with_commas(r.cache_sectors * kSectorBytes) + " bytes came"});
+                      with_commas(r.cache_sectors * kSectorBytes) + " bytes"});
   screen.bars(bars, "bytes");
 
   const RungRun &k01 = rung(runs, "k01"), &k02 = rung(runs, "k02"), &k05 = rung(runs, "k05"),
@@ -205,37 +212,40 @@ void decode(Lesson& lesson) {
   lesson.require(
       k02.cache_sectors * 4 <= k01.cache_sectors,
       fmt::format(
-          "k02 has neighbours in a warp read neighbours in memory: {:.0f} times fewer bytes come than in k01",
+          "in k02 neighbouring lanes read neighbouring elements: it moves {:.0f} times fewer bytes than k01",
           static_cast<double>(k01.cache_sectors) / static_cast<double>(k02.cache_sectors)));
-  lesson.require(k05.asked_of_came() == 1, "k05's loads of 16 bytes a lane ask for every byte that comes");
+  lesson.require(k05.wanted_of_moved() == 1, "k05 loads 16 bytes per lane and uses every byte that is moved");
   lesson.require(k06.cache_bytes * kDecode.n_q_heads / kDecode.n_kv_heads == k05.cache_bytes,
-                 fmt::format("k06 reads K and V once for the {} query heads of a group",
+                 fmt::format("k06 reads K and V once for all {} query heads of a group",
                              kDecode.n_q_heads / kDecode.n_kv_heads));
   lesson.require(k06.reads(kDecode) == 1,
-                 "k06 and what follows read each stored byte once: less there is not to read");
+                 "k06 reads each stored byte once, and so do the later rungs: fewer reads are not possible");
   screen.say(
-      "What is left is time, not bytes: k07 gives every multiprocessor a share of the keys, k08 fetches the "
-      "next page's place early, k09 takes K and V of one byte an element too (here all are bf16), k10 keeps "
-      "more bytes on their way, and k11 and "
-      "k12 hand the products to the tensor cores: k11 those of a group's queries, k12 those of a prompt's.");
+      "The later rungs save time, not bytes: k07 gives every multiprocessor a part of the keys; k08 fetches "
+      "the "
+      "block table entry of the next page early; k09 also reads K and V of one byte per element (here all "
+      "are "
+      "bf16); k10 keeps more loads in flight; k11 and k12 use the tensor cores, k11 for the queries of a "
+      "group, k12 "
+      "for the queries of a prompt.");
 }
 
 void prefill(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.section("Prefill: the same rungs, 64 queries at once");
   const std::vector<RungRun> runs = run_ladder(lesson, judge_case(lesson, kPrefill));
-  screen.say(fmt::format("64 queries and as many keys, {} heads on {} K/V heads.", kPrefill.n_q_heads,
+  screen.say(fmt::format("64 queries and 64 keys, {} query heads on {} K/V heads.", kPrefill.n_q_heads,
                          kPrefill.n_kv_heads));
   show(lesson, runs, kPrefill, "prefill");
   screen.say(
-      "A query alone reads every key before it. k04 has 16 queries share one reading of a tile, and pays "
-      "with barriers, at which the tile is handed over; k12 has 64 rows (queries and heads of a group) share "
-      "it.");
+      "Without sharing, each query reads every key before it. In k04 16 queries share each tile of keys that "
+      "is "
+      "read; it needs barriers for that. In k12 64 rows (queries and heads of a group) share a tile.");
   lesson.require(rung(runs, "k04").cache_bytes * 4 < rung(runs, "k03").cache_bytes,
                  "k04 reads K and V less than a quarter as often as k03");
 }
 
-/// --backend judges, unless it names one that has the ladder: then the generation runs on it.
+/// The generation runs on --backend if that one has the ladder, otherwise on cuda-emulated.
 std::string generates_on(const Lesson& lesson) {
   const std::string& asked = lesson.options().backend;
   return asked.starts_with("cuda") ? asked : "cuda-emulated";
@@ -250,7 +260,7 @@ void in_a_generation(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.section("In a generation");
   screen.say(
-      fmt::format("{} runs on the same kernels: its decode step was attended by {}. In the viewer: "
+      fmt::format("{} runs on the same kernels: {} computed attention in its decode step. In the viewer: "
                   "viewer/run --backend cuda-emulated:k05.",
                   session.model().config().name, session.backend_info().attend_kernel));
   lesson.keep(session);
@@ -262,11 +272,11 @@ void lesson_10(Lesson& lesson) {
   show_times(lesson, kDecode);
   in_a_generation(lesson);
   lesson.try_this(
-      {"Make qkv.safetensors in three lines (gpu/README.md), then build/bin/lastrow attend "
+      {"Make qkv.safetensors in three lines (gpu/README.md), then run build/bin/lastrow attend "
        "--in qkv.safetensors --out out.safetensors --backend cuda-emulated --kernel k01 --simt-report. Which "
-       "source line wastes the sectors?",
-       "Change kDecode.n_kv_heads to 8 (MHA): which rungs now read the same, and why?",
-       "In k04, take the padding out of the tile in shared memory: what do the banks say?"},
+       "source line wastes sectors?",
+       "Set kDecode.n_kv_heads to 8 (MHA). Which rungs read equally often now, and why?",
+       "In k04, remove the padding of the tile in shared memory. What happens to “banks”?"},
       "lesson 0, the ledger of claims.");
 }
 
@@ -275,6 +285,6 @@ void lesson_10(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
-      {10, "GPU kernels", "Which kernel reads the cache least often, and what is left to gain then?"},
+      {10, "GPU kernels", "Which kernel reads the cache least often? How can another one still be faster?"},
       lesson_10);
 }

@@ -1,17 +1,17 @@
 // Lesson 11: what does a bug in a K/V cache look like from outside?
 //
 // Eight bugs that real programs had, each built into an otherwise healthy run. You see where a faulty run
-// first differs from a healthy one (step, layer, operation), how many keys attention read there, how its keys
-// are turned, and what the cache takes; from that the bug can be named.
+// first differs from a healthy one (step, layer, operation), how many keys attention read there, by which
+// position its keys are rotated, and how much memory the cache takes. From that you can name the bug.
 //
-// You will see   the evidence of eight cases, A to H, in no order; your answers graded
-// Before this    lessons 3, 4 and 8; lesson 9 says how large a difference rounding makes: none here is that
-//                small
-// Open           lessons/support/faults.cpp (afterwards), src/trace/faults.h, src/cache/step_plan.h
+// You will see   the evidence of eight cases, A to H, in random order; your answers graded
+// Before this    lessons 3, 4 and 8; lesson 9 shows how small rounding errors are: every difference here is
+//                larger
+// Open           src/trace/named_faults.cpp (afterwards), src/trace/faults.h, src/cache/step_plan.h
 //
-//   lessons/run 11                              shows the cases; on a terminal it asks
-//   lessons/run 11 A=scale-twice C=repeat-kv    grades; exit status 1 if an answer is wrong
-//   lessons/run 11 reveal                       the solutions
+//   lessons/run 11                              shows the cases; on a terminal it asks for answers
+//   lessons/run 11 A=scale-twice C=repeat-kv    grades the answers; exit status 1 if one is wrong
+//   lessons/run 11 reveal                       shows the solutions
 #include <unistd.h>
 
 #include <algorithm>
@@ -41,7 +41,8 @@ std::string first_conversation(const Model& model) {
   return model.tokenizer().is_numbered() ? "t7 t8 t9" : "the brown dog";
 }
 
-/// One conversation, a reset, and a second one, which is recorded. `forced` are the tokens of its steps.
+/// One conversation, a reset, and a second conversation, which is recorded. `forced`: the tokens of its
+/// steps.
 void converse(DecodeSession& session, std::span<const int32_t> forced) {
   const Model& model = session.model();
   session.start(model.tokenizer().encode(first_conversation(model)));
@@ -52,13 +53,13 @@ void converse(DecodeSession& session, std::span<const int32_t> forced) {
     session.advance(forced.empty() ? -1 : forced[static_cast<size_t>(session.prompt_len() + step - 1)]);
 }
 
-/// Does this bug change anything on this model?
+/// Can this bug change anything on this model?
 bool can_show(const Fault& fault, const ModelConfig& config) {
   return (fault.name != "repeat-kv" || config.group_size() > 1) &&
          (fault.name != "early-length" || config.n_layers > 1);
 }
 
-/// Those that can show on this model, shuffled by a fixed seed.
+/// The faults that can show on this model, shuffled with a fixed seed.
 std::vector<const Fault*> shuffled_faults(const ModelConfig& config) {
   std::vector<const Fault*> order;
   for (const Fault& fault : faults())
@@ -87,14 +88,16 @@ void show(Screen& screen, const std::vector<Case>& cases) {
   for (const Case& c : cases) rows.push_back(c.evidence.row(std::string(1, c.letter)));
   screen.table(Evidence::head(), rows);
   screen.say(
-      "first different: the first operation whose output is not the healthy run's, to the bit. row: the "
-      "position of its first row that differs. keys: how many attention was to read there. turned as: the "
-      "position whose angle the new key has. k[0] scores: what the last query gave to the first key "
-      "(head 0; none: not visible). In brackets: the healthy run.");
+      "first difference: the first operation whose output has other bits than the healthy run. row: the "
+      "position of "
+      "its first row that differs. keys: how many keys attention read there. rotated for: the position for "
+      "which "
+      "RoPE rotated that row. k[0] score: the score of the first key with the last query in head 0 (none: "
+      "masked). In brackets: the healthy run.");
 }
 
 void list_bugs(Screen& screen, const ModelConfig& config) {
-  screen.say("The bugs, by their names:");
+  screen.say("The bugs and their names:");
   for (const Fault& fault : faults()) {
     if (!can_show(fault, config)) continue;
     screen.line(std::string(fault.name), Ink::accent);
@@ -102,8 +105,8 @@ void list_bugs(Screen& screen, const ModelConfig& config) {
   }
 }
 
-/// A bug's name as the lesson spells it, from one in any case, with _ for -, between blanks; "" if it is
-/// none's.
+/// The name of a bug as the lesson spells it. `text` may have capitals, _ for - and spaces around it. "" if
+/// there is no such bug.
 std::string bug_named(std::string_view text) {
   const size_t first = text.find_first_not_of(' '), last = text.find_last_not_of(' ');
   std::string name(first == text.npos ? "" : text.substr(first, last - first + 1));
@@ -120,21 +123,22 @@ std::pair<const Case*, std::string> read_answer(const std::string& answer, const
   const auto found =
       std::find_if(cases.begin(), cases.end(), [&](const Case& c) { return c.letter == letter; });
   if (found == cases.end())
-    throw UsageError("'{}' is no answer: write the case and the bug, as in A=scale-twice (cases A to {})",
+    throw UsageError("'{}' is not an answer: write a case from A to {} and a bug, for example A=scale-twice",
                      answer, cases.back().letter);
-  if (bug_named(name).empty()) throw UsageError("there is no bug '{}'; the lesson lists their names", name);
+  if (bug_named(name).empty())
+    throw UsageError("there is no bug '{}': run the lesson without answers to see the names", name);
   return {&*found, bug_named(name)};
 }
 
 using Answers = std::vector<std::pair<const Case*, std::string>>;
 
-/// Throws UsageError for a case that is answered twice.
+/// Throws UsageError if a case is answered twice.
 Answers read_answers(const std::vector<std::string>& given, const std::vector<Case>& cases) {
   Answers answers;
   for (const std::string& answer : given) {
     const auto next = read_answer(answer, cases);
     for (const auto& [c, name] : answers)
-      if (c == next.first) throw UsageError("case {} is answered twice: give one answer a case", c->letter);
+      if (c == next.first) throw UsageError("case {} is answered twice: give one answer per case", c->letter);
     answers.push_back(next);
   }
   return answers;
@@ -143,17 +147,17 @@ Answers read_answers(const std::vector<std::string>& given, const std::vector<Ca
 void grade(Lesson& lesson, const Case& c, const std::string& name) {
   lesson.require(c.fault->name == name,
                  c.fault->name == name ? fmt::format("{} is {}: {}", c.letter, name, c.fault->bug)
-                                       : fmt::format("{} is not {}: read its row again", c.letter, name));
+                                       : fmt::format("{} is not {}: look at its row again", c.letter, name));
 }
 
-/// On a terminal: one question a case; an empty line leaves the rest.
+/// On a terminal: one question per case. An empty line ends the questions.
 void ask(Lesson& lesson, const std::vector<Case>& cases) {
   for (const Case& c : cases) {
-    lesson.screen().prompt(fmt::format("Which bug is {}? (its name; Enter to stop) ", c.letter));
+    lesson.screen().prompt(fmt::format("Which bug is {}? (type its name, or Enter to stop) ", c.letter));
     std::string name;
     if (!std::getline(std::cin, name) || name.empty()) return;
     if (bug_named(name).empty())
-      lesson.screen().line("There is no bug of that name; they are listed above.");
+      lesson.screen().line("There is no bug with this name. The names are listed above.");
     else
       grade(lesson, c, bug_named(name));
   }
@@ -162,7 +166,7 @@ void ask(Lesson& lesson, const std::vector<Case>& cases) {
 void lesson_11(Lesson& lesson) {
   Screen& screen = lesson.screen();
   if (!lesson.options().fault.empty())
-    throw UsageError("lesson 11 builds the bugs in itself, one a case: run it without --fault");
+    throw UsageError("lesson 11 builds in all the bugs itself: run it without --fault");
   const auto model = lesson.model("fable-gqa");
   DecodeSession healthy(model, lesson.backend(), {.record = everything()});
   converse(healthy, {});
@@ -172,8 +176,9 @@ void lesson_11(Lesson& lesson) {
   const Answers answers = reveal ? Answers{} : read_answers(lesson.options().answers, cases);
 
   screen.say(fmt::format(
-      "{} is run {} times on “{}”, after another conversation and a reset: once as it is, and once with each "
-      "of {} bugs. Step 0 is the prefill; all are fed the same tokens. Where does each first go wrong?",
+      "{} runs {} times on “{}”, after another conversation and a reset: once healthy, and once with each of "
+      "{} "
+      "bugs. All runs get the same tokens. Step 0 is the prefill. Where does each run first differ?",
       model->config().name, cases.size() + 1, Lesson::prompt_for(*model), cases.size()));
   list_bugs(screen, model->config());
   screen.section("The cases");
@@ -188,7 +193,7 @@ void lesson_11(Lesson& lesson) {
   lesson.figure("located", n_located);
   lesson.require(
       n_located == static_cast<int>(cases.size()),
-      fmt::format("{} of {} bugs show first where their cause says they must", n_located, cases.size()));
+      fmt::format("{} of {} bugs show first where their cause predicts it", n_located, cases.size()));
 
   for (const auto& [c, name] : answers) grade(lesson, *c, name);
   if (reveal)
@@ -196,12 +201,13 @@ void lesson_11(Lesson& lesson) {
       screen.entry(fmt::format("{}", c.letter), fmt::format("{}: {}", c.fault->name, c.fault->bug));
   if (answers.empty() && !reveal && !lesson.options().json && ::isatty(STDIN_FILENO) == 1) ask(lesson, cases);
   lesson.keep(healthy);
-  lesson.try_this({"Answer: lessons/run 11 A=… B=… ; lessons/run 11 reveal shows the solutions.",
-                   "Two pairs of bugs show first at the same operation with the same number of keys. Which "
-                   "one column tells both pairs apart?",
-                   "With --model fable-gqa one bug changes no number at all. Who would notice it, and when?",
-                   "Run lessons/run 3 --fault stale-rows: which of its lines objects?"},
-                  "lesson 10, GPU kernels.");
+  lesson.try_this(
+      {"Answer with lessons/run 11 A=… B=… (lessons/run 11 reveal shows the solutions).",
+       "Two pairs of bugs show first at the same operation, with the same number of keys. Which column "
+       "tells the bugs of both pairs apart?",
+       "On fable-gqa one bug changes no number at all. Who would notice it, and when?",
+       "Run lessons/run 3 --fault stale-rows. Which line fails?"},
+      "lesson 10, GPU kernels.");
 }
 
 }  // namespace
@@ -209,7 +215,7 @@ void lesson_11(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
-      {11, "find the bug", "Eight runs are wrong. What does each show first, and which bug is it?",
-       "CASE=BUG, as in A=scale-twice, or reveal"},
+      {11, "find the bug", "Eight runs have a bug. Where does each first go wrong, and which bug is it?",
+       "CASE=BUG, for example A=scale-twice; or reveal"},
       lesson_11);
 }
