@@ -1,21 +1,23 @@
 # shellcheck shell=bash disable=SC2034
-# What viewer/run and tests/run share: getting the packages, and building. Sourced by them, after `set -euo pipefail`.
+# Functions for viewer/run and tests/run, which source this file after `set -euo pipefail`.
 #
-#   need_packages NAME…          installs those that are missing, with apt-get, saying which (Debian, Ubuntu);
-#                                elsewhere names them and goes on
-#   configure PRESET             the first time says what comes from where, later only what is left out
-#   build PRESET [TARGET…]
-#   die LINE…                    the lines on stderr, then exit 2
+#   need_packages NAME…          installs the packages that are missing with apt-get, and says which (Debian, Ubuntu);
+#                                on other systems only names them
+#   configure PRESET             runs CMake; the first time prints where each library came from, later only what is
+#                                left out
+#   build PRESET [TARGET…]       builds the targets, or everything
+#   die LINE…                    prints the lines on stderr, then exits with status 2
 #
-# LASTROW_APT=no in the environment: nothing is installed, CMake is asked to do with what there is.
+# With LASTROW_APT=no in the environment nothing is installed, and CMake uses what there is.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
-# What the library and the viewer are built from. CMake can fetch some of it (src/dependencies.cmake), never the first four.
+# The packages for the library and the viewer. CMake can fetch some of them (src/dependencies.cmake), but
+# never the tools.
 tool_packages=(cmake ninja-build g++ pkg-config)
 build_packages=("${tool_packages[@]}" libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev doctest-dev
   libboost-context-dev libglfw3-dev libimgui-dev libgl-dev libgl1-mesa-dri libstb-dev fonts-dejavu-core)
-# What the tests need on top: a display that is not there, someone to press its keys, a clock, a formatter.
+# More packages for the tests: a virtual display, a program that presses keys, benchmarks, a formatter.
 test_packages=(xvfb xdotool libbenchmark-dev clang-format-14)
 
 say() { printf '== %s\n' "$*"; }
@@ -24,7 +26,7 @@ die() {
   exit 2
 }
 
-# missing_packages NAME… : those that dpkg does not hold as installed, one a line
+# missing_packages NAME… : prints those that are not installed, one per line
 missing_packages() {
   local held
   held=$(dpkg-query -W -f '${Package}:${db:Status-Status}\n' "$@" 2>/dev/null || true)
@@ -32,7 +34,7 @@ missing_packages() {
   for name in "$@"; do [[ $'\n'$held$'\n' == *$'\n'"$name:installed"$'\n'* ]] || printf '%s\n' "$name"; done
 }
 
-# as_root COMMAND… : through sudo only where it is needed
+# as_root COMMAND… : uses sudo only if it is needed
 as_root() {
   if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi
 }
@@ -47,9 +49,9 @@ need_packages() {
   if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     local tool absent=()
     for tool in cmake ninja c++; do command -v "$tool" >/dev/null || absent+=("$tool"); done
-    [[ ${#absent[@]} -eq 0 ]] || die "lastrow: this system has no apt-get, and lacks: ${absent[*]}" \
-      "Install what corresponds to Debian's packages: $*" "and start again."
-    [[ -e $root/build/CMakeCache.txt ]] || say "No apt-get here, so nothing is installed. Debian's names of what is used: $*"
+    [[ ${#absent[@]} -eq 0 ]] || die "lastrow: this system has no apt-get, and these programs are missing: ${absent[*]}" \
+      "Install the equivalents of these Debian packages: $*" "Then start again."
+    [[ -e $root/build/CMakeCache.txt ]] || say "This system has no apt-get, so nothing is installed. The Debian packages that are needed: $*"
     return
   fi
   local missing
@@ -59,14 +61,14 @@ need_packages() {
   local by_hand="apt-get update && apt-get install -y --no-install-recommends ${missing[*]}"
   if [[ $EUID -ne 0 ]] && ! sudo -n true 2>/dev/null; then
     command -v sudo >/dev/null || die "lastrow: these packages are missing, and there is no sudo to install them: ${missing[*]}" \
-      "As root: $by_hand" "Or, to go on with what there is: LASTROW_APT=no $0"
+      "As root, run: $by_hand" "Or continue without them: LASTROW_APT=no $0"
     [[ -t 0 ]] || die "lastrow: these packages are missing, and sudo would ask for a password: ${missing[*]}" \
-      "Run: sudo sh -c '$by_hand'" "Or, to go on with what there is: LASTROW_APT=no $0"
+      "Run: sudo sh -c '$by_hand'" "Or continue without them: LASTROW_APT=no $0"
   fi
-  say "Installing with apt-get, which may take a few minutes: ${missing[*]}"
+  say "Installing with apt-get (this may take a few minutes): ${missing[*]}"
   install_log=$(mktemp -t lastrow-install.XXXXXX)
   if ! apt_install "${missing[@]}"; then
-    say "Not found or out of date; updating the package lists and trying again"
+    say "Some packages were not found or are out of date; updating the package lists and trying again"
     as_root apt-get update -q -o DPkg::Lock::Timeout=300 </dev/null >>"$install_log" 2>&1 || true
     local name known=() unknown=()
     for name in "${missing[@]}"; do
@@ -74,18 +76,18 @@ need_packages() {
     done
     if [[ ${#known[@]} -eq 0 ]] || ! apt_install "${known[@]}"; then
       tail -n 15 "$install_log" >&2
-      die "lastrow: apt-get could not install: ${missing[*]}" "Everything it said: $install_log" \
-        "By hand, as root: $by_hand"
+      die "lastrow: apt-get could not install: ${missing[*]}" "Its full output is in $install_log" \
+        "As root, run: $by_hand"
     fi
-    [[ ${#unknown[@]} -eq 0 ]] || say "This system does not offer: ${unknown[*]}; going on without"
+    [[ ${#unknown[@]} -eq 0 ]] || say "This system does not offer these packages: ${unknown[*]}; continuing without them"
   fi
   rm -f "$install_log"
   for name in "${tool_packages[@]}"; do
-    [[ -z $(missing_packages "$name") ]] || die "lastrow: cannot build without $name" "As root: $by_hand"
+    [[ -z $(missing_packages "$name") ]] || die "lastrow: cannot build without $name" "As root, run: $by_hand"
   done
 }
 
-# One compiler for each core, but never more than memory holds at 1.5 GiB each.
+# How many compilers to run at once: one per core, but no more than fit in memory at 1.5 GiB each.
 jobs_that_fit() {
   local cores kib limit
   cores=$(getconf _NPROCESSORS_ONLN)
@@ -105,12 +107,12 @@ configure() {
   local preset=$1 dir log lines='/left out/'
   dir=$(build_dir "$preset")
   log=$dir/configure.log
-  [[ -e $dir/build.ninja ]] || lines='' # all that CMake says of us, the first time
+  [[ -e $dir/build.ninja ]] || lines='' # the first time, print all lines about lastrow
   mkdir -p "$dir"
   if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
   if ! (cd "$root" && cmake --preset "$preset") >"$log" 2>&1; then
     cat "$log" >&2
-    die "lastrow: CMake could not configure; what it said is above. Remove $dir to start afresh."
+    die "lastrow: CMake could not configure; its output is above. To start again from nothing, remove $dir."
   fi
   sed -n "${lines}s/^-- lastrow: /   /p" "$log"
 }
@@ -121,7 +123,7 @@ build() {
   shift
   [[ $# -eq 0 ]] || targets=(--target "$@")
   jobs=$(jobs_that_fit)
-  say "Building into ${dir#"$root"/}/, $jobs files at a time"
+  say "Building in ${dir#"$root"/}/, $jobs files at a time"
   cmake --build "$dir" --parallel "$jobs" "${targets[@]}" </dev/null ||
     die "lastrow: the build failed; the first error is above."
 }

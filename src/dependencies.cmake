@@ -1,14 +1,14 @@
-# The libraries we stand on. The system's are used first; where one is missing, FetchContent brings a pinned
-# version of the same library. Each is named at configure time, with where it came from. The viewer looks for
-# its own (viewer/CMakeLists.txt): without them its window is left out.
+# The libraries that lastrow uses. A library of the system comes first. If it is missing, FetchContent
+# downloads a pinned version. CMake prints where each one came from. The viewer finds its own libraries
+# (viewer/CMakeLists.txt); without them it is built without its window.
 #
-# -DCMAKE_DISABLE_FIND_PACKAGE_fmt=ON fetches fmt though the system has it;
-# -DFETCHCONTENT_SOURCE_DIR_FMT=DIR takes sources already unpacked in DIR.
+#   -DCMAKE_DISABLE_FIND_PACKAGE_fmt=ON       fetches fmt even if the system has it
+#   -DFETCHCONTENT_SOURCE_DIR_FMT=DIR         uses the sources of fmt in DIR
 include(FetchContent)
 find_package(Threads REQUIRED)
 
-# A fetched library takes what we set here instead of its own defaults: no tests, no examples. fmt and
-# nlohmann_json are installed beside lastrow, whose headers need them.
+# These settings replace the defaults of a fetched library: no tests, no examples. fmt and nlohmann_json are
+# installed together with lastrow, because its headers need them.
 set(CMAKE_POLICY_DEFAULT_CMP0077 NEW)
 set(BUILD_TESTING OFF)
 set(FMT_INSTALL ON)
@@ -17,8 +17,8 @@ set(CLI11_BUILD_TESTS OFF)
 set(CLI11_BUILD_EXAMPLES OFF)
 set(DOCTEST_WITH_TESTS OFF)
 
-# lastrow_dependency(NAME TARGET [VERSION least] GIT repository TAG pinned [HEADERS])
-# HEADERS: of a fetched library nothing but its folder is used; its own CMake files are not read.
+# lastrow_dependency(NAME TARGET [VERSION minimum] GIT repository TAG pinned [HEADERS])
+# HEADERS: only the folder of a fetched library is used, and its own CMake files are not read.
 function(lastrow_dependency name target)
   cmake_parse_arguments(ARG "HEADERS" "GIT;TAG;VERSION" "" ${ARGN})
   find_package(${name} ${ARG_VERSION} QUIET)
@@ -49,10 +49,10 @@ if(LASTROW_TESTS)
   lastrow_dependency(doctest doctest::doctest GIT https://github.com/doctest/doctest.git TAG v2.4.9)
 endif()
 
-# A program built with LASTROW_PORTABLE brings along what the other machine may lack. Of the libraries above
-# only fmt has code of its own: src/CMakeLists.txt compiles it in.
+# With LASTROW_PORTABLE, a program contains the libraries that another machine may lack. Of the libraries
+# above, only fmt has compiled code; src/CMakeLists.txt compiles it into the program.
 set(LASTROW_CUDART CUDA::cudart)
 if(LASTROW_PORTABLE)
   set(LASTROW_CUDART CUDA::cudart_static)
-  set(Boost_USE_STATIC_LIBS ON)  # where it is not installed so, the emulator does without Boost
+  set(Boost_USE_STATIC_LIBS ON)  # if there is no static Boost, the emulator works without Boost
 endif()

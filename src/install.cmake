@@ -1,10 +1,10 @@
-# `cmake --install build --prefix DIR` makes a package that another project uses so:
+# `cmake --install build --prefix DIR` makes a package. Another project uses it like this:
 #
-#   find_package(lastrow REQUIRED)                        # with DIR in CMAKE_PREFIX_PATH
-#   target_link_libraries(mine PRIVATE lastrow::lastrow)  # all of it, or a floor: lastrow::core … lastrow::session
+#   find_package(lastrow REQUIRED)                          # with DIR in CMAKE_PREFIX_PATH
+#   target_link_libraries(mine PRIVATE lastrow::lastrow)    # all of it, or one part: lastrow::core … lastrow::session
 #   #include <lastrow/core/tensor.h>
 #
-# Two components: `development` (headers, static libraries, package files) and `programs`.
+# It has two components: `development` (headers, static libraries, package files) and `programs`.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -28,7 +28,7 @@ target_link_libraries(lastrow_all INTERFACE ${floors})
 set_target_properties(lastrow_all PROPERTIES EXPORT_NAME lastrow)
 
 foreach(floor ${floors})
-  # include/ is what a user's <lastrow/core/tensor.h> starts from, include/lastrow our own "core/tensor.h".
+  # A user's <lastrow/core/tensor.h> is found in include/, and our own "core/tensor.h" in include/lastrow.
   target_include_directories(${floor} INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   string(REGEX REPLACE "^lastrow_" "" folder ${floor})
   if(IS_DIRECTORY ${PROJECT_SOURCE_DIR}/src/${folder})
@@ -50,7 +50,7 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/lastrow)
 install(EXPORT lastrowTargets NAMESPACE lastrow:: DESTINATION ${package_dir} COMPONENT development)
 configure_package_config_file(${PROJECT_SOURCE_DIR}/src/lastrowConfig.cmake.in
                               ${PROJECT_BINARY_DIR}/lastrowConfig.cmake INSTALL_DESTINATION ${package_dir})
-# 0.x: a minor version may break what stood before.
+# While the version is 0.x, a new minor version may be incompatible.
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/lastrowConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/lastrowConfig.cmake ${PROJECT_BINARY_DIR}/lastrowConfigVersion.cmake
         DESTINATION ${package_dir} COMPONENT development)

@@ -34,7 +34,7 @@ void require_different_files(const AppOptions& options, const view::Script& scri
                              const std::string& row_prefix) {
   const fs::path out = options.out;
   std::vector<NamedFile> inputs = {{"--script", options.script},
-                                   {"--model", file_of_model(options.controller.model)}},
+                                   {"--model", model_file(options.controller.model)}},
                          outputs = {{"--watch", options.watch}};
   for (const view::ScriptLine& line : script.lines) {
     const std::string name = fmt::format("{}:{}: {}", script.name, line.number, line.text);
@@ -44,7 +44,7 @@ void require_different_files(const AppOptions& options, const view::Script& scri
       outputs.push_back({name, out / state->name});
     else if (const auto* command = std::get_if<view::DoCommand>(&line.action))
       if (const auto* model = std::get_if<view::SetModel>(&command->command))
-        inputs.push_back({name, file_of_model(model->name)});
+        inputs.push_back({name, model_file(model->name)});
   }
   if (!row_prefix.empty())
     for (int row = 1; row <= script.n_rows; ++row)

@@ -68,7 +68,7 @@ Lesson::Lesson(About about, Options options)
       options_(std::move(options)),
       screen_({.color = options_.color, .silent = options_.json, .cut = !options_.fault.empty()}) {
   // Check everything before anything is printed.
-  require_different_files({{"--model", file_of_model(options_.model)}}, {{"--trace", options_.trace}});
+  require_different_files({{"--model", model_file(options_.model)}}, {{"--trace", options_.trace}});
   if (!options_.trace.empty()) AtomicFile{options_.trace};
   if (!options_.backend.empty()) make_backend(options_.backend);
   if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);

@@ -175,7 +175,7 @@ const Tokenizer& fable_tokenizer() {
     for (const auto* list : {&colours(), &place_adjectives(), &words_to(), &words_in(), &foods(), &drinks(),
                              &adverbs(true), &adverbs(false), &connectives()})
       for (const Word& word : *list) add(word.text);
-    return Tokenizer::of_words(words, "abcdefghijklmnopqrstuvwxyz0123456789-'", ".,");
+    return Tokenizer::from_words(words, "abcdefghijklmnopqrstuvwxyz0123456789-'", ".,");
   }();
   return tokenizer;
 }

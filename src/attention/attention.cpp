@@ -1,4 +1,4 @@
-// The headers of this folder are all there is to it; compiling them here keeps them honest without a user.
+// This folder has only headers. This file compiles them, so that an error shows even without a user.
 #include "attention/mask.h"
 #include "attention/softmax_state.h"
 

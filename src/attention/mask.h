@@ -1,9 +1,12 @@
-// Who sees whom: the mask as arithmetic on indices, for one sequence.
+// The attention mask: which keys a query sees, as arithmetic on the indices of one sequence.
 //
-// Causal masks are aligned bottom-right: the last query of a step sees every key, query t of q_len sees the
-// keys with index ≤ kv_len − q_len + t. A window w narrows that to the last w of them. Not causal: every
-// query sees every key. What is not visible is *left out* (never scored as −10000, never multiplied by 0), so
-// a slot that is masked or unused may hold NaN.
+//   not causal    every query sees every key
+//   causal        query t of q_len sees the keys with index ≤ kv_len − q_len + t, so the last query sees all
+//   window w      of the visible keys, only the last w
+//
+// So a causal mask is aligned bottom-right in the score matrix.
+// A key that is not visible is *left out*. It never gets a score of −10000 and is never multiplied by 0. That
+// is why a masked or unused slot may hold NaN.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +17,10 @@ namespace lastrow {
 
 struct MaskRule {
   bool causal = true;
-  int32_t window = 0;  // 0: none; else only the last `window` keys that causality allows
+  int32_t window = 0;  // 0: no window; else only the last `window` keys that the causal mask allows
 };
 
-/// Keys [begin, end) that a query sees; empty if begin == end.
+/// The keys [begin, end) that a query sees. Empty if begin == end.
 struct KeyRange {
   int32_t begin, end;
 };
@@ -30,7 +33,7 @@ LASTROW_HD constexpr KeyRange visible_keys(MaskRule rule, int32_t q_len, int32_t
   return {begin, end};
 }
 
-/// How attention is done, beyond its operands.
+/// The settings of an attention, beside its operands.
 struct AttendSpec {
   float scale = 1.0f;  // 1/√head_dim unless the model says otherwise
   MaskRule mask{};

@@ -1,9 +1,11 @@
-// Softmax over scores that arrive piece by piece: a running maximum and sum, mergeable in any order.
+// Online softmax: the softmax of scores that arrive in pieces, from a running maximum and a running sum.
 //
-// For scores x over a set S:  row_max = max x,  row_sum = Σ exp(x − row_max),  lse = row_max + ln row_sum.
-// Two disjoint sets merge by rescaling each sum to the common maximum; whatever is accumulated beside the sum
-// (a weighted sum of V rows) is rescaled by the same factors. Natural log throughout.
-// The empty set is row_max = −∞, row_sum = 0, lse = −∞.
+//   of scores x       row_max = max x    row_sum = Σ exp(x − row_max)    lse = row_max + ln row_sum
+//   of no scores      row_max = −∞       row_sum = 0                     lse = −∞
+//
+// The states of two pieces can be merged, in any order. merge() rescales both sums to the larger maximum. The
+// caller must rescale with the same factors whatever it accumulates beside the sum, such as a weighted sum of
+// V rows. All logarithms are natural.
 // Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax".
 #pragma once
 
@@ -19,16 +21,16 @@ struct SoftmaxState {
   T row_max = -std::numeric_limits<T>::infinity();
   T row_sum = 0;
 
-  /// Factor by which sums taken under the maximum `old_max` shrink under the maximum `new_max` ≥ old_max.
-  /// The guard is the trap of the empty set: (−∞) − (−∞) is NaN.
+  /// The factor for a sum when its maximum rises from `old_max` to `new_max`.
+  /// No scores yet means old_max = −∞, and (−∞) − (−∞) is NaN. So that case returns 0.
   LASTROW_HD static T rescale(T old_max, T new_max) {
     return old_max == -std::numeric_limits<T>::infinity() ? T(0) : std::exp(old_max - new_max);
   }
 
-  /// Takes `other` in; returns what the accumulators of each side are to be multiplied with.
   struct Factors {
     T self, other;
   };
+  /// Adds the scores of `other`. Returns the factor for the accumulators of each side.
   LASTROW_HD Factors merge(const SoftmaxState& other) {
     const T new_max = row_max > other.row_max ? row_max : other.row_max;
     const Factors f{rescale(row_max, new_max), rescale(other.row_max, new_max)};
@@ -37,7 +39,7 @@ struct SoftmaxState {
     return f;
   }
 
-  /// Log-sum-exp of the scores seen; −∞ if none were, NaN if one was NaN.
+  /// Log-sum-exp of all scores so far: −∞ if there were none, NaN if one of them was NaN.
   LASTROW_HD T lse() const {
     return row_sum == T(0) ? -std::numeric_limits<T>::infinity() : row_max + std::log(row_sum);
   }

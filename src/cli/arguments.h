@@ -1,17 +1,16 @@
-// Rules that every command's arguments follow.
+// Rules for the arguments of every command.
 //
-//   refuse_empty_values(*subcommand);      after its options were added
+//   refuse_empty_values(*subcommand);      after its options are added
 #pragma once
 
 #include <CLI/CLI.hpp>
 
 namespace lastrow::cli {
 
-/// An option that is given takes a value of at least one character: --trace "" is no file, --model "" no
-/// model.
+/// Makes an empty value of an option an error, such as --trace "" or --model "".
 void refuse_empty_values(CLI::App& subcommand);
 
-/// A check of CLI11: digits alone, and no more of them than 64 bits hold. Says what is wrong, else "".
+/// A check for CLI11: only digits, and a number that fits in 64 bits. Returns "" or the error.
 std::string require_uint64(const std::string& text);
 
 }  // namespace lastrow::cli

@@ -1,4 +1,4 @@
-// `lastrow attend`: attention on anyone's tensors, so that a reader can check an implementation of his own.
+// `lastrow attend`: attention on the user's own tensors, for example to check another implementation.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -31,23 +31,23 @@ struct AttendOptions {
 InputOptions input_options(const AttendOptions& o) {
   if (o.layout != "shd" && o.layout != "bhsd")
     throw UsageError(
-        "unknown layout '{}': use shd, [tokens, heads, head_dim], or bhsd, [batch, heads, "
-        "tokens, head_dim]",
+        "unknown layout '{}': use shd for [tokens, heads, head_dim], or bhsd for [batch, heads, tokens, "
+        "head_dim]",
         o.layout);
   InputOptions options{.bhsd = o.layout == "bhsd", .kv_dtype = {}, .window = o.window};
   if (!o.kv_dtype.empty()) options.kv_dtype = kv_dtype_from_name(o.kv_dtype);
   return options;
 }
 
-/// What was read and how it is attended to, as one line says it.
-std::string words(const AttentionInput& input) {
+/// A short text for the result line: the stored type, the mask and the scale.
+std::string summary(const AttentionInput& input) {
   const std::string window =
       input.spec.mask.window == 0 ? "" : fmt::format(", window {}", input.spec.mask.window);
   return fmt::format("K/V in {}, {}{}, scale {}", kv_dtype_name(input.kv_dtype),
                      input.spec.mask.causal ? "causal" : "not causal", window, input.spec.scale);
 }
 
-/// NaN if one of them is.
+/// The largest element, or NaN if one is NaN.
 double largest(const Tensor& x) {
   double most = 0;
   for (int64_t i = 0; i < x.size(); ++i) {
@@ -65,13 +65,14 @@ void require_right(const AttendOptions& o) {
   }
   if (!o.out.empty() || o.probe)
     throw UsageError("--backend all prints a table and writes nothing: drop --out and --probe");
-  if (o.backend.reports()) throw UsageError("--simt-report is of one kernel: name it instead of all");
+  if (o.backend.reports())
+    throw UsageError("--simt-report works with one kernel only: name it instead of all");
   if (o.backend.names_kernel()) throw UsageError("--backend all runs every kernel: drop --kernel");
 }
 
 void compare_all(const AttendOptions& o, const AttentionInput& input) {
   for (const std::string& line : notes_on_input(input)) note(line);
-  print(fmt::format("{}: {}\n\n{}", o.in, words(input), table_of_all(input, o.backend)));
+  print(fmt::format("{}: {}\n\n{}", o.in, summary(input), comparison_table(input, o.backend)));
 }
 
 void run(const AttendOptions& o) {
@@ -80,7 +81,7 @@ void run(const AttendOptions& o) {
   const AttentionInput input = read_attention_input(o.in, input_options(o));
   if (o.backend.name() == "all") return compare_all(o, input);
   const auto backend = o.backend.make();
-  AtomicFile{o.out};  // refuses a place that cannot be written, before the work
+  AtomicFile{o.out};  // refuses a path that cannot be written, before the work
   for (const std::string& line : notes_on_input(input)) note(line);
 
   AttentionOutput output;
@@ -101,61 +102,74 @@ void run(const AttendOptions& o) {
   print(fmt::format("{}: out {}, lse {}{}, by {}{}, {}\n", o.out, output.out.shape().to_string(),
                     output.lse.shape().to_string(),
                     o.probe ? fmt::format(", scores and probs {}", output.scores.shape().to_string()) : "",
-                    o.backend.name(), kernel.empty() ? "" : " with " + kernel, words(input)));
+                    o.backend.name(), kernel.empty() ? "" : " with " + kernel, summary(input)));
   if (o.probe)
-    print(fmt::format("lse of these scores is at most {:.3g} from that which attend wrote\n",
+    print(fmt::format("the lse of these scores and the lse of the attention differ by at most {:.3g}\n",
                       largest(output.lse_distance)));
   print(o.backend.report(*backend));
   file.commit();
 }
 
 constexpr const char* kFooter =
-    "The input is safetensors, or .npz by its name (numpy.savez). It holds q [q_len, n_q_heads, head_dim] "
-    "in\n"
-    "f32, f16 or bf16, and k and v [kv_len, n_kv_heads, head_dim], both in f32, f16, bf16, fp8 (e4m3) or "
-    "int8;\n"
-    "int8 with k_scale and v_scale, f32 [kv_len, n_kv_heads]: an element is code · scale. Other tensors are\n"
-    "ignored. With --layout bhsd they are PyTorch's [batch, heads, tokens, head_dim], scales [batch, heads,\n"
-    "tokens], and outputs have that layout too. Optional metadata: causal (\"true\", the default, or "
-    "\"false\"),\n"
-    "scale (default 1/√head_dim) and window (the last so many keys; default: all). Causal, query t sees the "
-    "keys\n"
-    "up to index kv_len − q_len + t: the queries are the last of the sequence.\n\n"
-    "The output holds, in f32, out [q_len, n_q_heads, head_dim] and lse [q_len, n_q_heads] (natural log; "
-    "−inf,\n"
-    "and out 0, where a query sees no key); with --probe also scores (scaled; −inf where masked), probs, "
-    "the\n"
-    "softmax of these scores, both [n_q_heads, q_len, kv_len], and lse_distance [n_q_heads, q_len]: how far\n"
-    "the lse of these scores is from lse, which sums in another order.\n\n"
-    "K and V are stored as their type in the file, or as --kv-dtype; k09 to k12 take f16, bf16, fp8 and "
-    "int8.\n"
-    "int8 codes are decoded and encoded anew, each row with the scale of its largest element.\n"
-    "--backend all holds every backend and kernel against naive-f64 on the same stored K and V.\n\n"
-    "Example:\n"
-    "  lastrow attend --in qkv.safetensors --out attended.safetensors --backend naive-f64 --probe\n"
-    "  lastrow attend --in qkv.safetensors --out k05.safetensors --backend cuda-emulated --kernel k05 "
-    "--simt-report\n"
-    "  lastrow attend --in qkv.npz --layout bhsd --kv-dtype f16 --backend all";
+    R"(The input is a safetensors file, or an .npz file of numpy.savez. It holds these tensors:
+
+  q                   [q_len, n_q_heads, head_dim]      f32, f16 or bf16
+  k, v                [kv_len, n_kv_heads, head_dim]    both f32, f16, bf16, fp8 (e4m3) or int8
+  k_scale, v_scale    [kv_len, n_kv_heads]              f32; needed with int8, possible with fp8
+
+Other tensors are ignored. With scales, an element is code · scale. With --layout bhsd, tensors are
+[batch, heads, tokens, head_dim] as in PyTorch, scales are [batch, heads, tokens], and the outputs have this
+layout too.
+
+The metadata of a safetensors file may hold:
+
+  causal    "true" or "false"; default "true"
+  scale     a number; default 1/√head_dim
+  window    a number of keys: a query sees only the last so many; default: all
+
+The queries are the last tokens of the sequence. If causal, query t sees the keys up to index
+kv_len − q_len + t.
+
+The output is a safetensors file, all in f32:
+
+  out             [q_len, n_q_heads, head_dim]    0 if the query sees no key
+  lse             [q_len, n_q_heads]              natural log; −inf if the query sees no key
+
+and with --probe also:
+
+  scores          [n_q_heads, q_len, kv_len]      scaled; −inf where masked
+  probs           [n_q_heads, q_len, kv_len]      the softmax of these scores
+  lse_distance    [n_q_heads, q_len]              |lse of these scores − lse|; they sum in different orders
+
+K and V are stored in the type that they have in the file, or in --kv-dtype. k09 to k12 take f16, bf16, fp8
+and int8. int8 codes are decoded and encoded again: each row gets the scale of its largest element.
+
+--backend all prints a table. It compares every backend and kernel with naive-f64, on the same stored K and V.
+
+Examples:
+  lastrow attend --in qkv.safetensors --out attended.safetensors --backend naive-f64 --probe
+  lastrow attend --in qkv.safetensors --out k05.safetensors --backend cuda-emulated --kernel k05 --simt-report
+  lastrow attend --in qkv.npz --layout bhsd --kv-dtype f16 --backend all)";
 
 }  // namespace
 
 void add_attend(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("attend", "Attention on your own tensors, from file to file");
+  CLI::App* sub = app.add_subcommand("attend", "Compute attention on your own tensors, from file to file");
   const auto o = std::make_shared<AttendOptions>();
-  sub->add_option("--in", o->in, "A safetensors or .npz file with q, k and v")->required();
-  sub->add_option("--out", o->out, "The safetensors file to write; not with --backend all");
+  sub->add_option("--in", o->in, "The safetensors or .npz file with q, k and v")->required();
+  sub->add_option("--out", o->out, "The safetensors file to write; not for --backend all");
   o->backend.add_to(*sub);
   sub->get_option("--backend")
       ->description(
-          "eigen, naive, naive-f64 (double precision), cuda or cuda-emulated; or all: a table of the "
-          "errors of each; default eigen");
+          "eigen, naive, naive-f64 (double precision), cuda, cuda-emulated, or all (a table with the error "
+          "of each); default eigen");
   sub->add_option("--layout", o->layout,
                   "shd: [tokens, heads, head_dim]; bhsd: [batch, heads, tokens, head_dim]; default shd");
   sub->add_option("--kv-dtype", o->kv_dtype,
                   "Store K and V as f32, f16, bf16, fp8 or int8; default: their type in the file");
   sub->add_option("--window", o->window,
-                  "A query sees the last so many keys; 0: all; default: the metadata's");
-  sub->add_flag("--probe", o->probe, "Write scores and probabilities too");
+                  "A query sees only the last so many keys; 0: all; default: as in the metadata");
+  sub->add_flag("--probe", o->probe, "Also write scores and probabilities");
   sub->footer(kFooter);
   refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });

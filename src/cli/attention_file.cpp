@@ -12,13 +12,13 @@
 namespace lastrow::cli {
 namespace {
 
-/// A plan by hand: one sequence of kv_len stored rows, whose last q_len tokens ask. One block holds the rows.
-StepPlan plan_of(int32_t q_len, int32_t kv_len, int32_t block_len) {
+/// A plan made by hand: one sequence of kv_len stored rows in one block. Its last q_len tokens are the
+/// queries.
+StepPlan one_sequence_plan(int32_t q_len, int32_t kv_len, int32_t block_len) {
   StepPlan plan;
   plan.tokens.assign(static_cast<size_t>(q_len), 0);
   for (int32_t t = 0; t < q_len; ++t) plan.positions.push_back(std::max(0, kv_len - q_len + t));
-  plan.append_slots.assign(static_cast<size_t>(q_len),
-                           0);  // nothing is appended: write_rows has put the rows
+  plan.append_slots.assign(static_cast<size_t>(q_len), 0);  // not used: write_rows has stored the rows
   plan.q_start = {0, q_len};
   plan.kv_len = {kv_len};
   plan.block_tables = {0};
@@ -35,7 +35,7 @@ void store(Backend& backend, KvStorage& storage, ConstTensorView k, ConstTensorV
   backend.write_rows(storage, 0, RowKind::v, slots, v);
 }
 
-/// Of both, in f32; the largest number there is where they are too many to count.
+/// Bytes of scores and probs together, in f32. INT64_MAX if that number overflows.
 int64_t scores_and_probs_bytes(int64_t n_q_heads, int64_t q_len, int64_t kv_len) {
   int64_t cells = 0, bytes = 0;
   const bool overflows = __builtin_mul_overflow(n_q_heads * q_len, kv_len, &cells) ||
@@ -43,30 +43,30 @@ int64_t scores_and_probs_bytes(int64_t n_q_heads, int64_t q_len, int64_t kv_len)
   return overflows ? std::numeric_limits<int64_t>::max() : bytes;
 }
 
-/// Queries that make about a second of work, so that progress can be shown between them.
+/// How many queries make about a second of work. Progress is shown between such parts.
 int64_t rows_at_once(const AttentionInput& input) {
   constexpr int64_t kFlop = 2'000'000'000;
   const int64_t flop_per_row = 4 * input.q.shape().row_size() * std::max<int64_t>(input.kv_len, 1);
   return std::max<int64_t>(kFlop / flop_per_row, 1);
 }
 
-/// What attend holds in the host's memory beside its input.
+/// How much host memory attend needs, beside its input.
 int64_t working_bytes(const AttentionInput& input, const BackendInfo& backend, int64_t probe_bytes) {
   const auto elem_bytes = static_cast<int64_t>(size_of(backend.activation_dtype));
   const int64_t n_rows = input.q.shape()[0] * input.q.shape()[1], n_kv = input.k.size() + input.v.size();
   const int64_t results = (input.q.size() + n_rows) * 4 + probe_bytes;
   if (!backend.in_host_memory) return results;
-  const int64_t one_head = probe_bytes / 4 / input.q.shape()[1] * elem_bytes;  // of 4 bytes a cell; both
+  const int64_t one_head = probe_bytes / 4 / input.q.shape()[1] * elem_bytes;  // scores and probs
   return results + (n_kv + 2 * input.q.size() + n_rows) * elem_bytes + one_head;
 }
 
-/// One problem of the batch, and where its results go.
+/// One problem of the batch, and the places for its results.
 struct Part {
   ConstTensorView q, k, v;
-  TensorView out, lse, scores, probs, lse_distance;  // the last three empty without probe
+  TensorView out, lse, scores, probs, lse_distance;  // the last three are empty without probe
 };
 
-Part part_of(const AttentionInput& input, AttentionOutput& result, int64_t b) {
+Part batch_part(const AttentionInput& input, AttentionOutput& result, int64_t b) {
   const int64_t n_heads = input.q.shape()[1];
   Part part{.q = input.q.view().rows(b * input.q_len, input.q_len),
             .k = input.k.view().rows(b * input.kv_len, input.kv_len),
@@ -84,51 +84,82 @@ Part part_of(const AttentionInput& input, AttentionOutput& result, int64_t b) {
   return part;
 }
 
-void attend_part(const Part& part, const AttentionInput& input, Backend& backend,
-                 FunctionRef<void(int64_t)> on_rows) {
-  const int64_t q_len = input.q_len, n_q_heads = part.q.dim(1);
-  const auto kv_len = static_cast<int32_t>(input.kv_len);
-  const Site site{0, "attend"};
+/// A part on the backend: its stored K and V, and its operands.
+struct UploadedPart {
+  int32_t q_len, kv_len, n_q_heads, block_len;
+  std::unique_ptr<KvStorage> storage;
+  Tensor q, out, lse;
+};
+
+constexpr Site kSite{0, "attend"};
+
+UploadedPart upload(const Part& part, const AttentionInput& input, Backend& backend) {
+  const auto q_len = static_cast<int32_t>(input.q_len), kv_len = static_cast<int32_t>(input.kv_len);
+  const auto n_q_heads = static_cast<int32_t>(part.q.dim(1)), head_dim = static_cast<int32_t>(part.q.dim(2));
+  const auto n_kv_heads = static_cast<int32_t>(part.k.dim(1));
   const int32_t block_len = std::max(kv_len, 1);
-  const auto storage = backend.make_storage(CacheSpec::contiguous(1, static_cast<int32_t>(part.k.dim(1)),
-                                                                  static_cast<int32_t>(part.q.dim(2)),
-                                                                  block_len, 1, input.kv_dtype));
+  auto storage =
+      backend.make_storage(CacheSpec::contiguous(1, n_kv_heads, head_dim, block_len, 1, input.kv_dtype));
   store(backend, *storage, part.k, part.v);
+  return {q_len,
+          kv_len,
+          n_q_heads,
+          block_len,
+          std::move(storage),
+          backend.upload(part.q),
+          backend.make_tensor(part.q.shape()),
+          backend.make_tensor({q_len, n_q_heads})};
+}
 
-  const Tensor q = backend.upload(part.q);
-  Tensor out = backend.make_tensor(part.q.shape()), lse = backend.make_tensor({q_len, n_q_heads});
-
-  // Rows [begin, begin + n) see what they would see in one step: causal, the sequence ends with the last.
+/// Runs the attention, about a second of work at a time. on_rows(n) after each n queries.
+void attend_rows(UploadedPart& p, const AttentionInput& input, Backend& backend,
+                 FunctionRef<void(int64_t)> on_rows) {
   const int64_t at_once = rows_at_once(input);
-  for (int64_t begin = 0; begin < q_len; begin += at_once) {
-    const int64_t n = std::min(at_once, q_len - begin);
-    const int64_t seen = input.spec.mask.causal ? std::max<int64_t>(kv_len - q_len + begin + n, 0) : kv_len;
-    const StepPlan plan = plan_of(static_cast<int32_t>(n), static_cast<int32_t>(seen), block_len);
-    const Batch& batch = backend.begin_step(plan, *storage);
-    backend.run(Attend{site, q.view().rows(begin, n), *storage, batch, input.spec, out.view().rows(begin, n),
-                       lse.view().rows(begin, n)});
+  for (int64_t begin = 0; begin < p.q_len; begin += at_once) {
+    const int64_t n = std::min(at_once, p.q_len - begin);
+    // A causal step with these rows must end at the last of them, so that they see the same keys as in one
+    // step.
+    const int64_t seen =
+        input.spec.mask.causal ? std::max<int64_t>(p.kv_len - p.q_len + begin + n, 0) : p.kv_len;
+    const StepPlan plan = one_sequence_plan(static_cast<int32_t>(n), static_cast<int32_t>(seen), p.block_len);
+    const Batch& batch = backend.begin_step(plan, *p.storage);
+    backend.run(Attend{kSite, p.q.view().rows(begin, n), *p.storage, batch, input.spec,
+                       p.out.view().rows(begin, n), p.lse.view().rows(begin, n)});
     on_rows(n);
   }
-  backend.download(out.view(), part.out);
-  backend.download(lse.view(), part.lse);
-  if (part.scores.empty() || q_len == 0 || kv_len == 0) return;
+}
 
-  const StepPlan plan = plan_of(static_cast<int32_t>(q_len), kv_len, block_len);
-  const Batch& batch = backend.begin_step(plan, *storage);
-  Tensor scores = backend.make_tensor({1, q_len, kv_len}), probs = backend.make_tensor({1, q_len, kv_len}),
-         lse_distance = backend.make_tensor({1, q_len});
+/// Computes scores, probs and lse_distance, one head at a time. Calls on_rows so that the sum over all heads
+/// is q_len.
+void probe_heads(UploadedPart& p, const Part& part, const AttentionInput& input, Backend& backend,
+                 FunctionRef<void(int64_t)> on_rows) {
+  const StepPlan plan = one_sequence_plan(p.q_len, p.kv_len, p.block_len);
+  const Batch& batch = backend.begin_step(plan, *p.storage);
+  Tensor scores = backend.make_tensor({1, p.q_len, p.kv_len}),
+         probs = backend.make_tensor({1, p.q_len, p.kv_len}),
+         lse_distance = backend.make_tensor({1, p.q_len});
   int64_t rows_done = 0;
-  for (int32_t h = 0; h < n_q_heads; ++h) {
-    const ProbeSelection one_head{h, 1, 0, static_cast<int32_t>(q_len)};
-    backend.run(Probe{site, q.view(), *storage, batch, input.spec, lse.view(), one_head, scores.view(),
-                      probs.view(), lse_distance.view()});
+  for (int32_t h = 0; h < p.n_q_heads; ++h) {
+    const ProbeSelection one_head{h, 1, 0, p.q_len};
+    backend.run(
+        Probe{kSite, p.q, *p.storage, batch, input.spec, p.lse, one_head, scores, probs, lse_distance});
     backend.download(scores.view(), part.scores.rows(h, 1));
     backend.download(probs.view(), part.probs.rows(h, 1));
     backend.download(lse_distance.view(), part.lse_distance.rows(h, 1));
-    const int64_t rows = q_len * (h + 1) / n_q_heads;
+    const int64_t rows = int64_t{p.q_len} * (h + 1) / p.n_q_heads;
     on_rows(rows - rows_done);
     rows_done = rows;
   }
+}
+
+void attend_part(const Part& part, const AttentionInput& input, Backend& backend,
+                 FunctionRef<void(int64_t)> on_rows) {
+  UploadedPart p = upload(part, input, backend);
+  attend_rows(p, input, backend, on_rows);
+  backend.download(p.out.view(), part.out);
+  backend.download(p.lse.view(), part.lse);
+  const bool probes = !part.scores.empty();
+  if (probes && p.q_len > 0 && p.kv_len > 0) probe_heads(p, part, input, backend, on_rows);
 }
 
 /// [batch · tokens, heads, dim] → [batch, heads, tokens, dim].
@@ -152,7 +183,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
       probe ? scores_and_probs_bytes(input.n_batch * n_q_heads, input.q_len, input.kv_len) : 0;
   if (probe_bytes > kMaxProbeBytes)
     throw CapacityError(
-        "--probe would write {} of scores and probs, more than {}: probe fewer queries or keys",
+        "--probe would write {} of scores and probs, but the limit is {}: probe fewer queries or keys",
         gib_and_gb(probe_bytes), gib_and_gb(kMaxProbeBytes));
   require_memory(working_bytes(input, backend.info(), probe_bytes),
                  fmt::format("attention on {}", input.source), "use fewer queries or keys");
@@ -165,7 +196,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
   }
   int64_t done = 0;
   for (int64_t b = 0; b < input.n_batch; ++b)
-    attend_part(part_of(input, result, b), input, backend, [&](int64_t n) {
+    attend_part(batch_part(input, result, b), input, backend, [&](int64_t n) {
       done += n;
       on_progress(done, probe ? 2 * n_rows : n_rows);
     });
@@ -175,7 +206,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
 void write_attention_output(const AttentionInput& input, const AttentionOutput& output, AtomicFile& file) {
   const int64_t n_heads = input.q.shape()[1], n_batch = input.n_batch, q_len = input.q_len;
   SafetensorsWriter writer;
-  Tensor out, lse;  // in the layout of the input, where that is another
+  Tensor out, lse;  // only if the input has the layout bhsd
   const auto add = [&](const char* name, ConstTensorView x, Shape bhsd) {
     writer.add(name, input.bhsd ? x.reshaped(bhsd) : x);
   };

@@ -1,20 +1,29 @@
-// Attention on anyone's tensors, from file to file.
+// Attention on the user's own tensors, from file to file.
 //
-//   AttentionInput input = read_attention_input("qkv.safetensors", {});   checked whole: shapes, types, metadata
+//   AttentionInput input = read_attention_input("qkv.safetensors", {});    checks shapes, types and metadata
 //   AttentionOutput output = attend(input, backend, with_probe, progress);
-//   write_attention_output(input, output, file);                          an AtomicFile; then file.commit()
+//   write_attention_output(input, output, file);                           into an AtomicFile
+//   file.commit();
 //
-// The file is safetensors, or .npz by its name. Its tensors, others being ignored:
-//   q      f32, f16 or bf16              [q_len, n_q_heads, head_dim]
-//   k, v   f32, f16, bf16, fp8 or int8   [kv_len, n_kv_heads, head_dim]   both of one type
-//   k_scale, v_scale                     f32 [kv_len, n_kv_heads], with int8, and with fp8 if there: code · scale
-// In the layout bhsd they are [batch, heads, tokens, head_dim], scales [batch, heads, tokens]: one problem for
-// each of the batch, and outputs in that layout too.
+// The file is safetensors, or .npz if its name ends so. It holds these tensors; others are ignored:
 //
-// K and V are stored as their type, or as `kv_dtype` says; q is widened to f32. Metadata: "causal" ("true" or
-// "false", default true), "scale" (a number, default 1/√head_dim), "window" (keys, default 0: no window).
-// The queries are the last q_len of the sequence (attention/mask.h): causal query t sees the keys up to index
-// kv_len − q_len + t. Where kv_len < q_len the first queries see nothing: out 0, lse −∞. Lengths may be 0.
+//   q                   [q_len, n_q_heads, head_dim]      f32, f16 or bf16
+//   k, v                [kv_len, n_kv_heads, head_dim]    both f32, f16, bf16, fp8 or int8
+//   k_scale, v_scale    [kv_len, n_kv_heads]              f32; needed with int8, possible with fp8
+//
+// With scales, an element is code · scale. In the layout bhsd, tensors are [batch, heads, tokens, head_dim],
+// scales are [batch, heads, tokens], and outputs have this layout too. The elements of the batch are separate
+// problems.
+//
+// q is converted to f32. K and V are stored in their own type, or in `kv_dtype`. The metadata may hold:
+//
+//   causal    "true" or "false"; default "true"
+//   scale     a number; default 1/√head_dim
+//   window    a number of keys; default 0, which is no window
+//
+// The queries are the last q_len tokens of the sequence (attention/mask.h): if causal, query t sees the keys
+// up to index kv_len − q_len + t. If kv_len < q_len, the first queries see no key: out is 0 and lse is −∞.
+// Lengths may be 0.
 #pragma once
 
 #include <filesystem>
@@ -29,8 +38,8 @@ namespace lastrow::cli {
 
 struct InputOptions {
   bool bhsd = false;
-  std::optional<DType> kv_dtype{};  // that K and V are stored in; none: as they are in the file
-  std::optional<int32_t> window{};  // instead of the metadata's
+  std::optional<DType> kv_dtype{};  // how to store K and V; empty: in the type that they have in the file
+  std::optional<int32_t> window{};  // replaces the window of the metadata
 };
 
 struct AttentionInput {
@@ -38,25 +47,25 @@ struct AttentionInput {
   bool bhsd = false;
   int64_t n_batch = 1, q_len = 0, kv_len = 0;
   Tensor q;     // f32 [n_batch · q_len, n_q_heads, head_dim]
-  Tensor k, v;  // f32 [n_batch · kv_len, n_kv_heads, head_dim]   decoded
+  Tensor k, v;  // f32 [n_batch · kv_len, n_kv_heads, head_dim]; scales are applied
   DType kv_dtype = DType::f32;
   AttendSpec spec{};
 };
 
-/// f32, whatever the backend computes in.
+/// Always f32, whatever type the backend computes in.
 struct AttentionOutput {
   Tensor out;                // [n_batch · q_len, n_q_heads, head_dim]
   Tensor lse;                // [n_batch · q_len, n_q_heads]
-  Tensor scores{}, probs{};  // [n_batch · n_q_heads, q_len, kv_len]   empty without probe
-  Tensor lse_distance{};     // [n_batch · n_q_heads, q_len]           empty without probe
+  Tensor scores{}, probs{};  // [n_batch · n_q_heads, q_len, kv_len]    empty without probe
+  Tensor lse_distance{};     // [n_batch · n_q_heads, q_len]            empty without probe
 };
 
-/// Throws FileError for a file that is damaged or does not hold what is described above, CapacityError for
-/// one that is larger than the memory there is.
+/// Throws FileError for a file that is damaged or does not hold what is described above, and CapacityError
+/// for one that is larger than the free memory.
 AttentionInput read_attention_input(const std::filesystem::path& path, const InputOptions& options);
 
-/// `on_progress(done, total)` is called from time to time, in units of work. Throws CapacityError for a probe
-/// that would not fit kMaxProbeBytes, and where there is not memory enough for the work.
+/// Calls on_progress(done, total) from time to time, in units of work. Throws CapacityError if scores and
+/// probs would take more than kMaxProbeBytes, or if memory is missing.
 AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe,
                        FunctionRef<void(int64_t, int64_t)> on_progress);
 inline constexpr int64_t kMaxProbeBytes = int64_t{4} << 30;  // scores and probs together

@@ -1,4 +1,4 @@
-// Reads q, k and v of `lastrow attend`, whatever their file, type and layout.
+// Reads q, k and v for `lastrow attend`, in all file formats, types and layouts.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -13,10 +13,10 @@
 namespace lastrow::cli {
 namespace {
 
-/// Limits far above any model's, so that sizes fit int32 and the flop of a row fit int64.
+/// Limits far above the sizes of any model. They make sizes fit in int32, and the flop of a row in int64.
 constexpr int64_t kMaxHeads = 4096, kMaxHeadDim = 4096, kMaxLength = int64_t{1} << 30;
 
-/// The tensors of a file, whichever format it has.
+/// The tensors of a safetensors or .npz file.
 class NamedTensors {
  public:
   explicit NamedTensors(const std::filesystem::path& path) {
@@ -76,13 +76,13 @@ Found find(NamedTensors& file, const char* name, const char* shape, const char* 
     throw FileError("{}: {} is {}; reshape it to {}{}", file.source(), name, x.shape().to_string(),
                     bhsd ? "[batch, heads, tokens, head_dim]" : shape,
                     x.shape().rank() == 4 ? ", or give --layout bhsd" : "");
-  // Widened to f32 beside the file's own bytes; once more where the layout changes.
+  // An f32 copy beside the bytes of the file, and a second one if the layout changes.
   require_memory(x.size() * 4 * (bhsd ? 2 : 1), file.source(), "use fewer queries or keys");
   if (bhsd) {
     for (int i = 0; i < rank; ++i)
       if (x.dim(i) > kMaxLength)
-        throw FileError("{}: {} is {}; give at most {} of each", file.source(), name, x.shape().to_string(),
-                        kMaxLength);
+        throw FileError("{}: {} is {}; each size may be at most {}", file.source(), name,
+                        x.shape().to_string(), kMaxLength);
     return {tokens_first(x), x.dtype(), x.shape(), x.dim(0), x.dim(2)};
   }
   Found found{Tensor::host(DType::f32, x.shape()), x.dtype(), x.shape(), 1, x.dim(0)};
@@ -90,11 +90,11 @@ Found find(NamedTensors& file, const char* name, const char* shape, const char* 
   return found;
 }
 
-/// Codes become code · scale.
+/// Replaces each code by code · scale.
 void apply_scales(NamedTensors& file, const char* name, Found& codes, bool bhsd) {
   if (!file.has(name))
-    throw FileError("{}: K and V are {} without {}; add it, one f32 for each row of a head", file.source(),
-                    name_of(codes.dtype), name);
+    throw FileError("{}: K and V are {}, but there is no {}; add it, with one f32 per token and K/V head",
+                    file.source(), name_of(codes.dtype), name);
   const ConstTensorView x = file.tensor(name);
   const Shape& s = codes.shape;
   const Shape expected = bhsd ? Shape{s[0], s[1], s[2]} : Shape{s[0], s[1]};
@@ -112,7 +112,7 @@ void apply_scales(NamedTensors& file, const char* name, Found& codes, bool bhsd)
 
 void require_within(const std::string& source, const char* what, int64_t value, int64_t least, int64_t most) {
   if (value < least || value > most)
-    throw FileError("{}: {} is {}; give {} to {}", source, what, value, least, most);
+    throw FileError("{}: {} is {}; it must be from {} to {}", source, what, value, least, most);
 }
 
 void check_shapes(const std::string& source, const Found& q, const Found& k, const Found& v) {
@@ -123,20 +123,23 @@ void check_shapes(const std::string& source, const Found& q, const Found& k, con
   require_within(source, "n_kv_heads", ks[1], 1, kMaxHeads);
   require_within(source, "head_dim", qs[2], 1, kMaxHeadDim);
   if (ks[2] != qs[2])
-    throw FileError("{}: q has head_dim {}, k has {}; make them equal", source, qs[2], ks[2]);
+    throw FileError("{}: q has head_dim {}, but k has {}; make them equal", source, qs[2], ks[2]);
   if (!(v.shape == k.shape))
-    throw FileError("{}: k is {}, v is {}; make their shapes equal", source, k.shape.to_string(),
+    throw FileError("{}: k is {}, but v is {}; make their shapes equal", source, k.shape.to_string(),
                     v.shape.to_string());
   if (q.n_batch != k.n_batch)
-    throw FileError("{}: q has a batch of {}, k of {}; make them equal", source, q.n_batch, k.n_batch);
+    throw FileError("{}: q has a batch of {}, but k has a batch of {}; make them equal", source, q.n_batch,
+                    k.n_batch);
   if (v.dtype != k.dtype)
-    throw FileError("{}: k is {}, v is {}; give both one type", source, name_of(k.dtype), name_of(v.dtype));
+    throw FileError("{}: k is {}, but v is {}; give both the same type", source, name_of(k.dtype),
+                    name_of(v.dtype));
   if (qs[1] % ks[1] != 0)
     throw FileError("{}: {} query heads cannot share {} K/V heads; make n_q_heads a multiple of n_kv_heads",
                     source, qs[1], ks[1]);
 }
 
-/// The number that the metadata holds under the key, if there is one; parse gives none for text that is no number.
+/// The number in the metadata under `key`; empty if there is no such key. `parse` returns empty for text that
+/// is not a number.
 template <typename T>
 std::optional<T> number(const NamedTensors& file, const char* key,
                         std::optional<T> (&parse)(std::string_view), const char* expected) {
@@ -147,7 +150,7 @@ std::optional<T> number(const NamedTensors& file, const char* key,
   return x;
 }
 
-AttendSpec spec_of(const NamedTensors& file, int64_t head_dim, std::optional<int32_t> window) {
+AttendSpec read_spec(const NamedTensors& file, int64_t head_dim, std::optional<int32_t> window) {
   AttendSpec spec;
   if (const std::string* causal = file.metadata("causal")) {
     if (*causal != "true" && *causal != "false")
@@ -160,14 +163,15 @@ AttendSpec spec_of(const NamedTensors& file, int64_t head_dim, std::optional<int
   const auto in_file = number(file, "window", whole_number<int32_t>, "a number of keys such as \"128\"");
   spec.mask.window = window.value_or(in_file.value_or(0));
   if (spec.mask.window < 0)
-    throw FileError("{}: window {}: give a number of keys, or 0 for none", file.source(), spec.mask.window);
+    throw FileError("{}: window is {}; give a number of keys, or 0 for no window", file.source(),
+                    spec.mask.window);
   return spec;
 }
 
 }  // namespace
 
 AttentionInput read_attention_input(const std::filesystem::path& path, const InputOptions& options) {
-  std::error_code unknown;  // what cannot be looked up is left to open() to say
+  std::error_code unknown;  // then open() reports the reason
   if (const auto bytes = std::filesystem::file_size(path, unknown); !unknown)
     require_memory(static_cast<int64_t>(bytes), path.string(), "use fewer queries or keys");
   NamedTensors file(path);
@@ -185,7 +189,7 @@ AttentionInput read_attention_input(const std::filesystem::path& path, const Inp
     apply_scales(file, "k_scale", k, options.bhsd);
     apply_scales(file, "v_scale", v, options.bhsd);
   }
-  const AttendSpec spec = spec_of(file, q.rows.shape()[2], options.window);
+  const AttendSpec spec = read_spec(file, q.rows.shape()[2], options.window);
   return {.source = file.source(),
           .bhsd = options.bhsd,
           .n_batch = q.n_batch,

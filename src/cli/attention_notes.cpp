@@ -9,7 +9,7 @@
 namespace lastrow::cli {
 namespace {
 
-/// "token 3, head 1, element 7" of x [n_batch · n_tokens, n_heads, dim].
+/// "token 3, head 1, element 7": where element i of x [n_batch · n_tokens, n_heads, dim] is.
 std::string place(const AttentionInput& input, ConstTensorView x, int64_t n_tokens, int64_t i) {
   const int64_t row = i / x.row_size();
   return fmt::format("{}token {}, head {}, element {}",
@@ -29,10 +29,10 @@ void note_not_finite(const AttentionInput& input, const char* name, ConstTensorV
   for (int64_t i = 0; i < x.size(); ++i)
     if (!std::isfinite(value[i]) && n++ == 0) first = i;
   if (n > 0)
-    notes.push_back(
-        fmt::format("{} holds NaN or infinity, first at element {} ({}), {} in all; whatever depends on it "
-                    "will too",
-                    name, first, place(input, x, n_tokens, first), n));
+    notes.push_back(fmt::format(
+        "{} holds NaN or infinity in {} of its elements, first at element {} ({}); all results that "
+        "depend on them will hold NaN or infinity too",
+        name, n, first, place(input, x, n_tokens, first)));
 }
 
 const char* wider_than(DType type) { return type == DType::bf16 ? "f32" : "bf16 or f32"; }
@@ -42,20 +42,21 @@ void note_out_of_range(const AttentionInput& input, const char* name, ConstTenso
   const RangeCount beyond = out_of_range(x, input.kv_dtype);
   if (beyond.n > 0)
     notes.push_back(fmt::format(
-        "{} holds {} elements beyond ±{:g}, the largest of {}, first {} at {}: stored as {}; use {}", name,
-        beyond.n, largest_of(input.kv_dtype), kv_dtype_name(input.kv_dtype), x.data<float>()[beyond.first],
-        place(input, x, input.kv_len, beyond.first), input.kv_dtype == DType::fp8_e4m3 ? "±448" : "±infinity",
-        wider_than(input.kv_dtype)));
+        "{} holds {} elements beyond ±{:g}, the largest number of {}; the first is {} at {}; they are stored "
+        "as {}; use {}",
+        name, beyond.n, largest_of(input.kv_dtype), kv_dtype_name(input.kv_dtype),
+        x.data<float>()[beyond.first], place(input, x, input.kv_len, beyond.first),
+        input.kv_dtype == DType::fp8_e4m3 ? "±448" : "±infinity", wider_than(input.kv_dtype)));
 }
 
-std::string cause_of(const AttentionInput& input) {
+std::string why_not_finite(const AttentionInput& input) {
   for (const auto& [name, x] : {std::pair{"q", input.q.view()}, {"k", input.k.view()}, {"v", input.v.view()}})
     if (!is_finite(x)) return fmt::format("{} holds NaN or infinity", name);
   for (const auto& [name, x] : {std::pair{"k", input.k.view()}, {"v", input.v.view()}})
     if (out_of_range(x, input.kv_dtype).n > 0)
-      return fmt::format("{} holds what {} cannot store; use {}", name, kv_dtype_name(input.kv_dtype),
-                         wider_than(input.kv_dtype));
-  return "q, k and v are finite, their scores or sums overflow f32; scale q down";
+      return fmt::format("{} holds elements that {} cannot store; use {}", name,
+                         kv_dtype_name(input.kv_dtype), wider_than(input.kv_dtype));
+  return "q, k and v are finite, but their scores or sums overflow f32; scale q down";
 }
 
 }  // namespace
@@ -95,13 +96,13 @@ std::vector<std::string> notes_on_output(const AttentionInput& input, const Atte
   std::vector<std::string> notes;
   const auto note = [&](const char* what, const Rows& rows) {
     if (rows.n > 0)
-      notes.push_back(
-          fmt::format("{} of {} rows {}, first {}query {}, head {}: {}", rows.n, output.lse.size(), what,
-                      input.n_batch == 1 ? "" : fmt::format("batch {}, ", rows.first / n_heads / input.q_len),
-                      rows.first / n_heads % input.q_len, rows.first % n_heads, cause_of(input)));
+      notes.push_back(fmt::format(
+          "{} of {} rows {}; the first is {}query {}, head {}: {}", rows.n, output.lse.size(), what,
+          input.n_batch == 1 ? "" : fmt::format("batch {}, ", rows.first / n_heads / input.q_len),
+          rows.first / n_heads % input.q_len, rows.first % n_heads, why_not_finite(input)));
   };
   note("are NaN or infinite", not_finite);
-  note("see keys, but all their scores are −∞", all_minus_infinity);
+  note("see keys, but have only scores of −∞", all_minus_infinity);
   return notes;
 }
 

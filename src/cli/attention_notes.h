@@ -1,4 +1,4 @@
-// What a person should know of an attention's numbers: NaN, infinity and what a stored type cannot hold.
+// Notes for the user about an attention: NaN, infinity, and elements that a stored type cannot hold.
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace lastrow::cli {
 
-/// One line each: NaN or infinity in q, k, v; elements of K and V that their stored type cannot hold.
+/// One line per finding: NaN or infinity in q, k or v; elements of K or V that their stored type cannot hold.
 std::vector<std::string> notes_on_input(const AttentionInput& input);
 
-/// One line each, of rows (t, head): outputs that are NaN or infinite, and rows that see keys but whose scores
-/// are all −∞; how many, the first, and why.
+/// One line per finding: rows (t, head) whose output is NaN or infinite, and rows that see keys but have only
+/// scores of −∞. Each line says how many rows there are, which is the first, and why.
 std::vector<std::string> notes_on_output(const AttentionInput& input, const AttentionOutput& output);
 
 }  // namespace lastrow::cli

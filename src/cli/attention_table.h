@@ -1,4 +1,4 @@
-// Every backend and rung on one problem, against double precision.
+// Compares every backend and kernel with double precision, on one problem.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 
 namespace lastrow::cli {
 
-/// A table, a line for each backend that can be used here and for each kernel of cuda and cuda-emulated: the
-/// largest errors of out and lse against naive-f64 on the same stored K and V, and their bounds by the
-/// tolerance rule (judge/tolerance.h). A kernel that cannot take the problem, or that would take the
-/// emulator too long, has the reason instead.
-std::string table_of_all(const AttentionInput& input, const BackendFlags& flags);
+/// A table with one line for each backend that is usable here, and for each kernel of cuda and cuda-emulated.
+/// A line holds the largest errors of out and lse compared with naive-f64 on the same stored K and V, and
+/// whether they are within the bounds of the tolerance rule (judge/tolerance.h). If a kernel cannot take the
+/// problem, or would take too long in the emulator, its line says so instead.
+std::string comparison_table(const AttentionInput& input, const BackendFlags& flags);
 
 }  // namespace lastrow::cli

@@ -8,33 +8,33 @@ void BackendFlags::add_to(CLI::App& subcommand) {
   subcommand.add_option("--backend", name_,
                         "eigen, naive, naive-f64 (double precision), cuda or cuda-emulated; default eigen");
   subcommand.add_option("--kernel", device_.kernel,
-                        "cuda, cuda-emulated: the kernel that attends, k01 … k12 (see `lastrow info`); "
+                        "cuda, cuda-emulated: the attention kernel, k01 … k12 (see `lastrow info`); "
                         "default: chosen by shape");
   subcommand.add_flag("--simt-report", device_.report,
-                      "cuda-emulated: count what kernels ask of memory, print it by source line");
+                      "cuda-emulated: print the memory accesses of each source line of the kernels");
   subcommand.add_flag("--simt-check", device_.check,
-                      "cuda-emulated: look for races, and for reads of shared memory that nobody wrote");
-  subcommand.add_flag("--force", force_,
-                      "cuda-emulated: run even what is estimated to take more than a minute");
+                      "cuda-emulated: find races, and reads of shared memory that was never written");
+  subcommand.add_flag("--force", force_, "cuda-emulated: run even if the estimate is more than a minute");
 }
 
 std::unique_ptr<Backend> BackendFlags::make(const std::string& name) const {
   gpu::DeviceOptions options = device_;
-  if (force_ && backend_of(name) != "cuda-emulated" && name == name_)
-    throw UsageError("backend '{}' refuses no work for its length: --force is for cuda-emulated", name);
+  if (force_ && without_kernel(name) != "cuda-emulated" && name == name_)
+    throw UsageError("backend '{}' has no time limit: --force is only for cuda-emulated", name);
   if (force_) options.limit_seconds = 0;
   return make_backend(name, options);
 }
 
 void BackendFlags::require_in_time(const std::string& name, double elapsed_seconds, double share_done) const {
   constexpr double kTellAfterSeconds = 1;
-  if (force_ || backend_of(name) != "cuda-emulated" || elapsed_seconds < kTellAfterSeconds || share_done <= 0)
+  if (force_ || without_kernel(name) != "cuda-emulated" || elapsed_seconds < kTellAfterSeconds ||
+      share_done <= 0)
     return;
   const double estimate = elapsed_seconds / share_done;
   if (estimate > device_.limit_seconds)
     throw CapacityError(
-        "this would take about {:.0f} s under the emulator, more than {:.0f} s: use a smaller shape, "
-        "or --force",
+        "this would take about {:.0f} s in the emulator, but the limit is {:.0f} s: use a smaller shape, or "
+        "--force",
         estimate, device_.limit_seconds);
 }
 

@@ -1,13 +1,21 @@
-// The subcommands of `lastrow`: each adds itself to the application, its options, help and example included.
+// The subcommands of `lastrow`. Each function adds one of them, with its options, help and example.
 //
-//   CLI::App app;   add_generate(app);   …   app.parse(argc, argv);
+//   CLI::App app;
+//   add_generate(app);   …
+//   app.parse(argc, argv);      also runs the chosen subcommand
 //
-// What a subcommand does runs inside parse(). It throws Error for whatever the user can mend; main prints
-// that as one line and exits with 2. Order inside each: check every option and every output file; work;
-// write the files (AtomicFile::finish); print; commit the files. So an error, also one of standard output,
-// leaves existing files as they were.
-// Standard output carries the result, and with --json nothing but one JSON object; everything else that is
-// said goes to standard error (terminal.h).
+// A subcommand throws Error for everything that the user can repair. main prints that as one line and exits
+// with status 2. Each subcommand works in this order:
+//
+//   1. check every option and every output file
+//   2. compute
+//   3. write the files (AtomicFile::finish)
+//   4. print the result
+//   5. commit the files
+//
+// So an error at any point, also of standard output, leaves existing files unchanged.
+// Standard output gets only the result; with --json that is one JSON object. All other text goes to standard
+// error (terminal.h).
 #pragma once
 
 namespace CLI {

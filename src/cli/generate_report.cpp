@@ -35,7 +35,7 @@ std::string tokens_per_second(const ModeRun& run) {
   return with_commas(static_cast<int64_t>(static_cast<double>(run.steps.size() - 1) / decode_us * 1e6));
 }
 
-/// One row: a label, then what `number` and `shown` make of each run, then recompute / cached.
+/// One row of the table: the label, shown(number(total)) for each run, then the ratio recompute / cached.
 template <typename Number, typename Shown>
 std::string table_row(const GenerateReport& report, std::string_view label, Number number, Shown shown) {
   std::string row = fmt::format("  {:<34}", label);
@@ -53,11 +53,11 @@ std::string agreement(const GenerateReport& report) {
   const ModeRun &a = report.runs[0], &b = report.runs[1];
   const Comparison c = compare(a, b);
   if (c.tokens_equal)
-    return fmt::format("All {} tokens are equal; the largest difference of a logit is {:.2g}.\n",
-                       a.tokens.size(), c.max_abs_logit_diff);
+    return fmt::format("All {} tokens are equal; the logits differ by at most {:.2g}.\n", a.tokens.size(),
+                       c.max_abs_logit_diff);
   const auto i = static_cast<size_t>(c.n_equal);
   return fmt::format(
-      "Token {} differs: {} chose \"{}\", {} chose \"{}\"; up to there the largest difference of a logit is "
+      "Token {} differs: {} chose \"{}\", {} chose \"{}\"; up to there the logits differ by at most "
       "{:.2g}.\n",
       c.n_equal + 1, name_of(a.mode), report.tokenizer->piece(a.tokens[i]), name_of(b.mode),
       report.tokenizer->piece(b.tokens[i]), c.max_abs_logit_diff);
@@ -65,7 +65,7 @@ std::string agreement(const GenerateReport& report) {
 
 }  // namespace
 
-std::string text_of(const GenerateReport& report, const ModeRun& run) {
+std::string full_text(const GenerateReport& report, const ModeRun& run) {
   std::vector<int32_t> all = report.prompt;
   all.insert(all.end(), run.tokens.begin(), run.tokens.end());
   return report.tokenizer->decode(all);
@@ -77,7 +77,7 @@ ordered_json as_json(const GenerateReport& report) {
   for (const ModeRun& run : report.runs) {
     ordered_json steps = ordered_json::array();
     for (const StepRecord& step : run.steps) steps.push_back(step_as_json(step));
-    modes[name_of(run.mode)] = {{"text", text_of(report, run)},
+    modes[name_of(run.mode)] = {{"text", full_text(report, run)},
                                 {"tokens", run.tokens},
                                 {"stored_not_finite", run.stored.n_not_finite},
                                 {"stored_at_limit", run.stored.n_at_limit},
@@ -121,7 +121,7 @@ std::string as_table(const GenerateReport& report) {
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.steps.size());
   out += "\n";
   if (!kernel.empty()) {
-    out += fmt::format("  {:<34}", "of them replayed from a record");
+    out += fmt::format("  {:<34}", "steps replayed from a record");
     for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.n_replayed);
     out += "\n";
   }
@@ -144,9 +144,10 @@ std::string as_table(const GenerateReport& report) {
   out += "\n";
   if (report.runs.size() == 2) out += fmt::format("\n{}", agreement(report));
   if (report.kv_dtype != "f32" && report.runs[0].mode == Mode::cached)
-    out += fmt::format(
-        "{}The cache stores K and V in {}: {}.\n", report.runs.size() == 2 ? "" : "\n", report.kv_dtype,
-        report.kv_dtype == "f64" ? "its rows have twice the bytes of f32" : "what it reads back is rounded");
+    out += fmt::format("{}The cache stores K and V in {}: {}.\n", report.runs.size() == 2 ? "" : "\n",
+                       report.kv_dtype,
+                       report.kv_dtype == "f64" ? "a row has twice the bytes of f32"
+                                                : "the values that it reads are rounded");
   return out;
 }
 

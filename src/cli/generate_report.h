@@ -1,4 +1,4 @@
-// A finished generation as JSON for machines and as a table for people.
+// Reports a finished generation: as JSON for programs, and as a table for people.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -11,19 +11,19 @@ namespace lastrow::cli {
 
 struct GenerateReport {
   std::string model{}, backend{};
-  std::string kv_dtype = "f32";  // in which the cache stores K and V; f64 on naive-f64
+  std::string kv_dtype = "f32";  // the type of the stored K and V; "f64" on naive-f64
   const Tokenizer* tokenizer = nullptr;
   std::vector<int32_t> prompt{};
-  std::vector<ModeRun> runs{};  // one, or both: cached, recompute
+  std::vector<ModeRun> runs{};  // one run, or two: cached, recompute
 };
 
-/// The whole text of a run, prompt included.
-std::string text_of(const GenerateReport& report, const ModeRun& run);
+/// The text of a run, with the prompt.
+std::string full_text(const GenerateReport& report, const ModeRun& run);
 
 /// `tokens_equal` and `max_abs_logit_diff` are null unless both modes ran.
 nlohmann::ordered_json as_json(const GenerateReport& report);
 
-/// What each mode did, side by side, and whether they agree. Ends in a newline.
+/// A table with one column per mode, and whether the modes agree. Ends in a newline.
 std::string as_table(const GenerateReport& report);
 
 }  // namespace lastrow::cli

@@ -31,11 +31,11 @@ namespace {
   const StoredRows stored = check_stored_rows(session, kv_dtype);
   if (stored.n_not_finite > 0)
     throw Error(
-        "{}: step {} gave logits that are NaN or infinite: {} stored elements are, first in {}, which {} may "
-        "not be able to hold; use --kv-dtype bf16 or f32",
+        "{}: step {} gave logits that are NaN or infinite, and {} stored elements are too, the first in {}: "
+        "{} may not be able to hold them; use --kv-dtype bf16 or f32",
         session.model().source(), session.current_step(), stored.n_not_finite, stored.first,
         kv_dtype_name(kv_dtype));
-  throw Error("{}: step {} gave logits that are NaN or infinite: its weights are damaged or far too large",
+  throw Error("{}: step {} gave logits that are NaN or infinite: the weights are damaged or far too large",
               session.model().source(), session.current_step());
 }
 

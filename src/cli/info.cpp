@@ -1,4 +1,4 @@
-// `lastrow info`: what this program is made of, and what this machine lets it do.
+// `lastrow info`: how this program was built, and what it can use on this machine.
 #include <CLI/CLI.hpp>
 #include <Eigen/Core>
 #include <algorithm>
@@ -25,7 +25,7 @@ constexpr const char* kCompiler = "clang " __clang_version__;
 constexpr const char* kCompiler = "gcc " __VERSION__;
 #endif
 
-/// Vector instruction sets that the compiler was allowed to use.
+/// The vector instruction sets that the compiler was allowed to use.
 const std::set<std::string> kCompiled = {
 #if defined(__AVX__)
     "avx",
@@ -50,7 +50,7 @@ const std::set<std::string> kCompiled = {
 #endif
 };
 
-/// Name, and whether this processor has it.
+/// The name of each instruction set, and whether this processor has it.
 std::vector<std::pair<std::string, bool>> instruction_sets() {
 #if defined(__x86_64__) && defined(__GNUC__)
   return {{"avx", __builtin_cpu_supports("avx") != 0},
@@ -84,7 +84,7 @@ ordered_json backends() {
   return list;
 }
 
-/// The ladder, with the built-in models whose prefill or decode each rung is chosen for.
+/// The kernels of the ladder. For each: the built-in models whose prefill or decode it is chosen for.
 ordered_json kernels() {
   ordered_json list = ordered_json::array();
   for (const KernelEntry& kernel : list_kernels()) {
@@ -146,14 +146,15 @@ std::string as_text(const ordered_json& info) {
   std::string out =
       fmt::format("lastrow {}, compiled by {}\n\n", text(info["version"]), text(info["compiler"]));
   out += fmt::format("threads           {}\n", info["threads"].get<int>());
-  out += fmt::format("instruction sets {} (compiled for)\n",
-                     compiled.empty() ? " none beyond the base" : compiled);
-  if (!unused.empty()) out += fmt::format("                 {} (this processor has them, unused)\n", unused);
+  out +=
+      fmt::format("instruction sets {} (compiled for)\n", compiled.empty() ? " only the base set" : compiled);
+  if (!unused.empty())
+    out += fmt::format("                 {} (not used, but this processor has them)\n", unused);
   out += "\nbackends\n";
   for (const auto& b : info["backends"])
     out += fmt::format("  {:<14}  {}{}\n", text(b["name"]), text(b["description"]),
                        b["usable"] ? "" : "  (not usable: " + text(b["why_not"]) + ")");
-  out += "\nkernels that attend, of cuda and cuda-emulated\n";
+  out += "\nattention kernels of cuda and cuda-emulated\n";
   for (const auto& k : info["kernels"]) {
     std::string chosen;
     for (const auto& c : k["chosen_for"]) chosen += (chosen.empty() ? "" : ", ") + text(c);
@@ -163,22 +164,22 @@ std::string as_text(const ordered_json& info) {
   out += "\nlibraries\n";
   for (const auto& [name, version] : info["libraries"].items())
     out += fmt::format("  {:<14}  {}\n", name, text(version));
-  out += "\nmodels built in\n";
+  out += "\nbuilt-in models\n";
   for (const auto& m : info["models"])
     out += fmt::format("  {:<14}  {} layers, {} query heads, {} K/V heads, context {}, {} parameters\n",
                        text(m["name"]), m["n_layers"].get<int>(), m["n_q_heads"].get<int>(),
                        m["n_kv_heads"].get<int>(), m["max_seq_len"].get<int>(),
                        with_commas(m["params"].get<int64_t>()));
-  if (info["models"].empty()) out += "  none: this build was made without them\n";
+  if (info["models"].empty()) out += "  none in this build\n";
   return out;
 }
 
 }  // namespace
 
 void add_info(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("info", "What this program is made of, and what can be used here");
+  CLI::App* sub = app.add_subcommand("info", "Show backends, kernels, libraries and built-in models");
   const auto json = std::make_shared<bool>(false);
-  sub->add_flag("--json", *json, "One JSON object on standard output");
+  sub->add_flag("--json", *json, "Print one JSON object on standard output");
   sub->footer("Example:\n  lastrow info");
   refuse_empty_values(*sub);
   sub->callback([json] {

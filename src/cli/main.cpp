@@ -1,4 +1,4 @@
-// `lastrow`: generate, attend, memory and info on the command line.
+// The program `lastrow`, with the commands generate, attend, memory and info.
 #include <CLI/CLI.hpp>
 #include <new>
 #include <sstream>
@@ -18,21 +18,22 @@ int fail(std::string_view message) {
   return kExitError;
 }
 
-/// "lastrow generate --help", for whichever subcommand the arguments have reached.
-std::string help_of(const CLI::App& app) {
+/// The command that shows the help: "lastrow generate --help" if the subcommand is known, else "lastrow
+/// --help".
+std::string help_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   return chosen.empty() ? "lastrow --help" : "lastrow " + chosen.front()->get_name() + " --help";
 }
 
-/// What is wrong with the arguments. CLI11 says that a command is missing when one is unknown.
+/// The message for wrong arguments. For an unknown command CLI11 itself says that the command is missing.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& e) {
   const auto unknown = app.remaining();
-  if (!app.get_subcommands().empty()) return fmt::format("{}; see `{}`", e.what(), help_of(app));
+  if (!app.get_subcommands().empty()) return fmt::format("{}; see `{}`", e.what(), help_command(app));
   return fmt::format("{}; use generate, attend, memory or info, or see `lastrow --help`",
                      unknown.empty() ? "no command given" : "unknown command '" + unknown.front() + "'");
 }
 
-/// Runs the command, or prints what --help or --version ask for.
+/// Runs the command, or prints the text for --help or --version.
 void parse(CLI::App& app, int argc, char** argv) {
   try {
     app.parse(argc, argv);
@@ -47,14 +48,14 @@ void parse(CLI::App& app, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   lastrow::start_program("lastrow");
-  CLI::App app{"Runs, compares and measures attention over a transformer's K/V cache."};
+  CLI::App app{"Run, compare and measure attention over the K/V cache of a transformer."};
   app.name("lastrow");
   app.set_version_flag("--version", LASTROW_VERSION);
   app.require_subcommand(1);
   app.footer(
       "Example:\n  lastrow generate --prompt \"the quick brown fox\" --mode both\n\n"
-      "`lastrow COMMAND --help` explains a command. On an error one line on standard error says what to do,\n"
-      "the exit status is 2, and existing files are as they were.");
+      "`lastrow COMMAND --help` explains a command. On an error, one line on standard error says what to\n"
+      "do, the exit status is 2, and existing files stay unchanged.");
   lastrow::cli::add_generate(app);
   lastrow::cli::add_attend(app);
   lastrow::cli::add_memory(app);

@@ -1,4 +1,4 @@
-// `lastrow memory`: how large the K/V cache of a model gets.
+// `lastrow memory`: the size of the K/V cache of a model.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
@@ -22,13 +22,13 @@ using nlohmann::ordered_json;
 
 struct MemoryOptions {
   std::string model;
-  std::optional<int64_t> context;  // none: the model's own
+  std::optional<int64_t> context;  // empty: the context of the model
   int64_t batch = 1;
   std::string dtype = "f16";
   bool list = false, json = false;
 };
 
-/// The sizes of a model that runs here.
+/// The sizes of a loaded model.
 ModelShape shape_of(const Model& model) {
   ModelShape shape = lastrow::shape_of(model.config(), model.weight("model.embed_tokens.weight").dtype());
   shape.source = escaped(model.source());
@@ -36,7 +36,8 @@ ModelShape shape_of(const Model& model) {
   return shape;
 }
 
-/// A file, else a preset, else whatever load_model knows. A random model is not made for its sizes.
+/// The sizes of a file, a preset, or a model that load_model knows, in this order. For a random model it
+/// reads only the description, and does not make the model.
 ModelShape find_shape(const std::string& name) {
   std::error_code ignored;
   if (std::filesystem::is_regular_file(name, ignored)) return shape_of(*load_model(name));
@@ -48,10 +49,11 @@ ModelShape find_shape(const std::string& name) {
   }
   const std::vector<std::string> builtin = builtin_model_names();
   const bool is_builtin = std::find(builtin.begin(), builtin.end(), name) != builtin.end();
-  // What is there but no file, and what can be nothing but a file, has an error of its own.
+  // load_model has a better error for a path that exists but is no regular file, and for a missing
+  // .safetensors.
   if (is_builtin || std::filesystem::exists(name, ignored) || name.ends_with(".safetensors"))
     return shape_of(*load_model(name));
-  throw UsageError("unknown model '{}': {}`lastrow memory --list` names the presets; or use {}{}a model file",
+  throw UsageError("unknown model '{}': {}`lastrow memory --list` lists the presets; or use {}{}a model file",
                    name, near_presets(name), fmt::join(builtin, ", "), builtin.empty() ? "" : ", or ");
 }
 
@@ -78,7 +80,7 @@ void list_presets(bool json) {
   print(out);
 }
 
-std::string added_by_a_token(const ModelShape& shape, const CacheMemory& m) {
+std::string bytes_per_token_text(const ModelShape& shape, const CacheMemory& m) {
   if (m.n_growing_layers == 0) return "0 bytes: the window of every layer is full";
   std::string out =
       fmt::format("{} ({} bytes)", gib_and_gb(m.bytes_per_token), with_commas(m.bytes_per_token));
@@ -92,21 +94,23 @@ std::string as_text(const ModelShape& shape, int64_t context, const MemoryOption
   std::string out = fmt::format("{}: K/V cache of {} sequence{} of {} tokens in {}\n\n", shape.name,
                                 with_commas(o.batch), o.batch == 1 ? "" : "s", with_commas(context), o.dtype);
   out += fmt::format("  {}\n\n", m.formula);
-  out += fmt::format("  a token adds       {}\n", added_by_a_token(shape, m));
+  out += fmt::format("  each token adds    {}\n", bytes_per_token_text(shape, m));
   out += fmt::format("  weights            {} in {}\n", gib_and_gb(m.weights_bytes),
                      name_of(shape.weight_dtype));
   const auto crossing = crossing_context(shape, o.batch, format);
-  out += crossing ? fmt::format("  exceeds weights    from a context of {} tokens\n", with_commas(*crossing))
-                  : "  exceeds weights    never: the sliding window bounds it\n";
+  out += crossing
+             ? fmt::format("  exceeds weights    from a context of {} tokens on\n", with_commas(*crossing))
+             : "  exceeds weights    never, because of the sliding window\n";
   if (context > shape.max_seq_len)
-    out += fmt::format("  beyond the model   its context is {} tokens\n", with_commas(shape.max_seq_len));
+    out += fmt::format("  note               the context of the model is only {} tokens\n",
+                       with_commas(shape.max_seq_len));
   if (!shape.source.empty()) out += fmt::format("  sizes from         {}\n", shape.source);
   return out;
 }
 
 void run(const MemoryOptions& o) {
   if (o.list) return list_presets(o.json);
-  if (o.model.empty()) throw UsageError("no model given; use --model NAME, or --list for the presets");
+  if (o.model.empty()) throw UsageError("--model is missing: name a model, or use --list for the presets");
   const ModelShape shape = find_shape(o.model);
   const int64_t context = o.context.value_or(shape.max_seq_len);
   const CacheMemory m = cache_memory(shape, context, o.batch, cache_format(o.dtype));
@@ -126,14 +130,15 @@ void run(const MemoryOptions& o) {
 }  // namespace
 
 void add_memory(CLI::App& app) {
-  CLI::App* sub = app.add_subcommand("memory", "How large the K/V cache of a model gets");
+  CLI::App* sub = app.add_subcommand("memory", "Compute the size of a model's K/V cache");
   const auto o = std::make_shared<MemoryOptions>();
-  sub->add_option("--model", o->model, "A preset (see --list), a built-in model, a model FILE or random:…");
-  sub->add_option("--context", o->context, "Tokens a sequence; default: the context of the model");
-  sub->add_option("--batch", o->batch, "Sequences; default 1");
-  sub->add_option("--dtype", o->dtype, "Of the cache: f32 f16 bf16 int8 fp8 int4; default f16");
-  sub->add_flag("--list", o->list, "The presets, their sizes and where these come from");
-  sub->add_flag("--json", o->json, "One JSON object on standard output");
+  sub->add_option("--model", o->model, "A preset (see --list), a built-in model, a model FILE, or random:…");
+  sub->add_option("--context", o->context, "Tokens per sequence; default: the context of the model");
+  sub->add_option("--batch", o->batch, "Number of sequences; default 1");
+  sub->add_option("--dtype", o->dtype,
+                  "The type of the cache: f32, f16, bf16, int8, fp8 or int4; default f16");
+  sub->add_flag("--list", o->list, "List the presets, with their sizes and sources");
+  sub->add_flag("--json", o->json, "Print one JSON object on standard output");
   sub->footer("Example:\n  lastrow memory --model llama-3-8b --context 8192 --batch 16 --dtype f16");
   refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });

@@ -37,7 +37,7 @@ Progress::Progress(std::string what) : what_(std::move(what)) {
   try {
     thread_ = std::thread([this] { show_until_stopped(); });
   } catch (const std::system_error&) {
-    // The system gives no more threads: the work goes on without a word of its progress.
+    // The system starts no more threads. Then the work runs without showing its progress.
   }
 }
 

@@ -1,13 +1,16 @@
-// What the program says: results on standard output, everything else on standard error.
+// The text that the program prints: results on standard output, everything else on standard error.
 //
-//   print("text");                        standard output, at once (io/standard_output.h)
-//   note("the context is full");          "lastrow: note: …" on standard error
-//   Progress progress("recompute");       for work that may take long
-//   progress.at(3, 20);                   from time to time
+//   print("text");                      on standard output, flushed (io/standard_output.h)
+//   note("the context is full");        "lastrow: note: …" on standard error
+//   Progress progress("recompute");     for work that may take long
+//   progress.at(3, 20);                 from time to time
 //
-// Progress shows on a terminal after a third of a second, as a line that is rewritten and in the end removed;
-// elsewhere as a line after one second and then every five. A thread of its own does that, so a single call
-// that takes long shows too; where the system gives no more threads, nothing shows. Never have two at once, nor print text while one shows on the same terminal.
+// How progress is shown:
+//   on a terminal     after 0.3 s, as one line that is updated, and removed at the end
+//   elsewhere         a new line after 1 s, then every 5 s
+// Progress has a thread of its own, so that it is also shown during one long call. If the system starts no
+// more threads, nothing is shown.
+// Never have two Progress objects at once, and never print to the same terminal while one is shown.
 #pragma once
 
 #include <condition_variable>
@@ -22,10 +25,10 @@
 
 namespace lastrow::cli {
 
-/// Indented, with a newline; text that is not UTF-8 is shown with U+FFFD.
+/// Prints the JSON indented, with a newline. Bytes that are not UTF-8 become U+FFFD.
 void print_json(const nlohmann::ordered_json& json);
 void note(std::string_view text);
-/// "lastrow: …" as one line, whatever line breaks and escape sequences the message holds.
+/// Prints "lastrow: …" on standard error, always as one line: line breaks and escape sequences are replaced.
 void print_error(std::string_view message);
 
 class Progress {
@@ -46,7 +49,7 @@ class Progress {
   std::condition_variable stop_;
   bool stopping_ = false;
   int64_t done_ = 0, total_ = 0;
-  std::thread thread_;  // last: it uses the others
+  std::thread thread_;  // the last member, because the thread uses the others
 };
 
 }  // namespace lastrow::cli

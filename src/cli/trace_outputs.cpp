@@ -9,9 +9,9 @@
 namespace lastrow::cli {
 namespace {
 
-/// A device, pipe or socket: writing goes through it, and no second file can lie beside it.
+/// A device, pipe or socket. It is written directly, and there can be no second file beside it.
 bool is_device(const std::filesystem::path& path) {
-  std::error_code unknown;  // what cannot be asked is said by AtomicFile
+  std::error_code unknown;  // AtomicFile reports the error
   return std::filesystem::is_other(std::filesystem::status(path, unknown));
 }
 
@@ -38,7 +38,7 @@ void WrittenTraces::commit() {
 
 void TraceOutputs::require_writable(const std::vector<NamedFile>& inputs, std::span<const Mode> modes) const {
   if (modes.size() > 1 && is_device(trace))
-    throw UsageError("--mode both writes two traces, which {} cannot hold: name a file", trace);
+    throw UsageError("--mode both writes two traces, but {} can take only one: name a file", trace);
   std::vector<NamedFile> outputs;
   if (!chrome_trace.empty()) outputs.push_back({"--chrome-trace", chrome_trace});
   if (!trace.empty())
@@ -46,7 +46,8 @@ void TraceOutputs::require_writable(const std::vector<NamedFile>& inputs, std::s
       outputs.push_back({modes.size() == 1 ? "--trace" : fmt::format("--trace (of {})", name_of(mode)),
                          trace_path(mode, modes.size())});
   require_different_files(inputs, outputs);
-  for (const NamedFile& output : outputs) AtomicFile{output.path};  // given up: the target stays as it is
+  for (const NamedFile& output : outputs)
+    AtomicFile{output.path};  // only a check: the target stays unchanged
 }
 
 std::optional<RecordOptions> TraceOutputs::record_options() const {
@@ -68,7 +69,7 @@ WrittenTraces TraceOutputs::write(std::span<const ModeRun> runs,
     const char* const mode = name_of(runs[i].mode);
     tracks.push_back({mode, &recorder});
     if (recorder.truncated())
-      note(fmt::format("the record of {} met its bound of {}; what came after is not in it", mode,
+      note(fmt::format("the record of {} reached its limit of {}; later steps are not in it", mode,
                        gib_and_gb(recorder.options().max_bytes)));
     if (trace.empty()) continue;
     TraceInfo info{.config_json = to_json(session.model().config()),

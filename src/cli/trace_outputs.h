@@ -1,14 +1,14 @@
-// The files in which `lastrow generate` records what it ran.
+// The trace files that `lastrow generate` writes.
 //
-//   TraceOutputs outputs{.trace = "run.safetensors", .chrome_trace = "run.json"};   "" for none
-//   outputs.require_writable(inputs, modes);          before the work
+//   TraceOutputs outputs{.trace = "run.safetensors", .chrome_trace = "run.json"};    "" for no file
+//   outputs.require_writable(inputs, modes);                                         before the work
 //   DecodeSession session(…, {.record = outputs.record_options()});
-//   WrittenTraces written = outputs.write(runs, sessions);    after all modes have run without an error
-//   print(…);                                         what belongs on standard output
-//   written.commit();                                 now the files appear, all or none
+//   WrittenTraces written = outputs.write(runs, sessions);                           after all modes have run
+//   print(…);                                                                        the results
+//   written.commit();                                                                all files appear or none
 //
-// One Chrome trace holds both modes, each as a track. A trace file holds one history: with both modes the
-// cached one goes to the file named, the other beside it, run.safetensors → run.recompute.safetensors.
+// A Chrome trace holds both modes, each as a track. A trace file holds one mode. With both modes, the cached
+// one goes to the given file, and the other to a file beside it: run.safetensors → run.recompute.safetensors.
 #pragma once
 
 #include <filesystem>
@@ -25,11 +25,11 @@
 
 namespace lastrow::cli {
 
-/// Files that are written, but not yet under their names.
+/// Files that are complete, but do not have their final names yet.
 class WrittenTraces {
  public:
   AtomicFile& add(const std::filesystem::path& path, const std::string& note);
-  /// Says on standard error what went where.
+  /// Renames the files, then prints each file's note on standard error.
   void commit();
 
  private:
@@ -41,10 +41,10 @@ struct TraceOutputs {
   std::string trace{}, chrome_trace{};
 
   bool wanted() const { return !trace.empty() || !chrome_trace.empty(); }
-  /// Throws as AtomicFile does for a place that cannot be written, UsageError if an output is one file with an
-  /// input or another output, or if two traces would go to a device.
+  /// Throws FileError, as AtomicFile does, for a path that cannot be written. Throws UsageError if an output
+  /// is the same file as an input or another output, or if two traces would go to a device.
   void require_writable(const std::vector<NamedFile>& inputs, std::span<const Mode> modes) const;
-  /// Events for either file, tensors only for the trace; none if neither is wanted.
+  /// Records events for both files, and tensors only for the trace. Empty if no file is wanted.
   std::optional<RecordOptions> record_options() const;
   /// runs[i] is what sessions[i] generated.
   WrittenTraces write(std::span<const ModeRun> runs,

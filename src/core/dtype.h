@@ -1,7 +1,10 @@
 // Element types and their conversions, the same on host and device.
 //
-// Narrowing rounds once, to nearest, ties to even, also from double. f16 and bf16 overflow to infinity; fp8
-// (e4m3, no infinities) saturates at ±448. NaN stays NaN everywhere.
+// A conversion to a narrower type rounds once, to nearest, with ties to even. This also holds from double.
+//
+//   f16, bf16     a number that is too large becomes infinity
+//   fp8 (e4m3)    has no infinity; a number that is too large becomes ±448
+//   all types     NaN stays NaN
 #pragma once
 
 #include <bit>
@@ -31,12 +34,12 @@ constexpr size_t size_of(DType dtype) {
   }
 }
 
-/// As options, messages and files spell it: f64 f32 f16 bf16 fp8 (e4m3) i64 i32 i8 u8.
+/// The name in options, messages and files: f64 f32 f16 bf16 fp8 (which is e4m3) i64 i32 i8 u8.
 std::string_view name_of(DType dtype);
-/// The inverse of name_of, and of nothing else. Throws UsageError naming the known ones.
+/// The inverse of name_of. Throws UsageError that lists the known names for any other text.
 DType dtype_from_name(std::string_view name);
 
-/// Storage-only types: arithmetic happens in float.
+/// These types only store numbers. Arithmetic is done in float.
 struct Half {
   uint16_t bits;
 };
@@ -51,7 +54,8 @@ LASTROW_HD constexpr float to_float(Half h) {
   const uint32_t sign = uint32_t(h.bits & 0x8000u) << 16;
   const uint32_t exponent = (h.bits >> 10) & 0x1Fu;
   const uint32_t mantissa = h.bits & 0x3FFu;
-  // Significand times its unit, a subnormal's too: no branch, so that a loop over a row becomes vector code.
+  // The value is significand · unit, for subnormals too. Without a branch, the compiler can turn a loop over
+  // a row into vector code.
   const uint32_t significand = mantissa | (exponent != 0 ? 0x400u : 0u);
   const float unit = std::bit_cast<float>(((exponent != 0 ? exponent : 1u) + 102u) << 23);  // 2^(e − 25)
   const uint32_t magnitude = std::bit_cast<uint32_t>(float(int32_t(significand)) * unit);
@@ -116,19 +120,20 @@ LASTROW_HD constexpr Fp8E4M3 to_fp8_e4m3(float x) {
   return {static_cast<uint8_t>(sign | ((rounded - 0x3C000000u) >> 20))};
 }
 
-/// The float towards zero from x, its last bit set if that was not exact (rounding to odd). Rounding the
-/// result to any type of at most 22 bits of precision then gives what rounding x itself would. Beyond the
-/// range of float it is the largest float; infinity and NaN stay what they are.
+/// Rounds x to odd: takes the next float towards zero, and sets its last bit if it is not exactly x. If the
+/// result is then rounded to a type with at most 22 bits of precision, the outcome is the same as if x itself
+/// were rounded to that type. A finite x beyond the range of float gives the largest float. Infinity and NaN
+/// stay as they are.
 /// Source: Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums".
 LASTROW_HD constexpr float round_to_odd(double x) {
   const uint64_t bits = std::bit_cast<uint64_t>(x), magnitude = bits & 0x7FFF'FFFF'FFFF'FFFFu;
   const uint32_t sign = static_cast<uint32_t>(bits >> 32) & 0x8000'0000u;
-  const auto exponent = static_cast<int32_t>(magnitude >> 52) - 896;  // as f32 biases it
+  const auto exponent = static_cast<int32_t>(magnitude >> 52) - 896;  // with the bias of f32
   if (magnitude > 0x7FF0'0000'0000'0000u) return std::bit_cast<float>(sign | 0x7FC0'0000u);   // NaN
   if (magnitude == 0x7FF0'0000'0000'0000u) return std::bit_cast<float>(sign | 0x7F80'0000u);  // ∞
   if (exponent >= 255) return std::bit_cast<float>(sign | 0x7F7F'FFFFu);
   const uint64_t fraction = magnitude & 0xF'FFFF'FFFF'FFFFu;  // 52 bits, of which f32 keeps 23
-  // A subnormal f32 gives up one more bit for each step below the smallest exponent, the implicit one too.
+  // A subnormal f32 has no implicit bit, and loses one more bit for each step below the smallest exponent.
   const uint64_t significand = exponent > 0 ? fraction : fraction | 0x10'0000'0000'0000u;
   const int32_t dropped = exponent > 0 ? 29 : 30 - exponent;
   if (dropped > 53) return std::bit_cast<float>(sign | (magnitude != 0 ? 1u : 0u));

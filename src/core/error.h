@@ -1,10 +1,11 @@
-// Three kinds of failure, told apart by who can mend them.
+// Three kinds of failure. They differ in who can repair them.
 //
-//   our mistake       LASTROW_CHECK(condition, "n = {}", n)   prints both and aborts, in release too
-//   the caller's      throw ShapeError("kv_len {} > max_seq_len {}: raise CacheSpec::max_seq_len", a, b)
-//   the device's      CudaError (gpu/)
+//   our mistake             LASTROW_CHECK(condition, "n = {}", n)      prints both and aborts, in release too
+//   the caller's mistake    throw ShapeError("kv_len {} > max_seq_len {}: use a shorter prompt", a, b)
+//   the device's failure    CudaError (gpu/)
 //
-// A message says what was wrong, with the values, and the next step. Programs print it as one line, exit 2.
+// A message says what was wrong, with the values, and what to do next. Programs print it as one line and exit
+// with status 2.
 #pragma once
 
 #include <fmt/format.h>
@@ -15,7 +16,7 @@
 
 namespace lastrow {
 
-/// The caller's mistake. The message is one line, made for a person.
+/// The caller's mistake. The message is one line for a person to read.
 class Error : public std::runtime_error {
  public:
   template <typename... Args>
@@ -23,7 +24,7 @@ class Error : public std::runtime_error {
       : std::runtime_error(fmt::format(format, std::forward<Args>(args)...)) {}
 };
 
-/// Sizes that do not fit each other.
+/// Sizes that do not fit together.
 struct ShapeError : Error {
   using Error::Error;
 };
@@ -46,7 +47,7 @@ namespace detail {
 
 }  // namespace lastrow
 
-/// States an invariant of ours; prints condition and message and aborts when it does not hold.
+/// States an invariant of lastrow. If it does not hold, prints the condition and the message, and aborts.
 #define LASTROW_CHECK(condition, ...)                                                              \
   do {                                                                                             \
     if (!(condition)) [[unlikely]]                                                                 \

@@ -1,4 +1,6 @@
-// A callable passed down for the length of one call: two pointers, no heap. Never store it.
+// A reference to a callable, to pass as an argument: two pointers, no heap.
+//
+// Never store it: the callable may be gone after the call.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,5 @@
-// LASTROW_HD marks a function that also compiles for the device: arithmetic on values, no heap, no throw.
+// LASTROW_HD marks a function that also compiles for the device. It computes with values only: it uses no
+// heap and throws nothing.
 #pragma once
 
 #if defined(__CUDACC__)

@@ -9,7 +9,8 @@
 namespace lastrow {
 namespace {
 
-/// The number after `key` in a file of lines "key number …"; an empty key: the first number of the file.
+/// The number after `key` in a file with lines "key number …". With an empty key, the number at the file's
+/// start.
 std::optional<int64_t> number_in(const char* path, std::string_view key) {
   std::ifstream file(path);
   std::string word;
@@ -21,7 +22,8 @@ std::optional<int64_t> number_in(const char* path, std::string_view key) {
   return std::nullopt;
 }
 
-/// What the control group's limit leaves; its file cache can be given up, and so counts as free.
+/// What the limit of the control group leaves. The group's file cache counts as free, because the system can
+/// drop it.
 std::optional<int64_t> left_in_group(const char* limit_path, const char* usage_path, const char* stat_path,
                                      std::string_view cache_key) {
   const auto limit = number_in(limit_path, ""), usage = number_in(usage_path, "");
@@ -50,7 +52,7 @@ std::optional<int64_t> available_memory_bytes() {
 void require_memory(int64_t bytes, std::string_view what, std::string_view hint) {
   const auto available = available_memory_bytes();
   if (available && bytes > *available)
-    throw CapacityError("{} needs {:.1f} GB of memory ({} bytes), {:.1f} GB are available: {}", what,
+    throw CapacityError("{} needs {:.1f} GB of memory ({} bytes), but {:.1f} GB are available: {}", what,
                         gigabytes(bytes), bytes, gigabytes(*available), hint);
 }
 

@@ -18,7 +18,7 @@ std::optional<float> real_number(std::string_view text) {
   float number = 0;
   const auto [parsed, error] = std::from_chars(text.data(), end, number);
   if (parsed != end || error == std::errc::invalid_argument) return std::nullopt;
-  if (error == std::errc::result_out_of_range) {  // too large or too small: from_chars does not say which
+  if (error == std::errc::result_out_of_range) {  // too large or too small; from_chars does not say which
     const double wide = std::strtod(std::string(text).c_str(), nullptr);
     if (!(std::abs(wide) < 1)) return std::nullopt;
     number = std::signbit(wide) ? -0.0f : 0.0f;
@@ -39,7 +39,7 @@ std::string without_leading_zeros(std::string text) {
 std::string why_no_whole_number(const std::string& text) {
   const std::string_view digits = std::string_view(text).substr(sign_length(text));
   const bool whole = !digits.empty() && digits.find_first_not_of(kDigits) == digits.npos;
-  return whole ? "" : "'" + text + "' is no whole number in decimal digits";
+  return whole ? "" : "'" + text + "' is not a whole number in decimal digits";
 }
 
 }  // namespace lastrow

@@ -1,9 +1,9 @@
-// Numbers as people and files write them: one rule for the options, scripts, prompts and models of all programs.
+// Numbers in text. All programs read the numbers in options, scripts, prompts and models by this one rule.
 //
-//   whole_number<int32_t>("010")       10: decimal, whatever zeros stand in front; never octal or hexadecimal
-//   whole_number<int32_t>("0x10")      none; the same for "", "ten", "1e3", "+1", " 1", and for what does not fit
-//   real_number("1e-46")               0, because a float holds nothing so small
-//   read_options_in_decimal(app);      a CLI::App, after its options were added and before it parses
+//   whole_number<int32_t>("010")     10: always decimal, never octal, whatever zeros are in front
+//   whole_number<int32_t>("0x10")    empty; so are "", "ten", "1e3", "+1", " 1" and numbers that do not fit
+//   real_number("1e-46")             0, because a float cannot hold a number that small
+//   read_options_in_decimal(app);    for a CLI::App, after its options are added and before it parses
 #pragma once
 
 #include <charconv>
@@ -13,7 +13,7 @@
 
 namespace lastrow {
 
-/// The number that the whole text spells in decimal digits, after a minus sign if the type has one.
+/// The number, if the whole text is decimal digits. A signed type also allows a minus sign in front.
 template <typename Integer>
 std::optional<Integer> whole_number(std::string_view text) {
   Integer number{};
@@ -23,15 +23,17 @@ std::optional<Integer> whole_number(std::string_view text) {
   return number;
 }
 
-/// The float nearest to what the whole text spells, as "0.125", "-2e-3"; none if that is not finite.
+/// The nearest float, if the whole text is a number such as "0.125" or "-2e-3". Empty if that float is not
+/// finite.
 std::optional<float> real_number(std::string_view text);
 
-/// "-010" → "-10"; other text as it is.
+/// "-010" → "-10". Text that is not a whole number stays as it is.
 std::string without_leading_zeros(std::string text);
-/// "" if the text is a whole number in decimal, of any length; else what is wrong with it.
+/// "" if the text is a decimal whole number of any length. Otherwise the error message.
 std::string why_no_whole_number(const std::string& text);
 
-/// CLI11 takes 010 for 8, as C does, and 0x10 for 16. Its name for the type of whole numbers is INT or UINT.
+/// Without this, CLI11 reads 010 as 8, as C does, and 0x10 as 16. CLI11 calls the type of whole numbers INT
+/// or UINT.
 template <typename App>
 void read_options_in_decimal(App& app) {
   for (auto* const option : app.get_options()) {

@@ -1,11 +1,12 @@
-// Counter-based random numbers: the i-th number of a stream is a function of (seed, stream, i) alone.
+// Counter-based random numbers: number i of a stream depends only on (seed, stream, i).
 //
-//   Random r(seed, stream);  r.uniform()  r.normal()  r.below(n)
+//   Random r(seed, stream);
+//   r.uniform()   r.normal()   r.below(n)
+//   r.seek(i);                               continues at word i of the stream
 //
-// No state is shared, and what is kept is only the block of four words at hand: two streams never overlap,
-// and a number can be asked for again at any time by seek(i). Integers and uniforms are the same on every
-// machine; normals go through libm's log and cos. Source: Philox4x32-10, Salmon et al. 2011, "Parallel random
-// numbers: as easy as 1, 2, 3".
+// Two streams never overlap and share no state. An object keeps only its current block of four words.
+// Integers and uniforms are the same on every machine. Normals use the log and cos of libm, which may differ.
+// Source: Philox4x32-10, Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3".
 #pragma once
 
 #include <array>
@@ -45,14 +46,14 @@ class Random {
     }
     return words_[index_++ % 4];
   }
-  /// In [0, 1), 53 bits: the top 27 of word index, then the top 26 of the next.
+  /// In [0, 1), with 53 bits: the top 27 bits of one word, then the top 26 bits of the next.
   constexpr double uniform() {
     const uint64_t high = next_u32() >> 5, low = next_u32() >> 6;
     return static_cast<double>((high << 26) | low) * 0x1p-53;
   }
   /// In [0, n), n > 0; the bias is below n / 2^53.
   constexpr int64_t below(int64_t n) { return static_cast<int64_t>(uniform() * static_cast<double>(n)); }
-  /// Mean 0, variance 1 (Box–Muller; uses two uniforms for each number).
+  /// Mean 0, variance 1 (Box–Muller). Uses two uniforms for each number.
   double normal() {
     const double u = 1.0 - uniform(), v = uniform();
     return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * v);
@@ -62,7 +63,7 @@ class Random {
   static constexpr uint64_t kNoBlock = ~uint64_t{0};  // beyond the last one, 2^62 − 1
 
   uint64_t seed_, stream_, index_ = 0;
-  uint64_t block_ = kNoBlock;  // that words_ is of
+  uint64_t block_ = kNoBlock;  // the block that words_ holds
   std::array<uint32_t, 4> words_ = {};
 };
 

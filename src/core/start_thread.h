@@ -1,9 +1,9 @@
-// A thread that the program cannot do without.
+// Starts a thread that the program needs.
 //
 //   std::thread worker = start_thread<std::thread>("computes the steps", [this] { run(); });
 //
-// Where the system gives no more threads, the message says which one is missing and what to do. A program that
-// can do with fewer catches std::system_error itself, and works on.
+// If the system cannot start it, the message says what the thread is for and what to do. Code that can work
+// with fewer threads should create the thread itself and catch std::system_error.
 #pragma once
 
 #include <system_error>
@@ -13,7 +13,7 @@
 
 namespace lastrow {
 
-/// What to do where no thread or process can be started.
+/// What to do when the system starts no more threads or processes.
 inline constexpr const char* kMoreThreads = "end other programs, or allow more processes with `ulimit -u`";
 
 /// Thread is std::thread or std::jthread. Throws CapacityError "a thread that WHAT cannot be started (…): …".

@@ -23,10 +23,11 @@ class HostMemory final : public Memory {
   void free(void* data) noexcept override { std::free(data); }
 };
 
-/// Towards zero, within the range of T; NaN: 0.
+/// Rounds towards zero, and takes the nearest end of T's range for a number outside it. NaN becomes 0.
 template <std::integral T>
 T saturated(double x) {
-  // As doubles, both ends are exact but for the upper one of i64, which is 2^63: the first that is too large.
+  // A double holds each end of the range exactly, except the upper end of i64. That one becomes 2^63, the
+  // first number that is too large.
   constexpr auto kLeast = static_cast<double>(std::numeric_limits<T>::min()),
                  kMost = static_cast<double>(std::numeric_limits<T>::max());
   if (x >= kMost) return std::numeric_limits<T>::max();

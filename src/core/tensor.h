@@ -1,12 +1,15 @@
-// Tensors: who owns memory, and who only looks at it.
+// Tensors, which own memory, and views, which do not.
 //
-//   Tensor x = Tensor::host(DType::f32, {n_tokens, model_dim});   owns; moves; never copies silently
-//   TensorView v = x.view();   v.rows(4, 1)   v.reshaped({n, h, d})   does not own; cheap; passed by value
-//   float* p = v.data<float>();                                   checks the dtype
+//   Tensor x = Tensor::host(DType::f32, {n_tokens, model_dim});    owns its memory; copied only by clone()
+//   TensorView v = x.view();                                       does not own; cheap; passed by value
+//   v.rows(4, 1)                                                   row 4 alone
+//   v.reshaped({n, h, d})                                          the same elements in another shape
+//   float* p = v.data<float>();                                    checks the dtype
 //
-// All tensors are dense and row-major: slowest index first, last index contiguous. Memory may be a device's:
-// data<T>() of such a view must not be dereferenced on the host (ask the backend to download it).
-// Invariant: a view's shape never reaches past the memory it was made from; rows() and reshaped() check it.
+// All tensors are dense and row-major: slowest index first, last index contiguous.
+// A tensor may lie in the memory of a device. Never dereference its data<T>() on the host: let the backend
+// download it.
+// Invariant: a view never reaches past the memory that it was made from. rows() and reshaped() check this.
 #pragma once
 
 #include <array>
@@ -21,7 +24,7 @@
 
 namespace lastrow {
 
-/// Up to four dimensions, held by value so that shapes never touch the heap.
+/// Up to four dimensions, held by value: a shape never uses the heap.
 class Shape {
  public:
   static constexpr int kMaxRank = 4;
@@ -45,7 +48,7 @@ class Shape {
     s.dims_[0] = n_rows;
     return s;
   }
-  /// Elements in one step of the first dimension.
+  /// Number of elements of one row: the product of all dimensions but the first.
   constexpr int64_t row_size() const { return rank_ == 0 || dims_[0] == 0 ? tail_size() : size() / dims_[0]; }
   constexpr bool operator==(const Shape&) const = default;
   std::string to_string() const;  // "[4, 8, 16]"
@@ -60,7 +63,7 @@ class Shape {
   int rank_ = 0;
 };
 
-/// A tensor somebody else owns. Void is `void` (writable) or `const void` (read only).
+/// A view of a tensor that something else owns. Void is `void` (writable) or `const void` (read-only).
 template <typename Void>
 class BasicView {
  public:
@@ -72,7 +75,7 @@ class BasicView {
   BasicView(Void* data, DType dtype, Shape shape) : data_(data), dtype_(dtype), shape_(shape) {}
   template <typename T>
   BasicView(T* data, Shape shape) : data_(data), dtype_(dtype_of<std::remove_const_t<T>>), shape_(shape) {}
-  /// A writable view may be used wherever a read-only one is asked for.
+  /// A writable view converts to a read-only one.
   template <typename Other, typename = std::enable_if_t<kReadOnly && std::is_same_v<Other, void>>>
   BasicView(const BasicView<Other>& other)
       : data_(other.raw()), dtype_(other.dtype()), shape_(other.shape()) {}
@@ -99,7 +102,7 @@ class BasicView {
     return {static_cast<Void*>(bytes + begin * row_size() * static_cast<int64_t>(size_of(dtype_))), dtype_,
             shape_.with_rows(n)};
   }
-  /// The same elements under another shape of equal size.
+  /// The same elements in another shape of equal size.
   BasicView reshaped(Shape shape) const {
     LASTROW_CHECK(shape.size() == shape_.size(), "{} to {}", shape_.to_string(), shape.to_string());
     return {data_, dtype_, shape};
@@ -114,7 +117,7 @@ class BasicView {
 using TensorView = BasicView<void>;
 using ConstTensorView = BasicView<const void>;
 
-/// Where tensors live. A backend with its own memory brings its own.
+/// Where tensors live. A backend for a device has a Memory of its own.
 class Memory {
  public:
   virtual ~Memory() = default;
@@ -123,7 +126,7 @@ class Memory {
   static Memory& host();
 };
 
-/// Deleter of what a Memory gave out.
+/// Returns memory to the Memory that allocated it.
 struct FreeFrom {
   Memory* memory = nullptr;
   void operator()(void* data) const noexcept { memory->free(data); }
@@ -155,7 +158,7 @@ class Tensor {
   int64_t size() const { return shape_.size(); }
   int64_t size_bytes() const { return size() * static_cast<int64_t>(size_of(dtype_)); }
   bool empty() const { return data_ == nullptr; }
-  /// A copy in host memory; only of a host tensor.
+  /// A copy in host memory. Only for a host tensor.
   Tensor clone() const;
 
  private:
@@ -164,12 +167,12 @@ class Tensor {
   Shape shape_;
 };
 
-/// Throws ShapeError "name is [..], expected [..]" unless they agree.
+/// Throws ShapeError "name is [..], expected [..]" unless the shapes are equal.
 void require_shape(const char* name, const Shape& actual, const Shape& expected);
 
-/// Copies a host tensor element by element, converting as needed:
-///   to a floating type   rounded once, as dtype.h says (i64 to f16, bf16 and fp8 by way of f64)
-///   to an integer type   towards zero; what is out of range becomes the nearest end of it, NaN becomes 0
+/// Copies a host tensor element by element, and converts each element if the types differ:
+///   to a floating type    rounds once, as dtype.h says; for f16, bf16 and fp8, i64 is first converted to f64
+///   to an integer type    rounds towards zero; gives the nearest end outside the range, and 0 for NaN
 void convert(ConstTensorView from, TensorView to);
 
 }  // namespace lastrow

@@ -17,7 +17,7 @@ void require_range(const char* name, int64_t value, int64_t most) {
   if (value < 1 || value > most) throw ShapeError("{} {}: give a number from 1 to {}", name, value, most);
 }
 
-/// The product, or ShapeError.
+/// The product of the factors. Throws ShapeError if it overflows.
 int64_t checked_product(const ModelShape& shape, std::initializer_list<int64_t> factors) {
   int64_t product = 1;
   for (const int64_t factor : factors)
@@ -28,19 +28,19 @@ int64_t checked_product(const ModelShape& shape, std::initializer_list<int64_t> 
   return product;
 }
 
-/// K and V of one token in one layer.
+/// The bytes of K and V of one token in one layer.
 int64_t layer_token_bytes(const ModelShape& s, const CacheFormat& format) {
   return checked_product(s, {2, s.n_kv_heads, format.row_bytes(s.head_dim)});
 }
 
-/// Σ_layers of the rows that a sequence of `context` tokens keeps.
-int64_t rows_of_all_layers(const ModelShape& s, int64_t context) {
+/// The rows that all layers together keep of a sequence with `context` tokens.
+int64_t rows_in_all_layers(const ModelShape& s, int64_t context) {
   const int64_t n_full = s.n_layers - s.n_window_layers();
   return checked_product(s, {n_full, context}) +
          (s.window > 0 ? checked_product(s, {s.n_window_layers(), std::min(context, s.window)}) : 0);
 }
 
-std::string formula_of(const ModelShape& s, int64_t context, int64_t batch, const CacheFormat& format) {
+std::string formula_text(const ModelShape& s, int64_t context, int64_t batch, const CacheFormat& format) {
   std::string rows;
   const int64_t n_window = s.n_window_layers(), n_full = s.n_layers - n_window;
   const auto tokens = [](int64_t n) { return fmt::format("{} token{}", with_commas(n), n == 1 ? "" : "s"); };
@@ -79,7 +79,7 @@ int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, con
   require_range("context", context, kMaxContext);
   require_range("batch", batch, kMaxBatch);
   return checked_product(shape,
-                         {layer_token_bytes(shape, format), rows_of_all_layers(shape, context), batch});
+                         {layer_token_bytes(shape, format), rows_in_all_layers(shape, context), batch});
 }
 
 CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format) {
@@ -91,7 +91,7 @@ CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch
   m.weights_bytes = weights_bytes(shape);
   m.gib = static_cast<double>(m.bytes) / 0x1p30;
   m.gb = static_cast<double>(m.bytes) / 1e9;
-  m.formula = fmt::format("{} = {} bytes = {}", formula_of(shape, context, batch, format),
+  m.formula = fmt::format("{} = {} bytes = {}", formula_text(shape, context, batch, format),
                           with_commas(m.bytes), gib_and_gb(m.bytes));
   return m;
 }

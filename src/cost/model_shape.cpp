@@ -10,7 +10,7 @@ namespace {
 constexpr double kMaxCount = 9.2e18;              // just below 2^63
 constexpr int64_t kMaxLength = int64_t{1} << 31;  // so that squares of lengths fit
 
-/// The formula of n_params, in Number: int64_t for the answer, double to see first that it fits.
+/// The formula of n_params. Number is double to find out whether the result fits, and int64_t for the result.
 template <typename Number>
 Number count_params(const ModelShape& s) {
   const auto n = [](int64_t x) { return static_cast<Number>(x); };
@@ -39,15 +39,16 @@ void validate(const ModelShape& s) {
       {"vocab_size", s.vocab_size}, {"max_seq_len", s.max_seq_len}, {"window_period", s.window_period}};
   for (const auto& size : sizes)
     if (size.value < 1 || size.value > kMaxLength)
-      throw ShapeError("{}: {} is {}, must be from 1 to {}", s.name, size.name, size.value, kMaxLength);
+      throw ShapeError("{}: {} is {}: give a number from 1 to {}", s.name, size.name, size.value, kMaxLength);
   if (s.window < 0 || s.window > kMaxLength || s.norms_per_layer < 0 || s.norms_per_layer > 64)
-    throw ShapeError("{}: window {} and norms_per_layer {} must not be negative, nor absurd", s.name,
-                     s.window, s.norms_per_layer);
+    throw ShapeError("{}: window is {} and norms_per_layer is {}: give 0 to {} and 0 to 64", s.name, s.window,
+                     s.norms_per_layer, kMaxLength);
   if (s.n_q_heads % s.n_kv_heads != 0)
-    throw ShapeError("{}: {} query heads cannot share {} K/V heads evenly: make n_q_heads a multiple", s.name,
-                     s.n_q_heads, s.n_kv_heads);
+    throw ShapeError(
+        "{}: {} query heads cannot share {} K/V heads evenly: make n_q_heads a multiple of n_kv_heads",
+        s.name, s.n_q_heads, s.n_kv_heads);
   if (!(8 * count_params<double>(s) < kMaxCount))
-    throw ShapeError("{}: its parameters do not fit 64 bits: check the sizes", s.name);
+    throw ShapeError("{}: its parameter count does not fit in 64 bits: check the sizes", s.name);
 }
 
 int64_t n_params(const ModelShape& shape) {

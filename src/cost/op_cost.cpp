@@ -5,10 +5,10 @@
 namespace lastrow::cost {
 namespace {
 
-// Cells of the queries that causality lets see 1, 2, …, end keys: Σ_{e ≤ end} min(e, window).
+/// The cells of queries that see 1, 2, …, end keys under the causal mask: Σ_{e ≤ end} min(e, window).
 int64_t cells_up_to(int64_t end, int64_t window) {
   if (end <= 0) return 0;
-  const int64_t cut = window > 0 ? std::max<int64_t>(end - window, 0) : 0;  // queries that the window narrows
+  const int64_t cut = window > 0 ? std::max<int64_t>(end - window, 0) : 0;  // queries that the window limits
   return end * (end + 1) / 2 - cut * (cut + 1) / 2;
 }
 

@@ -15,7 +15,7 @@ namespace {
 
 // clang-format off
 const std::array kPresets = {
-    // GPT-2: LayerNorm, biases everywhere, learned positions, GELU.
+    // GPT-2 has LayerNorm, biases everywhere, learned positions and GELU.
     ModelShape{.name = "gpt-2",
                .n_layers = 12, .n_q_heads = 12, .n_kv_heads = 12, .head_dim = 64, .model_dim = 768,
                .ffn_dim = 3072, .vocab_size = 50257, .max_seq_len = 1024,
@@ -61,8 +61,8 @@ const std::array kPresets = {
                .window = 4096,
                .weight_dtype = DType::bf16, .published_params = 7241732096,
                .source = "mistralai/Mistral-7B-v0.1 config.json (sliding_window 4096); Jiang et al. 2023"},
-    // Falcon: attention and MLP in parallel; the 7B has one norm for both. The release stores the tied table
-    // a second time as LM head, and its published count includes that copy.
+    // Falcon computes attention and MLP in parallel; the 7B has one norm for both. The release stores the
+    // tied table a second time as LM head, and its published count includes that copy.
     ModelShape{.name = "falcon-7b",
                .n_layers = 32, .n_q_heads = 71, .n_kv_heads = 1, .head_dim = 64, .model_dim = 4544,
                .ffn_dim = 18176, .vocab_size = 65024, .max_seq_len = 2048,
@@ -87,7 +87,7 @@ const std::array kPresets = {
                .tied_embeddings = true,
                .weight_dtype = DType::bf16, .published_params = 8537680896,
                .source = "google/gemma-7b config.json; Gemma Team 2024"},
-    // Even layers slide, odd layers see everything; norms before and after attention and MLP.
+    // Gemma 2 has a sliding window in its even layers. It has norms before and after attention and MLP.
     ModelShape{.name = "gemma-2-9b",
                .n_layers = 42, .n_q_heads = 16, .n_kv_heads = 8, .head_dim = 256, .model_dim = 3584,
                .ffn_dim = 14336, .vocab_size = 256000, .max_seq_len = 8192,
@@ -110,13 +110,13 @@ const std::array kPresets = {
 };
 // clang-format on
 
-// Other spellings, already plain.
+// Other spellings, already in the form that plain() gives.
 constexpr struct {
   std::string_view alias, name;
 } kAliases[] = {{"gpt2small", "gpt-2"},    {"gpt2base", "gpt-2"},       {"mistral7bv01", "mistral-7b"},
                 {"mistral", "mistral-7b"}, {"smollm2", "smollm2-135m"}, {"gemma29bit", "gemma-2-9b"}};
 
-constexpr size_t kLongestEcho = 64;  // of a name that nobody knows
+constexpr size_t kLongestEcho = 64;  // bytes of an unknown name that a message repeats
 
 /// "meta-llama/Meta-Llama-3-8B" → "llama38b"
 std::string plain(std::string_view name) {
@@ -130,7 +130,7 @@ std::string plain(std::string_view name) {
   return out;
 }
 
-/// Insertions, deletions and replacements that turn a into b.
+/// The number of insertions, deletions and replacements that turn a into b.
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);  // row[j]: distance of a[0, i) to b[0, j)
   std::iota(row.begin(), row.end(), size_t{0});
@@ -178,8 +178,8 @@ const ModelShape& find_preset(std::string_view name) {
   if (const ModelShape* shape = preset_or_null(name)) return *shape;
   std::string all;
   for (const ModelShape& shape : kPresets) all += (all.empty() ? "" : ", ") + shape.name;
-  throw UsageError("unknown model \"{}\": {}presets are {}", name.substr(0, kLongestEcho), near_presets(name),
-                   all);
+  throw UsageError("unknown model \"{}\": {}the presets are {}", name.substr(0, kLongestEcho),
+                   near_presets(name), all);
 }
 
 }  // namespace lastrow

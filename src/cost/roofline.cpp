@@ -26,8 +26,9 @@ void require_threads(int n_threads, int rounds) {
     throw ShapeError("{} threads, {} rounds: need 1 to 1024 threads and at least 1 round", n_threads, rounds);
 }
 
-/// Threads 1 … n − 1 of a measurement. They wait until all are there; where one cannot be started, those that
-/// were end again, and CapacityError says how many there were: fewer threads would measure something else.
+/// Starts threads 1 … n − 1 of a measurement. They wait until all of them exist. If one cannot be started,
+/// the others end without running, and CapacityError says which one is missing: fewer threads would measure
+/// something else.
 template <typename Run>
 std::vector<std::jthread> start_others(int n_threads, const Run& run) {
   enum class Word : int { wait, go, go_home };
@@ -53,8 +54,8 @@ std::vector<std::jthread> start_others(int n_threads, const Run& run) {
   return others;
 }
 
-/// Calls work(thread) on n_threads threads at once, `rounds` times after one call to warm up; the shortest
-/// wall time of a round in seconds. Work must not throw.
+/// Calls work(thread) on n_threads threads at once: one round to warm up, then `rounds` more. Returns the
+/// shortest wall time of a round in seconds. `work` must not throw.
 template <typename Work>
 double fastest_round_seconds(int n_threads, int rounds, const Work& work) {
   std::barrier gate(n_threads);
@@ -74,16 +75,16 @@ double fastest_round_seconds(int n_threads, int rounds, const Work& work) {
   return best;
 }
 
-/// Keeps the compiler from dropping work whose result nobody reads.
+/// Takes results that nobody reads, so that the compiler does not remove the work.
 std::atomic<uint64_t> g_sink;
 
-uint64_t xor_of(const uint64_t* words, int64_t n) {
+uint64_t xor_words(const uint64_t* words, int64_t n) {
   uint64_t x = 0;
   for (int64_t i = 0; i < n; ++i) x ^= words[i];
   return x;
 }
 
-/// One vector of the width compiled for, as plain lanes that the compiler keeps in registers.
+/// A vector of the width that the compiler may use. Its lanes stay in registers.
 #if defined(__AVX512F__)
 constexpr int kVectorBytes = 64;
 #elif defined(__AVX__)
@@ -92,7 +93,7 @@ constexpr int kVectorBytes = 32;
 constexpr int kVectorBytes = 16;
 #endif
 typedef float Vector __attribute__((vector_size(kVectorBytes)));
-constexpr int kChains = 10;  // independent sums: latency 4 × 2 units, and a spare pair
+constexpr int kChains = 10;  // independent sums: 4 cycles of latency × 2 units need 8, and 2 are spare
 
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
 Vector multiply_add(Vector a, Vector b, Vector c) {
@@ -105,8 +106,8 @@ Vector multiply_add(Vector a, Vector b, Vector c) {
 Vector multiply_add(Vector a, Vector b, Vector c) { return a * b + c; }
 #endif
 
-/// steps multiply-adds on each of as many vectors as there are indices. The factors come from outside, so
-/// that nothing folds; the indices are constants, so that the vectors stay in registers.
+/// Makes `steps` multiply-adds on one vector per index I. The factors are arguments, so that the compiler
+/// cannot compute the result in advance. The indices are constants, so that the vectors stay in registers.
 template <size_t... I>
 float multiply_add_chains(int64_t steps, float factor, float addend, std::index_sequence<I...>) {
   Vector sum[] = {Vector{} + static_cast<float>(I)...};
@@ -135,16 +136,16 @@ double Roofline::least_seconds(const OpCost& cost) const {
 double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds) {
   require_threads(n_threads, rounds);
   if (bytes / n_threads < 4096)
-    throw ShapeError("a buffer of {} bytes for {} threads: give at least 4096 bytes a thread", bytes,
+    throw ShapeError("a buffer of {} bytes for {} threads: give at least 4096 bytes per thread", bytes,
                      n_threads);
-  const int64_t words = bytes / n_threads / static_cast<int64_t>(sizeof(uint64_t));  // a thread
+  const int64_t words = bytes / n_threads / static_cast<int64_t>(sizeof(uint64_t));  // per thread
   const size_t total = static_cast<size_t>(words * n_threads) * sizeof(uint64_t);
   const std::unique_ptr<void, FreeFrom> buffer(Memory::host().allocate(total), FreeFrom{&Memory::host()});
-  // Written once, so that each page is real memory and not the shared page of zeros.
+  // Write it once, so that each page is real memory instead of the shared page of zeros.
   std::memset(buffer.get(), 0x5A, total);
   const auto* data = static_cast<const uint64_t*>(buffer.get());
   const double seconds = fastest_round_seconds(
-      n_threads, rounds, [&](int thread) { g_sink ^= xor_of(data + thread * words, words); });
+      n_threads, rounds, [&](int thread) { g_sink ^= xor_words(data + thread * words, words); });
   return static_cast<double>(total) / seconds / 1e9;
 }
 

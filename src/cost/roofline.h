@@ -1,13 +1,14 @@
-// The roofline of a machine, and where work lies under it.
+// The roofline of a machine: the most flop per second that it can reach for work with a given intensity.
 //
 //   const Roofline machine{.peak_gflops = measure_peak_f32_gflops(n_threads),
 //                          .read_gbps = measure_read_bandwidth_gbps(bytes, n_threads)};
-//   intensity(cost)                          flop for each byte moved
-//   machine.attainable_gflops(intensity)     min(peak, bandwidth · intensity)
-//   machine.bandwidth_bound(cost)            left of the ridge
+//   intensity(cost)                         flop per byte moved
+//   machine.attainable_gflops(intensity)    min(peak, bandwidth · intensity)
+//   machine.bandwidth_bound(cost)           whether bandwidth limits the work, not compute
 //
-// Both measurements are the best of several rounds, in decimal units (1 GB = 10^9 bytes). On a busy machine
-// they fall: measure beside the thing you compare with, in the same run, and say the buffer's size.
+// Both measurements are the best of several rounds, in decimal units (1 GB = 10^9 bytes). They are lower on a
+// busy machine. So measure in the same run as the work that you compare with, and state the size of the
+// buffer.
 //
 // Source: Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
 #pragma once
@@ -18,29 +19,32 @@
 
 namespace lastrow {
 
-/// Flop a byte; 0 bytes and 0 flop is 0, 0 bytes alone is infinite.
+/// Flop per byte. Infinite if there are no bytes, and 0 if there is also no flop.
 double intensity(const OpCost& cost);
 
 struct Roofline {
-  double peak_gflops = 0;  // 10^9 flop a second
-  double read_gbps = 0;    // 10^9 bytes a second
+  double peak_gflops = 0;  // 10^9 flop per second
+  double read_gbps = 0;    // 10^9 bytes per second
 
-  double ridge() const { return peak_gflops / read_gbps; }  // the intensity from which flop bind
+  /// The intensity from which on compute, not bandwidth, limits the work.
+  double ridge() const { return peak_gflops / read_gbps; }
   double attainable_gflops(double flop_per_byte) const;
   bool bandwidth_bound(const OpCost& cost) const { return intensity(cost) < ridge(); }
-  /// The least time the work can take: max(flop / peak, bytes / bandwidth).
+  /// The shortest time that the work can take: max(flop / peak, bytes / bandwidth).
   double least_seconds(const OpCost& cost) const;
 };
 
-/// Streams through one buffer of `bytes`, each of n_threads reading its own share, and returns the fastest of
-/// `rounds` passes. For memory bandwidth the buffer must be several times the last-level cache; a smaller
-/// one measures that cache. Takes the memory and 1 + rounds passes of time.
-/// Throws ShapeError for a buffer below 4 KiB a thread, n_threads outside 1 … 1024 or rounds < 1, and
-/// CapacityError if there is no memory or a thread cannot be started.
+/// Reads one buffer of `bytes`, of which each thread reads its own part. Returns the bandwidth of the fastest
+/// of `rounds` passes. To measure memory bandwidth, the buffer must be several times larger than the
+/// last-level cache; a smaller buffer measures that cache. Allocates the buffer, and makes one more pass to
+/// warm up.
+/// Throws ShapeError for a buffer below 4 KiB per thread, n_threads outside 1 … 1024 or rounds < 1. Throws
+/// CapacityError if memory is missing or a thread cannot be started.
 double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds = 5);
 
-/// Multiply-adds (2 flop each) on registers alone, with the vector width this library was compiled for; about
-/// 1 ms a round, so that some round runs undisturbed on a busy machine. Throws as above.
+/// Measures multiply-adds (2 flop each) on registers only, with the vector width that this library was
+/// compiled for. A round takes about 1 ms, so that some rounds are undisturbed even on a busy machine. Throws
+/// as above.
 double measure_peak_f32_gflops(int n_threads, int rounds = 20);
 
 }  // namespace lastrow

@@ -15,7 +15,8 @@
 namespace lastrow {
 namespace {
 
-/// While one lives, a pipe without a reader is a failed write (EPIPE) on this thread, not a signal.
+/// As long as one exists, writing to a pipe without a reader fails with EPIPE on this thread. It sends no
+/// signal.
 class WithoutPipeSignal {
  public:
   WithoutPipeSignal() {
@@ -45,7 +46,7 @@ std::string folder_of(const std::string& path) {
   return folder.empty() ? "." : folder;
 }
 
-std::string name_of(const std::string& path) { return std::filesystem::path(path).filename().string(); }
+std::string file_name(const std::string& path) { return std::filesystem::path(path).filename().string(); }
 
 }  // namespace
 
@@ -66,7 +67,7 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : place_(output_place(
 }
 
 void AtomicFile::create_temporary() {
-  const std::string name = name_of(place_.path);
+  const std::string name = file_name(place_.path);
   struct stat status {};
   const bool is_free = ::fstatat(folder_, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0;
   if (name.empty() || (is_free && errno != ENOENT)) throw_cannot_write(place_.path, errno);
@@ -85,7 +86,7 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::open_direct() {
   const bool is_pipe = S_ISFIFO(place_.status.st_mode);
-  if (is_pipe) {  // without waiting, to know whether it must wait
+  if (is_pipe) {  // first without waiting, to find out whether there is a reader
     fd_ = ::open(place_.path.c_str(), O_WRONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd_ >= 0) {
       ::fcntl(fd_, F_SETFL, 0);
@@ -116,7 +117,7 @@ void AtomicFile::write(const void* data, int64_t n_bytes) {
 
 void AtomicFile::finish() {
   if (finished_) return;
-  if (fd_ < 0) open_direct();  // a reader waits for the end even of an empty output
+  if (fd_ < 0) open_direct();  // even if nothing was written: the reader of a pipe waits for its end
   if (!place_.is_direct && ::fsync(fd_) != 0) throw_cannot_write(place_.path, errno);
   finished_ = true;
   const int fd = std::exchange(fd_, -1);
@@ -128,10 +129,10 @@ std::filesystem::path AtomicFile::stand_in() const {
   return std::filesystem::path(folder_of(place_.path)) / temporary_->c_str();
 }
 
-/// With keep_old, take_back() can undo it.
+/// take_back() can undo this if keep_old is true.
 void AtomicFile::replace(bool keep_old) {
   if (place_.is_direct) return;
-  const std::string name = name_of(place_.path);
+  const std::string name = file_name(place_.path);
   if (keep_old) {
     old_.emplace(folder_);
     if (::linkat(folder_, name.c_str(), folder_, old_->c_str(), 0) != 0) old_.reset();
@@ -142,14 +143,14 @@ void AtomicFile::replace(bool keep_old) {
 
 void AtomicFile::take_back() {
   if (place_.is_direct) return;
-  const std::string name = name_of(place_.path);
+  const std::string name = file_name(place_.path);
   if (old_)
     ::renameat(folder_, old_->c_str(), folder_, name.c_str());
   else if (!place_.exists)
     ::unlinkat(folder_, name.c_str(), 0);
 }
 
-/// Makes the renaming itself durable. Some file systems cannot; the content is whole either way.
+/// Makes sure that the new name is on the disk. Some file systems cannot do this; the content is safe anyway.
 void AtomicFile::sync_folder() const {
   if (place_.is_direct) return;
   const int fd = ::openat(folder_, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

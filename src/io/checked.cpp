@@ -6,7 +6,7 @@
 namespace lastrow {
 namespace {
 
-/// The character that `text` begins with, in UTF-8.
+/// The first character of `text`, which should be UTF-8.
 struct Character {
   size_t n_bytes = 0;  // 0: not UTF-8
   uint32_t code = 0;
@@ -26,7 +26,7 @@ Character first_character(std::string_view text) {
     if ((byte(i) & 0xC0u) != 0x80u) return {};
     code = code << 6 | (byte(i) & 0x3Fu);
   }
-  constexpr uint32_t kLeast[] = {0x80, 0x800, 0x10000};  // of 2, 3 and 4 bytes
+  constexpr uint32_t kLeast[] = {0x80, 0x800, 0x10000};  // the smallest code of 2, 3 and 4 bytes
   const bool surrogate = code >= 0xD800 && code < 0xE000;
   return code < kLeast[n - 2] || code > 0x10FFFF || surrogate ? Character{} : Character{n, code};
 }
@@ -62,14 +62,14 @@ std::string escaped(std::string_view text) {
 std::string shown(std::string_view text) {
   constexpr size_t kLongest = 80;
   const nlohmann::json start = text.substr(0, kLongest);
-  const auto replace = nlohmann::json::error_handler_t::replace;  // of what is not UTF-8
+  const auto replace = nlohmann::json::error_handler_t::replace;  // replaces bytes that are not UTF-8
   return escaped(start.dump(-1, ' ', false, replace)) + (text.size() > kLongest ? "…" : "");
 }
 
 Shape checked_shape(const std::vector<int64_t>& dims, DType dtype, const std::string& what) {
   if (dims.size() > static_cast<size_t>(Shape::kMaxRank))
-    throw FileError("{} has {} dimensions, and lastrow's tensors have at most {}; reshape it before saving",
-                    what, dims.size(), Shape::kMaxRank);
+    throw FileError("{} has {} dimensions, but lastrow allows at most {}; reshape it before saving", what,
+                    dims.size(), Shape::kMaxRank);
   auto bytes = static_cast<int64_t>(size_of(dtype));
   for (const int64_t d : dims) {
     if (d < 0) throw FileError("{} has a negative dimension {}; the file is damaged", what, d);

@@ -1,4 +1,4 @@
-// What every loader does with text and numbers found in a file before it believes them.
+// Checks for text and numbers that come from a file. Every loader calls them before it uses such a value.
 #pragma once
 
 #include <cstdint>
@@ -10,18 +10,19 @@
 
 namespace lastrow {
 
-/// `text` with nothing in it that moves a terminal's cursor, changes its colours or ends a line: control
-/// characters, line separators and marks of writing direction become \n, \u001b …, and what is not UTF-8 U+FFFD.
-/// Everything that a program prints of a name or text that came from a file passes through here, or shown().
+/// `text` without anything that moves a terminal's cursor, changes its colours or ends a line:
+///   control characters, line separators, direction marks    become \n, \u001b and so on
+///   bytes that are not UTF-8                                become U+FFFD
+/// Never print a name or text from a file without escaped() or shown().
 std::string escaped(std::string_view text);
 
-/// `text` from a file as one short printable piece of a message: "abc", cut after 80 bytes,
-/// escaped() and with quotes and backslashes escaped as JSON does.
+/// `text` from a file, in quotes and short enough for a message: "abc". Escapes as escaped() does, and quotes
+/// and backslashes as JSON does. Cuts the text after 80 bytes.
 std::string shown(std::string_view text);
 
-/// dims as a Shape, once it is known that a Shape can hold them and that no product of its dimensions, in
-/// bytes, leaves int64_t; a dimension 0 does not excuse the others. `what` starts the message of the
-/// FileError: "FILE: tensor 'x'".
+/// `dims` as a Shape. Throws FileError if there are too many dimensions, if one is negative, or if the size
+/// in bytes overflows int64_t. For the overflow a dimension 0 counts as 1, so it does not hide large ones.
+/// `what` starts the message: "FILE: tensor 'x'".
 Shape checked_shape(const std::vector<int64_t>& dims, DType dtype, const std::string& what);
 
 }  // namespace lastrow

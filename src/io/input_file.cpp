@@ -34,7 +34,7 @@ void InputFile::read(void* to, int64_t n_bytes) {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw FileError("{}: cannot be read ({}); check the disk", name_, std::strerror(errno));
     if (n == 0)
-      throw FileError("{}: ends {} bytes too early; it was cut short, fetch it again", name_, n_bytes);
+      throw FileError("{}: ends {} bytes too early; it was cut short: fetch it again", name_, n_bytes);
     next += n;
     n_bytes -= n;
   }
@@ -43,7 +43,7 @@ void InputFile::read(void* to, int64_t n_bytes) {
 std::string read_text(const std::filesystem::path& path, int64_t max_bytes) {
   InputFile file(path);
   if (file.size_bytes() > max_bytes)
-    throw FileError("{}: {} bytes, and at most {} are read as text; is this the right file?", file.name(),
+    throw FileError("{}: has {} bytes, but a text may have at most {}; is this the right file?", file.name(),
                     file.size_bytes(), max_bytes);
   std::string text(static_cast<size_t>(file.size_bytes()), '\0');
   file.read(text.data(), file.size_bytes());

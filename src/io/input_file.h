@@ -1,10 +1,10 @@
-// A regular file opened for reading; every failure is a FileError that starts with the file's name.
+// A regular file that is open for reading. Every failure is a FileError that starts with the file's name.
 //
-//   InputFile file(path);          throws if it is missing, unreadable, or not a regular file
-//   file.size_bytes()              as it was when opened
-//   file.read(buffer, n_bytes);    reads exactly that many more bytes, or throws
+//   InputFile file(path);          throws if the file is missing, unreadable or not a regular file
+//   file.size_bytes()              the size when the file was opened
+//   file.read(buffer, n_bytes);    reads exactly the next n_bytes, or throws
 //
-// Pipes and devices are refused: a loader must know the size before it believes anything the file says.
+// Pipes and devices are refused, because a loader must know the size of a file to check what the file claims.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@ class InputFile {
   int64_t size_bytes_ = 0;
 };
 
-/// The whole file as text. Throws FileError also if it is longer than max_bytes.
+/// The whole file as text. Also throws FileError if the file is longer than max_bytes.
 std::string read_text(const std::filesystem::path& path, int64_t max_bytes);
 
 }  // namespace lastrow

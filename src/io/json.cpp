@@ -12,7 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-/// Walks the text and leaves word of how far the parser has read, for line and column of our own messages.
+/// Walks through the text and records how far the parser has read, so that our messages can name line and
+/// column.
 struct Cursor {
   using iterator_category = std::input_iterator_tag;
   using value_type = char;
@@ -32,15 +33,15 @@ struct Cursor {
   bool operator!=(const Cursor& other) const { return at != other.at; }
 };
 
-/// Builds the value from the parser's events. The library's own builder keeps the last of two equal keys and
-/// has no limits; this one refuses. `open_` holds the containers being filled, outermost first; pointers into
-/// them stay valid because only the innermost one grows.
+/// Builds the value from the parser's events. The library's own builder accepts two equal keys and has no
+/// limits; this one refuses both. `open_` holds the containers that are not complete yet, outermost first.
+/// Pointers into them stay valid, because only the innermost one grows.
 class Builder final : public nlohmann::json_sax<json> {
  public:
   Builder(std::string_view text, const std::string& source, const JsonLimits& limits)
       : text_(text), source_(source), limits_(limits), reached_(text.data()) {}
 
-  /// The library takes a NUL for the end of the text and would not look at what follows it.
+  /// The library treats a NUL as the end of the text, and would ignore what follows it.
   void require_no_nul() {
     const size_t at = text_.find('\0');
     if (at == text_.npos) return;
@@ -73,8 +74,8 @@ class Builder final : public nlohmann::json_sax<json> {
   }
 
   bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) override {
-    // The library's text is "[id] parse error at line 1, column 2: what; last read: '…'; expected …". The
-    // place is ours already, and the last token may be as long as the file.
+    // The library's message is "[id] parse error at line 1, column 2: what; last read: '…'; expected …".
+    // We keep only "what": fail() adds the place, and the last token may be as long as the file.
     std::string_view what = error.what();
     if (const size_t id_end = what.find("] "); id_end != what.npos) what.remove_prefix(id_end + 2);
     if (const size_t place_end = what.find(": "); place_end != what.npos) what.remove_prefix(place_end + 2);
@@ -84,7 +85,7 @@ class Builder final : public nlohmann::json_sax<json> {
  private:
   [[noreturn]] void fail(const std::string& reason) const {
     const char* first = text_.data();
-    const char* last = reached_ == first ? first : reached_ - 1;  // the character read last
+    const char* last = reached_ == first ? first : reached_ - 1;  // the last character that was read
     const auto line = 1 + std::count(first, last, '\n');
     const char* line_begin = last;
     while (line_begin != first && line_begin[-1] != '\n') --line_begin;
@@ -109,7 +110,7 @@ class Builder final : public nlohmann::json_sax<json> {
 
   bool descend(json container) {
     if (std::ssize(open_) >= limits_.max_depth)
-      fail(fmt::format("nested more than {} deep", limits_.max_depth));
+      fail(fmt::format("objects and arrays nested more than {} deep", limits_.max_depth));
     open_.push_back(place(std::move(container)));
     return true;
   }
@@ -125,7 +126,7 @@ class Builder final : public nlohmann::json_sax<json> {
   const char* reached_;
   json root_;
   std::vector<json*> open_;
-  json* member_ = nullptr;  // where the value of the key just read goes
+  json* member_ = nullptr;  // the place for the value of the last key
   int64_t n_values_ = 0;
 };
 
@@ -133,7 +134,8 @@ class Builder final : public nlohmann::json_sax<json> {
 
 json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits) {
   if (std::ssize(text) > limits.max_bytes)
-    throw FileError("{}: {} bytes of JSON, at most {} are read", source, text.size(), limits.max_bytes);
+    throw FileError("{}: has {} bytes of JSON, but at most {} are allowed", source, text.size(),
+                    limits.max_bytes);
   Builder builder(text, source, limits);
   builder.require_no_nul();
   json::sax_parse(builder.begin(), builder.end(), &builder);

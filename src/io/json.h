@@ -1,10 +1,11 @@
-// JSON from files that nobody has vouched for.
+// Reads JSON from files that may be damaged or hostile.
 //
-//   nlohmann::json j = parse_json(text, "config.json");   or read_json(path)
+//   nlohmann::json j = parse_json(text, "config.json");
+//   nlohmann::json j = read_json("config.json");
 //
-// Throws FileError "config.json: line 3, column 7: …" on bad syntax, bad UTF-8, a key that occurs twice in
-// one object, and on more text, depth or values than the limits allow; nothing else is thrown for any text.
-// To write, dump() into write_text_atomically (io/atomic_file.h).
+// Both throw FileError "config.json: line 3, column 7: …" for bad syntax, for bad UTF-8, for a key that
+// occurs twice in one object, and for more text, depth or values than the limits allow. No text makes them
+// throw anything else. To write JSON, pass dump() to write_text_atomically (io/atomic_file.h).
 #pragma once
 
 #include <cstdint>
@@ -17,12 +18,11 @@ namespace lastrow {
 
 struct JsonLimits {
   int64_t max_bytes = 64 << 20;
-  int64_t max_values =
-      4 << 20;         // objects, arrays, strings, numbers, … together; about 100 bytes of memory each
-  int max_depth = 64;  // objects and arrays inside each other
+  int64_t max_values = 4 << 20;  // objects, arrays, strings, numbers and so on; each takes about 100 bytes
+  int max_depth = 64;            // of objects and arrays inside each other
 };
 
-/// `source` is the name that messages start with.
+/// Messages start with `source`.
 nlohmann::json parse_json(std::string_view text, const std::string& source, const JsonLimits& limits = {});
 nlohmann::json read_json(const std::filesystem::path& path, const JsonLimits& limits = {});
 

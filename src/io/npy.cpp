@@ -17,8 +17,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "files are little endian; swap bytes here");
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr int64_t kPrologueBytes = 10;        // magic, version, 16-bit header length; 32-bit since version 2
-constexpr int64_t kMaxHeaderBytes = 1 << 16;  // four dimensions need about a hundred
+constexpr int64_t kPrologueBytes = 10;        // magic, version, 16-bit header length (32-bit since version 2)
+constexpr int64_t kMaxHeaderBytes = 1 << 16;  // an array of four dimensions needs about a hundred
 
 constexpr std::pair<std::string_view, DType> kTypes[] = {
     {"<f8", DType::f64}, {"<f4", DType::f32}, {"<f2", DType::f16}, {"<i8", DType::i64},
@@ -46,13 +46,14 @@ class HeaderParser {
       else if (key == "shape" && !dims_)
         dims_ = dims();
       else
-        fail(fmt::format("has {} where 'descr', 'fortran_order' and 'shape' occur once each", shown(key)));
+        fail(fmt::format("has {}, but may have only 'descr', 'fortran_order' and 'shape', once each",
+                         shown(key)));
       if (accept(',')) continue;
       expect('}');
       break;
     }
     skip_space();
-    if (!rest_.empty()) fail(fmt::format("goes on with {} after its end", shown(rest_)));
+    if (!rest_.empty()) fail(fmt::format("continues with {} after its end", shown(rest_)));
     if (!dtype_ || !dims_ || !order_seen_) fail("lacks one of 'descr', 'fortran_order' and 'shape'");
     return {*dtype_, checked_shape(*dims_, *dtype_, source_ + ": array")};
   }
@@ -84,13 +85,15 @@ class HeaderParser {
 
   DType dtype() {
     skip_space();
-    if (rest_.starts_with('[')) fail("describes structures; save one field at a time");
+    if (rest_.starts_with('['))
+      fail("describes structures, which lastrow does not read; save one field at a time");
     const std::string_view descr = text();
     for (const auto& [name, dtype] : kTypes)
       if (descr == name || (size_of(dtype) == 1 && descr.size() == 3 && descr.substr(1) == name.substr(1)))
         return dtype;
     throw FileError(
-        "{}: holds {}{}, and <f8 <f4 <f2 <i8 <i4 |i1 |u1 are read; save a.astype('<f4') or another of these",
+        "{}: has type {}{}, but only <f8 <f4 <f2 <i8 <i4 |i1 |u1 can be read; save for example "
+        "a.astype('<f4')",
         source_, shown(descr), descr.starts_with('>') ? " (big endian)" : "");
   }
 
@@ -101,9 +104,10 @@ class HeaderParser {
       if (!rest_.starts_with(word)) continue;
       rest_.remove_prefix(word.size());
       if (word == "False") return;
-      throw FileError("{}: is in Fortran order, C order is read; save numpy.ascontiguousarray(a)", source_);
+      throw FileError(
+          "{}: is in Fortran order, but only C order can be read; save numpy.ascontiguousarray(a)", source_);
     }
-    fail("says neither True nor False to 'fortran_order'");
+    fail("has a 'fortran_order' that is neither True nor False");
   }
 
   std::vector<int64_t> dims() {
@@ -131,12 +135,12 @@ class HeaderParser {
   bool order_seen_ = false;
 };
 
-/// Bytes in memory, read like an InputFile.
+/// Bytes in memory, with the same functions as an InputFile.
 class InputBytes {
  public:
   InputBytes(std::span<const std::byte> bytes, const std::string& name) : rest_(bytes), name_(name) {}
   const std::string& name() const { return name_; }
-  int64_t size_bytes() const { return std::ssize(rest_); }  // asked for once, before any read
+  int64_t size_bytes() const { return std::ssize(rest_); }  // call it before the first read()
   void read(void* to, int64_t n_bytes) {
     LASTROW_CHECK(n_bytes <= std::ssize(rest_), "{} of {} bytes", n_bytes, rest_.size());
     if (n_bytes > 0) std::memcpy(to, rest_.data(), static_cast<size_t>(n_bytes));
@@ -148,15 +152,15 @@ class InputBytes {
   const std::string& name_;
 };
 
-/// Input is InputFile or InputBytes; nothing is read that size_bytes() does not cover.
+/// Input is InputFile or InputBytes. Never reads more than size_bytes() bytes.
 template <typename Input>
 Tensor read_array(Input& input) {
   const std::string& name = input.name();
   int64_t left = input.size_bytes();
   const auto take = [&](void* to, int64_t n_bytes, const char* what) {
     if (n_bytes > left)
-      throw FileError("{}: {} takes {} bytes, {} are left; it was cut short, fetch or write it again", name,
-                      what, n_bytes, left);
+      throw FileError("{}: {} takes {} bytes, but {} are left; it was cut short: fetch or write it again",
+                      name, what, n_bytes, left);
     input.read(to, n_bytes);
     left -= n_bytes;
   };
@@ -167,8 +171,8 @@ Tensor read_array(Input& input) {
     throw FileError("{}: does not begin with NumPy's magic bytes; is this a .npy file?", name);
   const int major = prologue[6], minor = prologue[7];
   if ((major != 1 && major != 2) || minor != 0)
-    throw FileError("{}: is of version {}.{}, versions 1.0 and 2.0 are read; save a plain array", name, major,
-                    minor);
+    throw FileError("{}: has version {}.{}, but only 1.0 and 2.0 can be read; save a plain array", name,
+                    major, minor);
   int64_t header_bytes = prologue[8] | prologue[9] << 8;
   if (major == 2) {
     unsigned char high[2];
@@ -176,15 +180,15 @@ Tensor read_array(Input& input) {
     header_bytes |= int64_t{high[0]} << 16 | int64_t{high[1]} << 24;
   }
   if (header_bytes > kMaxHeaderBytes)
-    throw FileError("{}: its header claims {} bytes, at most {} are read; is this a plain array?", name,
-                    header_bytes, kMaxHeaderBytes);
+    throw FileError("{}: its header claims {} bytes, but at most {} are allowed; is this a plain array?",
+                    name, header_bytes, kMaxHeaderBytes);
   std::string text(static_cast<size_t>(header_bytes), '\0');
   take(text.data(), header_bytes, "the header");
   const auto header = HeaderParser(text, name).parse();
 
   const int64_t data_bytes = header.shape.size() * static_cast<int64_t>(size_of(header.dtype));
   if (data_bytes != left)
-    throw FileError("{}: {} {} takes {} bytes, {} are there; fetch or write it again", name,
+    throw FileError("{}: {} {} takes {} bytes, but the file has {}; fetch or write it again", name,
                     name_of(header.dtype), header.shape.to_string(), data_bytes, left);
   Tensor tensor(Memory::host(), header.dtype, header.shape);
   take(tensor.view().raw(), data_bytes, "the data");
@@ -209,10 +213,10 @@ void write_npy(const std::filesystem::path& path, ConstTensorView tensor) {
     if (dtype == tensor.dtype()) descr = name;
   if (descr.empty())
     throw UsageError("{}: NumPy has no {}; convert to f32 first", path.string(), name_of(tensor.dtype()));
-  std::string dims;  // "(3, )" is a tuple, "(3)" would be a number
+  std::string dims;  // with a comma after each: "(3, )" is a tuple, but "(3)" is a number
   for (int i = 0; i < tensor.shape().rank(); ++i) dims += fmt::format("{}, ", tensor.dim(i));
   std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, dims);
-  constexpr size_t kAlignment = 64;  // of the data in the file
+  constexpr size_t kAlignment = 64;  // of the data within the file
   const size_t unpadded = kPrologueBytes + header.size() + 1;
   header.append((unpadded + kAlignment - 1) / kAlignment * kAlignment - unpadded, ' ');
   header += '\n';

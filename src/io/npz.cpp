@@ -45,15 +45,16 @@ NpzFile NpzFile::open(const std::filesystem::path& path) {
   NpzFile result;
   result.source_ = file.name();
   if (file.size_bytes() > int64_t{UINT32_MAX})
-    throw FileError("{}: {} bytes, .npz files are read up to 4 GiB; save as safetensors", file.name(),
-                    file.size_bytes());
+    throw FileError("{}: has {} bytes, but a .npz file may have at most 4 GiB; save it as safetensors",
+                    file.name(), file.size_bytes());
   result.bytes_ = Tensor(Memory::host(), DType::u8, {file.size_bytes()});
   file.read(result.bytes_.view().raw(), file.size_bytes());
   result.read_directory();
   return result;
 }
 
-/// The directory stands at the end, before a comment of any length; the last thing is where it begins.
+/// A zip file ends with its directory and then the end record: 22 bytes that say where the directory begins,
+/// and a comment of unknown length. So this searches the end record from the back.
 void NpzFile::read_directory() {
   const auto* bytes = static_cast<const uint8_t*>(std::as_const(bytes_).view().raw());
   const int64_t size = bytes_.size();
@@ -61,7 +62,7 @@ void NpzFile::read_directory() {
   const int64_t first = std::max<int64_t>(0, end - kMaxCommentBytes);
   while (end >= first && number_at<uint32_t>(bytes, end) != kEndOfDirectory) --end;
   if (end < first || end < 0)
-    throw FileError("{}: is no zip archive, or was cut short; write it again with numpy.savez", source_);
+    throw FileError("{}: is not a zip archive, or was cut short; write it again with numpy.savez", source_);
   const int64_t n_entries = number_at<uint16_t>(bytes, end + 10);
   int64_t at = number_at<uint32_t>(bytes, end + 16);
   for (int64_t i = 0; i < n_entries; ++i) {
@@ -100,10 +101,11 @@ Tensor NpzFile::tensor(std::string_view name) const {
   const int64_t begin = e.header + kLocalBytes + number_at<uint16_t>(bytes, e.header + 26) +
                         number_at<uint16_t>(bytes, e.header + 28);
   if (begin + e.bytes > bytes_.size())
-    throw FileError("{} ends beyond the file; it was cut short, write it again with numpy.savez", what);
+    throw FileError("{} ends beyond the end of the file; it was cut short: write it again with numpy.savez",
+                    what);
   const std::span<const uint8_t> data(bytes + begin, static_cast<size_t>(e.bytes));
   if (crc32(data) != e.checksum)
-    throw FileError("{} does not match its checksum; the file is damaged, fetch or write it again", what);
+    throw FileError("{} does not match its checksum; the file is damaged: fetch or write it again", what);
   return npy_from_bytes(std::as_bytes(data), what);
 }
 

@@ -8,7 +8,7 @@
 namespace lastrow {
 namespace {
 
-constexpr int kMostLinks = 40;  // as the kernel follows
+constexpr int kMostLinks = 40;  // the kernel follows as many
 
 const char* advice_for(int error) {
   switch (error) {
@@ -24,7 +24,7 @@ const char* advice_for(int error) {
     case ENAMETOOLONG:
       return "give a shorter name";
     case EPIPE:
-      return "what read it has gone: start that again";
+      return "the program that read it has ended: start it again";
     case EMFILE:
     case ENFILE:
       return "write fewer files at once, or raise the limit (ulimit -n)";
@@ -33,14 +33,14 @@ const char* advice_for(int error) {
   }
 }
 
-/// Follows links from the last name of a path, so that the target of a dangling link is known too.
-std::string end_of_links(const std::filesystem::path& path) {
+/// Follows the links that the last name of a path may be. Also finds the target of a dangling link.
+std::string follow_links(const std::filesystem::path& path) {
   std::filesystem::path at = path;
   for (int i = 0; i < kMostLinks; ++i) {
     std::error_code no_link;
     const auto target = std::filesystem::read_symlink(at, no_link);
     if (no_link) return at.string();
-    at = at.parent_path() / target;  // an absolute target stands alone
+    at = at.parent_path() / target;  // operator/ gives an absolute target as it is
   }
   throw_cannot_write(path.string(), ELOOP);
 }
@@ -65,7 +65,7 @@ OutputPlace output_place(const std::filesystem::path& path) {
   if (place.exists && S_ISSOCK(place.status.st_mode))
     throw FileError("{}: is a socket; give the name of a file or a pipe", place.path);
   place.is_direct = place.exists && !S_ISREG(place.status.st_mode);
-  if (!place.is_direct) place.path = end_of_links(path);
+  if (!place.is_direct) place.path = follow_links(path);
   return place;
 }
 
@@ -73,9 +73,9 @@ std::optional<FileIdentity> identity_of(const std::filesystem::path& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) == 0) return identity_of(status);
   if (errno != ENOENT) return std::nullopt;
-  const std::filesystem::path target = end_of_links(path);
+  const std::filesystem::path target = follow_links(path);
   std::filesystem::path folder = std::filesystem::absolute(target).parent_path(), name = target.filename();
-  while (::stat(folder.c_str(), &status) != 0) {  // a folder that does not exist yet either
+  while (::stat(folder.c_str(), &status) != 0) {  // this folder does not exist yet either
     if (!folder.has_relative_path()) return std::nullopt;
     name = folder.filename() / name;
     folder = folder.parent_path();

@@ -1,8 +1,8 @@
-// Where an output really goes: what a path leads to through symbolic links, and which file that is.
+// Where an output really goes: the file at the end of the symbolic links, and its identity.
 //
 //   const OutputPlace place = output_place("link.json");    throws FileError for a folder, a loop of links, …
-//   place.path        the file itself, which may not exist yet
-//   identity_of(path) what two paths to one file have in common
+//   place.path                                              the file itself, which may not exist yet
+//   identity_of(path)                                       equal for two paths of the same file
 #pragma once
 
 #include <sys/stat.h>
@@ -15,28 +15,29 @@
 namespace lastrow {
 
 struct OutputPlace {
-  std::string path;        // with the links followed; of a pipe or device as it was given
-  bool exists = false;     // then status is that of the file
+  std::string path;        // after following the links; for a pipe or device, the path as given
+  bool exists = false;     // if true, `status` is that of the file
   bool is_direct = false;  // a pipe or device: written directly, because it cannot be replaced
   struct stat status {};
 };
 
 OutputPlace output_place(const std::filesystem::path& path);
 
-/// Throws FileError: path cannot be written, because of `error` (an errno), and what to do.
+/// Throws FileError that says that `path` cannot be written, why (`error` is an errno), and what to do.
 [[noreturn]] void throw_cannot_write(const std::string& path, int error);
 
-/// The device and number of a file. A file that does not exist yet has those of the nearest
-/// folder that does, and the rest of its path.
+/// The device and number of a file. For a file that does not exist yet: those of the nearest folder that
+/// exists, and the rest of the path.
 struct FileIdentity {
   dev_t device;
   ino_t number;
   std::string rest;  // "" for a file that exists
   bool operator==(const FileIdentity&) const = default;
 };
-/// None for a character device such as /dev/null, which holds nothing, and where nothing can be found out.
+/// Empty for a character device such as /dev/null, which holds nothing, and if the system gives no
+/// information.
 std::optional<FileIdentity> identity_of(const std::filesystem::path& path);
-/// Of an open file, such as standard output.
+/// The same for an open file, such as standard output.
 std::optional<FileIdentity> identity_of_descriptor(int fd);
 
 }  // namespace lastrow

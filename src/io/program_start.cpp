@@ -19,10 +19,11 @@ namespace {
 constexpr int kEnding[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGXCPU, SIGABRT};
 
 const char* g_name = nullptr;
-pid_t g_pid = 0;  // of the program; a forked child ends nobody else's
-std::atomic<pid_t> g_started{0};
+pid_t g_pid = 0;                  // of this program; a forked child must not end the started program
+std::atomic<pid_t> g_started{0};  // the program that EndsWithThisProgram names; 0: none
 
-/// Only calls that are allowed in a handler. errno does not matter: nothing runs afterwards.
+/// Makes only calls that are allowed in a signal handler. It may change errno, because nothing runs
+/// afterwards.
 extern "C" void lastrow_end_cleanly(int signal) {
   const pid_t started = g_started.exchange(0);
   if (started > 0 && ::getpid() == g_pid) {
@@ -31,7 +32,7 @@ extern "C" void lastrow_end_cleanly(int signal) {
   }
   remove_temporaries();
   std::signal(signal, SIG_DFL);
-  std::raise(signal);  // it is blocked in here, and delivered at the return
+  std::raise(signal);  // blocked inside the handler, so it arrives when the handler returns
 }
 
 void keep_standard_streams() {
@@ -40,7 +41,7 @@ void keep_standard_streams() {
       static_cast<void>(::open("/", O_RDONLY | O_DIRECTORY));
 }
 
-/// A program that writes a thousand pictures holds a file and a folder open for each.
+/// A program that writes a thousand pictures has a file and a folder open for each of them.
 void allow_many_files() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;

@@ -1,16 +1,16 @@
-// What a program does first in main, so that it leaves its outputs in order however it ends.
+// Prepares a program so that it leaves no broken or temporary files, however it ends.
 //
-//   start_program("lastrow");      before any file is opened and any thread is started
+//   start_program("lastrow");      first in main, before any file is opened or any thread is started
 //
 // It does three things:
-// * A signal that ends the program (SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGXCPU, SIGABRT) first
-//   removes its temporary files. Then the program ends by that very signal, so a shell sees 130 after Ctrl-C.
-//   A signal that was ignored at the start, as nohup and `&` do it, stays ignored.
-// * A file beyond the size limit (SIGXFSZ) is a write that fails, with a message.
-// * A standard stream that is closed (`>&-`) is taken by a descriptor that can be neither read nor written.
-//   Otherwise the next file that is opened would become standard output, and text would be written into it.
+// * A signal that ends the program first removes its temporary files. Then the program ends by the same
+//   signal, so a shell sees 130 after Ctrl-C. These signals are SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGALRM,
+//   SIGTERM, SIGXCPU and SIGABRT. A signal that was ignored at the start, as by nohup or `&`, stays ignored.
+// * Writing beyond the size limit of files (SIGXFSZ) fails with a message. It does not end the program.
+// * A closed standard stream (`>&-`) gets a descriptor that can be neither read nor written. Otherwise the
+//   next file to be opened would become standard output, and text would be printed into it.
 //
-// Only for programs: a library does not change the signals of the program that uses it.
+// Only programs call this: a library must not change the signals of the program that uses it.
 #pragma once
 
 #include <sys/types.h>
@@ -21,11 +21,12 @@ namespace lastrow {
 
 void start_program(const char* name);
 
-/// "NAME: note: TEXT" on standard error, if start_program was called; a library says nothing by itself.
+/// Prints "NAME: note: TEXT" on standard error. Prints nothing if start_program was not called, so a library
+/// that uses this stays silent.
 void say_note(std::string_view text);
 
-/// While one lives, a signal that ends this program also ends another one that it started (SIGTERM), and waits
-/// for its end: what that one was writing is removed as well. One at a time.
+/// As long as one exists, a signal that ends this program also ends the program that it started: the handler
+/// sends SIGTERM and waits. So the temporary files of that program are removed too. Never have two at once.
 class EndsWithThisProgram {
  public:
   explicit EndsWithThisProgram(pid_t started);

@@ -19,16 +19,17 @@ using nlohmann::json;
 
 constexpr int64_t kLengthBytes = 8;
 constexpr int64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
-/// A header nests {tensor: {shape: []}}. A tensor is about ten values, so this is 100,000 tensors.
+/// A header is nested three deep: {tensor: {shape: []}}. One tensor is about ten values, so the limit is
+/// about 100,000 tensors.
 constexpr JsonLimits kHeaderLimits = {.max_bytes = kMaxHeaderBytes, .max_values = 1 << 20, .max_depth = 3};
 
-/// Where a tensor says it is. begin and end count bytes from the start of the data.
+/// What the header says of one tensor. begin and end count bytes from the start of the data.
 struct Placed {
   std::string name;
   DType dtype;
   Shape shape;
   int64_t begin, end;
-  std::string why_not{};  // of a tensor that cannot be read: what tensor(name) throws
+  std::string why_not{};  // if the tensor cannot be read: what tensor(name) throws
 };
 
 std::optional<DType> dtype_in_file(const std::string& name) {
@@ -47,12 +48,12 @@ std::optional<DType> dtype_in_file(const std::string& name) {
   return {};
 }
 
-/// An array of whole numbers, none negative.
+/// Reads an array of whole numbers ≥ 0.
 std::vector<int64_t> counts(const json& j, const std::string& what, const char* field) {
   if (!j.is_array()) throw FileError("{}: {} is not an array; the file is damaged", what, field);
   std::vector<int64_t> numbers;
   for (const json& x : j) {
-    // A literal without sign, point or exponent is stored as unsigned, any other is not.
+    // The library stores a number without sign, point and exponent as unsigned, and no other number.
     if (!x.is_number_unsigned())
       throw FileError("{}: {} holds {}, not a whole number ≥ 0; the file is damaged", what, field,
                       shown(x.is_structured() ? x.type_name() : x.dump(-1, ' ', true)));
@@ -80,7 +81,8 @@ Placed placed(const std::string& name, const json& j, const std::string& source)
   const auto offsets = counts(field(j, "data_offsets", what), what, "data_offsets");
   if (offsets.size() != 2 || offsets[0] > offsets[1])
     throw FileError("{}: data_offsets is not [begin, end] with begin ≤ end; the file is damaged", what);
-  // A file may hold more than its reader needs: what cannot be read matters only if it is asked for.
+  // A file may hold more tensors than its reader needs. One that cannot be read is an error only if it is
+  // used.
   if (!dtype)
     return {name,
             DType::u8,
@@ -96,18 +98,18 @@ Placed placed(const std::string& name, const json& j, const std::string& source)
             {},
             offsets[0],
             offsets[1],
-            fmt::format("{} has {} dimensions, and lastrow's tensors have at most {}; "
+            fmt::format("{} has {} dimensions, but lastrow allows at most {}; "
                         "reshape it before saving",
                         what, dims.size(), Shape::kMaxRank)};
   const Shape shape = checked_shape(dims, *dtype, what);
   const int64_t bytes = shape.size() * static_cast<int64_t>(size_of(*dtype));
   if (offsets[1] - offsets[0] != bytes)
-    throw FileError("{}: {} {} is {} bytes, its data_offsets span {}; the file is damaged", what,
+    throw FileError("{}: {} {} is {} bytes, but its data_offsets span {}; the file is damaged", what,
                     name_of(*dtype), shape.to_string(), bytes, offsets[1] - offsets[0]);
   return {name, *dtype, shape, offsets[0], offsets[1]};
 }
 
-/// The tensors, in the order of their data, which they must cover once and without holes.
+/// The tensors, in the order of their data. They must cover the data exactly, without overlaps or holes.
 std::vector<Placed> placed_tensors(const json& header, int64_t data_bytes, const std::string& source) {
   std::vector<Placed> tensors;
   for (const auto& [name, j] : header.items())
@@ -128,12 +130,12 @@ std::vector<Placed> placed_tensors(const json& header, int64_t data_bytes, const
     covered = t.end;
   }
   if (covered != data_bytes)
-    throw FileError("{}: {} bytes after the last tensor belong to none; the file is damaged", source,
+    throw FileError("{}: {} bytes after the last tensor belong to no tensor; the file is damaged", source,
                     data_bytes - covered);
   return tensors;
 }
 
-std::map<std::string, std::string> metadata_of(const json& header, const std::string& source) {
+std::map<std::string, std::string> read_metadata(const json& header, const std::string& source) {
   std::map<std::string, std::string> metadata;
   const auto it = header.find("__metadata__");
   if (it == header.end()) return metadata;
@@ -146,21 +148,22 @@ std::map<std::string, std::string> metadata_of(const json& header, const std::st
   return metadata;
 }
 
-/// The header's length, from the first 8 bytes of a file of `file_bytes`.
+/// Checks `length`, which the first 8 bytes of a file with `file_bytes` bytes give.
 int64_t header_length(uint64_t length, int64_t file_bytes, const std::string& source) {
   if (length > static_cast<uint64_t>(kMaxHeaderBytes))
-    throw FileError("{}: its header claims {} bytes, more than the format's {}; is this a safetensors file?",
+    throw FileError("{}: its header claims {} bytes, but the format allows {}; is this a safetensors file?",
                     source, length, kMaxHeaderBytes);
   const auto bytes = static_cast<int64_t>(length);
   if (bytes > file_bytes - kLengthBytes)
-    throw FileError("{}: its header claims {} bytes, {} follow; it was cut short or is no safetensors file",
-                    source, bytes, file_bytes - kLengthBytes);
+    throw FileError(
+        "{}: its header claims {} bytes, but {} follow; it was cut short, or is not a safetensors file",
+        source, bytes, file_bytes - kLengthBytes);
   return bytes;
 }
 
 void require_length(int64_t file_bytes, const std::string& source) {
   if (file_bytes < kLengthBytes)
-    throw FileError("{}: {} bytes, too short for a safetensors file; fetch or write it again", source,
+    throw FileError("{}: has {} bytes, too few for a safetensors file; fetch or write it again", source,
                     file_bytes);
 }
 
@@ -168,7 +171,7 @@ bool is_aligned(const void* p, DType dtype) { return reinterpret_cast<uintptr_t>
 
 }  // namespace
 
-/// What the JSON says, checked against itself and against the number of bytes that follow it.
+/// The content of the header, checked against itself and against the number of bytes that follow it.
 struct SafetensorsFile::Header {
   std::vector<Placed> tensors;
   std::map<std::string, std::string> metadata;
@@ -179,7 +182,7 @@ SafetensorsFile::Header SafetensorsFile::read_header(std::string_view text, int6
   if (!text.starts_with('{'))
     throw FileError("{}: its header does not begin with '{{'; is this a safetensors file?", source);
   const json header = parse_json(text, source + " (header)", kHeaderLimits);
-  return {placed_tensors(header, data_bytes, source), metadata_of(header, source)};
+  return {placed_tensors(header, data_bytes, source), read_metadata(header, source)};
 }
 
 SafetensorsFile::SafetensorsFile(Header header, std::span<const std::byte> data, std::string source)
@@ -219,8 +222,7 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   std::string text(static_cast<size_t>(header_length(length, file.size_bytes(), file.name())), '\0');
   file.read(text.data(), std::ssize(text));
 
-  // The header is checked before memory is asked for: a file may claim to be longer than the machine is
-  // large.
+  // Check the header before allocating memory: a sparse file may be larger than the machine's memory.
   const int64_t data_bytes = file.size_bytes() - kLengthBytes - std::ssize(text);
   Header header = read_header(text, data_bytes, file.name());
   Tensor data(Memory::host(), DType::u8, {data_bytes});

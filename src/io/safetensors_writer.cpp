@@ -47,17 +47,18 @@ std::string json_string(const std::string& text) {
 }  // namespace
 
 void SafetensorsWriter::add(const std::string& name, ConstTensorView tensor) {
-  json_string(name);  // refuses what the file could not hold, while the caller can still do something
+  json_string(name);  // refuses a bad name now, while the caller can still choose another
   const bool taken =
       std::any_of(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; });
   if (taken || name == "__metadata__")
-    throw UsageError("tensor name {} is {}: choose another", shown(name), taken ? "taken" : "reserved");
+    throw UsageError("tensor name {} is {}: choose another", shown(name),
+                     taken ? "already used" : "reserved");
   entries_.push_back({name, tensor.dtype(), tensor.shape(), {tensor}});
 }
 
 void SafetensorsWriter::add_rows(const std::string& name, std::vector<ConstTensorView> parts) {
   if (parts.empty())
-    throw ShapeError("tensor {} has no parts: give at least one, of no rows if need be", shown(name));
+    throw ShapeError("tensor {} has no parts: give at least one; it may have no rows", shown(name));
   const ConstTensorView& first = parts.front();
   int64_t n_rows = 0;
   for (const ConstTensorView& part : parts) {

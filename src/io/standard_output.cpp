@@ -9,7 +9,7 @@
 namespace lastrow {
 namespace {
 
-/// errno is 0, or the reason of a failure since the caller set it to 0.
+/// The caller sets errno to 0 before it writes. So errno now holds the reason of a failure, or 0.
 void require_written() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
   const int error = errno;

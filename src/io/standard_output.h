@@ -1,9 +1,9 @@
-// Results on standard output, so that none is lost without a word.
+// Prints results on standard output. A result that cannot be printed is an error.
 //
-//   print("text");      written and flushed when it returns; throws FileError if that fails
+//   print("text");      writes and flushes; throws FileError if that fails
 //
-// Print every result before an output file is committed (atomic_file.h): then a full standard output leaves
-// existing files as they were.
+// Print every result before you commit an output file (atomic_file.h). Then a full standard output leaves
+// existing files unchanged.
 #pragma once
 
 #include <string_view>
@@ -11,7 +11,7 @@
 namespace lastrow {
 
 void print(std::string_view text);
-/// For what was printed by other means. Throws as print does.
+/// For text that was printed in other ways. Throws as print does.
 void flush_standard_output();
 
 }  // namespace lastrow

@@ -10,9 +10,9 @@
 
 namespace lastrow {
 
-/// Written by one thread, read by a signal handler at any time. Never freed, but used again.
+/// One thread writes it, and a signal handler may read it at any time. Never freed, but reused.
 struct TemporaryName::OnList {
-  std::atomic<bool> taken{true}, valid{false};  // valid: the members below may be read
+  std::atomic<bool> taken{true}, valid{false};  // if valid, the members below may be read
   std::atomic<pid_t> owner{0};
   std::atomic<int> folder{-1};
   char name[32] = {};
@@ -56,7 +56,7 @@ const char* TemporaryName::c_str() const { return on_list_->name; }
 
 int TemporaryName::create(mode_t mode) {
   const int fd = ::openat(on_list_->folder, on_list_->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-  if (g_ending) {  // a handler on another thread may have passed this name before the file was there
+  if (g_ending) {  // a handler on another thread may have tried this name before the file existed
     ::unlinkat(on_list_->folder, on_list_->name, 0);
     while (true) ::pause();
   }

@@ -1,4 +1,4 @@
-# Embeds the trained models: one C++ file is generated that places each of them in read-only data.
+# Embeds the trained models: generates one C++ file that places each model in read-only data.
 set(LASTROW_BUILTIN_ASM "")
 set(LASTROW_BUILTIN_TABLE "")
 set(builtin_files "")

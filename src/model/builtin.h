@@ -1,4 +1,4 @@
-// The trained models that travel inside the library, byte for byte as lessons/train wrote them.
+// The trained models that are built into the library. Their bytes are those that lessons/train wrote.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +9,10 @@ namespace lastrow {
 
 struct BuiltinFile {
   std::string_view name;             // "fable-gqa"
-  std::span<const std::byte> bytes;  // a safetensors file, 64-byte aligned, alive as long as the program
+  std::span<const std::byte> bytes;  // a safetensors file, 64-byte aligned, valid until the program ends
 };
 
-/// In the order in which they are to be listed.
+/// In the order in which lists show them.
 std::span<const BuiltinFile> builtin_files();
 
 }  // namespace lastrow

@@ -31,7 +31,8 @@ void validate(const ModelConfig& c) {
   const auto require_positive = [](const char* name, int value) {
     if (value <= 0) throw ShapeError("model config: {} is {}: it must be at least 1", name, value);
     if (value > (1 << 24))
-      throw ShapeError("model config: {} is {}: no such model; check the number", name, value);
+      throw ShapeError("model config: {} is {}: that is too large for any model; check the number", name,
+                       value);
   };
   require_positive("n_layers", c.n_layers);
   require_positive("model_dim", c.model_dim);
@@ -46,11 +47,12 @@ void validate(const ModelConfig& c) {
         "model config: {} query heads cannot share {} K/V heads: make n_q_heads a multiple of n_kv_heads",
         c.n_q_heads, c.n_kv_heads);
   if (c.head_dim % 2 != 0 && !c.learns_positions())
-    throw ShapeError("model config: head_dim {} is odd: RoPE turns elements in pairs", c.head_dim);
+    throw ShapeError("model config: head_dim {} is odd: RoPE rotates pairs of elements, so it must be even",
+                     c.head_dim);
   if (!(c.norm_eps > 0) || !(c.norm_eps < 1))
-    throw ShapeError("model config: norm_eps {}: it must be in (0, 1)", c.norm_eps);
+    throw ShapeError("model config: norm_eps is {}: it must be in (0, 1)", c.norm_eps);
   if (!(c.rope_theta > 1) || !(c.rope_theta < 1e12f))
-    throw ShapeError("model config: rope_theta {}: it must be above 1 and below 1e12", c.rope_theta);
+    throw ShapeError("model config: rope_theta is {}: it must be above 1 and below 1e12", c.rope_theta);
   if (int64_t{c.n_q_heads} * c.head_dim > (1 << 30))
     throw ShapeError("model config: {} query heads of head_dim {}: their product must be at most {}",
                      c.n_q_heads, c.head_dim, 1 << 30);
@@ -59,10 +61,10 @@ void validate(const ModelConfig& c) {
       double(c.n_layers) * c.model_dim *
           (2.0 * c.n_q_heads * c.head_dim + 2.0 * c.n_kv_heads * c.head_dim + 3.0 * c.ffn_dim);
   if (params > 1e12)
-    throw ShapeError("model config: about {:.2g} parameters: too many to hold; check the sizes", params);
-  constexpr int kMostLayers = 1 << 16;  // far above any model's; each takes kilobytes beside its numbers
+    throw ShapeError("model config: about {:.2g} parameters are too many; check the sizes", params);
+  constexpr int kMostLayers = 1 << 16;  // more than any model has; each takes kilobytes beside its weights
   if (c.n_layers > kMostLayers)
-    throw ShapeError("model config: n_layers is {}: at most {} are taken; check the number", c.n_layers,
+    throw ShapeError("model config: n_layers is {}: at most {} are allowed; check the number", c.n_layers,
                      kMostLayers);
 }
 
@@ -128,7 +130,7 @@ ModelConfig config_from_json(const std::string& text) {
     if constexpr (std::is_same_v<T, int>) {
       const auto wide = entry.template get<int64_t>();
       if (wide < 0 || wide > (1 << 30))
-        throw FileError("model config: field '{}' is {}: out of range", name, entry.dump());
+        throw FileError("model config: field '{}' is {}, which is out of range", name, entry.dump());
       value = static_cast<int>(wide);
     } else {
       value = entry.template get<T>();
@@ -137,7 +139,7 @@ ModelConfig config_from_json(const std::string& text) {
   ModelConfig c;
   std::string pairing;
   field("name", c.name);
-  c.name = escaped(c.name);  // it is printed in many places
+  c.name = escaped(c.name);  // many places print it
   field("n_layers", c.n_layers);
   field("model_dim", c.model_dim);
   field("n_q_heads", c.n_q_heads);

@@ -1,6 +1,7 @@
-// What a decoder is made of: its architecture and its sizes.
+// The architecture, sizes and settings of a decoder.
 //
-// Shapes everywhere follow from these numbers; validate() is called once, where a config enters the program.
+// All shapes of the model follow from these numbers. validate() is called once, when a config enters the
+// program.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +11,13 @@
 
 namespace lastrow {
 
-/// Both put a norm before attention and before the feed-forward layer, and add what each computes to the stream.
+/// Both apply a norm before attention and before the feed-forward layer, and add the results to the residual stream.
 enum class Architecture : uint8_t {
   llama,  // RMSNorm, RoPE, SwiGLU, no biases. Touvron et al. 2023, section 2.2
   gpt2,   // LayerNorm, learned positions, GELU, biases everywhere. Radford et al. 2019, section 2.3
 };
 
-/// Which two elements of a head RoPE turns together.
+/// Which two elements of a head RoPE rotates together.
 enum class RopePairing : uint8_t {
   halves,       // (d, d + head_dim/2), as in the published Llama weights for Python
   interleaved,  // (2d, 2d + 1), as in the RoFormer paper
@@ -31,7 +32,7 @@ struct ModelConfig {
   int head_dim = 0;
   int ffn_dim = 0;
   int vocab_size = 0;
-  int max_seq_len = 0;  // positions that have an angle (RoPE) or a row (learned); the context
+  int max_seq_len = 0;  // the context; the table of RoPE angles or learned positions has as many rows
   float norm_eps = 1e-5f;
   float rope_theta = 10000.0f;
   RopePairing rope_pairing = RopePairing::halves;
@@ -45,12 +46,11 @@ struct ModelConfig {
   bool operator==(const ModelConfig&) const = default;
 };
 
-/// Throws ShapeError with the offending numbers if the config is not one that can run: a size that is not
-/// positive, n_q_heads % n_kv_heads != 0, an odd
-/// head_dim under RoPE, or sizes whose products overflow.
+/// Throws ShapeError, with the wrong numbers, if the config cannot run: a size is not positive, head_dim is
+/// odd under RoPE, n_q_heads is not a multiple of n_kv_heads, or a product of sizes overflows.
 void validate(const ModelConfig& config);
 
-/// Names of the weight tensors, as in the published Llama checkpoints: `[out, in]` matrices.
+/// The names of the weight tensors, as in the published Llama checkpoints. Matrices are `[out, in]`.
 ///   model.embed_tokens.weight                            [vocab_size, model_dim]
 ///   model.layers.{i}.input_layernorm.weight              [model_dim]
 ///   model.layers.{i}.self_attn.q_proj.weight             [n_q_heads·head_dim, model_dim]
@@ -61,18 +61,19 @@ void validate(const ModelConfig& config);
 ///   model.layers.{i}.mlp.down_proj.weight                [model_dim, ffn_dim]
 ///   model.norm.weight                                    [model_dim]
 ///   lm_head.weight (only if not tied)                    [vocab_size, model_dim]
-/// A GPT-2 has no gate_proj. It has model.embed_positions.weight [max_seq_len, model_dim], and beside the weight of
-/// each norm and linear layer, but the LM head, a bias [out] whose name ends in .bias. Its q, k and v, which the
-/// published file holds in one transposed matrix, are three, [out, in] like all others.
-std::string weight_name(int layer, const char* tail);  // "model.layers.3." + tail
+/// A GPT-2 has no gate_proj. It also has model.embed_positions.weight [max_seq_len, model_dim], and a bias [out]
+/// beside the weight of each norm and linear layer except the LM head; its name ends in .bias. The published file
+/// holds q, k and v in one transposed matrix; here they are three matrices, [out, in] like all others.
+/// Returns "model.layers.{layer}." + tail.
+std::string weight_name(int layer, const char* tail);
+/// "….q_proj.weight" → "….q_proj.bias"
+std::string bias_name(const std::string& weight_name);
 
-std::string bias_name(const std::string& weight_name);  // "….q_proj.weight" → "….q_proj.bias"
-
-/// The same sizes as cost formulas take them.
+/// The same sizes in the form that the cost formulas take.
 ModelShape shape_of(const ModelConfig& config, DType weight_dtype = DType::f32);
 
-/// The config as JSON text and back; a model file carries it in its metadata under "lastrow.config".
-/// The inverse throws FileError for missing or ill-typed fields and validates.
+/// The config as JSON text, and back. A model file holds this text in its metadata, under "lastrow.config".
+/// config_from_json throws FileError for a field that is missing or has the wrong type. It calls validate().
 std::string to_json(const ModelConfig& config);
 ModelConfig config_from_json(const std::string& text);
 

@@ -1,4 +1,4 @@
-// From a name, a path or a description to a Model.
+// Makes a Model from a name, a path or a description.
 #include <algorithm>
 #include <filesystem>
 
@@ -15,7 +15,7 @@ std::shared_ptr<const Model> model_from(SafetensorsFile file) {
   const auto metadata = [&](const char* key) -> const std::string& {
     const auto found = file.metadata().find(key);
     if (found == file.metadata().end())
-      throw FileError("{}: no '{}' in its metadata: it is a safetensors file, but not a lastrow model",
+      throw FileError("{}: its metadata has no '{}': it is a safetensors file, but not a lastrow model",
                       file.source(), key);
     return found->second;
   };
@@ -32,7 +32,7 @@ std::shared_ptr<const Model> model_from(SafetensorsFile file) {
   return std::make_shared<const Model>(std::move(file), std::move(config), std::move(tokenizer));
 }
 
-/// Read whole, if it fits. What cannot be looked up is left to open() to say.
+/// Reads the whole file if it fits in memory. If its size cannot be found out, open() reports the reason.
 SafetensorsFile open_file(const std::string& path) {
   std::error_code unknown;
   if (const auto bytes = std::filesystem::file_size(path, unknown); !unknown)
@@ -48,7 +48,7 @@ std::vector<std::string> builtin_model_names() {
   return names;
 }
 
-std::string file_of_model(const std::string& spec) {
+std::string model_file(const std::string& spec) {
   const auto is_spec = [&](const BuiltinFile& file) { return file.name == spec; };
   const bool is_random = spec.starts_with("random:") || spec == "random";
   return is_random || std::ranges::any_of(builtin_files(), is_spec) ? "" : spec;
@@ -59,7 +59,7 @@ std::shared_ptr<const Model> load_model(const std::string& spec) {
   for (const BuiltinFile& file : builtin_files())
     if (file.name == spec) return model_from(SafetensorsFile::from_bytes(file.bytes, spec));
   const bool looks_like_path = spec.find('/') != std::string::npos || spec.ends_with(".safetensors");
-  std::error_code ignored;  // a name that the file system cannot even look up is no file
+  std::error_code ignored;  // if the file system cannot look a name up, no file has it
   if (!looks_like_path && !std::filesystem::exists(spec, ignored))
     throw UsageError("unknown model '{}': use {}, a .safetensors file, or random:layers=4,q_heads=8,…", spec,
                      fmt::join(builtin_model_names(), ", "));

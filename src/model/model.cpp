@@ -44,7 +44,7 @@ std::vector<ExpectedWeight> expected_weights(const ModelConfig& c) {
   return all;
 }
 
-/// Index of the first element that is not finite, −1 if there is none. A piece at a time: no copy of it all.
+/// The index of the first element that is not finite, or −1. Converts a piece at a time, to save memory.
 int64_t first_not_finite(ConstTensorView weight) {
   constexpr int64_t kPiece = 4096;
   std::array<float, kPiece> wide;
@@ -83,7 +83,7 @@ void Model::check() const {
   validate(config_);
   if (tokenizer_.vocab_size() != config_.vocab_size)
     throw FileError(
-        "{}: the tokenizer has {} tokens, the config says vocab_size {}: the file does not fit itself",
+        "{}: the tokenizer has {} tokens, but the config has vocab_size {}: the file contradicts itself",
         source_, tokenizer_.vocab_size(), config_.vocab_size);
   for (const auto& [name, shape] : expected_weights(config_)) {
     const auto found = weights_.find(name);
@@ -91,7 +91,7 @@ void Model::check() const {
       throw FileError("{}: tensor '{}' {} is missing", source_, name, shape.to_string());
     const ConstTensorView weight = found->second;
     if (!(weight.shape() == shape))
-      throw FileError("{}: tensor '{}' is {}, the config asks for {}", source_, name,
+      throw FileError("{}: tensor '{}' is {}, but the config needs {}", source_, name,
                       weight.shape().to_string(), shape.to_string());
     if (weight.dtype() != DType::f64 && weight.dtype() != DType::f32 && weight.dtype() != DType::f16 &&
         weight.dtype() != DType::bf16)

@@ -1,4 +1,4 @@
-// Models of any size with random weights, for measurements: nobody reads what they say.
+// Models of any size with random weights. They are for measurements; their text means nothing.
 #include <algorithm>
 #include <cmath>
 #include <set>
@@ -14,11 +14,11 @@ namespace {
 
 constexpr int64_t kMostNumber = 1 << 24;
 constexpr std::string_view kArchitectures[] = {"llama", "gpt2"};  // in the order of Architecture
-// Streams of the seed: the matrices have those from 0.
+// Streams of the seed. The matrices have the streams from 0.
 constexpr uint64_t kFirstNormStream = uint64_t{1} << 32;
 constexpr uint64_t kFirstBiasStream = uint64_t{1} << 33;
 
-/// Splits "random:arch=gpt2,b=2" and hands each pair to `set`; "arch" comes as the place of its name among
+/// Splits "random:a=1,b=2" and calls set(key, value) for each pair. The value of "arch" is an index into
 /// kArchitectures.
 void for_each_pair(std::string_view spec, const auto& set) {
   std::string_view rest =
@@ -79,7 +79,7 @@ Sizes parse(const std::string& spec) {
   return s;
 }
 
-ModelConfig config_of(const std::string& spec, const Sizes& s) {
+ModelConfig to_config(const std::string& spec, const Sizes& s) {
   ModelConfig c;
   const auto narrow = [&](int64_t n) { return static_cast<int>(std::min<int64_t>(n, 1 << 25)); };
   c.architecture = static_cast<Architecture>(s.arch);
@@ -98,19 +98,19 @@ ModelConfig config_of(const std::string& spec, const Sizes& s) {
 
 }  // namespace
 
-ModelConfig random_model_config(const std::string& spec) { return config_of(spec, parse(spec)); }
+ModelConfig random_model_config(const std::string& spec) { return to_config(spec, parse(spec)); }
 
 int64_t random_model_bytes(const ModelConfig& config) {
-  // Of each tensor: its name in two maps, with nodes, alignment, and the list that check() compares with. A test
-  // holds this against the memory that a model of small layers takes.
-  constexpr int64_t kBesideNumbers = 740;
-  const int64_t n_tensors = config.has_biases() ? 16 : 9;  // of a layer
-  return weights_bytes(shape_of(config)) + config.n_layers * n_tensors * kBesideNumbers;
+  // Each tensor of a layer has its name in two maps, with map nodes, alignment, and an entry in the list of
+  // check(). A test compares this number with the memory that a model with small layers takes.
+  constexpr int64_t kTensorOverheadBytes = 740;
+  const int64_t n_tensors = config.has_biases() ? 16 : 9;  // per layer
+  return weights_bytes(shape_of(config)) + config.n_layers * n_tensors * kTensorOverheadBytes;
 }
 
 std::shared_ptr<const Model> random_model(const std::string& spec) {
   const Sizes s = parse(spec);
-  const ModelConfig c = config_of(spec, s);
+  const ModelConfig c = to_config(spec, s);
   require_memory(random_model_bytes(c), spec, "use fewer layers, or narrower ones");
 
   std::map<std::string, Tensor> weights;
@@ -118,8 +118,9 @@ std::shared_ptr<const Model> random_model(const std::string& spec) {
   const auto matrix = [&](const std::string& name, int64_t rows, int64_t columns) {
     Tensor t(Memory::host(), DType::f32, {rows, columns});
     Random random(static_cast<uint64_t>(s.seed), stream++);
-    // Uniform of variance 1/columns, a word for each weight: the law hardly matters here, and large models
-    // are made fast. The top 23 bits of the word and a half are exact in f32, symmetric about 0, and never 0.
+    // Uniform with variance 1/columns, from one word per weight. The distribution hardly matters here, and
+    // this one is fast. The top 23 bits of the word plus a half are exact in f32, symmetric about 0, and
+    // never 0.
     const auto width = static_cast<float>(std::sqrt(12.0 / static_cast<double>(columns)));
     float* const weight = t.data<float>();
     for (int64_t i = 0; i < t.size(); ++i)
@@ -130,7 +131,7 @@ std::shared_ptr<const Model> random_model(const std::string& spec) {
   const auto norm = [&](const std::string& name) {
     Tensor t = Tensor::host(DType::f32, {c.model_dim});
     Random random(static_cast<uint64_t>(s.seed), norm_stream++);
-    // Uniform in [0.75, 1.25), exact in f32. No two norms are alike, so a mix-up of two changes the logits.
+    // Uniform in [0.75, 1.25), exact in f32. No two norms are equal, so swapping two changes the logits.
     for (int64_t i = 0; i < t.size(); ++i)
       t.data<float>()[i] = 0.75f + static_cast<float>(random.next_u32() >> 10) * 0x1p-23f;
     weights.emplace(name, std::move(t));

@@ -11,7 +11,7 @@
 namespace lastrow {
 namespace {
 
-/// A NaN logit ranks below all others, so that orders stay orders.
+/// A NaN logit ranks below all others, so that sorting works.
 float rank(float logit) { return std::isnan(logit) ? -std::numeric_limits<float>::infinity() : logit; }
 
 /// Larger logits first, ties by smaller id.
@@ -23,7 +23,7 @@ struct ByFallingLogit {
   }
 };
 
-float largest_of(std::span<const float> logits) {
+float largest_logit(std::span<const float> logits) {
   float largest = -std::numeric_limits<float>::infinity();
   for (const float logit : logits) largest = std::max(largest, rank(logit));
   return largest;
@@ -52,14 +52,14 @@ int32_t Sampler::choose(std::span<const float> logits, int32_t position) {
     return best;
   }
 
-  // Candidates in falling order of their logit (ties by smaller id), cut to the k largest.
+  // The candidates are the k largest logits, largest first (ties by smaller id).
   std::iota(candidates_.begin(), candidates_.end(), 0);
   const size_t k = options_.top_k == 0 ? candidates_.size()
                                        : std::min(candidates_.size(), static_cast<size_t>(options_.top_k));
   std::partial_sort(candidates_.begin(), candidates_.begin() + static_cast<std::ptrdiff_t>(k),
                     candidates_.end(), before);
 
-  const double largest = largest_of(logits);
+  const double largest = largest_logit(logits);
   double total = 0;
   for (size_t i = 0; i < k; ++i) {
     weights_[i] = std::exp((rank(logits[candidates_[i]]) - largest) / double{options_.temperature});
@@ -76,7 +76,7 @@ int32_t Sampler::choose(std::span<const float> logits, int32_t position) {
 
 std::vector<TokenProbability> most_probable(std::span<const float> logits, int32_t n) {
   std::vector<TokenProbability> all(logits.size());
-  const float largest = largest_of(logits);
+  const float largest = largest_logit(logits);
   double total = 0;
   for (const float x : logits) total += std::exp(double{x} - double{largest});
   for (size_t i = 0; i < logits.size(); ++i)

@@ -1,7 +1,7 @@
-// From logits to a token: greedy, or drawn with temperature and top-k from a counter-based stream.
+// Chooses a token from logits: greedily, or at random with temperature and top-k.
 //
-// The choice at a position is a function of (logits, options, position) alone, so that a step that is run
-// again chooses again the same.
+// The random numbers are counter-based (core/random.h). So the choice depends only on (logits, options,
+// position), and a step that runs again chooses the same token again.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 namespace lastrow {
 
 struct SamplingOptions {
-  float temperature = 0;  // 0: greedy, the first of the largest logits
-  int32_t top_k = 0;      // 0: all
+  float temperature = 0;  // 0: greedy, the smallest id among the largest logits
+  int32_t top_k = 0;      // 0: all tokens
   uint64_t seed = 1;
 };
 
@@ -25,17 +25,17 @@ class Sampler {
  public:
   /// Throws UsageError for a negative or non-finite temperature or a negative top_k.
   Sampler(SamplingOptions options, int32_t vocab_size);
-  /// A token of the vocabulary, whatever the logits: NaN ranks below all others.
+  /// Always returns a token of the vocabulary. A NaN logit ranks below all others.
   int32_t choose(std::span<const float> logits, int32_t position);
 
  private:
   SamplingOptions options_;
-  std::vector<int32_t> candidates_;  // [vocab_size], memory kept between steps
+  std::vector<int32_t> candidates_;  // [vocab_size]; this memory is kept between steps
   std::vector<double> weights_;
 };
 
-/// The n most probable tokens under softmax(logits), most probable first; ties by smaller id. With a NaN
-/// among the logits every probability is NaN.
+/// The n most probable tokens under softmax(logits), most probable first; ties by smaller id. If a logit is
+/// NaN, every probability is NaN.
 std::vector<TokenProbability> most_probable(std::span<const float> logits, int32_t n);
 
 }  // namespace lastrow

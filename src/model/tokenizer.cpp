@@ -19,7 +19,8 @@ bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 bool is_continuation_byte(char c) { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; }
 
-/// The character (all its UTF-8 bytes) that starts at `begin`, or its byte in hex where it cannot be shown.
+/// The character that starts at `begin`, with all its UTF-8 bytes. If it cannot be shown: its first byte in
+/// hex.
 std::string character_at(std::string_view text, size_t begin) {
   size_t end = begin + 1;
   while (end < text.size() && end < begin + 4 && is_continuation_byte(text[end])) ++end;
@@ -33,8 +34,8 @@ std::string character_at(std::string_view text, size_t begin) {
   return fmt::format("'{}'", text.substr(begin, end - begin));
 }
 
-/// 1-based, counted in characters rather than bytes.
-int column_of(std::string_view text, size_t position) {
+/// The column of a byte, counted in characters from 1.
+int column_at(std::string_view text, size_t position) {
   int column = 1;
   for (size_t i = 0; i < position; ++i) column += is_continuation_byte(text[i]) ? 0 : 1;
   return column;
@@ -44,8 +45,8 @@ void require_alphabet(std::string_view characters, std::string_view punctuation)
   std::string seen;
   for (std::string_view set : {characters, punctuation})
     for (char c : set) {
-      if (c <= ' ' || c >= 0x7F || lower(c) != c)  // whether or not char has a sign
-        throw UsageError("tokenizer: {} cannot be in the alphabet: give printable ASCII, no capitals",
+      if (c <= ' ' || c >= 0x7F || lower(c) != c)  // correct whether char is signed or not
+        throw UsageError("tokenizer: {} cannot be in the alphabet: use printable ASCII without capitals",
                          character_at(set, set.find(c)));
       if (seen.find(c) != std::string::npos)
         throw UsageError("tokenizer: '{}' is in the alphabet twice: list each character once", c);
@@ -55,12 +56,12 @@ void require_alphabet(std::string_view characters, std::string_view punctuation)
 
 }  // namespace
 
-Tokenizer Tokenizer::of_words(const std::vector<std::string>& words, std::string_view characters,
-                              std::string_view punctuation) {
+Tokenizer Tokenizer::from_words(const std::vector<std::string>& words, std::string_view characters,
+                                std::string_view punctuation) {
   require_alphabet(characters, punctuation);
   const size_t size = punctuation.size() + words.size() + 2 * characters.size();
   if (size == 0 || size > kMaxVocabSize)
-    throw UsageError("tokenizer: {} tokens: a vocabulary has 1 to {}", size, kMaxVocabSize);
+    throw UsageError("tokenizer: {} tokens: a vocabulary must have 1 to {}", size, kMaxVocabSize);
   Tokenizer t;
   t.characters_ = characters;
   t.punctuation_ = punctuation;
@@ -72,7 +73,8 @@ Tokenizer Tokenizer::of_words(const std::vector<std::string>& words, std::string
   for (char mark : punctuation) add_word(std::string(1, mark));
   for (const std::string& word : words) {
     if (word.empty() || word.find_first_not_of(characters) != std::string::npos)
-      throw UsageError("tokenizer: the word {} is not spelt in the alphabet \"{}\"", shown(word), characters);
+      throw UsageError("tokenizer: the word {} has a character outside the alphabet \"{}\"", shown(word),
+                       characters);
     add_word(word);
   }
   t.first_character_ = t.vocab_size();
@@ -112,7 +114,7 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text) const {
         word += c;
       } else {
         throw UsageError("{} in column {} is not in this model's alphabet: use {}", character_at(text, i),
-                         column_of(text, i), accepted());
+                         column_at(text, i), accepted());
       }
     }
     end_word();
@@ -141,14 +143,14 @@ std::vector<int32_t> Tokenizer::encode_numbered(std::string_view text) const {
     uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a, 64 bits
     for (; end < text.size() && !is_space(text[end]); ++end)
       hash = (hash ^ static_cast<unsigned char>(lower(text[end]))) * 0x100000001B3u;
-    // Digits too many for 64 bits are a number outside the vocabulary, too.
+    // A number too large for 64 bits is also outside the vocabulary.
     const std::string_view digits = text.substr(begin + 1, end - begin - 1);
     const bool is_number =
         lower(text[begin]) == 't' && !digits.empty() && digits.find_first_not_of("0123456789") == digits.npos;
     const int64_t number = is_number ? whole_number<int64_t>(digits).value_or(-1) : -1;
     if (is_number && (number < 0 || number >= vocab_size()))
       throw UsageError("token {} in column {} is outside the vocabulary t0 to t{}",
-                       text.substr(begin, end - begin), column_of(text, begin), vocab_size() - 1);
+                       text.substr(begin, end - begin), column_at(text, begin), vocab_size() - 1);
     ids.push_back(static_cast<int32_t>(is_number ? number : hash % static_cast<uint64_t>(vocab_size())));
     begin = end;
   }
@@ -224,7 +226,7 @@ Tokenizer Tokenizer::from_json(const std::string& text) {
     return entry;
   };
   const auto is_text = [](const nlohmann::json& x) { return x.is_string(); };
-  const auto text_of = [&](const char* name) { return field(name, "text", is_text).get<std::string>(); };
+  const auto text_field = [&](const char* name) { return field(name, "text", is_text).get<std::string>(); };
   const auto is_list_of_text = [&](const nlohmann::json& x) {
     return x.is_array() && std::all_of(x.begin(), x.end(), is_text);
   };
@@ -232,14 +234,14 @@ Tokenizer Tokenizer::from_json(const std::string& text) {
     return x.is_number_integer() && x >= 0 && x <= kMaxVocabSize;
   };
   try {
-    const std::string kind = text_of("kind");
+    const std::string kind = text_field("kind");
     if (kind == "numbered")
       return numbered(
           field("vocab_size", fmt::format("a number up to {}", kMaxVocabSize).c_str(), is_size).get<int>());
     if (kind == "words")
-      return of_words(field("words", "a list of words", is_list_of_text).get<std::vector<std::string>>(),
-                      text_of("characters"), text_of("punctuation"));
-    throw FileError("tokenizer of unknown kind {}: this version knows \"words\" and \"numbered\"",
+      return from_words(field("words", "a list of words", is_list_of_text).get<std::vector<std::string>>(),
+                        text_field("characters"), text_field("punctuation"));
+    throw FileError("tokenizer: the kind {} is unknown: this version knows \"words\" and \"numbered\"",
                     shown(kind));
   } catch (const UsageError& e) {
     throw FileError("the tokenizer in the model file is damaged: {}", e.what());

@@ -11,7 +11,8 @@ namespace {
 constexpr double kMaxCount = 9.2e18;              // just below 2^63
 constexpr int64_t kMaxLength = int64_t{1} << 31;  // so that squares of lengths fit
 
-/// A bound on flop and bytes of a step, in floating point: exact in the large terms, generous in the small.
+/// An upper bound on flop and bytes of a step, in floating point. The large terms are exact, the small ones too
+/// large.
 double cost_bound(const ModelShape& s, const StepSize& z) {
   const auto n = [](int64_t x) { return static_cast<double>(x); };
   const double params = n(n_params(s));
@@ -32,18 +33,19 @@ void validate(const ModelShape& s, const StepSize& z) {
   validate(s);
   if (z.q_len < 0 || z.kv_len < z.q_len || z.kv_len > kMaxLength || z.batch < 1 || z.batch > kMaxLength)
     throw ShapeError(
-        "a step of q_len {}, kv_len {}, batch {}: need 0 <= q_len <= kv_len <= {} and batch >= 1", z.q_len,
+        "a step with q_len {}, kv_len {}, batch {}: need 0 <= q_len <= kv_len <= {} and batch >= 1", z.q_len,
         z.kv_len, z.batch, kMaxLength);
   if (z.n_logit_rows < 0 || z.n_logit_rows > z.batch * z.q_len)
-    throw ShapeError("{} logit rows from {} rows: ask for at most one a new token", z.n_logit_rows,
+    throw ShapeError("{} logit rows from {} rows: ask for at most one per new token", z.n_logit_rows,
                      z.batch * z.q_len);
   for (const int64_t bytes : {z.weight_elem_bytes, z.cache_elem_bytes, z.activation_elem_bytes})
     if (bytes < 1 || bytes > 8) throw ShapeError("elements of {} bytes: give 1, 2, 4 or 8", bytes);
   if (z.cache_scale_bytes < 0 || z.cache_scale_bytes > 8)
     throw ShapeError("a scale of {} bytes: give 0 to 8", z.cache_scale_bytes);
   if (!(cost_bound(s, z) < kMaxCount))
-    throw ShapeError("the cost of {} tokens over {} in batch {} does not fit 64 bits: use shorter sequences",
-                     z.q_len, z.kv_len, z.batch);
+    throw ShapeError(
+        "the cost of {} tokens over {} in batch {} does not fit in 64 bits: use shorter sequences", z.q_len,
+        z.kv_len, z.batch);
 }
 
 OpCost norm_cost(const ModelShape& s, int64_t rows, const StepSize& z) {

@@ -22,15 +22,15 @@ struct StepSize {
   int64_t cache_scale_bytes = 0;  // of a row of K or V in one head: CacheFormat::scale_bytes
 };
 
-/// Sum of the operations of one forward (argmax is not in it):
-///   embed
-///   each layer: rms_norm, linear q, k, v, rope q, k, append, attend, linear o, add,
-///               rms_norm, linear gate, up, swiglu, linear down, add
-///   gather_rows, rms_norm and LM head of these rows only
-/// All layers process all rows. Recompute is q_len == kv_len. Other families count alike, with layer_norm,
-/// gelu and learned positions (one more row of a table and an add) where the shape says so; gated MLPs count
-/// as SwiGLU, extra norms of a layer as norms, logit caps and scalings not at all.
-/// Throws ShapeError for a step that cannot be (kv_len < q_len, more logit rows than rows) or a cost ≥ 2^63.
+/// The sum over the operations of one forward, without argmax:
+///   first         embed
+///   each layer    rms_norm, linear q, k, v, rope q, k, append, attend, linear o, add,
+///                 rms_norm, linear gate, up, swiglu, linear down, add
+///   last          gather_rows, and for these rows only: rms_norm and LM head
+/// All layers process all rows. A recompute step has q_len == kv_len.
+/// Other model families differ only where the shape says so: layer_norm, gelu, and embed_positions in place of rope.
+/// A gated MLP counts as SwiGLU, and each extra norm of a layer as a norm. Logit caps and scalings do not count.
+/// Throws ShapeError for an impossible step (kv_len < q_len, more logit rows than rows) or a cost ≥ 2^63.
 OpCost step_cost(const ModelShape& shape, const StepSize& step);
 
 }  // namespace lastrow

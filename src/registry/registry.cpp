@@ -15,8 +15,8 @@ namespace {
 struct Known {
   const char* name;
   const char* description;
-  bool has_kernels;          // a ladder to choose from
-  std::string (*why_not)();  // empty: usable
+  bool has_kernels;          // whether there is a ladder to choose from
+  std::string (*why_not)();  // empty if it is usable
   std::unique_ptr<Backend> (*make)(const gpu::DeviceOptions& options);
 };
 
@@ -56,19 +56,20 @@ std::vector<BackendEntry> list_backends() {
   return entries;
 }
 
-std::string backend_of(const std::string& name) { return name.substr(0, name.find(':')); }
+std::string without_kernel(const std::string& name) { return name.substr(0, name.find(':')); }
 
 std::unique_ptr<Backend> make_backend(const std::string& full_name, const gpu::DeviceOptions& asked) {
-  const std::string name = backend_of(full_name);
+  const std::string name = without_kernel(full_name);
   gpu::DeviceOptions options = asked;
   if (name.size() < full_name.size()) {
     const std::string kernel = full_name.substr(name.size() + 1);
     if (kernel.empty())
-      throw UsageError("backend '{}' names no kernel: leave the colon out, or name one, as cuda-emulated:k05",
-                       full_name);
+      throw UsageError(
+          "backend '{}' names no kernel: remove the colon, or add a kernel, as in cuda-emulated:k05",
+          full_name);
     if (!asked.kernel.empty() && asked.kernel != kernel)
-      throw UsageError("backend '{}' names kernel {}, --kernel {}: give one of them", full_name, kernel,
-                       asked.kernel);
+      throw UsageError("backend '{}' names kernel {}, but --kernel names {}: give only one of them",
+                       full_name, kernel, asked.kernel);
     options.kernel = kernel;
   }
   std::string names;
@@ -78,9 +79,10 @@ std::unique_ptr<Backend> make_backend(const std::string& full_name, const gpu::D
     if (const std::string why_not = known.why_not(); !why_not.empty())
       throw UsageError("backend '{}' cannot be used: {}; use eigen", name, why_not);
     if (!known.has_kernels && !options.kernel.empty())
-      throw UsageError("backend '{}' has no kernels to choose from: name none, or use cuda-emulated", name);
+      throw UsageError("backend '{}' has no kernels to choose from: name no kernel, or use cuda-emulated",
+                       name);
     if (name != "cuda-emulated" && (options.report || options.check))
-      throw UsageError("backend '{}' cannot be watched: use cuda-emulated", name);
+      throw UsageError("backend '{}' cannot report or check its memory accesses: use cuda-emulated", name);
     return known.make(options);
   }
   throw UsageError("unknown backend '{}': use one of {}", name, names);

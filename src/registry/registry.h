@@ -1,10 +1,10 @@
-// The one place that knows which backends were built.
+// The list of all backends. Only this folder knows which of them were built.
 //
-//   for (const BackendEntry& e : list_backends()) …   all known, usable or not, with the reason
+//   for (const BackendEntry& e : list_backends()) …      all backends, usable or not
 //   auto backend = make_backend("eigen");
-//   auto backend = make_backend("cuda-emulated:k05");     with a kernel of its ladder
+//   auto backend = make_backend("cuda-emulated:k05");    attention by this kernel of the ladder
 //   auto backend = make_backend("cuda-emulated", {.kernel = "k05", .report = true});
-//   traffic_report(*backend)               what its kernels asked of memory, in words
+//   traffic_report(*backend)                             the memory accesses of its kernels, as text
 #pragma once
 
 #include <memory>
@@ -28,18 +28,21 @@ struct BackendEntry {
   std::string why_not;  // empty if usable
 };
 
-/// Those that make_backend takes first, in the order in which to list them.
+/// All backends. Those that can be used here come first.
 std::vector<BackendEntry> list_backends();
 
-/// "eigen", "naive", "naive-f64", "cuda", "cuda-emulated"; after a colon the kernel that is to attend. Throws
-/// UsageError for an unknown name (listing the known), for one that is not usable here (with the reason), and
-/// for a kernel that is not in the ladder or asked of a backend that has none. A backend that has no use for
-/// another option ignores it.
+/// The name is "eigen", "naive", "naive-f64", "cuda" or "cuda-emulated". The last two may name the kernel for
+/// attention after a colon. Throws UsageError for
+///   an unknown name                                the message lists the known names
+///   a backend that is not usable here              the message says why
+///   a kernel that the backend does not have
+///   a report or check                              only cuda-emulated has them
+/// A backend ignores any other option that it does not need.
 std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::DeviceOptions& options = {});
-/// n_threads 0: all cores.
+/// n_threads 0 uses all cores.
 std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads);
-/// The name without its kernel: "cuda-emulated:k05" → "cuda-emulated".
-std::string backend_of(const std::string& name);
+/// "cuda-emulated:k05" → "cuda-emulated".
+std::string without_kernel(const std::string& name);
 
 struct KernelEntry {
   std::string name;  // "k05", as --kernel takes it
@@ -48,12 +51,13 @@ struct KernelEntry {
 
 /// The ladder of attention kernels of cuda and cuda-emulated, in order.
 std::vector<KernelEntry> list_kernels();
-/// The one that these backends take for a shape when none is forced.
+/// The kernel that these backends choose for a shape if the user names none.
 std::string kernel_for(const gpu::AttendShape& shape);
 
-/// Of a backend made with options.report. Throws UsageError for one that counts none.
+/// The memory accesses of a backend's kernels, as text. Throws UsageError unless it was made with
+/// options.report.
 std::string traffic_report(const Backend& backend);
-/// The same as numbers, a kernel each.
+/// The same as numbers, for each kernel.
 std::vector<simt::KernelTraffic> traffic(const Backend& backend);
 
 }  // namespace lastrow

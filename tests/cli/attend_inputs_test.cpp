@@ -1,4 +1,4 @@
-// `lastrow attend` on what people have: types, layouts and formats, and what is said of NaN and infinity.
+// `lastrow attend` with all types, layouts and file formats, and its notes about NaN and infinity.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -67,7 +67,7 @@ bool holds(const std::string& text, const std::string& part) { return text.find(
 
 }  // namespace
 
-TEST_CASE("narrow tensors are what they are when widened") {
+TEST_CASE("f16 and bf16 tensors give the same result as their values in f32") {
   const Inputs in;
   const Folder folder;
   for (const DType dtype : {DType::f16, DType::bf16}) {
@@ -117,12 +117,13 @@ TEST_CASE("fp8, int8 with its scales, and K and V stored narrower than they are 
   CHECK(attend(folder, "decoded").exit_code == 0);
   CHECK(result(folder, "out") == int8);
   write(folder.file("bare"), {{"q", in.q.view()}, {"k", codes.view()}, {"v", codes.view()}});
-  check_refused({"attend", "--in", folder.file("bare"), "--out", folder.file("out")}, "without k_scale");
+  check_refused({"attend", "--in", folder.file("bare"), "--out", folder.file("out")}, "there is no k_scale");
   write(folder.file("mixed"), {{"q", in.q.view()}, {"k", k8.view()}, {"v", in.v.view()}});
-  check_refused({"attend", "--in", folder.file("mixed"), "--out", folder.file("out")}, "give both one type");
+  check_refused({"attend", "--in", folder.file("mixed"), "--out", folder.file("out")},
+                "give both the same type");
 }
 
-TEST_CASE("--layout bhsd is the same numbers in the other order") {
+TEST_CASE("--layout bhsd gives the same numbers in another order") {
   const Inputs in;
   const Folder folder;
   write(folder.file("shd"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
@@ -144,7 +145,7 @@ TEST_CASE("--layout bhsd is the same numbers in the other order") {
   check_refused({"attend", "--in", folder.file("bhsd"), "--out", folder.file("out")}, "give --layout bhsd");
 }
 
-TEST_CASE("a batch is its problems one by one") {
+TEST_CASE("a batch gives the results of its problems one by one") {
   const Inputs in;
   const Folder folder;
   const Tensor q = normal({2, kQHeads, kQueries, kHeadDim}, 3), k = normal({2, kKvHeads, kKeys, kHeadDim}, 4),
@@ -199,7 +200,7 @@ TEST_CASE("tensors beside q, k and v may be of any type and rank") {
   CHECK(result(folder, "out") == std::vector<float>{1});
 }
 
-TEST_CASE("finite q and k whose scores overflow: NaN is counted, placed and explained") {
+TEST_CASE("if the scores of finite q and k overflow, a note counts the NaN, names the first and says why") {
   Inputs in;
   const Folder folder;
   for (int64_t i = 0; i < kHeadDim; ++i) in.q.data<float>()[(kQHeads + 1) * kHeadDim + i] = 1e38f;
@@ -207,16 +208,16 @@ TEST_CASE("finite q and k whose scores overflow: NaN is counted, placed and expl
   write(folder.file("in"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
   const LastrowOutcome o = attend(folder, "in");
   CHECK(o.exit_code == 0);
-  CHECK(holds(o.err, "1 of 12 rows are NaN or infinite, first query 1, head 1: q, k and v are finite"));
+  CHECK(holds(o.err, "1 of 12 rows are NaN or infinite; the first is query 1, head 1: q, k and v are finite"));
   CHECK(holds(o.err, "overflow f32"));
   for (int64_t i = 0; i < in.k.size(); ++i) in.k.data<float>()[i] = -1e3f;
   write(folder.file("in"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
   CHECK(holds(attend(folder, "in").err,
-              "1 of 12 rows see keys, but all their scores are −∞, first query 1, head 1"));
+              "1 of 12 rows see keys, but have only scores of −∞; the first is query 1, head 1"));
   CHECK(attend(folder, "in", {"--backend", "naive-f64"}).err.empty());
 }
 
-TEST_CASE("what the stored type of K and V cannot hold is counted and blamed") {
+TEST_CASE("elements that the stored type of K and V cannot hold are counted and named as the cause") {
   Inputs in;
   const Folder folder;
   in.k.data<float>()[(7 * kKvHeads + 1) * kHeadDim + 3] = 1e5f;
@@ -224,17 +225,17 @@ TEST_CASE("what the stored type of K and V cannot hold is counted and blamed") {
   write(folder.file("in"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
   CHECK(attend(folder, "in").err.empty());
   const std::string f16 = attend(folder, "in", {"--kv-dtype", "f16"}).err;
-  CHECK(holds(
-      f16,
-      "k holds 2 elements beyond ±65504, the largest of f16, first 100000 at token 7, head 1, element 3"));
+  CHECK(holds(f16,
+              "k holds 2 elements beyond ±65504, the largest number of f16; the first is 100000 at token 7, "
+              "head 1, element 3"));
   CHECK(holds(f16, "rows are NaN or infinite"));
-  CHECK(holds(f16, "k holds what f16 cannot store"));
+  CHECK(holds(f16, "k holds elements that f16 cannot store"));
   CHECK(holds(attend(folder, "in", {"--kv-dtype", "fp8"}).err,
-              "k holds 2 elements beyond ±448, the largest of fp8"));
+              "k holds 2 elements beyond ±448, the largest number of fp8"));
   CHECK(attend(folder, "in", {"--kv-dtype", "bf16"}).err.empty());
 }
 
-TEST_CASE("generate blames the type of K and V, not the weights, where that is the cause") {
+TEST_CASE("generate names the type of K and V as the cause, not the weights") {
   const Folder folder;
   write_model(folder.file("m.safetensors"), {.k_factor = 1e6f});
   const std::vector<std::string> arguments = {"generate", "--model",   folder.file("m.safetensors"),
@@ -255,7 +256,7 @@ TEST_CASE("generate blames the type of K and V, not the weights, where that is t
   CHECK(holds(with("fp8").err, "where fp8 saturates"));
 }
 
-TEST_CASE("--backend all is refused beside what it cannot go with, before the file is read") {
+TEST_CASE("--backend all is refused with options that do not fit, before the file is read") {
   for (const char* option : {"--kernel", "--out"}) {
     const LastrowOutcome o =
         lastrow_program({"attend", "--in", "/nonexistent", "--backend", "all", option, "k05"});
@@ -264,7 +265,7 @@ TEST_CASE("--backend all is refused beside what it cannot go with, before the fi
   }
 }
 
-TEST_CASE("the counts of what the stored type could not hold are in the JSON and in the trace") {
+TEST_CASE("the JSON and the trace count the elements that the stored type could not hold") {
   const Folder folder;
   write_model(folder.file("m.safetensors"), {.k_factor = 1e6f});
   const LastrowOutcome o = lastrow_program({"generate", "--model", folder.file("m.safetensors"), "--prompt",
@@ -281,7 +282,7 @@ TEST_CASE("the counts of what the stored type could not hold are in the JSON and
   CHECK(info.n_stored_at_limit == run.at("stored_at_limit"));
 }
 
-TEST_CASE("--backend all: one table with every backend and rung against naive-f64") {
+TEST_CASE("--backend all prints one table that compares every backend and kernel with naive-f64") {
   const Inputs in;
   const Folder folder;
   write(folder.file("in"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});

@@ -1,4 +1,5 @@
-// `lastrow attend`: read by eye, against a few lines of double precision, and on every ugly shape.
+// `lastrow attend`: a case that can be checked by eye, a comparison with double precision, and unusual
+// shapes.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -28,7 +29,7 @@ struct Inputs {
 
 Tensor normal(Shape shape, uint64_t stream) { return judge::random_tensor(shape, 11, stream); }
 
-Inputs inputs_of(const Case& c) {
+Inputs make_inputs(const Case& c) {
   return {normal({c.q_len, c.n_q_heads, c.head_dim}, 0), normal({c.kv_len, c.n_kv_heads, c.head_dim}, 1),
           normal({c.kv_len, c.n_kv_heads, c.head_dim}, 2)};
 }
@@ -65,7 +66,7 @@ SafetensorsFile attended(const Folder& folder, const std::string& backend, bool 
 /// Equation 1 in double precision, one query and head at a time.
 struct Reference {
   std::vector<double> out, lse, scores, probs;
-  double largest_term = 0;  // max over (h, t, s) of scale · Σ_d |q k|: what rounding of a score scales with
+  double largest_term = 0;  // max over (h, t, s) of scale · Σ_d |q k|, which bounds the rounding of a score
 };
 
 Reference reference(const Case& c, const Inputs& in) {
@@ -121,7 +122,7 @@ double largest_difference(const std::vector<double>& expected, ConstTensorView a
 }  // namespace
 
 TEST_CASE("a query that asks for one key gets its value") {
-  // Key 0 points along x, key 1 along y; query 0 sees only key 0; query 1 asks loudly for y.
+  // Key 0 points along x, and key 1 along y. Query 0 sees only key 0. Query 1 is large and points along y.
   float q[] = {0, 1000, 0, 1000}, k[] = {1, 0, 0, 1}, v[] = {3, 4, 5, 6};
   const Folder folder;
   write_inputs(folder.file("in.safetensors"), TensorView(q, {2, 1, 2}), TensorView(k, {2, 1, 2}),
@@ -154,7 +155,7 @@ TEST_CASE("every backend agrees with double precision on ugly shapes") {
     CAPTURE(c.q_len);
     CAPTURE(c.kv_len);
     const Folder folder;
-    const Inputs in = inputs_of(c);
+    const Inputs in = make_inputs(c);
     write_inputs(folder.file("in.safetensors"), in.q.view(), in.k.view(), in.v.view(), metadata_of(c));
     const Reference r = reference(c, in);
     double largest_v = 0;
@@ -163,8 +164,9 @@ TEST_CASE("every backend agrees with double precision on ugly shapes") {
     for (const char* backend : {"eigen", "naive", "naive-f64"}) {
       CAPTURE(backend);
       const SafetensorsFile result = attended(folder, backend, /*probe=*/true);
-      // A sum of n terms in single precision is off by at most n · ε · Σ|terms|: a score by `score`, hence
-      // a probability by the factor e^(2·score) and, for sum, division and exp, by a few ε more a key.
+      // In single precision, a sum of n terms is wrong by at most n · ε · Σ|terms|. So a score is wrong by at
+      // most `score`, and a probability by a factor e^(2·score), plus a few ε per key for sum, division and
+      // exp.
       const double eps = 0x1p-23, n_terms = static_cast<double>(c.head_dim + 4);
       const double score = n_terms * eps * r.largest_term;
       const double relative = 2 * score + static_cast<double>(c.kv_len + 8) * eps;
@@ -178,9 +180,9 @@ TEST_CASE("every backend agrees with double precision on ugly shapes") {
   }
 }
 
-TEST_CASE("much work is cut into steps, and that changes no bit") {
-  const Case whole{600, 1500, 8, 2, 64};  // 1.8 times what is done at once
-  const Inputs in = inputs_of(whole);
+TEST_CASE("a large problem is split into steps, which changes no bit") {
+  const Case whole{600, 1500, 8, 2, 64};  // 1.8 times the work that is done at once
+  const Inputs in = make_inputs(whole);
   const Folder folder;
   write_inputs(folder.file("in.safetensors"), in.q.view(), in.k.view(), in.v.view());
   const SafetensorsFile all = attended(folder, "eigen");
@@ -198,22 +200,22 @@ TEST_CASE("much work is cut into steps, and that changes no bit") {
   CHECK(same_as_alone(500, 100));
 }
 
-TEST_CASE("NaN in the input is passed on and said, not hidden") {
-  Inputs in = inputs_of({2, 3, 1, 1, 4});
+TEST_CASE("NaN in the input reaches the output, and a note says so") {
+  Inputs in = make_inputs({2, 3, 1, 1, 4});
   in.v.data<float>()[8] = NAN;  // of the last key, which only the last query sees
   const Folder folder;
   write_inputs(folder.file("in.safetensors"), in.q.view(), in.k.view(), in.v.view());
   const LastrowOutcome o = lastrow_program(
       {"attend", "--in", folder.file("in.safetensors"), "--out", folder.file("out.safetensors")});
   CHECK(o.exit_code == 0);
-  CHECK(o.err.find("v holds NaN or infinity, first at element 8") != std::string::npos);
+  CHECK(o.err.find("v holds NaN or infinity in 1 of its elements, first at element 8") != std::string::npos);
   const SafetensorsFile result = SafetensorsFile::open(folder.file("out.safetensors"));
   const float* out = result.tensor("out").data<float>();
   CHECK(std::isfinite(out[0]));
   CHECK(std::isnan(out[4]));
 }
 
-TEST_CASE("what is wrong with the tensors or the metadata is said, and an existing output stays") {
+TEST_CASE("wrong tensors or metadata give an error, and an existing output stays unchanged") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors"), out = folder.file("out.safetensors");
   write_text(out, "precious");
@@ -230,7 +232,7 @@ TEST_CASE("what is wrong with the tensors or the metadata is said, and an existi
   shapes({2, 3, 4}, {5, 2, 4}, {5, 2, 4});
   refused("3 query heads cannot share 2 K/V heads");
   shapes({2, 2, 4}, {5, 2, 3}, {5, 2, 3});
-  refused("q has head_dim 4, k has 3");
+  refused("q has head_dim 4, but k has 3");
   shapes({2, 2, 4}, {5, 2, 4}, {6, 2, 4});
   refused("k is [5, 2, 4], v is [6, 2, 4]");
   shapes({2, 8}, {5, 2, 4}, {5, 2, 4});
@@ -272,10 +274,10 @@ TEST_CASE("what is wrong with the tensors or the metadata is said, and an existi
   CHECK(folder.listing() == "in.safetensors out.safetensors ");
 }
 
-TEST_CASE("a file cut anywhere, or spoilt in its header, is refused and nothing is written") {
+TEST_CASE("a file that is cut anywhere or has a damaged header is refused, and nothing is written") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors"), out = folder.file("out.safetensors");
-  const Inputs inputs = inputs_of({2, 3, 2, 1, 4});
+  const Inputs inputs = make_inputs({2, 3, 2, 1, 4});
   write_inputs(in, inputs.q.view(), inputs.k.view(), inputs.v.view());
   const std::string good = read_text(in);
   for (size_t n = 0; n < good.size(); n += 31) {
@@ -298,7 +300,7 @@ TEST_CASE("a file cut anywhere, or spoilt in its header, is refused and nothing 
   CHECK(folder.listing() == "in.safetensors ");
 }
 
-TEST_CASE("an input larger than the memory there is is refused before it is read") {
+TEST_CASE("an input larger than the free memory is refused before it is read") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors");
   write_text(in, "large");
@@ -311,11 +313,11 @@ TEST_CASE("an input larger than the memory there is is refused before it is read
                   "are available: use fewer queries or keys");
 }
 
-TEST_CASE("places that cannot be written, and the input itself, are refused before the work") {
+TEST_CASE("an output that cannot be written, or is the input, is refused before the work") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors");
-  Inputs inputs = inputs_of({1, 1, 1, 1, 2});
-  inputs.v.data<float>()[0] = NAN;  // would be remarked upon, were the work begun
+  Inputs inputs = make_inputs({1, 1, 1, 1, 2});
+  inputs.v.data<float>()[0] = NAN;  // would give a note if the work had started
   write_inputs(in, inputs.q.view(), inputs.k.view(), inputs.v.view());
   const std::string before = read_text(in);
   check_refused({"attend", "--in", in, "--out", folder.file("no/such/folder/out.safetensors")},

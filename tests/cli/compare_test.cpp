@@ -1,4 +1,4 @@
-// The comparison that `generate --mode both` makes, on runs written by hand.
+// The comparison of `generate --mode both`, on handmade runs.
 #include <doctest/doctest.h>
 
 #include "cli/generation.h"
@@ -9,7 +9,7 @@ using namespace lastrow::cli;
 namespace {
 
 /// A run over a vocabulary of two.
-ModeRun run_of(std::vector<int32_t> tokens, std::vector<float> logits) {
+ModeRun make_run(std::vector<int32_t> tokens, std::vector<float> logits) {
   ModeRun run;
   run.tokens = std::move(tokens);
   run.logits = std::move(logits);
@@ -20,23 +20,24 @@ ModeRun run_of(std::vector<int32_t> tokens, std::vector<float> logits) {
 
 TEST_CASE("equal tokens: all logits are compared") {
   const Comparison c =
-      compare(run_of({1, 0, 1}, {0, 1, 2, 0, 0, 3}), run_of({1, 0, 1}, {0, 1, 2, 0, 0.5f, 3}));
+      compare(make_run({1, 0, 1}, {0, 1, 2, 0, 0, 3}), make_run({1, 0, 1}, {0, 1, 2, 0, 0.5f, 3}));
   CHECK(c.tokens_equal);
   CHECK(c.n_equal == 3);
   CHECK(c.max_abs_logit_diff == 0.5f);
 }
 
 TEST_CASE("a token differs: the logits that it was chosen from are the last to be compared") {
-  // The second step chose otherwise by a hair; the third had another input, its logits say nothing.
+  // In the second step the choice differs by a tiny margin. So the third step had another input, and its
+  // logits do not count.
   const Comparison c =
-      compare(run_of({1, 0, 1}, {0, 1, 2, 1.75f, 0, 90}), run_of({1, 1, 0}, {0, 1, 1.75f, 2, 70, 0}));
+      compare(make_run({1, 0, 1}, {0, 1, 2, 1.75f, 0, 90}), make_run({1, 1, 0}, {0, 1, 1.75f, 2, 70, 0}));
   CHECK_FALSE(c.tokens_equal);
   CHECK(c.n_equal == 1);
   CHECK(c.max_abs_logit_diff == 0.25f);
 }
 
 TEST_CASE("one run is longer: not equal, and what both have is compared") {
-  const Comparison c = compare(run_of({1}, {0, 1}), run_of({1, 0}, {0, 2, 5, 0}));
+  const Comparison c = compare(make_run({1}, {0, 1}), make_run({1, 0}, {0, 2, 5, 0}));
   CHECK_FALSE(c.tokens_equal);
   CHECK(c.n_equal == 1);
   CHECK(c.max_abs_logit_diff == 1.0f);

@@ -1,4 +1,4 @@
-// What `lastrow` does with what it cannot do: one line that helps, exit 2, and existing files as they were.
+// Errors of `lastrow`: one helpful line, exit status 2, and existing files stay unchanged.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 using namespace lastrow::testing;
 
-TEST_CASE("an unknown command, option or value is answered with what there is") {
+TEST_CASE("the error for an unknown command, option or value lists the known ones") {
   check_refused({}, "use generate, attend, memory or info");
   check_refused({"frobnicate"}, "unknown command 'frobnicate'");
   check_refused({"generate"}, "--prompt is required; see `lastrow generate --help`");
@@ -21,7 +21,8 @@ TEST_CASE("an unknown command, option or value is answered with what there is") 
   check_refused({"generate", "--prompt", "a", "--backend", "abacus"}, "use one of eigen");
   check_refused({"generate", "--prompt", "a", "--kv-dtype", "int4"}, "use one of f32 f16 bf16 fp8 int8");
   for (const char* seed : {"-1", "18446744073709551616", "1e3", "0x10", "1 "})
-    check_refused({"generate", "--prompt", "a", "--seed", seed}, "is no whole number from 0 to 1844674407");
+    check_refused({"generate", "--prompt", "a", "--seed", seed},
+                  "is not a whole number from 0 to 1844674407");
   for (const char* option : {"--model", "--prompt", "--mode", "--backend", "--kernel", "--kv-dtype",
                              "--trace", "--chrome-trace", "--tokens"})
     check_refused({"generate", "--prompt", "a", option, ""}, std::string(option) + ": the value is empty");
@@ -67,13 +68,14 @@ TEST_CASE("numbers are decimal, and hexadecimal ones are refused") {
   CHECK(memory["context"] == 10);
   CHECK(memory["batch"] == 12);
   for (const char* number : {"0x10", "+3", "1'000", " 7"}) {
-    check_refused({"generate", "--prompt", "a", "--tokens", number}, "is no whole number in decimal digits");
+    check_refused({"generate", "--prompt", "a", "--tokens", number},
+                  "is not a whole number in decimal digits");
     check_refused({"memory", "--model", "gpt-2", "--context", number},
-                  "is no whole number in decimal digits");
+                  "is not a whole number in decimal digits");
   }
 }
 
-TEST_CASE("models that are unknown, missing, damaged or do not fit themselves") {
+TEST_CASE("models that are unknown, missing, damaged or contradict themselves") {
   const Folder folder;
   const std::string file = folder.file("model.safetensors");
   const auto refused = [&](const std::string& model, const std::string& expected) {
@@ -113,10 +115,10 @@ TEST_CASE("models that are unknown, missing, damaged or do not fit themselves") 
   refused(file, "model.layers.2");
 }
 
-TEST_CASE("what a model file says is escaped wherever it is printed") {
+TEST_CASE("text from a model file is escaped wherever it is printed") {
   const Folder folder;
   const std::string file = folder.file("model.safetensors");
-  const std::string evil = R"(\u001b[31m\n\u007f\u009b2J\u202e)";  // as JSON in the file
+  const std::string evil = R"(\u001b[31m\n\u007f\u009b2J\u202e)";  // as it is in the JSON of the file
   const auto harmless = [](const std::string& text) {
     return std::all_of(text.begin(), text.end(),
                        [](char c) { return c == '\n' || static_cast<unsigned char>(c) >= ' '; }) &&
@@ -141,10 +143,10 @@ TEST_CASE("what a model file says is escaped wherever it is printed") {
   write_model(file, {.word = "fox\x1b[31m\n"});
   const LastrowOutcome word = lastrow_program({"generate", "--model", file, "--prompt", "the"});
   CHECK(harmless(word.err));
-  CHECK(word.err.find(R"(the word "fox\u001b[31m\n" is not spelt)") != std::string::npos);
+  CHECK(word.err.find(R"(the word "fox\u001b[31m\n" has a character outside)") != std::string::npos);
 }
 
-TEST_CASE("prompts that are empty, unreadable or too long") {
+TEST_CASE("prompts that are empty, have unknown characters or are too long") {
   const Folder folder;
   const std::string file = folder.file("small.safetensors");
   write_model(file);  // context 12
@@ -159,7 +161,7 @@ TEST_CASE("prompts that are empty, unreadable or too long") {
   refused("the the the the the the the the the the the the the", "13 tokens, the context 12");
 }
 
-TEST_CASE("outputs are checked before the work and left alone on any error") {
+TEST_CASE("outputs are checked before the work, and stay unchanged on any error") {
   const Folder folder;
   const std::string tiny = "random:layers=1,q_heads=1,head_dim=2,context=8";
   for (const char* option : {"--trace", "--chrome-trace"}) {
@@ -184,7 +186,7 @@ TEST_CASE("outputs are checked before the work and left alone on any error") {
                  folder.file("t.safetensors"), "--chrome-trace", folder.file("./t.recompute.safetensors")},
                 "same file");
   CHECK(folder.listing() == "kept ");
-  // Neither is there yet, and they are written in two ways.
+  // Neither file exists yet, and the two names are different paths to the same file.
   const auto here = std::filesystem::current_path();
   std::filesystem::current_path(folder.file(""));
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--trace", "t.st", "--chrome-trace", "./t.st"},

@@ -1,4 +1,4 @@
-// `lastrow generate`: what it prints is what the model did, and what each step cost by formula.
+// `lastrow generate` prints what the model did, and the cost of each step equals the formulas.
 #include <doctest/doctest.h>
 
 #include "cache/kv_codec.h"
@@ -93,7 +93,7 @@ TEST_CASE("bytes are those of the type that kv_dtype names, on every backend") {
   const std::vector<std::tuple<std::string, std::string, std::string, int64_t>> cases = {
       {"eigen", "f32", "f32", 4},
       {"naive", "f32", "f32", 4},
-      {"naive-f64", "f32", "f64", 8},  // it widens what would be stored in f32
+      {"naive-f64", "f32", "f64", 8},  // it stores f64 instead of f32
       {"naive-f64", "f16", "f16", 2},
       {"cuda-emulated", "f32", "f32", 4}};
   for (const auto& [backend, asked, stored, elem_bytes] : cases) {
@@ -137,7 +137,7 @@ TEST_CASE("a model file runs like any other") {
   CHECK(j["modes"]["cached"]["text"].get<std::string>().starts_with("the quick fox"));
 }
 
-TEST_CASE("a full context ends the generation, which is kept") {
+TEST_CASE("a full context ends the generation, and its text is kept") {
   const Folder folder;
   write_model(folder.file("small.safetensors"));  // context 12
   const LastrowOutcome o =
@@ -148,7 +148,7 @@ TEST_CASE("a full context ends the generation, which is kept") {
   const json j = o.json();
   CHECK(j["context_full"] == true);
   for (const char* mode : {"cached", "recompute"}) {
-    CHECK(j["modes"][mode]["tokens"].size() == 11);  // steps that see 2 … 12 tokens choose one each
+    CHECK(j["modes"][mode]["tokens"].size() == 11);  // the steps see 2 … 12 tokens, and each chooses one
     CHECK(j["modes"][mode]["steps"][10]["kv_len"] == 12);
   }
 }
@@ -160,7 +160,7 @@ TEST_CASE("a prompt that just fits gives one token") {
   CHECK(j["context_full"] == true);
 }
 
-TEST_CASE("draws are a function of the seed, in both modes") {
+TEST_CASE("random choices depend only on the seed, in both modes") {
   const auto with_seed = [](const std::string& seed) {
     return generated({"--model", kTiny, "--prompt", "t1", "--tokens", "12", "--temperature", "2", "--top-k",
                       "5", "--seed", seed, "--mode", "both", "--backend", "naive"});
@@ -171,7 +171,7 @@ TEST_CASE("draws are a function of the seed, in both modes") {
   CHECK(one["modes"]["cached"]["tokens"] != other["modes"]["cached"]["tokens"]);
 }
 
-TEST_CASE("for people: the text as it comes, then a table; for one mode and for both") {
+TEST_CASE("without --json: the text token by token, then a table, for one mode and for both") {
   const json j = generated({"--model", kTiny, "--prompt", "t1 t2", "--tokens", "5"});
   for (const char* mode : {"cached", "recompute", "both"}) {
     const LastrowOutcome o =
@@ -184,7 +184,7 @@ TEST_CASE("for people: the text as it comes, then a table; for one mode and for 
   }
 }
 
-TEST_CASE("a narrow cache: the scratch of recompute stays f32, and the text says what is rounded") {
+TEST_CASE("with a narrow cache, the scratch of recompute stays f32, and the text says what is rounded") {
   const std::string model = "random:layers=2,q_heads=4,kv_heads=2,head_dim=16,vocab=32,context=16";
   const auto with = [&](const std::string& dtype) {
     return generated({"--model", model, "--prompt", "t1 t2 t3", "--tokens", "4", "--mode", "both",
@@ -192,7 +192,7 @@ TEST_CASE("a narrow cache: the scratch of recompute stays f32, and the text says
   };
   const json wide = with("f32");
   CHECK(wide["kv_dtype"] == "f32");
-  CHECK(wide["max_abs_logit_diff"] == 0);  // naive: to the bit
+  CHECK(wide["max_abs_logit_diff"] == 0);  // equal to the bit on naive
   for (const char* dtype : {"f16", "bf16", "int8", "fp8"}) {
     CAPTURE(dtype);
     const json narrow = with(dtype);
@@ -209,7 +209,7 @@ TEST_CASE("a narrow cache: the scratch of recompute stays f32, and the text says
   }
 }
 
-TEST_CASE("a trace of a narrow cache holds the rows as they decode, and opens again") {
+TEST_CASE("a trace of a narrow cache holds the decoded rows, and can be opened") {
   const Folder folder;
   generated({"--model", kTiny, "--prompt", "t1 t2 t3", "--tokens", "4", "--kv-dtype", "int8", "--trace",
              folder.file("run.safetensors")});
@@ -224,7 +224,7 @@ TEST_CASE("a trace of a narrow cache holds the rows as they decode, and opens ag
   for (int32_t d = 0; d < head_dim; ++d) CHECK(decode(codes[d], scale) == row[d]);
 }
 
-TEST_CASE("a trace is written for each mode and opens again") {
+TEST_CASE("each mode gets its own trace, which can be opened") {
   const Folder folder;
   const json j = generated({"--model", kTiny, "--prompt", "t1 t2 t3", "--tokens", "4", "--mode", "both",
                             "--trace", folder.file("run.safetensors")});

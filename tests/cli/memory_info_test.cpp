@@ -27,7 +27,8 @@ TEST_CASE("Llama-2 7B at 2048 tokens in f16 is one GiB") {
 TEST_CASE("every preset, batch and dtype prints what the calculator computes") {
   for (const ModelShape& shape : presets())
     for (const char* dtype : {"f32", "f16", "bf16", "int8", "fp8", "int4"}) {
-      if (shape.name != "mistral-7b" && dtype != std::string("int4")) continue;  // one of them in all dtypes
+      if (shape.name != "mistral-7b" && dtype != std::string("int4"))
+        continue;  // only one preset in all dtypes
       CAPTURE(shape.name);
       const json j = lastrow_program({"memory", "--model", shape.name, "--context", "5000", "--batch", "3",
                                       "--dtype", dtype, "--json"})
@@ -40,19 +41,19 @@ TEST_CASE("every preset, batch and dtype prints what the calculator computes") {
     }
 }
 
-TEST_CASE("a token adds nothing where every window is full, and only to the other layers where some are") {
+TEST_CASE("a token adds nothing to a layer whose window is full") {
   const auto run = [](const std::string& model, const std::string& context) {
     return lastrow_program({"memory", "--model", model, "--context", context}).out;
   };
   const std::string full = run("mistral-7b", "32768"), alternating = run("gemma-2-9b", "8192");
-  CHECK(full.find("a token adds       0 bytes: the window of every layer is full\n") != std::string::npos);
+  CHECK(full.find("each token adds    0 bytes: the window of every layer is full\n") != std::string::npos);
   CHECK(alternating.find("(172,032 bytes), in the 21 layers without a window\n") != std::string::npos);
   CHECK(run("gemma-2-9b", "4095").find("(344,064 bytes)\n") != std::string::npos);
   const json j = lastrow_program({"memory", "--model", "mistral-7b", "--context", "32768", "--json"}).json();
   CHECK(j["bytes_per_token"] == 0);
 }
 
-TEST_CASE("without --context it is the model's own, also of a file and of a random model") {
+TEST_CASE("the default of --context is the context of the model, also for a file and a random model") {
   CHECK(lastrow_program({"memory", "--model", "gpt-2", "--json"}).json()["context"] == 1024);
   const Folder folder;
   write_model(folder.file("small.safetensors"));
@@ -67,13 +68,13 @@ TEST_CASE("without --context it is the model's own, also of a file and of a rand
   }
 }
 
-TEST_CASE("a random model's cache is reckoned without making the model") {
+TEST_CASE("the cache of a random model is computed without making the model") {
   const json j =
       lastrow_program({"memory", "--model", "random:layers=100,q_heads=256,head_dim=64", "--json"}).json();
   CHECK(j["bytes"] == int64_t{2} * 100 * 256 * 64 * 1024 * 2);
 }
 
-TEST_CASE("what `memory` foretells is what `generate` stores, in every type that both know") {
+TEST_CASE("`memory` predicts the bytes that `generate` stores, in every type that both know") {
   const std::string model = "random:layers=2,q_heads=4,kv_heads=2,head_dim=16,context=40";
   for (const char* dtype : {"f32", "f16", "bf16", "fp8", "int8"}) {
     CAPTURE(dtype);
@@ -118,7 +119,7 @@ TEST_CASE("info names backends, libraries, threads, instruction sets and models"
   CHECK(j["models"].size() == builtin_model_names().size());
 }
 
-TEST_CASE("every command explains itself with an example that works") {
+TEST_CASE("the help of every command has an example that works") {
   CHECK(lastrow_program({"--version"}).exit_code == 0);
   for (const std::string command : {"", "generate", "attend", "memory", "info"}) {
     CAPTURE(command);
@@ -132,7 +133,7 @@ TEST_CASE("every command explains itself with an example that works") {
   }
 }
 
-TEST_CASE("a full disk under standard output is an error, not silence") {
+TEST_CASE("a full disk behind standard output is an error") {
   const std::string program = LASTROW_BIN_DIR "/lastrow";
   CHECK(WEXITSTATUS(std::system((program + " info > /dev/full 2> /dev/null").c_str())) == 2);
 }

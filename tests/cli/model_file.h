@@ -1,4 +1,4 @@
-// Small model files for the tests, right and wrong.
+// Small model files for the tests, valid and damaged.
 #pragma once
 
 #include <map>
@@ -11,7 +11,7 @@
 
 namespace lastrow::testing {
 
-/// Two layers, 4 query and 2 K/V heads of 4, context 12; knows "the quick brown fox" and letters.
+/// Two layers, 4 query heads, 2 K/V heads, head_dim 4, context 12. Knows "the quick brown fox" and letters.
 inline lastrow::ModelConfig small_config() {
   lastrow::ModelConfig c;
   c.name = "small";
@@ -25,7 +25,7 @@ inline lastrow::ModelConfig small_config() {
   return c;
 }
 
-/// What a test spoils before the file is written.
+/// The parts of the file that a test may change to make it wrong.
 struct Spoiled {
   float first_weight = 0.5f;                 // of the token embedding
   float first_norm = 1.0f;                   // of the final norm
@@ -36,7 +36,7 @@ struct Spoiled {
 
 inline void write_model(const std::string& path, const Spoiled& spoiled = {}) {
   const Tokenizer tokenizer =
-      Tokenizer::of_words({"the", "quick", "brown", "fox"}, "abcdefghijklmnopqrstuvwxyz", ".,");
+      Tokenizer::from_words({"the", "quick", "brown", "fox"}, "abcdefghijklmnopqrstuvwxyz", ".,");
   ModelConfig c = small_config();
   c.vocab_size = tokenizer.vocab_size();
   std::map<std::string, Tensor> weights;

@@ -1,4 +1,4 @@
-// What README.md shows of the command line is run as it stands there.
+// Runs the commands that README.md shows, exactly as they are written there.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
@@ -13,7 +13,7 @@ using namespace lastrow::testing;
 
 namespace {
 
-/// The lines of the first block "```LANGUAGE" after `heading`.
+/// The lines of the first block that begins with "```LANGUAGE" after `heading`.
 std::vector<std::string> block_after(const std::string& heading, const std::string& language) {
   std::istringstream readme(read_text(LASTROW_SOURCE_DIR "/README.md"));
   std::vector<std::string> lines;
@@ -33,7 +33,7 @@ int exit_code_in(const Folder& folder, const std::string& command) {
 
 }  // namespace
 
-TEST_CASE("the commands of the README, with a file made as it says") {
+TEST_CASE("the commands of the README work, with the file that its Python program writes") {
   const Folder folder;
   std::string script;
   for (const std::string& line : block_after("## On the command line", "python")) script += line + "\n";
@@ -43,7 +43,9 @@ TEST_CASE("the commands of the README, with a file made as it says") {
   if (exit_code_in(folder, "'" + python + "' -c 'import numpy, safetensors.numpy'") == 0) {
     CHECK(exit_code_in(folder, "'" + python + "' make.py") == 0);
   } else {
-    MESSAGE("skipped: the README's Python needs the packages numpy and safetensors; the file is made here");
+    MESSAGE(
+        "skipped: the README's Python needs the packages numpy and safetensors; the test makes the file "
+        "itself");
     const Tensor q = Tensor::host(DType::f32, {1, 8, 64}), k = Tensor::host(DType::f32, {100, 2, 64});
     SafetensorsWriter writer;
     writer.add("q", q.view());

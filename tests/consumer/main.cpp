@@ -1,4 +1,5 @@
-// A stranger's first program with the installed package: the same five tokens with the K/V cache and without.
+// A small program with the installed package. It generates the same five tokens with and without the K/V
+// cache.
 #include <fmt/format.h>
 #include <lastrow/registry/registry.h>
 #include <lastrow/session/session.h>

@@ -1,4 +1,5 @@
-# Installs what was built into an empty folder, builds the consumer against it, and runs it.
+# Installs the build into an empty folder, builds the consumer with that package, and runs it.
+#
 #   cmake -D BUILD_DIR=… -D SOURCE_DIR=… -D WORK_DIR=… -D COMPILER=… -D GENERATOR=… [-D LINK_FLAGS=…] -P run.cmake
 set(prefix ${WORK_DIR}/prefix)
 file(REMOVE_RECURSE ${WORK_DIR})

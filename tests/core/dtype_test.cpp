@@ -16,15 +16,15 @@ TEST_CASE("f16 by eye") {
   CHECK(to_half(65504.0f).bits == 0x7BFF);         // the largest
   CHECK(to_half(65520.0f).bits == 0x7C00);         // rounds to infinity
   CHECK(to_half(0x1p-24f).bits == 0x0001);         // the smallest
-  CHECK(to_half(0x1p-25f).bits == 0x0000);         // a tie: to even
-  CHECK(to_half(1.0f + 0x1p-11f).bits == 0x3C00);  // a tie: to even
+  CHECK(to_half(0x1p-25f).bits == 0x0000);         // a tie rounds to even
+  CHECK(to_half(1.0f + 0x1p-11f).bits == 0x3C00);  // a tie rounds to even
   CHECK(to_half(1.0f + 3 * 0x1p-11f).bits == 0x3C02);
   CHECK(to_float(Half{0x3555}) == doctest::Approx(1.0 / 3).epsilon(1e-3));
 }
 
 TEST_CASE("bf16 and fp8 by eye") {
   CHECK(to_bfloat16(1.0f).bits == 0x3F80);
-  CHECK(to_bfloat16(1.0f + 0x1p-8f).bits == 0x3F80);  // a tie: to even
+  CHECK(to_bfloat16(1.0f + 0x1p-8f).bits == 0x3F80);  // a tie rounds to even
   CHECK(to_bfloat16(1.0f + 3 * 0x1p-8f).bits == 0x3F82);
   CHECK(to_fp8_e4m3(1.0f).bits == 0x38);
   CHECK(to_fp8_e4m3(448.0f).bits == 0x7E);  // the largest
@@ -34,7 +34,7 @@ TEST_CASE("bf16 and fp8 by eye") {
   CHECK(to_float(Fp8E4M3{0x7E}) == 448.0f);
 }
 
-TEST_CASE("every narrow value survives the way to f32 and back") {
+TEST_CASE("every narrow value stays the same through f32 and back") {
   for (uint32_t i = 0; i <= 0xFFFF; ++i) {
     const Half h{static_cast<uint16_t>(i)};
     if (std::isnan(to_float(h))) {
@@ -69,15 +69,16 @@ TEST_CASE("names of types") {
     CHECK(dtype_from_name(name_of(dtype)) == dtype);
 }
 
-TEST_CASE("a double is rounded once: just above a tie goes up, where a float between would fall on the tie") {
-  const double above_tie = 1 + 0x1p-11 + 0x1p-40;  // 1 + 2^-11 lies half way between two f16 numbers
+TEST_CASE(
+    "a double is rounded only once: just above a tie it goes up, which a detour through float would miss") {
+  const double above_tie = 1 + 0x1p-11 + 0x1p-40;  // 1 + 2^-11 is halfway between two f16 numbers
   CHECK(to_half(static_cast<float>(above_tie)).bits == 0x3C00);
   CHECK(to_half(above_tie).bits == 0x3C01);
   CHECK(to_half(-above_tie).bits == 0xBC01);
   CHECK(to_half(1 + 0x1p-11).bits == 0x3C00);
   CHECK(to_bfloat16(1 + 0x1p-8 + 0x1p-40).bits == 0x3F81);
   CHECK(to_fp8_e4m3(1 + 0x1p-4 + 0x1p-40).bits == 0x39);
-  CHECK(to_half(0x1p-25 + 0x1p-60).bits == 0x0001);  // just above half of the smallest
+  CHECK(to_half(0x1p-25 + 0x1p-60).bits == 0x0001);  // just above half of the smallest number
   CHECK(to_half(65520 - 0x1p-30).bits == 0x7BFF);    // just below what rounds to infinity
   CHECK(to_half(65520.0).bits == 0x7C00);
   CHECK(to_bfloat16(0x1p-134 + 0x1p-180).bits == 0x0001);
@@ -87,11 +88,11 @@ TEST_CASE("a double is rounded once: just above a tie goes up, where a float bet
   CHECK(std::isnan(to_float(to_fp8_e4m3(std::numeric_limits<double>::quiet_NaN()))));
 }
 
-TEST_CASE("rounding to odd: exact, or one of the two floats around with its last bit set") {
+TEST_CASE("rounding to odd is exact, or gives the neighbouring float whose last bit is set") {
   Random random(5);
   for (int i = 0; i < 200'000; ++i) {
     const uint64_t high = random.next_u32(), low = random.next_u32();
-    // Exponents from far below f32's to far above, every pattern of the fraction.
+    // Exponents from far below those of f32 to far above, and random fractions.
     const double x =
         std::bit_cast<double>(((high % 400 + 823) << 52) | (high >> 31 << 63) | (low << 20) | high >> 12);
     const float odd = round_to_odd(x);

@@ -1,4 +1,4 @@
-// A thread that cannot be started is said in one line: which one, why, and what to do.
+// If a thread cannot be started, the message says in one line which one, why, and what to do.
 #include <doctest/doctest.h>
 
 #include <thread>
@@ -8,7 +8,7 @@
 
 using namespace lastrow;
 
-TEST_CASE("where the system gives no more threads, the message says what is missing and what to do") {
+TEST_CASE("if the system starts no more threads, the message says what is missing and what to do") {
   int n_run = 0;
   start_thread<std::thread>("counts", [&] { ++n_run; }).join();
   CHECK(n_run == 1);

@@ -94,7 +94,7 @@ TEST_CASE("shapes that do not fit say both") {
 }
 
 TEST_CASE("random numbers: Philox's published answers") {
-  // Known-answer vectors that the authors of the generator publish with it.
+  // The known answers that the authors of the generator published.
   const auto zeros = philox({0, 0, 0, 0}, 0, 0);
   CHECK(zeros == std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8});
   const auto ones = philox({~0u, ~0u, ~0u, ~0u}, ~0u, ~0u);

@@ -31,7 +31,7 @@ TEST_CASE("claim 12: a 7B model at 2,048 tokens in f16 is 1 GiB") {
 TEST_CASE("claim 13: the same at batch 64 and 8,192 tokens is 256 GiB, not 32") {
   ModelShape llama = find_preset("llama-2-7b");
   CHECK(cache_bytes(llama, 8192, 64, f16()) == 256 * kGiB);
-  llama.n_kv_heads = 4;  // 8-fold grouped queries would give the 32
+  llama.n_kv_heads = 4;  // 8 query heads per K/V head would give the 32 GiB
   CHECK(cache_bytes(llama, 8192, 64, f16()) == 32 * kGiB);
 }
 
@@ -39,9 +39,9 @@ TEST_CASE("claim 14: Llama-3-70B at 8k tokens and batch 32 is 80 GiB, not 275 GB
   ModelShape llama = find_preset("llama-3-70b");
   CHECK(llama.n_layers == 80);
   CHECK(cache_bytes(llama, 8192, 32, f16()) == 80 * kGiB);
-  llama.n_layers = 32;  // with the claim's 32 layers
+  llama.n_layers = 32;  // with the 32 layers of the claim
   CHECK(cache_bytes(llama, 8192, 32, f16()) == 32 * kGiB);
-  llama.n_kv_heads = 64;  // and all 64 heads cached: the 275 GB
+  llama.n_kv_heads = 64;  // and K/V for all 64 heads: this gives the 275 GB
   CHECK(cache_memory(llama, 8192, 32, f16()).gb == doctest::Approx(274.9).epsilon(1e-3));
 }
 
@@ -66,7 +66,7 @@ TEST_CASE("tiny caches, counted by hand, in every dtype") {
   CHECK(cache_bytes(tiny, 3, 1, cache_format("f16")) == 12 * 14);
   CHECK(cache_bytes(tiny, 3, 1, cache_format("bf16")) == 12 * 14);
   CHECK(cache_bytes(tiny, 3, 1, cache_format("fp8")) == 12 * 7);
-  CHECK(cache_bytes(tiny, 3, 1, cache_format("int8")) == 12 * (7 + 4));  // and an f32 scale
+  CHECK(cache_bytes(tiny, 3, 1, cache_format("int8")) == 12 * (7 + 4));  // plus an f32 scale
   CHECK(cache_bytes(tiny, 3, 1, cache_format("int4")) == 12 * (4 + 4));  // 7 nibbles take 4 bytes
   CHECK(cache_memory(tiny, 3, 2, cache_format("int4")).formula ==
         "2 (K and V) · 2 layers · 3 tokens · 1 K/V head · (7 head_dim · 4 bits + 4 bytes scale) · 2 sequences"
@@ -74,7 +74,7 @@ TEST_CASE("tiny caches, counted by hand, in every dtype") {
   CHECK(cache_memory(tiny, 3, 2, f16()).bytes_per_token == 4 * 14);
 }
 
-TEST_CASE("windows bound the cache") {
+TEST_CASE("windows limit the cache") {
   const ModelShape &mistral = find_preset("mistral-7b"), &gemma = find_preset("gemma-2-9b");
   const int64_t mistral_token = 2 * 32 * 8 * 128 * 2;
   CHECK(cache_bytes(mistral, 4095, 1, f16()) == 4095 * mistral_token);
@@ -90,7 +90,7 @@ TEST_CASE("windows bound the cache") {
   CHECK(cache_memory(mistral, 100, 1, f16()).formula.find("window") == std::string::npos);
 }
 
-TEST_CASE("a token adds what the cache of one more token has more") {
+TEST_CASE("bytes_per_token is the difference between two contexts that differ by one token") {
   const int64_t mistral_token = 2 * 32 * 8 * 128 * 2, gemma_layer_token = 2 * 8 * 256 * 2;
   const auto added = [](const char* preset, int64_t context) {
     return cache_memory(find_preset(preset), context, 1, f16()).bytes_per_token;
@@ -106,7 +106,8 @@ TEST_CASE("a token adds what the cache of one more token has more") {
             cache_bytes(shape, context + 1, 1, f16()) - cache_bytes(shape, context, 1, f16()));
 }
 
-TEST_CASE("claim 22: the crossing is the first context, and the first batch, that outweighs the weights") {
+TEST_CASE(
+    "claim 22: the crossing is the first context, and the first batch, whose cache exceeds the weights") {
   for (const ModelShape& m : presets())
     for (const char* dtype : {"f16", "int4"})
       for (const int64_t batch : {1, 8, 64, 1024}) {
@@ -142,7 +143,7 @@ TEST_CASE("sizes for people") {
   CHECK(gib_and_gb(37'748'736) == "36.00 MiB (37.75 MB)");
 }
 
-TEST_CASE("bad input is refused with the values") {
+TEST_CASE("wrong input is refused, and the message has the values") {
   const ModelShape& m = find_preset("llama-2-7b");
   CHECK_THROWS_WITH_AS((void)cache_bytes(m, 0, 1, f16()), doctest::Contains("context 0"), ShapeError);
   CHECK_THROWS_AS((void)cache_bytes(m, -5, 1, f16()), ShapeError);

@@ -8,7 +8,8 @@ using namespace lastrow;
 
 namespace {
 
-/// 2 layers, 4 query heads sharing 2 K/V heads of 2, width 6, MLP 10, 20 words, tied.
+/// 2 layers, 4 query heads that share 2 K/V heads, head_dim 2, model_dim 6, ffn_dim 10, 20 words, tied
+/// embeddings.
 ModelShape tiny() {
   return {.name = "tiny",
           .n_layers = 2,
@@ -25,7 +26,8 @@ ModelShape tiny() {
 }  // namespace
 
 TEST_CASE("parameters of a tiny model, counted by hand") {
-  // A layer: q 8×6, k and v 4×6, o 6×8, gate up down 10×6, two norms of 6; then the table and the last norm.
+  // A layer has q 8×6, k and v 4×6, o 6×8, gate, up and down 10×6, and two norms of 6. Then come the table
+  // and the last norm.
   const int64_t layer = 48 + 24 + 24 + 48 + 60 + 60 + 60 + 6 + 6;
   CHECK(n_params(tiny()) == 2 * layer + 120 + 6);
   ModelShape untied = tiny();

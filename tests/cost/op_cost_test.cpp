@@ -29,7 +29,7 @@ TEST_CASE("cells of a causal step, drawn") {
   CHECK(cost::visible_cells(3, 5, true, 2) == 6);
   CHECK(cost::visible_rows(3, 5, true, 2) == 4);
   CHECK(cost::visible_cells(3, 5, false) == 15);
-  // More queries than keys: the first two see nothing.
+  // More queries than keys: the first two queries see no key.
   CHECK(cost::visible_cells(4, 2, true) == 3);
   CHECK(cost::visible_rows(4, 2, true) == 2);
 }

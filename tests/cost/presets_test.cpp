@@ -13,7 +13,7 @@ TEST_CASE("parameters by formula are those that the releases publish, exactly") 
     INFO(m.name);
     CHECK_NOTHROW(validate(m));
     CHECK_FALSE(m.source.empty());
-    // Falcon's files hold the tied table twice.
+    // Falcon's files contain the tied table twice.
     const bool stored_twice = m.name.starts_with("falcon");
     CHECK(n_params(m) + (stored_twice ? m.vocab_size * m.model_dim : 0) == m.published_params);
   }
@@ -47,7 +47,7 @@ TEST_CASE("windows: Mistral in every layer, Gemma 2 in every other") {
   CHECK(find_preset("llama-3-8b").n_window_layers() == 0);
 }
 
-TEST_CASE("names are forgiving") {
+TEST_CASE("names may differ in case, punctuation and owner") {
   for (const char* name : {"llama-3-70b", "Llama 3 70B", "LLAMA3-70b", "meta-llama/Meta-Llama-3-70B"})
     CHECK(find_preset(name).name == "llama-3-70b");
   CHECK(find_preset("meta-llama/Llama-2-7b-hf").name == "llama-2-7b");
@@ -59,7 +59,7 @@ TEST_CASE("names are forgiving") {
   for (const ModelShape& m : presets()) CHECK(find_preset(m.name).name == m.name);
 }
 
-TEST_CASE("an unknown name gets the nearest one and the list") {
+TEST_CASE("the error for an unknown name has the nearest name and the list") {
   CHECK(preset_or_null("llama-3.1-8b") == nullptr);
   CHECK_THROWS_WITH_AS((void)find_preset("llama-3.1-8b"), doctest::Contains("did you mean \"llama-3-8b\"?"),
                        UsageError);

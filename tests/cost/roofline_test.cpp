@@ -14,9 +14,9 @@ using namespace lastrow;
 TEST_CASE("a roofline with round numbers") {
   const Roofline machine{.peak_gflops = 100, .read_gbps = 10};
   CHECK(machine.ridge() == 10);
-  CHECK(machine.attainable_gflops(1) == 10);    // bandwidth binds
+  CHECK(machine.attainable_gflops(1) == 10);    // bandwidth limits
   CHECK(machine.attainable_gflops(10) == 100);  // the ridge
-  CHECK(machine.attainable_gflops(50) == 100);  // flop bind
+  CHECK(machine.attainable_gflops(50) == 100);  // compute limits
 
   const OpCost copy{.flop = 0, .activation_bytes = 1'000'000'000},
       work{.flop = 200'000'000'000, .weight_bytes = 1};
@@ -58,8 +58,9 @@ TEST_CASE("claim 10 on paper: batching raises the intensity of weights, not of a
   CHECK(attention(32, 1) == doctest::Approx(1).epsilon(0.01));  // 4 flop for the 2 + 2 bytes of a k and a v
 }
 
-TEST_CASE("measurements are positive, finite and of this world") {
-  const double bandwidth = measure_read_bandwidth_gbps(1 << 20, 1, 2);  // in cache: only that it works
+TEST_CASE("measurements are positive, finite and plausible") {
+  const double bandwidth = measure_read_bandwidth_gbps(
+      1 << 20, 1, 2);  // the buffer fits in the cache: this only tests that it works
   CHECK(bandwidth > 0.01);
   CHECK(bandwidth < 1e5);
   CHECK(measure_read_bandwidth_gbps(1 << 20, 3, 2) > 0.01);
@@ -68,7 +69,7 @@ TEST_CASE("measurements are positive, finite and of this world") {
   CHECK(peak < 1e5);
 }
 
-TEST_CASE("measurements refuse what they cannot measure") {
+TEST_CASE("measurements refuse wrong arguments") {
   CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(1 << 20, 0), ShapeError);
   CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(1 << 20, 5000), ShapeError);
   CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(100, 1), ShapeError);
@@ -77,12 +78,12 @@ TEST_CASE("measurements refuse what they cannot measure") {
   CHECK_THROWS_AS((void)measure_peak_f32_gflops(0), ShapeError);
 }
 
-TEST_CASE("a measurement whose threads cannot all be started says so, and leaves none behind") {
+TEST_CASE("if a thread of a measurement cannot be started, the error says so and no thread stays") {
   {
     const lastrow::testing::ThreadLimit limit(1);
     CHECK_THROWS_WITH_AS((void)measure_read_bandwidth_gbps(1 << 20, 4, 2),
                          doctest::Contains("thread 3 of 4 cannot be started"), CapacityError);
-    CHECK_THROWS_AS((void)measure_peak_f32_gflops(2, 1), CapacityError);  // the one thread is used up
+    CHECK_THROWS_AS((void)measure_peak_f32_gflops(2, 1), CapacityError);  // the only thread is already used
   }
   CHECK(measure_read_bandwidth_gbps(1 << 20, 4, 2) > 0.01);
 }

@@ -1,4 +1,4 @@
-// A file appears whole or not at all; whatever fails, what was there before is still there.
+// A file appears whole or not at all. After any failure, the old file is unchanged.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -19,7 +19,7 @@ using namespace lastrow::test;
 
 namespace {
 
-/// Until the end of the scope, files cannot grow past n bytes: what a full disk does, for one process.
+/// Until the end of the scope, no file can grow beyond n bytes, as on a full disk. Only for this process.
 class FullDiskAfter {
  public:
   explicit FullDiskAfter(rlim_t n) {
@@ -38,7 +38,8 @@ class FullDiskAfter {
   void (*handler_)(int) = nullptr;
 };
 
-/// Until the end of the scope the process is nobody, if it was root: root may write anywhere.
+/// Until the end of the scope, the process is the user nobody instead of root, because root may write
+/// anywhere.
 class WithoutRoot {
  public:
   WithoutRoot() : was_root_(::geteuid() == 0) {
@@ -69,7 +70,7 @@ TEST_CASE("a file appears at commit, and nothing else with it") {
   CHECK(folder.n_entries() == 1);
 }
 
-TEST_CASE("without commit nothing has happened") {
+TEST_CASE("without commit nothing changes") {
   TemporaryFolder folder;
   put(folder / "a", "old");
   {
@@ -110,7 +111,7 @@ TEST_CASE("a full disk leaves the old file and no temporary") {
   CHECK(folder.n_entries() == 1);
 }
 
-TEST_CASE("folders that cannot be written") {
+TEST_CASE("a folder that cannot be written gives an error") {
   TemporaryFolder folder;
   put(folder / "file", "precious");
   CHECK_FILE_ERROR(write_text_atomically(folder / "none/a", "x"), "none/a: cannot be written (No such file",
@@ -119,7 +120,7 @@ TEST_CASE("folders that cannot be written") {
                    "file/a: cannot be written (Not a directory)");
   CHECK_FILE_ERROR(write_text_atomically(folder.path(), "x"), "is a folder");
   CHECK_FILE_ERROR(write_text_atomically("", "x"), "cannot be written");
-  REQUIRE(::chmod((folder / "file").c_str(), 0666) == 0);  // the folder alone is in the way
+  REQUIRE(::chmod((folder / "file").c_str(), 0666) == 0);  // now only the folder prevents writing
   REQUIRE(::chmod(folder.path().c_str(), 0555) == 0);
   {
     const WithoutRoot nobody;
@@ -162,7 +163,7 @@ TEST_CASE("through a dangling link its target is made; a loop of links is an err
   TemporaryFolder folder;
   std::filesystem::create_directory(folder / "sub");
   std::filesystem::create_symlink("sub/middle", folder / "link");
-  std::filesystem::create_symlink("target", folder / "sub/middle");  // relative to its own folder
+  std::filesystem::create_symlink("target", folder / "sub/middle");  // a target relative to the link's folder
   write_text_atomically(folder / "link", "new");
   CHECK(std::filesystem::is_symlink(folder / "link"));
   CHECK(std::filesystem::is_symlink(folder / "sub/middle"));
@@ -186,7 +187,7 @@ TEST_CASE("a name may be as long as the file system allows") {
   CHECK(folder.n_entries() == 2);
 }
 
-TEST_CASE("a file that may not be written is refused, although its folder may be") {
+TEST_CASE("a write-protected file is refused, even in a writable folder") {
   TemporaryFolder folder;
   put(folder / "kept", "precious");
   REQUIRE(::chmod((folder / "kept").c_str(), 0444) == 0);
@@ -205,7 +206,7 @@ TEST_CASE("several files appear together or not at all") {
   {
     AtomicFile a(folder / "a"), b(folder / "b"), c(folder / "c");
     for (AtomicFile* file : {&a, &b, &c}) file->write("new");
-    std::filesystem::create_directory(folder / "c");  // so that the last renaming fails
+    std::filesystem::create_directory(folder / "c");  // makes the last renaming fail
     CHECK_FILE_ERROR(commit_all({&a, &b, &c}), "c: cannot be written (Is a directory)");
     CHECK(get(folder / "a") == "old");
     CHECK_FALSE(std::filesystem::exists(folder / "b"));
@@ -222,11 +223,11 @@ TEST_CASE("several files appear together or not at all") {
   CHECK(folder.n_entries() == 2);
 }
 
-TEST_CASE("a pipe is left alone until it is written, ends at finish(), and says when its reader has gone") {
+TEST_CASE("a pipe is opened by the first write, closed by finish(), and reports when its reader has ended") {
   TemporaryFolder folder;
   const std::string pipe = folder / "pipe";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
-  AtomicFile{pipe};  // nobody reads it: this must not wait
+  AtomicFile{pipe};  // there is no reader, but this must not wait
   std::string found;
   std::thread reader([&] { found = get(pipe); });
   AtomicFile file(pipe);
@@ -253,7 +254,7 @@ TEST_CASE("pipes and devices are written, not replaced") {
   CHECK(::read(reader, found, 5) == 4);
   CHECK(std::string(found) == "text");
   ::close(reader);
-  REQUIRE(std::filesystem::is_fifo(folder / "pipe"));  // or the next line would replace a device
+  REQUIRE(std::filesystem::is_fifo(folder / "pipe"));  // otherwise the next line would replace a device
   CHECK_FILE_ERROR(write_text_atomically("/dev/full", "x"),
                    "/dev/full: cannot be written (No space left on device)", "make room");
   CHECK(folder.n_entries() == 1);

@@ -1,5 +1,5 @@
-// What the tests of this folder share: a folder that goes away, bytes of a safetensors file written by hand,
-// and the message of a failure.
+// Helpers for the tests of this folder: a temporary folder, the bytes of a handmade safetensors file, and the
+// message of a failure.
 #pragma once
 
 #include <unistd.h>
@@ -18,7 +18,7 @@
 
 namespace lastrow::test {
 
-/// An empty folder, removed with all it holds at the end of the scope.
+/// An empty folder. It is removed with its content at the end of the scope.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -51,14 +51,14 @@ inline std::string get(const std::filesystem::path& path) {
 
 inline std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
 
-/// Header length, header, data: a safetensors file, right or wrong.
+/// A safetensors file, valid or not: header length, header, data.
 inline std::string safetensors_bytes(std::string_view header, std::string_view data) {
   std::string file;
   for (int i = 0; i < 8; ++i) file += static_cast<char>(header.size() >> (8 * i) & 0xFFu);
   return file.append(header).append(data);
 }
 
-/// The message of the E that f throws; "" if it throws nothing. Anything else goes through.
+/// The message of the E that f throws, or "" if it throws nothing. Does not catch other exceptions.
 template <typename E = FileError, typename F>
 std::string message_of(F&& f) {
   try {
@@ -69,7 +69,7 @@ std::string message_of(F&& f) {
   return "";
 }
 
-/// Sums every byte of a view, so that a sanitizer sees each of them read.
+/// Sums all bytes of a view, so that a sanitizer checks every one of them.
 inline uint64_t sum_of_bytes(ConstTensorView view) {
   uint64_t sum = 0;
   const auto* bytes = static_cast<const unsigned char*>(view.raw());
@@ -79,7 +79,7 @@ inline uint64_t sum_of_bytes(ConstTensorView view) {
 
 }  // namespace lastrow::test
 
-/// The expression throws a FileError of one line that holds each of the texts.
+/// Checks that the expression throws a one-line FileError that contains all of the texts.
 #define CHECK_FILE_ERROR(expression, ...)                                                                \
   do {                                                                                                   \
     const std::string message = ::lastrow::test::message_of([&] { static_cast<void>(expression); });     \

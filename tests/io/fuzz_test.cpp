@@ -1,5 +1,5 @@
-// Seeded mutations of valid files, through every loader: it loads or throws a FileError, and nothing else.
-// Run it in the asan build too; there every byte of every loaded view is known to be readable.
+// Seeded mutations of valid files, through every loader. A loader must load the file or throw a FileError.
+// Run it in the asan build too: that build checks that every byte of every loaded view is readable.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -20,10 +20,10 @@ using nlohmann::json;
 
 namespace {
 
-constexpr int kCases = 8000;  // of each format
+constexpr int kCases = 8000;  // per format
 constexpr uint64_t kSeed = 20240607;
 
-/// A number at which sizes, lengths and offsets like to go wrong.
+/// A number that often breaks sizes, lengths and offsets.
 uint64_t edge(Random& random) {
   constexpr uint64_t kEdges[] = {0,          1,          2,          3,          4,           7,
                                  8,          16,         255,        65535,      100'000'000, 1ull << 31,
@@ -55,7 +55,7 @@ std::string splice(std::string file, const std::string& other, Random& random) {
   return file.replace(to, replaced, other.substr(from, length));
 }
 
-/// Replaces one of the numbers written in digits.
+/// Replaces one of the numbers that are written in digits.
 std::string change_number(std::string file, Random& random) {
   std::vector<size_t> starts;
   const auto is_digit = [&](size_t i) { return file[i] >= '0' && file[i] <= '9'; };
@@ -88,7 +88,7 @@ std::string mutated(const std::vector<std::string>& files, Random& random) {
   return file;
 }
 
-/// Some value that does not belong.
+/// A value that does not belong in a header.
 json stray(Random& random) {
   switch (random.below(9)) {
     case 0:
@@ -112,7 +112,7 @@ json stray(Random& random) {
   }
 }
 
-/// Replaces, removes or adds one thing somewhere in the value.
+/// Replaces, removes or adds one thing somewhere in the JSON value.
 void disturb(json& j, Random& random) {
   if (!j.is_structured() || j.empty() || random.below(8) == 0) {
     j = stray(random);
@@ -136,8 +136,7 @@ void disturb(json& j, Random& random) {
   }
 }
 
-/// A safetensors file whose header is valid JSON of the right length, with wrong things in it; or one whose
-/// header length lies.
+/// A safetensors file whose header is valid JSON with wrong content, or whose header length is wrong.
 std::string with_other_header(const std::string& file, Random& random) {
   uint64_t length = 0;
   std::memcpy(&length, file.data(), 8);
@@ -153,7 +152,7 @@ std::string with_other_header(const std::string& file, Random& random) {
   return safetensors_bytes(header.dump(), std::string_view(file).substr(8 + length));
 }
 
-/// Exactly these bytes on the heap, so that a sanitizer sees one step past them.
+/// Exactly these bytes on the heap, so that a sanitizer detects a read past their end.
 std::vector<std::byte> exactly(const std::string& text) {
   const auto bytes = bytes_of(text);
   return {bytes.begin(), bytes.end()};
@@ -206,7 +205,7 @@ TEST_CASE("mutated safetensors files load or are refused") {
     const auto& file = files[static_cast<size_t>(random.below(std::ssize(files)))];
     headers.count(load_safetensors(exactly(with_other_header(file, random))));
   }
-  // Both outcomes occur often, or the mutations are too tame or too wild to find anything.
+  // Both outcomes must occur often. Otherwise the mutations are too weak or too strong to find anything.
   for (const Outcome& o : {bytes, headers}) {
     CHECK(o.loaded > kCases / 100);
     CHECK(o.refused > kCases / 2);
@@ -224,11 +223,11 @@ TEST_CASE("mutated safetensors files on disk load or are refused") {
     const std::string message = message_of([&] {
       const auto opened = SafetensorsFile::open(folder / "mutated");
       for (const std::string& name : opened.names()) {
-        const uint64_t sum = sum_of_bytes(opened.tensor(name));  // throws for a type or rank that is not read
+        const uint64_t sum = sum_of_bytes(opened.tensor(name));  // throws if the type or rank cannot be read
         CHECK(sum < UINT64_MAX);
       }
     });
-    CHECK(message.empty() == load_safetensors(exactly(file)));  // both ways of loading agree
+    CHECK(message.empty() == load_safetensors(exactly(file)));  // open() and from_bytes() agree
     outcome.count(message.empty());
   }
   CHECK(outcome.loaded > 10);
@@ -257,7 +256,7 @@ TEST_CASE("mutated JSON parses or is refused") {
     const auto bytes = exactly(mutated(texts, random));
     const bool loaded = load_json(bytes);
     outcome.count(loaded);
-    // The library itself never calls wrong what we accept.
+    // If we accept a text, the library's own parser accepts it too.
     if (loaded)
       CHECK(json::accept(reinterpret_cast<const char*>(bytes.data()),
                          reinterpret_cast<const char*>(bytes.data()) + bytes.size()));

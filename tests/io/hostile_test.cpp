@@ -1,4 +1,4 @@
-// Damaged and hostile safetensors files: each gets its own one-line message that names file and problem.
+// Damaged and hostile safetensors files. Each gives a one-line message that names the file and the problem.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
@@ -12,21 +12,21 @@ using namespace lastrow::test;
 
 namespace {
 
-/// A file of this header and data under its name; read from memory, which shares all checks with open().
+/// Loads this header and data from memory. open() makes the same checks.
 SafetensorsFile load(std::string_view header, std::string_view data = "") {
-  static std::string text;  // views point into it
+  static std::string text;  // the views refer to it
   text = safetensors_bytes(header, data);
   return SafetensorsFile::from_bytes(bytes_of(text), "bad.safetensors");
 }
 
-/// A header of the one tensor "x".
+/// A header with one tensor, "x".
 SafetensorsFile load_x(std::string_view fields, std::string_view data = "12345678") {
   return load(fmt::format(R"({{"x":{{{}}}}})", fields), data);
 }
 
 }  // namespace
 
-TEST_CASE("files that are not there, or are no files") {
+TEST_CASE("files that do not exist or are not regular files") {
   TemporaryFolder folder;
   CHECK_FILE_ERROR(SafetensorsFile::open(folder / "missing.safetensors"), "missing.safetensors",
                    "No such file", "check the path");
@@ -34,15 +34,15 @@ TEST_CASE("files that are not there, or are no files") {
   CHECK_FILE_ERROR(SafetensorsFile::open("/dev/zero"), "/dev/zero", "not a regular file");
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
   CHECK_FILE_ERROR(SafetensorsFile::open(folder / "pipe"), "pipe",
-                   "not a regular file");  // and does not hang
+                   "not a regular file");  // and it does not hang
 }
 
 TEST_CASE("files that are too short") {
   TemporaryFolder folder;
   put(folder / "empty", "");
-  CHECK_FILE_ERROR(SafetensorsFile::open(folder / "empty"), "empty: 0 bytes, too short");
+  CHECK_FILE_ERROR(SafetensorsFile::open(folder / "empty"), "empty: has 0 bytes, too few");
   put(folder / "seven", "1234567");
-  CHECK_FILE_ERROR(SafetensorsFile::open(folder / "seven"), "seven: 7 bytes, too short");
+  CHECK_FILE_ERROR(SafetensorsFile::open(folder / "seven"), "seven: has 7 bytes, too few");
 
   const std::string whole =
       safetensors_bytes(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "12345678");
@@ -58,7 +58,7 @@ TEST_CASE("files that are too short") {
                    "12 follow");
 }
 
-TEST_CASE("a file of a terabyte of holes is refused before memory is asked for") {
+TEST_CASE("a sparse file of a terabyte is refused before memory is allocated") {
   TemporaryFolder folder;
   put(folder / "sparse", safetensors_bytes(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", ""));
   std::error_code error;
@@ -71,22 +71,22 @@ TEST_CASE("a file of a terabyte of holes is refused before memory is asked for")
                    "sparse: 1099511627706 bytes after the last tensor");
 }
 
-TEST_CASE("header lengths that lie") {
+TEST_CASE("wrong header lengths") {
   const auto with_length = [](uint64_t length) {
     std::string text(reinterpret_cast<const char*>(&length), 8);
     text += "{}";
     return message_of([&] { SafetensorsFile::from_bytes(bytes_of(text), "bad.safetensors"); });
   };
   CHECK(with_length(2) == "");
-  CHECK(with_length(3).find("claims 3 bytes, 2 follow") != std::string::npos);
-  CHECK(with_length(100'000'000).find("claims 100000000 bytes, 2 follow") != std::string::npos);
+  CHECK(with_length(3).find("claims 3 bytes, but 2 follow") != std::string::npos);
+  CHECK(with_length(100'000'000).find("claims 100000000 bytes, but 2 follow") != std::string::npos);
   CHECK(with_length(100'000'001).find("more than the format's 100000000") != std::string::npos);
   CHECK(with_length(UINT64_MAX).find("more than the format's") != std::string::npos);
   CHECK(with_length(uint64_t{1} << 63).find("more than the format's") != std::string::npos);
   CHECK(with_length(0).find("does not begin with '{'") != std::string::npos);
 }
 
-TEST_CASE("headers that are not the JSON they should be") {
+TEST_CASE("headers that are not valid JSON objects") {
   CHECK_FILE_ERROR(load("PK\x03\x04 zipped pickle"), "bad.safetensors", "does not begin with '{'");
   CHECK_FILE_ERROR(load(" {}"), "does not begin with '{'");
   CHECK_FILE_ERROR(load("[]"), "does not begin with '{'");
@@ -129,7 +129,7 @@ TEST_CASE("dtypes lastrow does not read") {
   CHECK_FILE_ERROR(load_x(R"("dtype":7,"shape":[8],"data_offsets":[0,8])"), "\"x\": dtype is not text");
 }
 
-TEST_CASE("a tensor that cannot be read does not spoil those beside it") {
+TEST_CASE("a tensor that cannot be read does not affect the others") {
   const SafetensorsFile file = load(
       R"({"q":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"odd":{"dtype":"U16","shape":[2],"data_offsets":[4,8]},"deep":{"dtype":"U8","shape":[1,1,1,1,4],"data_offsets":[8,12]}})",
       std::string("\0\0\x80\x3f", 4) + "12345678");
@@ -140,7 +140,7 @@ TEST_CASE("a tensor that cannot be read does not spoil those beside it") {
   CHECK_FILE_ERROR(file.tensor("deep"), "has 5 dimensions");
 }
 
-TEST_CASE("shapes that cannot be") {
+TEST_CASE("impossible shapes") {
   const auto shape = [](std::string_view dims) {
     return load_x(fmt::format(R"("dtype":"F32","shape":{},"data_offsets":[0,8])", dims));
   };
@@ -159,14 +159,15 @@ TEST_CASE("shapes that cannot be") {
   CHECK_FILE_ERROR(shape("[4294967296,4294967296]"), "overflows 64 bits");
   CHECK_FILE_ERROR(shape("[4294967296,4294967296,0]"), "overflows 64 bits");
   CHECK_FILE_ERROR(shape("[0,4294967296,4294967296]"), "overflows 64 bits");
-  CHECK_FILE_ERROR(shape("[2305843009213693952]"), "overflows 64 bits");  // in bytes only: 2^61 · 4
+  CHECK_FILE_ERROR(shape("[2305843009213693952]"),
+                   "overflows 64 bits");  // 2^61 fits, but 2^61 · 4 bytes do not
   CHECK_FILE_ERROR(shape("[3]"), "[3] is 12 bytes", "data_offsets span 8");
   CHECK_FILE_ERROR(shape("[0]"), "[0] is 0 bytes", "data_offsets span 8");
   CHECK_FILE_ERROR(shape("[]"), "[] is 4 bytes", "data_offsets span 8");
   CHECK(shape("[2]").tensor("x").size() == 2);
 }
 
-TEST_CASE("offsets that cannot be") {
+TEST_CASE("impossible offsets") {
   const auto offsets = [](std::string_view pair) {
     return load_x(fmt::format(R"("dtype":"F32","shape":[2],"data_offsets":{})", pair));
   };
@@ -184,7 +185,7 @@ TEST_CASE("offsets that cannot be") {
   CHECK(offsets("[0,8]").tensor("x").size() == 2);
 }
 
-TEST_CASE("data that two tensors share, or none has") {
+TEST_CASE("data that belongs to two tensors or to none") {
   const auto two = [](std::string_view a, std::string_view b) {
     return load(fmt::format(R"({{"a":{{"dtype":"U8","shape":[4],"data_offsets":{}}},)"
                             R"("b":{{"dtype":"U8","shape":[4],"data_offsets":{}}}}})",
@@ -207,7 +208,7 @@ TEST_CASE("metadata that is not text") {
   CHECK_FILE_ERROR(load(R"({"__metadata__":{"steps":{}}})"), "metadata \"steps\" is not text");
 }
 
-TEST_CASE("names made to spoil the message") {
+TEST_CASE("names with control characters in the message") {
   CHECK_FILE_ERROR(load(R"({"a\nb\u001b[2J":1})"), "\"a\\nb\\u001b[2J\"");
   CHECK_FILE_ERROR(load("{\"" + std::string(1'000'000, 'n') + "\":1}"), "nnn\"…");
   CHECK_FILE_ERROR(load("{\"x\":" + std::string(1'000'000, '9') + "}"), "bad.safetensors");

@@ -16,7 +16,7 @@ except ImportError as error:
 folder = sys.argv[1]
 types = ["float64", "float32", "float16", "int64", "int32", "int8", "uint8"]
 
-# From lastrow: in each type [[0, 1, 2], [3, 4, 5]], a scalar 7 and an array without elements.
+# From lastrow, in each type: [[0, 1, 2], [3, 4, 5]], a scalar 7 and an array without elements.
 ours = load_file(f"{folder}/ours.safetensors")
 assert len(ours) == 3 * len(types), sorted(ours)
 for name in types:
@@ -31,7 +31,7 @@ with safe_open(f"{folder}/odd.safetensors", framework="np") as file:
     found = {name: (file.get_slice(name).get_dtype(), file.get_slice(name).get_shape()) for name in file.keys()}
     assert found == {"bf16": ("BF16", [3]), "fp8": ("F8_E4M3", [])}, found
 
-# For lastrow: 1.5 times the same matrix, so that rounding and order can be seen.
+# For lastrow: the same matrix times 1.5, which shows rounding and order.
 theirs = {f"{name}.matrix": (1.5 * np.arange(6)).astype(name).reshape(2, 3) for name in types}
 theirs["flags"] = np.array([True, False, True])
 save_file(theirs, f"{folder}/theirs.safetensors", metadata={"from": "Python", "sign": "π"})

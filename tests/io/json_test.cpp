@@ -1,4 +1,4 @@
-// JSON by eye, then what parse_json refuses, with line and column.
+// JSON that can be checked by eye, then what parse_json refuses, with line and column.
 #include <doctest/doctest.h>
 
 #include "io/atomic_file.h"
@@ -29,7 +29,7 @@ TEST_CASE("the library's own parser agrees on nested values") {
     CHECK(parse_json(text, "t") == json::parse(text));
 }
 
-TEST_CASE("bad JSON is placed by line and column") {
+TEST_CASE("errors in JSON name line and column") {
   CHECK_FILE_ERROR(parse_json("{\n  \"a\": 1,\n  \"b\": oops\n}", "config.json"),
                    "config.json: line 3, column 8", "invalid literal");
   CHECK_FILE_ERROR(parse_json("", "t"), "t: line 1, column 1", "unexpected end of input");
@@ -47,13 +47,15 @@ TEST_CASE("bad JSON is placed by line and column") {
 TEST_CASE("limits hold exactly") {
   const std::string three = "[[[]]]";
   CHECK(parse_json(three, "t", {.max_depth = 3}).is_array());
-  CHECK_FILE_ERROR(parse_json(three, "t", {.max_depth = 2}), "t: line 1, column 3: nested more than 2 deep");
+  CHECK_FILE_ERROR(parse_json(three, "t", {.max_depth = 2}),
+                   "t: line 1, column 3: objects and arrays nested more than 2 deep");
   CHECK(parse_json("[1,2]", "t", {.max_values = 3}).size() == 2);
   CHECK_FILE_ERROR(parse_json("[1,2]", "t", {.max_values = 2}), "more than 2 values");
   CHECK(parse_json("[1,2]", "t", {.max_bytes = 5}).size() == 2);
-  CHECK_FILE_ERROR(parse_json("[1,2]", "t", {.max_bytes = 4}), "t: 5 bytes of JSON", "at most 4");
+  CHECK_FILE_ERROR(parse_json("[1,2]", "t", {.max_bytes = 4}), "t: has 5 bytes of JSON", "at most 4");
   const std::string bomb(1'000'000, '[');
-  CHECK_FILE_ERROR(parse_json(bomb, "bomb.json"), "bomb.json: line 1, column 65: nested more than 64 deep");
+  CHECK_FILE_ERROR(parse_json(bomb, "bomb.json"),
+                   "bomb.json: line 1, column 65: objects and arrays nested more than 64 deep");
 }
 
 TEST_CASE("JSON files") {
@@ -69,7 +71,7 @@ TEST_CASE("escaped text moves no cursor and ends no line") {
   CHECK(escaped("a\x1b[31m\n\r\t\x7f") == "a\\u001b[31m\\n\\r\\t\\u007f");
   CHECK(escaped(std::string_view("\0", 1)) == "\\u0000");
   CHECK(escaped("\u009b2J\u2028\u202e\u2066") == "\\u009b2J\\u2028\\u202e\\u2066");
-  // Not UTF-8: a lone byte, one cut short, an overlong escape, a surrogate, one past the last.
+  // Not UTF-8: a single byte, a cut sequence, an overlong sequence, a surrogate, a code beyond the last.
   for (const char* bytes :
        {"\x9b", "\xc3", "\xe2\x82", "\xc0\x9b", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"})
     CHECK(escaped(bytes).starts_with("\uFFFD"));

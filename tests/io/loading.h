@@ -1,5 +1,5 @@
-// What must hold for any bytes whatsoever: each loader loads them, and then all of it can be read, or throws
-// a FileError of one line that names the source. Used by the seeded mutations and by libFuzzer (fuzz/).
+// What each loader must do with any bytes: load them, so that everything in them can be read, or throw a
+// one-line FileError that names the source. The seeded mutations and libFuzzer (fuzz/) use this.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,8 @@
 
 namespace lastrow::test {
 
-/// Whether the bytes loaded. Aborts (LASTROW_CHECK) if a promise is broken; any other exception goes through.
+/// Returns whether the bytes could be loaded. Aborts (LASTROW_CHECK) if the loader breaks a promise. Does not
+/// catch other exceptions.
 bool load_safetensors(std::span<const std::byte> bytes);
 bool load_npy(std::span<const std::byte> bytes);
 bool load_json(std::span<const std::byte> bytes);

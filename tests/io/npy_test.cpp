@@ -1,4 +1,4 @@
-// .npy by eye, then round trips, then what is refused.
+// .npy files that can be checked by eye, then round trips, then what is refused.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -12,7 +12,7 @@ using namespace lastrow::test;
 
 namespace {
 
-/// A file of version 1.0 with this header and data.
+/// A file of format version 1.0 with this header and data.
 std::string npy_bytes(const std::string& header, std::string_view data = "") {
   std::string file = "\x93NUMPY\x01";
   file += '\0';
@@ -36,7 +36,8 @@ Tensor load_shaped(const std::string& shape) {
 }  // namespace
 
 TEST_CASE("an .npy file, byte by byte") {
-  // numpy.save of numpy.array([[1], [-2]], numpy.int8): 10 bytes, then 118 of header, then two numbers.
+  // What numpy.save writes for numpy.array([[1], [-2]], numpy.int8): 10 bytes, a header of 118 bytes, two
+  // numbers.
   const std::string header = "{'descr': '|i1', 'fortran_order': False, 'shape': (2, 1), }";
   const std::string text = std::string("\x93NUMPY\x01\x00\x76\x00", 10) + header +
                            std::string(117 - header.size(), ' ') + "\n" + std::string("\x01\xFE", 2);
@@ -70,7 +71,7 @@ TEST_CASE("every dtype and ugly shapes survive an .npy round trip") {
   CHECK(folder.n_entries() == 1);
 }
 
-TEST_CASE("headers may be spelt in other ways") {
+TEST_CASE("headers may have other spaces, quotes and orders") {
   CHECK(load("{\"shape\":(1,2),\"fortran_order\":False,\"descr\":\"<f4\"}").shape() == Shape{1, 2});
   CHECK(load("{ 'descr' : '<i1' , 'shape' : ( 8 ) , 'fortran_order' : False }\n\n").dtype() == DType::i8);
   std::string two = npy_bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "12345678");
@@ -79,7 +80,7 @@ TEST_CASE("headers may be spelt in other ways") {
   CHECK(npy_from_bytes(bytes_of(two), "two").shape() == Shape{2});
 }
 
-TEST_CASE("arrays of other kinds are refused by name") {
+TEST_CASE("arrays of other types are refused, and the message names the type") {
   CHECK_FILE_ERROR(load_typed(">f4"), "bad.npy", "\">f4\" (big endian)", "astype");
   CHECK_FILE_ERROR(load_typed("<i2"), "bad.npy", "\"<i2\"", "<i4");
   CHECK_FILE_ERROR(load_typed("|b1"), "\"|b1\"");
@@ -98,7 +99,7 @@ TEST_CASE("damaged .npy files") {
   CHECK(npy_from_bytes(bytes_of(whole), "t").size() == 2);
   for (size_t n = 0; n < whole.size(); ++n)
     CHECK_FILE_ERROR(npy_from_bytes(bytes_of(whole).subspan(0, n), "cut.npy"), "cut.npy: ");
-  CHECK_FILE_ERROR(npy_from_bytes(bytes_of(whole + "x"), "t"), "takes 8 bytes, 9 are there");
+  CHECK_FILE_ERROR(npy_from_bytes(bytes_of(whole + "x"), "t"), "takes 8 bytes, but the file has 9");
   CHECK_FILE_ERROR(npy_from_bytes(bytes_of("PK\x03\x04 an npz file"), "t"), "magic");
   std::string other = whole;
   other[6] = 3;
@@ -119,7 +120,7 @@ TEST_CASE("damaged .npy files") {
   CHECK_FILE_ERROR(load("{'shape': (1,), 'descr': '\xFF\n'}"), "bad.npy");
 }
 
-TEST_CASE("shapes that cannot be, in .npy") {
+TEST_CASE("impossible shapes in .npy files") {
   CHECK(load_shaped("(2,)").size() == 2);
   CHECK_FILE_ERROR(load_shaped("2"), "bad.npy", "'(' belongs");
   CHECK_FILE_ERROR(load_shaped("(-2,)"), "negative dimension -2");
@@ -130,7 +131,7 @@ TEST_CASE("shapes that cannot be, in .npy") {
   CHECK_FILE_ERROR(load_shaped("(4294967296, 4294967296)"), "overflows 64 bits");
   CHECK_FILE_ERROR(load_shaped("(4294967296, 4294967296, 0)"), "overflows 64 bits");
   CHECK_FILE_ERROR(load_shaped("(0, 4294967296, 4294967296)"), "overflows 64 bits");
-  CHECK_FILE_ERROR(load_shaped("(1000000000000,)"), "takes 4000000000000 bytes, 8 are there");
+  CHECK_FILE_ERROR(load_shaped("(1000000000000,)"), "takes 4000000000000 bytes, but the file has 8");
 }
 
 TEST_CASE("NumPy has no bf16 and no fp8") {

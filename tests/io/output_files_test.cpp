@@ -1,4 +1,4 @@
-// No output is the same file as an input or another output, whatever its name.
+// An output must not be the same file as an input or another output, under any name.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -18,7 +18,7 @@ std::string refusal(const std::vector<NamedFile>& inputs, const std::vector<Name
 
 }  // namespace
 
-TEST_CASE("an output that is an input is refused by any of its names") {
+TEST_CASE("an output that is an input is refused, under any of its names") {
   const TemporaryFolder folder;
   put(folder / "in", "precious");
   std::filesystem::create_hard_link(folder / "in", folder / "hard");
@@ -32,10 +32,10 @@ TEST_CASE("an output that is an input is refused by any of its names") {
   }
   CHECK(refusal({{"--in", folder / "in"}}, {{"--out", folder / "out"}}) == "");
   CHECK(refusal({{"--in", folder / "in"}, {"--model", folder / "in"}}, {}) ==
-        "");  // to read twice harms nobody
+        "");  // reading a file twice is harmless
 }
 
-TEST_CASE("two outputs that do not exist yet are one if they would be") {
+TEST_CASE("two names of one file that does not exist yet are refused") {
   const TemporaryFolder folder;
   std::filesystem::create_symlink("new", folder / "dangling");
   std::filesystem::create_directory_symlink(folder.path(), folder / "here");
@@ -54,14 +54,14 @@ TEST_CASE("two outputs that do not exist yet are one if they would be") {
   std::filesystem::current_path(here);
 }
 
-TEST_CASE("pipes count as files, devices that hold nothing do not") {
+TEST_CASE("pipes count as files, but character devices do not") {
   const TemporaryFolder folder;
   REQUIRE(::mkfifo((folder / "pipe").c_str(), 0600) == 0);
   CHECK(refusal({}, {{"--a", folder / "pipe"}, {"--b", folder / "pipe"}}) != "");
   CHECK(refusal({}, {{"--a", "/dev/null"}, {"--b", "/dev/null"}}) == "");
 }
 
-TEST_CASE("standard output is an output") {
+TEST_CASE("standard output counts as an output") {
   const TemporaryFolder folder;
   const int before = ::dup(STDOUT_FILENO), file = ::open((folder / "log").c_str(), O_WRONLY | O_CREAT, 0600);
   ::dup2(file, STDOUT_FILENO);

@@ -1,6 +1,6 @@
-// The files of this floor and those of Python's numpy and safetensors are the same files. Needs both packages
-// under python3, or under the interpreter that the environment variable LASTROW_PYTHON names; skipped, and
-// said so, without them.
+// Python's numpy and safetensors read the files that we write, and we read theirs. The test needs both
+// packages in python3, or in the interpreter that the environment variable LASTROW_PYTHON names. Without them
+// it is skipped with a message.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
@@ -21,14 +21,14 @@ const std::pair<std::string, DType> kTypes[] = {
     {"float64", DType::f64}, {"float32", DType::f32}, {"float16", DType::f16}, {"int64", DType::i64},
     {"int32", DType::i32},   {"int8", DType::i8},     {"uint8", DType::u8}};
 
-/// The numbers, as a tensor of another dtype.
-Tensor tensor_of(DType dtype, const std::vector<double>& numbers, const Shape& shape) {
+/// These numbers as a tensor of the given dtype.
+Tensor make_tensor(DType dtype, const std::vector<double>& numbers, const Shape& shape) {
   Tensor t = Tensor::host(dtype, shape);
   convert(ConstTensorView(numbers.data(), shape), t.view());
   return t;
 }
 
-std::vector<double> numbers_of(ConstTensorView view) {
+std::vector<double> to_doubles(ConstTensorView view) {
   std::vector<double> numbers(static_cast<size_t>(view.size()));
   convert(view, TensorView(numbers.data(), view.shape()));
   return numbers;
@@ -40,19 +40,19 @@ void write_ours(const TemporaryFolder& folder) {
   const auto add = [&](const std::string& name, Tensor t) {
     write_npy(folder / (name + ".npy"), t.view());
     writer.add(name, t.view());
-    tensors.push_back(std::move(t));  // moving leaves the elements where they are
+    tensors.push_back(std::move(t));  // moving a tensor does not move its elements
   };
   for (const auto& [name, dtype] : kTypes) {
-    add(name + ".matrix", tensor_of(dtype, {0, 1, 2, 3, 4, 5}, {2, 3}));
-    add(name + ".scalar", tensor_of(dtype, {7}, {}));
+    add(name + ".matrix", make_tensor(dtype, {0, 1, 2, 3, 4, 5}, {2, 3}));
+    add(name + ".scalar", make_tensor(dtype, {7}, {}));
     add(name + ".none", Tensor::host(dtype, {0, 4}));
   }
   writer.metadata("causal", "true");
   writer.metadata("prompt", "the \"quick\" fuchs läuft\n");
   writer.write(folder / "ours.safetensors");
 
-  SafetensorsWriter odd;  // NumPy has neither of these, but the format does
-  const Tensor bf16 = tensor_of(DType::bf16, {1, 2, 3}, {3}), fp8 = tensor_of(DType::fp8_e4m3, {1}, {});
+  SafetensorsWriter odd;  // NumPy has neither of these types, but the format has
+  const Tensor bf16 = make_tensor(DType::bf16, {1, 2, 3}, {3}), fp8 = make_tensor(DType::fp8_e4m3, {1}, {});
   odd.add("bf16", bf16.view());
   odd.add("fp8", fp8.view());
   odd.write(folder / "odd.safetensors");
@@ -80,7 +80,7 @@ TEST_CASE("Python's numpy and safetensors read our files, and we read theirs") {
   const auto theirs = SafetensorsFile::open(folder / "theirs.safetensors");
   CHECK(theirs.names().size() == 8);
   CHECK(theirs.metadata() == std::map<std::string, std::string>{{"from", "Python"}, {"sign", "π"}});
-  CHECK(numbers_of(theirs.tensor("flags")) == std::vector<double>{1, 0, 1});
+  CHECK(to_doubles(theirs.tensor("flags")) == std::vector<double>{1, 0, 1});
   for (const auto& [name, dtype] : kTypes) {
     CAPTURE(name);
     const bool whole = dtype == DType::i64 || dtype == DType::i32 || dtype == DType::i8 || dtype == DType::u8;
@@ -90,7 +90,7 @@ TEST_CASE("Python's numpy and safetensors read our files, and we read theirs") {
     for (const ConstTensorView found : {theirs.tensor(name + ".matrix"), npy.view()}) {
       CHECK(found.dtype() == dtype);
       CHECK(found.shape() == Shape{2, 3});
-      CHECK(numbers_of(found) == expected);
+      CHECK(to_doubles(found) == expected);
     }
   }
   CHECK_FILE_ERROR(read_npy(folder / "fortran.npy"), "fortran.npy: is in Fortran order");

@@ -1,4 +1,5 @@
-// The format by eye first, then round trips, then the writer's refusals. Damaged files: hostile_test.cpp.
+// Files that can be checked by eye, then round trips, then what the writer refuses. hostile_test.cpp has
+// damaged files.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -35,7 +36,7 @@ TEST_CASE("what the writer writes, byte by byte") {
   writer.add("large", {large, {}});
   writer.metadata("causal", "true");
   writer.write(folder / "a.safetensors");
-  // The f32 comes first, so that it lies aligned; the header is padded to a multiple of 8 with spaces.
+  // The f32 comes first, so that it is aligned. Spaces pad the header to a multiple of 8 bytes.
   const std::string header =
       R"({"__metadata__":{"causal":"true"},"large":{"dtype":"F32","shape":[],"data_offsets":[0,4]},)"
       R"("small":{"dtype":"U8","shape":[2],"data_offsets":[4,6]}})";
@@ -65,7 +66,7 @@ TEST_CASE("every dtype and ugly shapes survive a round trip") {
   writer.metadata("Ünï \"quoted\" \n", "{\"a\": [1]}\t\\");
   writer.write(folder / "all.safetensors");
 
-  // Read from the file, after a move, and from bytes at each possible misalignment.
+  // Reads from the file, after a move, and from bytes at each possible misalignment.
   auto opened = SafetensorsFile::open(folder / "all.safetensors");
   const auto moved = std::move(opened);
   const std::string bytes = get(folder / "all.safetensors");
@@ -113,7 +114,7 @@ TEST_CASE("BOOL is read as u8") {
   CHECK(file.tensor("m").data<uint8_t>()[1] == 1);
 }
 
-TEST_CASE("no tensors at all is a file too") {
+TEST_CASE("a file may have no tensors") {
   TemporaryFolder folder;
   SafetensorsWriter().write(folder / "none.safetensors");
   CHECK(get(folder / "none.safetensors") == safetensors_bytes("{}      ", ""));
@@ -122,7 +123,7 @@ TEST_CASE("no tensors at all is a file too") {
   CHECK_FILE_ERROR(file.tensor("x"), "none.safetensors", "no tensor \"x\"", "it has none");
 }
 
-TEST_CASE("asking for a tensor that is not there names those that are") {
+TEST_CASE("the error for a missing tensor lists the tensors of the file") {
   const uint8_t byte = 0;
   SafetensorsWriter writer;
   for (int i = 0; i < 10; ++i) writer.add(fmt::format("t{}", i), {&byte, {1}});
@@ -133,7 +134,7 @@ TEST_CASE("asking for a tensor that is not there names those that are") {
   CHECK_FILE_ERROR(file.tensor("t10"), "ten.safetensors", "\"t10\"", "\"t0\", \"t1\"", "\"t7\" and 2 more");
 }
 
-TEST_CASE("rows written in parts are one tensor") {
+TEST_CASE("rows that are added in parts form one tensor") {
   TemporaryFolder folder;
   const int32_t numbers[] = {1, 2, 3, 4, 5, 6};
   SafetensorsWriter writer;
@@ -152,11 +153,11 @@ TEST_CASE("rows written in parts are one tensor") {
   CHECK_THROWS_AS(writer.add_rows("d", {ConstTensorView(numbers, {})}), ShapeError);
 }
 
-TEST_CASE("the writer refuses what the format cannot hold, when it is added") {
+TEST_CASE("add() refuses what the format cannot hold") {
   const uint8_t byte = 0;
   SafetensorsWriter writer;
   writer.add("x", {&byte, {1}});
-  CHECK_THROWS_WITH_AS(writer.add("x", {&byte, {1}}), "tensor name \"x\" is taken: choose another",
+  CHECK_THROWS_WITH_AS(writer.add("x", {&byte, {1}}), "tensor name \"x\" is already used: choose another",
                        UsageError);
   CHECK_THROWS_AS(writer.add("__metadata__", {&byte, {1}}), UsageError);
   CHECK_THROWS_AS(writer.add("\xFF", {&byte, {1}}), UsageError);

@@ -1,4 +1,4 @@
-// A signal that ends a program while it writes leaves no temporary file, and ends it as that signal does.
+// A signal that ends a program while it writes leaves no temporary file, and the program ends by that signal.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -21,7 +21,7 @@ using namespace lastrow::test;
 
 namespace {
 
-/// A process that does this and then waits; how it ended once the signal came.
+/// Starts a process that does this and then waits, sends the signal, and returns how the process ended.
 template <typename F>
 int state_after(int signal, F&& child) {
   int ready[2];
@@ -29,8 +29,8 @@ int state_after(int signal, F&& child) {
   const pid_t pid = ::fork();
   REQUIRE(pid >= 0);
   if (pid == 0) {
-    for (int i = 1; i < NSIG; ++i) std::signal(i, SIG_DFL);  // doctest has handlers of its own
-    ::alarm(20);                                             // whatever happens, this process ends
+    for (int i = 1; i < NSIG; ++i) std::signal(i, SIG_DFL);  // removes the handlers of doctest
+    ::alarm(20);                                             // this process ends in any case
     child();
     static_cast<void>(!::write(ready[1], "x", 1));
     ::close(ready[1]);
@@ -48,7 +48,7 @@ int state_after(int signal, F&& child) {
 
 }  // namespace
 
-TEST_CASE("every signal that ends a program leaves nothing behind, and keeps what there was") {
+TEST_CASE("every signal that ends a program leaves no temporary file, and keeps the old file") {
   for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGABRT}) {
     CAPTURE(std::string(::strsignal(signal)));
     TemporaryFolder folder;
@@ -69,7 +69,7 @@ TEST_CASE("every signal that ends a program leaves nothing behind, and keeps wha
   }
 }
 
-TEST_CASE("the files of other threads go as well; a name is used again after its file is done") {
+TEST_CASE("temporary files of other threads are removed too, and entries of finished files are reused") {
   TemporaryFolder folder;
   const int state = state_after(SIGTERM, [&] {
     start_program("test");
@@ -86,7 +86,7 @@ TEST_CASE("the files of other threads go as well; a name is used again after its
   CHECK(folder.n_entries() == 1);
 }
 
-TEST_CASE("a forked child leaves its parent's files alone") {
+TEST_CASE("a forked child does not remove the files of its parent") {
   TemporaryFolder folder;
   AtomicFile file(folder / "a");
   file.write("text");
@@ -100,12 +100,12 @@ TEST_CASE("a signal that was ignored stays ignored") {
   const int state = state_after(SIGHUP, [] {
     std::signal(SIGHUP, SIG_IGN);
     start_program("test");
-    ::alarm(1);  // what ends it
+    ::alarm(1);  // the signal that ends it
   });
   CHECK(WTERMSIG(state) == SIGALRM);
 }
 
-TEST_CASE("a program that was started by this one ends with it") {
+TEST_CASE("a program that this one started ends with it") {
   TemporaryFolder folder;
   const int state = state_after(SIGTERM, [&] {
     start_program("outer");
@@ -125,7 +125,7 @@ TEST_CASE("a program that was started by this one ends with it") {
   CHECK(folder.n_entries() == 1);
 }
 
-TEST_CASE("a closed standard output is never taken by a file") {
+TEST_CASE("a file never takes the descriptor of a closed standard output") {
   TemporaryFolder folder;
   const pid_t pid = ::fork();
   REQUIRE(pid >= 0);

@@ -48,8 +48,8 @@ TEST_CASE("the driver's numbers are decimal") {
   };
   CHECK(check("0100") == check("100"));
   CHECK(check("0100") != check("64"));  // which 0100 is in octal
-  expect_refused("--check --every 0x40", "--every: '0x40' is no whole number in decimal digits");
-  expect_refused("--check --threads 0x2", "--threads: '0x2' is no whole number in decimal digits");
+  expect_refused("--check --every 0x40", "--every: '0x40' is not a whole number in decimal digits");
+  expect_refused("--check --threads 0x2", "--threads: '0x2' is not a whole number in decimal digits");
 }
 
 TEST_CASE("a check that ran a rung on nothing has not held, and lost output is no success") {

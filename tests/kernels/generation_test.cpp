@@ -171,7 +171,7 @@ TEST_CASE("a kernel that is not in the ladder, or asked of a backend without one
                        UsageError);
   CHECK_THROWS_WITH_AS(make_backend("eigen:k01"), doctest::Contains("has no kernels to choose from"),
                        UsageError);
-  CHECK_THROWS_WITH_AS(make_backend("cuda-emulated:k02", options), doctest::Contains("give one of them"),
+  CHECK_THROWS_WITH_AS(make_backend("cuda-emulated:k02", options), doctest::Contains("give only one of them"),
                        UsageError);
   CHECK(make_backend("cuda-emulated:k01", options)->info().name == "cuda-emulated");
   CHECK_THROWS_AS(traffic_report(*make_backend("eigen", 1)), UsageError);

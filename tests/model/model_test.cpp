@@ -1,4 +1,4 @@
-// Models: where they come from, what is refused, and one forward over a batch.
+// Models: loading, what is refused, and one forward over a batch.
 #include "model/model.h"
 
 #include <doctest/doctest.h>
@@ -68,12 +68,12 @@ std::map<std::string, std::string> tiny_metadata() {
 
 }  // namespace
 
-TEST_CASE("a config survives the way through JSON") {
+TEST_CASE("a config stays the same through JSON") {
   const ModelConfig c = tiny();
   CHECK(config_from_json(to_json(c)) == c);
 }
 
-TEST_CASE("configs that cannot run are refused with their numbers") {
+TEST_CASE("configs that cannot run are refused, and the message has the numbers") {
   const auto refused = [](auto change, const char* words) {
     ModelConfig c = tiny();
     change(c);
@@ -82,16 +82,16 @@ TEST_CASE("configs that cannot run are refused with their numbers") {
   refused([](auto& c) { c.n_q_heads = 3, c.n_kv_heads = 2; }, "3 query heads cannot share 2 K/V heads");
   refused([](auto& c) { c.head_dim = 3; }, "head_dim 3 is odd");
   refused([](auto& c) { c.n_layers = 0; }, "n_layers is 0");
-  refused([](auto& c) { c.vocab_size = 1 << 30; }, "no such model");
+  refused([](auto& c) { c.vocab_size = 1 << 30; }, "too large for any model");
   refused([](auto& c) { c.norm_eps = std::numeric_limits<float>::quiet_NaN(); }, "norm_eps");
   refused([](auto& c) { c.rope_theta = 0; }, "rope_theta");
-  refused([](auto& c) { c.n_layers = c.model_dim = c.ffn_dim = 1 << 24; }, "too many to hold");
+  refused([](auto& c) { c.n_layers = c.model_dim = c.ffn_dim = 1 << 24; }, "parameters are too many");
   CHECK_THROWS_WITH_AS(config_from_json("{}"), doctest::Contains("'name' is missing"), FileError);
   CHECK_THROWS_WITH_AS(config_from_json("[1]"), doctest::Contains("missing"), FileError);
   CHECK_THROWS_WITH_AS(config_from_json(R"({"name":1})"), doctest::Contains("wrong type"), FileError);
 }
 
-TEST_CASE("a model file is loaded whole, or refused with what is wrong in it") {
+TEST_CASE("a model file is loaded completely, or refused with a reason") {
   const auto model = load_model(write_model(tiny_weights(), tiny_metadata()));
   CHECK(model->config().name == "tiny");
   CHECK(model->n_params() == 5 * 4 + 4 + 4 + 16 + 8 + 8 + 16 + 4 + 12 + 12 + 12);
@@ -102,14 +102,15 @@ TEST_CASE("a model file is loaded whole, or refused with what is wrong in it") {
                           const char* words) {
     const std::string path = write_model(weights, metadata);
     CHECK_THROWS_WITH_AS(load_model(path), doctest::Contains(words), FileError);
-    CHECK_THROWS_WITH_AS(load_model(path), doctest::Contains(path.c_str()), FileError);  // which file it is
+    CHECK_THROWS_WITH_AS(load_model(path), doctest::Contains(path.c_str()),
+                         FileError);  // the message names the file
   };
   auto weights = tiny_weights();
   weights.erase("model.norm.weight");
   refused(std::move(weights), tiny_metadata(), "'model.norm.weight' [4] is missing");
   weights = tiny_weights();
   weights["model.norm.weight"] = Tensor::host(DType::f16, {5});
-  refused(std::move(weights), tiny_metadata(), "is [5], the config asks for [4]");
+  refused(std::move(weights), tiny_metadata(), "is [5], but the config needs [4]");
   weights = tiny_weights();
   weights["model.norm.weight"] = Tensor::host(DType::i32, {4});
   refused(std::move(weights), tiny_metadata(), "is i32");
@@ -126,7 +127,7 @@ TEST_CASE("a model file is loaded whole, or refused with what is wrong in it") {
   std::filesystem::remove(write_model(tiny_weights(), tiny_metadata()));
 }
 
-TEST_CASE("weights lie where the file's bytes lie: nothing is held twice") {
+TEST_CASE("weights are not copied out of the bytes of the file") {
   for (const BuiltinFile& file : builtin_files()) {
     const auto model = load_model(std::string(file.name));
     const auto* norm = static_cast<const std::byte*>(model->weight("model.norm.weight").raw());
@@ -143,7 +144,7 @@ TEST_CASE("weights lie where the file's bytes lie: nothing is held twice") {
   std::filesystem::remove(path);
 }
 
-TEST_CASE("a random model: its values are a function of seed, matrix and index") {
+TEST_CASE("the values of a random model depend only on seed, matrix and index") {
   const std::string spec = "random:layers=1,q_heads=2,head_dim=8,vocab=10,context=4,seed=";
   const auto one = load_model(spec + "1"), again = load_model(spec + "1"), other = load_model(spec + "2");
   const std::string name = weight_name(0, "mlp.up_proj.weight");
@@ -166,7 +167,7 @@ TEST_CASE("a random model: its values are a function of seed, matrix and index")
   CHECK(squares / 128'000 == doctest::Approx(1.0 / 64).epsilon(0.02));
 }
 
-TEST_CASE("the norms of a random model differ, and lie around 1") {
+TEST_CASE("the norms of a random model differ, and are around 1") {
   const auto model = load_model("random:layers=2,q_heads=2,head_dim=8,vocab=10,context=4,seed=1");
   std::set<std::vector<float>> norms;
   for (const std::string& name :
@@ -178,20 +179,20 @@ TEST_CASE("the norms of a random model differ, and lie around 1") {
     for (const float x : values) CHECK((x >= 0.75f && x < 1.25f));
     CHECK_MESSAGE(norms.insert(values).second, name << " is that of another norm");
   }
-  // By hand: the second norm of layer 0 is the third one that is made.
+  // By hand: the second norm of layer 0 is the third norm that is made.
   Random random(1, (uint64_t{1} << 32) + 2);
   CHECK(model->weight(weight_name(0, "post_attention_layernorm.weight")).data<float>()[0] ==
         0.75f + static_cast<float>(random.next_u32() >> 10) * 0x1p-23f);
 }
 
-TEST_CASE("a model that cannot fit is refused before it is made, with both sizes and what to do") {
+TEST_CASE("a model that does not fit in memory is refused before it is made, with both sizes and a hint") {
   const std::string huge = "random:layers=100,q_heads=256,head_dim=64";  // about 10^12 bytes
   CHECK_THROWS_WITH_AS(load_model(huge), doctest::Contains("GB are available: use fewer layers"),
                        CapacityError);
   CHECK(random_model_config(huge).n_layers == 100);
 }
 
-TEST_CASE("the sizes that are asked for beforehand are those that are allocated") {
+TEST_CASE("the memory that is checked before is the memory that is allocated") {
   struct Counting final : ForwardingBackend {
     using ForwardingBackend::ForwardingBackend;
     Tensor make_tensor(Shape shape, std::optional<DType> dtype) override {
@@ -215,7 +216,7 @@ TEST_CASE("the sizes that are asked for beforehand are those that are allocated"
   }
 }
 
-TEST_CASE("names: built in, file, random, or none of them") {
+TEST_CASE("a name is a built-in model, a file, a random model, or an error") {
   CHECK_THROWS_WITH_AS(load_model("fable"), doctest::Contains("unknown model 'fable': use fable-mha"),
                        UsageError);
   CHECK_THROWS_WITH_AS(load_model("nowhere/model.safetensors"),
@@ -234,13 +235,13 @@ TEST_CASE("names: built in, file, random, or none of them") {
                        UsageError);
   CHECK_THROWS_WITH_AS(load_model("random:layers=1,q_heads=65536,kv_heads=1,head_dim=65536,model_dim=1"),
                        doctest::Contains("their product must be at most"), ShapeError);
-  CHECK_THROWS_AS(load_model(std::string(5000, 'x')), UsageError);  // longer than a file's name can be
+  CHECK_THROWS_AS(load_model(std::string(5000, 'x')), UsageError);  // longer than any file name
   CHECK_THROWS_WITH_AS(load_model("random:depth=2"), doctest::Contains("'depth' is not a size"), UsageError);
   CHECK_THROWS_AS(load_model("random:q_heads=3,kv_heads=2"), ShapeError);
   CHECK_THROWS_AS(load_model("random:layers=-1"), UsageError);
 }
 
-TEST_CASE("the built-in models are what their names say, below a megabyte each") {
+TEST_CASE("the built-in models match their names, and each is smaller than a megabyte") {
   const std::vector<std::string> names = builtin_model_names();
   REQUIRE(names == std::vector<std::string>{"fable-mha", "fable-gqa", "fable-mqa"});
   const int n_kv_heads[] = {8, 2, 1};
@@ -293,7 +294,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("RoPE: a score depends on the distance of two positions alone") {
+TEST_CASE("RoPE: a score depends only on the distance of the two positions") {
   const auto model = load_model("random:layers=1,q_heads=1,head_dim=16,vocab=10,context=64");
   NaiveBackend<double> backend;
   const RopeTable table = make_rope_table(model->config(), backend);
@@ -319,7 +320,7 @@ TEST_CASE("RoPE: a score depends on the distance of two positions alone") {
   CHECK(score(9, 4) != doctest::Approx(score(9, 5)).epsilon(1e-3));
 }
 
-TEST_CASE("a model of tiny layers is asked for with what its tensors take beside their numbers") {
+TEST_CASE("the memory check counts what tensors take beside their numbers") {
   constexpr int64_t kLayers = 2000;
   const std::string spec = fmt::format("random:layers={},q_heads=1,head_dim=2,vocab=8,context=8", kLayers);
   const auto in_use = [] { return static_cast<int64_t>(mallinfo2().uordblks); };
@@ -334,7 +335,7 @@ TEST_CASE("a model of tiny layers is asked for with what its tensors take beside
   CHECK(taken > 10 * model->weight_bytes());
   CHECK(asked >= taken);
   CHECK(asked < 2 * taken);
-  // A million of them: more than the 200 MB of their numbers. So many are no model at all.
+  // A million layers would need more than the 200 MB of their weights. So many layers are refused as a model.
   ModelConfig million = model->config();
   million.n_layers = 1'000'000;
   CHECK(random_model_bytes(million) > int64_t{6'000'000'000});

@@ -9,7 +9,7 @@
 
 using namespace lastrow;
 
-TEST_CASE("greedy takes the largest logit, the first of equals") {
+TEST_CASE("greedy takes the largest logit, and the first of equal ones") {
   Sampler greedy({}, 4);
   CHECK(greedy.choose(std::vector<float>{1, 3, 3, 2}, 0) == 1);
   CHECK(greedy.choose(std::vector<float>{-1, -3, -3, -2}, 0) == 0);
@@ -26,7 +26,7 @@ TEST_CASE("the most probable tokens, by eye") {
   CHECK(most_probable(std::vector<float>{1, 2}, 5).size() == 2);
 }
 
-TEST_CASE("a choice is a function of logits, options and position") {
+TEST_CASE("a choice depends only on logits, options and position") {
   const std::vector<float> logits = {0.1f, 0.2f, 0.3f, 0.4f, 0.5f};
   Sampler a({.temperature = 1, .seed = 7}, 5), b({.temperature = 1, .seed = 7}, 5);
   for (const int32_t position : {3, 9, 3, 0}) CHECK(a.choose(logits, position) == b.choose(logits, position));
@@ -35,7 +35,7 @@ TEST_CASE("a choice is a function of logits, options and position") {
   CHECK(a.choose(logits, 3) == again);
 }
 
-TEST_CASE("draws follow softmax(logits / temperature)") {
+TEST_CASE("random choices follow softmax(logits / temperature)") {
   const std::vector<float> logits = {0, 1, 2};
   for (const float temperature : {0.5f, 1.0f, 2.0f}) {
     Sampler sampler({.temperature = temperature, .seed = 3}, 3);
@@ -60,7 +60,7 @@ TEST_CASE("top-k leaves out the rest") {
   CHECK(more_than_all.choose(std::vector<float>{1, 4, 2, 3}, 0) < 4);
 }
 
-TEST_CASE("NaN among the logits is never the choice, and shows in the probabilities") {
+TEST_CASE("a NaN logit is never chosen, and makes the probabilities NaN") {
   const std::vector<float> logits = {NAN, 2, NAN, 1};
   CHECK(Sampler({}, 4).choose(logits, 0) == 1);
   Sampler sampler({.temperature = 3, .top_k = 0, .seed = 2}, 4);

@@ -12,7 +12,7 @@ using namespace lastrow;
 namespace {
 
 Tokenizer small() {
-  return Tokenizer::of_words({"the", "a", "fox", "sleeps"}, "abcdefghijklmnopqrstuvwxyz0123456789-'", ".,");
+  return Tokenizer::from_words({"the", "a", "fox", "sleeps"}, "abcdefghijklmnopqrstuvwxyz0123456789-'", ".,");
 }
 
 std::vector<std::string> pieces(const Tokenizer& tok, const std::string& text) {
@@ -21,7 +21,7 @@ std::vector<std::string> pieces(const Tokenizer& tok, const std::string& text) {
   return shown;
 }
 
-/// The message of the error that encode throws.
+/// The message of the error that encode() throws.
 std::string complaint(const Tokenizer& tok, const std::string& text) {
   try {
     (void)tok.encode(text);
@@ -61,7 +61,7 @@ TEST_CASE("capitals, white space and the space round a mark are normalised") {
   CHECK(tok.normalise("x.5") == "x. 5");
 }
 
-TEST_CASE("text comes back: decode(encode(x)) is x once normalised") {
+TEST_CASE("decode(encode(x)) is the normalised x") {
   const Tokenizer tok = small();
   const std::string alphabet = "abcxyzTHEFOX059-'.,  \t\n";
   for (uint64_t seed = 0; seed < 2000; ++seed) {
@@ -80,7 +80,7 @@ TEST_CASE("text comes back: decode(encode(x)) is x once normalised") {
   }
 }
 
-TEST_CASE("a token joins the one before it exactly where decode leaves no space") {
+TEST_CASE("a token joins the one before it exactly if decode puts no space between") {
   const Tokenizer tok = small();
   for (int32_t id = 0; id < tok.vocab_size(); ++id) {
     const std::vector<int32_t> pair = {tok.id_of("fox"), id};
@@ -88,7 +88,7 @@ TEST_CASE("a token joins the one before it exactly where decode leaves no space"
   }
 }
 
-TEST_CASE("a character that no token covers is named, with its column and what is accepted") {
+TEST_CASE("the error for an unknown character names it, its column and what is accepted") {
   const Tokenizer tok = small();
   CHECK(contains(complaint(tok, "the fox!"), "'!' in column 8"));
   CHECK(contains(complaint(tok, "the fox!"), "letters a to z, digits, - ' . ,"));
@@ -127,12 +127,12 @@ TEST_CASE("a numbered tokenizer reads its own numbers and hashes the rest") {
   for (int32_t id : ids) CHECK((id >= 0 && id < 50));
   CHECK(contains(complaint(tok, "t3 t50"), "token t50 in column 4"));
   CHECK(contains(complaint(tok, "t99999999999999999999"), "outside the vocabulary"));
-  CHECK(tok.encode("t-3").size() == 1);  // no number: hashed
+  CHECK(tok.encode("t-3").size() == 1);  // not a number, so it is hashed
   CHECK(tok.encode("t").size() == 1);
   CHECK(tok.encode("t3x").size() == 1);
 }
 
-TEST_CASE("a tokenizer survives the metadata of a model file") {
+TEST_CASE("a tokenizer stays the same through JSON") {
   const Tokenizer words = Tokenizer::from_json(small().to_json());
   CHECK(words.to_json() == small().to_json());
   CHECK(words.encode("the owl sleeps.") == small().encode("the owl sleeps."));

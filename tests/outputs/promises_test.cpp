@@ -1,5 +1,5 @@
-// What every program promises of the files that it writes, tried on each of them: one test a promise of the
-// README ("What a program leaves when something goes wrong").
+// The promises of all programs about the files that they write. Each test checks one promise of the README
+// ("What a program leaves when something goes wrong") on every program.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -25,11 +25,11 @@ namespace {
 const std::string kBin = LASTROW_BIN_DIR "/";
 const std::string kFox = " --prompt 'the quick brown fox' --tokens 2 --json";
 
-/// A program that writes a file. In its arguments IN is a file that it reads, OUT the file that it writes,
-/// FOLDER and NAME the parts of OUT.
+/// A program that writes a file. In its arguments, IN stands for the file that it reads, OUT for the file
+/// that it writes, and FOLDER for the folder of OUT.
 struct Writer {
   std::string name, arguments;
-  std::string ending{};  // that OUT must have
+  std::string ending{};  // the name of OUT must end with it
   std::function<void(const fs::path& in, const fs::path& out)> prepare{};
 
   std::string command(const fs::path& in, const fs::path& out) const {
@@ -89,14 +89,14 @@ std::string listing(const fs::path& folder) {
 
 void put(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
 
-/// One line on standard error, beside notes, that holds these words; exit 2.
+/// Checks that the exit status is 2 and that standard error contains these words.
 void check_refused(const Outcome& o, const std::string& words) {
   CAPTURE(o.err);
   CHECK(o.exit_code == 2);
   CHECK(o.err.find(words) != std::string::npos);
 }
 
-/// For each writer: a folder for its output, with one of its own for what it reads and says.
+/// Runs `test` for each writer, with one folder for its inputs and messages, and another for its output.
 void for_each_writer(
     const std::function<void(const Writer&, const Folder&, const fs::path&, const fs::path&)>& test) {
   for (const Writer& writer : writers()) {
@@ -106,8 +106,8 @@ void for_each_writer(
   }
 }
 
-/// Starts a program with standard output into a pipe that is full: its last print never returns. `started` is
-/// to become true before the signal is sent. How it ended.
+/// Starts a program whose standard output is a full pipe, so that its last print never returns. Sends the
+/// signal when started() is true. Returns how the program ended.
 int state_after_signal(const std::string& command, int signal, const std::function<bool()>& started) {
   int full[2];
   REQUIRE(::pipe2(full, O_NONBLOCK | O_CLOEXEC) == 0);
@@ -139,9 +139,9 @@ bool holds_temporary(const fs::path& folder) {
 
 }  // namespace
 
-TEST_CASE("an output that is an input by any name is refused, and the input is as it was") {
+TEST_CASE("an output that is the input, under any name, is refused, and the input stays unchanged") {
   for_each_writer([](const Writer& writer, const Folder& folder, const fs::path& in, const fs::path& out) {
-    std::string command = writer.command(in, out);  // makes the input
+    std::string command = writer.command(in, out);  // this makes the input
     if (writer.name == "trainer") command += " --evaluate " + in.string();
     const std::string before = read_text(in);
     for (const std::string kind : {"hard", "symbolic"}) {
@@ -154,7 +154,7 @@ TEST_CASE("an output that is an input by any name is refused, and the input is a
   });
 }
 
-TEST_CASE("two outputs that are one file are refused, also if it does not exist yet") {
+TEST_CASE("two outputs that are the same file are refused, also if it does not exist yet") {
   const Folder folder("promises_two");
   const std::string a = (folder / "a").string(), b = (folder / "./a").string();
   check_refused(shell(folder, kBin + "lastrow generate" + kFox + " --trace " + a + " --chrome-trace " + b),
@@ -176,7 +176,7 @@ TEST_CASE("two outputs that are one file are refused, also if it does not exist 
   CHECK_FALSE(fs::exists(a));
 }
 
-TEST_CASE("lastrow-kernels refuses a table in the file that it is made from") {
+TEST_CASE("lastrow-kernels refuses to write a table into the file that it reads") {
   const Folder folder("promises_table");
   put(folder / "times", "{}");
   fs::create_hard_link(folder / "times", folder / "page");
@@ -185,7 +185,7 @@ TEST_CASE("lastrow-kernels refuses a table in the file that it is made from") {
                 "--from and --table are the same file");
 }
 
-TEST_CASE("standard output that is full or closed: exit 2, and the output is as it was") {
+TEST_CASE("if standard output is full or closed, the exit status is 2 and the output stays unchanged") {
   for_each_writer([](const Writer& writer, const Folder& folder, const fs::path& in, const fs::path& out) {
     const std::string command = writer.command(in, out);
     for (const std::string stream : {" >/dev/full", " >&-"}) {
@@ -217,7 +217,7 @@ TEST_CASE("help that cannot be printed is an error too") {
   CHECK(shell(folder, kBin + "lastrow --version >/dev/full").exit_code == 2);
 }
 
-TEST_CASE("if the second of two outputs cannot be written, the first is as it was") {
+TEST_CASE("if the second of two outputs cannot be written, the first stays unchanged") {
   const Folder folder("promises_second");
   put(folder / "a", "precious");
   const std::string command = kBin + "lastrow generate" + kFox + " --trace " + (folder / "a").string();
@@ -248,11 +248,11 @@ TEST_CASE("a named pipe: its reader gets the file, and a writer without one says
   });
 }
 
-TEST_CASE("a signal while files are written leaves nothing behind, and what there was") {
+TEST_CASE("a signal while files are written leaves no temporary file, and the old file unchanged") {
   for_each_writer([](const Writer& writer, const Folder&, const fs::path& in, const fs::path& out) {
     std::string command = writer.command(in, out);
     if (writer.name == "trainer") command += " >/dev/null";  // it prints before it writes
-    if (writer.name == "state") return;                      // as the picture
+    if (writer.name == "state") return;                      // the same as for the picture
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
       CAPTURE(signal);
       put(out, "precious");
@@ -290,7 +290,7 @@ TEST_CASE("an output name of 249 bytes is written") {
   });
 }
 
-TEST_CASE("a file that may not be written is refused, although its folder may be") {
+TEST_CASE("a write-protected file is refused, even in a writable folder") {
   const bool is_root = ::geteuid() == 0;
   const std::string nobody = is_root ? "setpriv --reuid=65534 --regid=65534 --clear-groups " : "";
   const Folder probe("promises_nobody");
@@ -318,7 +318,8 @@ TEST_CASE("a file that may not be written is refused, although its folder may be
                 "cannot be written (Permission denied); allow it");
 }
 
-TEST_CASE("the files that lastrow-kernels keeps up to date are files, and not left half written") {
+TEST_CASE(
+    "lastrow-kernels refuses pipes and loops for the files that it updates, and leaves none half written") {
   const Folder folder("promises_journal");
   const std::string journal = (folder / "j").string(), pipe = (folder / "pipe").string(),
                     loop = (folder / "loop").string();
@@ -334,10 +335,10 @@ TEST_CASE("the files that lastrow-kernels keeps up to date are files, and not le
   const Outcome full = shell(folder, "ulimit -f 1; " + check + journal);
   check_refused(full, "make room");
   CHECK(read_text(journal).ends_with("\n"));
-  CHECK(shell(folder, check + journal).exit_code == 0);  // goes on with it
+  CHECK(shell(folder, check + journal).exit_code == 0);  // it continues with the journal
 }
 
-TEST_CASE("a signal to the ledger ends the lesson that it runs, and leaves nothing behind") {
+TEST_CASE("a signal to the ledger also ends the lesson that it runs, and leaves no temporary file") {
   const Folder folder("promises_ledger");
   const fs::path out = folder / "trace";
   put(out, "precious");

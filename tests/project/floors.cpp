@@ -48,7 +48,7 @@ std::vector<std::string> window_and_device_complaints(const SourceFile& file) {
 }
 
 std::vector<std::string> mutable_state_complaints(const SourceFile& file) {
-  // A parameter or local such as "view::PaneState& pane"; "const" before it makes it innocent.
+  // A parameter or local variable such as "view::PaneState& pane". With "const" in front it is allowed.
   static const std::regex reference(R"((const\s+)?\b(view::\w+|(View|Pane)State|Controller)\s*[&*])");
   std::vector<std::string> complaints;
   for (const Include& include : includes_of(file))

@@ -1,5 +1,4 @@
-// The floors of the design as a rule that can be broken: a file includes only lower floors and its own
-// folder.
+// The rule of the floors: a file may include only files of its own folder and of lower floors.
 #pragma once
 
 #include <array>
@@ -15,23 +14,23 @@ struct Floor {
   int number;
 };
 
-/// The table of the design. tests/ stands above everything and is not in it.
+/// The table of the floors. tests/ is above all of them and is not in the table.
 const std::vector<Floor>& floors();
 
-/// What is wrong with the includes of one file, each as "path:line: …"; empty if nothing.
-/// `exists(path)` says whether the repository holds a file.
+/// The wrong includes of one file, each as "path:line: …". `exists(path)` says whether the repository has a
+/// file.
 template <typename Exists>
 std::vector<std::string> floor_complaints(const SourceFile& file, Exists exists);
 
-/// The same for the whole rule beside the floors: where ImGui, GLFW and CUDA may be named.
+/// The same for a second rule: which folders may include ImGui, GLFW and CUDA.
 std::vector<std::string> window_and_device_complaints(const SourceFile& file);
 
-/// Panels draw what they are given: a view state, or a part of one, is taken by const reference.
+/// The same for a third rule: panels take a view state, or a part of one, by const reference only.
 std::vector<std::string> mutable_state_complaints(const SourceFile& file);
 
 // ---------------------------------------------------------------------------------------------------------
 
-/// The floor's entry that holds a path, or nullptr.
+/// The floor that a path belongs to, or nullptr.
 const Floor* floor_of(std::string_view path);
 
 std::string complaint(const SourceFile& file, int line, const std::string& what);
@@ -41,7 +40,7 @@ std::vector<std::string> floor_complaints(const SourceFile& file, Exists exists)
   std::vector<std::string> complaints;
   const Floor* own = floor_of(file.path);
   if (own == nullptr) return complaints;
-  // Where an included name may start: src, the root, the file's own top folder, its own folder.
+  // An included name may be relative to src, to the root, to the file's top folder, or to its own folder.
   const std::array<std::string, 4> starts = {"src/", "", file.path.substr(0, file.path.find('/') + 1),
                                              file.path.substr(0, file.path.rfind('/') + 1)};
   for (const Include& include : includes_of(file)) {

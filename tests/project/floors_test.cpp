@@ -13,7 +13,7 @@ bool exists_in_repository(const std::string& path) {
   return std::filesystem::is_regular_file(in_repository(path));
 }
 
-/// What the rule says of one made-up file; every included name exists.
+/// Applies the rule to one made-up file. Every included name counts as existing.
 size_t broken(const char* path, const char* text) {
   const std::set<std::string> held = {
       "src/core/tensor.h",  "src/io/safetensors.h",    "src/cache/index.h", "src/model/decoder.h",
@@ -56,7 +56,7 @@ TEST_CASE("panels may read the state and not change it, on lines made up for it"
   };
   CHECK(broken("void draw(const ViewState& state);\n") == 0);
   CHECK(broken("void draw(const view::PaneState& pane, float width);\n") == 0);
-  CHECK(broken("void draw(PanelState& scrolled);\n") == 0);  // the panel's own
+  CHECK(broken("void draw(PanelState& scrolled);\n") == 0);  // the panel's own state
   CHECK(broken("std::vector<view::Command>& commands;\n") == 0);
   CHECK(broken("void draw(ViewState& state);\n") == 1);
   CHECK(broken("#include \"viewer/view_model/controller.h\"\n") == 1);
@@ -76,7 +76,7 @@ TEST_CASE("the repository keeps its floors") {
     if (file.is_in("viewer/panels"))
       for (const std::string& found : mutable_state_complaints(file)) complaints.push_back(found);
   }
-  CHECK(n_files >= 10);  // the repository was found
+  CHECK(n_files >= 10);  // otherwise the repository was not found
   CHECK_MESSAGE(complaints.empty(), joined(complaints));
 }
 

@@ -1,4 +1,5 @@
-# Every C++ and CUDA source stands as clang-format 14 would put it (other versions differ in details).
+# Checks that every C++ and CUDA source is formatted as by clang-format 14. Other versions differ in details.
+#
 #   cmake -D SOURCE_DIR=… -P format.cmake
 find_program(CLANG_FORMAT NAMES clang-format-14 clang-format)
 set(version "")

@@ -1,4 +1,4 @@
-// The repository's text, as the tests of the project read it.
+// The text files of the repository, for the tests of the project's rules.
 #pragma once
 
 #include <filesystem>
@@ -20,7 +20,7 @@ struct SourceFile {
 /// Every text file of src/, gpu/, viewer/, lessons/, tests/ and the top level, sorted by path.
 const std::vector<SourceFile>& sources();
 
-/// A path of the repository, absolute.
+/// The absolute path of a file of the repository.
 std::filesystem::path in_repository(std::string_view path);
 
 struct Include {
@@ -30,7 +30,7 @@ struct Include {
 };
 std::vector<Include> includes_of(const SourceFile& file);
 
-/// The lines, without their ends.
+/// The lines, without their line ends.
 std::vector<std::string_view> lines_of(std::string_view text);
 
 /// "src/a.h:3: what is wrong" joined by newlines, for a failure message.

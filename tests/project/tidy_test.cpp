@@ -1,4 +1,4 @@
-// What holds of the repository as a whole: its top level, its headers, and what is left in no file.
+// Rules for the whole repository: its top level, its headers, and text that no file may contain.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -48,7 +48,7 @@ TEST_CASE("a source includes its own header first, so that compiling it proves t
 }
 
 TEST_CASE("nothing is left to be done later, and no path of one machine stands in a file") {
-  // Put together here, so that this file does not hold what it looks for.
+  // The words are put together here, so that this file does not contain them itself.
   const std::string later =
       "\\b(TO"
       "DO|FIX"

@@ -1,8 +1,8 @@
-// Whether a call stops the program, as LASTROW_CHECK does where the mistake is ours.
+// Tests whether a call aborts the program, as LASTROW_CHECK does.
 //
-//   CHECK(aborts([&] { cache.truncate(0, 3); }));     in a child process: nothing here changes
+//   CHECK(aborts([&] { cache.truncate(0, 3); }));     runs in a child process, so nothing changes here
 //
-// Only for calls that need no other thread of this process: a child has the one that forked.
+// Only for calls that need no other thread: a child process has only the thread that forked.
 #pragma once
 
 #include <fcntl.h>
@@ -17,11 +17,11 @@ template <typename Call>
 bool aborts(const Call& call) {
   const pid_t child = fork();
   if (child == 0) {
-    std::signal(SIGABRT, SIG_DFL);  // not doctest's, which would report a failure
+    std::signal(SIGABRT, SIG_DFL);  // without doctest's handler, which would report a failure
     dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);
     try {
       call();
-    } catch (...) {  // an exception is not what was asked for
+    } catch (...) {  // an exception does not count as an abort
     }
     _exit(0);
   }

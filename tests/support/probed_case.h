@@ -1,4 +1,4 @@
-// What a probe promises, checked on one backend at scores of a chosen size.
+// Checks the promises of a probe on one backend, with scores of a given size.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -19,7 +19,7 @@ struct Probed {
   std::vector<double> lse_distance;   // [n_q_heads, q_len]
 };
 
-/// Attends and probes all heads and rows of a case of one sequence; q is multiplied by `q_factor`.
+/// Attends and probes all heads and rows of a case with one sequence. q is multiplied by `q_factor`.
 inline Probed probed(Backend& backend, const AttendCase& c, float q_factor) {
   const Layout l = lay_out(c);
   const auto storage = fill_storage(backend, c, l);
@@ -48,7 +48,8 @@ inline Probed probed(Backend& backend, const AttendCase& c, float q_factor) {
           to_doubles(backend, distance.view())};
 }
 
-/// Scores are those of double precision on the same rows, to what rounding can do; p is their softmax.
+/// Checks that the scores equal those in double precision on the same rows, up to rounding, and that p is
+/// their softmax.
 inline void check_probe(Backend& backend, const AttendCase& c, float q_factor) {
   CAPTURE(backend.info().name);
   CAPTURE(q_factor);
@@ -58,7 +59,7 @@ inline void check_probe(Backend& backend, const AttendCase& c, float q_factor) {
   double largest = 0;
   for (const double x : judge.scores)
     if (std::isfinite(x)) largest = std::max(largest, std::abs(x));
-  // n products of a size of at most about √n times the largest score, summed in any order in f32.
+  // The bound for n products, each at most about √n times the largest score, summed in any order in f32.
   const double n = c.head_dim, rounding = 4 * n * std::sqrt(n) * 0x1p-24 * largest;
   for (size_t row = 0; row < p.lse_distance.size(); ++row) {
     CAPTURE(row);

@@ -1,8 +1,8 @@
-// Lets the program start only so many threads more, as a system does that has none left.
+// Limits how many more threads the program can start, as on a system that has no more threads.
 //
-//   const ThreadLimit limit(2);    two start, the third fails; until the end of the scope
+//   const ThreadLimit limit(2);    until the end of the scope two threads can start, and the third fails
 //
-// Include it in one source of a test program: it takes the place of pthread_create.
+// Include it in one source file of a test program only, because it replaces pthread_create.
 #pragma once
 
 #include <dlfcn.h>

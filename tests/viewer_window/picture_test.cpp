@@ -139,7 +139,7 @@ TEST_CASE("wrong input gets one line and exit 2; a sentence that would be false,
   const std::string small = "--model random:layers=1,q_heads=1,head_dim=2,context=040 --prompt 't1 t2' ";
   fails(headless(folder, "shot a.png\n", small + "--step 99999"), 2,
         "context of 40 tokens is full at decode 38");
-  fails(headless(folder, "shot a.png\n", small + "--step 0x4"), 2, "is no whole number in decimal digits");
+  fails(headless(folder, "shot a.png\n", small + "--step 0x4"), 2, "is not a whole number in decimal digits");
   for (const char* size : {"1440 x900", "0x5a0x900", "1440x", "x900", "1440x900x"})
     fails(headless(folder, "shot a.png\n", std::string("--size '") + size + "'"), 2, "give width and height");
   CHECK_FALSE(std::filesystem::exists(folder / "a.png"));

@@ -1,5 +1,5 @@
-// The loaders under libFuzzer (clang only). The first byte of an input chooses the loader, the rest is the
-// file: load or FileError, and nothing else. Not part of test_io; the seeded mutations there need no clang.
+// Runs the loaders under libFuzzer (clang only). The first byte of an input chooses the loader, and the rest
+// is the file. Not part of test_io, whose seeded mutations need no clang.
 //
 //   fuzz_loaders -max_total_time=60 -max_len=4096 CORPUS_FOLDER
 #include <cstddef>
