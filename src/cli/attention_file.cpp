@@ -12,8 +12,7 @@
 namespace lastrow::cli {
 namespace {
 
-/// A plan made by hand: one sequence of kv_len stored rows in one block. Its last q_len tokens are the
-/// queries.
+/// A handmade plan: one sequence of kv_len stored rows in one block. Its last q_len tokens are the queries.
 StepPlan one_sequence_plan(int32_t q_len, int32_t kv_len, int32_t block_len) {
   StepPlan plan;
   plan.tokens.assign(static_cast<size_t>(q_len), 0);
@@ -111,13 +110,13 @@ UploadedPart upload(const Part& part, const AttentionInput& input, Backend& back
           backend.make_tensor({q_len, n_q_heads})};
 }
 
-/// Runs the attention, about a second of work at a time. on_rows(n) after each n queries.
+/// Runs the attention, about a second of work at a time. Calls on_rows(n) after each n queries.
 void attend_rows(UploadedPart& p, const AttentionInput& input, Backend& backend,
                  FunctionRef<void(int64_t)> on_rows) {
   const int64_t at_once = rows_at_once(input);
   for (int64_t begin = 0; begin < p.q_len; begin += at_once) {
     const int64_t n = std::min(at_once, p.q_len - begin);
-    // A causal step with these rows must end at the last of them, so that they see the same keys as in one
+    // If causal, the step must end at the last of these rows. Then they see the same keys as in one large
     // step.
     const int64_t seen =
         input.spec.mask.causal ? std::max<int64_t>(p.kv_len - p.q_len + begin + n, 0) : p.kv_len;
@@ -129,8 +128,8 @@ void attend_rows(UploadedPart& p, const AttentionInput& input, Backend& backend,
   }
 }
 
-/// Computes scores, probs and lse_distance, one head at a time. Calls on_rows so that the sum over all heads
-/// is q_len.
+/// Computes scores, probs and lse_distance, one head at a time. Calls on_rows(n) after each head; the n add
+/// up to q_len.
 void probe_heads(UploadedPart& p, const Part& part, const AttentionInput& input, Backend& backend,
                  FunctionRef<void(int64_t)> on_rows) {
   const StepPlan plan = one_sequence_plan(p.q_len, p.kv_len, p.block_len);

@@ -9,7 +9,7 @@
 //
 //   q                   [q_len, n_q_heads, head_dim]      f32, f16 or bf16
 //   k, v                [kv_len, n_kv_heads, head_dim]    both f32, f16, bf16, fp8 or int8
-//   k_scale, v_scale    [kv_len, n_kv_heads]              f32; needed with int8, possible with fp8
+//   k_scale, v_scale    [kv_len, n_kv_heads]              f32; needed with int8, optional with fp8
 //
 // With scales, an element is code · scale. In the layout bhsd, tensors are [batch, heads, tokens, head_dim],
 // scales are [batch, heads, tokens], and outputs have this layout too. The elements of the batch are separate

@@ -18,8 +18,7 @@ int fail(std::string_view message) {
   return kExitError;
 }
 
-/// The command that shows the help: "lastrow generate --help" if the subcommand is known, else "lastrow
-/// --help".
+/// The command that shows the help, "lastrow generate --help" for example.
 std::string help_command(const CLI::App& app) {
   const auto chosen = app.get_subcommands();
   return chosen.empty() ? "lastrow --help" : "lastrow " + chosen.front()->get_name() + " --help";

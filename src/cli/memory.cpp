@@ -49,8 +49,8 @@ ModelShape find_shape(const std::string& name) {
   }
   const std::vector<std::string> builtin = builtin_model_names();
   const bool is_builtin = std::find(builtin.begin(), builtin.end(), name) != builtin.end();
-  // load_model has a better error for a path that exists but is no regular file, and for a missing
-  // .safetensors.
+  // For a path that exists but is no file, and for a missing .safetensors file, load_model has a better
+  // error.
   if (is_builtin || std::filesystem::exists(name, ignored) || name.ends_with(".safetensors"))
     return shape_of(*load_model(name));
   throw UsageError("unknown model '{}': {}`lastrow memory --list` lists the presets; or use {}{}a model file",

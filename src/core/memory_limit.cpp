@@ -9,8 +9,7 @@
 namespace lastrow {
 namespace {
 
-/// The number after `key` in a file with lines "key number …". With an empty key, the number at the file's
-/// start.
+/// The number after `key` in a file with lines "key number …". With an empty key: the first word of the file.
 std::optional<int64_t> number_in(const char* path, std::string_view key) {
   std::ifstream file(path);
   std::string word;

@@ -15,8 +15,7 @@
 namespace lastrow {
 namespace {
 
-/// As long as one exists, writing to a pipe without a reader fails with EPIPE on this thread. It sends no
-/// signal.
+/// As long as one exists, a write of this thread to a pipe without a reader gives EPIPE and no signal.
 class WithoutPipeSignal {
  public:
   WithoutPipeSignal() {

@@ -12,8 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Walks through the text and records how far the parser has read, so that our messages can name line and
-/// column.
+/// Walks through the text and records how far the parser has read, for line and column in our messages.
 struct Cursor {
   using iterator_category = std::input_iterator_tag;
   using value_type = char;

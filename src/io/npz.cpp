@@ -53,8 +53,8 @@ NpzFile NpzFile::open(const std::filesystem::path& path) {
   return result;
 }
 
-/// A zip file ends with its directory and then the end record: 22 bytes that say where the directory begins,
-/// and a comment of unknown length. So this searches the end record from the back.
+/// A zip file ends with its directory and the end record. That record has 22 bytes, which say where the
+/// directory begins, and a comment of unknown length. So this searches for the record from the back.
 void NpzFile::read_directory() {
   const auto* bytes = static_cast<const uint8_t*>(std::as_const(bytes_).view().raw());
   const int64_t size = bytes_.size();

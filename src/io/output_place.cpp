@@ -33,7 +33,7 @@ const char* advice_for(int error) {
   }
 }
 
-/// Follows the links that the last name of a path may be. Also finds the target of a dangling link.
+/// The path at the end of a chain of symbolic links. Also works if that file does not exist.
 std::string follow_links(const std::filesystem::path& path) {
   std::filesystem::path at = path;
   for (int i = 0; i < kMostLinks; ++i) {

@@ -22,8 +22,7 @@ const char* g_name = nullptr;
 pid_t g_pid = 0;                  // of this program; a forked child must not end the started program
 std::atomic<pid_t> g_started{0};  // the program that EndsWithThisProgram names; 0: none
 
-/// Makes only calls that are allowed in a signal handler. It may change errno, because nothing runs
-/// afterwards.
+/// Makes only calls that are allowed in a signal handler. Nothing runs afterwards, so it may change errno.
 extern "C" void lastrow_end_cleanly(int signal) {
   const pid_t started = g_started.exchange(0);
   if (started > 0 && ::getpid() == g_pid) {

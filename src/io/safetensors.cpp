@@ -81,7 +81,7 @@ Placed placed(const std::string& name, const json& j, const std::string& source)
   const auto offsets = counts(field(j, "data_offsets", what), what, "data_offsets");
   if (offsets.size() != 2 || offsets[0] > offsets[1])
     throw FileError("{}: data_offsets is not [begin, end] with begin ≤ end; the file is damaged", what);
-  // A file may hold more tensors than its reader needs. One that cannot be read is an error only if it is
+  // A file may hold more tensors than its reader needs. So one that cannot be read is no error until it is
   // used.
   if (!dtype)
     return {name,
@@ -148,7 +148,7 @@ std::map<std::string, std::string> read_metadata(const json& header, const std::
   return metadata;
 }
 
-/// Checks `length`, which the first 8 bytes of a file with `file_bytes` bytes give.
+/// Checks the header length that the first 8 bytes of a file give. The file has `file_bytes` bytes.
 int64_t header_length(uint64_t length, int64_t file_bytes, const std::string& source) {
   if (length > static_cast<uint64_t>(kMaxHeaderBytes))
     throw FileError("{}: its header claims {} bytes, but the format allows {}; is this a safetensors file?",

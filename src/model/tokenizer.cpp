@@ -19,8 +19,8 @@ bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 bool is_continuation_byte(char c) { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; }
 
-/// The character that starts at `begin`, with all its UTF-8 bytes. If it cannot be shown: its first byte in
-/// hex.
+/// The character that starts at `begin`, with all its UTF-8 bytes, or its first byte in hex if it is
+/// unprintable.
 std::string character_at(std::string_view text, size_t begin) {
   size_t end = begin + 1;
   while (end < text.size() && end < begin + 4 && is_continuation_byte(text[end])) ++end;
