@@ -151,8 +151,9 @@ std::map<std::string, std::string> read_metadata(const json& header, const std::
 /// Checks the header length that the first 8 bytes of a file give. The file has `file_bytes` bytes.
 int64_t header_length(uint64_t length, int64_t file_bytes, const std::string& source) {
   if (length > static_cast<uint64_t>(kMaxHeaderBytes))
-    throw FileError("{}: its header claims {} bytes, but the format allows {}; is this a safetensors file?",
-                    source, length, kMaxHeaderBytes);
+    throw FileError(
+        "{}: its header claims {} bytes, but the format allows at most {}; is this a safetensors file?",
+        source, length, kMaxHeaderBytes);
   const auto bytes = static_cast<int64_t>(length);
   if (bytes > file_bytes - kLengthBytes)
     throw FileError(

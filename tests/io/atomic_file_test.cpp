@@ -241,7 +241,7 @@ TEST_CASE("a pipe is opened by the first write, closed by finish(), and reports 
   AtomicFile broken(pipe);
   broken.write("x");
   ::close(once);
-  CHECK_FILE_ERROR(broken.write("y"), "pipe: cannot be written (Broken pipe)", "start that again");
+  CHECK_FILE_ERROR(broken.write("y"), "pipe: cannot be written (Broken pipe)", "start it again");
 }
 
 TEST_CASE("pipes and devices are written, not replaced") {

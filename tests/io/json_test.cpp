@@ -62,7 +62,7 @@ TEST_CASE("JSON files") {
   TemporaryFolder folder;
   write_text_atomically(folder / "a.json", json{{"x", 1}}.dump());
   CHECK(read_json(folder / "a.json") == json{{"x", 1}});
-  CHECK_FILE_ERROR(read_json(folder / "a.json", {.max_bytes = 6}), "a.json: 7 bytes", "at most 6");
+  CHECK_FILE_ERROR(read_json(folder / "a.json", {.max_bytes = 6}), "a.json: has 7 bytes", "at most 6");
   CHECK_FILE_ERROR(read_json(folder / "b.json"), "b.json", "No such file");
 }
 
