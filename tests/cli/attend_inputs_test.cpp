@@ -181,7 +181,7 @@ TEST_CASE("a window from the metadata or from an option shows only the last keys
   CHECK(attend(folder, "all", {"--backend", "naive", "--window", "0"}).exit_code == 0);
   CHECK(result(folder, "out") != last);
   check_refused({"attend", "--in", folder.file("all"), "--out", folder.file("out"), "--window", "-1"},
-                "window -1");
+                "window is -1");
 }
 
 TEST_CASE("tensors beside q, k and v may be of any type and rank") {
@@ -253,7 +253,7 @@ TEST_CASE("generate names the type of K and V as the cause, not the weights") {
   CHECK(holds(f16.err, "K of layer 0, position 0, head"));
   CHECK(holds(f16.err, "f16"));
   CHECK_FALSE(holds(f16.err, "weights are damaged"));
-  CHECK(holds(with("fp8").err, "where fp8 saturates"));
+  CHECK(holds(with("fp8").err, "the limit of fp8"));
 }
 
 TEST_CASE("--backend all is refused with options that do not fit, before the file is read") {

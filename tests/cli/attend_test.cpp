@@ -234,7 +234,7 @@ TEST_CASE("wrong tensors or metadata give an error, and an existing output stays
   shapes({2, 2, 4}, {5, 2, 3}, {5, 2, 3});
   refused("q has head_dim 4, but k has 3");
   shapes({2, 2, 4}, {5, 2, 4}, {6, 2, 4});
-  refused("k is [5, 2, 4], v is [6, 2, 4]");
+  refused("k is [5, 2, 4], but v is [6, 2, 4]");
   shapes({2, 8}, {5, 2, 4}, {5, 2, 4});
   refused("reshape it to [q_len, n_q_heads, head_dim]");
   shapes({2, 2, 0}, {5, 2, 0}, {5, 2, 0});
@@ -257,7 +257,7 @@ TEST_CASE("wrong tensors or metadata give an error, and an existing output stays
     shapes({2, 2, 4}, {5, 2, 4}, {5, 2, 4}, {{"scale", scale}});
     refused("write a finite number");
   }
-  shapes({2, 2, 4}, {5, 2, 4}, {5, 2, 4}, {{"scale", "1e-46"}});  // a float holds nothing so small: 0
+  shapes({2, 2, 4}, {5, 2, 4}, {5, 2, 4}, {{"scale", "1e-46"}});  // too small for a float: 0
   CHECK(lastrow_program({"attend", "--in", in, "--out", folder.file("small.safetensors")}).exit_code == 0);
   std::filesystem::remove(folder.file("small.safetensors"));
   SafetensorsWriter doubles;

@@ -30,9 +30,9 @@ TEST_CASE("the error for an unknown command, option or value lists the known one
   check_refused({"attend", "--in", "x", "--out", ""}, "--out: the value is empty");
   check_refused({"memory", "--model", ""}, "--model: the value is empty");
   check_refused({"memory", "--model", "gpt-2", "--dtype", ""}, "--dtype: the value is empty");
-  check_refused({"generate", "--prompt", "a", "--force"}, "--force is for cuda-emulated");
+  check_refused({"generate", "--prompt", "a", "--force"}, "--force is only for cuda-emulated");
   check_refused({"generate", "--prompt", "a", "--backend", "naive", "--force"},
-                "--force is for cuda-emulated");
+                "--force is only for cuda-emulated");
   const std::string tiny = "random:layers=1,q_heads=1,head_dim=2";
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--temperature", "nan"}, "temperature");
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--temperature", "-1"}, "temperature");

