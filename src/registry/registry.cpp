@@ -7,6 +7,8 @@
 #include "gpu/simt/traffic.h"
 #if LASTROW_WITH_CUDA
 #include "gpu/cuda_backend.h"
+#elif !defined(LASTROW_WHY_NO_CUDA)
+#define LASTROW_WHY_NO_CUDA "no CUDA toolkit was found"
 #endif
 
 namespace lastrow {
@@ -39,7 +41,7 @@ constexpr Known kKnown[] = {
     {"cuda", "kernels on an NVIDIA GPU", true, why_no_cuda, make_cuda_backend},
 #else
     {"cuda", "kernels on an NVIDIA GPU", true,
-     []() -> std::string { return "it was not built, because no CUDA toolkit was found"; }, nullptr},
+     []() -> std::string { return "it was not built, because " LASTROW_WHY_NO_CUDA; }, nullptr},
 #endif
     {"cuda-emulated", "the kernels of cuda, thread by thread on the CPU", true, usable,
      make_emulated_backend},
