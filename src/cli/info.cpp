@@ -1,4 +1,8 @@
 // `lastrow info`: how this program was built, and what it can use on this machine.
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 #include <CLI/CLI.hpp>
 #include <Eigen/Core>
 #include <algorithm>
@@ -50,13 +54,21 @@ const std::set<std::string> kCompiled = {
 #endif
 };
 
+#if defined(__x86_64__) && defined(__GNUC__)
+/// Like __builtin_cpu_supports("f16c"), a name that clang 14 does not know. F16C uses the registers of AVX.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __builtin_cpu_supports("avx") != 0 && __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 /// The name of each instruction set, and whether this processor has it.
 std::vector<std::pair<std::string, bool>> instruction_sets() {
 #if defined(__x86_64__) && defined(__GNUC__)
   return {{"avx", __builtin_cpu_supports("avx") != 0},
           {"avx2", __builtin_cpu_supports("avx2") != 0},
           {"fma", __builtin_cpu_supports("fma") != 0},
-          {"f16c", __builtin_cpu_supports("f16c") != 0},
+          {"f16c", has_f16c()},
           {"avx512f", __builtin_cpu_supports("avx512f") != 0},
           {"avx512bf16", __builtin_cpu_supports("avx512bf16") != 0}};
 #else
