@@ -15,22 +15,11 @@
 namespace lastrow::cuda {
 
 using gpu::Begins;
+using gpu::Kernel;
 
 struct Dim3 {
   uint32_t x = 1, y = 1, z = 1;
 };
-
-template <typename... Parameters>
-struct Kernel {
-  const char* name;
-  void (*function)(Parameters...);
-  Begins begins = Begins::after;
-};
-
-template <typename... Parameters>
-Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
-template <typename... Parameters>
-Kernel(const char*, void (*)(Parameters...), Begins) -> Kernel<Parameters...>;
 
 /// Allows the kernel that much dynamic shared memory, if with its static arrays it takes more than the 48 KiB
 /// that need no asking.

@@ -11,6 +11,19 @@ namespace lastrow::gpu {
 /// When a kernel may begin: after the kernel before it on the stream, or while that still runs
 /// (early_launch.h).
 enum class Begins { after, early };
+
+/// What launch takes: a kernel, its name for messages, and when it may begin.
+template <typename... Parameters>
+struct Kernel {
+  const char* name;
+  void (*function)(Parameters...);
+  Begins begins = Begins::after;
+};
+
+template <typename... Parameters>
+Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
+template <typename... Parameters>
+Kernel(const char*, void (*)(Parameters...), Begins) -> Kernel<Parameters...>;
 }  // namespace lastrow::gpu
 
 namespace lastrow::simt {

@@ -11,20 +11,9 @@
 
 namespace lastrow::emulated {
 
-using gpu::Begins;
+using gpu::Begins;  // either way: blocks of two kernels never run side by side here
+using gpu::Kernel;
 using simt::Dim3;
-
-template <typename... Parameters>
-struct Kernel {
-  const char* name;
-  void (*function)(Parameters...);
-  Begins begins = Begins::after;  // either way: blocks of two kernels never run side by side here
-};
-
-template <typename... Parameters>
-Kernel(const char*, void (*)(Parameters...)) -> Kernel<Parameters...>;
-template <typename... Parameters>
-Kernel(const char*, void (*)(Parameters...), Begins) -> Kernel<Parameters...>;
 
 template <typename... Parameters, typename... Arguments>
 void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_bytes, Stream stream,
