@@ -7,18 +7,14 @@ namespace {
 
 template <typename F>
 void with_encoded_type(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f16:
-      return f(Half{});
-    case DType::bf16:
-      return f(BFloat16{});
-    case DType::fp8_e4m3:
-      return f(Fp8E4M3{});
-    case DType::i8:
-      return f(int8_t{});
-    default:
+  with_type(dtype, [&]<typename T>(T zero) {
+    constexpr DType kType = dtype_of<T>;
+    if constexpr (kType == DType::f16 || kType == DType::bf16 || kType == DType::fp8_e4m3 ||
+                  kType == DType::i8)
+      f(zero);
+    else
       LASTROW_CHECK(false, "rows of {} are not encoded", name_of(dtype));
-  }
+  });
 }
 
 }  // namespace

@@ -188,4 +188,29 @@ struct DTypeOf<uint8_t> {
 template <typename T>
 constexpr DType dtype_of = DTypeOf<T>::value;
 
+/// Calls f with a zero of the C++ type that has this dtype: with_type(dtype, []<typename T>(T) { … }).
+template <typename F>
+void with_type(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::f64:
+      return f(double{});
+    case DType::f32:
+      return f(float{});
+    case DType::f16:
+      return f(Half{});
+    case DType::bf16:
+      return f(BFloat16{});
+    case DType::fp8_e4m3:
+      return f(Fp8E4M3{});
+    case DType::i64:
+      return f(int64_t{});
+    case DType::i32:
+      return f(int32_t{});
+    case DType::i8:
+      return f(int8_t{});
+    case DType::u8:
+      return f(uint8_t{});
+  }
+}
+
 }  // namespace lastrow

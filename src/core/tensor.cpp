@@ -55,30 +55,6 @@ To converted(From x) {
     return x < 0 ? std::numeric_limits<To>::min() : std::numeric_limits<To>::max();
 }
 
-template <typename F>
-void with_type(DType dtype, F&& f) {
-  switch (dtype) {
-    case DType::f64:
-      return f(double{});
-    case DType::f32:
-      return f(float{});
-    case DType::f16:
-      return f(Half{});
-    case DType::bf16:
-      return f(BFloat16{});
-    case DType::fp8_e4m3:
-      return f(Fp8E4M3{});
-    case DType::i64:
-      return f(int64_t{});
-    case DType::i32:
-      return f(int32_t{});
-    case DType::i8:
-      return f(int8_t{});
-    case DType::u8:
-      return f(uint8_t{});
-  }
-}
-
 }  // namespace
 
 std::string Shape::to_string() const {

@@ -19,6 +19,10 @@ std::string_view trimmed(std::string_view line) {
   return line.substr(from, line.find_last_not_of(" \t\r") - from + 1);
 }
 
+bool ends_statement(std::string_view code) {
+  return code.ends_with(';') || code.ends_with('{') || code.ends_with('}') || code.ends_with(':');
+}
+
 std::vector<Line> counted_lines(const SourceFile& file) {
   std::vector<Line> lines;
   int number = 0;
@@ -28,6 +32,9 @@ std::vector<Line> counted_lines(const SourceFile& file) {
     if (code.find_first_not_of("(){}[]<>;, ") == code.npos) continue;
     if (code.starts_with("#include") || code == "#pragma once") continue;
     lines.push_back({code, number});
+    if (!code.ends_with("override;") && !code.ends_with("override {}")) continue;
+    do lines.pop_back();  // the declaration, all its lines
+    while (!lines.empty() && !ends_statement(lines.back().code));
   }
   return lines;
 }

@@ -1,7 +1,7 @@
 // No two production files share six lines of code in a row: what two need stands once, where both can reach it.
 //
 // Counted are lines that say something: without their indentation and comments, and without includes, blank lines and
-// lines of brackets alone. A rung of the kernels' ladder repeats those that it was made from, because the diff of two
+// lines of brackets alone. Declarations that end in `override` repeat their interface, as they must. A rung of the kernels' ladder repeats those that it was made from, because the diff of two
 // rungs is the lesson; the exercises repeat what they ask for.
 #pragma once
 
