@@ -6,10 +6,10 @@
 namespace lastrow::simt {
 namespace {
 
-constexpr int64_t kMaxStaticBytes = 48 << 10;  // what nvcc accepts without being asked for more
+constexpr int64_t kMaxStaticBytes = 48 << 10;  // nvcc's limit for static shared arrays
 constexpr int64_t kAlignment = 16;             // of a shared array: the widest vector access
 
-/// Thrown in threads that wait when the launch has failed, to unwind them.
+/// Thrown in waiting threads after the launch has failed, to unwind them.
 struct Abandoned {};
 
 }  // namespace
@@ -38,14 +38,14 @@ struct Block::Slot {
   Block& owner;
   Thread thread;
   Fiber fiber;
-  bool begun = false;  // the body of the block at hand
+  bool begun = false;  // it has entered the body of the current block
 };
 
 Block::Block() : shared_(std::make_unique_for_overwrite<std::byte[]>(kMaxStaticBytes + kMaxSharedBytes)) {}
 
 Block::~Block() {
   ending_ = true;
-  for (auto& slot : slots_) slot->fiber.resume();  // one that never began ends without calling a body
+  for (auto& slot : slots_) slot->fiber.resume();  // a fiber that never began ends without calling a body
 }
 
 Thread& Block::thread_of(int32_t rank) { return slots_[rank]->thread; }
@@ -109,7 +109,7 @@ void Block::run_warp(int32_t warp) {
     runnable_[warp] &= ~bit;
     live_[warp] &= ~bit;
     ++n_returned_;
-    // Those who wait for the lanes of a mask do not wait for one that has returned.
+    // A thread that waits for the lanes of a mask does not wait for a lane that has returned.
     for (uint32_t lanes = live_[warp] & ~runnable_[warp]; lanes != 0 && !failure_; lanes &= lanes - 1) {
       Thread& other = lane(warp, std::countr_zero(lanes));
       if (other.wait == Wait::barrier || other.wait == Wait::none) continue;
@@ -118,7 +118,7 @@ void Block::run_warp(int32_t warp) {
   }
 }
 
-/// What goes wrong outside of any thread ends the block as if it had gone wrong in one.
+/// An error outside of all threads ends the block like an error in one of them.
 void Block::keep_failure(FunctionRef<void()> step) {
   try {
     step();
@@ -157,9 +157,8 @@ const SharedArray& Block::declare_shared(const char* name, int64_t n, int32_t el
                      dynamic ? "were given at the launch: pass more" : "are the limit: use dynamic arrays"));
   used = begin + n * elem_bytes;
   std::byte* data = shared_.get() + (dynamic ? kMaxStaticBytes : 0) + begin;
-  std::memset(data, 0xFF,
-              static_cast<size_t>(n * elem_bytes));  // NaN, so that nothing good comes of reading it
-  arrays_.reserve(64);                               // references to earlier ones stay good
+  std::memset(data, 0xFF, static_cast<size_t>(n * elem_bytes));  // NaN, so a read before a write shows
+  arrays_.reserve(64);                                           // so references to earlier arrays stay valid
   LASTROW_CHECK(arrays_.size() < 64, "a kernel with more than 64 shared arrays");
   arrays_.push_back({i, name, data, n, elem_bytes, dynamic});
   if (observer_ != nullptr) observer_->shared_declared(arrays_.back());

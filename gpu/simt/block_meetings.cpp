@@ -1,4 +1,4 @@
-// Block: where threads wait for one another, and who is named when somebody is missing.
+// Block: where threads wait for each other, and what is reported if a thread is missing.
 #include <bit>
 
 #include "gpu/simt/block.h"
@@ -74,7 +74,8 @@ void Block::meet_all(Wait kind, Exchange exchange, void* brought, Here here) {
   if (!complete_meeting(thread)) wait(thread);
 }
 
-/// All of the warp that still run have come. These instructions take 32 lanes, and all 32 in the same one.
+/// All lanes of the warp that still run have come. These instructions need all 32 lanes, and all at the same
+/// instruction.
 void Block::exchange_all(const Thread& last) {
   void* brought[kWarpSize];
   for (int32_t l = 0; l < kWarpSize; ++l) {
@@ -92,11 +93,12 @@ void Block::exchange_all(const Thread& last) {
   last.exchange(brought);
 }
 
-/// Ends the meeting that `thread` waits in, if all have come: gives each its value and lets it go on.
+/// Ends the meeting that `thread` waits in, if all lanes have come: gives each lane its value and lets it go
+/// on.
 bool Block::complete_meeting(Thread& thread) {
   const int32_t warp = thread.warp;
   const uint32_t present = thread.mask & live_[warp];
-  // The highest lane first: lanes run in order, so while one is missing it is usually that one.
+  // Check the highest lane first: lanes run in order, so if a lane is missing, it is usually the highest one.
   for (uint32_t lanes = present; lanes != 0; lanes &= ~std::bit_floor(lanes)) {
     const Thread& other = lane(warp, std::bit_width(lanes) - 1);
     if (other.wait != thread.wait || other.mask != thread.mask) return false;
@@ -140,7 +142,7 @@ std::string Block::whereabouts(const Thread& thread) const {
   return thread.wait == Wait::barrier ? place : fmt::format("{} with mask {:#010x}", place, thread.mask);
 }
 
-/// Nobody can go on. A meeting that lacks a lane is named first: a barrier may only be waiting for it.
+/// No thread can go on. A meeting that lacks a lane is reported before a barrier, which may only wait for it.
 void Block::report_deadlock() {
   for (int32_t rank = 0; rank < n_threads_; ++rank) {
     const Thread& t = thread_of(rank);

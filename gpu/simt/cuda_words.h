@@ -1,9 +1,10 @@
-// The words of CUDA C++ that kernel text uses, with the emulator's meaning. Include it last, in kernel files
-// only: threadIdx and its kin are macros.
+// The words of CUDA C++ that kernel text uses, with the emulator's meaning. Include it last, and only in
+// kernel files, because threadIdx and others are macros here.
 //
-// Known: threadIdx blockIdx blockDim gridDim, __syncthreads, __syncwarp, __shfl_sync and its three variants,
-// __ballot_sync __any_sync __all_sync, exp2f and what <cmath> has. Memory goes through views (views.h). What
-// is an instruction without a word in CUDA C++ has one of ours: kernels/async_copy.h, tensor_cores.h.
+// It has threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_sync and its three
+// variants, __ballot_sync, __any_sync, __all_sync, exp2f and what <cmath> has. Kernels use memory through
+// views (views.h). For instructions without a word in CUDA C++ there are functions of ours:
+// kernels/async_copy.h, tensor_cores.h.
 #pragma once
 
 #include <bit>
@@ -38,7 +39,7 @@ inline void __syncwarp(uint32_t mask = 0xFFFFFFFFu, Here here = Here::current())
   simt::self().block->meet(simt::Wait::warp_sync, mask, 0, 0, here);
 }
 
-/// The value that `source` brings, for any type of up to 8 bytes.
+/// The value of lane `source`, of any type of up to 8 bytes.
 template <typename T>
 T take_from_lane(uint32_t mask, T value, int32_t source, Here here) {
   static_assert(sizeof(T) <= 8);
@@ -49,13 +50,13 @@ T take_from_lane(uint32_t mask, T value, int32_t source, Here here) {
   return value;
 }
 
-/// `width` divides the warp into segments of that many lanes, a power of two.
+/// `width`, a power of two, divides the warp into segments of that many lanes.
 template <typename T>
 T __shfl_sync(uint32_t mask, T value, int32_t source, int32_t width = warpSize, Here here = Here::current()) {
   const int32_t lane = simt::self().lane, begin = lane & -width;
   return take_from_lane(mask, value, begin + (source & (width - 1)), here);
 }
-/// A lane whose source lies outside its segment keeps its own value.
+/// A lane whose source is outside of its segment keeps its own value.
 template <typename T>
 T __shfl_up_sync(uint32_t mask, T value, uint32_t delta, int32_t width = warpSize,
                  Here here = Here::current()) {

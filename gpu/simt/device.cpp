@@ -18,7 +18,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Hands what happens on to both.
+/// Passes each event to the race detector, the traffic counter, or both.
 class Watchers final : public Observer {
  public:
   RaceDetector races;
@@ -78,11 +78,11 @@ void check_limits(const Launch& launch) {
   if (block.size() < 1 || block.size() > kMaxThreads)
     refuse(
         fmt::format("a block of {} threads {}: use 1 to {}", block.size(), block.to_string(), kMaxThreads));
-  if (block.z > 64) refuse(fmt::format("a block {} with z above 64", block.to_string()));
+  if (block.z > 64) refuse(fmt::format("a block {}: z is at most 64", block.to_string()));
   if (grid.size() < 1)
-    refuse(fmt::format("an empty grid {}: do not launch where there is nothing to do", grid.to_string()));
+    refuse(fmt::format("an empty grid {}: skip the launch if there is nothing to do", grid.to_string()));
   if (grid.x > 0x7FFFFFFFu || grid.y > 65535 || grid.z > 65535)
-    refuse(fmt::format("a grid {}: y and z go up to 65535", grid.to_string()));
+    refuse(fmt::format("a grid {}: y and z are at most 65535", grid.to_string()));
   if (launch.shared_bytes < 0 || launch.shared_bytes > kMaxSharedBytes)
     refuse(fmt::format("{} bytes of shared memory: a block has at most {}", launch.shared_bytes,
                        kMaxSharedBytes));
@@ -95,7 +95,7 @@ struct Device::Worker {
   Watchers watchers;
 };
 
-/// One launch in progress, shared by the workers.
+/// One running launch, which all workers share.
 struct Device::Grid {
   Grid(const Launch& l, FunctionRef<void()> b, int64_t n, int64_t every)
       : launch(l), body(b), n_blocks(n), sample_every(every), first_failed(n) {}
@@ -150,7 +150,7 @@ void Device::run(const Launch& launch, FunctionRef<void()> body) {
   if (grid.failure) std::rethrow_exception(grid.failure);
 }
 
-/// Takes blocks in the grid's order, so that those before a failed one are all run.
+/// Takes blocks in grid order, so all blocks before a failed one have run.
 void Device::run_blocks(Worker& worker, Grid& grid) {
   for (int64_t i = grid.next++; i < grid.first_failed; i = grid.next++) {
     worker.watchers.check = watch_.check;
@@ -164,7 +164,7 @@ void Device::run_blocks(Worker& worker, Grid& grid) {
       if (limit_s_ > 0 && elapsed_s > kEstimateAfterSeconds && estimate_s > limit_s_)
         throw CapacityError(
             "{} with a grid of {} blocks would take about {:.0f} s under the emulator, more than {:.0f} s: "
-            "use a smaller shape, watch less, or force it",
+            "use a smaller shape, check or count less, or force it",
             grid.launch.kernel, grid.n_blocks, estimate_s, limit_s_);
     } catch (...) {
       grid.fail(i);

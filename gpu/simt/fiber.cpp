@@ -39,7 +39,7 @@ namespace lastrow::simt {
 namespace {
 
 #if LASTROW_ASAN || LASTROW_TSAN
-constexpr size_t kStackBytes = 256 << 10;  // sanitizers put more into a frame
+constexpr size_t kStackBytes = 256 << 10;  // sanitizers make frames larger
 #else
 constexpr size_t kStackBytes = 64 << 10;
 #endif
@@ -59,7 +59,8 @@ class Stack {
   }
   ~Stack() {
 #if LASTROW_ASAN
-    // The frames that a fiber never returns from left their marks: not for who is given the address next.
+    // Frames that a fiber never returned from are still marked as poisoned. The next owner of these addresses
+    // must not find those marks.
     __asan_unpoison_memory_region(low(), kStackBytes);
 #endif
     munmap(memory_, page_ + kStackBytes);
@@ -75,11 +76,11 @@ class Stack {
   char* memory_;
 };
 
-/// What the sanitizers must know of one side of a switch.
+/// What the sanitizers must know about one side of a switch.
 struct Side {
   void* fake_stack = nullptr;             // AddressSanitizer
-  const void* bottom = nullptr;           // of the stack; the scheduler's is learnt at the first switch
-  size_t bytes = 0;                       //
+  const void* bottom = nullptr;           // of the stack; for the scheduler known from the first switch on
+  size_t bytes = 0;                       // of the stack
   [[maybe_unused]] void* tsan = nullptr;  // ThreadSanitizer's fiber
 };
 
@@ -138,7 +139,7 @@ namespace {
 constinit thread_local void* t_running = nullptr;  // Fiber::State of the fiber that runs on this OS thread
 
 #if LASTROW_BOOST_CONTEXT
-/// Hands Boost the stack that a State owns.
+/// Gives Boost the stack that a State owns.
 struct OwnStack {
   Stack* stack;
   boost::context::stack_context allocate() {

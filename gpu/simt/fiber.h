@@ -1,16 +1,20 @@
-// A function that can stop in the middle and go on later: one thread of the emulated GPU. The only place in
-// the emulator where stacks are switched.
+// A function that can stop in the middle and go on later: one thread of the emulated GPU. In the emulator
+// only fibers switch stacks.
 //
 //   Fiber fiber(run, &argument);   nothing runs yet
 //   fiber.resume();                runs until it suspends or ends
-//   Fiber::suspend();              inside: back to whoever resumed
+//   Fiber::suspend();              inside: goes back to whoever resumed it
 //
-// * Another OS thread may resume it only if the code that suspended holds no address of a thread-local
-//   variable; kernel code does, so a block stays on one OS thread from its first line to its last.
-// * Let it end before it is destroyed, even if it never began (checked): nothing else would unwind its stack.
-// * An exception may not leave the function.
-// Stacks come from mmap with a page below that traps an overflow. Switching is Boost.Context's, or ucontext's
-// (slower, a system call each) where Boost is missing; either way the sanitizers are told of it.
+// * Another OS thread may resume a fiber only if its suspended code holds no address of a thread-local
+//   variable. Kernel code does hold such addresses, so a block stays on one OS thread from its first line to
+//   its last.
+// * Let a fiber end before it is destroyed, even if it never began (this is checked): nothing else would
+//   unwind its stack.
+// * No exception may leave the function.
+//
+// Stacks come from mmap, each with a guard page below that stops an overflow. Boost.Context switches stacks,
+// or ucontext where Boost is missing; ucontext is slower, because each switch is a system call. Either way
+// the sanitizers are told about each switch.
 #pragma once
 
 #include <cstddef>

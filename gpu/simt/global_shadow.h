@@ -1,19 +1,19 @@
-// What a block did in global memory, as far as races need it: the elements of arrays that it may write, and
+// What a block did in global memory, as far as races need it: the accesses to arrays that it may write, and
 // the sources of asynchronous copies on their way.
 //
 //   shadow.clear(n_threads);                  a block begins
-//   shadow.follow(array);                     it may write to the array from here on
-//   if (shadow.follows(array)) …              a load elsewhere cannot race: nothing is kept of it
+//   shadow.follow(array);                     from here on the block may write to the array
+//   if (shadow.follows(array)) …              an access to another array cannot race, so it is not recorded
 //   shadow.history(address)                   of the element that begins there
-//   shadow.hold(record, begin, end);          a copy reads these bytes until …
-//   shadow.release(rank);                     … the oldest of this thread's copies has landed
-//   shadow.holder(begin, end)                 whose copy reads one of these bytes; null: nobody's
+//   shadow.hold(record, begin, end);          a copy reads these bytes from now …
+//   shadow.release(rank);                     … until the oldest copy of this thread arrives
+//   shadow.holder(begin, end)                 whose copy reads one of these bytes; null: no copy
 //
-// K and V are read far more often than anything else and written by no kernel that reads them. So a load costs
-// a look at a few ranges, and memory goes with what is written.
+// K and V are read far more often than anything else, and no kernel that reads them writes them. So a load
+// costs a comparison with a few ranges, and memory use grows only with what is written.
 //
-// Invariant: a place of the table belongs to this block if its `block` is n_blocks_. What an older block left
-// counts as free, so that clearing costs nothing and readers keep their memory.
+// Invariant: a place of the table belongs to this block if its `block` is n_blocks_. A place of an older
+// block counts as free. So clearing costs nothing, and lists of readers keep their memory.
 #pragma once
 
 #include <cstdint>
@@ -60,7 +60,7 @@ class GlobalShadow {
     ++n_held_;
   }
   void release(int32_t rank) {
-    held_[rank].erase(held_[rank].begin());  // a thread's copies land in the order in which they began
+    held_[rank].erase(held_[rank].begin());  // a thread's copies arrive in the order in which they began
     --n_held_;
   }
   const Record* holder(uint64_t begin, uint64_t end) const {
@@ -84,7 +84,7 @@ class GlobalShadow {
     History history;
   };
 
-  /// Where the address is, or the free place where it belongs.
+  /// The place of the address, or the free place where it belongs.
   size_t find(const std::vector<Place>& places, uint64_t address) const {
     const size_t last = places.size() - 1;  // a power of two less one
     size_t i = address * 0x9E3779B97F4A7C15u >> 20 & last;

@@ -1,4 +1,4 @@
-// A line of kernel text, taken by a defaulted argument: what a finding or a report of the emulator points to.
+// A line of kernel text, which a default argument records. Findings and reports of the emulator point to it.
 #pragma once
 
 #include <string>

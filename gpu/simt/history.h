@@ -1,4 +1,4 @@
-// Who was at an element of memory since it was last written: what a race is found by (races.h).
+// Which threads accessed an element of memory since it was last written. Races are found from this (races.h).
 #pragma once
 
 #include <algorithm>
@@ -8,9 +8,9 @@
 
 namespace lastrow::simt {
 
-struct Record {  // who was here, and when
+struct Record {  // which thread was here, and when
   int32_t rank = -1;
-  uint32_t phase = 0;  // how many __syncthreads had been passed
+  uint32_t phase = 0;  // how many __syncthreads the block had passed
   uint32_t clock = 0;
   Access access = Access::load;
   Here here{"", 0};
@@ -18,7 +18,7 @@ struct Record {  // who was here, and when
 
 struct History {
   Record writer;              // the last one; rank −1: none
-  ShortList<Record> readers;  // since the last write or __syncthreads, one a thread
+  ShortList<Record> readers;  // since the last write or __syncthreads, one per thread
 
   void clear() {
     writer.rank = -1;

@@ -1,8 +1,8 @@
-// The only way to start a kernel under the emulator; kernels/cuda_launch.h has the same for a GPU.
+// The only way to start a kernel under the emulator. kernels/cuda_launch.h has the same interface for a GPU.
 //
 //   launch(Kernel{"k05_vector_loads", k05_vector_loads<float, 64>}, grid, block, shared_bytes, stream, args…)
 //
-// Arguments are copied to every thread, as on a GPU. Returns when all blocks have run, or at once where the
+// Arguments are copied to every thread, as on a GPU. It returns when all blocks have run, or at once if the
 // device keeps launches (device.h). Throws SimtError.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace lastrow::emulated {
 
-using gpu::Begins;  // either way: blocks of two kernels never run side by side here
+using gpu::Begins;  // has no effect: here two kernels never run at the same time
 using gpu::Kernel;
 using simt::Dim3;
 

@@ -1,7 +1,7 @@
-// Who watches a block: told of each access and each point of order, in the order in which they happen.
+// An observer of a block is told of each access and of each point of order, as they happen.
 //
-// Races (races.h) and traffic counts (traffic.h) are observers; Watchers hands on to several. An observer may
-// throw SimtError from an access: the emulator then ends the launch with it.
+// Races (races.h) and traffic counts (traffic.h) are observers. Watchers (device.cpp) passes events to both.
+// An observer may throw SimtError from an access: then the emulator ends the launch with it.
 #pragma once
 
 #include <cstdint>
@@ -12,35 +12,36 @@ namespace lastrow::simt {
 
 struct SharedArray;
 
-/// What a view of global memory says of itself.
+/// How a view of global memory describes its array.
 struct GlobalArray {
   const char* name;
   uint64_t begin;  // address
   int64_t n;       // elements
   int32_t elem_bytes;
-  bool writable;  // through this view
+  bool writable;  // whether this view can write
 
   uint64_t address(int64_t i) const { return begin + static_cast<uint64_t>(i * elem_bytes); }
 };
 
-enum class Access : uint8_t { load, store, atomic, copy };  // copy: what an asynchronous one brings
+enum class Access : uint8_t { load, store, atomic, copy };  // copy: the write of an asynchronous copy
 
 class Observer {
  public:
   virtual ~Observer() = default;
   virtual void block_begins(const Block& block, int32_t n_threads) = 0;
   virtual void shared_declared(const SharedArray& array) = 0;
-  /// n elements from `first` of an array, by one thread in one instruction.
+  /// One thread accesses n elements of an array, from `first` on, in one instruction.
   virtual void global(const Thread& thread, Access access, const GlobalArray& array, int64_t first, int32_t n,
                       Here here) = 0;
-  /// The same.
+  /// The same in shared memory.
   virtual void shared(const Thread& thread, Access access, const SharedArray& array, int64_t first, int32_t n,
                       Here here) = 0;
-  /// An asynchronous copy to them begins. It lands with shared(thread, Access::copy, …), of the same thread.
+  /// An asynchronous copy to these elements begins. It arrives with shared(thread, Access::copy, …) of the
+  /// same thread.
   virtual void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                            Here here) = 0;
-  /// The elements that an asynchronous copy reads, from its beginning to its landing. Its reading is told as
-  /// a load as well, when it begins.
+  /// An asynchronous copy reads these elements from source_held to source_released. When it begins, the read
+  /// is also reported as a load.
   virtual void source_held(const Thread& thread, const GlobalArray& array, int64_t first, int32_t n,
                            Here here) = 0;
   virtual void source_released(const Thread& thread, const GlobalArray& array, int64_t first, int32_t n,

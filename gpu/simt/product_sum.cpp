@@ -12,14 +12,15 @@ namespace {
 std::atomic<ProductSum> in_force = kDefaultProductSum;
 
 constexpr int32_t kRows = 16, kProducts = 16, kColumns = 8;
-constexpr int32_t kNoExponent = -2000;    // of 0; in a sum with another it is still below kLeastExponent
+constexpr int32_t kNoExponent = -2000;    // of 0; plus any other exponent it is still below kLeastExponent
 constexpr int32_t kLeastExponent = -300;  // below that of any product that is not 0
 
+/// Number of fraction bits; bias and largest value of the exponent field.
 template <typename T>
 struct Format;
 template <>
 struct Format<Half> {
-  static constexpr int32_t kFraction = 10, kBias = 15, kLargest = 0x1F;  // bits, and of the exponent
+  static constexpr int32_t kFraction = 10, kBias = 15, kLargest = 0x1F;
 };
 template <>
 struct Format<BFloat16> {
@@ -30,7 +31,7 @@ struct Format<float> {
   static constexpr int32_t kFraction = 23, kBias = 127, kLargest = 0xFF;
 };
 
-/// Eight numbers, one a column: the compiler makes vector code of what is done to all of them.
+/// Eight numbers, one per column. The compiler makes vector code for operations on all of them.
 using Ints = int32_t __attribute__((vector_size(4 * kColumns)));
 using Floats = float __attribute__((vector_size(4 * kColumns)));
 using Longs = int64_t __attribute__((vector_size(8 * kColumns)));
@@ -42,12 +43,12 @@ void copy_bits(const From& from, To& to) {
   std::memcpy(&to, &from, sizeof to);
 }
 
-/// Of eight numbers sign · significand · 2^(exponent − kFraction); sign: 0 or −1.
+/// Eight numbers ± significand · 2^(exponent − kFraction); sign is 0 for plus and −1 for minus.
 struct Parts {
   Ints exponent, significand, sign;
 };
 
-/// Numbers of type T from their bits. not_finite: −1 where one is infinite or NaN, else as it was.
+/// Takes numbers of type T apart, given their bits. Sets not_finite to −1 where one is infinite or NaN.
 template <typename T>
 void take_apart(const Ints& bits, Parts& x, Ints& not_finite) {
   using F = Format<T>;
@@ -64,7 +65,7 @@ void take_apart(const T* eight, Parts& x, Ints& not_finite) {
   take_apart<T>(bits, x, not_finite);
 }
 
-/// total · 2^exponent, cut off toward 0 to a float: ∞ from 2^128 on. |total| < 2^53.
+/// x = total · 2^exponent, cut off toward 0 to a float; ∞ from 2^128 on. |total| < 2^53.
 void cut_off(const Doubles& total, const Ints& exponent, Floats& x) {
   const Longs unit_bits = (__builtin_convertvector(exponent, Longs) + 1023) << 52;
   Doubles unit, kept;
@@ -72,24 +73,26 @@ void cut_off(const Doubles& total, const Ints& exponent, Floats& x) {
   copy_bits(unit_bits, unit);
   const Doubles exact = total * unit;
   copy_bits(exact, bits);
-  bits &= ~((int64_t{1} << 29) - 1);  // what a float has no place for
+  bits &= ~((int64_t{1} << 29) - 1);  // clears the fraction bits that a float does not have
   copy_bits(bits, kept);
   x = __builtin_convertvector(kept, Floats);
-  for (int32_t n = 0; n < kColumns; ++n)  // of a subnormal there was more to cut off
+  for (int32_t n = 0; n < kColumns; ++n)  // a subnormal float has fewer bits, so more must be cut off
     if (std::fabs(x[n]) <= 0x1p-126f && std::fabs(double{x[n]}) > std::fabs(kept[n]))
       x[n] = std::nextafter(x[n], 0.0f);
 }
 
-/// Products that are added in 32 bits: each is below 4 · 2^25.
+/// How many products can be added in 32 bits: each is below 4 · 2^25.
 constexpr int32_t kAtOnce = 8;
 
-/// x: magnitudes that lie `below` the largest exponent; cut off, and with their signs.
+/// Shifts magnitudes x, whose exponents are `below` less than the largest, which cuts them off; then adds the
+/// signs.
 void align(const Ints& below, const Ints& sign, Ints& x) {
   x >>= below < 31 ? below : Ints{} + 31;
   x = (x ^ sign) - sign;
 }
 
-/// c + row · b, in steps of kStep products, kBits below the largest exponent kept. All are finite.
+/// c += row · b, in steps of kStep products; kBits below the largest exponent are kept. All numbers are
+/// finite.
 template <typename T, int32_t kStep, int32_t kBits>
 void add_row(const Parts (&row)[2], const Parts (&b)[kProducts], Floats& c) {
   constexpr int32_t kAlign = kBits - 2 * Format<T>::kFraction, kAlignC = kBits - Format<float>::kFraction;
@@ -117,13 +120,13 @@ void add_row(const Parts (&row)[2], const Parts (&b)[kProducts], Floats& c) {
       total += __builtin_convertvector(sum, Doubles);
     }
     Floats added;
-    const Ints all_zero = largest < kLeastExponent;  // there c stays
+    const Ints all_zero = largest < kLeastExponent;  // then c stays as it is
     cut_off(total, (all_zero ? Ints{} : largest) - kBits, added);
     c = all_zero ? c : added;
   }
 }
 
-/// c + Σ a · b as IEEE has it, of infinities, NaN and zeros.
+/// c + Σ a · b by the rules of IEEE, for infinities, NaN and zeros.
 template <typename T>
 float special(float c, const T (&row)[kProducts], const T (&b)[kProducts][kColumns], int32_t column) {
   double sum = c;

@@ -1,18 +1,18 @@
-// How a tensor core adds up products: a rule that a test can change.
+// How a tensor core adds products: a rule that a test can change.
 //
 //   multiply_add_tile(a, b, c);                            c [16, 8] += a [16, 16] · b [16, 8]
-//   const UseProductSum rounded(ProductSum::rounded);      that rule until the end of its scope
-//   ProductSum rule = product_sum();                       the one in force
+//   const UseProductSum rounded(ProductSum::rounded);      this rule until the end of its scope
+//   ProductSum rule = product_sum();                       the current rule
 //
-// Never change the rule while a kernel runs: all threads of all devices follow the same one.
+// Never change the rule while a kernel runs: all threads of all devices follow the same rule.
 //
-// A product of two operands is exact. What real tensor cores do with the products is not documented, but it
-// was measured: one step adds c and some products at once, as numbers with a fixed point.
+// A product of two operands is exact. NVIDIA does not document how tensor cores add the products, but others
+// have measured it. One step adds c and some products at once, as fixed-point numbers:
 //
-//   1. The largest exponent of c and of the products decides where the point is. A product's exponent is the
-//      sum of its operands' exponents, so the product may be nearly four times 2^exponent.
-//   2. Each addend is cut off toward 0: so many bits below 2^exponent are kept.
-//   3. The sum of what is left is exact. It is cut off toward 0 to a float, and is c of the next step.
+//   1. The largest exponent of c and of the products decides where the fixed point is. The exponent of a
+//      product is the sum of the exponents of its operands, so a product may be nearly four times 2^exponent.
+//   2. Each addend is cut off toward 0: only some bits below 2^exponent are kept ("bits kept").
+//   3. The sum of these is exact. It is cut off toward 0 to a float, which is c of the next step.
 //
 //   rule      products a step   bits kept   2^24 + 16 · 1   2^24 + 16 · ½   2^24 + 16 · ¼
 //   rounded          16            all        2^24 + 16       2^24 + 8        2^24 + 4
@@ -20,11 +20,11 @@
 //   ampere            8             24        2^24 + 16       2^24            2^24           A100
 //   hopper           16             25        2^24 + 16       2^24 + 8        2^24           H100, H200
 //
-// (c is 2^24, all products are the same.) `rounded` adds the products as floats, in order, then c, each time
-// to nearest.
+// (c is 2^24, and all products are the same.) `rounded` adds the products as floats, in order, then c, and
+// rounds each time to nearest.
 //
-// The error has one sign, so it grows with the number of steps where c is kept in a tensor core.
-// Where an operand or c is infinite or NaN the sum is IEEE's. A sum of zeros has IEEE's sign.
+// The error always has the same sign, so it grows with the number of steps if c stays in a tensor core.
+// If an operand or c is infinite or NaN, the sum is that of IEEE. A sum of zeros has the sign of IEEE.
 //
 // Sources: Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical behavior of NVIDIA tensor cores", PeerJ
 // Computer Science 7:e330 (V100, A100: alignment, truncation); Xie, Wang, Yang and Yang 2025, "MMA-Sim",

@@ -32,7 +32,7 @@ void RaceDetector::shared_declared(const SharedArray& array) {
   const auto order = static_cast<size_t>(array.order);
   if (order == shadow_.size()) shadow_.emplace_back();
   shadow_[order].resize(static_cast<size_t>(array.n));
-  for (Element& element : shadow_[order]) element.forget();  // the blocks before
+  for (Element& element : shadow_[order]) element.forget();  // what earlier blocks did
 }
 
 bool RaceDetector::ordered(const Record& before, const Thread& now) const {
@@ -41,7 +41,7 @@ bool RaceDetector::ordered(const Record& before, const Thread& now) const {
   return before.clock <= clocks_[now.rank].known[before.rank % kWarpSize];
 }
 
-Record RaceDetector::record_of(const Thread& thread, Access access, Here here) const {
+Record RaceDetector::make_record(const Thread& thread, Access access, Here here) const {
   return {thread.rank, phase_, clocks_[thread.rank].own, access, here};
 }
 
@@ -57,7 +57,7 @@ void RaceDetector::check(const Record& before, const Visit& visit) const {
                   same_warp ? "__syncwarp or __syncthreads" : "__syncthreads"));
 }
 
-/// Checks the visit against everyone whom it could race with, and notes it.
+/// Checks the visit against all accesses that it could race with, and records it.
 void RaceDetector::pass(History& history, const Visit& visit) const {
   check(history.writer, visit);
   if (visit.now.access == Access::load) return history.read(visit.now);
@@ -75,7 +75,7 @@ void RaceDetector::refuse_while_copying(const Record& copy, const char* directio
 
 void RaceDetector::copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                                Here here) {
-  const Record now = record_of(thread, Access::copy, here);
+  const Record now = make_record(thread, Access::copy, here);
   for (int64_t i = first; i < first + n; ++i) {
     Element& element = shadow_[array.order][i];
     const Visit visit{thread, now, Finding::shared_race, array.name, i};
@@ -88,7 +88,7 @@ void RaceDetector::copy_begins(const Thread& thread, const SharedArray& array, i
 
 void RaceDetector::shared(const Thread& thread, Access access, const SharedArray& array, int64_t first,
                           int32_t n, Here here) {
-  const Record now = record_of(thread, access, here);
+  const Record now = make_record(thread, access, here);
   for (int64_t i = first; i < first + n; ++i) {
     Element& element = shadow_[array.order][i];
     const Visit visit{thread, now, Finding::shared_race, array.name, i};
@@ -110,7 +110,7 @@ void RaceDetector::global(const Thread& thread, Access access, const GlobalArray
     global_.follow(array);
   else if (!global_.follows(array))
     return;
-  const Record now = record_of(thread, access, here);
+  const Record now = make_record(thread, access, here);
   if (access != Access::load)
     if (const Record* copy = global_.holder(array.address(first), array.address(first + n)))
       refuse_while_copying(*copy, "from", {thread, now, Finding::global_race, array.name, first});
@@ -120,7 +120,7 @@ void RaceDetector::global(const Thread& thread, Access access, const GlobalArray
 
 void RaceDetector::source_held(const Thread& thread, const GlobalArray& array, int64_t first, int32_t n,
                                Here here) {
-  global_.hold(record_of(thread, Access::load, here), array.address(first), array.address(first + n));
+  global_.hold(make_record(thread, Access::load, here), array.address(first), array.address(first + n));
 }
 
 /// The copy may have read its source just now: later writes must be ordered after this.

@@ -1,23 +1,24 @@
-// Finds reads of shared memory that nobody wrote, and races: two threads of a block at one element of shared
-// or global memory, one of them writing, with nothing that orders them.
+// Finds reads of shared memory that no thread has written, and races. A race is two accesses to one element
+// of shared or global memory by two threads of a block, one of them a write, that nothing orders.
 //
 // What orders two accesses: a __syncthreads between them; for two lanes of one warp also a __syncwarp that
-// both take part in. Shuffles, votes, mma and ldmatrix order nothing. The order is that of the rules, not of
-// this run: a race is found although the emulator runs one thread at a time. Atomics do not race with
-// atomics. An asynchronous copy writes at some time between its beginning and its landing: what comes before
-// must be ordered before it begins, what comes after must be ordered after it was waited for, and nobody,
-// not even the thread that began it, may come between. Its source, which it reads in that time, must not be
-// written in it.
+// both take part in. Shuffles, votes, mma and ldmatrix order nothing. The order follows from these rules, not
+// from this run: a race is found although the emulator runs one thread at a time. Atomics do not race with
+// atomics.
 //
-// In global memory only arrays are followed that a view of this block can write to, from its first access
-// through such a view. So one race is missed: a read through a Global<const T> that comes before all of those.
-// Elements are told apart by where they begin: two views of one array are of one type. Blocks are not compared
-// with each other.
+// An asynchronous copy writes at some time between its beginning and its arrival. So earlier accesses must be
+// ordered before it begins, and later ones after the wait for it. No thread may access the destination in
+// between, not even the one that began the copy. In the same time no thread may write the copy's source.
 //
-// Each thread counts its own points of order (its clock), and keeps for each lane of its warp the clock up to
-// which it knows that lane's accesses. An access by another thread is ordered if it lies before the last
-// __syncthreads, or is by a lane of this warp and within what this thread knows of it. (Vector clocks:
-// Lamport 1978; the test on each access: Flanagan and Freund 2009, "FastTrack", with a list of all readers.)
+// In global memory the detector follows only arrays that this block can write to, each from the block's first
+// access through a view that can write. So it misses one kind of race: a read through a Global<const T>
+// before all of those accesses. Elements are identified by where they begin, so all views of one array must
+// have one type. Blocks are not compared with each other.
+//
+// Each thread counts its own points of order (its clock). For each lane of its warp it keeps the clock up to
+// which that lane's accesses are ordered before its own. An access by another thread is ordered if it lies
+// before the last __syncthreads, or if it is by a lane of this warp and within that clock. (Vector clocks:
+// Lamport 1978; the test at each access: Flanagan and Freund 2009, "FastTrack", with a list of all readers.)
 #pragma once
 
 #include <vector>
@@ -48,7 +49,7 @@ class RaceDetector final : public Observer {
  private:
   struct Element {  // of shared memory
     bool written = false;
-    Record copying;  // whose asynchronous copy is on its way; rank −1: nobody's
+    Record copying;  // the asynchronous copy on its way to it; rank −1: none
     History history;
     void forget() {
       written = false;
@@ -65,11 +66,11 @@ class RaceDetector final : public Observer {
   struct Visit {
     const Thread& thread;
     Record now;
-    Finding race;  // what it is if it is one
+    Finding race;  // the finding to report if it is a race
     const char* array;
     int64_t i;
   };
-  Record record_of(const Thread& thread, Access access, Here here) const;
+  Record make_record(const Thread& thread, Access access, Here here) const;
   bool ordered(const Record& before, const Thread& now) const;
   void check(const Record& before, const Visit& visit) const;
   void pass(History& history, const Visit& visit) const;
@@ -77,9 +78,8 @@ class RaceDetector final : public Observer {
 
   const Block* block_ = nullptr;
   uint32_t phase_ = 1;
-  std::vector<Clock> clocks_;  // by rank
-  std::vector<std::vector<Element>>
-      shadow_;  // of shared memory, by array, by element; kept from block to block
+  std::vector<Clock> clocks_;                 // by rank
+  std::vector<std::vector<Element>> shadow_;  // of shared memory: [array][element]; memory is reused
   GlobalShadow global_;
 };
 

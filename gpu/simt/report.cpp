@@ -47,7 +47,7 @@ std::string site_line(const SiteTraffic& s) {
   const bool global = s.space == Space::global;
   const int64_t cost = global ? s.n_sectors : s.n_passes, best = global ? s.n_best_sectors : s.n_best_passes;
   const double per = static_cast<double>(s.n_executions);
-  return fmt::format("  {:<26} {:<14} {:<6} {:>5} B {:>11} {:>6.0f} % {:>8.1f} {:<7} {:>5.0f} %\n",
+  return fmt::format("  {:<26} {:<14} {:<6} {:>6} B {:>11} {:>6.0f} % {:>8.1f} {:<7} {:>5.0f} %\n",
                      fmt::format("{}:{}", s.file, s.line), s.array, name_of(s.access), s.lane_bytes,
                      with_commas(s.n_executions), percent(s.n_partial, s.n_executions),
                      static_cast<double>(cost) / per, global ? "sectors" : "passes", percent(best, cost));
@@ -55,7 +55,7 @@ std::string site_line(const SiteTraffic& s) {
 
 std::string kernel_report(const KernelTraffic& k) {
   const Totals t = totals(k);
-  std::string text = fmt::format("{}   grid {} of {} threads, {} of shared memory a block\n", k.kernel,
+  std::string text = fmt::format("{}   grid {} of {} threads, {} of shared memory per block\n", k.kernel,
                                  k.grid.to_string(), k.block.size(), count(k.shared_bytes, "byte", "bytes"));
   text += fmt::format("  {}, {}, {} of them counted: {}, {}, {}, {}{}\n",
                       count(k.n_launches, "launch", "launches"), count(k.n_blocks, "block", "blocks"),
@@ -68,8 +68,8 @@ std::string kernel_report(const KernelTraffic& k) {
   if (t.n_passes > 0)
     text += fmt::format("  shared memory: {} passes, {} of them for bank conflicts\n",
                         with_commas(t.n_passes), with_commas(t.n_passes - t.n_best_passes));
-  text += fmt::format("  {:<26} {:<14} {:<6} {:>7} {:>11} {:>8} {:>16} {:>7}\n", "line", "array", "access",
-                      "a lane", "executions", "partial", "each", "of best");
+  text += fmt::format("  {:<26} {:<14} {:<6} {:>8} {:>11} {:>8} {:>16} {:>7}\n", "line", "array", "access",
+                      "per lane", "executions", "partial", "each", "of best");
   for (const SiteTraffic& site : k.sites) text += site_line(site);
   return text;
 }
@@ -81,10 +81,10 @@ std::string report(std::span<const KernelTraffic> kernels) {
   for (const KernelTraffic& kernel : kernels) text += (text.empty() ? "" : "\n") + kernel_report(kernel);
   if (!text.empty())
     text +=
-        "\nCounted by warp instruction. partial: executions in which a live lane took no part. each: sectors "
-        "of 32\n"
-        "bytes (global) or bank passes (shared) of one execution; of best: what the same bytes would need at "
-        "least.\n";
+        "\nCounted per warp instruction.\n"
+        "  partial   share of executions in which a live lane took no part\n"
+        "  each      sectors of 32 bytes (global memory) or bank passes (shared memory) of one execution\n"
+        "  of best   the least that the same bytes need, as a share of what they took\n";
   return text;
 }
 

@@ -1,4 +1,4 @@
-// Traffic as a table for people: a paragraph a kernel, a line a source line.
+// Traffic as a table for people: one paragraph per kernel, one line per source line.
 #pragma once
 
 #include <span>

@@ -1,5 +1,5 @@
-// A list that is nearly always empty or holds one element: the first one needs no heap. A std::vector would ask
-// the heap for each of the thousands of elements of shared memory that are followed (races.h).
+// A list that is nearly always empty or holds one element. The first element needs no heap. The race detector
+// keeps such a list for each of thousands of elements of shared memory (races.h).
 #pragma once
 
 #include <vector>

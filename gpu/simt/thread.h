@@ -1,9 +1,9 @@
-// One thread of the emulated GPU as its own code sees it: who it is, and what it waits for.
+// One thread of the emulated GPU as its own code sees it: which thread it is, and what it waits for.
 //
-//   self()            the thread whose kernel code is running on this OS thread
+//   self()            the thread whose kernel code runs on this OS thread
 //   self().index      threadIdx      self().block->index()   blockIdx
 //
-// Threads are numbered x fastest, then y, then z; 32 in a row are a warp, as on the GPU.
+// Threads are numbered x fastest, then y, then z. Each 32 in a row are a warp, as on the GPU.
 #pragma once
 
 #include <fmt/format.h>
@@ -16,8 +16,8 @@
 namespace lastrow::simt {
 
 constexpr int32_t kWarpSize = 32;
-constexpr int32_t kMaxThreads = 1024;        // of a block
-constexpr int64_t kMaxSharedBytes = 232448;  // of a block, 227 KiB: compute capability 9.0
+constexpr int32_t kMaxThreads = 1024;        // per block
+constexpr int64_t kMaxSharedBytes = 232448;  // per block, 227 KiB: compute capability 9.0
 
 struct Dim3 {
   uint32_t x = 1, y = 1, z = 1;
@@ -38,21 +38,21 @@ enum class Wait : uint8_t { none, barrier, shuffle, vote, warp_sync, mma, ldmatr
 /// "__syncthreads", "a shuffle", …
 const char* name_of(Wait wait);
 
-/// What the 32 lanes of a warp do with what each has brought, by lane (kernels/tensor_cores.h).
+/// What the 32 lanes of a warp do with the data that each of them brought (kernels/tensor_cores.h).
 using Exchange = void (*)(void* const (&brought)[kWarpSize]);
 
 struct Thread {
   Dim3 index;
   int32_t rank = 0, warp = 0, lane = 0;
   Block* block = nullptr;
-  Observer* observer = nullptr;  // null where nobody watches
+  Observer* observer = nullptr;  // null: not observed
 
-  // What it waits for, and what it has brought to the others.
+  // What it waits for, and what it gives to the other lanes.
   Wait wait = Wait::none;
   Here where{"", 0};
   uint32_t mask = 0;
-  int32_t source_lane = 0;      // shuffle: whose value it wants
-  uint64_t value = 0;           // what it brought; then what it got
+  int32_t source_lane = 0;      // shuffle: the lane whose value it takes
+  uint64_t value = 0;           // first the value that it gives, then the one that it got
   Exchange exchange = nullptr;  // mma, ldmatrix
   void* brought = nullptr;      // mma, ldmatrix: its registers, on its own stack
   int32_t n_arrays = 0;         // shared arrays it has declared so far

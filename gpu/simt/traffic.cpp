@@ -16,9 +16,9 @@ struct Lanes {
   int32_t n = 0;
 };
 
-/// How many different values the lanes' ranges [address, address + bytes) have in units of `unit` bytes.
+/// How many different units of `unit` bytes the lanes' ranges [address, address + bytes) touch.
 int64_t distinct_units(const Lanes& lanes, int32_t bytes, uint64_t unit) {
-  std::array<uint64_t, kWarpSize * 16> units;  // a lane moves 16 bytes at most
+  std::array<uint64_t, kWarpSize * 16> units;  // a lane moves at most 16 bytes
   size_t n = 0;
   for (int32_t i = 0; i < lanes.n; ++i)
     for (uint64_t u = lanes.address[i] / unit; u <= (lanes.address[i] + bytes - 1) / unit; ++u)
@@ -27,7 +27,7 @@ int64_t distinct_units(const Lanes& lanes, int32_t bytes, uint64_t unit) {
   return std::unique(units.begin(), units.begin() + n) - units.begin();
 }
 
-/// Passes of those lanes that are served together: the most words that one bank has to give.
+/// Passes for lanes that are served together: the most words that one bank has to deliver.
 int64_t passes(const Lanes& lanes, int32_t bytes) {
   std::array<uint64_t, kWarpSize * 4> words;
   size_t n = 0;
@@ -108,7 +108,7 @@ void TrafficCounter::shared(const Thread& thread, Access access, const SharedArr
         n * array.elem_bytes);
 }
 
-/// Counted when it lands.
+/// A copy is counted when it arrives.
 void TrafficCounter::copy_begins(const Thread&, const SharedArray&, int64_t, int32_t, Here) {}
 
 void TrafficCounter::count(const Thread& thread, const SiteKey& key, uint64_t address, int32_t bytes) {
@@ -173,7 +173,7 @@ void TrafficCounter::lanes_met(int32_t, Wait kind, uint32_t, Here) {
                          : total_.n_warp_syncs) += 1;
 }
 
-/// What is still open lacked lanes.
+/// Executions that are still open lacked lanes.
 void TrafficCounter::block_ends() {
   for (size_t i = 0; i < logs_.size(); ++i)
     for (int32_t warp = 0; warp < n_warps_; ++warp) {

@@ -1,11 +1,12 @@
-// What a kernel asked of memory, counted the way the hardware bills it: per warp instruction.
+// What a kernel requested from memory, counted per warp instruction, as the hardware does.
 //
-// The lanes of a warp run one after the other here, so an instruction is put together again: the k-th access
-// of each lane at one source line (and array) belongs to the k-th execution of that instruction by the warp.
+// Here the lanes of a warp run one after the other, so each instruction is put together again: the k-th
+// access of each lane at one source line (and to one array) belongs to the warp's k-th execution of that
+// instruction.
 //
-//   global   sectors of 32 bytes that the lanes of one instruction touch, and the bytes they wanted
-//   shared   passes: 32 banks of 4 bytes serve one word each at a time; lanes that want one word share it.
-//            An access of 8 bytes a lane is served half warp by half warp, of 16 by quarters.
+//   global   sectors of 32 bytes that the lanes of one instruction touch, and the bytes that they requested
+//   shared   passes: in one pass each of the 32 banks delivers one word of 4 bytes. Lanes that want the same
+//            word share it. An access of 8 bytes per lane takes half a warp at a time, of 16 bytes a quarter
 //   partial  executions in which a live lane of the warp took no part (a divergent branch, a ragged tail)
 //
 // Source of the rules: CUDA C++ Programming Guide, "Device Memory Accesses" and "Shared Memory".
@@ -23,34 +24,34 @@ namespace lastrow::simt {
 
 enum class Space : uint8_t { global, shared };
 
-/// One source line's accesses to one array, in all warps observed.
+/// The accesses of one source line to one array, in all observed warps.
 struct SiteTraffic {
   Space space;
   Access access;
   std::string array;
   std::string file;
   int line;
-  int32_t lane_bytes = 0;      // of one lane's access
+  int32_t lane_bytes = 0;      // per lane and access
   int64_t n_executions = 0;    // by warps
-  int64_t n_partial = 0;       // in which not all live lanes took part
-  int64_t bytes = 0;           // wanted by lanes
+  int64_t n_partial = 0;       // executions in which not all live lanes took part
+  int64_t bytes = 0;           // requested by lanes
   int64_t n_sectors = 0;       // global: 32 bytes each
-  int64_t n_best_sectors = 0;  // global: as few as the distinct bytes fit in
+  int64_t n_best_sectors = 0;  // global: the fewest sectors that the distinct bytes fit in
   int64_t n_passes = 0;        // shared
-  int64_t n_best_passes = 0;   // shared: without conflicts
+  int64_t n_best_passes = 0;   // shared: passes without bank conflicts
 };
 
 /// All that was counted of one kernel.
 struct KernelTraffic {
   std::string kernel;
   Dim3 grid, block;
-  int64_t shared_bytes = 0;  // static and dynamic, of a block
+  int64_t shared_bytes = 0;  // per block, static and dynamic
   int64_t n_launches = 0, n_blocks = 0, n_blocks_observed = 0;
-  int64_t n_barriers = 0;                                             // __syncthreads, once a block
+  int64_t n_barriers = 0;                                             // __syncthreads, counted once per block
   int64_t n_shuffles = 0, n_votes = 0, n_warp_syncs = 0, n_mmas = 0;  // by warps
   std::vector<SiteTraffic> sites;
 
-  /// Folds in what was counted of other blocks of the same kernel.
+  /// Adds the counts of other blocks of the same kernel.
   void add(const KernelTraffic& other);
 };
 
@@ -70,7 +71,7 @@ class TrafficCounter final : public Observer {
   void lanes_met(int32_t warp, Wait kind, uint32_t mask, Here here) override;
   void block_ends() override;
 
-  /// What was counted since the last take.
+  /// Returns what was counted since the last call, and begins anew.
   KernelTraffic take();
 
  private:
@@ -81,7 +82,7 @@ class TrafficCounter final : public Observer {
   struct Log {  // of one site in one warp
     int64_t n_folded = 0;
     int64_t n_by_lane[kWarpSize] = {};
-    std::deque<Execution> open;  // executions n_folded, n_folded + 1, … that may lack lanes
+    std::deque<Execution> open;  // executions n_folded, n_folded + 1, …: some lanes may still come
   };
   struct SiteKey {
     Space space;

@@ -13,7 +13,7 @@ void out_of_bounds(Access access, const char* name, int64_t i, int32_t n_accesse
 void misaligned(const char* name, int64_t i, int32_t bytes, Here here) {
   self().block->fail(
       Finding::misaligned, self(), here,
-      fmt::format("moves {} bytes at {}[{}], whose address is no multiple of {}", bytes, name, i, bytes));
+      fmt::format("moves {} bytes at {}[{}], whose address is not a multiple of {}", bytes, name, i, bytes));
 }
 
 }  // namespace lastrow::simt::detail

@@ -1,17 +1,16 @@
-// Memory as kernel text sees it under the emulator: views that know their size, check each access, and tell
-// an observer of it. The CUDA build has views of the same names that are plain pointers
-// (kernels/cuda_views.h).
+// Memory as kernel text sees it under the emulator. Views know their size, check each access, and tell an
+// observer of it. The CUDA build has views of the same names that are plain pointers (kernels/cuda_views.h).
 //
 //   Global<const float> q(pointer, n, "q")      made by the host, passed to kernels by value
 //   x = q.load(i)      q.store(i, x)      v = q.load_vec<4>(i)      q.store_vec(i, v)      q.atomic_add(i, x)
 //   v = q.load_vec_or_zero<4>(i, wanted)
 //
 //   LASTROW_SHARED(float, s_k, 128);                                static: the size is a constant
-//   DynamicShared shared;                                           one after the other, from 16-byte steps
-//   Shared<float> s_q = shared.take<float>(n, "s_q");
+//   DynamicShared shared;                                           dynamic: one array after the other, each
+//   Shared<float> s_q = shared.take<float>(n, "s_q");               aligned to 16 bytes
 //
-// An index is in elements. A vector access has to be aligned to its own size (16 bytes at most). Bounds and
-// alignment are checked always, watched or not.
+// An index counts elements. A vector access must be aligned to its own size (at most 16 bytes). Bounds and
+// alignment are always checked, with and without an observer.
 #pragma once
 
 #include <atomic>
@@ -20,7 +19,7 @@
 
 #include "gpu/simt/block.h"
 
-/// A static array of the block under that name, `const Shared<T> name`; n is a constant.
+/// Declares a static shared array of the block and a view of it, `const Shared<T> name`. n is a constant.
 #define LASTROW_SHARED(T, name, n) const auto name = ::lastrow::simt::shared_array<T, n>(#name)
 
 namespace lastrow::simt {
@@ -37,7 +36,7 @@ namespace detail {
                                 Here here);
 [[noreturn]] void misaligned(const char* name, int64_t i, int32_t bytes, Here here);
 
-/// fetch_add for types that have none: read, add, try to put back.
+/// fetch_add for types that have none: reads, adds, and tries to write the sum back.
 template <typename T>
 T atomic_add(T* p, T x) {
   std::atomic_ref<T> target(*p);
@@ -48,7 +47,7 @@ T atomic_add(T* p, T x) {
 }
 }  // namespace detail
 
-/// What Global and Shared have in common. Derived tells the observer.
+/// The common part of Global and Shared. Derived tells the observer.
 template <typename Derived, typename T>
 class View {
  public:
@@ -69,7 +68,7 @@ class View {
     for (int j = 0; j < N; ++j) v.x[j] = p_[i + j];
     return v;
   }
-  /// Zeros where not `wanted`: then nothing is touched, and i may lie anywhere.
+  /// If not `wanted`, returns zeros and accesses nothing, so i may be any number.
   template <int N>
   Vec<Value, N> load_vec_or_zero(int64_t i, bool wanted, Here here = Here::current()) const {
     return wanted ? load_vec<N>(i, here) : Vec<Value, N>{};
@@ -108,7 +107,7 @@ class View {
   const char* name_ = "";
 };
 
-/// Memory of the device: what the host passes to a kernel.
+/// Memory of the device, which the host passes to a kernel.
 template <typename T>
 class Global : public View<Global<T>, T> {
   using Base = View<Global<T>, T>;
@@ -116,10 +115,10 @@ class Global : public View<Global<T>, T> {
  public:
   Global() = default;
   Global(T* p, int64_t n, const char* name) : Base(p, n, name) {}
-  /// A writable view may be passed where a read-only one is asked for.
+  /// A writable view converts to a read-only one.
   operator Global<const T>() const requires(!std::is_const_v<T>) { return {Base::p_, Base::n_, Base::name_}; }
 
-  /// An asynchronous copy from N elements (kernels/async_copy.h): from its beginning to its landing.
+  /// An asynchronous copy reads N elements (kernels/async_copy.h) from hold to release.
   template <int N>
   void hold(int64_t i, Here here) const {
     const Thread& thread = self();
@@ -142,7 +141,7 @@ class Global : public View<Global<T>, T> {
   }
 };
 
-/// Memory of the block: seen by its threads, gone at its end.
+/// Memory of the block: only its threads see it, and it lasts as long as the block.
 template <typename T>
 class Shared : public View<Shared<T>, T> {
   using Base = View<Shared<T>, T>;
@@ -151,7 +150,7 @@ class Shared : public View<Shared<T>, T> {
   explicit Shared(const SharedArray& array)
       : Base(reinterpret_cast<T*>(array.data), array.n, array.name), array_(&array) {}
 
-  /// An asynchronous copy to N elements (kernels/async_copy.h): where it begins, and where v has come.
+  /// An asynchronous copy to N elements (kernels/async_copy.h): when it begins, and when v arrives.
   template <int N>
   void copy_begins(int64_t i, Here here) const {
     Base::template check_place<N>(Access::copy, i, here);

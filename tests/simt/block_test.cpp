@@ -1,5 +1,5 @@
-// The emulator runs what a GPU would: first two kernels whose result can be read off, then the words one by
-// one.
+// The emulator computes what a GPU would: first two kernels whose results can be read by eye, then the words
+// of CUDA one by one.
 #include <doctest/doctest.h>
 
 #include <numeric>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr uint32_t kAll = 0xFFFFFFFFu;
 
-/// Each block turns its 64 numbers round, through shared memory.
+/// Each block reverses its 64 numbers, through shared memory.
 __global__ void reverse(Global<int> g_x) {
   LASTROW_SHARED(int, s_x, 64);
   const int64_t first = blockIdx.x * 64;
@@ -21,7 +21,7 @@ __global__ void reverse(Global<int> g_x) {
   g_x.store(first + threadIdx.x, s_x.load(63 - threadIdx.x));
 }
 
-TEST_CASE("two blocks of 64 turn their numbers round") {
+TEST_CASE("two blocks of 64 reverse their numbers") {
   std::vector<int> x(128);
   std::iota(x.begin(), x.end(), 0);
   simt::Device device(2);
@@ -42,7 +42,7 @@ __global__ void sum(Global<float> g_x, int width) {
   g_x.store(threadIdx.x, x);
 }
 
-TEST_CASE("a butterfly of shuffles sums 32 lanes, or each 8 of them") {
+TEST_CASE("a butterfly of shuffles sums 32 lanes, or each group of 8") {
   simt::Device device(1);
   std::vector<float> x(32);
   std::iota(x.begin(), x.end(), 0.0f);
@@ -63,7 +63,7 @@ __global__ void words(Global<int> g_out) {
   g_out.store(160 + lane, __all_sync(kAll, lane < 31) ? 1 : 0);
 }
 
-TEST_CASE("shuffles and votes give what CUDA's give") {
+TEST_CASE("shuffles and votes give the results that CUDA's give") {
   simt::Device device(1);
   std::vector<int> out(192);
   launch(Kernel{"words", words}, {1}, {32}, 0, &device, Global<int>(out.data(), 192, "g_out"));
@@ -77,7 +77,7 @@ TEST_CASE("shuffles and votes give what CUDA's give") {
   }
 }
 
-/// The two halves of the warp meet apart, and one lane that has nothing to do leaves first.
+/// The two halves of the warp meet separately, and one lane that has nothing to do returns first.
 __global__ void halves(Global<int> g_out) {
   const int lane = static_cast<int>(threadIdx.x);
   if (lane == 31) return;
@@ -86,7 +86,7 @@ __global__ void halves(Global<int> g_out) {
   __syncwarp(mask);
 }
 
-TEST_CASE("parts of a warp meet apart, without those that have returned") {
+TEST_CASE("parts of a warp meet separately, without lanes that have returned") {
   simt::Device device(1);
   std::vector<int> out(32, -1);
   launch(Kernel{"halves", halves}, {1}, {32}, 0, &device, Global<int>(out.data(), 32, "g_out"));
@@ -120,7 +120,7 @@ TEST_CASE("atomics count every thread of every block, on any number of OS thread
   CHECK(n == 3300);
 }
 
-TEST_CASE("a device is used again after a failure, and again with a larger block") {
+TEST_CASE("a device can be used again after a failure, and with a larger block") {
   simt::Device device(2);
   std::vector<int> x(64);
   std::iota(x.begin(), x.end(), 0);

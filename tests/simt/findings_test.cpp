@@ -1,5 +1,5 @@
-// The emulator is judged too: one small broken kernel for each thing it has to find, and the mended one
-// beside it. Here barriers, shuffles, bounds and launches; in races_test.cpp what needs its checks on.
+// The emulator is tested too: one small broken kernel for each thing that it has to find, next to the same
+// kernel mended. Here barriers, shuffles, bounds and launches; in races_test.cpp what needs the checks on.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -14,9 +14,9 @@ namespace {
 
 constexpr uint32_t kAll = 0xFFFFFFFFu;
 
-// ---- a barrier that not all threads of the block come to
+// ---- a barrier that some thread of the block does not reach
 
-// These barriers order nothing: no thread reads what another wrote.
+// These barriers order nothing, because no thread reads what another wrote.
 __global__ void half_a_barrier(bool mended) {
   if (mended || threadIdx.x < 32) __syncthreads();
 }
@@ -31,7 +31,7 @@ __global__ void leaves_early(bool mended) {
   __syncthreads();
 }
 
-TEST_CASE("a barrier in a branch is named, with who is missing") {
+TEST_CASE("a barrier in a branch is reported, with the thread that is missing") {
   const Outcome o = run(half_a_barrier, 64, false);
   REQUIRE(o.found);
   CHECK(o.finding == Finding::barrier_not_reached);
@@ -43,7 +43,7 @@ TEST_CASE("a barrier in a branch is named, with who is missing") {
   CHECK_FALSE(run(leaves_early, 64, true).found);
 }
 
-TEST_CASE("two barriers in two branches are not one") {
+TEST_CASE("two barriers in two branches do not count as one") {
   const Outcome o = run(two_barriers, 64, true);
   REQUIRE(o.found);
   CHECK(o.finding == Finding::barrier_not_reached);
@@ -56,7 +56,7 @@ __global__ void half_a_shuffle(bool mended, Global<int> g_x) {
   int x = g_x.load(threadIdx.x);
   if (mended || threadIdx.x < 16) x += __shfl_xor_sync(kAll, x, 1);
   g_x.store(threadIdx.x, x);
-  __syncwarp();  // where those who skip the shuffle wait
+  __syncwarp();  // where the lanes that skip the shuffle wait
 }
 __global__ void outside_its_mask(bool mended) { __shfl_sync(mended ? kAll : 0x0000FFFFu, 1, 0); }
 __global__ void from_outside_the_mask(bool mended) {
@@ -67,7 +67,7 @@ __global__ void from_one_that_left(bool mended) {
   __shfl_sync(kAll, 1, mended ? 6 : 7);
 }
 
-TEST_CASE("a shuffle that lanes do not come to, or that takes from one who does not take part, is named") {
+TEST_CASE("a shuffle that some lanes do not reach, or that takes from a lane outside of it, is reported") {
   std::vector<int> x(32);
   const Global<int> g_x(x.data(), 32, "g_x");
   const Outcome o = run(half_a_shuffle, 32, false, g_x);
@@ -92,7 +92,7 @@ __global__ void one_past_shared(int i) {
 }
 __global__ void vector_at(int i, Global<const float> g_x) { g_x.load_vec<4>(i); }
 
-TEST_CASE("an access outside an array, global or shared, names array, index and size") {
+TEST_CASE("an access outside of a global or shared array is reported with array, index and size") {
   std::vector<int> x(10);
   const Global<int> g_x(x.data(), 10, "g_x");
   CHECK_FALSE(run(one_past, 1, 9, g_x).found);
@@ -110,7 +110,7 @@ TEST_CASE("an access outside an array, global or shared, names array, index and 
   CHECK(run(vector_at, 1, 2, g_y).finding == Finding::misaligned);
 }
 
-// ---- what a launch may ask for
+// ---- the limits of a launch
 
 __global__ void takes_dynamic(int n, DynamicShared shared) { shared.take<float>(n, "s_x").store(0, 1.0f); }
 __global__ void declares_in_a_branch(bool) {
@@ -120,7 +120,7 @@ __global__ void declares_in_a_branch(bool) {
     shared_array<float, 9>("s_b").store(0, 1.0f);
 }
 
-TEST_CASE("more shared memory than was given, or other arrays in other threads, is named") {
+TEST_CASE("more shared memory than the launch gave, or other arrays in other threads, is reported") {
   CHECK_FALSE(run(takes_dynamic, 1, 64, DynamicShared{}).found);
   const Outcome o = run(takes_dynamic, 1, 65, DynamicShared{});
   CHECK(o.finding == Finding::shared_layout);
@@ -150,7 +150,7 @@ __global__ void fails_in_block(int block, Global<int> g_x) {
   if (static_cast<int>(blockIdx.x) >= block) g_x.store(5, 1);
 }
 
-TEST_CASE("of several failures the first block's is reported, whatever the number of OS threads") {
+TEST_CASE("of several failures, that of the first block is reported, whatever the number of OS threads") {
   int x = 0;
   for (const int n_threads : {1, 2, 4}) {
     simt::Device device(n_threads);
@@ -167,7 +167,7 @@ __global__ void slow(Global<int> g_x) {
   for (int i = 0; i < 20'000'000; ++i) g_x.store(0, i);
 }
 
-TEST_CASE("a launch that would take too long is given up with the estimate") {
+TEST_CASE("a launch that would take too long is stopped, with the estimate") {
   std::vector<int> x(1);
   simt::Device device(1);
   device.limit_seconds(1);

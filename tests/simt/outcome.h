@@ -1,4 +1,4 @@
-// How a kernel ends under all checks of the emulator.
+// Runs a kernel under all checks of the emulator and says how it ended.
 //
 //   const Outcome o = run(kernel, n_threads, args…);     one block; 256 bytes of dynamic shared memory
 //   o.found, o.finding, o.message
@@ -12,7 +12,7 @@ namespace lastrow::emulated {
 
 using simt::Finding;
 
-/// The error that it ended with, or none.
+/// The error that the kernel ended with, or none.
 struct Outcome {
   bool found = false;
   Finding finding{};

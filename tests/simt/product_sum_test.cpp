@@ -1,5 +1,5 @@
-// What tensor cores keep of a sum of products, and what they cut off: first sums that can be read off, then
-// every rule against one that is written down in a few lines and adds in long integers.
+// What tensor cores keep of a sum of products, and what they cut off: first sums that can be read by eye,
+// then every rule against a second version of a few lines, which adds in long integers.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -23,7 +23,7 @@ T narrow(float x) {
   if constexpr (std::is_same_v<T, BFloat16>) return to_bfloat16(x);
 }
 
-/// c + Σ products, each of them x · 1; those that are not named are 0.
+/// c + Σ products; each product is x · 1, and those that are not given are 0.
 template <typename T = Half>
 float sum(ProductSum rule, float c, const std::vector<float>& products) {
   T a[16][16] = {}, b[16][8];
@@ -40,7 +40,7 @@ float sum_of_equal(ProductSum rule, float c, float product) {
   return sum(rule, c, std::vector<float>(16, product));
 }
 
-constexpr float k24 = 0x1p24f;  // here floats are 2 apart
+constexpr float k24 = 0x1p24f;  // above this, floats are 2 apart
 
 TEST_CASE("the table of the header: 2^24 and sixteen products of 1, ½ or ¼") {
   CHECK(sum_of_equal(ProductSum::rounded, k24, 1) == k24 + 16);
@@ -55,20 +55,20 @@ TEST_CASE("the table of the header: 2^24 and sixteen products of 1, ½ or ¼") {
   CHECK(sum_of_equal(ProductSum::hopper, k24, 0.25f) == k24);
 }
 
-TEST_CASE("what is left is cut off toward 0, whatever its sign") {
+TEST_CASE("the sum is cut off toward 0, whatever its sign") {
   for (const ProductSum rule : {ProductSum::ampere, ProductSum::hopper}) {
     CHECK(sum(rule, k24, {1, 1, 1}) == k24 + 2);  // 2^24 + 3
     CHECK(sum(rule, -k24, {-1, -1, -1}) == -k24 - 2);
-    CHECK(sum(rule, k24, {-1}) == k24 - 1);  // floats are 1 apart there
+    CHECK(sum(rule, k24, {-1}) == k24 - 1);  // below 2^24 floats are 1 apart
   }
-  CHECK(sum(ProductSum::hopper, k24, {-0.5f}) == k24 - 1);   // 2^24 − ½, of which floats have no half
+  CHECK(sum(ProductSum::hopper, k24, {-0.5f}) == k24 - 1);   // 2^24 − ½ is not a float
   CHECK(sum(ProductSum::hopper, -k24, {0.5f}) == -k24 + 1);  // the same with the other sign
   CHECK(sum(ProductSum::rounded, k24, {-0.5f}) == k24);      // to nearest
   CHECK(sum(ProductSum::hopper, k24, {-0.25f}) == k24);      // cut off before it is added
   CHECK(sum(ProductSum::hopper, -k24, {0.25f}) == -k24);
 }
 
-TEST_CASE("the largest product counts as well as c, and a small c is what is cut off") {
+TEST_CASE("the largest exponent may be a product's; then a small c is cut off") {
   CHECK(sum(ProductSum::hopper, 0.25f, {0x1p14f, -0x1p14f}) == 0.25f);         // 16 bits below: kept
   CHECK(sum(ProductSum::hopper, 0x1p-11f, {0x1p14f, -0x1p14f}) == 0x1p-11f);   // 25 below: the last kept
   CHECK(sum(ProductSum::hopper, 0x1p-12f, {0x1p14f, -0x1p14f}) == 0);          // 26 below: gone
@@ -77,7 +77,7 @@ TEST_CASE("the largest product counts as well as c, and a small c is what is cut
 }
 
 TEST_CASE("steps: V100 adds four products at once, A100 eight, H100 all") {
-  // 2^14 − 2^14 leaves 0, and then 2^-12 is all there is, if it comes in a later step.
+  // 2^14 − 2^14 leaves 0. If 2^-12 comes in a later step, it is the whole sum.
   const auto after = [](ProductSum rule, size_t n_between) {
     std::vector<float> products(3 + n_between, 0);
     products[0] = 0x1p14f, products[1] = -0x1p14f, products.back() = 0x1p-12f;
@@ -90,7 +90,7 @@ TEST_CASE("steps: V100 adds four products at once, A100 eight, H100 all") {
   CHECK(after(ProductSum::hopper, 13) == 0);
 }
 
-TEST_CASE("infinities, NaN and zeros are IEEE's, by every rule") {
+TEST_CASE("infinities, NaN and zeros follow IEEE, by every rule") {
   for (const ProductSum rule : kRules) {
     CHECK(sum(rule, 1, {kInfinity}) == kInfinity);
     CHECK(sum(rule, 1, {5, -kInfinity}) == -kInfinity);
@@ -110,7 +110,7 @@ TEST_CASE("infinities, NaN and zeros are IEEE's, by every rule") {
     CHECK(std::signbit(sum(rule, -0.0f, std::vector<float>(16, -0.0f))));  // nothing but −0
 }
 
-TEST_CASE("an infinity changes its own row or column, and nothing beside it") {
+TEST_CASE("an infinity changes only its own row or column") {
   Half a[16][16] = {}, b[16][8] = {};
   float c[16][8] = {};
   a[1][0] = a[2][0] = b[0][3] = b[0][4] = to_half(1.0f);
@@ -126,7 +126,7 @@ TEST_CASE("an infinity changes its own row or column, and nothing beside it") {
   CHECK(c[2][5] == 0);
 }
 
-TEST_CASE("subnormals are kept, and the largest float stays one") {
+TEST_CASE("subnormals are kept, and the largest float does not overflow") {
   constexpr float kLeast = std::numeric_limits<float>::denorm_min(), kMost = 0x1.fffffep127f;
   for (const ProductSum rule : kTruncating) {
     CHECK(sum(rule, 0, {0x1p-24f}) == 0x1p-24f);  // the least f16
@@ -137,7 +137,7 @@ TEST_CASE("subnormals are kept, and the largest float stays one") {
   }
 }
 
-// ---- against a rule that is written down once more, slowly
+// ---- against a second, slow version of the rules
 
 struct Rule {
   int32_t n_products, n_bits;
@@ -166,7 +166,7 @@ float expected(Rule rule, float c, const float* a, const float* b) {
   return c;
 }
 
-TEST_CASE_TEMPLATE("tiles of every size of numbers, element by element", T, Half, BFloat16) {
+TEST_CASE_TEMPLATE("tiles of numbers of every size, element by element", T, Half, BFloat16) {
   Random random(3);
   for (const ProductSum rule : kTruncating)
     for (int32_t spread = 0; spread < 14; ++spread) {  // operands of 2^-spread … 2^spread

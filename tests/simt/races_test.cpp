@@ -1,5 +1,6 @@
-// What the emulator finds when its checks are on: reads of shared memory that nobody wrote, and races in shared
-// and in global memory, copies on their way included. Broken kernels, each beside the mended one.
+// What the emulator finds when its checks are on: reads of shared memory that no thread wrote, and races in
+// shared and global memory, also with copies that are on their way. Each broken kernel is next to the same
+// kernel mended.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -25,7 +26,8 @@ __global__ void leaves_it_to_the_first_block(bool mended) {
   if (mended || blockIdx.x == 0) s_x.store(threadIdx.x, 1.0f);
   s_x.load(threadIdx.x);
 }
-/// Block 0 ends with thread 0 as the writer and the reader of all; in block 1 each element has another one.
+/// At the end of block 0, thread 0 is the writer and reader of all elements. In block 1 each element has
+/// another one.
 __global__ void other_threads_in_other_blocks(bool) {
   LASTROW_SHARED(float, s_x, 64);
   for (uint32_t i = 0; i < 64; ++i)
@@ -62,9 +64,9 @@ __global__ void within_a_warp(int how) {
 __global__ void across_halves(bool) {
   LASTROW_SHARED(float, s_x, 32);
   s_x.store(threadIdx.x, 0.0f);
-  __syncthreads();  // the zeros are written before all that follows
+  __syncthreads();  // the zeros are written before everything below
   s_x.store(threadIdx.x, 1.0f);
-  __syncwarp(threadIdx.x < 16 ? 0x0000FFFFu : 0xFFFF0000u);  // a half's writes before its own reads, no more
+  __syncwarp(threadIdx.x < 16 ? 0x0000FFFFu : 0xFFFF0000u);  // orders each half only
   s_x.load(threadIdx.x ^ 16);
 }
 __global__ void all_add(bool atomically) {
@@ -77,16 +79,16 @@ __global__ void all_add(bool atomically) {
     s_n.store(0, s_n.load(0) + 1);
 }
 
-TEST_CASE("a read of shared memory that nobody wrote is named, with the element") {
+TEST_CASE("a read of shared memory that no thread wrote is reported, with the element") {
   const Outcome o = run(reads_unwritten, 64, false);
   CHECK(o.finding == Finding::uninitialised_shared);
   CHECK(contains(o.message, "reads s_x[40], which no thread has written"));
   CHECK_FALSE(run(reads_unwritten, 64, true).found);
 }
 
-TEST_CASE("a block knows nothing of the shared memory of the block before it") {
+TEST_CASE("what one block wrote to shared memory does not count for the next block") {
   const auto two_blocks = [](void (*kernel)(bool), bool mended) {
-    simt::Device device(1);  // one OS thread, so both blocks are followed by one detector
+    simt::Device device(1);  // one OS thread, so one detector follows both blocks
     device.watch({.check = true});
     launch(Kernel{"blocks", kernel}, {2}, {64}, 0, &device, mended);
   };
@@ -96,7 +98,7 @@ TEST_CASE("a block knows nothing of the shared memory of the block before it") {
   CHECK_NOTHROW(two_blocks(other_threads_in_other_blocks, true));
 }
 
-TEST_CASE("a missing __syncthreads is a race, before the read and after it") {
+TEST_CASE("a missing __syncthreads is a race, both before the read and after it") {
   const Outcome o = run(forgets_the_barrier, 64, false);
   CHECK(o.finding == Finding::shared_race);
   CHECK(contains(o.message, "thread (32, 0, 0)"));
@@ -107,7 +109,7 @@ TEST_CASE("a missing __syncthreads is a race, before the read and after it") {
   CHECK_FALSE(run(forgets_the_second_barrier, 64, true).found);
 }
 
-TEST_CASE("within a warp __syncwarp orders those it names, and a shuffle orders nothing") {
+TEST_CASE("within a warp __syncwarp orders the lanes of its mask, and a shuffle orders nothing") {
   CHECK(run(within_a_warp, 32, 0).finding == Finding::shared_race);
   CHECK_FALSE(run(within_a_warp, 32, 1).found);
   CHECK_FALSE(run(within_a_warp, 32, 2).found);
@@ -115,7 +117,8 @@ TEST_CASE("within a warp __syncwarp orders those it names, and a shuffle orders 
   CHECK(run(across_halves, 32, false).finding == Finding::shared_race);
 }
 
-/// Each thread copies four floats, and those of the first warp read what their mirror images copied; twice.
+/// Twice: each thread copies four floats, and the threads of the first warp read what their mirror images
+/// copied.
 enum class Copies { right, no_wait, no_barrier_before, no_barrier_after, own_too_early };
 __global__ void copies_and_reads(Copies how, Global<const float> g_x) {
   LASTROW_SHARED(float, s_x, 4 * 64);
@@ -128,13 +131,13 @@ __global__ void copies_and_reads(Copies how, Global<const float> g_x) {
     copies.close_group();
     if (how == Copies::own_too_early) s_x.load(own);
     if (how != Copies::no_wait) copies.wait<0>();
-    if (how != Copies::no_barrier_before) __syncthreads();  // all copies have landed before others read them
+    if (how != Copies::no_barrier_before) __syncthreads();  // all copies have arrived before others read them
     if (threadIdx.x < 32) s_x.load(other);
     if (how != Copies::no_barrier_after) __syncthreads();  // all reads before the next round's copies
   }
 }
 
-TEST_CASE("an asynchronous copy races from its beginning to its landing") {
+TEST_CASE("an asynchronous copy can race from its beginning to its arrival") {
   const std::vector<float> x(256, 1.0f);
   const auto outcome = [&](Copies how) {
     return run(copies_and_reads, 64, how, Global<const float>(x.data(), 256, "g_x"));
@@ -156,12 +159,12 @@ TEST_CASE("an asynchronous copy races from its beginning to its landing") {
   CHECK(contains(begun.message, "with no __syncthreads between"));
 }
 
-TEST_CASE("adding without atomics is a race, with them it is none") {
+TEST_CASE("adding without atomics is a race, adding with them is not") {
   CHECK(run(all_add, 64, false).finding == Finding::shared_race);
   CHECK_FALSE(run(all_add, 64, true).found);
 }
 
-/// Lane 0 leaves a number in global memory for the other lanes, and then overwrites it: k02 in small.
+/// Lane 0 leaves a number in global memory for the other lanes, and then overwrites it: the pattern of k02.
 enum class Hand { right, no_sync_before, no_sync_after, shuffles };
 __global__ void hands_on(Hand how, Global<float> g_x) {
   if (threadIdx.x == 0) g_x.store(7, 1.0f);
@@ -171,7 +174,7 @@ __global__ void hands_on(Hand how, Global<float> g_x) {
   if (how == Hand::right || how == Hand::no_sync_before) __syncwarp();  // all reads before the next write
   if (threadIdx.x == 0) g_x.store(7, 2.0f);
 }
-/// Each thread's own element, then another thread's; or all add to one.
+/// Each thread writes its own element, then reads another thread's; or all add to one element.
 __global__ void mirrors(bool mended, Global<float> g_x) {
   g_x.store(threadIdx.x, 1.0f);
   if (mended) __syncthreads();  // all writes before the mirrored reads
@@ -189,7 +192,7 @@ __global__ void overlaps(Global<float> g_x) {
   if (threadIdx.x == 1) g_x.store(3, 1.0f);
 }
 
-TEST_CASE("a race in global memory is named, where a warp has no __syncwarp and a block no __syncthreads") {
+TEST_CASE("a race in global memory is reported, if a warp lacks a __syncwarp or a block a __syncthreads") {
   std::vector<float> x(64);
   const Global<float> g_x(x.data(), 64, "g_x");
   const Outcome o = run(hands_on, 32, Hand::no_sync_before, g_x);
@@ -208,13 +211,13 @@ TEST_CASE("a race in global memory is named, where a warp has no __syncwarp and 
   CHECK(run(overlaps, 32, g_x).finding == Finding::global_race);
 }
 
-TEST_CASE("in global memory too, adding without atomics is a race, with them it is none") {
+TEST_CASE("in global memory too, adding without atomics is a race, adding with them is not") {
   int n = 0;
   CHECK(run(adds_to_global, 64, false, Global<int>(&n, 1, "g_n")).finding == Finding::global_race);
   CHECK_FALSE(run(adds_to_global, 64, true, Global<int>(&n, 1, "g_n")).found);
 }
 
-/// What one block did is not held against the next.
+/// Two blocks that write the same elements.
 __global__ void a_block_each(Global<float> g_x) { g_x.store(threadIdx.x, g_x.load(threadIdx.x) + 1); }
 
 TEST_CASE("blocks are not compared with each other, whatever the size of what they write") {
@@ -238,7 +241,7 @@ __global__ void copies_and_overwrites(Source how, Global<float> g_x) {
   if (how == Source::own_too_early) g_x.store(own, 1.0f);
   if (how == Source::other_too_early) g_x.store(other, 1.0f);
   copies.wait<0>();
-  if (how != Source::no_barrier) __syncthreads();  // all copies have read before others write
+  if (how != Source::no_barrier) __syncthreads();  // all copies have read their sources before others write
   g_x.store(other, 1.0f);
 }
 

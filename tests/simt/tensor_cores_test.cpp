@@ -1,5 +1,5 @@
-// The emulator's tensor cores: first a product that can be read off, then a whole tile against three loops,
-// where ldmatrix puts things, and kernels that use either wrongly.
+// The emulator's tensor cores: first a product that can be read by eye, then a whole tile against three
+// loops, where ldmatrix puts each element, and kernels that use mma or ldmatrix wrongly.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -24,7 +24,7 @@ uint32_t pair(T low, T high) {
   return uint32_t{high.bits} << 16 | low.bits;
 }
 
-/// c [16, 8] += a [16, 16] · b [16, 8], each lane taking its elements by the tables of the header.
+/// c [16, 8] += a [16, 16] · b [16, 8]; each lane takes its elements by the tables in the header.
 template <typename T>
 __global__ void product(Global<const T> g_a, Global<const T> g_b, Global<float> g_c) {
   const int32_t lane = static_cast<int32_t>(threadIdx.x), r = lane / 4, c = lane % 4 * 2;
@@ -64,7 +64,7 @@ TEST_CASE_TEMPLATE("the identity times 10 · k + n, plus 1000", T, Half, BFloat1
   CHECK(c[15 * 8 + 7] == 1157);
 }
 
-TEST_CASE_TEMPLATE("a whole tile, its products added in float, is that of three loops", T, Half, BFloat16) {
+TEST_CASE_TEMPLATE("a whole tile, with products added in float, equals three loops", T, Half, BFloat16) {
   const simt::UseProductSum use(simt::ProductSum::rounded);
   Random random(5);
   std::vector<T> a(256), b(128);
@@ -84,7 +84,8 @@ TEST_CASE_TEMPLATE("a whole tile, its products added in float, is that of three 
 
 // ---- ldmatrix
 
-/// 32 rows of 8: element `column` of row `row` is 10 · row + column. out [lane, 8]: four pairs of each lane.
+/// 32 rows of 8: element `column` of row `row` is 10 · row + column. out [lane, 8]: the four pairs of each
+/// lane.
 __global__ void load(bool transposed, Global<int> g_out) {
   LASTROW_SHARED(Half, s_x, 32 * 8);
   const int32_t lane = static_cast<int32_t>(threadIdx.x);
@@ -125,14 +126,14 @@ TEST_CASE("transposed, lane 0 gets the first elements of rows 0 and 1") {
         CHECK(out[lane * 8 + 2 * i + e] == 10 * (8 * i + lane % 4 * 2 + e) + lane / 4);
 }
 
-/// Rows of 64 elements, one under the other or with the 16-byte steps of row r at places xor r.
+/// Rows of 64 elements. `swizzled`: the 16-byte steps of row r are at places xor r.
 __global__ void columns(bool swizzled) {
   LASTROW_SHARED(Half, s_x, 32 * 64);
   const int32_t row = static_cast<int32_t>(threadIdx.x);
   load_matrices(s_x, row * 64 + (swizzled ? 3 ^ row % 8 : 3) * 8);
 }
 
-TEST_CASE("eight rows of 128 bytes are eight passes a matrix, swizzled one") {
+TEST_CASE("eight rows of 128 bytes take eight passes per matrix, swizzled rows take one") {
   for (const bool swizzled : {false, true}) {
     simt::Device device(1);
     device.watch({.report = true});
@@ -145,7 +146,7 @@ TEST_CASE("eight rows of 128 bytes are eight passes a matrix, swizzled one") {
   }
 }
 
-// ---- broken kernels, each beside the mended one
+// ---- broken kernels, each next to the same kernel mended
 
 enum class Absent { nobody, returned, elsewhere, waits };
 
@@ -160,7 +161,7 @@ __global__ void without_a_lane(Absent how) {
   __syncwarp();  // where the lane that skips the product waits
 }
 
-TEST_CASE("a product without all 32 lanes in one instruction is named") {
+TEST_CASE("a product without all 32 lanes in one instruction is reported") {
   CHECK_FALSE(run(without_a_lane, 32, Absent::nobody).found);
   const Outcome left = run(without_a_lane, 32, Absent::returned);
   CHECK(left.finding == simt::Finding::absent_lane);
@@ -189,14 +190,14 @@ __global__ void wrong_load(Fault fault) {
                                                                           : 0));
 }
 
-TEST_CASE("a matrix load that lacks a lane, or whose row is misaligned, outside, unwritten or raced for") {
+TEST_CASE("a matrix load that lacks a lane, or whose row is misaligned, outside, unwritten or in a race") {
   CHECK_FALSE(run(wrong_load, 32, Fault::none).found);
   const Outcome absent = run(wrong_load, 32, Fault::absent);
   CHECK(absent.finding == simt::Finding::absent_lane);
   CHECK(contains(absent.message, "ldmatrix takes all 32 lanes of a warp, but lane 30 has returned"));
   const Outcome misaligned = run(wrong_load, 32, Fault::misaligned);
   CHECK(misaligned.finding == simt::Finding::misaligned);
-  CHECK(contains(misaligned.message, "moves 16 bytes at s_x[100], whose address is no multiple of 16"));
+  CHECK(contains(misaligned.message, "moves 16 bytes at s_x[100], whose address is not a multiple of 16"));
   CHECK(run(wrong_load, 32, Fault::outside).finding == simt::Finding::out_of_bounds);
   const Outcome unwritten = run(wrong_load, 32, Fault::unwritten);
   CHECK(unwritten.finding == simt::Finding::uninitialised_shared);

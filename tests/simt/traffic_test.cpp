@@ -1,4 +1,4 @@
-// Traffic as the hardware bills it, on access patterns whose bill can be worked out by hand.
+// Traffic as the hardware counts it, on access patterns that can be worked out by hand.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -19,7 +19,7 @@ simt::KernelTraffic count(void (*function)(Parameters...), Dim3 grid, Dim3 block
 
 __global__ void strided(Global<const float> g_x, int stride) { g_x.load(threadIdx.x * stride); }
 
-TEST_CASE("32 floats in a row are 4 sectors; with a stride of 8 or more each is one of its own") {
+TEST_CASE("32 floats in a row are 4 sectors; with a stride of 8 or more each float is one sector") {
   std::vector<float> x(32 * 32 + 8);
   // from an address that is a multiple of 32 bytes
   float* aligned = x.data() + (32 - reinterpret_cast<uintptr_t>(x.data()) % 32) % 32 / sizeof(float);
@@ -36,7 +36,7 @@ TEST_CASE("32 floats in a row are 4 sectors; with a stride of 8 or more each is 
 
 __global__ void vectors(Global<const float> g_x) { g_x.load_vec<4>(4 * threadIdx.x); }
 
-TEST_CASE("a vector load of 16 bytes a lane moves 512 bytes in one instruction") {
+TEST_CASE("a vector load of 16 bytes per lane moves 512 bytes in one instruction") {
   std::vector<float> x(128 + 8);
   float* aligned = x.data() + (32 - reinterpret_cast<uintptr_t>(x.data()) % 32) % 32 / sizeof(float);
   const simt::KernelTraffic k = count(vectors, {1}, {32}, Global<const float>(aligned, 128, "g_x"));
@@ -54,13 +54,13 @@ __global__ void shared_vectors(int stride) {
   s_x.load_vec<4>(threadIdx.x * stride);
 }
 
-TEST_CASE("shared memory: a column of a 32-wide tile takes 32 passes, of a 33-wide one pass") {
+TEST_CASE("shared memory: a column of a 32-wide tile takes 32 passes, of a 33-wide tile one pass") {
   for (const auto& [stride, passes] : {std::pair{1, 1}, {32, 32}, {33, 1}, {2, 2}, {0, 1}}) {
     const simt::KernelTraffic k = count(columns, {1}, {32}, stride);
     CHECK(k.sites[0].n_passes == passes);
     CHECK(k.sites[0].n_best_passes == 1);
   }
-  // 16 bytes a lane: 8 lanes at a time, so 4 passes at best.
+  // 16 bytes per lane: 8 lanes at a time, so 4 passes at best.
   CHECK(count(shared_vectors, {1}, {32}, 4).sites[0].n_passes == 4);
   CHECK(count(shared_vectors, {1}, {32}, 32).sites[0].n_passes == 32);
   CHECK(count(shared_vectors, {1}, {32}, 36).sites[0].n_passes == 4);
@@ -71,7 +71,7 @@ __global__ void ragged(Global<const float> g_x, int n) {
   for (int i = static_cast<int>(threadIdx.x); i < n; i += 32) g_x.load(i);
 }
 
-TEST_CASE("the k-th executions of the lanes are one; those without all lanes are partial") {
+TEST_CASE("the k-th accesses of the lanes are one execution; without all lanes it is partial") {
   std::vector<float> x(100);
   const simt::KernelTraffic k = count(ragged, {1}, {32}, Global<const float>(x.data(), 100, "g_x"), 70);
   CHECK(k.sites[0].n_executions == 3);
@@ -82,7 +82,7 @@ TEST_CASE("the k-th executions of the lanes are one; those without all lanes are
 __global__ void meets(Global<int> g_x) {
   LASTROW_SHARED(int, s_x, 16);
   s_x.store(threadIdx.x % 16, 1);
-  __syncthreads();  // two that order nothing: only their number is looked at
+  __syncthreads();  // these two order nothing: only their number is tested
   __syncthreads();
   int x = __shfl_xor_sync(0xFFFFFFFFu, 1, 1);
   x += __shfl_xor_sync(0xFFFFFFFFu, 1, 2) + __shfl_xor_sync(0xFFFFFFFFu, 1, 4);
@@ -90,7 +90,7 @@ __global__ void meets(Global<int> g_x) {
   if (__any_sync(0xFFFFFFFFu, x > 0)) g_x.atomic_add(0, 1);
 }
 
-TEST_CASE("barriers count once a block, meetings once a warp, a sample stands for its blocks alone") {
+TEST_CASE("barriers count once per block, meetings once per warp; a sample counts only its own blocks") {
   int x = 0;
   const simt::KernelTraffic k = count(meets, {64}, {64}, Global<int>(&x, 1, "g_x"));
   CHECK(x == 64 * 64);
