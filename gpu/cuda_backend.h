@@ -1,9 +1,9 @@
-// The backend "cuda": the kernels of gpu/kernels on an NVIDIA GPU, linear layers through cuBLAS.
+// The backend "cuda": the kernels of gpu/kernels on an NVIDIA GPU, and cuBLAS for linear layers.
 //
 //   if (const std::string why = why_no_cuda(); why.empty()) auto backend = make_cuda_backend();
 //
-// The first visible device is used; CUDA_VISIBLE_DEVICES chooses. cuBLAS is loaded when the first linear
-// layer runs (backend/cublas.h). No CUDA header is needed to include this one.
+// It uses the first visible device; CUDA_VISIBLE_DEVICES chooses another. cuBLAS is loaded when the first
+// linear layer runs (backend/cublas.h). This header includes no CUDA header.
 #pragma once
 
 #include <memory>
@@ -14,11 +14,11 @@
 
 namespace lastrow {
 
-/// Why there is no GPU to use: no driver, no device, one too old; empty if there is one.
+/// Why no GPU can be used (no driver, no device, too old a device); empty if one can.
 std::string why_no_cuda();
 
-/// Throws UsageError for a kernel that is not in the ladder and where there is no GPU to use, CudaError if
-/// the device fails.
+/// Throws UsageError if the kernel is not in the ladder or no GPU can be used, and CudaError if the device
+/// fails.
 std::unique_ptr<Backend> make_cuda_backend(const gpu::DeviceOptions& options = {});
 
 }  // namespace lastrow

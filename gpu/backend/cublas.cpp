@@ -10,7 +10,7 @@ namespace lastrow::cuda {
 namespace {
 
 constexpr const char* kWhatToDo =
-    "set LASTROW_CUBLAS to the path of a libcublas.so.13 or .12 (the CUDA toolkit and PyTorch bring one), "
+    "set LASTROW_CUBLAS to the path of a libcublas.so.13 or .12 (the CUDA toolkit and PyTorch have one), "
     "or use another backend";
 
 struct Library {
@@ -18,7 +18,8 @@ struct Library {
   std::string name;
 };
 
-/// A null handle if it cannot be loaded; `why` then says so in the system's words, which name the file.
+/// Returns a null handle if the library cannot be loaded. Then `why` is the system's message, which names the
+/// file.
 Library open(const std::string& name, std::string& why) {
   void* const handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle) why = dlerror();
@@ -31,8 +32,8 @@ void take(const Library& library, const char* name, Function*& function) {
   if (!function) throw Error("{} has no function {}: {}", library.name, name, kWhatToDo);
 }
 
-/// The names in the library: those of cublas_v2.h are macros.
-Cublas functions_of(const Library& library) {
+/// Uses the names in the library itself, because the names in cublas_v2.h are macros.
+Cublas load_functions(const Library& library) {
   Cublas cublas{};
   take(library, "cublasCreate_v2", cublas.create);
   take(library, "cublasDestroy_v2", cublas.destroy);
@@ -46,12 +47,12 @@ Cublas functions_of(const Library& library) {
 }  // namespace
 
 Cublas load_cublas_from(const std::vector<std::string>& folders) {
-  std::string why, damaged, looked_in;  // damaged: why a file that is there was not taken
+  std::string why, damaged, looked_in;  // damaged: why a file that exists could not be loaded
   for (const std::string& folder : folders) {
     looked_in += (looked_in.empty() ? "" : ", ") + (folder.empty() ? "the system's library folders" : folder);
     for (const char* const file : {"libcublas.so.13", "libcublas.so.12", "libcublas.so"}) {
       const Library library = open(folder.empty() ? file : folder + "/" + file, why);
-      if (library.handle) return functions_of(library);
+      if (library.handle) return load_functions(library);
       const bool absent = why.starts_with(library.name + ": cannot open shared object file");
       if (!absent && damaged.empty()) damaged = why;
     }
@@ -69,7 +70,7 @@ Cublas load_cublas() {
   if (!library.handle)
     throw Error("cuBLAS, which linear layers need, cannot be loaded from LASTROW_CUBLAS: {}: {}", why,
                 kWhatToDo);
-  return functions_of(library);
+  return load_functions(library);
 }
 
 }  // namespace lastrow::cuda

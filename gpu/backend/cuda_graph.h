@@ -1,10 +1,10 @@
-// Work of a stream that is recorded once and run any number of times.
+// Work of a stream, recorded once and run any number of times.
 //
-//   CudaGraph graph(stream, [&] { … });     what that puts on the stream is kept, and not run
+//   CudaGraph graph(stream, [&] { … });     records what this puts on the stream, and does not run it
 //   graph.launch(stream);
 //
-// What is called in between may neither allocate nor free, nor wait. What it throws ends the recording, and
-// the stream is usable again.
+// The recorded function must not allocate, free or wait. If it throws, the recording ends and the stream is
+// usable again.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -27,14 +27,14 @@ class CudaGraph {
   void launch(cudaStream_t stream) { LASTROW_CUDA(cudaGraphLaunch(graph_, stream)); }
 
  private:
-  /// The stream records from its making to end().
+  /// The stream records from its construction to end().
   class Capture {
    public:
     explicit Capture(cudaStream_t stream) : stream_(stream) {
       LASTROW_CUDA(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
     }
     ~Capture() {
-      if (!ended_) {  // something was thrown
+      if (!ended_) {  // work() has thrown
         cudaStreamEndCapture(stream_, &graph_);
         cudaGetLastError();
       }

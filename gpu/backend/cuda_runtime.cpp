@@ -17,14 +17,14 @@ namespace {
 
 constexpr int kLeastMajor = 8;  // the oldest architecture that kernels are compiled for
 
-constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;  // cuBLAS's own choice on a compute capability of 9.0
+constexpr int64_t kWorkspaceBytes = int64_t{32} << 20;  // as cuBLAS takes on compute capability 9.0
 
 class CudaMemory final : public DeviceMemory {
   void* take(size_t bytes) override {
     void* data = nullptr;
     const cudaError_t code = cudaMalloc(&data, bytes);
     if (code == cudaErrorMemoryAllocation) {
-      cudaGetLastError();  // out of memory is no lasting state
+      cudaGetLastError();  // clears the error: the device is usable after it
       return nullptr;
     }
     LASTROW_CUDA(code);
@@ -43,7 +43,7 @@ struct CudaRecording final : Recording {
   CudaGraph graph;
 };
 
-/// A stream that does not wait for the default one.
+/// A stream that does not wait for the default stream.
 class OwnStream {
  public:
   OwnStream() { LASTROW_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
@@ -56,15 +56,16 @@ class OwnStream {
   cudaStream_t stream_ = nullptr;
 };
 
-/// cuBLAS on a stream, with a workspace of ours: it would else allocate its own while a step is recorded.
+/// cuBLAS on a stream, with a workspace of ours. Otherwise it would allocate its own while a step is
+/// recorded.
 class Products {
  public:
   /// Loads cuBLAS. Throws Error if it cannot.
   Products(cudaStream_t stream, Memory& memory) : workspace_(memory, DType::u8, {kWorkspaceBytes}) {
     check(cublas_.create(&handle_), "cublasCreate");
     try {
-      check(cublas_.set_stream(handle_, stream),
-            "cublasSetStream");  // forgets the workspace, so it comes first
+      // cublasSetStream resets the workspace, so it comes first.
+      check(cublas_.set_stream(handle_, stream), "cublasSetStream");
       check(cublas_.set_workspace(handle_, workspace_.view().raw(), kWorkspaceBytes), "cublasSetWorkspace");
     } catch (...) {
       cublas_.destroy(handle_);
@@ -75,7 +76,8 @@ class Products {
   Products(const Products&) = delete;
   Products& operator=(const Products&) = delete;
 
-  /// Row-major out [n, o] = x [n, i] · weightᵀ is column-major outᵀ = (weight as stored)ᵀ · (x as stored).
+  /// cuBLAS is column-major. Row-major out [n, o] = x [n, i] · weightᵀ is column-major
+  /// outᵀ = (weight as stored)ᵀ · (x as stored).
   void linear(ConstTensorView x, ConstTensorView weight, TensorView out) {
     const float one = 1, zero = 0;
     const auto n = static_cast<int>(x.dim(0)), in = static_cast<int>(x.dim(1)),
@@ -89,7 +91,7 @@ class Products {
   void check(cublasStatus_t status, const char* call) const {
     if (status != CUBLAS_STATUS_SUCCESS)
       throw Error(
-          "{} in {}: use another backend, or a cuBLAS that fits the driver (LASTROW_CUBLAS names its file)",
+          "{} in {}: use another backend, or a cuBLAS that fits the driver (name its file in LASTROW_CUBLAS)",
           cublas_.status_string(status), call);
   }
 
@@ -98,7 +100,7 @@ class Products {
   cublasHandle_t handle_ = nullptr;
 };
 
-/// Host memory that a device reads while the host goes on: copies wait in it for their turn on the stream.
+/// Host memory that the device reads while the host goes on. Bytes wait here for their turn on the stream.
 class Staging {
  public:
   static constexpr int64_t kBytes = int64_t{1} << 20;
@@ -113,7 +115,7 @@ class Staging {
   Staging& operator=(const Staging&) = delete;
 
   bool has_room(int64_t bytes) const { return bytes <= kBytes - used_; }
-  /// A copy of the bytes, until clear().
+  /// Keeps a copy of the bytes until clear().
   const void* keep(const void* bytes, int64_t n) {
     std::byte* const at = data_ + used_;
     std::memcpy(at, bytes, static_cast<size_t>(n));
@@ -150,7 +152,7 @@ class CudaRuntime final : public Runtime {
     if (!staging_.has_room(bytes)) wait();
     const bool staged = staging_.has_room(bytes);
     copy(device, staged ? staging_.keep(host, bytes) : host, bytes, cudaMemcpyHostToDevice);
-    if (!staged) wait();  // for the caller's bytes to be free
+    if (!staged) wait();  // after that the caller may change its bytes
   }
   void to_host(void* host, const void* device, int64_t bytes) override {
     copy(host, device, bytes, cudaMemcpyDeviceToHost);
@@ -165,13 +167,13 @@ class CudaRuntime final : public Runtime {
   }
 
   std::unique_ptr<Recording> record(FunctionRef<void()> ops) override {
-    products();  // made now if it was never needed: a recording allocates nothing
+    products();  // made now if it does not exist yet, because a recording must not allocate
     return std::make_unique<CudaRecording>(stream(), ops);
   }
   void play(Recording& recording) override { static_cast<CudaRecording&>(recording).graph.launch(stream()); }
 
   void begin_range(Site site) override {
-    // "L3 attend": the layer where there is one, then the operation.
+    // "L3 attend": the layer, if there is one, then the operation.
     const std::string label =
         site.layer < 0 ? std::string(site.name) : fmt::format("L{} {}", site.layer, site.name);
     nvtxRangePushA(label.c_str());
@@ -186,7 +188,7 @@ class CudaRuntime final : public Runtime {
     LASTROW_CUDA(cudaStreamSynchronize(stream()));
     staging_.clear();
   }
-  /// Made when it is first needed: who only attends loads no cuBLAS and takes no workspace.
+  /// Made when it is first needed, so a program that only attends loads no cuBLAS and needs no workspace.
   Products& products() {
     if (!products_) products_.emplace(stream(), *memory_);
     return *products_;
@@ -214,13 +216,13 @@ std::string why_no_cuda() {
   if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0) return "no NVIDIA driver is installed";
   if (const cudaError_t code = cudaGetDeviceCount(&n_devices); code != cudaSuccess) {
     cudaGetLastError();
-    return fmt::format("{} (see what nvidia-smi says)", cudaGetErrorString(code));
+    return fmt::format("{} (run nvidia-smi to see why)", cudaGetErrorString(code));
   }
   if (n_devices == 0) return "no NVIDIA GPU is visible";
   cudaDeviceProp properties{};
   if (cudaGetDeviceProperties(&properties, 0) != cudaSuccess) return "the GPU does not answer";
   if (properties.major < cuda::kLeastMajor)
-    return fmt::format("{} has compute capability {}.{}: {}.0 or later is needed", properties.name,
+    return fmt::format("{} has compute capability {}.{}, but {}.0 or later is needed", properties.name,
                        properties.major, properties.minor, cuda::kLeastMajor);
   return "";
 }

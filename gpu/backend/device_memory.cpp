@@ -16,7 +16,7 @@ void* DeviceMemory::allocate(size_t bytes) {
       free = std::clamp<int64_t>(total - bytes_in_use_, 0, free);
     }
     throw CapacityError(
-        "{} of device memory asked for, {} of {} are free: use a shorter context, fewer sequences or a "
+        "cannot allocate {} of device memory: {} of {} are free; use a shorter context, fewer sequences or a "
         "narrower K/V dtype",
         gib_and_gb(wanted), gib_and_gb(free), gib_and_gb(total));
   }

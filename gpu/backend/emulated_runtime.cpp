@@ -14,8 +14,8 @@ namespace lastrow {
 namespace emulated {
 namespace {
 
-/// Of the host, aligned as cudaMalloc aligns. Host code that dereferences it by mistake works here and would
-/// fail on a GPU: the emulator does not find that.
+/// Host memory, aligned as cudaMalloc aligns. Host code that dereferences it by mistake works here but would
+/// fail on a GPU; the emulator does not find that.
 class EmulatedMemory final : public DeviceMemory {
   void* take(size_t bytes) override {
     constexpr size_t kAlignment = 256;
@@ -28,7 +28,7 @@ class EmulatedMemory final : public DeviceMemory {
   }
 };
 
-using Work = std::vector<std::function<void()>>;  // in the order of the stream
+using Work = std::vector<std::function<void()>>;  // in stream order
 
 struct RecordedWork final : Recording {
   Work work;
@@ -46,7 +46,7 @@ class EmulatedRuntime final : public Runtime {
   const char* name() const override { return "cuda-emulated"; }
   std::string description() const override { return "the kernels of cuda, thread by thread on the CPU"; }
   int32_t n_threads() const override { return device_.n_threads(); }
-  /// Of an H100: K/V are split, and counted, as they would be there.
+  /// As on an H100, so that K/V are split and counted as they would be there.
   int32_t n_multiprocessors() const override { return 132; }
   int64_t max_shared_bytes() const override { return gpu::AttendShape{}.max_shared_bytes; }
 
@@ -87,7 +87,7 @@ class EmulatedRuntime final : public Runtime {
   static void copy(void* to, const void* from, int64_t bytes) {
     if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
   }
-  /// Now, or in each play of what is being recorded.
+  /// Runs the work now; while a step is recorded, keeps it for each play of the recording.
   template <typename F>
   void put_on_stream(const F& work) {
     if (Work* const kept = device_.kept_launches())

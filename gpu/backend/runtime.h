@@ -1,8 +1,7 @@
-// The few things that a device backend asks of its device besides kernels; one implementation for each
-// target.
+// The few things that a device backend needs from its device besides kernels; one implementation per target.
 //
-// Work is queued on one stream, in order. to_device may be followed at once by a change of the host's bytes;
-// to_host returns when they have arrived.
+// Work is queued on one stream, in order. After to_device returns, the host may change its bytes at once.
+// to_host returns when the bytes have arrived.
 #pragma once
 
 #include <memory>
@@ -15,7 +14,7 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-/// Work for the stream that can be put on it any number of times.
+/// Work that can be put on the stream any number of times.
 class Recording {
  public:
   virtual ~Recording() = default;
@@ -28,10 +27,10 @@ class Runtime {
   virtual std::string description() const = 0;  // one line: device, library
   virtual int32_t n_threads() const = 0;        // OS threads that compute
   virtual int32_t n_multiprocessors() const = 0;
-  virtual int64_t max_shared_bytes() const = 0;  // of a block
+  virtual int64_t max_shared_bytes() const = 0;  // per block
 
   virtual DeviceMemory& memory() = 0;
-  virtual bool in_host_memory() const = 0;  // does it share the host's?
+  virtual bool in_host_memory() const = 0;  // whether device memory is host memory
   virtual Stream stream() = 0;
   virtual void to_device(void* device, const void* host, int64_t bytes) = 0;
   virtual void to_host(void* host, const void* device, int64_t bytes) = 0;
@@ -39,17 +38,17 @@ class Runtime {
 
   /// out = x · weightᵀ.   x [n_rows, n_in]   weight [n_out, n_in]   out [n_rows, n_out]   all f32
   virtual void linear(ConstTensorView x, ConstTensorView weight, TensorView out) = 0;
-  /// Calls ops, and keeps what it puts on the stream instead of running it, with every argument by value.
-  /// ops may neither allocate nor free, nor move anything between host and device. What it throws ends the
-  /// recording; nothing of it has run then.
+  /// Calls ops, and records what it puts on the stream instead of running it, with every argument by value.
+  /// ops must not allocate, free, or copy between host and device. If it throws, the recording ends and
+  /// nothing of it has run.
   virtual std::unique_ptr<Recording> record(FunctionRef<void()> ops) = 0;
   virtual void play(Recording& recording) = 0;
-  /// Between these two, a profiler shows the site's name.
+  /// A profiler shows the site's name between these two calls.
   virtual void begin_range(Site site) = 0;
   virtual void end_range() = 0;
 };
 
-/// Names the launches made during its life after their site.
+/// A profiler shows this site's name for the launches during its life.
 class SiteRange {
  public:
   SiteRange(Runtime& runtime, Site site) : runtime_(runtime) { runtime_.begin_range(site); }

@@ -1,4 +1,4 @@
-// How long the sequences of a step are taken to be when its launches are made: one record serves many steps.
+// The lengths that a step's launches are made for. They are upper bounds, so one record serves many steps.
 //
 //   const StepBounds most = bounds_of(plan, storage.spec());
 #pragma once
@@ -11,9 +11,9 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-/// The longest sequence of a step, as launches are made for it. A prefill is one of its kind. A decode step
-/// is one of many that differ in length alone: it is made for the next power of two, so that one record
-/// serves them all and none is made for more than twice what there is to do.
+/// The kv_len that the launches of a step are made for. A prefill is made for its own length. Many decode
+/// steps differ only in length, so they are made for the next power of two. Then one record serves many of
+/// them, and none is made for more than twice its own length (or 128).
 inline int32_t kv_bound(int32_t max_q_len, int32_t max_kv_len, int32_t max_seq_len) {
   constexpr uint32_t kLeast = 128;
   if (max_q_len != 1) return max_kv_len;
@@ -21,7 +21,7 @@ inline int32_t kv_bound(int32_t max_q_len, int32_t max_kv_len, int32_t max_seq_l
   return static_cast<int32_t>(std::min(bound, static_cast<uint32_t>(std::max(max_seq_len, max_kv_len))));
 }
 
-/// Most queries, and most keys, of one sequence.
+/// The most queries, and the most keys, of one sequence.
 struct StepBounds {
   int32_t max_q_len = 0, max_kv_len = 0;
 };

@@ -1,5 +1,4 @@
-// What a device is told of an attention problem, and the problem in a few words: for the driver and for
-// tests.
+// The shape that a device gets for an attention problem, and a short description of the problem.
 #pragma once
 
 #include <algorithm>

@@ -23,7 +23,7 @@ Attempt attempt(Runner& runner, const std::string& rung, const judge::JudgedCase
   try {
     const judge::Verdict v = judge::verdict(judged, runner.attend(rung));
     return {v.share(), v.ok() ? "" : v.to_string()};
-  } catch (const std::exception& e) {  // a finding of the emulator, an error of the device
+  } catch (const std::exception& e) {  // a finding of the emulator, or an error of the device
     return {std::numeric_limits<double>::infinity(), e.what()};
   }
 }
@@ -36,7 +36,7 @@ class Check {
     if (job.one_device) shared_runner_ = job.make_runner();
   }
 
-  /// Works until no case is left; one call a thread.
+  /// Works until no case is left; called once per thread.
   void work() {
     try {
       const auto own_runner = job_.one_device ? nullptr : job_.make_runner();
@@ -57,7 +57,7 @@ class Check {
   }
 
  private:
-  /// The next case, or n_cases.
+  /// The next case, or n_cases if there is none.
   int64_t take() {
     const bool is_over =
         job_.seconds > 0 && std::chrono::duration<double>(Clock::now() - start_).count() > job_.seconds;
@@ -68,7 +68,7 @@ class Check {
     return job_.n_cases;
   }
 
-  /// Those that are still to run the case.
+  /// The rungs that still have to run the case.
   std::vector<std::string> rungs_left(const CheckCase& c, int64_t i) {
     const std::lock_guard lock(mutex_);
     std::vector<std::string> left;
@@ -117,7 +117,7 @@ class Check {
       if (!a.failure.empty()) lost = runner.lost();
     }
     const std::lock_guard lock(mutex_);
-    if (!end_.lost.empty()) return false;  // another thread's rung took the device with it
+    if (!end_.lost.empty()) return false;  // a rung of another thread has broken the device
     if (!a.failure.empty()) a.failure = where + ": " + a.failure;
     journal_.end({rung, judged.c.kv_dtype, i, a.share, a.failure});
     if (lost.empty()) return true;
@@ -134,7 +134,7 @@ class Check {
   const CheckJob& job_;
   const Clock::time_point start_ = Clock::now();
   std::atomic<int64_t> next_ = 0;
-  std::mutex mutex_;  // of what follows, and of the journal
+  std::mutex mutex_;  // guards the journal, n_done_, end_ and failure_
   CheckJournal& journal_;
   int64_t n_done_ = 0;
   CheckEnd end_;
@@ -152,14 +152,14 @@ CheckEnd check(const CheckJob& job, CheckJournal& journal) {
     std::vector<std::jthread> others;
     try {
       for (int32_t t = 1; t < job.n_threads; ++t) others.emplace_back([&] { all.work(); });
-    } catch (const std::system_error&) {  // no more threads: those there are do the work
+    } catch (const std::system_error&) {  // no more threads: the existing ones do the work
     }
     all.work();
   }
   return all.end();
 }
 
-CheckReport report_of(const CheckJournal& journal) {
+CheckReport make_report(const CheckJournal& journal) {
   CheckReport report{.lines = {}, .ended = journal.ended()};
   for (const CheckOutcome& o : journal.outcomes()) {
     CheckLine& line = report.lines[{o.rung, o.type}];

@@ -37,7 +37,7 @@ std::vector<SequenceSize> sequences(int32_t queries, int32_t kv_len) {
       return {{1, kv_len}, {1, 1}, {1, 0}, {1, 40}};
     case 2:  // prefill
       return {{std::max(1, kv_len), kv_len}};
-    case 3:  // a piece of a prefill; of short ones the first queries see nothing
+    case 3:  // a chunk of a prefill; if it is short, its first queries see nothing
       return {{5, kv_len}};
     default:  // ragged
       return {{1, kv_len}, {0, 5}, {7, 7}, {17, 40}, {3, 1}};
@@ -74,14 +74,14 @@ AttendCase problem(const Row& row) {
 
 // ---- long contexts
 
-/// Those that a long problem is for. Under the emulator some combinations would take most of the time and
-/// show nothing that others do not.
+/// The rungs that a long problem is for. Under the emulator some combinations would take most of the time and
+/// show nothing that others do not show.
 enum class For {
   all,
-  not_k04,    // a decode of which k04 would fill a tile of queries with one
+  not_k04,    // a decode: k04 would fill only one query of its tile
   splitting,  // rungs that split keys over blocks
   tensor_decode,
-  tiled_prefill  // rungs whose block takes several queries; the others do a prefill one query at a time
+  tiled_prefill  // rungs whose block takes several queries; other rungs compute a prefill query by query
 };
 
 bool is_for(For what, const std::string& rung) {
@@ -106,7 +106,8 @@ struct LongProblem {
   AttendCase problem;
 };
 
-/// With one split a block walks all tiles: pipelines come round many times, and sums get long.
+/// With one split a block walks through all tiles. Then pipelines reuse their stages many times, and sums get
+/// long.
 std::vector<LongProblem> long_problems() {
   return {
       {For::all, {.n_q_heads = 4, .sequences = {{1, 300}}, .block_len = 16, .block_order = 7, .n_splits = 1}},

@@ -1,17 +1,18 @@
-// The problems that rungs are checked at: a choice of each property, all ugly, in every pair or in full; and
-// some long contexts.
+// The problems that rungs are checked on: difficult values of each property, in every pair or in all
+// combinations; and some long contexts.
 //
-//   const CheckSet set(rungs, takes);      takes(rung, shape): whether the rung takes it
-//   for (const CheckCase& c : set.quick())     every pair of values of all properties, the rung included;
-//                                              every third problem is a long one, as long as there are some
-//   set.full_size(); set.full(i)           the i-th problem of the product
-// Either way a problem comes with every rung that takes it: the judge's answer costs more than theirs.
+//   const CheckSet set(rungs, takes);          takes(rung, shape): whether the rung takes it
+//   for (const CheckCase& c : set.quick())     every pair of values of two properties, the rung being one of
+//                                              them; every third problem is a long one, until these end
+//   set.full_size(); set.full(i)               the i-th of all combinations
 //
-// Properties: query heads to K/V heads, head_dim, kv_len, the queries (decode, prefill, ragged, …), length
-// and order of blocks, stored type, mask and size of scores, rung. They stop at 130 keys. The long problems
-// have 300, 1,000, 4,100 and 16,384 keys, few and chosen: each for every stored type, and for those rungs to
-// which it says something new (check_cases.cpp). Every n-th problem of the quick set has its share of both,
-// if 3 does not divide n.
+// Either way a problem comes with every rung that takes it, because the judge takes longer than the rungs.
+//
+// Properties: query heads and K/V heads, head_dim, kv_len, the queries (decode, prefill, ragged, …), length
+// and order of blocks, stored type, mask and size of scores, rung; kv_len goes up to 130. The long problems
+// have 300, 1,000, 4,100 and 16,384 keys. They are few and chosen: each is run for every stored type, and for
+// those rungs that it can tell something new about (check_cases.cpp). Every n-th problem of the quick set has
+// its share of both kinds, if n is not a multiple of 3.
 #pragma once
 
 #include <string>
@@ -24,7 +25,7 @@ namespace lastrow::driver {
 
 struct CheckCase {
   judge::AttendCase problem;
-  std::vector<std::string> rungs;  // that are to run it
+  std::vector<std::string> rungs;  // the rungs that run it
 };
 
 class CheckSet {

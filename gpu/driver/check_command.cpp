@@ -14,7 +14,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// "3 of 120, 40 s to go", on a terminal alone.
+/// Shows "3 of 120 problems, 40 s to go", only on a terminal.
 class CheckProgress {
  public:
   explicit CheckProgress(int64_t total) : total_(total) {}
@@ -58,14 +58,14 @@ Problems every_nth(int64_t size, int64_t nth, std::function<CheckCase(int64_t)> 
   return {(size + nth - 1) / nth, [nth, at = std::move(at)](int64_t i) { return at(i * nth); }};
 }
 
-Problems problems_of(const Options& o, const CheckSet& set) {
+Problems choose_problems(const Options& o, const CheckSet& set) {
   if (o.set == "full") return every_nth(set.full_size(), o.every, [&set](int64_t i) { return set.full(i); });
   const std::vector<CheckCase> cases = set.quick();
   const auto n = static_cast<int64_t>(cases.size());
   return every_nth(n, o.every, [cases](int64_t i) { return cases[static_cast<size_t>(i)]; });
 }
 
-/// From some of them, spread evenly.
+/// Estimates the time of all problems from some of them, evenly spaced.
 void say_estimate(const Options& o, const std::string& target, const Problems& all) {
   constexpr int64_t kSample = 64;
   CheckJournal journal("", {});
@@ -91,7 +91,7 @@ void print_ended(const CheckReport& report) {
     print(fmt::format("{:<11}  BROKE THE DEVICE or ended its process at {}; not run again\n", rung, where));
 }
 
-/// "37 runs against naive-f64, 5 failed". Returns whether none did.
+/// Prints "37 runs against naive-f64, 5 failed". Returns whether none failed.
 bool print_sum(const CheckReport& report) {
   int64_t n_runs = 0, n_failed = 0;
   for (const auto& [key, line] : report.lines) n_runs += line.n_problems, n_failed += line.n_failed;
@@ -99,7 +99,7 @@ bool print_sum(const CheckReport& report) {
   return n_failed == 0;
 }
 
-/// Returns whether all rungs were run, and held.
+/// Returns whether all rungs were run and held their bounds.
 bool print_report(const Options& o, const std::vector<std::string>& rungs, const CheckReport& report,
                   const CheckEnd& end) {
   print_lines(report);
@@ -114,7 +114,7 @@ bool print_report(const Options& o, const std::vector<std::string>& rungs, const
     print(fmt::format("{} problems were not begun: the {:g} s were over\n", end.n_left, o.seconds));
   const bool held = print_sum(report);
   if (!end.lost.empty())
-    print(fmt::format("the device answers nothing any more, and the check ended, after {}\n", end.lost));
+    print(fmt::format("the check ended, because the device no longer answers after {}\n", end.lost));
   return held && all_run;
 }
 
@@ -125,7 +125,7 @@ CheckedRungs check_rungs(const Options& o, const std::string& target, const Runn
   const CheckSet set(rungs, [&](const std::string& rung, const gpu::AttendShape& shape) {
     return runner.why_not(rung, shape).empty();
   });
-  const Problems problems = problems_of(o, set);
+  const Problems problems = choose_problems(o, set);
   if (o.set == "full") say_estimate(o, target, problems);
   const std::string of = fmt::format("{}, every {}, on {}", o.set, o.every, runner.device().device);
   CheckJournal journal(o.journal, {of, problems.n});
@@ -133,13 +133,13 @@ CheckedRungs check_rungs(const Options& o, const std::string& target, const Runn
   CheckProgress progress(problems.n);
   job.progress = [&](int64_t done) { progress.at(done); };
   const CheckEnd end = check(job, journal);
-  CheckReport report = report_of(journal);
+  CheckReport report = make_report(journal);
   const bool held = print_report(o, rungs, report, end);
   return {std::move(report), held, end.n_left > 0, !end.lost.empty()};
 }
 
 void print_journal(const std::string& path) {
-  const CheckReport report = report_of(CheckJournal(path));
+  const CheckReport report = make_report(CheckJournal(path));
   print_lines(report);
   print_ended(report);
   print_sum(report);

@@ -1,4 +1,4 @@
-// lastrow-kernels --check: which problems, how many threads, what is printed.
+// lastrow-kernels --check: chooses the problems and the number of threads, and prints the result.
 #pragma once
 
 #include "gpu/driver/check.h"
@@ -9,15 +9,16 @@ namespace lastrow::driver {
 struct CheckedRungs {
   CheckReport report;
   bool held = false;    // all rungs were run, and every result is within its bound
-  bool is_cut = false;  // not at all problems: the seconds were over
-  bool lost = false;    // the device answers nothing any more: a new process can go on with the journal
+  bool is_cut = false;  // the seconds ended before all problems were run
+  bool lost = false;    // the device no longer answers; a new process can continue with the journal
 };
 
-/// Checks the rungs and prints a line for each rung and stored type. The runner only says what a rung takes.
+/// Checks the rungs and prints a line for each rung and stored type. The runner is only asked what a rung
+/// takes.
 CheckedRungs check_rungs(const Options& o, const std::string& target, const Runner& runner,
                          const std::vector<std::string>& rungs);
 
-/// Prints what a journal holds, without a device. Throws FileError if it is none.
+/// Prints a journal; it needs no device. Throws FileError if the file is not a journal.
 void print_journal(const std::string& journal);
 
 }  // namespace lastrow::driver

@@ -32,12 +32,12 @@ CheckJournal::CheckJournal(const std::string& path, const CheckedSet& set) : pat
   if (path_.empty()) return;
   const OutputPlace place = output_place(path_);
   if (place.is_direct)
-    throw FileError("{}: is a pipe or a device; a journal is read again: name a file", path_);
+    throw FileError("{}: is a pipe or a device, but a journal is read again later: name a file", path_);
   const bool is_new = !place.exists || place.status.st_size == 0;
   if (!is_new) read(path_, &set);
   fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (fd_ < 0) throw_cannot_write(path_, errno);
-  if (was_cut_) write("");  // ends the line that was cut off
+  if (was_cut_) write("");  // ends a line that was cut off
   if (is_new) write(json{{"set", set.name}, {"n_problems", set.n_problems}}.dump());
 }
 
@@ -55,15 +55,15 @@ void CheckJournal::read(const std::string& path, const CheckedSet* set) {
   bool first = true;
   while (std::getline(text, line)) {
     const json j = json::parse(line, nullptr, false);
-    if (j.is_discarded() && !first) continue;  // cut off where a process ended
+    if (j.is_discarded() && !first) continue;  // the line was cut off when a process ended
     try {
       if (first) {
         const CheckedSet held{j.at("set"), j.at("n_problems")};
         if (set != nullptr && (held.name != set->name || held.n_problems != set->n_problems))
-          throw FileError("{}: holds a check of {} problems ({}), not of {} ({}): use another file", path,
+          throw FileError("{}: holds a check of {} problems ({}), not of {} ({}): name another file", path,
                           held.n_problems, held.name, set->n_problems, set->name);
       } else if (j.contains("begin")) {
-        if (!begun.empty()) ended_.emplace(begun, where);  // an earlier process
+        if (!begun.empty()) ended_.emplace(begun, where);  // an earlier process ended in it
         begun = j.at("begin"), where = j.at("text");
       } else if (j.contains("gave_up")) {
         ended_.emplace(j.at("gave_up"), j.at("text"));
@@ -77,7 +77,7 @@ void CheckJournal::read(const std::string& path, const CheckedSet* set) {
     } catch (const FileError&) {
       throw;
     } catch (const std::exception&) {
-      throw FileError("{}: is not a journal of lastrow-kernels --check: use another file", path);
+      throw FileError("{}: is not a journal of lastrow-kernels --check: name another file", path);
     }
     first = false;
   }
@@ -88,10 +88,11 @@ void CheckJournal::write(const std::string& line) {
   if (fd_ < 0) return;
   const std::string text = line + "\n";
   const off_t end = ::lseek(fd_, 0, SEEK_END);
-  errno = ENOSPC;  // of a write that takes a part only
+  errno = ENOSPC;  // the error to report if only a part is written
   if (::write(fd_, text.data(), text.size()) == static_cast<ssize_t>(text.size())) return;
   const int error = errno;
-  if (end >= 0) static_cast<void>(!::ftruncate(fd_, end));  // no half line: another process goes on behind it
+  // Removes a half line, because a later process appends after it.
+  if (end >= 0) static_cast<void>(!::ftruncate(fd_, end));
   throw_cannot_write(path_, error);
 }
 

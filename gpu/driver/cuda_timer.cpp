@@ -15,9 +15,9 @@
 namespace lastrow::cuda {
 namespace {
 
-constexpr double kRoundUs = 500;     // that a round takes, at least
-constexpr double kBudgetUs = 1.5e5;  // of device time for the samples of one rung and shape …
-constexpr int32_t kLeastSamples = 3, kSamples = 100;  // … of which there are so many, however slow it is
+constexpr double kRoundUs = 500;                      // least device time of a round
+constexpr double kBudgetUs = 1.5e5;                   // device time for the samples of one rung and shape
+constexpr int32_t kLeastSamples = 3, kSamples = 100;  // least and most samples, however slow the rung is
 
 cudaDeviceProp properties() {
   cudaDeviceProp p{};
@@ -51,11 +51,11 @@ double quantile(std::vector<double>& x, double share) {
   return *nth;
 }
 
-using Launch = FunctionRef<void(int64_t i)>;  // the i-th call, on the buffers that are i's turn
+using Launch = FunctionRef<void(int64_t i)>;  // launches a call on buffer i
 
-/// Microseconds of each of n pieces of work, one queued right after the other: the host waits at the end
-/// alone.
-std::vector<double> times_of(Stream stream, int32_t n, FunctionRef<void(int32_t)> work) {
+/// The microseconds of each of n pieces of work. They are queued one right after the other, and the host
+/// waits only at the end.
+std::vector<double> time_each(Stream stream, int32_t n, FunctionRef<void(int32_t)> work) {
   std::deque<Event> events;
   events.emplace_back().record(stream);
   for (int32_t i = 0; i < n; ++i) {
@@ -67,9 +67,9 @@ std::vector<double> times_of(Stream stream, int32_t n, FunctionRef<void(int32_t)
   return us;
 }
 
-/// A sample is a whole round over the buffers, divided by its calls, so that no bytes are read twice in a
-/// row. Rounds are recorded: launches cost the host nothing while they are timed. Where a round takes too
-/// long a sample is one call, on the next buffer each time.
+/// A sample is the time of a whole round over the buffers, divided by its calls, so no bytes are read twice
+/// in a row. Rounds are recorded, so the host's launch calls do not slow them down. If a round takes too
+/// long, a sample is one call, each time on the next buffer.
 std::vector<double> device_times(Stream stream, int64_t n_buffers, double once_us, Launch launch) {
   const auto samples = [](double us) {
     return std::clamp(static_cast<int32_t>(kBudgetUs / us), kLeastSamples, kSamples);
@@ -79,17 +79,17 @@ std::vector<double> device_times(Stream stream, int64_t n_buffers, double once_u
   const int64_t n_calls = n_buffers * std::max<int64_t>(1, n_rounds);
   const double round_us = once_us * static_cast<double>(n_calls);
   if (round_us * kLeastSamples > kBudgetUs)
-    return times_of(stream, samples(once_us), [&](int32_t i) { launch(i % n_buffers); });
+    return time_each(stream, samples(once_us), [&](int32_t i) { launch(i % n_buffers); });
   CudaGraph round(stream, [&] {
     for (int64_t i = 0; i < n_calls; ++i) launch(i % n_buffers);
   });
   round.launch(stream);  // warm-up: clocks, caches, the graph itself
-  std::vector<double> us = times_of(stream, samples(round_us), [&](int32_t) { round.launch(stream); });
+  std::vector<double> us = time_each(stream, samples(round_us), [&](int32_t) { round.launch(stream); });
   for (double& sample : us) sample /= static_cast<double>(n_calls);
   return us;
 }
 
-/// From the host's call until it knows that the result is there.
+/// The time from the host's call until it knows that the result is there.
 double launch_inclusive_us(Stream stream, int64_t n_buffers, double once_us, Launch launch) {
   std::vector<double> us;
   const auto n = std::clamp(static_cast<int32_t>(kBudgetUs / 4 / once_us), 1, kSamples);
@@ -104,7 +104,7 @@ double launch_inclusive_us(Stream stream, int64_t n_buffers, double once_us, Lau
 
 driver::Timing time_calls(Stream stream, int64_t n_buffers, Launch launch) {
   launch(0);  // the first call of a kernel loads it
-  const double once_us = std::max(1.0, times_of(stream, 1, [&](int32_t) { launch(1 % n_buffers); }).front());
+  const double once_us = std::max(1.0, time_each(stream, 1, [&](int32_t) { launch(1 % n_buffers); }).front());
   std::vector<double> us = device_times(stream, n_buffers, once_us, launch);
   return {.median_us = quantile(us, 0.5),
           .low_us = quantile(us, 0.1),
@@ -125,9 +125,9 @@ driver::Bandwidth measure_bandwidth(Runtime& runtime) {
   const int64_t bytes = std::max<int64_t>(int64_t{1} << 30, kTimesL2 * p.l2CacheSize);
   const auto make = [&](int64_t n) { return Tensor(runtime.memory(), DType::u8, {n}); };
   Tensor from = make(bytes), to = make(bytes), sum = make(16);
-  fill_with(runtime, from, random_rows(DType::bf16));  // equal bytes can be faster than real ones
+  fill_with(runtime, from, random_rows(DType::bf16));  // equal bytes could move faster than real ones
   double read_us = std::numeric_limits<double>::infinity();
-  for (const int32_t blocks : {1, 2, 4, 8, 16}) {  // a multiprocessor: the fastest is the roof
+  for (const int32_t blocks : {1, 2, 4, 8, 16}) {  // per multiprocessor; the fastest is the roof
     const auto read = [&](int64_t) {
       start_read_all(from.view().raw(), bytes, static_cast<uint32_t*>(sum.view().raw()),
                      blocks * p.multiProcessorCount, runtime.stream());
@@ -139,7 +139,7 @@ driver::Bandwidth measure_bandwidth(Runtime& runtime) {
   return {.read = gb / read_us * 1e6, .copy = 2 * gb / time_calls(runtime.stream(), 1, copy).median_us * 1e6};
 }
 
-/// This thread's launches during its life.
+/// Notes this thread's launches during its life.
 class LaunchNotes {
  public:
   LaunchNotes() { note_launches(&notes); }

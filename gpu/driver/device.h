@@ -1,4 +1,4 @@
-// Which devices this program can run the ladder on.
+// The devices that this program can run the ladder on.
 #pragma once
 
 #include <memory>
@@ -8,10 +8,10 @@
 
 namespace lastrow::driver {
 
-/// Empty if there is a GPU that can be used.
+/// Why no GPU can be used; empty if there is one.
 std::string why_no_gpu();
 
-/// target is "cuda", which why_no_gpu() must allow, or "emulated".
+/// target is "emulated" or, if why_no_gpu() is empty, "cuda".
 std::unique_ptr<Runner> make_runner(const std::string& target);
 
 }  // namespace lastrow::driver

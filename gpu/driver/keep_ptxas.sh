@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs a compiler and keeps what it says of registers and spills:   keep_ptxas.sh FOLDER nvcc … -o X/k05.cu.o …
-# FOLDER/k05.cu.txt then holds the standard error of the last compilation; what is not about registers is shown as well.
+# Runs a compiler and keeps its report of registers and spills:   keep_ptxas.sh FOLDER nvcc … -o X/k05.cu.o …
+# FOLDER/k05.cu.txt then holds the standard error of the last compilation. Lines that are not about registers are also
+# shown.
 folder=$1
 shift
 object=

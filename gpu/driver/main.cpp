@@ -38,7 +38,7 @@ std::string chosen_target(const Options& o) {
   return target;
 }
 
-/// In the order in which they were asked for.
+/// In the order of --kernel.
 std::vector<std::string> chosen_rungs(const Options& o, const Runner& runner) {
   std::vector<std::string> all, chosen;
   for (const RungInfo& r : runner.rungs()) all.push_back(r.name);
@@ -56,7 +56,7 @@ std::vector<std::string> chosen_rungs(const Options& o, const Runner& runner) {
 
 // ---- --list, --roofs
 
-/// Rungs, their ideas, and the stored types that they take.
+/// Prints the rungs, their ideas, and the stored types that they take.
 void list(const Runner& runner) {
   for (const RungInfo& r : runner.rungs()) {
     std::string types;
@@ -76,7 +76,7 @@ bool print_roofs(const Options& o, Runner& runner) {
     bandwidth = runner.bandwidth();
   } catch (const Error& e) {
     if (runner.lost().empty()) throw;
-    note(fmt::format("lastrow-kernels: {}; the device answers nothing any more", e.what()));
+    note(fmt::format("lastrow-kernels: {}; the device no longer answers", e.what()));
     return false;
   }
   print(fmt::format("{}: read {:.0f} GB/s, copy {:.0f} GB/s\n", runner.device().device, bandwidth.read,
@@ -122,35 +122,35 @@ void validate(const Options& o) {
     throw UsageError(
         "nothing to do: use --list, --roofs, --check, --time, --from FILE or --report FILE (see --help)");
   if (!o.report.empty() && (o.list || o.roofs || o.check || o.time || !o.from.empty()))
-    throw UsageError("--report prints what a journal holds: use it alone");
+    throw UsageError("--report prints a journal and does nothing else: use it alone");
   if (!o.table.empty() && !o.time && o.from.empty())
     throw UsageError("--table needs times: add --time, or --from FILE of an earlier run");
   if (!o.json.empty() && !o.time) throw UsageError("--json needs --time");
   if (!o.only.empty() && !o.time) throw UsageError("--only needs --time");
   if (!o.from.empty() && (o.time || o.check)) throw UsageError("--from reads times: drop --time and --check");
   if (!o.from.empty() && (o.list || o.roofs)) throw UsageError("--from reads times: drop --list and --roofs");
-  if (o.go_on && o.json.empty()) throw UsageError("--continue needs the file to go on with: add --json FILE");
+  if (o.go_on && o.json.empty()) throw UsageError("--continue needs a file to continue: add --json FILE");
   if (o.seconds > 0 && !o.time && !o.check) throw UsageError("--seconds needs --check or --time");
   if (!o.journal.empty() && !o.time && !o.check) throw UsageError("--journal needs --check or --time");
   if (o.retry && !o.go_on) throw UsageError("--retry needs --continue");
   if (!std::isfinite(o.seconds) || !std::isfinite(o.patience))
-    throw UsageError("--seconds and --patience take numbers of seconds");
+    throw UsageError("--seconds and --patience take a finite number of seconds");
   if (o.every > 1 && !o.check) throw UsageError("--every needs --check");
   require_different_files({{"--from", o.from}},
                           {{"--json", o.json}, {"--table", o.table}, {"--journal", o.journal}});
   if (!o.table.empty()) {
     require_markers(o.table);
-    AtomicFile{o.table};  // refuses a page that cannot be rewritten, before the work
+    AtomicFile{o.table};  // throws before the work if the page cannot be rewritten
   }
   if (!o.json.empty()) require_results_file(o.json, o.go_on);
   if (o.time) chosen_shapes(shape_set(o.shapes), o.only);
 }
 
-/// Times are marked with what a check found: this one's, that of a journal, or of the quick set.
+/// Times are marked with the result of a check: that of --check, of a journal, or of the quick set.
 CheckedRungs checked(const Options& o, const std::string& target, const Runner& runner,
                      const std::vector<std::string>& rungs) {
   if (o.check) return check_rungs(o, target, runner, rungs);
-  if (!o.journal.empty()) return {.report = report_of(CheckJournal(o.journal)), .held = true};
+  if (!o.journal.empty()) return {.report = make_report(CheckJournal(o.journal)), .held = true};
   Options quick = o;
   quick.set = "quick";
   return check_rungs(quick, target, runner, rungs);
@@ -168,14 +168,14 @@ int run(const Options& o) {
     return 0;
   }
   if (o.skip_without_gpu && !why_no_gpu().empty()) {
-    print(fmt::format("skipped: no GPU to use: {}\n", why_no_gpu()));
+    print(fmt::format("skipped: no usable GPU: {}\n", why_no_gpu()));
     return kExitSkipped;
   }
   const std::string target = chosen_target(o);
   const auto runner = make_runner(target);
   const std::vector<std::string> rungs = chosen_rungs(o, *runner);
   if (o.target.empty() && target == "emulated")
-    note(fmt::format("no GPU to use ({}): running under the emulator", why_no_gpu()));
+    note(fmt::format("no usable GPU ({}): running under the emulator", why_no_gpu()));
   if (o.list) list(*runner);
   if (o.roofs && !print_roofs(o, *runner)) return kExitDeviceLost;
   if (!o.check && !o.time) return 0;
@@ -206,60 +206,7 @@ int main(int argc, char** argv) {
   lastrow::start_program("lastrow-kernels");
   lastrow::driver::Options o;
   CLI::App app{"Checks and times the attention kernels of the ladder."};
-  app.name("lastrow-kernels");
-  app.add_option("--target", o.target, "Default: cuda where there is a GPU, else emulated")
-      ->check(CLI::IsMember({"cuda", "emulated"}));
-  app.add_option("--kernel", o.kernels, "all, or some in this order: k11,k09")
-      ->delimiter(',')
-      ->capture_default_str();
-  app.add_flag("--list", o.list, "Say what the rungs are and what they take");
-  app.add_flag("--roofs", o.roofs, "Measure how fast the GPU reads and copies its memory");
-  app.add_flag("--check", o.check, "Hold every rung against naive-f64, at ugly shapes");
-  app.add_option("--set", o.set, "Problems to check: quick (every pair of values) or full (the product)")
-      ->check(CLI::IsMember({"quick", "full"}))
-      ->capture_default_str();
-  app.add_option("--every", o.every,
-                 "Check every N-th problem of the set: a part of what --set full would take days for")
-      ->check(CLI::Range(int64_t{1}, int64_t{1'000'000}));
-  app.add_option("--journal", o.journal,
-                 "Keep in this file what was checked, and go on with what it holds; with --time alone: "
-                 "take its check instead of a new one");
-  app.add_option("--report", o.report, "Print what the journal of an earlier check holds");
-  app.add_flag("--time", o.time, "After the check, time the rungs (a GPU only)");
-  app.add_option("--shapes", o.shapes,
-                 "Shapes to time: table (of gpu/README.md), few (fourteen of them) or full (the product)")
-      ->check(CLI::IsMember({"few", "table", "full"}))
-      ->capture_default_str();
-  app.add_option(
-         "--only", o.only,
-         "Of these only shapes with these words: 'prefill', '32:8x128 b1 decode'; may be given several "
-         "times, and shapes are timed in that order")
-      ->allow_extra_args(false);
-  app.add_option("--json", o.json, "Write the times to this file");
-  app.add_flag("--continue", o.go_on, "Time what the file of --json does not have yet");
-  app.add_flag("--retry", o.retry,
-               "With --continue: take again the time that was running when the file was left, instead of "
-               "counting it as lost");
-  app.add_option("--table", o.table, "Rewrite the table between the marker comments of this file");
-  app.add_option("--from", o.from, "Make the table from the JSON of an earlier run");
-  app.add_option("--seconds", o.seconds, "Begin nothing more after so many seconds, and say what is left")
-      ->check(CLI::Range(1.0, 86400.0));
-  app.add_option("--patience", o.patience,
-                 "Seconds that a GPU may take for one answer before the process ends; 0: for ever")
-      ->check(CLI::Range(0.0, 86400.0))
-      ->capture_default_str();
-  app.add_option("--threads", o.n_threads, "Default: one a core")->check(CLI::Range(1, 1024));
-  app.add_flag("--skip-without-gpu", o.skip_without_gpu, "Where there is no GPU: say so and exit with 77");
-  app.footer(
-      "Example:\n  lastrow-kernels --check --kernel k05\n\n"
-      "Exit status: 0 all held, 1 a kernel failed, 2 bad usage, 3 the device does not answer any more (call "
-      "again\nwith the same --journal, or --continue, to go on with the next kernel), 4 all held until the "
-      "seconds\nwere over, 77 skipped.");
-  for (CLI::Option* option : app.get_options())
-    if (option->get_type_size() == 1 && option->get_name() != "--help")
-      option->each([](const std::string& value) {
-        if (value.empty()) throw CLI::ValidationError("needs a value");
-      });
+  lastrow::driver::add_options(app, o);
   lastrow::read_options_in_decimal(app);
   const auto fail = [](std::string_view message) {
     lastrow::driver::say(fmt::format("lastrow-kernels: {}\n", lastrow::escaped(message)));

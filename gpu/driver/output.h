@@ -1,4 +1,4 @@
-// What lastrow-kernels says: results on standard output (print), everything else on standard error (say).
+// The output of lastrow-kernels: results go to standard output (print), all else to standard error (say).
 #pragma once
 
 #include <string_view>
@@ -7,7 +7,8 @@
 
 namespace lastrow::driver {
 
-/// As it is. Lost where standard error takes no more: nothing fails for a note that nobody reads.
+/// Writes the text as it is. If standard error takes no more, the text is lost: a note that nobody can read
+/// must not make the program fail.
 void say(std::string_view text);
 
 }  // namespace lastrow::driver

@@ -1,14 +1,16 @@
-// A few rows that show every pair of values: what "quick" means for a product of many choices.
+// Makes a few rows that show every pair of values: what "quick" means for all combinations of many choices.
 //
 //   const auto rows = pairwise({10, 6, 5}, seed, can_be);
 //   rows[i][d]           the value of choice d in row i, 0 … sizes[d] − 1
-//   can_be(row)          whether a row can still become one that is wanted; −1 where nothing is chosen yet.
-//                        Exact: a partial row that it accepts can be completed
+//   can_be(row)          whether a row can still become a wanted one; −1 where nothing is chosen yet. It must
+//                        be exact: a partial row that it accepts can be completed
 //
-// Every pair (value a of choice d, value b of choice e) that some wanted row has is in a row. Faults that two
-// values make together are most of all faults; a test of three together is the full product's.
-// The rows are a function of sizes, seed and can_be alone. Greedy: each row begins with a pair not yet seen
-// and takes, choice by choice, the value that shows most new pairs; the best of some random attempts stays.
+// Take any value a of choice d and any value b of choice e: if some wanted row has both, a row here has both.
+// Most faults need only two values together. The full product also tests three together.
+//
+// The rows depend only on sizes, seed and can_be. The search is greedy: each row begins with a pair that no
+// row has yet. Then, choice by choice, it takes the value that shows most new pairs. The best of some random
+// attempts is kept.
 // Source: Cohen et al. 1997, "The AETG system: an approach to testing based on combinatorial design".
 #pragma once
 
@@ -22,9 +24,9 @@
 
 namespace lastrow::driver {
 
-using Row = std::vector<int32_t>;  // a value of each choice
+using Row = std::vector<int32_t>;  // one value for each choice
 
-/// Which pairs of values are still to be shown.
+/// The pairs of values that no row shows yet.
 class OpenPairs {
  public:
   template <typename CanBe>
@@ -45,7 +47,7 @@ class OpenPairs {
   int64_t count() const { return n_open_; }
   bool has(int32_t d, int32_t a, int32_t e, int32_t b) const { return open_[at(d, a, e, b)]; }
 
-  /// Open pairs of value a of choice d with what the row has chosen.
+  /// How many open pairs value a of choice d makes with the values that the row has.
   int32_t gain(const Row& row, int32_t d, int32_t a) const {
     int32_t n = 0;
     for (int32_t e = 0; e < static_cast<int32_t>(row.size()); ++e)
@@ -57,7 +59,7 @@ class OpenPairs {
       for (int32_t e = d + 1; e < static_cast<int32_t>(row.size()); ++e)
         if (auto pair = open_[at(d, row[d], e, row[e])]; pair) pair = false, --n_open_;
   }
-  /// A row that holds the n-th open pair, and nothing else.
+  /// A row that holds only the n-th open pair.
   Row begin(int64_t n) const {
     for (int32_t d = 0; d < static_cast<int32_t>(first_.size()); ++d)
       for (int32_t e = d + 1; e < static_cast<int32_t>(first_.size()); ++e)
@@ -79,13 +81,13 @@ class OpenPairs {
     const int32_t x = first_[d] + a, y = first_[e] + b;
     return static_cast<size_t>(std::min(x, y)) * n_values_ + std::max(x, y);
   }
-  std::vector<int32_t> first_;  // number of a choice's value 0 among all values
+  std::vector<int32_t> first_;  // [choice] the number of its value 0 among the values of all choices
   int32_t n_values_ = 0;
   std::vector<bool> open_;  // [n_values, n_values], the smaller number first
   int64_t n_open_ = 0;
 };
 
-/// Completes a row, choices in random order; returns how many open pairs it shows.
+/// Completes a row, in a random order of choices. Returns how many open pairs it shows.
 template <typename CanBe>
 int32_t complete(Row& row, const std::vector<int32_t>& sizes, const OpenPairs& open, Random& random,
                  const CanBe& can_be) {

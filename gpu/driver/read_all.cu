@@ -1,4 +1,4 @@
-// The roof that attention's traffic is held against: a kernel that reads memory and does nothing else.
+// Measures the read bandwidth that attention's traffic is compared with: a kernel that only reads memory.
 #include "gpu/driver/read_all.h"
 
 #include "gpu/kernels/target.h"
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kThreads) read_all(const uint4* g_data, int64_
 #pragma unroll
     for (int32_t j = 0; j < kLoadsAhead; ++j) sum ^= r_x[j].x ^ r_x[j].y ^ r_x[j].z ^ r_x[j].w;
   }
-  if (sum == 0x9E3779B9u) *g_sum = sum;  // hardly ever; without it nothing would have to be read
+  if (sum == 0x9E3779B9u) *g_sum = sum;  // almost never true; without it the compiler could remove the reads
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Reads bytes of device memory, 16 at a time, and keeps nothing of them.
+// Reads device memory, 16 bytes at a time, and does not keep what it read.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace lastrow::cuda {
 
-/// data and bytes in multiples of 16; sum is written hardly ever.
+/// data and bytes are multiples of 16. *sum is almost never written.
 void start_read_all(const void* data, int64_t bytes, uint32_t* sum, int32_t n_blocks, Stream stream);
 
 }  // namespace lastrow::cuda

@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-/// What read_results asks of a value.
+/// What read_results requires of a value.
 enum class Field { text, count, positive, yes_or_no };
 
 void require_fields(const json& object, std::initializer_list<std::pair<const char*, Field>> fields) {
@@ -83,7 +83,7 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-const char* words_of(CheckResult result) {
+const char* name_of(CheckResult result) {
   switch (result) {
     case CheckResult::held:
       return "held";
@@ -135,7 +135,7 @@ void add_result(json& results, const TimedShape& s, const std::string& rung, con
                                 {"registers", t.registers},
                                 {"shared_bytes", t.shared_bytes},
                                 {"read_gbps", read_gbps},
-                                {"check", words_of(checked)},
+                                {"check", name_of(checked)},
                                 {"compared_with", t.compared_with},
                                 {"difference", std::isfinite(t.difference) ? json(t.difference) : json()},
                                 {"agrees", t.difference <= agreement_bound(rung)}});
@@ -165,7 +165,7 @@ json read_results(const std::filesystem::path& path) {
   try {
     require_results(results);
   } catch (const FileError& e) {
-    throw FileError("{}: {}: write it with lastrow-kernels --time --json", path.string(), e.what());
+    throw FileError("{}: {}: write the file with lastrow-kernels --time --json", path.string(), e.what());
   }
   return results;
 }
@@ -173,7 +173,7 @@ json read_results(const std::filesystem::path& path) {
 void require_results_file(const std::filesystem::path& path, bool go_on) {
   const OutputPlace place = output_place(path);
   if (place.is_direct)
-    throw FileError("{}: is a pipe or a device; results are written anew after each time: name a file",
+    throw FileError("{}: is a pipe or a device, but results are rewritten after each time: name a file",
                     path.string());
   AtomicFile{path};
   if (go_on && place.exists) read_results(path);

@@ -1,4 +1,4 @@
-// Runner over the ladder and a Runtime: compiled once for each target.
+// A Runner that uses the ladder and a Runtime; compiled once per target.
 #include "gpu/driver/runner.h"
 
 #include "gpu/backend/runtime.h"
@@ -14,7 +14,7 @@ namespace target = lastrow::LASTROW_TARGET;
 
 gpu::DeviceOptions options() {
   gpu::DeviceOptions o;
-  o.n_threads = 1;  // one runner a thread
+  o.n_threads = 1;  // each thread has its own runner
   o.check = true;
   o.limit_seconds = 0;
   return o;
@@ -77,7 +77,7 @@ class TargetRunner final : public Runner {
     const target::Rung& rung = named.rung;
     const gpu::AttendShape shape = named.shape(shape_);
     const int64_t n_rows = int64_t{shape_.n_tokens} * shape_.n_q_heads, n_out = n_rows * shape_.head_dim;
-    // Nothing may count on what lay in these before.
+    // NaN everywhere, so that a result shows if it depends on what was there before.
     const auto nan = [](int64_t n) {
       return std::vector<float>(static_cast<size_t>(n), std::numeric_limits<float>::quiet_NaN());
     };
@@ -132,7 +132,7 @@ class TargetRunner final : public Runner {
     shape.max_shared_bytes = runtime_->max_shared_bytes();
     return shape;
   }
-  /// Buffers are kept and grow: an allocation on a GPU waits for all work.
+  /// Buffers are kept and only grow, because an allocation on a GPU waits for all work.
   void put(Tensor& buffer, const void* data, int64_t bytes) {
     if (buffer.size() < bytes || buffer.size() == 0)
       buffer = Tensor(runtime_->memory(), DType::u8, {std::max<int64_t>(bytes, 1)});

@@ -21,13 +21,13 @@ const json* best_rival(const json& results, const std::string& shape) {
   return best;
 }
 
-/// What is wrong with a result; empty if nothing is.
+/// What is wrong with a result; empty if nothing is wrong.
 std::string complaint(const json& r) {
   const std::string checked = r.at("check");
   std::string text;
-  if (checked == words_of(CheckResult::failed)) text = "missed its bound in the check";
-  if (checked == words_of(CheckResult::ended)) text = "broke the device in the check";
-  if (checked == words_of(CheckResult::not_checked)) text = "was not checked";
+  if (checked == name_of(CheckResult::failed)) text = "missed its bound in the check";
+  if (checked == name_of(CheckResult::ended)) text = "broke the device in the check";
+  if (checked == name_of(CheckResult::not_checked)) text = "was not checked";
   if (!r.at("agrees").get<bool>())
     text += fmt::format("{}its output {} that of {}", text.empty() ? "" : "; ",
                         r.at("difference").is_null() ? "cannot be compared (NaN or infinity) with"
@@ -37,7 +37,7 @@ std::string complaint(const json& r) {
   return text;
 }
 
-/// Lines for what is marked in the table, and for times during which the device was lost.
+/// Lines about the results that the table marks, and about the times that are missing.
 std::string notes(const json& results) {
   std::string text;
   for (const json& r : results.at("results"))
@@ -70,7 +70,7 @@ std::string row(const json& results, const json& shape, const json& r) {
 
 std::string read_page(const std::filesystem::path& path) { return read_text(path, int64_t{16} << 20); }
 
-/// Where a line of its own begins that is this and nothing else; npos unless there is exactly one.
+/// Where the only line begins that equals `line`; npos if there is not exactly one.
 size_t only_line(const std::string& text, std::string_view line) {
   size_t found = std::string::npos;
   for (size_t at = text.find(line); at != std::string::npos; at = text.find(line, at + 1)) {
@@ -86,7 +86,7 @@ size_t only_line(const std::string& text, std::string_view line) {
 std::pair<size_t, size_t> table_place(const std::string& text, const std::filesystem::path& path) {
   const size_t begin = only_line(text, kTableBegin), end = only_line(text, kTableEnd);
   if (begin == std::string::npos || end == std::string::npos || end < begin)
-    throw FileError("{}: has not one line '{}' and after it one line '{}': put them where the table is to be",
+    throw FileError("{}: needs one line '{}' and after it one line '{}': add them where the table belongs",
                     path.string(), kTableBegin, kTableEnd);
   return {begin + std::string_view(kTableBegin).size(), end};
 }
@@ -95,7 +95,8 @@ std::pair<size_t, size_t> table_place(const std::string& text, const std::filesy
 
 std::string table(const json& results) {
   std::string text = fmt::format(
-      "{}, driver for CUDA {}, toolkit {}{}, {}. Measured beside it: read {:.0f} GB/s, copy {:.0f} GB/s.\n\n"
+      "{}, driver for CUDA {}, toolkit {}{}, {}. Measured in the same run: read {:.0f} GB/s, copy {:.0f} "
+      "GB/s.\n\n"
       "| shape | K/V MB | kernel | µs | 10–90 % of samples | with launch µs | GB/s | of read | registers | "
       "shared KiB "
       "| fastest of PyTorch's, µs |\n"

@@ -1,4 +1,4 @@
-// The table of gpu/README.md, made of results.h.
+// The table of gpu/README.md, made from results (results.h).
 #pragma once
 
 #include <filesystem>
@@ -7,13 +7,13 @@
 
 namespace lastrow::driver {
 
-/// Markdown: a line of what was measured where, the table, and what its marks mean.
+/// Markdown: a line that says what was measured where, the table, and the meaning of its marks.
 std::string table(const nlohmann::json& results);
 
-/// Throws FileError if the file cannot be read or has not one line of each marker comment, for a table to go
-/// between.
+/// Throws FileError if the file cannot be read, or if it does not have exactly one line of each marker
+/// comment, in this order.
 void require_markers(const std::filesystem::path& file);
-/// Replaces what stands between them.
+/// Replaces what is between the marker comments.
 void rewrite_table(const std::filesystem::path& file, const std::string& table);
 inline constexpr const char* kTableBegin = "<!-- table: begin -->";
 inline constexpr const char* kTableEnd = "<!-- table: end -->";

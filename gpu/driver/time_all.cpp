@@ -16,14 +16,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-constexpr int32_t kEarlyMostKeys = 4096;  // that k01 to k04 are timed at: they need seconds for more
-constexpr int64_t kMostLosses = 2;        // of a rung; one that broke the device in its check has one
+constexpr int32_t kEarlyMostKeys = 4096;  // most keys for k01 to k04, which would need seconds for more
+constexpr int64_t kMostLosses = 2;        // per rung; a rung that broke the device in its check has one
 
 json begun(const TimeJob& job, const DeviceInfo& device, const Bandwidth& bandwidth) {
   if (!job.go_on || !std::filesystem::exists(job.json)) return header(device, bandwidth, job.date);
   json results = read_results(job.json);
   if (results.at("device") != device.device)
-    throw UsageError("{} holds times of '{}', this is '{}': write to another file", job.json,
+    throw UsageError("{} holds times of '{}', but this device is '{}': name another file", job.json,
                      results.at("device").get<std::string>(), device.device);
   if (results.contains("running")) {
     const json running = results.at("running");
@@ -77,7 +77,8 @@ class TimeAll {
     return end_.lost ||
            (job_.seconds > 0 && std::chrono::duration<double>(Clock::now() - start_).count() > job_.seconds);
   }
-  /// A rung that takes the shape and is not known to be wrong; the rung itself if there is no other.
+  /// The rung to compare with: it takes the shape and is not known to be wrong. The rung itself if there is
+  /// no other.
   std::string compared_with(const TimedShape& shape, const std::string& rung) const {
     for (const char* other : kComparedWith) {
       const CheckResult known = result_of(job_.checked, other);
@@ -108,7 +109,7 @@ class TimeAll {
       end_.failed = true;
       end_.lost = !runner_.lost().empty();
       (end_.lost ? add_loss : add_failure)(end_.results, shape.name(), rung, e.what());
-      job_.say(what + "FAILED: " + e.what() + (end_.lost ? "; the device answers nothing any more" : ""));
+      job_.say(what + "FAILED: " + e.what() + (end_.lost ? "; the device no longer answers" : ""));
     }
     end_.results.erase("running");
   }

@@ -43,7 +43,7 @@ std::vector<std::byte> make_random_rows(DType dtype) {
 }
 
 template <typename T>
-std::vector<std::byte> bytes_of(const std::vector<T>& x) {
+std::vector<std::byte> as_bytes(const std::vector<T>& x) {
   const auto* const bytes = reinterpret_cast<const std::byte*>(x.data());
   return {bytes, bytes + x.size() * sizeof(T)};
 }
@@ -56,7 +56,7 @@ const std::vector<std::byte>& random_rows(DType dtype) {
   return made[dtype];
 }
 
-/// What is there is copied behind itself until the buffer is full.
+/// Copies the part that is filled behind itself, which doubles it each time, until the buffer is full.
 void fill_with(Runtime& runtime, Tensor& buffer, const std::vector<std::byte>& pattern) {
   const auto bytes = static_cast<int64_t>(pattern.size());
   const int64_t n = buffer.size_bytes();
@@ -87,7 +87,7 @@ void TimedCall::make_rows(const gpu::AttendShape& s, int64_t l2_bytes) {
   n_buffers_ = (kTimesL2 * l2_bytes + 2 * n_bytes - 1) / (2 * n_bytes);
   rows_ = make(n_buffers_ * 2 * row_bytes_), scales_ = make(n_buffers_ * 2 * scale_bytes_);
   fill_with(runtime_, rows_, random_rows(s.kv_dtype));
-  fill_with(runtime_, scales_, bytes_of(std::vector<float>(1 << 18, 0.02f)));
+  fill_with(runtime_, scales_, as_bytes(std::vector<float>(1 << 18, 0.02f)));
 }
 
 void TimedCall::make_plan(const gpu::AttendShape& s) {
@@ -125,8 +125,8 @@ void TimedCall::launch(int64_t i) {
   rung_.launch(call_, runtime_.stream());
 }
 
-std::vector<float> TimedCall::output_of(const Rung& rung, const gpu::AttendCall& call) {
-  fill_with(runtime_, out_, bytes_of(std::vector<float>(1 << 18, std::numeric_limits<float>::quiet_NaN())));
+std::vector<float> TimedCall::run_for_output(const Rung& rung, const gpu::AttendCall& call) {
+  fill_with(runtime_, out_, as_bytes(std::vector<float>(1 << 18, std::numeric_limits<float>::quiet_NaN())));
   rung.launch(call, runtime_.stream());
   std::vector<float> out(static_cast<size_t>(out_.size_bytes() / 4));
   runtime_.to_host(out.data(), out_.view().raw(), out_.size_bytes());
@@ -135,12 +135,12 @@ std::vector<float> TimedCall::output_of(const Rung& rung, const gpu::AttendCall&
 
 double TimedCall::difference_from(const Rung& other) {
   place(0);
-  const std::vector<float> own = output_of(rung_, call_);
+  const std::vector<float> own = run_for_output(rung_, call_);
   gpu::AttendCall exact = call_;
   exact.shape.n_parts = 0;
   Tensor scratch = make(4 * other.scratch_elems(exact.shape));
   exact.scratch = at<float>(scratch);
-  const std::vector<float> others = output_of(other, exact);
+  const std::vector<float> others = run_for_output(other, exact);
   double difference = 0, size = 0;
   for (size_t i = 0; i < own.size(); ++i) {
     difference += (double{own[i]} - others[i]) * (double{own[i]} - others[i]);

@@ -25,8 +25,8 @@ TimedShape prefill(Heads h) {
   return {h.n_q_heads, h.n_kv_heads, h.head_dim, 1, kPrefill, kPrefill, DType::bf16, 0};
 }
 
-/// Every shape of heads in contiguous bf16; of 32:8×128 also every type contiguous and every length of blocks
-/// in bf16, but for the largest batch and the shortest length.
+/// Every shape of heads in contiguous bf16. For 32:8×128 also every type in contiguous blocks, and every
+/// block length in bf16, except for the largest batch and the shortest length.
 bool in_table(const TimedShape& s) {
   const bool plain = s.dtype == DType::bf16 && s.block_len == 0,
              usual = s.n_q_heads == 32 && s.n_kv_heads == 8,
@@ -49,8 +49,9 @@ std::vector<TimedShape> products(bool table) {
   return shapes;
 }
 
-/// By K/V bytes: 0.5 to 1 GB, where only the bandwidth counts; 17 to 134 MB at batch 1, where splitting and
-/// merging do; then each other kind of heads and stored type once, and pages of 16.
+/// Shapes by K/V bytes: 0.5 to 1 GB, where only the bandwidth counts; 17 to 134 MB at batch 1, where
+/// splitting and merging count too. Then each other shape of heads and each other stored type once, and pages
+/// of 16.
 std::vector<TimedShape> few() {
   constexpr Heads kUsual{32, 8, 128}, kEight{64, 8, 128}, kMha{32, 32, 128}, kMqa{71, 1, 64},
       kThree{9, 3, 64};
@@ -124,7 +125,7 @@ std::vector<TimedShape> chosen_shapes(ShapeSet set, const std::vector<std::strin
   };
   for (const std::string& choice : choices) {
     const std::vector<std::string> wanted = words_in(choice);
-    if (wanted.empty()) throw UsageError("--only '{}' has no words: use decode, or prefill", choice);
+    if (wanted.empty()) throw UsageError("--only '{}' has no words: use decode or prefill", choice);
     bool any = false;
     for (const TimedShape& shape : all) {
       if (!fits(shape, wanted)) continue;

@@ -1,4 +1,4 @@
-// The attention problems that rungs are timed at.
+// The attention problems that rungs are timed on.
 //
 //   for (const TimedShape& shape : timed_shapes(ShapeSet::table)) …
 //   for (const TimedShape& shape : chosen_shapes(ShapeSet::full, {"prefill", "32:8x128 b1 decode"})) …
@@ -13,7 +13,7 @@
 
 namespace lastrow::driver {
 
-/// Sequences of equal sizes; decode where q_len is 1, else a causal prefill.
+/// Sequences of one size: decode if q_len is 1, else a causal prefill.
 struct TimedShape {
   int32_t n_q_heads, n_kv_heads, head_dim, batch, q_len, kv_len;
   DType dtype;
@@ -21,22 +21,22 @@ struct TimedShape {
 
   std::string name() const;  // "32:8×128 b8 kv4096 bf16", "… paged16"
   gpu::AttendShape shape() const;
-  /// Of K and V, each byte counted once, scales included.
+  /// Bytes of K and V, scales included, each counted once.
   int64_t kv_bytes() const;
 };
 
 inline constexpr int64_t kMostKvBytes = 4'000'000'000;
 
 /// full   five shapes of heads × four batches × three lengths × four types × three kinds of blocks; prefills
-/// table  the part of these that stands in gpu/README.md
-/// few    fourteen of them, the most telling first: what a few minutes on a GPU are enough for
+/// table  the part of these that gpu/README.md shows
+/// few    fourteen of them, the most informative first: as many as a few minutes on a GPU allow
 enum class ShapeSet { full, table, few };
 
 std::vector<TimedShape> timed_shapes(ShapeSet set);
 
-/// The shapes of a set that fit a choice, in the order of the choices. A choice is words of a shape's name,
-/// or decode, prefill, contiguous: a shape fits if it has all of them. An x stands for ×. No choice: all
-/// shapes. Throws UsageError for a choice that no shape fits.
+/// The shapes of a set that fit a choice, in the order of the choices. A choice is a list of words from a
+/// shape's name, or decode, prefill, contiguous; a shape fits if it has all of them. An x means ×. Without a
+/// choice: all shapes. Throws UsageError if no shape fits a choice.
 std::vector<TimedShape> chosen_shapes(ShapeSet set, const std::vector<std::string>& choices);
 
 }  // namespace lastrow::driver

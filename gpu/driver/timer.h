@@ -1,6 +1,7 @@
-// How fast a rung is, on a device that has a speed; one implementation for each target.
+// Measures how fast a rung is; one implementation per target. Only the one for a GPU can measure.
 //
-// Replays on one buffer would measure L2: calls go round K/V copies that together are several times its size.
+// Calls on one buffer would measure L2. So they go round several copies of K/V, which together are several
+// times as large as L2.
 #pragma once
 
 #include "gpu/backend/runtime.h"
@@ -11,7 +12,7 @@ namespace lastrow::LASTROW_TARGET {
 
 driver::DeviceInfo device_info(const Runtime& runtime);
 driver::Bandwidth measure_bandwidth(Runtime& runtime);
-/// Decode or prefill of shape.n_seqs sequences of equal sizes, causal. The output of one call is compared
+/// Times a causal decode or prefill of shape.n_seqs sequences of one size. The output of one call is compared
 /// with that of the other rung, which multiplies exactly (n_parts 0).
 driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape,
                          const Rung& other);

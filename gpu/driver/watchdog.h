@@ -1,10 +1,10 @@
-// Ends the process if the device does not answer: a call that waits for a kernel that hangs never returns.
+// Ends the process if the device does not answer. A call that waits for a hanging kernel never returns.
 //
 //   Watchdog watchdog(10.0);                                  seconds; 0: never
 //   { const auto watch = watchdog.watch("k06 at bf16, heads 8:2, …");  … work on the device … }
 //
-// When the time is up, it says what was running and ends the process with kExitDeviceLost, without any
-// destructor: they would wait for the device as well. What has to survive must be on the disk before.
+// When the time is over, it says what was running and ends the process with kExitDeviceLost. It runs no
+// destructors, because they would wait for the device too. Whatever must survive must be on the disk before.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@
 
 namespace lastrow::driver {
 
-/// Exit status of a process that cannot go on, because of the device; a new one can.
+/// Exit status of a process that cannot go on because of the device. A new process can.
 inline constexpr int kExitDeviceLost = 3;
 
 class Watchdog {
@@ -25,7 +25,7 @@ class Watchdog {
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  /// While one lives, the time runs. One at a time.
+  /// The time runs while this object lives. Only one at a time.
   class Watch {
    public:
     explicit Watch(Watchdog& watchdog) : watchdog_(watchdog) {}
@@ -48,7 +48,7 @@ class Watchdog {
   std::condition_variable_any changed_;
   std::string what_;
   Clock::time_point deadline_ = Clock::time_point::max();
-  std::jthread thread_;  // last: it uses the others
+  std::jthread thread_;  // last, because it uses the members above
 };
 
 }  // namespace lastrow::driver

@@ -1,9 +1,9 @@
-// What a step and an attention cost on this machine. tests/bench/README.md says how to run and read it.
+// The cost of a step and of attention on this machine. tests/bench/README.md says how to run and read it.
 //
 //   step/MODE/P        one decode step of a `random:` model after P tokens, with the cache and without
-//   generate/MODEL     tokens a second of a built-in model with the cache
+//   generate/MODEL     tokens per second of a built-in model with the cache
 //   attend/BACKEND/N   one query of each head against N cached rows, in GB/s of K and V; between the
-//                      rounds the same machine reads a plain buffer of as many bytes
+//                      rounds the same machine reads a plain buffer of the same size
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -33,7 +33,7 @@ std::vector<int32_t> any_tokens(int64_t n, int32_t vocab_size) {
   return tokens;
 }
 
-/// Runs the step after state.range(0) tokens again and again: with the cache one row, without it all of them.
+/// Repeats the step after state.range(0) tokens: with the cache it computes one row, without it all rows.
 void step(benchmark::State& state, Mode mode) {
   static const std::shared_ptr<const Model> model = load_model(kStepModel);
   DecodeSession session(model, make_backend("eigen"), {.mode = mode, .sampling = {}, .record = {}});
@@ -59,7 +59,7 @@ void generate(benchmark::State& state, const std::string& name) {
   state.counters["tokens/s"] = benchmark::Counter(kTokens, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-/// A cache of one layer and one sequence, full of numbers, and the plan of a token that sees all of it.
+/// A full cache of one layer and one sequence, and the plan of a token that sees all of it.
 struct FullCache {
   static constexpr int32_t kQHeads = 32, kKvHeads = 8, kHeadDim = 128;  // as in Llama-3 8B
 
@@ -85,7 +85,8 @@ struct FullCache {
   StepPlan plan;
 };
 
-/// Each iteration times one attend, then one pass over a plain buffer of as many bytes by as many threads.
+/// Each iteration times one attend, then one pass over a plain buffer of the same size by the same number of
+/// threads.
 void attend(benchmark::State& state, const std::string& backend_name) {
   const auto backend = make_backend(backend_name);
   FullCache full(*backend, static_cast<int32_t>(state.range(0)));
@@ -98,9 +99,9 @@ void attend(benchmark::State& state, const std::string& backend_name) {
     backend->run(Attend{{0, "attend"}, q.view(), *full.storage, batch, spec, out.view(), lse.view()});
   };
 
-  run();  // threads awake, pages touched
+  run();  // wakes the threads and touches the pages
   const int64_t bytes = full.storage->bytes();
-  double attend_gbps = 0, read_gbps = 0;  // best of the rounds: what others on the machine do only slows them
+  double attend_gbps = 0, read_gbps = 0;  // best of the rounds, because other programs only slow them down
   for (auto _ : state) {
     const auto start = std::chrono::steady_clock::now();
     run();

@@ -1,25 +1,25 @@
 #!/usr/bin/env python3
-"""What the machine code of a kernel's K/V loop allows: bounds worked out from instructions, nothing measured.
+"""What the machine code of a kernel's K/V loop allows: bounds that are computed from instructions, not measured.
 
     nvcc … -gencode=arch=compute_90,code=sm_90 -cubin -o k09.cubin gpu/kernels/k09_quantised.cu
     python3 tests/bench/sass_loops.py k09.cubin                  a line for each kernel of head_dim 64 and 128
-    python3 tests/bench/sass_loops.py --classes k09.cubin        its instructions by class, too
+    python3 tests/bench/sass_loops.py --classes k09.cubin        also its instructions by class
     python3 tests/bench/sass_loops.py --markdown --head-dim 128 *.cubin     the table of gpu/README.md
 
-Needs nvdisasm and cuobjdump (of the CUDA toolkit, or --tools FOLDER). The loop is the one that loads K/V 16 bytes a
-lane and takes exponentials; of its branches the shortest path that makes all of those loads, which is that of a tile
-seen whole. A loop within it would count once: there is none in k08 … k12.
+It needs nvdisasm and cuobjdump (from the CUDA toolkit, or --tools FOLDER). The loop is the one that loads K/V, 16 bytes
+per lane, and computes exponentials. Of its branches the shortest path counts that makes all of these loads: that of a
+tile that is seen whole. A loop inside it would count only once; k08 … k12 have none.
 
-What is assumed of an H100, per multiprocessor and clock: 15 bytes of its 3.35 TB/s; 4 instructions of a warp issued,
-of which at most 4 FFMA, FADD or FMUL, 2 IMAD, 2 of other arithmetic (alu), 1 shuffle, 1/2 MUFU, 1 HMMA.16816; 128
-bytes through shared memory or L1. Of 65,536 registers, 2,048 threads and 228 KiB of shared memory, 1 KiB of it the
-system's for each block, follow the blocks at once. Bounds hold in a steady state: waiting for memory and the ends of
-a split come on top.
+Assumptions for an H100, per multiprocessor and clock: 15 bytes of its 3.35 TB/s; 4 instructions of a warp issued, of
+which at most 4 FFMA, FADD or FMUL, 2 IMAD, 2 of other arithmetic (alu), 1 shuffle, 1/2 MUFU, 1 HMMA.16816; 128 bytes
+through shared memory or L1. The number of blocks at once follows from 65,536 registers, 2,048 threads and 228 KiB of
+shared memory, of which the system takes 1 KiB per block. Bounds hold in a steady state: waiting for memory and the ends
+of a split come on top.
 
-One HMMA.16816 is 2,048 multiply-adds: at one a clock 132 multiprocessors reach the dense peak of an H100, 989 TFLOP/s
-at 1.83 GHz. The chip reaches it by wgmma. By mma.sync, which these kernels use, about 63 % of it were measured
-(Luo et al. 2024, "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499): the column
-*mma.sync* is the bound with tensor cores at that rate.
+One HMMA.16816 is 2,048 multiply-adds. At one per clock, 132 multiprocessors reach the dense peak of an H100, 989
+TFLOP/s at 1.83 GHz. The chip reaches this peak by wgmma. By mma.sync, which these kernels use, others measured about
+63 % of it (Luo et al. 2024, "Benchmarking and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499). The
+column *mma.sync* is the bound with tensor cores at that rate.
 """
 import argparse
 import collections
@@ -41,7 +41,7 @@ BYTES = {"f32": 4, "f16": 2, "bf16": 2, "fp8": 1, "int8": 1}
 SHARED = {"k10": lambda args, dtype: 2 * 4 * 4 * BLOCK * 16,
           "k11": lambda args, dtype: 2 * 3 * 64 * (BYTES[dtype] * args[0] + 4 * (dtype == "int8")) + 2 * args[0] * (16 * args[1] if args[1] > 1 else 0),
           "k12": lambda args, dtype: 2 * args[0] * (2 * 2 * 64 + (64 * args[1] if args[1] > 1 else 128))}  # bytes given at the launch
-STAGES_AHEAD = {"k10": 3, "k11": 2, "k12": 1}  # asked for while a tile is computed
+STAGES_AHEAD = {"k10": 3, "k11": 2, "k12": 1}  # requested while a tile is computed
 
 
 class Instruction:
@@ -106,7 +106,7 @@ def kv_loop(code, labels):
 
 
 def flight(path):
-    """Most K/V bytes that a warp has on their way, and how often an iteration waits for memory."""
+    """The most K/V bytes that a warp has in flight, and how often an iteration waits for memory."""
     landing, now, most, waits = {}, 0, 0, 0
     for turn in range(2):
         for i in path:
@@ -164,10 +164,12 @@ def resources(text):
     return {name: {key: int(value) for key, value in re.findall(r"(\w+):(\d+)", line)} for name, line in pairs}
 
 
-# heads: of a block in k05 … k10; in k11 and k12, of which each takes 16 rows a warp, the parts of q and p.
-# blocks, in flight: at once on a multiprocessor. waits: for memory, in one round of the loop (0: copies).
-# issue, bound: most that issue slots, and the scarcest of all, leave of the read bandwidth.
-# products: share of its time, then, in which a tensor core multiplies. mma.sync: the bound by that instruction's rate.
+# heads: per block in k05 … k10; in k11 and k12, which take 16 rows per warp, the parts of q and p
+# blocks, in flight: at once on a multiprocessor
+# waits: how often one round of the loop waits for memory (0: copies)
+# issue, bound: the share of the read bandwidth that issue slots, and the scarcest unit, allow
+# products: the share of that time in which a tensor core multiplies
+# mma.sync: the bound at the rate of that instruction
 COLUMNS = ["rung", "K/V", "head_dim", "heads", "registers", "shared", "blocks", "in flight", "waits", "instr/KiB", "issue", "bound", "by",
            "products", "mma.sync"]
 
@@ -182,7 +184,7 @@ def row(r):
 
 
 def merged(rows):
-    """Rows that differ in K/V's type only are one."""
+    """Merges rows that differ only in the type of K/V."""
     kinds = {}
     for cells in rows:
         kinds.setdefault((cells[0], *cells[2:]), []).append(cells[1])
@@ -193,9 +195,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cubin", nargs="+")
     parser.add_argument("--tools", default="", metavar="FOLDER", help="where nvdisasm and cuobjdump are")
-    parser.add_argument("--classes", action="store_true", help="instructions of an iteration by class, clocks by unit")
+    parser.add_argument("--classes", action="store_true", help="also print the instructions of an iteration by class, and the clocks by unit")
     parser.add_argument("--markdown", action="store_true")
-    parser.add_argument("--head-dim", type=int, choices=[64, 128], help="of both, this one")
+    parser.add_argument("--head-dim", type=int, choices=[64, 128], help="only kernels of this head_dim")
     options = parser.parse_args()
     tool = lambda name: f"{options.tools}/{name}" if options.tools else name
     found = []
@@ -208,7 +210,7 @@ def main():
     wanted = [options.head_dim] if options.head_dim else [64, 128]
     found = sorted((r for r in found if r["head_dim"] in wanted), key=lambda r: (r["rung"], r["dtype"], r["head_dim"], r["shape"]))
     if not found:
-        fail("no kernel with a loop that loads K/V 16 bytes a lane")
+        fail("no kernel has a loop that loads K/V, 16 bytes per lane")
     rows = [COLUMNS] + [row(r) for r in found]
     if options.markdown:
         rows = [COLUMNS, ["---"] * len(COLUMNS)] + merged(rows[1:])

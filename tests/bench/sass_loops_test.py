@@ -1,4 +1,4 @@
-"""sass_loops.py on an invented disassembly: neither a toolkit nor a GPU is needed.
+"""sass_loops.py on an invented disassembly. It needs no CUDA toolkit and no GPU.
 
     python3 sass_loops_test.py
 """
@@ -23,7 +23,7 @@ def path_of(lines):
     return sass_loops.kv_loop(*sass_loops.functions(disassembly(lines))[NAME])
 
 
-# A loop that fills something, the loop to be found, with a branch round what only ragged tiles do.
+# A loop that fills an array; then the loop to find, with a branch around what only ragged tiles do.
 LOOP = [".L_x_0:", "STS [R9], RZ", "@P1 BRA `(.L_x_0)",
         ".L_x_1:", "@P0 LDG.E.128 R4, desc[UR8][R2.64]", "LDG.E.128 R8, desc[UR8][R2.64+0x10]", "FFMA R20, R4, R5, R20",
         "@P2 BRA `(.L_x_2)", "FSEL R20, R20, -INF , P3", ".L_x_2:", "MUFU.EX2 R21, R20", "FFMA R22, R8, R21, R22", "SHFL.BFLY PT, R23, R22, 0x1, 0x1f",

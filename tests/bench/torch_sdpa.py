@@ -5,14 +5,14 @@
     python3 tests/bench/torch_sdpa.py times.json         adds "rivals" to the file, in place
     lastrow-kernels --from times.json --table gpu/README.md
 
-Each backend is pinned (torch.nn.attention.sdpa_kernel), so that PyTorch cannot quietly take another; one that
-this PyTorch lacks, or that cannot take a shape, is named on standard error and left out. The file is written
-after each shape. K and V go round buffers of several times L2. A decode step
-passes neither mask nor is_causal: its one query sees every key. SDPA knows no pages and no 8-bit K/V: such
-shapes are skipped and counted.
+Each backend is pinned (torch.nn.attention.sdpa_kernel), so that PyTorch cannot silently take another one. A backend
+that this PyTorch lacks, or that cannot take a shape, is named on standard error and left out. The file is written
+after each shape. K and V go round buffers that together are several times as large as L2. A decode step passes no
+mask and no is_causal, because its one query sees every key. SDPA has no pages and no 8-bit K/V, so such shapes are
+skipped and counted.
 
     --seconds N  begins no shape after so many seconds, and says how many are left
-    --dry-run    needs neither PyTorch nor a GPU: lists what would be timed and writes nothing
+    --dry-run    lists what would be timed, and writes nothing; needs no PyTorch and no GPU
 """
 import argparse
 import json
@@ -42,10 +42,10 @@ def read_results(path):
     if not isinstance(results, dict) or not isinstance(results.get("shapes"), list):
         fail(f"{path}: holds no shapes; write it with lastrow-kernels --time --json {path}")
     if not isinstance(results.get("rivals", []), list):
-        fail(f"{path}: its rivals are no list; write it with lastrow-kernels --time --json {path}")
+        fail(f"{path}: its rivals are not a list; write it with lastrow-kernels --time --json {path}")
     for shape in results["shapes"]:
         if not isinstance(shape, dict):
-            fail(f"{path}: a shape is no object; write it with lastrow-kernels --time --json {path}")
+            fail(f"{path}: a shape is not an object; write it with lastrow-kernels --time --json {path}")
         missing = [field for field in FIELDS if field not in shape]
         if missing:
             fail(f"{path}: a shape lacks {', '.join(missing)}")
@@ -128,7 +128,7 @@ def time_calls(torch, call, n_buffers):
     graph.replay()
     events = [torch.cuda.Event(enable_timing=True) for _ in range(SAMPLES + 1)]
     events[0].record()
-    for event in events[1:]:  # queued one after the other: the host waits at the end alone
+    for event in events[1:]:  # queued one after the other; the host waits only at the end
         graph.replay()
         event.record()
     torch.cuda.synchronize()
@@ -162,7 +162,7 @@ def time_shape(torch, shape, l2_bytes):
                     n_buffers)
         except RuntimeError as e:
             print(f"{shape['name']}: {name}: {first_line(e)}", file=sys.stderr)
-            torch.cuda.synchronize()  # throws if it was more than a refusal
+            torch.cuda.synchronize()  # throws if the device is broken, not if it only refused
             continue
         print(f"{shape['name']}  {name}  {us:.1f} µs", file=sys.stderr)
         yield {"shape": shape["name"], "name": name.removesuffix("_ATTENTION").lower(), "us": us}
@@ -172,7 +172,7 @@ def import_torch():
     try:
         import torch
     except ImportError as e:
-        fail(f"PyTorch cannot be imported ({e}): install it, or look at --dry-run")
+        fail(f"PyTorch cannot be imported ({e}): install it, or use --dry-run")
     if not torch.cuda.is_available():
         fail("PyTorch finds no GPU")
     return torch
@@ -195,7 +195,7 @@ def time_all(torch, path, results, shapes, seconds=float("inf")):
             print(f"{shape['name']}: does not fit the device's memory", file=sys.stderr)
             torch.cuda.empty_cache()
         except RuntimeError as e:
-            fail(f"{shape['name']}: the device answers nothing any more: {first_line(e)}")
+            fail(f"{shape['name']}: the device no longer answers: {first_line(e)}")
         write_results(path, results)
 
 
@@ -208,7 +208,7 @@ def main():
     end_cleanly()
     results = read_results(arguments.results)
     if not arguments.dry_run and not os.access(arguments.results, os.W_OK):
-        fail(f"{arguments.results}: may not be written; allow it (chmod u+w)")
+        fail(f"{arguments.results}: you may not write to it; allow that (chmod u+w)")
     shapes = [shape for shape in results["shapes"] if takes(shape)]
     print(f"{len(shapes)} shapes, {len(results['shapes']) - len(shapes)} skipped: paged or 8-bit, which SDPA has not, or fewer queries than keys",
           file=sys.stderr)

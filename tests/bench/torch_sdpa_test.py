@@ -1,4 +1,4 @@
-"""torch_sdpa.py and the table, on invented times: neither PyTorch nor a GPU is needed.
+"""torch_sdpa.py and the table, on invented times. It needs no PyTorch and no GPU.
 
     python3 torch_sdpa_test.py path/to/lastrow-kernels
 """
@@ -44,9 +44,9 @@ def run(*arguments):
 
 
 class FakeTorch:
-    """Takes what torch_sdpa.py asks of PyTorch, and notes each attention: (backend, K's number, options).
+    """Stands in for PyTorch, and notes each call of attention: (backend, number of K, options).
 
-    refuses: backends that raise as PyTorch does where it has no kernel for a shape."""
+    refuses: backends that raise, as PyTorch does if it has no kernel for a shape."""
 
     def __init__(self, refuses=(), breaks=False):
         self.calls, self.pinned, self.n_tensors, self.refuses, self.breaks = [], None, 0, refuses, breaks
@@ -157,7 +157,7 @@ class TorchSdpa(unittest.TestCase):
         two = dict(RESULTS, shapes=[shape("plain"), shape("other")])
         written, said = self.time(FakeTorch(refuses=["flash"], breaks=True), two)
         self.assertEqual(written["rivals"], RESULTS["rivals"])
-        self.assertIn("the device answers nothing any more: illegal memory access", said)
+        self.assertIn("the device no longer answers: illegal memory access", said)
 
     def test_no_shape_is_begun_after_the_seconds_that_are_given(self):
         torch, said = FakeTorch(), io.StringIO()
@@ -235,7 +235,7 @@ class TorchSdpa(unittest.TestCase):
         page = self.file("page.md", "no markers\n")
         outcome = run(KERNELS, "--from", times, "--table", page)
         self.assertEqual((outcome.returncode, self.content(page)), (2, "no markers\n"))
-        self.assertIn("has not one line '<!-- table: begin -->'", outcome.stderr)
+        self.assertIn("needs one line '<!-- table: begin -->'", outcome.stderr)
         self.assertEqual(run(KERNELS, "--from", self.file("times.json", "{}"), "--table", page).returncode, 2)
 
 

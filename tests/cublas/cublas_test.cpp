@@ -1,4 +1,4 @@
-// Loading cuBLAS: when that happens, and what is said when it cannot. No GPU is needed to load it.
+// Loading cuBLAS: when it is loaded, and the message if it cannot be. Loading it needs no GPU.
 #include <dlfcn.h>
 #include <doctest/doctest.h>
 
@@ -22,7 +22,7 @@ std::string complaint_of(FunctionRef<void()> load) {
   return "nothing was thrown";
 }
 
-/// What load_cublas() says when LASTROW_CUBLAS names this file.
+/// The message of load_cublas() if LASTROW_CUBLAS names this file.
 std::string complaint_about(const char* file) {
   setenv("LASTROW_CUBLAS", file, 1);
   const std::string said = complaint_of([] { cuda::load_cublas(); });
@@ -31,10 +31,10 @@ std::string complaint_about(const char* file) {
 }
 
 const std::string kWhatToDo =
-    ": set LASTROW_CUBLAS to the path of a libcublas.so.13 or .12 (the CUDA toolkit and PyTorch bring one), "
+    ": set LASTROW_CUBLAS to the path of a libcublas.so.13 or .12 (the CUDA toolkit and PyTorch have one), "
     "or use another backend";
 
-/// Does the program have a library of this name now?
+/// Whether the program has loaded a library of this name.
 bool is_loaded(const char* library) {
   void* const handle = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
   if (handle) dlclose(handle);
@@ -47,7 +47,7 @@ bool any_cublas_is_loaded() {
 
 }  // namespace
 
-TEST_CASE("where there is no cuBLAS, one line says where it was looked for and what to do") {
+TEST_CASE("if there is no cuBLAS, one line says where it was looked for and what to do") {
   CHECK(complaint_of([] {
           cuda::load_cublas_from({"/nowhere", "/nonexistent"});
         }) == "cuBLAS, which linear layers need, was not found (in /nowhere, /nonexistent)" + kWhatToDo);
@@ -57,7 +57,7 @@ TEST_CASE("where there is no cuBLAS, one line says where it was looked for and w
             kWhatToDo);
 }
 
-TEST_CASE("a file that is no library, or another one, is refused with what is wrong with it") {
+TEST_CASE("a file that is not a library, or another library, is refused with the reason") {
   const testing::Folder folder("cublas");
   std::ofstream(folder / "libcublas.so.12") << "not a library, though its name says so";
   const std::string said = complaint_of([&] { cuda::load_cublas_from({"/nowhere", folder.string()}); });

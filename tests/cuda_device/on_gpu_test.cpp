@@ -1,6 +1,5 @@
-// The backend cuda on a real GPU: whole generations, replayed steps, memory. Where there is no GPU it says
-// why and counts as skipped. Its operations are tested by test_backend, its rungs by `lastrow-kernels
-// --check`.
+// The backend cuda on a real GPU: whole generations, replayed steps, memory. Without a GPU it says why and
+// counts as skipped. test_backend tests the operations, and `lastrow-kernels --check` the rungs.
 #include <cuda_runtime_api.h>
 #include <doctest/doctest.h>
 #include <fmt/core.h>
@@ -17,7 +16,7 @@ namespace {
 bool has_gpu() {
   static const std::string why = why_no_cuda();
   static const bool said = [] {
-    if (!why.empty()) fmt::print("skipped: no GPU to use: {}\n", why);
+    if (!why.empty()) fmt::print("skipped: no usable GPU: {}\n", why);
     return true;
   }();
   return said && why.empty();
@@ -49,13 +48,13 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
   return most;
 }
 
-/// Of the two best.
+/// The difference of the two best logits.
 double margin(std::vector<float> logits) {
   std::partial_sort(logits.begin(), logits.begin() + 2, logits.end(), std::greater<>());
   return double{logits[0]} - double{logits[1]};
 }
 
-/// What the judge generates, and what a logit may differ by: twice what single precision itself loses.
+/// What the judge generates, and how much a logit may differ: twice the error of single precision itself.
 struct Judge {
   Run exact;
   double bound = 0;
@@ -67,7 +66,7 @@ struct Judge {
   }
 };
 
-/// The judge's tokens, up to one that two logits nearer than twice the bound decide.
+/// Expects the judge's tokens, up to a token whose two best logits differ by less than twice the bound.
 void expect_same_text(const Run& run, const Judge& judge) {
   for (size_t step = 0; step < run.tokens.size(); ++step) {
     CAPTURE(step);
@@ -79,7 +78,7 @@ void expect_same_text(const Run& run, const Judge& judge) {
 
 }  // namespace
 
-TEST_CASE("a GPU generates the judge's text from each built-in model and stored type, replaying its steps") {
+TEST_CASE("a GPU generates the judge's text with each built-in model and stored type, by replayed steps") {
   if (!has_gpu()) return;
   for (const char* model : {"fable-mha", "fable-gqa", "fable-mqa"})
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {
@@ -92,7 +91,7 @@ TEST_CASE("a GPU generates the judge's text from each built-in model and stored 
     }
 }
 
-TEST_CASE("on a GPU each rung generates that text, in the stored types that it takes") {
+TEST_CASE("on a GPU each rung generates the judge's text, in the stored types that it takes") {
   if (!has_gpu()) return;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const Judge judge("fable-gqa", {.cache = {.dtype = dtype}}, 8);
@@ -106,7 +105,7 @@ TEST_CASE("on a GPU each rung generates that text, in the stored types that it t
   }
 }
 
-TEST_CASE("on a GPU replayed steps have the bits of steps that are run one by one") {
+TEST_CASE("on a GPU replayed steps have the same bits as steps that are run one by one") {
   if (!has_gpu()) return;
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const Run replayed = generate("fable-gqa", "cuda", {.cache = {.dtype = dtype}}, 40);
@@ -119,7 +118,7 @@ TEST_CASE("on a GPU replayed steps have the bits of steps that are run one by on
   }
 }
 
-TEST_CASE("a thousand decode steps take no more of a GPU's memory") {
+TEST_CASE("a thousand decode steps use no more memory of a GPU") {
   if (!has_gpu()) return;
   const auto model = load_model("random:layers=2,q_heads=8,kv_heads=2,head_dim=64,context=1100,vocab=64");
   DecodeSession session(model, make_backend("cuda"), {});
@@ -129,10 +128,10 @@ TEST_CASE("a thousand decode steps take no more of a GPU's memory") {
     CHECK(cudaMemGetInfo(&free, &total) == cudaSuccess);
     return static_cast<int64_t>(free);
   };
-  for (int i = 0; i < 300; ++i) session.advance();  // the graphs of 128, 256 and 512 keys are there now
+  for (int i = 0; i < 300; ++i) session.advance();  // now there are graphs for 128, 256 and 512 keys
   const int64_t before = free_bytes();
   for (int i = 0; i < 700; ++i) session.advance();
-  // One more graph, of 1,024 keys, is the driver's to keep; a step that leaked a page would cost 2.7 MiB.
+  // The driver may keep one more graph, for 1,024 keys. If each step leaked a page, that would be 2.7 MiB.
   CHECK(before - free_bytes() <= int64_t{2} << 20);
 }
 

@@ -1,4 +1,4 @@
-// The host's side of the backend cuda, on a device that runs nothing and checks every call (checked_cuda.h).
+// The host side of the backend cuda, on a device that runs nothing and checks every call (checked_cuda.h).
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -28,7 +28,7 @@ std::unique_ptr<DecodeSession> make_session(const std::string& backend = "cuda",
   return session;
 }
 
-/// The differences of what is asked for below.
+/// The differences of the counts that are used below.
 Counts since(const Counts& before) {
   Counts c = counts();
   c.n_launches -= before.n_launches, c.n_early -= before.n_early, c.n_products -= before.n_products;
@@ -42,7 +42,7 @@ void advance(DecodeSession& session, int n_steps) {
   for (int i = 0; i < n_steps; ++i) session.advance();
 }
 
-/// What work throws, which is a Failure.
+/// The message of the Failure that work throws.
 template <typename Failure>
 std::string message_of(const std::function<void()>& work) {
   try {
@@ -75,7 +75,7 @@ TEST_CASE("a replayed decode step is one upload, one launch of a graph and one d
   CHECK(step.n_products == 2 * 7 + 1);  // q k v o gate up down of two layers, and the logits
 }
 
-TEST_CASE("the merge of splits may begin while they run, once a layer, in a recorded step as well") {
+TEST_CASE("the merge of splits may begin while they run, once per layer, in a recorded step too") {
   const Device device;
   const auto session = make_session("cuda:k08", {}, 600);
   session->advance();
@@ -89,7 +89,7 @@ TEST_CASE("the merge of splits may begin while they run, once a layer, in a reco
   CHECK(since(recorded).n_early == 2);
 }
 
-TEST_CASE("a thousand decode steps take no more memory, and are recorded once for each bound on their keys") {
+TEST_CASE("a thousand decode steps allocate no memory, and are recorded once for each bound on their keys") {
   const Device device;
   const auto session = make_session();
   advance(*session, 4);
@@ -104,7 +104,7 @@ TEST_CASE("a thousand decode steps take no more memory, and are recorded once fo
   CHECK(during.n_downloads == 1000);
 }
 
-TEST_CASE("each rung, with each stored type, asks the device for nothing that it refuses") {
+TEST_CASE("the device refuses no call of any rung, with any stored type") {
   for (const KernelEntry& kernel : list_kernels())
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {
       CAPTURE(kernel.name);
@@ -130,23 +130,23 @@ TEST_CASE("cuBLAS is loaded by the first product, once") {
   CHECK(counts().n_cublas_loads == 1);
 }
 
-// ---- what fails
+// ---- failures
 
-TEST_CASE("what does not fit the device is refused with sizes, and fits when there is room again") {
+TEST_CASE("a cache that does not fit the device is refused with sizes, and fits when there is room again") {
   const Device device;
   const auto session = make_session();
   const int64_t in_use = counts().bytes_in_use;
   checked_cuda::set_memory(in_use);
   const std::string message = message_of<CapacityError>([&] { advance(*session, 3); });
   CAPTURE(message);
-  CHECK(message.find("of device memory asked for, 0.00 KiB (0.00 kB) of ") != std::string::npos);
+  CHECK(message.find("of device memory: 0.00 KiB (0.00 kB) of ") != std::string::npos);
   CHECK(message.find("use a shorter context") != std::string::npos);
-  checked_cuda::set_memory(in_use + (int64_t{40} << 20));  // cuBLAS's workspace is 32 MiB of them
+  checked_cuda::set_memory(in_use + (int64_t{40} << 20));  // 32 MiB of these are cuBLAS's workspace
   advance(*session, 3);
   CHECK(counts().bytes_in_use > in_use);
 }
 
-TEST_CASE("a launch that the device refuses is named, and the session goes on once it takes it") {
+TEST_CASE("a launch that the device refuses is named, and the session goes on once it is accepted") {
   const Device device;
   const auto session = make_session();
   for (int step = 0; step < 3; ++step) {  // 0 is the prefill, 1 is run directly, 2 recorded
@@ -165,7 +165,7 @@ TEST_CASE("a launch that the device refuses is named, and the session goes on on
   CHECK(since(before).n_graph_launches == 1);
 }
 
-TEST_CASE("what breaks while a kernel runs is said by the copy that waits for it, not by a later launch") {
+TEST_CASE("an error of a running kernel is reported by the copy that waits for it, not by a later launch") {
   const Device device;
   const auto session = make_session();
   advance(*session, 5);
@@ -178,7 +178,7 @@ TEST_CASE("what breaks while a kernel runs is said by the copy that waits for it
   CHECK(session->current_step() == 5);
 }
 
-TEST_CASE("a machine without driver, without GPU, or with an old one says so") {
+TEST_CASE("a missing driver, a missing GPU and an old GPU are reported") {
   const auto why_not = [](const checked_cuda::Claims& claims) {
     const Device device(claims);
     return message_of<UsageError>([] { make_backend("cuda"); });

@@ -1,4 +1,4 @@
-// cuBLAS: which products are asked for, and on what memory.
+// The stand-in for cuBLAS: which products are requested, and on which memory.
 #include "cuda_host/checked_device.h"
 #include "gpu/backend/cublas.h"
 
@@ -18,7 +18,7 @@ cublasStatus_t destroy(cublasHandle_t handle) {
                                                                : CUBLAS_STATUS_INVALID_VALUE;
 }
 cublasStatus_t set_stream(cublasHandle_t handle, cudaStream_t stream) {
-  handle->stream = stream, handle->has_workspace = false;  // as documented: back to the library's own
+  handle->stream = stream, handle->has_workspace = false;  // as documented: the library's own workspace again
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t set_workspace(cublasHandle_t handle, void* workspace, size_t bytes) {
@@ -28,7 +28,7 @@ cublasStatus_t set_workspace(cublasHandle_t handle, void* workspace, size_t byte
 cublasStatus_t sgemm(cublasHandle_t handle, cublasOperation_t transa, cublasOperation_t transb, int m, int n,
                      int k, const float*, const float* a, int lda, const float* b, int ldb, const float*,
                      float* c, int ldc) {
-  // Column-major, as cuBLAS has it: a leading dimension counts the rows of what is stored.
+  // cuBLAS is column-major: a leading dimension counts the rows of the stored matrix.
   const auto bytes = [](int rows, int columns, int ld) {
     return sizeof(float) *
            (static_cast<size_t>(ld) * static_cast<size_t>(columns - 1) + static_cast<size_t>(rows));

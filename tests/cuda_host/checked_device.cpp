@@ -5,7 +5,7 @@
 namespace lastrow::checked_cuda {
 namespace {
 
-/// The allocation that holds [address, address + bytes), or end.
+/// The allocation that contains [address, address + bytes), or end().
 auto holder(const void* address, size_t bytes) {
   auto& memory = state().memory;
   const auto at = reinterpret_cast<uintptr_t>(address);
@@ -86,7 +86,8 @@ cudaError_t put(cudaStream_t stream, Work work) {
     return mistake(cudaErrorInvalidResourceHandle, work.name + " on a stream that is not");
   if (stream->recording && work.early &&
       (stream->graph->work.empty() || stream->graph->work.back().kind != Work::kernel))
-    return mistake(cudaErrorNotSupported, work.name + " is to begin before what is no kernel has ended");
+    return mistake(cudaErrorNotSupported,
+                   work.name + " may begin early, but the work before it is not a kernel");
   if (stream->recording)
     stream->graph->work.push_back(std::move(work));
   else

@@ -1,4 +1,4 @@
-// What the parts of checked_cuda share: the state of the device, its memory, and its stream of work.
+// Shared by the parts of checked_cuda: the state of the device, its memory, and its stream of work.
 #pragma once
 
 #include <fmt/format.h>
@@ -18,13 +18,13 @@ namespace lastrow::checked_cuda {
 struct Work {
   std::string name;
   enum { kernel, product, copy } kind = kernel;
-  std::vector<const void*> addresses{};  // of device memory, that it uses
+  std::vector<const void*> addresses{};  // the device addresses that it uses
   bool early = false;                    // a kernel that may begin before the work before it has ended
 };
 
 }  // namespace lastrow::checked_cuda
 
-// ---- what CUDA's handles point to: callers never look into it
+// ---- what CUDA's handles point to; callers never look at it
 
 struct CUgraph_st {
   std::vector<lastrow::checked_cuda::Work> work;
@@ -42,8 +42,8 @@ struct CUevent_st {
 
 namespace lastrow::checked_cuda {
 
-constexpr int64_t kMostShared = 227 << 10;  // of a block
-// No address of the host's lies between these two.
+constexpr int64_t kMostShared = 227 << 10;  // per block
+// The host has no address between these two.
 constexpr uintptr_t kDeviceBegin = uintptr_t{0x200000000000}, kDeviceEnd = uintptr_t{0x300000000000};
 
 struct Allocation {
@@ -66,20 +66,20 @@ struct State {
 };
 State& state();
 
-/// What a call returns; a failure is CUDA's last error then.
+/// The return value of a call. A failure becomes CUDA's last error.
 cudaError_t result(cudaError_t code);
 cudaError_t mistake(cudaError_t code, const std::string& what);
-/// Of calls that no stream allows while it records: makes the mistake, and the recording is lost.
+/// For calls that no stream allows while it records: counts a mistake, and the recording is lost.
 bool breaks_recording(const char* call);
 cudaError_t wait(const char* call);
 
-/// Is [address, address + bytes) within an allocation?
+/// Whether [address, address + bytes) is within an allocation.
 bool is_allocated(const void* address, size_t bytes);
 bool on_device(const void* address);
 /// Where the host finds that memory; null if it is not within an allocation.
 std::byte* shadow(const void* address, size_t bytes);
 
-/// Does it, or records it.
+/// Does the work, or records it.
 cudaError_t put(cudaStream_t stream, Work work);
 void run(const Work& work);
 

@@ -4,7 +4,7 @@
 using namespace lastrow::checked_cuda;
 
 namespace {
-constexpr float kMsOfWork = 20;  // made up: that a device takes for one piece of work
+constexpr float kMsOfWork = 20;  // made up: the time of one piece of work
 }
 
 extern "C" {

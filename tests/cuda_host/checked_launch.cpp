@@ -1,4 +1,4 @@
-// Kernels: how they are known, what the device refuses of a launch, and which addresses they are given.
+// Kernels: how they are registered, which launches the device refuses, and which addresses kernels get.
 #include <cxxabi.h>
 
 #include <cstdlib>
@@ -11,15 +11,15 @@
 namespace lastrow::checked_cuda {
 namespace {
 
-constexpr int64_t kRegisters = 65536;  // of a multiprocessor
+constexpr int64_t kRegisters = 65536;  // per multiprocessor
 constexpr int64_t kUnaskedShared = 48 << 10;
 constexpr uintptr_t kHostBegin = uintptr_t{0x500000000000}, kHostEnd = uintptr_t{0x800000000000};
 
 struct Function {
-  std::string name;  // as people read it
+  std::string name;  // demangled
   std::vector<std::string> parameters{};
   CompiledKernel compiled{};
-  int64_t asked_shared = -1;  // dynamic, if more than comes unasked was asked for
+  int64_t asked_shared = -1;  // dynamic bytes that were requested; −1: none
 };
 
 /// Kernels of this program, by the address of their host function: registered before main.
@@ -28,8 +28,9 @@ std::map<const void*, Function>& functions() {
   return f;
 }
 
-/// The addresses that an argument begins with, all of device memory, or a complaint. Structs have theirs in
-/// front; what comes after the first word that is none may be padding, which holds anything.
+/// The addresses that an argument begins with, which must be of device memory, or a complaint. Structs have
+/// their addresses first. What comes after the first word that is not an address may be padding, which can
+/// hold anything.
 std::string addresses_in(const void* argument, size_t bytes, std::vector<const void*>& found) {
   for (size_t i = 0; i + sizeof(uintptr_t) <= bytes; i += sizeof(uintptr_t)) {
     uintptr_t word = 0;
@@ -48,12 +49,13 @@ std::string addresses_in(const void* argument, size_t bytes, std::vector<const v
   return "";
 }
 
-/// Is it a pointer, or a view, which a GPU's compiler sees as one?
+/// Whether the type is a pointer, or a view, which is a pointer to the compiler for a GPU.
 bool is_address(const std::string& type) {
   return type.ends_with('*') || type.starts_with("lastrow::cuda::Global<");
 }
 
-/// Of a kernel of one parameter all of it is looked through, of others what is an address by its type.
+/// If a kernel has one parameter, all of it is searched for addresses; if it has several, those of an address
+/// type.
 std::string addresses_of(const Function& f, void** args, std::vector<const void*>& found) {
   if (f.parameters.size() == 1) return addresses_in(args[0], f.compiled.parameter_bytes, found);
   for (size_t i = 0; i < f.parameters.size(); ++i)
@@ -70,7 +72,7 @@ std::string beyond_limits(const Function& f, dim3 grid, dim3 block, size_t share
     return fmt::format("a grid of ({}, {}, {})", grid.x, grid.y, grid.z);
   if (block.x > 1024 || block.y > 1024 || block.z > 64 || threads > 1024)
     return fmt::format("a block of {} threads", threads);
-  // Registers are given to a warp, 256 at a time.
+  // A warp gets registers in units of 256.
   const int64_t warps = (threads + 31) / 32, warp_registers = (f.compiled.registers * 32 + 255) / 256 * 256;
   if (warps * warp_registers > kRegisters)
     return fmt::format("{} threads of {} registers", threads, f.compiled.registers);
@@ -142,8 +144,8 @@ void __cudaRegisterFunction(void**, const char* host, char*, const char* name, i
   const std::string text = demangled(name);
   functions()[host] = {text, parameters_of(text), compiled_kernel(name)};
 }
-// What <<<…>>> becomes: kernels are started in another way (gpu/kernels/cuda_launch.h), but their stubs are
-// there.
+// What the compiler makes of <<<…>>>. Our kernels are started in another way (gpu/kernels/cuda_launch.h), but
+// the stubs of nvcc use these functions.
 cudaError_t __cudaGetKernel(cudaKernel_t*, const void*) { return cudaSuccess; }
 unsigned __cudaPushCallConfiguration(dim3, dim3, size_t, CUstream_st*) { return 0; }
 cudaError_t __cudaPopCallConfiguration(dim3*, dim3*, size_t*, void*) { return cudaErrorNotSupported; }

@@ -11,7 +11,7 @@
 using namespace lastrow::checked_cuda;
 
 namespace {
-constexpr size_t kMostCopied = size_t{64} << 10;  // beyond it a copy is checked and left out
+constexpr size_t kMostCopied = size_t{64} << 10;  // a larger copy is checked, but not done
 }
 
 extern "C" {
@@ -44,7 +44,7 @@ cudaError_t cudaMalloc(void** address, size_t bytes) {
   void* const shadow =
       mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reserved == MAP_FAILED || shadow == MAP_FAILED) std::abort();
-  s.next += mapped + kPage;  // an address is never used again, so that one of freed memory is known
+  s.next += mapped + kPage;  // addresses are never reused, so freed memory is recognised
   s.memory[reinterpret_cast<uintptr_t>(reserved)] = {bytes, static_cast<std::byte*>(shadow)};
   s.counts.bytes_in_use += static_cast<int64_t>(bytes);
   ++s.counts.n_allocations;

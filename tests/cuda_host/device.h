@@ -1,4 +1,4 @@
-// What a test of CUDA's host code begins with and leaves behind.
+// How a test of CUDA host code begins and ends.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -7,7 +7,7 @@
 
 namespace lastrow {
 
-/// A device of the test's own, which is to be left empty and without a mistake.
+/// The test's own device. At the end it must be empty and without mistakes.
 class Device {
  public:
   explicit Device(const checked_cuda::Claims& claims = {}) { checked_cuda::reset(claims); }

@@ -1,4 +1,4 @@
-// lastrow-kernels on a device that runs nothing and checks every call: what is timed, what is kept when
+// lastrow-kernels on a device that runs nothing and checks every call: what is timed, and what is kept if
 // something fails.
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ struct File {
   std::string path = fmt::format("/tmp/lastrow_times_{}.json", getpid());
 };
 
-/// What time_all says, a line each.
+/// The lines that time_all says.
 struct Said {
   std::vector<std::string> lines;
   std::function<void(const std::string&)> say = [this](const std::string& line) { lines.push_back(line); };
@@ -33,12 +33,12 @@ struct Said {
 size_t n_results(const std::string& path) { return read_json(path).at("results").size(); }
 size_t n_lost(const std::string& path) { return read_json(path).at("lost").size(); }
 
-/// Times of these rungs at a set of shapes.
+/// Times these rungs on a set of shapes.
 TimeJob job_of(ShapeSet set, std::vector<std::string> rungs, const Said& said, const std::string& json = "") {
   return {.shapes = timed_shapes(set), .rungs = std::move(rungs), .json = json, .say = said.say};
 }
 
-/// The first n of the product's problems for k05 and k06, on one thread.
+/// The first n problems of the full set for k05 and k06, on one thread.
 CheckJob check_job(const CheckSet& set, int64_t n) {
   return {.n_cases = n,
           .at = [&](int64_t i) { return set.full(i); },
@@ -65,7 +65,7 @@ TEST_CASE("every rung can be timed on every shape, if it fits") {
   for (const nlohmann::json& r : times.results.at("results")) CHECK(r.at("registers") > 0);
 }
 
-TEST_CASE("the first rungs are timed at 4,096 keys at most, and no shape has more than 4 GB of K and V") {
+TEST_CASE("the first rungs are timed with at most 4,096 keys, and no shape has more than 4 GB of K and V") {
   for (const TimedShape& shape : timed_shapes(ShapeSet::full)) CHECK(shape.kv_bytes() <= 4'000'000'000);
   CHECK(timed_shapes(ShapeSet::few).size() == 14);
   const Device device;
@@ -98,7 +98,7 @@ TEST_CASE("shapes are chosen by words of their names, in the order of the choice
   CHECK_THROWS_WITH_AS(names({"b77"}), doctest::Contains("no shape fits --only 'b77'"), UsageError);
 }
 
-TEST_CASE("a shape that does not fit is said, and the others are timed") {
+TEST_CASE("a shape that does not fit is reported, and the others are timed") {
   const Device device({.memory_bytes = int64_t{3} << 30});
   const auto runner = cuda::make_runner();
   const Said said;
@@ -106,12 +106,12 @@ TEST_CASE("a shape that does not fit is said, and the others are timed") {
   CHECK_FALSE(times.failed);
   CHECK(said.count("32:8×128 b128 kv4096 bf16  k09  ") == 1);
   CHECK(said.count("left out: ") > 0);
-  CHECK(said.count("of device memory asked for") == said.count("left out"));
+  CHECK(said.count("of device memory: ") == said.count("left out"));
   CHECK(times.results.at("results").size() + static_cast<size_t>(said.count("left out")) ==
         timed_shapes(ShapeSet::table).size());
 }
 
-TEST_CASE("times are kept as they are taken, and another run takes what is left") {
+TEST_CASE("each time is kept as soon as it is taken, and another run takes those that are left") {
   const Device device;
   const File file;
   const auto runner = cuda::make_runner();
@@ -134,7 +134,7 @@ TEST_CASE("times are kept as they are taken, and another run takes what is left"
   CHECK(n_results(file.path) < n_kept);
 }
 
-TEST_CASE("after the seconds that are given nothing is begun, and how much is left is said") {
+TEST_CASE("after the given seconds nothing is begun, and the number of times left is said") {
   const Device device;
   const auto runner = cuda::make_runner();
   const Said said;
@@ -144,7 +144,7 @@ TEST_CASE("after the seconds that are given nothing is begun, and how much is le
   CHECK(said.lines == std::vector<std::string>{"14 times are left for another run with --continue"});
 }
 
-TEST_CASE("a device that answers nothing any more ends the timing, and what was there is kept") {
+TEST_CASE("a device that no longer answers ends the timing, and earlier times are kept") {
   const Device device;
   const File file;
   const auto runner = cuda::make_runner();
@@ -157,10 +157,10 @@ TEST_CASE("a device that answers nothing any more ends the timing, and what was 
   CHECK(time_all(job, *runner).lost);
   CHECK(said.lines.size() == 5);  // three times, the failure, what is left
   CHECK(said.count("FAILED: cudaErrorIllegalAddress") == 1);
-  CHECK(said.count("the device answers nothing any more") == 1);
+  CHECK(said.count("the device no longer answers") == 1);
   CHECK(n_results(file.path) == 3);
 
-  // A new process goes on behind the time that was lost.
+  // A new process continues after the time that was lost.
   checked_cuda::fail_waits(cudaSuccess);
   job.say = said.say;
   job.go_on = true;
@@ -170,7 +170,7 @@ TEST_CASE("a device that answers nothing any more ends the timing, and what was 
 }
 
 TEST_CASE(
-    "a process that ended while a time was taken has lost that time, and after a second loss the rung") {
+    "if a process ends while a time is taken, that time is lost; after two losses the rung is not timed") {
   const Device device;
   const File file;
   const auto runner = cuda::make_runner();
@@ -203,7 +203,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a timed output that is not written, or not right, is marked") {
-  const Device device;  // whose kernels write nothing: outputs stay NaN
+  const Device device;  // its kernels write nothing, so outputs stay NaN
   const auto runner = cuda::make_runner();
   const Said said;
   TimeJob job = job_of(ShapeSet::few, {"k09"}, said);
@@ -224,8 +224,7 @@ TEST_CASE("a timed output that is not written, or not right, is marked") {
         std::string::npos);
 }
 
-TEST_CASE(
-    "a check ends at the problem after which the device answers nothing, and goes on with the next rung") {
+TEST_CASE("a check ends where the device no longer answers, and a new process continues with the next rung") {
   const Device device;
   const File file;
   const CheckSet set = k05_and_k06();
@@ -241,7 +240,7 @@ TEST_CASE(
     CHECK(n_cases == 5);
     CHECK(end.lost.starts_with("k05 at f32, heads "));
     CHECK(end.lost.find("cudaErrorIllegalAddress") != std::string::npos);
-    const CheckReport report = report_of(journal);
+    const CheckReport report = make_report(journal);
     CHECK(result_of(report, "k05") == CheckResult::ended);
     CHECK(result_of(report, "k12") == CheckResult::not_checked);
   }
@@ -249,13 +248,13 @@ TEST_CASE(
   job.progress = [](int64_t) {};
   CheckJournal journal(file.path, {"full", 10});
   CHECK(check(job, journal).lost.empty());
-  const CheckReport report = report_of(journal);
+  const CheckReport report = make_report(journal);
   CHECK(report.ended.at("k05").starts_with("f32, heads "));
   CHECK(report.lines.at({"k05", DType::f32}).n_problems == 5);
   CHECK(report.lines.at({"k06", DType::f32}).n_problems == 10);
 }
 
-TEST_CASE("a journal whose process ended in the middle says which rung ran") {
+TEST_CASE("if a process ends in the middle, its journal says which rung ran") {
   const File file;
   {
     CheckJournal journal(file.path, {"quick", 7});
@@ -275,8 +274,8 @@ TEST_CASE("a journal whose process ended in the middle says which rung ran") {
   CHECK_FALSE(journal.knows("k05", 1));
   CHECK(journal.ended_by("k05").empty());
   CHECK(journal.ended_by("k06") == "there");
-  CHECK(result_of(report_of(journal), "k05") == CheckResult::held);
-  CHECK_THROWS_WITH_AS(CheckJournal(file.path, {"quick", 8}), doctest::Contains("use another file"),
+  CHECK(result_of(make_report(journal), "k05") == CheckResult::held);
+  CHECK_THROWS_WITH_AS(CheckJournal(file.path, {"quick", 8}), doctest::Contains("name another file"),
                        FileError);
 
   std::ofstream(file.path) << "something else\n";

@@ -1,5 +1,6 @@
-// gpu/measure, rehearsed: the script that a real GPU gets, with stand-ins for all that a GPU's machine has. The
-// kernels' program is the rehearsed one (rehearsal/device.cpp), which fails where LASTROW_REHEARSAL tells it to.
+// A rehearsal of gpu/measure: the same script as on a real GPU, with stand-ins for all that such a machine
+// has. The program lastrow-kernels is the rehearsed one (rehearsal/device.cpp), which fails as
+// LASTROW_REHEARSAL says.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -11,14 +12,14 @@
 namespace lastrow::testing {
 namespace {
 
-/// A folder with the programs that gpu/measure looks for, and the packed programs in its folder packed/.
+/// A folder with the programs that gpu/measure looks for; its folder packed/ has the packed programs.
 class Machine {
  public:
   Machine() : folder_("measure") {
     std::filesystem::create_directories(folder_ / "bin");
     std::filesystem::create_directories(folder_ / "packed");
     program("bin/nvidia-smi", "echo 'GPU 0: a stand-in'");
-    // Its options end where the program begins.
+    // Its own options end where the program begins.
     program("bin/compute-sanitizer",
             "while [[ $1 == --* ]]; do [[ $1 != --log-file ]] || log=$2; shift 2; done\n"
             "echo 'ERROR SUMMARY: '${ERRORS:-0}' errors' > $log\nexec \"$@\"");
@@ -28,7 +29,7 @@ class Machine {
     std::filesystem::create_symlink(LASTROW_BIN_DIR "/rehearsal/lastrow-kernels",
                                     folder_ / "packed/lastrow-kernels");
   }
-  /// gpu/measure OUT, every 40th problem of the check.
+  /// Runs gpu/measure OUT with every 40th problem of the check.
   Outcome measure(const std::string& environment, const std::string& arguments) const {
     return shell(
         folder_,
@@ -52,7 +53,7 @@ class Machine {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-/// The lines of a text that begin so.
+/// The lines of a text with this beginning.
 int64_t n_lines(const std::string& text, const std::string& begin) {
   std::istringstream lines("\n" + text);
   int64_t n = 0;
@@ -62,7 +63,7 @@ int64_t n_lines(const std::string& text, const std::string& begin) {
 
 }  // namespace
 
-TEST_CASE("a rung that fails, one that hangs and one that breaks the device cost no other rung its results") {
+TEST_CASE("other rungs keep their results if a rung fails, one hangs and one breaks the device") {
   const Machine machine;
   const Outcome run = machine.measure("LASTROW_REHEARSAL=fail=k03,hang=k05,break=k06",
                                       machine.packed() + " check times early torch");
@@ -95,10 +96,10 @@ TEST_CASE("a rung that fails, one that hangs and one that breaks the device cost
   CHECK(n_times("k07") == 4);
   CHECK(n_times("k05") == 0);
   CHECK(n_times("k06") == 0);
-  CHECK(times.at("lost").size() == 2);  // one try each, as both broke the device in the check
+  CHECK(times.at("lost").size() == 2);  // one try each, because both broke the device in the check
   CHECK_FALSE(times.contains("running"));
   for (const nlohmann::json& r : times.at("results")) {
-    CHECK(r.at("compared_with") != "k05");  // which is known to break
+    CHECK(r.at("compared_with") != "k05");  // k05 is known to hang
     CHECK(r.at("check") == (r.at("kernel") == "k03" ? "failed" : "held"));
   }
 
@@ -115,11 +116,11 @@ TEST_CASE("a rung that fails, one that hangs and one that breaks the device cost
   CHECK(std::distance(std::filesystem::directory_iterator(machine.out("")), {}) <= 6);
 }
 
-TEST_CASE("what the seconds do not suffice for is left out from the end") {
+TEST_CASE("if the seconds are too few, the last steps are left out") {
   const Machine machine;
   const Outcome run = machine.measure("", machine.packed() + " --seconds 14 check times early torch");
   CAPTURE(run.err);
-  CHECK(run.exit_code == 0);  // cut is not failed
+  CHECK(run.exit_code == 0);  // a step that was cut has not failed
   const std::string summary = read_text(machine.out("summary.txt"));
   CAPTURE(summary);
   CHECK(has(summary, "GPU 0: a stand-in"));
@@ -129,7 +130,7 @@ TEST_CASE("what the seconds do not suffice for is left out from the end") {
   CHECK_FALSE(std::filesystem::exists(machine.out("check.jsonl")));
 }
 
-TEST_CASE("a second call goes on with the times of the first, and with its check") {
+TEST_CASE("a second call continues with the times and the check of the first") {
   const Machine machine;
   machine.measure("", machine.packed() + " check");
   CHECK(has(read_text(machine.out("check.txt")), " runs against naive-f64, 0 failed"));
@@ -141,7 +142,7 @@ TEST_CASE("a second call goes on with the times of the first, and with its check
   CHECK(n_lines(read_text(machine.out("log.txt")), "==== gpu/measure ") == 2);
 }
 
-TEST_CASE("a signal ends what runs, and what was measured is kept") {
+TEST_CASE("a signal ends the running step, and what was measured is kept") {
   const Machine machine;
   machine.measure("PATIENCE=60 LASTROW_REHEARSAL=hang=k02 timeout -s TERM 6", machine.packed() + " check");
   const std::string summary = read_text(machine.out("summary.txt"));
@@ -153,7 +154,7 @@ TEST_CASE("a signal ends what runs, and what was measured is kept") {
   CHECK(shell(folder, "pgrep -f '^" + machine.program_path() + "'").exit_code == 1);  // nothing of ours runs
 }
 
-TEST_CASE("what compute-sanitizer finds is a failure, whatever the program's own status") {
+TEST_CASE("a finding of compute-sanitizer is a failure, whatever the program's own status") {
   const Machine machine;
   const Outcome clean = machine.measure("", machine.packed() + " memcheck");
   CAPTURE(clean.err);
@@ -163,7 +164,7 @@ TEST_CASE("what compute-sanitizer finds is a failure, whatever the program's own
   CHECK(has(run.err, "failed: memcheck;"));
 }
 
-TEST_CASE("programs that do not start are built on the spot") {
+TEST_CASE("if the packed programs do not start, they are built on the machine") {
   const Machine machine;
   machine.program("packed/lastrow-kernels", "echo 'no such library' >&2; exit 127");
   machine.program(
@@ -178,7 +179,7 @@ TEST_CASE("programs that do not start are built on the spot") {
   CHECK(has(read_text(machine.out("summary.txt")), "left out: no test_backend"));
 }
 
-TEST_CASE("gpu/measure refuses what makes no sense, in one line") {
+TEST_CASE("gpu/measure refuses arguments that make no sense, in one line") {
   const Machine machine;
   const auto refused = [&](const std::string& arguments, const std::string& why) {
     const Outcome run = machine.measure("", arguments);

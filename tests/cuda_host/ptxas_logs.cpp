@@ -10,10 +10,11 @@
 namespace lastrow::checked_cuda {
 namespace {
 
-/// Of sm_80, where a kernel's parameters begin in constant memory. Only for it does ptxas say where they end.
+/// Where the parameters of a kernel begin in constant memory on sm_80. Only for sm_80 does ptxas say where
+/// they end.
 constexpr int64_t kParametersBegin = 352;
 
-/// One kernel's "Used 30 registers, used 1 barriers, 1056 bytes smem, 504 bytes cmem[0]".
+/// Reads the line of one kernel: "Used 30 registers, used 1 barriers, 1056 bytes smem, 504 bytes cmem[0]".
 void add(CompiledKernel& kernel, const std::string& used, bool sm_90) {
   const auto number_before = [&](const char* unit, int64_t otherwise) {
     std::smatch m;

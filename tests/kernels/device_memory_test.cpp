@@ -1,5 +1,5 @@
-// The device's memory: one allocation a cache, nothing allocated in a steady step, and what happens at its
-// end.
+// The device's memory: one allocation per cache, no allocation in a steady step, and what happens when memory
+// runs out.
 #include <doctest/doctest.h>
 
 #include "session/session.h"
@@ -23,7 +23,7 @@ TEST_CASE("a cache is one allocation, however many layers it has, and its size i
   }
 }
 
-TEST_CASE("memory that is freed is counted as free, and the oldest of it is known once") {
+TEST_CASE("freed memory is counted as free, and the oldest freed allocation is reported once") {
   const auto backend = device_backend();
   emulated::DeviceMemory& memory = backend->runtime().memory();
   const int64_t n = memory.n_allocations(), in_use = memory.bytes_in_use();
@@ -37,7 +37,7 @@ TEST_CASE("memory that is freed is counted as free, and the oldest of it is know
   CHECK(memory.take_oldest_freed() == emulated::DeviceMemory::kNone);
 }
 
-TEST_CASE("a decode step allocates nothing on the device, run, recorded or replayed") {
+TEST_CASE("a decode step allocates nothing on the device, whether it is run, recorded or replayed") {
   auto made = device_backend();
   emulated::DeviceMemory& memory = made->runtime().memory();
   DecodeSession session(small_model(), std::move(made), {});
@@ -48,7 +48,7 @@ TEST_CASE("a decode step allocates nothing on the device, run, recorded or repla
   CHECK(memory.n_allocations() == before);
 }
 
-TEST_CASE("a cache that does not fit is refused with sizes, and the backend goes on") {
+TEST_CASE("a cache that does not fit is refused with sizes, and the backend stays usable") {
   const auto backend = device_backend();
   emulated::DeviceMemory& memory = backend->runtime().memory();
   const CacheSpec spec = CacheSpec::contiguous(4, 2, 64, 1024);  // 4 MiB
@@ -56,7 +56,7 @@ TEST_CASE("a cache that does not fit is refused with sizes, and the backend goes
   const int64_t in_use = memory.bytes_in_use();
   CHECK_THROWS_WITH_AS(
       (void)backend->make_storage(spec),
-      doctest::Contains("4.00 MiB (4.19 MB) of device memory asked for, 1.00 MiB (1.05 MB) of"),
+      doctest::Contains("cannot allocate 4.00 MiB (4.19 MB) of device memory: 1.00 MiB (1.05 MB) of"),
       CapacityError);
   CHECK(memory.bytes_in_use() == in_use);
   const auto storage = backend->make_storage(CacheSpec::contiguous(1, 2, 64, 1024));
@@ -64,15 +64,15 @@ TEST_CASE("a cache that does not fit is refused with sizes, and the backend goes
   CHECK_THROWS_AS((void)backend->make_tensor({1}), CapacityError);
 }
 
-TEST_CASE("a session whose memory does not suffice is refused with sizes") {
+TEST_CASE("a session that does not fit is refused with sizes") {
   auto made = device_backend();
   emulated::DeviceMemory& memory = made->runtime().memory();
   memory.limit(100 << 10);
   CHECK_THROWS_WITH_AS(DecodeSession(small_model(), std::move(made), {}),
-                       doctest::Contains("of device memory asked for"), CapacityError);
+                       doctest::Contains("of device memory: "), CapacityError);
 }
 
-TEST_CASE("a step for which memory runs out is undone, and the session goes on where it was") {
+TEST_CASE("a step that runs out of memory is undone, and the session goes on where it was") {
   auto made = device_backend(), as_made = device_backend();
   emulated::DeviceMemory& memory = made->runtime().memory();
   DecodeSession session(small_model(), std::move(made), {}),
@@ -81,8 +81,8 @@ TEST_CASE("a step for which memory runs out is undone, and the session goes on w
     each->start(std::vector<int32_t>(127, 7));
     each->advance();
   }
-  memory.limit(memory.bytes_in_use());  // the first decode step takes scratch, for itself and all that follow
-  CHECK_THROWS_WITH_AS(session.advance(), doctest::Contains("of device memory asked for"), CapacityError);
+  memory.limit(memory.bytes_in_use());  // the first decode step allocates scratch for all decode steps
+  CHECK_THROWS_WITH_AS(session.advance(), doctest::Contains("of device memory: "), CapacityError);
   CHECK(session.current_step() == 0);
   CHECK(std::equal(session.logits().begin(), session.logits().end(), undisturbed.logits().begin()));
   memory.limit(emulated::DeviceMemory::kNone);
@@ -95,7 +95,7 @@ TEST_CASE("a step for which memory runs out is undone, and the session goes on w
   CHECK(session.backend_info().n_replayed > 0);
 }
 
-TEST_CASE("decode steps take no memory after the first, however long the context grows") {
+TEST_CASE("only the first decode step allocates memory, however long the context grows") {
   auto made = device_backend();
   emulated::DeviceMemory& memory = made->runtime().memory();
   DecodeSession session(small_model(), std::move(made), {});

@@ -1,4 +1,4 @@
-// lastrow-kernels as it is used where there is no GPU: what it lists, checks, and refuses in one line.
+// lastrow-kernels on a machine without a GPU: what it lists, checks, and refuses in one line.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -13,7 +13,7 @@ Outcome kernels(const std::string& arguments) {
   return shell(folder, LASTROW_BIN_DIR "/lastrow-kernels " + arguments);
 }
 
-/// Exit 2, and one line that says this.
+/// Expects exit status 2 and one line that has this text.
 void expect_refused(const std::string& arguments, const std::string& why) {
   CAPTURE(arguments);
   const Outcome outcome = kernels(arguments);
@@ -27,7 +27,7 @@ void expect_refused(const std::string& arguments, const std::string& why) {
 
 }  // namespace
 
-TEST_CASE("the driver lists every rung with what it takes") {
+TEST_CASE("the driver lists every rung and the types that it takes") {
   const Outcome outcome = kernels("--target emulated --list");
   CHECK(outcome.exit_code == 0);
   for (const char* rung : {"k01  ", "k09  ", "k12  ", "k12-rounded  "})
@@ -47,12 +47,12 @@ TEST_CASE("the driver's numbers are decimal") {
     return kernels("--target emulated --check --kernel k05 --every " + every).out;
   };
   CHECK(check("0100") == check("100"));
-  CHECK(check("0100") != check("64"));  // which 0100 is in octal
+  CHECK(check("0100") != check("64"));  // 0100 in octal is 64
   expect_refused("--check --every 0x40", "--every: '0x40' is not a whole number in decimal digits");
   expect_refused("--check --threads 0x2", "--threads: '0x2' is not a whole number in decimal digits");
 }
 
-TEST_CASE("a check that ran a rung on nothing has not held, and lost output is no success") {
+TEST_CASE("a check that ran a rung on no problem fails, and so does one whose output is lost") {
   const Outcome none = kernels("--target emulated --check --set full --every 1000000 --kernel k12");
   CHECK(none.exit_code == 1);
   CHECK(none.out.find("k12          was not run: it takes none of these problems") != std::string::npos);
@@ -61,7 +61,7 @@ TEST_CASE("a check that ran a rung on nothing has not held, and lost output is n
   CHECK(kernels("--bad-option 2>/dev/full").exit_code == 2);
 }
 
-TEST_CASE("a check goes on with its journal, and only with its own") {
+TEST_CASE("a check continues with its own journal, and refuses another one") {
   const Folder folder("journal");
   const auto check = [&](const std::string& set) {
     return shell(folder, LASTROW_BIN_DIR
@@ -73,13 +73,13 @@ TEST_CASE("a check goes on with its journal, and only with its own") {
   const std::string kept = read_text(folder / "j");
   const Outcome again = check(" --every 40");
   CHECK(again.out == first.out);
-  CHECK(read_text(folder / "j") == kept);  // nothing was run again
+  CHECK(read_text(folder / "j") == kept);  // it has run nothing again
   const Outcome other = check(" --set full --every 1000000");
   CHECK(other.exit_code == 2);
-  CHECK(other.err.find("use another file") != std::string::npos);
+  CHECK(other.err.find("name another file") != std::string::npos);
 }
 
-TEST_CASE("the driver refuses what makes no sense, in one line") {
+TEST_CASE("the driver refuses options that make no sense, in one line") {
   expect_refused("", "nothing to do");
   expect_refused("--target emulated --check --kernel k99", "unknown kernel 'k99'");
   expect_refused("--target emulated --time", "the emulator has no speed to measure");

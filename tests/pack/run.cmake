@@ -1,8 +1,8 @@
-# Packs, as for another machine, and runs here what was packed: under the emulator, since there need be no GPU.
+# Packs the programs as for another machine, and runs them here under the emulator, because a GPU may be missing.
 #
 #   cmake -D PACK=gpu/pack -D WORK_DIR=… [-D WHY_NOT=reason] -P run.cmake
 #
-# WORK_DIR keeps the build, so that a second run compiles what changed.
+# WORK_DIR keeps the build, so a second run compiles only what changed.
 if(WHY_NOT)
   message("skipped: ${WHY_NOT}")
   return()
@@ -13,7 +13,7 @@ file(REMOVE_RECURSE ${packed})
 file(MAKE_DIRECTORY ${WORK_DIR})
 set(ENV{LASTROW_BUILD} ${WORK_DIR}/build)
 
-# must(NAME [STATUS n] command…): runs it; `said` is what it printed, on both streams
+# must(NAME [STATUS n] command…): runs the command; `said` is what it printed on both streams
 function(must name)
   cmake_parse_arguments(PARSE_ARGV 1 ARG "" "STATUS" "")
   if(NOT DEFINED ARG_STATUS)
@@ -33,7 +33,7 @@ function(must_say name pattern)
   endif()
 endfunction()
 
-# ---- what is asked for wrongly
+# ---- wrong arguments
 must("no folder" STATUS 2 ${PACK})
 must_say("no folder" "^usage: gpu/pack DIR\n$")
 file(WRITE ${WORK_DIR}/taken/letter.txt "not ours\n")
@@ -57,7 +57,7 @@ if(bytes GREATER 31457280)
   message(FATAL_ERROR "${bytes} bytes are more than 30 MiB")
 endif()
 
-# ---- what the programs need: glibc, and nothing that a machine may lack
+# ---- the programs need only glibc, nothing that a machine may lack
 foreach(program ${programs})
   must("ldd ${program}" ldd ${packed}/${program})
   string(REGEX MATCHALL "[^\n\t ]+\\.so[^\n\t ]*( =>)?[^\n]*" lines "${said}")
@@ -71,7 +71,7 @@ foreach(program ${programs})
   endforeach()
 endforeach()
 
-# ---- that they run
+# ---- the programs run
 must("the packed driver's list" ${packed}/lastrow-kernels --target emulated --list)
 must_say("the list" "k01.*k12")
 must("the packed driver's check" ${packed}/lastrow-kernels --target emulated --check --kernel k05 --every 40)
@@ -79,4 +79,4 @@ must_say("the check" "[1-9][0-9]* runs against naive-f64, 0 failed")
 must("the packed operations" ${packed}/test_backend -tc=*by\ eye*)
 must_say("the packed operations" "[1-9][0-9]* passed +\\| 0 failed")
 must("the packed generations" ${packed}/test_cuda_device)
-must_say("the packed generations" "skipped: no GPU to use|[1-9][0-9]* passed +\\| 0 failed")
+must_say("the packed generations" "skipped: no usable GPU|[1-9][0-9]* passed +\\| 0 failed")

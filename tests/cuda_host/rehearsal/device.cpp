@@ -1,12 +1,12 @@
-// Which devices the rehearsed lastrow-kernels has: the emulator, and a "GPU" that is put together of two.
+// The devices of the rehearsed lastrow-kernels: the emulator, and a "GPU" that combines two devices.
 //
-// Each call goes to the real host code of cuda on the device that runs nothing (checked_cuda.h), and the
-// numbers of a check come from the emulator. Differences between timed outputs are made up: nothing computed
-// them.
+// Each call on the "GPU" goes to the real host code of cuda, on the device that runs nothing
+// (checked_cuda.h). The numbers of a check come from the emulator. The differences between timed outputs are
+// made up, not computed.
 //
-// LASTROW_REHEARSAL="fail=k03,hang=k05,break=k06" in the environment: k03's numbers are wrong, a call of k05
-// never returns, and one of k06 leaves a device that answers nothing more. "roofs" hangs in the measurement
-// of the read bandwidth.
+// With LASTROW_REHEARSAL="fail=k03,hang=k05,break=k06" in the environment, the numbers of k03 are wrong, a
+// call of k05 never returns, and after a call of k06 the device no longer answers. "roofs" hangs in the
+// measurement of the read bandwidth.
 #include "gpu/driver/device.h"
 
 #include <cstdlib>
