@@ -1,17 +1,17 @@
-// Copies from global to shared memory that pass by the registers, and land when they are waited for.
+// Asynchronous copies from global to shared memory: they use no registers, and the thread goes on meanwhile.
 //
-//   AsyncCopies copies;                               of this thread
-//   copies.copy<8>(s_k, at, o.g_k, offset, seen);     16 bytes (or 4) begin to move; 0 comes instead where
-//                                                     not seen, whatever the offset: nothing is read
-//   copies.close_group();                             what was copied since the last group is one group
-//   copies.wait<2>();                                 all but the last 2 groups of this thread have landed
+//   AsyncCopies copies;                               one per thread
+//   copies.copy<8>(s_k, at, o.g_k, offset, seen);     begins to copy 16 bytes (or 4). If not `seen`, it reads
+//                                                     nothing, whatever the offset, and writes zeros
+//   copies.close_group();                             the copies begun since the last group become one group
+//   copies.wait<2>();                                 waits until all but this thread's last 2 groups arrived
 //
-// Waiting is for the thread's own copies: another thread may read them after a __syncthreads that follows the
-// wait. A place may be copied to again once what was read from it is used.
+// wait() covers only the thread's own copies. Another thread may read them after a __syncthreads() that comes
+// after the wait. A place may be the target of a new copy once what was read from it has been used.
 //
-// Under nvcc these are cp.async (sm_80 and later). Under the emulator a copy reads its source at once and
-// writes its destination when its group is waited for, no sooner; whoever comes to the place in between, or
-// is not done with it when the copy begins, is found (simt/races.h), as is a write to the source in between.
+// Under nvcc these are cp.async (sm_80 and later). Under the emulator a copy reads its source at once, and
+// writes its destination only when its group is waited for. It is an error, which simt/races.h reports, to
+// touch the destination or to write to the source while the copy is on its way.
 // Source: PTX ISA, "Data Movement and Conversion Instructions: cp.async".
 #pragma once
 
@@ -34,8 +34,8 @@ class AsyncCopies {
     static_assert(kBytes == 16 || kBytes == 4);
     const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to.pointer(at)));
     const auto source = __cvta_generic_to_global(from.pointer(i));
-    // With a source size of 0 nothing is read, whatever the address, and zeros are written. Only 16 bytes can
-    // pass by L1.
+    // With a source size of 0 it reads nothing, whatever the address, and writes zeros. Only copies of 16
+    // bytes can bypass L1.
     if constexpr (kBytes == 16)
       asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source),
                    "r"(seen ? 16 : 0)

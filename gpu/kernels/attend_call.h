@@ -1,10 +1,10 @@
-// One call of attention on a device, as the host states it: sizes, addresses, mask. No CUDA in here.
+// One call of attention on a device, as the host describes it: sizes, addresses, mask. It includes no CUDA.
 //
-//   AttendShape   what decides which rung can take it, and how much scratch it needs
-//   AttendCall    the shape with the addresses: what a rung's launcher takes (ladder.h)
+//   AttendShape   decides which rung can take the call, and how much scratch it needs
+//   AttendCall    the shape and the addresses: what a rung's launcher takes (ladder.h)
 //
-// Sizes are bounds, known on the host before the lengths are: a rung makes its grid from them and leaves
-// early where a sequence is shorter, so that one recorded graph serves every step.
+// Sizes are upper bounds, which the host knows before it knows the lengths. A rung makes its grid from them,
+// and its blocks return early where a sequence is shorter. So one recorded graph serves every step.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,15 @@ struct AttendShape {
   int32_t n_q_heads = 1, n_kv_heads = 1, head_dim = 8;
   DType kv_dtype = DType::f32;
   int32_t n_tokens = 1, n_seqs = 1;
-  int32_t max_q_len = 1;   // of a sequence of the step
-  int32_t max_kv_len = 1;  // of a sequence, now and in later steps of the same graph
+  int32_t max_q_len = 1;   // queries of the longest sequence in the step
+  int32_t max_kv_len = 1;  // keys of the longest sequence, now and in later steps of the same graph
   int32_t block_len = 1, blocks_per_seq = 1;
   int64_t n_blocks = 1;
-  // Of the device; an H100's where emulated.
-  int32_t n_multiprocessors = 132;                // what the split count is made for
-  int64_t max_shared_bytes = int64_t{227} << 10;  // that a block may have
-  int32_t n_splits = 0;  // of each sequence's K/V over blocks; 0: by the cost model (split_plan.h)
-  int32_t n_parts = 0;   // of q and of p in products on tensor cores; 0: as float needs (float_parts.h)
+  // Of the device. Emulated: those of an H100.
+  int32_t n_multiprocessors = 132;                // the split count is chosen for this many
+  int64_t max_shared_bytes = int64_t{227} << 10;  // per block
+  int32_t n_splits = 0;  // parts that each sequence's K/V are split into; 0: by the cost model (split_plan.h)
+  int32_t n_parts = 0;   // parts of q and p in products on tensor cores; 0: enough for float (float_parts.h)
 
   int32_t group_size() const { return n_q_heads / n_kv_heads; }
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }

@@ -1,7 +1,7 @@
 // What every attention kernel takes, and the few steps that all of them share.
 //
 // KV is the element type of stored rows: float, Half, BFloat16, Fp8E4M3 or int8_t (cache/kv_codec.h).
-// Everything else is float; sums are taken in float.
+// Everything else is float, and sums are computed in float.
 #pragma once
 
 #include <limits>
@@ -10,7 +10,8 @@
 #include "gpu/kernels/attend_call.h"
 #include "gpu/kernels/target.h"
 
-/// Before a loop of constant length over arrays of registers: rolled up, it would need them in memory.
+/// Stands before a loop of constant length over register arrays: if it were not unrolled, the arrays would
+/// have to be in memory.
 #if defined(__CUDACC__)
 #define LASTROW_UNROLL _Pragma("unroll")
 #else
@@ -21,19 +22,19 @@ namespace lastrow::LASTROW_TARGET {
 
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
-constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;  // powers of 2 cost less than of e (softmax2.h)
+constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;  // 2^x costs less than e^x (softmax2.h)
 
-/// Why a rung whose grid's z is the sequence cannot take so many; "" if it can.
+/// For a rung whose grid has the sequence as z: why it cannot take so many; empty if it can.
 inline std::string too_many_sequences(int32_t n_seqs) {
-  return n_seqs > 65535 ? "at most 65535 sequences: a grid's third side is no longer" : "";
+  return n_seqs > 65535 ? "it needs at most 65535 sequences, as a grid's z goes no further" : "";
 }
 
-/// Why a rung that counts rows in 32 bits (tile_places.h) cannot take so many; "" if it can.
+/// For a rung that counts rows in 32 bits (tile_places.h): why it cannot take so many; empty if it can.
 inline std::string too_many_rows(const gpu::AttendShape& s) {
   const int64_t n_rows = s.n_blocks * s.n_kv_heads * s.block_len;
   return n_rows <= INT32_MAX
              ? ""
-             : "at most 2^31 - 1 rows of K in a layer: its blocks times heads times block_len";
+             : "it needs at most 2^31 - 1 rows of K in a layer (blocks times heads times block_len)";
 }
 
 template <typename KV>
@@ -47,7 +48,7 @@ struct AttendOperands {
   Global<const int32_t> g_block_tables;        // [n_seqs, blocks_per_seq]
   Global<float> g_out;                         // [n_tokens, n_q_heads, head_dim]
   Global<float> g_lse;                         // [n_tokens, n_q_heads]
-  Global<float> g_scratch;                     // what the rung asked for
+  Global<float> g_scratch;                     // [scratch_elems] as the rung asked for
   int32_t n_q_heads, group_size, head_dim;
   int32_t n_tokens, n_seqs, blocks_per_seq, max_kv_len;
   RowLayout layout;
@@ -55,7 +56,7 @@ struct AttendOperands {
   MaskRule mask;
 };
 
-/// The call's addresses as views of a stored type.
+/// Makes views of the call's addresses, with KV as the stored type.
 template <typename KV>
 AttendOperands<KV> operands(const gpu::AttendCall& c, int64_t scratch_elems) {
   const gpu::AttendShape& s = c.shape;
@@ -85,7 +86,7 @@ AttendOperands<KV> operands(const gpu::AttendCall& c, int64_t scratch_elems) {
           .mask = c.spec.mask};
 }
 
-/// Slot of index s of a sequence: one load of the block table.
+/// The slot of index s of a sequence. Loads one entry of the block table.
 template <typename KV>
 __device__ inline int64_t slot_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s) {
   const int32_t block =
@@ -93,8 +94,8 @@ __device__ inline int64_t slot_at(const AttendOperands<KV>& o, int32_t sequence,
   return slot_in(block, o.layout.block_len, s);
 }
 
-/// Row of index s of a sequence and K/V head g, counted in rows: without the slot, and the division that
-/// takes it apart again.
+/// The row of index s of a sequence and K/V head g, counted in rows. It does not make the slot, so it saves
+/// the division that would take the slot apart again.
 template <typename KV>
 __device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s, int32_t g) {
   const int32_t entry = entry_of(o.layout.block_len, s);
@@ -102,14 +103,14 @@ __device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t sequence, 
   return row_in(o.layout, block, s % o.layout.block_len, g);
 }
 
-/// Keys that packed token `token` sees, which belongs to that sequence.
+/// The keys that packed token `token` of that sequence sees.
 template <typename KV>
 __device__ inline KeyRange keys_of(const AttendOperands<KV>& o, int32_t sequence, int32_t token) {
   const int32_t first = o.g_q_start.load(sequence), q_len = o.g_q_start.load(sequence + 1) - first;
   return visible_keys(o.mask, q_len, o.g_kv_len.load(sequence), token - first);
 }
 
-/// Sum over the lanes of a warp, the same in each, in a fixed order.
+/// The sum over the lanes of a warp, in a fixed order. Every lane gets it.
 __device__ inline float warp_sum(float x) {
   for (int32_t flip = kWarpSize / 2; flip > 0; flip /= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
   return x;
@@ -122,7 +123,7 @@ __device__ inline float warp_max(float x) {
   return x;
 }
 
-/// Calls f with a value of the stored type that `dtype` names, if it is one of KVs.
+/// Calls f with a value of the stored type that `dtype` names, if KVs has it.
 template <typename... KVs, typename F>
 void with_kv_type(DType dtype, const F& f) {
   ((dtype_of<KVs> == dtype ? (f(KVs{}), 0) : 0), ...);

@@ -1,12 +1,13 @@
-// Stored elements of K/V widened to float, a word of them at a time, by the instructions that the hardware
-// has for it: taken one by one, the bytes of a word would first be moved to registers of their own.
+// Widens stored elements of K/V to float, one word at a time, by the instructions that the hardware has for
+// it. One by one would cost more: each byte of a word would first be moved to a register of its own.
 //
 //   Packed<BFloat16, 8> k = pack(v);  v is a Vec<BFloat16, 8> as it was loaded
 //   float x[8];  widen<BFloat16, 8>(k, x);
-//   bits = narrow_pair<Half>(x, y);   both rounded, x in the low half: what tensor cores take
+//   bits = narrow_pair<Half>(x, y);   rounds both, x to the low half: the format that tensor cores take
 //
-// Widening is exact for every type, so both targets give the same bits (NaN stays NaN, with its own payload).
-// int8 codes are widened without their row's scale: that goes into the score (K) or into p (V).
+// Widening is exact for every type, so both targets give the same bits (a NaN stays NaN and keeps its
+// payload). int8 codes are widened without the scale of their row: that is multiplied into the score (K) or
+// into p (V).
 #pragma once
 
 #include "cache/kv_codec.h"
@@ -22,7 +23,7 @@ namespace lastrow::LASTROW_TARGET {
 
 #if defined(__CUDACC__)
 
-/// word → x [4 / sizeof(KV)].
+/// Widens the elements of a word to x [4 / sizeof(KV)].
 template <typename KV>
 __device__ inline void widen_word(uint32_t word, float* x);
 template <>
@@ -36,12 +37,12 @@ __device__ inline void widen_word<Half>(uint32_t word, float* x) {
   const float2 pair = __half22float2(halves);
   x[0] = pair.x, x[1] = pair.y;
 }
-/// A bfloat16 is the upper half of its float: a shift and a mask.
+/// A bfloat16 is the upper half of a float, so a shift and a mask are enough.
 template <>
 __device__ inline void widen_word<BFloat16>(uint32_t word, float* x) {
   x[0] = __uint_as_float(word << 16), x[1] = __uint_as_float(word & 0xFFFF0000u);
 }
-/// Two at a time: one instruction to two halves (from sm_89 on), two more to floats.
+/// Two elements at a time: one instruction makes two halves (from sm_89 on), two more make floats.
 template <>
 __device__ inline void widen_word<Fp8E4M3>(uint32_t word, float* x) {
   for (int32_t i = 0; i < 2; ++i) {
@@ -50,8 +51,8 @@ __device__ inline void widen_word<Fp8E4M3>(uint32_t word, float* x) {
     x[2 * i] = pair.x, x[2 * i + 1] = pair.y;
   }
 }
-/// Without the conversion instruction, of which a multiprocessor starts only 16 a cycle: code + 128 as the
-/// last byte of the float 2^23, less 2^23 + 128, which is exact.
+/// Avoids the conversion instruction, of which a multiprocessor starts only 16 per cycle. It makes code + 128
+/// the last byte of the float 2^23, and subtracts 2^23 + 128, which is exact.
 template <>
 __device__ inline void widen_word<int8_t>(uint32_t word, float* x) {
   const uint32_t biased = word ^ 0x80808080u;
@@ -95,8 +96,8 @@ void widen_word(uint32_t word, float* x) {
 
 #endif
 
-/// n elements as they are stored. Not a Vec<KV, n>: kept from one round of a loop to the next, each element
-/// of that would be in a register of its own.
+/// n elements as they are stored. A Vec<KV, n> that is kept from one round of a loop to the next would take a
+/// register for each element.
 template <typename KV, int32_t n>
 using Packed = Vec<uint32_t, (n * sizeof(KV) + 3) / 4>;
 
@@ -107,7 +108,7 @@ __device__ inline Packed<KV, n> pack(const Vec<KV, n>& v) {
   return packed;
 }
 
-/// packed [n] → x [n].
+/// Widens packed [n] to x [n].
 template <typename KV, int32_t n>
 __device__ inline void widen(const Packed<KV, n>& packed, float* x) {
   if constexpr (n == 1) {
@@ -120,8 +121,8 @@ __device__ inline void widen(const Packed<KV, n>& packed, float* x) {
   }
 }
 
-/// Leaves v as it was loaded until x is known. Without it the compiler widens V while it waits for the
-/// scores, into four times the registers, and spills. Costs no instruction.
+/// Keeps the compiler from widening v before x is known. It would widen V while it waits for the scores,
+/// which takes four times the registers, and would spill. Costs no instruction.
 template <int32_t n>
 __device__ inline void stay_narrow_until([[maybe_unused]] float x, [[maybe_unused]] Vec<uint32_t, n>& v) {
 #if defined(__CUDACC__)

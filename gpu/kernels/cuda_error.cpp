@@ -21,11 +21,11 @@ namespace {
 thread_local std::vector<LaunchNote>* launch_notes = nullptr;
 
 [[noreturn]] void refuse(cudaError_t code, const char* expression, int line, const char* kernel) {
-  cudaGetLastError();  // said here, once
+  cudaGetLastError();  // clears CUDA's error state, so that it is reported only once
   throw CudaError(code, expression, __FILE__, line, kernel);
 }
 
-/// Asked of the driver once a kernel.
+/// The driver is asked once per kernel.
 cudaFuncAttributes attributes_of(const char* kernel, const void* function) {
   static std::mutex mutex;
   static std::map<const void*, cudaFuncAttributes> known;
@@ -42,7 +42,7 @@ cudaFuncAttributes attributes_of(const char* kernel, const void* function) {
 void allow_shared(const char* kernel, const void* function, int64_t bytes) {
   constexpr int64_t kWithoutAsking = 48 << 10;
   static std::mutex mutex;
-  static std::map<const void*, int64_t> allowed;  // what was asked for last
+  static std::map<const void*, int64_t> allowed;  // the most that was asked for so far
   if (bytes + static_cast<int64_t>(attributes_of(kernel, function).sharedSizeBytes) <= kWithoutAsking) return;
   const std::lock_guard lock(mutex);
   int64_t& most = allowed[function];

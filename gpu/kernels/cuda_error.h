@@ -1,8 +1,8 @@
-// The device's failures: every call and every launch is checked, in release too.
+// Errors of the device: every call and every launch is checked, in release builds too.
 //
 //   LASTROW_CUDA(cudaMalloc(&p, n));
 //
-// CudaError names the expression, the error, the place and, of a launch, the kernel.
+// CudaError names the expression, the error, the file and line and, for a launch, the kernel.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -16,7 +16,8 @@ struct CudaError : Error {
   cudaError_t code;
 };
 
-/// What failed is said once, here: the next launch is not blamed for it.
+/// Throws CudaError if the call failed. It also clears CUDA's error state, so that the next launch is not
+/// blamed for this failure.
 inline void check_cuda(cudaError_t code, const char* expression, const char* file, int line) {
   if (code == cudaSuccess) return;
   cudaGetLastError();

@@ -1,9 +1,9 @@
-// The only way to start a kernel on a GPU; simt/launch.h has the same under the emulator.
+// The only way to start a kernel on a GPU. simt/launch.h has the same interface for the emulator.
 //
 //   launch(Kernel{"k05_vector_loads", k05_vector_loads<float, 64>}, grid, block, shared_bytes, stream, args…)
 //
-// Returns as soon as the kernel is queued. Every launch is checked, in release too. What goes wrong while a
-// kernel runs is reported by the next call that waits.
+// It returns as soon as the kernel is queued. Every launch is checked, in release builds too. An error while
+// the kernel runs is reported by the next call that waits.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -21,12 +21,12 @@ struct Dim3 {
   uint32_t x = 1, y = 1, z = 1;
 };
 
-/// Allows the kernel that much dynamic shared memory, if with its static arrays it takes more than the 48 KiB
-/// that need no asking.
+/// Lets the kernel use that much dynamic shared memory. CUDA must be asked only if dynamic and static arrays
+/// together take more than 48 KiB.
 void allow_shared(const char* kernel, const void* function, int64_t bytes);
-/// Was the kernel compiled for sm_90 or later, so that wait_for_previous() waits?
+/// Whether the kernel was compiled for sm_90 or later: only then does wait_for_previous() wait.
 bool can_wait_for_previous(const char* kernel, const void* function);
-/// Throws CudaError if the launch was refused; notes it for whoever measures.
+/// Throws CudaError if the launch was refused; else adds it to the launch notes (launch_notes.h).
 void check_launch(cudaError_t code, const char* kernel, const void* function, int64_t shared_bytes);
 
 template <typename... Parameters, typename... Arguments>
@@ -46,7 +46,7 @@ void launch(Kernel<Parameters...> kernel, Dim3 grid, Dim3 block, int64_t shared_
     config.attrs = &early;
     config.numAttrs = 1;
   }
-  // Unlike after <<<…>>>, the status is that of this launch, not of whatever failed last.
+  // This status is that of this launch. After <<<…>>> it would be that of whatever failed last.
   check_launch(cudaLaunchKernelEx(&config, kernel.function, arguments...), kernel.name, function,
                shared_bytes);
 }

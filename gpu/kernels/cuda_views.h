@@ -1,4 +1,4 @@
-// The views of simt/views.h as plain pointers: the same names, nothing checked, the machine code of p[i].
+// The views of simt/views.h as plain pointers: the same names, no checks, the same machine code as p[i].
 #pragma once
 
 #include <cuda_runtime.h>
@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
-/// A static array of the block under that name, `const Shared<T> name`; n is a constant.
+/// Declares a static shared array of the block and a view of it, `const Shared<T> name`. n is a constant.
 #define LASTROW_SHARED(T, name, n)                                    \
   __shared__ alignas(16) unsigned char name##_bytes[sizeof(T) * (n)]; \
   const Shared<T> name(reinterpret_cast<T*>(name##_bytes))
@@ -33,8 +33,8 @@ class View {
   __device__ Vec<Value, N> load_vec(int64_t i) const {
     return *reinterpret_cast<const Vec<Value, N>*>(p_ + i);
   }
-  /// As four registers for 16 bytes, whatever the elements are: the compiler would merge loaded elements with
-  /// the zeros one by one, and so wait for each load before it begins the next.
+  /// Loads 16 bytes as four registers, whatever the elements are. Otherwise the compiler would merge loaded
+  /// elements with zeros one by one, and so wait for each load before it begins the next.
   template <int N>
   __device__ Vec<Value, N> load_vec_or_zero(int64_t i, bool wanted) const {
     Vec<Value, N> v{};
@@ -56,7 +56,7 @@ class View {
     *reinterpret_cast<Vec<Value, N>*>(p_ + i) = v;
   }
   __device__ Value atomic_add(int64_t i, Value x) const { return atomicAdd(p_ + i, x); }
-  /// For what only hardware has: asynchronous copies and matrix loads take addresses.
+  /// For instructions that take an address: asynchronous copies and matrix loads.
   __device__ T* pointer(int64_t i) const { return p_ + i; }
 
  protected:
@@ -68,7 +68,7 @@ class Global : public View<T> {
  public:
   Global() = default;
   __host__ __device__ Global(T* p, int64_t, const char*) : View<T>(p) {}
-  /// A writable view may be passed where a read-only one is asked for.
+  /// A writable view converts to a read-only one.
   template <typename U>
   requires(std::is_same_v<const U, T>) __host__ __device__ Global(const Global<U>& other)
       : View<T>(other.p_) {}
@@ -84,7 +84,7 @@ class Shared : public View<T> {
   __device__ explicit Shared(T* p) : View<T>(p) {}
 };
 
-/// The dynamic shared memory of the block, given out from its start in 16-byte steps.
+/// The dynamic shared memory of the block. take() gives it out from its start, in steps of 16 bytes.
 class DynamicShared {
  public:
   template <typename T>

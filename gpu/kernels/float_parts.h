@@ -1,11 +1,11 @@
-// A float as a sum of operands that tensor cores take, which have 8 or 11 bits of its 24.
+// Writes a float as a sum of operands for tensor cores, which keep 8 or 11 of its 24 bits.
 //
-//   const PowerOfTwo unit = power_of_two_below(largest);     of a row
-//   split_pair<KV>(x * unit.inverse, y * unit.inverse, r_parts);     two floats, kParts pairs of operands
+//   const PowerOfTwo unit = power_of_two_below(largest); once per row split_pair<KV>(x * unit.inverse, y *
+//   unit.inverse, r_parts); two floats become kParts pairs of operands
 //
-// With kFloatParts parts nothing of a float is lost that the judge would see. One part rounds to the type of
-// K/V, as is usual where q comes in 16 bits already, and errs as that type does. A row of q is divided by the
-// power of two below its largest element first, which is exact, so that parts neither overflow nor get lost.
+// kFloatParts parts lose nothing of a float that the judge would see. One part rounds to the type of K/V, and
+// has the error of that type; this is usual where q is in 16 bits anyway. Each row of q is first divided by
+// the power of two below its largest element, which is exact. So no part overflows or becomes too small.
 #pragma once
 
 #include <bit>
@@ -17,11 +17,11 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-/// Operands that make up a float: 2 · 11 or 3 · 8 of its 24 bits.
+/// How many operands make up a float: 2 · 11 or 3 · 8 of its 24 bits.
 template <typename KV>
-constexpr int32_t kFloatParts = std::is_same_v<KV, BFloat16> ? 3 : 2;  // 8 bits are multiplied as f16
+constexpr int32_t kFloatParts = std::is_same_v<KV, BFloat16> ? 3 : 2;  // K/V of 8 bits are multiplied as f16
 
-/// x, y = Σ of the parts, each rounded from what those before it left.
+/// x and y are the sums of their parts. Each part is rounded from what the parts before it left over.
 template <typename KV, int32_t kParts>
 __device__ inline void split_pair(float x, float y, uint32_t (&r_parts)[kParts]) {
   for (int32_t part = 0; part < kParts; ++part) {
@@ -36,8 +36,8 @@ struct PowerOfTwo {
   float value, inverse;
 };
 
-/// The largest power of two that is at most `largest` ≥ 0, and its inverse. 1 and 1 where one of them is no
-/// normal number: below 2^-126, and from 2^127 on, where scores overflow in any case.
+/// The largest power of two that is at most `largest` ≥ 0, and its inverse. Both are 1 if one of them would
+/// not be a normal number: below 2^-126, and from 2^127 on, where scores overflow in any case.
 __device__ inline PowerOfTwo power_of_two_below(float largest) {
   const uint32_t exponent = magnitude_of(largest) & 0x7F800000u;  // the bits of 2^e
   if (exponent < 0x00800000u || exponent > 0x7E800000u) return {1.0f, 1.0f};

@@ -1,19 +1,21 @@
-// k01: three passes by one thread a row, as the formula reads.
+// k01: one thread computes one row in three passes, in the order of the formula.
 //
-// idea     scores and their maximum; exponentials and their sum; the weighted sum of V
-// since    none: the first
-// grid     x rows (token t, query head h), 128 a block
+// idea     pass 1: the scores and their maximum; pass 2: the sum of their exponentials; pass 3: the weighted
+//          sum of V
+// since    none: this is the first rung
+// grid     x rows (token t, query head h), 128 per block
 // block    128 threads, which share nothing
 // group    none
 // lane     one row (t, h)
-// sums     in float, e^x; the three passes of backend/naive.cpp, attend_row
+// sums     in float, with e^x; the same three passes as attend_row in backend/naive.cpp
 // merge    none
-// reads    K once, V once for each (t, h): group_size times what is needed, each lane at a row of its own
+// reads    K once and V once for each (t, h): group_size times as much as is needed. Each lane reads a row of
+//          its own
 // scratch  scores [n_tokens, n_q_heads, max_kv_len]
 // shared   none
-// takes    f32, bf16; any group, head_dim, prefill and decode
-// expects  below 2 % of read bandwidth: neighbouring lanes read rows far apart, a sector for each 4 bytes;
-//          and each exponential is taken again for every d
+// takes    f32, bf16; any group; any head_dim; prefill and decode
+// expects  below 2 % of the read bandwidth: neighbouring lanes read rows that are far apart, so every 4 bytes
+//          move a whole sector of 32; and every exponential is computed again for each d
 // source   Vaswani et al. 2017, "Attention Is All You Need", eq. 1
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ladder.h"
@@ -25,7 +27,7 @@ constexpr int32_t kThreads = 128;
 
 template <typename KV>
 __global__ void k01_naive(AttendOperands<KV> o) {
-  const int64_t row = int64_t{blockIdx.x} * kThreads + threadIdx.x;  // in q, out, lse and scratch alike
+  const int64_t row = int64_t{blockIdx.x} * kThreads + threadIdx.x;  // the row of q, out, lse and scratch
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
   const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
@@ -34,7 +36,7 @@ __global__ void k01_naive(AttendOperands<KV> o) {
   const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
 
   float row_max = kMinusInfinity;
-  bool sees = false;  // a score that is not −∞
+  bool sees = false;  // some score is not −∞
   for (int32_t s = keys.begin; s < keys.end; ++s) {
     const int64_t k = row_offset(o.layout, slot_at(o, sequence, s), g);
     float score = 0;
@@ -61,7 +63,7 @@ __global__ void k01_naive(AttendOperands<KV> o) {
 }
 
 std::string supports(const gpu::AttendShape& s) {
-  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "K/V are f32 or bf16";
+  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "it needs K/V in f32 or bf16";
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) { return int64_t{s.n_tokens} * s.n_q_heads * s.max_kv_len; }
@@ -78,6 +80,6 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k01{"k01", "three passes, a thread a row", supports, scratch_elems, start};
+const Rung k01{"k01", "three passes, one thread per row", supports, scratch_elems, start};
 
 }  // namespace lastrow::LASTROW_TARGET

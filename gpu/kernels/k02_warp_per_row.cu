@@ -1,18 +1,19 @@
-// k02: a warp a row, so that neighbouring lanes read neighbouring elements.
+// k02: one warp computes one row, so neighbouring lanes read neighbouring elements.
 //
-// idea     32 lanes share head_dim; a score is the sum of their parts, taken by shuffles
-// since    k01, where each lane walked a row of its own: 32 lanes, 32 sectors for 32 elements
-// grid     x rows (token t, query head h), 4 a block
-// block    4 warps, a row each, which share nothing
+// idea     the 32 lanes of a warp divide head_dim among them; shuffles add their parts to a score
+// since    k01, where each lane walked along a row of its own: 32 lanes moved 32 sectors for 32 elements
+// grid     x rows (token t, query head h), 4 per block
+// block    4 warps, one row each, which share nothing
 // group    none
 // lane     d = lane, lane + 32, …  of K and V;  s = begin + lane, … of the sum of exponentials
-// sums     in float, e^x; the three passes of k01
+// sums     in float, with e^x; the three passes of k01
 // merge    none
-// reads    K once, V once for each (t, h): group_size times what is needed
+// reads    K once and V once for each (t, h): group_size times as much as is needed
 // scratch  scores [n_tokens, n_q_heads, max_kv_len]
 // shared   none
-// takes    f32, bf16; any group, head_dim, prefill and decode
-// expects  5 to 15 % of read bandwidth: whole sectors now, but each key waits for its own five shuffles
+// takes    f32, bf16; any group; any head_dim; prefill and decode
+// expects  5 to 15 % of the read bandwidth: each sector is used whole now, but each key waits for its own
+//          five shuffles
 // source   CUDA C++ Programming Guide, "Warp Shuffle Functions"
 #include "gpu/kernels/attend_operands.h"
 #include "gpu/kernels/ladder.h"
@@ -25,8 +26,8 @@ constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 template <typename KV>
 __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
-  const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // in q, out, lse and scratch alike
-  if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none
+  const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // the row of q, out, lse and scratch
+  if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of the warp, or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
   const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
   const int32_t sequence = o.g_seq_of_token.load(token);
@@ -34,7 +35,7 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
 
   float row_max = kMinusInfinity;
-  bool sees = false;  // a score that is not −∞; the same in each lane
+  bool sees = false;  // some score is not −∞; the same in each lane
   for (int32_t s = keys.begin; s < keys.end; ++s) {
     const int64_t k = row_offset(o.layout, slot_at(o, sequence, s), g);
     float part = 0;
@@ -65,7 +66,7 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
 }
 
 std::string supports(const gpu::AttendShape& s) {
-  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "K/V are f32 or bf16";
+  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "it needs K/V in f32 or bf16";
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) { return int64_t{s.n_tokens} * s.n_q_heads * s.max_kv_len; }
@@ -82,6 +83,6 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k02{"k02", "a warp a row, sums by shuffles", supports, scratch_elems, start};
+const Rung k02{"k02", "one warp per row, sums by shuffles", supports, scratch_elems, start};
 
 }  // namespace lastrow::LASTROW_TARGET

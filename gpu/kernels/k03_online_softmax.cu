@@ -1,18 +1,20 @@
-// k03: one pass over the keys; the softmax is kept up to date as scores arrive.
+// k03: one pass over the keys; each new score updates the softmax.
 //
-// idea     maximum, sum and weighted sum of V live in registers and shrink when the maximum grows
+// idea     the maximum, the sum and the weighted sum of V stay in registers; when the maximum grows, both
+//          sums are scaled down to it
 // since    k02, which wrote every score to memory and read it back twice
-// grid     x rows (token t, query head h), 4 a block
-// block    4 warps, a row each, which share nothing
+// grid     x rows (token t, query head h), 4 per block
+// block    4 warps, one row each, which share nothing
 // group    none
 // lane     d = lane, lane + 32, …  of q, K, V and out
-// sums     in float, e^x; one softmax update a key
+// sums     in float, with e^x; one softmax update per key
 // merge    none
-// reads    K once, V once for each (t, h): group_size times what is needed
+// reads    K once and V once for each (t, h): group_size times as much as is needed
 // scratch  none
 // shared   none
-// takes    f32, bf16; any group, head_dim up to 256, prefill and decode
-// expects  1.2 to 2 times k02 in decode: half of its passes are gone, the wait for each key is not
+// takes    f32, bf16; any group; head_dim up to 256; prefill and decode
+// expects  1.2 to 2 times as fast as k02 in decode: half of the passes are gone, but the wait for each key
+//          remains
 // source   Milakov and Gimelshein 2018 (attention/softmax_state.h)
 #include "attention/softmax_state.h"
 #include "gpu/kernels/attend_operands.h"
@@ -22,20 +24,20 @@ namespace lastrow::LASTROW_TARGET {
 namespace {
 
 constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
-constexpr int32_t kMaxHeadDim = 256, kDims = kMaxHeadDim / kWarpSize;  // of a lane: d = lane + 32 c
+constexpr int32_t kMaxHeadDim = 256, kDims = kMaxHeadDim / kWarpSize;  // kDims per lane: d = lane + 32 c
 
 template <typename KV>
 __global__ void k03_online_softmax(AttendOperands<KV> o) {
   const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
-  const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // in q, out and lse alike
-  if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of a warp or none
+  const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // the row of q, out and lse
+  if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of the warp, or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
   const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
   const int32_t sequence = o.g_seq_of_token.load(token);
   const KeyRange keys = keys_of(o, sequence, token);
   const int64_t q = row * o.head_dim;
 
-  float r_q[kDims] = {};    // [c] of d = lane + 32 c; 0 past head_dim
+  float r_q[kDims] = {};    // [c] q[lane + 32 c]; 0 past head_dim
   float r_acc[kDims] = {};  // [c] Σ_s exp(score_s − row_max) v[s, d]
   for (int32_t c = 0; c < kDims; ++c)
     if (lane + c * kWarpSize < o.head_dim) r_q[c] = o.g_q.load(q + lane + c * kWarpSize);
@@ -60,8 +62,8 @@ __global__ void k03_online_softmax(AttendOperands<KV> o) {
 }
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.head_dim > kMaxHeadDim) return "head_dim is at most 256";
-  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "K/V are f32 or bf16";
+  if (s.head_dim > kMaxHeadDim) return "it needs head_dim at most 256";
+  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "it needs K/V in f32 or bf16";
 }
 
 int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
@@ -78,6 +80,6 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k03{"k03", "one pass, softmax kept up to date", supports, scratch_elems, start};
+const Rung k03{"k03", "one pass, softmax updated at each key", supports, scratch_elems, start};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -1,21 +1,23 @@
-// k04: a block takes a tile of queries; each K/V row it reads serves all of them from shared memory.
+// k04: a block takes a tile of queries, and each K/V row that it reads serves all of them from shared memory.
 //
-// idea     tiles of 16 queries × 32 keys: K and V are read once a tile of queries, not once a query
-// since    k03: there a warp read every row for itself, and updated its softmax at each key
-// grid     x tile of queries, y query head h, z sequence, from the bounds; a block past q_len leaves
-// block    4 warps; each copies every fourth K/V row of a tile, and has 4 of its queries
+// idea     tiles of 16 queries × 32 keys: K and V are read once per tile of queries, not once per query
+// since    k03, where each warp read every row for itself and updated its softmax at each key
+// grid     x tile of queries, y query head h, z sequence. The grid is made for the longest sequence that the
+//          call allows; a block whose tile begins past q_len returns at once
+// block    4 warps; each copies every fourth K/V row of a tile, and computes 4 of the 16 queries
 // group    none
-// lane     a key of the tile for scores; d = lane, lane + 32, … for the weighted sum of V
-// sums     in float, e^x; one softmax update a tile. The mask is tested only in tiles that some query sees in
-//          part
+// lane     one key of the tile for the scores; d = lane, lane + 32, … for the weighted sum of V
+// sums     in float, with e^x; one softmax update per tile. Only tiles that some query sees in part test the
+//          mask
 // merge    none
-// reads    K once, V once for each (tile of queries, h): q_len / 16 · group_size times what is needed; tiles
-//          that no query sees are skipped
+// reads    K once and V once for each (tile of queries, h): q_len / 16 · group_size times as much as is
+//          needed. Tiles that no query sees are skipped
 // scratch  none
 // shared   q [16, stride], K [32, stride], V [32, stride], weights [4, 32, 4], f32: 83 KiB at head_dim 256
-// takes    f32, bf16; any group, head_dim up to 256; meant for prefill (decode fills one query of 16)
-// expects  prefill 4 to 8 times k03, up to 20 % of f32 peak: a lane loads from shared memory 5 times for 16
-//          multiply-adds of scores, and for as many of V at head_dim 128 (3 times for 8 at 64)
+// takes    f32, bf16; any group; head_dim up to 256; meant for prefill (decode fills 1 of the 16 queries)
+// expects  prefill 4 to 8 times as fast as k03, up to 20 % of the f32 peak: for the scores a lane loads from
+//          shared memory 5 times for each 16 multiply-adds. For the weighted sum of V it is the same at
+//          head_dim 128, and 3 loads for 8 multiply-adds at head_dim 64
 // source   Dao et al. 2022, "FlashAttention"
 #include "attention/softmax_state.h"
 #include "gpu/kernels/attend_operands.h"
@@ -29,11 +31,12 @@ constexpr int32_t kWarpQueries = 4, kQueries = kWarps * kWarpQueries;
 constexpr int32_t kKeys = kWarpSize;
 
 LASTROW_HD constexpr int32_t row_width(int32_t head_dim) { return (head_dim + 3) / 4 * 4; }
-/// Floats from a row to the next: an odd number of 16-byte steps, so that 8 lanes which read 16 bytes of 8
-/// rows find them in different banks.
+/// Floats from one row to the next: an odd number of 16-byte steps. So 8 lanes that read 16 bytes each, of 8
+/// different rows, read from different banks.
 LASTROW_HD constexpr int32_t row_stride(int32_t head_dim) { return (row_width(head_dim) / 4 | 1) * 4; }
 
-/// Row s of K and of V → row `to` of the tile, as f32; zeros where `present` is false and past head_dim.
+/// Copies row s of K and of V to element `to` of the tile, as f32. Writes zeros past head_dim, and everywhere
+/// if not `present`.
 template <typename KV>
 __device__ void load_row(const AttendOperands<KV>& o, int32_t sequence, int32_t g, int32_t s, bool present,
                          int32_t to, Shared<float> s_k, Shared<float> s_v) {
@@ -47,7 +50,7 @@ __device__ void load_row(const AttendOperands<KV>& o, int32_t sequence, int32_t 
 
 template <typename KV, int kMaxHeadDim>
 __global__ void k04_shared_tiles(AttendOperands<KV> o) {
-  constexpr int32_t kDims = kMaxHeadDim / kWarpSize;  // of a lane: d = lane + 32 c
+  constexpr int32_t kDims = kMaxHeadDim / kWarpSize;  // kDims per lane: d = lane + 32 c
   const int32_t warp = threadIdx.x / kWarpSize, lane = threadIdx.x % kWarpSize;
   const int32_t sequence = blockIdx.z, h = blockIdx.y, g = h / o.group_size, t0 = blockIdx.x * kQueries;
   const int32_t first_token = o.g_q_start.load(sequence),
@@ -67,7 +70,8 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
                     ? o.g_q.load((int64_t{first_token + t0 + j} * o.n_q_heads + h) * head_dim + d)
                     : 0);
 
-  // Begin and end of what a query sees grow with t: the tile's first and last query bound the others.
+  // A later query sees keys that begin and end later (or at the same place). So the first and the last query
+  // of the tile bound what the others see.
   const int32_t t_last = t0 + kQueries < q_len ? t0 + kQueries - 1 : q_len - 1;
   const KeyRange first = visible_keys(o.mask, q_len, kv_len, t0);
   const KeyRange last = visible_keys(o.mask, q_len, kv_len, t_last);
@@ -80,12 +84,12 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
   SoftmaxState<float> state[kWarpQueries];
   float r_acc[kWarpQueries][kDims] = {};  // [j][c] Σ_s exp(score_s − row_max) v[s, d]
   for (int32_t s0 = first.begin / kKeys * kKeys; s0 < last.end; s0 += kKeys) {
-    __syncthreads();  // all reads of the last tile's K and V before the writes of this one's
+    __syncthreads();  // all warps have read the last tile's K and V before any writes this tile's
     for (int32_t r = warp; r < kKeys; r += kWarps) {
       const bool present = s0 + r >= first.begin && s0 + r < last.end;
       load_row(o, sequence, g, s0 + r, present, r * stride, s_k, s_v);
     }
-    __syncthreads();  // the writes of q, K and V before their reads
+    __syncthreads();  // q, K and V are written before any warp reads them
 
     float score[kWarpQueries] = {};  // of key s0 + lane
     for (int32_t d = 0; d < head_dim; d += 4) {
@@ -114,7 +118,7 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
       for (int32_t c = 0; c < kDims; ++c) {
         if (lane + c * kWarpSize >= head_dim) continue;
         const float v = s_v.load(r * stride + lane + c * kWarpSize);
-        for (int32_t j = 0; j < kWarpQueries; ++j)  // what a query does not see may be NaN
+        for (int32_t j = 0; j < kWarpQueries; ++j)  // V of a key that the query does not see may be NaN
           if (whole || (s0 + r >= keys[j].begin && s0 + r < keys[j].end)) r_acc[j][c] += w.x[j] * v;
       }
     }
@@ -133,9 +137,9 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
 }
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.head_dim > 256) return "head_dim is at most 256";
+  if (s.head_dim > 256) return "it needs head_dim at most 256";
   if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;
-  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "K/V are f32 or bf16";
+  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "it needs K/V in f32 or bf16";
 }
 
 int64_t scratch_elems(const gpu::AttendShape&) { return 0; }

@@ -1,23 +1,25 @@
 // k06: K and V are read once for all query heads that share them.
 //
-// idea     a K/V row, once in registers, meets the queries of the whole group
-// since    k05: there each query head read its K/V head's rows for itself
-// grid     x (token t, K/V head g, chunk of its query heads), 4 a block; a chunk is 4 heads where the group
-//          has at most 4, else 8: a group of 71 is read by 9 warps
-// block    4 warps, a chunk each, which share nothing; chunks of a group lie side by side, so that the second
+// idea     a K/V row in registers is used for all query heads of the group
+// since    k05, where each query head read the rows of its K/V head for itself
+// grid     x (token t, K/V head g, chunk of its query heads), 4 per block. A chunk is 4 heads if the group
+//          has at most 4, else 8: 9 warps read for a group of 71
+// block    4 warps, one chunk each, which share nothing. The chunks of a group are neighbours, so the second
 //          finds in L1 what the first has read
 // group    of lanes, as in k05: one key's row
-// lane     16 bytes of a row of K and of V (twice that where it has more than 512); the same d of q and out
+// lane     16 bytes of a row of K and of V (32 where the row has more than 512); the same d of q and out
 // sums     as k05, for each head of the chunk
 // merge    as k05
-// reads    K once, V once for each (t, g) and chunk: what is needed, if group_size ≤ 8. 4 keys a group of
-//          lanes in flight with 4 heads, 2 with 8 (registers): 4 or 2 KiB a warp
+// reads    K once and V once for each (t, g) and chunk: no more than is needed if group_size ≤ 8. A group of
+//          lanes has 4 keys in flight with 4 heads and 2 keys with 8 heads, because registers are short: 4 or
+//          2 KiB per warp
 // scratch  none
 // shared   none
-// takes    f32, bf16; rows of a multiple of 16 bytes, any group, head_dim up to 256; decode and prefill
-// expects  decode, bf16, enough sequences: 1 / group_size of k05's time up to 4 heads. With 8 less: registers
-//          leave 8 warps an SM, 16 KiB under way, and multiply-adds and shuffles take as long as memory:
-//          40 to 60 % of read bandwidth. Few sequences leave most of the GPU idle (k07)
+// takes    f32, bf16; rows of a multiple of 16 bytes; any group; head_dim up to 256; decode and prefill
+// expects  decode, bf16, enough sequences: 1 / group_size of k05's time up to 4 heads. The gain is smaller
+//          with 8: registers leave room for 8 warps per SM, 16 KiB in flight, and multiply-adds and shuffles
+//          take as long as memory: 40 to 60 % of the read bandwidth. With few sequences most of the GPU is
+//          idle (k07)
 // source   Ainslie et al. 2023, "GQA"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_groups.h"
@@ -28,13 +30,13 @@ namespace {
 
 constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 
-/// kHeadDim 0: known at the launch only.
+/// kHeadDim 0: head_dim is known only at the launch.
 template <typename KV, int kHeadDim, int kHeads>
 __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
     k06_grouped(AttendOperands<KV> o) {
-  constexpr int32_t kInFlight = kHeads > 4 ? 2 : 4;                    // keys that a group has under way
-  constexpr int32_t kVec = kLoadBytes / sizeof(KV);                    // elements of a load
-  constexpr int32_t kVecs = kHeadDim == 0 && sizeof(KV) == 4 ? 2 : 1;  // loads of a lane for a row
+  constexpr int32_t kInFlight = kHeads > 4 ? 2 : 4;                    // keys that a group loads at once
+  constexpr int32_t kVec = kLoadBytes / sizeof(KV);                    // elements per load
+  constexpr int32_t kVecs = kHeadDim == 0 && sizeof(KV) == 4 ? 2 : 1;  // loads per lane for one row
   const int32_t head_dim = kHeadDim == 0 ? o.head_dim : kHeadDim;
   const int32_t n_lanes = lanes_per_key(head_dim * static_cast<int32_t>(sizeof(KV)));
   const int32_t n_groups = kWarpSize / n_lanes;
@@ -43,17 +45,17 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
 
   const int32_t n_kv_heads = o.layout.n_kv_heads, n_chunks = (o.group_size + kHeads - 1) / kHeads;
   const int64_t task = int64_t{blockIdx.x} * kWarps + warp;         // [n_tokens, n_kv_heads, n_chunks]
-  if (task >= int64_t{o.n_tokens} * n_kv_heads * n_chunks) return;  // all lanes of a warp or none
+  if (task >= int64_t{o.n_tokens} * n_kv_heads * n_chunks) return;  // all lanes of the warp, or none
   const auto chunk = static_cast<int32_t>(task % n_chunks);
   const auto g = static_cast<int32_t>(task / n_chunks % n_kv_heads);
   const auto token = static_cast<int32_t>(task / n_chunks / n_kv_heads);
   const int32_t n_left = o.group_size - chunk * kHeads, n_heads = n_left < kHeads ? n_left : kHeads;
-  const int64_t row0 = int64_t{token} * o.n_q_heads + g * o.group_size + chunk * kHeads;  // of head 0
+  const int64_t row0 = int64_t{token} * o.n_q_heads + g * o.group_size + chunk * kHeads;  // the row of head 0
   const int32_t sequence = o.g_seq_of_token.load(token);
   const KeyRange keys = keys_of(o, sequence, token);
 
-  const auto dim = [&](int32_t v) { return (v * n_lanes + part) * kVec; };  // first of the lane's v-th load
-  float r_q[kHeads][kVecs][kVec] = {};    // [j][v][e] of d = dim(v) + e; 0 past head_dim
+  const auto dim = [&](int32_t v) { return (v * n_lanes + part) * kVec; };  // first d of the lane's v-th load
+  float r_q[kHeads][kVecs][kVec] = {};    // [j][v][e] q[j, dim(v) + e]; 0 past head_dim
   float r_acc[kHeads][kVecs][kVec] = {};  // [j][v][e] Σ_s 2^(x_s − row_max) v[s, d] over the group's keys
   LASTROW_UNROLL
   for (int32_t j = 0; j < kHeads; ++j)
@@ -83,13 +85,13 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
 
     LASTROW_UNROLL
     for (int32_t j = 0; j < kHeads; ++j) {
-      if (j >= n_heads) continue;  // all lanes alike
+      if (j >= n_heads) continue;  // the same in all lanes
       float x[kInFlight], tile_max = kMinusInfinity;
       for (int32_t u = 0; u < kInFlight; ++u) {
         float sum = 0;
         for (int32_t v = 0; v < kVecs; ++v)
           for (int32_t e = 0; e < kVec; ++e) sum += r_q[j][v][e] * decode(r_k[u][v].x[e]);
-        sum = sum_within(sum, n_lanes);  // by every lane, seen or not
+        sum = sum_within(sum, n_lanes);  // every lane takes part, seen or not
         x[u] = seen[u] ? sum : kMinusInfinity;
         if (x[u] > tile_max) tile_max = x[u];
       }
@@ -107,8 +109,8 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
 
   LASTROW_UNROLL
   for (int32_t j = 0; j < kHeads; ++j) {
-    if (j >= n_heads) continue;  // all lanes alike
-    // The groups' states become one, the same in each.
+    if (j >= n_heads) continue;  // the same in all lanes
+    // Merge the states of the groups; each group then holds the result.
     const float row_max = max_across(state[j].row_max, n_lanes);
     const float factor = Softmax2::rescale(state[j].row_max, row_max);
     const Softmax2 all{row_max, sum_across(state[j].row_sum * factor, n_lanes)};
@@ -127,10 +129,10 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
 }
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
-  if (s.head_dim > 256) return "head_dim is at most 256";
+  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "it needs K/V in f32 or bf16";
+  if (s.head_dim > 256) return "it needs head_dim at most 256";
   const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype));
-  return row_bytes % kLoadBytes == 0 ? "" : "a row of K or V is a multiple of 16 bytes";
+  return row_bytes % kLoadBytes == 0 ? "" : "it needs rows of K and V that are a multiple of 16 bytes";
 }
 
 int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
@@ -158,6 +160,6 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k06{"k06", "K/V once for all heads of a group", supports, scratch_elems, start};
+const Rung k06{"k06", "K/V read once for all heads of a group", supports, scratch_elems, start};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -1,24 +1,26 @@
-// k07: the keys of a sequence are shared out over blocks, and a second kernel merges what they found.
+// k07: several blocks share the keys of one sequence, and a second kernel merges their results.
 //
-// idea     one query is too few blocks for a GPU; softmax states merge, so any number of blocks can share it
-// since    k06: a block takes some tiles of the keys, not all; its state goes to scratch instead of out.
-//          No shared memory and no barrier within the loop: a group of lanes keeps a state of its own
+// idea     one query makes too few blocks to fill a GPU; softmax states can be merged, so any number of
+//          blocks can share a query
+// since    k06: a block takes only some tiles of the keys, and writes its state to scratch instead of out.
+//          There is no shared memory and no barrier in the loop: each group of lanes keeps a state of its own
 // grid     x (token t, split, chunk of query heads), y K/V head g. A chunk is ≤ 8 heads, or ≤ 4 where
-//          head_dim is above 128 or 16-byte loads do not divide a row; chunks lie side by side, so that the
-//          second finds in L2 what the first has read
-// block    4 warps, which meet at the end only
+//          head_dim is above 128 or a row is no multiple of 16 bytes. The chunks of a group are neighbours,
+//          so the second finds in L2 what the first has read
+// block    4 warps, which meet only at the end
 // group    of lanes: one key row s
-// lane     16 bytes of a row of K and of V (an element, where 16 do not divide it); the same d of q
-//          and acc; the softmax of one head (lane_rows.h)
-// sums     in float, 2^x; one softmax update a tile of kRowsAhead keys a group
-// merge    of a block's groups at the end; of splits by k07_merge: a warp merges 32 dims of a row (t, h),
-//          or 8 where 4 does not divide head_dim. It reads all maxima and sums at once, a lane a split, then
-//          acc, 32 splits at once; it is launched while the splits still run (early_launch.h, sm_90 and later)
-// reads    each K and V byte once per chunk; kRowsAhead rows of each in flight for every group
+// lane     16 bytes of a row of K and of V (one element, where a row is no multiple of 16 bytes); the same d
+//          of q and acc; the softmax of one head (lane_rows.h)
+// sums     in float, with 2^x; one softmax update per tile of kRowsAhead keys per group
+// merge    the groups of a block at the end; the splits in k07_merge. There a warp merges 32 dims of a row
+//          (t, h), or 8 where head_dim is no multiple of 4. It reads all maxima and sums at once, one split
+//          per lane, then acc, 32 splits at once. It is launched while the splits still run (early_launch.h,
+//          sm_90 and later)
+// reads    each K and V byte once per chunk; each group has kRowsAhead rows of each in flight
 // scratch  [n_tokens, n_q_heads, n_splits] states of head_dim + 2 floats; none with one split
-// shared   a state for each of 4 warps and the chunk's heads, at the end: at most 16.3 KiB
+// shared   one state for each of the 4 warps and each head of the chunk, at the end: at most 16.3 KiB
 // takes    f32, bf16; any group; head_dim up to 256; decode and prefill
-// expects  at batch 1 a time that hardly grows with kv_len until all multiprocessors are busy; k06's grows
+// expects  at batch 1 the time hardly grows with kv_len until all multiprocessors are busy; k06's time grows
 //          from the first key on. Not measured yet
 // source   Dao et al. 2023, "Flash-Decoding for long-context inference"
 #include "gpu/kernels/early_launch.h"
@@ -29,9 +31,10 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr int32_t kMergeThreads = 64;                     // of a block of k07_merge: two rows
-constexpr gpu::Begins kMergeBegins = gpu::Begins::early;  // its launch then costs no time of its own
-constexpr int32_t kColumns = 8;                           // lanes of a warp of it that share a row of acc
+// Of k07_merge:
+constexpr int32_t kMergeThreads = 64;                     // per block: two rows
+constexpr gpu::Begins kMergeBegins = gpu::Begins::early;  // so its launch overlaps the splits
+constexpr int32_t kColumns = 8;                           // lanes of a warp that share a row of acc
 
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
 __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>)
@@ -75,24 +78,24 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
   finish<Rows>(o, plan, partials, part, state);
 }
 
-/// out and lse of row (t, h), from n_splits ≤ kMaxSplits states. A warp for kColumns · kVec of d: eight lanes
-/// across them, four splits side by side, 32 splits a round. The loads of a round wait for nothing: neither
-/// for the weights, nor for the round before.
+/// Writes out and lse of row (t, h), from n_splits ≤ kMaxSplits states. A warp writes kColumns · kVec
+/// elements of out: eight lanes lie side by side along d, four splits are read at once, and a round takes 32
+/// splits. The loads of a round do not wait for the weights or for the round before.
 template <int32_t kVec>
 __global__ void __launch_bounds__(kMergeThreads)
     k07_merge(Partials partials, Global<float> g_out, Global<float> g_lse, int64_t n_rows, int32_t head_dim,
               int32_t n_splits) {
   constexpr int32_t kRounds = gpu::kMaxSplits / kWarpSize, kAtOnce = kWarpSize / kColumns,
-                    kLoads = kWarpSize / kAtOnce;  // of a lane in a round
+                    kLoads = kWarpSize / kAtOnce;  // per lane and round
   const auto thread = static_cast<int32_t>(threadIdx.x), lane = thread % kWarpSize;
   const int64_t row = int64_t{blockIdx.x} * (kMergeThreads / kWarpSize) + thread / kWarpSize;
-  wait_for_previous();        // what the splits' blocks write is written before it is read
-  if (row >= n_rows) return;  // all lanes of a warp or none
+  wait_for_previous();        // the splits have written their states before they are read here
+  if (row >= n_rows) return;  // all lanes of the warp, or none
   const int32_t d = (static_cast<int32_t>(blockIdx.y) * kColumns + lane % kColumns) * kVec;
 
   const int64_t first = row * n_splits;  // the row's states
 
-  Vec<float, kVec> r_acc[2][kLoads];  // of this round's splits and the next's
+  Vec<float, kVec> r_acc[2][kLoads];  // acc of this round's splits, and of the next round's
   const auto ask_for = [&](int32_t round) {
     for (int32_t j = 0; j < kLoads; ++j) {
       const int32_t split = round * kWarpSize + j * kAtOnce + lane / kColumns;
@@ -102,7 +105,8 @@ __global__ void __launch_bounds__(kMergeThreads)
   };
   ask_for(0);
 
-  // Of split round · 32 + lane: its maximum, then what its sums shrink by under that of all.
+  // For split round · 32 + lane: first its maximum, then the factor that scales its sums to the maximum of
+  // all.
   float r_factor[kRounds], r_sum[kRounds];
   LASTROW_UNROLL
   for (int32_t round = 0; round < kRounds; ++round) {
@@ -124,7 +128,7 @@ __global__ void __launch_bounds__(kMergeThreads)
   }
   all.row_sum = warp_sum(all.row_sum);
 
-  float acc[kVec] = {};  // over every fourth split
+  float acc[kVec] = {};  // of every fourth split
   LASTROW_UNROLL
   for (int32_t round = 0; round < kRounds; ++round) {
     if (round * kWarpSize >= n_splits) break;
@@ -148,8 +152,8 @@ __global__ void __launch_bounds__(kMergeThreads)
 constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
-  return s.head_dim <= 256 ? "" : "head_dim is at most 256";
+  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "it needs K/V in f32 or bf16";
+  return s.head_dim <= 256 ? "" : "it needs head_dim at most 256";
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) { return split_scratch_elems<float, BFloat16>(s, kKind); }

@@ -1,22 +1,23 @@
-// k08: the block table is read a tile ahead, and nobody divides.
+// k08: block ids are read one tile ahead, and no division is left in the loop.
 //
-// idea     an address that hangs on a load waits for two memories in a row; ask for the table's entries while
-//          the tile before is computed
-// since    k07: block ids come into registers a tile ahead, and a cursor steps through the table where k07
-//          divides twice a row. With its places known, K of the next tile is asked for before V of this one
-//          is used: memory has work while a warp computes. Tiles, splits and every sum are k07's
+// idea     a load whose address comes from another load waits for memory twice; so the block table is read
+//          while the tile before is computed
+// since    k07: block ids are in registers one tile ahead, and a cursor steps through the table where k07
+//          divides twice per row. The places of the next tile are known, so its K is requested before V of
+//          this tile is used: memory has work while a warp computes. Tiles, splits and every sum are those of
+//          k07
 // grid     as k07
-// block    4 warps, which meet at the end only
+// block    4 warps, which meet only at the end
 // group    of lanes: one key row s
 // lane     as k07; and the place of one row of its group's next tile (tile_places.h)
 // sums     as k07
 // merge    as k07
-// reads    as k07; the table once a key, by kLanes / 4 lanes of one address
+// reads    as k07; the table once per key, by kLanes / 4 lanes that read the same address
 // scratch  as k07
 // shared   as k07
-// takes    f32, bf16; any group; head_dim up to 256; any block_len, the tile does not depend on it; decode
+// takes    f32, bf16; any group; head_dim up to 256; any block_len, because tiles do not depend on it; decode
 //          and prefill
-// expects  blocks of 16 keys as fast as a contiguous cache, which k07 misses. Not measured yet
+// expects  blocks of 16 keys are as fast as a contiguous cache, which k07 does not reach. Not measured yet
 // source   Kwon et al. 2023, "Efficient memory management for LLM serving with PagedAttention"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/split_kv.h"
@@ -56,7 +57,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
       }
       sum_scores<Rows>(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] = r_row[j] >= 0 ? r_x[0][j] : kMinusInfinity;
-      ask_for_k();  // of the next tile
+      ask_for_k();  // K of the next tile
       state.take_scores(r_x);
       state.spread_weights(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
@@ -72,8 +73,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
 constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "K/V are f32 or bf16";
-  if (s.head_dim > 256) return "head_dim is at most 256";
+  if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "it needs K/V in f32 or bf16";
+  if (s.head_dim > 256) return "it needs head_dim at most 256";
   return too_many_rows(s);
 }
 
@@ -94,6 +95,6 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k08{"k08", "block ids fetched a tile ahead", supports, scratch_elems, start};
+const Rung k08{"k08", "block ids read one tile ahead", supports, scratch_elems, start};
 
 }  // namespace lastrow::LASTROW_TARGET

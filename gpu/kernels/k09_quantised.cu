@@ -1,23 +1,26 @@
-// k09: K and V in 16 or 8 bits, widened in registers.
+// k09: K and V are stored in 16 or 8 bits and widened in registers.
 //
-// idea     decode is as fast as its bytes: half of them, or a quarter, take half or a quarter of the time
-// since    k08: 16-byte loads hold 8 or 16 elements, widened a word at a time (convert.h)
-// grid     as k07; chunks of 8-bit elements are ≤ 4 heads, as a lane has registers for 4 of 16 elements
-// block    4 warps, which meet at the end only
+// idea     the time of decode is the time of its bytes: half or a quarter of the bytes take half or a quarter
+//          of the time
+// since    k08: a 16-byte load holds 8 or 16 elements, which are widened one word at a time (convert.h)
+// grid     as k07; with 8-bit elements a chunk is ≤ 4 heads, because a lane that holds 16 elements of a row
+//          has registers for 4 heads
+// block    4 warps, which meet only at the end
 // group    of lanes: one key row s
 // lane     as k08
-// sums     as k07. int8: a row's scale of K is multiplied into its score and that of V into its p, once a row
-//          and head; never into an element
+// sums     as k07. int8: the score is multiplied by the scale of the K row, and p by the scale of the V row,
+//          once per row and head; elements are never multiplied by a scale
 // merge    as k07
-// reads    as k08, and for int8 4 bytes of scale a row of K and of V. In 8 bits a byte is asked for by
-//          ⌈group / 4⌉ blocks that run side by side
+// reads    as k08, and for int8 a scale of 4 bytes for each row of K and of V. With 8-bit elements
+//          ⌈group / 4⌉ blocks that run side by side request the same bytes
 // scratch  as k07
 // shared   as k07
 // takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim up to 256; any block_len; decode and prefill
-// expects  int8 and fp8 near half of bf16's time for one head. Less gain for 2 to 4, whose products take as
-//          long as their bytes (README, "What the machine code allows"), and none above 4: each chunk of 4
-//          heads computes on all keys again. k11 is better placed there. Not measured yet
-// source   Micikevicius et al. 2022, "FP8 formats for deep learning"; cache/kv_codec.h for what is stored
+// expects  int8 and fp8 take about half of bf16's time for one head. For 2 to 4 heads the gain is smaller,
+//          because the products take as long as the bytes (README, "What the machine code allows"). Above 4
+//          there is none, because each chunk of 4 heads computes on all keys again; there k11 fits better.
+//          Not measured yet
+// source   Micikevicius et al. 2022, "FP8 formats for deep learning"; cache/kv_codec.h says what is stored
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/split_kv.h"
 #include "gpu/kernels/tile_places.h"
@@ -25,7 +28,7 @@
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-/// Of row [n_blocks, n_kv_heads, block_len]; 1 where rows of the type have no scale.
+/// The scale of a row, counted through [n_blocks, n_kv_heads, block_len]; 1 if the type has no scales.
 template <typename KV>
 __device__ inline float load_scale(const Global<const float>& g_scales, int32_t row) {
   if constexpr (scale_bytes(dtype_of<KV>) == 0)
@@ -71,7 +74,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
       sum_scores<Rows>(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j)
         r_x[0][j] = r_row[j] >= 0 ? r_x[0][j] * r_k_scale[j] : kMinusInfinity;
-      ask_for_k();  // of the next tile
+      ask_for_k();  // K of the next tile
       state.take_scores(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] *= r_v_scale[j];
       state.spread_weights(r_x);
@@ -88,8 +91,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
 constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype == DType::f32) return "K/V are f16, bf16, fp8 or int8";
-  if (s.head_dim > 256) return "head_dim is at most 256";
+  if (s.kv_dtype == DType::f32) return "it needs K/V in f16, bf16, fp8 or int8";
+  if (s.head_dim > 256) return "it needs head_dim at most 256";
   return too_many_rows(s);
 }
 

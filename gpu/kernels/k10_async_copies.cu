@@ -1,24 +1,25 @@
-// k10: K and V come through shared memory by asynchronous copies, several tiles ahead.
+// k10: asynchronous copies bring K and V to shared memory, several tiles ahead.
 //
-// idea     a load holds its registers until it lands, so registers bound the bytes in flight; a copy to
-//          shared memory holds none
-// since    k09: a tile is asked for kStages tiles before it is computed, V too. Each lane copies the 16 bytes
-//          that it will read itself, so it waits for its own copies only: still no barrier in the loop
+// idea     a load occupies its registers until it arrives, so registers limit the bytes in flight; an
+//          asynchronous copy to shared memory occupies none
+// since    k09: K and V of a tile are requested kStages tiles before they are computed. Each lane copies just
+//          the 16 bytes that it will read itself, so it waits only for its own copies: there is still no
+//          barrier in the loop
 // grid     as k07
-// block    4 warps, which meet at the end only
+// block    4 warps, which meet only at the end
 // group    of lanes: one key row s
 // lane     as k08
 // sums     as k07
 // merge    as k07
-// reads    as k08; kStages tiles in flight, of which one is computed
+// reads    as k08; kStages tiles are requested, and one of them is computed
 // scratch  as k07
 // shared   kStages · kRowsAhead rows of K and of V for each group: 64 KiB; and as k07
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 256; any block_len; decode and prefill. sm_80
 //          and later
-// expects  two or three blocks with three tiles of 16 KiB under way each: 96 KiB a multiprocessor and more,
-//          where k09 has 28 to 64, at the price of some shuffling through shared memory. A gain where k09 is
-//          short of warps (groups of 5 to 8, short splits), none where it reads at full speed.
-//          Never run on hardware: the emulator runs it, with copies that land when waited for
+// expects  two or three blocks with three tiles of 16 KiB each in flight: at least 96 KiB per multiprocessor,
+//          where k09 has 28 to 64. The price is the way through shared memory. A gain where k09 has too few
+//          warps (groups of 5 to 8, short splits), none where it already reads at full speed.
+//          Never run on hardware: the emulator runs it, and there a copy arrives when it is waited for
 // source   PTX ISA, "Data Movement and Conversion Instructions: cp.async" (async_copy.h)
 #include "gpu/kernels/async_copy.h"
 #include "gpu/kernels/ladder.h"
@@ -30,15 +31,17 @@ namespace {
 
 constexpr int32_t kStages = 4;
 
-/// Bytes of shared memory: K and V, 16 bytes a lane and row.
+/// Bytes of shared memory for K and V: 16 bytes per lane and row.
 template <typename Rows>
 constexpr int64_t kStagedBytes = int64_t{2} * kStages* kRowsAhead* Rows::kVecs* kRowThreads * 16;
 
-/// The same of every shape, for the plan; the states beside it (at most 17 KiB) let no fewer blocks run.
+/// The bytes that the split plan is made for. They are the same for every shape. The states beside them (at
+/// most 17 KiB) do not lower the number of blocks that run at once.
 constexpr int64_t kPlannedBytes = kStagedBytes<LaneRows<64, 8>>;
 static_assert(kPlannedBytes == kStagedBytes<LaneRows<256, 8>>);
 
-/// This lane's 16 bytes of vector v of the group's row j, in s_k and s_v: neighbours lie side by side.
+/// Where this lane's 16 bytes (vector v of the group's row j) lie in s_k and s_v. Neighbouring lanes have
+/// neighbouring places.
 template <typename Rows>
 __device__ inline int64_t staged(int32_t stage, int32_t j, int32_t v) {
   const int32_t row = (stage * kRowsAhead + j) * Rows::kVecs + v;
@@ -62,7 +65,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
 
     TilePlaces<Rows> places(o, part);
     AsyncCopies copies;
-    // Asks for the rows of the next tile, and for the places of the one after it.
+    // Requests the rows of the next tile, and the places of the tile after it.
     const auto request = [&](int32_t stage) {
       int32_t r_row[kRowsAhead];
       places.take(o, part, r_row);
@@ -73,7 +76,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
           copies.copy<kVec>(s_k, staged<Rows>(stage, j, v), o.g_k, from, wanted);
           copies.copy<kVec>(s_v, staged<Rows>(stage, j, v), o.g_v, from, wanted);
         }
-      copies.close_group();  // empty of reads past the end: then it only keeps the count
+      copies.close_group();  // past the end the group reads nothing, but wait() still counts it
     };
     for (int32_t stage = 0; stage < kStages; ++stage) request(stage);
 
@@ -104,7 +107,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
         widen_row<Rows, KV>(r_v[j], r_wide);
         for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_x[h][j], r_wide);
       }
-      request(stage);  // this stage's rows are used
+      request(stage);  // the rows of this stage have been used
       stage = stage + 1 < kStages ? stage + 1 : 0;
     }
   }
@@ -114,9 +117,9 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
 constexpr gpu::SplitKind kKind = gpu::SplitKind::copies;
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
-  if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
-  if (s.head_dim > 256) return "head_dim is at most 256";
+  if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "it needs K/V in f16 or bf16";
+  if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
+  if (s.head_dim > 256) return "it needs head_dim at most 256";
   return too_many_rows(s);
 }
 

@@ -1,31 +1,34 @@
-// k11: tensor cores do both products of decode, the query heads of a group being the rows of a matrix.
+// k11: tensor cores do both products of decode; the query heads of a group are the rows of a matrix.
 //
-// idea     sixteen query heads of one K/V head are a matrix: what k10 multiplies one head at a time is one
-//          instruction, so a group costs what one head costs
-// since    k10: a warp takes 16 keys of a tile for 16 heads by mma.sync, where a group of lanes multiplied
-//          and shuffled (warp_rows.h). It copies its keys itself (warp_copies.h): no barrier in the loop
-// grid     x (token t, split, chunk of ≤ 16 query heads), y K/V head g, as k07: 71 heads are five chunks
-//          side by side, so that four find in L2 what one has read
-// block    4 warps, which share q and meet at the end; each has 16 consecutive keys s of every 64
-// group    none: a warp has 16 rows, heads of the chunk and zeros past its end
-// lane     in copies 16 bytes of a row of K and of V; in products two heads × two of 8 keys, or of 8 d
+// idea     16 query heads of one K/V head form a matrix: one instruction multiplies what k10 multiplies head
+//          by head, so a group costs what one head costs
+// since    k10: a warp multiplies 16 keys of a tile by 16 heads with mma.sync (warp_rows.h), where a group of
+//          lanes multiplied and shuffled. Each warp copies its own keys (warp_copies.h), so there is still no
+//          barrier in the loop
+// grid     x (token t, split, chunk of ≤ 16 query heads), y K/V head g, as k07. A group of 71 heads is five
+//          chunks, which are neighbours, so four of them find in L2 what one has read
+// block    4 warps, which share q and meet at the end; each takes 16 consecutive keys s of every 64
+// group    none: a warp has 16 rows, which are the heads of the chunk, then zeros
+// lane     for copies 16 bytes of a row of K and of V; for products two heads × two of 8 keys, or two of 8 d
 //          (tensor_cores.h)
-// sums     in float, 2^x; one softmax update for 16 keys. q and p are sums of parts of K/V's type
-//          (float_parts.h): two products (f16) or three (bf16) for one, for which decode has time; n_parts 1
-//          rounds them instead. K/V of 8 bits are widened to f16 on their way from shared memory
-//          (stored_fragments.h); int8's scales go into scores and p (key_scales.h)
-// merge    of the block's warps at the end, 16 dims at a time; of splits as k07
-// reads    each K and V byte once per chunk, and int8's scales; kStages tiles in flight; the table once a
-//          key, by two lanes
+// sums     in float, with 2^x; one softmax update per 16 keys. q and p are sums of parts in the type of K/V
+//          (float_parts.h), so one product becomes two (f16) or three (bf16), for which decode has time;
+//          n_parts 1 rounds q and p instead. K/V of 8 bits are widened to f16 when they leave shared memory
+//          (stored_fragments.h); the scales of int8 are multiplied into the scores and p (key_scales.h)
+// merge    the warps of a block at the end, 16 dims at a time; the splits as k07
+// reads    each K and V byte once per chunk, and the scales of int8; kStages tiles in flight; the table once
+//          per key, by two lanes
 // scratch  as k07
-// shared   kStages · 64 rows of K and of V, parts of q: 108 KiB at head_dim 128 in bf16, 104 in f16, 58 in
-//          int8 with its scales, 56 in fp8, and at most 5 KiB to merge. On sm_90 two blocks run at once,
-//          three at head_dim 64; in 8 bits shared memory has room for three, registers for two
-// takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim a multiple of 8, in 8 bits of 16, up to 128,
+// shared   kStages · 64 rows of K and of V, and the parts of q: at head_dim 128 this is 108 KiB in bf16, 104
+//          in f16, 58 in int8 with its scales, 56 in fp8; and at most 5 KiB for the merge. On sm_90 two
+//          blocks run at once, three at head_dim 64; in 8 bits shared memory has room for three, registers
+//          for two
+// takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim a multiple of 8, or of 16 in 8 bits, up to 128,
 //          computed as 64 or 128; any block_len; decode and prefill. sm_80 and later
-// expects  k10's time up to groups of 4, where multiply-adds keep up with memory, and the same time for 16
-//          heads, where k10's has doubled. In 8 bits memory's time for any group, where k09 needs all issue
-//          slots for four heads. Never run on hardware: the emulator runs its products
+// expects  k10's time for groups of up to 4, where multiply-adds keep up with memory; the same time for 16
+//          heads, where k10 takes twice as long. In 8 bits the time of the memory traffic for any group,
+//          where k09 needs all issue slots for four heads. Never run on hardware: the emulator runs its
+//          products
 // source   Ainslie et al. 2023, "GQA", for the group; tensor_cores.h, async_copy.h
 #include "gpu/kernels/key_scales.h"
 #include "gpu/kernels/ladder.h"
@@ -36,17 +39,18 @@ namespace {
 
 constexpr int32_t kWarps = kRowThreads / kWarpSize, kHeads = 16, kStages = 3;
 
-/// Blocks at once, as far as registers go: what the kernel is compiled and planned for.
+/// Blocks that the registers of a multiprocessor have room for. The kernel is compiled for this number, and
+/// its splits are planned for it.
 template <int32_t kWidth>
 constexpr int32_t kDecodeBlocks = kWidth == 64 ? 3 : 2;
 
 struct DecodeTile {
   static constexpr int32_t kTileKeys = kWarps * kWarpKeys;
 };
-/// Elements of K, and of V, in shared memory.
+/// Elements of K in shared memory; V has as many.
 template <int32_t kWidth>
 constexpr int64_t kStagedElems = int64_t{kStages} * DecodeTile::kTileKeys* kWidth;
-/// Of K's scales and V's in shared memory.
+/// Scales of K and of V together in shared memory.
 template <typename KV>
 constexpr int64_t kStagedScales = scale_bytes(dtype_of<KV>) > 0 ? 2 * kStages* DecodeTile::kTileKeys : 0;
 template <typename KV, int32_t kWidth, int32_t kParts>
@@ -63,12 +67,12 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);     // [warp, h]
   const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize;
 
-  // Of d eights change places in every other pair of rows, or twos where a lane has every other two: what
-  // lanes store at once lies in different banks.
+  // In every other pair of rows, two halves of 8 d change places (in 8 bits, neighbouring pairs of d). So the
+  // lanes of one store write to different banks.
   const auto at = [](int32_t row, int32_t d) {
     return row * kDims + (d ^ (row & 2) * (sizeof(KV) == 1 ? 1 : 4));
   };
-  let_next_begin();  // k07_merge, if there are splits: it waits for all of this
+  let_next_begin();  // k07_merge, if there are splits: it waits until this kernel has ended
   rows.finish();
   for (int32_t i = 0; i < 2; ++i)
     if (rows.column() == 0) {
@@ -80,7 +84,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   LASTROW_UNROLL
   for (int32_t d0 = 0; d0 < 16 * Rows::kSteps; d0 += kDims) {
     if (d0 >= o.head_dim) break;  // the whole block
-    if (d0 > 0) __syncthreads();  // all reads of the last dims before the writes of these
+    if (d0 > 0) __syncthreads();  // the last 16 dims have been read before these are written
     for (int32_t e = 0; e < 2; ++e)
       for (int32_t i = 0; i < 2; ++i)
         s_acc.template store_vec<2>(at(warp * kHeads + rows.row() + 8 * i, rows.dim(0, e)),
@@ -116,7 +120,7 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
   const int32_t h = rows.row(), warp = static_cast<int32_t>(threadIdx.x) / kWarpSize;
   rows.load_query(o, {h < part.n_heads ? first + h : -1, h + 8 < part.n_heads ? first + h + 8 : -1}, s_q, 0,
                   warp == 0);
-  __syncthreads();  // the first warp writes s_q before all read it
+  __syncthreads();  // the first warp has written s_q before any warp reads it
 
   ValueUnits<KV> units;
   if (part.begin < part.end) {
@@ -134,7 +138,7 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
     int32_t stage = 0;
     for (int32_t tile = part.first_tile; tile < part.end; tile += kTileKeys) {
       copies.template wait<kStages - 1>();
-      __syncwarp();  // the copies of all lanes have landed before any lane reads them
+      __syncwarp();  // the copies of all lanes have arrived before any lane reads them
       FragmentC r_x[kWarpKeys / 8];
       rows.scores(s_q, 0, s_k, first_row(stage), r_x);
       const KeyScales<KV, kWarpKeys / 8> scales(s_scales, first_row(stage));
@@ -149,7 +153,7 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
       rows.weigh(r_x, r_factor);
       units.take(scales, r_x, r_factor);
       rows.add_values(r_x, r_factor, s_v, first_row(stage));
-      __syncwarp();  // all lanes have read this stage before any asks for its next rows
+      __syncwarp();  // all lanes have read this stage before any lane requests its next rows
       request(stage);
       stage = stage + 1 < kStages ? stage + 1 : 0;
     }
@@ -158,9 +162,9 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
   finish(o, plan, partials, part, rows);
 }
 
-constexpr int64_t kMergeBytes = 5 << 10;  // at most: the warps' states, at the end
+constexpr int64_t kMergeBytes = 5 << 10;  // at most this for the warps' states at the end
 
-/// Shared memory and registers of the instance that takes the shape.
+/// What the template instance for this shape needs of shared memory and registers.
 SplitKernel split_kernel(const gpu::AttendShape& s) {
   SplitKernel kernel{gpu::SplitKind::products, 0};
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
@@ -173,11 +177,11 @@ SplitKernel split_kernel(const gpu::AttendShape& s) {
 }
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype == DType::f32) return "K/V are f16, bf16, fp8 or int8";
+  if (s.kv_dtype == DType::f32) return "it needs K/V in f16, bf16, fp8 or int8";
   if (s.head_dim % (size_of(s.kv_dtype) == 1 ? 16 : 8) != 0)
-    return "head_dim is a multiple of 8, in 8 bits of 16: copies of 16 bytes";
-  if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
-  if (s.head_dim > 128) return "head_dim is at most 128: registers";
+    return "it needs head_dim to be a multiple of 8 (of 16 in fp8 and int8), as it copies 16 bytes";
+  if (s.n_parts < 0 || s.n_parts > 1) return "it needs n_parts 0 or 1";
+  if (s.head_dim > 128) return "it needs head_dim at most 128, as registers are short";
   if (const std::string why_not = too_many_rows(s); !why_not.empty()) return why_not;
   return split_kernel(s).shared_bytes <= s.max_shared_bytes
              ? ""

@@ -1,37 +1,42 @@
-// k12: tensor cores for prefill, 64 query rows a block (or 128) against tiles of 64 keys.
+// k12: tensor cores for prefill: a block computes 64 (or 128) query rows against tiles of 64 keys.
 //
 // idea     k04 with matrices: a tile of K/V in shared memory serves 64 query rows, whose scores, weights and
-//          outputs stay in registers; what is left to do is products
-// since    k11: rows are (token, head of a group), not the heads of one token; all warps read all keys of a
-//          tile, not sixteen each, so there is one barrier a tile; nobody shares rows, so nothing is merged.
-//          At a tile's barrier V of the next tile and K of the one after are asked for, as one group: a
-//          tile's scores need no V, which arrives meanwhile
-// grid     x tile of rows r = t · group_size + head in its group (short prefills of many heads fill a tile
-//          too), last first: they see most; y K/V head g, z sequence; from the bounds, a block past the last
-//          row leaves
-// block    4 warps; each copies 16 keys of a tile, and has 16 of the 64 rows; with n_parts 1 32 of 128
+//          outputs stay in registers; only the products are left to do
+// since    k11: the rows are (token, head of the group), not the heads of one token. All warps read all keys
+//          of a tile, not sixteen each, so there is one barrier per tile. No two warps have the same row, so
+//          nothing is merged. At the barrier of a tile, V of the next tile and K of the one after are
+//          requested as one group: the scores of a tile need no V, which arrives in the meantime
+// grid     x tile of rows r = t · group_size + head in its group, so a short prefill of many heads fills a
+//          tile too; the last tile first, because it sees most keys; y K/V head g, z sequence. The grid is
+//          made for the longest sequence that the call allows; a block past the last row returns at once
+// block    4 warps; each copies 16 keys of a tile, and computes 16 of the 64 rows; with n_parts 1, 32 of 128
 // group    none
-// lane     two of 16 rows × two of 8 keys, or of 8 d (tensor_cores.h)
-// sums     as k11, one softmax update for 64 keys; here parts cost time, as products are what there is to
-//          do. The mask is tested only in tiles that some row sees in part: only there can a row meet a V
-//          that it does not see, and is kept from its NaN (unseen_values.h)
+// lane     two of 16 rows × two of 8 keys, or two of 8 d (tensor_cores.h)
+// sums     as k11, with one softmax update per 64 keys. Here the parts cost time, because products are the
+//          main work. Only tiles that some row sees in part test the mask. Only there can a row meet a V that
+//          it does not see, and unseen_values.h keeps its NaN out of the row
 // merge    none
-// reads    K once, V once for each tile of rows: q_len · group_size / 64 times what is needed; tiles that no
-//          row sees are skipped
+// reads    K once and V once for each tile of rows: q_len · group_size / 64 times as much as is needed; tiles
+//          that no row sees are skipped
 // scratch  none
-// shared   2 stages of 64 rows of K and of V, q or its parts: at head_dim 128 112 KiB in bf16, 96 in f16 and
-//          with n_parts 1, and 32 bytes. Two blocks of 4 warps fit on sm_90: one multiplies while the other
-//          takes exponentials or waits at its barrier. One of 8 warps would copy a tile for twice the rows,
-//          but all of it would wait at once
+// shared   2 stages of 64 rows of K and of V, and q or its parts: at head_dim 128 this is 112 KiB in bf16, 96
+//          in f16 and with n_parts 1; and 32 bytes. Two blocks of 4 warps fit on sm_90: one multiplies while
+//          the other computes exponentials or waits at its barrier. One block of 8 warps would copy a tile
+//          for twice the rows, but all of its warps would wait at once
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len;
 //          meant for prefill. sm_80 and later
-// expects  tensor cores and shared memory to be the limit, about alike. A tile of 64 keys and 64 rows at head_dim 128 is 1,536 products in
-//          bf16, 1,024 in f16 and 512 with n_parts 1. At one a clock, the dense peak of an H100, they take as
-//          many clocks, and at the 63 % of it that mma.sync reaches 2,440, 1,630 and 810. What goes through
-//          shared memory takes 1,760, 1,630 and 820, issue slots 1,140, 940 and 570 (README, "What the
-//          machine code allows"). So n_parts 1 reaches 62 % of that peak at most, f16 31 %, bf16 21 %; for
-//          more it takes wgmma and TMA. Only n_parts 1 at head_dim 128 spills registers, 168 bytes: its
-//          scores of 32 rows × 64 keys and its outputs need 192 of them. Never run on hardware
+// expects  tensor cores and shared memory limit it about equally. In clocks, for a tile of 64 keys and 64
+//          rows at head_dim 128 (README, "What the machine code allows"):
+//
+//                         1 product a clock   63 % of that   shared memory   issue slots
+//            bf16                     1,536          2,440           1,760         1,140
+//            f16                      1,024          1,630           1,630           940
+//            n_parts 1                  512            810             820           570
+//
+//          One product a clock is the dense peak of an H100, and mma.sync reaches 63 % of it. So n_parts 1
+//          reaches at most 62 % of that peak, f16 31 %, bf16 21 %; for more it takes wgmma and TMA. Only
+//          n_parts 1 at head_dim 128 spills registers, 168 bytes: its scores of 32 rows × 64 keys and its
+//          outputs need 192 of them. Never run on hardware
 // source   Dao 2023, "FlashAttention-2"; arXiv 2402.13499 for mma.sync; tensor_cores.h, async_copy.h
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/lane_rows.h"
@@ -42,16 +47,16 @@ namespace lastrow::LASTROW_TARGET {
 namespace {
 
 constexpr int32_t kWarps = kRowThreads / kWarpSize;
-/// Rows of q of a warp, in sixteens: each K/V matrix out of shared memory serves all of them. Registers hold
-/// two where q and p are not in parts.
+/// Query rows per warp, counted in sixteens: each K/V matrix that leaves shared memory serves all of them.
+/// There are registers for two sixteens if q and p are not split into parts.
 template <int32_t kParts>
 constexpr int32_t kSixteens = kParts == 1 ? 2 : 1;
 template <int32_t kParts>
 constexpr int32_t kQueries = kWarps * 16 * kSixteens<kParts>;
 constexpr int32_t kTileKeys = kWarps * kWarpKeys, kStages = 2;
 
-/// Scores of keys that a row does not see become −∞: r_x [kTileKeys / 8] of the keys from the lane's first,
-/// s, on, for two rows.
+/// Sets the scores of keys that a row does not see to −∞. r_x [kTileKeys / 8] holds scores of two rows; s is
+/// the lane's first key.
 __device__ inline void hide_unseen(int32_t s, const KeyRange (&keys)[2], FragmentC* r_x) {
   for (int32_t j = 0; j < kTileKeys / 8; ++j)
     for (int32_t e = 0; e < 4; ++e) {
@@ -63,7 +68,8 @@ __device__ inline void hide_unseen(int32_t s, const KeyRange (&keys)[2], Fragmen
 template <typename KV, int32_t kWidth, int32_t kParts>
 __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOperands<KV> o) {
   const int32_t sequence = blockIdx.z, g = blockIdx.y, tile_of_rows = gridDim.x - 1 - blockIdx.x;
-  // Loaded anew where they are needed, as is all that follows from them: registers are short.
+  // Registers are short, so these are loaded again wherever they are needed, and all that depends on them is
+  // computed again.
   const auto first_token = [&] { return o.g_q_start.load(sequence); };
   const auto q_len = [&] { return o.g_q_start.load(sequence + 1) - o.g_q_start.load(sequence); };
   constexpr int32_t kTall = kSixteens<kParts>, kBlockRows = kQueries<kParts>;
@@ -79,7 +85,7 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
   const auto s_bad = shared.take<uint32_t>(kStages * kWarps, "s_bad");    // [kStages, kWarps]: V not finite
   const int32_t warp = static_cast<int32_t>(threadIdx.x) / kWarpSize, first_query = warp * 16 * kTall;
 
-  // Of row r: where it is in q and out, −1 past the last row; and the keys that it sees.
+  // For row r: its row in q and out, or −1 past the last row; and the keys that it sees.
   const auto place_of = [&](int32_t r) -> int64_t {
     const int32_t t = r / o.group_size;
     return t < q_len() ? int64_t{first_token() + t} * o.n_q_heads + g * o.group_size + r % o.group_size : -1;
@@ -88,14 +94,15 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
     const int32_t t = r / o.group_size, n = q_len();
     return t < n ? visible_keys(o.mask, n, o.g_kv_len.load(sequence), t) : KeyRange{0, 0};
   };
-  const auto row = [&](int32_t j) { return r0 + first_query + rows.row() + 8 * j; };  // of the lane
+  const auto row = [&](int32_t j) { return r0 + first_query + rows.row() + 8 * j; };  // the lane's j-th row
   {
     int64_t at[2 * kTall];
     for (int32_t j = 0; j < 2 * kTall; ++j) at[j] = place_of(row(j));
     rows.load_query(o, at, s_q, first_query, true);
   }
 
-  // Begin and end of what a row sees grow with r: the tile's first and last row bound the others.
+  // A later row sees keys that begin and end later (or at the same place). So the first and the last row of
+  // the tile bound what the others see.
   const int32_t n_rows = q_len() * o.group_size;
   const KeyRange first = keys_of(r0);
   const KeyRange last = keys_of(r0 + kBlockRows < n_rows ? r0 + kBlockRows - 1 : n_rows - 1);
@@ -108,7 +115,7 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
   copies.request_k(o, s_k, first_row(1));
   copies.close_group();
   copies.template wait<1>();
-  __syncthreads();  // K of the first tile has landed, and s_q is written, before any warp reads them
+  __syncthreads();  // K of the first tile has arrived, and s_q is written, before any warp reads them
 
   int32_t stage = 0;
   for (int32_t tile = first_tile; tile < last.end; tile += kTileKeys) {
@@ -126,8 +133,8 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
       const bool bad = any_not_finite<KV, kWidth>(s_v, first_row(stage));
       if (rows.lane() == 0) s_bad.store(stage * kWarps + warp, bad ? 1 : 0);
     }
-    // V of this tile and K of the next have landed before any warp reads them; all warps have read K of this
-    // tile and V of the last before any asks for the next ones.
+    // V of this tile and K of the next have arrived before any warp reads them. All warps have read K of this
+    // tile and V of the last one before any warp requests the next ones.
     __syncthreads();
     copies.request_v(o, s_v, first_row(1 - stage));
     copies.request_k(o, s_k, first_row(stage));
@@ -140,9 +147,9 @@ __global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOpera
         const int32_t end = keys.end < tile + kTileKeys ? keys.end - tile : kTileKeys;
         poison<KV, kWidth>(rows, j, s_v, stage * kTileKeys + begin, stage * kTileKeys + end);
       }
-      __syncthreads();  // all warps have read this tile's V before any takes values out
+      __syncthreads();  // all warps have read V of this tile before any warp removes values from it
       take_out<KV, kWidth>(s_v, first_row(stage));
-      __syncthreads();  // they are out before any warp multiplies
+      __syncthreads();  // the values are removed before any warp multiplies
     }
     rows.add_values(r_x, r_factor, s_v, stage * kTileKeys);
     stage = 1 - stage;
@@ -181,11 +188,11 @@ int64_t shared_bytes(const gpu::AttendShape& s) {
 }
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "K/V are f16 or bf16";
-  if (s.head_dim % 8 != 0) return "head_dim is a multiple of 8: copies of 16 bytes";
-  if (s.n_parts < 0 || s.n_parts > 1) return "n_parts is 0 or 1";
+  if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "it needs K/V in f16 or bf16";
+  if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
+  if (s.n_parts < 0 || s.n_parts > 1) return "it needs n_parts 0 or 1";
   if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;
-  if (s.head_dim > 128) return "head_dim is at most 128: registers";
+  if (s.head_dim > 128) return "it needs head_dim at most 128, as registers are short";
   if (const std::string why_not = too_many_rows(s); !why_not.empty()) return why_not;
   return shared_bytes(s) <= s.max_shared_bytes ? ""
                                                : "its tiles need more shared memory than this device has";

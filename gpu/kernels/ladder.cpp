@@ -20,14 +20,15 @@ const Rung& rung(const std::string& name) {
   throw UsageError("unknown kernel '{}': use one of {}", name, known);
 }
 
-// A prediction, until a GPU has been asked. A prefill reads K/V once for a tile of queries: on tensor cores
-// (k12) where the type allows it, else in shared memory (k04). Decode in groups of 5 heads and more, in 8
-// bits of 4, needs more instructions a byte than a multiprocessor issues in time without tensor cores: k11.
-// Otherwise the last rung that takes the type without asynchronous copies: they gain only where loads alone
-// leave too few bytes in flight, which k10's header expects of few heads and short splits.
+// A prediction: no GPU has been timed yet. A prefill reads K/V once per tile of queries: on tensor cores
+// (k12) if the type allows it, else in shared memory (k04). Decode in groups of 5 heads or more (4 in 8 bits)
+// takes k11: without tensor cores it needs more instructions per byte than a multiprocessor issues in time.
+// All other decode takes the last rung for the type that has no asynchronous copies: these help only where
+// loads alone leave too few bytes in flight, which k10's header expects of groups of 5 to 8 and of short
+// splits.
 const Rung& choose(const gpu::AttendShape& shape) {
-  constexpr int32_t kPrefill = 16;  // queries of a sequence from which a tile of K/V pays
-  const int32_t group = size_of(shape.kv_dtype) == 1 ? 4 : 5;  // of heads, from which k11's products pay
+  constexpr int32_t kPrefill = 16;  // queries of a sequence from which a tile of K/V pays off
+  const int32_t group = size_of(shape.kv_dtype) == 1 ? 4 : 5;  // heads from which k11's products pay off
   if (shape.max_q_len >= kPrefill)
     for (const Rung* rung : {&k12, &k04})
       if (rung->supports(shape).empty()) return *rung;

@@ -1,10 +1,11 @@
-// How a warp divides into groups of lanes, each at a key's row of its own, 16 bytes a lane.
+// Divides a warp into groups of lanes. Each group reads one key's row, 16 bytes per lane.
 //
-//   n_lanes = lanes_per_key(row_bytes)        of a group: a power of two, so that shuffles stay within it
-//   x = sum_within(x, n_lanes)                over the lanes of a group: a score
-//   x = sum_across(x, n_lanes)                over the groups, lane by lane: what each group has summed up
+//   n_lanes = lanes_per_key(row_bytes) lanes of a group: a power of two, so shuffles stay inside a group x =
+//   sum_within(x, n_lanes) sum over the lanes of a group: a score x = sum_across(x, n_lanes) sum over the
+//   groups, lane by lane: merges what the groups summed
 //
-// Every lane of the warp has to call them, and every lane gets the result; sums are in a fixed order.
+// Every lane of the warp has to call these functions, and every lane gets the result. The order of a sum is
+// fixed.
 #pragma once
 
 #include "gpu/kernels/attend_operands.h"

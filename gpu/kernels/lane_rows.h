@@ -1,28 +1,28 @@
-// How the lanes of a block share rows of K and V, and the softmax state that each group of lanes keeps.
+// How the lanes of a block divide the rows of K and V, and the softmax state that each group of lanes keeps.
 //
-//   using Rows = LaneRows<kWidth, kVec>;                         for head_dim ≤ kWidth, kVec elements a load
+//   using Rows = LaneRows<kWidth, kVec>;                         head_dim ≤ kWidth; kVec elements a load
 //   load_query<Rows>(o, token, head, n_heads, r_q);              once
 //   loop over tiles:
 //     load_row<Rows, KV>(view, offset, seen, head_dim, r_row);   kRowsAhead rows of K and of V
-//     r_x[h][j] = dot<Rows>(r_q[h], r_k);                        the lane's share of a score
+//     r_x[h][j] = dot<Rows>(r_q[h], r_k);                        this lane's part of a score
 //     sum_scores<Rows>(r_x);                                     r_x[0][j]: the score of the lane's own head
-//     r_x[0][j] = −∞ where row j is not seen                     by the caller
+//     r_x[0][j] = −∞ where row j is not seen                     done by the caller
 //     state.take_scores(r_x);                                    r_x[0][j] becomes p = 2^(x − maximum)
-//     state.spread_weights(r_x);                                 r_x[h][j] is p, of all heads
+//     state.spread_weights(r_x);                                 r_x[h][j] is p, for all heads
 //     state.add_row(h, r_x[h][j], r_v);                          acc += p · v
 //
-// A row belongs to a group of kLanes lanes, element d to one lane of it; the same lane holds d of q, of K, of
-// V and of the accumulator. A group takes the rows s, s + kStride, s + 2 kStride, … of a block, kRowsAhead of
-// them a tile, and keeps its own maximum and sum: nothing is shared before all rows are done (split_kv.h).
-// A row that is not seen is never loaded; its score is −∞ and its elements are 0.
+// A row belongs to a group of kLanes lanes, and each element d to one lane of the group. That lane holds d of
+// q, of K, of V and of the accumulator. A group takes the rows s, s + kStride, s + 2 kStride, … of a block,
+// kRowsAhead of them per tile. It keeps its own maximum and sum: nothing is shared before all rows are done
+// (split_kv.h). A row that is not seen is never loaded; its score is −∞ and its elements are 0.
 //
-// Were each lane to sum the scores of all heads, the lanes of a group would do the same work on the same
-// numbers. So the heads are dealt out: lane l of a group has its own head l / kSpan, sums up the scores of
-// that and takes its exponentials. In arrays [kHeads] slot h holds head h ^ own: what a lane gives away in a
-// step of the sum then lies in the same slots in every lane, and no lane has to choose.
+// If each lane summed the scores of all heads, the lanes of a group would do the same work on the same
+// numbers. So the heads are divided among the lanes: lane l of a group has its own head, l / kSpan, sums the
+// scores of that head and computes its exponentials. In arrays [kHeads], slot h holds head h ^ own. So what a
+// lane gives away in a step of the sum is in the same slots in every lane, and no lane has to choose.
 //
 // Scores are in units of ln 2 (softmax2.h).
-// Source of the one update a tile: Dao et al. 2022, "FlashAttention".
+// Source of the one update per tile: Dao et al. 2022, "FlashAttention".
 #pragma once
 
 #include "gpu/kernels/attend_operands.h"
@@ -31,26 +31,26 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-constexpr int32_t kRowThreads = 128;  // of a block: four warps
-constexpr int32_t kRowsAhead = 4;     // of K and of V in flight for each group: 128 bytes a lane
+constexpr int32_t kRowThreads = 128;  // per block: four warps
+constexpr int32_t kRowsAhead = 4;     // rows of K, and of V, in flight for each group: 128 bytes per lane
 
 template <int32_t kWidth, int32_t kVec>
 struct LaneRows {
   static constexpr int32_t kLoad = kVec;
-  static constexpr int32_t kLanes = kWidth / kVec < kWarpSize ? kWidth / kVec : kWarpSize;  // of a row
-  static constexpr int32_t kVecs = kWidth / (kLanes * kVec);                                // of a lane
+  static constexpr int32_t kLanes = kWidth / kVec < kWarpSize ? kWidth / kVec : kWarpSize;  // per row
+  static constexpr int32_t kVecs = kWidth / (kLanes * kVec);                                // per lane
   static constexpr int32_t kElems = kVecs * kVec;
   static constexpr int32_t kStride = kRowThreads / kLanes;  // rows that the block loads at once
   static constexpr int32_t kTileKeys = kStride * kRowsAhead;
   template <int32_t kHeads>
-  static constexpr int32_t kSpan = kLanes / kHeads;  // lanes of a group that have the same head for their own
+  static constexpr int32_t kSpan = kLanes / kHeads;  // lanes of a group that have the same own head
 
   __device__ static int32_t row() { return static_cast<int32_t>(threadIdx.x) / kLanes; }
   /// First element of the lane's vector v.
   __device__ static int32_t dim(int32_t v) {
     return (v * kLanes + static_cast<int32_t>(threadIdx.x) % kLanes) * kVec;
   }
-  /// The head of kHeads that is the lane's own.
+  /// Which of the kHeads heads is the lane's own.
   template <int32_t kHeads>
   __device__ static int32_t own_head() {
     static_assert(kHeads <= kLanes);
@@ -58,7 +58,8 @@ struct LaneRows {
   }
 };
 
-/// r_q[slot][e] of heads from first_head on, multiplied by scale · log2 e; heads past n_heads get 0.
+/// Loads r_q[slot][e] of the heads from first_head on, multiplied by scale · log2 e. Heads past n_heads get
+/// 0.
 template <typename Rows, typename KV, int32_t kHeads>
 __device__ inline void load_query(const AttendOperands<KV>& o, int32_t token, int32_t first_head,
                                   int32_t n_heads, float (&r_q)[kHeads][Rows::kElems]) {
@@ -91,7 +92,7 @@ __device__ inline void widen_row(const Packed<KV, Rows::kLoad> (&r_row)[Rows::kV
   for (int32_t v = 0; v < Rows::kVecs; ++v) widen<KV, Rows::kLoad>(r_row[v], x + v * Rows::kLoad);
 }
 
-/// The lane's share of q · k.
+/// The lane's part of q · k.
 template <typename Rows>
 __device__ inline float dot(const float (&r_q)[Rows::kElems], const float (&r_k)[Rows::kElems]) {
   float sum = 0;
@@ -99,8 +100,9 @@ __device__ inline float dot(const float (&r_q)[Rows::kElems], const float (&r_k)
   return sum;
 }
 
-/// Lanes' shares become whole scores, each lane's own head's in x[0]: half of the heads go to the lanes that
-/// keep them, then half of those; when one is left, its shares are added up. In a fixed order.
+/// Adds the lanes' parts of scores; x[0] then holds the scores of the lane's own head. In each step a lane
+/// gives half of its heads to another lane and keeps the other half. When one head is left, only its parts
+/// are added. The order is fixed.
 template <typename Rows, int32_t kHeads>
 __device__ inline void sum_scores(float (&x)[kHeads][kRowsAhead]) {
   LASTROW_UNROLL
@@ -111,20 +113,20 @@ __device__ inline void sum_scores(float (&x)[kHeads][kRowsAhead]) {
   }
 }
 
-/// x of the lane's slot h, from a lane whose own head that is.
+/// The x that belongs to the lane's slot h, from a lane that has this head as its own.
 template <typename Rows, int32_t kHeads>
 __device__ inline float of_slot(int32_t h, float x) {
   return h == 0 ? x : __shfl_xor_sync(kAllLanes, x, h * Rows::template kSpan<kHeads>);
 }
 
-/// One group's share of kHeads outputs. A lane keeps the softmax of its own head, acc of all.
+/// One group's part of kHeads outputs. A lane keeps the softmax of its own head, and acc of all heads.
 template <typename Rows, int32_t kHeads>
 struct GroupState {
-  Softmax2 softmax;                      // own head
+  Softmax2 softmax;                      // of the own head
   float acc[kHeads][Rows::kElems] = {};  // [slot, e]
 
-  /// One softmax update for a tile, x from sum_scores: row_max and row_sum take the scores x[0] in, which
-  /// become p; acc shrinks.
+  /// One softmax update for a tile; x comes from sum_scores. Adds the scores x[0] to row_max and row_sum,
+  /// turns them into p, and scales acc.
   __device__ void take_scores(float (&x)[kHeads][kRowsAhead]) {
     float tile_max = x[0][0];
     for (int32_t j = 1; j < kRowsAhead; ++j) tile_max = fmaxf(tile_max, x[0][j]);
@@ -133,7 +135,7 @@ struct GroupState {
     scale_acc(shrink);
   }
 
-  /// acc += p · v, row by row: p of the own head in x[0], of the others by shuffles.
+  /// Fills x[h] with p of the other heads, by shuffles; x[0] has p of the own head.
   __device__ void spread_weights(float (&x)[kHeads][kRowsAhead]) const {
     for (int32_t h = 1; h < kHeads; ++h)
       for (int32_t j = 0; j < kRowsAhead; ++j) x[h][j] = of_slot<Rows, kHeads>(h, x[0][j]);
@@ -143,7 +145,7 @@ struct GroupState {
     for (int32_t e = 0; e < Rows::kElems; ++e) acc[h][e] += p * r_v[e];
   }
 
-  /// Takes in the states of the warp's other groups; complete in every group.
+  /// Merges the states of the warp's other groups into this one. Every group then has the whole result.
   __device__ void merge_groups() {
     for (int32_t flip = Rows::kLanes; flip < kWarpSize; flip *= 2) {
       const float all = fmaxf(softmax.row_max, __shfl_xor_sync(kAllLanes, softmax.row_max, flip));

@@ -1,4 +1,4 @@
-// What each launch takes of the device, for whoever measures.
+// Notes what each launch uses of the device, for the timer.
 //
 //   std::vector<LaunchNote> notes;
 //   note_launches(&notes);  rung.launch(call, stream);  note_launches(nullptr);
@@ -11,11 +11,11 @@ namespace lastrow::cuda {
 
 struct LaunchNote {
   const char* kernel;
-  int32_t registers;     // of a thread
-  int64_t shared_bytes;  // of a block, static and dynamic
+  int32_t registers;     // per thread
+  int64_t shared_bytes;  // per block, static and dynamic
 };
 
-/// Notes this thread's launches until it is called with null.
+/// Adds this thread's launches to *notes, until it is called with null.
 void note_launches(std::vector<LaunchNote>* notes);
 
 }  // namespace lastrow::cuda

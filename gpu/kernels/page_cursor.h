@@ -1,11 +1,11 @@
-// A walk through the block table of one sequence in equal steps, without a division for each row.
+// Walks through the block table of one sequence in equal steps, without a division per row.
 //
 //   PageCursor cursor(block_len, s, step);    two divisions by block_len, once
-//   cursor.entry, cursor.place                index s: which entry of the table, which place in that block
+//   cursor.entry, cursor.place                index s: the table's entry, the place in its block
 //   cursor.advance();                         index s + step: two additions, at most one correction
 //
-// Any block_len ≥ 1, smaller or larger than the step. The same places as cache/index.h's slot_of, in the two
-// parts that its row_in takes.
+// block_len may be any length ≥ 1, shorter or longer than the step. The places are those of slot_of in
+// cache/index.h, in the two parts that its row_in takes.
 #pragma once
 
 #include "cache/index.h"

@@ -1,20 +1,20 @@
-// The state of attention/softmax_state.h in base 2, for scores that come multiplied by log2 e.
+// The state of attention/softmax_state.h in base 2, for scores that are multiplied by log2 e.
 //
-//   q' = q · scale · kLog2E                          once; x = q'·k then is the score in units of ln 2
-//   factor = state.raise(largest x of the tile)      once a tile; acc *= factor
-//   p = state.weigh(x)                               once a key: 2^(x − row_max), counted in row_sum
-//   lse = state.lse()                                natural log again
+//   q' = q · scale · kLog2E                          once; then x = q'·k is the score in units of ln 2
+//   factor = state.raise(largest x of the tile)      once per tile; acc *= factor
+//   p = state.weigh(x)                               once per key: 2^(x − row_max), added to row_sum
+//   lse = state.lse()                                in natural log again
 //
-// A key that is not seen has x = −∞ and weighs 0, whatever the state. The empty set is row_max = −∞,
-// row_sum = 0, lse = −∞.
+// A key that is not seen has x = −∞ and weighs 0 in any state. If no key has been seen, row_max = −∞,
+// row_sum = 0 and lse = −∞.
 #pragma once
 
 #include "gpu/kernels/attend_operands.h"
 
 namespace lastrow::LASTROW_TARGET {
 
-/// 2^x, or 0 where that is below 2^-126: one instruction, where exp2f is four because of those. They weigh
-/// nothing beside the row's largest weight, which is 1.
+/// 2^x, or 0 if that is below 2^-126. This is one instruction. exp2f takes four, because it also computes such
+/// tiny results, but they do not matter here: the largest weight of the row is 1.
 __device__ inline float exp2_or_zero(float x) {
 #if defined(__CUDACC__)
   float y;
@@ -29,9 +29,9 @@ struct Softmax2 {
   float row_max = kMinusInfinity;  // of the scores seen, in units of ln 2
   float row_sum = 0;               // Σ 2^(x − row_max)
 
-  /// What is subtracted from scores; before the first is seen 0, as (−∞) − (−∞) would be NaN.
+  /// What is subtracted from scores. It is 0 before the first score, because (−∞) − (−∞) would be NaN.
   __device__ static float base(float row_max) { return row_max == kMinusInfinity ? 0 : row_max; }
-  /// Factor by which sums under old_max shrink under new_max ≥ old_max.
+  /// The factor that scales sums made with old_max to new_max ≥ old_max.
   __device__ static float rescale(float old_max, float new_max) {
     return exp2_or_zero(old_max - base(new_max));
   }

@@ -1,16 +1,15 @@
-// Attention whose keys are split over blocks: what k07 and the rungs built on it do before and after their
-// loop.
+// Splits the keys over blocks: what k07 and the rungs built on it do before and after their loop.
 //
-//   grid   x (token, split, chunk of at most kHeads query heads)   y K/V head   the last of x is fastest
+//   grid   x (token, split, chunk of at most kHeads query heads), y K/V head; within x the chunk is fastest
 //
-//   const Part part = part_of<Rows, kHeads>(o, plan);       which keys of whom this block takes
+//   const Part part = part_of<Rows, kHeads>(o, plan);       the keys and query heads of this block
 //   … a GroupState over the keys [part.begin, part.end) …
-//   finish<Rows>(o, plan, partials, part, state);           output, or a partial that merge_splits takes in
+//   finish<Rows>(o, plan, partials, part, state);           writes the output, or a partial for merge_splits
 //
-// A split is tiles_per_split tiles from the first tile that the query sees, tiles counted from index 0: where
-// a row lies in storage changes nothing. A split without keys still writes its partial: acc 0, row_max −∞.
-// One split writes the output itself, and nothing is launched after it. Chunks of a K/V head read the same
-// keys: they run side by side, so that what one reads is in L2 for the others.
+// A split is tiles_per_split tiles, counted from the first tile that the query sees. Tiles are counted from
+// index 0, so where a row is in storage changes nothing. A split without keys still writes its partial: acc
+// 0, row_max −∞. If there is only one split, it writes the output itself and no merge is launched. The chunks
+// of a K/V head read the same keys. They run side by side, so what one has read is in L2 for the others.
 #pragma once
 
 #include "attention/softmax_state.h"
@@ -22,11 +21,11 @@ namespace lastrow::LASTROW_TARGET {
 
 using gpu::SplitPlan;
 
-/// Blocks of k07 … k10 that a multiprocessor is to have at once, as far as registers go: what they are
-/// compiled for (__launch_bounds__), and what their splits are planned for. As many as fit without spills;
-/// two where head_dim is above 128, which is not tuned.
+/// How many blocks of k07 … k10 the registers of a multiprocessor have room for. The kernels are compiled for
+/// this number (__launch_bounds__), and their splits are planned for it. It is as large as possible without
+/// spills, and 2 where head_dim is above 128, which is not tuned.
 constexpr int32_t blocks_at_once(int32_t elem_bytes, int32_t width, int32_t n_heads) {
-  constexpr int32_t kBlocks[3][3] = {{6, 4, 4},   // 1 head: of f32, 16 bits, 8 bits
+  constexpr int32_t kBlocks[3][3] = {{6, 4, 4},   // 1 head: f32, 16 bits, 8 bits
                                      {4, 3, 2},   // 4 heads
                                      {3, 2, 2}};  // 8 heads
   if (width > 128) return 2;
@@ -35,7 +34,7 @@ constexpr int32_t blocks_at_once(int32_t elem_bytes, int32_t width, int32_t n_he
 template <typename KV, int32_t kWidth, int32_t kHeads>
 constexpr int32_t kBlocksAtOnce = blocks_at_once(sizeof(KV), kWidth, kHeads);
 
-/// Mergeable states of every split, in the call's scratch. A row is (token, query head).
+/// The states of all splits in the call's scratch, to be merged. A row is (token, query head).
 struct Partials {
   Global<float> g_acc;      // [n_rows, n_splits, head_dim]   Σ exp(score − row_max) · v
   Global<float> g_row_max;  // [n_rows, n_splits]
@@ -54,14 +53,14 @@ inline Partials partials_in(const gpu::AttendCall& c, SplitPlan plan) {
           {c.scratch + n * (c.shape.head_dim + 1), n, "g_row_sum"}};
 }
 
-/// Output from the partials: the kernel k07_merge.
+/// Launches k07_merge, which makes the output from the partials.
 void merge_splits(const gpu::AttendCall& call, SplitPlan plan, Stream stream);
 
-/// What one block does.
+/// What one block computes.
 struct Part {
   int32_t token, sequence, split, g, first_head, n_heads;
   int32_t begin, end;  // keys; empty if begin >= end
-  int32_t first_tile;  // key at which the first tile begins
+  int32_t first_tile;  // the key where its first tile begins
 };
 
 template <typename Rows, int32_t kHeads, typename KV>
@@ -87,9 +86,9 @@ __device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
   return part;
 }
 
-/// Makes one state of each head's out of those that the block's warps have: one thread a head. Writes the
-/// head's lse, or the row_max and row_sum of its partial. s_row_max then holds the factor with which acc of
-/// that warp and head goes into what the block writes. Between two barriers.
+/// Merges the states of the block's warps, one thread per head. Writes the head's lse, or row_max and row_sum
+/// of its partial. Then s_row_max holds, for each warp and head, the factor for its acc in what the block
+/// writes. Call it between two barriers.
 template <int32_t kHeads, typename KV>
 __device__ inline void merge_warps(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
                                    const Part& part, const Shared<float>& s_row_max,  // [warp, h]
@@ -107,7 +106,7 @@ __device__ inline void merge_warps(const AttendOperands<KV>& o, SplitPlan plan, 
     r_factor[w] = SoftmaxState<float>::rescale(r_factor[w], all.row_max);
     all.row_sum += r_factor[w] * s_row_sum.load(w * kHeads + h);
   }
-  float norm = 1;  // of a partial acc; an output is divided by row_sum
+  float norm = 1;  // a partial keeps its acc as it is; an output is divided by row_sum
   if (plan.n_splits == 1) norm = all.row_sum == 0 ? 0 : 1 / all.row_sum;
   for (int32_t w = 0; w < kWarps; ++w) s_row_max.store(w * kHeads + h, r_factor[w] * norm);
 
@@ -120,7 +119,7 @@ __device__ inline void merge_warps(const AttendOperands<KV>& o, SplitPlan plan, 
   }
 }
 
-/// Element d of head h of the block's output, or of its partial.
+/// Writes element d of head h to the output, or to the block's partial.
 template <typename KV>
 __device__ inline void store_element(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
                                      const Part& part, int32_t h, int32_t d, float acc) {
@@ -131,7 +130,7 @@ __device__ inline void store_element(const AttendOperands<KV>& o, SplitPlan plan
     partials.g_acc.store((row * plan.n_splits + part.split) * o.head_dim + d, acc);
 }
 
-/// Merges the block's states, then writes its output or its partial, empty or not.
+/// Merges the states of the block, then writes its output or its partial, even an empty one.
 template <typename Rows, typename KV, int32_t kHeads>
 __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
                               const Part& part, GroupState<Rows, kHeads>& state) {
@@ -141,7 +140,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);      // [warp, h]
   const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize, lane = thread % kWarpSize;
 
-  let_next_begin();  // k07_merge, if there are splits: it waits for all of this
+  let_next_begin();  // k07_merge, if there are splits: it waits until this kernel has ended
   state.merge_groups();
   if (lane < Rows::kLanes) {
     const int32_t own = Rows::template own_head<kHeads>();
@@ -170,15 +169,15 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
 
 // ---- on the host
 
-/// What a plan has to know of a kernel.
+/// What a plan has to know about a kernel.
 struct SplitKernel {
   gpu::SplitKind kind;
-  int32_t blocks_at_once;    // on a multiprocessor, by registers
-  int64_t shared_bytes = 0;  // of a block, where they may let fewer run at once
+  int32_t blocks_at_once;    // that registers of a multiprocessor have room for
+  int64_t shared_bytes = 0;  // per block, if they may be the tighter limit; else 0
 };
 
-/// The plan for a call: the shape alone decides n_splits, at most kMaxSplits; a window makes each split
-/// shorter.
+/// The plan for a call. n_splits depends only on the shape and is at most kMaxSplits. A window makes each
+/// split shorter.
 template <typename Rows, int32_t kHeads>
 SplitPlan plan_of(const gpu::AttendShape& s, const SplitKernel& kernel, int32_t window = 0) {
   const auto n_tiles = static_cast<int32_t>(ceil_div(std::max(1, s.max_kv_len), Rows::kTileKeys));
@@ -195,7 +194,7 @@ SplitPlan plan_of(const gpu::AttendShape& s, const SplitKernel& kernel, int32_t 
   return gpu::split_into(plan.n_splits, std::min(n_tiles, n_seen));
 }
 
-/// The same for k07 … k10.
+/// The plan for k07 … k10.
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
 SplitPlan lane_plan(const gpu::AttendShape& s, gpu::SplitKind kind, int64_t shared_bytes,
                     int32_t window = 0) {
@@ -210,8 +209,8 @@ Dim3 split_grid(const gpu::AttendShape& s, SplitPlan plan) {
           static_cast<uint32_t>(s.n_kv_heads)};
 }
 
-/// Calls f.operator()<kWidth, kHeads, kVec>() with those that the shape takes: 16-byte loads where they
-/// divide a row. Elements of one byte come 16 to a lane, which leaves registers for four heads only.
+/// Calls f.operator()<kWidth, kHeads, kVec>() with the constants for the shape: 16-byte loads if a row is a
+/// multiple of 16 bytes. Of 8-bit elements a lane holds 16, which leaves registers for only four heads.
 template <typename KV, typename F>
 auto with_lane_shape(const gpu::AttendShape& s, const F& f) {
   constexpr int32_t kVec = 16 / sizeof(KV), kMost = sizeof(KV) == 1 ? 4 : 8;
@@ -227,7 +226,7 @@ auto with_lane_shape(const gpu::AttendShape& s, const F& f) {
                      : f.template operator()<64, kMost, kVec>();
 }
 
-/// Floats of scratch of a rung that takes the stored types KVs in those lane shapes.
+/// Floats of scratch for a rung that takes the stored types KVs in these lane shapes.
 template <typename... KVs>
 int64_t split_scratch_elems(const gpu::AttendShape& s, gpu::SplitKind kind, int64_t shared_bytes = 0) {
   int64_t n = 0;

@@ -1,17 +1,19 @@
-// Operands of tensor cores out of K and V as they are stored. Elements of 16 bits lie ready in a loaded
-// matrix; elements of 8 bits come two in a place of 16 bits, and are widened to f16: exact for both types.
+// Makes operands for tensor cores from K and V as they are stored. A loaded matrix of 16-bit elements is an
+// operand already. Elements of 8 bits lie two in one 16-bit place, and are widened to f16, which is exact for
+// both types.
 //
-//   Operand<KV>                               what is multiplied: KV, or f16 where KV has 8 bits
+//   Operand<KV>                               what is multiplied: KV, or f16 if KV has 8 bits
 //   FragmentB r_b[2][kOfLoad<KV> / 2];
 //   key_fragments<KV>(m, r_b);                m of 16 keys × 32 bytes: [eight of keys][sixteen of dims]
 //   FragmentB r_b[kOfLoad<KV>];
-//   value_fragments<KV>(m, r_b);              m transposed, of 16 keys × 32 bytes: each 8 dims of them
+//   value_fragments<KV>(m, r_b);              m transposed, of 16 keys × 32 bytes: one fragment per 8 dims
 //   d = 16 k + pair_of_dims<KV>(lane, e)      where the lane's pair e of sixteen dims lies, in q and in out
 //
-// Two of them in one place: so a lane has four neighbours of a key, 4 j … 4 j + 3 with j = lane % 4, where
-// its fragment has columns 2 j, 2 j + 1, 2 j + 8 and 2 j + 9. A sum over dims may take them in any order, so
-// q takes the same one. Of values a lane has two dims of two keys: they become two fragments, of even and of
-// odd dims, and the four sums that the lane has of them are neighbours again.
+// Two 8-bit elements share one place, so the order of dims changes. With j = lane % 4, a lane gets the four
+// neighbouring dims 4 j … 4 j + 3 of a key. Its fragment has columns 2 j, 2 j + 1, 2 j + 8 and 2 j + 9 there.
+// A sum over dims may be taken in any order, so q uses the same order. Of values, a lane gets two dims of two
+// keys. They become two fragments, one of even and one of odd dims, and the lane's four sums are neighbours
+// again.
 #pragma once
 
 #include "gpu/kernels/convert.h"
@@ -21,7 +23,7 @@ namespace lastrow::LASTROW_TARGET {
 
 template <typename KV>
 using Operand = std::conditional_t<sizeof(KV) == 1, Half, KV>;
-/// Fragments that four matrices hold.
+/// How many fragments four matrices hold.
 template <typename KV>
 constexpr int32_t kOfLoad = 4 / sizeof(KV);
 
@@ -30,12 +32,13 @@ __device__ inline int32_t pair_of_dims(int32_t lane, int32_t e) {
   return sizeof(KV) == 1 ? lane % 4 * 4 + 2 * e : 8 * e + lane % 4 * 2;
 }
 
-/// Four bytes of a word as two pairs of f16: bytes 0, 1 and 2, 3, or where kEvenOdd 0, 2 and 1, 3.
+/// Widens the four bytes of a word to two pairs of f16: bytes (0, 1) and (2, 3), or if kEvenOdd (0, 2) and
+/// (1, 3).
 template <typename KV, bool kEvenOdd>
 __device__ inline void widen_bytes(uint32_t word, uint32_t (&r_pairs)[2]) {
 #if defined(__CUDACC__)
   if constexpr (std::is_same_v<KV, int8_t>) {
-    // As in convert.h: code + 128 as the last byte of the half 2^10, less 2^10 + 128.
+    // As in convert.h: makes code + 128 the last byte of the half 2^10, and subtracts 2^10 + 128.
     const uint32_t biased = word ^ 0x80808080u;
     for (uint32_t i = 0; i < 2; ++i) {
       const uint32_t places = kEvenOdd ? 0x4240u + 0x0101u * i : 0x4140u + 0x0202u * i;
@@ -73,7 +76,7 @@ template <typename KV>
 __device__ inline void value_fragments(const Matrices& m, FragmentB (&r_b)[kOfLoad<KV>]) {
   for (int32_t i = 0; i < 2; ++i) {
     if constexpr (sizeof(KV) == 1) {
-      uint32_t r_first[2], r_last[2];  // of eight keys each: even dims, odd dims
+      uint32_t r_first[2], r_last[2];  // eight keys each: even dims, odd dims
       widen_bytes<KV, true>(m.x[2 * i], r_first);
       widen_bytes<KV, true>(m.x[2 * i + 1], r_last);
       for (int32_t odd = 0; odd < 2; ++odd) r_b[2 * i + odd] = {{r_first[odd], r_last[odd]}};

@@ -1,14 +1,14 @@
-// What a launch is queued on, for both targets, without either's headers: host code of a backend sees this
-// much.
+// The stream that a launch is queued on, for both targets. It includes the headers of neither, so the host
+// code of a backend may include it.
 //
-// LASTROW_TARGET is `cuda` or `emulated`, set by the build for everything that is compiled once for each:
-// kernels, their launchers, and the backend over them.
+// LASTROW_TARGET is `cuda` or `emulated`. The build sets it for everything that is compiled once per target:
+// kernels, their launchers, and the backend that calls them.
 #pragma once
 
 struct CUstream_st;  // what a cudaStream_t points to
 
 namespace lastrow::gpu {
-/// When a kernel may begin: after the kernel before it on the stream, or while that still runs
+/// When a kernel may begin: after the kernel before it on the stream has ended, or while it still runs
 /// (early_launch.h).
 enum class Begins { after, early };
 

@@ -1,11 +1,11 @@
-// Where kernel text is bound to what it runs on: under nvcc to a GPU, under a C++ compiler to the emulator.
+// Chooses what kernel text runs on: under nvcc a GPU, under a C++ compiler the emulator.
 //
-//   #include "gpu/kernels/target.h"          in kernel files, after all else
+//   #include "gpu/kernels/target.h"          in kernel files, after all other includes
 //   namespace lastrow::LASTROW_TARGET { … }  cuda or emulated: the same text twice, under two names
 //
-// Either way it brings Global, Shared, DynamicShared, LASTROW_SHARED, Vec, Kernel, launch, Stream, Dim3, and
-// CUDA's own words. Instructions that CUDA C++ has no word for (asynchronous copies, tensor cores) have one
-// of ours, in files that hold the PTX and the emulator's C++ side by side.
+// For both it provides Global, Shared, DynamicShared, LASTROW_SHARED, Vec, Kernel, launch, Stream, Dim3, and
+// the words of CUDA C++. Some instructions have no word in CUDA C++ (asynchronous copies, tensor cores). For
+// these we have functions, in files that hold the PTX and the emulator's C++ side by side.
 #pragma once
 
 #if defined(__CUDACC__)
@@ -17,6 +17,6 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-constexpr int32_t kWarpSize = 32;  // lanes; CUDA's own warpSize is no constant, and sizes of arrays need one
+constexpr int32_t kWarpSize = 32;  // CUDA's own warpSize is not a constant, and array sizes need one
 
 }  // namespace lastrow::LASTROW_TARGET

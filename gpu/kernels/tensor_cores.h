@@ -1,28 +1,29 @@
-// The two instructions of tensor cores that k11 and k12 use: 8×8 matrices out of shared memory into the
-// registers of a warp, and the product of two small matrices that lie in them.
+// The two instructions of tensor cores that k11 and k12 use. One loads 8×8 matrices from shared memory into
+// the registers of a warp; the other multiplies two small matrices that are there.
 //
-//   Matrices m = load_matrices(s_k, at);                four 8×8 matrices of T; lane l names row l % 8 of
-//                                                       matrix l / 8: 16 bytes from element `at`, aligned
-//   Matrices m = load_matrices_transposed(s_v, at);     the same, each matrix transposed
-//   multiply_add<T>(c, a, b);                           c [16, 8] += a [16, 16] · b [16, 8], sums in float
+//   Matrices m = load_matrices(s_k, at);                loads four 8×8 matrices of T. Lane l gives row l % 8
+//                                                       of matrix l / 8: 16 bytes from element `at`, aligned
+//   Matrices m = load_matrices_transposed(s_v, at);     the same, and transposes each matrix
+//   multiply_add<T>(c, a, b);                           c [16, 8] += a [16, 16] · b [16, 8], summed in float
 //
-// T is Half or BFloat16; what is loaded may be bytes, two in the place of an element. All 32 lanes of the
-// warp have to come, in the same instruction: never in a branch that divides a warp. A matrix lies in the
-// registers of all lanes, two neighbours of 16 bits in one of them, the first in its low half. With r = lane
-// / 4 and c = lane % 4 · 2, a lane holds
+// T is Half or BFloat16; a load may also take bytes, two in the place of an element. All 32 lanes of the warp
+// must execute the same instruction, so never call these in a branch that divides a warp.
+//
+// A matrix is spread over the registers of all lanes. A register holds two neighbours of 16 bits, the first
+// in its low half. With r = lane / 4 and c = lane % 4 · 2, a lane holds
 //
 //   A [16, 16]   x[0]: [r][c, c + 1]               x[1]: [r + 8][c, c + 1]
 //                x[2]: [r][c + 8, c + 9]           x[3]: [r + 8][c + 8, c + 9]
 //   B [16, 8]    x[0]: [c, c + 1][r]               x[1]: [c + 8, c + 9][r]
 //   C [16, 8]    x[0], x[1]: [r][c], [r][c + 1]    x[2], x[3]: [r + 8][c], [r + 8][c + 1]
-//   loaded       x[i]: [r][c, c + 1] of matrix i   transposed: [c, c + 1][r] of it
+//   loaded       x[i]: [r][c, c + 1] of matrix i   transposed: [c, c + 1][r] of matrix i
 //
-// So a K tile [key, dim] loaded as it is and a V tile [key, dim] loaded transposed are B, and a C of scores,
-// narrowed, is an A of weights: no lane hands anything to another.
+// So a K tile [key, dim] is a B when it is loaded as it is, and a V tile [key, dim] is a B when it is loaded
+// transposed. A C of scores, narrowed, is an A of weights. No lane has to give anything to another.
 //
-// A product of two such elements is exact. Hardware truncates when it adds, and c is one of the addends. The
-// error has one sign, and it grows where c goes from product to product. The emulator does the same, by the
-// rule of simt/product_sum.h.
+// A product of two such elements is exact. The hardware truncates when it adds, and c is one of the addends.
+// So the error always has the same sign, and it grows if c goes from product to product. The emulator does
+// the same, by the rule of simt/product_sum.h.
 // Source: PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type" and "ldmatrix"; sm_80 and on.
 #pragma once
 
@@ -96,7 +97,7 @@ __device__ inline void multiply_add<BFloat16>(FragmentC& c, const FragmentA& a, 
 namespace emulation {
 
 struct Load {
-  uint16_t row[8];  // of the matrix of which this lane named a row
+  uint16_t row[8];  // the row whose place this lane gave
   Matrices loaded;
 };
 

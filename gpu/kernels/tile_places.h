@@ -1,13 +1,13 @@
-// Where the rows of a tile lie, asked of the block table a tile ahead of their loads.
+// Looks up where the rows of a tile lie, one tile before they are loaded.
 //
-//   TilePlaces<Rows> places(o, part);       asks for those of the first tile
+//   TilePlaces<Rows> places(o, part);       reads the block table for the first tile
 //   loop over tiles:
-//     places.take(o, part, r_row);          r_row[j]: the group's row j of the tile, counted as row_in counts
-//                                           rows; −1: not seen. Asks for those of the next tile
+//     places.take(o, part, r_row); r_row[j]: the group's row j of the tile, counted in rows as row_in
+//                                           does; −1: not seen. Then reads the table for the next tile
 //
-// Lane l of a group (lane_rows.h) knows the place of row l % kRowsAhead, and hands it round by a shuffle: one
-// walk through the table and one row's arithmetic for each lane, not kRowsAhead. A row that is not seen has
-// no entry of the table read for it. Rows are counted in 32 bits (too_many_rows).
+// Lane l of a group (lane_rows.h) looks up row l % kRowsAhead, and a shuffle gives it to the other lanes. So
+// each lane does one walk through the table and the arithmetic of one row, not of kRowsAhead rows. The table
+// is not read for a row that is not seen. Rows are counted in 32 bits (too_many_rows).
 #pragma once
 
 #include "gpu/kernels/page_cursor.h"
@@ -47,7 +47,7 @@ class TilePlaces {
       block_ = o.g_block_tables.load(int64_t{part.sequence} * o.blocks_per_seq + cursor_.entry);
   }
 
-  int32_t s_;  // the lane's key of the tile to be taken next
+  int32_t s_;  // the lane's key in the tile that take() returns next
   PageCursor cursor_;
   int32_t block_;  // of key s_; −1: not seen
 };

@@ -1,15 +1,15 @@
-// Values that are not finite in a tile of V, where some row of the block does not see some key of it. The row
-// weighs that key with 0, and 0 · NaN is NaN. So such values are taken out of the tile before it is
-// multiplied, and the rows that see them become NaN without a product.
+// Keeps NaN and ∞ of V out of rows that do not see them. Such a row gives the key the weight 0, but 0 · NaN
+// is NaN. So these values are removed from the tile before it is multiplied, and the rows that do see them
+// are set to NaN directly. Only tiles of which some row does not see some key need this: in other tiles the
+// product carries a NaN to all rows, which all see it.
 //
-//   bad = any_not_finite<KV, kWidth>(s_v, first)    of the warp's own sixteen rows of s_v, from `first` on
-//   (a barrier; if any warp found one, the whole block goes on:)
-//   poison<KV, kWidth>(rows, i, s_v, begin, end)    acc of the lane's row i, which sees rows begin … of s_v
-//   __syncthreads();                                all warps have read s_v before any takes values out
-//   take_out<KV, kWidth>(s_v, first)                0 instead, in the warp's own sixteen rows
-//   __syncthreads();                                they are out before any warp multiplies
-//
-// A tile of which every row sees every key needs none of this: there products carry a NaN to all that see it.
+//   bad = any_not_finite<KV, kWidth>(s_v, first)    in the warp's own sixteen rows of s_v, from `first` on
+//   (a barrier; if any warp found one, all warps go on:)
+//   poison<KV, kWidth>(rows, i, s_v, begin, end)    sets acc of the lane's row i, which sees the rows of
+//                                                   s_v from `begin` to `end`
+//   __syncthreads();                                all warps have read s_v before any removes values
+//   take_out<KV, kWidth>(s_v, first)                writes 0 over them, in the warp's own sixteen rows
+//   __syncthreads();                                they are removed before any warp multiplies
 #pragma once
 
 #include "gpu/kernels/convert.h"
@@ -17,7 +17,8 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-/// Of two elements of 16 bits in a word: the bits of those that are infinite or NaN, all of them or none.
+/// A mask for the two 16-bit elements of a word: all bits of an element that is infinite or NaN, none of
+/// another.
 template <typename KV>
 __device__ inline uint32_t not_finite(uint32_t pair) {
   static_assert(sizeof(KV) == 2);
@@ -26,7 +27,7 @@ __device__ inline uint32_t not_finite(uint32_t pair) {
          ((pair >> 16 & kExponent) == kExponent ? 0xFFFF0000u : 0);
 }
 
-/// f(at) for the elements at which the lane's 16-byte steps of those rows stand.
+/// Calls f(at) for each 16-byte step of these rows that is the lane's; `at` is its first element.
 template <typename KV, int32_t kWidth, typename F>
 __device__ inline void for_own_steps(int32_t first, const F& f) {
   constexpr int32_t kSteps = kWidth * sizeof(KV) / 16, kAtOnce = kWarpSize / kSteps;  // rows

@@ -1,16 +1,15 @@
-// Sixteen keys of a tile for each warp: K and V rows from their pages to shared memory, by asynchronous
-// copies.
+// Asynchronous copies of sixteen keys of a tile for each warp: rows of K and V, from pages to shared memory.
 //
 //   WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, keys, tile);   zeros for keys outside `keys`
-//   copies.request_k(o, s_k, first_row);           16 rows of K begin to move to rows first_row, … of s_k
-//   copies.request_v(o, s_v, first_row);           V of the same keys
-//   copies.request_scales(o, s_scales, first_row); of int8: the scales of both, s_scales [row, 2]
-//   copies.close_group();                          what was requested since the last group is one group
-//   copies.wait<n>();                              all but this lane's last n groups have landed
+//   copies.request_k(o, s_k, first_row);           begins to copy 16 rows of K to rows first_row, … of s_k
+//   copies.request_v(o, s_v, first_row);           the same with V of the same keys
+//   copies.request_scales(o, s_scales, first_row); int8: the scales of both, to s_scales [row, 2]
+//   copies.close_group();                          the copies requested since the last group are one group
+//   copies.wait<n>();                              waits until all but this lane's last n groups have arrived
 //
-// Each key has two lanes that know where it lies, and all lanes learn it by a shuffle when they copy; the
-// block table is read a tile ahead, by those two. Rows are kWidth wide in shared memory, zeros past head_dim,
-// and their 16-byte steps swizzled: neither copies nor matrix loads meet in a bank.
+// For each key two lanes know where it lies, and when the warp copies, a shuffle tells all lanes. These two
+// lanes read the block table one tile ahead. Rows are kWidth wide in shared memory, with zeros past head_dim.
+// Their 16-byte steps are swizzled, so copies and matrix loads have no bank conflicts.
 #pragma once
 
 #include "gpu/kernels/async_copy.h"
@@ -19,20 +18,20 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-constexpr int32_t kWarpKeys = 16;  // of a tile
+constexpr int32_t kWarpKeys = 16;  // keys of a tile per warp
 
-/// How rows of kWidth elements of a type lie in shared memory: steps of 16 bytes change places, in a row's
-/// 128 bytes all eight, in rows of 64 bytes, of which two share the banks, all four.
+/// How rows of kWidth elements lie in shared memory: steps of 16 bytes change places. In each 128 bytes of a
+/// row all eight steps do. In rows of 64 bytes, of which two share the banks, all four do.
 template <int32_t kWidth, typename T>
 struct Swizzle {
-  static constexpr uint32_t kElems = 16 / sizeof(T);  // of a step
+  static constexpr uint32_t kElems = 16 / sizeof(T);  // per step
   static constexpr uint32_t kExchanged = kWidth / kElems < 8 ? kWidth / kElems : 8;
   static_assert(kExchanged >= 4 && kWidth % (kExchanged * kElems) == 0);
   LASTROW_HD static constexpr uint32_t key(uint32_t row) { return row / (8 / kExchanged) % kExchanged; }
 };
 
-/// Element at which 16-byte step `step` of row `row` stands, of rows of kWidth elements: eight rows' equal
-/// steps lie in different banks.
+/// The element where 16-byte step `step` of row `row` begins, in rows of kWidth elements. The same step of
+/// eight neighbouring rows lies in different banks.
 template <int32_t kWidth, typename T>
 LASTROW_HD constexpr int32_t swizzled(uint32_t row, uint32_t step) {
   using S = Swizzle<kWidth, T>;
@@ -40,8 +39,9 @@ LASTROW_HD constexpr int32_t swizzled(uint32_t row, uint32_t step) {
   return static_cast<int32_t>(row * kWidth + (step / S::kExchanged * S::kExchanged + exchanged) * S::kElems);
 }
 
-/// The same of row first + row and step s + step, for first a multiple of 8, row and step the lane's own, s
-/// and step without a common bit: where only `first` and s change, all but an addition is computed once.
+/// The same for row first + row and step s + step. `first` is a multiple of 8, row and step are the lane's
+/// own, and s and step have no bit in common. If only `first` and s change in a loop, all but one addition is
+/// computed once.
 template <int32_t kWidth, typename T>
 LASTROW_HD constexpr int32_t swizzled(int32_t first, uint32_t s, uint32_t row, uint32_t step) {
   using S = Swizzle<kWidth, T>;
@@ -63,7 +63,7 @@ class WarpCopies {
     fetch(o);
   }
 
-  /// K of the next tile begins to move. Asks the table for the tile after.
+  /// Begins to copy K of the next tile. Reads the table for the tile after it.
   __device__ void request_k(const AttendOperands<KV>& o, const Shared<KV>& s_k, int32_t first_row) {
     const bool seen = block_ >= 0;
     row_ = seen ? static_cast<int32_t>(row_in(o.layout, block_, cursor_.place, g_)) : 0;
@@ -73,11 +73,11 @@ class WarpCopies {
     cursor_.advance();
     fetch(o);
   }
-  /// V of the tile whose K was requested last.
+  /// Begins to copy V of the tile whose K was requested last.
   __device__ void request_v(const AttendOperands<KV>& o, const Shared<KV>& s_v, int32_t first_row) {
     copy_rows(o, s_v, o.g_v, first_row);
   }
-  /// Of int8: the scales of those rows, of K and of V.
+  /// int8: begins to copy the scales of these rows, of K and of V.
   __device__ void request_scales(const AttendOperands<KV>& o, const Shared<float>& s_scales,
                                  int32_t first_row) {
     if constexpr (scale_bytes(dtype_of<KV>) > 0) {
@@ -94,7 +94,7 @@ class WarpCopies {
   }
 
  private:
-  static constexpr int32_t kElems = 16 / sizeof(KV), kSteps = kWidth / kElems;  // of 16 bytes, of a row
+  static constexpr int32_t kElems = 16 / sizeof(KV), kSteps = kWidth / kElems;  // per 16 bytes; per row
   static constexpr int32_t kAtOnce = kWarpSize / kSteps, kTimes = kWarpKeys / kAtOnce;  // rows
   /// A lane copies every kAtOnce-th key's row. Lane i of the kSteps lanes of a row looks up the i-th of these
   /// keys, so the source lane of each shuffle is a constant. Two lanes look up each key.
@@ -122,11 +122,12 @@ class WarpCopies {
 
   AsyncCopies copies_;
   KeyRange keys_;
-  int32_t g_, s_, sequence_;  // s_: the lane's key of the tile to be requested next
+  int32_t g_, s_, sequence_;  // s_: the lane's key in the tile that is requested next
   PageCursor cursor_;
   int32_t block_;  // of key s_; −1: not one of keys_
-  // Of the tile whose K was requested last: the lane's key's row, counted in rows, of which K/V have fewer
-  // than 2^31; and bit l: lane l's key is one of keys_. Where it is none, row 0 stands in for it.
+  // For the tile whose K was requested last. row_: the row of the lane's key, counted in rows, of which K/V
+  // have fewer than 2^31; 0 if the key is not one of keys_. seen_: bit l says whether lane l's key is one of
+  // keys_.
   int32_t row_ = 0;
   uint32_t seen_ = 0;
 };

@@ -1,33 +1,33 @@
-// Sixteen query rows of a warp, or kSixteens times as many, against keys in shared memory, on tensor cores.
+// Sixteen query rows of a warp (or kSixteens times as many) against keys in shared memory, on tensor cores.
 //
 //   WarpRows<KV, kWidth, kParts, kRows> rows;        registers of a warp; head_dim ≤ kWidth
 //   rows.load_query(o, at, s_q, …);                  once; several parts go to s_q [kParts, kRows, kWidth]
 //   __syncthreads();                                 if another warp stored them
 //   loop over tiles of keys in shared memory:
 //     rows.scores(s_q, …, s_k, first, r_x);          x [16, keys] = q·k in units of ln 2
-//     r_x = −∞ where a row does not see a key        by the caller, who knows the mask
+//     r_x = −∞ where a row does not see a key        done by the caller, who knows the mask
 //     rows.weigh(r_x, r_factor);                     one softmax update: x becomes p = 2^(x − row_max)
 //     rows.add_values(r_x, r_factor, s_v, first);    acc = acc·factor + p·v
 //   rows.finish();                                   row_sum of whole rows
 //
-// Of sixteen rows a lane has lane / 4 and that + 8, of 8 keys (or dims) the two from lane % 4 · 2 on:
-// FragmentC of tensor_cores.h, where the layouts stand. The scores of 16 keys, narrowed, are an operand of
-// the second product as they lie.
+// Of the sixteen rows a lane has rows lane / 4 and lane / 4 + 8. Of 8 keys (or dims) it has two, from
+// lane % 4 · 2 on. This is FragmentC of tensor_cores.h, which shows the layouts. The scores of 16 keys,
+// narrowed, are an operand of the second product without any exchange.
 //
-// K and V of 8 bits become f16 as they are loaded (stored_fragments.h); int8's scales are the caller's, by
-// key_scales.h.
+// K and V of 8 bits become f16 when they are loaded (stored_fragments.h). The caller multiplies by the scales
+// of int8 (key_scales.h).
 //
-// q and p are sums of kParts operands each (float_parts.h), and each product kParts products, those of small
-// parts first.
+// q and p are sums of kParts operands each (float_parts.h). Each product becomes kParts products, which are
+// added from the smallest part to the largest.
 //
-// Tensor cores truncate where they add (tensor_cores.h), so a sum that they keep over all tiles drifts
-// towards zero as the context grows. So every call starts its products from zero: q·k over dims, p·v over
-// the keys of a tile. An ordinary float addition, which rounds to nearest, adds p·v to acc. That holds for
-// every kParts: acc shrinks to the new maximum in the same instruction, so the addition costs none.
+// Tensor cores truncate when they add (tensor_cores.h). A sum that they kept over all tiles would drift
+// towards zero as the context grows. So every call starts its products from zero: q·k over the dims, p·v over
+// the keys of a tile. An ordinary float addition, which rounds to nearest, adds p·v to acc. This holds for
+// every kParts and costs nothing: the same instruction scales acc to the new maximum.
 //
-// K and V rows that no row sees have to be 0. What a row makes of an infinity that it sees is not defined: a
-// part of q or of p may be 0 or of the other sign, and 0 · ∞ is NaN, while p · ∞ in one part is ∞.
-// Never in a branch that divides a warp.
+// K and V rows that no row sees have to be 0. The result is not defined for a row that sees an infinity: a
+// part of q or of p may be 0 or have the other sign, and 0 · ∞ is NaN, while p · ∞ in one part is ∞.
+// Never call these functions in a branch that divides a warp.
 #pragma once
 
 #include "gpu/kernels/float_parts.h"
@@ -37,7 +37,7 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-/// Over the four lanes that hold a row.
+/// Maximum, and sum, over the four lanes that hold a row.
 __device__ inline float row_max_of(float x) {
   x = fmaxf(x, __shfl_xor_sync(kAllLanes, x, 1));
   return fmaxf(x, __shfl_xor_sync(kAllLanes, x, 2));
@@ -47,20 +47,20 @@ __device__ inline float row_sum_of(float x) {
   return x + __shfl_xor_sync(kAllLanes, x, 2);
 }
 
-/// kRows: queries of the block, all its warps together.
+/// kRows: query rows of the block, of all its warps together.
 template <typename KV, int32_t kWidth, int32_t kParts, int32_t kRows, int32_t kSixteens = 1>
 struct WarpRows {
-  using Query = Operand<KV>;                                         // and p: f16 for K/V of 8 bits
-  static constexpr int32_t kBytes = sizeof(KV);                      // of an element
-  static constexpr int32_t kSteps = kWidth / 16;                     // of 16 dims, a product each
-  static constexpr int32_t kStepsOfLoad = kOfLoad<KV> / 2;           // of two eights of keys
-  static constexpr int32_t kEights = kWidth / 8;                     // of dims, a fragment each
-  static constexpr bool kQueryShared = kParts > 1 || kSixteens > 1;  // or in registers, if they hold it
-  static constexpr int64_t kQueryElems = kQueryShared ? int64_t{kParts} * kRows * kWidth : 0;  // of s_q
+  using Query = Operand<KV>;                                         // type of q and p: f16 for K/V of 8 bits
+  static constexpr int32_t kBytes = sizeof(KV);                      // per element
+  static constexpr int32_t kSteps = kWidth / 16;                     // steps of 16 dims, one product each
+  static constexpr int32_t kStepsOfLoad = kOfLoad<KV> / 2;           // steps that one load of 16 keys holds
+  static constexpr int32_t kEights = kWidth / 8;                     // fragments of 8 dims
+  static constexpr bool kQueryShared = kParts > 1 || kSixteens > 1;  // else q is in registers
+  static constexpr int64_t kQueryElems = kQueryShared ? int64_t{kParts} * kRows * kWidth : 0;  // size of s_q
 
-  FragmentA r_q[kSteps];            // unless it is shared
-  float r_unit[2 * kSixteens];      // of the lane's rows: x = r_unit · products
-  Softmax2 softmax[2 * kSixteens];  // row_sum over the lane's own keys until finish
+  FragmentA r_q[kSteps];            // q, unless kQueryShared
+  float r_unit[2 * kSixteens];      // per row of the lane: x = r_unit · products
+  Softmax2 softmax[2 * kSixteens];  // until finish(), row_sum covers only the lane's own keys
   FragmentC r_acc[kSixteens * kEights];
 
   __device__ static int32_t lane() { return static_cast<int32_t>(threadIdx.x) % kWarpSize; }
@@ -69,7 +69,7 @@ struct WarpRows {
   __device__ static int32_t column() { return lane() % 4 * 2; }
   /// The lane's pair e of dims 16 k … 16 k + 15, in q and in out.
   __device__ static int32_t dim(int32_t k, int32_t e) { return 16 * k + pair_of_dims<KV>(lane(), e); }
-  /// What acc of the lane's row i has there.
+  /// The two elements of acc there, for the lane's row i.
   __device__ Vec<float, 2> acc_pair(int32_t i, int32_t k, int32_t e) const {
     const FragmentC* const r_sixteen = &r_acc[i / 2 * kEights + 2 * k];
     const int32_t at = i % 2 * 2;
@@ -77,8 +77,9 @@ struct WarpRows {
     return {r_sixteen[e].x[at], r_sixteen[e].x[at + 1]};
   }
 
-  /// at[i]: row token · n_q_heads + head of q that is the lane's row i; −1: none, zeros. The warp's rows are
-  /// first_query, … of the block's in s_q; of warps with the same rows one stores them.
+  /// at[i]: the row of q, token · n_q_heads + head, for the lane's row i; −1: there is none, and the lane
+  /// takes zeros. In s_q the warp's rows begin at row first_query. If several warps have the same rows, one
+  /// of them stores them.
   __device__ void load_query(const AttendOperands<KV>& o, const int64_t (&at)[2 * kSixteens],
                              const Shared<Query>& s_q, int32_t first_query, bool stores) {
     LASTROW_UNROLL
@@ -113,12 +114,13 @@ struct WarpRows {
     for (FragmentC& acc : r_acc) acc = {};
   }
 
-  /// x [16 · kSixteens, 8 · kTiles] of the keys in rows first, first + 1, … of s_k; r_x [kSixteens, kTiles].
+  /// Scores x [16 · kSixteens, 8 · kTiles] for the keys in rows first, first + 1, … of s_k; r_x is
+  /// [kSixteens, kTiles] fragments.
   template <int32_t n>
   __device__ void scores(const Shared<Query>& s_q, int32_t first_query, const Shared<KV>& s_k, int32_t first,
                          FragmentC (&r_x)[n]) {
     constexpr int32_t kTiles = n / kSixteens;
-    // Apart, as in one sum small parts would be lost.
+    // Two sums, because in one sum the small parts would be lost.
     FragmentC r_large[kSixteens][kTiles] = {}, r_small[kSixteens][kTiles] = {};
     LASTROW_UNROLL
     for (int32_t k = 0; k < kSteps; k += kStepsOfLoad) {
@@ -149,7 +151,8 @@ struct WarpRows {
         }
   }
 
-  /// One softmax update: x becomes p, and acc has yet to shrink by a factor for each of the lane's rows.
+  /// One softmax update: x becomes p. The caller must still multiply acc by r_factor, one for each of the
+  /// lane's rows.
   template <int32_t n>
   __device__ void weigh(FragmentC (&r_x)[n], float (&r_factor)[2 * kSixteens]) {
     constexpr int32_t kTiles = n / kSixteens;
@@ -170,11 +173,11 @@ struct WarpRows {
         for (int32_t e = 0; e < 4; ++e) r_acc[d].x[e] *= r_factor[2 * m + e / 2];
   }
 
-  /// acc = acc · r_factor + p · v, v being rows first, first + 1, … of s_v.
+  /// acc = acc · r_factor + p · v, where v is in rows first, first + 1, … of s_v.
   template <int32_t n>
   __device__ void add_values(const FragmentC (&r_p)[n], const float (&r_factor)[2 * kSixteens],
                              const Shared<KV>& s_v, int32_t first) {
-    constexpr int32_t kTiles = n / kSixteens, kPairs = kTiles / 2;  // of eights: 16 keys
+    constexpr int32_t kTiles = n / kSixteens, kPairs = kTiles / 2;  // pairs of eights: 16 keys
     FragmentA r_weights[kSixteens][kPairs][kParts];
     for (int32_t m = 0; m < kSixteens; ++m)
       for (int32_t j = 0; j < kPairs; ++j)
@@ -213,7 +216,7 @@ struct WarpRows {
   }
 
  private:
-  /// Parts of q of the sixteen rows from first_query on, sixteens k, k + 1, … of dims.
+  /// Loads the parts of q for the sixteen rows from first_query on, and for steps k, k + 1, … of 16 dims.
   __device__ void load_parts(const Shared<Query>& s_q, int32_t first_query, int32_t k,
                              FragmentA (&r_parts)[kParts][kStepsOfLoad]) const {
     for (int32_t step = 0; step < kStepsOfLoad; ++step) {
@@ -228,7 +231,7 @@ struct WarpRows {
   }
 };
 
-/// On the host: calls f.operator()<kWidth, kParts>() with those that the shape takes, head_dim ≤ 128.
+/// On the host: calls f.operator()<kWidth, kParts>() with the constants for the shape; head_dim ≤ 128.
 template <typename KV, typename F>
 void with_product_shape(const gpu::AttendShape& s, const F& f) {
   const bool wide = s.head_dim > 64;

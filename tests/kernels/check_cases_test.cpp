@@ -1,4 +1,4 @@
-// The long contexts of the quick set: which rungs have them, and that a part of the set has its share.
+// The long contexts of the quick set: which rungs run them, and that every n-th problem still includes some.
 #include <doctest/doctest.h>
 
 #include <set>

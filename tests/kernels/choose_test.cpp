@@ -1,4 +1,4 @@
-// Which rung the backend takes for a shape when none is forced.
+// Which rung the backend takes for a shape if no rung is forced.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -15,7 +15,9 @@ std::string chosen(DType dtype, int32_t max_q_len, int32_t head_dim = 64, int32_
 }
 
 TEST_CASE(
-    "from 16 queries on a prefill goes to k12, else to k04; where neither takes it, or below, as decode") {
+    "a prefill of 16 queries or more goes to k12, else to k04; a shorter one, or one that neither takes, "
+    "goes "
+    "where decode goes") {
   CHECK(chosen(DType::f32, 16) == "k04");
   CHECK(chosen(DType::f16, 16) == "k12");
   CHECK(chosen(DType::bf16, 1000) == "k12");
@@ -31,8 +33,7 @@ TEST_CASE("decode of small groups goes to k08 in f32, to k09 in narrower types")
     CHECK(chosen(dtype, 1) == "k09");
 }
 
-TEST_CASE(
-    "decode of a group of five heads and more, in 8 bits of four, goes to tensor cores, if they take it") {
+TEST_CASE("decode of a group of five heads or more (four in 8 bits) goes to tensor cores, if they take it") {
   CHECK(chosen(DType::bf16, 1, 64, 4) == "k09");
   CHECK(chosen(DType::bf16, 1, 64, 5) == "k11");
   CHECK(chosen(DType::f16, 1, 128, 71) == "k11");
@@ -47,7 +48,7 @@ TEST_CASE(
   CHECK(chosen(DType::bf16, 1, 256, 8) == "k09");
 }
 
-TEST_CASE("what the later rungs refuse falls down to one that takes it") {
+TEST_CASE("a shape that the later rungs refuse goes to an earlier rung that takes it") {
   CHECK(chosen(DType::f32, 1, 264) == "k02");
   CHECK(chosen(DType::bf16, 100, 512) == "k02");
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})

@@ -1,5 +1,5 @@
-// A whole decoder over the kernels: its text and logits are the judge's, and the rung that is asked for, or
-// chosen, is the one that attends.
+// A whole decoder on the kernels: its text and logits are the judge's, and the forced or chosen rung is the
+// one that attends.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -14,7 +14,8 @@ namespace lastrow {
 namespace {
 
 const char* const kShortPrompt = "the quick brown fox";
-/// 20 tokens and more: prefills begin at 16, and with 4 query heads a K/V head 80 rows are two tiles of k12.
+/// At least 20 tokens: prefill kernels are used from 16 tokens on, and with 4 query heads per K/V head 80
+/// rows are two tiles of k12.
 const char* const kLongPrompt =
     "the quick brown fox jumps over the lazy dog . the quick brown fox jumps over the lazy dog .";
 
@@ -31,7 +32,7 @@ struct Task {
   SessionOptions options{};
 };
 
-/// With `held` the steps are fed those tokens, whatever they choose.
+/// If `held` is given, the steps are fed those tokens, whatever they generate.
 Run generate(const Task& task, std::unique_ptr<Backend> backend, const std::vector<int32_t>* held = nullptr) {
   const auto model = load_model(task.model);
   DecodeSession session(model, std::move(backend), task.options);
@@ -46,13 +47,14 @@ Run generate(const Task& task, std::unique_ptr<Backend> backend, const std::vect
   return run;
 }
 
-/// What naive-f64 generates, and how far from its logits another may be.
+/// What naive-f64 generates, and how far the logits of another backend may be from its logits.
 struct Judged {
   Run run;
   double bound;
 };
 
-/// The difference from 1 to the next value of a type of K/V; of int8 the step, the row's largest being 1.
+/// The difference between 1 and the next value of a stored type. For int8, the step if the row's largest
+/// value is 1.
 double epsilon_of(DType dtype) {
   switch (dtype) {
     case DType::f16:
@@ -68,9 +70,9 @@ double epsilon_of(DType dtype) {
   }
 }
 
-/// The bound is that of judge/tolerance.h over all steps, tokens held. In a narrow cache an element of K or
-/// V that falls near the middle between two stored values may be rounded to either: so it is the epsilon of
-/// the stored type that counts once.
+/// The bound is that of judge/tolerance.h over all steps, with the same tokens. In a narrow cache, an element
+/// of K or V near the middle between two stored values may be rounded to either. So the one epsilon in the
+/// bound is that of the stored type.
 Judged judged_task(const Task& task) {
   Run run = generate(task, make_backend("naive-f64"));
   double yardstick = 0;
@@ -83,8 +85,8 @@ Judged judged_task(const Task& task) {
   return {std::move(run), bound};
 }
 
-/// Logits within the bound up to the first token that differs, if any does; that one only where the two best
-/// logits of the judge are nearer than both could be moved.
+/// Expects logits within the bound up to the first token that differs. A token may differ only if the judge's
+/// two best logits are so close that errors within the bound can swap them.
 void expect_judged(const Run& run, const Judged& judged) {
   const auto& [reference, bound] = judged;
   REQUIRE(run.logits.size() == reference.logits.size());
@@ -105,7 +107,7 @@ void expect_judged(const Run& run, const Judged& judged) {
   }
 }
 
-TEST_CASE("24 tokens of each built-in model are the judge's") {
+TEST_CASE("24 tokens of each built-in model are those of the judge") {
   for (const char* model : {"fable-mha", "fable-gqa", "fable-mqa"}) {
     CAPTURE(std::string(model));
     const Task task{.model = model, .n_steps = 24};
@@ -133,13 +135,13 @@ TEST_CASE("each rung generates the judge's text, under all checks, and is the on
   }
 }
 
-TEST_CASE("a forced rung that cannot take the cache gives way, and the backend says why") {
+TEST_CASE("a forced rung that cannot take the cache is replaced, and the backend says why") {
   const Run run = generate({.model = "fable-gqa", .n_steps = 2}, make_backend("cuda-emulated:k12"));
   CHECK(run.attend_kernels ==
-        std::vector<std::string>(2, "k08 (k12 cannot take this call: K/V are f16 or bf16)"));
+        std::vector<std::string>(2, "k08 (k12 cannot take this call: it needs K/V in f16 or bf16)"));
 }
 
-TEST_CASE("recompute and narrow caches generate the judge's text, by the rungs that are chosen for them") {
+TEST_CASE("recompute and narrow caches generate the judge's text, with the rungs that are chosen for them") {
   const Task recompute{.model = "fable-mqa", .options = {.mode = Mode::recompute}};
   expect_judged(generate(recompute, make_backend("cuda-emulated", 2)), judged_task(recompute));
   for (const auto& [dtype, prefill, decode] : {std::tuple{DType::f32, "k04", "k08"},
@@ -161,7 +163,7 @@ TEST_CASE("the long prompt is long enough for tiles of queries") {
     CHECK(load_model(model)->tokenizer().encode(kLongPrompt).size() >= 20);
 }
 
-TEST_CASE("a kernel that is not in the ladder, or asked of a backend without one, is refused") {
+TEST_CASE("an unknown kernel, and a kernel for a backend that has none, are refused") {
   gpu::DeviceOptions options;
   options.kernel = "k99";
   CHECK_THROWS_WITH_AS(make_backend("cuda-emulated", options), doctest::Contains("use one of k01, k02"),
@@ -177,17 +179,17 @@ TEST_CASE("a kernel that is not in the ladder, or asked of a backend without one
   CHECK_THROWS_AS(traffic_report(*make_backend("eigen", 1)), UsageError);
 }
 
-TEST_CASE("the smallest problem there is runs on every rung") {
+TEST_CASE("the smallest possible problem runs on every rung") {
   NaiveBackend<double> judge;
   const judge::AttendCase c{.n_q_heads = 1, .n_kv_heads = 1, .head_dim = 1, .sequences = {{1, 1}}};
   for (const KernelEntry& kernel : list_kernels()) {
     CAPTURE(kernel.name);
     const auto backend = make_backend("cuda-emulated:" + kernel.name);
-    CHECK(judge::attend(*backend, c).out == judge::attend(judge, c).out);  // one key: its value
+    CHECK(judge::attend(*backend, c).out == judge::attend(judge, c).out);  // one key, so out is its value
   }
 }
 
-TEST_CASE("a shape that no rung takes is refused, and not left unanswered") {
+TEST_CASE("a shape that no rung takes is refused") {
   const auto backend = make_backend("cuda-emulated", 1);
   judge::AttendCase c{
       .n_q_heads = 2, .n_kv_heads = 2, .head_dim = 300, .sequences = {{1, 5}}, .kv_dtype = DType::f16};

@@ -6,9 +6,9 @@
 namespace lastrow::testing {
 namespace {
 
-/// One-hot keys and a large scale: each query picks one value row, which can be read off.
-TEST_CASE("a query that fits one key alone takes that key's value") {
-  // Keys e_0 … e_7 and values s + 1 in every place; query 100·e_3 sees all eight.
+/// With one-hot keys and a large scale, each query picks one value row, so the answer can be read by eye.
+TEST_CASE("a query that matches only one key takes that key's value") {
+  // Keys e_0 … e_7; the value of key s is s + 1 in every place; query 100·e_3 sees all eight keys.
   constexpr int32_t n = 8;  // keys, head_dim
   std::vector<float> q(n), k(n * n), v(n * n);
   q[3] = 100;
@@ -93,7 +93,7 @@ TEST_CASE("scores of ten thousand") {
       {.n_q_heads = 2, .n_kv_heads = 1, .head_dim = 64, .sequences = {{1, 50}, {4, 4}}, .score_scale = 1e4f});
 }
 
-TEST_CASE("block length and order change no bit; nor does running again") {
+TEST_CASE("block length, block order and a second run change no bit") {
   for (const emulated::Rung* rung : emulated::ladder()) {
     INFO(rung->name);
     AttendCase c{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 150}, {20, 40}}};

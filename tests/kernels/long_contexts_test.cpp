@@ -1,5 +1,5 @@
-// Long contexts: the sums that tensor cores cut off at, stages of a pipeline that are used again, and how far
-// approximate exponentials may be off.
+// Long contexts: sums in which tensor cores truncate, pipeline stages that are used again, and how large the
+// errors of approximate exponentials may be.
 #include <doctest/doctest.h>
 
 #include "gpu/simt/product_sum.h"
@@ -24,14 +24,14 @@ AttendCase sixteen_heads(int32_t n_keys) {
 
 // ---- the sum of P·V
 
-/// Where the sum of p · v over all keys is kept.
+/// Where the sum of p · v over all keys is accumulated.
 enum class Sum {
-  in_tensor_core,   // it is the c of every product
-  in_float_by_tile  // products of 16 keys start from zero and are added to it in float, as kernels do
+  in_tensor_core,   // the sum is c of every product
+  in_float_by_tile  // the products of 16 keys start from zero, and a float addition adds them, as in kernels
 };
 
-/// The judged case's out by products of tiles alone: scores, p and their sum are as exact as can be, each p
-/// times 1 + error(i). What is left is the error of the products and their sum.
+/// Out of the judged case, where only the products of tiles have errors: scores, p and their sum are computed
+/// in double, and each p is multiplied by 1 + error(i).
 template <typename Error>
 std::vector<double> out_by_products(const JudgedCase& judged, Sum sum, Error error) {
   const int32_t n_keys = judged.c.sequences[0].kv_len;
@@ -80,7 +80,7 @@ std::vector<double> out_by_products(const JudgedCase& judged, Sum sum, Error err
   return out;
 }
 
-/// The largest error as a share of the bound.
+/// The largest error divided by the bound.
 double share(const JudgedCase& judged, const std::vector<double>& out) {
   return difference(out, judged.reference.out).largest / judged.out_bound;
 }
@@ -94,12 +94,12 @@ TEST_CASE("a sum kept in a tensor core leaves the tolerance on long contexts; on
     MESSAGE(n_keys, " keys: ", in_core, " of the bound in the tensor core, ", by_tile, " tile by tile");
     CHECK(in_core > 1);
     CHECK(by_tile < 0.5);
-    const UseProductSum use(ProductSum::rounded);  // it is the truncation that does it
+    const UseProductSum use(ProductSum::rounded);  // without truncation the error goes away
     CHECK(share(judged, out_by_products(judged, Sum::in_tensor_core, exact)) < 1);
   }
 }
 
-TEST_CASE("k11 and k12 hold at 4,096 and 16,384 keys, whichever tensor core truncates") {
+TEST_CASE("k11 and k12 hold at 4,096 and 16,384 keys, by every rule of truncation") {
   for (const ProductSum rule : {ProductSum::hopper, ProductSum::ampere})
     for (const int32_t n_keys : {4096, 16384})
       for (const DType dtype : {DType::f16, DType::bf16}) {
@@ -116,15 +116,15 @@ TEST_CASE("k11 and k12 hold at 4,096 and 16,384 keys, whichever tensor core trun
 
 // ---- pipelines
 
-/// Every key of a stage that is used again counts. All weights are equal; the value of key s is 2^(s / 64 % 4)
-/// in dim s % 64.
-TEST_CASE("k09 to k12: one block walks all tiles, and each key counts once") {
+/// Every key counts, also in a stage that is used again. All weights are equal; the value of key s is 2^(s /
+/// 64 % 4) in dim s % 64.
+TEST_CASE("k09 to k12: one block walks through all tiles, and each key counts once") {
   for (const emulated::Rung* rung : {&emulated::k09, &emulated::k10, &emulated::k11, &emulated::k12})
     for (const int32_t n_keys : {300, 1000}) {
       const std::string what = fmt::format("{}, {} keys", rung->name, n_keys);
       INFO(what);
       constexpr int32_t d = 64;
-      // Value of key s: 1 in dim s % 64 times 2^(s / 64 % 4), which says how often each tile was taken.
+      // The value of key s is 2^(s / 64 % 4) in dim s % 64, so the sum shows how often each tile was used.
       std::vector<float> q(4 * d), k(static_cast<size_t>(n_keys) * d), v(k.size()), expected(d);
       for (int32_t s = 0; s < n_keys; ++s) {
         const float value = static_cast<float>(1 << s / 64 % 4);
@@ -163,18 +163,18 @@ TEST_CASE("k09 to k12 hold at 300 and 1,000 keys in one split, decode and prefil
 
 // ---- exponentials
 
-/// ex2.approx is within 2 ulp, the emulator's exp2f within 1: an error that knows nothing of v.
+/// ex2.approx has an error of at most 2 ulp, the emulator's exp2f of 1. These errors are independent of v.
 TEST_CASE("exponentials that are wrong by 2^-22 stay within the tolerance at 16,384 keys") {
   const JudgedCase judged = judged_case(sixteen_heads(16384));
   Random random(1);
   const auto any = [&](int32_t) { return (random.uniform() * 2 - 1) * 0x1p-22; };
-  const auto biased = [](int32_t) { return 0x1p-22; };  // p and its sum alike
+  const auto biased = [](int32_t) { return 0x1p-22; };  // p and its sum have the same error
   const double of_any = share(judged, out_by_products(judged, Sum::in_float_by_tile, any)),
                of_biased = share(judged, out_by_products(judged, Sum::in_float_by_tile, biased));
   MESSAGE(of_any, " of the bound with random errors, ", of_biased, " with equal ones");
   CHECK(of_any < 0.5);
   CHECK(of_biased < 0.5);
-  CHECK(0x1p-22 < judged.lse_bound);  // that far a biased row_sum moves lse
+  CHECK(0x1p-22 < judged.lse_bound);  // a biased row_sum moves lse that far
 }
 
 }  // namespace

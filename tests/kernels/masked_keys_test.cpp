@@ -1,5 +1,5 @@
-// A key that the mask hides from one query and not from its neighbour: it may hold NaN, and only those that
-// see it may notice.
+// A key that the mask hides from one query and not from its neighbour. It may hold NaN, and only queries that
+// see it may be affected.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -12,11 +12,11 @@ namespace {
 
 constexpr int32_t kLen = 20, kHeadDim = 16;  // queries = keys, one head
 
-/// What of a key is NaN.
+/// Which part of a key is NaN.
 struct Poison {
-  int32_t key = -1;  // −1: of none
+  int32_t key = -1;  // −1: no key
   bool in_k = true;
-  int32_t d_begin = 0, d_end = kHeadDim;  // of V; of K all
+  int32_t d_begin = 0, d_end = kHeadDim;  // dims of V; K is NaN in all dims
 };
 
 /// out [kLen, kHeadDim].
@@ -60,7 +60,7 @@ TEST_CASE("NaN in a key reaches the queries that see it, and changes no bit of t
     }
 }
 
-TEST_CASE("NaN in three dims of a key's V reaches those of the queries that see it, and no others") {
+TEST_CASE("NaN in three dims of a key's V reaches only these dims of the queries that see it") {
   for (const emulated::Rung* rung : emulated::ladder())
     for (const int32_t n_parts : {0, 1}) {
       if (n_parts == 1 && rung != &emulated::k11 && rung != &emulated::k12) continue;

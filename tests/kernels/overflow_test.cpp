@@ -1,4 +1,4 @@
-// Scores that overflow, on every rung: what backend.h says of them.
+// Scores that overflow, on every rung: the results are those that backend.h defines.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -55,12 +55,12 @@ Row attended(Backend& backend, DType kv_dtype, const std::vector<float>& first_o
           to_doubles(backend, probs.view())[0]};
 }
 
-TEST_CASE("all scores −∞ is a row that sees nothing; one finite score takes it all; +∞ is NaN") {
+TEST_CASE("a row whose scores are all −∞ sees nothing; one finite score takes all the weight; +∞ gives NaN") {
   for (const KernelEntry& rung : list_kernels()) {
     const auto backend = make_backend("cuda-emulated", {.kernel = rung.name});
     const DType dtype = rung.name < "k09" ? DType::f32 : DType::bf16;
     const Row nothing = attended(*backend, dtype, std::vector<float>(70, -1e30f));
-    CHECK(backend->info().attend_kernel == rung.name);  // it took the call, so it takes those that follow
+    CHECK(backend->info().attend_kernel == rung.name);  // it took this call, so it takes the next ones too
     CAPTURE(rung.name);
     CHECK(nothing.out == 0);
     CHECK(nothing.lse == -INFINITY);

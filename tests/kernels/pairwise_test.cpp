@@ -1,4 +1,4 @@
-// The covering selection behind `lastrow-kernels --set quick`.
+// The selection of problems behind `lastrow-kernels --set quick`.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -26,7 +26,7 @@ TEST_CASE("three coins: four rows show what eight would") {
   CHECK(rows.size() <= 6);
 }
 
-TEST_CASE("every pair is shown, with few more rows than the two largest choices have pairs") {
+TEST_CASE("every pair is shown, in few more rows than the two largest choices have pairs") {
   const std::vector<int32_t> sizes = {6, 6, 9, 5, 6, 5, 4, 10};
   size_t n_pairs = 0;
   for (size_t d = 0; d < sizes.size(); ++d)
@@ -38,15 +38,15 @@ TEST_CASE("every pair is shown, with few more rows than the two largest choices 
   CHECK(pairwise(sizes, 1, anything) == rows);
 }
 
-TEST_CASE("rows that are not wanted never come up, and every pair of a wanted row does") {
-  // Values of the first two choices must be equal: 0 with 1 is no pair, whatever the third is.
+TEST_CASE("unwanted rows never appear, and every pair of a wanted row does") {
+  // A row is wanted if its first two choices have equal values, so (0, 1) is not a pair of them.
   const auto equal = [](const Row& r) { return r[0] < 0 || r[1] < 0 || r[0] == r[1]; };
   const std::vector<Row> rows = pairwise({3, 3, 4}, 7, equal);
   for (const Row& row : rows) CHECK(row[0] == row[1]);
   CHECK(pairs_of(rows).size() == 3 + 12 + 12);
 }
 
-TEST_CASE("one choice, or none wanted, is no pair and no row") {
+TEST_CASE("with one choice, or no wanted row, there is no pair and no row") {
   CHECK(pairwise({5}, 1, anything).empty());
   CHECK(pairwise({2, 2}, 1, [](const Row&) { return false; }).empty());
 }

@@ -1,4 +1,4 @@
-// Probabilities of a probe beside every rung, at any size of scores.
+// The probabilities of a probe, next to every rung and for scores of any size.
 #include <doctest/doctest.h>
 
 #include "registry/registry.h"

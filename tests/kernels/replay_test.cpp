@@ -1,5 +1,5 @@
-// Sessions whose decode steps the device has recorded and runs again: that they do, and that nothing shows it
-// but the time. What is kept of steps, and for how long: step_records_test.cpp.
+// Sessions whose decode steps the device records and replays: they do so, and the results do not change.
+// Which records are kept, and how long: step_records_test.cpp.
 #include <doctest/doctest.h>
 
 #include "session/session.h"
@@ -8,8 +8,8 @@
 namespace lastrow {
 namespace {
 
-/// Between a session and its device: counts how often a step's operations are called, forbids replays, or
-/// throws at the attend of layer 1.
+/// Stands between a session and its device. It counts how often a step's operations are called, and can
+/// forbid replays or throw at the attend of layer 1.
 class Watched final : public ForwardingBackend {
  public:
   Watched() : ForwardingBackend(device) {}
@@ -56,7 +56,7 @@ bool same_counts(StepRecord a, StepRecord b) {
          a.weight_bytes == b.weight_bytes && a.flop == b.flop;
 }
 
-/// Same step, token, logits to the bit, counts, and kernel.
+/// Expects the same step, token, logits (to the bit), counts and kernel.
 void expect_same(const DecodeSession& a, const DecodeSession& b) {
   CHECK(a.current_step() == b.current_step());
   CHECK(a.next_token() == b.next_token());
@@ -101,8 +101,8 @@ TEST_CASE("a replayed generation has the tokens, logits, counts and kernels of o
     }
 }
 
-TEST_CASE("going back and forth replays too, and shows what it showed") {
-  WatchedSession s({}, 20), fresh({}, 20);  // long enough for the prefill to take another kernel
+TEST_CASE("stepping back and forth replays too, and shows the same") {
+  WatchedSession s({}, 20), fresh({}, 20);  // so long that the prefill takes another kernel
   fresh.backend->forbidden = true;
   for (int i = 0; i < 8; ++i) s.session->advance();
   for (int i = 0; i < 4; ++i) fresh.session->advance();
@@ -120,7 +120,7 @@ TEST_CASE("a context that passes a power of two is recorded anew") {
   CHECK(s.n_replayed() == 2);
 }
 
-TEST_CASE("neither a prefill, nor a step without a cache, nor a traced one is replayed") {
+TEST_CASE("prefills, steps without a cache and traced steps are not replayed") {
   WatchedSession recompute({.mode = Mode::recompute}), traced({.record = RecordOptions{}});
   for (int i = 0; i < 5; ++i) {
     recompute.session->advance();
@@ -131,7 +131,7 @@ TEST_CASE("neither a prefill, nor a step without a cache, nor a traced one is re
   CHECK(traced.n_replayed() == 0);
 }
 
-TEST_CASE("a poke keeps the steps in which it is in force from being replayed, and no others") {
+TEST_CASE("only the steps in which a poke is in force are not replayed") {
   WatchedSession replays, forbids;
   forbids.backend->forbidden = true;
   for (WatchedSession* each : {&replays, &forbids})
@@ -146,7 +146,7 @@ TEST_CASE("a poke keeps the steps in which it is in force from being replayed, a
   poke_both();
   CHECK(replays.session->poke_report(0).reads == 1);
   CHECK(replays.n_replayed() == before);
-  for (WatchedSession* each : {&replays, &forbids}) each->session->advance();  // step 6: the poke is of 5
+  for (WatchedSession* each : {&replays, &forbids}) each->session->advance();  // step 6; the poke is in 5
   expect_same(*replays.session, *forbids.session);
   CHECK(replays.n_replayed() == before + 1);
   poke.when = Poke::When::since;
@@ -157,7 +157,7 @@ TEST_CASE("a poke keeps the steps in which it is in force from being replayed, a
   CHECK(replays.n_replayed() == before + 1);
 }
 
-TEST_CASE("a step that fails while it is recorded leaves the session whole, and the next one is recorded") {
+TEST_CASE("a step that fails while it is recorded leaves the session intact, and the next one is recorded") {
   for (const bool by_stop : {false, true}) {
     CAPTURE(by_stop);
     std::atomic<bool> stop = false;
@@ -172,7 +172,7 @@ TEST_CASE("a step that fails while it is recorded leaves the session whole, and 
       CHECK_THROWS_WITH_AS(s.session->advance(), "out of memory in a test", CapacityError);
     s.backend->fails = stop = false;
     expect_same(*s.session, *undisturbed.session);
-    expect_same_row(*s.session, *undisturbed.session, 4);  // fetched by a kernel: the device runs again
+    expect_same_row(*s.session, *undisturbed.session, 4);  // a kernel fetches the row, so the device works
     for (int i = 0; i < 4; ++i) {
       s.session->advance();
       undisturbed.session->advance();

@@ -1,7 +1,8 @@
-// One attention problem through one rung under the emulator, beside the judge on the same stored rows.
+// Runs one attention problem on one rung under the emulator, and compares it with the judge on the same
+// stored rows.
 //
 //   Ran r = run_rung(emulated::rung("k05"), c, {.check = true});   r.out, r.lse, r.traffic
-//   expect_rung(rung, c)     runs it under all checks, judges it by the tolerance rule, names case and error
+//   expect_rung(rung, c)     runs it under all checks, applies the tolerance rule, names the case and error
 //   const auto [out, lse] = attend_by_hand(rung, shape, spec, q, k, v);    on numbers that a test wrote out
 //   run_rung(rung, c, {}, [](gpu::AttendShape& s) { s.n_splits = 3; })      a shape other than the case's own
 #pragma once
@@ -23,7 +24,7 @@ struct Ran {
   std::vector<simt::KernelTraffic> traffic;
 };
 
-/// What a rung makes of one sequence whose K/V are one block, on numbers that a test wrote out.
+/// The result of a rung for one sequence whose K/V are one block, on numbers that the test gives.
 struct ByHand {
   std::vector<float> out;  // [n_tokens, n_q_heads, head_dim]
   std::vector<float> lse;  // [n_tokens, n_q_heads]
@@ -72,17 +73,17 @@ inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape&
   return result;
 }
 
-/// f32 where the rung takes it of that shape, else f16, which every other rung takes.
+/// f32 if the rung takes it in this shape, else f16, which every other rung takes.
 inline DType widest_type(const emulated::Rung& rung, gpu::AttendShape shape) {
   shape.kv_dtype = DType::f32;
   return rung.supports(shape).empty() ? DType::f32 : DType::f16;
 }
 
-/// What a test states of a shape beyond its case: a split count, a capacity above the lengths.
+/// What a test changes in the shape of its case: a split count, or a capacity above the lengths.
 using Adjust = void (*)(gpu::AttendShape& shape);
 inline void as_it_is(gpu::AttendShape&) {}
 
-/// On rows stored in host memory, which is the emulated device's.
+/// Uses rows in host memory, which is also the memory of the emulated device.
 template <typename A = Adjust>
 Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, const KvStorage& storage,
              const Tensor& q, simt::Watch watch, const A& adjust = as_it_is) {
@@ -92,7 +93,7 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, c
   Tensor lse = Tensor::host(DType::f32, {l.plan.n_tokens(), c.n_q_heads});
   std::vector<int32_t> seq_of_token;
   for (int32_t i = 0; i < shape.n_seqs; ++i) seq_of_token.insert(seq_of_token.end(), l.plan.q_len(i), i);
-  // Nothing may count on what lay in these before.
+  // NaN everywhere, so that a result shows if it depends on what was there before.
   std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)),
                              std::numeric_limits<float>::quiet_NaN());
   std::fill_n(out.data<float>(), out.size(), std::numeric_limits<float>::quiet_NaN());
@@ -131,7 +132,7 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, simt::Watch watch,
   return run_rung(rung, c, l, *fill_storage(host, c, l), case_queries(c, l), watch, adjust);
 }
 
-/// Within the tolerance rule, on the stored rows, for out and lse.
+/// Expects out and lse within the tolerance rule, on the stored rows.
 template <typename A = Adjust>
 void expect_rung(const emulated::Rung& rung, const AttendCase& c, const A& adjust = as_it_is) {
   const std::string what = fmt::format("{}: {}", rung.name, describe(c));

@@ -1,4 +1,4 @@
-// A decoder of two layers on one emulated device of one thread, for tests of what a backend does over steps.
+// A decoder of two layers on an emulated device with one thread, for tests of a backend over several steps.
 #pragma once
 
 #include <memory>

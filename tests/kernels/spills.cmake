@@ -1,10 +1,10 @@
-# Fails if k05 … k12 spill registers, by what ptxas said when they were compiled; or if it said nothing of them.
+# Fails if k05 … k12 spill registers, by the output of ptxas when they were compiled, or if there is no such output.
 #
 #   cmake -D LOGS=folder/of/k05_vector_loads.cu.txt… -P spills.cmake
 #
-# A template argument Li256E is k07's and later rungs' width for head_dim above 128, which may spill. k05 and k06
-# may not at any head_dim: their Li0E is every one but 64 and 128. k12's Li128ELi1E, head_dim 128 with q and p
-# rounded, may spill 256 bytes: its header says why.
+# In k07 and later rungs a template argument Li256E is the width for head_dim above 128, which may spill. k05 and k06
+# must not spill at any head_dim: their Li0E stands for every head_dim except 64 and 128. Li128ELi1E of k12 is head_dim
+# 128 with q and p rounded; it may spill 256 bytes, and its header says why.
 if(NOT LOGS)
   message("skipped: no CUDA toolkit was found, so nothing was compiled for a GPU")
   return()
@@ -38,12 +38,12 @@ foreach(log ${logs})
 endforeach()
 list(LENGTH logs n_logs)
 if(n_logs LESS 8)
-  message(FATAL_ERROR "${LOGS} holds what was said of ${n_logs} kernel files, not of k05 … k12: build lastrow_cuda again")
+  message(FATAL_ERROR "${LOGS} holds the output for ${n_logs} kernel files, but k05 … k12 are 8: build lastrow_cuda again")
 endif()
 if(n_functions EQUAL 0)
-  message(FATAL_ERROR "nothing that ptxas said of a kernel was found in ${LOGS}: has its wording changed?")
+  message(FATAL_ERROR "${LOGS} has no line of ptxas about a kernel: has its wording changed?")
 endif()
 if(complaints)
   message(FATAL_ERROR "registers are spilled:${complaints}")
 endif()
-message("${n_functions} compiled kernels in ${n_logs} files spill no register, or as few as they may")
+message("${n_functions} compiled kernels in ${n_logs} files spill no registers, or no more than they may")

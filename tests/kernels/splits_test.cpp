@@ -1,6 +1,6 @@
-// Keys split over blocks (k07 and the rungs on it): the count is chosen by the cost model and changes nothing
-// but the order of sums; every partial is written; a graph's geometry holds while lengths grow; bytes are
-// read once.
+// Keys split over blocks (k07 and the rungs built on it). The cost model chooses the number of splits, which
+// changes only the order of sums; every partial is written; the grid of a graph fits while lengths grow;
+// bytes are read once.
 #include <doctest/doctest.h>
 
 #include "gpu/kernels/page_cursor.h"
@@ -38,7 +38,7 @@ TEST_CASE("few blocks are split until the multiprocessors are busy; many are not
         doctest::Approx(66).epsilon(0.05));
 }
 
-TEST_CASE("costs decide: a dear merge is not begun, dear partials are few, a dear start makes few splits") {
+TEST_CASE("the costs decide: an expensive merge, expensive partials or expensive starts make fewer splits") {
   const gpu::SplitProblem p{.n_blocks = 8, .n_tiles = 20, .n_multiprocessors = 132};
   const auto n_splits = [&](const gpu::SplitCosts& costs) { return gpu::plan_splits(p, costs).n_splits; };
   CHECK(n_splits({.start = 1, .merge = 1, .per_split = 0.01}) == 20);
@@ -49,7 +49,7 @@ TEST_CASE("costs decide: a dear merge is not begun, dear partials are few, a dea
   CHECK(gpu::plan_splits(two, {.start = 9, .merge = 1, .per_split = 0.01}).n_splits == 33);
 }
 
-TEST_CASE("a plan fills as many blocks at once as its kernel's registers, and shared memory, let run") {
+TEST_CASE("a plan counts with as many blocks at once as registers and shared memory allow") {
   gpu::AttendShape s{.n_kv_heads = 8, .max_kv_len = 64000};
   const auto n_splits = [&](const emulated::Rung& rung, DType dtype, int32_t group, int32_t head_dim = 128) {
     s.n_q_heads = 8 * group, s.kv_dtype = dtype, s.head_dim = head_dim;
@@ -76,7 +76,7 @@ TEST_CASE("a plan fills as many blocks at once as its kernel's registers, and sh
   CHECK(n_splits(emulated::k10, DType::bf16, 8) == at_once(2));
   CHECK(n_splits(emulated::k11, DType::bf16, 8) == at_once(2));
   CHECK(n_splits(emulated::k11, DType::bf16, 8, 64) == at_once(3));
-  s.max_shared_bytes = int64_t{163} << 10;  // an A100's
+  s.max_shared_bytes = int64_t{163} << 10;  // as on an A100
   CHECK(n_splits(emulated::k10, DType::bf16, 1) == at_once(2));
   CHECK(n_splits(emulated::k11, DType::bf16, 8) == at_once(1));
 }
@@ -141,7 +141,7 @@ TEST_CASE("every partial is written, also the empty ones") {
     }
 }
 
-TEST_CASE("the merge takes two splits to the most there are, most of them empty, and rows of any width") {
+TEST_CASE("the merge takes from two splits to the most possible, most of them empty, and rows of any width") {
   for (const int32_t n_splits : {2, 31, 32, 33, 255, gpu::kMaxSplits})
     for (const int32_t head_dim : {8, 30, 33, 80, 256}) {
       INFO(n_splits, " splits");
@@ -151,7 +151,7 @@ TEST_CASE("the merge takes two splits to the most there are, most of them empty,
     }
 }
 
-TEST_CASE("the merge takes in the last of many splits that all have keys") {
+TEST_CASE("the merge includes the last of many splits that all have keys") {
   for (const auto& [n_splits, head_dim, kv_len] : {std::tuple{64, 8, 64 * 32},
                                                    {65, 8, 65 * 32},
                                                    {gpu::kMaxSplits, 8, gpu::kMaxSplits * 32},
@@ -160,7 +160,7 @@ TEST_CASE("the merge takes in the last of many splits that all have keys") {
                 [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
 }
 
-TEST_CASE("more splits than there may be are as many as there may be") {
+TEST_CASE("more splits than the maximum become the maximum") {
   const AttendCase c{.head_dim = 16, .sequences = {{1, 300}}};
   const auto ran = [&](int32_t n_splits) {
     return run_rung(emulated::k07, c, {}, [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
@@ -169,7 +169,7 @@ TEST_CASE("more splits than there may be are as many as there may be") {
   CHECK(ran(1000).result.out == ran(gpu::kMaxSplits).result.out);
 }
 
-TEST_CASE("rows merged beside others have the bits that they have alone") {
+TEST_CASE("rows merged together with others have the same bits as alone") {
   const auto split = [](gpu::AttendShape& s) {
     s.n_splits = 7;
     s.max_kv_len = 200;
@@ -184,7 +184,7 @@ TEST_CASE("rows merged beside others have the bits that they have alone") {
   CHECK(std::equal(alone.lse.begin(), alone.lse.end(), beside.lse.begin()));
 }
 
-TEST_CASE("one geometry serves a sequence that grows") {
+TEST_CASE("one grid fits a sequence that grows") {
   for (const emulated::Rung* rung : kSplitting) {
     std::vector<int64_t> grid_sizes;
     for (const int32_t kv_len : {0, 1, 31, 65, 300}) {
@@ -207,7 +207,7 @@ TEST_CASE("one geometry serves a sequence that grows") {
   }
 }
 
-TEST_CASE("fetching block ids ahead changes no bit, nor do asynchronous copies") {
+TEST_CASE("reading block ids ahead changes no bit, nor do asynchronous copies") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     const AttendCase c{.n_q_heads = 4,
                        .n_kv_heads = 2,
@@ -232,11 +232,11 @@ TEST_CASE("rungs that count rows in 32 bits refuse more of them") {
         .n_kv_heads = 4, .kv_dtype = dtype_for(*rung), .block_len = 16, .n_blocks = (1 << 25) - 1};
     CHECK(rung->supports(s) == "");
     s.n_blocks = 1 << 25;
-    CHECK(rung->supports(s).starts_with("at most 2^31 - 1 rows"));
+    CHECK(rung->supports(s).starts_with("it needs at most 2^31 - 1 rows"));
   }
 }
 
-TEST_CASE("chunks of a K/V head lie side by side in the grid: one finds in L2 what the other has read") {
+TEST_CASE("chunks of a K/V head are neighbours in the grid, so one finds in L2 what the other has read") {
   for (const emulated::Rung* rung : kSplitting) {
     const AttendCase c{.n_q_heads = 2 * 40,
                        .n_kv_heads = 2,
@@ -261,7 +261,7 @@ TEST_CASE("71 query heads on one K/V head, in chunks") {
 
 // ---- bytes
 
-/// Bytes that lanes asked of an array, all blocks observed.
+/// Bytes that lanes requested from an array, in all observed blocks.
 int64_t bytes_of(const Ran& ran, const std::string& array) {
   int64_t bytes = 0;
   for (const simt::KernelTraffic& k : ran.traffic) {
@@ -289,7 +289,7 @@ TEST_CASE("each K and V byte is read once for the eight heads of a group, in ful
   }
 }
 
-TEST_CASE("the merge reads each partial once, 16 bytes a lane, and its maximum and sum once for 32 dims") {
+TEST_CASE("the merge reads each partial once, 16 bytes per lane, and its maximum and sum once per 32 dims") {
   for (const auto& [head_dim, lane_bytes, n_dims] :
        {std::tuple{64, 16, 32}, {128, 16, 32}, {80, 16, 32}, {30, 4, 8}}) {
     CAPTURE(head_dim);
@@ -316,18 +316,18 @@ TEST_CASE("the merge reads each partial once, 16 bytes a lane, and its maximum a
   }
 }
 
-TEST_CASE("int8 moves a quarter of f32's bytes, and a scale a row") {
+TEST_CASE("int8 moves a quarter of f32's bytes, and one scale per row") {
   AttendCase c{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 150}}};
   const Ran f32 = run_rung(emulated::k08, c, kCountAll);
   c.kv_dtype = DType::i8;
   const Ran i8 = run_rung(emulated::k09, c, kCountAll);
   CHECK(4 * bytes_of(i8, "g_k") == bytes_of(f32, "g_k"));
   CHECK(4 * bytes_of(i8, "g_v") == bytes_of(f32, "g_v"));
-  CHECK(bytes_of(i8, "g_k_scales") == 150 * 2 * 4 * 4);  // four lanes of a group, one address
+  CHECK(bytes_of(i8, "g_k_scales") == 150 * 2 * 4 * 4);  // four lanes of a group read one address
   CHECK(bytes_of(f32, "g_k_scales") == 0);
 }
 
-TEST_CASE("a query that sees a NaN is NaN, and says so in its lse") {
+TEST_CASE("a query that sees a NaN becomes NaN, in its lse too") {
   AttendCase c{.n_q_heads = 2, .n_kv_heads = 1, .head_dim = 16, .sequences = {{1, 3}}, .score_scale = NAN};
   for (const emulated::Rung* rung : kSplitting) {
     c.kv_dtype = dtype_for(*rung);

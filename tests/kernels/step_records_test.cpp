@@ -1,4 +1,4 @@
-// Records of decode steps: which steps share one, and that none outlives what it uses.
+// Records of decode steps: which steps share a record, and that no record outlives the memory that it uses.
 #include <doctest/doctest.h>
 
 #include "model/decoder.h"
@@ -7,7 +7,7 @@
 namespace lastrow {
 namespace {
 
-/// A decoder's step by hand, so that its parts can be destroyed one by one.
+/// A decoder's step, put together by hand so that its parts can be destroyed one by one.
 struct ByHand {
   explicit ByHand(int32_t n_seqs = 2) : cache(CacheSpec::contiguous(2, 2, 8, 300, n_seqs)) {
     make_storage();
@@ -15,7 +15,7 @@ struct ByHand {
   }
   void make_storage() { storage = backend.make_storage(cache.spec()); }
   void make_workspace() { workspace = std::make_unique<Workspace>(decoder.config(), backend, 64, 2); }
-  /// A token more of each of the first n sequences; returns how often its operations were called.
+  /// One more token for each of the first n sequences. Returns how often its operations were called.
   int step(int32_t n_seqs, int64_t key = 1, LogitRows rows = LogitRows::last) {
     std::vector<SequenceInput> inputs;
     for (int32_t i = 0; i < n_seqs; ++i) inputs.push_back({i, {&kToken, 1}, rows});
@@ -47,9 +47,9 @@ void expect_recorded_anew(ByHand& s, int32_t n_seqs, int64_t key = 1, LogitRows 
 
 }  // namespace
 
-TEST_CASE("other sizes, other rows of logits and another key are other records; the old ones stay") {
+TEST_CASE("other sizes, other rows of logits or another key make another record; old records stay") {
   ByHand s;
-  expect_recorded_anew(s, 2);  // the largest first: what it needs of scratch is enough for all
+  expect_recorded_anew(s, 2);  // the largest first, so its scratch is enough for all
   expect_recorded_anew(s, 1);
   expect_recorded_anew(s, 2, 1, LogitRows::none);
   expect_recorded_anew(s, 2, 5);
@@ -71,7 +71,7 @@ TEST_CASE("a record is never run once its storage, its workspace or a weight is 
   expect_recorded_anew(s, 1);
 }
 
-TEST_CASE("two storages have a record each, and what is made and freed later disturbs neither") {
+TEST_CASE("two storages have one record each, and later allocations and frees do not drop them") {
   ByHand s;
   expect_recorded_anew(s, 1);
   auto other = s.backend.make_storage(s.cache.spec());
@@ -88,7 +88,7 @@ TEST_CASE("two storages have a record each, and what is made and freed later dis
   CHECK(s.step(1) == 0);  // recorded before the other storage was made
 }
 
-TEST_CASE("a step whose arrays outgrow their place drops the records that read them there") {
+TEST_CASE("if the arrays of a step grow and move, the records that used their old place are dropped") {
   ByHand s;
   expect_recorded_anew(s, 1);
   const std::vector<int32_t> prompt(60, 3);
@@ -100,19 +100,19 @@ TEST_CASE("a step whose arrays outgrow their place drops the records that read t
   expect_recorded_anew(s, 1);
 }
 
-TEST_CASE("the number of records is bounded, and the ones used last are kept") {
+TEST_CASE("the number of records is bounded, and the most recently used ones are kept") {
   ByHand s;
   constexpr auto kMost = static_cast<int64_t>(emulated::StepRecords::kMost);
   expect_recorded_anew(s, 1, 0);
   for (int64_t key = 1; key < kMost; ++key) expect_recorded_anew(s, 1, key);
   CHECK(s.step(1, 0) == 0);
-  expect_recorded_anew(s, 1, kMost);  // one too many: key 1 goes
+  expect_recorded_anew(s, 1, kMost);  // one too many, so key 1 is dropped
   CHECK(s.step(1, 0) == 0);
   CHECK(s.step(1, 2) == 0);
   expect_recorded_anew(s, 1, 1);
 }
 
-TEST_CASE("what a record cannot hold is refused while it is made, and a step can still be recorded") {
+TEST_CASE("a recording refuses what it cannot hold, and later a step can still be recorded") {
   ByHand s;
   CHECK(s.step(1) == 1);
   const SequenceInput input{0, {&ByHand::kToken, 1}, LogitRows::last};

@@ -1,5 +1,5 @@
-// k11 and k12: products on tensor cores. What each multiplies, how exactly, and what its header says of its
-// traffic.
+// k11 and k12: products on tensor cores. What each multiplies, how exactly, and the traffic that its header
+// claims.
 #include <doctest/doctest.h>
 
 #include "tests/kernels/run_rung.h"
@@ -26,8 +26,8 @@ int64_t bytes_of(const simt::KernelTraffic& k, std::string_view array) {
   return bytes;
 }
 
-/// Keys e_0 … e_7, values s + 1; head h's query is 100·e_h, so it takes key h alone.
-TEST_CASE("eight heads of one group, each of which fits one key, take that key's value") {
+/// Keys e_0 … e_7 with values s + 1. The query of head h is 100·e_h, so it takes only key h.
+TEST_CASE("eight heads of one group that each match one key take that key's value") {
   for (const emulated::Rung* rung : kOnTensorCores)
     for (const DType dtype : kNarrow) {
       if (!takes(*rung, dtype)) continue;
@@ -51,8 +51,8 @@ TEST_CASE("eight heads of one group, each of which fits one key, take that key's
     }
 }
 
-/// Query h takes key h alone; dim d of its value is d · 2^(h % 4), so each number says where it comes from.
-TEST_CASE("k11: bytes that come two in one place go to the dims that they are of") {
+/// Query h takes only key h. Dim d of its value is d · 2^(h % 4), so each number shows where it comes from.
+TEST_CASE("k11: two bytes that share one place go to their own dims") {
   for (const DType dtype : {DType::fp8_e4m3, DType::i8}) {
     constexpr int32_t n = 16;  // heads, keys and head_dim
     std::vector<float> q(n * n), k(n * n), v(n * n);
@@ -92,9 +92,9 @@ TEST_CASE("groups below, at and above sixteen heads, and every width") {
     }
 }
 
-TEST_CASE("queries of any size, tiny, huge or zero, lose nothing to the narrower type") {
+TEST_CASE("tiny, huge and zero queries lose nothing in the narrower type") {
   for (const emulated::Rung* rung : kOnTensorCores)
-    for (const float size : {0.0f, 1e-30f, 1e-6f, 1e6f}) {  // beyond f16 on both sides
+    for (const float size : {0.0f, 1e-30f, 1e-6f, 1e6f}) {  // outside of f16 at both ends
       AttendCase c{.n_q_heads = 8, .head_dim = 64, .sequences = {{1, 90}}, .kv_dtype = DType::f16};
       c.score_scale = size == 0 ? 1 : 1 / size;
       INFO("queries × ", size);
@@ -113,7 +113,7 @@ TEST_CASE("queries of any size, tiny, huge or zero, lose nothing to the narrower
 
 /// Key 0 has a huge value and weighs e^-60 beside key 1 of its tile, which weighs e^-60 beside key 64 of the
 /// same warp's next tile.
-TEST_CASE("k11: a key of huge scale pushes nothing aside that weighs more") {
+TEST_CASE("k11: a key of huge scale does not push out keys that weigh more") {
   constexpr int32_t d = 16, n = 65;
   std::vector<float> q(d), k(n * d), v(n * d);
   q[0] = 1;
@@ -128,8 +128,9 @@ TEST_CASE("k11: a key of huge scale pushes nothing aside that weighs more") {
   }
 }
 
-/// Key 0 weighs most and its V is 0. What the others bring is below 2^-126 each, so it has no inverse.
-TEST_CASE("k11: values too small for a unit of their own leave out at 0") {
+/// Key 0 weighs most and its V is 0. The terms of the other keys are below 2^-126 each, so they have no
+/// inverse.
+TEST_CASE("k11: where the other values are too small for a unit, out is 0") {
   constexpr int32_t d = 16, n = 64;
   std::vector<float> q(d), k(n * d), v(n * d);
   q[0] = 1;
@@ -140,7 +141,7 @@ TEST_CASE("k11: values too small for a unit of their own leave out at 0") {
   const gpu::AttendShape shape{
       .head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n, .block_len = n, .n_splits = 1};
   for (const float x : attend_by_hand(emulated::k11, shape, {.scale = 1, .mask = {}}, q, k, v).out)
-    CHECK(std::abs(x) < 0x1p-120f);  // NaN and infinity fail it
+    CHECK(std::abs(x) < 0x1p-120f);  // NaN and infinity fail this check
 }
 
 TEST_CASE("k11: scales of int8 values of any size, and of very different ones in a tile") {
@@ -171,7 +172,7 @@ TEST_CASE("k11: scales of int8 values of any size, and of very different ones in
 }
 
 TEST_CASE(
-    "q and p rounded once to K/V's type hold by the rule for rounded products, not by that for floats") {
+    "q and p rounded once to the type of K/V hold the bound for rounded products, but not that for floats") {
   const auto rounded = [](gpu::AttendShape& s) { s.n_parts = 1; };
   for (const emulated::Rung* rung : kOnTensorCores)
     for (const auto& [dtype, unit] : {std::pair{DType::f16, 0x1p-11}, {DType::bf16, 0x1p-8}}) {
@@ -186,8 +187,8 @@ TEST_CASE(
       CHECK(as_rounded.ok());
       CHECK_FALSE(v.ok());
       CHECK(v.share() > 100);  // 114 at least: gpu/README.md names all four
-      // An eighth of a unit of q in each of 64 terms of a score, as much of p: below one unit of a sum of
-      // weights that is 1 and values up to 4.
+      // Each of the 64 terms of a score has an error of an eighth of a unit of q, and p has as much. That is
+      // below one unit of the output, because the weights sum to 1 and values go up to 4.
       CHECK(v.out.largest < 4 * unit);
       CHECK(v.lse.largest < 4 * unit);
       MESSAGE(what, " rounded: the largest error is ", v.share(), " times the bound");
@@ -200,7 +201,7 @@ TEST_CASE(
     CHECK_FALSE(verdict(judged_case(c), ran.result).ok());
   }
   const gpu::AttendShape three{.head_dim = 64, .kv_dtype = DType::bf16, .n_parts = 3};
-  CHECK(emulated::k11.supports(three) == "n_parts is 0 or 1");
+  CHECK(emulated::k11.supports(three) == "it needs n_parts 0 or 1");
 }
 
 // ---- traffic
@@ -229,7 +230,7 @@ TEST_CASE("k11: a K/V byte is read once for up to 16 heads of its group, in full
           CHECK(site.lane_bytes == 16);
           CHECK(site.n_sectors == site.n_best_sectors);
         }
-      CHECK(bytes_of(k, "g_block_tables") == 4 * 77 * 2 * n_kv * n_chunks);  // two lanes a key
+      CHECK(bytes_of(k, "g_block_tables") == 4 * 77 * 2 * n_kv * n_chunks);  // two lanes per key
     }
 }
 
@@ -255,7 +256,7 @@ TEST_CASE("k11: no bank conflicts, and no barrier in the loop") {
   }
 }
 
-TEST_CASE("k11: as many products for one head as for sixteen, three of each for bf16, else two") {
+TEST_CASE("k11: as many products for one head as for sixteen, times three in bf16, else times two") {
   const auto n_mmas = [](int32_t n_heads, DType dtype) {
     return report(emulated::k11,
                   {.n_q_heads = n_heads, .head_dim = 64, .sequences = {{1, 64}}, .kv_dtype = dtype})
@@ -283,7 +284,7 @@ TEST_CASE("k12: prefills whose rows fill tiles, begin in mid-tile, and see windo
       }
 }
 
-TEST_CASE("k12: K and V are read once for 64 rows, whatever heads they are of; unseen tiles are skipped") {
+TEST_CASE("k12: K and V are read once per 64 rows, whichever heads these are; unseen tiles are skipped") {
   const auto k_rows = [](int32_t n_heads, SequenceSize sequence, MaskRule mask) {
     const AttendCase c{
         .n_q_heads = n_heads, .head_dim = 64, .sequences = {sequence}, .mask = mask, .kv_dtype = DType::bf16};
@@ -297,10 +298,10 @@ TEST_CASE("k12: K and V are read once for 64 rows, whatever heads they are of; u
   CHECK(k_rows(4, {16, 256}, {true, 0}) == 256);        // 16 tokens of 4 heads are one tile of rows
   CHECK(k_rows(1, {128, 128}, {true, 0}) == 64 + 128);  // causal: the first half does not see the second
   CHECK(k_rows(1, {128, 128}, {false, 0}) == 2 * 128);
-  CHECK(k_rows(1, {64, 300}, {true, 5}) == 64 + 4);  // tokens 236 … 299 with the four before each
+  CHECK(k_rows(1, {64, 300}, {true, 5}) == 64 + 4);  // tokens 236 … 299, and the four before the first
 }
 
-TEST_CASE("k12: no bank conflicts, one barrier a tile, two or three products for one") {
+TEST_CASE("k12: no bank conflicts, one barrier per tile, two or three products in place of one") {
   for (const int32_t head_dim : {64, 128}) {
     CAPTURE(head_dim);
     for (const auto& [dtype, n_parts] : {std::pair{DType::f16, 2}, {DType::bf16, 3}}) {

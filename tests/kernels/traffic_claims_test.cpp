@@ -1,5 +1,5 @@
-// What each rung's header says of its traffic, counted by the emulator at shapes whose bill can be worked out
-// by hand.
+// The traffic that each rung's header claims, counted by the emulator on shapes whose traffic can be worked
+// out by hand.
 #include <doctest/doctest.h>
 
 #include "tests/kernels/run_rung.h"
@@ -27,12 +27,12 @@ simt::SiteTraffic total(const simt::KernelTraffic& k, std::string_view array) {
   return sum;
 }
 
-/// Bytes of K (or of V) that n_rows stored rows have.
+/// Bytes of n_rows stored rows of K (or of V).
 int64_t row_bytes(const AttendCase& c, int64_t n_rows) {
   return n_rows * c.head_dim * static_cast<int64_t>(size_of(c.kv_dtype));
 }
 
-TEST_CASE("k02: eight elements a sector where k01 has one") {
+TEST_CASE("k02: eight elements per sector, where k01 has one") {
   const AttendCase c{.n_q_heads = 8, .n_kv_heads = 8, .head_dim = 64, .sequences = {{1, 40}}};
   for (const char* array : {"g_k", "g_v"}) {
     const auto naive = total(report("k01", c), array), warp = total(report("k02", c), array);
@@ -53,7 +53,7 @@ TEST_CASE("k03: no scores in memory, and the same reads of K and V") {
   CHECK(2 * total(one, "g_block_tables").n_executions < total(three, "g_block_tables").n_executions);
 }
 
-TEST_CASE("k04: a K/V row is read once for 16 queries, and tiles that none sees are skipped") {
+TEST_CASE("k04: a K/V row is read once per 16 queries, and tiles that no query sees are skipped") {
   AttendCase c{.head_dim = 64, .sequences = {{32, 32}}};
   // Queries 0 … 15 see 16 rows together, 16 … 31 see 32; k03 reads 1 + 2 + … + 32.
   CHECK(total(report("k04", c), "g_k").bytes == row_bytes(c, 16 + 32));
@@ -65,7 +65,7 @@ TEST_CASE("k04: a K/V row is read once for 16 queries, and tiles that none sees 
   CHECK(window.n_barriers == 2 * 2);
 }
 
-TEST_CASE("k04: one softmax update a tile, no bank conflicts") {
+TEST_CASE("k04: one softmax update per tile, no bank conflicts") {
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const int32_t head_dim : {8, 64, 80, 128}) {
       CAPTURE(head_dim);
@@ -76,8 +76,8 @@ TEST_CASE("k04: one softmax update a tile, no bank conflicts") {
       for (const simt::SiteTraffic& site : k.sites) {
         if (site.space != simt::Space::shared) continue;
         ++n_shared;
-        // Where lanes go round a loop unequally often the counter cannot tell which accesses were one
-        // instruction: at 80, a row in steps of 32 floats. The padding is for the 16-byte accesses.
+        // If lanes take different numbers of rounds of a loop (head_dim 80 in steps of 32 floats), the
+        // counter cannot tell which accesses were one instruction. The padding is for the 16-byte accesses.
         if (head_dim % 32 != 0 && head_dim > 32 && site.lane_bytes != 16) continue;
         CHECK_MESSAGE(site.n_passes == site.n_best_passes, site.array, " at line ", site.line);
       }
@@ -85,7 +85,7 @@ TEST_CASE("k04: one softmax update a tile, no bank conflicts") {
     }
 }
 
-TEST_CASE("k05: 16 bytes a lane, whole sectors, several keys an instruction") {
+TEST_CASE("k05: 16 bytes per lane, whole sectors, several keys per instruction") {
   for (const DType dtype : {DType::f32, DType::bf16})
     for (const int32_t head_dim : {64, 128})
       for (const int32_t block_len : {0, 16}) {
@@ -138,13 +138,13 @@ TEST_CASE("k01, k02, k03, k05 and k06 take no shared memory") {
   }
 }
 
-TEST_CASE("k04: 83 KiB at head_dim 256: q, K and V in rows of 260 floats, and a weight for each score") {
+TEST_CASE("k04: 83 KiB at head_dim 256: q, K and V in rows of 260 floats, and one weight per score") {
   const int64_t bytes = shared_bytes("k04", {.head_dim = 256, .sequences = {{16, 40}}});
   CHECK(bytes == 4 * ((16 + 32 + 32) * 260 + 4 * 32 * 4));
   CHECK(bytes / 1024 == 83);
 }
 
-TEST_CASE("k07 … k10: a state for each warp and head; in k10 four stages, 64 KiB, beside it") {
+TEST_CASE("k07 … k10: one state per warp and head; k10 also has four stages of 64 KiB together") {
   for (const auto& [group, head_dim, n_heads, width] : {std::tuple{1, 64, 1, 64},
                                                         {3, 64, 4, 64},
                                                         {8, 64, 8, 64},
@@ -166,8 +166,8 @@ TEST_CASE("k07 … k10: a state for each warp and head; in k10 four stages, 64 K
 }
 
 TEST_CASE(
-    "k11: 108 KiB at head_dim 128 in bf16, 104 in f16, 58 in int8, 56 in fp8, and at most 5 to merge; k12: "
-    "112 and 96 KiB, and 32 bytes") {
+    "k11: 108 KiB at head_dim 128 in bf16, 104 in f16, 58 in int8, 56 in fp8, and at most 5 for the merge; "
+    "k12: 112 and 96 KiB, and 32 bytes") {
   const auto bytes = [](const char* rung, DType dtype) {
     return shared_bytes(rung, {.n_q_heads = 16, .head_dim = 128, .sequences = {{4, 40}}, .kv_dtype = dtype});
   };
@@ -178,7 +178,7 @@ TEST_CASE(
   }
   CHECK(bytes("k12", DType::bf16) == (112 << 10) + 32);
   CHECK(bytes("k12", DType::f16) == (96 << 10) + 32);
-  for (const DType dtype : {DType::f16, DType::bf16}) {  // q is not in parts, but of 128 rows
+  for (const DType dtype : {DType::f16, DType::bf16}) {  // q is not split into parts, but has 128 rows
     const AttendCase c{.head_dim = 128, .sequences = {{4, 40}}, .kv_dtype = dtype};
     const Ran ran = run_rung(emulated::k12, c, {.report = true}, [](gpu::AttendShape& s) { s.n_parts = 1; });
     CHECK(ran.traffic.at(0).shared_bytes == (96 << 10) + 32);
