@@ -47,7 +47,7 @@ std::string site_line(const SiteTraffic& s) {
   const bool global = s.space == Space::global;
   const int64_t cost = global ? s.n_sectors : s.n_passes, best = global ? s.n_best_sectors : s.n_best_passes;
   const double per = static_cast<double>(s.n_executions);
-  return fmt::format("  {:<26} {:<14} {:<6} {:>6} B {:>11} {:>6.0f} % {:>8.1f} {:<7} {:>5.0f} %\n",
+  return fmt::format("  {:<26} {:<14} {:<6} {:>7} B {:>11} {:>6.0f} % {:>8.1f} {:<7} {:>5.0f} %\n",
                      fmt::format("{}:{}", s.file, s.line), s.array, name_of(s.access), s.lane_bytes,
                      with_commas(s.n_executions), percent(s.n_partial, s.n_executions),
                      static_cast<double>(cost) / per, global ? "sectors" : "passes", percent(best, cost));
@@ -63,12 +63,12 @@ std::string kernel_report(const KernelTraffic& k) {
                       count(k.n_shuffles, "shuffle", "shuffles"), count(k.n_votes, "vote", "votes"),
                       count(k.n_warp_syncs, "warp sync", "warp syncs"),
                       k.n_mmas > 0 ? ", " + count(k.n_mmas, "mma", "mmas") : "");
-  text += fmt::format("  global memory: {} bytes wanted by lanes, {} moved in sectors of 32 bytes\n",
+  text += fmt::format("  global memory: {} bytes requested by lanes, {} moved in sectors of 32 bytes\n",
                       with_commas(t.wanted), with_commas(t.moved));
   if (t.n_passes > 0)
     text += fmt::format("  shared memory: {} passes, {} of them for bank conflicts\n",
                         with_commas(t.n_passes), with_commas(t.n_passes - t.n_best_passes));
-  text += fmt::format("  {:<26} {:<14} {:<6} {:>8} {:>11} {:>8} {:>16} {:>7}\n", "line", "array", "access",
+  text += fmt::format("  {:<26} {:<14} {:<6} {:>9} {:>11} {:>8} {:>16} {:>7}\n", "line", "array", "access",
                       "per lane", "executions", "partial", "each", "of best");
   for (const SiteTraffic& site : k.sites) text += site_line(site);
   return text;
