@@ -1,17 +1,18 @@
-// The interface that every implementation of the decoder's operations shares, and nothing else.
+// The interface of every implementation of the decoder's operations. This header holds nothing else.
 //
 //   Tensor w = backend.upload(weights);                        once
 //   auto storage = backend.make_storage(cache_spec);           once
-//   const Batch& batch = backend.begin_step(plan, *storage);   each step: one upload, does the block copies
+//   const Batch& batch = backend.begin_step(plan, *storage);   each step: one upload, and the block copies
 //   backend.run(Linear{site, x, w, {}, out}); …                operations on views, each labelled by its Site
 //   backend.download(logits, host);                            one download
 //
-// * Do not keep a Batch past the next begin_step.
-// * Outputs are overwritten and must not alias inputs, except where "in place" is said.
-// * Tensors hold the backend's activation type, in the backend's memory; only upload and download cross over.
-// * Watching and meddling are decorators (trace/): an implementation knows nothing of them.
+// * Do not use a Batch after the next begin_step.
+// * Outputs are overwritten. They must not alias inputs, unless the operation says "in place".
+// * Tensors have the backend's activation type and are in the backend's memory. Only upload, download and
+//   write convert from or to host tensors.
+// * An implementation contains no code that records or changes operations. Decorators do that (trace/).
 //
-// What an operation computes, with the shapes of its operands and its cost, stands with it in ops/.
+// ops/ says what each operation computes, the shapes of its operands, and its cost.
 #pragma once
 
 #include <memory>
@@ -30,9 +31,9 @@ struct BackendInfo {
   std::string description;  // one line for people
   DType activation_dtype;
   int32_t n_threads;
-  std::string attend_kernel{};  // of the last attend; why not the one asked for; "" where there is no choice
-  int64_t n_replayed = 0;       // calls of replay that ran a record, not ops
-  bool in_host_memory = true;   // do its tensors share the host's memory?
+  std::string attend_kernel{};  // the kernel of the last attend, and why not the one asked for; "": no choice
+  int64_t n_replayed = 0;       // calls of replay that ran a record instead of ops
+  bool in_host_memory = true;   // its tensors are in the host's memory
 };
 
 class Backend {
@@ -41,18 +42,19 @@ class Backend {
   virtual BackendInfo info() const = 0;
 
   // ---- memory
-  /// Uninitialised, in the backend's memory and activation type (ids: i32).
+  /// An uninitialised tensor in the backend's memory. Without `dtype` it has the activation type (for ids,
+  /// give i32).
   virtual Tensor make_tensor(Shape shape, std::optional<DType> dtype = {}) = 0;
-  /// A host tensor of any floating type, converted to the activation type.
+  /// Copies a host tensor of any floating type, and converts it to the activation type.
   virtual Tensor upload(ConstTensorView host) = 0;
-  /// To a host tensor of the same shape, converting to its type. Waits for the work before it.
+  /// Copies to a host tensor of the same shape, and converts to its type. Waits for all earlier work.
   virtual void download(ConstTensorView from, TensorView host) = 0;
-  /// From a host tensor into an existing tensor of the same shape.
+  /// Copies a host tensor into an existing tensor of the same shape.
   virtual void write(ConstTensorView host, TensorView to) = 0;
 
   // ---- K/V storage
   virtual std::unique_ptr<KvStorage> make_storage(const CacheSpec& spec) = 0;
-  /// All heads of the rows at `slots`, from / to a host tensor [n_slots, n_kv_heads, head_dim].
+  /// Copy the rows at `slots`, all K/V heads, to or from a host tensor [n_slots, n_kv_heads, head_dim].
   virtual void read_rows(const KvStorage& storage, int32_t layer, RowKind kind,
                          std::span<const int64_t> slots, TensorView host) = 0;
   virtual void write_rows(KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
@@ -61,13 +63,14 @@ class Backend {
 
   // ---- a step
   virtual const Batch& begin_step(const StepPlan& plan, KvStorage& storage) = 0;
-  /// Runs ops, which calls operations of the step that was begun and nothing else. A GPU may record them, and
-  /// run the record instead of ops in later steps of the same key, storage and sizes. So under one key ops
-  /// must call the same operations on the same tensors; what differs is in the batch alone. Same bits as ops.
+  /// Runs ops, which calls operations of the current step and does nothing else. A GPU may record them. In a
+  /// later step with the same key, storage and sizes it may then run the record instead of ops. So with the
+  /// same key, ops must always call the same operations on the same tensors; only the contents of the batch
+  /// may differ. A record gives the same bits as ops.
   virtual void replay(int64_t key, FunctionRef<void()> ops) = 0;
 
-  /// Runs one operation of the step that was begun: the one door to all of them (ops/op.h). Throws ShapeError if
-  /// an operand does not fit, and has then changed nothing.
+  /// Runs one operation of the current step. Every operation (ops/op.h) goes through this function. Throws
+  /// ShapeError if an operand does not fit; then nothing has changed.
   virtual void run(const Op& op) = 0;
 };
 

@@ -19,7 +19,8 @@ void copy_blocks(const KvStorage& storage, std::span<const BlockCopy> copies) {
   const int32_t n = storage.spec().n_blocks;
   for (const auto& [from, to] : copies)
     if (from < 0 || from >= n || to < 0 || to >= n || from == to)
-      throw ShapeError("block copy {} → {} in a cache of {} blocks: copy between two of them", from, to, n);
+      throw ShapeError("block copy {} → {} in a cache of {} blocks: give two different blocks of it", from,
+                       to, n);
 }
 
 void plan(const StepPlan& plan, const KvStorage& storage) {
@@ -31,7 +32,8 @@ void plan(const StepPlan& plan, const KvStorage& storage) {
       plan.block_tables.size() != n_seqs * static_cast<size_t>(plan.blocks_per_seq) ||
       plan.block_len != spec.block_len)
     throw ShapeError(
-        "a plan of {} tokens and {} sequences does not fit itself or its storage: use KvCache::plan",
+        "a plan of {} tokens and {} sequences has arrays that do not fit each other or the storage: use "
+        "KvCache::plan",
         n_tokens, n_seqs);
   const int64_t n_slots = int64_t{spec.n_blocks} * spec.block_len;
   for (int64_t slot : plan.append_slots)
@@ -39,7 +41,7 @@ void plan(const StepPlan& plan, const KvStorage& storage) {
       throw ShapeError("append slot {} is outside a cache of {} slots: use KvCache::plan", slot, n_slots);
   for (int32_t row : plan.logit_rows)
     if (row < 0 || row >= plan.n_tokens())
-      throw ShapeError("logit row {} of {} tokens: use KvCache::plan", row, plan.n_tokens());
+      throw ShapeError("logit row {} in a step of {} tokens: use KvCache::plan", row, plan.n_tokens());
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
     if (plan.kv_len[i] < 0 || plan.kv_len[i] > int64_t{plan.blocks_per_seq} * plan.block_len)
       throw ShapeError("kv_len {} does not fit {} blocks of {}: use KvCache::plan", plan.kv_len[i],

@@ -1,7 +1,9 @@
-// Do the arguments of what stands beside the operations fit: plans, stored rows, block copies? Asked at the door
-// of every backend, in the same words. An operation checks its own operands (ops/).
+// Checks of the arguments that are not operands: plans, stored rows and block copies. Every backend calls
+// them first, so all backends report the same errors. An operation checks its own operands (ops/).
 //
-// Each throws ShapeError naming what is wrong and what to do; none changes anything.
+//   checks::plan(plan, storage);     at the start of begin_step
+//
+// Each function throws a ShapeError that says what is wrong and what to do. None of them changes anything.
 #pragma once
 
 #include "backend/backend.h"
@@ -10,7 +12,7 @@ namespace lastrow::checks {
 
 void rows(const KvStorage& storage, int32_t layer, std::span<const int64_t> slots, ConstTensorView host);
 void copy_blocks(const KvStorage& storage, std::span<const BlockCopy> copies);
-/// A plan against the storage it is to run on: lengths of its arrays, slots and blocks in range.
+/// The plan's arrays have the right lengths, and all its slots and blocks are in the storage.
 void plan(const StepPlan& plan, const KvStorage& storage);
 
 }  // namespace lastrow::checks

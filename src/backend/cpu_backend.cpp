@@ -38,8 +38,8 @@ std::unique_ptr<KvStorage> CpuBackend<T>::make_storage(const CacheSpec& spec) {
                                      spec.dtype == DType::f32 ? dtype_of<T> : spec.dtype);
 }
 
-/// row [head_dim], into its place in encoded storage. A double is not rounded to float on its way there, or
-/// it would be rounded twice.
+/// Encodes row [head_dim] into its slot. A double goes to float by rounding to odd, because an ordinary
+/// rounding here and another one in the encoder would round twice.
 template <typename T>
 template <typename U>
 void CpuBackend<T>::encode(KvStorage& storage, int32_t layer, RowKind kind, int64_t slot, int32_t g,
@@ -126,7 +126,7 @@ const Batch& CpuBackend<T>::begin_step(const StepPlan& plan, KvStorage& storage)
 
 template <typename T>
 void CpuBackend<T>::replay(int64_t, FunctionRef<void()> ops) {
-  ops();  // a processor has nothing to gain from a record
+  ops();  // on a CPU a record would not be faster
 }
 
 template <typename T>

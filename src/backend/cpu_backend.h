@@ -1,9 +1,10 @@
-// What every backend in host memory shares: memory, K/V storage, the step's arrays, and the operations that
-// only move or pick rows (Embed, Append, GatherRows, Argmax …). T is the activation type, float or double.
+// The base of every backend in host memory: memory, K/V storage, the step's arrays, and the operations that
+// only move or choose rows (Embed, EmbedPositions, Append, GatherRows, Argmax). T is the activation type,
+// float or double.
 //
-// K and V are stored as CacheSpec::dtype says: f32 as T, every other type encoded row by row (kv_rows.h).
+// NaiveBackend and EigenBackend derive from it and add the arithmetic.
 //
-// NaiveBackend and EigenBackend derive from it and bring the arithmetic.
+// CacheSpec::dtype chooses how K and V are stored: f32 as T, every other type encoded row by row (kv_rows.h).
 #pragma once
 
 #include <vector>
@@ -43,7 +44,7 @@ class CpuBackend : public Backend {
   void encode(KvStorage& storage, int32_t layer, RowKind kind, int64_t slot, int32_t g, const U* row);
 
   Batch batch_{};
-  std::vector<float> row_;  // [head_dim], on its way to encoded storage
+  std::vector<float> row_;  // [head_dim], a row that is about to be encoded
 };
 
 extern template class CpuBackend<float>;

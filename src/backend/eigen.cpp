@@ -6,15 +6,16 @@ namespace lastrow {
 namespace {
 
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-using Columns =
-    Eigen::Map<Matrix, Eigen::Unaligned, Eigen::OuterStride<>>;  // some columns of a row-major matrix
+/// Some columns of a row-major matrix.
+using Columns = Eigen::Map<Matrix, Eigen::Unaligned, Eigen::OuterStride<>>;
 using ConstMatrix = Eigen::Map<const Matrix>;
 using Vector = Eigen::Map<Eigen::VectorXf>;
 using ConstVector = Eigen::Map<const Eigen::VectorXf>;
 using Array = Eigen::Map<Eigen::ArrayXf>;
 using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
 
-/// Below this a second thread costs more than it brings: waking it takes some ten microseconds.
+/// With less work, a second thread makes a product slower, because it takes about ten microseconds to wake
+/// it.
 constexpr int64_t kFlopWorthThreads = 2'000'000;
 
 ConstArray row_of(ConstTensorView x, int64_t t) { return {x.data<float>() + t * x.row_size(), x.row_size()}; }
@@ -24,8 +25,8 @@ Array row_of(TensorView x, int64_t t) { return {x.data<float>() + t * x.row_size
 
 BackendInfo EigenBackend::info() const { return {kName, kDescription, DType::f32, pool_.n_threads()}; }
 
-/// One function an operation. Attention is in eigen_attend.cpp; those that only move or pick rows are
-/// CpuBackend's.
+/// One function for each operation. Attention is in eigen_attend.cpp. CpuBackend has the operations that only
+/// move or choose rows.
 struct EigenBackend::Compute {
   EigenBackend& self;
 

@@ -1,15 +1,16 @@
 // The CPU reference: Eigen products for the linear layers, online softmax over tiles for attention.
 //
-//   EigenBackend backend;        all cores
-//   EigenBackend backend(1);     one
+//   EigenBackend backend;        uses all cores
+//   EigenBackend backend(1);     uses one thread
 //
-// What fixes the bits:
-//   linear   outputs are split into fixed panels of kPanel; a panel is one Eigen product, whoever computes it
-//   attend   keys are walked in tiles of kTile indices and chunks of kChunk, both counted from index 0. A
-//            chunk has a softmax state of its own; chunks merge in order, so that different threads may
-//            compute them
-// Hence neither the number of threads nor block size and order change a bit. A row product and a matrix
-// product sum in different orders, so cached and recomputed results agree within rounding only.
+// Invariant: the number of threads, the block size and the block order do not change a bit of any result.
+// Why:
+//   linear   The outputs are split into fixed panels of kPanel. A panel is one Eigen product, on any thread.
+//   attend   Keys are taken in tiles of kTile indices and in chunks of kChunk, both counted from index 0.
+//            Each chunk has its own softmax state. Chunks are merged in order, so threads may share them.
+//
+// A row product and a matrix product sum in different orders. So cached and recomputed results are equal only
+// within rounding.
 #pragma once
 
 #include "backend/cpu_backend.h"
@@ -19,9 +20,9 @@ namespace lastrow {
 
 class EigenBackend final : public CpuBackend<float> {
  public:
-  static constexpr int64_t kPanel = 64;   // outputs of a linear layer
-  static constexpr int32_t kTile = 64;    // keys that share one softmax update
-  static constexpr int32_t kChunk = 512;  // keys that a thread takes at once; a multiple of kTile
+  static constexpr int64_t kPanel = 64;   // outputs of a linear layer in one product
+  static constexpr int32_t kTile = 64;    // keys in one softmax update
+  static constexpr int32_t kChunk = 512;  // keys that one thread takes at a time; a multiple of kTile
 
   static constexpr const char* kName = "eigen";
   static constexpr const char* kDescription =
@@ -33,13 +34,13 @@ class EigenBackend final : public CpuBackend<float> {
   void run(const Op& op) override;
 
  private:
-  struct Compute;  // one function an operation
+  struct Compute;  // one function for each operation
   void attend(const Attend& op);
   void probe(const Probe& op);
 
   ThreadPool pool_;
-  // [n_tokens, n_kv_heads, rooms, group_size, head_dim + 2]: rooms are n_chunks where chunks are shared out,
-  // else 2: the total, and the chunk at hand.
+  // [n_tokens, n_kv_heads, n_partials, group_size, head_dim + 2]. n_partials is n_chunks if several threads
+  // share the chunks, else 2: the total and the current chunk.
   std::vector<float> partials_;
 };
 

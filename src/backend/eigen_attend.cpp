@@ -1,6 +1,8 @@
-// Attention of the CPU reference. The oracle, with the formula, is NaiveBackend::attend_row; what differs
-// here: keys are taken tile by tile under an online softmax, the query heads of a group take a tile one after
-// the other while its rows are in the processor's cache, and chunks of keys may be computed apart and merged.
+// Attention of the CPU reference. NaiveBackend::attend_row is the oracle and has the formula. Three things
+// differ:
+//   * Keys are taken tile by tile, with an online softmax.
+//   * All query heads of a group use a tile one after the other, while its rows are in the processor's cache.
+//   * Chunks of keys may be computed by different threads and are then merged.
 #include <Eigen/Core>
 #include <algorithm>
 #include <iterator>
@@ -22,14 +24,15 @@ using Row = Eigen::Map<Eigen::ArrayXf>;
 using ConstVector = Eigen::Map<const Eigen::VectorXf>;
 using ConstMatrix = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 
-/// What one K/V head's storage and one sequence's block table make together: rows by index.
+/// The rows of one K/V head of one sequence, by index.
 struct HeadRows {
-  const float* storage;  // nullptr where rows are encoded
+  const float* storage;  // nullptr if rows are encoded
   const EncodedRows& encoded;
   RowLayout layout;
   BlockTable table;
   int32_t g;
-  /// [head_dim]: where it lies, or decoded into `room`.
+  /// The row [head_dim] at index s: a pointer into the storage, or, if rows are encoded, the row decoded to
+  /// `room`.
   const float* row(int32_t s, float* room) const {
     if (storage != nullptr) return storage + row_offset(layout, slot_of(table, s), g);
     encoded.decode(slot_of(table, s), g, room);
@@ -50,7 +53,8 @@ struct LayerRows {
   RowLayout layout;
 };
 
-/// Softmax state and weighted sum of V rows of one query head, in a row: row_max, row_sum, acc [head_dim].
+/// The softmax state and the weighted sum of V rows of one query head. In memory: row_max, row_sum, acc
+/// [head_dim].
 struct Partial {
   float* data;
   int64_t head_dim;
@@ -69,7 +73,8 @@ struct Partial {
   }
 };
 
-/// Room for the rows of one tile: on the stack for any usual width, so that steady decode stays off the heap.
+/// Memory for the rows of one tile. It is on the stack for head_dim ≤ 256, so that a decode step allocates
+/// nothing.
 class PackedTile {
  public:
   float* room_for(int64_t n_floats) {
@@ -83,9 +88,9 @@ class PackedTile {
   std::vector<float> large_;
 };
 
-/// Rows of indices [begin, end) as a matrix [end − begin, head_dim]: in place where they are floats in one
-/// block, else copied or decoded to `packed`. The arithmetic on it is the same, so that neither block size
-/// and order change a bit, nor whether a value was decoded or stored so.
+/// The rows at indices [begin, end) as a matrix [end − begin, head_dim]. If they are floats in one block, the
+/// matrix is a view of the storage; else the rows are copied or decoded to `packed`. The arithmetic on the
+/// matrix is the same, so the block size, the block order and the encoding of a value do not change a bit.
 ConstMatrix rows_of_tile(const HeadRows& rows, int32_t begin, int32_t end, PackedTile& packed) {
   const int64_t head_dim = rows.layout.head_dim, n = end - begin;
   const bool in_one_block = begin / rows.table.block_len == (end - 1) / rows.table.block_len;
@@ -98,8 +103,8 @@ ConstMatrix rows_of_tile(const HeadRows& rows, int32_t begin, int32_t end, Packe
   return {room, n, head_dim};
 }
 
-/// Takes keys [begin, end), which lie within one tile, into the partials of the group's query heads. For each
-/// head both sums are a matrix times a vector: scores = K · q, acc += Vᵀ · weights.
+/// Adds keys [begin, end), which are in one tile, to the partials of the group's query heads. For each head
+/// both sums are a matrix times a vector: scores = K · q, acc += Vᵀ · weights.
 ///   q [group_size, head_dim]   partials [group_size]
 void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows& k, const HeadRows& v,
                  int32_t begin, int32_t end, float* partials) {
@@ -118,10 +123,10 @@ void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows
     SoftmaxState<float> state = partial.state();
     const float tile_max = weights.head(n).maxCoeff<Eigen::PropagateNaN>();
     const float new_max = std::max(state.row_max, tile_max);
-    if (new_max == kMinusInfinity && tile_max == kMinusInfinity) continue;  // nothing seen yet
+    if (new_max == kMinusInfinity && tile_max == kMinusInfinity) continue;  // no key is visible so far
     const float factor = SoftmaxState<float>::rescale(state.row_max, new_max);
     weights -= new_max;
-    weights = weights.exp();  // NaN stays NaN, in vector code too
+    weights = weights.exp();  // NaN stays NaN, also in vector code
     state.row_sum = state.row_sum * factor + weights.head(n).sum();
     state.row_max = new_max;
     partial.set_state(state);
@@ -131,7 +136,7 @@ void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows
   }
 }
 
-/// Keys of [keys.begin, keys.end) that fall into chunk c, tile by tile.
+/// Computes the partials of chunk c: the keys of [keys.begin, keys.end) in this chunk, tile by tile.
 void attend_chunk(const float* q, int64_t group_size, float scale, const HeadRows& k, const HeadRows& v,
                   KeyRange keys, int32_t c, float* partials) {
   for (int64_t j = 0; j < group_size; ++j)
@@ -141,7 +146,7 @@ void attend_chunk(const float* q, int64_t group_size, float scale, const HeadRow
     attend_tile(q, group_size, scale, k, v, std::max(begin, tile), std::min(end, tile + kTile), partials);
 }
 
-/// Writes out and lse of one query head from its finished partial.
+/// Writes out and lse of one query head from its complete partial.
 void finish(const Partial& partial, float* out, float* lse) {
   const SoftmaxState<float> state = partial.state();
   const bool sees_nothing = state.row_max == kMinusInfinity && state.row_sum == 0;
@@ -152,8 +157,8 @@ void finish(const Partial& partial, float* out, float* lse) {
   *lse = sees_nothing ? state.row_max : state.row_max + std::log(state.row_sum);
 }
 
-/// One call of attend as its parts see it. Its work are units, one for each (token, K/V head): the group_size
-/// query heads of that token which share the K/V head. A unit's keys come in chunks.
+/// One call of attend, split into units. A unit is one (token, K/V head): the group_size query heads of the
+/// token that share the K/V head. The keys of a unit come in chunks.
 struct AttendJob {
   ConstTensorView q;  // [n_tokens, n_q_heads, head_dim]
   const Batch& batch;
@@ -182,7 +187,7 @@ struct AttendJob {
     for (const int32_t kv_len : batch.plan->kv_len) longest = std::max(longest, kv_len);
     return (longest + kChunk - 1) / kChunk;
   }
-  /// Scores of all query heads, masked ones included.
+  /// The number of scores of all query heads, including masked ones.
   int64_t n_cells() const {
     int64_t cells = 0;
     for (int32_t i = 0; i < batch.plan->n_seqs(); ++i)
@@ -195,7 +200,7 @@ struct AttendJob {
     return partials + (unit * rooms_per_unit + i) * group_floats();
   }
 
-  /// Keys of chunk c, into room i.
+  /// Computes chunk c into room i.
   void chunk(int64_t unit, int64_t c, int64_t i) const {
     const StepPlan& plan = *batch.plan;
     const int64_t token = unit / n_kv_heads;
@@ -209,7 +214,7 @@ struct AttendJob {
                  k.of(table, g), v.of(table, g), keys, static_cast<int32_t>(c), room(unit, i));
   }
 
-  /// Takes room i into room 0.
+  /// Merges room i into room 0.
   void merge(int64_t unit, int64_t i) const {
     for (int64_t at = 0; at < group_floats(); at += head_dim + 2)
       Partial{room(unit, 0) + at, head_dim}.merge({room(unit, i) + at, head_dim});
@@ -223,7 +228,7 @@ struct AttendJob {
              lse.data<float>() + head + j);
   }
 
-  /// All n chunks of a unit, one after the other.
+  /// Computes all n chunks of a unit, one after the other, and writes the results.
   void whole(int64_t unit, int64_t n) const {
     chunk(unit, 0, 0);
     for (int64_t c = 1; c < n; ++c) {
@@ -241,7 +246,8 @@ void EigenBackend::attend(const Attend& op) {
   const int64_t n_units = job.n_units(), n_chunks = job.n_chunks();
   const bool threads_pay = 4 * job.n_cells() * job.head_dim >= 1'000'000 && pool_.n_threads() > 1;
   const bool share_chunks = threads_pay && n_units < 4 * pool_.n_threads() && n_chunks > 1;
-  // Each unit has room for its chunks: all if they are shared out, else the total and the chunk at hand.
+  // If threads share the chunks of a unit, each chunk has its own room. Else a unit has two: total and
+  // current chunk.
   if (share_chunks) job.rooms_per_unit = n_chunks;
   const auto n_floats = static_cast<size_t>(job.partial_floats());
   if (partials_.size() < n_floats) partials_.resize(std::max(n_floats, 2 * partials_.size()));
@@ -271,7 +277,7 @@ void EigenBackend::probe(const Probe& op) {
   std::vector<float> room(static_cast<size_t>(layout.head_dim));
   float *score = op.scores.data<float>(), *prob = op.probs.data<float>();
   std::fill_n(score, op.scores.size(), kMinusInfinity);
-  int64_t n_done = 0;  // rows
+  int64_t n_done = 0;  // rows so far
   for (int32_t h = first_head; h < first_head + n_heads; ++h) {
     const HeadRows k = keys_of_layer.of(block_table(op.batch, i), static_cast<int32_t>(h / group_size));
     for (int32_t t = first_row; t < first_row + n_rows; ++t, score += kv_len, prob += kv_len) {

@@ -1,10 +1,11 @@
-// Encoded K and V rows as plain numbers, in host memory: the dispatch over the stored types, in one place.
+// Decodes and encodes stored K and V rows in host memory. Only this file has a case for each stored type.
 //
-//   EncodedRows rows(storage, layer, RowKind::k);      a view of one layer's K or V, passed by value
-//   if (rows.encoded()) rows.decode(slot, g, row);     row [head_dim], f32
-//   encode_row_at(storage, layer, RowKind::k, slot, g, row);
+//   EncodedRows rows(storage, layer, RowKind::k);                 a view of K of one layer; cheap to copy
+//   if (rows.encoded()) rows.decode(slot, g, row);                slot and head → row [head_dim], f32
+//   encode_row_at(storage, layer, RowKind::k, slot, g, row);      row [head_dim], f32 → slot and head
 //
-// Rows that are not encoded (f32, and f64 of the judge) are read where they lie: KvStorage::rows.
+// Do not use it for rows that are not encoded: f32, and f64 in the judge. Read those in place, with
+// KvStorage::rows.
 #pragma once
 
 #include "ops/kv_storage.h"
@@ -15,14 +16,14 @@ class EncodedRows {
  public:
   EncodedRows(const KvStorage& storage, int32_t layer, RowKind kind);
 
-  /// Are rows stored in another type than attention computes in?
+  /// Whether rows are stored in another type than attention computes in.
   bool encoded() const { return dtype_ != DType::f32 && dtype_ != DType::f64; }
   void decode(int64_t slot, int32_t g, float* row) const;
 
  private:
   DType dtype_;
   const void* rows_;
-  const float* scales_;  // nullptr where the type has none
+  const float* scales_;  // nullptr if the type has no scales
   RowLayout layout_;
 };
 

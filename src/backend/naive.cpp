@@ -16,7 +16,7 @@ BackendInfo NaiveBackend<T>::info() const {
   return {kName, kDescription, dtype_of<T>, 1};
 }
 
-/// each(i) for i in [0, n), in the order that the seed says.
+/// Calls each(i) for i in [0, n), in the order that the seed chooses.
 template <typename T>
 template <typename Each>
 void NaiveBackend<T>::in_order(int64_t n, Each each) {
@@ -33,7 +33,7 @@ void NaiveBackend<T>::in_order(int64_t n, Each each) {
   for (int32_t i : order_) each(i);
 }
 
-/// Σ term(i) for i in [0, n), in that order.
+/// Σ term(i) for i in [0, n), in the order of in_order.
 template <typename T>
 template <typename Term>
 T NaiveBackend<T>::sum(int64_t n, Term term) {
@@ -71,7 +71,8 @@ T NaiveBackend<T>::as_weight(T p) const {
   return p;
 }
 
-/// One query, one head, three passes: scores and maximum; exponentials and their sum; weighted sum of values.
+/// One query and one head, in three passes: scores and their maximum; the sum of exponentials; the weighted
+/// sum of values.
 template <typename T>
 void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale,
                                  T* out, T* lse) {
@@ -87,7 +88,7 @@ void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRa
     const T* key = row(k, i);
     scores_[i] = scale * sum(head_dim, [&](int64_t d) { return q[d] * key[d]; });
     row_max = std::max(row_max, scores_[i]);
-    sees_nothing = sees_nothing && scores_[i] == kMinusInfinity;  // NaN is seen
+    sees_nothing = sees_nothing && scores_[i] == kMinusInfinity;  // a NaN score counts as seen
   }
   if (sees_nothing) {
     std::fill_n(out, head_dim, T(0));
@@ -97,14 +98,14 @@ void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRa
   const T row_sum = sum(n, [&](int64_t i) { return std::exp(scores_[i] - row_max); });
   *lse = row_max + std::log(row_sum);
   std::fill_n(out, head_dim, T(0));
-  in_order(n, [&](int64_t i) {  // each out[d] is a sum in that order; a value's row is read once
+  in_order(n, [&](int64_t i) {  // each out[d] is summed in this order; each value row is read once
     const T weight = as_weight(std::exp(scores_[i] - row_max) / row_sum);
     const T* value = row(v, i);
     for (int32_t d = 0; d < head_dim; ++d) out[d] += weight * value[d];
   });
 }
 
-/// One function an operation. Those that only move or pick rows are CpuBackend's.
+/// One function for each operation. CpuBackend has the operations that only move or choose rows.
 template <typename T>
 struct NaiveBackend<T>::Compute {
   NaiveBackend& self;
@@ -177,7 +178,8 @@ struct NaiveBackend<T>::Compute {
       for (int32_t t = 0; t < q_len; ++t) {
         const KeyRange keys = visible_keys(op.spec.mask, q_len, op.batch.kv_len[i], t);
         for (int32_t h = 0; h < n_q_heads; ++h) {
-          const int64_t head = int64_t{op.batch.q_start[i] + t} * n_q_heads + h;  // in q, out and lse alike
+          const int64_t head =
+              int64_t{op.batch.q_start[i] + t} * n_q_heads + h;  // the same in q, out and lse
           self.attend_row(op.q.template data<T>() + head * layout.head_dim, k, v, keys, h / group_size,
                           static_cast<T>(op.spec.scale), op.out.template data<T>() + head * layout.head_dim,
                           op.lse.template data<T>() + head);
@@ -194,7 +196,7 @@ struct NaiveBackend<T>::Compute {
     const Rows k = self.readable(op.storage, op.site.layer, RowKind::k, op.batch, i, self.decoded_k_);
     const int32_t kv_len = op.batch.kv_len[i];
     T *score = op.scores.template data<T>(), *prob = op.probs.template data<T>();
-    int64_t n_done = 0;  // rows
+    int64_t n_done = 0;  // rows so far
     for (int32_t h = first_head; h < first_head + n_heads; ++h)
       for (int32_t row = first_row; row < first_row + n_rows; ++row) {
         const T* query = op.q.template data<T>() + (row * n_q_heads + h) * layout.head_dim;

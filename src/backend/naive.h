@@ -1,12 +1,12 @@
-// The judge: every operation as its formula says, in plain loops, one row after the other.
+// The judge: computes every operation by its formula, in plain loops, one row after the other.
 //
-//   NaiveBackend<double> judge;      judges all other backends
-//   NaiveBackend<float>  yardstick;  sets the tolerance: an implementation may err twice as much as this one
-//   NaiveBackend<float>  reordered(seed);   the same sums in a seeded random order
+//   NaiveBackend<double> judge;             all other backends are compared with it
+//   NaiveBackend<float>  yardstick;         sets the tolerance: twice the error of this one is allowed
+//   NaiveBackend<float>  reordered(seed);   the same sums, in a random order chosen by the seed
 //
-// A row of an output depends on its own operands alone and is summed in one fixed order, whatever else is in
-// the batch. That is why on this backend cached = recompute, prefill = single decodes and batched = alone *to
-// the last bit* — and why it is slow.
+// Invariant: a row of an output depends only on its own operands and is summed in one fixed order. The rest
+// of the batch does not matter. So on this backend three results are equal to the last bit: cached =
+// recompute, prefill = single decodes, batched = alone. The price is speed.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,9 @@ class NaiveBackend final : public CpuBackend<T> {
       kIsJudge ? "plain loops in double precision, the judge of all others"
                : "plain loops in single precision, the yardstick of tolerances";
 
-  /// order_seed 0 sums in natural order; any other seed shuffles the order of every sum. `weights` f16 or
-  /// bf16 rounds p to it where it meets a value, as kernels on tensor cores do; the sum of p is not rounded.
+  /// order_seed 0 sums in natural order; any other seed shuffles the order of every sum. If `weights` is f16
+  /// or bf16, p is rounded to it before it is multiplied by a value, as kernels on tensor cores do. The sum
+  /// of p is not rounded.
   explicit NaiveBackend(uint64_t order_seed = 0, DType weights = dtype_of<T>)
       : order_seed_(order_seed), weights_(weights) {}
 
@@ -34,12 +35,13 @@ class NaiveBackend final : public CpuBackend<T> {
   void run(const Op& op) override;
 
  private:
-  struct Compute;  // one function an operation
+  struct Compute;  // one function for each operation
   template <typename Each>
   void in_order(int64_t n, Each each);
   template <typename Term>
   T sum(int64_t n, Term term);
-  /// K or V of one sequence as numbers: where they lie, or, of encoded rows, decoded into `room`.
+  /// K or V of one sequence as numbers: a view of the storage, or, if rows are encoded, of rows decoded to
+  /// `room`.
   struct Rows {
     const T* rows;
     RowLayout layout;
@@ -55,9 +57,9 @@ class NaiveBackend final : public CpuBackend<T> {
 
   uint64_t order_seed_;
   DType weights_;
-  std::vector<int32_t> order_;            // the current shuffle, remade when the length of the sums changes
-  std::vector<T> scores_;                 // [visible keys] of the row at hand
-  std::vector<T> decoded_k_, decoded_v_;  // [n_kv_heads, kv_len, head_dim] of the sequence at hand
+  std::vector<int32_t> order_;            // the current shuffle, for sums of this length
+  std::vector<T> scores_;                 // [visible keys] of the current row
+  std::vector<T> decoded_k_, decoded_v_;  // [n_kv_heads, kv_len, head_dim] of the current sequence
 };
 
 extern template class NaiveBackend<float>;

@@ -1,10 +1,10 @@
-// The softmax of one row of scores, as Backend::probe gives it, for backends in host memory.
+// The softmax of one row of scores, for the Probe of backends in host memory.
 //
 //   T distance = softmax_of_scores(scores, kv_len, keys, written_lse, probs);
 //
-// It is the softmax of these scores alone, 0 ≤ p ≤ 1 and Σ p = 1. It does not use the log-sum-exp of the
-// kernel that attended: the kernel summed q · k in an order of its own, and where scores are large the two sums
-// differ by more than 1, so that exp(score − lse) is no probability.
+// It is the softmax of these scores, so 0 ≤ p ≤ 1 and Σ p = 1. Do not compute p as exp(score − lse) with the
+// log-sum-exp that attend wrote: attend sums q · k in another order. If scores are large, the two sums may
+// differ by more than 1, and the result would not be a probability.
 #pragma once
 
 #include <algorithm>
@@ -15,17 +15,17 @@
 
 namespace lastrow {
 
-/// |a − b| of two values of lse; 0 where both are the same infinity, or both NaN.
+/// |(row_max + log_sum) − written|; 0 if both are the same infinity or both are NaN.
 template <typename T>
 T lse_difference(T row_max, T log_sum, T written) {
   const T own = row_max + log_sum;
   if (own == written || (std::isnan(own) && std::isnan(written))) return 0;
-  return std::abs((row_max - written) + log_sum);  // in this order nothing is lost where scores are large
+  return std::abs((row_max - written) + log_sum);  // in this order large scores cancel without a loss
 }
 
-/// scores, probs [kv_len]; scores outside `keys` are −∞ and their p is 0. A row whose visible scores are all
-/// −∞ sees nothing: p is 0 throughout and its lse −∞. A visible +∞ or NaN makes p NaN at all visible keys.
-/// Returns how far the lse of these scores is from `written`.
+/// scores, probs [kv_len]. Scores outside `keys` are −∞, and their p is 0. If all visible scores of a row are
+/// −∞, it sees nothing: every p is 0 and lse is −∞. If a visible score is +∞ or NaN, p is NaN at all visible
+/// keys. Returns |lse of these scores − written|.
 template <typename T>
 T softmax_of_scores(const T* scores, int32_t kv_len, KeyRange keys, T written, T* probs) {
   constexpr T kMinusInfinity = -std::numeric_limits<T>::infinity();
@@ -34,7 +34,7 @@ T softmax_of_scores(const T* scores, int32_t kv_len, KeyRange keys, T written, T
   bool sees_nothing = true;
   for (int32_t s = keys.begin; s < keys.end; ++s) {
     row_max = std::max(row_max, scores[s]);
-    sees_nothing = sees_nothing && scores[s] == kMinusInfinity;  // NaN is seen
+    sees_nothing = sees_nothing && scores[s] == kMinusInfinity;  // a NaN score counts as seen
   }
   if (sees_nothing) return lse_difference(kMinusInfinity, T(0), written);
   double row_sum = 0;

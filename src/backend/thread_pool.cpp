@@ -11,7 +11,7 @@ ThreadPool::ThreadPool(int32_t n_threads) {
   try {
     for (int32_t i = 1; i < n_threads; ++i) workers_.emplace_back([this] { work(); });
   } catch (const std::system_error&) {
-    // The system gives no more threads. Those that run share the same items, so no result is another.
+    // The system has no more threads. Those that run do all the items, so the results are the same.
   }
 }
 
@@ -39,7 +39,7 @@ void ThreadPool::for_each(int64_t n_items, FunctionRef<void(int64_t)> item) {
   wake_.notify_all();
   run_items(item, n_items);
   std::unique_lock lock(mutex_);
-  item_ = nullptr;  // who wakes only now finds nothing to do and is not waited for
+  item_ = nullptr;  // a worker that wakes now finds nothing to do, and this call does not wait for it
   done_.wait(lock, [this] { return busy_ == 0; });
 }
 
@@ -56,7 +56,7 @@ void ThreadPool::work() {
     seen = loop_;
     if (item_ == nullptr) continue;
     ++busy_;
-    // Read under the lock: the caller clears item_ while the last items are still at work.
+    // Read under the lock, because the caller clears item_ while the last items are still running.
     const FunctionRef<void(int64_t)>& item = *item_;
     const int64_t n_items = n_items_;
     lock.unlock();

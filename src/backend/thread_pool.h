@@ -1,12 +1,13 @@
 // A few threads that share the items of one loop, and sleep between loops.
 //
-//   ThreadPool pool(n_threads);                 0: one a core; fewer where no more can be started
-//   pool.for_each(n_items, [&](int64_t i) {…}); returns when all are done; in any order, by any thread
+//   ThreadPool pool(n_threads);                   0: one thread for each core
+//   pool.for_each(n_items, [&](int64_t i) {…});   any order, any thread; returns when all items are done
 //
-// * Items must not throw and must not call for_each.
-// * One caller at a time.
-// It allocates nothing after construction. Waiting is passive: on a machine whose cores are busy a spinning
-// thread takes away the time that it waits for.
+// * Items must not throw, and must not call for_each.
+// * Only one thread at a time may call for_each.
+//
+// If the system cannot start so many threads, the pool has fewer. It allocates nothing after construction. A
+// waiting thread sleeps and does not spin, because on a busy machine a spinning thread slows down the others.
 #pragma once
 
 #include <atomic>
@@ -36,11 +37,12 @@ class ThreadPool {
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  const FunctionRef<void(int64_t)>* item_ = nullptr;  // of the loop that may still be joined
+  const FunctionRef<void(int64_t)>* item_ =
+      nullptr;  // of the current loop; nullptr when its items are all taken
   int64_t n_items_ = 0;
   std::atomic<int64_t> next_item_ = 0;
-  int32_t busy_ = 0;   // workers that are at the current loop's items
-  uint64_t loop_ = 0;  // counts loops, so that each worker joins each one once
+  int32_t busy_ = 0;   // workers that run items of the current loop
+  uint64_t loop_ = 0;  // counts the loops, so that a worker joins each loop once
   bool stopping_ = false;
   std::vector<std::thread> workers_;
 };

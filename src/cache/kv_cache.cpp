@@ -41,7 +41,8 @@ ContiguousCache::ContiguousCache(const CacheSpec& spec) : spec_(spec) {
         "a contiguous cache needs block_len {} == max_seq_len {}: make it with CacheSpec::contiguous",
         spec.block_len, spec.max_seq_len);
   lengths_.assign(spec.n_blocks, 0);
-  // Room for the longest prompt of one sequence, or for one token of each. Several prompts at once need more.
+  // Enough for the longest prompt of one sequence, or for one token of each sequence. Several prompts in one
+  // step may need more; then the plan allocates.
   plan_.reserve(std::max(spec.max_seq_len, spec.n_blocks), spec.n_blocks, 1);
 }
 
@@ -69,8 +70,8 @@ void ContiguousCache::require_room(std::span<const SequenceInput> inputs) const 
   for (size_t i = 0; i < inputs.size(); ++i) {
     const int32_t sequence = inputs[i].sequence;
     if (sequence < 0 || sequence >= spec_.n_blocks)
-      throw UsageError("sequence {}: the cache is made for {}, numbered from 0; raise n_seqs", sequence,
-                       spec_.n_blocks);
+      throw UsageError("sequence {} is not one of the cache's {} sequences, which start at 0: raise n_seqs",
+                       sequence, spec_.n_blocks);
     for (size_t j = 0; j < i; ++j)
       if (inputs[j].sequence == sequence)
         throw UsageError("sequence {} appears twice in one step: give it one input", sequence);

@@ -1,21 +1,22 @@
-// The K/V cache as the host sees it: which row lives in which slot. It does not know what is in the rows.
+// The K/V cache on the host: it knows which row is in which slot. It does not know what the rows contain.
 //
 // A decoder keeps the key and value rows that it has computed. A KvCache does the bookkeeping: for each
 // sequence, how many rows it holds and in which blocks they are. The rows themselves are in storage that a
 // backend owns; a KvCache never touches them.
 //
 //   auto cache = make_cache(options, sizes);      cache/make_cache.h
-//   const StepPlan& plan = cache->plan(inputs);   which tokens, positions, slots; nothing has changed yet
+//   const StepPlan& plan = cache->plan(inputs);   chooses tokens, positions and slots; changes nothing
 //   …run the step on a backend…
-//   cache->commit(plan);                          from now on the new rows are held
-//   cache->abort(plan);                           instead, after an error or a cancel: nothing has changed
+//   cache->commit(plan);                          now the cache holds the new rows
+//   cache->abort(plan);                           instead, after an error or a cancel: changes nothing
 //
 // * One plan at a time: commit or abort it before the next call of plan, truncate, reset or copy_from.
 // * Do not use the reference that plan returned after the next call of plan.
 // * Do not read a slot at an index ≥ length(sequence): it may hold anything, NaN included.
 //
-// Three counts that differ as soon as a policy forgets rows: *n_seen* tokens of a sequence, *length* rows
-// held, and the *position* of a held row. Ask the cache for each of them; do not compute one from another.
+// When a policy forgets rows, these three numbers differ: the tokens that a sequence has seen (*n_seen*), the
+// rows that it holds (*length*), and the *position* of a held row. Ask the cache for each of them. Do not
+// compute one from another.
 //
 // Invariant: between steps every index < length(sequence) maps through the block table to exactly one slot,
 // which holds the row written for it, and no two held (sequence, index) pairs share a slot.
@@ -56,13 +57,13 @@ struct CacheSpec {
                               int32_t n_seqs = 1, DType dtype = DType::f32);
 };
 
-/// Throws ShapeError unless every size is positive, the blocks hold at least one sequence of max_seq_len, K
-/// and V can be stored in the dtype, and bytes() fits int64.
+/// Throws ShapeError unless every size is positive, the blocks can hold one sequence of max_seq_len, K and V
+/// can be stored in the dtype, and bytes() fits int64.
 void validate(const CacheSpec& spec);
 
 enum class LogitRows : uint8_t { none, last, all };
 
-/// What one sequence feeds to a step: tokens that follow those it has seen.
+/// The new tokens of one sequence in a step. They follow the tokens that the sequence has seen.
 struct SequenceInput {
   int32_t sequence = 0;
   std::span<const int32_t> tokens;
@@ -74,37 +75,39 @@ class KvCache {
   virtual ~KvCache() = default;
 
   virtual const CacheSpec& spec() const = 0;
-  /// Tokens of the sequence so far, whether or not their rows are still held. The next token is number n_seen
-  /// of the text, which is also its position.
+  /// The number of tokens so far, also of those whose rows have been forgotten. It is the position of the
+  /// next token.
   virtual int32_t n_seen(int32_t sequence) const = 0;
-  /// Rows that the sequence holds: its indices are 0 … length − 1.
+  /// The number of rows that the sequence holds. Their indices are 0 … length − 1.
   virtual int32_t length(int32_t sequence) const = 0;
 
-  /// Where the row at an index is.
+  /// The slot of the row at an index.
   virtual int64_t slot(int32_t sequence, int32_t index) const = 0;
   /// The position (RoPE angle, mask) of the token whose row is at an index.
   virtual int32_t position_of(int32_t sequence, int32_t index) const = 0;
 
-  /// Lays out one step for the given sequences, in their order. Changes nothing. Throws CapacityError if a
-  /// sequence would outgrow max_seq_len (or blocks run out), UsageError for an unknown or repeated sequence.
+  /// Lays out one step for these sequences, in this order. Changes nothing. Throws CapacityError if a
+  /// sequence would become longer than max_seq_len or if there are no free blocks, UsageError for an unknown
+  /// or repeated sequence.
   virtual const StepPlan& plan(std::span<const SequenceInput> inputs) = 0;
   virtual void commit(const StepPlan& plan) = 0;
   virtual void abort(const StepPlan& plan) = 0;
 
-  /// Goes back to when the sequence had seen n_tokens ≤ n_seen. Rows that are no longer held stay in storage;
-  /// nothing reads them.
+  /// Goes back to the state in which the sequence had seen n_tokens ≤ n_seen. The later rows stay in storage,
+  /// but nothing reads them any more.
   virtual void truncate(int32_t sequence, int32_t n_tokens) = 0;
   void reset(int32_t sequence) { truncate(sequence, 0); }
 
-  /// Takes over what `other`, a cache of the same kind and sizes, holds and where. Rows are not copied: both
-  /// describe the same storage. Allocates nothing. For a caller that may have to undo steps.
+  /// Copies the bookkeeping of `other`, a cache of the same kind and sizes. No rows are copied: both caches
+  /// then describe the same storage. Allocates nothing. A caller that may have to undo steps uses it.
   virtual void copy_from(const KvCache& other) = 0;
 };
 
-/// One block for each sequence: sequence i owns block i for good. Index = position = place in block.
+/// One block for each sequence: sequence i always owns block i. Index = position = place in the block.
 class ContiguousCache final : public KvCache {
  public:
-  explicit ContiguousCache(const CacheSpec& spec);  // validates; n_blocks sequences, ids 0 … n_blocks − 1
+  /// Has n_blocks sequences, 0 … n_blocks − 1. Throws as validate does, or if block_len is not max_seq_len.
+  explicit ContiguousCache(const CacheSpec& spec);
 
   const CacheSpec& spec() const override { return spec_; }
   int32_t n_seen(int32_t sequence) const override { return length(sequence); }

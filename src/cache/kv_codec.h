@@ -1,24 +1,28 @@
 // How a row of K or V is stored: its elements in the cache's type, and for int8 one scale for the row.
 //
-//   const float scale = encode_row(row, head_dim, stored);   a row [head_dim] of one K/V head; T* stored
-//   float x = decode(stored[d], scale);                      an element of it; decode_row for all
-//   DType dtype = kv_dtype_from_name("int8");                the name that command lines use
+//   const float scale = encode_row(row, head_dim, stored);   row [head_dim] of one K/V head → T* stored
+//   float x = decode(stored[d], scale);                      one element; decode_row decodes the whole row
+//   DType dtype = kv_dtype_from_name("int8");                from the name on a command line
 //
-//   type            an element           a row's scale
-//   f32             itself               none (1)
-//   f16 bf16 fp8    rounded once, as core/dtype.h says; fp8 (e4m3) saturates at ±448        none (1)
-//   i8 ("int8")     code = x / scale to nearest, ties to even: −127 … 127     f32: max|x| / 127, cut
+//   type          a stored element                                        scale of a row
+//   f32           x                                                       none (1)
+//   f16 bf16      x, rounded once (core/dtype.h)                          none (1)
+//   fp8 (e4m3)    x, rounded once; saturates at ±448                      none (1)
+//   i8 ("int8")   x / scale, rounded to nearest, ties to even: ±127       f32: max|x| / 127, 17 bits kept
 //
-// An int8 scale keeps 17 significant bits; the rest is cut off. A code has 7, so code · scale has at most 24
-// and is exact in f32. It does not matter where the scale is multiplied in: into the element, into the score
-// (K) or into p (V). A decoded row encodes to the same codes and the same scale again, so reading a row and
-// writing it back changes nothing. An int8 row whose elements are all below 2^-100 has scale 0 and decodes to
-// zeros. An int8 row that holds NaN or infinity has scale NaN, and all its elements decode to NaN.
+// int8. The scale keeps 17 significant bits; the lower bits are cut off. A code has 7 bits, so code · scale
+// has at most 24 bits and is exact in f32. So it does not matter where a kernel multiplies by the scale: the
+// element, the score (for K) or p (for V). If a decoded row is encoded again, the codes and the scale are the
+// same. So reading a row and writing it back changes nothing. If all elements of a row are below 2^-100, its
+// scale is 0 and it decodes to zeros. If a row holds NaN or infinity, its scale is NaN and all its elements
+// decode to NaN.
 //
-// Scales of K (or of V) of one layer are [n_blocks, n_kv_heads, block_len]: cache/index.h, scale_offset.
-// A kernel whose threads share a row finds max_magnitude first and then calls int8_scale and to_int8.
-// Invariant: decode is exact. Only encode_row loses precision: |x − decoded| ≤ 0.50001 · scale for int8. So
-// the error of an attention is measured against attention over the decoded rows.
+// The scales of K (or of V) of one layer are [n_blocks, n_kv_heads, block_len]: scale_offset in
+// cache/index.h. A kernel in which several threads share a row first finds the largest magnitude_of, then
+// calls int8_scale and to_int8.
+//
+// Invariant: decode is exact. Only encode_row loses precision; for int8, |x − decoded| ≤ 0.50001 · scale. So
+// an attention kernel is compared with attention over the decoded rows.
 #pragma once
 
 #include <bit>
@@ -35,20 +39,20 @@ constexpr bool is_kv_dtype(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::fp8_e4m3 ||
          dtype == DType::i8;
 }
-/// Bytes of a row's scale; 0 if the type has none.
+/// Bytes of the scale of a row; 0 if the type has no scales.
 constexpr int64_t scale_bytes(DType dtype) { return dtype == DType::i8 ? 4 : 0; }
 
-/// From f32, f16, bf16, fp8 or int8. Throws UsageError for another name; the message lists these.
+/// Takes f32, f16, bf16, fp8 or int8. Throws UsageError for another name; the message lists these names.
 DType kv_dtype_from_name(std::string_view name);
-/// The inverse: for DType::i8 it is "int8".
+/// The inverse of kv_dtype_from_name: DType::i8 gives "int8".
 std::string_view kv_dtype_name(DType dtype);
 
 // ---- one element
 
-/// The bits of |x|. They order like |x|, with infinity and then NaN last.
+/// The bits of |x|. As integers they have the same order as |x|; then come infinity and NaN.
 LASTROW_HD constexpr uint32_t magnitude_of(float x) { return std::bit_cast<uint32_t>(x) & 0x7FFF'FFFFu; }
 
-/// The scale of an int8 row, from the largest magnitude_of its elements.
+/// The scale of an int8 row, from the largest magnitude_of(x) of its elements.
 LASTROW_HD constexpr float int8_scale(uint32_t max_magnitude) {
   if (max_magnitude >= 0x7F80'0000u) return std::bit_cast<float>(0x7FC0'0000u);  // NaN or ∞ in the row
   if (max_magnitude < 0x0D80'0000u) return 0.0f;                                 // below 2^-100
@@ -56,10 +60,10 @@ LASTROW_HD constexpr float int8_scale(uint32_t max_magnitude) {
   return std::bit_cast<float>(std::bit_cast<uint32_t>(scale) & ~0x7Fu);
 }
 
-/// The code of an element, with its row's scale.
+/// The int8 code of an element, given the scale of its row.
 LASTROW_HD constexpr int8_t to_int8(float x, float scale) {
   if (!(scale > 0)) return 0;
-  constexpr float kToNearest = 0x1.8p23f;  // a sum with it has no bits below 1, so it is rounded to nearest
+  constexpr float kToNearest = 0x1.8p23f;  // a sum with it has no bits below 1, so it rounds to nearest
   return static_cast<int8_t>(x / scale + kToNearest - kToNearest);
 }
 
@@ -71,7 +75,7 @@ LASTROW_HD constexpr float decode(int8_t code, float scale) { return static_cast
 
 // ---- one row
 
-/// row [n] → stored [n]. Returns the row's scale; 1 if the type has none.
+/// row [n] → stored [n]. Returns the scale of the row, or 1 if the type has no scales.
 template <typename T>
 LASTROW_HD constexpr float encode_row(const float* row, int32_t n, T* stored) {
   if constexpr (std::is_same_v<T, int8_t>) {

@@ -21,7 +21,7 @@ double largest_of(DType stored) {
 RangeCount out_of_range(ConstTensorView rows, DType stored) {
   RangeCount count;
   if (stored == DType::i8 || stored == DType::f32) return count;
-  // Up to half a unit in the last place above the largest number is rounded down to that number.
+  // A number less than half a unit in the last place above the largest one is rounded down to it.
   const double limit = stored == DType::f16 ? 65520 : stored == DType::bf16 ? 0x1.FFp127 : 464;
   const float* x = rows.data<float>();
   for (int64_t i = 0; i < rows.size(); ++i) {

@@ -1,4 +1,4 @@
-// Makes a cache by the name of its kind. Callers that take CacheOptions need no change for a new kind.
+// Makes a cache from the name of its kind. A new kind needs no change in callers that pass on CacheOptions.
 //
 //   auto cache = make_cache({.dtype = DType::bf16}, {.n_layers = 4, .n_kv_heads = 2, …});
 //   auto storage = backend.make_storage(cache->spec());
@@ -11,13 +11,13 @@
 
 namespace lastrow {
 
-/// What the user of a cache may choose.
+/// What the user may choose.
 struct CacheOptions {
   std::string kind = "contiguous";  // one block for each sequence
   DType dtype = DType::f32;         // of stored K and V: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
 };
 
-/// What the model and its caller fix.
+/// What the model and the caller decide.
 struct CacheSizes {
   int32_t n_layers = 0;
   int32_t n_kv_heads = 0;
@@ -26,8 +26,8 @@ struct CacheSizes {
   int32_t n_seqs = 1;
 };
 
-/// The spec of the cache that make_cache would make. Allocates nothing, so it can be used to check whether
-/// the cache fits into memory. Throws UsageError for an unknown kind, ShapeError for wrong sizes.
+/// The spec of the cache that make_cache would make. Allocates nothing, so a caller can use it to check
+/// whether the cache fits in memory. Throws UsageError for an unknown kind, ShapeError for wrong sizes.
 CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes);
 
 /// Throws as cache_spec does.

@@ -1,4 +1,4 @@
-// The slots of one sequence of a step, by its block table.
+// The block table of one sequence of a step, and the slots of a range of its indices.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ inline BlockTable block_table(const StepPlan& plan, int32_t sequence) {
           plan.block_len};
 }
 
-/// Slots of the indices [begin, end).
+/// The slots of the indices [begin, end), in order.
 inline std::vector<int64_t> slots_of(const StepPlan& plan, int32_t sequence, int32_t begin, int32_t end) {
   std::vector<int64_t> slots;
   slots.reserve(static_cast<size_t>(end > begin ? end - begin : 0));

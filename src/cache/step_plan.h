@@ -1,8 +1,10 @@
-// One forward step as plain arrays: what the cache policy decided, and everything a backend needs to run it.
+// One forward step as plain arrays: what the cache policy decided, and all that a backend needs to run it.
 //
-// KvCache::plan fills it on the host; Backend::begin_step copies it to the device in one upload. Sequences
-// are packed one after the other, never padded: sequence i owns tokens q_start[i] … q_start[i+1] − 1. The
-// faults in the lessons change this struct.
+//   const StepPlan& plan = cache.plan(inputs);                    fills it, on the host
+//   const Batch& batch = backend.begin_step(plan, storage);       copies it to the device, in one upload
+//
+// Sequences are packed one after the other, without padding: sequence i has the tokens
+// q_start[i] … q_start[i+1] − 1. The faults of the lessons change this struct.
 #pragma once
 
 #include <cstdint>
@@ -17,14 +19,14 @@ struct BlockCopy {
 
 struct StepPlan {
   std::vector<int32_t> tokens;     // [n_tokens]
-  std::vector<int32_t> positions;  // [n_tokens]         RoPE angle
-  std::vector<int32_t> q_start;    // [n_seqs + 1]       first token of each sequence; last entry = n_tokens
-  std::vector<int32_t> kv_len;     // [n_seqs]           indices visible after this step's append
-  std::vector<int32_t> block_tables;  // [n_seqs, blocks_per_seq]   −1 where a sequence has fewer
-  std::vector<int64_t> append_slots;  // [n_tokens]         where this token's K and V rows go
-  std::vector<BlockCopy> block_copies;
-  std::vector<int32_t> logit_rows;  // [n_rows]           tokens whose logits are wanted, ascending
-  std::vector<int32_t> sequences;   // [n_seqs]           the cache's sequence ids, for commit and abort
+  std::vector<int32_t> positions;  // [n_tokens]                 for the RoPE angle
+  std::vector<int32_t> q_start;    // [n_seqs + 1]               first token of each sequence; then n_tokens
+  std::vector<int32_t> kv_len;     // [n_seqs]                   rows after the append of this step
+  std::vector<int32_t> block_tables;    // [n_seqs, blocks_per_seq]   −1 where a sequence has fewer blocks
+  std::vector<int64_t> append_slots;    // [n_tokens]                 slots of the tokens' K and V rows
+  std::vector<BlockCopy> block_copies;  // [n_copies]                 done before the operations
+  std::vector<int32_t> logit_rows;      // [n_rows]                   tokens that need logits, ascending
+  std::vector<int32_t> sequences;       // [n_seqs]                   the cache's ids, for commit and abort
   int32_t blocks_per_seq = 0;
   int32_t block_len = 0;
 
@@ -33,9 +35,9 @@ struct StepPlan {
   int32_t n_logit_rows() const { return static_cast<int32_t>(logit_rows.size()); }
   int32_t q_len(int32_t i) const { return q_start[i + 1] - q_start[i]; }
 
-  /// The index at which sequence i holds this position after the step's append, if it does. The sequence's
-  /// last token has the last index, and the positions of the indices before it count down one by one. None
-  /// for a sequence without a token in this step, because no query reads it.
+  /// The index of this position in sequence i, after the append of this step. The last token of the sequence
+  /// has the last index, and before it the positions count down one by one. None if the sequence does not
+  /// hold the position, or if it has no token in this step, because then no query reads it.
   std::optional<int32_t> index_of(int32_t i, int32_t position) const;
 
   /// Empties every array and keeps its memory, so that steady decode allocates nothing.

@@ -1,10 +1,10 @@
-// One attention problem as a check states it, and its answer from any backend, as doubles on the host.
+// An attention problem given by its sizes and a seed, and its solution by any backend.
 //
 //   AttendCase c{.n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 33}, {5, 7}}};
-//   AttendResult r = attend(backend, c);
+//   AttendResult r = attend(backend, c);      doubles, on the host
 //
-// Inputs are a function of (seed, sequence, index) alone: block length and order change where rows lie, not
-// what they are. Every slot that no row owns holds NaN.
+// The inputs depend only on (seed, sequence, index). The block length and the block order change where rows
+// are stored, not their values. Every unused slot holds NaN.
 #pragma once
 
 #include <cmath>
@@ -28,11 +28,11 @@ struct AttendCase {
   std::vector<SequenceSize> sequences = {{1, 1}};
   MaskRule mask{};
   int32_t block_len = 0;     // 0: contiguous
-  uint64_t block_order = 0;  // seed of the order of blocks; 0: in order
-  float score_scale = 1;     // multiplies 1/√head_dim: 1e4 makes the softmax one-hot
+  uint64_t block_order = 0;  // seed that shuffles the blocks; 0: in order
+  float score_scale = 1;     // multiplies 1/√head_dim; with 1e4 the softmax is one-hot
   uint64_t seed = 1;
   DType kv_dtype = DType::f32;
-  int32_t n_splits = 0;  // of K/V over blocks of a device; 0: as the device plans. The host has none
+  int32_t n_splits = 0;  // on a GPU, into how many parts K/V is split; 0: the device chooses
 };
 
 struct AttendResult {
@@ -40,7 +40,7 @@ struct AttendResult {
   std::vector<double> lse;  // [n_tokens, n_q_heads]
 };
 
-/// The plan and cache spec that lay a case out in blocks.
+/// The cache and the step of a case: its rows laid out in blocks.
 struct Layout {
   CacheSpec spec;
   StepPlan plan;
@@ -85,7 +85,7 @@ inline std::vector<double> to_doubles(Backend& backend, ConstTensorView x) {
   return values;
 }
 
-/// Storage full of NaN but for the rows that the case's sequences own.
+/// Storage that holds the rows of the case, and NaN in every other slot.
 inline std::unique_ptr<KvStorage> fill_storage(Backend& backend, const AttendCase& c, const Layout& l) {
   auto storage = backend.make_storage(l.spec);
   const int64_t n_slots = int64_t{l.spec.n_blocks} * l.spec.block_len;
@@ -122,7 +122,7 @@ inline AttendSpec case_spec(const AttendCase& c) {
   return {static_cast<float>(c.score_scale / std::sqrt(static_cast<double>(c.head_dim))), c.mask};
 }
 
-/// On rows that are stored already; `queries` [n_tokens, n_q_heads, head_dim] on the host.
+/// Uses the rows in `storage`. queries [n_tokens, n_q_heads, head_dim] are on the host.
 inline AttendResult attend(Backend& backend, const AttendCase& c, const Layout& l, KvStorage& storage,
                            const Tensor& queries) {
   const Tensor q = backend.upload(queries.view());

@@ -1,13 +1,13 @@
-// An attention problem with the judge's answer and how far any other may be from it, for one or many
-// implementations to be held against.
+// An attention problem with the judge's answer and the largest error allowed. Implementations are compared
+// with it.
 //
-//   const JudgedCase judged = judged_case(c);      18 runs of naive: make it once a case
-//   … judged_case(c, Products::rounded)            for a kernel that rounds q and p to the type of K and V,
-//                                                 or to f16 where that has 8 bits
-//   … an implementation runs on judged.q, judged.storage (host memory, stored as f32 backends store) …
+//   const JudgedCase judged = judged_case(c);     17 runs of naive, so make it once for each case
+//   …run the implementation on judged.q and judged.storage (host memory, as f32 backends store rows)…
 //   const Verdict v = verdict(judged, result);    v.ok(), v.share(), v.to_string()
 //
-// The rule is that of judge/tolerance.h, for out and for lse each.
+// For a kernel that rounds q and p to the type of K and V, make it with judged_case(c, Products::rounded).
+//
+// judge/tolerance.h has the rule. It holds for out and for lse separately.
 #pragma once
 
 #include "judge/attend_case.h"
@@ -15,10 +15,10 @@
 
 namespace lastrow::judge {
 
-/// What q and p are in the products q · k and p · v: floats, or rounded to the type of K and V (f16 where
-/// that has 8 bits), as kernels on tensor cores usually have them. A rounded q is an input like stored rows:
-/// the judge computes with it too. A rounded p is the kernel's own error: the yardstick makes it, the judge
-/// does not.
+/// The precision of q and p in the products q · k and p · v. `exact`: floats. `rounded`: the type of K and V,
+/// or f16 if that type has 8 bits, as is usual for kernels on tensor cores. A rounded q is an input, as
+/// stored rows are, so the judge uses it too. A rounded p is an error of the kernel, so the yardstick rounds
+/// it and the judge does not.
 enum class Products { exact, rounded };
 
 struct JudgedCase {
@@ -63,7 +63,7 @@ struct Verdict {
   double out_bound, lse_bound;
 
   bool ok() const { return out.largest <= out_bound && lse.largest <= lse_bound; }
-  /// The larger of the two errors, as a share of its bound: at most 1 if ok.
+  /// error / bound, the larger of the two for out and lse. At most 1 if ok().
   double share() const {
     const auto of = [](double error, double bound) { return error == 0 ? 0 : error / bound; };
     return std::max(of(out.largest, out_bound), of(lse.largest, lse_bound));

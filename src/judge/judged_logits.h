@@ -1,12 +1,12 @@
-// Logits of a whole text in one forward, and how far from exact arithmetic rounding may take them.
+// The logits of a whole text from one forward, and the largest difference that rounding can explain.
 //
 //   std::vector<double> logits = all_logits(*model, backend, tokens);    [n_tokens · vocab_size], one prefill
 //   JudgedLogits judged = judged_logits(*model, tokens);                 by naive-f64, with the bound
-//   difference(logits, judged.logits).largest <= judged.bound            rounding; beyond it: a bug
+//   difference(logits, judged.logits).largest <= judged.bound            rounding; if it is larger: a bug
 //
-// The bound is judge/tolerance.h's: twice the largest error of naive<float> over 16 seeded orders of
+// The bound is that of judge/tolerance.h: twice the largest error of naive<float> over 16 seeded orders of
 // summation, plus one epsilon of f32 × the largest logit. It is measured for these tokens, not chosen.
-// The judge and the yardsticks are healthy backends of their own: no --fault reaches them.
+// judged_logits makes its own backends, so a --fault does not change them.
 #pragma once
 
 #include <span>

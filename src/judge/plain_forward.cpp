@@ -60,14 +60,14 @@ Row layer_norm(const Row& x, const Row& weight, const Row& bias, double eps) {
   return y;
 }
 
-/// A norm of the model, by the name of its weight without ".weight".
+/// One norm of the model. `name` is the name of its weight without ".weight".
 Row norm(const PlainDecoder& c, const std::string& name, const Row& x) {
   const Row weight = values_of(c, name + ".weight", {c.model_dim});
   return c.gpt2 ? layer_norm(x, weight, values_of(c, name + ".bias", {c.model_dim}), c.norm_eps)
                 : rms_norm(x, weight, c.norm_eps);
 }
 
-/// A linear layer of the model: y = w · x, and its bias in a GPT-2.
+/// One linear layer of the model: y = w · x, plus a bias in a GPT-2.
 struct LinearLayer {
   LinearLayer(const PlainDecoder& c, const std::string& name, int64_t n_out, int64_t n_in)
       : weight(matrix(c, name + ".weight", n_out, n_in)),
@@ -81,7 +81,7 @@ struct LinearLayer {
   Row bias;
 };
 
-/// Turns the d-th pair of every head by position / theta^(2d/head_dim).
+/// Rotates the d-th pair of each head by the angle position / theta^(2d/head_dim).
 void rope(const PlainDecoder& c, int64_t position, Row& heads) {
   const int64_t half = c.head_dim / 2;
   for (size_t head = 0; head < heads.size(); head += static_cast<size_t>(c.head_dim))
@@ -96,11 +96,12 @@ void rope(const PlainDecoder& c, int64_t position, Row& heads) {
     }
 }
 
-/// out[h,:] = Σ_s softmax_s(scale · q[h,:]·k[s,g,:]) v[s,g,:] of the last row of keys, which sees all of them.
-///   q [n_q_heads · head_dim]   keys, values [s][n_kv_heads · head_dim]
+/// Attention of one query that sees all the keys: out[h,:] = Σ_s softmax_s(scale · q[h,:]·k[s,g,:]) v[s,g,:].
+///   q              [n_q_heads · head_dim]
+///   keys, values   [s][n_kv_heads · head_dim]
 Row attend(const PlainDecoder& c, const Row& q, const std::vector<Row>& keys,
            const std::vector<Row>& values) {
-  // An attention call takes its scale as an f32, so the model's scale is that f32 as well.
+  // AttendSpec::scale is an f32, so the scale is rounded to f32 here too.
   const double scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.head_dim)));
   Row out(q.size(), 0.0);
   for (int64_t h = 0; h < c.n_q_heads; ++h) {
@@ -141,11 +142,11 @@ void attention_block(const PlainDecoder& c, const std::string& layer, std::vecto
       rope(c, static_cast<int64_t>(t), q);
       rope(c, static_cast<int64_t>(t), keys.back());
     }
-    add(w_o(attend(c, q, keys, values)), x[t]);  // keys and values of tokens 0 … t: the causal mask
+    add(w_o(attend(c, q, keys, values)), x[t]);  // it sees tokens 0 … t only: the causal mask
   }
 }
 
-/// x[t] += down_proj · h, where with y = norm(x[t])
+/// x[t] += down_proj · h, with y = norm(x[t]) and
 ///   Llama  h = silu(gate_proj · y) ⊙ up_proj · y,  silu(z) = z / (1 + e^−z)
 ///   GPT-2  h = gelu(up_proj · y),                  gelu(z) = ½ z (1 + tanh(√(2/π) (z + 0.044715 z³)))
 void ffn_block(const PlainDecoder& c, const std::string& layer, std::vector<Row>& x) {

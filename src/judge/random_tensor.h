@@ -1,9 +1,9 @@
-// Random numbers in a tensor: the inputs that tests, lessons and exercises make from a seed.
+// A tensor of random numbers, for the inputs of tests, lessons and exercises.
 //
 //   const Tensor q = random_tensor({n_tokens, n_q_heads, head_dim}, /*seed=*/1, /*stream=*/0);
 //
-// Host memory, f32, normally distributed with mean 0 and variance 1. The same shape, seed and stream give the
-// same bits. Streams of one seed are independent: take one for each tensor.
+// It is in host memory, f32, normally distributed with mean 0 and variance 1. The same shape, seed and stream
+// give the same bits. The streams of one seed are independent: use another stream for each tensor.
 #pragma once
 
 #include "core/random.h"

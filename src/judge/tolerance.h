@@ -1,7 +1,11 @@
-// How far may an implementation be from the judge? Measured, not chosen.
+// The largest error that an implementation may have. It is measured, not chosen.
 //
-// The rule: judged by naive<double> on the same stored inputs, its largest error is at most twice the largest
-// of naive<float> over 16 seeded orders of summation, plus one epsilon of the output type × max |reference|.
+//   const double bound = tolerance(compute, reference);     reference: the output of naive<double>
+//   difference(output, reference).largest <= bound          holds if the implementation is correct
+//
+// The rule: naive<double> computes the reference from the same stored inputs. The largest error may be twice
+// the largest error of naive<float> over 16 seeded orders of summation, plus one epsilon of the output type ×
+// max |reference|.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +27,8 @@ struct Difference {
   }
 };
 
-/// Equal infinities differ by 0; anything against NaN by infinity, and so do outputs of different sizes.
+/// Two equal infinities differ by 0. If a value is NaN, the difference is infinite, and also if the sizes
+/// differ.
 inline Difference difference(const std::vector<double>& actual, const std::vector<double>& expected) {
   Difference worst;
   if (actual.size() != expected.size())
@@ -45,12 +50,12 @@ inline double max_abs_finite(const std::vector<double>& x) {
 
 constexpr uint64_t kYardstickOrders = 16;
 
-/// From the largest error of naive<float> over its orders.
+/// `yardstick` is the largest error of naive<float> over all orders.
 inline double tolerance_of(double yardstick, const std::vector<double>& reference) {
   return 2 * yardstick + double{std::numeric_limits<float>::epsilon()} * max_abs_finite(reference);
 }
 
-/// `compute(backend)` gives one output of the thing under test as doubles.
+/// `compute(backend)` returns one output of the code under test, as doubles.
 template <typename Compute>
 double tolerance(const Compute& compute, const std::vector<double>& reference) {
   double yardstick = 0;

@@ -8,7 +8,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// a + b: 1 an element.
+/// One addition for each element.
 constexpr OpCost add(int64_t n_rows, int64_t dim, int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = n_rows * dim, .activation_bytes = 3 * n_rows * dim * activation_elem_bytes};
 }

@@ -10,7 +10,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// New k and v [n_tokens, n_kv_heads, head_dim] into their slots of one layer.
+/// Writes new k and v [n_tokens, n_kv_heads, head_dim] to their slots in one layer.
 constexpr OpCost append(int64_t n_tokens, int64_t n_kv_heads, int64_t head_dim, int64_t cache_elem_bytes,
                         int64_t activation_elem_bytes = kF32Bytes, int64_t cache_scale_bytes = 0) {
   const int64_t rows = 2 * n_tokens * n_kv_heads;

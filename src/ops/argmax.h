@@ -1,5 +1,5 @@
 // The most likely token of each row of logits.
-//   ids[i] = index of the largest of logits[i,:], the first of equals
+//   ids[i] = index of the largest of logits[i,:]; if several are equal, the first of them
 #pragma once
 
 #include "ops/operands.h"
@@ -8,7 +8,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// [n_rows, vocab_size] → ids [n_rows]: vocab_size − 1 compares a row.
+/// [n_rows, vocab_size] → ids [n_rows]: vocab_size − 1 comparisons for each row.
 constexpr OpCost argmax(int64_t n_rows, int64_t vocab_size, int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = vocab_size > 0 ? n_rows * (vocab_size - 1) : 0,
           .activation_bytes = n_rows * (kIdBytes + vocab_size * activation_elem_bytes)};

@@ -22,7 +22,7 @@ void Attend::check() const {
 
 namespace {
 
-/// Σ count(q_len, kv_len, causal, window) over the sequences of the step.
+/// The sum of count(q_len, kv_len, causal, window) over the sequences of the step.
 int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
                            int64_t count(int64_t q_len, int64_t kv_len, bool causal, int64_t window)) {
   int64_t sum = 0;

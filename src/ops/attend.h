@@ -1,4 +1,6 @@
-// Attention over the cached keys and values.
+// Attention over the cached keys and values: the operation, and its cost.
+//
+//   backend.run(Attend{{layer, site::kAttend}, q, storage, batch, spec, out, lse});
 #pragma once
 
 #include "attention/mask.h"
@@ -19,12 +21,12 @@ struct AttendSize {
   int64_t head_dim = 0;
   int64_t cache_elem_bytes = kF32Bytes;
   int64_t activation_elem_bytes = kF32Bytes;
-  int64_t cache_scale_bytes = 0;  // of a row
+  int64_t cache_scale_bytes = 0;  // for one row of K or V
 };
 
-/// 4·n_q_heads·head_dim·visible_cells: q·k is 2·head_dim a cell, p·v as much. The softmax's few flop a cell
-/// (scale, compare, subtract, exp, add) are left out, as is usual: about 1/head_dim of the sum.
-/// Reads K and V of each visible row once a K/V head; q, out, and lse (f32) are the activations.
+/// 4·n_q_heads·head_dim·visible_cells flop: a cell needs 2·head_dim for q·k and 2·head_dim for p·v. As usual,
+/// the softmax (scale, compare, subtract, exp, add) is not counted: it is about 1/head_dim of the sum.
+/// Each visible row of K and V is read once for each K/V head. The activations are q, out and lse (f32).
 constexpr OpCost attend(const AttendSize& n) {
   return {
       .flop = 4 * n.n_q_heads * n.head_dim * n.visible_cells,
@@ -35,14 +37,15 @@ constexpr OpCost attend(const AttendSize& n) {
 
 }  // namespace cost
 
-/// Do q and lse fit the step and the storage? What Attend and Probe have in common. Throws ShapeError.
+/// Throws ShapeError unless q and lse fit the step and the storage. Attend and Probe share this check.
 void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                      ConstTensorView lse);
 
 /// Attends each query to the stored keys that its mask lets it see.
 ///   out[t,h,:] = Σ_s softmax_s(scale · q[t,h,:]·k[s,g,:]) v[s,g,:],  g = h / group_size
-/// A row whose visible scores are all −∞ (q·k may overflow) counts as one that sees no key. A score of +∞ or NaN
-/// makes its row's out and lse NaN. Slots that are masked or unused may hold NaN: they do not matter.
+/// If all visible scores of a row are −∞ (q·k may overflow), the row counts as one that sees no key. If a
+/// visible score is +∞ or NaN, out and lse of that row are NaN. Masked and unused slots may hold NaN: the
+/// result does not depend on them.
 /// check() throws ShapeError if n_q_heads % n_kv_heads != 0.
 /// Source: Vaswani et al. 2017, eq. 1; grouped queries: Ainslie et al. 2023.
 struct Attend {
@@ -54,13 +57,12 @@ struct Attend {
   Batch batch;
   AttendSpec spec;
   TensorView out;  // [n_tokens, n_q_heads, head_dim]   must not alias q
-  TensorView
-      lse;  // [n_tokens, n_q_heads]             natural log; −∞ where a query sees no key (its out is 0)
+  TensorView lse;  // [n_tokens, n_q_heads]             natural log; −∞ (and out is 0) where no key is visible
 
   void check() const;
   Operands operands() const { return {.reads = {q}, .writes = {out, lse}}; }
   OpCost cost() const;
-  /// Scores that the mask lets through: all query heads, all sequences of the step.
+  /// The number of scores that are not masked, over all query heads and all sequences of the step.
   int64_t score_cells() const;
 };
 

@@ -1,4 +1,5 @@
-// The arrays of one step in a backend's memory: made from a StepPlan by Backend::begin_step, read by operations.
+// The arrays of one step, in a backend's memory. Backend::begin_step makes them from a StepPlan; operations
+// read them.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace lastrow {
 
-/// Addresses stay the same from step to step, so that a device can replay what it recorded. Valid until the next
-/// begin_step.
+/// Valid until the next begin_step. The addresses are the same in every step, so that a device can replay a
+/// recorded step.
 struct Batch {
   const StepPlan* plan;         // on the host: counts and lengths
   const int32_t* tokens;        // [n_tokens]

@@ -1,4 +1,4 @@
-// The embedding of each token of the step: a row of a table.
+// Looks up the embedding of each token of the step: one row of a table.
 //   out[t,:] = table[tokens[t],:]
 #pragma once
 
@@ -9,7 +9,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// ids [n_rows] → [n_rows, model_dim]: no flop; reads the rows asked for, not the whole table.
+/// ids [n_rows] → [n_rows, model_dim]: no flop. Reads one row of the table for each id, not the whole table.
 constexpr OpCost embed(int64_t n_rows, int64_t model_dim, int64_t weight_elem_bytes,
                        int64_t activation_elem_bytes = kF32Bytes) {
   return {.weight_bytes = n_rows * model_dim * weight_elem_bytes,
@@ -26,7 +26,7 @@ struct Embed {
   Batch batch;
   TensorView out;  // [n_tokens, model_dim]
 
-  /// Throws ShapeError for a token outside the vocabulary, too.
+  /// Also throws ShapeError for a token outside the vocabulary.
   void check() const;
   Operands operands() const { return {.reads_tokens = true, .reads = {table}, .writes = {out}}; }
   OpCost cost() const {

@@ -1,4 +1,4 @@
-// Learned positions: adds a row of a table, chosen by the token's position, to each token's row, in place.
+// Learned positions: a table has one row for each position. Each token adds its position's row, in place.
 //   x[t,:] += table[positions[t],:]
 // Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners" (GPT-2).
 #pragma once
@@ -10,7 +10,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// 1 an element. Reads the rows asked for, not the whole table; reads and writes x.
+/// One addition for each element. Reads and writes x, and reads one row of the table for each token.
 constexpr OpCost embed_positions(int64_t n_rows, int64_t model_dim, int64_t weight_elem_bytes,
                                  int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = n_rows * model_dim,
@@ -28,7 +28,7 @@ struct EmbedPositions {
   Batch batch;
   TensorView x;  // [n_tokens, model_dim]   in place
 
-  /// Throws ShapeError for a position beyond the table, too.
+  /// Also throws ShapeError for a position beyond the table.
   void check() const {
     require_rank("position table", table, 2);
     require_shape("embedded tokens", x.shape(), {batch.plan->n_tokens(), table.dim(1)});

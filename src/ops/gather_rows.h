@@ -1,4 +1,4 @@
-// Takes the rows that need logits out of the rows of all tokens.
+// Copies the rows of the tokens that need logits. The LM head then works on these rows only.
 //   out[i,:] = x[logit_rows[i],:]
 #pragma once
 
@@ -22,7 +22,7 @@ struct GatherRows {
   Site site;
   ConstTensorView x;  // [n_tokens, dim]
   Batch batch;
-  TensorView out;  // [n_rows, dim]   n_rows of the batch's logit_rows
+  TensorView out;  // [n_rows, dim]   n_rows = number of logit_rows
 
   void check() const {
     require_rank("gather_rows input", x, 2);

@@ -1,4 +1,4 @@
-// GELU, by the approximation with tanh that GPT-2 was trained with.
+// GELU, in the tanh approximation that GPT-2 was trained with.
 //   out = ½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))
 // Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units", section 2.
 #pragma once
@@ -9,7 +9,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// ½x(1 + tanh(c(x + a·x³))): 8 multiplications and additions and 1 tanh: 9 an element.
+/// ½x(1 + tanh(c(x + a·x³))): 8 multiplications and additions and 1 tanh, so 9 for each element.
 constexpr OpCost gelu(int64_t n_rows, int64_t ffn_dim, int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = 9 * n_rows * ffn_dim, .activation_bytes = 2 * n_rows * ffn_dim * activation_elem_bytes};
 }

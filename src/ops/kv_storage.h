@@ -1,11 +1,17 @@
-// Where K and V rows are: made by a backend from a CacheSpec, read by it alone, held by the cache's owner.
+// The memory that holds the K and V rows of all layers.
 //
-// K or V of one layer is [n_blocks, n_kv_heads, block_len, head_dim] in the backend's memory; int8 rows have
-// scales beside them, f32 [n_blocks, n_kv_heads, block_len] (cache/kv_codec.h). Nothing is initialised: a
-// slot that no append has written may hold anything.
+//   auto storage = backend.make_storage(spec);                      the caller owns it
+//   backend.run(Append{site, k, v, batch, *storage});               writes rows
+//   backend.read_rows(*storage, layer, RowKind::k, slots, host);    copies rows to the host
 //
-// All of it is one allocation, the arena: K of layer 0, V of layer 0, K of layer 1, …, each with its scales
-// behind it. Rows and scales begin at multiples of kAlignment bytes from the arena's start.
+// * Only the backend that made a storage reads and writes its memory. Others ask that backend.
+// * Do not read a slot before an append has written it: nothing is initialised, so it may hold anything.
+//
+// K or V of one layer is [n_blocks, n_kv_heads, block_len, head_dim] in the backend's memory. If the type is
+// int8, each row has a scale: f32 [n_blocks, n_kv_heads, block_len] (cache/kv_codec.h).
+//
+// There is one allocation, the arena. It holds K of layer 0, V of layer 0, K of layer 1, …, each followed by
+// its scales. Rows and scales begin at multiples of kAlignment bytes from the start of the arena.
 #pragma once
 
 #include "cache/kv_cache.h"
@@ -18,10 +24,10 @@ enum class RowKind : uint8_t { k, v };
 
 class KvStorage {
  public:
-  static constexpr int64_t kAlignment = 256;  // that of cudaMalloc
+  static constexpr int64_t kAlignment = 256;  // as cudaMalloc aligns
 
-  /// `dtype` is what the backend stores for spec.dtype: the double-precision judge widens f32 rows to f64.
-  /// Throws CapacityError if the memory does not have that much.
+  /// `dtype` is the type that the backend stores for spec.dtype. They differ only in the double-precision
+  /// judge, which stores f64 for f32. Throws CapacityError if there is not enough memory.
   KvStorage(const CacheSpec& spec, Memory& memory, DType dtype)
       : spec_(spec),
         dtype_(dtype),
@@ -30,14 +36,14 @@ class KvStorage {
         arena_(memory, DType::u8, {arena_bytes()}) {}
 
   const CacheSpec& spec() const { return spec_; }
-  /// In the stored type.
+  /// K or V of one layer, in the stored type.
   TensorView rows(int32_t layer, RowKind kind) {
     return {place(arena_.view(), layer, kind).raw(), dtype_, rows_shape()};
   }
   ConstTensorView rows(int32_t layer, RowKind kind) const {
     return {place(arena_.view(), layer, kind).raw(), dtype_, rows_shape()};
   }
-  /// Empty where the stored type has none.
+  /// Empty if the stored type has no scales.
   TensorView scales(int32_t layer, RowKind kind) {
     if (scales_bytes_ == 0) return {};
     return {scales_in(place(arena_.view(), layer, kind)).raw(), DType::f32, scales_shape()};
@@ -46,11 +52,11 @@ class KvStorage {
     if (scales_bytes_ == 0) return {};
     return {scales_in(place(arena_.view(), layer, kind)).raw(), DType::f32, scales_shape()};
   }
-  /// Of a stored element, and of the scale of a row (0 where the type has none).
+  /// Bytes of a stored element, and of the scale of a row (0 if the type has no scales).
   int64_t elem_bytes() const { return static_cast<int64_t>(size_of(dtype_)); }
   int64_t row_scale_bytes() const { return scale_bytes(dtype_); }
-  /// Counted at the allocation: all layers, K and V, their scales, and what aligning them takes, which is
-  /// less than kAlignment for each and nothing where their sizes are multiples of it.
+  /// The size of the allocation: K, V and scales of all layers, and padding for the alignment. Each of these
+  /// parts has less than kAlignment bytes of padding, and none if its size is a multiple of kAlignment.
   int64_t bytes() const { return arena_.size_bytes(); }
 
  private:
@@ -58,15 +64,16 @@ class KvStorage {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
   int64_t arena_bytes() const {
-    constexpr int64_t kMost = int64_t{1} << 60;  // widened and aligned it still fits int64
+    constexpr int64_t kMost = int64_t{1} << 60;  // fits int64 even after widening and alignment
     if (spec_.bytes() > kMost)
-      throw CapacityError("a K/V cache of {} bytes: no machine has so many, use a smaller context",
+      throw CapacityError("a K/V cache of {} bytes is too large for any machine: use a smaller context",
                           spec_.bytes());
     return 2 * spec_.n_layers * (rows_bytes_ + scales_bytes_);
   }
   Shape rows_shape() const { return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len, spec_.head_dim}; }
   Shape scales_shape() const { return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len}; }
-  /// Rows and scales of K or V of a layer; their scales alone.
+  /// `place` is the part of the arena with the rows and scales of K or V of one layer; `scales_in` is the
+  /// scales in it.
   template <typename View>
   View place(View arena, int32_t layer, RowKind kind) const {
     LASTROW_CHECK(layer >= 0 && layer < spec_.n_layers, "layer {} of {}", layer, spec_.n_layers);

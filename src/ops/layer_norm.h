@@ -1,6 +1,6 @@
 // LayerNorm: shifts each row to mean 0 and scales it to variance 1, then applies a weight and a bias.
 //   out[t,:] = weight ⊙ (x[t,:] − mean(x[t,:])) / √(variance(x[t,:]) + eps) + bias
-// The variance is the mean of the squared differences from the mean (not that of n − 1).
+// The variance divides the sum of the squared differences by dim, not by dim − 1.
 // Source: Ba, Kiros and Hinton 2016, "Layer Normalization", eq. 4.
 #pragma once
 
@@ -10,8 +10,8 @@ namespace lastrow {
 
 namespace cost {
 
-/// 7·dim + 5 a row: sum dim, centre dim, squares 2·dim, scale and shift 3·dim; 5 for two means, eps, square
-/// root and reciprocal.
+/// 7·dim + 5 flop for each row. Sum: dim. Subtract the mean: dim. Sum of squares: 2·dim. Scale, weight and
+/// bias: 3·dim. Two means, eps, square root and reciprocal: 5.
 constexpr OpCost layer_norm(int64_t n_rows, int64_t dim, int64_t weight_elem_bytes,
                             int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = n_rows * (7 * dim + 5),

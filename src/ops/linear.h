@@ -1,4 +1,4 @@
-// A linear layer: each row times a weight matrix, and a bias where the model has one.
+// A linear layer: multiplies each row by a weight matrix, and adds a bias if the model has one.
 //   out = x · weightᵀ (+ bias)
 #pragma once
 
@@ -8,7 +8,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// [n_rows, in_dim] · [out_dim, in_dim]ᵀ: 2·n_rows·in_dim·out_dim, and n_rows·out_dim for a bias.
+/// [n_rows, in_dim] · [out_dim, in_dim]ᵀ: 2·n_rows·in_dim·out_dim flop, and n_rows·out_dim for a bias.
 constexpr OpCost linear(int64_t n_rows, int64_t in_dim, int64_t out_dim, bool has_bias,
                         int64_t weight_elem_bytes, int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = 2 * n_rows * in_dim * out_dim + (has_bias ? n_rows * out_dim : 0),

@@ -1,11 +1,12 @@
-// All operations of the decoder as one type, and what can be asked of any of them.
+// All operations of the decoder as one type, Op, and the questions that every operation answers.
 //
 //   void Watcher::run(const Op& op) { inner().run(op); total += cost_of(op); }
 //
-// A new operation is a file beside this one, an entry in Op, a function in each backend, and the line of the
-// forward that calls it. Tracing, counting, lineage and checks follow by themselves.
+// A new operation needs four things: a file in this folder, an entry in Op, a function in each backend, and
+// the line of the forward that calls it. Tracing, counting, lineage and checks then work without a change.
 //
-// Where operands are not at hand, in the events of a trace, an OpKind says which operation it was:
+// The events of a trace have no operands. They say with an OpKind which operation it was:
+//
 //   event.op == kind_of<Attend>        traits(event.op).name
 #pragma once
 
@@ -32,7 +33,7 @@
 
 namespace lastrow {
 
-/// Cheap to make and to pass: views and numbers, no memory of its own.
+/// Cheap to make and to pass, because it holds views and numbers and owns no memory.
 using Op = std::variant<Embed, EmbedPositions, RmsNorm, LayerNorm, Linear, Rope, Append, Attend, Probe,
                         Swiglu, Gelu, Add, GatherRows, Argmax>;
 
@@ -50,10 +51,10 @@ inline OpCost cost_of(const Op& op) {
   return std::visit([](const auto& o) { return o.cost(); }, op);
 }
 
-/// Which operation: its place in Op. The two that move stored rows come after them.
+/// Which operation it is: the index of its type in Op. Two more follow: kCopyBlocks and kWriteRows.
 enum class OpKind : uint8_t {};
 inline constexpr size_t kOpCount = std::variant_size_v<Op> + 2;
-/// Backend::copy_blocks, or the copies that a step begins with.
+/// Backend::copy_blocks, or the block copies at the start of a step.
 inline constexpr OpKind kCopyBlocks{kOpCount - 2};
 /// Backend::write_rows.
 inline constexpr OpKind kWriteRows{kOpCount - 1};

@@ -1,13 +1,13 @@
-// What every operation says of itself, in types that all of them share.
+// The types in which every operation describes itself.
 //
-// An operation is a struct of its operands (RmsNorm, Attend, …; ops/op.h lists them). It has
+// An operation is a struct of its operands (RmsNorm, Attend, …; ops/op.h lists them). Each has
 //
 //   static constexpr OpTraits kTraits     its name, where its rows come from, what kind of work it is
 //   void check() const                    throws ShapeError if an operand does not fit
 //   Operands operands() const             the tensors that it reads and writes
 //   OpCost cost() const                   flop and bytes of this call
 //
-// Decorators ask these and know no operation by name. Nothing here allocates.
+// Decorators (trace/) use these members, so they need no code for single operations. Nothing here allocates.
 #pragma once
 
 #include <array>
@@ -24,7 +24,7 @@ namespace lastrow {
 
 struct Batch;
 
-/// A few views, in order.
+/// Up to four views, in order.
 template <typename View>
 class Views {
  public:
@@ -45,24 +45,24 @@ class Views {
   size_t size_ = 0;
 };
 
-/// The tensors of a call. K and V rows in storage are not among them; Append and Attend alone have such.
+/// The tensors of a call. Stored K and V rows, which only Append, Attend and Probe use, are not among them.
 struct Operands {
-  bool reads_tokens = false;     // the ids of the step's tokens, before all tensors
-  Views<ConstTensorView> reads;  // activations, then parameters; empty: an optional one that is missing
-  Views<TensorView> writes;      // one that is in `reads` too is changed in place
+  bool reads_tokens = false;     // it reads the ids of the step's tokens; they come before the tensors
+  Views<ConstTensorView> reads;  // activations, then parameters; an empty view: an optional one is missing
+  Views<TensorView> writes;      // a view that is also in `reads` is changed in place
 };
 
-/// From which rows a written row comes. The rules themselves are in ops/row_rule.h.
+/// Which rows a written row is computed from. ops/row_rule.h has the rules.
 enum class RowRule : uint8_t {
   row_by_row,  // row t of each output comes from row t of the first n_sources reads
   gathered,    // row i comes from row logit_rows[i]
   appended,    // a slot of K comes from row t of k, a slot of V from row t of v: t is the token stored there
   attended,    // row t comes from row t of q, and from K and V (lse: K alone) of the slots that t sees
   copied,      // a slot comes from the slot that was copied to it
-  none,        // it comes from no row
+  none,        // a row comes from no other row
 };
 
-/// What the time of an operation goes into.
+/// What an operation spends its time on.
 enum class WorkKind : uint8_t {
   weights,    // products with a weight matrix
   attention,  // queries against the cached K and V
@@ -72,13 +72,14 @@ enum class WorkKind : uint8_t {
 struct OpTraits {
   std::string_view name;  // in traces: "rms_norm"
   RowRule rule = RowRule::row_by_row;
-  int n_sources = 1;  // reads that rows come from; parameters follow them
+  int n_sources = 1;  // rows come from the first n_sources reads; the others are parameters
   WorkKind work = WorkKind::other;
 };
 
 /// Throws ShapeError unless x has this many dimensions.
 void require_rank(const char* name, ConstTensorView x, int rank);
-/// Throws ShapeError unless each position of the step is below n_positions. `what`: "RoPE angle", for the message.
+/// Throws ShapeError unless each position of the step is below n_positions. The message names `what` the
+/// position lacks, for example "RoPE angle".
 void require_positions(const Batch& batch, int64_t n_positions, const char* what);
 
 constexpr int64_t elem_bytes(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }

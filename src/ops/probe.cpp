@@ -20,7 +20,7 @@ void Probe::check() const {
                      n_heads, first_row, n_rows, q.shape().to_string());
   const int32_t i = sequence();
   if (n_rows > 0 && first_row + n_rows > batch.plan->q_start[i + 1])
-    throw ShapeError("probe of rows {}+{} spans two sequences: probe each by itself", first_row, n_rows);
+    throw ShapeError("probe of rows {}+{} spans two sequences: probe each of them alone", first_row, n_rows);
   require_shape("probe scores", scores.shape(), {n_heads, n_rows, batch.plan->kv_len[i]});
   require_shape("probe probs", probs.shape(), scores.shape());
   if (!lse_distance.empty()) require_shape("probe lse_distance", lse_distance.shape(), {n_heads, n_rows});

@@ -1,4 +1,9 @@
-// What attention saw, for chosen heads and rows: its scaled scores, and the softmax of these scores.
+// Shows what attention computes inside, for chosen heads and rows: the scaled scores and their softmax.
+//
+//   backend.run(Probe{site, q, storage, batch, spec, lse, selection, scores, probs});
+//
+// Call it after the Attend with the same operands, because it reads the lse that the Attend wrote. A probe is
+// not part of the model's work: it costs nothing, and traces do not record it.
 #pragma once
 
 #include "attention/mask.h"
@@ -8,18 +13,20 @@
 
 namespace lastrow {
 
-/// Rows and heads that a probe looks at. Rows are packed tokens of one sequence.
+/// The rows and heads of a probe. The rows are packed tokens of one sequence.
 struct ProbeSelection {
   int32_t first_head, n_heads;
   int32_t first_row, n_rows;
 };
 
-/// scores[h,t,s] is −∞ and probs[h,t,s] is 0 where masked. probs is 0 throughout a row that sees nothing, and NaN
-/// at the visible keys of a row with a score of +∞ or NaN. Otherwise 0 ≤ p ≤ 1 and Σ p = 1, however large the
-/// scores are.
-/// lse_distance is |lse of these scores − lse|, where `lse` is what attend wrote: attend sums q · k in another
-/// order. It is 0 where both are −∞ or both NaN.
-/// A probe is no work of the model: it costs nothing and traces do not record it.
+///   scores[h,t,s] = scale · q[t,h,:]·k[s,g,:]      −∞ where masked
+///   probs[h,t,:]  = softmax of scores[h,t,:]        0 where masked
+/// In each row 0 ≤ p ≤ 1 and Σ p = 1, however large the scores are. There are two exceptions. If a row sees
+/// no key, its probs are 0. If a visible score is +∞ or NaN, the probs of all visible keys of that row are
+/// NaN.
+///
+/// lse_distance is |lse of these scores − lse|, where `lse` is what attend wrote. The two may differ, because
+/// attend sums q · k in another order. The distance is 0 if both are −∞ or both are NaN.
 struct Probe {
   static constexpr OpTraits kTraits{.name = "probe", .rule = RowRule::none, .n_sources = 0};
 
@@ -31,7 +38,7 @@ struct Probe {
   ConstTensorView lse;  // [n_tokens, n_q_heads]   what attend wrote
   ProbeSelection selection;
   TensorView scores, probs;   // [selection.n_heads, selection.n_rows, kv_len of the rows' sequence]
-  TensorView lse_distance{};  // [selection.n_heads, selection.n_rows], or empty if nobody wants it
+  TensorView lse_distance{};  // [selection.n_heads, selection.n_rows], or empty if it is not wanted
 
   void check() const;
   /// The sequence that all selected rows belong to.

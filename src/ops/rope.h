@@ -1,7 +1,6 @@
-// Rotary positions: turns pairs of each head's elements by an angle that grows with the token's position, in
-// place.
+// RoPE: rotates pairs of elements of each head, in place, by an angle that grows with the position.
 //   (a, b) ← (a·cos − b·sin, a·sin + b·cos),   angle = position · theta^(−2d/head_dim)
-// The pairs are (d, d + head_dim/2), or (2d, 2d + 1) where the table says interleaved.
+// The pairs are (d, d + head_dim/2), or (2d, 2d + 1) if the table is interleaved.
 // Source: Su et al. 2021, "RoFormer", eq. 34.
 #pragma once
 
@@ -10,7 +9,7 @@
 
 namespace lastrow {
 
-/// Cosines and sines of the angles, made once on the host in double precision and uploaded.
+/// Cosines and sines of the angles. They are computed once, on the host in double precision, and uploaded.
 struct RopeTable {
   Tensor cos, sin;  // [max_seq_len, head_dim / 2]
   bool interleaved = false;
@@ -18,8 +17,8 @@ struct RopeTable {
 
 namespace cost {
 
-/// Turns pairs in place, 4 multiplications and 2 additions each: 3·head_dim a head. Reads head_dim sines and
-/// cosines (f32) a token.
+/// A pair needs 4 multiplications and 2 additions, so a head needs 3·head_dim flop. Reads and writes x in
+/// place, and reads head_dim sines and cosines (f32) for each token.
 constexpr OpCost rope(int64_t n_tokens, int64_t n_heads, int64_t head_dim,
                       int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = 3 * n_tokens * n_heads * head_dim,
@@ -36,7 +35,7 @@ struct Rope {
   Batch batch;
   TensorView x;  // [n_tokens, n_heads, head_dim]   in place
 
-  /// Throws ShapeError for a position beyond the table, too.
+  /// Also throws ShapeError for a position beyond the table.
   void check() const {
     require_rank("rope input", x, 3);
     require_shape("rope input", x.shape(), {batch.plan->n_tokens(), x.dim(1), 2 * table.cos.shape()[1]});

@@ -28,14 +28,14 @@ std::vector<Row> attended(const CallRows& call, bool is_lse, int64_t t) {
   return rows;
 }
 
-// The token whose rows went to this slot; of two, the later.
+// The token whose rows were stored in this slot. If there are two, the later one overwrote the earlier.
 int64_t appended_token(const StepPlan& plan, int64_t slot) {
   for (int64_t t = plan.n_tokens() - 1; t >= 0; --t)
     if (plan.append_slots[t] == slot) return t;
-  throw UsageError("no token of the step was appended at slot {}", slot);
+  throw UsageError("the step appends no token at slot {}", slot);
 }
 
-// Reads and writes of a block copy stand in the same order, slot by slot: (copy, layer, kind).
+// A block copy lists its reads and its writes in the same order, slot by slot: (copy, layer, kind).
 Row copied_from(const CallRows& call, size_t output, int64_t t) {
   int64_t nth = t;
   for (size_t i = 0; i < output; ++i) nth += call.writes[i].count;

@@ -1,16 +1,16 @@
-// From which rows did a written row come? The rule of each operation, for events of a trace.
+// Which rows was a written row computed from? This file has the rule for each operation.
 //
-//   rows_read(rule, {event.reads, event.writes, plan, layer, mask}, written)
+//   rows_read(traits(event.op), {event.reads, event.writes, plan, layer, mask}, output, t)
 //
-// An operation says which rule it follows (OpTraits); the rules are here, and nothing else knows them:
+// An operation says in its OpTraits which rule it follows. The rules are only in this file:
 //   row_by_row   out[t] ← row t of each source
 //   gathered     out[i] ← x[logit_rows[i]]
 //   appended     slot of t ← k[t] (K) or v[t] (V)
 //   attended     out[t], lse[t] ← q[t], and K and (out only) V of the slots that t sees
 //   copied       slot ← the slot that it was copied from
 //   none         ← nothing
-// Weights and biases are no rows of the history: no rule names them. A test perturbs every input row of every
-// operation and sees exactly the listed rows change.
+// No rule names weights or biases, because they are the same in every step. A test changes each input row of
+// each operation, and checks that exactly the output rows change whose rule names it.
 #pragma once
 
 #include <span>
@@ -23,16 +23,16 @@
 
 namespace lastrow {
 
-/// The rows of one call, in the order of its Operands. Slots of K and of V come after the tensors.
+/// The rows of one call, in the order of its Operands. The slots of K and of V come after the tensors.
 struct CallRows {
   std::span<const RowSpan> reads, writes;
   const StepPlan& plan;
   int32_t layer;
-  MaskRule mask;  // of attention; else not looked at
+  MaskRule mask;  // used for attention only
 };
 
-/// What row t of write `output` came from, ascending, each once. Throws UsageError for a row that the step does
-/// not have.
+/// The rows that row t of writes[output] was computed from, in ascending order, each once. Throws UsageError
+/// for a row that the step does not have.
 std::vector<Row> rows_read(const OpTraits& op, const CallRows& call, size_t output, int64_t t);
 
 }  // namespace lastrow

@@ -1,9 +1,12 @@
-// Rows as traces name them: which were read, which were written, and which version of them.
+// How traces name the rows that an operation reads and writes: space, id, row, and version.
 //
-// Rows live in spaces. A row of a tensor is one step of its first dimension; tensors get small ids in the order
-// in which a recorder first meets them, and a version that counts the writes to them. A row of K or V is a slot
-// of one layer's storage, all its heads, with a version of its own. Tokens are the packed ids of the step,
-// version = step. Parameters are tensors too: they are read and never written.
+//   space     a row is                            id                             version
+//   tensor    one index of the first dimension    a number for each tensor       writes to the tensor so far
+//   k, v      one slot of one layer, all heads    the layer                      writes to the slot so far
+//   token     one of the step's packed token ids  0                              the step
+//
+// Tensors get the ids 0, 1, 2, … in the order in which a recorder first sees them. Parameters are tensors
+// too, but they are never written.
 #pragma once
 
 #include <compare>
@@ -13,7 +16,7 @@ namespace lastrow {
 
 enum class RowSpace : uint8_t { tensor, k, v, token };
 
-/// One row, whatever its version.
+/// One row, of any version.
 struct Row {
   RowSpace space;
   int32_t id;  // tensor: its id; k, v: the layer; token: 0
@@ -31,7 +34,7 @@ struct RowSpan {
   bool contains(const Row& r) const {
     return space == r.space && id == r.id && r.row >= first && r.row < first + count;
   }
-  /// Row t of the operand that this span is.
+  /// Row t of this span.
   Row at(int64_t t) const { return {space, id, first + t}; }
   bool operator==(const RowSpan&) const = default;
 };

@@ -1,9 +1,9 @@
-// Where in the model an operation happens, and the names that the one forward uses for its operations.
+// A Site says where in the model an operation runs: its layer and its name.
 //
 //   backend.run(Linear{{layer, site::kQProj}, x, weight, {}, q});
 //
-// Counters, traces, the viewer and profilers recognise an operation by its Site. The forward uses no other
-// names, so what its architecture has of this list is found in every step.
+// Counters, traces, the viewer and profilers recognise an operation by its Site. The forward uses only the
+// names below, in this order. A model that has an operation runs it in every step.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ struct Site {
   const char* name;  // static string: "q_proj", "attend", …
 };
 
-/// In the order in which they run.
+/// The names, in the order in which the operations run.
 namespace site {
 
 // Before the layers (Site::layer is −1).
@@ -48,7 +48,7 @@ inline constexpr const char* kFinalNorm = "final_norm";
 inline constexpr const char* kLmHead = "lm_head";
 inline constexpr const char* kArgmax = "argmax";
 
-/// Those that make the residual stream as layer 0 reads it: the last one that the model has leaves it so.
+/// The operations before layer 0. Its input is the output of the last one of them that the model has.
 inline constexpr const char* kEmbeddings[] = {kEmbed, kEmbedPositions};
 inline bool is_embedding(std::string_view name) {
   return std::find(std::begin(kEmbeddings), std::end(kEmbeddings), name) != std::end(kEmbeddings);

@@ -11,14 +11,14 @@ namespace {
 constexpr double kMaxCount = 9.2e18;              // just below 2^63
 constexpr int64_t kMaxLength = int64_t{1} << 31;  // so that squares of lengths fit
 
-/// An upper bound on flop and bytes of a step, in floating point. The large terms are exact, the small ones too
-/// large.
+/// An upper bound on the flop and on the bytes of a step, in floating point. The large terms are exact; the
+/// small terms are estimates that are too high.
 double cost_bound(const ModelShape& s, const StepSize& z) {
   const auto n = [](int64_t x) { return static_cast<double>(x); };
   const double params = n(n_params(s));
   const double rows = n(z.batch) * n(z.q_len), heads = n(s.n_q_heads + 2 * s.n_kv_heads) * n(s.head_dim);
   const double small = n(s.n_layers) * (20 * n(s.model_dim) + 12 * n(s.ffn_dim) + 8 * heads + 64) +
-                       10 * n(s.model_dim) + n(s.vocab_size) + 16;  // elements or flop of a row
+                       10 * n(s.model_dim) + n(s.vocab_size) + 16;  // elements or flop for one row
   const double cells = n(z.batch) * n(cost::visible_cells(z.q_len, z.kv_len, true));
   const double flop =
       rows * (2 * params + small) + 4 * n(s.n_layers) * n(s.n_q_heads) * n(s.head_dim) * cells;

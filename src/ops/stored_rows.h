@@ -1,5 +1,4 @@
-// What it costs to move rows that are stored already: Backend::write_rows and copy_blocks, which stand beside
-// the operations.
+// The cost of Backend::write_rows and Backend::copy_blocks. They change stored rows, and are not operations.
 #pragma once
 
 #include "cost/op_cost.h"
@@ -7,7 +6,7 @@
 
 namespace lastrow::cost {
 
-/// Overwrites n_rows stored rows of K, or of V, in one layer (pokes): counted like half an append.
+/// Overwrites n_rows stored rows of K, or of V, in one layer (pokes). It costs as much as half an append.
 constexpr OpCost write_rows(int64_t n_rows, int64_t n_kv_heads, int64_t head_dim, int64_t cache_elem_bytes,
                             int64_t activation_elem_bytes = kF32Bytes, int64_t cache_scale_bytes = 0) {
   const int64_t rows = n_rows * n_kv_heads;
@@ -21,7 +20,7 @@ inline OpCost write_rows(const KvStorage& storage, int64_t n_rows, DType from) {
                     static_cast<int64_t>(size_of(from)), storage.row_scale_bytes());
 }
 
-/// Copies n_blocks blocks of K and of V in each of n_layers layers, whole blocks: reads as much as it writes.
+/// Copies n_blocks whole blocks of K and of V in each of n_layers layers. Reads as many bytes as it writes.
 constexpr OpCost copy_blocks(int64_t n_blocks, int64_t block_len, int64_t n_layers, int64_t n_kv_heads,
                              int64_t head_dim, int64_t cache_elem_bytes, int64_t cache_scale_bytes = 0) {
   const int64_t rows = 2 * n_blocks * block_len * n_layers * n_kv_heads;

@@ -1,4 +1,4 @@
-// SwiGLU: one half of a feed-forward layer's hidden row gates the other.
+// SwiGLU: multiplies one hidden row of a feed-forward layer by silu of another, its gate.
 //   out = silu(gate) ⊙ up,   silu(x) = x / (1 + e^−x)
 // Source: Shazeer 2020, "GLU Variants Improve Transformer", eq. 5.
 #pragma once
@@ -9,7 +9,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// gate · 1/(1 + exp(−gate)) · up: exp, add, division (as gate / …), multiplication: 4 an element.
+/// gate · 1/(1 + exp(−gate)) · up: exp, add, division (as gate / …), multiplication, so 4 for each element.
 constexpr OpCost swiglu(int64_t n_rows, int64_t ffn_dim, int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = 4 * n_rows * ffn_dim, .activation_bytes = 3 * n_rows * ffn_dim * activation_elem_bytes};
 }

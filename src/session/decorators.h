@@ -1,7 +1,8 @@
-// What stands between a session's decoder and its backend.
+// The decorators between a session's decoder and its backend.
 //
-// From the outside in: counting, poking, tracing (if the session records), the backend. So counts are those
-// of the model's own calls, and a trace shows operands after pokes changed them.
+// The order, from the decoder to the backend: counting, poking, tracing (if the session records), the
+// backend. So the counts contain only the model's own calls, and a trace shows operands after the pokes
+// changed them.
 #pragma once
 
 #include <memory>
@@ -17,7 +18,7 @@ struct DecodeSession::Decorators {
         poking(tracing ? static_cast<Backend&>(*tracing) : backend),
         counting(poking) {}
   Backend& top() { return counting; }
-  /// Before each step: its number in the session.
+  /// Call it before each step, with the number of the step in the session.
   void set_step(int32_t step) {
     counting.reset();
     poking.set_step(step);

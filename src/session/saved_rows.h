@@ -1,11 +1,11 @@
-// K and V rows copied out of a storage, so that they can be written back bit for bit after a call that failed.
+// Copies of stored K and V rows. If a call fails, they are written back, bit for bit.
 //
 //   SavedRows saved;
-//   saved.save(backend, storage, slots);   of every layer; replaces what was saved before
+//   saved.save(backend, storage, slots);   the rows of all layers; replaces rows saved earlier
 //   …steps that overwrite them…
 //   saved.write_back(backend, storage);    or saved.clear()
 //
-// Until clear() it takes host memory for 2 · n_layers rows of each slot.
+// Until clear(), it holds 2 · n_layers rows for each slot in host memory.
 #pragma once
 
 #include <cstdint>

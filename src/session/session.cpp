@@ -13,7 +13,7 @@ namespace {
 int32_t context_of(const Model& model, const SessionOptions& options) {
   const int32_t context = model.config().max_seq_len;
   if (options.max_seq_len < 0 || options.max_seq_len > context)
-    throw CapacityError("max_seq_len {} is not within the context of {}, which is {}: choose at most that",
+    throw CapacityError("max_seq_len {} is outside the context of {}: choose 1 to {}, or 0 for all of it",
                         options.max_seq_len, model.config().name, context);
   return options.max_seq_len == 0 ? context : options.max_seq_len;
 }
@@ -69,8 +69,8 @@ void DecodeSession::start(std::vector<int32_t> prompt) {
   LASTROW_CHECK(backup_ != nullptr, "start() while a transaction is open");
   if (prompt.empty()) throw UsageError("the prompt is empty: give at least one word");
   if (static_cast<int64_t>(prompt.size()) > max_seq_len())
-    throw CapacityError("the prompt has {} tokens, the context {}: shorten the prompt", prompt.size(),
-                        max_seq_len());
+    throw CapacityError("the prompt has {} tokens, but the context has room for {}: shorten the prompt",
+                        prompt.size(), max_seq_len());
   for (const int32_t token : prompt)
     if (token < 0 || token >= model_->config().vocab_size)
       throw UsageError(

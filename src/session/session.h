@@ -1,26 +1,28 @@
-// A generation that can be stepped forward, back and to any step, with the K/V cache or without.
+// A text generation that you can step forward, back, and to any step, with the K/V cache or without it.
 //
 //   DecodeSession s(model, std::move(backend), {.mode = Mode::cached});
 //   s.start(model->tokenizer().encode("the quick brown fox"));   nothing has run yet
-//   s.advance();        step 0: prefill of the whole prompt
-//   s.advance();        step 1: decode, one token; and so on
-//   s.go_to(0);         back (or forward) to any step that has been taken
-//   s.set_pokes(pokes); runs the steps that the pokes change again, with the same tokens
+//   s.advance();                                                 step 0: prefill of the whole prompt
+//   s.advance();                                                 step 1: decode of one token; and so on
+//   s.go_to(0);                                                  back (or forward) to a step that was taken
+//   s.set_pokes(pokes);                                          runs the changed steps again, same tokens
 //
-// Steps count from 0 = prefill. The input of step i ≥ 1 is the token that step i − 1 chose. With a prompt of
-// p tokens, step i ends at position p − 1 + i, after p + i tokens.
+// Steps are numbered from 0, which is the prefill. The input of step i ≥ 1 is the token that step i − 1
+// chose. With a prompt of p tokens, step i ends at position p − 1 + i, after p + i tokens.
 //
 // * Mode::recompute empties its storage before each step and feeds the whole prefix. Nothing else differs.
-// * Running a step again does not change its tokens. Only advance() from the last step chooses a new token.
-//   After advance() from an earlier step the later steps are forgotten if it feeds another token than before.
-// * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored rows
-//   are as before. The one exception is Mode::recompute, because its storage is scratch: if a step had begun,
-//   stored_row() throws a UsageError until the next call that succeeds. transaction.h does this.
-// * SessionOptions::stop belongs to the caller. While it is true, a running call ends before its next layer
-//   (on a device that replays its steps: after the step), and a new call ends before it begins. Both throw
-//   Cancelled. The session never resets the flag, so it does not matter whether the flag or the call is first.
-// * Decode steps with the cache go through Backend::replay, unless they are recorded (SessionOptions::record)
-//   or a poke is in force in them. Counts and bits are the same either way.
+// * Only advance() can add a token. go_to() and set_pokes() run steps with the tokens that they had before.
+//   If advance() from an earlier step feeds another token than before, the later steps are forgotten.
+// * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored
+//   rows are as before. There is one exception, in Mode::recompute, because its storage is scratch: if a step
+//   had begun, stored_row() throws a UsageError until the next call that succeeds. transaction.h implements
+//   this.
+// * The caller owns the flag SessionOptions::stop. While it is true, a running call ends before its next
+//   layer (on a device that replays its steps: after the step), and a new call ends before it begins. Both
+//   throw Cancelled. The session never resets the flag, so the flag may be set before or during the call.
+// * Decode steps with the cache go through Backend::replay, unless the session records
+//   (SessionOptions::record) or a poke is in force in the step. Counts and bits are the same with and without
+//   replay.
 //
 // Invariant: either current_step() == −1 (nothing has run), or logits(), record(), recorder(), poke_report()
 // and the stored rows are those of that step, computed by the backend in this run under the current pokes.
@@ -48,8 +50,8 @@ struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
   int32_t max_seq_len = 0;                  // 0: the model's context
-  std::optional<RecordOptions> record{};    // what recorder() keeps; none: nothing is traced
-  CacheOptions cache{};                     // of Mode::cached; Mode::recompute has a contiguous f32 scratch
+  std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
+  CacheOptions cache{};                     // for Mode::cached; Mode::recompute has a contiguous f32 scratch
   const std::atomic<bool>* stop = nullptr;  // may be set from any thread; must outlive the session
 };
 
@@ -68,12 +70,12 @@ class DecodeSession {
   const StepRecord& advance(int32_t forced = -1);
   /// Runs `step` again with the tokens it had; 0 ≤ step ≤ last_step().
   const StepRecord& go_to(int32_t step);
-  /// Replaces the pokes, and runs the steps that this changes again, up to the current one, with the same
+  /// Replaces the pokes. Then runs the steps that this changes again, up to the current step, with the same
   /// tokens.
   void set_pokes(std::vector<Poke> pokes);
   std::span<const Poke> pokes() const { return state_.pokes; }
 
-  /// One of these three calls as an object that can be undone: transaction.h.
+  /// advance, go_to or set_pokes as an object that can be undone: transaction.h.
   class Transaction;
 
   const Model& model() const { return *model_; }
@@ -86,44 +88,45 @@ class DecodeSession {
   bool context_full() const { return state_.step >= 0 && n_tokens_at(state_.step) >= max_seq_len(); }
   /// Every token fed so far: the prompt, then the inputs of steps 1 … last_step().
   std::span<const int32_t> tokens() const { return state_.tokens; }
-  /// Tokens of the text at the end of a step. How many rows of them are held, kv_len() says.
+  /// The number of tokens of the text at the end of a step. kv_len() is the number of rows that the cache
+  /// holds.
   int32_t n_tokens_at(int32_t step) const { return prompt_len_ + step; }
 
-  /// Of the current step: logits [vocab_size] of the last token, and the token chosen from them.
+  /// For the current step: the logits [vocab_size] of its last token, and the token chosen from them.
   std::span<const float> logits() const { return state_.logits; }
   int32_t next_token() const { return state_.next_token; }
   const StepRecord& record() const { return state_.record; }
-  /// What the steps did; the steps are numbered as in the session. Only with options.record.
+  /// What the steps did, with the session's numbers of steps. Call it only if SessionOptions::record is set.
   const Recorder& recorder() const;
   /// What poke i did in the current step.
   const PokeReport& poke_report(size_t i) const;
 
-  /// Bytes allocated for K and V, counted when they were allocated.
+  /// The bytes that were allocated for K and V.
   int64_t storage_bytes() const { return storage_->bytes(); }
-  /// Rows of K (and as many of V) that each layer holds after the current step: indices 0 … kv_len() − 1. The
-  /// next three throw UsageError for another index.
+  /// The number of K rows (and of V rows) that each layer holds after the current step: indices 0 … kv_len()
+  /// − 1. The next three functions throw UsageError for another index.
   int32_t kv_len() const { return cache_->length(0); }
   /// The position of the token whose rows are at an index.
   int32_t position_of(int32_t index) const;
-  /// Where the K and V rows at an index are stored.
+  /// The slot in which the K and V rows at an index are stored.
   int64_t slot(int32_t index) const;
-  /// The stored row at an index, all K/V heads, downloaded: [1, n_kv_heads, head_dim], f32.
+  /// A copy of the stored row at an index, all K/V heads: [1, n_kv_heads, head_dim], f32, on the host.
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
 
  private:
-  /// Everything that a transaction changes, except the cache with its rows and the recorder.
+  /// All that a transaction changes, except the cache, its rows, and the recorder.
   struct State {
     int32_t step = -1, next_token = -1;
     std::vector<int32_t> tokens;          // [prompt_len + last_step]
     std::vector<int32_t> last_positions;  // [steps taken]  position of the last token of each step
     std::vector<float> logits;            // [vocab_size]
     std::vector<Poke> pokes;
-    std::vector<PokeReport> reports;  // of pokes, in the current step
+    std::vector<PokeReport> reports;  // one for each poke, for the current step
     StepRecord record;
-    bool rows_are_stored = true;  // the stored rows are those of the current step
+    bool rows_are_stored = true;  // false: a call that failed has overwritten rows of the current step
   };
   struct Backup;      // transaction.h
-  struct Decorators;  // decorators.h: counting over poking over tracing over the backend
+  struct Decorators;  // decorators.h
 
   void require_held(int32_t index) const;
 

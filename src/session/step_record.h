@@ -1,5 +1,5 @@
-// What one step did, counted from the operations that ran. Rows are counted over all layers, cells also over
-// all heads.
+// What one step did, counted from the operations that ran. Rows are counted over all layers. Score cells are
+// counted over all layers and all heads.
 #pragma once
 
 #include <cstdint>
@@ -12,19 +12,19 @@ const char* name_of(Mode mode);
 const char* name_of(Phase phase);
 
 struct StepRecord {
-  int32_t position = 0;  // of the step's last token
+  int32_t position = 0;  // position of the step's last token
   Phase phase = Phase::prefill;
   int32_t q_len = 0;                // tokens fed
-  int32_t kv_len = 0;               // keys the last token sees
+  int32_t kv_len = 0;               // rows in each layer after the step
   int64_t q_rows = 0;               // rows of Q projected: q_len · n_layers
   int64_t kv_rows_projected = 0;    // rows of K (and as many of V) projected: q_len · n_layers
   int64_t score_cells = 0;          // visible (query head, query, key) triples
-  int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows read by attention, once per step and K/V head
+  int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows that attention read, once per step and K/V head
   int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
-  int64_t kv_scratch_bytes = 0;     // Mode::recompute: read and written; the rows live for one step only
+  int64_t kv_scratch_bytes = 0;     // Mode::recompute: read and written; the rows last for one step only
   int64_t weight_bytes = 0;
   int64_t flop = 0;
-  double wall_us = 0;  // of the forward with its decorators
+  double wall_us = 0;  // time of the forward, including the decorators
 };
 
 }  // namespace lastrow

@@ -1,4 +1,4 @@
-// The calls of a transaction: which steps they run, and how one step runs.
+// The calls of a transaction. They decide which steps to run, and run them one by one.
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -9,7 +9,8 @@
 namespace lastrow {
 namespace {
 
-/// For Backend::replay. One key is enough, because a session has one decoder, one workspace and one storage.
+/// The key for Backend::replay. One is enough, because a session has one decoder, one workspace and one
+/// storage.
 constexpr int64_t kDecode = 1;
 
 }  // namespace
@@ -20,7 +21,7 @@ void DecodeSession::Transaction::advance(int32_t forced) {
   if (state_.step < 0) return run_through(0);
   if (session_.context_full())
     throw CapacityError(
-        "the context of {} tokens is full: what was generated is kept; start again with a shorter prompt",
+        "the context of {} tokens is full, and the text so far is kept: start again with a shorter prompt",
         session_.max_seq_len());
   const int32_t vocab_size = session_.model_->config().vocab_size;
   const int32_t token = forced >= 0 ? forced : state_.next_token;
@@ -29,7 +30,7 @@ void DecodeSession::Transaction::advance(int32_t forced) {
   const int32_t next = state_.step + 1;
   const auto n_known = static_cast<size_t>(session_.n_tokens_at(state_.step));
   const bool is_known = state_.tokens.size() > n_known && state_.tokens[n_known] == token;
-  if (!is_known) {  // the later steps are of another text
+  if (!is_known) {  // the later steps belong to another text
     state_.tokens.resize(n_known);
     state_.tokens.push_back(token);
     state_.last_positions.resize(static_cast<size_t>(next));
@@ -68,10 +69,11 @@ void DecodeSession::Transaction::require_valid(const Poke& poke) const {
     throw UsageError("poke of position {}: the text has positions 0 to {}", poke.position, n_tokens - 1);
 }
 
-/// The number of steps taken, if none of them is changed.
+/// The first step that the poke changes. If it changes none, the number of steps taken.
 int32_t DecodeSession::Transaction::first_step_changed_by(const Poke& poke) const {
   if (poke.when == Poke::When::now) return std::max(poke.step, 0);
-  const auto step = std::ranges::lower_bound(state_.last_positions, poke.position);  // feeds this position
+  // The first step whose last position is not before the poke's position: it feeds that position.
+  const auto step = std::ranges::lower_bound(state_.last_positions, poke.position);
   return static_cast<int32_t>(step - state_.last_positions.begin());
 }
 
@@ -89,12 +91,12 @@ int32_t DecodeSession::Transaction::first_step_changed(const std::vector<Poke>& 
   return first;
 }
 
-/// Tokens that the cache has seen when `step` begins.
+/// The number of tokens that the cache must have seen before `step`.
 int32_t DecodeSession::Transaction::n_tokens_before(int32_t step) const {
   return step <= 0 ? 0 : session_.n_tokens_at(step - 1);
 }
 
-/// Forgets the K and V rows that `step` and later steps have put into the cache.
+/// Forgets the K and V rows that `step` and later steps appended to the cache.
 void DecodeSession::Transaction::forget_rows_from(int32_t step) {
   session_.cache_->truncate(0, std::min(session_.cache_->n_seen(0), n_tokens_before(step)));
 }
@@ -104,7 +106,7 @@ void DecodeSession::Transaction::stop_if_asked() const {
   if (stop != nullptr && stop->load()) throw Cancelled("cancelled: nothing has changed");
 }
 
-/// Runs `step`. With the cache, runs the steps before it first if their rows are missing.
+/// Runs `step`. With the cache, it first runs the earlier steps whose rows are missing.
 void DecodeSession::Transaction::run_through(int32_t step) {
   stop_if_asked();
   int32_t first = step;
@@ -118,7 +120,7 @@ void DecodeSession::Transaction::run_through(int32_t step) {
   state_.rows_are_stored = true;
 }
 
-/// Runs one step: with the cache its own tokens, without it the whole prefix.
+/// Runs one step. With the cache, it feeds the step's own tokens; without it, the whole prefix.
 void DecodeSession::Transaction::run_step(int32_t step) {
   has_run_ = true;
   KvCache& cache = *session_.cache_;
@@ -144,7 +146,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   state_.last_positions[static_cast<size_t>(step)] = state_.record.position;
 }
 
-/// Runs the model on a planned step, and downloads the logits.
+/// Runs the model on a planned step and downloads the logits.
 void DecodeSession::Transaction::forward(const StepPlan& plan, int32_t step) {
   Backend& backend = session_.stack_->top();
   const Batch& batch = backend.begin_step(plan, *session_.storage_);
@@ -154,7 +156,7 @@ void DecodeSession::Transaction::forward(const StepPlan& plan, int32_t step) {
   };
   if (session_.mode() == Mode::cached && step > 0)
     backend.replay(kDecode, forward);
-  else  // a length that rarely comes again, so it is not worth recording for a replay
+  else  // a prefill length rarely repeats, so it is not recorded for a replay
     forward();
   const TensorView logits = session_.workspace_.logits.view().rows(0, plan.n_logit_rows());
   backend.download(logits, TensorView(state_.logits.data(), logits.shape()));

@@ -7,7 +7,7 @@
 
 namespace lastrow {
 
-/// Allocates nothing unless there are pokes or a recorder.
+/// Allocates nothing, unless there are pokes or a recorder.
 DecodeSession::Transaction::Transaction(DecodeSession& session)
     : session_(session), state_(session.state_), before_(std::move(session.backup_)) {
   LASTROW_CHECK(before_ != nullptr, "a transaction while another one is open");
@@ -33,8 +33,8 @@ void DecodeSession::Transaction::undo() {
   restore_rows();
 }
 
-/// Copies out the rows that the cache held before and has forgotten since, because steps may overwrite them.
-/// Under the same pokes a step stores the same bits again, so this is needed only when pokes change.
+/// Copies the rows that the cache held at the start and has forgotten since, because steps may overwrite
+/// them. Only set_pokes needs this: under the same pokes, a step stores the same bits again.
 void DecodeSession::Transaction::save_forgotten_rows() {
   n_tokens_kept_ = session_.cache_->n_seen(0);
   if (session_.mode() == Mode::recompute) return;
@@ -54,15 +54,16 @@ void DecodeSession::Transaction::restore_rows() {
   try {
     before_->rows.write_back(*session_.backend_, *session_.storage_);
   } catch (const std::exception&) {
-    // The call has already failed, and its own error is the one to report. The cache forgets the rows that
-    // are lost, so the next call runs their steps again.
+    // The call has already failed, and the caller should see that error. The cache forgets the lost rows, so
+    // the next call runs their steps again.
     state_.rows_are_stored = false;
     session_.cache_->truncate(0, n_tokens_kept_);
   }
 }
 
 void DecodeSession::Transaction::require_first_call() {
-  LASTROW_CHECK(!has_called_, "a second call in one transaction: its undo would lack rows");
+  LASTROW_CHECK(!has_called_,
+                "a second call in one transaction: it could not be undone, use a new transaction");
   has_called_ = true;
 }
 

@@ -1,17 +1,17 @@
-// One call that changes a session. It happens as a whole, or not at all.
+// One call that changes a session. It either succeeds as a whole or changes nothing.
 //
 //   DecodeSession::Transaction change(session);   remembers the session as it is
-//   change.advance();                             or go_to, or set_pokes: one call, once
-//   change.keep();                                without this the destructor undoes the call
+//   change.advance();                             or go_to, or set_pokes: exactly one call
+//   change.keep();                                without this, the destructor undoes the call
 //
-// DecodeSession::advance, go_to and set_pokes are such transactions. To change two sessions together, open one
-// for each and keep both after both calls (twin.cpp).
+// DecodeSession::advance, go_to and set_pokes each use one transaction. To change two sessions together, open
+// one for each, make both calls, then keep both (twin.cpp).
 //
-// The destructor restores: the session's State, the pokes in force, what the cache holds, and the rows that
-// steps overwrote. The recorder's part is a Recorder::Transaction.
-//
-// * One transaction at a time for a session, and no start() while it is open.
+// * A session can have only one open transaction. Do not call start() while it is open.
 // * Steps run only in a transaction.
+//
+// To undo a call, the destructor restores the session's State, the pokes in force, the cache's bookkeeping,
+// and the rows that steps overwrote. A Recorder::Transaction restores the recorder.
 #pragma once
 
 #include <memory>
@@ -23,12 +23,12 @@
 
 namespace lastrow {
 
-/// The session as it was before a transaction. Lives in the session between transactions, so that its memory
-/// is used again.
+/// The session as it was before a transaction. Between transactions the session keeps it, so that its memory
+/// is reused.
 struct DecodeSession::Backup {
   State state;
   std::unique_ptr<KvCache> cache;
-  SavedRows rows;  // that steps under other pokes overwrite
+  SavedRows rows;  // rows that steps under other pokes overwrite
 };
 
 class DecodeSession::Transaction {
@@ -38,7 +38,7 @@ class DecodeSession::Transaction {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
-  /// As the session's own calls.
+  /// The same as the session's own calls.
   void advance(int32_t forced = -1);
   void go_to(int32_t step);
   void set_pokes(std::vector<Poke> pokes);
@@ -65,10 +65,10 @@ class DecodeSession::Transaction {
   void forget_rows_from(int32_t step);
 
   DecodeSession& session_;
-  State& state_;  // of the session
+  State& state_;  // the session's
   std::unique_ptr<Backup> before_;
   std::optional<Recorder::Transaction> recording_;
-  int32_t n_tokens_kept_ = 0;  // of these tokens no row was forgotten when rows were saved
+  int32_t n_tokens_kept_ = 0;  // the rows of this many tokens were still held when rows were saved
   bool has_called_ = false, has_run_ = false, is_kept_ = false;
 };
 

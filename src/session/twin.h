@@ -1,10 +1,15 @@
-// The same generation twice, side by side: with the K/V cache and without.
+// The same generation twice, side by side: with the K/V cache and without it.
 //
-// The cached side chooses the tokens, and both sides are fed the same ones. So whatever differs between them
-// comes from the cache. Calls and rules are those of DecodeSession; one stop flag ends both.
+//   TwinSession twin(model, make_backend("eigen"), make_backend("eigen"), options);
+//   twin.start(prompt);
+//   twin.advance();               or go_to, or set_pokes, as in DecodeSession
+//   twin.max_abs_logit_diff()     what the cache changed
 //
-// Invariant: both sides are at the same step of the same tokens under the same pokes. A call that fails or is
-// cancelled on one side is undone on both.
+// The cached side chooses the tokens, and both sides get the same tokens. So every difference between them
+// comes from the cache. The rules are those of DecodeSession. One stop flag cancels both sides.
+//
+// Invariant: both sides are at the same step of the same tokens under the same pokes. If a call fails or is
+// cancelled on one side, it is undone on both.
 #pragma once
 
 #include "session/session.h"
@@ -13,7 +18,7 @@ namespace lastrow {
 
 class TwinSession {
  public:
-  /// Both sides get these options, except for the mode. Each needs a backend of its own, of the same kind.
+  /// Both sides get these options, except the mode. Give two separate backends of the same kind.
   TwinSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> for_cached,
               std::unique_ptr<Backend> for_recompute, SessionOptions options);
 

@@ -11,26 +11,26 @@ namespace {
 
 using nlohmann::json;
 
-/// In whole nanoseconds. Both ends are rounded, not start and duration: rounded apart, their sum could pass the
-/// start of the next.
+/// In whole nanoseconds. Start and end are rounded, not start and duration, because the sum of a rounded
+/// start and a rounded duration could be later than the start of the next interval.
 struct Interval {
   int64_t start_ns, end_ns;
 };
 
-/// What a damaged trace file may hold, NaN or years, becomes 0.
+/// A damaged trace file may hold NaN or far too long times. These become 0.
 int64_t nanoseconds(double us) {
   constexpr double kMost = 1e18;
   const double ns = us * 1e3;
   return ns > 0 && ns < kMost ? std::llround(ns) : 0;
 }
 
-/// Of an operation, which cannot begin before the one before it ended.
+/// The interval of an operation. It cannot begin before the previous one ended.
 Interval interval_of(const Event& e, int64_t previous_end_ns) {
   const int64_t start = std::max(nanoseconds(e.start_us), previous_end_ns);
   return {start, std::max(nanoseconds(e.start_us + e.duration_us), start)};
 }
 
-/// The format counts microseconds; three decimals are the nanoseconds.
+/// The format uses microseconds. Their three decimals are the nanoseconds.
 double microseconds(int64_t ns) { return static_cast<double>(ns) / 1e3; }
 
 json complete(const std::string& name, std::string_view category, int pid, Interval time, json args) {
@@ -53,7 +53,8 @@ json counter(int pid, int64_t at_ns, int64_t read, int64_t written) {
           {"args", {{"read", read}, {"written", written}}}};
 }
 
-/// Returns when it ends, in ns; the step before it ended at `previous_end_ns`.
+/// Adds the events of one step. The previous step ended at `previous_end_ns`. Returns the end of this one, in
+/// ns.
 int64_t add_step(json& events, const Recorder& recorder, int32_t step, int pid, int64_t previous_end_ns) {
   const std::span<const Event> ops = recorder.events(step);
   if (ops.empty()) return previous_end_ns;

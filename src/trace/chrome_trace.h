@@ -1,12 +1,15 @@
-// Timing of recorded steps as Trace Event JSON, which Perfetto (ui.perfetto.dev) and chrome://tracing open.
+// The timing of recorded steps as Trace Event JSON. Perfetto (ui.perfetto.dev) and chrome://tracing open it.
 //
 //   write_chrome_trace("run.json", {{"with cache", &cached}, {"without", &recompute}});
 //
-// Each track is a process: complete events ("X", µs) for the steps and, nested in them, their operations,
-// with layer, flop and bytes as arguments; and a counter ("C") of the cache bytes read and written since the
-// step began. Tracks start at 0 each, when their recorder was made. Times are whole
-// nanoseconds, and on a track neither steps nor operations overlap. Operations are timed as calls: on a
-// device that works behind the host's back they show the submission.
+// Each track is a process. It has
+//   complete events ("X", µs)   one for each step, and within it one for each operation, with the arguments
+//                               layer, flop and bytes
+//   a counter ("C")             the cache bytes read and written since the step began
+//
+// Each track begins at 0, the time when its recorder was made. Times are whole nanoseconds. On one track,
+// steps do not overlap, and operations do not overlap. The time of an operation is the time of its call. A
+// device that works asynchronously may take longer, because the call only submits the work.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +26,7 @@ struct ChromeTrack {
 };
 
 std::string chrome_trace_json(const std::vector<ChromeTrack>& tracks);
-/// The file appears whole or not at all; throws FileError if it cannot be written.
+/// Writes the whole file or nothing. Throws FileError if it cannot be written.
 void write_chrome_trace(const std::filesystem::path& path, const std::vector<ChromeTrack>& tracks);
 
 }  // namespace lastrow

@@ -16,7 +16,7 @@ StepCounts& StepCounts::operator+=(const StepCounts& o) {
   return *this;
 }
 
-/// Operations called during its life do half of what they do otherwise.
+/// While it exists, an operation is either only run or only counted.
 class CountingBackend::InPass {
  public:
   InPass(CountingBackend& backend, Pass pass) : backend_(backend) { backend_.pass_ = pass; }
@@ -28,14 +28,14 @@ class CountingBackend::InPass {
   CountingBackend& backend_;
 };
 
-// Each operation is counted after it has run: one that throws has done nothing.
+// An operation is counted after it has run, because one that throws has done nothing.
 void CountingBackend::count(const OpCost& cost) {
   counts_.cost += cost;
   ++counts_.n_ops;
 }
 
-// What runs may be a record that calls nothing here, so counts are taken apart from it; a device is at work
-// meanwhile.
+// The inner backend may run a record and not call ops. So the counts come from a second call of ops, which
+// only counts. A device is already working at that time.
 void CountingBackend::replay(int64_t key, FunctionRef<void()> ops) {
   {
     const InPass run_only(*this, Pass::run_only);
@@ -65,7 +65,7 @@ const Batch& CountingBackend::begin_step(const StepPlan& plan, KvStorage& storag
 
 void CountingBackend::run(const Op& op) {
   if (pass_ != Pass::count_only) inner().run(op);
-  if (pass_ == Pass::run_only || std::holds_alternative<Probe>(op)) return;  // looking is free
+  if (pass_ == Pass::run_only || std::holds_alternative<Probe>(op)) return;  // a probe costs nothing
   count(cost_of(op));
   if (const auto* attend = std::get_if<Attend>(&op)) counts_.score_cells += attend->score_cells();
   const std::string_view name = site_of(op).name;

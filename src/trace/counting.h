@@ -1,13 +1,16 @@
-// Counts what a step costs while it runs: a decorator that adds up what each operation says it costs.
+// Counts the cost of a step while it runs: a decorator that adds up the cost of each operation.
 //
 //   CountingBackend counting(backend);
-//   counting.reset();   …a step through `counting`…   const StepCounts& n = counting.counts();
+//   counting.reset();
+//   …a step through `counting`…
+//   const StepCounts& n = counting.counts();
 //
-// Counted are calls, not measurements: the operands' shapes and types go into the same functions that the
-// calculator uses. begin_step counts its block copies, attend the cells that its mask lets through. Looking
-// (download, read_rows, probe) is free. A replayed step is counted all the same: its ops are called a second
-// time, past the backend inside, for their shapes alone.
-// * Put it outside a PokingBackend or TracingBackend, so that their own reads and writes are not counted.
+// It counts calls and measures nothing: the cost formulas of ops/ get the shapes and types of the operands.
+//   counted        operations; the block copies of begin_step and copy_blocks; write_rows
+//   not counted    download, read_rows and probe, because they only look
+//   replay         counted: ops is called a second time, only for the shapes; this call runs nothing
+//
+// * Put it outside a PokingBackend or TracingBackend. Else their own reads and writes are counted too.
 // * It allocates nothing.
 #pragma once
 
@@ -20,9 +23,9 @@ namespace lastrow {
 
 struct StepCounts {
   int64_t q_rows = 0;             // rows projected to queries, all layers (site "q_proj")
-  int64_t kv_rows_projected = 0;  // rows projected to a key and a value, all layers (site "k_proj")
-  int64_t score_cells = 0;        // scores that the mask lets through, all query heads of all layers
-  int64_t n_ops = 0;              // operations called
+  int64_t kv_rows_projected = 0;  // rows projected to keys and values, all layers (site "k_proj")
+  int64_t score_cells = 0;        // scores that are not masked, all query heads of all layers
+  int64_t n_ops = 0;              // calls counted
   OpCost cost;                    // flop and bytes by kind
 
   StepCounts& operator+=(const StepCounts& o);

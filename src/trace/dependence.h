@@ -1,10 +1,10 @@
-// Which rows a row came from: one rule for each operation, and the ancestors that follow from them.
+// Which rows a row was computed from, and all its ancestors.
 //
-//   row_dependence(event, plan)                 each written row with the rows it reads
-//   Lineage lineage(recorder);                  all recorded events
-//   lineage.ancestors({step, event, row})       everything that row depends on, back to the tokens
+//   row_dependence(event, plan)                 each written row, with the rows that it was computed from
+//   Lineage lineage(recorder);                  the graph of all recorded events
+//   lineage.ancestors({step, event, row})       all rows that this row depends on, back to the tokens
 //
-// The rule that an operation follows stands with it (ops/row_rule.h).
+// Do not use a Lineage after its recorder has changed. ops/row_rule.h has the rule of each operation.
 #pragma once
 
 #include <cstdint>
@@ -21,12 +21,14 @@ struct RowDependence {
   std::vector<Row> reads;  // ascending, each once
 };
 
-/// What one written row of an event reads. Throws UsageError if the event does not write that row.
+/// The rows that one written row of an event was computed from. Throws UsageError if the event does not write
+/// it.
 std::vector<Row> rows_read(const Event& event, const StepPlan& plan, const Row& written);
 /// The same for every written row, in the order of event.writes.
 std::vector<RowDependence> row_dependence(const Event& event, const StepPlan& plan);
 
-/// A row as one event wrote it. event −1: it was there before the record began, or it is a token.
+/// A row as one event wrote it. event is −1 if the row is a token, or if it was written before the recording
+/// began.
 struct WrittenRow {
   int32_t step;
   int32_t event;  // index in recorder.events(step)
@@ -34,16 +36,16 @@ struct WrittenRow {
   auto operator<=>(const WrittenRow&) const = default;
 };
 
-/// The graph of a recorder's events. Valid as long as the recorder does not change.
+/// The graph of a recorder's events. Valid until the recorder changes.
 class Lineage {
  public:
   explicit Lineage(const Recorder& recorder);
 
   /// The last event before (step, event) that wrote `row`.
   WrittenRow writer(const Row& row, int32_t step, int32_t event) const;
-  /// What the row depends on, itself included, ascending in time; each (event, row) once.
+  /// All rows that this row depends on, and the row itself, ascending in time; each (event, row) once.
   std::vector<WrittenRow> ancestors(const WrittenRow& row) const;
-  /// The event of a step at a site; −1 if there is none.
+  /// The index of the event at this layer and with this name; −1 if the step has none.
   int32_t find(int32_t step, int32_t layer, std::string_view name) const;
 
  private:

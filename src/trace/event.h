@@ -1,6 +1,5 @@
-// One recorded operation: what ran, for how long, at what cost, and which rows it read and wrote.
-//
-// How rows are named: ops/rows.h.
+// One recorded operation: what ran, its time, its cost, and the rows that it read and wrote. ops/rows.h says
+// how rows are named.
 #pragma once
 
 #include <cstdint>
@@ -12,22 +11,23 @@
 
 namespace lastrow {
 
-/// Rows stand in the order of the operation's Operands; the slots of K and of V come after the tensors:
+/// `reads` and `writes` have the order of the operation's Operands. The slots of K and of V come after the
+/// tensors:
 ///   append       reads k, v                       writes the K slots, the V slots
 ///   attend       reads q, visible K, visible V    writes out, lse
 ///   copy_blocks  reads K, V slots of each layer   writes K, V slots of each layer
 ///   write_rows   reads nothing recorded           writes K or V slots
-/// What an operation changes in place it reads, and writes as its next version.
+/// If an operation changes rows in place, it reads one version of them and writes the next.
 struct Event {
   int32_t step = 0;
   OpKind op{};
   int32_t layer = -1;
-  std::string name;        // of the Site
+  std::string name;        // Site::name
   double start_us = 0;     // since the recorder was made
-  double duration_us = 0;  // of the call; a device that works behind the host's back may take longer
+  double duration_us = 0;  // of the call; a device that works asynchronously may take longer
   OpCost cost;
   MaskRule mask;       // attend only
-  std::string kernel;  // attend only: the one that ran, "" on a backend without a choice
+  std::string kernel;  // attend only: the kernel that ran; "" if the backend has no choice
   std::vector<RowSpan> reads, writes;
 };
 

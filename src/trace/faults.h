@@ -1,13 +1,13 @@
-// Faults: a decorator that hands the backend a plan or a mask that somebody has tampered with.
+// Faults: a decorator that changes the plan or the mask before the backend gets it.
 //
 //   FaultingBackend faulty(backend);
 //   faulty.on_plan([](StepPlan& plan) { plan.positions.back() -= 1; });     off by one in RoPE
 //   faulty.on_attend([](Site, AttendSpec& spec) { spec.mask.causal = false; });
 //
-// Lessons show with it what a bug in the host logic looks like from outside. The model and the backend run as
-// always, on plain inputs that are wrong; the caller's plan is left as it was. Operations outside see the
-// tampered plan through the Batch, as a real bug would have it.
-// Do not keep the Batch past the next begin_step.
+// Lessons use it to show what a bug in the host logic looks like from outside. The model and the backend run
+// as always, but with wrong inputs. The caller's plan does not change. The Batch points to the changed plan,
+// as it would with a real bug.
+// * Do not use the Batch after the next begin_step.
 #pragma once
 
 #include <functional>
@@ -44,7 +44,7 @@ class FaultingBackend final : public WatchingBackend {
 
   std::function<void(StepPlan&)> plan_fault_;
   std::function<void(Site, AttendSpec&)> attend_fault_;
-  StepPlan plan_;  // the tampered copy of this step
+  StepPlan plan_;  // the changed copy of this step's plan
 };
 
 }  // namespace lastrow

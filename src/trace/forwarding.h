@@ -1,13 +1,14 @@
-// What every decorator of a backend starts from: each call goes on to the backend inside.
+// The base of all decorators of a backend: it passes each call on to the backend inside it.
 //
 //   class Watcher : public WatchingBackend { void run(const Op& op) override { …; inner().run(op); } };
 //   Watcher watcher(backend);   model.forward(watcher, …);
 //
-// Decorators stack in any depth: each holds a reference to the next one inside, which must outlive it.
-// * Make the storage and the tensors through any of the stack: they are the innermost backend's all the same.
-// * Call operations on the outermost one, or what lies further out sees nothing.
-// * A decorator that watches or changes operations derives from WatchingBackend: a replayed step would run
-//   past it, so it never replays. One that knows better overrides replay, as those do that count and poke.
+// Decorators can be stacked. Each holds a reference to the next one inside it, which must outlive it.
+// * Call operations on the outermost decorator. Else the decorators further out do not see them.
+// * Storage and tensors may be made through any decorator: they always belong to the innermost backend.
+// * A decorator that must see or change each operation derives from WatchingBackend, which never replays a
+//   step, because a replayed step does not call it. Decorators that can handle a replay override replay():
+//   see CountingBackend and PokingBackend.
 #pragma once
 
 #include "backend/backend.h"
@@ -56,7 +57,7 @@ class ForwardingBackend : public Backend {
   Backend& inner_;
 };
 
-/// A decorator that must see every operation: runs them one by one and never replays.
+/// A decorator that must see every operation. It runs them one by one and never replays.
 class WatchingBackend : public ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;

@@ -7,7 +7,8 @@
 namespace lastrow {
 namespace {
 
-// What a version costs beside its elements: the map's node, the vector's slot, the allocation's rounding.
+// Memory of a version besides its elements: the node of the map, the entry of the vector, the rounding of the
+// allocation.
 constexpr int64_t kOverheadBytes = 160;
 
 int64_t version_bytes(ConstTensorView row) { return row.size_bytes() + kOverheadBytes; }

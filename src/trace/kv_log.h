@@ -1,9 +1,10 @@
-// The K and V rows of a history, each stored again only where its bits differ.
+// The K and V rows of a history. A row is stored again only if its bits have changed.
 //
-//   log.add(step, layer, kind, slots, rows)      what attend read in that step; equal rows cost nothing
-//   log.row(step, layer, kind, slot)             the latest version whose step is ≤ step
+//   log.add(step, layer, kind, slots, rows)   the rows that attend read in that step; equal rows cost nothing
+//   log.row(step, layer, kind, slot)          the latest version whose step is ≤ step
 //
-// Steps are added in ascending order; drop_from(step) forgets the later ones first.
+// Add steps in ascending order. To add an earlier step again, call drop_from(step) first.
+// Invariant: the versions of a row have ascending steps, and two neighbours differ in at least one bit.
 #pragma once
 
 #include <cstdint>
@@ -29,17 +30,17 @@ class KvLog {
     auto operator<=>(const Key&) const = default;
   };
 
-  /// rows [n_slots, n_kv_heads, head_dim]: bytes that add() would keep of them.
+  /// The bytes by which add() would grow the log. rows [n_slots, n_kv_heads, head_dim]
   int64_t growth(int32_t layer, RowKind kind, std::span<const int64_t> slots, ConstTensorView rows) const;
-  /// Steps never descend.
+  /// `step` must not be smaller than in an earlier call.
   void add(int32_t step, int32_t layer, RowKind kind, std::span<const int64_t> slots, ConstTensorView rows);
-  /// nullptr: none up to that step.
+  /// nullptr if the row has no version up to this step.
   const Tensor* row(int32_t step, int32_t layer, RowKind kind, int64_t slot) const;
-  /// Forgets the versions of this step and later ones.
+  /// Forgets the versions of this step and of later steps.
   void drop_from(int32_t step);
-  /// The same, but gives them back, for put_back.
+  /// The same, but returns these versions, for put_back.
   KvLog take_from(int32_t step);
-  /// Puts behind what is here the versions that take_from gave; their steps are later than any here.
+  /// Adds the versions that take_from returned. Their steps must be later than all steps in the log.
   void put_back(KvLog later);
   void clear();
 

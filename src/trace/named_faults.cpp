@@ -28,12 +28,13 @@ constexpr Fault kFaults[] = {
 
 bool is_decode(const StepPlan& plan, int32_t i) { return plan.q_len(i) < plan.kv_len[i]; }
 
-/// The new tokens of sequence i get the positions first, first + 1, …
+/// Gives the new tokens of sequence i the positions first, first + 1, …
 void number_from(StepPlan& plan, int32_t i, int32_t first) {
   for (int32_t t = 0; t < plan.q_len(i); ++t) plan.positions[plan.q_start[i] + t] = first + t;
 }
 
-/// Stores the new rows of sequence i `shift` indices further on, or as far as the sequence's blocks reach.
+/// Stores the new rows of sequence i at indices that are larger by `shift`. If the sequence's blocks have not
+/// so much room, the shift is smaller.
 void append_later(StepPlan& plan, int32_t i, int32_t shift) {
   const BlockTable table{plan.block_tables.data() + int64_t{i} * plan.blocks_per_seq, plan.blocks_per_seq,
                          plan.block_len};
@@ -44,8 +45,8 @@ void append_later(StepPlan& plan, int32_t i, int32_t shift) {
     plan.append_slots[plan.q_start[i] + t] = slot_of(table, plan.kv_len[i] - q_len + t);
 }
 
-/// Sets the rows of the layers from first_layer on to 0, as a program does that zeroes its cache at the
-/// start. So a row that a fault never writes is read as 0.
+/// Sets all rows of the layers from first_layer on to 0, as many programs do at the start. So a row that a
+/// fault never writes is read as 0.
 void clear(Backend& backend, KvStorage& storage, int32_t first_layer) {
   const CacheSpec& spec = storage.spec();
   std::vector<int64_t> slots(static_cast<size_t>(spec.n_blocks) * static_cast<size_t>(spec.block_len));
@@ -57,7 +58,7 @@ void clear(Backend& backend, KvStorage& storage, int32_t first_layer) {
       backend.write_rows(storage, layer, kind, slots, zeros.view());
 }
 
-/// After a reset the old length still counts.
+/// After a reset, the length of the previous conversation still counts.
 class StaleRows final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
@@ -73,11 +74,11 @@ class StaleRows final : public WatchingBackend {
 
  private:
   StepPlan plan_;
-  const KvStorage* storage_ = nullptr;  // of the last step
+  const KvStorage* storage_ = nullptr;  // the storage of the last step
   int32_t held_ = 0;                    // rows of the previous conversation
 };
 
-/// From layer 1 on, operations get a batch in which the new rows of this step are counted already.
+/// From layer 1 on, operations get a batch whose kv_len counts the new rows of this step twice.
 class EarlyLength final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
@@ -104,7 +105,7 @@ class EarlyLength final : public WatchingBackend {
     if (site.layer == 0 || (site.layer < 0 && late_ == nullptr)) return batch;
     if (late_ == nullptr) {
       append_later(plan_, 0, plan_.q_len(0));
-      plan_.block_copies.clear();  // they are already done
+      plan_.block_copies.clear();  // the first begin_step has done them
       late_ = &inner().begin_step(plan_, *storage_);
     }
     return *late_;
@@ -114,7 +115,7 @@ class EarlyLength final : public WatchingBackend {
   const Batch* late_ = nullptr;  // of this step, from layer 1 on
 };
 
-/// The cache holds n_q_heads rows of K and of V per token, where n_kv_heads would be enough.
+/// The cache holds n_q_heads rows of K and of V per token, although n_kv_heads would be enough.
 class RepeatedHeads final : public WatchingBackend {
  public:
   RepeatedHeads(Backend& inner, int32_t group_size) : WatchingBackend(inner), group_size_(group_size) {}
@@ -130,8 +131,8 @@ class RepeatedHeads final : public WatchingBackend {
     const Tensor more_k = repeated(append->k), more_v = repeated(append->v);
     inner().run(Append{append->site, more_k, more_v, append->batch, append->storage});
   }
-  /// A caller that asks for as many heads as the storage has gets all of them. One that asks for the model's
-  /// n_kv_heads gets one per group.
+  /// If `host` has as many heads as the storage, it gets all of them. If it has the model's n_kv_heads, it
+  /// gets one head of each group.
   void read_rows(const KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
                  TensorView host) override {
     const int64_t n_heads = storage.spec().n_kv_heads, head_dim = storage.spec().head_dim;

@@ -4,9 +4,10 @@
 //   DecodeSession session(model, std::move(backend), {});       runs as always, on wrong inputs
 //   for (const Fault& fault : faults()) …                       all of them, for lists and exercises
 //
-// The model and the kernels stay healthy. A fault changes the plan, the mask or the cache that they get, as
-// the bug did in the real program. The caller's own plan and its counts do not change. A fault that counts
-// rows (stale-rows, early-length, window-short) follows one sequence: do not use it with a batch of several.
+// The model and the kernels stay correct. A fault changes the plan, the mask or the cache that they get, as
+// the bug did in the real program. The caller's own plan and its counts do not change.
+// * Do not use stale-rows, early-length or window-short with several sequences: they count the rows of one
+//   sequence.
 #pragma once
 
 #include <memory>
@@ -21,15 +22,15 @@ namespace lastrow {
 struct Fault {
   std::string_view name;  // "scale-twice"
   std::string_view bug;   // what the program did: "the score is multiplied by the scale twice"
-  std::string_view
-      first;  // where it shows first: "step 1, layer 0, rope_q" is the first operation that gives
-              // other numbers. "": no number changes. Step 0 is the prefill.
+  /// The first operation whose numbers are wrong: "step 1, layer 0, rope_q". Step 0 is the prefill. "": no
+  /// number changes.
+  std::string_view first;
 };
 
 std::span<const Fault> faults();
 
-/// The result owns `backend`. "repeat-kv" stores group_size copies of each row; with 1 (MHA) it changes
-/// nothing. Throws UsageError for an unknown name; the message lists the known ones.
+/// The result owns `backend`. "repeat-kv" stores group_size copies of each row; with group_size 1 (MHA) it
+/// changes nothing. Throws UsageError for an unknown name; the message lists the known names.
 std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Backend> backend,
                                     int32_t group_size);
 

@@ -1,4 +1,4 @@
-// A decorator together with the backend that it decorates, as one object that owns both.
+// One object that owns a decorator and the backend inside it.
 //
 //   std::unique_ptr<Backend> blind    = std::make_unique<Owning<NoMask>>(std::move(backend));
 //   auto                     tampered = std::make_unique<Owning<FaultingBackend>>(std::move(backend));
@@ -12,14 +12,15 @@
 
 namespace lastrow {
 
-/// What Owning holds. It is a base class, so that `outside` exists before ForwardingBackend refers to it.
+/// The members of Owning. They are in a base class, so that `outside` exists before ForwardingBackend refers
+/// to it.
 template <typename Decorator>
 struct Owned {
   std::unique_ptr<Backend> inside;
   Decorator outside;
 };
 
-/// Decorator's constructor takes the backend by reference, and then args.
+/// The constructor of Decorator takes the backend by reference, and then args.
 template <typename Decorator>
 class Owning final : private Owned<Decorator>, public ForwardingBackend {
  public:

@@ -11,8 +11,8 @@
 namespace lastrow {
 namespace {
 
-// One stream for each row that can be poked, so that noise depends on the row alone: what (2 bits), layer
-// (15), head (15), position (32).
+// Each row has its own random stream, so that the noise depends only on the row. The bits of the stream's
+// number: what (2), layer (15), head (15), position (32).
 uint64_t stream_of(const Poke& poke, int32_t head) {
   return uint64_t(poke.what) << 62 | (uint64_t(poke.layer) & 0x7FFF) << 47 | (uint64_t(head) & 0x7FFF) << 32 |
          uint64_t(static_cast<uint32_t>(poke.position));
@@ -24,11 +24,10 @@ double rms(std::span<const double> row) {
   return row.empty() ? 0.0 : std::sqrt(sum / static_cast<double>(row.size()));
 }
 
-// The poked heads [first, last) of a row with n_heads.
+// The range [first, last) of poked heads in a row with n_heads.
 std::pair<int32_t, int32_t> poked_heads(const Poke& poke, int64_t n_heads) {
   if (poke.head >= n_heads)
-    throw ShapeError("poke of head {} where there are {}: choose a head below that, or -1 for all", poke.head,
-                     n_heads);
+    throw ShapeError("poke of head {} of {}: choose a smaller one, or -1 for all", poke.head, n_heads);
   return poke.head < 0 ? std::pair{0, static_cast<int32_t>(n_heads)} : std::pair{poke.head, poke.head + 1};
 }
 
@@ -45,7 +44,8 @@ void poke_row(const Poke& poke, const T* original, T* row, int64_t n_heads, int6
   }
 }
 
-// Row t of `changed` [n_rows, n_heads, head_dim] by the poke; the same row of `original` gives the scale.
+// Pokes row t of `changed` [n_rows, n_heads, head_dim]. The same row of `original` gives the scale of the
+// noise.
 void poke_row(const Poke& poke, const Tensor& original, Tensor& changed, int64_t t) {
   const int64_t n_heads = original.shape()[1], head_dim = original.shape()[2], at = t * n_heads * head_dim;
   if (original.dtype() == DType::f64)
@@ -54,16 +54,22 @@ void poke_row(const Poke& poke, const Tensor& original, Tensor& changed, int64_t
     poke_row(poke, original.data<float>() + at, changed.data<float>() + at, n_heads, head_dim);
 }
 
-// Stored rows overwritten for the length of one operation, and written back after it: the last overwritten
-// first, so that two pokes of one row end where they began. restore() is for the ordinary end; after an
-// exception the destructor restores what it can.
+// Overwrites stored rows for one operation, and writes them back after it.
+//
+//   OverwrittenRows overwritten(backend, storage);
+//   overwritten.overwrite(poke, slot);      any number of pokes and slots
+//   …one operation…
+//   overwritten.restore();                  after an exception the destructor does it, as far as it can
+//
+// Rows are restored in reverse order, so that a row that was poked twice gets its first value again.
 class OverwrittenRows {
  public:
   OverwrittenRows(Backend& backend, KvStorage& storage) : backend_(backend), storage_(storage) {}
   ~OverwrittenRows() {
     try {
       restore();
-    } catch (const std::exception&) {  // the step has failed already; its own error is the one to report
+    } catch (const std::exception&) {
+      // The step has already failed, and the caller should see that error.
     }
   }
   OverwrittenRows(const OverwrittenRows&) = delete;
@@ -87,7 +93,7 @@ class OverwrittenRows {
     const auto same_row = [&](const Saved& saved) {
       return saved.layer == poke.layer && saved.kind == kind && saved.slot == slot;
     };
-    const auto first = std::ranges::find_if(saved_, same_row);  // holds the row as it was before any poke
+    const auto first = std::ranges::find_if(saved_, same_row);  // the row as it was before all pokes
     poke_row(poke, first == saved_.end() ? original : first->original, changed, 0);
     saved_.push_back({poke.layer, kind, slot, std::move(original)});
     backend_.write_rows(storage_, poke.layer, kind, {&slot, 1}, changed.view());
@@ -153,14 +159,14 @@ bool PokingBackend::touches(const Poke& poke, int32_t layer) const {
   return poke.layer == layer && in_force(poke);
 }
 
-// The rows themselves if no poke of this layer, kind and scope meets them; else a private copy, poked.
+// If no poke changes these rows, returns the rows themselves; else a poked copy of them, in `copy`.
 ConstTensorView PokingBackend::poked_rows(Poke::What what, int32_t layer, ConstTensorView rows,
                                           const StepPlan& plan, Tensor& copy, bool count) {
   std::optional<Tensor> original, changed;
   for (size_t i = 0; i < pokes_.size(); ++i) {
     const Poke& poke = pokes_[i];
     if (poke.what != what || !touches(poke, layer)) continue;
-    if (what != Poke::What::q && poke.when == Poke::When::now) continue;  // done around attend
+    if (what != Poke::What::q && poke.when == Poke::When::now) continue;  // with_poked_operands does it
     poked_heads(poke, rows.dim(1));
     for (int32_t t = 0; t < plan.n_tokens(); ++t) {
       if (plan.positions[t] != poke.position) continue;
@@ -198,10 +204,10 @@ void PokingBackend::append(Append op) {
   inner().run(op);
 }
 
-// Runs an Attend or a Probe with the operands of this layer's attention changed as the pokes say.
-template <typename Looking>
-void PokingBackend::with_poked_operands(Looking op, bool count) {
-  LASTROW_CHECK(&op.storage == storage_, "attend on another storage than begin_step was given");
+// Runs an Attend or a Probe with poked operands.
+template <typename AttendOrProbe>
+void PokingBackend::with_poked_operands(AttendOrProbe op, bool count) {
+  LASTROW_CHECK(&op.storage == storage_, "attend reads another storage than that of begin_step");
   const StepPlan& plan = *op.batch.plan;
   op.q = poked_rows(Poke::What::q, op.site.layer, op.q, plan, q_copy_, count);
   OverwrittenRows overwritten(inner(), *storage_);
@@ -219,7 +225,8 @@ void PokingBackend::with_poked_operands(Looking op, bool count) {
   overwritten.restore();
 }
 
-// For q: the row is read by itself. For K and V: by every query that its mask lets see the index.
+// A poked row of q is read once, by its own query. A poked row of K or V is read by each query that sees its
+// index.
 void PokingBackend::count_reads(const Attend& op) {
   const StepPlan& plan = *op.batch.plan;
   for (size_t i = 0; i < pokes_.size(); ++i) {

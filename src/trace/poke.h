@@ -1,28 +1,32 @@
-// Pokes: one row of Q, K or V scrambled or zeroed, to see who notices. A decorator that changes operands.
+// Pokes: a decorator that scrambles or zeroes single rows of Q, K or V, to show which results depend on them.
 //
 //   PokingBackend poking(backend);
-//   poking.set_pokes(pokes);            the pokes of the history; kept until set again
-//   poking.set_step(3);                 before each step: its index in the history, 0 is the prefill
-//   …the step through `poking`…         poking.report(i).reads   how often poke i's row was read in it
+//   poking.set_pokes(pokes);      the pokes of the whole history; they stay until the next set_pokes
+//   poking.set_step(3);           before each step: its number in the history; 0 is the prefill
+//   …the step through `poking`…
+//   poking.report(i).reads        how often poke i's row was read in this step
 //
-// What is changed, and when:
-//   q              where attend (and probe) reads it: the rows of q at the poke's position, in a private
-//                  copy. `now`: in step `step` only. `since`: in every step that brings this row.
-//   k, v `since`   where append stores it: the row goes into the store changed, in its own step with the
-//                  cache, in every step without. The store holds the changed row from then on.
-//   k, v `now`     around the attend (and probe) of step `step`: the stored row is overwritten just before
-//                  and written back just after, so the store is afterwards what it was. It does not matter
-//                  whether the row was appended in this step or long ago.
-// A poke of a row that the step does not hold changes nothing and is read 0 times. Every packed sequence of
-// the step that has the position is poked; StepPlan::index_of says where its row is stored.
+// What a poke changes, and when:
+//   q              In attend (and probe): the row of q at the poke's position, in a copy of q.
+//                  `now`: only in step `step`. `since`: in each step that computes this row.
+//   k, v `since`   In append: the changed row is stored, and stays in the storage. With the cache this is
+//                  done once, in the step that computes the row; without the cache, in every step.
+//   k, v `now`     In the attend (and probe) of step `step`: the stored row is overwritten before it and
+//                  restored after it. The row may have been appended in this step or earlier.
 //
-// Noise is counter-based: its shape is a function of (seed, layer, position, head, what) alone, and it is
-// scaled, head by head, to the RMS of the row that it replaces, so both modes get the same noise.
-// * Put it inside a CountingBackend and outside a TracingBackend: the trace then shows what was read.
-// * Storage passed to attend must be that of the last begin_step.
-// * Restoring is exact for every type that a cache may store: a decoded row encodes to itself (kv_codec.h).
-// Without pokes it forwards, allocates nothing and costs nothing. A step may be replayed unless a poke is of
-// that step or `since`: those have rows to change or reads to count.
+// If a step packs several sequences, the poke changes each one that has the position (StepPlan::index_of). If
+// none has it, the poke changes nothing and counts 0 reads.
+//
+// The noise depends only on (seed, layer, position, head, what). In each head it is scaled to the RMS of the
+// row that it replaces. So both modes get the same noise.
+//
+// * Put it inside a CountingBackend and outside a TracingBackend. Then the trace shows the rows that were
+//   really read.
+// * Call attend only with the storage of the last begin_step.
+//
+// Restoring is exact for every stored type, because a decoded row encodes to the same bits (kv_codec.h).
+// Without pokes it only forwards, and allocates nothing. A step is not replayed if it has a `now` poke or a
+// `since` poke, because then there are rows to change or reads to count.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +45,7 @@ struct Poke {
   What what = What::q;
   int32_t layer = 0;
   int32_t position = 0;
-  int32_t head = -1;  // query head for q, K/V head for k and v; −1: all of them
+  int32_t head = -1;  // query head for q, K/V head for k and v; −1: all heads
   Action action = Action::scramble;
   uint64_t seed = 0;
   When when = When::now;
@@ -52,22 +56,24 @@ struct Poke {
 
 /// What one poke did in the current step.
 struct PokeReport {
-  int32_t changed = 0;  // rows replaced: in q for an attend, in the store for an attend, or in an append
-  int32_t reads = 0;    // query rows of this step's attend that read the poked row: itself for q, those that
-                        // see it for k and v (`since`: also when it was changed in an earlier step)
+  /// Rows replaced: of q, of the storage during an attend, or of k and v in an append.
+  int32_t changed = 0;
+  /// Queries of this step's attend that read the poked row: for q its own query, for k and v each query that
+  /// sees it. With `since`, the row may have been changed in an earlier step.
+  int32_t reads = 0;
 };
 
 class PokingBackend final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
 
-  /// Throws UsageError for a negative layer or position, or a head below −1. A head that the row does not
-  /// have throws ShapeError where it is met; a layer that the model does not have is never met.
+  /// Throws UsageError for a negative layer or position, or a head below −1. If the row does not have the
+  /// head, the operation throws ShapeError. A poke of a layer that the model does not have does nothing.
   void set_pokes(std::span<const Poke> pokes);
   std::span<const Poke> pokes() const { return pokes_; }
-  /// Names the step that the next begin_step opens, and empties the reports.
+  /// Says the number of the next step, and empties the reports.
   void set_step(int32_t step);
-  /// Of the current step, in the order of pokes().
+  /// The report of pokes()[poke] for the current step.
   const PokeReport& report(size_t poke) const { return reports_[poke]; }
   int32_t reads(size_t poke) const { return reports_[poke].reads; }
 
@@ -81,19 +87,19 @@ class PokingBackend final : public WatchingBackend {
   ConstTensorView poked_rows(Poke::What what, int32_t layer, ConstTensorView rows, const StepPlan& plan,
                              Tensor& copy, bool count);
   void append(Append op);
-  template <typename Looking>
-  void with_poked_operands(Looking op, bool count);
+  template <typename AttendOrProbe>
+  void with_poked_operands(AttendOrProbe op, bool count);
   void count_reads(const Attend& op);
 
   std::vector<Poke> pokes_;
-  std::vector<PokeReport> reports_;  // one a poke
+  std::vector<PokeReport> reports_;  // one for each poke
   int32_t step_ = 0;
-  KvStorage* storage_ = nullptr;     // of the last begin_step
-  Tensor q_copy_, k_copy_, v_copy_;  // in the inner backend's memory; made when first needed
+  KvStorage* storage_ = nullptr;     // the storage of the last begin_step
+  Tensor q_copy_, k_copy_, v_copy_;  // in the inner backend's memory; made when needed
 };
 
-/// Replaces one head's row in place: the action at full precision. row [head_dim], a host array; `original`
-/// is the row that gives the scale. Exposed for tests and for other judges.
+/// Replaces the row of one head, in double precision: row [head_dim], on the host. `original` [head_dim]
+/// gives the scale of the noise. Public for tests and for other judges.
 void apply_poke(const Poke& poke, int32_t head, std::span<const double> original, std::span<double> row);
 
 }  // namespace lastrow

@@ -29,7 +29,8 @@ void Recorder::set_step(int32_t step) {
   next_step_ = step;
 }
 
-/// Forgets this step and later ones. In a transaction, those that are older than it are put aside instead.
+/// Forgets this step and later ones. In a transaction, steps that were recorded before it are put aside
+/// instead.
 void Recorder::forget_from(int32_t step) {
   if (aside_) {
     for (auto it = steps_.lower_bound(step); it != steps_.end() && it->first < aside_->first_new;) {
@@ -111,8 +112,8 @@ int32_t Recorder::latest_step() const { return steps_.empty() ? -1 : steps_.rbeg
 const Recorder::Step& Recorder::at(int32_t step) const {
   const auto it = steps_.find(step);
   if (it == steps_.end())
-    throw UsageError("step {} is not recorded: the latest is {}; keep = all keeps every step", step,
-                     latest_step());
+    throw UsageError("step {} is not recorded, the latest is {}: record with keep = all to keep every step",
+                     step, latest_step());
   return it->second;
 }
 
@@ -132,7 +133,7 @@ Tensor Recorder::assemble(int32_t step, int32_t layer, RowKind kind, int32_t seq
   std::vector<const Tensor*> found;
   for (int32_t s = 0; s < kv_len; ++s) {
     const Tensor* row = kv_.row(step, layer, kind, slot_of(block_table(plan, sequence), s));
-    if (row == nullptr) return {};  // not recorded: a filter, or the memory bound
+    if (row == nullptr) return {};  // it was not recorded, because of options.layers or max_bytes
     found.push_back(row);
   }
   if (found.empty()) return {};

@@ -1,24 +1,28 @@
-// What a TracingBackend saw: events, and the tensors and K/V rows that were asked for, in host memory.
+// The record of a TracingBackend in host memory: events, tensors and K/V rows.
 //
 //   Recorder recorder({.probe = true});            what to keep
 //   TracingBackend tracing(backend, recorder);     trace/tracing.h
-//   recorder.set_step(8);                          optional: the index of the next step in the history
+//   recorder.set_step(8);                          optional: the number of the next step in the history
 //   …a step through `tracing`…
 //   StepTensors t = recorder.tensors(8);           q, K, V, scores, probs … of every recorded layer
-//   recorder.events(8)                             its operations in order
+//   recorder.events(8)                             its operations, in order
 //
-// Each begin_step opens a step. Steps count up from 0; set_step gives the next one another index, and when it
-// opens every step at or after that index is forgotten, so a history that steps back stays one history.
-// With keep = latest (viewer) a step replaces the one before it; with keep = all (trace files) steps add up,
-// and a K or V row is stored again only where its bits differ.
+// Each begin_step opens a step. Steps are numbered 0, 1, 2, … unless set_step gives the next step another
+// number. When a step opens, all steps with the same or a larger number are forgotten. So the record is
+// always one history, even if the session steps back.
+//   keep = latest   a step replaces the step before it (viewer)
+//   keep = all      all steps are kept; a K or V row is stored again only if its bits changed (trace files)
 //
-// * Do not keep views, or the spans returned, past the next begin_step, set_step or clear.
-// * What does not fit max_bytes is left out, from the first thing that did not fit on: truncated() then
-//   says so, and stays true until clear() (keep = latest: until the next step).
-// * Around steps that may fail, open a Recorder::Transaction. Not for two threads at once.
+// * Do not use returned views or spans after the next begin_step, set_step or clear.
+// * Open a Recorder::Transaction around steps that may fail.
+// * Do not use a recorder from two threads at the same time.
 //
-// Tensors are f32 on the host, f64 if the backend computes in f64. A recorded tensor is known by (step,
-// layer, name): an operation's output goes by its Site's name, attention's operands by the names below.
+// If something does not fit max_bytes, it is left out, and all that comes after it. Then truncated() is true
+// until clear() (with keep = latest, until the next step).
+//
+// Tensors are f32 on the host, or f64 if the backend computes in f64. A recorded tensor is identified by
+// (step, layer, name). The name of an operation's output is its Site's name. The operands of attention have
+// the names below.
 #pragma once
 
 #include <chrono>
@@ -37,12 +41,12 @@
 
 namespace lastrow {
 
-/// Names under which attend's operands are recorded, beside the Site's own name for its output.
+/// Names of the recorded operands of attend. Its output has the Site's name.
 namespace recorded {
-inline constexpr const char* kQ = "attend.q";            // [n_tokens, n_q_heads, head_dim] after RoPE
-inline constexpr const char* kK = "attend.k";            // [kv_len, n_kv_heads, head_dim]; keep = latest
-inline constexpr const char* kV = "attend.v";            // only: else the rows are in kv()
-inline constexpr const char* kLse = "attend.lse";        // [n_tokens, n_q_heads]
+inline constexpr const char* kQ = "attend.q";      // [n_tokens, n_q_heads, head_dim] after RoPE
+inline constexpr const char* kK = "attend.k";      // [kv_len, n_kv_heads, head_dim], keep = latest only;
+inline constexpr const char* kV = "attend.v";      // with keep = all the rows are in kv()
+inline constexpr const char* kLse = "attend.lse";  // [n_tokens, n_q_heads]
 inline constexpr const char* kScores = "attend.scores";  // [n_q_heads, q_len, kv_len]; one for each sequence
 inline constexpr const char* kProbs = "attend.probs";    // [n_q_heads, q_len, kv_len]; one for each sequence
 }  // namespace recorded
@@ -51,23 +55,23 @@ struct RecordOptions {
   enum class Keep : uint8_t { latest, all };
 
   Keep keep = Keep::latest;
-  std::vector<int32_t> layers = {};   // whose tensors and K/V rows are kept (−1: outside them); empty: all
-  std::vector<std::string> ops = {};  // Site names whose outputs are kept besides; "*": every one
-  bool attention = true;              // q, K, V, out and lse at each attend; residual stream; logits
-  bool probe = false;                 // scores and probs of all heads, through the inner backend's probe
-  bool events = true;                 // all layers: lineage needs them
-  int64_t max_bytes = int64_t{256} << 20;  // of events, tensors and rows together
+  std::vector<int32_t> layers = {};   // keep tensors and K/V rows of these layers (−1: outside); empty: all
+  std::vector<std::string> ops = {};  // also keep the outputs with these Site names; "*": all outputs
+  bool attention = true;              // keep q, K, V, out and lse; the residual stream; the logits
+  bool probe = false;                 // keep scores and probs of all heads (needs attention)
+  bool events = true;                 // keep events of all layers, because Lineage needs them
+  int64_t max_bytes = int64_t{256} << 20;  // for events, tensors and rows together
 };
 
-/// One layer of one sequence in one step. Views are empty where nothing was recorded.
+/// One layer of one sequence in one step. A view is empty if the tensor was not recorded.
 struct LayerTensors {
-  ConstTensorView q;       // [q_len, n_q_heads, head_dim]    after RoPE, as attend read it (poked, if poked)
-  ConstTensorView k, v;    // [kv_len, n_kv_heads, head_dim]  stored rows, decoded, by index; K after RoPE
-  ConstTensorView scores;  // [n_q_heads, q_len, kv_len]      scaled; −∞ where masked
-  ConstTensorView probs;   // [n_q_heads, q_len, kv_len]      0 where masked
-  ConstTensorView out;     // [q_len, n_q_heads, head_dim]
-  ConstTensorView lse;     // [q_len, n_q_heads]
-  ConstTensorView residual;  // [q_len, model_dim]              the stream as the layer leaves it
+  ConstTensorView q;         // [q_len, n_q_heads, head_dim]    after RoPE and pokes, as attend read it
+  ConstTensorView k, v;      // [kv_len, n_kv_heads, head_dim]  stored rows, decoded, by index; K after RoPE
+  ConstTensorView scores;    // [n_q_heads, q_len, kv_len]      scaled; −∞ where masked
+  ConstTensorView probs;     // [n_q_heads, q_len, kv_len]      0 where masked
+  ConstTensorView out;       // [q_len, n_q_heads, head_dim]
+  ConstTensorView lse;       // [q_len, n_q_heads]
+  ConstTensorView residual;  // [q_len, model_dim]              residual stream after the layer
 };
 
 /// One sequence of one step. Row t of a tensor is token t of the sequence in this step.
@@ -78,7 +82,7 @@ struct StepTensors {
   ConstTensorView embedded;          // [q_len, model_dim]
   std::vector<LayerTensors> layers;  // [n_layers of the storage]
   ConstTensorView logits;            // [rows of this sequence, vocab_size]
-  std::vector<Tensor> assembled;     // holds what had to be put together (K and V with keep = all)
+  std::vector<Tensor> assembled;     // the memory of k and v with keep = all
 };
 
 class Recorder {
@@ -87,21 +91,22 @@ class Recorder {
 
   const RecordOptions& options() const { return options_; }
   void set_step(int32_t step);
-  /// Forgets everything. Not while a transaction is open.
+  /// Forgets everything. Do not call it while a transaction is open.
   void clear();
 
   class Transaction;
 
-  /// Steps recorded, ascending.
+  /// The recorded steps, ascending.
   std::vector<int32_t> steps() const;
   bool has_step(int32_t step) const { return steps_.contains(step); }
   int32_t latest_step() const;  // −1: none yet
-  /// The plan that the step was begun with. Throws UsageError for a step that is not recorded.
+  /// The plan of the step. Throws UsageError for a step that is not recorded.
   const StepPlan& plan(int32_t step) const;
   std::span<const Event> events(int32_t step) const;
-  /// nullptr if it was not recorded. `sequence` is a place in the plan; only scores and probs have several.
+  /// nullptr if it was not recorded. `sequence` is an index in the plan. Only tensors of a single sequence
+  /// have one other than 0: scores, probs, and (keep = latest) K and V.
   const Tensor* find(int32_t step, int32_t layer, std::string_view name, int32_t sequence = 0) const;
-  /// Everything about one sequence of a step, by its place in the plan.
+  /// All tensors of one sequence of a step. `sequence` is an index in the plan.
   StepTensors tensors(int32_t step, int32_t sequence = 0) const;
 
   struct Entry {
@@ -109,11 +114,11 @@ class Recorder {
     std::string name;
     Tensor tensor;
   };
-  /// Every recorded tensor of a step, in the order of recording.
+  /// All recorded tensors of a step, in the order of recording.
   std::span<const Entry> entries(int32_t step) const;
   const KvLog& kv() const { return kv_; }
 
-  /// Of the storage of the latest step.
+  /// The spec of the storage in the latest step.
   const CacheSpec& cache_spec() const { return spec_; }
   bool truncated() const { return truncated_; }
   int64_t bytes() const { return bytes_ + kv_.bytes(); }
@@ -123,13 +128,13 @@ class Recorder {
   double now_us() const;
   bool keeps_layer(int32_t layer) const;
   bool keeps_op(std::string_view name) const;
-  /// Is there room for n_bytes more? If not, nothing more is kept from now on: truncated().
+  /// Whether n_bytes more fit. If not, nothing more is kept from now on, and truncated() becomes true.
   bool room_for(int64_t n_bytes);
   void add_event(Event event);
-  /// Downloads through `backend`, if there is room.
+  /// Downloads `device` through `backend` if there is room.
   void add_tensor(Backend& backend, int32_t layer, std::string_view name, int32_t sequence,
                   ConstTensorView device);
-  /// Host rows [n_slots, n_kv_heads, head_dim] of one sequence, in index order.
+  /// Adds host rows [n_slots, n_kv_heads, head_dim] of one sequence, in the order of their indices.
   void add_rows(int32_t layer, RowKind kind, int32_t sequence, std::span<const int64_t> slots, Tensor rows);
   void add_host(int32_t layer, std::string_view name, int32_t sequence, Tensor tensor);
 
@@ -140,7 +145,7 @@ class Recorder {
     std::vector<Entry> entries;
     int64_t bytes = 0;
   };
-  /// What a transaction needs to put everything back.
+  /// What a transaction needs to restore the recorder.
   struct Aside {
     std::map<int32_t, Step> steps;
     KvLog kv;
@@ -158,20 +163,20 @@ class Recorder {
   KvLog kv_;
   CacheSpec spec_;
   int32_t next_step_ = 0;
-  int64_t bytes_ = 0;  // of steps_
+  int64_t bytes_ = 0;  // bytes of steps_
   bool truncated_ = false;
-  Aside* aside_ = nullptr;  // of the open transaction
+  Aside* aside_ = nullptr;  // the open transaction's; nullptr: none is open
   std::chrono::steady_clock::time_point start_;
 };
 
-/// Around steps that may fail: until keep() everything that they replace is put aside, in memory beyond
-/// max_bytes. Without keep() the destructor makes the recorder what it was when the transaction began.
+/// For steps that may fail. Until keep(), it holds all that these steps replace; this memory does not count
+/// for max_bytes. Without keep(), the destructor restores the recorder as it was at the start.
 ///
 ///   Recorder::Transaction recording(recorder);
 ///   …steps, any number…
 ///   recording.keep();
 ///
-/// One at a time. The recorder must not be moved meanwhile.
+/// A recorder can have only one open transaction, and must not be moved while it is open.
 class Recorder::Transaction {
  public:
   explicit Transaction(Recorder& recorder);

@@ -9,7 +9,7 @@ namespace {
 constexpr int32_t kMaxLayers = 1 << 12;
 constexpr int32_t kMaxIndices = 1 << 24;
 
-// Tensors that the rules of row dependence look at.
+// The smallest numbers of reads and writes with which the row rules (ops/row_rule.h) work.
 struct OperandCounts {
   size_t reads, writes;
 };
@@ -112,7 +112,7 @@ void TraceChecks::check_event(const Event& event, const StepPlan& plan, const Ca
         s.count > limit - s.first)
       fail("event {} ({}) has rows {} + {} where there are {}", i, op.name, s.first, s.count, limit);
   };
-  // Activations have a row for each token of a step; parameters may have more.
+  // Activations have one row for each token of a step. Parameters may have more rows.
   for (const RowSpan& s : event.reads) check(s, std::numeric_limits<int32_t>::max());
   const int64_t n_rows = op.rule == RowRule::gathered ? plan.n_logit_rows() : plan.n_tokens();
   for (const RowSpan& s : event.writes) {

@@ -1,7 +1,11 @@
-// What a trace file has to be before a Recorder may hold it. Everything that is wrong is one FileError.
+// Checks of a trace file, before its contents go into a Recorder. Each check throws FileError if it fails.
 //
-// The rule: after these checks no question that a Recorder or a Lineage can be asked reaches outside an
-// array, or makes one larger than the file warrants.
+//   TraceChecks checks(source);                   the name of the file, for the messages
+//   checks.check_plan(plan, spec, step);          and the other checks
+//   checks.fail("its metadata lacks {}", key);    for damage that no check covers
+//
+// Invariant: after these checks, no call of a Recorder or a Lineage reads outside an array, or allocates an
+// array that the size of the file does not justify.
 #pragma once
 
 #include <cstdint>
@@ -45,19 +49,20 @@ class TraceChecks {
     if (!value.is_array()) fail("{} is not an array", what);
     return value;
   }
-  /// By value, for a range-for over a temporary.
+  /// Returns by value, for a range-for over a temporary.
   nlohmann::json array(nlohmann::json&& value, std::string_view what) const {
     if (!value.is_array()) fail("{} is not an array", what);
     return std::move(value);
   }
 
-  /// Sizes that validate() accepts, and no more layers or indices than a model can have.
+  /// Reads a spec whose sizes validate() accepts, and which has no more layers or indices than a model can
+  /// have.
   CacheSpec cache_spec(const nlohmann::json& json) const;
-  /// A run of rows [begin, end) of n; the last one ends with them.
+  /// [begin, end) is a range of n rows. The last range ends at n.
   void check_end(std::string_view name, int64_t begin, int64_t end, int64_t n, bool last) const;
   void check_plan(const StepPlan& plan, const CacheSpec& spec, int32_t step) const;
   void check_event(const Event& event, const StepPlan& plan, const CacheSpec& spec, size_t i) const;
-  /// A tensor that StepTensors gives views of has the shape that it says.
+  /// If StepTensors has a view of a tensor with this name, the tensor has the shape that StepTensors says.
   void check_entry(const std::string& name, DType dtype, const Shape& shape, int32_t sequence,
                    const StepPlan& plan) const;
 

@@ -1,34 +1,43 @@
-// A recorded history as one safetensors file, and back.
+// Writes a recorded history to one safetensors file, and reads it back.
 //
 //   write_trace("run.safetensors", recorder, {.config_json = to_json(config), .tokens = tokens});
 //   TraceFile trace = TraceFile::open("run.safetensors");
-//   trace.recorder.tensors(3);   Lineage(trace.recorder);     as if it had just been recorded
+//   trace.recorder.tensors(3);   Lineage(trace.recorder);      as if it had just been recorded
 //
-// Any safetensors reader opens it. What is in it:
-//   LAYER/NAME          one recorded tensor ("0/attend.q", "-1/lm_head"), its steps one after the other:
-//                       along the first dimension if the others are the same in all steps, else flat,
-//                       [n_elems]
-//   LAYER/NAME.index    [n, 9] i64   step, sequence, first, count (of the first dimension), rank, d0 … d3
-//   LAYER/kv.k, kv.v    [n, n_kv_heads, head_dim]   K and V rows, decoded, each stored again only where its
-//                       bits differ
-//   LAYER/kv.k.index    [n, 2] i64   slot, step that it was first seen in so: "K at step t" is, for each
-//                       slot, the latest version whose step is ≤ t; kv.v.index likewise
-//   steps.index         [n_steps, 3] i64            step, blocks_per_seq, block_len
-//   steps.tokens, .positions, .q_start, .kv_len, .block_tables, .append_slots, .logit_rows, .sequences,
-//   .block_copies       the StepPlans' arrays, steps one after the other, i64
-//   steps.ends          [n_steps, 9] i64            where each step ends in those arrays, in that order
-//   events.columns      [n_events, 9] i64           step, op, layer, name, causal, window, then where the
-//                                                   event ends in events.reads and in events.writes, then
-//                                                   the kernel (counted as names are; −1: none)
-//   events.costs        [n_events, 5] i64           flop, weight, cache read, cache written, activation bytes
-//   events.times_us     [n_events, 2] f64           start, duration
-//   events.reads, .writes  [n, 5] i64               space, id, first, count, version (trace/event.h)
-// and in the metadata: lastrow.trace = schema version, lastrow.config, lastrow.tokens (JSON array),
-// lastrow.names (JSON array that columns "name" and "kernel" count in), lastrow.ops, lastrow.cache (JSON),
-// lastrow.truncated, lastrow.stored (JSON {"not_finite", "at_limit"}: elements of K and V at the end).
+// write_trace writes the whole file or nothing. open() checks every number before it uses it, and throws
+// FileError if anything is wrong.
 //
-// The file appears whole or not at all. open() believes nothing: every number is checked against what it
-// counts, and anything wrong is one FileError.
+// Any safetensors reader opens the file. Its tensors:
+//   LAYER/NAME         a recorded tensor ("0/attend.q", "-1/lm_head"), all steps one after the other. If the
+//                      steps differ only in the first dimension, they are joined along it; else the tensor is
+//                      flat, [n_elems].
+//   LAYER/NAME.index   [n, 9] i64                  step, sequence, first, count, rank, d0 … d3;
+//                                                  first and count are in the first dimension
+//   LAYER/kv.k, kv.v   [n, n_kv_heads, head_dim]   decoded rows, each stored again only if its bits changed
+//   LAYER/kv.k.index   [n, 2] i64                  slot, first step of this version; the same for kv.v.index.
+//                                                  K at step t: for each slot the latest version with step ≤ t
+//   steps.index        [n_steps, 3] i64            step, blocks_per_seq, block_len
+//   steps.NAME         i64                         the arrays of the StepPlans, all steps one after the other.
+//                                                  NAME: tokens, positions, q_start, kv_len, block_tables,
+//                                                  append_slots, logit_rows, sequences, block_copies
+//   steps.ends         [n_steps, 9] i64            where each step ends in these nine arrays, in this order
+//   events.columns     [n_events, 9] i64           step, op, layer, name, causal, window, end in events.reads,
+//                                                  end in events.writes, kernel (−1: none)
+//   events.costs       [n_events, 5] i64           flop, then bytes: weights, cache read, cache written,
+//                                                  activations
+//   events.times_us    [n_events, 2] f64           start, duration
+//   events.reads       [n, 5] i64                  space, id, first, count, version (ops/rows.h)
+//   events.writes      [n, 5] i64                  the same
+//
+// Its metadata:
+//   lastrow.trace       schema version
+//   lastrow.config      the model's config (JSON)
+//   lastrow.tokens      JSON array
+//   lastrow.names       JSON array; "name" and "kernel" in events.columns are indices in it
+//   lastrow.ops         JSON array; "op" in events.columns is an index in it
+//   lastrow.cache       the CacheSpec (JSON)
+//   lastrow.stored      JSON {"not_finite", "at_limit"}: numbers of elements of K and V at the end
+//   lastrow.truncated   "true" or "false"
 #pragma once
 
 #include <cstdint>
@@ -45,22 +54,22 @@ inline constexpr int kTraceSchema = 1;
 class AtomicFile;
 
 struct TraceInfo {
-  std::string config_json{};      // of the model; "" if there is none
-  std::vector<int32_t> tokens{};  // the whole text, as far as it went
-  // Elements of K and V in the cache at the end, by which one sees what their type could not hold:
+  std::string config_json{};      // the model's config; "" if there is none
+  std::vector<int32_t> tokens{};  // the whole text so far
+  // Elements of K and V in the cache at the end. They show values that the stored type could not hold:
   int64_t n_stored_not_finite = 0;  // NaN or infinite
-  int64_t n_stored_at_limit = 0;    // of fp8, ±448, where it saturates
+  int64_t n_stored_at_limit = 0;    // fp8 only: ±448, where it saturates
 };
 
 /// Throws FileError if the file cannot be written.
 void write_trace(const std::filesystem::path& path, const Recorder& recorder, const TraceInfo& info);
-/// The same into a file that the caller commits.
+/// Writes to a file that the caller commits.
 void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& info);
 
 struct TraceFile {
   Recorder recorder;
   TraceInfo info;
-  bool truncated = false;  // the recording had met its memory bound
+  bool truncated = false;  // the recording reached its max_bytes, so something was left out
 
   static TraceFile open(const std::filesystem::path& path);
 };

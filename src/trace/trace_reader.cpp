@@ -75,7 +75,7 @@ class TraceReader {
     for (const nlohmann::json& name : damage_.array(json("lastrow.ops"), "lastrow.ops"))
       ops_.push_back(kind_named(name));
     spec_ = damage_.cache_spec(json("lastrow.cache"));
-    if (!file_.metadata().contains("lastrow.stored")) return;  // traces of earlier programs lack it
+    if (!file_.metadata().contains("lastrow.stored")) return;  // older traces do not have it
     const nlohmann::json stored = json("lastrow.stored");
     const auto count = [&](const char* key) {
       if (!stored.is_object() || !stored.contains(key)) damage_.fail("lastrow.stored lacks {}", key);
@@ -85,15 +85,15 @@ class TraceReader {
     info_.n_stored_at_limit = count("at_limit");
   }
 
-  // Files name their operations, so that a program that has more of them reads older files. None for a name that
-  // this program does not know: only an event that needs it is wrong.
+  // A file has the names of its operations, so that a program with more operations can read older files.
+  // Returns none for a name that this program does not know. This is an error only if an event uses the name.
   static std::optional<OpKind> kind_named(const nlohmann::json& name) {
     for (size_t i = 0; i < kOpCount; ++i)
       if (const OpKind op{static_cast<uint8_t>(i)}; name.is_string() && name == traits(op).name) return op;
     return {};
   }
 
-  // A table of integers by name; `width` 0 stands for rank 1.
+  // The table of integers with this name: [n, width], or [n] if `width` is 0.
   Table table(const std::string& name, int64_t width) const {
     const ConstTensorView t = file_.tensor(name);
     const Shape expected = width == 0 ? Shape{t.shape().rank() > 0 ? t.dim(0) : 0}
@@ -114,9 +114,10 @@ class TraceReader {
 
   void read_steps() {
     const Table index = table("steps.index", 3), ends = table("steps.ends", 9);
-    if (index.size() / 3 != ends.size() / 9) damage_.fail("steps.ends does not go with steps.index");
+    if (index.size() / 3 != ends.size() / 9) damage_.fail("steps.ends does not fit steps.index");
     std::array<int64_t, 9> begin{};
-    // The next rows of one array of the plans: those up to the step's end.
+    // Takes the values of step i out of one array of the plans: from the end of the step before it to its own
+    // end.
     const auto take = [&]<typename T>(std::vector<T>& to, const char* name, int which, size_t i) {
       const Table values = table(name, 0);
       const int64_t end = ends[9 * i + which];
@@ -158,9 +159,9 @@ class TraceReader {
     const size_t n_events = columns.size() / 9;
     if (costs.size() / 5 != n_events || times.dtype() != DType::f64 ||
         times.shape() != Shape{static_cast<int64_t>(n_events), 2})
-      damage_.fail("events.costs or events.times_us do not go with events.columns");
+      damage_.fail("events.costs or events.times_us does not fit events.columns");
     int64_t read = 0, write = 0, last_step = -1;
-    std::array<int64_t, 5> total{};  // so that whoever adds costs up cannot overflow
+    std::array<int64_t, 5> total{};  // bounded, so that a sum of all costs cannot overflow
     for (size_t i = 0; i < n_events; ++i) {
       const Table c = columns.subspan(9 * i, 9), cost = costs.subspan(5 * i, 5);
       if (c[0] < last_step) damage_.fail("events.columns goes back to step {}", c[0]);
@@ -201,7 +202,8 @@ class TraceReader {
     }
   }
 
-  // "LAYER/NAME": a recorded tensor or the K or V rows of a layer; everything else has been read by its name.
+  // Reads "LAYER/NAME": a recorded tensor, or the K or V rows of a layer. The other tensors have been read
+  // already.
   void read_tensor(const std::string& name) {
     const size_t slash = name.find('/');
     if (slash == std::string::npos || name.ends_with(".index")) return;

@@ -29,7 +29,7 @@ class Columns {
   std::vector<int64_t> values_;
 };
 
-// The writer holds views until the file is written; what they look at lives here.
+// The writer holds views until the file is written. The other members own the memory of these views.
 struct Contents {
   SafetensorsWriter writer;
   std::map<std::string, Columns> columns;
@@ -96,7 +96,7 @@ void add_events(Contents& contents, const Recorder& recorder) {
   contents.writer.metadata("lastrow.names", nlohmann::json(names).dump());
 }
 
-// One tensor for each (layer, name), its steps one after the other.
+// Adds one tensor for each (layer, name), with all steps one after the other.
 void add_entries(Contents& contents, const Recorder& recorder) {
   std::map<std::string, std::vector<const Recorder::Entry*>> groups;
   for (const int32_t step : recorder.steps())

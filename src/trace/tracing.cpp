@@ -9,7 +9,7 @@
 
 namespace lastrow {
 
-// ---- who is who
+// ---- which tensor a view belongs to
 
 TracingBackend::Place TracingBackend::locate(ConstTensorView view) {
   const auto* address = static_cast<const std::byte*>(view.raw());
@@ -23,12 +23,12 @@ TracingBackend::Place TracingBackend::locate(ConstTensorView view) {
     auto& [base, known] = *std::prev(it);
     const int64_t offset = address - base;
     const bool rows_fit = known.row_bytes == row_bytes && offset % std::max<int64_t>(row_bytes, 1) == 0;
-    if (rows_fit && offset == 0 && bytes > known.bytes) {  // more of it than was seen so far
+    if (rows_fit && offset == 0 && bytes > known.bytes) {  // the tensor is larger than was known so far
       known.bytes = bytes;
       forget_up_to(it);
     }
     if (rows_fit && offset + bytes <= known.bytes) return {&known, row_bytes > 0 ? offset / row_bytes : 0};
-    if (offset < known.bytes) known_.erase(std::prev(it));  // its memory is something else now
+    if (offset < known.bytes) known_.erase(std::prev(it));  // its memory belongs to another tensor now
   }
   forget_up_to(it);
   Known& known = known_[address] = {bytes, row_bytes, next_id_++, 0};
@@ -80,7 +80,7 @@ void TracingBackend::slot_spans(std::vector<RowSpan>& spans, const KvStorage& st
 
 // ---- events
 
-// Runs the operation, and begins its event.
+// Runs the operation, and returns its event with site and times.
 template <typename Run>
 Event TracingBackend::timed(OpKind op, Site site, Run run) {
   Event event;
@@ -93,8 +93,8 @@ Event TracingBackend::timed(OpKind op, Site site, Run run) {
   return event;
 }
 
-// Completes the event of an operation. Reads come before writes, so that an operation in place reads the version
-// before its own.
+// Completes the event of an operation and records it. The reads come first, so that an operation in place
+// reads the version before the one that it writes.
 void TracingBackend::record(Event event, const Op& op) {
   const Operands o = operands(op);
   event.cost = cost_of(op);
@@ -178,7 +178,7 @@ const Batch& TracingBackend::begin_step(const StepPlan& plan, KvStorage& storage
 }
 
 void TracingBackend::run(const Op& op) {
-  if (std::holds_alternative<Probe>(op)) return inner().run(op);  // looking is no work of the model
+  if (std::holds_alternative<Probe>(op)) return inner().run(op);  // a probe is not part of the model's work
   const Site site = site_of(op);
   Event event = timed(kind(op), site, [&] { inner().run(op); });
   if (recorder_.options().events) record(std::move(event), op);
@@ -191,7 +191,7 @@ void TracingBackend::run(const Op& op) {
 
 // ---- tensors
 
-// An operation's first output: asked for by name, or one of those that StepTensors holds.
+// Records the first output of an operation, if options.ops names it or StepTensors has a view of it.
 void TracingBackend::keep_output(Site site, ConstTensorView out) {
   const std::string_view name = site.name;
   const bool of_the_step = recorder_.options().attention &&
@@ -211,7 +211,7 @@ void TracingBackend::keep_attention(const Attend& op) {
     if (!keep_probe(op, i)) return;
 }
 
-// Returns whether there was room for them.
+// Records the K or V rows that the sequence can see. Returns whether there was room.
 bool TracingBackend::keep_stored_rows(const Attend& op, int32_t sequence, RowKind kind) {
   const CacheSpec& cache = op.storage.spec();
   const int32_t kv_len = op.batch.plan->kv_len[sequence];
@@ -227,7 +227,7 @@ bool TracingBackend::keep_stored_rows(const Attend& op, int32_t sequence, RowKin
   return true;
 }
 
-// Returns whether there was room for it.
+// Probes the attend and records scores and probs. Returns whether there was room.
 bool TracingBackend::keep_probe(const Attend& op, int32_t sequence) {
   const StepPlan& plan = *op.batch.plan;
   const auto n_q_heads = static_cast<int32_t>(op.q.dim(1));

@@ -1,13 +1,17 @@
-// The decorator that records: forwards each operation, times it, and notes what it read and wrote.
+// The decorator that records: it forwards each operation, times it, and records which rows it reads and
+// writes.
 //
-//   TracingBackend tracing(backend, recorder);   innermost of the decorators, so that it sees what was run
+//   Recorder recorder(options);                  what to keep
+//   TracingBackend tracing(backend, recorder);   the innermost decorator, so that it sees what really runs
+//   …steps through `tracing`…
 //
-// Right after attend it downloads what the recorder asks for and, with options.probe, probes the inner
-// backend with the same operands, all heads and rows. That waits for the device: timings of a traced step are
-// those of a step that is watched.
+// After each attend it downloads the tensors that the options ask for. With options.probe it also probes the
+// inner backend with the same operands, for all heads and rows. This waits for the device, so a traced step
+// takes longer than an untraced one.
 //
-// A tensor is known by its address: a view into the middle of a tensor that was seen whole (or made here) is
-// the same tensor, further down. Memory handed out a second time keeps its id under a new version.
+// It recognises a tensor by its address. A view into a known tensor belongs to that tensor, with a row
+// offset. If freed memory is used again for a tensor of the same size, the tensor keeps the id and gets new
+// versions.
 #pragma once
 
 #include <cstdint>
@@ -36,19 +40,20 @@ class TracingBackend final : public WatchingBackend {
 
  private:
   struct Known {
-    int64_t bytes;      // from the address on
-    int64_t row_bytes;  // of one step of the first dimension
+    int64_t bytes;      // size, from the address
+    int64_t row_bytes;  // size of one row
     int32_t id;
-    int64_t version;  // writes so far
+    int64_t version;  // number of writes so far
   };
   struct Place {
     Known* tensor;
-    int64_t first_row;  // of the view in it
+    int64_t first_row;  // the row at which the view begins
   };
   Place locate(ConstTensorView view);
   RowSpan read_of(ConstTensorView view);
   RowSpan written(ConstTensorView view);
-  /// Runs of consecutive slots of one version, appended to `spans`. `write` gives them their next version.
+  /// Appends the slots to `spans`. Consecutive slots with the same version form one span. With `write`, the
+  /// slots get their next version first.
   void slot_spans(std::vector<RowSpan>& spans, const KvStorage& storage, int32_t layer, RowKind kind,
                   std::span<const int64_t> slots, bool write);
 
@@ -64,9 +69,9 @@ class TracingBackend final : public WatchingBackend {
   bool keep_probe(const Attend& op, int32_t sequence);
 
   Recorder& recorder_;
-  std::map<const std::byte*, Known> known_;  // by first address; no two overlap
+  std::map<const std::byte*, Known> known_;  // by first address; they do not overlap
   int32_t next_id_ = 0;
-  const KvStorage* storage_ = nullptr;               // whose slots the versions below are of
+  const KvStorage* storage_ = nullptr;               // slot_versions_ belongs to it
   std::vector<std::vector<int64_t>> slot_versions_;  // [2·layer + kind][slot], writes so far
 };
 

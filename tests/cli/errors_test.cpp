@@ -158,7 +158,8 @@ TEST_CASE("prompts that are empty, have unknown characters or are too long") {
   refused("the fox & the dog", "&");
   refused("the f\xc3\xb6x", "column 6");
   refused("the \xff fox", "column 5");
-  refused("the the the the the the the the the the the the the", "13 tokens, the context 12");
+  refused("the the the the the the the the the the the the the",
+          "13 tokens, but the context has room for 12");
 }
 
 TEST_CASE("outputs are checked before the work, and stay unchanged on any error") {
@@ -174,7 +175,7 @@ TEST_CASE("outputs are checked before the work, and stay unchanged on any error"
     const std::string kept = folder.file("kept");
     write_text(kept, "precious");
     refused(kept, "", "empty");
-    refused(kept, "a b c d e f g h i", "9 tokens, the context 8");
+    refused(kept, "a b c d e f g h i", "9 tokens, but the context has room for 8");
     CHECK(read_text(kept) == "precious");
   }
   check_refused({"generate", "--model", tiny, "--prompt", "a", "--trace", folder.file("t"), "--chrome-trace",

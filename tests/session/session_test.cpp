@@ -290,7 +290,8 @@ TEST_CASE("a full context says so and keeps what was generated") {
   CHECK(s.tokens().size() == 4);
   CHECK(s.current_step() == 1);
   CHECK(logits_of(s) == logits);
-  CHECK_THROWS_WITH_AS(s.start({1, 2, 3, 4, 5}), doctest::Contains("5 tokens, the context 4"), CapacityError);
+  CHECK_THROWS_WITH_AS(s.start({1, 2, 3, 4, 5}),
+                       doctest::Contains("5 tokens, but the context has room for 4"), CapacityError);
 }
 
 TEST_CASE("wrong calls are refused in words") {
