@@ -12,7 +12,7 @@
 #include <cmath>
 
 #include "backend/backend.h"
-#include "cache/kv_cache.h"
+#include "cache/contiguous_cache.h"
 #include "lessons/support/lesson.h"
 
 using namespace lastrow;

@@ -13,6 +13,7 @@
 #include <array>
 #include <cmath>
 
+#include "cache/contiguous_cache.h"
 #include "cost/memory.h"
 #include "cost/roofline.h"
 #include "lessons/support/compare.h"

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string>
 
-#include "attention/mask.h"
+#include "attention/score.h"
 #include "cache/index.h"
 #include "core/dtype.h"
 

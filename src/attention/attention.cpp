@@ -1,5 +1,6 @@
 // This folder has only headers. This file compiles them, so that an error shows even without a user.
 #include "attention/mask.h"
+#include "attention/score.h"
 #include "attention/softmax_state.h"
 
 namespace lastrow {

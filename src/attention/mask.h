@@ -33,10 +33,4 @@ LASTROW_HD constexpr KeyRange visible_keys(MaskRule rule, int32_t q_len, int32_t
   return {begin, end};
 }
 
-/// The settings of an attention, beside its operands.
-struct AttendSpec {
-  float scale = 1.0f;  // 1/√head_dim unless the model says otherwise
-  MaskRule mask{};
-};
-
 }  // namespace lastrow

@@ -65,9 +65,9 @@ typename NaiveBackend<T>::Rows NaiveBackend<T>::readable(const KvStorage& storag
 }
 
 template <typename T>
-T NaiveBackend<T>::as_weight(T p) const {
-  if (weights_ == DType::f16) return to_float(to_half(static_cast<float>(p)));
-  if (weights_ == DType::bf16) return to_float(to_bfloat16(static_cast<float>(p)));
+T NaiveBackend<T>::rounded_p(T p) const {
+  if (p_dtype_ == DType::f16) return to_float(to_half(static_cast<float>(p)));
+  if (p_dtype_ == DType::bf16) return to_float(to_bfloat16(static_cast<float>(p)));
   return p;
 }
 
@@ -99,7 +99,7 @@ void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRa
   *lse = row_max + std::log(row_sum);
   std::fill_n(out, head_dim, T(0));
   in_order(n, [&](int64_t i) {  // each out[d] is summed in this order; each value row is read once
-    const T weight = as_weight(std::exp(scores_[i] - row_max) / row_sum);
+    const T weight = rounded_p(std::exp(scores_[i] - row_max) / row_sum);
     const T* value = row(v, i);
     for (int32_t d = 0; d < head_dim; ++d) out[d] += weight * value[d];
   });

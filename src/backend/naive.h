@@ -25,11 +25,11 @@ class NaiveBackend final : public CpuBackend<T> {
       kIsJudge ? "plain loops in double precision, the judge of all others"
                : "plain loops in single precision, the yardstick of tolerances";
 
-  /// order_seed 0 sums in natural order; any other seed shuffles the order of every sum. If `weights` is f16
+  /// order_seed 0 sums in natural order; any other seed shuffles the order of every sum. If `p_dtype` is f16
   /// or bf16, p is rounded to it before it is multiplied by a value, as kernels on tensor cores do. The sum
   /// of p is not rounded.
-  explicit NaiveBackend(uint64_t order_seed = 0, DType weights = dtype_of<T>)
-      : order_seed_(order_seed), weights_(weights) {}
+  explicit NaiveBackend(uint64_t order_seed = 0, DType p_dtype = dtype_of<T>)
+      : order_seed_(order_seed), p_dtype_(p_dtype) {}
 
   BackendInfo info() const override;
   void run(const Op& op) override;
@@ -53,10 +53,10 @@ class NaiveBackend final : public CpuBackend<T> {
   void attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale, T* out,
                   T* lse);
 
-  T as_weight(T p) const;
+  T rounded_p(T p) const;
 
   uint64_t order_seed_;
-  DType weights_;
+  DType p_dtype_;
   std::vector<int32_t> order_;            // the current shuffle, for sums of this length
   std::vector<T> scores_;                 // [visible keys] of the current row
   std::vector<T> decoded_k_, decoded_v_;  // [n_kv_heads, kv_len, head_dim] of the current sequence

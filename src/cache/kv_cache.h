@@ -103,31 +103,4 @@ class KvCache {
   virtual void copy_from(const KvCache& other) = 0;
 };
 
-/// One block for each sequence: sequence i always owns block i. Index = position = place in the block.
-class ContiguousCache final : public KvCache {
- public:
-  /// Has n_blocks sequences, 0 … n_blocks − 1. Throws as validate does, or if block_len is not max_seq_len.
-  explicit ContiguousCache(const CacheSpec& spec);
-
-  const CacheSpec& spec() const override { return spec_; }
-  int32_t n_seen(int32_t sequence) const override { return length(sequence); }
-  int32_t length(int32_t sequence) const override;
-  int64_t slot(int32_t sequence, int32_t index) const override;
-  int32_t position_of(int32_t sequence, int32_t index) const override;
-  const StepPlan& plan(std::span<const SequenceInput> inputs) override;
-  void commit(const StepPlan& plan) override;
-  void abort(const StepPlan& plan) override;
-  void truncate(int32_t sequence, int32_t n_tokens) override;
-  void copy_from(const KvCache& other) override;
-
- private:
-  void require_room(std::span<const SequenceInput> inputs) const;
-  void require_held(int32_t sequence, int32_t index) const;
-
-  CacheSpec spec_;
-  std::vector<int32_t> lengths_;  // [n_blocks]
-  StepPlan plan_;
-  bool planned_ = false;
-};
-
 }  // namespace lastrow

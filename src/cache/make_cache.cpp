@@ -1,4 +1,5 @@
 #include "cache/make_cache.h"
+#include "cache/contiguous_cache.h"
 
 #include "core/error.h"
 

@@ -12,7 +12,7 @@
 #include <span>
 #include <vector>
 
-#include "cache/kv_cache.h"
+#include "cache/contiguous_cache.h"
 #include "judge/tolerance.h"
 #include "model/decoder.h"
 

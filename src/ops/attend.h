@@ -3,7 +3,7 @@
 //   backend.run(Attend{{layer, site::kAttend}, q, storage, batch, spec, out, lse});
 #pragma once
 
-#include "attention/mask.h"
+#include "attention/score.h"
 #include "ops/batch.h"
 #include "ops/kv_storage.h"
 #include "ops/operands.h"

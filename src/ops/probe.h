@@ -6,7 +6,7 @@
 // not part of the model's work: it costs nothing, and traces do not record it.
 #pragma once
 
-#include "attention/mask.h"
+#include "attention/score.h"
 #include "ops/batch.h"
 #include "ops/kv_storage.h"
 #include "ops/operands.h"

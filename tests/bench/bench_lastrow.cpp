@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cache/kv_cache.h"
+#include "cache/contiguous_cache.h"
 #include "core/random.h"
 #include "cost/roofline.h"
 #include "judge/random_tensor.h"

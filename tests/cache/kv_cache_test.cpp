@@ -2,7 +2,7 @@
 
 #include <set>
 
-#include "cache/kv_cache.h"
+#include "cache/contiguous_cache.h"
 #include "cache/make_cache.h"
 #include "core/error.h"
 #include "support/aborts.h"

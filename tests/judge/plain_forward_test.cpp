@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "backend/naive.h"
-#include "cache/kv_cache.h"
+#include "cache/contiguous_cache.h"
 #include "core/random.h"
 #include "model/decoder.h"
 

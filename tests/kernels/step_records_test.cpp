@@ -1,6 +1,7 @@
 // Records of decode steps: which steps share a record, and that no record outlives the memory that it uses.
 #include <doctest/doctest.h>
 
+#include "cache/contiguous_cache.h"
 #include "model/decoder.h"
 #include "tests/kernels/small_model.h"
 

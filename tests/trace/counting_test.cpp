@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "cache/contiguous_cache.h"
 #include "model/decoder.h"
 #include "tests/trace/tiny.h"
 #include "trace/counting.h"

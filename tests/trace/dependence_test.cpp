@@ -6,6 +6,7 @@
 #include <functional>
 #include <set>
 
+#include "cache/contiguous_cache.h"
 #include "tests/trace/tiny.h"
 #include "tests/trace/traced_model.h"
 #include "trace/dependence.h"

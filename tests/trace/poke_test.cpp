@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "cache/contiguous_cache.h"
 #include "tests/trace/tiny.h"
 #include "trace/poke.h"
 

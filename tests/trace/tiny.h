@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/naive.h"
+#include "cache/contiguous_cache.h"
 #include "judge/random_tensor.h"
 #include "ops/site.h"
 

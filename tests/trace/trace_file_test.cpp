@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "cache/contiguous_cache.h"
 #include "core/random.h"
 #include "io/safetensors.h"
 #include "tests/trace/tiny.h"

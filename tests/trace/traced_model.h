@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/naive.h"
+#include "cache/contiguous_cache.h"
 #include "model/decoder.h"
 #include "trace/recorder.h"
 #include "trace/tracing.h"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cache/contiguous_cache.h"
 #include "model/decoder.h"
 #include "tests/trace/tiny.h"
 #include "tests/trace/traced_model.h"

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <string>
 
-#include "cache/kv_cache.h"
+#include "cache/contiguous_cache.h"
 #include "model/decoder.h"
 #include "registry/registry.h"
 #include "support/thread_limit.h"

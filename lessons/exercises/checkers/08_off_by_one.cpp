@@ -3,7 +3,7 @@
 #include <numeric>
 
 #include "backend/naive.h"
-#include "cache/kv_cache.h"
+#include "cache/contiguous_cache.h"
 #include "lessons/exercises/checkers/checker.h"
 #include "lessons/support/evidence.h"
 #include "session/session.h"

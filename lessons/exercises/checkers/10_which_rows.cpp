@@ -4,7 +4,7 @@
 #include <set>
 
 #include "backend/naive.h"
-#include "cache/kv_cache.h"
+#include "cache/contiguous_cache.h"
 #include "lessons/exercises/checkers/checker.h"
 #include "model/decoder.h"
 #include "ops/site.h"

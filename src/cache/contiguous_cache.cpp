@@ -1,0 +1,112 @@
+#include "cache/contiguous_cache.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/error.h"
+
+namespace lastrow {
+
+ContiguousCache::ContiguousCache(const CacheSpec& spec) : spec_(spec) {
+  validate(spec);
+  if (spec.block_len != spec.max_seq_len)
+    throw ShapeError(
+        "a contiguous cache needs block_len {} == max_seq_len {}: make it with CacheSpec::contiguous",
+        spec.block_len, spec.max_seq_len);
+  lengths_.assign(spec.n_blocks, 0);
+  // Enough for the longest prompt of one sequence, or for one token of each sequence. Several prompts in one
+  // step may need more; then the plan allocates.
+  plan_.reserve(std::max(spec.max_seq_len, spec.n_blocks), spec.n_blocks, 1);
+}
+
+int32_t ContiguousCache::length(int32_t sequence) const {
+  LASTROW_CHECK(sequence >= 0 && sequence < spec_.n_blocks, "sequence {} of {}", sequence, spec_.n_blocks);
+  return lengths_[sequence];
+}
+
+void ContiguousCache::require_held(int32_t sequence, int32_t index) const {
+  LASTROW_CHECK(index >= 0 && index < length(sequence), "index {} of {}", index, length(sequence));
+}
+
+int64_t ContiguousCache::slot(int32_t sequence, int32_t index) const {
+  require_held(sequence, index);
+  return slot_of({&sequence, 1, spec_.block_len}, index);  // the block of a sequence has the same number
+}
+
+int32_t ContiguousCache::position_of(int32_t sequence, int32_t index) const {
+  require_held(sequence, index);
+  return index;
+}
+
+/// Throws if a sequence is unknown, appears twice, or would become too long.
+void ContiguousCache::require_room(std::span<const SequenceInput> inputs) const {
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const int32_t sequence = inputs[i].sequence;
+    if (sequence < 0 || sequence >= spec_.n_blocks)
+      throw UsageError("sequence {} is not one of the cache's {} sequences, which start at 0: raise n_seqs",
+                       sequence, spec_.n_blocks);
+    for (size_t j = 0; j < i; ++j)
+      if (inputs[j].sequence == sequence)
+        throw UsageError("sequence {} appears twice in one step: give it one input", sequence);
+    const int64_t new_length = lengths_[sequence] + static_cast<int64_t>(inputs[i].tokens.size());
+    if (new_length > spec_.max_seq_len)
+      throw CapacityError("kv_len {} > max_seq_len {}: raise CacheSpec::max_seq_len or use a shorter text",
+                          new_length, spec_.max_seq_len);
+  }
+}
+
+const StepPlan& ContiguousCache::plan(std::span<const SequenceInput> inputs) {
+  LASTROW_CHECK(!planned_, "plan() again before commit() or abort()");
+  require_room(inputs);
+  plan_.clear();
+  plan_.block_len = spec_.block_len;
+  plan_.blocks_per_seq = 1;
+  plan_.q_start.push_back(0);
+  for (const SequenceInput& input : inputs) {
+    const int32_t block = input.sequence;
+    int32_t index = lengths_[input.sequence];
+    for (int32_t token : input.tokens) {
+      plan_.tokens.push_back(token);
+      plan_.positions.push_back(index);
+      plan_.append_slots.push_back(slot_of({&block, 1, spec_.block_len}, index++));
+      if (input.logits == LogitRows::all) plan_.logit_rows.push_back(plan_.n_tokens() - 1);
+    }
+    if (input.logits == LogitRows::last && !input.tokens.empty())
+      plan_.logit_rows.push_back(plan_.n_tokens() - 1);
+    plan_.q_start.push_back(plan_.n_tokens());
+    plan_.kv_len.push_back(index);
+    plan_.block_tables.push_back(block);
+    plan_.sequences.push_back(input.sequence);
+  }
+  planned_ = true;
+  return plan_;
+}
+
+void ContiguousCache::commit(const StepPlan& plan) {
+  LASTROW_CHECK(planned_ && &plan == &plan_, "commit() of a plan that is not the current one");
+  for (int32_t i = 0; i < plan.n_seqs(); ++i) lengths_[plan.sequences[i]] = plan.kv_len[i];
+  planned_ = false;
+}
+
+void ContiguousCache::abort(const StepPlan& plan) {
+  LASTROW_CHECK(planned_ && &plan == &plan_, "abort() of a plan that is not the current one");
+  planned_ = false;  // only commit changes lengths, so there is nothing to undo
+}
+
+void ContiguousCache::truncate(int32_t sequence, int32_t n_tokens) {
+  LASTROW_CHECK(!planned_, "truncate() between plan() and commit() or abort()");
+  LASTROW_CHECK(n_tokens >= 0 && n_tokens <= length(sequence), "truncate to {} of {}", n_tokens,
+                length(sequence));
+  lengths_[sequence] = n_tokens;
+}
+
+void ContiguousCache::copy_from(const KvCache& other) {
+  const auto* same = dynamic_cast<const ContiguousCache*>(&other);
+  LASTROW_CHECK(same != nullptr && same->lengths_.size() == lengths_.size() &&
+                    same->spec_.max_seq_len == spec_.max_seq_len,
+                "copy_from() a cache of another kind or size");
+  LASTROW_CHECK(!planned_ && !same->planned_, "copy_from() between plan() and commit() or abort()");
+  lengths_ = same->lengths_;
+}
+
+}  // namespace lastrow
