@@ -1,4 +1,4 @@
-// One of the tokens that may come next, and how likely it is.
+// A token that may come next, and how likely it is.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ struct Choice {
   int32_t token;
   double probability;
 };
-/// A few dozen entries at most; a token is in it once.
+/// At most a few dozen entries. Each token is in it at most once.
 using Choices = std::vector<Choice>;
 
 }  // namespace lastrow::train

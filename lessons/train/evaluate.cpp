@@ -6,7 +6,7 @@
 namespace lastrow::train {
 namespace {
 
-// Streams of kHeldOutSeed, apart from each other.
+// Streams of kHeldOutSeed that do not overlap.
 constexpr uint64_t kLossTexts = 0, kPromptTexts = 1'000'000, kHeadTexts = 2'000'000;
 
 Sample held_out_text(uint64_t stream, int n_tokens) {
@@ -14,7 +14,7 @@ Sample held_out_text(uint64_t stream, int n_tokens) {
   return write(n_tokens, random);
 }
 
-/// The row's largest entry; the first of equals.
+/// The index of the largest logit of a row; the first one if several are equal.
 int32_t argmax(const Network<float>& network, int64_t row) {
   Eigen::Index best = 0;
   network.logits().row(row).maxCoeff(&best);
@@ -25,7 +25,7 @@ int32_t argmax(const Network<float>& network, int64_t row) {
 void add_mention(const Network<float>& network, const Sample& s, int64_t t, std::vector<HeadScore>& heads,
                  bool is_name) {
   const auto at = [&](int64_t i) { return s.animals[static_cast<size_t>(i)]; };
-  int64_t begin = t;  // of the mention that t is part of
+  int64_t begin = t;  // the first token of the mention that t is part of
   while (begin > 0 && at(begin - 1) == at(t)) --begin;
   std::vector<int64_t> earlier;
   for (int64_t i = 0; i < begin; ++i)

@@ -1,8 +1,9 @@
-// How good a trained model is: loss against the floor, grammatical continuations, heads that look back.
+// Measures a trained model: its loss and the floor, how many continuations are grammatical, which heads look
+// back.
 //
-//   HeldOut h = held_out_loss(model, 200);        h.excess() is 0.03 for "3 % above the floor"
-//   Continuations c = continue_prompts(model, 50, 30);
-//   std::vector<HeadScore> heads = look_back(model, 100);
+//   HeldOut h = held_out_loss(model, 200);                  h.excess() is 0.03 for "3 % above the floor"
+//   Continuations c = continue_prompts(model, 50, 30);      50 prompts, 30 tokens each
+//   std::vector<HeadScore> heads = look_back(model, 100);   over 100 texts
 //
 // All texts come from a seed that training never uses.
 #pragma once
@@ -15,7 +16,7 @@
 
 namespace lastrow::train {
 
-/// Seeds every text of an evaluation; train_fable refuses it as a training seed.
+/// The seed of all texts for evaluation. train_fable refuses it as a training seed.
 constexpr uint64_t kHeldOutSeed = 0xFAB1E;
 
 struct HeldOut {
@@ -24,24 +25,24 @@ struct HeldOut {
   double excess() const { return loss / floor - 1; }
 };
 
-/// Mean loss over `n_texts` texts of max_seq_len tokens, and what the generator paid for them.
+/// Mean loss over `n_texts` texts of max_seq_len tokens, and the floor of these texts.
 HeldOut held_out_loss(const TrainedModel& model, int n_texts);
 
-/// The most probable token, `n_tokens` times.
+/// The tokens and `n_tokens` more; each one is the most probable next token.
 std::vector<int32_t> continue_greedily(const TrainedModel& model, std::vector<int32_t> tokens, int n_tokens);
 
 struct Continuations {
   int parsed = 0, n = 0;
-  std::vector<std::string> failures;  // prompt | continuation, cut after the first token that cannot stand
+  std::vector<std::string> failures;  // prompt | continuation up to the first token that is not grammatical
 };
 
-/// Greedy continuations of grammatical prompts of 4 to 60 tokens, cut off anywhere.
+/// Greedy continuations of grammatical prompts of 4 to 60 tokens, which may end anywhere.
 Continuations continue_prompts(const TrainedModel& model, int n_prompts, int n_tokens);
 
-/// Where a head looks from the tokens that mention an animal again. A mass is the mean over such tokens of
-/// Σ_s p[t, s] over the tokens s of all earlier mentions of that animal (noun or letters; none of the mention
-/// that t itself is part of). By chance, a head that looks everywhere alike, it would be their share of the
-/// t + 1 visible tokens.
+/// How much a head looks back to an animal that is mentioned again. For a token t of such a mention, the mass
+/// is Σ_s p[t, s] over the tokens s of all earlier mentions of that animal (noun or letters, without the
+/// mention of t itself). `noun` and `name` are means over these tokens t. The chance is the mass of a head
+/// with equal weights: the share of these tokens among the t + 1 visible ones.
 struct HeadScore {
   int layer = 0, head = 0;
   double noun = 0, noun_chance = 0;  // "the fox": from "fox" to earlier "fox"
@@ -49,7 +50,7 @@ struct HeadScore {
   double weaker() const { return noun < name ? noun : name; }
 };
 
-/// All heads, layer by layer, over `n_texts` held-out texts.
+/// The scores of all heads, layer by layer, over `n_texts` held-out texts.
 std::vector<HeadScore> look_back(const TrainedModel& model, int n_texts);
 
 }  // namespace lastrow::train

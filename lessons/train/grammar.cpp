@@ -9,25 +9,32 @@
 namespace lastrow::train {
 namespace {
 
-// The shares of the grammar's choices. No two that compete are equal.
-constexpr double kConnective = .56, kTheEnd = .05;         // of a sentence's first word
-constexpr double kRecentSubject[] = {.50, .24, .11, .05};  // by how recently an animal was mentioned
-constexpr double kRecentObject[] = {.47, .21, .10, .05};   //
-constexpr double kFreshSubject = .19, kFreshObject = .38;  // against the known animals
-constexpr double kSubjectThe = .67, kSubjectA = .22, kSubjectName = .11;  // how a new animal comes in
+// The probabilities of the grammar's choices. No two that compete are equal.
+
+// the first word of a sentence
+constexpr double kConnective = .56, kTheEnd = .05;
+// the weight of a known animal, by how recently it was mentioned, and of a new one
+constexpr double kRecentSubject[] = {.50, .24, .11, .05};
+constexpr double kRecentObject[] = {.47, .21, .10, .05};
+constexpr double kFreshSubject = .19, kFreshObject = .38;
+// how a new animal is introduced
+constexpr double kSubjectThe = .67, kSubjectA = .22, kSubjectName = .11;
 constexpr double kObjectThe = .80, kObjectA = .15, kObjectName = .05;
-constexpr double kAdjective = .46, kColour = .28;  // of a noun phrase; else the noun alone
-constexpr double kColourAfterAdjective = .30;      //
-constexpr double kFirstVerb = .36,
-                 kSecondVerb = .16;  // what a new animal likes to do; else by a guessed mood
+// the words before a noun; otherwise the noun comes alone
+constexpr double kAdjective = .46, kColour = .28;
+constexpr double kColourAfterAdjective = .30;
+// the verb of a new animal: one of its two favourites, otherwise by a random mood
+constexpr double kFirstVerb = .36, kSecondVerb = .16;
 constexpr std::pair<Mood, double> kFreshMoods[] = {{Mood::calm, .40},   {Mood::playful, .20},
                                                    {Mood::tired, .16},  {Mood::hungry, .12},
                                                    {Mood::scared, .07}, {Mood::angry, .05}};
-constexpr double kAdverb = .17, kPlaceAtEnd = .21;   // of an ending; else the full stop
-constexpr double kAdverbAfterPlace = .13;            //
-constexpr double kPlaceAdjective = .22;              //
-constexpr double kVowelFirst = .12, kCluster = .16;  // of a name's letters
-constexpr double kNameEnds[] = {.58, .74};           // after 4 and after 5 letters
+// the end of a sentence; otherwise the full stop
+constexpr double kAdverb = .17, kPlaceAtEnd = .21;
+constexpr double kAdverbAfterPlace = .13;
+constexpr double kPlaceAdjective = .22;
+// the letters of a name; after 4 and after 5 letters it may end
+constexpr double kVowelFirst = .12, kCluster = .16;
+constexpr double kNameEnds[] = {.58, .74};
 
 /// A list of words as tokens with probabilities.
 struct Options {
@@ -55,7 +62,7 @@ bool fits(std::string_view preposition, const Place& place) {
   return all.find(fmt::format(" {} ", preposition)) != std::string::npos;
 }
 
-/// The lexicon as tokens, made once.
+/// The lexicon as tokens. It is made once.
 struct Tokens {
   const Tokenizer& tok = fable_tokenizer();
   int32_t the = tok.id_of("the"), a = tok.id_of("a"), named = tok.id_of("named"), end = tok.id_of("end"),
@@ -97,7 +104,7 @@ struct Tokens {
     const auto found = std::find(nouns[0].tokens.begin(), nouns[0].tokens.end(), noun);
     return found == nouns[0].tokens.end() ? -1 : static_cast<int>(found - nouns[0].tokens.begin());
   }
-  /// The token of a verb of the table; kSound becomes the species' own.
+  /// The token of a verb of the table; kSound becomes the sound of the species.
   int32_t verb_token(std::string_view word, int species) const {
     return word == kSound ? sounds[static_cast<size_t>(species)] : tok.id_of(word);
   }
@@ -253,8 +260,9 @@ void Story::add_species(Role role, double mass, Choices& out) const {
     if (known_species(static_cast<int>(s)) < 0) add(out, nouns.tokens[s], mass * nouns.p[s] / left);
 }
 
-/// The letters of the newest animal's name, or (depth 0, nothing introduced yet) the first letter of one to
-/// come. No two names of a story begin alike, no name is a word of the vocabulary, and no cluster ends one.
+/// The letters of the newest animal's name; at depth 0, the first letter of the name of a new animal. The
+/// names of a story begin with different letters. No name is a word of the vocabulary, and no name ends with
+/// a cluster.
 void Story::add_letters(size_t depth, double mass, Choices& out) const {
   const Tokens& t = tokens();
   static const std::vector<int> none;
@@ -268,7 +276,7 @@ void Story::add_letters(size_t depth, double mass, Choices& out) const {
                                                                 : kNameEnds[n - kMinName];
   if (ends > 0) add_choices(depth - 1, mass * ends, out);
   if (ends == 1) return;
-  // A cluster needs a vowel after it, so none begins at the last letter.
+  // A vowel must follow a cluster, so no cluster begins at the last letter.
   const double vowel = n == 0                                         ? kVowelFirst
                        : after_vowel                                  ? 0
                        : after_cluster || n + 1 == kMaxName || n == 1 ? 1

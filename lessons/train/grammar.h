@@ -1,22 +1,21 @@
-// The fables' grammar: what may come next after any prefix, and how likely it is.
+// The grammar of the fables: which tokens may come next after any prefix, and how likely each is.
 //
-//   Story story;                                   nothing written yet
-//   for (Choice c : story.choices()) …             every possible next token; the probabilities sum to 1
-//   story.take(token);                             one of them; then ask again
+//   Story story;                          nothing is written yet
+//   for (Choice c : story.choices()) …    every possible next token; the probabilities sum to 1
+//   story.take(token);                    takes one of them; then ask again
 //
-//   Sample s = write(256, random);                 tokens, the nats each one costs, and whom it mentions
-//   first_offence(tokens)                          −1, or the index of the first token that cannot stand
-//   there
+//   Sample s = write(256, random);        tokens, the nats of each, and the animal that it mentions
+//   first_offence(tokens)                 −1, or the index of the first token that is not grammatical
 //
-// One definition serves generator, parser and loss floor: the state after a prefix is a function of the
-// prefix (no text has two readings), so −ln choices()[token] is exactly what the best possible model pays for
-// a token.
+// One definition serves the generator, the parser and the loss floor. The state after a prefix depends only
+// on the prefix, because no text has two readings. So −ln choices()[token] is exactly the loss of the best
+// possible model.
 //
-// A story is a row of sentences about at most kMaxCast animals, no two of one species. An animal comes in as
-// "the quick brown fox", "a fox named zorbu" or "zorbu the fox", and is "the fox" or "zorbu" from then on.
-// What it does depends on what the last sentence that mentions it left it in (Mood), and an angry animal
-// makes the sound of its species: both must be looked up in the text, however far back. "the end." closes a
-// story and the next begins, with nothing kept.
+// A story is a sequence of sentences about at most kMaxCast animals of different species. An animal is
+// introduced as "the quick brown fox", "a fox named zorbu" or "zorbu the fox"; after that it is "the fox" or
+// "zorbu". What it does depends on its Mood, which the last sentence about it set. An angry animal makes the
+// sound of its species. A model must look up both in the text, however far back. "the end." ends a story. The
+// next story starts from nothing.
 #pragma once
 
 #include <cstdint>
@@ -38,26 +37,26 @@ class Story {
   Story();
 
   Choices choices() const;
-  /// Never a token that choices() lacks: first_offence() is for tokens of unknown origin.
+  /// `token` must be one of choices(). For tokens of unknown origin use first_offence().
   void take(int32_t token);
-  /// A number for the animal that the last token taken names (noun, or one letter of a name), unique in the
+  /// The number of the animal that the last token names (a noun, or one letter of a name), unique in the
   /// text; −1 if it names none.
   int mentioned() const { return mentioned_; }
-  /// Whether that token belongs to a later mention rather than to the words that introduce the animal.
+  /// Is that token part of a later mention, and not of the words that introduce the animal?
   bool again() const { return again_; }
 
  private:
   enum class Role : uint8_t { subject, object };
-  /// What is still to be written; the top of stack_ is next.
+  /// What must still be written. The top of stack_ comes next.
   enum class Goal : uint8_t {
     word,         // `value` is the token
-    sentence,     // a connective or at once the subject, or the end of the story
+    sentence,     // a connective, or the subject, or the end of the story
     reference,    // an animal in `role`
     after_the,    // the rest of "the …"; `value` 1 where "the end" is possible
     noun_phrase,  // adjectives and noun; `value` 0: any part may come, 1: no adjective, 2: only the noun
     new_name,     // invents the name of the newest animal, letter by letter
-    known_name,   // spells a known one; `value` is the next letter's index
-    species,      // the noun of an animal that has a name: p = 1 for none, the choice is free
+    known_name,   // spells a known name; `value` is the index of the next letter
+    species,      // the noun of an animal that has a name; any species may be chosen
     verb,         // the predicate
     to,           // a preposition of motion or of rest
     in,
@@ -65,7 +64,7 @@ class Story {
     place_noun,
     food,
     drink,
-    ending,       // adverb, place or full stop; `value` 1 where a place has been named
+    ending,       // adverb, place or full stop; `value` 1 if a place has been named
     period,       // the full stop that ends a sentence
     last_period,  // the one of "the end."
   };
@@ -80,7 +79,7 @@ class Story {
     bool has_name = false;
     std::vector<int> letters{};  // alphabet positions 0..25
     Mood mood = Mood::calm;
-    bool fresh = true;  // has taken part in no finished sentence
+    bool fresh = true;  // is in no finished sentence yet
   };
   /// How likely each kind of reference is; sums to 1.
   struct Weights {
@@ -120,24 +119,24 @@ class Story {
   bool again_ = false;
 };
 
-/// A text of the grammar with what it costs.
+/// A text of the grammar and its probabilities.
 struct Sample {
-  std::vector<int32_t> tokens;   // [n]
-  std::vector<double> nats;      // [n]  −ln p(token | tokens before); the first is not predicted by a model
+  std::vector<int32_t> tokens;  // [n]
+  std::vector<double> nats;  // [n]  −ln p(token | tokens before); a model does not predict the first token
   std::vector<int32_t> animals;  // [n]  Story::mentioned()
   std::vector<bool> again;       // [n]  Story::again()
-  std::vector<Choices> next;     // [n]  what may follow each token; empty unless asked for
+  std::vector<Choices> next;     // [n]  what may follow each token; empty without keep_choices
 
-  /// Mean nats of tokens 1 … n − 1: the least loss any model can reach on this text, in expectation.
+  /// Mean nats of tokens 1 … n − 1: in expectation no model can have a smaller loss on this text.
   double floor() const;
-  /// Mean entropy of `next` in nats: the least cross-entropy to the grammar that any model can reach.
+  /// Mean entropy of `next` in nats: no model can have a smaller cross-entropy to the grammar.
   double entropy() const;
 };
 
-/// Writes `n_tokens` tokens from the beginning of a story; the last sentence may be cut off.
+/// Writes `n_tokens` tokens from the beginning of a story. The last sentence may be incomplete.
 Sample write(int n_tokens, Random& random, bool keep_choices = false);
 
-/// Index of the first token that the grammar does not allow after those before it; −1 if there is none.
+/// The index of the first token that the grammar does not allow at its place; −1 if there is none.
 int64_t first_offence(std::span<const int32_t> tokens);
 
 }  // namespace lastrow::train

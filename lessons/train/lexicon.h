@@ -1,7 +1,7 @@
-// The words of the fables and how likely each is: plain tables that the grammar reads.
+// The words of the fables and how likely each is: tables that the grammar reads.
 //
-// Every list is skewed and no two weights that compete are equal, so that a well-trained model has one clear
-// favourite almost everywhere and a greedy continuation does not hang on rounding.
+// No list has two equal weights. So a well-trained model has one clear best token almost everywhere, and a
+// greedy continuation does not depend on rounding.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace lastrow::train {
 
-/// What the last sentence about an animal left it in; it decides what the animal may do next.
+/// The mood of an animal after the last sentence about it. It decides what the animal may do next.
 enum class Mood : uint8_t { calm, playful, tired, asleep, hungry, scared, angry };
 constexpr int kMoods = 7;
 
@@ -24,17 +24,17 @@ struct Word {
 struct Animal {
   std::string_view noun;
   double as_subject, as_object;              // weight of a first mention in that role
-  std::string_view sound;                    // what it does when it is angry
-  std::string_view first_verb, second_verb;  // what it likes to do when the story first meets it
+  std::string_view sound;                    // its verb when it is angry
+  std::string_view first_verb, second_verb;  // its most likely verbs when it first appears
 };
 
-/// `rest` is what follows the verb: words, and one of @animal @to @in @food @drink for a choice.
+/// `rest` follows the verb: words, and one of @animal @to @in @food @drink, which stands for a choice.
 struct Verb {
   std::string_view word;
   std::string_view rest;
   Mood subject_after;
   Mood object_after;  // calm, and meaningless, for verbs without @animal
-  bool moving;        // chooses the adverbs that fit
+  bool moving;        // selects the adverbs that fit
 };
 
 struct Place {

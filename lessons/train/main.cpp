@@ -32,10 +32,10 @@ std::string minutes(double seconds) {
 }
 
 void print_progress(const Progress& p) {
-  fmt::print("step {:5d} of {}   loss {:.4f}   floor {:.4f}   {:+6.1f} %   {} gone, {} to go\n", p.step,
+  fmt::print("step {:5d} of {}   loss {:.4f}   floor {:.4f}   {:+6.1f} %   {} elapsed, {} left\n", p.step,
              p.n_steps, p.loss, p.floor, 100 * (p.loss / p.floor - 1), minutes(p.seconds),
              minutes(p.seconds_left));
-  flush_standard_output();  // a full disk is noticed now, not after an hour
+  flush_standard_output();  // so that a full disk is an error now, and not after an hour
 }
 
 void evaluate(const TrainedModel& model) {
@@ -44,7 +44,7 @@ void evaluate(const TrainedModel& model) {
   fmt::print("{}: {} parameters, {} query heads on {} K/V heads\norigin: {}\n\n", c.name, model.layout.size(),
              c.n_q_heads, c.n_kv_heads, model.origin);
   const HeldOut h = held_out_loss(model, kTexts);
-  fmt::print("held-out loss   {:.4f} nats a token over {} tokens; floor {:.4f}: {:+.1f} %\n", h.loss,
+  fmt::print("held-out loss   {:.4f} nats per token over {} tokens; floor {:.4f}: {:+.1f} %\n", h.loss,
              h.n_tokens, h.floor, 100 * h.excess());
   const Continuations k = continue_prompts(model, kPrompts, kContinuation);
   fmt::print("grammatical     {} of {} greedy continuations of {} tokens\n", k.parsed, k.n, kContinuation);
@@ -84,7 +84,7 @@ void require_valid(const TrainOptions& o) {
   require("--rate", o.adamw.rate, o.adamw.rate > 0 && o.adamw.rate < 1, "between 0 and 1");
   require("--first-part", o.first_part, o.first_part >= 0 && o.first_part <= 1, "0 to 1");
   if (o.seed == kHeldOutSeed)
-    throw UsageError("--seed {} is that of the held-out texts: take another", kHeldOutSeed);
+    throw UsageError("--seed {} is the seed of the held-out texts: choose another one", kHeldOutSeed);
 }
 
 TrainedModel train_model(const std::string& name, const TrainOptions& options) {
@@ -108,6 +108,18 @@ TrainedModel train_model(const std::string& name, const TrainOptions& options) {
   return model;
 }
 
+/// Trains a model, writes it to `out` and measures it. The file appears only after everything is printed.
+void train_to_file(const std::string& name, const std::string& out, const TrainOptions& options) {
+  AtomicFile{out};  // refuses a place that cannot be written, before the training
+  const TrainedModel model = train_model(name, options);
+  AtomicFile file(out);
+  save(file, model.layout, model.params, model.origin);
+  file.finish();
+  evaluate(model);
+  flush_standard_output();
+  file.commit();
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Trains the built-in models on fables, and measures them."};
   std::string name, out, measured;
@@ -115,16 +127,16 @@ int run(int argc, char** argv) {
   int texts = 0;
   app.add_option("--model", name, "fable-mha, fable-gqa or fable-mqa");
   app.add_option("--out", out, "the safetensors file to write");
-  app.add_option("--steps", options.adamw.n_steps, "optimiser steps")->capture_default_str();
-  app.add_option("--batch", options.batch, "sequences a step")->capture_default_str();
+  app.add_option("--steps", options.adamw.n_steps, "optimizer steps")->capture_default_str();
+  app.add_option("--batch", options.batch, "sequences per step")->capture_default_str();
   app.add_option("--first-part", options.first_part, "share of the steps that use short texts")
       ->capture_default_str();
   app.add_option("--rate", options.adamw.rate, "largest learning rate")->capture_default_str();
-  app.add_option("--seed", options.seed, "of weights and texts")->capture_default_str();
-  app.add_option("--threads", options.n_threads, "the same number gives the same bits")
+  app.add_option("--seed", options.seed, "the seed of the weights and the texts")->capture_default_str();
+  app.add_option("--threads", options.n_threads, "the same number of threads gives the same bits")
       ->capture_default_str();
   app.add_option("--evaluate", measured, "a model file to measure");
-  app.add_option("--write", texts, "prints so many texts of the grammar");
+  app.add_option("--write", texts, "print this number of texts of the grammar");
   read_options_in_decimal(app);
   try {
     app.parse(argc, argv);
@@ -140,14 +152,7 @@ int run(int argc, char** argv) {
     require_valid(options);
     if (out.empty()) throw UsageError("--model {} needs --out FILE", name);
     require_different_files({{"--evaluate", measured}}, {{"--out", out}});
-    AtomicFile{out};  // refuses a place that cannot be written, before the training
-    const TrainedModel model = train_model(name, options);
-    AtomicFile file(out);
-    save(file, model.layout, model.params, model.origin);
-    file.finish();
-    evaluate(model);
-    flush_standard_output();
-    file.commit();
+    train_to_file(name, out, options);
   }
   if (!measured.empty()) evaluate(load(measured));
   for (int i = 0; i < texts; ++i) {

@@ -60,7 +60,7 @@ void Network<Scalar>::attend(LayerState& layer) const {
   const int64_t n = layer.q.rows(), dim = c.head_dim;
   const Scalar scale = Scalar{1} / std::sqrt(static_cast<Scalar>(dim));
   if (layer.probs.rows() != c.n_q_heads * n)
-    layer.probs.setZero(c.n_q_heads * n, n);  // else it is still 0 above
+    layer.probs.setZero(c.n_q_heads * n, n);  // of the same size it is still 0 above the diagonal
   layer.attended.resize(n, c.n_q_heads * dim);
   for (int64_t h = 0; h < c.n_q_heads; ++h) {
     const auto k = layer.k.middleCols(h / c.group_size() * dim, dim);
@@ -161,7 +161,7 @@ double Network<Scalar>::cross_entropy(std::span<const Choices> targets) {
   return nats;
 }
 
-// ---- backward: each function undoes one of the above, in reverse order
+// ---- backward: the functions above in reverse order
 
 template <typename Scalar>
 auto Network<Scalar>::gradient(Scalar* gradient, int tensor) const -> Weight {
@@ -235,7 +235,7 @@ void Network<Scalar>::attention_backward(const Scalar* params, const LayerState&
 }
 
 /// P = softmax(scale q kᵀ), o = P v:  dv += Pᵀ do,  dP = do vᵀ,  dS = P (dP − Σ_s dP P) scale, where the sum
-/// is do·o;  dq = dS k,  dk += dSᵀ q. K/V heads collect from all query heads of their group.
+/// is do·o;  dq = dS k,  dk += dSᵀ q. A K/V head adds up the gradients of all query heads of its group.
 template <typename Scalar>
 void Network<Scalar>::attend_backward(const LayerState& l) {
   const ModelConfig& c = layout_.config();

@@ -1,14 +1,14 @@
-// The decoder with a backward pass, written by hand: what model/decoder computes, and its derivative.
+// The decoder with a backward pass written by hand: what model/decoder computes, and its derivative.
 //
-//   Network<float> net(layout, max_tokens);               one per thread: it owns the activations
-//   net.forward(params, tokens);                          then net.logits(), net.attention(layer)
-//   double nats = net.loss(tokens);                       Σ −ln p(tokens[t + 1] | tokens[0 … t]), T − 1 terms
-//   nats = net.cross_entropy(targets);                    instead: Σ_t Σ_c −targets[t](c) ln p(c | tokens[0 …
-//   t]) net.backward(params, tokens, scale, gradient);        adds scale · d nats / d params to `gradient`
+//   Network<float> net(layout, max_tokens);             one per thread: it owns the activations
+//   net.forward(params, tokens);                        then: net.logits(), net.attention(layer)
+//   double nats = net.loss(tokens);                     Σ_t −ln p(tokens[t + 1] | tokens[0 … t]), T − 1 terms
+//   double nats = net.cross_entropy(targets);           or: Σ_t Σ_c −targets[t](c) · ln p(c | tokens[0 … t])
+//   net.backward(params, tokens, scale, gradient);      adds scale · d nats / d params to `gradient`
 //
-// One sequence at a time, from position 0, with a causal mask. Scalar is float to train and double to check
-// the derivative. Invariant: backward() uses the activations of the last forward(), of the same params and
-// tokens.
+// One sequence at a time, from position 0, with a causal mask. Scalar is float for training, and double for
+// checking the derivative. Invariant: backward() needs the activations of the last forward(), with the same
+// params and tokens.
 //
 // Shapes: T tokens; D model_dim; Q = n_q_heads·head_dim; K = n_kv_heads·head_dim; F ffn_dim; V vocab_size.
 // Weights are [out, in], so a linear layer is y = x Wᵀ, dx = dy W, dW = dyᵀ x.
@@ -36,22 +36,22 @@ class Network {
   double cross_entropy(std::span<const Choices> targets);
   void backward(const Scalar* params, std::span<const int32_t> tokens, Scalar scale, Scalar* gradient);
 
-  /// [T, V]; loss() and cross_entropy() overwrite them.
+  /// [T, V]. loss() and cross_entropy() overwrite them.
   const Matrix& logits() const { return logits_; }
-  /// Bytes of what forward() left for backward(), over all layers.
+  /// Bytes that forward() keeps for backward(), over all layers.
   struct Kept {
     int64_t q = 0, k = 0, v = 0, probs = 0;
     int64_t other = 0;  // norms, residual stream, attention output, MLP, logits
   };
   Kept kept() const;
-  /// [n_q_heads·T, T] probabilities of one layer, head after head; 0 above the diagonal.
+  /// [n_q_heads·T, T]: the probabilities of one layer, one head after the other; 0 above the diagonal.
   const Matrix& attention(int layer) const { return layers_[static_cast<size_t>(layer)].probs; }
 
  private:
   using ConstWeight = Eigen::Map<const Matrix>;
   using Weight = Eigen::Map<Matrix>;
 
-  /// What one layer's backward pass needs of its forward pass.
+  /// What the backward pass of a layer needs from its forward pass.
   struct LayerState {
     Matrix x;                   // [T, D]    the layer's input
     Matrix normed, ffn_normed;  // [T, D]
@@ -68,7 +68,7 @@ class Network {
   Weight gradient(Scalar* gradient, int tensor) const;
 
   void norm(const Matrix& x, const ConstWeight& gain, Matrix& normed, Vector& rstd) const;
-  /// Adds to dx and dgain what a norm's output gradient dy gives.
+  /// The gradients of a norm: adds to dx and dgain, from dy, the gradient of its output.
   void norm_backward(const Matrix& x, const Vector& rstd, const ConstWeight& gain, const Matrix& dy,
                      Matrix& dx, Weight dgain) const;
   void rotate(Matrix& x, Scalar direction) const;  // RoPE by +position, or back by −position
@@ -84,11 +84,11 @@ class Network {
   std::vector<LayerState> layers_;
   Matrix x_, final_normed_;  // [T, D]   the last layer's output
   Vector final_rstd_;        // [T]
-  Matrix logits_;            // [T, V]   after loss() or cross_entropy(): their derivative by the logits
-  Matrix dx_, dnormed_;      // [T, D]
-  Matrix dq_, dattended_;    // [T, Q]
-  Matrix dk_, dv_;           // [T, K]
-  Matrix dgate_, dup_;       // [T, F]
+  Matrix logits_;  // [T, V]   after loss() or cross_entropy(): the derivative with respect to the logits
+  Matrix dx_, dnormed_;    // [T, D]
+  Matrix dq_, dattended_;  // [T, Q]
+  Matrix dk_, dv_;         // [T, K]
+  Matrix dgate_, dup_;     // [T, F]
 };
 
 extern template class Network<float>;

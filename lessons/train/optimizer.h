@@ -29,8 +29,8 @@ class AdamW {
 
   /// The learning rate of step `step`, counted from 0.
   double rate(int64_t step) const;
-  /// Both [layout.size()]. Bits repeat if the arrays are aligned alike: give Eigen's own, not a
-  /// std::vector's.
+  /// Both [layout.size()]. The bits of a run repeat only if the arrays have the same alignment, so pass
+  /// arrays of Eigen, not of std::vector.
   void step(float* params, const float* gradient);
 
  private:

@@ -1,10 +1,10 @@
-// All parameters of a decoder in one flat array, and where each tensor lies in it.
+// All parameters of a decoder in one flat array, and where each tensor is in it.
 //
 //   ParameterLayout layout(config);
 //   std::vector<float> params = initial_parameters(layout, seed);
 //   for (const ParameterTensor& t : layout.tensors()) …        names and shapes as in model/config.h
 //
-// One flat array keeps optimiser, clipping, gradient check and summing over threads to plain loops.
+// With one flat array the optimizer, clipping, the gradient check and the sum over threads are plain loops.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct ParameterTensor {
   std::string name;
   int64_t rows, cols;  // a vector is one row
   int64_t offset;      // in elements
-  bool is_vector;      // a norm's gain: starts at 1 and is not decayed
+  bool is_vector;      // the gain of a norm: starts at 1, without weight decay
   int64_t size() const { return rows * cols; }
 };
 
@@ -49,8 +49,8 @@ class ParameterLayout {
   int64_t size_ = 0;
 };
 
-/// Matrices are normal with variance 1/columns, those that write to the residual stream smaller by
-/// √(2·n_layers); the embedding has a standard deviation of 0.1; gains are 1.
+/// Matrices: normal with variance 1/columns; those that write to the residual stream are divided by
+/// √(2·n_layers). The embedding: standard deviation 0.1. Gains: 1.
 std::vector<float> initial_parameters(const ParameterLayout& layout, uint64_t seed);
 
 }  // namespace lastrow::train

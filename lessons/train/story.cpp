@@ -1,4 +1,4 @@
-// What taking a token does to a Story, and the texts made so.
+// How taking a token changes a Story, and how texts are written.
 #include <algorithm>
 #include <cmath>
 #include <sstream>
@@ -25,7 +25,7 @@ bool is_in(const std::vector<Word>& words, int32_t token) {
   return std::any_of(words.begin(), words.end(), [&](const Word& w) { return tok().id_of(w.text) == token; });
 }
 
-/// Position in the alphabet of a letter token at the start of a word, or inside one; −1 for other tokens.
+/// The position in the alphabet of a letter token (at the start of a word or inside); −1 for other tokens.
 int letter_of(int32_t token, bool continuing) {
   const int32_t letter = token - tok().id_of('a', continuing);
   return letter >= 0 && letter < 26 ? letter : -1;
@@ -175,7 +175,7 @@ void Story::take_verb(int32_t token) {
       items.push_back({Goal::drink});
     else
       items.push_back({Goal::word, Role::subject, tok().id_of(word)});
-    if (word == "@to" || word == "@in") stack_.back().value = 1;  // the ending names no second place
+    if (word == "@to" || word == "@in") stack_.back().value = 1;  // the ending must not name a second place
   }
   stack_.insert(stack_.end(), items.rbegin(), items.rend());
 }

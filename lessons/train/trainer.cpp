@@ -12,13 +12,14 @@
 namespace lastrow::train {
 namespace {
 
-/// One thread's share of a step.
+/// The part of a step that one thread does.
 struct Lane {
   Lane(const ParameterLayout& layout, int seq_len) : network(layout, seq_len), gradient(layout.size()) {}
 
   Network<float> network;
-  Eigen::VectorXf gradient;  // Eigen's memory is always aligned alike, on which the order of its sums depends
-  double loss = 0, floor = 0;  // this lane's part of the step's mean nats per token
+  Eigen::VectorXf
+      gradient;  // Eigen's memory has a fixed alignment, and the order of its sums depends on that
+  double loss = 0, floor = 0;  // this lane's part of the mean nats per token of the step
 
   /// Sequences begin … end − 1 of the step's `batch`.
   void run(const float* params, const TrainOptions& o, int64_t step, int seq_len, int begin, int end,
@@ -36,8 +37,9 @@ struct Lane {
   }
 };
 
-/// run(lane, i) for each lane on a thread of its own, the last on the caller's. A lane whose thread cannot be
-/// started runs on the caller's, too: what it adds up depends on its sequences alone.
+/// Calls run(lane, i) for each lane on a thread of its own, and for the last lane on the caller's thread. If
+/// a thread cannot start, its lane also runs on the caller's thread: the result depends only on the lane's
+/// sequences.
 template <typename Run>
 void run_all(std::vector<Lane>& lanes, const Run& run) {
   std::vector<std::jthread> threads;

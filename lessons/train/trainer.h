@@ -1,16 +1,16 @@
-// The training loop: endless fresh fables, AdamW, a line of progress now and then.
+// The training loop: new fables in every step, AdamW, and a report every few steps.
 //
 //   TrainOptions options;  options.config = fable_config("fable-gqa");
 //   std::vector<float> params = fit(layout, options, [](const Progress& p) { … });
 //
-// The loss is the cross-entropy to the grammar's own probabilities, not to the token that happened to be
-// written: the gradient is the same in expectation and has far less noise, so that a fraction of the text
-// suffices.
+// The loss is the cross-entropy to the probabilities of the grammar, not to the one token that was written.
+// The expected gradient is the same but has much less noise, so much less text is needed.
 //
-// It begins with short texts: a head finds what it is to copy sooner among 64 tokens than among 256.
+// Training begins with short texts: among 64 tokens a head learns sooner what to copy than among 256.
 //
-// The same binary, options and thread count give the same bits: text is a function of (seed, step, sequence),
-// and each thread's gradient is the sum over its own sequences in order, added up in the order of threads.
+// The same binary, options and number of threads give the same bits. The text depends only on (seed, step,
+// sequence). Each thread adds up the gradients of its own sequences in order, and the threads are added up in
+// order.
 #pragma once
 
 #include <functional>
@@ -29,16 +29,16 @@ struct TrainOptions {
   AdamWOptions adamw;
   uint64_t seed = 1;
   int n_threads = 2;
-  int batch = 4;            // sequences a step
-  int seq_len = 256;        // tokens of a sequence
-  int first_seq_len = 64;   // in the first part, where as many times more sequences make up a step
-  double first_part = 0.5;  // of all steps
+  int batch = 4;            // sequences per step
+  int seq_len = 256;        // tokens per sequence
+  int first_seq_len = 64;   // tokens per sequence in the first part; a step then has more sequences instead
+  double first_part = 0.5;  // share of all steps
   int report_every = 50;
 };
 
 struct Progress {
   int64_t step, n_steps;
-  double loss, floor;  // nats per token, mean since the last report, of the same texts
+  double loss, floor;  // nats per token on the same texts, mean since the last report
   double seconds, seconds_left;
 };
 
