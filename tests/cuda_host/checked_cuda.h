@@ -1,4 +1,4 @@
-// A CUDA runtime and a cuBLAS that run nothing and check every call: for tests of host code without a GPU.
+// A CUDA runtime and a cuBLAS that run nothing and check every call. They test host code without a GPU.
 //
 //   checked_cuda::reset();                                an empty H100 with 80 GiB
 //   { auto backend = make_cuda_backend({}); … }

@@ -14,7 +14,7 @@
 
 namespace lastrow::checked_cuda {
 
-/// One piece of work, which may be recorded.
+/// One piece of work. It may be recorded.
 struct Work {
   std::string name;
   enum { kernel, product, copy } kind = kernel;
@@ -76,7 +76,7 @@ cudaError_t wait(const char* call);
 /// Whether [address, address + bytes) is within an allocation.
 bool is_allocated(const void* address, size_t bytes);
 bool on_device(const void* address);
-/// Where the host finds that memory; null if it is not within an allocation.
+/// The host address of that memory; null if it is not within an allocation.
 std::byte* shadow(const void* address, size_t bytes);
 
 /// Does the work, or records it.

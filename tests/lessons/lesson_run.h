@@ -2,6 +2,8 @@
 //
 //   const LessonRun run = run_lesson("lesson_03_recompute_or_cache");
 //   CHECK(run.status == 0);   run.figure("kv_rows")   run.verdict(5)   run.report["findings"]
+//   check_lesson("lesson_03_recompute_or_cache");                     every check must pass
+//   check_objects("lesson_03_recompute_or_cache", "stale-rows");      with this fault a check must fail
 #pragma once
 
 #include <doctest/doctest.h>
@@ -30,7 +32,7 @@ struct LessonRun {
         return finding.at("shown") ? finding.at("verdict").get<std::string>() : "not shown";
     return "no finding";
   }
-  /// What did not hold, one a line.
+  /// What did not hold, one per line.
   std::string objections() const {
     std::string all;
     for (const auto& r : report.at("requirements"))
@@ -52,7 +54,7 @@ inline LessonRun run_lesson(const std::string& program, const std::string& optio
   return {o.exit_code, nlohmann::json::parse(o.out), o.err};
 }
 
-/// The run passes.
+/// Runs the lesson and checks that it passes.
 inline LessonRun check_lesson(const std::string& program, const std::string& options = "") {
   LessonRun run = run_lesson(program, options);
   CHECK_MESSAGE(run.status == 0, run.objections());
@@ -60,7 +62,7 @@ inline LessonRun check_lesson(const std::string& program, const std::string& opt
   return run;
 }
 
-/// With this fault in the backend the lesson objects.
+/// Checks that the lesson fails with this fault in the backend.
 inline void check_objects(const std::string& program, const std::string& fault) {
   CAPTURE(fault);
   const LessonRun run = run_lesson(program, "--fault " + fault);

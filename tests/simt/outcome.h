@@ -1,7 +1,7 @@
 // Runs a kernel under all checks of the emulator and says how it ended.
 //
-//   const Outcome o = run(kernel, n_threads, args…);     one block; 256 bytes of dynamic shared memory
-//   o.found, o.finding, o.message
+//   const Outcome o = run(kernel, n_threads, args…);    one block; 256 bytes of dynamic shared memory
+//   o.found   o.finding   o.message
 #pragma once
 
 #include <string>

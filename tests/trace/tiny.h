@@ -1,5 +1,5 @@
-// Attention small enough to follow: some layers of append and attend on a naive backend, with rows that
-// depend on (layer, position) alone, so that the same step can be done with the cache or without.
+// A very small attention: some layers of append and attend on a naive backend. The rows depend only on
+// (layer, position), so the same step can run with the cache or without it.
 #pragma once
 
 #include <cstring>
@@ -25,7 +25,8 @@ struct TinySizes {
   DType kv_dtype = DType::f32;
 };
 
-/// One sequence. step(backend, n, emptied) feeds n tokens, or with `emptied` the whole prefix and n more.
+/// One sequence. step(backend, n, emptied) feeds n tokens. With `emptied` it empties the cache first, and
+/// feeds the whole prefix and n more tokens.
 class Tiny {
  public:
   explicit Tiny(Backend& innermost, TinySizes sizes = {})

@@ -21,7 +21,7 @@ struct TracedModel {
         recorder(std::move(options)),
         cache(CacheSpec::contiguous(n_layers, 2, 8, 32)) {}
 
-  /// One forward of these tokens through `outermost` (else through the tracer).
+  /// One forward of these tokens through `outermost`; by default, through the tracer.
   void step(const std::vector<int32_t>& tokens, Backend* outermost = nullptr) {
     Backend& backend = outermost != nullptr ? *outermost : tracing;
     const SequenceInput input{0, tokens, LogitRows::last};

@@ -1,4 +1,4 @@
-// A script's host without pixels: remembers what it was asked to show and write.
+// The host of a script, without pixels: it remembers what it should show and write.
 #pragma once
 
 #include <map>
@@ -31,7 +31,7 @@ class RecordingHost : public ScriptHost {
   int width = 0, height = 0;
 };
 
-/// Plays text to its end; the exit code, and the one line of the error.
+/// Plays the text to its end. Returns the exit code and the error, which is one line.
 inline std::pair<int, std::string> play(Controller& controller, const std::string& text, ScriptHost& host) {
   std::string error;
   const int code = run_script(controller, parse_script(text, "test"), host, error);

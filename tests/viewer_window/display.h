@@ -1,5 +1,4 @@
-// An X display of its own with the viewer in it, and the hands of a user: real keys and clicks through
-// xdotool.
+// The viewer in an X display of its own, and a user: real keys and clicks from xdotool.
 #pragma once
 
 #include <fcntl.h>
@@ -18,7 +17,7 @@
 
 namespace lastrow::ui {
 
-/// A child process, ended with this object.
+/// A child process. It ends with this object.
 class Child {
  public:
   Child(const std::vector<std::string>& words, const std::string& log, int inherited_fd = -1) {
@@ -58,7 +57,7 @@ inline bool installed(const std::string& program) {
   return std::system(("command -v " + program + " >/dev/null 2>&1").c_str()) == 0;
 }
 
-/// Waits until something holds; false after a time that is long even on a busy machine.
+/// Waits until `holds` is true. Returns false after `seconds`, which is long even on a busy machine.
 inline bool wait_until(const std::function<bool()>& holds, double seconds = 30) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
   while (!holds()) {
@@ -95,7 +94,7 @@ class Display {
   std::string name_;
 };
 
-/// The viewer in a window, with its state kept in a file: what is there stands on the screen.
+/// The viewer in a window. It writes its state to a file after it has drawn it.
 class ViewerWindow {
  public:
   ViewerWindow(const Folder& folder, std::vector<std::string> options = {}) : folder_(folder) {
@@ -113,17 +112,17 @@ class ViewerWindow {
   bool opened() const { return opened_; }
   std::string log() const { return (folder_ / "viewer.log").string(); }
   Child& process() { return *child_; }
-  /// From the start of the process until the first step stood on the screen: the state is written after that.
+  /// From the start of the process until the first step was on the screen (the state is written after that).
   double seconds_to_first_frame() const { return to_first_frame_.count(); }
 
-  /// The state last written; null before the first.
+  /// The last state that was written; null before the first one.
   nlohmann::json state() const {
     const std::string text = read_text(watch());
     if (text.empty()) return nullptr;
     nlohmann::json state = nlohmann::json::parse(text, nullptr, false);
     return state.is_discarded() || !state["ready"].get<bool>() ? nlohmann::json() : state;
   }
-  /// Waits until the state is as wanted.
+  /// Waits until wanted(state) is true.
   bool becomes(const std::function<bool(const nlohmann::json&)>& wanted, double seconds = 30) const {
     return wait_until(
         [&] {
