@@ -1,10 +1,11 @@
 // Exercise 04: grouped heads.
 //
-// Asked     There are n_q_heads query heads, but only n_kv_heads heads of keys and values are stored:
-//           consecutive query heads share one. Which one does query head h read?
-// Met in    lesson 7
-// Tried     4 query heads on 2 K/V heads with one key, where each output must be a stored row; then as many
-//           as query heads (MHA), one for all (MQA), and groups of 2, 3, 4 and 8, against the naive backend
+// Task      There are n_q_heads query heads, but only n_kv_heads heads of keys and values are stored.
+//           Consecutive query heads share one. Which K/V head does query head h read?
+// Lesson    7
+// Tests     4 query heads on 2 K/V heads with one key, where each output must be a stored row; then one K/V
+//           head per query head (MHA), one for all (MQA), and groups of 2, 3, 4 and 8, compared with the
+//           naive backend
 //
 //   lessons/check 04
 #include <algorithm>
@@ -19,7 +20,7 @@ void attend_step(const float* q, const float* k, const float* v, int32_t n_q_hea
                  int32_t head_dim, int32_t kv_len, float scale, float* out) {
   std::vector<float> weights(static_cast<size_t>(kv_len));
   for (int32_t h = 0; h < n_q_heads; ++h, q += head_dim, out += head_dim) {
-    // Your turn: the K/V head that query head h reads. Now all read the first.
+    // Your turn: the K/V head that query head h reads. Now every query head reads K/V head 0.
     const int32_t g = 0;
     const float *keys = k + int64_t{g} * kv_len * head_dim, *values = v + int64_t{g} * kv_len * head_dim;
 

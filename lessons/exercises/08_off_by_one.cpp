@@ -1,11 +1,11 @@
 // Exercise 08: off by one.
 //
-// Asked     This program lays out the steps of a conversation. The prefill is right, the text that comes
-//           out looks like text, and yet one line is wrong. Find it, and mend it so that a step may also
-//           bring several tokens to those that are cached.
-// Met in    lesson 11, which has the evidence that the checker shows; src/cache/step_plan.h
-// Tried     a prefill and decode steps of a trained model beside a healthy run, operation by operation;
-//           then steps of any number of tokens behind any number of cached ones
+// Task      This function plans the steps of a conversation. The prefill is right, and the generated text
+//           looks good, but one line is wrong. Find it and correct it. It must also be right for a step with
+//           several new tokens after cached ones.
+// Lesson    11 (it explains the evidence that the checker shows); src/cache/step_plan.h
+// Tests     a prefill and decode steps of a trained model, compared with a healthy run, operation by
+//           operation; then steps of any number of tokens after any number of cached ones
 //
 //   lessons/check 08
 #include "lessons/exercises/exercises.h"

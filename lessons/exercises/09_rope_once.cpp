@@ -1,10 +1,10 @@
 // Exercise 09: RoPE and the cache.
 //
-// Asked     RoPE turns queries and keys by an angle that grows with the token's position, so that a score
-//           depends on how far two tokens are apart. Which rows does a step turn, and by which position?
-// Met in    lesson 11 (two of its bugs)
-// Tried     keys (1, 0), which turned by position p are (cos p, sin p): a prefill of 2 tokens, two decode
-//           steps, a step of 2 tokens; then other head_dims and lengths, against the naive backend
+// Task      RoPE rotates queries and keys by an angle that grows with the position of the token. So a score
+//           depends on the distance between two tokens. Which rows must a step rotate, and by which position?
+// Lesson    11 (two of its bugs)
+// Tests     keys (1, 0), which position p rotates to (cos p, sin p): a prefill of 2 tokens, two decode steps,
+//           a step of 2 tokens; then other head_dims and lengths, compared with the naive backend
 //
 //   lessons/check 09
 #include <algorithm>
@@ -14,9 +14,9 @@
 
 namespace lastrow::exercises {
 
-/// Turns a row [head_dim] by a position: elements d and d + head_dim / 2 together, by the angle
+/// Rotates a row [head_dim] for a position: each pair of elements d and d + head_dim / 2, by the angle
 /// position · 10000^(−2d / head_dim).
-static void turn(float* row, int32_t head_dim, int32_t position) {
+static void rotate(float* row, int32_t head_dim, int32_t position) {
   const int32_t half = head_dim / 2;
   for (int32_t d = 0; d < half; ++d) {
     const double angle = position * std::pow(10000.0, -2.0 * d / head_dim);
@@ -26,12 +26,12 @@ static void turn(float* row, int32_t head_dim, int32_t position) {
   }
 }
 
-/// q, k     [n_new, head_dim]         as they come from the projections; q is turned in place
-/// k_cache  [max_seq_len, head_dim]   `length` rows of it are stored, turned by the steps before
+/// q, k     [n_new, head_dim]         from the projections; q is rotated in place
+/// k_cache  [max_seq_len, head_dim]   its first `length` rows were stored and rotated by earlier steps
 void rope_step(float* q, const float* k, int32_t n_new, int32_t length, int32_t head_dim, float* k_cache) {
   for (int32_t t = 0; t < n_new; ++t)
     std::copy_n(k + t * head_dim, head_dim, k_cache + (length + t) * head_dim);
-  // Your turn: turn what is to be turned. Now nothing is.
+  // Your turn: rotate the rows that need it. Now no row is rotated.
 }
 
 }  // namespace lastrow::exercises

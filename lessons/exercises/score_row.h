@@ -1,9 +1,10 @@
-// What the kernel of exercise 07 is handed, and how it is launched.
+// The operands of the kernel of exercise 07, and how it is launched.
 //
-//   grid   ceil(kv_len / kScoreWarps) blocks     block  kScoreWarps · 32 threads: 4 warps
+//   grid    ceil(kv_len / kScoreWarps) blocks
+//   block   kScoreWarps · 32 threads: 4 warps
 //
-// Views (gpu/simt/views.h) are read with load(i), written with store(i, x); warp_sum(x) is the sum of x over
-// the 32 lanes of a warp, the same in each; every lane has to call it.
+// Read a view (gpu/simt/views.h) with load(i), write it with store(i, x). warp_sum(x) is the sum of x over
+// the 32 lanes of a warp; every lane gets the same sum, and every lane must call it.
 #pragma once
 
 #include "gpu/kernels/attend_operands.h"

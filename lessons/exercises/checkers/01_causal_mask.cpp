@@ -14,19 +14,20 @@ bool by_rule(int32_t q_len, int32_t kv_len, int32_t t, int32_t s) {
 
 using Mask = bool (*)(int32_t q_len, int32_t kv_len, int32_t t, int32_t s);
 
-/// Mistakes that have a name.
+/// Common mistakes.
 struct Mistake {
   Mask mask;
   const char* hint;
 };
 constexpr Mistake kMistakes[] = {
     {[](int32_t, int32_t, int32_t t, int32_t s) { return s <= t; },
-     "Yours is aligned top-left: query 0 sees one key. But the queries are the last q_len tokens of kv_len, "
-     "so it is the last query that must see the last key."},
+     "Your mask is aligned top-left: query 0 sees one key. But the queries belong to the last q_len tokens "
+     "of "
+     "kv_len, so the last query must see the last key."},
     {[](int32_t q_len, int32_t kv_len, int32_t t, int32_t s) { return s < kv_len - q_len + t; },
-     "A token sees itself, too: its key is stored before its query looks."},
+     "A token sees itself too: its key is stored before its query reads."},
     {[](int32_t, int32_t, int32_t, int32_t) { return true; },
-     "With no mask a token sees those that come after it, which do not exist yet when it is generated."},
+     "Without a mask a token sees later tokens. In generation these do not exist yet."},
 };
 
 std::string hint_for(int32_t q_len, int32_t kv_len) {
@@ -83,9 +84,10 @@ void check_01(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {1, "the causal mask", "lessons/exercises/01_causal_mask.cpp",
-                      "Now look at visible_keys in src/attention/mask.h: every backend and every kernel asks "
-                      "it, and a window costs it one line more."},
-                     check_01);
+  return run_checker(
+      argc, argv,
+      {1, "the causal mask", "lessons/exercises/01_causal_mask.cpp",
+       "Now look at visible_keys in src/attention/mask.h. Every backend and every kernel calls it. "
+       "A window needs only one more line."},
+      check_01);
 }

@@ -1,4 +1,4 @@
-// Judged by row_offset, the only place in the project that says where a row lies.
+// Judged by row_offset, the only place in the project that computes where a row is.
 #include <algorithm>
 
 #include "cache/index.h"
@@ -13,7 +13,7 @@ struct Case {
   int32_t n_new, length, n_kv_heads, max_seq_len, head_dim;
 };
 
-/// Of a row of index i: 100 · (i + 1) + 10 · g + d, so that a person sees whose it is.
+/// An element of the row of index i: 100 · (i + 1) + 10 · g + d, so that a person sees which row it is from.
 float element(int32_t i, int32_t g, int32_t d) { return static_cast<float>(100 * (i + 1) + 10 * g + d); }
 
 using Append = void (*)(const float* rows, int32_t n_new, int32_t length, int32_t n_kv_heads,
@@ -45,7 +45,7 @@ int64_t one_too_far(int32_t t, int32_t g, const Case& c) {
   return (int64_t{g} * c.max_seq_len + c.length + t + 1) * c.head_dim;
 }
 
-/// The storage after the step; `rows` are those of indices length, length + 1, …
+/// The storage after the step. The new rows have the indices length, length + 1, …
 Fenced<float> after(Append append_rows, const Case& c) {
   Fenced<float> storage(int64_t{c.n_kv_heads} * c.max_seq_len * c.head_dim);
   std::vector<float> rows;
@@ -66,23 +66,25 @@ struct Mistake {
 };
 constexpr Mistake kMistakes[] = {
     {append_at<token_by_token>,
-     "Yours lies token by token, but storage is [n_kv_heads, max_seq_len, head_dim]: the slowest index is "
-     "the head. Each head has room for max_seq_len rows in one piece."},
-    {append_at<from_the_start>, "length rows are there already: the new ones come behind them."},
+     "You store token by token, but storage is [n_kv_heads, max_seq_len, head_dim]: the head is the slowest "
+     "index. Each head has max_seq_len rows in one piece."},
+    {append_at<from_the_start>, "There are length rows already: the new ones come after them."},
     {append_at<heads_by_length>,
-     "A head's room is max_seq_len rows, however many are filled. Else every append would move the others."},
+     "Each head has space for max_seq_len rows, even if only some are filled. Otherwise every append would "
+     "move "
+     "the rows of the next heads."},
     {append_at<one_too_far>,
-     "Indices count from 0: with length rows stored, the next one is at index length, not one further."},
+     "Indices count from 0: after length rows, the next one is at index length, not at length + 1."},
 };
 
 std::string hint_for(const Fenced<float>& storage, const Case& c) {
   for (const Mistake& mistake : kMistakes)
     if (storage.same_bits(after(mistake.append_rows, c))) return mistake.hint;
-  return "Walk through [n_kv_heads, max_seq_len, head_dim] from the left: how many elements does one step of "
-         "each index skip?";
+  return "Look at [n_kv_heads, max_seq_len, head_dim] from the left: how many elements does one step of each "
+         "index skip?";
 }
 
-/// One line a head, one column an index: the first element of each row.
+/// Adds a table: one line per head, one column per index, the first element of each row.
 Wrong with_picture(Wrong wrong, const Fenced<float>& yours, const Fenced<float>& expected, const Case& c) {
   constexpr int32_t kMostIndices = 5;
   if (c.max_seq_len > kMostIndices) return wrong;
@@ -114,13 +116,13 @@ void compare(const Case& c) {
 }
 
 void check_02(Checker& c) {
-  c.tries("one new token behind one, 2 heads, room for 4 rows of 2");
+  c.tries("one new token after one, 2 heads, space for 4 rows of 2");
   compare({1, 1, 2, 4, 2});
   c.tries("a prefill of 3 tokens into an empty cache");
   compare({3, 0, 2, 5, 2});
-  c.tries("2 new tokens behind 2");
+  c.tries("2 new tokens after 2");
   compare({2, 2, 3, 5, 4});
-  c.tries("the last place of a cache that is then full");
+  c.tries("the last free place of a cache");
   compare({1, 3, 2, 4, 2});
   c.tries("no new token");
   compare({0, 2, 2, 4, 2});
@@ -134,9 +136,10 @@ void check_02(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {2, "the append", "lessons/exercises/02_append.cpp",
-                      "Nothing was moved to make room: that is what the cache costs a step. Now look at "
-                      "row_offset in src/cache/index.h: the same arithmetic with one index more, the block."},
-                     check_02);
+  return run_checker(
+      argc, argv,
+      {2, "the append", "lessons/exercises/02_append.cpp",
+       "Your append moved no old row, so a step costs only the new rows. Now look at row_offset in "
+       "src/cache/index.h: the same arithmetic with one more index, the block."},
+      check_02);
 }

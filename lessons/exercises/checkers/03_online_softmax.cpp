@@ -1,4 +1,4 @@
-// Judged by SoftmaxState<double>, which merges in the same way, and by the plain softmax.
+// Judged by SoftmaxState<double>, which merges in the same way.
 #include <algorithm>
 
 #include "attention/softmax_state.h"
@@ -16,7 +16,7 @@ struct Keys {
   size_t head_dim() const { return values.empty() ? 1 : values[0].size(); }
 };
 
-/// The output row and lse by definition, in double precision.
+/// The output row and the lse, in double precision.
 struct Expected {
   std::vector<double> out;
   double lse, bound;
@@ -34,7 +34,7 @@ Expected expected_of(const Keys& keys) {
     }
   }
   for (double& x : acc) x /= state.row_sum > 0 ? state.row_sum : 1;
-  // A merge rounds a factor, a product and a sum, in acc and in row_sum: each by half an epsilon.
+  // A merge rounds a factor, a product and a sum, in acc and in row_sum, each by half an epsilon.
   constexpr double kRoundings = 2 * 3;
   const auto n = static_cast<double>(keys.scores.size());
   return {acc, state.lse(), kRoundings * n * std::numeric_limits<float>::epsilon() * std::max(largest, 1.0)};
@@ -50,11 +50,12 @@ Partial taken(const Keys& keys, size_t begin, size_t end) {
 
 std::string hint_for(double x, double row_sum) {
   if (std::isnan(x))
-    return "NaN comes of (−∞) − (−∞), and of ∞ / ∞. Which side has seen no key? exp of what was computed?";
+    return "(−∞) − (−∞) and ∞ / ∞ give NaN. Which side has seen no key? Which argument does exp get then?";
   if (std::isinf(row_sum))
     return "exp of a large score is infinite. Only exp(score − maximum) is safe: it is at most 1.";
-  return "A sum taken under the maximum m, wanted under M ≥ m, is to be multiplied by exp(m − M): row_sum, "
-         "and acc too.";
+  return "If a sum belongs to the maximum m and you need it for a larger maximum M, multiply it by exp(m − "
+         "M): "
+         "row_sum, and acc too.";
 }
 
 void compare(const Partial& actual, const Keys& keys, const std::string& where) {
@@ -82,7 +83,7 @@ void compare(const Partial& actual, const Keys& keys, const std::string& where) 
   }
 }
 
-/// The first `cut` keys on one side, the others on the other.
+/// The first `cut` keys on the left side, the others on the right side.
 void compare_cut(const Keys& keys, size_t cut) {
   Partial left = taken(keys, 0, cut);
   const Partial right = taken(keys, cut, keys.scores.size());
@@ -130,9 +131,10 @@ void check_03(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {3, "online softmax", "lessons/exercises/03_online_softmax.cpp",
-                      "Now look at src/attention/softmax_state.h, and at what gpu/kernels/k07_split_kv.cu "
-                      "does with it: blocks of the GPU each take a part of the keys, and merge."},
-                     check_03);
+  return run_checker(
+      argc, argv,
+      {3, "online softmax", "lessons/exercises/03_online_softmax.cpp",
+       "Now look at src/attention/softmax_state.h, and at gpu/kernels/k07_split_kv.cu, which uses it: "
+       "each block of the GPU takes a part of the keys, and then the parts are merged."},
+      check_03);
 }

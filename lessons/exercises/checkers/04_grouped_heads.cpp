@@ -1,4 +1,4 @@
-// Judged by naive<double>, within the project's own tolerance (src/judge/tolerance.h).
+// Judged by naive<double>, within the tolerance of the project (src/judge/tolerance.h).
 #include <algorithm>
 
 #include "judge/judged_case.h"
@@ -11,20 +11,20 @@ using lastrow::judge::JudgedCase;
 
 namespace {
 
-/// NaN on both sides, as far as a wrong head can reach.
+/// The rows, with NaN on both sides as far as a wrong head can read.
 Fenced<float> stored_rows(const float* rows, int64_t n, int64_t reach) {
   Fenced<float> fenced(n, reach);
   std::copy_n(rows, n, fenced.data());
   return fenced;
 }
 
-/// Which K/V head each output row would be of if there were but one key; −1: of none.
+/// With one key: the K/V head from which output row h came; −1: from none.
 int32_t head_of_row(const Fenced<float>& out, int32_t h, int32_t n_kv_heads) {
   const float x = out[h];
   return x >= 0 && x < static_cast<float>(n_kv_heads) ? static_cast<int32_t>(x) : -1;
 }
 
-/// One key, and values that name their head: with one key every weight is 1, so out[h] = v[g].
+/// One key, and each value is the number of its head. With one key every weight is 1, so out[h] = v[g].
 void compare_one_key(int32_t n_q_heads, int32_t n_kv_heads) {
   const std::vector<float> q(static_cast<size_t>(n_q_heads), 1.0f);
   Fenced<float> k(n_kv_heads), v(n_kv_heads), out(n_q_heads);
@@ -44,18 +44,20 @@ void compare_one_key(int32_t n_q_heads, int32_t n_kv_heads) {
     if (g != expected && first_wrong < 0) first_wrong = h;
   }
   if (first_wrong >= 0) {
-    std::string hint = "n_q_heads / n_kv_heads query heads in a row share a K/V head.";
+    std::string hint = "n_q_heads / n_kv_heads consecutive query heads share one K/V head.";
     bool in_turn = true, by_number = true;
     for (int32_t h = 0; h < n_q_heads; ++h) {
       in_turn = in_turn && yours[h] == h % n_kv_heads;
       by_number = by_number && yours[h] == (h < n_kv_heads ? h : -1);
     }
     if (by_number)
-      hint = "There are only n_kv_heads heads stored: h itself points past them from h = n_kv_heads on.";
+      hint = "Only n_kv_heads heads are stored. From h = n_kv_heads on, h itself points past them.";
     if (in_turn)
       hint =
-          "Yours deals the heads out in turn. Those that share are neighbours: heads 0 … group_size − 1 read "
-          "K/V head 0. Dealt in turn, weights trained in this order attend to the wrong keys.";
+          "You take the K/V heads in turn (h % n_kv_heads). But neighbours share: query heads 0 … group_size "
+          "− 1 "
+          "read K/V head 0. Models are trained with this order, so with yours they would read the wrong "
+          "keys.";
     throw Wrong{fmt::format("query head {} of {} reads {}, expected K/V head {}", first_wrong, n_q_heads,
                             rows[first_wrong][1], first_wrong / (n_q_heads / n_kv_heads)),
                 hint,
@@ -82,7 +84,7 @@ void compare(const AttendCase& c) {
         return fmt::format("{} query heads on {}, head_dim {}, {} keys: out[head {}, d {}]", c.n_q_heads,
                            c.n_kv_heads, c.head_dim, kv_len, i / c.head_dim, i % c.head_dim);
       },
-      "Group sizes differ from model to model: compute it, n_q_heads / n_kv_heads.");
+      "The group size differs from model to model: compute it as n_q_heads / n_kv_heads.");
   out.require_intact("out");
 }
 
@@ -108,9 +110,10 @@ void check_04(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {4, "grouped heads", "lessons/exercises/04_grouped_heads.cpp",
-                      "MHA, GQA and MQA are one code path. Now look at attend in src/backend/naive.cpp, and "
-                      "at gpu/kernels/k06_grouped.cu, which reads a row once for all heads that share it."},
-                     check_04);
+  return run_checker(
+      argc, argv,
+      {4, "grouped heads", "lessons/exercises/04_grouped_heads.cpp",
+       "MHA, GQA and MQA are one code path. Now look at attend in src/backend/naive.cpp, and at "
+       "gpu/kernels/k06_grouped.cu, which reads each row once for all query heads that share it."},
+      check_04);
 }

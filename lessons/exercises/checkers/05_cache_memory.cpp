@@ -16,7 +16,7 @@ int64_t rounded_row(const ModelShape& shape, const CacheFormat& format) {
 using Formula = int64_t (*)(const ModelShape& shape, int64_t context, int64_t batch,
                             const CacheFormat& format);
 
-/// The rule with one thing about it changed.
+/// The right formula with one mistake.
 struct Changes {
   int64_t kinds = 2;
   bool query_heads = false, no_window = false, every_window = false, no_scale = false, one_sequence = false;
@@ -39,16 +39,16 @@ struct Mistake {
   const char* hint;
 };
 constexpr Mistake kMistakes[] = {
-    {changed<Changes{.kinds = 1}>, "Keys and values are both kept: 2 rows a token."},
-    {changed<Changes{.kinds = 3}>, "Queries are not kept: 2 rows a token, a key and a value."},
+    {changed<Changes{.kinds = 1}>, "Keys and values are both kept: 2 rows per token."},
+    {changed<Changes{.kinds = 3}>, "Queries are not kept: 2 rows per token, a key and a value."},
     {changed<Changes{.query_heads = true}>,
-     "Rows are kept for each K/V head. There are more query heads than that, and nothing of them is kept."},
+     "Rows are kept for each K/V head. There are more query heads, and nothing is kept for them."},
     {changed<Changes{.no_window = true}>,
-     "A layer with a window never looks further back than that, so it need not keep more."},
+     "A layer with a window never reads older rows, so it does not keep them."},
     {changed<Changes{.every_window = true}>,
      "Not every layer has the window: ask shape.layer_window(layer)."},
-    {changed<Changes{.no_scale = true}>, "Each row, of K and of V, has a scale of its own beside it."},
-    {changed<Changes{.one_sequence = true}>, "Every sequence of the batch has rows of its own."},
+    {changed<Changes{.no_scale = true}>, "Each row of K and of V has its own scale."},
+    {changed<Changes{.one_sequence = true}>, "Every sequence of the batch has its own rows."},
 };
 
 void compare(const char* preset, int64_t context, int64_t batch, const char* format_name) {
@@ -64,7 +64,7 @@ void compare(const char* preset, int64_t context, int64_t batch, const char* for
                           with_commas(context), batch, format_name, with_commas(yours), with_commas(expected),
                           gib_and_gb(expected)),
               hint,
-              {"of this model", ""},
+              {"this model", ""},
               {{"layers", fmt::format("{}", shape.n_layers)},
                {"query heads", fmt::format("{}", shape.n_q_heads)},
                {"K/V heads", fmt::format("{}", shape.n_kv_heads)},
@@ -87,7 +87,7 @@ void check_05(Checker& c) {
   compare("mistral-7b-v0.1", 32768, 2, "f16");
   c.tries("a window in every other layer");
   compare("gemma-2-9b", 8192, 1, "bf16");
-  c.tries("int8 with a scale a row, fp8, int4");
+  c.tries("int8 with a scale per row, fp8, int4");
   for (const char* format : {"int8", "fp8", "int4"}) compare("llama-3-8b", 8192, 1, format);
   c.tries("every model, every format, contexts of 1 to 131,072 tokens");
   for (const ModelShape& shape : presets())
@@ -102,6 +102,6 @@ void check_05(Checker& c) {
 int main(int argc, char** argv) {
   return run_checker(argc, argv,
                      {5, "the memory formula", "lessons/exercises/05_cache_memory.cpp",
-                      "Now try `lastrow memory`, and read in src/cost/memory.h what the formula leaves out."},
+                      "Now try `lastrow memory`. src/cost/memory.h says what the formula leaves out."},
                      check_05);
 }

@@ -1,4 +1,4 @@
-// Judged by slot_of and row_offset, through which everything in the project finds its rows.
+// Judged by slot_of and row_offset, with which all code of the project finds its rows.
 #include <algorithm>
 
 #include "cache/index.h"
@@ -10,7 +10,7 @@ using namespace lastrow::exercises;
 
 namespace {
 
-/// A block table between entries that are no one's.
+/// A block table between entries that belong to no sequence.
 class Table {
  public:
   static constexpr int32_t kNoOnes = 77'777'777;
@@ -29,7 +29,7 @@ struct Sizes {
   int32_t block_len, n_kv_heads, head_dim;
 };
 
-/// Of a block that is no one's, or of none.
+/// Is the element in a block that belongs to no sequence, or in no block?
 bool is_astray(int64_t element, const Sizes& z) {
   return element < 0 || element >= int64_t{Table::kNoOnes} * z.n_kv_heads * z.block_len * z.head_dim;
 }
@@ -48,15 +48,17 @@ std::string hint_for(int64_t yours, const Table& table, const Sizes& z, int32_t 
   const int64_t entry = index / z.block_len, place = index % z.block_len;
   if (is_astray(yours, z))
     return fmt::format(
-        "Index {} is in entry {} of the block table, which has {}. Does yours read another? Is all of it "
-        "computed in 64 bits?",
+        "Index {} is in entry {} of the block table, which has {} entries. Do you read another one? Do you "
+        "compute "
+        "everything in 64 bits?",
         index, entry, table.size());
   if (yours == (entry * block_elems) + (g * z.block_len + place) * z.head_dim)
-    return "The entry's number is not the block's: the block is what stands in the table there.";
+    return "The number of the entry is not the block. The block is the value of this entry.";
   if (yours == ((table.blocks()[entry] * int64_t{z.block_len} + place) * z.n_kv_heads + g) * z.head_dim)
     return "Storage is [blocks, n_kv_heads, block_len, head_dim]: within a block the heads come first, each "
-           "with its block_len rows together.";
-  return "index / block_len is the entry of the table, index % block_len the place in the block.";
+           "with "
+           "its block_len rows together.";
+  return "index / block_len is the entry of the table; index % block_len is the place in the block.";
 }
 
 void compare(const Table& table, const Sizes& z, int32_t index, int32_t g, bool by_eye = false) {
@@ -115,9 +117,10 @@ void check_06(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {6, "the block table", "lessons/exercises/06_block_table.cpp",
-                      "Now look at src/cache/index.h, and at gpu/kernels/k08_paged.cu, which fetches the "
-                      "entries of the table a tile ahead. How often would yours read the table?"},
-                     check_06);
+  return run_checker(
+      argc, argv,
+      {6, "the block table", "lessons/exercises/06_block_table.cpp",
+       "Now look at src/cache/index.h, and at gpu/kernels/k08_paged.cu, which fetches the entries of "
+       "the table one tile ahead. How often would your function read the table?"},
+      check_06);
 }

@@ -1,5 +1,5 @@
-// Runs the kernel under the emulator with all its checks, compares scores with sums in double precision, and
-// its traffic with that of the ladder's first two rungs on the same keys.
+// Runs the kernel in the emulator with all its checks. Compares the scores with sums in double precision, and
+// the traffic with that of the first two rungs of the ladder on the same keys.
 #include "lessons/exercises/score_row.h"
 
 #include <algorithm>
@@ -43,23 +43,25 @@ Problem problem_by_eye(int32_t kv_len) {
 const char* hint_for(simt::Finding finding) {
   switch (finding) {
     case simt::Finding::out_of_bounds:
-      return "The last block may have warps whose s is not below kv_len, and the last lanes elements that "
-             "are not below head_dim: they must neither read nor write.";
+      return "In the last block, some warps have no key (s ≥ kv_len). In the last round, some lanes have no "
+             "element "
+             "(d ≥ head_dim). They must not read or write.";
     case simt::Finding::absent_lane:
-      return "warp_sum shuffles: all 32 lanes must come to it, also those that have no element to add.";
+      return "warp_sum shuffles, so all 32 lanes must call it, also lanes that have nothing to add.";
     case simt::Finding::barrier_not_reached:
-      return "All threads of a block must come to a __syncthreads; a warp without a key that returned does "
+      return "All threads of a block must reach a __syncthreads. A warp without a key that has returned does "
              "not.";
     case simt::Finding::shared_race:
     case simt::Finding::uninitialised_shared:
-      return "What one lane writes to shared memory another may read only after __syncwarp (the same warp) "
-             "or __syncthreads.";
+      return "A lane may read what another lane wrote to shared memory only after __syncwarp (in the same "
+             "warp) or "
+             "__syncthreads.";
     default:
-      return "The message names kernel, block, thread and line.";
+      return "The message names the kernel, block, thread and line.";
   }
 }
 
-/// Runs it, and throws Wrong for what the emulator finds or where a score differs.
+/// Runs the kernel. Throws Wrong if the emulator finds something or a score differs.
 simt::KernelTraffic compare(const Problem& p, simt::Watch watch) {
   Fenced<float> scores(p.kv_len());
   simt::Device device(1);
@@ -92,7 +94,7 @@ simt::KernelTraffic compare(const Problem& p, simt::Watch watch) {
   bool unscaled = p.scale != 1;
   for (int32_t s = 0; s < p.kv_len(); ++s)
     unscaled = unscaled && std::abs(scores[s] * double{p.scale} - expected[s]) < 1e-3 * magnitude[s];
-  // Each of head_dim products, sums and the scale rounds by half an epsilon of the terms' magnitude.
+  // Each product, each sum and the scale round by half an epsilon of the magnitude of the terms.
   const double bound = (p.head_dim() + 1) * double{std::numeric_limits<float>::epsilon()} *
                        *std::max_element(magnitude.begin(), magnitude.end());
   require_same(
@@ -101,14 +103,14 @@ simt::KernelTraffic compare(const Problem& p, simt::Watch watch) {
         return fmt::format("kv_len {}, head_dim {}: g_scores[{}]", p.kv_len(), p.head_dim(), s);
       },
       unscaled ? "The sums are right, but a score is scale · sum."
-               : "Lane l takes the elements l, l + 32, l + 64, … below head_dim.");
+               : "Lane l reads the elements l, l + 32, l + 64, … below head_dim.");
   return device.traffic().empty() ? simt::KernelTraffic{} : device.traffic().front();
 }
 
-/// What was loaded of g_k, by warps.
+/// The loads of g_k, counted per warp.
 struct KeyTraffic {
   int64_t n_loads = 0, n_sectors = 0, bytes = 0;  // sectors of 32 bytes; bytes that lanes wanted
-  int64_t needed = 0;                             // sectors that the keys fill
+  int64_t needed = 0;                             // number of sectors that the keys take
 
   void add(const simt::KernelTraffic& kernel) {
     for (const simt::SiteTraffic& site : kernel.sites)
@@ -123,7 +125,7 @@ struct KeyTraffic {
   }
 };
 
-/// A rung at 32 heads, so that k01's warps, a thread a head, are full.
+/// A rung with 32 heads: k01 has one thread per head, so its warps are full.
 KeyTraffic of_rung(const std::string& rung, int32_t kv_len, int32_t head_dim) {
   constexpr int32_t kHeads = emulated::kWarpSize;
   const auto backend = make_backend(
@@ -142,41 +144,43 @@ void compare_traffic(Checker& c) {
   KeyTraffic yours{.needed = kKeys * kHeadDim * 4 / kSectorBytes};
   yours.add(
       compare(random_problem(kKeys, kHeadDim), {.check = true, .report = true, .n_sample_blocks = 1 << 20}));
-  const std::vector<std::string> head = {"loads of g_k", "floats a load", "sectors a load",
-                                         "moved, of needed"};
+  const std::vector<std::string> head = {"loads of g_k", "floats per load", "sectors per load",
+                                         "moved / needed"};
   const std::vector<std::vector<std::string>> rows = {
-      yours.row("yours"), of_rung("k01", kKeys, kHeadDim).row("k01, a thread a row"),
-      of_rung("k02", kKeys, kHeadDim).row("k02, a warp a row")};
+      yours.row("yours"), of_rung("k01", kKeys, kHeadDim).row("k01, a thread per row"),
+      of_rung("k02", kKeys, kHeadDim).row("k02, a warp per row")};
   if (yours.n_sectors > yours.needed)
-    throw Wrong{fmt::format("the scores are right, but loads of g_k move {} sectors of 32 bytes, expected "
-                            "{}: as many as {} keys of {} floats fill",
-                            yours.n_sectors, yours.needed, kKeys, kHeadDim),
-                "In one load the 32 lanes should read 32 elements side by side: lane l reads element d + l, "
-                "and next time 32 further. Then each sector comes once.",
-                head, rows};
+    throw Wrong{
+        fmt::format("the scores are right, but loads of g_k move {} sectors of 32 bytes, expected "
+                    "{}: the size of {} keys of {} floats",
+                    yours.n_sectors, yours.needed, kKeys, kHeadDim),
+        "In one load the 32 lanes should read 32 neighbouring elements: lane l reads element d + l, and in "
+        "the next load d + l + 32. Then each sector moves only once.",
+        head, rows};
   c.passed();
   c.screen().table(head, rows);
 }
 
 void check_07(Checker& c) {
-  c.tries("one block of 4 warps: scores 4, 5, 6, 7 by hand");
+  c.tries("one block of 4 warps, with the scores 4, 5, 6, 7");
   compare(problem_by_eye(4), {.check = true});
-  c.tries("one key more: three warps of the second block have none");
+  c.tries("one more key: three warps of the second block have no key");
   compare(problem_by_eye(5), {.check = true});
   c.tries("kv_len 1, 3, 33 and 65; head_dim 1, 8, 31, 33, 80 and 128");
   for (const int32_t kv_len : {1, 3, 33, 65})
     for (const int32_t head_dim : {1, 8, 31, 33, 80, 128})
       compare(random_problem(kv_len, head_dim), {.check = true});
-  c.tries("what loads of g_k move: kv_len 20, head_dim 128");
+  c.tries("how much the loads of g_k move: kv_len 20, head_dim 128");
   compare_traffic(c);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {7, "a kernel", "lessons/exercises/07_score_row.cu",
-                      "Now look at gpu/kernels/k02_warp_per_row.cu: your loop is its first pass. Then "
-                      "k05_vector_loads.cu: 16 bytes a lane in one load, so a quarter of the loads."},
-                     check_07);
+  return run_checker(
+      argc, argv,
+      {7, "a kernel", "lessons/exercises/07_score_row.cu",
+       "Now look at gpu/kernels/k02_warp_per_row.cu: your loop is its first pass. Then look at "
+       "k05_vector_loads.cu: each lane loads 16 bytes at once, so it needs a quarter of the loads."},
+      check_07);
 }

@@ -1,4 +1,5 @@
-// A session on the answer's plans beside a healthy one, and each plan beside that of ContiguousCache.
+// Runs a session with the answer's plans beside a healthy one, and compares each plan with that of
+// ContiguousCache.
 #include <algorithm>
 #include <numeric>
 
@@ -25,10 +26,10 @@ void compare_field(const std::string& when, const char* name, const std::vector<
   for (size_t i = 0; i < yours.size(); ++i)
     if (yours[i] != expected[i])
       throw Wrong{fmt::format("{}: plan.{}[{}] is {}, expected {}", when, name, i, yours[i], expected[i]),
-                  "The new tokens stand behind those that are cached, however many each of them are."};
+                  "The new tokens come after the cached tokens. There may be any number of both."};
 }
 
-/// Field by field; sizes that do not fit would stop the backend.
+/// Compares field by field. (With wrong sizes the backend would stop the program.)
 void compare_plans(const std::string& when, const StepPlan& yours, const StepPlan& expected) {
   compare_field(when, "tokens", yours.tokens, expected.tokens);
   compare_field(when, "positions", yours.positions, expected.positions);
@@ -41,7 +42,7 @@ void compare_plans(const std::string& when, const StepPlan& yours, const StepPla
 
 constexpr int32_t kMaxSeqLen = 40;
 
-/// The answer's plan for n_new tokens behind n_cached ones, beside that of the cache.
+/// Compares the answer's plan for n_new tokens after n_cached ones with the plan of the cache.
 void compare_step(int32_t n_cached, int32_t n_new) {
   std::vector<int32_t> tokens(static_cast<size_t>(n_cached + n_new));
   std::iota(tokens.begin(), tokens.end(), 100);
@@ -49,7 +50,7 @@ void compare_step(int32_t n_cached, int32_t n_new) {
   const SequenceInput before{0, std::span(tokens).first(n_cached)},
       now{0, std::span(tokens).subspan(n_cached)};
   if (n_cached > 0) cache.commit(cache.plan({&before, 1}));
-  compare_plans(fmt::format("{} {} behind {}", n_new, n_new == 1 ? "token" : "tokens", n_cached),
+  compare_plans(fmt::format("{} {} after {}", n_new, n_new == 1 ? "token" : "tokens", n_cached),
                 plan_step(tokens, n_cached, kMaxSeqLen), cache.plan({&now, 1}));
 }
 
@@ -57,7 +58,7 @@ bool all_within(const auto& values, int64_t begin, int64_t end) {
   return std::all_of(values.begin(), values.end(), [&](int64_t x) { return begin <= x && x < end; });
 }
 
-/// The session's plan with what the answer says in its place. A backend cannot run what points nowhere.
+/// Puts the answer's plan in place of the session's. Throws Wrong if the backend could not run it.
 class AnswersPlan {
  public:
   explicit AnswersPlan(int32_t max_seq_len) : max_seq_len_(max_seq_len) {}
@@ -73,7 +74,7 @@ class AnswersPlan {
     if (!fits || !all_within(yours.positions, 0, max_seq_len_) ||
         !all_within(yours.append_slots, 0, max_seq_len_) || !all_within(yours.kv_len, 1, max_seq_len_ + 1) ||
         !all_within(yours.logit_rows, 0, plan.n_tokens()))
-      compare_plans(fmt::format("{} tokens behind {}", plan.n_tokens(), n_cached), yours, plan);
+      compare_plans(fmt::format("{} tokens after {}", plan.n_tokens(), n_cached), yours, plan);
     plan.positions = std::move(yours.positions);
     plan.append_slots = std::move(yours.append_slots);
     plan.kv_len = std::move(yours.kv_len);
@@ -85,7 +86,7 @@ class AnswersPlan {
   std::vector<int32_t> tokens_;  // so far
 };
 
-/// What the model says by itself, and where its first steps differ from those of another run.
+/// A session on the answer's plans, or a healthy one. It generates a text, or replays given tokens.
 class Conversation {
  public:
   Conversation(std::shared_ptr<const Model> model, bool by_answer) : model_(std::move(model)) {
@@ -99,7 +100,7 @@ class Conversation {
     for (int32_t i = 0; i <= n_tokens; ++i) session_->advance();
     return model_->tokenizer().decode(session_->tokens());
   }
-  /// The prefill and decode steps, on tokens that are given.
+  /// The prefill and decode steps with the given tokens.
   const DecodeSession& replay(std::span<const int32_t> tokens) {
     session_->start(prompt());
     session_->advance();
@@ -116,7 +117,7 @@ class Conversation {
   std::unique_ptr<DecodeSession> session_;
 };
 
-/// "row 0, element 3 is 0.12, expected 0.3": of the tensor that differs first.
+/// "row 0, element 3 is 0.12, expected 0.3", in the first tensor that differs.
 std::string first_element(const DecodeSession& yours, const DecodeSession& healthy,
                           const FirstDifference& at) {
   const Tensor* a = yours.recorder().find(at.step, at.layer, at.op);
@@ -129,14 +130,14 @@ std::string first_element(const DecodeSession& yours, const DecodeSession& healt
   return fmt::format("row {}, element {} is {}, expected {}", i / width, i % width, shown(x[i]), shown(y[i]));
 }
 
-/// What attention read in that step and layer, and how the row that differs first is turned.
+/// What attention read in that step and layer, and how the first row that differs was rotated.
 std::vector<std::vector<std::string>> evidence_rows(const Evidence& e) {
   const auto score = [](std::optional<double> x) { return x ? fmt::format("{:.3f}", *x) : "none"; };
   std::vector<std::vector<std::string>> rows = {
       {"keys that attention reads", fmt::format("{}", e.keys_read), fmt::format("{}", e.keys_expected)},
-      {"the last query's score of key 0", score(e.score), score(e.score_expected)}};
+      {"score of key 0 with the last query", score(e.score), score(e.score_expected)}};
   if (e.turned_as)
-    rows.push_back({"position by which RoPE turned the row", fmt::format("{}", *e.turned_as),
+    rows.push_back({"position for which RoPE rotated the row", fmt::format("{}", *e.turned_as),
                     fmt::format("{}", e.position)});
   return rows;
 }
@@ -153,10 +154,11 @@ void compare_conversation() {
   throw Wrong{
       fmt::format("{}: {}. {}", e.first->place(), first_element(b, a, *e.first),
                   text == expected_text
-                      ? fmt::format("Yet it says what a healthy run says: “{}”", text)
-                      : fmt::format("It says “{}”, a healthy run “{}”", text, expected_text)),
-      "This is the evidence of lesson 11. Which line of the plan decides what is different here, and only "
-      "from this step on?",
+                      ? fmt::format("But the text is the same as in a healthy run: “{}”", text)
+                      : fmt::format("The text is “{}”, in a healthy run “{}”", text, expected_text)),
+      "Lesson 11 explains this evidence. Which line of the plan could cause this difference, and only from "
+      "this "
+      "step on?",
       {fmt::format("layer {}, token {}", std::max(e.first->layer, 0), e.position), "yours", "expected"},
       evidence_rows(e)};
 }
@@ -164,12 +166,12 @@ void compare_conversation() {
 void check_08(Checker& c) {
   c.tries("a conversation of a trained model, step by step");
   compare_conversation();
-  c.tries("a prefill, a decode step");
+  c.tries("a prefill and a decode step");
   compare_step(0, 4);
   compare_step(4, 1);
   c.tries("several new tokens");
   compare_step(3, 2);
-  c.tries("any number of tokens behind any number, up to a full cache");
+  c.tries("any number of new tokens after any number of cached ones");
   for (int32_t n_cached = 0; n_cached < kMaxSeqLen; ++n_cached)
     for (int32_t n_new = 1; n_cached + n_new <= kMaxSeqLen; ++n_new) compare_step(n_cached, n_new);
 }
@@ -177,10 +179,11 @@ void check_08(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {8, "off by one", "lessons/exercises/08_off_by_one.cpp",
-                      "A score depends on how far two positions are apart: among the generated tokens "
-                      "nothing had changed, only the way back to the prompt. Such a bug can stay for years. "
-                      "Now look at ContiguousCache::plan in src/cache/kv_cache.cpp."},
-                     check_08);
+  return run_checker(
+      argc, argv,
+      {8, "off by one", "lessons/exercises/08_off_by_one.cpp",
+       "A score depends on the distance of two positions. Between generated tokens the distances "
+       "were right; only those to the prompt were wrong. Such a bug can stay unnoticed for years. "
+       "Now look at ContiguousCache::plan in src/cache/kv_cache.cpp."},
+      check_08);
 }

@@ -1,4 +1,4 @@
-// Judged by naive<double>'s rope with the decoder's own table.
+// Judged by rope of naive<double> with the decoder's own table.
 #include <algorithm>
 #include <numbers>
 
@@ -14,8 +14,8 @@ namespace {
 
 constexpr int32_t kMaxSeqLen = 128;
 
-/// rows [n, head_dim] turned by the positions first, first + 1, …
-std::vector<double> turned_by_rule(const std::vector<float>& rows, int32_t head_dim, int32_t first) {
+/// rows [n, head_dim] rotated for the positions first, first + 1, …
+std::vector<double> rotated_by_rule(const std::vector<float>& rows, int32_t head_dim, int32_t first) {
   NaiveBackend<double> judge;
   ModelConfig config;
   config.head_dim = head_dim;
@@ -29,12 +29,12 @@ std::vector<double> turned_by_rule(const std::vector<float>& rows, int32_t head_
   plan.positions = positions;
   const Batch batch{&plan,  plan.tokens.data(), plan.positions.data(), nullptr, nullptr, nullptr, nullptr,
                     nullptr};
-  std::vector<double> turned(rows.begin(), rows.end());
-  judge.run(Rope{{0, "rope"}, table, batch, TensorView(turned.data(), Shape{n, 1, head_dim})});
-  return turned;
+  std::vector<double> rotated(rows.begin(), rows.end());
+  judge.run(Rope{{0, "rope"}, table, batch, TensorView(rotated.data(), Shape{n, 1, head_dim})});
+  return rotated;
 }
 
-/// Steps of a conversation, each of so many tokens; what is wrong first is thrown.
+/// The steps of a conversation. Throws Wrong for the first thing that is wrong.
 class Conversation {
  public:
   Conversation(int32_t head_dim, bool by_eye)
@@ -52,26 +52,26 @@ class Conversation {
     std::copy(q_rows.begin(), q_rows.end(), q.data());
     rope_step(q.data(), k_rows.data(), n_new, length_, head_dim_, cache_.data());
 
-    const std::vector<double> keys = turned_by_rule(k_rows, head_dim_, length_);
+    const std::vector<double> keys = rotated_by_rule(k_rows, head_dim_, length_);
     expected_.insert(expected_.end(), keys.begin(), keys.end());
     const std::string when =
-        fmt::format("step {} ({} {} behind {})", n_steps_++, n_new, n_new == 1 ? "token" : "tokens", length_);
+        fmt::format("step {} ({} {} after {})", n_steps_++, n_new, n_new == 1 ? "token" : "tokens", length_);
     length_ += n_new;
     n_new_ = n_new;
     compare(cache_, expected_, when + ", key of index ", 0);
-    compare(q, turned_by_rule(q_rows, head_dim_, length_ - n_new), when + ", query of position ",
+    compare(q, rotated_by_rule(q_rows, head_dim_, length_ - n_new), when + ", query of position ",
             length_ - n_new);
     for (int64_t i = int64_t{length_} * head_dim_; i < cache_.size(); ++i)
       if (cache_.written(i))
-        throw Wrong{fmt::format("{}: k_cache[{}] was written, but only {} rows of {} are filled", when, i,
-                                length_, head_dim_),
-                    "A step writes the rows of its own tokens, and no other."};
+        throw Wrong{fmt::format("{}: k_cache[{}] was written, but only {} rows of {} elements are in use",
+                                when, i, length_, head_dim_),
+                    "A step writes the rows of its own tokens and no other rows."};
     cache_.require_intact("k_cache");
     q.require_intact("q");
   }
 
  private:
-  /// By how much a row (1, 0) has been turned, in positions; of head_dim 2 one position is one radian.
+  /// By how many positions a row (1, 0) was rotated. With head_dim 2 one position is one radian.
   static double position_of(double x, double y) {
     const double angle = std::atan2(y, x);
     return angle < -0.01 ? angle + 2 * std::numbers::pi : angle;
@@ -79,7 +79,7 @@ class Conversation {
 
   void compare(const Fenced<float>& actual, const std::vector<double>& expected, const std::string& what,
                int32_t first) const {
-    // A turn rounds its result and the table's cosine and sine: three halves of an epsilon of a + b.
+    // A rotation rounds its result and the table's cosine and sine: by 1.5 epsilon of a + b.
     constexpr double kBound = 8 * 1.5 * 2 * std::numeric_limits<float>::epsilon();  // |normal| stays below 8
     for (size_t i = 0; i < expected.size(); ++i) {
       const auto at = static_cast<int64_t>(i);
@@ -88,13 +88,14 @@ class Conversation {
       if (!by_eye_)
         throw Wrong{fmt::format("head_dim {}, {}{}: [{}] is {}, expected {}", head_dim_, what, first + row,
                                 at % head_dim_, shown(actual[at]), shown(expected[i])),
-                    "Does it hold for several new tokens behind others? Each stands at its own position."};
+                    "Is it right for several new tokens after others? Each token has its own position."};
       const double yours = position_of(actual[2 * row], actual[2 * row + 1]),
                    rule = position_of(expected[2 * row], expected[2 * row + 1]);
       throw Wrong{
-          fmt::format("{}{}: ({:.3f}, {:.3f}), turned by {:.3g}, expected ({:.3f}, {:.3f}), turned by {:.3g}",
-                      what, first + row, actual[2 * row], actual[2 * row + 1], yours, expected[2 * row],
-                      expected[2 * row + 1], rule),
+          fmt::format(
+              "{}{}: ({:.3f}, {:.3f}), rotated by {:.3g}, expected ({:.3f}, {:.3f}), rotated by {:.3g}", what,
+              first + row, actual[2 * row], actual[2 * row + 1], yours, expected[2 * row],
+              expected[2 * row + 1], rule),
           hint_for(yours, row, static_cast<int64_t>(expected.size()) / 2, what)};
     }
   }
@@ -102,13 +103,14 @@ class Conversation {
   std::string hint_for(double yours, int64_t row, int64_t n_rows, const std::string& what) const {
     const bool key = what.find("key") != std::string::npos;
     if (key && row < n_rows - n_new_)
-      return "A key in the cache was turned when it was stored. Turned again at every step, it would drift "
-             "away from its position.";
+      return "A key in the cache was rotated when it was stored. If every step rotates it again, it moves "
+             "away from "
+             "its position.";
     if (std::abs(yours) < 0.01 && (n_steps_ > 1 || row > 0))
       return n_steps_ > 1 && key
-                 ? "In decode the new token does not stand at position 0: `length` come before it."
-                 : "Both are turned, queries and keys; each by the position of its token.";
-    return "Positions count from 0: with `length` tokens cached, new token t stands at length + t.";
+                 ? "In decode the new token is not at position 0: `length` tokens come before it."
+                 : "Queries and keys are both rotated, each by the position of its token.";
+    return "Positions count from 0: after `length` cached tokens, new token t is at position length + t.";
   }
 
   int32_t head_dim_;
@@ -139,9 +141,10 @@ void check_09(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {9, "RoPE and the cache", "lessons/exercises/09_rope_once.cpp",
-                      "Now look at attention_block in src/model/decoder.cpp: rope comes before append, so "
-                      "what is stored never needs another turn. Which step would have to turn rows again?"},
-                     check_09);
+  return run_checker(
+      argc, argv,
+      {9, "RoPE and the cache", "lessons/exercises/09_rope_once.cpp",
+       "Now look at attention_block in src/model/decoder.cpp: rope comes before append, so a stored "
+       "key never needs another rotation. In which case would a step have to rotate keys again?"},
+      check_09);
 }

@@ -1,4 +1,5 @@
-// Judged by a run: a decoder is traced, and the ancestors of its last logits are followed back.
+// Judged by a real run: a decoder is traced, and we follow the last logits back to the rows that they depend
+// on.
 #include <algorithm>
 #include <numeric>
 #include <set>
@@ -18,7 +19,7 @@ namespace {
 
 constexpr int32_t kMaxSeqLen = 16;
 
-/// A small random decoder that is watched.
+/// A small decoder with random weights, traced.
 class Traced {
  public:
   explicit Traced(int32_t n_layers)
@@ -37,7 +38,7 @@ class Traced {
     cache_.commit(plan);
   }
 
-  /// Rows of the latest step that its logits depend on, of the output of an operation of a layer.
+  /// Which rows of an operation's output, in this layer and in the latest step, the logits depend on.
   RowRange needed(int32_t layer, std::string_view op, int32_t n_cached) {
     const int32_t step = recorder_.latest_step();
     const auto events = recorder_.events(step);
@@ -81,16 +82,18 @@ bool same(RowRange a, RowRange b) {
 
 std::string hint_for(RowRange yours, RowRange expected, char tensor, bool last_layer, int32_t n_cached) {
   if (yours.begin < n_cached)
-    return "What is in the cache is read, not computed. And no query is ever read again in a later step.";
+    return "Cached rows are read, not computed. And no later step reads a query again.";
   if (tensor == 'q' && last_layer && yours.begin < expected.begin)
-    return "Above the last layer there is none that makes keys and values of a past token's output row: only "
-           "the last token's is read.";
+    return "After the last layer there is no layer that makes keys and values from the output rows of past "
+           "tokens: "
+           "only the last token's row is read.";
   if (tensor == 'q' && !last_layer && yours.begin > expected.begin)
-    return "A token's query decides its output row, of which the layer above makes its key and value. The "
-           "last token sees those.";
+    return "The output row of a token depends on its query. From this row the next layer makes the token's "
+           "key and "
+           "value, and the last token reads those.";
   if (tensor != 'q' && yours.begin > expected.begin)
-    return "The last token sees every token's key and value, in every layer.";
-  return "Go back from the logits: which rows does each read, one layer further down?";
+    return "The last token reads the key and the value of every token, in every layer.";
+  return "Go back from the logits, layer by layer: which rows of the layer below does each row read?";
 }
 
 void compare(int32_t n_layers, int32_t n_tokens, int32_t n_cached) {
@@ -125,7 +128,7 @@ void check_10(Checker& c) {
   compare(3, 4, 0);
   c.tries("decode, 3 layers");
   compare(3, 5, 4);
-  c.tries("2 tokens behind 3, 3 layers");
+  c.tries("2 tokens after 3, 3 layers");
   compare(3, 5, 3);
   c.tries("1 to 4 layers, up to 6 tokens, any number of them cached");
   for (int32_t n_layers = 1; n_layers <= 4; ++n_layers)
@@ -136,9 +139,10 @@ void check_10(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(argc, argv,
-                     {10, "which rows?", "lessons/exercises/10_which_rows.cpp",
-                      "That is why keys and values are cached, and queries are not. Now watch it: "
-                      "lessons/run 4, and src/trace/dependence.h, whose rules the answer was judged by."},
-                     check_10);
+  return run_checker(
+      argc, argv,
+      {10, "which rows?", "lessons/exercises/10_which_rows.cpp",
+       "That is why keys and values are cached, and queries are not. See it in lessons/run 4. Your "
+       "answer was judged by the rules of src/trace/dependence.h."},
+      check_10);
 }

@@ -25,11 +25,11 @@ constexpr int kNotYet = 1, kError = 2;
 #if defined(__SANITIZE_ADDRESS__)
 constexpr int kCpuSeconds = 30;
 #else
-constexpr int kCpuSeconds = 3;  // of a case; what is right takes a tenth of it
+constexpr int kCpuSeconds = 3;  // for one case; a right answer takes a tenth of it
 #endif
-constexpr int kWallSeconds = 60;  // for an answer that waits
+constexpr int kWallSeconds = 60;  // for an answer that waits for something
 
-/// What the process that runs the answer leaves to the one that waits for it.
+/// What the process that runs the answer tells the process that waits for it.
 struct Note {
   char case_at_hand[512] = {};
   bool says_done = false, says_wrong = false;
@@ -46,29 +46,29 @@ void limit_time() {
   ::alarm(kWallSeconds);
 }
 
-/// What is wrong, from how the process ended.
+/// What went wrong, judged by how the process ended.
 Wrong wrong_by_end(int state) {
   if (!WIFSIGNALED(state))
     return {fmt::format("the program ended in the middle, with status {}", WEXITSTATUS(state)),
-            "What it said before stands above."};
+            "See above what it printed before."};
   switch (WTERMSIG(state)) {
     case SIGALRM:
-      return {"it waited for something that does not come",
-              "Look for a call that waits: for input, a lock, a sleep."};
+      return {"it waited too long for something",
+              "Look for a call that waits: for input, for a lock, or a sleep."};
     case SIGPROF:
-      return {fmt::format("it came to no end within {} s", kCpuSeconds),
-              "Look for a loop whose condition never turns false."};
+      return {fmt::format("it did not end within {} s", kCpuSeconds),
+              "Look for a loop whose condition never becomes false."};
     case SIGSEGV:
     case SIGBUS:
       return {"it crashed: something was read or written where there is no memory",
-              "Look at what stands in [ ]: print it, and compare it with the size of the array."};
+              "Print the indices in [ ] and compare them with the size of the array."};
     case SIGFPE:
       return {"it crashed: an integer was divided by 0", "Which divisor can be 0 in this case?"};
     case SIGABRT:
-      return {"it was stopped by a check, whose words stand above",
-              "The check names the file and the line that it is in."};
+      return {"a check stopped it: see its message above",
+              "The message names the file and the line of the check."};
     default:
-      return {fmt::format("it was ended by signal {}", WTERMSIG(state)), "What it said stands above."};
+      return {fmt::format("signal {} ended it", WTERMSIG(state)), "See above what it printed before."};
   }
 }
 
@@ -80,7 +80,7 @@ void show(Screen& screen, const Exercise& exercise, std::string_view case_at_han
              fmt::format(" Edit {}, then lessons/check {:02}.", exercise.file, exercise.number));
 }
 
-/// In the process of its own. Never returns.
+/// Runs in the answer's own process. Never returns.
 [[noreturn]] void run_answer(const Exercise& exercise, void (*check)(Checker&), Screen& screen, Note& note) {
   Checker checker(screen, note.case_at_hand);
   for (const int crash : {SIGSEGV, SIGBUS, SIGFPE}) std::signal(crash, SIG_DFL);  // also with sanitizers
@@ -96,7 +96,7 @@ void show(Screen& screen, const Exercise& exercise, std::string_view case_at_han
     note.says_wrong = true;
   } catch (const std::exception& error) {
     show(screen, exercise, note.case_at_hand,
-         {fmt::format("it threw: {}", error.what()), "The message says what was refused."});
+         {fmt::format("it threw an exception: {}", error.what()), "The message says what was wrong."});
     note.says_wrong = true;
   }
   ::_exit(std::fflush(stdout) == 0 && std::ferror(stdout) == 0 ? 0 : kError);
@@ -131,14 +131,14 @@ int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(C
     else if (option == "--no-color")
       color = false;
     else if (option == "--help" || option == "-h") {
-      fmt::print("Checks {}: lessons/check {:02} [--no-color] [--line: done or not yet, for lists]\n",
+      fmt::print("Checks {}: lessons/check {:02} [--no-color] [--line: one line, done or not yet]\n",
                  exercise.file, exercise.number);
       return std::fflush(stdout) == 0 ? 0 : kError;
     } else
-      return fail(exercise, fmt::format("'{}' is no option: --line, --no-color, --help", option));
+      return fail(exercise, fmt::format("'{}' is not an option: use --line, --no-color or --help", option));
   }
   Note* note = shared_note();
-  if (!note) return fail(exercise, "no memory to share with the process that runs the answer");
+  if (!note) return fail(exercise, "there is no memory for the process that runs the answer");
 
   Screen screen({stdout, color, one_line});
   screen.section(fmt::format("Exercise {}: {}", exercise.number, exercise.title));
@@ -148,7 +148,7 @@ int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(C
     return fail(exercise, fmt::format("the process that runs the answer cannot be started ({}): {}",
                                       std::strerror(errno), kMoreThreads));
   if (pid == 0) {
-    std::setvbuf(stdout, nullptr, _IOLBF, 0);  // what was said before a crash has been said
+    std::setvbuf(stdout, nullptr, _IOLBF, 0);  // so that lines before a crash are not lost
     if (one_line && !std::freopen("/dev/null", "w", stderr)) ::_exit(kError);
     run_answer(exercise, check, screen, *note);
   }
@@ -164,7 +164,7 @@ int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(C
   const bool lost_there =
       (note->says_done || note->says_wrong) && WIFEXITED(state) && WEXITSTATUS(state) == kError;
   if (lost_there || std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-    return fail(exercise, "standard output cannot be written; send it elsewhere");
+    return fail(exercise, "cannot write to standard output: send it elsewhere");
   return note->says_done ? 0 : kNotYet;
 }
 

@@ -1,16 +1,16 @@
-// What every checker stands on: it tries the answer to an exercise, and says in words what is wrong with it.
+// What all checkers share. A checker tests the answer to an exercise and says in words what is wrong.
 //
 //   void check_01(Checker& c) {
-//     c.tries("4 queries on 4 keys");               what follows is this case; the one before has passed
+//     c.tries("4 queries on 4 keys");                    a new case begins; the one before has passed
 //     if (…) throw Wrong{"query 0, key 1: …", "hint"};   ends the check
 //   }
 //   int main(int argc, char** argv) { return run_checker(argc, argv, {…}, check_01); }
 //
-// The answer runs in a process of its own, with a limit of time for each case: a crash or an endless loop is
-// reported as such, with the case in which it happened. What it is to write lies between fences (Fenced).
+// The answer runs in a process of its own, with a time limit for each case. So a crash or an endless loop is
+// reported together with its case. The arrays that the answer writes have fences around them (Fenced).
 //
-// Options: --line (one line, for lists), --no-color, --help. Exit status: 0 done, 1 not yet, 2 could not be
-// run.
+// Options: --line (one line, for lists), --no-color, --help.
+// Exit status: 0 done; 1 not yet; 2 it could not run.
 #pragma once
 
 #include <fmt/format.h>
@@ -33,13 +33,13 @@ struct Exercise {
   int number;
   std::string_view title;  // "the causal mask"
   std::string_view file;   // "lessons/exercises/01_causal_mask.cpp"
-  std::string_view next;   // said when it is done: where to look now
+  std::string_view next;   // printed when it is done: what to look at next
 };
 
-/// Thrown by a checker: what is wrong with the first thing that differs, and one hint.
+/// Thrown by a checker: the first thing that is wrong, and one hint.
 struct Wrong {
   std::string what, hint;
-  // A table to look at, where one helps.
+  // A table, if it helps.
   std::vector<std::string> head = {};
   std::vector<std::vector<std::string>> rows = {};
 };
@@ -49,16 +49,16 @@ class Checker {
   explicit Checker(lessons::Screen& screen, std::span<char> case_at_hand)
       : screen_(screen), case_at_hand_(case_at_hand) {}
 
-  /// The case before has passed, if there was one; this one begins, and so does its time.
+  /// Begins a new case and its time limit. The case before, if any, has passed.
   void tries(const std::string& what);
-  /// The last one has passed.
+  /// The current case has passed.
   void passed();
-  /// Something measured on the way, for a person; shown as it is.
+  /// For showing something that was measured on the way.
   lessons::Screen& screen() { return screen_; }
 
  private:
   lessons::Screen& screen_;
-  std::span<char> case_at_hand_;  // where the process that waits can read it
+  std::span<char> case_at_hand_;  // in memory that the waiting process can read
 };
 
 int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(Checker&));
@@ -66,7 +66,7 @@ int run_checker(int argc, char** argv, const Exercise& exercise, void (*check)(C
 /// "0.25", "−∞", "NaN"
 std::string shown(double x);
 
-/// n elements, none of them written yet, between two fences.
+/// n elements that are not yet written, between two fences.
 ///   Fenced<float> out(n);   answer(out.data());   out.require_intact("out");   out.written(i)   out[i]
 template <typename T>
 class Fenced {
@@ -87,22 +87,22 @@ class Fenced {
     return all_.size() == other.all_.size() &&
            std::memcmp(all_.data(), other.all_.data(), all_.size() * sizeof(T)) == 0;
   }
-  /// Throws Wrong if something outside was written.
+  /// Throws Wrong if an element of a fence was written.
   void require_intact(const std::string& name) const {
     for (int64_t i = -fence_; i < n_ + fence_; ++i)
       if ((i < 0 || i >= n_) && written(i))
         throw Wrong{fmt::format("{}[{}] was written, but {} has {} elements", name, i, name, n_),
-                    "Work out by hand which element the first and the last row of this case begin at."};
+                    "Compute by hand at which element the first and the last row of this case begin."};
   }
 
  private:
-  static constexpr int kMark = 0xFF;  // of float and double a NaN, of integers −1
+  static constexpr int kMark = 0xFF;  // every byte: a float or double is NaN then, an integer −1
 
   int64_t n_, fence_;
   std::vector<T> all_;
 };
 
-/// The first element that is not within `bound` of what it is to be, or not written at all.
+/// Finds the first element that was not written or is further than `bound` from the expected one.
 /// Throws Wrong with place(i): "scores[3] is 0, expected 1.25".
 template <typename T, typename Place>
 void require_same(const Fenced<T>& actual, std::span<const double> expected, double bound, const Place& place,

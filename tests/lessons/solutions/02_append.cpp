@@ -4,7 +4,7 @@
 
 namespace lastrow::exercises {
 
-/// rows     [n_new, n_kv_heads, head_dim]         token by token, as the projection makes them
+/// rows     [n_new, n_kv_heads, head_dim]         token by token, as the projection writes them
 /// storage  [n_kv_heads, max_seq_len, head_dim]   head by head, as attention reads them
 void append(const float* rows, int32_t n_new, int32_t length, int32_t n_kv_heads, int32_t max_seq_len,
             int32_t head_dim, float* storage) {

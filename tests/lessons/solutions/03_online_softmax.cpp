@@ -5,8 +5,8 @@
 
 namespace lastrow::exercises {
 
-/// Afterwards `partial` is what it would be had it seen its own keys and those of `other`. Either may have
-/// seen none: row_max −∞, row_sum 0, acc 0.
+/// Afterwards `partial` is the Partial of its own keys and the keys of `other`. Each of the two may have seen
+/// no key: row_max −∞, row_sum 0, acc 0.
 void merge(Partial& partial, const Partial& other) {
   const float row_max = std::max(partial.row_max, other.row_max);
   if (std::isinf(row_max)) return;  // no key on either side

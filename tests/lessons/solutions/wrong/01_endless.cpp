@@ -1,4 +1,4 @@
-// Told: a chunk, 2 queries on 5 keys: it came to no end within
+// Told: a chunk, 2 queries on 5 keys: it did not end within
 #include "lessons/exercises/exercises.h"
 
 namespace lastrow::exercises {

@@ -1,6 +1,6 @@
 // Aligned top-left: right in prefill, where there are as many queries as keys.
 // Told: decode, 1 query on 5 keys: query 0 of 1, key 1 of 5: hidden in yours, expected visible
-// Told: Yours is aligned top-left
+// Told: Your mask is aligned top-left
 #include "lessons/exercises/exercises.h"
 
 namespace lastrow::exercises {

@@ -1,11 +1,11 @@
-// Told: one new token behind one, 2 heads, room for 4 rows of 2: it crashed
+// Told: one new token after one, 2 heads, space for 4 rows of 2: it crashed
 #include <algorithm>
 
 #include "lessons/exercises/exercises.h"
 
 namespace lastrow::exercises {
 
-/// rows     [n_new, n_kv_heads, head_dim]         token by token, as the projection makes them
+/// rows     [n_new, n_kv_heads, head_dim]         token by token, as the projection writes them
 /// storage  [n_kv_heads, max_seq_len, head_dim]   head by head, as attention reads them
 void append(const float* rows, int32_t n_new, int32_t length, int32_t n_kv_heads, int32_t max_seq_len,
             int32_t head_dim, float* storage) {

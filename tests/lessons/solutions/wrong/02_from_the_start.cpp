@@ -1,12 +1,12 @@
 // Told: storage[head 0, index 0, d 0] is 200, expected 100
-// Told: length rows are there already
+// Told: There are length rows already
 #include <algorithm>
 
 #include "lessons/exercises/exercises.h"
 
 namespace lastrow::exercises {
 
-/// rows     [n_new, n_kv_heads, head_dim]         token by token, as the projection makes them
+/// rows     [n_new, n_kv_heads, head_dim]         token by token, as the projection writes them
 /// storage  [n_kv_heads, max_seq_len, head_dim]   head by head, as attention reads them
 void append(const float* rows, int32_t n_new, int32_t length, int32_t n_kv_heads, int32_t max_seq_len,
             int32_t head_dim, float* storage) {

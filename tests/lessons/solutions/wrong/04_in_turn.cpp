@@ -1,5 +1,5 @@
 // Told: query head 1 of 4 reads K/V head 1, expected K/V head 0
-// Told: Yours deals the heads out in turn
+// Told: You take the K/V heads in turn
 #include <algorithm>
 #include <cmath>
 

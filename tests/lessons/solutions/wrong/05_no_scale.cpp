@@ -1,5 +1,5 @@
-// Told: int8 with a scale a row, fp8, int4:
-// Told: Each row, of K and of V, has a scale of its own
+// Told: int8 with a scale per row, fp8, int4:
+// Told: Each row of K and of V has its own scale
 #include <algorithm>
 
 #include "lessons/exercises/exercises.h"

@@ -1,5 +1,5 @@
 // Told: a window in every layer, shorter and longer than the context:
-// Told: A layer with a window never looks further back
+// Told: A layer with a window never reads older rows
 #include <algorithm>
 
 #include "lessons/exercises/exercises.h"

@@ -4,8 +4,8 @@
 
 namespace lastrow::exercises {
 
-/// blocks   [n_blocks of the sequence]   blocks[index / block_len + 1] holds indices 0 … block_len − 1, and
-/// so on storage  [blocks, n_kv_heads, block_len, head_dim]
+/// blocks   [n_blocks of the sequence]   blocks[0] holds indices 0 … block_len − 1, and so on
+/// storage  [blocks, n_kv_heads, block_len, head_dim]
 int64_t element_of(const int32_t* blocks, int32_t block_len, int32_t n_kv_heads, int32_t head_dim,
                    int32_t index, int32_t g) {
   const int64_t block = blocks[index / block_len + 1];

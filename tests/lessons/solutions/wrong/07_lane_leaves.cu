@@ -1,5 +1,5 @@
-// Told: one block of 4 warps: scores 4, 5, 6, 7 by hand: the emulator stopped it.
-// Told: all 32 lanes must come to it
+// Told: one block of 4 warps, with the scores 4, 5, 6, 7: the emulator stopped it.
+// Told: all 32 lanes must call it
 #include "lessons/exercises/score_row.h"
 
 namespace lastrow::LASTROW_TARGET {

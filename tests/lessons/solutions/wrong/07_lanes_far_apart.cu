@@ -1,5 +1,5 @@
-// Each lane takes a stretch of its own: the right scores, by more sectors.
-// Told: what loads of g_k move: kv_len 20, head_dim 128: the scores are right, but loads of g_k move 1280
+// Each lane reads a contiguous part of the row: the scores are right, but more sectors move.
+// Told: how much the loads of g_k move: kv_len 20, head_dim 128: the scores are right, but loads of g_k move 1280
 // sectors of 32 bytes, expected 320
 // Told: lane l reads element d + l
 #include "lessons/exercises/score_row.h"

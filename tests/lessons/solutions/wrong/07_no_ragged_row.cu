@@ -1,5 +1,5 @@
-// Every lane takes head_dim / 32 elements rounded up: beyond the row they are the next one's.
-// Told: one block of 4 warps: scores 4, 5, 6, 7 by hand: the emulator stopped it.
+// Every lane reads head_dim / 32 elements, rounded up: beyond the row they belong to the next row.
+// Told: one block of 4 warps, with the scores 4, 5, 6, 7: the emulator stopped it.
 // Told: out of bounds: reads g_q[4] of 4 elements
 #include "lessons/exercises/score_row.h"
 

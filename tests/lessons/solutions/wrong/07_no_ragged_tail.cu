@@ -1,7 +1,7 @@
-// Told: one key more: three warps of the second block have none: the emulator stopped it.
+// Told: one more key: three warps of the second block have no key: the emulator stopped it.
 // Told: thread (32, 0, 0), 07_no_ragged_tail.cu:
 // Told: out of bounds: reads g_k[20] of 20 elements
-// Told: The last block may have warps
+// Told: In the last block, some warps have no key
 #include "lessons/exercises/score_row.h"
 
 namespace lastrow::LASTROW_TARGET {

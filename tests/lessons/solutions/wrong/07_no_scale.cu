@@ -1,4 +1,4 @@
-// Right where the scale is 1.
+// Right if the scale is 1.
 // Told: kv_len 1, head_dim 8: g_scores[0] is
 // Told: The sums are right, but a score is scale
 #include "lessons/exercises/score_row.h"

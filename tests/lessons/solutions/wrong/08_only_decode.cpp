@@ -1,5 +1,5 @@
-// Right as long as a decode step brings one token.
-// Told: 2 tokens behind 3: plan.positions[0] is 4, expected 3
+// Right if a decode step adds one token.
+// Told: 2 tokens after 3: plan.positions[0] is 4, expected 3
 #include "lessons/exercises/exercises.h"
 
 namespace lastrow::exercises {

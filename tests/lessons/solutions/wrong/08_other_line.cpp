@@ -1,4 +1,4 @@
-// Another line is changed instead.
+// Changes another line instead.
 // Told: step 1, layer 0,
 #include "lessons/exercises/exercises.h"
 

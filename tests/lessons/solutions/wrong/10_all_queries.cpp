@@ -1,5 +1,5 @@
 // Told: recompute, one layer: 1 layer, 4 tokens, 0 cached: layer 0, rows of q: 0 … 3, expected 3
-// Told: Above the last layer there is none
+// Told: After the last layer there is no layer
 #include "lessons/exercises/exercises.h"
 
 namespace lastrow::exercises {

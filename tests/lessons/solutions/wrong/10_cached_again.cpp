@@ -1,5 +1,5 @@
 // Told: decode, 3 layers: 3 layers, 5 tokens, 4 cached: layer 0, rows of q: 0 … 4, expected 4
-// Told: What is in the cache is read, not computed
+// Told: Cached rows are read, not computed
 #include "lessons/exercises/exercises.h"
 
 namespace lastrow::exercises {

@@ -1,5 +1,5 @@
 // Told: recompute, 3 layers: 3 layers, 4 tokens, 0 cached: layer 0, rows of q: 3, expected 0 … 3
-// Told: of which the layer above makes its key and value
+// Told: From this row the next layer makes
 #include "lessons/exercises/exercises.h"
 
 namespace lastrow::exercises {
