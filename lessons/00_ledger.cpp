@@ -127,8 +127,7 @@ void print_row(Screen& screen, const Row& row) {
   const Finding& f = row.finding;
   const std::string verdict = (f.shown ? "" : "NOT SHOWN in this run: ") + verdict_text(f);
   screen.entry(fmt::format("{:2}", f.claim), claim_text(f.claim), Ink::bold);
-  screen.entry("", verdict, ink_of(f));
-  screen.entry("", fmt::format("{} (lesson\u00a0{})", f.measured, row.lesson), Ink::plain);
+  screen.entry("", fmt::format("{}. {} (lesson\u00a0{})", verdict, f.measured, row.lesson), ink_of(f));
 }
 
 void ledger(Lesson& lesson) {

@@ -98,9 +98,10 @@ void rows_in_total(Lesson& lesson, const std::shared_ptr<const Model>& model) {
        .verdict = Verdict::holds,
        .shown = rows == Both{kShort, kTriangle} && from_prompt == Both{kEnd, kFromPrompt},
        .measured = fmt::format(
-           "Per layer, {} rows = 8 · 9 / 2 without the cache, {} with it. After a prompt of "
-           "{} tokens the sum starts at {}: {} rows = 4 + 5 + … + {}, and {} with the cache",
-           rows[kWithout], rows[kWith], kPrompt, kPrompt, from_prompt[kWithout], kEnd, from_prompt[kWith])});
+           "Per layer {} rows = 8 · 9 / 2 without the cache, {} with it. After a prompt of {} tokens: "
+           "{} + {} + … + {} = {} rows, {} with it",
+           rows[kWithout], rows[kWith], kPrompt, kPrompt, kPrompt + 1, kEnd, from_prompt[kWithout],
+           from_prompt[kWith])});
 }
 
 bool counted_growth(Lesson& lesson, const std::array<std::vector<Work>, 2>& work) {
@@ -183,9 +184,9 @@ std::pair<bool, std::string> timed_growth(Lesson& lesson) {
     return {true, ""};
   }
   screen.say(
-      "Milliseconds per step on this machine, for a wide model (model_dim 512) and for a model that is "
-      "nearly "
-      "all attention (8 heads of 64, model_dim 32); and the exponents of all n in between:");
+      "Milliseconds per step: a wide model (model_dim 512), and a model that is nearly all attention (8 "
+      "heads of "
+      "64, model_dim 32). The exponents are fitted over all n in between.");
   std::vector<Timed> timed;
   std::vector<std::vector<std::string>> rows;
   for (const TimedModel& m : kTimed) {
@@ -318,10 +319,7 @@ void traffic(Lesson& lesson, const std::array<std::vector<Work>, 2>& work) {
   Screen& screen = lesson.screen();
   const Work &with = work[kWith].back(), &without = work[kWithout].back();
   screen.section("Does the cache trade flop for memory traffic?");
-  screen.say(
-      fmt::format("Counted, for the step after which there are {} tokens. Recompute also makes K and V; it "
-                  "reads them once and drops them.",
-                  with.n));
+  screen.say(fmt::format("Counted, for the step that ends with {} tokens.", with.n));
   traffic_table(screen, with, without);
   std::vector<double> n, scratch;
   for (const Work& w : work[kWithout]) {
@@ -403,8 +401,7 @@ void crossing(Lesson& lesson, const std::shared_ptr<const Model>& model,
   lesson.figure("tiny_pays_from", c.pays_from);
   const std::string in_time =
       timed ? fmt::format(
-                  " (time ratio {:.2f}). On the tiny model recompute takes more than 1.5 times as long "
-                  "from about n = {} on",
+                  " (time ratio {:.2f}). On the tiny model the cache helps (1.5 times) from about n = {} on",
                   c.ratio.front(), c.pays_from)
             : "";
   lesson.found({.claim = 24,
@@ -435,7 +432,7 @@ void lesson_03(Lesson& lesson) {
   traffic(lesson, work);
   crossing(lesson, model, work);
   lesson.try_this({"Set kLong to 16. Which exponents leave their band? Why are they too small?",
-                   "Let Concatenated double its capacity when it is full. What is its exponent now?",
+                   "Let Concatenated double its capacity when full. What is its exponent now?",
                    "Run with --fault stale-rows. Which side is wrong, and why not the other?"},
                   "lesson 4, why not queries?");
 }
@@ -443,9 +440,8 @@ void lesson_03(Lesson& lesson) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_lesson(
-      argc, argv,
-      {3, "recompute or cache?",
-       "Without a cache, how many rows of K does an answer of n tokens compute? Is the cache always faster?"},
-      lesson_03);
+  return run_lesson(argc, argv,
+                    {3, "recompute or cache?",
+                     "How many rows of K do n tokens need without a cache? Is a cache always faster?"},
+                    lesson_03);
 }

@@ -240,8 +240,7 @@ std::pair<double, double> elsewhere(Common& c) {
       fmt::format("But a key belongs to one position. After the prompt we read “{0}” once more, at position "
                   "{1}. In layer 0 its "
                   "V differs from V at position 0 by {2}, its K by {3}: RoPE (rotary position encoding) "
-                  "rotates q and k by an "
-                  "angle that depends on the position.",
+                  "rotates q and k by the position.",
                   c.model->tokenizer().piece(twice[0]), at, share(v), share(k)));
   c.lesson.figure("same_token_elsewhere_k", k);
   return {k, v};
@@ -438,7 +437,7 @@ void lesson_04(Lesson& lesson) {
       "makes K "
       "and V, and these are kept. Every later row reads K and V, and none reads Q. So we keep K and V and "
       "drop Q. "
-      "(Old rows never change because the mask hides new tokens from them: lesson 2.)");
+      "(Why old rows never change: lesson 2.)");
   lesson.keep(c.twin->cached());
   lesson.try_this({"In several_layers set .when = Poke::When::since. Why does the cached side change now, in "
                    "every layer but one?",

@@ -5,9 +5,9 @@
 // rung runs on the same problem, thread by thread on this CPU (no GPU is needed), and the emulator counts its
 // memory accesses as a GPU would.
 //
-// You will see   how often each rung reads the cache; how well its loads use the 32-byte sectors of memory; its
-//                bank conflicts, barriers and shuffles; then the same for prefill; and times, if there is an
-//                NVIDIA GPU
+// You will see   how often each rung reads the cache; how well its loads use the 32-byte sectors of memory;
+//                its bank conflicts, barriers and shuffles; then the same for prefill; and times, if there is
+//                an NVIDIA GPU
 // Options        --backend: the judge of the rungs; with cuda or cuda-emulated:kNN, the backend of the
 //                generation at the end
 // Before this    lessons 1 and 7; gpu/README.md says what is counted and how
@@ -199,12 +199,15 @@ void decode(Lesson& lesson) {
       "numbers "
       "between lanes.");
   show(lesson, runs, kDecode, "decode");
-  screen.say("Bytes moved:");
+  screen.say("Bytes moved (a rung that is not listed moves as many as the one before it):");
   std::vector<Bar> bars;
-  for (const RungRun& r : runs)
-    if (r.why_not.empty())
-      bars.push_back({r.rung.name, static_cast<double>(r.cache_sectors * kSectorBytes),
-                      with_commas(r.cache_sectors * kSectorBytes) + " bytes"});
+  int64_t before = 0;
+  for (const RungRun& r : runs) {
+    const int64_t moved = r.cache_sectors * kSectorBytes;
+    if (!r.why_not.empty() || moved == before) continue;
+    bars.push_back({r.rung.name, static_cast<double>(moved), with_commas(moved) + " bytes"});
+    before = moved;
+  }
   screen.bars(bars, "bytes");
 
   const RungRun &k01 = rung(runs, "k01"), &k02 = rung(runs, "k02"), &k05 = rung(runs, "k05"),

@@ -140,8 +140,8 @@ void Lesson::figure(const std::string& name, double value) { figures_.emplace_ba
 
 void Lesson::found(Finding finding, const std::string& untested) {
   const bool first = findings_.empty() && untested_.empty();
-  screen_.say(fmt::format("Claim {}{}: “{}”", finding.claim, first ? " (lesson 0)" : "",
-                          claim_text(finding.claim)));
+  screen_.say(
+      fmt::format("Claim {}{}: “{}”", finding.claim, first ? " (lesson 0)" : "", claim_text(finding.claim)));
   if (!untested.empty()) {
     screen_.say(fmt::format("Not tested in this run: {}.", untested));
     remember_untested(finding.claim, untested);

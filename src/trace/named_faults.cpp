@@ -15,7 +15,7 @@ constexpr Fault kFaults[] = {
      "step 1, layer 0, rope_q"},
     {"offset-twice", "the length of the past is added to the new token's position twice",
      "step 1, layer 0, rope_q"},
-    {"early-length", "layer 0 already counts the new rows, so later layers store them too far back",
+    {"early-length", "layer 0 already counts the new rows, so later layers append them after a gap",
      "step 0, layer 1, attend"},
     {"repeat-kv", "K and V are repeated for each query head before they are stored", ""},
     {"stale-rows", "a reset does not set the length to 0: old rows stay visible", "step 0, layer 0, attend"},

@@ -1,4 +1,4 @@
-// The ledger runs every lesson once and prints a row for each claim that some lesson has put to the test.
+// The ledger runs every lesson once and prints a row for each claim that a lesson tested.
 #include <regex>
 #include <set>
 #include <sstream>
@@ -38,7 +38,7 @@ TEST_CASE("the ledger has a verdict, a number and a lesson for claims 1 to 16 an
   }
 }
 
-TEST_CASE("the ledger says why a claim was not put to the test, on the screen and as JSON") {
+TEST_CASE("the ledger says why a claim was not tested, on the screen and as JSON") {
   const Folder folder("ledger_untested");
   const std::string alone = (folder / "bin").string(), one_layer = " --model random:layers=1";
   std::filesystem::create_directories(alone);
@@ -53,7 +53,7 @@ TEST_CASE("the ledger says why a claim was not put to the test, on the screen an
   CHECK(report.at("untested")[1].at("claim") == 28);
 }
 
-TEST_CASE("a lesson that fails, or cannot be run, fails the ledger") {
+TEST_CASE("a lesson that fails or cannot run makes the ledger fail") {
   const Folder folder("ledger_fault");
   // Lesson 1 objects to the fault, by name; so must the ledger that lies beside it alone.
   const std::string alone = (folder / "bin").string();

@@ -23,7 +23,7 @@ TEST_CASE("lesson 2: the mask keeps old rows to the bit, and without it layers a
 }
 
 TEST_CASE(
-    "lesson 2: a module without a mask is right for one token a call, wrong for a prompt from row 0 on") {
+    "lesson 2: a module without a mask is right for one token per call, wrong for a prompt from row 0 on") {
   const LessonRun run = check_lesson(kLesson);
   CHECK(run.verdict(28) == "holds if");
   CHECK(run.figure("one_a_call_off") == 0);
@@ -31,7 +31,7 @@ TEST_CASE(
   CHECK(run.figure("prompt_logits_off") > 0.01);
 }
 
-TEST_CASE("lesson 2 holds on other backends and models: to rounding, where sums run in another order") {
+TEST_CASE("lesson 2 holds on other backends and models: up to rounding if sums run in another order") {
   check_lesson(kLesson, "--backend eigen");
   check_lesson(kLesson, "--backend naive-f64");
   check_lesson(kLesson, "--model fable-mqa");

@@ -6,7 +6,7 @@ namespace {
 const std::string kLesson = "lesson_04_why_not_queries";
 }
 
-TEST_CASE("lesson 4: past queries go unnoticed but where they rebuild K and V above") {
+TEST_CASE("lesson 4: a past query matters only where it is needed to compute K and V of the next layer") {
   const LessonRun run = check_lesson(kLesson);
   CHECK(run.verdict(1) == "holds if");
   CHECK(run.figure("one_layer_pokes") == 6 * 4 * 2 * 2);  // positions · noises · masks · sides
@@ -21,7 +21,7 @@ TEST_CASE("lesson 4: past queries go unnoticed but where they rebuild K and V ab
   CHECK(run.figure("mlp_rows_layer_0_recompute") == 12);
 }
 
-TEST_CASE("lesson 4: keys and values stay, values have their share, and nobody reads a query twice") {
+TEST_CASE("lesson 4: keys and values do not change, every value has a share, and no query is read twice") {
   const LessonRun run = check_lesson(kLesson);
   CHECK(run.verdict(3) == "holds if");
   CHECK(run.figure("stored_rows") == 2 * 4 * 12);  // K and V · layers · tokens

@@ -8,7 +8,7 @@ namespace {
 const std::string kLesson = "lesson_07_mha_gqa_mqa";
 }
 
-TEST_CASE("lesson 7: caches shrink by n_q_heads / n_kv_heads, counted; quality hardly changes here") {
+TEST_CASE("lesson 7: caches are smaller by n_q_heads / n_kv_heads; here quality hardly changes") {
   const LessonRun run = check_lesson(kLesson);
   CHECK(run.verdict(15) == "holds");
   CHECK(run.figure("bytes_fable-mha") == 2 * 4 * 8 * 16 * 256 * 2);

@@ -8,7 +8,7 @@ namespace {
 const std::string kLesson = "lesson_08_what_the_cache_costs";
 }
 
-TEST_CASE("lesson 8: the formula is what the allocator counts") {
+TEST_CASE("lesson 8: the formula gives the allocated bytes") {
   const LessonRun run = check_lesson(kLesson);
   CHECK(run.verdict(11) == "holds if");
   // K, V · layers · K/V heads · head_dim · context · bytes of fable-gqa
@@ -20,7 +20,7 @@ TEST_CASE("lesson 8: the formula is what the allocator counts") {
   CHECK(run.figure("blocks_over_formula_17") == 32.0 / 17);
 }
 
-TEST_CASE("lesson 8: of three figures that are told one is right") {
+TEST_CASE("lesson 8: one of three common figures is right") {
   const LessonRun run = run_lesson(kLesson);
   CHECK(run.verdict(12) == "holds");
   CHECK(run.figure("gb_seven") == 1.073741824);
@@ -33,7 +33,7 @@ TEST_CASE("lesson 8: of three figures that are told one is right") {
   CHECK(std::abs(run.figure("gb_seventy_all") - 274.9) < 0.05);
 }
 
-TEST_CASE("lesson 8: where the cache outgrows the weights") {
+TEST_CASE("lesson 8: when the cache is larger than the weights") {
   const LessonRun run = run_lesson(kLesson);
   CHECK(run.verdict(22) == "holds if");
   CHECK(run.figure("llama_2_7b_crossing_context") == 25706);
@@ -41,7 +41,7 @@ TEST_CASE("lesson 8: where the cache outgrows the weights") {
   CHECK(run.figure("presets_crossing_within_64") >= 10);
 }
 
-TEST_CASE("lesson 8 runs on other models and on the judge, which keeps f64") {
+TEST_CASE("lesson 8 runs on other models and on the judge, which stores f64") {
   CHECK(check_lesson(kLesson, "--model fable-mqa").figure("bytes_f16") == 2 * 4 * 1 * 16 * 256 * 2);
   check_lesson(kLesson, "--model random:layers=2,q_heads=4,kv_heads=2,head_dim=32");
   CHECK(check_lesson(kLesson, "--backend naive-f64").figure("bytes_f32") == 2 * 4 * 2 * 16 * 256 * 8);

@@ -6,7 +6,8 @@ namespace {
 const std::string kLesson = "lesson_09_numerics";
 }
 
-TEST_CASE("lesson 9: same bits in the same order, elsewhere within a bound that bugs are far beyond") {
+TEST_CASE(
+    "lesson 9: the same order gives the same bits; otherwise a bound holds, and bugs are far beyond it") {
   const LessonRun run = check_lesson(kLesson);
   CHECK(run.verdict(23) == "holds if");
   CHECK(run.figure("naive_same_steps") == 21);

@@ -16,4 +16,4 @@ TEST_CASE("lesson 10: every rung is right, and reads the cache as often as its i
   CHECK(run.figure("prefill_k04_reads") == 5);   // 2 heads · (16 + 32 + 48 + 64) / 64
 }
 
-TEST_CASE("lesson 10 objects where the judge itself has a bug") { check_objects(kLesson, "scale-twice"); }
+TEST_CASE("lesson 10 objects if the judge has a bug") { check_objects(kLesson, "scale-twice"); }

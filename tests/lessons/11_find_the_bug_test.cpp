@@ -10,14 +10,14 @@ namespace {
 
 const std::string kLesson = "lesson_11_find_the_bug";
 
-/// The case that holds a bug, as its letter.
+/// The letter of the case with this bug.
 std::string letter_of(const LessonRun& run, const std::string& fault) {
   return std::string(1, static_cast<char>('A' + static_cast<int>(run.figure("case_" + fault))));
 }
 
 }  // namespace
 
-TEST_CASE("lesson 11: every bug shows first where its cause says it must") {
+TEST_CASE("lesson 11: every bug shows first where its cause predicts it") {
   const LessonRun run = check_lesson(kLesson);
   CHECK(run.figure("located") == 8);
 }
@@ -41,11 +41,11 @@ TEST_CASE("lesson 11 grades: right answers pass, wrong ones fail, and nonsense i
   }
 }
 
-TEST_CASE("lesson 11 on a model with one K/V head a query head leaves out the bug that cannot show") {
+TEST_CASE("lesson 11 on a model with one K/V head per query head leaves out the bug that cannot show") {
   CHECK(check_lesson(kLesson, "--model fable-mha").figure("located") == 7);
 }
 
-TEST_CASE("a healthy run differs from itself nowhere; a fault is found on every CPU backend") {
+TEST_CASE("two healthy runs do not differ; a fault is found on every CPU backend") {
   for (const std::string name : {"naive", "naive-f64", "eigen", "cuda-emulated"}) {
     CAPTURE(name);
     const auto model = load_model("fable-gqa");

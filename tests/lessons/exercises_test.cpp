@@ -1,5 +1,5 @@
-// Each solution passes its checker, each exercise as it is handed out fails it, and so do the usual mistakes,
-// in the words that their files say.
+// Each solution passes its checker. Each unfinished exercise fails, and so do common mistakes, with the words
+// that their files name.
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 const fs::path kRepository = LASTROW_SOURCE_DIR;
 const std::string kAnswers = kLessons + "answers/";
 
-/// The names of a folder's files NN_…, without their ends: "01_causal_mask".
+/// The files NN_… of a folder, sorted.
 std::vector<fs::path> numbered_files(const fs::path& folder) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(folder))
@@ -27,7 +27,7 @@ std::vector<fs::path> numbered_files(const fs::path& folder) {
   return files;
 }
 
-/// Words with one space between them: where a screen breaks its lines does not matter.
+/// The text with single spaces and no line breaks.
 std::string in_one_line(const std::string& text) {
   std::istringstream words(text);
   std::string line;
@@ -35,7 +35,7 @@ std::string in_one_line(const std::string& text) {
   return line;
 }
 
-/// What stands behind "// Told: " in a file, and in the comment's next lines.
+/// The texts after "// Told: " in a file, with the following lines of each comment.
 std::vector<std::string> told_in(const fs::path& file) {
   std::vector<std::string> told;
   std::istringstream lines(read_text(file));
@@ -97,7 +97,7 @@ TEST_CASE("every solution passes its checker") {
   }
 }
 
-TEST_CASE("every exercise as it is handed out fails its checker, with the first thing that differs") {
+TEST_CASE("every unfinished exercise fails its checker, which names the first thing that is wrong") {
   for (const fs::path& file : kExercises) {
     CAPTURE(file.string());
     const std::string text = read_text(file), mark = "// Your turn: ";
@@ -121,7 +121,7 @@ TEST_CASE("every exercise as it is handed out fails its checker, with the first 
   }
 }
 
-TEST_CASE("every usual mistake is caught, in the words that its file says") {
+TEST_CASE("every common mistake is found, with the words that its file names") {
   for (const fs::path& file : numbered_files(kRepository / "tests/lessons/solutions/wrong")) {
     CAPTURE(file.string());
     const Outcome o = check(kAnswers + "wrong_" + file.stem().string());
@@ -134,7 +134,7 @@ TEST_CASE("every usual mistake is caught, in the words that its file says") {
   }
 }
 
-TEST_CASE("a checker refuses what it does not know, and lessons/check says what there is") {
+TEST_CASE("a checker refuses unknown options, and lessons/check lists the exercises") {
   const Folder folder("exercise_options");
   const Outcome wrong = shell(folder, kLessons + "check_01_causal_mask --lin");
   CHECK(wrong.exit_code == 2);

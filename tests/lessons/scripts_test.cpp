@@ -1,4 +1,4 @@
-// The viewer scripts that go with the lessons: each plays without a display, and its expectations hold.
+// The viewer scripts of the lessons: each plays without a display, and its expectations hold.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -13,7 +13,7 @@ namespace {
 
 const fs::path kLessonFolder = fs::path(LASTROW_SOURCE_DIR) / "lessons";
 
-/// "01", "02", … of the files of a folder with this extension.
+/// The numbers "01", "02", … of the files in a folder with this extension.
 std::set<std::string> numbers(const fs::path& folder, const std::string& extension) {
   std::set<std::string> found;
   for (const auto& entry : fs::directory_iterator(folder))

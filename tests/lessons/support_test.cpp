@@ -1,4 +1,4 @@
-// What all lessons share: options, errors, the width of the screen, and the numbers they fit.
+// What all lessons share: options, errors, the size of the screen, and fitted numbers.
 #include <filesystem>
 #include <sstream>
 
@@ -38,14 +38,14 @@ TEST_CASE("an exponent is the slope of logarithms") {
   CHECK(fitted_exponent(n, cubes) == doctest::Approx(3).epsilon(1e-12));
 }
 
-TEST_CASE("a program that does not end is ended, and said to be") {
+TEST_CASE("a program that does not end is stopped, and the message says so") {
   const ProgramRun run = run_program("/bin/sleep", {"30"}, 1);
   CHECK(run.status == -1);
   CHECK(run.err == "it did not end within 1 s");
   CHECK(run_program("/bin/sh", {"-c", "echo said; exit 3"}, 60).out == "said\n");
 }
 
-TEST_CASE("a model that is too small for some lesson is refused by all, with what it lacks") {
+TEST_CASE("every lesson refuses a model that is too small for one of them, and says what it lacks") {
   const Folder folder("lesson_small");
   for (const std::string& program : programs())
     for (const std::string small : {"random:vocab=10", "random:context=63"}) {
@@ -56,7 +56,7 @@ TEST_CASE("a model that is too small for some lesson is refused by all, with wha
     }
 }
 
-TEST_CASE("every lesson says what it takes, refuses what it does not know, and ends with 2") {
+TEST_CASE("every lesson has --help, and refuses what it does not know with status 2") {
   for (const std::string& program : programs()) {
     CAPTURE(program);
     const Folder folder("lesson_options");
@@ -72,7 +72,7 @@ TEST_CASE("every lesson says what it takes, refuses what it does not know, and e
   }
 }
 
-TEST_CASE("every lesson runs on the judge as well") {
+TEST_CASE("every lesson also runs on naive-f64, the judge") {
   for (const std::string& program : programs()) {
     if (program == "lesson_00_ledger") continue;
     CAPTURE(program);
@@ -89,7 +89,7 @@ TEST_CASE("output that cannot be written is an error, and so is an option withou
   }
 }
 
-TEST_CASE("a trace beyond the limit of a file's size is an error, and leaves nothing") {
+TEST_CASE("a trace that is larger than a file may be is an error and leaves no file") {
   const Folder folder("lesson_limit");
   const std::string trace = (folder / "t.safetensors").string();
   const Outcome o = shell(
@@ -99,7 +99,7 @@ TEST_CASE("a trace beyond the limit of a file's size is an error, and leaves not
   CHECK_FALSE(std::filesystem::exists(trace));
 }
 
-TEST_CASE("no fault makes any lesson end otherwise than by objecting or not") {
+TEST_CASE("with any fault every lesson ends normally: a check fails, or none does") {
   for (const std::string& program : programs()) {
     if (program == "lesson_00_ledger" || program == "lesson_07_mha_gqa_mqa") continue;  // trains, slowly
     for (const lastrow::Fault& fault : lastrow::faults()) {
@@ -112,7 +112,8 @@ TEST_CASE("no fault makes any lesson end otherwise than by objecting or not") {
   }
 }
 
-TEST_CASE("every lesson fits 80 columns, is plain when not a terminal, and leaves a trace that opens") {
+TEST_CASE(
+    "every lesson fits 80 columns and 120 lines, has no colours in a file, and writes a trace that opens") {
   for (const std::string& program : programs()) {
     if (program == "lesson_00_ledger") continue;  // runs all the others: has a test of its own
     CAPTURE(program);
@@ -122,6 +123,7 @@ TEST_CASE("every lesson fits 80 columns, is plain when not a terminal, and leave
     CHECK(o.exit_code == 0);
     std::istringstream lines(o.out);
     for (std::string line; std::getline(lines, line);) CHECK_MESSAGE(columns_of(line) <= 80, line);
+    CHECK(std::count(o.out.begin(), o.out.end(), '\n') <= 120);
     CHECK(o.out.find('\x1b') == std::string::npos);
     CHECK(!lastrow::TraceFile::open(trace).recorder.steps().empty());
   }
