@@ -9,7 +9,7 @@
 #include "io/checked.h"
 #include "io/program_start.h"
 #include "io/standard_output.h"
-#include "viewer/app.h"
+#include "viewer/app/app.h"
 
 namespace {
 

@@ -10,17 +10,22 @@
 namespace lastrow::project {
 
 struct Floor {
-  std::string_view folder;  // longest match wins
+  std::string_view folder;
   int number;
 };
+using Floors = std::vector<Floor>;
 
 /// The table of the floors. tests/ is above all of them and is not in the table.
-const std::vector<Floor>& floors();
+const Floors& floors();
+
+/// The floors inside the viewer. By the same rule, no two of its folders can include each other. Files directly
+/// in viewer/ (main.cpp) are at the top.
+const Floors& viewer_floors();
 
 /// The wrong includes of one file, each as "path:line: …". `exists(path)` says whether the repository has a
-/// file.
+/// file. The viewer's table judges only includes of the viewer's own files.
 template <typename Exists>
-std::vector<std::string> floor_complaints(const SourceFile& file, Exists exists);
+std::vector<std::string> floor_complaints(const SourceFile& file, const Floors& table, Exists exists);
 
 /// The same for a second rule: which folders may include ImGui, GLFW and CUDA.
 std::vector<std::string> window_and_device_complaints(const SourceFile& file);
@@ -30,15 +35,15 @@ std::vector<std::string> mutable_state_complaints(const SourceFile& file);
 
 // ---------------------------------------------------------------------------------------------------------
 
-/// The floor that a path belongs to, or nullptr.
-const Floor* floor_of(std::string_view path);
+/// The floor with the longest folder that a path belongs to, or nullptr.
+const Floor* floor_of(std::string_view path, const Floors& table);
 
 std::string complaint(const SourceFile& file, int line, const std::string& what);
 
 template <typename Exists>
-std::vector<std::string> floor_complaints(const SourceFile& file, Exists exists) {
+std::vector<std::string> floor_complaints(const SourceFile& file, const Floors& table, Exists exists) {
   std::vector<std::string> complaints;
-  const Floor* own = floor_of(file.path);
+  const Floor* own = floor_of(file.path, table);
   if (own == nullptr) return complaints;
   // An included name may be relative to src, to the root, to the file's top folder, or to its own folder.
   const std::array<std::string, 4> starts = {"src/", "", file.path.substr(0, file.path.find('/') + 1),
@@ -53,7 +58,8 @@ std::vector<std::string> floor_complaints(const SourceFile& file, Exists exists)
           complaint(file, include.line, "\"" + include.name + "\" is no file of ours: use <…>"));
       continue;
     }
-    const Floor* other = floor_of(target);
+    if (&table == &viewer_floors() && !target.starts_with("viewer/")) continue;
+    const Floor* other = floor_of(target, table);
     if (other == nullptr)
       complaints.push_back(complaint(file, include.line, target + " is on no floor"));
     else if (other != own && other->number >= own->number)

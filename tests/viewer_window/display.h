@@ -13,7 +13,7 @@
 #include <thread>
 #include <vector>
 
-#include "program.h"
+#include "viewer_window/program.h"
 
 namespace lastrow::ui {
 

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "viewer/view_model/text.h"
+#include "viewer/draw/ascii.h"
 
 namespace lastrow::ui {
 namespace {
@@ -74,7 +74,7 @@ float Fonts::width(Type type, std::string_view text) const {
 }
 
 std::string Fonts::spelt(std::string_view text) const {
-  return ascii_only_ ? view::to_ascii(text) : std::string(text);
+  return ascii_only_ ? to_ascii(text) : std::string(text);
 }
 
 std::string Fonts::fit(Type type, std::string_view text, float max_width) const {

@@ -27,7 +27,7 @@ class Fonts {
   explicit Fonts(float scale, bool look_for_fonts = true);
 
   const TypeFace& of(Type type) const { return faces_[static_cast<size_t>(type)]; }
-  /// No font with our signs was found: texts must go through view::to_ascii.
+  /// No font with our signs was found: texts must go through to_ascii (ascii.h).
   bool ascii_only() const { return ascii_only_; }
   float width(Type type, std::string_view text) const;
   /// The text as this font can show it, cut with "…" so that it is at most max_width wide.

@@ -7,7 +7,7 @@
 #include <array>
 
 #include "viewer/draw/color.h"
-#include "viewer/view_model/view_state.h"
+#include "viewer/view_model/state/view_state.h"
 
 namespace lastrow::ui {
 

@@ -77,15 +77,15 @@ void for_runs(const PaneLayout& layout, Is is, Run run) {
   }
 }
 
-/// "=" or "≈" beside a row whose bits are those of the last step's.
-void draw_mark(Panel& panel, const Rect& row, const std::string& mark) {
-  if (mark.empty() || row.height() < 11) return;
+/// "=" or "≈" beside a row that is the same as one step ago.
+void draw_repeat(Panel& panel, const Rect& row, view::Repeat repeat) {
+  if (row.height() < 11) return;
   const ImU32 color = panel.color(panel.hex().absent);
   const float x0 = row.x1 + 2, x1 = row.x1 + 8, y = row.center().y;
-  if (mark.find("same") != std::string::npos) {
+  if (repeat == view::Repeat::same_bits) {
     panel.canvas.horizontal(x0, x1, y - 2, color);
     panel.canvas.horizontal(x0, x1, y + 2, color);
-  } else if (mark.find("ULP") != std::string::npos) {
+  } else if (repeat == view::Repeat::rounding) {
     panel.canvas.text_in({row.x1 - 1, row.y0, row.x1 + 11, row.y1}, Type::small, color, "≈", Align::center);
   }
 }
@@ -106,7 +106,7 @@ void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& blo
     draw_diagonals(canvas, cells, canvas.colors().state(State::again_unused, overlay_strength(look)), 8, 1);
   if (wiping) canvas.unclip();
   const bool shares_stand_there = block.part == view::Part::v && panel.view.transport.beat == Beat::sum;
-  if (panel.progress >= 1 && !shares_stand_there) draw_mark(panel, place, row.mark);
+  if (panel.progress >= 1 && !shares_stand_there) draw_repeat(panel, place, row.repeat);
 }
 
 /// Rows that the tour asks for, and rows that were poked.

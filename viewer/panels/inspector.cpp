@@ -4,7 +4,6 @@
 
 #include "viewer/panels/blocks.h"
 #include "viewer/panels/panel.h"
-#include "viewer/view_model/text.h"
 
 namespace lastrow::ui {
 namespace {
@@ -41,7 +40,7 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   float largest = 1e-9f;
   for (const view::Product& product : pinned.products)
     if (std::isfinite(product.product)) largest = std::max(largest, std::abs(product.product));
-  const float reserved = static_cast<float>(pinned.provenance.lines.size() + 3) * kLine;
+  const float reserved = static_cast<float>(pinned.provenance.size() + 3) * kLine;
   const float height = std::clamp(
       std::floor((column.height() - reserved) / static_cast<float>(pinned.products.size())), 3.0f, 15.0f);
   for (const view::Product& product : pinned.products) {
@@ -56,8 +55,8 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
     panel.canvas.vertical(middle, row.y0, row.y1, panel.color(panel.hex().line));
     if (height >= 10) {
       panel.canvas.text_in(label, Type::small, panel.color(panel.hex().muted), product.label);
-      panel.canvas.text_in(number, Type::mono_small, panel.color(panel.hex().text),
-                           view::number(product.product), Align::right);
+      panel.canvas.text_in(number, Type::mono_small, panel.color(panel.hex().text), product.text,
+                           Align::right);
     }
   }
   paragraph(panel, column, Type::label, panel.hex().text, pinned.total_text, 2);
@@ -84,9 +83,9 @@ float draw_pinned(Panel& panel, Rect column) {
   for (const std::string& read : pinned.reads)
     paragraph(panel, column, Type::label_bold, panel.hex().text, read, 2);
   draw_products(panel, column, pinned);
-  if (!pinned.provenance.lines.empty() && column.height() > 3 * kLine)
+  if (!pinned.provenance.empty() && column.height() > 3 * kLine)
     heading(panel, column, "Where it comes from");
-  for (const auto& [name, value] : pinned.provenance.lines) {
+  for (const auto& [name, value] : pinned.provenance) {
     if (column.height() < kLine) break;
     Rect row = column;
     panel.canvas.text_in(row.cut_left(92).cut_top(kLine), Type::label, panel.color(panel.hex().muted), name);
@@ -104,7 +103,7 @@ void draw_popover(Panel& panel) {
   panel.state.popover = {};
   if (!inspector.pinned) return;
   Rect box = panel.layout.inspector;
-  if (inspector.pinned->target.side == view::Side::recompute) {
+  if (inspector.pinned->target.side == Mode::recompute) {
     const Rect& left = panel.layout.panes[0].box;
     box = {left.x0 + 8, box.y0, left.x0 + 8 + box.width(), box.y1};
   }

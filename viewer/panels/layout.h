@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "viewer/draw/canvas.h"
-#include "viewer/view_model/view_state.h"
+#include "viewer/view_model/state/view_state.h"
 
 namespace lastrow::ui {
 
@@ -17,7 +17,7 @@ struct Scroll {
 };
 
 struct PaneLayout {
-  view::Side side = view::Side::cached;
+  Mode side = Mode::cached;
   Rect box;                          // the whole pane
   Rect title, sharing, block_title;  // lines above the rows
   Rect rows;                         // all that scrolls: labels, Q, K, V, matrix
@@ -46,7 +46,7 @@ struct PaneLayout {
 struct Layout {
   Rect screen, top, tokens, sentence, rail, inspector, costs, legend;
   bool inspector_pops_over = false;  // too narrow for a column of its own
-  std::array<PaneLayout, 2> panes;   // [Side]
+  std::array<PaneLayout, 2> panes;   // [Mode]
 };
 
 Layout make_layout(ImVec2 size, const view::ViewState& view, const Scroll& scroll);

@@ -38,15 +38,13 @@ struct HelpLine {
 std::vector<HelpLine> help_lines() {
   std::vector<HelpLine> lines;
   for (const view::KeyBinding& binding : view::key_table()) {
-    std::string_view key = binding.key_text;
     if (lines.empty() || std::string_view(lines.back().binding->label) != binding.label) {
-      lines.push_back({std::string(key), &binding});
+      lines.push_back({binding.key_text(), &binding});
       continue;
     }
-    const size_t plus = key.find('+');
-    if (plus != std::string_view::npos && lines.back().keys.starts_with(key.substr(0, plus + 1)))
-      key.remove_prefix(plus + 1);  // "Ctrl+← →"
-    lines.back().keys += " " + std::string(key);
+    const view::KeyBinding& first = *lines.back().binding;
+    const bool same_modifiers = first.ctrl == binding.ctrl && first.shift == binding.shift;
+    lines.back().keys += " " + (same_modifiers ? binding.key_name : binding.key_text());  // "Ctrl+← →"
   }
   return lines;
 }

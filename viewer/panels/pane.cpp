@@ -20,17 +20,14 @@ void draw_title(Panel& panel, const PaneLayout& layout, const view::PaneState& p
   panel.canvas.text_in(line, Type::label, panel.color(panel.hex().muted), pane.subtitle);
 }
 
-/// "Q · after RoPE" or "scores  q·k / √16" on two lines, the second small.
-void draw_block_title(Panel& panel, const Rect& column, const Rect& lines, const std::string& title) {
-  const size_t dot = title.find(" · "), blanks = title.find("  ");
-  const size_t split = std::min(dot, blanks);
+/// The name, and under it the subtitle in small letters.
+void draw_block_title(Panel& panel, const Rect& column, const Rect& lines, const std::string& name,
+                      const std::string& subtitle) {
   Rect box{column.x0, lines.y0, column.x1, lines.y1};
   const Rect first = box.cut_top(17);
-  panel.canvas.text_in(first, Type::label_bold, panel.color(panel.hex().text), title.substr(0, split));
-  if (split == std::string::npos) return;
-  const size_t rest = split + (split == dot ? std::string_view(" · ").size() : 2);
+  panel.canvas.text_in(first, Type::label_bold, panel.color(panel.hex().text), name);
   panel.canvas.text_in({box.x0, box.y0, box.x1 + 8, box.y1}, Type::small, panel.color(panel.hex().muted),
-                       title.substr(rest));
+                       subtitle);
 }
 
 /// Who shares K and V, over a bracket that spans both.
@@ -119,12 +116,12 @@ void draw_matrix_title(Panel& panel, const PaneLayout& layout, const view::PaneS
   if (pane.matrix == Part::none) return;
   const view::MatrixBlock& block = pane.matrix == Part::weight ? pane.weights : pane.scores;
   const Rect column{layout.matrix.x0, 0, layout.rows.x1, 0};
-  draw_block_title(panel, column, layout.block_title, block.title);
+  draw_block_title(panel, column, layout.block_title, block.name, block.subtitle);
 }
 
 }  // namespace
 
-void draw_pane(Panel& panel, view::Side side) {
+void draw_pane(Panel& panel, Mode side) {
   const PaneLayout& layout = panel.layout.panes[static_cast<size_t>(side)];
   const view::PaneState& pane = panel.view.panes[static_cast<size_t>(side)];
   pane_ground(panel, layout.box);
@@ -132,7 +129,7 @@ void draw_pane(Panel& panel, view::Side side) {
   draw_title(panel, layout, pane);
   draw_sharing(panel, layout, pane);
   for (const view::ValueBlock* block : {&pane.q, &pane.k, &pane.v}) {
-    draw_block_title(panel, layout.block(block->part), layout.block_title, block->title);
+    draw_block_title(panel, layout.block(block->part), layout.block_title, block->name, block->subtitle);
     draw_value_block(panel, layout, *block);
   }
   draw_cache_box(panel, layout, pane);

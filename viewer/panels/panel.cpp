@@ -15,6 +15,9 @@ Touch touch_here(const Rect& r) {
 
 }  // namespace
 
+void Panel::send(const view::Command& command) { commands.emplace_back(command); }
+void Panel::press(const view::KeyBinding& key) { commands.push_back(key.command); }
+
 Touch touch(const char* id, const Rect& r) { return touch(id, 0, r); }
 
 Touch touch(const char* id, int index, const Rect& r) {
@@ -69,11 +72,11 @@ const view::KeyBinding& binding_of(view::Key key, char character, bool shift, bo
 void key_button(Panel& panel, const Rect& r, Icon icon, const view::KeyBinding& binding, bool enabled,
                 bool active) {
   Touch touched;
-  if (button_ground(panel, binding.key_text, r, active, enabled, &touched)) panel.send(binding.command);
+  if (button_ground(panel, binding.key_text().c_str(), r, active, enabled, &touched)) panel.press(binding);
   const Hex ink = active ? panel.hex().on_accent : panel.hex().text;
   const float margin = std::min(r.width(), r.height()) * 0.25f;
   draw_icon(panel.canvas, r.inset(margin), icon, panel.color(ink, enabled ? 1.0f : 0.35f));
-  if (touched.hovered) tooltip(panel, binding.label, binding.tooltip, binding.key_text);
+  if (touched.hovered) tooltip(panel, binding.label, binding.tooltip, binding.key_text());
 }
 
 void pane_ground(Panel& panel, const Rect& r) {

@@ -10,7 +10,7 @@
 
 #include "viewer/draw/icons.h"
 #include "viewer/panels/layout.h"
-#include "viewer/view_model/keys.h"
+#include "viewer/view_model/state/keys.h"
 
 namespace lastrow::ui {
 
@@ -37,11 +37,12 @@ struct Panel {
   float progress;  // of the beat, 0 … 1
   const Layout& layout;
   PanelState& state;
-  std::vector<view::Command>& commands;
+  std::vector<view::UserCommand>& commands;
 
   const Palette& hex() const { return canvas.hex(); }
   ImU32 color(Hex hex, float alpha = 1) const { return to_u32(hex, alpha); }
-  void send(view::Command command) { commands.push_back(std::move(command)); }
+  void send(const view::Command& command);
+  void press(const view::KeyBinding& key);  // sends what the key sends
 };
 
 /// The mouse does something at this place: pressed, pointed at.
@@ -73,7 +74,7 @@ void draw_transport(Panel& panel);
 void draw_tokens(Panel& panel);
 void draw_sentence(Panel& panel);
 void draw_rail(Panel& panel);
-void draw_pane(Panel& panel, view::Side side);
+void draw_pane(Panel& panel, Mode side);
 void draw_inspector(Panel& panel);
 void draw_costs(Panel& panel);
 void draw_legend(Panel& panel);

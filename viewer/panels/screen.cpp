@@ -28,14 +28,19 @@ constexpr ImGuiWindowFlags kRootFlags =
     ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
     ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoNav | ImGuiWindowFlags_NoScrollWithMouse;
 
+bool is_hover(const view::UserCommand& command) {
+  const auto* c = std::get_if<view::Command>(&command);
+  return c != nullptr && std::holds_alternative<view::Hover>(*c);
+}
+
 void draw_panels(Panel& panel) {
   if (panel.view.ready) {
     draw_transport(panel);
     draw_tokens(panel);
     draw_sentence(panel);
     draw_rail(panel);
-    draw_pane(panel, view::Side::cached);
-    draw_pane(panel, view::Side::recompute);
+    draw_pane(panel, Mode::cached);
+    draw_pane(panel, Mode::recompute);
     draw_inspector(panel);
     draw_costs(panel);
     draw_legend(panel);
@@ -66,7 +71,7 @@ void Screen::set_scale(float scale) {
 }
 
 void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& view,
-                       std::vector<view::Command>& commands) {
+                       std::vector<view::UserCommand>& commands) {
   const bool typing = view.prompt_box.open;
   for (const KeyPress& press : keys) {
     if (typing && press.key == view::Key::enter) state_.prompt_entered = true;
@@ -74,16 +79,13 @@ void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& vi
       const bool while_typing =
           binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;
       if ((typing && !while_typing) || !matches(binding, press)) continue;
-      if (const auto* scroll_by = std::get_if<view::ScrollTokens>(&binding.command))
-        scroll(*scroll_by);
-      else
-        commands.push_back(binding.command);
+      commands.push_back(binding.command);
     }
   }
 }
 
 void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPress> keys,
-                  std::vector<view::Command>& commands) {
+                  std::vector<view::UserCommand>& commands) {
   const Current current(context_);
   ImGuiIO& io = ImGui::GetIO();
   if (io.BackendPlatformName == nullptr) {
@@ -111,7 +113,7 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
   Panel panel{canvas, *frame.view, frame.progress, layout, state_, commands};
   draw_panels(panel);
   ImGui::End();
-  if (!commands.empty() && !std::holds_alternative<view::Hover>(commands.back())) state_.own_notice.reset();
+  if (!commands.empty() && !is_hover(commands.back())) state_.own_notice.reset();
   if (frame.view->ready) draw_menus(panel);
   draw_overlays(panel);
   ImGui::Render();
@@ -125,7 +127,7 @@ Image Screen::picture() {
 
 Image Screen::picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y) {
   const view::Frame frame{std::move(view), 1, false};
-  std::vector<view::Command> ignored;
+  std::vector<view::UserCommand> ignored;
   constexpr int kFramesToSettle = 3;  // a menu is measured in its first frame and placed in its second
   for (int i = 0; i < kFramesToSettle; ++i)
     draw(frame, {static_cast<float>(pixels_x) / scale_, static_cast<float>(pixels_y) / scale_}, {}, ignored);

@@ -35,7 +35,7 @@ class Screen {
   void set_scale(float scale);
   /// size: logical pixels; taken only where no window has told ImGui its size.
   void draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPress> keys,
-            std::vector<view::Command>& commands);
+            std::vector<view::UserCommand>& commands);
   /// Draws the state at rest often enough for menus to find their size, and returns the picture.
   Image picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
   Image picture();
@@ -47,7 +47,7 @@ class Screen {
 
  private:
   void send_keys(std::span<const KeyPress> keys, const view::ViewState& view,
-                 std::vector<view::Command>& commands);
+                 std::vector<view::UserCommand>& commands);
 
   ImGuiContext* context_;
   float scale_;

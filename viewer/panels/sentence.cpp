@@ -25,7 +25,7 @@ void draw_sentence(Panel& panel) {
       Touch touched;
       if (button_ground(panel, "tour", box, false, true, &touched)) panel.send(view::Confirm{});
       const view::KeyBinding& enter = binding_of(view::Key::enter);
-      if (touched.hovered) tooltip(panel, enter.label, enter.tooltip, enter.key_text);
+      if (touched.hovered) tooltip(panel, enter.label, enter.tooltip, enter.key_text());
     }
     panel.canvas.text_in(box, Type::label, panel.color(panel.hex().muted), sentence.hint, Align::center);
     bar.cut_right(12);

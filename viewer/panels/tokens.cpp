@@ -16,14 +16,14 @@ void draw_choice(Panel& panel, const char* id, const Rect& r, const std::vector<
                  const std::string& fallback, const view::KeyBinding& binding, MakeCommand make) {
   std::string shown = fallback;
   for (const view::Choice& choice : choices)
-    if (choice.selected) shown = choice.label.substr(0, choice.label.find(" · "));  // the list explains
+    if (choice.selected) shown = choice.name;  // the list says more
   Touch touched;
   if (button_ground(panel, id, r, false, true, &touched)) ImGui::OpenPopup(id);
   Rect inside = r.inset(8, 0);
   draw_icon(panel.canvas, inside.cut_right(10), Icon::down, panel.color(panel.hex().muted));
   panel.canvas.text_in(inside, Type::label, panel.color(panel.hex().text), shown);
   if (touched.hovered && !ImGui::IsPopupOpen(id))
-    tooltip(panel, binding.label, binding.tooltip, binding.key_text);
+    tooltip(panel, binding.label, binding.tooltip, binding.key_text());
   ImGui::SetNextWindowPos({r.x0, r.y1 + 2});
   if (!ImGui::BeginPopup(id)) return;
   for (const view::Choice& choice : choices) {

@@ -37,13 +37,13 @@ void draw_chip(Panel& panel, const view::BeatChip& chip, const Rect& r) {
   if (button_ground(panel, "chip", r, chip.current, true, &touched)) panel.send(view::GoToBeat{chip.last});
   const Hex ink = chip.current ? panel.hex().on_accent : chip.done ? panel.hex().text : panel.hex().muted;
   const view::Beat beat = panel.view.transport.beat;
-  std::string label = chip.label;
+  std::string label = chip.label();
   if (chip.current && chip.beats.size() > 1)
     for (const view::BeatInfo& info : chip.beats)
-      if (info.beat == beat) label = chip.label.substr(0, chip.label.find(' ') + 1) + info.label;
+      if (info.beat == beat) label = chip.sign + " " + info.label;
   const bool dots = chip.beats.size() > 1;
   const float width = r.width() - 8;
-  if (panel.canvas.width(Type::label, label) > width) label = label.substr(0, label.find(' '));
+  if (panel.canvas.width(Type::label, label) > width) label = chip.sign;
   panel.canvas.text_in({r.x0 + 4, r.y0, r.x1 - 4, r.y1 - (dots ? 7.0f : 0.0f)}, Type::label, panel.color(ink),
                        label, Align::center);
   if (dots) {
@@ -59,7 +59,7 @@ void draw_chip(Panel& panel, const view::BeatChip& chip, const Rect& r) {
     std::string names;
     for (const view::BeatInfo& info : chip.beats)
       names += (names.empty() ? "" : " · ") + std::string(info.label);
-    tooltip(panel, chip.label, "Show the end of: " + names);
+    tooltip(panel, chip.label(), "Show the end of: " + names);
   }
   ImGui::PopID();
 }

@@ -2,7 +2,7 @@
 // before the next frame counts all the same.
 #pragma once
 
-#include "viewer/view_model/keys.h"
+#include "viewer/view_model/state/keys.h"
 
 namespace lastrow::ui {
 

@@ -1,0 +1,60 @@
+// Drawing costs what is visible: a frame of 32 tokens in both panes, and a picture of it. The fastest of
+// several runs is judged, so that a busy machine does not fail what is fast.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "viewer/panels/screen.h"
+#include "viewer/view_model/run/controller.h"
+
+using namespace lastrow::ui;
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || !defined(NDEBUG)
+constexpr double kSlower = 20;  // checked or unoptimised builds
+#else
+constexpr double kSlower = 1;
+#endif
+
+template <typename Work>
+double fastest_ms(int n, Work work) {
+  double best = 1e9;
+  for (int i = 0; i < n; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
+    best = std::min(best, taken.count());
+  }
+  return best;
+}
+
+}  // namespace
+
+TEST_CASE("a frame of 32 tokens takes at most 4 ms, its picture 150 ms") {
+  lastrow::view::ControllerOptions options;
+  options.step = 28;
+  lastrow::view::Controller controller(options);
+  const auto view = controller.settle();
+  REQUIRE(view->n_tokens == 32);
+  Screen screen(1);
+  std::vector<lastrow::view::UserCommand> commands;
+  const lastrow::view::Frame frame{view, 1, false};
+  const double draw_ms = fastest_ms(30, [&] { screen.draw(frame, {1440, 900}, {}, commands); });
+  const double picture_ms = fastest_ms(5, [&] { screen.picture(); });
+  MESSAGE("frame ", draw_ms, " ms, picture ", picture_ms, " ms");
+  CHECK(draw_ms <= 4 * kSlower);
+  CHECK(picture_ms <= 150 * kSlower);
+}
+
+TEST_CASE("a long context costs no more to draw than what is in sight") {
+  lastrow::view::ControllerOptions options;
+  options.step = 120;
+  lastrow::view::Controller controller(options);
+  const auto view = controller.settle();
+  Screen screen(1);
+  std::vector<lastrow::view::UserCommand> commands;
+  const lastrow::view::Frame frame{view, 1, false};
+  CHECK(fastest_ms(30, [&] { screen.draw(frame, {1440, 900}, {}, commands); }) <= 4 * kSlower);
+}

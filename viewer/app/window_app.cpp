@@ -1,0 +1,171 @@
+#include "viewer/app/window_app.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "core/error.h"
+#include "io/checked.h"
+#include "viewer/app/checks.h"
+#include "viewer/app/picture_writer.h"
+#include "viewer/panels/screen.h"
+#include "viewer/platform/window.h"
+#include "viewer/view_model/script/parse_script.h"
+#include "viewer/view_model/state/state_json.h"
+
+namespace lastrow::ui {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// In a window, a script also resizes and scrolls the window.
+class WindowPictureWriter final : public PictureWriter {
+ public:
+  WindowPictureWriter(Window& window, Screen& in_window, std::string folder, int width, int height)
+      : PictureWriter(std::move(folder), width, height), window_(window), in_window_(in_window) {}
+  void resize(int width, int height) override {
+    PictureWriter::resize(width, height);
+    window_.set_size(width, height);
+  }
+  void scroll(const view::ScrollTokens& by) override {
+    PictureWriter::scroll(by);
+    in_window_.scroll(by);
+  }
+
+ private:
+  Window& window_;
+  Screen& in_window_;
+};
+
+/// The window with all that stays while it is open.
+class WindowApp {
+ public:
+  explicit WindowApp(const AppOptions& options)
+      : options_(options),
+        controller_(options.controller),
+        screen_(1),
+        current_((ImGui::SetCurrentContext(screen_.context()), screen_.context())),
+        window_("lastrow", options.width, options.height),
+        pictures_(window_, screen_, options.out, options.width, options.height) {
+    const view::Script script = options.script.empty() ? view::Script() : view::load_script(options.script);
+    require_different_files(options, script, "");
+    if (!options.script.empty()) controller_.play(script, &pictures_);
+  }
+
+  int run() {
+    const double start = Window::now();
+    while (!window_.should_close()) {
+      if (options_.seconds > 0 && Window::now() - start > options_.seconds) break;
+      const view::Frame frame = controller_.frame(Window::now());
+      follow(frame);
+      const bool changed = frame.view != shown_ || frame.progress != shown_progress_;
+      if (changed) frames_due_ = kFramesAfterChange;
+      if (frames_due_ > 0) draw(frame);
+      if (frames_due_ > 0) --frames_due_;
+      if (frames_due_ == 0 || frame.progress < 1) tell();
+      if (window_.wait(pause_after(frame))) frames_due_ = kFramesAfterChange;
+    }
+    tell();
+    return controller_.script_exit_code();
+  }
+
+ private:
+  static constexpr int kFramesAfterChange = 3;  // menus settle within three
+  static constexpr double kFrame = 1.0 / 60, kLookAgain = 1.0 / 30, kIdle = 0.5;
+
+  double pause_after(const view::Frame& frame) const {
+    if (frames_due_ > 0) return frame.progress < 1 ? 0 : kFrame / 4;
+    if (frame.progress < 1) return kFrame / 2;
+    return frame.animating ? kLookAgain : kIdle;
+  }
+
+  /// What the state asks of the window: the first step failed, text for the clipboard, a script that failed.
+  void follow(const view::Frame& frame) {
+    const view::ViewState& view = *frame.view;
+    const bool played = view.ready && !options_.script.empty();  // its errors are told below
+    if (!opened_ && !frame.animating && !played) require_opened(view);
+    opened_ = opened_ || view.ready;
+    if (view.clipboard_serial > clipboard_serial_) {
+      clipboard_serial_ = view.clipboard_serial;
+      ImGui::SetClipboardText(view.clipboard.c_str());
+    }
+    const std::string error = controller_.script_error();
+    if (error != script_error_) {
+      script_error_ = error;
+      if (!error.empty()) fmt::print(stderr, "lastrow-viewer: {}\n", escaped(error));
+    }
+  }
+
+  /// Writes the state that is on the screen, with menus where they belong.
+  void tell() {
+    if (options_.watch.empty() || shown_ == told_ || !shown_) return;
+    told_ = shown_;
+    write_text_atomically(options_.watch, view::to_json(*told_));
+  }
+
+  void draw(const view::Frame& frame) {
+    shown_ = frame.view;
+    shown_progress_ = frame.progress;
+    if (window_.begin_frame() || screen_.scale() != window_.scale()) {
+      screen_.set_scale(window_.scale());
+      window_.fonts_changed();
+    }
+    std::vector<view::UserCommand> commands;
+    screen_.draw(frame, {window_.width(), window_.height()}, window_.take_keys(), commands);
+    window_.present(screen_.background());
+    for (const view::UserCommand& command : commands) carry_out(command, frame);
+    if (!commands.empty()) frames_due_ = kFramesAfterChange;
+  }
+
+  void carry_out(const view::UserCommand& command, const view::Frame& frame) {
+    if (const auto* for_controller = std::get_if<view::Command>(&command)) {
+      controller_.send(*for_controller);
+      return;
+    }
+    const auto& for_window = std::get<view::WindowCommand>(command);
+    if (std::holds_alternative<view::Screenshot>(for_window))
+      take_picture(frame);
+    else if (std::holds_alternative<view::ToggleFullScreen>(for_window))
+      window_.toggle_full_screen();
+    else if (const auto* size = std::get_if<view::SetSize>(&for_window))
+      window_.set_size(size->width, size->height);
+    else if (const auto* scroll = std::get_if<view::ScrollTokens>(&for_window))
+      screen_.scroll(*scroll);
+  }
+
+  void take_picture(const view::Frame& frame) {
+    try {
+      const std::string name = pictures_.free_name();
+      // Of the picture alone; the window keeps its size.
+      pictures_.PictureWriter::resize(static_cast<int>(window_.width() * window_.scale()),
+                                      static_cast<int>(window_.height() * window_.scale()));
+      pictures_.shot(name, *frame.view);
+      screen_.say({fmt::format("Picture written: {}",
+                               fs::absolute(pictures_.path_of(name)).lexically_normal().string()),
+                   view::NoticeKind::info});
+    } catch (const Error& e) {
+      screen_.say({e.what(), view::NoticeKind::error});
+    }
+  }
+
+  AppOptions options_;
+  view::Controller controller_;
+  Screen screen_;
+  ImGuiContext* current_;  // made current before the window's backends start
+  Window window_;
+  WindowPictureWriter pictures_;
+  std::shared_ptr<const view::ViewState> shown_, told_;
+  float shown_progress_ = -1;
+  int frames_due_ = kFramesAfterChange;
+  uint64_t clipboard_serial_ = 0;
+  std::string script_error_;
+  bool opened_ = false;  // has the first step been shown?
+};
+
+}  // namespace
+
+int run_in_window(const AppOptions& options) { return WindowApp(options).run(); }
+
+}  // namespace lastrow::ui

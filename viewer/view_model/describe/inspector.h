@@ -1,0 +1,13 @@
+// The inspector, and the lines through both panes.
+#pragma once
+
+#include "viewer/view_model/describe/selection.h"
+#include "viewer/view_model/describe/snapshot.h"
+#include "viewer/view_model/state/inspector.h"
+
+namespace lastrow::view {
+
+Inspector build_inspector(const Snapshot& snapshot, const Selection& at);
+Crosshair build_crosshair(const Snapshot& snapshot, const Selection& at);
+
+}  // namespace lastrow::view

@@ -1,0 +1,44 @@
+#include "viewer/view_model/describe/legend.h"
+
+#include <fmt/format.h>
+
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+namespace {
+
+/// The signs that stand beside some row.
+std::vector<std::pair<std::string, std::string>> signs_beside_rows(const std::array<PaneState, 2>& panes) {
+  bool same = false, rounding = false;
+  for (const PaneState& pane : panes)
+    for (const ValueBlock* block : {&pane.q, &pane.k, &pane.v})
+      for (const Row& row : block->rows) {
+        same = same || row.repeat == Repeat::same_bits;
+        rounding = rounding || row.repeat == Repeat::rounding;
+      }
+  std::vector<std::pair<std::string, std::string>> marks;
+  if (same) marks.emplace_back("=", "as one step ago");
+  if (rounding) marks.emplace_back("≈", "but for rounding");
+  return marks;
+}
+
+}  // namespace
+
+Legend build_legend(const Snapshot& snapshot, const Selection& at, const std::array<PaneState, 2>& panes) {
+  const LayerScales& s = snapshot.setup->scales[static_cast<size_t>(at.layer)];
+  Legend out;
+  out.states = {{State::computed_now, "computed now"},
+                {State::again_needed, "computed again, needed"},
+                {State::again_unused, "computed again, unused"},
+                {State::from_cache, "read from cache"},
+                {State::masked, "masked"},
+                {State::absent, "absent"}};
+  out.value_scale =
+      fmt::format("Q ±{} · K ±{} · V ±{} · scores ±{} · out ±{}", power_of_two(s.q), power_of_two(s.k),
+                  power_of_two(s.v), power_of_two(s.score), power_of_two(s.out));
+  out.marks = signs_beside_rows(panes);
+  return out;
+}
+
+}  // namespace lastrow::view

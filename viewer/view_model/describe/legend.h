@@ -1,0 +1,15 @@
+// The legend.
+#pragma once
+
+#include <array>
+
+#include "viewer/view_model/describe/selection.h"
+#include "viewer/view_model/describe/snapshot.h"
+#include "viewer/view_model/state/legend.h"
+
+namespace lastrow::view {
+
+/// `panes`: as drawn; the legend explains the signs that stand beside their rows.
+Legend build_legend(const Snapshot& snapshot, const Selection& at, const std::array<PaneState, 2>& panes);
+
+}  // namespace lastrow::view

@@ -1,0 +1,34 @@
+#include "viewer/view_model/describe/names.h"
+
+#include <fmt/format.h>
+
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+std::string step_name(const Setup& setup, int position) {
+  return position < setup.prompt_len ? "prefill" : fmt::format("decode {}", position - setup.prompt_len + 1);
+}
+
+std::string token_label(const Snapshot& snapshot, int position) {
+  return label(snapshot.setup->piece(snapshot.now->tokens[static_cast<size_t>(position)]));
+}
+
+std::string layer_text(const ModelConfig& config, int layer) {
+  return fmt::format("layer {}{}", layer, layer == config.n_layers - 1 ? " (last)" : "");
+}
+
+std::string sharing_text(const ModelConfig& config, int kv_head) {
+  const int group = config.group_size();
+  if (group == 1) return fmt::format("K/V head {}, of query head {} alone", kv_head, kv_head);
+  if (config.n_kv_heads == 1)
+    return fmt::format("K/V head 0, shared by all {} query heads", config.n_q_heads);
+  return fmt::format("K/V head {}, shared by query heads {}", kv_head,
+                     range(kv_head * group, (kv_head + 1) * group - 1));
+}
+
+int kv_head_of(const Snapshot& snapshot, const Selection& at) {
+  return at.head / snapshot.setup->config().group_size();
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,285 @@
+#include "viewer/view_model/describe/pane.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "viewer/view_model/describe/compare.h"
+#include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/poke_effect.h"
+#include "viewer/view_model/describe/row_rule.h"
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+namespace {
+
+constexpr float kUnusedOpacity = 0.4f;
+constexpr float kFaintest = 0.3f;      // unused and dropped: still there to be explored
+constexpr int64_t kRoundingUlp = 512;  // beyond this a difference is a change, not another order of summation
+
+const char* block_name(Part part) { return part == Part::q ? "Q" : part == Part::k ? "K" : "V"; }
+
+/// One pane under construction.
+class PaneBuilder {
+ public:
+  PaneBuilder(const Snapshot& snapshot, Mode side, const Selection& selection)
+      : snapshot_(snapshot),
+        setup_(*snapshot.setup),
+        config_(snapshot.setup->config()),
+        step_(*snapshot.now),
+        data_(snapshot.now->side(side)),
+        side_(side),
+        at_(selection),
+        kv_head_(selection.head / config_.group_size()),
+        before_(selection.beat == Beat::start ? Beat::start
+                                              : static_cast<Beat>(static_cast<int>(selection.beat) - 1)),
+        n_(snapshot.now->n_tokens) {}
+
+  PaneState build() {
+    PaneState pane;
+    pane.side = side_;
+    pane.n_tokens = n_;
+    pane.first_new_row = step_.prefill() ? 0 : n_ - 1;
+    pane.decides_row = n_ - 1;
+    for (int32_t token : step_.tokens) pane.labels.push_back(label(setup_.piece(token)));
+    titles(pane);
+    pane.q = values(Part::q);
+    pane.k = values(Part::k);
+    pane.v = values(Part::v);
+    pane.scores = matrix(Part::score);
+    pane.weights = matrix(Part::weight);
+    pane.matrix = reached(at_.beat, Beat::softmax) ? Part::weight
+                  : reached(at_.beat, Beat::score) ? Part::score
+                                                   : Part::none;
+    pane.bars = bars();
+    pane.output = output();
+    pane.sweep_to = at_.beat == Beat::score ? n_ - 1 : -1;
+    pane.kept = side_ == Mode::cached ? fmt::format("kept after this step: Q 0 · K {0} · V {0}", n_)
+                                      : "kept after this step: Q 0 · K 0 · V 0";
+    pane.show_kept = at_.beat == Beat::keep;
+    pane.beat_note = note();
+    return pane;
+  }
+
+ private:
+  const LayerScales& scales() const { return setup_.scales[static_cast<size_t>(at_.layer)]; }
+  bool fed(int position) const { return side_ == Mode::recompute || step_.prefill() || position == n_ - 1; }
+  RowRule rule(Part part, int position) const {
+    return {.side = side_,
+            .part = part,
+            .prefill = step_.prefill(),
+            .fed = fed(position),
+            .last_row = position == n_ - 1,
+            .last_layer = at_.layer == config_.n_layers - 1};
+  }
+
+  bool is_poked(Part part, int position) const {
+    for (const Poke& poke : step_.pokes) {
+      const int head = part == Part::q ? at_.head : kv_head_;
+      if (poked_part(poke) == part && poke.layer == at_.layer && poke.position == position &&
+          (poke.head < 0 || poke.head == head))
+        return true;
+    }
+    return false;
+  }
+
+  static float opacity(const RowRule& rule, State state, Beat beat) {
+    const float faded = row_opacity(rule, beat);
+    return state == State::again_unused ? std::max(kFaintest, faded * kUnusedOpacity) : faded;
+  }
+
+  Row row(Part part, int position, const float* values, int width) const {
+    const RowRule r = rule(part, position);
+    Row out;
+    out.position = position;
+    out.was = row_state(r, before_);
+    out.is = row_state(r, at_.beat);
+    out.opacity_was = opacity(r, out.was, before_);
+    out.opacity = opacity(r, out.is, at_.beat);
+    if (side_ == Mode::cached && (part == Part::k || part == Part::v)) {
+      out.stored_was = !r.fed || reached(before_, Beat::append);
+      out.stored = !r.fed || reached(at_.beat, Beat::append);
+    }
+    out.poked = is_poked(part, position);
+    out.asked = at_.asked && at_.asked->part == part && at_.asked->row == position;
+    if (values && (part != Part::score))  // masked scores are −∞ and no mistake
+      out.not_finite = !std::all_of(values, values + width, [](float x) { return std::isfinite(x); });
+    return out;
+  }
+
+  const float* values_of(const SideData& s, Part part, int position) const {
+    if (part == Part::q) return q_row(setup_, s, at_.layer, at_.head, position);
+    return part == Part::k ? k_row(setup_, s, at_.layer, kv_head_, position)
+                           : v_row(setup_, s, at_.layer, kv_head_, position);
+  }
+
+  /// Compares the row with the same row one step ago.
+  void compare(Part part, const float* values, Row& row) const {
+    if (!values || !snapshot_.previous || row.position >= snapshot_.previous->n_tokens) return;
+    const float* old = values_of(snapshot_.previous->side(side_), part, row.position);
+    if (!old) return;
+    const int64_t ulp = row_distance_ulp(values, old, config_.head_dim);
+    if (ulp == 0) {
+      row.repeat = Repeat::same_bits;
+      row.repeat_text = "same bits";
+    } else if (ulp > 0 && ulp <= kRoundingUlp) {
+      row.repeat = Repeat::rounding;
+      row.repeat_text = fmt::format("≤ {} ULP", ulp);
+    } else {
+      row.repeat = Repeat::changed;
+      row.repeat_text = "changed by " + rough(largest_change(values, old, config_.head_dim));
+    }
+  }
+
+  ValueBlock values(Part part) const {
+    ValueBlock block;
+    block.part = part;
+    block.head_dim = config_.head_dim;
+    block.name = block_name(part);
+    if (part != Part::v) block.subtitle = "after RoPE";
+    block.sharing = sharing_text(config_, kv_head_);
+    if (part == Part::q) block.sharing = fmt::format("query head {}", at_.head);
+    block.exponent = part == Part::q ? scales().q : part == Part::k ? scales().k : scales().v;
+    block.values.assign(static_cast<size_t>(n_) * static_cast<size_t>(config_.head_dim), 0.0f);
+    for (int position = 0; position < n_; ++position) {
+      const float* x = values_of(data_, part, position);
+      block.rows.push_back(row(part, position, x, config_.head_dim));
+      if (x) std::copy_n(x, config_.head_dim, block.values.begin() + int64_t{position} * config_.head_dim);
+      if (block.rows.back().is != State::not_yet && block.rows.back().is != State::absent)
+        compare(part, x, block.rows.back());
+    }
+    return block;
+  }
+
+  State cell_state(State row_state_now, int t, int s, Beat beat) const {
+    if (row_state_now == State::absent || row_state_now == State::not_yet) return row_state_now;
+    if (s <= t) return row_state_now;
+    return reached(beat, Beat::mask) ? State::masked : State::not_yet;
+  }
+
+  MatrixBlock matrix(Part part) const {
+    const bool scores = part == Part::score;
+    MatrixBlock block;
+    block.part = part;
+    block.n = n_;
+    block.name = scores ? "scores" : "weights";
+    block.subtitle = scores ? fmt::format("q·k / √{}", config_.head_dim) : "softmax";
+    block.exponent = scores ? scales().score : 0;
+    const auto cells = static_cast<size_t>(n_) * static_cast<size_t>(n_);
+    block.values.assign(cells, scores ? -std::numeric_limits<float>::infinity() : 0.0f);
+    block.was.assign(cells, State::not_yet);
+    block.cells.assign(cells, State::not_yet);
+    for (int t = 0; t < n_; ++t) {
+      const float* x =
+          scores ? score_row(data_, at_.layer, at_.head, t, n_) : prob_row(data_, at_.layer, at_.head, t, n_);
+      block.rows.push_back(row(part, t, x, n_));
+      Row& r = block.rows.back();
+      const size_t first = static_cast<size_t>(t) * static_cast<size_t>(n_);
+      for (int s = 0; s < n_; ++s) {
+        block.was[first + static_cast<size_t>(s)] = cell_state(r.was, t, s, before_);
+        block.cells[first + static_cast<size_t>(s)] = cell_state(r.is, t, s, at_.beat);
+        if (x) block.values[first + static_cast<size_t>(s)] = x[s];
+        if (x && s <= t && !std::isfinite(x[s])) r.not_finite = true;
+      }
+    }
+    return block;
+  }
+
+  LastRowBars bars() const {
+    LastRowBars b;
+    const float* scores = score_row(data_, at_.layer, at_.head, n_ - 1, n_);
+    const float* weights = prob_row(data_, at_.layer, at_.head, n_ - 1, n_);
+    if (!scores || !weights) return b;
+    b.scores.assign(scores, scores + n_);
+    b.weights.assign(weights, weights + n_);
+    b.largest_score = *std::max_element(b.scores.begin(), b.scores.end());
+    b.smallest_score = *std::min_element(b.scores.begin(), b.scores.end());
+    double sum = 0;
+    for (float w : b.weights) sum += double{w};
+    b.weight_sum = static_cast<float>(sum);
+    b.show_scores = reached(at_.beat, Beat::score);
+    b.show_weights = reached(at_.beat, Beat::softmax);
+    b.morph = at_.beat == Beat::softmax;
+    return b;
+  }
+
+  OutputRow output() const {
+    OutputRow o;
+    const float* x = out_row(setup_, data_, at_.layer, at_.head, n_ - 1);
+    o.row = row(Part::output, n_ - 1, x, config_.head_dim);
+    o.exponent = scales().out;
+    o.title = fmt::format("output of head {}, row {}", at_.head, n_ - 1);
+    if (x) o.values.assign(x, x + config_.head_dim);
+    if (at_.beat == Beat::sum)
+      if (const float* p = prob_row(data_, at_.layer, at_.head, n_ - 1, n_)) o.v_tint.assign(p, p + n_);
+    return o;
+  }
+
+  void titles(PaneState& pane) const {
+    const int queries = side_ == Mode::recompute || step_.prefill() ? n_ : 1;
+    pane.name = side_ == Mode::cached ? "WITH CACHE" : "WITHOUT CACHE";
+    pane.subtitle = fmt::format("{} · head {} · {} {} {}", layer_text(config_, at_.layer), at_.head,
+                                queries == 1 ? "1 query" : plural(queries, "query"),
+                                queries == 1 ? "meets" : "meet", plural(n_, "key"));
+  }
+
+  std::string note() const {
+    const bool cached = side_ == Mode::cached;
+    const bool alike = step_.prefill();  // both sides feed the whole prompt
+    const int past = alike ? 0 : n_ - 1;
+    const int queries = cached && !alike ? 1 : n_;
+    switch (at_.beat) {
+      case Beat::start:
+        if (!cached || alike) return "nothing is kept from before";
+        return fmt::format("K and V of {} are in the cache", plural(past, "token"));
+      case Beat::project:
+        if (cached || alike) return fmt::format("{} of Q, K and V", plural(queries, "row"));
+        return fmt::format("{} of Q, K and V, {} of them again", plural(n_, "row"), past);
+      case Beat::append:
+        return cached ? fmt::format("{} and {} join the cache", plural(queries, "K row"),
+                                    plural(queries, "V row"))
+                      : "kept for this step only";
+      case Beat::score:
+        return fmt::format("{} {} {}", plural(queries, "query"), queries == 1 ? "meets" : "meet",
+                           plural(n_, "key"));
+      case Beat::mask:
+        if (queries == 1) return "nothing later to mask";
+        return fmt::format("{} crossed out: weight exactly 0",
+                           plural(int64_t{n_} * (n_ - 1) / 2, "later cell"));
+      case Beat::softmax:
+        return queries == 1 ? "scores become weights, Σ = 1" : "in every row scores become weights, Σ = 1";
+      case Beat::sum:
+        if (queries == 1) return "weights × V = the output row";
+        return at_.layer == config_.n_layers - 1
+                   ? fmt::format("{} output rows; only the last one is used", n_)
+                   : fmt::format("{} output rows; all feed the layer above", n_);
+      case Beat::next:
+        return fmt::format("next token: {}", in_quotes(label(setup_.piece(data_.next_token))));
+      case Beat::keep:
+        return cached ? "Q and scores go; K and V stay" : "everything goes";
+    }
+    return "";
+  }
+
+  const Snapshot& snapshot_;
+  const Setup& setup_;
+  const ModelConfig& config_;
+  const StepData& step_;
+  const SideData& data_;
+  const Mode side_;
+  const Selection& at_;
+  const int kv_head_;
+  const Beat before_;
+  const int n_;
+};
+
+}  // namespace
+
+PaneState build_pane(const Snapshot& snapshot, Mode side, const Selection& selection) {
+  return PaneBuilder(snapshot, side, selection).build();
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,174 @@
+#include "viewer/view_model/describe/pinned.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <utility>
+
+#include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/operands.h"
+#include "viewer/view_model/describe/reads.h"
+#include "viewer/view_model/describe/target_text.h"
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+namespace {
+
+void add_product(Pinned& pinned, std::string label, float a, float b, float product) {
+  pinned.products.push_back({std::move(label), a, b, product, number(double{product})});
+}
+
+void add_products(const float* a, const float* b, int n, Pinned& pinned) {
+  double total = 0;
+  for (int d = 0; d < n; ++d) {
+    add_product(pinned, fmt::format("d {}", d), a[d], b[d], a[d] * b[d]);
+    total += double{a[d]} * double{b[d]};
+  }
+  pinned.total = static_cast<float>(total);
+}
+
+void pin_cell(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
+  const int t = target.row, s = target.column, width = snapshot.setup->config().head_dim;
+  const Operands o = operands(snapshot, at, target.side, t, s);
+  if (s > t || !o.q || !o.k || !o.scores) return;
+  if (target.part == Part::score) {
+    add_products(o.q, o.k, width, pinned);
+    pinned.products_title = fmt::format("q[{}]·k[{}], element by element", t, s);
+    pinned.total_text =
+        fmt::format("Σ {} / √{} = {}", number(double{pinned.total}), width, number(double{o.scores[s]}));
+    return;
+  }
+  double sum = 0;
+  for (int i = 0; i <= t; ++i) {
+    add_product(pinned, fmt::format("{} {}", i, token_label(snapshot, i)), o.scores[i], 1.0f, o.probs[i]);
+    sum += double{o.probs[i]};
+  }
+  pinned.total = static_cast<float>(sum);
+  pinned.products_title = fmt::format("row {}: score → weight", t);
+  pinned.total_text = fmt::format("Σ weights = {}", number(sum));
+}
+
+/// An output element: weight × v of every key.
+void pin_output(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
+  const int t = target.row, d = target.column;
+  const Operands o = operands(snapshot, at, target.side, t, -1);
+  if (!o.probs || d < 0) return;
+  double sum = 0;
+  for (int s = 0; s <= t; ++s) {
+    const float* v = operands(snapshot, at, target.side, t, s).v;
+    if (!v) return;
+    add_product(pinned, fmt::format("{} {}", s, token_label(snapshot, s)), o.probs[s], v[d],
+                o.probs[s] * v[d]);
+    sum += double{o.probs[s]} * double{v[d]};
+  }
+  pinned.total = static_cast<float>(sum);
+  pinned.products_title = fmt::format("weight({}, s)·v[s][{}], key by key", t, d);
+  pinned.total_text = fmt::format("Σ = {}", number(sum));
+}
+
+/// A row of Q, K or V against what it meets in the row that decides.
+void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
+  const int last = snapshot.now->n_tokens - 1, width = snapshot.setup->config().head_dim;
+  if (target.part == Part::q) {
+    const Operands o = operands(snapshot, at, target.side, target.row, -1);
+    if (!o.scores) return;
+    for (int s = 0; s <= target.row; ++s)
+      add_product(pinned, fmt::format("{} {}", s, token_label(snapshot, s)), o.scores[s], o.probs[s],
+                  o.probs[s]);
+    pinned.products_title = fmt::format("weights of row {}", target.row);
+    return;
+  }
+  const Operands o = operands(snapshot, at, target.side, last, target.row);
+  if (!o.q || !o.k || !o.v || !o.probs) return;
+  if (target.part == Part::k) {
+    add_products(o.q, o.k, width, pinned);
+    pinned.products_title = fmt::format("q[{}]·k[{}], element by element", last, target.row);
+    pinned.total_text = fmt::format("Σ {} / √{} = {}", number(double{pinned.total}), width,
+                                    number(double{o.scores[target.row]}));
+  } else {
+    const float weight = o.probs[target.row];
+    for (int d = 0; d < width; ++d)
+      add_product(pinned, fmt::format("d {}", d), weight, o.v[d], weight * o.v[d]);
+    pinned.products_title =
+        fmt::format("weight {} × v[{}], into the output row", number(double{weight}), target.row);
+  }
+}
+
+void add_provenance(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
+  const Setup& setup = *snapshot.setup;
+  const ModelConfig& c = setup.config();
+  const int s = target.row, width = c.head_dim;
+  auto& lines = pinned.provenance;
+  lines.emplace_back("position", fmt::format("{}", s));
+  lines.emplace_back("token", fmt::format("{} (id {})", in_quotes(token_label(snapshot, s)),
+                                          snapshot.now->tokens[static_cast<size_t>(s)]));
+  if (target.part == Part::q || target.part == Part::k) {
+    const double slowest = s * std::pow(double{c.rope_theta}, -double(width - 2) / width);
+    lines.emplace_back("RoPE angle",
+                       fmt::format("{} rad (fastest pair) … {} rad (slowest)", s, number(slowest)));
+  }
+  if (target.part == Part::k || target.part == Part::v) {
+    const SideData& d = snapshot.now->side(target.side);
+    if (s < static_cast<int>(d.slots.size()))
+      lines.emplace_back("slot", fmt::format("{}", d.slots[static_cast<size_t>(s)]));
+    const std::string first = step_name(setup, s);
+    lines.emplace_back("written by", target.side == Mode::cached
+                                         ? first
+                                         : fmt::format("this step, and every step since {}", first));
+    lines.emplace_back(
+        "bytes", fmt::format("{} ({} × f32), of K/V head {}", 4 * width, width, kv_head_of(snapshot, at)));
+  } else if (target.part == Part::q) {
+    lines.emplace_back("made by", target.side == Mode::cached || s == snapshot.now->n_tokens - 1
+                                      ? step_name(setup, s)
+                                      : "this step, again");
+  }
+  const ReadCount reads = count_reads(snapshot, target.side, target.part, s);
+  if (reads.times > 0) pinned.reads.push_back(fmt::format("read by {}: {}×", reads.readers, reads.times));
+}
+
+}  // namespace
+
+Pinned build_pinned(const Snapshot& snapshot, const Selection& at, const Target& target) {
+  Pinned pinned;
+  pinned.target = target;
+  pinned.title = target_title(snapshot, at, target);
+  pinned.formula = target_line(snapshot, at, target);
+  const Setup& setup = *snapshot.setup;
+  const SideData& d = snapshot.now->side(target.side);
+  const LayerScales& scales = setup.scales[static_cast<size_t>(at.layer)];
+  const float* x = nullptr;
+  switch (target.part) {
+    case Part::score:
+    case Part::weight:
+      pin_cell(snapshot, at, target, pinned);
+      return pinned;
+    case Part::output:
+      pin_output(snapshot, at, target, pinned);
+      x = out_row(setup, d, at.layer, at.head, target.row);
+      pinned.exponent = scales.out;
+      break;
+    case Part::q:
+      x = q_row(setup, d, at.layer, at.head, target.row);
+      pinned.exponent = scales.q;
+      break;
+    case Part::k:
+      x = k_row(setup, d, at.layer, kv_head_of(snapshot, at), target.row);
+      pinned.exponent = scales.k;
+      break;
+    case Part::v:
+      x = v_row(setup, d, at.layer, kv_head_of(snapshot, at), target.row);
+      pinned.exponent = scales.v;
+      break;
+    default:
+      return pinned;
+  }
+  if (target.part != Part::output) {
+    pin_row(snapshot, at, target, pinned);
+    add_provenance(snapshot, at, target, pinned);
+  }
+  if (x) pinned.values.assign(x, x + setup.config().head_dim);
+  return pinned;
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,213 @@
+#include "viewer/view_model/describe/poke_story.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "viewer/view_model/describe/compare.h"
+#include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/poke_effect.h"
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+namespace {
+
+std::string row_name(const Poke& poke) {
+  return fmt::format("{}[{}]", name_of(poked_part(poke)), poke.position);
+}
+
+/// A row for comparing: same head, same position, in the step as poked and as it was.
+struct Pair {
+  const float *now = nullptr, *before = nullptr;
+  explicit operator bool() const { return now && before; }
+};
+
+/// The story of one poke on one side.
+class Story {
+ public:
+  Story(const Snapshot& snapshot, Mode side, const Selection& at, const Poke& poke, size_t index)
+      : snapshot_(snapshot),
+        setup_(*snapshot.setup),
+        c_(setup_.config()),
+        side_(side),
+        now_(snapshot.now->side(side)),
+        before_(snapshot.unpoked->side(side)),
+        poke_(poke),
+        index_(index),
+        n_(snapshot.now->n_tokens),
+        last_(n_ - 1),
+        head_(head_for(at)),
+        effect_(poke_effect(snapshot, side, at)) {}
+
+  std::string text() const {
+    if (poke_.position > last_)
+      return fmt::format("{} is not there yet in this step. Logits bit-identical.", row_name(poke_));
+    if (poke_.when == Poke::When::now && poke_.step != snapshot_.now->step)
+      return fmt::format("{} was poked in another step only. Logits bit-identical.", row_name(poke_));
+    if (poke_.what == Poke::What::q) return poke_.position == last_ ? current_query() : past_query();
+    return poke_.what == Poke::What::k ? key() : value();
+  }
+
+ private:
+  /// The query head whose row is told of: the shown one if the poke reaches it, else the first it reaches.
+  int head_for(const Selection& at) const {
+    if (poke_.head < 0) return at.head;
+    if (poke_.what == Poke::What::q) return poke_.head;
+    const int group = c_.group_size();
+    return at.head / group == poke_.head ? at.head : poke_.head * group;
+  }
+
+  bool last_layer() const { return poke_.layer == c_.n_layers - 1; }
+  int reads() const { return index_ < now_.reports.size() ? now_.reports[index_].reads : 0; }
+
+  Pair output_row(int position) const {
+    return {out_row(setup_, now_, poke_.layer, head_, position),
+            out_row(setup_, before_, poke_.layer, head_, position)};
+  }
+  double output_change(int position) const {
+    const Pair p = output_row(position);
+    return p ? largest_change(p.now, p.before, c_.head_dim) : 0;
+  }
+
+  std::string token_phrase() const {
+    if (effect_.token_before == effect_.token_after) return "next token unchanged";
+    return fmt::format("next token {} → {}", label(setup_.piece(effect_.token_before)),
+                       label(setup_.piece(effect_.token_after)));
+  }
+  std::string logits_phrase() const {
+    if (effect_.identical) return "logits bit-identical";
+    return fmt::format("logits changed by {}; {}", rough(effect_.logit_change), token_phrase());
+  }
+  static std::string sentence(std::string text) {
+    if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+    return text + ".";
+  }
+
+  std::string past_query() const {
+    const std::string name = row_name(poke_);
+    if (reads() == 0) {
+      std::string text = fmt::format("{} is read 0 times in this step.", name);
+      if (effect_.identical) return text + " Logits bit-identical.";
+      return fmt::format("{} It was read once, in {}: row {} of the K and V above came from it. {}", text,
+                         step_name(setup_, poke_.position), poke_.position, sentence(logits_phrase()));
+    }
+    if (last_layer())
+      return fmt::format("Row {} changed by {}. {}", poke_.position, rough(output_change(poke_.position)),
+                         effect_.identical ? "The last row is bit-identical." : sentence(logits_phrase()));
+    return fmt::format("{} {} {} row {} of layer {}'s K and V.", sentence(logits_phrase()), name,
+                       snapshot_.now->prefill() ? "feeds" : "rebuilds", poke_.position, poke_.layer + 1);
+  }
+
+  std::string current_query() const {
+    const PokeEffect other = other_effect();
+    if (side_ == Mode::cached || other.identical)
+      return fmt::format("This row asks the question: its output changed by {}. {}",
+                         rough(output_change(last_)), sentence(logits_phrase()));
+    return fmt::format("This row asks the question: both sides changed, by {} and {}. {}",
+                       rough(other.logit_change), rough(effect_.logit_change), sentence(token_phrase()));
+  }
+  PokeEffect other_effect() const {
+    return poke_effect(snapshot_, Mode::cached, {.layer = poke_.layer, .head = head_});
+  }
+
+  std::string shared_phrase() const {
+    const int group = c_.group_size();
+    if (group == 1 || poke_.head < 0) return "";
+    return fmt::format(" It reaches query heads {}.",
+                       range(poke_.head * group, (poke_.head + 1) * group - 1));
+  }
+
+  std::string key() const {
+    const int s = poke_.position;
+    const float* now = prob_row(now_, poke_.layer, head_, last_, n_);
+    const float* before = prob_row(before_, poke_.layer, head_, last_, n_);
+    std::string text;
+    if (poke_.action == Poke::Action::zero) text = "Score 0, not −∞: the token stays visible. ";
+    if (now && before)
+      text += fmt::format("Weight {} → {}, all weights rescaled; {}.", rough(double{before[s]}),
+                          rough(double{now[s]}), logits_phrase());
+    else
+      text += sentence(logits_phrase());
+    return text + shared_phrase();
+  }
+
+  std::string value() const {
+    const int s = poke_.position, g = head_ / c_.group_size();
+    const float* weight = prob_row(before_, poke_.layer, head_, last_, n_);
+    const Pair v{v_row(setup_, now_, poke_.layer, g, s), v_row(setup_, before_, poke_.layer, g, s)};
+    const Pair out = output_row(last_);
+    std::string text;
+    if (weight && v && out) {
+      // The element of v that changed most; the output's change there is weight × change.
+      int d = 0;
+      for (int i = 1; i < c_.head_dim; ++i)
+        if (std::fabs(v.now[i] - v.before[i]) > std::fabs(v.now[d] - v.before[d])) d = i;
+      text = fmt::format("This head's output changed by weight × change = {} × {} = {}; {}.",
+                         number(double{weight[s]}), number(double{v.now[d] - v.before[d]}),
+                         number(double{out.now[d] - out.before[d]}), logits_phrase());
+    } else {
+      text = sentence(logits_phrase());
+    }
+    return text + shared_phrase();
+  }
+
+  const Snapshot& snapshot_;
+  const Setup& setup_;
+  const ModelConfig& c_;
+  const Mode side_;
+  const SideData &now_, &before_;
+  const Poke& poke_;
+  const size_t index_;
+  const int n_, last_, head_;
+  const PokeEffect effect_;
+};
+
+}  // namespace
+
+Badge poke_badge(const Snapshot& snapshot, Mode side, const Selection& at) {
+  const std::vector<Poke>& pokes = snapshot.now->pokes;
+  const Poke& last = pokes.back();
+  Badge badge;
+  const int group = snapshot.setup->config().group_size();
+  const bool shown = last.layer == at.layer &&
+                     (last.head < 0 || last.head == (last.what == Poke::What::q ? at.head : at.head / group));
+  badge.part = shown ? poked_part(last) : Part::none;
+  badge.position = last.position;
+  badge.text = Story(snapshot, side, at, last, pokes.size() - 1).text();
+  badge.no_effect = poke_effect(snapshot, side, at).identical;
+  if (pokes.size() > 1) badge.text = fmt::format("All {} pokes together. ", pokes.size()) + badge.text;
+  if (!shown)
+    badge.text = fmt::format("{} in layer {}, {} {}: ", row_name(last), last.layer,
+                             last.what == Poke::What::q ? "head" : "K/V head", last.head) +
+                 badge.text;
+  return badge;
+}
+
+std::string poke_difference(const Snapshot& snapshot) {
+  const std::vector<Poke>& pokes = snapshot.now->pokes;
+  if (pokes.empty() || snapshot.now->prefill()) return "";
+  const int last = snapshot.now->n_tokens - 1, n_layers = snapshot.setup->config().n_layers;
+  for (auto poke = pokes.rbegin(); poke != pokes.rend(); ++poke) {
+    const bool here = poke->when == Poke::When::now && poke->step == snapshot.now->step;
+    if (!here || poke->layer == n_layers - 1 || poke->position >= last) continue;
+    const bool query = poke->what == Poke::What::q;
+    return query ? fmt::format("right also rebuilt row {} above from it", poke->position)
+                 : fmt::format("right also rebuilt rows {} above from it", range(poke->position, last));
+  }
+  return "";
+}
+
+std::string pokes_text(const Snapshot& snapshot) {
+  std::string text;
+  for (const Poke& p : snapshot.now->pokes)
+    text += fmt::format("{}{} {} in layer {}, {} {} · {}", text.empty() ? "" : " — ", row_name(p),
+                        p.action == Poke::Action::zero ? "zeroed" : "scrambled", p.layer,
+                        p.what == Poke::What::q ? "head" : "K/V head", p.head,
+                        p.when == Poke::When::now ? "now" : "since its own step");
+  if (snapshot.now->pokes.size() > 1) text = fmt::format("{} pokes: ", snapshot.now->pokes.size()) + text;
+  return text;
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,50 @@
+#include "viewer/view_model/describe/row_rule.h"
+
+namespace lastrow::view {
+
+namespace {
+
+/// The beat that makes the rows of a part.
+Beat made_at(Part part) {
+  switch (part) {
+    case Part::score:
+      return Beat::score;
+    case Part::weight:
+      return Beat::softmax;
+    case Part::output:
+      return Beat::sum;
+    default:
+      return Beat::project;
+  }
+}
+
+constexpr float kFaded = 0.48f;   // after keep / drop: gone, but the last picture can still be read
+constexpr float kWaiting = 0.6f;  // in the cache, not read yet
+
+bool is_kv(Part part) { return part == Part::k || part == Part::v; }
+
+}  // namespace
+
+State row_state(const RowRule& row, Beat beat) {
+  const bool past = !row.fed;
+  if (row.side == Mode::cached) {
+    if (past) return is_kv(row.part) ? State::from_cache : State::absent;
+    return reached(beat, made_at(row.part)) ? State::computed_now : State::not_yet;
+  }
+  // Without a cache every row is fed in every step; what lay before the step's last row is done again.
+  const bool again = !row.prefill && !row.last_row;
+  if (!reached(beat, made_at(row.part)))
+    return again && made_at(row.part) == Beat::project ? State::absent : State::not_yet;
+  if (!again) return State::computed_now;
+  // In the last layer only K and V of past rows are of use: nothing above needs their outputs.
+  return row.last_layer && !is_kv(row.part) ? State::again_unused : State::again_needed;
+}
+
+float row_opacity(const RowRule& row, Beat beat) {
+  const bool kept = row.side == Mode::cached && is_kv(row.part);
+  if (beat == Beat::keep && !kept && row_state(row, beat) != State::absent) return kFaded;
+  if (kept && !row.fed && !reached(beat, Beat::append)) return kWaiting;
+  return 1;
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,21 @@
+// Which state a row is in at the end of a beat: a pure rule, tested for every case.
+#pragma once
+
+#include "viewer/view_model/state/beat.h"
+#include "viewer/view_model/state/pane_state.h"
+
+namespace lastrow::view {
+
+struct RowRule {
+  Mode side = Mode::cached;
+  Part part = Part::q;
+  bool prefill = false;
+  bool fed = false;  // the row is one of this step's inputs
+  bool last_row = false, last_layer = false;
+};
+
+State row_state(const RowRule& row, Beat beat);
+/// Below 1 for what fades, and for what is kept but not read yet. Without the 40 % of again_unused.
+float row_opacity(const RowRule& row, Beat beat);
+
+}  // namespace lastrow::view

@@ -1,0 +1,19 @@
+// What the user looks at, points at and has open.
+#pragma once
+
+#include <optional>
+
+#include "viewer/view_model/state/beat.h"
+#include "viewer/view_model/state/target.h"
+
+namespace lastrow::view {
+
+struct Selection {
+  int layer = 0, head = 0;  // query head
+  Beat beat = Beat::keep;
+  std::optional<Target> hovered{}, pinned{};
+  std::optional<Target> asked{};  // the row that the tour asks the user to poke
+  std::optional<Target> menu{};   // the row whose poke menu is open
+};
+
+}  // namespace lastrow::view

@@ -1,0 +1,28 @@
+// What stays the same while the user steps through one generation: model, prompt, backend, value scales.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+
+namespace lastrow::view {
+
+/// The colours of one layer's values span ±2^exponent.
+struct LayerScales {
+  int q = 0, k = 0, v = 0, score = 0, out = 0;
+};
+
+struct Setup {
+  std::shared_ptr<const Model> model;
+  std::string model_name, backend, prompt;
+  int prompt_len = 0;
+  int max_seq_len = 0;
+  std::vector<LayerScales> scales;  // [n_layers]; fixed when the sessions start
+  const ModelConfig& config() const { return model->config(); }
+  const std::string& piece(int32_t token) const { return model->tokenizer().piece(token); }
+};
+
+}  // namespace lastrow::view

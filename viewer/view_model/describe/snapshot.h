@@ -1,0 +1,31 @@
+// All that a picture needs from the sessions, at one moment. Plain values that never change; the pointers are
+// shared with other snapshots.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "viewer/view_model/describe/step_data.h"
+
+namespace lastrow::view {
+
+/// One attend of the trace: its queries, and which keys its mask let them read. All layers read the same.
+struct AttendRead {
+  int q_len = 0, kv_len = 0;
+  MaskRule mask;
+};
+
+struct Snapshot {
+  std::shared_ptr<const Setup> setup;
+  std::shared_ptr<const StepData> now;       // with the pokes in force
+  std::shared_ptr<const StepData> unpoked;   // the same step without pokes; == now if nothing is poked
+  std::shared_ptr<const StepData> previous;  // the step before, without pokes of `now`; null at prefill
+  std::vector<int32_t> history;              // every token fed so far, later steps included
+  int last_step = 0;
+  bool context_full = false;
+  std::array<std::vector<AttendRead>, 2> reads;  // [Mode][step], steps 0 … now->step
+};
+
+}  // namespace lastrow::view

@@ -1,0 +1,25 @@
+// The strips around the panes: tokens, next tokens, heads, layers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "viewer/view_model/describe/selection.h"
+#include "viewer/view_model/describe/snapshot.h"
+#include "viewer/view_model/state/strips.h"
+
+namespace lastrow::view {
+
+std::vector<TokenChip> token_strip(const Snapshot& snapshot);
+/// The five most probable next tokens of one side.
+NextTokens next_tokens(const Snapshot& snapshot, Mode side);
+/// "both sides choose “over”".
+std::string next_summary(const Snapshot& snapshot);
+HeadStrip head_strip(const Snapshot& snapshot, const Selection& at);
+LayerStrip layer_strip(const Snapshot& snapshot, const Selection& at);
+
+/// The query head whose last row puts the largest weight on one past key. Key 0 does not count while there
+/// are others, because many heads put their weight there when they look at nothing in particular.
+int most_focused_head(const Setup& setup, const StepData& step, int layer);
+
+}  // namespace lastrow::view

@@ -1,0 +1,157 @@
+#include "viewer/view_model/describe/target_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/operands.h"
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+namespace {
+
+double root_mean_square(const float* x, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; ++i) sum += double{x[i]} * double{x[i]};
+  return std::sqrt(sum / n);
+}
+
+double dot(const float* a, const float* b, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; ++i) sum += double{a[i]} * double{b[i]};
+  return sum;
+}
+
+/// Why a row is not on the left.
+std::string absent_line(const Snapshot& snapshot, const Target& target) {
+  const std::string when = step_name(*snapshot.setup, target.row);
+  if (target.part == Part::q) return fmt::format("q[{}]: used once, in {}, then dropped", target.row, when);
+  return fmt::format("{} row {}: made once, in {}, then dropped; nothing reads it again",
+                     name_of(target.part), target.row, when);
+}
+
+/// The two largest contributions say most, so only the others are summed up as a number of terms.
+std::string output_element_line(const Snapshot& snapshot, const Selection& at, const Target& target,
+                                double value) {
+  const int t = target.row, d = target.column;
+  const Operands o = operands(snapshot, at, target.side, t, -1);
+  struct Term {
+    int s;
+    double weight, v;
+    double size() const { return std::fabs(weight * v); }
+  };
+  std::vector<Term> terms;
+  for (int s = 0; s <= t && o.probs; ++s)
+    if (const float* v = operands(snapshot, at, target.side, t, s).v)
+      terms.push_back({s, double{o.probs[s]}, double{v[d]}});
+  std::sort(terms.begin(), terms.end(), [](const Term& a, const Term& b) { return a.size() > b.size(); });
+  std::string sum;
+  for (size_t i = 0; i < std::min<size_t>(2, terms.size()); ++i)
+    sum += fmt::format("{}{}·({}) of {}", i ? " + " : "", rough(terms[i].weight), rough(terms[i].v),
+                       in_quotes(token_label(snapshot, terms[i].s)));
+  if (terms.size() > 2) sum += fmt::format(" + {} more", terms.size() - 2);
+  return fmt::format("output[{}][{}] = Σ weight·v = {} = {}", t, d, sum, number(value));
+}
+
+std::string value_row_line(const Snapshot& snapshot, const Selection& at, const Target& target,
+                           const float* x) {
+  const int width = snapshot.setup->config().head_dim;
+  const std::string name = fmt::format("{}[{}]", name_of(target.part), target.row);
+  if (target.column >= 0) {
+    const double value = double{x[target.column]};
+    if (target.part == Part::output) return output_element_line(snapshot, at, target, value);
+    return fmt::format("{}[{}] = {}{}", name, target.column, number(value),
+                       target.part == Part::v ? "" : " (after RoPE)");
+  }
+  const std::string size = fmt::format("root mean square {}", number(root_mean_square(x, width)));
+  const int last = snapshot.now->n_tokens - 1;
+  switch (target.part) {
+    case Part::q:
+      return fmt::format("{}: {}; asks all {} up to position {}", name, size, plural(target.row + 1, "key"),
+                         target.row);
+    case Part::k: {
+      const Operands o = operands(snapshot, at, target.side, last, target.row);
+      return o.scores ? fmt::format("{}: {}; score with q[{}] {}; used by this and every later row", name,
+                                    size, last, number(double{o.scores[target.row]}))
+                      : fmt::format("{}: {}", name, size);
+    }
+    case Part::v: {
+      const Operands o = operands(snapshot, at, target.side, last, target.row);
+      return o.probs ? fmt::format("{}: {}; weight {} in row {}; used by this and every later row", name,
+                                   size, number(double{o.probs[target.row]}), last)
+                     : fmt::format("{}: {}", name, size);
+    }
+    default:
+      return fmt::format("{}: {}", name, size);
+  }
+}
+
+std::string cell_line(const Snapshot& snapshot, const Selection& at, const Target& target) {
+  const int t = target.row, s = target.column, width = snapshot.setup->config().head_dim;
+  if (s > t) return fmt::format("key {} comes after query {}: masked, weight exactly 0", s, t);
+  const Operands o = operands(snapshot, at, target.side, t, s);
+  if (!o.scores || !o.q || !o.k) return absent_line(snapshot, target);
+  const double score = double{o.scores[s]};
+  if (target.part == Part::score)
+    return fmt::format("score({0}, {1}) = q[{0}]·k[{1}] / √{2} = {3} / {4} = {5}", t, s, width,
+                       number(dot(o.q, o.k, width)), number(std::sqrt(width)), number(score));
+  return fmt::format("weight({}, {}) = e^(score − log Σ e^score) = e^({} − {}) = {}", t, s, number(score),
+                     number(double{o.lse}), number(double{o.probs[s]}));
+}
+
+}  // namespace
+
+bool target_exists(const Snapshot& snapshot, const Target& target) {
+  const int n = snapshot.now->n_tokens, width = snapshot.setup->config().head_dim;
+  if (target.part == Part::none || target.row < 0 || target.row >= n) return false;
+  if (target.part == Part::score || target.part == Part::weight)
+    return target.column >= 0 && target.column < n;
+  return target.part == Part::token || target.column < width;
+}
+
+std::string target_title(const Snapshot& snapshot, const Selection& at, const Target& target,
+                         bool with_head) {
+  const ModelConfig& c = snapshot.setup->config();
+  const std::string word = token_label(snapshot, target.row);
+  if (target.part == Part::token)
+    return fmt::format("position {} · {} · token {}", target.row, word,
+                       snapshot.now->tokens[static_cast<size_t>(target.row)]);
+  std::string title = fmt::format("{}[{}] · {}", name_of(target.part), target.row, word);
+  if (target.part == Part::score || target.part == Part::weight)
+    title = fmt::format("{} of {} for {}", name_of(target.part),
+                        in_quotes(token_label(snapshot, target.column)), in_quotes(word));
+  title += " · " + layer_text(c, at.layer);
+  if (!with_head) return title;
+  if (target.part == Part::k || target.part == Part::v)
+    return fmt::format("{} · K/V head {}", title, kv_head_of(snapshot, at));
+  return fmt::format("{} · head {}", title, at.head);
+}
+
+std::string target_line(const Snapshot& snapshot, const Selection& at, const Target& target) {
+  const Setup& setup = *snapshot.setup;
+  const SideData& d = snapshot.now->side(target.side);
+  if (!d.layers[static_cast<size_t>(at.layer)].recorded)
+    return "this layer was too large to record; choose a smaller model or a shorter text";
+  switch (target.part) {
+    case Part::token:
+      return fmt::format("{} came in with {}", in_quotes(token_label(snapshot, target.row)),
+                         step_name(setup, target.row));
+    case Part::score:
+    case Part::weight:
+      return cell_line(snapshot, at, target);
+    default: {
+      const float* x =
+          target.part == Part::q   ? q_row(setup, d, at.layer, at.head, target.row)
+          : target.part == Part::k ? k_row(setup, d, at.layer, kv_head_of(snapshot, at), target.row)
+          : target.part == Part::v ? v_row(setup, d, at.layer, kv_head_of(snapshot, at), target.row)
+                                   : out_row(setup, d, at.layer, at.head, target.row);
+      return x ? value_row_line(snapshot, at, target, x) : absent_line(snapshot, target);
+    }
+  }
+}
+
+}  // namespace lastrow::view

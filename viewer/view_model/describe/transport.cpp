@@ -1,0 +1,76 @@
+#include "viewer/view_model/describe/transport.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+namespace {
+
+std::string words(const Setup& setup, const std::vector<int32_t>& tokens, int first, int count) {
+  std::string out;
+  for (int i = first; i < first + count; ++i) {
+    if (!out.empty()) out += ' ';
+    out += label(setup.piece(tokens[static_cast<size_t>(i)]));
+  }
+  return out;
+}
+
+std::string banner_text(const Snapshot& snapshot) {
+  const StepData& step = *snapshot.now;
+  if (step.prefill())
+    return fmt::format("Prefill · {} {} · {}", step.n_tokens == 1 ? "position" : "positions",
+                       range(0, step.n_tokens - 1), plural(step.n_tokens, "key"));
+  return fmt::format("Decode {} · position {} · {}", step.step, step.n_tokens - 1,
+                     plural(step.n_tokens, "key"));
+}
+
+std::vector<ScrubTick> scrub_ticks(const Snapshot& snapshot) {
+  const Setup& setup = *snapshot.setup;
+  std::vector<ScrubTick> ticks;
+  ticks.push_back({0, "prefill", words(setup, snapshot.history, 0, setup.prompt_len), setup.prompt_len});
+  for (int step = 1; step <= snapshot.last_step; ++step)
+    ticks.push_back(
+        {step, fmt::format("{}", step), words(setup, snapshot.history, setup.prompt_len + step - 1, 1), 1});
+  return ticks;
+}
+
+std::vector<BeatChip> beat_chips(Beat now) {
+  static constexpr std::array<const char*, 4> kSigns = {"①", "②", "③", "④"};
+  static constexpr std::array<const char*, 4> kNames = {"project", "append", "attend", "next"};
+  std::vector<BeatChip> chips;
+  for (int part = 1; part <= 4; ++part) {
+    BeatChip chip;
+    chip.part = part;
+    chip.sign = kSigns[static_cast<size_t>(part - 1)];
+    chip.name = kNames[static_cast<size_t>(part - 1)];
+    for (const BeatInfo& b : kBeatTable)
+      if (b.part == part) chip.beats.push_back(b);
+    chip.first = chip.beats.front().beat;
+    chip.last = chip.beats.back().beat;
+    chip.current = now >= chip.first && now <= chip.last;
+    chip.done = now >= chip.last;
+    chips.push_back(std::move(chip));
+  }
+  return chips;
+}
+
+}  // namespace
+
+Transport build_transport(const Snapshot& snapshot, Beat beat) {
+  Transport t;
+  t.step = snapshot.now->step;
+  t.last_step = snapshot.last_step;
+  t.at_first = snapshot.now->step == 0;
+  t.context_full = snapshot.context_full;
+  t.beat = beat;
+  t.ticks = scrub_ticks(snapshot);
+  t.chips = beat_chips(beat);
+  t.banner = banner_text(snapshot);
+  return t;
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,12 @@
+// The top bar.
+#pragma once
+
+#include "viewer/view_model/describe/snapshot.h"
+#include "viewer/view_model/state/transport.h"
+
+namespace lastrow::view {
+
+/// All of it but what the controller's clock knows: playing, speed, reduced motion.
+Transport build_transport(const Snapshot& snapshot, Beat beat);
+
+}  // namespace lastrow::view

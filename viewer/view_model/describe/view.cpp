@@ -1,0 +1,57 @@
+#include "viewer/view_model/describe/view.h"
+
+#include "viewer/view_model/describe/costs.h"
+#include "viewer/view_model/describe/inspector.h"
+#include "viewer/view_model/describe/legend.h"
+#include "viewer/view_model/describe/pane.h"
+#include "viewer/view_model/describe/poke_menu.h"
+#include "viewer/view_model/describe/poke_story.h"
+#include "viewer/view_model/describe/strips.h"
+#include "viewer/view_model/describe/transport.h"
+
+namespace lastrow::view {
+
+namespace {
+
+void add_pokes(const Snapshot& snapshot, const Selection& at, ViewState& view) {
+  view.n_pokes = static_cast<int>(snapshot.now->pokes.size());
+  if (view.n_pokes == 0) return;
+  view.pokes_text = pokes_text(snapshot);
+  for (PaneState& pane : view.panes) pane.badges.push_back(poke_badge(snapshot, pane.side, at));
+  view.panes[static_cast<size_t>(Mode::recompute)].difference = poke_difference(snapshot);
+}
+
+}  // namespace
+
+void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view) {
+  const Setup& setup = *snapshot.setup;
+  const StepData& step = *snapshot.now;
+  view.ready = true;
+  view.model = setup.model_name;
+  view.backend = setup.backend;
+  view.prompt = setup.prompt;
+  view.n_layers = setup.config().n_layers;
+  view.layer = at.layer;
+  view.head = at.head;
+  view.head_dim = setup.config().head_dim;
+  view.n_tokens = step.n_tokens;
+  view.max_seq_len = setup.max_seq_len;
+  view.transport = build_transport(snapshot, at.beat);
+  view.tokens = token_strip(snapshot);
+  view.next = {next_tokens(snapshot, Mode::cached), next_tokens(snapshot, Mode::recompute)};
+  view.same_next_token = step.side(Mode::cached).next_token == step.side(Mode::recompute).next_token;
+  view.next_summary = next_summary(snapshot);
+  view.next_visible = reached(at.beat, Beat::next);
+  view.heads = head_strip(snapshot, at);
+  view.layers = layer_strip(snapshot, at);
+  view.panes = {build_pane(snapshot, Mode::cached, at), build_pane(snapshot, Mode::recompute, at)};
+  view.costs = cost_line(snapshot);
+  view.costs_title = "whole step, all layers and heads";
+  view.legend = build_legend(snapshot, at, view.panes);
+  view.crosshair = build_crosshair(snapshot, at);
+  view.inspector = build_inspector(snapshot, at);
+  if (at.menu) view.poke_menu = build_poke_menu(snapshot, at, *at.menu);
+  add_pokes(snapshot, at, view);
+}
+
+}  // namespace lastrow::view

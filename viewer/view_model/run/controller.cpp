@@ -1,0 +1,217 @@
+#include "viewer/view_model/run/controller.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "viewer/view_model/describe/strips.h"
+#include "viewer/view_model/describe/target_text.h"
+#include "viewer/view_model/run/controller_impl.h"
+
+namespace lastrow::view {
+
+Controller::Impl::Impl(ControllerOptions options) {
+  theme = options.theme;
+  clock.speed = std::clamp(options.speed, 0.25, 4.0);
+  clock.reduced_motion = options.reduced_motion;
+  tour_offered = options.offer_tour;
+  goal = {options.model, options.prompt, options.backend, std::max(0, options.step), {}};
+  want_goal();
+}
+
+// ---- work
+
+void Controller::Impl::take_outcome() {
+  if (auto outcome = worker.take()) arrive(std::move(*outcome));
+}
+
+/// Takes the snapshot over, and looks up in it what was asked for while it was being made.
+void Controller::Impl::arrive(Outcome outcome) {
+  dirty = true;
+  const bool newest = !worker.busy();  // nothing else has been asked for since
+  if (!outcome.error.empty()) {
+    work_error = outcome.error;
+    if (prompt_open && !outcome.snapshot)
+      prompt_error = outcome.error;
+    else
+      notice = Notice{outcome.error, outcome.cancelled ? NoticeKind::info : NoticeKind::error};
+    clock.playing = false;
+  }
+  if (!outcome.snapshot) return no_snapshot_came(newest);
+  if (newest) {
+    goal = outcome.goal;
+    if (prompt_error.empty()) prompt_open = false;
+  }
+  const bool first = !current;
+  current = std::move(outcome.snapshot);
+  const ModelConfig& c = current->setup->config();
+  const int wanted_layer = newest ? layer_request.value_or(layer) : layer;
+  layer = wanted_layer < 0 ? c.n_layers - 1 : std::min(wanted_layer, c.n_layers - 1);
+  const int wanted_head = newest ? head_request.value_or(head) : head;
+  head = wanted_head < 0 ? most_focused_head(*current->setup, *current->unpoked, layer)
+                         : std::min(wanted_head, c.n_q_heads - 1);
+  if (newest) {
+    layer_request.reset();
+    head_request.reset();
+  }
+  if (newest && beat_request) {
+    clock.show(*beat_request, true);
+    beat_request.reset();
+  }
+  if (first) end_animation();
+  for (std::optional<Target>* target : {&hovered, &pinned, &menu})
+    if (*target && !target_exists(*current, **target)) target->reset();
+}
+
+/// The old snapshot stays. Before the first one, requests wait for it.
+void Controller::Impl::no_snapshot_came(bool newest) {
+  if (newest) want_what_is_there();
+  beat_request.reset();
+  if (!current) return;
+  layer_request.reset();
+  head_request.reset();
+}
+
+void Controller::Impl::finish_work() {
+  while (working()) {
+    worker.wait();
+    take_outcome();
+  }
+}
+
+void Controller::Impl::want_goal() {
+  worker.want(goal);
+  dirty = true;
+}
+
+void Controller::Impl::want_what_is_there() {
+  if (!current) return;
+  const Setup& setup = *current->setup;
+  goal = {setup.model_name, setup.prompt, setup.backend, current->now->step, current->now->pokes};
+}
+
+// ---- time
+
+Frame Controller::Impl::frame(double time) {
+  take_outcome();
+  const BeatClock::Change change = clock.advance(time);
+  dirty = dirty || change.beat;
+  if (change.step_over && current && !working()) next_step_or_stop();
+  const bool playing_script = script_running();
+  if (playing_script) {
+    player->tick(clock.now());
+    if (script_instant && animating()) end_animation();
+    if (player->finished()) end_script();
+  }
+  if (working() && busy_since < 0) busy_since = clock.now();
+  if (!working()) busy_since = -1;
+  // A new picture is made only when something in it is new.
+  if (dirty || busy() != view->busy || tour() != view->tour) rebuild();
+  return {view, clock.progress(), animating() || clock.playing || working() || playing_script};
+}
+
+void Controller::Impl::next_step_or_stop() {
+  if (!current->context_full || goal.step < current->now->step) {
+    beat_request = Beat::project;
+    go_to_step(goal.step + 1);
+    return;
+  }
+  clock.playing = false;
+  notice = Notice{fmt::format("The context of {} tokens is full: go back, or type a shorter prompt.",
+                              current->setup->max_seq_len),
+                  NoticeKind::info};
+  dirty = true;
+}
+
+void Controller::Impl::end_animation() {
+  clock.end_animation();
+  dirty = true;
+}
+
+std::shared_ptr<const ViewState> Controller::Impl::rest() {
+  finish_work();
+  end_animation();
+  busy_since = -1;
+  rebuild();
+  return view;
+}
+
+// ---- scripts
+
+void Controller::Impl::start_script(Script script, ScriptHost* host, bool instant, bool is_tour) {
+  script_is_tour = is_tour;
+  script_instant = instant;
+  exit_code = 0;
+  script_error.clear();
+  script_sentence.clear();
+  tour_offered = false;
+  player = std::make_unique<ScriptPlayer>(std::move(script), *this, host, instant);
+  dirty = true;
+}
+
+void Controller::Impl::end_script() {
+  exit_code = player->exit_code();
+  script_error = player->error();
+  if (!script_error.empty()) notice = Notice{script_error, NoticeKind::error};
+  script_sentence.clear();
+  asked.reset();
+  dirty = true;
+}
+
+std::string Controller::Impl::perform(const Command& command) {
+  notice.reset();
+  return apply(command);
+}
+
+std::string Controller::Impl::take_work_error() { return std::exchange(work_error, ""); }
+
+void Controller::Impl::set_sentence(const std::string& text, bool asks) {
+  script_sentence = text;
+  script_asks = asks;
+  dirty = true;
+}
+
+void Controller::Impl::set_asked(std::optional<Target> row) {
+  asked = row;
+  dirty = true;
+}
+
+// ---- the public face
+
+std::string Controller::Impl::apply(const Command& command) {
+  dirty = true;
+  return std::visit([this](const auto& c) { return carry_out(c); }, command);
+}
+
+std::string Controller::Impl::refuse(std::string error) {
+  notice = Notice{error, NoticeKind::error};
+  dirty = true;
+  return error;
+}
+
+Controller::Controller(ControllerOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+Controller::~Controller() = default;
+
+void Controller::send(const Command& command) {
+  Impl& c = *impl_;
+  if (!std::holds_alternative<Hover>(command)) c.notice.reset();
+  if (std::holds_alternative<PokeRow>(command)) ++c.user_pokes;
+  c.leave_tour_for(command);
+  c.work_error.clear();
+  c.apply(command);
+}
+
+Frame Controller::frame(double now_seconds) { return impl_->frame(now_seconds); }
+std::shared_ptr<const ViewState> Controller::settle() { return impl_->rest(); }
+void Controller::finish_work() { impl_->finish_work(); }
+
+void Controller::play(Script script, ScriptHost* host, bool instant) {
+  impl_->start_script(std::move(script), host, instant, false);
+}
+
+bool Controller::script_running() const { return impl_->script_running(); }
+int Controller::script_exit_code() const { return impl_->exit_code; }
+std::string Controller::script_error() const { return impl_->script_error; }
+
+}  // namespace lastrow::view

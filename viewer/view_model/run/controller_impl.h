@@ -1,0 +1,135 @@
+// The inside of the controller: what the user wants, what is there, and what is open. Only controller*.cpp
+// include it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "viewer/view_model/run/beat_clock.h"
+#include "viewer/view_model/run/controller.h"
+#include "viewer/view_model/run/worker.h"
+#include "viewer/view_model/script/script_player.h"
+
+namespace lastrow::view {
+
+struct Controller::Impl final : ScriptedViewer {
+  explicit Impl(ControllerOptions options);
+
+  // ---- controller.cpp: work and time
+  Frame frame(double time);
+  void take_outcome();
+  void arrive(Outcome outcome);
+  void no_snapshot_came(bool newest);
+  void finish_work();
+  void next_step_or_stop();
+  void end_animation();
+  void end_script();
+  std::shared_ptr<const ViewState> rest();
+  bool script_running() const { return player && !player->finished(); }
+
+  // ---- controller_view.cpp: the picture
+  void rebuild();
+  void fill_program_state(ViewState& view) const;
+  Sentence sentence() const;
+  Busy busy() const;
+  TourState tour() const;
+
+  // ---- controller_*.cpp: one function per command; each returns an error, or ""
+  std::string apply(const Command& command);
+  std::string refuse(std::string error);  // also shows it on the screen
+  void want_goal();
+  void want_what_is_there();
+
+  // controller_run.cpp: what to run
+  std::string carry_out(const SetModel&);
+  std::string carry_out(const SetPrompt&);
+  std::string carry_out(const SetBackend&);
+  std::string carry_out(const NextModel&);
+  std::string carry_out(const NextBackend&);
+  std::string carry_out(const OpenPrompt&);
+  std::string carry_out(const CancelWork&);
+  // controller_look.cpp: where to look, and time
+  std::string carry_out(const GoToStep&);
+  std::string carry_out(const ChangeStep&);
+  std::string carry_out(const GoToBeat&);
+  std::string carry_out(const ChangeBeat&);
+  std::string carry_out(const SetLayer&);
+  std::string carry_out(const ChangeLayer&);
+  std::string carry_out(const SetHead&);
+  std::string carry_out(const ChangeHead&);
+  std::string carry_out(const Hover&);
+  std::string carry_out(const Pin&);
+  std::string carry_out(const PlayPause&);
+  std::string carry_out(const SetSpeed&);
+  std::string carry_out(const SetReducedMotion&);
+  std::string go_to_step(int step);
+  // controller_pokes.cpp
+  std::string carry_out(const OpenPokeMenu&);
+  std::string carry_out(const ClosePokeMenu&);
+  std::string carry_out(const PokeHere&);
+  std::string carry_out(const PokeRow&);
+  std::string carry_out(const RestoreRow&);
+  std::string carry_out(const RestoreAll&);
+  // controller_program.cpp: tour, look of the window, clipboard
+  std::string carry_out(const StartTour&);
+  std::string carry_out(const Confirm&);
+  std::string carry_out(const Escape&);
+  std::string carry_out(const SetTheme&);
+  std::string carry_out(const ToggleTheme&);
+  std::string carry_out(const ToggleHelp&);
+  std::string carry_out(const CopyCell&);
+  std::string carry_out(const DismissNotice&);
+  void start_script(Script script, ScriptHost* host, bool instant, bool is_tour);
+  void leave_tour();
+  void leave_tour_for(const Command& command);
+
+  // ---- ScriptedViewer
+  bool working() const override { return worker.busy(); }
+  bool animating() const override { return clock.animating(); }
+  std::string perform(const Command& command) override;
+  std::string take_work_error() override;
+  const Snapshot* snapshot() const override { return current ? &*current : nullptr; }
+  Selection selection() const override;
+  void set_sentence(const std::string& text, bool asks) override;
+  void set_asked(std::optional<Target> row) override;
+  uint64_t pokes_by_user() const override { return user_pokes; }
+  std::shared_ptr<const ViewState> view_at_rest() override { return rest(); }
+
+  // What is wanted and what is there.
+  Goal goal;
+  std::optional<Snapshot> current;
+  std::optional<Beat> beat_request;  // the beat to play when the next snapshot arrives
+  // What to look at when the next snapshot arrives; −1: the last layer, the most focused head.
+  std::optional<int> layer_request = -1, head_request = -1;
+  int layer = 0, head = 0;
+
+  BeatClock clock;
+  double busy_since = -1;
+
+  // What the user points at and has open.
+  std::optional<Target> hovered, pinned, asked, menu;
+  bool prompt_open = false, help_open = false, tour_offered = true;
+  std::string prompt_error;
+  Theme theme = Theme::light;
+  std::optional<Notice> notice;
+  std::string work_error, clipboard;
+  uint64_t clipboard_serial = 0, user_pokes = 0;
+
+  // Scripts.
+  std::unique_ptr<ScriptPlayer> player;
+  bool script_is_tour = false, script_instant = false;
+  std::string script_sentence;
+  bool script_asks = false;
+  int exit_code = 0;
+  std::string script_error;
+
+  bool dirty = true;  // the picture is out of date
+  uint64_t revision = 0;
+  std::shared_ptr<const ViewState> view = std::make_shared<ViewState>();
+
+  Worker worker;  // last, so that its thread ends before anything else is destroyed
+};
+
+}  // namespace lastrow::view

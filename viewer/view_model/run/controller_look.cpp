@@ -1,0 +1,130 @@
+// The commands that choose where to look and how time runs: step, beat, layer, head, hover, pin, play.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "viewer/view_model/describe/strips.h"
+#include "viewer/view_model/describe/target_text.h"
+#include "viewer/view_model/run/controller_impl.h"
+
+namespace lastrow::view {
+
+// ---- steps
+
+std::string Controller::Impl::go_to_step(int step) {
+  if (step < 0) return refuse("steps begin at 0, the prefill");
+  goal.step = step;
+  std::erase_if(goal.pokes, [&](const Poke& p) { return p.when == Poke::When::now && p.step != step; });
+  menu.reset();
+  want_goal();
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const GoToStep& c) {
+  if (!c.last) return go_to_step(c.step);
+  return go_to_step(current ? current->last_step : goal.step);
+}
+
+std::string Controller::Impl::carry_out(const ChangeStep& c) {
+  if (goal.step + c.by < 0) return refuse("this is the first step: the prefill");
+  return go_to_step(goal.step + c.by);
+}
+
+// ---- beats
+
+std::string Controller::Impl::carry_out(const GoToBeat& c) {
+  clock.playing = false;
+  clock.play_to(c.beat);
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const ChangeBeat& c) {
+  clock.playing = false;
+  const int to = static_cast<int>(clock.beat()) + c.by;
+  if (to >= kBeats) {
+    if (current && current->context_full)
+      return refuse(fmt::format("the context of {} tokens is full: go back, or type a shorter prompt",
+                                current->setup->max_seq_len));
+    beat_request = Beat::project;
+    return go_to_step(goal.step + 1);
+  }
+  if (to < 0) {
+    if (goal.step == 0) return refuse("this is the beginning: before the prefill");
+    clock.show(Beat::keep, false);
+    return go_to_step(goal.step - 1);
+  }
+  clock.show(static_cast<Beat>(to), c.by > 0);
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const PlayPause&) {
+  if (script_running())
+    player->toggle_pause();
+  else
+    clock.playing = !clock.playing;
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const SetSpeed& c) {
+  clock.speed = std::clamp(c.speed, 0.25, 4.0);
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const SetReducedMotion& c) {
+  clock.reduced_motion = c.on;
+  return "";
+}
+
+// ---- layer and head; while work is under way the request waits for its snapshot
+
+std::string Controller::Impl::carry_out(const SetLayer& c) {
+  if (working() || !current) {
+    layer_request = c.layer;
+    return "";
+  }
+  const int n_layers = current->setup->config().n_layers;
+  if (c.layer >= n_layers)
+    return refuse(
+        fmt::format("there is no layer {}: {} has layers 0 to {}", c.layer, goal.model, n_layers - 1));
+  layer = c.layer < 0 ? n_layers - 1 : c.layer;
+  menu.reset();
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const ChangeLayer& c) {
+  return carry_out(SetLayer{std::max(0, layer + c.by)});
+}
+
+std::string Controller::Impl::carry_out(const SetHead& c) {
+  if (working() || !current) {
+    head_request = c.head;
+    return "";
+  }
+  const int n_heads = current->setup->config().n_q_heads;
+  if (c.head >= n_heads)
+    return refuse(
+        fmt::format("there is no head {}: {} has query heads 0 to {}", c.head, goal.model, n_heads - 1));
+  head = c.head < 0 ? most_focused_head(*current->setup, *current->unpoked, layer) : c.head;
+  menu.reset();
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const ChangeHead& c) {
+  return carry_out(SetHead{std::max(0, head + c.by)});
+}
+
+// ---- the mouse
+
+std::string Controller::Impl::carry_out(const Hover& c) {
+  hovered = c.target;
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const Pin& c) {
+  if (c.target && current && !target_exists(*current, *c.target))
+    return refuse("there is nothing to pin at that place");
+  pinned = c.target == pinned ? std::nullopt : c.target;
+  return "";
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,83 @@
+// What the controller draws: a new ViewState.
+#include <algorithm>
+
+#include "model/model.h"
+#include "registry/registry.h"
+#include "viewer/view_model/describe/sentence.h"
+#include "viewer/view_model/describe/view.h"
+#include "viewer/view_model/run/controller_impl.h"
+
+namespace lastrow::view {
+
+Selection Controller::Impl::selection() const {
+  return {.layer = layer,
+          .head = head,
+          .beat = clock.beat(),
+          .hovered = hovered,
+          .pinned = pinned,
+          .asked = asked,
+          .menu = menu};
+}
+
+Busy Controller::Impl::busy() const {
+  constexpr double kShownAfter = 0.25;  // seconds; shorter work shows no progress
+  if (busy_since < 0 || clock.now() - busy_since <= kShownAfter) return {};
+  const auto [text, fraction] = worker.progress();
+  return {true, text, fraction, true};
+}
+
+TourState Controller::Impl::tour() const {
+  TourState t;
+  if (script_running()) t = player->state();
+  t.offered = tour_offered && !t.active;
+  return t;
+}
+
+Sentence Controller::Impl::sentence() const {
+  if (script_running() && !script_sentence.empty()) {
+    const TourState state = player->state();
+    return {script_sentence, script_asks ? SentenceKind::ask : SentenceKind::tour,
+            state.waiting == Waiting::pause ? state.waiting_text : "Enter: next · Esc: leave"};
+  }
+  if (!current) return {};
+  Sentence s{beat_sentence(*current, selection()), SentenceKind::beat, ""};
+  if (tour_offered && !script_running()) {
+    s.kind = SentenceKind::offer;
+    s.hint = "Enter: one-minute tour · Esc: explore";
+  }
+  return s;
+}
+
+void Controller::Impl::fill_program_state(ViewState& v) const {
+  v.transport.playing = clock.playing;
+  v.transport.speed = clock.speed;
+  v.transport.reduced_motion = clock.reduced_motion;
+  v.sentence = sentence();
+  v.tour = tour();
+  v.busy = busy();
+  v.prompt_box = {prompt_open, goal.prompt, prompt_error, ""};
+  if (current) v.prompt_box.hint = "accepted: " + current->setup->model->tokenizer().accepted();
+  for (const std::string& name : builtin_model_names())
+    v.models.push_back({name, name, true, "", name == goal.model});
+  if (std::none_of(v.models.begin(), v.models.end(), [](const Choice& c) { return c.selected; }))
+    v.models.push_back({goal.model, goal.model, true, "", true});
+  for (const BackendEntry& b : list_backends())
+    v.backends.push_back(
+        {b.name, b.name + " · " + b.description, b.usable, b.why_not, b.name == without_kernel(goal.backend)});
+  v.notice = notice;
+  v.theme = theme;
+  v.help_open = help_open;
+  v.clipboard = clipboard;
+  v.clipboard_serial = clipboard_serial;
+}
+
+void Controller::Impl::rebuild() {
+  auto v = std::make_shared<ViewState>();
+  v->revision = ++revision;
+  if (current) fill_view(*current, selection(), *v);
+  fill_program_state(*v);
+  view = std::move(v);
+  dirty = false;
+}
+
+}  // namespace lastrow::view

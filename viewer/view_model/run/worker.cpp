@@ -1,0 +1,69 @@
+#include "viewer/view_model/run/worker.h"
+
+#include "core/start_thread.h"
+
+namespace lastrow::view {
+
+Worker::Worker() : thread_(start_thread<std::thread>("computes the steps", [this] { run(); })) {}
+
+Worker::~Worker() {
+  {
+    const std::lock_guard lock(mutex_);
+    quit_ = true;
+    next_.reset();
+    progress_.stop = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void Worker::want(Goal goal) {
+  {
+    const std::lock_guard lock(mutex_);
+    next_ = std::move(goal);
+  }
+  changed_.notify_all();
+}
+
+std::optional<Outcome> Worker::take() {
+  const std::lock_guard lock(mutex_);
+  std::optional<Outcome> out;
+  std::swap(out, done_);
+  return out;
+}
+
+bool Worker::busy() const {
+  const std::lock_guard lock(mutex_);
+  return running_ || next_.has_value() || done_.has_value();
+}
+
+void Worker::wait() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return !running_ && !next_; });
+}
+
+void Worker::cancel() {
+  const std::lock_guard lock(mutex_);
+  next_.reset();
+  if (running_) progress_.stop = true;  // until the next goal is taken up
+}
+
+void Worker::run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    changed_.wait(lock, [&] { return quit_ || next_; });
+    if (quit_) return;
+    const Goal goal = std::move(*next_);
+    next_.reset();
+    running_ = true;
+    progress_.stop = false;
+    lock.unlock();
+    Outcome outcome = sessions_.reach(goal);
+    lock.lock();
+    running_ = false;
+    done_ = std::move(outcome);
+    changed_.notify_all();
+  }
+}
+
+}  // namespace lastrow::view

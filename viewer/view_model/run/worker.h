@@ -1,0 +1,46 @@
+// One thread that runs the sessions, so that no step ever holds up a frame.
+//
+//   Worker w;
+//   w.want(goal);               the goal that runs is finished first; of those that wait, the newest wins
+//   if (auto o = w.take()) …    each frame; never blocks
+//   w.wait();                   no window, or a test: waits until everything wanted is done
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "viewer/view_model/run/sessions.h"
+
+namespace lastrow::view {
+
+class Worker {
+ public:
+  Worker();
+  ~Worker();  // cancels and joins
+  void want(Goal goal);
+  std::optional<Outcome> take();
+  void wait();
+  /// A goal runs or waits, or an outcome has not been taken yet.
+  bool busy() const;
+  /// Stops the goal that runs (its outcome says cancelled) and drops the goal that waits.
+  void cancel();
+  std::pair<std::string, double> progress() const { return progress_.get(); }
+
+ private:
+  void run();
+
+  Progress progress_;
+  Sessions sessions_{progress_};
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::optional<Goal> next_;
+  std::optional<Outcome> done_;
+  bool running_ = false, quit_ = false;
+  std::thread thread_;  // last: it starts when everything else exists
+};
+
+}  // namespace lastrow::view

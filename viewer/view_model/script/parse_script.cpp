@@ -1,0 +1,290 @@
+#include "viewer/view_model/script/parse_script.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+#include <sstream>
+#include <string_view>
+
+#include "core/number.h"
+#include "io/input_file.h"
+#include "viewer/view_model/state/keys.h"
+
+namespace lastrow::view {
+
+namespace {
+
+/// The words of one line, taken from the left; every failure names file, line and what was expected.
+class LineReader {
+ public:
+  LineReader(const std::string& name, int number, std::string_view text)
+      : name_(name), number_(number), rest_(text) {
+    skip();
+  }
+
+  [[noreturn]] void fail(std::string_view expected) const {
+    throw ScriptError("{}:{}: expected {}, got {}", name_, number_, expected,
+                      rest_.empty() ? "the end of the line" : "“" + std::string(rest_) + "”");
+  }
+  bool done() const { return rest_.empty(); }
+  void end() const {
+    if (!rest_.empty()) fail("the end of the line");
+  }
+  std::string_view peek() const { return rest_.substr(0, rest_.find_first_of(" \t")); }
+  std::string_view word(std::string_view expected) {
+    if (rest_.empty()) fail(expected);
+    const std::string_view w = peek();
+    rest_.remove_prefix(w.size());
+    skip();
+    return w;
+  }
+  /// The next word if it is `w`.
+  bool take(std::string_view w) {
+    if (peek() != w) return false;
+    word(w);
+    return true;
+  }
+  /// All that is left, without enclosing quotes.
+  std::string text(std::string_view expected) {
+    if (rest_.empty()) fail(expected);
+    std::string_view t = rest_;
+    if (t.front() == '"') {
+      if (t.size() < 2 || t.back() != '"') fail(std::string(expected) + " with a closing quote");
+      t = t.substr(1, t.size() - 2);
+    }
+    rest_ = {};
+    return std::string(t);
+  }
+  template <typename Number>
+  Number number(std::string_view expected, Number least, Number most) {
+    const std::string_view w = peek();
+    Number value{};
+    const char* first = w.data();
+    if (!w.empty() && w.front() == '+') ++first;
+    const auto [end, error] = std::from_chars(first, w.data() + w.size(), value);
+    if (error != std::errc() || end != w.data() + w.size() || w.empty() || !(value >= least && value <= most))
+      fail(expected);
+    word(expected);
+    return value;
+  }
+  ScriptPosition position() {
+    if (take("p")) return {.position = 0, .focus = true};
+    return {.position = number<int>("a position (0, 1, …) or p", 0, 1 << 20)};
+  }
+  Part row_part() {
+    if (take("q")) return Part::q;
+    if (take("k")) return Part::k;
+    if (take("v")) return Part::v;
+    fail("q, k or v");
+  }
+
+ private:
+  void skip() { rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t"), rest_.size())); }
+  const std::string& name_;
+  int number_;
+  std::string_view rest_;
+};
+
+ScriptAction parse_step(LineReader& in) {
+  const char* const expected = "step N, +1, -1, first or last";
+  if (in.take("first")) return DoCommand{GoToStep{0, false}};
+  if (in.take("last")) return DoCommand{GoToStep{0, true}};
+  const bool relative = in.peek().starts_with('+') || in.peek().starts_with('-');
+  if (relative) return DoCommand{ChangeStep{in.number<int>(expected, -(1 << 20), 1 << 20)}};
+  return DoCommand{GoToStep{in.number<int>(expected, 0, 1 << 20), false}};
+}
+
+ScriptAction parse_sub(LineReader& in) {
+  std::string expected = "one of";
+  for (const BeatInfo& b : kBeatTable) expected += std::string(" ") + b.word;
+  const std::optional<Beat> beat = beat_from_word(in.peek());
+  if (!beat) in.fail(expected);
+  in.word(expected);
+  return DoCommand{GoToBeat{*beat}};
+}
+
+ScriptAction parse_poke(LineReader& in) {
+  DoPoke poke;
+  poke.poke.part = in.row_part();
+  poke.position = in.position();
+  if (in.take("scramble"))
+    poke.poke.action = Poke::Action::scramble;
+  else if (in.take("zero"))
+    poke.poke.action = Poke::Action::zero;
+  else
+    in.fail("scramble or zero");
+  if (in.take("since"))
+    poke.poke.when = Poke::When::since;
+  else if (!in.done() && !in.take("now"))
+    in.fail("now, since or the end of the line");
+  return poke;
+}
+
+ScriptAction parse_restore(LineReader& in) {
+  if (in.take("all")) return DoCommand{RestoreAll{}};
+  if (in.done()) in.fail("all, or q|k|v and a position");
+  const Part part = in.row_part();
+  return DoRestore{part, in.position()};
+}
+
+ScriptAction parse_ask(LineReader& in) {
+  // "ask poke q 3" marks a row; any other text is a sentence that asks.
+  if (in.peek() == "poke") {
+    in.word("poke");
+    const Part part = in.row_part();
+    return AskPoke{part, in.position()};
+  }
+  return Say{in.text("poke q|k|v POS, or a sentence"), true};
+}
+
+ScriptAction parse_wait(LineReader& in) {
+  Wait wait;
+  wait.for_poke = in.take("poke");
+  wait.seconds = in.number<double>("poke SECONDS or SECONDS (0 … 600)", 0.0, 600.0);
+  return wait;
+}
+
+ScriptAction parse_expect(LineReader& in) {
+  Expect expect;
+  if (in.take("same_token")) return expect;
+  if (in.take("identical"))
+    expect.what = Expectation::identical;
+  else if (in.take("changed"))
+    expect.what = Expectation::changed;
+  else
+    in.fail("same_token, identical or changed");
+  if (in.take("cached"))
+    expect.recompute = false;
+  else if (in.take("recompute"))
+    expect.cached = false;
+  else if (!in.take("both"))
+    in.fail("cached, recompute or both");
+  return expect;
+}
+
+ScriptAction parse_point(LineReader& in, bool pin) {
+  PointAt point;
+  point.pin = pin;
+  if (in.take("none")) {
+    point.none = true;
+    return point;
+  }
+  if (in.take("recompute"))
+    point.target.side = Mode::recompute;
+  else
+    in.take("cached");
+  for (const Part part : {Part::q, Part::k, Part::v, Part::score, Part::weight, Part::output, Part::token})
+    if (in.take(name_of(part))) {
+      point.target.part = part;
+      point.row = in.position();
+      if (!in.done()) point.target.column = in.number<int>("a column (0, 1, …)", 0, 1 << 20);
+      return point;
+    }
+  in.fail("none, or [cached|recompute] q|k|v|score|weight|output|token and a row");
+}
+
+ScriptAction parse_size(LineReader& in) {
+  const std::string_view w = in.peek();
+  const auto x = std::min(w.find('x'), w.size());
+  const auto width = whole_number<int>(w.substr(0, x));
+  const auto height = whole_number<int>(w.substr(std::min(x + 1, w.size())));
+  const char* const expected = "a size such as 1440x900 (from 320x240 to 8192x8192)";
+  if (!width || !height || *width < 320 || *height < 240 || *width > 8192 || *height > 8192)
+    in.fail(expected);
+  in.word(expected);
+  return DoWindowCommand{SetSize{*width, *height}};
+}
+
+std::string file_name(LineReader& in, std::string_view ending) {
+  const std::string expected = "a file name ending in " + std::string(ending) + ", without a folder";
+  const std::string_view w = in.peek();
+  if (!w.ends_with(ending) || w.size() == ending.size() || w.find_first_of("/\\") != std::string_view::npos)
+    in.fail(expected);
+  return std::string(in.word(expected));
+}
+
+ScriptAction parse_theme(LineReader& in) {
+  if (in.take("light")) return DoCommand{SetTheme{Theme::light}};
+  if (in.take("dark")) return DoCommand{SetTheme{Theme::dark}};
+  in.fail("light or dark");
+}
+
+ScriptAction parse_key(LineReader& in) {
+  std::string known;
+  for (const KeyBinding& key : key_table()) {
+    if (in.take(key.key_text())) {
+      if (const auto* command = std::get_if<Command>(&key.command)) return DoCommand{*command};
+      return DoWindowCommand{std::get<WindowCommand>(key.command)};
+    }
+    known += (known.empty() ? "" : " ") + key.key_text();
+  }
+  in.fail("a key as the help spells it: " + known);
+}
+
+ScriptAction parse_action(LineReader& in) {
+  if (in.take("model")) return DoCommand{SetModel{in.text("the name of a model")}};
+  if (in.take("prompt")) return DoCommand{SetPrompt{in.text("a text")}};
+  if (in.take("backend")) return DoCommand{SetBackend{in.text("the name of a backend")}};
+  if (in.take("step")) return parse_step(in);
+  if (in.take("layer"))
+    return DoCommand{
+        SetLayer{in.take("last") ? -1 : in.number<int>("a layer (0, 1, …) or last", 0, 1 << 20)}};
+  if (in.take("head"))
+    return DoCommand{
+        SetHead{in.take("default") ? -1 : in.number<int>("a head (0, 1, …) or default", 0, 1 << 20)}};
+  if (in.take("sub")) return parse_sub(in);
+  if (in.take("poke")) return parse_poke(in);
+  if (in.take("restore")) return parse_restore(in);
+  if (in.take("focus")) return DoFocus{in.number<int>("a position (0, 1, …)", 0, 1 << 20)};
+  if (in.take("say")) return Say{in.text("a sentence"), false};
+  if (in.take("ask")) return parse_ask(in);
+  if (in.take("wait")) return parse_wait(in);
+  if (in.take("expect")) return parse_expect(in);
+  if (in.take("theme")) return parse_theme(in);
+  if (in.take("size")) return parse_size(in);
+  if (in.take("hover")) return parse_point(in, false);
+  if (in.take("pin")) return parse_point(in, true);
+  if (in.take("menu")) {
+    const Part part = in.row_part();
+    return OpenMenuAt{part, in.position()};
+  }
+  if (in.take("key")) return parse_key(in);
+  if (in.take("shot")) return WriteShot{file_name(in, ".png")};
+  if (in.take("state")) return WriteState{file_name(in, ".json")};
+  in.fail(
+      "one of model prompt backend step layer head sub poke restore focus say ask wait expect theme size "
+      "hover pin menu key shot state");
+}
+
+}  // namespace
+
+Script parse_script(const std::string& text, const std::string& name) {
+  Script script;
+  script.name = name;
+  std::istringstream lines(text);
+  std::string line;
+  for (int number = 1; std::getline(lines, line); ++number) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t'))
+      line.pop_back();
+    const auto first = line.find_first_not_of(" \t");
+    if (first == std::string::npos || line[first] == '#') continue;
+    LineReader in(name, number, line);
+    ScriptAction action = parse_action(in);
+    in.end();
+    const bool sentence = std::holds_alternative<Say>(action);
+    const bool of_last =
+        std::holds_alternative<Wait>(action) && script.n_rows > 0;  // the sentence still stands
+    script.lines.push_back(
+        {number, script.n_rows + (of_last ? 0 : 1), line.substr(first), std::move(action)});
+    if (sentence) ++script.n_rows;
+  }
+  return script;
+}
+
+Script load_script(const std::string& path) {
+  constexpr int64_t kMostBytes = 1 << 20;
+  return parse_script(read_text(path, kMostBytes), path);
+}
+
+}  // namespace lastrow::view

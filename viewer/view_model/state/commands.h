@@ -1,0 +1,159 @@
+// Everything a user can do, as plain values. Keys (keys.h), buttons, the poke menu and scripts all make these
+// values, so each of them can do whatever the others can.
+//
+//   panel.send(ChangeStep{+1});      a button asks for the next step
+//   controller.send(ChangeStep{+1});  and the controller carries it out
+//
+// A Command is for the controller, a WindowCommand for the program that owns the window, and a UserCommand is
+// either. When the controller cannot carry out a command, it says why in a notice.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "trace/poke.h"
+#include "viewer/view_model/state/beat.h"
+#include "viewer/view_model/state/target.h"
+
+namespace lastrow::view {
+
+// ---- what to run
+
+/// A built-in name, a file, or random:…. The prompt stays if the new model can read it.
+struct SetModel {
+  std::string name;
+};
+/// A text that the model cannot read changes nothing and gives an error.
+struct SetPrompt {
+  std::string text;
+};
+struct SetBackend {
+  std::string name;
+};
+struct NextModel {};
+struct NextBackend {};
+/// Opens or closes the input box. Enter in the box sends SetPrompt, Esc closes it.
+struct OpenPrompt {
+  bool open = true;
+};
+
+// ---- where to look; a step that has not run yet is run
+
+struct GoToStep {
+  int step = 0;       // 0 is prefill, n ≥ 1 is decode n
+  bool last = false;  // true: the last step run so far
+};
+struct ChangeStep {
+  int by = 0;
+};
+/// Shows the end of the beat.
+struct GoToBeat {
+  Beat beat = Beat::keep;
+};
+/// Plays the next beat; after the last beat it goes to the next step.
+struct ChangeBeat {
+  int by = 0;
+};
+struct SetLayer {
+  int layer = 0;  // −1: the last
+};
+struct ChangeLayer {
+  int by = 0;
+};
+struct SetHead {
+  int head = 0;  // query head; −1: the head whose last row is most focused
+};
+struct ChangeHead {
+  int by = 0;
+};
+/// Sent only when the target changes; nullopt when the mouse leaves.
+struct Hover {
+  std::optional<Target> target;
+};
+/// A click. The same target a second time unpins it.
+struct Pin {
+  std::optional<Target> target;
+};
+
+// ---- time
+
+struct PlayPause {};
+struct SetSpeed {
+  double speed = 1;  // 0.25 … 4
+};
+struct SetReducedMotion {
+  bool on = false;  // beats take no time
+};
+
+// ---- pokes; they change the layer and head on show. K and V are poked in the K/V head, so for every query
+// head that shares it.
+
+/// A right click on a row of Q, K or V.
+struct OpenPokeMenu {
+  Target target;
+};
+struct ClosePokeMenu {};
+/// Key P: opens the menu for the hovered row, or else for the pinned row.
+struct PokeHere {};
+struct PokeRow {
+  Part part = Part::q;
+  int position = 0;
+  Poke::Action action = Poke::Action::scramble;
+  Poke::When when = Poke::When::now;
+};
+/// Undoes the poke of one row in the layer and head on show.
+struct RestoreRow {
+  Part part = Part::q;
+  int position = 0;
+};
+struct RestoreAll {};
+
+// ---- tour, look of the window, work under way
+
+enum class Theme : uint8_t { light, dark };
+
+struct StartTour {};
+/// Enter: starts the tour, or goes on to its next sentence.
+struct Confirm {};
+/// Esc: closes the menu, the help, the input box, the notice or the pin, whichever is first; otherwise ends
+/// the tour; otherwise hides the offer of the tour.
+struct Escape {};
+struct SetTheme {
+  Theme theme = Theme::light;
+};
+struct ToggleTheme {};
+struct ToggleHelp {};
+/// Key C: puts the text of the cell into ViewState::clipboard.
+struct CopyCell {};
+struct CancelWork {};
+struct DismissNotice {};
+
+using Command = std::variant<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, OpenPrompt, GoToStep,
+                             ChangeStep, GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead,
+                             Hover, Pin, PlayPause, SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu,
+                             PokeHere, PokeRow, RestoreRow, RestoreAll, StartTour, Confirm, Escape, SetTheme,
+                             ToggleTheme, ToggleHelp, CopyCell, CancelWork, DismissNotice>;
+
+// ---- the window's own commands
+
+enum class ScrollUnit : uint8_t { token, page, all };
+/// Scrolls both panes when there are more tokens than fit.
+struct ScrollTokens {
+  int rows = 0, columns = 0;  // −1: towards older tokens, +1: towards newer ones, 0: not at all
+  ScrollUnit unit = ScrollUnit::token;
+};
+struct ToggleFullScreen {};
+/// Writes the window to a new PNG file in the output folder.
+struct Screenshot {};
+/// Only scripts resize the window by command.
+struct SetSize {
+  int width = 0, height = 0;
+};
+
+using WindowCommand = std::variant<ScrollTokens, ToggleFullScreen, Screenshot, SetSize>;
+
+using UserCommand = std::variant<Command, WindowCommand>;
+
+}  // namespace lastrow::view

@@ -1,0 +1,92 @@
+#include "viewer/view_model/state/keys.h"
+
+namespace lastrow::view {
+
+namespace {
+
+std::vector<KeyBinding> make_key_table() {
+  const char* const time = "Time";
+  const char* const place = "Where to look";
+  const char* const subject = "What to run";
+  const char* const poke = "Poke";
+  const char* const program = "Program";
+  std::vector<KeyBinding> table;
+  // One by one: GCC 12 takes minutes and gigabytes over an initialiser list of that many variants.
+  const auto add = [&table](Key key, char character, bool shift, bool ctrl, const UserCommand& command,
+                            const char* key_name, const char* label, const char* tooltip, const char* group) {
+    KeyBinding& binding = table.emplace_back();
+    binding.key = key;
+    binding.character = character;
+    binding.shift = shift;
+    binding.ctrl = ctrl;
+    binding.command = command;
+    binding.key_name = key_name;
+    binding.label = label;
+    binding.tooltip = tooltip;
+    binding.group = group;
+  };
+  add(Key::space, 0, false, false, PlayPause{}, "Space", "Play", "Play on from here, or pause.", time);
+  add(Key::right, 0, false, false, ChangeBeat{+1}, "→", "Next beat", "Play the next beat of this step.",
+      time);
+  add(Key::left, 0, false, false, ChangeBeat{-1}, "←", "Previous beat", "Go back one beat.", time);
+  add(Key::right, 0, true, false, ChangeStep{+1}, "→", "Next step", "Decode one more token.", time);
+  add(Key::left, 0, true, false, ChangeStep{-1}, "←", "Previous step", "Go back one token.", time);
+  add(Key::home, 0, false, false, GoToStep{0, false}, "Home", "Prefill",
+      "Go to the step that reads the prompt.", time);
+  add(Key::end, 0, false, false, GoToStep{0, true}, "End", "Last step", "Go to the last step run so far.",
+      time);
+  add(Key::character, '[', false, false, ChangeLayer{-1}, "[", "Layer below", "Look one layer lower.", place);
+  add(Key::character, ']', false, false, ChangeLayer{+1}, "]", "Layer above", "Look one layer higher.",
+      place);
+  add(Key::character, ',', false, false, ChangeHead{-1}, ",", "Previous head",
+      "Look at the query head before.", place);
+  add(Key::character, '.', false, false, ChangeHead{+1}, ".", "Next head", "Look at the next query head.",
+      place);
+  const auto scroll = [&](Key key, bool ctrl, int rows, int columns, ScrollUnit unit, const char* key_name,
+                          const char* label, const char* tooltip) {
+    add(key, 0, false, ctrl, ScrollTokens{rows, columns, unit}, key_name, label, tooltip, place);
+  };
+  const char *const rows = "Scroll", *const columns = "Scroll keys", *const ends = "Oldest, newest";
+  const char* const rows_tip = "Where not all tokens fit: a row; also the wheel, and the bar at the right.";
+  const char* const pages_tip = "Where not all tokens fit: as many rows as are in sight.";
+  const char* const columns_tip = "Columns of the scores; also Shift and the wheel, and the bar below.";
+  const char* const ends_tip = "The oldest tokens, or the newest, which then stay in sight.";
+  scroll(Key::up, false, -1, 0, ScrollUnit::token, "↑", rows, rows_tip);
+  scroll(Key::down, false, +1, 0, ScrollUnit::token, "↓", rows, rows_tip);
+  scroll(Key::page_up, false, -1, 0, ScrollUnit::page, "PgUp", "Scroll pages", pages_tip);
+  scroll(Key::page_down, false, +1, 0, ScrollUnit::page, "PgDn", "Scroll pages", pages_tip);
+  scroll(Key::left, true, 0, -1, ScrollUnit::page, "←", columns, columns_tip);
+  scroll(Key::right, true, 0, +1, ScrollUnit::page, "→", columns, columns_tip);
+  scroll(Key::home, true, -1, -1, ScrollUnit::all, "Home", ends, ends_tip);
+  scroll(Key::end, true, +1, +1, ScrollUnit::all, "End", ends, ends_tip);
+  add(Key::character, 'm', false, false, NextModel{}, "M", "Next model",
+      "Same prompt in the next model: more heads share one K/V head.", subject);
+  add(Key::character, 'b', false, false, NextBackend{}, "B", "Next backend",
+      "Same steps computed by the next implementation.", subject);
+  add(Key::character, 'i', false, false, OpenPrompt{true}, "I", "Prompt", "Type another prompt.", subject);
+  add(Key::character, 'p', false, false, PokeHere{}, "P", "Poke",
+      "Scramble or zero the row you point at, and see what changes.", poke);
+  add(Key::character, 'r', false, false, RestoreAll{}, "R", "Restore", "Undo every poke.", poke);
+  add(Key::character, 'c', false, false, CopyCell{}, "C", "Copy",
+      "Copy the pinned or hovered cell with its numbers.", program);
+  add(Key::character, 't', false, false, ToggleTheme{}, "T", "Theme", "Light or dark.", program);
+  add(Key::character, 's', false, true, Screenshot{}, "S", "Screenshot", "Write the window to a PNG file.",
+      program);
+  add(Key::f11, 0, false, false, ToggleFullScreen{}, "F11", "Full screen",
+      "Use the whole screen, or leave it.", program);
+  add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour", "Start the one-minute tour, or go on in it.",
+      program);
+  add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore", "Close what is open, or leave the tour.",
+      program);
+  add(Key::character, '?', false, false, ToggleHelp{}, "?", "Help", "List all keys.", program);
+  return table;
+}
+
+}  // namespace
+
+const std::vector<KeyBinding>& key_table() {
+  static const std::vector<KeyBinding> table = make_key_table();
+  return table;
+}
+
+}  // namespace lastrow::view

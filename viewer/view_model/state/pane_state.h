@@ -1,0 +1,135 @@
+// What one pane shows: the attention of one layer and one head, on one side, at one beat.
+//
+// A row is a token in every column: score row t lines up with q[t], and score column s with k[s]. Absent rows
+// are in the lists too, so every list of a pane has n_tokens entries, and row i is position i.
+//   values    [n_tokens, head_dim]   contiguous; 0 in absent rows
+//   matrices  [n_tokens, n_tokens]   row t, column s; −∞ (scores) and 0 (weights) where masked
+//
+// Every row and cell has two states: `was` when the beat begins, and `is` when the beat is done. At rest,
+// draw `is`. While the beat runs, mix the two by the frame's progress. A screenshot shows `is`.
+// The fill of a cell shows its value and nothing else; its state is in the gutter and in an overlay.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "viewer/view_model/state/target.h"
+
+namespace lastrow::view {
+
+/// The six states of the legend, and not_yet: the beat has not reached the row, so nothing is drawn.
+enum class State : uint8_t {
+  not_yet,
+  computed_now,
+  again_needed,  // computed again, and something needs it
+  again_unused,  // computed again, and nothing needs it; drawn at 40 %
+  from_cache,
+  masked,  // cells only
+  absent,  // neither computed nor stored; it can still be hovered and poked
+};
+
+/// A row compared with the same row one step ago.
+enum class Repeat : uint8_t {
+  not_compared,
+  same_bits,
+  rounding,  // equal up to a few ULP: another order of summation
+  changed,
+};
+
+struct Row {
+  int position = 0;
+  State was = State::not_yet, is = State::not_yet;
+  // Below 1 for rows that are kept but not read yet, and for rows that keep/drop has faded; includes the 40 %
+  // of again_unused.
+  float opacity_was = 1, opacity = 1;
+  // K and V on the left: whether the row is in the cache when the beat begins, and when it is done.
+  bool stored_was = false, stored = false;
+  bool poked = false;       // drawn with black-and-white dashes and a pencil
+  bool asked = false;       // the tour asks the user to poke this row
+  bool not_finite = false;  // holds a NaN or ∞: black cell, white ×
+  Repeat repeat = Repeat::not_compared;
+  std::string repeat_text;  // "same bits", "≤ 2 ULP", "changed by 0.38"; empty where nothing was compared
+};
+
+/// Q, K or V of the head on show (K and V: of its K/V head).
+struct ValueBlock {
+  Part part = Part::none;
+  std::string name;      // "Q", "K", "V"
+  std::string subtitle;  // "after RoPE"; empty for V
+  std::string sharing;   // "query head 5", "K/V head 1, shared by query heads 4–7"
+  int head_dim = 0;
+  int exponent = 0;  // colours span ±2^exponent and saturate beyond; the same in both panes and in all steps
+  std::vector<Row> rows;      // [n_tokens]
+  std::vector<float> values;  // [n_tokens, head_dim]
+  float at(int row, int d) const { return values[static_cast<size_t>(row * head_dim + d)]; }
+  std::string title() const { return subtitle.empty() ? name : name + " · " + subtitle; }
+};
+
+/// Scaled scores, or softmax weights.
+struct MatrixBlock {
+  Part part = Part::none;
+  std::string name;               // "scores", "weights"
+  std::string subtitle;           // "q·k / √16", "softmax"
+  int n = 0;                      // n_tokens
+  int exponent = 0;               // scores: ±2^exponent; weights: 0 … 1
+  std::vector<Row> rows;          // [n]; state of the whole row t (absent on the left for past t)
+  std::vector<float> values;      // [n, n]
+  std::vector<State> was, cells;  // [n, n]; not_yet, masked, absent, or the row's state
+  float at(int t, int s) const { return values[static_cast<size_t>(t * n + s)]; }
+  State cell(int t, int s) const { return cells[static_cast<size_t>(t * n + s)]; }
+  std::string title() const { return name + "  " + subtitle; }
+};
+
+/// The bars under the matrix: the last row again, as heights that can be compared.
+struct LastRowBars {
+  std::vector<float> scores, weights;  // [n_tokens], of the row that decides
+  float largest_score = 0, smallest_score = 0;
+  float weight_sum = 0;  // 1 up to rounding
+  bool show_scores = false, show_weights = false;
+  bool morph = false;  // this beat turns score bars into weight bars
+};
+
+/// The attention output of the row that decides, [head_dim]; drawn under V.
+struct OutputRow {
+  Row row;
+  std::vector<float> values;
+  int exponent = 0;
+  std::string title;          // "output of head 0, row 7"
+  std::vector<float> v_tint;  // [n_tokens]: the weight of each V row while beat `sum` runs; otherwise empty
+};
+
+/// What a poke changed on this side, shown where it was made.
+struct Badge {
+  Part part = Part::none;  // the row it points at
+  int position = 0;
+  std::string text;        // one to three short sentences with numbers from the run
+  bool no_effect = false;  // the logits are bit-identical
+};
+
+struct PaneState {
+  Mode side = Mode::cached;  // cached: the left pane; recompute: the right pane
+  std::string name;          // "WITH CACHE"
+  std::string subtitle;      // "layer 3 (last) · head 0 · 1 query meets 8 keys"
+  int n_tokens = 0;
+  int first_new_row = 0;  // rows from here on were fed in this step (all of them in prefill)
+  int decides_row = 0;    // framed, with the label decides_text
+  std::string decides_text = "decides";
+  std::vector<std::string> labels;  // [n_tokens] token texts; the position stands beside each
+  ValueBlock q, k, v;
+  MatrixBlock scores, weights;
+  Part matrix = Part::none;  // which matrix the beat shows: score, weight, or none yet
+  LastRowBars bars;
+  OutputRow output;
+  int sweep_to = -1;  // beat `score` moves the elbow over s = 0 … sweep_to on row decides_row; −1: no sweep
+  std::string kept;        // "kept after this step: Q 0 · K 8 · V 8"
+  bool show_kept = false;  // true from beat `keep` on; before that `kept` is drawn dim
+  std::string beat_note;   // what the beat does on this side: "nothing later to mask"
+  std::vector<Badge> badges;
+  std::string
+      difference;  // "right also rebuilt rows 3–7 above from it", when the panes differ; otherwise empty
+  std::string title() const { return name + " · " + subtitle; }
+};
+
+}  // namespace lastrow::view

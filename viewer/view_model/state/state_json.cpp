@@ -1,0 +1,199 @@
+#include "viewer/view_model/state/state_json.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace lastrow::view {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kStates[] = {"not_yet",    "computed_now", "again_needed", "again_unused",
+                                   "from_cache", "masked",       "absent"};
+constexpr const char* kRoles[] = {"prompt", "generated", "input", "next"};
+constexpr const char* kWaiting[] = {"nothing", "reading", "poke", "pause"};
+constexpr const char* kSentences[] = {"beat", "tour", "ask", "offer"};
+
+const char* name_of(State s) { return kStates[static_cast<size_t>(s)]; }
+
+/// JSON has no NaN and no ∞: they are spelt.
+json value(float x) {
+  if (std::isnan(x)) return "NaN";
+  if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
+  return x;
+}
+
+json values(const std::vector<float>& xs) {
+  json out = json::array();
+  for (float x : xs) out.push_back(value(x));
+  return out;
+}
+
+json row(const Row& r) {
+  json out = {
+      {"position", r.position}, {"was", name_of(r.was)}, {"state", name_of(r.is)}, {"opacity", r.opacity}};
+  if (r.poked) out["poked"] = true;
+  if (r.asked) out["asked"] = true;
+  if (r.stored) out["stored"] = true;
+  if (r.not_finite) out["not_finite"] = true;
+  if (!r.repeat_text.empty()) out["mark"] = r.repeat_text;
+  return out;
+}
+
+json rows(const std::vector<Row>& all) {
+  json out = json::array();
+  for (const Row& r : all) out.push_back(row(r));
+  return out;
+}
+
+json block(const ValueBlock& b) {
+  return {{"title", b.title()},     {"sharing", b.sharing}, {"exponent", b.exponent},
+          {"head_dim", b.head_dim}, {"rows", rows(b.rows)}, {"values", values(b.values)}};
+}
+
+json block(const MatrixBlock& b) {
+  json cells = json::array();
+  for (State s : b.cells) cells.push_back(name_of(s));
+  return {{"title", b.title()},   {"exponent", b.exponent},     {"n", b.n},
+          {"rows", rows(b.rows)}, {"values", values(b.values)}, {"cells", cells}};
+}
+
+json target(const std::optional<Target>& t) {
+  if (!t) return nullptr;
+  return {{"side", name_of(t->side)}, {"part", name_of(t->part)}, {"row", t->row}, {"column", t->column}};
+}
+
+json pane(const PaneState& p) {
+  json badges = json::array();
+  for (const Badge& b : p.badges)
+    badges.push_back(
+        {{"part", name_of(b.part)}, {"position", b.position}, {"text", b.text}, {"no_effect", b.no_effect}});
+  return {{"title", p.title()},
+          {"n_tokens", p.n_tokens},
+          {"first_new_row", p.first_new_row},
+          {"decides_row", p.decides_row},
+          {"labels", p.labels},
+          {"q", block(p.q)},
+          {"k", block(p.k)},
+          {"v", block(p.v)},
+          {"scores", block(p.scores)},
+          {"weights", block(p.weights)},
+          {"matrix", name_of(p.matrix)},
+          {"bars",
+           {{"scores", values(p.bars.scores)},
+            {"weights", values(p.bars.weights)},
+            {"weight_sum", value(p.bars.weight_sum)}}},
+          {"output",
+           {{"title", p.output.title}, {"row", row(p.output.row)}, {"values", values(p.output.values)}}},
+          {"kept", p.kept},
+          {"show_kept", p.show_kept},
+          {"beat_note", p.beat_note},
+          {"badges", badges},
+          {"difference", p.difference}};
+}
+
+json next(const NextTokens& n) {
+  json out = json::array();
+  for (const NextToken& t : n.top)
+    out.push_back({{"id", t.id},
+                   {"text", t.text},
+                   {"logit", value(t.logit)},
+                   {"probability", value(t.probability)},
+                   {"logit_change", value(t.logit_change)}});
+  return out;
+}
+
+json inspector(const Inspector& i) {
+  json out = {{"hovered", target(i.hovered)}, {"hover_title", i.hover_title}, {"hover_line", i.hover_line}};
+  if (!i.pinned) return out;
+  const Pinned& p = *i.pinned;
+  json products = json::array(), provenance = json::object();
+  for (const Product& x : p.products)
+    products.push_back(
+        {{"label", x.label}, {"a", value(x.a)}, {"b", value(x.b)}, {"product", value(x.product)}});
+  for (const auto& [key, text] : p.provenance) provenance[key] = text;
+  out["pinned"] = {{"target", target(p.target)}, {"title", p.title},        {"formula", p.formula},
+                   {"products", products},       {"total", value(p.total)}, {"total_text", p.total_text},
+                   {"provenance", provenance},   {"reads", p.reads}};
+  return out;
+}
+
+json heads(const HeadStrip& s) {
+  json chips = json::array();
+  for (const HeadChip& h : s.heads)
+    chips.push_back({{"head", h.head},
+                     {"kv_head", h.kv_head},
+                     {"selected", h.selected},
+                     {"same_group", h.same_group},
+                     {"focus", value(h.focus)}});
+  return {{"kind", s.kind},
+          {"caption", s.caption},
+          {"n_q_heads", s.n_q_heads},
+          {"n_kv_heads", s.n_kv_heads},
+          {"heads", chips}};
+}
+
+}  // namespace
+
+std::string to_json(const ViewState& v) {
+  json tokens = json::array(), costs = json::array(), choices = json::array();
+  for (const TokenChip& t : v.tokens)
+    tokens.push_back({{"position", t.position},
+                      {"id", t.id},
+                      {"text", t.text},
+                      {"role", kRoles[static_cast<size_t>(t.role)]}});
+  for (const CostEntry& c : v.costs)
+    costs.push_back(
+        {{"name", c.name}, {"with", c.with_value}, {"without", c.without_value}, {"ratio", c.ratio}});
+  for (const Choice& b : v.backends)
+    choices.push_back(
+        {{"name", b.name}, {"usable", b.usable}, {"reason", b.reason}, {"selected", b.selected}});
+  const json out = {
+      {"ready", v.ready},
+      {"model", v.model},
+      {"backend", v.backend},
+      {"prompt", v.prompt},
+      {"layer", v.layer},
+      {"head", v.head},
+      {"step", v.transport.step},
+      {"last_step", v.transport.last_step},
+      {"beat", info(v.transport.beat).word},
+      {"playing", v.transport.playing},
+      {"banner", v.transport.banner},
+      {"tokens", tokens},
+      {"next", {{"cached", next(v.next[0])}, {"recompute", next(v.next[1])}}},
+      {"next_visible", v.next_visible},
+      {"same_next_token", v.same_next_token},
+      {"next_summary", v.next_summary},
+      {"sentence",
+       {{"text", v.sentence.text},
+        {"kind", kSentences[static_cast<size_t>(v.sentence.kind)]},
+        {"hint", v.sentence.hint}}},
+      {"heads", heads(v.heads)},
+      {"panes", {{"cached", pane(v.panes[0])}, {"recompute", pane(v.panes[1])}}},
+      {"crosshair", {{"t", v.crosshair.t}, {"s", v.crosshair.s}, {"elbow", v.crosshair.elbow}}},
+      {"inspector", inspector(v.inspector)},
+      {"poke_menu", v.poke_menu ? json(v.poke_menu->title) : json(nullptr)},
+      {"pokes", v.n_pokes},
+      {"pokes_text", v.pokes_text},
+      {"costs", costs},
+      {"legend", v.legend.value_scale},
+      {"tour",
+       {{"offered", v.tour.offered},
+        {"active", v.tour.active},
+        {"row", v.tour.row},
+        {"n_rows", v.tour.n_rows},
+        {"waiting", kWaiting[static_cast<size_t>(v.tour.waiting)]}}},
+      {"backends", choices},
+      {"notice", v.notice ? json(v.notice->text) : json(nullptr)},
+      {"prompt_open", v.prompt_box.open},
+      {"prompt_error", v.prompt_box.error},
+      {"theme", v.theme == Theme::light ? "light" : "dark"},
+      {"help_open", v.help_open},
+      {"clipboard", v.clipboard},
+  };
+  return out.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace lastrow::view
