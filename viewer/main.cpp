@@ -1,4 +1,4 @@
-// `lastrow-viewer`: watches two decoders, with and without a K/V cache, step by step.
+// `lastrow-viewer`: shows a decoder with a K/V cache beside the same decoder without one, step by step.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -34,27 +34,28 @@ int run(int argc, char** argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--model", options.controller.model, "built-in name, model file, or random:…")
       ->capture_default_str();
-  app.add_option("--prompt", options.controller.prompt, "text to read first")->capture_default_str();
+  app.add_option("--prompt", options.controller.prompt, "the text to start from")->capture_default_str();
   app.add_option("--backend", options.controller.backend,
                  "eigen, naive, naive-f64, cuda or cuda-emulated; cuda-emulated:k05 names the kernel")
       ->capture_default_str();
-  app.add_option("--step", options.controller.step, "decode step to open on; 0 is prefill")
+  app.add_option("--step", options.controller.step, "the decode step to open on; 0 is prefill")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   app.add_option("--theme", theme, "light or dark")
       ->capture_default_str()
       ->check(CLI::IsMember({"light", "dark"}));
-  app.add_option("--size", size, "window or picture, WIDTHxHEIGHT (1440x900)");
-  app.add_option("--speed", options.controller.speed, "of the beats")
+  app.add_option("--size", size, "size of the window or of pictures, WIDTHxHEIGHT (1440x900)");
+  app.add_option("--speed", options.controller.speed, "speed of the animation")
       ->capture_default_str()
       ->check(CLI::Range(0.25, 4.0));
-  app.add_flag("--reduced-motion", options.controller.reduced_motion, "beats take no time");
-  app.add_option("--script", options.script, "play this file of commands");
-  app.add_flag("--headless", options.headless,
-               "no window: write what the script asks for; without --script the tour, a picture a sentence");
+  app.add_flag("--reduced-motion", options.controller.reduced_motion, "no animation");
+  app.add_option("--script", options.script, "play the commands in this file");
+  app.add_flag(
+      "--headless", options.headless,
+      "no window: write the pictures and states of the script, or of the tour a picture per sentence");
   app.add_option("--out", options.out, "folder for pictures and states")->capture_default_str();
-  app.add_option("--watch", options.watch, "keep the state as JSON in this file");
-  app.add_option("--seconds", options.seconds, "close the window after so long")
+  app.add_option("--watch", options.watch, "keep the state on the screen in this file, as JSON");
+  app.add_option("--seconds", options.seconds, "close the window after this many seconds")
       ->check(CLI::NonNegativeNumber);
   lastrow::read_options_in_decimal(app);
   try {

@@ -35,7 +35,7 @@ int run_headless(const AppOptions& options) {
            std::holds_alternative<view::WriteState>(line.action);
   });
   if (!asks && script.n_rows == 0)
-    throw UsageError("{}: writes nothing: add a line such as `shot NAME.png`, or `say` sentences",
+    throw UsageError("{}: writes nothing: add a line such as `shot NAME.png`, or lines that begin with `say`",
                      options.script);
   const std::string row_prefix = asks                     ? ""
                                  : options.script.empty() ? "tour"
@@ -47,7 +47,7 @@ int run_headless(const AppOptions& options) {
   view::Controller controller(options.controller);
   const auto first = controller.settle();
   require_opened(*first);
-  if (!first->ready) throw UsageError("nothing could be run");
+  if (!first->ready) throw UsageError("no step could be run");
   std::string error;
   const int code = view::run_script(controller, script, pictures, error);
   if (code != 0 && code != kExpectFailed) throw UsageError("{}", error);

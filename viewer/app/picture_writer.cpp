@@ -27,7 +27,7 @@ PictureWriter::PictureWriter(std::string folder, int width, int height) : folder
 void PictureWriter::shot(const std::string& name, const view::ViewState& view) {
   screen().set_scale(scale_for(width_, height_, 1));
   const auto copy = std::make_shared<const view::ViewState>(view);
-  write(path_of(name), png_of(screen_->picture_of(copy, width_, height_)));
+  write(path_for(name), encode_png(screen_->draw_picture(copy, width_, height_)));
   ++pictures_;
 }
 
@@ -61,16 +61,16 @@ void PictureWriter::commit() {
 std::string PictureWriter::free_name() const {
   for (int i = 1;; ++i) {
     std::string name = fmt::format("lastrow-{}.png", i);
-    if (!fs::exists(path_of(name))) return name;
+    if (!fs::exists(path_for(name))) return name;
   }
 }
 
-std::string PictureWriter::path_of(const std::string& name) const {
+std::string PictureWriter::path_for(const std::string& name) const {
   const fs::path path = fs::path(folder_) / name;
   std::error_code error;
   if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
   if (error)
-    throw FileError("{}: cannot be made ({}): choose another folder with --out", folder_, error.message());
+    throw FileError("{}: cannot be created ({}): choose another folder with --out", folder_, error.message());
   return path.string();
 }
 

@@ -18,7 +18,7 @@ class PictureWriter : public view::ScriptHost {
   PictureWriter(std::string folder, int width, int height);
 
   void shot(const std::string& name, const view::ViewState& view) override;
-  void write_state(const std::string& name, const std::string& json) override { write(path_of(name), json); }
+  void write_state(const std::string& name, const std::string& json) override { write(path_for(name), json); }
   void resize(int width, int height) override;
   void scroll(const view::ScrollTokens& by) override { screen().scroll(by); }
   void row_shown(int row, const view::ViewState& view) override;
@@ -33,7 +33,7 @@ class PictureWriter : public view::ScriptHost {
   /// The first of lastrow-1.png, lastrow-2.png, … that does not exist.
   std::string free_name() const;
   /// Makes the folder if it is missing.
-  std::string path_of(const std::string& name) const;
+  std::string path_for(const std::string& name) const;
 
  private:
   Screen& screen();

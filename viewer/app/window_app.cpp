@@ -39,7 +39,7 @@ class WindowPictureWriter final : public PictureWriter {
   Screen& in_window_;
 };
 
-/// The window with all that stays while it is open.
+/// The window, and everything that lives as long as it is open.
 class WindowApp {
  public:
   explicit WindowApp(const AppOptions& options)
@@ -64,15 +64,15 @@ class WindowApp {
       if (changed) frames_due_ = kFramesAfterChange;
       if (frames_due_ > 0) draw(frame);
       if (frames_due_ > 0) --frames_due_;
-      if (frames_due_ == 0 || frame.progress < 1) tell();
+      if (frames_due_ == 0 || frame.progress < 1) write_watched_state();
       if (window_.wait(pause_after(frame))) frames_due_ = kFramesAfterChange;
     }
-    tell();
+    write_watched_state();
     return controller_.script_exit_code();
   }
 
  private:
-  static constexpr int kFramesAfterChange = 3;  // menus settle within three
+  static constexpr int kFramesAfterChange = 3;  // a menu finds its place within three
   static constexpr double kFrame = 1.0 / 60, kLookAgain = 1.0 / 30, kIdle = 0.5;
 
   double pause_after(const view::Frame& frame) const {
@@ -81,10 +81,11 @@ class WindowApp {
     return frame.animating ? kLookAgain : kIdle;
   }
 
-  /// What the state asks of the window: the first step failed, text for the clipboard, a script that failed.
+  /// Does what the state asks of the window: ends if the first step failed, fills the clipboard, prints the
+  /// error of a script.
   void follow(const view::Frame& frame) {
     const view::ViewState& view = *frame.view;
-    const bool played = view.ready && !options_.script.empty();  // its errors are told below
+    const bool played = view.ready && !options_.script.empty();  // then the error is printed below
     if (!opened_ && !frame.animating && !played) require_opened(view);
     opened_ = opened_ || view.ready;
     if (view.clipboard_serial > clipboard_serial_) {
@@ -98,11 +99,11 @@ class WindowApp {
     }
   }
 
-  /// Writes the state that is on the screen, with menus where they belong.
-  void tell() {
-    if (options_.watch.empty() || shown_ == told_ || !shown_) return;
-    told_ = shown_;
-    write_text_atomically(options_.watch, view::to_json(*told_));
+  /// Writes the state on the screen into the --watch file, once its menus are in place.
+  void write_watched_state() {
+    if (options_.watch.empty() || shown_ == watched_ || !shown_) return;
+    watched_ = shown_;
+    write_text_atomically(options_.watch, view::to_json(*watched_));
   }
 
   void draw(const view::Frame& frame) {
@@ -138,12 +139,12 @@ class WindowApp {
   void take_picture(const view::Frame& frame) {
     try {
       const std::string name = pictures_.free_name();
-      // Of the picture alone; the window keeps its size.
+      // The size of the picture; the window keeps its own.
       pictures_.PictureWriter::resize(static_cast<int>(window_.width() * window_.scale()),
                                       static_cast<int>(window_.height() * window_.scale()));
       pictures_.shot(name, *frame.view);
       screen_.say({fmt::format("Picture written: {}",
-                               fs::absolute(pictures_.path_of(name)).lexically_normal().string()),
+                               fs::absolute(pictures_.path_for(name)).lexically_normal().string()),
                    view::NoticeKind::info});
     } catch (const Error& e) {
       screen_.say({e.what(), view::NoticeKind::error});
@@ -153,15 +154,15 @@ class WindowApp {
   AppOptions options_;
   view::Controller controller_;
   Screen screen_;
-  ImGuiContext* current_;  // made current before the window's backends start
+  ImGuiContext* current_;  // must be current before the window starts its backends
   Window window_;
   WindowPictureWriter pictures_;
-  std::shared_ptr<const view::ViewState> shown_, told_;
+  std::shared_ptr<const view::ViewState> shown_, watched_;
   float shown_progress_ = -1;
   int frames_due_ = kFramesAfterChange;
   uint64_t clipboard_serial_ = 0;
   std::string script_error_;
-  bool opened_ = false;  // has the first step been shown?
+  bool opened_ = false;  // the first step has been on the screen
 };
 
 }  // namespace

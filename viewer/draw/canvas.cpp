@@ -28,7 +28,7 @@ Rect Rect::cut_right(float w) {
 
 Canvas::Canvas(ImDrawList* list, const Colors& colors, const Fonts& fonts, float scale)
     : list_(list), colors_(colors), fonts_(fonts), scale_(scale) {
-  list_->_FringeScale = 1 / scale;  // soft edges one framebuffer pixel wide
+  list_->_FringeScale = 1 / scale;  // antialiased edges are one framebuffer pixel wide
 }
 
 float Canvas::snap(float x) const { return std::round(x * scale_) / scale_; }
@@ -116,7 +116,7 @@ float Canvas::text_lines(const Rect& r, Type type, ImU32 color, std::string_view
         const size_t blank = rest.rfind(' ', end - 1);
         end = blank == std::string_view::npos || blank == 0 ? 0 : blank;
       }
-      if (end == 0) end = rest.size();  // one long word: text_in cuts it
+      if (end == 0) end = rest.size();  // one long word; text_in cuts it
     }
     text_in({r.x0, y, r.x1, y + line_height}, type, color, rest.substr(0, end));
     rest.remove_prefix(end);

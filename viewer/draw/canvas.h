@@ -1,5 +1,5 @@
-// Drawing in logical pixels on one ImGui draw list: rectangles, lines and texts that stay sharp and never
-// overflow. Everything that panels draw goes through here.
+// Draws in logical pixels on one ImGui draw list: rectangles, lines and texts that stay sharp and never
+// overflow. Panels draw everything through it.
 #pragma once
 
 #include <imgui.h>
@@ -23,7 +23,7 @@ struct Rect {
   Rect inset(float by) const { return {x0 + by, y0 + by, x1 - by, y1 - by}; }
   Rect inset(float dx, float dy) const { return {x0 + dx, y0 + dy, x1 - dx, y1 - dy}; }
   Rect moved(float dx, float dy) const { return {x0 + dx, y0 + dy, x1 + dx, y1 + dy}; }
-  /// Cuts a part off and returns it; the rest stays.
+  /// Cuts off a part and returns it; this rectangle keeps the rest.
   Rect cut_top(float height);
   Rect cut_bottom(float height);
   Rect cut_left(float width);
@@ -41,7 +41,7 @@ class Canvas {
   const Fonts& fonts() const { return fonts_; }
   ImDrawList* list() const { return list_; }
   float scale() const { return scale_; }
-  /// The nearest edge between two pixels of the framebuffer.
+  /// The nearest boundary between two pixels of the framebuffer.
   float snap(float x) const;
 
   void fill(const Rect& r, ImU32 color);
@@ -49,17 +49,19 @@ class Canvas {
   /// A frame inside the rectangle.
   void frame(const Rect& r, ImU32 color, float thickness = 1);
   void frame_round(const Rect& r, ImU32 color, float radius, float thickness = 1);
-  /// A dashed frame inside the rectangle; with a second colour the gaps are filled with it.
+  /// A dashed frame inside the rectangle; gap_color, if given, fills the gaps.
   void dashed(const Rect& r, ImU32 color, float thickness, float on, float off, ImU32 gap_color = 0);
   void horizontal(float x0, float x1, float y, ImU32 color, float thickness = 1);
   void vertical(float x, float y0, float y1, ImU32 color, float thickness = 1);
   void line(ImVec2 a, ImVec2 b, ImU32 color, float thickness = 1);
 
-  /// Writes at a top left corner; returns the width.
+  /// `at` is the top left corner. Returns the width.
   float text(ImVec2 at, Type type, ImU32 color, std::string_view text);
-  /// Writes within the rectangle, centred vertically, cut with "…" where it does not fit; returns the width.
+  /// Writes one line into the rectangle, centred vertically; a text that does not fit ends with "…". Returns
+  /// the width.
   float text_in(const Rect& r, Type type, ImU32 color, std::string_view text, Align align = Align::left);
-  /// Writes at most so many lines, broken at blanks; the last is cut with "…". Returns the height used.
+  /// Writes at most max_lines lines, broken at spaces; if the text is longer, the last line ends with "…".
+  /// Returns the height used.
   float text_lines(const Rect& r, Type type, ImU32 color, std::string_view text, int max_lines,
                    float line_height);
   float width(Type type, std::string_view text) const { return fonts_.width(type, fonts_.spelt(text)); }

@@ -15,7 +15,7 @@ constexpr std::array<const char*, kTypes> kFiles{
     "DejaVuSans.ttf",      "DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans.ttf",
     "DejaVuSans-Bold.ttf", "DejaVuSans.ttf", "DejaVuSansMono.ttf",  "DejaVuSansMono.ttf"};
 
-/// Latin, punctuation, arrows, mathematics, circled digits: what the view model's texts use.
+/// Latin, punctuation, arrows, mathematics, circled digits: all signs in our texts.
 constexpr ImWchar kRanges[] = {0x0020, 0x017F, 0x0391, 0x03C9, 0x2010, 0x2027, 0x2030, 0x203A, 0x2070, 0x208E,
                                0x2190, 0x2194, 0x2200, 0x2200, 0x2208, 0x2208, 0x2211, 0x221E, 0x2248, 0x2248,
                                0x2260, 0x2265, 0x2423, 0x2423, 0x2460, 0x2468, 0x25B2, 0x25BE, 0};

@@ -1,6 +1,6 @@
-// The fonts: DejaVu where it is installed, else ImGui's own with ASCII spellings.
+// The fonts: DejaVu if it is installed, otherwise ImGui's own font and texts in ASCII.
 //
-//   Fonts fonts(scale);   fills ImGui's font atlas anew; make it before the first frame, or between frames
+//   Fonts fonts(scale);   builds ImGui's font atlas: before the first frame, or between two frames
 //   fonts.of(Type::body).size …
 #pragma once
 
@@ -12,7 +12,7 @@
 
 namespace lastrow::ui {
 
-/// What a text is, which decides its size: 12 small · 14 label · 16 body · 22 sentence; mono for numbers.
+/// The kind of a text decides its size: small 12, label 14, body 16, sentence 22; mono is for numbers.
 enum class Type { small, label, label_bold, body, body_bold, sentence, mono, mono_small };
 constexpr int kTypes = 8;
 
@@ -23,14 +23,14 @@ struct TypeFace {
 
 class Fonts {
  public:
-  /// Without installed fonts, or when they are not to be looked for, texts are spelt in ASCII.
+  /// Texts are spelt in ASCII if no font is found, or if look_for_fonts is false.
   explicit Fonts(float scale, bool look_for_fonts = true);
 
   const TypeFace& of(Type type) const { return faces_[static_cast<size_t>(type)]; }
-  /// No font with our signs was found: texts must go through to_ascii (ascii.h).
+  /// True: the font lacks our signs, so texts must go through to_ascii (ascii.h).
   bool ascii_only() const { return ascii_only_; }
   float width(Type type, std::string_view text) const;
-  /// The text as this font can show it, cut with "…" so that it is at most max_width wide.
+  /// The text as this font can show it; it ends with "…" if it would be wider than max_width.
   std::string fit(Type type, std::string_view text, float max_width) const;
   std::string spelt(std::string_view text) const;
 

@@ -1,4 +1,4 @@
-// Icons drawn as shapes: the fonts have none of these.
+// Icons, drawn as shapes because the fonts have no such signs.
 #pragma once
 
 #include "viewer/draw/canvas.h"
@@ -26,7 +26,7 @@ enum class Icon {
   close
 };
 
-/// Fills a square in the middle of the rectangle.
+/// Draws the icon in a square in the middle of the rectangle.
 void draw_icon(Canvas& canvas, const Rect& r, Icon icon, ImU32 color);
 
 }  // namespace lastrow::ui

@@ -35,7 +35,7 @@ void draw_diagonals(Canvas& canvas, const Rect& r, ImU32 color, float period, fl
 }
 
 void draw_crosses(Canvas& canvas, const Rect& r, ImU32 color, float period) {
-  // Small × in a grid centred in r; one at least.
+  // Small × in a grid centred in r; at least one.
   const int columns = std::max(1, static_cast<int>(r.width() / (period + 2)));
   const int rows = std::max(1, static_cast<int>(r.height() / (period + 2)));
   const float half = std::min({period, r.width(), r.height()}) * 0.3f;

@@ -1,5 +1,5 @@
-// The colours of the window, light and dark. Fill means value, and only value; state is a gutter and a
-// pattern in one of six colours that stay apart for every kind of colour vision (tested).
+// The colours of the window, light and dark. A cell's fill shows its value and nothing else; its state is a
+// gutter and a pattern, in one of six colours that every kind of colour vision can tell apart (tested).
 #pragma once
 
 #include <imgui.h>
@@ -11,14 +11,14 @@
 
 namespace lastrow::ui {
 
-/// The colours as designed.
+/// The colours of one theme.
 struct Palette {
   Hex window, pane, text;
   Hex muted;   // secondary text; contrast at least 4.5 on window and pane
-  Hex line;    // hairlines and outlines of panes
+  Hex line;    // thin lines, outlines of panes
   Hex raised;  // buttons, chips
-  Hex hover;   // the same under the mouse
-  Hex accent;  // what is selected or can be done next
+  Hex hover;   // a button or chip under the mouse
+  Hex accent;  // what is selected, or what to do next
   Hex on_accent;
   Hex error;
   Hex now, again_needed, again_unused, cache, masked, absent;  // states
@@ -33,7 +33,7 @@ inline ImU32 to_u32(Hex color, float alpha = 1) {
   return IM_COL32((color >> 16) & 255, (color >> 8) & 255, color & 255, static_cast<int>(alpha * 255 + 0.5f));
 }
 
-/// A palette with the tables made from it.
+/// A palette, and the tables made from it.
 class Colors {
  public:
   explicit Colors(view::Theme theme);
@@ -43,8 +43,8 @@ class Colors {
   ImU32 state(view::State state, float alpha = 1) const {
     return to_u32(state_color(*palette_, state), alpha);
   }
-  /// The fill of a value, x = value / scale; beyond ±1 it saturates. Opacity mixes it with the pane, so that
-  /// cells on top of each other need no blending.
+  /// The fill of a value; x = value / scale, and it saturates beyond ±1. Opacity mixes it with the colour of
+  /// the pane, so that no blending is needed.
   ImU32 value(float x, float opacity = 1) const;
   /// The fill of a weight, 0 … 1.
   ImU32 weight(float p, float opacity = 1) const { return value(p, opacity); }
@@ -56,10 +56,10 @@ class Colors {
   std::array<Hex, 2 * kSteps + 1> values_;
 };
 
-/// Straight mix in sRGB, for fades.
+/// A linear mix in sRGB, for fades.
 Hex mix(Hex from, Hex to, float fraction);
 
-/// ImGui's own widgets (menus, text field, tooltips) in these colours.
+/// Gives ImGui's own widgets (menus, text field, tooltips) these colours.
 void apply_style(const Colors& colors);
 
 }  // namespace lastrow::ui

@@ -14,13 +14,13 @@ using view::State;
 /// How a row looks at this moment of the beat.
 struct Look {
   State state = State::not_yet;
-  State other = State::not_yet;  // what the gutter fades from
-  float blend = 1;               // how far from `other` to `state`
+  State other = State::not_yet;  // the gutter fades from this state to `state`
+  float blend = 1;               // 0: `other`, 1: `state`
   float opacity = 1;
-  float reveal = 1;  // part of the width wiped in
+  float reveal = 1;  // the part of the width that is drawn
 };
 
-Look look_of(const view::Row& row, float progress, int i, int n) {
+Look row_look(const view::Row& row, float progress, int i, int n) {
   Look look{row.is, row.was, progress, row.opacity_was + (row.opacity - row.opacity_was) * progress, 1};
   if (row.was == row.is) {
     look.blend = 1;
@@ -47,7 +47,7 @@ bool has_values(State state) {
          state == State::from_cache;
 }
 
-/// Overlays of rows computed for nothing are drawn in full where their values are at 40 %.
+/// The values of an unused row are drawn at 40 %, its overlay in full.
 float overlay_strength(const Look& look) {
   constexpr float kUnused = 0.4f;
   return look.state == State::again_unused ? std::min(1.0f, look.opacity / kUnused) : look.opacity;
@@ -65,7 +65,7 @@ void draw_absent_run(Canvas& canvas, const Rect& first, const Rect& last) {
   canvas.dashed({first.x0, first.y0, first.x1, last.y1}, canvas.colors().state(State::absent), 1, 5, 4);
 }
 
-/// Calls run(i, j) for each longest run of rows in sight of which is(row) holds.
+/// Calls run(i, j) for each run of neighbouring visible rows i … j that all satisfy is(row).
 template <typename Is, typename Run>
 void for_runs(const PaneLayout& layout, Is is, Run run) {
   const int end = layout.first_row + layout.n_rows;
@@ -109,7 +109,7 @@ void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& blo
   if (panel.progress >= 1 && !shares_stand_there) draw_repeat(panel, place, row.repeat);
 }
 
-/// Rows that the tour asks for, and rows that were poked.
+/// Marks rows that were poked, and rows that the tour asks the user to poke.
 void draw_row_signs(Panel& panel, const PaneLayout& layout, view::Part part,
                     const std::vector<view::Row>& rows) {
   for (int i = layout.first_row; i < layout.first_row + layout.n_rows; ++i) {
@@ -150,7 +150,7 @@ void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, 
 void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueBlock& block) {
   const int n = static_cast<int>(block.rows.size());
   const auto at = [&](int i) -> const view::Row& { return block.rows[static_cast<size_t>(i)]; };
-  int n_new = 0, first_new = n;  // rows that come in during this beat are staggered among themselves
+  int n_new = 0, first_new = n;  // rows that appear in this beat come one after the other
   for (int i = 0; i < n; ++i)
     if (at(i).was == State::not_yet && at(i).is != State::not_yet) {
       first_new = std::min(first_new, i);
@@ -158,7 +158,7 @@ void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueB
     }
   for (int i = layout.first_row; i < layout.first_row + layout.n_rows; ++i)
     draw_value_row(panel, layout.row(block.part, i), block, at(i), i,
-                   look_of(at(i), panel.progress, i - first_new, n_new));
+                   row_look(at(i), panel.progress, i - first_new, n_new));
   const auto is = [&](State state) {
     return [&, state](int i) {
       return at(i).is == state && (panel.progress >= 1 || at(i).was == state || state == State::computed_now);
@@ -177,7 +177,7 @@ void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueB
 }
 
 void draw_cache_box(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
-  const auto stored = [&](auto is_stored) {  // rows in sight, counted from the first
+  const auto stored = [&](auto is_stored) {  // how many of the visible rows
     int n = 0;
     for (const view::Row& row : pane.k.rows)
       if (is_stored(row)) n = std::max(n, row.position + 1 - layout.first_row);
@@ -253,7 +253,7 @@ void draw_matrix(Panel& panel, const PaneLayout& layout, const view::PaneState& 
                         pane.matrix == view::Part::weight ? 1.0f : std::ldexp(1.0f, -block.exponent), morph};
   const auto at = [&](int i) -> const view::Row& { return block.rows[static_cast<size_t>(i)]; };
   for (int t = layout.first_row; t < layout.first_row + layout.n_rows; ++t) {
-    Look look = look_of(at(t), panel.progress, t, layout.n_tokens);
+    Look look = row_look(at(t), panel.progress, t, layout.n_tokens);
     look.reveal = 1;
     if (!has_values(look.state) || look.opacity <= 0.01f) continue;
     draw_row_gutter(panel.canvas, layout.row(block.part, t), look);

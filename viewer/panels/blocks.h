@@ -1,22 +1,22 @@
-// The blocks of a pane: Q, K, V rows and the matrix of scores or weights, each row at its state.
+// The blocks of a pane: the rows of Q, K and V, and the matrix of scores or weights.
 #pragma once
 
 #include "viewer/panels/panel.h"
 
 namespace lastrow::ui {
 
-/// Values side by side in a rectangle, at most one cell a pixel: beyond that the largest magnitude of
-/// each group stands for it. exponent: colours span ±2^exponent.
+/// Draws values side by side in a rectangle. If there are more values than pixels, one cell stands for a
+/// group and shows its largest magnitude. exponent: colours span ±2^exponent.
 void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, int exponent, float opacity);
 
 void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueBlock& block);
-/// An outline around the rows of K and V that are in the cache; beat append lets it grow.
+/// An outline around the rows of K and V that are in the cache. It grows in beat `append`.
 void draw_cache_box(Panel& panel, const PaneLayout& layout, const view::PaneState& pane);
 void draw_matrix(Panel& panel, const PaneLayout& layout, const view::PaneState& pane);
 
-/// How far the i-th of n staggered rows has come when the beat has come to `progress`.
+/// The progress of row i of n rows that appear one after the other, when the beat is at `progress`.
 float staggered(float progress, int i, int n);
-/// Slow at both ends.
+/// 0 … 1 to 0 … 1, slow at both ends.
 float ease(float x);
 
 }  // namespace lastrow::ui

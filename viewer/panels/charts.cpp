@@ -13,10 +13,10 @@ namespace {
 
 using view::Beat;
 
-/// Beat keep: scores and weights go.
+/// How far beat `keep` has faded the scores and weights, 0 … 1.
 float faded(const Panel& panel) { return panel.view.transport.beat == Beat::keep ? panel.progress : 0.0f; }
 
-/// A bar in column s from one height to another; heights are fractions of the chart, 0 at its foot.
+/// A bar in column s between two heights, given as fractions of the chart's height.
 void draw_bar(Panel& panel, const PaneLayout& layout, const Rect& chart, int s, float from, float to,
               Hex color) {
   color = mix(color, panel.hex().pane, 0.5f * faded(panel));
@@ -24,11 +24,11 @@ void draw_bar(Panel& panel, const PaneLayout& layout, const Rect& chart, int s, 
   const float inset = column.width() >= 12 ? 3.0f : column.width() >= 8 ? 1.0f : 0.0f;
   const float low = chart.y1 - std::min(from, to) * chart.height(),
               high = chart.y1 - std::max(from, to) * chart.height();
-  const float top = std::min(high, low - 1);  // at least a line
+  const float top = std::min(high, low - 1);  // at least one pixel
   panel.canvas.fill({column.x0 + inset, top, column.x1 - inset, low}, panel.color(color));
 }
 
-/// The middle is left out where there is no room for all.
+/// Leaves out the middle if there is no room for all three.
 void caption(Panel& panel, const Rect& r, const std::string& first, const std::string& middle,
              const std::string& last) {
   const std::string whole = first + middle + last;
@@ -63,7 +63,7 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
   }
 }
 
-/// Beat sum: how much of each V row goes into the output, as a bar beside the row.
+/// Beat `sum`: a bar beside each V row shows how much of it goes into the output.
 void draw_shares(Panel& panel, const PaneLayout& layout, const view::OutputRow& output) {
   constexpr float kRoom = 12;  // between V and the matrix
   for (int s = layout.first_row; s < layout.first_row + layout.n_rows; ++s) {
@@ -78,7 +78,7 @@ void draw_shares(Panel& panel, const PaneLayout& layout, const view::OutputRow& 
   }
 }
 
-/// The frames of the V rows fall into the output row, as strong as their weights.
+/// A frame for each V row moves down into the output row; its strength is the weight.
 void draw_falling_rows(Panel& panel, const PaneLayout& layout, const view::OutputRow& output) {
   const float p = ease(std::min(1.0f, panel.progress * 1.4f));
   for (int s = layout.first_row; s < layout.first_row + layout.n_rows; ++s) {

@@ -1,4 +1,4 @@
-// The costs of the whole step on both sides.
+// The table of costs: the whole step, with and without cache.
 #include <algorithm>
 #include <array>
 #include <cmath>

@@ -33,7 +33,7 @@ void draw_hover(Panel& panel, Rect& column) {
     paragraph(panel, column, Type::label, panel.hex().muted, inspector.empty_hint, 3);
 }
 
-/// Element products as bars around a zero line.
+/// The products as bars to the left and right of a zero line.
 void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   if (pinned.products.empty() || column.height() < 3 * kLine) return;
   heading(panel, column, pinned.products_title);
@@ -62,7 +62,7 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   paragraph(panel, column, Type::label, panel.hex().text, pinned.total_text, 2);
 }
 
-/// Returns where it ends.
+/// Returns the y where the content ends.
 float draw_pinned(Panel& panel, Rect column) {
   const view::Pinned& pinned = *panel.view.inspector.pinned;
   panel.canvas.horizontal(column.x0, column.x1, column.y0 + 2, panel.color(panel.hex().line));
@@ -95,7 +95,7 @@ float draw_pinned(Panel& panel, Rect column) {
   return column.y0;
 }
 
-/// In a narrow window: a line at the mouse, and the pinned part as a box over a pane.
+/// In a narrow window the hovered line is a tooltip, and the pinned part is a box over a pane.
 void draw_popover(Panel& panel) {
   const view::Inspector& inspector = panel.view.inspector;
   if (inspector.hovered && panel.state.hovered == inspector.hovered && !panel.view.poke_menu)
@@ -108,7 +108,7 @@ void draw_popover(Panel& panel) {
     box = {left.x0 + 8, box.y0, left.x0 + 8 + box.width(), box.y1};
   }
   ImDrawList* list = panel.canvas.list();
-  list->ChannelsSplit(2);  // the content first: the box is as high as that
+  list->ChannelsSplit(2);  // the content is drawn first, because its height is the height of the box
   list->ChannelsSetCurrent(1);
   box.y1 = draw_pinned(panel, box.inset(12, 6)) + 8;
   list->ChannelsSetCurrent(0);

@@ -13,9 +13,10 @@ constexpr float kTopHeight = 48, kTokensHeight = 64, kSentenceHeight = 40, kCost
 constexpr float kPopOverBelow = 1280;  // narrower windows have no column for the inspector
 constexpr float kGutterWidth = 8, kLeastColumn = 4, kMostColumn = 48;
 
-/// Rows are as high as their bucket says; higher where there is room to spare, lower where there is none.
+/// The number of tokens chooses a bucket, and the bucket gives the height of a row. Rows are higher if there
+/// is room to spare, and lower if there is too little.
 struct Bucket {
-  int tokens;  // rows it is made for
+  int tokens;  // the most rows it is for
   float height;
 };
 constexpr std::array<Bucket, 5> kBuckets{{{8, 40}, {12, 33}, {16, 27}, {24, 18}, {32, 13}}};
@@ -26,8 +27,8 @@ constexpr float kHeader = 8 + 24 + 20 + 32 + 4;  // title, sharing, two lines of
 constexpr float kGoodFooter = 150;
 constexpr float kLeastFooter = 8 + 2 * (16 + 20) + 8 + 24 + 6;  // bars with captions, last line
 
-/// A height is taken when all the rows that the bucket is made for have room; beyond the bucket's own height
-/// only when the bars below stay large.
+/// Takes the first height at which all rows of the bucket fit. A height above the bucket's own must also
+/// leave enough room for large bars below.
 void choose_rows(PaneLayout& pane) {
   const float room = pane.box.height() - kHeader - kLeastFooter;
   float capacity = 0;
@@ -41,7 +42,7 @@ void choose_rows(PaneLayout& pane) {
       pane.row_height = height;
       capacity = rows;
     }
-  if (capacity == 0) {  // nothing fits whole: the densest rows, scrolled
+  if (capacity == 0) {  // not all rows fit: take the lowest rows, and scroll
     pane.row_height = 13;
     capacity = std::max(1.0f, std::floor(room / 13));
   }
@@ -50,7 +51,7 @@ void choose_rows(PaneLayout& pane) {
                pane.box.y0 + kHeader + capacity * pane.row_height};
 }
 
-/// Labels, Q, K, V and matrix from left to right.
+/// From left to right: labels, Q, K, V, matrix.
 void choose_columns(PaneLayout& pane) {
   const float inner = pane.rows.width();
   const float labels = std::clamp(std::floor(inner * 0.186f), 80.0f, 128.0f);

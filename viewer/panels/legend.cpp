@@ -1,4 +1,4 @@
-// The legend: states with their patterns, the sign of a poke, and the scale of values.
+// The legend: the states with their patterns, what a poked row looks like, and the scale of values.
 #include "viewer/draw/patterns.h"
 #include "viewer/panels/panel.h"
 
@@ -63,7 +63,7 @@ void draw_legend(Panel& panel) {
   bar.cut_left(narrow ? 10.0f : 16.0f);
   constexpr float kScale = 76, kGap = 8;
   const float width = panel.canvas.width(type, legend.value_scale) + 1;
-  for (const auto& [sign, meaning] : legend.marks) {  // where there is room beside the scale
+  for (const auto& [sign, meaning] : legend.marks) {  // if there is room beside the scale
     const std::string text = sign + " " + meaning;
     const float needed = panel.canvas.width(type, text) + 1;
     if (bar.width() < needed + width + kScale + 2 * kGap) continue;

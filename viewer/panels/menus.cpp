@@ -1,4 +1,4 @@
-// What opens over the window for a choice: the menu of pokes, and the box for another prompt.
+// What opens over the window: the menu of pokes, and the box for another prompt.
 #include <algorithm>
 #include <utility>
 

@@ -1,4 +1,4 @@
-// What lies over everything for a while: the list of keys, a notice, the progress of long work.
+// What is drawn over everything else: the list of keys, a notice, the progress of long work.
 #include <algorithm>
 
 #include "viewer/panels/panel.h"
@@ -24,12 +24,12 @@ void end_overlay() {
   ImGui::PopStyleVar(2);
 }
 
-/// A panel that draws into the window just begun.
+/// The same panel, drawing into the overlay.
 Panel over(Panel& panel, Canvas& canvas) {
   return Panel{canvas, panel.view, panel.progress, panel.layout, panel.state, panel.commands};
 }
 
-/// One line of the help: a binding, or neighbours that do the same to either side.
+/// One line of the help: one binding, or several with the same label, such as scroll up and scroll down.
 struct HelpLine {
   std::string keys;
   const view::KeyBinding* binding;

@@ -1,4 +1,4 @@
-// One pane: titles, token labels, blocks, the row that decides, what is kept, what pokes did.
+// One pane: titles, token labels, blocks, the row that decides, what is kept, what the pokes changed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ void draw_title(Panel& panel, const PaneLayout& layout, const view::PaneState& p
   panel.canvas.text_in(line, Type::label, panel.color(panel.hex().muted), pane.subtitle);
 }
 
-/// The name, and under it the subtitle in small letters.
+/// The name, and the subtitle under it in small letters.
 void draw_block_title(Panel& panel, const Rect& column, const Rect& lines, const std::string& name,
                       const std::string& subtitle) {
   Rect box{column.x0, lines.y0, column.x1, lines.y1};
@@ -30,7 +30,7 @@ void draw_block_title(Panel& panel, const Rect& column, const Rect& lines, const
                        subtitle);
 }
 
-/// Who shares K and V, over a bracket that spans both.
+/// Which query heads share K and V, above a bracket over both blocks.
 void draw_sharing(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   const ImU32 muted = panel.color(panel.hex().muted), line = panel.color(panel.hex().absent);
   Rect text = layout.sharing;
@@ -64,7 +64,7 @@ void draw_labels(Panel& panel, const PaneLayout& layout, const view::PaneState& 
   }
 }
 
-/// The frame around the row that decides, with its word on a tab below.
+/// The frame around the row that decides, with the word "decides" on a tab below it.
 void draw_decides(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (!layout.sees_row(pane.decides_row) || pane.decides_text.empty()) return;
   const Rect label = layout.row(Part::token, pane.decides_row);
@@ -90,7 +90,7 @@ void draw_footer(Panel& panel, const PaneLayout& layout, const view::PaneState& 
   panel.canvas.text_in(line, note, panel.color(panel.hex().muted), pane.beat_note, Align::right);
 }
 
-/// What the pokes came to, under the blocks; a line leads to each poked row.
+/// What the pokes changed, in boxes under the blocks.
 void draw_badges(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (pane.badges.empty() && pane.difference.empty()) return;
   Rect room = layout.badges;
@@ -108,7 +108,7 @@ void draw_badges(Panel& panel, const PaneLayout& layout, const view::PaneState& 
     panel.canvas.text_lines(inside, Type::small, panel.color(panel.hex().text), badge.text,
                             std::max(1, static_cast<int>(inside.height() / 15)), 15);
   }
-  if (const int lines = static_cast<int>(room.height() / 14); lines > 0)  // else the badge has to do
+  if (const int lines = static_cast<int>(room.height() / 14); lines > 0)  // otherwise the badge is enough
     panel.canvas.text_lines(room, Type::small, panel.color(panel.hex().muted), pane.difference, lines, 14);
 }
 

@@ -60,7 +60,7 @@ bool button_ground(Panel& panel, const char* id, const Rect& r, bool active, boo
   return enabled && t.clicked;
 }
 
-const view::KeyBinding& binding_of(view::Key key, char character, bool shift, bool ctrl) {
+const view::KeyBinding& binding_for(view::Key key, char character, bool shift, bool ctrl) {
   for (const view::KeyBinding& binding : view::key_table())
     if (binding.key == key && binding.character == character && binding.shift == shift &&
         binding.ctrl == ctrl)

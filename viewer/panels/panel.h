@@ -1,7 +1,7 @@
-// What every panel is given, and the few widgets they share.
+// What every panel gets, and the few widgets that panels share.
 //
-// A panel is a function draw_NAME(Panel&): it draws its part of the view state and appends commands for what
-// the user did there. It keeps nothing but what PanelState holds: where one has scrolled to, what is open.
+// A panel is a function draw_NAME(Panel&). It draws its part of the view state, and appends a command for
+// whatever the user did there. What must survive until the next frame is in PanelState.
 #pragma once
 
 #include <array>
@@ -16,14 +16,14 @@ namespace lastrow::ui {
 
 struct PanelState {
   Scroll scroll;
-  float scroll_grip = 0;                   // where in the thumb of a scroll bar the mouse holds it
-  std::optional<view::Target> hovered;     // what was last sent as Hover
+  float scroll_grip = 0;                   // where in the thumb the mouse holds it
+  std::optional<view::Target> hovered;     // the target last sent as Hover
   std::optional<view::Target> menu_shown;  // the poke menu that is open
   std::array<char, 4096> prompt{};         // text in the prompt box, zero-terminated
   bool prompt_shown = false;
-  bool prompt_entered = false;             // Enter was pressed in it; what was typed before counts
-  Rect popover;                            // what lies over a pane in a narrow window; empty: nothing
-  std::optional<view::Notice> own_notice;  // from the window, not from the controller
+  bool prompt_entered = false;             // Enter was pressed in the box
+  Rect popover;                            // a box over a pane, in a narrow window; empty: none
+  std::optional<view::Notice> own_notice;  // of the window, not of the controller
 
   void set_prompt(std::string_view text) {
     prompt.fill(0);
@@ -42,32 +42,32 @@ struct Panel {
   const Palette& hex() const { return canvas.hex(); }
   ImU32 color(Hex hex, float alpha = 1) const { return to_u32(hex, alpha); }
   void send(const view::Command& command);
-  void press(const view::KeyBinding& key);  // sends what the key sends
+  void press(const view::KeyBinding& key);  // sends the command of the key
 };
 
-/// The mouse does something at this place: pressed, pointed at.
+/// What the mouse does at a place.
 struct Touch {
   bool clicked = false, hovered = false;
 };
-/// Makes a rectangle answer to the mouse. Ids are unique in the window.
+/// Makes a rectangle react to the mouse. Each id must be unique in the window.
 Touch touch(const char* id, const Rect& r);
 Touch touch(const char* id, int index, const Rect& r);
 
-/// Shows a tooltip for the thing just touched: a title in bold, a sentence, keys.
+/// Shows a tooltip: a title in bold, a sentence, keys.
 void tooltip(Panel& panel, std::string_view title, std::string_view text, std::string_view keys = {});
 
-/// Draws the ground of a button and returns whether it was clicked.
+/// Draws the background of a button, and returns whether it was clicked.
 bool button_ground(Panel& panel, const char* id, const Rect& r, bool active = false, bool enabled = true,
                    Touch* touched = nullptr);
 
-/// The key that sends a command of this kind (and, where given, of this character).
-const view::KeyBinding& binding_of(view::Key key, char character = 0, bool shift = false, bool ctrl = false);
+/// The binding of a key in the key table.
+const view::KeyBinding& binding_for(view::Key key, char character = 0, bool shift = false, bool ctrl = false);
 
-/// An icon button that does what a key does; the tooltip names the key. Sends the binding's command.
+/// An icon button that does what the key does; its tooltip names the key.
 void key_button(Panel& panel, const Rect& r, Icon icon, const view::KeyBinding& binding, bool enabled = true,
                 bool active = false);
 
-/// A box with the colours of panes.
+/// A box in the colours of a pane.
 void pane_ground(Panel& panel, const Rect& r);
 
 void draw_transport(Panel& panel);

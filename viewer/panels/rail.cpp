@@ -1,4 +1,4 @@
-// The rail at the left: layers as they are stacked, heads with the K/V they share, and the program's buttons.
+// The rail at the left: the stack of layers, the heads with the K/V heads they share, the program's buttons.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,18 +15,18 @@ void caption(Panel& panel, Rect& column, const char* text) {
                        Align::center);
 }
 
-/// Two small buttons side by side: the one below or before, the one above or after.
+/// Two small buttons side by side: previous, next.
 void arrows(Panel& panel, Rect& column, char down, char up) {
   Rect row = column.cut_top(18);
   row = row.inset(2, 1);
   key_button(panel, row.cut_left(row.width() / 2).inset(0.5f, 0), down == '[' ? Icon::down : Icon::up,
-             binding_of(view::Key::character, down));
+             binding_for(view::Key::character, down));
   key_button(panel, row.inset(0.5f, 0), down == '[' ? Icon::up : Icon::down,
-             binding_of(view::Key::character, up));
+             binding_for(view::Key::character, up));
   column.cut_top(3);
 }
 
-/// The last layer on top, as data flows upwards.
+/// The last layer is at the top, because data flows upwards.
 void draw_layers(Panel& panel, Rect& column, float most) {
   const std::vector<view::LayerChip>& layers = panel.view.layers.layers;
   if (layers.empty()) return;
@@ -47,7 +47,7 @@ void draw_layers(Panel& panel, Rect& column, float most) {
       panel.canvas.text_in(r, low ? Type::small : Type::label,
                            panel.color(layer.selected ? panel.hex().on_accent : panel.hex().text),
                            fmt::format("{}", layer.layer), Align::center);
-    if (panel.view.layers.complete && height > 8) {  // done, from the bottom up
+    if (panel.view.layers.complete && height > 8) {  // marks the finished layers, from the bottom up
       const bool arriving = panel.view.transport.beat == view::Beat::next;
       const float p =
           arriving ? staggered(panel.progress, static_cast<int>(i), static_cast<int>(layers.size())) : 1;
@@ -63,8 +63,8 @@ void draw_layers(Panel& panel, Rect& column, float most) {
   }
 }
 
-/// A square a query head, as dark as its last row is focused; beside them the K/V heads at their true size:
-/// as many squares high as query heads share one.
+/// A square per query head; the darker it is, the more focused is its last row. Beside the squares stand the
+/// K/V heads, each as high as the query heads that share it.
 void draw_heads(Panel& panel, Rect& column, float most) {
   const view::HeadStrip& strip = panel.view.heads;
   if (strip.heads.empty()) return;
@@ -115,13 +115,13 @@ void draw_rail(Panel& panel) {
     const view::KeyBinding& binding;
     bool enabled;
   };
-  const Entry entries[] = {{Icon::pencil, binding_of(Key::character, 'p'), true},
-                           {Icon::restore, binding_of(Key::character, 'r'), panel.view.n_pokes > 0},
-                           {Icon::copy, binding_of(Key::character, 'c'), true},
-                           {Icon::camera, binding_of(Key::character, 's', false, true), true},
-                           {Icon::half_moon, binding_of(Key::character, 't'), true},
-                           {Icon::full_screen, binding_of(Key::f11), true},
-                           {Icon::question, binding_of(Key::character, '?'), true}};
+  const Entry entries[] = {{Icon::pencil, binding_for(Key::character, 'p'), true},
+                           {Icon::restore, binding_for(Key::character, 'r'), panel.view.n_pokes > 0},
+                           {Icon::copy, binding_for(Key::character, 'c'), true},
+                           {Icon::camera, binding_for(Key::character, 's', false, true), true},
+                           {Icon::half_moon, binding_for(Key::character, 't'), true},
+                           {Icon::full_screen, binding_for(Key::f11), true},
+                           {Icon::question, binding_for(Key::character, '?'), true}};
   Rect buttons = column.cut_bottom(button * static_cast<float>(std::size(entries)));
   column.cut_bottom(4);
   const float fixed = 2 * (16 + 18 + 3) + 8;

@@ -10,7 +10,7 @@
 namespace lastrow::ui {
 namespace {
 
-/// Makes a context current for as long as it lives.
+/// Makes an ImGui context current until this object is destroyed.
 class Current {
  public:
   explicit Current(ImGuiContext* context) : before_(ImGui::GetCurrentContext()) {
@@ -54,7 +54,7 @@ Screen::Screen(float scale) : context_(ImGui::CreateContext()), scale_(0) {
   const Current current(context_);
   ImGuiIO& io = ImGui::GetIO();
   io.IniFilename = nullptr;
-  io.ConfigInputTextCursorBlink = false;  // a blink would redraw a window in which nothing changes
+  io.ConfigInputTextCursorBlink = false;  // a blinking cursor would redraw an idle window
   io.BackendFlags |= ImGuiBackendFlags_RendererHasVtxOffset;
   io.DeltaTime = 1.0f / 60;
   set_scale(scale);
@@ -122,10 +122,10 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
 Image Screen::picture() {
   const Current current(context_);
   if (atlas_.alpha.empty()) atlas_ = font_texture();
-  return picture_of_frame(atlas_, background());
+  return rendered_picture(atlas_, background());
 }
 
-Image Screen::picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y) {
+Image Screen::draw_picture(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y) {
   const view::Frame frame{std::move(view), 1, false};
   std::vector<view::UserCommand> ignored;
   constexpr int kFramesToSettle = 3;  // a menu is measured in its first frame and placed in its second

@@ -1,11 +1,11 @@
-// The whole window's content, one call a frame.
+// The content of the whole window, with one call per frame.
 //
 //   Screen screen(scale);
-//   screen.draw(frame, size, keys, commands);   from ImGui's NewFrame to its Render; appends what the user
-//   did Image picture = screen.picture();     the frame last drawn, without a display
+//   screen.draw(frame, size, keys, commands);   a whole ImGui frame; appends what the user did to commands
+//   Image picture = screen.picture();           the frame last drawn; needs no display
 //
-// Each Screen has an ImGui context of its own, so that one can draw pictures while another is in the window.
-// Between draws the caller's context is left as it was.
+// Each Screen has its own ImGui context, so one Screen can draw pictures while another is in the window. Each
+// call restores the context that was current before it.
 #pragma once
 
 #include <memory>
@@ -28,21 +28,21 @@ class Screen {
   Screen(const Screen&) = delete;
   Screen& operator=(const Screen&) = delete;
 
-  /// For a window's backends, which work on the current context.
+  /// For the backends of a window, which use the current context.
   ImGuiContext* context() const { return context_; }
   float scale() const { return scale_; }
-  /// Builds the fonts anew for another size of pixels.
+  /// Builds the fonts again for another scale.
   void set_scale(float scale);
-  /// size: logical pixels; taken only where no window has told ImGui its size.
+  /// size: in logical pixels; used only if no window has given ImGui its size.
   void draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPress> keys,
             std::vector<view::UserCommand>& commands);
-  /// Draws the state at rest often enough for menus to find their size, and returns the picture.
-  Image picture_of(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
+  /// Draws the state at rest several times, so that menus find their size, and returns the picture.
+  Image draw_picture(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
   Image picture();
   ImU32 background() const { return to_u32(colors_->hex().window); }
-  /// Takes effect with the next draw.
+  /// Takes effect in the next draw().
   void scroll(const view::ScrollTokens& by) { scrolls_.push_back(by); }
-  /// One line over the panes until the next key or click: what the window itself has to say.
+  /// Shows a message of the window itself over the panes, until the next key or click.
   void say(view::Notice notice) { state_.own_notice = std::move(notice); }
 
  private:
@@ -53,9 +53,9 @@ class Screen {
   float scale_;
   std::unique_ptr<Fonts> fonts_;
   std::unique_ptr<Colors> colors_;
-  AlphaTexture atlas_;  // filled when first needed
+  AlphaTexture atlas_;  // filled when it is first needed
   PanelState state_;
-  std::vector<view::ScrollTokens> scrolls_;  // not yet carried out
+  std::vector<view::ScrollTokens> scrolls_;  // for the next draw()
 };
 
 }  // namespace lastrow::ui

@@ -11,7 +11,7 @@ namespace {
 constexpr float kBarWidth = 6, kLeastThumb = 16;
 constexpr int kWheelTokens = 3;
 
-/// −1 at the end: follows the newest.
+/// Stores −1 at the end, so that the view follows the newest token.
 void move_to(int& first, int to, int hidden) {
   if (hidden <= 0) return;
   const int next = std::clamp(to, 0, hidden);
@@ -21,7 +21,7 @@ void move_to(int& first, int to, int hidden) {
 int hidden_rows(const PaneLayout& pane) { return pane.n_tokens - pane.n_rows; }
 int hidden_columns(const PaneLayout& pane) { return pane.n_tokens - pane.n_columns; }
 
-/// One direction of a bar: along its length.
+/// A scroll bar along its length.
 struct Along {
   float start, length;  // of the track
   int first, seen, all;
@@ -47,7 +47,7 @@ Along along_columns(const PaneLayout& pane) {
           pane.first_column, pane.n_columns, pane.n_tokens};
 }
 
-/// Draws a bar; while it is dragged the thumb stays under the mouse. Pressed beside the thumb, it comes
+/// Draws a bar. While the user drags it, the thumb stays under the mouse; a press beside the thumb moves it
 /// there.
 void drag_bar(Panel& panel, const char* id, const PaneLayout& pane, const ScrollBar& bar, const Along& along,
               float mouse, int& first, const char* help) {
@@ -120,7 +120,7 @@ void draw_scroll_bars(Panel& panel, const PaneLayout& pane) {
   Scroll& scroll = panel.state.scroll;
   if (hidden_rows(pane) > 0) {
     drag_bar(panel, "rows", pane, row_bar(pane), along_rows(pane), mouse.y, scroll.first_row,
-             "Drag, or use the wheel, ↑ ↓, Page up, Page down; Ctrl+End shows the newest.");
+             "Drag, or use the wheel, ↑ ↓, Page up, Page down; Ctrl+End shows the newest tokens.");
     Rect note{pane.labels.x0, pane.block_title.y0, pane.labels.x1, pane.block_title.y1};
     panel.canvas.text_in(
         note.cut_top(17), Type::label_bold, panel.color(panel.hex().text),
@@ -129,7 +129,7 @@ void draw_scroll_bars(Panel& panel, const PaneLayout& pane) {
   }
   if (hidden_columns(pane) > 0)
     drag_bar(panel, "columns", pane, column_bar(pane), along_columns(pane), mouse.x, scroll.first_column,
-             "Drag, or use Shift and the wheel, Ctrl+← and Ctrl+→; Ctrl+End shows the newest.");
+             "Drag, or use Shift and the wheel, Ctrl+← and Ctrl+→; Ctrl+End shows the newest tokens.");
 }
 
 }  // namespace lastrow::ui

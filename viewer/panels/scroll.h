@@ -1,13 +1,12 @@
-// Where one has scrolled to, when more tokens are there than fit: by wheel, by keys, and by a bar at the
-// right edge of each pane and below each matrix. Both panes scroll together; at the end they follow the
-// newest token again.
+// Scrolling, if there are more tokens than fit: by wheel, by keys, and by a bar at the right edge of each
+// pane and below each matrix. Both panes scroll together. Scrolled to the end, they follow the newest token.
 #pragma once
 
 #include "viewer/panels/panel.h"
 
 namespace lastrow::ui {
 
-/// track: where the bar can be pressed; thumb: the part in sight. Both empty where everything fits.
+/// track: where the bar can be pressed; thumb: the visible part. Both are empty if everything fits.
 struct ScrollBar {
   Rect track, thumb;
 };
@@ -16,9 +15,9 @@ ScrollBar column_bar(const PaneLayout& pane);  // below the matrix
 
 /// What a key does.
 void scroll_by(Scroll& scroll, const PaneLayout& pane, const view::ScrollTokens& by);
-/// The wheel moves rows, with Shift columns.
+/// The wheel scrolls rows, and with Shift columns.
 void scroll_by_wheel(Panel& panel);
-/// Draws the bars and follows the mouse that drags them; says in the labels' column what is in sight.
+/// Draws the bars, and follows the mouse that drags them. Writes above the labels which tokens are visible.
 void draw_scroll_bars(Panel& panel, const PaneLayout& pane);
 
 }  // namespace lastrow::ui

@@ -1,5 +1,5 @@
-// The scrub: a tick for each step run so far; prefill is wider, as it feeds many tokens. A click or drag goes
-// there.
+// The scrub: a tick for each step run so far. The tick of prefill is wider, because prefill reads many
+// tokens. A click or a drag goes to the step.
 #pragma once
 
 #include <span>
@@ -14,11 +14,11 @@ void draw_scrub(Panel& panel, const Rect& bar);
 struct TickLabel {
   size_t tick;
   Rect place;
-  bool plate;  // wider than its tick: on a ground of its own
+  bool plate;  // the label is wider than its tick, so it gets its own background
 };
-/// Which ticks have their label written, and where: whole, apart from each other, the current one always.
-/// Where ticks are narrow only every second, fifth, tenth … has one, and it reaches over its neighbours.
-/// widths[i]: of the label of ticks[i].
+/// Which ticks get a label, and where it stands. Labels are never cut and never overlap, and the current tick
+/// always has one. If ticks are narrow, only every second, fifth, tenth … has a label, and it may cover the
+/// ticks beside it. widths[i]: the width of the label of ticks[i].
 std::vector<TickLabel> tick_labels(std::span<const Rect> ticks, std::span<const float> widths,
                                    size_t current);
 

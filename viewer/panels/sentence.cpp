@@ -1,4 +1,4 @@
-// The sentence: what just happened, or what the tour says.
+// The sentence bar: what the beat just did, or what the tour says.
 #include <fmt/format.h>
 
 #include "viewer/panels/panel.h"
@@ -24,7 +24,7 @@ void draw_sentence(Panel& panel) {
     if (button) {
       Touch touched;
       if (button_ground(panel, "tour", box, false, true, &touched)) panel.send(view::Confirm{});
-      const view::KeyBinding& enter = binding_of(view::Key::enter);
+      const view::KeyBinding& enter = binding_for(view::Key::enter);
       if (touched.hovered) tooltip(panel, enter.label, enter.tooltip, enter.key_text());
     }
     panel.canvas.text_in(box, Type::label, panel.color(panel.hex().muted), sentence.hint, Align::center);

@@ -1,5 +1,4 @@
-// The second bar: model and backend, the text so far with the input and the next token, and the five most
-// probable next tokens of both sides.
+// The second bar: model and backend, the tokens so far, and the five most probable next tokens of each side.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,7 +9,7 @@
 namespace lastrow::ui {
 namespace {
 
-/// A button that opens a list; what cannot be chosen says why.
+/// A button that opens a list. An entry that cannot be chosen says why in its tooltip.
 template <typename MakeCommand>
 void draw_choice(Panel& panel, const char* id, const Rect& r, const std::vector<view::Choice>& choices,
                  const std::string& fallback, const view::KeyBinding& binding, MakeCommand make) {
@@ -36,15 +35,15 @@ void draw_choice(Panel& panel, const char* id, const Rect& r, const std::vector<
   ImGui::EndPopup();
 }
 
-/// What stands under a token: its position, and what it is to this step.
-std::string note_of(const view::TokenChip& chip) {
+/// The text under a token: its position, and "input" or "next".
+std::string chip_note(const view::TokenChip& chip) {
   if (chip.role == view::TokenRole::next) return "next";
   return fmt::format(fmt::runtime(chip.role == view::TokenRole::input ? "{} input" : "{}"), chip.position);
 }
 
 float chip_width(const Panel& panel, const view::TokenChip& chip) {
   return std::max({24.0f, panel.canvas.width(Type::body, chip.text) + 16,
-                   panel.canvas.width(Type::small, note_of(chip)) + 2});
+                   panel.canvas.width(Type::small, chip_note(chip)) + 2});
 }
 
 void draw_chip(Panel& panel, const view::TokenChip& chip, const Rect& r) {
@@ -61,7 +60,7 @@ void draw_chip(Panel& panel, const view::TokenChip& chip, const Rect& r) {
   }
   panel.canvas.text_in(box.inset(4, 0), is_input ? Type::body_bold : Type::body,
                        panel.color(is_next ? panel.hex().muted : panel.hex().text), chip.text, Align::center);
-  panel.canvas.text_in(below, Type::small, panel.color(panel.hex().muted), note_of(chip), Align::center);
+  panel.canvas.text_in(below, Type::small, panel.color(panel.hex().muted), chip_note(chip), Align::center);
 }
 
 void draw_strip(Panel& panel, Rect strip) {
@@ -69,7 +68,7 @@ void draw_strip(Panel& panel, Rect strip) {
   constexpr float kBetween = 4;
   float total = 0;
   size_t first = tokens.size();
-  while (first > 0) {  // as many of the newest as fit
+  while (first > 0) {  // the newest tokens, as many as fit
     const float width = chip_width(panel, tokens[first - 1]) + kBetween +
                         (tokens[first - 1].role == view::TokenRole::next ? 6.0f : 0.0f);
     if (total + width > strip.width() - (first > 1 ? 40.0f : 0.0f)) break;
@@ -128,10 +127,10 @@ void draw_tokens(Panel& panel) {
   Rect left = bar.cut_left(124).inset(0, 5);
   const float half = left.height() / 2;
   draw_choice(panel, "models", left.cut_top(half).inset(0, 1), panel.view.models, panel.view.model,
-              binding_of(view::Key::character, 'm'),
+              binding_for(view::Key::character, 'm'),
               [](const std::string& name) { return view::SetModel{name}; });
   draw_choice(panel, "backends", left.inset(0, 1), panel.view.backends, panel.view.backend,
-              binding_of(view::Key::character, 'b'),
+              binding_for(view::Key::character, 'b'),
               [](const std::string& name) { return view::SetBackend{name}; });
   bar.cut_left(10);
   const bool both = bar.width() > 1000;
@@ -148,7 +147,7 @@ void draw_tokens(Panel& panel) {
   bar.cut_right(12);
   const Rect edit = bar.cut_left(28);
   key_button(panel, {edit.x0, edit.y0 + 9, edit.x1, edit.y0 + 9 + 28}, Icon::pencil,
-             binding_of(view::Key::character, 'i'));
+             binding_for(view::Key::character, 'i'));
   bar.cut_left(8);
   draw_strip(panel, bar);
 }

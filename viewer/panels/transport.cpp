@@ -1,4 +1,4 @@
-// The top bar: buttons of time, the steps run so far (scrub.h), where we are, and the four parts of a step.
+// The top bar: buttons for time, the steps run so far (scrub.h), the banner, and the four parts of a step.
 #include <algorithm>
 #include <cmath>
 
@@ -17,20 +17,20 @@ void draw_buttons(Panel& panel, Rect bar) {
   using view::Key;
   const bool at_start = time.at_first && time.beat == view::Beat::start;
   const Entry entries[] = {
-      {Icon::first, binding_of(Key::home), time.step > 0},
-      {Icon::previous_step, binding_of(Key::left, 0, true), time.step > 0},
-      {Icon::previous_beat, binding_of(Key::left), !at_start},
-      {time.playing ? Icon::pause : Icon::play, binding_of(Key::space), true},
-      {Icon::next_beat, binding_of(Key::right), true},
-      {Icon::next_step, binding_of(Key::right, 0, true), !time.context_full || time.step < time.last_step},
-      {Icon::last, binding_of(Key::end), time.step < time.last_step}};
+      {Icon::first, binding_for(Key::home), time.step > 0},
+      {Icon::previous_step, binding_for(Key::left, 0, true), time.step > 0},
+      {Icon::previous_beat, binding_for(Key::left), !at_start},
+      {time.playing ? Icon::pause : Icon::play, binding_for(Key::space), true},
+      {Icon::next_beat, binding_for(Key::right), true},
+      {Icon::next_step, binding_for(Key::right, 0, true), !time.context_full || time.step < time.last_step},
+      {Icon::last, binding_for(Key::end), time.step < time.last_step}};
   for (const Entry& entry : entries) {
     key_button(panel, bar.cut_left(30).inset(1, 9), entry.icon, entry.binding, entry.enabled,
                entry.icon == Icon::pause);
   }
 }
 
-/// ① ② ③ ④; a part of several beats has a dot for each.
+/// ① ② ③ ④; a part with several beats has a dot for each beat.
 void draw_chip(Panel& panel, const view::BeatChip& chip, const Rect& r) {
   ImGui::PushID(chip.part);
   Touch touched;

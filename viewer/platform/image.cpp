@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "io/atomic_file.h"
 
-// The implementations, private to this file: the library of the same name may be linked as well.
+// The implementations are private to this file, because the stb library may be linked as well.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wconversion"
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -37,7 +37,7 @@ std::vector<uint8_t> without_alpha(const Image& image) {
 
 }  // namespace
 
-std::string png_of(const Image& image) {
+std::string encode_png(const Image& image) {
   const std::vector<uint8_t> rgb = without_alpha(image);
   int size = 0;
   stbi_write_png_compression_level = 6;
@@ -48,7 +48,9 @@ std::string png_of(const Image& image) {
   return {reinterpret_cast<const char*>(png.get()), static_cast<size_t>(size)};
 }
 
-void write_png(const Image& image, const std::string& path) { write_text_atomically(path, png_of(image)); }
+void write_png(const Image& image, const std::string& path) {
+  write_text_atomically(path, encode_png(image));
+}
 
 Image read_png(const std::string& path) {
   int width = 0, height = 0, channels = 0;

@@ -21,10 +21,10 @@ struct Image {
 };
 
 /// The bytes of a PNG file, without alpha.
-std::string png_of(const Image& image);
-/// Writes the picture without its alpha, whole or not at all. Throws FileError if it cannot be written.
+std::string encode_png(const Image& image);
+/// Writes the picture without its alpha. Throws FileError if it cannot; then no file is left behind.
 void write_png(const Image& image, const std::string& path);
-/// Throws FileError if the file is missing or no PNG.
+/// Throws FileError if the file is missing or is not a PNG.
 Image read_png(const std::string& path);
 
 }  // namespace lastrow::ui

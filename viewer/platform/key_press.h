@@ -1,5 +1,5 @@
-// A key that went down, as the keyboard's layout has it. Presses are events, not states: one that is over
-// before the next frame counts all the same.
+// A key that went down, under the keyboard's layout. A press is an event, not a state: it counts even if the
+// key is up again before the next frame.
 #pragma once
 
 #include "viewer/view_model/state/keys.h"
@@ -8,11 +8,11 @@ namespace lastrow::ui {
 
 struct KeyPress {
   view::Key key = view::Key::character;
-  char character = 0;  // for Key::character: lower case, or the sign
+  char character = 0;  // for Key::character: the lower-case letter, or the sign
   bool shift = false, ctrl = false;
 };
 
-/// Signs need Shift on some keyboards and not on others, so that with them Shift is not asked for.
+/// Ignores Shift for characters, because some keyboards need Shift for a sign and others do not.
 inline bool matches(const view::KeyBinding& binding, const KeyPress& press) {
   if (binding.key != press.key || binding.ctrl != press.ctrl) return false;
   return press.key == view::Key::character ? binding.character == press.character

@@ -15,7 +15,7 @@ constexpr int64_t kSub = 256;  // subpixel steps in one pixel
 
 struct Vertex {
   int64_t x, y;                // 1/256 pixel
-  float u, v;                  // texels, shifted so that texel centres are whole numbers
+  float u, v;                  // texels, shifted so that the centres of texels are whole numbers
   std::array<float, 4> color;  // 0–255, not premultiplied
 };
 
@@ -25,7 +25,7 @@ struct Clip {
 
 int64_t snap(float pixels) { return static_cast<int64_t>(std::lround(pixels * float{kSub})); }
 
-/// The first pixel whose centre is at or right of a subpixel coordinate.
+/// The first pixel whose centre is at this subpixel coordinate or to its right.
 int first_pixel(int64_t sub) { return static_cast<int>((sub + kSub / 2 - 1) >> 8); }
 
 int64_t floor_div(int64_t a, int64_t b) { return a / b - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0); }
@@ -46,7 +46,7 @@ class Painter {
 
   void set_clip(const Clip& clip) { clip_ = clip; }
 
-  /// Corners in the order of ImGui's rectangles; the first and third are opposite.
+  /// a and c: two opposite corners.
   void rectangle(const Vertex& a, const Vertex& c) {
     const Vertex& left = a.x <= c.x ? a : c;
     const Vertex& right = a.x <= c.x ? c : a;
@@ -158,7 +158,8 @@ class Painter {
   Clip clip_{};
 };
 
-/// Whether two triangles (0 1 2)(0 2 3) form an upright rectangle of one colour, as PrimRect writes them.
+/// Whether the triangles (0 1 2)(0 2 3) form an upright rectangle of one colour, as ImGui's PrimRect makes
+/// it.
 bool is_rectangle(const ImDrawIdx* i, const ImDrawVert* v) {
   if (i[3] != i[0] || i[4] != i[2]) return false;
   const ImDrawVert &a = v[i[0]], &b = v[i[1]], &c = v[i[2]], &d = v[i[5]];
@@ -217,7 +218,7 @@ void rasterize(const ImDrawData& data, const AlphaTexture& texture, Image& image
   }
 }
 
-Image picture_of_frame(const AlphaTexture& texture, uint32_t background) {
+Image rendered_picture(const AlphaTexture& texture, uint32_t background) {
   const ImDrawData* data = ImGui::GetDrawData();
   LASTROW_CHECK(data != nullptr && data->Valid, "no frame was rendered");
   Image image(static_cast<int>(std::lround(data->DisplaySize.x * data->FramebufferScale.x)),

@@ -29,7 +29,7 @@ std::string last_glfw_error() {
 
 Window::Window(const std::string& title, int width, int height) {
   if (glfwInit() != GLFW_TRUE)
-    throw UsageError("no window can be opened ({}): give --headless to write pictures instead",
+    throw UsageError("no window can be opened ({}): use --headless to write pictures instead",
                      last_glfw_error());
   glfwWindowHint(GLFW_CONTEXT_VERSION_MAJOR, 3);
   glfwWindowHint(GLFW_CONTEXT_VERSION_MINOR, 2);
@@ -40,8 +40,8 @@ Window::Window(const std::string& title, int width, int height) {
   if (window_ == nullptr) {
     const std::string reason = last_glfw_error();
     glfwTerminate();
-    throw UsageError(
-        "no window with OpenGL 3.2 can be opened ({}): give --headless to write pictures instead", reason);
+    throw UsageError("no window with OpenGL 3.2 can be opened ({}): use --headless to write pictures instead",
+                     reason);
   }
   glfwMakeContextCurrent(window_);
   glfwSwapInterval(1);
@@ -64,7 +64,7 @@ void Window::close() { glfwSetWindowShouldClose(window_, GLFW_TRUE); }
 void Window::wake() { glfwPostEmptyEvent(); }
 double Window::now() { return glfwGetTime(); }
 
-/// What GLFW calls; ImGui's backend, installed later, calls these before its own.
+/// What GLFW calls. ImGui's backend is installed later and calls these before its own callbacks.
 struct Window::Callbacks {
   static Events& events(GLFWwindow* window) {
     return *static_cast<Events*>(glfwGetWindowUserPointer(window));
@@ -85,7 +85,7 @@ struct Window::Callbacks {
       press.key = known->second;
       const bool repeats = press.key >= view::Key::left && press.key <= view::Key::page_down;
       if (action == GLFW_PRESS || repeats) events(window).keys.push_back(press);
-    } else if (press.ctrl && action == GLFW_PRESS) {  // without Ctrl it comes as a character
+    } else if (press.ctrl && action == GLFW_PRESS) {  // without Ctrl the key comes as a character
       const char* name = glfwGetKeyName(key, scancode);
       if (name == nullptr || name[0] == 0 || name[1] != 0) return;
       press.character = name[0];
@@ -152,12 +152,12 @@ void Window::measure() {
 float scale_for(int pixels_x, int pixels_y, float content_scale) {
   const float fit =
       std::min(static_cast<float>(pixels_x) / kUsualWidth, static_cast<float>(pixels_y) / kUsualHeight);
-  const float large = std::floor(fit * 2) / 2;  // in halves, so that lines stay sharp
+  const float large = std::floor(fit * 2) / 2;  // a multiple of ½, so that lines stay sharp
   return std::clamp(std::max(content_scale, large), 1.0f, 4.0f);
 }
 
-/// ImGui before 1.87 sees only which keys are down when a frame begins, and so misses a key that was pressed
-/// and let go since the last one. Such a key is shown to it as down for one frame.
+/// ImGui before 1.87 sees only which keys are down when a frame begins, so it misses a key that was pressed
+/// and released since the last frame. For ImGui such a key stays down for one frame.
 void Window::hold_short_presses() {
 #if IMGUI_VERSION_NUM < 18700
   ImGuiIO& io = ImGui::GetIO();

@@ -1,13 +1,15 @@
 // The window: GLFW, an OpenGL 3.2 core context, and ImGui's two backends for them. Only window.cpp knows GLFW
 // and OpenGL.
 //
-//   Window window("lastrow", 1440, 900);        throws UsageError where there is no display
+//   Window window("lastrow", 1440, 900);        throws UsageError if there is no display
 //   while (!window.should_close()) {
-//     window.wait(seconds);                     sleeps until something happens, at most so long
-//     window.begin_frame();  ImGui::NewFrame();  …  ImGui::Render();  window.present();
+//     window.wait(seconds);                     sleeps until something happens, or until the time is over
+//     window.begin_frame();
+//     ImGui::NewFrame();  …  ImGui::Render();
+//     window.present(background);
 //   }
-// Use it from the main thread only, but for wake(). An ImGui context must exist before and after it.
-// Lengths given to ImGui are logical pixels; scale() of them make one logical pixel in the framebuffer.
+// Use it from the main thread only, except for wake(). An ImGui context must exist before it and after it.
+// ImGui works in logical pixels; one of them is scale() pixels wide in the framebuffer.
 #pragma once
 
 #include <string>
@@ -19,8 +21,8 @@ struct GLFWwindow;
 
 namespace lastrow::ui {
 
-/// Framebuffer pixels for one logical pixel on a screen of that size: the display's own scale, and from twice
-/// the usual size on more, so that a 4K screen shows the same picture larger.
+/// The width of one logical pixel in framebuffer pixels: the display's own scale, or more for a framebuffer
+/// of at least one and a half times the usual size, so that a 4K screen shows the same picture larger.
 float scale_for(int pixels_x, int pixels_y, float content_scale);
 
 class Window {
@@ -31,14 +33,12 @@ class Window {
   Window& operator=(const Window&) = delete;
 
   bool should_close() const;
-  /// Handles events; sleeps until one comes or the time is over. 0 does not sleep; < 0 has no time limit.
-  /// Returns whether there was one: keys, mouse, size, or the window uncovered.
+  /// Handles events; sleeps until one comes or the time is over. 0: no sleep; below 0: no time limit. Returns
+  /// whether an event came: a key, the mouse, a new size, or the window was uncovered.
   bool wait(double seconds);
-  /// Ends the wait of the main thread. May be called from any thread.
+  /// Ends the wait of the main thread. Any thread may call it.
   static void wake();
 
-  /// Framebuffer pixels for one logical pixel: the display's own scale, and from twice the usual size on
-  /// more, so that a 4K screen shows the same picture larger.
   float scale() const { return scale_; }
   /// Logical size.
   float width() const { return static_cast<float>(pixels_x_) / scale_; }
@@ -46,11 +46,12 @@ class Window {
 
   /// The keys that went down since the last call. Arrow and page keys repeat while held.
   std::vector<KeyPress> take_keys();
-  /// Hands size, mouse and keys to ImGui. Returns true when scale() has changed: build the fonts anew.
+  /// Gives ImGui the size, the mouse and the keys. Returns true if scale() has changed: then build the fonts
+  /// again.
   bool begin_frame();
-  /// Must be called after the font atlas was built anew.
+  /// Call it after the font atlas was built again.
   void fonts_changed();
-  /// Clears to one colour (0xAABBGGRR), draws what ImGui::Render() left, shows it.
+  /// Clears to one colour (0xAABBGGRR), draws what ImGui has rendered, and shows it.
   void present(unsigned background);
 
   void set_size(int width, int height);  // logical
@@ -72,11 +73,11 @@ class Window {
     bool any = true;
     std::vector<KeyPress> keys;
     std::vector<int> codes;  // GLFW's, of keys that went down
-    int mods = 0;            // held with the last of them
+    int mods = 0;            // held down with the last of them
   };
   Events events_;  // filled by GLFW's callbacks
   std::vector<int> held_for_a_frame_;
-  int windowed_[4] = {};  // place and size to go back to from full screen
+  int windowed_[4] = {};  // place and size before full screen
 };
 
 }  // namespace lastrow::ui

@@ -9,9 +9,9 @@ using namespace lastrow::view;
 namespace {
 
 /// One letter a row: n new, a again and needed, u again and unused, c from the cache, - absent, . not yet.
-std::string letters(const std::vector<Row>& rows) {
+std::string letters(const std::vector<view::Row>& rows) {
   std::string out;
-  for (const Row& r : rows) out += ".naucx-"[static_cast<size_t>(r.is)];
+  for (const view::Row& r : rows) out += ".naucx-"[static_cast<size_t>(r.is)];
   return out;
 }
 

@@ -50,11 +50,11 @@ TEST_CASE("hovering says what a place is, with its numbers") {
   CHECK(at->inspector.hover_line == "key 5 comes after query 2: masked, weight exactly 0");
   at = hover(controller, {L, Part::weight, 2, 1});
   CHECK(at->inspector.hover_line ==
-        "weight row 2: made once, in prefill, then dropped; nothing reads it again");
+        "weight row 2: computed once, in prefill, then dropped; nothing reads it again");
   at = hover(controller, {R, Part::output, 7, 4});
   CHECK(at->inspector.hover_line.ends_with("= " + number(double(view->panes[1].output.values[4]))));
   at = hover(controller, {L, Part::token, 3, -1});
-  CHECK(at->inspector.hover_line == "“fox” came in with prefill");
+  CHECK(at->inspector.hover_line == "“fox” was read in prefill");
 
   // Every place that exists has a title and a line; one that does not has none.
   for (const Part part : {Part::q, Part::k, Part::v, Part::score, Part::weight, Part::output, Part::token})

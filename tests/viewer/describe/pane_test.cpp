@@ -99,7 +99,7 @@ TEST_CASE("decode, without: in the last layer past Q is unused and K, V needed; 
         CHECK_FALSE(row(pane, Part::k, i).stored);
         if (projected && b.beat < Beat::keep && past_q == State::again_unused)
           CHECK(row(pane, Part::q, i).opacity == doctest::Approx(0.4));
-        if (b.beat == Beat::keep) CHECK(row(pane, Part::k, i).opacity < 0.5f);  // everything goes
+        if (b.beat == Beat::keep) CHECK(row(pane, Part::k, i).opacity < 0.5f);  // everything is dropped
       }
       CHECK(row(pane, Part::q, 7).is == (b.beat >= Beat::project ? State::computed_now : State::not_yet));
       for (int t = 0; t < 8; ++t)
@@ -125,7 +125,7 @@ TEST_CASE("prefill: the same work on both sides, in every layer; only what stays
     }
   const auto end = at(controller, 2, Beat::keep);
   CHECK(end->transport.banner == "Prefill · positions 0–4 · 5 keys");
-  CHECK(end->sentence.text == "Prefill: the same work on both sides; left keeps K and V.");
+  CHECK(end->sentence.text == "Prefill: both sides do the same work; left keeps K and V.");
   CHECK(end->panes[0].k.rows[0].opacity == 1);
   CHECK(end->panes[1].k.rows[0].opacity < 0.5f);
 }
@@ -179,9 +179,9 @@ TEST_CASE("titles name the sharing of heads: all, groups, one") {
     return controller.settle();
   };
   const auto mha = sharing("random:layers=1,q_heads=8,kv_heads=8,head_dim=8,seed=1", 5);
-  CHECK(mha->panes[0].k.sharing == "K/V head 5, of query head 5 alone");
+  CHECK(mha->panes[0].k.sharing == "K/V head 5, used only by query head 5");
   CHECK(mha->heads.kind == "MHA");
-  CHECK(mha->heads.caption == "8 query heads, each with K and V of its own");
+  CHECK(mha->heads.caption == "8 query heads, each with its own K and V");
   const auto gqa = sharing("random:layers=1,q_heads=8,kv_heads=2,head_dim=8,seed=1", 5);
   CHECK(gqa->panes[1].v.sharing == "K/V head 1, shared by query heads 4–7");
   CHECK(gqa->heads.kind == "GQA");

@@ -64,7 +64,7 @@ TEST_CASE("a past query, lower layer: nothing on the left, the rows above on the
   CHECK(t.left == "q[3] is read 0 times in this step. Logits bit-identical.");
   CHECK(t.right.starts_with("Logits changed by "));
   CHECK(t.right.ends_with("q[3] rebuilds row 3 of layer 3's K and V."));
-  CHECK(t.difference == "right also rebuilt row 3 above from it");
+  CHECK(t.difference == "right also rebuilt row 3 in the layers above");
   CHECK_FALSE(t.view->panes[1].badges[0].no_effect);
 }
 
@@ -72,8 +72,8 @@ TEST_CASE("a past query since its own step matters to the left as well, in lower
   Controller controller(fable());
   const Told t = poke(controller, 2, Part::q, 3, Poke::Action::scramble, Poke::When::since);
   CHECK(t.left.starts_with(
-      "q[3] is read 0 times in this step. It was read once, in prefill: row 3 of the K and V above "
-      "came from it. Logits changed by "));
+      "q[3] is read 0 times in this step. In prefill it was read once, for row 3 of K and V above. "
+      "Logits changed by "));
   CHECK(t.right.starts_with("Logits changed by "));
   // Both sides now compute the same function: the theorem of pokes.
   for (size_t i = 0; i < 5; ++i) {
@@ -117,17 +117,17 @@ TEST_CASE("a value: the head's output changes by weight × change") {
   CHECK(a.weights.values == b.weights.values);  // weights do not depend on V
 }
 
-TEST_CASE("the current query asks the question on both sides") {
+TEST_CASE("the current query decides on both sides") {
   Controller controller(fable());
   const Told t = poke(controller, 3, Part::q, 7, Poke::Action::scramble);
-  CHECK(t.left.starts_with("This row asks the question: its output changed by "));
-  CHECK(t.right.starts_with("This row asks the question: both sides changed, by "));
+  CHECK(t.left.starts_with("This query decides: its output changed by "));
+  CHECK(t.right.starts_with("This query decides: both sides changed, by "));
 }
 
 TEST_CASE("a key in a lower layer: right rebuilds every later row above, and says so") {
   Controller controller(fable());
   const Told t = poke(controller, 1, Part::k, 3, Poke::Action::scramble);
-  CHECK(t.difference == "right also rebuilt rows 3–7 above from it");
+  CHECK(t.difference == "right also rebuilt rows 3–7 in the layers above");
 }
 
 TEST_CASE("with shared heads all that are reached are named, and shown in each of them") {
@@ -171,7 +171,7 @@ TEST_CASE("restoring brings every bit back, from any mixture of pokes") {
   controller.send(PokeRow{Part::q, 1, Poke::Action::scramble, Poke::When::since});
   const auto poked = controller.settle();
   CHECK(poked->n_pokes == 3);
-  CHECK(poked->panes[0].badges[0].text.starts_with("All 3 pokes together. "));
+  CHECK(poked->panes[0].badges[0].text.starts_with("3 pokes together. "));
   CHECK(poked->pokes_text.starts_with("3 pokes: k[2] scrambled in layer 2"));
   controller.send(RestoreRow{Part::v, 5});
   CHECK(controller.settle()->n_pokes == 2);

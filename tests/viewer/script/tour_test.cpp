@@ -1,5 +1,5 @@
-// The tour, whole, without pixels: every `expect` true on the trained models, every sentence what it is to
-// be.
+// The whole tour without pixels: on every built-in model each `expect` holds and each row shows what it
+// should.
 #include <doctest/doctest.h>
 
 #include "model/model.h"

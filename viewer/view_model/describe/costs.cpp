@@ -6,7 +6,7 @@ namespace lastrow::view {
 
 namespace {
 
-/// A count that both sides have: fills texts and ratio.
+/// A count of both sides.
 CostEntry entry(const char* name, double with, double without, std::string (*spell)(int64_t),
                 const char* tip) {
   CostEntry e;
@@ -29,18 +29,18 @@ std::vector<CostEntry> cost_line(const Snapshot& snapshot) {
   const auto f = [](int64_t x) { return static_cast<double>(x); };
   std::vector<CostEntry> line;
   line.push_back(entry("rows projected", f(a.kv_rows_projected), f(b.kv_rows_projected), count,
-                       "Rows of K (and as many of Q and V) made in this step, all layers together."));
+                       "Rows of K computed in this step, in all layers. Q and V have as many."));
   line.push_back(entry("score cells", f(a.score_cells), f(b.score_cells), count,
-                       "Products q·k that the mask lets through, all layers and heads."));
+                       "Products q·k that are not masked, in all layers and heads."));
   line.push_back(
       entry("flop", f(a.flop), f(b.flop), count, "Additions and multiplications of the whole step."));
   line.push_back(entry("weight bytes", f(a.weight_bytes), f(b.weight_bytes), bytes,
-                       "Parameters read: once for each operation, however many rows use them."));
+                       "Parameters read. Each operation reads them once, for all its rows."));
   line.push_back(entry("cache bytes", f(a.cache_bytes_read + a.cache_bytes_written),
                        f(b.cache_bytes_read + b.cache_bytes_written), bytes,
-                       "K and V rows read from and written to the cache. Without a cache there is none."));
+                       "K and V rows read from the cache and written to it; 0 without a cache."));
   line.push_back(entry("scratch bytes", f(a.kv_scratch_bytes), f(b.kv_scratch_bytes), bytes,
-                       "K and V rows written and read within this step only, then dropped."));
+                       "K and V rows that are written and read in this step only, then dropped."));
   CostEntry time;
   time.name = "time";
   time.with_value = step.side(Mode::cached).wall_us;
@@ -48,7 +48,8 @@ std::vector<CostEntry> cost_line(const Snapshot& snapshot) {
   time.with = duration_us(time.with_value);
   time.without = duration_us(time.without_value);
   time.ratio = ratio(time.with_value, time.without_value);
-  time.tooltip = "Time of the step, watched: recording each tensor takes most of it.";
+  time.tooltip = step.timed ? "Time of the step without recording: the median of up to five runs."
+                            : "Time of the step with every tensor recorded; recording takes most of it.";
   line.push_back(std::move(time));
   return line;
 }

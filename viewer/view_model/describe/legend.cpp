@@ -18,8 +18,8 @@ std::vector<std::pair<std::string, std::string>> signs_beside_rows(const std::ar
         rounding = rounding || row.repeat == Repeat::rounding;
       }
   std::vector<std::pair<std::string, std::string>> marks;
-  if (same) marks.emplace_back("=", "as one step ago");
-  if (rounding) marks.emplace_back("≈", "but for rounding");
+  if (same) marks.emplace_back("=", "same as last step");
+  if (rounding) marks.emplace_back("≈", "same up to rounding");
   return marks;
 }
 

@@ -20,14 +20,14 @@ std::string layer_text(const ModelConfig& config, int layer) {
 
 std::string sharing_text(const ModelConfig& config, int kv_head) {
   const int group = config.group_size();
-  if (group == 1) return fmt::format("K/V head {}, of query head {} alone", kv_head, kv_head);
+  if (group == 1) return fmt::format("K/V head {}, used only by query head {}", kv_head, kv_head);
   if (config.n_kv_heads == 1)
     return fmt::format("K/V head 0, shared by all {} query heads", config.n_q_heads);
   return fmt::format("K/V head {}, shared by query heads {}", kv_head,
                      range(kv_head * group, (kv_head + 1) * group - 1));
 }
 
-int kv_head_of(const Snapshot& snapshot, const Selection& at) {
+int shown_kv_head(const Snapshot& snapshot, const Selection& at) {
   return at.head / snapshot.setup->config().group_size();
 }
 

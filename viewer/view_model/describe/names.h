@@ -17,6 +17,6 @@ std::string layer_text(const ModelConfig& config, int layer);
 /// "K/V head 1, shared by query heads 4–7".
 std::string sharing_text(const ModelConfig& config, int kv_head);
 /// The K/V head that the selected query head reads.
-int kv_head_of(const Snapshot& snapshot, const Selection& at);
+int shown_kv_head(const Snapshot& snapshot, const Selection& at);
 
 }  // namespace lastrow::view

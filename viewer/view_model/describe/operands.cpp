@@ -7,7 +7,7 @@ namespace lastrow::view {
 Operands operands(const Snapshot& snapshot, const Selection& at, Mode side, int t, int s) {
   const Setup& setup = *snapshot.setup;
   const SideData& d = snapshot.now->side(side);
-  const int n = snapshot.now->n_tokens, g = kv_head_of(snapshot, at);
+  const int n = snapshot.now->n_tokens, g = shown_kv_head(snapshot, at);
   Operands o;
   o.q = q_row(setup, d, at.layer, at.head, t);
   o.out = out_row(setup, d, at.layer, at.head, t);

@@ -17,12 +17,12 @@ namespace lastrow::view {
 namespace {
 
 constexpr float kUnusedOpacity = 0.4f;
-constexpr float kFaintest = 0.3f;      // unused and dropped: still there to be explored
-constexpr int64_t kRoundingUlp = 512;  // beyond this a difference is a change, not another order of summation
+constexpr float kFaintest = 0.3f;      // unused and dropped, but still there to look at
+constexpr int64_t kRoundingUlp = 512;  // a larger difference does not come from rounding
 
 const char* block_name(Part part) { return part == Part::q ? "Q" : part == Part::k ? "K" : "V"; }
 
-/// One pane under construction.
+/// Builds one pane.
 class PaneBuilder {
  public:
   PaneBuilder(const Snapshot& snapshot, Mode side, const Selection& selection)
@@ -105,12 +105,12 @@ class PaneBuilder {
     }
     out.poked = is_poked(part, position);
     out.asked = at_.asked && at_.asked->part == part && at_.asked->row == position;
-    if (values && (part != Part::score))  // masked scores are −∞ and no mistake
+    if (values && (part != Part::score))  // a masked score is −∞ on purpose
       out.not_finite = !std::all_of(values, values + width, [](float x) { return std::isfinite(x); });
     return out;
   }
 
-  const float* values_of(const SideData& s, Part part, int position) const {
+  const float* row_values(const SideData& s, Part part, int position) const {
     if (part == Part::q) return q_row(setup_, s, at_.layer, at_.head, position);
     return part == Part::k ? k_row(setup_, s, at_.layer, kv_head_, position)
                            : v_row(setup_, s, at_.layer, kv_head_, position);
@@ -119,7 +119,7 @@ class PaneBuilder {
   /// Compares the row with the same row one step ago.
   void compare(Part part, const float* values, Row& row) const {
     if (!values || !snapshot_.previous || row.position >= snapshot_.previous->n_tokens) return;
-    const float* old = values_of(snapshot_.previous->side(side_), part, row.position);
+    const float* old = row_values(snapshot_.previous->side(side_), part, row.position);
     if (!old) return;
     const int64_t ulp = row_distance_ulp(values, old, config_.head_dim);
     if (ulp == 0) {
@@ -145,7 +145,7 @@ class PaneBuilder {
     block.exponent = part == Part::q ? scales().q : part == Part::k ? scales().k : scales().v;
     block.values.assign(static_cast<size_t>(n_) * static_cast<size_t>(config_.head_dim), 0.0f);
     for (int position = 0; position < n_; ++position) {
-      const float* x = values_of(data_, part, position);
+      const float* x = row_values(data_, part, position);
       block.rows.push_back(row(part, position, x, config_.head_dim));
       if (x) std::copy_n(x, config_.head_dim, block.values.begin() + int64_t{position} * config_.head_dim);
       if (block.rows.back().is != State::not_yet && block.rows.back().is != State::absent)
@@ -233,22 +233,20 @@ class PaneBuilder {
     const int queries = cached && !alike ? 1 : n_;
     switch (at_.beat) {
       case Beat::start:
-        if (!cached || alike) return "nothing is kept from before";
+        if (!cached || alike) return "nothing kept from earlier steps";
         return fmt::format("K and V of {} are in the cache", plural(past, "token"));
       case Beat::project:
         if (cached || alike) return fmt::format("{} of Q, K and V", plural(queries, "row"));
         return fmt::format("{} of Q, K and V, {} of them again", plural(n_, "row"), past);
       case Beat::append:
-        return cached ? fmt::format("{} and {} join the cache", plural(queries, "K row"),
-                                    plural(queries, "V row"))
+        return cached ? fmt::format("appends {} and {}", plural(queries, "K row"), plural(queries, "V row"))
                       : "kept for this step only";
       case Beat::score:
         return fmt::format("{} {} {}", plural(queries, "query"), queries == 1 ? "meets" : "meet",
                            plural(n_, "key"));
       case Beat::mask:
-        if (queries == 1) return "nothing later to mask";
-        return fmt::format("{} crossed out: weight exactly 0",
-                           plural(int64_t{n_} * (n_ - 1) / 2, "later cell"));
+        if (queries == 1) return "no later key to mask";
+        return fmt::format("{} masked: weight exactly 0", plural(int64_t{n_} * (n_ - 1) / 2, "cell"));
       case Beat::softmax:
         return queries == 1 ? "scores become weights, Σ = 1" : "in every row scores become weights, Σ = 1";
       case Beat::sum:
@@ -259,7 +257,7 @@ class PaneBuilder {
       case Beat::next:
         return fmt::format("next token: {}", in_quotes(label(setup_.piece(data_.next_token))));
       case Beat::keep:
-        return cached ? "Q and scores go; K and V stay" : "everything goes";
+        return cached ? "Q and scores dropped; K and V kept" : "everything is dropped";
     }
     return "";
   }

@@ -49,7 +49,7 @@ void pin_cell(const Snapshot& snapshot, const Selection& at, const Target& targe
   pinned.total_text = fmt::format("Σ weights = {}", number(sum));
 }
 
-/// An output element: weight × v of every key.
+/// An output element: weight × v for every key.
 void pin_output(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
   const int t = target.row, d = target.column;
   const Operands o = operands(snapshot, at, target.side, t, -1);
@@ -67,7 +67,7 @@ void pin_output(const Snapshot& snapshot, const Selection& at, const Target& tar
   pinned.total_text = fmt::format("Σ = {}", number(sum));
 }
 
-/// A row of Q, K or V against what it meets in the row that decides.
+/// A row of Q: its weights. A row of K or V: its products in the row that decides.
 void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
   const int last = snapshot.now->n_tokens - 1, width = snapshot.setup->config().head_dim;
   if (target.part == Part::q) {
@@ -117,7 +117,7 @@ void add_provenance(const Snapshot& snapshot, const Selection& at, const Target&
                                          ? first
                                          : fmt::format("this step, and every step since {}", first));
     lines.emplace_back(
-        "bytes", fmt::format("{} ({} × f32), of K/V head {}", 4 * width, width, kv_head_of(snapshot, at)));
+        "bytes", fmt::format("{} ({} × f32), of K/V head {}", 4 * width, width, shown_kv_head(snapshot, at)));
   } else if (target.part == Part::q) {
     lines.emplace_back("made by", target.side == Mode::cached || s == snapshot.now->n_tokens - 1
                                       ? step_name(setup, s)
@@ -153,11 +153,11 @@ Pinned build_pinned(const Snapshot& snapshot, const Selection& at, const Target&
       pinned.exponent = scales.q;
       break;
     case Part::k:
-      x = k_row(setup, d, at.layer, kv_head_of(snapshot, at), target.row);
+      x = k_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row);
       pinned.exponent = scales.k;
       break;
     case Part::v:
-      x = v_row(setup, d, at.layer, kv_head_of(snapshot, at), target.row);
+      x = v_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row);
       pinned.exponent = scales.v;
       break;
     default:

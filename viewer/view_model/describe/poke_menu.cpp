@@ -15,7 +15,7 @@ PokeMenu build_poke_menu(const Snapshot& snapshot, const Selection& at, const Ta
   menu.target = target;
   const ModelConfig& c = snapshot.setup->config();
   const Target row{target.side, target.part, target.row, -1};
-  // K and V: the head's name with all who share it, for the poke reaches them too.
+  // For K and V the title names every query head that shares the K/V head, because the poke changes them all.
   menu.title = target.part == Part::q
                    ? target_title(snapshot, at, row)
                    : fmt::format("{} · {}", target_title(snapshot, at, row, /*with_head=*/false),
@@ -23,16 +23,18 @@ PokeMenu build_poke_menu(const Snapshot& snapshot, const Selection& at, const Ta
   const auto add = [&](const char* text, const char* tip, Poke::Action action, Poke::When when) {
     menu.entries.push_back({text, tip, true, "", PokeRow{target.part, target.row, action, when}});
   };
-  add("Scramble now", "Noise of the row's size, in this step only.", Poke::Action::scramble, Poke::When::now);
+  add("Scramble now", "Random values of the same size, in this step only.", Poke::Action::scramble,
+      Poke::When::now);
   add("Zero now", "All zeros, in this step only.", Poke::Action::zero, Poke::When::now);
-  add("Scramble since its own step", "Noise from the step that made the row; all steps since are run again.",
-      Poke::Action::scramble, Poke::When::since);
-  add("Zero since its own step", "Zeros from the step that made the row; all steps since are run again.",
+  add("Scramble since its own step",
+      "Random values since the step that computed the row; later steps run again.", Poke::Action::scramble,
+      Poke::When::since);
+  add("Zero since its own step", "Zeros since the step that computed the row; later steps run again.",
       Poke::Action::zero, Poke::When::since);
   const Poke here = to_poke({.part = target.part, .position = target.row}, snapshot, at);
   const bool poked = std::any_of(snapshot.now->pokes.begin(), snapshot.now->pokes.end(),
                                  [&](const Poke& p) { return same_row(p, here); });
-  menu.entries.push_back({"Restore", "Undo what was done to this row.", poked,
+  menu.entries.push_back({"Restore", "Undo the poke of this row.", poked,
                           poked ? "" : "this row is not poked", RestoreRow{target.part, target.row}});
   menu.entries.push_back({"Restore all", "Undo every poke.", !snapshot.now->pokes.empty(),
                           snapshot.now->pokes.empty() ? "nothing is poked" : "", RestoreAll{}});

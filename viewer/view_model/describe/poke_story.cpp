@@ -18,13 +18,13 @@ std::string row_name(const Poke& poke) {
   return fmt::format("{}[{}]", name_of(poked_part(poke)), poke.position);
 }
 
-/// A row for comparing: same head, same position, in the step as poked and as it was.
+/// The same row with and without the pokes.
 struct Pair {
   const float *now = nullptr, *before = nullptr;
   explicit operator bool() const { return now && before; }
 };
 
-/// The story of one poke on one side.
+/// What one poke did on one side, in words.
 class Story {
  public:
   Story(const Snapshot& snapshot, Mode side, const Selection& at, const Poke& poke, size_t index)
@@ -43,15 +43,16 @@ class Story {
 
   std::string text() const {
     if (poke_.position > last_)
-      return fmt::format("{} is not there yet in this step. Logits bit-identical.", row_name(poke_));
+      return fmt::format("{} does not exist yet in this step. Logits bit-identical.", row_name(poke_));
     if (poke_.when == Poke::When::now && poke_.step != snapshot_.now->step)
-      return fmt::format("{} was poked in another step only. Logits bit-identical.", row_name(poke_));
+      return fmt::format("{} is poked only in another step. Logits bit-identical.", row_name(poke_));
     if (poke_.what == Poke::What::q) return poke_.position == last_ ? current_query() : past_query();
     return poke_.what == Poke::What::k ? key() : value();
   }
 
  private:
-  /// The query head whose row is told of: the shown one if the poke reaches it, else the first it reaches.
+  /// The query head to report on: the head on show if the poke changes it, otherwise the first head it
+  /// changes.
   int head_for(const Selection& at) const {
     if (poke_.head < 0) return at.head;
     if (poke_.what == Poke::What::q) return poke_.head;
@@ -90,7 +91,7 @@ class Story {
     if (reads() == 0) {
       std::string text = fmt::format("{} is read 0 times in this step.", name);
       if (effect_.identical) return text + " Logits bit-identical.";
-      return fmt::format("{} It was read once, in {}: row {} of the K and V above came from it. {}", text,
+      return fmt::format("{} In {} it was read once, for row {} of K and V above. {}", text,
                          step_name(setup_, poke_.position), poke_.position, sentence(logits_phrase()));
     }
     if (last_layer())
@@ -103,10 +104,10 @@ class Story {
   std::string current_query() const {
     const PokeEffect other = other_effect();
     if (side_ == Mode::cached || other.identical)
-      return fmt::format("This row asks the question: its output changed by {}. {}",
-                         rough(output_change(last_)), sentence(logits_phrase()));
-    return fmt::format("This row asks the question: both sides changed, by {} and {}. {}",
-                       rough(other.logit_change), rough(effect_.logit_change), sentence(token_phrase()));
+      return fmt::format("This query decides: its output changed by {}. {}", rough(output_change(last_)),
+                         sentence(logits_phrase()));
+    return fmt::format("This query decides: both sides changed, by {} and {}. {}", rough(other.logit_change),
+                       rough(effect_.logit_change), sentence(token_phrase()));
   }
   PokeEffect other_effect() const {
     return poke_effect(snapshot_, Mode::cached, {.layer = poke_.layer, .head = head_});
@@ -140,7 +141,7 @@ class Story {
     const Pair out = output_row(last_);
     std::string text;
     if (weight && v && out) {
-      // The element of v that changed most; the output's change there is weight × change.
+      // At the element of v that changed most, the output changes by weight × change.
       int d = 0;
       for (int i = 1; i < c_.head_dim; ++i)
         if (std::fabs(v.now[i] - v.before[i]) > std::fabs(v.now[d] - v.before[d])) d = i;
@@ -177,7 +178,7 @@ Badge poke_badge(const Snapshot& snapshot, Mode side, const Selection& at) {
   badge.position = last.position;
   badge.text = Story(snapshot, side, at, last, pokes.size() - 1).text();
   badge.no_effect = poke_effect(snapshot, side, at).identical;
-  if (pokes.size() > 1) badge.text = fmt::format("All {} pokes together. ", pokes.size()) + badge.text;
+  if (pokes.size() > 1) badge.text = fmt::format("{} pokes together. ", pokes.size()) + badge.text;
   if (!shown)
     badge.text = fmt::format("{} in layer {}, {} {}: ", row_name(last), last.layer,
                              last.what == Poke::What::q ? "head" : "K/V head", last.head) +
@@ -193,8 +194,8 @@ std::string poke_difference(const Snapshot& snapshot) {
     const bool here = poke->when == Poke::When::now && poke->step == snapshot.now->step;
     if (!here || poke->layer == n_layers - 1 || poke->position >= last) continue;
     const bool query = poke->what == Poke::What::q;
-    return query ? fmt::format("right also rebuilt row {} above from it", poke->position)
-                 : fmt::format("right also rebuilt rows {} above from it", range(poke->position, last));
+    return query ? fmt::format("right also rebuilt row {} in the layers above", poke->position)
+                 : fmt::format("right also rebuilt rows {} in the layers above", range(poke->position, last));
   }
   return "";
 }

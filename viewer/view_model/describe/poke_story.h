@@ -11,7 +11,7 @@ namespace lastrow::view {
 
 /// One badge: what the last poke changed on this side; with several pokes, what they changed together.
 Badge poke_badge(const Snapshot& snapshot, Mode side, const Selection& at);
-/// "right also rebuilt rows 3–7 above from it"; empty if both sides agree.
+/// "right also rebuilt rows 3–7 in the layers above"; empty if both sides agree.
 std::string poke_difference(const Snapshot& snapshot);
 /// "q[3] scrambled in layer 3, head 0 · now"; several: "2 pokes: … — …".
 std::string pokes_text(const Snapshot& snapshot);

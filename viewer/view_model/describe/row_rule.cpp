@@ -4,7 +4,7 @@ namespace lastrow::view {
 
 namespace {
 
-/// The beat that makes the rows of a part.
+/// The beat that computes the rows of a part.
 Beat made_at(Part part) {
   switch (part) {
     case Part::score:
@@ -18,8 +18,8 @@ Beat made_at(Part part) {
   }
 }
 
-constexpr float kFaded = 0.48f;   // after keep / drop: gone, but the last picture can still be read
-constexpr float kWaiting = 0.6f;  // in the cache, not read yet
+constexpr float kFaded = 0.48f;   // dropped, but still readable in the last picture
+constexpr float kWaiting = 0.6f;  // in the cache, but not read yet
 
 bool is_kv(Part part) { return part == Part::k || part == Part::v; }
 
@@ -31,12 +31,12 @@ State row_state(const RowRule& row, Beat beat) {
     if (past) return is_kv(row.part) ? State::from_cache : State::absent;
     return reached(beat, made_at(row.part)) ? State::computed_now : State::not_yet;
   }
-  // Without a cache every row is fed in every step; what lay before the step's last row is done again.
+  // Without a cache every step feeds every row; all rows before the last one are computed again.
   const bool again = !row.prefill && !row.last_row;
   if (!reached(beat, made_at(row.part)))
     return again && made_at(row.part) == Beat::project ? State::absent : State::not_yet;
   if (!again) return State::computed_now;
-  // In the last layer only K and V of past rows are of use: nothing above needs their outputs.
+  // In the last layer only K and V of past rows are used, because no layer above needs their outputs.
   return row.last_layer && !is_kv(row.part) ? State::again_unused : State::again_needed;
 }
 

@@ -19,7 +19,7 @@ HeadChip head_chip(const Snapshot& snapshot, const Selection& at, int h) {
   chip.head = h;
   chip.kv_head = h / c.group_size();
   chip.selected = h == at.head;
-  chip.same_group = chip.kv_head == kv_head_of(snapshot, at);
+  chip.same_group = chip.kv_head == shown_kv_head(snapshot, at);
   chip.tooltip = fmt::format("query head {} · {}", h, sharing_text(c, chip.kv_head));
   const int n = snapshot.now->n_tokens;
   const float* p = prob_row(snapshot.now->side(Mode::cached), at.layer, h, n - 1, n);
@@ -27,7 +27,7 @@ HeadChip head_chip(const Snapshot& snapshot, const Selection& at, int h) {
   if (!most || !std::isfinite(*most)) return chip;
   const int s = static_cast<int>(most - p);
   chip.focus = *most;
-  chip.tooltip += fmt::format(" · looks most at {} (position {}, weight {})",
+  chip.tooltip += fmt::format(" · largest weight on {} (position {}, {})",
                               in_quotes(token_label(snapshot, s)), s, rough(double{*most}));
   return chip;
 }
@@ -59,7 +59,7 @@ NextTokens next_tokens(const Snapshot& snapshot, Mode side) {
   std::vector<int> order(logits.size());
   std::iota(order.begin(), order.end(), 0);
   const size_t n = std::min<size_t>(5, order.size());
-  // NaN goes last, or the order would be none.
+  // A NaN counts as −∞, so that the order is defined.
   const auto key = [&](int i) {
     const float x = logits[static_cast<size_t>(i)];
     return std::isnan(x) ? -INFINITY : x;
@@ -97,7 +97,7 @@ HeadStrip head_strip(const Snapshot& snapshot, const Selection& at) {
   const std::string query_heads = plural(c.n_q_heads, "query head");
   if (c.n_kv_heads == c.n_q_heads) {
     strip.kind = "MHA";
-    strip.caption = fmt::format("{}, each with K and V of its own", query_heads);
+    strip.caption = fmt::format("{}, each with its own K and V", query_heads);
   } else if (c.n_kv_heads == 1) {
     strip.kind = "MQA";
     strip.caption = fmt::format("{} share one K/V head", query_heads);
@@ -118,7 +118,6 @@ int most_focused_head(const Setup& setup, const StepData& step, int layer) {
   for (int h = 0; h < setup.config().n_q_heads; ++h) {
     const float* p = prob_row(s, layer, h, last, step.n_tokens);
     if (!p) continue;
-    // Position 0 is left out where there are others: many heads rest on it and say nothing by that.
     const float weight =
         last >= 2 ? *std::max_element(p + 1, p + last) : *std::max_element(p, p + std::max(1, last));
     if (weight > best_weight) {

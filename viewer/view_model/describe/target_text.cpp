@@ -26,15 +26,15 @@ double dot(const float* a, const float* b, int n) {
   return sum;
 }
 
-/// Why a row is not on the left.
+/// Why the left side does not have the row.
 std::string absent_line(const Snapshot& snapshot, const Target& target) {
   const std::string when = step_name(*snapshot.setup, target.row);
   if (target.part == Part::q) return fmt::format("q[{}]: used once, in {}, then dropped", target.row, when);
-  return fmt::format("{} row {}: made once, in {}, then dropped; nothing reads it again",
+  return fmt::format("{} row {}: computed once, in {}, then dropped; nothing reads it again",
                      name_of(target.part), target.row, when);
 }
 
-/// The two largest contributions say most, so only the others are summed up as a number of terms.
+/// Writes out the two largest terms, and how many more there are.
 std::string output_element_line(const Snapshot& snapshot, const Selection& at, const Target& target,
                                 double value) {
   const int t = target.row, d = target.column;
@@ -71,8 +71,8 @@ std::string value_row_line(const Snapshot& snapshot, const Selection& at, const 
   const int last = snapshot.now->n_tokens - 1;
   switch (target.part) {
     case Part::q:
-      return fmt::format("{}: {}; asks all {} up to position {}", name, size, plural(target.row + 1, "key"),
-                         target.row);
+      return fmt::format("{}: {}; compared with all {} up to position {}", name, size,
+                         plural(target.row + 1, "key"), target.row);
     case Part::k: {
       const Operands o = operands(snapshot, at, target.side, last, target.row);
       return o.scores ? fmt::format("{}: {}; score with q[{}] {}; used by this and every later row", name,
@@ -127,7 +127,7 @@ std::string target_title(const Snapshot& snapshot, const Selection& at, const Ta
   title += " · " + layer_text(c, at.layer);
   if (!with_head) return title;
   if (target.part == Part::k || target.part == Part::v)
-    return fmt::format("{} · K/V head {}", title, kv_head_of(snapshot, at));
+    return fmt::format("{} · K/V head {}", title, shown_kv_head(snapshot, at));
   return fmt::format("{} · head {}", title, at.head);
 }
 
@@ -138,7 +138,7 @@ std::string target_line(const Snapshot& snapshot, const Selection& at, const Tar
     return "this layer was too large to record; choose a smaller model or a shorter text";
   switch (target.part) {
     case Part::token:
-      return fmt::format("{} came in with {}", in_quotes(token_label(snapshot, target.row)),
+      return fmt::format("{} was read in {}", in_quotes(token_label(snapshot, target.row)),
                          step_name(setup, target.row));
     case Part::score:
     case Part::weight:
@@ -146,8 +146,8 @@ std::string target_line(const Snapshot& snapshot, const Selection& at, const Tar
     default: {
       const float* x =
           target.part == Part::q   ? q_row(setup, d, at.layer, at.head, target.row)
-          : target.part == Part::k ? k_row(setup, d, at.layer, kv_head_of(snapshot, at), target.row)
-          : target.part == Part::v ? v_row(setup, d, at.layer, kv_head_of(snapshot, at), target.row)
+          : target.part == Part::k ? k_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row)
+          : target.part == Part::v ? v_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row)
                                    : out_row(setup, d, at.layer, at.head, target.row);
       return x ? value_row_line(snapshot, at, target, x) : absent_line(snapshot, target);
     }

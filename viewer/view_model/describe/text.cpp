@@ -10,7 +10,7 @@ namespace lastrow::view {
 
 namespace {
 
-/// `digits` significant digits without an exponent where a person can still read it.
+/// This many significant digits; with an exponent only for very small and very large numbers.
 std::string significant(double x, int digits) {
   if (std::isnan(x)) return "NaN";
   if (std::isinf(x)) return x > 0 ? "∞" : "−∞";

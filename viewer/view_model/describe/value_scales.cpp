@@ -8,7 +8,7 @@ namespace lastrow::view {
 
 namespace {
 
-/// The smallest exponent whose power of two holds 99 of 100 of the finite values.
+/// The smallest exponent whose power of two is at least as large as 99 of 100 finite magnitudes.
 int scale_exponent(std::vector<float>& magnitudes) {
   if (magnitudes.empty()) return 0;
   const auto at = static_cast<std::ptrdiff_t>((magnitudes.size() - 1) * 99 / 100);

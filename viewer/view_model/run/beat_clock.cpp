@@ -7,7 +7,7 @@ namespace lastrow::view {
 double BeatClock::duration() const { return reduced_motion ? 0 : info(beat_).duration_ms / 1000.0 / speed; }
 
 BeatClock::Change BeatClock::advance(double now) {
-  constexpr double kLatest = 0.1;  // seconds; a beat that begins after a rest does not begin in the past
+  constexpr double kLatest = 0.1;  // seconds; after a rest, a beat begins at most this long before now
   now_ = std::max(now_, now);
   Change change;
   for (;;) {  // several beats may end within one frame
@@ -40,7 +40,7 @@ void BeatClock::show(Beat beat, bool animate) {
 
 void BeatClock::play_to(Beat beat) {
   if (beat <= beat_ || reduced_motion) {
-    show(beat, beat == beat_);  // the same beat again is played again
+    show(beat, beat == beat_);  // asked for the same beat: play it again
     return;
   }
   if (progress_ >= 1) began_ = now_;

@@ -12,7 +12,7 @@ namespace lastrow::view {
 // ---- steps
 
 std::string Controller::Impl::go_to_step(int step) {
-  if (step < 0) return refuse("steps begin at 0, the prefill");
+  if (step < 0) return refuse("steps count from 0, the prefill");
   goal.step = step;
   std::erase_if(goal.pokes, [&](const Poke& p) { return p.when == Poke::When::now && p.step != step; });
   menu.reset();
@@ -75,7 +75,7 @@ std::string Controller::Impl::carry_out(const SetReducedMotion& c) {
   return "";
 }
 
-// ---- layer and head; while work is under way the request waits for its snapshot
+// ---- layer and head; while work is under way, the request waits for the next snapshot
 
 std::string Controller::Impl::carry_out(const SetLayer& c) {
   if (working() || !current) {
@@ -122,7 +122,7 @@ std::string Controller::Impl::carry_out(const Hover& c) {
 
 std::string Controller::Impl::carry_out(const Pin& c) {
   if (c.target && current && !target_exists(*current, *c.target))
-    return refuse("there is nothing to pin at that place");
+    return refuse("there is nothing to pin here");
   pinned = c.target == pinned ? std::nullopt : c.target;
   return "";
 }

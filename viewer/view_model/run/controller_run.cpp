@@ -11,7 +11,7 @@ namespace lastrow::view {
 
 namespace {
 
-/// The name after `chosen`, in a circle.
+/// The name after `chosen`; after the last name comes the first.
 std::string next_name(const std::vector<std::string>& names, const std::string& chosen) {
   const auto at = std::find(names.begin(), names.end(), chosen);
   return at == names.end() || at + 1 == names.end() ? names.front() : *(at + 1);
@@ -20,14 +20,15 @@ std::string next_name(const std::vector<std::string>& names, const std::string& 
 }  // namespace
 
 std::string Controller::Impl::carry_out(const SetModel& c) {
-  if (c.name.empty()) return refuse("no model is named: choose one of the list, a file, or random:…");
+  if (c.name.empty())
+    return refuse("the name of a model is missing: give one of the list, a file, or random:…");
   goal.model = c.name;
   want_goal();
   return "";
 }
 
 std::string Controller::Impl::carry_out(const SetPrompt& c) {
-  // An error that can be told at once is told at once. The sessions make the same check when they start.
+  // Reports a text that the model cannot read at once. New sessions make the same check.
   if (current && current->setup->model_name == goal.model) {
     try {
       current->setup->model->tokenizer().encode(c.text);

@@ -43,7 +43,7 @@ void Sessions::remember(std::shared_ptr<const StepData> data) {
   plain_[step] = std::move(data);
   int64_t held = 0;
   for (const auto& [s, d] : plain_) held += d->bytes();
-  while (held > kPlainBytes && plain_.size() > 2) {  // the farthest step goes first
+  while (held > kPlainBytes && plain_.size() > 2) {  // forgets the farthest step first
     auto far = std::abs(plain_.begin()->first - step) > std::abs(std::prev(plain_.end())->first - step)
                    ? plain_.begin()
                    : std::prev(plain_.end());
@@ -52,7 +52,7 @@ void Sessions::remember(std::shared_ptr<const StepData> data) {
   }
 }
 
-/// Runs to a step without touching pokes; new tokens are chosen only while none is in force.
+/// Runs to a step under the pokes in force. It chooses new tokens only while no poke is in force.
 void Sessions::run_to(int step) {
   const int first = twin_->current_step();
   const int known = twin_->current_step() < 0 ? -1 : twin_->cached().last_step();
@@ -147,8 +147,7 @@ Setup Sessions::make_setup(const Goal& goal, std::shared_ptr<const Model> model)
   return setup;
 }
 
-/// The same data with the median time of five runs without recording, where a second session is held for
-/// that.
+/// The same data, with the median time of several runs without recording if there are sessions for timing.
 std::shared_ptr<const StepData> Sessions::timed(std::shared_ptr<const StepData> data) {
   if (!timing_ || data->timed) return data;
   progress_.say("Measuring the time …", -1);
@@ -219,7 +218,7 @@ Outcome Sessions::reach(Goal goal) {
     if (!setup_ || setup_->model_name != goal.model || setup_->prompt != goal.prompt ||
         setup_->backend != goal.backend) {
       open(goal);
-      goal.pokes.clear();  // rows of another run
+      goal.pokes.clear();  // they belong to another run
     }
     const int last_possible = setup_->max_seq_len - setup_->prompt_len;
     if (goal.step > last_possible) {
@@ -234,7 +233,7 @@ Outcome Sessions::reach(Goal goal) {
     outcome.snapshot = snapshot_at(goal);
   } catch (const Cancelled&) {
     outcome.cancelled = true;
-    outcome.error = "cancelled: the step on show is as it was";
+    outcome.error = "cancelled: the step on the screen has not changed";
   } catch (const std::exception& e) {
     outcome.error = e.what();
   }

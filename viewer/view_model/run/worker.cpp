@@ -45,7 +45,7 @@ void Worker::wait() {
 void Worker::cancel() {
   const std::lock_guard lock(mutex_);
   next_.reset();
-  if (running_) progress_.stop = true;  // until the next goal is taken up
+  if (running_) progress_.stop = true;  // run() takes it back when the next goal starts
 }
 
 void Worker::run() {

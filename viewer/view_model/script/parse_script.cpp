@@ -15,7 +15,7 @@ namespace lastrow::view {
 
 namespace {
 
-/// The words of one line, taken from the left; every failure names file, line and what was expected.
+/// Takes the words of one line from left to right. An error names the file, the line and what was expected.
 class LineReader {
  public:
   LineReader(const std::string& name, int number, std::string_view text)
@@ -39,13 +39,13 @@ class LineReader {
     skip();
     return w;
   }
-  /// The next word if it is `w`.
+  /// Takes the next word if it is `w`.
   bool take(std::string_view w) {
     if (peek() != w) return false;
     word(w);
     return true;
   }
-  /// All that is left, without enclosing quotes.
+  /// The rest of the line, without the quotes around it.
   std::string text(std::string_view expected) {
     if (rest_.empty()) fail(expected);
     std::string_view t = rest_;
@@ -274,7 +274,7 @@ Script parse_script(const std::string& text, const std::string& name) {
     in.end();
     const bool sentence = std::holds_alternative<Say>(action);
     const bool of_last =
-        std::holds_alternative<Wait>(action) && script.n_rows > 0;  // the sentence still stands
+        std::holds_alternative<Wait>(action) && script.n_rows > 0;  // belongs to the sentence above
     script.lines.push_back(
         {number, script.n_rows + (of_last ? 0 : 1), line.substr(first), std::move(action)});
     if (sentence) ++script.n_rows;

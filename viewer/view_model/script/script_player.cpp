@@ -17,7 +17,7 @@ namespace lastrow::view {
 
 namespace {
 
-constexpr float kHardlyAny = 0.05f;      // with a smaller weight, a focus position gives way to another
+constexpr float kHardlyAny = 0.05f;      // a focus position with a smaller weight is replaced
 constexpr double kAfterPokeSeconds = 5;  // to look at what the user's poke did
 
 /// Long enough to read a sentence aloud.
@@ -63,7 +63,7 @@ bool ScriptPlayer::wait_is_over(double now) {
 }
 
 void ScriptPlayer::tick(double now) {
-  if (paused_) wait_since_ += now - now_;  // no wait runs out; Enter and pokes go on
+  if (paused_) wait_since_ += now - now_;  // while paused, only Enter or a poke ends a wait
   now_ = now;
   while (!finished_) {
     if (viewer_.working()) return;
@@ -140,12 +140,11 @@ void ScriptPlayer::play(const DoRestore& action) {
 void ScriptPlayer::play(const DoFocus& action) {
   const int n = snapshot().now->n_tokens;
   if (action.position >= n - 1)
-    throw UsageError("position {} is not past: the step ends at position {}", action.position, n - 1);
+    throw UsageError("position {} is not in the past: the step ends at position {}", action.position, n - 1);
   const Selection at = viewer_.selection();
   const float* p = prob_row(snapshot().now->side(Mode::cached), at.layer, at.head, n - 1, n);
   focus_ = action.position;
-  if (p && p[focus_] < kHardlyAny &&
-      n > 2)  // not position 0: its query sees only itself and can change nothing
+  if (p && p[focus_] < kHardlyAny && n > 2)  // position 0 sees only itself, so its query changes nothing
     focus_ = static_cast<int>(std::max_element(p + 1, p + n - 1) - p);
 }
 

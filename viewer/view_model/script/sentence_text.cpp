@@ -19,7 +19,7 @@ std::string word_at(const Snapshot& snapshot, int position) {
   return token_label(snapshot, position);
 }
 
-std::string value_of(const std::string& name, const Snapshot& snapshot, const Selection& at, int focus) {
+std::string brace_value(const std::string& name, const Snapshot& snapshot, const Selection& at, int focus) {
   const int n = snapshot.now->n_tokens;
   if (name == "n") return fmt::format("{}", n);
   if (name == "n-1") return fmt::format("{}", n - 1);
@@ -29,7 +29,8 @@ std::string value_of(const std::string& name, const Snapshot& snapshot, const Se
     return name == "p" ? fmt::format("{}", focus) : word_at(snapshot, focus);
   }
   if (name == "d") {
-    if (snapshot.now->pokes.empty()) throw UsageError("{{d}} is the change of a poke, and nothing is poked");
+    if (snapshot.now->pokes.empty())
+      throw UsageError("{{d}} is the change that a poke made, but nothing is poked");
     return rough(poke_effect(snapshot, Mode::cached, at).output_change);
   }
   if (name.starts_with('w'))
@@ -42,7 +43,7 @@ std::string value_of(const std::string& name, const Snapshot& snapshot, const Se
 }  // namespace
 
 void require_focus(int focus) {
-  if (focus < 0) throw UsageError("p stands for nothing yet: put a line `focus 3` before it");
+  if (focus < 0) throw UsageError("p has no meaning yet: put a line such as `focus 3` before this one");
 }
 
 std::string fill_braces(const std::string& text, const Snapshot& snapshot, const Selection& at, int focus) {
@@ -53,7 +54,7 @@ std::string fill_braces(const std::string& text, const Snapshot& snapshot, const
       out += text[i];
       continue;
     }
-    out += value_of(text.substr(i + 1, close - i - 1), snapshot, at, focus);
+    out += brace_value(text.substr(i + 1, close - i - 1), snapshot, at, focus);
     i = close;
   }
   return out;

@@ -1,4 +1,4 @@
-// The beats of one step, in order; the script's `sub` names them.
+// The beats of one step, in order. A script goes to one with `sub`.
 #pragma once
 
 #include <array>
@@ -13,8 +13,8 @@ constexpr int kBeats = 9;
 
 struct BeatInfo {
   Beat beat;
-  const char* word;   // as scripts spell it
-  const char* label;  // as the screen names it
+  const char* word;   // in scripts
+  const char* label;  // on the screen
   int part;           // 0 before ①; 1 … 4 for ① ② ③ ④
   int duration_ms;    // at speed 1; 0 for start
 };

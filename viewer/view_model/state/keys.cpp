@@ -11,7 +11,7 @@ std::vector<KeyBinding> make_key_table() {
   const char* const poke = "Poke";
   const char* const program = "Program";
   std::vector<KeyBinding> table;
-  // One by one: GCC 12 takes minutes and gigabytes over an initialiser list of that many variants.
+  // One binding at a time: with one initialiser list for all, GCC 12 needs minutes and gigabytes.
   const auto add = [&table](Key key, char character, bool shift, bool ctrl, const UserCommand& command,
                             const char* key_name, const char* label, const char* tooltip, const char* group) {
     KeyBinding& binding = table.emplace_back();
@@ -25,7 +25,7 @@ std::vector<KeyBinding> make_key_table() {
     binding.tooltip = tooltip;
     binding.group = group;
   };
-  add(Key::space, 0, false, false, PlayPause{}, "Space", "Play", "Play on from here, or pause.", time);
+  add(Key::space, 0, false, false, PlayPause{}, "Space", "Play", "Play from here, or pause.", time);
   add(Key::right, 0, false, false, ChangeBeat{+1}, "→", "Next beat", "Play the next beat of this step.",
       time);
   add(Key::left, 0, false, false, ChangeBeat{-1}, "←", "Previous beat", "Go back one beat.", time);
@@ -39,7 +39,7 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::character, ']', false, false, ChangeLayer{+1}, "]", "Layer above", "Look one layer higher.",
       place);
   add(Key::character, ',', false, false, ChangeHead{-1}, ",", "Previous head",
-      "Look at the query head before.", place);
+      "Look at the previous query head.", place);
   add(Key::character, '.', false, false, ChangeHead{+1}, ".", "Next head", "Look at the next query head.",
       place);
   const auto scroll = [&](Key key, bool ctrl, int rows, int columns, ScrollUnit unit, const char* key_name,
@@ -47,10 +47,10 @@ std::vector<KeyBinding> make_key_table() {
     add(key, 0, false, ctrl, ScrollTokens{rows, columns, unit}, key_name, label, tooltip, place);
   };
   const char *const rows = "Scroll", *const columns = "Scroll keys", *const ends = "Oldest, newest";
-  const char* const rows_tip = "Where not all tokens fit: a row; also the wheel, and the bar at the right.";
-  const char* const pages_tip = "Where not all tokens fit: as many rows as are in sight.";
-  const char* const columns_tip = "Columns of the scores; also Shift and the wheel, and the bar below.";
-  const char* const ends_tip = "The oldest tokens, or the newest, which then stay in sight.";
+  const char* const rows_tip = "Scroll by one row; so do the wheel and the bar at the right.";
+  const char* const pages_tip = "Scroll by as many rows as are visible.";
+  const char* const columns_tip = "Scroll the score columns; so do Shift and the wheel, and the bar below.";
+  const char* const ends_tip = "Show the oldest tokens, or follow the newest.";
   scroll(Key::up, false, -1, 0, ScrollUnit::token, "↑", rows, rows_tip);
   scroll(Key::down, false, +1, 0, ScrollUnit::token, "↓", rows, rows_tip);
   scroll(Key::page_up, false, -1, 0, ScrollUnit::page, "PgUp", "Scroll pages", pages_tip);
@@ -60,22 +60,23 @@ std::vector<KeyBinding> make_key_table() {
   scroll(Key::home, true, -1, -1, ScrollUnit::all, "Home", ends, ends_tip);
   scroll(Key::end, true, +1, +1, ScrollUnit::all, "End", ends, ends_tip);
   add(Key::character, 'm', false, false, NextModel{}, "M", "Next model",
-      "Same prompt in the next model: more heads share one K/V head.", subject);
+      "Same prompt, next model: more query heads share one K/V head.", subject);
   add(Key::character, 'b', false, false, NextBackend{}, "B", "Next backend",
-      "Same steps computed by the next implementation.", subject);
+      "Compute the same steps with the next backend.", subject);
   add(Key::character, 'i', false, false, OpenPrompt{true}, "I", "Prompt", "Type another prompt.", subject);
   add(Key::character, 'p', false, false, PokeHere{}, "P", "Poke",
       "Scramble or zero the row you point at, and see what changes.", poke);
   add(Key::character, 'r', false, false, RestoreAll{}, "R", "Restore", "Undo every poke.", poke);
   add(Key::character, 'c', false, false, CopyCell{}, "C", "Copy",
       "Copy the pinned or hovered cell with its numbers.", program);
-  add(Key::character, 't', false, false, ToggleTheme{}, "T", "Theme", "Light or dark.", program);
+  add(Key::character, 't', false, false, ToggleTheme{}, "T", "Theme", "Switch between light and dark.",
+      program);
   add(Key::character, 's', false, true, Screenshot{}, "S", "Screenshot", "Write the window to a PNG file.",
       program);
-  add(Key::f11, 0, false, false, ToggleFullScreen{}, "F11", "Full screen",
-      "Use the whole screen, or leave it.", program);
-  add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour", "Start the one-minute tour, or go on in it.",
+  add(Key::f11, 0, false, false, ToggleFullScreen{}, "F11", "Full screen", "Enter or leave full screen.",
       program);
+  add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour",
+      "Start the one-minute tour, or go to its next sentence.", program);
   add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore", "Close what is open, or leave the tour.",
       program);
   add(Key::character, '?', false, false, ToggleHelp{}, "?", "Help", "List all keys.", program);

@@ -127,8 +127,8 @@ struct PaneState {
   bool show_kept = false;  // true from beat `keep` on; before that `kept` is drawn dim
   std::string beat_note;   // what the beat does on this side: "nothing later to mask"
   std::vector<Badge> badges;
-  std::string
-      difference;  // "right also rebuilt rows 3–7 above from it", when the panes differ; otherwise empty
+  /// "right also rebuilt rows 3–7 in the layers above", if the panes differ; otherwise empty.
+  std::string difference;
   std::string title() const { return name + " · " + subtitle; }
 };
 

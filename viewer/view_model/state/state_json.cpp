@@ -17,7 +17,7 @@ constexpr const char* kSentences[] = {"beat", "tour", "ask", "offer"};
 
 const char* name_of(State s) { return kStates[static_cast<size_t>(s)]; }
 
-/// JSON has no NaN and no ∞: they are spelt.
+/// JSON has no NaN and no ∞, so they become strings.
 json value(float x) {
   if (std::isnan(x)) return "NaN";
   if (std::isinf(x)) return x > 0 ? "inf" : "-inf";
@@ -134,21 +134,34 @@ json heads(const HeadStrip& s) {
           {"heads", chips}};
 }
 
+json tokens(const std::vector<TokenChip>& chips) {
+  json out = json::array();
+  for (const TokenChip& t : chips)
+    out.push_back({{"position", t.position},
+                   {"id", t.id},
+                   {"text", t.text},
+                   {"role", kRoles[static_cast<size_t>(t.role)]}});
+  return out;
+}
+
+json costs(const std::vector<CostEntry>& entries) {
+  json out = json::array();
+  for (const CostEntry& c : entries)
+    out.push_back(
+        {{"name", c.name}, {"with", c.with_value}, {"without", c.without_value}, {"ratio", c.ratio}});
+  return out;
+}
+
+json choices(const std::vector<Choice>& all) {
+  json out = json::array();
+  for (const Choice& c : all)
+    out.push_back({{"name", c.name}, {"usable", c.usable}, {"reason", c.reason}, {"selected", c.selected}});
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const ViewState& v) {
-  json tokens = json::array(), costs = json::array(), choices = json::array();
-  for (const TokenChip& t : v.tokens)
-    tokens.push_back({{"position", t.position},
-                      {"id", t.id},
-                      {"text", t.text},
-                      {"role", kRoles[static_cast<size_t>(t.role)]}});
-  for (const CostEntry& c : v.costs)
-    costs.push_back(
-        {{"name", c.name}, {"with", c.with_value}, {"without", c.without_value}, {"ratio", c.ratio}});
-  for (const Choice& b : v.backends)
-    choices.push_back(
-        {{"name", b.name}, {"usable", b.usable}, {"reason", b.reason}, {"selected", b.selected}});
   const json out = {
       {"ready", v.ready},
       {"model", v.model},
@@ -161,7 +174,7 @@ std::string to_json(const ViewState& v) {
       {"beat", info(v.transport.beat).word},
       {"playing", v.transport.playing},
       {"banner", v.transport.banner},
-      {"tokens", tokens},
+      {"tokens", tokens(v.tokens)},
       {"next", {{"cached", next(v.next[0])}, {"recompute", next(v.next[1])}}},
       {"next_visible", v.next_visible},
       {"same_next_token", v.same_next_token},
@@ -177,7 +190,7 @@ std::string to_json(const ViewState& v) {
       {"poke_menu", v.poke_menu ? json(v.poke_menu->title) : json(nullptr)},
       {"pokes", v.n_pokes},
       {"pokes_text", v.pokes_text},
-      {"costs", costs},
+      {"costs", costs(v.costs)},
       {"legend", v.legend.value_scale},
       {"tour",
        {{"offered", v.tour.offered},
@@ -185,7 +198,7 @@ std::string to_json(const ViewState& v) {
         {"row", v.tour.row},
         {"n_rows", v.tour.n_rows},
         {"waiting", kWaiting[static_cast<size_t>(v.tour.waiting)]}}},
-      {"backends", choices},
+      {"backends", choices(v.backends)},
       {"notice", v.notice ? json(v.notice->text) : json(nullptr)},
       {"prompt_open", v.prompt_box.open},
       {"prompt_error", v.prompt_box.error},
