@@ -42,8 +42,7 @@ class Backend {
   virtual BackendInfo info() const = 0;
 
   // ---- memory
-  /// An uninitialised tensor in the backend's memory. Without `dtype` it has the activation type (for ids,
-  /// give i32).
+  /// An uninitialised tensor in the backend's memory. `dtype`: i32 for ids; without it, the activation type.
   virtual Tensor make_tensor(Shape shape, std::optional<DType> dtype = {}) = 0;
   /// Copies a host tensor of any floating type, and converts it to the activation type.
   virtual Tensor upload(ConstTensorView host) = 0;

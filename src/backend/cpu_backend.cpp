@@ -38,8 +38,8 @@ std::unique_ptr<KvStorage> CpuBackend<T>::make_storage(const CacheSpec& spec) {
                                      spec.dtype == DType::f32 ? dtype_of<T> : spec.dtype);
 }
 
-/// Encodes row [head_dim] into its slot. A double goes to float by rounding to odd, because an ordinary
-/// rounding here and another one in the encoder would round twice.
+/// Encodes row [head_dim] into its slot. A double is first rounded to an odd float. Two ordinary roundings,
+/// to float and then to the stored type, could give another result than one rounding.
 template <typename T>
 template <typename U>
 void CpuBackend<T>::encode(KvStorage& storage, int32_t layer, RowKind kind, int64_t slot, int32_t g,

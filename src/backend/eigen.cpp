@@ -14,8 +14,7 @@ using ConstVector = Eigen::Map<const Eigen::VectorXf>;
 using Array = Eigen::Map<Eigen::ArrayXf>;
 using ConstArray = Eigen::Map<const Eigen::ArrayXf>;
 
-/// With less work, a second thread makes a product slower, because it takes about ten microseconds to wake
-/// it.
+/// With less work, a second thread makes a product slower, because waking it takes about ten microseconds.
 constexpr int64_t kFlopWorthThreads = 2'000'000;
 
 ConstArray row_of(ConstTensorView x, int64_t t) { return {x.data<float>() + t * x.row_size(), x.row_size()}; }

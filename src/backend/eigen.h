@@ -3,14 +3,13 @@
 //   EigenBackend backend;        uses all cores
 //   EigenBackend backend(1);     uses one thread
 //
-// Invariant: the number of threads, the block size and the block order do not change a bit of any result.
-// Why:
+// Invariant: the number of threads, the block size and the block order do not change a bit. The reasons:
 //   linear   The outputs are split into fixed panels of kPanel. A panel is one Eigen product, on any thread.
 //   attend   Keys are taken in tiles of kTile indices and in chunks of kChunk, both counted from index 0.
 //            Each chunk has its own softmax state. Chunks are merged in order, so threads may share them.
 //
-// A row product and a matrix product sum in different orders. So cached and recomputed results are equal only
-// within rounding.
+// But a row product and a matrix product sum in different orders. So cached and recomputed results differ by
+// rounding.
 #pragma once
 
 #include "backend/cpu_backend.h"

@@ -1,5 +1,5 @@
-// Attention of the CPU reference. NaiveBackend::attend_row is the oracle and has the formula. Three things
-// differ:
+// Attention of the CPU reference. NaiveBackend::attend_row is the oracle and has the formula. The
+// differences:
 //   * Keys are taken tile by tile, with an online softmax.
 //   * All query heads of a group use a tile one after the other, while its rows are in the processor's cache.
 //   * Chunks of keys may be computed by different threads and are then merged.
@@ -31,8 +31,7 @@ struct HeadRows {
   RowLayout layout;
   BlockTable table;
   int32_t g;
-  /// The row [head_dim] at index s: a pointer into the storage, or, if rows are encoded, the row decoded to
-  /// `room`.
+  /// The row [head_dim] at index s. Points into the storage; if rows are encoded, decodes it to `room` first.
   const float* row(int32_t s, float* room) const {
     if (storage != nullptr) return storage + row_offset(layout, slot_of(table, s), g);
     encoded.decode(slot_of(table, s), g, room);
@@ -53,8 +52,7 @@ struct LayerRows {
   RowLayout layout;
 };
 
-/// The softmax state and the weighted sum of V rows of one query head. In memory: row_max, row_sum, acc
-/// [head_dim].
+/// Softmax state and weighted sum of V rows of one query head. In memory: row_max, row_sum, acc [head_dim].
 struct Partial {
   float* data;
   int64_t head_dim;
@@ -73,8 +71,7 @@ struct Partial {
   }
 };
 
-/// Memory for the rows of one tile. It is on the stack for head_dim ≤ 256, so that a decode step allocates
-/// nothing.
+/// Memory for the rows of one tile. For head_dim ≤ 256 it is on the stack, so decode allocates nothing.
 class PackedTile {
  public:
   float* room_for(int64_t n_floats) {
@@ -91,7 +88,7 @@ class PackedTile {
 /// The rows at indices [begin, end) as a matrix [end − begin, head_dim]. If they are floats in one block, the
 /// matrix is a view of the storage; else the rows are copied or decoded to `packed`. The arithmetic on the
 /// matrix is the same, so the block size, the block order and the encoding of a value do not change a bit.
-ConstMatrix rows_of_tile(const HeadRows& rows, int32_t begin, int32_t end, PackedTile& packed) {
+ConstMatrix tile_rows(const HeadRows& rows, int32_t begin, int32_t end, PackedTile& packed) {
   const int64_t head_dim = rows.layout.head_dim, n = end - begin;
   const bool in_one_block = begin / rows.table.block_len == (end - 1) / rows.table.block_len;
   if (rows.storage != nullptr && in_one_block) return {rows.row(begin, nullptr), n, head_dim};
@@ -109,8 +106,8 @@ ConstMatrix rows_of_tile(const HeadRows& rows, int32_t begin, int32_t end, Packe
 void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows& k, const HeadRows& v,
                  int32_t begin, int32_t end, float* partials) {
   PackedTile packed_keys, packed_values;
-  const ConstMatrix keys = rows_of_tile(k, begin, end, packed_keys),
-                    values = rows_of_tile(v, begin, end, packed_values);
+  const ConstMatrix keys = tile_rows(k, begin, end, packed_keys),
+                    values = tile_rows(v, begin, end, packed_values);
   const int64_t head_dim = k.layout.head_dim;
   const int32_t n = end - begin;
   Eigen::Array<float, kTile, 1> weights;
@@ -246,8 +243,8 @@ void EigenBackend::attend(const Attend& op) {
   const int64_t n_units = job.n_units(), n_chunks = job.n_chunks();
   const bool threads_pay = 4 * job.n_cells() * job.head_dim >= 1'000'000 && pool_.n_threads() > 1;
   const bool share_chunks = threads_pay && n_units < 4 * pool_.n_threads() && n_chunks > 1;
-  // If threads share the chunks of a unit, each chunk has its own room. Else a unit has two: total and
-  // current chunk.
+  // If threads share the chunks of a unit, each chunk has its own room. Else a unit has two rooms: one for
+  // the total, one for the current chunk.
   if (share_chunks) job.rooms_per_unit = n_chunks;
   const auto n_floats = static_cast<size_t>(job.partial_floats());
   if (partials_.size() < n_floats) partials_.resize(std::max(n_floats, 2 * partials_.size()));

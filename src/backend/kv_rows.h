@@ -4,8 +4,8 @@
 //   if (rows.encoded()) rows.decode(slot, g, row);                slot and head → row [head_dim], f32
 //   encode_row_at(storage, layer, RowKind::k, slot, g, row);      row [head_dim], f32 → slot and head
 //
-// Do not use it for rows that are not encoded: f32, and f64 in the judge. Read those in place, with
-// KvStorage::rows.
+// Do not use it for rows that are not encoded (f32, and f64 in the judge): KvStorage::rows gives them in
+// place.
 #pragma once
 
 #include "ops/kv_storage.h"

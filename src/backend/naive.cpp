@@ -71,8 +71,7 @@ T NaiveBackend<T>::rounded_p(T p) const {
   return p;
 }
 
-/// One query and one head, in three passes: scores and their maximum; the sum of exponentials; the weighted
-/// sum of values.
+/// One query and one head, in three passes: scores and their maximum, sum of exponentials, sum of values.
 template <typename T>
 void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale,
                                  T* out, T* lse) {
@@ -178,8 +177,7 @@ struct NaiveBackend<T>::Compute {
       for (int32_t t = 0; t < q_len; ++t) {
         const KeyRange keys = visible_keys(op.spec.mask, q_len, op.batch.kv_len[i], t);
         for (int32_t h = 0; h < n_q_heads; ++h) {
-          const int64_t head =
-              int64_t{op.batch.q_start[i] + t} * n_q_heads + h;  // the same in q, out and lse
+          const int64_t head = int64_t{op.batch.q_start[i] + t} * n_q_heads + h;  // in q, out and lse
           self.attend_row(op.q.template data<T>() + head * layout.head_dim, k, v, keys, h / group_size,
                           static_cast<T>(op.spec.scale), op.out.template data<T>() + head * layout.head_dim,
                           op.lse.template data<T>() + head);

@@ -5,8 +5,8 @@
 //   NaiveBackend<float>  reordered(seed);   the same sums, in a random order chosen by the seed
 //
 // Invariant: a row of an output depends only on its own operands and is summed in one fixed order. The rest
-// of the batch does not matter. So on this backend three results are equal to the last bit: cached =
-// recompute, prefill = single decodes, batched = alone. The price is speed.
+// of the batch does not matter. So on this backend these are equal to the last bit: cached and recompute,
+// a prefill and single decodes, a sequence in a batch and alone. The price is speed.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,7 @@ class NaiveBackend final : public CpuBackend<T> {
   void in_order(int64_t n, Each each);
   template <typename Term>
   T sum(int64_t n, Term term);
-  /// K or V of one sequence as numbers: a view of the storage, or, if rows are encoded, of rows decoded to
-  /// `room`.
+  /// K or V of one sequence as numbers: a view of the storage, or of encoded rows decoded to `room`.
   struct Rows {
     const T* rows;
     RowLayout layout;

@@ -37,8 +37,7 @@ class ThreadPool {
 
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  const FunctionRef<void(int64_t)>* item_ =
-      nullptr;  // of the current loop; nullptr when its items are all taken
+  const FunctionRef<void(int64_t)>* item_ = nullptr;  // of the current loop; nullptr: all items are taken
   int64_t n_items_ = 0;
   std::atomic<int64_t> next_item_ = 0;
   int32_t busy_ = 0;   // workers that run items of the current loop

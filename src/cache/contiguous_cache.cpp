@@ -43,8 +43,8 @@ void ContiguousCache::require_room(std::span<const SequenceInput> inputs) const 
   for (size_t i = 0; i < inputs.size(); ++i) {
     const int32_t sequence = inputs[i].sequence;
     if (sequence < 0 || sequence >= spec_.n_blocks)
-      throw UsageError("sequence {} is not one of the cache's {} sequences, which start at 0: raise n_seqs",
-                       sequence, spec_.n_blocks);
+      throw UsageError("there is no sequence {}: the cache has {}, numbered from 0; raise n_seqs", sequence,
+                       spec_.n_blocks);
     for (size_t j = 0; j < i; ++j)
       if (inputs[j].sequence == sequence)
         throw UsageError("sequence {} appears twice in one step: give it one input", sequence);

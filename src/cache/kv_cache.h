@@ -75,8 +75,7 @@ class KvCache {
   virtual ~KvCache() = default;
 
   virtual const CacheSpec& spec() const = 0;
-  /// The number of tokens so far, also of those whose rows have been forgotten. It is the position of the
-  /// next token.
+  /// The number of tokens so far, forgotten ones included. It is the position of the next token.
   virtual int32_t n_seen(int32_t sequence) const = 0;
   /// The number of rows that the sequence holds. Their indices are 0 … length − 1.
   virtual int32_t length(int32_t sequence) const = 0;

@@ -18,10 +18,10 @@ struct BlockCopy {
 };
 
 struct StepPlan {
-  std::vector<int32_t> tokens;     // [n_tokens]
-  std::vector<int32_t> positions;  // [n_tokens]                 for the RoPE angle
-  std::vector<int32_t> q_start;    // [n_seqs + 1]               first token of each sequence; then n_tokens
-  std::vector<int32_t> kv_len;     // [n_seqs]                   rows after the append of this step
+  std::vector<int32_t> tokens;          // [n_tokens]
+  std::vector<int32_t> positions;       // [n_tokens]                 for the RoPE angle
+  std::vector<int32_t> q_start;         // [n_seqs + 1]               first token of each; then n_tokens
+  std::vector<int32_t> kv_len;          // [n_seqs]                   rows after the append of this step
   std::vector<int32_t> block_tables;    // [n_seqs, blocks_per_seq]   −1 where a sequence has fewer blocks
   std::vector<int64_t> append_slots;    // [n_tokens]                 slots of the tokens' K and V rows
   std::vector<BlockCopy> block_copies;  // [n_copies]                 done before the operations

@@ -1,5 +1,4 @@
-// An attention problem with the judge's answer and the largest error allowed. Implementations are compared
-// with it.
+// An attention problem, the judge's answer, and the largest error that an implementation may have.
 //
 //   const JudgedCase judged = judged_case(c);     17 runs of naive, so make it once for each case
 //   …run the implementation on judged.q and judged.storage (host memory, as f32 backends store rows)…
@@ -65,8 +64,8 @@ struct Verdict {
   bool ok() const { return out.largest <= out_bound && lse.largest <= lse_bound; }
   /// error / bound, the larger of the two for out and lse. At most 1 if ok().
   double share() const {
-    const auto of = [](double error, double bound) { return error == 0 ? 0 : error / bound; };
-    return std::max(of(out.largest, out_bound), of(lse.largest, lse_bound));
+    const auto ratio = [](double error, double bound) { return error == 0 ? 0 : error / bound; };
+    return std::max(ratio(out.largest, out_bound), ratio(lse.largest, lse_bound));
   }
   std::string to_string() const {
     return fmt::format("out: {}, bound {:.3g}; lse: {}, bound {:.3g}", out.to_string(), out_bound,

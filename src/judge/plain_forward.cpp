@@ -105,18 +105,19 @@ Row attend(const PlainDecoder& c, const Row& q, const std::vector<Row>& keys,
   const double scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.head_dim)));
   Row out(q.size(), 0.0);
   for (int64_t h = 0; h < c.n_q_heads; ++h) {
-    const int64_t of_q = h * c.head_dim, of_kv = h / (c.n_q_heads / c.n_kv_heads) * c.head_dim;
+    const int64_t q_offset = h * c.head_dim, kv_offset = h / (c.n_q_heads / c.n_kv_heads) * c.head_dim;
     Row weights;
     double largest = -HUGE_VAL, sum = 0;
     for (const Row& key : keys) {
       double score = 0;
-      for (int64_t d = 0; d < c.head_dim; ++d) score += q[of_q + d] * key[of_kv + d];
+      for (int64_t d = 0; d < c.head_dim; ++d) score += q[q_offset + d] * key[kv_offset + d];
       weights.push_back(scale * score);
       largest = std::max(largest, scale * score);
     }
     for (double& weight : weights) sum += weight = std::exp(weight - largest);
     for (size_t s = 0; s < weights.size(); ++s)
-      for (int64_t d = 0; d < c.head_dim; ++d) out[of_q + d] += weights[s] / sum * values[s][of_kv + d];
+      for (int64_t d = 0; d < c.head_dim; ++d)
+        out[q_offset + d] += weights[s] / sum * values[s][kv_offset + d];
   }
   return out;
 }
@@ -194,8 +195,8 @@ std::vector<double> plain_forward(const PlainDecoder& c, std::span<const int32_t
   const Matrix head = c.tied ? embedding : matrix(c, "lm_head.weight", c.vocab_size, c.model_dim);
   std::vector<double> logits;
   for (const Row& row : x) {
-    const Row of_token = product(head, norm(c, "model.norm", row));
-    logits.insert(logits.end(), of_token.begin(), of_token.end());
+    const Row row_logits = product(head, norm(c, "model.norm", row));
+    logits.insert(logits.end(), row_logits.begin(), row_logits.end());
   }
   return logits;
 }

@@ -3,9 +3,9 @@
 //   const double bound = tolerance(compute, reference);     reference: the output of naive<double>
 //   difference(output, reference).largest <= bound          holds if the implementation is correct
 //
-// The rule: naive<double> computes the reference from the same stored inputs. The largest error may be twice
-// the largest error of naive<float> over 16 seeded orders of summation, plus one epsilon of the output type ×
-// max |reference|.
+// The rule: naive<double> computes the reference from the same stored inputs. The largest error may be
+//   2 × the largest error of naive<float> over 16 seeded orders of summation
+//   + one epsilon of the output type × max |reference|
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,7 @@ struct Difference {
   }
 };
 
-/// Two equal infinities differ by 0. If a value is NaN, the difference is infinite, and also if the sizes
-/// differ.
+/// Two equal infinities differ by 0. If a value is NaN or the sizes differ, the difference is infinite.
 inline Difference difference(const std::vector<double>& actual, const std::vector<double>& expected) {
   Difference worst;
   if (actual.size() != expected.size())

@@ -1,5 +1,4 @@
-// The arrays of one step, in a backend's memory. Backend::begin_step makes them from a StepPlan; operations
-// read them.
+// The arrays of one step in a backend's memory. begin_step makes them from a StepPlan; operations read them.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +8,7 @@
 
 namespace lastrow {
 
-/// Valid until the next begin_step. The addresses are the same in every step, so that a device can replay a
-/// recorded step.
+/// Valid until the next begin_step. The addresses never change, so that a device can replay a recorded step.
 struct Batch {
   const StepPlan* plan;         // on the host: counts and lengths
   const int32_t* tokens;        // [n_tokens]

@@ -21,9 +21,9 @@ struct ProbeSelection {
 
 ///   scores[h,t,s] = scale · q[t,h,:]·k[s,g,:]      −∞ where masked
 ///   probs[h,t,:]  = softmax of scores[h,t,:]        0 where masked
-/// In each row 0 ≤ p ≤ 1 and Σ p = 1, however large the scores are. There are two exceptions. If a row sees
-/// no key, its probs are 0. If a visible score is +∞ or NaN, the probs of all visible keys of that row are
-/// NaN.
+/// In each row 0 ≤ p ≤ 1 and Σ p = 1, however large the scores are. There are two exceptions:
+///   a row that sees no key                      its probs are 0
+///   a row with a visible score of +∞ or NaN     the probs of its visible keys are NaN
 ///
 /// lse_distance is |lse of these scores − lse|, where `lse` is what attend wrote. The two may differ, because
 /// attend sums q · k in another order. The distance is 0 if both are −∞ or both are NaN.

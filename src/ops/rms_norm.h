@@ -9,8 +9,7 @@ namespace lastrow {
 
 namespace cost {
 
-/// 4·dim + 4 flop for each row. Sum of squares: 2·dim. Mean, eps, square root and reciprocal: 4. Scale and
-/// weight: 2·dim.
+/// 4·dim + 4 flop for each row. Sum of squares: 2·dim. Mean, eps, root, reciprocal: 4. Scale, weight: 2·dim.
 constexpr OpCost rms_norm(int64_t n_rows, int64_t dim, int64_t weight_elem_bytes,
                           int64_t activation_elem_bytes = kF32Bytes) {
   return {.flop = n_rows * (4 * dim + 4),

@@ -12,7 +12,7 @@ namespace {
 int32_t sequence_with(const StepPlan& plan, int64_t t) {
   for (int32_t i = 0; i < plan.n_seqs(); ++i)
     if (t >= plan.q_start[i] && t < plan.q_start[i + 1]) return i;
-  throw UsageError("row {} of a step of {} tokens", t, plan.n_tokens());
+  throw UsageError("there is no row {} in a step of {} tokens: count from 0", t, plan.n_tokens());
 }
 
 std::vector<Row> attended(const CallRows& call, bool is_lse, int64_t t) {

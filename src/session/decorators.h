@@ -1,8 +1,7 @@
 // The decorators between a session's decoder and its backend.
 //
-// The order, from the decoder to the backend: counting, poking, tracing (if the session records), the
-// backend. So the counts contain only the model's own calls, and a trace shows operands after the pokes
-// changed them.
+// The order from the decoder inwards: counting, poking, tracing (if the session records), the backend. So the
+// counts contain only the model's own calls, and a trace shows operands after the pokes changed them.
 #pragma once
 
 #include <memory>

@@ -10,7 +10,7 @@ const char* name_of(Phase phase) { return phase == Phase::prefill ? "prefill" : 
 
 namespace {
 
-int32_t context_of(const Model& model, const SessionOptions& options) {
+int32_t context_length(const Model& model, const SessionOptions& options) {
   const int32_t context = model.config().max_seq_len;
   if (options.max_seq_len < 0 || options.max_seq_len > context)
     throw CapacityError("max_seq_len {} is outside the context of {}: choose 1 to {}, or 0 for all of it",
@@ -18,13 +18,13 @@ int32_t context_of(const Model& model, const SessionOptions& options) {
   return options.max_seq_len == 0 ? context : options.max_seq_len;
 }
 
-std::unique_ptr<KvCache> cache_of(const Model& model, const SessionOptions& options) {
+std::unique_ptr<KvCache> session_cache(const Model& model, const SessionOptions& options) {
   const ModelConfig& c = model.config();
   return make_cache(options.mode == Mode::cached ? options.cache : CacheOptions{},
                     {.n_layers = c.n_layers,
                      .n_kv_heads = c.n_kv_heads,
                      .head_dim = c.head_dim,
-                     .max_seq_len = context_of(model, options)});
+                     .max_seq_len = context_length(model, options)});
 }
 
 }  // namespace
@@ -36,12 +36,12 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
       backend_(std::move(backend)),
       stack_(std::make_unique<Decorators>(*backend_, options_)),
       decoder_(*model_, stack_->top()),
-      workspace_(model_->config(), stack_->top(), context_of(*model_, options_), /*max_logit_rows=*/1),
-      cache_(cache_of(*model_, options_)),
+      workspace_(model_->config(), stack_->top(), context_length(*model_, options_), /*max_logit_rows=*/1),
+      cache_(session_cache(*model_, options_)),
       storage_(backend_->make_storage(cache_->spec())),
       sampler_(options_.sampling, model_->config().vocab_size),
       backup_(std::make_unique<Backup>()) {
-  backup_->cache = cache_of(*model_, options_);
+  backup_->cache = session_cache(*model_, options_);
   const auto max_tokens = static_cast<size_t>(max_seq_len()) + 1;
   for (State* state : {&state_, &backup_->state}) {
     state->tokens.reserve(max_tokens);
@@ -110,7 +110,7 @@ void DecodeSession::set_pokes(std::vector<Poke> pokes) {
 
 void DecodeSession::require_held(int32_t index) const {
   if (index < 0 || index >= kv_len())
-    throw UsageError("index {} of a sequence that holds {} rows: choose a smaller one", index, kv_len());
+    throw UsageError("there is no index {} in a sequence of {} rows: count from 0", index, kv_len());
 }
 
 int32_t DecodeSession::position_of(int32_t index) const {

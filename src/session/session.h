@@ -15,14 +15,12 @@
 //   If advance() from an earlier step feeds another token than before, the later steps are forgotten.
 // * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored
 //   rows are as before. There is one exception, in Mode::recompute, because its storage is scratch: if a step
-//   had begun, stored_row() throws a UsageError until the next call that succeeds. transaction.h implements
-//   this.
+//   had begun, stored_row() throws a UsageError until the next call that succeeds. See transaction.h.
 // * The caller owns the flag SessionOptions::stop. While it is true, a running call ends before its next
 //   layer (on a device that replays its steps: after the step), and a new call ends before it begins. Both
 //   throw Cancelled. The session never resets the flag, so the flag may be set before or during the call.
 // * Decode steps with the cache go through Backend::replay, unless the session records
-//   (SessionOptions::record) or a poke is in force in the step. Counts and bits are the same with and without
-//   replay.
+//   (SessionOptions::record) or a poke is in force in the step. Replay changes no counts and no bits.
 //
 // Invariant: either current_step() == −1 (nothing has run), or logits(), record(), recorder(), poke_report()
 // and the stored rows are those of that step, computed by the backend in this run under the current pokes.
@@ -70,8 +68,7 @@ class DecodeSession {
   const StepRecord& advance(int32_t forced = -1);
   /// Runs `step` again with the tokens it had; 0 ≤ step ≤ last_step().
   const StepRecord& go_to(int32_t step);
-  /// Replaces the pokes. Then runs the steps that this changes again, up to the current step, with the same
-  /// tokens.
+  /// Replaces the pokes. Runs the steps that this changes again, up to the current one, with the same tokens.
   void set_pokes(std::vector<Poke> pokes);
   std::span<const Poke> pokes() const { return state_.pokes; }
 
@@ -88,8 +85,7 @@ class DecodeSession {
   bool context_full() const { return state_.step >= 0 && n_tokens_at(state_.step) >= max_seq_len(); }
   /// Every token fed so far: the prompt, then the inputs of steps 1 … last_step().
   std::span<const int32_t> tokens() const { return state_.tokens; }
-  /// The number of tokens of the text at the end of a step. kv_len() is the number of rows that the cache
-  /// holds.
+  /// The number of tokens of the text at the end of a step. The cache may hold fewer rows: kv_len().
   int32_t n_tokens_at(int32_t step) const { return prompt_len_ + step; }
 
   /// For the current step: the logits [vocab_size] of its last token, and the token chosen from them.
@@ -103,8 +99,8 @@ class DecodeSession {
 
   /// The bytes that were allocated for K and V.
   int64_t storage_bytes() const { return storage_->bytes(); }
-  /// The number of K rows (and of V rows) that each layer holds after the current step: indices 0 … kv_len()
-  /// − 1. The next three functions throw UsageError for another index.
+  /// The number of K rows (and of V rows) that each layer holds after the current step. Their indices are
+  /// 0 … kv_len() − 1. The next three functions throw UsageError for another index.
   int32_t kv_len() const { return cache_->length(0); }
   /// The position of the token whose rows are at an index.
   int32_t position_of(int32_t index) const;

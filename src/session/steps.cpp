@@ -9,8 +9,7 @@
 namespace lastrow {
 namespace {
 
-/// The key for Backend::replay. One is enough, because a session has one decoder, one workspace and one
-/// storage.
+/// The key for Backend::replay. One key is enough: a session has one decoder, one workspace and one storage.
 constexpr int64_t kDecode = 1;
 
 }  // namespace
@@ -72,7 +71,7 @@ void DecodeSession::Transaction::require_valid(const Poke& poke) const {
 /// The first step that the poke changes. If it changes none, the number of steps taken.
 int32_t DecodeSession::Transaction::first_step_changed_by(const Poke& poke) const {
   if (poke.when == Poke::When::now) return std::max(poke.step, 0);
-  // The first step whose last position is not before the poke's position: it feeds that position.
+  // The step that feeds this position: the first whose last position is not before it.
   const auto step = std::ranges::lower_bound(state_.last_positions, poke.position);
   return static_cast<int32_t>(step - state_.last_positions.begin());
 }
@@ -141,7 +140,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   cache.commit(plan);
   const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
 
-  state_.record = record_of(plan, step, wall.count());
+  state_.record = step_record(plan, step, wall.count());
   state_.last_positions.resize(std::max(state_.last_positions.size(), static_cast<size_t>(step) + 1));
   state_.last_positions[static_cast<size_t>(step)] = state_.record.position;
 }
@@ -162,7 +161,7 @@ void DecodeSession::Transaction::forward(const StepPlan& plan, int32_t step) {
   backend.download(logits, TensorView(state_.logits.data(), logits.shape()));
 }
 
-StepRecord DecodeSession::Transaction::record_of(const StepPlan& plan, int32_t step, double wall_us) const {
+StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, int32_t step, double wall_us) const {
   const StepCounts& counts = session_.stack_->counting.counts();
   const bool cached = session_.mode() == Mode::cached;
   const int64_t read = counts.cost.cache_bytes_read, written = counts.cost.cache_bytes_written;

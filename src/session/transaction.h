@@ -23,8 +23,8 @@
 
 namespace lastrow {
 
-/// The session as it was before a transaction. Between transactions the session keeps it, so that its memory
-/// is reused.
+/// The session as it was before a transaction. The session keeps it between transactions, to reuse its
+/// memory.
 struct DecodeSession::Backup {
   State state;
   std::unique_ptr<KvCache> cache;
@@ -56,7 +56,7 @@ class DecodeSession::Transaction {
   void run_through(int32_t step);
   void run_step(int32_t step);
   void forward(const StepPlan& plan, int32_t step);
-  StepRecord record_of(const StepPlan& plan, int32_t step, double wall_us) const;
+  StepRecord step_record(const StepPlan& plan, int32_t step, double wall_us) const;
   void stop_if_asked() const;
   void require_valid(const Poke& poke) const;
   int32_t first_step_changed_by(const Poke& poke) const;

@@ -17,7 +17,7 @@ struct Interval {
   int64_t start_ns, end_ns;
 };
 
-/// A damaged trace file may hold NaN or far too long times. These become 0.
+/// A damaged trace file may hold NaN or times of many years. These become 0.
 int64_t nanoseconds(double us) {
   constexpr double kMost = 1e18;
   const double ns = us * 1e3;
@@ -53,7 +53,7 @@ json counter(int pid, int64_t at_ns, int64_t read, int64_t written) {
           {"args", {{"read", read}, {"written", written}}}};
 }
 
-/// Adds the events of one step. The previous step ended at `previous_end_ns`. Returns the end of this one, in
+/// Adds the events of one step after the previous one, which ended at `previous_end_ns`. Returns its end in
 /// ns.
 int64_t add_step(json& events, const Recorder& recorder, int32_t step, int pid, int64_t previous_end_ns) {
   const std::span<const Event> ops = recorder.events(step);

@@ -21,14 +21,12 @@ struct RowDependence {
   std::vector<Row> reads;  // ascending, each once
 };
 
-/// The rows that one written row of an event was computed from. Throws UsageError if the event does not write
-/// it.
+/// The rows that `written` was computed from. Throws UsageError if the event does not write `written`.
 std::vector<Row> rows_read(const Event& event, const StepPlan& plan, const Row& written);
 /// The same for every written row, in the order of event.writes.
 std::vector<RowDependence> row_dependence(const Event& event, const StepPlan& plan);
 
-/// A row as one event wrote it. event is −1 if the row is a token, or if it was written before the recording
-/// began.
+/// A row as one event wrote it. event is −1 if the row is a token or was written before the recording began.
 struct WrittenRow {
   int32_t step;
   int32_t event;  // index in recorder.events(step)

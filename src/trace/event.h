@@ -1,5 +1,4 @@
-// One recorded operation: what ran, its time, its cost, and the rows that it read and wrote. ops/rows.h says
-// how rows are named.
+// One recorded operation: what ran, its time, its cost, and the rows that it read and wrote (ops/rows.h).
 #pragma once
 
 #include <cstdint>
@@ -11,8 +10,7 @@
 
 namespace lastrow {
 
-/// `reads` and `writes` have the order of the operation's Operands. The slots of K and of V come after the
-/// tensors:
+/// `reads` and `writes` have the order of the operation's Operands. Slots of K and V come after the tensors:
 ///   append       reads k, v                       writes the K slots, the V slots
 ///   attend       reads q, visible K, visible V    writes out, lse
 ///   copy_blocks  reads K, V slots of each layer   writes K, V slots of each layer

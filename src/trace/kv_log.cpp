@@ -7,8 +7,7 @@
 namespace lastrow {
 namespace {
 
-// Memory of a version besides its elements: the node of the map, the entry of the vector, the rounding of the
-// allocation.
+// Other memory of a version than its elements: node of the map, entry of the vector, rounding of allocations.
 constexpr int64_t kOverheadBytes = 160;
 
 int64_t version_bytes(ConstTensorView row) { return row.size_bytes() + kOverheadBytes; }

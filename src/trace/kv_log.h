@@ -4,7 +4,7 @@
 //   log.row(step, layer, kind, slot)          the latest version whose step is ≤ step
 //
 // Add steps in ascending order. To add an earlier step again, call drop_from(step) first.
-// Invariant: the versions of a row have ascending steps, and two neighbours differ in at least one bit.
+// Invariant: the versions of a row are in the order of their steps, and each differs from the one before it.
 #pragma once
 
 #include <cstdint>

@@ -6,8 +6,7 @@
 //
 // The model and the kernels stay correct. A fault changes the plan, the mask or the cache that they get, as
 // the bug did in the real program. The caller's own plan and its counts do not change.
-// * Do not use stale-rows, early-length or window-short with several sequences: they count the rows of one
-//   sequence.
+// * Use stale-rows, early-length and window-short with one sequence only, because they count its rows.
 #pragma once
 
 #include <memory>
@@ -22,8 +21,7 @@ namespace lastrow {
 struct Fault {
   std::string_view name;  // "scale-twice"
   std::string_view bug;   // what the program did: "the score is multiplied by the scale twice"
-  /// The first operation whose numbers are wrong: "step 1, layer 0, rope_q". Step 0 is the prefill. "": no
-  /// number changes.
+  /// The first operation with wrong numbers: "step 1, layer 0, rope_q". Step 0 is the prefill. "": none.
   std::string_view first;
 };
 

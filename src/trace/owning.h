@@ -12,8 +12,7 @@
 
 namespace lastrow {
 
-/// The members of Owning. They are in a base class, so that `outside` exists before ForwardingBackend refers
-/// to it.
+/// The members of Owning. They are in a base class, because ForwardingBackend needs `outside` to exist first.
 template <typename Decorator>
 struct Owned {
   std::unique_ptr<Backend> inside;

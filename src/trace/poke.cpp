@@ -13,7 +13,7 @@ namespace {
 
 // Each row has its own random stream, so that the noise depends only on the row. The bits of the stream's
 // number: what (2), layer (15), head (15), position (32).
-uint64_t stream_of(const Poke& poke, int32_t head) {
+uint64_t noise_stream(const Poke& poke, int32_t head) {
   return uint64_t(poke.what) << 62 | (uint64_t(poke.layer) & 0x7FFF) << 47 | (uint64_t(head) & 0x7FFF) << 32 |
          uint64_t(static_cast<uint32_t>(poke.position));
 }
@@ -44,8 +44,7 @@ void poke_row(const Poke& poke, const T* original, T* row, int64_t n_heads, int6
   }
 }
 
-// Pokes row t of `changed` [n_rows, n_heads, head_dim]. The same row of `original` gives the scale of the
-// noise.
+// Pokes row t of `changed` [n_rows, n_heads, head_dim]. Row t of `original` gives the scale of the noise.
 void poke_row(const Poke& poke, const Tensor& original, Tensor& changed, int64_t t) {
   const int64_t n_heads = original.shape()[1], head_dim = original.shape()[2], at = t * n_heads * head_dim;
   if (original.dtype() == DType::f64)
@@ -118,7 +117,7 @@ void apply_poke(const Poke& poke, int32_t head, std::span<const double> original
     std::ranges::fill(row, 0.0);
     return;
   }
-  Random random(poke.seed, stream_of(poke, head));
+  Random random(poke.seed, noise_stream(poke, head));
   for (double& x : row) x = random.normal();
   const double noise = rms(row);
   const double scale = noise > 0 ? rms(original) / noise : 0;
@@ -225,8 +224,7 @@ void PokingBackend::with_poked_operands(AttendOrProbe op, bool count) {
   overwritten.restore();
 }
 
-// A poked row of q is read once, by its own query. A poked row of K or V is read by each query that sees its
-// index.
+// A poked row of q is read by its own query only. A poked row of K or V is read by each query that sees it.
 void PokingBackend::count_reads(const Attend& op) {
   const StepPlan& plan = *op.batch.plan;
   for (size_t i = 0; i < pokes_.size(); ++i) {

@@ -71,7 +71,7 @@ class PokingBackend final : public WatchingBackend {
   /// head, the operation throws ShapeError. A poke of a layer that the model does not have does nothing.
   void set_pokes(std::span<const Poke> pokes);
   std::span<const Poke> pokes() const { return pokes_; }
-  /// Says the number of the next step, and empties the reports.
+  /// Sets the number of the next step, and empties the reports.
   void set_step(int32_t step);
   /// The report of pokes()[poke] for the current step.
   const PokeReport& report(size_t poke) const { return reports_[poke]; }

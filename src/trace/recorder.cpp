@@ -29,8 +29,7 @@ void Recorder::set_step(int32_t step) {
   next_step_ = step;
 }
 
-/// Forgets this step and later ones. In a transaction, steps that were recorded before it are put aside
-/// instead.
+/// Forgets this step and later ones. In a transaction, it puts aside the steps that were recorded before it.
 void Recorder::forget_from(int32_t step) {
   if (aside_) {
     for (auto it = steps_.lower_bound(step); it != steps_.end() && it->first < aside_->first_new;) {
@@ -127,6 +126,7 @@ const Tensor* Recorder::find(int32_t step, int32_t layer, std::string_view name,
   return nullptr;
 }
 
+/// Joins the recorded versions of the rows at indices 0 … kv_len − 1. Empty if one of them was not recorded.
 Tensor Recorder::assemble(int32_t step, int32_t layer, RowKind kind, int32_t sequence) const {
   const StepPlan& plan = at(step).plan;
   const int32_t kv_len = plan.kv_len[sequence];
@@ -144,10 +144,22 @@ Tensor Recorder::assemble(int32_t step, int32_t layer, RowKind kind, int32_t seq
   return rows;
 }
 
+/// The logits of one sequence. They are neighbouring rows, because logit_rows is ascending.
+ConstTensorView Recorder::sequence_logits(int32_t step, int32_t sequence) const {
+  const Tensor* logits = find(step, -1, site::kLmHead);
+  if (logits == nullptr) return {};
+  const StepPlan& plan = at(step).plan;
+  const auto first_row = [&](int32_t token) {
+    return std::ranges::lower_bound(plan.logit_rows, token) - plan.logit_rows.begin();
+  };
+  const auto begin = first_row(plan.q_start[sequence]), end = first_row(plan.q_start[sequence + 1]);
+  return logits->view().rows(begin, end - begin);
+}
+
 StepTensors Recorder::tensors(int32_t step, int32_t sequence) const {
   const StepPlan& plan = at(step).plan;
   if (sequence < 0 || sequence >= plan.n_seqs())
-    throw UsageError("sequence {} of a step of {}: count from 0", sequence, plan.n_seqs());
+    throw UsageError("there is no sequence {} in a step of {}: count from 0", sequence, plan.n_seqs());
   const int32_t first = plan.q_start[sequence], q_len = plan.q_len(sequence);
   StepTensors t;
   t.step = step;
@@ -182,11 +194,7 @@ StepTensors Recorder::tensors(int32_t step, int32_t sequence) const {
                         .out = rows_of(layer, site::kAttend),
                         .lse = rows_of(layer, recorded::kLse),
                         .residual = rows_of(layer, site::kAddFfn)});
-  if (const Tensor* logits = find(step, -1, site::kLmHead)) {
-    const auto begin = std::ranges::lower_bound(plan.logit_rows, first) - plan.logit_rows.begin();
-    const auto end = std::ranges::lower_bound(plan.logit_rows, first + q_len) - plan.logit_rows.begin();
-    t.logits = logits->view().rows(begin, end - begin);
-  }
+  t.logits = sequence_logits(step, sequence);
   return t;
 }
 

@@ -43,10 +43,10 @@ namespace lastrow {
 
 /// Names of the recorded operands of attend. Its output has the Site's name.
 namespace recorded {
-inline constexpr const char* kQ = "attend.q";      // [n_tokens, n_q_heads, head_dim] after RoPE
-inline constexpr const char* kK = "attend.k";      // [kv_len, n_kv_heads, head_dim], keep = latest only;
-inline constexpr const char* kV = "attend.v";      // with keep = all the rows are in kv()
-inline constexpr const char* kLse = "attend.lse";  // [n_tokens, n_q_heads]
+inline constexpr const char* kQ = "attend.q";            // [n_tokens, n_q_heads, head_dim] after RoPE
+inline constexpr const char* kK = "attend.k";            // [kv_len, n_kv_heads, head_dim]; keep = latest
+inline constexpr const char* kV = "attend.v";            // as attend.k; for keep = all see kv()
+inline constexpr const char* kLse = "attend.lse";        // [n_tokens, n_q_heads]
 inline constexpr const char* kScores = "attend.scores";  // [n_q_heads, q_len, kv_len]; one for each sequence
 inline constexpr const char* kProbs = "attend.probs";    // [n_q_heads, q_len, kv_len]; one for each sequence
 }  // namespace recorded
@@ -55,7 +55,7 @@ struct RecordOptions {
   enum class Keep : uint8_t { latest, all };
 
   Keep keep = Keep::latest;
-  std::vector<int32_t> layers = {};   // keep tensors and K/V rows of these layers (−1: outside); empty: all
+  std::vector<int32_t> layers = {};   // keep tensors and rows of these layers (−1: outside); empty: all
   std::vector<std::string> ops = {};  // also keep the outputs with these Site names; "*": all outputs
   bool attention = true;              // keep q, K, V, out and lse; the residual stream; the logits
   bool probe = false;                 // keep scores and probs of all heads (needs attention)
@@ -157,6 +157,7 @@ class Recorder {
   const Step& at(int32_t step) const;
   void forget_from(int32_t step);
   Tensor assemble(int32_t step, int32_t layer, RowKind kind, int32_t sequence) const;
+  ConstTensorView sequence_logits(int32_t step, int32_t sequence) const;
 
   RecordOptions options_;
   std::map<int32_t, Step> steps_;

@@ -55,8 +55,7 @@ class TraceChecks {
     return std::move(value);
   }
 
-  /// Reads a spec whose sizes validate() accepts, and which has no more layers or indices than a model can
-  /// have.
+  /// Reads a spec. validate() must accept its sizes, and no model has more layers or indices than the limits.
   CacheSpec cache_spec(const nlohmann::json& json) const;
   /// [begin, end) is a range of n rows. The last range ends at n.
   void check_end(std::string_view name, int64_t begin, int64_t end, int64_t n, bool last) const;

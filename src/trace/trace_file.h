@@ -15,14 +15,15 @@
 //                                                  first and count are in the first dimension
 //   LAYER/kv.k, kv.v   [n, n_kv_heads, head_dim]   decoded rows, each stored again only if its bits changed
 //   LAYER/kv.k.index   [n, 2] i64                  slot, first step of this version; the same for kv.v.index.
-//                                                  K at step t: for each slot the latest version with step ≤ t
+//                                                  K at step t: for each slot the latest version with step ≤
+//                                                  t
 //   steps.index        [n_steps, 3] i64            step, blocks_per_seq, block_len
-//   steps.NAME         i64                         the arrays of the StepPlans, all steps one after the other.
+//   steps.NAME         i64                         the arrays of the StepPlans, steps one after the other.
 //                                                  NAME: tokens, positions, q_start, kv_len, block_tables,
 //                                                  append_slots, logit_rows, sequences, block_copies
 //   steps.ends         [n_steps, 9] i64            where each step ends in these nine arrays, in this order
-//   events.columns     [n_events, 9] i64           step, op, layer, name, causal, window, end in events.reads,
-//                                                  end in events.writes, kernel (−1: none)
+//   events.columns     [n_events, 9] i64           step, op, layer, name, causal, window, end in
+//                                                  events.reads, end in events.writes, kernel (−1: none)
 //   events.costs       [n_events, 5] i64           flop, then bytes: weights, cache read, cache written,
 //                                                  activations
 //   events.times_us    [n_events, 2] f64           start, duration

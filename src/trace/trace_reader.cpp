@@ -23,18 +23,7 @@ class TraceReader {
     read_steps();
     read_events();
     for (const std::string& name : file_.names()) read_tensor(name);
-
-    Recorder recorder({.keep = RecordOptions::Keep::all, .max_bytes = std::numeric_limits<int64_t>::max()});
-    for (auto& [number, step] : steps_) {
-      recorder.set_step(number);
-      recorder.open_step(step.plan, spec_);
-      for (Recorder::Entry& e : step.entries)
-        recorder.add_host(e.layer, e.name, e.sequence, std::move(e.tensor));
-      for (KvRow& row : step.kv_rows)
-        recorder.add_rows(row.layer, row.kind, 0, {&row.slot, 1}, std::move(row.row));
-      for (Event& e : step.events) recorder.add_event(std::move(e));
-    }
-    return {std::move(recorder), std::move(info_), metadata("lastrow.truncated") == "true"};
+    return {make_recorder(), std::move(info_), metadata("lastrow.truncated") == "true"};
   }
 
  private:
@@ -50,6 +39,21 @@ class TraceReader {
     std::vector<KvRow> kv_rows;
     std::vector<Event> events;
   };
+
+  // Makes a recorder that holds all that was read.
+  Recorder make_recorder() {
+    Recorder recorder({.keep = RecordOptions::Keep::all, .max_bytes = std::numeric_limits<int64_t>::max()});
+    for (auto& [number, step] : steps_) {
+      recorder.set_step(number);
+      recorder.open_step(step.plan, spec_);
+      for (Recorder::Entry& e : step.entries)
+        recorder.add_host(e.layer, e.name, e.sequence, std::move(e.tensor));
+      for (KvRow& row : step.kv_rows)
+        recorder.add_rows(row.layer, row.kind, 0, {&row.slot, 1}, std::move(row.row));
+      for (Event& e : step.events) recorder.add_event(std::move(e));
+    }
+    return recorder;
+  }
 
   std::string metadata(const char* key) const {
     const auto it = file_.metadata().find(key);
@@ -116,8 +120,7 @@ class TraceReader {
     const Table index = table("steps.index", 3), ends = table("steps.ends", 9);
     if (index.size() / 3 != ends.size() / 9) damage_.fail("steps.ends does not fit steps.index");
     std::array<int64_t, 9> begin{};
-    // Takes the values of step i out of one array of the plans: from the end of the step before it to its own
-    // end.
+    // Takes the values of step i out of one array of the plans: from the end of step i − 1 to its own end.
     const auto take = [&]<typename T>(std::vector<T>& to, const char* name, int which, size_t i) {
       const Table values = table(name, 0);
       const int64_t end = ends[9 * i + which];
@@ -161,20 +164,13 @@ class TraceReader {
         times.shape() != Shape{static_cast<int64_t>(n_events), 2})
       damage_.fail("events.costs or events.times_us does not fit events.columns");
     int64_t read = 0, write = 0, last_step = -1;
-    std::array<int64_t, 5> total{};  // bounded, so that a sum of all costs cannot overflow
+    std::array<int64_t, 5> total{};  // flop and bytes of the events so far
     for (size_t i = 0; i < n_events; ++i) {
       const Table c = columns.subspan(9 * i, 9), cost = costs.subspan(5 * i, 5);
       if (c[0] < last_step) damage_.fail("events.columns goes back to step {}", c[0]);
-      Step& of = step(last_step = c[0], "events.columns");
-      if (c[1] < 0 || c[1] >= static_cast<int64_t>(ops_.size()) || !ops_[c[1]] || c[2] < -1 ||
-          c[2] >= spec_.n_layers || c[3] < 0 || c[3] >= static_cast<int64_t>(names_.size()) || c[5] < 0 ||
-          c[8] < -1 || c[8] >= static_cast<int64_t>(names_.size()))
-        damage_.fail("event {} has an operation, layer, name, window or kernel that does not exist", i);
-      for (size_t kind = 0; kind < 5; ++kind) {
-        if (cost[kind] < 0 || cost[kind] > (int64_t{1} << 62) - total[kind])
-          damage_.fail("event {} costs {}", i, cost[kind]);
-        total[kind] += cost[kind];
-      }
+      Step& target = step(last_step = c[0], "events.columns");
+      check_columns(c, i);
+      add_cost(total, cost, i);
       Event e;
       e.step = static_cast<int32_t>(c[0]);
       e.op = *ops_[c[1]];
@@ -187,8 +183,27 @@ class TraceReader {
       e.duration_us = times.data<double>()[2 * i + 1];
       read_spans(e.reads, reads, "events.reads", read, c[6], i + 1 == n_events);
       read_spans(e.writes, writes, "events.writes", write, c[7], i + 1 == n_events);
-      damage_.check_event(e, of.plan, spec_, i);
-      of.events.push_back(std::move(e));
+      damage_.check_event(e, target.plan, spec_, i);
+      target.events.push_back(std::move(e));
+    }
+  }
+
+  // One row of events.columns: every index in it exists.
+  void check_columns(Table c, size_t event) const {
+    const auto n_ops = static_cast<int64_t>(ops_.size()), n_names = static_cast<int64_t>(names_.size());
+    const int64_t op = c[1], layer = c[2], name = c[3], window = c[5], kernel = c[8];
+    if (op < 0 || op >= n_ops || !ops_[op] || layer < -1 || layer >= spec_.n_layers || name < 0 ||
+        name >= n_names || window < 0 || kernel < -1 || kernel >= n_names)
+      damage_.fail("event {} has an operation, layer, name, window or kernel that does not exist", event);
+  }
+
+  // Adds the cost of an event. The totals have a bound, so that sums of costs cannot overflow.
+  void add_cost(std::array<int64_t, 5>& total, Table cost, size_t event) const {
+    for (size_t kind = 0; kind < total.size(); ++kind) {
+      if (cost[kind] < 0 || cost[kind] > (int64_t{1} << 62) - total[kind])
+        damage_.fail("event {} has cost {}: it must be from 0 up, and all costs together below 2^62", event,
+                     cost[kind]);
+      total[kind] += cost[kind];
     }
   }
 
@@ -202,8 +217,7 @@ class TraceReader {
     }
   }
 
-  // Reads "LAYER/NAME": a recorded tensor, or the K or V rows of a layer. The other tensors have been read
-  // already.
+  // Reads "LAYER/NAME": a recorded tensor, or the K or V rows of a layer. All other tensors are read by now.
   void read_tensor(const std::string& name) {
     const size_t slash = name.find('/');
     if (slash == std::string::npos || name.ends_with(".index")) return;
@@ -243,7 +257,7 @@ class TraceReader {
     int64_t next = 0;
     for (size_t i = 0; i < index.size() / 9; ++i) {
       const Table row = index.subspan(9 * i, 9);
-      Step& of = step(row[0], name);
+      Step& target = step(row[0], name);
       const int64_t first = row[2], count = row[3], rank = row[4];
       const auto sequence = damage_.narrow<int32_t>(row[1], name);
       if (first != next || count < 0 || count > all.n_rows() - first || rank < 1 || rank > Shape::kMaxRank)
@@ -256,10 +270,10 @@ class TraceReader {
       if (shape.size() != part.size())
         damage_.fail("{}.index: entry {} of shape {} has {} elements", shown(name), i, shape.to_string(),
                      part.size());
-      damage_.check_entry(what, all.dtype(), shape, sequence, of.plan);
+      damage_.check_entry(what, all.dtype(), shape, sequence, target.plan);
       Tensor tensor = Tensor::host(all.dtype(), shape);
       convert(part, tensor.view().reshaped(part.shape()));
-      of.entries.push_back({static_cast<int32_t>(row[0]), layer, sequence, what, std::move(tensor)});
+      target.entries.push_back({static_cast<int32_t>(row[0]), layer, sequence, what, std::move(tensor)});
     }
     if (next != all.n_rows()) damage_.fail("{}.index names {} of {} rows", shown(name), next, all.n_rows());
   }

@@ -35,12 +35,12 @@ TracingBackend::Place TracingBackend::locate(ConstTensorView view) {
   return {&known, 0};
 }
 
-RowSpan TracingBackend::read_of(ConstTensorView view) {
+RowSpan TracingBackend::read_span(ConstTensorView view) {
   const auto [tensor, first_row] = locate(view);
   return {RowSpace::tensor, tensor->id, first_row, view.n_rows(), tensor->version};
 }
 
-RowSpan TracingBackend::written(ConstTensorView view) {
+RowSpan TracingBackend::written_span(ConstTensorView view) {
   const auto [tensor, first_row] = locate(view);
   return {RowSpace::tensor, tensor->id, first_row, view.n_rows(), ++tensor->version};
 }
@@ -103,13 +103,13 @@ void TracingBackend::record(Event event, const Op& op) {
     event.reads.push_back({RowSpace::token, 0, 0, plan.n_tokens(), recorder_.latest_step()});
   }
   for (const ConstTensorView& view : o.reads)
-    if (!view.empty()) event.reads.push_back(read_of(view));
+    if (!view.empty()) event.reads.push_back(read_span(view));
   if (const auto* attend = std::get_if<Attend>(&op)) add_visible_rows(event, *attend);
   if (const auto* append = std::get_if<Append>(&op))
     for (const RowKind kind : {RowKind::k, RowKind::v})
       slot_spans(event.writes, append->storage, append->site.layer, kind, append->batch.plan->append_slots,
                  true);
-  for (const TensorView& view : o.writes) event.writes.push_back(written(view));
+  for (const TensorView& view : o.writes) event.writes.push_back(written_span(view));
   recorder_.add_event(std::move(event));
 }
 
@@ -194,9 +194,9 @@ void TracingBackend::run(const Op& op) {
 // Records the first output of an operation, if options.ops names it or StepTensors has a view of it.
 void TracingBackend::keep_output(Site site, ConstTensorView out) {
   const std::string_view name = site.name;
-  const bool of_the_step = recorder_.options().attention &&
-                           (site::is_embedding(name) || name == site::kAddFfn || name == site::kLmHead);
-  if (of_the_step || recorder_.keeps_op(name)) recorder_.add_tensor(inner(), site.layer, name, 0, out);
+  const bool in_step_tensors = recorder_.options().attention &&
+                               (site::is_embedding(name) || name == site::kAddFfn || name == site::kLmHead);
+  if (in_step_tensors || recorder_.keeps_op(name)) recorder_.add_tensor(inner(), site.layer, name, 0, out);
 }
 
 void TracingBackend::keep_attention(const Attend& op) {

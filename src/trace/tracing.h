@@ -1,5 +1,4 @@
-// The decorator that records: it forwards each operation, times it, and records which rows it reads and
-// writes.
+// The decorator that records: it forwards each operation, times it, and records the rows that it uses.
 //
 //   Recorder recorder(options);                  what to keep
 //   TracingBackend tracing(backend, recorder);   the innermost decorator, so that it sees what really runs
@@ -10,8 +9,7 @@
 // takes longer than an untraced one.
 //
 // It recognises a tensor by its address. A view into a known tensor belongs to that tensor, with a row
-// offset. If freed memory is used again for a tensor of the same size, the tensor keeps the id and gets new
-// versions.
+// offset. If freed memory is used again for rows of the same size, the id stays and the versions count on.
 #pragma once
 
 #include <cstdint>
@@ -50,8 +48,8 @@ class TracingBackend final : public WatchingBackend {
     int64_t first_row;  // the row at which the view begins
   };
   Place locate(ConstTensorView view);
-  RowSpan read_of(ConstTensorView view);
-  RowSpan written(ConstTensorView view);
+  RowSpan read_span(ConstTensorView view);
+  RowSpan written_span(ConstTensorView view);
   /// Appends the slots to `spans`. Consecutive slots with the same version form one span. With `write`, the
   /// slots get their next version first.
   void slot_spans(std::vector<RowSpan>& spans, const KvStorage& storage, int32_t layer, RowKind kind,

@@ -1,4 +1,4 @@
-// Attention on every CPU backend: first by eye, then against the judge, then what may not change a bit.
+// Attention on every CPU backend: by eye, then compared with the judge, then what must not change a bit.
 #include <doctest/doctest.h>
 
 #include "backend/eigen.h"
@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-/// Ugly in every dimension: lengths about the tile, groups of all kinds, widths that are no power of two.
+/// Ugly sizes: lengths just below and above the tile, all kinds of groups, widths that are not powers of two.
 std::vector<AttendCase> ugly_cases() {
   std::vector<AttendCase> cases;
   for (const int32_t head_dim : {8, 16, 64, 80, 128, 256})
@@ -45,7 +45,7 @@ std::vector<AttendCase> ugly_cases() {
 TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
   for (const auto& backend : all_backends()) {
     CAPTURE(backend->info().name);
-    // Three keys e0, e1, e2 with values 10, 20, 30; a query that shouts "e1".
+    // Three keys e0, e1, e2 with values 10, 20, 30; the query is a large multiple of e1.
     const CacheSpec spec = CacheSpec::contiguous(1, 1, 4, 3);
     auto storage = backend->make_storage(spec);
     Tensor k = Tensor::host(DType::f32, {3, 1, 4}), v = Tensor::host(DType::f32, {3, 1, 4}),
@@ -86,8 +86,8 @@ TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
   }
 }
 
-TEST_CASE("naive rounds weights to a narrow type where asked, and their sum not") {
-  // Three equal keys: each weighs 1/3, which is 0.333984375 in bf16 and 0.333251953125 in f16.
+TEST_CASE("naive rounds weights to a narrow type if asked, but not their sum") {
+  // Three equal keys: each has weight 1/3, which is 0.333984375 in bf16 and 0.333251953125 in f16.
   const AttendCase c{.n_q_heads = 1, .n_kv_heads = 1, .head_dim = 8, .sequences = {{1, 3}}};
   const Layout l = lay_out(c);
   for (const auto& [type, third] :
@@ -167,7 +167,7 @@ TEST_CASE("the number of threads does not change a bit") {
 
 TEST_CASE("a batch gives each sequence what it gets alone, to the bit") {
   for (const auto& backend : cpu_backends()) {
-    // Inputs depend on a sequence's place, so the one under test keeps place 0.
+    // Inputs depend on the place of a sequence in the batch, so the tested sequence has place 0 in both.
     const AttendCase alone{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16, .sequences = {{3, 70}}};
     AttendCase together = alone;
     together.sequences = {{3, 70}, {1, 200}, {9, 9}};
@@ -260,8 +260,7 @@ TEST_CASE("probe agrees with attend: weights sum to 1, and Σ p v is the output"
                o = to_doubles(*backend, out.view());
     for (int h = 0; h < 2; ++h)
       for (int row = 0; row < 3; ++row) {
-        const int n_visible =
-            90 - 5 + (row + 1) + 1;  // rows 4–6 of the batch are queries 1–3 of the second sequence
+        const int n_visible = 90 - 5 + (row + 1) + 1;  // batch rows 4–6: queries 1–3 of sequence 1
         double total = 0, first_element = 0;
         for (int s = 0; s < 90; ++s) {
           const size_t cell = static_cast<size_t>((h * 3 + row) * 90 + s);
@@ -284,7 +283,7 @@ TEST_CASE("probe agrees with attend: weights sum to 1, and Σ p v is the output"
 }
 
 TEST_CASE("scores that overflow: all −∞ is a row that sees nothing, +∞ and NaN are NaN") {
-  // One head of width 2 and q = (1e30, 0): a key (±1e30, 0) scores ±∞ in single precision.
+  // One head of width 2 and q = (1e30, 0): in single precision the score of a key (±1e30, 0) is ±∞.
   const auto attended = [](Backend& backend, const std::vector<float>& first_of_key) {
     const auto n = static_cast<int32_t>(first_of_key.size());
     const AttendCase c{.head_dim = 2, .sequences = {{1, n}}};
@@ -322,14 +321,14 @@ TEST_CASE("scores that overflow: all −∞ is a row that sees nothing, +∞ and
   EigenBackend eigen(2);
   for (Backend* backend : {static_cast<Backend*>(&naive), static_cast<Backend*>(&eigen)}) {
     CAPTURE(backend->info().name);
-    for (const size_t n : {1, 3, 65, 130}) {  // within a tile of eigen, and over several
+    for (const size_t n : {1, 3, 65, 130}) {  // within one tile of eigen, and over several
       const auto [out, lse, probs] = attended(*backend, std::vector<float>(n, -1e30f));
       CHECK(out == 0);
       CHECK(lse == -kInfinity);
       CHECK(probs == std::vector<double>(n));
     }
     std::vector<float> keys(130, -1e30f);
-    keys[129] = 0;  // one that is seen, in the last tile
+    keys[129] = 0;  // one finite score, in the last tile
     CHECK(std::get<0>(attended(*backend, keys)) == 129);
     CHECK(std::get<1>(attended(*backend, keys)) == 0);
     for (const float special : {1e30f, std::numeric_limits<float>::quiet_NaN()})
@@ -338,7 +337,7 @@ TEST_CASE("scores that overflow: all −∞ is a row that sees nothing, +∞ and
         some[at] = special;
         CHECK(std::isnan(std::get<0>(attended(*backend, some))));
         CHECK(std::isnan(std::get<1>(attended(*backend, some))));
-        std::vector<float> none(130, -1e30f);  // beside it nothing is seen
+        std::vector<float> none(130, -1e30f);  // all scores are −∞
         none[at] = special;
         CHECK(std::isnan(std::get<0>(attended(*backend, none))));
       }

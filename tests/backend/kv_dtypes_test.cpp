@@ -1,4 +1,4 @@
-// K and V stored in f16, bf16, fp8 and int8: rows as the codec says, and attention over them.
+// K and V stored in f16, bf16, fp8 and int8: the rows as the codec defines them, and attention over them.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -35,7 +35,7 @@ std::vector<AttendCase> cases(DType dtype) {
            .kv_dtype = dtype}};
 }
 
-/// f32 storage that holds what the other storage decodes to; NaN stays in slots that no row owns.
+/// An f32 storage with the decoded rows of the other storage. Unused slots keep their NaN.
 std::unique_ptr<KvStorage> decoded_copy(Backend& backend, const KvStorage& storage) {
   CacheSpec spec = storage.spec();
   spec.dtype = DType::f32;
@@ -130,11 +130,11 @@ TEST_CASE("attention over encoded rows is attention over what they decode to, to
         };
         const auto a = attended(*encoded), b = attended(*plain);
         CHECK(a == b);
-        for (const double x : a) CHECK(!std::isnan(x));  // slots that nobody owns hold NaN
+        for (const double x : a) CHECK(!std::isnan(x));  // unused slots hold NaN
       }
 }
 
-/// V is 64 times K, and so are its scales: a backend that takes the one for the other is far off.
+/// V and its scales are 64 times K and its scales. So a backend that mixes them up has a large error.
 TEST_CASE("probe's scores are those of K as it is stored, whatever V's scales are") {
   for (const auto& backend : all_backends())
     for (const DType dtype : kEncoded) {
@@ -251,7 +251,7 @@ TEST_CASE("K and V of all layers lie in one arena, aligned, apart, and counted")
         const CacheSpec spec = CacheSpec::contiguous(3, 2, head_dim, 32, 1, dtype);
         const auto storage = backend->make_storage(spec);
         const auto* const start = static_cast<const std::byte*>(storage->rows(0, RowKind::k).raw());
-        int64_t end = 0;  // of what came before
+        int64_t end = 0;  // of the part before this one
         for (int32_t layer = 0; layer < 3; ++layer)
           for (const RowKind kind : {RowKind::k, RowKind::v})
             for (const ConstTensorView part : {ConstTensorView(storage->rows(layer, kind)),
@@ -265,7 +265,7 @@ TEST_CASE("K and V of all layers lie in one arena, aligned, apart, and counted")
             }
         CHECK(storage->bytes() >= end);
         CHECK(storage->bytes() - spec.bytes() < 3 * 2 * 2 * KvStorage::kAlignment);
-        if (head_dim == 64) CHECK(storage->bytes() == spec.bytes());  // every part is a multiple of 256 bytes
+        if (head_dim == 64) CHECK(storage->bytes() == spec.bytes());  // each part is a multiple of 256 bytes
       }
 }
 
@@ -281,7 +281,7 @@ TEST_CASE("block copies take the scales along, and storage counts them") {
     const CacheSpec spec{1, 2, 8, 4, 4, 2, DType::i8};
     const auto storage = backend->make_storage(spec);
     CHECK(spec.bytes() == 2 * 16 * (8 + 4));
-    CHECK(storage->bytes() == 2 * (256 + 256));  // 128 bytes of rows, 64 of scales, each begins aligned
+    CHECK(storage->bytes() == 2 * (256 + 256));  // 128 bytes of rows and 64 of scales, both aligned to 256
     const Tensor rows = random_tensor({4, 2, 8}, 9, 0);
     const int64_t first[] = {0, 1, 2, 3}, second[] = {4, 5, 6, 7};
     backend->write_rows(*storage, 0, RowKind::v, first, rows.view());

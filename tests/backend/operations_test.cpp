@@ -1,4 +1,4 @@
-// The decoder's other operations: by eye on every CPU backend, then eigen against the judge.
+// The decoder's other operations: by eye on every CPU backend, then eigen compared with the judge.
 #include <doctest/doctest.h>
 
 #include "backend/eigen.h"
@@ -19,7 +19,7 @@ Tensor host(Shape shape, std::initializer_list<float> values) {
   return t;
 }
 
-/// A plan of n tokens at the given positions, all of one sequence.
+/// A plan with tokens of one sequence at the given positions.
 StepPlan plan_at(std::vector<int32_t> positions, std::vector<int32_t> tokens) {
   StepPlan plan;
   const auto n = static_cast<int32_t>(positions.size());
@@ -76,14 +76,14 @@ TEST_CASE("rms_norm, swiglu, add and argmax by eye") {
     b->run(Argmax{kHere, logits.view(), ids.view()});
     int32_t chosen[2] = {};
     b->download(ids.view(), TensorView(chosen, {2}));
-    CHECK(chosen[0] == 1);  // the first of equals
+    CHECK(chosen[0] == 1);  // the first of two equal ones
     CHECK(chosen[1] == 0);
   }
 }
 
 TEST_CASE("layer_norm by eye: centred, scaled to variance 1, then weight and bias") {
   for (const auto& b : all_backends()) {
-    // Mean 1003, differences −3, −1, 1, 3, variance 5: a large mean leaves no trace.
+    // Mean 1003, differences −3, −1, 1, 3, variance 5: a large mean does not change the result.
     const Tensor x = b->upload(host({1, 4}, {1000, 1002, 1004, 1006}).view()),
                  w = b->upload(host({4}, {1, 1, 2, 1}).view()),
                  bias = b->upload(host({4}, {0, 0, 0, 10}).view());
@@ -120,7 +120,7 @@ TEST_CASE("embed_positions by eye: each row gets the table's row of its position
   }
 }
 
-/// Rows of −1 but for what `put` says.
+/// Rows of −1, except the values in `put`.
 Tensor logits_of(int64_t n_rows, int64_t vocab_size,
                  std::initializer_list<std::tuple<int64_t, int64_t, float>> put) {
   Tensor t = Tensor::host(DType::f32, {n_rows, vocab_size});
@@ -136,7 +136,7 @@ std::vector<int32_t> argmax_by(Backend& b, const Tensor& logits) {
   b.run(Argmax{kHere, rows.view(), ids.view()});
   std::vector<int32_t> chosen(static_cast<size_t>(n_rows));
   b.download(ids.view(), TensorView(chosen.data(), {n_rows}));
-  // The same of a view that begins at its second row, which may lie anywhere.
+  // The same with a view that begins at the second row, so its address has another alignment.
   if (n_rows > 1) {
     std::vector<int32_t> tail(chosen.size() - 1);
     b.run(Argmax{kHere, rows.view().rows(1, n_rows - 1), ids.view().rows(1, n_rows - 1)});
@@ -159,7 +159,7 @@ TEST_CASE("argmax of rows of any length: the largest at each place, rows anywher
     }
 }
 
-TEST_CASE("argmax of 150,001 logits: the first of equals, wherever its lane and warp are") {
+TEST_CASE("argmax of 150,001 logits: the first of equal ones, in any lane and warp") {
   constexpr int64_t n = 150'001;
   for (const auto& b : all_backends()) {
     CHECK(argmax_by(*b, logits_of(4, n,
@@ -193,7 +193,7 @@ TEST_CASE("embed, append, gather_rows and copy_blocks move rows and change no bi
     auto storage = b->make_storage({1, 2, 2, 16, 16, 3, DType::f32});
     StepPlan plan = plan_at({0, 1}, {2, 0});
     plan.logit_rows = {1};
-    plan.append_slots = {17, 4};  // anywhere
+    plan.append_slots = {17, 4};  // arbitrary slots
     plan.block_copies = {};
     const Batch& batch = b->begin_step(plan, *storage);
 
@@ -221,11 +221,11 @@ TEST_CASE("embed, append, gather_rows and copy_blocks move rows and change no bi
   }
 }
 
-TEST_CASE("rope by eye: position 0 stands still, a quarter turn swaps") {
+TEST_CASE("rope by eye: position 0 does not rotate, a quarter turn swaps a pair") {
   for (const auto& b : all_backends())
     for (const bool interleaved : {false, true}) {
       auto storage = b->make_storage(CacheSpec::contiguous(1, 1, 4, 16));
-      // Position 1 turns the first pair by a quarter, the second not at all.
+      // Position 1 rotates the first pair by a quarter turn and does not rotate the second.
       RopeTable table{b->upload(host({2, 2}, {1, 1, 0, 1}).view()),
                       b->upload(host({2, 2}, {0, 0, 1, 0}).view()), interleaved};
       const StepPlan plan = plan_at({0, 1}, {0, 0});

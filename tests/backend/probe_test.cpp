@@ -1,4 +1,4 @@
-// Probabilities of a probe at any size of scores, on the backends of the host; tests/kernels has the ladder.
+// The probabilities of a probe for scores of any size, on the host backends. tests/kernels tests the kernels.
 #include <doctest/doctest.h>
 
 #include "backend/eigen.h"
@@ -22,7 +22,7 @@ TEST_CASE("0 ≤ p ≤ 1 and Σ p = 1 at any magnitude of the scores") {
   }
 }
 
-TEST_CASE("the distance of lse is that from what was written") {
+TEST_CASE("lse_distance is the distance from the lse that attend wrote") {
   NaiveBackend<float> naive;
   const AttendCase c{.head_dim = 8, .sequences = {{1, 3}}};
   const Layout l = lay_out(c);
@@ -52,5 +52,5 @@ TEST_CASE("the distance of lse is that from what was written") {
   CHECK(distance_from(own + 2) == doctest::Approx(2));
   CHECK(distance_from(-INFINITY) == INFINITY);
   CHECK(std::isnan(distance_from(NAN)));
-  CHECK(probs.data<float>()[0] <= 1);  // whatever was written
+  CHECK(probs.data<float>()[0] <= 1);  // for any written lse
 }

@@ -12,7 +12,7 @@ TEST_CASE("every listed backend can be made under its own name, or says why not"
     if (entry.usable) {
       CHECK(make_backend(entry.name, 1)->info().name == entry.name);
       CHECK(make_backend(entry.name, 1)->info().description.starts_with(entry.description));
-      CHECK(entry.description.find("all cores") == std::string::npos);  // made with one thread it is not true
+      CHECK(entry.description.find("all cores") == std::string::npos);  // this backend has one thread
       CHECK(entry.why_not.empty());
     } else {
       CHECK_THROWS_WITH_AS(make_backend(entry.name), doctest::Contains(entry.why_not.c_str()), UsageError);
@@ -26,4 +26,6 @@ TEST_CASE("an unknown backend is refused with the known ones") {
                        UsageError);
 }
 
-TEST_CASE("the number of threads is taken over") { CHECK(make_backend("eigen", 3)->info().n_threads == 3); }
+TEST_CASE("the backend has the number of threads that was asked for") {
+  CHECK(make_backend("eigen", 3)->info().n_threads == 3);
+}

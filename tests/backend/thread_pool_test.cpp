@@ -8,7 +8,7 @@
 
 using namespace lastrow;
 
-TEST_CASE("every item is done once, whatever the number of threads") {
+TEST_CASE("every item is done once, with any number of threads") {
   for (const int32_t n_threads : {1, 2, 3, 8}) {
     ThreadPool pool(n_threads);
     CHECK(pool.n_threads() == n_threads);
@@ -20,19 +20,19 @@ TEST_CASE("every item is done once, whatever the number of threads") {
   }
 }
 
-TEST_CASE("loops shorter than a worker's way to them may follow one another at once") {
+TEST_CASE("loops that end before a worker wakes may follow each other at once") {
   ThreadPool pool(4);
   std::atomic<int64_t> done = 0;
   for (int round = 0; round < 5000; ++round) pool.for_each(3, [&](int64_t) { ++done; });
   CHECK(done == 15000);
 }
 
-TEST_CASE("0 threads means one a core") {
+TEST_CASE("0 threads means one for each core") {
   ThreadPool pool;
   CHECK(pool.n_threads() == static_cast<int32_t>(std::max(1u, std::thread::hardware_concurrency())));
 }
 
-TEST_CASE("where the system gives no more threads, those that run do all the work") {
+TEST_CASE("if the system has no more threads, those that run do all the work") {
   for (const int n_given : {0, 2}) {
     const lastrow::testing::ThreadLimit limit(n_given);
     ThreadPool pool(8);

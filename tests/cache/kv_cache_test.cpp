@@ -32,7 +32,7 @@ TEST_CASE("offsets of all rows fill the storage exactly once") {
   CHECK(*offsets.rbegin() == 59 * 7);
 }
 
-TEST_CASE("a step through the book: prefill of three, then one more") {
+TEST_CASE("two steps by eye: a prefill of three tokens, then one more") {
   ContiguousCache cache(CacheSpec::contiguous(2, 1, 4, /*max_seq_len=*/8));
   const int32_t prompt[] = {11, 12, 13};
   const SequenceInput prefill{0, prompt, LogitRows::last};
@@ -43,7 +43,7 @@ TEST_CASE("a step through the book: prefill of three, then one more") {
   CHECK(plan.q_start == std::vector<int32_t>{0, 3});
   CHECK(plan.kv_len == std::vector<int32_t>{3});
   CHECK(plan.logit_rows == std::vector<int32_t>{2});
-  CHECK(cache.length(0) == 0);  // not before commit
+  CHECK(cache.length(0) == 0);  // the rows count only after commit
   cache.commit(plan);
   CHECK(cache.length(0) == 3);
 
@@ -152,7 +152,7 @@ TEST_CASE("a cache is made by the name of its kind") {
   CHECK_THROWS_AS(make_cache({.dtype = DType::f64}, sizes), ShapeError);
 }
 
-TEST_CASE("a copied book goes on like the one it was copied from") {
+TEST_CASE("a copied cache continues like the original") {
   const CacheSizes sizes{.n_layers = 1, .n_kv_heads = 1, .head_dim = 4, .max_seq_len = 8, .n_seqs = 2};
   const auto cache = make_cache({}, sizes), copy = make_cache({}, sizes);
   const int32_t a[] = {11, 12, 13};
@@ -162,11 +162,13 @@ TEST_CASE("a copied book goes on like the one it was copied from") {
   CHECK(copy->length(0) == 0);
   CHECK(copy->length(1) == 3);
   cache->truncate(1, 1);
-  CHECK(copy->length(1) == 3);  // each is a book of its own
+  CHECK(copy->length(1) == 3);  // the two caches are independent
   CHECK(copy->plan({&input, 1}).append_slots == std::vector<int64_t>{11, 12, 13});
-  CHECK(aborts([&] { copy->copy_from(*cache); }));  // while a step is planned
+  CHECK(aborts([&] { copy->copy_from(*cache); }));  // not while a step is planned
   CHECK(aborts([&] { cache->copy_from(*copy); }));
-  CHECK(aborts([&] { cache->copy_from(*make_cache({}, {1, 1, 4, 8, 3})); }));  // of another size
+  CHECK(aborts([&] {
+    cache->copy_from(*make_cache({}, {1, 1, 4, 8, 3}));
+  }));  // not from a cache of another size
 }
 
 TEST_CASE("a plan says where a position is held") {
@@ -181,9 +183,9 @@ TEST_CASE("a plan says where a position is held") {
   CHECK(plan.index_of(0, 1) == std::nullopt);
   for (int32_t position = 0; position < 4; ++position) CHECK(plan.index_of(1, position) == position);
   CHECK(plan.index_of(1, 4) == std::nullopt);
-  CHECK(plan.index_of(2, 0) == std::nullopt);  // holds nothing
+  CHECK(plan.index_of(2, 0) == std::nullopt);  // it holds no rows
 
-  StepPlan window;  // the last three of ten positions
+  StepPlan window;  // holds the last three of ten positions
   window.tokens = {7};
   window.positions = {9};
   window.q_start = {0, 1};
@@ -194,17 +196,18 @@ TEST_CASE("a plan says where a position is held") {
   CHECK(window.index_of(0, 10) == std::nullopt);  // not yet seen
 }
 
-TEST_CASE("wrong requests are refused in words") {
+TEST_CASE("wrong requests are refused with a message") {
   ContiguousCache cache(CacheSpec::contiguous(1, 1, 4, 2));
   const SequenceInput unknown{1, {}, LogitRows::last}, known{0, {}, LogitRows::last};
-  CHECK_THROWS_WITH_AS(cache.plan({&unknown, 1}), doctest::Contains("made for 1"), UsageError);
+  CHECK_THROWS_WITH_AS(cache.plan({&unknown, 1}),
+                       doctest::Contains("there is no sequence 1: the cache has 1"), UsageError);
   const SequenceInput twice[] = {known, known};
   CHECK_THROWS_WITH_AS(cache.plan(twice), doctest::Contains("twice"), UsageError);
   CHECK_THROWS_AS(validate(CacheSpec::contiguous(0, 1, 4, 2)), ShapeError);
   CHECK_THROWS_AS(validate(CacheSpec::contiguous(1 << 30, 1 << 30, 1 << 30, 1 << 30)), ShapeError);
 }
 
-TEST_CASE("a book for more slots than int32 counts costs little") {
+TEST_CASE("a cache of more than 2^31 slots needs little host memory") {
   ContiguousCache cache(CacheSpec::contiguous(1, 1, 1, 1 << 20, /*n_seqs=*/2049));
   const int32_t token[] = {7};
   const SequenceInput last{2048, token, LogitRows::last};

@@ -1,4 +1,4 @@
-// Rows of K and V in each stored type: by eye, then what the header promises of every row.
+// Rows of K and V in each stored type: by eye, then the properties that the header promises for every row.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -38,7 +38,7 @@ std::vector<float> decoded(const Encoded<T>& e) {
   return row;
 }
 
-/// Rows of every size there is, from 2^-110 to 2^120, and of many lengths.
+/// Rows of many lengths, with elements of all magnitudes from 2^-110 to 2^120.
 std::vector<std::vector<float>> rows_of_all_sizes() {
   std::vector<std::vector<float>> rows;
   Random random(17);
@@ -64,7 +64,7 @@ TEST_CASE("int8 by eye: 127 steps to the largest, ties to even") {
   CHECK(e.stored == std::vector<int8_t>{127, -127, 1, 0, 2, -2, 0, 63});
   const auto small = encoded<int8_t>({0.25f, -254 * 0.25f});
   CHECK(small.scale == 0.5f);
-  CHECK(decoded(small) == std::vector<float>{0, -63.5f});  // 0.25 is half a step: to 0
+  CHECK(decoded(small) == std::vector<float>{0, -63.5f});  // 0.25 is half a step, and rounds to 0
 }
 
 TEST_CASE("the other types by eye: rounded, no scale") {
@@ -89,7 +89,7 @@ TEST_CASE("a row of zeros, or far too small: scale 0, zeros; a row with NaN or i
   const auto largest = decoded(encoded<int8_t>({std::numeric_limits<float>::max(), 1}));
   CHECK(std::isfinite(largest[0]));
   CHECK(largest[0] == doctest::Approx(std::numeric_limits<float>::max()).epsilon(1e-4));
-  // The other types keep what is not finite to its own element (fp8 has no infinity: it saturates).
+  // In the other types a NaN or infinity changes only its own element. (fp8 has no infinity: it saturates.)
   const auto half = decoded(encoded<Half>({kNaN, 1, kInf}));
   CHECK(std::isnan(half[0]));
   CHECK(half[1] == 1);
@@ -126,7 +126,7 @@ TEST_CASE_TEMPLATE("a decoded row encodes to itself, to the bit", T, float, Half
   }
 }
 
-TEST_CASE("K's scale may go into the score, V's into p: one scale a row, so a product of it is one product") {
+TEST_CASE("the scale of K may multiply the score, and the scale of V may multiply p") {
   // Σ_d q[d] · (code · scale) = scale · Σ_d q[d] · code, in exact arithmetic.
   Random random(3);
   std::vector<float> k(64), q(64);
@@ -142,7 +142,7 @@ TEST_CASE("K's scale may go into the score, V's into p: one scale a row, so a pr
   CHECK(by_element == doctest::Approx(by_score * double{e.scale}).epsilon(1e-14));
 }
 
-TEST_CASE("where a scale is, and what a cache weighs with it") {
+TEST_CASE("where a scale is stored, and how many bytes a cache has with it") {
   const RowLayout layout{3, 4, 10};  // scales [n_blocks, 3 K/V heads, 4 places]
   CHECK(scale_offset(layout, 1, 0) == 1);
   CHECK(scale_offset(layout, 0, 1) == 4);

@@ -1,4 +1,4 @@
-// The plain forward: by eye, then as the judge of the decoder that all backends share.
+// The plain forward: by eye, then compared with the decoder.
 #include "judge/plain_forward.h"
 
 #include <doctest/doctest.h>
@@ -18,10 +18,10 @@ using namespace lastrow::judge;
 
 namespace {
 
-/// Relative to the largest logit. Both forwards round the same terms in double precision, in other orders. A sum
-/// of n terms errs by at most n · 2^-53 of their size, which for the some hundred terms here is 1e-14, and a few
-/// such sums follow each other. The largest error of this test is 5e-15; a wrong weight or angle gives 1e-3 and
-/// more.
+/// Relative to the largest logit. Both forwards add the same terms in double precision, but in other orders.
+/// A sum of n terms has an error of at most n · 2^-53 of their size. For the about 100 terms here this is
+/// 1e-14, and a few such sums follow each other. The largest error of this test is 5e-15. A wrong weight or
+/// angle gives 1e-3 or more.
 constexpr double kTolerance = 1e-12;
 
 PlainDecoder plain_of(const Model& model) {
@@ -38,7 +38,7 @@ PlainDecoder plain_of(const Model& model) {
   return plain;
 }
 
-/// A random model with another pairing, another theta and perhaps an LM head of its own.
+/// A random model with another RoPE pairing and another theta. If it is not tied, it has its own LM head.
 std::shared_ptr<const Model> variant(const std::string& spec, RopePairing pairing, float theta, bool tied) {
   const auto random = random_model(spec);
   ModelConfig c = random->config();
@@ -75,7 +75,7 @@ std::vector<int32_t> some_tokens(int32_t n, int64_t vocab_size) {
   return tokens;
 }
 
-/// Logits of every token on naive-f64: a prefill of all but the last three, then these one at a time.
+/// The logits of every token on naive-f64: a prefill of all but three tokens, then three decodes.
 std::vector<double> decoded(const Model& model, const std::vector<int32_t>& tokens) {
   const ModelConfig& c = model.config();
   const auto n = static_cast<int32_t>(tokens.size());
@@ -117,7 +117,7 @@ void check_judged(const Model& model, int32_t n_tokens) {
 
 }  // namespace
 
-TEST_CASE("by eye: one layer of width 2 whose attention is a mean and whose MLP is nothing") {
+TEST_CASE("by eye: one layer of width 2 whose attention is a mean and whose MLP gives 0") {
   std::map<std::string, Tensor> weights;
   const auto set = [&](const char* name, Shape shape, std::vector<float> values) {
     Tensor t = Tensor::host(DType::f32, shape);
@@ -140,14 +140,15 @@ TEST_CASE("by eye: one layer of width 2 whose attention is a mean and whose MLP 
   plain.ffn_dim = 1, plain.vocab_size = 2, plain.norm_eps = 0;
   plain.weight = [&](const std::string& name) { return weights.at(name).view(); };
 
-  // Token 0 is (1, 1), of root mean square 1, and so its value row is (1, 5); token 1 has (1, −5).
+  // Token 0 is (1, 1) with root mean square 1, so its value row is (1, 5); that of token 1 is (1, −5).
   const int32_t tokens[] = {0, 1};
   const std::vector<double> logits = plain_forward(plain, tokens);
   REQUIRE(logits.size() == 4);
-  // x = (1, 1) + (1, 5) = (2, 6), of root mean square √20: normed (4, 18)/√20.
+  // x = (1, 1) + (1, 5) = (2, 6), with root mean square √20; after the norm (4, 18)/√20.
   CHECK(logits[0] == doctest::Approx((4 + 18) / std::sqrt(20.0)).epsilon(1e-14));
   CHECK(logits[1] == doctest::Approx((4 - 18) / std::sqrt(20.0)).epsilon(1e-14));
-  // x = (1, −1) + the mean of (1, 5) and (1, −5) = (2, −1), of root mean square √2.5: normed (4, −3)/√2.5.
+  // x = (1, −1) + the mean of (1, 5) and (1, −5) = (2, −1), with root mean square √2.5.
+  // After the norm: (4, −3)/√2.5.
   CHECK(logits[2] == doctest::Approx((4 - 3) / std::sqrt(2.5)).epsilon(1e-14));
   CHECK(logits[3] == doctest::Approx((4 + 3) / std::sqrt(2.5)).epsilon(1e-14));
   CHECK_THROWS_AS(plain_forward(plain, std::vector<int32_t>{2}), ShapeError);

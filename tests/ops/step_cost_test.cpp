@@ -12,7 +12,7 @@ using namespace lastrow;
 
 namespace {
 
-/// 2 layers, 4 query heads sharing 2 K/V heads of 2, width 6, MLP 10, 20 words, tied.
+/// 2 layers, 4 query heads, 2 K/V heads, head_dim 2, model_dim 6, ffn_dim 10, vocabulary 20, tied.
 ModelShape tiny() {
   return {.name = "tiny",
           .n_layers = 2,
@@ -26,7 +26,7 @@ ModelShape tiny() {
           .tied_embeddings = true};
 }
 
-/// The operations of one forward written out as the decoder runs them, one call after the other.
+/// The operations of one forward, one after the other, in the decoder's order.
 OpCost forward_written_out(const ModelShape& m, int64_t q_len, int64_t kv_len, int64_t n_logit_rows,
                            int64_t w, int64_t c) {
   OpCost sum = cost::embed(q_len, m.model_dim, w);
@@ -110,7 +110,7 @@ TEST_CASE("prefill and single decodes do the same flop; only weights and cache r
 TEST_CASE("each weight is read once a step, and a decode does about 2 flop with it") {
   for (const ModelShape& m : presets()) {
     const OpCost c = step_cost(m, {.q_len = 1, .kv_len = 1, .weight_elem_bytes = 2, .cache_elem_bytes = 2});
-    int64_t read = n_params(m) + m.model_dim;  // a row of the table
+    int64_t read = n_params(m) + m.model_dim;  // one row of the embedding table
     if (!m.tied_embeddings) read -= m.vocab_size * m.model_dim;
     if (m.learned_positions) read -= (m.max_seq_len - 1) * m.model_dim;
     INFO(m.name);
@@ -128,7 +128,7 @@ TEST_CASE("a batch multiplies everything but the weights") {
   const OpCost a = step_cost(m, one), b = step_cost(m, many);
   CHECK(b.flop == 16 * a.flop);
   CHECK(b.cache_bytes_read == 16 * a.cache_bytes_read);
-  CHECK(a.cache_bytes_read == 32 * 2 * 8 * 128 * 2 * 4096);        // the window, not the 6,000 tokens
+  CHECK(a.cache_bytes_read == 32 * 2 * 8 * 128 * 2 * 4096);        // only the window, not all 6,000 tokens
   CHECK(b.weight_bytes == a.weight_bytes + 15 * m.model_dim * 2);  // 15 more rows of the table
 }
 
@@ -137,7 +137,7 @@ TEST_CASE("long contexts still count") {
   CHECK(c.flop > 4 * int64_t{80} * 64 * 128 * 500'000'500'000);
 }
 
-TEST_CASE("steps that cannot be are refused") {
+TEST_CASE("impossible steps are refused") {
   CHECK_THROWS_AS((void)step_cost(tiny(), {.q_len = 4, .kv_len = 3}), ShapeError);
   CHECK_THROWS_AS((void)step_cost(tiny(), {.q_len = -1, .kv_len = 3}), ShapeError);
   CHECK_THROWS_AS((void)step_cost(tiny(), {.q_len = 1, .kv_len = 3, .n_logit_rows = 2}), ShapeError);

@@ -1,4 +1,4 @@
-// Calls that fail, are stopped or are not kept: afterwards all is as it was before, on both sides of a twin.
+// Calls that fail, are stopped or are not kept: afterwards nothing has changed, on both sides of a twin.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -17,7 +17,8 @@ const char* const kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,voca
 constexpr int32_t kLayers = 3;
 const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
 
-/// Fails, or does `then`, at an attend of one layer or after the last; fails at writing rows.
+/// At an attend of the given layer, it calls `then` or fails. With layer = kLayers it calls `then` at the
+/// download. With read_only, write_rows fails.
 class Disturbance final : public ForwardingBackend {
  public:
   Disturbance() : ForwardingBackend(owned_) {}
@@ -37,7 +38,7 @@ class Disturbance final : public ForwardingBackend {
     ForwardingBackend::write_rows(storage, at, kind, slots, host);
   }
 
-  int32_t layer = 1, skip = 0;  // attends of that layer to let pass
+  int32_t layer = 1, skip = 0;  // the first `skip` attends of the layer run as usual
   std::function<void()> then;
   bool fails = false, read_only = false;
 
@@ -45,7 +46,7 @@ class Disturbance final : public ForwardingBackend {
   EigenBackend owned_{2};
 };
 
-/// A session that can be made to fail, or to find its stop flag set, in the midst of a call.
+/// A session whose calls can be made to fail, or to be stopped, while they run.
 struct Disturbed {
   explicit Disturbed(Mode mode, std::optional<RecordOptions> record = {}) {
     auto made = std::make_unique<Disturbance>();
@@ -54,7 +55,7 @@ struct Disturbed {
                     SessionOptions{.mode = mode, .sampling = {}, .record = std::move(record), .stop = &stop});
     session->start(kPrompt);
   }
-  /// The call throws where it was disturbed.
+  /// Checks that the disturbed call throws.
   template <typename Call>
   void fails_in(bool by_stop, int32_t skip, Call call) {
     backend->skip = skip;
@@ -74,7 +75,7 @@ struct Disturbed {
   std::optional<DecodeSession> session;
 };
 
-/// All that a session has to say of its current step.
+/// Everything that a session returns for its current step.
 struct Shown {
   std::vector<int64_t> numbers;
   std::vector<float> values;
@@ -139,14 +140,14 @@ RecordOptions record(RecordOptions::Keep keep) {
 
 }  // namespace
 
-TEST_CASE("a call that throws leaves all as it was, to the last bit") {
+TEST_CASE("a call that throws changes nothing, to the last bit") {
   using Keep = RecordOptions::Keep;
   const std::vector<Poke> pokes = {poke(Poke::What::k, 6, Poke::When::since),
                                    poke(Poke::What::q, 8, Poke::When::now, 4)};
   for (const Mode mode : {Mode::cached, Mode::recompute})
     for (const Keep keep : {Keep::latest, Keep::all})
       for (const bool by_stop : {false, true})
-        for (const int32_t skip : {0, 1}) {  // in the first step that is run, in the second
+        for (const int32_t skip : {0, 1}) {  // in the first or in the second step that runs
           CAPTURE(name_of(mode));
           CAPTURE(by_stop);
           CAPTURE(skip);
@@ -165,14 +166,14 @@ TEST_CASE("a call that throws leaves all as it was, to the last bit") {
               CHECK_THROWS_WITH_AS((void)s.stored_row(0, RowKind::k, 0), doctest::Contains("go_to(4)"),
                                    UsageError);
           };
-          if (skip == 0) {  // calls of one step
+          if (skip == 0) {  // calls that run one step
             check_fails([&] { s.advance(); });
-            check_fails([&] { s.advance((s.next_token() + 1) % 50); });  // another way: the old one stays
+            check_fails([&] { s.advance((s.next_token() + 1) % 50); });  // other tokens: the old ones stay
             check_fails([&] { s.go_to(0); });
             check_fails([&] { s.go_to(2); });
             check_fails([&] { s.set_pokes({poke(Poke::What::v, 8, Poke::When::now, 4)}); });
           }
-          if (mode == Mode::cached || skip == 0) {  // calls that run several, with the cache
+          if (mode == Mode::cached || skip == 0) {  // calls that run several steps with the cache
             check_fails([&] { s.set_pokes({}); });
             check_fails([&] { s.set_pokes({poke(Poke::What::v, 1, Poke::When::since)}); });
           }
@@ -216,10 +217,10 @@ TEST_CASE("one transaction at a time, for one call, and no start during it") {
   std::optional<DecodeSession::Transaction> change(std::in_place, s);
   CHECK(aborts([&] { s.advance(); }));
   CHECK(aborts([&] { s.start(kPrompt); }));
-  change->set_pokes({});  // before the first step: nothing runs
+  change->set_pokes({});  // before the first step, so nothing runs
   CHECK(aborts([&] { change->set_pokes({}); }));
   change->keep();
-  CHECK(aborts([&] { s.advance(); }));  // until it is destroyed
+  CHECK(aborts([&] { s.advance(); }));  // not before the transaction is destroyed
   change.reset();
   CHECK_NOTHROW(s.advance());
 }
@@ -265,7 +266,7 @@ TEST_CASE("a restart forgets pokes and what was recorded") {
   CHECK(std::equal(s.logits().begin(), s.logits().end(), fresh.session->logits().begin()));
 }
 
-TEST_CASE("rows that cannot be written back are said to be lost, and the next call computes them again") {
+TEST_CASE("if rows cannot be written back, stored_row says so, and the next call computes them again") {
   Disturbed disturbed(Mode::cached), undisturbed(Mode::cached);
   DecodeSession& s = *disturbed.session;
   for (int i = 0; i < 5; ++i) {
@@ -284,18 +285,18 @@ TEST_CASE("rows that cannot be written back are said to be lost, and the next ca
   CHECK(std::equal(row.data<float>(), row.data<float>() + row.size(), expected.data<float>()));
 }
 
-TEST_CASE("a stop counts whether it comes before the call or during it, until its owner takes it back") {
+TEST_CASE("a stop works before a call and during it, until its owner resets the flag") {
   for (const Mode mode : {Mode::cached, Mode::recompute}) {
     Disturbed disturbed(mode, record(RecordOptions::Keep::latest));
     DecodeSession& s = *disturbed.session;
     s.advance();
     const Shown before = shown_by(s);
-    disturbed.stop = true;  // before the call: it must not be lost
+    disturbed.stop = true;  // set before the call, it must not be lost
     CHECK_THROWS_AS(s.advance(), Cancelled);
     CHECK_THROWS_AS(s.go_to(0), Cancelled);
     CHECK_THROWS_AS(s.set_pokes({}), Cancelled);
     CHECK(shown_by(s) == before);
-    CHECK_NOTHROW((void)s.stored_row(0, RowKind::k, 0));  // nothing was begun
+    CHECK_NOTHROW((void)s.stored_row(0, RowKind::k, 0));  // no step had begun
     disturbed.stop = false;
     s.advance();
     CHECK(s.current_step() == 1);
@@ -304,7 +305,7 @@ TEST_CASE("a stop counts whether it comes before the call or during it, until it
 
 namespace {
 
-/// A twin whose sides can each be disturbed.
+/// A twin. Each of its sides can be disturbed.
 struct DisturbedTwin {
   DisturbedTwin() {
     auto for_cached = std::make_unique<Disturbance>(), for_recompute = std::make_unique<Disturbance>();
@@ -362,11 +363,11 @@ TEST_CASE("a call that fails or is stopped on one side of a twin is undone on bo
     }
 }
 
-TEST_CASE("a stop that comes too late for the cached side ends the other one, and the call is undone") {
+TEST_CASE("a stop that comes too late for the cached side ends the other side, and the call is undone") {
   DisturbedTwin disturbed;
   disturbed.twin->advance();
   const Shown left = shown_by(disturbed.twin->cached());
-  disturbed.cached->layer = kLayers;  // when the logits are fetched nothing asks for a stop any more
+  disturbed.cached->layer = kLayers;  // at the download it is too late for a stop
   disturbed.fails_in(Mode::cached, true, [&] { disturbed.twin->advance(); });
   CHECK(shown_by(disturbed.twin->cached()) == left);
   disturbed.twin->advance();

@@ -1,4 +1,4 @@
-// Pokes through a whole generation: who notices a changed row, and who cannot.
+// Pokes in a whole generation: which results a changed row changes, and which it does not.
 #include <doctest/doctest.h>
 
 #include "backend/eigen.h"
@@ -57,9 +57,9 @@ TEST_CASE_TEMPLATE("a past query is read by nobody: not by the cache, not by the
   CHECK(Logits(s).cached == before.cached);
   CHECK(Logits(s).recompute == before.recompute);
   CHECK(s.cached().poke_report(0).reads == 0);
-  CHECK(s.recompute().poke_report(0).reads == 1);  // its own row read it; nobody reads that row
+  CHECK(s.recompute().poke_report(0).reads == 1);  // its own query row read it; nothing reads that row
 
-  // One layer lower it rebuilds row 3 of the K and V above, but only where rows are rebuilt.
+  // One layer lower, it changes row 3 of K and V in the layer above, but only if those rows are recomputed.
   s.set_pokes({now(What::q, kLastLayer - 1, 3)});
   CHECK(Logits(s).cached == before.cached);
   CHECK(Logits(s).recompute != before.recompute);
@@ -110,8 +110,8 @@ TEST_CASE(
           CHECK(Logits(s).cached == Logits(s).recompute);
           n_changed += Logits(s).cached != before.cached;
         }
-  // They are pokes: of 144 all change the logits, but the 7 past queries of the last layer, and query 0 of
-  // the other two, whose softmax over its one key is 1 whatever it asks.
+  // All of the 144 pokes change the logits, except the 7 past queries of the last layer and query 0 of the
+  // other two layers. Query 0 sees only one key, whose probability is always 1.
   CHECK(n_changed == 144 - 2 * 7 - 2 * 2);
 }
 
@@ -119,7 +119,7 @@ TEST_CASE("theorem: since it was computed, eigen's sides agree within rounding, 
   const auto model = load_model(kModel);
   auto s = twin_at_step<EigenBackend>(model);
   take_steps(s);
-  const float rounding = 16 * s.max_abs_logit_diff() + 1e-5f;  // of the same two programs, unpoked
+  const float rounding = 16 * s.max_abs_logit_diff() + 1e-5f;  // of the same two sides without pokes
   for (const What what : {What::q, What::k, What::v})
     for (int32_t layer = 0; layer < 3; ++layer) {
       s.set_pokes(
@@ -135,17 +135,17 @@ TEST_CASE("now is one step: the next one reads the old row again, and what the s
   auto plain = twin_at_step<EigenBackend>(model), s = twin_at_step<EigenBackend>(model);
   take_steps(plain);
   take_steps(s);
-  s.set_pokes({now(What::k, kLastLayer, 3)});  // nothing lies above the last layer
+  s.set_pokes({now(What::k, kLastLayer, 3)});  // no layer is above the last one
   const int32_t token = plain.cached().next_token();
   plain.advance();
-  // Feed the poked session the same token, so that only the poke could tell them apart.
+  // Feed both sessions the same token, so that only the poke can make a difference.
   DecodeSession alone(model, std::make_unique<EigenBackend>(), {});
   alone.start(kPrompt);
   for (int32_t i = 0; i <= kStep; ++i) alone.advance();
   alone.set_pokes({now(What::k, kLastLayer, 3)});
   alone.advance(token);
   CHECK(std::equal(alone.logits().begin(), alone.logits().end(), plain.cached().logits().begin()));
-  alone.go_to(kStep);  // and back at the step it is in force again
+  alone.go_to(kStep);  // back at that step, the poke is in force again
   CHECK(std::equal(alone.logits().begin(), alone.logits().end(), s.cached().logits().begin()));
 }
 
@@ -159,11 +159,11 @@ TEST_CASE("a poke of an earlier step is replayed: what that step stored above ca
   for (int32_t i = 0; i <= kStep; ++i) late.advance();
   const std::vector<int32_t> tokens(late.tokens().begin(), late.tokens().end());
   const std::vector<float> unpoked(late.logits().begin(), late.logits().end());
-  late.set_pokes({poke});  // two steps after it happened
+  late.set_pokes({poke});  // set two steps later
 
   early.start(kPrompt);
   for (int32_t i = 0; i <= 2; ++i) early.advance(i == 0 ? -1 : tokens[kPrompt.size() + i - 1]);
-  early.set_pokes({poke});  // as it happens
+  early.set_pokes({poke});  // set before that step
   for (int32_t i = 3; i <= kStep; ++i) early.advance(tokens[kPrompt.size() + i - 1]);
   CHECK(std::equal(early.logits().begin(), early.logits().end(), late.logits().begin()));
   CHECK(!std::equal(unpoked.begin(), unpoked.end(), late.logits().begin()));

@@ -1,4 +1,4 @@
-// A generation with the cache and without: what it counts, what is equal to the last bit, what it refuses.
+// A generation with the cache and without it: what it counts, what is equal to the last bit, what it refuses.
 #include "session/session.h"
 
 #include <doctest/doctest.h>
@@ -33,7 +33,7 @@ std::unique_ptr<Backend> eigen() { return std::make_unique<EigenBackend>(2); }
 
 std::vector<float> logits_of(const DecodeSession& s) { return {s.logits().begin(), s.logits().end()}; }
 
-/// Logits of every step of a session that has taken n steps with the given tokens.
+/// The logits of each step of a session that runs n steps with the given tokens.
 std::vector<std::vector<float>> run(DecodeSession& s, const std::vector<int32_t>& prompt, int32_t n_steps) {
   std::vector<std::vector<float>> all;
   s.start(prompt);
@@ -83,7 +83,7 @@ TEST_CASE("what a step counts, by eye: 2 layers, 2 heads, a prompt of 3") {
   CHECK(a.cache_bytes_written == 2 * row_bytes);
   CHECK(a.cache_bytes_read == 4 * 2 * row_bytes);
   const int64_t layer_bytes = 8 * row_bytes;           // K and V, 128 bytes each …
-  CHECK(with.storage_bytes() == 2 * 2 * layer_bytes);  // … which begin at multiples of 256
+  CHECK(with.storage_bytes() == 2 * 2 * layer_bytes);  // … with starts at multiples of 256
 }
 
 TEST_CASE("the cache is made by its options; the scratch of recompute is f32") {
@@ -181,7 +181,7 @@ TEST_CASE("theorem: a row of K or V never changes once it is stored") {
   CHECK(std::equal(before.data<float>(), before.data<float>() + before.size(), after.data<float>()));
 }
 
-TEST_CASE("eigen's logits are as near the judge's as the tolerance rule asks, in both modes") {
+TEST_CASE("eigen's logits are within the tolerance of the judge's, in both modes") {
   const std::vector<int32_t> text = {3, 14, 15, 9, 26, 5, 35, 8, 9, 7, 9, 3, 2, 3, 8, 4};
   for (const std::string& name : kModels) {
     const auto model = load_model(name);
@@ -224,10 +224,10 @@ TEST_CASE("stepping back equals stepping forward, and the schedule repeated equa
         CHECK(s.last_step() == 11);
         CHECK(s.record().kv_len == 5 + step);
       }
-      s.advance();  // from step 1 along the same way: nothing is forgotten
+      s.advance();  // from step 1 with the same token: nothing is forgotten
       CHECK(logits_of(s) == forward[2]);
       CHECK(s.last_step() == 11);
-      s.advance((s.next_token() + 1) % 50);  // another way: the rest is
+      s.advance((s.next_token() + 1) % 50);  // another token: the later steps are forgotten
       CHECK(s.last_step() == 3);
       CHECK(run(s, kPrompt, 12) == forward);
     }
@@ -250,7 +250,7 @@ TEST_CASE("each token is what a sampler chooses from the step's logits at its ow
 
 namespace {
 
-/// Gives logits in reverse, so that another token is the largest.
+/// Reverses the logits, so that another token has the largest.
 class Reversed final : public ForwardingBackend {
  public:
   Reversed() : ForwardingBackend(owned_) {}
@@ -265,7 +265,7 @@ class Reversed final : public ForwardingBackend {
 
 }  // namespace
 
-TEST_CASE("both sides of a twin are fed what the cached side chose") {
+TEST_CASE("both sides of a twin get the token that the cached side chose") {
   TwinSession s(load_model(kModels[1]), eigen(), std::make_unique<Reversed>(), {});
   s.start(kPrompt);
   s.advance();
@@ -294,7 +294,7 @@ TEST_CASE("a full context says so and keeps what was generated") {
                        doctest::Contains("5 tokens, but the context has room for 4"), CapacityError);
 }
 
-TEST_CASE("wrong calls are refused in words") {
+TEST_CASE("wrong calls are refused with a message") {
   const auto model = load_model(kModels[0]);
   CHECK_THROWS_AS(DecodeSession(model, eigen(), {.max_seq_len = 41}), CapacityError);
   DecodeSession s(model, eigen(), {});

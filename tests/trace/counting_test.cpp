@@ -1,4 +1,4 @@
-// Counts against formulas, written here from sizes alone, and against calls by hand.
+// Compares the counts with formulas, written here from the sizes, and with counts by hand.
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -12,7 +12,7 @@
 using namespace lastrow;
 using namespace lastrow::test;
 
-// Every allocation of the program goes through here, so that a test can say that there were none.
+// Every allocation of the program calls these functions, so that a test can check that there were none.
 namespace {
 int64_t n_allocations = 0;
 }
@@ -33,7 +33,7 @@ namespace {
 constexpr int64_t kLayers = 3, kQHeads = 4, kKvHeads = 2, kHeadDim = 8, kDim = 32, kFfn = 48, kVocab = 50;
 const char* kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1";
 
-/// Replays without calling a step's operations, once it is asked to.
+/// With `replays`, a replay does not call the step's operations.
 class Replaying final : public ForwardingBackend {
  public:
   using ForwardingBackend::ForwardingBackend;
@@ -104,15 +104,15 @@ TEST_CASE("a prefill of p tokens and a decode behind it, by formula") {
   CHECK(decode.cost.cache_bytes_written == kLayers * 2 * row_bytes);
   CHECK(decode.cost.cache_bytes_read == kLayers * 2 * (p + 1) * row_bytes);
 
-  // Decode, one row: matrices, then attention, then what is left (norms, RoPE, SwiGLU, adds).
+  // Decode, one row: matrices, then attention, then the rest (norms, RoPE, SwiGLU, adds).
   const int64_t layer_weights = kDim * kDim * 2 + 2 * kKvHeads * kHeadDim * kDim + 3 * kDim * kFfn;
   const int64_t norms = (2 * kLayers + 1) * (4 * kDim + 4);
   const int64_t small = kLayers * (3 * (kQHeads + kKvHeads) * kHeadDim + 4 * kFfn + 2 * kDim);
   CHECK(decode.cost.flop ==
         2 * (kLayers * layer_weights + kVocab * kDim) + 4 * kHeadDim * decode.score_cells + norms + small);
   const int64_t norm_weights = (2 * kLayers + 1) * kDim;
-  CHECK(decode.cost.weight_bytes ==
-        4 * (kLayers * layer_weights + norm_weights + kVocab * kDim + kDim));  // the last: one embedding row
+  CHECK(decode.cost.weight_bytes == 4 * (kLayers * layer_weights + norm_weights + kVocab * kDim +
+                                         kDim));  // the last term: one embedding row
 }
 
 TEST_CASE("a window bounds cells and bytes read") {

@@ -1,5 +1,5 @@
-// The rules of row dependence against the operations themselves: every input row of every operation is
-// changed, alone, and exactly the rows that name it must change. Then ancestors, against derived counts.
+// Compares the row rules with the operations: each input row of each operation is changed alone, and exactly
+// the rows whose rule names it must change. Then compares the numbers of ancestors with derived counts.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace {
 
 // An operation over host tensors (a naive backend's memory is the host's).
 struct Case {
-  std::vector<Tensor> inputs;  // those that the event reads as rows, in its order; changed one row at a time
+  std::vector<Tensor> inputs;  // the tensors whose rows the event reads, in its order
   std::vector<Tensor> outputs;
   std::function<void(Backend&, std::vector<Tensor>& inputs, std::vector<Tensor>& outputs)> run;
 };
@@ -45,7 +45,7 @@ void check_by_perturbation(const Case& c, const StepPlan& plan, KvStorage& stora
     for (int64_t r = 0; r < c.inputs[i].shape()[0]; ++r) {
       std::vector<Tensor> changed_in = clones(c.inputs), changed_out = clones(c.outputs);
       const TensorView row = changed_in[i].view().rows(r, 1);
-      for (int64_t e = 0; e < row.size(); ++e)  // reversed and negated: another argmax, too
+      for (int64_t e = 0; e < row.size(); ++e)  // reversed and negated, so argmax changes too
         row.data<float>()[e] = -2.0f * c.inputs[i].view().rows(r, 1).data<float>()[row.size() - 1 - e];
       naive.begin_step(plan, storage);
       c.run(naive, changed_in, changed_out);
@@ -56,7 +56,7 @@ void check_by_perturbation(const Case& c, const StepPlan& plan, KvStorage& stora
             std::ranges::find_if(event.writes, [&](const RowSpan& s) { return s.id == rule.written.id; });
         const auto o = static_cast<size_t>(w - event.writes.begin());
         const int64_t t = rule.written.row - w->first;
-        // In place, the output is the input of the same id.
+        // In place: the output is the input with the same id.
         const bool in_place = out.empty();
         const ConstTensorView before = in_place ? in.back().view() : out[o].view();
         const ConstTensorView after = in_place ? changed_in.back().view() : changed_out[o].view();
@@ -72,7 +72,7 @@ void check_by_perturbation(const Case& c, const StepPlan& plan, KvStorage& stora
     }
 }
 
-// Two sequences, of 3 and 2 new tokens; the second with 2 rows in the store already.
+// Two sequences, of 3 and 2 new tokens. The second has 2 stored rows already.
 struct TwoSequences {
   ContiguousCache cache{CacheSpec::contiguous(1, 2, 8, 8, 2)};
   std::unique_ptr<KvStorage> storage = NaiveBackend<float>().make_storage(cache.spec());
@@ -283,7 +283,7 @@ TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, 
                                     : !same_bits(before.lse.view().rows(t, 1), after.lse.view().rows(t, 1));
         bool listed = std::ranges::count(rule.reads, changed_row) == 1;
         listed_anywhere.insert(rule.reads.begin(), rule.reads.end());
-        // One visible key has weight 1 whatever q and k say: then only lse can show it.
+        // A single visible key has weight 1 for any q and k, so only lse changes.
         const int64_t n_keys = std::ranges::count(rule.reads, RowSpace::k, &Row::space);
         if (is_out && n_keys == 1 && changed_row.space != RowSpace::v) listed = false;
         CAPTURE(int(changed_row.space));
@@ -307,7 +307,7 @@ TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, 
         compare(attend(naive, q), {kind == RowKind::k ? RowSpace::k : RowSpace::v, 0, slot});
         naive.write_rows(*s.storage, 0, kind, {&slot, 1}, row.view());
       }
-    // What the event says it reads is the union of what its rows read: all of it, and nothing else.
+    // The rows that the event reads are exactly the union of the rows that its written rows come from.
     int64_t n_read = 0;
     for (const RowSpan& r : event.reads) n_read += r.count;
     CHECK(n_read == static_cast<int64_t>(listed_anywhere.size()));
@@ -336,7 +336,7 @@ TEST_CASE("block copies: each slot follows the slot it was copied from") {
 
 namespace {
 
-// Distinct rows among the ancestors that were written at a site, or K/V rows of a layer.
+// The number of different rows among the ancestors that were written at a site, or of K/V rows of a layer.
 int64_t rows_at(const Recorder& recorder, const std::vector<WrittenRow>& ancestors, std::string_view name) {
   int64_t n = 0;
   for (const WrittenRow& a : ancestors)
@@ -358,8 +358,7 @@ TEST_CASE("ancestors of the last logits: without a cache 25 of 32 queries and ev
   const int32_t logits = m.recorder.events(0)[lm_head].writes[0].id;
   const auto ancestors = lineage.ancestors({0, lm_head, {RowSpace::tensor, logits, 0}});
   CHECK(rows_at(m.recorder, ancestors, site::kRopeQ) == (kLayers - 1) * kTokens + 1);
-  CHECK(rows_at(m.recorder, ancestors, site::kQProj) ==
-        (kLayers - 1) * kTokens + 1);  // through RoPE, in place
+  CHECK(rows_at(m.recorder, ancestors, site::kQProj) == (kLayers - 1) * kTokens + 1);  // RoPE is in place
   CHECK(rows_at(m.recorder, ancestors, site::kKProj) == kLayers * kTokens);
   CHECK(stored_rows(ancestors, RowSpace::k) == kLayers * kTokens);
   CHECK(stored_rows(ancestors, RowSpace::v) == kLayers * kTokens);
@@ -380,9 +379,9 @@ TEST_CASE("with a cache the same ancestors lie in earlier steps: this one needs 
   CHECK(stored_rows(ancestors, RowSpace::k) == kLayers * 8);
   std::erase_if(ancestors, [](const WrittenRow& a) { return a.step != 2; });
   CHECK(rows_at(m.recorder, ancestors, site::kRopeQ) == kLayers);
-  CHECK(stored_rows(ancestors, RowSpace::k) == kLayers);  // 4 new; the other 28 are read from the store
+  CHECK(stored_rows(ancestors, RowSpace::k) == kLayers);  // 4 new rows; 28 are read
 
-  // Of this step alone, the store's older rows were there before the record began.
+  // If only this step was recorded, the older rows were stored before the recording began.
   TracedModel latest({}, kLayers);
   latest.step({3, 1, 4, 1, 5, 9});
   latest.step({2});

@@ -1,4 +1,4 @@
-// Faults change plain inputs on their way in; the caller's own are left alone.
+// Faults change the inputs of the backend. The caller's own inputs do not change.
 #include <doctest/doctest.h>
 
 #include "tests/trace/tiny.h"
@@ -17,7 +17,7 @@ TEST_CASE("a mask that forgets causality changes every row but the last") {
     CHECK(same_bits(a[0].view().rows(t, 1), b[0].view().rows(t, 1)) == (t == 3));
 }
 
-TEST_CASE("a kv_len that is one short hides the newest key; the plan outside is as it was") {
+TEST_CASE("a kv_len that is too small by one hides the newest key; the caller's plan does not change") {
   NaiveBackend<float> naive;
   FaultingBackend faulty(naive);
   Tiny right(naive), wrong(naive);
@@ -25,7 +25,7 @@ TEST_CASE("a kv_len that is one short hides the newest key; the plan outside is 
   wrong.step(naive, 4);
   faulty.on_plan([](StepPlan& plan) { plan.kv_len[0] -= 1; });
   CHECK_FALSE(same_bits(right.step(naive, 1)[0].view(), wrong.step(faulty, 1)[0].view()));
-  CHECK(wrong.cache().length(0) == 5);  // commit saw the true plan
+  CHECK(wrong.cache().length(0) == 5);  // commit got the correct plan
 }
 
 TEST_CASE("without a fault it forwards") {

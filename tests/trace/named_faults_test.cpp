@@ -1,4 +1,4 @@
-// Each named fault is a backend of its own; the caller's plan stays as it was.
+// Each named fault makes a backend. The caller's plan does not change.
 #include "trace/named_faults.h"
 
 #include <doctest/doctest.h>
@@ -13,7 +13,7 @@ namespace {
 
 std::unique_ptr<Backend> naive() { return std::make_unique<NaiveBackend<float>>(); }
 
-constexpr int32_t kGroupSize = 2;  // of Tiny: 4 query heads on 2 K/V heads
+constexpr int32_t kGroupSize = 2;  // of Tiny: 4 query heads, 2 K/V heads
 
 }  // namespace
 

@@ -1,4 +1,4 @@
-// Pokes at the level of one operation: what a poked row changes and what not, and the store after it.
+// Pokes of single operations: what a poked row changes, what it does not change, and the storage afterwards.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -12,7 +12,7 @@ using namespace lastrow::test;
 
 namespace {
 
-// Everything stored, NaNs included.
+// All stored rows, including NaN.
 std::vector<Tensor> snapshot(const KvStorage& storage) {
   std::vector<Tensor> all;
   for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
@@ -35,7 +35,7 @@ bool same(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 
 ConstTensorView last_row(const Tensor& t) { return t.view().rows(t.shape()[0] - 1, 1); }
 
-// Prefill of 4, decodes of 1 each up to step `last`, through a poking backend; with the last step's outputs.
+// A prefill of 4 and single decodes up to step `last`, poked. Keeps the outputs of that step.
 struct Run {
   std::vector<Tensor> out;
   PokeReport report;  // of poke 0 in the last step
@@ -59,7 +59,7 @@ Run run(std::vector<Poke> pokes, int32_t last, bool recompute, DType kv_dtype = 
 }  // namespace
 
 TEST_CASE("by eye: a zeroed value row takes its half of the output with it") {
-  // One head of width 2, all scores 0, so both rows weigh 1/2: v[0] = (1, 0), v[1] = (0, 1).
+  // One head of width 2, all scores 0, so both rows have weight 1/2: v[0] = (1, 0), v[1] = (0, 1).
   NaiveBackend<float> naive;
   PokingBackend poking(naive);
   ContiguousCache cache(CacheSpec::contiguous(1, 1, 2, 4));
@@ -76,12 +76,12 @@ TEST_CASE("by eye: a zeroed value row takes its half of the output with it") {
   const Batch& batch = poking.begin_step(plan, *storage);
   poking.run(Append{{0, site::kAppend}, k.view(), v.view(), batch, *storage});
   poking.run(Attend{{0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view()});
-  CHECK(out.data<float>()[0] == 0.0f);  // row 0 saw v[0] alone
+  CHECK(out.data<float>()[0] == 0.0f);  // row 0 sees only v[0]
   CHECK(out.data<float>()[2] == 0.0f);  // row 1: (1/2, 1/2) without v[0] …
   CHECK(out.data<float>()[3] == 0.5f);  // … is (0, 1/2)
   CHECK(poking.report(0).changed == 1);
   CHECK(poking.reads(0) == 2);                                   // rows 0 and 1 see it
-  CHECK(storage->rows(0, RowKind::v).data<float>()[0] == 1.0f);  // and the store still holds v[0] = (1, 0)
+  CHECK(storage->rows(0, RowKind::v).data<float>()[0] == 1.0f);  // v[0] = (1, 0) is still stored
 }
 
 TEST_CASE("a stored row is found by its position, also where earlier positions are no longer held") {
@@ -95,7 +95,7 @@ TEST_CASE("a stored row is found by its position, also where earlier positions a
   const std::vector<int32_t> tokens{0, 0};
   const SequenceInput input{0, tokens, LogitRows::none};
   StepPlan plan = cache.plan({&input, 1});
-  plan.positions = {6, 7};  // as if positions 0 to 5 had been forgotten
+  plan.positions = {6, 7};  // as if positions 0 to 5 were forgotten
 
   const Poke pokes[] = {{.what = Poke::What::v, .position = 6, .action = Poke::Action::zero},
                         {.what = Poke::What::v, .position = 1, .action = Poke::Action::zero}};
@@ -103,7 +103,7 @@ TEST_CASE("a stored row is found by its position, also where earlier positions a
   const Batch& batch = poking.begin_step(plan, *storage);
   poking.run(Append{{0, site::kAppend}, k.view(), v.view(), batch, *storage});
   poking.run(Attend{{0, site::kAttend}, q.view(), *storage, batch, {}, out.view(), lse.view()});
-  CHECK(out.data<float>()[0] == 0.0f);  // v[0], of position 6, is zeroed
+  CHECK(out.data<float>()[0] == 0.0f);  // v[0], at position 6, is zeroed
   CHECK(out.data<float>()[3] == 0.5f);  // v[1] is not, although its index is 1
   CHECK(poking.report(0).changed == 1);
   CHECK(poking.reads(0) == 2);
@@ -142,7 +142,7 @@ TEST_CASE("one head of a query: the other heads' outputs keep their bits") {
 TEST_CASE("k and v now: this step's rows that see it change, the store does not") {
   for (const auto what : {Poke::What::k, Poke::What::v})
     for (const bool recompute : {false, true})
-      for (const int32_t position : {0, 2, 6}) {  // 6 is the row appended in this very step
+      for (const int32_t position : {0, 2, 6}) {  // row 6 is appended in this step
         CAPTURE(position);
         CAPTURE(recompute);
         const Poke poke{.what = what, .layer = 1, .position = position, .seed = 9, .step = 3};
@@ -151,7 +151,7 @@ TEST_CASE("k and v now: this step's rows that see it change, the store does not"
         CHECK(same_bits(poked.out[0].view(), plain.out[0].view()));
         const int64_t n_rows = poked.out[1].shape()[0], first = 7 - n_rows;
         for (int64_t t = 0; t < n_rows; ++t) {
-          // Row 0 sees key 0 alone: its weight is 1 whatever the key says.
+          // Row 0 sees only key 0, which has weight 1 for any key.
           const bool changes = first + t >= position && !(what == Poke::What::k && first + t == 0);
           CHECK(same_bits(poked.out[1].view().rows(t, 1), plain.out[1].view().rows(t, 1)) == !changes);
         }
@@ -211,7 +211,8 @@ TEST_CASE("two pokes of one row: both leave the store as it was") {
   CHECK(same(run({scramble, zero}, 3, true).stored, run({}, 3, true).stored));
 }
 
-/// Noise has the size of the row as it was before any poke, so a zeroed row is scrambled like the row itself.
+/// The noise is scaled to the row as it was before all pokes. So scrambling a zeroed row gives the same as
+/// scrambling the row.
 TEST_CASE("zero then scramble is scramble") {
   for (const auto what : {Poke::What::q, Poke::What::k, Poke::What::v})
     for (const auto when : {Poke::When::now, Poke::When::since})
@@ -225,7 +226,7 @@ TEST_CASE("zero then scramble is scramble") {
         const Run both = run({zero, scramble}, 3, recompute), one = run({scramble}, 3, recompute);
         CHECK(same(both.out, one.out));
         CHECK(same(both.stored, one.stored));
-        CHECK_FALSE(same(run({scramble, zero}, 3, recompute).out, one.out));  // the later one counts
+        CHECK_FALSE(same(run({scramble, zero}, 3, recompute).out, one.out));  // the later poke wins
       }
 }
 
@@ -274,12 +275,12 @@ TEST_CASE("a probe sees the same poked operands as attend") {
                    scores.view(),
                    probs.view(),
                    {}});
-  for (int64_t row = 0; row < 4 * 6; ++row) {  // with other operands than the lse's, no row would sum to 1
+  for (int64_t row = 0; row < 4 * 6; ++row) {  // each row of probs sums to 1
     float sum = 0;
     for (int64_t s = 0; s < 6; ++s) sum += probs.data<float>()[row * 6 + s];
     CHECK(sum == doctest::Approx(1.0f).epsilon(1e-5));
   }
-  CHECK(poking.report(1).reads == before.reads);  // looking is not reading
+  CHECK(poking.report(1).reads == before.reads);  // a probe does not count as a read
 }
 
 namespace {
@@ -316,7 +317,7 @@ TEST_CASE("an attend that throws leaves the store unpoked") {
     }
 }
 
-TEST_CASE("bad pokes are refused in one line") {
+TEST_CASE("invalid pokes are refused with a message") {
   NaiveBackend<float> naive;
   PokingBackend poking(naive);
   Poke poke{.layer = -1};

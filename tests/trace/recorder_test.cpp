@@ -1,4 +1,4 @@
-// A recorder's transaction: what its steps replaced comes back, unless it is kept.
+// A recorder's transaction: unless it is kept, the steps that it replaced come back.
 #include "trace/recorder.h"
 
 #include <doctest/doctest.h>
@@ -14,14 +14,14 @@ using lastrow::testing::aborts;
 
 namespace {
 
-/// Three steps of a history that records everything.
+/// Three recorded steps; everything is recorded.
 struct ThreeSteps {
   ThreeSteps() : m({.keep = RecordOptions::Keep::all}, 1) {
     m.step({3, 1, 4});
     m.step({1});
     m.step({5});
   }
-  /// Takes step 1 again with another token.
+  /// Runs step 1 again with another token.
   void repeat_step_1() {
     m.cache.truncate(0, 3);
     m.recorder.set_step(1);

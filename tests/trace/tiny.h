@@ -1,5 +1,5 @@
-// A very small attention: some layers of append and attend on a naive backend. The rows depend only on
-// (layer, position), so the same step can run with the cache or without it.
+// A tiny attention: a few layers of append and attend on a naive backend. Its rows depend only on (layer,
+// position), so the same step can run with the cache or without it.
 #pragma once
 
 #include <cstring>
@@ -25,8 +25,8 @@ struct TinySizes {
   DType kv_dtype = DType::f32;
 };
 
-/// One sequence. step(backend, n, emptied) feeds n tokens. With `emptied` it empties the cache first, and
-/// feeds the whole prefix and n more tokens.
+/// One sequence. step(backend, n, emptied) feeds n new tokens. With `emptied`, it first empties the cache and
+/// feeds the whole prefix too.
 class Tiny {
  public:
   explicit Tiny(Backend& innermost, TinySizes sizes = {})
@@ -42,7 +42,7 @@ class Tiny {
       }
   }
 
-  /// Rows [n_tokens, n_heads, head_dim] of tokens first, first + 1, …; what: 0 q, 1 k, 2 v.
+  /// The rows [n_tokens, n_heads, head_dim] of the tokens first, first + 1, … `what`: 0 is q, 1 is k, 2 is v.
   Tensor rows(int32_t layer, uint64_t what, int32_t first, int32_t n_tokens) const {
     const int32_t n_heads = what == 0 ? sizes_.n_q_heads : sizes_.n_kv_heads;
     Tensor all = Tensor::host(DType::f32, {n_tokens, n_heads, sizes_.head_dim});

@@ -1,4 +1,4 @@
-// A recording written, read back and asked the same questions; what damaged files say; the Chrome export.
+// Writes a recording, reads it back and compares; tries damaged files; tests the Chrome export.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -22,7 +22,7 @@ using namespace lastrow::test;
 
 namespace {
 
-// A path of its own for each test, removed afterwards.
+// A different file for each test. It is removed afterwards.
 struct TemporaryFile {
   std::filesystem::path path;
   explicit TemporaryFile(const std::string& name)
@@ -43,7 +43,7 @@ bool same(ConstTensorView a, ConstTensorView b) {
   return a.empty() ? b.empty() : !b.empty() && same_bits(a, b);
 }
 
-// A prefill and two decodes of a model of two layers, a key poked in the second step.
+// A prefill and two decodes of a model with two layers. In the second step one key is poked.
 struct Recorded {
   TracedModel m;
   TemporaryFile file{"trace.safetensors"};
@@ -68,11 +68,11 @@ TEST_CASE("by eye: what is in the file") {
   const SafetensorsFile file = SafetensorsFile::open(r.file.path);
   CHECK(file.metadata().at("lastrow.trace") == "1");
   CHECK(file.metadata().at("lastrow.tokens") == "[3,1,4,1,5]");
-  CHECK(file.tensor("-1/embed").shape() == Shape{3 + 1 + 1, 32});  // the steps' rows, one after the other
+  CHECK(file.tensor("-1/embed").shape() == Shape{3 + 1 + 1, 32});  // all steps
   CHECK(file.tensor("0/attend.q").shape() == Shape{3 + 1 + 1, 4, 8});
-  CHECK(file.tensor("0/attend.scores").shape() == Shape{4 * (3 * 3 + 1 * 4 + 1 * 5)});  // ragged: flat
+  CHECK(file.tensor("0/attend.scores").shape() == Shape{4 * (3 * 3 + 1 * 4 + 1 * 5)});  // ragged, so flat
   CHECK(file.tensor("0/kv.k").shape() == Shape{5, 2, 8});                               // each row once …
-  CHECK(file.tensor("1/kv.k").shape() == Shape{7, 2, 8});  // … and the poked one again, there and back
+  CHECK(file.tensor("1/kv.k").shape() == Shape{7, 2, 8});  // … and the poked row twice more: poked, restored
   const int64_t* index = file.tensor("0/attend.scores.index").data<int64_t>();
   CHECK(std::vector<int64_t>(index + 9, index + 18) ==
         std::vector<int64_t>{1, 0, 36, 16, 3, 4, 1, 4, 0});  // step 1: from 36, 16 elements, [4, 1, 4]
@@ -180,7 +180,7 @@ TEST_CASE("round trip: several sequences in one step") {
   }
 }
 
-TEST_CASE("files that are no traces say so in one line, and nothing is overwritten on failure") {
+TEST_CASE("a file that is not a trace is refused with a message, and a failed write overwrites nothing") {
   TemporaryFile file("bad.safetensors");
   CHECK_THROWS_AS(TraceFile::open(file.path), FileError);
   SafetensorsWriter empty;
@@ -196,7 +196,7 @@ TEST_CASE("files that are no traces say so in one line, and nothing is overwritt
   CHECK_THROWS_AS(write_trace("/nonexistent-folder/trace.safetensors", r.m.recorder, {}), FileError);
 }
 
-TEST_CASE("a number that cannot be is refused, and the message says where") {
+TEST_CASE("an impossible number is refused, and the message says where it is") {
   const Recorded r;
   const std::vector<char> good = bytes_of(r.file.path);
   uint64_t header_bytes = 0;
@@ -223,7 +223,7 @@ TEST_CASE("a number that cannot be is refused, and the message says where") {
       {"events.columns", 1, kOpCount,
        "event 0 has an operation, layer, name, window or kernel that does not exist"},
       {"events.columns", 6, 0, "event 0 (embed) lacks operands"},
-      {"events.costs", 0, -1, "event 0 costs -1"},
+      {"events.costs", 0, -1, "event 0 has cost -1: it must be from 0 up, and all costs together below 2^62"},
       {"events.reads", 2, -1, "event 0 (embed) has rows -1 + 3 where there are 2147483647"},
       {"events.writes", 3, 4, "event 0 (embed) writes 4 rows in a step of 3"},
       {"0/attend.q.index", 2, 1, "\"0/attend.q\".index: entry 0 is not where the one before it ends"},
@@ -254,8 +254,8 @@ TEST_CASE("seeded damage: every mutation gives the trace or a FileError, and wha
   int n_refused = 0, n_opened = 0;
   for (int round = 0; round < 600; ++round) {
     std::vector<char> bytes = good;
-    // Half in the header's text, half among the integers of plans, events and indices (they come first: the
-    // writer lays out 8-byte elements before 4-byte ones).
+    // Half of the damage is in the header's text, half in the integers of plans, events and indices. These
+    // come first, because the writer places 8-byte elements before 4-byte elements.
     int64_t integer_bytes = 0;
     for (const std::string& name : whole.names())
       if (size_of(whole.tensor(name).dtype()) == 8) integer_bytes += whole.tensor(name).size_bytes();
@@ -285,7 +285,7 @@ TEST_CASE("seeded damage: every mutation gives the trace or a FileError, and wha
               lineage.ancestors({step,
                                  static_cast<int32_t>(e),
                                  {event.writes[0].space, event.writes[0].id, event.writes[0].first}});
-          } catch (const UsageError&) {  // rows that the event does not have
+          } catch (const UsageError&) {  // the event does not have these rows
           }
         }
       }
@@ -296,7 +296,7 @@ TEST_CASE("seeded damage: every mutation gives the trace or a FileError, and wha
     }
   }
   CHECK(n_refused > 200);
-  CHECK(n_opened > 20);  // a changed cost or start time is nobody's business
+  CHECK(n_opened > 20);  // a changed cost or start time is no error
 }
 
 TEST_CASE("the Chrome export parses back: steps, their operations nested, counters") {
@@ -338,7 +338,7 @@ TEST_CASE("Chrome times are whole nanoseconds, and no two operations or steps ov
   for (int step = 0; step < 3; ++step) {
     recorder.open_step(StepPlan{}, CacheSpec{});
     for (int i = 0; i < 500; ++i) {
-      // Each begins where the one before it ended, which is seldom on a whole nanosecond.
+      // Each begins where the previous one ended, which is rarely at a whole nanosecond.
       const double duration = 0.0007 + 0.0003 * i;
       Event op;
       op.start_us = us;

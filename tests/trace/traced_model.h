@@ -1,4 +1,4 @@
-// A small random decoder on a naive backend with a recorder around it.
+// A small random decoder on a naive backend, with a recorder.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@
 
 namespace lastrow::test {
 
-/// 4 query heads on 2 K/V heads of width 8; model_dim 32, ffn 48, vocabulary 50, context 32.
+/// 4 query heads, 2 K/V heads, head_dim 8, model_dim 32, ffn_dim 48, vocabulary 50, context 32.
 struct TracedModel {
   TracedModel(RecordOptions options, int32_t n_layers)
       : model(random_model("random:layers=" + std::to_string(n_layers) +
@@ -21,7 +21,7 @@ struct TracedModel {
         recorder(std::move(options)),
         cache(CacheSpec::contiguous(n_layers, 2, 8, 32)) {}
 
-  /// One forward of these tokens through `outermost`; by default, through the tracer.
+  /// One forward of these tokens through `outermost`, or through the tracer if there is none.
   void step(const std::vector<int32_t>& tokens, Backend* outermost = nullptr) {
     Backend& backend = outermost != nullptr ? *outermost : tracing;
     const SequenceInput input{0, tokens, LogitRows::last};
@@ -41,7 +41,7 @@ struct TracedModel {
   Workspace workspace{model->config(), tracing, 32, 1};
   ContiguousCache cache;
   std::unique_ptr<KvStorage> storage = tracing.make_storage(cache.spec());
-  std::vector<float> logits;  // of the last token of the last step
+  std::vector<float> logits;  // the logits of the last token of the last step
 };
 
 }  // namespace lastrow::test

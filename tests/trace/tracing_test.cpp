@@ -1,4 +1,4 @@
-// What the recorder holds after a step: events in order, tensors as they were, rows by version, all bounded.
+// What the recorder holds after a step: events in order, tensors, versions of rows, and its memory bound.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -38,7 +38,7 @@ TEST_CASE("by eye: the events of a decode step, in order") {
   const Event& attend = m.recorder.events(1)[8];
   REQUIRE(attend.reads.size() == 3);
   CHECK(attend.reads[0].count == 1);                           // one query …
-  CHECK(attend.reads[1] == RowSpan{RowSpace::k, 0, 0, 4, 1});  // … meets four keys
+  CHECK(attend.reads[1] == RowSpan{RowSpace::k, 0, 0, 4, 1});  // … and four keys
   CHECK(attend.reads[2] == RowSpan{RowSpace::v, 0, 0, 4, 1});
   for (const Event& e : m.recorder.events(1)) CHECK(e.duration_us >= 0);
 }
@@ -48,7 +48,7 @@ TEST_CASE("an operand is the row that an earlier event wrote: same tensor, same 
   m.step({3, 1, 4});
   const auto events = m.recorder.events(0);
   for (size_t i = 1; i < events.size(); ++i) {
-    if (events[i].name == site::kRopeQ) {  // in place: reads the projection, writes the next version
+    if (events[i].name == site::kRopeQ) {  // in place: it reads the projection and writes the next version
       CHECK(events[i].reads[0] == events[i - 3].writes[0]);
       CHECK(events[i].writes[0].id == events[i].reads[0].id);
       CHECK(events[i].writes[0].version == events[i].reads[0].version + 1);
@@ -110,7 +110,7 @@ TEST_CASE("a masked score is -infinity, its probability 0") {
   CHECK(layer.probs.data<float>()[0] == doctest::Approx(1.0f));
 }
 
-TEST_CASE("watching changes no bit") {
+TEST_CASE("tracing changes no bit") {
   TracedModel plain({.attention = false, .events = false}, 2), watched({.ops = {"*"}, .probe = true}, 2);
   plain.step({3, 1, 4});
   watched.step({3, 1, 4});
@@ -132,7 +132,7 @@ TEST_CASE("the trace shows poked operands, inside a poking backend") {
   }
   int n_writes = 0;
   for (const Event& e : m.recorder.events(0)) n_writes += e.op == kWriteRows;
-  CHECK(n_writes == 2);  // there and back
+  CHECK(n_writes == 2);  // poked, then restored
 }
 
 TEST_CASE("keep latest holds one step, keep all holds them all and K/V rows once") {
@@ -166,7 +166,7 @@ TEST_CASE("K at step t is each row's latest version up to t") {
   }
   const auto k1 = [&](int32_t step) { return values(recorder.tensors(step).layers[0].k.rows(1, 1)); };
   CHECK(k1(0) == values(tiny.rows(0, 1, 1, 1).view()));
-  CHECK(k1(1) != k1(0));  // poked in this step only
+  CHECK(k1(1) != k1(0));  // poked only in this step
   CHECK(k1(2) == k1(0));
   CHECK(recorder.kv().rows().at({0, RowKind::k, 1}).size() == 3);
   CHECK(recorder.kv().rows().at({0, RowKind::k, 0}).size() == 1);
@@ -189,7 +189,7 @@ TEST_CASE("stepping back forgets what came later, once the step opens") {
   CHECK(m.recorder.events(2).size() == 20);
   CHECK(values(m.recorder.tensors(2).logits) == logits);
 
-  m.recorder.set_step(1);  // and another way on from there: the old rows of slots 3 and 4 are gone
+  m.recorder.set_step(1);  // other tokens from here on: the old rows of slots 3 and 4 are forgotten
   m.cache.truncate(0, 3);
   m.step({7});
   const std::vector<KvLog::Version>& versions = m.recorder.kv().rows().at({0, RowKind::k, 3});
@@ -219,11 +219,11 @@ TEST_CASE("the memory bound holds, and says so") {
     TracedModel m({.keep = keep, .ops = {"*"}, .probe = true, .max_bytes = 20'000}, 2);
     for (int i = 0; i < 6; ++i) {
       m.step({3, 1});
-      CHECK(m.recorder.bytes() <= 20'000 + 2'000);  // a step's plan is always kept
+      CHECK(m.recorder.bytes() <= 20'000 + 2'000);  // the plan of a step is always kept
     }
     CHECK(m.recorder.truncated());
     if (keep == RecordOptions::Keep::latest) CHECK_FALSE(m.recorder.events(5).empty());
-    CHECK(m.recorder.tensors(5).kv_len == 12);  // still safe to ask
+    CHECK(m.recorder.tensors(5).kv_len == 12);  // the call is still safe
   }
   TracedModel m({}, 1);
   m.step({3, 1});
@@ -252,19 +252,19 @@ TEST_CASE("several sequences in one step, a double backend, NaN in unused slots"
   CHECK(recorder.tensors(0, 2).layers[0].probs.shape() == Shape{4, 3, 3});
   CHECK(recorder.tensors(0, 2).layers[0].q.dtype() == DType::f64);
   CHECK(same_bits(recorder.tensors(0, 2).layers[0].q, std::as_const(q).view().rows(2, 3)));
-  CHECK(recorder.tensors(0, 1).layers[0].q.n_rows() == 0);  // a sequence that brings nothing
+  CHECK(recorder.tensors(0, 1).layers[0].q.n_rows() == 0);  // a sequence without new tokens
   for (int32_t i : {0, 2}) {
     const StepTensors t = recorder.tensors(0, i);
     for (int64_t j = 0; j < t.layers[0].k.size(); ++j)
       CHECK_FALSE(std::isnan(t.layers[0].k.data<double>()[j]));
   }
-  // Sequence 2 lives in block 2, sequence 0 in block 0: slots 16, 17 and 0, 1, 2.
+  // Sequence 2 has block 2 and sequence 0 has block 0: slots 16, 17 and 0, 1, 2.
   const Event& attend = recorder.events(0)[1];
   CHECK(attend.reads[1] == RowSpan{RowSpace::k, 0, 16, 2, 1});
   CHECK(attend.reads[2] == RowSpan{RowSpace::k, 0, 0, 3, 1});
 }
 
-TEST_CASE("a view into a tensor is that tensor, further down; what grows keeps its id") {
+TEST_CASE("a view into a tensor has the id of the tensor; a tensor that grows keeps its id") {
   NaiveBackend<float> naive;
   Recorder recorder;
   TracingBackend tracing(naive, recorder);
@@ -280,9 +280,9 @@ TEST_CASE("a view into a tensor is that tensor, further down; what grows keeps i
   const RowSpan whole = events[0].writes[0], part = events[1].writes[0], reshaped = events[2].writes[0];
   CHECK(part == RowSpan{RowSpace::tensor, whole.id, 5, 2, whole.version + 1});
   CHECK(events[1].reads[0] == RowSpan{RowSpace::tensor, events[0].reads[0].id, 3, 2, 0});
-  CHECK(reshaped.id != whole.id);  // rows of another width are other rows
+  CHECK(reshaped.id != whole.id);  // rows of another width belong to another tensor
 
-  Tensor z = random_tensor({8, 6}, 3);  // first seen in part, from its start
+  Tensor z = random_tensor({8, 6}, 3);  // its first part is seen before the whole
   tracing.run(Add{{0, "start"}, y.view().rows(0, 2), z.view().rows(0, 2)});
   tracing.run(Add{{0, "more"}, y.view(), z.view()});
   CHECK(recorder.events(0)[4].writes[0].id == recorder.events(0)[3].writes[0].id);
