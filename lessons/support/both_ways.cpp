@@ -11,7 +11,8 @@ Work work_of(std::span<const Event> events, int n) {
   Work work{.n = n};
   for (const Event& e : events) {
     work.all += e.cost;
-    if (traits(e.op).work == WorkKind::weights && e.layer >= 0) work.matrices += static_cast<double>(e.cost.flop);
+    if (traits(e.op).work == WorkKind::weights && e.layer >= 0)
+      work.matrices += static_cast<double>(e.cost.flop);
     if (e.op == kind_of<Attend>) work.attention += static_cast<double>(e.cost.flop);
   }
   return work;

@@ -208,7 +208,8 @@ TEST_CASE("if the scores of finite q and k overflow, a note counts the NaN, name
   write(folder.file("in"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});
   const LastrowOutcome o = attend(folder, "in");
   CHECK(o.exit_code == 0);
-  CHECK(holds(o.err, "1 of 12 rows are NaN or infinite; the first is query 1, head 1: q, k and v are finite"));
+  CHECK(
+      holds(o.err, "1 of 12 rows are NaN or infinite; the first is query 1, head 1: q, k and v are finite"));
   CHECK(holds(o.err, "overflow f32"));
   for (int64_t i = 0; i < in.k.size(); ++i) in.k.data<float>()[i] = -1e3f;
   write(folder.file("in"), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}});

@@ -185,7 +185,8 @@ TEST_CASE("a missing driver, a missing GPU and an old GPU are reported") {
   };
   CHECK(why_not({.driver = 0}).find("no NVIDIA driver is installed") != std::string::npos);
   CHECK(why_not({.n_devices = 0}).find("no NVIDIA GPU is visible") != std::string::npos);
-  CHECK(why_not({.major = 7}).find("compute capability 7.0, but 8.0 or later is needed") != std::string::npos);
+  CHECK(why_not({.major = 7}).find("compute capability 7.0, but 8.0 or later is needed") !=
+        std::string::npos);
 }
 
 }  // namespace lastrow

@@ -79,7 +79,7 @@ std::vector<Repeat> repeats(const std::vector<SourceFile>& files) {
 
 bool is_production(const SourceFile& file) {
   static const std::regex exercise("^lessons/exercises/[0-9].*");
-  return file.is_cpp() && floor_of(file.path) != nullptr && !std::regex_match(file.path, exercise);
+  return file.is_cpp() && floor_of(file.path, floors()) != nullptr && !std::regex_match(file.path, exercise);
 }
 
 bool are_rungs(const SourceFile& a, const SourceFile& b) {

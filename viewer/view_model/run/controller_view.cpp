@@ -62,8 +62,8 @@ void Controller::Impl::fill_program_state(ViewState& v) const {
   if (std::none_of(v.models.begin(), v.models.end(), [](const Choice& c) { return c.selected; }))
     v.models.push_back({goal.model, goal.model, true, "", true});
   for (const BackendEntry& b : list_backends())
-    v.backends.push_back(
-        {b.name, b.name + " · " + b.description, b.usable, b.why_not, b.name == without_kernel(goal.backend)});
+    v.backends.push_back({b.name, b.name + " · " + b.description, b.usable, b.why_not,
+                          b.name == without_kernel(goal.backend)});
   v.notice = notice;
   v.theme = theme;
   v.help_open = help_open;
