@@ -135,7 +135,7 @@ TEST_CASE("wrong input gets one line and exit 2; a sentence that would be false,
   fails(shell(folder, play + "/dev/zero"), 2, "/dev/zero: is not a regular file");
   fails(shell(folder, "mkfifo " + (folder / "pipe").string() + " && " + play + (folder / "pipe").string()), 2,
         "is not a regular file");
-  fails(headless(folder, std::string((1 << 20) + 1, '\n')), 2, "at most 1048576 are read");
+  fails(headless(folder, std::string((1 << 20) + 1, '\n')), 2, "a text may have at most 1048576");
   const std::string small = "--model random:layers=1,q_heads=1,head_dim=2,context=040 --prompt 't1 t2' ";
   fails(headless(folder, "shot a.png\n", small + "--step 99999"), 2,
         "context of 40 tokens is full at decode 38");
