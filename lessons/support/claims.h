@@ -1,7 +1,10 @@
 // Common claims about the K/V cache, numbered, and what a lesson found when it tested one.
 //
-// The numbers are those of the ledger (lesson 0). This table holds the claims only. Verdicts come from what a
-// lesson measures, in every run anew.
+//   lesson.found({.claim = 1, .verdict = Verdict::holds, …});   a lesson reports what it found (lesson.h)
+//   claim_text(1)                                               the claim in words
+//
+// The numbers are those of the ledger (lesson 0). This table holds no verdicts: a lesson measures again in
+// every run, and its verdict comes from that.
 #pragma once
 
 #include <span>

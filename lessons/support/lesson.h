@@ -89,9 +89,9 @@ class Lesson {
   bool require(bool passed, const std::string& what);
   /// A measured number and its name, for --json. NaN and infinities become null.
   void figure(const std::string& name, double value);
-  /// The result of testing a claim; prints it. If it was not shown, the lesson fails. `untested` says why
-  /// this run cannot test the claim. Then the run gives no verdict, and finding.shown says whether what could
-  /// be tested held.
+  /// The result of testing a claim; prints it. If it was not shown, the lesson fails. If this run
+  /// cannot test the claim, `untested` says why. Then the run gives no verdict, and finding.shown says
+  /// whether the part that it could test holds.
   void found(Finding finding, const std::string& untested = "");
   /// The same without printing it.
   void remember(Finding finding) { findings_.push_back(std::move(finding)); }

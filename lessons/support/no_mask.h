@@ -2,7 +2,7 @@
 //
 //   DecodeSession session(model, without_mask(lesson.backend()), {});
 //
-// The model and the kernels stay healthy; only AttendSpec::mask changes. A trace or counter outside this
+// The model and the kernels stay correct; only AttendSpec::mask changes. A trace or counter outside this
 // decorator still sees "causal", so count what probe shows instead.
 #pragma once
 

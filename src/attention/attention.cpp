@@ -1,4 +1,5 @@
-// This folder has only headers. This file compiles them, so that an error shows even without a user.
+// This folder has only headers. This file compiles them, so an error shows even if no other file includes
+// them.
 #include "attention/mask.h"
 #include "attention/score.h"
 #include "attention/softmax_state.h"

@@ -3,9 +3,14 @@
 //   of scores x       row_max = max x    row_sum = Σ exp(x − row_max)    lse = row_max + ln row_sum
 //   of no scores      row_max = −∞       row_sum = 0                     lse = −∞
 //
-// The states of two pieces can be merged, in any order. merge() rescales both sums to the larger maximum. The
-// caller must rescale with the same factors whatever it accumulates beside the sum, such as a weighted sum of
-// V rows. All logarithms are natural.
+//   SoftmaxState<float> state;                              no scores yet
+//   const auto factors = state.merge({score, 1});           adds one score; or merge another state
+//   acc = acc * factors.self + v * factors.other;           the caller's own sums
+//   out = acc / state.row_sum;   lse = state.lse();         after the last score
+//
+// The states of two pieces can be merged, in any order. merge() rescales both sums to the larger maximum. A
+// caller may keep its own sums beside the state, such as a weighted sum of V rows. It must rescale them with
+// the factors that merge() returns. Do not use a sum that was not rescaled. All logarithms are natural.
 // Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax".
 #pragma once
 

@@ -31,7 +31,7 @@ struct BackendInfo {
   std::string description;  // one line for people
   DType activation_dtype;
   int32_t n_threads;
-  std::string attend_kernel{};  // the kernel of the last attend, and why not the one asked for; "": no choice
+  std::string attend_kernel{};  // which kernel ran the last attend; if not the forced one, why; "": no choice
   int64_t n_replayed = 0;       // calls of replay that ran a record instead of ops
   bool in_host_memory = true;   // its tensors are in the host's memory
 };

@@ -1,4 +1,4 @@
-// The simplest policy: each sequence has one block of max_seq_len slots, for good. It never forgets a row.
+// The simplest policy: each sequence always has the same block of max_seq_len slots. It never forgets a row.
 //
 //   ContiguousCache cache(CacheSpec::contiguous(n_layers, n_kv_heads, head_dim, max_seq_len));
 //

@@ -35,9 +35,9 @@ struct StepPlan {
   int32_t n_logit_rows() const { return static_cast<int32_t>(logit_rows.size()); }
   int32_t q_len(int32_t i) const { return q_start[i + 1] - q_start[i]; }
 
-  /// The index of this position in sequence i, after the append of this step. The last token of the sequence
-  /// has the last index, and before it the positions count down one by one. None if the sequence does not
-  /// hold the position, or if it has no token in this step, because then no query reads it.
+  /// The index at which sequence i holds this position, after the append of this step. The last token of the
+  /// sequence has the last index, and one position less is one index less. None if the sequence does not hold
+  /// the position. Also none if the sequence has no token in this step, because then no query reads the row.
   std::optional<int32_t> index_of(int32_t i, int32_t position) const;
 
   /// Empties every array and keeps its memory, so that steady decode allocates nothing.

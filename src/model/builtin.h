@@ -1,4 +1,6 @@
-// The trained models that are built into the library. Their bytes are those that lessons/train wrote.
+// The trained models that are built into the library, as the bytes of the files that lessons/train wrote.
+//
+//   for (const BuiltinFile& file : builtin_files()) …     to use a model, call load_model (model/model.h)
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,11 @@
-// The architecture, sizes and settings of a decoder.
+// The architecture, sizes and settings of a decoder. All shapes of the model follow from them.
 //
-// All shapes of the model follow from these numbers. validate() is called once, when a config enters the
-// program.
+//   ModelConfig config = config_from_json(text);           reads and validates it
+//   validate(config);                                      once, if the program set the numbers itself
+//   ModelShape shape = shape_of(config);                   for the cost formulas
+//   weight_name(3, "self_attn.q_proj.weight")              the name of a tensor of layer 3
+//
+// Do not use a config that validate() has not accepted.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +15,8 @@
 
 namespace lastrow {
 
-/// Both apply a norm before attention and before the feed-forward layer, and add the results to the residual stream.
+/// Both apply a norm before attention and before the feed-forward layer, and add what these two compute to
+/// the residual stream.
 enum class Architecture : uint8_t {
   llama,  // RMSNorm, RoPE, SwiGLU, no biases. Touvron et al. 2023, section 2.2
   gpt2,   // LayerNorm, learned positions, GELU, biases everywhere. Radford et al. 2019, section 2.3
@@ -61,9 +66,10 @@ void validate(const ModelConfig& config);
 ///   model.layers.{i}.mlp.down_proj.weight                [model_dim, ffn_dim]
 ///   model.norm.weight                                    [model_dim]
 ///   lm_head.weight (only if not tied)                    [vocab_size, model_dim]
-/// A GPT-2 has no gate_proj. It also has model.embed_positions.weight [max_seq_len, model_dim], and a bias [out]
-/// beside the weight of each norm and linear layer except the LM head; its name ends in .bias. The published file
-/// holds q, k and v in one transposed matrix; here they are three matrices, [out, in] like all others.
+/// A GPT-2 has no gate_proj. It also has model.embed_positions.weight [max_seq_len, model_dim]. Each of its
+/// norms and linear layers, except the LM head, also has a bias [out], whose name ends in .bias. The
+/// published GPT-2 file holds q, k and v in one transposed matrix; here they are three matrices, [out, in]
+/// like all others.
 /// Returns "model.layers.{layer}." + tail.
 std::string weight_name(int layer, const char* tail);
 /// "….q_proj.weight" → "….q_proj.bias"

@@ -1,4 +1,4 @@
-// The one forward of the project: a decoder of either architecture (model/config.h), written once in terms of
+// The forward of a decoder, for both architectures (model/config.h). It is written once and runs on any
 // Backend.
 //
 //   Decoder decoder(model, backend);                                   uploads the weights
@@ -6,13 +6,16 @@
 //   const Batch& batch = backend.begin_step(plan, storage);
 //   TensorView logits = decoder.forward(backend, batch, storage, workspace);
 //
-// Prefill, decode and recompute are this same call with other tokens and another cache: with a cache, the
-// tokens are the new ones and storage already holds the rows of the past; without, storage is emptied first
-// and the tokens are the whole prefix. Nothing in here knows which it is.
+// Prefill, decode and recompute are the same call. Only the tokens and the storage differ:
+//   with a cache   the tokens are the new ones, and storage already holds the rows of all earlier tokens
+//   without        the tokens are the whole prefix, and storage was emptied before
 //
-// The backend passed to forward may be a decorator over the one that holds the weights. forward calls
-// operations alone, so it may be what a backend replays: a step that is replayed asks *cancel nothing, and
-// its logits are in the workspace.
+// * Do not use the returned logits after the next forward with the same workspace.
+// * After a throw, abort the step (KvCache::abort).
+//
+// The backend that is passed to forward may be a decorator around the backend that holds the weights. forward
+// only calls operations, so Backend::replay may record it. A replayed step does not check *cancel. Its logits
+// are in the workspace.
 #pragma once
 
 #include <atomic>
@@ -23,18 +26,18 @@
 
 namespace lastrow {
 
-/// Thrown by forward when it is asked to stop; the step is to be aborted.
+/// Thrown when a caller asks a step to stop. If forward threw it, the caller of forward must abort the step.
 struct Cancelled : Error {
   using Error::Error;
 };
 
-/// The activations of one step, made once: a forward allocates nothing.
+/// The activations of one step. They are allocated once, so a forward allocates nothing.
 class Workspace {
  public:
   Workspace(const ModelConfig& config, Backend& backend, int64_t max_tokens, int64_t max_logit_rows);
   int64_t max_tokens() const { return x.shape()[0]; }
   int64_t max_logit_rows() const { return logits.shape()[0]; }
-  /// What the constructor asks the backend's memory for, in activations of this type.
+  /// The bytes that the constructor allocates in the backend's memory, for activations of this type.
   static int64_t bytes(const ModelConfig& config, DType activation_dtype, int64_t max_tokens,
                        int64_t max_logit_rows);
 
@@ -45,9 +48,9 @@ class Workspace {
   Tensor attended;  // [max_tokens, n_q_heads·head_dim]
   Tensor lse;       // [max_tokens, n_q_heads]
   Tensor delta;     // [max_tokens, model_dim]              what a sublayer adds to x
-  Tensor gate, up;  // [max_tokens, ffn_dim]                gate: only where the architecture has one
+  Tensor gate, up;  // [max_tokens, ffn_dim]                gate: empty if the architecture has none
   Tensor hidden;    // [max_tokens, ffn_dim]
-  Tensor last;      // [max_logit_rows, model_dim]          rows that need logits, then the same normed
+  Tensor last;      // [max_logit_rows, model_dim]          rows that need logits; last_normed: after the norm
   Tensor last_normed;
   Tensor logits;  // [max_logit_rows, vocab_size]
 };
@@ -55,19 +58,21 @@ class Workspace {
 class Decoder {
  public:
   Decoder(const Model& model, Backend& backend);
-  /// What the constructor asks the backend's memory for: weights, and the RoPE table if the model has one.
+  /// The bytes that the constructor allocates in the backend's memory: the weights, and the RoPE table if the
+  /// model has one.
   static int64_t bytes(const ModelConfig& config, DType activation_dtype);
 
   const ModelConfig& config() const { return config_; }
 
-  /// Runs every layer on the batch's tokens; appends their K and V rows to storage on the way.
+  /// Runs every layer on the tokens of the batch, and appends their K and V rows to storage.
   /// Returns logits [n_logit_rows, vocab_size], a view of the workspace.
-  /// Throws ShapeError if the step is larger than the workspace, Cancelled before a layer once *cancel holds.
+  /// Throws ShapeError if the step is larger than the workspace. Checks *cancel before each layer, and throws
+  /// Cancelled if it is true.
   TensorView forward(Backend& backend, const Batch& batch, KvStorage& storage, Workspace& workspace,
                      const std::atomic<bool>* cancel = nullptr) const;
 
  private:
-  /// Of a norm or a linear layer. The bias is empty where the architecture has none.
+  /// The weights of a norm or of a linear layer. The bias is empty if the architecture has none.
   struct Weights {
     Tensor weight;
     Tensor bias;  // [first dimension of weight]
@@ -77,7 +82,7 @@ class Decoder {
     Weights q_proj, k_proj, v_proj;  // [n_heads·head_dim, model_dim]
     Weights o_proj;                  // [model_dim, n_q_heads·head_dim]
     Weights ffn_norm;                // [model_dim]
-    Weights gate_proj, up_proj;      // [ffn_dim, model_dim]   gate: only where the architecture has one
+    Weights gate_proj, up_proj;      // [ffn_dim, model_dim]   gate: empty if the architecture has none
     Weights down_proj;               // [model_dim, ffn_dim]
   };
   static Weights upload(const Model& model, Backend& backend, const std::string& name);
@@ -90,14 +95,15 @@ class Decoder {
   ModelConfig config_;
   AttendSpec attend_spec_;
   Tensor embedding_;  // [vocab_size, model_dim]
-  Tensor positions_;  // [max_seq_len, model_dim], empty under RoPE
+  Tensor positions_;  // [max_seq_len, model_dim]; empty if the model has RoPE
   Weights final_norm_;
   Tensor lm_head_;  // empty if tied
-  RopeTable rope_;  // empty where positions are learned
+  RopeTable rope_;  // empty if positions are learned
   std::vector<Layer> layers_;
 };
 
-/// Angles position · theta^(−2d/head_dim), in double precision, then converted by the backend.
+/// The cosines and sines of the angles position · theta^(−2d/head_dim). They are computed in double
+/// precision, then the backend converts them.
 RopeTable make_rope_table(const ModelConfig& config, Backend& backend);
 
 }  // namespace lastrow

@@ -70,12 +70,12 @@ std::vector<std::string> builtin_model_names();
 /// Matrices are uniform with variance 1/in, so that activations keep their size at any depth. Element i of
 /// matrix n comes from word i of stream n of the seed (core/random.h).
 /// Norm weights are uniform in [0.75, 1.25), and all norms differ: the final norm is stream 2^32 of the seed,
-/// and the two norms of each layer are the next streams. Biases, where the architecture has them, are uniform in
-/// [−0.25, 0.25): the streams from 2^33, in the order of their names.
+/// and the two norms of each layer are the next streams. Biases, where the architecture has them, are uniform
+/// in [−0.25, 0.25): the streams from 2^33, in the order of their names.
 /// Throws UsageError for an unknown key or a number outside 0 … 2^24, and ShapeError for sizes that cannot
 /// run. Throws CapacityError, before it allocates, if the weights are larger than the free memory.
 std::shared_ptr<const Model> random_model(const std::string& spec);
-/// The memory that such a model needs: the weights, and what their tensors take beside the numbers.
+/// The memory that such a model needs: its weights, and the overhead of each tensor.
 int64_t random_model_bytes(const ModelConfig& config);
 /// Only the config of such a model. This allocates no weights.
 ModelConfig random_model_config(const std::string& spec);

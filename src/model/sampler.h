@@ -1,5 +1,8 @@
 // Chooses a token from logits: greedily, or at random with temperature and top-k.
 //
+//   Sampler sampler({.temperature = 0.8f, .top_k = 40, .seed = 7}, vocab_size);
+//   int32_t token = sampler.choose(logits, position);      position: that of the chosen token
+//
 // The random numbers are counter-based (core/random.h). So the choice depends only on (logits, options,
 // position), and a step that runs again chooses the same token again.
 #pragma once

@@ -72,8 +72,8 @@ class KvStorage {
   }
   Shape rows_shape() const { return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len, spec_.head_dim}; }
   Shape scales_shape() const { return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len}; }
-  /// `place` is the part of the arena with the rows and scales of K or V of one layer; `scales_in` is the
-  /// scales in it.
+  /// The part of the arena that holds K or V of one layer: its rows, then its scales. scales_in returns the
+  /// scales of such a part.
   template <typename View>
   View place(View arena, int32_t layer, RowKind kind) const {
     LASTROW_CHECK(layer >= 0 && layer < spec_.n_layers, "layer {} of {}", layer, spec_.n_layers);

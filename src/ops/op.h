@@ -51,7 +51,7 @@ inline OpCost cost_of(const Op& op) {
   return std::visit([](const auto& o) { return o.cost(); }, op);
 }
 
-/// Which operation it is: the index of its type in Op. Two more follow: kCopyBlocks and kWriteRows.
+/// Which operation it is: the index of its type in Op. After these come kCopyBlocks and kWriteRows.
 enum class OpKind : uint8_t {};
 inline constexpr size_t kOpCount = std::variant_size_v<Op> + 2;
 /// Backend::copy_blocks, or the block copies at the start of a step.

@@ -78,8 +78,8 @@ struct OpTraits {
 
 /// Throws ShapeError unless x has this many dimensions.
 void require_rank(const char* name, ConstTensorView x, int rank);
-/// Throws ShapeError unless each position of the step is below n_positions. The message names `what` the
-/// position lacks, for example "RoPE angle".
+/// Throws ShapeError unless each position of the step is below n_positions. The message uses
+/// `what`: the thing that the table has for each position, for example "RoPE angle".
 void require_positions(const Batch& batch, int64_t n_positions, const char* what);
 
 constexpr int64_t elem_bytes(DType dtype) { return static_cast<int64_t>(size_of(dtype)); }

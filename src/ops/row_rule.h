@@ -9,8 +9,9 @@
 //   attended     out[t], lse[t] ← q[t], and K and (out only) V of the slots that t sees
 //   copied       slot ← the slot that it was copied from
 //   none         ← nothing
-// No rule names weights or biases, because they are the same in every step. A test changes each input row of
-// each operation, and checks that exactly the output rows change whose rule names it.
+// No rule names weights or biases, because they are the same in every step. A test changes the input rows of
+// each operation, one at a time. It checks that an output row changes if and only if its rule names the
+// changed row.
 #pragma once
 
 #include <span>

@@ -3,7 +3,8 @@
 //   backend.run(Linear{{layer, site::kQProj}, x, weight, {}, q});
 //
 // Counters, traces, the viewer and profilers recognise an operation by its Site. The forward uses only the
-// names below, in this order. A model that has an operation runs it in every step.
+// names below, in this order. No model has all of these operations. Every step runs those that the model has;
+// a step without logits ends after the last layer. The decoder does not run argmax: callers may.
 #pragma once
 
 #include <algorithm>
@@ -48,7 +49,7 @@ inline constexpr const char* kFinalNorm = "final_norm";
 inline constexpr const char* kLmHead = "lm_head";
 inline constexpr const char* kArgmax = "argmax";
 
-/// The operations before layer 0. Its input is the output of the last one of them that the model has.
+/// The operations before layer 0. The input of layer 0 is the output of the last of these that the model has.
 inline constexpr const char* kEmbeddings[] = {kEmbed, kEmbedPositions};
 inline bool is_embedding(std::string_view name) {
   return std::find(std::begin(kEmbeddings), std::end(kEmbeddings), name) != std::end(kEmbeddings);

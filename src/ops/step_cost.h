@@ -29,8 +29,8 @@ struct StepSize {
 ///               rms_norm, linear gate, up, swiglu, linear down, add
 ///   gather_rows, rms_norm and the LM head, for n_logit_rows rows
 /// All layers process all rows. Recompute is q_len == kv_len. If the shape says so, layer_norm, gelu and
-/// learned positions take the place of rms_norm, swiglu and rope. Every gated MLP counts as SwiGLU. More
-/// norms in a layer count as norms. Logit caps and scalings are not counted.
+/// learned positions take the place of rms_norm, swiglu and rope. Every gated MLP counts as SwiGLU. If a
+/// layer has more than two norms, all of them are counted. Logit caps and scalings are not counted.
 /// Throws ShapeError for an impossible step (kv_len < q_len, more logit rows than rows) or a cost ≥ 2^63.
 OpCost step_cost(const ModelShape& shape, const StepSize& step);
 

@@ -1,5 +1,7 @@
 // What one step did, counted from the operations that ran. Rows are counted over all layers. Score cells are
 // counted over all layers and all heads.
+//
+//   const StepRecord& record = session.advance();   or session.record(), for the current step
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,6 @@
 // One recorded operation: what ran, its time, its cost, and the rows that it read and wrote (ops/rows.h).
+//
+//   for (const Event& event : recorder.events(step)) …        in the order in which they ran
 #pragma once
 
 #include <cstdint>

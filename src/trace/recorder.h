@@ -17,8 +17,8 @@
 // * Open a Recorder::Transaction around steps that may fail.
 // * Do not use a recorder from two threads at the same time.
 //
-// If something does not fit max_bytes, it is left out, and all that comes after it. Then truncated() is true
-// until clear() (with keep = latest, until the next step).
+// If something does not fit in max_bytes, the recorder leaves it out, and also everything that comes after
+// it. Then truncated() is true until clear() (with keep = latest, until the next step).
 //
 // Tensors are f32 on the host, or f64 if the backend computes in f64. A recorded tensor is identified by
 // (step, layer, name). The name of an operation's output is its Site's name. The operands of attention have

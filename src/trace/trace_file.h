@@ -15,8 +15,7 @@
 //                                                  first and count are in the first dimension
 //   LAYER/kv.k, kv.v   [n, n_kv_heads, head_dim]   decoded rows, each stored again only if its bits changed
 //   LAYER/kv.k.index   [n, 2] i64                  slot, first step of this version; the same for kv.v.index.
-//                                                  K at step t: for each slot the latest version with step ≤
-//                                                  t
+//                                                  K at step t: each slot's latest version of a step ≤ t
 //   steps.index        [n_steps, 3] i64            step, blocks_per_seq, block_len
 //   steps.NAME         i64                         the arrays of the StepPlans, steps one after the other.
 //                                                  NAME: tokens, positions, q_start, kv_len, block_tables,

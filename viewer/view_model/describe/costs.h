@@ -8,7 +8,7 @@
 
 namespace lastrow::view {
 
-/// Of the step without pokes, because a poke is not work of the model.
+/// The costs of the step without pokes, because a poke is not part of the model's work.
 std::vector<CostEntry> cost_line(const Snapshot& snapshot);
 
 }  // namespace lastrow::view

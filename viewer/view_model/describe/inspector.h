@@ -1,4 +1,4 @@
-// The inspector, and the lines through both panes.
+// Builds the inspector, and the lines through both panes at the hovered place.
 #pragma once
 
 #include "viewer/view_model/describe/selection.h"

@@ -1,4 +1,4 @@
-// The legend.
+// Builds the legend.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace lastrow::view {
 
-/// `panes`: as drawn; the legend explains the signs that stand beside their rows.
+/// `panes` are the panes on the screen. The legend explains the signs beside their rows.
 Legend build_legend(const Snapshot& snapshot, const Selection& at, const std::array<PaneState, 2>& panes);
 
 }  // namespace lastrow::view

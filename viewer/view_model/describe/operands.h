@@ -1,4 +1,4 @@
-// The rows and numbers behind a place in a pane; shared by the inspector's line and the pinned content.
+// The rows and numbers that a place in a pane stands for. The inspector's line and the pinned place use them.
 #pragma once
 
 #include "viewer/view_model/describe/selection.h"

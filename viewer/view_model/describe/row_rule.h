@@ -15,7 +15,7 @@ struct RowRule {
 };
 
 State row_state(const RowRule& row, Beat beat);
-/// Below 1 for what fades, and for what is kept but not read yet. Without the 40 % of again_unused.
+/// Below 1 if the row fades, or if it is kept but not read yet. Does not include the 40 % of again_unused.
 float row_opacity(const RowRule& row, Beat beat);
 
 }  // namespace lastrow::view

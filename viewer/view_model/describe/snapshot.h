@@ -1,5 +1,5 @@
-// All that a picture needs from the sessions, at one moment. Plain values that never change; the pointers are
-// shared with other snapshots.
+// The data of the sessions that a picture needs, at one moment. A snapshot never changes. It shares what its
+// pointers point to with other snapshots.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// The top bar.
+// Builds the top bar.
 #pragma once
 
 #include "viewer/view_model/describe/snapshot.h"
@@ -6,7 +6,7 @@
 
 namespace lastrow::view {
 
-/// All of it but what the controller's clock knows: playing, speed, reduced motion.
+/// Fills all fields except those that only the controller's clock knows: playing, speed, reduced motion.
 Transport build_transport(const Snapshot& snapshot, Beat beat);
 
 }  // namespace lastrow::view

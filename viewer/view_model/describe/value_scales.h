@@ -8,7 +8,7 @@
 
 namespace lastrow::view {
 
-/// Scales that hold 99 of 100 values of these steps, cached side.
+/// The smallest scales that 99 of 100 values fit in: the values of the cached side in these steps.
 std::vector<LayerScales> value_scales(const Setup& setup,
                                       const std::vector<std::shared_ptr<const StepData>>& steps);
 

@@ -1,4 +1,4 @@
-// From a snapshot and a selection to everything that they decide on the screen.
+// Makes the view state from a snapshot and a selection.
 #pragma once
 
 #include "viewer/view_model/describe/selection.h"
@@ -7,7 +7,7 @@
 
 namespace lastrow::view {
 
-/// Fills all of `view` but what only the controller knows: sentence, tour, notices, choices, clock.
+/// Fills all of `view` except what only the controller knows: sentence, tour, notices, choices, clock.
 void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view);
 
 }  // namespace lastrow::view

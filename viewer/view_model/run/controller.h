@@ -1,4 +1,4 @@
-// The controller: takes commands, owns the sessions and their thread, and gives out what to draw.
+// The controller: takes commands, owns the sessions and their thread, and returns what to draw.
 //
 //   Controller c(options);                 starts the first step on its own thread; returns at once
 //   c.send(ChangeBeat{+1});                from the thread that draws; never blocks

@@ -1,4 +1,8 @@
-// What the thread that works tells the thread that draws, and the other way round: stop.
+// The two messages between the thread that works and the thread that draws.
+//
+//   progress.say("Running decode 12 …", 0.4);      the working thread, as often as it likes
+//   progress.get()                                 the drawing thread: the last text and fraction
+//   progress.stop = true;                          the drawing thread asks the working thread to stop
 #pragma once
 
 #include <atomic>
@@ -13,7 +17,7 @@ class Progress {
   /// fraction below 0: not known.
   void say(const std::string& text, double fraction);
   std::pair<std::string, double> get() const;
-  std::atomic<bool> stop = false;  // asks the working thread to end; whoever set it takes it back
+  std::atomic<bool> stop = false;  // asks the working thread to end; the class that sets it clears it
 
  private:
   mutable std::mutex mutex_;

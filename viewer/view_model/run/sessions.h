@@ -1,14 +1,13 @@
-// The two sessions, with a cache and without: brings them to where the user wants them, and copies out what
-// there is to see. For one thread only.
+// The two sessions, with a cache and without. Brings both to the step and pokes that the user wants, and
+// copies the data that the viewer shows. Use it from one thread only.
 //
 //   Sessions sessions(progress);
 //   Outcome o = sessions.reach(goal);   opens new sessions if model, prompt or backend differ; then steps
 //   if (o.snapshot) …                   the whole picture; otherwise o.error says why there is none
 //
-// A goal says where to be, not how to get there: whatever came before, the same goal gives the same snapshot.
-// A poke of `now` belongs to its step and is left out at any other step. Tokens are chosen without pokes, so
-// a poke never rewrites the text. progress.stop can be set from any thread: then reach() ends before the next
-// layer, with Outcome::cancelled.
+// The same goal always gives the same snapshot, whatever ran before. A poke of `now` belongs to its step and
+// is left out at any other step. Tokens are chosen without pokes, so a poke never changes the text.
+// progress.stop can be set from any thread: then reach() ends before the next layer, with Outcome::cancelled.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// Copies out of the sessions what the pictures are made from.
+// Copies the data that pictures are made from out of the sessions.
 #pragma once
 
 #include <memory>

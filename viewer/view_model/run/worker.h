@@ -1,7 +1,7 @@
-// One thread that runs the sessions, so that no step ever holds up a frame.
+// One thread that runs the sessions, so that drawing a frame never waits for a step.
 //
 //   Worker w;
-//   w.want(goal);               the goal that runs is finished first; of those that wait, the newest wins
+//   w.want(goal);               runs it after the current goal; replaces a goal that still waits
 //   if (auto o = w.take()) …    each frame; never blocks
 //   w.wait();                   no window, or a test: waits until everything wanted is done
 #pragma once

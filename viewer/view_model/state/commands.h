@@ -1,7 +1,7 @@
 // Everything a user can do, as plain values. Keys (keys.h), buttons, the poke menu and scripts all make these
 // values, so each of them can do whatever the others can.
 //
-//   panel.send(ChangeStep{+1});      a button asks for the next step
+//   panel.send(ChangeStep{+1});       a button asks for the next step
 //   controller.send(ChangeStep{+1});  and the controller carries it out
 //
 // A Command is for the controller, a WindowCommand for the program that owns the window, and a UserCommand is
@@ -87,8 +87,8 @@ struct SetReducedMotion {
   bool on = false;  // beats take no time
 };
 
-// ---- pokes; they change the layer and head on show. K and V are poked in the K/V head, so for every query
-// head that shares it.
+// ---- pokes; they change the layer and head on show. A poke of K or V changes the K/V head, so it changes
+// what every query head of that group reads.
 
 /// A right click on a row of Q, K or V.
 struct OpenPokeMenu {
@@ -117,8 +117,8 @@ enum class Theme : uint8_t { light, dark };
 struct StartTour {};
 /// Enter: starts the tour, or goes on to its next sentence.
 struct Confirm {};
-/// Esc: closes the menu, the help, the input box, the notice or the pin, whichever is first; otherwise ends
-/// the tour; otherwise hides the offer of the tour.
+/// Esc: closes or ends the first of these: menu, help, input box, notice, tour, pin. If there is none of them,
+/// it hides the offer of the tour.
 struct Escape {};
 struct SetTheme {
   Theme theme = Theme::light;

@@ -1,4 +1,4 @@
-// What answers the mouse: the inspector, and the lines through both panes.
+// What the screen shows for the place under the mouse: the inspector, and the lines through both panes.
 #pragma once
 
 #include <optional>

@@ -1,7 +1,7 @@
 // What one pane shows: the attention of one layer and one head, on one side, at one beat.
 //
-// A row is a token in every column: score row t lines up with q[t], and score column s with k[s]. Absent rows
-// are in the lists too, so every list of a pane has n_tokens entries, and row i is position i.
+// In every column, row i belongs to the token at position i. Score row t is level with q[t], and score column
+// s belongs to k[s]. Absent rows are in the lists too, so every list of a pane has n_tokens entries.
 //   values    [n_tokens, head_dim]   contiguous; 0 in absent rows
 //   matrices  [n_tokens, n_tokens]   row t, column s; −∞ (scores) and 0 (weights) where masked
 //

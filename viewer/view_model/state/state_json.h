@@ -7,7 +7,7 @@
 
 namespace lastrow::view {
 
-/// Fields carry the names of the structs; tooltips and a few derived fields are left out.
+/// Fields have the names of the struct members. Tooltips and a few derived fields are left out.
 std::string to_json(const ViewState& view);
 
 }  // namespace lastrow::view
