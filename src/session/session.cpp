@@ -110,7 +110,8 @@ void DecodeSession::set_pokes(std::vector<Poke> pokes) {
 
 void DecodeSession::require_held(int32_t index) const {
   if (index < 0 || index >= kv_len())
-    throw UsageError("there is no index {} in a sequence of {} rows: count from 0", index, kv_len());
+    throw UsageError("there is no index {}: the sequence holds {} rows, and indices count from 0", index,
+                     kv_len());
 }
 
 int32_t DecodeSession::position_of(int32_t index) const {
