@@ -96,6 +96,55 @@ ModelConfig to_config(const std::string& spec, const Sizes& s) {
   return c;
 }
 
+/// The weights of a random model. Each matrix, norm and bias has a stream of the seed for itself.
+class RandomWeights {
+ public:
+  explicit RandomWeights(uint64_t seed) : seed_(seed) {}
+
+  void matrix(const std::string& name, int64_t rows, int64_t columns) {
+    Tensor t(Memory::host(), DType::f32, {rows, columns});
+    Random random(seed_, matrix_stream_++);
+    // Uniform with variance 1/columns, from one word per weight. The distribution hardly matters here, and
+    // this one is fast. The top 23 bits of the word plus a half are exact in f32, symmetric about 0, and
+    // never 0.
+    const auto width = static_cast<float>(std::sqrt(12.0 / static_cast<double>(columns)));
+    float* const weight = t.data<float>();
+    for (int64_t i = 0; i < t.size(); ++i)
+      weight[i] = (static_cast<float>(random.next_u32() >> 9) + 0.5f - 0x1p22f) * 0x1p-23f * width;
+    weights_.emplace(name, std::move(t));
+  }
+
+  /// Uniform in [0.75, 1.25). No two norms are equal, so swapping two changes the logits.
+  void norm(const std::string& name, int64_t dim) {
+    weights_.emplace(name, uniform_half(dim, norm_stream_++, 0.75f));
+  }
+
+  /// For every matrix and norm so far but the embeddings, uniform in [−0.25, 0.25). No two are equal.
+  void add_biases() {
+    std::map<std::string, Tensor> biases;
+    for (const auto& [name, weight] : weights_)
+      if (name.find("embed_") == std::string::npos)
+        biases.emplace(bias_name(name), uniform_half(weight.shape()[0], bias_stream_++, -0.25f));
+    weights_.merge(biases);
+  }
+
+  std::map<std::string, Tensor> take() { return std::move(weights_); }
+
+ private:
+  /// Uniform in [from, from + 0.5), exact in f32.
+  Tensor uniform_half(int64_t n, uint64_t stream, float from) const {
+    Tensor t = Tensor::host(DType::f32, {n});
+    Random random(seed_, stream);
+    for (int64_t i = 0; i < n; ++i)
+      t.data<float>()[i] = from + static_cast<float>(random.next_u32() >> 10) * 0x1p-23f;
+    return t;
+  }
+
+  uint64_t seed_;
+  uint64_t matrix_stream_ = 0, norm_stream_ = kFirstNormStream, bias_stream_ = kFirstBiasStream;
+  std::map<std::string, Tensor> weights_;
+};
+
 }  // namespace
 
 ModelConfig random_model_config(const std::string& spec) { return to_config(spec, parse(spec)); }
@@ -113,60 +162,24 @@ std::shared_ptr<const Model> random_model(const std::string& spec) {
   const ModelConfig c = to_config(spec, s);
   require_memory(random_model_bytes(c), spec, "use fewer layers, or narrower ones");
 
-  std::map<std::string, Tensor> weights;
-  uint64_t stream = 0;
-  const auto matrix = [&](const std::string& name, int64_t rows, int64_t columns) {
-    Tensor t(Memory::host(), DType::f32, {rows, columns});
-    Random random(static_cast<uint64_t>(s.seed), stream++);
-    // Uniform with variance 1/columns, from one word per weight. The distribution hardly matters here, and
-    // this one is fast. The top 23 bits of the word plus a half are exact in f32, symmetric about 0, and
-    // never 0.
-    const auto width = static_cast<float>(std::sqrt(12.0 / static_cast<double>(columns)));
-    float* const weight = t.data<float>();
-    for (int64_t i = 0; i < t.size(); ++i)
-      weight[i] = (static_cast<float>(random.next_u32() >> 9) + 0.5f - 0x1p22f) * 0x1p-23f * width;
-    weights.emplace(name, std::move(t));
-  };
-  uint64_t norm_stream = kFirstNormStream;
-  const auto norm = [&](const std::string& name) {
-    Tensor t = Tensor::host(DType::f32, {c.model_dim});
-    Random random(static_cast<uint64_t>(s.seed), norm_stream++);
-    // Uniform in [0.75, 1.25), exact in f32. No two norms are equal, so swapping two changes the logits.
-    for (int64_t i = 0; i < t.size(); ++i)
-      t.data<float>()[i] = 0.75f + static_cast<float>(random.next_u32() >> 10) * 0x1p-23f;
-    weights.emplace(name, std::move(t));
-  };
-  uint64_t bias_stream = kFirstBiasStream;
-  const auto add_biases = [&] {
-    std::map<std::string, Tensor> biases;
-    for (const auto& [name, weight] : weights) {
-      if (name.find("embed_") != std::string::npos) continue;
-      Tensor t = Tensor::host(DType::f32, {weight.shape()[0]});
-      Random random(static_cast<uint64_t>(s.seed), bias_stream++);
-      // Uniform in [−0.25, 0.25), exact in f32; all differ, as the norms do.
-      for (int64_t i = 0; i < t.size(); ++i)
-        t.data<float>()[i] = static_cast<float>(random.next_u32() >> 10) * 0x1p-23f - 0.25f;
-      biases.emplace(bias_name(name), std::move(t));
-    }
-    weights.merge(biases);
-  };
-  matrix("model.embed_tokens.weight", c.vocab_size, c.model_dim);
-  if (c.learns_positions()) matrix("model.embed_positions.weight", c.max_seq_len, c.model_dim);
-  norm("model.norm.weight");
+  RandomWeights weights(static_cast<uint64_t>(s.seed));
+  weights.matrix("model.embed_tokens.weight", c.vocab_size, c.model_dim);
+  if (c.learns_positions()) weights.matrix("model.embed_positions.weight", c.max_seq_len, c.model_dim);
+  weights.norm("model.norm.weight", c.model_dim);
   const int64_t q_dim = s.q_heads * s.head_dim, kv_dim = s.kv_heads * s.head_dim;
   for (int i = 0; i < c.n_layers; ++i) {
-    norm(weight_name(i, "input_layernorm.weight"));
-    matrix(weight_name(i, "self_attn.q_proj.weight"), q_dim, s.model_dim);
-    matrix(weight_name(i, "self_attn.k_proj.weight"), kv_dim, s.model_dim);
-    matrix(weight_name(i, "self_attn.v_proj.weight"), kv_dim, s.model_dim);
-    matrix(weight_name(i, "self_attn.o_proj.weight"), s.model_dim, q_dim);
-    norm(weight_name(i, "post_attention_layernorm.weight"));
-    if (c.gates_ffn()) matrix(weight_name(i, "mlp.gate_proj.weight"), s.ffn, s.model_dim);
-    matrix(weight_name(i, "mlp.up_proj.weight"), s.ffn, s.model_dim);
-    matrix(weight_name(i, "mlp.down_proj.weight"), s.model_dim, s.ffn);
+    weights.norm(weight_name(i, "input_layernorm.weight"), c.model_dim);
+    weights.matrix(weight_name(i, "self_attn.q_proj.weight"), q_dim, s.model_dim);
+    weights.matrix(weight_name(i, "self_attn.k_proj.weight"), kv_dim, s.model_dim);
+    weights.matrix(weight_name(i, "self_attn.v_proj.weight"), kv_dim, s.model_dim);
+    weights.matrix(weight_name(i, "self_attn.o_proj.weight"), s.model_dim, q_dim);
+    weights.norm(weight_name(i, "post_attention_layernorm.weight"), c.model_dim);
+    if (c.gates_ffn()) weights.matrix(weight_name(i, "mlp.gate_proj.weight"), s.ffn, s.model_dim);
+    weights.matrix(weight_name(i, "mlp.up_proj.weight"), s.ffn, s.model_dim);
+    weights.matrix(weight_name(i, "mlp.down_proj.weight"), s.model_dim, s.ffn);
   }
-  if (c.has_biases()) add_biases();
-  return std::make_shared<const Model>(spec, c, Tokenizer::numbered(c.vocab_size), std::move(weights));
+  if (c.has_biases()) weights.add_biases();
+  return std::make_shared<const Model>(spec, c, Tokenizer::numbered(c.vocab_size), weights.take());
 }
 
 }  // namespace lastrow
