@@ -408,7 +408,7 @@ void with_trace(Common& c, void (*part)(Common&)) {
 
 void lesson_04(Lesson& lesson) {
   Screen& screen = lesson.screen();
-  Common c{lesson, lesson.model("fable-mha")};
+  Common c{lesson, lesson.model_with_rope("fable-mha")};
   const bool one_layer_holds = one_layer(c);
   auto cached = lesson.backend(), again = lesson.backend();
   c.twin = std::make_unique<TwinSession>(c.model, std::move(cached), std::move(again),

@@ -206,7 +206,7 @@ void what_it_costs(Common& c, int64_t weights_stepwise) {
 }
 
 void lesson_05(Lesson& lesson) {
-  Common c(lesson, lesson.model("fable-mha"));
+  Common c(lesson, lesson.model_with_rope("fable-mha"));
   const std::vector<double> trained = parallel(c);
   DecodeSession session(c.model, lesson.backend(), {.record = lesson.record()});
   const bool agree = same_numbers(c, trained, session);

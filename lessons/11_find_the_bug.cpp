@@ -167,7 +167,7 @@ void lesson_11(Lesson& lesson) {
   Screen& screen = lesson.screen();
   if (!lesson.options().fault.empty())
     throw UsageError("lesson 11 builds in all the bugs itself: run it without --fault");
-  const auto model = lesson.model("fable-gqa");
+  const auto model = lesson.model_with_rope("fable-gqa");
   DecodeSession healthy(model, lesson.backend(), {.record = everything()});
   converse(healthy, {});
   const std::vector<Case> cases = make_cases(lesson, model, healthy);

@@ -86,6 +86,15 @@ std::shared_ptr<const Model> Lesson::model(const std::string& own_choice) {
   return model;
 }
 
+std::shared_ptr<const Model> Lesson::model_with_rope(const std::string& own_choice) {
+  auto chosen = model(own_choice);
+  if (chosen->config().learns_positions())
+    throw UsageError(
+        "{} has learned positions, and this lesson is about RoPE: choose {}, or random:… without arch=gpt2",
+        chosen->config().name, fmt::join(builtin_model_names(), ", "));
+  return chosen;
+}
+
 std::unique_ptr<Backend> Lesson::backend(const std::string& own_choice, int32_t group_size) {
   auto backend = make_backend(options_.backend.empty() ? own_choice : options_.backend);
   if (backend_name_.empty()) backend_name_ = backend->info().name;

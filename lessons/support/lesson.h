@@ -69,6 +69,8 @@ class Lesson {
 
   /// --model, or the lesson's own choice.
   std::shared_ptr<const Model> model(const std::string& own_choice);
+  /// The same for a lesson whose claims are about RoPE. Throws UsageError for a model with learned positions.
+  std::shared_ptr<const Model> model_with_rope(const std::string& own_choice);
   /// --backend, or the lesson's own choice, with --fault built in. group_size is that of the model that will
   /// run on it (the fault repeat-kv needs it); 0: that of the lesson's model.
   std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen", int32_t group_size = 0);

@@ -9,6 +9,8 @@ namespace lastrow::train {
 
 ParameterLayout::ParameterLayout(const ModelConfig& config) : config_(config) {
   validate(config);
+  if (config.architecture != Architecture::llama)
+    throw ShapeError("the trainer knows only Llama-style models: choose one without arch=gpt2");
   if (!config.tied_embeddings || config.rope_pairing != RopePairing::halves)
     throw ShapeError("the trainer knows only tied embeddings and RoPE over halves: set both so");
   const int64_t d = config.model_dim, q = int64_t{config.n_q_heads} * config.head_dim,

@@ -85,6 +85,13 @@ void Model::check() const {
     throw FileError(
         "{}: the tokenizer has {} tokens, but the config has vocab_size {}: the file contradicts itself",
         source_, tokenizer_.vocab_size(), config_.vocab_size);
+  if (!config_.has_biases())
+    for (const auto& [name, weight] : weights_)
+      if (name.ends_with(".bias"))
+        throw FileError(
+            "{}: it holds the bias '{}', and a model of this architecture has none: if it is a GPT-2, set "
+            "\"architecture\": \"gpt2\" in lastrow.config",
+            source_, name);
   for (const auto& [name, shape] : expected_weights(config_)) {
     const auto found = weights_.find(name);
     if (found == weights_.end())

@@ -69,7 +69,7 @@ Sizes parse(const std::string& spec) {
         return;
       }
     throw UsageError(
-        "'{}' is not a size of a random model: use layers q_heads kv_heads head_dim model_dim ffn vocab "
+        "'{}' is no key of a random model: use layers q_heads kv_heads head_dim model_dim ffn vocab "
         "context seed arch",
         key);
   });
@@ -160,7 +160,7 @@ int64_t random_model_bytes(const ModelConfig& config) {
 std::shared_ptr<const Model> random_model(const std::string& spec) {
   const Sizes s = parse(spec);
   const ModelConfig c = to_config(spec, s);
-  require_memory(random_model_bytes(c), spec, "use fewer layers, or narrower ones");
+  require_memory(random_model_bytes(c), spec, "use fewer or narrower layers, or a smaller context");
 
   RandomWeights weights(static_cast<uint64_t>(s.seed));
   weights.matrix("model.embed_tokens.weight", c.vocab_size, c.model_dim);

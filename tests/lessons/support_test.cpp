@@ -128,3 +128,16 @@ TEST_CASE(
     CHECK(!lastrow::TraceFile::open(trace).recorder.steps().empty());
   }
 }
+
+TEST_CASE("lessons about RoPE refuse a model with learned positions") {
+  for (const char* lesson :
+       {"lesson_04_why_not_queries", "lesson_05_training_and_generation", "lesson_11_find_the_bug"}) {
+    CAPTURE(lesson);
+    const ProgramRun run =
+        run_program(std::string(LASTROW_BIN_DIR "/") + lesson,
+                    {"--model", "random:arch=gpt2,layers=2,q_heads=4,kv_heads=2,head_dim=16,vocab=60"}, 60);
+    CHECK(run.status == 2);
+    CHECK(run.err.find("has learned positions, and this lesson is about RoPE: choose fable-mha") !=
+          std::string::npos);
+  }
+}

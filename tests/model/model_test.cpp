@@ -188,7 +188,7 @@ TEST_CASE("the norms of a random model differ, and are around 1") {
 
 TEST_CASE("a model that does not fit in memory is refused before it is made, with both sizes and a hint") {
   const std::string huge = "random:layers=100,q_heads=256,head_dim=64";  // about 10^12 bytes
-  CHECK_THROWS_WITH_AS(load_model(huge), doctest::Contains("GB are available: use fewer layers"),
+  CHECK_THROWS_WITH_AS(load_model(huge), doctest::Contains("GB are available: use fewer or narrower layers"),
                        CapacityError);
   CHECK(random_model_config(huge).n_layers == 100);
 }
@@ -237,7 +237,7 @@ TEST_CASE("a name is a built-in model, a file, a random model, or an error") {
   CHECK_THROWS_WITH_AS(load_model("random:layers=1,q_heads=65536,kv_heads=1,head_dim=65536,model_dim=1"),
                        doctest::Contains("their product must be at most"), ShapeError);
   CHECK_THROWS_AS(load_model(std::string(5000, 'x')), UsageError);  // longer than any file name
-  CHECK_THROWS_WITH_AS(load_model("random:depth=2"), doctest::Contains("'depth' is not a size"), UsageError);
+  CHECK_THROWS_WITH_AS(load_model("random:depth=2"), doctest::Contains("'depth' is no key of a random model"), UsageError);
   CHECK_THROWS_AS(load_model("random:q_heads=3,kv_heads=2"), ShapeError);
   CHECK_THROWS_AS(load_model("random:layers=-1"), UsageError);
 }
@@ -356,4 +356,11 @@ TEST_CASE("a random GPT-2 has positions and biases, no gate, and as many paramet
   CHECK(config_from_json(to_json(c)) == c);
   CHECK_THROWS_WITH_AS(load_model("random:arch=bert"),
                        "'arch=bert' in 'random:arch=bert': the architectures are llama, gpt2", UsageError);
+}
+
+TEST_CASE("a bias that the architecture does not use is refused, and not ignored") {
+  auto weights = tiny_weights();
+  weights.emplace("model.norm.bias", Tensor::host(DType::f16, {4}));
+  CHECK_THROWS_WITH_AS(Model("m", tiny(), Tokenizer::numbered(5), std::move(weights)),
+                       doctest::Contains("holds the bias 'model.norm.bias'"), FileError);
 }
