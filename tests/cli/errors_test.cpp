@@ -85,11 +85,11 @@ TEST_CASE("models that are unknown, missing, damaged or contradict themselves") 
   refused(file, file);
   refused("/tmp", "is a folder");
   refused("random:layers", "KEY=NUMBER");
-  refused("random:wings=2", "not a size of a random model");
+  refused("random:wings=2", "no key of a random model");
   refused("random:layers=2,seed=1,layers=3", "'layers' occurs twice");
   refused("random:q_heads=3,kv_heads=2", "3 query heads cannot share 2 K/V heads");
   refused("random:head_dim=7", "odd");
-  refused("random:layers=100,q_heads=256,head_dim=64", "GB are available: use fewer layers");
+  refused("random:layers=100,q_heads=256,head_dim=64", "GB are available: use fewer or narrower layers");
   refused("random:layers=2,q_heads=64,head_dim=128,model_dim=8,ffn=8,context=16777216",
           "context of 16777216 tokens needs");
 
