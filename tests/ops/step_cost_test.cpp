@@ -7,24 +7,12 @@
 #include "core/error.h"
 #include "cost/presets.h"
 #include "ops/op.h"
+#include "support/tiny_shape.h"
 
 using namespace lastrow;
+using namespace lastrow::testing;
 
 namespace {
-
-/// 2 layers, 4 query heads, 2 K/V heads, head_dim 2, model_dim 6, ffn_dim 10, vocabulary 20, tied.
-ModelShape tiny() {
-  return {.name = "tiny",
-          .n_layers = 2,
-          .n_q_heads = 4,
-          .n_kv_heads = 2,
-          .head_dim = 2,
-          .model_dim = 6,
-          .ffn_dim = 10,
-          .vocab_size = 20,
-          .max_seq_len = 32,
-          .tied_embeddings = true};
-}
 
 /// The operations of one forward, one after the other, in the decoder's order.
 OpCost forward_written_out(const ModelShape& m, int64_t q_len, int64_t kv_len, int64_t n_logit_rows,
@@ -64,7 +52,7 @@ OpCost forward_written_out(const ModelShape& m, int64_t q_len, int64_t kv_len, i
 }  // namespace
 
 TEST_CASE("one decode step of one tiny layer, all by hand") {
-  ModelShape m = tiny();
+  ModelShape m = tiny_shape();
   m.n_layers = 1;
   const OpCost c = step_cost(m, {.q_len = 1, .kv_len = 3, .n_logit_rows = 1});
   const int64_t norm = 4 * 6 + 4;
@@ -77,13 +65,13 @@ TEST_CASE("one decode step of one tiny layer, all by hand") {
 }
 
 TEST_CASE("a step costs the sum of its operations") {
-  ModelShape windowed = tiny();
+  ModelShape windowed = tiny_shape();
   windowed.n_layers = 5;
   windowed.window = 3;
   windowed.window_period = 2;
   ModelShape all_windowed = windowed;
   all_windowed.window_period = 1;
-  for (const ModelShape& m : {tiny(), windowed, all_windowed})
+  for (const ModelShape& m : {tiny_shape(), windowed, all_windowed})
     for (const int64_t q_len : {0, 1, 2, 7})
       for (const int64_t kv_len : {7, 8, 31})
         for (const int64_t rows : {0, 1, 7}) {
@@ -138,11 +126,12 @@ TEST_CASE("long contexts still count") {
 }
 
 TEST_CASE("impossible steps are refused") {
-  CHECK_THROWS_AS((void)step_cost(tiny(), {.q_len = 4, .kv_len = 3}), ShapeError);
-  CHECK_THROWS_AS((void)step_cost(tiny(), {.q_len = -1, .kv_len = 3}), ShapeError);
-  CHECK_THROWS_AS((void)step_cost(tiny(), {.q_len = 1, .kv_len = 3, .n_logit_rows = 2}), ShapeError);
-  CHECK_THROWS_AS((void)step_cost(tiny(), {.q_len = 1, .kv_len = 3, .weight_elem_bytes = 0}), ShapeError);
-  CHECK_THROWS_AS((void)step_cost(tiny(), {.q_len = 1, .kv_len = int64_t{1} << 40}), ShapeError);
+  CHECK_THROWS_AS((void)step_cost(tiny_shape(), {.q_len = 4, .kv_len = 3}), ShapeError);
+  CHECK_THROWS_AS((void)step_cost(tiny_shape(), {.q_len = -1, .kv_len = 3}), ShapeError);
+  CHECK_THROWS_AS((void)step_cost(tiny_shape(), {.q_len = 1, .kv_len = 3, .n_logit_rows = 2}), ShapeError);
+  CHECK_THROWS_AS((void)step_cost(tiny_shape(), {.q_len = 1, .kv_len = 3, .weight_elem_bytes = 0}),
+                  ShapeError);
+  CHECK_THROWS_AS((void)step_cost(tiny_shape(), {.q_len = 1, .kv_len = int64_t{1} << 40}), ShapeError);
   CHECK_THROWS_WITH_AS(
       (void)step_cost(find_preset("llama-3-70b"), {.q_len = int64_t{1} << 31, .kv_len = int64_t{1} << 31}),
       doctest::Contains("64 bits"), ShapeError);
