@@ -63,12 +63,13 @@ void draw_gutter(Canvas& canvas, const Rect& r, view::State state, float alpha) 
     case view::State::from_cache:
       draw_dots(canvas, r, color, 4);
       return;
-    case view::State::masked:
-      draw_crosses(canvas, r, color, 6);
-      return;
     default:
       return;
   }
+}
+
+void draw_masked(Canvas& canvas, const Rect& r, float strength) {
+  draw_crosses(canvas, r, canvas.colors().state(view::State::masked, strength), 6);
 }
 
 void draw_broken(Canvas& canvas, const Rect& r) {

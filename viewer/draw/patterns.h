@@ -7,8 +7,11 @@ namespace lastrow::ui {
 
 constexpr float kGutter = 8;  // width of the state mark at the left of a row
 
-/// The gutter of a row: solid, stripes, diagonals, dots, crosses, or nothing, as the state demands.
+/// The gutter of a row: solid, stripes, diagonals, dots, or nothing, as the state demands.
 void draw_gutter(Canvas& canvas, const Rect& r, view::State state, float alpha = 1);
+
+/// The pattern of a masked cell, in the matrix and in the legend. strength: 0 … 1.
+void draw_masked(Canvas& canvas, const Rect& r, float strength = 1);
 
 /// Diagonal lines over values that nothing uses. The lines continue from one rectangle to the next.
 void draw_diagonals(Canvas& canvas, const Rect& r, ImU32 color, float period, float thickness);

@@ -231,9 +231,7 @@ void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& f
         draw_broken(canvas, cell);
       if (has_values(state)) last_shown = s;
     }
-    if (state == State::masked)
-      draw_crosses(canvas, cell, canvas.colors().state(State::masked, turns_masked ? panel.progress : 0.7f),
-                   6);
+    if (state == State::masked) draw_masked(canvas, cell, turns_masked ? panel.progress : 0.7f);
   }
   if (look.state == State::again_unused && last_shown >= 0) {
     const Rect first = layout.cell(t, layout.first_column), last = layout.cell(t, last_shown);

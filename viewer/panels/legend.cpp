@@ -10,11 +10,8 @@ void draw_swatch(Panel& panel, const Rect& r, view::State state) {
     panel.canvas.dashed(r, panel.canvas.colors().state(state), 1, 4, 3);
     return;
   }
+  if (state == view::State::masked) return draw_masked(panel.canvas, r);
   const Rect gutter{r.x0, r.y0, r.x0 + kGutter - 1, r.y1}, cells{r.x0 + kGutter, r.y0, r.x1, r.y1};
-  if (state == view::State::masked) {
-    draw_crosses(panel.canvas, r, panel.canvas.colors().state(state), 6);
-    return;
-  }
   draw_gutter(panel.canvas, gutter, state);
   const bool unused = state == view::State::again_unused;
   const float steps[] = {-0.5f, 0.3f, 0.8f};
