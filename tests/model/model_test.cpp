@@ -237,7 +237,8 @@ TEST_CASE("a name is a built-in model, a file, a random model, or an error") {
   CHECK_THROWS_WITH_AS(load_model("random:layers=1,q_heads=65536,kv_heads=1,head_dim=65536,model_dim=1"),
                        doctest::Contains("their product must be at most"), ShapeError);
   CHECK_THROWS_AS(load_model(std::string(5000, 'x')), UsageError);  // longer than any file name
-  CHECK_THROWS_WITH_AS(load_model("random:depth=2"), doctest::Contains("'depth' is no key of a random model"), UsageError);
+  CHECK_THROWS_WITH_AS(load_model("random:depth=2"), doctest::Contains("'depth' is no key of a random model"),
+                       UsageError);
   CHECK_THROWS_AS(load_model("random:q_heads=3,kv_heads=2"), ShapeError);
   CHECK_THROWS_AS(load_model("random:layers=-1"), UsageError);
 }
