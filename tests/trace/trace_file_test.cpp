@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
@@ -194,6 +195,48 @@ TEST_CASE("a file that is not a trace is refused with a message, and a failed wr
   CHECK_THROWS_AS(TraceFile::open(file.path), FileError);
   const Recorded r;
   CHECK_THROWS_AS(write_trace("/nonexistent-folder/trace.safetensors", r.m.recorder, {}), FileError);
+}
+
+TEST_CASE("a file goes by its own list of operations: one that an earlier program wrote is read the same") {
+  const Recorded r;
+  std::vector<char> bytes = bytes_of(r.file.path);
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data(), 8);
+  const auto data = bytes.begin() + 8 + int64_t(header_bytes);
+  nlohmann::json header = nlohmann::json::parse(bytes.begin() + 8, data);
+  // The list of the first programs, and each event with its number in that list.
+  const std::vector<std::string> earlier = {"embed",       "rms_norm", "linear",      "rope",
+                                            "append",      "attend",   "swiglu",      "add",
+                                            "gather_rows", "argmax",   "copy_blocks", "write_rows"};
+  const nlohmann::json& columns = header["events.columns"];
+  const int64_t begin = columns["data_offsets"][0], n_events = columns["shape"][0];
+  for (int64_t i = 0; i < n_events; ++i) {
+    char* const at = &*data + begin + (9 * i + 1) * 8;
+    int64_t op = 0;
+    std::memcpy(&op, at, 8);
+    const std::string name(traits(OpKind{static_cast<uint8_t>(op)}).name);
+    op = std::ranges::find(earlier, name) - earlier.begin();
+    std::memcpy(at, &op, 8);
+  }
+  header["__metadata__"]["lastrow.ops"] = nlohmann::json(earlier).dump();
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  header_bytes = text.size();
+  TemporaryFile file("earlier.safetensors");
+  std::ofstream out(file.path, std::ios::binary);
+  out.write(reinterpret_cast<const char*>(&header_bytes), 8).write(text.data(), int64_t(text.size()));
+  out.write(&*data, bytes.end() - data);
+  out.close();
+
+  const TraceFile read = TraceFile::open(file.path);
+  for (const int32_t step : r.m.recorder.steps()) {
+    const auto expected = r.m.recorder.events(step), actual = read.recorder.events(step);
+    REQUIRE(actual.size() == expected.size());
+    for (size_t i = 0; i < expected.size(); ++i) {
+      CHECK(actual[i].op == expected[i].op);
+      CHECK(actual[i].writes == expected[i].writes);
+    }
+  }
 }
 
 TEST_CASE("an impossible number is refused, and the message says where it is") {
