@@ -23,13 +23,11 @@ class RecordingHost : public ScriptHost {
     width = w;
     height = h;
   }
-  void scroll(const ScrollTokens& by) override { scrolls.push_back(by); }
   void row_shown(int row, const ViewState& view) override {
     rows.push_back({row, std::make_shared<const ViewState>(view)});
   }
 
   std::vector<ShownRow> rows;
-  std::vector<ScrollTokens> scrolls;
   std::map<std::string, ViewState> shots;
   std::map<std::string, std::string> states;
   int width = 0, height = 0;

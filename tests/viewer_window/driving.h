@@ -41,7 +41,9 @@ inline PaneLayout pane_of(const json& state, Mode side) {
     pane.k.head_dim = state["panes"]["cached"]["k"]["head_dim"];
   }
   view.panes[1].side = Mode::recompute;
-  return make_layout({kWidth, kHeight}, view, {}).panes[static_cast<size_t>(side)];
+  const json& window = state["panes"]["cached"]["window"];
+  view.window = {view.panes[0].n_tokens, window["first"], window["n"], window["pinned"]};
+  return make_layout({kWidth, kHeight}, view).panes[static_cast<size_t>(side)];
 }
 
 inline auto field(const char* name, json value) {

@@ -39,6 +39,11 @@ void PictureWriter::resize(int width, int height) {
   height_ = height;
 }
 
+int PictureWriter::rows_that_fit(const view::ViewState& view) {
+  const float scale = scale_for(width_, height_, 1);
+  return ui::rows_that_fit({static_cast<float>(width_) / scale, static_cast<float>(height_) / scale}, view);
+}
+
 void PictureWriter::row_shown(int row, const view::ViewState& view) {
   if (!row_prefix_.empty()) shot(row_picture(row_prefix_, row), view);
 }

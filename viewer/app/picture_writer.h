@@ -20,7 +20,7 @@ class PictureWriter : public view::ScriptHost {
   void shot(const std::string& name, const view::ViewState& view) override;
   void write_state(const std::string& name, const std::string& json) override { write(path_for(name), json); }
   void resize(int width, int height) override;
-  void scroll(const view::ScrollTokens& by) override { screen().scroll(by); }
+  int rows_that_fit(const view::ViewState& view) override;
   void row_shown(int row, const view::ViewState& view) override;
 
   /// From now on files are written, but get their names only at commit(), all together.

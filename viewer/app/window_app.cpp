@@ -20,23 +20,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// In a window, a script also resizes and scrolls the window.
+/// In a window, a script also resizes the window.
 class WindowPictureWriter final : public PictureWriter {
  public:
-  WindowPictureWriter(Window& window, Screen& in_window, std::string folder, int width, int height)
-      : PictureWriter(std::move(folder), width, height), window_(window), in_window_(in_window) {}
+  WindowPictureWriter(Window& window, std::string folder, int width, int height)
+      : PictureWriter(std::move(folder), width, height), window_(window) {}
   void resize(int width, int height) override {
     PictureWriter::resize(width, height);
     window_.set_size(width, height);
   }
-  void scroll(const view::ScrollTokens& by) override {
-    PictureWriter::scroll(by);
-    in_window_.scroll(by);
-  }
 
  private:
   Window& window_;
-  Screen& in_window_;
 };
 
 /// The window, and everything that lives as long as it is open.
@@ -48,7 +43,7 @@ class WindowApp {
         screen_(1),
         current_((ImGui::SetCurrentContext(screen_.context()), screen_.context())),
         window_("lastrow", options.width, options.height),
-        pictures_(window_, screen_, options.out, options.width, options.height) {
+        pictures_(window_, options.out, options.width, options.height) {
     const view::Script script = options.script.empty() ? view::Script() : view::load_script(options.script);
     require_different_files(options, script, "");
     if (!options.script.empty()) controller_.play(script, &pictures_);
@@ -132,8 +127,6 @@ class WindowApp {
       window_.toggle_full_screen();
     else if (const auto* size = std::get_if<view::SetSize>(&for_window))
       window_.set_size(size->width, size->height);
-    else if (const auto* scroll = std::get_if<view::ScrollTokens>(&for_window))
-      screen_.scroll(*scroll);
   }
 
   void take_picture(const view::Frame& frame) {

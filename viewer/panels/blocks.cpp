@@ -61,20 +61,27 @@ void draw_row_gutter(Canvas& canvas, const Rect& row, const Look& look) {
 }
 
 /// One dashed outline around neighbouring rows that are neither computed nor stored.
-void draw_absent_run(Canvas& canvas, const Rect& first, const Rect& last) {
-  canvas.dashed({first.x0, first.y0, first.x1, last.y1}, canvas.colors().state(State::absent), 1, 5, 4);
+void draw_absent_run(Canvas& canvas, const Rect& rows) {
+  canvas.dashed(rows, canvas.colors().state(State::absent), 1, 5, 4);
 }
 
-/// Calls run(i, j) for each run of neighbouring visible rows i … j that all satisfy is(row).
+/// Calls run(i, j) for each run of neighbouring slots i … j that all satisfy is(slot).
 template <typename Is, typename Run>
-void for_runs(const PaneLayout& layout, Is is, Run run) {
-  const int end = layout.first_row + layout.n_rows;
-  for (int i = layout.first_row; i < end;) {
+void for_runs(const view::TokenWindow& window, Is is, Run run) {
+  const int end = window.n_shown();
+  for (int i = 0; i < end;) {
     int j = i;
-    while (j < end && is(j)) ++j;
+    while (j < end && is(j) && (j == i || j != window.n)) ++j;  // the pinned row stands apart
     if (j > i) run(i, j - 1);
     i = std::max(j, i + 1);
   }
+}
+
+/// From the top of the row in slot i to the bottom of the row in slot j.
+Rect rows_between(const PaneLayout& layout, view::Part part, int i, int j) {
+  const Rect first = layout.row(part, layout.window.position(i)),
+             last = layout.row(part, layout.window.position(j));
+  return {first.x0, first.y0, first.x1, last.y1};
 }
 
 /// "=" or "≈" beside a row that is the same as one step ago.
@@ -101,7 +108,7 @@ void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& blo
   if (wiping) canvas.clip({place.x0, place.y0, place.x0 + kGutter + cells.width() * look.reveal, place.y1});
   draw_values(canvas, cells,
               block.values.data() + static_cast<size_t>(i) * static_cast<size_t>(block.head_dim),
-              block.head_dim, block.exponent, look.opacity);
+              block.head_dim, block.scale, look.opacity);
   if (look.state == State::again_unused)
     draw_diagonals(canvas, cells, canvas.colors().state(State::again_unused, overlay_strength(look)), 8, 1);
   if (wiping) canvas.unclip();
@@ -112,9 +119,8 @@ void draw_value_row(Panel& panel, const Rect& place, const view::ValueBlock& blo
 /// Marks rows that were poked, and rows that the tour asks the user to poke.
 void draw_row_signs(Panel& panel, const PaneLayout& layout, view::Part part,
                     const std::vector<view::Row>& rows) {
-  for (int i = layout.first_row; i < layout.first_row + layout.n_rows; ++i) {
-    const view::Row& row = rows[static_cast<size_t>(i)];
-    const Rect place = layout.row(part, i);
+  for (const view::Row& row : rows) {
+    const Rect place = layout.row(part, row.position);
     if (row.asked) panel.canvas.frame_round(place.inset(-3), panel.color(panel.hex().accent), 4, 3);
     if (row.poked) draw_poked(panel.canvas, place.inset(-1));
   }
@@ -130,8 +136,8 @@ float staggered(float progress, int i, int n) {
 
 float ease(float x) { return x * x * (3 - 2 * x); }
 
-void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, int exponent, float opacity) {
-  const float scale = std::ldexp(1.0f, -exponent);
+void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, const view::ValueScale& scale,
+                 float opacity) {
   const int shown = std::clamp(n, 1, std::max(1, static_cast<int>(cells.width())));
   const float width = cells.width() / static_cast<float>(shown);
   for (int c = 0; c < shown; ++c) {
@@ -141,7 +147,7 @@ void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, 
     const Rect cell{cells.x0 + static_cast<float>(c) * width, cells.y0,
                     cells.x0 + static_cast<float>(c + 1) * width, cells.y1};
     if (std::isfinite(value))
-      canvas.fill(cell, canvas.colors().value(value * scale, opacity));
+      canvas.fill(cell, canvas.colors().value(scale.at(value), opacity));
     else
       draw_broken(canvas, cell);
   }
@@ -156,40 +162,38 @@ void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueB
       first_new = std::min(first_new, i);
       ++n_new;
     }
-  for (int i = layout.first_row; i < layout.first_row + layout.n_rows; ++i)
-    draw_value_row(panel, layout.row(block.part, i), block, at(i), i,
+  for (int i = 0; i < n; ++i)
+    draw_value_row(panel, layout.row(block.part, at(i).position), block, at(i), i,
                    row_look(at(i), panel.progress, i - first_new, n_new));
   const auto is = [&](State state) {
     return [&, state](int i) {
       return at(i).is == state && (panel.progress >= 1 || at(i).was == state || state == State::computed_now);
     };
   };
-  for_runs(layout, is(State::absent), [&](int i, int j) {
-    draw_absent_run(panel.canvas, layout.row(block.part, i), layout.row(block.part, j));
-  });
-  for_runs(layout, is(State::computed_now), [&](int i, int j) {
-    const Rect first = layout.row(block.part, i), last = layout.row(block.part, j);
+  for_runs(layout.window, is(State::absent),
+           [&](int i, int j) { draw_absent_run(panel.canvas, rows_between(layout, block.part, i, j)); });
+  for_runs(layout.window, is(State::computed_now), [&](int i, int j) {
     const float arrived = at(i).was == State::not_yet ? staggered(panel.progress, 0, 1) : 1;
-    panel.canvas.frame({first.x0, first.y0, first.x1, last.y1},
+    panel.canvas.frame(rows_between(layout, block.part, i, j),
                        panel.canvas.colors().state(State::computed_now, arrived * at(i).opacity), 2);
   });
   draw_row_signs(panel, layout, block.part, block.rows);
 }
 
 void draw_cache_box(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
-  const auto stored = [&](auto is_stored) {  // how many of the visible rows
-    int n = 0;
+  const auto end_of_stored = [&](auto is_stored) {  // where the last stored row ends; 0: there is none
+    float y = 0;
     for (const view::Row& row : pane.k.rows)
-      if (is_stored(row)) n = std::max(n, row.position + 1 - layout.first_row);
-    return std::clamp(n, 0, layout.n_rows);
+      if (is_stored(row)) y = layout.row(view::Part::k, row.position).y1 + 2;
+    return y;
   };
-  const int before = stored([](const view::Row& row) { return row.stored_was; });
-  const int after = stored([](const view::Row& row) { return row.stored; });
-  const float rows = std::lerp(static_cast<float>(before), static_cast<float>(after), ease(panel.progress));
-  if (rows <= 0) return;
-  const Rect box{layout.k.x0 - 4, layout.rows.y0 - 4, layout.v.x1 + 3,
-                 layout.rows.y0 + rows * layout.row_height + 1};
-  panel.canvas.frame_round(box, panel.canvas.colors().state(State::from_cache, 0.75f), 4, 1.5f);
+  const float before = end_of_stored([](const view::Row& row) { return row.stored_was; });
+  const float after = end_of_stored([](const view::Row& row) { return row.stored; });
+  if (after <= 0) return;
+  const float y0 = layout.rows.y0 - 4;
+  const float y1 = std::lerp(std::max(before, y0), after, ease(panel.progress));
+  panel.canvas.frame_round({layout.k.x0 - 4, y0, layout.v.x1 + 3, y1},
+                           panel.canvas.colors().state(State::from_cache, 0.75f), 4, 1.5f);
 }
 
 namespace {
@@ -197,44 +201,53 @@ namespace {
 struct MatrixFill {
   const view::PaneState& pane;
   const view::MatrixBlock& block;
-  float scale;
   bool morph;  // scores turn into weights during this beat
 };
 
-ImU32 cell_fill(const Panel& panel, const MatrixFill& fill, int t, int s, float opacity) {
+ImU32 cell_fill(const Panel& panel, const MatrixFill& fill, int row, int column, float opacity) {
   const Colors& colors = panel.canvas.colors();
-  if (!fill.morph) return colors.value(fill.block.at(t, s) * fill.scale, opacity);
-  const float score = fill.pane.scores.at(t, s) * std::ldexp(1.0f, -fill.pane.scores.exponent);
-  const float weight = fill.pane.weights.at(t, s);
+  if (!fill.morph) return colors.value(fill.block.scale.at(fill.block.at(row, column)), opacity);
+  const float score = fill.pane.scores.scale.at(fill.pane.scores.at(row, column));
+  const float weight = fill.pane.weights.scale.at(fill.pane.weights.at(row, column));
   return colors.value(score + (weight - score) * ease(panel.progress), opacity);
 }
 
-void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& fill, int t,
+/// How many columns of a row beat `score` has reached.
+int columns_reached(const Panel& panel, const MatrixFill& fill, int row) {
+  const bool sweeping = panel.view.transport.beat == Beat::score && panel.progress < 1 &&
+                        fill.block.rows[static_cast<size_t>(row)].was == State::not_yet;
+  return sweeping ? static_cast<int>(panel.progress * static_cast<float>(fill.block.n + 1)) : fill.block.n;
+}
+
+void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& fill, int row,
                      const Look& look) {
   Canvas& canvas = panel.canvas;
-  const bool sweeping = panel.view.transport.beat == Beat::score && panel.progress < 1 &&
-                        fill.block.rows[static_cast<size_t>(t)].was == State::not_yet;
-  const int reached =
-      sweeping ? static_cast<int>(panel.progress * static_cast<float>(layout.n_tokens + 1)) : layout.n_tokens;
+  const int t = layout.window.position(row), n = fill.block.n, reached = columns_reached(panel, fill, row);
+  Rect masked{};  // the masked cells of a row are one place
+  float masked_strength = 0;
   int last_shown = -1;
-  for (int s = layout.first_column; s < layout.first_column + layout.n_columns && s < reached; ++s) {
-    const size_t index = static_cast<size_t>(t) * static_cast<size_t>(fill.block.n) + static_cast<size_t>(s);
+  for (int column = 0; column < reached; ++column) {
+    const auto index = static_cast<size_t>(row * n + column);
     const State state = fill.block.cells[index], was = fill.block.was[index];
-    const Rect cell = layout.cell(t, s);
+    const Rect cell = layout.cell(t, layout.window.position(column));
     const bool turns_masked = state == State::masked && has_values(was) && panel.progress < 1;
     if (has_values(state) || turns_masked) {
       const float opacity = look.opacity * (turns_masked ? 1 - panel.progress : 1);
-      const float value = fill.block.at(t, s);
-      if (std::isfinite(value))
-        canvas.fill(cell, cell_fill(panel, fill, t, s, opacity));
+      if (std::isfinite(fill.block.at(row, column)))
+        canvas.fill(cell, cell_fill(panel, fill, row, column, opacity));
       else if (!turns_masked)
         draw_broken(canvas, cell);
-      if (has_values(state)) last_shown = s;
+      if (has_values(state)) last_shown = column;
     }
-    if (state == State::masked) draw_masked(canvas, cell, turns_masked ? panel.progress : 0.7f);
+    if (state != State::masked) continue;
+    if (masked.empty()) masked = cell;
+    masked.x1 = cell.x1;
+    masked_strength = turns_masked ? panel.progress : 0.7f;
   }
+  if (!masked.empty()) draw_masked(canvas, masked, masked_strength);
   if (look.state == State::again_unused && last_shown >= 0) {
-    const Rect first = layout.cell(t, layout.first_column), last = layout.cell(t, last_shown);
+    const Rect first = layout.cell(t, layout.window.position(0)),
+               last = layout.cell(t, layout.window.position(last_shown));
     draw_diagonals(canvas, {first.x0, first.y0, last.x1, last.y1},
                    canvas.colors().state(State::again_unused, overlay_strength(look)), 8, 1);
   }
@@ -244,29 +257,24 @@ void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& f
 
 void draw_matrix(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (pane.matrix == view::Part::none) return;
-  const Beat beat = panel.view.transport.beat;
   const view::MatrixBlock& block = pane.matrix == view::Part::weight ? pane.weights : pane.scores;
-  const bool morph = beat == Beat::softmax && panel.progress < 1;
-  const MatrixFill fill{pane, block,
-                        pane.matrix == view::Part::weight ? 1.0f : std::ldexp(1.0f, -block.exponent), morph};
+  const bool morph = panel.view.transport.beat == Beat::softmax && panel.progress < 1;
+  const MatrixFill fill{pane, block, morph};
   const auto at = [&](int i) -> const view::Row& { return block.rows[static_cast<size_t>(i)]; };
-  for (int t = layout.first_row; t < layout.first_row + layout.n_rows; ++t) {
-    Look look = row_look(at(t), panel.progress, t, layout.n_tokens);
+  for (int i = 0; i < block.n; ++i) {
+    Look look = row_look(at(i), panel.progress, i, block.n);
     look.reveal = 1;
     if (!has_values(look.state) || look.opacity <= 0.01f) continue;
-    draw_row_gutter(panel.canvas, layout.row(block.part, t), look);
-    draw_matrix_row(panel, layout, fill, t, look);
+    draw_row_gutter(panel.canvas, layout.row(block.part, at(i).position), look);
+    draw_matrix_row(panel, layout, fill, i, look);
   }
   for_runs(
-      layout, [&](int t) { return at(t).is == State::absent; },
-      [&](int i, int j) {
-        draw_absent_run(panel.canvas, layout.row(block.part, i), layout.row(block.part, j));
-      });
+      layout.window, [&](int i) { return at(i).is == State::absent; },
+      [&](int i, int j) { draw_absent_run(panel.canvas, rows_between(layout, block.part, i, j)); });
   for_runs(
-      layout, [&](int t) { return at(t).is == State::computed_now; },
+      layout.window, [&](int i) { return at(i).is == State::computed_now; },
       [&](int i, int j) {
-        const Rect first = layout.row(block.part, i), last = layout.row(block.part, j);
-        panel.canvas.frame({first.x0, first.y0, first.x1, last.y1},
+        panel.canvas.frame(rows_between(layout, block.part, i, j),
                            panel.canvas.colors().state(State::computed_now, at(i).opacity), 2);
       });
 }

@@ -6,8 +6,9 @@
 namespace lastrow::ui {
 
 /// Draws values side by side in a rectangle. If there are more values than pixels, one cell stands for a
-/// group and shows its largest magnitude. exponent: colours span ±2^exponent.
-void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, int exponent, float opacity);
+/// group and shows its largest magnitude.
+void draw_values(Canvas& canvas, const Rect& cells, const float* values, int n, const view::ValueScale& scale,
+                 float opacity);
 
 void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueBlock& block);
 /// An outline around the rows of K and V that are in the cache. It grows in beat `append`.

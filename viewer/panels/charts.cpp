@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "viewer/draw/patterns.h"
 #include "viewer/panels/blocks.h"
@@ -16,58 +17,139 @@ using view::Beat;
 /// How far beat `keep` has faded the scores and weights, 0 … 1.
 float faded(const Panel& panel) { return panel.view.transport.beat == Beat::keep ? panel.progress : 0.0f; }
 
-/// A bar in column s between two heights, given as fractions of the chart's height.
-void draw_bar(Panel& panel, const PaneLayout& layout, const Rect& chart, int s, float from, float to,
+/// Bar i of a chart between two heights, given as fractions of the chart's height.
+void draw_bar(Panel& panel, const PaneLayout& layout, const Rect& chart, int i, float from, float to,
               Hex color) {
   color = mix(color, panel.hex().pane, 0.5f * faded(panel));
-  const Rect column = layout.column(s);
-  const float inset = column.width() >= 12 ? 3.0f : column.width() >= 8 ? 1.0f : 0.0f;
+  const Rect place = layout.bar(chart, i);
+  const float inset = place.width() >= 12 ? 3.0f : place.width() >= 8 ? 1.0f : 0.0f;
   const float low = chart.y1 - std::min(from, to) * chart.height(),
               high = chart.y1 - std::max(from, to) * chart.height();
   const float top = std::min(high, low - 1);  // at least one pixel
-  panel.canvas.fill({column.x0 + inset, top, column.x1 - inset, low}, panel.color(color));
+  panel.canvas.fill({place.x0 + inset, top, place.x1 - inset, low}, panel.color(color));
 }
 
-/// Leaves out the middle if there is no room for all three.
-void caption(Panel& panel, const Rect& r, const std::string& first, const std::string& middle,
-             const std::string& last) {
-  const std::string whole = first + middle + last;
-  const bool fits = panel.canvas.width(Type::small, whole) <= r.width();
-  panel.canvas.text_in(r, Type::small, panel.color(panel.hex().muted), fits ? whole : first + last);
+/// A bar that stands for several keys: the largest score, or the sum of the weights.
+float largest_of(const std::vector<float>& values, std::pair<int, int> keys) {
+  return *std::max_element(values.begin() + keys.first, values.begin() + keys.second + 1);
+}
+float sum_of(const std::vector<float>& values, std::pair<int, int> keys) {
+  return std::accumulate(values.begin() + keys.first, values.begin() + keys.second + 1, 0.0f);
+}
+
+/// Writes the largest bars' values above them, as many as fit beside each other.
+void label_bars(Panel& panel, const PaneLayout& layout, const Rect& chart, const std::vector<float>& bars,
+                const std::vector<float>& tops) {
+  std::vector<int> order;
+  for (int i = 0; i < layout.n_bars(); ++i)
+    if (std::isfinite(bars[static_cast<size_t>(i)])) order.push_back(i);
+  std::sort(order.begin(), order.end(), [&](int a, int b) {
+    return std::abs(bars[static_cast<size_t>(a)]) > std::abs(bars[static_cast<size_t>(b)]);
+  });
+  constexpr size_t kLabels = 12;
+  constexpr float kHeight = 13, kLeast = 18;
+  if (chart.height() < kLeast) return;
+  std::vector<Rect> taken;
+  for (size_t rank = 0; rank < std::min(order.size(), kLabels); ++rank) {
+    const auto i = static_cast<size_t>(order[rank]);
+    const std::string text = fmt::format("{:.{}f}", bars[i], std::abs(bars[i]) < 9.95f ? 2 : 1);
+    const float width = panel.canvas.width(Type::mono_small, text);
+    const Rect bar = layout.bar(chart, order[rank]);
+    const float x = std::clamp(bar.center().x - width / 2, chart.x0, std::max(chart.x0, chart.x1 - width));
+    const float y = chart.y1 - std::max(tops[i] * chart.height(), 1.0f) - kHeight;
+    const Rect place{x, y, x + width, y + kHeight};
+    const bool free = std::none_of(taken.begin(), taken.end(), [&](const Rect& other) {
+      return place.x0 < other.x1 + 3 && other.x0 < place.x1 + 3;
+    });
+    if (!free) continue;
+    taken.push_back(place);
+    panel.canvas.text({place.x0, place.y0}, Type::mono_small,
+                      panel.color(mix(panel.hex().text, panel.hex().pane, 0.5f * faded(panel))), text);
+  }
+}
+
+/// The room for bars, with a line for numbers above the highest one.
+Rect below_labels(const Rect& chart) {
+  constexpr float kLine = 12, kLeast = 30;
+  return {chart.x0, chart.height() < kLeast ? chart.y0 : chart.y0 + kLine, chart.x1, chart.y1};
+}
+
+/// A bracket under the bars of the tokens on show.
+void mark_window(Panel& panel, const PaneLayout& layout, const Rect& chart) {
+  if (layout.window.whole()) return;
+  const int n = layout.n_bars();
+  const auto x_of = [&](int token) {
+    return layout.bar(chart, static_cast<int>(int64_t{token} * n / layout.window.n_tokens)).x0;
+  };
+  const float x0 = x_of(layout.window.first),
+              x1 = std::max(x0 + 3, x_of(layout.window.first + layout.window.n - 1));
+  panel.canvas.fill({x0, chart.y1 + 1, x1, chart.y1 + 3}, panel.color(panel.hex().accent));
 }
 
 void draw_score_bars(Panel& panel, const PaneLayout& layout, const view::LastRowBars& bars, float reveal) {
   const float top = std::max(0.0f, bars.largest_score), bottom = std::min(0.0f, bars.smallest_score);
+  const Rect& all = layout.score_bars;
+  const Rect chart = below_labels(all);
   const float span = std::max(1e-6f, top - bottom), zero = -bottom / span;
-  const Rect& chart = layout.score_bars;
-  const float axis = chart.y1 - zero * chart.height();
-  panel.canvas.horizontal(layout.column(layout.first_column).x0, chart.x1, axis,
+  panel.canvas.horizontal(layout.bar(chart, 0).x0, chart.x1, chart.y1 - zero * chart.height(),
                           panel.color(panel.hex().line));
-  for (int s = layout.first_column; s < layout.first_column + layout.n_columns; ++s) {
-    const float score = bars.scores[static_cast<size_t>(s)];
-    if (!std::isfinite(score) || static_cast<float>(s) >= reveal * static_cast<float>(layout.n_tokens))
-      continue;
-    draw_bar(panel, layout, chart, s, zero, zero + score / span,
-             score < 0 ? panel.hex().negative : panel.hex().positive);
+  const int n = layout.n_bars();
+  std::vector<float> values, tops;
+  for (int i = 0; i < n; ++i) {
+    const bool shown = static_cast<float>(i) < reveal * static_cast<float>(n);
+    const float score = shown ? largest_of(bars.scores, layout.keys_of_bar(i)) : NAN;
+    values.push_back(score);
+    tops.push_back(zero + std::max(0.0f, score) / span);
+    if (std::isfinite(score))
+      draw_bar(panel, layout, chart, i, zero, zero + score / span,
+               score < 0 ? panel.hex().negative : panel.hex().positive);
   }
+  if (reveal >= 1) label_bars(panel, layout, chart, values, tops);
 }
 
 void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRowBars& bars, float grown) {
-  const Rect& chart = layout.weight_bars;
-  panel.canvas.horizontal(layout.column(layout.first_column).x0, chart.x1, chart.y1,
-                          panel.color(panel.hex().line));
-  for (int s = layout.first_column; s < layout.first_column + layout.n_columns; ++s) {
-    const float weight = bars.weights[static_cast<size_t>(s)];
-    if (!std::isfinite(weight)) continue;
-    draw_bar(panel, layout, chart, s, 0, std::clamp(weight, 0.0f, 1.0f) * grown, panel.hex().positive);
+  const Rect& all = layout.weight_bars;
+  const Rect chart = below_labels(all);
+  panel.canvas.horizontal(layout.bar(chart, 0).x0, chart.x1, chart.y1, panel.color(panel.hex().line));
+  std::vector<float> values, tops;
+  for (int i = 0; i < layout.n_bars(); ++i) {
+    values.push_back(sum_of(bars.weights, layout.keys_of_bar(i)));
+    tops.push_back(std::clamp(values.back(), 0.0f, 1.0f) * grown);
+    if (std::isfinite(values.back())) draw_bar(panel, layout, chart, i, 0, tops.back(), panel.hex().positive);
+  }
+  if (grown >= 1) label_bars(panel, layout, chart, values, tops);
+  mark_window(panel, layout, chart);
+}
+
+/// Under the matrix, which key a column belongs to: its word if the words fit on two lines, else its position.
+void draw_key_names(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
+  if (!layout.window.whole()) return;  // the bars do not stand under the columns
+  Canvas& canvas = panel.canvas;
+  const int n = layout.window.n_shown();
+  const float line = 15;
+  const int lines = layout.names.height() >= 2 * line ? 2 : 1;
+  float widest = 0;
+  for (const std::string& word : pane.labels) widest = std::max(widest, canvas.width(Type::small, word));
+  const bool words = widest + 6 <= layout.column_width * static_cast<float>(lines);
+  const float needed = canvas.width(Type::small, "00") + 4;
+  const int every = words ? 1 : std::max(1, static_cast<int>(std::ceil(needed / layout.column_width)));
+  for (int s = n - 1; s >= 0; s -= every) {
+    const Rect column = layout.column(s);
+    const std::string& text = words ? pane.labels[static_cast<size_t>(s)] : std::to_string(s);
+    const float width = canvas.width(Type::small, text);
+    const float x = std::clamp(column.center().x - width / 2, layout.matrix.x0 - 6, layout.rows.x1 - width);
+    const float y = layout.names.y0 + (words && lines == 2 && (n - 1 - s) % 2 == 1 ? line : 0);
+    const bool decides = s == pane.decides_row;
+    canvas.text({x, y}, Type::small, panel.color(decides ? panel.hex().text : panel.hex().muted), text);
   }
 }
 
 /// Beat `sum`: a bar beside each V row shows how much of it goes into the output.
 void draw_shares(Panel& panel, const PaneLayout& layout, const view::OutputRow& output) {
   constexpr float kRoom = 12;  // between V and the matrix
-  for (int s = layout.first_row; s < layout.first_row + layout.n_rows; ++s) {
-    const float weight = output.v_tint[static_cast<size_t>(s)];
+  for (int slot = 0; slot < layout.window.n_shown(); ++slot) {
+    const int s = layout.window.position(slot);
+    const float weight = output.v_tint[static_cast<size_t>(slot)];
     if (!std::isfinite(weight)) continue;
     const Rect row = layout.row(view::Part::v, s);
     const float half = std::min(row.height(), 16.0f) / 4, y = row.center().y;
@@ -81,8 +163,9 @@ void draw_shares(Panel& panel, const PaneLayout& layout, const view::OutputRow& 
 /// A frame for each V row moves down into the output row; its strength is the weight.
 void draw_falling_rows(Panel& panel, const PaneLayout& layout, const view::OutputRow& output) {
   const float p = ease(std::min(1.0f, panel.progress * 1.4f));
-  for (int s = layout.first_row; s < layout.first_row + layout.n_rows; ++s) {
-    const float weight = output.v_tint[static_cast<size_t>(s)];
+  for (int slot = 0; slot < layout.window.n_shown(); ++slot) {
+    const int s = layout.window.position(slot);
+    const float weight = output.v_tint[static_cast<size_t>(slot)];
     if (!(weight >= 0.01f)) continue;
     const Rect from = layout.cells(view::Part::v, s);
     panel.canvas.frame(from.moved(0, (layout.output.y0 - from.y0) * p),
@@ -95,22 +178,23 @@ void draw_falling_rows(Panel& panel, const PaneLayout& layout, const view::Outpu
 void draw_bars(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   const view::LastRowBars& bars = pane.bars;
   const Beat beat = panel.view.transport.beat;
-  if (bars.show_scores && bars.scores.size() == static_cast<size_t>(layout.n_tokens)) {
+  const ImU32 muted = panel.color(panel.hex().muted);
+  if (pane.matrix != view::Part::none) draw_key_names(panel, layout, pane);
+  if (bars.show_scores && !bars.scores.empty()) {
     const float reveal = beat == Beat::score ? panel.progress : 1.0f;
-    caption(panel, layout.score_caption, "scores", fmt::format(" of row {}", pane.decides_row), "");
+    panel.canvas.text_in(layout.score_caption, Type::small, muted, bars.score_caption);
     draw_score_bars(panel, layout, bars, reveal);
   }
-  if (bars.show_weights && bars.weights.size() == static_cast<size_t>(layout.n_tokens)) {
+  if (bars.show_weights && !bars.weights.empty()) {
     const float grown = bars.morph ? ease(panel.progress) : 1.0f;
-    caption(panel, layout.weight_caption, "weights", fmt::format(" of row {}", pane.decides_row),
-            fmt::format(" · Σ = {:.3f}", bars.weight_sum));
+    panel.canvas.text_in(layout.weight_caption, Type::small, muted, bars.weight_caption);
     draw_weight_bars(panel, layout, bars, grown);
   }
 }
 
 void draw_output(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   const view::OutputRow& output = pane.output;
-  if (output.v_tint.size() == static_cast<size_t>(layout.n_tokens)) {
+  if (output.v_tint.size() == static_cast<size_t>(layout.window.n_shown())) {
     draw_shares(panel, layout, output);
     if (panel.progress < 1) draw_falling_rows(panel, layout, output);
   }
@@ -126,7 +210,7 @@ void draw_output(Panel& panel, const PaneLayout& layout, const view::PaneState& 
   if (opacity <= 0.01f) return;
   draw_gutter(panel.canvas, {r.x0, r.y0, r.x0 + kGutter - 1, r.y1}, output.row.is, opacity);
   draw_values(panel.canvas, {r.x0 + kGutter, r.y0, r.x1, r.y1}, output.values.data(),
-              static_cast<int>(output.values.size()), output.exponent, opacity);
+              static_cast<int>(output.values.size()), output.scale, opacity);
   if (output.row.is == view::State::computed_now)
     panel.canvas.frame(r, panel.canvas.colors().state(view::State::computed_now, opacity), 2);
 }

@@ -26,11 +26,8 @@ void paragraph(Panel& panel, Rect& column, Type type, Hex color, std::string_vie
 
 void draw_hover(Panel& panel, Rect& column) {
   const view::Inspector& inspector = panel.view.inspector;
-  heading(panel, column, inspector.hovered ? inspector.hover_title : "Inspector");
-  if (inspector.hovered)
-    paragraph(panel, column, Type::label, panel.hex().text, inspector.hover_line, 6);
-  else
-    paragraph(panel, column, Type::label, panel.hex().muted, inspector.empty_hint, 3);
+  heading(panel, column, inspector.hover_title);
+  paragraph(panel, column, Type::label, panel.hex().text, inspector.hover_line, 6);
 }
 
 /// The products as bars to the left and right of a zero line.
@@ -76,7 +73,7 @@ float draw_pinned(Panel& panel, Rect column) {
   column.y0 = title.y0 + 2;
   if (!pinned.values.empty()) {
     draw_values(panel.canvas, column.cut_top(20), pinned.values.data(),
-                static_cast<int>(pinned.values.size()), pinned.exponent, 1);
+                static_cast<int>(pinned.values.size()), pinned.scale, 1);
     column.cut_top(4);
   }
   paragraph(panel, column, Type::label, panel.hex().text, pinned.formula, 4);
@@ -128,9 +125,17 @@ void draw_inspector(Panel& panel) {
   pane_ground(panel, panel.layout.inspector);
   Rect column = panel.layout.inspector.inset(12, 4);
   panel.canvas.clip(panel.layout.inspector);
-  Rect hover = column.cut_top(102);
-  draw_hover(panel, hover);
-  if (panel.view.inspector.pinned) draw_pinned(panel, column);
+  const view::Inspector& inspector = panel.view.inspector;
+  if (inspector.hovered) draw_hover(panel, column);
+  if (inspector.pinned) {
+    draw_pinned(panel, column);
+  } else {
+    if (inspector.hovered) {
+      column.cut_top(8);
+      panel.canvas.horizontal(column.x0, column.x1, column.y0, panel.color(panel.hex().line));
+    }
+    draw_worked_example(panel, column);
+  }
   panel.canvas.unclip();
 }
 

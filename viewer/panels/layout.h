@@ -5,55 +5,62 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "viewer/draw/canvas.h"
 #include "viewer/view_model/state/view_state.h"
 
 namespace lastrow::ui {
 
-/// The first visible token, if there are more than fit; −1: the view follows the newest token.
-struct Scroll {
-  int first_row = -1, first_column = -1;
-};
-
+/// Rows, columns and cells are found by position. Use them only for tokens that window.shows().
 struct PaneLayout {
   Mode side = Mode::cached;
   Rect box;                          // the whole pane
   Rect title, sharing, block_title;  // lines above the rows
-  Rect rows;                         // everything that scrolls: labels, Q, K, V, matrix
+  Rect rows;                         // all rows of tokens: labels, Q, K, V, matrix
   Rect labels, q, k, v, matrix;      // its columns; the blocks include their gutters
-  Rect output, output_title, badges;
-  Rect score_bars, weight_bars, score_caption, weight_caption;
+  Rect output, output_title;
+  Rect kept;                     // under the blocks: what is kept, or the overview
+  Rect names;                    // of the keys, under the matrix
+  Rect score_bars, weight_bars;  // with a place for each key of the step
+  Rect score_caption, weight_caption;
   Rect footer;
-  float row_height = 40;  // 54, 40, 33, 27, 18 or 13: few heights, so that a step rarely moves anything
+  float row_height = 40;
   float column_width = 20;
-  int n_tokens = 0, head_dim = 0;
-  int first_row = 0, n_rows = 0;        // visible
-  int first_column = 0, n_columns = 0;  // of the matrix, visible
+  float pinned_gap = 0;  // above the last row and left of the last column, if it is pinned
+  int head_dim = 0;
+  view::TokenWindow window;
 
   const Rect& block(view::Part part) const;
-  /// The place of row i of a block with its gutter, without the small gap to the next row.
-  Rect row(view::Part part, int i) const;
+  /// The place of a row of a block with its gutter, without the small gap to the next row.
+  Rect row(view::Part part, int position) const;
   /// The cells of that row, without the gutter.
-  Rect cells(view::Part part, int i) const;
+  Rect cells(view::Part part, int position) const;
   Rect cell(int t, int s) const;  // of the matrix
-  Rect column(int s) const;       // of the matrix, over all visible rows
-  float column_center(int s) const;
-  bool sees_row(int i) const { return i >= first_row && i < first_row + n_rows; }
-  bool sees_column(int s) const { return s >= first_column && s < first_column + n_columns; }
+  Rect column(int s) const;       // of the matrix, over all rows
+  float column_center(int s) const { return column(s).center().x; }
+
+  /// Bars show all keys of the step. If there are more keys than pixels, a bar stands for several keys.
+  int n_bars() const;
+  /// The first and the last key of bar i.
+  std::pair<int, int> keys_of_bar(int i) const;
+  /// The place of bar i in a chart, over its whole height.
+  Rect bar(const Rect& chart, int i) const;
 };
 
 struct Layout {
-  Rect screen, top, tokens, sentence, rail, inspector, costs, legend;
+  Rect screen, top, tokens, sentence, model, rail, inspector, costs, legend;
   bool inspector_pops_over = false;  // the window is too narrow for a column for it
   std::array<PaneLayout, 2> panes;   // [Mode]
 };
 
-Layout make_layout(ImVec2 size, const view::ViewState& view, const Scroll& scroll);
+Layout make_layout(ImVec2 size, const view::ViewState& view);
+/// How many rows of tokens fit into a window of this size. The view's own window of tokens does not matter.
+int rows_that_fit(ImVec2 size, const view::ViewState& view);
 
 /// What is under the mouse in a pane.
 std::optional<view::Target> target_at(const PaneLayout& pane, view::Part matrix_part, ImVec2 mouse);
-/// The inverse: where a target is drawn; empty if it is not visible.
+/// The inverse: where a target is drawn; empty if it is not on show.
 Rect place_of(const PaneLayout& pane, const view::Target& target);
 
 }  // namespace lastrow::ui

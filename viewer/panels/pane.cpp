@@ -3,10 +3,13 @@
 
 #include <algorithm>
 
+#include "viewer/draw/patterns.h"
 #include "viewer/panels/blocks.h"
 #include "viewer/panels/charts.h"
+#include "viewer/panels/overview.h"
 #include "viewer/panels/pointing.h"
 #include "viewer/panels/scroll.h"
+#include "viewer/view_model/state/overview.h"
 
 namespace lastrow::ui {
 namespace {
@@ -45,28 +48,42 @@ void draw_sharing(Panel& panel, const PaneLayout& layout, const view::PaneState&
 }
 
 void draw_labels(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
-  const int last = layout.first_row + layout.n_rows - 1;
+  const int n = layout.window.n_shown();
   const bool dense = layout.row_height < 14;
   const std::optional<view::Target>& hovered = panel.view.inspector.hovered;
-  for (int i = layout.first_row; i <= last; ++i) {
-    const bool wanted = !dense || (last - i) % 2 == 0 || (hovered && hovered->row == i);
+  for (int slot = 0; slot < n; ++slot) {
+    const int position = layout.window.position(slot);
+    const bool wanted = !dense || slot == n - 1 || (layout.window.n - 1 - slot) % 2 == 0 ||
+                        (hovered && hovered->row == position);
     if (!wanted) continue;
-    Rect row = layout.row(Part::token, i);
+    Rect row = layout.row(Part::token, position);
     if (dense) row = row.inset(0, -2);
-    const bool decides = i == pane.decides_row, is_new = i >= pane.first_new_row;
-    panel.canvas.text_in(row.cut_left(24), Type::mono_small, panel.color(panel.hex().muted),
-                         fmt::format("{}", i), Align::right);
+    const bool decides = position == pane.decides_row, is_new = position >= pane.first_new_row;
+    const float digits = panel.canvas.width(Type::mono_small, fmt::format("{}", pane.n_tokens - 1));
+    panel.canvas.text_in(row.cut_left(std::max(20.0f, digits + 1)), Type::mono_small,
+                         panel.color(panel.hex().muted), fmt::format("{}", position), Align::right);
     row.cut_left(8);
     const Type type = dense ? Type::small : decides ? Type::label_bold : Type::label;
     panel.canvas.text_in(
         row, type, panel.color(is_new ? panel.hex().text : mix(panel.hex().text, panel.hex().muted, 0.5f)),
-        pane.labels[static_cast<size_t>(i)]);
+        pane.labels[static_cast<size_t>(slot)]);
   }
+}
+
+/// Over the labels of a window, which tokens are on show.
+void draw_window_note(Panel& panel, const PaneLayout& layout) {
+  const view::TokenWindow& window = layout.window;
+  if (window.whole()) return;
+  Rect note{layout.labels.x0, layout.block_title.y0, layout.labels.x1, layout.block_title.y1};
+  panel.canvas.text_in(note.cut_top(17), Type::label_bold, panel.color(panel.hex().text),
+                       fmt::format("{}–{}", window.first, window.first + window.n - 1));
+  panel.canvas.text_in(note, Type::small, panel.color(panel.hex().muted),
+                       fmt::format("of {} tokens", window.n_tokens));
 }
 
 /// The frame around the row that decides, with the word "decides" on a tab below it.
 void draw_decides(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
-  if (!layout.sees_row(pane.decides_row) || pane.decides_text.empty()) return;
+  if (pane.decides_text.empty()) return;
   const Rect label = layout.row(Part::token, pane.decides_row);
   const Rect frame{layout.rows.x0 - 4, label.y0 - 4, layout.matrix.x1 + 4, label.y1 + 4};
   const ImU32 ink = panel.color(panel.hex().text);
@@ -91,9 +108,7 @@ void draw_footer(Panel& panel, const PaneLayout& layout, const view::PaneState& 
 }
 
 /// What the pokes changed, in boxes under the blocks.
-void draw_badges(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
-  if (pane.badges.empty() && pane.difference.empty()) return;
-  Rect room = layout.badges;
+void draw_badges(Panel& panel, Rect room, const view::PaneState& pane) {
   const float text_width = room.width() - 38;
   for (const view::Badge& badge : pane.badges) {
     const int lines = static_cast<int>(panel.canvas.width(Type::small, badge.text) * 1.12f / text_width) + 1;
@@ -110,6 +125,57 @@ void draw_badges(Panel& panel, const PaneLayout& layout, const view::PaneState& 
   }
   if (const int lines = static_cast<int>(room.height() / 14); lines > 0)  // otherwise the badge is enough
     panel.canvas.text_lines(room, Type::small, panel.color(panel.hex().muted), pane.difference, lines, 14);
+}
+
+/// A stack of the rows that stay for the next step, in the column of its block; dashed if none stays.
+void draw_stack(Panel& panel, const Rect& column, float y0, float y1, const char* name, int rows, bool now) {
+  Canvas& canvas = panel.canvas;
+  const float strength = now ? 1.0f : 0.35f;
+  const Rect number{column.x0, y0, column.x1, y0 + 20};
+  const std::string text = fmt::format("{} {}", name, rows);
+  canvas.text_in(number, Type::body_bold, panel.color(panel.hex().text, strength), text, Align::center);
+  const Rect place{column.x0, number.y1 + 2, column.x1, y1};
+  if (place.height() < 6) return;
+  if (rows == 0) return canvas.dashed(place, canvas.colors().state(view::State::absent, strength), 1, 4, 3);
+  canvas.fill(place, panel.color(mix(panel.hex().pane, panel.hex().cache, 0.12f * strength)));
+  const float period = std::max(3.0f, place.height() / static_cast<float>(rows));
+  for (float y = place.y0; y < place.y1 - 1; y += period)
+    draw_dots(canvas, {place.x0 + 2, y + 1, place.x1 - 2, std::min(place.y1, y + period) - 1},
+              canvas.colors().state(view::State::from_cache, strength), 4);
+  canvas.frame(place, canvas.colors().state(view::State::from_cache, strength), 1.5f);
+}
+
+/// What stays for the next step: nothing of Q, all of K and V, or nothing at all.
+void draw_kept(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
+  Rect room = layout.kept;
+  room.y1 = std::min(room.y1, room.y0 + 116);
+  if (room.height() < 30) return;
+  const Hex ink = pane.show_kept ? panel.hex().text : mix(panel.hex().pane, panel.hex().muted, 0.75f);
+  const Rect words{layout.labels.x0, room.y0, layout.labels.x1 - 4, room.y1};
+  panel.canvas.text_lines({words.x0, words.y0 + 3, words.x1, words.y1}, Type::label_bold, panel.color(ink),
+                          pane.kept_title, 3, 17);
+  draw_stack(panel, layout.q, room.y0, room.y1, "Q", 0, pane.show_kept);
+  draw_stack(panel, layout.k, room.y0, room.y1, "K", pane.kept_rows, pane.show_kept);
+  draw_stack(panel, layout.v, room.y0, room.y1, "V", pane.kept_rows, pane.show_kept);
+}
+
+/// The place under the blocks: the overview of a long text, then what the pokes changed, or what is kept.
+void draw_under_blocks(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
+  Rect room = layout.kept;
+  const bool poked = !pane.badges.empty() || !pane.difference.empty();
+  if (pane.overview) {
+    const OverviewLayout overview = overview_layout(room);
+    draw_overview(panel, overview, pane);
+    if (!poked)
+      panel.canvas.text_lines(overview.caption, Type::small, panel.color(panel.hex().muted),
+                              pane.overview->caption, static_cast<int>(room.height() / 14), 14);
+  } else if (!poked) {
+    draw_kept(panel, layout, pane);
+  }
+  if (poked) draw_badges(panel, room, pane);
+  if (!pane.bars.outside.empty() && pane.bars.show_weights)
+    panel.canvas.text_in({layout.names.x0, layout.names.y0, layout.rows.x1, layout.names.y0 + 15},
+                         Type::small, panel.color(panel.hex().text), pane.bars.outside);
 }
 
 void draw_matrix_title(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
@@ -139,9 +205,10 @@ void draw_pane(Panel& panel, Mode side) {
   draw_decides(panel, layout, pane);
   draw_bars(panel, layout, pane);
   draw_output(panel, layout, pane);
-  draw_badges(panel, layout, pane);
+  draw_under_blocks(panel, layout, pane);
   draw_footer(panel, layout, pane);
-  draw_scroll_bars(panel, layout);
+  draw_window_note(panel, layout);
+  draw_scroll_bar(panel, layout);
   draw_sweep(panel, layout, pane);
   draw_crosshair(panel, layout, pane);
   panel.canvas.unclip();

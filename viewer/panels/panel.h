@@ -15,7 +15,6 @@
 namespace lastrow::ui {
 
 struct PanelState {
-  Scroll scroll;
   float scroll_grip = 0;                   // where in the thumb the mouse holds it
   std::optional<view::Target> hovered;     // the target last sent as Hover
   std::optional<view::Target> menu_shown;  // the poke menu that is open
@@ -74,8 +73,11 @@ void draw_transport(Panel& panel);
 void draw_tokens(Panel& panel);
 void draw_sentence(Panel& panel);
 void draw_rail(Panel& panel);
+void draw_model_strip(Panel& panel);  // the parts of the model, and the heads
 void draw_pane(Panel& panel, Mode side);
 void draw_inspector(Panel& panel);
+/// Takes what it needs from the top of the column.
+void draw_worked_example(Panel& panel, Rect& column);
 void draw_costs(Panel& panel);
 void draw_legend(Panel& panel);
 void draw_menus(Panel& panel);     // poke menu, prompt box

@@ -12,8 +12,9 @@ using view::Target;
 
 /// From k[s] right to the diagonal cell (s, s), then down column s to row t.
 void draw_elbow(Panel& panel, const PaneLayout& layout, int s, int t, const std::string& text) {
-  if (!layout.sees_row(s) || !layout.sees_column(s)) return;
-  const int row = std::clamp(t, layout.first_row, layout.first_row + layout.n_rows - 1);
+  if (!layout.window.shows(s)) return;
+  const int last = layout.window.position(layout.window.n_shown() - 1);
+  const int row = layout.window.shows(t) ? t : last;
   const Rect key = layout.row(Part::k, s);
   const float y = key.center().y, x = layout.column_center(s);
   const float end = layout.row(Part::score, row).center().y;
@@ -52,16 +53,16 @@ std::optional<Target> target_under_mouse(Panel& panel) {
 void draw_crosshair(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   const view::Crosshair& cross = panel.view.crosshair;
   const ImU32 color = panel.color(panel.hex().accent);
-  if (cross.t >= 0 && layout.sees_row(cross.t)) {
+  if (cross.t >= 0 && layout.window.shows(cross.t)) {
     outline(panel, layout.row(Part::q, cross.t), color);
     if (pane.matrix != Part::none && cross.s < 0) outline(panel, layout.row(Part::score, cross.t), color);
   }
-  if (cross.s >= 0 && layout.sees_row(cross.s)) {
+  if (cross.s >= 0 && layout.window.shows(cross.s)) {
     outline(panel, layout.row(Part::k, cross.s), color);
     outline(panel, layout.row(Part::v, cross.s), color);
   }
-  if (cross.s >= 0 && layout.sees_column(cross.s) && pane.matrix != Part::none) {
-    if (cross.t >= 0 && layout.sees_row(cross.t)) outline(panel, layout.cell(cross.t, cross.s), color);
+  if (cross.s >= 0 && layout.window.shows(cross.s) && pane.matrix != Part::none) {
+    if (cross.t >= 0 && layout.window.shows(cross.t)) outline(panel, layout.cell(cross.t, cross.s), color);
   }
   if (cross.elbow && cross.s >= 0) draw_elbow(panel, layout, cross.s, cross.elbow_to, cross.elbow_text);
   if (panel.view.inspector.pinned) {
@@ -75,9 +76,9 @@ void draw_crosshair(Panel& panel, const PaneLayout& layout, const view::PaneStat
 
 void draw_sweep(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (pane.sweep_to < 0 || panel.progress >= 1) return;
-  const int s =
+  const int slot =
       std::min(pane.sweep_to, static_cast<int>(panel.progress * static_cast<float>(pane.sweep_to + 1)));
-  draw_elbow(panel, layout, s, pane.decides_row, {});
+  draw_elbow(panel, layout, layout.window.position(slot), pane.decides_row, {});
 }
 
 void handle_mouse(Panel& panel) {

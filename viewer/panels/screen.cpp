@@ -28,9 +28,11 @@ constexpr ImGuiWindowFlags kRootFlags =
     ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
     ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoNav | ImGuiWindowFlags_NoScrollWithMouse;
 
-bool is_hover(const view::UserCommand& command) {
+/// Whether the user did nothing but move the mouse.
+bool is_passive(const view::UserCommand& command) {
   const auto* c = std::get_if<view::Command>(&command);
-  return c != nullptr && std::holds_alternative<view::Hover>(*c);
+  return c != nullptr &&
+         (std::holds_alternative<view::Hover>(*c) || std::holds_alternative<view::SetRoom>(*c));
 }
 
 void draw_panels(Panel& panel) {
@@ -39,6 +41,7 @@ void draw_panels(Panel& panel) {
     draw_tokens(panel);
     draw_sentence(panel);
     draw_rail(panel);
+    draw_model_strip(panel);
     draw_pane(panel, Mode::cached);
     draw_pane(panel, Mode::recompute);
     draw_inspector(panel);
@@ -107,13 +110,13 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
   ImGui::Begin("lastrow", nullptr, kRootFlags);
   ImGui::PopStyleVar(3);
   Canvas canvas(ImGui::GetWindowDrawList(), *colors_, *fonts_, scale_);
-  for (const view::ScrollTokens& by : std::exchange(scrolls_, {}))
-    scroll_by(state_.scroll, make_layout(io.DisplaySize, *frame.view, state_.scroll).panes[0], by);
-  const Layout layout = make_layout(io.DisplaySize, *frame.view, state_.scroll);
+  const Layout layout = make_layout(io.DisplaySize, *frame.view);
+  if (const int room = rows_that_fit(io.DisplaySize, *frame.view); room != frame.view->room)
+    commands.push_back(view::SetRoom{room});
   Panel panel{canvas, *frame.view, frame.progress, layout, state_, commands};
   draw_panels(panel);
   ImGui::End();
-  if (!commands.empty() && !is_hover(commands.back())) state_.own_notice.reset();
+  if (!commands.empty() && !is_passive(commands.back())) state_.own_notice.reset();
   if (frame.view->ready) draw_menus(panel);
   draw_overlays(panel);
   ImGui::Render();

@@ -40,8 +40,6 @@ class Screen {
   Image draw_picture(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
   Image picture();
   ImU32 background() const { return to_u32(colors_->hex().window); }
-  /// Takes effect in the next draw().
-  void scroll(const view::ScrollTokens& by) { scrolls_.push_back(by); }
   /// Shows a message of the window itself over the panes, until the next key or click.
   void say(view::Notice notice) { state_.own_notice = std::move(notice); }
 
@@ -55,7 +53,6 @@ class Screen {
   std::unique_ptr<Colors> colors_;
   AlphaTexture atlas_;  // filled when it is first needed
   PanelState state_;
-  std::vector<view::ScrollTokens> scrolls_;  // for the next draw()
 };
 
 }  // namespace lastrow::ui

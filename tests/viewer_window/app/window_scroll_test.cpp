@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "viewer/panels/overview.h"
 #include "viewer/panels/scroll.h"
 #include "viewer_window/driving.h"
 
@@ -11,71 +12,64 @@ using lastrow::Mode;
 using lastrow::view::Part;
 
 TEST_CASE(
-    "a long context is scrolled by wheel, keys and bar, and follows the newest token again at the end") {
+    "a long context is scrolled by wheel, keys, bar and overview, and follows the newest token at the end") {
   if (display() == nullptr) return;
   const Folder folder("window_scroll");
   constexpr int kStep = 60;
   ViewerWindow viewer(folder, {"--step", std::to_string(kStep)});
   REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
-  const json state = viewer.state();
-  const int n = state["panes"]["cached"]["n_tokens"];
-  const PaneLayout newest = pane_of(state, Mode::cached);
-  REQUIRE(newest.n_rows < n);
-  REQUIRE(newest.n_columns < n);
-  const int last_row = n - newest.n_rows, last_column = n - newest.n_columns;
-  // What stands at the top left of K, and of the scores' last row in sight, says where one has scrolled to.
-  const ImVec2 top = place_of(newest, {Mode::cached, Part::k, newest.first_row, 0}).center();
-  const Rect corner = newest.cell(n - 1, newest.first_column);
-  const auto first_row_is = [&](int row) {
-    viewer.point(top.x, top.y + 300);
-    viewer.point(top.x, top.y);
-    return viewer.becomes(
-        [=](const json& s) {
-          const json& h = s["inspector"]["hovered"];
-          return !h.is_null() && h["part"] == "k" && h["row"] == row;
-        },
-        10);
+  const auto first_is = [&](int first) {
+    return viewer.becomes([=](const json& s) { return s["panes"]["cached"]["window"]["first"] == first; },
+                          10);
   };
-  const auto first_column_is = [&](int column) {
-    viewer.point(top.x, top.y);
-    viewer.point(corner.center().x, corner.center().y);
-    return viewer.becomes(
-        [=](const json& s) {
-          const json& h = s["inspector"]["hovered"];
-          return !h.is_null() && h["column"] == column;
-        },
-        10);
-  };
-  CHECK(first_row_is(last_row));
+  const PaneLayout newest = pane_of(viewer.state(), Mode::cached);
+  const int n = newest.window.n, last = newest.window.last_first();
+  REQUIRE(last > n);
+  CHECK(first_is(last));
   viewer.key("Up");
-  CHECK(first_row_is(last_row - 1));
+  CHECK(first_is(last - 1));
   viewer.key("Down");
-  CHECK(first_row_is(last_row));
+  CHECK(first_is(last));
   viewer.key("Prior");
-  CHECK(first_row_is(std::max(0, last_row - (newest.n_rows - 1))));
+  CHECK(first_is(last - (n - 1)));
   viewer.key("Next");
-  CHECK(first_row_is(last_row));
-  viewer.click(top.x, top.y, 4);  // the wheel, upwards
-  CHECK(first_row_is(last_row - 3));
-  CHECK(first_column_is(last_column));
-  viewer.key("ctrl+Left");
-  CHECK(first_column_is(std::max(0, last_column - (newest.n_columns - 1))));
+  CHECK(first_is(last));
+  const ImVec2 cell = newest.row(Part::k, newest.window.position(2)).center();
+  viewer.click(cell.x, cell.y, 4);  // the wheel, upwards
+  CHECK(first_is(last - 3));
   viewer.key("ctrl+Home");
-  CHECK(first_row_is(0));
-  CHECK(first_column_is(0));
+  CHECK(first_is(0));
+  // What stands at the top of K is the first token, and the pinned row is the last one.
+  viewer.point(cell.x, cell.y);
+  CHECK(viewer.becomes([](const json& s) { return s["inspector"]["hovered"]["row"] == 2; }, 10));
+  const ImVec2 pinned = newest.row(Part::k, newest.window.n_tokens - 1).center();
+  viewer.point(pinned.x, pinned.y);
+  CHECK(viewer.becomes([&](const json& s) { return s["inspector"]["hovered"]["row"] == 63; }, 10));
   viewer.key("ctrl+End");
-  CHECK(first_row_is(last_row));
+  CHECK(first_is(last));
 
-  const ScrollBar rows = row_bar(newest), columns = column_bar(newest);
-  viewer.drag(rows.thumb.center().x, rows.thumb.center().y, rows.thumb.center().x, rows.track.y0);
-  CHECK(first_row_is(0));
-  viewer.drag(columns.thumb.center().x, columns.thumb.center().y, columns.track.x0, columns.thumb.center().y);
-  CHECK(first_column_is(0));
-  viewer.click(rows.track.center().x, rows.track.y1 - 1);  // pressed beside the thumb: it comes there
-  CHECK(first_row_is(last_row));
+  const ScrollBar bar = scroll_bar(newest);
+  viewer.drag(bar.thumb.center().x, bar.thumb.center().y, bar.thumb.center().x, bar.track.y0);
+  CHECK(first_is(0));
+  viewer.click(bar.track.center().x, bar.track.y1 - 1);  // pressed beside the thumb: it comes there
+  CHECK(first_is(last));
+  Rect room = newest.kept;
+  const OverviewLayout overview = overview_layout(room);
+  viewer.click(overview.k.center().x, overview.matrix.y0 + 2);
+  CHECK(first_is(0));
+  viewer.drag(overview.k.center().x, overview.matrix.y0 + 2, overview.k.center().x,
+              overview.matrix.center().y);
+  CHECK(viewer.becomes(
+      [&](const json& s) {
+        const int first = s["panes"]["cached"]["window"]["first"];
+        return first > 0 && first < last;
+      },
+      10));
+  viewer.key("ctrl+End");
+  CHECK(first_is(last));
   CHECK(viewer.state()["step"] == kStep);  // none of it was taken for a step
 
   viewer.key("shift+Right");  // at the end the newest stays in sight
   REQUIRE(viewer.becomes(field("step", kStep + 1)));
-  CHECK(first_row_is(last_row + 1));
+  CHECK(first_is(last + 1));
 }

@@ -13,7 +13,9 @@ using lastrow::view::Target;
 
 namespace {
 
-lastrow::view::ViewState state_of(int n_tokens, int head_dim) {
+/// A view with as many rows of tokens as fit; `first` is the first token on show.
+lastrow::view::ViewState state_of(int n_tokens, int head_dim, ImVec2 size = {1440, 900},
+                                  int first = lastrow::view::kNewest) {
   lastrow::view::ViewState view;
   for (const Mode side : {Mode::cached, Mode::recompute}) {
     auto& pane = view.panes[static_cast<size_t>(side)];
@@ -21,6 +23,7 @@ lastrow::view::ViewState state_of(int n_tokens, int head_dim) {
     pane.n_tokens = n_tokens;
     pane.k.head_dim = head_dim;
   }
+  view.window = lastrow::view::window_of(n_tokens, rows_that_fit(size, view), first);
   return view;
 }
 
@@ -35,24 +38,43 @@ const ImVec2 kSizes[] = {{1024, 700}, {1440, 900}, {1920, 1080}, {1920, 1200}};
 
 }  // namespace
 
-TEST_CASE("at 1440 × 900 eight tokens have 40-pixel rows and 72-pixel blocks, as designed") {
-  const Layout layout = make_layout({1440, 900}, state_of(8, 16), {});
+TEST_CASE("at 1440 × 900 eight tokens fill the pane, and the inspector has a column") {
+  const Layout layout = make_layout({1440, 900}, state_of(8, 16));
   const PaneLayout& pane = layout.panes[0];
-  CHECK(pane.row_height == 40);
-  CHECK(pane.q.width() == 72);
-  CHECK(pane.matrix.width() >= 160);
+  CHECK(pane.row_height >= 32);
+  CHECK(pane.q.width() >= 64);
+  CHECK(pane.matrix.width() >= 180);
   CHECK(layout.inspector.width() >= 270);
   CHECK_FALSE(layout.inspector_pops_over);
-  CHECK(make_layout({1024, 700}, state_of(8, 16), {}).inspector_pops_over);
+  CHECK(make_layout({1024, 700}, state_of(8, 16, {1024, 700})).inspector_pops_over);
 }
 
 TEST_CASE("rows are as high as their bucket, so that a step rarely moves anything") {
-  const auto height = [](int n) { return make_layout({1440, 900}, state_of(n, 16), {}).panes[0].row_height; };
-  for (int n = 1; n <= 8; ++n) CHECK(height(n) == 40);
-  for (int n = 9; n <= 12; ++n) CHECK(height(n) == 33);
-  for (int n = 13; n <= 16; ++n) CHECK(height(n) == 27);
-  for (int n = 17; n <= 24; ++n) CHECK(height(n) == 18);
-  for (int n = 25; n <= 32; ++n) CHECK(height(n) == 13);
+  const auto height = [](int n) { return make_layout({1440, 900}, state_of(n, 16)).panes[0].row_height; };
+  int heights = 1;
+  for (int n = 2; n <= 20; ++n) {
+    CHECK(height(n) <= height(n - 1));
+    heights += height(n) != height(n - 1);
+  }
+  CHECK(heights <= 6);
+  CHECK(height(7) == height(8));
+  CHECK(height(9) == height(12));
+}
+
+TEST_CASE("rows and everything under them fill the pane at any size and length") {
+  for (const ImVec2 size : kSizes)
+    for (const int n : {4, 8, 16, 32, 100}) {
+      CAPTURE(size.x);
+      CAPTURE(n);
+      const PaneLayout pane = make_layout(size, state_of(n, 16, size)).panes[0];
+      const int last = pane.window.position(pane.window.n_shown() - 1);
+      const float unused = pane.names.y0 - pane.row(Part::k, last).y1;
+      CHECK(unused >= 0);
+      CHECK(unused < 40);
+      CHECK(pane.footer.y1 <= pane.box.y1);
+      CHECK(pane.footer.y1 >= pane.box.y1 - 12);
+      CHECK(pane.score_bars.height() >= 17);
+    }
 }
 
 TEST_CASE("both panes have one shape, and everything lies inside") {
@@ -62,7 +84,7 @@ TEST_CASE("both panes have one shape, and everything lies inside") {
         CAPTURE(size.x);
         CAPTURE(n);
         CAPTURE(head_dim);
-        const Layout layout = make_layout(size, state_of(n, head_dim), {});
+        const Layout layout = make_layout(size, state_of(n, head_dim, size));
         const PaneLayout &left = layout.panes[0], &right = layout.panes[1];
         CHECK(left.row_height == right.row_height);
         CHECK(left.q.width() == right.q.width());
@@ -70,8 +92,9 @@ TEST_CASE("both panes have one shape, and everything lies inside") {
         CHECK(left.rows.y0 == right.rows.y0);
         for (const PaneLayout* pane : {&left, &right}) {
           check_inside(pane->box, layout.screen);
-          for (const Rect* part : {&pane->q, &pane->k, &pane->v, &pane->matrix, &pane->rows, &pane->output,
-                                   &pane->score_bars, &pane->weight_bars, &pane->footer})
+          for (const Rect* part :
+               {&pane->q, &pane->k, &pane->v, &pane->matrix, &pane->rows, &pane->output, &pane->score_bars,
+                &pane->weight_bars, &pane->kept, &pane->names, &pane->footer})
             check_inside(*part, pane->box);
           CHECK(pane->labels.x1 <= pane->q.x0);
           CHECK(pane->q.x1 <= pane->k.x0);
@@ -83,7 +106,7 @@ TEST_CASE("both panes have one shape, and everything lies inside") {
 }
 
 TEST_CASE("score row t lines up with q[t], score column s with nothing but column s") {
-  const PaneLayout pane = make_layout({1440, 900}, state_of(8, 16), {}).panes[1];
+  const PaneLayout pane = make_layout({1440, 900}, state_of(8, 16)).panes[1];
   for (int i = 0; i < 8; ++i) {
     CHECK(pane.row(Part::q, i).y0 == pane.row(Part::score, i).y0);
     CHECK(pane.row(Part::k, i).y0 == pane.row(Part::v, i).y0);
@@ -94,78 +117,70 @@ TEST_CASE("score row t lines up with q[t], score column s with nothing but colum
 
 TEST_CASE("what is under the mouse is what was drawn there") {
   for (const ImVec2 size : kSizes)
-    for (const int n : {4, 8, 32, 50}) {
-      const Layout layout = make_layout(size, state_of(n, 16), {});
+    for (const int n : {4, 8, 32, 50, 300}) {
+      const Layout layout = make_layout(size, state_of(n, 16, size));
       for (const PaneLayout& pane : layout.panes)
-        for (int t = pane.first_row; t < pane.first_row + pane.n_rows; ++t) {
+        for (int slot = 0; slot < pane.window.n_shown(); ++slot) {
+          const int t = pane.window.position(slot);
           for (const Part part : {Part::q, Part::k, Part::v})
             for (const int d : {0, 7, 15}) {
               const Target target{pane.side, part, t, d};
               CHECK(target_at(pane, Part::none, place_of(pane, target).center()) == target);
             }
-          for (int s = pane.first_column; s < pane.first_column + pane.n_columns; ++s) {
-            const Target target{pane.side, Part::weight, t, s};
+          for (int column = 0; column < pane.window.n_shown(); ++column) {
+            const Target target{pane.side, Part::weight, t, pane.window.position(column)};
             CHECK(target_at(pane, Part::weight, place_of(pane, target).center()) == target);
           }
         }
     }
 }
 
-TEST_CASE("beyond what fits, the newest rows are in sight until one scrolls") {
-  const auto view = state_of(100, 16);
-  const PaneLayout newest = make_layout({1440, 900}, view, {}).panes[0];
-  CHECK(newest.first_row + newest.n_rows == 100);
-  CHECK(newest.first_column + newest.n_columns == 100);
-  const PaneLayout oldest = make_layout({1440, 900}, view, {.first_row = 0, .first_column = 0}).panes[0];
-  CHECK(oldest.first_row == 0);
-  CHECK(oldest.first_column == 0);
-  CHECK(place_of(oldest, Target{Mode::cached, Part::k, 99, 0}).empty());
+TEST_CASE("rows and columns are the same tokens, and the last one is always among them") {
+  for (const ImVec2 size : kSizes)
+    for (const int first : {0, 17, 70, lastrow::view::kNewest}) {
+      const PaneLayout pane = make_layout(size, state_of(100, 16, size, first)).panes[1];
+      CHECK(pane.window.pinned);
+      CHECK(pane.window.shows(99));
+      const int middle = pane.window.first + pane.window.n / 2;
+      CHECK(pane.cell(middle, middle).y0 == pane.row(Part::q, middle).y0);
+      CHECK_FALSE(place_of(pane, {Mode::recompute, Part::k, 99, 0}).empty());
+      CHECK(pane.row(Part::k, 99).y0 > pane.row(Part::k, pane.window.position(pane.window.n - 1)).y1);
+    }
+  const PaneLayout oldest = make_layout({1440, 900}, state_of(100, 16, {1440, 900}, 0)).panes[0];
+  CHECK(place_of(oldest, {Mode::cached, Part::k, 98, 0}).empty());
 }
 
-TEST_CASE("a bar shows what part is in sight, and none where everything fits") {
-  CHECK(row_bar(make_layout({1440, 900}, state_of(8, 16), {}).panes[0]).track.empty());
-  CHECK(column_bar(make_layout({1440, 900}, state_of(8, 16), {}).panes[0]).track.empty());
+TEST_CASE("bars show every key, merged where there are more keys than pixels") {
+  for (const int n : {8, 60, 254, 4096}) {
+    const PaneLayout pane = make_layout({1440, 900}, state_of(n, 16)).panes[0];
+    int next = 0;
+    for (int i = 0; i < pane.n_bars(); ++i) {
+      const auto [first, last] = pane.keys_of_bar(i);
+      CHECK(first == next);
+      CHECK(last >= first);
+      check_inside(pane.bar(pane.weight_bars, i), pane.box);
+      next = last + 1;
+    }
+    CHECK(next == n);
+  }
+  // Eight bars stand under the eight columns.
+  const PaneLayout few = make_layout({1440, 900}, state_of(8, 16)).panes[0];
+  CHECK(few.bar(few.weight_bars, 3).x0 == few.column(3).x0);
+}
+
+TEST_CASE("a bar shows which tokens are on show, and there is none if all fit") {
+  CHECK(scroll_bar(make_layout({1440, 900}, state_of(8, 16)).panes[0]).track.empty());
   for (const ImVec2 size : kSizes)
     for (const int n : {60, 200, 4096}) {
-      const auto view = state_of(n, 16);
-      const PaneLayout newest = make_layout(size, view, {}).panes[0];
-      const PaneLayout oldest = make_layout(size, view, {.first_row = 0, .first_column = 0}).panes[0];
-      for (const auto& [bar, at_start] :
-           {std::pair{row_bar(newest), row_bar(oldest)}, std::pair{column_bar(newest), column_bar(oldest)}}) {
-        check_inside(bar.track, newest.box);
-        check_inside(bar.thumb, bar.track);
-        CHECK(bar.thumb.x1 == doctest::Approx(bar.track.x1));
-        CHECK(bar.thumb.y1 == doctest::Approx(bar.track.y1));
-        CHECK(at_start.thumb.x0 == doctest::Approx(bar.track.x0));
-        CHECK(at_start.thumb.y0 == doctest::Approx(bar.track.y0));
-      }
-      CHECK(row_bar(newest).thumb.height() >= 16);  // large enough to be caught
+      const PaneLayout newest = make_layout(size, state_of(n, 16, size)).panes[0];
+      const ScrollBar bar = scroll_bar(newest);
+      const ScrollBar at_start = scroll_bar(make_layout(size, state_of(n, 16, size, 0)).panes[0]);
+      check_inside(bar.track, newest.box);
+      check_inside(bar.thumb, bar.track);
+      CHECK(bar.thumb.y1 == doctest::Approx(bar.track.y1));
+      CHECK(at_start.thumb.y0 == doctest::Approx(bar.track.y0));
+      CHECK(bar.thumb.height() >= 16);  // large enough to be caught
     }
-}
-
-TEST_CASE("keys scroll by a token, a page, or to an end, and never beyond") {
-  const auto view = state_of(100, 16);
-  using lastrow::view::ScrollTokens;
-  using lastrow::view::ScrollUnit;
-  Scroll scroll;
-  const auto press = [&](ScrollTokens by) {
-    scroll_by(scroll, make_layout({1440, 900}, view, scroll).panes[0], by);
-    return make_layout({1440, 900}, view, scroll).panes[0];
-  };
-  const int last = 100 - make_layout({1440, 900}, view, {}).panes[0].n_rows;
-  CHECK(press({-1, 0, ScrollUnit::token}).first_row == last - 1);
-  CHECK(press({+1, 0, ScrollUnit::token}).first_row == last);
-  CHECK(scroll.first_row == -1);  // follows the newest
-  CHECK(press({+1, 0, ScrollUnit::page}).first_row == last);
-  CHECK(press({-1, -1, ScrollUnit::all}).first_row == 0);
-  CHECK(press({-1, 0, ScrollUnit::page}).first_row == 0);
-  CHECK(scroll.first_column == 0);
-  const int page = press({+1, 0, ScrollUnit::page}).first_row;
-  CHECK(page == 100 - last - 1);  // one row of the page before stays in sight
-  CHECK(press({0, +1, ScrollUnit::page}).first_column > 0);
-  press({+1, +1, ScrollUnit::all});
-  CHECK(scroll.first_row == -1);
-  CHECK(scroll.first_column == -1);
 }
 
 TEST_CASE(

@@ -2,11 +2,13 @@
 
 #include "viewer/view_model/describe/pinned.h"
 #include "viewer/view_model/describe/target_text.h"
+#include "viewer/view_model/describe/worked_example.h"
 
 namespace lastrow::view {
 
 Inspector build_inspector(const Snapshot& snapshot, const Selection& at) {
   Inspector out;
+  out.example = build_worked_example(snapshot, at);
   if (at.hovered && target_exists(snapshot, *at.hovered)) {
     out.hovered = at.hovered;
     out.hover_title = target_title(snapshot, at, *at.hovered);

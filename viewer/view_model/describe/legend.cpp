@@ -34,9 +34,9 @@ Legend build_legend(const Snapshot& snapshot, const Selection& at, const std::ar
                 {State::from_cache, "read from cache"},
                 {State::masked, "masked"},
                 {State::absent, "absent"}};
-  out.value_scale =
-      fmt::format("Q ±{} · K ±{} · V ±{} · scores ±{} · out ±{}", power_of_two(s.q), power_of_two(s.k),
-                  power_of_two(s.v), power_of_two(s.score), power_of_two(s.out));
+  out.value_scale = fmt::format("Q ±{} · K ±{} · V ±{} · scores ±{} · out ±{}", rough(double{s.q.largest}),
+                                rough(double{s.k.largest}), rough(double{s.v.largest}),
+                                rough(double{s.score.largest}), rough(double{s.out.largest}));
   out.marks = signs_beside_rows(panes);
   return out;
 }

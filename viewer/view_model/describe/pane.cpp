@@ -36,15 +36,18 @@ class PaneBuilder {
         kv_head_(selection.head / config_.group_size()),
         before_(selection.beat == Beat::start ? Beat::start
                                               : static_cast<Beat>(static_cast<int>(selection.beat) - 1)),
-        n_(snapshot.now->n_tokens) {}
+        n_(snapshot.now->n_tokens),
+        window_(window_of(n_, selection.room, selection.first_token)) {}
 
   PaneState build() {
     PaneState pane;
     pane.side = side_;
     pane.n_tokens = n_;
+    pane.window = window_;
     pane.first_new_row = step_.prefill() ? 0 : n_ - 1;
     pane.decides_row = n_ - 1;
-    for (int32_t token : step_.tokens) pane.labels.push_back(label(setup_.piece(token)));
+    for (int slot = 0; slot < window_.n_shown(); ++slot)
+      pane.labels.push_back(token_label(snapshot_, window_.position(slot)));
     titles(pane);
     pane.q = values(Part::q);
     pane.k = values(Part::k);
@@ -56,9 +59,11 @@ class PaneBuilder {
                                                    : Part::none;
     pane.bars = bars();
     pane.output = output();
-    pane.sweep_to = at_.beat == Beat::score ? n_ - 1 : -1;
+    pane.sweep_to = at_.beat == Beat::score ? window_.n_shown() - 1 : -1;
     pane.kept = side_ == Mode::cached ? fmt::format("kept after this step: Q 0 · K {0} · V {0}", n_)
                                       : "kept after this step: Q 0 · K 0 · V 0";
+    pane.kept_title = "kept for the next step";
+    pane.kept_rows = side_ == Mode::cached ? n_ : 0;
     pane.show_kept = at_.beat == Beat::keep;
     pane.beat_note = note();
     return pane;
@@ -105,7 +110,7 @@ class PaneBuilder {
     }
     out.poked = is_poked(part, position);
     out.asked = at_.asked && at_.asked->part == part && at_.asked->row == position;
-    if (values && (part != Part::score))  // a masked score is −∞ on purpose
+    if (values && part != Part::score && part != Part::weight)  // those look at each cell
       out.not_finite = !std::all_of(values, values + width, [](float x) { return std::isfinite(x); });
     return out;
   }
@@ -142,12 +147,14 @@ class PaneBuilder {
     if (part != Part::v && !config_.learns_positions()) block.subtitle = "after RoPE";
     block.sharing = sharing_text(config_, kv_head_);
     if (part == Part::q) block.sharing = fmt::format("query head {}", at_.head);
-    block.exponent = part == Part::q ? scales().q : part == Part::k ? scales().k : scales().v;
-    block.values.assign(static_cast<size_t>(n_) * static_cast<size_t>(config_.head_dim), 0.0f);
-    for (int position = 0; position < n_; ++position) {
+    block.scale = part == Part::q ? scales().q : part == Part::k ? scales().k : scales().v;
+    const int n_shown = window_.n_shown();
+    block.values.assign(static_cast<size_t>(n_shown) * static_cast<size_t>(config_.head_dim), 0.0f);
+    for (int slot = 0; slot < n_shown; ++slot) {
+      const int position = window_.position(slot);
       const float* x = row_values(data_, part, position);
       block.rows.push_back(row(part, position, x, config_.head_dim));
-      if (x) std::copy_n(x, config_.head_dim, block.values.begin() + int64_t{position} * config_.head_dim);
+      if (x) std::copy_n(x, config_.head_dim, block.values.begin() + int64_t{slot} * config_.head_dim);
       if (block.rows.back().is != State::not_yet && block.rows.back().is != State::absent)
         compare(part, x, block.rows.back());
     }
@@ -164,28 +171,32 @@ class PaneBuilder {
     const bool scores = part == Part::score;
     MatrixBlock block;
     block.part = part;
-    block.n = n_;
+    block.n = window_.n_shown();
     block.name = scores ? "scores" : "weights";
     block.subtitle = scores ? fmt::format("q·k / √{}", config_.head_dim) : "softmax";
-    block.exponent = scores ? scales().score : 0;
-    const auto cells = static_cast<size_t>(n_) * static_cast<size_t>(n_);
+    block.scale = scores ? scales().score : kWeightScale;
+    const auto cells = static_cast<size_t>(block.n) * static_cast<size_t>(block.n);
     block.values.assign(cells, scores ? -std::numeric_limits<float>::infinity() : 0.0f);
     block.was.assign(cells, State::not_yet);
     block.cells.assign(cells, State::not_yet);
-    for (int t = 0; t < n_; ++t) {
-      const float* x =
-          scores ? score_row(data_, at_.layer, at_.head, t, n_) : prob_row(data_, at_.layer, at_.head, t, n_);
-      block.rows.push_back(row(part, t, x, n_));
-      Row& r = block.rows.back();
-      const size_t first = static_cast<size_t>(t) * static_cast<size_t>(n_);
-      for (int s = 0; s < n_; ++s) {
-        block.was[first + static_cast<size_t>(s)] = cell_state(r.was, t, s, before_);
-        block.cells[first + static_cast<size_t>(s)] = cell_state(r.is, t, s, at_.beat);
-        if (x) block.values[first + static_cast<size_t>(s)] = x[s];
-        if (x && s <= t && !std::isfinite(x[s])) r.not_finite = true;
-      }
-    }
+    for (int slot = 0; slot < block.n; ++slot) fill_matrix_row(part, slot, block);
     return block;
+  }
+
+  void fill_matrix_row(Part part, int slot, MatrixBlock& block) const {
+    const int t = window_.position(slot);
+    const float* x = part == Part::score ? score_row(data_, at_.layer, at_.head, t, n_)
+                                         : prob_row(data_, at_.layer, at_.head, t, n_);
+    block.rows.push_back(row(part, t, x, n_));
+    Row& r = block.rows.back();
+    for (int column = 0; column < block.n; ++column) {
+      const auto cell = static_cast<size_t>(slot * block.n + column);
+      const int s = window_.position(column);
+      block.was[cell] = cell_state(r.was, t, s, before_);
+      block.cells[cell] = cell_state(r.is, t, s, at_.beat);
+      if (x) block.values[cell] = x[s];
+      if (x && s <= t && !std::isfinite(x[s])) r.not_finite = true;
+    }
   }
 
   LastRowBars bars() const {
@@ -200,21 +211,34 @@ class PaneBuilder {
     double sum = 0;
     for (float w : b.weights) sum += double{w};
     b.weight_sum = static_cast<float>(sum);
+    b.score_caption = fmt::format("scores of row {}", n_ - 1);
+    b.weight_caption = fmt::format("weights of row {} · Σ = {:.3f}", n_ - 1, sum);
+    b.outside = outside(b.weights);
     b.show_scores = reached(at_.beat, Beat::score);
     b.show_weights = reached(at_.beat, Beat::softmax);
     b.morph = at_.beat == Beat::softmax;
     return b;
   }
 
+  /// How much of the weight lies on keys that the window does not show.
+  std::string outside(const std::vector<float>& weights) const {
+    if (window_.whole()) return "";
+    double hidden = 0;
+    for (int position = 0; position < n_; ++position)
+      if (!window_.shows(position)) hidden += double{weights[static_cast<size_t>(position)]};
+    return fmt::format("{:.0f} % of weight not on show", 100 * hidden);
+  }
+
   OutputRow output() const {
     OutputRow o;
     const float* x = out_row(setup_, data_, at_.layer, at_.head, n_ - 1);
     o.row = row(Part::output, n_ - 1, x, config_.head_dim);
-    o.exponent = scales().out;
+    o.scale = scales().out;
     o.title = fmt::format("output of head {}, row {}", at_.head, n_ - 1);
     if (x) o.values.assign(x, x + config_.head_dim);
     if (at_.beat == Beat::sum)
-      if (const float* p = prob_row(data_, at_.layer, at_.head, n_ - 1, n_)) o.v_tint.assign(p, p + n_);
+      if (const float* p = prob_row(data_, at_.layer, at_.head, n_ - 1, n_))
+        for (int slot = 0; slot < window_.n_shown(); ++slot) o.v_tint.push_back(p[window_.position(slot)]);
     return o;
   }
 
@@ -272,6 +296,7 @@ class PaneBuilder {
   const int kv_head_;
   const Beat before_;
   const int n_;
+  const TokenWindow window_;
 };
 
 }  // namespace

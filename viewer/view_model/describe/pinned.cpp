@@ -146,19 +146,19 @@ Pinned build_pinned(const Snapshot& snapshot, const Selection& at, const Target&
     case Part::output:
       pin_output(snapshot, at, target, pinned);
       x = out_row(setup, d, at.layer, at.head, target.row);
-      pinned.exponent = scales.out;
+      pinned.scale = scales.out;
       break;
     case Part::q:
       x = q_row(setup, d, at.layer, at.head, target.row);
-      pinned.exponent = scales.q;
+      pinned.scale = scales.q;
       break;
     case Part::k:
       x = k_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row);
-      pinned.exponent = scales.k;
+      pinned.scale = scales.k;
       break;
     case Part::v:
       x = v_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row);
-      pinned.exponent = scales.v;
+      pinned.scale = scales.v;
       break;
     default:
       return pinned;

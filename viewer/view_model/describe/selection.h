@@ -5,12 +5,15 @@
 
 #include "viewer/view_model/state/beat.h"
 #include "viewer/view_model/state/target.h"
+#include "viewer/view_model/state/token_window.h"
 
 namespace lastrow::view {
 
 struct Selection {
   int layer = 0, head = 0;  // query head
   Beat beat = Beat::keep;
+  int room = kMostRows;       // how many rows fit on the screen
+  int first_token = kNewest;  // of the window of tokens
   std::optional<Target> hovered{}, pinned{};
   std::optional<Target> asked{};  // the row that the tour asks the user to poke
   std::optional<Target> menu{};   // the row whose poke menu is open

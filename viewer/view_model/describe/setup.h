@@ -7,12 +7,13 @@
 #include <vector>
 
 #include "model/model.h"
+#include "viewer/view_model/state/value_scale.h"
 
 namespace lastrow::view {
 
-/// The colours of one layer's values span ±2^exponent.
+/// The colours of one layer's values.
 struct LayerScales {
-  int q = 0, k = 0, v = 0, score = 0, out = 0;
+  ValueScale q, k, v, score, out;
 };
 
 struct Setup {

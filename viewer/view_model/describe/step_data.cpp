@@ -72,4 +72,13 @@ float lse_at(const Setup& setup, const SideData& s, int layer, int head, int pos
   return at ? *at : std::numeric_limits<float>::quiet_NaN();
 }
 
+std::shared_ptr<const ReducedWeights> reduced_weights(const Setup& /*setup*/, const SideData& s, int layer,
+                                                      int head, int n_tokens) {
+  if (s.layers[static_cast<size_t>(layer)].probs.empty()) return nullptr;
+  WeightReducer reducer(n_tokens);
+  for (int t = s.first_position; t < s.first_position + s.q_len; ++t)
+    if (const float* weights = prob_row(s, layer, head, t, n_tokens)) reducer.add_row(t, weights);
+  return std::make_shared<const ReducedWeights>(reducer.take());
+}
+
 }  // namespace lastrow::view

@@ -10,9 +10,11 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "session/session.h"
+#include "viewer/view_model/describe/reduce.h"
 #include "viewer/view_model/describe/setup.h"
 
 namespace lastrow::view {
@@ -57,5 +59,10 @@ const float* score_row(const SideData& s, int layer, int head, int position, int
 const float* prob_row(const SideData& s, int layer, int head, int position, int n_tokens);
 /// NaN if the side has no such row.
 float lse_at(const Setup& setup, const SideData& s, int layer, int head, int position);
+
+/// The weights of a query head in bins, of the rows that the side computed in this step. Null if the layer was
+/// not recorded. Cost: one pass over the computed rows of the head.
+std::shared_ptr<const ReducedWeights> reduced_weights(const Setup& setup, const SideData& s, int layer,
+                                                      int head, int n_tokens);
 
 }  // namespace lastrow::view

@@ -97,12 +97,15 @@ HeadStrip head_strip(const Snapshot& snapshot, const Selection& at) {
   const std::string query_heads = plural(c.n_q_heads, "query head");
   if (c.n_kv_heads == c.n_q_heads) {
     strip.kind = "MHA";
+    strip.summary = "one K/V head each";
     strip.caption = fmt::format("{}, each with its own K and V", query_heads);
   } else if (c.n_kv_heads == 1) {
     strip.kind = "MQA";
+    strip.summary = "all share one K/V head";
     strip.caption = fmt::format("{} share one K/V head", query_heads);
   } else {
     strip.kind = "GQA";
+    strip.summary = fmt::format("{} share a K/V head", strip.group_size);
     strip.caption = fmt::format("{}, {}: each K/V head serves {}", query_heads,
                                 plural(c.n_kv_heads, "K/V head"), strip.group_size);
   }
@@ -128,23 +131,29 @@ int most_focused_head(const Setup& setup, const StepData& step, int layer) {
   return best;
 }
 
-LayerStrip layer_strip(const Snapshot& snapshot, const Selection& at) {
+ModelStrip model_strip(const Snapshot& snapshot, const Selection& at) {
   const ModelConfig& c = snapshot.setup->config();
-  LayerStrip strip;
+  const StepData& step = *snapshot.now;
+  const int with = step.side(Mode::cached).q_len, without = step.side(Mode::recompute).q_len;
+  ModelStrip strip;
+  strip.n_tokens = step.n_tokens;
   strip.complete = reached(at.beat, Beat::next);
+  strip.with = "with cache: " + plural(with, "row");
+  strip.without = "without: " + plural(without, "row");
+  const auto add = [&](std::string name, int layer, int rows_with, int rows_without, std::string tooltip) {
+    strip.nodes.push_back(
+        {std::move(name), layer, layer == at.layer, false, rows_with, rows_without, std::move(tooltip)});
+  };
+  add("embed", -1, with, without, "Each token becomes a row of numbers.");
   for (int layer = 0; layer < c.n_layers; ++layer) {
-    LayerChip chip;
-    chip.layer = layer;
-    chip.selected = layer == at.layer;
-    chip.last = layer == c.n_layers - 1;
-    chip.poked = std::any_of(snapshot.now->pokes.begin(), snapshot.now->pokes.end(),
-                             [&](const Poke& p) { return p.layer == layer; });
-    chip.label = fmt::format("{}{}", layer, chip.last ? " (last)" : "");
-    chip.tooltip = chip.last
-                       ? "The last layer: only its last row decides the next token."
-                       : fmt::format("Layer {}: its outputs make Q, K and V of layer {}.", layer, layer + 1);
-    strip.layers.push_back(std::move(chip));
+    add(fmt::format("layer {}", layer), layer, with, without,
+        layer == c.n_layers - 1 ? "The last layer: only its last row decides the next token."
+                                : fmt::format("Its output rows make Q, K and V of layer {}.", layer + 1));
+    strip.nodes.back().poked =
+        std::any_of(step.pokes.begin(), step.pokes.end(), [&](const Poke& p) { return p.layer == layer; });
   }
+  add("norm", -1, 1, 1, "Only the last row goes on from here, on both sides.");
+  add("logits", -1, 1, 1, "The last row gives a score for every word of the vocabulary.");
   return strip;
 }
 

@@ -1,4 +1,4 @@
-// The strips around the panes: tokens, next tokens, heads, layers.
+// The strips around the panes: tokens, next tokens, heads, model.
 #pragma once
 
 #include <string>
@@ -16,7 +16,7 @@ NextTokens next_tokens(const Snapshot& snapshot, Mode side);
 /// "both sides choose “over”".
 std::string next_summary(const Snapshot& snapshot);
 HeadStrip head_strip(const Snapshot& snapshot, const Selection& at);
-LayerStrip layer_strip(const Snapshot& snapshot, const Selection& at);
+ModelStrip model_strip(const Snapshot& snapshot, const Selection& at);
 
 /// The query head whose last row puts the largest weight on one past key. Key 0 does not count while there
 /// are others, because many heads put their weight there when they look at nothing in particular.

@@ -92,6 +92,4 @@ std::string label(std::string_view token_text) {
 
 std::string in_quotes(std::string_view text) { return fmt::format("“{}”", text); }
 
-std::string power_of_two(int exponent) { return fmt::format("{:g}", std::ldexp(1.0, exponent)); }
-
 }  // namespace lastrow::view

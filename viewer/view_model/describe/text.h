@@ -28,7 +28,5 @@ std::string range(int64_t first, int64_t last);
 std::string label(std::string_view token_text);
 /// “fox”
 std::string in_quotes(std::string_view text);
-/// "2^3" as the number it is: 8, 0.25.
-std::string power_of_two(int exponent);
 
 }  // namespace lastrow::view

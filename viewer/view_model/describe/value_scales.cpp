@@ -8,13 +8,23 @@ namespace lastrow::view {
 
 namespace {
 
-/// The smallest exponent whose power of two is at least as large as 99 of 100 finite magnitudes.
-int scale_exponent(std::vector<float>& magnitudes) {
-  if (magnitudes.empty()) return 0;
-  const auto at = static_cast<std::ptrdiff_t>((magnitudes.size() - 1) * 99 / 100);
+constexpr float kClear = 0.8f;  // the colour of the 95th percentile, if larger values are much larger
+
+float percentile(std::vector<float>& magnitudes, size_t percent) {
+  const auto at = static_cast<std::ptrdiff_t>((magnitudes.size() - 1) * percent / 100);
   std::nth_element(magnitudes.begin(), magnitudes.begin() + at, magnitudes.end());
-  const float m = magnitudes[static_cast<size_t>(at)];
-  return m > 0 ? std::clamp(static_cast<int>(std::ceil(std::log2(m))), -20, 40) : 0;
+  return magnitudes[static_cast<size_t>(at)];
+}
+
+/// The largest magnitude gets the full colour, and the 95th percentile a clear one: `soft` is halved until
+/// asinh lifts it there.
+ValueScale scale_for(std::vector<float>& magnitudes) {
+  if (magnitudes.empty()) return {};
+  const float largest = percentile(magnitudes, 100), clear = percentile(magnitudes, 95);
+  if (!(largest > 0)) return {};
+  ValueScale scale{largest, largest * 4};
+  while (scale.soft > largest * 1e-3f && scale.at(clear) < kClear) scale.soft /= 1.25f;
+  return scale;
 }
 
 void gather(const std::vector<float>& from, std::vector<float>& magnitudes) {
@@ -37,9 +47,8 @@ std::vector<LayerScales> value_scales(const Setup& setup,
       gather(l.scores, magnitudes[3]);
       gather(l.out, magnitudes[4]);
     }
-    scales[layer] = {scale_exponent(magnitudes[0]), scale_exponent(magnitudes[1]),
-                     scale_exponent(magnitudes[2]), scale_exponent(magnitudes[3]),
-                     scale_exponent(magnitudes[4])};
+    scales[layer] = {scale_for(magnitudes[0]), scale_for(magnitudes[1]), scale_for(magnitudes[2]),
+                     scale_for(magnitudes[3]), scale_for(magnitudes[4])};
   }
   return scales;
 }

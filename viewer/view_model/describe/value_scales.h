@@ -8,7 +8,8 @@
 
 namespace lastrow::view {
 
-/// The smallest scales that 99 of 100 values fit in: the values of the cached side in these steps.
+/// The scales of the values that the cached side had in these steps. The largest magnitude gets the full
+/// colour, and the 95th percentile a clear one.
 std::vector<LayerScales> value_scales(const Setup& setup,
                                       const std::vector<std::shared_ptr<const StepData>>& steps);
 

@@ -23,7 +23,7 @@ void add_pokes(const Snapshot& snapshot, const Selection& at, ViewState& view) {
 
 }  // namespace
 
-void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view) {
+void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view, OverviewCache& overviews) {
   const Setup& setup = *snapshot.setup;
   const StepData& step = *snapshot.now;
   view.ready = true;
@@ -36,6 +36,7 @@ void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view) {
   view.head_dim = setup.config().head_dim;
   view.n_tokens = step.n_tokens;
   view.max_seq_len = setup.max_seq_len;
+  view.window = window_of(step.n_tokens, at.room, at.first_token);
   view.transport = build_transport(snapshot, at.beat);
   view.tokens = token_strip(snapshot);
   view.next = {next_tokens(snapshot, Mode::cached), next_tokens(snapshot, Mode::recompute)};
@@ -43,8 +44,10 @@ void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view) {
   view.next_summary = next_summary(snapshot);
   view.next_visible = reached(at.beat, Beat::next);
   view.heads = head_strip(snapshot, at);
-  view.layers = layer_strip(snapshot, at);
+  view.model_strip = model_strip(snapshot, at);
   view.panes = {build_pane(snapshot, Mode::cached, at), build_pane(snapshot, Mode::recompute, at)};
+  if (!view.window.whole())
+    for (PaneState& pane : view.panes) pane.overview = overviews.get(snapshot, pane.side, at);
   view.costs = cost_line(snapshot);
   view.costs_title = "whole step, all layers and heads";
   view.legend = build_legend(snapshot, at, view.panes);

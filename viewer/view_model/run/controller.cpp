@@ -195,7 +195,7 @@ Controller::~Controller() = default;
 
 void Controller::send(const Command& command) {
   Impl& c = *impl_;
-  if (!std::holds_alternative<Hover>(command)) c.notice.reset();
+  if (!std::holds_alternative<Hover>(command) && !std::holds_alternative<SetRoom>(command)) c.notice.reset();
   if (std::holds_alternative<PokeRow>(command)) ++c.user_pokes;
   c.leave_tour_for(command);
   c.work_error.clear();

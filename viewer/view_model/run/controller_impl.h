@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "viewer/view_model/describe/overview.h"
 #include "viewer/view_model/run/beat_clock.h"
 #include "viewer/view_model/run/controller.h"
 #include "viewer/view_model/run/worker.h"
@@ -61,10 +62,14 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const ChangeHead&);
   std::string carry_out(const Hover&);
   std::string carry_out(const Pin&);
+  std::string carry_out(const ScrollTokens&);
+  std::string carry_out(const ScrollTo&);
+  std::string carry_out(const SetRoom&);
   std::string carry_out(const PlayPause&);
   std::string carry_out(const SetSpeed&);
   std::string carry_out(const SetReducedMotion&);
   std::string go_to_step(int step);
+  TokenWindow window() const;
   // controller_pokes.cpp
   std::string carry_out(const OpenPokeMenu&);
   std::string carry_out(const ClosePokeMenu&);
@@ -104,6 +109,7 @@ struct Controller::Impl final : ScriptedViewer {
   // What to look at when the next snapshot arrives; −1: the last layer, the most focused head.
   std::optional<int> layer_request = -1, head_request = -1;
   int layer = 0, head = 0;
+  int room = kMostRows, first_token = kNewest;  // of the window of tokens
 
   BeatClock clock;
   double busy_since = -1;
@@ -125,6 +131,7 @@ struct Controller::Impl final : ScriptedViewer {
   int exit_code = 0;
   std::string script_error;
 
+  OverviewCache overviews;
   bool dirty = true;  // the picture is out of date
   uint64_t revision = 0;
   std::shared_ptr<const ViewState> view = std::make_shared<ViewState>();

@@ -127,4 +127,32 @@ std::string Controller::Impl::carry_out(const Pin& c) {
   return "";
 }
 
+// ---- the window of tokens
+
+TokenWindow Controller::Impl::window() const {
+  return window_of(current ? current->now->n_tokens : 0, room, first_token);
+}
+
+std::string Controller::Impl::carry_out(const ScrollTokens& c) {
+  const TokenWindow now = window();
+  const int step = c.unit == ScrollUnit::all    ? now.n_tokens
+                   : c.unit == ScrollUnit::page ? std::max(1, now.n - 1)
+                                                : 1;
+  // In 64 bits, because a script may ask for any number.
+  const int64_t to = now.first + int64_t{c.by} * step;
+  return carry_out(ScrollTo{static_cast<int>(std::clamp<int64_t>(to, 0, now.last_first()))});
+}
+
+/// At the end the window follows the newest token.
+std::string Controller::Impl::carry_out(const ScrollTo& c) {
+  const bool at_end = c.first < 0 || (current && c.first >= window().last_first());
+  first_token = at_end ? kNewest : c.first;
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const SetRoom& c) {
+  room = c.rows;
+  return "";
+}
+
 }  // namespace lastrow::view

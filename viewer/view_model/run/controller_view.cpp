@@ -13,6 +13,8 @@ Selection Controller::Impl::selection() const {
   return {.layer = layer,
           .head = head,
           .beat = clock.beat(),
+          .room = room,
+          .first_token = first_token,
           .hovered = hovered,
           .pinned = pinned,
           .asked = asked,
@@ -65,6 +67,7 @@ void Controller::Impl::fill_program_state(ViewState& v) const {
     v.backends.push_back({b.name, b.name + " · " + b.description, b.usable, b.why_not,
                           b.name == without_kernel(goal.backend)});
   v.notice = notice;
+  v.room = room;
   v.theme = theme;
   v.help_open = help_open;
   v.clipboard = clipboard;
@@ -74,7 +77,7 @@ void Controller::Impl::fill_program_state(ViewState& v) const {
 void Controller::Impl::rebuild() {
   auto v = std::make_shared<ViewState>();
   v->revision = ++revision;
-  if (current) fill_view(*current, selection(), *v);
+  if (current) fill_view(*current, selection(), *v, overviews);
   fill_program_state(*v);
   view = std::move(v);
   dirty = false;

@@ -15,8 +15,8 @@ class ScriptHost {
   /// Writes text (JSON) to NAME. Throws FileError.
   virtual void write_state(const std::string& name, const std::string& json) = 0;
   virtual void resize(int width, int height) = 0;
-  /// Scrolls the pictures that follow.
-  virtual void scroll(const ScrollTokens&) {}
+  /// How many rows of tokens fit into its pictures of this view.
+  virtual int rows_that_fit(const ViewState&) { return kMostRows; }
   /// The sentence of row `row` (1, 2, …) is now on the screen. `viewer/run` without a display draws a picture
   /// here.
   virtual void row_shown(int row, const ViewState& view) = 0;

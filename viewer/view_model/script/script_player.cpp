@@ -110,6 +110,15 @@ const Snapshot& ScriptPlayer::snapshot() const {
   return *viewer_.snapshot();
 }
 
+/// At rest, with as many rows of tokens as fit into the host's picture.
+std::shared_ptr<const ViewState> ScriptPlayer::view_for_picture() {
+  auto view = viewer_.view_at_rest();
+  const int room = host_->rows_that_fit(*view);
+  if (room == view->room) return view;
+  perform(SetRoom{room});
+  return viewer_.view_at_rest();
+}
+
 int ScriptPlayer::position_of(ScriptPosition position) const {
   if (!position.focus) return position.position;
   require_focus(focus_);
@@ -124,7 +133,6 @@ void ScriptPlayer::play(const DoCommand& action) { perform(action.command); }
 void ScriptPlayer::play(const DoWindowCommand& action) {
   if (!host_) return;
   if (const auto* size = std::get_if<SetSize>(&action.command)) host_->resize(size->width, size->height);
-  if (const auto* scroll = std::get_if<ScrollTokens>(&action.command)) host_->scroll(*scroll);
 }
 
 void ScriptPlayer::play(const DoPoke& action) {
@@ -153,7 +161,7 @@ void ScriptPlayer::play(const Say& action) {
   const std::string text =
       has_braces ? fill_braces(action.text, snapshot(), viewer_.selection(), focus_) : action.text;
   viewer_.set_sentence(text, action.asks);
-  if (host_ && instant_) host_->row_shown(row_, *viewer_.view_at_rest());
+  if (host_ && instant_) host_->row_shown(row_, *view_for_picture());
   const bool wait_follows =
       next_ < script_.lines.size() && std::holds_alternative<Wait>(script_.lines[next_].action);
   if (!wait_follows) wait(Waiting::reading, reading_seconds(text));
@@ -203,11 +211,11 @@ void ScriptPlayer::play(const OpenMenuAt& action) {
 }
 
 void ScriptPlayer::play(const WriteShot& action) {
-  if (host_) host_->shot(action.name, *viewer_.view_at_rest());
+  if (host_) host_->shot(action.name, *view_for_picture());
 }
 
 void ScriptPlayer::play(const WriteState& action) {
-  if (host_) host_->write_state(action.name, to_json(*viewer_.view_at_rest()));
+  if (host_) host_->write_state(action.name, to_json(*view_for_picture()));
 }
 
 TourState ScriptPlayer::state() const {

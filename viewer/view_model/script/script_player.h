@@ -37,6 +37,7 @@ class ScriptPlayer {
   void perform(const Command& command);
   const Snapshot& snapshot() const;
   int position_of(ScriptPosition position) const;
+  std::shared_ptr<const ViewState> view_for_picture();
 
   // ---- one function per kind of line
   void play(const DoCommand& action);

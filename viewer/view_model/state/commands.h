@@ -16,6 +16,7 @@
 #include "trace/poke.h"
 #include "viewer/view_model/state/beat.h"
 #include "viewer/view_model/state/target.h"
+#include "viewer/view_model/state/token_window.h"
 
 namespace lastrow::view {
 
@@ -77,6 +78,22 @@ struct Pin {
   std::optional<Target> target;
 };
 
+// ---- which tokens are on show, if there are more than fit (token_window.h)
+
+enum class ScrollUnit : uint8_t { token, page, all };
+struct ScrollTokens {
+  int by = 0;  // −1: towards older tokens, +1: towards newer ones
+  ScrollUnit unit = ScrollUnit::token;
+};
+/// first: the first token on show, or kNewest.
+struct ScrollTo {
+  int first = kNewest;
+};
+/// How many rows of tokens fit on the screen. The program that draws sends it.
+struct SetRoom {
+  int rows = kMostRows;
+};
+
 // ---- time
 
 struct PlayPause {};
@@ -130,20 +147,15 @@ struct CopyCell {};
 struct CancelWork {};
 struct DismissNotice {};
 
-using Command = std::variant<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, OpenPrompt, GoToStep,
-                             ChangeStep, GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead,
-                             Hover, Pin, PlayPause, SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu,
-                             PokeHere, PokeRow, RestoreRow, RestoreAll, StartTour, Confirm, Escape, SetTheme,
-                             ToggleTheme, ToggleHelp, CopyCell, CancelWork, DismissNotice>;
+using Command =
+    std::variant<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, OpenPrompt, GoToStep, ChangeStep,
+                 GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead, Hover, Pin, ScrollTokens,
+                 ScrollTo, SetRoom, PlayPause, SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu,
+                 PokeHere, PokeRow, RestoreRow, RestoreAll, StartTour, Confirm, Escape, SetTheme, ToggleTheme,
+                 ToggleHelp, CopyCell, CancelWork, DismissNotice>;
 
 // ---- the window's own commands
 
-enum class ScrollUnit : uint8_t { token, page, all };
-/// Scrolls both panes when there are more tokens than fit.
-struct ScrollTokens {
-  int rows = 0, columns = 0;  // −1: towards older tokens, +1: towards newer ones, 0: not at all
-  ScrollUnit unit = ScrollUnit::token;
-};
 struct ToggleFullScreen {};
 /// Writes the window to a new PNG file in the output folder.
 struct Screenshot {};
@@ -152,7 +164,7 @@ struct SetSize {
   int width = 0, height = 0;
 };
 
-using WindowCommand = std::variant<ScrollTokens, ToggleFullScreen, Screenshot, SetSize>;
+using WindowCommand = std::variant<ToggleFullScreen, Screenshot, SetSize>;
 
 using UserCommand = std::variant<Command, WindowCommand>;
 

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "viewer/view_model/state/target.h"
+#include "viewer/view_model/state/value_scale.h"
+#include "viewer/view_model/state/worked_example.h"
 
 namespace lastrow::view {
 
@@ -30,7 +32,7 @@ struct Pinned {
       provenance;                  // {"written by", "decode 2"}, {"bytes", "64"}, …
   std::vector<std::string> reads;  // "read by queries 3–7: 5×"
   std::vector<float> values;       // of the row, [head_dim]
-  int exponent = 0;                // colours of `values` span ±2^exponent
+  ValueScale scale;                // of `values`
 };
 
 struct Inspector {
@@ -38,7 +40,7 @@ struct Inspector {
   std::string hover_title;  // "k[3] · fox · layer 3 · K/V head 0"
   std::string hover_line;   // one line: value and formula with the numbers filled in
   std::optional<Pinned> pinned;
-  std::string empty_hint = "Point at any cell; click to pin it.";
+  WorkedExample example;  // shown while nothing is hovered or pinned
 };
 
 /// Lines through both panes at the hovered place; −1: no line.

@@ -42,23 +42,20 @@ std::vector<KeyBinding> make_key_table() {
       "Look at the previous query head.", place);
   add(Key::character, '.', false, false, ChangeHead{+1}, ".", "Next head", "Look at the next query head.",
       place);
-  const auto scroll = [&](Key key, bool ctrl, int rows, int columns, ScrollUnit unit, const char* key_name,
+  const auto scroll = [&](Key key, bool ctrl, int by, ScrollUnit unit, const char* key_name,
                           const char* label, const char* tooltip) {
-    add(key, 0, false, ctrl, ScrollTokens{rows, columns, unit}, key_name, label, tooltip, place);
+    add(key, 0, false, ctrl, ScrollTokens{by, unit}, key_name, label, tooltip, place);
   };
-  const char *const rows = "Scroll", *const columns = "Scroll keys", *const ends = "Oldest, newest";
-  const char* const rows_tip = "Scroll by one row; so do the wheel and the bar at the right.";
-  const char* const pages_tip = "Scroll by as many rows as are visible.";
-  const char* const columns_tip = "Scroll the score columns; so do Shift and the wheel, and the bar below.";
+  const char *const rows = "Scroll", *const pages = "Scroll pages", *const ends = "Oldest, newest";
+  const char* const rows_tip = "Scroll the tokens; so do the wheel, the bar at the right, and the overview.";
+  const char* const pages_tip = "Scroll by as many tokens as are visible.";
   const char* const ends_tip = "Show the oldest tokens, or follow the newest.";
-  scroll(Key::up, false, -1, 0, ScrollUnit::token, "↑", rows, rows_tip);
-  scroll(Key::down, false, +1, 0, ScrollUnit::token, "↓", rows, rows_tip);
-  scroll(Key::page_up, false, -1, 0, ScrollUnit::page, "PgUp", "Scroll pages", pages_tip);
-  scroll(Key::page_down, false, +1, 0, ScrollUnit::page, "PgDn", "Scroll pages", pages_tip);
-  scroll(Key::left, true, 0, -1, ScrollUnit::page, "←", columns, columns_tip);
-  scroll(Key::right, true, 0, +1, ScrollUnit::page, "→", columns, columns_tip);
-  scroll(Key::home, true, -1, -1, ScrollUnit::all, "Home", ends, ends_tip);
-  scroll(Key::end, true, +1, +1, ScrollUnit::all, "End", ends, ends_tip);
+  scroll(Key::up, false, -1, ScrollUnit::token, "↑", rows, rows_tip);
+  scroll(Key::down, false, +1, ScrollUnit::token, "↓", rows, rows_tip);
+  scroll(Key::page_up, false, -1, ScrollUnit::page, "PgUp", pages, pages_tip);
+  scroll(Key::page_down, false, +1, ScrollUnit::page, "PgDn", pages, pages_tip);
+  scroll(Key::home, true, -1, ScrollUnit::all, "Home", ends, ends_tip);
+  scroll(Key::end, true, +1, ScrollUnit::all, "End", ends, ends_tip);
   add(Key::character, 'm', false, false, NextModel{}, "M", "Next model",
       "Same prompt, next model: more query heads share one K/V head.", subject);
   add(Key::character, 'b', false, false, NextBackend{}, "B", "Next backend",

@@ -1,9 +1,10 @@
 // What one pane shows: the attention of one layer and one head, on one side, at one beat.
 //
-// In every column, row i belongs to the token at position i. Score row t is level with q[t], and score column
-// s belongs to k[s]. Absent rows are in the lists too, so every list of a pane has n_tokens entries.
-//   values    [n_tokens, head_dim]   contiguous; 0 in absent rows
-//   matrices  [n_tokens, n_tokens]   row t, column s; −∞ (scores) and 0 (weights) where masked
+// A pane shows a window of tokens (token_window.h). In every column, slot i belongs to the same token. Score
+// row i is level with the query in slot i, and score column j belongs to the key in slot j. Absent rows are in
+// the lists too, so every list has an entry for each slot. If all tokens are on show, slots are positions.
+//   values    [n_shown, head_dim]   contiguous; 0 in absent rows
+//   matrices  [n_shown, n_shown]    −∞ (scores) and 0 (weights) where masked
 //
 // Every row and cell has two states: `was` when the beat begins, and `is` when the beat is done. At rest,
 // draw `is`. While the beat runs, mix the two by the frame's progress. A screenshot shows `is`.
@@ -12,10 +13,13 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "viewer/view_model/state/target.h"
+#include "viewer/view_model/state/token_window.h"
+#include "viewer/view_model/state/value_scale.h"
 
 namespace lastrow::view {
 
@@ -60,33 +64,36 @@ struct ValueBlock {
   std::string subtitle;  // "after RoPE"; empty for V
   std::string sharing;   // "query head 5", "K/V head 1, shared by query heads 4–7"
   int head_dim = 0;
-  int exponent = 0;  // colours span ±2^exponent and saturate beyond; the same in both panes and in all steps
-  std::vector<Row> rows;      // [n_tokens]
-  std::vector<float> values;  // [n_tokens, head_dim]
-  float at(int row, int d) const { return values[static_cast<size_t>(row * head_dim + d)]; }
+  ValueScale scale;           // the same in both panes and in all steps
+  std::vector<Row> rows;      // [n_shown]
+  std::vector<float> values;  // [n_shown, head_dim]
+  float at(int slot, int d) const { return values[static_cast<size_t>(slot * head_dim + d)]; }
   std::string title() const { return subtitle.empty() ? name : name + " · " + subtitle; }
 };
 
 /// Scaled scores, or softmax weights.
 struct MatrixBlock {
   Part part = Part::none;
-  std::string name;               // "scores", "weights"
-  std::string subtitle;           // "q·k / √16", "softmax"
-  int n = 0;                      // n_tokens
-  int exponent = 0;               // scores: ±2^exponent; weights: 0 … 1
-  std::vector<Row> rows;          // [n]; state of the whole row t (absent on the left for past t)
+  std::string name;      // "scores", "weights"
+  std::string subtitle;  // "q·k / √16", "softmax"
+  int n = 0;             // n_shown
+  ValueScale scale;
+  std::vector<Row> rows;          // [n]; state of the whole row (absent on the left for past queries)
   std::vector<float> values;      // [n, n]
   std::vector<State> was, cells;  // [n, n]; not_yet, masked, absent, or the row's state
-  float at(int t, int s) const { return values[static_cast<size_t>(t * n + s)]; }
-  State cell(int t, int s) const { return cells[static_cast<size_t>(t * n + s)]; }
+  float at(int row, int column) const { return values[static_cast<size_t>(row * n + column)]; }
+  State cell(int row, int column) const { return cells[static_cast<size_t>(row * n + column)]; }
   std::string title() const { return name + "  " + subtitle; }
 };
 
-/// The bars under the matrix: the last row again, as heights that can be compared.
+/// The bars under the matrix: the last row again, as heights that can be compared. They show every key of the
+/// step, whatever the window of tokens is.
 struct LastRowBars {
   std::vector<float> scores, weights;  // [n_tokens], of the row that decides
   float largest_score = 0, smallest_score = 0;
-  float weight_sum = 0;  // 1 up to rounding
+  float weight_sum = 0;                       // of all keys; 1 up to rounding
+  std::string score_caption, weight_caption;  // "weights of row 7 · Σ = 1.000"
+  std::string outside;                        // "62 % of weight not on show"; empty if all tokens are on show
   bool show_scores = false, show_weights = false;
   bool morph = false;  // this beat turns score bars into weight bars
 };
@@ -95,9 +102,9 @@ struct LastRowBars {
 struct OutputRow {
   Row row;
   std::vector<float> values;
-  int exponent = 0;
+  ValueScale scale;
   std::string title;          // "output of head 0, row 7"
-  std::vector<float> v_tint;  // [n_tokens]: the weight of each V row while beat `sum` runs; otherwise empty
+  std::vector<float> v_tint;  // [n_shown]: the weight of each V row while beat `sum` runs; otherwise empty
 };
 
 /// What a poke changed on this side, shown where it was made.
@@ -108,22 +115,28 @@ struct Badge {
   bool no_effect = false;  // the logits are bit-identical
 };
 
+struct Overview;
+
 struct PaneState {
   Mode side = Mode::cached;  // cached: the left pane; recompute: the right pane
   std::string name;          // "WITH CACHE"
   std::string subtitle;      // "layer 3 (last) · head 0 · 1 query meets 8 keys"
   int n_tokens = 0;
-  int first_new_row = 0;  // rows from here on were fed in this step (all of them in prefill)
-  int decides_row = 0;    // framed, with the label decides_text
+  TokenWindow window;
+  int first_new_row = 0;  // positions from here on were fed in this step (all of them in prefill)
+  int decides_row = 0;    // the position of the last row: framed, with the label decides_text
   std::string decides_text = "decides";
-  std::vector<std::string> labels;  // [n_tokens] token texts; the position stands beside each
+  std::vector<std::string> labels;  // [n_shown] token texts; the position stands beside each
   ValueBlock q, k, v;
   MatrixBlock scores, weights;
   Part matrix = Part::none;  // which matrix the beat shows: score, weight, or none yet
   LastRowBars bars;
   OutputRow output;
-  int sweep_to = -1;  // beat `score` moves the elbow over s = 0 … sweep_to on row decides_row; −1: no sweep
+  std::shared_ptr<const Overview> overview;  // of all tokens; null if all are on show
+  int sweep_to = -1;  // beat `score` moves the elbow over slots 0 … sweep_to on row decides_row; −1: no sweep
   std::string kept;        // "kept after this step: Q 0 · K 8 · V 8"
+  std::string kept_title;  // "kept for the next step"
+  int kept_rows = 0;       // of K, and as many of V
   bool show_kept = false;  // true from beat `keep` on; before that `kept` is drawn dim
   std::string beat_note;   // what the beat does on this side: "nothing later to mask"
   std::vector<Badge> badges;

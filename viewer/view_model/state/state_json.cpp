@@ -48,14 +48,14 @@ json rows(const std::vector<Row>& all) {
 }
 
 json block(const ValueBlock& b) {
-  return {{"title", b.title()},     {"sharing", b.sharing}, {"exponent", b.exponent},
+  return {{"title", b.title()},     {"sharing", b.sharing}, {"scale", b.scale.largest},
           {"head_dim", b.head_dim}, {"rows", rows(b.rows)}, {"values", values(b.values)}};
 }
 
 json block(const MatrixBlock& b) {
   json cells = json::array();
   for (State s : b.cells) cells.push_back(name_of(s));
-  return {{"title", b.title()},   {"exponent", b.exponent},     {"n", b.n},
+  return {{"title", b.title()},   {"scale", b.scale.largest},   {"n", b.n},
           {"rows", rows(b.rows)}, {"values", values(b.values)}, {"cells", cells}};
 }
 
@@ -71,6 +71,7 @@ json pane(const PaneState& p) {
         {{"part", name_of(b.part)}, {"position", b.position}, {"text", b.text}, {"no_effect", b.no_effect}});
   return {{"title", p.title()},
           {"n_tokens", p.n_tokens},
+          {"window", {{"first", p.window.first}, {"n", p.window.n}, {"pinned", p.window.pinned}}},
           {"first_new_row", p.first_new_row},
           {"decides_row", p.decides_row},
           {"labels", p.labels},
@@ -105,7 +106,14 @@ json next(const NextTokens& n) {
 }
 
 json inspector(const Inspector& i) {
-  json out = {{"hovered", target(i.hovered)}, {"hover_title", i.hover_title}, {"hover_line", i.hover_line}};
+  const WorkedExample& e = i.example;
+  json keys = json::array();
+  for (const ExampleKey& k : e.keys)
+    keys.push_back({{"name", k.name}, {"score", k.score}, {"weight", k.weight}});
+  json out = {{"hovered", target(i.hovered)},
+              {"hover_title", i.hover_title},
+              {"hover_line", i.hover_line},
+              {"example", {{"score", e.score_line}, {"keys", keys}, {"output", e.output_line}}}};
   if (!i.pinned) return out;
   const Pinned& p = *i.pinned;
   json products = json::array(), provenance = json::object();

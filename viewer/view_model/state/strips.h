@@ -1,4 +1,4 @@
-// The strips around the panes: the tokens so far, the next tokens of each side, the heads, the layers.
+// The strips around the panes: the tokens so far, the next tokens of each side, the heads, the model.
 #pragma once
 
 #include <cstdint>
@@ -42,21 +42,26 @@ struct HeadChip {
 struct HeadStrip {
   int n_q_heads = 0, n_kv_heads = 0, group_size = 1;
   std::vector<HeadChip> heads;
+  std::string summary;  // "4 queries a K/V head"
   std::string caption;  // "8 query heads, 2 K/V heads: each K/V head serves 4"
   std::string kind;     // "MHA", "GQA", "MQA"
 };
 
-struct LayerChip {
-  int layer = 0;
-  bool selected = false, last = false;
-  bool poked = false;
-  std::string label;  // "3 (last)"
+/// One part of the model, with the rows that each side computes in it in this step.
+struct ModelNode {
+  std::string name;  // "embed", "layer 3", "norm", "logits"
+  int layer = -1;    // −1: not a layer
+  bool selected = false, poked = false;
+  int rows_with = 0, rows_without = 0;
   std::string tooltip;
 };
 
-struct LayerStrip {
-  std::vector<LayerChip> layers;
-  bool complete = false;  // beat ④ is reached: all layers are done
+/// The whole model, from the embedding to the logits.
+struct ModelStrip {
+  std::vector<ModelNode> nodes;
+  int n_tokens = 0;
+  std::string with, without;  // "with cache: 1 row"
+  bool complete = false;      // beat ④ is reached: all layers are done
 };
 
 }  // namespace lastrow::view

@@ -33,6 +33,8 @@ struct ViewState {
   bool ready = false;     // false until the first step is done: draw only the notice and the progress of work
   std::string model, backend, prompt;
   int n_layers = 0, layer = 0, head = 0, head_dim = 0, n_tokens = 0, max_seq_len = 0;
+  TokenWindow window;    // of both panes
+  int room = kMostRows;  // the SetRoom in force
 
   Transport transport;
   std::vector<TokenChip> tokens;
@@ -42,7 +44,7 @@ struct ViewState {
   bool next_visible = true;  // true from beat `next` on; before that the place stays empty
   Sentence sentence;
   HeadStrip heads;
-  LayerStrip layers;
+  ModelStrip model_strip;
   std::array<PaneState, 2> panes;  // [Mode]
   Crosshair crosshair;
   Inspector inspector;

@@ -1,0 +1,77 @@
+#include "viewer/view_model/describe/overview.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/row_rule.h"
+
+namespace lastrow::view {
+
+namespace {
+
+using RowOf = const float* (*)(const Setup&, const SideData&, int layer, int head, int position);
+
+/// The element with the largest magnitude in each bin of rows.
+std::vector<float> largest_values(const Snapshot& snapshot, Mode side, const Selection& at, RowOf row_of,
+                                  const Overview& o) {
+  const SideData& data = snapshot.now->side(side);
+  std::vector<float> out(static_cast<size_t>(o.bins) * static_cast<size_t>(o.head_dim), 0.0f);
+  for (int bin = 0; bin < o.bins; ++bin) {
+    float* to = out.data() + int64_t{bin} * o.head_dim;
+    for (int position = o.first_of(bin); position < o.first_of(bin + 1); ++position) {
+      const float* x = row_of(*snapshot.setup, data, at.layer, shown_kv_head(snapshot, at), position);
+      for (int d = 0; x && d < o.head_dim; ++d)
+        if (std::fabs(x[d]) > std::fabs(to[d])) to[d] = x[d];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Overview build_overview(const Snapshot& snapshot, Mode side, const Selection& at) {
+  const Setup& setup = *snapshot.setup;
+  const SideData& data = snapshot.now->side(side);
+  Overview o;
+  o.n_tokens = snapshot.now->n_tokens;
+  o.bins = std::min(o.n_tokens, ReducedWeights::kMaxBins);
+  o.head_dim = setup.config().head_dim;
+  if (const auto reduced = reduced_weights(setup, data, at.layer, at.head, o.n_tokens))
+    o.weights = reduced->weights;
+  else
+    o.weights.assign(static_cast<size_t>(o.bins) * static_cast<size_t>(o.bins), 0.0f);
+  o.k = largest_values(snapshot, side, at, k_row, o);
+  o.v = largest_values(snapshot, side, at, v_row, o);
+  for (int bin = 0; bin < o.bins; ++bin) {
+    const int position = o.first_of(bin + 1) - 1;
+    o.rows.push_back(row_state({.side = side,
+                                .part = reached(at.beat, Beat::softmax) ? Part::weight : Part::score,
+                                .prefill = snapshot.now->prefill(),
+                                .fed = position >= data.first_position,
+                                .last_row = position == o.n_tokens - 1,
+                                .last_layer = at.layer == setup.config().n_layers - 1},
+                               at.beat));
+  }
+  o.caption = o.bins == o.n_tokens
+                  ? fmt::format("All {} tokens. Drag the frame.", o.n_tokens)
+                  : fmt::format(
+                        "All {} tokens in {} cells: weights added up, values by largest magnitude. "
+                        "Drag the frame.",
+                        o.n_tokens, o.bins);
+  return o;
+}
+
+std::shared_ptr<const Overview> OverviewCache::get(const Snapshot& snapshot, Mode side, const Selection& at) {
+  Entry& e = entries_[static_cast<size_t>(side)];
+  const bool same =
+      e.overview && e.step == snapshot.now && e.layer == at.layer && e.head == at.head && e.beat == at.beat;
+  if (!same)
+    e = {snapshot.now, at.layer, at.head, at.beat,
+         std::make_shared<const Overview>(build_overview(snapshot, side, at))};
+  return e.overview;
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,99 @@
+#include "viewer/view_model/describe/worked_example.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/operands.h"
+#include "viewer/view_model/describe/target_text.h"
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+namespace {
+
+constexpr size_t kKeys = 4;
+
+std::vector<int> keys_by_weight(const float* weights, int n) {
+  std::vector<int> order(static_cast<size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  const size_t first = std::min(kKeys, order.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(first), order.end(),
+                    [&](int a, int b) { return weights[a] != weights[b] ? weights[a] > weights[b] : a < b; });
+  order.resize(first);
+  return order;
+}
+
+std::vector<ExampleKey> example_keys(const Snapshot& snapshot, const Operands& o,
+                                     const std::vector<int>& keys) {
+  const int n = snapshot.now->n_tokens;
+  std::vector<ExampleKey> out;
+  double rest = 0;
+  for (int s = 0; s < n; ++s) rest += double{o.probs[s]};
+  for (const int s : keys) {
+    out.push_back({fmt::format("{} {}", s, token_label(snapshot, s)), number(double{o.scores[s]}),
+                   rough(double{o.probs[s]}), o.probs[s]});
+    rest -= double{o.probs[s]};
+  }
+  const int others = n - static_cast<int>(keys.size());
+  rest = std::max(0.0, rest);
+  if (others > 0)
+    out.push_back({others == 1 ? "1 other" : fmt::format("{} others", others), "", rough(rest),
+                   static_cast<float>(rest)});
+  return out;
+}
+
+std::string in_product(double x) { return x < 0 ? fmt::format("({})", rough(x)) : rough(x); }
+
+/// The first element of the output: the two largest weights, and the result that the backend gave.
+std::string output_line(const Snapshot& snapshot, const Selection& at, const Operands& o,
+                        const std::vector<int>& keys) {
+  std::string sum;
+  const size_t shown = std::min<size_t>(2, keys.size());
+  for (size_t i = 0; i < shown; ++i) {
+    const float* v = operands(snapshot, at, Mode::cached, -1, keys[i]).v;
+    if (!v) return "";
+    sum +=
+        fmt::format("{}{}·{}", i > 0 ? " + " : "", rough(double{o.probs[keys[i]]}), in_product(double{v[0]}));
+  }
+  if (snapshot.now->n_tokens > static_cast<int>(shown)) sum += " + …";
+  return fmt::format("out[0] = {} = {}", sum, rough(double{o.out[0]}));
+}
+
+}  // namespace
+
+WorkedExample build_worked_example(const Snapshot& snapshot, const Selection& at) {
+  const int last = snapshot.now->n_tokens - 1, width = snapshot.setup->config().head_dim;
+  WorkedExample e;
+  e.title = fmt::format("How row {} decides", last);
+  e.reading_title = "How to read the panes";
+  e.reading = {"A row is a token, in every column.", "The colour of a cell is its value.",
+               "The mark at its left says where it comes from.",
+               "Point at a cell for its numbers; click to keep them."};
+  const Operands row = operands(snapshot, at, Mode::cached, last, -1);
+  if (!row.q || !row.scores || !row.probs || !row.out) return e;
+  const std::vector<int> keys = keys_by_weight(row.probs, last + 1);
+  const int s = keys.front();
+  const float* k = operands(snapshot, at, Mode::cached, last, s).k;
+  if (reached(at.beat, Beat::score) && k) {
+    double dot = 0;
+    for (int d = 0; d < width; ++d) dot += double{row.q[d]} * double{k[d]};
+    e.score_title = "Score: the query meets each key";
+    e.score_line = fmt::format("q[{}]·k[{}] / √{} = {} / {} = {}", last, s, width, number(dot),
+                               number(std::sqrt(width)), number(double{row.scores[s]}));
+  }
+  if (reached(at.beat, Beat::softmax)) {
+    e.weight_title = "Softmax: scores become weights";
+    e.keys = example_keys(snapshot, row, keys);
+  }
+  if (reached(at.beat, Beat::sum)) {
+    e.output_title = "Output: weights times values";
+    e.output_line = output_line(snapshot, at, row, keys);
+  }
+  return e;
+}
+
+}  // namespace lastrow::view
