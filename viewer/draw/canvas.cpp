@@ -1,33 +1,35 @@
 #include "viewer/draw/canvas.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
-namespace lastrow::ui {
+#include "viewer/draw/text_log.h"
 
-Rect Rect::cut_top(float h) {
-  const Rect part{x0, y0, x1, std::min(y1, y0 + h)};
-  y0 = part.y1;
-  return part;
+namespace lastrow::ui {
+namespace {
+
+/// Where a line ends that begins with `rest` and is at most max_width wide: at a space, or after everything
+/// where the first word alone is too long.
+size_t end_of_line(const Fonts& fonts, Type type, std::string_view rest, float max_width) {
+  size_t end = rest.size();
+  while (end > 0 && fonts.width(type, rest.substr(0, end)) > max_width) {
+    const size_t blank = rest.rfind(' ', end - 1);
+    end = blank == std::string_view::npos || blank == 0 ? 0 : blank;
+  }
+  return end == 0 ? rest.size() : end;
 }
-Rect Rect::cut_bottom(float h) {
-  const Rect part{x0, std::max(y0, y1 - h), x1, y1};
-  y1 = part.y0;
-  return part;
-}
-Rect Rect::cut_left(float w) {
-  const Rect part{x0, y0, std::min(x1, x0 + w), y1};
-  x0 = part.x1;
-  return part;
-}
-Rect Rect::cut_right(float w) {
-  const Rect part{std::max(x0, x1 - w), y0, x1, y1};
-  x1 = part.x0;
-  return part;
-}
+
+DrawnAt here(const ImDrawList& list, TextLog& log) { return {&list, list._Splitter._Current, log.order++}; }
+
+}  // namespace
 
 Canvas::Canvas(ImDrawList* list, const Colors& colors, const Fonts& fonts, float scale)
-    : list_(list), colors_(colors), fonts_(fonts), scale_(scale) {
+    : list_(list),
+      colors_(colors),
+      fonts_(fonts),
+      scale_(scale),
+      log_(static_cast<TextLog*>(ImGui::GetIO().UserData)) {
   list_->_FringeScale = 1 / scale;  // antialiased edges are one framebuffer pixel wide
 }
 
@@ -36,10 +38,12 @@ float Canvas::snap(float x) const { return std::round(x * scale_) / scale_; }
 void Canvas::fill(const Rect& r, ImU32 color) {
   if (r.empty() || (color & IM_COL32_A_MASK) == 0) return;
   list_->AddRectFilled({snap(r.x0), snap(r.y0)}, {snap(r.x1), snap(r.y1)}, color);
+  if (log_ != nullptr) note_ground(r, color);
 }
 
 void Canvas::fill_round(const Rect& r, ImU32 color, float radius) {
   list_->AddRectFilled({snap(r.x0), snap(r.y0)}, {snap(r.x1), snap(r.y1)}, color, radius);
+  if (log_ != nullptr) note_ground(r, color);
 }
 
 void Canvas::frame(const Rect& r, ImU32 color, float thickness) {
@@ -86,44 +90,70 @@ void Canvas::line(ImVec2 a, ImVec2 b, ImU32 color, float thickness) {
 }
 
 float Canvas::text(ImVec2 at, Type type, ImU32 color, std::string_view text) {
-  const TypeFace& face = fonts_.of(type);
-  const std::string spelt = fonts_.spelt(text);
-  list_->AddText(face.font, face.size, {snap(at.x), snap(at.y)}, color, spelt.data(),
-                 spelt.data() + spelt.size());
-  return fonts_.width(type, spelt);
+  const float size = fonts_.of(type).size;
+  const Line drawn = put_line({at.x, at.y, FLT_MAX, at.y + size}, type, color, text, Align::left);
+  if (log_ != nullptr) note_text(text, type, FLT_MAX, drawn, {});
+  return drawn.place.width();
 }
 
-float Canvas::text_in(const Rect& r, Type type, ImU32 color, std::string_view text, Align align) {
-  const std::string fitting = fonts_.fit(type, text, r.width());
-  const TypeFace& face = fonts_.of(type);
-  const float w = fonts_.width(type, fitting);
-  const float x = align == Align::left ? r.x0 : align == Align::right ? r.x1 - w : (r.x0 + r.x1 - w) / 2;
-  const float y = (r.y0 + r.y1 - face.size) / 2;
-  list_->AddText(face.font, face.size, {snap(x), snap(y)}, color, fitting.data(),
-                 fitting.data() + fitting.size());
-  return w;
+float Canvas::text_in(const Rect& r, Type type, ImU32 color, std::string_view text, Align align,
+                      MayCut may_cut) {
+  const Line drawn = put_line(r, type, color, text, align);
+  if (log_ != nullptr) note_text(text, type, r.width(), drawn, may_cut);
+  return drawn.place.width();
 }
 
 float Canvas::text_lines(const Rect& r, Type type, ImU32 color, std::string_view text, int max_lines,
-                         float line_height) {
+                         float line_height, MayCut may_cut) {
   const std::string whole = fonts_.spelt(text);
   std::string_view rest = whole;
+  Line all;
   float y = r.y0;
   for (int line = 0; line < max_lines && !rest.empty(); ++line) {
-    size_t end = rest.size();
-    if (line + 1 < max_lines) {
-      while (end > 0 && fonts_.width(type, rest.substr(0, end)) > r.width()) {
-        const size_t blank = rest.rfind(' ', end - 1);
-        end = blank == std::string_view::npos || blank == 0 ? 0 : blank;
-      }
-      if (end == 0) end = rest.size();  // one long word; text_in cuts it
-    }
-    text_in({r.x0, y, r.x1, y + line_height}, type, color, rest.substr(0, end));
+    const bool last = line + 1 == max_lines;
+    const size_t end = last ? rest.size() : end_of_line(fonts_, type, rest, r.width());
+    const Line drawn =
+        put_line({r.x0, y, r.x1, y + line_height}, type, color, rest.substr(0, end), Align::left);
+    all.place = line == 0 ? drawn.place : all.place.around(drawn.place);
+    all.needed = std::max(all.needed, drawn.needed);
+    all.shown += (line == 0 ? "" : " ") + drawn.shown;
     rest.remove_prefix(end);
     while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
     y += line_height;
   }
+  if (log_ != nullptr) note_text(text, type, r.width(), all, may_cut);
   return y - r.y0;
+}
+
+Canvas::Line Canvas::put_line(const Rect& r, Type type, ImU32 color, std::string_view text, Align align) {
+  const TypeFace& face = fonts_.of(type);
+  Line line;
+  constexpr float kRounding = 0.25f;  // a rectangle as wide as its text may be a bit too narrow
+  line.shown = fonts_.fit(type, text, r.width() + kRounding);
+  const float width = fonts_.width(type, line.shown);
+  line.needed = log_ == nullptr ? width : fonts_.width(type, fonts_.spelt(text));
+  const float x = snap(align == Align::left    ? r.x0
+                       : align == Align::right ? r.x1 - width
+                                               : (r.x0 + r.x1 - width) / 2);
+  const float y = snap((r.y0 + r.y1 - face.size) / 2);
+  list_->AddText(face.font, face.size, {x, y}, color, line.shown.data(),
+                 line.shown.data() + line.shown.size());
+  line.place = {x, y, x + width, y + face.size};
+  return line;
+}
+
+void Canvas::note_text(std::string_view text, Type type, float room, const Line& drawn, MayCut may_cut) {
+  if (text.empty()) return;
+  const ImVec2 clip0 = list_->GetClipRectMin(), clip1 = list_->GetClipRectMax();
+  log_->texts.push_back({fonts_.spelt(text), drawn.shown, type, room, drawn.needed, drawn.place,
+                         Rect{clip0.x, clip0.y, clip1.x, clip1.y}, may_cut.because, here(*list_, *log_)});
+}
+
+void Canvas::note_ground(const Rect& r, ImU32 color) {
+  constexpr float kLeastSide = 8;  // smaller ones are no ground for a text
+  if ((color & IM_COL32_A_MASK) != IM_COL32_A_MASK || r.width() < kLeastSide || r.height() < kLeastSide)
+    return;
+  log_->grounds.push_back({r, here(*list_, *log_)});
 }
 
 }  // namespace lastrow::ui

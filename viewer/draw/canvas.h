@@ -1,5 +1,8 @@
 // Draws in logical pixels on one ImGui draw list: rectangles, lines and texts that stay sharp and never
 // overflow. Panels draw everything through it.
+//
+// A text gets the room it needs. A test measures each of them in many states of the screen, and fails if one
+// is cut off; see text_log.h. If a text may be cut, the call says why: MayCut{"the tooltip has all of it"}.
 #pragma once
 
 #include <imgui.h>
@@ -8,29 +11,19 @@
 #include <string_view>
 
 #include "viewer/draw/fonts.h"
+#include "viewer/draw/rect.h"
 #include "viewer/draw/theme.h"
 
 namespace lastrow::ui {
 
-struct Rect {
-  float x0 = 0, y0 = 0, x1 = 0, y1 = 0;
-
-  float width() const { return x1 - x0; }
-  float height() const { return y1 - y0; }
-  ImVec2 center() const { return {(x0 + x1) / 2, (y0 + y1) / 2}; }
-  bool empty() const { return x1 <= x0 || y1 <= y0; }
-  bool contains(ImVec2 p) const { return p.x >= x0 && p.x < x1 && p.y >= y0 && p.y < y1; }
-  Rect inset(float by) const { return {x0 + by, y0 + by, x1 - by, y1 - by}; }
-  Rect inset(float dx, float dy) const { return {x0 + dx, y0 + dy, x1 - dx, y1 - dy}; }
-  Rect moved(float dx, float dy) const { return {x0 + dx, y0 + dy, x1 + dx, y1 + dy}; }
-  /// Cuts off a part and returns it; this rectangle keeps the rest.
-  Rect cut_top(float height);
-  Rect cut_bottom(float height);
-  Rect cut_left(float width);
-  Rect cut_right(float width);
-};
+struct TextLog;
 
 enum class Align { left, center, right };
+
+/// Why a text may end with "…". By default it may not.
+struct MayCut {
+  const char* because = nullptr;
+};
 
 class Canvas {
  public:
@@ -59,21 +52,32 @@ class Canvas {
   float text(ImVec2 at, Type type, ImU32 color, std::string_view text);
   /// Writes one line into the rectangle, centred vertically; a text that does not fit ends with "…". Returns
   /// the width.
-  float text_in(const Rect& r, Type type, ImU32 color, std::string_view text, Align align = Align::left);
+  float text_in(const Rect& r, Type type, ImU32 color, std::string_view text, Align align = Align::left,
+                MayCut may_cut = {});
   /// Writes at most max_lines lines, broken at spaces; if the text is longer, the last line ends with "…".
   /// Returns the height used.
   float text_lines(const Rect& r, Type type, ImU32 color, std::string_view text, int max_lines,
-                   float line_height);
+                   float line_height, MayCut may_cut = {});
   float width(Type type, std::string_view text) const { return fonts_.width(type, fonts_.spelt(text)); }
 
   void clip(const Rect& r) { list_->PushClipRect({r.x0, r.y0}, {r.x1, r.y1}, true); }
   void unclip() { list_->PopClipRect(); }
 
  private:
+  struct Line {  // of text, as it was drawn
+    std::string shown;
+    float needed = 0;  // the width of all of it
+    Rect place;
+  };
+  Line put_line(const Rect& r, Type type, ImU32 color, std::string_view text, Align align);
+  void note_text(std::string_view text, Type type, float room, const Line& drawn, MayCut may_cut);
+  void note_ground(const Rect& r, ImU32 color);
+
   ImDrawList* list_;
   const Colors& colors_;
   const Fonts& fonts_;
   float scale_;
+  TextLog* log_;  // null, except in tests
 };
 
 }  // namespace lastrow::ui

@@ -4,6 +4,7 @@
 #include <cfloat>
 #include <utility>
 
+#include "viewer/draw/text_log.h"
 #include "viewer/panels/pointing.h"
 #include "viewer/panels/scroll.h"
 
@@ -73,6 +74,11 @@ void Screen::set_scale(float scale) {
   atlas_ = {};
 }
 
+void Screen::log_texts(TextLog* log) {
+  const Current current(context_);
+  ImGui::GetIO().UserData = log;  // Canvas takes it from there
+}
+
 void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& view,
                        std::vector<view::UserCommand>& commands) {
   const bool typing = view.prompt_box.open;
@@ -100,6 +106,7 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
     colors_ = std::make_unique<Colors>(frame.view->theme);
     apply_style(*colors_);
   }
+  if (auto* log = static_cast<TextLog*>(io.UserData)) log->clear();
   ImGui::NewFrame();
   send_keys(keys, *frame.view, commands);
   ImGui::SetNextWindowPos({0, 0});

@@ -21,6 +21,8 @@ struct ImGuiContext;
 
 namespace lastrow::ui {
 
+struct TextLog;
+
 class Screen {
  public:
   explicit Screen(float scale);
@@ -40,6 +42,8 @@ class Screen {
   Image draw_picture(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
   Image picture();
   ImU32 background() const { return to_u32(colors_->hex().window); }
+  /// For tests: each draw() fills the log anew (text_log.h). null: no more.
+  void log_texts(TextLog* log);
   /// Shows a message of the window itself over the panes, until the next key or click.
   void say(view::Notice notice) { state_.own_notice = std::move(notice); }
 

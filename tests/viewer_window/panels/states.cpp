@@ -1,0 +1,271 @@
+#include "viewer_window/panels/states.h"
+
+#include <doctest/doctest.h>
+
+#include <utility>
+
+#include "viewer/view_model/run/run_script.h"
+#include "viewer/view_model/script/parse_script.h"
+#include "viewer/view_model/script/tour.h"
+
+namespace lastrow::ui {
+namespace {
+
+/// `shot NAME.png` makes a state. Whoever adds something to the screen adds its states here.
+constexpr const char* kStates = R"(
+shot first.png
+# each beat of a step
+sub start
+shot start.png
+sub project
+shot project.png
+sub append
+shot append.png
+sub score
+shot score.png
+sub mask
+shot mask.png
+sub softmax
+shot softmax.png
+sub sum
+shot sum.png
+sub next
+shot next.png
+sub keep
+step 0
+shot prefill.png
+sub start
+shot prefill-start.png
+sub score
+shot prefill-score.png
+sub keep
+# layers and heads
+step 4
+layer 0
+shot layer-0.png
+sub sum
+shot layer-0-sum.png
+sub keep
+layer last
+head 0
+shot head-0.png
+head default
+# under the mouse
+hover q 3
+shot hover-absent-q.png
+hover q 7 5
+shot hover-q-cell.png
+hover recompute q 3 4
+shot hover-again-q.png
+hover k 3
+shot hover-k.png
+hover recompute k 2 15
+shot hover-again-k-cell.png
+hover v 5 0
+shot hover-v-cell.png
+hover weight 7 3
+shot hover-weight.png
+hover recompute weight 2 5
+shot hover-masked.png
+hover token 2
+shot hover-token.png
+hover output 7 3
+shot hover-output.png
+hover none
+sub score
+hover score 7 3
+shot hover-score.png
+hover none
+sub keep
+# pinned
+pin q 7
+shot pin-q.png
+pin recompute q 3
+shot pin-again-q.png
+pin q 2
+shot pin-absent-q.png
+pin k 3
+shot pin-k.png
+pin recompute k 1
+shot pin-again-k.png
+pin v 6 2
+shot pin-v.png
+pin weight 7 0
+shot pin-weight.png
+pin output 7 3
+shot pin-output.png
+pin token 1
+shot pin-token.png
+sub score
+pin recompute score 7 4
+shot pin-score.png
+pin none
+sub keep
+# pokes
+menu q 3
+shot menu-q.png
+menu k 7
+shot menu-k.png
+poke q 3 scramble
+shot poked-past-q.png
+poke k 3 scramble
+shot poked-q-and-k.png
+hover k 3
+shot poked-hover-k.png
+hover none
+pin k 3
+shot poked-pin-k.png
+pin none
+restore all
+poke q 7 scramble
+shot poked-current-q.png
+restore all
+poke k 2 zero since
+shot poked-k-since.png
+poke v 3 zero since
+shot poked-k-and-v-since.png
+layer 1
+shot poked-other-layer.png
+restore all
+poke q 3 scramble
+shot poked-lower-layer.png
+restore all
+layer last
+# other models
+model fable-gqa
+step 6
+shot gqa.png
+layer 0
+head 5
+shot gqa-layer-0.png
+layer last
+poke k 3 scramble
+shot gqa-poked.png
+restore all
+pin k 3
+shot gqa-pin.png
+pin none
+model fable-mqa
+shot mqa.png
+poke v 3 zero
+shot mqa-poked.png
+restore all
+# help
+key ?
+shot help.png
+key ?
+)";
+
+/// More tokens than fit at once.
+constexpr const char* kLongStates = R"(
+model fable-mha
+prompt "the quick brown fox"
+step 5
+shot 9-tokens.png
+step 12
+shot 16-tokens.png
+sub score
+shot 16-tokens-score.png
+sub keep
+step 29
+shot 33-tokens.png
+hover k 20 3
+shot 33-tokens-hover.png
+hover none
+poke k 25 scramble since
+shot 33-tokens-poked.png
+restore all
+step 96
+shot 100-tokens.png
+sub sum
+shot 100-tokens-sum.png
+sub keep
+pin k 90
+shot 100-tokens-pin.png
+pin none
+step 250
+shot 254-tokens.png
+sub score
+hover recompute score 253 240
+shot 254-tokens-score.png
+hover none
+sub keep
+poke v 200 zero
+shot 254-tokens-poked.png
+restore all
+)";
+
+constexpr const char* kLargeModel =
+    "random:layers=32,q_heads=32,kv_heads=8,head_dim=16,vocab=64,context=300,seed=3";
+
+class Collector : public view::ScriptHost {
+ public:
+  void shot(const std::string& name, const view::ViewState& view) override {
+    add(name.substr(0, name.size() - 4), view);
+  }
+  void write_state(const std::string&, const std::string&) override {}
+  void resize(int, int) override {}
+  void row_shown(int row, const view::ViewState& view) override { add("tour-" + std::to_string(row), view); }
+  void add(std::string name, view::ViewState view) {
+    states.push_back({std::move(name), std::make_shared<const view::ViewState>(std::move(view))});
+  }
+
+  std::vector<NamedState> states;
+};
+
+void play(view::Controller& controller, const view::Script& script, Collector& into) {
+  std::string error;
+  const int code = view::run_script(controller, script, into, error);
+  REQUIRE_MESSAGE(code == 0, error);
+}
+
+/// What a script cannot wait for: boxes with errors, work under way.
+void add_moments(view::Controller& controller, Collector& into) {
+  controller.send(view::OpenPrompt{true});
+  into.add("prompt-box", *controller.settle());
+  controller.send(view::SetPrompt{""});
+  into.add("prompt-box-error", *controller.settle());
+  controller.send(view::OpenPrompt{false});
+  view::ViewState view = *controller.settle();
+  const auto with_notice = [&](const char* name, const std::string& text, view::NoticeKind kind) {
+    view.notice = view::Notice{text, kind};
+    into.add(name, view);
+    view.notice.reset();
+  };
+  with_notice("notice", "You have left the tour; Enter starts it again.", view::NoticeKind::info);
+  with_notice("notice-error",
+              "/home/student/models/a-long-folder-name/llama-3.2-1b-instruct.safetensors: the file ends "
+              "after 1,024 of 2,471,645,608 bytes: copy it again, or choose another model",
+              view::NoticeKind::error);
+  view.busy = {true, "Running decode 212 of 250 …", 0.4, true};
+  into.add("busy", view);
+}
+
+std::vector<NamedState> make_states() {
+  Collector all;
+  view::Controller controller;
+  controller.settle();
+  play(controller, view::parse_script(kStates, "states"), all);
+  add_moments(controller, all);
+  view::Controller large({.model = kLargeModel, .prompt = "a b c", .step = 9});
+  play(large,
+       view::parse_script("layer 17\nhead 21\nshot large.png\npoke k 3 zero since\nshot large-poked.png\n",
+                          "large"),
+       all);
+#if !defined(__SANITIZE_ADDRESS__) && defined(NDEBUG)
+  play(controller, view::parse_script(kLongStates, "long states"), all);
+#endif
+  view::Controller tour;
+  tour.settle();
+  play(tour, view::tour_script(), all);
+  return std::move(all.states);
+}
+
+}  // namespace
+
+const std::vector<NamedState>& states_of_the_screen() {
+  static const std::vector<NamedState> states = make_states();
+  return states;
+}
+
+}  // namespace lastrow::ui
