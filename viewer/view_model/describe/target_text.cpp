@@ -111,7 +111,7 @@ bool target_exists(const Snapshot& snapshot, const Target& target) {
   if (target.part == Part::none || target.row < 0 || target.row >= n) return false;
   if (target.part == Part::score || target.part == Part::weight)
     return target.column >= 0 && target.column < n;
-  return target.part == Part::token || target.column < width;
+  return target.column >= -1 && target.column < width;
 }
 
 std::string target_title(const Snapshot& snapshot, const Selection& at, const Target& target,

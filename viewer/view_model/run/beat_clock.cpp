@@ -13,7 +13,7 @@ BeatClock::Change BeatClock::advance(double now) {
   for (;;) {  // several beats may end within one frame
     if (progress_ < 1) {
       const double seconds = duration();
-      progress_ = seconds <= 0 ? 1.0f : static_cast<float>(std::min(1.0, (now_ - began_) / seconds));
+      progress_ = seconds <= 0 ? 1.0f : static_cast<float>(std::clamp((now_ - began_) / seconds, 0.0, 1.0));
       if (progress_ < 1) return change;
       began_ += seconds;  // the next beat begins where this one ended
       progress_ = 1;

@@ -13,7 +13,7 @@ namespace lastrow::view {
 
 Controller::Impl::Impl(ControllerOptions options) {
   theme = options.theme;
-  clock.speed = std::clamp(options.speed, 0.25, 4.0);
+  carry_out(SetSpeed{options.speed});
   clock.reduced_motion = options.reduced_motion;
   tour_offered = options.offer_tour;
   goal = {options.model, options.prompt, options.backend, std::max(0, options.step), {}};

@@ -2,12 +2,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
 
 #include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/run/controller_impl.h"
 
 namespace lastrow::view {
+
+namespace {
+
+/// a + b, or the nearest int: a script may ask for any number.
+int sum(int a, int b) {
+  constexpr int64_t kLeast = std::numeric_limits<int>::min(), kMost = std::numeric_limits<int>::max();
+  return static_cast<int>(std::clamp(int64_t{a} + b, kLeast, kMost));
+}
+
+}  // namespace
 
 // ---- steps
 
@@ -26,8 +39,8 @@ std::string Controller::Impl::carry_out(const GoToStep& c) {
 }
 
 std::string Controller::Impl::carry_out(const ChangeStep& c) {
-  if (goal.step + c.by < 0) return refuse("this is the first step: the prefill");
-  return go_to_step(goal.step + c.by);
+  if (c.by < -goal.step) return refuse("this is the first step: the prefill");
+  return go_to_step(sum(goal.step, c.by));
 }
 
 // ---- beats
@@ -40,7 +53,7 @@ std::string Controller::Impl::carry_out(const GoToBeat& c) {
 
 std::string Controller::Impl::carry_out(const ChangeBeat& c) {
   clock.playing = false;
-  const int to = static_cast<int>(clock.beat()) + c.by;
+  const int to = sum(static_cast<int>(clock.beat()), c.by);
   if (to >= kBeats) {
     if (current && current->context_full)
       return refuse(fmt::format("the context of {} tokens is full: go back, or type a shorter prompt",
@@ -66,6 +79,7 @@ std::string Controller::Impl::carry_out(const PlayPause&) {
 }
 
 std::string Controller::Impl::carry_out(const SetSpeed& c) {
+  if (std::isnan(c.speed)) return refuse("the speed is a number from 0.25 to 4");
   clock.speed = std::clamp(c.speed, 0.25, 4.0);
   return "";
 }
@@ -92,7 +106,7 @@ std::string Controller::Impl::carry_out(const SetLayer& c) {
 }
 
 std::string Controller::Impl::carry_out(const ChangeLayer& c) {
-  return carry_out(SetLayer{std::max(0, layer + c.by)});
+  return carry_out(SetLayer{std::max(0, sum(layer, c.by))});
 }
 
 std::string Controller::Impl::carry_out(const SetHead& c) {
@@ -110,13 +124,14 @@ std::string Controller::Impl::carry_out(const SetHead& c) {
 }
 
 std::string Controller::Impl::carry_out(const ChangeHead& c) {
-  return carry_out(SetHead{std::max(0, head + c.by)});
+  return carry_out(SetHead{std::max(0, sum(head, c.by))});
 }
 
 // ---- the mouse
 
 std::string Controller::Impl::carry_out(const Hover& c) {
   hovered = c.target;
+  if (hovered && current && !target_exists(*current, *hovered)) hovered.reset();
   return "";
 }
 
