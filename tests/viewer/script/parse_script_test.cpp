@@ -54,6 +54,11 @@ TEST_CASE("every wrong line gives its number and what was expected") {
       {"state .json", "t.txt:1: expected a file name ending in .json"},
       {"hover", "t.txt:1: expected none, or"},
       {"hover k", "t.txt:1: expected a position"},
+      {"tab memory", "t.txt:1: expected cost or none, got “memory”"},
+      {"tab cost now", "t.txt:1: expected the end of the line"},
+      {"cost", "t.txt:1: expected flop, bytes, time, linear, log or hover, got the end of the line"},
+      {"cost money", "t.txt:1: expected flop, bytes, time, linear, log or hover, got “money”"},
+      {"cost hover last", "t.txt:1: expected none or a step"},
       {"key F99", "t.txt:1: expected a key as the help spells it"},
       {"menu score 1", "t.txt:1: expected q, k or v"},
   };

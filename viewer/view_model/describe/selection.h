@@ -4,10 +4,19 @@
 #include <optional>
 
 #include "viewer/view_model/state/beat.h"
+#include "viewer/view_model/state/cost_curves.h"
 #include "viewer/view_model/state/target.h"
 #include "viewer/view_model/state/token_window.h"
 
 namespace lastrow::view {
+
+/// What the tab Cost shows.
+struct CostLook {
+  Tab tab = Tab::none;
+  CostQuantity quantity = CostQuantity::flop;
+  CostScale scale = CostScale::linear;
+  std::optional<int> hovered{};  // a step
+};
 
 struct Selection {
   int layer = 0, head = 0;  // query head
@@ -17,6 +26,7 @@ struct Selection {
   std::optional<Target> hovered{}, pinned{};
   std::optional<Target> asked{};  // the row that the tour asks the user to poke
   std::optional<Target> menu{};   // the row whose poke menu is open
+  CostLook costs{};
 };
 
 }  // namespace lastrow::view

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "viewer/view_model/describe/cost_data.h"
 #include "viewer/view_model/describe/step_data.h"
 
 namespace lastrow::view {
@@ -26,6 +27,8 @@ struct Snapshot {
   int last_step = 0;
   bool context_full = false;
   std::array<std::vector<AttendRead>, 2> reads;  // [Mode][step], steps 0 … now->step
+  std::array<std::vector<StepCost>, 2> costs;    // [Mode][step], steps 0 … last_step
+  std::shared_ptr<const MachineRoof> roof;       // null until it is measured
 };
 
 }  // namespace lastrow::view

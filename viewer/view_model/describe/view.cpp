@@ -1,5 +1,6 @@
 #include "viewer/view_model/describe/view.h"
 
+#include "viewer/view_model/describe/cost_curves.h"
 #include "viewer/view_model/describe/costs.h"
 #include "viewer/view_model/describe/inspector.h"
 #include "viewer/view_model/describe/legend.h"
@@ -50,6 +51,9 @@ void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view, O
     for (PaneState& pane : view.panes) pane.overview = overviews.get(snapshot, pane.side, at);
   view.costs = cost_line(snapshot);
   view.costs_title = "whole step, all layers and heads";
+  view.tab = at.costs.tab;
+  view.cost_curves = cost_curves(snapshot, at.costs);
+  view.tabs = tab_chips(view.cost_curves, at.costs);
   view.legend = build_legend(snapshot, at, view.panes);
   view.crosshair = build_crosshair(snapshot, at);
   view.inspector = build_inspector(snapshot, at);

@@ -89,6 +89,7 @@ void Controller::Impl::want_what_is_there() {
   if (!current) return;
   const Setup& setup = *current->setup;
   goal = {setup.model_name, setup.prompt, setup.backend, current->now->step, current->now->pokes};
+  goal.measure_machine = costs.tab == Tab::cost;
 }
 
 // ---- time
@@ -195,7 +196,7 @@ Controller::~Controller() = default;
 
 void Controller::send(const Command& command) {
   Impl& c = *impl_;
-  if (!std::holds_alternative<Hover>(command) && !std::holds_alternative<SetRoom>(command)) c.notice.reset();
+  if (!is_passive(command)) c.notice.reset();
   if (std::holds_alternative<PokeRow>(command)) ++c.user_pokes;
   c.leave_tour_for(command);
   c.work_error.clear();

@@ -77,6 +77,12 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const PokeRow&);
   std::string carry_out(const RestoreRow&);
   std::string carry_out(const RestoreAll&);
+  // controller_tabs.cpp
+  std::string carry_out(const ShowTab&);
+  std::string carry_out(const ToggleTab&);
+  std::string carry_out(const SetCostQuantity&);
+  std::string carry_out(const SetCostScale&);
+  std::string carry_out(const HoverCost&);
   // controller_program.cpp: tour, look of the window, clipboard
   std::string carry_out(const StartTour&);
   std::string carry_out(const Confirm&);
@@ -116,6 +122,7 @@ struct Controller::Impl final : ScriptedViewer {
 
   // What the user points at and has open.
   std::optional<Target> hovered, pinned, asked, menu;
+  CostLook costs;
   bool prompt_open = false, help_open = false, tour_offered = true;
   std::string prompt_error;
   Theme theme = Theme::light;

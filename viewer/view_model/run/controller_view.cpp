@@ -18,7 +18,8 @@ Selection Controller::Impl::selection() const {
           .hovered = hovered,
           .pinned = pinned,
           .asked = asked,
-          .menu = menu};
+          .menu = menu,
+          .costs = costs};
 }
 
 Busy Controller::Impl::busy() const {

@@ -8,6 +8,7 @@
 
 #include "registry/registry.h"
 #include "viewer/view_model/describe/value_scales.h"
+#include "viewer/view_model/run/machine_roof.h"
 #include "viewer/view_model/run/step_copy.h"
 
 namespace lastrow::view {
@@ -20,6 +21,7 @@ constexpr int64_t kPlainBytes = 96 * kMiB;    // of steps kept for comparing
 constexpr int64_t kTimedWeights = 32 * kMiB;  // a larger model gets no second pair of sessions for timing
 constexpr int kCalibrationSteps = 4;          // decode steps that, with the prefill, fix the value scales
 constexpr int kTimings = 5;
+constexpr int kRepeats = 2;          // of a step whose time looks disturbed
 constexpr double kSlowStepUs = 2e4;  // a slower step is timed once
 
 bool applies(const Poke& poke, int step, int n_tokens) {
@@ -68,6 +70,7 @@ void Sessions::run_to(int step) {
                   static_cast<double>(at - first) / std::max(1, step - first + 1));
     twin_->advance();
     note_reads();
+    costs_.note_work(*twin_, timing_ == nullptr);
     if (twin_->current_step() >= step - 1) remember(copy_step(*twin_));
   }
 }
@@ -115,15 +118,17 @@ void Sessions::open(const Goal& goal) {
 
   // If anything so far throws, the old sessions are untouched. What follows replaces them, and puts them back
   // if it throws.
-  auto old = std::tuple(twin_, timing_, setup_, plain_, reads_);
+  auto old = std::tuple(twin_, timing_, setup_, plain_, reads_, costs_);
   twin_ = twin;
   timing_ = timing;
   plain_.clear();
   reads_ = {};
+  costs_ = {};
+  if (timing_) costs_.note_time(*timing_);
   try {
     setup_ = std::make_shared<const Setup>(make_setup(goal, std::move(model)));
   } catch (...) {
-    std::tie(twin_, timing_, setup_, plain_, reads_) = std::move(old);
+    std::tie(twin_, timing_, setup_, plain_, reads_, costs_) = std::move(old);
     throw;
   }
 }
@@ -152,7 +157,15 @@ std::shared_ptr<const StepData> Sessions::timed(std::shared_ptr<const StepData> 
   if (!timing_ || data->timed) return data;
   progress_.say("Measuring the time …", -1);
   if (timing_->cached().last_step() < data->step) timing_->go_to(timing_->cached().last_step());
-  while (timing_->cached().last_step() < data->step) timing_->advance();
+  while (timing_->cached().last_step() < data->step) {
+    timing_->advance();
+    costs_.note_time(*timing_);
+    const int step = timing_->current_step();
+    for (int again = 0; again < kRepeats && costs_.looks_disturbed(step); ++again) {
+      timing_->go_to(step);
+      costs_.note_time(*timing_);
+    }
+  }
   std::array<std::vector<double>, 2> times;
   timing_->go_to(data->step);
   const int runs = timing_->recompute().record().wall_us > kSlowStepUs ? 1 : kTimings;
@@ -167,6 +180,7 @@ std::shared_ptr<const StepData> Sessions::timed(std::shared_ptr<const StepData> 
     std::sort(times[side].begin(), times[side].end());
     out->sides[side].wall_us = times[side][static_cast<size_t>(runs / 2)];
   }
+  costs_.note_median(out->step, {out->sides[0].wall_us, out->sides[1].wall_us});
   remember(out);
   return out;
 }
@@ -209,6 +223,9 @@ Snapshot Sessions::snapshot_at(const Goal& goal) {
     const size_t n = std::min(static_cast<size_t>(goal.step) + 1, reads_[side].size());
     snapshot.reads[side].assign(reads_[side].begin(), reads_[side].begin() + static_cast<std::ptrdiff_t>(n));
   }
+  snapshot.costs = costs_.steps();
+  if (goal.measure_machine && !roof_) roof_ = measure_machine_roof(progress_);
+  snapshot.roof = roof_;
   return snapshot;
 }
 

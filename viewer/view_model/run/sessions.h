@@ -19,6 +19,7 @@
 
 #include "session/twin.h"
 #include "viewer/view_model/describe/snapshot.h"
+#include "viewer/view_model/run/cost_log.h"
 #include "viewer/view_model/run/progress.h"
 
 namespace lastrow::view {
@@ -27,6 +28,7 @@ struct Goal {
   std::string model, prompt, backend;
   int step = 0;
   std::vector<Poke> pokes;
+  bool measure_machine = false;  // the snapshot needs the roofline of this machine
 };
 
 struct Outcome {
@@ -61,6 +63,8 @@ class Sessions {
   std::shared_ptr<const Setup> setup_;
   std::map<int, std::shared_ptr<const StepData>> plain_;  // recent steps, without pokes
   std::array<std::vector<AttendRead>, 2> reads_;          // [Mode][step]
+  CostLog costs_;
+  std::shared_ptr<const MachineRoof> roof_;  // null until a goal has asked for it
 };
 
 }  // namespace lastrow::view

@@ -210,6 +210,23 @@ ScriptAction parse_theme(LineReader& in) {
   in.fail("light or dark");
 }
 
+ScriptAction parse_tab(LineReader& in) {
+  if (in.take("cost")) return DoCommand{ShowTab{Tab::cost}};
+  if (in.take("none")) return DoCommand{ShowTab{Tab::none}};
+  in.fail("cost or none");
+}
+
+ScriptAction parse_cost(LineReader& in) {
+  if (in.take("flop")) return DoCommand{SetCostQuantity{CostQuantity::flop}};
+  if (in.take("bytes")) return DoCommand{SetCostQuantity{CostQuantity::bytes}};
+  if (in.take("time")) return DoCommand{SetCostQuantity{CostQuantity::time}};
+  if (in.take("linear")) return DoCommand{SetCostScale{CostScale::linear}};
+  if (in.take("log")) return DoCommand{SetCostScale{CostScale::log}};
+  if (!in.take("hover")) in.fail("flop, bytes, time, linear, log or hover");
+  if (in.take("none")) return DoCommand{HoverCost{}};
+  return DoCommand{HoverCost{in.number<int>("none or a step (0, 1, …)", 0, 1 << 20)}};
+}
+
 ScriptAction parse_key(LineReader& in) {
   std::string known;
   for (const KeyBinding& key : key_table()) {
@@ -241,6 +258,8 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("ask")) return parse_ask(in);
   if (in.take("wait")) return parse_wait(in);
   if (in.take("expect")) return parse_expect(in);
+  if (in.take("tab")) return parse_tab(in);
+  if (in.take("cost")) return parse_cost(in);
   if (in.take("theme")) return parse_theme(in);
   if (in.take("size")) return parse_size(in);
   if (in.take("hover")) return parse_point(in, false);
@@ -253,8 +272,8 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("shot")) return WriteShot{file_name(in, ".png")};
   if (in.take("state")) return WriteState{file_name(in, ".json")};
   in.fail(
-      "one of model prompt backend step layer head sub poke restore focus say ask wait expect theme size "
-      "hover pin menu key shot state");
+      "one of model prompt backend step layer head sub poke restore focus say ask wait expect tab cost theme "
+      "size hover pin menu key shot state");
 }
 
 }  // namespace

@@ -14,6 +14,9 @@
 //   hover none | [cached|recompute] q|k|v|score|weight|output|token ROW [COLUMN]
 //   pin   none | [cached|recompute] q|k|v|score|weight|output|token ROW [COLUMN]
 //   key NAME                       a key as the help spells it: Shift+→
+//   tab cost | none
+//   cost flop | bytes | time | linear | log
+//   cost hover none | STEP
 //   theme light | dark
 //   size WIDTHxHEIGHT
 //   say TEXT                       a sentence. In it {n} is the number of tokens, {n-1} is one less, {next}

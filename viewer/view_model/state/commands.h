@@ -15,6 +15,7 @@
 
 #include "trace/poke.h"
 #include "viewer/view_model/state/beat.h"
+#include "viewer/view_model/state/cost_curves.h"
 #include "viewer/view_model/state/target.h"
 #include "viewer/view_model/state/token_window.h"
 
@@ -127,6 +128,27 @@ struct RestoreRow {
 };
 struct RestoreAll {};
 
+// ---- the tab at the bottom
+
+/// Tab::none closes it.
+struct ShowTab {
+  Tab tab = Tab::none;
+};
+/// Opens the tab, or closes it if it is open.
+struct ToggleTab {
+  Tab tab = Tab::cost;
+};
+struct SetCostQuantity {
+  CostQuantity quantity = CostQuantity::flop;
+};
+struct SetCostScale {
+  CostScale scale = CostScale::linear;
+};
+/// Sent only when the step changes; nullopt when the mouse leaves the curve.
+struct HoverCost {
+  std::optional<int> step;
+};
+
 // ---- tour, look of the window, work under way
 
 enum class Theme : uint8_t { light, dark };
@@ -151,8 +173,15 @@ using Command =
     std::variant<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, OpenPrompt, GoToStep, ChangeStep,
                  GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead, Hover, Pin, ScrollTokens,
                  ScrollTo, SetRoom, PlayPause, SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu,
-                 PokeHere, PokeRow, RestoreRow, RestoreAll, StartTour, Confirm, Escape, SetTheme, ToggleTheme,
-                 ToggleHelp, CopyCell, CancelWork, DismissNotice>;
+                 PokeHere, PokeRow, RestoreRow, RestoreAll, ShowTab, ToggleTab, SetCostQuantity, SetCostScale,
+                 HoverCost, StartTour, Confirm, Escape, SetTheme, ToggleTheme, ToggleHelp, CopyCell,
+                 CancelWork, DismissNotice>;
+
+/// The mouse moved or the window has another size; the user has not asked for anything.
+inline bool is_passive(const Command& command) {
+  return std::holds_alternative<Hover>(command) || std::holds_alternative<SetRoom>(command) ||
+         std::holds_alternative<HoverCost>(command);
+}
 
 // ---- the window's own commands
 

@@ -64,6 +64,8 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::character, 'p', false, false, PokeHere{}, "P", "Poke",
       "Scramble or zero the row you point at, and see what changes.", poke);
   add(Key::character, 'r', false, false, RestoreAll{}, "R", "Restore", "Undo every poke.", poke);
+  add(Key::character, '$', false, false, ToggleTab{Tab::cost}, "$", "Cost",
+      "Show what all steps so far have cost, with the cache and without it.", place);
   add(Key::character, 'c', false, false, CopyCell{}, "C", "Copy",
       "Copy the pinned or hovered cell with its numbers.", program);
   add(Key::character, 't', false, false, ToggleTheme{}, "T", "Theme", "Switch between light and dark.",

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "viewer/view_model/state/cost_json.h"
+
 namespace lastrow::view {
 
 namespace {
@@ -199,6 +201,8 @@ std::string to_json(const ViewState& v) {
       {"pokes", v.n_pokes},
       {"pokes_text", v.pokes_text},
       {"costs", costs(v.costs)},
+      {"tab", v.tab == Tab::cost ? "cost" : "none"},
+      {"cost_curves", v.tab == Tab::cost ? cost_json(v.cost_curves) : json(nullptr)},
       {"legend", v.legend.value_scale},
       {"tour",
        {{"offered", v.tour.offered},

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "viewer/view_model/state/commands.h"
+#include "viewer/view_model/state/cost_curves.h"
 #include "viewer/view_model/state/costs.h"
 #include "viewer/view_model/state/inspector.h"
 #include "viewer/view_model/state/legend.h"
@@ -53,6 +54,9 @@ struct ViewState {
   std::string pokes_text;  // "q[3] scrambled in layer 3, head 0 · now"; empty without pokes
   std::vector<CostEntry> costs;
   std::string costs_title;  // "whole step, all layers and heads"
+  Tab tab = Tab::none;      // open at the bottom
+  std::vector<TabChip> tabs;
+  CostCurves cost_curves;  // always there; its roofline only while the tab is open
   Legend legend;
   TourState tour;
   PromptBox prompt_box;

@@ -1,0 +1,14 @@
+// Where the step on show lies under the roofline of this machine.
+//
+// Source: Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
+#pragma once
+
+#include "viewer/view_model/describe/snapshot.h"
+#include "viewer/view_model/state/cost_curves.h"
+
+namespace lastrow::view {
+
+/// Without measured roofs, or for a backend that runs elsewhere, its sentence says what is missing.
+RooflinePicture roofline_picture(const Snapshot& snapshot);
+
+}  // namespace lastrow::view
