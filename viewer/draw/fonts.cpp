@@ -9,16 +9,19 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr std::array<float, kTypes> kSizes{12, 14, 14, 16, 16, 22, 15, 12};
+constexpr std::array<float, kTypes> kSizes{12, 14, 14, 16, 16, 22, 15, 12, 40};
 
 constexpr std::array<const char*, kTypes> kFiles{
-    "DejaVuSans.ttf",      "DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans.ttf",
-    "DejaVuSans-Bold.ttf", "DejaVuSans.ttf", "DejaVuSansMono.ttf",  "DejaVuSansMono.ttf"};
+    "DejaVuSans.ttf",     "DejaVuSans.ttf",      "DejaVuSans-Bold.ttf",
+    "DejaVuSans.ttf",     "DejaVuSans-Bold.ttf", "DejaVuSans.ttf",
+    "DejaVuSansMono.ttf", "DejaVuSansMono.ttf",  "DejaVuSans-Bold.ttf"};
 
 /// Latin, punctuation, arrows, mathematics, circled digits: all signs in our texts.
 constexpr ImWchar kRanges[] = {0x0020, 0x017F, 0x0391, 0x03C9, 0x2010, 0x2027, 0x2030, 0x203A, 0x2070, 0x208E,
                                0x2190, 0x2194, 0x2200, 0x2200, 0x2208, 0x2208, 0x2211, 0x221E, 0x2248, 0x2248,
                                0x2260, 0x2265, 0x2423, 0x2423, 0x2460, 0x2468, 0x25B2, 0x25BE, 0};
+/// Digits, signs, × and the dashes.
+constexpr ImWchar kNumberRanges[] = {0x0020, 0x003F, 0x00D7, 0x00D7, 0x2012, 0x2014, 0};
 
 std::string find_font(const char* file) {
   namespace fs = std::filesystem;
@@ -61,7 +64,8 @@ Fonts::Fonts(float scale, bool look_for_fonts) : ascii_only_(!look_for_fonts) {
       faces_[i].font = io.Fonts->AddFontDefault(&config);
     } else {
       faces_[i].font =
-          io.Fonts->AddFontFromFileTTF(find_font(kFiles[i]).c_str(), kSizes[i] * scale, &config, kRanges);
+          io.Fonts->AddFontFromFileTTF(find_font(kFiles[i]).c_str(), kSizes[i] * scale, &config,
+                                       static_cast<Type>(i) == Type::display ? kNumberRanges : kRanges);
     }
   }
   io.FontDefault = of(Type::label).font;

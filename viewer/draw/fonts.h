@@ -13,8 +13,9 @@
 namespace lastrow::ui {
 
 /// The kind of a text decides its size: small 12, label 14, body 16, sentence 22; mono is for numbers.
-enum class Type { small, label, label_bold, body, body_bold, sentence, mono, mono_small };
-constexpr int kTypes = 8;
+/// display, 40, is for one large number: it has only digits and signs.
+enum class Type { small, label, label_bold, body, body_bold, sentence, mono, mono_small, display };
+constexpr int kTypes = 9;
 
 struct TypeFace {
   ImFont* font = nullptr;

@@ -12,7 +12,9 @@ namespace {
 
 constexpr float kGap = 8;
 constexpr float kTopHeight = 48, kTokensHeight = 64, kSentenceHeight = 40, kModelHeight = 56,
-                kCostsHeight = 72, kLegendHeight = 28, kRailWidth = 40, kInspectorWidth = 280;
+                kCostsHeight = 72, kLegendHeight = 28, kTabsHeight = 28, kRailWidth = 40,
+                kInspectorWidth = 280;
+constexpr float kCostsBesideTab = 800, kTabHeight = 208, kMostTabHeight = 320;
 constexpr float kPopOverBelow = 1280;  // narrower windows have no column for the inspector
 
 constexpr float kPadding = 12;
@@ -121,7 +123,7 @@ PaneLayout make_pane(const Rect& box, const view::PaneState& state, const view::
 }
 
 /// Everything but the inside of the panes.
-Layout divide(ImVec2 size) {
+Layout divide(ImVec2 size, const view::ViewState& view) {
   Layout layout;
   layout.screen = {0, 0, size.x, size.y};
   Rect rest = layout.screen;
@@ -129,7 +131,15 @@ Layout divide(ImVec2 size) {
   layout.tokens = rest.cut_top(kTokensHeight);
   layout.sentence = rest.cut_top(kSentenceHeight);
   layout.legend = rest.cut_bottom(kLegendHeight);
-  layout.costs = rest.cut_bottom(kCostsHeight).inset(kGap, 0);
+  layout.tabs = rest.cut_bottom(kTabsHeight).inset(kGap, 0);
+  const bool open = view.tab != view::Tab::none;
+  if (open) {
+    layout.tab =
+        rest.cut_bottom(std::clamp(std::floor(size.y * 0.231f), kTabHeight, kMostTabHeight)).inset(kGap, 0);
+    rest.cut_bottom(kGap);
+  }
+  // A low window has no room for the costs of one step beside those of all steps.
+  if (!open || size.y >= kCostsBesideTab) layout.costs = rest.cut_bottom(kCostsHeight).inset(kGap, 0);
   rest.cut_bottom(kGap);
   layout.rail = rest.cut_left(kGap + kRailWidth);
   layout.rail.x0 += kGap / 2;
@@ -156,12 +166,14 @@ Layout divide(ImVec2 size) {
 }  // namespace
 
 Layout make_layout(ImVec2 size, const view::ViewState& view) {
-  Layout layout = divide(size);
+  Layout layout = divide(size, view);
   for (size_t side = 0; side < 2; ++side)
     layout.panes[side] = make_pane(layout.panes[side].box, view.panes[side], view.window);
   return layout;
 }
 
-int rows_that_fit(ImVec2 size, const view::ViewState&) { return rows_in(divide(size).panes[0].box); }
+int rows_that_fit(ImVec2 size, const view::ViewState& view) {
+  return rows_in(divide(size, view).panes[0].box);
+}
 
 }  // namespace lastrow::ui

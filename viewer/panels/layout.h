@@ -50,6 +50,7 @@ struct PaneLayout {
 
 struct Layout {
   Rect screen, top, tokens, sentence, model, rail, inspector, costs, legend;
+  Rect tabs, tab;                    // the bar of tabs; the open tab, empty if none is open
   bool inspector_pops_over = false;  // the window is too narrow for a column for it
   std::array<PaneLayout, 2> panes;   // [Mode]
 };

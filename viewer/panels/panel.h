@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,8 +16,10 @@
 namespace lastrow::ui {
 
 struct PanelState {
-  float scroll_grip = 0;                   // where in the thumb the mouse holds it
-  std::optional<view::Target> hovered;     // the target last sent as Hover
+  float scroll_grip = 0;                // where in the thumb the mouse holds it
+  std::optional<view::Target> hovered;  // the target last sent as Hover
+  std::string cost_plot;                // the cost plot under the mouse, and the step last sent as HoverCost
+  std::optional<int> cost_step;
   std::optional<view::Target> menu_shown;  // the poke menu that is open
   std::array<char, 4096> prompt{};         // text in the prompt box, zero-terminated
   bool prompt_shown = false;
@@ -79,6 +82,7 @@ void draw_inspector(Panel& panel);
 /// Takes what it needs from the top of the column.
 void draw_worked_example(Panel& panel, Rect& column);
 void draw_costs(Panel& panel);
+void draw_tabs(Panel& panel);  // the bar of tabs, and the open tab
 void draw_legend(Panel& panel);
 void draw_menus(Panel& panel);     // poke menu, prompt box
 void draw_overlays(Panel& panel);  // help, notice, work under way

@@ -32,8 +32,7 @@ constexpr ImGuiWindowFlags kRootFlags =
 /// Whether the user did nothing but move the mouse.
 bool is_passive(const view::UserCommand& command) {
   const auto* c = std::get_if<view::Command>(&command);
-  return c != nullptr &&
-         (std::holds_alternative<view::Hover>(*c) || std::holds_alternative<view::SetRoom>(*c));
+  return c != nullptr && view::is_passive(*c);
 }
 
 void draw_panels(Panel& panel) {
@@ -46,7 +45,8 @@ void draw_panels(Panel& panel) {
     draw_pane(panel, Mode::cached);
     draw_pane(panel, Mode::recompute);
     draw_inspector(panel);
-    draw_costs(panel);
+    if (!panel.layout.costs.empty()) draw_costs(panel);
+    draw_tabs(panel);
     draw_legend(panel);
     handle_mouse(panel);
   }

@@ -1,0 +1,288 @@
+#include "viewer/panels/cost_plot.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace lastrow::ui {
+namespace {
+
+constexpr float kSmallBelow = 420;  // narrower plots have their names above, not at the ends of the lines
+constexpr float kLine = 14;         // height of a line of small text
+constexpr std::array<Mode, 2> kSides = {Mode::cached, Mode::recompute};
+
+/// The points of one line, from step `first` to step `last`, as far as they are measured. Steps that fall on
+/// the same pixel are skipped.
+std::vector<ImVec2> points_of(const CostPlotPlaces& places, const view::CostCurves& curves, size_t side,
+                              int first, int last) {
+  std::vector<ImVec2> points;
+  const std::vector<float>& heights = curves.lines[side].heights;
+  for (int step = first; step <= last; ++step) {
+    const float height = heights[static_cast<size_t>(step)];
+    if (std::isnan(height)) break;
+    const ImVec2 p = places.at(curves.x_of(step), height);
+    if (step != first && step != last && p.x - points.back().x < 0.75f) continue;
+    points.push_back(p);
+  }
+  return points;
+}
+
+/// Fills between the two lines. It is stronger at the upper line, so that the gap seems to open.
+void fill_gap(Panel& panel, const CostPlotPlaces& places, int first, int last, float strength) {
+  const view::CostCurves& curves = panel.view.cost_curves;
+  const std::vector<ImVec2> low = points_of(places, curves, 0, first, last),
+                            high = points_of(places, curves, 1, first, last);
+  const size_t n = std::min(low.size(), high.size());
+  if (n < 2) return;
+  const Hex color = cost_color(panel.hex(), Mode::recompute);
+  const ImU32 top = panel.color(color, 0.34f * strength), bottom = panel.color(color, 0.08f * strength);
+  ImDrawList* list = panel.canvas.list();
+  const ImVec2 white = ImGui::GetFontTexUvWhitePixel();
+  for (size_t i = 0; i + 1 < n; ++i) {
+    list->PrimReserve(6, 4);
+    const auto first_vertex = static_cast<ImDrawIdx>(list->_VtxCurrentIdx);
+    for (const int corner : {0, 1, 2, 0, 2, 3})
+      list->PrimWriteIdx(static_cast<ImDrawIdx>(first_vertex + corner));
+    list->PrimWriteVtx(high[i], white, top);
+    list->PrimWriteVtx(high[i + 1], white, top);
+    list->PrimWriteVtx(low[i + 1], white, bottom);
+    list->PrimWriteVtx(low[i], white, bottom);
+  }
+}
+
+void draw_line(Panel& panel, const CostPlotPlaces& places, size_t side, int first, int last, float alpha) {
+  const std::vector<ImVec2> points = points_of(places, panel.view.cost_curves, side, first, last);
+  if (points.size() < 2) return;
+  panel.canvas.list()->AddPolyline(points.data(), static_cast<int>(points.size()),
+                                   panel.color(cost_color(panel.hex(), kSides[side]), alpha),
+                                   ImDrawFlags_None, places.small ? 2.0f : 2.5f);
+}
+
+/// A small dot for each step, if there is room for them.
+void dot_steps(Panel& panel, const CostPlotPlaces& places, size_t side) {
+  constexpr float kApart = 16;
+  const view::CostCurves& curves = panel.view.cost_curves;
+  if (places.plot.width() / static_cast<float>(std::max(1, curves.last_step)) < kApart) return;
+  const std::vector<ImVec2> points = points_of(places, curves, side, 0, curves.last_step);
+  for (size_t i = 0; i < points.size(); ++i)
+    panel.canvas.list()->AddCircleFilled(
+        points[i], 3,
+        panel.color(cost_color(panel.hex(), kSides[side]), static_cast<int>(i) > curves.step ? 0.4f : 1), 16);
+}
+
+void draw_axes(Panel& panel, const CostPlotPlaces& places) {
+  const view::CostCurves& curves = panel.view.cost_curves;
+  const ImU32 grid = panel.color(panel.hex().line), muted = panel.color(panel.hex().muted);
+  float lowest = 1e9f;  // of the labels so far
+  for (const view::AxisTick& tick : curves.y.ticks) {
+    const float y = places.at(0, tick.at).y;
+    panel.canvas.horizontal(places.plot.x0, places.plot.x1, y, grid);
+    if (lowest - y < kLine) continue;
+    panel.canvas.text_in({places.y_labels.x0, y - kLine / 2, places.y_labels.x1, y + kLine / 2}, Type::small,
+                         muted, tick.label, Align::right);
+    lowest = y;
+  }
+  if (!places.small) {
+    const Rect title{places.plot.x0 + 8, places.plot.y0 + 2, places.plot.x1, places.plot.y0 + 2 + kLine};
+    panel.canvas.text_in(title, Type::small, muted, curves.y.title);
+  }
+  panel.canvas.horizontal(places.plot.x0, places.plot.x1, places.plot.y1, panel.color(panel.hex().absent));
+  float taken = -1e9f;
+  for (const view::AxisTick& tick : curves.x.ticks) {
+    const float width = panel.canvas.width(Type::small, tick.label), x = places.at(tick.at, 0).x;
+    const float x0 = std::clamp(x - width / 2, places.y_labels.x0, places.x_labels.x1 - width);
+    if (x0 < taken + 6) continue;
+    panel.canvas.vertical(x, places.plot.y1, places.plot.y1 + 3, panel.color(panel.hex().absent));
+    panel.canvas.text_in({x0, places.x_labels.y0, x0 + width + 1, places.x_labels.y1}, Type::small, muted,
+                         tick.label);
+    taken = x0 + width;
+  }
+}
+
+void draw_dot(Panel& panel, ImVec2 at, Mode side, float radius) {
+  panel.canvas.list()->AddCircleFilled(at, radius + 1.5f, panel.color(panel.hex().pane), 24);
+  panel.canvas.list()->AddCircleFilled(at, radius, panel.color(cost_color(panel.hex(), side)), 24);
+}
+
+/// A vertical rule at a step, with a dot on each line.
+void mark_step(Panel& panel, const CostPlotPlaces& places, int step, ImU32 color, float radius) {
+  const view::CostCurves& curves = panel.view.cost_curves;
+  panel.canvas.vertical(places.at(curves.x_of(step), 0).x, places.plot.y0, places.plot.y1, color);
+  for (size_t side = 0; side < 2; ++side) {
+    const float height = curves.lines[side].heights[static_cast<size_t>(step)];
+    if (!std::isnan(height)) draw_dot(panel, places.at(curves.x_of(step), height), kSides[side], radius);
+  }
+}
+
+/// The names and last values of the lines, at their ends. Labels that would overlap are pushed apart.
+void label_ends(Panel& panel, const CostPlotPlaces& places) {
+  constexpr float kHeight = 2 * kLine + 4;
+  const view::CostCurves& curves = panel.view.cost_curves;
+  const auto end_of = [&](size_t side) {
+    const float height = curves.lines[side].heights.back();
+    return places.at(1, std::isnan(height) ? (side == 0 ? 0.0f : 1.0f) : height).y;
+  };
+  float high = std::max(end_of(1), places.plot.y0 + kHeight / 2 - 6);
+  float low = std::min(end_of(0), places.plot.y1 - kHeight / 2 + 6);
+  if (low - high < kHeight) {
+    const float middle =
+        std::clamp((low + high) / 2, places.plot.y0 + kHeight - 6, places.plot.y1 - kHeight + 6);
+    high = middle - kHeight / 2;
+    low = middle + kHeight / 2;
+  }
+  const std::array<float, 2> centers = {low, high};
+  for (size_t side = 0; side < 2; ++side) {
+    const view::CostLine& line = curves.lines[side];
+    Rect r = places.end_labels;
+    const Rect bar{r.x0 + 6, centers[side] - kLine, r.x0 + 9, centers[side] + kLine};
+    panel.canvas.fill(bar, panel.color(cost_color(panel.hex(), kSides[side])));
+    r.x0 += 15;
+    r.y0 = centers[side] - kLine - 1;
+    panel.canvas.text_in(r.cut_top(kLine), Type::small, panel.color(panel.hex().muted), line.name);
+    r.y1 = r.y0 + kLine + 2;
+    panel.canvas.text_in(r, line.measured ? Type::label_bold : Type::small, panel.color(panel.hex().text),
+                         line.end_label);
+  }
+}
+
+/// The same above a small plot, one line each.
+void label_header(Panel& panel, const CostPlotPlaces& places) {
+  Rect header = places.header;
+  for (const size_t side : {size_t{1}, size_t{0}}) {
+    const view::CostLine& line = panel.view.cost_curves.lines[side];
+    Rect r = header.cut_top(16);
+    const Rect mark = r.cut_left(16);
+    panel.canvas.fill({mark.x0, mark.center().y - 1.5f, mark.x0 + 11, mark.center().y + 1.5f},
+                      panel.color(cost_color(panel.hex(), kSides[side])));
+    const float width = panel.canvas.width(Type::label_bold, line.now_label) + 1;
+    panel.canvas.text_in(r.cut_right(width), Type::label_bold, panel.color(panel.hex().text), line.now_label,
+                         Align::right);
+    panel.canvas.text_in(r, Type::small, panel.color(panel.hex().muted), line.name);
+  }
+}
+
+/// How many of some points of both lines a box would cover.
+int covered(const CostPlotPlaces& places, const view::CostCurves& curves, const Rect& box) {
+  constexpr int kSamples = 64;
+  int n = 0;
+  for (const view::CostLine& line : curves.lines)
+    for (int i = 0; i <= kSamples; ++i) {
+      const float x = static_cast<float>(i) / kSamples, s = x * static_cast<float>(curves.last_step);
+      const auto before = static_cast<size_t>(s);
+      const size_t after = std::min(before + 1, line.heights.size() - 1);
+      const float part = s - static_cast<float>(before);
+      if (box.contains(places.at(x, line.heights[before] * (1 - part) + line.heights[after] * part))) ++n;
+    }
+  return n;
+}
+
+/// Beside the rule, at the top or at the bottom: where it covers least of the lines.
+Rect place_callout(const CostPlotPlaces& places, const view::CostCurves& curves, float rule, float width,
+                   float height) {
+  Rect best;
+  int least = -1;
+  for (const float y : {places.plot.y0, places.plot.y1 - height - 3})
+    for (float x : {rule - 10 - width, rule + 10}) {
+      x = std::clamp(x, places.plot.x0, std::max(places.plot.x0, places.plot.x1 - width));
+      const Rect box{x, y, x + width, y + height};
+      // A box that had to move over the rule is the last choice.
+      const int cost = covered(places, curves, box) + (rule > box.x0 && rule < box.x1 ? 100 : 0);
+      if (least >= 0 && cost >= least) continue;
+      least = cost;
+      best = box;
+    }
+  return best;
+}
+
+/// The values at the step under the mouse, in a box beside the rule.
+void draw_callout(Panel& panel, const CostPlotPlaces& places, const view::CostHover& hover) {
+  const view::CostCurves& curves = panel.view.cost_curves;
+  const std::string title = hover.title + (hover.ratio == "—" ? "" : "  " + hover.ratio);
+  std::array<std::string, 2> texts;
+  float more_width = 0, width = panel.canvas.width(Type::label_bold, title);
+  for (const std::string& more : hover.of_step)
+    more_width = std::max(more_width, panel.canvas.width(Type::small, more));
+  for (size_t side = 0; side < 2; ++side) {
+    texts[side] = curves.lines[side].name + "  " + hover.values[side];
+    width = std::max(width, panel.canvas.width(Type::small, texts[side]) + 30 + more_width);
+  }
+  const float rule = places.at(curves.x_of(hover.step), 0).x;
+  Rect box = place_callout(places, curves, rule, width + 18, 18 + 2 * 16 + 10);
+  panel.canvas.fill_round(box, panel.color(panel.hex().raised), 5);
+  panel.canvas.frame_round(box, panel.color(mix(panel.hex().line, panel.hex().muted, 0.4f)), 5);
+  box = box.inset(8, 5);
+  panel.canvas.text_in(box.cut_top(18), Type::label_bold, panel.color(panel.hex().text), title);
+  for (const size_t side : {size_t{1}, size_t{0}}) {
+    Rect line = box.cut_top(16);
+    draw_dot(panel, {line.cut_left(14).x0 + 5, line.center().y}, kSides[side], 3.5f);
+    panel.canvas.text_in(line.cut_right(more_width + 1), Type::small, panel.color(panel.hex().muted),
+                         hover.of_step[side], Align::right);
+    panel.canvas.text_in(line, Type::small, panel.color(panel.hex().text), texts[side]);
+  }
+}
+
+/// The mouse: over the plot it chooses a step, a click goes there.
+void follow_mouse(Panel& panel, const CostPlotPlaces& places, const char* id) {
+  const view::CostCurves& curves = panel.view.cost_curves;
+  const Touch touched = touch("cost plot", places.plot);
+  std::optional<int> step;
+  if (touched.hovered)
+    step = curves.step_at((ImGui::GetIO().MousePos.x - places.plot.x0) / places.plot.width());
+  if (!step && panel.state.cost_plot != id) return;  // the mouse may be over another plot
+  if (step != panel.state.cost_step) panel.send(view::HoverCost{step});
+  panel.state.cost_step = step;
+  panel.state.cost_plot = step ? id : "";
+  if (touched.clicked && step) panel.send(view::GoToStep{*step, false});
+}
+
+}  // namespace
+
+Hex cost_color(const Palette& palette, Mode side) {
+  return side == Mode::cached ? palette.cache : palette.again_unused;
+}
+
+CostPlotPlaces cost_plot_places(const Rect& r) {
+  CostPlotPlaces places;
+  places.small = r.width() < kSmallBelow;
+  Rect rest = r;
+  if (places.small) {
+    places.header = rest.cut_top(34);
+    rest.cut_top(4);
+  } else {
+    places.end_labels = rest.cut_right(112);
+  }
+  rest.cut_top(7);  // half a label above the highest tick
+  places.x_labels = rest.cut_bottom(18);
+  places.y_labels = rest.cut_left(places.small ? 50.0f : 62.0f);
+  places.y_labels.x1 -= 6;
+  places.x_labels.y0 += 3;
+  if (places.small) rest.cut_right(6);
+  places.plot = rest;
+  places.x_labels.x0 = places.plot.x0;
+  return places;
+}
+
+void draw_cost_plot(Panel& panel, const Rect& r, const char* id) {
+  const CostPlotPlaces places = cost_plot_places(r);
+  const view::CostCurves& curves = panel.view.cost_curves;
+  ImGui::PushID(id);
+  follow_mouse(panel, places, id);
+  ImGui::PopID();
+  draw_axes(panel, places);
+  fill_gap(panel, places, 0, curves.step, 1);
+  fill_gap(panel, places, curves.step, curves.last_step, 0.5f);
+  for (const size_t side : {size_t{1}, size_t{0}}) {
+    draw_line(panel, places, side, curves.step, curves.last_step, 0.5f);
+    draw_line(panel, places, side, 0, curves.step, 1);
+    dot_steps(panel, places, side);
+  }
+  mark_step(panel, places, curves.step, panel.color(panel.hex().text, 0.55f), 4.5f);
+  if (places.small)
+    label_header(panel, places);
+  else
+    label_ends(panel, places);
+  if (!curves.hover) return;
+  mark_step(panel, places, curves.hover->step, panel.color(panel.hex().accent, 0.8f), 4);
+  if (!places.small || r.width() >= 220) draw_callout(panel, places, *curves.hover);
+}
+
+}  // namespace lastrow::ui

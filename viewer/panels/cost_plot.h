@@ -1,0 +1,31 @@
+// The picture of what all steps so far have cost: a line for each side, and the gap between them.
+//
+//   draw_cost_plot(panel, place, "tab");      at least 200 × 110 pixels
+//   cost_plot_places(place, curves)           where things are drawn, for tests
+//
+// The mouse over it shows the values of a step, and a click goes to that step. Never draw two plots with the
+// same id in one frame.
+#pragma once
+
+#include "viewer/panels/panel.h"
+
+namespace lastrow::ui {
+
+struct CostPlotPlaces {
+  Rect header;  // in a small plot: the names of the lines with their values
+  Rect plot;
+  Rect y_labels, x_labels;
+  Rect end_labels;  // in a large plot: the same, at the ends of the lines
+  bool small = false;
+  /// Where a line passes a step. height: CostLine::heights.
+  ImVec2 at(float x, float height) const {
+    return {plot.x0 + x * plot.width(), plot.y1 - height * plot.height()};
+  }
+};
+
+CostPlotPlaces cost_plot_places(const Rect& r);
+void draw_cost_plot(Panel& panel, const Rect& r, const char* id);
+/// The colour of a side's line.
+Hex cost_color(const Palette& palette, Mode side);
+
+}  // namespace lastrow::ui
