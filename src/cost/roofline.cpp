@@ -133,8 +133,9 @@ double Roofline::least_seconds(const OpCost& cost) const {
                   static_cast<double>(cost.bytes()) / (read_gbps * 1e9));
 }
 
-double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds) {
+double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds, int passes) {
   require_threads(n_threads, rounds);
+  if (passes < 1) throw ShapeError("{} passes over the buffer: give at least 1", passes);
   if (bytes / n_threads < 4096)
     throw ShapeError("a buffer of {} bytes for {} threads: give at least 4096 bytes per thread", bytes,
                      n_threads);
@@ -144,9 +145,10 @@ double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds) {
   // Write it once, so that each page is real memory instead of the shared page of zeros.
   std::memset(buffer.get(), 0x5A, total);
   const auto* data = static_cast<const uint64_t*>(buffer.get());
-  const double seconds = fastest_round_seconds(
-      n_threads, rounds, [&](int thread) { g_sink ^= xor_words(data + thread * words, words); });
-  return static_cast<double>(total) / seconds / 1e9;
+  const double seconds = fastest_round_seconds(n_threads, rounds, [&](int thread) {
+    for (int pass = 0; pass < passes; ++pass) g_sink ^= xor_words(data + thread * words, words);
+  });
+  return static_cast<double>(total) * passes / seconds / 1e9;
 }
 
 double measure_peak_f32_gflops(int n_threads, int rounds) {

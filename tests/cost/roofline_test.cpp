@@ -64,6 +64,7 @@ TEST_CASE("measurements are positive, finite and plausible") {
   CHECK(bandwidth > 0.01);
   CHECK(bandwidth < 1e5);
   CHECK(measure_read_bandwidth_gbps(1 << 20, 3, 2) > 0.01);
+  CHECK(measure_read_bandwidth_gbps(1 << 20, 1, 2, 8) < 1e5);  // every pass reads: none is optimised away
   const double peak = measure_peak_f32_gflops(1, 1);
   CHECK(peak > 0.01);
   CHECK(peak < 1e5);
@@ -75,6 +76,7 @@ TEST_CASE("measurements refuse wrong arguments") {
   CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(100, 1), ShapeError);
   CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(-1, 1), ShapeError);
   CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(1 << 20, 1, 0), ShapeError);
+  CHECK_THROWS_AS((void)measure_read_bandwidth_gbps(1 << 20, 1, 1, 0), ShapeError);
   CHECK_THROWS_AS((void)measure_peak_f32_gflops(0), ShapeError);
 }
 
