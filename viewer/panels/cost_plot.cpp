@@ -81,7 +81,7 @@ void draw_axes(Panel& panel, const CostPlotPlaces& places) {
                          muted, tick.label, Align::right);
     lowest = y;
   }
-  if (!places.small) {
+  if (!places.small && !curves.hover) {  // the box of the values may need its place
     const Rect title{places.plot.x0 + 8, places.plot.y0 + 2, places.plot.x1, places.plot.y0 + 2 + kLine};
     panel.canvas.text_in(title, Type::small, muted, curves.y.title);
   }
@@ -144,7 +144,7 @@ void label_ends(Panel& panel, const CostPlotPlaces& places) {
   }
 }
 
-/// The same above a small plot, one line each.
+/// The same above a small plot, one line each: at the step under the mouse, or else at the step on show.
 void label_header(Panel& panel, const CostPlotPlaces& places) {
   Rect header = places.header;
   for (const size_t side : {size_t{1}, size_t{0}}) {
@@ -153,8 +153,10 @@ void label_header(Panel& panel, const CostPlotPlaces& places) {
     const Rect mark = r.cut_left(16);
     panel.canvas.fill({mark.x0, mark.center().y - 1.5f, mark.x0 + 11, mark.center().y + 1.5f},
                       panel.color(cost_color(panel.hex(), kSides[side])));
-    const float width = panel.canvas.width(Type::label_bold, line.now_label) + 1;
-    panel.canvas.text_in(r.cut_right(width), Type::label_bold, panel.color(panel.hex().text), line.now_label,
+    const auto& hover = panel.view.cost_curves.hover;
+    const std::string& value = hover ? hover->values[side] : line.now_label;
+    const float width = panel.canvas.width(Type::label_bold, value) + 1;
+    panel.canvas.text_in(r.cut_right(width), Type::label_bold, panel.color(panel.hex().text), value,
                          Align::right);
     panel.canvas.text_in(r, Type::small, panel.color(panel.hex().muted), line.name);
   }
@@ -282,7 +284,7 @@ void draw_cost_plot(Panel& panel, const Rect& r, const char* id) {
     label_ends(panel, places);
   if (!curves.hover) return;
   mark_step(panel, places, curves.hover->step, panel.color(panel.hex().accent, 0.8f), 4);
-  if (!places.small || r.width() >= 220) draw_callout(panel, places, *curves.hover);
+  if (!places.small) draw_callout(panel, places, *curves.hover);
 }
 
 }  // namespace lastrow::ui

@@ -110,19 +110,20 @@ void label_roofs(Panel& panel, const Rect& plot, Labels& labels) {
                {{ridge.x - ridge_width / 2, ridge.y - 11}, {ridge.x + 6, ridge.y + 10}});
 }
 
+/// A disc for the step with the cache, a larger square for the other: both can be seen at one place.
 void draw_points(Panel& panel, const Rect& plot) {
   const auto& points = panel.view.cost_curves.roofline.points;
-  for (size_t side = 0; side < 2; ++side) {
+  for (const size_t side : {size_t{1}, size_t{0}}) {
     if (!points[side]) continue;
     const ImVec2 p = at(plot, points[side]->x, points[side]->y);
     const ImU32 color = panel.color(cost_color(panel.hex(), side == 0 ? Mode::cached : Mode::recompute));
     const ImU32 edge = panel.color(panel.hex().pane);
     if (side == 0) {
-      panel.canvas.list()->AddCircleFilled(p, 7, edge, 24);
-      panel.canvas.list()->AddCircleFilled(p, 5.5f, color, 24);
+      panel.canvas.list()->AddCircleFilled(p, 6.5f, edge, 24);
+      panel.canvas.list()->AddCircleFilled(p, 5, color, 24);
     } else {
-      panel.canvas.fill({p.x - 6.5f, p.y - 6.5f, p.x + 6.5f, p.y + 6.5f}, edge);
-      panel.canvas.fill({p.x - 5, p.y - 5, p.x + 5, p.y + 5}, color);
+      panel.canvas.fill({p.x - 8, p.y - 8, p.x + 8, p.y + 8}, edge);
+      panel.canvas.fill({p.x - 6.5f, p.y - 6.5f, p.x + 6.5f, p.y + 6.5f}, color);
     }
     const Touch touched = touch("roof point", static_cast<int>(side), {p.x - 8, p.y - 8, p.x + 8, p.y + 8});
     if (touched.hovered) tooltip(panel, points[side]->label, points[side]->tooltip);

@@ -36,7 +36,9 @@ void draw_summary(Panel& panel, Rect r) {
   const Touch touched = touch("cost summary", r);
   if (touched.hovered) tooltip(panel, curves.y.title, curves.tooltip);
   panel.canvas.text_in(r.cut_top(44), Type::display, panel.color(panel.hex().text), curves.ratio);
-  panel.canvas.text_in(r.cut_top(18), Type::label_bold, panel.color(panel.hex().text), curves.ratio_caption);
+  const bool fits = panel.canvas.width(Type::label_bold, curves.ratio_caption) <= r.width();
+  panel.canvas.text_in(r.cut_top(18), fits ? Type::label_bold : Type::small, panel.color(panel.hex().text),
+                       curves.ratio_caption);
   r.cut_top(3);
   panel.canvas.text_lines(r, Type::small, panel.color(panel.hex().muted), curves.caption, 4, 15);
 }

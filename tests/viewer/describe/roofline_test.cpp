@@ -46,7 +46,7 @@ TEST_CASE("the cached step is limited by reading; the sentence says how much of 
   CHECK(picture.sentence ==
         "The cached step does 0.50 flop per byte: reading is its limit, not arithmetic. It reaches 40% of "
         "its roof; "
-        "without the cache 50%.");
+        "the step without a cache reaches 50%.");
   CHECK(picture.peak_label == "peak 100 Gflop/s");
   CHECK(picture.ridge_label == "ridge 2.0");
   REQUIRE(picture.roofs.size() == 2);

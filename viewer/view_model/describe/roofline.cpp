@@ -81,7 +81,8 @@ std::string sentence(const Snapshot& snapshot, const MachineRoof& roof,
     return text + " Its time is known only with recording, so it has no point here.";
   const double with = cached.flops / cached.attainable(roof);
   const double without = sides[1].flops / sides[1].attainable(roof);
-  text += fmt::format(" It reaches {} of its roof; without the cache {}.", percent(with), percent(without));
+  text += fmt::format(" It reaches {} of its roof; the step without a cache reaches {}.", percent(with),
+                      percent(without));
   return text + backend_note(backend);
 }
 
@@ -140,7 +141,7 @@ RooflinePicture roofline_picture(const Snapshot& snapshot) {
   for (const Measured& m : sides) {
     if (m.intensity > 0) least_x = std::min(least_x, m.intensity / 1.5);
     most_x = std::max(most_x, 1.5 * m.intensity);
-    if (m.flops > 0) least_y = std::min(least_y, m.flops / 1.5);
+    if (m.flops > 0) least_y = std::min(least_y, m.flops / 2.5);
     most_y = std::max(most_y, 1.2 * m.flops);
   }
   const CostAxis x = CostAxis::of(Unit::plain, CostScale::log, least_x, most_x);
