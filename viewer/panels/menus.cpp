@@ -11,6 +11,11 @@ void draw_poke_menu(Panel& panel) {
   constexpr const char* kId = "poke";
   const std::optional<view::PokeMenu>& menu = panel.view.poke_menu;
   if (!menu) {
+    if (panel.state.menu_shown &&
+        ImGui::BeginPopup(kId)) {  // Esc has closed it: then ImGui must not keep it open
+      ImGui::CloseCurrentPopup();
+      ImGui::EndPopup();
+    }
     panel.state.menu_shown.reset();
     return;
   }

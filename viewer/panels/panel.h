@@ -21,6 +21,7 @@ struct PanelState {
   std::string cost_plot;                // the cost plot under the mouse, and the step last sent as HoverCost
   std::optional<int> cost_step;
   std::optional<view::Target> menu_shown;  // the poke menu that is open
+  float pokes_height = 0;                  // of the content of the list of pokes, in the last frame
   std::array<char, 4096> prompt{};         // text in the prompt box, zero-terminated
   bool prompt_shown = false;
   bool prompt_entered = false;             // Enter was pressed in the box
@@ -85,6 +86,7 @@ void draw_costs(Panel& panel);
 void draw_tabs(Panel& panel);  // the bar of tabs, and the open tab
 void draw_legend(Panel& panel);
 void draw_menus(Panel& panel);     // poke menu, prompt box
+void draw_pokes(Panel& panel);     // the list of pokes, if it is open
 void draw_overlays(Panel& panel);  // help, notice, work under way
 
 }  // namespace lastrow::ui

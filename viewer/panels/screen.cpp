@@ -87,7 +87,8 @@ void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& vi
     for (const view::KeyBinding& binding : view::key_table()) {
       const bool while_typing =
           binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;
-      if ((typing && !while_typing) || !matches(binding, press)) continue;
+      const bool edits_text = binding.ctrl && (binding.character == 'z' || binding.character == 'y');
+      if ((typing && (!while_typing || edits_text)) || !matches(binding, press)) continue;
       commands.push_back(binding.command);
     }
   }
@@ -124,7 +125,10 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
   draw_panels(panel);
   ImGui::End();
   if (!commands.empty() && !is_passive(commands.back())) state_.own_notice.reset();
-  if (frame.view->ready) draw_menus(panel);
+  if (frame.view->ready) {
+    draw_pokes(panel);
+    draw_menus(panel);
+  }
   draw_overlays(panel);
   ImGui::Render();
 }

@@ -1,9 +1,43 @@
 // The sentence bar: what the beat just did, or what the tour says.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "viewer/panels/panel.h"
 
 namespace lastrow::ui {
+
+namespace {
+
+/// "2 pokes ▾": opens and closes the list of pokes.
+void draw_pokes_button(Panel& panel, Rect& bar) {
+  const view::PokeList& list = panel.view.pokes;
+  if (list.button.empty()) return;
+  const std::string text = list.button + (list.open ? " ▴" : " ▾");
+  const Rect box = bar.cut_right(panel.canvas.width(Type::label, text) + 20).inset(0, 6);
+  bar.cut_right(12);
+  Touch touched;
+  if (button_ground(panel, "pokes", box, list.open, true, &touched)) panel.send(view::OpenPokes{!list.open});
+  panel.canvas.text_in(box, Type::label, panel.color(list.open ? panel.hex().on_accent : panel.hex().text),
+                       text, Align::center);
+  if (touched.hovered) tooltip(panel, list.button, "What is poked, what it changed, undo and redo.");
+}
+
+/// The offer of the tour, or how it goes on: a button that does what Enter does.
+void draw_tour_button(Panel& panel, Rect& bar) {
+  const view::Sentence& sentence = panel.view.sentence;
+  if (sentence.hint.empty()) return;
+  const float width = panel.canvas.width(Type::label, sentence.hint) + 16;
+  const Rect box = bar.cut_right(std::min(width, bar.width() * 0.4f)).inset(0, 6);
+  Touch touched;
+  if (button_ground(panel, "tour", box, false, true, &touched)) panel.send(view::Confirm{});
+  const view::KeyBinding& enter = binding_for(view::Key::enter);
+  if (touched.hovered) tooltip(panel, enter.label, enter.tooltip, enter.key_text());
+  panel.canvas.text_in(box, Type::label, panel.color(panel.hex().muted), sentence.hint, Align::center);
+  bar.cut_right(12);
+}
+
+}  // namespace
 
 void draw_sentence(Panel& panel) {
   const view::Sentence& sentence = panel.view.sentence;
@@ -16,20 +50,8 @@ void draw_sentence(Panel& panel) {
   else
     panel.canvas.frame_round(bar, panel.color(panel.hex().line), 6);
   bar = bar.inset(12, 0);
-  if (!sentence.hint.empty()) {
-    const float width = panel.canvas.width(Type::label, sentence.hint) + 16;
-    Rect hint = bar.cut_right(std::min(width, bar.width() * 0.4f));
-    const bool button = panel.view.tour.offered || panel.view.tour.active;
-    const Rect box = hint.inset(0, 6);
-    if (button) {
-      Touch touched;
-      if (button_ground(panel, "tour", box, false, true, &touched)) panel.send(view::Confirm{});
-      const view::KeyBinding& enter = binding_for(view::Key::enter);
-      if (touched.hovered) tooltip(panel, enter.label, enter.tooltip, enter.key_text());
-    }
-    panel.canvas.text_in(box, Type::label, panel.color(panel.hex().muted), sentence.hint, Align::center);
-    bar.cut_right(12);
-  }
+  draw_tour_button(panel, bar);
+  draw_pokes_button(panel, bar);
   if (panel.view.tour.active && panel.view.tour.row > 0) {
     const std::string place = fmt::format("{} of {}", panel.view.tour.row, panel.view.tour.n_rows);
     panel.canvas.text_in(bar.cut_right(panel.canvas.width(Type::label, place) + 1), Type::label,

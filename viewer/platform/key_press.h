@@ -12,11 +12,11 @@ struct KeyPress {
   bool shift = false, ctrl = false;
 };
 
-/// Ignores Shift for characters, because some keyboards need Shift for a sign and others do not.
+/// Ignores Shift for characters without Ctrl, because some keyboards need Shift for a sign and others do not.
 inline bool matches(const view::KeyBinding& binding, const KeyPress& press) {
   if (binding.key != press.key || binding.ctrl != press.ctrl) return false;
-  return press.key == view::Key::character ? binding.character == press.character
-                                           : binding.shift == press.shift;
+  if (press.key == view::Key::character && binding.character != press.character) return false;
+  return binding.shift == press.shift || (press.key == view::Key::character && !press.ctrl);
 }
 
 }  // namespace lastrow::ui

@@ -1,5 +1,7 @@
 #include "viewer/view_model/describe/poke_effect.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "viewer/view_model/describe/compare.h"
@@ -41,8 +43,21 @@ Part poked_part(const Poke& poke) {
   return poke.what == Poke::What::q ? Part::q : poke.what == Poke::What::k ? Part::k : Part::v;
 }
 
+std::string poked_row_name(const Poke& poke) {
+  return fmt::format("{}[{}]", name_of(poked_part(poke)), poke.position);
+}
+
 bool same_row(const Poke& a, const Poke& b) {
   return a.what == b.what && a.layer == b.layer && a.position == b.position && a.head == b.head;
+}
+
+bool same_row_and_step(const Poke& a, const Poke& b) {
+  const bool both_now = a.when == Poke::When::now && b.when == Poke::When::now;
+  return same_row(a, b) && (!both_now || a.step == b.step);
+}
+
+bool is_in_force(const Poke& poke, int step, int n_tokens) {
+  return poke.position < n_tokens && (poke.when == Poke::When::since || poke.step == step);
 }
 
 }  // namespace lastrow::view

@@ -1,6 +1,8 @@
 // A poke as the session takes it, and its effect in numbers.
 #pragma once
 
+#include <string>
+
 #include "viewer/view_model/describe/selection.h"
 #include "viewer/view_model/describe/snapshot.h"
 #include "viewer/view_model/state/commands.h"
@@ -19,7 +21,15 @@ PokeEffect poke_effect(const Snapshot& snapshot, Mode side, const Selection& at)
 /// The poke of a row of the layer and head on show.
 Poke to_poke(const PokeRow& row, const Snapshot& snapshot, const Selection& at);
 Part poked_part(const Poke& poke);
+/// "k[3]"
+std::string poked_row_name(const Poke& poke);
 /// Whether both change the same row; how and when they change it may differ.
 bool same_row(const Poke& a, const Poke& b);
+/// Whether both change the same row in one step: then the later one replaces the earlier one. A poke of `now`
+/// belongs to its step, so one row can have a poke of `now` in each of several steps.
+bool same_row_and_step(const Poke& a, const Poke& b);
+/// Whether the poke changes a step with n_tokens tokens: `now` only in its own step, `since` from the step on
+/// that computes the row.
+bool is_in_force(const Poke& poke, int step, int n_tokens);
 
 }  // namespace lastrow::view

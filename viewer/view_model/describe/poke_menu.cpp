@@ -36,8 +36,8 @@ PokeMenu build_poke_menu(const Snapshot& snapshot, const Selection& at, const Ta
                                  [&](const Poke& p) { return same_row(p, here); });
   menu.entries.push_back({"Restore", "Undo the poke of this row.", poked,
                           poked ? "" : "this row is not poked", RestoreRow{target.part, target.row}});
-  menu.entries.push_back({"Restore all", "Undo every poke.", !snapshot.now->pokes.empty(),
-                          snapshot.now->pokes.empty() ? "nothing is poked" : "", RestoreAll{}});
+  menu.entries.push_back({"Restore all", "Undo every poke, also those of other steps.", at.n_all_pokes > 0,
+                          at.n_all_pokes > 0 ? "" : "nothing is poked", RestoreAll{}});
   return menu;
 }
 

@@ -44,6 +44,7 @@ void Controller::Impl::arrive(Outcome outcome) {
     if (prompt_error.empty()) prompt_open = false;
   }
   const bool first = !current;
+  if (current && current->setup != outcome.snapshot->setup) pokes.clear();  // they belong to another run
   current = std::move(outcome.snapshot);
   const ModelConfig& c = current->setup->config();
   const int wanted_layer = newest ? layer_request.value_or(layer) : layer;
@@ -81,6 +82,7 @@ void Controller::Impl::finish_work() {
 }
 
 void Controller::Impl::want_goal() {
+  goal.pokes = pokes.pokes();
   worker.want(goal);
   dirty = true;
 }
@@ -90,6 +92,7 @@ void Controller::Impl::want_what_is_there() {
   const Setup& setup = *current->setup;
   goal = {setup.model_name, setup.prompt, setup.backend, current->now->step, current->now->pokes};
   goal.measure_machine = costs.tab == Tab::cost;
+  pokes.return_to(current->now->pokes, current->now->step, current->now->n_tokens);
 }
 
 // ---- time
@@ -197,10 +200,13 @@ Controller::~Controller() = default;
 void Controller::send(const Command& command) {
   Impl& c = *impl_;
   if (!is_passive(command)) c.notice.reset();
-  if (std::holds_alternative<PokeRow>(command)) ++c.user_pokes;
   c.leave_tour_for(command);
   c.work_error.clear();
-  c.apply(command);
+  const bool carried_out = c.apply(command).empty();
+  if (const auto* poke = std::get_if<PokeRow>(&command); poke && carried_out) {
+    ++c.user_pokes;
+    c.user_poke = *poke;
+  }
 }
 
 Frame Controller::frame(double now_seconds) { return impl_->frame(now_seconds); }

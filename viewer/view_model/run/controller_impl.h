@@ -10,6 +10,7 @@
 #include "viewer/view_model/describe/overview.h"
 #include "viewer/view_model/run/beat_clock.h"
 #include "viewer/view_model/run/controller.h"
+#include "viewer/view_model/run/poke_history.h"
 #include "viewer/view_model/run/worker.h"
 #include "viewer/view_model/script/script_player.h"
 
@@ -77,6 +78,12 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const PokeRow&);
   std::string carry_out(const RestoreRow&);
   std::string carry_out(const RestoreAll&);
+  std::string carry_out(const RemovePoke&);
+  std::string carry_out(const ShowPoke&);
+  std::string carry_out(const UndoPoke&);
+  std::string carry_out(const RedoPoke&);
+  std::string carry_out(const OpenPokes&);
+  std::string pokes_changed();
   // controller_tabs.cpp
   std::string carry_out(const ShowTab&);
   std::string carry_out(const ToggleTab&);
@@ -106,10 +113,12 @@ struct Controller::Impl final : ScriptedViewer {
   void set_sentence(const std::string& text, bool asks) override;
   void set_asked(std::optional<Target> row) override;
   uint64_t pokes_by_user() const override { return user_pokes; }
+  PokeRow last_poke_by_user() const override { return user_poke; }
   std::shared_ptr<const ViewState> view_at_rest() override { return rest(); }
 
   // What is wanted and what is there.
   Goal goal;
+  PokeHistory pokes;  // want_goal() puts them into the goal, and the sessions leave out what is not in force
   std::optional<Snapshot> current;
   std::optional<Beat> beat_request;  // the beat to play when the next snapshot arrives
   // What to look at when the next snapshot arrives; −1: the last layer, the most focused head.
@@ -123,12 +132,13 @@ struct Controller::Impl final : ScriptedViewer {
   // What the user points at and has open.
   std::optional<Target> hovered, pinned, asked, menu;
   CostLook costs;
-  bool prompt_open = false, help_open = false, tour_offered = true;
+  bool prompt_open = false, help_open = false, tour_offered = true, pokes_open = false;
   std::string prompt_error;
   Theme theme = Theme::light;
   std::optional<Notice> notice;
   std::string work_error, clipboard;
   uint64_t clipboard_serial = 0, user_pokes = 0;
+  PokeRow user_poke;  // the last one; user_pokes counts them
 
   // Scripts.
   std::unique_ptr<ScriptPlayer> player;

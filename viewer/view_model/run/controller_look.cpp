@@ -27,7 +27,6 @@ int sum(int a, int b) {
 std::string Controller::Impl::go_to_step(int step) {
   if (step < 0) return refuse("steps count from 0, the prefill");
   goal.step = step;
-  std::erase_if(goal.pokes, [&](const Poke& p) { return p.when == Poke::When::now && p.step != step; });
   menu.reset();
   want_goal();
   return "";

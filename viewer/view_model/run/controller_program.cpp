@@ -15,7 +15,7 @@ bool is_one_of(const Command& command) {
 /// Commands that change what the tour shows. The tour sets all of that itself.
 bool moves_about(const Command& command) {
   return is_one_of<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, GoToStep, ChangeStep, GoToBeat,
-                   ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead>(command);
+                   ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead, ShowPoke>(command);
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ std::string Controller::Impl::carry_out(const StartTour&) {
   pinned.reset();
   hovered.reset();
   menu.reset();
-  help_open = prompt_open = false;
+  help_open = prompt_open = pokes_open = false;
   start_script(tour_script(), nullptr, false, true);
   return "";
 }
@@ -61,6 +61,8 @@ std::string Controller::Impl::carry_out(const Escape&) {
     notice.reset();
   else if (script_running() && script_is_tour)
     leave_tour();
+  else if (pokes_open)
+    pokes_open = false;
   else if (pinned)
     pinned.reset();
   else

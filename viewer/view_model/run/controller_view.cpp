@@ -3,6 +3,7 @@
 
 #include "model/model.h"
 #include "registry/registry.h"
+#include "viewer/view_model/describe/poke_list.h"
 #include "viewer/view_model/describe/sentence.h"
 #include "viewer/view_model/describe/view.h"
 #include "viewer/view_model/run/controller_impl.h"
@@ -15,11 +16,12 @@ Selection Controller::Impl::selection() const {
           .beat = clock.beat(),
           .room = room,
           .first_token = first_token,
-          .hovered = hovered,
+          .hovered = menu ? menu : hovered,  // the menu covers the row that the mouse points at
           .pinned = pinned,
           .asked = asked,
           .menu = menu,
-          .costs = costs};
+          .costs = costs,
+          .n_all_pokes = static_cast<int>(pokes.pokes().size())};
 }
 
 Busy Controller::Impl::busy() const {
@@ -44,6 +46,7 @@ Sentence Controller::Impl::sentence() const {
   }
   if (!current) return {};
   Sentence s{beat_sentence(*current, selection()), SentenceKind::beat, ""};
+  if (!script_running()) s.hint = "Enter: tour";
   if (tour_offered && !script_running()) {
     s.kind = SentenceKind::offer;
     s.hint = "Enter: one-minute tour · Esc: explore";
@@ -78,7 +81,11 @@ void Controller::Impl::fill_program_state(ViewState& v) const {
 void Controller::Impl::rebuild() {
   auto v = std::make_shared<ViewState>();
   v->revision = ++revision;
-  if (current) fill_view(*current, selection(), *v, overviews);
+  if (current) {
+    fill_view(*current, selection(), *v, overviews);
+    v->pokes = build_poke_list(*current, selection(),
+                               {pokes.pokes(), pokes.undo_text(), pokes.redo_text(), pokes_open});
+  }
   fill_program_state(*v);
   view = std::move(v);
   dirty = false;

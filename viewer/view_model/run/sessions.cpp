@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "registry/registry.h"
+#include "viewer/view_model/describe/poke_effect.h"
 #include "viewer/view_model/describe/value_scales.h"
 #include "viewer/view_model/run/machine_roof.h"
 #include "viewer/view_model/run/step_copy.h"
@@ -23,11 +24,6 @@ constexpr int kCalibrationSteps = 4;          // decode steps that, with the pre
 constexpr int kTimings = 5;
 constexpr int kRepeats = 2;          // of a step whose time looks disturbed
 constexpr double kSlowStepUs = 2e4;  // a slower step is timed once
-
-bool applies(const Poke& poke, int step, int n_tokens) {
-  if (poke.when == Poke::When::now) return poke.step == step && poke.position < n_tokens;
-  return poke.position < n_tokens;
-}
 
 }  // namespace
 
@@ -246,7 +242,7 @@ Outcome Sessions::reach(Goal goal) {
     }
     goal.step = std::max(0, goal.step);
     std::erase_if(goal.pokes,
-                  [&](const Poke& p) { return !applies(p, goal.step, setup_->prompt_len + goal.step); });
+                  [&](const Poke& p) { return !is_in_force(p, goal.step, setup_->prompt_len + goal.step); });
     outcome.snapshot = snapshot_at(goal);
   } catch (const Cancelled&) {
     outcome.cancelled = true;

@@ -26,6 +26,7 @@ class ScriptedViewer {
   virtual void set_sentence(const std::string& text, bool asks) = 0;
   virtual void set_asked(std::optional<Target> row) = 0;
   virtual uint64_t pokes_by_user() const = 0;  // how many so far
+  virtual PokeRow last_poke_by_user() const = 0;
   virtual std::shared_ptr<const ViewState> view_at_rest() = 0;
 };
 

@@ -127,6 +127,21 @@ struct RestoreRow {
   int position = 0;
 };
 struct RestoreAll {};
+/// Takes one poke out of the list, wherever it is in force.
+struct RemovePoke {
+  Poke poke;
+};
+/// Goes to the layer and head of a poke, and to a step where it is in force.
+struct ShowPoke {
+  Poke poke;
+};
+/// Takes back the last poke or restore. The last 100 can be taken back.
+struct UndoPoke {};
+struct RedoPoke {};
+/// Opens or closes the list of pokes.
+struct OpenPokes {
+  bool open = true;
+};
 
 // ---- the tab at the bottom
 
@@ -156,7 +171,7 @@ enum class Theme : uint8_t { light, dark };
 struct StartTour {};
 /// Enter: starts the tour, or goes on to its next sentence.
 struct Confirm {};
-/// Esc: closes or ends the first of these: menu, help, input box, notice, tour, pin. If there is none of them,
+/// Esc: closes or ends the first of these: menu, help, input box, notice, tour, list of pokes, pin. If there is none of them,
 /// it hides the offer of the tour.
 struct Escape {};
 struct SetTheme {
@@ -173,9 +188,9 @@ using Command =
     std::variant<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, OpenPrompt, GoToStep, ChangeStep,
                  GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead, Hover, Pin, ScrollTokens,
                  ScrollTo, SetRoom, PlayPause, SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu,
-                 PokeHere, PokeRow, RestoreRow, RestoreAll, ShowTab, ToggleTab, SetCostQuantity, SetCostScale,
-                 HoverCost, StartTour, Confirm, Escape, SetTheme, ToggleTheme, ToggleHelp, CopyCell,
-                 CancelWork, DismissNotice>;
+                 PokeHere, PokeRow, RestoreRow, RestoreAll, RemovePoke, ShowPoke, UndoPoke, RedoPoke,
+                 OpenPokes, ShowTab, ToggleTab, SetCostQuantity, SetCostScale, HoverCost, StartTour, Confirm,
+                 Escape, SetTheme, ToggleTheme, ToggleHelp, CopyCell, CancelWork, DismissNotice>;
 
 /// The mouse moved or the window has another size; the user has not asked for anything.
 inline bool is_passive(const Command& command) {

@@ -64,6 +64,9 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::character, 'p', false, false, PokeHere{}, "P", "Poke",
       "Scramble or zero the row you point at, and see what changes.", poke);
   add(Key::character, 'r', false, false, RestoreAll{}, "R", "Restore", "Undo every poke.", poke);
+  add(Key::character, 'z', false, true, UndoPoke{}, "Z", "Undo", "Take back the last poke or restore.", poke);
+  add(Key::character, 'y', false, true, RedoPoke{}, "Y", "Redo", "Do again what was undone.", poke);
+  add(Key::character, 'z', true, true, RedoPoke{}, "Z", "Redo (also)", "Do again what was undone.", poke);
   add(Key::character, '$', false, false, ToggleTab{Tab::cost}, "$", "Cost",
       "Show what all steps so far have cost, with the cache and without it.", place);
   add(Key::character, 'c', false, false, CopyCell{}, "C", "Copy",

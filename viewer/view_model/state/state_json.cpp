@@ -162,6 +162,37 @@ json costs(const std::vector<CostEntry>& entries) {
   return out;
 }
 
+json comparison(const PokeComparison& c) {
+  json sides = json::array();
+  for (const SideComparison& side : c.sides) {
+    json keys = json::array(), tokens = json::array();
+    for (const KeyChange& k : side.keys)
+      keys.push_back({{"position", k.position}, {"score", k.score_text}, {"weight", k.weight_text}});
+    for (const TokenChange& t : side.tokens)
+      tokens.push_back({{"text", t.text}, {"rank", t.rank_text}, {"logit", t.logit_text}});
+    sides.push_back({{"side", side.side},
+                     {"next", side.next_text},
+                     {"logits", side.logits_text},
+                     {"keys", keys},
+                     {"more_keys", side.more_keys},
+                     {"output", side.output_text},
+                     {"tokens", tokens}});
+  }
+  return {{"title", c.title}, {"sides", sides}};
+}
+
+json poke_list(const PokeList& list) {
+  json entries = json::array();
+  for (const PokeEntry& e : list.entries)
+    entries.push_back(
+        {{"number", e.number}, {"text", e.text}, {"in_force", e.in_force}, {"why_not", e.why_not}});
+  return {{"open", list.open},
+          {"entries", entries},
+          {"undo", list.undo_text},
+          {"redo", list.redo_text},
+          {"comparison", list.comparison ? comparison(*list.comparison) : json(nullptr)}};
+}
+
 json choices(const std::vector<Choice>& all) {
   json out = json::array();
   for (const Choice& c : all)
@@ -200,6 +231,7 @@ std::string to_json(const ViewState& v) {
       {"poke_menu", v.poke_menu ? json(v.poke_menu->title) : json(nullptr)},
       {"pokes", v.n_pokes},
       {"pokes_text", v.pokes_text},
+      {"poke_list", poke_list(v.pokes)},
       {"costs", costs(v.costs)},
       {"tab", v.tab == Tab::cost ? "cost" : "none"},
       {"cost_curves", v.tab == Tab::cost ? cost_json(v.cost_curves) : json(nullptr)},

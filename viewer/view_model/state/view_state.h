@@ -22,6 +22,7 @@
 #include "viewer/view_model/state/legend.h"
 #include "viewer/view_model/state/pane_state.h"
 #include "viewer/view_model/state/poke_menu.h"
+#include "viewer/view_model/state/pokes.h"
 #include "viewer/view_model/state/program_state.h"
 #include "viewer/view_model/state/strips.h"
 #include "viewer/view_model/state/tour_state.h"
@@ -50,7 +51,8 @@ struct ViewState {
   Crosshair crosshair;
   Inspector inspector;
   std::optional<PokeMenu> poke_menu;
-  int n_pokes = 0;
+  PokeList pokes;
+  int n_pokes = 0;         // in force in this step
   std::string pokes_text;  // "q[3] scrambled in layer 3, head 0 · now"; empty without pokes
   std::vector<CostEntry> costs;
   std::string costs_title;  // "whole step, all layers and heads"
