@@ -37,6 +37,7 @@ Told poke(Controller& controller, int layer, Part part, int position, Poke::Acti
 std::string timeless(const ViewState& view) {
   auto j = nlohmann::json::parse(to_json(view));
   j["costs"] = nullptr;
+  j["poke_list"] = nullptr;  // what can be undone and redone
   return j.dump();
 }
 
@@ -45,8 +46,8 @@ std::string timeless(const ViewState& view) {
 TEST_CASE("a past query, last layer: read 0 times on the left, its own row only on the right") {
   Controller controller(fable());
   const Told t = poke(controller, 3, Part::q, 3, Poke::Action::scramble);
-  CHECK(t.left == "q[3] is read 0 times in this step. Logits bit-identical.");
-  CHECK(t.right.starts_with("Row 3 changed by "));
+  CHECK(t.left == "now · q[3] is read 0 times in this step. Logits bit-identical.");
+  CHECK(t.right.starts_with("now · Row 3 changed by "));
   CHECK(t.right.ends_with(". The last row is bit-identical."));
   CHECK(t.difference == "");
   CHECK(t.view->panes[0].badges[0].no_effect);
@@ -61,8 +62,8 @@ TEST_CASE("a past query, last layer: read 0 times on the left, its own row only 
 TEST_CASE("a past query, lower layer: nothing on the left, the rows above on the right") {
   Controller controller(fable());
   const Told t = poke(controller, 2, Part::q, 3, Poke::Action::scramble);
-  CHECK(t.left == "q[3] is read 0 times in this step. Logits bit-identical.");
-  CHECK(t.right.starts_with("Logits changed by "));
+  CHECK(t.left == "now · q[3] is read 0 times in this step. Logits bit-identical.");
+  CHECK(t.right.starts_with("now · Logits changed by "));
   CHECK(t.right.ends_with("q[3] rebuilds row 3 of layer 3's K and V."));
   CHECK(t.difference == "right also rebuilt row 3 in the layers above");
   CHECK_FALSE(t.view->panes[1].badges[0].no_effect);
@@ -71,10 +72,11 @@ TEST_CASE("a past query, lower layer: nothing on the left, the rows above on the
 TEST_CASE("a past query since its own step matters to the left as well, in lower layers") {
   Controller controller(fable());
   const Told t = poke(controller, 2, Part::q, 3, Poke::Action::scramble, Poke::When::since);
-  CHECK(t.left.starts_with(
-      "q[3] is read 0 times in this step. In prefill it was read once, for row 3 of K and V above. "
-      "Logits changed by "));
-  CHECK(t.right.starts_with("Logits changed by "));
+  CHECK(
+      t.left.starts_with("since its own step · q[3] is read 0 times in this step. In prefill it was read "
+                         "once, for row 3 of K and V above. "
+                         "Logits changed by "));
+  CHECK(t.right.starts_with("since its own step · Logits changed by "));
   // Both sides now compute the same function: the theorem of pokes.
   for (size_t i = 0; i < 5; ++i) {
     CHECK(t.view->next[0].top[i].id == t.view->next[1].top[i].id);
@@ -88,12 +90,12 @@ TEST_CASE("a key: weight before and after, as the pane shows them; zeroed it sta
   const auto before = controller.settle();
   const Told t = poke(controller, 3, Part::k, 3, Poke::Action::scramble);
   const std::string weights =
-      fmt::format("Weight {} → {}, all weights rescaled; logits changed by ",
+      fmt::format("now · Weight {} → {}, all weights rescaled; logits changed by ",
                   rough(before->panes[0].weights.at(7, 3)), rough(t.view->panes[0].weights.at(7, 3)));
   CHECK(t.left.starts_with(weights));
   CHECK(t.right.starts_with(weights));
   const Told zero = poke(controller, 3, Part::k, 3, Poke::Action::zero);
-  CHECK(zero.left.starts_with("Score 0, not −∞: the token stays visible. Weight "));
+  CHECK(zero.left.starts_with("now · Score 0, not −∞: the token stays visible. Weight "));
   CHECK(zero.view->panes[0].scores.at(7, 3) == 0);
   CHECK(zero.view->panes[0].weights.at(7, 3) > 0);
   CHECK(zero.view->panes[0].scores.cell(7, 3) == State::computed_now);
@@ -112,7 +114,7 @@ TEST_CASE("a value: the head's output changes by weight × change") {
   const double out = double(b.output.values[size_t(d)] - a.output.values[size_t(d)]);
   CHECK(weight * change == doctest::Approx(out).epsilon(1e-3));
   CHECK(t.left.starts_with(
-      fmt::format("This head's output changed by weight × change = {} × {} = {}; logits changed by ",
+      fmt::format("now · This head's output changed by weight × change = {} × {} = {}; logits changed by ",
                   number(weight), number(change), number(out))));
   CHECK(a.weights.values == b.weights.values);  // weights do not depend on V
 }
@@ -120,8 +122,8 @@ TEST_CASE("a value: the head's output changes by weight × change") {
 TEST_CASE("the current query decides on both sides") {
   Controller controller(fable());
   const Told t = poke(controller, 3, Part::q, 7, Poke::Action::scramble);
-  CHECK(t.left.starts_with("This query decides: its output changed by "));
-  CHECK(t.right.starts_with("This query decides: both sides changed, by "));
+  CHECK(t.left.starts_with("now · This query decides: its output changed by "));
+  CHECK(t.right.starts_with("now · This query decides: both sides changed, by "));
 }
 
 TEST_CASE("a key in a lower layer: right rebuilds every later row above, and says so") {
@@ -143,7 +145,7 @@ TEST_CASE("with shared heads all that are reached are named, and shown in each o
   view = controller.settle();
   CHECK_FALSE(view->panes[0].k.rows[2].poked);
   CHECK(view->panes[0].badges[0].part == Part::none);  // not on show here
-  CHECK(view->panes[0].badges[0].text.starts_with("k[2] in layer 3, K/V head 1: "));
+  CHECK(view->panes[0].badges[0].text.starts_with("k[2] in layer 3, K/V head 1 · now · "));
 }
 
 TEST_CASE("the badge's claims hold in every layer and for every row, on both sides") {
@@ -171,7 +173,7 @@ TEST_CASE("restoring brings every bit back, from any mixture of pokes") {
   controller.send(PokeRow{Part::q, 1, Poke::Action::scramble, Poke::When::since});
   const auto poked = controller.settle();
   CHECK(poked->n_pokes == 3);
-  CHECK(poked->panes[0].badges[0].text.starts_with("3 pokes together. "));
+  CHECK(poked->panes[0].badges[0].text.starts_with("3 pokes together: logits changed by "));
   CHECK(poked->pokes_text.starts_with("3 pokes: k[2] scrambled in layer 2"));
   controller.send(RestoreRow{Part::v, 5});
   CHECK(controller.settle()->n_pokes == 2);
@@ -205,7 +207,7 @@ TEST_CASE("in the prefill both sides read every query, and say the same") {
   Controller controller(o);
   const Told last = poke(controller, 3, Part::q, 1, Poke::Action::scramble);
   CHECK(last.left == last.right);
-  CHECK(last.left.starts_with("Row 1 changed by "));
+  CHECK(last.left.starts_with("now · Row 1 changed by "));
   const Told lower = poke(controller, 1, Part::q, 1, Poke::Action::scramble);
   CHECK(lower.left.ends_with("q[1] feeds row 1 of layer 2's K and V."));
   CHECK(lower.left == lower.right);

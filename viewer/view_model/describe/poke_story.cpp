@@ -14,8 +14,19 @@ namespace lastrow::view {
 
 namespace {
 
-std::string row_name(const Poke& poke) {
-  return fmt::format("{}[{}]", name_of(poked_part(poke)), poke.position);
+/// Half a unit of the last of the three digits that number() prints.
+double print_rounding(double x) {
+  return x == 0 ? 0 : 0.5 * std::pow(10, std::floor(std::log10(std::fabs(x))) - 2);
+}
+
+/// Whether the printed factors give the printed product, within the rounding of the print.
+bool is_product(double a, double b, double product) {
+  if (!std::isfinite(a) || !std::isfinite(b) || !std::isfinite(product) || product == 0) return false;
+  return std::fabs(a * b - product) <= 0.5 * print_rounding(product);
+}
+
+std::string when_text(const Poke& poke) {
+  return poke.when == Poke::When::now ? "now" : "since its own step";
 }
 
 /// The same row with and without the pokes.
@@ -39,15 +50,19 @@ class Story {
         n_(snapshot.now->n_tokens),
         last_(n_ - 1),
         head_(head_for(at)),
-        effect_(poke_effect(snapshot, side, at)) {}
+        on_show_(poke.layer == at.layer && head_ == at.head),
+        effect_(poke_effect(snapshot, side, at)),
+        alone_(snapshot.now->pokes.size() == 1) {}
 
+  /// What the poke did. With several pokes in force it leaves out what they changed together.
   std::string text() const {
-    if (poke_.position > last_)
-      return fmt::format("{} does not exist yet in this step. Logits bit-identical.", row_name(poke_));
-    if (poke_.when == Poke::When::now && poke_.step != snapshot_.now->step)
-      return fmt::format("{} is poked only in another step. Logits bit-identical.", row_name(poke_));
     if (poke_.what == Poke::What::q) return poke_.position == last_ ? current_query() : past_query();
     return poke_.what == Poke::What::k ? key() : value();
+  }
+  /// "logits changed by 0.38; next token a → b": what all pokes in force changed together.
+  std::string logits_phrase() const {
+    if (effect_.identical) return "logits bit-identical";
+    return fmt::format("logits changed by {}; {}", rough(effect_.logit_change), token_phrase());
   }
 
  private:
@@ -77,35 +92,42 @@ class Story {
     return fmt::format("next token {} → {}", label(setup_.piece(effect_.token_before)),
                        label(setup_.piece(effect_.token_after)));
   }
-  std::string logits_phrase() const {
-    if (effect_.identical) return "logits bit-identical";
-    return fmt::format("logits changed by {}; {}", rough(effect_.logit_change), token_phrase());
-  }
   static std::string sentence(std::string text) {
     if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
     return text + ".";
   }
 
+  /// " Logits changed by …", only if this is the only poke. For several pokes the badge says it once.
+  std::string and_logits() const { return alone_ ? " " + sentence(logits_phrase()) : ""; }
+
   std::string past_query() const {
-    const std::string name = row_name(poke_);
+    const std::string name = poked_row_name(poke_);
+    const int row = poke_.position;
     if (reads() == 0) {
-      std::string text = fmt::format("{} is read 0 times in this step.", name);
-      if (effect_.identical) return text + " Logits bit-identical.";
-      return fmt::format("{} In {} it was read once, for row {} of K and V above. {}", text,
-                         step_name(setup_, poke_.position), poke_.position, sentence(logits_phrase()));
+      const std::string text = fmt::format("{} is read 0 times in this step.", name);
+      const bool rows_above = poke_.when == Poke::When::since && !last_layer();
+      if (!rows_above) return text + (alone_ ? and_logits() : " It changes nothing here.");
+      return fmt::format("{} In {} it was read once, for row {} of K and V above.{}", text,
+                         step_name(setup_, row), row, and_logits());
     }
-    if (last_layer())
-      return fmt::format("Row {} changed by {}. {}", poke_.position, rough(output_change(poke_.position)),
-                         effect_.identical ? "The last row is bit-identical." : sentence(logits_phrase()));
-    return fmt::format("{} {} {} row {} of layer {}'s K and V.", sentence(logits_phrase()), name,
-                       snapshot_.now->prefill() ? "feeds" : "rebuilds", poke_.position, poke_.layer + 1);
+    if (last_layer()) {
+      const std::string text = fmt::format("Row {} changed by {}", row, rough(output_change(row)));
+      if (!alone_) return text + "; the last row does not read it.";
+      return text + (effect_.identical ? ". The last row is bit-identical." : "." + and_logits());
+    }
+    const std::string text =
+        fmt::format("{} {} row {} of layer {}'s K and V.", name,
+                    snapshot_.now->prefill() ? "feeds" : "rebuilds", row, poke_.layer + 1);
+    return alone_ ? sentence(logits_phrase()) + " " + text : text;
   }
 
   std::string current_query() const {
+    if (!alone_)
+      return fmt::format("This query decides: its output changed by {}.", rough(output_change(last_)));
     const PokeEffect other = other_effect();
     if (side_ == Mode::cached || other.identical)
-      return fmt::format("This query decides: its output changed by {}. {}", rough(output_change(last_)),
-                         sentence(logits_phrase()));
+      return fmt::format("This query decides: its output changed by {}.{}", rough(output_change(last_)),
+                         and_logits());
     return fmt::format("This query decides: both sides changed, by {} and {}. {}", rough(other.logit_change),
                        rough(effect_.logit_change), sentence(token_phrase()));
   }
@@ -119,6 +141,10 @@ class Story {
     return fmt::format(" It reaches query heads {}.",
                        range(poke_.head * group, (poke_.head + 1) * group - 1));
   }
+  /// Ends a sentence that the logits may continue.
+  std::string with_logits(const std::string& text) const {
+    return alone_ ? fmt::format("{}; {}.", text, logits_phrase()) : text + ".";
+  }
 
   std::string key() const {
     const int s = poke_.position;
@@ -127,31 +153,39 @@ class Story {
     std::string text;
     if (poke_.action == Poke::Action::zero) text = "Score 0, not −∞: the token stays visible. ";
     if (now && before)
-      text += fmt::format("Weight {} → {}, all weights rescaled; {}.", rough(double{before[s]}),
-                          rough(double{now[s]}), logits_phrase());
-    else
+      text += with_logits(fmt::format("Weight {} → {}, all weights rescaled", rough(double{before[s]}),
+                                      rough(double{now[s]})));
+    else if (alone_)
       text += sentence(logits_phrase());
     return text + shared_phrase();
   }
 
   std::string value() const {
+    const std::string factors = output_as_product();
+    const double change = output_change(last_);
+    if (output_row(last_))
+      return with_logits(fmt::format("{} head's output changed by {}", on_show_ ? "This" : "That",
+                                     factors.empty() ? rough(change) : factors)) +
+             shared_phrase();
+    return (alone_ ? sentence(logits_phrase()) : "") + shared_phrase();
+  }
+
+  /// At the element of v that changed most, the output changes by weight × change. Empty where other pokes
+  /// changed the output, too, so that these factors do not give its change.
+  std::string output_as_product() const {
     const int s = poke_.position, g = head_ / c_.group_size();
     const float* weight = prob_row(before_, poke_.layer, head_, last_, n_);
+    const float* weight_now = prob_row(now_, poke_.layer, head_, last_, n_);
     const Pair v{v_row(setup_, now_, poke_.layer, g, s), v_row(setup_, before_, poke_.layer, g, s)};
     const Pair out = output_row(last_);
-    std::string text;
-    if (weight && v && out) {
-      // At the element of v that changed most, the output changes by weight × change.
-      int d = 0;
-      for (int i = 1; i < c_.head_dim; ++i)
-        if (std::fabs(v.now[i] - v.before[i]) > std::fabs(v.now[d] - v.before[d])) d = i;
-      text = fmt::format("This head's output changed by weight × change = {} × {} = {}; {}.",
-                         number(double{weight[s]}), number(double{v.now[d] - v.before[d]}),
-                         number(double{out.now[d] - out.before[d]}), logits_phrase());
-    } else {
-      text = sentence(logits_phrase());
-    }
-    return text + shared_phrase();
+    if (!weight || !weight_now || !v || !out || weight[s] != weight_now[s]) return "";
+    int d = 0;
+    for (int i = 1; i < c_.head_dim; ++i)
+      if (std::fabs(v.now[i] - v.before[i]) > std::fabs(v.now[d] - v.before[d])) d = i;
+    const double w = double{weight[s]}, change = double{v.now[d]} - double{v.before[d]},
+                 product = double{out.now[d]} - double{out.before[d]};
+    if (!is_product(w, change, product)) return "";
+    return fmt::format("weight × change = {} × {} = {}", number(w), number(change), number(product));
   }
 
   const Snapshot& snapshot_;
@@ -162,7 +196,9 @@ class Story {
   const Poke& poke_;
   const size_t index_;
   const int n_, last_, head_;
+  const bool on_show_;  // the head that is reported on
   const PokeEffect effect_;
+  const bool alone_;  // no other poke is in force, so every change comes from this one
 };
 
 }  // namespace
@@ -176,13 +212,17 @@ Badge poke_badge(const Snapshot& snapshot, Mode side, const Selection& at) {
                      (last.head < 0 || last.head == (last.what == Poke::What::q ? at.head : at.head / group));
   badge.part = shown ? poked_part(last) : Part::none;
   badge.position = last.position;
-  badge.text = Story(snapshot, side, at, last, pokes.size() - 1).text();
   badge.no_effect = poke_effect(snapshot, side, at).identical;
-  if (pokes.size() > 1) badge.text = fmt::format("{} pokes together. ", pokes.size()) + badge.text;
+  const Story story(snapshot, side, at, last, pokes.size() - 1);
+  std::string name = poked_row_name(last);
   if (!shown)
-    badge.text = fmt::format("{} in layer {}, {} {}: ", row_name(last), last.layer,
-                             last.what == Poke::What::q ? "head" : "K/V head", last.head) +
-                 badge.text;
+    name += fmt::format(" in layer {}, {} {}", last.layer, last.what == Poke::What::q ? "head" : "K/V head",
+                        last.head);
+  if (pokes.size() > 1)
+    badge.text = fmt::format("{} pokes together: {}. The last ({}, {}): {}", pokes.size(),
+                             story.logits_phrase(), name, when_text(last), story.text());
+  else
+    badge.text = fmt::format("{}{} · {}", shown ? "" : name + " · ", when_text(last), story.text());
   return badge;
 }
 
@@ -203,10 +243,9 @@ std::string poke_difference(const Snapshot& snapshot) {
 std::string pokes_text(const Snapshot& snapshot) {
   std::string text;
   for (const Poke& p : snapshot.now->pokes)
-    text += fmt::format("{}{} {} in layer {}, {} {} · {}", text.empty() ? "" : " — ", row_name(p),
+    text += fmt::format("{}{} {} in layer {}, {} {} · {}", text.empty() ? "" : " — ", poked_row_name(p),
                         p.action == Poke::Action::zero ? "zeroed" : "scrambled", p.layer,
-                        p.what == Poke::What::q ? "head" : "K/V head", p.head,
-                        p.when == Poke::When::now ? "now" : "since its own step");
+                        p.what == Poke::What::q ? "head" : "K/V head", p.head, when_text(p));
   if (snapshot.now->pokes.size() > 1) text = fmt::format("{} pokes: ", snapshot.now->pokes.size()) + text;
   return text;
 }
