@@ -79,6 +79,10 @@ TEST_CASE("a script that cannot be carried out ends with 2, a failed expect with
        "test:7: expect identical cached: does not hold on the cached side: logits changed by"},
       {"poke q 1 scramble\nexpect changed cached\n", 1,
        "test:7: expect changed cached: does not hold on the cached side: logits are bit-identical"},
+      {"poke q 1 scramble\nexpect token_changed both\n", 1,
+       "test:7: expect token_changed both: does not hold on the cached side: the next token is “"},
+      {"undo\n", 2, "test:6: undo: there is no poke or restore to undo"},
+      {"redo\n", 2, "test:6: redo: there is nothing to redo"},
       {"layer 1\npoke q 1 scramble\nexpect identical both\n", 1,
        "test:8: expect identical both: does not hold on the recompute side"},
   };
@@ -125,4 +129,25 @@ TEST_CASE("keys of the window do nothing in a script; keys that scroll move the 
       play(controller, "step 30\nkey F11\nkey Ctrl+S\nkey Ctrl+Home\nkey PgDn\nstate a.json\n", host);
   CHECK_MESSAGE(code == 0, error);
   CHECK(nlohmann::json::parse(host.states["a.json"])["panes"]["cached"]["window"]["first"] == 0);
+}
+
+TEST_CASE("a script undoes, redoes, opens the list of pokes, and says the next token before and after") {
+  Controller controller;
+  RecordingHost host;
+  const auto [code, error] = play(controller,
+                                  "prompt \"the quick brown dog\"\nstep 3\nlayer last\nhead default\n"
+                                  "poke k 3 scramble\npoke v 1 zero\npokes open\nstate two.json\n"
+                                  "undo\nexpect token_changed both\nsay {next} → {next_after}\nundo\n"
+                                  "state none.json\nredo\npokes closed\nstate one.json\n",
+                                  host);
+  CHECK_MESSAGE(code == 0, error);
+  CHECK(host.rows[0].view->sentence.text == "cat → dog");
+  const auto state = [&](const char* name) { return nlohmann::json::parse(host.states[name])["poke_list"]; };
+  CHECK(state("two.json")["entries"].size() == 2);
+  CHECK(state("two.json")["open"] == true);
+  CHECK(state("two.json")["comparison"]["sides"][0]["tokens"].size() >= 5);
+  CHECK(state("none.json")["entries"].empty());
+  CHECK(state("none.json")["redo"] == "Redo: poke of k[3]");
+  CHECK(state("one.json")["entries"].size() == 1);
+  CHECK(state("one.json")["open"] == false);
 }

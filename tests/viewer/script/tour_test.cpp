@@ -14,9 +14,14 @@ extern const char* const kTourText;
 
 namespace {
 
+/// The tour on another model: there the key changes the logits, but perhaps not the next token.
 std::string tour_on(const std::string& model, const std::string& backend) {
   std::string text = kTourText;
   text.replace(text.find("fable-mha"), 9, model);
+  if (model != "fable-mha") {
+    const std::string claim = "expect token_changed both";
+    text.replace(text.find(claim), claim.size(), "expect changed both");
+  }
   return "backend " + backend + "\n" + text;
 }
 
@@ -30,7 +35,7 @@ void check_rows(const RecordingHost& host) {
     CHECK(host.rows[size_t(row - 1)].row == row);
     CHECK(view(row).tour.row == row);
     CHECK(view(row).tour.n_rows == 12);
-    CHECK(view(row).n_tokens == 8);
+    CHECK(view(row).n_tokens == 7);
     CHECK(view(row).layer == (row == 11 ? 2 : 3));
     CHECK(view(row).transport.beat == beats[row - 1]);
     CHECK(view(row).sentence.text.find('{') == std::string::npos);
@@ -39,9 +44,9 @@ void check_rows(const RecordingHost& host) {
     CHECK(view(row).n_pokes == (row >= 9 && row <= 11 ? 1 : 0));
   }
   CHECK(view(1).sentence.text ==
-        "The model has read 8 tokens and must choose the next. Left keeps a cache; right keeps nothing.");
+        "The model has read 7 tokens and must choose the next. Left keeps a cache; right keeps nothing.");
   CHECK(view(3).sentence.text ==
-        "② Append: left adds one K row and one V row; 7 rows are read from the cache.");
+        "② Append: left adds one K row and one V row; 6 rows are read from the cache.");
   CHECK(view(7).sentence.text ==
         fmt::format("④ Only the last row decides. Both sides choose “{}”.", view(7).next[0].top[0].text));
 
@@ -49,15 +54,15 @@ void check_rows(const RecordingHost& host) {
   REQUIRE(view(8).tour.asked);
   const int p = view(8).tour.asked->row;
   CHECK(p >= 1);
-  CHECK(p < 7);
+  CHECK(p < 6);
   CHECK(view(8).panes[0].q.rows[size_t(p)].asked);
   CHECK(view(8).panes[0].badges.empty());
   CHECK(view(8).sentence.kind == SentenceKind::tour);
   // Position 3, or where that gets hardly any weight the most attended past position.
   const MatrixBlock& weights = view(8).panes[0].weights;
   if (p != 3) {
-    CHECK(weights.at(7, 3) < 0.05f);
-    for (int s = 1; s < 7; ++s) CHECK(weights.at(7, s) <= weights.at(7, p));
+    CHECK(weights.at(6, 3) < 0.05f);
+    for (int s = 1; s < 6; ++s) CHECK(weights.at(6, s) <= weights.at(6, p));
   }
 
   CHECK(view(9).panes[0].badges[0].no_effect);
@@ -71,6 +76,24 @@ void check_rows(const RecordingHost& host) {
 }
 
 }  // namespace
+
+TEST_CASE("in the tour a query changes no bit, and a key changes the next word on both sides") {
+  Controller controller;
+  RecordingHost host;
+  const auto [code, error] = play(controller, kTourText, host);
+  REQUIRE_MESSAGE(code == 0, error);
+  const auto view = [&](int row) -> const ViewState& { return *host.rows[size_t(row - 1)].view; };
+  CHECK(view(8).sentence.text ==
+        "Your turn: right-click q[3] (“dog”) and scramble it. Will the next token change?");
+  CHECK(view(9).sentence.text ==
+        "q[3] changes row 3 only. The last row is bit-identical on both sides: still “cat”.");
+  CHECK(view(10).sentence.text ==
+        "Now a key: scrambling k[3] (“dog”) changes the next token on both sides: “cat” → “dog”.");
+  for (const size_t side : {0, 1}) {
+    CHECK(view(9).next[side].top[0].text == "cat");
+    CHECK(view(10).next[side].top[0].text == "dog");
+  }
+}
 
 TEST_CASE("the tour holds on all built-in models and all backends") {
   for (const std::string& model : builtin_model_names())

@@ -128,6 +128,12 @@ ScriptAction parse_restore(LineReader& in) {
   return DoRestore{part, in.position()};
 }
 
+ScriptAction parse_pokes(LineReader& in) {
+  if (in.take("open")) return DoCommand{OpenPokes{true}};
+  if (in.take("closed")) return DoCommand{OpenPokes{false}};
+  in.fail("open or closed");
+}
+
 ScriptAction parse_ask(LineReader& in) {
   // "ask poke q 3" marks a row; any other text is a sentence that asks.
   if (in.peek() == "poke") {
@@ -152,8 +158,10 @@ ScriptAction parse_expect(LineReader& in) {
     expect.what = Expectation::identical;
   else if (in.take("changed"))
     expect.what = Expectation::changed;
+  else if (in.take("token_changed"))
+    expect.what = Expectation::token_changed;
   else
-    in.fail("same_token, identical or changed");
+    in.fail("same_token, identical, changed or token_changed");
   if (in.take("cached"))
     expect.recompute = false;
   else if (in.take("recompute"))
@@ -253,6 +261,9 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("sub")) return parse_sub(in);
   if (in.take("poke")) return parse_poke(in);
   if (in.take("restore")) return parse_restore(in);
+  if (in.take("undo")) return DoCommand{UndoPoke{}};
+  if (in.take("redo")) return DoCommand{RedoPoke{}};
+  if (in.take("pokes")) return parse_pokes(in);
   if (in.take("focus")) return DoFocus{in.number<int>("a position (0, 1, …)", 0, 1 << 20)};
   if (in.take("say")) return Say{in.text("a sentence"), false};
   if (in.take("ask")) return parse_ask(in);
@@ -272,8 +283,8 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("shot")) return WriteShot{file_name(in, ".png")};
   if (in.take("state")) return WriteState{file_name(in, ".json")};
   in.fail(
-      "one of model prompt backend step layer head sub poke restore focus say ask wait expect tab cost theme "
-      "size hover pin menu key shot state");
+      "one of model prompt backend step layer head sub poke restore undo redo pokes focus say ask wait expect "
+      "tab cost theme size hover pin menu key shot state");
 }
 
 }  // namespace

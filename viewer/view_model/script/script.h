@@ -10,6 +10,8 @@
 //                                  past position that gets most
 //   poke q|k|v POS scramble|zero [now|since]
 //   restore all | q|k|v POS
+//   undo · redo                    the last poke or restore
+//   pokes open | closed            the list of pokes, with before → after
 //   menu q|k|v POS
 //   hover none | [cached|recompute] q|k|v|score|weight|output|token ROW [COLUMN]
 //   pin   none | [cached|recompute] q|k|v|score|weight|output|token ROW [COLUMN]
@@ -20,13 +22,18 @@
 //   theme light | dark
 //   size WIDTHxHEIGHT
 //   say TEXT                       a sentence. In it {n} is the number of tokens, {n-1} is one less, {next}
-//                                  is the next token, {w3} the word at position 3, {p} the focus position,
-//                                  {w} its word, and {d} how much the pokes changed the output
+//                                  is the next token without pokes, {next_after} the one with them, {w3} the
+//                                  word at position 3, {p} the focus position, {w} its word, and {d} how much
+//                                  the pokes changed the output
 //   ask TEXT                       a sentence that asks the user something
 //   ask poke q|k|v POS             marks the row that the user is asked to poke
 //   wait SECONDS                   time to look
-//   wait poke SECONDS              until the user pokes, but at most this long
-//   expect same_token | identical|changed cached|recompute|both
+//   wait poke SECONDS              until the user scrambles the marked row (any poke, if none is marked), but
+//                                  at most this long; after another poke it says so, and waits again
+//   expect same_token              both sides choose the same next token
+//   expect identical|changed|token_changed cached|recompute|both
+//                                  what the pokes did there: no bit of the logits, some bits, or another
+//                                  next token
 //   shot NAME.png
 //   state NAME.json
 //
@@ -78,7 +85,7 @@ struct Wait {
   double seconds = 0;
   bool for_poke = false;
 };
-enum class Expectation : uint8_t { same_token, identical, changed };
+enum class Expectation : uint8_t { same_token, identical, changed, token_changed };
 struct Expect {
   Expectation what = Expectation::same_token;
   bool cached = true, recompute = true;

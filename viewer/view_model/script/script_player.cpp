@@ -17,8 +17,7 @@ namespace lastrow::view {
 
 namespace {
 
-constexpr float kHardlyAny = 0.05f;      // a focus position with a smaller weight is replaced
-constexpr double kAfterPokeSeconds = 5;  // to look at what the user's poke did
+constexpr float kHardlyAny = 0.05f;  // a focus position with a smaller weight is replaced
 
 /// Long enough to read a sentence aloud.
 double reading_seconds(const std::string& text) { return 1.2 + 0.045 * static_cast<double>(text.size()); }
@@ -41,9 +40,22 @@ void ScriptPlayer::fail(const ScriptLine& line, int code, const std::string& wha
   viewer_.set_asked(std::nullopt);
 }
 
+/// Whether the user has made the poke that is waited for. Another poke gets an answer, and the wait goes on.
+bool ScriptPlayer::poked_as_asked(double now) {
+  if (viewer_.pokes_by_user() == pokes_before_) return false;
+  if (!asked_) return true;
+  const PokeRow poke = viewer_.last_poke_by_user();
+  if (poke.part == asked_->part && poke.position == asked_->row && poke.action == Poke::Action::scramble)
+    return true;
+  viewer_.set_sentence(wrong_poke_sentence(poke, *asked_), true);
+  pokes_before_ = viewer_.pokes_by_user();
+  wait_since_ = now;
+  return false;
+}
+
 bool ScriptPlayer::wait_is_over(double now) {
   if (waiting_ == Waiting::nothing) return true;
-  const bool poked = waiting_ == Waiting::poke && viewer_.pokes_by_user() > pokes_before_;
+  const bool poked = waiting_ == Waiting::poke && poked_as_asked(now);
   const bool over = instant_ || skip_ || now - wait_since_ >= wait_for_;
   if (waiting_ == Waiting::reading && viewer_.animating() && !instant_ && !skip_) return false;
   if (!over && !poked) return false;
@@ -51,12 +63,6 @@ bool ScriptPlayer::wait_is_over(double now) {
   if (waiting_ == Waiting::poke) {
     viewer_.set_asked(std::nullopt);
     asked_.reset();
-    if (poked && !instant_) {
-      waiting_ = Waiting::reading;
-      wait_since_ = now;
-      wait_for_ = kAfterPokeSeconds;
-      return false;
-    }
   }
   waiting_ = Waiting::nothing;
   return true;
@@ -187,6 +193,11 @@ void ScriptPlayer::play(const Expect& action) {
   for (const Mode side : {Mode::cached, Mode::recompute}) {
     if (side == Mode::cached ? !action.cached : !action.recompute) continue;
     const PokeEffect effect = poke_effect(snapshot(), side, viewer_.selection());
+    if (action.what == Expectation::token_changed) {
+      if (effect.token_before != effect.token_after) continue;
+      throw ExpectFailed(fmt::format("does not hold on the {} side: the next token is “{}” before and after",
+                                     name_of(side), label(snapshot().setup->piece(effect.token_after))));
+    }
     if (effect.identical == (action.what == Expectation::identical)) continue;
     throw ExpectFailed(fmt::format(
         "does not hold on the {} side: {}", name_of(side),

@@ -32,6 +32,7 @@ class ScriptPlayer {
 
  private:
   bool wait_is_over(double now);
+  bool poked_as_asked(double now);
   void fail(const ScriptLine& line, int code, const std::string& what);
   void wait(Waiting what, double seconds);
   void perform(const Command& command);

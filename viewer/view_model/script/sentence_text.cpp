@@ -23,7 +23,11 @@ std::string brace_value(const std::string& name, const Snapshot& snapshot, const
   const int n = snapshot.now->n_tokens;
   if (name == "n") return fmt::format("{}", n);
   if (name == "n-1") return fmt::format("{}", n - 1);
-  if (name == "next") return label(snapshot.setup->piece(snapshot.now->side(Mode::cached).next_token));
+  const auto next = [&](const StepData& step) {
+    return label(snapshot.setup->piece(step.side(Mode::cached).next_token));
+  };
+  if (name == "next") return next(*snapshot.unpoked);
+  if (name == "next_after") return next(*snapshot.now);
   if (name == "p" || name == "w") {
     require_focus(focus);
     return name == "p" ? fmt::format("{}", focus) : word_at(snapshot, focus);
@@ -36,8 +40,9 @@ std::string brace_value(const std::string& name, const Snapshot& snapshot, const
   if (name.starts_with('w'))
     if (const auto position = whole_number<int>(std::string_view(name).substr(1)))
       return word_at(snapshot, *position);
-  throw UsageError("expected one of {{n}} {{n-1}} {{next}} {{p}} {{w}} {{d}} {{w0}} {{w1}} …, got {{{}}}",
-                   name);
+  throw UsageError(
+      "expected one of {{n}} {{n-1}} {{next}} {{next_after}} {{p}} {{w}} {{d}} {{w0}} {{w1}} …, got {{{}}}",
+      name);
 }
 
 }  // namespace
@@ -58,6 +63,14 @@ std::string fill_braces(const std::string& text, const Snapshot& snapshot, const
     i = close;
   }
   return out;
+}
+
+std::string wrong_poke_sentence(const PokeRow& poke, const Target& asked) {
+  const std::string row = fmt::format("{}[{}]", name_of(asked.part), asked.row);
+  if (poke.part == asked.part && poke.position == asked.row)
+    return fmt::format("That set {0} to zero. Now scramble {0}: right-click it, then “Scramble now”.", row);
+  return fmt::format("That was {}[{}]. Try {}: right-click it, then “Scramble now”.", name_of(poke.part),
+                     poke.position, row);
 }
 
 }  // namespace lastrow::view
