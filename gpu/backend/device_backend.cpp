@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/stop.h"
 #include "gpu/backend/step_bounds.h"
 #include "gpu/kernels/ladder.h"
 #include "gpu/kernels/ops/ops.h"
@@ -190,6 +191,7 @@ struct DeviceBackend::Compute {
 
 void DeviceBackend::run(const Op& op) {
   check(op);
+  stop_if_asked();
   const SiteRange range(*runtime_, site_of(op));
   std::visit(Compute{*this}, op);
 }

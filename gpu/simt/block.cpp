@@ -3,6 +3,8 @@
 #include <bit>
 #include <cstring>
 
+#include "core/stop.h"
+
 namespace lastrow::simt {
 namespace {
 
@@ -91,6 +93,7 @@ void Block::run(const Launch& launch, Dim3 index, FunctionRef<void()> body, Obse
         run_warp(warp);
       }
     if (!progress) keep_failure([&] { report_deadlock(); });
+    if (asked_to_stop()) keep_failure([] { stop_if_asked(); });
   }
   if (failure_) abandon();
   t_self = outer;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <exception>
 
+#include "core/stop.h"
 #include "gpu/simt/races.h"
 
 namespace lastrow::simt {
@@ -105,6 +106,7 @@ struct Device::Grid {
   int64_t n_blocks;
   int64_t sample_every;  // 0: none
   Clock::time_point start = Clock::now();
+  const std::atomic<bool>* stop = StopScope::flag();
   std::atomic<int64_t> next = 0, done = 0;
   std::atomic<int64_t> first_failed;  // n_blocks: none
   std::mutex mutex;
@@ -131,6 +133,7 @@ void Device::run(const Launch& launch, FunctionRef<void()> body) {
   const int64_t every = watch_.report ? (n + n_sample - 1) / n_sample : 0;
   Grid grid(launch, body, n, every);
   const int64_t n_workers = std::min<int64_t>(n, pool_.n_threads());
+  const StopScope not_the_pool(nullptr);  // each worker listens to grid.stop, and all that ran is counted
   if (n_workers == 1)
     run_blocks(*workers_[0], grid);
   else
@@ -152,11 +155,13 @@ void Device::run(const Launch& launch, FunctionRef<void()> body) {
 
 /// Takes blocks in grid order, so all blocks before a failed one have run.
 void Device::run_blocks(Worker& worker, Grid& grid) {
+  const StopScope scope(grid.stop);
   for (int64_t i = grid.next++; i < grid.first_failed; i = grid.next++) {
     worker.watchers.check = watch_.check;
     worker.watchers.report = grid.sample_every > 0 && i % grid.sample_every == 0;
     const bool watched = worker.watchers.check || worker.watchers.report;
     try {
+      stop_if_asked();
       worker.block.run(grid.launch, grid.launch.grid.at(i), grid.body, watched ? &worker.watchers : nullptr);
       const double elapsed_s = seconds_since(grid.start);
       const double estimate_s =

@@ -8,7 +8,8 @@
 //
 // Bounds, alignment, barriers and shuffles are always checked. If several blocks fail, the first in grid
 // order is reported, whatever the number of threads. A launch that would take longer than the limit is
-// stopped as soon as its first blocks show that.
+// stopped as soon as its first blocks show that. A launch also ends, in the middle of a block, when the
+// caller's StopScope (core/stop.h) is asked to stop; then run throws Cancelled.
 #pragma once
 
 #include <functional>

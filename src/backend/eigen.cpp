@@ -2,6 +2,8 @@
 
 #include <Eigen/Core>
 
+#include "core/stop.h"
+
 namespace lastrow {
 namespace {
 
@@ -119,6 +121,7 @@ struct EigenBackend::Compute {
 
 void EigenBackend::run(const Op& op) {
   check(op);
+  stop_if_asked();
   std::visit(Compute{*this}, op);
 }
 

@@ -13,6 +13,7 @@
 #include "backend/eigen.h"
 #include "backend/kv_rows.h"
 #include "backend/probe_row.h"
+#include "core/stop.h"
 
 namespace lastrow {
 namespace {
@@ -260,7 +261,10 @@ void EigenBackend::attend(const Attend& op) {
   } else if (threads_pay) {
     pool_.for_each(n_units, [&](int64_t unit) { job.whole(unit, n_chunks); });
   } else {
-    for (int64_t unit = 0; unit < n_units; ++unit) job.whole(unit, n_chunks);
+    for (int64_t unit = 0; unit < n_units; ++unit) {
+      stop_if_asked();
+      job.whole(unit, n_chunks);
+    }
   }
 }
 
@@ -278,6 +282,7 @@ void EigenBackend::probe(const Probe& op) {
   for (int32_t h = first_head; h < first_head + n_heads; ++h) {
     const HeadRows k = keys_of_layer.of(block_table(op.batch, i), static_cast<int32_t>(h / group_size));
     for (int32_t t = first_row; t < first_row + n_rows; ++t, score += kv_len, prob += kv_len) {
+      stop_if_asked();
       const ConstRow query(op.q.data<float>() + (t * n_q_heads + h) * layout.head_dim, layout.head_dim);
       const KeyRange keys =
           visible_keys(op.spec.mask, op.batch.plan->q_len(i), kv_len, t - op.batch.plan->q_start[i]);

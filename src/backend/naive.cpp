@@ -8,6 +8,7 @@
 #include "backend/kv_rows.h"
 #include "backend/probe_row.h"
 #include "core/random.h"
+#include "core/stop.h"
 
 namespace lastrow {
 
@@ -140,6 +141,7 @@ struct NaiveBackend<T>::Compute {
     const T* b = op.bias.empty() ? nullptr : op.bias.template data<T>();
     T* o = op.out.template data<T>();
     for (int64_t t = 0; t < op.x.dim(0); ++t, row += n_in, o += n_out) {
+      stop_if_asked();
       const T* w = op.weight.template data<T>();
       for (int64_t j = 0; j < n_out; ++j, w += n_in) {
         const T product = self.sum(n_in, [&](int64_t i) { return row[i] * w[i]; });
@@ -177,6 +179,7 @@ struct NaiveBackend<T>::Compute {
       for (int32_t t = 0; t < q_len; ++t) {
         const KeyRange keys = visible_keys(op.spec.mask, q_len, op.batch.kv_len[i], t);
         for (int32_t h = 0; h < n_q_heads; ++h) {
+          stop_if_asked();
           const int64_t head = int64_t{op.batch.q_start[i] + t} * n_q_heads + h;  // in q, out and lse
           self.attend_row(op.q.template data<T>() + head * layout.head_dim, k, v, keys, h / group_size,
                           static_cast<T>(op.spec.scale), op.out.template data<T>() + head * layout.head_dim,
@@ -197,6 +200,7 @@ struct NaiveBackend<T>::Compute {
     int64_t n_done = 0;  // rows so far
     for (int32_t h = first_head; h < first_head + n_heads; ++h)
       for (int32_t row = first_row; row < first_row + n_rows; ++row) {
+        stop_if_asked();
         const T* query = op.q.template data<T>() + (row * n_q_heads + h) * layout.head_dim;
         const KeyRange keys =
             visible_keys(op.spec.mask, op.batch.plan->q_len(i), kv_len, row - op.batch.q_start[i]);
@@ -242,6 +246,7 @@ struct NaiveBackend<T>::Compute {
 template <typename T>
 void NaiveBackend<T>::run(const Op& op) {
   check(op);
+  stop_if_asked();
   std::visit(Compute{*this}, op);
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <system_error>
 
+#include "core/stop.h"
+
 namespace lastrow {
 
 ThreadPool::ThreadPool(int32_t n_threads) {
@@ -26,25 +28,35 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::for_each(int64_t n_items, FunctionRef<void(int64_t)> item) {
   if (workers_.empty() || n_items < 2) {
-    for (int64_t i = 0; i < n_items; ++i) item(i);
+    for (int64_t i = 0; i < n_items; ++i) {
+      stop_if_asked();
+      item(i);
+    }
     return;
   }
+  const std::atomic<bool>* const stop = StopScope::flag();
   {
     const std::lock_guard lock(mutex_);
     item_ = &item;
     n_items_ = n_items;
+    stop_ = stop;
     next_item_ = 0;
     ++loop_;
   }
   wake_.notify_all();
-  run_items(item, n_items);
+  run_items(item, n_items, stop);
   std::unique_lock lock(mutex_);
   item_ = nullptr;  // a worker that wakes now finds nothing to do, and this call does not wait for it
   done_.wait(lock, [this] { return busy_ == 0; });
+  lock.unlock();
+  stop_if_asked();
 }
 
-void ThreadPool::run_items(const FunctionRef<void(int64_t)>& item, int64_t n_items) {
-  for (int64_t i; (i = next_item_.fetch_add(1, std::memory_order_relaxed)) < n_items;) item(i);
+void ThreadPool::run_items(const FunctionRef<void(int64_t)>& item, int64_t n_items,
+                           const std::atomic<bool>* stop) {
+  const StopScope scope(stop);
+  for (int64_t i; !is_set(stop) && (i = next_item_.fetch_add(1, std::memory_order_relaxed)) < n_items;)
+    item(i);
 }
 
 void ThreadPool::work() {
@@ -59,8 +71,9 @@ void ThreadPool::work() {
     // Read under the lock, because the caller clears item_ while the last items are still running.
     const FunctionRef<void(int64_t)>& item = *item_;
     const int64_t n_items = n_items_;
+    const std::atomic<bool>* const stop = stop_;
     lock.unlock();
-    run_items(item, n_items);
+    run_items(item, n_items, stop);
     lock.lock();
     if (--busy_ == 0) done_.notify_one();
   }

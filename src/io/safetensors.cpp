@@ -6,6 +6,7 @@
 #include <cstring>
 #include <optional>
 
+#include "core/stop.h"
 #include "io/checked.h"
 #include "io/input_file.h"
 #include "io/json.h"
@@ -227,7 +228,11 @@ SafetensorsFile SafetensorsFile::open(const std::filesystem::path& path) {
   const int64_t data_bytes = file.size_bytes() - kLengthBytes - std::ssize(text);
   Header header = read_header(text, data_bytes, file.name());
   Tensor data(Memory::host(), DType::u8, {data_bytes});
-  file.read(data.view().raw(), data_bytes);
+  constexpr int64_t kPiece = int64_t{16} << 20;
+  for (int64_t at = 0; at < data_bytes; at += kPiece) {
+    stop_if_asked();
+    file.read(static_cast<std::byte*>(data.view().raw()) + at, std::min(kPiece, data_bytes - at));
+  }
   const std::span bytes(static_cast<const std::byte*>(data.view().raw()), static_cast<size_t>(data_bytes));
   SafetensorsFile result(std::move(header), bytes, file.name());
   result.owned_.push_back(std::move(data));

@@ -61,7 +61,10 @@ Decoder::Decoder(const Model& model, Backend& backend) : config_(model.config())
     positions_ = backend.upload(model.weight("model.embed_positions.weight"));
   else
     rope_ = make_rope_table(config_, backend);
-  for (int i = 0; i < config_.n_layers; ++i) layers_.push_back(upload_layer(model, backend, i));
+  for (int i = 0; i < config_.n_layers; ++i) {
+    stop_if_asked();
+    layers_.push_back(upload_layer(model, backend, i));
+  }
 }
 
 Decoder::Weights Decoder::upload(const Model& model, Backend& backend, const std::string& name) {

@@ -22,14 +22,10 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "core/stop.h"
 #include "model/model.h"
 
 namespace lastrow {
-
-/// Thrown when a caller asks a step to stop. If forward threw it, the caller of forward must abort the step.
-struct Cancelled : Error {
-  using Error::Error;
-};
 
 /// The activations of one step. They are allocated once, so a forward allocates nothing.
 class Workspace {

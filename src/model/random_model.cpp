@@ -7,6 +7,7 @@
 #include "core/memory_limit.h"
 #include "core/number.h"
 #include "core/random.h"
+#include "core/stop.h"
 #include "model/model.h"
 
 namespace lastrow {
@@ -109,8 +110,10 @@ class RandomWeights {
     // never 0.
     const auto width = static_cast<float>(std::sqrt(12.0 / static_cast<double>(columns)));
     float* const weight = t.data<float>();
-    for (int64_t i = 0; i < t.size(); ++i)
+    for (int64_t i = 0; i < t.size(); ++i) {
+      if (i % (int64_t{1} << 16) == 0) stop_if_asked();
       weight[i] = (static_cast<float>(random.next_u32() >> 9) + 0.5f - 0x1p22f) * 0x1p-23f * width;
+    }
     weights_.emplace(name, std::move(t));
   }
 

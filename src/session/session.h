@@ -16,9 +16,9 @@
 // * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored
 //   rows are as before. There is one exception, in Mode::recompute, because its storage is scratch: if a step
 //   had begun, stored_row() throws a UsageError until the next call that succeeds. See transaction.h.
-// * The caller owns the flag SessionOptions::stop. While it is true, a running call ends before its next
-//   layer (on a device that replays its steps: after the step), and a new call ends before it begins. Both
-//   throw Cancelled. The session never resets the flag, so the flag may be set before or during the call.
+// * The caller owns the flag SessionOptions::stop. While it is true, a running call ends within milliseconds,
+//   also inside an operation (core/stop.h; work that a GPU has begun is not stopped), and a new call ends
+//   before it begins. Both throw Cancelled. The session never resets the flag, so the flag may be set before or during the call.
 // * Decode steps with the cache go through Backend::replay, unless the session records
 //   (SessionOptions::record) or a poke is in force in the step. Replay changes no counts and no bits.
 //

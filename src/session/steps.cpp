@@ -100,14 +100,14 @@ void DecodeSession::Transaction::forget_rows_from(int32_t step) {
   session_.cache_->truncate(0, std::min(session_.cache_->n_seen(0), n_tokens_before(step)));
 }
 
-void DecodeSession::Transaction::stop_if_asked() const {
-  const std::atomic<bool>* stop = session_.options_.stop;
-  if (stop != nullptr && stop->load()) throw Cancelled("cancelled: nothing has changed");
+void DecodeSession::Transaction::require_not_stopped() const {
+  const StopScope scope(session_.options_.stop);
+  stop_if_asked();
 }
 
 /// Runs `step`. With the cache, it first runs the earlier steps whose rows are missing.
 void DecodeSession::Transaction::run_through(int32_t step) {
-  stop_if_asked();
+  require_not_stopped();
   int32_t first = step;
   if (session_.mode() == Mode::cached)
     while (session_.cache_->n_seen(0) < n_tokens_before(first)) --first;
@@ -147,6 +147,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
 
 /// Runs the model on a planned step and downloads the logits.
 void DecodeSession::Transaction::forward(const StepPlan& plan, int32_t step) {
+  const StopScope scope(session_.options_.stop);
   Backend& backend = session_.stack_->top();
   const Batch& batch = backend.begin_step(plan, *session_.storage_);
   const auto forward = [&] {

@@ -57,7 +57,7 @@ class DecodeSession::Transaction {
   void run_step(int32_t step);
   void forward(const StepPlan& plan, int32_t step);
   StepRecord step_record(const StepPlan& plan, int32_t step, double wall_us) const;
-  void stop_if_asked() const;
+  void require_not_stopped() const;
   void require_valid(const Poke& poke) const;
   int32_t first_step_changed_by(const Poke& poke) const;
   int32_t first_step_changed(const std::vector<Poke>& before, const std::vector<Poke>& after) const;

@@ -1,7 +1,10 @@
 // Stepping: back equals forward, scales stay, marks say what is repetition, a full context says so.
 #include <doctest/doctest.h>
 
+#include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "tests/viewer/recording_host.h"
 
@@ -218,5 +221,33 @@ TEST_CASE("long work can be cancelled, and leaves the step on show as it was") {
     CHECK(timeless(*controller.settle()) == before);
   } else {
     CHECK(view->n_layers == 24);
+  }
+}
+
+TEST_CASE("superseded work stops within 100 ms, shows nothing, and leaves no notice") {
+  // One prefill takes seconds in the emulator.
+  const std::string slow = "random:layers=24,q_heads=8,kv_heads=8,head_dim=16,vocab=64,context=512,seed=2";
+  std::string prompt = "a";
+  for (int i = 1; i < 254; ++i) prompt += " b";
+  Controller controller(with(kSmall, "a b c", 2));
+  const std::string before = timeless(*controller.settle());
+  for (const char* backend : {"cuda-emulated", "naive-f64", "eigen"}) {
+    CAPTURE(backend);
+    controller.send(SetPrompt{prompt});
+    controller.send(SetModel{slow});
+    controller.send(SetBackend{backend});
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    const auto busy = controller.frame(0);
+    for (const Choice& c : busy.view->models) CHECK(c.selected == (c.name == kSmall));
+    const std::clock_t start = std::clock();
+    controller.send(SetPrompt{"a b c"});
+    controller.send(SetModel{kSmall});
+    controller.send(SetBackend{"eigen"});
+    const auto view = controller.settle();
+    const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    CHECK(took < 0.2);  // processor time; half of it is for opening the small model again
+    CHECK_FALSE(view->notice);
+    CHECK(view->model == kSmall);
+    CHECK(timeless(*view) == before);
   }
 }

@@ -63,13 +63,15 @@ void Controller::Impl::fill_program_state(ViewState& v) const {
   v.busy = busy();
   v.prompt_box = {prompt_open, goal.prompt, prompt_error, ""};
   if (current) v.prompt_box.hint = "accepted: " + current->setup->model->tokenizer().accepted();
+  // The lists mark what the picture shows. `busy` says what is being started.
+  const std::string& model = current ? current->setup->model_name : goal.model;
+  const std::string backend = without_kernel(current ? current->setup->backend : goal.backend);
   for (const std::string& name : builtin_model_names())
-    v.models.push_back({name, name, true, "", name == goal.model});
+    v.models.push_back({name, name, true, "", name == model});
   if (std::none_of(v.models.begin(), v.models.end(), [](const Choice& c) { return c.selected; }))
-    v.models.push_back({goal.model, goal.model, true, "", true});
+    v.models.push_back({model, model, true, "", true});
   for (const BackendEntry& b : list_backends())
-    v.backends.push_back({b.name, b.name + " · " + b.description, b.usable, b.why_not,
-                          b.name == without_kernel(goal.backend)});
+    v.backends.push_back({b.name, b.name + " · " + b.description, b.usable, b.why_not, b.name == backend});
   v.notice = notice;
   v.room = room;
   v.theme = theme;

@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "core/stop.h"
 #include "registry/registry.h"
 #include "viewer/view_model/describe/poke_effect.h"
 #include "viewer/view_model/describe/value_scales.h"
@@ -24,6 +25,11 @@ constexpr int kCalibrationSteps = 4;          // decode steps that, with the pre
 constexpr int kTimings = 5;
 constexpr int kRepeats = 2;          // of a step whose time looks disturbed
 constexpr double kSlowStepUs = 2e4;  // a slower step is timed once
+
+std::shared_ptr<const Model> stoppable_load(const std::string& name, const std::atomic<bool>& stop) {
+  const StopScope scope(&stop);
+  return load_model(name);
+}
 
 }  // namespace
 
@@ -87,6 +93,7 @@ std::shared_ptr<const StepData> Sessions::plain_step(int step) {
 
 std::shared_ptr<TwinSession> Sessions::start_twin(const Goal& goal, std::shared_ptr<const Model> model,
                                                   const std::vector<int32_t>& prompt, bool record) const {
+  const StopScope scope(&progress_.stop);
   SessionOptions options;
   options.stop = &progress_.stop;
   if (record) {
@@ -101,9 +108,11 @@ std::shared_ptr<TwinSession> Sessions::start_twin(const Goal& goal, std::shared_
 }
 
 void Sessions::open(const Goal& goal) {
-  progress_.say(fmt::format("Loading {} …", goal.model), -1);
   const bool same_model = setup_ && setup_->model_name == goal.model;
-  std::shared_ptr<const Model> model = same_model ? setup_->model : load_model(goal.model);
+  progress_.say(
+      same_model ? fmt::format("Starting {} …", goal.backend) : fmt::format("Loading {} …", goal.model), -1);
+  std::shared_ptr<const Model> model =
+      same_model ? setup_->model : stoppable_load(goal.model, progress_.stop);
   const std::vector<int32_t> prompt = model->tokenizer().encode(goal.prompt);
   const std::shared_ptr<TwinSession> twin = start_twin(goal, model, prompt, true);
   std::shared_ptr<TwinSession> timing;

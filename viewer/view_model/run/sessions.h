@@ -7,7 +7,7 @@
 //
 // The same goal always gives the same snapshot, whatever ran before. A poke of `now` belongs to its step and
 // is left out at any other step. Tokens are chosen without pokes, so a poke never changes the text.
-// progress.stop can be set from any thread: then reach() ends before the next layer, with Outcome::cancelled.
+// progress.stop can be set from any thread: then reach() ends within milliseconds, with Outcome::cancelled.
 #pragma once
 
 #include <array>
@@ -29,6 +29,7 @@ struct Goal {
   int step = 0;
   std::vector<Poke> pokes;
   bool measure_machine = false;  // the snapshot needs the roofline of this machine
+  bool operator==(const Goal&) const = default;
 };
 
 struct Outcome {

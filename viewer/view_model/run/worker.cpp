@@ -20,6 +20,11 @@ Worker::~Worker() {
 void Worker::want(Goal goal) {
   {
     const std::lock_guard lock(mutex_);
+    if (running_ && *running_ == goal && !progress_.stop) {
+      next_.reset();
+      return;
+    }
+    if (running_) superseded_ = progress_.stop = true;
     next_ = std::move(goal);
   }
   changed_.notify_all();
@@ -34,7 +39,7 @@ std::optional<Outcome> Worker::take() {
 
 bool Worker::busy() const {
   const std::lock_guard lock(mutex_);
-  return running_ || next_.has_value() || done_.has_value();
+  return running_ || next_ || done_;
 }
 
 void Worker::wait() {
@@ -45,6 +50,7 @@ void Worker::wait() {
 void Worker::cancel() {
   const std::lock_guard lock(mutex_);
   next_.reset();
+  superseded_ = false;
   if (running_) progress_.stop = true;  // run() takes it back when the next goal starts
 }
 
@@ -53,15 +59,15 @@ void Worker::run() {
   for (;;) {
     changed_.wait(lock, [&] { return quit_ || next_; });
     if (quit_) return;
-    const Goal goal = std::move(*next_);
+    running_ = std::move(next_);
     next_.reset();
-    running_ = true;
-    progress_.stop = false;
+    const Goal goal = *running_;
+    superseded_ = progress_.stop = false;
     lock.unlock();
     Outcome outcome = sessions_.reach(goal);
     lock.lock();
-    running_ = false;
-    done_ = std::move(outcome);
+    running_.reset();
+    if (!superseded_) done_ = std::move(outcome);
     changed_.notify_all();
   }
 }

@@ -1,9 +1,11 @@
 // One thread that runs the sessions, so that drawing a frame never waits for a step.
 //
 //   Worker w;
-//   w.want(goal);               runs it after the current goal; replaces a goal that still waits
+//   w.want(goal);               runs it now: a different goal that runs or waits is superseded
 //   if (auto o = w.take()) …    each frame; never blocks
 //   w.wait();                   no window, or a test: waits until everything wanted is done
+//
+// A superseded goal ends within 100 ms, whatever it does (core/stop.h), and has no outcome.
 #pragma once
 
 #include <condition_variable>
@@ -37,9 +39,10 @@ class Worker {
   Sessions sessions_{progress_};
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::optional<Goal> next_;
+  std::optional<Goal> running_, next_;
   std::optional<Outcome> done_;
-  bool running_ = false, quit_ = false;
+  bool superseded_ = false;  // the outcome of running_ is not wanted any more
+  bool quit_ = false;
   std::thread thread_;  // last: it starts when everything else exists
 };
 
