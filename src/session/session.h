@@ -20,7 +20,7 @@
 //   also inside an operation (core/stop.h; work that a GPU has begun is not stopped), and a new call ends
 //   before it begins. Both throw Cancelled. The session never resets the flag, so the flag may be set before or during the call.
 // * Decode steps with the cache go through Backend::replay, unless the session records
-//   (SessionOptions::record) or a poke is in force in the step. Replay changes no counts and no bits.
+//   (SessionOptions::record), has SessionOptions::on_attend, or a poke is in force in the step. Replay changes no counts and no bits.
 //
 // Invariant: either current_step() == −1 (nothing has run), or logits(), record(), recorder(), poke_report()
 // and the stored rows are those of that step, computed by the backend in this run under the current pokes.
@@ -37,6 +37,7 @@
 #include "model/decoder.h"
 #include "model/sampler.h"
 #include "session/step_record.h"
+#include "trace/attend_hook.h"
 #include "trace/counting.h"
 #include "trace/poke.h"
 #include "trace/recorder.h"
@@ -50,6 +51,7 @@ struct SessionOptions {
   int32_t max_seq_len = 0;                  // 0: the model's context
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
   CacheOptions cache{};                     // for Mode::cached; Mode::recompute has a contiguous f32 scratch
+  AttendHook::Function on_attend{};         // is called after each attend; see trace/attend_hook.h
   const std::atomic<bool>* stop = nullptr;  // may be set from any thread; must outlive the session
 };
 

@@ -14,12 +14,24 @@ SessionOptions with_mode(SessionOptions options, Mode mode) {
   return options;
 }
 
+SessionOptions with_hook(SessionOptions options, AttendHook::Function on_attend) {
+  options.on_attend = std::move(on_attend);
+  return options;
+}
+
 }  // namespace
 
 TwinSession::TwinSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> for_cached,
                          std::unique_ptr<Backend> for_recompute, SessionOptions options)
     : cached_(model, std::move(for_cached), with_mode(options, Mode::cached)),
       recompute_(std::move(model), std::move(for_recompute), with_mode(options, Mode::recompute)) {}
+
+TwinSession::TwinSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> for_cached,
+                         std::unique_ptr<Backend> for_recompute, SessionOptions options,
+                         AttendHook::Function on_attend)
+    : cached_(model, std::move(for_cached), with_mode(options, Mode::cached)),
+      recompute_(std::move(model), std::move(for_recompute),
+                 with_hook(with_mode(options, Mode::recompute), std::move(on_attend))) {}
 
 void TwinSession::start(const std::vector<int32_t>& prompt) {
   cached_.start(prompt);

@@ -21,6 +21,9 @@ class TwinSession {
   /// Both sides get these options, except the mode. Give two separate backends of the same kind.
   TwinSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> for_cached,
               std::unique_ptr<Backend> for_recompute, SessionOptions options);
+  /// `on_attend` is called for the recompute side, options.on_attend only for the cached side.
+  TwinSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> for_cached,
+              std::unique_ptr<Backend> for_recompute, SessionOptions options, AttendHook::Function on_attend);
 
   void start(const std::vector<int32_t>& prompt);
   void advance();

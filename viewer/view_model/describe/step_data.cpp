@@ -1,41 +1,75 @@
 #include "viewer/view_model/describe/step_data.h"
 
 #include <limits>
+#include <set>
 
 namespace lastrow::view {
 
 namespace {
 
-const float* fed_row(const SideData& s, const std::vector<float>& x, int position, int head, int n_heads,
-                     int width) {
+const float* fed_row(const SideData& s, const Floats& x, int position, int head, int n_heads, int width) {
   const int row = position - s.first_position;
   if (row < 0 || row >= s.q_len || x.empty()) return nullptr;
   return x.data() + (int64_t{row} * n_heads + head) * width;
 }
 
-const float* stored_row(const std::vector<float>& x, int position, int head, int n_heads, int width) {
+const float* stored_row(const Floats& x, int position, int head, int n_heads, int width) {
   const int64_t at = (int64_t{position} * n_heads + head) * width;
   return position < 0 || at + width > static_cast<int64_t>(x.size()) ? nullptr : x.data() + at;
 }
 
-const float* matrix_row(const SideData& s, const std::vector<float>& x, int position, int head,
-                        int n_tokens) {
+/// A row of scores or of probs: from the matrix, the last rows, or the rows in focus.
+const float* matrix_row(const SideData& s, Floats LayerData::*matrix, Floats LayerData::*last,
+                        Floats FocusRows::*in_focus, int layer, int head, int position, int n_tokens) {
+  const LayerData& l = s.layers[static_cast<size_t>(layer)];
   const int row = position - s.first_position;
-  if (row < 0 || row >= s.q_len || x.empty()) return nullptr;
-  return x.data() + (int64_t{head} * s.q_len + row) * n_tokens;
+  if (row < 0 || row >= s.q_len) return nullptr;
+  if (!(l.*matrix).empty()) return (l.*matrix).data() + (int64_t{head} * s.q_len + row) * n_tokens;
+  if (position == n_tokens - 1 && !(l.*last).empty()) return (l.*last).data() + int64_t{head} * n_tokens;
+  if (!s.focus || s.focus->at.layer != layer || s.focus->at.head != head) return nullptr;
+  const int at = position - s.focus->at.first_row;
+  return at < 0 || at >= s.focus->at.n_rows ? nullptr : (*s.focus.*in_focus).data() + int64_t{at} * n_tokens;
 }
+
+constexpr Floats LayerData::*kArrays[] = {
+    &LayerData::q,   &LayerData::k,   &LayerData::v,           &LayerData::scores,    &LayerData::probs,
+    &LayerData::out, &LayerData::lse, &LayerData::last_scores, &LayerData::last_probs};
 
 }  // namespace
 
-int64_t StepData::bytes() const {
-  size_t n = tokens.size() * sizeof(int32_t);
-  for (const SideData& s : sides) {
-    n += s.logits.size() * sizeof(float);
-    for (const LayerData& l : s.layers)
-      n += sizeof(float) * (l.q.size() + l.k.size() + l.v.size() + l.scores.size() + l.probs.size() +
-                            l.out.size() + l.lse.size());
+int64_t StepData::bytes() const { return held_bytes({this}); }
+
+int64_t held_bytes(const std::vector<const StepData*>& steps) {
+  std::set<const void*> seen{nullptr};
+  int64_t n = 0;
+  const auto add = [&](const void* identity, int64_t bytes) {
+    if (seen.insert(identity).second) n += bytes;
+  };
+  for (const StepData* step : steps) {
+    if (!step || !seen.insert(step).second) continue;
+    n += static_cast<int64_t>(sizeof(StepData) + step->tokens.size() * sizeof(int32_t));
+    for (const SideData& s : step->sides) {
+      n += static_cast<int64_t>(s.logits.size() * sizeof(float) + s.slots.size() * sizeof(int64_t));
+      for (const LayerData& l : s.layers)
+        for (const auto array : kArrays) add((l.*array).identity(), (l.*array).bytes());
+      if (s.focus) add(s.focus.get(), s.focus->scores.bytes() + s.focus->probs.bytes());
+    }
   }
-  return static_cast<int64_t>(n);
+  return n;
+}
+
+StepSize step_size(const ModelConfig& c, int n_tokens, bool prefill) {
+  constexpr int64_t kFloat = sizeof(float);
+  StepSize size;
+  for (const Mode side : {Mode::cached, Mode::recompute}) {
+    const int64_t q_len = side == Mode::recompute || prefill ? n_tokens : 1;
+    const int64_t rows =
+        q_len * c.n_q_heads * (2 * c.head_dim + 1) + 2 * int64_t{n_tokens} * c.n_kv_heads * c.head_dim;
+    const int64_t last = 2 * int64_t{c.n_q_heads} * n_tokens;
+    size.rows += kFloat * c.n_layers * (rows + last);
+    size.whole += kFloat * c.n_layers * (rows + last * q_len);
+  }
+  return size;
 }
 
 const float* q_row(const Setup& setup, const SideData& s, int layer, int head, int position) {
@@ -59,11 +93,13 @@ const float* v_row(const Setup& setup, const SideData& s, int layer, int kv_head
 }
 
 const float* score_row(const SideData& s, int layer, int head, int position, int n_tokens) {
-  return matrix_row(s, s.layers[static_cast<size_t>(layer)].scores, position, head, n_tokens);
+  return matrix_row(s, &LayerData::scores, &LayerData::last_scores, &FocusRows::scores, layer, head, position,
+                    n_tokens);
 }
 
 const float* prob_row(const SideData& s, int layer, int head, int position, int n_tokens) {
-  return matrix_row(s, s.layers[static_cast<size_t>(layer)].probs, position, head, n_tokens);
+  return matrix_row(s, &LayerData::probs, &LayerData::last_probs, &FocusRows::probs, layer, head, position,
+                    n_tokens);
 }
 
 float lse_at(const Setup& setup, const SideData& s, int layer, int head, int position) {
@@ -74,6 +110,7 @@ float lse_at(const Setup& setup, const SideData& s, int layer, int head, int pos
 
 std::shared_ptr<const ReducedWeights> reduced_weights(const Setup& /*setup*/, const SideData& s, int layer,
                                                       int head, int n_tokens) {
+  if (s.focus && s.focus->at.layer == layer && s.focus->at.head == head) return s.focus->reduced;
   if (s.layers[static_cast<size_t>(layer)].probs.empty()) return nullptr;
   WeightReducer reducer(n_tokens);
   for (int t = s.first_position; t < s.first_position + s.q_len; ++t)

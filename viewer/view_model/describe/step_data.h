@@ -6,6 +6,14 @@
 //   k, v           [n_tokens, n_kv_heads, head_dim]  as attention read them: with cached rows and with pokes
 //   scores, probs  [n_q_heads, q_len, n_tokens]      scores −∞ and probs 0 where masked
 //   lse            [q_len, n_q_heads]
+//   last_scores, last_probs   [n_q_heads, n_tokens]  of the last row alone
+//
+// How much of a step is kept depends on its size (step_size):
+//   whole up to kWholeStepBytes      all of the above
+//   rows up to kStepRowsBytes        q, k, v, out and lse of all layers, and the last row of scores and probs
+//   larger                           q, k, v, out and lse of one layer, and the last row of all layers
+// In the last two cases StepData::whole is false, and SideData::focus has the rows of one head that are on
+// show. The functions below give null for what is not held.
 #pragma once
 
 #include <array>
@@ -14,21 +22,40 @@
 #include <vector>
 
 #include "session/session.h"
+#include "viewer/view_model/describe/floats.h"
 #include "viewer/view_model/describe/reduce.h"
 #include "viewer/view_model/describe/setup.h"
 
 namespace lastrow::view {
 
+constexpr int64_t kWholeStepBytes = int64_t{48} << 20;
+constexpr int64_t kStepRowsBytes = int64_t{320} << 20;
+
+/// The rows of one head that are on show. Only steps that are too large to keep whole use it.
+struct Focus {
+  int layer = 0, head = 0;  // query head
+  int first_row = 0, n_rows = 0;
+  bool operator==(const Focus&) const = default;
+};
+
+/// Scores and weights of one head of a step that is too large to keep whole.
+struct FocusRows {
+  Focus at;              // first_row and n_rows: those of these tokens that the side computed
+  Floats scores, probs;  // [at.n_rows, n_tokens]
+  std::shared_ptr<const ReducedWeights> reduced;  // of all rows that the side computed
+};
+
 struct LayerData {
-  std::vector<float> q, k, v, scores, probs, out, lse;
-  bool recorded = false;  // false: too large to keep (RecordOptions::max_bytes)
+  Floats q, k, v, scores, probs, out, lse, last_scores, last_probs;
+  bool recorded = false;  // false: q, k, v, out and lse are too large to keep
 };
 
 struct SideData {
   int first_position = 0;  // of the rows that were fed in this step
   int q_len = 0;
-  std::vector<LayerData> layers;  // [n_layers]
-  std::vector<float> logits;      // [vocab_size]
+  std::vector<LayerData> layers;           // [n_layers]
+  std::shared_ptr<const FocusRows> focus;  // null if the step is whole
+  std::vector<float> logits;               // [vocab_size]
   int next_token = 0;
   StepRecord record;
   double wall_us = 0;               // of this step; see StepData::timed
@@ -42,11 +69,22 @@ struct StepData {
   std::vector<int32_t> tokens;    // [n_tokens]
   std::vector<Poke> pokes;        // in force
   std::array<SideData, 2> sides;  // [Mode]
+  bool whole = true;              // false: too large to keep whole
   bool timed = false;             // true: wall_us is the median of several runs without recording
   const SideData& side(Mode side) const { return sides[static_cast<size_t>(side)]; }
   bool prefill() const { return step == 0; }
   int64_t bytes() const;
 };
+
+/// The bytes of these steps together. Memory that they share counts once. Null is allowed.
+int64_t held_bytes(const std::vector<const StepData*>& steps);
+
+/// The bytes of both sides of a step.
+struct StepSize {
+  int64_t whole = 0;  // everything
+  int64_t rows = 0;   // without scores and probs, except for their last rows
+};
+StepSize step_size(const ModelConfig& config, int n_tokens, bool prefill);
 
 // ---- rows by position; null if the side has no such row
 
@@ -60,8 +98,9 @@ const float* prob_row(const SideData& s, int layer, int head, int position, int 
 /// NaN if the side has no such row.
 float lse_at(const Setup& setup, const SideData& s, int layer, int head, int position);
 
-/// The weights of a query head in bins, of the rows that the side computed in this step. Null if the layer was
-/// not recorded. Cost: one pass over the computed rows of the head.
+/// The weights of a query head in bins, of the rows that the side computed in this step. Null if they are not
+/// held: in a step that is not whole, only the head in focus has them.
+/// Cost: one pass over the computed rows of the head if the step is whole, else nothing.
 std::shared_ptr<const ReducedWeights> reduced_weights(const Setup& setup, const SideData& s, int layer,
                                                       int head, int n_tokens);
 

@@ -2,9 +2,16 @@
 
 namespace lastrow::view {
 
+void Progress::start(const std::string& what) {
+  const std::lock_guard lock(mutex_);
+  started_ = what;
+  text_ = what.empty() ? "" : what + " …";
+  fraction_ = -1;
+}
+
 void Progress::say(const std::string& text, double fraction) {
   const std::lock_guard lock(mutex_);
-  text_ = text;
+  text_ = started_.empty() ? text : started_ + " · " + text;
   fraction_ = fraction;
 }
 

@@ -1,5 +1,6 @@
 // The two messages between the thread that works and the thread that draws.
 //
+//   progress.start("Starting eigen");              the working thread: what all that follows is for; "": nothing
 //   progress.say("Running decode 12 …", 0.4);      the working thread, as often as it likes
 //   progress.get()                                 the drawing thread: the last text and fraction
 //   progress.stop = true;                          the drawing thread asks the working thread to stop
@@ -14,6 +15,7 @@ namespace lastrow::view {
 
 class Progress {
  public:
+  void start(const std::string& what);
   /// fraction below 0: not known.
   void say(const std::string& text, double fraction);
   std::pair<std::string, double> get() const;
@@ -21,7 +23,7 @@ class Progress {
 
  private:
   mutable std::mutex mutex_;
-  std::string text_;
+  std::string started_, text_;
   double fraction_ = -1;
 };
 

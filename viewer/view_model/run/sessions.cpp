@@ -3,28 +3,21 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include "core/stop.h"
 #include "registry/registry.h"
 #include "viewer/view_model/describe/poke_effect.h"
+#include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/value_scales.h"
 #include "viewer/view_model/run/machine_roof.h"
-#include "viewer/view_model/run/step_copy.h"
 
 namespace lastrow::view {
 
 namespace {
 
-constexpr int64_t kMiB = int64_t{1} << 20;
-constexpr int64_t kRecordBytes = 192 * kMiB;  // per side; beyond it a layer is shown as "too large to record"
-constexpr int64_t kPlainBytes = 96 * kMiB;    // of steps kept for comparing
-constexpr int64_t kTimedWeights = 32 * kMiB;  // a larger model gets no second pair of sessions for timing
-constexpr int kCalibrationSteps = 4;          // decode steps that, with the prefill, fix the value scales
-constexpr int kTimings = 5;
-constexpr int kRepeats = 2;          // of a step whose time looks disturbed
-constexpr double kSlowStepUs = 2e4;  // a slower step is timed once
+constexpr int kCalibrationSteps = 4;  // decode steps that, with the prefill, fix the value scales
+constexpr int64_t kCalibrationBytes = int64_t{32} << 20;  // more steps are not kept for it
 
 std::shared_ptr<const Model> stoppable_load(const std::string& name, const std::atomic<bool>& stop) {
   const StopScope scope(&stop);
@@ -33,209 +26,112 @@ std::shared_ptr<const Model> stoppable_load(const std::string& name, const std::
 
 }  // namespace
 
-void Sessions::note_reads() {
-  const auto step = static_cast<size_t>(twin_->current_step());
-  const std::array<const DecodeSession*, 2> sessions = {&twin_->cached(), &twin_->recompute()};
-  for (size_t side = 0; side < 2; ++side) {
-    if (reads_[side].size() <= step) reads_[side].resize(step + 1);
-    reads_[side][step] = copy_read(*sessions[side]);
-  }
-}
-
-void Sessions::remember(std::shared_ptr<const StepData> data) {
-  const int step = data->step;
-  plain_[step] = std::move(data);
-  int64_t held = 0;
-  for (const auto& [s, d] : plain_) held += d->bytes();
-  while (held > kPlainBytes && plain_.size() > 2) {  // forgets the farthest step first
-    auto far = std::abs(plain_.begin()->first - step) > std::abs(std::prev(plain_.end())->first - step)
-                   ? plain_.begin()
-                   : std::prev(plain_.end());
-    held -= far->second->bytes();
-    plain_.erase(far);
-  }
-}
-
-/// Runs to a step under the pokes in force. It chooses new tokens only while no poke is in force.
-void Sessions::run_to(int step) {
-  const int first = twin_->current_step();
-  const int known = twin_->current_step() < 0 ? -1 : twin_->cached().last_step();
-  if (step <= known) {
-    progress_.say(step == 0 ? "Running prefill …" : fmt::format("Running decode {} …", step), -1);
-    twin_->go_to(step);
-    return;
-  }
-  if (known >= 0 && twin_->current_step() != known) twin_->go_to(known);
-  while (twin_->current_step() < step) {
-    const int at = twin_->current_step() + 1;
-    progress_.say(at == 0 ? "Running prefill …" : fmt::format("Running decode {} of {} …", at, step),
-                  static_cast<double>(at - first) / std::max(1, step - first + 1));
-    twin_->advance();
-    note_reads();
-    costs_.note_work(*twin_, timing_ == nullptr);
-    if (twin_->current_step() >= step - 1) remember(copy_step(*twin_));
-  }
-}
-
-void Sessions::run_without_pokes(int step) {
-  if (!twin_->cached().pokes().empty()) twin_->set_pokes({});
-  run_to(step);
-}
-
-/// The step without pokes: remembered, or run again.
-std::shared_ptr<const StepData> Sessions::plain_step(int step) {
-  if (const auto it = plain_.find(step); it != plain_.end()) return it->second;
-  run_without_pokes(step);
-  auto data = copy_step(*twin_);
-  remember(data);
-  return data;
-}
-
-std::shared_ptr<TwinSession> Sessions::start_twin(const Goal& goal, std::shared_ptr<const Model> model,
-                                                  const std::vector<int32_t>& prompt, bool record) const {
-  const StopScope scope(&progress_.stop);
-  SessionOptions options;
-  options.stop = &progress_.stop;
-  if (record) {
-    options.record = RecordOptions{};
-    options.record->probe = true;
-    options.record->max_bytes = kRecordBytes;
-  }
-  auto twin = std::make_shared<TwinSession>(std::move(model), make_backend(goal.backend),
-                                            make_backend(goal.backend), options);
-  twin->start(prompt);
-  return twin;
-}
+// ---- opening
 
 void Sessions::open(const Goal& goal) {
   const bool same_model = setup_ && setup_->model_name == goal.model;
-  progress_.say(
-      same_model ? fmt::format("Starting {} …", goal.backend) : fmt::format("Loading {} …", goal.model), -1);
+  progress_.start(same_model ? fmt::format("Starting {}", goal.backend)
+                             : fmt::format("Loading {}", goal.model));
   std::shared_ptr<const Model> model =
       same_model ? setup_->model : stoppable_load(goal.model, progress_.stop);
-  const std::vector<int32_t> prompt = model->tokenizer().encode(goal.prompt);
-  const std::shared_ptr<TwinSession> twin = start_twin(goal, model, prompt, true);
-  std::shared_ptr<TwinSession> timing;
-  if (model->weight_bytes() <= kTimedWeights) {
-    timing = start_twin(goal, model, prompt, false);
-    timing->advance();
-  }
-
-  // If anything so far throws, the old sessions are untouched. What follows replaces them, and puts them back
-  // if it throws.
-  auto old = std::tuple(twin_, timing_, setup_, plain_, reads_, costs_);
-  twin_ = twin;
-  timing_ = timing;
-  plain_.clear();
-  reads_ = {};
-  costs_ = {};
-  if (timing_) costs_.note_time(*timing_);
-  try {
-    setup_ = std::make_shared<const Setup>(make_setup(goal, std::move(model)));
-  } catch (...) {
-    std::tie(twin_, timing_, setup_, plain_, reads_, costs_) = std::move(old);
-    throw;
-  }
+  auto generation = std::make_unique<Generation>(goal, model, progress_);
+  auto setup = make_setup(goal, std::move(model), *generation);
+  // Nothing has thrown. What follows replaces the old sessions.
+  generation_ = std::move(generation);
+  setup_ = std::move(setup);
+  plain_.reset();
+  poked_.reset();
 }
 
 /// Runs the first steps, because the value scales are made from them.
-Setup Sessions::make_setup(const Goal& goal, std::shared_ptr<const Model> model) {
-  Setup setup;
-  setup.model = std::move(model);
-  setup.model_name = goal.model;
-  setup.backend = goal.backend;
-  setup.prompt = goal.prompt;
-  setup.prompt_len = twin_->cached().prompt_len();
-  setup.max_seq_len = twin_->cached().max_seq_len();
-  const int steps = std::min(kCalibrationSteps, setup.max_seq_len - setup.prompt_len);
+std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_ptr<const Model> model,
+                                                  Generation& generation) const {
+  auto setup = std::make_shared<Setup>();
+  setup->model = std::move(model);
+  setup->model_name = goal.model;
+  setup->backend = goal.backend;
+  setup->prompt = goal.prompt;
+  setup->prompt_len = generation.twin().cached().prompt_len();
+  setup->max_seq_len = generation.twin().cached().max_seq_len();
+  const int steps = std::min(kCalibrationSteps, setup->max_seq_len - setup->prompt_len);
   std::vector<std::shared_ptr<const StepData>> seen;
-  for (int step = 0; step <= steps; ++step) {
-    run_to(step);
-    seen.push_back(plain_.at(step));
+  int64_t held = 0;
+  for (int step = 0; step <= steps && held <= kCalibrationBytes; ++step) {
+    generation.run(step, {}, valid_focus(goal.focus, setup->config(), setup->prompt_len).layer);
+    seen.push_back(generation.take_samples());
+    held += seen.back()->bytes();
+    if (!seen.back()->whole) break;  // a step of this size takes long enough
+    generation.remember(*seen.back());
   }
-  setup.scales = value_scales(setup, seen);
+  setup->scales = value_scales(*setup, seen);
   return setup;
 }
 
-/// The same data, with the median time of several runs without recording if there are sessions for timing.
-std::shared_ptr<const StepData> Sessions::timed(std::shared_ptr<const StepData> data) {
-  if (!timing_ || data->timed) return data;
-  progress_.say("Measuring the time …", -1);
-  if (timing_->cached().last_step() < data->step) timing_->go_to(timing_->cached().last_step());
-  while (timing_->cached().last_step() < data->step) {
-    timing_->advance();
-    costs_.note_time(*timing_);
-    const int step = timing_->current_step();
-    for (int again = 0; again < kRepeats && costs_.looks_disturbed(step); ++again) {
-      timing_->go_to(step);
-      costs_.note_time(*timing_);
-    }
-  }
-  std::array<std::vector<double>, 2> times;
-  timing_->go_to(data->step);
-  const int runs = timing_->recompute().record().wall_us > kSlowStepUs ? 1 : kTimings;
-  for (int i = 0; i < runs; ++i) {
-    timing_->go_to(data->step);
-    times[0].push_back(timing_->cached().record().wall_us);
-    times[1].push_back(timing_->recompute().record().wall_us);
-  }
-  auto out = std::make_shared<StepData>(*data);
-  out->timed = true;
-  for (size_t side = 0; side < 2; ++side) {
-    std::sort(times[side].begin(), times[side].end());
-    out->sides[side].wall_us = times[side][static_cast<size_t>(runs / 2)];
-  }
-  costs_.note_median(out->step, {out->sides[0].wall_us, out->sides[1].wall_us});
-  remember(out);
-  return out;
+// ---- steps
+
+/// The whole step, or the rows in focus of a step that is too large to keep whole.
+Sessions::Data Sessions::full_step(Goal& goal, const std::vector<Poke>& pokes) {
+  Generation& g = *generation_;
+  if (!g.whole(goal.step)) return large_step(goal, pokes);
+  // Without pokes it runs again even if it is there: the screen shows what this step gives now.
+  if (!goal.pokes.empty() && pokes.empty() && plain_ && plain_->step == goal.step) return plain_;
+  g.run(goal.step, pokes, -1);
+  const std::shared_ptr<StepData> data = g.take();
+  if (!pokes.empty()) return data;
+  g.measure(*data);
+  g.remember(*data);
+  return plain_ = data;
 }
 
-std::shared_ptr<const StepData> Sessions::poked_step(int step, const std::vector<Poke>& pokes) {
-  const auto in_force = twin_->cached().pokes();
-  if (!std::equal(pokes.begin(), pokes.end(), in_force.begin(), in_force.end())) {
-    progress_.say("Running with the poke …", -1);
-    twin_->set_pokes(pokes);
+/// Runs the step only if the rows of the layer in focus are not there.
+Sessions::Data Sessions::large_step(Goal& goal, const std::vector<Poke>& pokes) {
+  Generation& g = *generation_;
+  Data& kept = pokes.empty() ? plain_ : poked_;
+  const auto layer = static_cast<size_t>(goal.focus.layer);
+  if (!kept || kept->step != goal.step || kept->pokes != pokes || !kept->sides[1].layers[layer].recorded) {
+    g.run(goal.step, pokes, goal.focus.layer);
+    kept = g.take();
   }
-  if (twin_->current_step() != step) run_to(step);
-  return copy_step(*twin_);
+  if (goal.focus.head < 0) goal.focus.head = most_focused_head(*setup_, *kept, goal.focus.layer);
+  return kept = g.with_focus(*kept, goal.focus);
 }
 
-Snapshot Sessions::snapshot_at(const Goal& goal) {
-  Snapshot snapshot;
-  snapshot.setup = setup_;
-  snapshot.unpoked = timed(plain_step(goal.step));
+/// For comparing, so only of steps of which the rows of two fit in memory.
+Sessions::Data Sessions::step_before(const Goal& goal) {
+  if (goal.step == 0 || !generation_->whole(goal.step) || !generation_->whole(goal.step - 1)) return nullptr;
   std::vector<Poke> since;
   for (const Poke& p : goal.pokes)
     if (p.when == Poke::When::since) since.push_back(p);
-  if (goal.step > 0)
-    snapshot.previous = since.empty() ? plain_step(goal.step - 1) : poked_step(goal.step - 1, since);
-  if (goal.pokes.empty()) {
-    // Run again even if it is remembered: the screen shows what this step gives now.
-    run_without_pokes(goal.step);
-    auto now = std::make_shared<StepData>(*copy_step(*twin_));
-    for (size_t side = 0; side < 2; ++side) now->sides[side].wall_us = snapshot.unpoked->sides[side].wall_us;
-    now->timed = snapshot.unpoked->timed;
-    remember(now);
-    snapshot.now = snapshot.unpoked = now;
-  } else {
-    snapshot.now = poked_step(goal.step, goal.pokes);
-  }
-  const auto tokens = twin_->cached().tokens();
-  snapshot.history.assign(tokens.begin(), tokens.end());
-  snapshot.last_step = twin_->cached().last_step();
+  return generation_->rows_of(goal.step - 1, since);
+}
+
+Snapshot Sessions::snapshot_at(Goal& goal) {
+  Snapshot snapshot;
+  snapshot.setup = setup_;
+  const bool known = goal.step <= generation_->last_step();
+  if (known && goal.pokes.empty()) snapshot.previous = step_before(goal);
+  snapshot.unpoked = full_step(goal, {});  // first: only a run without pokes chooses tokens
+  if (!known || !goal.pokes.empty()) snapshot.previous = step_before(goal);
+  snapshot.now = goal.pokes.empty() ? snapshot.unpoked : full_step(goal, goal.pokes);
+  if (goal.pokes.empty() || snapshot.now->whole) poked_.reset();
+  const DecodeSession& cached = generation_->twin().cached();
+  snapshot.history.assign(cached.tokens().begin(), cached.tokens().end());
+  snapshot.last_step = cached.last_step();
   snapshot.context_full = snapshot.now->n_tokens >= setup_->max_seq_len;
-  for (size_t side = 0; side < 2; ++side) {
-    const size_t n = std::min(static_cast<size_t>(goal.step) + 1, reads_[side].size());
-    snapshot.reads[side].assign(reads_[side].begin(), reads_[side].begin() + static_cast<std::ptrdiff_t>(n));
-  }
-  snapshot.costs = costs_.steps();
+  snapshot.reads = generation_->reads(goal.step);
+  snapshot.costs = generation_->costs().steps();
   if (goal.measure_machine && !roof_) roof_ = measure_machine_roof(progress_);
   snapshot.roof = roof_;
   return snapshot;
 }
 
+int64_t Sessions::bytes() const {
+  return held_bytes({plain_.get(), poked_.get()}) + (generation_ ? generation_->remembered_bytes() : 0);
+}
+
 Outcome Sessions::reach(Goal goal) {
   Outcome outcome;
+  progress_.start("");
   try {
     if (!setup_ || setup_->model_name != goal.model || setup_->prompt != goal.prompt ||
         setup_->backend != goal.backend) {
@@ -252,6 +148,7 @@ Outcome Sessions::reach(Goal goal) {
     goal.step = std::max(0, goal.step);
     std::erase_if(goal.pokes,
                   [&](const Poke& p) { return !is_in_force(p, goal.step, setup_->prompt_len + goal.step); });
+    goal.focus = valid_focus(goal.focus, setup_->config(), setup_->prompt_len + goal.step);
     outcome.snapshot = snapshot_at(goal);
   } catch (const Cancelled&) {
     outcome.cancelled = true;

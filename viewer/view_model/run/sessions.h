@@ -8,29 +8,27 @@
 // The same goal always gives the same snapshot, whatever ran before. A poke of `now` belongs to its step and
 // is left out at any other step. Tokens are chosen without pokes, so a poke never changes the text.
 // progress.stop can be set from any thread: then reach() ends within milliseconds, with Outcome::cancelled.
+//
+// Memory. bytes() is at most
+//   two steps, each of kWholeStepBytes, or of kStepRowsBytes and one layer if it is larger    with pokes
+//   one such step                                                                             without
+//   and Generation::kRememberedBytes
+// A snapshot shares all of it. While a step is made, one more exists. With a built-in model and a full context
+// this stays below kBuiltinBytes, and the process below 120 MB more than an empty window; going back to a
+// short text gives it back.
 #pragma once
 
-#include <array>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "session/twin.h"
 #include "viewer/view_model/describe/snapshot.h"
-#include "viewer/view_model/run/cost_log.h"
+#include "viewer/view_model/run/generation.h"
+#include "viewer/view_model/run/goal.h"
 #include "viewer/view_model/run/progress.h"
 
 namespace lastrow::view {
-
-struct Goal {
-  std::string model, prompt, backend;
-  int step = 0;
-  std::vector<Poke> pokes;
-  bool measure_machine = false;  // the snapshot needs the roofline of this machine
-  bool operator==(const Goal&) const = default;
-};
 
 struct Outcome {
   Goal goal;                         // with the step that was reached and the pokes in force
@@ -41,30 +39,27 @@ struct Outcome {
 
 class Sessions {
  public:
+  static constexpr int64_t kBuiltinBytes = int64_t{64} << 20;
+
   explicit Sessions(Progress& progress) : progress_(progress) {}
   Outcome reach(Goal goal);
+  /// What is held of steps; the sessions' own weights and caches are not counted.
+  int64_t bytes() const;
 
  private:
-  std::shared_ptr<const StepData> plain_step(int step);
-  std::shared_ptr<const StepData> poked_step(int step, const std::vector<Poke>& pokes);
+  using Data = std::shared_ptr<const StepData>;
   void open(const Goal& goal);
-  Setup make_setup(const Goal& goal, std::shared_ptr<const Model> model);
-  std::shared_ptr<TwinSession> start_twin(const Goal& goal, std::shared_ptr<const Model> model,
-                                          const std::vector<int32_t>& prompt, bool record) const;
-  void run_to(int step);
-  void run_without_pokes(int step);
-  void note_reads();
-  void remember(std::shared_ptr<const StepData> data);
-  std::shared_ptr<const StepData> timed(std::shared_ptr<const StepData> data);
-  Snapshot snapshot_at(const Goal& goal);
+  std::shared_ptr<const Setup> make_setup(const Goal& goal, std::shared_ptr<const Model> model,
+                                          Generation& generation) const;
+  Data full_step(Goal& goal, const std::vector<Poke>& pokes);
+  Data large_step(Goal& goal, const std::vector<Poke>& pokes);
+  Data step_before(const Goal& goal);
+  Snapshot snapshot_at(Goal& goal);  // gives goal.focus a head
 
   Progress& progress_;
-  std::shared_ptr<TwinSession> twin_;    // records every tensor
-  std::shared_ptr<TwinSession> timing_;  // the same generation without recording; null for large models
   std::shared_ptr<const Setup> setup_;
-  std::map<int, std::shared_ptr<const StepData>> plain_;  // recent steps, without pokes
-  std::array<std::vector<AttendRead>, 2> reads_;          // [Mode][step]
-  CostLog costs_;
+  std::unique_ptr<Generation> generation_;
+  Data plain_, poked_;  // the step on show without pokes; and with them, if it is too large to run again
   std::shared_ptr<const MachineRoof> roof_;  // null until a goal has asked for it
 };
 

@@ -1,8 +1,27 @@
 #include "viewer/view_model/run/worker.h"
 
+#include <chrono>
+#include <cstdlib>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "core/start_thread.h"
 
 namespace lastrow::view {
+
+namespace {
+
+constexpr std::chrono::milliseconds kIdle{200};
+
+/// The C library keeps freed memory for later. Gives it back to the system.
+void give_back_freed_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
+}  // namespace
 
 Worker::Worker() : thread_(start_thread<std::thread>("computes the steps", [this] { run(); })) {}
 
@@ -56,8 +75,16 @@ void Worker::cancel() {
 
 void Worker::run() {
   std::unique_lock lock(mutex_);
+  bool has_freed = false;
   for (;;) {
-    changed_.wait(lock, [&] { return quit_ || next_; });
+    const auto called = [&] { return quit_ || next_; };
+    if (has_freed && !changed_.wait_for(lock, kIdle, called)) {
+      lock.unlock();
+      give_back_freed_memory();
+      lock.lock();
+    }
+    has_freed = false;
+    changed_.wait(lock, called);
     if (quit_) return;
     running_ = std::move(next_);
     next_.reset();
@@ -67,6 +94,7 @@ void Worker::run() {
     Outcome outcome = sessions_.reach(goal);
     lock.lock();
     running_.reset();
+    has_freed = true;
     if (!superseded_) done_ = std::move(outcome);
     changed_.notify_all();
   }

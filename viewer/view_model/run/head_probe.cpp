@@ -1,0 +1,108 @@
+#include "viewer/view_model/run/head_probe.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "cache/make_cache.h"
+#include "registry/registry.h"
+
+namespace lastrow::view {
+
+namespace {
+
+constexpr int kRowsAtOnce = 64;
+
+/// One layer of a step on a backend, ready for probes.
+class OneLayer {
+ public:
+  OneLayer(Backend& backend, const ModelConfig& c, const SideData& side, int layer, const AttendSpec& spec,
+           int n_tokens)
+      : backend_(backend),
+        spec_(spec),
+        n_tokens_(n_tokens),
+        cache_(make_cache(
+            {},
+            {.n_layers = 1, .n_kv_heads = c.n_kv_heads, .head_dim = c.head_dim, .max_seq_len = n_tokens})),
+        storage_(backend.make_storage(cache_->spec())) {
+    const LayerData& l = side.layers[static_cast<size_t>(layer)];
+    std::vector<int64_t> slots(static_cast<size_t>(n_tokens));
+    std::iota(slots.begin(), slots.end(), 0);
+    backend.write_rows(*storage_, 0, RowKind::k, slots,
+                       ConstTensorView(l.k.data(), {n_tokens, c.n_kv_heads, c.head_dim}));
+    q_ = backend.upload(ConstTensorView(l.q.data(), {side.q_len, c.n_q_heads, c.head_dim}));
+    lse_ = backend.upload(ConstTensorView(l.lse.data(), {side.q_len, c.n_q_heads}));
+    if (side.first_position > 0) cache_->commit(plan(side.first_position));
+    batch_ = &backend.begin_step(plan(side.q_len), *storage_);
+  }
+
+  /// scores and probs [n_rows, n_tokens] of one head, from a row of q on.
+  void probe(int head, int first_row, int n_rows, float* scores, float* probs) {
+    const Shape shape{1, n_rows, n_tokens_};
+    Tensor s = backend_.make_tensor(shape), p = backend_.make_tensor(shape);
+    backend_.run(Probe{.site = {0, "probe"},
+                       .q = q_,
+                       .storage = *storage_,
+                       .batch = *batch_,
+                       .spec = spec_,
+                       .lse = lse_,
+                       .selection = {head, 1, first_row, n_rows},
+                       .scores = s,
+                       .probs = p});
+    backend_.download(s.view(), TensorView(scores, shape));
+    backend_.download(p.view(), TensorView(probs, shape));
+  }
+
+ private:
+  const StepPlan& plan(int n) {
+    tokens_.assign(static_cast<size_t>(n), 0);
+    const SequenceInput input{0, tokens_, LogitRows::none};
+    return cache_->plan({&input, 1});
+  }
+
+  Backend& backend_;
+  AttendSpec spec_;
+  int n_tokens_;
+  std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<KvStorage> storage_;
+  std::vector<int32_t> tokens_;
+  Tensor q_, lse_;
+  const Batch* batch_ = nullptr;
+};
+
+}  // namespace
+
+HeadProbe::HeadProbe(const std::string& backend, const ModelConfig& config)
+    : backend_(make_backend(backend)), config_(config) {}
+
+std::shared_ptr<const FocusRows> HeadProbe::rows(const SideData& side, const AttendSpec& spec, int n_tokens,
+                                                 const Focus& focus) {
+  OneLayer layer(*backend_, config_, side, focus.layer, spec, n_tokens);
+  auto out = std::make_shared<FocusRows>();
+  const int end = std::min(focus.first_row + focus.n_rows, n_tokens);
+  out->at = focus;
+  out->at.first_row = std::clamp(focus.first_row, side.first_position, n_tokens);
+  out->at.n_rows = std::max(0, end - out->at.first_row);
+  out->scores = Floats(int64_t{out->at.n_rows} * n_tokens);
+  out->probs = Floats(int64_t{out->at.n_rows} * n_tokens);
+  float* const shown_scores = out->scores.own();
+  float* const shown_probs = out->probs.own();
+  WeightReducer reducer(n_tokens);
+  std::vector<float> scores(static_cast<size_t>(kRowsAtOnce) * static_cast<size_t>(n_tokens)), probs = scores;
+  for (int row = 0; row < side.q_len; row += kRowsAtOnce) {
+    const int n_rows = std::min(kRowsAtOnce, side.q_len - row);
+    layer.probe(focus.head, row, n_rows, scores.data(), probs.data());
+    for (int i = 0; i < n_rows; ++i) {
+      const int position = side.first_position + row + i, shown = position - out->at.first_row;
+      const size_t at = static_cast<size_t>(i) * static_cast<size_t>(n_tokens);
+      reducer.add_row(position, probs.data() + at);
+      if (shown < 0 || shown >= out->at.n_rows) continue;
+      std::copy_n(scores.data() + at, n_tokens, shown_scores + int64_t{shown} * n_tokens);
+      std::copy_n(probs.data() + at, n_tokens, shown_probs + int64_t{shown} * n_tokens);
+    }
+  }
+  out->reduced = std::make_shared<const ReducedWeights>(reducer.take());
+  return out;
+}
+
+}  // namespace lastrow::view

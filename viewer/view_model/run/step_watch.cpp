@@ -1,0 +1,107 @@
+#include "viewer/view_model/run/step_watch.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "cache/slots.h"
+
+namespace lastrow::view {
+
+namespace {
+
+constexpr int64_t kSampleRows = 64;
+
+Floats download(Backend& backend, ConstTensorView from) {
+  Floats to(from.size());
+  backend.download(from, TensorView(to.own(), from.shape()));
+  return to;
+}
+
+Floats read_rows(Backend& backend, const Attend& op, RowKind kind, int32_t first, int32_t end) {
+  const CacheSpec& cache = op.storage.spec();
+  const Shape shape{end - first, cache.n_kv_heads, cache.head_dim};
+  const std::vector<int64_t> slots = slots_of(*op.batch.plan, 0, first, end);
+  Floats to(shape.size());
+  backend.read_rows(op.storage, op.site.layer, kind, slots, TensorView(to.own(), shape));
+  return to;
+}
+
+/// Scores and probs [n_q_heads, n_rows, kv_len] of the rows first_row …
+std::pair<Floats, Floats> probe(Backend& backend, const Attend& op, int32_t first_row, int32_t n_rows) {
+  const auto n_q_heads = static_cast<int32_t>(op.q.dim(1));
+  const Shape shape{n_q_heads, n_rows, op.batch.plan->kv_len[0]};
+  Tensor scores = backend.make_tensor(shape), probs = backend.make_tensor(shape);
+  backend.run(Probe{.site = op.site,
+                    .q = op.q,
+                    .storage = op.storage,
+                    .batch = op.batch,
+                    .spec = op.spec,
+                    .lse = op.lse,
+                    .selection = {0, n_q_heads, first_row, n_rows},
+                    .scores = scores,
+                    .probs = probs});
+  return {download(backend, scores.view()), download(backend, probs.view())};
+}
+
+}  // namespace
+
+void StepWatch::see(Backend& backend, const Attend& op) {
+  const auto start = std::chrono::steady_clock::now();
+  const StepPlan& plan = *op.batch.plan;
+  if (op.site.layer == 0) {  // a step begins
+    layers_.clear();
+    samples_.clear();
+    own_us_ = 0;
+    read_ = {plan.q_len(0), plan.kv_len[0], op.spec.mask};
+    spec_ = op.spec;
+  }
+  layers_.push_back(copy(backend, op));
+  samples_.emplace_back();
+  if (keep.rows && !layers_.back().recorded) {
+    LayerData& sample = samples_.back();
+    const int64_t n_rows = std::min<int64_t>(kSampleRows, plan.q_len(0));
+    const int32_t kv_len = plan.kv_len[0], first = std::max<int32_t>(0, kv_len - kSampleRows);
+    sample.q = download(backend, op.q.rows(plan.q_len(0) - n_rows, n_rows));
+    sample.out = download(backend, ConstTensorView(op.out).rows(plan.q_len(0) - n_rows, n_rows));
+    sample.k = read_rows(backend, op, RowKind::k, first, kv_len);
+    sample.v = read_rows(backend, op, RowKind::v, first, kv_len);
+  }
+  const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+  own_us_ += took.count();
+}
+
+LayerData StepWatch::copy(Backend& backend, const Attend& op) const {
+  const int32_t q_len = op.batch.plan->q_len(0), kv_len = op.batch.plan->kv_len[0];
+  LayerData l;
+  if (keep.rows && (keep.layer < 0 || keep.layer == op.site.layer)) {
+    l.q = download(backend, op.q);
+    l.out = download(backend, op.out);
+    l.lse = download(backend, op.lse);
+    l.k = read_rows(backend, op, RowKind::k, 0, kv_len);
+    l.v = read_rows(backend, op, RowKind::v, 0, kv_len);
+    l.recorded = true;
+  }
+  if (keep.matrices)
+    std::tie(l.scores, l.probs) = probe(backend, op, 0, q_len);
+  else if (keep.last_rows)
+    std::tie(l.last_scores, l.last_probs) = probe(backend, op, q_len - 1, 1);
+  return l;
+}
+
+SideData StepWatch::take(const DecodeSession& session) {
+  SideData side;
+  side.q_len = session.record().q_len;
+  side.first_position = session.record().kv_len - side.q_len;
+  side.logits.assign(session.logits().begin(), session.logits().end());
+  side.next_token = session.next_token();
+  side.record = session.record();
+  side.wall_us = std::max(0.0, session.record().wall_us - own_us_);
+  for (size_t i = 0; i < session.pokes().size(); ++i) side.reports.push_back(session.poke_report(i));
+  for (int32_t i = 0; i < side.record.kv_len; ++i) side.slots.push_back(session.slot(i));
+  side.layers = std::exchange(layers_, {});
+  side.layers.resize(static_cast<size_t>(session.model().config().n_layers));
+  return side;
+}
+
+}  // namespace lastrow::view

@@ -1,0 +1,53 @@
+// Copies what pictures are made from out of one side of the sessions, while its steps run.
+//
+//   StepWatch watch;                                  one for each side; it must not move
+//   options.on_attend = watch.hook();                 of its session
+//   watch.keep = {…};                                 what to keep of the steps that follow
+//   …session.advance(), go_to or set_pokes…           each step replaces what was kept of the one before
+//   SideData side = watch.take(session);              what was kept of the last step, moved out; only once
+//
+// The memory belongs to the step that is made from it; the sessions keep nothing.
+#pragma once
+
+#include <vector>
+
+#include "viewer/view_model/describe/snapshot.h"
+
+namespace lastrow::view {
+
+class StepWatch {
+ public:
+  struct Keep {
+    bool rows = false;       // q, k, v, out and lse
+    bool last_rows = false;  // the last row of scores and probs, of every layer
+    bool matrices = false;   // scores and probs; needs no last_rows then
+    int layer = -1;          // rows of this layer only; −1: of all
+  };
+  Keep keep;
+
+  StepWatch() = default;
+  StepWatch(const StepWatch&) = delete;
+  StepWatch& operator=(const StepWatch&) = delete;
+
+  AttendHook::Function hook() {
+    return [this](Backend& backend, const Attend& op) { see(backend, op); };
+  }
+  SideData take(const DecodeSession& session);
+
+  /// Of the last step: what its attends read, and their scale.
+  const AttendRead& read() const { return read_; }
+  const AttendSpec& spec() const { return spec_; }
+  /// Of the last step: rows of at most 64 tokens of the layers whose rows were not kept, to choose colours.
+  const std::vector<LayerData>& samples() const { return samples_; }
+
+ private:
+  void see(Backend& backend, const Attend& op);
+  LayerData copy(Backend& backend, const Attend& op) const;
+
+  std::vector<LayerData> layers_, samples_;  // of the last step, in the order of layers
+  AttendRead read_;
+  AttendSpec spec_;
+  double own_us_ = 0;  // the time that copying took
+};
+
+}  // namespace lastrow::view
