@@ -109,6 +109,13 @@ void draw_icon(Canvas& canvas, const Rect& r, Icon icon, ImU32 color) {
     case Icon::half_moon:
       pen.circle(0.5f, 0.5f, 0.4f);
       return pen.half_disc(0.5f, 0.5f, 0.4f);
+    case Icon::lecture:  // a screen on a stand
+      pen.line(0.04f, 0.12f, 0.96f, 0.12f);
+      pen.line(0.12f, 0.12f, 0.12f, 0.66f);
+      pen.line(0.88f, 0.12f, 0.88f, 0.66f);
+      pen.line(0.12f, 0.66f, 0.88f, 0.66f);
+      pen.line(0.5f, 0.66f, 0.28f, 0.94f);
+      return pen.line(0.5f, 0.66f, 0.72f, 0.94f);
     case Icon::full_screen:
       for (const float x : {0.08f, 0.92f})
         for (const float y : {0.12f, 0.88f}) {

@@ -19,6 +19,7 @@ enum class Icon {
   copy,
   camera,
   half_moon,
+  lecture,
   full_screen,
   question,
   up,

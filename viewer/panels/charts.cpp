@@ -47,8 +47,7 @@ void label_bars(Panel& panel, const PaneLayout& layout, const Rect& chart, const
     return std::abs(bars[static_cast<size_t>(a)]) > std::abs(bars[static_cast<size_t>(b)]);
   });
   constexpr size_t kLabels = 12;
-  constexpr float kHeight = 13, kLeast = 18;
-  if (chart.height() < kLeast) return;
+  constexpr float kHeight = 13;
   std::vector<Rect> taken;
   for (size_t rank = 0; rank < std::min(order.size(), kLabels); ++rank) {
     const auto i = static_cast<size_t>(order[rank]);
@@ -104,7 +103,7 @@ void draw_score_bars(Panel& panel, const PaneLayout& layout, const view::LastRow
       draw_bar(panel, layout, chart, i, zero, zero + score / span,
                score < 0 ? panel.hex().negative : panel.hex().positive);
   }
-  if (reveal >= 1) label_bars(panel, layout, chart, values, tops);
+  if (reveal >= 1 && chart.y0 > all.y0) label_bars(panel, layout, chart, values, tops);
 }
 
 void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRowBars& bars, float grown) {
@@ -117,7 +116,7 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
     tops.push_back(std::clamp(values.back(), 0.0f, 1.0f) * grown);
     if (std::isfinite(values.back())) draw_bar(panel, layout, chart, i, 0, tops.back(), panel.hex().positive);
   }
-  if (grown >= 1) label_bars(panel, layout, chart, values, tops);
+  if (grown >= 1 && chart.y0 > all.y0) label_bars(panel, layout, chart, values, tops);
   mark_window(panel, layout, chart);
 }
 

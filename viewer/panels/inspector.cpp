@@ -37,7 +37,9 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   float largest = 1e-9f;
   for (const view::Product& product : pinned.products)
     if (std::isfinite(product.product)) largest = std::max(largest, std::abs(product.product));
-  const float reserved = static_cast<float>(pinned.provenance.size() + 3) * kLine;
+  const float below =
+      panel.layout.inspector_pops_over ? 1.0f : static_cast<float>(pinned.provenance.size() + 3);
+  const float reserved = below * kLine;
   const float height = std::clamp(
       std::floor((column.height() - reserved) / static_cast<float>(pinned.products.size())), 3.0f, 15.0f);
   for (const view::Product& product : pinned.products) {
@@ -59,11 +61,8 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   paragraph(panel, column, Type::label, panel.hex().text, pinned.total_text, 2);
 }
 
-/// Returns the y where the content ends.
-float draw_pinned(Panel& panel, Rect column) {
+void draw_pinned_title(Panel& panel, Rect& column) {
   const view::Pinned& pinned = *panel.view.inspector.pinned;
-  panel.canvas.horizontal(column.x0, column.x1, column.y0 + 2, panel.color(panel.hex().line));
-  column.cut_top(4);
   Rect title = column;
   Rect corner = title.cut_right(24);
   const Rect close = corner.cut_top(24).inset(2);
@@ -71,6 +70,10 @@ float draw_pinned(Panel& panel, Rect column) {
   draw_icon(panel.canvas, close.inset(4), Icon::close, panel.color(panel.hex().muted));
   heading(panel, title, pinned.title);
   column.y0 = title.y0 + 2;
+}
+
+void draw_pinned_text(Panel& panel, Rect& column) {
+  const view::Pinned& pinned = *panel.view.inspector.pinned;
   if (!pinned.values.empty()) {
     draw_values(panel.canvas, column.cut_top(20), pinned.values.data(),
                 static_cast<int>(pinned.values.size()), pinned.scale, 1);
@@ -79,45 +82,62 @@ float draw_pinned(Panel& panel, Rect column) {
   paragraph(panel, column, Type::label, panel.hex().text, pinned.formula, 4);
   for (const std::string& read : pinned.reads)
     paragraph(panel, column, Type::label_bold, panel.hex().text, read, 2);
-  draw_products(panel, column, pinned);
-  if (!pinned.provenance.empty() && column.height() > 3 * kLine)
-    heading(panel, column, "Where it comes from");
+}
+
+void draw_provenance(Panel& panel, Rect& column) {
+  const view::Pinned& pinned = *panel.view.inspector.pinned;
+  if (pinned.provenance.empty() || column.height() < 3 * kLine) return;
+  heading(panel, column, "Where it comes from");
   for (const auto& [name, value] : pinned.provenance) {
     if (column.height() < kLine) break;
     Rect row = column;
     panel.canvas.text_in(row.cut_left(92).cut_top(kLine), Type::label, panel.color(panel.hex().muted), name);
-    paragraph(panel, row, Type::label, panel.hex().text, value, 2);
+    paragraph(panel, row, Type::label, panel.hex().text, value, 3);
     column.y0 = row.y0;
   }
-  return column.y0;
 }
 
-/// In a narrow window the hovered line is a tooltip, and the pinned part is a box over a pane.
+void draw_pinned(Panel& panel, Rect column) {
+  panel.canvas.horizontal(column.x0, column.x1, column.y0 + 2, panel.color(panel.hex().line));
+  column.cut_top(4);
+  draw_pinned_title(panel, column);
+  draw_pinned_text(panel, column);
+  draw_products(panel, column, *panel.view.inspector.pinned);
+  draw_provenance(panel, column);
+}
+
+/// In a narrow window the hovered line is a tooltip, and the pinned part is a box over the bars at the bottom.
 void draw_popover(Panel& panel) {
   const view::Inspector& inspector = panel.view.inspector;
   if (inspector.hovered && panel.state.hovered == inspector.hovered && !panel.view.poke_menu)
     tooltip(panel, inspector.hover_title, inspector.hover_line);
   panel.state.popover = {};
   if (!inspector.pinned) return;
-  Rect box = panel.layout.inspector;
-  if (inspector.pinned->target.side == Mode::recompute) {
-    const Rect& left = panel.layout.panes[0].box;
-    box = {left.x0 + 8, box.y0, left.x0 + 8 + box.width(), box.y1};
-  }
-  ImDrawList* list = panel.canvas.list();
-  list->ChannelsSplit(2);  // the content is drawn first, because its height is the height of the box
-  list->ChannelsSetCurrent(1);
-  box.y1 = draw_pinned(panel, box.inset(12, 6)) + 8;
-  list->ChannelsSetCurrent(0);
-  panel.canvas.fill_round(box, panel.color(panel.hex().raised), 6);
-  panel.canvas.frame_round(box, panel.color(panel.hex().muted), 6);
-  list->ChannelsMerge();
+  const Rect box = panel.layout.inspector;
   panel.state.popover = box;
+  panel.canvas.fill_round(box, panel.color(panel.hex().raised), 6);
+  panel.canvas.frame_round(box, panel.color(panel.hex().muted), 6, 2);
+  Rect rest = box.inset(12, 6);
+  const float third = std::floor((rest.width() - 32) / 3);
+  Rect text = rest.cut_left(third);
+  rest.cut_left(16);
+  Rect products = rest.cut_left(third);
+  rest.cut_left(16);
+  Rect right = rest;
+  const Rect close{rest.x1 - 22, rest.y0, rest.x1, rest.y0 + 22};
+  if (button_ground(panel, "unpin", close)) panel.send(view::Pin{inspector.pinned->target});
+  draw_icon(panel.canvas, close.inset(4), Icon::close, panel.color(panel.hex().muted));
+  right.x1 -= 26;
+  heading(panel, text, inspector.pinned->title);
+  draw_pinned_text(panel, text);
+  draw_products(panel, products, *inspector.pinned);
+  draw_provenance(panel, right);
 }
 
 }  // namespace
 
 void draw_inspector(Panel& panel) {
+  if (panel.layout.inspector.empty()) return;
   if (panel.layout.inspector_pops_over) {
     draw_popover(panel);
     return;

@@ -12,9 +12,11 @@ namespace {
 
 constexpr float kGap = 8;
 constexpr float kTopHeight = 48, kTokensHeight = 64, kSentenceHeight = 40, kModelHeight = 56,
-                kCostsHeight = 72, kLegendHeight = 28, kTabsHeight = 28, kRailWidth = 40,
-                kInspectorWidth = 280;
-constexpr float kCostsBesideTab = 800, kTabHeight = 208, kMostTabHeight = 320;
+                kCostsHeight = 72, kLegendHeight = 26, kTwoLineLegend = 46, kThreeLineLegend = 66,
+                kTabsHeight = 28, kRailWidth = 40, kInspectorWidth = 280;
+constexpr float kCostsBesideTab = 1000, kTabHeight = 208, kMostTabHeight = 320;
+constexpr float kOneLineFrom = 1640, kTwoLinesFrom = 980;  // for the legend
+constexpr float kPopOverHeight = 190;
 constexpr float kPopOverBelow = 1280;  // narrower windows have no column for the inspector
 
 constexpr float kPadding = 12;
@@ -122,15 +124,16 @@ PaneLayout make_pane(const Rect& box, const view::PaneState& state, const view::
   return pane;
 }
 
-/// Everything but the inside of the panes.
-Layout divide(ImVec2 size, const view::ViewState& view) {
-  Layout layout;
-  layout.screen = {0, 0, size.x, size.y};
-  Rect rest = layout.screen;
+/// The bars above and below the panes; rest keeps what is between them.
+void cut_bars(Layout& layout, Rect& rest, const view::ViewState& view) {
+  const ImVec2 size{layout.screen.width(), layout.screen.height()};
   layout.top = rest.cut_top(kTopHeight);
   layout.tokens = rest.cut_top(kTokensHeight);
   layout.sentence = rest.cut_top(kSentenceHeight);
-  layout.legend = rest.cut_bottom(kLegendHeight);
+  layout.legend = rest.cut_bottom(size.x >= kOneLineFrom    ? kLegendHeight
+                                  : size.x >= kTwoLinesFrom ? kTwoLineLegend
+                                                            : kThreeLineLegend);
+  if (view.lecture) return;
   layout.tabs = rest.cut_bottom(kTabsHeight).inset(kGap, 0);
   const bool open = view.tab != view::Tab::none;
   if (open) {
@@ -140,15 +143,29 @@ Layout divide(ImVec2 size, const view::ViewState& view) {
   }
   // A low window has no room for the costs of one step beside those of all steps.
   if (!open || size.y >= kCostsBesideTab) layout.costs = rest.cut_bottom(kCostsHeight).inset(kGap, 0);
+}
+
+/// Everything but the inside of the panes.
+Layout divide(ImVec2 size, const view::ViewState& view) {
+  Layout layout;
+  layout.screen = {0, 0, size.x, size.y};
+  Rect rest = layout.screen;
+  cut_bars(layout, rest, view);
   rest.cut_bottom(kGap);
-  layout.rail = rest.cut_left(kGap + kRailWidth);
-  layout.rail.x0 += kGap / 2;
+  if (view.lecture) {
+    rest.cut_left(kGap);
+  } else {
+    layout.rail = rest.cut_left(kGap + kRailWidth);
+    layout.rail.x0 += kGap / 2;
+  }
   rest.cut_right(kGap);
-  layout.model = rest.cut_top(kModelHeight);
-  rest.cut_top(kGap);
-  layout.inspector_pops_over = size.x < kPopOverBelow;
+  if (!view.lecture) {
+    layout.model = rest.cut_top(kModelHeight);
+    rest.cut_top(kGap);
+  }
+  layout.inspector_pops_over = size.x < kPopOverBelow && !view.lecture;
   const float inspector = std::clamp(std::floor(size.x * 0.194f), kInspectorWidth, 360.0f);
-  if (!layout.inspector_pops_over) {
+  if (!layout.inspector_pops_over && !view.lecture) {
     layout.inspector = rest.cut_right(inspector);
     rest.cut_right(kGap);
   }
@@ -156,14 +173,20 @@ Layout divide(ImVec2 size, const view::ViewState& view) {
   layout.panes[0].box = rest.cut_left(width);
   rest.cut_left(kGap);
   layout.panes[1].box = rest.cut_left(width);
-  if (layout.inspector_pops_over) {
-    const Rect& right = layout.panes[1].box;
-    layout.inspector = {right.x1 - kInspectorWidth - kGap, right.y0 + kGap, right.x1 - kGap, right.y1 - kGap};
-  }
+  // The pop-over lies over the bars at the bottom, and leaves the rows in sight.
+  if (layout.inspector_pops_over)
+    layout.inspector = {kGap, size.y - kPopOverHeight, size.x - kGap, size.y - kGap};
   return layout;
 }
 
 }  // namespace
+
+float lecture_zoom(ImVec2 size, const view::ViewState& view) {
+  if (!view.lecture) return 1;
+  constexpr float kLeastWidth = 840, kLeastHeight = 525, kMost = 2;
+  const float fit = std::min(size.x / kLeastWidth, size.y / kLeastHeight);
+  return std::clamp(std::floor(fit * 10) / 10, 1.0f, kMost);
+}
 
 Layout make_layout(ImVec2 size, const view::ViewState& view) {
   Layout layout = divide(size, view);

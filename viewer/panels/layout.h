@@ -49,11 +49,15 @@ struct PaneLayout {
 };
 
 struct Layout {
+  // In lecture mode model, rail, inspector, costs, tabs and tab are empty.
   Rect screen, top, tokens, sentence, model, rail, inspector, costs, legend;
   Rect tabs, tab;                    // the bar of tabs; the open tab, empty if none is open
   bool inspector_pops_over = false;  // the window is too narrow for a column for it
   std::array<PaneLayout, 2> panes;   // [Mode]
 };
+
+/// How much larger everything is in lecture mode, in a window of this logical size; otherwise 1.
+float lecture_zoom(ImVec2 size, const view::ViewState& view);
 
 Layout make_layout(ImVec2 size, const view::ViewState& view);
 /// How many rows of tokens fit into a window of this size. The view's own window of tokens does not matter.

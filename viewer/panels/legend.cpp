@@ -35,45 +35,54 @@ void draw_scale(Panel& panel, const Rect& r) {
   panel.canvas.frame(r, panel.color(panel.hex().line));
 }
 
+constexpr float kSwatch = 26, kScaleBar = 76, kApart = 16, kLine = 20;
+
+/// Places entries from left to right, and on the next line if the line is full.
+class Flow {
+ public:
+  explicit Flow(const Rect& room) : room_(room), x_(room.x0), y_(room.y0) {}
+  Rect next(float width) {
+    if (x_ > room_.x0 && x_ + width > room_.x1) {
+      x_ = room_.x0;
+      y_ += kLine;
+    }
+    const Rect place{x_, y_, x_ + width, y_ + kLine};
+    x_ += width + kApart;
+    return place;
+  }
+
+ private:
+  Rect room_;
+  float x_, y_;
+};
+
 }  // namespace
 
 void draw_legend(Panel& panel) {
-  Rect bar = panel.layout.legend.inset(8, 0);
-  const ImU32 ink = panel.color(panel.hex().text);
   const view::Legend& legend = panel.view.legend;
-  const bool narrow = bar.width() < 1240;
+  const ImU32 ink = panel.color(panel.hex().text);
   constexpr Type type = Type::small;
+  Flow flow(panel.layout.legend.inset(8, 3));
+  const auto width = [&](const std::string& text) { return panel.canvas.width(type, text) + 2; };
   for (const view::LegendEntry& entry : legend.states) {
-    const float width = panel.canvas.width(type, entry.label);
-    if (bar.width() < width + 40) return;
-    draw_swatch(panel, bar.cut_left(26).inset(0, 8), entry.state);
-    bar.cut_left(6);
-    panel.canvas.text_in(bar.cut_left(width + 1), type, ink, entry.label);
-    bar.cut_left(narrow ? 10.0f : 16.0f);
+    Rect place = flow.next(kSwatch + 6 + width(entry.label));
+    draw_swatch(panel, place.cut_left(kSwatch).inset(0, 4), entry.state);
+    panel.canvas.text_in({place.x0 + 6, place.y0, place.x1, place.y1}, type, ink, entry.label);
   }
-  const float poked = panel.canvas.width(type, legend.poked);
-  if (bar.width() < poked + 40) return;
-  panel.canvas.dashed(bar.cut_left(26).inset(0, 8), IM_COL32(0, 0, 0, 255), 2, 4, 4,
+  Rect poked = flow.next(kSwatch + 6 + width(legend.poked));
+  panel.canvas.dashed(poked.cut_left(kSwatch).inset(0, 4), IM_COL32(0, 0, 0, 255), 2, 4, 4,
                       IM_COL32(255, 255, 255, 255));
-  bar.cut_left(6);
-  panel.canvas.text_in(bar.cut_left(poked + 1), type, ink, legend.poked);
-  bar.cut_left(narrow ? 10.0f : 16.0f);
-  constexpr float kScale = 76, kGap = 8;
-  const float width = panel.canvas.width(type, legend.value_scale) + 1;
-  for (const auto& [sign, meaning] : legend.marks) {  // if there is room beside the scale
+  panel.canvas.text_in({poked.x0 + 6, poked.y0, poked.x1, poked.y1}, type, ink, legend.poked);
+  for (const auto& [sign, meaning] : legend.marks) {
     const std::string text = sign + " " + meaning;
-    const float needed = panel.canvas.width(type, text) + 1;
-    if (bar.width() < needed + width + kScale + 2 * kGap) continue;
-    panel.canvas.text_in(bar.cut_left(needed), type, ink, text);
-    bar.cut_left(narrow ? 10.0f : 16.0f);
+    panel.canvas.text_in(flow.next(width(text)), type, ink, text);
   }
-  if (bar.width() < kScale) return;
-  Rect scale = bar.cut_right(bar.width() < width + kScale + kGap ? kScale : width + kScale + kGap);
+  Rect scale = flow.next(kScaleBar + 8 + width(legend.value_scale));
   const Touch touched = touch("scale", scale);
-  if (touched.hovered) tooltip(panel, {}, legend.value_scale);
-  draw_scale(panel, scale.cut_left(kScale).inset(0, 9));
-  if (scale.width() > kGap)
-    panel.canvas.text_in(scale, type, panel.color(panel.hex().muted), legend.value_scale, Align::right);
+  if (touched.hovered) tooltip(panel, "Colours of values", legend.scale_tooltip);
+  draw_scale(panel, scale.cut_left(kScaleBar).inset(0, 4));
+  panel.canvas.text_in({scale.x0 + 8, scale.y0, scale.x1, scale.y1}, type, panel.color(panel.hex().muted),
+                       legend.value_scale);
 }
 
 }  // namespace lastrow::ui

@@ -16,6 +16,7 @@ void draw_rail(Panel& panel) {
                            {Icon::copy, binding_for(Key::character, 'c'), true},
                            {Icon::camera, binding_for(Key::character, 's', false, true), true},
                            {Icon::half_moon, binding_for(Key::character, 't'), true},
+                           {Icon::lecture, binding_for(Key::character, 'l'), true},
                            {Icon::full_screen, binding_for(Key::f11), true},
                            {Icon::question, binding_for(Key::character, '?'), true}};
   for (const Entry& entry : entries) {

@@ -40,14 +40,16 @@ void draw_panels(Panel& panel) {
     draw_transport(panel);
     draw_tokens(panel);
     draw_sentence(panel);
-    draw_rail(panel);
-    draw_model_strip(panel);
+    if (!panel.view.lecture) {
+      draw_rail(panel);
+      draw_model_strip(panel);
+    }
     draw_pane(panel, Mode::cached);
     draw_pane(panel, Mode::recompute);
-    draw_inspector(panel);
     if (!panel.layout.costs.empty()) draw_costs(panel);
     draw_tabs(panel);
     draw_legend(panel);
+    draw_inspector(panel);  // in a narrow window it lies over the bars at the bottom
     handle_mouse(panel);
   }
 }

@@ -75,6 +75,7 @@ CostTabPlaces cost_tab_places(const Rect& tab) {
 }
 
 void draw_tabs(Panel& panel) {
+  if (panel.layout.tabs.empty()) return;
   draw_bar(panel);
   if (panel.layout.tab.empty()) return;
   pane_ground(panel, panel.layout.tab);

@@ -238,7 +238,7 @@ TEST_CASE("superseded work stops within 100 ms, shows nothing, and leaves no not
     controller.send(SetBackend{backend});
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     const auto busy = controller.frame(0);
-    for (const Choice& c : busy.view->models) CHECK(c.selected == (c.name == kSmall));
+    for (const Choice& c : busy.view->models) CHECK(c.selected == (c.name == busy.view->model));
     const std::clock_t start = std::clock();
     controller.send(SetPrompt{"a b c"});
     controller.send(SetModel{kSmall});

@@ -49,7 +49,7 @@ TEST_CASE("both lines pass where the state says, and the gap between them is fil
       Screen screen(1);
       const Image image = screen.draw_picture(view, static_cast<int>(size.x), static_cast<int>(size.y));
       const CostCurves& curves = view->cost_curves;
-      const CostPlotPlaces places = plot_in(make_layout(size, *view, {}));
+      const CostPlotPlaces places = plot_in(make_layout(size, *view));
       const Palette& colors = palette(theme);
       for (const int step : {20, 35, 50}) {
         CAPTURE(step);
@@ -71,7 +71,7 @@ TEST_CASE("a closed tab is a bar and nothing else; an open tab leaves both panes
   Controller controller(at_step(4));
   auto view = controller.settle();
   for (const ImVec2 size : {ImVec2(1024, 700), ImVec2(1440, 900), ImVec2(1920, 1080), ImVec2(2560, 1440)}) {
-    const Layout layout = make_layout(size, *view, {});
+    const Layout layout = make_layout(size, *view);
     CHECK(layout.tab.empty());
     CHECK(layout.tabs.y1 <= layout.legend.y0 + 0.01f);
     CHECK(layout.costs.y1 <= layout.tabs.y0 + 0.01f);
@@ -79,12 +79,12 @@ TEST_CASE("a closed tab is a bar and nothing else; an open tab leaves both panes
   controller.send(ShowTab{Tab::cost});
   view = controller.settle();
   for (const ImVec2 size : {ImVec2(1024, 700), ImVec2(1440, 900), ImVec2(1920, 1080), ImVec2(2560, 1440)}) {
-    const Layout layout = make_layout(size, *view, {});
+    const Layout layout = make_layout(size, *view);
     CHECK(layout.tab.height() >= 208);
     CHECK(layout.tab.y1 <= layout.tabs.y0 + 0.01f);
     for (const PaneLayout& pane : layout.panes) {
       CHECK(pane.box.y1 <= layout.tab.y0);
-      CHECK(pane.n_rows >= 1);
+      CHECK(pane.window.n_shown() >= 1);
       CHECK(pane.weight_bars.y1 <= pane.footer.y0);
     }
     const CostTabPlaces places = cost_tab_places(layout.tab);

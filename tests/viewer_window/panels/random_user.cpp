@@ -115,7 +115,7 @@ void RandomUser::choose(view::RestoreRow& c) {
   c.position = any_number();
 }
 void RandomUser::choose(view::ScrollTokens& c) {
-  c = {number(-1, 1), number(-1, 1), static_cast<view::ScrollUnit>(number(0, 2))};
+  c = {any_number(), static_cast<view::ScrollUnit>(number(0, 2))};
 }
 
 view::UserCommand RandomUser::any_command() {
@@ -205,7 +205,6 @@ void RandomUser::carry_out(const view::UserCommand& command) {
     return controller_.send(*for_controller);
   const auto& for_window = std::get<view::WindowCommand>(command);
   if (const auto* size = std::get_if<view::SetSize>(&for_window)) screen_.resize(size->width, size->height);
-  if (const auto* scroll = std::get_if<view::ScrollTokens>(&for_window)) screen_.screen().scroll(*scroll);
   if (std::holds_alternative<view::Screenshot>(for_window))
     screen_.screen().say({"Picture written", view::NoticeKind::info});
 }

@@ -97,6 +97,7 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const SetTheme&);
   std::string carry_out(const ToggleTheme&);
   std::string carry_out(const ToggleHelp&);
+  std::string carry_out(const ToggleLecture&);
   std::string carry_out(const CopyCell&);
   std::string carry_out(const DismissNotice&);
   void start_script(Script script, ScriptHost* host, bool instant, bool is_tour);
@@ -135,6 +136,7 @@ struct Controller::Impl final : ScriptedViewer {
   bool prompt_open = false, help_open = false, tour_offered = true, pokes_open = false;
   std::string prompt_error;
   Theme theme = Theme::light;
+  bool lecture = false;
   std::optional<Notice> notice;
   std::string work_error, clipboard;
   uint64_t clipboard_serial = 0, user_pokes = 0;

@@ -87,6 +87,11 @@ std::string Controller::Impl::carry_out(const ToggleHelp&) {
   return "";
 }
 
+std::string Controller::Impl::carry_out(const ToggleLecture&) {
+  lecture = !lecture;
+  return "";
+}
+
 std::string Controller::Impl::carry_out(const CopyCell&) {
   const std::optional<Target>& target = pinned ? pinned : hovered;
   if (!current || !target || !target_exists(*current, *target))

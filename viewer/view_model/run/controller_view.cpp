@@ -76,6 +76,7 @@ void Controller::Impl::fill_program_state(ViewState& v) const {
   v.room = room;
   v.theme = theme;
   v.help_open = help_open;
+  v.lecture = lecture;
   v.clipboard = clipboard;
   v.clipboard_serial = clipboard_serial;
 }

@@ -283,7 +283,8 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("shot")) return WriteShot{file_name(in, ".png")};
   if (in.take("state")) return WriteState{file_name(in, ".json")};
   in.fail(
-      "one of model prompt backend step layer head sub poke restore undo redo pokes focus say ask wait expect "
+      "one of model prompt backend step layer head sub poke restore undo redo pokes focus say ask wait "
+      "expect "
       "tab cost theme size hover pin menu key shot state");
 }
 

@@ -179,6 +179,8 @@ struct SetTheme {
 };
 struct ToggleTheme {};
 struct ToggleHelp {};
+/// Large letters for a lecture hall; only what explains the step is left.
+struct ToggleLecture {};
 /// Key C: puts the text of the cell into ViewState::clipboard.
 struct CopyCell {};
 struct CancelWork {};
@@ -190,7 +192,8 @@ using Command =
                  ScrollTo, SetRoom, PlayPause, SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu,
                  PokeHere, PokeRow, RestoreRow, RestoreAll, RemovePoke, ShowPoke, UndoPoke, RedoPoke,
                  OpenPokes, ShowTab, ToggleTab, SetCostQuantity, SetCostScale, HoverCost, StartTour, Confirm,
-                 Escape, SetTheme, ToggleTheme, ToggleHelp, CopyCell, CancelWork, DismissNotice>;
+                 Escape, SetTheme, ToggleTheme, ToggleHelp, ToggleLecture, CopyCell, CancelWork,
+                 DismissNotice>;
 
 /// The mouse moved or the window has another size; the user has not asked for anything.
 inline bool is_passive(const Command& command) {

@@ -75,6 +75,8 @@ std::vector<KeyBinding> make_key_table() {
       program);
   add(Key::character, 's', false, true, Screenshot{}, "S", "Screenshot", "Write the window to a PNG file.",
       program);
+  add(Key::character, 'l', false, false, ToggleLecture{}, "L", "Lecture mode",
+      "Large letters for a lecture hall; only what explains the step is left.", program);
   add(Key::f11, 0, false, false, ToggleFullScreen{}, "F11", "Full screen", "Enter or leave full screen.",
       program);
   add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour",

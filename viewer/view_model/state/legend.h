@@ -17,6 +17,7 @@ struct LegendEntry {
 struct Legend {
   std::vector<LegendEntry> states;
   std::string value_scale;  // "Q ±4 · K ±8 · V ±2 · scores ±8 · out ±4"; weights go from 0 to 1
+  std::string scale_tooltip;
   std::string poked = "poked";
   /// Signs beside rows on the screen, and what they say about the row one step ago: {"=", "same as last
   /// step"}, {"≈", "same up to rounding"}.

@@ -248,6 +248,7 @@ std::string to_json(const ViewState& v) {
       {"prompt_error", v.prompt_box.error},
       {"theme", v.theme == Theme::light ? "light" : "dark"},
       {"help_open", v.help_open},
+      {"lecture", v.lecture},
       {"clipboard", v.clipboard},
   };
   return out.dump(1, ' ', false, json::error_handler_t::replace) + "\n";

@@ -66,6 +66,7 @@ struct ViewState {
   std::optional<Notice> notice;
   Busy busy;
   Theme theme = Theme::light;
+  bool lecture = false;    // large letters; no rail, inspector, tabs
   bool help_open = false;  // draw key_table()
   std::string clipboard;   // goes to the clipboard each time clipboard_serial grows
   uint64_t clipboard_serial = 0;
