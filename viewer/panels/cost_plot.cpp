@@ -107,9 +107,10 @@ void draw_dot(Panel& panel, ImVec2 at, Mode side, float radius) {
 void mark_step(Panel& panel, const CostPlotPlaces& places, int step, ImU32 color, float radius) {
   const view::CostCurves& curves = panel.view.cost_curves;
   panel.canvas.vertical(places.at(curves.x_of(step), 0).x, places.plot.y0, places.plot.y1, color);
-  for (size_t side = 0; side < 2; ++side) {
+  for (const size_t side : {size_t{1}, size_t{0}}) {  // the lower one is smaller, so both can be seen
     const float height = curves.lines[side].heights[static_cast<size_t>(step)];
-    if (!std::isnan(height)) draw_dot(panel, places.at(curves.x_of(step), height), kSides[side], radius);
+    if (!std::isnan(height))
+      draw_dot(panel, places.at(curves.x_of(step), height), kSides[side], side == 0 ? radius - 1 : radius);
   }
 }
 

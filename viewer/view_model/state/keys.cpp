@@ -56,6 +56,8 @@ std::vector<KeyBinding> make_key_table() {
   scroll(Key::page_down, false, +1, ScrollUnit::page, "PgDn", pages, pages_tip);
   scroll(Key::home, true, -1, ScrollUnit::all, "Home", ends, ends_tip);
   scroll(Key::end, true, +1, ScrollUnit::all, "End", ends, ends_tip);
+  add(Key::character, '$', false, false, ToggleTab{Tab::cost}, "$", "Cost",
+      "Show what all steps so far have cost, with the cache and without it.", place);
   add(Key::character, 'm', false, false, NextModel{}, "M", "Next model",
       "Same prompt, next model: more query heads share one K/V head.", subject);
   add(Key::character, 'b', false, false, NextBackend{}, "B", "Next backend",
@@ -67,8 +69,6 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::character, 'z', false, true, UndoPoke{}, "Z", "Undo", "Take back the last poke or restore.", poke);
   add(Key::character, 'y', false, true, RedoPoke{}, "Y", "Redo", "Do again what was undone.", poke);
   add(Key::character, 'z', true, true, RedoPoke{}, "Z", "Redo (also)", "Do again what was undone.", poke);
-  add(Key::character, '$', false, false, ToggleTab{Tab::cost}, "$", "Cost",
-      "Show what all steps so far have cost, with the cache and without it.", place);
   add(Key::character, 'c', false, false, CopyCell{}, "C", "Copy",
       "Copy the pinned or hovered cell with its numbers.", program);
   add(Key::character, 't', false, false, ToggleTheme{}, "T", "Theme", "Switch between light and dark.",
