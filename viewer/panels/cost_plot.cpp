@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "viewer/panels/cost_callout.h"
+
 namespace lastrow::ui {
 namespace {
 
@@ -98,11 +100,6 @@ void draw_axes(Panel& panel, const CostPlotPlaces& places) {
   }
 }
 
-void draw_dot(Panel& panel, ImVec2 at, Mode side, float radius) {
-  panel.canvas.list()->AddCircleFilled(at, radius + 1.5f, panel.color(panel.hex().pane), 24);
-  panel.canvas.list()->AddCircleFilled(at, radius, panel.color(cost_color(panel.hex(), side)), 24);
-}
-
 /// A vertical rule at a step, with a dot on each line.
 void mark_step(Panel& panel, const CostPlotPlaces& places, int step, ImU32 color, float radius) {
   const view::CostCurves& curves = panel.view.cost_curves;
@@ -110,7 +107,8 @@ void mark_step(Panel& panel, const CostPlotPlaces& places, int step, ImU32 color
   for (const size_t side : {size_t{1}, size_t{0}}) {  // the lower one is smaller, so both can be seen
     const float height = curves.lines[side].heights[static_cast<size_t>(step)];
     if (!std::isnan(height))
-      draw_dot(panel, places.at(curves.x_of(step), height), kSides[side], side == 0 ? radius - 1 : radius);
+      draw_cost_dot(panel, places.at(curves.x_of(step), height), kSides[side],
+                    side == 0 ? radius - 1 : radius);
   }
 }
 
@@ -163,64 +161,18 @@ void label_header(Panel& panel, const CostPlotPlaces& places) {
   }
 }
 
-/// How many of some points of both lines a box would cover.
-int covered(const CostPlotPlaces& places, const view::CostCurves& curves, const Rect& box) {
-  constexpr int kSamples = 64;
-  int n = 0;
-  for (const view::CostLine& line : curves.lines)
-    for (int i = 0; i <= kSamples; ++i) {
-      const float x = static_cast<float>(i) / kSamples, s = x * static_cast<float>(curves.last_step);
-      const auto before = static_cast<size_t>(s);
-      const size_t after = std::min(before + 1, line.heights.size() - 1);
-      const float part = s - static_cast<float>(before);
-      if (box.contains(places.at(x, line.heights[before] * (1 - part) + line.heights[after] * part))) ++n;
-    }
-  return n;
-}
-
-/// Beside the rule, at the top or at the bottom: where it covers least of the lines.
-Rect place_callout(const CostPlotPlaces& places, const view::CostCurves& curves, float rule, float width,
-                   float height) {
-  Rect best;
-  int least = -1;
-  for (const float y : {places.plot.y0, places.plot.y1 - height - 3})
-    for (float x : {rule - 10 - width, rule + 10}) {
-      x = std::clamp(x, places.plot.x0, std::max(places.plot.x0, places.plot.x1 - width));
-      const Rect box{x, y, x + width, y + height};
-      // A box that had to move over the rule is the last choice.
-      const int cost = covered(places, curves, box) + (rule > box.x0 && rule < box.x1 ? 100 : 0);
-      if (least >= 0 && cost >= least) continue;
-      least = cost;
-      best = box;
-    }
-  return best;
-}
-
-/// The values at the step under the mouse, in a box beside the rule.
-void draw_callout(Panel& panel, const CostPlotPlaces& places, const view::CostHover& hover) {
+/// In a small plot, which has no large ratio beside it: the ratio in the gap, beside the rule.
+void label_gap(Panel& panel, const CostPlotPlaces& places) {
   const view::CostCurves& curves = panel.view.cost_curves;
-  const std::string title = hover.title + (hover.ratio == "—" ? "" : "  " + hover.ratio);
-  std::array<std::string, 2> texts;
-  float more_width = 0, width = panel.canvas.width(Type::label_bold, title);
-  for (const std::string& more : hover.of_step)
-    more_width = std::max(more_width, panel.canvas.width(Type::small, more));
-  for (size_t side = 0; side < 2; ++side) {
-    texts[side] = curves.lines[side].name + "  " + hover.values[side];
-    width = std::max(width, panel.canvas.width(Type::small, texts[side]) + 30 + more_width);
-  }
-  const float rule = places.at(curves.x_of(hover.step), 0).x;
-  Rect box = place_callout(places, curves, rule, width + 18, 18 + 2 * 16 + 10);
-  panel.canvas.fill_round(box, panel.color(panel.hex().raised), 5);
-  panel.canvas.frame_round(box, panel.color(mix(panel.hex().line, panel.hex().muted, 0.4f)), 5);
-  box = box.inset(8, 5);
-  panel.canvas.text_in(box.cut_top(18), Type::label_bold, panel.color(panel.hex().text), title);
-  for (const size_t side : {size_t{1}, size_t{0}}) {
-    Rect line = box.cut_top(16);
-    draw_dot(panel, {line.cut_left(14).x0 + 5, line.center().y}, kSides[side], 3.5f);
-    panel.canvas.text_in(line.cut_right(more_width + 1), Type::small, panel.color(panel.hex().muted),
-                         hover.of_step[side], Align::right);
-    panel.canvas.text_in(line, Type::small, panel.color(panel.hex().text), texts[side]);
-  }
+  const auto now = static_cast<size_t>(curves.step);
+  const ImVec2 low = places.at(curves.x_of(curves.step), curves.lines[0].heights[now]),
+               high = places.at(curves.x_of(curves.step), curves.lines[1].heights[now]);
+  if (!(low.y - high.y > 34)) return;  // no room, or not measured
+  const float width = panel.canvas.width(Type::body_bold, curves.ratio),
+              y = high.y + 0.64f * (low.y - high.y);
+  const float x = low.x - 8 - width > places.plot.x0 + 30 ? low.x - 8 - width : low.x + 8;
+  panel.canvas.text_in({x, y - 8, x + width + 1, y + 8}, Type::body_bold, panel.color(panel.hex().text),
+                       curves.ratio);
 }
 
 /// The mouse: over the plot it chooses a step, a click goes there.
@@ -238,6 +190,11 @@ void follow_mouse(Panel& panel, const CostPlotPlaces& places, const char* id) {
 }
 
 }  // namespace
+
+void draw_cost_dot(Panel& panel, ImVec2 at, Mode side, float radius) {
+  panel.canvas.list()->AddCircleFilled(at, radius + 1.5f, panel.color(panel.hex().pane), 24);
+  panel.canvas.list()->AddCircleFilled(at, radius, panel.color(cost_color(panel.hex(), side)), 24);
+}
 
 Hex cost_color(const Palette& palette, Mode side) {
   return side == Mode::cached ? palette.cache : palette.again_unused;
@@ -264,7 +221,7 @@ CostPlotPlaces cost_plot_places(const Rect& r) {
   return places;
 }
 
-void draw_cost_plot(Panel& panel, const Rect& r, const char* id) {
+void draw_cost_curve(Panel& panel, const Rect& r, const char* id) {
   const CostPlotPlaces places = cost_plot_places(r);
   const view::CostCurves& curves = panel.view.cost_curves;
   ImGui::PushID(id);
@@ -279,13 +236,15 @@ void draw_cost_plot(Panel& panel, const Rect& r, const char* id) {
     dot_steps(panel, places, side);
   }
   mark_step(panel, places, curves.step, panel.color(panel.hex().text, 0.55f), 4.5f);
-  if (places.small)
+  if (places.small) {
     label_header(panel, places);
-  else
+    if (!curves.hover) label_gap(panel, places);
+  } else {
     label_ends(panel, places);
+  }
   if (!curves.hover) return;
   mark_step(panel, places, curves.hover->step, panel.color(panel.hex().accent, 0.8f), 4);
-  if (!places.small) draw_callout(panel, places, *curves.hover);
+  if (!places.small) draw_cost_callout(panel, places, *curves.hover);
 }
 
 }  // namespace lastrow::ui

@@ -1,6 +1,6 @@
 // The picture of what all steps so far have cost: a line for each side, and the gap between them.
 //
-//   draw_cost_plot(panel, place, "tab");      at least 200 × 110 pixels
+//   draw_cost_curve(panel, place, "tab");      at least 200 × 110 pixels
 //   cost_plot_places(place, curves)           where things are drawn, for tests
 //
 // The mouse over it shows the values of a step, and a click goes to that step. Never draw two plots with the
@@ -24,7 +24,9 @@ struct CostPlotPlaces {
 };
 
 CostPlotPlaces cost_plot_places(const Rect& r);
-void draw_cost_plot(Panel& panel, const Rect& r, const char* id);
+void draw_cost_curve(Panel& panel, const Rect& r, const char* id);
+/// A point of a side's line, with an edge that separates it from the line.
+void draw_cost_dot(Panel& panel, ImVec2 at, Mode side, float radius);
 /// The colour of a side's line.
 Hex cost_color(const Palette& palette, Mode side);
 

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "viewer/view_model/describe/cost_axis.h"
@@ -158,6 +160,28 @@ TEST_CASE("an axis has few ticks at nice numbers, and holds every value") {
           }
           for (const AxisTick& tick : a.ticks()) CHECK((tick.at >= 0 && tick.at <= 1.0001f));
         }
+}
+
+TEST_CASE("the curves of 4096 steps are made in less than 1 ms") {
+#if defined(__SANITIZE_ADDRESS__) || !defined(NDEBUG)
+  constexpr double kSlower = 20;  // checked or unoptimised builds
+#else
+  constexpr double kSlower = 1;
+#endif
+  Snapshot snapshot = three_steps();
+  snapshot.last_step = 4096;
+  for (auto& side : snapshot.costs) side.assign(4097, a_step(1'000'000, 1'000'000, 10));
+  double best = 1e9;
+  for (int i = 0; i < 20; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const CostCurves curves = cost_curves(snapshot, {.scale = CostScale::log});
+    const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
+    CHECK(curves.lines[1].values.size() == 4097);
+    CHECK(curves.x.ticks.size() <= 7);
+    best = std::min(best, taken.count());
+  }
+  MESSAGE("curves of 4096 steps: ", best, " ms");
+  CHECK(best < kSlower);
 }
 
 TEST_CASE("a closed tab shows the sentence, an open tab does not repeat it") {

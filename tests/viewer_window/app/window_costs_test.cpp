@@ -46,4 +46,19 @@ TEST_CASE("the key and the button open the tab; the mouse shows a step and a cli
   CHECK(viewer.becomes([](const json& s) { return s["cost_curves"]["scale"] == "log"; }));
   viewer.click(layout.tabs.x0 + 20, layout.tabs.center().y);
   CHECK(viewer.becomes(field("tab", "none")));
+
+  // Closed and opened again under a mouse that rests on a step.
+  const auto points_at = [](int step) {
+    return [step](const json& s) {
+      return s["tab"] == "cost" && s["cost_curves"]["hover"].is_object() &&
+             s["cost_curves"]["hover"]["step"] == step;
+    };
+  };
+  viewer.key("dollar");
+  viewer.point(x_of(15), plot.center().y);
+  CHECK(viewer.becomes(points_at(15)));
+  viewer.key("dollar");
+  CHECK(viewer.becomes(field("tab", "none")));
+  viewer.key("dollar");
+  CHECK(viewer.becomes(points_at(15)));
 }
