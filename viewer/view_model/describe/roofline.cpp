@@ -112,7 +112,7 @@ void add_points(RooflinePicture& picture, const std::array<Measured, 2>& sides, 
     const Measured& m = sides[side];
     if (m.flops == 0 || m.intensity == 0) continue;
     RoofPoint point;
-    point.label = side == 0 ? "with cache" : "without";
+    point.label = side == 0 ? "with cache" : "without cache";
     point.tooltip = fmt::format("{} flop per byte, {}", number(m.intensity), speed_text(m.flops));
     point.x = x.height(m.intensity);
     point.y = y.height(m.flops);
