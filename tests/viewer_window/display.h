@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <thread>
@@ -46,6 +48,15 @@ class Child {
     return done_;
   }
   int exit_code() const { return WIFEXITED(status_) ? WEXITSTATUS(status_) : -1; }
+  /// Seconds that all its threads have computed so far.
+  double cpu_seconds() const {
+    std::ifstream stat("/proc/" + std::to_string(pid_) + "/stat");
+    std::string word;
+    double ticks = 0;
+    for (int field = 1; stat >> word && field <= 15; ++field)  // 14 and 15: in the program, in the kernel
+      if (field >= 14) ticks += std::atof(word.c_str());
+    return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+  }
 
  private:
   pid_t pid_ = -1;
@@ -139,6 +150,17 @@ class ViewerWindow {
         std::to_string(static_cast<int>(y)));
     std::this_thread::sleep_for(
         std::chrono::milliseconds(150));  // a frame sees the mouse there before a click
+  }
+  /// Moves the mouse sixty times a second, down the diagonal from one place to another and back.
+  void sweep(float x0, float y0, float x1, float y1, double seconds) {
+    std::string moves;
+    const int n = static_cast<int>(seconds * 60);
+    for (int i = 0; i < n; ++i) {
+      const float at = std::abs(static_cast<float>(i % 60) / 30 - 1);
+      moves += " mousemove --window " + id_ + " " + std::to_string(static_cast<int>(x0 + (x1 - x0) * at)) +
+               " " + std::to_string(static_cast<int>(y0 + (y1 - y0) * at)) + " sleep 0.0166";
+    }
+    act(moves);
   }
   void click(float x, float y, int button = 1) {
     point(x, y);

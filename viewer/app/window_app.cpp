@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -52,27 +53,38 @@ class WindowApp {
   int run() {
     const double start = Window::now();
     while (!window_.should_close()) {
-      if (options_.seconds > 0 && Window::now() - start > options_.seconds) break;
-      const view::Frame frame = controller_.frame(Window::now());
+      const double now = Window::now();
+      if (options_.seconds > 0 && now - start > options_.seconds) break;
+      const view::Frame frame = controller_.frame(now);
       follow(frame);
-      const bool changed = frame.view != shown_ || frame.progress != shown_progress_;
-      if (changed) frames_due_ = kFramesAfterChange;
-      if (frames_due_ > 0) draw(frame);
-      if (frames_due_ > 0) --frames_due_;
+      if (frame.view != shown_ || frame.progress != shown_progress_) note_change();
+      if (frames_due_ > 0 && now >= next_frame_) {
+        --frames_due_;
+        draw(frame);
+      }
       if (frames_due_ == 0 || frame.progress < 1) write_watched_state();
-      if (window_.wait(pause_after(frame))) frames_due_ = kFramesAfterChange;
+      if (window_.wait(pause_after(frame))) note_change();
     }
     write_watched_state();
     return controller_.script_exit_code();
   }
 
  private:
-  static constexpr int kFramesAfterChange = 3;  // a menu finds its place within three
-  static constexpr double kFrame = 1.0 / 60, kLookAgain = 1.0 / 30, kIdle = 0.5;
+  static constexpr double kLookAgain = 1.0 / 30, kIdle = 0.5;
+
+  /// A tooltip is measured in the first frame and shown in the second; a menu needs one more.
+  void note_change() {
+    const bool menu =
+        shown_ && (shown_->poke_menu || shown_->prompt_box.open || ImGui::IsPopupOpen("", kAnyPopup));
+    frames_due_ = menu ? 3 : 2;
+  }
+  static constexpr ImGuiPopupFlags kAnyPopup = ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel;
+
+  /// The time between two frames that show something new. Without a GPU each costs milliseconds.
+  double period() const { return window_.draws_in_software() ? 1.0 / 30 : 1.0 / 60; }
 
   double pause_after(const view::Frame& frame) const {
-    if (frames_due_ > 0) return frame.progress < 1 ? 0 : kFrame / 4;
-    if (frame.progress < 1) return kFrame / 2;
+    if (frames_due_ > 0 || frame.progress < 1) return std::max(0.001, next_frame_ - Window::now());
     return frame.animating ? kLookAgain : kIdle;
   }
 
@@ -109,10 +121,12 @@ class WindowApp {
       window_.fonts_changed();
     }
     std::vector<view::UserCommand> commands;
+    const double began = Window::now();
     screen_.draw(frame, {window_.width(), window_.height()}, window_.take_keys(), commands);
-    window_.present(screen_.background());
+    const bool shown = window_.present(screen_.background());
+    next_frame_ = began + (shown ? period() : period() / 4);
     for (const view::UserCommand& command : commands) carry_out(command, frame);
-    if (!commands.empty()) frames_due_ = kFramesAfterChange;
+    if (!commands.empty()) note_change();
   }
 
   void carry_out(const view::UserCommand& command, const view::Frame& frame) {
@@ -152,7 +166,8 @@ class WindowApp {
   WindowPictureWriter pictures_;
   std::shared_ptr<const view::ViewState> shown_, watched_;
   float shown_progress_ = -1;
-  int frames_due_ = kFramesAfterChange;
+  int frames_due_ = 3;
+  double next_frame_ = 0;  // not before this time
   uint64_t clipboard_serial_ = 0;
   std::string script_error_;
   bool opened_ = false;  // the first step has been on the screen

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "viewer/platform/damage.h"
 
 namespace lastrow::ui {
 namespace {
@@ -17,10 +18,6 @@ struct Vertex {
   int64_t x, y;                // 1/256 pixel
   float u, v;                  // texels, shifted so that the centres of texels are whole numbers
   std::array<float, 4> color;  // 0–255, not premultiplied
-};
-
-struct Clip {
-  int x0, y0, x1, y1;  // pixels, end exclusive
 };
 
 int64_t snap(float pixels) { return static_cast<int64_t>(std::lround(pixels * float{kSub})); }
@@ -44,7 +41,7 @@ class Painter {
  public:
   Painter(const AlphaTexture& texture, Image& image) : texture_(texture), image_(image) {}
 
-  void set_clip(const Clip& clip) { clip_ = clip; }
+  void set_clip(const PixelRect& clip) { clip_ = clip; }
 
   /// a and c: two opposite corners.
   void rectangle(const Vertex& a, const Vertex& c) {
@@ -155,7 +152,7 @@ class Painter {
 
   const AlphaTexture& texture_;
   Image& image_;
-  Clip clip_{};
+  PixelRect clip_;
 };
 
 /// Whether the triangles (0 1 2)(0 2 3) form an upright rectangle of one colour, as ImGui's PrimRect makes
@@ -198,10 +195,7 @@ void rasterize(const ImDrawData& data, const AlphaTexture& texture, Image& image
     const ImDrawList& list = *data.CmdLists[n];
     for (const ImDrawCmd& command : list.CmdBuffer) {
       if (command.UserCallback != nullptr) continue;
-      painter.set_clip({std::max(0, static_cast<int>((command.ClipRect.x - origin.x) * scale.x)),
-                        std::max(0, static_cast<int>((command.ClipRect.y - origin.y) * scale.y)),
-                        std::min(image.width, static_cast<int>((command.ClipRect.z - origin.x) * scale.x)),
-                        std::min(image.height, static_cast<int>((command.ClipRect.w - origin.y) * scale.y))});
+      painter.set_clip(clip_of(command, data).common({0, 0, image.width, image.height}));
       const ImDrawIdx* index = list.IdxBuffer.Data + command.IdxOffset;
       const ImDrawVert* vertices = list.VtxBuffer.Data + command.VtxOffset;
       for (unsigned i = 0; i + 2 < command.ElemCount;) {

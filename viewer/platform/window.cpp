@@ -9,6 +9,7 @@
 #include <cfloat>
 #include <cmath>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "core/error.h"
@@ -19,10 +20,19 @@ namespace {
 constexpr float kUsualWidth = 1440, kUsualHeight = 900;  // the size the layout is made for
 constexpr int kLeastWidth = 1024, kLeastHeight = 700;
 
+constexpr const char* kSoftware[] = {"llvmpipe", "softpipe", "swrast", "SwiftShader", "Software"};
+
 std::string last_glfw_error() {
   const char* text = nullptr;
   glfwGetError(&text);
   return text != nullptr ? text : "no reason given";
+}
+
+bool is_software(const char* renderer) {
+  if (renderer == nullptr) return false;
+  const std::string_view name = renderer;
+  return std::any_of(std::begin(kSoftware), std::end(kSoftware),
+                     [&](const char* known) { return name.find(known) != std::string_view::npos; });
 }
 
 }  // namespace
@@ -48,11 +58,14 @@ Window::Window(const std::string& title, int width, int height) {
   watch_events();
   ImGui_ImplGlfw_InitForOpenGL(window_, true);
   ImGui_ImplOpenGL3_Init("#version 150");
+  kept_ = std::make_unique<KeptPicture>();
+  software_ = is_software(reinterpret_cast<const char*>(glGetString(GL_RENDERER)));
   measure();
   glfwSetWindowSizeLimits(window_, kLeastWidth, kLeastHeight, GLFW_DONT_CARE, GLFW_DONT_CARE);
 }
 
 Window::~Window() {
+  kept_.reset();
   ImGui_ImplOpenGL3_Shutdown();
   ImGui_ImplGlfw_Shutdown();
   glfwDestroyWindow(window_);
@@ -70,6 +83,7 @@ struct Window::Callbacks {
     return *static_cast<Events*>(glfwGetWindowUserPointer(window));
   }
   static void note(GLFWwindow* window) { events(window).any = true; }
+  static void uncovered(GLFWwindow* window) { events(window).any = events(window).uncovered = true; }
 
   static void key(GLFWwindow* window, int key, int scancode, int action, int mods) {
     note(window);
@@ -124,8 +138,8 @@ void Window::watch_events() {
   glfwSetCursorEnterCallback(window_, [](GLFWwindow* w, int) { Callbacks::note(w); });
   glfwSetScrollCallback(window_, [](GLFWwindow* w, double, double) { Callbacks::note(w); });
   glfwSetWindowFocusCallback(window_, [](GLFWwindow* w, int) { Callbacks::note(w); });
-  glfwSetWindowRefreshCallback(window_, [](GLFWwindow* w) { Callbacks::note(w); });
-  glfwSetFramebufferSizeCallback(window_, [](GLFWwindow* w, int, int) { Callbacks::note(w); });
+  glfwSetWindowRefreshCallback(window_, Callbacks::uncovered);
+  glfwSetFramebufferSizeCallback(window_, [](GLFWwindow* w, int, int) { Callbacks::uncovered(w); });
   glfwSetWindowContentScaleCallback(window_, [](GLFWwindow* w, float, float) { Callbacks::note(w); });
 }
 
@@ -204,19 +218,50 @@ bool Window::begin_frame() {
 }
 
 void Window::fonts_changed() {
+  damage_.forget();
 #if IMGUI_VERSION_NUM < 19200
   ImGui_ImplOpenGL3_DestroyFontsTexture();
   ImGui_ImplOpenGL3_CreateFontsTexture();
 #endif
 }
 
-void Window::present(unsigned background) {
+bool Window::present(unsigned background) {
+  const ImDrawData& data = *ImGui::GetDrawData();
+  if (!kept_->begin(pixels_x_, pixels_y_)) {
+    draw_places({}, background);
+    glfwSwapBuffers(window_);
+    return true;
+  }
+  if (kept_->is_new()) damage_.forget();
+  const std::vector<PixelRect>& changed = damage_.update(data, background);
+  const bool uncovered = std::exchange(events_.uncovered, false);
+  if (changed.empty() && !uncovered) return false;
+  if (!changed.empty())
+    draw_places(OnlyIn::possible(data) ? std::span<const PixelRect>(changed) : std::span<const PixelRect>(),
+                background);
+  kept_->show();
+  glfwSwapBuffers(window_);
+  return true;
+}
+
+/// Draws the places anew; without any, the whole window.
+void Window::draw_places(std::span<const PixelRect> places, unsigned background) const {
   const ImVec4 color = ImGui::ColorConvertU32ToFloat4(background);
   glViewport(0, 0, pixels_x_, pixels_y_);
   glClearColor(color.x, color.y, color.z, 1);
-  glClear(GL_COLOR_BUFFER_BIT);
+  if (places.empty()) {
+    glClear(GL_COLOR_BUFFER_BIT);
+    ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
+    return;
+  }
+  glEnable(GL_SCISSOR_TEST);
+  for (const PixelRect& place : places) {
+    glScissor(place.x0, pixels_y_ - place.y1, place.x1 - place.x0, place.y1 - place.y0);
+    glClear(GL_COLOR_BUFFER_BIT);
+  }
+  glDisable(GL_SCISSOR_TEST);
+  const OnlyIn only(*ImGui::GetDrawData(), places);
   ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
-  glfwSwapBuffers(window_);
 }
 
 void Window::set_size(int width, int height) {

@@ -12,9 +12,13 @@
 // ImGui works in logical pixels; one of them is scale() pixels wide in the framebuffer.
 #pragma once
 
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "viewer/platform/damage.h"
+#include "viewer/platform/kept_picture.h"
 #include "viewer/platform/key_press.h"
 
 struct GLFWwindow;
@@ -39,6 +43,9 @@ class Window {
   /// Ends the wait of the main thread. Any thread may call it.
   static void wake();
 
+  /// No GPU draws: OpenGL runs on the CPU.
+  bool draws_in_software() const { return software_; }
+
   float scale() const { return scale_; }
   /// Logical size.
   float width() const { return static_cast<float>(pixels_x_) / scale_; }
@@ -51,8 +58,9 @@ class Window {
   bool begin_frame();
   /// Call it after the font atlas was built again.
   void fonts_changed();
-  /// Clears to one colour (0xAABBGGRR), draws what ImGui has rendered, and shows it.
-  void present(unsigned background);
+  /// Draws what ImGui has rendered over one colour (0xAABBGGRR), and shows it. It draws only what has changed
+  /// since the last call, and does nothing if that is nothing. Returns whether it showed anything.
+  bool present(unsigned background);
 
   void set_size(int width, int height);  // logical
   void toggle_full_screen();
@@ -65,19 +73,24 @@ class Window {
   void measure();
   void watch_events();
   void hold_short_presses();
+  void draw_places(std::span<const PixelRect> places, unsigned background) const;
 
   GLFWwindow* window_ = nullptr;
   float scale_ = 1;
+  bool software_ = false;
   int pixels_x_ = 0, pixels_y_ = 0;
   struct Events {
     bool any = true;
+    bool uncovered = false;  // the window must be shown again, though nothing in it has changed
     std::vector<KeyPress> keys;
     std::vector<int> codes;  // GLFW's, of keys that went down
     int mods = 0;            // held down with the last of them
   };
   Events events_;  // filled by GLFW's callbacks
   std::vector<int> held_for_a_frame_;
-  int windowed_[4] = {};  // place and size before full screen
+  Damage damage_;
+  std::unique_ptr<KeptPicture> kept_;  // from the time there is an OpenGL context
+  int windowed_[4] = {};               // place and size before full screen
 };
 
 }  // namespace lastrow::ui
