@@ -125,8 +125,11 @@ class Content {
 
   /// Per key: its weight before (upper bar) and after (lower bar), then the score.
   void keys(const view::SideComparison& side) {
-    if (side.keys.empty()) return;
-    heading("key", "weight");
+    if (side.more_keys.empty() && side.keys.empty()) return;
+    if (side.keys.empty())
+      gap(4);
+    else
+      heading("key", "weight");
     for (const view::KeyChange& key : side.keys) {
       Rect row = column_.cut_top(kLine);
       const float room = canvas_.width(Type::mono_small, key.weight_text);

@@ -200,7 +200,7 @@ TEST_CASE("before → after: each number is that of the step with and without th
   after = controller.settle();
   REQUIRE(after->pokes.comparison);
   CHECK(after->pokes.comparison->sides[0].identical);
-  CHECK(after->pokes.comparison->sides[0].next_text == "next token unchanged: “cat”");
+  CHECK(after->pokes.comparison->sides[0].next_text == "next token still “cat”");
   CHECK(after->pokes.comparison->sides[0].more_keys == "scores and weights unchanged");
   CHECK(after->pokes.comparison->sides[0].output_text == "output unchanged");
 }

@@ -45,7 +45,7 @@ TEST_CASE("the whole tour with Enter, the poke it asks for, and its last sentenc
     if (n == kAsks) {
       scramble(viewer, place_of(pane_of(state, Mode::cached), {Mode::cached, Part::q, asked_row(state), -1}));
       REQUIRE(viewer.becomes(field("pokes", 1)));
-      waits(n, "pause");  // time to look at it
+      continue;  // the poke is the answer: the tour goes on to the next sentence
     }
     viewer.key("Return");
   }

@@ -138,7 +138,7 @@ SideComparison compare_side(const Snapshot& snapshot, Mode side, const Selection
   const auto word = [&](int id) { return label(snapshot.setup->piece(id)); };
   out.identical = effect.identical;
   out.next_text = effect.token_before == effect.token_after
-                      ? "next token unchanged: " + in_quotes(word(effect.token_after))
+                      ? "next token still " + in_quotes(word(effect.token_after))
                       : fmt::format("next token {} → {}", in_quotes(word(effect.token_before)),
                                     in_quotes(word(effect.token_after)));
   out.logits_text =

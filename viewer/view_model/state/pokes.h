@@ -47,7 +47,7 @@ struct TokenChange {
 struct SideComparison {
   std::string side;             // "both sides", "with cache", "without cache"
   bool identical = true;        // the logits have the same bits
-  std::string next_text;        // "next token “cat” → “dog”", "next token unchanged: “cat”"
+  std::string next_text;        // "next token “cat” → “dog”", "next token still “cat”"
   std::string logits_text;      // "logits changed by at most 10", "logits bit-identical"
   std::vector<KeyChange> keys;  // up to five, the largest change of weight first
   std::string more_keys;        // "and 3 more: weights changed by at most 0.01", or that none has changed
