@@ -7,11 +7,11 @@
 namespace lastrow::ui {
 
 std::string to_ascii(std::string_view utf8) {
-  static constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kSpellings{
-      {{"·", "-"},   {"→", "->"},  {"←", "<-"},  {"×", "x"},   {"≤", "<="},   {"±", "+-"},  {"√", "sqrt"},
-       {"∞", "inf"}, {"Σ", "sum"}, {"①", "(1)"}, {"②", "(2)"}, {"③", "(3)"},  {"④", "(4)"}, {"“", "\""},
-       {"”", "\""},  {"–", "-"},   {"−", "-"},   {"—", "-"},   {"…", "..."},  {"↑", "up"},  {"↓", "down"},
-       {"µ", "u"},   {"∅", "()"},  {"␣", "_"},   {"Δ", "d"},   {"θ", "theta"}}};
+  static constexpr std::array<std::pair<std::string_view, std::string_view>, 28> kSpellings{
+      {{"·", "-"},   {"→", "->"},  {"←", "<-"},  {"×", "x"},   {"≤", "<="},    {"±", "+-"},  {"√", "sqrt"},
+       {"∞", "inf"}, {"Σ", "sum"}, {"①", "(1)"}, {"②", "(2)"}, {"③", "(3)"},   {"④", "(4)"}, {"“", "\""},
+       {"”", "\""},  {"–", "-"},   {"−", "-"},   {"—", "-"},   {"…", "..."},   {"↑", "up"},  {"↓", "down"},
+       {"µ", "u"},   {"∅", "()"},  {"␣", "_"},   {"Δ", "d"},   {"θ", "theta"}, {"▴", "^"},   {"▾", "v"}}};
   std::string out;
   for (size_t i = 0; i < utf8.size();) {
     const auto rest = utf8.substr(i);

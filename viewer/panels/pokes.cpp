@@ -107,7 +107,8 @@ class Content {
     lines(Type::small, muted(), c.title, 2, kSmallLine);
     for (const view::SideComparison& side : c.sides) {
       gap(6);
-      lines(Type::label_bold, ink(), side.side + ": " + side.next_text, 2, kLine);
+      lines(Type::small, muted(), side.side, 1, kSmallLine);
+      lines(Type::label_bold, ink(), side.next_text, 2, kLine);
       lines(Type::small, muted(), side.logits_text, 1, kSmallLine);
       keys(side);
       output(side);
@@ -134,6 +135,9 @@ class Content {
       Rect row = column_.cut_top(kLine);
       const float room = canvas_.width(Type::mono_small, key.weight_text);
       canvas_.text_in(row.cut_right(room + 1), Type::mono_small, ink(), key.weight_text, Align::right);
+      const std::string position = fmt::format("{} ", key.position);  // two keys may have the same word
+      canvas_.text_in(row.cut_left(canvas_.width(Type::mono_small, position) + 1), Type::mono_small, muted(),
+                      position);
       canvas_.text_in(row, Type::label, ink(), key.token);
       row = column_.cut_top(kSmallLine);
       const std::string score = "score " + key.score_text;

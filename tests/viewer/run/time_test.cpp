@@ -219,7 +219,12 @@ TEST_CASE("another poke than the asked one does not make the tour lie, and movin
   CHECK(window.frame.view->n_pokes == 1);  // it stays until the tour restores
   CHECK(answer_to({Part::q, 3, Poke::Action::zero, Poke::When::now}) ==
         "That set q[3] to zero. Now scramble q[3]: right-click it, then “Scramble now”.");
-  controller.send(PokeRow{Part::q, 3, Poke::Action::scramble, Poke::When::now});
+  // While the menu is open the tour does not go on without the user.
+  controller.send(OpenPokeMenu{{Mode::cached, Part::q, 3, -1}});
+  window.run(40);
+  REQUIRE(window.frame.view->poke_menu);
+  CHECK(window.frame.view->tour.row == 8);
+  controller.send(window.frame.view->poke_menu->entries[0].command);
   window.run(1);
   CHECK(window.frame.view->tour.row == 9);
   CHECK(window.frame.view->n_pokes == 1);

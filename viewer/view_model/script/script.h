@@ -29,7 +29,8 @@
 //   ask poke q|k|v POS             marks the row that the user is asked to poke
 //   wait SECONDS                   time to look
 //   wait poke SECONDS              until the user scrambles the marked row (any poke, if none is marked), but
-//                                  at most this long; after another poke it says so, and waits again
+//                                  at most this long; after another poke it says so, and waits again. While
+//                                  the menu of pokes is open, the time does not run
 //   expect same_token              both sides choose the same next token
 //   expect identical|changed|token_changed cached|recompute|both
 //                                  what the pokes did there: no bit of the logits, some bits, or another
