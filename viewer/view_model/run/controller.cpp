@@ -63,6 +63,7 @@ void Controller::Impl::arrive(Outcome outcome) {
   if (first) end_animation();
   for (std::optional<Target>* target : {&hovered, &pinned, &menu})
     if (*target && !target_exists(*current, **target)) target->reset();
+  refocus();
 }
 
 /// The old snapshot stays. Before the first one, requests wait for it.
@@ -70,6 +71,10 @@ void Controller::Impl::no_snapshot_came(bool newest) {
   if (newest) want_what_is_there();
   beat_request.reset();
   if (!current) return;
+  if (newest && !current->now->whole) {
+    layer = focus_there().layer;
+    head = focus_there().head;
+  }
   layer_request.reset();
   head_request.reset();
 }
@@ -83,6 +88,7 @@ void Controller::Impl::finish_work() {
 
 void Controller::Impl::want_goal() {
   goal.pokes = pokes.pokes();
+  goal.focus = wanted_focus();
   worker.want(goal);
   dirty = true;
 }
@@ -185,7 +191,9 @@ void Controller::Impl::set_asked(std::optional<Target> row) {
 
 std::string Controller::Impl::apply(const Command& command) {
   dirty = true;
-  return std::visit([this](const auto& c) { return carry_out(c); }, command);
+  std::string error = std::visit([this](const auto& c) { return carry_out(c); }, command);
+  refocus();
+  return error;
 }
 
 std::string Controller::Impl::refuse(std::string error) {

@@ -31,6 +31,11 @@ struct Controller::Impl final : ScriptedViewer {
   std::shared_ptr<const ViewState> rest();
   bool script_running() const { return player && !player->finished(); }
 
+  // ---- controller_focus.cpp: steps that are too large to keep whole
+  Focus wanted_focus() const;
+  Focus focus_there() const;
+  void refocus();
+
   // ---- controller_view.cpp: the picture
   void rebuild();
   void fill_program_state(ViewState& view) const;

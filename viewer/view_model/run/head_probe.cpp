@@ -53,6 +53,20 @@ class OneLayer {
     backend_.download(p.view(), TensorView(probs, shape));
   }
 
+  /// The weights of all rows of q. The first is the row of token first_position.
+  std::shared_ptr<const ReducedWeights> reduce(int head, int first_position, int q_len) {
+    WeightReducer reducer(n_tokens_);
+    std::vector<float> scores(static_cast<size_t>(kRowsAtOnce) * static_cast<size_t>(n_tokens_));
+    std::vector<float> probs = scores;
+    for (int row = 0; row < q_len; row += kRowsAtOnce) {
+      const int n_rows = std::min(kRowsAtOnce, q_len - row);
+      probe(head, row, n_rows, scores.data(), probs.data());
+      for (int i = 0; i < n_rows; ++i)
+        reducer.add_row(first_position + row + i, probs.data() + int64_t{i} * n_tokens_);
+    }
+    return std::make_shared<const ReducedWeights>(reducer.take());
+  }
+
  private:
   const StepPlan& plan(int n) {
     tokens_.assign(static_cast<size_t>(n), 0);
@@ -85,23 +99,12 @@ std::shared_ptr<const FocusRows> HeadProbe::rows(const SideData& side, const Att
   out->at.n_rows = std::max(0, end - out->at.first_row);
   out->scores = Floats(int64_t{out->at.n_rows} * n_tokens);
   out->probs = Floats(int64_t{out->at.n_rows} * n_tokens);
-  float* const shown_scores = out->scores.own();
-  float* const shown_probs = out->probs.own();
-  WeightReducer reducer(n_tokens);
-  std::vector<float> scores(static_cast<size_t>(kRowsAtOnce) * static_cast<size_t>(n_tokens)), probs = scores;
-  for (int row = 0; row < side.q_len; row += kRowsAtOnce) {
-    const int n_rows = std::min(kRowsAtOnce, side.q_len - row);
-    layer.probe(focus.head, row, n_rows, scores.data(), probs.data());
-    for (int i = 0; i < n_rows; ++i) {
-      const int position = side.first_position + row + i, shown = position - out->at.first_row;
-      const size_t at = static_cast<size_t>(i) * static_cast<size_t>(n_tokens);
-      reducer.add_row(position, probs.data() + at);
-      if (shown < 0 || shown >= out->at.n_rows) continue;
-      std::copy_n(scores.data() + at, n_tokens, shown_scores + int64_t{shown} * n_tokens);
-      std::copy_n(probs.data() + at, n_tokens, shown_probs + int64_t{shown} * n_tokens);
-    }
-  }
-  out->reduced = std::make_shared<const ReducedWeights>(reducer.take());
+  if (out->at.n_rows > 0)
+    layer.probe(focus.head, out->at.first_row - side.first_position, out->at.n_rows, out->scores.own(),
+                out->probs.own());
+  const bool same_head =
+      side.focus && side.focus->at.layer == focus.layer && side.focus->at.head == focus.head;
+  out->reduced = same_head ? side.focus->reduced : layer.reduce(focus.head, side.first_position, side.q_len);
   return out;
 }
 

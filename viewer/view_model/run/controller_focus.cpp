@@ -1,0 +1,31 @@
+// Steps that are too large to keep whole: the worker computes what is on show when that changes.
+#include <algorithm>
+
+#include "viewer/view_model/run/controller_impl.h"
+
+namespace lastrow::view {
+
+/// The layer and head on show or requested, and rows around those on show.
+Focus Controller::Impl::wanted_focus() const {
+  Focus f{layer_request.value_or(layer), head_request.value_or(head), first_token, kMostFocusRows};
+  if (f.first_row >= 0) f.first_row = std::max(0, f.first_row - (kMostFocusRows - room) / 2);
+  return f;
+}
+
+/// The focus of the step on the screen.
+Focus Controller::Impl::focus_there() const {
+  const auto& rows = current->now->side(Mode::recompute).focus;
+  return rows ? rows->at : Focus{};
+}
+
+/// Asks the worker again if it has not computed the layer, the head or the rows on show.
+void Controller::Impl::refocus() {
+  if (!current || current->now->whole || working()) return;
+  const Focus there = focus_there();
+  const TokenWindow shown = window();  // the last row is always held
+  const bool held =
+      shown.first >= there.first_row && shown.first + shown.n <= there.first_row + there.n_rows;
+  if (there.layer != layer || there.head != head || !held) want_goal();
+}
+
+}  // namespace lastrow::view
