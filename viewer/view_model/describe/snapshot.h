@@ -18,6 +18,8 @@ struct AttendRead {
   MaskRule mask;
 };
 
+struct DescribedOnce;  // described_once.h
+
 struct Snapshot {
   std::shared_ptr<const Setup> setup;
   std::shared_ptr<const StepData> now;       // with the pokes in force
@@ -29,6 +31,7 @@ struct Snapshot {
   std::array<std::vector<AttendRead>, 2> reads;  // [Mode][step], steps 0 … now->step
   std::array<std::vector<StepCost>, 2> costs;    // [Mode][step], steps 0 … last_step
   std::shared_ptr<const MachineRoof> roof;       // null until it is measured
+  std::shared_ptr<const DescribedOnce> once{};   // may be null: use described(snapshot)
 };
 
 }  // namespace lastrow::view

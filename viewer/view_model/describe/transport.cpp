@@ -4,17 +4,25 @@
 
 #include <array>
 
+#include "viewer/view_model/describe/described_once.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {
 
 namespace {
 
+/// The words of some tokens; of a long text only the first and the last.
 std::string words(const Setup& setup, const std::vector<int32_t>& tokens, int first, int count) {
+  constexpr int kAtEachEnd = 16;
   std::string out;
-  for (int i = first; i < first + count; ++i) {
+  for (int i = 0; i < count; ++i) {
     if (!out.empty()) out += ' ';
-    out += label(setup.piece(tokens[static_cast<size_t>(i)]));
+    if (count > 2 * kAtEachEnd + 1 && i == kAtEachEnd) {
+      out += "…";
+      i = count - kAtEachEnd - 1;
+      continue;
+    }
+    out += label(setup.piece(tokens[static_cast<size_t>(first + i)]));
   }
   return out;
 }
@@ -26,16 +34,6 @@ std::string banner_text(const Snapshot& snapshot) {
                        range(0, step.n_tokens - 1), plural(step.n_tokens, "key"));
   return fmt::format("Decode {} · position {} · {}", step.step, step.n_tokens - 1,
                      plural(step.n_tokens, "key"));
-}
-
-std::vector<ScrubTick> scrub_ticks(const Snapshot& snapshot) {
-  const Setup& setup = *snapshot.setup;
-  std::vector<ScrubTick> ticks;
-  ticks.push_back({0, "prefill", words(setup, snapshot.history, 0, setup.prompt_len), setup.prompt_len});
-  for (int step = 1; step <= snapshot.last_step; ++step)
-    ticks.push_back(
-        {step, fmt::format("{}", step), words(setup, snapshot.history, setup.prompt_len + step - 1, 1), 1});
-  return ticks;
 }
 
 std::vector<BeatChip> beat_chips(Beat now) {
@@ -60,6 +58,16 @@ std::vector<BeatChip> beat_chips(Beat now) {
 
 }  // namespace
 
+std::vector<ScrubTick> scrub_ticks(const Snapshot& snapshot) {
+  const Setup& setup = *snapshot.setup;
+  std::vector<ScrubTick> ticks;
+  ticks.push_back({0, "prefill", words(setup, snapshot.history, 0, setup.prompt_len), setup.prompt_len});
+  for (int step = 1; step <= snapshot.last_step; ++step)
+    ticks.push_back(
+        {step, fmt::format("{}", step), words(setup, snapshot.history, setup.prompt_len + step - 1, 1), 1});
+  return ticks;
+}
+
 Transport build_transport(const Snapshot& snapshot, Beat beat) {
   Transport t;
   t.step = snapshot.now->step;
@@ -67,7 +75,7 @@ Transport build_transport(const Snapshot& snapshot, Beat beat) {
   t.at_first = snapshot.now->step == 0;
   t.context_full = snapshot.context_full;
   t.beat = beat;
-  t.ticks = scrub_ticks(snapshot);
+  t.ticks = described(snapshot)->ticks;
   t.chips = beat_chips(beat);
   t.banner = banner_text(snapshot);
   return t;

@@ -1,7 +1,7 @@
 #include "viewer/view_model/describe/view.h"
 
 #include "viewer/view_model/describe/cost_curves.h"
-#include "viewer/view_model/describe/costs.h"
+#include "viewer/view_model/describe/described_once.h"
 #include "viewer/view_model/describe/inspector.h"
 #include "viewer/view_model/describe/legend.h"
 #include "viewer/view_model/describe/pane.h"
@@ -39,17 +39,18 @@ void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view, O
   view.max_seq_len = setup.max_seq_len;
   view.window = window_of(step.n_tokens, at.room, at.first_token);
   view.transport = build_transport(snapshot, at.beat);
-  view.tokens = token_strip(snapshot);
-  view.next = {next_tokens(snapshot, Mode::cached), next_tokens(snapshot, Mode::recompute)};
+  const auto once = described(snapshot);
+  view.tokens = once->tokens;
+  view.next = once->next;
   view.same_next_token = step.side(Mode::cached).next_token == step.side(Mode::recompute).next_token;
-  view.next_summary = next_summary(snapshot);
+  view.next_summary = once->next_summary;
   view.next_visible = reached(at.beat, Beat::next);
   view.heads = head_strip(snapshot, at);
   view.model_strip = model_strip(snapshot, at);
   view.panes = {build_pane(snapshot, Mode::cached, at), build_pane(snapshot, Mode::recompute, at)};
   if (!view.window.whole())
     for (PaneState& pane : view.panes) pane.overview = overviews.get(snapshot, pane.side, at);
-  view.costs = cost_line(snapshot);
+  view.costs = once->costs;
   view.costs_title = "whole step, all layers and heads";
   view.tab = at.costs.tab;
   view.cost_curves = cost_curves(snapshot, at.costs);

@@ -7,6 +7,7 @@
 
 #include "core/stop.h"
 #include "registry/registry.h"
+#include "viewer/view_model/describe/described_once.h"
 #include "viewer/view_model/describe/poke_effect.h"
 #include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/value_scales.h"
@@ -122,6 +123,7 @@ Snapshot Sessions::snapshot_at(Goal& goal) {
   snapshot.costs = generation_->costs().steps();
   if (goal.measure_machine && !roof_) roof_ = measure_machine_roof(progress_);
   snapshot.roof = roof_;
+  snapshot.once = describe_once(snapshot);
   return snapshot;
 }
 
