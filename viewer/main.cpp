@@ -38,6 +38,13 @@ int run(int argc, char** argv) {
   app.add_option("--backend", options.controller.backend,
                  "eigen, naive, naive-f64, cuda or cuda-emulated; cuda-emulated:k05 names the kernel")
       ->capture_default_str();
+  app.add_option("--temperature", options.controller.temperature,
+                 "how random the next token is, 0 … 2; 0 always takes the most probable token")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 2.0));
+  app.add_option("--seed", options.controller.seed,
+                 "of the random choice of tokens; not used at temperature 0")
+      ->capture_default_str();
   app.add_option("--step", options.controller.step, "the decode step to open on; 0 is prefill")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);

@@ -17,6 +17,7 @@ struct SamplingOptions {
   float temperature = 0;  // 0: greedy, the smallest id among the largest logits
   int32_t top_k = 0;      // 0: all tokens
   uint64_t seed = 1;
+  bool operator==(const SamplingOptions&) const = default;
 };
 
 struct TokenProbability {

@@ -150,11 +150,10 @@ class WindowApp {
       pictures_.PictureWriter::resize(static_cast<int>(window_.width() * window_.scale()),
                                       static_cast<int>(window_.height() * window_.scale()));
       pictures_.shot(name, *frame.view);
-      screen_.say({fmt::format("Picture written: {}",
-                               fs::absolute(pictures_.path_for(name)).lexically_normal().string()),
-                   view::NoticeKind::info});
+      controller_.send(view::ShowNotice{fmt::format(
+          "Picture written: {}", fs::absolute(pictures_.path_for(name)).lexically_normal().string())});
     } catch (const Error& e) {
-      screen_.say({e.what(), view::NoticeKind::error});
+      controller_.send(view::ShowNotice{e.what(), true});
     }
   }
 

@@ -95,6 +95,9 @@ void draw_icon(Canvas& canvas, const Rect& r, Icon icon, ImU32 color) {
     case Icon::pencil:
       pen.quad({0.66f, 0.04f}, {0.96f, 0.34f}, {0.42f, 0.88f}, {0.12f, 0.58f});
       return pen.triangle({0.08f, 0.66f}, {0.34f, 0.92f}, {0.0f, 1.0f});
+    case Icon::folder:
+      pen.box(0.02f, 0.26f, 0.98f, 0.88f);
+      return pen.bar(0.06f, 0.14f, 0.46f, 0.28f);
     case Icon::restore:
       pen.arc(0.5f, 0.54f, 0.36f, -0.5f * kPi, 1.1f * kPi);
       return pen.triangle({0.5f, -0.02f}, {0.5f, 0.38f}, {0.2f, 0.18f});

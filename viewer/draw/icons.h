@@ -15,6 +15,7 @@ enum class Icon {
   first,
   last,
   pencil,
+  folder,
   restore,
   copy,
   camera,

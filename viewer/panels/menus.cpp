@@ -1,8 +1,5 @@
-// What opens over the window: the menu of pokes, and the box for another prompt.
-#include <algorithm>
-#include <utility>
-
-#include "viewer/panels/panel.h"
+// What opens over the window: the menu of pokes, the boxes, the lists of choices.
+#include "viewer/panels/boxes.h"
 
 namespace lastrow::ui {
 namespace {
@@ -48,50 +45,18 @@ void draw_poke_menu(Panel& panel) {
   if (chosen || !open) panel.send(view::ClosePokeMenu{});
 }
 
-void draw_prompt_box(Panel& panel) {
-  const view::PromptBox& box = panel.view.prompt_box;
-  if (!box.open) {
-    panel.state.prompt_shown = false;
-    return;
-  }
-  const Fonts& fonts = panel.canvas.fonts();
-  const Rect& strip = panel.layout.tokens;
-  ImGui::SetNextWindowPos({strip.x0 + 136, strip.y0 + 4});
-  ImGui::SetNextWindowSize({std::min(720.0f, strip.width() - 160), 0});
-  ImGui::PushStyleColor(ImGuiCol_WindowBg, ImGui::GetStyleColorVec4(ImGuiCol_PopupBg));
-  ImGui::Begin("prompt", nullptr,
-               ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
-                   ImGuiWindowFlags_AlwaysAutoResize);
-  const bool appears = !panel.state.prompt_shown;
-  if (appears) {
-    panel.state.set_prompt(box.text);
-    panel.state.prompt_shown = true;
-    ImGui::SetWindowFocus();
-    ImGui::SetKeyboardFocusHere();
-  }
-  ImGui::PushFont(fonts.of(Type::body).font);
-  ImGui::SetNextItemWidth(-1);
-  ImGui::InputText("##text", panel.state.prompt.data(), panel.state.prompt.size(),
-                   ImGuiInputTextFlags_AutoSelectAll);
-  if (std::exchange(panel.state.prompt_entered, false))
-    panel.send(view::SetPrompt{panel.state.prompt.data()});
-  ImGui::PopFont();
-  const bool wrong = !box.error.empty();
-  ImGui::PushStyleColor(ImGuiCol_Text, to_u32(wrong ? panel.hex().error : panel.hex().muted));
-  ImGui::TextWrapped("%s", fonts.spelt(wrong ? box.error : box.hint).c_str());
-  ImGui::PopStyleColor();
-  const bool outside = !appears && ImGui::IsMouseClicked(ImGuiMouseButton_Left) &&
-                       !ImGui::IsWindowHovered(ImGuiHoveredFlags_AllowWhenBlockedByActiveItem);
-  if (outside) panel.send(view::OpenPrompt{false});
-  ImGui::End();
-  ImGui::PopStyleColor();
-}
-
 }  // namespace
 
 void draw_menus(Panel& panel) {
   draw_poke_menu(panel);
+  const bool box_open = panel.view.prompt_box.open || panel.view.file_box.open;
+  if (!box_open) {
+    panel.state.box_shown = panel.state.box_had_keyboard = panel.state.box_entered = false;
+    for (TextField& field : panel.state.fields) field.active = false;
+  }
   draw_prompt_box(panel);
+  draw_file_box(panel);
+  draw_choice_list(panel);
 }
 
 }  // namespace lastrow::ui

@@ -1,33 +1,10 @@
 // What is drawn over everything else: the list of keys, a notice, the progress of long work.
 #include <algorithm>
 
-#include "viewer/panels/panel.h"
+#include "viewer/panels/overlay.h"
 
 namespace lastrow::ui {
 namespace {
-
-constexpr ImGuiWindowFlags kOverlay = ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove |
-                                      ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoNav;
-
-void begin_overlay(const char* id, const Rect& r) {
-  ImGui::SetNextWindowPos({r.x0, r.y0});
-  ImGui::SetNextWindowSize({r.width(), r.height()});
-  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {0, 0});
-  ImGui::PushStyleColor(ImGuiCol_WindowBg, ImVec4(0, 0, 0, 0));
-  ImGui::PushStyleVar(ImGuiStyleVar_WindowBorderSize, 0);
-  ImGui::Begin(id, nullptr, kOverlay);
-}
-
-void end_overlay() {
-  ImGui::End();
-  ImGui::PopStyleColor();
-  ImGui::PopStyleVar(2);
-}
-
-/// The same panel, drawing into the overlay.
-Panel over(Panel& panel, Canvas& canvas) {
-  return Panel{canvas, panel.view, panel.progress, panel.layout, panel.state, panel.commands};
-}
 
 /// One line of the help: one binding, or several with the same label, such as scroll up and scroll down.
 struct HelpLine {
@@ -63,14 +40,9 @@ void draw_help(Panel& panel) {
   const ImVec2 middle = panel.layout.screen.center();
   const float width = std::min(kWidth, panel.layout.screen.width() - 40);
   const Rect box{middle.x - width / 2, middle.y - height / 2, middle.x + width / 2, middle.y + height / 2};
-  begin_overlay("help", panel.layout.screen);
-  Canvas canvas(ImGui::GetWindowDrawList(), panel.canvas.colors(), panel.canvas.fonts(),
-                panel.canvas.scale());
-  Panel top = over(panel, canvas);
-  canvas.fill(panel.layout.screen,
-              panel.color(panel.hex().text, panel.view.theme == view::Theme::dark ? 0.12f : 0.35f));
-  canvas.fill_round(box, panel.color(panel.hex().pane), 8);
-  canvas.frame_round(box, panel.color(panel.hex().line), 8);
+  ModalBox modal(panel, "help", box);
+  Panel& top = modal.panel();
+  Canvas& canvas = top.canvas;
   Rect column = box.inset(24, 12);
   canvas.text_in(column.cut_top(36), Type::sentence, panel.color(panel.hex().text), "Keys");
   const float row_height = std::min(kRow, (column.height() - 8 * static_cast<float>(groups.size())) / rows);
@@ -88,77 +60,76 @@ void draw_help(Panel& panel) {
   }
   const Touch touched = touch("close help", panel.layout.screen);
   if (touched.clicked) top.send(view::ToggleHelp{});
-  end_overlay();
 }
 
-void draw_notice(Panel& panel) {
-  const bool own = panel.state.own_notice.has_value();
-  if (!own && !panel.view.notice) return;
-  const view::Notice notice = own ? *panel.state.own_notice : *panel.view.notice;
-  const bool error = notice.kind == view::NoticeKind::error;
-  const Rect& place = panel.layout.costs;
-  const float width = std::min(panel.canvas.width(Type::label, notice.text) + 64, place.width() - 80);
-  const bool wraps = panel.canvas.width(Type::label, notice.text) > width - 64;
-  const float x = place.center().x - width / 2, height = wraps ? 52.0f : 36.0f;
-  const Rect box{x, place.y0 - height - 12, x + width, place.y0 - 12};
-  begin_overlay("notice", box);
-  Canvas canvas(ImGui::GetWindowDrawList(), panel.canvas.colors(), panel.canvas.fonts(),
-                panel.canvas.scale());
-  Panel top = over(panel, canvas);
-  const Hex edge = error ? panel.hex().error : panel.hex().accent;
-  canvas.fill_round(box, panel.color(panel.hex().raised), 6);
-  canvas.frame_round(box, panel.color(edge), 6, 2);
+// ---- notice and progress stand in the sentence bar, at its right end
+
+/// The place for a text and what stands beside it. If the sentence leaves too little room, the place is the
+/// whole bar, because half a sentence is worse than none for a moment.
+Rect place_in_bar(Rect& free, const Rect& bar, float width) {
+  if (free.width() >= width) return free.cut_right(width);
+  free = {};
+  return bar;
+}
+
+void draw_notice(Panel& panel, Rect& free, const Rect& bar) {
+  if (!panel.view.notice) return;
+  const view::Notice& notice = *panel.view.notice;
+  const Rect box = place_in_bar(free, bar, panel.canvas.width(Type::label, notice.text) + 68);
+  Overlay over(panel, "notice", box);
+  Panel& top = over.panel();
+  const Hex edge = notice.kind == view::NoticeKind::error ? top.hex().error : top.hex().accent;
+  top.canvas.fill_round(box, top.color(top.hex().raised), 6);
+  top.canvas.frame_round(box, top.color(edge), 6, 2);
   Rect inside = box.inset(14, 0);
   const Rect close = inside.cut_right(22);
   const Rect button{close.x0, close.center().y - 11, close.x1, close.center().y + 11};
-  if (button_ground(top, "dismiss", button)) {
-    panel.state.own_notice.reset();
-    top.send(view::DismissNotice{});
-  }
-  draw_icon(canvas, button.inset(5), Icon::close, panel.color(panel.hex().muted));
+  Touch touched;
+  if (button_ground(top, "dismiss", button, false, true, &touched)) top.send(view::DismissNotice{});
+  draw_icon(top.canvas, button.inset(5), Icon::close, top.color(top.hex().muted));
+  if (touched.hovered) tooltip(top, "Close", "It also goes away by itself.", "Esc");
   inside.cut_right(8);
-  if (wraps)
-    canvas.text_lines(inside.inset(0, 8), Type::label, panel.color(panel.hex().text), notice.text, 2, 18);
+  const ImU32 ink = top.color(top.hex().text);
+  if (top.canvas.width(Type::label, notice.text) <= inside.width())
+    top.canvas.text_in(inside, Type::label, ink, notice.text);
   else
-    canvas.text_in(inside, Type::label, panel.color(panel.hex().text), notice.text);
-  end_overlay();
+    top.canvas.text_lines(inside.inset(0, 1), Type::small, ink, notice.text, 2, 16);
 }
 
-void draw_busy(Panel& panel) {
+void draw_busy(Panel& panel, Rect& free, const Rect& bar) {
   const view::Busy& busy = panel.view.busy;
   if (!busy.active) return;
-  const ImVec2 middle = panel.layout.sentence.center();
-  const Rect box{middle.x - 200, panel.layout.sentence.y1 + 10, middle.x + 200,
-                 panel.layout.sentence.y1 + 54};
-  begin_overlay("busy", box);
-  Canvas canvas(ImGui::GetWindowDrawList(), panel.canvas.colors(), panel.canvas.fonts(),
-                panel.canvas.scale());
-  Panel top = over(panel, canvas);
-  canvas.fill_round(box, panel.color(panel.hex().raised), 6);
-  canvas.frame_round(box, panel.color(panel.hex().line), 6);
+  constexpr float kTrack = 120, kCancel = 70;
+  const float text = panel.canvas.width(Type::label, busy.text);
+  const Rect box = place_in_bar(free, bar, text + kTrack + kCancel + 60);
+  Overlay over(panel, "busy", box);
+  Panel& top = over.panel();
+  top.canvas.fill_round(box, top.color(top.hex().raised), 6);
+  top.canvas.frame_round(box, top.color(top.hex().line), 6);
   Rect inside = box.inset(14, 0);
   if (busy.can_cancel) {
-    const Rect cancel = inside.cut_right(70).inset(0, 8);
-    if (button_ground(top, "cancel", cancel)) top.send(view::CancelWork{});
-    canvas.text_in(cancel, Type::label, panel.color(panel.hex().text), "Cancel", Align::center);
+    if (text_button(top, "cancel", inside.cut_right(kCancel).inset(0, 6), "Cancel"))
+      top.send(view::CancelWork{});
     inside.cut_right(12);
   }
-  canvas.text_in({inside.x0, inside.y0 + 6, inside.x1, inside.y0 + 26}, Type::label,
-                 panel.color(panel.hex().text), busy.text);
-  const Rect track{inside.x0, inside.y1 - 14, inside.x1, inside.y1 - 8};
-  canvas.fill_round(track, panel.color(panel.hex().hover), 3);
+  Rect track = inside.cut_right(kTrack);
+  track = {track.x0, track.center().y - 3, track.x1, track.center().y + 3};
+  top.canvas.fill_round(track, top.color(top.hex().hover), 3);
   if (busy.fraction >= 0) {
     const float done = track.width() * std::clamp(static_cast<float>(busy.fraction), 0.02f, 1.0f);
-    canvas.fill_round({track.x0, track.y0, track.x0 + done, track.y1}, panel.color(panel.hex().accent), 3);
+    top.canvas.fill_round({track.x0, track.y0, track.x0 + done, track.y1}, top.color(top.hex().accent), 3);
   }
-  end_overlay();
+  inside.cut_right(12);
+  top.canvas.text_in(inside, Type::label, top.color(top.hex().text), busy.text);
 }
 
 }  // namespace
 
 void draw_overlays(Panel& panel) {
-  draw_notice(panel);
-  draw_busy(panel);
+  const Rect bar = panel.layout.sentence.inset(8, 2);
+  Rect free = panel.view.ready ? panel.state.sentence_free : bar;
+  draw_busy(panel, free, bar);
+  draw_notice(panel, free, bar);
   draw_help(panel);
 }
 

@@ -11,6 +11,7 @@
 
 #include "viewer/draw/icons.h"
 #include "viewer/panels/layout.h"
+#include "viewer/panels/text_field.h"
 #include "viewer/view_model/state/keys.h"
 
 namespace lastrow::ui {
@@ -22,16 +23,13 @@ struct PanelState {
   std::optional<int> cost_step;
   std::optional<view::Target> menu_shown;  // the poke menu that is open
   float pokes_height = 0;                  // of the content of the list of pokes, in the last frame
-  std::array<char, 4096> prompt{};         // text in the prompt box, zero-terminated
-  bool prompt_shown = false;
-  bool prompt_entered = false;             // Enter was pressed in the box
+  std::array<TextField, 4> fields;         // [view::Field], of the open box
+  bool box_shown = false;                  // a box with fields was open in the last frame
+  bool box_had_keyboard = false;           // one of its fields has had the keyboard
+  bool box_entered = false;                // Enter was pressed in the box
+  uint64_t box_serial = 0;                 // of the texts last taken over from the view
+  Rect sentence_free;                      // the part of the sentence bar where nothing stands
   Rect popover;                            // a box over a pane, in a narrow window; empty: none
-  std::optional<view::Notice> own_notice;  // of the window, not of the controller
-
-  void set_prompt(std::string_view text) {
-    prompt.fill(0);
-    text.copy(prompt.data(), prompt.size() - 1);
-  }
 };
 
 struct Panel {
@@ -85,7 +83,7 @@ void draw_worked_example(Panel& panel, Rect& column);
 void draw_costs(Panel& panel);
 void draw_tabs(Panel& panel);  // the bar of tabs, and the open tab
 void draw_legend(Panel& panel);
-void draw_menus(Panel& panel);     // poke menu, prompt box
+void draw_menus(Panel& panel);     // poke menu, boxes, lists of choices
 void draw_pokes(Panel& panel);     // the list of pokes, if it is open
 void draw_overlays(Panel& panel);  // help, notice, work under way
 

@@ -29,12 +29,6 @@ constexpr ImGuiWindowFlags kRootFlags =
     ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings |
     ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoNav | ImGuiWindowFlags_NoScrollWithMouse;
 
-/// Whether the user did nothing but move the mouse.
-bool is_passive(const view::UserCommand& command) {
-  const auto* c = std::get_if<view::Command>(&command);
-  return c != nullptr && view::is_passive(*c);
-}
-
 void draw_panels(Panel& panel) {
   if (panel.view.ready) {
     draw_transport(panel);
@@ -83,9 +77,9 @@ void Screen::log_texts(TextLog* log) {
 
 void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& view,
                        std::vector<view::UserCommand>& commands) {
-  const bool typing = view.prompt_box.open;
+  const bool typing = view.prompt_box.open || view.file_box.open;
   for (const KeyPress& press : keys) {
-    if (typing && press.key == view::Key::enter) state_.prompt_entered = true;
+    if (typing && press.key == view::Key::enter) state_.box_entered = true;
     for (const view::KeyBinding& binding : view::key_table()) {
       const bool while_typing =
           binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;
@@ -126,7 +120,6 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
   Panel panel{canvas, *frame.view, frame.progress, layout, state_, commands};
   draw_panels(panel);
   ImGui::End();
-  if (!commands.empty() && !is_passive(commands.back())) state_.own_notice.reset();
   if (frame.view->ready) {
     draw_pokes(panel);
     draw_menus(panel);

@@ -44,8 +44,6 @@ class Screen {
   ImU32 background() const { return to_u32(colors_->hex().window); }
   /// For tests: each draw() fills the log anew (text_log.h). null: no more.
   void log_texts(TextLog* log);
-  /// Shows a message of the window itself over the panes, until the next key or click.
-  void say(view::Notice notice) { state_.own_notice = std::move(notice); }
 
  private:
   void send_keys(std::span<const KeyPress> keys, const view::ViewState& view,

@@ -41,7 +41,8 @@ void draw_tour_button(Panel& panel, Rect& bar) {
 
 void draw_sentence(Panel& panel) {
   const view::Sentence& sentence = panel.view.sentence;
-  Rect bar = panel.layout.sentence.inset(8, 2);
+  const Rect whole = panel.layout.sentence.inset(8, 2);
+  Rect bar = whole;
   const bool guided = sentence.kind == view::SentenceKind::tour || sentence.kind == view::SentenceKind::ask;
   const Hex ground = guided ? mix(panel.hex().pane, panel.hex().accent, 0.10f) : panel.hex().pane;
   panel.canvas.fill_round(bar, panel.color(ground), 6);
@@ -59,12 +60,13 @@ void draw_sentence(Panel& panel) {
     bar.cut_right(12);
   }
   const ImU32 ink = panel.color(panel.hex().text);
+  float end = bar.x1;
   if (panel.canvas.width(Type::sentence, sentence.text) <= bar.width())
-    panel.canvas.text_in(bar, Type::sentence, ink, sentence.text);
+    end = bar.x0 + panel.canvas.text_in(bar, Type::sentence, ink, sentence.text);
   else if (panel.canvas.width(Type::body, sentence.text) <= bar.width())
-    panel.canvas.text_in(bar, Type::body, ink, sentence.text);
-  else
-    panel.canvas.text_lines(bar.inset(0, 1), Type::label, ink, sentence.text, 2, 17);
+    end = bar.x0 + panel.canvas.text_in(bar, Type::body, ink, sentence.text);
+  panel.state.sentence_free = {end + 20, whole.y0, bar.x1, whole.y1};
+  if (end == bar.x1) panel.canvas.text_lines(bar.inset(0, 1), Type::label, ink, sentence.text, 2, 17);
 }
 
 }  // namespace lastrow::ui

@@ -4,35 +4,38 @@
 #include <algorithm>
 
 #include "viewer/panels/blocks.h"
+#include "viewer/panels/boxes.h"
 #include "viewer/panels/panel.h"
 
 namespace lastrow::ui {
 namespace {
 
-/// A button that opens a list. An entry that cannot be chosen says why in its tooltip.
-template <typename MakeCommand>
-void draw_choice(Panel& panel, const char* id, const Rect& r, const std::vector<view::Choice>& choices,
-                 const std::string& fallback, const view::KeyBinding& binding, MakeCommand make) {
-  std::string shown = fallback;
+const view::Choice* chosen_of(const std::vector<view::Choice>& choices) {
   for (const view::Choice& choice : choices)
-    if (choice.selected) shown = choice.name;  // the list says more
+    if (choice.selected) return &choice;
+  return nullptr;
+}
+
+const std::string& button_text(const view::Choice* chosen, const std::string& fallback) {
+  return chosen == nullptr ? fallback : chosen->button.empty() ? chosen->name : chosen->button;
+}
+
+/// A button that opens a list (choices.cpp). It shows the chosen entry.
+void draw_choice(Panel& panel, view::ChoiceList list, const Rect& r, const std::vector<view::Choice>& choices,
+                 const std::string& fallback, const view::KeyBinding& next) {
+  const bool models = list == view::ChoiceList::models;
+  const view::Choice* chosen = chosen_of(choices);
   Touch touched;
-  if (button_ground(panel, id, r, false, true, &touched)) ImGui::OpenPopup(id);
+  if (button_ground(panel, models ? "models" : "backends", r, false, true, &touched))
+    panel.send(view::OpenChoices{list});
   Rect inside = r.inset(8, 0);
   draw_icon(panel.canvas, inside.cut_right(10), Icon::down, panel.color(panel.hex().muted));
-  panel.canvas.text_in(inside, Type::label, panel.color(panel.hex().text), shown);
-  if (touched.hovered && !ImGui::IsPopupOpen(id))
-    tooltip(panel, binding.label, binding.tooltip, binding.key_text());
-  ImGui::SetNextWindowPos({r.x0, r.y1 + 2});
-  if (!ImGui::BeginPopup(id)) return;
-  for (const view::Choice& choice : choices) {
-    const std::string text = panel.canvas.fonts().spelt(choice.label);
-    const ImGuiSelectableFlags flags = choice.usable ? 0 : ImGuiSelectableFlags_Disabled;
-    if (ImGui::Selectable(text.c_str(), choice.selected, flags)) panel.send(make(choice.name));
-    if (!choice.usable && ImGui::IsItemHovered(ImGuiHoveredFlags_AllowWhenDisabled))
-      tooltip(panel, choice.label, choice.reason);
-  }
-  ImGui::EndPopup();
+  inside.cut_right(2);
+  panel.canvas.text_in(inside, Type::label, panel.color(panel.hex().text), button_text(chosen, fallback));
+  if (!touched.hovered) return;
+  const std::string what = chosen == nullptr ? fallback : chosen->name;
+  tooltip(panel, models ? "Model" : "Backend",
+          what + ". A click lists what can be chosen; " + next.key_text() + " takes the next one.");
 }
 
 /// The text under a token: its position, and "input" or "next".
@@ -46,7 +49,16 @@ float chip_width(const Panel& panel, const view::TokenChip& chip) {
                    panel.canvas.width(Type::small, chip_note(chip)) + 2});
 }
 
-void draw_chip(Panel& panel, const view::TokenChip& chip, const Rect& r) {
+/// The word spelt in characters that the token belongs to, or null.
+const view::SpeltWord* spelt_word(const Panel& panel, size_t token) {
+  const int i = static_cast<int>(token);
+  for (const view::SpeltWord& word : panel.view.spelt_words)
+    if (i >= word.first && i < word.first + word.n_tokens) return &word;
+  return nullptr;
+}
+
+/// joined: the chip is a part of a spelt word, whose outline is drawn around all its chips.
+void draw_chip(Panel& panel, const view::TokenChip& chip, const Rect& r, bool joined) {
   const bool is_next = chip.role == view::TokenRole::next, is_input = chip.role == view::TokenRole::input;
   const ImU32 ink = panel.color(panel.hex().text);
   Rect box = r;
@@ -56,44 +68,84 @@ void draw_chip(Panel& panel, const view::TokenChip& chip, const Rect& r) {
     panel.canvas.dashed(box, panel.color(panel.hex().muted), 1, 4, 3);
   } else {
     panel.canvas.fill_round(box, panel.color(panel.hex().pane), 4);
-    panel.canvas.frame_round(box, is_input ? ink : panel.color(panel.hex().line), 4, is_input ? 2.0f : 1.0f);
+    if (is_input || !joined)
+      panel.canvas.frame_round(box, is_input ? ink : panel.color(panel.hex().line), 4,
+                               is_input ? 2.0f : 1.0f);
   }
-  panel.canvas.text_in(box.inset(4, 0), is_input ? Type::body_bold : Type::body,
+  panel.canvas.text_in(box.inset(joined ? 2.0f : 4.0f, 0), is_input ? Type::body_bold : Type::body,
                        panel.color(is_next ? panel.hex().muted : panel.hex().text), chip.text, Align::center);
   panel.canvas.text_in(below, Type::small, panel.color(panel.hex().muted), chip_note(chip), Align::center);
 }
 
-void draw_strip(Panel& panel, Rect strip) {
-  const std::vector<view::TokenChip>& tokens = panel.view.tokens;
+/// The gap before a token: none inside a spelt word, a wide one before the next token.
+float gap_before(const Panel& panel, size_t i) {
   constexpr float kBetween = 4;
+  const view::SpeltWord* word = spelt_word(panel, i);
+  const float wide = panel.view.tokens[i].role == view::TokenRole::next ? 6.0f : 0.0f;
+  return wide + (word != nullptr && static_cast<int>(i) > word->first ? 0.0f : kBetween);
+}
+
+/// Draws an outline around the chips of a spelt word, from `first` on; its tooltip names the word.
+void draw_word_outline(Panel& panel, const view::SpeltWord& word, Rect chips) {
+  chips.cut_bottom(16);
+  panel.canvas.frame_round(chips, panel.color(panel.hex().muted), 4, 1.5f);
+  if (touch("spelt word", word.first, chips).hovered)
+    tooltip(panel, word.text,
+            fmt::format("This word is not in the vocabulary, so it is spelt in characters: {} tokens.",
+                        word.n_tokens));
+}
+
+/// The number of the first token that is drawn: the newest tokens have the room.
+size_t first_shown(const Panel& panel, float room) {
+  const std::vector<view::TokenChip>& tokens = panel.view.tokens;
   float total = 0;
   size_t first = tokens.size();
-  while (first > 0) {  // the newest tokens, as many as fit
-    const float width = chip_width(panel, tokens[first - 1]) + kBetween +
-                        (tokens[first - 1].role == view::TokenRole::next ? 6.0f : 0.0f);
-    if (total + width > strip.width() - (first > 1 ? 40.0f : 0.0f)) break;
-    total += width;
+  while (first > 0) {
+    total += chip_width(panel, tokens[first - 1]) + gap_before(panel, first - 1);
+    if (total > room - (first > 1 ? 40.0f : 0.0f)) break;
     --first;
   }
+  return first;
+}
+
+void draw_strip(Panel& panel, Rect strip) {
+  const std::vector<view::TokenChip>& tokens = panel.view.tokens;
+  const size_t first = first_shown(panel, strip.width());
   if (first > 0)
     panel.canvas.text_in(strip.cut_left(40), Type::label, panel.color(panel.hex().muted),
                          fmt::format("… {}", first));
+  Rect outline;  // of the spelt word that is being drawn
   for (size_t i = first; i < tokens.size(); ++i) {
-    if (tokens[i].role == view::TokenRole::next) {
-      strip.cut_left(6);
+    strip.cut_left(gap_before(panel, i));
+    const Rect place = strip.cut_left(chip_width(panel, tokens[i])).inset(0, 6);
+    const view::SpeltWord* word = spelt_word(panel, i);
+    const bool shown = tokens[i].role != view::TokenRole::next || panel.view.next_visible;
+    draw_chip(panel, tokens[i], place, word != nullptr);
+    if (word == nullptr || !shown) {
+      if (!outline.empty() && word != nullptr) draw_word_outline(panel, *word, outline);
+      outline = {};
+      continue;
     }
-    draw_chip(panel, tokens[i], strip.cut_left(chip_width(panel, tokens[i])).inset(0, 6));
-    strip.cut_left(kBetween);
+    outline = outline.empty() ? place : Rect{outline.x0, outline.y0, place.x1, place.y1};
+    const view::SpeltWord* after = i + 1 < tokens.size() ? spelt_word(panel, i + 1) : nullptr;
+    if (after == word) continue;
+    draw_word_outline(panel, *word, outline);
+    outline = {};
   }
 }
 
+/// The five most probable next tokens of one side. The one that the side chooses stands out. The caption says
+/// at which temperature the probabilities are.
 void draw_top(Panel& panel, Rect r, const view::NextTokens& next, const std::string& caption) {
   const float row_height = std::floor(r.height() / 5);
-  if (!caption.empty()) {
-    Rect side = r.cut_left(54);
-    panel.canvas.text_lines({side.x0, side.center().y - 14, side.x1 - 4, side.y1}, Type::small,
-                            panel.color(panel.hex().muted), caption, 2, 14);
-  }
+  const ImU32 muted = panel.color(panel.hex().muted);
+  Rect side = r.cut_left(58);
+  if (touch("bars", static_cast<int>(next.side), side).hovered)
+    tooltip(panel, "Next tokens", panel.view.sampling.tooltip);
+  const Rect words{side.x0, side.center().y - 22, side.x1 - 4, side.y1};
+  const float used = panel.canvas.text_lines(words, Type::small, muted, caption, 2, 14);
+  panel.canvas.text_in({side.x0, words.y0 + used, side.x1 - 2, words.y0 + used + 15}, Type::small, muted,
+                       panel.view.sampling.bars_note);
   if (!panel.view.next_visible) {
     panel.canvas.text_in(r, Type::small, panel.color(panel.hex().muted), "not computed yet", Align::center);
     return;
@@ -102,10 +154,11 @@ void draw_top(Panel& panel, Rect r, const view::NextTokens& next, const std::str
   const float label_width = std::clamp(r.width() * 0.36f, 48.0f, 84.0f);
   for (size_t i = 0; i < next.top.size() && i < 5; ++i) {
     const view::NextToken& token = next.top[i];
+    const bool chosen = token.id == panel.view.sampling.chosen[static_cast<size_t>(next.side)];
     Rect row = r.cut_top(row_height);
     const Rect label = row.cut_left(label_width);
     panel.canvas.text_in(label.inset(2, 0), Type::small,
-                         panel.color(i == 0 ? panel.hex().text : panel.hex().muted), token.text,
+                         panel.color(chosen ? panel.hex().text : panel.hex().muted), token.text,
                          Align::right);
     row.cut_left(6);
     const Rect number = row.cut_right(36);
@@ -113,7 +166,7 @@ void draw_top(Panel& panel, Rect r, const view::NextTokens& next, const std::str
                    row.y1 - 2};
     panel.canvas.fill({row.x0, row.y0 + 2, row.x1, row.y1 - 2},
                       panel.color(mix(panel.hex().window, panel.hex().text, 0.06f)));
-    panel.canvas.fill(bar, panel.color(i == 0 ? panel.hex().positive
+    panel.canvas.fill(bar, panel.color(chosen ? panel.hex().positive
                                               : mix(panel.hex().window, panel.hex().positive, 0.55f)));
     panel.canvas.text_in(number, Type::mono_small, panel.color(panel.hex().text),
                          fmt::format("{:.0f}%", 100 * token.probability), Align::right);
@@ -122,17 +175,59 @@ void draw_top(Panel& panel, Rect r, const view::NextTokens& next, const std::str
 
 }  // namespace
 
+namespace {
+
+/// Prompt and file; under them how tokens are chosen, which opens the prompt box as well.
+void draw_edit_buttons(Panel& panel, Rect column) {
+  Rect row = column.cut_top(30);
+  const view::KeyBinding& prompt = binding_for(view::Key::character, 'i');
+  key_button(panel, row.cut_left(30), Icon::pencil, prompt);
+  row.cut_left(4);
+  key_button(panel, row.cut_left(30), Icon::folder, binding_for(view::Key::character, 'o', false, true));
+  column.cut_top(3);
+  Touch touched;
+  const Rect place = column.cut_top(22);
+  if (button_ground(panel, "sampling", place, false, true, &touched)) panel.press(prompt);
+  panel.canvas.text_in(place.inset(4, 0), Type::small, panel.color(panel.hex().text),
+                       panel.view.sampling.text, Align::center);
+  if (touched.hovered) tooltip(panel, "Temperature and seed", panel.view.sampling.tooltip);
+}
+
+float edit_width(const Panel& panel) {
+  return std::clamp(panel.canvas.width(Type::small, panel.view.sampling.text) + 12, 64.0f, 220.0f);
+}
+
+constexpr float kArrow = 30;
+
+/// Both buttons are as wide as the wider of their texts.
+Rect choice_column(const Layout& layout, const Panel& panel) {
+  const std::string& model = button_text(chosen_of(panel.view.models), panel.view.model);
+  const std::string& backend = button_text(chosen_of(panel.view.backends), panel.view.backend);
+  const float text =
+      std::max(panel.canvas.width(Type::label, model), panel.canvas.width(Type::label, backend));
+  Rect bar = layout.tokens.inset(8, 0);
+  return bar.cut_left(std::clamp(text + kArrow, 124.0f, 190.0f)).inset(0, 5);
+}
+
+}  // namespace
+
+Rect models_button(const Layout& layout, const Panel& panel) {
+  Rect column = choice_column(layout, panel);
+  return column.cut_top(column.height() / 2).inset(0, 1);
+}
+
+Rect backends_button(const Layout& layout, const Panel& panel) {
+  Rect column = choice_column(layout, panel);
+  return column.cut_bottom(column.height() / 2).inset(0, 1);
+}
+
 void draw_tokens(Panel& panel) {
   Rect bar = panel.layout.tokens.inset(8, 0);
-  Rect left = bar.cut_left(124).inset(0, 5);
-  const float half = left.height() / 2;
-  draw_choice(panel, "models", left.cut_top(half).inset(0, 1), panel.view.models, panel.view.model,
-              binding_for(view::Key::character, 'm'),
-              [](const std::string& name) { return view::SetModel{name}; });
-  draw_choice(panel, "backends", left.inset(0, 1), panel.view.backends, panel.view.backend,
-              binding_for(view::Key::character, 'b'),
-              [](const std::string& name) { return view::SetBackend{name}; });
-  bar.cut_left(10);
+  draw_choice(panel, view::ChoiceList::models, models_button(panel.layout, panel), panel.view.models,
+              panel.view.model, binding_for(view::Key::character, 'm'));
+  draw_choice(panel, view::ChoiceList::backends, backends_button(panel.layout, panel), panel.view.backends,
+              panel.view.backend, binding_for(view::Key::character, 'b'));
+  bar.cut_left(choice_column(panel.layout, panel).width() + 10);
   const bool both = bar.width() > 1000;
   const float top_width = both ? 236.0f : 216.0f;
   if (both) {
@@ -145,10 +240,8 @@ void draw_tokens(Panel& panel) {
              panel.view.same_next_token ? "both sides" : "with cache");
   }
   bar.cut_right(12);
-  const Rect edit = bar.cut_left(28);
-  key_button(panel, {edit.x0, edit.y0 + 9, edit.x1, edit.y0 + 9 + 28}, Icon::pencil,
-             binding_for(view::Key::character, 'i'));
-  bar.cut_left(8);
+  draw_edit_buttons(panel, bar.cut_left(edit_width(panel)).inset(0, 4));
+  bar.cut_left(6);
   draw_strip(panel, bar);
 }
 

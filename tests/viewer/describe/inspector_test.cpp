@@ -161,16 +161,17 @@ TEST_CASE("the same place again unpins; a pin stays while steps and layers chang
   CHECK_FALSE(controller.settle()->inspector.pinned);
 }
 
-TEST_CASE("C copies what is pinned, else what is hovered, else says so") {
+TEST_CASE("C copies what is pinned, else what is hovered, else the row that decides") {
   Controller controller;
   controller.settle();
-  controller.send(CopyCell{});
-  auto view = controller.settle();
-  CHECK(view->clipboard_serial == 0);
-  CHECK(view->notice);
-  hover(controller, {L, Part::score, 7, 3});
-  controller.send(CopyCell{});
-  view = controller.settle();
-  CHECK(view->clipboard_serial == 1);
-  CHECK(view->clipboard.find("score(7, 3) = ") != std::string::npos);
+  const auto copied = [&] {
+    controller.send(CopyCell{});
+    return controller.settle()->notice.value_or(Notice{}).text;
+  };
+  CHECK(copied() == "Copied: scores and weights of row 7, 8 rows");
+  hover(controller, {L, Part::v, 2, 3});
+  CHECK(copied() == "Copied: v[2], 16 numbers");
+  controller.send(Pin{Target{L, Part::k, 1, -1}});
+  CHECK(copied() == "Copied: k[1], 16 numbers");
+  CHECK(controller.settle()->clipboard_serial == 3);
 }

@@ -12,6 +12,7 @@
 
 #include "viewer/view_model/describe/snapshot.h"
 #include "viewer/view_model/state/costs.h"
+#include "viewer/view_model/state/prompt_box.h"
 #include "viewer/view_model/state/strips.h"
 #include "viewer/view_model/state/transport.h"
 
@@ -20,6 +21,7 @@ namespace lastrow::view {
 struct DescribedOnce {
   const StepData *now = nullptr, *unpoked = nullptr;  // the steps that it describes
   std::vector<TokenChip> tokens;
+  std::vector<SpeltWord> spelt_words;
   std::array<NextTokens, 2> next;  // [Mode]
   std::string next_summary;
   std::vector<ScrubTick> ticks;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/model.h"
+#include "model/sampler.h"
 #include "viewer/view_model/state/value_scale.h"
 
 namespace lastrow::view {
@@ -19,6 +20,7 @@ struct LayerScales {
 struct Setup {
   std::shared_ptr<const Model> model;
   std::string model_name, backend, prompt;
+  SamplingOptions sampling;
   int prompt_len = 0;
   int max_seq_len = 0;
   std::vector<LayerScales> scales;  // [n_layers]; fixed when the sessions start

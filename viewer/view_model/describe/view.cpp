@@ -7,6 +7,7 @@
 #include "viewer/view_model/describe/pane.h"
 #include "viewer/view_model/describe/poke_menu.h"
 #include "viewer/view_model/describe/poke_story.h"
+#include "viewer/view_model/describe/sampling.h"
 #include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/transport.h"
 
@@ -42,6 +43,8 @@ void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view, O
   const auto once = described(snapshot);
   view.tokens = once->tokens;
   view.next = once->next;
+  view.sampling = sampling_state(snapshot);
+  view.spelt_words = once->spelt_words;
   view.same_next_token = step.side(Mode::cached).next_token == step.side(Mode::recompute).next_token;
   view.next_summary = once->next_summary;
   view.next_visible = reached(at.beat, Beat::next);

@@ -16,7 +16,12 @@ Controller::Impl::Impl(ControllerOptions options) {
   carry_out(SetSpeed{options.speed});
   clock.reduced_motion = options.reduced_motion;
   tour_offered = options.offer_tour;
-  goal = {options.model, options.prompt, options.backend, std::max(0, options.step), {}};
+  goal = {options.model,
+          options.prompt,
+          options.backend,
+          std::max(0, options.step),
+          {},
+          {.temperature = options.temperature, .seed = options.seed}};
   want_goal();
 }
 
@@ -33,15 +38,18 @@ void Controller::Impl::arrive(Outcome outcome) {
   if (!outcome.error.empty()) {
     work_error = outcome.error;
     if (prompt_open && !outcome.snapshot)
-      prompt_error = outcome.error;
+      draft.refused = outcome.error;
+    else if (file_box.open && !outcome.snapshot)
+      file_box.error = outcome.error;
     else
       notice = Notice{outcome.error, outcome.cancelled ? NoticeKind::info : NoticeKind::error};
     clock.playing = false;
+    closes_when_done = false;
   }
   if (!outcome.snapshot) return no_snapshot_came(newest);
   if (newest) {
     goal = outcome.goal;
-    if (prompt_error.empty()) prompt_open = false;
+    if (closes_when_done) close_boxes();
   }
   const bool first = !current;
   if (current && current->setup != outcome.snapshot->setup) pokes.clear();  // they belong to another run
@@ -96,7 +104,8 @@ void Controller::Impl::want_goal() {
 void Controller::Impl::want_what_is_there() {
   if (!current) return;
   const Setup& setup = *current->setup;
-  goal = {setup.model_name, setup.prompt, setup.backend, current->now->step, current->now->pokes};
+  goal = {setup.model_name,   setup.prompt,        setup.backend,
+          current->now->step, current->now->pokes, setup.sampling};
   goal.measure_machine = costs.tab == Tab::cost;
   pokes.return_to(current->now->pokes, current->now->step, current->now->n_tokens);
 }
@@ -108,6 +117,7 @@ Frame Controller::Impl::frame(double time) {
   const BeatClock::Change change = clock.advance(time);
   dirty = dirty || change.beat;
   if (change.step_over && current && !working()) next_step_or_stop();
+  end_old_notice();
   const bool playing_script = script_running();
   if (playing_script) {
     player->tick(clock.now());
@@ -170,7 +180,7 @@ void Controller::Impl::end_script() {
 }
 
 std::string Controller::Impl::perform(const Command& command) {
-  notice.reset();
+  clear_notice();
   return apply(command);
 }
 
@@ -191,6 +201,7 @@ void Controller::Impl::set_asked(std::optional<Target> row) {
 
 std::string Controller::Impl::apply(const Command& command) {
   dirty = true;
+  close_others(command);
   std::string error = std::visit([this](const auto& c) { return carry_out(c); }, command);
   refocus();
   return error;
@@ -207,7 +218,7 @@ Controller::~Controller() = default;
 
 void Controller::send(const Command& command) {
   Impl& c = *impl_;
-  if (!is_passive(command)) c.notice.reset();
+  if (!is_passive(command)) c.clear_notice();
   c.leave_tour_for(command);
   c.work_error.clear();
   const bool carried_out = c.apply(command).empty();

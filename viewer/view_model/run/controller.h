@@ -24,6 +24,8 @@ struct ControllerOptions {
   std::string model = "fable-mha";
   std::string prompt = "the quick brown fox";
   std::string backend = "eigen";
+  float temperature = 0;  // 0: greedy
+  uint64_t seed = 1;
   int step = 4;  // the decode step to open on; 0: prefill
   Theme theme = Theme::light;
   double speed = 1;

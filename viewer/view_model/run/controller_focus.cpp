@@ -23,8 +23,7 @@ void Controller::Impl::refocus() {
   if (!current || current->now->whole || working()) return;
   const Focus there = focus_there();
   const TokenWindow shown = window();  // the last row is always held
-  const bool held =
-      shown.first >= there.first_row && shown.first + shown.n <= there.first_row + there.n_rows;
+  const bool held = shown.first >= there.first_row && shown.first + shown.n <= there.first_row + there.n_rows;
   if (there.layer != layer || there.head != head || !held) want_goal();
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "viewer/view_model/describe/overview.h"
+#include "viewer/view_model/describe/prompt_box.h"
 #include "viewer/view_model/run/beat_clock.h"
 #include "viewer/view_model/run/controller.h"
 #include "viewer/view_model/run/poke_history.h"
@@ -55,8 +56,20 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const SetBackend&);
   std::string carry_out(const NextModel&);
   std::string carry_out(const NextBackend&);
-  std::string carry_out(const OpenPrompt&);
+  std::string carry_out(const SetTemperature&);
+  std::string carry_out(const SetSeed&);
   std::string carry_out(const CancelWork&);
+  // controller_boxes.cpp: what opens over the panes
+  std::string carry_out(const OpenPrompt&);
+  std::string carry_out(const OpenFileBox&);
+  std::string carry_out(const OpenChoices&);
+  std::string carry_out(const EditField&);
+  std::string carry_out(const AppendWord&);
+  std::string carry_out(const ChangeTemperature&);
+  std::string carry_out(const RunPrompt&);
+  std::string carry_out(const OpenPath&);
+  void close_others(const Command& command);
+  void close_boxes();
   // controller_look.cpp: where to look, and time
   std::string carry_out(const GoToStep&);
   std::string carry_out(const ChangeStep&);
@@ -104,7 +117,10 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const ToggleHelp&);
   std::string carry_out(const ToggleLecture&);
   std::string carry_out(const CopyCell&);
+  std::string carry_out(const ShowNotice&);
   std::string carry_out(const DismissNotice&);
+  void clear_notice();
+  void end_old_notice();
   void start_script(Script script, ScriptHost* host, bool instant, bool is_tour);
   void leave_tour();
   void leave_tour_for(const Command& command);
@@ -139,10 +155,14 @@ struct Controller::Impl final : ScriptedViewer {
   std::optional<Target> hovered, pinned, asked, menu;
   CostLook costs;
   bool prompt_open = false, help_open = false, tour_offered = true, pokes_open = false;
-  std::string prompt_error;
+  PromptDraft draft;
+  FileBox file_box;
+  bool closes_when_done = false;  // the open box closes when what it asked for is on the screen
+  ChoiceList open_choices = ChoiceList::none;
   Theme theme = Theme::light;
   bool lecture = false;
-  std::optional<Notice> notice;
+  std::optional<Notice> notice, timed_notice;  // timed_notice: on the screen since notice_since
+  double notice_since = 0;
   std::string work_error, clipboard;
   uint64_t clipboard_serial = 0, user_pokes = 0;
   PokeRow user_poke;  // the last one; user_pokes counts them

@@ -1,4 +1,7 @@
 // The commands about the program itself: tour, help, theme, clipboard.
+#include <utility>
+
+#include "viewer/view_model/describe/copy_text.h"
 #include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/run/controller_impl.h"
 #include "viewer/view_model/script/tour.h"
@@ -14,8 +17,9 @@ bool is_one_of(const Command& command) {
 
 /// Commands that change what the tour shows. The tour sets all of that itself.
 bool moves_about(const Command& command) {
-  return is_one_of<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, GoToStep, ChangeStep, GoToBeat,
-                   ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead, ShowPoke>(command);
+  return is_one_of<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, SetTemperature, SetSeed,
+                   RunPrompt, OpenPath, GoToStep, ChangeStep, GoToBeat, ChangeBeat, SetLayer, ChangeLayer,
+                   SetHead, ChangeHead, ShowPoke>(command);
 }
 
 }  // namespace
@@ -38,25 +42,28 @@ std::string Controller::Impl::carry_out(const StartTour&) {
   clock.playing = false;
   pinned.reset();
   hovered.reset();
-  menu.reset();
-  help_open = prompt_open = pokes_open = false;
+  pokes_open = false;
   start_script(tour_script(), nullptr, false, true);
   return "";
 }
 
 std::string Controller::Impl::carry_out(const Confirm&) {
-  if (!script_running()) return carry_out(StartTour{});
+  if (prompt_open) return carry_out(RunPrompt{});
+  if (file_box.open) return carry_out(OpenPath{file_box.path});
+  if (!script_running()) return apply(StartTour{});
   player->skip_wait();
   return "";
 }
 
 std::string Controller::Impl::carry_out(const Escape&) {
-  if (menu)
+  if (open_choices != ChoiceList::none)
+    open_choices = ChoiceList::none;
+  else if (menu)
     menu.reset();
   else if (help_open)
     help_open = false;
-  else if (prompt_open)
-    prompt_open = false;
+  else if (prompt_open || file_box.open)
+    close_boxes();
   else if (notice)
     notice.reset();
   else if (script_running() && script_is_tour)
@@ -93,18 +100,43 @@ std::string Controller::Impl::carry_out(const ToggleLecture&) {
 }
 
 std::string Controller::Impl::carry_out(const CopyCell&) {
-  const std::optional<Target>& target = pinned ? pinned : hovered;
-  if (!current || !target || !target_exists(*current, *target))
-    return refuse("point at a cell first, or click one; then C copies it");
-  clipboard =
-      target_title(*current, selection(), *target) + "\n" + target_line(*current, selection(), *target);
+  if (!current) return refuse("there is no step to copy from yet");
+  std::optional<Target> target = pinned ? pinned : hovered;
+  if (target && !target_exists(*current, *target)) target.reset();
+  CopiedText copied = copy_text(*current, selection(), target);
+  if (!copied.error.empty()) return refuse(copied.error);
+  clipboard = std::move(copied.text);
   ++clipboard_serial;
+  notice = Notice{"Copied: " + copied.what, NoticeKind::info};
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const ShowNotice& c) {
+  notice = Notice{c.text, c.error ? NoticeKind::error : NoticeKind::info};
   return "";
 }
 
 std::string Controller::Impl::carry_out(const DismissNotice&) {
-  notice.reset();
+  clear_notice();
   return "";
+}
+
+void Controller::Impl::clear_notice() {
+  notice.reset();
+  timed_notice.reset();
+}
+
+/// A notice goes away after a while, counted from the first frame that shows it.
+void Controller::Impl::end_old_notice() {
+  constexpr double kInfoSeconds = 4, kErrorSeconds = 12;
+  if (notice != timed_notice) {
+    timed_notice = notice;
+    notice_since = clock.now();
+  }
+  if (!notice) return;
+  if (clock.now() - notice_since < (notice->kind == NoticeKind::info ? kInfoSeconds : kErrorSeconds)) return;
+  clear_notice();
+  dirty = true;
 }
 
 }  // namespace lastrow::view

@@ -1,10 +1,13 @@
-// The commands that choose what to run: model, prompt, backend.
+// The commands that choose what to run: model, prompt, backend, temperature and seed.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <vector>
 
 #include "core/error.h"
 #include "model/model.h"
 #include "registry/registry.h"
+#include "viewer/view_model/describe/sampling.h"
 #include "viewer/view_model/run/controller_impl.h"
 
 namespace lastrow::view {
@@ -22,29 +25,48 @@ std::string next_name(const std::vector<std::string>& names, const std::string& 
 std::string Controller::Impl::carry_out(const SetModel& c) {
   if (c.name.empty())
     return refuse("the name of a model is missing: give one of the list, a file, or random:…");
+  open_choices = ChoiceList::none;
   goal.model = c.name;
   want_goal();
   return "";
 }
 
+/// If the prompt box is open, it takes the text and says what is wrong with it.
 std::string Controller::Impl::carry_out(const SetPrompt& c) {
+  if (prompt_open) {
+    carry_out(EditField{Field::prompt, c.text});
+    return carry_out(RunPrompt{});
+  }
   // Reports a text that the model cannot read at once. New sessions make the same check.
   if (current && current->setup->model_name == goal.model) {
     try {
       current->setup->model->tokenizer().encode(c.text);
     } catch (const Error& e) {
-      if (!prompt_open) return refuse(e.what());
-      prompt_error = e.what();
-      return e.what();
+      return refuse(e.what());
     }
   }
-  prompt_error.clear();
   goal.prompt = c.text;
   want_goal();
   return "";
 }
 
+std::string Controller::Impl::carry_out(const SetTemperature& c) {
+  if (!(c.temperature >= 0 && c.temperature <= kMostTemperature))
+    return refuse(
+        fmt::format("temperature {}: give a number from 0 (greedy) to {}", c.temperature, kMostTemperature));
+  goal.sampling.temperature = c.temperature;
+  want_goal();
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const SetSeed& c) {
+  goal.sampling.seed = c.seed;
+  want_goal();
+  return "";
+}
+
 std::string Controller::Impl::carry_out(const SetBackend& c) {
+  open_choices = ChoiceList::none;
   goal.backend = c.name;
   want_goal();
   return "";
@@ -60,19 +82,15 @@ std::string Controller::Impl::carry_out(const NextBackend&) {
   std::vector<std::string> names;
   for (const BackendEntry& b : list_backends())
     if (b.usable) names.push_back(b.name);
-  goal.backend = next_name(names, goal.backend);
+  goal.backend = next_name(names, without_kernel(goal.backend));
   want_goal();
-  return "";
-}
-
-std::string Controller::Impl::carry_out(const OpenPrompt& c) {
-  prompt_open = c.open;
-  prompt_error.clear();
   return "";
 }
 
 std::string Controller::Impl::carry_out(const CancelWork&) {
   worker.cancel();
+  closes_when_done = false;
+  if (!worker.busy()) want_what_is_there();  // it had not begun, so no outcome will say that it was cancelled
   return "";
 }
 

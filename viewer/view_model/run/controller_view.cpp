@@ -10,6 +10,16 @@
 
 namespace lastrow::view {
 
+namespace {
+
+/// "/home/x/fable.safetensors" → "fable.safetensors"; "random:layers=2,…" → "random weights".
+std::string short_name(const std::string& model) {
+  if (model_file(model).empty()) return "random weights";
+  return model.substr(model.rfind('/') + 1);
+}
+
+}  // namespace
+
 Selection Controller::Impl::selection() const {
   return {.layer = layer,
           .head = head,
@@ -61,17 +71,21 @@ void Controller::Impl::fill_program_state(ViewState& v) const {
   v.sentence = sentence();
   v.tour = tour();
   v.busy = busy();
-  v.prompt_box = {prompt_open, goal.prompt, prompt_error, ""};
-  if (current) v.prompt_box.hint = "accepted: " + current->setup->model->tokenizer().accepted();
+  if (prompt_open) v.prompt_box = build_prompt_box(current ? current->setup.get() : nullptr, draft);
+  v.file_box = file_box;
+  v.open_choices = open_choices;
   // The lists mark what the picture shows. `busy` says what is being started.
   const std::string& model = current ? current->setup->model_name : goal.model;
-  const std::string backend = without_kernel(current ? current->setup->backend : goal.backend);
+  const std::string& backend = current ? current->setup->backend : goal.backend;
   for (const std::string& name : builtin_model_names())
     v.models.push_back({name, name, true, "", name == model});
   if (std::none_of(v.models.begin(), v.models.end(), [](const Choice& c) { return c.selected; }))
-    v.models.push_back({model, model, true, "", true});
-  for (const BackendEntry& b : list_backends())
+    v.models.push_back({model, model, true, "", true, short_name(model)});
+  for (const BackendEntry& b : list_backends()) {
     v.backends.push_back({b.name, b.name + " · " + b.description, b.usable, b.why_not, b.name == backend});
+    if (b.name == without_kernel(backend) && b.name != backend)  // a kernel is forced
+      v.backends.push_back({backend, backend + " · this kernel only", b.usable, b.why_not, true});
+  }
   v.notice = notice;
   v.room = room;
   v.theme = theme;

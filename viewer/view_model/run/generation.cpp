@@ -37,6 +37,7 @@ Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Pro
   const std::vector<int32_t> prompt = model->tokenizer().encode(goal.prompt);
   SessionOptions options;
   options.stop = &progress_.stop;
+  options.sampling = goal.sampling;
   const auto start = [&](const SessionOptions& for_cached, AttendHook::Function for_recompute) {
     auto twin = std::make_unique<TwinSession>(model, make_backend(backend_), make_backend(backend_),
                                               for_cached, std::move(for_recompute));

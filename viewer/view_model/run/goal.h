@@ -15,6 +15,7 @@ struct Goal {
   std::string model, prompt, backend;
   int step = 0;
   std::vector<Poke> pokes{};
+  SamplingOptions sampling{};
   /// Only steps that are too large to keep whole depend on it. −1: the last layer, the most focused head, the
   /// last rows.
   Focus focus{-1, -1, -1, kFocusRows};

@@ -12,6 +12,7 @@
 #include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/value_scales.h"
 #include "viewer/view_model/run/machine_roof.h"
+#include "viewer/view_model/run/open_model.h"
 
 namespace lastrow::view {
 
@@ -22,7 +23,7 @@ constexpr int64_t kCalibrationBytes = int64_t{32} << 20;  // more steps are not 
 
 std::shared_ptr<const Model> stoppable_load(const std::string& name, const std::atomic<bool>& stop) {
   const StopScope scope(&stop);
-  return load_model(name);
+  return open_model(name);
 }
 
 }  // namespace
@@ -52,6 +53,7 @@ std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_
   setup->model_name = goal.model;
   setup->backend = goal.backend;
   setup->prompt = goal.prompt;
+  setup->sampling = goal.sampling;
   setup->prompt_len = generation.twin().cached().prompt_len();
   setup->max_seq_len = generation.twin().cached().max_seq_len();
   const int steps = std::min(kCalibrationSteps, setup->max_seq_len - setup->prompt_len);
@@ -136,7 +138,7 @@ Outcome Sessions::reach(Goal goal) {
   progress_.start("");
   try {
     if (!setup_ || setup_->model_name != goal.model || setup_->prompt != goal.prompt ||
-        setup_->backend != goal.backend) {
+        setup_->backend != goal.backend || !(setup_->sampling == goal.sampling)) {
       open(goal);
       goal.pokes.clear();  // they belong to another run
     }

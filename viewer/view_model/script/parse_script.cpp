@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -235,6 +236,22 @@ ScriptAction parse_cost(LineReader& in) {
   return DoCommand{HoverCost{in.number<int>("none or a step (0, 1, …)", 0, 1 << 20)}};
 }
 
+ScriptAction parse_open(LineReader& in) {
+  if (in.take("prompt")) return DoCommand{OpenPrompt{true}};
+  if (in.take("file")) return DoCommand{OpenFileBox{true}};
+  if (in.take("models")) return DoCommand{OpenChoices{ChoiceList::models}};
+  if (in.take("backends")) return DoCommand{OpenChoices{ChoiceList::backends}};
+  in.fail("prompt, file, models or backends");
+}
+
+ScriptAction parse_type(LineReader& in) {
+  for (const auto& [word, field] :
+       {std::pair{"prompt", Field::prompt}, std::pair{"temperature", Field::temperature},
+        std::pair{"seed", Field::seed}, std::pair{"path", Field::path}})
+    if (in.take(word)) return DoCommand{EditField{field, in.done() ? "" : in.text("a text")}};
+  in.fail("prompt, temperature, seed or path, and a text");
+}
+
 ScriptAction parse_key(LineReader& in) {
   std::string known;
   for (const KeyBinding& key : key_table()) {
@@ -251,6 +268,14 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("model")) return DoCommand{SetModel{in.text("the name of a model")}};
   if (in.take("prompt")) return DoCommand{SetPrompt{in.text("a text")}};
   if (in.take("backend")) return DoCommand{SetBackend{in.text("the name of a backend")}};
+  if (in.take("temperature"))
+    return DoCommand{
+        SetTemperature{in.number<float>("a temperature from 0 (greedy) to 2", 0.0f, 2.0f) + 0.0f}};
+  if (in.take("seed"))
+    return DoCommand{
+        SetSeed{in.number<uint64_t>("a seed (0, 1, …)", 0, std::numeric_limits<uint64_t>::max())}};
+  if (in.take("open")) return parse_open(in);
+  if (in.take("type")) return parse_type(in);
   if (in.take("step")) return parse_step(in);
   if (in.take("layer"))
     return DoCommand{
@@ -283,9 +308,9 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("shot")) return WriteShot{file_name(in, ".png")};
   if (in.take("state")) return WriteState{file_name(in, ".json")};
   in.fail(
-      "one of model prompt backend step layer head sub poke restore undo redo pokes focus say ask wait "
-      "expect "
-      "tab cost theme size hover pin menu key shot state");
+      "one of model prompt backend temperature seed open type step layer head sub poke restore undo redo "
+      "pokes "
+      "focus say ask wait expect tab cost theme size hover pin menu key shot state");
 }
 
 }  // namespace

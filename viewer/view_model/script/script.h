@@ -2,6 +2,9 @@
 // line that begins with # is a comment.
 //
 //   model NAME · backend NAME · prompt "TEXT"
+//   temperature 0 … 2 · seed N     0 is greedy
+//   open prompt | file | models | backends
+//   type prompt|temperature|seed|path TEXT      into a field of the open box; `key Enter` runs it
 //   step N | +1 | -1 | first | last
 //   layer N | last
 //   head N | default

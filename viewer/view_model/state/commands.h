@@ -36,9 +36,49 @@ struct SetBackend {
 };
 struct NextModel {};
 struct NextBackend {};
-/// Opens or closes the input box. Enter in the box sends SetPrompt, Esc closes it.
+/// How tokens are chosen; 0 is greedy. A change starts the generation again.
+struct SetTemperature {
+  float temperature = 0;
+};
+struct SetSeed {
+  uint64_t seed = 1;
+};
+
+// ---- what opens over the panes; only one thing is open at a time
+
+/// Opens or closes the box for prompt, temperature and seed.
 struct OpenPrompt {
   bool open = true;
+};
+/// Opens or closes the box for the path of a model file.
+struct OpenFileBox {
+  bool open = true;
+};
+enum class ChoiceList : uint8_t { none, models, backends };
+/// Opens a list of choices. The same list a second time closes it.
+struct OpenChoices {
+  ChoiceList list = ChoiceList::none;
+};
+enum class Field : uint8_t { prompt, temperature, seed, path };
+/// The text of a field of an open box; it is checked at once.
+struct EditField {
+  Field field = Field::prompt;
+  std::string text;
+  bool typed = false;  // by the user, in the field itself, which therefore shows it already
+};
+/// A click on a word in the prompt box: appends it to the text.
+struct AppendWord {
+  std::string word;
+};
+/// The buttons − and + beside the temperature in the prompt box.
+struct ChangeTemperature {
+  int tenths = 0;
+};
+/// Enter, or the button Run, in the prompt box: runs what the fields say.
+struct RunPrompt {};
+/// Enter, or a click on a file, in the file box. A folder is opened in the box, a file as the model.
+struct OpenPath {
+  std::string path;
 };
 
 // ---- where to look; a step that has not run yet is run
@@ -169,9 +209,10 @@ struct HoverCost {
 enum class Theme : uint8_t { light, dark };
 
 struct StartTour {};
-/// Enter: starts the tour, or goes on to its next sentence.
+/// Enter: runs what is typed in an open box; else starts the tour, or goes on to its next sentence.
 struct Confirm {};
-/// Esc: closes or ends the first of these: menu, help, input box, notice, tour, list of pokes, pin. If there is none of them,
+/// Esc: closes or ends the first of these: list, menu, help, box, notice, tour, list of pokes, pin. If there is
+/// none of them,
 /// it hides the offer of the tour.
 struct Escape {};
 struct SetTheme {
@@ -181,19 +222,25 @@ struct ToggleTheme {};
 struct ToggleHelp {};
 /// Large letters for a lecture hall; only what explains the step is left.
 struct ToggleLecture {};
-/// Key C: puts the text of the cell into ViewState::clipboard.
+/// Key C: puts the row or table that is pinned or hovered into ViewState::clipboard, and says so.
 struct CopyCell {};
+/// The window says something: a picture was written.
+struct ShowNotice {
+  std::string text;
+  bool error = false;
+};
 struct CancelWork {};
 struct DismissNotice {};
 
 using Command =
-    std::variant<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, OpenPrompt, GoToStep, ChangeStep,
-                 GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead, Hover, Pin, ScrollTokens,
-                 ScrollTo, SetRoom, PlayPause, SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu,
-                 PokeHere, PokeRow, RestoreRow, RestoreAll, RemovePoke, ShowPoke, UndoPoke, RedoPoke,
-                 OpenPokes, ShowTab, ToggleTab, SetCostQuantity, SetCostScale, HoverCost, StartTour, Confirm,
-                 Escape, SetTheme, ToggleTheme, ToggleHelp, ToggleLecture, CopyCell, CancelWork,
-                 DismissNotice>;
+    std::variant<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, SetTemperature, SetSeed, OpenPrompt,
+                 OpenFileBox, OpenChoices, EditField, AppendWord, ChangeTemperature, RunPrompt, OpenPath,
+                 GoToStep, ChangeStep, GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead,
+                 Hover, Pin, ScrollTokens, ScrollTo, SetRoom, PlayPause, SetSpeed, SetReducedMotion,
+                 OpenPokeMenu, ClosePokeMenu, PokeHere, PokeRow, RestoreRow, RestoreAll, RemovePoke, ShowPoke,
+                 UndoPoke, RedoPoke, OpenPokes, ShowTab, ToggleTab, SetCostQuantity, SetCostScale, HoverCost,
+                 StartTour, Confirm, Escape, SetTheme, ToggleTheme, ToggleHelp, ToggleLecture, CopyCell,
+                 ShowNotice, CancelWork, DismissNotice>;
 
 /// The mouse moved or the window has another size; the user has not asked for anything.
 inline bool is_passive(const Command& command) {

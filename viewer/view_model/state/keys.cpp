@@ -62,7 +62,10 @@ std::vector<KeyBinding> make_key_table() {
       "Same prompt, next model: more query heads share one K/V head.", subject);
   add(Key::character, 'b', false, false, NextBackend{}, "B", "Next backend",
       "Compute the same steps with the next backend.", subject);
-  add(Key::character, 'i', false, false, OpenPrompt{true}, "I", "Prompt", "Type another prompt.", subject);
+  add(Key::character, 'i', false, false, OpenPrompt{true}, "I", "Prompt",
+      "Type or click another prompt; temperature and seed.", subject);
+  add(Key::character, 'o', false, true, OpenFileBox{true}, "O", "Open", "Open a model file (.safetensors).",
+      subject);
   add(Key::character, 'p', false, false, PokeHere{}, "P", "Poke",
       "Scramble or zero the row you point at, and see what changes.", poke);
   add(Key::character, 'r', false, false, RestoreAll{}, "R", "Restore", "Undo every poke.", poke);
@@ -70,7 +73,10 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::character, 'y', false, true, RedoPoke{}, "Y", "Redo", "Do again what was undone.", poke);
   add(Key::character, 'z', true, true, RedoPoke{}, "Z", "Redo (also)", "Do again what was undone.", poke);
   add(Key::character, 'c', false, false, CopyCell{}, "C", "Copy",
-      "Copy the pinned or hovered cell with its numbers.", program);
+      "Copy the row or table you point at or have pinned, for a spreadsheet; else scores and weights of the "
+      "last "
+      "row.",
+      program);
   add(Key::character, 't', false, false, ToggleTheme{}, "T", "Theme", "Switch between light and dark.",
       program);
   add(Key::character, 's', false, true, Screenshot{}, "S", "Screenshot", "Write the window to a PNG file.",

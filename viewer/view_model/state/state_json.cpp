@@ -15,6 +15,7 @@ constexpr const char* kStates[] = {"not_yet",    "computed_now", "again_needed",
                                    "from_cache", "masked",       "absent"};
 constexpr const char* kRoles[] = {"prompt", "generated", "input", "next"};
 constexpr const char* kWaiting[] = {"nothing", "reading", "poke", "pause"};
+constexpr const char* kLists[] = {"none", "models", "backends"};
 constexpr const char* kSentences[] = {"beat", "tour", "ask", "offer"};
 
 const char* name_of(State s) { return kStates[static_cast<size_t>(s)]; }
@@ -200,6 +201,40 @@ json choices(const std::vector<Choice>& all) {
   return out;
 }
 
+json prompt_box(const PromptBox& b) {
+  if (!b.open) return nullptr;
+  json words = json::array();
+  for (const PromptWord& w : b.words) {
+    json pieces = json::array();
+    for (const PromptWord::Piece& p : w.pieces)
+      pieces.push_back({{"tokens", p.tokens}, {"spelt", p.spelt}, {"caption", p.caption}});
+    words.push_back({{"text", w.text}, {"accepted", w.accepted}, {"pieces", pieces}});
+  }
+  json groups = json::object();
+  for (const WordGroup& g : b.vocabulary) groups[g.initial] = g.words;
+  return {{"text", b.text},       {"temperature", b.temperature},
+          {"seed", b.seed},       {"error", b.error},
+          {"words", words},       {"count", b.count},
+          {"can_run", b.can_run}, {"sampling_note", b.sampling_note},
+          {"vocabulary", groups}, {"vocabulary_note", b.vocabulary_note},
+          {"serial", b.serial}};
+}
+
+json file_box(const FileBox& b) {
+  if (!b.open) return nullptr;
+  json entries = json::array();
+  for (const FileBox::Entry& e : b.entries)
+    entries.push_back({{"name", e.name}, {"path", e.path}, {"detail", e.detail}});
+  return {{"path", b.path}, {"error", b.error}, {"entries", entries}, {"more", b.more}};
+}
+
+json spelt_words(const std::vector<SpeltWord>& words) {
+  json out = json::array();
+  for (const SpeltWord& w : words)
+    out.push_back({{"first", w.first}, {"n_tokens", w.n_tokens}, {"text", w.text}});
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const ViewState& v) {
@@ -246,6 +281,15 @@ std::string to_json(const ViewState& v) {
       {"notice", v.notice ? json(v.notice->text) : json(nullptr)},
       {"prompt_open", v.prompt_box.open},
       {"prompt_error", v.prompt_box.error},
+      {"prompt_box", prompt_box(v.prompt_box)},
+      {"file_box", file_box(v.file_box)},
+      {"sampling",
+       {{"text", v.sampling.text}, {"bars", v.sampling.bars_note}, {"chosen", v.sampling.chosen}}},
+      {"spelt_words", spelt_words(v.spelt_words)},
+      {"models", choices(v.models)},
+      {"open_choices", kLists[static_cast<size_t>(v.open_choices)]},
+      {"notice_kind", v.notice ? json(v.notice->kind == NoticeKind::info ? "info" : "error") : json(nullptr)},
+      {"speed", v.transport.speed},
       {"theme", v.theme == Theme::light ? "light" : "dark"},
       {"help_open", v.help_open},
       {"lecture", v.lecture},

@@ -24,6 +24,8 @@
 #include "viewer/view_model/state/poke_menu.h"
 #include "viewer/view_model/state/pokes.h"
 #include "viewer/view_model/state/program_state.h"
+#include "viewer/view_model/state/prompt_box.h"
+#include "viewer/view_model/state/sampling.h"
 #include "viewer/view_model/state/strips.h"
 #include "viewer/view_model/state/tour_state.h"
 #include "viewer/view_model/state/transport.h"
@@ -40,7 +42,9 @@ struct ViewState {
 
   Transport transport;
   std::vector<TokenChip> tokens;
-  std::array<NextTokens, 2> next;  // [Mode]
+  std::vector<SpeltWord> spelt_words;  // runs of `tokens` that are the characters of one word
+  std::array<NextTokens, 2> next;      // [Mode]
+  SamplingState sampling;
   bool same_next_token = true;
   std::string next_summary;  // "both sides choose “over”"
   bool next_visible = true;  // true from beat `next` on; before that the place stays empty
@@ -62,7 +66,9 @@ struct ViewState {
   Legend legend;
   TourState tour;
   PromptBox prompt_box;
+  FileBox file_box;
   std::vector<Choice> models, backends;
+  ChoiceList open_choices = ChoiceList::none;  // which of the two lists is open
   std::optional<Notice> notice;
   Busy busy;
   Theme theme = Theme::light;

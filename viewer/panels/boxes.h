@@ -1,0 +1,27 @@
+// What opens over the panes: the prompt box, the file box, the lists of models and backends. Each draws
+// nothing while it is closed.
+#pragma once
+
+#include "viewer/panels/panel.h"
+
+namespace lastrow::ui {
+
+void draw_prompt_box(Panel& panel);
+void draw_file_box(Panel& panel);
+void draw_choice_list(Panel& panel);
+
+/// Where the buttons are that open the two lists, in the bar of tokens.
+Rect models_button(const Layout& layout, const Panel& panel);
+Rect backends_button(const Layout& layout, const Panel& panel);
+
+/// Gives the texts of the view to the fields of a box that has just opened, or when the controller has
+/// changed them. Returns true in the first frame of the box.
+bool take_over_texts(Panel& panel, uint64_t serial,
+                     std::initializer_list<std::pair<view::Field, const std::string*>> texts);
+/// Draws a field, and sends what the user typed.
+void draw_field(Panel& panel, view::Field field, const Rect& r);
+/// Sends Enter, if it was pressed, after what was typed before it; and gives the keyboard to `main` whenever
+/// no field has it, so that a refusal or a click never takes it away.
+void finish_fields(Panel& panel, view::Field main);
+
+}  // namespace lastrow::ui
