@@ -25,7 +25,7 @@ PictureWriter::PictureWriter(std::string folder, int width, int height) : folder
 }
 
 void PictureWriter::shot(const std::string& name, const view::ViewState& view) {
-  screen().set_scale(scale_for(width_, height_, 1));
+  screen().set_scale(scale_of(view));
   const auto copy = std::make_shared<const view::ViewState>(view);
   write(path_for(name), encode_png(screen_->draw_picture(copy, width_, height_)));
   ++pictures_;
@@ -39,8 +39,14 @@ void PictureWriter::resize(int width, int height) {
   height_ = height;
 }
 
-int PictureWriter::rows_that_fit(const view::ViewState& view) {
+float PictureWriter::scale_of(const view::ViewState& view) const {
   const float scale = scale_for(width_, height_, 1);
+  return scale *
+         lecture_zoom({static_cast<float>(width_) / scale, static_cast<float>(height_) / scale}, view);
+}
+
+int PictureWriter::rows_that_fit(const view::ViewState& view) {
+  const float scale = scale_of(view);
   return ui::rows_that_fit({static_cast<float>(width_) / scale, static_cast<float>(height_) / scale}, view);
 }
 

@@ -37,6 +37,7 @@ class PictureWriter : public view::ScriptHost {
 
  private:
   Screen& screen();
+  float scale_of(const view::ViewState& view) const;
 
   bool holds_ = false;
   std::vector<std::unique_ptr<AtomicFile>> held_;

@@ -116,6 +116,7 @@ class WindowApp {
   void draw(const view::Frame& frame) {
     shown_ = frame.view;
     shown_progress_ = frame.progress;
+    window_.set_zoom(lecture_zoom({window_.plain_width(), window_.plain_height()}, *frame.view));
     if (window_.begin_frame() || screen_.scale() != window_.scale()) {
       screen_.set_scale(window_.scale());
       window_.fonts_changed();

@@ -179,7 +179,7 @@ void draw_bars(Panel& panel, const PaneLayout& layout, const view::PaneState& pa
   const Beat beat = panel.view.transport.beat;
   const ImU32 muted = panel.color(panel.hex().muted);
   if (pane.matrix != view::Part::none) draw_key_names(panel, layout, pane);
-  if (bars.show_scores && !bars.scores.empty()) {
+  if (bars.show_scores && !bars.scores.empty() && !layout.score_bars.empty()) {
     const float reveal = beat == Beat::score ? panel.progress : 1.0f;
     panel.canvas.text_in(layout.score_caption, Type::small, muted, bars.score_caption);
     draw_score_bars(panel, layout, bars, reveal);

@@ -12,15 +12,16 @@ namespace {
 
 constexpr float kGap = 8;
 constexpr float kTopHeight = 48, kTokensHeight = 64, kSentenceHeight = 40, kModelHeight = 56,
-                kCostsHeight = 72, kLegendHeight = 26, kTwoLineLegend = 46, kThreeLineLegend = 66,
-                kTabsHeight = 28, kRailWidth = 40, kInspectorWidth = 280;
+                kCostsHeight = 72, kLegendHeight = 26, kTwoLineLegend = 46, kTabsHeight = 28, kRailWidth = 40,
+                kInspectorWidth = 280;
 constexpr float kCostsBesideTab = 1000, kTabHeight = 208, kMostTabHeight = 320;
-constexpr float kOneLineFrom = 1640, kTwoLinesFrom = 980;  // for the legend
+constexpr float kOneLineFrom = 1640;  // narrower windows need two lines for the legend
 constexpr float kPopOverHeight = 190;
 constexpr float kPopOverBelow = 1280;  // narrower windows have no column for the inspector
 
 constexpr float kPadding = 12;
 constexpr float kHeader = 8 + 24 + 20 + 32 + 4;  // title, sharing, two lines of block titles
+constexpr float kBriefHeader = 8 + 24 + 18 + 4;
 constexpr float kFooterLine = 24, kNameLine = 15, kCaption = 16;
 constexpr float kLeastBars = 18, kMostBars = 72;
 constexpr float kLeastLow = 8 + kNameLine + 2 * (kCaption + kLeastBars) + 4 + kFooterLine + 6;
@@ -33,20 +34,26 @@ constexpr float kLeastColumn = 4, kMostColumn = 64;
 /// rarely moves anything.
 constexpr std::array<int, 8> kBuckets{4, 6, 8, 12, 16, 20, 24, 32};
 
+constexpr float kBriefLow = 8 + kNameLine + kCaption + 52 + 4 + kFooterLine + 6;
+
+float header_height(bool brief) { return brief ? kBriefHeader : kHeader; }
+
 /// The height of everything below the rows.
-float low_height(const Rect& box) {
+float low_height(const Rect& box, bool brief) {
+  if (brief) return kBriefLow;
   const float room = box.height() - kHeader;
   return std::clamp(std::floor(room * kLowShare), kLeastLow, kMostLow);
 }
 
-int rows_in(const Rect& box) {
-  const float room = box.height() - kHeader - low_height(box) - kPinnedGap;
+int rows_in(const Rect& box, bool brief) {
+  const float room = box.height() - header_height(brief) - low_height(box, brief) - kPinnedGap;
   return std::clamp(static_cast<int>(room / kLeastRow), 2, view::kMostRows);
 }
 
 void choose_rows(PaneLayout& pane) {
   const int n = pane.window.n_shown();
-  float room = pane.box.height() - kHeader - low_height(pane.box);
+  const float header = header_height(pane.brief);
+  float room = pane.box.height() - header - low_height(pane.box, pane.brief);
   pane.pinned_gap = pane.window.pinned ? kPinnedGap : 0;
   const auto bucket = std::find_if(kBuckets.begin(), kBuckets.end(), [&](int most) { return n <= most; });
   const int rows = pane.window.pinned || bucket == kBuckets.end() ? n : *bucket;
@@ -54,8 +61,8 @@ void choose_rows(PaneLayout& pane) {
                                kLeastRow, kMostRow);
   if (static_cast<float>(n) * pane.row_height > room) pane.row_height = kLeastRow;
   room = std::min(room, std::max(1.0f, static_cast<float>(rows)) * pane.row_height + pane.pinned_gap);
-  pane.rows = {pane.box.x0 + kPadding, pane.box.y0 + kHeader, pane.box.x1 - kPadding,
-               pane.box.y0 + kHeader + room};
+  pane.rows = {pane.box.x0 + kPadding, pane.box.y0 + header, pane.box.x1 - kPadding,
+               pane.box.y0 + header + room};
 }
 
 /// From left to right: labels, Q, K, V, matrix.
@@ -91,7 +98,7 @@ void choose_columns(PaneLayout& pane) {
 void choose_lines(PaneLayout& pane) {
   Rect header{pane.rows.x0, pane.box.y0 + 8, pane.rows.x1, pane.rows.y0 - 4};
   pane.title = header.cut_top(24);
-  pane.sharing = header.cut_top(20);
+  pane.sharing = header.cut_top(pane.brief ? 0 : 20);
   pane.block_title = header;
 
   Rect low{pane.rows.x0, pane.rows.y1 + 8, pane.rows.x1, pane.box.y1 - 6};
@@ -102,6 +109,14 @@ void choose_lines(PaneLayout& pane) {
   pane.output_title = {pane.labels.x0, pane.output.y0, pane.v.x0 - 8, pane.output.y1};
   pane.kept = {pane.labels.x0, pane.output.y1 + 8, pane.v.x1, low.y1};
   Rect charts{pane.matrix.x0, low.y0, pane.matrix.x1, low.y1};
+  if (pane.brief) {
+    pane.kept.y1 = pane.kept.y0;
+    pane.names = charts.cut_top(kNameLine);
+    pane.weight_caption = charts.cut_top(kCaption);
+    pane.weight_bars = charts;
+    pane.weight_caption.x1 = pane.rows.x1;
+    return;
+  }
   const bool two_lines = charts.height() >= 2 * (kNameLine + kCaption) + 2 * 24;
   pane.names = charts.cut_top(two_lines ? 2 * kNameLine : kNameLine);
   const float bars = std::max(1.0f, std::floor((charts.height() - 2 * kCaption) / 2));
@@ -112,12 +127,13 @@ void choose_lines(PaneLayout& pane) {
   pane.score_caption.x1 = pane.weight_caption.x1 = pane.rows.x1;
 }
 
-PaneLayout make_pane(const Rect& box, const view::PaneState& state, const view::TokenWindow& window) {
+PaneLayout make_pane(const Rect& box, const view::PaneState& state, const view::ViewState& view) {
   PaneLayout pane;
+  pane.brief = view.lecture;
   pane.side = state.side;
   pane.box = box;
   pane.head_dim = state.k.head_dim;
-  pane.window = window;
+  pane.window = view.window;
   choose_rows(pane);
   choose_columns(pane);
   choose_lines(pane);
@@ -130,9 +146,7 @@ void cut_bars(Layout& layout, Rect& rest, const view::ViewState& view) {
   layout.top = rest.cut_top(kTopHeight);
   layout.tokens = rest.cut_top(kTokensHeight);
   layout.sentence = rest.cut_top(kSentenceHeight);
-  layout.legend = rest.cut_bottom(size.x >= kOneLineFrom    ? kLegendHeight
-                                  : size.x >= kTwoLinesFrom ? kTwoLineLegend
-                                                            : kThreeLineLegend);
+  layout.legend = rest.cut_bottom(size.x >= kOneLineFrom ? kLegendHeight : kTwoLineLegend);
   if (view.lecture) return;
   layout.tabs = rest.cut_bottom(kTabsHeight).inset(kGap, 0);
   const bool open = view.tab != view::Tab::none;
@@ -183,7 +197,7 @@ Layout divide(ImVec2 size, const view::ViewState& view) {
 
 float lecture_zoom(ImVec2 size, const view::ViewState& view) {
   if (!view.lecture) return 1;
-  constexpr float kLeastWidth = 840, kLeastHeight = 525, kMost = 2;
+  constexpr float kLeastWidth = 896, kLeastHeight = 560, kMost = 2;
   const float fit = std::min(size.x / kLeastWidth, size.y / kLeastHeight);
   return std::clamp(std::floor(fit * 10) / 10, 1.0f, kMost);
 }
@@ -191,12 +205,12 @@ float lecture_zoom(ImVec2 size, const view::ViewState& view) {
 Layout make_layout(ImVec2 size, const view::ViewState& view) {
   Layout layout = divide(size, view);
   for (size_t side = 0; side < 2; ++side)
-    layout.panes[side] = make_pane(layout.panes[side].box, view.panes[side], view.window);
+    layout.panes[side] = make_pane(layout.panes[side].box, view.panes[side], view);
   return layout;
 }
 
 int rows_that_fit(ImVec2 size, const view::ViewState& view) {
-  return rows_in(divide(size, view).panes[0].box);
+  return rows_in(divide(size, view).panes[0].box, view.lecture);
 }
 
 }  // namespace lastrow::ui

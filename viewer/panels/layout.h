@@ -27,6 +27,7 @@ struct PaneLayout {
   Rect footer;
   float row_height = 40;
   float column_width = 20;
+  bool brief = false;    // lecture mode: one line of titles, the weights' bars, no picture under the blocks
   float pinned_gap = 0;  // above the last row and left of the last column, if it is pinned
   int head_dim = 0;
   view::TokenWindow window;

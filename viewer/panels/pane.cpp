@@ -20,7 +20,9 @@ void draw_title(Panel& panel, const PaneLayout& layout, const view::PaneState& p
   Rect line = layout.title;
   const float width = panel.canvas.text_in(line, Type::body_bold, panel.color(panel.hex().text), pane.name);
   line.x0 += width + 10;
-  panel.canvas.text_in(line, Type::label, panel.color(panel.hex().muted), pane.subtitle);
+  const Type type =
+      panel.canvas.width(Type::label, pane.subtitle) <= line.width() ? Type::label : Type::small;
+  panel.canvas.text_in(line, type, panel.color(panel.hex().muted), pane.subtitle);
 }
 
 /// The name, and the subtitle under it in small letters.
@@ -29,14 +31,16 @@ void draw_block_title(Panel& panel, const Rect& column, const Rect& lines, const
   Rect box{column.x0, lines.y0, column.x1, lines.y1};
   const Rect first = box.cut_top(17);
   panel.canvas.text_in(first, Type::label_bold, panel.color(panel.hex().text), name);
-  panel.canvas.text_in({box.x0, box.y0, box.x1 + 8, box.y1}, Type::small, panel.color(panel.hex().muted),
-                       subtitle);
+  if (box.height() >= 14)
+    panel.canvas.text_in({box.x0, box.y0, box.x1 + 8, box.y1}, Type::small, panel.color(panel.hex().muted),
+                         subtitle);
 }
 
 /// Which query heads share K and V, above a bracket over both blocks.
 void draw_sharing(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   const ImU32 muted = panel.color(panel.hex().muted), line = panel.color(panel.hex().absent);
   Rect text = layout.sharing;
+  if (text.empty()) return;
   panel.canvas.text_in({layout.labels.x0, text.y0, layout.q.x1, text.y1 - 4}, Type::small, muted,
                        pane.q.sharing, Align::right);
   panel.canvas.text_in({layout.k.x0, text.y0, layout.rows.x1, text.y1 - 4}, Type::small, muted,
@@ -63,7 +67,8 @@ void draw_labels(Panel& panel, const PaneLayout& layout, const view::PaneState& 
     panel.canvas.text_in(row.cut_left(std::max(20.0f, digits + 1)), Type::mono_small,
                          panel.color(panel.hex().muted), fmt::format("{}", position), Align::right);
     row.cut_left(8);
-    const Type type = dense ? Type::small : decides ? Type::label_bold : Type::label;
+    const bool low = layout.row_height < 17;
+    const Type type = low ? Type::small : decides ? Type::label_bold : Type::label;
     panel.canvas.text_in(
         row, type, panel.color(is_new ? panel.hex().text : mix(panel.hex().text, panel.hex().muted, 0.5f)),
         pane.labels[static_cast<size_t>(slot)]);
@@ -163,7 +168,7 @@ void draw_kept(Panel& panel, const PaneLayout& layout, const view::PaneState& pa
 void draw_under_blocks(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   Rect room = layout.kept;
   const bool poked = !pane.badges.empty() || !pane.difference.empty();
-  if (pane.overview) {
+  if (pane.overview && !layout.brief) {
     const OverviewLayout overview = overview_layout(room);
     draw_overview(panel, overview, pane);
     if (!poked)

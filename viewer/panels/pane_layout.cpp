@@ -55,7 +55,7 @@ Rect PaneLayout::cell(int t, int s) const {
 }
 
 int PaneLayout::n_bars() const {
-  return std::min(window.n_tokens, std::max(1, static_cast<int>(score_bars.width() - kGutter) / 2));
+  return std::min(window.n_tokens, std::max(1, static_cast<int>(weight_bars.width() - kGutter) / 2));
 }
 
 std::pair<int, int> PaneLayout::keys_of_bar(int i) const {

@@ -160,7 +160,7 @@ void Window::measure() {
   glfwGetFramebufferSize(window_, &pixels_x_, &pixels_y_);
   float content_x = 1, content_y = 1;
   glfwGetWindowContentScale(window_, &content_x, &content_y);
-  scale_ = scale_for(pixels_x_, pixels_y_, content_x);
+  scale_ = scale_for(pixels_x_, pixels_y_, content_x) * zoom_;
 }
 
 float scale_for(int pixels_x, int pixels_y, float content_scale) {

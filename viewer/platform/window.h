@@ -47,6 +47,11 @@ class Window {
   bool draws_in_software() const { return software_; }
 
   float scale() const { return scale_; }
+  /// Makes everything this much larger than the display's own scale. Takes effect in begin_frame().
+  void set_zoom(float zoom) { zoom_ = zoom; }
+  /// The size without zoom, logical.
+  float plain_width() const { return width() * zoom_; }
+  float plain_height() const { return height() * zoom_; }
   /// Logical size.
   float width() const { return static_cast<float>(pixels_x_) / scale_; }
   float height() const { return static_cast<float>(pixels_y_) / scale_; }
@@ -76,7 +81,7 @@ class Window {
   void draw_places(std::span<const PixelRect> places, unsigned background) const;
 
   GLFWwindow* window_ = nullptr;
-  float scale_ = 1;
+  float scale_ = 1, zoom_ = 1;
   bool software_ = false;
   int pixels_x_ = 0, pixels_y_ = 0;
   struct Events {

@@ -140,7 +140,7 @@ TEST_CASE("all but the panes of 4,096 tokens × 32 layers × 32 heads takes less
     const std::vector<CostEntry> costs = once->costs;
     const Transport transport = build_transport(s, Beat::keep);
     const HeadStrip heads = head_strip(s, at);
-    const LayerStrip layers = layer_strip(s, at);
+    const ModelStrip layers = model_strip(s, at);
     CHECK(heads.heads.size() == kHeads);
   });
   const double reads = best_ms([&] {

@@ -21,7 +21,7 @@ std::string prompt_of(int n) {
   return prompt;
 }
 
-Goal goal_at(int step, Focus focus) { return {kModel, prompt_of(598), "eigen", step, {}, focus}; }
+Goal goal_at(int step, Focus focus) { return {kModel, prompt_of(598), "eigen", step, {}, {}, focus}; }
 
 bool same(const float* a, const float* b, int n) {
   return std::memcmp(a, b, sizeof(float) * static_cast<size_t>(n)) == 0;

@@ -13,7 +13,7 @@ namespace {
 Layout open_layout() {
   lastrow::view::ViewState view;
   view.tab = lastrow::view::Tab::cost;
-  return make_layout({kWidth, kHeight}, view, {});
+  return make_layout({kWidth, kHeight}, view);
 }
 
 }  // namespace

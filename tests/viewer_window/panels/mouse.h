@@ -49,7 +49,7 @@ class MouseWindow {
             if (const auto* found = std::get_if<Kind>(command)) return *found;
     return std::nullopt;
   }
-  Layout layout() { return make_layout(size_, *controller_.settle(), {}); }
+  Layout layout() { return make_layout(size_, *controller_.settle()); }
 
   /// A frame; what it asks for is returned, not carried out.
   std::vector<view::UserCommand> draw() {

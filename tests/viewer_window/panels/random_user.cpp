@@ -206,7 +206,7 @@ void RandomUser::carry_out(const view::UserCommand& command) {
   const auto& for_window = std::get<view::WindowCommand>(command);
   if (const auto* size = std::get_if<view::SetSize>(&for_window)) screen_.resize(size->width, size->height);
   if (std::holds_alternative<view::Screenshot>(for_window))
-    screen_.screen().say({"Picture written", view::NoticeKind::info});
+    controller_.send(view::ShowNotice{"Picture written", false});
 }
 
 // ---- what must hold

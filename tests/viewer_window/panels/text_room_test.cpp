@@ -159,7 +159,7 @@ void find_left_out(const std::string& picture, const TextLog& log, const ViewSta
 std::optional<ImVec2> mouse_of(const ViewState& view, ImVec2 size) {
   if (!view.inspector.hovered) return {};
   const lastrow::view::Target& target = *view.inspector.hovered;
-  const Layout layout = make_layout(size, view, {});
+  const Layout layout = make_layout(size, view);
   const Rect place = place_of(layout.panes[static_cast<size_t>(target.side)], target);
   return place.empty() ? std::nullopt : std::optional(place.center());
 }
