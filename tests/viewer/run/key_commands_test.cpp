@@ -28,17 +28,18 @@ json state_of(Controller& controller) { return json::parse(to_json(*controller.s
 TEST_CASE("every key changes what its tooltip names") {
   // The field of the state that shows it. Keys that are not listed are the window's own.
   const std::map<std::string, std::string> shows = {
-      {"Play", "playing"},         {"Next beat", "beat"},     {"Previous beat", "beat"},
-      {"Next step", "step"},       {"Previous step", "step"}, {"Prefill", "step"},
-      {"Last step", "step"},       {"Layer below", "layer"},  {"Layer above", "layer"},
-      {"Previous head", "head"},   {"Next head", "head"},     {"Next model", "model"},
-      {"Next backend", "backend"}, {"Prompt", "prompt_open"}, {"Open", "file_box"},
-      {"Poke", "poke_menu"},       {"Restore", "pokes"},      {"Copy", "clipboard"},
-      {"Theme", "theme"},          {"Tour", "tour"},          {"Explore", "inspector"},
-      {"Help", "help_open"}};
+      {"Play", "playing"},         {"Next beat", "beat"},      {"Previous beat", "beat"},
+      {"Next step", "step"},       {"Previous step", "step"},  {"Prefill", "step"},
+      {"Last step", "step"},       {"Layer below", "layer"},   {"Layer above", "layer"},
+      {"Previous head", "head"},   {"Next head", "head"},      {"Next model", "model"},
+      {"Next backend", "backend"}, {"Prompt", "prompt_open"},  {"Open", "file_box"},
+      {"Poke", "poke_menu"},       {"Restore", "pokes"},       {"Copy", "clipboard"},
+      {"Theme", "theme"},          {"Tour", "tour"},           {"Explore", "inspector"},
+      {"Help", "help_open"},       {"Scroll", "panes"},        {"Scroll pages", "panes"},
+      {"Oldest, newest", "panes"}, {"Lecture mode", "lecture"}};
   for (const KeyBinding& key : key_table()) {
     const auto* command = std::get_if<Command>(&key.command);
-    if (command == nullptr) continue;  // the window's own: scrolling, screenshot, full screen
+    if (command == nullptr) continue;  // the window's own: screenshot, full screen
     CAPTURE(key.key_text());
     CAPTURE(std::string(key.label));
     // A step in the middle, with a poke, a pin, and a place to go to in every direction.
@@ -51,6 +52,8 @@ TEST_CASE("every key changes what its tooltip names") {
     controller.send(GoToBeat{Beat::score});
     controller.send(PokeRow{Part::k, 2});
     controller.send(Pin{Target{Mode::cached, Part::k, 2, -1}});
+    controller.send(SetRoom{4});
+    controller.send(ScrollTo{1});
     const json before = state_of(controller);
     controller.send(*command);
     if (std::string(key.label) == "Play") {
