@@ -1,6 +1,7 @@
 // Steps that are too large to keep whole: what is held of them has the bits of the whole step.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cstring>
 
 #include "tests/viewer/recording_host.h"
@@ -141,4 +142,40 @@ TEST_CASE("looking at another layer or head of a large step asks the worker for 
   }
   CHECK(view->layer == 1);
   CHECK(view->head == 6);
+}
+
+// Takes minutes, so it runs only when it is asked for: test_viewer --no-skip -tc="*layers × 32 heads"
+TEST_CASE("4,096 tokens × 32 layers × 32 heads" * doctest::skip()) {
+  using Clock = std::chrono::steady_clock;
+  Progress progress;
+  Sessions sessions(progress);
+  Goal goal{
+      "random:layers=32,q_heads=32,kv_heads=8,head_dim=8,model_dim=64,ffn=64,vocab=64,context=4096,seed=5",
+      prompt_of(4094), "eigen"};
+  const auto reach = [&](const char* what) {
+    const auto start = Clock::now();
+    const Outcome o = sessions.reach(goal);
+    REQUIRE(o.snapshot);
+    const std::chrono::duration<double> took = Clock::now() - start;
+    MESSAGE(what << ": " << took.count() << " s, holds " << static_cast<double>(sessions.bytes()) / 1e6
+                 << " MB");
+    const SideData& s = o.snapshot->now->side(Mode::recompute);
+    const int layer = o.goal.focus.layer, n = o.snapshot->now->n_tokens;
+    CHECK(reduced_weights(*o.snapshot->setup, s, layer, o.goal.focus.head, n));
+    CHECK(score_row(s, layer, o.goal.focus.head, o.goal.focus.first_row, n));
+    CHECK(k_row(*o.snapshot->setup, s, layer, 0, 0));
+    CHECK(prob_row(s, 0, 0, n - 1, n));
+    CHECK(sessions.bytes() <= kStepRowsBytes + Generation::kRememberedBytes);
+  };
+  reach("prefill");
+  goal.focus = {31, 7, 2000, kFocusRows};
+  reach("another head");
+  goal.focus = {31, 7, 100, kFocusRows};
+  reach("another window");
+  goal.focus = {3, 7, 100, kFocusRows};
+  reach("another layer");
+  goal.step = 1;
+  reach("decode 1");
+  goal.focus = {9, 1, 100, kFocusRows};
+  reach("another layer of a decode step");
 }

@@ -45,11 +45,20 @@ Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Pro
     return twin;
   };
   if (model->weight_bytes() <= kTimedWeights) timing_ = start(options, {});
-  options.on_attend = watches_[0].hook();
-  twin_ = start(options, watches_[1].hook());
+  const auto hook = [this](size_t side) {
+    return [this, side](Backend& inner, const Attend& op) { see(side, inner, op); };
+  };
+  options.on_attend = hook(0);
+  twin_ = start(options, hook(1));
 }
 
 // ---- running
+
+void Generation::see(size_t side, Backend& backend, const Attend& op) {
+  watches_[side].see(backend, op);
+  const double layers = (op.site.layer + 1.0) / twin_->cached().model().config().n_layers;
+  progress_.advance(done_ + part_ * (static_cast<double>(side) + layers) / 2);
+}
 
 Generation::Keep Generation::all_of(int step, int layer) const {
   const StepSize size = size_of_step(step);
@@ -75,6 +84,7 @@ void Generation::run_to(int step, Keep what) {
   if (step <= known) {
     progress_.say(step == 0 ? "Running prefill …" : fmt::format("Running decode {} …", step), -1);
     keep(what);
+    done_ = 0, part_ = 1;
     twin_->go_to(step);
     return;
   }
@@ -85,8 +95,9 @@ void Generation::run_to(int step, Keep what) {
   const int first = twin_->current_step();
   while (twin_->current_step() < step) {
     const int at = twin_->current_step() + 1;
-    progress_.say(at == 0 ? "Running prefill …" : fmt::format("Running decode {} of {} …", at, step),
-                  static_cast<double>(at - first) / std::max(1, step - first + 1));
+    part_ = 1.0 / (step - first);
+    done_ = part_ * (at - first - 1);
+    progress_.say(at == 0 ? "Running prefill …" : fmt::format("Running decode {} of {} …", at, step), done_);
     const bool rows = at == step - 1 && whole(at);
     keep(at == step ? what : rows ? kRows : kNothing);
     twin_->advance();
@@ -100,6 +111,7 @@ void Generation::run_under(int step, const std::vector<Poke>& pokes, Keep what) 
   const auto in_force = twin_->cached().pokes();
   if (!std::equal(pokes.begin(), pokes.end(), in_force.begin(), in_force.end())) {
     const bool here = twin_->current_step() == step;
+    done_ = 0, part_ = 1;
     if (!pokes.empty()) progress_.say("Running with the poke …", -1);
     keep(here ? what : kNothing);
     twin_->set_pokes(pokes);
@@ -126,8 +138,8 @@ std::shared_ptr<StepData> Generation::take() {
   return data;
 }
 
-std::shared_ptr<const StepData> Generation::take_samples() {
-  auto data = take();
+std::shared_ptr<const StepData> Generation::with_samples(const StepData& of) const {
+  auto data = std::make_shared<StepData>(of);
   for (size_t side = 0; side < 2; ++side)
     for (size_t i = 0; i < data->sides[side].layers.size(); ++i) {
       LayerData& l = data->sides[side].layers[i];

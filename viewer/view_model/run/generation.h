@@ -40,8 +40,8 @@ class Generation {
   /// All of a whole step; of a larger one, what step_data.h says, with the rows of `layer`.
   void run(int step, const std::vector<Poke>& pokes, int layer);
   std::shared_ptr<StepData> take();
-  /// For colours: the same as take(), with samples of all layers where rows are not kept.
-  std::shared_ptr<const StepData> take_samples();
+  /// To choose colours from: the step that was just taken, with samples of the layers whose rows are not kept.
+  std::shared_ptr<const StepData> with_samples(const StepData& data) const;
   /// Only of a whole step.
   std::shared_ptr<const StepData> rows_of(int step);
   std::shared_ptr<const StepData> rows_of(int step, const std::vector<Poke>& pokes);
@@ -70,8 +70,10 @@ class Generation {
   void run_under(int step, const std::vector<Poke>& pokes, Keep what);
   void note_reads();
   void advance_timing();
+  void see(size_t side, Backend& backend, const Attend& op);
 
   Progress& progress_;
+  double done_ = 0, part_ = 1;  // of a run: what earlier steps were, and what the step that runs is
   std::string backend_;
   std::array<StepWatch, 2> watches_;  // [Mode]; the sessions call them
   std::unique_ptr<TwinSession> twin_;

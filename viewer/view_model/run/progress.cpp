@@ -15,6 +15,11 @@ void Progress::say(const std::string& text, double fraction) {
   fraction_ = fraction;
 }
 
+void Progress::advance(double fraction) {
+  const std::lock_guard lock(mutex_);
+  fraction_ = fraction;
+}
+
 std::pair<std::string, double> Progress::get() const {
   const std::lock_guard lock(mutex_);
   return {text_, fraction_};

@@ -16,6 +16,8 @@ namespace lastrow::view {
 class Progress {
  public:
   void start(const std::string& what);
+  /// Changes the fraction alone.
+  void advance(double fraction);
   /// fraction below 0: not known.
   void say(const std::string& text, double fraction);
   std::pair<std::string, double> get() const;

@@ -37,17 +37,19 @@ void Sessions::open(const Goal& goal) {
   std::shared_ptr<const Model> model =
       same_model ? setup_->model : stoppable_load(goal.model, progress_.stop);
   auto generation = std::make_unique<Generation>(goal, model, progress_);
-  auto setup = make_setup(goal, std::move(model), *generation);
+  Data prefill;
+  auto setup = make_setup(goal, std::move(model), *generation, prefill);
   // Nothing has thrown. What follows replaces the old sessions.
   generation_ = std::move(generation);
   setup_ = std::move(setup);
-  plain_.reset();
+  plain_ = std::move(prefill);
   poked_.reset();
 }
 
-/// Runs the first steps, because the value scales are made from them.
+/// Runs the first steps, because the value scales are made from them. If the prefill is too large to keep whole,
+/// it is not run twice: then `prefill` is what was kept of it.
 std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_ptr<const Model> model,
-                                                  Generation& generation) const {
+                                                  Generation& generation, Data& prefill) const {
   auto setup = std::make_shared<Setup>();
   setup->model = std::move(model);
   setup->model_name = goal.model;
@@ -61,10 +63,15 @@ std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_
   int64_t held = 0;
   for (int step = 0; step <= steps && held <= kCalibrationBytes; ++step) {
     generation.run(step, {}, valid_focus(goal.focus, setup->config(), setup->prompt_len).layer);
-    seen.push_back(generation.take_samples());
-    held += seen.back()->bytes();
-    if (!seen.back()->whole) break;  // a step of this size takes long enough
-    generation.remember(*seen.back());
+    const Data data = generation.take();
+    seen.push_back(generation.with_samples(*data));
+    held += data->bytes();
+    if (data->whole) {
+      generation.remember(*data);
+      continue;
+    }
+    if (step == 0) prefill = data;
+    break;  // a step of this size takes long enough
   }
   setup->scales = value_scales(*setup, seen);
   return setup;

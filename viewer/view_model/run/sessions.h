@@ -50,7 +50,7 @@ class Sessions {
   using Data = std::shared_ptr<const StepData>;
   void open(const Goal& goal);
   std::shared_ptr<const Setup> make_setup(const Goal& goal, std::shared_ptr<const Model> model,
-                                          Generation& generation) const;
+                                          Generation& generation, Data& prefill) const;
   Data full_step(Goal& goal, const std::vector<Poke>& pokes);
   Data large_step(Goal& goal, const std::vector<Poke>& pokes);
   Data step_before(const Goal& goal);

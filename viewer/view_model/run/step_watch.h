@@ -1,7 +1,7 @@
 // Copies what pictures are made from out of one side of the sessions, while its steps run.
 //
 //   StepWatch watch;                                  one for each side; it must not move
-//   options.on_attend = watch.hook();                 of its session
+//   options.on_attend = [&](Backend& b, const Attend& op) { watch.see(b, op); };     of its session
 //   watch.keep = {…};                                 what to keep of the steps that follow
 //   …session.advance(), go_to or set_pokes…           each step replaces what was kept of the one before
 //   SideData side = watch.take(session);              what was kept of the last step, moved out; only once
@@ -29,9 +29,7 @@ class StepWatch {
   StepWatch(const StepWatch&) = delete;
   StepWatch& operator=(const StepWatch&) = delete;
 
-  AttendHook::Function hook() {
-    return [this](Backend& backend, const Attend& op) { see(backend, op); };
-  }
+  void see(Backend& backend, const Attend& op);
   SideData take(const DecodeSession& session);
 
   /// Of the last step: what its attends read, and their scale.
@@ -41,7 +39,6 @@ class StepWatch {
   const std::vector<LayerData>& samples() const { return samples_; }
 
  private:
-  void see(Backend& backend, const Attend& op);
   LayerData copy(Backend& backend, const Attend& op) const;
 
   std::vector<LayerData> layers_, samples_;  // of the last step, in the order of layers
