@@ -54,6 +54,7 @@ void Controller::Impl::arrive(Outcome outcome) {
   const bool first = !current;
   if (current && current->setup != outcome.snapshot->setup) pokes.clear();  // they belong to another run
   current = std::move(outcome.snapshot);
+  if (newest) keep_pokes_on_screen();
   const ModelConfig& c = current->setup->config();
   const int wanted_layer = newest ? layer_request.value_or(layer) : layer;
   layer = wanted_layer < 0 ? c.n_layers - 1 : std::min(wanted_layer, c.n_layers - 1);
@@ -107,6 +108,11 @@ void Controller::Impl::want_what_is_there() {
   goal = {setup.model_name,   setup.prompt,        setup.backend,
           current->now->step, current->now->pokes, setup.sampling};
   goal.measure_machine = costs.tab == Tab::cost;
+  keep_pokes_on_screen();
+}
+
+/// A run that was cancelled leaves the list of pokes as it was. Otherwise this changes nothing.
+void Controller::Impl::keep_pokes_on_screen() {
   pokes.return_to(current->now->pokes, current->now->step, current->now->n_tokens);
 }
 

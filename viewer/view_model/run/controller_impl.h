@@ -49,6 +49,7 @@ struct Controller::Impl final : ScriptedViewer {
   std::string refuse(std::string error);  // also shows it on the screen
   void want_goal();
   void want_what_is_there();
+  void keep_pokes_on_screen();
 
   // controller_run.cpp: what to run
   std::string carry_out(const SetModel&);
