@@ -12,15 +12,21 @@ TextField& field_of(Panel& panel, view::Field field) {
 
 }  // namespace
 
-bool take_over_texts(Panel& panel, uint64_t serial,
+void take_over_texts(Panel& panel, OpenBox box, uint64_t serial,
                      std::initializer_list<std::pair<view::Field, const std::string*>> texts) {
   PanelState& state = panel.state;
-  const bool first = !std::exchange(state.box_shown, true);
-  if (!first && state.box_serial == serial) return false;
+  if (state.box == box && state.box_serial == serial) return;
+  if (state.box != box) close_fields(state);
+  state.box = box;
   state.box_serial = serial;
   for (const auto& [field, text] : texts)
     if (field_of(panel, field).value() != *text) field_of(panel, field).set(*text);
-  return first;
+}
+
+void close_fields(PanelState& state) {
+  state.box = OpenBox::none;
+  state.box_had_keyboard = state.box_entered = false;
+  for (TextField& field : state.fields) field.active = false;
 }
 
 void draw_field(Panel& panel, view::Field field, const Rect& r) {

@@ -15,9 +15,11 @@ Rect models_button(const Layout& layout, const Panel& panel);
 Rect backends_button(const Layout& layout, const Panel& panel);
 
 /// Gives the texts of the view to the fields of a box that has just opened, or when the controller has
-/// changed them. Returns true in the first frame of the box.
-bool take_over_texts(Panel& panel, uint64_t serial,
+/// changed them.
+void take_over_texts(Panel& panel, OpenBox box, uint64_t serial,
                      std::initializer_list<std::pair<view::Field, const std::string*>> texts);
+/// No box with fields is open any more.
+void close_fields(PanelState& state);
 /// Draws a field, and sends what the user typed.
 void draw_field(Panel& panel, view::Field field, const Rect& r);
 /// Sends Enter, if it was pressed, after what was typed before it; and gives the keyboard to `main` whenever

@@ -31,7 +31,7 @@ void draw_file_box(Panel& panel) {
   const float height = std::min(screen.height() - 96, kFixed + rows);
   const float x = screen.center().x - width / 2, y = std::max(56.0f, (screen.height() - height) / 2 - 40);
   const Rect place{x, y, x + width, y + height};
-  take_over_texts(panel, box.serial, {{view::Field::path, &box.path}});
+  take_over_texts(panel, OpenBox::file, box.serial, {{view::Field::path, &box.path}});
   ModalBox modal(panel, "file", place);
   Panel& top = modal.panel();
   const ImU32 ink = top.color(top.hex().text), muted = top.color(top.hex().muted);
@@ -49,7 +49,10 @@ void draw_file_box(Panel& panel) {
   top.canvas.frame_round(row, top.color(wrong ? top.hex().error : top.hex().accent), 4, 1.5f);
   inside.cut_top(6);
   top.canvas.text_lines(inside.cut_top(38), Type::label, wrong ? top.color(top.hex().error) : muted,
-                        wrong ? box.error : box.place, 2, 18);
+                        wrong                    ? box.error
+                        : panel.view.busy.active ? panel.view.busy.text
+                                                 : box.place,
+                        2, 18);
   inside.cut_top(4);
   for (size_t i = 0; i < box.entries.size(); ++i)
     draw_entry(top, box.entries[i], static_cast<int>(i), inside.cut_top(kRow));

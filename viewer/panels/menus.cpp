@@ -48,12 +48,8 @@ void draw_poke_menu(Panel& panel) {
 }  // namespace
 
 void draw_menus(Panel& panel) {
-  draw_poke_menu(panel);
-  const bool box_open = panel.view.prompt_box.open || panel.view.file_box.open;
-  if (!box_open) {
-    panel.state.box_shown = panel.state.box_had_keyboard = panel.state.box_entered = false;
-    for (TextField& field : panel.state.fields) field.active = false;
-  }
+  if (panel.view.ready) draw_poke_menu(panel);
+  if (!panel.view.prompt_box.open && !panel.view.file_box.open) close_fields(panel.state);
   draw_prompt_box(panel);
   draw_file_box(panel);
   draw_choice_list(panel);

@@ -2,8 +2,9 @@
 
 namespace lastrow::ui {
 
-Overlay::Overlay(Panel& under, const char* id, const Rect& place)
-    : canvas_(begin(id, place), under.canvas.colors(), under.canvas.fonts(), under.canvas.scale()),
+Overlay::Overlay(Panel& under, const char* id, const Rect& place, bool takes_keyboard)
+    : canvas_(begin(id, place, takes_keyboard), under.canvas.colors(), under.canvas.fonts(),
+              under.canvas.scale()),
       panel_{canvas_, under.view, under.progress, under.layout, under.state, under.commands} {}
 
 Overlay::~Overlay() {
@@ -12,7 +13,7 @@ Overlay::~Overlay() {
   ImGui::PopStyleVar(3);
 }
 
-ImDrawList* Overlay::begin(const char* id, const Rect& place) {
+ImDrawList* Overlay::begin(const char* id, const Rect& place, bool takes_keyboard) {
   constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove |
                                       ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoNav |
                                       ImGuiWindowFlags_NoScrollWithMouse;
@@ -22,7 +23,7 @@ ImDrawList* Overlay::begin(const char* id, const Rect& place) {
   ImGui::PushStyleVar(ImGuiStyleVar_WindowBorderSize, 0);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowRounding, 0);
   ImGui::PushStyleColor(ImGuiCol_WindowBg, ImVec4(0, 0, 0, 0));
-  ImGui::Begin(id, nullptr, kFlags);
+  ImGui::Begin(id, nullptr, takes_keyboard ? kFlags : kFlags | ImGuiWindowFlags_NoFocusOnAppearing);
   return ImGui::GetWindowDrawList();
 }
 

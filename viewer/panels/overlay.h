@@ -12,7 +12,8 @@ namespace lastrow::ui {
 
 class Overlay {
  public:
-  Overlay(Panel& under, const char* id, const Rect& place);
+  /// takes_keyboard: false for what only informs, so that it takes the keyboard from no field.
+  Overlay(Panel& under, const char* id, const Rect& place, bool takes_keyboard = true);
   ~Overlay();
   Overlay(const Overlay&) = delete;
   Overlay& operator=(const Overlay&) = delete;
@@ -20,7 +21,7 @@ class Overlay {
   Panel& panel() { return panel_; }
 
  private:
-  static ImDrawList* begin(const char* id, const Rect& place);
+  static ImDrawList* begin(const char* id, const Rect& place, bool takes_keyboard);
 
   Canvas canvas_;
   Panel panel_;

@@ -76,7 +76,7 @@ void draw_notice(Panel& panel, Rect& free, const Rect& bar) {
   if (!panel.view.notice) return;
   const view::Notice& notice = *panel.view.notice;
   const Rect box = place_in_bar(free, bar, panel.canvas.width(Type::label, notice.text) + 68);
-  Overlay over(panel, "notice", box);
+  Overlay over(panel, "notice", box, false);
   Panel& top = over.panel();
   const Hex edge = notice.kind == view::NoticeKind::error ? top.hex().error : top.hex().accent;
   top.canvas.fill_round(box, top.color(top.hex().raised), 6);
@@ -102,7 +102,7 @@ void draw_busy(Panel& panel, Rect& free, const Rect& bar) {
   constexpr float kTrack = 120, kCancel = 70;
   const float text = panel.canvas.width(Type::label, busy.text);
   const Rect box = place_in_bar(free, bar, text + kTrack + kCancel + 60);
-  Overlay over(panel, "busy", box);
+  Overlay over(panel, "busy", box, false);
   Panel& top = over.panel();
   top.canvas.fill_round(box, top.color(top.hex().raised), 6);
   top.canvas.frame_round(box, top.color(top.hex().line), 6);

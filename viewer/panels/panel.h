@@ -16,6 +16,8 @@
 
 namespace lastrow::ui {
 
+enum class OpenBox : uint8_t { none, prompt, file };
+
 struct PanelState {
   float scroll_grip = 0;                // where in the thumb the mouse holds it
   std::optional<view::Target> hovered;  // the target last sent as Hover
@@ -24,7 +26,7 @@ struct PanelState {
   std::optional<view::Target> menu_shown;  // the poke menu that is open
   float pokes_height = 0;                  // of the content of the list of pokes, in the last frame
   std::array<TextField, 4> fields;         // [view::Field], of the open box
-  bool box_shown = false;                  // a box with fields was open in the last frame
+  OpenBox box = OpenBox::none;             // the box with fields that was open in the last frame
   bool box_had_keyboard = false;           // one of its fields has had the keyboard
   bool box_entered = false;                // Enter was pressed in the box
   uint64_t box_serial = 0;                 // of the texts last taken over from the view

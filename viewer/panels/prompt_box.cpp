@@ -146,6 +146,7 @@ void draw_words(Panel& panel, const std::vector<WordChip>& chips, const Wrapped&
   const ImVec2 origin = ImGui::GetCursorScreenPos();
   for (size_t i = 0; i < chips.size(); ++i) {
     const Rect place = places.places[i].moved(origin.x, origin.y);
+    if (place.y1 < r.y0 || place.y0 > r.y1) continue;
     if (chips[i].initial) {
       canvas.text_in(place, Type::label_bold, inside.color(inside.hex().accent), *chips[i].text,
                      Align::center);
@@ -169,8 +170,12 @@ void draw_top_rows(Panel& panel, const view::PromptBox& box, Rect& inside) {
   Rect row = inside.cut_top(34);
   if (text_button(panel, "close prompt", row.cut_right(84), "Cancel")) panel.send(view::OpenPrompt{false});
   row.cut_right(8);
-  if (text_button(panel, "run prompt", row.cut_right(84), "Run", true, box.can_run))
+  Touch touched;
+  if (text_button(panel, "run prompt", row.cut_right(84), "Run", true, box.can_run, &touched))
     panel.send(view::Confirm{});
+  if (touched.hovered)
+    tooltip(panel, "Run", box.can_run ? "Read this text and choose the next tokens anew." : box.cannot_run,
+            "Enter");
   row.cut_right(8);
   const bool wrong = !box.error.empty();
   draw_field(panel, view::Field::prompt, row);
@@ -180,8 +185,12 @@ void draw_top_rows(Panel& panel, const view::PromptBox& box, Rect& inside) {
   Rect count = line.cut_right(panel.canvas.width(Type::label_bold, box.count) + 4);
   panel.canvas.text_in(count.cut_top(18), Type::label_bold, ink, box.count, Align::right);
   line.cut_right(16);
+  const view::Busy& busy = panel.view.busy;
   panel.canvas.text_lines(line, Type::label, wrong ? panel.color(panel.hex().error) : muted,
-                          wrong ? box.error : box.hint, 2, 17);
+                          wrong         ? box.error
+                          : busy.active ? busy.text
+                                        : box.hint,
+                          2, 17);
 }
 
 }  // namespace
@@ -198,7 +207,7 @@ void draw_prompt_box(Panel& panel) {
   const float x = screen.center().x - width / 2;
   const float y = std::max(panel.layout.top.y1 + 8, (screen.height() - height) / 2 - 40);
   const Rect place{x, y, x + width, y + height};
-  take_over_texts(panel, box.serial,
+  take_over_texts(panel, OpenBox::prompt, box.serial,
                   {{view::Field::prompt, &box.text},
                    {view::Field::temperature, &box.temperature},
                    {view::Field::seed, &box.seed}});

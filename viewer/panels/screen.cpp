@@ -81,8 +81,8 @@ void Screen::send_keys(std::span<const KeyPress> keys, const view::ViewState& vi
   for (const KeyPress& press : keys) {
     if (typing && press.key == view::Key::enter) state_.box_entered = true;
     for (const view::KeyBinding& binding : view::key_table()) {
-      const bool while_typing =
-          binding.ctrl || binding.key == view::Key::escape || binding.key == view::Key::f11;
+      const bool while_typing = (binding.ctrl && binding.key == view::Key::character) ||
+                                binding.key == view::Key::escape || binding.key == view::Key::f11;
       const bool edits_text = binding.ctrl && (binding.character == 'z' || binding.character == 'y');
       if ((typing && (!while_typing || edits_text)) || !matches(binding, press)) continue;
       commands.push_back(binding.command);
@@ -120,10 +120,8 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
   Panel panel{canvas, *frame.view, frame.progress, layout, state_, commands};
   draw_panels(panel);
   ImGui::End();
-  if (frame.view->ready) {
-    draw_pokes(panel);
-    draw_menus(panel);
-  }
+  if (frame.view->ready) draw_pokes(panel);
+  draw_menus(panel);
   draw_overlays(panel);
   ImGui::Render();
 }

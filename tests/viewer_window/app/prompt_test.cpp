@@ -50,6 +50,14 @@ TEST_CASE("type, be refused, correct, run: the field keeps the keyboard and its 
   viewer.key("Return");
   CHECK(viewer.becomes(field("prompt", "the brown fox jumps")));
   CHECK(viewer.becomes(open(false)));
+  open_prompt(viewer);
+  viewer.type("cow");
+  REQUIRE(viewer.becomes(box("text", "cow")));
+  viewer.key("Escape");
+  CHECK(viewer.becomes(open(false)));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  CHECK(viewer.state()["notice"].is_null());
+  CHECK(viewer.state()["prompt"] == "the brown fox jumps");
 }
 
 TEST_CASE("words are clicked, then typing goes on; Run runs, with a higher temperature") {
@@ -106,6 +114,9 @@ TEST_CASE("Ctrl+O opens a box for a file; a wrong one is refused in it, Esc leav
   CHECK(
       viewer.becomes([](const json& s) { return !s["file_box"].is_null() && s["file_box"]["error"] != ""; }));
   CHECK(viewer.state()["model"] == "fable-mha");
+  viewer.key("ctrl+o");  // another box with the texts of its own
   viewer.key("Escape");
   CHECK(viewer.becomes(field("file_box", nullptr)));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  CHECK(viewer.state()["notice"].is_null());  // Esc gives a field its old text back; that is no message
 }

@@ -62,6 +62,7 @@ PromptBox build_prompt_box(const Setup* setup, const PromptDraft& draft) {
     if (const std::string wrong = why_not_readable(*setup, draft.text); !wrong.empty()) box.error = wrong;
   }
   box.can_run = box.error.empty() && (setup == nullptr || box.n_tokens > 0);
+  if (!box.can_run) box.cannot_run = box.error.empty() ? "Type or click at least one word first." : box.error;
   if (box.error.empty()) box.error = draft.refused;
   return box;
 }

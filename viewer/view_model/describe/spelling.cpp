@@ -11,7 +11,8 @@ namespace lastrow::view {
 
 namespace {
 
-constexpr int kNumberedShown = 24;  // tokens of a numbered vocabulary that can be clicked
+constexpr int32_t kMostLooked = 2000;  // ids of a large vocabulary, so that a frame stays fast
+constexpr int kNumberedShown = 24;     // tokens of a numbered vocabulary that can be clicked
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -33,7 +34,8 @@ std::vector<PromptWord::Piece> pieces_of(const Tokenizer& tokenizer, std::span<c
 
 std::vector<std::string> words_of(const Tokenizer& tokenizer) {
   std::vector<std::string> words;
-  for (int32_t id = 0; id < tokenizer.vocab_size(); ++id)
+  const int32_t end = std::min(tokenizer.vocab_size(), kMostLooked);
+  for (int32_t id = 0; id < end; ++id)
     if (!is_character(tokenizer, id) && !tokenizer.joins_left(id)) words.push_back(tokenizer.piece(id));
   std::sort(words.begin(), words.end());
   return words;
@@ -106,6 +108,8 @@ std::string vocabulary_note(const Tokenizer& tokenizer) {
         "The weights are random, so the {} tokens are only numbers, t0 to t{}. Any other word is one of them "
         "too.",
         count(tokenizer.vocab_size()), tokenizer.vocab_size() - 1);
+  if (tokenizer.vocab_size() > kMostLooked)
+    return "Some of the words that are one token each. Click a word to append it.";
   return fmt::format("{} words are one token each. Click a word to append it.",
                      count(static_cast<int64_t>(words_of(tokenizer).size())));
 }

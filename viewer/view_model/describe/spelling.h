@@ -22,8 +22,8 @@ std::vector<PromptWord> prompt_words(const Tokenizer& tokenizer, std::string_vie
 /// The runs of tokens that spell one word in characters.
 std::vector<SpeltWord> spelt_words(const Tokenizer& tokenizer, std::span<const int32_t> ids);
 
-/// The words that are one token each, in alphabetical order, grouped by their first letter. A numbered
-/// tokenizer gives the first few of its tokens.
+/// The words that are one token each, in alphabetical order, grouped by their first letter. Of a large
+/// vocabulary only a part; of a numbered one the first few tokens.
 std::vector<WordGroup> vocabulary(const Tokenizer& tokenizer);
 /// What the list of words is: "141 words, each of them one token: click to append".
 std::string vocabulary_note(const Tokenizer& tokenizer);

@@ -51,13 +51,14 @@ std::string Controller::Impl::carry_out(const OpenPrompt& c) {
 std::string Controller::Impl::carry_out(const EditField& c) {
   closes_when_done = false;
   if (c.field == Field::path) {
-    if (!file_box.open) return refuse("the box for a file is not open");
+    if (!file_box.open) return c.typed ? "" : refuse("the box for a file is not open");
     const uint64_t serial = file_box.serial + (c.typed ? 0 : 1);
     file_box = file_choices(c.text);
     file_box.serial = serial;
     return "";
   }
-  if (!prompt_open) return refuse("the box for a prompt is not open");
+  // A closed field may still send the text that Esc has given back to it.
+  if (!prompt_open) return c.typed ? "" : refuse("the box for a prompt is not open");
   draft.refused.clear();
   if (!c.typed) ++draft.serial;
   (c.field == Field::prompt ? draft.text : c.field == Field::seed ? draft.seed : draft.temperature) = c.text;
