@@ -20,11 +20,12 @@ const Floors& viewer_floors() {
       {"viewer/view_model/describe", 1},
       {"viewer/view_model/script", 2},
       {"viewer/view_model/run", 3},
-      {"viewer/draw", 4},
-      {"viewer/platform", 4},
-      {"viewer/panels", 5},
-      {"viewer/app", 6},
-      {"viewer", 7},
+      {"viewer/imgui", 4},
+      {"viewer/draw", 5},
+      {"viewer/platform", 5},
+      {"viewer/panels", 6},
+      {"viewer/app", 7},
+      {"viewer", 8},
   };
   return table;
 }

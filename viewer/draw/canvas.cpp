@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "viewer/draw/text_log.h"
+#include "viewer/imgui/versions.h"
 
 namespace lastrow::ui {
 namespace {
@@ -56,8 +57,8 @@ void Canvas::frame(const Rect& r, ImU32 color, float thickness) {
 
 void Canvas::frame_round(const Rect& r, ImU32 color, float radius, float thickness) {
   const float half = thickness / 2;
-  list_->AddRect({snap(r.x0) + half, snap(r.y0) + half}, {snap(r.x1) - half, snap(r.y1) - half}, color,
-                 radius, 0, thickness);
+  add_frame(*list_, {snap(r.x0) + half, snap(r.y0) + half}, {snap(r.x1) - half, snap(r.y1) - half}, color,
+            radius, thickness);
 }
 
 void Canvas::dashed(const Rect& r, ImU32 color, float thickness, float on, float off, ImU32 gap_color) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "viewer/draw/ascii.h"
+#include "viewer/imgui/versions.h"
 
 namespace lastrow::ui {
 namespace {
@@ -51,7 +52,9 @@ size_t whole_characters(std::string_view text, size_t end) {
 Fonts::Fonts(float scale, bool look_for_fonts) : ascii_only_(!look_for_fonts) {
   ImGuiIO& io = ImGui::GetIO();
   io.Fonts->Clear();
-  io.FontGlobalScale = 1 / scale;
+  // Pixels of the framebuffer, or logical ones; see versions.h.
+  const float pixels = kGlyphsOnDemand ? 1 : scale;
+  if (!kGlyphsOnDemand) set_font_scale(1 / scale);
   for (const char* file : kFiles)
     if (find_font(file).empty()) ascii_only_ = true;
   for (size_t i = 0; i < kFiles.size(); ++i) {
@@ -60,16 +63,17 @@ Fonts::Fonts(float scale, bool look_for_fonts) : ascii_only_(!look_for_fonts) {
     config.OversampleH = scale > 1.5f ? 1 : 2;
     config.PixelSnapH = true;
     if (ascii_only_) {
-      config.SizePixels = kSizes[i] * scale;
+      config.SizePixels = kSizes[i] * pixels;
       faces_[i].font = io.Fonts->AddFontDefault(&config);
     } else {
       faces_[i].font =
-          io.Fonts->AddFontFromFileTTF(find_font(kFiles[i]).c_str(), kSizes[i] * scale, &config,
+          io.Fonts->AddFontFromFileTTF(find_font(kFiles[i]).c_str(), kSizes[i] * pixels, &config,
                                        static_cast<Type>(i) == Type::display ? kNumberRanges : kRanges);
     }
+    make_glyphs_for(*faces_[i].font, scale);
   }
   io.FontDefault = of(Type::label).font;
-  io.Fonts->Build();
+  build_atlas(*io.Fonts);
 }
 
 float Fonts::width(Type type, std::string_view text) const {

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "viewer/imgui/versions.h"
+
 namespace lastrow::ui {
 namespace {
 
@@ -39,7 +41,7 @@ class Pen {
   }
   void arc(float x, float y, float radius, float from, float to) {
     canvas_.list()->PathArcTo(at(x, y), radius * size_, from, to, 24);
-    canvas_.list()->PathStroke(color_, 0, stroke());
+    stroke_path(*canvas_.list(), color_, stroke());
   }
   void half_disc(float x, float y, float radius) {
     constexpr float kHalf = std::numbers::pi_v<float> / 2;

@@ -1,6 +1,7 @@
 #include "viewer/panels/panel.h"
 
 #include "core/error.h"
+#include "viewer/imgui/versions.h"
 
 namespace lastrow::ui {
 namespace {
@@ -34,7 +35,7 @@ void tooltip(Panel& panel, std::string_view title, std::string_view text, std::s
   ImGui::BeginTooltip();
   ImGui::PushTextWrapPos(340);
   const auto write = [&](Type type, Hex color, const std::string& line) {
-    ImGui::PushFont(fonts.of(type).font);
+    push_font(fonts.of(type).font, fonts.of(type).size);
     ImGui::PushStyleColor(ImGuiCol_Text, to_u32(color));
     ImGui::TextUnformatted(line.c_str());
     ImGui::PopStyleColor();

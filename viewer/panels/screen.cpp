@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "viewer/draw/text_log.h"
+#include "viewer/imgui/versions.h"
 #include "viewer/panels/pointing.h"
 #include "viewer/panels/scroll.h"
 
@@ -57,6 +58,7 @@ Screen::Screen(float scale) : context_(ImGui::CreateContext()), scale_(0) {
   io.ConfigInputTextCursorBlink = false;  // a blinking cursor would redraw an idle window
   io.BackendFlags |= ImGuiBackendFlags_RendererHasVtxOffset;
   io.DeltaTime = 1.0f / 60;
+  draw_without_backend();
   set_scale(scale);
 }
 
@@ -128,7 +130,7 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
 
 Image Screen::picture() {
   const Current current(context_);
-  if (atlas_.alpha.empty()) atlas_ = font_texture();
+  if (atlas_.alpha.empty() || kGlyphsOnDemand) atlas_ = font_texture();
   return rendered_picture(atlas_, background());
 }
 

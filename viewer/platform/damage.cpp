@@ -7,6 +7,8 @@
 #include <limits>
 #include <utility>
 
+#include "viewer/imgui/versions.h"
+
 namespace lastrow::ui {
 namespace {
 
@@ -110,7 +112,7 @@ const std::vector<PixelRect>& Damage::update(const ImDrawData& data, uint32_t ba
 
 void Damage::hash_all(const ImDrawData& data, uint32_t background) {
   hashes_.assign(static_cast<size_t>(columns_) * static_cast<size_t>(rows_), background);
-  for (int n = 0; n < data.CmdListsCount; ++n) hash_list(*data.CmdLists[n], data);
+  for (int n = 0; n < list_count(data); ++n) hash_list(*data.CmdLists[n], data);
 }
 
 void Damage::hash_list(const ImDrawList& list, const ImDrawData& data) {
@@ -198,8 +200,8 @@ bool OnlyIn::possible(const ImDrawData& data) {
 
 OnlyIn::OnlyIn(const ImDrawData& data, std::span<const PixelRect> places) {
   const ImVec2 origin = data.DisplayPos, scale = data.FramebufferScale;
-  kept_.reserve(static_cast<size_t>(data.CmdListsCount));
-  for (int n = 0; n < data.CmdListsCount; ++n) {
+  kept_.reserve(static_cast<size_t>(list_count(data)));
+  for (int n = 0; n < list_count(data); ++n) {
     ImDrawList& list = *data.CmdLists[n];
     Kept& kept = kept_.emplace_back();
     kept.list = &list;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "viewer/imgui/versions.h"
 #include "viewer/platform/damage.h"
 
 namespace lastrow::ui {
@@ -169,11 +170,23 @@ bool is_rectangle(const ImDrawIdx* i, const ImDrawVert* v) {
 
 AlphaTexture font_texture() {
   AlphaTexture texture;
+#if IMGUI_VERSION_NUM < 19200
   unsigned char* pixels = nullptr;
   ImGui::GetIO().Fonts->GetTexDataAsAlpha8(&pixels, &texture.width, &texture.height);
   LASTROW_CHECK(pixels != nullptr, "the font atlas has no pixels");
   texture.alpha.assign(pixels,
                        pixels + static_cast<size_t>(texture.width) * static_cast<size_t>(texture.height));
+#else
+  ImTextureData& data = *ImGui::GetIO().Fonts->TexData;
+  texture.width = data.Width;
+  texture.height = data.Height;
+  const auto n = static_cast<size_t>(data.Width) * static_cast<size_t>(data.Height);
+  const auto bytes = static_cast<size_t>(data.BytesPerPixel);  // alpha is the last of each pixel
+  texture.alpha.resize(n);
+  for (size_t i = 0; i < n; ++i) texture.alpha[i] = data.Pixels[i * bytes + bytes - 1];
+  data.SetTexID(1);
+  data.SetStatus(ImTextureStatus_OK);
+#endif
   return texture;
 }
 
@@ -191,7 +204,7 @@ void rasterize(const ImDrawData& data, const AlphaTexture& texture, Image& image
                    static_cast<float>((v.col >> IM_COL32_A_SHIFT) & 255)}};
   };
   Painter painter(texture, image);
-  for (int n = 0; n < data.CmdListsCount; ++n) {
+  for (int n = 0; n < list_count(data); ++n) {
     const ImDrawList& list = *data.CmdLists[n];
     for (const ImDrawCmd& command : list.CmdBuffer) {
       if (command.UserCallback != nullptr) continue;

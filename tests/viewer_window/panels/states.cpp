@@ -233,10 +233,11 @@ void add_moments(view::Controller& controller, Collector& into) {
     view.notice.reset();
   };
   with_notice("notice", "You have left the tour; Enter starts it again.", view::NoticeKind::info);
-  with_notice("notice-error",
-              "/home/student/models/a-long-folder-name/llama-3.2-1b-instruct.safetensors: the file ends "
-              "after 1,024 of 2,471,645,608 bytes: copy it again, or choose another model",
-              view::NoticeKind::error);
+  with_notice(
+      "notice-error",
+      "models/of-the-second-course/a-long-folder-name/llama-3.2-1b-instruct.safetensors: the file ends "
+      "after 1,024 of 2,471,645,608 bytes: copy it again, or choose another model",
+      view::NoticeKind::error);
   view.busy = {true, "Running decode 212 of 250 …", 0.4, true};
   into.add("busy", view);
 }
