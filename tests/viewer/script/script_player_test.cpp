@@ -126,7 +126,7 @@ TEST_CASE("keys of the window do nothing in a script; keys that scroll move the 
   Controller controller(any());
   RecordingHost host;
   const auto [code, error] =
-      play(controller, "step 30\nkey F11\nkey Ctrl+S\nkey Ctrl+Home\nkey PgDn\nstate a.json\n", host);
+      play(controller, "step 36\nkey F11\nkey Ctrl+S\nkey Ctrl+Home\nkey PgDn\nstate a.json\n", host);
   CHECK_MESSAGE(code == 0, error);
   CHECK(nlohmann::json::parse(host.states["a.json"])["panes"]["cached"]["window"]["first"] == 0);
 }
