@@ -38,7 +38,7 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   for (const view::Product& product : pinned.products)
     if (std::isfinite(product.product)) largest = std::max(largest, std::abs(product.product));
   const float below =
-      panel.layout.inspector_pops_over ? 1.0f : static_cast<float>(pinned.provenance.size() + 3);
+      panel.layout.inspector_pops_over ? 1.0f : static_cast<float>(pinned.provenance.size() + 6);
   const float reserved = below * kLine;
   const float height = std::clamp(
       std::floor((column.height() - reserved) / static_cast<float>(pinned.products.size())), 3.0f, 15.0f);

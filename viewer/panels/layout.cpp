@@ -12,7 +12,7 @@ namespace {
 
 constexpr float kGap = 8;
 constexpr float kTopHeight = 48, kTokensHeight = 64, kSentenceHeight = 40, kModelHeight = 56,
-                kCostsHeight = 72, kLegendHeight = 26, kTwoLineLegend = 46, kTabsHeight = 28, kRailWidth = 40,
+                kCostsHeight = 72, kLegendHeight = 26, kTwoLineLegend = 46, kTabsWidth = 84, kRailWidth = 40,
                 kInspectorWidth = 280;
 constexpr float kCostsBesideTab = 1000, kTabHeight = 208, kMostTabHeight = 320;
 constexpr float kOneLineFrom = 1640;  // narrower windows need two lines for the legend
@@ -25,6 +25,8 @@ constexpr float kBriefHeader = 8 + 24 + 18 + 4;
 constexpr float kFooterLine = 24, kNameLine = 15, kCaption = 16;
 constexpr float kLeastBars = 18, kMostBars = 72;
 constexpr float kLeastLow = 8 + kNameLine + 2 * (kCaption + kLeastBars) + 4 + kFooterLine + 6;
+constexpr float kOneChartLow = 8 + kNameLine + kCaption + kLeastBars + 4 + kFooterLine + 6;
+constexpr float kBadges = 62;       // what pokes changed: four lines
 constexpr float kLowShare = 0.43f;  // of the room below the header, for everything under the rows
 constexpr float kMostLow = 8 + 2 * kNameLine + 2 * (kCaption + kMostBars) + 4 + kFooterLine + 6;
 constexpr float kLeastRow = 13, kMostRow = 64, kPinnedGap = 8;
@@ -39,21 +41,23 @@ constexpr float kBriefLow = 8 + kNameLine + kCaption + 52 + 4 + kFooterLine + 6;
 float header_height(bool brief) { return brief ? kBriefHeader : kHeader; }
 
 /// The height of everything below the rows.
-float low_height(const Rect& box, bool brief) {
-  if (brief) return kBriefLow;
+float low_height(const Rect& box, bool brief, bool poked) {
+  const float badges = poked ? kBadges + 4 : 0;
+  if (brief) return kBriefLow + badges;
   const float room = box.height() - kHeader;
-  return std::clamp(std::floor(room * kLowShare), kLeastLow, kMostLow);
+  const float least = poked ? kOneChartLow + badges : kLeastLow;
+  return std::clamp(std::floor(room * kLowShare), least, kMostLow + badges);
 }
 
-int rows_in(const Rect& box, bool brief) {
-  const float room = box.height() - header_height(brief) - low_height(box, brief) - kPinnedGap;
+int rows_in(const Rect& box, bool brief, bool poked) {
+  const float room = box.height() - header_height(brief) - low_height(box, brief, poked) - kPinnedGap;
   return std::clamp(static_cast<int>(room / kLeastRow), 2, view::kMostRows);
 }
 
 void choose_rows(PaneLayout& pane) {
   const int n = pane.window.n_shown();
   const float header = header_height(pane.brief);
-  float room = pane.box.height() - header - low_height(pane.box, pane.brief);
+  float room = pane.box.height() - header - low_height(pane.box, pane.brief, pane.poked);
   pane.pinned_gap = pane.window.pinned ? kPinnedGap : 0;
   const auto bucket = std::find_if(kBuckets.begin(), kBuckets.end(), [&](int most) { return n <= most; });
   const int rows = pane.window.pinned || bucket == kBuckets.end() ? n : *bucket;
@@ -104,12 +108,16 @@ void choose_lines(PaneLayout& pane) {
   Rect low{pane.rows.x0, pane.rows.y1 + 8, pane.rows.x1, pane.box.y1 - 6};
   pane.footer = low.cut_bottom(kFooterLine);
   low.cut_bottom(4);
+  if (pane.poked) {
+    pane.badges = low.cut_bottom(kBadges);
+    low.cut_bottom(4);
+  }
   const float output_height = std::clamp(pane.row_height, 20.0f, 27.0f);
   pane.output = {pane.v.x0, low.y0 + 6, pane.v.x1, low.y0 + 6 + output_height};
   pane.output_title = {pane.labels.x0, pane.output.y0, pane.v.x0 - 8, pane.output.y1};
   pane.kept = {pane.labels.x0, pane.output.y1 + 8, pane.v.x1, low.y1};
   Rect charts{pane.matrix.x0, low.y0, pane.matrix.x1, low.y1};
-  if (pane.brief) {
+  if (pane.brief || charts.height() < kNameLine + 2 * (kCaption + kLeastBars) - 4) {  // the weights alone
     pane.kept.y1 = pane.kept.y0;
     pane.names = charts.cut_top(kNameLine);
     pane.weight_caption = charts.cut_top(kCaption);
@@ -130,6 +138,7 @@ void choose_lines(PaneLayout& pane) {
 PaneLayout make_pane(const Rect& box, const view::PaneState& state, const view::ViewState& view) {
   PaneLayout pane;
   pane.brief = view.lecture;
+  pane.poked = view.n_pokes > 0;
   pane.side = state.side;
   pane.box = box;
   pane.head_dim = state.k.head_dim;
@@ -148,7 +157,9 @@ void cut_bars(Layout& layout, Rect& rest, const view::ViewState& view) {
   layout.sentence = rest.cut_top(kSentenceHeight);
   layout.legend = rest.cut_bottom(size.x >= kOneLineFrom ? kLegendHeight : kTwoLineLegend);
   if (view.lecture) return;
-  layout.tabs = rest.cut_bottom(kTabsHeight).inset(kGap, 0);
+  layout.tabs = layout.legend.cut_right(kTabsWidth + kGap);
+  layout.tabs = layout.tabs.cut_bottom(kLegendHeight);
+  layout.tabs.x1 -= kGap;
   const bool open = view.tab != view::Tab::none;
   if (open) {
     layout.tab =
@@ -210,7 +221,7 @@ Layout make_layout(ImVec2 size, const view::ViewState& view) {
 }
 
 int rows_that_fit(ImVec2 size, const view::ViewState& view) {
-  return rows_in(divide(size, view).panes[0].box, view.lecture);
+  return rows_in(divide(size, view).panes[0].box, view.lecture, view.n_pokes > 0);
 }
 
 }  // namespace lastrow::ui

@@ -21,6 +21,7 @@ struct PaneLayout {
   Rect labels, q, k, v, matrix;      // its columns; the blocks include their gutters
   Rect output, output_title;
   Rect kept;                     // under the blocks: what is kept, or the overview
+  Rect badges;                   // what pokes changed; empty without pokes
   Rect names;                    // of the keys, under the matrix
   Rect score_bars, weight_bars;  // with a place for each key of the step
   Rect score_caption, weight_caption;
@@ -28,6 +29,7 @@ struct PaneLayout {
   float row_height = 40;
   float column_width = 20;
   bool brief = false;    // lecture mode: one line of titles, the weights' bars, no picture under the blocks
+  bool poked = false;    // badges say what pokes changed
   float pinned_gap = 0;  // above the last row and left of the last column, if it is pinned
   int head_dim = 0;
   view::TokenWindow window;

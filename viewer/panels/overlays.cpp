@@ -64,8 +64,18 @@ void draw_help(Panel& panel) {
 
 // ---- notice and progress stand in the sentence bar, at its right end
 
+constexpr float kTrack = 120, kCancel = 70;
+
+float notice_width(const Panel& panel) {
+  return panel.view.notice ? panel.canvas.width(Type::label, panel.view.notice->text) + 68 : 0;
+}
+float busy_width(const Panel& panel) {
+  if (!panel.view.busy.active) return 0;
+  return panel.canvas.width(Type::label, panel.view.busy.text) + kTrack + kCancel + 60;
+}
+
 /// The place for a text and what stands beside it. If the sentence leaves too little room, the place is the
-/// whole bar, because half a sentence is worse than none for a moment.
+/// whole bar, and the sentence is not drawn (sentence.cpp).
 Rect place_in_bar(Rect& free, const Rect& bar, float width) {
   if (free.width() >= width) return free.cut_right(width);
   free = {};
@@ -75,7 +85,7 @@ Rect place_in_bar(Rect& free, const Rect& bar, float width) {
 void draw_notice(Panel& panel, Rect& free, const Rect& bar) {
   if (!panel.view.notice) return;
   const view::Notice& notice = *panel.view.notice;
-  const Rect box = place_in_bar(free, bar, panel.canvas.width(Type::label, notice.text) + 68);
+  const Rect box = place_in_bar(free, bar, notice_width(panel));
   Overlay over(panel, "notice", box, false);
   Panel& top = over.panel();
   const Hex edge = notice.kind == view::NoticeKind::error ? top.hex().error : top.hex().accent;
@@ -99,9 +109,7 @@ void draw_notice(Panel& panel, Rect& free, const Rect& bar) {
 void draw_busy(Panel& panel, Rect& free, const Rect& bar) {
   const view::Busy& busy = panel.view.busy;
   if (!busy.active) return;
-  constexpr float kTrack = 120, kCancel = 70;
-  const float text = panel.canvas.width(Type::label, busy.text);
-  const Rect box = place_in_bar(free, bar, text + kTrack + kCancel + 60);
+  const Rect box = place_in_bar(free, bar, busy_width(panel));
   Overlay over(panel, "busy", box, false);
   Panel& top = over.panel();
   top.canvas.fill_round(box, top.color(top.hex().raised), 6);
@@ -124,6 +132,8 @@ void draw_busy(Panel& panel, Rect& free, const Rect& bar) {
 }
 
 }  // namespace
+
+float message_width(const Panel& panel) { return notice_width(panel) + busy_width(panel); }
 
 void draw_overlays(Panel& panel) {
   const Rect bar = panel.layout.sentence.inset(8, 2);

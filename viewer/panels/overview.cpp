@@ -57,12 +57,11 @@ void draw_rows(Panel& panel, const Rect& r, const view::Overview& all, const std
 }
 
 /// Follows the mouse that presses or drags anywhere in the overview.
-void drag_window(Panel& panel, const OverviewLayout& layout, Mode side) {
+void drag_window(Panel& panel, const OverviewLayout& layout, const view::PaneState& pane) {
   const Rect all{layout.matrix.x0, layout.matrix.y0, layout.v.x1, layout.matrix.y1};
-  const Touch touched = touch("overview", static_cast<int>(side), all);
+  const Touch touched = touch("overview", static_cast<int>(pane.side), all);
   const view::TokenWindow& window = panel.view.window;
-  if (touched.hovered)
-    tooltip(panel, "All tokens", "Drag the frame to choose the tokens that the rows above show.");
+  if (touched.hovered) tooltip(panel, pane.overview->caption, pane.overview->tooltip);
   if (!ImGui::IsItemActive()) return;
   const float y = (ImGui::GetIO().MousePos.y - all.y0) / all.height();
   const int middle = static_cast<int>(y * static_cast<float>(window.n_tokens));
@@ -81,7 +80,7 @@ Rect OverviewLayout::frame(const view::TokenWindow& window) const {
 
 OverviewLayout overview_layout(Rect& room) {
   OverviewLayout out;
-  Rect all = room.cut_left(std::min(room.width(), room.height() * 1.9f + 8));
+  Rect all = room.cut_left(std::min(room.width() - 100, room.height() * 1.9f + 8));
   const float size = std::min(all.height(), all.width() * 0.55f);
   out.matrix = all.cut_left(size);
   out.matrix.y1 = out.matrix.y0 + size;
@@ -109,7 +108,7 @@ void draw_overview(Panel& panel, const OverviewLayout& layout, const view::PaneS
     panel.canvas.frame({block->x0 - 1, frame.y0 - 1, block->x1 + 1, frame.y1 + 1}, ink, 1.5f);
   const Rect last{layout.matrix.x0, layout.matrix.y1 - 2, layout.v.x1, layout.matrix.y1};
   panel.canvas.fill(last, panel.color(panel.hex().text));
-  drag_window(panel, layout, pane.side);
+  drag_window(panel, layout, pane);
 }
 
 }  // namespace lastrow::ui

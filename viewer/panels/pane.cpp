@@ -112,24 +112,22 @@ void draw_footer(Panel& panel, const PaneLayout& layout, const view::PaneState& 
   panel.canvas.text_in(line, note, panel.color(panel.hex().muted), pane.beat_note, Align::right);
 }
 
-/// What the pokes changed, in boxes under the blocks.
+/// What the pokes changed, in a box over the whole width.
 void draw_badges(Panel& panel, Rect room, const view::PaneState& pane) {
-  const float text_width = room.width() - 38;
-  for (const view::Badge& badge : pane.badges) {
-    const int lines = static_cast<int>(panel.canvas.width(Type::small, badge.text) * 1.12f / text_width) + 1;
-    const Rect box = room.cut_top(std::min(static_cast<float>(lines) * 15 + 10, room.height()));
-    room.cut_top(4);
-    const Hex edge = badge.no_effect ? panel.hex().muted : panel.hex().text;
-    panel.canvas.fill_round(box, panel.color(panel.hex().window), 4);
-    panel.canvas.frame_round(box, panel.color(edge), 4, badge.no_effect ? 1.0f : 2.0f);
-    Rect inside = box.inset(8, 5);
-    draw_icon(panel.canvas, inside.cut_left(14), Icon::pencil, panel.color(edge));
-    inside.cut_left(8);
-    panel.canvas.text_lines(inside, Type::small, panel.color(panel.hex().text), badge.text,
-                            std::max(1, static_cast<int>(inside.height() / 15)), 15);
-  }
-  if (const int lines = static_cast<int>(room.height() / 14); lines > 0)  // otherwise the badge is enough
-    panel.canvas.text_lines(room, Type::small, panel.color(panel.hex().muted), pane.difference, lines, 14);
+  if (pane.badges.empty()) return;
+  const view::Badge& badge = pane.badges.front();
+  const Hex edge = badge.no_effect ? panel.hex().muted : panel.hex().text;
+  panel.canvas.fill_round(room, panel.color(panel.hex().window), 4);
+  panel.canvas.frame_round(room, panel.color(edge), 4, badge.no_effect ? 1.0f : 2.0f);
+  Rect inside = room.inset(8, 4);
+  draw_icon(panel.canvas, inside.cut_left(14), Icon::pencil, panel.color(edge));
+  inside.cut_left(8);
+  constexpr float kLine = 14;
+  const ImU32 muted = panel.color(panel.hex().muted);
+  if (!pane.difference.empty())
+    panel.canvas.text_in(inside.cut_bottom(kLine), Type::small, muted, pane.difference);
+  const int lines = static_cast<int>(inside.height() / kLine);
+  panel.canvas.text_lines(inside, Type::small, panel.color(panel.hex().text), badge.text, lines, kLine);
 }
 
 /// A stack of the rows that stay for the next step, in the column of its block; dashed if none stays.
@@ -164,23 +162,21 @@ void draw_kept(Panel& panel, const PaneLayout& layout, const view::PaneState& pa
   draw_stack(panel, layout.v, room.y0, room.y1, "V", pane.kept_rows, pane.show_kept);
 }
 
-/// The place under the blocks: the overview of a long text, then what the pokes changed, or what is kept.
+/// The place under the blocks: the overview of a long text, or what is kept.
 void draw_under_blocks(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   Rect room = layout.kept;
-  const bool poked = !pane.badges.empty() || !pane.difference.empty();
-  if (pane.overview && !layout.brief) {
+  if (pane.overview && room.height() >= 24) {
     const OverviewLayout overview = overview_layout(room);
     draw_overview(panel, overview, pane);
-    if (!poked)
-      panel.canvas.text_lines(overview.caption, Type::small, panel.color(panel.hex().muted),
-                              pane.overview->caption, static_cast<int>(room.height() / 14), 14);
-  } else if (!poked) {
+    panel.canvas.text_lines(overview.caption, Type::small, panel.color(panel.hex().muted),
+                            pane.overview->caption, static_cast<int>(room.height() / 14), 14);
+  } else if (!pane.overview) {
     draw_kept(panel, layout, pane);
   }
-  if (poked) draw_badges(panel, room, pane);
   if (!pane.bars.outside.empty() && pane.bars.show_weights)
     panel.canvas.text_in({layout.names.x0, layout.names.y0, layout.rows.x1, layout.names.y0 + 15},
                          Type::small, panel.color(panel.hex().text), pane.bars.outside);
+  draw_badges(panel, layout.badges, pane);
 }
 
 void draw_matrix_title(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {

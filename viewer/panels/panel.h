@@ -88,5 +88,7 @@ void draw_legend(Panel& panel);
 void draw_menus(Panel& panel);     // poke menu, boxes, lists of choices
 void draw_pokes(Panel& panel);     // the list of pokes, if it is open
 void draw_overlays(Panel& panel);  // help, notice, work under way
+/// How much of the sentence bar a notice and the progress of work need now.
+float message_width(const Panel& panel);
 
 }  // namespace lastrow::ui

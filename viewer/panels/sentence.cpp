@@ -37,6 +37,20 @@ void draw_tour_button(Panel& panel, Rect& bar) {
   bar.cut_right(12);
 }
 
+std::string tour_place(const Panel& panel) {
+  return fmt::format("{} of {}", panel.view.tour.row, panel.view.tour.n_rows);
+}
+
+/// What the buttons and the place in the tour need.
+float buttons_width(const Panel& panel) {
+  const auto width = [&](const std::string& text, float around) {
+    return text.empty() ? 0 : panel.canvas.width(Type::label, text) + around;
+  };
+  const bool in_tour = panel.view.tour.active && panel.view.tour.row > 0;
+  return width(panel.view.sentence.hint, 28) + width(panel.view.pokes.button, 48) +
+         width(in_tour ? tour_place(panel) : "", 13);
+}
+
 }  // namespace
 
 void draw_sentence(Panel& panel) {
@@ -51,20 +65,28 @@ void draw_sentence(Panel& panel) {
   else
     panel.canvas.frame_round(bar, panel.color(panel.hex().line), 6);
   bar = bar.inset(12, 0);
+  // A message that does not fit beside the sentence takes its place for a moment.
+  const float messages = message_width(panel);
+  const float words = std::min(panel.canvas.width(Type::sentence, sentence.text), bar.width());
+  if (messages > 0 && messages + words + buttons_width(panel) + 40 > bar.width()) {
+    panel.state.sentence_free = {};
+    return;
+  }
   draw_tour_button(panel, bar);
   draw_pokes_button(panel, bar);
   if (panel.view.tour.active && panel.view.tour.row > 0) {
-    const std::string place = fmt::format("{} of {}", panel.view.tour.row, panel.view.tour.n_rows);
+    const std::string place = tour_place(panel);
     panel.canvas.text_in(bar.cut_right(panel.canvas.width(Type::label, place) + 1), Type::label,
                          panel.color(panel.hex().muted), place);
     bar.cut_right(12);
   }
   const ImU32 ink = panel.color(panel.hex().text);
   float end = bar.x1;
-  if (panel.canvas.width(Type::sentence, sentence.text) <= bar.width())
-    end = bar.x0 + panel.canvas.text_in(bar, Type::sentence, ink, sentence.text);
-  else if (panel.canvas.width(Type::body, sentence.text) <= bar.width())
-    end = bar.x0 + panel.canvas.text_in(bar, Type::body, ink, sentence.text);
+  for (const Type type : {Type::sentence, Type::body, Type::label}) {
+    if (panel.canvas.width(type, sentence.text) > bar.width()) continue;
+    end = bar.x0 + panel.canvas.text_in(bar, type, ink, sentence.text);
+    break;
+  }
   panel.state.sentence_free = {end + 20, whole.y0, bar.x1, whole.y1};
   if (end == bar.x1) panel.canvas.text_lines(bar.inset(0, 1), Type::label, ink, sentence.text, 2, 17);
 }

@@ -5,20 +5,17 @@ namespace lastrow::ui {
 namespace {
 
 void draw_bar(Panel& panel) {
-  Rect bar = panel.layout.tabs.inset(0, 3);
+  const Rect r = panel.layout.tabs.inset(0, 1);
   for (const view::TabChip& chip : panel.view.tabs) {
     const view::KeyBinding& key = binding_for(view::Key::character, '$');
-    const float width = panel.canvas.width(Type::label, chip.label);
-    const Rect r = bar.cut_left(width + 36);
     Touch touched;
     if (button_ground(panel, "tab", r, false, true, &touched)) panel.press(key);
-    panel.canvas.text_in({r.x0 + 10, r.y0, r.x1, r.y1}, Type::label, panel.color(panel.hex().text),
+    panel.canvas.text_in({r.x0 + 10, r.y0, r.x1 - 22, r.y1}, Type::label, panel.color(panel.hex().text),
                          chip.label);
-    const Rect icon{r.x1 - 20, r.center().y - 5, r.x1 - 10, r.center().y + 5};
+    const Rect icon{r.x1 - 22, r.center().y - 5, r.x1 - 12, r.center().y + 5};
     draw_icon(panel.canvas, icon, chip.open ? Icon::down : Icon::up, panel.color(panel.hex().text));
-    if (touched.hovered) tooltip(panel, key.label, key.tooltip, key.key_text());
-    bar.cut_left(10);
-    panel.canvas.text_in(bar, Type::label, panel.color(panel.hex().muted), chip.summary);
+    if (touched.hovered)
+      tooltip(panel, key.label, chip.summary.empty() ? key.tooltip : chip.summary, key.key_text());
   }
 }
 

@@ -43,9 +43,9 @@ void draw_chip(Panel& panel, const view::BeatChip& chip, const Rect& r) {
       if (info.beat == beat) label = chip.sign + " " + info.label;
   const bool dots = chip.beats.size() > 1;
   const float width = r.width() - 8;
-  if (panel.canvas.width(Type::label, label) > width) label = chip.sign;
-  panel.canvas.text_in({r.x0 + 4, r.y0, r.x1 - 4, r.y1 - (dots ? 7.0f : 0.0f)}, Type::label, panel.color(ink),
-                       label, Align::center);
+  const Type type = panel.canvas.width(Type::label, label) <= width ? Type::label : Type::small;
+  panel.canvas.text_in({r.x0 + 4, r.y0, r.x1 - 4, r.y1 - (dots ? 7.0f : 0.0f)}, type, panel.color(ink), label,
+                       Align::center);
   if (dots) {
     const float step = std::min(14.0f, width / static_cast<float>(chip.beats.size()));
     float x = r.center().x - step * static_cast<float>(chip.beats.size() - 1) / 2;
@@ -70,18 +70,20 @@ void draw_transport(Panel& panel) {
   Rect bar = panel.layout.top.inset(8, 0);
   const bool narrow = bar.width() < 1240;
   draw_buttons(panel, bar.cut_left(7 * 30 + 8));
-  const float chip_width = narrow ? 64.0f : 106.0f;
+  const float chip_width = narrow ? 86.0f : 106.0f;
   Rect chips = bar.cut_right(4 * chip_width);
   for (const view::BeatChip& chip : panel.view.transport.chips)
     draw_chip(panel, chip, chips.cut_left(chip_width).inset(2, 8));
   bar.cut_right(12);
   const std::string& banner = panel.view.transport.banner;
-  const float banner_width = std::min(panel.canvas.width(Type::body_bold, banner) + 4, bar.width() * 0.6f);
-  const Rect banner_box = bar.cut_right(banner_width);
-  panel.canvas.text_in(banner_box, Type::body_bold, panel.color(panel.hex().text), banner, Align::right);
+  constexpr float kLeastScrub = 90;
+  const bool large = panel.canvas.width(Type::body_bold, banner) + 24 + kLeastScrub <= bar.width();
+  const Type type = large ? Type::body_bold : Type::label_bold;
+  const Rect banner_box = bar.cut_right(panel.canvas.width(type, banner) + 4);
+  panel.canvas.text_in(banner_box, type, panel.color(panel.hex().text), banner, Align::right);
   bar.cut_right(16);
   bar.cut_left(8);
-  draw_scrub(panel, bar);
+  if (bar.width() >= kLeastScrub / 2) draw_scrub(panel, bar);
   panel.canvas.horizontal(panel.layout.top.x0, panel.layout.top.x1, panel.layout.top.y1,
                           panel.color(panel.hex().line));
 }

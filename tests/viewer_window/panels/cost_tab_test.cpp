@@ -73,7 +73,7 @@ TEST_CASE("a closed tab is a bar and nothing else; an open tab leaves both panes
   for (const ImVec2 size : {ImVec2(1024, 700), ImVec2(1440, 900), ImVec2(1920, 1080), ImVec2(2560, 1440)}) {
     const Layout layout = make_layout(size, *view);
     CHECK(layout.tab.empty());
-    CHECK(layout.tabs.y1 <= layout.legend.y0 + 0.01f);
+    CHECK(layout.tabs.x0 >= layout.legend.x1 - 0.01f);
     CHECK(layout.costs.y1 <= layout.tabs.y0 + 0.01f);
   }
   controller.send(ShowTab{Tab::cost});

@@ -29,8 +29,16 @@ class PointedScreen {
   Screen& screen() { return screen_; }
   ImVec2 size() const { return size_; }
 
+  /// Everything this much larger than at the size's own scale, as in lecture mode.
+  void zoom(float factor) {
+    if (factor == zoom_) return;
+    zoom_ = factor;
+    resize(pixels_[0], pixels_[1]);
+  }
   void resize(int pixels_x, int pixels_y) {
-    const float scale = scale_for(pixels_x, pixels_y, 1);
+    pixels_[0] = pixels_x;
+    pixels_[1] = pixels_y;
+    const float scale = scale_for(pixels_x, pixels_y, 1) * zoom_;
     screen_.set_scale(scale);
     size_ = {static_cast<float>(pixels_x) / scale, static_cast<float>(pixels_y) / scale};
     io().DisplaySize = size_;
@@ -78,6 +86,8 @@ class PointedScreen {
 
   Screen screen_;
   ImVec2 size_{};
+  int pixels_[2] = {};
+  float zoom_ = 1;
 };
 
 }  // namespace lastrow::ui

@@ -150,6 +150,37 @@ shot mqa.png
 poke v 3 zero
 shot mqa-poked.png
 restore all
+# lecture mode
+key L
+shot lecture-mqa.png
+model fable-mha
+step 4
+shot lecture.png
+sub start
+shot lecture-start.png
+sub score
+shot lecture-score.png
+sub sum
+shot lecture-sum.png
+sub keep
+hover k 3
+shot lecture-hover.png
+hover none
+poke k 3 scramble
+shot lecture-poked.png
+restore all
+step 14
+shot lecture-18-tokens.png
+step 4
+key L
+# the tab of costs
+tab cost
+shot tab-cost.png
+step 12
+cost log
+shot tab-cost-log.png
+tab none
+step 4
 # help
 key ?
 shot help.png
@@ -200,6 +231,11 @@ constexpr const char* kLargeModel =
 
 class Collector : public view::ScriptHost {
  public:
+  explicit Collector(ImVec2 size) : size_(size) {}
+  int rows_that_fit(const view::ViewState& view) override {
+    const float zoom = lecture_zoom(size_, view);
+    return ui::rows_that_fit({size_.x / zoom, size_.y / zoom}, view);
+  }
   void shot(const std::string& name, const view::ViewState& view) override {
     add(name.substr(0, name.size() - 4), view);
   }
@@ -211,6 +247,9 @@ class Collector : public view::ScriptHost {
   }
 
   std::vector<NamedState> states;
+
+ private:
+  ImVec2 size_;
 };
 
 void play(view::Controller& controller, const view::Script& script, Collector& into) {
@@ -242,8 +281,10 @@ void add_moments(view::Controller& controller, Collector& into) {
   into.add("busy", view);
 }
 
-std::vector<NamedState> make_states() {
-  Collector all;
+}  // namespace
+
+std::vector<NamedState> states_of_the_screen(ImVec2 size) {
+  Collector all(size);
   view::Controller controller;
   controller.settle();
   play(controller, view::parse_script(kStates, "states"), all);
@@ -260,13 +301,6 @@ std::vector<NamedState> make_states() {
   tour.settle();
   play(tour, view::tour_script(), all);
   return std::move(all.states);
-}
-
-}  // namespace
-
-const std::vector<NamedState>& states_of_the_screen() {
-  static const std::vector<NamedState> states = make_states();
-  return states;
 }
 
 }  // namespace lastrow::ui

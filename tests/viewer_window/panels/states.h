@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "viewer/panels/layout.h"
 #include "viewer/view_model/state/view_state.h"
 
 namespace lastrow::ui {
@@ -14,8 +15,8 @@ struct NamedState {
   std::shared_ptr<const view::ViewState> view;
 };
 
-/// Made once, by a script that every new feature adds a line to (states.cpp). Long contexts are left out where
-/// sanitizers make them slow.
-const std::vector<NamedState>& states_of_the_screen();
+/// Made by a script that every new feature adds a line to (states.cpp), with as many rows of tokens as fit into
+/// a window of this logical size. Long contexts are left out where sanitizers make them slow.
+std::vector<NamedState> states_of_the_screen(ImVec2 size);
 
 }  // namespace lastrow::ui

@@ -129,13 +129,17 @@ void find_covered(const std::string& picture, const TextLog& log, ImGuiContext* 
 
 /// What must be on the screen in every state. A panel that leaves a text out for lack of room is found here.
 std::vector<std::string> must_be_there(const ViewState& view) {
-  std::vector<std::string> texts = {view.transport.banner, view.sentence.text, view.sentence.hint,
-                                    view.legend.poked, view.legend.value_scale};
+  std::vector<std::string> texts = {view.transport.banner, view.legend.poked, view.legend.value_scale};
+  if (!view.notice && !view.busy.active) {  // a long message takes the place of the sentence for a moment
+    texts.push_back(view.sentence.text);
+    texts.push_back(view.sentence.hint);
+  }
   for (const auto& entry : view.legend.states) texts.push_back(entry.label);
   for (const auto& [sign, meaning] : view.legend.marks) texts.push_back(sign + " " + meaning);
-  for (const auto& cost : view.costs)
-    for (const std::string* text : {&cost.name, &cost.with, &cost.without, &cost.ratio})
-      texts.push_back(*text);
+  if (!view.lecture && view.tab == lastrow::view::Tab::none)
+    for (const auto& cost : view.costs)
+      for (const std::string* text : {&cost.name, &cost.with, &cost.without, &cost.ratio})
+        texts.push_back(*text);
   for (const auto& pane : view.panes) {
     for (const std::string* text :
          {&pane.name, &pane.subtitle, &pane.kept, &pane.beat_note, &pane.difference, &pane.decides_text})
@@ -168,13 +172,15 @@ void draw_all(Size size, Complaints& complaints) {
   PointedScreen pointed(size.width, size.height);
   TextLog log;
   pointed.screen().log_texts(&log);
-  const Rect screen{0, 0, pointed.size().x, pointed.size().y};
-  for (const NamedState& state : states_of_the_screen())
+  const ImVec2 plain = pointed.size();
+  for (const NamedState& state : states_of_the_screen(plain))
     for (const Theme theme : {Theme::light, Theme::dark}) {
       ViewState view = *state.view;
       view.theme = theme;
       const std::string picture = fmt::format("{} {} × {} {}", state.name, size.width, size.height,
                                               theme == Theme::light ? "light" : "dark");
+      pointed.zoom(lecture_zoom(plain, view));
+      const Rect screen{0, 0, pointed.size().x, pointed.size().y};
       pointed.point(mouse_of(view, pointed.size()));
       pointed.draw_at_rest(std::make_shared<const ViewState>(view));
       find_cut(picture, log, screen, complaints);
@@ -188,8 +194,7 @@ void draw_all(Size size, Complaints& complaints) {
 
 }  // namespace
 
-TEST_CASE("no text is cut off, left out or covered, in any state, at any size, in both themes" *
-          doctest::may_fail()) {
+TEST_CASE("no text is cut off, left out or covered, in any state, at any size, in both themes") {
   for (const Size size : kSizes) {
     Complaints complaints;
     draw_all(size, complaints);

@@ -44,7 +44,7 @@ int64_t area_of(const std::vector<PixelRect>& places) {
 
 TEST_CASE("the same frame again: nothing to draw; another size: everything") {
   PointedScreen pointed(1440, 900);
-  const auto view = states_of_the_screen().front().view;
+  const auto view = states_of_the_screen({1440, 900}).front().view;
   Damage damage;
   pointed.draw_at_rest(view);
   CHECK(damage.update(drawn(pointed).data, 1) == std::vector<PixelRect>{{0, 0, 1440, 900}});
@@ -64,7 +64,7 @@ TEST_CASE(
   Damage damage;
   Image kept(1440, 900);
   int64_t drawn_pixels = 0;
-  for (const NamedState& state : states_of_the_screen()) {
+  for (const NamedState& state : states_of_the_screen({1440, 900})) {
     CAPTURE(state.name);
     pointed.draw_at_rest(state.view);
     const Drawn frame = drawn(pointed);
@@ -75,7 +75,7 @@ TEST_CASE(
     const Image whole = pointed.screen().picture();
     CHECK(kept.rgba == whole.rgba);
   }
-  const auto n = static_cast<double>(states_of_the_screen().size());
+  const auto n = static_cast<double>(states_of_the_screen({1440, 900}).size());
   MESSAGE("drawn: ", static_cast<double>(drawn_pixels) / (n * 1440 * 900) * 100, " % of the pixels");
 }
 

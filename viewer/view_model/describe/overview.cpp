@@ -55,12 +55,13 @@ Overview build_overview(const Snapshot& snapshot, Mode side, const Selection& at
                                 .last_layer = at.layer == setup.config().n_layers - 1},
                                at.beat));
   }
-  o.caption = o.bins == o.n_tokens
-                  ? fmt::format("All {} tokens. Drag the frame.", o.n_tokens)
-                  : fmt::format(
-                        "All {} tokens in {} cells: weights added up, values by largest magnitude. "
-                        "Drag the frame.",
-                        o.n_tokens, o.bins);
+  o.caption = fmt::format("All {} tokens", o.n_tokens);
+  o.tooltip = "Drag the frame to choose the tokens that the rows above show.";
+  if (o.bins < o.n_tokens)
+    o.tooltip += fmt::format(
+        " {} tokens share {} cells a side: the weights of a cell are added up, and of the "
+        "values the one with the largest magnitude is shown.",
+        o.n_tokens, o.bins);
   return o;
 }
 

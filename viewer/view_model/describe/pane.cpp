@@ -275,13 +275,12 @@ class PaneBuilder {
         return queries == 1 ? "scores become weights, Σ = 1" : "in every row scores become weights, Σ = 1";
       case Beat::sum:
         if (queries == 1) return "weights × V = the output row";
-        return at_.layer == config_.n_layers - 1
-                   ? fmt::format("{} output rows; only the last one is used", n_)
-                   : fmt::format("{} output rows; all feed the layer above", n_);
+        return at_.layer == config_.n_layers - 1 ? fmt::format("{} output rows, one is used", n_)
+                                                 : fmt::format("{} output rows, all are used above", n_);
       case Beat::next:
         return fmt::format("next token: {}", in_quotes(label(setup_.piece(data_.next_token))));
       case Beat::keep:
-        return cached ? "Q and scores dropped; K and V kept" : "everything is dropped";
+        return cached ? "drops Q and scores" : "drops everything";
     }
     return "";
   }

@@ -16,7 +16,8 @@ struct Overview {
   int n_tokens = 0, bins = 0, head_dim = 0;
   std::vector<float> weights, k, v;
   std::vector<State> rows;  // [bins]  of the rows of Q and of the weights; the last row has its own state
-  std::string caption;      // names the reduction
+  std::string caption;      // "All 254 tokens"
+  std::string tooltip;      // names the reduction
   int first_of(int bin) const { return static_cast<int>(int64_t{bin} * n_tokens / bins); }
 };
 
