@@ -104,6 +104,45 @@ TEST_CASE("windows, heads and layers in any order have the same bits, and the bi
   CHECK(same(prob_row(s, 2, 5, 598, 599), rows.data() + size_t(2 * 598 + 1) * 599, 599));
 }
 
+TEST_CASE(
+    "a step whose rows are too large keeps those of one layer, with the same bits, and no previous one") {
+  const std::string model = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=64,context=90,seed=5";
+  Progress progress, whole_progress;
+  Sessions sessions(progress, {.whole = 0, .rows = 0}), whole(whole_progress);
+  for (const int step : {0, 1, 7, 3, 4}) {
+    CAPTURE(step);
+    for (const int layer : {2, 0, 1, 1}) {
+      const Outcome o = sessions.reach({model, prompt_of(70), "eigen", step, {}, {layer, 3, 10, 20}});
+      const Outcome all = whole.reach({model, prompt_of(70), "eigen", step});
+      REQUIRE(o.snapshot);
+      REQUIRE(all.snapshot);
+      CHECK(all.snapshot->now->whole);
+      CHECK_FALSE(o.snapshot->now->whole);
+      CHECK_FALSE(o.snapshot->previous);
+      CHECK(o.snapshot->now->tokens == all.snapshot->now->tokens);
+      const Setup& setup = *o.snapshot->setup;
+      const int n = 70 + step;
+      for (const Mode side : {Mode::cached, Mode::recompute}) {
+        const SideData &a = o.snapshot->now->side(side), &b = all.snapshot->now->side(side);
+        CHECK(a.logits == b.logits);
+        for (int l = 0; l < 3; ++l) {
+          CHECK((q_row(setup, a, l, 3, n - 1) != nullptr) == (l == layer));
+          CHECK(same(score_row(a, l, 1, n - 1, n), score_row(b, l, 1, n - 1, n), n));
+          CHECK(same(prob_row(a, l, 1, n - 1, n), prob_row(b, l, 1, n - 1, n), n));
+        }
+        CHECK(same(k_row(setup, a, layer, 1, 9), k_row(setup, b, layer, 1, 9), 8));
+        CHECK(same(v_row(setup, a, layer, 1, 9), v_row(setup, b, layer, 1, 9), 8));
+        CHECK(lse_at(setup, a, layer, 3, n - 1) == lse_at(setup, b, layer, 3, n - 1));
+        CHECK(reduced_weights(setup, a, layer, 3, n)->weights ==
+              reduced_weights(setup, b, layer, 3, n)->weights);
+        const float *in_focus = score_row(a, layer, 3, 15, n), *there = score_row(b, layer, 3, 15, n);
+        CHECK((in_focus == nullptr) == (there == nullptr));  // with a cache only in the prefill
+        if (in_focus) CHECK(same(in_focus, there, n));
+      }
+    }
+  }
+}
+
 TEST_CASE("a poke of a large step changes what it reads, and restoring it gives the old bits") {
   Progress progress;
   Sessions sessions(progress);

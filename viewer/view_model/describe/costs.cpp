@@ -49,7 +49,7 @@ std::vector<CostEntry> cost_line(const Snapshot& snapshot) {
   time.without = duration_us(time.without_value);
   time.ratio = ratio(time.with_value, time.without_value);
   time.tooltip = step.timed ? "Time of the step without recording: the median of up to five runs."
-                            : "Time of the step with every tensor recorded; recording takes most of it.";
+                            : "Time of the step, run once. Copying what is shown is not counted.";
   line.push_back(std::move(time));
   return line;
 }

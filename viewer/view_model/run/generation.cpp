@@ -31,8 +31,9 @@ std::shared_ptr<const StepData> only_rows(const StepData& data) {
 
 }  // namespace
 
-Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Progress& progress)
-    : progress_(progress), backend_(goal.backend) {
+Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Progress& progress,
+                       StepLimits limits)
+    : progress_(progress), limits_(limits), backend_(goal.backend) {
   const StopScope scope(&progress.stop);
   const std::vector<int32_t> prompt = model->tokenizer().encode(goal.prompt);
   SessionOptions options;
@@ -62,8 +63,8 @@ void Generation::see(size_t side, Backend& backend, const Attend& op) {
 
 Generation::Keep Generation::all_of(int step, int layer) const {
   const StepSize size = size_of_step(step);
-  if (size.whole <= kWholeStepBytes) return {.rows = true, .matrices = true};
-  return {.rows = true, .last_rows = true, .layer = size.rows <= kStepRowsBytes ? -1 : layer};
+  if (size.whole <= limits_.whole) return {.rows = true, .matrices = true};
+  return {.rows = true, .last_rows = true, .layer = size.rows <= limits_.rows ? -1 : layer};
 }
 
 void Generation::keep(Keep what) {

@@ -25,17 +25,23 @@
 
 namespace lastrow::view {
 
+/// How much of a step is kept: step_data.h. Tests use smaller limits, because large steps take minutes.
+struct StepLimits {
+  int64_t whole = kWholeStepBytes, rows = kStepRowsBytes;
+};
+
 class Generation {
  public:
   static constexpr int64_t kRememberedBytes = int64_t{16} << 20;
 
   /// Throws what the tokenizer and the sessions throw.
-  Generation(const Goal& goal, std::shared_ptr<const Model> model, Progress& progress);
+  Generation(const Goal& goal, std::shared_ptr<const Model> model, Progress& progress,
+             StepLimits limits = {});
 
   const TwinSession& twin() const { return *twin_; }
   int last_step() const { return twin_->current_step() < 0 ? -1 : twin_->cached().last_step(); }
   /// Whether the step is small enough to be kept whole.
-  bool whole(int step) const { return size_of_step(step).whole <= kWholeStepBytes; }
+  bool whole(int step) const { return size_of_step(step).whole <= limits_.whole; }
 
   /// All of a whole step; of a larger one, what step_data.h says, with the rows of `layer`.
   void run(int step, const std::vector<Poke>& pokes, int layer);
@@ -74,6 +80,7 @@ class Generation {
 
   Progress& progress_;
   double done_ = 0, part_ = 1;  // of a run: what earlier steps were, and what the step that runs is
+  StepLimits limits_;
   std::string backend_;
   std::array<StepWatch, 2> watches_;  // [Mode]; the sessions call them
   std::unique_ptr<TwinSession> twin_;

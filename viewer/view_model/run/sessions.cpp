@@ -36,7 +36,7 @@ void Sessions::open(const Goal& goal) {
                              : fmt::format("Loading {}", goal.model));
   std::shared_ptr<const Model> model =
       same_model ? setup_->model : stoppable_load(goal.model, progress_.stop);
-  auto generation = std::make_unique<Generation>(goal, model, progress_);
+  auto generation = std::make_unique<Generation>(goal, model, progress_, limits_);
   Data prefill;
   auto setup = make_setup(goal, std::move(model), *generation, prefill);
   // Nothing has thrown. What follows replaces the old sessions.

@@ -41,7 +41,7 @@ class Sessions {
  public:
   static constexpr int64_t kBuiltinBytes = int64_t{64} << 20;
 
-  explicit Sessions(Progress& progress) : progress_(progress) {}
+  explicit Sessions(Progress& progress, StepLimits limits = {}) : progress_(progress), limits_(limits) {}
   Outcome reach(Goal goal);
   /// What is held of steps; the sessions' own weights and caches are not counted.
   int64_t bytes() const;
@@ -57,6 +57,7 @@ class Sessions {
   Snapshot snapshot_at(Goal& goal);  // gives goal.focus a head
 
   Progress& progress_;
+  StepLimits limits_;
   std::shared_ptr<const Setup> setup_;
   std::unique_ptr<Generation> generation_;
   Data plain_, poked_;  // the step on show without pokes; and with them, if it is too large to run again
