@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "core/stop.h"
 #include "support/thread_limit.h"
 
 using namespace lastrow;
@@ -40,5 +41,26 @@ TEST_CASE("if the system has no more threads, those that run do all the work") {
     std::vector<std::atomic<int>> done(100);
     pool.for_each(100, [&](int64_t i) { ++done[i]; });
     for (const auto& count : done) CHECK(count == 1);
+  }
+}
+
+TEST_CASE("a loop that is asked to stop leaves out the rest and throws; outside of the scope it runs on") {
+  for (const int32_t n_threads : {1, 3}) {
+    ThreadPool pool(n_threads);
+    std::atomic<bool> stop = false;
+    std::atomic<int64_t> done = 0;
+    const auto item = [&](int64_t) {
+      CHECK((StopScope::flag() == nullptr || StopScope::flag() == &stop));  // on every thread
+      if (++done == 5) stop = true;
+    };
+    {
+      const StopScope scope(&stop);
+      CHECK_THROWS_AS(pool.for_each(1'000'000, item), Cancelled);
+      CHECK(done < 1'000'000);
+      CHECK_THROWS_AS(pool.for_each(1'000'000, item), Cancelled);
+    }
+    done = 10;
+    pool.for_each(100, item);
+    CHECK(done == 110);
   }
 }

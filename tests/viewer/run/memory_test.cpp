@@ -80,6 +80,7 @@ TEST_CASE("the data of a full context stays below the stated bound, for every bu
                   << static_cast<double>(sessions.bytes()) / kMB << " MB, snapshot "
                   << static_cast<double>(snapshot_bytes(*full.snapshot)) / kMB << " MB, with a poke "
                   << static_cast<double>(snapshot_bytes(*poked.snapshot)) / kMB << " MB");
+    CHECK(full.snapshot->previous->bytes() < full.snapshot->now->bytes() / 4);  // rows alone
     CHECK(sessions.bytes() <= Sessions::kBuiltinBytes);
     CHECK(snapshot_bytes(*poked.snapshot) <= Sessions::kBuiltinBytes);
   }
