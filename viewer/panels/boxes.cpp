@@ -6,6 +6,10 @@ namespace lastrow::ui {
 
 namespace {
 
+// ImGui gives the keyboard two frames after it was asked. Asked again when the user types already, it would
+// select the text, and the next key would replace it.
+constexpr int kKeyboardFrames = 4;
+
 TextField& field_of(Panel& panel, view::Field field) {
   return panel.state.fields[static_cast<size_t>(field)];
 }
@@ -16,7 +20,11 @@ void take_over_texts(Panel& panel, OpenBox box, uint64_t serial,
                      std::initializer_list<std::pair<view::Field, const std::string*>> texts) {
   PanelState& state = panel.state;
   if (state.box == box && state.box_serial == serial) return;
-  if (state.box != box) close_fields(state);
+  if (state.box != box) {
+    close_fields(state);
+    field_of(panel, texts.begin()->first).wants_keyboard = true;  // with the whole text selected
+    state.keyboard_due = kKeyboardFrames;
+  }
   state.box = box;
   state.box_serial = serial;
   for (const auto& [field, text] : texts)
@@ -25,8 +33,9 @@ void take_over_texts(Panel& panel, OpenBox box, uint64_t serial,
 
 void close_fields(PanelState& state) {
   state.box = OpenBox::none;
-  state.box_had_keyboard = state.box_entered = false;
-  for (TextField& field : state.fields) field.active = false;
+  state.box_entered = false;
+  state.keyboard_due = 0;
+  for (TextField& field : state.fields) field.wants_keyboard = field.caret_to_end = false;
 }
 
 void draw_field(Panel& panel, view::Field field, const Rect& r) {
@@ -40,11 +49,15 @@ void draw_field(Panel& panel, view::Field field, const Rect& r) {
 
 void finish_fields(Panel& panel, view::Field main) {
   if (std::exchange(panel.state.box_entered, false)) panel.send(view::Confirm{});
-  for (const TextField& field : panel.state.fields) panel.state.box_had_keyboard |= field.active;
-  if (ImGui::IsAnyItemActive() || ImGui::IsMouseDown(ImGuiMouseButton_Left)) return;
+  int& due = panel.state.keyboard_due;
+  if (ImGui::IsAnyItemActive() || ImGui::IsMouseDown(ImGuiMouseButton_Left)) {
+    due = 0;
+    return;
+  }
+  if (due-- > 0) return;
+  due = kKeyboardFrames;
   TextField& field = field_of(panel, main);
-  field.wants_keyboard = true;
-  field.caret_to_end = panel.state.box_had_keyboard;  // the first time, the whole text is selected
+  field.wants_keyboard = field.caret_to_end = true;
 }
 
 }  // namespace lastrow::ui

@@ -27,7 +27,7 @@ struct PanelState {
   float pokes_height = 0;                  // of the content of the list of pokes, in the last frame
   std::array<TextField, 4> fields;         // [view::Field], of the open box
   OpenBox box = OpenBox::none;             // the box with fields that was open in the last frame
-  bool box_had_keyboard = false;           // one of its fields has had the keyboard
+  int keyboard_due = 0;                    // frames until a box without the keyboard asks for it again
   bool box_entered = false;                // Enter was pressed in the box
   uint64_t box_serial = 0;                 // of the texts last taken over from the view
   Rect sentence_free;                      // the part of the sentence bar where nothing stands

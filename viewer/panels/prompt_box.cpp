@@ -1,5 +1,8 @@
 // The box for another prompt: the text, how the model reads it, temperature and seed, words to click.
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "viewer/panels/boxes.h"
@@ -72,10 +75,21 @@ void draw_preview(Panel& panel, const view::PromptBox& box, Rect r) {
   const std::vector<Piece> pieces = pieces_of(panel, box);
   std::vector<float> widths;
   for (const Piece& piece : pieces) widths.push_back(piece.width);
-  constexpr float kRow = kChip + kCaption;
-  const Wrapped wrapped = wrap(widths, r.width(), kRow, kGap);
+  constexpr float kRow = kChip + kCaption, kBefore = 44;
+  Wrapped wrapped = wrap(widths, r.width(), kRow, kGap);
+  if (wrapped.height > r.height()) {  // room for "… 12": how many tokens stand before these
+    wrapped = wrap(widths, r.width() - kBefore, kRow, kGap);
+  }
   const float hidden = std::max(0.0f, wrapped.height - r.height());
   const float skip = std::ceil(hidden / (kRow + kGap)) * (kRow + kGap);
+  size_t before = 0;
+  for (size_t i = 0; i < pieces.size(); ++i)
+    if (wrapped.places[i].y0 < skip) before += pieces[i].chips.size();
+  if (before > 0) {
+    const Rect place = r.cut_left(kBefore);
+    panel.canvas.text_in({place.x0, place.y0, place.x1, place.y0 + kChip}, Type::label,
+                         panel.color(panel.hex().muted), fmt::format("… {}", before));
+  }
   for (size_t i = 0; i < pieces.size(); ++i)
     if (wrapped.places[i].y0 >= skip)
       draw_piece(panel, pieces[i], wrapped.places[i].moved(r.x0, r.y0 - skip));
@@ -105,8 +119,11 @@ void draw_sampling(Panel& panel, const view::PromptBox& box, Rect row) {
   caption("Seed");
   draw_field(panel, view::Field::seed, row.cut_left(110));
   row.cut_left(16);
-  panel.canvas.text_lines(row.inset(0, -3), Type::small, panel.color(panel.hex().muted), box.sampling_note, 2,
-                          15);
+  const ImU32 muted = panel.color(panel.hex().muted);
+  if (panel.canvas.width(Type::small, box.sampling_note) <= row.width())
+    panel.canvas.text_in(row, Type::small, muted, box.sampling_note);
+  else
+    panel.canvas.text_lines(row, Type::small, muted, box.sampling_note, 2, 15);
 }
 
 // ---- words to click

@@ -113,6 +113,7 @@ TEST_CASE("Ctrl+O opens a box for a file; a wrong one is refused in it, Esc leav
   viewer.key("Return");
   CHECK(
       viewer.becomes([](const json& s) { return !s["file_box"].is_null() && s["file_box"]["error"] != ""; }));
+  CHECK(viewer.state()["file_box"]["path"] == "/nowhere/x.safetensors");  // no key was lost
   CHECK(viewer.state()["model"] == "fable-mha");
   viewer.key("ctrl+o");  // another box with the texts of its own
   viewer.key("Escape");

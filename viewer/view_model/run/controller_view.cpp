@@ -12,7 +12,7 @@ namespace lastrow::view {
 
 namespace {
 
-/// "/home/x/fable.safetensors" → "fable.safetensors"; "random:layers=2,…" → "random weights".
+/// "models/fable.safetensors" → "fable.safetensors"; "random:layers=2,…" → "random weights".
 std::string short_name(const std::string& model) {
   if (model_file(model).empty()) return "random weights";
   return model.substr(model.rfind('/') + 1);

@@ -73,7 +73,7 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::character, 'y', false, true, RedoPoke{}, "Y", "Redo", "Do again what was undone.", poke);
   add(Key::character, 'z', true, true, RedoPoke{}, "Z", "Redo (also)", "Do again what was undone.", poke);
   add(Key::character, 'c', false, false, CopyCell{}, "C", "Copy",
-      "Copy the pinned row or table, or the one under the mouse, as columns.", program);
+      "Copy the row or table that is pinned or under the mouse, for a spreadsheet.", program);
   add(Key::character, 't', false, false, ToggleTheme{}, "T", "Theme", "Switch between light and dark.",
       program);
   add(Key::character, 's', false, true, Screenshot{}, "S", "Screenshot", "Write the window to a PNG file.",

@@ -38,7 +38,7 @@ struct FileBox {
   std::string path;     // typed so far
   uint64_t serial = 0;  // grows when something else than the field changes the path
   std::string help, error;
-  std::string place;           // "Files in /home/x/models"
+  std::string place;           // "Model files in /usr/share/models"
   std::vector<Entry> entries;  // what is in the folder and begins as the typed name does
   std::string more;            // "and 30 more"; empty if all are listed
 };
