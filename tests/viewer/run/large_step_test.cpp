@@ -112,7 +112,7 @@ TEST_CASE(
   for (const int step : {0, 1, 7, 3, 4}) {
     CAPTURE(step);
     for (const int layer : {2, 0, 1, 1}) {
-      const Outcome o = sessions.reach({model, prompt_of(70), "eigen", step, {}, {layer, 3, 10, 20}});
+      const Outcome o = sessions.reach({model, prompt_of(70), "eigen", step, {}, {}, {layer, 3, 10, 20}});
       const Outcome all = whole.reach({model, prompt_of(70), "eigen", step});
       REQUIRE(o.snapshot);
       REQUIRE(all.snapshot);
