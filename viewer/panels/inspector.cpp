@@ -1,6 +1,9 @@
 // The inspector: what the mouse points at, and what was pinned with a click.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "viewer/panels/blocks.h"
 #include "viewer/panels/panel.h"
@@ -30,34 +33,51 @@ void draw_hover(Panel& panel, Rect& column) {
   paragraph(panel, column, Type::label, panel.hex().text, inspector.hover_line, 6);
 }
 
-/// The products as bars to the left and right of a zero line.
+/// The products with the largest magnitude, at most n, in their own order.
+std::vector<const view::Product*> largest_products(const view::Pinned& pinned, size_t n) {
+  std::vector<const view::Product*> out;
+  for (const view::Product& product : pinned.products) out.push_back(&product);
+  if (out.size() <= n) return out;
+  std::nth_element(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n), out.end(),
+                   [](const view::Product* a, const view::Product* b) {
+                     return std::abs(a->product) > std::abs(b->product);
+                   });
+  out.resize(n);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// The products as bars to the left and right of a zero line. If not all fit, the largest ones.
 void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
-  if (pinned.products.empty() || column.height() < 3 * kLine) return;
+  if (pinned.products.empty() || column.height() < 4 * kLine) return;
   heading(panel, column, pinned.products_title);
-  float largest = 1e-9f;
-  for (const view::Product& product : pinned.products)
-    if (std::isfinite(product.product)) largest = std::max(largest, std::abs(product.product));
-  const float below =
-      panel.layout.inspector_pops_over ? 1.0f : static_cast<float>(pinned.provenance.size() + 6);
-  const float reserved = below * kLine;
-  const float height = std::clamp(
-      std::floor((column.height() - reserved) / static_cast<float>(pinned.products.size())), 3.0f, 15.0f);
+  float largest = 1e-9f, numbers = 56;
   for (const view::Product& product : pinned.products) {
-    if (column.height() < height + kLine) break;
+    if (std::isfinite(product.product)) largest = std::max(largest, std::abs(product.product));
+    numbers = std::max(numbers, panel.canvas.width(Type::mono_small, product.text) + 6);
+  }
+  constexpr float kLeastBar = 13, kMostBar = 15;
+  const bool beside = panel.layout.inspector_pops_over;  // the provenance stands beside them
+  const float below = beside ? 2.0f : static_cast<float>(pinned.provenance.size() + 7);
+  const float room = std::max(3 * kLeastBar, column.height() - below * kLine);
+  const auto shown = largest_products(pinned, static_cast<size_t>(room / kLeastBar));
+  const float height = std::min(kMostBar, std::floor(room / static_cast<float>(shown.size())));
+  for (const view::Product* product : shown) {
     Rect row = column.cut_top(height);
-    const Rect label = row.cut_left(62), number = row.cut_right(56);
+    const Rect label = row.cut_left(62), number = row.cut_right(numbers);
     const float middle = row.center().x, half = row.width() / 2;
-    const float length = std::isfinite(product.product) ? product.product / largest * half : 0;
+    const float length = std::isfinite(product->product) ? product->product / largest * half : 0;
     const Rect bar{std::min(middle, middle + length), row.y0 + 1, std::max(middle, middle + length),
                    row.y1 - 1};
-    panel.canvas.fill(bar, panel.color(product.product < 0 ? panel.hex().negative : panel.hex().positive));
+    panel.canvas.fill(bar, panel.color(product->product < 0 ? panel.hex().negative : panel.hex().positive));
     panel.canvas.vertical(middle, row.y0, row.y1, panel.color(panel.hex().line));
-    if (height >= 10) {
-      panel.canvas.text_in(label, Type::small, panel.color(panel.hex().muted), product.label);
-      panel.canvas.text_in(number, Type::mono_small, panel.color(panel.hex().text), product.text,
-                           Align::right);
-    }
+    panel.canvas.text_in(label, Type::small, panel.color(panel.hex().muted), product->label);
+    panel.canvas.text_in(number, Type::mono_small, panel.color(panel.hex().text), product->text,
+                         Align::right);
   }
+  if (shown.size() < pinned.products.size())
+    paragraph(panel, column, Type::small, panel.hex().muted,
+              fmt::format("the {} largest of {}", shown.size(), pinned.products.size()), 1);
   paragraph(panel, column, Type::label, panel.hex().text, pinned.total_text, 2);
 }
 

@@ -1,6 +1,7 @@
 // The inspector while nothing is pointed at: the row that decides, worked out, and how to read the panes.
 #include <algorithm>
 
+#include "viewer/panels/cost_plot.h"
 #include "viewer/panels/panel.h"
 
 namespace lastrow::ui {
@@ -31,6 +32,16 @@ void draw_key(Panel& panel, Rect row, const view::ExampleKey& key) {
       panel.color(panel.hex().positive));
 }
 
+/// The gap between both sides, in what is left of the column.
+void draw_costs_so_far(Panel& panel, Rect column) {
+  constexpr float kLeast = 112, kMost = 240;
+  if (column.height() < kLeast + 2 * kLine || panel.view.tab != view::Tab::none) return;
+  column.cut_top(10);
+  panel.canvas.horizontal(column.x0, column.x1, column.y0, panel.color(panel.hex().line));
+  heading(panel, column, panel.view.inspector.example.costs_title, Type::label_bold);
+  draw_cost_curve(panel, column.cut_top(std::min(column.height(), kMost)), "inspector");
+}
+
 }  // namespace
 
 void draw_worked_example(Panel& panel, Rect& column) {
@@ -56,6 +67,7 @@ void draw_worked_example(Panel& panel, Rect& column) {
   heading(panel, column, example.reading_title, Type::label_bold);
   for (const std::string& line : example.reading)
     column.cut_top(panel.canvas.text_lines(column, Type::label, muted, line, 2, kLine));
+  draw_costs_so_far(panel, column);
 }
 
 }  // namespace lastrow::ui

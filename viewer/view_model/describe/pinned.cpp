@@ -42,6 +42,8 @@ void pin_cell(const Snapshot& snapshot, const Selection& at, const Target& targe
   double sum = 0;
   for (int i = 0; i <= t; ++i) {
     add_product(pinned, fmt::format("{} {}", i, token_label(snapshot, i)), o.scores[i], 1.0f, o.probs[i]);
+    pinned.products.back().text =
+        fmt::format("{} → {}", rough(double{o.scores[i]}), rough(double{o.probs[i]}));
     sum += double{o.probs[i]};
   }
   pinned.total = static_cast<float>(sum);

@@ -16,7 +16,7 @@ namespace lastrow::view {
 struct Product {
   std::string label;  // "d 3", "2 fox"
   float a = 0, b = 0, product = 0;
-  std::string text;  // the product in digits
+  std::string text;  // the product in digits; "7.24 → 0.77" for a score that becomes a weight
 };
 
 /// The pinned place in detail. What does not apply to the place stays empty.

@@ -22,6 +22,7 @@ struct WorkedExample {
   std::string output_title, output_line;  // "out[0] = 0.77·0.53 + 0.18·(−1.2) + … = 0.31"
   std::string reading_title;              // "How to read the panes"
   std::vector<std::string> reading;
+  std::string costs_title;  // over the small curve of costs
 };
 
 }  // namespace lastrow::view
