@@ -5,6 +5,7 @@
 #include <chrono>
 #include <set>
 
+#include "tests/viewer/long_snapshot.h"
 #include "viewer/view_model/describe/described_once.h"
 #include "viewer/view_model/describe/pane.h"
 #include "viewer/view_model/describe/reads.h"
@@ -16,56 +17,6 @@ using namespace lastrow;
 using namespace lastrow::view;
 
 namespace {
-
-constexpr int kTokens = 4096, kLayers = 32, kHeads = 32, kSteps = 2000;
-
-Floats even(int64_t n, float value) {
-  Floats x(n);
-  std::fill_n(x.own(), n, value);
-  return x;
-}
-
-SideData side_of(int q_len) {
-  SideData s;
-  s.first_position = kTokens - q_len;
-  s.q_len = q_len;
-  s.logits.assign(256, 0.5f);
-  s.layers.resize(kLayers);
-  for (LayerData& l : s.layers) {
-    l.last_scores = even(int64_t{kHeads} * kTokens, 0.25f);
-    l.last_probs = even(int64_t{kHeads} * kTokens, 1.0f / kTokens);
-  }
-  return s;
-}
-
-/// A decode step of that size, made by hand because running it takes minutes.
-Snapshot long_snapshot() {
-  auto setup = std::make_shared<Setup>();
-  setup->model = load_model(
-      "random:layers=32,q_heads=32,kv_heads=8,head_dim=8,model_dim=16,ffn=16,vocab=256,context=4096,seed=1");
-  setup->model_name = "long";
-  setup->prompt_len = kTokens - kSteps;
-  setup->max_seq_len = kTokens;
-  setup->scales.resize(kLayers);
-  auto step = std::make_shared<StepData>();
-  step->step = kSteps;
-  step->n_tokens = kTokens;
-  for (int i = 0; i < kTokens; ++i) step->tokens.push_back(i % 200);
-  step->sides = {side_of(1), side_of(kTokens)};
-  step->whole = false;
-  Snapshot s;
-  s.setup = setup;
-  s.now = s.unpoked = step;
-  s.history = step->tokens;
-  s.last_step = kSteps;
-  for (int i = 0; i <= kSteps; ++i) {
-    const int kv_len = setup->prompt_len + i;
-    s.reads[0].push_back({i == 0 ? kv_len : 1, kv_len, {.causal = true}});
-    s.reads[1].push_back({kv_len, kv_len, {.causal = true}});
-  }
-  s.once = describe_once(s);
-  return s;
-}
 
 template <typename Make>
 double best_ms(Make make) {
