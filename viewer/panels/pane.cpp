@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "viewer/draw/patterns.h"
 #include "viewer/panels/blocks.h"
@@ -122,12 +123,18 @@ void draw_badges(Panel& panel, Rect room, const view::PaneState& pane) {
   Rect inside = room.inset(8, 4);
   draw_icon(panel.canvas, inside.cut_left(14), Icon::pencil, panel.color(edge));
   inside.cut_left(8);
-  constexpr float kLine = 14;
-  const ImU32 muted = panel.color(panel.hex().muted);
+  constexpr float kLine = 14, kLargeLine = 17;
+  const ImU32 muted = panel.color(panel.hex().muted), ink = panel.color(panel.hex().text);
   if (!pane.difference.empty())
     panel.canvas.text_in(inside.cut_bottom(kLine), Type::small, muted, pane.difference);
-  const int lines = static_cast<int>(inside.height() / kLine);
-  panel.canvas.text_lines(inside, Type::small, panel.color(panel.hex().text), badge.text, lines, kLine);
+  // Lines break at spaces, so they are not quite full.
+  const float large_lines = 1.12f * panel.canvas.width(Type::label, badge.text) / inside.width();
+  if (std::ceil(large_lines) * kLargeLine <= inside.height())
+    panel.canvas.text_lines(inside, Type::label, ink, badge.text,
+                            static_cast<int>(inside.height() / kLargeLine), kLargeLine);
+  else
+    panel.canvas.text_lines(inside, Type::small, ink, badge.text, static_cast<int>(inside.height() / kLine),
+                            kLine);
 }
 
 /// A stack of the rows that stay for the next step, in the column of its block; dashed if none stays.
