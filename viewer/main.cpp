@@ -10,6 +10,7 @@
 #include "io/program_start.h"
 #include "io/standard_output.h"
 #include "viewer/app/app.h"
+#include "viewer/view_model/describe/sampling.h"
 
 namespace {
 
@@ -28,7 +29,7 @@ void parse_size(const std::string& text, lastrow::ui::AppOptions& options) {
 
 int run(int argc, char** argv) {
   lastrow::ui::AppOptions options;
-  std::string theme = "light", size;
+  std::string theme = "light", size, temperature = "0", seed = "1";
   CLI::App app{"Watch a decoder with its K/V cache beside the same decoder without one."};
   app.name("lastrow-viewer");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -38,12 +39,10 @@ int run(int argc, char** argv) {
   app.add_option("--backend", options.controller.backend,
                  "eigen, naive, naive-f64, cuda or cuda-emulated; cuda-emulated:k05 names the kernel")
       ->capture_default_str();
-  app.add_option("--temperature", options.controller.temperature,
-                 "how random the next token is, 0 … 2; 0 always takes the most probable token")
-      ->capture_default_str()
-      ->check(CLI::Range(0.0, 2.0));
-  app.add_option("--seed", options.controller.seed,
-                 "of the random choice of tokens; not used at temperature 0")
+  app.add_option("--temperature", temperature,
+                 "how random the next token is, 0 to 2; 0 takes the most probable token")
+      ->capture_default_str();
+  app.add_option("--seed", seed, "of the random choice of tokens; not used at temperature 0")
       ->capture_default_str();
   app.add_option("--step", options.controller.step, "the decode step to open on; 0 is prefill")
       ->capture_default_str()
@@ -74,6 +73,7 @@ int run(int argc, char** argv) {
     throw lastrow::UsageError("{}; --help lists the options", error.what());
   }
   options.controller.theme = theme == "dark" ? lastrow::view::Theme::dark : lastrow::view::Theme::light;
+  options.controller.sampling = lastrow::view::sampling_from(temperature, seed);
   if (!size.empty()) parse_size(size, options);
   return lastrow::ui::run(options);
 }

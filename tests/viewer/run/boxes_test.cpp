@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/viewer/recording_host.h"
+#include "viewer/view_model/script/tour.h"
 
 using namespace lastrow;
 using namespace lastrow::view;
@@ -116,6 +117,18 @@ TEST_CASE("temperature and seed of the box start the generation anew; greedy is 
   CHECK(texts(c.settle()->tokens) == texts(greedy));
   c.send(SetTemperature{1.5f});
   CHECK(texts(c.settle()->tokens) == drawn);  // the same seed draws the same tokens
+}
+
+TEST_CASE("the tour is greedy, whatever was chosen before") {
+  ControllerOptions o;
+  o.sampling = {.temperature = 1.5f, .seed = 3};
+  Controller c(o);
+  CHECK(c.settle()->sampling.text == "T 1.5 · seed 3");
+  RecordingHost host;
+  std::string error;
+  CHECK(run_script(c, tour_script(), host, error) == 0);
+  CHECK(error == "");
+  CHECK(c.settle()->sampling.text == "greedy");
 }
 
 TEST_CASE("a wrong temperature or seed is refused in the box, in a command, and in a script") {

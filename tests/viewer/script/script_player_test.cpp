@@ -122,6 +122,28 @@ TEST_CASE("keys in a script do what they do in the window") {
   CHECK(a["step"] == 3);
 }
 
+TEST_CASE("a script sets temperature and seed, and types into the boxes") {
+  Controller controller(any());
+  RecordingHost host;
+  const auto [code, error] = play(controller,
+                                  "temperature 0.8\nseed 7\nstate a.json\n"
+                                  "open prompt\ntype prompt a b c\ntype seed 9\nstate b.json\nkey Enter\n"
+                                  "state c.json\nopen backends\nstate d.json\nkey Esc\nopen file\n"
+                                  "type path /nowhere/\nstate e.json\n",
+                                  host);
+  CHECK_MESSAGE(code == 0, error);
+  const auto state = [&](const char* name) { return nlohmann::json::parse(host.states[name]); };
+  CHECK(state("a.json")["sampling"]["text"] == "T 0.8 · seed 7");
+  CHECK(state("b.json")["prompt_box"]["text"] == "a b c");
+  CHECK(state("b.json")["prompt"] == "a b");
+  CHECK(state("c.json")["prompt"] == "a b c");
+  CHECK(state("c.json")["sampling"]["text"] == "T 0.8 · seed 9");
+  CHECK(state("d.json")["open_choices"] == "backends");
+  CHECK(state("e.json")["file_box"]["path"] == "/nowhere/");
+  CHECK(play(controller, "key Esc\ntype prompt a\n", host).second ==
+        "test:2: type prompt a: the box for a prompt is not open");
+}
+
 TEST_CASE("keys of the window do nothing in a script; keys that scroll move the window of tokens") {
   Controller controller(any());
   RecordingHost host;

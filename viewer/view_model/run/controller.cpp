@@ -16,12 +16,7 @@ Controller::Impl::Impl(ControllerOptions options) {
   carry_out(SetSpeed{options.speed});
   clock.reduced_motion = options.reduced_motion;
   tour_offered = options.offer_tour;
-  goal = {options.model,
-          options.prompt,
-          options.backend,
-          std::max(0, options.step),
-          {},
-          {.temperature = options.temperature, .seed = options.seed}};
+  goal = {options.model, options.prompt, options.backend, std::max(0, options.step), {}, options.sampling};
   want_goal();
 }
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "model/sampler.h"
 #include "viewer/view_model/script/script.h"
 #include "viewer/view_model/script/script_host.h"
 #include "viewer/view_model/state/view_state.h"
@@ -24,9 +25,8 @@ struct ControllerOptions {
   std::string model = "fable-mha";
   std::string prompt = "the quick brown fox";
   std::string backend = "eigen";
-  float temperature = 0;  // 0: greedy
-  uint64_t seed = 1;
-  int step = 4;  // the decode step to open on; 0: prefill
+  SamplingOptions sampling{};  // temperature 0: greedy
+  int step = 4;                // the decode step to open on; 0: prefill
   Theme theme = Theme::light;
   double speed = 1;
   bool reduced_motion = false;
