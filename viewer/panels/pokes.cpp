@@ -162,7 +162,7 @@ class Content {
     const size_t n = side.output_after.size();
     constexpr float kLeastBar = 3;
     if (static_cast<float>(n) * kLeastBar > column_.width()) return;
-    const Rect chart = column_.cut_top(40);
+    const Rect chart = column_.cut_top(30);
     const float middle = chart.center().y, width = chart.width() / static_cast<float>(n);
     const auto bar = [&](float value, float x0, float x1, Hex color) {
       const float length = std::isfinite(value) ? value / side.output_scale * (chart.height() / 2 - 2) : 0;
@@ -202,9 +202,12 @@ class Content {
 void draw_pokes(Panel& panel) {
   if (!panel.view.pokes.open) return;
   const Layout& layout = panel.layout;
-  const float top = layout.sentence.y1 + 2, room = layout.costs.y0 - 8 - top, right = layout.screen.x1 - 8;
-  const float left = layout.inspector_pops_over ? right - kWidth : layout.inspector.x0;
-  const float height = std::clamp(panel.state.pokes_height, 40.0f, room);
+  const bool column_there = !layout.inspector_pops_over && !layout.inspector.empty();
+  const Rect box = column_there ? layout.inspector
+                                : Rect{layout.screen.x1 - 8 - kWidth, layout.sentence.y1 + 2,
+                                       layout.screen.x1 - 8, layout.panes[1].box.y1};
+  const float top = box.y0, room = box.height(), left = box.x0, right = box.x1;
+  const float height = std::clamp(panel.state.pokes_height, 40.0f, std::max(40.0f, room));
   const bool scrolls = panel.state.pokes_height > room;
   ImGui::SetNextWindowPos({left, top});
   ImGui::SetNextWindowSize({right - left, height});

@@ -27,7 +27,7 @@ TEST_CASE("the button opens the list; an entry leads to its poke, × removes it,
     Rect list = listed.layout().screen;
     list.x0 = list.x1 - 240;
     list.y0 = listed.layout().sentence.y1 + 2;
-    list.y1 = list.y0 + 150;
+    list.y1 = list.y0 + 220;
     const auto show = listed.find<view::ShowPoke>(list);
     const auto remove = listed.find<view::RemovePoke>(list);
     REQUIRE(show);

@@ -35,7 +35,7 @@ struct Pair {
   explicit operator bool() const { return now && before; }
 };
 
-/// What one poke did on one side, in words.
+/// What one poke did on one side, in words; or, of several, what all changed together.
 class Story {
  public:
   Story(const Snapshot& snapshot, Mode side, const Selection& at, const Poke& poke, size_t index)
@@ -51,10 +51,9 @@ class Story {
         last_(n_ - 1),
         head_(head_for(at)),
         on_show_(poke.layer == at.layer && head_ == at.head),
-        effect_(poke_effect(snapshot, side, at)),
-        alone_(snapshot.now->pokes.size() == 1) {}
+        effect_(poke_effect(snapshot, side, at)) {}
 
-  /// What the poke did. With several pokes in force it leaves out what they changed together.
+  /// What the poke did, if no other is in force: then every change comes from it.
   std::string text() const {
     if (poke_.what == Poke::What::q) return poke_.position == last_ ? current_query() : past_query();
     return poke_.what == Poke::What::k ? key() : value();
@@ -97,8 +96,8 @@ class Story {
     return text + ".";
   }
 
-  /// " Logits changed by …", only if this is the only poke. For several pokes the badge says it once.
-  std::string and_logits() const { return alone_ ? " " + sentence(logits_phrase()) : ""; }
+  /// " Logits changed by …."
+  std::string and_logits() const { return " " + sentence(logits_phrase()); }
 
   std::string past_query() const {
     const std::string name = poked_row_name(poke_);
@@ -106,24 +105,21 @@ class Story {
     if (reads() == 0) {
       const std::string text = fmt::format("{} is read 0 times in this step.", name);
       const bool rows_above = poke_.when == Poke::When::since && !last_layer();
-      if (!rows_above) return text + (alone_ ? and_logits() : " It changes nothing here.");
+      if (!rows_above) return text + and_logits();
       return fmt::format("{} In {} it was read once, for row {} of K and V above.{}", text,
                          step_name(setup_, row), row, and_logits());
     }
     if (last_layer()) {
       const std::string text = fmt::format("Row {} changed by {}", row, rough(output_change(row)));
-      if (!alone_) return text + "; the last row does not read it.";
       return text + (effect_.identical ? ". The last row is bit-identical." : "." + and_logits());
     }
     const std::string text =
         fmt::format("{} {} row {} of layer {}'s K and V.", name,
                     snapshot_.now->prefill() ? "feeds" : "rebuilds", row, poke_.layer + 1);
-    return alone_ ? sentence(logits_phrase()) + " " + text : text;
+    return sentence(logits_phrase()) + " " + text;
   }
 
   std::string current_query() const {
-    if (!alone_)
-      return fmt::format("This query decides: its output changed by {}.", rough(output_change(last_)));
     const PokeEffect other = other_effect();
     if (side_ == Mode::cached || other.identical)
       return fmt::format("This query decides: its output changed by {}.{}", rough(output_change(last_)),
@@ -141,9 +137,8 @@ class Story {
     return fmt::format(" It reaches query heads {}.",
                        range(poke_.head * group, (poke_.head + 1) * group - 1));
   }
-  /// Ends a sentence that the logits may continue.
   std::string with_logits(const std::string& text) const {
-    return alone_ ? fmt::format("{}; {}.", text, logits_phrase()) : text + ".";
+    return fmt::format("{}; {}.", text, logits_phrase());
   }
 
   std::string key() const {
@@ -155,7 +150,7 @@ class Story {
     if (now && before)
       text += with_logits(fmt::format("Weight {} → {}, all weights rescaled", rough(double{before[s]}),
                                       rough(double{now[s]})));
-    else if (alone_)
+    else
       text += sentence(logits_phrase());
     return text + shared_phrase();
   }
@@ -167,11 +162,11 @@ class Story {
       return with_logits(fmt::format("{} head's output changed by {}", on_show_ ? "This" : "That",
                                      factors.empty() ? rough(change) : factors)) +
              shared_phrase();
-    return (alone_ ? sentence(logits_phrase()) : "") + shared_phrase();
+    return sentence(logits_phrase()) + shared_phrase();
   }
 
-  /// At the element of v that changed most, the output changes by weight × change. Empty where other pokes
-  /// changed the output, too, so that these factors do not give its change.
+  /// At the element of v that changed most, the output changes by weight × change. Empty where the
+  /// printed factors would not give the printed change.
   std::string output_as_product() const {
     const int s = poke_.position, g = head_ / c_.group_size();
     const float* weight = prob_row(before_, poke_.layer, head_, last_, n_);
@@ -198,8 +193,22 @@ class Story {
   const int n_, last_, head_;
   const bool on_show_;  // the head that is reported on
   const PokeEffect effect_;
-  const bool alone_;  // no other poke is in force, so every change comes from this one
 };
+
+}  // namespace
+
+namespace {
+
+/// "2 pokes now", "3 pokes (2 now, 1 since its own step)"
+std::string how_many(const std::vector<Poke>& pokes) {
+  const auto now =
+      std::count_if(pokes.begin(), pokes.end(), [](const Poke& p) { return p.when == Poke::When::now; });
+  const auto since = static_cast<std::ptrdiff_t>(pokes.size()) - now;
+  if (since == 0) return fmt::format("{} pokes now", now);
+  if (now == 0) return fmt::format("{} pokes since their own steps", since);
+  return fmt::format("{} pokes ({} now, {} since {} own step{})", pokes.size(), now, since,
+                     since == 1 ? "its" : "their", since == 1 ? "" : "s");
+}
 
 }  // namespace
 
@@ -214,15 +223,15 @@ Badge poke_badge(const Snapshot& snapshot, Mode side, const Selection& at) {
   badge.position = last.position;
   badge.no_effect = poke_effect(snapshot, side, at).identical;
   const Story story(snapshot, side, at, last, pokes.size() - 1);
-  std::string name = poked_row_name(last);
+  if (pokes.size() > 1) {
+    badge.text = fmt::format("{}: {}.", how_many(pokes), story.logits_phrase());
+    return badge;
+  }
+  std::string where;
   if (!shown)
-    name += fmt::format(" in layer {}, {} {}", last.layer, last.what == Poke::What::q ? "head" : "K/V head",
-                        last.head);
-  if (pokes.size() > 1)
-    badge.text = fmt::format("{} pokes together: {}. The last ({}, {}): {}", pokes.size(),
-                             story.logits_phrase(), name, when_text(last), story.text());
-  else
-    badge.text = fmt::format("{}{} · {}", shown ? "" : name + " · ", when_text(last), story.text());
+    where = fmt::format("{} in layer {}, {} {} · ", poked_row_name(last), last.layer,
+                        last.what == Poke::What::q ? "head" : "K/V head", last.head);
+  badge.text = fmt::format("{}{} · {}", where, when_text(last), story.text());
   return badge;
 }
 
