@@ -103,13 +103,11 @@ class Content {
   }
 
   void comparison(const view::PokeComparison& c) {
-    lines(Type::label_bold, ink(), "Before → after", 1, kLine);
-    lines(Type::small, muted(), c.title, 2, kSmallLine);
+    lines(Type::small, muted(), "before → after, " + c.title, 2, kSmallLine);
     for (const view::SideComparison& side : c.sides) {
       gap(6);
-      lines(Type::small, muted(), side.side, 1, kSmallLine);
       lines(Type::label_bold, ink(), side.next_text, 2, kLine);
-      lines(Type::small, muted(), side.logits_text, 1, kSmallLine);
+      lines(Type::small, muted(), side.side + " · " + side.logits_text, 2, kSmallLine);
       keys(side);
       output(side);
       tokens(side);
@@ -157,12 +155,12 @@ class Content {
   /// The elements of the output row: before in grey, after in the colour of its sign.
   void output(const view::SideComparison& side) {
     if (side.output_text.empty()) return;
-    heading("output row", "");
+    gap(4);
     lines(Type::small, ink(), side.output_text, 2, kSmallLine);
     const size_t n = side.output_after.size();
     constexpr float kLeastBar = 3;
     if (static_cast<float>(n) * kLeastBar > column_.width()) return;
-    const Rect chart = column_.cut_top(30);
+    const Rect chart = column_.cut_top(26);
     const float middle = chart.center().y, width = chart.width() / static_cast<float>(n);
     const auto bar = [&](float value, float x0, float x1, Hex color) {
       const float length = std::isfinite(value) ? value / side.output_scale * (chart.height() / 2 - 2) : 0;

@@ -74,10 +74,9 @@ void compare_output(const Snapshot& snapshot, Mode side, const Selection& at, Si
   }
   out.output_scale = scale > 0 ? static_cast<float>(scale) : 1;
   const double change = largest_change(now, before, width);
-  out.output_text = change == 0
-                        ? "output unchanged"
-                        : fmt::format("output changed by at most {}: element {}, {} → {}", rough(change),
-                                      largest, rough(double{before[largest]}), rough(double{now[largest]}));
+  out.output_text = change == 0 ? "output unchanged"
+                                : fmt::format("output: most at element {}, {} → {}", largest,
+                                              rough(double{before[largest]}), rough(double{now[largest]}));
 }
 
 /// Whether token a ranks before token b. A NaN counts as −∞.

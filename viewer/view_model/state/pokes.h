@@ -51,7 +51,7 @@ struct SideComparison {
   std::string logits_text;      // "logits changed by at most 10", "logits bit-identical"
   std::vector<KeyChange> keys;  // up to five, the largest change of weight first
   std::string more_keys;        // "and 3 more: weights changed by at most 0.01", or that none has changed
-  std::string output_text;      // "output changed by at most 1.6: element 7, 0.3 → 1.9"
+  std::string output_text;      // "output: most at element 7, 0.3 → 1.9", "output unchanged"
   std::vector<float> output_before, output_after;  // [head_dim]
   float output_scale = 1;                          // largest magnitude of both, for bars
   std::vector<TokenChange> tokens;  // the top five of before and of after, in the order of after
