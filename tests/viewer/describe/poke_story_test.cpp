@@ -173,7 +173,8 @@ TEST_CASE("restoring brings every bit back, from any mixture of pokes") {
   controller.send(PokeRow{Part::q, 1, Poke::Action::scramble, Poke::When::since});
   const auto poked = controller.settle();
   CHECK(poked->n_pokes == 3);
-  CHECK(poked->panes[0].badges[0].text.starts_with("3 pokes (1 now, 2 since their own steps): logits changed by "));
+  CHECK(poked->panes[0].badges[0].text.starts_with(
+      "3 pokes (1 now, 2 since their own steps): logits changed by "));
   CHECK(poked->pokes_text.starts_with("3 pokes: k[2] scrambled in layer 2"));
   controller.send(RestoreRow{Part::v, 5});
   CHECK(controller.settle()->n_pokes == 2);
