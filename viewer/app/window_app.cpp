@@ -10,6 +10,7 @@
 #include "io/checked.h"
 #include "viewer/app/checks.h"
 #include "viewer/app/picture_writer.h"
+#include "viewer/imgui/versions.h"
 #include "viewer/panels/screen.h"
 #include "viewer/platform/window.h"
 #include "viewer/view_model/script/parse_script.h"
@@ -127,7 +128,8 @@ class WindowApp {
     const bool shown = window_.present(screen_.background());
     next_frame_ = began + (shown ? period() : period() / 4);
     for (const view::UserCommand& command : commands) carry_out(command, frame);
-    if (!commands.empty()) note_change();
+    if (input_waits()) next_frame_ = began;
+    if (!commands.empty() || input_waits()) note_change();
   }
 
   void carry_out(const view::UserCommand& command, const view::Frame& frame) {

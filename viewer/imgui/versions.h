@@ -6,6 +6,7 @@
 #pragma once
 
 #include <imgui.h>
+#include <imgui_internal.h>
 
 namespace lastrow::ui {
 
@@ -16,6 +17,15 @@ inline int list_count(const ImDrawData& data) {
   return data.CmdListsCount;
 #else
   return data.CmdLists.Size;
+#endif
+}
+
+/// From 1.87 on ImGui takes one key or click a frame: it needs more frames for the rest that came with it.
+inline bool input_waits() {
+#if IMGUI_VERSION_NUM < 18700
+  return false;
+#else
+  return !ImGui::GetCurrentContext()->InputEventsQueue.empty();
 #endif
 }
 

@@ -12,7 +12,7 @@ void draw_rail(Panel& panel) {
     bool enabled;
   };
   const Entry entries[] = {{Icon::pencil, binding_for(Key::character, 'p'), true},
-                           {Icon::restore, binding_for(Key::character, 'r'), panel.view.n_pokes > 0},
+                           {Icon::restore, binding_for(Key::character, 'r'), !panel.view.pokes.entries.empty()},
                            {Icon::copy, binding_for(Key::character, 'c'), true},
                            {Icon::camera, binding_for(Key::character, 's', false, true), true},
                            {Icon::half_moon, binding_for(Key::character, 't'), true},

@@ -107,7 +107,8 @@ void Screen::draw(const view::Frame& frame, ImVec2 size, std::span<const KeyPres
   }
   if (auto* log = static_cast<TextLog*>(io.UserData)) log->clear();
   ImGui::NewFrame();
-  send_keys(keys, *frame.view, commands);
+  waiting_keys_.insert(waiting_keys_.end(), keys.begin(), keys.end());
+  if (!input_waits()) send_keys(std::exchange(waiting_keys_, {}), *frame.view, commands);
   ImGui::SetNextWindowPos({0, 0});
   ImGui::SetNextWindowSize(io.DisplaySize);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {0, 0});

@@ -55,6 +55,7 @@ class Screen {
   std::unique_ptr<Colors> colors_;
   AlphaTexture atlas_;  // filled when it is first needed
   PanelState state_;
+  std::vector<KeyPress> waiting_keys_;  // Enter comes after the text that was typed before it
 };
 
 }  // namespace lastrow::ui
