@@ -266,6 +266,8 @@ class PaneBuilder {
         return cached ? fmt::format("appends {} and {}", plural(queries, "K row"), plural(queries, "V row"))
                       : "kept for this step only";
       case Beat::score:
+        if (!cached && !alike && at_.layer < config_.n_layers - 1)
+          return fmt::format("all {} are used above", plural(queries, "query"));
         return fmt::format("{} {} {}", plural(queries, "query"), queries == 1 ? "meets" : "meet",
                            plural(n_, "key"));
       case Beat::mask:
