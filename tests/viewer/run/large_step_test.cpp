@@ -191,7 +191,7 @@ TEST_CASE("4,096 tokens × 32 layers × 32 heads" * doctest::skip()) {
   Goal goal{
       "random:layers=32,q_heads=32,kv_heads=8,head_dim=8,model_dim=64,ffn=64,vocab=64,context=4096,seed=5",
       prompt_of(4094), "eigen"};
-  const auto reach = [&](const char* what) {
+  const auto reach = [&](const std::string& what) {
     const auto start = Clock::now();
     const Outcome o = sessions.reach(goal);
     REQUIRE(o.snapshot);

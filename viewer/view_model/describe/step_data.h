@@ -29,7 +29,7 @@
 namespace lastrow::view {
 
 constexpr int64_t kWholeStepBytes = int64_t{48} << 20;
-constexpr int64_t kStepRowsBytes = int64_t{320} << 20;
+constexpr int64_t kStepRowsBytes = int64_t{512} << 20;
 
 /// The rows of one head that are on show. Only steps that are too large to keep whole use it.
 struct Focus {
