@@ -77,14 +77,11 @@ void draw_labels(Panel& panel, const PaneLayout& layout, const view::PaneState& 
 }
 
 /// Over the labels of a window, which tokens are on show.
-void draw_window_note(Panel& panel, const PaneLayout& layout) {
-  const view::TokenWindow& window = layout.window;
-  if (window.whole()) return;
+void draw_window_note(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   Rect note{layout.labels.x0, layout.block_title.y0, layout.labels.x1, layout.block_title.y1};
-  panel.canvas.text_in(note.cut_top(17), Type::label_bold, panel.color(panel.hex().text),
-                       fmt::format("{}–{}", window.first, window.first + window.n - 1));
-  panel.canvas.text_in(note, Type::small, panel.color(panel.hex().muted),
-                       fmt::format("of {} tokens", window.n_tokens));
+  panel.canvas.text_in(note.cut_top(17), Type::label_bold, panel.color(panel.hex().text), pane.window_range);
+  if (note.height() >= 14)
+    panel.canvas.text_in(note, Type::small, panel.color(panel.hex().muted), pane.window_note);
 }
 
 /// The frame around the row that decides, with the word "decides" on a tab below it.
@@ -215,7 +212,7 @@ void draw_pane(Panel& panel, Mode side) {
   draw_output(panel, layout, pane);
   draw_under_blocks(panel, layout, pane);
   draw_footer(panel, layout, pane);
-  draw_window_note(panel, layout);
+  draw_window_note(panel, layout, pane);
   draw_scroll_bar(panel, layout);
   draw_sweep(panel, layout, pane);
   draw_crosshair(panel, layout, pane);

@@ -95,6 +95,11 @@ void draw_word_outline(Panel& panel, const view::SpeltWord& word, Rect chips) {
                         word.n_tokens));
 }
 
+/// The room for how many tokens are not shown.
+float hidden_width(const Panel& panel) {
+  return panel.canvas.width(Type::label, fmt::format("… {}", panel.view.tokens.size())) + 10;
+}
+
 /// The number of the first token that is drawn: the newest tokens have the room.
 size_t first_shown(const Panel& panel, float room) {
   const std::vector<view::TokenChip>& tokens = panel.view.tokens;
@@ -102,7 +107,7 @@ size_t first_shown(const Panel& panel, float room) {
   size_t first = tokens.size();
   while (first > 0) {
     total += chip_width(panel, tokens[first - 1]) + gap_before(panel, first - 1);
-    if (total > room - (first > 1 ? 40.0f : 0.0f)) break;
+    if (total > room - (first > 1 ? hidden_width(panel) : 0.0f)) break;
     --first;
   }
   return first;
@@ -112,7 +117,7 @@ void draw_strip(Panel& panel, Rect strip) {
   const std::vector<view::TokenChip>& tokens = panel.view.tokens;
   const size_t first = first_shown(panel, strip.width());
   if (first > 0)
-    panel.canvas.text_in(strip.cut_left(40), Type::label, panel.color(panel.hex().muted),
+    panel.canvas.text_in(strip.cut_left(hidden_width(panel)), Type::label, panel.color(panel.hex().muted),
                          fmt::format("… {}", first));
   Rect outline;  // of the spelt word that is being drawn
   for (size_t i = first; i < tokens.size(); ++i) {

@@ -7,6 +7,7 @@
 
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/row_rule.h"
+#include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {
 
@@ -55,7 +56,7 @@ Overview build_overview(const Snapshot& snapshot, Mode side, const Selection& at
                                 .last_layer = at.layer == setup.config().n_layers - 1},
                                at.beat));
   }
-  o.caption = fmt::format("All {} tokens", o.n_tokens);
+  o.caption = fmt::format("All {}", plural(o.n_tokens, "token"));
   o.tooltip = "Drag the frame to choose the tokens that the rows above show.";
   if (o.bins < o.n_tokens)
     o.tooltip += fmt::format(

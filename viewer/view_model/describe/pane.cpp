@@ -44,6 +44,10 @@ class PaneBuilder {
     pane.side = side_;
     pane.n_tokens = n_;
     pane.window = window_;
+    if (!window_.whole()) {
+      pane.window_range = range(window_.first, window_.first + window_.n - 1);
+      pane.window_note = "of " + plural(n_, "token");
+    }
     pane.first_new_row = step_.prefill() ? 0 : n_ - 1;
     pane.decides_row = n_ - 1;
     for (int slot = 0; slot < window_.n_shown(); ++slot)

@@ -123,6 +123,7 @@ struct PaneState {
   std::string subtitle;      // "layer 3 (last) · head 0 · 1 query meets 8 keys"
   int n_tokens = 0;
   TokenWindow window;
+  std::string window_range, window_note;  // "14–32", "of 34 tokens"; empty if all tokens are on show
   int first_new_row = 0;  // positions from here on were fed in this step (all of them in prefill)
   int decides_row = 0;    // the position of the last row: framed, with the label decides_text
   std::string decides_text = "decides";
