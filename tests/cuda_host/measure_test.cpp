@@ -120,7 +120,8 @@ TEST_CASE("if the seconds are too few, the last steps are left out") {
   const Machine machine;
   // Steps need 10 s to begin; the first one takes at least 5 s of the 14 s, on however fast a machine.
   machine.program("bin/compute-sanitizer", "sleep 5");
-  const Outcome run = machine.measure("", machine.packed() + " --seconds 14 memcheck check times early torch");
+  const Outcome run =
+      machine.measure("", machine.packed() + " --seconds 14 memcheck check times early torch");
   CAPTURE(run.err);
   CHECK(run.exit_code == 0);  // a step that was cut has not failed
   const std::string summary = read_text(machine.out("summary.txt"));
