@@ -1,7 +1,6 @@
 #include "viewer/view_model/describe/reads.h"
 
 #include <algorithm>
-#include <ranges>
 
 #include "viewer/view_model/describe/text.h"
 
@@ -14,14 +13,26 @@ struct Queries {
   int first = 0, last = 0;
 };
 
+/// How many rows come before the first one that is not `early`; all early rows come first.
+template <typename IsEarly>
+int count_early(int n_rows, IsEarly is_early) {
+  int low = 0, high = n_rows;
+  while (low < high) {
+    const int middle = low + (high - low) / 2;
+    if (is_early(middle))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
 /// The rows of the attend that read the key, found by halving: the ends of the keys that a query sees never
 /// go back from one query to the next.
 Queries readers_of_key(const AttendRead& r, int position) {
-  const auto rows = std::views::iota(0, r.q_len);
   const auto keys = [&](int t) { return visible_keys(r.mask, r.q_len, r.kv_len, t); };
-  const auto first = std::ranges::partition_point(rows, [&](int t) { return keys(t).end <= position; });
-  const auto last = std::ranges::partition_point(rows, [&](int t) { return keys(t).begin <= position; });
-  return {static_cast<int>(first - rows.begin()), static_cast<int>(last - rows.begin())};
+  return {count_early(r.q_len, [&](int t) { return keys(t).end <= position; }),
+          count_early(r.q_len, [&](int t) { return keys(t).begin <= position; })};
 }
 
 Queries readers_of_query(const AttendRead& r, int position) {
