@@ -27,11 +27,12 @@ void draw_dots(Canvas& canvas, const Rect& r, ImU32 color, float period) {
 }
 
 void draw_diagonals(Canvas& canvas, const Rect& r, ImU32 color, float period, float thickness) {
-  // Lines x + y = k·period, from the lower left to the upper right end within r.
-  canvas.clip(r);
-  for (float k = std::floor((r.x0 + r.y0) / period) * period; k < r.x1 + r.y1 + period; k += period)
-    canvas.line({k - r.y1 - 1, r.y1 + 1}, {k - r.y0 + 1, r.y0 - 1}, color, thickness);
-  canvas.unclip();
+  // Lines x + y = k·period, each from where it enters r to where it leaves it. A clip rectangle would do the
+  // same, but each one begins a new draw command.
+  for (float k = std::floor((r.x0 + r.y0) / period) * period; k < r.x1 + r.y1 + period; k += period) {
+    const float left = std::max(r.x0, k - r.y1), right = std::min(r.x1, k - r.y0);
+    if (left < right) canvas.line({left, k - left}, {right, k - right}, color, thickness);
+  }
 }
 
 void draw_crosses(Canvas& canvas, const Rect& r, ImU32 color, float period) {
