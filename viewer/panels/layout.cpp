@@ -14,13 +14,14 @@ constexpr float kGap = 8;
 constexpr float kTopHeight = 48, kTokensHeight = 64, kSentenceHeight = 40, kModelHeight = 56,
                 kCostsHeight = 72, kLegendHeight = 26, kTwoLineLegend = 46, kTabsWidth = 84, kRailWidth = 40,
                 kInspectorWidth = 280;
-constexpr float kCostsBesideTab = 1000, kTabHeight = 208, kMostTabHeight = 320;
+constexpr float kModelBesideTab = 800, kCostsBesideTab = 1000, kTabHeight = 208, kMostTabHeight = 320;
 constexpr float kOneLineFrom = 1640;  // narrower windows need two lines for the legend
 constexpr float kPopOverHeight = 190;
 constexpr float kPopOverBelow = 1280;  // narrower windows have no column for the inspector
 
 constexpr float kPadding = 12;
 constexpr float kHeader = 8 + 24 + 20 + 32 + 4;  // title, sharing, two lines of block titles
+constexpr float kBriefBelow = 320;
 constexpr float kBriefHeader = 8 + 24 + 18 + 4;
 constexpr float kFooterLine = 24, kNameLine = 15, kCaption = 16;
 constexpr float kLeastBars = 18, kMostBars = 72;
@@ -37,6 +38,11 @@ constexpr float kLeastColumn = 4, kMostColumn = 64;
 constexpr std::array<int, 8> kBuckets{4, 6, 8, 12, 16, 20, 24, 32};
 
 constexpr float kBriefLow = 8 + kNameLine + kCaption + 52 + 4 + kFooterLine + 6;
+
+/// Lecture mode, or a pane that an open tab has made low.
+bool is_brief(const Rect& box, const view::ViewState& view) {
+  return view.lecture || box.height() < kBriefBelow;
+}
 
 float header_height(bool brief) { return brief ? kBriefHeader : kHeader; }
 
@@ -137,7 +143,7 @@ void choose_lines(PaneLayout& pane) {
 
 PaneLayout make_pane(const Rect& box, const view::PaneState& state, const view::ViewState& view) {
   PaneLayout pane;
-  pane.brief = view.lecture;
+  pane.brief = is_brief(box, view);
   pane.poked = view.n_pokes > 0;
   pane.side = state.side;
   pane.box = box;
@@ -184,7 +190,8 @@ Layout divide(ImVec2 size, const view::ViewState& view) {
     layout.rail.x0 += kGap / 2;
   }
   rest.cut_right(kGap);
-  if (!view.lecture) {
+  const bool crowded = view.tab != view::Tab::none && size.y < kModelBesideTab;
+  if (!view.lecture && !crowded) {
     layout.model = rest.cut_top(kModelHeight);
     rest.cut_top(kGap);
   }
@@ -221,7 +228,8 @@ Layout make_layout(ImVec2 size, const view::ViewState& view) {
 }
 
 int rows_that_fit(ImVec2 size, const view::ViewState& view) {
-  return rows_in(divide(size, view).panes[0].box, view.lecture, view.n_pokes > 0);
+  const Rect box = divide(size, view).panes[0].box;
+  return rows_in(box, is_brief(box, view), view.n_pokes > 0);
 }
 
 }  // namespace lastrow::ui

@@ -28,7 +28,8 @@ struct PaneLayout {
   Rect footer;
   float row_height = 40;
   float column_width = 20;
-  bool brief = false;    // lecture mode: one line of titles, the weights' bars, no picture under the blocks
+  bool brief =
+      false;  // lecture mode, or little room: one line of titles, the weights' bars, no picture under the blocks
   bool poked = false;    // badges say what pokes changed
   float pinned_gap = 0;  // above the last row and left of the last column, if it is pinned
   int head_dim = 0;
@@ -52,7 +53,8 @@ struct PaneLayout {
 };
 
 struct Layout {
-  // In lecture mode model, rail, inspector, costs, tabs and tab are empty.
+  // In lecture mode model, rail, inspector, costs, tabs and tab are empty. An open tab takes the room of the
+  // costs and, in a low window, of the model.
   Rect screen, top, tokens, sentence, model, rail, inspector, costs, legend;
   Rect tabs, tab;                    // the bar of tabs; the open tab, empty if none is open
   bool inspector_pops_over = false;  // the window is too narrow for a column for it

@@ -35,10 +35,8 @@ void draw_panels(Panel& panel) {
     draw_transport(panel);
     draw_tokens(panel);
     draw_sentence(panel);
-    if (!panel.view.lecture) {
-      draw_rail(panel);
-      draw_model_strip(panel);
-    }
+    if (!panel.layout.rail.empty()) draw_rail(panel);
+    if (!panel.layout.model.empty()) draw_model_strip(panel);
     draw_pane(panel, Mode::cached);
     draw_pane(panel, Mode::recompute);
     if (!panel.layout.costs.empty()) draw_costs(panel);

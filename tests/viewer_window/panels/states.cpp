@@ -179,6 +179,11 @@ shot tab-cost.png
 step 12
 cost log
 shot tab-cost-log.png
+step 20
+shot tab-cost-20.png
+poke k 3 scramble
+shot tab-cost-poked.png
+restore all
 tab none
 step 4
 # help
