@@ -7,7 +7,7 @@
 //   }
 //
 // The flag belongs to the thread that opened the scope. A ThreadPool passes it on to its workers, and the
-// emulated GPU to its blocks. Do not open a scope around code that cleans up: it would be stopped, too.
+// emulated GPU to its blocks. Do not open a scope around code that cleans up: the flag would stop it, too.
 // Scopes can be nested; the inner one counts.
 #pragma once
 

@@ -35,12 +35,12 @@ struct Roofline {
 };
 
 /// Reads one buffer of `bytes`, of which each thread reads its own part. Returns the bandwidth of the fastest
-/// of `rounds` passes. To measure memory bandwidth, the buffer must be several times larger than the
-/// last-level cache; a smaller buffer measures that cache. Allocates the buffer, and makes one more pass to
-/// warm up. In each round a thread reads its part `passes` times: give many for a small buffer, because waking
-/// the threads would otherwise take longer than reading it.
-/// Throws ShapeError for a buffer below 4 KiB per thread, n_threads outside 1 … 1024, rounds < 1 or passes < 1. Throws
-/// CapacityError if memory is missing or a thread cannot be started.
+/// of `rounds` rounds. To measure memory bandwidth, the buffer must be several times larger than the
+/// last-level cache; a smaller buffer measures that cache. Allocates the buffer, and runs one more round to
+/// warm up. In each round a thread reads its part `passes` times. A small buffer needs many passes, because
+/// waking the threads would otherwise take longer than reading it.
+/// Throws ShapeError for a buffer below 4 KiB per thread, n_threads outside 1 … 1024, rounds < 1 or
+/// passes < 1. Throws CapacityError if memory is missing or a thread cannot be started.
 double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds = 5, int passes = 1);
 
 /// Measures multiply-adds (2 flop each) on registers only, with the vector width that this library was

@@ -17,10 +17,12 @@
 //   rows are as before. There is one exception, in Mode::recompute, because its storage is scratch: if a step
 //   had begun, stored_row() throws a UsageError until the next call that succeeds. See transaction.h.
 // * The caller owns the flag SessionOptions::stop. While it is true, a running call ends within milliseconds,
-//   also inside an operation (core/stop.h; work that a GPU has begun is not stopped), and a new call ends
-//   before it begins. Both throw Cancelled. The session never resets the flag, so the flag may be set before or during the call.
-// * Decode steps with the cache go through Backend::replay, unless the session records
-//   (SessionOptions::record), has SessionOptions::on_attend, or a poke is in force in the step. Replay changes no counts and no bits.
+//   even inside an operation (core/stop.h), and a new call ends before it begins. Both throw Cancelled. Work
+//   that a GPU has begun is not stopped. The session never resets the flag, so the flag may be set before or
+//   during the call.
+// * Decode steps with the cache go through Backend::replay, except in three cases: the session records
+//   (SessionOptions::record), it has SessionOptions::on_attend, or a poke is in force in the step. Replay
+//   changes no counts and no bits.
 //
 // Invariant: either current_step() == −1 (nothing has run), or logits(), record(), recorder(), poke_report()
 // and the stored rows are those of that step, computed by the backend in this run under the current pokes.

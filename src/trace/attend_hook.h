@@ -2,9 +2,9 @@
 //
 //   AttendHook hook(backend, [&](Backend& inner, const Attend& op) { inner.download(op.out, host); });
 //
-// The function may download operands, read stored rows, and probe through `inner`. What it needs later, it
-// must copy: the operands are overwritten by the next operations. So it can reduce large results one by one,
-// where a Recorder would keep them all. If it throws, the operation throws.
+// The function may download operands, read stored rows, and probe through `inner`. It must copy what it needs
+// later, because the next operations overwrite the operands. Unlike a Recorder, which keeps every result, it
+// can reduce each large result at once. If it throws, the operation throws.
 #pragma once
 
 #include <functional>
