@@ -151,7 +151,7 @@ void Canvas::note_text(std::string_view text, Type type, float room, const Line&
 }
 
 void Canvas::note_ground(const Rect& r, ImU32 color) {
-  constexpr float kLeastSide = 8;  // smaller ones are no ground for a text
+  constexpr float kLeastSide = 8;  // a smaller rectangle cannot be the background of a text
   if ((color & IM_COL32_A_MASK) != IM_COL32_A_MASK || r.width() < kLeastSide || r.height() < kLeastSide)
     return;
   log_->grounds.push_back({r, here(*list_, *log_)});

@@ -1,8 +1,8 @@
 // Draws in logical pixels on one ImGui draw list: rectangles, lines and texts that stay sharp and never
 // overflow. Panels draw everything through it.
 //
-// A text gets the room it needs. A test measures each of them in many states of the screen, and fails if one
-// is cut off; see text_log.h. If a text may be cut, the call says why: MayCut{"the tooltip has all of it"}.
+// Give every text the room it needs. A test measures all texts in many states of the screen, and fails if one
+// is cut off (text_log.h). If a text may be cut, the call says why: MayCut{"the tooltip has all of it"}.
 #pragma once
 
 #include <imgui.h>

@@ -2,7 +2,7 @@
 // off, and texts that cover each other.
 //
 //   TextLog log;
-//   screen.log_texts(&log);   from now on each draw() fills it anew; nullptr: no more
+//   screen.log_texts(&log);   from now on each draw() replaces its content; nullptr ends this
 //   screen.draw(…);
 //   for (const DrawnText& text : log.texts) …
 //

@@ -145,7 +145,8 @@ void Damage::mix_into(const PixelRect& place, uint64_t hash) {
     }
 }
 
-/// Runs of changed tiles in each row of tiles; a run that continues one of the row above makes that one higher.
+/// Makes a rectangle of each run of changed tiles in a row of tiles. If the row above has a run of the same
+/// columns, its rectangle grows down instead.
 void Damage::merge_changed_tiles() {
   for (int row = 0; row < rows_; ++row)
     for (int column = 0; column < columns_; ++column) {
@@ -168,7 +169,7 @@ void Damage::merge_changed_tiles() {
   while (changed_.size() > kMostRectangles) merge_two();
 }
 
-/// Puts the two rectangles into one that add the fewest pixels by it, and with them all that it meets.
+/// Merges the two rectangles whose union adds the fewest pixels, and every rectangle that overlaps the union.
 void Damage::merge_two() {
   size_t best_a = 0, best_b = 1;
   int64_t least = std::numeric_limits<int64_t>::max();

@@ -1,14 +1,16 @@
-// What has changed on the screen since the last frame, so that only that is drawn again. Most of the time of a
-// frame goes into its pixels, at least without a GPU, and a moving mouse changes few of them.
+// Finds what has changed on the screen since the last frame, so that only this part is drawn again. Without a
+// GPU most of a frame's time goes into its pixels, and a moving mouse changes few of them.
 //
 //   Damage damage;
 //   const auto& changed = damage.update(data, background);   each frame, after ImGui::Render()
 //   if (changed.empty()) …                                   the picture is the same: draw nothing
-//   const OnlyIn only(data, changed);                        until it goes, data draws in these rectangles only
+//   const OnlyIn only(data, changed);                        limits data to these rectangles until destroyed
 //
-// The screen is a grid of tiles. Everything that is drawn in a tile goes into one hash, in order. A tile with
-// the same hash as before looks as before. Drawing the rectangles over the last picture, each cleared first,
-// gives the picture that drawing everything gives, bit for bit.
+// Draw the rectangles only over the last picture. If it is lost, or if a texture changes, call forget().
+//
+// The screen is a grid of tiles. Each tile has one hash of everything that is drawn in it, in order. If the
+// hash is the same as in the last frame, the tile looks the same. Invariant: clearing the rectangles in the
+// last picture and drawing them gives the same bits as drawing everything.
 #pragma once
 
 #include <imgui.h>
@@ -35,10 +37,10 @@ PixelRect screen_of(const ImDrawData& data);
 
 class Damage {
  public:
-  /// Rectangles without a common pixel that together hold every pixel that may have changed. At the first call,
-  /// after forget(), or for another size it is the whole screen.
+  /// Rectangles that do not overlap and that cover every pixel that may have changed. It is the whole screen
+  /// at the first call, after forget(), and when the size has changed.
   const std::vector<PixelRect>& update(const ImDrawData& data, uint32_t background);
-  /// The last picture is lost, or a texture has changed.
+  /// Call it when the last picture is lost, or when a texture has changed.
   void forget() { hashes_.clear(); }
 
  private:
@@ -55,7 +57,7 @@ class Damage {
   std::vector<PixelRect> changed_;
 };
 
-/// Leaves out of the draw data what lies outside the rectangles, and cuts what lies across their edges. The
+/// Removes from the draw data what lies outside the rectangles, and clips what crosses their edges. The
 /// destructor puts everything back.
 class OnlyIn {
  public:

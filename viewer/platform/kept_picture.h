@@ -1,10 +1,12 @@
-// The picture in the window, kept from frame to frame: OpenGL forgets what it has shown. So a frame needs to draw
-// only what has changed.
+// Keeps the window's picture from frame to frame, so that a frame draws only what has changed. OpenGL itself
+// does not keep a picture that it has shown.
 //
 //   KeptPicture kept;                 after the OpenGL context was made current
-//   kept.begin(width, height);        what follows is drawn over the last picture; false: there is none to draw on
+//   if (kept.begin(width, height))    what follows is drawn over the last picture
 //   … draw …
 //   kept.show();                      copies it to the window; then swap the buffers
+//
+// If begin() returns false, draw all of the window, and do not call show().
 #pragma once
 
 #include <cstdint>
