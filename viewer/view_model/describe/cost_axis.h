@@ -1,6 +1,6 @@
 // The axes of the cost pictures: where the ticks are, how they are spelt, and how high a value lies.
 //
-//   const CostAxis axis = CostAxis::of(Unit::flop, CostScale::log, least, most);
+//   const CostAxis axis = CostAxis::of(Unit::plain, CostScale::log, least, most);
 //   axis.height(value)    0 … 1
 //   axis.ticks()          3 to 6 nice numbers with their labels: 0, 200 M, 400 M, …
 #pragma once

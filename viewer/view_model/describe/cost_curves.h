@@ -14,8 +14,8 @@ CostCurves cost_curves(const Snapshot& snapshot, const CostLook& look);
 /// The bar of tabs. `curves` gives the summary beside a closed tab.
 std::vector<TabChip> tab_chips(const CostCurves& curves, const CostLook& look);
 
-/// The sums of one side: values[step] is the cost of the steps 0 … step; NaN from the first step whose cost is
-/// not measured.
+/// The sums of one side: values[step] is the cost of the steps 0 … step. From the first step that is not
+/// measured, values are NaN.
 std::vector<double> running_sums(const std::vector<StepCost>& steps, CostQuantity quantity);
 /// "31.2 M", "1.2 MiB", "3.1 ms", "not measured".
 std::string cost_text(CostQuantity quantity, double value);

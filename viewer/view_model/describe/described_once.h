@@ -1,8 +1,8 @@
-// The parts of the picture that depend on the step alone: not on layer, head, beat or mouse. They are made once
-// for a snapshot, because a long text has thousands of tokens and steps.
+// The parts of the picture that depend on the step alone: not on layer, head, beat or mouse. They are made
+// once for a snapshot, because a long text has thousands of tokens and steps.
 //
-//   snapshot.once = describe_once(snapshot);      the worker, when the snapshot is complete
-//   const auto once = described(snapshot);        each frame; made anew only if the snapshot has none of its own
+//   snapshot.once = describe_once(snapshot);   the worker, when the snapshot is complete
+//   const auto once = described(snapshot);     each frame; makes them again only if the snapshot has none
 #pragma once
 
 #include <array>

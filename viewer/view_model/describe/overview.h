@@ -1,5 +1,5 @@
-// Builds the overview of a long text. Building it reads every row of a head, so it is kept until the step, the
-// layer or the head changes.
+// Builds the overview of a long text. This reads every row of a head, so the result is kept until the step,
+// the layer, the head or the beat changes.
 //
 //   OverviewCache cache;
 //   pane.overview = cache.get(snapshot, Mode::cached, selection);

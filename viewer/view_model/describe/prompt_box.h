@@ -1,4 +1,4 @@
-// From what is typed in the prompt box to everything that the box shows.
+// Makes everything that the prompt box shows from what is typed in it.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,10 @@
 // The inside of the controller: what the user wants, what is there, and what is open. Only controller*.cpp
-// include it.
+// may include it.
+//
+//   apply(command)        one carry_out() per command; changes the state below and sets `dirty`
+//   frame(now)            takes an outcome of the worker, moves the clock, and rebuilds a view that is dirty
+//
+// Only the worker's thread runs sessions; everything here belongs to the thread that draws.
 #pragma once
 
 #include <cstdint>

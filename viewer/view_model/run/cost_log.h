@@ -1,9 +1,9 @@
 // What every step has cost both sides, without pokes, from the prefill to the last step that ran.
 //
-//   log.note_work(twin);             after each new step of the sessions that record
-//   log.note_time(twin);             after each step of the sessions without recording
-//   log.note_median(step, {a, b});   if the step was timed several times
-//   log.steps()                      [Mode][step]
+//   log.note_work(twin, times_count);   after each new step of the sessions that record
+//   log.note_time(twin);                after each step of the sessions without recording
+//   log.note_median(step, {a, b});      if the step was timed several times
+//   log.steps()                         [Mode][step]
 //
 // Call note_work in the order of the steps. Invariant: a better measurement of time is never replaced by a
 // worse one, and times with recording are used only while there are no others.
@@ -19,12 +19,12 @@ namespace lastrow::view {
 
 class CostLog {
  public:
-  /// The step that the sessions are at. times_count: they run without the sessions for timing, so the times of
-  /// this run, recording included, are all there is.
+  /// Notes the step that the sessions are at. times_count: there are no sessions for timing, so the times of
+  /// this run, which include recording, are the only ones.
   void note_work(const TwinSession& twin, bool times_count);
-  /// The faster of this run and the runs before.
+  /// Keeps the fastest of all runs of the step.
   void note_time(const TwinSession& twin);
-  /// The step took a side more than twice as long as the step before, so something may have disturbed it.
+  /// True if a side took more than twice as long as in the step before: something may have disturbed it.
   bool looks_disturbed(int step) const;
   void note_median(int step, const std::array<double, 2>& wall_us);
   const std::array<std::vector<StepCost>, 2>& steps() const { return steps_; }

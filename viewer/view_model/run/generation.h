@@ -1,12 +1,12 @@
 // One generation on one backend, with a cache and without: runs its steps and copies what pictures need.
 //
 //   Generation g(goal, model, progress);                model is loaded; nothing has run yet
-//   g.run(step, pokes, {.layer = 3});                   both sides stand at the step, under the pokes
+//   g.run(step, pokes, layer);                          both sides stand at the step, under the pokes
 //   auto data = g.take();                               what was kept of it; once after each run
 //   g.rows_of(step)                                     the rows of a step without pokes, to compare with
 //
-// It chooses new tokens only without pokes: run to a new step without pokes first. A run that throws changes
-// nothing but rows_of.
+// Never run to a new step with pokes: new tokens are chosen without pokes, so run to it without pokes first.
+// A run that throws changes nothing but the rows that are remembered for rows_of.
 //
 // Memory: the sessions keep no activations. Rows of earlier steps are remembered up to kRememberedBytes.
 #pragma once
@@ -79,7 +79,7 @@ class Generation {
   void see(size_t side, Backend& backend, const Attend& op);
 
   Progress& progress_;
-  double done_ = 0, part_ = 1;  // of a run: what earlier steps were, and what the step that runs is
+  double done_ = 0, part_ = 1;  // fractions of a run: the steps that are done, and the step that runs
   StepLimits limits_;
   std::string backend_;
   std::array<StepWatch, 2> watches_;  // [Mode]; the sessions call them

@@ -1,4 +1,4 @@
-// What the user wants to see.
+// What the user wants to see: the worker runs it, and the outcome says how far it came.
 #pragma once
 
 #include <string>
@@ -8,8 +8,8 @@
 
 namespace lastrow::view {
 
-constexpr int kFocusRows = 64;  // if nobody says how many rows are on show
-constexpr int kMostFocusRows = 128;
+constexpr int kFocusRows = 64;       // used until the number of rows on show is known
+constexpr int kMostFocusRows = 128;  // valid_focus() never gives more
 
 struct Goal {
   std::string model, prompt, backend;
@@ -23,7 +23,7 @@ struct Goal {
   bool operator==(const Goal&) const = default;
 };
 
-/// The focus inside the model and the text. A head of −1 stays.
+/// The nearest focus that lies inside the model and the text. A head of −1 stays −1.
 Focus valid_focus(Focus focus, const ModelConfig& config, int n_tokens);
 
 }  // namespace lastrow::view

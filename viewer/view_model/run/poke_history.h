@@ -1,4 +1,4 @@
-// All pokes that the user has made, in force in the step on show or not, and the changes that can be undone.
+// The list of pokes, with those that are not in force in the step on show; and the changes to undo or redo.
 //
 //   history.change(pokes, "poke of k[3]");   one change of the list
 //   history.undo();   history.redo();        false if there is nothing to undo or redo
@@ -21,7 +21,7 @@ class PokeHistory {
   static constexpr size_t kMostChanges = 100;
 
   const std::vector<Poke>& pokes() const { return pokes_; }
-  /// what: names the change, for the texts of undo and redo. A list that is the same is no change.
+  /// what: names the change, for the texts of undo and redo. An equal list is not noted as a change.
   void change(std::vector<Poke> pokes, std::string what);
   bool undo();
   bool redo();
@@ -30,8 +30,8 @@ class PokeHistory {
   std::string undo_text() const { return undo_.empty() ? "" : undo_.back().what; }
   std::string redo_text() const { return redo_.empty() ? "" : redo_.back().what; }
 
-  /// After a run that was cancelled or failed: goes back, or forward, to the list of which `in_force` were in
-  /// force at a step with n_tokens tokens.
+  /// After a run that was cancelled or failed: undoes or redoes changes until the pokes in force at this step,
+  /// of n_tokens tokens, are `in_force`. If no list fits, `in_force` becomes the list, as one change.
   void return_to(const std::vector<Poke>& in_force, int step, int n_tokens);
 
  private:

@@ -1,6 +1,6 @@
 // The two messages between the thread that works and the thread that draws.
 //
-//   progress.start("Starting eigen");              the working thread: what all that follows is for; "": nothing
+//   progress.start("Starting eigen");              the working thread: begins all later texts; "": nothing
 //   progress.say("Running decode 12 …", 0.4);      the working thread, as often as it likes
 //   progress.get()                                 the drawing thread: the last text and fraction
 //   progress.stop = true;                          the drawing thread asks the working thread to stop

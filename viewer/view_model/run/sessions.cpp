@@ -46,8 +46,8 @@ void Sessions::open(const Goal& goal) {
   poked_.reset();
 }
 
-/// Runs the first steps, because the value scales are made from them. If the prefill is too large to keep whole,
-/// it is not run twice: then `prefill` is what was kept of it.
+/// Runs the first steps, because the value scales are made from them. If the prefill is too large to keep
+/// whole, it runs only once, and `prefill` gets what was kept of it.
 std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_ptr<const Model> model,
                                                   Generation& generation, Data& prefill) const {
   auto setup = std::make_shared<Setup>();
@@ -106,7 +106,7 @@ Sessions::Data Sessions::large_step(Goal& goal, const std::vector<Poke>& pokes) 
   return kept = g.with_focus(*kept, goal.focus);
 }
 
-/// For comparing, so only of steps of which the rows of two fit in memory.
+/// The step before, to compare rows with. Null at prefill, or if either step is too large to keep whole.
 Sessions::Data Sessions::step_before(const Goal& goal) {
   if (goal.step == 0 || !generation_->whole(goal.step) || !generation_->whole(goal.step - 1)) return nullptr;
   std::vector<Poke> since;

@@ -13,9 +13,9 @@
 //   two steps, each of kWholeStepBytes, or of kStepRowsBytes and one layer if it is larger    with pokes
 //   one such step                                                                             without
 //   and Generation::kRememberedBytes
-// A snapshot shares all of it. While a step is made, one more exists. With a built-in model and a full context
-// this stays below kBuiltinBytes, and the process below 120 MB more than an empty window; going back to a
-// short text gives it back.
+// Snapshots share this memory. While a step is made, one more step exists. With a built-in model and a full
+// context, bytes() stays below kBuiltinBytes, and the process needs less than 120 MB more than with an empty
+// window. Going back to a short text frees the memory.
 #pragma once
 
 #include <memory>

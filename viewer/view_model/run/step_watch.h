@@ -1,4 +1,4 @@
-// Copies what pictures are made from out of one side of the sessions, while its steps run.
+// Copies the data for pictures out of one session while its steps run.
 //
 //   StepWatch watch;                                  one for each side; it must not move
 //   options.on_attend = [&](Backend& b, const Attend& op) { watch.see(b, op); };     of its session
@@ -20,7 +20,7 @@ class StepWatch {
   struct Keep {
     bool rows = false;       // q, k, v, out and lse
     bool last_rows = false;  // the last row of scores and probs, of every layer
-    bool matrices = false;   // scores and probs; needs no last_rows then
+    bool matrices = false;   // scores and probs; they contain the last rows, so last_rows may be false
     int layer = -1;          // rows of this layer only; −1: of all
   };
   Keep keep;
@@ -35,7 +35,7 @@ class StepWatch {
   /// Of the last step: what its attends read, and their scale.
   const AttendRead& read() const { return read_; }
   const AttendSpec& spec() const { return spec_; }
-  /// Of the last step: rows of at most 64 tokens of the layers whose rows were not kept, to choose colours.
+  /// Of the last step, to choose colours: at most 64 rows of each layer whose rows were not kept.
   const std::vector<LayerData>& samples() const { return samples_; }
 
  private:

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kIdle{200};
 
-/// The C library keeps freed memory for later. Gives it back to the system.
+/// Gives freed memory back to the system, because the C library keeps it for later.
 void give_back_freed_memory() {
 #ifdef __GLIBC__
   malloc_trim(0);

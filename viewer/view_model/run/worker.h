@@ -5,9 +5,10 @@
 //   if (auto o = w.take()) …    each frame; never blocks
 //   w.wait();                   no window, or a test: waits until everything wanted is done
 //
-// When the thread has had nothing to do for a moment, it gives freed memory back to the system.
+// A superseded goal ends within 100 ms, whatever it does (core/stop.h), and has no outcome. After a moment
+// without work the thread gives freed memory back to the system.
 //
-// A superseded goal ends within 100 ms, whatever it does (core/stop.h), and has no outcome.
+// Invariant: at most one goal runs, and at most one waits.
 #pragma once
 
 #include <condition_variable>

@@ -211,9 +211,8 @@ enum class Theme : uint8_t { light, dark };
 struct StartTour {};
 /// Enter: runs what is typed in an open box; else starts the tour, or goes on to its next sentence.
 struct Confirm {};
-/// Esc: closes or ends the first of these: list, menu, help, box, notice, tour, list of pokes, pin. If there is
-/// none of them,
-/// it hides the offer of the tour.
+/// Esc: closes or ends the first of these: list, menu, help, box, notice, tour, list of pokes, pin. If there
+/// is none of them, it hides the offer of the tour.
 struct Escape {};
 struct SetTheme {
   Theme theme = Theme::light;
@@ -224,7 +223,7 @@ struct ToggleHelp {};
 struct ToggleLecture {};
 /// Key C: puts the row or table that is pinned or hovered into ViewState::clipboard, and says so.
 struct CopyCell {};
-/// The window says something: a picture was written.
+/// Shows a message of the window: "picture written to …".
 struct ShowNotice {
   std::string text;
   bool error = false;
@@ -242,7 +241,7 @@ using Command =
                  StartTour, Confirm, Escape, SetTheme, ToggleTheme, ToggleHelp, ToggleLecture, CopyCell,
                  ShowNotice, CancelWork, DismissNotice>;
 
-/// The mouse moved or the window has another size; the user has not asked for anything.
+/// True for what follows from a moved mouse or a resized window: the user has not asked for anything.
 inline bool is_passive(const Command& command) {
   return std::holds_alternative<Hover>(command) || std::holds_alternative<SetRoom>(command) ||
          std::holds_alternative<HoverCost>(command);

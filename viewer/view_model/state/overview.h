@@ -1,4 +1,5 @@
-// The whole text beside the window of tokens: all weights, and all rows of K and V, reduced to few cells.
+// The whole text at a glance, when the window of tokens shows only a part of it: all weights, and all rows of
+// K and V, reduced to few cells.
 // Bin b stands for the tokens [b·n/bins, (b+1)·n/bins).
 //   weights  [bins, bins]      the weight that the average computed row of a row bin puts on all keys of a
 //                              column bin; masked cells never count

@@ -37,7 +37,7 @@ struct PromptBox {
   std::vector<PromptWord> words;
   int n_tokens = 0;
   bool can_run = false;
-  std::string cannot_run;     // why not
+  std::string cannot_run;     // why not; empty if it can run
   std::string count;          // "7 of 256 tokens"
   std::string sampling_note;  // what temperature and seed do now
   std::vector<WordGroup> vocabulary;

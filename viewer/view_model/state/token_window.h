@@ -4,14 +4,16 @@
 //   const TokenWindow window = window_of(n_tokens, room, first);
 //   for (int slot = 0; slot < window.n_shown(); ++slot) draw(slot, window.position(slot));
 //
-// A slot is a place on the screen, counted from the top (rows) or from the left (columns).
+// A slot is a place on the screen, counted from the top (rows) or from the left (columns). Never use a
+// position as a slot: they are the same only if all tokens are on show. Invariant: slots are in the order of
+// positions.
 #pragma once
 
 #include <algorithm>
 
 namespace lastrow::view {
 
-/// More rows than this are never shown at once.
+/// The largest number of rows that are shown at once.
 constexpr int kMostRows = 32;
 constexpr int kNewest = -1;  // as `first`: follow the newest token
 
@@ -29,7 +31,7 @@ struct TokenWindow {
   }
   bool shows(int position) const { return slot(position) >= 0; }
   bool whole() const { return n == n_tokens; }
-  /// The largest value of `first`: then the newest tokens are on show.
+  /// The largest value that `first` can have. With it the newest tokens are on show.
   int last_first() const { return std::max(0, n_tokens - n - (pinned ? 1 : 0)); }
   bool operator==(const TokenWindow&) const = default;
 };
