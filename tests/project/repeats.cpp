@@ -52,8 +52,8 @@ std::vector<Repeat> repeats(const std::vector<SourceFile>& files) {
            lines[a.file][a.line].code == lines[b.file][b.line].code;
   };
 
-  std::map<std::string, std::vector<Place>>
-      places_of;  // kLeastRepeat lines → where they stand in earlier files
+  // kLeastRepeat lines → where they stand in earlier files.
+  std::map<std::string, std::vector<Place>> places_of;
   std::vector<Repeat> found;
   for (size_t f = 0; f < files.size(); ++f) {
     std::vector<std::pair<std::string, Place>> own;

@@ -6,8 +6,8 @@ namespace lastrow::ui {
 
 namespace {
 
-// ImGui gives the keyboard two frames after it was asked. Asked again when the user types already, it would
-// select the text, and the next key would replace it.
+// ImGui gives a field the keyboard two frames after the request. A second request while the user already
+// types would select the text, and the next key would replace it.
 constexpr int kKeyboardFrames = 4;
 
 TextField& field_of(Panel& panel, view::Field field) {

@@ -1,6 +1,12 @@
-// Where everything is: a pure function of the window's size and of how much there is to show, so tests find
-// each cell exactly where it is drawn. Both panes have the same shape, so equal things stand side by side.
-// Distances are logical pixels on a grid of 8.
+// Where everything is on the screen, in logical pixels on a grid of 8.
+//
+//   const Layout layout = make_layout(size, view);
+//   layout.panes[0].cell(t, s)                      where it is drawn
+//   target_at(layout.panes[0], part, mouse)         what is at this place
+//
+// It is a pure function of the window's size and of how much there is to show, so tests find each cell where
+// it is drawn. Take the places of rows, columns and cells only from here. Invariant: both panes have the same
+// shape, so equal things stand side by side.
 #pragma once
 
 #include <array>
@@ -53,8 +59,8 @@ struct PaneLayout {
 };
 
 struct Layout {
-  // In lecture mode model, rail, inspector, costs, tabs and tab are empty. An open tab takes the room of the
-  // costs and, in a low window, of the model.
+  /// In lecture mode model, rail, inspector, costs, tabs and tab are empty. An open tab takes the room of the
+  /// costs and, in a low window, of the model.
   Rect screen, top, tokens, sentence, model, rail, inspector, costs, legend;
   Rect tabs, tab;                    // the bar of tabs; the open tab, empty if none is open
   bool inspector_pops_over = false;  // the window is too narrow for a column for it
@@ -65,12 +71,12 @@ struct Layout {
 float lecture_zoom(ImVec2 size, const view::ViewState& view);
 
 Layout make_layout(ImVec2 size, const view::ViewState& view);
-/// How many rows of tokens fit into a window of this size. The view's own window of tokens does not matter.
+/// How many rows of tokens fit into a window of this size. It does not depend on view.window.
 int rows_that_fit(ImVec2 size, const view::ViewState& view);
 
 /// What is under the mouse in a pane.
 std::optional<view::Target> target_at(const PaneLayout& pane, view::Part matrix_part, ImVec2 mouse);
-/// The inverse: where a target is drawn; empty if it is not on show.
+/// The inverse: where a target is drawn. Empty if it is not on the screen.
 Rect place_of(const PaneLayout& pane, const view::Target& target);
 
 }  // namespace lastrow::ui

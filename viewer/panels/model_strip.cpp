@@ -20,7 +20,7 @@ void draw_arrows(Panel& panel, Rect column, char back, char on) {
   key_button(panel, column.inset(1), Icon::down, binding_for(view::Key::character, back));
 }
 
-/// A bar as long as the rows that one side computes; rows before the last one are computed again.
+/// A bar whose length is the number of rows that one side computes. Rows before the last are computed again.
 void draw_rows(Panel& panel, const Rect& track, int rows, int n_tokens, bool again, float strength) {
   const auto& colors = panel.canvas.colors();
   panel.canvas.fill(track, panel.color(mix(panel.hex().pane, panel.hex().text, 0.06f)));
@@ -34,7 +34,7 @@ void draw_rows(Panel& panel, const Rect& track, int rows, int n_tokens, bool aga
                     colors.state(view::State::computed_now, strength));
 }
 
-/// named: all layers have room for their name; otherwise they show their number.
+/// named: every layer has room for its name. Otherwise layers show only their number.
 void draw_node(Panel& panel, const view::ModelNode& node, const Rect& r, int index, bool named) {
   const bool layer = node.layer >= 0;
   const Touch touched = touch("node", index, r);

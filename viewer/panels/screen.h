@@ -42,7 +42,7 @@ class Screen {
   Image draw_picture(std::shared_ptr<const view::ViewState> view, int pixels_x, int pixels_y);
   Image picture();
   ImU32 background() const { return to_u32(colors_->hex().window); }
-  /// For tests: each draw() fills the log anew (text_log.h). null: no more.
+  /// For tests: each draw() replaces the content of the log (text_log.h); nullptr ends this.
   void log_texts(TextLog* log);
 
  private:

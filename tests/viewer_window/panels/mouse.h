@@ -1,5 +1,5 @@
-// A window without a display, with a mouse that a test moves. It finds things by clicking, so it does not need to
-// know where the layout puts them.
+// A window without a display, with a mouse that a test moves. It finds things by clicking, so it does not
+// need to know where the layout puts them.
 #pragma once
 
 #include <optional>

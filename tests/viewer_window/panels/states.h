@@ -15,8 +15,8 @@ struct NamedState {
   std::shared_ptr<const view::ViewState> view;
 };
 
-/// Made by a script that every new feature adds a line to (states.cpp), with as many rows of tokens as fit into
-/// a window of this logical size. Long contexts are left out where sanitizers make them slow.
+/// Made by the script in states.cpp, with as many rows of tokens as fit into a window of this logical size.
+/// Every new feature adds a line to the script. Sanitizer builds leave out long contexts: they are slow.
 std::vector<NamedState> states_of_the_screen(ImVec2 size);
 
 }  // namespace lastrow::ui
