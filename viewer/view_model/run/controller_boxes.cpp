@@ -83,9 +83,7 @@ std::string Controller::Impl::carry_out(const RunPrompt&) {
   if (!prompt_open) return refuse("the box for a prompt is not open");
   try {
     const SamplingOptions sampling = sampling_from(draft.temperature, draft.seed);
-    // Reports a text that the model cannot read at once. New sessions make the same check.
-    if (current && current->setup->model_name == goal.model)
-      current->setup->model->tokenizer().encode(draft.text);
+    require_readable(draft.text);
     goal.sampling = sampling;
   } catch (const Error& e) {
     draft.refused = e.what();

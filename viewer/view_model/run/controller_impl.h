@@ -65,6 +65,7 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const SetTemperature&);
   std::string carry_out(const SetSeed&);
   std::string carry_out(const CancelWork&);
+  void require_readable(const std::string& prompt) const;
   // controller_boxes.cpp: what opens over the panes
   std::string carry_out(const OpenPrompt&);
   std::string carry_out(const OpenFileBox&);

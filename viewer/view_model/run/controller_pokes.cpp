@@ -1,4 +1,4 @@
-// The commands that open the menu of pokes, poke and restore.
+// The commands of pokes: their menu, poke and restore, undo and redo, the list.
 #include <fmt/format.h>
 
 #include <algorithm>

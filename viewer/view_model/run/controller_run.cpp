@@ -31,19 +31,22 @@ std::string Controller::Impl::carry_out(const SetModel& c) {
   return "";
 }
 
+/// Throws if the model on the screen is the one that will run, and it cannot read the text. New sessions make
+/// the same check later.
+void Controller::Impl::require_readable(const std::string& prompt) const {
+  if (current && current->setup->model_name == goal.model) current->setup->model->tokenizer().encode(prompt);
+}
+
 /// If the prompt box is open, it takes the text and says what is wrong with it.
 std::string Controller::Impl::carry_out(const SetPrompt& c) {
   if (prompt_open) {
     carry_out(EditField{Field::prompt, c.text});
     return carry_out(RunPrompt{});
   }
-  // Reports a text that the model cannot read at once. New sessions make the same check.
-  if (current && current->setup->model_name == goal.model) {
-    try {
-      current->setup->model->tokenizer().encode(c.text);
-    } catch (const Error& e) {
-      return refuse(e.what());
-    }
+  try {
+    require_readable(c.text);
+  } catch (const Error& e) {
+    return refuse(e.what());
   }
   goal.prompt = c.text;
   want_goal();

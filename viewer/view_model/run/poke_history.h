@@ -30,8 +30,8 @@ class PokeHistory {
   std::string undo_text() const { return undo_.empty() ? "" : undo_.back().what; }
   std::string redo_text() const { return redo_.empty() ? "" : redo_.back().what; }
 
-  /// After a run that was cancelled or failed: undoes or redoes changes until the pokes in force at this step,
-  /// of n_tokens tokens, are `in_force`. If no list fits, `in_force` becomes the list, as one change.
+  /// After a run that was cancelled or failed: undoes or redoes changes until the pokes in force at this
+  /// step, of n_tokens tokens, are `in_force`. If no list fits, `in_force` becomes the list, as one change.
   void return_to(const std::vector<Poke>& in_force, int step, int n_tokens);
 
  private:
