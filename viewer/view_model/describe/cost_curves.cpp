@@ -75,18 +75,15 @@ std::string tooltip_of(CostQuantity quantity, const std::array<std::vector<StepC
     return "Additions and multiplications of all steps so far, in all layers and heads.";
   if (quantity == CostQuantity::bytes)
     return "Parameters, rows of the cache and scratch rows, read or written, in all steps so far. Each "
-           "operation "
-           "reads its parameters once, for all its rows.";
+           "operation reads its parameters once, for all its rows.";
   for (const std::vector<StepCost>& side : costs)
     for (const StepCost& step : side)
       if (step.time == TimeKind::recorded)
         return "Time of all steps so far, each run once with every tensor recorded. Recording takes most of "
                "it.";
   return "Time of all steps so far, without recording: the median of several runs for steps that were on "
-         "show, "
-         "one run for the others. A run that took more than twice as long as the step before was repeated; "
-         "the "
-         "fastest counts.";
+         "show, one run for the others. A run that took more than twice as long as the step before was "
+         "repeated; the fastest counts.";
 }
 
 std::string title_of(const Snapshot& snapshot, int step) {

@@ -153,11 +153,9 @@ RooflinePicture roofline_picture(const Snapshot& snapshot) {
   add_points(picture, sides, x, y);
   picture.sentence = sentence(snapshot, roof, sides);
   picture.note = fmt::format(
-      "Measured once in this run with {}. The processor's caches were read with a buffer of {}, memory with "
-      "{}. A "
-      "busy machine gives lower roofs. A step that moves more than {} is compared with memory. Bytes are "
-      "weights, "
-      "cache and scratch.",
+      "Measured once in this run with {}. The processor's caches were read with a buffer of {}, memory "
+      "with {}. A busy machine gives lower roofs. A step that moves more than {} is compared with memory. "
+      "Bytes are weights, cache and scratch.",
       plural(roof.n_threads, "thread"), bytes(roof.small_bytes), bytes(roof.large_bytes), bytes(kCachedStep));
   return picture;
 }
