@@ -29,7 +29,7 @@ void draw_bar(Panel& panel, const PaneLayout& layout, const Rect& chart, int i, 
   panel.canvas.fill({place.x0 + inset, top, place.x1 - inset, low}, panel.color(color));
 }
 
-/// A bar that stands for several keys: the largest score, or the sum of the weights.
+/// The value of a bar that stands for several keys: the largest score, or the sum of the weights.
 float largest_of(const std::vector<float>& values, std::pair<int, int> keys) {
   return *std::max_element(values.begin() + keys.first, values.begin() + keys.second + 1);
 }
@@ -37,7 +37,7 @@ float sum_of(const std::vector<float>& values, std::pair<int, int> keys) {
   return std::accumulate(values.begin() + keys.first, values.begin() + keys.second + 1, 0.0f);
 }
 
-/// Writes the largest bars' values above them, as many as fit beside each other.
+/// Writes their values above the largest bars, as many as fit side by side.
 void label_bars(Panel& panel, const PaneLayout& layout, const Rect& chart, const std::vector<float>& bars,
                 const std::vector<float>& tops) {
   std::vector<int> order;
@@ -160,7 +160,7 @@ void draw_shares(Panel& panel, const PaneLayout& layout, const view::OutputRow& 
   }
 }
 
-/// A frame for each V row moves down into the output row; its strength is the weight.
+/// A frame for each V row moves down into the output row. The larger the weight, the stronger the frame.
 void draw_falling_rows(Panel& panel, const PaneLayout& layout, const view::OutputRow& output) {
   const float p = ease(std::min(1.0f, panel.progress * 1.4f));
   for (int slot = 0; slot < layout.window.n_shown(); ++slot) {

@@ -6,7 +6,7 @@
 namespace lastrow::ui {
 namespace {
 
-/// How many of some points of both lines a box would cover.
+/// How many of the sampled points of both lines the box would cover.
 int covered(const CostPlotPlaces& places, const view::CostCurves& curves, const Rect& box) {
   constexpr int kSamples = 64;
   int n = 0;
@@ -21,7 +21,7 @@ int covered(const CostPlotPlaces& places, const view::CostCurves& curves, const 
   return n;
 }
 
-/// Beside the rule, at the top or at the bottom: where it covers least of the lines.
+/// The place beside the rule, at the top or at the bottom, that covers the lines least.
 Rect place_callout(const CostPlotPlaces& places, const view::CostCurves& curves, float rule, float width,
                    float height) {
   Rect best;
@@ -30,7 +30,7 @@ Rect place_callout(const CostPlotPlaces& places, const view::CostCurves& curves,
     for (float x : {rule - 10 - width, rule + 10}) {
       x = std::clamp(x, places.plot.x0, std::max(places.plot.x0, places.plot.x1 - width));
       const Rect box{x, y, x + width, y + height};
-      // A box that had to move over the rule is the last choice.
+      // The last choice is a box that would lie over the rule.
       const int cost = covered(places, curves, box) + (rule > box.x0 && rule < box.x1 ? 100 : 0);
       if (least >= 0 && cost >= least) continue;
       least = cost;

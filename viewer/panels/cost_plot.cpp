@@ -143,7 +143,8 @@ void label_ends(Panel& panel, const CostPlotPlaces& places) {
   }
 }
 
-/// The same above a small plot, one line each: at the step under the mouse, or else at the step on show.
+/// In a small plot: names and values above it, one line of text for each side, at the step under the mouse or
+/// else at the step on show.
 void label_header(Panel& panel, const CostPlotPlaces& places) {
   Rect header = places.header;
   for (const size_t side : {size_t{1}, size_t{0}}) {
@@ -161,7 +162,7 @@ void label_header(Panel& panel, const CostPlotPlaces& places) {
   }
 }
 
-/// In a small plot, which has no large ratio beside it: the ratio in the gap, beside the rule.
+/// In a small plot: the ratio, in the gap between the lines and beside the rule.
 void label_gap(Panel& panel, const CostPlotPlaces& places) {
   const view::CostCurves& curves = panel.view.cost_curves;
   const auto now = static_cast<size_t>(curves.step);

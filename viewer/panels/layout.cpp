@@ -33,8 +33,8 @@ constexpr float kMostLow = 8 + 2 * kNameLine + 2 * (kCaption + kMostBars) + 4 + 
 constexpr float kLeastRow = 13, kMostRow = 64, kPinnedGap = 8;
 constexpr float kLeastColumn = 4, kMostColumn = 64;
 
-/// The number of tokens chooses a bucket, and rows are so high that the bucket fills the pane. So a step
-/// rarely moves anything.
+/// The number of tokens is rounded up to a bucket, and the row height is chosen so that the bucket fills the
+/// pane. So a new step rarely moves anything.
 constexpr std::array<int, 8> kBuckets{4, 6, 8, 12, 16, 20, 24, 32};
 
 constexpr float kBriefLow = 8 + kNameLine + kCaption + 52 + 4 + kFooterLine + 6;

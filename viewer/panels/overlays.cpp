@@ -74,7 +74,7 @@ float busy_width(const Panel& panel) {
   return panel.canvas.width(Type::label, panel.view.busy.text) + kTrack + kCancel + 60;
 }
 
-/// The place for a text and what stands beside it. If the sentence leaves too little room, the place is the
+/// The place for a message and its buttons. If the sentence leaves too little room, the message gets the
 /// whole bar, and the sentence is not drawn (sentence.cpp).
 Rect place_in_bar(Rect& free, const Rect& bar, float width) {
   if (free.width() >= width) return free.cut_right(width);

@@ -69,7 +69,7 @@ void pin_output(const Snapshot& snapshot, const Selection& at, const Target& tar
   pinned.total_text = fmt::format("Σ = {}", number(sum));
 }
 
-/// A row of Q: its weights. A row of K or V: its products in the row that decides.
+/// For a row of Q: its weights. For a row of K or V: its products in the row that decides.
 void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
   const int last = snapshot.now->n_tokens - 1, width = snapshot.setup->config().head_dim;
   if (target.part == Part::q) {

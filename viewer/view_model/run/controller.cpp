@@ -26,7 +26,7 @@ void Controller::Impl::take_outcome() {
   if (auto outcome = worker.take()) arrive(std::move(*outcome));
 }
 
-/// Takes over the snapshot, and answers the requests for a layer, a head and a beat that waited for it.
+/// Takes over the snapshot, and carries out the requests for a layer, a head and a beat that waited for it.
 void Controller::Impl::arrive(Outcome outcome) {
   dirty = true;
   const bool newest = !worker.busy();  // nothing else has been asked for since

@@ -18,7 +18,7 @@ Focus Controller::Impl::focus_there() const {
   return rows ? rows->at : Focus{};
 }
 
-/// Asks the worker again if it has not computed the layer, the head or the rows on show.
+/// Sends the goal again if the snapshot lacks the layer, the head or the rows on show.
 void Controller::Impl::refocus() {
   if (!current || current->now->whole || working()) return;
   const Focus there = focus_there();

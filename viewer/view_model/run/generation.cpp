@@ -192,7 +192,7 @@ std::shared_ptr<StepData> Generation::with_focus(const StepData& data, const Foc
 
 // ---- times and reads
 
-/// A step whose time looks disturbed runs again, because the curve of costs shows every step.
+/// Runs a step again if its time looks disturbed, because the curve of costs shows every step.
 void Generation::advance_timing() {
   timing_->advance();
   costs_.note_time(*timing_);

@@ -24,8 +24,7 @@ std::shared_ptr<const Model> open_model(const std::string& name) {
     if (!is_trace(name)) throw;
     throw FileError(
         "{}: this is the trace of a run. The viewer opens models and runs them itself: open the model of "
-        "that "
-        "run",
+        "that run",
         name);
   }
 }

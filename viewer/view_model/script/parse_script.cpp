@@ -237,8 +237,7 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("state")) return WriteState{file_name(in, ".json")};
   in.fail(
       "one of model prompt backend temperature seed open type step layer head sub poke restore undo redo "
-      "pokes "
-      "focus say ask wait expect tab cost theme size hover pin menu key shot state");
+      "pokes focus say ask wait expect tab cost theme size hover pin menu key shot state");
 }
 
 }  // namespace
