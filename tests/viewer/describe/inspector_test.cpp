@@ -56,7 +56,7 @@ TEST_CASE("hovering says what a place is, with its numbers") {
   at = hover(controller, {L, Part::token, 3, -1});
   CHECK(at->inspector.hover_line == "“fox” was read in prefill");
 
-  // Every place that exists has a title and a line; one that does not has none.
+  // Every place that exists has a title and a line. Other places have neither.
   for (const Part part : {Part::q, Part::k, Part::v, Part::score, Part::weight, Part::output, Part::token})
     for (const Mode side : {L, R})
       for (int row = -1; row < 9; ++row)
@@ -155,7 +155,7 @@ TEST_CASE("the same place again unpins; a pin stays while steps and layers chang
   CHECK(view->inspector.pinned->title.starts_with("k[3] · fox · layer 1"));
   controller.send(Pin{Target{L, Part::k, 3, -1}});
   CHECK_FALSE(controller.settle()->inspector.pinned);
-  // A pin that the text no longer has goes.
+  // A pin on a token that the text no longer has is removed.
   pin(controller, {L, Part::k, 7, -1});
   controller.send(GoToStep{0, false});
   CHECK_FALSE(controller.settle()->inspector.pinned);

@@ -1,4 +1,4 @@
-// The step under the roofline: which roof limits it, how much of it is reached, and when nothing may be said.
+// The step under the roofline: which roof limits it, how much of it is reached, and when no figure is shown.
 #include "viewer/view_model/describe/roofline.h"
 
 #include <doctest/doctest.h>

@@ -1,4 +1,4 @@
-// The box for a model file: its list, and files that are not what they seem. What was open stays open.
+// The box for a model file: its list, and files that are no models. After an error the old model stays open.
 #include <doctest/doctest.h>
 
 #include <unistd.h>

@@ -1,4 +1,4 @@
-// Numbers that no button sends: each is refused in words, or brought to the nearest that makes sense.
+// Numbers that no button sends: each gives an error message, or the nearest valid number is used.
 #include <doctest/doctest.h>
 
 #include <climits>

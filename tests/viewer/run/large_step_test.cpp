@@ -12,7 +12,7 @@ using namespace lastrow::view;
 
 namespace {
 
-// With 600 tokens, scores and weights are 3 layers · 8 heads · 600² · 8 bytes: more than a whole step may have.
+// With 600 tokens, scores and weights take 3 layers · 8 heads · 600² · 8 bytes: too much for a whole step.
 constexpr const char* kModel =
     "random:layers=3,q_heads=8,kv_heads=2,head_dim=8,ffn=16,vocab=64,context=700,seed=5";
 

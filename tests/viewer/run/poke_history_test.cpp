@@ -1,4 +1,4 @@
-// Undo and redo of pokes: the list, its bound, and the way back after a run that did not happen.
+// Undo and redo of pokes: the list, its bound, and the return to the old list after a run that was cancelled.
 #include "viewer/view_model/run/poke_history.h"
 
 #include <doctest/doctest.h>

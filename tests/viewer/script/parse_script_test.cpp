@@ -1,4 +1,4 @@
-// What the parser of scripts says about wrong lines, and about files that are no scripts.
+// What the parser of scripts says about wrong lines, and about files that are not scripts.
 #include "viewer/view_model/script/parse_script.h"
 
 #include <doctest/doctest.h>

@@ -50,7 +50,7 @@ void check_rows(const RecordingHost& host) {
   CHECK(view(7).sentence.text ==
         fmt::format("④ Only the last row decides. Both sides choose “{}”.", view(7).next[0].top[0].text));
 
-  // Row 8 asks, and says nothing of what will happen.
+  // Row 8 asks, and does not say what will happen.
   REQUIRE(view(8).tour.asked);
   const int p = view(8).tour.asked->row;
   CHECK(p >= 1);
@@ -58,7 +58,7 @@ void check_rows(const RecordingHost& host) {
   CHECK(view(8).panes[0].q.rows[size_t(p)].asked);
   CHECK(view(8).panes[0].badges.empty());
   CHECK(view(8).sentence.kind == SentenceKind::tour);
-  // Position 3, or where that gets hardly any weight the most attended past position.
+  // Position 3; if it gets hardly any weight, the past position that gets most.
   const MatrixBlock& weights = view(8).panes[0].weights;
   if (p != 3) {
     CHECK(weights.at(6, 3) < 0.05f);

@@ -1,5 +1,5 @@
-// What the window costs while nothing happens, and while the mouse moves. OpenGL draws on the CPU here, so a
-// frame that is drawn without need shows.
+// What the window costs while nothing happens, and while the mouse moves. OpenGL draws on the CPU here, so
+// every frame that is drawn without need can be measured.
 #include <doctest/doctest.h>
 
 #include "viewer_window/driving.h"

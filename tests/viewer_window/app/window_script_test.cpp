@@ -27,7 +27,7 @@ TEST_CASE("the whole tour with Enter, the poke it asks for, and its last sentenc
   ViewerWindow viewer(folder);
   REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
   viewer.key("Return space");  // paused, so that no sentence runs out however slow this machine is
-  // A sentence stands there and waits for the user: before that an Enter would go by unheard.
+  // A sentence waits for the user. An Enter before that would do nothing.
   const auto waits = [&](int row, const char* for_what) {
     const bool so = viewer.becomes([=](const json& s) {
       return s["tour"]["active"] == true && s["tour"]["row"] == row && s["tour"]["waiting"] == for_what;

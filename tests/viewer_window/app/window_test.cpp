@@ -22,7 +22,7 @@ constexpr double kFirstFrameSeconds = 2;
 
 TEST_CASE("the first screen is decode 4 with the tour on offer, within two seconds of the start") {
   if (display() == nullptr) return;
-  double best = 1e9;  // of three starts, so that a busy machine does not fail what is fast
+  double best = 1e9;  // of three starts, because the machine may be busy during one
   for (int start = 0; start < 3 && best > kFirstFrameSeconds; ++start) {
     const Folder folder("window_first");
     ViewerWindow viewer(folder);
@@ -139,7 +139,7 @@ TEST_CASE("the mouse points, pins, and pokes a past query through the menu") {
   const json after = viewer.state();
   CHECK(after["panes"]["cached"]["q"]["rows"][3]["poked"] == true);
   CHECK(after["panes"]["cached"]["badges"][0]["no_effect"] ==
-        true);  // last layer: a past query is read by nobody
+        true);  // last layer: nothing reads a past query
   CHECK(after["panes"]["recompute"]["badges"][0]["text"].get<std::string>().find("bit-identical") !=
         std::string::npos);
   CHECK(after["next"] == before["next"]);

@@ -1,5 +1,5 @@
-// The list of pokes as it is drawn: its button, its entries and their buttons react to the mouse, wherever the
-// layout puts them.
+// The list of pokes as it is drawn: its button, its entries and their buttons react to the mouse, wherever
+// the layout puts them.
 #include <doctest/doctest.h>
 
 #include "viewer_window/panels/mouse.h"

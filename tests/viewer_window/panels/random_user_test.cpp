@@ -1,4 +1,4 @@
-// A thousand events that nobody would think of, one after the other. For a long run:
+// A thousand random events, one after the other. For a long run:
 //   LASTROW_EVENTS=100000 LASTROW_SEED=1 build-asan/bin/test_viewer_window -tc="whatever a user does*"
 #include "viewer_window/panels/random_user.h"
 

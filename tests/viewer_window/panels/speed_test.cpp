@@ -1,5 +1,5 @@
 // Drawing costs what is visible: a frame of 32 tokens in both panes, and a picture of it. The fastest of
-// several runs is judged, so that a busy machine does not fail what is fast.
+// several runs counts, because the machine may be busy during the others.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -52,7 +52,7 @@ class Complaints {
   std::map<std::string, Entry> entries_;
 };
 
-/// Letters are less high than their line.
+/// The place of the letters, which are lower than their line.
 Rect letters(const DrawnText& text) { return text.place.inset(0.5f, text.place.height() * 0.18f); }
 
 bool covers(const Rect& outer, const Rect& inner) {
