@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdlib>
 
 #include "core/error.h"
 #include "core/number.h"
@@ -27,6 +28,21 @@ void parse_size(const std::string& text, lastrow::ui::AppOptions& options) {
   options.height = *height;
 }
 
+/// "" if the text is a decode step, else what to write.
+std::string whole_steps(const std::string& text) {
+  const auto step = lastrow::whole_number<int>(text);
+  return step && *step >= 0
+             ? ""
+             : fmt::format("{} is not a whole number in decimal digits: give a decode step, 0 or more", text);
+}
+
+std::string seconds_to_run(const std::string& text) {
+  char* end = nullptr;
+  const double seconds = std::strtod(text.c_str(), &end);
+  const bool number = !text.empty() && *end == 0 && seconds >= 0 && seconds <= 1e9;  // NaN is neither
+  return number ? "" : fmt::format("{}: give a number of seconds, 0 or more", text);
+}
+
 int run(int argc, char** argv) {
   lastrow::ui::AppOptions options;
   std::string theme = "light", size, temperature = "0", seed = "1";
@@ -46,7 +62,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--step", options.controller.step, "the decode step to open on; 0 is prefill")
       ->capture_default_str()
-      ->check(CLI::NonNegativeNumber);
+      ->check(whole_steps);
   app.add_option("--theme", theme, "light or dark")
       ->capture_default_str()
       ->check(CLI::IsMember({"light", "dark"}));
@@ -62,7 +78,7 @@ int run(int argc, char** argv) {
   app.add_option("--out", options.out, "folder for pictures and states")->capture_default_str();
   app.add_option("--watch", options.watch, "keep the state on the screen in this file, as JSON");
   app.add_option("--seconds", options.seconds, "close the window after this many seconds")
-      ->check(CLI::NonNegativeNumber);
+      ->check(seconds_to_run);
   lastrow::read_options_in_decimal(app);
   try {
     app.parse(argc, argv);
@@ -74,6 +90,7 @@ int run(int argc, char** argv) {
   }
   options.controller.theme = theme == "dark" ? lastrow::view::Theme::dark : lastrow::view::Theme::light;
   options.controller.sampling = lastrow::view::sampling_from(temperature, seed);
+  if (options.out.empty()) throw lastrow::UsageError("--out is empty: name a folder, or . for this one");
   if (!size.empty()) parse_size(size, options);
   return lastrow::ui::run(options);
 }

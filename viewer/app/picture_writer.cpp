@@ -69,16 +69,29 @@ void PictureWriter::commit() {
   held_.clear();
 }
 
-std::string PictureWriter::free_name() const {
+std::string PictureWriter::free_name() {
   for (int i = 1;; ++i) {
     std::string name = fmt::format("lastrow-{}.png", i);
     if (!fs::exists(path_for(name))) return name;
   }
 }
 
-std::string PictureWriter::path_for(const std::string& name) const {
+PictureWriter::~PictureWriter() {
+  held_.clear();  // removes temporary files
+  std::error_code ignored;
+  for (auto folder = made_.rbegin(); folder != made_.rend(); ++folder)
+    if (fs::is_empty(*folder, ignored)) fs::remove(*folder, ignored);
+}
+
+std::string PictureWriter::path_for(const std::string& name) {
   const fs::path path = fs::path(folder_) / name;
   std::error_code error;
+  fs::path missing;
+  for (const fs::path& part : path.parent_path()) {
+    missing /= part;
+    if (!fs::exists(missing, error) && fs::create_directory(missing, error))
+      made_.push_back(missing.string());
+  }
   if (path.has_parent_path()) fs::create_directories(path.parent_path(), error);
   if (error)
     throw FileError("{}: cannot be created ({}): choose another folder with --out", folder_, error.message());

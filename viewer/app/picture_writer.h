@@ -16,6 +16,10 @@ namespace lastrow::ui {
 class PictureWriter : public view::ScriptHost {
  public:
   PictureWriter(std::string folder, int width, int height);
+  /// Removes folders that it made and that are still empty.
+  ~PictureWriter() override;
+  PictureWriter(const PictureWriter&) = delete;
+  PictureWriter& operator=(const PictureWriter&) = delete;
 
   void shot(const std::string& name, const view::ViewState& view) override;
   void write_state(const std::string& name, const std::string& json) override { write(path_for(name), json); }
@@ -31,9 +35,9 @@ class PictureWriter : public view::ScriptHost {
   void picture_each_row(std::string prefix) { row_prefix_ = std::move(prefix); }
   int pictures() const { return pictures_; }
   /// The first of lastrow-1.png, lastrow-2.png, … that does not exist.
-  std::string free_name() const;
+  std::string free_name();
   /// Makes the folder if it is missing.
-  std::string path_for(const std::string& name) const;
+  std::string path_for(const std::string& name);
 
  private:
   Screen& screen();
@@ -42,6 +46,7 @@ class PictureWriter : public view::ScriptHost {
   bool holds_ = false;
   std::vector<std::unique_ptr<AtomicFile>> held_;
   std::string folder_, row_prefix_;
+  std::vector<std::string> made_;  // folders, the outer ones first
   int width_ = 0, height_ = 0, pictures_ = 0;
   std::unique_ptr<Screen> screen_;
 };

@@ -57,9 +57,16 @@ void label_bars(Panel& panel, const PaneLayout& layout, const Rect& chart, const
     const float x = std::clamp(bar.center().x - width / 2, chart.x0, std::max(chart.x0, chart.x1 - width));
     const float y = chart.y1 - std::max(tops[i] * chart.height(), 1.0f) - kHeight;
     const Rect place{x, y, x + width, y + kHeight};
-    const bool free = std::none_of(taken.begin(), taken.end(), [&](const Rect& other) {
-      return place.x0 < other.x1 + 3 && other.x0 < place.x1 + 3;
-    });
+    const auto below = [&](int other) {  // the bars beside it end below the number
+      const Rect r = layout.bar(chart, other);
+      return r.x1 <= place.x0 || r.x0 >= place.x1 ||
+             chart.y1 - tops[static_cast<size_t>(other)] * chart.height() >= place.y1 - 2;
+    };
+    bool free = true;
+    for (int other = 0; other < layout.n_bars() && free; ++other) free = below(other);
+    free = free && std::none_of(taken.begin(), taken.end(), [&](const Rect& other) {
+             return place.x0 < other.x1 + 3 && other.x0 < place.x1 + 3;
+           });
     if (!free) continue;
     taken.push_back(place);
     panel.canvas.text({place.x0, place.y0}, Type::mono_small,
@@ -113,7 +120,7 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
   std::vector<float> values, tops;
   for (int i = 0; i < layout.n_bars(); ++i) {
     values.push_back(sum_of(bars.weights, layout.keys_of_bar(i)));
-    tops.push_back(std::clamp(values.back(), 0.0f, 1.0f) * grown);
+    tops.push_back(std::clamp(values.back() / bars.weight_top, 0.0f, 1.0f) * grown);
     if (std::isfinite(values.back())) draw_bar(panel, layout, chart, i, 0, tops.back(), panel.hex().positive);
   }
   if (grown >= 1 && chart.y0 > all.y0) label_bars(panel, layout, chart, values, tops);

@@ -118,8 +118,10 @@ void draw_provenance(Panel& panel, Rect& column) {
 }
 
 void draw_pinned(Panel& panel, Rect column) {
-  panel.canvas.horizontal(column.x0, column.x1, column.y0 + 2, panel.color(panel.hex().line));
-  column.cut_top(4);
+  if (panel.view.inspector.hovered) {
+    panel.canvas.horizontal(column.x0, column.x1, column.y0 + 2, panel.color(panel.hex().line));
+    column.cut_top(4);
+  }
   draw_pinned_title(panel, column);
   draw_pinned_text(panel, column);
   draw_products(panel, column, *panel.view.inspector.pinned);

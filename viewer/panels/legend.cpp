@@ -66,6 +66,8 @@ void draw_legend(Panel& panel) {
   const auto width = [&](const std::string& text) { return panel.canvas.width(type, text) + 2; };
   for (const view::LegendEntry& entry : legend.states) {
     Rect place = flow.next(kSwatch + 6 + width(entry.label));
+    const Touch touched = touch("state", static_cast<int>(entry.state), place);
+    if (touched.hovered) tooltip(panel, entry.label, entry.tooltip);
     draw_swatch(panel, place.cut_left(kSwatch).inset(0, 4), entry.state);
     panel.canvas.text_in({place.x0 + 6, place.y0, place.x1, place.y1}, type, ink, entry.label);
   }

@@ -42,8 +42,9 @@ void draw_node(Panel& panel, const view::ModelNode& node, const Rect& r, int ind
                      : touched.hovered && layer ? panel.hex().hover
                                                 : panel.hex().pane;
   panel.canvas.fill_round(r, panel.color(ground), 4);
-  panel.canvas.frame_round(r, panel.color(node.selected ? panel.hex().accent : panel.hex().line), 4,
-                           node.selected ? 2.0f : 1.0f);
+  if (layer)  // only layers can be entered
+    panel.canvas.frame_round(r, panel.color(node.selected ? panel.hex().accent : panel.hex().line), 4,
+                             node.selected ? 2.0f : 1.0f);
   if (node.poked) panel.canvas.dashed(r, IM_COL32(0, 0, 0, 255), 2, 4, 4, IM_COL32(255, 255, 255, 255));
   Rect inside = r.inset(std::min(6.0f, r.width() / 6), 4);
   const Rect bars = inside.cut_bottom(2 * kRowsHeight + 2);

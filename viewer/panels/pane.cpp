@@ -88,7 +88,8 @@ void draw_window_note(Panel& panel, const PaneLayout& layout, const view::PaneSt
 void draw_decides(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (pane.decides_text.empty()) return;
   const Rect label = layout.row(Part::token, pane.decides_row);
-  const Rect frame{layout.rows.x0 - 4, label.y0 - 4, layout.matrix.x1 + 4, label.y1 + 4};
+  const float above = layout.window.pinned ? 4.0f : 2.0f;  // the row above stays whole
+  const Rect frame{layout.rows.x0 - 4, label.y0 - above, layout.matrix.x1 + 4, label.y1 + 4};
   const ImU32 ink = panel.color(panel.hex().text);
   panel.canvas.frame(frame, ink, 1.5f);
   const float width = panel.canvas.width(Type::small, pane.decides_text) + 12;

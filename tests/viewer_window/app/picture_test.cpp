@@ -142,6 +142,13 @@ TEST_CASE("wrong input gets one line and exit 2; a sentence that would be false,
   fails(headless(folder, "shot a.png\n", small + "--step 99999"), 2,
         "context of 40 tokens is full at decode 38");
   fails(headless(folder, "shot a.png\n", small + "--step 0x4"), 2, "is not a whole number in decimal digits");
+  for (const char* seconds : {"nan", "-1", "inf", "soon", "''"})
+    fails(headless(folder, "shot a.png\n", std::string("--seconds ") + seconds), 2,
+          "give a number of seconds");
+  fails(headless(folder, "shot a.png\n", "--step -1"), 2, "give a decode step, 0 or more");
+  fails(headless(folder, std::string("shot a\0.png\n", 13)), 2, "holds a zero byte");
+  fails(headless(folder, "shot a.png\nundo\n", "--out " + (folder / "new/inner").string()), 2, "undo");
+  CHECK_FALSE(std::filesystem::exists(folder / "new"));  // nothing stays, not even a folder
   for (const char* size : {"1440 x900", "0x5a0x900", "1440x", "x900", "1440x900x"})
     fails(headless(folder, "shot a.png\n", std::string("--size '") + size + "'"), 2, "give width and height");
   CHECK_FALSE(std::filesystem::exists(folder / "a.png"));

@@ -28,12 +28,15 @@ std::vector<std::pair<std::string, std::string>> signs_beside_rows(const std::ar
 Legend build_legend(const Snapshot& snapshot, const Selection& at, const std::array<PaneState, 2>& panes) {
   const LayerScales& s = snapshot.setup->scales[static_cast<size_t>(at.layer)];
   Legend out;
-  out.states = {{State::computed_now, "computed now"},
-                {State::again_needed, "computed again, needed"},
-                {State::again_unused, "computed again, unused"},
-                {State::from_cache, "read from cache"},
-                {State::masked, "masked"},
-                {State::absent, "absent"}};
+  out.states = {{State::computed_now, "computed now", "This step computed the row, for the first time."},
+                {State::again_needed, "computed again, needed",
+                 "An earlier step has computed the row already, but nothing kept it. This step needs it."},
+                {State::again_unused, "computed again, unused",
+                 "An earlier step has computed the row already, and nothing in this step needs it."},
+                {State::from_cache, "read from cache",
+                 "An earlier step computed the row and kept it. This step only reads it."},
+                {State::masked, "masked", "The key comes after the query, so its weight is exactly 0."},
+                {State::absent, "absent", "The row is neither computed in this step nor stored."}};
   out.value_scale = fmt::format("Q ±{} · K ±{} · V ±{} · scores ±{} · out ±{}", rough(double{s.q.largest}),
                                 rough(double{s.k.largest}), rough(double{s.v.largest}),
                                 rough(double{s.score.largest}), rough(double{s.out.largest}));

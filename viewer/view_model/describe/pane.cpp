@@ -217,11 +217,20 @@ class PaneBuilder {
     b.weight_sum = static_cast<float>(sum);
     b.score_caption = fmt::format("scores of row {}", n_ - 1);
     b.weight_caption = fmt::format("weights of row {} · Σ = {:.3f}", n_ - 1, sum);
+    b.weight_top = weight_top(*std::max_element(b.weights.begin(), b.weights.end()));
     b.outside = outside(b.weights);
     b.show_scores = reached(at_.beat, Beat::score);
     b.show_weights = reached(at_.beat, Beat::softmax);
     b.morph = at_.beat == Beat::softmax;
     return b;
+  }
+
+  /// The chart of a long text would be flat if it always went up to 1. There are few heights, so that a step
+  /// rarely changes it.
+  static float weight_top(float largest) {
+    for (const float top : {0.01f, 0.02f, 0.05f, 0.1f, 0.2f, 0.5f})
+      if (largest <= top) return top;
+    return 1;
   }
 
   /// How much of the weight lies on keys that the window does not show.

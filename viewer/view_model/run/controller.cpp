@@ -17,6 +17,7 @@ Controller::Impl::Impl(ControllerOptions options) {
   clock.reduced_motion = options.reduced_motion;
   tour_offered = options.offer_tour;
   goal = {options.model, options.prompt, options.backend, std::max(0, options.step), {}, options.sampling};
+  first_goal = goal;
   want_goal();
 }
 
@@ -178,6 +179,7 @@ void Controller::Impl::end_script() {
   script_sentence.clear();
   asked.reset();
   dirty = true;
+  if (script_is_tour) return_to_own_text();
 }
 
 std::string Controller::Impl::perform(const Command& command) {

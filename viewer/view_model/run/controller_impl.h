@@ -130,6 +130,8 @@ struct Controller::Impl final : ScriptedViewer {
   void end_old_notice();
   void start_script(Script script, ScriptHost* host, bool instant, bool is_tour);
   void leave_tour();
+  void leave_tour_for_good();
+  void return_to_own_text();
   void leave_tour_for(const Command& command);
 
   // ---- ScriptedViewer
@@ -146,7 +148,8 @@ struct Controller::Impl final : ScriptedViewer {
   std::shared_ptr<const ViewState> view_at_rest() override { return rest(); }
 
   // What is wanted and what is there.
-  Goal goal;
+  Goal goal, first_goal;
+  std::optional<Goal> text_before_tour;
   PokeHistory pokes;  // want_goal() puts them into the goal, and the sessions leave out what is not in force
   std::optional<Snapshot> current;
   std::optional<Beat> beat_request;  // the beat to play when the next snapshot arrives

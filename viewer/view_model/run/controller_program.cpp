@@ -32,9 +32,27 @@ void Controller::Impl::leave_tour() {
   asked.reset();
 }
 
+/// Also goes back to the user's own text, if there was one.
+void Controller::Impl::leave_tour_for_good() {
+  leave_tour();
+  return_to_own_text();
+}
+
+void Controller::Impl::return_to_own_text() {
+  const std::optional<Goal> own = std::exchange(text_before_tour, std::nullopt);
+  if (!own || (own->model == first_goal.model && own->prompt == first_goal.prompt &&
+               own->sampling == first_goal.sampling))
+    return;
+  goal = *own;
+  pokes.clear();
+  want_goal();
+  notice = Notice{"The tour is over: back to your text.", NoticeKind::info};
+}
+
 void Controller::Impl::leave_tour_for(const Command& command) {
   if (!script_running() || !script_is_tour || !moves_about(command)) return;
   leave_tour();
+  text_before_tour.reset();
   notice = Notice{"You have left the tour; Enter starts it again.", NoticeKind::info};
 }
 
@@ -43,11 +61,13 @@ std::string Controller::Impl::carry_out(const StartTour&) {
   pinned.reset();
   hovered.reset();
   pokes_open = false;
+  if (current && !script_running()) text_before_tour = goal;
   start_script(tour_script(), nullptr, false, true);
   return "";
 }
 
 std::string Controller::Impl::carry_out(const Confirm&) {
+  if (menu) return apply(PokeRow{menu->part, menu->row, Poke::Action::scramble, Poke::When::now});
   if (prompt_open) return carry_out(RunPrompt{});
   if (file_box.open) return carry_out(OpenPath{file_box.path});
   if (!script_running()) return apply(StartTour{});
@@ -67,7 +87,7 @@ std::string Controller::Impl::carry_out(const Escape&) {
   else if (notice)
     notice.reset();
   else if (script_running() && script_is_tour)
-    leave_tour();
+    leave_tour_for_good();
   else if (pokes_open)
     pokes_open = false;
   else if (pinned)

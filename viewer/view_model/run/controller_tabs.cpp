@@ -16,6 +16,7 @@ std::string Controller::Impl::carry_out(const ShowTab& c) {
 }
 
 std::string Controller::Impl::carry_out(const ToggleTab& c) {
+  if (lecture) return refuse("lecture mode has no tabs: press L to leave it");
   return carry_out(ShowTab{costs.tab == c.tab ? Tab::none : c.tab});
 }
 

@@ -27,8 +27,11 @@ class LineReader {
   }
 
   [[noreturn]] void fail(std::string_view expected) const {
+    constexpr size_t kMostQuoted = 80;
+    const std::string quoted =
+        rest_.size() <= kMostQuoted ? std::string(rest_) : std::string(rest_.substr(0, kMostQuoted)) + "…";
     throw ScriptError("{}:{}: expected {}, got {}", name_, number_, expected,
-                      rest_.empty() ? "the end of the line" : "“" + std::string(rest_) + "”");
+                      rest_.empty() ? "the end of the line" : "“" + quoted + "”");
   }
   bool done() const { return rest_.empty(); }
   void end() const {

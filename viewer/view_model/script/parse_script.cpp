@@ -126,8 +126,8 @@ ScriptAction parse_size(LineReader& in) {
   const auto x = std::min(w.find('x'), w.size());
   const auto width = whole_number<int>(w.substr(0, x));
   const auto height = whole_number<int>(w.substr(std::min(x + 1, w.size())));
-  const char* const expected = "a size such as 1440x900 (from 320x240 to 8192x8192)";
-  if (!width || !height || *width < 320 || *height < 240 || *width > 8192 || *height > 8192)
+  const char* const expected = "a size such as 1440x900 (from 640x480 to 16384x16384)";
+  if (!width || !height || *width < 640 || *height < 480 || *width > 16384 || *height > 16384)
     in.fail(expected);
   in.word(expected);
   return DoWindowCommand{SetSize{*width, *height}};
@@ -245,13 +245,16 @@ ScriptAction parse_action(LineReader& in) {
 Script parse_script(const std::string& text, const std::string& name) {
   Script script;
   script.name = name;
-  std::istringstream lines(text);
+  constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";  // some editors write it first
+  std::istringstream lines(text.starts_with(kByteOrderMark) ? text.substr(kByteOrderMark.size()) : text);
   std::string line;
   for (int number = 1; std::getline(lines, line); ++number) {
     while (!line.empty() && (line.back() == '\r' || line.back() == ' ' || line.back() == '\t'))
       line.pop_back();
     const auto first = line.find_first_not_of(" \t");
     if (first == std::string::npos || line[first] == '#') continue;
+    if (line.find('\0') != std::string::npos)
+      throw ScriptError("{}:{}: holds a zero byte: a script is plain text", name, number);
     LineReader in(name, number, line);
     ScriptAction action = parse_action(in);
     in.end();

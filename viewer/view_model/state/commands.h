@@ -209,7 +209,8 @@ struct HoverCost {
 enum class Theme : uint8_t { light, dark };
 
 struct StartTour {};
-/// Enter: runs what is typed in an open box; else starts the tour, or goes on to its next sentence.
+/// Enter: scrambles the row of an open poke menu; runs what is typed in an open box; else starts the tour, or
+/// goes on to its next sentence.
 struct Confirm {};
 /// Esc: closes or ends the first of these: list, menu, help, box, notice, tour, list of pokes, pin. If there
 /// is none of them, it hides the offer of the tour.

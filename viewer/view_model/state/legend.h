@@ -12,6 +12,7 @@ namespace lastrow::view {
 struct LegendEntry {
   State state;
   std::string label;
+  std::string tooltip;
 };
 
 struct Legend {

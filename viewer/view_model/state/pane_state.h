@@ -91,6 +91,7 @@ struct MatrixBlock {
 struct LastRowBars {
   std::vector<float> scores, weights;  // [n_tokens], of the row that decides
   float largest_score = 0, smallest_score = 0;
+  float weight_top = 1;                       // what the height of the chart of weights stands for
   float weight_sum = 0;                       // of all keys; 1 up to rounding
   std::string score_caption, weight_caption;  // "weights of row 7 · Σ = 1.000"
   std::string outside;                        // "62 % of weight not on show"; empty if all tokens are on show
