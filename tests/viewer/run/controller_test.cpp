@@ -251,3 +251,37 @@ TEST_CASE("superseded work stops within 100 ms, shows nothing, and leaves no not
     CHECK(timeless(*view) == before);
   }
 }
+
+TEST_CASE("Enter scrambles the row whose menu is open") {
+  Controller controller;
+  controller.settle();
+  controller.send(OpenPokeMenu{{Mode::cached, Part::k, 3, -1}});
+  controller.send(Confirm{});
+  const auto view = controller.settle();
+  CHECK_FALSE(view->poke_menu);
+  CHECK_FALSE(view->tour.active);
+  CHECK(view->pokes_text.find("k[3] scrambled") != std::string::npos);
+}
+
+TEST_CASE("after the tour the user's own text is back; the first text is left for the tour's last picture") {
+  Controller controller;
+  controller.settle();
+  controller.send(StartTour{});
+  controller.frame(0.1);
+  controller.send(Escape{});
+  CHECK(controller.settle()->notice == std::nullopt);
+  controller.send(SetPrompt{"the cat"});
+  controller.settle();
+  controller.send(GoToStep{7});
+  controller.settle();
+  controller.send(StartTour{});
+  for (int i = 0; i < 10; ++i) {
+    controller.frame(0.2 + 0.01 * i);
+    controller.finish_work();
+  }
+  REQUIRE(controller.settle()->prompt != "the cat");
+  controller.send(Escape{});
+  const auto view = controller.settle();
+  CHECK(view->prompt == "the cat");
+  CHECK(view->transport.step == 7);
+}
