@@ -33,6 +33,14 @@
 namespace lastrow::view {
 
 struct ViewState {
+  // Defined in view_state.cpp: each file that made them itself would take long to compile.
+  ViewState();
+  ViewState(const ViewState&);
+  ViewState(ViewState&&) noexcept;
+  ViewState& operator=(const ViewState&);
+  ViewState& operator=(ViewState&&) noexcept;
+  ~ViewState();
+
   uint64_t revision = 0;  // grows with every change
   bool ready = false;     // false until the first step is done: draw only the notice and the progress of work
   std::string model, backend, prompt;
