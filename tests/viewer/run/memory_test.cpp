@@ -109,5 +109,7 @@ TEST_CASE("a full context costs less than 120 MB, and going back gives it back")
                                               << poked << " MB, back at 8 tokens " << after << " MB");
   CHECK(full < 120);
   CHECK(poked < 120);
+#ifndef __SANITIZE_ADDRESS__  // the sanitizer keeps freed memory for a while
   CHECK(after < before + 30);
+#endif
 }
