@@ -2,11 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "tests/viewer/recording_host.h"
+#include "tests/viewer/stopwatch.h"
 
 using namespace lastrow;
 using namespace lastrow::view;
@@ -239,13 +239,12 @@ TEST_CASE("superseded work stops within 100 ms, shows nothing, and leaves no not
     std::this_thread::sleep_for(std::chrono::milliseconds(300));
     const auto busy = controller.frame(0);
     for (const Choice& c : busy.view->models) CHECK(c.selected == (c.name == busy.view->model));
-    const std::clock_t start = std::clock();
+    const Stopwatch watch;
     controller.send(SetPrompt{"a b c"});
     controller.send(SetModel{kSmall});
     controller.send(SetBackend{"eigen"});
     const auto view = controller.settle();
-    const double took = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
-    CHECK(took < 0.2);  // processor time; half of it is for opening the small model again
+    CHECK(watch.seconds() < 0.2);  // half of it is for opening the small model again
     CHECK_FALSE(view->notice);
     CHECK(view->model == kSmall);
     CHECK(timeless(*view) == before);

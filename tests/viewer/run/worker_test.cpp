@@ -1,5 +1,6 @@
 // The worker: what was superseded has no outcome, and work stops wherever it is.
 #include "viewer/view_model/run/worker.h"
+#include "tests/viewer/stopwatch.h"
 
 #include <doctest/doctest.h>
 
@@ -20,8 +21,7 @@ std::string long_prompt(int n) {
   return prompt;
 }
 
-/// The longest time in seconds between a cancel and rest, over cancels at several moments of the work. It is
-/// the processor time of all threads, because that does not depend on what else the machine does.
+/// The longest time in seconds between a cancel and rest, over cancels at several moments of the work.
 double slowest_stop(const Goal& goal) {
   double slowest = 0;
   for (const int delay_ms : {1, 20, 50, 110, 230, 420, 900}) {
@@ -29,10 +29,10 @@ double slowest_stop(const Goal& goal) {
     worker.want(goal);
     std::this_thread::sleep_for(std::chrono::milliseconds(delay_ms));
     REQUIRE(worker.busy());
-    const std::clock_t start = std::clock();
+    const Stopwatch watch;
     worker.cancel();
     worker.wait();
-    slowest = std::max(slowest, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+    slowest = std::max(slowest, watch.seconds());
   }
   MESSAGE(goal.backend << ": stops within " << 1e3 * slowest << " ms");
   return slowest;
