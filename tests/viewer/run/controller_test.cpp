@@ -284,3 +284,16 @@ TEST_CASE("after the tour the user's own text is back; the first text is left fo
   CHECK(view->prompt == "the cat");
   CHECK(view->transport.step == 7);
 }
+
+TEST_CASE("Esc cancels work that shows its progress, and the old picture stays") {
+  Controller controller(with(kSmall, "a b c", 2));
+  controller.settle();
+  controller.send(SetModel{"random:layers=24,q_heads=8,kv_heads=8,head_dim=16,vocab=64,context=512,seed=2"});
+  controller.send(SetBackend{"cuda-emulated"});
+  controller.frame(1);
+  REQUIRE(controller.frame(2).view->busy.active);
+  controller.send(Escape{});
+  const auto view = controller.settle();
+  CHECK(view->model == kSmall);
+  CHECK_FALSE(view->busy.active);
+}

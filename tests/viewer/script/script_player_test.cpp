@@ -173,3 +173,12 @@ TEST_CASE("a script undoes, redoes, opens the list of pokes, and says the next t
   CHECK(state("one.json")["entries"].size() == 1);
   CHECK(state("one.json")["open"] == false);
 }
+
+TEST_CASE("a place that the step does not have is refused") {
+  for (const char* line : {"hover k 99", "hover weight 1 99", "ask poke q 99", "pin k 99"}) {
+    CAPTURE(line);
+    Controller controller(any());
+    RecordingHost host;
+    CHECK(play(controller, std::string(line) + "\n", host).first == 2);
+  }
+}

@@ -84,6 +84,8 @@ std::string Controller::Impl::carry_out(const Escape&) {
     help_open = false;
   else if (prompt_open || file_box.open)
     close_boxes();
+  else if (busy().active)
+    return carry_out(CancelWork{});
   else if (notice)
     notice.reset();
   else if (script_running() && script_is_tour)

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "viewer/view_model/describe/poke_effect.h"
 #include "viewer/view_model/describe/strips.h"
+#include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/describe/text.h"
 #include "viewer/view_model/script/sentence_text.h"
 #include "viewer/view_model/state/state_json.h"
@@ -133,6 +134,13 @@ int ScriptPlayer::position_of(ScriptPosition position) const {
   return focus_;
 }
 
+const Target& ScriptPlayer::existing(const Target& target) const {
+  if (!target_exists(snapshot(), target))
+    throw UsageError("there is nothing at this place: the step has positions 0 to {}",
+                     snapshot().now->n_tokens - 1);
+  return target;
+}
+
 // ---- one function per kind of line
 
 void ScriptPlayer::play(const DoCommand& action) { perform(action.command); }
@@ -176,7 +184,7 @@ void ScriptPlayer::play(const Say& action) {
 }
 
 void ScriptPlayer::play(const AskPoke& action) {
-  asked_ = Target{Mode::cached, action.part, position_of(action.position), -1};
+  asked_ = existing({Mode::cached, action.part, position_of(action.position), -1});
   viewer_.set_asked(asked_);
 }
 
@@ -212,6 +220,7 @@ void ScriptPlayer::play(const PointAt& action) {
   if (!action.none) {
     target = action.target;
     target->row = position_of(action.row);
+    existing(*target);
   }
   if (action.pin)
     perform(Pin{target});

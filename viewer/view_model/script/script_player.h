@@ -38,6 +38,7 @@ class ScriptPlayer {
   void perform(const Command& command);
   const Snapshot& snapshot() const;
   int position_of(ScriptPosition position) const;
+  const Target& existing(const Target& target) const;  // throws if the step has no such place
   std::shared_ptr<const ViewState> view_for_picture();
 
   // ---- one function per kind of line

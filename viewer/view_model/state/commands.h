@@ -212,8 +212,8 @@ struct StartTour {};
 /// Enter: scrambles the row of an open poke menu; runs what is typed in an open box; else starts the tour, or
 /// goes on to its next sentence.
 struct Confirm {};
-/// Esc: closes or ends the first of these: list, menu, help, box, notice, tour, list of pokes, pin. If there
-/// is none of them, it hides the offer of the tour.
+/// Esc: closes or ends the first of these: list, menu, help, box, work under way, notice, tour, list of
+/// pokes, pin. If there is none of them, it hides the offer of the tour.
 struct Escape {};
 struct SetTheme {
   Theme theme = Theme::light;

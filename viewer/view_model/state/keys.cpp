@@ -84,8 +84,8 @@ std::vector<KeyBinding> make_key_table() {
       program);
   add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour",
       "Start the one-minute tour, or go to its next sentence.", program);
-  add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore", "Close what is open, or leave the tour.",
-      program);
+  add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore",
+      "Close what is open, cancel what runs, or leave the tour.", program);
   add(Key::character, '?', false, false, ToggleHelp{}, "?", "Help", "List all keys.", program);
   return table;
 }
