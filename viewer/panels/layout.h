@@ -34,8 +34,8 @@ struct PaneLayout {
   Rect footer;
   float row_height = 40;
   float column_width = 20;
-  bool brief =
-      false;  // lecture mode, or little room: one line of titles, the weights' bars, no picture under the blocks
+  /// Lecture mode, or little room: one line of titles, the weights' bars, no picture under the blocks.
+  bool brief = false;
   bool poked = false;    // badges say what pokes changed
   float pinned_gap = 0;  // above the last row and left of the last column, if it is pinned
   int head_dim = 0;

@@ -47,7 +47,8 @@ CopiedText copy_token(const Snapshot& snapshot, const Selection& at, const Targe
     lines += fmt::format("{}\t", name_of(part)) + value_line(snapshot, target.row, x, width);
     names += (names.empty() ? "" : ", ") + std::string(name_of(part));
   }
-  if (lines.empty()) return {"", "", "this layer was too large to record, so there is nothing to copy"};
+  if (lines.empty())
+    return {"", "", "the rows of this layer are not here yet: wait until they are, then copy"};
   return {"row\t" + value_header(width) + lines, fmt::format("{} of position {}", names, target.row), ""};
 }
 

@@ -83,7 +83,7 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::f11, 0, false, false, ToggleFullScreen{}, "F11", "Full screen", "Enter or leave full screen.",
       program);
   add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour",
-      "Start the one-minute tour, or go to its next sentence.", program);
+      "Start the tour, or its next sentence; scramble the row of an open menu.", program);
   add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore",
       "Close what is open, cancel what runs, or leave the tour.", program);
   add(Key::character, '?', false, false, ToggleHelp{}, "?", "Help", "List all keys.", program);
