@@ -88,6 +88,7 @@ Colors::Colors(view::Theme theme) : theme_(theme), palette_(&palette(theme)) {
 }
 
 ImU32 Colors::value(float x, float opacity) const {
+  if (std::isnan(x)) return to_u32(palette_->broken);
   const float clamped = std::clamp(x, -1.0f, 1.0f);
   const Hex color = values_[static_cast<size_t>(static_cast<int>(std::lround(clamped * kSteps)) + kSteps)];
   return to_u32(opacity >= 1 ? color : mix(palette_->pane, color, opacity));

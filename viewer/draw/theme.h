@@ -44,7 +44,7 @@ class Colors {
     return to_u32(state_color(*palette_, state), alpha);
   }
   /// The fill of a value; x = value / scale, and it saturates beyond ±1. Opacity mixes it with the colour of
-  /// the pane, so that no blending is needed.
+  /// the pane, so that no blending is needed. A NaN has the colour `broken`.
   ImU32 value(float x, float opacity = 1) const;
   /// The fill of a weight, 0 … 1.
   ImU32 weight(float p, float opacity = 1) const { return value(p, opacity); }

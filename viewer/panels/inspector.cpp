@@ -33,15 +33,17 @@ void draw_hover(Panel& panel, Rect& column) {
   paragraph(panel, column, Type::label, panel.hex().text, inspector.hover_line, 6);
 }
 
+/// A NaN counts as the largest, so that it is seen and the order is defined.
+float magnitude(const view::Product& p) { return std::isnan(p.product) ? INFINITY : std::abs(p.product); }
+
 /// The products with the largest magnitude, at most n, in their own order.
 std::vector<const view::Product*> largest_products(const view::Pinned& pinned, size_t n) {
   std::vector<const view::Product*> out;
   for (const view::Product& product : pinned.products) out.push_back(&product);
   if (out.size() <= n) return out;
-  std::nth_element(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n), out.end(),
-                   [](const view::Product* a, const view::Product* b) {
-                     return std::abs(a->product) > std::abs(b->product);
-                   });
+  std::nth_element(
+      out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n), out.end(),
+      [](const view::Product* a, const view::Product* b) { return magnitude(*a) > magnitude(*b); });
   out.resize(n);
   std::sort(out.begin(), out.end());
   return out;

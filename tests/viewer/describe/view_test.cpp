@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 
 #include "viewer/view_model/run/sessions.h"
@@ -40,6 +41,25 @@ TEST_CASE("a NaN is reported where it stands and upsets nothing else") {
   CHECK(view.panes[0].k.rows[0].repeat != Repeat::same_bits);
   CHECK(view.next[0].top[0].id != 7);
   CHECK(to_json(view).find("\"NaN\"") != std::string::npos);
+}
+
+TEST_CASE("weights that are NaN come last in the worked example") {
+  Progress progress;
+  Sessions sessions(progress);
+  Snapshot snapshot = *sessions.reach({"fable-mha", "the quick brown fox", "eigen", 30}).snapshot;
+  auto broken = std::make_shared<StepData>(*snapshot.now);
+  LayerData& l = broken->sides[0].layers[3];
+  std::vector<float> probs(static_cast<const std::vector<float>&>(l.probs));
+  for (size_t s = 0; s < 34; s += 2) probs[s] = std::numeric_limits<float>::quiet_NaN();  // head 0
+  Floats changed(static_cast<int64_t>(probs.size()));
+  std::copy(probs.begin(), probs.end(), changed.own());
+  l.probs = changed;
+  snapshot.now = snapshot.unpoked = broken;
+  ViewState view;
+  OverviewCache overviews;
+  fill_view(snapshot, {.layer = 3, .head = 0, .room = 12}, view, overviews);
+  REQUIRE(view.inspector.example.keys.size() == 5);
+  for (size_t i = 0; i < 4; ++i) CHECK(std::isfinite(view.inspector.example.keys[i].share));
 }
 
 TEST_CASE("the view state of 32 tokens is made in less than 4 ms") {

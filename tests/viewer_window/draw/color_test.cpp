@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cmath>
 
 #include "viewer/draw/theme.h"
 
@@ -63,6 +64,7 @@ TEST_CASE("a value's colour grows away from zero, and saturates at the scale") {
     CHECK(colors.value(-1) == to_u32(colors.hex().negative));
     CHECK(colors.value(7) == colors.value(1));
     CHECK(colors.value(0.5f) != colors.value(-0.5f));
+    CHECK(colors.value(NAN) == to_u32(colors.hex().broken));
     CHECK(colors.value(1, 0) == to_u32(colors.hex().pane));  // faded out: the ground
   }
 }

@@ -21,8 +21,10 @@ std::vector<int> keys_by_weight(const float* weights, int n) {
   std::vector<int> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   const size_t first = std::min(kKeys, order.size());
+  // A NaN counts as −∞, so that the order is defined.
+  const auto key = [&](int s) { return std::isnan(weights[s]) ? -INFINITY : weights[s]; };
   std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(first), order.end(),
-                    [&](int a, int b) { return weights[a] != weights[b] ? weights[a] > weights[b] : a < b; });
+                    [&](int a, int b) { return key(a) != key(b) ? key(a) > key(b) : a < b; });
   order.resize(first);
   return order;
 }
