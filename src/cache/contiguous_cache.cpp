@@ -100,6 +100,27 @@ void ContiguousCache::truncate(int32_t sequence, int32_t n_tokens) {
   lengths_[sequence] = n_tokens;
 }
 
+void ContiguousCache::fork(int32_t, int32_t) {
+  throw UsageError("a contiguous cache cannot share rows between sequences: use a paged cache");
+}
+
+int32_t ContiguousCache::adopt_prefix(int32_t sequence, std::span<const int32_t>) {
+  LASTROW_CHECK(length(sequence) == 0, "adopt_prefix() of a sequence with {} rows", length(sequence));
+  return 0;
+}
+
+CacheUsage ContiguousCache::usage() const {
+  CacheUsage usage;
+  for (const int32_t length : lengths_) {
+    usage.rows_held += length;
+    usage.blocks_used += length > 0;
+  }
+  usage.rows_stored = usage.rows_held;
+  usage.rows_reserved = int64_t{usage.blocks_used} * spec_.block_len;
+  usage.blocks_free = spec_.n_blocks - usage.blocks_used;
+  return usage;
+}
+
 void ContiguousCache::copy_from(const KvCache& other) {
   const auto* same = dynamic_cast<const ContiguousCache*>(&other);
   LASTROW_CHECK(same != nullptr && same->lengths_.size() == lengths_.size() &&

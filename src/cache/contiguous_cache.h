@@ -20,6 +20,7 @@ class ContiguousCache final : public KvCache {
   explicit ContiguousCache(const CacheSpec& spec);
 
   const CacheSpec& spec() const override { return spec_; }
+  int32_t n_seqs() const override { return spec_.n_blocks; }
   int32_t n_seen(int32_t sequence) const override { return length(sequence); }
   int32_t length(int32_t sequence) const override;
   int64_t slot(int32_t sequence, int32_t index) const override;
@@ -28,6 +29,9 @@ class ContiguousCache final : public KvCache {
   void commit(const StepPlan& plan) override;
   void abort(const StepPlan& plan) override;
   void truncate(int32_t sequence, int32_t n_tokens) override;
+  void fork(int32_t from, int32_t to) override;
+  int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) override;
+  CacheUsage usage() const override;
   void copy_from(const KvCache& other) override;
 
  private:

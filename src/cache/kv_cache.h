@@ -14,12 +14,21 @@
 // * Do not use the reference that plan returned after the next call of plan.
 // * Do not read a slot at an index ≥ length(sequence): it may hold anything, NaN included.
 //
+// Several sequences may share rows. A row that two sequences hold is never written. A sequence that would write
+// into a shared block first gets its own copy of the block (StepPlan::block_copies, done by begin_step).
+//
+//   cache->fork(0, 1);                            sequence 1 now holds the rows of sequence 0, without a copy
+//   cache->adopt_prefix(2, tokens);               rows of an earlier text that begins with the same tokens
+//   cache->reset(0);                              gives the blocks of sequence 0 back
+//   cache->usage();                               what is held, shared, reserved and wasted, exactly
+//
 // When a policy forgets rows, these three numbers differ: the tokens that a sequence has seen (*n_seen*), the
 // rows that it holds (*length*), and the *position* of a held row. Ask the cache for each of them. Do not
 // compute one from another.
 //
 // Invariant: between steps every index < length(sequence) maps through the block table to exactly one slot,
-// which holds the row written for it, and no two held (sequence, index) pairs share a slot.
+// which holds the row written for it. Two held (sequence, index) pairs share a slot only if one sequence was
+// forked from the other or adopted its prefix; then the index and all tokens up to it are equal.
 #pragma once
 
 #include <cstdint>
@@ -70,11 +79,41 @@ struct SequenceInput {
   LogitRows logits = LogitRows::last;
 };
 
+/// How the slots of a cache are used. Counts are of one layer; every layer has the same.
+/// rows_stored ≤ rows_reserved = blocks_used · block_len. The difference is the internal waste.
+/// blocks_used + blocks_cached + blocks_free = CacheSpec::n_blocks.
+struct CacheUsage {
+  int64_t rows_held = 0;      // Σ length(sequence): a row that two sequences hold counts twice
+  int64_t rows_stored = 0;    // slots that hold a row of some sequence: a shared row counts once
+  int64_t rows_reserved = 0;  // slots in blocks that some sequence has
+  int64_t rows_evicted = 0;   // rows that a policy forgot since the cache was made
+  int32_t blocks_used = 0;    // blocks that at least one sequence has
+  int32_t blocks_shared = 0;  // of these, blocks that two or more sequences have
+  int32_t blocks_cached = 0;  // blocks that no sequence has, kept for a later text with the same prefix
+  int32_t blocks_free = 0;
+
+  /// Slots that are reserved but hold no row: the rest of each sequence's last block.
+  int64_t internal_waste() const { return rows_reserved - rows_stored; }
+  bool operator==(const CacheUsage&) const = default;
+};
+
+/// What adopt_prefix found since the cache was made.
+struct PrefixCounts {
+  int64_t n_lookups = 0;       // calls of adopt_prefix
+  int64_t n_hits = 0;          // calls that found at least one block
+  int64_t tokens_asked = 0;    // Σ tokens of the texts
+  int64_t tokens_found = 0;    // Σ tokens whose rows were found
+  int64_t blocks_evicted = 0;  // cached blocks that were given to other texts
+  bool operator==(const PrefixCounts&) const = default;
+};
+
 class KvCache {
  public:
   virtual ~KvCache() = default;
 
   virtual const CacheSpec& spec() const = 0;
+  /// Sequences are numbered 0 … n_seqs() − 1. At the start all of them are empty.
+  virtual int32_t n_seqs() const = 0;
   /// The number of tokens so far, forgotten ones included. It is the position of the next token.
   virtual int32_t n_seen(int32_t sequence) const = 0;
   /// The number of rows that the sequence holds. Their indices are 0 … length − 1.
@@ -93,9 +132,22 @@ class KvCache {
   virtual void abort(const StepPlan& plan) = 0;
 
   /// Goes back to the state in which the sequence had seen n_tokens ≤ n_seen. The later rows stay in storage,
-  /// but nothing reads them any more.
+  /// but nothing reads them any more. If no other sequence shares them, a later plan of the same lengths gets
+  /// the same slots again.
   virtual void truncate(int32_t sequence, int32_t n_tokens) = 0;
   void reset(int32_t sequence) { truncate(sequence, 0); }
+
+  /// Lets the empty sequence `to` hold the rows of `from`, in the same slots. Copies no rows and allocates
+  /// nothing. Throws UsageError if this kind of cache cannot share rows, or if `to` is not empty.
+  virtual void fork(int32_t from, int32_t to) = 0;
+  /// Looks for stored rows of the same tokens at the same positions, and lets the empty sequence hold them.
+  /// Returns how many of the n tokens it then holds. These are full blocks only, at most ⌊(n − 1) / block_len⌋
+  /// of them, because the last token must still be fed to get its logits. The next plan of the sequence begins
+  /// behind them. Returns 0 if this kind of cache keeps no rows of finished texts.
+  virtual int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) = 0;
+
+  virtual CacheUsage usage() const = 0;
+  virtual PrefixCounts prefix_counts() const { return {}; }
 
   /// Copies the bookkeeping of `other`, a cache of the same kind and sizes. No rows are copied: both caches
   /// then describe the same storage. Allocates nothing. A caller that may have to undo steps uses it.

@@ -2,6 +2,7 @@
 //
 //   auto cache = make_cache({.dtype = DType::bf16}, {.n_layers = 4, .n_kv_heads = 2, …});
 //   auto storage = backend.make_storage(cache->spec());
+//   CacheOptions options = cache_options("paged:block=16");     as users write it in --cache
 #pragma once
 
 #include <memory>
@@ -13,7 +14,10 @@ namespace lastrow {
 
 /// What the user may choose.
 struct CacheOptions {
-  std::string kind = "contiguous";  // one block for each sequence
+  std::string kind = "contiguous";  // "contiguous": one block for each sequence; "paged": blocks from a pool
+  int32_t block_len = 16;           // paged: indices that a block holds, 1 … max_seq_len
+  int32_t n_blocks = 0;             // paged: size of the pool; 0: enough for every sequence at its longest
+  bool share_prefix = false;        // paged: keep full blocks of finished texts for texts that begin alike
   DType dtype = DType::f32;         // of stored K and V: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
 };
 
@@ -25,6 +29,11 @@ struct CacheSizes {
   int32_t max_seq_len = 0;  // tokens that a sequence may have
   int32_t n_seqs = 1;
 };
+
+/// Parses "contiguous" or "paged[:block=B][,blocks=N]". Throws UsageError that lists the spellings.
+CacheOptions cache_options(const std::string& text);
+/// The inverse: the shortest text that cache_options reads as these options.
+std::string name_of(const CacheOptions& options);
 
 /// The spec of the cache that make_cache would make. Allocates nothing, so a caller can use it to check
 /// whether the cache fits in memory. Throws UsageError for an unknown kind, ShapeError for wrong sizes.
