@@ -1,8 +1,8 @@
 #include "cache/contiguous_cache.h"
 
 #include <algorithm>
-#include <limits>
 
+#include "cache/step_inputs.h"
 #include "core/error.h"
 
 namespace lastrow {
@@ -38,45 +38,13 @@ int32_t ContiguousCache::position_of(int32_t sequence, int32_t index) const {
   return index;
 }
 
-/// Throws if a sequence is unknown, appears twice, or would become too long.
-void ContiguousCache::require_room(std::span<const SequenceInput> inputs) const {
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const int32_t sequence = inputs[i].sequence;
-    if (sequence < 0 || sequence >= spec_.n_blocks)
-      throw UsageError("there is no sequence {}: the cache has {}, numbered from 0; raise n_seqs", sequence,
-                       spec_.n_blocks);
-    for (size_t j = 0; j < i; ++j)
-      if (inputs[j].sequence == sequence)
-        throw UsageError("sequence {} appears twice in one step: give it one input", sequence);
-    const int64_t new_length = lengths_[sequence] + static_cast<int64_t>(inputs[i].tokens.size());
-    if (new_length > spec_.max_seq_len)
-      throw CapacityError("kv_len {} > max_seq_len {}: raise CacheSpec::max_seq_len or use a shorter text",
-                          new_length, spec_.max_seq_len);
-  }
-}
-
 const StepPlan& ContiguousCache::plan(std::span<const SequenceInput> inputs) {
   LASTROW_CHECK(!planned_, "plan() again before commit() or abort()");
-  require_room(inputs);
-  plan_.clear();
-  plan_.block_len = spec_.block_len;
-  plan_.blocks_per_seq = 1;
-  plan_.q_start.push_back(0);
+  require_valid(inputs, *this);
+  begin_packing(plan_, spec_);
   for (const SequenceInput& input : inputs) {
-    const int32_t block = input.sequence;
-    int32_t index = lengths_[input.sequence];
-    for (int32_t token : input.tokens) {
-      plan_.tokens.push_back(token);
-      plan_.positions.push_back(index);
-      plan_.append_slots.push_back(slot_of({&block, 1, spec_.block_len}, index++));
-      if (input.logits == LogitRows::all) plan_.logit_rows.push_back(plan_.n_tokens() - 1);
-    }
-    if (input.logits == LogitRows::last && !input.tokens.empty())
-      plan_.logit_rows.push_back(plan_.n_tokens() - 1);
-    plan_.q_start.push_back(plan_.n_tokens());
-    plan_.kv_len.push_back(index);
-    plan_.block_tables.push_back(block);
-    plan_.sequences.push_back(input.sequence);
+    plan_.block_tables.push_back(input.sequence);  // the block of a sequence has the same number
+    pack(plan_, input, lengths_[input.sequence]);
   }
   planned_ = true;
   return plan_;

@@ -35,7 +35,6 @@ class ContiguousCache final : public KvCache {
   void copy_from(const KvCache& other) override;
 
  private:
-  void require_room(std::span<const SequenceInput> inputs) const;
   void require_held(int32_t sequence, int32_t index) const;
 
   CacheSpec spec_;

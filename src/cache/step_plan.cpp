@@ -32,6 +32,7 @@ void StepPlan::reserve(int32_t max_tokens, int32_t max_seqs, int32_t max_blocks_
   kv_len.reserve(max_seqs);
   block_tables.reserve(static_cast<size_t>(max_seqs) * static_cast<size_t>(max_blocks_per_seq));
   append_slots.reserve(max_tokens);
+  block_copies.reserve(max_seqs);  // at most the last block of each sequence
   logit_rows.reserve(max_tokens);
   sequences.reserve(max_seqs);
 }

@@ -147,7 +147,7 @@ TEST_CASE("a cache is made by the name of its kind") {
   CHECK(spec.dtype == DType::bf16);
   CHECK(cache_spec(options, sizes).bytes() == spec.bytes());
   CHECK(cache_spec({}, sizes).dtype == DType::f32);
-  CHECK_THROWS_WITH_AS(make_cache({.kind = "pagd"}, sizes), "unknown cache kind 'pagd': use contiguous",
+  CHECK_THROWS_WITH_AS(make_cache({.kind = "pagd"}, sizes), "unknown cache kind 'pagd': use contiguous or paged",
                        UsageError);
   CHECK_THROWS_AS(make_cache({.dtype = DType::f64}, sizes), ShapeError);
 }

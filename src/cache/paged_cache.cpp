@@ -1,0 +1,125 @@
+#include "cache/paged_cache.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace lastrow {
+
+namespace {
+
+const CacheSpec& valid(const CacheSpec& spec, int32_t n_seqs) {
+  validate(spec);
+  if (spec.block_len > spec.max_seq_len)
+    throw ShapeError("block_len {} > max_seq_len {}: use blocks of at most {}", spec.block_len,
+                     spec.max_seq_len, spec.max_seq_len);
+  if (n_seqs < 1) throw ShapeError("n_seqs is {}: it must be at least 1", n_seqs);
+  return spec;
+}
+
+}  // namespace
+
+PagedCache::PagedCache(const CacheSpec& spec, int32_t n_seqs)
+    : spec_(valid(spec, n_seqs)),
+      pool_(spec.n_blocks),
+      lengths_(n_seqs, 0),
+      tables_(static_cast<size_t>(n_seqs) * static_cast<size_t>(spec.max_blocks_per_seq()), -1) {
+  // Enough for the longest prompt of one sequence, or for one token of each sequence. Several prompts in one
+  // step may need more; then the plan allocates.
+  plan_.reserve(std::max(spec.max_seq_len, n_seqs), n_seqs, spec.max_blocks_per_seq());
+  chosen_.reserve(spec.n_blocks);
+}
+
+int32_t PagedCache::length(int32_t sequence) const {
+  LASTROW_CHECK(sequence >= 0 && sequence < n_seqs(), "sequence {} of {}", sequence, n_seqs());
+  return lengths_[sequence];
+}
+
+void PagedCache::require_held(int32_t sequence, int32_t index) const {
+  LASTROW_CHECK(index >= 0 && index < length(sequence), "index {} of {}", index, length(sequence));
+}
+
+int64_t PagedCache::slot(int32_t sequence, int32_t index) const {
+  require_held(sequence, index);
+  return slot_of({table(sequence), spec_.max_blocks_per_seq(), spec_.block_len}, index);
+}
+
+int32_t PagedCache::position_of(int32_t sequence, int32_t index) const {
+  require_held(sequence, index);
+  return index;
+}
+
+void PagedCache::truncate(int32_t sequence, int32_t n_tokens) {
+  LASTROW_CHECK(!planned_, "truncate() between plan() and commit() or abort()");
+  LASTROW_CHECK(n_tokens >= 0 && n_tokens <= length(sequence), "truncate to {} of {}", n_tokens,
+                length(sequence));
+  int32_t* blocks = table(sequence);
+  // The last block first, so that the sequence gets the same blocks when it grows again.
+  for (int32_t i = blocks_for(lengths_[sequence]) - 1; i >= blocks_for(n_tokens); --i) {
+    if (pool_.drop(blocks[i]) == 0) pool_.give_back(blocks[i]);
+    blocks[i] = -1;
+  }
+  lengths_[sequence] = n_tokens;
+}
+
+void PagedCache::fork(int32_t from, int32_t to) {
+  LASTROW_CHECK(!planned_, "fork() between plan() and commit() or abort()");
+  for (const int32_t sequence : {from, to})
+    if (sequence < 0 || sequence >= n_seqs())
+      throw UsageError("there is no sequence {}: the cache has {}, numbered from 0; raise n_seqs", sequence,
+                       n_seqs());
+  if (lengths_[to] != 0)
+    throw UsageError("sequence {} holds {} rows, so it cannot become a fork: reset it first", to,
+                     lengths_[to]);
+  const int32_t n = blocks_for(lengths_[from]);
+  for (int32_t i = 0; i < n; ++i) pool_.share(table(from)[i]);
+  std::copy_n(table(from), n, table(to));
+  lengths_[to] = lengths_[from];
+}
+
+int32_t PagedCache::adopt_prefix(int32_t sequence, std::span<const int32_t>) {
+  LASTROW_CHECK(length(sequence) == 0, "adopt_prefix() of a sequence with {} rows", length(sequence));
+  return 0;
+}
+
+/// Of the sequences that have this partly filled block as their last one, exactly one answers yes: the first
+/// of those that hold the most rows of it. No one does if another sequence holds the block full.
+bool PagedCache::stores_tail(int32_t sequence) const {
+  const int32_t last = blocks_for(lengths_[sequence]) - 1, block = table(sequence)[last];
+  if (pool_.holders(block) == 1) return true;
+  for (int32_t other = 0; other < n_seqs(); ++other) {
+    if (other == sequence || table(other)[last] != block) continue;
+    if (lengths_[other] > lengths_[sequence]) return false;
+    if (lengths_[other] == lengths_[sequence] && other < sequence) return false;
+  }
+  return true;
+}
+
+CacheUsage PagedCache::usage() const {
+  CacheUsage usage;
+  usage.blocks_used = pool_.n_used();
+  usage.blocks_shared = pool_.n_shared();
+  usage.blocks_free = pool_.n_free();
+  usage.rows_reserved = int64_t{usage.blocks_used} * spec_.block_len;
+  usage.rows_stored = usage.rows_reserved;
+  for (int32_t sequence = 0; sequence < n_seqs(); ++sequence) {
+    usage.rows_held += lengths_[sequence];
+    const int32_t in_last_block = lengths_[sequence] % spec_.block_len;
+    if (in_last_block > 0 && stores_tail(sequence)) usage.rows_stored -= spec_.block_len - in_last_block;
+  }
+  return usage;
+}
+
+void PagedCache::copy_from(const KvCache& other) {
+  const auto* same = dynamic_cast<const PagedCache*>(&other);
+  LASTROW_CHECK(same != nullptr && same->n_seqs() == n_seqs() &&
+                    same->spec_.max_seq_len == spec_.max_seq_len &&
+                    same->spec_.block_len == spec_.block_len && same->spec_.n_blocks == spec_.n_blocks,
+                "copy_from() a cache of another kind or size");
+  LASTROW_CHECK(!planned_ && !same->planned_, "copy_from() between plan() and commit() or abort()");
+  pool_.copy_from(same->pool_);
+  lengths_ = same->lengths_;
+  tables_ = same->tables_;
+}
+
+}  // namespace lastrow

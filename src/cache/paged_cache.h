@@ -1,0 +1,85 @@
+// Blocks of fixed size from one pool. A sequence takes a block when it needs one, so its length need not be
+// known in advance, and sequences can share blocks.
+//
+//   PagedCache cache(spec, n_seqs);        spec: n_blocks blocks of block_len indices
+//
+// How to call it, and what never to do, is in cache/kv_cache.h. Index = position; no row is forgotten.
+//
+//   length 6, block_len 4:     block table of sequence 0   [ 7, 2 ]
+//                              indices 0–3 are in block 7, indices 4 and 5 in block 2
+//   after fork(0, 1):          block table of sequence 1   [ 7, 2 ], and blocks 7 and 2 have two holders
+//   a token for sequence 0:    block 2 is shared, so sequence 0 gets a copy of it, block 9: [ 7, 9 ]
+//   then one for sequence 1:   it is the only holder of block 2, so it writes there
+//
+// A block may be written only if exactly one sequence holds it. Only the last block of a sequence is ever
+// written, at indices ≥ length.
+//
+// plan() chooses blocks, but takes none. Commit takes them. It takes the same blocks, because nothing may
+// change the cache in between.
+//
+// Invariant: the entries of a table up to its last block are blocks that the pool counts as held, once for
+// each table that contains them; the other entries are −1. A block that several tables contain has the same
+// place in each of them.
+//
+// Source: paged attention with a block table and copy-on-write, Kwon et al. 2023 (vLLM).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cache/block_pool.h"
+#include "cache/kv_cache.h"
+
+namespace lastrow {
+
+class PagedCache final : public KvCache {
+ public:
+  /// Throws as validate does, ShapeError if block_len is larger than max_seq_len or n_seqs is below 1.
+  PagedCache(const CacheSpec& spec, int32_t n_seqs);
+
+  const CacheSpec& spec() const override { return spec_; }
+  int32_t n_seqs() const override { return static_cast<int32_t>(lengths_.size()); }
+  int32_t n_seen(int32_t sequence) const override { return length(sequence); }
+  int32_t length(int32_t sequence) const override;
+  int64_t slot(int32_t sequence, int32_t index) const override;
+  int32_t position_of(int32_t sequence, int32_t index) const override;
+
+  /// Throws CapacityError with the numbers of blocks if the pool has too few.
+  const StepPlan& plan(std::span<const SequenceInput> inputs) override;
+  void commit(const StepPlan& plan) override;
+  void abort(const StepPlan& plan) override;
+
+  void truncate(int32_t sequence, int32_t n_tokens) override;
+  void fork(int32_t from, int32_t to) override;
+  int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) override;
+  CacheUsage usage() const override;
+  void copy_from(const KvCache& other) override;
+
+ private:
+  int32_t* table(int32_t sequence) { return tables_.data() + int64_t{sequence} * spec_.max_blocks_per_seq(); }
+  const int32_t* table(int32_t sequence) const {
+    return tables_.data() + int64_t{sequence} * spec_.max_blocks_per_seq();
+  }
+  /// Blocks that hold this many rows.
+  int32_t blocks_for(int32_t length) const { return (length + spec_.block_len - 1) / spec_.block_len; }
+  void require_held(int32_t sequence, int32_t index) const;
+  bool stores_tail(int32_t sequence) const;
+
+  // paged_steps.cpp
+  void lay_out_table(int32_t sequence, int32_t new_length);
+  int32_t choose_block();
+  bool must_copy(int32_t block) const;
+  void require_enough_blocks() const;
+  void hold_planned_blocks(int32_t sequence, int32_t new_length, const int32_t* planned);
+
+  CacheSpec spec_;
+  BlockPool pool_;
+  std::vector<int32_t> lengths_;  // [n_seqs]
+  std::vector<int32_t> tables_;   // [n_seqs, max_blocks_per_seq]   −1 behind the last block
+  StepPlan plan_;
+  std::vector<int32_t> chosen_;  // blocks that the plan takes, in order; −1 where there was none left
+  bool planned_ = false;
+};
+
+}  // namespace lastrow
