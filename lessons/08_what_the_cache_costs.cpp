@@ -56,7 +56,8 @@ bool formula_against_allocator(Lesson& lesson, const std::shared_ptr<const Model
   bool equal = true, exact = true;
   std::vector<std::vector<std::string>> rows;
   for (const DType dtype : kTypes) {
-    DecodeSession session(model, lesson.backend(), {.record = lesson.record(), .cache = {.dtype = dtype}});
+    DecodeSession session(model, lesson.backend(),
+                          {.record = lesson.record(), .cache = {.dtype_k = dtype, .dtype_v = dtype}});
     session.start(model->tokenizer().encode(Lesson::prompt_for(*model)));
     session.advance();
     const int64_t written = session.advance().cache_bytes_written;
@@ -103,7 +104,8 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
                                                   .max_seq_len = tokens,
                                                   .block_len = kBlock,
                                                   .n_blocks = n_blocks,
-                                                  .dtype = DType::f16})
+                                                  .dtype_k = DType::f16,
+                                                  .dtype_v = DType::f16})
                                   ->bytes();
     const int64_t formula = by_formula(c, tokens, 1, DType::f16);
     equal &= accounts_for(in_blocks, by_formula(c, int64_t{n_blocks} * kBlock, 1, DType::f16), c, DType::f16);

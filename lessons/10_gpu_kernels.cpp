@@ -54,7 +54,7 @@ struct RungRun {
   }
   static int64_t stored_bytes(const AttendCase& c) {
     return int64_t{2} * c.sequences[0].kv_len * c.n_kv_heads * c.head_dim *
-           static_cast<int64_t>(size_of(c.kv_dtype));
+           static_cast<int64_t>(size_of(c.kv_dtype.k));
   }
 };
 

@@ -39,7 +39,7 @@ gpu::AttendCall DeviceBackend::attend_call(const Looking& op) const {
   const gpu::AttendShape shape{.n_q_heads = static_cast<int32_t>(op.q.dim(1)),
                                .n_kv_heads = cache.n_kv_heads,
                                .head_dim = cache.head_dim,
-                               .kv_dtype = cache.dtype,
+                               .kv_dtype = cache.dtypes(),
                                .n_tokens = plan.n_tokens(),
                                .n_seqs = plan.n_seqs(),
                                .max_q_len = most.max_q_len,
@@ -102,7 +102,7 @@ void DeviceBackend::attend(const Attend& op) {
   if (const std::string why_not = chosen->supports(call.shape); !why_not.empty())
     throw ShapeError(
         "no kernel takes K/V in {} with a head_dim of {} ({}: {}): use f32, or the backend eigen",
-        name_of(call.shape.kv_dtype), call.shape.head_dim, chosen->name, why_not);
+        kv_dtypes_name(call.shape.kv_dtype), call.shape.head_dim, chosen->name, why_not);
   call.out = op.out.data<float>();
   call.lse = op.lse.data<float>();
   call.scratch = scratch(scratch_elems(*chosen, call.shape, op.storage.spec().max_seq_len));

@@ -41,7 +41,7 @@ void DeviceBackend::write(ConstTensorView host, TensorView to) {
 std::unique_ptr<KvStorage> DeviceBackend::make_storage(const CacheSpec& spec) {
   validate(spec);
   require_not_recording("storage");
-  return std::make_unique<KvStorage>(spec, runtime_->memory(), spec.dtype);
+  return std::make_unique<KvStorage>(spec, runtime_->memory(), spec.dtypes());
 }
 
 void DeviceBackend::read_rows(const KvStorage& storage, int32_t layer, RowKind kind,
@@ -57,7 +57,7 @@ void DeviceBackend::read_rows(const KvStorage& storage, int32_t layer, RowKind k
               .storage = storage.rows(layer, kind).raw(),
               .scales = scales.empty() ? nullptr : scales.data<float>(),
               .layout = spec.layout(),
-              .kv_dtype = spec.dtype,
+              .kv_dtype = spec.dtypes().of(kind),
               .n_rows = static_cast<int32_t>(slots.size()),
               .n_blocks = spec.n_blocks},
              runtime_->stream());
@@ -99,7 +99,7 @@ void DeviceBackend::put(Site site, const float* rows, RowKind kind, const int64_
               .storage = storage.rows(site.layer, kind).raw(),
               .scales = scales.empty() ? nullptr : scales.data<float>(),
               .layout = spec.layout(),
-              .kv_dtype = spec.dtype,
+              .kv_dtype = spec.dtypes().of(kind),
               .n_rows = n,
               .n_blocks = spec.n_blocks},
              runtime_->stream());

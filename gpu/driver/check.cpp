@@ -119,7 +119,7 @@ class Check {
     const std::lock_guard lock(mutex_);
     if (!end_.lost.empty()) return false;  // a rung of another thread has broken the device
     if (!a.failure.empty()) a.failure = where + ": " + a.failure;
-    journal_.end({rung, judged.c.kv_dtype, i, a.share, a.failure});
+    journal_.end({rung, judged.c.kv_dtype.k, i, a.share, a.failure});
     if (lost.empty()) return true;
     journal_.give_up(rung, where);
     end_.lost = fmt::format("{} at {}: {}", rung, where, lost);

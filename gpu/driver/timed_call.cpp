@@ -82,11 +82,11 @@ TimedCall::TimedCall(Runtime& runtime, const Rung& rung, const gpu::AttendShape&
 
 void TimedCall::make_rows(const gpu::AttendShape& s, int64_t l2_bytes) {
   const int64_t n_rows = s.n_blocks * s.n_kv_heads * s.block_len,
-                n_bytes = n_rows * s.head_dim * static_cast<int64_t>(size_of(s.kv_dtype));
-  row_bytes_ = aligned(n_bytes), scale_bytes_ = aligned(n_rows * scale_bytes(s.kv_dtype));
+                n_bytes = n_rows * s.head_dim * static_cast<int64_t>(size_of(s.kv_dtype.k));
+  row_bytes_ = aligned(n_bytes), scale_bytes_ = aligned(n_rows * scale_bytes(s.kv_dtype.k));
   n_buffers_ = (kTimesL2 * l2_bytes + 2 * n_bytes - 1) / (2 * n_bytes);
   rows_ = make(n_buffers_ * 2 * row_bytes_), scales_ = make(n_buffers_ * 2 * scale_bytes_);
-  fill_with(runtime_, rows_, random_rows(s.kv_dtype));
+  fill_with(runtime_, rows_, random_rows(s.kv_dtype.k));
   fill_with(runtime_, scales_, as_bytes(std::vector<float>(1 << 18, 0.02f)));
 }
 

@@ -12,13 +12,13 @@
 
 #include "attention/score.h"
 #include "cache/index.h"
-#include "core/dtype.h"
+#include "cache/kv_codec.h"
 
 namespace lastrow::gpu {
 
 struct AttendShape {
   int32_t n_q_heads = 1, n_kv_heads = 1, head_dim = 8;
-  DType kv_dtype = DType::f32;
+  KvDtypes kv_dtype{};
   int32_t n_tokens = 1, n_seqs = 1;
   int32_t max_q_len = 1;   // queries of the longest sequence in the step
   int32_t max_kv_len = 1;  // keys of the longest sequence, now and in later steps of the same graph

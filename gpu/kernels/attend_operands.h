@@ -123,10 +123,10 @@ __device__ inline float warp_max(float x) {
   return x;
 }
 
-/// Calls f with a value of the stored type that `dtype` names, if KVs has it.
+/// Calls f with a value of the one type in which K and V are stored, if KVs has it.
 template <typename... KVs, typename F>
-void with_kv_type(DType dtype, const F& f) {
-  ((dtype_of<KVs> == dtype ? (f(KVs{}), 0) : 0), ...);
+void with_kv_type(KvDtypes dtype, const F& f) {
+  ((dtype == dtype_of<KVs> ? (f(KVs{}), 0) : 0), ...);
 }
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "it needs K/V in f32 or bf16";
   if (s.head_dim > 256) return "it needs head_dim at most 256";
-  const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype));
+  const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype.k));
   return row_bytes % kLoadBytes == 0 ? "" : "it needs rows of K and V that are a multiple of 16 bytes";
 }
 

@@ -178,7 +178,7 @@ SplitKernel split_kernel(const gpu::AttendShape& s) {
 
 std::string supports(const gpu::AttendShape& s) {
   if (s.kv_dtype == DType::f32) return "it needs K/V in f16, bf16, fp8 or int8";
-  if (s.head_dim % (size_of(s.kv_dtype) == 1 ? 16 : 8) != 0)
+  if (s.head_dim % (size_of(s.kv_dtype.k) == 1 ? 16 : 8) != 0)
     return "it needs head_dim to be a multiple of 8 (of 16 in fp8 and int8), as it copies 16 bytes";
   if (s.n_parts < 0 || s.n_parts > 1) return "it needs n_parts 0 or 1";
   if (s.head_dim > 128) return "it needs head_dim at most 128, as registers are short";

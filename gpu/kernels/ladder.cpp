@@ -28,7 +28,7 @@ const Rung& rung(const std::string& name) {
 // splits.
 const Rung& choose(const gpu::AttendShape& shape) {
   constexpr int32_t kPrefill = 16;  // queries of a sequence from which a tile of K/V pays off
-  const int32_t group = size_of(shape.kv_dtype) == 1 ? 4 : 5;  // heads from which k11's products pay off
+  const int32_t group = size_of(shape.kv_dtype.k) == 1 ? 4 : 5;  // heads from which k11's products pay off
   if (shape.max_q_len >= kPrefill)
     for (const Rung* rung : {&k12, &k04})
       if (rung->supports(shape).empty()) return *rung;

@@ -16,11 +16,16 @@ namespace lastrow::LASTROW_TARGET {
 struct Rung {
   const char* name;  // "k05"
   const char* idea;  // a few words
-  /// Why it cannot take the shape ("it needs K/V in f32 or bf16"); empty if it can.
-  std::string (*supports)(const gpu::AttendShape& shape);
+  /// What supports says of a shape whose K and V are stored in one type.
+  std::string (*supports_one_type)(const gpu::AttendShape& shape);
   /// Floats of scratch memory that a call needs.
   int64_t (*scratch_elems)(const gpu::AttendShape& shape);
   void (*launch)(const gpu::AttendCall& call, Stream stream);
+
+  /// Why it cannot take the shape ("it needs K/V in f32 or bf16"); empty if it can.
+  std::string supports(const gpu::AttendShape& shape) const {
+    return shape.kv_dtype.same() ? supports_one_type(shape) : "it needs K and V in the same type";
+  }
 };
 
 extern const Rung k01, k02, k03, k04, k05, k06, k07, k08, k09, k10, k11, k12;

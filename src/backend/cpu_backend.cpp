@@ -34,8 +34,9 @@ void CpuBackend<T>::write(ConstTensorView host, TensorView to) {
 template <typename T>
 std::unique_ptr<KvStorage> CpuBackend<T>::make_storage(const CacheSpec& spec) {
   validate(spec);
+  const auto stored = [](DType dtype) { return dtype == DType::f32 ? dtype_of<T> : dtype; };
   return std::make_unique<KvStorage>(spec, Memory::host(),
-                                     spec.dtype == DType::f32 ? dtype_of<T> : spec.dtype);
+                                     KvDtypes(stored(spec.dtype_k), stored(spec.dtype_v)));
 }
 
 /// Encodes row [head_dim] into its slot. A double is first rounded to an odd float. Two ordinary roundings,

@@ -12,4 +12,26 @@ DType kv_dtype_from_name(std::string_view name) {
   throw UsageError("unknown K/V dtype '{}': use one of f32 f16 bf16 fp8 int8", name);
 }
 
+std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text) {
+  if (text.find_first_of("=,") == std::string_view::npos) return std::pair(text, text);
+  const size_t comma = text.find(',');
+  if (!text.starts_with("k=") || comma == std::string_view::npos || !text.substr(comma).starts_with(",v="))
+    return {};
+  return std::pair(text.substr(2, comma - 2), text.substr(comma + 3));
+}
+
+KvDtypes kv_dtypes_from_name(std::string_view text) {
+  const auto names = split_k_and_v(text);
+  if (!names)
+    throw UsageError(
+        "unknown K/V dtypes '{}': use TYPE or k=TYPE,v=TYPE, where TYPE is one of f32 f16 bf16 fp8 int8",
+        text);
+  return {kv_dtype_from_name(names->first), kv_dtype_from_name(names->second)};
+}
+
+std::string kv_dtypes_name(KvDtypes dtypes) {
+  return dtypes.same() ? std::string(kv_dtype_name(dtypes.k))
+                       : fmt::format("k={},v={}", kv_dtype_name(dtypes.k), kv_dtype_name(dtypes.v));
+}
+
 }  // namespace lastrow

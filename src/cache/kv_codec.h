@@ -3,6 +3,7 @@
 //   const float scale = encode_row(row, head_dim, stored);   row [head_dim] of one K/V head → T* stored
 //   float x = decode(stored[d], scale);                      one element; decode_row decodes the whole row
 //   DType dtype = kv_dtype_from_name("int8");                from the name on a command line
+//   KvDtypes dtypes = kv_dtypes_from_name("k=int8,v=fp8");   K and V may have different types
 //
 //   type          a stored element                                        scale of a row
 //   f32           x                                                       none (1)
@@ -27,13 +28,30 @@
 
 #include <bit>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "core/dtype.h"
 #include "core/host_device.h"
 
 namespace lastrow {
+
+enum class RowKind : uint8_t { k, v };
+
+/// The types in which K and V are stored. One type stands for both: a DType converts to a pair.
+struct KvDtypes {
+  DType k = DType::f32, v = DType::f32;
+
+  constexpr KvDtypes() = default;
+  constexpr KvDtypes(DType both) : k(both), v(both) {}
+  constexpr KvDtypes(DType of_k, DType of_v) : k(of_k), v(of_v) {}
+  constexpr DType of(RowKind kind) const { return kind == RowKind::k ? k : v; }
+  constexpr bool same() const { return k == v; }
+  bool operator==(const KvDtypes&) const = default;
+};
 
 constexpr bool is_kv_dtype(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::fp8_e4m3 ||
@@ -46,6 +64,14 @@ constexpr int64_t scale_bytes(DType dtype) { return dtype == DType::i8 ? 4 : 0; 
 DType kv_dtype_from_name(std::string_view name);
 /// The inverse of kv_dtype_from_name: DType::i8 gives "int8".
 std::string_view kv_dtype_name(DType dtype);
+
+/// "k=X,v=Y" → {X, Y}; a text without '=' and ',' → {text, text}. Empty for any other text.
+std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text);
+/// Takes one name for both ("int8"), or both by themselves ("k=int8,v=fp8"), as users write them in
+/// --kv-dtype. Throws UsageError that lists the spellings.
+KvDtypes kv_dtypes_from_name(std::string_view text);
+/// The inverse: "int8" if both are equal, else "k=int8,v=fp8".
+std::string kv_dtypes_name(KvDtypes dtypes);
 
 // ---- one element
 

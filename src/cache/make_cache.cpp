@@ -85,7 +85,7 @@ CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes) {
   if (options.share_prefix && options.kind != "paged")
     throw UsageError("a {} cache cannot share prefixes: use a paged cache", options.kind);
   CacheSpec spec = CacheSpec::contiguous(sizes.n_layers, sizes.n_kv_heads, sizes.head_dim, sizes.max_seq_len,
-                                         sizes.n_seqs, options.dtype);
+                                         sizes.n_seqs, options.dtypes());
   if (options.kind == "paged") {
     if (sizes.n_seqs < 1) throw ShapeError("n_seqs is {}: it must be at least 1", sizes.n_seqs);
     spec = paged_spec(options, sizes, spec);

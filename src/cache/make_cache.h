@@ -1,6 +1,6 @@
 // Makes a cache from the name of its kind. A new kind needs no change in callers that pass on CacheOptions.
 //
-//   auto cache = make_cache({.dtype = DType::bf16}, {.n_layers = 4, .n_kv_heads = 2, …});
+//   auto cache = make_cache({.dtype_k = DType::bf16}, {.n_layers = 4, .n_kv_heads = 2, …});
 //   auto storage = backend.make_storage(cache->spec());
 //   CacheOptions options = cache_options("paged:block=16");     as users write it in --cache
 #pragma once
@@ -18,7 +18,10 @@ struct CacheOptions {
   int32_t block_len = 16;           // paged: indices that a block holds, 1 … max_seq_len
   int32_t n_blocks = 0;             // paged: size of the pool; 0: enough for every sequence at its longest
   bool share_prefix = false;        // paged: keep full blocks of finished texts for texts that begin alike
-  DType dtype = DType::f32;         // of stored K and V: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
+  DType dtype_k = DType::f32;       // of stored K: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
+  DType dtype_v = DType::f32;       // of stored V
+
+  KvDtypes dtypes() const { return {dtype_k, dtype_v}; }
 };
 
 /// What the model and the caller decide.

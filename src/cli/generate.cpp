@@ -77,13 +77,14 @@ void require_room(const Model& model, const BackendInfo& backend, Mode mode, DTy
   if (!backend.in_host_memory) return;
   const ModelConfig& c = model.config();
   const DType activations = backend.activation_dtype;
-  const CacheSpec cache = cache_spec(mode == Mode::cached ? CacheOptions{.dtype = kv_dtype} : CacheOptions{},
-                                     {.n_layers = c.n_layers,
-                                      .n_kv_heads = c.n_kv_heads,
-                                      .head_dim = c.head_dim,
-                                      .max_seq_len = c.max_seq_len});
+  const CacheSpec cache = cache_spec(
+      mode == Mode::cached ? CacheOptions{.dtype_k = kv_dtype, .dtype_v = kv_dtype} : CacheOptions{},
+      {.n_layers = c.n_layers,
+       .n_kv_heads = c.n_kv_heads,
+       .head_dim = c.head_dim,
+       .max_seq_len = c.max_seq_len});
   int64_t cache_bytes = cache.bytes();
-  if (stored_as(cache.dtype, backend) == DType::f64) cache_bytes *= 2;
+  if (stored_as(cache.dtype_k, backend) == DType::f64) cache_bytes *= 2;
   constexpr int64_t kLayerOverheadBytes = 2048;  // the Tensor objects and alignment of nine weights, K and V
   require_memory(Decoder::bytes(c, activations) + Workspace::bytes(c, activations, c.max_seq_len, 1) +
                      cache_bytes + c.n_layers * kLayerOverheadBytes,
@@ -141,11 +142,12 @@ void run(const GenerateOptions& o) {
     require_room(*model, backend, mode, kv_dtype);
     auto made = o.backend.make();
     const Backend& used = *made;
-    sessions.push_back(std::make_unique<DecodeSession>(model, std::move(made),
-                                                       SessionOptions{.mode = mode,
-                                                                      .sampling = o.sampling,
-                                                                      .record = o.outputs.record_options(),
-                                                                      .cache = {.dtype = kv_dtype}}));
+    sessions.push_back(
+        std::make_unique<DecodeSession>(model, std::move(made),
+                                        SessionOptions{.mode = mode,
+                                                       .sampling = o.sampling,
+                                                       .record = o.outputs.record_options(),
+                                                       .cache = {.dtype_k = kv_dtype, .dtype_v = kv_dtype}}));
     report.runs.push_back(run_mode(o, *sessions.back(), report, kv_dtype, stream));
     simt_report += o.backend.report(used);
     report.runs.back().stored = check_stored_rows(*sessions.back(), kv_dtype);

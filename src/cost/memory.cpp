@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "cache/kv_codec.h"
 #include "core/error.h"
 
 namespace lastrow {
@@ -29,8 +30,9 @@ int64_t checked_product(const ModelShape& shape, std::initializer_list<int64_t> 
 }
 
 /// The bytes of K and V of one token in one layer.
-int64_t layer_token_bytes(const ModelShape& s, const CacheFormat& format) {
-  return checked_product(s, {2, s.n_kv_heads, format.row_bytes(s.head_dim)});
+int64_t layer_token_bytes(const ModelShape& s, const CacheFormats& formats) {
+  return checked_product(s,
+                         {s.n_kv_heads, formats.k.row_bytes(s.head_dim) + formats.v.row_bytes(s.head_dim)});
 }
 
 /// The rows that all layers together keep of a sequence with `context` tokens.
@@ -40,7 +42,14 @@ int64_t rows_in_all_layers(const ModelShape& s, int64_t context) {
          (s.window > 0 ? checked_product(s, {s.n_window_layers(), std::min(context, s.window)}) : 0);
 }
 
-std::string formula_text(const ModelShape& s, int64_t context, int64_t batch, const CacheFormat& format) {
+/// "128 head_dim · 2 bytes", or with a scale "(128 head_dim · 1 bytes + 4 bytes scale)".
+std::string row_text(const ModelShape& s, const CacheFormat& format) {
+  std::string row = fmt::format("{} head_dim · {} bytes", s.head_dim, format.elem_bits / 8);
+  if (format.elem_bits % 8 != 0) row = fmt::format("{} head_dim · {} bits", s.head_dim, format.elem_bits);
+  return format.scale_bytes > 0 ? fmt::format("({} + {} bytes scale)", row, format.scale_bytes) : row;
+}
+
+std::string formula_text(const ModelShape& s, int64_t context, int64_t batch, const CacheFormats& formats) {
   std::string rows;
   const int64_t n_window = s.n_window_layers(), n_full = s.n_layers - n_window;
   const auto tokens = [](int64_t n) { return fmt::format("{} token{}", with_commas(n), n == 1 ? "" : "s"); };
@@ -53,11 +62,12 @@ std::string formula_text(const ModelShape& s, int64_t context, int64_t batch, co
   else
     rows = fmt::format("({} · {} + {} · {})", layers(n_window), in_window, layers(n_full), tokens(context));
 
-  std::string row = fmt::format("{} head_dim · {} bytes", s.head_dim, format.elem_bits / 8);
-  if (format.elem_bits % 8 != 0) row = fmt::format("{} head_dim · {} bits", s.head_dim, format.elem_bits);
-  if (format.scale_bytes > 0) row = fmt::format("({} + {} bytes scale)", row, format.scale_bytes);
-  return fmt::format("2 (K and V) · {} · {} K/V head{} · {} · {} sequence{}", rows, s.n_kv_heads,
-                     s.n_kv_heads == 1 ? "" : "s", row, with_commas(batch), batch == 1 ? "" : "s");
+  const bool same = formats.k.name == formats.v.name;
+  const std::string k_row = row_text(s, formats.k), v_row = row_text(s, formats.v);
+  return fmt::format("{}{} · {} K/V head{} · {} · {} sequence{}", same ? "2 (K and V) · " : "", rows,
+                     s.n_kv_heads, s.n_kv_heads == 1 ? "" : "s",
+                     same ? k_row : fmt::format("(K: {} + V: {})", k_row, v_row), with_commas(batch),
+                     batch == 1 ? "" : "s");
 }
 
 }  // namespace
@@ -74,32 +84,39 @@ const CacheFormat& cache_format(std::string_view name) {
   throw UsageError("unknown cache dtype \"{}\": use one of {}", name.substr(0, 32), known);
 }
 
-int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format) {
+CacheFormats cache_formats_of(std::string_view text) {
+  const auto names = split_k_and_v(text);
+  if (!names) throw UsageError("unknown cache dtypes \"{}\": use TYPE, or k=TYPE,v=TYPE", text.substr(0, 32));
+  return {cache_format(names->first), cache_format(names->second)};
+}
+
+int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats) {
   validate(shape);
   require_range("context", context, kMaxContext);
   require_range("batch", batch, kMaxBatch);
   return checked_product(shape,
-                         {layer_token_bytes(shape, format), rows_in_all_layers(shape, context), batch});
+                         {layer_token_bytes(shape, formats), rows_in_all_layers(shape, context), batch});
 }
 
-CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format) {
+CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch,
+                         const CacheFormats& formats) {
   CacheMemory m;
-  m.bytes = cache_bytes(shape, context, batch, format);
+  m.bytes = cache_bytes(shape, context, batch, formats);
   const bool windows_grow = context < shape.window;
   m.n_growing_layers = shape.n_layers - (windows_grow ? 0 : shape.n_window_layers());
-  m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, format), m.n_growing_layers});
+  m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, formats), m.n_growing_layers});
   m.weights_bytes = weights_bytes(shape);
   m.gib = static_cast<double>(m.bytes) / 0x1p30;
   m.gb = static_cast<double>(m.bytes) / 1e9;
-  m.formula = fmt::format("{} = {} bytes = {}", formula_text(shape, context, batch, format),
+  m.formula = fmt::format("{} = {} bytes = {}", formula_text(shape, context, batch, formats),
                           with_commas(m.bytes), gib_and_gb(m.bytes));
   return m;
 }
 
-std::optional<int64_t> crossing_context(const ModelShape& shape, int64_t batch, const CacheFormat& format) {
+std::optional<int64_t> crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats) {
   require_range("batch", batch, kMaxBatch);
   const int64_t weights = weights_bytes(shape);
-  const int64_t a_row = checked_product(shape, {layer_token_bytes(shape, format), batch});
+  const int64_t a_row = checked_product(shape, {layer_token_bytes(shape, formats), batch});
   // The cache exceeds the weights once all layers together hold more than this many rows.
   const int64_t rows = weights / a_row;
   const int64_t n_window = shape.n_window_layers(), n_full = shape.n_layers - n_window;
@@ -109,8 +126,8 @@ std::optional<int64_t> crossing_context(const ModelShape& shape, int64_t batch, 
   return (rows - n_window * shape.window) / n_full + 1;
 }
 
-int64_t crossing_batch(const ModelShape& shape, int64_t context, const CacheFormat& format) {
-  return weights_bytes(shape) / cache_bytes(shape, context, 1, format) + 1;
+int64_t crossing_batch(const ModelShape& shape, int64_t context, const CacheFormats& formats) {
+  return weights_bytes(shape) / cache_bytes(shape, context, 1, formats) + 1;
 }
 
 std::string with_commas(int64_t n) {

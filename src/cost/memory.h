@@ -7,9 +7,10 @@
 //
 // The formula:
 //
-//   bytes = Σ_layers 2 · n_kv_heads · min(context, window) · batch · bytes of a row
+//   bytes = Σ_layers n_kv_heads · min(context, window) · batch · (bytes of a K row + bytes of a V row)
 //
 // A row is the K or the V of one token in one K/V head: head_dim elements, and a scale if the format has one.
+// K and V may have different formats: cache_formats_of("k=int8,v=fp8").
 // A layer without a window counts the whole context.
 // The formula leaves out: partly used blocks, block tables, prefixes that sequences share, latent caches, and
 // layers that share a cache.
@@ -36,10 +37,20 @@ struct CacheFormat {
   constexpr int64_t row_bytes(int64_t head_dim) const { return (head_dim * elem_bits + 7) / 8 + scale_bytes; }
 };
 
+/// The formats of K and of V. One format stands for both.
+struct CacheFormats {
+  CacheFormat k, v;
+
+  CacheFormats(const CacheFormat& both) : k(both), v(both) {}
+  CacheFormats(const CacheFormat& of_k, const CacheFormat& of_v) : k(of_k), v(of_v) {}
+};
+
 /// f32 f16 bf16 int8 fp8 int4.
 std::span<const CacheFormat> cache_formats();
 /// Throws UsageError that lists the known names.
 const CacheFormat& cache_format(std::string_view name);
+/// Takes one name for both, or "k=int8,v=fp8". Throws UsageError that lists the spellings.
+CacheFormats cache_formats_of(std::string_view text);
 
 struct CacheMemory {
   int64_t bytes = 0;
@@ -56,18 +67,19 @@ constexpr int64_t kMaxBatch = int64_t{1} << 20;
 
 /// The cache of `batch` sequences with `context` tokens each. The context may exceed the model's max_seq_len.
 /// Throws ShapeError unless 1 ≤ context ≤ kMaxContext, 1 ≤ batch ≤ kMaxBatch and bytes < 2^63.
-CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format);
+CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch,
+                         const CacheFormats& formats);
 
 /// Only the bytes of that cache. Uses no heap.
-int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormat& format);
+int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats);
 
 /// The shortest context at which the cache of `batch` sequences is larger than the weights. Empty if sliding
 /// windows keep the cache smaller than the weights at any context. The result may exceed the model's
 /// max_seq_len.
-std::optional<int64_t> crossing_context(const ModelShape& shape, int64_t batch, const CacheFormat& format);
+std::optional<int64_t> crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats);
 
 /// The smallest batch of sequences with `context` tokens whose cache is larger than the weights.
-int64_t crossing_batch(const ModelShape& shape, int64_t context, const CacheFormat& format);
+int64_t crossing_batch(const ModelShape& shape, int64_t context, const CacheFormats& formats);
 
 /// 1234567 → "1,234,567"
 std::string with_commas(int64_t n);

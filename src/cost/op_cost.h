@@ -60,10 +60,13 @@ int64_t visible_cells(int64_t q_len, int64_t kv_len, bool causal, int64_t window
 /// Cached rows that at least one query of the step sees: kv_len, less what the window hides from the first.
 int64_t visible_rows(int64_t q_len, int64_t kv_len, bool causal, int64_t window = 0);
 
-/// Bytes of a stored row: its elements, and its scale (int8: 4 bytes, else none).
-constexpr int64_t row_bytes(int64_t head_dim, int64_t cache_elem_bytes, int64_t cache_scale_bytes) {
-  return head_dim * cache_elem_bytes + cache_scale_bytes;
-}
+/// How a row of K or of V is stored.
+struct RowFormat {
+  int64_t elem_bytes = kF32Bytes;
+  int64_t scale_bytes = 0;  // of the row's scale: int8 has 4 bytes, the other types have none
+
+  constexpr int64_t row_bytes(int64_t head_dim) const { return head_dim * elem_bytes + scale_bytes; }
+};
 
 }  // namespace cost
 }  // namespace lastrow

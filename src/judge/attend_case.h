@@ -31,7 +31,7 @@ struct AttendCase {
   uint64_t block_order = 0;  // seed that shuffles the blocks; 0: in order
   float score_scale = 1;     // multiplies 1/√head_dim; with 1e4 the softmax is one-hot
   uint64_t seed = 1;
-  DType kv_dtype = DType::f32;
+  KvDtypes kv_dtype{};
   int32_t n_splits = 0;  // on a GPU, into how many parts K/V is split; 0: the device chooses
 };
 
@@ -59,7 +59,7 @@ inline Layout lay_out(const AttendCase& c) {
     for (int64_t i = n_blocks - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
   }
   Layout l;
-  l.spec = {1, c.n_kv_heads, c.head_dim, longest, block_len, n_blocks, c.kv_dtype};
+  l.spec = {1, c.n_kv_heads, c.head_dim, longest, block_len, n_blocks, c.kv_dtype.k, c.kv_dtype.v};
   l.plan.blocks_per_seq = per_seq;
   l.plan.block_len = block_len;
   l.plan.q_start = {0};

@@ -40,7 +40,7 @@ inline JudgedCase judged_case(const AttendCase& c, Products products = Products:
   const Layout l = lay_out(c);
   const bool rounded = products == Products::rounded;
   Tensor q = case_queries(c, l);
-  const DType product = size_of(c.kv_dtype) == 1 ? DType::f16 : c.kv_dtype;
+  const DType product = size_of(c.kv_dtype.k) == 1 ? DType::f16 : c.kv_dtype.k;
   if (rounded) q = rounded_to(product, q.view());
   NaiveBackend<double> f64;
   AttendResult reference = attend(f64, c, l, *fill_storage(f64, c, l), q);

@@ -10,12 +10,12 @@ namespace lastrow {
 
 namespace cost {
 
-/// Writes new k and v [n_tokens, n_kv_heads, head_dim] to their slots in one layer.
-constexpr OpCost append(int64_t n_tokens, int64_t n_kv_heads, int64_t head_dim, int64_t cache_elem_bytes,
-                        int64_t activation_elem_bytes = kF32Bytes, int64_t cache_scale_bytes = 0) {
-  const int64_t rows = 2 * n_tokens * n_kv_heads;
-  return {.cache_bytes_written = rows * row_bytes(head_dim, cache_elem_bytes, cache_scale_bytes),
-          .activation_bytes = rows * head_dim * activation_elem_bytes};
+/// Writes new k and v [n_tokens, n_kv_heads, head_dim] to their slots in one layer, stored in these formats.
+constexpr OpCost append(int64_t n_tokens, int64_t n_kv_heads, int64_t head_dim, RowFormat k, RowFormat v,
+                        int64_t activation_elem_bytes = kF32Bytes) {
+  const int64_t rows = n_tokens * n_kv_heads;
+  return {.cache_bytes_written = rows * (k.row_bytes(head_dim) + v.row_bytes(head_dim)),
+          .activation_bytes = 2 * rows * head_dim * activation_elem_bytes};
 }
 
 }  // namespace cost
@@ -31,8 +31,8 @@ struct Append {
   void check() const;
   Operands operands() const { return {.reads = {k, v}, .writes = {}}; }
   OpCost cost() const {
-    return cost::append(k.dim(0), k.dim(1), k.dim(2), storage.elem_bytes(), elem_bytes(k.dtype()),
-                        storage.row_scale_bytes());
+    return cost::append(k.dim(0), k.dim(1), k.dim(2), storage.row_format(RowKind::k),
+                        storage.row_format(RowKind::v), elem_bytes(k.dtype()));
   }
 };
 

@@ -44,9 +44,9 @@ OpCost Attend::cost() const {
                        .n_q_heads = q.dim(1),
                        .n_kv_heads = storage.spec().n_kv_heads,
                        .head_dim = q.dim(2),
-                       .cache_elem_bytes = storage.elem_bytes(),
-                       .activation_elem_bytes = elem_bytes(q.dtype()),
-                       .cache_scale_bytes = storage.row_scale_bytes()});
+                       .k = storage.row_format(RowKind::k),
+                       .v = storage.row_format(RowKind::v),
+                       .activation_elem_bytes = elem_bytes(q.dtype())});
 }
 
 }  // namespace lastrow

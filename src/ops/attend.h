@@ -19,9 +19,8 @@ struct AttendSize {
   int64_t n_q_heads = 0;
   int64_t n_kv_heads = 0;
   int64_t head_dim = 0;
-  int64_t cache_elem_bytes = kF32Bytes;
+  RowFormat k{}, v{};  // as they are stored
   int64_t activation_elem_bytes = kF32Bytes;
-  int64_t cache_scale_bytes = 0;  // for one row of K or V
 };
 
 /// 4·n_q_heads·head_dim·visible_cells flop: a cell needs 2·head_dim for q·k and 2·head_dim for p·v. As usual,
@@ -30,8 +29,7 @@ struct AttendSize {
 constexpr OpCost attend(const AttendSize& n) {
   return {
       .flop = 4 * n.n_q_heads * n.head_dim * n.visible_cells,
-      .cache_bytes_read =
-          2 * n.kv_rows * n.n_kv_heads * row_bytes(n.head_dim, n.cache_elem_bytes, n.cache_scale_bytes),
+      .cache_bytes_read = n.kv_rows * n.n_kv_heads * (n.k.row_bytes(n.head_dim) + n.v.row_bytes(n.head_dim)),
       .activation_bytes = n.n_tokens * n.n_q_heads * (2 * n.head_dim * n.activation_elem_bytes + kF32Bytes)};
 }
 

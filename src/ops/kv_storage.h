@@ -10,56 +10,67 @@
 // K or V of one layer is [n_blocks, n_kv_heads, block_len, head_dim] in the backend's memory. If the type is
 // int8, each row has a scale: f32 [n_blocks, n_kv_heads, block_len] (cache/kv_codec.h).
 //
-// There is one allocation, the arena. It holds K of layer 0, V of layer 0, K of layer 1, …, each followed by
-// its scales. Rows and scales begin at multiples of kAlignment bytes from the start of the arena.
+// K and V may have different types. There is one allocation, the arena. It holds K of layer 0, V of layer 0,
+// K of layer 1, …, each followed by its scales. Rows and scales begin at multiples of kAlignment bytes from the start of the arena.
 #pragma once
 
 #include "cache/kv_cache.h"
 #include "core/tensor.h"
+#include "cost/op_cost.h"
 #include "ops/site.h"
 
 namespace lastrow {
-
-enum class RowKind : uint8_t { k, v };
 
 class KvStorage {
  public:
   static constexpr int64_t kAlignment = 256;  // as cudaMalloc aligns
 
-  /// `dtype` is the type that the backend stores for spec.dtype. They differ only in the double-precision
-  /// judge, which stores f64 for f32. Throws CapacityError if there is not enough memory.
-  KvStorage(const CacheSpec& spec, Memory& memory, DType dtype)
+  /// `stored` are the types that the backend stores for spec.dtypes(). They differ only in the
+  /// double-precision judge, which stores f64 for f32. Throws CapacityError if there is not enough memory.
+  KvStorage(const CacheSpec& spec, Memory& memory, KvDtypes stored)
       : spec_(spec),
-        dtype_(dtype),
-        rows_bytes_(aligned(spec.layer_rows() * spec.head_dim * static_cast<int64_t>(size_of(dtype)))),
-        scales_bytes_(aligned(spec.layer_rows() * scale_bytes(dtype))),
+        k_(part_of(spec, stored.k)),
+        v_(part_of(spec, stored.v)),
         arena_(memory, DType::u8, {arena_bytes()}) {}
 
   const CacheSpec& spec() const { return spec_; }
   /// K or V of one layer, in the stored type.
   TensorView rows(int32_t layer, RowKind kind) {
-    return {place(arena_.view(), layer, kind).raw(), dtype_, rows_shape()};
+    return {place(arena_.view(), layer, kind).raw(), of(kind).dtype, rows_shape()};
   }
   ConstTensorView rows(int32_t layer, RowKind kind) const {
-    return {place(arena_.view(), layer, kind).raw(), dtype_, rows_shape()};
+    return {place(arena_.view(), layer, kind).raw(), of(kind).dtype, rows_shape()};
   }
   /// Empty if the stored type has no scales.
   TensorView scales(int32_t layer, RowKind kind) {
-    if (scales_bytes_ == 0) return {};
-    return {scales_in(place(arena_.view(), layer, kind)).raw(), DType::f32, scales_shape()};
+    if (of(kind).scales_bytes == 0) return {};
+    return {scales_in(place(arena_.view(), layer, kind), kind).raw(), DType::f32, scales_shape()};
   }
   ConstTensorView scales(int32_t layer, RowKind kind) const {
-    if (scales_bytes_ == 0) return {};
-    return {scales_in(place(arena_.view(), layer, kind)).raw(), DType::f32, scales_shape()};
+    if (of(kind).scales_bytes == 0) return {};
+    return {scales_in(place(arena_.view(), layer, kind), kind).raw(), DType::f32, scales_shape()};
   }
   /// Bytes of a stored element, and of the scale of a row (0 if the type has no scales).
-  int64_t elem_bytes() const { return static_cast<int64_t>(size_of(dtype_)); }
-  int64_t row_scale_bytes() const { return scale_bytes(dtype_); }
+  cost::RowFormat row_format(RowKind kind) const {
+    return {static_cast<int64_t>(size_of(of(kind).dtype)), scale_bytes(of(kind).dtype)};
+  }
   /// The size of the allocation: K, V and scales of all layers, and padding for the alignment. Each of these
   /// parts has less than kAlignment bytes of padding, and none if its size is a multiple of kAlignment.
   int64_t bytes() const { return arena_.size_bytes(); }
 
  private:
+  /// K or V of one layer: its type, and the bytes of its rows and of its scales.
+  struct Part {
+    DType dtype;
+    int64_t rows_bytes, scales_bytes;
+    int64_t bytes() const { return rows_bytes + scales_bytes; }
+  };
+  static Part part_of(const CacheSpec& spec, DType dtype) {
+    return {dtype, aligned(spec.layer_rows() * spec.head_dim * static_cast<int64_t>(size_of(dtype))),
+            aligned(spec.layer_rows() * scale_bytes(dtype))};
+  }
+  const Part& of(RowKind kind) const { return kind == RowKind::k ? k_ : v_; }
+
   static constexpr int64_t aligned(int64_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
@@ -68,7 +79,7 @@ class KvStorage {
     if (spec_.bytes() > kMost)
       throw CapacityError("a K/V cache of {} bytes is too large for any machine: use a smaller context",
                           spec_.bytes());
-    return 2 * spec_.n_layers * (rows_bytes_ + scales_bytes_);
+    return spec_.n_layers * (k_.bytes() + v_.bytes());
   }
   Shape rows_shape() const { return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len, spec_.head_dim}; }
   Shape scales_shape() const { return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len}; }
@@ -77,18 +88,17 @@ class KvStorage {
   template <typename View>
   View place(View arena, int32_t layer, RowKind kind) const {
     LASTROW_CHECK(layer >= 0 && layer < spec_.n_layers, "layer {} of {}", layer, spec_.n_layers);
-    const int64_t bytes = rows_bytes_ + scales_bytes_;
-    return arena.rows((2 * layer + (kind == RowKind::v ? 1 : 0)) * bytes, bytes);
+    const int64_t before = layer * (k_.bytes() + v_.bytes()) + (kind == RowKind::v ? k_.bytes() : 0);
+    return arena.rows(before, of(kind).bytes());
   }
   template <typename View>
-  View scales_in(View place) const {
-    return place.rows(rows_bytes_, scales_bytes_);
+  View scales_in(View place, RowKind kind) const {
+    return place.rows(of(kind).rows_bytes, of(kind).scales_bytes);
   }
 
   CacheSpec spec_;
-  DType dtype_;
-  int64_t rows_bytes_, scales_bytes_;  // of K or V of a layer
-  Tensor arena_;                       // u8
+  Part k_, v_;
+  Tensor arena_;  // u8
 };
 
 /// Throws ShapeError unless the storage has the layer of this site.

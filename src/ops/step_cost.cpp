@@ -22,10 +22,10 @@ double cost_bound(const ModelShape& s, const StepSize& z) {
   const double cells = n(z.batch) * n(cost::visible_cells(z.q_len, z.kv_len, true));
   const double flop =
       rows * (2 * params + small) + 4 * n(s.n_layers) * n(s.n_q_heads) * n(s.head_dim) * cells;
-  const double elem =
-      n(std::max({z.weight_elem_bytes, z.cache_elem_bytes, z.activation_elem_bytes, cost::kF32Bytes}));
+  const double elem = n(std::max(
+      {z.weight_elem_bytes, z.k.elem_bytes, z.v.elem_bytes, z.activation_elem_bytes, cost::kF32Bytes}));
   const double cached = 2 * n(z.batch) * n(z.kv_len) * n(s.n_layers) * n(s.n_kv_heads) *
-                        (n(s.head_dim) + n(z.cache_scale_bytes));
+                        (n(s.head_dim) + n(std::max(z.k.scale_bytes, z.v.scale_bytes)));
   return std::max(flop, elem * (params + rows * small + 2 * cached));
 }
 
@@ -38,10 +38,10 @@ void validate(const ModelShape& s, const StepSize& z) {
   if (z.n_logit_rows < 0 || z.n_logit_rows > z.batch * z.q_len)
     throw ShapeError("{} logit rows from {} rows: ask for at most one per new token", z.n_logit_rows,
                      z.batch * z.q_len);
-  for (const int64_t bytes : {z.weight_elem_bytes, z.cache_elem_bytes, z.activation_elem_bytes})
+  for (const int64_t bytes : {z.weight_elem_bytes, z.k.elem_bytes, z.v.elem_bytes, z.activation_elem_bytes})
     if (bytes < 1 || bytes > 8) throw ShapeError("elements of {} bytes: give 1, 2, 4 or 8", bytes);
-  if (z.cache_scale_bytes < 0 || z.cache_scale_bytes > 8)
-    throw ShapeError("a scale of {} bytes: give 0 to 8", z.cache_scale_bytes);
+  for (const int64_t bytes : {z.k.scale_bytes, z.v.scale_bytes})
+    if (bytes < 0 || bytes > 8) throw ShapeError("a scale of {} bytes: give 0 to 8", bytes);
   if (!(cost_bound(s, z) < kMaxCount))
     throw ShapeError(
         "the cost of {} tokens over {} in batch {} does not fit in 64 bits: use shorter sequences", z.q_len,
@@ -62,16 +62,16 @@ OpCost attention_cost(const ModelShape& s, int64_t window, const StepSize& z) {
              2 * cost::linear(rows, s.model_dim, kv_dim, s.qkv_bias, w, a);
   if (!s.learned_positions)
     c += cost::rope(rows, s.n_q_heads, s.head_dim, a) + cost::rope(rows, s.n_kv_heads, s.head_dim, a);
-  c += cost::append(rows, s.n_kv_heads, s.head_dim, z.cache_elem_bytes, a, z.cache_scale_bytes);
+  c += cost::append(rows, s.n_kv_heads, s.head_dim, z.k, z.v, a);
   c += cost::attend({.visible_cells = z.batch * cost::visible_cells(z.q_len, z.kv_len, true, window),
                      .kv_rows = z.batch * cost::visible_rows(z.q_len, z.kv_len, true, window),
                      .n_tokens = rows,
                      .n_q_heads = s.n_q_heads,
                      .n_kv_heads = s.n_kv_heads,
                      .head_dim = s.head_dim,
-                     .cache_elem_bytes = z.cache_elem_bytes,
-                     .activation_elem_bytes = a,
-                     .cache_scale_bytes = z.cache_scale_bytes});
+                     .k = z.k,
+                     .v = z.v,
+                     .activation_elem_bytes = a});
   return c + cost::linear(rows, q_dim, s.model_dim, s.other_bias, w, a) + cost::add(rows, s.model_dim, a);
 }
 

@@ -1,6 +1,6 @@
 // The cost of one forward of a decoder, computed from its sizes: the sum of the formulas of its operations.
 //
-//   step_cost(shape, {.q_len = 1, .kv_len = 2048, .weight_elem_bytes = 2, .cache_elem_bytes = 2})
+//   step_cost(shape, {.q_len = 1, .kv_len = 2048, .weight_elem_bytes = 2, .k = {2}, .v = {2}})
 //
 // It needs no weights, so it also works for models that are too large to run. For a step that does run,
 // trace/counting.h counts the calls.
@@ -17,10 +17,9 @@ struct StepSize {
   int64_t kv_len = 1;        // tokens of each sequence after the step: the cached and the new ones
   int64_t n_logit_rows = 1;  // rows of the whole step that go through the final norm and the LM head
   int64_t weight_elem_bytes = cost::kF32Bytes;
-  int64_t cache_elem_bytes = cost::kF32Bytes;
+  cost::RowFormat k{}, v{};  // how rows of one head are stored
   int64_t activation_elem_bytes = cost::kF32Bytes;
   int64_t batch = 1;
-  int64_t cache_scale_bytes = 0;  // for one row of K or V of one head: CacheFormat::scale_bytes
 };
 
 /// The sum over these operations of one forward (argmax is not counted):

@@ -48,7 +48,7 @@ void CountingBackend::replay(int64_t key, FunctionRef<void()> ops) {
 void CountingBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
                                  std::span<const int64_t> slots, ConstTensorView host) {
   inner().write_rows(storage, layer, kind, slots, host);
-  count(cost::write_rows(storage, static_cast<int64_t>(slots.size()), host.dtype()));
+  count(cost::write_rows(storage, kind, static_cast<int64_t>(slots.size()), host.dtype()));
 }
 
 void CountingBackend::copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) {

@@ -44,9 +44,14 @@ CacheSpec TraceChecks::cache_spec(const nlohmann::json& json) const {
   spec.max_seq_len = field("max_seq_len");
   spec.block_len = field("block_len");
   spec.n_blocks = field("n_blocks");
-  if (!json.contains("dtype") || !json["dtype"].is_string()) fail("lastrow.cache lacks dtype");
+  const auto dtype = [&](const char* name) {
+    const char* const key = json.contains("dtype") ? "dtype" : name;  // files that have one type for both
+    if (!json.contains(key) || !json[key].is_string()) fail("lastrow.cache lacks {}", key);
+    return dtype_from_name(json[key].get<std::string>());
+  };
   try {
-    spec.dtype = dtype_from_name(json["dtype"].get<std::string>());
+    spec.dtype_k = dtype("dtype_k");
+    spec.dtype_v = dtype("dtype_v");
     validate(spec);
   } catch (const Error& e) {
     fail("lastrow.cache: {}", e.what());

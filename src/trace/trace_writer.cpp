@@ -137,10 +137,10 @@ void add_kv_rows(Contents& contents, const Recorder& recorder) {
 }
 
 std::string cache_json(const CacheSpec& spec) {
-  return nlohmann::json{{"n_layers", spec.n_layers},   {"n_kv_heads", spec.n_kv_heads},
-                        {"head_dim", spec.head_dim},   {"max_seq_len", spec.max_seq_len},
-                        {"block_len", spec.block_len}, {"n_blocks", spec.n_blocks},
-                        {"dtype", name_of(spec.dtype)}}
+  return nlohmann::json{{"n_layers", spec.n_layers},        {"n_kv_heads", spec.n_kv_heads},
+                        {"head_dim", spec.head_dim},        {"max_seq_len", spec.max_seq_len},
+                        {"block_len", spec.block_len},      {"n_blocks", spec.n_blocks},
+                        {"dtype_k", name_of(spec.dtype_k)}, {"dtype_v", name_of(spec.dtype_v)}}
       .dump();
 }
 

@@ -156,7 +156,7 @@ void TracingBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
   Event event = timed(kWriteRows, {layer, "write_rows"},
                       [&] { inner().write_rows(storage, layer, kind, slots, host); });
   if (!recorder_.options().events || recorder_.latest_step() < 0) return;
-  event.cost = cost::write_rows(storage, static_cast<int64_t>(slots.size()), host.dtype());
+  event.cost = cost::write_rows(storage, kind, static_cast<int64_t>(slots.size()), host.dtype());
   slot_spans(event.writes, storage, layer, kind, slots, true);
   recorder_.add_event(std::move(event));
 }

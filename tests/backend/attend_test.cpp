@@ -364,6 +364,7 @@ TEST_CASE("operands that do not fit are refused in words") {
   plan.q_start = {0, 1}, plan.kv_len = {-1}, plan.block_tables = {0};
   CHECK_THROWS_AS(backend.begin_step(plan, *storage), ShapeError);
   CacheSpec wide = CacheSpec::contiguous(1, 1, 8, 4);
-  wide.dtype = DType::f64;
-  CHECK_THROWS_WITH_AS(backend.make_storage(wide), doctest::Contains("CacheSpec::dtype is f64"), ShapeError);
+  wide.dtype_v = DType::f64;
+  CHECK_THROWS_WITH_AS(backend.make_storage(wide), doctest::Contains("CacheSpec::dtype_v is f64"),
+                       ShapeError);
 }

@@ -38,7 +38,7 @@ std::vector<AttendCase> cases(DType dtype) {
 /// An f32 storage with the decoded rows of the other storage. Unused slots keep their NaN.
 std::unique_ptr<KvStorage> decoded_copy(Backend& backend, const KvStorage& storage) {
   CacheSpec spec = storage.spec();
-  spec.dtype = DType::f32;
+  spec.dtype_k = spec.dtype_v = DType::f32;
   auto copy = backend.make_storage(spec);
   for (int64_t slot = 0; slot < int64_t{spec.n_blocks} * spec.block_len; ++slot)
     for (const RowKind kind : {RowKind::k, RowKind::v}) {
@@ -182,6 +182,41 @@ TEST_CASE("probe's scores are those of K as it is stored, whatever V's scales ar
     }
 }
 
+/// Decoding is exact, so a pair of types must give what its decoded rows give.
+TEST_CASE("K and V of different types: attention over what both decode to, and each row as its type says") {
+  constexpr DType kAll[] = {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8};
+  for (const auto& backend : cpu_backends())
+    for (const DType k : kAll)
+      for (const DType v : kAll) {
+        CAPTURE(backend->info().name);
+        CAPTURE(kv_dtypes_name({k, v}));
+        const AttendCase c{.n_q_heads = 4,
+                           .n_kv_heads = 2,
+                           .head_dim = 8,
+                           .sequences = {{1, 70}, {3, 5}},
+                           .block_len = 16,
+                           .block_order = 3,
+                           .kv_dtype = {k, v}};
+        const Layout l = lay_out(c);
+        const auto stored = fill_storage(*backend, c, l);
+        const auto wide = size_of(backend->info().activation_dtype);  // of rows that are stored as f32
+        CHECK(stored->row_format(RowKind::k).elem_bytes ==
+              static_cast<int64_t>(k == DType::f32 ? wide : size_of(k)));
+        CHECK(stored->row_format(RowKind::v).scale_bytes == scale_bytes(v));
+        const auto decoded = decoded_copy(*backend, *stored);
+        const Tensor q = case_queries(c, l);
+        CHECK(attend(*backend, c, l, *stored, q).out == attend(*backend, c, l, *decoded, q).out);
+        AttendCase both = c;
+        both.kv_dtype = k;
+        const auto same_k = fill_storage(*backend, both, lay_out(both));
+        const int64_t slot = l.plan.append_slots[0];
+        Tensor row = Tensor::host(DType::f32, {1, 2, 8}), expected = row.clone();
+        backend->read_rows(*stored, 0, RowKind::k, {&slot, 1}, row.view());
+        backend->read_rows(*same_k, 0, RowKind::k, {&slot, 1}, expected.view());
+        CHECK(std::equal(row.data<float>(), row.data<float>() + 16, expected.data<float>()));
+      }
+}
+
 TEST_CASE("eigen errs at most as the tolerance rule allows, judged on the stored values") {
   EigenBackend eigen(2);
   NaiveBackend<double> judge;
@@ -244,11 +279,16 @@ TEST_CASE("encoded: a visible NaN shows; a masked or unused one does not") {
 
 TEST_CASE("K and V of all layers lie in one arena, aligned, apart, and counted") {
   for (const auto& backend : all_backends())
-    for (const DType dtype : kEncoded)
+    for (const KvDtypes dtypes : std::initializer_list<KvDtypes>{DType::f16,
+                                                                 DType::bf16,
+                                                                 DType::fp8_e4m3,
+                                                                 DType::i8,
+                                                                 {DType::i8, DType::f16},
+                                                                 {DType::fp8_e4m3, DType::i8}})
       for (const int32_t head_dim : {5, 64}) {
         CAPTURE(backend->info().name);
-        CAPTURE(name_of(dtype));
-        const CacheSpec spec = CacheSpec::contiguous(3, 2, head_dim, 32, 1, dtype);
+        CAPTURE(kv_dtypes_name(dtypes));
+        const CacheSpec spec = CacheSpec::contiguous(3, 2, head_dim, 32, 1, dtypes);
         const auto storage = backend->make_storage(spec);
         const auto* const start = static_cast<const std::byte*>(storage->rows(0, RowKind::k).raw());
         int64_t end = 0;  // of the part before this one
@@ -278,7 +318,7 @@ TEST_CASE("a cache that no machine could hold is refused, whatever it is stored 
 
 TEST_CASE("block copies take the scales along, and storage counts them") {
   for (const auto& backend : all_backends()) {
-    const CacheSpec spec{1, 2, 8, 4, 4, 2, DType::i8};
+    const CacheSpec spec{1, 2, 8, 4, 4, 2, DType::i8, DType::i8};
     const auto storage = backend->make_storage(spec);
     CHECK(spec.bytes() == 2 * 16 * (8 + 4));
     CHECK(storage->bytes() == 2 * (256 + 256));  // 128 bytes of rows and 64 of scales, both aligned to 256

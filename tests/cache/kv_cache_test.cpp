@@ -136,7 +136,7 @@ TEST_CASE("a contiguous cache forgets nothing: index s holds position s, and all
 
 TEST_CASE("a cache is made by the name of its kind") {
   const CacheSizes sizes{.n_layers = 3, .n_kv_heads = 2, .head_dim = 4, .max_seq_len = 8, .n_seqs = 5};
-  const CacheOptions options{.kind = "contiguous", .dtype = DType::bf16};
+  const CacheOptions options{.kind = "contiguous", .dtype_k = DType::bf16, .dtype_v = DType::f16};
   const CacheSpec spec = make_cache(options, sizes)->spec();
   CHECK(spec.n_layers == 3);
   CHECK(spec.n_kv_heads == 2);
@@ -144,12 +144,13 @@ TEST_CASE("a cache is made by the name of its kind") {
   CHECK(spec.max_seq_len == 8);
   CHECK(spec.block_len == 8);
   CHECK(spec.n_blocks == 5);
-  CHECK(spec.dtype == DType::bf16);
+  CHECK(spec.dtype_k == DType::bf16);
+  CHECK(spec.dtype_v == DType::f16);
   CHECK(cache_spec(options, sizes).bytes() == spec.bytes());
-  CHECK(cache_spec({}, sizes).dtype == DType::f32);
+  CHECK(cache_spec({}, sizes).dtypes() == KvDtypes(DType::f32));
   CHECK_THROWS_WITH_AS(make_cache({.kind = "pagd"}, sizes), "unknown cache kind 'pagd': use contiguous or paged",
                        UsageError);
-  CHECK_THROWS_AS(make_cache({.dtype = DType::f64}, sizes), ShapeError);
+  CHECK_THROWS_AS(make_cache({.dtype_k = DType::f64}, sizes), ShapeError);
 }
 
 TEST_CASE("a copied cache continues like the original") {

@@ -156,6 +156,12 @@ TEST_CASE("where a scale is stored, and how many bytes a cache has with it") {
   CHECK(bytes(DType::bf16) == n_rows * 20);
   CHECK(bytes(DType::fp8_e4m3) == n_rows * 10);
   CHECK(bytes(DType::i8) == n_rows * (10 + 4));
+
+  // K in int8 with scales, V in f16.
+  const CacheSpec mixed = CacheSpec::contiguous(2, 3, 10, 100, 1, {DType::i8, DType::f16});
+  CHECK(mixed.row_bytes(RowKind::k) == 14);
+  CHECK(mixed.row_bytes(RowKind::v) == 20);
+  CHECK(mixed.bytes() == n_rows / 2 * (14 + 20));
 }
 
 TEST_CASE("types of K and V by name; the others are refused") {
@@ -167,7 +173,23 @@ TEST_CASE("types of K and V by name; the others are refused") {
   for (const char* name : {"int4", "i8", "f64", "", "F16"})
     CHECK_THROWS_WITH_AS(kv_dtype_from_name(name), doctest::Contains("use one of f32 f16 bf16 fp8 int8"),
                          UsageError);
-  for (const DType dtype : {DType::f64, DType::i64, DType::i32, DType::u8})
+  for (const DType dtype : {DType::f64, DType::i64, DType::i32, DType::u8}) {
+    CHECK_THROWS_WITH_AS(validate(CacheSpec::contiguous(1, 1, 4, 2, 1, {DType::f32, dtype})),
+                         doctest::Contains("CacheSpec::dtype_v is"), ShapeError);
     CHECK_THROWS_WITH_AS(validate(CacheSpec::contiguous(1, 1, 4, 2, 1, dtype)),
                          doctest::Contains("stored as f32, f16, bf16, fp8 or i8"), ShapeError);
+  }
+}
+
+TEST_CASE("the types of K and of V by name, together and apart") {
+  CHECK(kv_dtypes_from_name("int8") == KvDtypes(DType::i8, DType::i8));
+  CHECK(kv_dtypes_from_name("k=int8,v=fp8") == KvDtypes(DType::i8, DType::fp8_e4m3));
+  CHECK(kv_dtypes_from_name("k=f16,v=f16") == KvDtypes(DType::f16));
+  CHECK(kv_dtypes_name(DType::i8) == "int8");
+  CHECK(kv_dtypes_name({DType::i8, DType::fp8_e4m3}) == "k=int8,v=fp8");
+  for (const DType k : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+    for (const DType v : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+      CHECK(kv_dtypes_from_name(kv_dtypes_name({k, v})) == KvDtypes(k, v));
+  for (const char* text : {"k=int8", "v=fp8,k=int8", "int8,fp8", "k=int8, v=fp8", "k=int8,v=fp8,", "=", ","})
+    CHECK_THROWS_WITH_AS(kv_dtypes_from_name(text), doctest::Contains("f32 f16 bf16 fp8 int8"), UsageError);
 }

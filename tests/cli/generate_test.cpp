@@ -214,7 +214,7 @@ TEST_CASE("a trace of a narrow cache holds the decoded rows, and can be opened")
   generated({"--model", kTiny, "--prompt", "t1 t2 t3", "--tokens", "4", "--kv-dtype", "int8", "--trace",
              folder.file("run.safetensors")});
   const TraceFile trace = TraceFile::open(folder.file("run.safetensors"));
-  CHECK(trace.recorder.cache_spec().dtype == DType::i8);
+  CHECK(trace.recorder.cache_spec().dtypes() == KvDtypes(DType::i8));
   const StepTensors step = trace.recorder.tensors(3);
   CHECK(step.layers[0].k.dtype() == DType::f32);
   const float* row = step.layers[0].k.data<float>();  // [kv_len, n_kv_heads, head_dim]: the first of them

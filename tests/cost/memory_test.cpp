@@ -74,6 +74,19 @@ TEST_CASE("tiny caches, counted by hand, in every dtype") {
   CHECK(cache_memory(tiny, 3, 2, f16()).bytes_per_token == 4 * 14);
 }
 
+TEST_CASE("K and V in different formats: the sum of both rows") {
+  const ModelShape& llama = find_preset("llama-2-7b");
+  const int64_t n = 32 * 32 * 100;  // rows of K, and as many of V
+  CHECK(cache_bytes(llama, 100, 1, cache_formats_of("k=int8,v=int4")) == n * (128 + 4) + n * (64 + 4));
+  CHECK(cache_bytes(llama, 100, 1, cache_formats_of("k=f16,v=f16")) == cache_bytes(llama, 100, 1, f16()));
+  CHECK(cache_memory(llama, 100, 1, cache_formats_of("k=f16,v=fp8")).formula ==
+        "32 layers · 100 tokens · 32 K/V heads · (K: 128 head_dim · 2 bytes + V: 128 head_dim · 1 bytes) · 1 "
+        "sequence = 39,321,600 bytes = 37.50 MiB (39.32 MB)");
+  CHECK_THROWS_WITH_AS(cache_formats_of("k=int8"), doctest::Contains("use TYPE, or k=TYPE,v=TYPE"),
+                       UsageError);
+  CHECK_THROWS_WITH_AS(cache_formats_of("k=int8,v=i8"), doctest::Contains("use one of"), UsageError);
+}
+
 TEST_CASE("windows limit the cache") {
   const ModelShape &mistral = find_preset("mistral-7b"), &gemma = find_preset("gemma-2-9b");
   const int64_t mistral_token = 2 * 32 * 8 * 128 * 2;

@@ -36,7 +36,8 @@ TEST_CASE("claim 10 on paper: batching raises the intensity of weights, not of a
                          .kv_len = 4096,
                          .n_logit_rows = batch,
                          .weight_elem_bytes = 2,
-                         .cache_elem_bytes = 2,
+                         .k = {2},
+                         .v = {2},
                          .activation_elem_bytes = 2,
                          .batch = batch});
   };
@@ -51,7 +52,8 @@ TEST_CASE("claim 10 on paper: batching raises the intensity of weights, not of a
                                    .n_q_heads = 32,
                                    .n_kv_heads = n_kv_heads,
                                    .head_dim = 128,
-                                   .cache_elem_bytes = 2}));
+                                   .k = {2},
+                                   .v = {2}}));
   };
   CHECK(attention(8, 64) == doctest::Approx(attention(8, 1)));
   CHECK(attention(8, 1) == doctest::Approx(4 * attention(32, 1)).epsilon(0.01));

@@ -84,8 +84,8 @@ TEST_CASE("a GPU generates the judge's text with each built-in model and stored 
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {
       CAPTURE(std::string(model));
       CAPTURE(name_of(dtype));
-      const Judge judge(model, {.cache = {.dtype = dtype}}, 24);
-      const Run run = generate(model, "cuda", {.cache = {.dtype = dtype}}, 24);
+      const Judge judge(model, {.cache = {.dtype_k = dtype, .dtype_v = dtype}}, 24);
+      const Run run = generate(model, "cuda", {.cache = {.dtype_k = dtype, .dtype_v = dtype}}, 24);
       expect_same_text(run, judge);
       CHECK(run.info.n_replayed > 15);
     }
@@ -94,11 +94,12 @@ TEST_CASE("a GPU generates the judge's text with each built-in model and stored 
 TEST_CASE("on a GPU each rung generates the judge's text, in the stored types that it takes") {
   if (!has_gpu()) return;
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Judge judge("fable-gqa", {.cache = {.dtype = dtype}}, 8);
+    const Judge judge("fable-gqa", {.cache = {.dtype_k = dtype, .dtype_v = dtype}}, 8);
     for (const KernelEntry& kernel : list_kernels()) {
       CAPTURE(kernel.name);
       CAPTURE(name_of(dtype));
-      const Run run = generate("fable-gqa", "cuda:" + kernel.name, {.cache = {.dtype = dtype}}, 8);
+      const Run run =
+          generate("fable-gqa", "cuda:" + kernel.name, {.cache = {.dtype_k = dtype, .dtype_v = dtype}}, 8);
       expect_same_text(run, judge);
       MESSAGE(name_of(dtype), ": ", run.info.attend_kernel);
     }
@@ -108,9 +109,9 @@ TEST_CASE("on a GPU each rung generates the judge's text, in the stored types th
 TEST_CASE("on a GPU replayed steps have the same bits as steps that are run one by one") {
   if (!has_gpu()) return;
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Run replayed = generate("fable-gqa", "cuda", {.cache = {.dtype = dtype}}, 40);
-    const Run traced =
-        generate("fable-gqa", "cuda", {.record = RecordOptions{}, .cache = {.dtype = dtype}}, 40);
+    const Run replayed = generate("fable-gqa", "cuda", {.cache = {.dtype_k = dtype, .dtype_v = dtype}}, 40);
+    const Run traced = generate(
+        "fable-gqa", "cuda", {.record = RecordOptions{}, .cache = {.dtype_k = dtype, .dtype_v = dtype}}, 40);
     CHECK(replayed.info.n_replayed > 30);
     CHECK(traced.info.n_replayed == 0);
     CHECK(replayed.tokens == traced.tokens);

@@ -110,7 +110,8 @@ TEST_CASE("the device refuses no call of any rung, with any stored type") {
       CAPTURE(kernel.name);
       CAPTURE(name_of(dtype));
       const Device device;
-      const auto session = make_session("cuda:" + kernel.name, {.cache = {.dtype = dtype}}, 20);
+      const auto session =
+          make_session("cuda:" + kernel.name, {.cache = {.dtype_k = dtype, .dtype_v = dtype}}, 20);
       advance(*session, 4);
       session->go_to(1);
     }

@@ -30,7 +30,7 @@ constexpr int32_t kLengths[] = {300, 1000, 4100, 16384};
 TEST_CASE("every rung is checked at every long length, in every stored type that it takes") {
   std::set<std::tuple<std::string, DType, int32_t>> checked;
   for (const CheckCase& c : quick_set())
-    for (const std::string& rung : c.rungs) checked.insert({rung, c.problem.kv_dtype, longest(c)});
+    for (const std::string& rung : c.rungs) checked.insert({rung, c.problem.kv_dtype.k, longest(c)});
   for (const emulated::Rung* rung : emulated::ladder())
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8}) {
       if (!rung->supports({.head_dim = 64, .kv_dtype = dtype}).empty()) continue;

@@ -81,7 +81,7 @@ Judged judged_task(const Task& task) {
     yardstick = std::max(yardstick, judge::difference(reordered.logits, run.logits).largest);
   }
   const double bound =
-      2 * yardstick + epsilon_of(task.options.cache.dtype) * judge::max_abs_finite(run.logits);
+      2 * yardstick + epsilon_of(task.options.cache.dtype_k) * judge::max_abs_finite(run.logits);
   return {std::move(run), bound};
 }
 
@@ -119,8 +119,10 @@ TEST_CASE("24 tokens of each built-in model are those of the judge") {
 
 TEST_CASE("each rung generates the judge's text, under all checks, and is the one that attends") {
   for (const DType dtype : {DType::f32, DType::bf16}) {
-    const Task task{
-        .model = "fable-gqa", .prompt = kLongPrompt, .n_steps = 3, .options = {.cache = {.dtype = dtype}}};
+    const Task task{.model = "fable-gqa",
+                    .prompt = kLongPrompt,
+                    .n_steps = 3,
+                    .options = {.cache = {.dtype_k = dtype, .dtype_v = dtype}}};
     const Judged judged = judged_task(task);
     for (const KernelEntry& kernel : list_kernels()) {
       if ((kernel.name < "k09") != (dtype == DType::f32)) continue;  // k01 … k08 take f32, the others do not
@@ -150,8 +152,10 @@ TEST_CASE("recompute and narrow caches generate the judge's text, with the rungs
                                                {DType::i8, "k11", "k11"},
                                                {DType::fp8_e4m3, "k11", "k11"}}) {
     CAPTURE(name_of(dtype));
-    const Task task{
-        .model = "fable-mqa", .prompt = kLongPrompt, .n_steps = 3, .options = {.cache = {.dtype = dtype}}};
+    const Task task{.model = "fable-mqa",
+                    .prompt = kLongPrompt,
+                    .n_steps = 3,
+                    .options = {.cache = {.dtype_k = dtype, .dtype_v = dtype}}};
     const Run run = generate(task, make_backend("cuda-emulated", 2));
     expect_judged(run, judged_task(task));
     CHECK(run.attend_kernels == std::vector<std::string>{prefill, decode, decode});
@@ -195,6 +199,12 @@ TEST_CASE("a shape that no rung takes is refused") {
       .n_q_heads = 2, .n_kv_heads = 2, .head_dim = 300, .sequences = {{1, 5}}, .kv_dtype = DType::f16};
   CHECK_THROWS_WITH_AS(judge::attend(*backend, c),
                        doctest::Contains("no kernel takes K/V in f16 with a head_dim of 300"), ShapeError);
+  c.head_dim = 64, c.kv_dtype = {DType::i8, DType::fp8_e4m3};
+  CHECK_THROWS_WITH_AS(judge::attend(*backend, c),
+                       "no kernel takes K/V in k=int8,v=fp8 with a head_dim of 64 (k01: it needs K and V in "
+                       "the same type): use "
+                       "f32, or the backend eigen",
+                       ShapeError);
 }
 
 TEST_CASE("the traffic report names the kernel and its source lines") {

@@ -87,8 +87,8 @@ TEST_CASE("a replayed generation has the tokens, logits, counts and kernels of o
     for (const int32_t prompt_len : {5, 122}) {  // the second passes the bound of 128 keys
       CAPTURE(name_of(dtype));
       CAPTURE(prompt_len);
-      WatchedSession replays({.cache = {.dtype = dtype}}, prompt_len),
-          forbids({.cache = {.dtype = dtype}}, prompt_len);
+      WatchedSession replays({.cache = {.dtype_k = dtype, .dtype_v = dtype}}, prompt_len),
+          forbids({.cache = {.dtype_k = dtype, .dtype_v = dtype}}, prompt_len);
       forbids.backend->forbidden = true;
       for (int i = 0; i < 16; ++i) {
         replays.session->advance();

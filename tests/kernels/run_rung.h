@@ -37,7 +37,7 @@ inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape&
   REQUIRE(rung.supports(shape) == "");
   const auto stored = [&](const std::vector<float>& rows, std::vector<float>& scales) {
     const Shape n{static_cast<int64_t>(rows.size())};
-    Tensor narrow = Tensor::host(shape.kv_dtype, n);
+    Tensor narrow = Tensor::host(shape.kv_dtype.k, n);
     if (shape.kv_dtype != DType::i8) {
       convert(ConstTensorView(rows.data(), n), narrow.view());
       return narrow;

@@ -29,7 +29,7 @@ simt::SiteTraffic total(const simt::KernelTraffic& k, std::string_view array) {
 
 /// Bytes of n_rows stored rows of K (or of V).
 int64_t row_bytes(const AttendCase& c, int64_t n_rows) {
-  return n_rows * c.head_dim * static_cast<int64_t>(size_of(c.kv_dtype));
+  return n_rows * c.head_dim * static_cast<int64_t>(size_of(c.kv_dtype.k));
 }
 
 TEST_CASE("k02: eight elements per sector, where k01 has one") {

@@ -28,8 +28,11 @@ TEST_CASE("tiny operations, counted by hand") {
 
 TEST_CASE("tiny attention, counted by hand") {
   // One token, appended to a cache of 2 K/V heads of 4, f16: K and V have 8 elements each.
-  CHECK(cost::append(1, 2, 4, 2) == OpCost{.cache_bytes_written = 32, .activation_bytes = 64});
-  CHECK(cost::write_rows(1, 2, 4, 2) == OpCost{.cache_bytes_written = 16, .activation_bytes = 32});
+  CHECK(cost::append(1, 2, 4, {2}, {2}) == OpCost{.cache_bytes_written = 32, .activation_bytes = 64});
+  // K in int8 with a scale of 4 bytes, V in f16: 2 rows of 8 bytes each, for K and for V.
+  CHECK(cost::append(1, 2, 4, {1, 4}, {2}) ==
+        OpCost{.cache_bytes_written = 2 * 8 + 2 * 8, .activation_bytes = 64});
+  CHECK(cost::write_rows(1, 2, 4, {2}) == OpCost{.cache_bytes_written = 16, .activation_bytes = 32});
   // Its query has 4 heads and sees 3 keys: 4·3·8 flop for q·k, and the same for p·v. Each of the 3 rows of K
   // and V is read once for each of the 2 K/V heads, although 2 query heads use it.
   const OpCost c = cost::attend({.visible_cells = cost::visible_cells(1, 3, true),
@@ -38,13 +41,14 @@ TEST_CASE("tiny attention, counted by hand") {
                                  .n_q_heads = 4,
                                  .n_kv_heads = 2,
                                  .head_dim = 4,
-                                 .cache_elem_bytes = 2});
+                                 .k = {2},
+                                 .v = {2}});
   CHECK(c.flop == 192);
   CHECK(c.cache_bytes_read == 2 * 3 * 2 * 4 * 2);
   CHECK(c.cache_bytes_written == 0);
   CHECK(c.activation_bytes == 16 * 4 + 16 * 4 + 4 * 4);  // q, out, lse
   // Two blocks of 16 slots in 3 layers.
-  CHECK(cost::copy_blocks(2, 16, 3, 2, 4, 2) ==
+  CHECK(cost::copy_blocks(2, 16, 3, 2, 4, {2}, {2}) ==
         OpCost{.cache_bytes_read = 3072, .cache_bytes_written = 3072});
 }
 

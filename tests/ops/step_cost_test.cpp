@@ -26,14 +26,15 @@ OpCost forward_written_out(const ModelShape& m, int64_t q_len, int64_t kv_len, i
     sum += cost::linear(q_len, m.model_dim, m.n_kv_heads * m.head_dim, false, w);
     sum += cost::rope(q_len, m.n_q_heads, m.head_dim);
     sum += cost::rope(q_len, m.n_kv_heads, m.head_dim);
-    sum += cost::append(q_len, m.n_kv_heads, m.head_dim, c);
+    sum += cost::append(q_len, m.n_kv_heads, m.head_dim, {c}, {c});
     sum += cost::attend({.visible_cells = cost::visible_cells(q_len, kv_len, true, window),
                          .kv_rows = cost::visible_rows(q_len, kv_len, true, window),
                          .n_tokens = q_len,
                          .n_q_heads = m.n_q_heads,
                          .n_kv_heads = m.n_kv_heads,
                          .head_dim = m.head_dim,
-                         .cache_elem_bytes = c});
+                         .k = {c},
+                         .v = {c}});
     sum += cost::linear(q_len, m.n_q_heads * m.head_dim, m.model_dim, false, w);
     sum += cost::add(q_len, m.model_dim);
     sum += cost::rms_norm(q_len, m.model_dim, w);
@@ -97,7 +98,7 @@ TEST_CASE("prefill and single decodes do the same flop; only weights and cache r
 
 TEST_CASE("each weight is read once a step, and a decode does about 2 flop with it") {
   for (const ModelShape& m : presets()) {
-    const OpCost c = step_cost(m, {.q_len = 1, .kv_len = 1, .weight_elem_bytes = 2, .cache_elem_bytes = 2});
+    const OpCost c = step_cost(m, {.q_len = 1, .kv_len = 1, .weight_elem_bytes = 2, .k = {2}, .v = {2}});
     int64_t read = n_params(m) + m.model_dim;  // one row of the embedding table
     if (!m.tied_embeddings) read -= m.vocab_size * m.model_dim;
     if (m.learned_positions) read -= (m.max_seq_len - 1) * m.model_dim;
@@ -110,7 +111,7 @@ TEST_CASE("each weight is read once a step, and a decode does about 2 flop with 
 TEST_CASE("a batch multiplies everything but the weights") {
   const ModelShape& m = find_preset("mistral-7b");
   const StepSize one{
-      .q_len = 1, .kv_len = 6000, .n_logit_rows = 1, .weight_elem_bytes = 2, .cache_elem_bytes = 2};
+      .q_len = 1, .kv_len = 6000, .n_logit_rows = 1, .weight_elem_bytes = 2, .k = {2}, .v = {2}};
   StepSize many = one;
   many.batch = many.n_logit_rows = 16;
   const OpCost a = step_cost(m, one), b = step_cost(m, many);

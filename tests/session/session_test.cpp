@@ -93,8 +93,8 @@ TEST_CASE("the cache is made by its options; the scratch of recompute is f32") {
   };
   const int64_t f32 = storage_bytes(Mode::cached, {});
   CHECK(f32 == 2 * 2 * 8 * 64 * 4);  // K and V, layers, rows, head_dim, bytes
-  CHECK(storage_bytes(Mode::cached, {.dtype = DType::bf16}) == f32 / 2);
-  CHECK(storage_bytes(Mode::recompute, {.dtype = DType::bf16}) == f32);
+  CHECK(storage_bytes(Mode::cached, {.dtype_k = DType::bf16, .dtype_v = DType::bf16}) == f32 / 2);
+  CHECK(storage_bytes(Mode::recompute, {.dtype_k = DType::bf16, .dtype_v = DType::bf16}) == f32);
   CHECK_THROWS_WITH_AS(storage_bytes(Mode::cached, {.kind = "none"}), doctest::Contains("unknown cache kind"),
                        UsageError);
 }

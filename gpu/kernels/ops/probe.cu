@@ -85,7 +85,7 @@ __global__ void probe_kernel(AttendOperands<KV> o, Global<float> g_scores,
 void probe(const ProbeCall& c, Stream stream) {
   const int64_t n_selected = int64_t{c.n_heads} * c.n_rows, n_cells = n_selected * c.kv_len;
   if (n_selected == 0) return;
-  with_kv_type<float, Half, BFloat16, Fp8E4M3, int8_t>(c.attend.shape.kv_dtype, [&]<typename KV>(KV) {
+  with_kv_type<float, Half, BFloat16, Fp8E4M3, int8_t>(c.attend.shape.kv_dtype.k, [&]<typename KV>(KV) {
     launch(Kernel{"probe", probe_kernel<KV>}, {static_cast<uint32_t>(ceil_div(n_selected, kWarps))},
            {kThreads}, 0, stream, operands<KV>(c.attend, 0), Global<float>(c.scores, n_cells, "g_scores"),
            Global<float>(c.probs, n_cells, "g_probs"),
