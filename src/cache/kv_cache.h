@@ -140,7 +140,9 @@ class KvCache {
   /// but nothing reads them any more. If no other sequence shares them, a later plan of the same lengths gets
   /// the same slots again.
   virtual void truncate(int32_t sequence, int32_t n_tokens) = 0;
-  void reset(int32_t sequence) { truncate(sequence, 0); }
+  /// Ends the text: the sequence is empty again. A cache that shares prefixes keeps the full blocks for later
+  /// texts as long as it can. truncate(sequence, 0) does not keep them.
+  virtual void reset(int32_t sequence) { truncate(sequence, 0); }
 
   /// Lets the empty sequence `to` hold the rows of `from`, in the same slots. Copies no rows and allocates
   /// nothing. Throws UsageError if this kind of cache cannot share rows, or if `to` is not empty.
@@ -155,7 +157,9 @@ class KvCache {
   virtual PrefixCounts prefix_counts() const { return {}; }
 
   /// Copies the bookkeeping of `other`, a cache of the same kind and sizes. No rows are copied: both caches
-  /// then describe the same storage. Allocates nothing. A caller that may have to undo steps uses it.
+  /// then describe the same storage. Allocates nothing. A caller that may have to undo steps uses it. Rows of
+  /// its sequences that were overwritten meanwhile are the caller's to write back. Cached blocks (usage) that
+  /// were overwritten since `other` was a copy of this cache do not come back: they are free.
   virtual void copy_from(const KvCache& other) = 0;
 };
 

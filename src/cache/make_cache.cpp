@@ -96,7 +96,9 @@ CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes) {
 
 std::unique_ptr<KvCache> make_cache(const CacheOptions& options, const CacheSizes& sizes) {
   const CacheSpec spec = cache_spec(options, sizes);
-  if (options.kind == "paged") return std::make_unique<PagedCache>(spec, sizes.n_seqs);
+  if (options.kind == "paged")
+    return std::make_unique<PagedCache>(spec, sizes.n_seqs,
+                                        options.share_prefix ? SharePrefixes::yes : SharePrefixes::no);
   return std::make_unique<ContiguousCache>(spec);
 }
 

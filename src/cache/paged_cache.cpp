@@ -19,7 +19,7 @@ const CacheSpec& valid(const CacheSpec& spec, int32_t n_seqs) {
 
 }  // namespace
 
-PagedCache::PagedCache(const CacheSpec& spec, int32_t n_seqs)
+PagedCache::PagedCache(const CacheSpec& spec, int32_t n_seqs, SharePrefixes share, PrefixHash hash)
     : spec_(valid(spec, n_seqs)),
       pool_(spec.n_blocks),
       lengths_(n_seqs, 0),
@@ -28,6 +28,7 @@ PagedCache::PagedCache(const CacheSpec& spec, int32_t n_seqs)
   // step may need more; then the plan allocates.
   plan_.reserve(std::max(spec.max_seq_len, n_seqs), n_seqs, spec.max_blocks_per_seq());
   chosen_.reserve(spec.n_blocks);
+  if (share == SharePrefixes::yes) prefixes_.emplace(spec.n_blocks, spec.block_len, hash);
 }
 
 int32_t PagedCache::length(int32_t sequence) const {
@@ -53,13 +54,31 @@ void PagedCache::truncate(int32_t sequence, int32_t n_tokens) {
   LASTROW_CHECK(!planned_, "truncate() between plan() and commit() or abort()");
   LASTROW_CHECK(n_tokens >= 0 && n_tokens <= length(sequence), "truncate to {} of {}", n_tokens,
                 length(sequence));
-  int32_t* blocks = table(sequence);
+  const int32_t* blocks = table(sequence);
+  const int32_t n_blocks = blocks_for(lengths_[sequence]), n_kept = blocks_for(n_tokens);
+  for (int32_t i = n_kept; i < n_blocks; ++i)
+    if (pool_.holders(blocks[i]) == 1) forget(blocks[i]);
   // The last block first, so that the sequence gets the same blocks when it grows again.
-  for (int32_t i = blocks_for(lengths_[sequence]) - 1; i >= blocks_for(n_tokens); --i) {
-    if (pool_.drop(blocks[i]) == 0) pool_.give_back(blocks[i]);
-    blocks[i] = -1;
-  }
+  for (int32_t i = n_blocks - 1; i >= n_kept; --i) drop_block(sequence, i);
   lengths_[sequence] = n_tokens;
+}
+
+void PagedCache::reset(int32_t sequence) {
+  LASTROW_CHECK(!planned_, "reset() between plan() and commit() or abort()");
+  for (int32_t i = blocks_for(length(sequence)) - 1; i >= 0; --i) drop_block(sequence, i);
+  lengths_[sequence] = 0;
+}
+
+/// Takes a block out of a table. If no sequence holds it then, it is cached or free.
+void PagedCache::drop_block(int32_t sequence, int32_t place) {
+  int32_t& block = table(sequence)[place];
+  if (pool_.drop(block) == 0) {
+    if (prefixes_ && prefixes_->contains(block))
+      prefixes_->set_idle(block);
+    else
+      pool_.give_back(block);
+  }
+  block = -1;
 }
 
 void PagedCache::fork(int32_t from, int32_t to) {
@@ -75,11 +94,6 @@ void PagedCache::fork(int32_t from, int32_t to) {
   for (int32_t i = 0; i < n; ++i) pool_.share(table(from)[i]);
   std::copy_n(table(from), n, table(to));
   lengths_[to] = lengths_[from];
-}
-
-int32_t PagedCache::adopt_prefix(int32_t sequence, std::span<const int32_t>) {
-  LASTROW_CHECK(length(sequence) == 0, "adopt_prefix() of a sequence with {} rows", length(sequence));
-  return 0;
 }
 
 /// Of the sequences that have this partly filled block as their last one, exactly one answers yes: the first
@@ -99,6 +113,7 @@ CacheUsage PagedCache::usage() const {
   CacheUsage usage;
   usage.blocks_used = pool_.n_used();
   usage.blocks_shared = pool_.n_shared();
+  usage.blocks_cached = n_cached();
   usage.blocks_free = pool_.n_free();
   usage.rows_reserved = int64_t{usage.blocks_used} * spec_.block_len;
   usage.rows_stored = usage.rows_reserved;
@@ -114,12 +129,15 @@ void PagedCache::copy_from(const KvCache& other) {
   const auto* same = dynamic_cast<const PagedCache*>(&other);
   LASTROW_CHECK(same != nullptr && same->n_seqs() == n_seqs() &&
                     same->spec_.max_seq_len == spec_.max_seq_len &&
-                    same->spec_.block_len == spec_.block_len && same->spec_.n_blocks == spec_.n_blocks,
+                    same->spec_.block_len == spec_.block_len && same->spec_.n_blocks == spec_.n_blocks &&
+                    same->prefixes_.has_value() == prefixes_.has_value(),
                 "copy_from() a cache of another kind or size");
   LASTROW_CHECK(!planned_ && !same->planned_, "copy_from() between plan() and commit() or abort()");
   pool_.copy_from(same->pool_);
   lengths_ = same->lengths_;
   tables_ = same->tables_;
+  counts_ = same->counts_;
+  if (prefixes_) prefixes_->copy_from(*same->prefixes_, [this](int32_t block) { pool_.give_back(block); });
 }
 
 }  // namespace lastrow

@@ -1,7 +1,8 @@
 // Blocks of fixed size from one pool. A sequence takes a block when it needs one, so its length need not be
 // known in advance, and sequences can share blocks.
 //
-//   PagedCache cache(spec, n_seqs);        spec: n_blocks blocks of block_len indices
+//   PagedCache cache(spec, n_seqs);                           spec: n_blocks blocks of block_len indices
+//   PagedCache cache(spec, n_seqs, SharePrefixes::yes);       finds the rows of texts that begin alike
 //
 // How to call it, and what never to do, is in cache/kv_cache.h. Index = position; no row is forgotten.
 //
@@ -11,32 +12,44 @@
 //   a token for sequence 0:    block 2 is shared, so sequence 0 gets a copy of it, block 9: [ 7, 9 ]
 //   then one for sequence 1:   it is the only holder of block 2, so it writes there
 //
-// A block may be written only if exactly one sequence holds it. Only the last block of a sequence is ever
-// written, at indices ≥ length.
+// A block may be written only if exactly one sequence holds it and it is not in the prefix index. Only the last
+// block of a sequence is ever written, at indices ≥ length.
+//
+// With SharePrefixes::yes, commit puts each block that became full into the prefix index (cache/prefix_index.h).
+// When no sequence holds such a block any more, it is *cached*: a text that begins with the same tokens adopts
+// it, until a step needs the block. Steps take the free blocks first, then the cached ones, the least recently
+// used first. A block leaves the index, with the blocks behind it, when a sequence that was truncated into it
+// writes there, or when truncate() gives it back.
 //
 // plan() chooses blocks, but takes none. Commit takes them. It takes the same blocks, because nothing may
-// change the cache in between.
+// change the cache in between. After abort() the cached blocks that the step would have taken are free, because
+// the step may have written to them. Nothing else differs from the state before plan().
 //
 // Invariant: the entries of a table up to its last block are blocks that the pool counts as held, once for
 // each table that contains them; the other entries are −1. A block that several tables contain has the same
-// place in each of them.
+// place in each of them. If a block of a table is in the index, the block before it is its parent there.
 //
 // Source: paged attention with a block table and copy-on-write, Kwon et al. 2023 (vLLM).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "cache/block_pool.h"
 #include "cache/kv_cache.h"
+#include "cache/prefix_index.h"
 
 namespace lastrow {
+
+enum class SharePrefixes : uint8_t { no, yes };
 
 class PagedCache final : public KvCache {
  public:
   /// Throws as validate does, ShapeError if block_len is larger than max_seq_len or n_seqs is below 1.
-  PagedCache(const CacheSpec& spec, int32_t n_seqs);
+  PagedCache(const CacheSpec& spec, int32_t n_seqs, SharePrefixes share = SharePrefixes::no,
+             PrefixHash hash = prefix_hash);
 
   const CacheSpec& spec() const override { return spec_; }
   int32_t n_seqs() const override { return static_cast<int32_t>(lengths_.size()); }
@@ -51,9 +64,11 @@ class PagedCache final : public KvCache {
   void abort(const StepPlan& plan) override;
 
   void truncate(int32_t sequence, int32_t n_tokens) override;
+  void reset(int32_t sequence) override;
   void fork(int32_t from, int32_t to) override;
   int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) override;
   CacheUsage usage() const override;
+  PrefixCounts prefix_counts() const override { return counts_; }
   void copy_from(const KvCache& other) override;
 
  private:
@@ -65,20 +80,33 @@ class PagedCache final : public KvCache {
   int32_t blocks_for(int32_t length) const { return (length + spec_.block_len - 1) / spec_.block_len; }
   void require_held(int32_t sequence, int32_t index) const;
   bool stores_tail(int32_t sequence) const;
+  void drop_block(int32_t sequence, int32_t place);
 
   // paged_steps.cpp
   void lay_out_table(int32_t sequence, int32_t new_length);
   int32_t choose_block();
   bool must_copy(int32_t block) const;
   void require_enough_blocks() const;
-  void hold_planned_blocks(int32_t sequence, int32_t new_length, const int32_t* planned);
+  void take_chosen_blocks();
+  void hold_planned_blocks(int32_t i);
+
+  // paged_prefixes.cpp
+  int32_t n_cached() const { return prefixes_ ? prefixes_->n_idle() : 0; }
+  int32_t parent_of(int32_t sequence, int32_t place) const;
+  void evict(int32_t block);
+  void forget(int32_t block);
+  void note_writes();
+  void share_full_blocks(int32_t sequence);
 
   CacheSpec spec_;
   BlockPool pool_;
   std::vector<int32_t> lengths_;  // [n_seqs]
   std::vector<int32_t> tables_;   // [n_seqs, max_blocks_per_seq]   −1 behind the last block
+  std::optional<PrefixIndex> prefixes_;
+  PrefixCounts counts_;
   StepPlan plan_;
   std::vector<int32_t> chosen_;  // blocks that the plan takes, in order; −1 where there was none left
+  int32_t next_cached_ = PrefixIndex::kNone;  // the cached block that the plan takes next
   bool planned_ = false;
 };
 

@@ -10,8 +10,15 @@ namespace lastrow {
 /// The next block that the plan takes, or −1 if none is left. The pool does not change before commit().
 int32_t PagedCache::choose_block() {
   const auto n_chosen = static_cast<int32_t>(chosen_.size());
-  chosen_.push_back(n_chosen < pool_.n_free() ? pool_.free_block(n_chosen) : -1);
-  return chosen_.back();
+  int32_t block = -1;
+  if (n_chosen < pool_.n_free()) {
+    block = pool_.free_block(n_chosen);
+  } else if (next_cached_ != PrefixIndex::kNone) {
+    block = next_cached_;
+    next_cached_ = prefixes_->next_idle(block);
+  }
+  chosen_.push_back(block);
+  return block;
 }
 
 /// Whether another sequence still needs this block as it is. If all its holders write in this step, the last
@@ -40,11 +47,13 @@ void PagedCache::lay_out_table(int32_t sequence, int32_t new_length) {
 
 void PagedCache::require_enough_blocks() const {
   const auto needed = static_cast<int32_t>(chosen_.size());
-  if (needed <= pool_.n_free()) return;
+  if (needed <= pool_.n_free() + n_cached()) return;
   throw CapacityError(
-      "this step needs {} more blocks of {} rows, but only {} of {} are free: end a sequence, feed fewer "
-      "tokens, or make the cache with at least blocks={}",
-      needed, spec_.block_len, pool_.n_free(), spec_.n_blocks, pool_.n_used() + int64_t{needed});
+      "this step needs {} more blocks of {} rows, but of {} blocks {} are in use, {} free and {} cached: end "
+      "a "
+      "sequence, feed fewer tokens, or make the cache with at least blocks={}",
+      needed, spec_.block_len, spec_.n_blocks, pool_.n_used(), pool_.n_free(), n_cached(),
+      pool_.n_used() + int64_t{needed});
 }
 
 const StepPlan& PagedCache::plan(std::span<const SequenceInput> inputs) {
@@ -52,6 +61,7 @@ const StepPlan& PagedCache::plan(std::span<const SequenceInput> inputs) {
   require_valid(inputs, *this);
   begin_packing(plan_, spec_);
   chosen_.clear();
+  next_cached_ = prefixes_ ? prefixes_->oldest_idle() : PrefixIndex::kNone;
   for (const SequenceInput& input : inputs) {
     const int32_t length = lengths_[input.sequence];
     lay_out_table(input.sequence, length + static_cast<int32_t>(input.tokens.size()));
@@ -62,32 +72,49 @@ const StepPlan& PagedCache::plan(std::span<const SequenceInput> inputs) {
   return plan_;
 }
 
-/// Gives the sequence the table that was planned for it. The blocks that it copied have one holder less.
-void PagedCache::hold_planned_blocks(int32_t sequence, int32_t new_length, const int32_t* planned) {
+/// Takes the blocks of the plan from the pool, and from the cached blocks when the pool has no more.
+void PagedCache::take_chosen_blocks() {
+  for (const int32_t block : chosen_) {
+    if (pool_.n_free() == 0) evict(block);
+    const int32_t taken = pool_.take();
+    LASTROW_CHECK(taken == block, "the plan chose block {}, but the pool gave {}", block, taken);
+  }
+}
+
+/// Gives the sequence of input i the table that was planned for it. A block that it copied has one holder less.
+void PagedCache::hold_planned_blocks(int32_t i) {
+  const int32_t sequence = plan_.sequences[i], new_length = plan_.kv_len[i];
+  const int32_t* planned = plan_.block_tables.data() + int64_t{i} * plan_.blocks_per_seq;
   int32_t* blocks = table(sequence);
-  for (int32_t i = lengths_[sequence] / spec_.block_len; i < blocks_for(new_length); ++i) {
-    if (blocks[i] == planned[i]) continue;
-    if (blocks[i] >= 0) pool_.drop(blocks[i]);
-    blocks[i] = planned[i];
+  for (int32_t place = lengths_[sequence] / spec_.block_len; place < blocks_for(new_length); ++place) {
+    if (blocks[place] == planned[place]) continue;
+    if (blocks[place] >= 0) pool_.drop(blocks[place]);
+    blocks[place] = planned[place];
   }
   lengths_[sequence] = new_length;
 }
 
 void PagedCache::commit(const StepPlan& plan) {
   LASTROW_CHECK(planned_ && &plan == &plan_, "commit() of a plan that is not the current one");
-  for (const int32_t block : chosen_) {
-    const int32_t taken = pool_.take();
-    LASTROW_CHECK(taken == block, "the plan chose block {}, but the pool gave {}", block, taken);
-  }
-  for (int32_t i = 0; i < plan.n_seqs(); ++i)
-    hold_planned_blocks(plan.sequences[i], plan.kv_len[i],
-                        plan.block_tables.data() + int64_t{i} * plan.blocks_per_seq);
+  take_chosen_blocks();
+  if (prefixes_) note_writes();
+  for (int32_t i = 0; i < plan.n_seqs(); ++i) hold_planned_blocks(i);
+  if (prefixes_)
+    for (const int32_t sequence : plan.sequences) share_full_blocks(sequence);
   planned_ = false;
 }
 
 void PagedCache::abort(const StepPlan& plan) {
   LASTROW_CHECK(planned_ && &plan == &plan_, "abort() of a plan that is not the current one");
-  planned_ = false;  // only commit takes blocks and changes lengths, so there is nothing to undo
+  planned_ = false;
+  if (!prefixes_) return;  // only commit takes blocks and changes lengths, so there is nothing to undo
+  take_chosen_blocks();
+  note_writes();
+  // The last block first, so that the next plan of the same step chooses the same blocks.
+  for (auto block = chosen_.rbegin(); block != chosen_.rend(); ++block) {
+    pool_.drop(*block);
+    pool_.give_back(*block);
+  }
 }
 
 }  // namespace lastrow

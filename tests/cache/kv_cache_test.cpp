@@ -148,8 +148,8 @@ TEST_CASE("a cache is made by the name of its kind") {
   CHECK(spec.dtype_v == DType::f16);
   CHECK(cache_spec(options, sizes).bytes() == spec.bytes());
   CHECK(cache_spec({}, sizes).dtypes() == KvDtypes(DType::f32));
-  CHECK_THROWS_WITH_AS(make_cache({.kind = "pagd"}, sizes), "unknown cache kind 'pagd': use contiguous or paged",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(make_cache({.kind = "pagd"}, sizes),
+                       "unknown cache kind 'pagd': use contiguous or paged", UsageError);
   CHECK_THROWS_AS(make_cache({.dtype_k = DType::f64}, sizes), ShapeError);
 }
 

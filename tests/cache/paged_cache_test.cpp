@@ -1,55 +1,16 @@
 // Blocks from a pool, and sequences that share them: by eye, then what must always hold.
-#include "cache/paged_cache.h"
-
 #include <doctest/doctest.h>
 
-#include "cache/contiguous_cache.h"
 #include "cache/make_cache.h"
+#include "cache/pages.h"
 #include "core/error.h"
 #include "support/aborts.h"
 
 using namespace lastrow;
-using lastrow::testing::aborts;
-using Ints = std::vector<int32_t>;
-using Slots = std::vector<int64_t>;
+using namespace lastrow::testing;
 
-namespace {
-
-PagedCache paged(int32_t max_seq_len, int32_t block_len, int32_t n_blocks, int32_t n_seqs) {
-  CacheSpec spec = CacheSpec::contiguous(/*n_layers=*/2, /*n_kv_heads=*/1, /*head_dim=*/4, max_seq_len);
-  spec.block_len = block_len;
-  spec.n_blocks = n_blocks;
-  return {spec, n_seqs};
-}
-
-const StepPlan& plan(KvCache& cache, int32_t sequence, const Ints& tokens) {
-  const SequenceInput input{sequence, tokens, LogitRows::last};
-  return cache.plan({&input, 1});
-}
-
-void feed(KvCache& cache, int32_t sequence, const Ints& tokens) {
-  cache.commit(plan(cache, sequence, tokens));
-}
-
-/// The slots of all rows that a sequence holds.
-Slots slots(const KvCache& cache, int32_t sequence) {
-  Slots slots;
-  for (int32_t i = 0; i < cache.length(sequence); ++i) slots.push_back(cache.slot(sequence, i));
-  return slots;
-}
-
-std::vector<std::pair<int32_t, int32_t>> copies(const StepPlan& plan) {
-  std::vector<std::pair<int32_t, int32_t>> copies;
-  for (const BlockCopy& copy : plan.block_copies) copies.emplace_back(copy.from_block, copy.to_block);
-  return copies;
-}
-using Copies = std::vector<std::pair<int32_t, int32_t>>;
-
-}  // namespace
-
-TEST_CASE(
-    "pages by eye: a sequence takes blocks as it grows, a fork shares them, the first to write copies") {
-  PagedCache cache = paged(/*max_seq_len=*/12, /*block_len=*/4, /*n_blocks=*/6, /*n_seqs=*/2);
+TEST_CASE("pages by eye: a sequence takes blocks as it grows, a fork shares them, a writer copies") {
+  PagedCache cache(pages(/*max_seq_len=*/12, /*block_len=*/4, /*n_blocks=*/6), /*n_seqs=*/2);
   const StepPlan& prefill = plan(cache, 0, {11, 12, 13, 14, 15, 16});
   CHECK(prefill.block_tables == Ints{0, 1, -1});
   CHECK(prefill.append_slots == Slots{0, 1, 2, 3, 4, 5});
@@ -88,13 +49,14 @@ TEST_CASE(
 }
 
 TEST_CASE("a pool with too few blocks refuses, with sizes, and stays as it was") {
-  PagedCache cache = paged(/*max_seq_len=*/8, /*block_len=*/2, /*n_blocks=*/5, /*n_seqs=*/2);
+  PagedCache cache(pages(/*max_seq_len=*/8, /*block_len=*/2, /*n_blocks=*/5), /*n_seqs=*/2);
   feed(cache, 0, {1, 2, 3, 4, 5});
   const CacheUsage before = cache.usage();
-  CHECK_THROWS_WITH_AS(plan(cache, 1, {1, 2, 3, 4, 5}),
-                       "this step needs 3 more blocks of 2 rows, but only 2 of 5 are free: end a sequence, "
-                       "feed fewer tokens, or make the cache with at least blocks=6",
-                       CapacityError);
+  CHECK_THROWS_WITH_AS(
+      plan(cache, 1, {1, 2, 3, 4, 5}),
+      "this step needs 3 more blocks of 2 rows, but of 5 blocks 3 are in use, 2 free and 0 cached: "
+      "end a sequence, feed fewer tokens, or make the cache with at least blocks=6",
+      CapacityError);
   CHECK(cache.usage() == before);
   feed(cache, 1, {1, 2, 3, 4});
   CHECK(cache.usage().blocks_free == 0);
