@@ -41,7 +41,7 @@ Sampler::Sampler(SamplingOptions options, int32_t vocab_size) : options_(options
   weights_.resize(static_cast<size_t>(vocab_size));
 }
 
-int32_t Sampler::choose(std::span<const float> logits, int32_t position) {
+int32_t Sampler::choose(std::span<const float> logits, int32_t position, uint64_t seed) {
   LASTROW_CHECK(logits.size() == candidates_.size(), "{} logits, vocabulary {}", logits.size(),
                 candidates_.size());
   const ByFallingLogit before{logits};
@@ -65,7 +65,7 @@ int32_t Sampler::choose(std::span<const float> logits, int32_t position) {
     weights_[i] = std::exp((rank(logits[candidates_[i]]) - largest) / double{options_.temperature});
     total += weights_[i];
   }
-  Random random(options_.seed, static_cast<uint64_t>(position));
+  Random random(seed, static_cast<uint64_t>(position));
   double left = random.uniform() * total;
   for (size_t i = 0; i + 1 < k; ++i) {
     if (left < weights_[i]) return candidates_[i];

@@ -4,7 +4,8 @@
 //   int32_t token = sampler.choose(logits, position);      position: that of the chosen token
 //
 // The random numbers are counter-based (core/random.h). So the choice depends only on (logits, options,
-// position), and a step that runs again chooses the same token again.
+// position), and a step that runs again chooses the same token again. One sampler can serve several texts, each
+// with a seed of its own.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,11 @@ class Sampler {
   /// Throws UsageError for a negative or non-finite temperature or a negative top_k.
   Sampler(SamplingOptions options, int32_t vocab_size);
   /// Always returns a token of the vocabulary. A NaN logit ranks below all others.
-  int32_t choose(std::span<const float> logits, int32_t position);
+  int32_t choose(std::span<const float> logits, int32_t position) {
+    return choose(logits, position, options_.seed);
+  }
+  /// The same with this seed in place of the options' seed.
+  int32_t choose(std::span<const float> logits, int32_t position, uint64_t seed);
 
  private:
   SamplingOptions options_;
