@@ -1,5 +1,7 @@
 #include "session/session.h"
 
+#include <algorithm>
+
 #include "session/decorators.h"
 #include "session/transaction.h"
 
@@ -20,6 +22,10 @@ int32_t context_length(const Model& model, const SessionOptions& options) {
 
 std::unique_ptr<KvCache> session_cache(const Model& model, const SessionOptions& options) {
   const ModelConfig& c = model.config();
+  if (options.mode == Mode::cached && options.cache.share_prefix)
+    throw UsageError(
+        "a session has one text, so there is no other one to share rows with: leave out "
+        "share_prefix, or use a BatchSession");
   return make_cache(options.mode == Mode::cached ? options.cache : CacheOptions{},
                     {.n_layers = c.n_layers,
                      .n_kv_heads = c.n_kv_heads,
@@ -41,11 +47,13 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
       storage_(backend_->make_storage(cache_->spec())),
       sampler_(options_.sampling, model_->config().vocab_size),
       backup_(std::make_unique<Backup>()) {
+  if (options_.chunk < 0)
+    throw UsageError("a chunk of {} tokens: choose 1 or more, or 0 for the whole prompt", options_.chunk);
   backup_->cache = session_cache(*model_, options_);
   const auto max_tokens = static_cast<size_t>(max_seq_len()) + 1;
-  for (State* state : {&state_, &backup_->state}) {
+  for (SessionState* state : {&state_, &backup_->state}) {
     state->tokens.reserve(max_tokens);
-    state->last_positions.reserve(max_tokens);
+    state->steps.reserve(max_tokens);
     state->logits.resize(static_cast<size_t>(model_->config().vocab_size));
   }
 }
@@ -54,6 +62,21 @@ DecodeSession::~DecodeSession() = default;
 
 BackendInfo DecodeSession::backend_info() const { return backend_->info(); }
 int32_t DecodeSession::max_seq_len() const { return cache_->spec().max_seq_len; }
+
+int32_t DecodeSession::n_prefill_steps() const {
+  const int32_t n_tokens = state_.prompt_len - state_.n_loaded;
+  return options_.chunk == 0 ? std::min(n_tokens, 1) : (n_tokens + options_.chunk - 1) / options_.chunk;
+}
+
+int32_t DecodeSession::n_tokens_at(int32_t step) const {
+  LASTROW_CHECK(step >= -1 && step <= last_step(), "step {} of {} that were taken", step, last_step() + 1);
+  return step < 0 ? state_.n_loaded : state_.steps[static_cast<size_t>(step)].n_tokens;
+}
+
+Phase DecodeSession::phase_of(int32_t step) const {
+  LASTROW_CHECK(step >= 0 && step <= last_step(), "step {} of {} that were taken", step, last_step() + 1);
+  return state_.steps[static_cast<size_t>(step)].phase;
+}
 
 const Recorder& DecodeSession::recorder() const {
   LASTROW_CHECK(stack_->recorder != nullptr, "recorder() without SessionOptions::record");
@@ -65,8 +88,7 @@ const PokeReport& DecodeSession::poke_report(size_t i) const {
   return state_.reports[i];
 }
 
-void DecodeSession::start(std::vector<int32_t> prompt) {
-  LASTROW_CHECK(backup_ != nullptr, "start() while a transaction is open");
+void DecodeSession::require_prompt(std::span<const int32_t> prompt) const {
   if (prompt.empty()) throw UsageError("the prompt is empty: give at least one word");
   if (static_cast<int64_t>(prompt.size()) > max_seq_len())
     throw CapacityError("the prompt has {} tokens, but the context has room for {}: shorten the prompt",
@@ -76,13 +98,12 @@ void DecodeSession::start(std::vector<int32_t> prompt) {
       throw UsageError(
           "token {} is outside the vocabulary of {}: encode the prompt with the model's own tokenizer", token,
           model_->config().vocab_size);
-  prompt_len_ = static_cast<int32_t>(prompt.size());
-  state_.step = state_.next_token = -1;
-  state_.tokens.assign(prompt.begin(), prompt.end());
-  state_.last_positions.clear();
-  state_.pokes.clear();
-  state_.reports.clear();
-  state_.rows_are_stored = true;
+}
+
+void DecodeSession::start(std::vector<int32_t> prompt) {
+  LASTROW_CHECK(backup_ != nullptr, "start() while a transaction is open");
+  require_prompt(prompt);
+  state_.begin_text(prompt, /*n_loaded_rows=*/0);
   cache_->reset(0);
   stack_->poking.set_pokes({});
   if (stack_->recorder) stack_->recorder->clear();
@@ -91,6 +112,13 @@ void DecodeSession::start(std::vector<int32_t> prompt) {
 const StepRecord& DecodeSession::advance(int32_t forced) {
   Transaction change(*this);
   change.advance(forced);
+  change.keep();
+  return state_.record;
+}
+
+const StepRecord& DecodeSession::advance(std::span<const int32_t> tokens) {
+  Transaction change(*this);
+  change.advance(tokens);
   change.keep();
   return state_.record;
 }

@@ -4,15 +4,22 @@
 //   s.start(model->tokenizer().encode("the quick brown fox"));   nothing has run yet
 //   s.advance();                                                 step 0: prefill of the whole prompt
 //   s.advance();                                                 step 1: decode of one token; and so on
+//   s.advance(model->tokenizer().encode("jumps over"));          a step of several given tokens: a second turn
 //   s.go_to(0);                                                  back (or forward) to a step that was taken
 //   s.set_pokes(pokes);                                          runs the changed steps again, same tokens
+//   SavedCache saved = save_cache(s);                            saved_cache.h; it can be written to a file
+//   s.start_from(saved, tokens);                                 a new text behind the saved rows
 //
-// Steps are numbered from 0, which is the prefill. The input of step i ≥ 1 is the token that step i − 1
-// chose. With a prompt of p tokens, step i ends at position p − 1 + i, after p + i tokens.
+// Steps are numbered from 0. First come the steps of the prefill: one, or with SessionOptions::chunk one for
+// each chunk of the prompt. Then each step feeds the token that the step before it chose, or given tokens.
+// So a step may feed any number of tokens: n_tokens_at(step) says how long the text is at its end. Do not
+// compute this from the number of the step.
 //
 // * Mode::recompute empties its storage before each step and feeds the whole prefix. Nothing else differs.
 // * Only advance() can add a token. go_to() and set_pokes() run steps with the tokens that they had before.
-//   If advance() from an earlier step feeds another token than before, the later steps are forgotten.
+//   If advance() from an earlier step feeds other tokens than before, the later steps are forgotten.
+// * Rows that start_from() loaded stay as they are. Stepping back never goes below them, and a poke `since` of
+//   such a row is refused, because no step of this session computed it. A poke `now` works.
 // * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored
 //   rows are as before. There is one exception, in Mode::recompute, because its storage is scratch: if a step
 //   had begun, stored_row() throws a UsageError until the next call that succeeds. See transaction.h.
@@ -20,7 +27,7 @@
 //   even inside an operation (core/stop.h), and a new call ends before it begins. Both throw Cancelled. Work
 //   that a GPU has begun is not stopped. The session never resets the flag, so the flag may be set before or
 //   during the call.
-// * Decode steps with the cache go through Backend::replay, except in three cases: the session records
+// * Steps of Phase::decode with the cache go through Backend::replay, except in three cases: the session records
 //   (SessionOptions::record), it has SessionOptions::on_attend, or a poke is in force in the step. Replay
 //   changes no counts and no bits.
 //
@@ -38,6 +45,7 @@
 #include "cache/make_cache.h"
 #include "model/decoder.h"
 #include "model/sampler.h"
+#include "session/session_state.h"
 #include "session/step_record.h"
 #include "trace/attend_hook.h"
 #include "trace/counting.h"
@@ -47,12 +55,15 @@
 
 namespace lastrow {
 
+struct SavedCache;
+
 struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
   int32_t max_seq_len = 0;                  // 0: the model's context
+  int32_t chunk = 0;                        // tokens of the prompt that a step feeds; 0: the whole prompt
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
-  CacheOptions cache{};                     // for Mode::cached; Mode::recompute has a contiguous f32 scratch
+  CacheOptions cache{};                     // any kind; Mode::recompute has a contiguous f32 scratch
   AttendHook::Function on_attend{};         // is called after each attend; see trace/attend_hook.h
   const std::atomic<bool>* stop = nullptr;  // may be set from any thread; must outlive the session
 };
@@ -67,9 +78,18 @@ class DecodeSession {
   /// Forgets everything and takes a new prompt. Throws UsageError if it is empty or holds a token outside the
   /// vocabulary, CapacityError if it does not fit.
   void start(std::vector<int32_t> prompt);
-  /// Runs the next step. Its input is the token that the current step chose, or `forced` if that is ≥ 0.
-  /// Throws CapacityError if the context is full; what was generated is kept.
+  /// The same with a prompt whose first tokens are the saved ones: their rows are loaded, and the prefill
+  /// begins behind them. The cache may be of another kind than the saved one. If there are no new tokens, the
+  /// last saved token is fed again, to get its logits. Mode::recompute takes the tokens and needs no rows.
+  /// Throws also UsageError if another model made the rows, or if K or V is stored in another type here.
+  void start_from(const SavedCache& saved, std::span<const int32_t> new_tokens);
+  /// Runs the next step: the next chunk of the prompt, or, behind the prompt, the token that the current step
+  /// chose (or `forced` if that is ≥ 0). Throws CapacityError if the context is full; what was generated is
+  /// kept. Throws UsageError for a forced token before the prompt is finished, or outside the vocabulary.
   const StepRecord& advance(int32_t forced = -1);
+  /// Runs one step that feeds these tokens, one or more, and is of Phase::prefill. Throws as above, and also
+  /// if they do not fit in the context.
+  const StepRecord& advance(std::span<const int32_t> tokens);
   /// Runs `step` again with the tokens it had; 0 ≤ step ≤ last_step().
   const StepRecord& go_to(int32_t step);
   /// Replaces the pokes. Runs the steps that this changes again, up to the current one, with the same tokens.
@@ -83,14 +103,23 @@ class DecodeSession {
   Mode mode() const { return options_.mode; }
   BackendInfo backend_info() const;
   int32_t max_seq_len() const;
-  int32_t prompt_len() const { return prompt_len_; }
+  /// The tokens given at the start, loaded ones included.
+  int32_t prompt_len() const { return state_.prompt_len; }
+  /// The tokens whose rows start_from() loaded.
+  int32_t n_loaded() const { return state_.n_loaded; }
   int32_t current_step() const { return state_.step; }
-  int32_t last_step() const { return static_cast<int32_t>(state_.tokens.size()) - prompt_len_; }
+  /// The last step that was taken in this text; −1: none.
+  int32_t last_step() const { return static_cast<int32_t>(state_.steps.size()) - 1; }
+  /// The steps that feed the prompt: 0 … n_prefill_steps() − 1.
+  int32_t n_prefill_steps() const;
   bool context_full() const { return state_.step >= 0 && n_tokens_at(state_.step) >= max_seq_len(); }
-  /// Every token fed so far: the prompt, then the inputs of steps 1 … last_step().
+  /// The prompt, then the tokens that the steps behind it fed, up to last_step().
   std::span<const int32_t> tokens() const { return state_.tokens; }
-  /// The number of tokens of the text at the end of a step. The cache may hold fewer rows: kv_len().
-  int32_t n_tokens_at(int32_t step) const { return prompt_len_ + step; }
+  /// The number of tokens of the text at the end of a step, −1 ≤ step ≤ last_step(). For −1 it is n_loaded().
+  /// The cache may hold fewer rows: kv_len().
+  int32_t n_tokens_at(int32_t step) const;
+  /// Whether the step fed given tokens (prefill) or one that was chosen or forced (decode).
+  Phase phase_of(int32_t step) const;
 
   /// For the current step: the logits [vocab_size] of its last token, and the token chosen from them.
   std::span<const float> logits() const { return state_.logits; }
@@ -101,6 +130,8 @@ class DecodeSession {
   /// What poke i did in the current step.
   const PokeReport& poke_report(size_t i) const;
 
+  /// The cache's bookkeeping after the current step: its kind, sizes and usage.
+  const KvCache& cache() const { return *cache_; }
   /// The bytes that were allocated for K and V.
   int64_t storage_bytes() const { return storage_->bytes(); }
   /// The number of K rows (and of V rows) that each layer holds after the current step. Their indices are
@@ -114,20 +145,10 @@ class DecodeSession {
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
 
  private:
-  /// All that a transaction changes, except the cache, its rows, and the recorder.
-  struct State {
-    int32_t step = -1, next_token = -1;
-    std::vector<int32_t> tokens;          // [prompt_len + last_step]
-    std::vector<int32_t> last_positions;  // [steps taken]  position of the last token of each step
-    std::vector<float> logits;            // [vocab_size]
-    std::vector<Poke> pokes;
-    std::vector<PokeReport> reports;  // one for each poke, for the current step
-    StepRecord record;
-    bool rows_are_stored = true;  // false: a call that failed has overwritten rows of the current step
-  };
   struct Backup;      // transaction.h
   struct Decorators;  // decorators.h
 
+  void require_prompt(std::span<const int32_t> prompt) const;
   void require_held(int32_t index) const;
 
   std::shared_ptr<const Model> model_;
@@ -139,8 +160,7 @@ class DecodeSession {
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<KvStorage> storage_;
   Sampler sampler_;
-  int32_t prompt_len_ = 0;
-  State state_;
+  SessionState state_;
   std::unique_ptr<Backup> backup_;  // memory for a transaction's copy of the state; null while one is open
 };
 

@@ -14,8 +14,8 @@ const char* name_of(Mode mode);
 const char* name_of(Phase phase);
 
 struct StepRecord {
-  int32_t position = 0;  // position of the step's last token
-  Phase phase = Phase::prefill;
+  int32_t position = 0;             // position of the step's last token
+  Phase phase = Phase::prefill;     // prefill: the tokens were given; decode: one, chosen or forced
   int32_t q_len = 0;                // tokens fed
   int32_t kv_len = 0;               // rows in each layer after the step
   int64_t q_rows = 0;               // rows of Q projected: q_len · n_layers
@@ -24,6 +24,12 @@ struct StepRecord {
   int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows that attention read, once per step and K/V head
   int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
   int64_t kv_scratch_bytes = 0;     // Mode::recompute: read and written; the rows last for one step only
+  // The cache after the step, in Mode::cached; 0 in Mode::recompute. Rows and blocks are those of one layer.
+  int64_t rows_held = 0;
+  int64_t rows_evicted = 0;   // rows that the policy forgot in this step
+  int32_t blocks_used = 0;    // blocks that hold these rows
+  int32_t blocks_shared = 0;  // of these, blocks that two or more sequences hold
+  int64_t bytes_held = 0;     // bytes of K and V in all layers: the blocks used, as whole blocks
   int64_t weight_bytes = 0;
   int64_t flop = 0;
   double wall_us = 0;  // time of the forward, including the decorators

@@ -16,30 +16,78 @@ constexpr int64_t kDecode = 1;
 
 void DecodeSession::Transaction::advance(int32_t forced) {
   require_first_call();
-  LASTROW_CHECK(session_.prompt_len_ > 0, "advance() before start()");
-  if (state_.step < 0) return run_through(0);
-  if (session_.context_full())
+  LASTROW_CHECK(state_.prompt_len > 0, "advance() before start()");
+  const int32_t n_tokens = session_.n_tokens_at(state_.step), n_left = state_.prompt_len - n_tokens;
+  if (n_left > 0) {
+    if (forced >= 0) require_finished_prompt();
+    const int32_t chunk = session_.options_.chunk;
+    const auto q_len = static_cast<size_t>(chunk == 0 ? n_left : std::min(chunk, n_left));
+    take_step(std::span<const int32_t>(state_.tokens).subspan(static_cast<size_t>(n_tokens), q_len),
+              Phase::prefill);
+  } else {
+    if (session_.context_full())
+      throw CapacityError(
+          "the context of {} tokens is full, and the text so far is kept: start again with a shorter prompt",
+          session_.max_seq_len());
+    const int32_t token = forced >= 0 ? forced : state_.next_token;
+    require_in_vocabulary(token);
+    take_step({&token, 1}, Phase::decode);
+  }
+}
+
+void DecodeSession::Transaction::advance(std::span<const int32_t> tokens) {
+  require_first_call();
+  LASTROW_CHECK(state_.prompt_len > 0, "advance() before start()");
+  require_finished_prompt();
+  if (tokens.empty()) throw UsageError("a step of no tokens: give at least one");
+  for (const int32_t token : tokens) require_in_vocabulary(token);
+  const int32_t room = session_.max_seq_len() - session_.n_tokens_at(state_.step);
+  if (static_cast<int64_t>(tokens.size()) > room)
     throw CapacityError(
-        "the context of {} tokens is full, and the text so far is kept: start again with a shorter prompt",
-        session_.max_seq_len());
+        "{} more tokens do not fit: the context of {} has room for {}, and the text so far is kept",
+        tokens.size(), session_.max_seq_len(), room);
+  const std::vector<int32_t> own(tokens.begin(), tokens.end());  // `tokens` may be a part of state_.tokens
+  take_step(own, Phase::prefill);
+}
+
+void DecodeSession::Transaction::require_finished_prompt() const {
+  const int32_t n_tokens = session_.n_tokens_at(state_.step);
+  if (n_tokens < state_.prompt_len)
+    throw UsageError("{} of the {} tokens of the prompt are not computed yet: call advance() first",
+                     state_.prompt_len - n_tokens, state_.prompt_len);
+}
+
+void DecodeSession::Transaction::require_in_vocabulary(int32_t token) const {
   const int32_t vocab_size = session_.model_->config().vocab_size;
-  const int32_t token = forced >= 0 ? forced : state_.next_token;
-  if (token >= vocab_size)
+  if (token < 0 || token >= vocab_size)
     throw UsageError("token {} is outside the vocabulary: choose 0 to {}", token, vocab_size - 1);
-  const int32_t next = state_.step + 1;
-  const auto n_known = static_cast<size_t>(session_.n_tokens_at(state_.step));
-  const bool is_known = state_.tokens.size() > n_known && state_.tokens[n_known] == token;
-  if (!is_known) {  // the later steps belong to another text
-    state_.tokens.resize(n_known);
-    state_.tokens.push_back(token);
-    state_.last_positions.resize(static_cast<size_t>(next));
+}
+
+/// Runs the step that feeds these tokens next. If it is not the one that was taken before, the later steps
+/// belong to another text and are forgotten. `tokens` may be a part of state_.tokens, at its place.
+void DecodeSession::Transaction::take_step(std::span<const int32_t> tokens, Phase phase) {
+  const int32_t next = state_.step + 1, n_known = session_.n_tokens_at(state_.step),
+                end = n_known + static_cast<int32_t>(tokens.size());
+  const auto is_known = [&] {
+    return next <= session_.last_step() && session_.n_tokens_at(next) == end &&
+           session_.phase_of(next) == phase &&
+           std::equal(tokens.begin(), tokens.end(), state_.tokens.begin() + n_known);
+  };
+  if (!is_known()) {
+    if (end > state_.prompt_len) {
+      state_.tokens.resize(static_cast<size_t>(n_known));
+      state_.tokens.insert(state_.tokens.end(), tokens.begin(), tokens.end());
+    }
+    state_.steps.resize(static_cast<size_t>(next));
+    state_.steps.push_back({.n_tokens = end, .phase = phase});
   }
   run_through(next);
 }
 
 void DecodeSession::Transaction::go_to(int32_t step) {
   require_first_call();
-  if (session_.prompt_len_ == 0 || step < 0 || step > session_.last_step())
+  if (session_.last_step() < 0) throw UsageError("step {}: no step has been taken, so advance() first", step);
+  if (step < 0 || step > session_.last_step())
     throw UsageError("step {} has not been taken: choose 0 to {}, or advance()", step, session_.last_step());
   run_through(step);
 }
@@ -66,14 +114,19 @@ void DecodeSession::Transaction::require_valid(const Poke& poke) const {
                      poke.what == Poke::What::q ? "query" : "K/V", poke.head, n_heads - 1);
   if (poke.position < 0 || poke.position >= n_tokens)
     throw UsageError("poke of position {}: the text has positions 0 to {}", poke.position, n_tokens - 1);
+  if (poke.when == Poke::When::since && poke.position < state_.n_loaded)
+    throw UsageError(
+        "poke of position {} since it was computed: its row was loaded, not computed here. Poke it now, or "
+        "start with the whole text as the prompt",
+        poke.position);
 }
 
 /// The first step that the poke changes. If it changes none, the number of steps taken.
 int32_t DecodeSession::Transaction::first_step_changed_by(const Poke& poke) const {
   if (poke.when == Poke::When::now) return std::max(poke.step, 0);
   // The step that feeds this position: the first whose last position is not before it.
-  const auto step = std::ranges::lower_bound(state_.last_positions, poke.position);
-  return static_cast<int32_t>(step - state_.last_positions.begin());
+  const auto step = std::ranges::lower_bound(state_.steps, poke.position, {}, &TakenStep::last_position);
+  return static_cast<int32_t>(step - state_.steps.begin());
 }
 
 /// The first step whose result may differ between the two sets of pokes.
@@ -90,14 +143,9 @@ int32_t DecodeSession::Transaction::first_step_changed(const std::vector<Poke>& 
   return first;
 }
 
-/// The number of tokens that the cache must have seen before `step`.
-int32_t DecodeSession::Transaction::n_tokens_before(int32_t step) const {
-  return step <= 0 ? 0 : session_.n_tokens_at(step - 1);
-}
-
 /// Forgets the K and V rows that `step` and later steps appended to the cache.
 void DecodeSession::Transaction::forget_rows_from(int32_t step) {
-  session_.cache_->truncate(0, std::min(session_.cache_->n_seen(0), n_tokens_before(step)));
+  session_.cache_->truncate(0, std::min(session_.cache_->n_seen(0), session_.n_tokens_at(step - 1)));
 }
 
 void DecodeSession::Transaction::require_not_stopped() const {
@@ -110,7 +158,7 @@ void DecodeSession::Transaction::run_through(int32_t step) {
   require_not_stopped();
   int32_t first = step;
   if (session_.mode() == Mode::cached)
-    while (session_.cache_->n_seen(0) < n_tokens_before(first)) --first;
+    while (first > 0 && session_.cache_->n_seen(0) < session_.n_tokens_at(first - 1)) --first;
   for (int32_t i = first; i <= step; ++i) run_step(i);
   state_.step = step;
   state_.next_token = session_.sampler_.choose(state_.logits, session_.cache_->n_seen(0));
@@ -123,30 +171,41 @@ void DecodeSession::Transaction::run_through(int32_t step) {
 void DecodeSession::Transaction::run_step(int32_t step) {
   has_run_ = true;
   KvCache& cache = *session_.cache_;
-  cache.truncate(0, session_.mode() == Mode::cached ? n_tokens_before(step) : 0);
-  const auto n_past = static_cast<size_t>(cache.n_seen(0)),
-             n_tokens = static_cast<size_t>(session_.n_tokens_at(step));
+  const bool cached = session_.mode() == Mode::cached;
+  cache.truncate(0, cached ? std::min(cache.n_seen(0), session_.n_tokens_at(step - 1)) : 0);
+  TakenStep& taken = state_.steps[static_cast<size_t>(step)];
+  const auto n_past = static_cast<size_t>(cache.n_seen(0)), n_tokens = static_cast<size_t>(taken.n_tokens);
   const SequenceInput sequence{0, std::span<const int32_t>(state_.tokens).subspan(n_past, n_tokens - n_past),
                                LogitRows::last};
+  const int64_t evicted = cache.usage().rows_evicted;
   session_.stack_->set_step(step);
   const auto start = std::chrono::steady_clock::now();
   const StepPlan& plan = cache.plan({&sequence, 1});
   try {
-    forward(plan, step);
+    if (cached) require_same_slots(plan);
+    forward(plan, taken.phase);
   } catch (...) {
     cache.abort(plan);
     throw;
   }
   cache.commit(plan);
   const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
+  taken.last_position = plan.positions.back();
+  state_.record = step_record(plan, taken.phase, wall.count(), evicted);
+}
 
-  state_.record = step_record(plan, step, wall.count());
-  state_.last_positions.resize(std::max(state_.last_positions.size(), static_cast<size_t>(step) + 1));
-  state_.last_positions[static_cast<size_t>(step)] = state_.record.position;
+/// undo() relies on it: if a row that was held is stored again, it goes to the slot where it was.
+void DecodeSession::Transaction::require_same_slots(const StepPlan& plan) const {
+  const KvCache& before = *before_->cache;
+  const int32_t first = plan.kv_len[0] - plan.q_len(0);
+  for (int32_t t = 0; t < plan.q_len(0) && first + t < before.length(0); ++t)
+    LASTROW_CHECK(plan.append_slots[static_cast<size_t>(t)] == before.slot(0, first + t),
+                  "index {} was in slot {}, and is now in slot {}", first + t, before.slot(0, first + t),
+                  plan.append_slots[static_cast<size_t>(t)]);
 }
 
 /// Runs the model on a planned step and downloads the logits.
-void DecodeSession::Transaction::forward(const StepPlan& plan, int32_t step) {
+void DecodeSession::Transaction::forward(const StepPlan& plan, Phase phase) {
   const StopScope scope(session_.options_.stop);
   Backend& backend = session_.stack_->top();
   const Batch& batch = backend.begin_step(plan, *session_.storage_);
@@ -154,7 +213,7 @@ void DecodeSession::Transaction::forward(const StepPlan& plan, int32_t step) {
     session_.decoder_.forward(backend, batch, *session_.storage_, session_.workspace_,
                               session_.options_.stop);
   };
-  if (session_.mode() == Mode::cached && step > 0)
+  if (session_.mode() == Mode::cached && phase == Phase::decode && plan.n_tokens() == 1)
     backend.replay(kDecode, forward);
   else  // a prefill length rarely repeats, so it is not recorded for a replay
     forward();
@@ -162,12 +221,15 @@ void DecodeSession::Transaction::forward(const StepPlan& plan, int32_t step) {
   backend.download(logits, TensorView(state_.logits.data(), logits.shape()));
 }
 
-StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, int32_t step, double wall_us) const {
+StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, Phase phase, double wall_us,
+                                                   int64_t evicted_before) const {
   const StepCounts& counts = session_.stack_->counting.counts();
   const bool cached = session_.mode() == Mode::cached;
   const int64_t read = counts.cost.cache_bytes_read, written = counts.cost.cache_bytes_written;
+  const CacheUsage usage = cached ? session_.cache_->usage() : CacheUsage{.rows_evicted = evicted_before};
+  const CacheSpec& spec = session_.cache_->spec();
   return {.position = plan.positions.back(),
-          .phase = step == 0 ? Phase::prefill : Phase::decode,
+          .phase = phase,
           .q_len = plan.q_len(0),
           .kv_len = plan.kv_len[0],
           .q_rows = counts.q_rows,
@@ -176,6 +238,11 @@ StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, int32_t
           .cache_bytes_read = cached ? read : 0,
           .cache_bytes_written = cached ? written : 0,
           .kv_scratch_bytes = cached ? 0 : read + written,
+          .rows_held = usage.rows_held,
+          .rows_evicted = usage.rows_evicted - evicted_before,
+          .blocks_used = usage.blocks_used,
+          .blocks_shared = usage.blocks_shared,
+          .bytes_held = usage.blocks_used * (spec.bytes() / spec.n_blocks),
           .weight_bytes = counts.cost.weight_bytes,
           .flop = counts.cost.flop,
           .wall_us = wall_us};

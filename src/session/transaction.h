@@ -1,17 +1,21 @@
 // One call that changes a session. It either succeeds as a whole or changes nothing.
 //
 //   DecodeSession::Transaction change(session);   remembers the session as it is
-//   change.advance();                             or go_to, or set_pokes: exactly one call
+//   change.advance();                             or go_to, set_pokes, load: exactly one call
 //   change.keep();                                without this, the destructor undoes the call
 //
-// DecodeSession::advance, go_to and set_pokes each use one transaction. To change two sessions together, open
+// DecodeSession::advance, go_to, set_pokes and start_from each use one transaction. To change two sessions together, open
 // one for each, make both calls, then keep both (twin.cpp).
 //
 // * A session can have only one open transaction. Do not call start() while it is open.
 // * Steps run only in a transaction.
 //
-// To undo a call, the destructor restores the session's State, the pokes in force, the cache's bookkeeping,
-// and the rows that steps overwrote. A Recorder::Transaction restores the recorder.
+// To undo a call, the destructor restores the SessionState, the pokes in force, the cache's bookkeeping, and
+// the rows that were overwritten. A Recorder::Transaction restores the recorder.
+//
+// Which rows must be saved? A step that runs again under the same pokes stores the same bits in the same slots:
+// KvCache::truncate promises the slots, and run_step checks them. So go_to and advance save nothing. set_pokes
+// and load store other bits, so they first copy the rows that they may overwrite.
 #pragma once
 
 #include <memory>
@@ -26,7 +30,7 @@ namespace lastrow {
 /// The session as it was before a transaction. The session keeps it between transactions, to reuse its
 /// memory.
 struct DecodeSession::Backup {
-  State state;
+  SessionState state;
   std::unique_ptr<KvCache> cache;
   SavedRows rows;  // rows that steps under other pokes overwrite
 };
@@ -40,8 +44,11 @@ class DecodeSession::Transaction {
 
   /// The same as the session's own calls.
   void advance(int32_t forced = -1);
+  void advance(std::span<const int32_t> tokens);
   void go_to(int32_t step);
   void set_pokes(std::vector<Poke> pokes);
+  /// Begins a new text whose first rows are loaded; start_from has checked that they fit.
+  void load(const SavedCache& saved, std::vector<int32_t> prompt, int32_t n_rows);
 
   void keep();
 
@@ -53,19 +60,22 @@ class DecodeSession::Transaction {
   void require_first_call();
 
   // steps.cpp
+  void require_finished_prompt() const;
+  void require_in_vocabulary(int32_t token) const;
+  void take_step(std::span<const int32_t> tokens, Phase phase);
   void run_through(int32_t step);
   void run_step(int32_t step);
-  void forward(const StepPlan& plan, int32_t step);
-  StepRecord step_record(const StepPlan& plan, int32_t step, double wall_us) const;
+  void forward(const StepPlan& plan, Phase phase);
+  StepRecord step_record(const StepPlan& plan, Phase phase, double wall_us, int64_t evicted_before) const;
+  void require_same_slots(const StepPlan& plan) const;
   void require_not_stopped() const;
   void require_valid(const Poke& poke) const;
   int32_t first_step_changed_by(const Poke& poke) const;
   int32_t first_step_changed(const std::vector<Poke>& before, const std::vector<Poke>& after) const;
-  int32_t n_tokens_before(int32_t step) const;
   void forget_rows_from(int32_t step);
 
   DecodeSession& session_;
-  State& state_;  // the session's
+  SessionState& state_;  // the session's
   std::unique_ptr<Backup> before_;
   std::optional<Recorder::Transaction> recording_;
   int32_t n_tokens_kept_ = 0;  // the rows of this many tokens were still held when rows were saved

@@ -39,10 +39,19 @@ void TwinSession::start(const std::vector<int32_t>& prompt) {
 }
 
 void TwinSession::advance() {
-  const int32_t token = cached_.next_token();  // −1 before the prefill
+  const bool in_prefill = current_step() + 1 < cached_.n_prefill_steps();
+  const int32_t token = in_prefill ? -1 : cached_.next_token();
   DecodeSession::Transaction cached(cached_), recompute(recompute_);
   cached.advance();
   recompute.advance(token);
+  cached.keep();
+  recompute.keep();
+}
+
+void TwinSession::advance(std::span<const int32_t> tokens) {
+  DecodeSession::Transaction cached(cached_), recompute(recompute_);
+  cached.advance(tokens);
+  recompute.advance(tokens);
   cached.keep();
   recompute.keep();
 }

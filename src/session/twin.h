@@ -2,7 +2,7 @@
 //
 //   TwinSession twin(model, make_backend("eigen"), make_backend("eigen"), options);
 //   twin.start(prompt);
-//   twin.advance();               or go_to, or set_pokes, as in DecodeSession
+//   twin.advance();               or advance(tokens), go_to, set_pokes, as in DecodeSession
 //   twin.max_abs_logit_diff()     what the cache changed
 //
 // The cached side chooses the tokens, and both sides get the same tokens. So every difference between them
@@ -26,7 +26,10 @@ class TwinSession {
               std::unique_ptr<Backend> for_recompute, SessionOptions options, AttendHook::Function on_attend);
 
   void start(const std::vector<int32_t>& prompt);
+  /// The cached side loads the rows; the other side computes them from the tokens.
+  void start_from(const SavedCache& saved, std::span<const int32_t> new_tokens);
   void advance();
+  void advance(std::span<const int32_t> tokens);
   void go_to(int32_t step);
   void set_pokes(const std::vector<Poke>& pokes);
 
