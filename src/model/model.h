@@ -38,6 +38,8 @@ class Model {
   const Tokenizer& tokenizer() const { return tokenizer_; }
   const std::string& source() const { return source_; }
   ConstTensorView weight(const std::string& name) const;
+  /// All weights, by ascending name.
+  const std::map<std::string, ConstTensorView>& weights() const { return weights_; }
   int64_t n_params() const;
   int64_t weight_bytes() const;
 

@@ -31,6 +31,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/kv_cache.h"
 #include "core/tensor.h"
 #include "model/model_identity.h"
 
@@ -47,6 +48,11 @@ struct SavedCache {
 
   int32_t n_rows() const { return static_cast<int32_t>(tokens.size()); }
 };
+
+/// How K and V are stored, as users write it in --kv-dtype.
+std::string kv_dtype_text(const CacheSpec& spec);
+/// The type in which rows of this stored type are saved. It holds every decoded element exactly.
+DType saved_dtype(DType stored);
 
 /// Copies the rows after the session's current step. Throws UsageError if there are none, if the session does
 /// not cache (Mode::recompute), or if a poke is set, because other sessions must not take changed rows for the

@@ -152,11 +152,15 @@ int64_t DecodeSession::slot(int32_t index) const {
   return cache_->slot(0, index);
 }
 
-Tensor DecodeSession::stored_row(int32_t layer, RowKind kind, int32_t index) const {
+void DecodeSession::require_stored_rows() const {
   if (!state_.rows_are_stored)
     throw UsageError(
         "the rows of step {} were overwritten by a call that failed: go_to({}) computes them again",
         state_.step, state_.step);
+}
+
+Tensor DecodeSession::stored_row(int32_t layer, RowKind kind, int32_t index) const {
+  require_stored_rows();
   const int64_t at = slot(index);
   const CacheSpec& spec = cache_->spec();
   Tensor row = Tensor::host(DType::f32, {1, spec.n_kv_heads, spec.head_dim});

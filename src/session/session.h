@@ -149,7 +149,10 @@ class DecodeSession {
   struct Decorators;  // decorators.h
 
   void require_prompt(std::span<const int32_t> prompt) const;
+  void require_fits(const SavedCache& saved) const;
   void require_held(int32_t index) const;
+  void require_stored_rows() const;
+  friend SavedCache save_cache(const DecodeSession& session);
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;

@@ -48,7 +48,7 @@ class DecodeSession::Transaction {
   void go_to(int32_t step);
   void set_pokes(std::vector<Poke> pokes);
   /// Begins a new text whose first rows are loaded; start_from has checked that they fit.
-  void load(const SavedCache& saved, std::vector<int32_t> prompt, int32_t n_rows);
+  void load(const SavedCache& saved, std::span<const int32_t> prompt);
 
   void keep();
 
@@ -58,6 +58,9 @@ class DecodeSession::Transaction {
   void restore_rows();
   void save_forgotten_rows();
   void require_first_call();
+
+  // warm_start.cpp
+  void write_loaded_rows(std::span<const int64_t> slots, int32_t layer, RowKind kind, ConstTensorView rows);
 
   // steps.cpp
   void require_finished_prompt() const;

@@ -38,6 +38,11 @@ void TwinSession::start(const std::vector<int32_t>& prompt) {
   recompute_.start(prompt);
 }
 
+void TwinSession::start_from(const SavedCache& saved, std::span<const int32_t> new_tokens) {
+  cached_.start_from(saved, new_tokens);
+  recompute_.start_from(saved, new_tokens);
+}
+
 void TwinSession::advance() {
   const bool in_prefill = current_step() + 1 < cached_.n_prefill_steps();
   const int32_t token = in_prefill ? -1 : cached_.next_token();
