@@ -11,22 +11,12 @@
 #include <vector>
 
 #include "session/session.h"
+#include "trace/first_difference.h"
 
 namespace lastrow::lessons {
 
 /// Records every operation's output and the scores, for all steps.
 RecordOptions everything();
-
-/// The first operation, in running order, whose output differs.
-struct FirstDifference {
-  int32_t step, layer;
-  std::string op;
-  int64_t row;     // the first row of the tensor that differs
-  double largest;  // largest difference in the tensor
-
-  std::string place() const;  // "step 1, layer 0, rope_q"
-};
-std::optional<FirstDifference> first_difference(const Recorder& healthy, const Recorder& faulty);
 
 struct Evidence {
   std::optional<FirstDifference> first;
