@@ -1,10 +1,10 @@
 // Lesson 11: what does a bug in a K/V cache look like from outside?
 //
-// Eight bugs that real programs had, each built into an otherwise healthy run. You see where a faulty run
+// Nine bugs that real programs had, each built into an otherwise healthy run. You see where a faulty run
 // first differs from a healthy one (step, layer, operation), how many keys attention read there, by which
 // position its keys are rotated, and how much memory the cache takes. From that you can name the bug.
 //
-// You will see   the evidence of eight cases, A to H, in random order; your answers graded
+// You will see   the evidence of nine cases, A to I, in random order; your answers graded
 // Before this    lessons 3, 4 and 8; lesson 9 shows how small rounding errors are: every difference here is
 //                larger
 // Open           src/trace/named_faults.cpp (afterwards), src/trace/faults.h, src/cache/step_plan.h
@@ -53,9 +53,9 @@ void converse(DecodeSession& session, std::span<const int32_t> forced) {
     session.advance(forced.empty() ? -1 : forced[static_cast<size_t>(session.prompt_len() + step - 1)]);
 }
 
-/// Can this bug change anything on this model?
+/// Can this bug change anything in this lesson's run on this model?
 bool can_show(const Fault& fault, const ModelConfig& config) {
-  return (fault.name != "repeat-kv" || config.group_size() > 1) &&
+  return fault.needs.empty() && (fault.name != "repeat-kv" || config.group_size() > 1) &&
          (fault.name != "early-length" || config.n_layers > 1);
 }
 
@@ -215,7 +215,7 @@ void lesson_11(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
-      {11, "find the bug", "Eight runs have a bug. Where does each first go wrong, and which bug is it?",
+      {11, "find the bug", "Nine runs have a bug. Where does each first go wrong, and which bug is it?",
        "CASE=BUG, for example A=scale-twice; or reveal"},
       lesson_11);
 }

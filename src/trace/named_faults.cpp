@@ -1,11 +1,14 @@
 #include "trace/named_faults.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "core/error.h"
 #include "trace/faults.h"
+#include "trace/hidden_past.h"
+#include "trace/length_faults.h"
 #include "trace/owning.h"
+#include "trace/plan_edits.h"
+#include "trace/prefix_faults.h"
 
 namespace lastrow {
 namespace {
@@ -24,95 +27,21 @@ constexpr Fault kFaults[] = {
     {"scale-twice", "scores are multiplied by 1/sqrt(head_dim) twice", "step 0, layer 0, attend"},
     {"window-short", "the window begins one key too late: the last query does not see key 0",
      "step 0, layer 0, attend"},
-};
-
-bool is_decode(const StepPlan& plan, int32_t i) { return plan.q_len(i) < plan.kv_len[i]; }
-
-/// Gives the new tokens of sequence i the positions first, first + 1, …
-void number_from(StepPlan& plan, int32_t i, int32_t first) {
-  for (int32_t t = 0; t < plan.q_len(i); ++t) plan.positions[plan.q_start[i] + t] = first + t;
-}
-
-/// Stores the new rows of sequence i at indices that are larger by `shift`. If the sequence's blocks have not
-/// so much room, the shift is smaller.
-void append_later(StepPlan& plan, int32_t i, int32_t shift) {
-  const BlockTable table{plan.block_tables.data() + int64_t{i} * plan.blocks_per_seq, plan.blocks_per_seq,
-                         plan.block_len};
-  const int32_t q_len = plan.q_len(i), capacity = plan.blocks_per_seq * plan.block_len;
-  shift = std::min(shift, capacity - plan.kv_len[i]);
-  plan.kv_len[i] += shift;
-  for (int32_t t = 0; t < q_len; ++t)
-    plan.append_slots[plan.q_start[i] + t] = slot_of(table, plan.kv_len[i] - q_len + t);
-}
-
-/// Sets all rows of the layers from first_layer on to 0, as many programs do at the start. So a row that a
-/// fault never writes is read as 0.
-void clear(Backend& backend, KvStorage& storage, int32_t first_layer) {
-  const CacheSpec& spec = storage.spec();
-  std::vector<int64_t> slots(static_cast<size_t>(spec.n_blocks) * static_cast<size_t>(spec.block_len));
-  std::iota(slots.begin(), slots.end(), 0);
-  const Tensor zeros =
-      Tensor::host(DType::f32, {static_cast<int64_t>(slots.size()), spec.n_kv_heads, spec.head_dim});
-  for (int32_t layer = first_layer; layer < spec.n_layers; ++layer)
-    for (const RowKind kind : {RowKind::k, RowKind::v})
-      backend.write_rows(storage, layer, kind, slots, zeros.view());
-}
-
-/// After a reset, the length of the previous conversation still counts.
-class StaleRows final : public WatchingBackend {
- public:
-  using WatchingBackend::WatchingBackend;
-
-  const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override {
-    if (storage_ != &storage) clear(inner(), storage, 0);
-    storage_ = &storage;
-    plan_ = plan;
-    if (!is_decode(plan, 0) && held_ > 0) append_later(plan_, 0, held_);
-    held_ = plan.kv_len[0];
-    return inner().begin_step(plan_, storage);
-  }
-
- private:
-  StepPlan plan_;
-  const KvStorage* storage_ = nullptr;  // the storage of the last step
-  int32_t held_ = 0;                    // rows of the previous conversation
-};
-
-/// From layer 1 on, operations get a batch whose kv_len counts the new rows of this step twice.
-class EarlyLength final : public WatchingBackend {
- public:
-  using WatchingBackend::WatchingBackend;
-
-  const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override {
-    plan_ = plan;
-    storage_ = &storage;
-    late_ = nullptr;
-    if (!is_decode(plan, 0)) clear(inner(), storage, 1);
-    return inner().begin_step(plan, storage);
-  }
-  void run(const Op& op) override {
-    Op seen = op;
-    std::visit(
-        [this](auto& o) {
-          if constexpr (requires { o.batch; }) o.batch = seen_batch(o.site, o.batch);
-        },
-        seen);
-    inner().run(seen);
-  }
-
- private:
-  const Batch& seen_batch(Site site, const Batch& batch) {
-    if (site.layer == 0 || (site.layer < 0 && late_ == nullptr)) return batch;
-    if (late_ == nullptr) {
-      append_later(plan_, 0, plan_.q_len(0));
-      plan_.block_copies.clear();  // the first begin_step has done them
-      late_ = &inner().begin_step(plan_, *storage_);
-    }
-    return *late_;
-  }
-  StepPlan plan_;
-  KvStorage* storage_ = nullptr;
-  const Batch* late_ = nullptr;  // of this step, from layer 1 on
+    {"empty-rows", "decode reads the whole static cache: the empty rows behind the text count as keys",
+     "step 1, layer 0, attend"},
+    {"block-tail", "the tail of the last block is not masked: stale rows in it count as keys",
+     "step 1, layer 0, attend", "paged"},
+    {"chunk-positions", "in each chunk of a prefill, positions count from the start of the chunk",
+     "step 1, layer 0, rope_q", "chunks"},
+    {"padded-positions",
+     "in decode every sequence gets the position of the longest, as if padded on the left",
+     "step 1, layer 0, rope_q", "batch"},
+    {"block-alone-key", "a cached block is found by its own tokens alone, not also by those before it",
+     "step 1, layer 1, attend", "prefix"},
+    {"unread-prefix", "after a prefix hit, the prefill does not read the rows that it shares",
+     "step 1, layer 0, attend", "prefix"},
+    {"second-turn", "the mask of a second turn covers its own tokens only, and so hides the past",
+     "step 1, layer 0, attend", "chunks"},
 };
 
 /// The cache holds n_q_heads rows of K and of V per token, although n_kv_heads would be enough.
@@ -182,11 +111,21 @@ std::unique_ptr<Backend> tampered(std::unique_ptr<Backend> backend, PlanFault on
   return owning;
 }
 
-PlanFault for_each_decode(std::function<void(StepPlan&, int32_t)> change) {
+using SequenceFault = std::function<void(StepPlan&, int32_t i)>;
+
+/// Changes each sequence that continues stored rows, in decode as in later chunks.
+PlanFault for_each_with_past(SequenceFault change) {
   return [change = std::move(change)](StepPlan& plan) {
     for (int32_t i = 0; i < plan.n_seqs(); ++i)
-      if (is_decode(plan, i)) change(plan, i);
+      if (has_past(plan, i)) change(plan, i);
   };
+}
+
+/// Counts a sequence as long as the longest of its step, as a batch that is padded on the left does.
+void share_positions(StepPlan& plan) {
+  const int32_t longest = plan.n_seqs() > 0 ? *std::ranges::max_element(plan.kv_len) : 0;
+  for (int32_t i = 0; i < plan.n_seqs(); ++i)
+    if (has_past(plan, i)) number_from(plan, i, longest - plan.q_len(i));
 }
 
 std::string names() {
@@ -195,25 +134,33 @@ std::string names() {
   return list;
 }
 
+/// The change of the plan, for the faults that change nothing else. Empty for all others.
+PlanFault plan_fault(const std::string& name) {
+  if (name == "position-zero")
+    return for_each_with_past([](StepPlan& plan, int32_t i) { number_from(plan, i, 0); });
+  if (name == "offset-twice")
+    return for_each_with_past([](StepPlan& plan, int32_t i) { number_from(plan, i, 2 * past_of(plan, i)); });
+  if (name == "mask-top-left")
+    return for_each_with_past([](StepPlan& plan, int32_t i) { plan.kv_len[i] = plan.q_len(i); });
+  if (name == "chunk-positions")
+    return for_each_with_past([](StepPlan& plan, int32_t i) {
+      if (plan.q_len(i) > 1) number_from(plan, i, 0);
+    });
+  if (name == "padded-positions") return share_positions;
+  return {};
+}
+
 }  // namespace
 
 std::span<const Fault> faults() { return kFaults; }
 
 std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Backend> backend,
                                     int32_t group_size) {
-  if (name == "position-zero")
-    return tampered(std::move(backend),
-                    for_each_decode([](StepPlan& plan, int32_t i) { number_from(plan, i, 0); }));
-  if (name == "offset-twice")
-    return tampered(std::move(backend), for_each_decode([](StepPlan& plan, int32_t i) {
-                      number_from(plan, i, 2 * (plan.kv_len[i] - plan.q_len(i)));
-                    }));
+  using enum UnmaskedTail::Tail;
+  if (PlanFault change = plan_fault(name)) return tampered(std::move(backend), std::move(change));
   if (name == "early-length") return std::make_unique<Owning<EarlyLength>>(std::move(backend));
   if (name == "repeat-kv") return std::make_unique<Owning<RepeatedHeads>>(std::move(backend), group_size);
   if (name == "stale-rows") return std::make_unique<Owning<StaleRows>>(std::move(backend));
-  if (name == "mask-top-left")
-    return tampered(std::move(backend),
-                    for_each_decode([](StepPlan& plan, int32_t i) { plan.kv_len[i] = plan.q_len(i); }));
   if (name == "scale-twice")
     return tampered(std::move(backend), {}, [](Site, AttendSpec& spec) { spec.scale *= spec.scale; });
   if (name == "window-short") {
@@ -224,6 +171,11 @@ std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Bac
           if (*kv_len > 1 && spec.mask.window == 0) spec.mask.window = *kv_len - 1;
         });
   }
+  if (name == "empty-rows") return std::make_unique<Owning<UnmaskedTail>>(std::move(backend), zeros);
+  if (name == "block-tail") return std::make_unique<Owning<UnmaskedTail>>(std::move(backend), stale);
+  if (name == "block-alone-key") return std::make_unique<Owning<BlockAloneKey>>(std::move(backend));
+  if (name == "unread-prefix") return std::make_unique<Owning<UnreadPrefix>>(std::move(backend));
+  if (name == "second-turn") return std::make_unique<Owning<HiddenPast>>(std::move(backend));
   throw UsageError("there is no fault '{}'; choose one of: {}", name, names());
 }
 

@@ -1,10 +1,13 @@
-// Each named fault makes a backend. The caller's plan does not change.
+// Each named fault makes a backend, and shows first where the list says. The caller's plan does not change.
 #include "trace/named_faults.h"
 
 #include <doctest/doctest.h>
 
 #include "core/error.h"
+#include "judge/judged_logits.h"
+#include "tests/trace/hand_run.h"
 #include "tests/trace/tiny.h"
+#include "trace/first_difference.h"
 
 using namespace lastrow;
 using namespace lastrow::test;
@@ -13,7 +16,74 @@ namespace {
 
 std::unique_ptr<Backend> naive() { return std::make_unique<NaiveBackend<float>>(); }
 
-constexpr int32_t kGroupSize = 2;  // of Tiny: 4 query heads, 2 K/V heads
+constexpr int32_t kGroupSize = 2;  // of Tiny and HandRun: 4 query heads, 2 K/V heads
+
+using Tokens = std::vector<int32_t>;
+
+/// Expects the logits that the whole text gives in one prefill, bit for bit.
+void expect_logits(const HandRun& run, size_t part, const Tokens& text) {
+  NaiveBackend<float> judge;
+  const std::vector<double> all = judge::all_logits(*run.model, judge, text);
+  const auto vocab_size = static_cast<std::ptrdiff_t>(run.logits[part].size());
+  CHECK(run.logits[part] == std::vector<double>(all.end() - vocab_size, all.end()));
+}
+
+/// Feeds a step, and on a healthy run expects right logits. `texts`: the whole text of each part.
+void feed(HandRun& run, bool healthy, const std::vector<Part>& parts, const std::vector<Tokens>& texts) {
+  run.step(parts);
+  for (size_t i = 0; healthy && i < parts.size(); ++i) expect_logits(run, i, texts[i]);
+}
+
+// ---- The runs that the values of Fault::needs stand for.
+
+/// A text, a reset, and a second text in the same blocks, of which `recorder` holds the steps.
+void one_text(HandRun& run, bool healthy) {
+  const Tokens blocks = run.spec.block_len == HandRun::kContext ? Tokens{0} : Tokens{5, 0};
+  const Tokens first = {7, 8, 9, 10, 11, 12, 13}, text = {3, 14, 15, 9, 26, 5};
+  feed(run, healthy, {{0, blocks, 0, first}}, {first});
+  run.recorder.clear();
+  feed(run, healthy, {{0, blocks, 0, {3, 14, 15, 9, 26}}}, {{3, 14, 15, 9, 26}});
+  feed(run, healthy, {{0, blocks, 5, {5}}}, {text});
+}
+
+/// A prompt in chunks of 5 and 3 tokens. Then one token.
+void two_chunks(HandRun& run, bool healthy) {
+  const Tokens blocks = {5, 0, 2};
+  feed(run, healthy, {{0, blocks, 0, {3, 14, 15, 9, 26}}}, {{3, 14, 15, 9, 26}});
+  feed(run, healthy, {{0, blocks, 5, {5, 35, 8}}}, {{3, 14, 15, 9, 26, 5, 35, 8}});
+  feed(run, healthy, {{0, blocks, 8, {1}}}, {{3, 14, 15, 9, 26, 5, 35, 8, 1}});
+}
+
+/// Texts of 3 and 6 tokens side by side.
+void two_lengths(HandRun& run, bool healthy) {
+  const Tokens a = {3, 14, 15}, b = {9, 26, 5, 35, 8, 1};
+  feed(run, healthy, {{0, {1}, 0, a}, {1, {4, 2}, 0, b}}, {a, b});
+  feed(run, healthy, {{0, {1}, 3, {7}}, {1, {4, 2}, 6, {2}}}, {{3, 14, 15, 7}, {9, 26, 5, 35, 8, 1, 2}});
+}
+
+/// Step 0 feeds a text of two full blocks and a token more. In step 1, one text shares its first block, and
+/// another has only the tokens of its second block in common, behind a first block of its own.
+void two_prefixes(HandRun& run, bool healthy) {
+  const Tokens text = {3, 14, 15, 9, 26, 5, 35, 8, 1};
+  const Tokens sharing = {3, 14, 15, 9, 40, 41}, equal_block = {20, 21, 22, 23, 26, 5, 35, 8, 2};
+  feed(run, healthy, {{0, {6, 1, 4}, 0, text}}, {text});
+  feed(run, healthy, {{1, {6, 2}, 4, {40, 41}}, {2, {3, 5, 0}, 0, equal_block}}, {sharing, equal_block});
+  feed(run, healthy, {{1, {6, 2}, 6, {42}}, {2, {3, 5, 0}, 9, {43}}},
+       {{3, 14, 15, 9, 40, 41, 42}, {20, 21, 22, 23, 26, 5, 35, 8, 2, 43}});
+}
+
+void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
+  if (needs.empty() || needs == "paged")
+    one_text(run, healthy);
+  else if (needs == "chunks")
+    two_chunks(run, healthy);
+  else if (needs == "batch")
+    two_lengths(run, healthy);
+  else if (needs == "prefix")
+    two_prefixes(run, healthy);
+  else
+    FAIL("a fault needs an unknown run: " << std::string(needs));
+}
 
 }  // namespace
 
@@ -37,6 +107,19 @@ TEST_CASE("the fault repeat-kv changes no number; its cache is larger by the gro
   Tiny a(*right), b(*faulty);
   CHECK(same_bits(a.step(*right, 4)[1].view(), b.step(*faulty, 4)[1].view()));
   CHECK(b.storage().bytes() == kGroupSize * a.storage().bytes());
+}
+
+TEST_CASE("every named fault shows first where the list says, in the run that it needs") {
+  for (const Fault& fault : faults()) {
+    CAPTURE(std::string(fault.name));
+    const int32_t block_len = fault.needs.empty() ? HandRun::kContext : 4;
+    const auto right = naive(), wrong = with_fault(std::string(fault.name), naive(), kGroupSize);
+    HandRun healthy(*right, block_len), faulty(*wrong, block_len);
+    run_what_it_needs(fault.needs, healthy, true);
+    run_what_it_needs(fault.needs, faulty, false);
+    const auto d = first_difference(healthy.recorder, faulty.recorder);
+    CHECK((d ? d->place() : "") == fault.first);
+  }
 }
 
 TEST_CASE("every named fault runs, and an unknown one is refused with the list of names") {
