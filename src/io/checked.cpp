@@ -15,6 +15,7 @@ struct Character {
 Character first_character(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const size_t n = byte(0) < 0x80u    ? 1
+                   : byte(0) >= 0xF8u ? 0
                    : byte(0) >= 0xF0u ? 4
                    : byte(0) >= 0xE0u ? 3
                    : byte(0) >= 0xC0u ? 2
@@ -40,6 +41,16 @@ bool is_harmless(uint32_t code) {
 }
 
 }  // namespace
+
+size_t valid_utf8(std::string_view text) {
+  size_t n = 0;
+  while (n < text.size()) {
+    const size_t n_bytes = first_character(text.substr(n)).n_bytes;
+    if (n_bytes == 0) break;
+    n += n_bytes;
+  }
+  return n;
+}
 
 std::string escaped(std::string_view text) {
   std::string out;

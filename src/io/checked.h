@@ -16,6 +16,9 @@ namespace lastrow {
 /// Never print a name or text from a file without escaped() or shown().
 std::string escaped(std::string_view text);
 
+/// How many bytes at the start of the text are valid UTF-8: text.size() if all of it is.
+size_t valid_utf8(std::string_view text);
+
 /// `text` from a file, in quotes and short enough for a message: "abc". Escapes as escaped() does, and quotes
 /// and backslashes as JSON does. Cuts the text after 80 bytes.
 std::string shown(std::string_view text);

@@ -78,3 +78,14 @@ TEST_CASE("escaped text moves no cursor and ends no line") {
   CHECK(escaped(escaped("\x1b\n")) == escaped("\x1b\n"));
   CHECK(shown("\"\x1b\x7f\"") == R"("\"\u001b\u007f\"")");
 }
+
+TEST_CASE("text is valid UTF-8 up to the first byte that is not") {
+  CHECK(valid_utf8("") == 0);
+  CHECK(valid_utf8("föx → 🦊") == std::string_view("föx → 🦊").size());
+  CHECK(valid_utf8("f\xf6x") == 1);            // Latin-1
+  CHECK(valid_utf8("ab\xc3") == 2);            // cut short
+  CHECK(valid_utf8("a\x80") == 1);             // a continuation byte alone
+  CHECK(valid_utf8("\xc0\xaf") == 0);          // longer than needed
+  CHECK(valid_utf8("\xed\xa0\x80") == 0);      // a surrogate
+  CHECK(valid_utf8("\xfc\x80\x80\x80") == 0);  // no character begins with this byte
+}
