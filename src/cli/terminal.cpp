@@ -33,7 +33,7 @@ void print_error(std::string_view message) {
   say(fmt::format("lastrow: {}\n", escaped(line)));
 }
 
-Progress::Progress(std::string what) : what_(std::move(what)) {
+Progress::Progress(std::string what) : terminal_(::isatty(STDERR_FILENO) == 1), what_(std::move(what)) {
   try {
     thread_ = std::thread([this] { show_until_stopped(); });
   } catch (const std::system_error&) {
@@ -56,6 +56,18 @@ void Progress::at(int64_t done, int64_t total) {
   total_ = total;
 }
 
+void Progress::print(std::string_view text) {
+  const std::lock_guard lock(mutex_);
+  remove_line();
+  lastrow::print(text);
+}
+
+/// Only with the mutex locked.
+void Progress::remove_line() {
+  if (shown_ && terminal_) say("\r\x1b[K");
+  shown_ = false;
+}
+
 std::string Progress::line(double seconds) const {
   const std::string count = total_ > 0 ? fmt::format(", {} of {}", done_, total_) : "";
   return fmt::format("lastrow: {}{}, {:.0f} s", escaped(what_), count, seconds);
@@ -63,18 +75,16 @@ std::string Progress::line(double seconds) const {
 
 void Progress::show_until_stopped() {
   using namespace std::chrono_literals;
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
   const auto start = std::chrono::steady_clock::now();
-  auto next = start + (terminal ? 300ms : 1000ms);
-  bool shown = false;
+  auto next = start + (terminal_ ? 300ms : 1000ms);
   std::unique_lock lock(mutex_);
   while (!stop_.wait_until(lock, next, [this] { return stopping_; })) {
-    next += terminal ? 200ms : 5000ms;
+    next += terminal_ ? 200ms : 5000ms;
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    say(terminal ? "\r\x1b[K" + line(elapsed.count()) : line(elapsed.count()) + "\n");
-    shown = true;
+    say(terminal_ ? "\r\x1b[K" + line(elapsed.count()) : line(elapsed.count()) + "\n");
+    shown_ = true;
   }
-  if (shown && terminal) say("\r\x1b[K");
+  remove_line();
 }
 
 }  // namespace lastrow::cli

@@ -4,13 +4,15 @@
 //   note("the context is full");        "lastrow: note: …" on standard error
 //   Progress progress("recompute");     for work that may take long
 //   progress.at(3, 20);                 from time to time
+//   progress.print("a result\n");       on standard output, while progress may be shown
 //
 // How progress is shown:
 //   on a terminal     after 0.3 s, as one line that is updated, and removed at the end
 //   elsewhere         a new line after 1 s, then every 5 s
 // Progress has a thread of its own, so that it is also shown during one long call. If the system starts no
 // more threads, nothing is shown.
-// Never have two Progress objects at once, and never print to the same terminal while one is shown.
+// Never have two Progress objects at once. While one exists, print only through it: print() first removes the
+// line of progress.
 #pragma once
 
 #include <condition_variable>
@@ -39,15 +41,18 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void at(int64_t done, int64_t total);
+  void print(std::string_view text);
 
  private:
   void show_until_stopped();
+  void remove_line();
   std::string line(double seconds) const;
 
+  const bool terminal_;  // whether standard error is one
   std::string what_;
   std::mutex mutex_;
   std::condition_variable stop_;
-  bool stopping_ = false;
+  bool stopping_ = false, shown_ = false;
   int64_t done_ = 0, total_ = 0;
   std::thread thread_;  // the last member, because the thread uses the others
 };
