@@ -110,6 +110,24 @@ class OverwrittenRows {
   std::vector<Saved> saved_;
 };
 
+// Whether another sequence of the step uses the block in this entry of the block table.
+bool is_shared(const StepPlan& plan, int32_t sequence, int32_t entry) {
+  const int32_t block = block_table(plan, sequence).blocks[entry];
+  for (int32_t other = 0; other < plan.n_seqs(); ++other) {
+    const BlockTable table = block_table(plan, other);
+    const int32_t n_used = (plan.kv_len[other] + plan.block_len - 1) / plan.block_len;
+    if (other != sequence && std::find(table.blocks, table.blocks + n_used, block) != table.blocks + n_used)
+      return true;
+  }
+  return false;
+}
+
+// The packed sequence that token t belongs to.
+int32_t sequence_with(const StepPlan& plan, int32_t t) {
+  const auto after = std::upper_bound(plan.q_start.begin(), plan.q_start.end(), t);
+  return static_cast<int32_t>(after - plan.q_start.begin()) - 1;
+}
+
 }  // namespace
 
 void apply_poke(const Poke& poke, int32_t head, std::span<const double> original, std::span<double> row) {
@@ -125,24 +143,58 @@ void apply_poke(const Poke& poke, int32_t head, std::span<const double> original
 }
 
 void PokingBackend::set_pokes(std::span<const Poke> pokes) {
-  for (const Poke& p : pokes)
+  for (const Poke& p : pokes) {
     if (p.layer < 0 || p.position < 0 || p.head < -1)
       throw UsageError(
           "poke of layer {}, position {}, head {}: layer and position start at 0, head at -1 (all)", p.layer,
           p.position, p.head);
+    if (p.sequence < -1) throw UsageError("poke of sequence {}: they start at 0; -1 means each", p.sequence);
+  }
   pokes_.assign(pokes.begin(), pokes.end());
   reports_.assign(pokes_.size(), {});
 }
 
-void PokingBackend::set_step(int32_t step) {
+void PokingBackend::set_step(int32_t step, std::span<const int32_t> names) {
   step_ = step;
+  names_.assign(names.begin(), names.end());
   std::ranges::fill(reports_, PokeReport{});
+}
+
+void PokingBackend::set_spare_blocks(int32_t first, int32_t n) {
+  first_spare_ = first;
+  n_spare_ = n;
 }
 
 const Batch& PokingBackend::begin_step(const StepPlan& plan, KvStorage& storage) {
   storage_ = &storage;
   std::ranges::fill(reports_, PokeReport{});
-  return inner().begin_step(plan, storage);
+  return inner().begin_step(with_private_blocks(plan), storage);
+}
+
+// If a `now` poke names a sequence whose row is in a block that others use too, returns a plan in which the
+// sequence has a copy of this block. Else returns the plan itself.
+const StepPlan& PokingBackend::with_private_blocks(const StepPlan& plan) {
+  int32_t n_used = 0;
+  for (const Poke& poke : pokes_) {
+    if (poke.sequence < 0 || poke.what == Poke::What::q || poke.when != Poke::When::now || !in_force(poke))
+      continue;
+    for (int32_t i = 0; i < plan.n_seqs(); ++i) {
+      const std::optional<int32_t> index = plan.index_of(i, poke.position);
+      if (!index || !means(poke, plan, i)) continue;
+      if (n_used == 0) changed_plan_ = plan;
+      const int32_t entry = entry_of(plan.block_len, *index), block = block_table(plan, i).blocks[entry];
+      int32_t& own_block = changed_plan_.block_tables[i * plan.blocks_per_seq + entry];
+      if (own_block != block || !is_shared(plan, i, entry)) continue;
+      if (n_used == n_spare_)
+        throw UsageError(
+            "a poke of sequence {} in a block that others share: {} spare blocks are not enough for the "
+            "copies",
+            poke.sequence, n_spare_);
+      own_block = first_spare_ + n_used++;
+      changed_plan_.block_copies.push_back({block, own_block});
+    }
+  }
+  return n_used > 0 ? changed_plan_ : plan;
 }
 
 void PokingBackend::replay(int64_t key, FunctionRef<void()> ops) {
@@ -158,6 +210,10 @@ bool PokingBackend::touches(const Poke& poke, int32_t layer) const {
   return poke.layer == layer && in_force(poke);
 }
 
+bool PokingBackend::means(const Poke& poke, const StepPlan& plan, int32_t sequence) const {
+  return poke.sequence < 0 || poke.sequence == (names_.empty() ? plan.sequences[sequence] : names_[sequence]);
+}
+
 // If no poke changes these rows, returns the rows themselves; else a poked copy of them, in `copy`.
 ConstTensorView PokingBackend::poked_rows(Poke::What what, int32_t layer, ConstTensorView rows,
                                           const StepPlan& plan, Tensor& copy, bool count) {
@@ -168,7 +224,7 @@ ConstTensorView PokingBackend::poked_rows(Poke::What what, int32_t layer, ConstT
     if (what != Poke::What::q && poke.when == Poke::When::now) continue;  // with_poked_operands does it
     poked_heads(poke, rows.dim(1));
     for (int32_t t = 0; t < plan.n_tokens(); ++t) {
-      if (plan.positions[t] != poke.position) continue;
+      if (plan.positions[t] != poke.position || !means(poke, plan, sequence_with(plan, t))) continue;
       if (!original) {
         original = Tensor::host(host_dtype(rows.dtype()), rows.shape());
         inner().download(rows, original->view());
@@ -213,10 +269,14 @@ void PokingBackend::with_poked_operands(AttendOrProbe op, bool count) {
   for (size_t i = 0; i < pokes_.size(); ++i) {
     const Poke& poke = pokes_[i];
     if (poke.what == Poke::What::q || poke.when != Poke::When::now || !touches(poke, op.site.layer)) continue;
+    std::vector<int64_t> done;  // a slot that sequences share is overwritten once
     for (int32_t sequence = 0; sequence < plan.n_seqs(); ++sequence) {
       const std::optional<int32_t> index = plan.index_of(sequence, poke.position);
-      if (!index) continue;
-      overwritten.overwrite(poke, slot_of(block_table(plan, sequence), *index));
+      if (!index || !means(poke, plan, sequence)) continue;
+      const int64_t slot = slot_of(block_table(plan, sequence), *index);
+      if (std::ranges::find(done, slot) != done.end()) continue;
+      overwritten.overwrite(poke, slot);
+      done.push_back(slot);
       if (count) ++reports_[i].changed;
     }
   }
@@ -231,6 +291,7 @@ void PokingBackend::count_reads(const Attend& op) {
     const Poke& poke = pokes_[i];
     if (!touches(poke, op.site.layer)) continue;
     for (int32_t s = 0; s < plan.n_seqs(); ++s) {
+      if (!means(poke, plan, s)) continue;
       const std::optional<int32_t> index = plan.index_of(s, poke.position);
       for (int32_t t = 0; t < plan.q_len(s); ++t) {
         const KeyRange seen = visible_keys(op.spec.mask, plan.q_len(s), plan.kv_len[s], t);
