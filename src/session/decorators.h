@@ -1,4 +1,4 @@
-// The decorators between a session's decoder and its backend.
+// The decorators between a session's decoder and its backend. DecodeSession and BatchSession have the same.
 //
 // The order from the decoder inwards: counting, poking, the hook (if the session has one), tracing (if it
 // records), the backend. So the counts contain only the model's own calls, and hook and trace see operands
@@ -6,24 +6,31 @@
 #pragma once
 
 #include <memory>
+#include <optional>
+#include <span>
+#include <utility>
 
-#include "session/session.h"
+#include "trace/attend_hook.h"
+#include "trace/counting.h"
+#include "trace/poke.h"
+#include "trace/recorder.h"
+#include "trace/tracing.h"
 
 namespace lastrow {
 
-struct DecodeSession::Decorators {
-  Decorators(Backend& backend, const SessionOptions& options)
-      : recorder(options.record ? std::make_unique<Recorder>(*options.record) : nullptr),
+struct Decorators {
+  Decorators(Backend& backend, const std::optional<RecordOptions>& record, AttendHook::Function on_attend)
+      : recorder(record ? std::make_unique<Recorder>(*record) : nullptr),
         tracing(recorder ? std::make_unique<TracingBackend>(backend, *recorder) : nullptr),
-        hook(options.on_attend ? std::make_unique<AttendHook>(recorded(backend), options.on_attend)
-                               : nullptr),
+        hook(on_attend ? std::make_unique<AttendHook>(recorded(backend), std::move(on_attend)) : nullptr),
         poking(hook ? static_cast<Backend&>(*hook) : recorded(backend)),
         counting(poking) {}
   Backend& top() { return counting; }
-  /// Call it before each step, with the number of the step in the session.
-  void set_step(int32_t step) {
+  /// Call it before each step, with the number of the step in the session, and the number by which pokes name
+  /// each sequence of the step (empty: its number in the cache).
+  void set_step(int32_t step, std::span<const int32_t> sequence_names = {}) {
     counting.reset();
-    poking.set_step(step);
+    poking.set_step(step, sequence_names);
     if (recorder) recorder->set_step(step);
   }
 

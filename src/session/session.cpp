@@ -40,7 +40,7 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
     : model_(std::move(model)),
       options_(std::move(options)),
       backend_(std::move(backend)),
-      stack_(std::make_unique<Decorators>(*backend_, options_)),
+      stack_(std::make_unique<Decorators>(*backend_, options_.record, options_.on_attend)),
       decoder_(*model_, stack_->top()),
       workspace_(model_->config(), stack_->top(), context_length(*model_, options_), /*max_logit_rows=*/1),
       cache_(session_cache(*model_, options_)),

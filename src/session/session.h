@@ -55,6 +55,7 @@
 
 namespace lastrow {
 
+struct Decorators;  // decorators.h
 struct SavedCache;
 
 struct SessionOptions {
@@ -145,8 +146,7 @@ class DecodeSession {
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
 
  private:
-  struct Backup;      // transaction.h
-  struct Decorators;  // decorators.h
+  struct Backup;  // transaction.h
 
   void require_prompt(std::span<const int32_t> prompt) const;
   void require_fits(const SavedCache& saved) const;
