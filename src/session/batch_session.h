@@ -58,7 +58,7 @@ struct BatchOptions {
   SamplingOptions sampling{};
   int32_t max_seqs = 8;         // generations that can run at the same time
   int32_t max_seq_len = 0;      // of each generation; 0: the model's context
-  int32_t max_step_tokens = 0;  // tokens of one step; 0: max_seq_len + max_seqs, also the least
+  int32_t max_step_tokens = 0;  // the most tokens of one step; 0: max_seq_len + max_seqs
   CacheOptions cache{};
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
   AttendHook::Function on_attend{};         // is called after each attend; see trace/attend_hook.h
@@ -72,17 +72,17 @@ struct Generation {
   int32_t id = 0;
   int32_t parent = -1;           // the generation that it was forked from; −1: it was added
   State state = State::waiting;  // a branch is `waiting` at the steps before the fork
-  std::vector<int32_t> prompt;
-  int32_t n_tokens = 0;         // tokens to choose
-  uint64_t seed = 0;            // of its sampling
-  std::vector<int32_t> tokens;  // chosen so far; a branch begins with those of its parent
-  std::vector<float> logits;    // [vocab_size]  from which tokens.back() was chosen; empty: none yet
-  int32_t sequence = -1;        // its number in the cache while it runs
-  int32_t n_prefix = 0;         // prompt tokens whose rows were found in the cache, so they were not fed
-  int32_t joined_step = -1;     // the step that fed the prompt; of a branch: the last step before the fork
-  int32_t left_step = -1;       // the step that chose its last token
-  double queued_us = 0;         // from add() to the start of joined_step
-  double first_token_us = 0;    // from the start of joined_step to its first token
+  std::vector<int32_t> prompt{};
+  int32_t n_tokens = 0;           // tokens to choose
+  uint64_t seed = 0;              // of its sampling
+  std::vector<int32_t> tokens{};  // chosen so far; a branch begins with those of its parent
+  std::vector<float> logits{};    // [vocab_size]  from which tokens.back() was chosen; empty: none yet
+  int32_t sequence = -1;          // its number in the cache while it runs
+  int32_t n_prefix = 0;           // prompt tokens whose rows were found in the cache, so they were not fed
+  int32_t joined_step = -1;       // the step that fed the prompt; of a branch: the last step before the fork
+  int32_t left_step = -1;         // the step that chose its last token
+  double queued_us = 0;           // from add() to the start of joined_step
+  double first_token_us = 0;      // from the start of joined_step to its first token
 };
 
 /// What one step did for one generation. Counts are over all layers, as in StepRecord.
@@ -161,6 +161,15 @@ class BatchSession {
  private:
   struct Live;      // batch_live.h: all that steps change
   struct Schedule;  // batch_schedule.h: what the steps fed, and to whom
+  class Steps;      // batch_steps.h
+
+  template <typename Call>
+  void change(Call call);
+  std::unique_ptr<Live> repeated(int32_t step);
+  void require_last_step(const char* call) const;
+  Generation& running(int32_t id, const char* call);
+  int32_t n_spare_blocks() const;
+  void require_valid(const Poke& poke) const;
 
   std::shared_ptr<const Model> model_;
   BatchOptions options_;
@@ -172,6 +181,7 @@ class BatchSession {
   std::vector<Poke> pokes_;
   std::unique_ptr<Schedule> schedule_;
   std::unique_ptr<Live> live_;
+  std::unique_ptr<Steps> steps_;
 };
 
 }  // namespace lastrow

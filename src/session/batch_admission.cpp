@@ -1,0 +1,86 @@
+// Who is in a new step of a batch: all that run, and as many of those that wait as have room.
+#include <algorithm>
+
+#include "session/batch_steps.h"
+
+namespace lastrow {
+
+int64_t most_blocks(const CacheSpec& spec, size_t prompt_len, int32_t n_tokens) {
+  const int64_t n_rows = static_cast<int64_t>(prompt_len) + n_tokens - 1;
+  return (n_rows + spec.block_len - 1) / spec.block_len;
+}
+
+int64_t BatchSession::Steps::blocks_left(const Live& live) {
+  const CacheSpec& spec = live.cache->spec();
+  int64_t left = spec.n_blocks;
+  for (const int32_t id : live.running)
+    left -= most_blocks(spec, live.at(id).prompt.size(), live.at(id).n_tokens);
+  return left;
+}
+
+/// Fills entries_. Those that join already hold the rows of their prefix.
+void BatchSession::Steps::admit(Live& live) {
+  entries_.clear();
+  for (const int32_t id : live.running) entries_.push_back({id, live.at(id).sequence, false, 0});
+  n_tokens_ = static_cast<int32_t>(live.running.size());
+  int64_t left = blocks_left(live);
+  const auto n_generations = static_cast<int32_t>(live.generations.size());
+  for (int32_t id = live.next_to_join; id < n_generations; ++id) {
+    const Generation& g = live.at(id);
+    if (g.parent >= 0) continue;  // a branch joined when it was forked
+    left -= most_blocks(live.cache->spec(), g.prompt.size(), g.n_tokens);
+    if (left < 0 || finds_more_next_step(live, g) || !join(live, g)) return;
+  }
+}
+
+/// Whether a prompt that joins in this step leaves rows that this prompt could use, but that are not yet there.
+bool BatchSession::Steps::finds_more_next_step(const Live& live, const Generation& g) const {
+  if (!session_.options_.cache.share_prefix) return false;
+  const int32_t block_len = live.cache->spec().block_len;
+  return std::ranges::any_of(entries_, [&](const Entry& entry) {
+    if (!entry.joins) return false;
+    const std::vector<int32_t>& other = live.at(entry.generation).prompt;
+    const auto n_equal = std::ranges::mismatch(other, g.prompt).in2 - g.prompt.begin();
+    const auto n_usable = std::min<int64_t>(n_equal, static_cast<int64_t>(g.prompt.size()) - 1);
+    return n_usable / block_len * block_len > entry.n_prefix;
+  });
+}
+
+/// Lets a generation join the step if a sequence is free and the rest of its prompt fits in the step.
+bool BatchSession::Steps::join(Live& live, const Generation& g) {
+  const auto is_taken = [&](int32_t sequence) {
+    return std::ranges::find(entries_, sequence, &Entry::sequence) != entries_.end();
+  };
+  int32_t sequence = 0;
+  while (sequence < live.cache->n_seqs() && is_taken(sequence)) ++sequence;
+  if (sequence == live.cache->n_seqs()) return false;
+  const auto prompt_len = static_cast<int32_t>(g.prompt.size());
+  live.trial->copy_from(*live.cache);
+  const int32_t n_prefix = live.cache->adopt_prefix(sequence, g.prompt);
+  if (n_tokens_ + prompt_len - n_prefix > session_.workspace_.max_tokens()) {
+    live.cache->copy_from(*live.trial);
+    return false;
+  }
+  entries_.push_back({g.id, sequence, true, n_prefix});
+  n_tokens_ += prompt_len - n_prefix;
+  return true;
+}
+
+/// For a recorded step. The cache may find more rows or fewer than it did the first time, if a step had failed
+/// before. It never uses more, so that the step feeds the same tokens. If it finds fewer, the step feeds more.
+void BatchSession::Steps::join_again(Live& live) {
+  n_tokens_ = 0;
+  for (Entry& entry : entries_) {
+    if (!entry.joins) {
+      ++n_tokens_;
+      continue;
+    }
+    const std::vector<int32_t>& prompt = live.at(entry.generation).prompt;
+    const int32_t n_found = live.cache->adopt_prefix(entry.sequence, prompt);
+    entry.n_prefix = std::min(entry.n_prefix, n_found);
+    if (entry.n_prefix < n_found) live.cache->truncate(entry.sequence, entry.n_prefix);
+    n_tokens_ += static_cast<int32_t>(prompt.size()) - entry.n_prefix;
+  }
+}
+
+}  // namespace lastrow

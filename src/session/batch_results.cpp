@@ -1,0 +1,104 @@
+// What a step of a batch changes after it has run: its record, the generations, and the schedule.
+#include <algorithm>
+
+#include "ops/attend.h"
+#include "session/batch_steps.h"
+#include "session/decorators.h"
+
+namespace lastrow {
+
+/// Gives a generation its logits and the token chosen from them.
+void BatchSession::Steps::choose(Live& live, const Entry& entry, size_t i) {
+  Generation& g = live.at(entry.generation);
+  if (entry.joins) {
+    g.state = Generation::State::running;
+    g.sequence = entry.sequence;
+    g.n_prefix = entry.n_prefix;
+    g.joined_step = live.step;
+    live.running.push_back(g.id);
+    while (live.next_to_join <= g.id) ++live.next_to_join;
+  } else {
+    g.tokens.back() = next_tokens_[i];
+  }
+  const auto vocab_size = g.logits.size();
+  std::copy_n(logits_.begin() + static_cast<std::ptrdiff_t>(i * vocab_size), vocab_size, g.logits.begin());
+  g.tokens.push_back(session_.sampler_.choose(g.logits, live.cache->n_seen(g.sequence), g.seed));
+}
+
+void BatchSession::Steps::record(Live& live, const StepPlan& plan, double wall_us) {
+  const StepCounts& counts = session_.stack_->counting.counts();
+  BatchStep& r = live.record;
+  r.step = live.step;
+  r.usage = live.cache->usage();
+  r.total = {.position = *std::ranges::max_element(plan.positions),
+             .phase = std::ranges::any_of(entries_, &Entry::joins) ? Phase::prefill : Phase::decode,
+             .q_len = plan.n_tokens(),
+             .q_rows = counts.q_rows,
+             .kv_rows_projected = counts.kv_rows_projected,
+             .score_cells = counts.score_cells,
+             .cache_bytes_read = counts.cost.cache_bytes_read,
+             .cache_bytes_written = counts.cost.cache_bytes_written,
+             .weight_bytes = counts.cost.weight_bytes,
+             .flop = counts.cost.flop,
+             .wall_us = wall_us};
+  r.sequences.clear();
+  const ModelConfig& config = session_.model_->config();
+  const int64_t row_bytes = live.cache->spec().row_bytes() * config.n_kv_heads * 2 * config.n_layers;
+  r.n_waiting = live.n_waiting();
+  for (size_t i = 0; i < live.reports.size(); ++i) live.reports[i] = session_.stack_->poking.report(i);
+  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
+    const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
+    const MaskRule mask;
+    r.sequences.push_back(
+        {.generation = names_[static_cast<size_t>(i)],
+         .phase = entries_[static_cast<size_t>(i)].joins ? Phase::prefill : Phase::decode,
+         .position = plan.positions[plan.q_start[i + 1] - 1],
+         .q_len = q_len,
+         .kv_len = kv_len,
+         .score_cells = cost::visible_cells(q_len, kv_len, mask.causal, mask.window) * config.n_q_heads *
+                        config.n_layers,
+         .cache_bytes_read = cost::visible_rows(q_len, kv_len, mask.causal, mask.window) * row_bytes,
+         .cache_bytes_written = q_len * row_bytes});
+    r.total.kv_len += kv_len;
+  }
+}
+
+void BatchSession::Steps::note_times(Live& live, Clock::time_point start) const {
+  using Microseconds = std::chrono::duration<double, std::micro>;
+  const Clock::time_point end = Clock::now();
+  for (const Entry& entry : entries_) {
+    if (!entry.joins) continue;
+    Generation& g = live.at(entry.generation);
+    g.queued_us = Microseconds(start - session_.schedule_->added[static_cast<size_t>(g.id)]).count();
+    g.first_token_us = Microseconds(end - start).count();
+  }
+}
+
+void BatchSession::Steps::record_in_schedule(const Live& live) {
+  Schedule& schedule = *session_.schedule_;
+  schedule.entries.insert(schedule.entries.end(), entries_.begin(), entries_.end());
+  schedule.ends.push_back(schedule.entries.size());
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    if (entries_[i].joins) continue;
+    const Generation& g = live.at(entries_[i].generation);
+    std::vector<int32_t>& inputs = schedule.inputs[static_cast<size_t>(g.id)];
+    if (inputs.size() < g.prompt.size() + g.tokens.size() - 1) inputs.push_back(next_tokens_[i]);
+  }
+}
+
+void BatchSession::Steps::leave_and_fork(Live& live) const {
+  for (SequenceStep& s : live.record.sequences) {
+    Generation& g = live.at(s.generation);
+    s.leaves = static_cast<int32_t>(g.tokens.size()) == g.n_tokens;
+    if (!s.leaves) continue;
+    live.cache->reset(g.sequence);
+    g.state = Generation::State::done;
+    g.sequence = -1;
+    g.left_step = live.step;
+    std::erase(live.running, g.id);
+  }
+  for (const Schedule::Fork& fork : session_.schedule_->forks)
+    if (fork.after_step == live.step) live.fork(fork.parent, fork.child, fork.sequence);
+}
+
+}  // namespace lastrow
