@@ -85,7 +85,6 @@ class PagedCache final : public KvCache {
   // paged_steps.cpp
   void lay_out_table(int32_t sequence, int32_t new_length);
   int32_t choose_block();
-  bool must_copy(int32_t block) const;
   void require_enough_blocks() const;
   void take_chosen_blocks();
   void hold_planned_blocks(int32_t i);

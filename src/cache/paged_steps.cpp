@@ -1,6 +1,4 @@
 // The steps of a PagedCache: which blocks a step takes, and which it copies first.
-#include <algorithm>
-
 #include "cache/paged_cache.h"
 #include "cache/step_inputs.h"
 #include "core/error.h"
@@ -21,15 +19,6 @@ int32_t PagedCache::choose_block() {
   return block;
 }
 
-/// Whether another sequence still needs this block as it is. If all its holders write in this step, the last
-/// of them may do so in place: the others have copied it by then, because copies come before all writes.
-bool PagedCache::must_copy(int32_t block) const {
-  if (pool_.holders(block) == 1) return false;
-  const auto copies = std::count_if(plan_.block_copies.begin(), plan_.block_copies.end(),
-                                    [block](const BlockCopy& copy) { return copy.from_block == block; });
-  return pool_.holders(block) - copies > 1;
-}
-
 /// Appends to the plan the block table that the sequence will have with new_length rows.
 void PagedCache::lay_out_table(int32_t sequence, int32_t new_length) {
   const int32_t length = lengths_[sequence], n_blocks = blocks_for(length);
@@ -37,8 +26,9 @@ void PagedCache::lay_out_table(int32_t sequence, int32_t new_length) {
   plan_.block_tables.insert(plan_.block_tables.end(), blocks, blocks + spec_.max_blocks_per_seq());
   if (new_length == length) return;
   int32_t* planned = plan_.block_tables.data() + plan_.block_tables.size() - spec_.max_blocks_per_seq();
+  // All holders copy a shared block, even if all of them write in this step: after an abort they hold it again.
   const bool writes_last_block = length % spec_.block_len != 0;
-  if (writes_last_block && must_copy(blocks[n_blocks - 1])) {
+  if (writes_last_block && pool_.holders(blocks[n_blocks - 1]) > 1) {
     planned[n_blocks - 1] = choose_block();
     plan_.block_copies.push_back({blocks[n_blocks - 1], planned[n_blocks - 1]});
   }
@@ -81,14 +71,15 @@ void PagedCache::take_chosen_blocks() {
   }
 }
 
-/// Gives the sequence of input i the table that was planned for it. A block that it copied has one holder less.
+/// Gives the sequence of input i the table that was planned for it. A block that it copied has one holder less,
+/// or none if all its holders copied it.
 void PagedCache::hold_planned_blocks(int32_t i) {
   const int32_t sequence = plan_.sequences[i], new_length = plan_.kv_len[i];
   const int32_t* planned = plan_.block_tables.data() + int64_t{i} * plan_.blocks_per_seq;
   int32_t* blocks = table(sequence);
   for (int32_t place = lengths_[sequence] / spec_.block_len; place < blocks_for(new_length); ++place) {
     if (blocks[place] == planned[place]) continue;
-    if (blocks[place] >= 0) pool_.drop(blocks[place]);
+    if (blocks[place] >= 0) drop_block(sequence, place);
     blocks[place] = planned[place];
   }
   lengths_[sequence] = new_length;
