@@ -17,8 +17,9 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tool_packages=(cmake ninja-build g++ pkg-config)
 build_packages=("${tool_packages[@]}" libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev doctest-dev
   libboost-context-dev libglfw3-dev libimgui-dev libgl-dev libgl1-mesa-dri libstb-dev fonts-dejavu-core)
-# More packages for the tests: a virtual display, a program that presses keys, benchmarks, a formatter.
-test_packages=(xvfb xdotool libbenchmark-dev clang-format-14)
+# More packages for the tests: a virtual display, a program that presses keys, benchmarks, random
+# tests, a formatter.
+test_packages=(xvfb xdotool libbenchmark-dev librapidcheck-dev clang-format-14)
 
 say() { printf '== %s\n' "$*"; }
 die() {

@@ -31,7 +31,12 @@ function(lastrow_dependency name target)
   if(ARG_HEADERS)
     set(subdirectory SOURCE_SUBDIR no-cmake-files-wanted)
   endif()
-  FetchContent_Declare(${name} GIT_REPOSITORY ${ARG_GIT} GIT_TAG ${ARG_TAG} GIT_SHALLOW ON SYSTEM ${subdirectory})
+  set(shallow ON)
+  if(ARG_TAG MATCHES "^[0-9a-f]+$")  # a shallow clone has the commits that have names, and no others
+    set(shallow OFF)
+  endif()
+  FetchContent_Declare(${name} GIT_REPOSITORY ${ARG_GIT} GIT_TAG ${ARG_TAG} GIT_SHALLOW ${shallow} SYSTEM
+                       ${subdirectory})
   FetchContent_MakeAvailable(${name})
   if(ARG_HEADERS)
     add_library(${target} INTERFACE IMPORTED GLOBAL)
@@ -47,6 +52,9 @@ lastrow_dependency(nlohmann_json nlohmann_json::nlohmann_json VERSION 3.11
 lastrow_dependency(CLI11 CLI11::CLI11 VERSION 2.1 GIT https://github.com/CLIUtils/CLI11.git TAG v2.1.2)
 if(LASTROW_TESTS)
   lastrow_dependency(doctest doctest::doctest GIT https://github.com/doctest/doctest.git TAG v2.4.9)
+  # RapidCheck has no releases. This is the commit that Debian 12 packages.
+  lastrow_dependency(rapidcheck rapidcheck GIT https://github.com/emil-e/rapidcheck.git
+                     TAG 08b505857e32d52a20b2240b5125d937d67a6d86)
 endif()
 
 # With LASTROW_PORTABLE, a program contains the libraries that another machine may lack. Of the libraries
