@@ -76,9 +76,13 @@ void BatchSession::Steps::join_again(Live& live) {
       continue;
     }
     const std::vector<int32_t>& prompt = live.at(entry.generation).prompt;
-    const int32_t n_found = live.cache->adopt_prefix(entry.sequence, prompt);
-    entry.n_prefix = std::min(entry.n_prefix, n_found);
-    if (entry.n_prefix < n_found) live.cache->truncate(entry.sequence, entry.n_prefix);
+    int32_t n_found = live.cache->adopt_prefix(entry.sequence, prompt);
+    if (n_found > entry.n_prefix) {  // look again, for that many tokens and the one that must be fed
+      live.cache->reset(entry.sequence);
+      const auto n_wanted = static_cast<size_t>(entry.n_prefix) + 1;
+      n_found = live.cache->adopt_prefix(entry.sequence, std::span(prompt).first(n_wanted));
+    }
+    entry.n_prefix = n_found;
     n_tokens_ += static_cast<int32_t>(prompt.size()) - entry.n_prefix;
   }
 }

@@ -118,15 +118,12 @@ void BatchSession::Steps::forward(const StepPlan& plan, Live& live) {
   backend.download(logits, TensorView(logits_.data(), logits.shape()));
 }
 
-/// Takes the joins of a step that failed back. If no cached block was lost, the bookkeeping becomes exactly what
-/// it was. Else the blocks that the step had begun to overwrite must stay out of it.
+/// Takes back the joins of a step that failed. Cached blocks that it had begun to overwrite stay lost: the cache
+/// knows which ones.
 void BatchSession::Steps::undo(Live& live) const {
   for (const Entry& entry : entries_)
     if (entry.joins) live.at(entry.generation).logits.clear();
-  if (live.cache->usage().blocks_free == live.before->usage().blocks_free)
-    return live.cache->copy_from(*live.before);
-  for (const Entry& entry : entries_)
-    if (entry.joins) live.cache->reset(entry.sequence);
+  live.cache->copy_from(*live.before);
 }
 
 }  // namespace lastrow
