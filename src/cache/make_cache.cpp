@@ -69,6 +69,14 @@ CacheOptions cache_options(const std::string& text) {
   return options;
 }
 
+CacheOptions cache_options(const std::string& text, const std::string& kv_dtype) {
+  CacheOptions options = cache_options(text);
+  const KvDtypes dtypes = kv_dtypes_from_name(kv_dtype);
+  options.dtype_k = dtypes.k;
+  options.dtype_v = dtypes.v;
+  return options;
+}
+
 std::string name_of(const CacheOptions& options) {
   if (options.kind != "paged") return options.kind;
   const CacheOptions usual;

@@ -22,6 +22,7 @@ struct CacheOptions {
   DType dtype_v = DType::f32;       // of stored V
 
   KvDtypes dtypes() const { return {dtype_k, dtype_v}; }
+  bool operator==(const CacheOptions&) const = default;
 };
 
 /// What the model and the caller decide.
@@ -35,6 +36,8 @@ struct CacheSizes {
 
 /// Parses "contiguous" or "paged[:block=B][,blocks=N]". Throws UsageError that lists the spellings.
 CacheOptions cache_options(const std::string& text);
+/// The same with the types of K and V, as users write them in --kv-dtype (kv_dtypes_from_name).
+CacheOptions cache_options(const std::string& text, const std::string& kv_dtype);
 /// The inverse: the shortest text that cache_options reads as these options.
 std::string name_of(const CacheOptions& options);
 
