@@ -36,6 +36,8 @@
 //   lastrow.names       JSON array; "name" and "kernel" in events.columns are indices in it
 //   lastrow.ops         JSON array; "op" in events.columns is an index in it
 //   lastrow.cache       the CacheSpec (JSON)
+//   lastrow.cache_name  the cache as in --cache, "paged:block=16"; absent if it is not known
+//   lastrow.kv_dtype    the types of K and V as in --kv-dtype, "int8"; likewise
 //   lastrow.stored      JSON {"not_finite", "at_limit"}: numbers of elements of K and V at the end
 //   lastrow.truncated   "true" or "false"
 #pragma once
@@ -55,7 +57,9 @@ class AtomicFile;
 
 struct TraceInfo {
   std::string config_json{};      // the model's config; "" if there is none
-  std::vector<int32_t> tokens{};  // the whole text so far
+  std::vector<int32_t> tokens{};  // the whole text so far; empty if there are several texts
+  std::string cache{};            // as in --cache; "" if it is not known
+  std::string kv_dtype{};         // as in --kv-dtype; likewise
   // Elements of K and V in the cache at the end. They show values that the stored type could not hold:
   int64_t n_stored_not_finite = 0;  // NaN or infinite
   int64_t n_stored_at_limit = 0;    // fp8 only: ±448, where it saturates

@@ -79,6 +79,12 @@ class TraceReader {
     for (const nlohmann::json& name : damage_.array(json("lastrow.ops"), "lastrow.ops"))
       ops_.push_back(kind_named(name));
     spec_ = damage_.cache_spec(json("lastrow.cache"));
+    const auto text = [&](const char* key) {
+      const auto it = file_.metadata().find(key);
+      return it == file_.metadata().end() ? std::string() : it->second;
+    };
+    info_.cache = text("lastrow.cache_name");
+    info_.kv_dtype = text("lastrow.kv_dtype");
     if (!file_.metadata().contains("lastrow.stored")) return;  // older traces do not have it
     const nlohmann::json stored = json("lastrow.stored");
     const auto count = [&](const char* key) {

@@ -167,6 +167,8 @@ void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& in
   contents.writer.metadata("lastrow.tokens", nlohmann::json(info.tokens).dump());
   contents.writer.metadata("lastrow.ops", nlohmann::json(ops).dump());
   contents.writer.metadata("lastrow.cache", cache_json(recorder.cache_spec()));
+  if (!info.cache.empty()) contents.writer.metadata("lastrow.cache_name", info.cache);
+  if (!info.kv_dtype.empty()) contents.writer.metadata("lastrow.kv_dtype", info.kv_dtype);
   contents.writer.metadata(
       "lastrow.stored",
       nlohmann::json{{"not_finite", info.n_stored_not_finite}, {"at_limit", info.n_stored_at_limit}}.dump());
