@@ -117,6 +117,14 @@ ordered_json kernels() {
   return list;
 }
 
+/// The types in which a cache stores K and V, as in --kv-dtype.
+ordered_json kv_dtypes() {
+  ordered_json list = ordered_json::array();
+  for (const CacheFormat& format : cache_formats())
+    if (format.name != "int4") list.push_back(format.name);  // only `lastrow memory` knows int4
+  return list;
+}
+
 ordered_json builtin_models() {
   ordered_json list = ordered_json::array();
   for (const std::string& name : builtin_model_names()) {
@@ -146,6 +154,8 @@ ordered_json collect() {
           {"instruction_sets", sets},
           {"backends", backends()},
           {"kernels", kernels()},
+          {"caches", {"contiguous", "paged[:block=B][,blocks=N]"}},
+          {"kv_dtypes", kv_dtypes()},
           {"libraries", library_versions()},
           {"models", builtin_models()}};
 }
@@ -173,6 +183,13 @@ std::string as_text(const ordered_json& info) {
     out += fmt::format("  {:<14}  {}\n", text(k["name"]), text(k["idea"]));
     if (!chosen.empty()) out += fmt::format("  {:<14}  chosen for {}\n", "", chosen);
   }
+  const auto joined = [&](const ordered_json& list) {
+    std::string all;
+    for (const auto& item : list) all += (all.empty() ? "" : ", ") + text(item);
+    return all;
+  };
+  out += fmt::format("\nK/V caches\n  {:<14}  {}\n  {:<14}  {}, or k=TYPE,v=TYPE\n", "--cache",
+                     joined(info["caches"]), "--kv-dtype", joined(info["kv_dtypes"]));
   out += "\nlibraries\n";
   for (const auto& [name, version] : info["libraries"].items())
     out += fmt::format("  {:<14}  {}\n", name, text(version));

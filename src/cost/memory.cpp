@@ -49,24 +49,31 @@ std::string row_text(const ModelShape& s, const CacheFormat& format) {
   return format.scale_bytes > 0 ? fmt::format("({} + {} bytes scale)", row, format.scale_bytes) : row;
 }
 
+std::string layers_text(int64_t n) { return fmt::format("{} layer{}", n, n == 1 ? "" : "s"); }
+
+/// The bytes of `rows`, which is a text such as "32 layers · 2,048 tokens".
+std::string bytes_text(const ModelShape& s, const CacheFormats& formats, std::string_view rows) {
+  const bool same = formats.k.name == formats.v.name;
+  const std::string k_row = row_text(s, formats.k), v_row = row_text(s, formats.v);
+  return fmt::format("{}{} · {} K/V head{} · {}", same ? "2 (K and V) · " : "", rows, s.n_kv_heads,
+                     s.n_kv_heads == 1 ? "" : "s",
+                     same ? k_row : fmt::format("(K: {} + V: {})", k_row, v_row));
+}
+
 std::string formula_text(const ModelShape& s, int64_t context, int64_t batch, const CacheFormats& formats) {
   std::string rows;
   const int64_t n_window = s.n_window_layers(), n_full = s.n_layers - n_window;
   const auto tokens = [](int64_t n) { return fmt::format("{} token{}", with_commas(n), n == 1 ? "" : "s"); };
-  const auto layers = [](int64_t n) { return fmt::format("{} layer{}", n, n == 1 ? "" : "s"); };
   const std::string in_window = tokens(std::min(context, s.window)) + " (window)";
   if (n_window == 0 || context <= s.window)
-    rows = fmt::format("{} · {}", layers(s.n_layers), tokens(context));
+    rows = fmt::format("{} · {}", layers_text(s.n_layers), tokens(context));
   else if (n_full == 0)
-    rows = fmt::format("{} · {}", layers(n_window), in_window);
+    rows = fmt::format("{} · {}", layers_text(n_window), in_window);
   else
-    rows = fmt::format("({} · {} + {} · {})", layers(n_window), in_window, layers(n_full), tokens(context));
+    rows = fmt::format("({} · {} + {} · {})", layers_text(n_window), in_window, layers_text(n_full),
+                       tokens(context));
 
-  const bool same = formats.k.name == formats.v.name;
-  const std::string k_row = row_text(s, formats.k), v_row = row_text(s, formats.v);
-  return fmt::format("{}{} · {} K/V head{} · {} · {} sequence{}", same ? "2 (K and V) · " : "", rows,
-                     s.n_kv_heads, s.n_kv_heads == 1 ? "" : "s",
-                     same ? k_row : fmt::format("(K: {} + V: {})", k_row, v_row), with_commas(batch),
+  return fmt::format("{} · {} sequence{}", bytes_text(s, formats, rows), with_commas(batch),
                      batch == 1 ? "" : "s");
 }
 
@@ -110,6 +117,31 @@ CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch
   m.gb = static_cast<double>(m.bytes) / 1e9;
   m.formula = fmt::format("{} = {} bytes = {}", formula_text(shape, context, batch, formats),
                           with_commas(m.bytes), gib_and_gb(m.bytes));
+  return m;
+}
+
+PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats,
+                         int64_t block_len, int64_t n_blocks) {
+  validate(shape);
+  require_range("context", context, kMaxContext);
+  require_range("batch", batch, kMaxBatch);
+  require_range("block", block_len, context);
+  PagedMemory m;
+  m.blocks_per_seq = (context + block_len - 1) / block_len;
+  m.n_blocks = n_blocks == 0 ? checked_product(shape, {m.blocks_per_seq, batch}) : n_blocks;
+  if (m.n_blocks < m.blocks_per_seq)
+    throw ShapeError(
+        "{} blocks of {} rows are too few for one sequence of {} tokens: choose blocks={} or more", n_blocks,
+        block_len, context, m.blocks_per_seq);
+  m.block_bytes = checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers, block_len});
+  m.bytes = checked_product(shape, {m.block_bytes, m.n_blocks});
+  m.seqs_that_fit = m.n_blocks / m.blocks_per_seq;
+  m.waste_rows = m.blocks_per_seq * block_len - context;
+  const std::string rows =
+      fmt::format("{} · {} block{} of {} row{}", layers_text(shape.n_layers), with_commas(m.n_blocks),
+                  m.n_blocks == 1 ? "" : "s", with_commas(block_len), block_len == 1 ? "" : "s");
+  m.formula = fmt::format("{} = {} bytes = {}", bytes_text(shape, formats, rows), with_commas(m.bytes),
+                          gib_and_gb(m.bytes));
   return m;
 }
 

@@ -4,6 +4,7 @@
 //   CacheMemory m = cache_memory(find_preset("llama-2-7b"), 2048, 1, f16);
 //   m.gib                                  1.0
 //   crossing_context(shape, batch, f16)    the shortest context whose cache is larger than the weights
+//   PagedMemory p = paged_memory(shape, 2000, 4, f16, 16);     the same in blocks of 16 rows
 //
 // The formula:
 //
@@ -12,7 +13,7 @@
 // A row is the K or the V of one token in one K/V head: head_dim elements, and a scale if the format has one.
 // K and V may have different formats: cache_formats_of("k=int8,v=fp8").
 // A layer without a window counts the whole context.
-// The formula leaves out: partly used blocks, block tables, prefixes that sequences share, latent caches, and
+// The formula leaves out: partly used blocks (see paged_memory), block tables, prefixes that sequences share, latent caches, and
 // layers that share a cache.
 #pragma once
 
@@ -72,6 +73,24 @@ CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch
 
 /// Only the bytes of that cache. Uses no heap.
 int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats);
+
+/// A cache whose rows are in blocks of a pool. Every layer holds every row, also behind a window, because the
+/// layers share the block tables.
+struct PagedMemory {
+  int64_t blocks_per_seq = 0;  // ⌈context / block_len⌉
+  int64_t n_blocks = 0;        // of the pool
+  int64_t block_bytes = 0;     // K and V of one block in all layers
+  int64_t bytes = 0;           // n_blocks · block_bytes: what the allocator takes
+  int64_t seqs_that_fit = 0;   // sequences of this context
+  int64_t waste_rows = 0;      // slots of a sequence's last block that hold no row
+  std::string formula;         // with its numbers
+};
+
+/// The pool for `batch` sequences of `context` tokens, or a pool of n_blocks if that is not 0. Throws
+/// ShapeError as cache_memory does, for a block_len outside 1 … context, and for a pool that cannot hold one
+/// sequence.
+PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats,
+                         int64_t block_len, int64_t n_blocks = 0);
 
 /// The shortest context at which the cache of `batch` sequences is larger than the weights. Empty if sliding
 /// windows keep the cache smaller than the weights at any context. The result may exceed the model's
