@@ -53,6 +53,6 @@ SavedCache save_cache(const DecodeSession& session) {
 
 DType saved_dtype(DType stored) { return stored == DType::f16 || stored == DType::f64 ? stored : DType::f32; }
 
-std::string kv_dtype_text(const CacheSpec& spec) { return std::string(kv_dtype_name(spec.dtype)); }
+std::string kv_dtype_text(const CacheSpec& spec) { return kv_dtypes_name(spec.dtypes()); }
 
 }  // namespace lastrow

@@ -37,6 +37,7 @@
 
 namespace lastrow {
 
+class AtomicFile;
 class DecodeSession;
 
 struct SavedCache {
@@ -61,6 +62,8 @@ SavedCache save_cache(const DecodeSession& session);
 
 /// Throws FileError if it cannot be written.
 void write_saved_cache(const SavedCache& saved, const std::filesystem::path& path);
+/// Writes to a file that the caller commits.
+void write_saved_cache(const SavedCache& saved, AtomicFile& file);
 /// Throws FileError, with the path and one line, if the file cannot be read or is not such a file.
 SavedCache read_saved_cache(const std::filesystem::path& path);
 

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <utility>
 
+#include "io/atomic_file.h"
 #include "io/checked.h"
 #include "io/safetensors.h"
 #include "ops/kv_storage.h"
@@ -67,7 +68,7 @@ class Reader {
   std::string kv_dtype() const {
     const std::string text = metadata("lastrow.kv_dtype");
     try {
-      return std::string(kv_dtype_name(kv_dtype_from_name(text)));
+      return kv_dtypes_name(kv_dtypes_from_name(text));
     } catch (const UsageError&) {
       fail("lastrow.kv_dtype is {}", shown(text));
     }
@@ -119,6 +120,12 @@ class Reader {
 }  // namespace
 
 void write_saved_cache(const SavedCache& saved, const std::filesystem::path& path) {
+  AtomicFile file(path);
+  write_saved_cache(saved, file);
+  file.commit();
+}
+
+void write_saved_cache(const SavedCache& saved, AtomicFile& file) {
   SafetensorsWriter writer;
   for (size_t layer = 0; layer < saved.k.size(); ++layer) {
     writer.add(tensor_name(RowKind::k, static_cast<int32_t>(layer)), saved.k[layer].view());
@@ -130,7 +137,7 @@ void write_saved_cache(const SavedCache& saved, const std::filesystem::path& pat
   writer.metadata("lastrow.model", to_json(saved.model));
   writer.metadata("lastrow.kv_dtype", saved.kv_dtype);
   writer.metadata("lastrow.cache", saved.cache_name);
-  writer.write(path);
+  writer.write(file);
 }
 
 SavedCache read_saved_cache(const std::filesystem::path& path) {
