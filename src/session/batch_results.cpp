@@ -27,6 +27,7 @@ void BatchSession::Steps::choose(Live& live, const Entry& entry, size_t i) {
 
 void BatchSession::Steps::record(Live& live, const StepPlan& plan, double wall_us) {
   const StepCounts& counts = session_.stack_->counting.counts();
+  const CacheSpec& spec = live.cache->spec();
   BatchStep& r = live.record;
   r.step = live.step;
   r.usage = live.cache->usage();
@@ -38,12 +39,18 @@ void BatchSession::Steps::record(Live& live, const StepPlan& plan, double wall_u
              .score_cells = counts.score_cells,
              .cache_bytes_read = counts.cost.cache_bytes_read,
              .cache_bytes_written = counts.cost.cache_bytes_written,
+             .rows_held = r.usage.rows_held,
+             .rows_evicted = r.usage.rows_evicted - live.before->usage().rows_evicted,
+             .blocks_used = r.usage.blocks_used,
+             .blocks_shared = r.usage.blocks_shared,
+             .bytes_held = r.usage.blocks_used * (spec.bytes() / spec.n_blocks),
              .weight_bytes = counts.cost.weight_bytes,
              .flop = counts.cost.flop,
              .wall_us = wall_us};
   r.sequences.clear();
   const ModelConfig& config = session_.model_->config();
-  const int64_t row_bytes = live.cache->spec().row_bytes() * config.n_kv_heads * 2 * config.n_layers;
+  const int64_t row_bytes =
+      (spec.row_bytes(RowKind::k) + spec.row_bytes(RowKind::v)) * config.n_kv_heads * config.n_layers;
   r.n_waiting = live.n_waiting();
   for (size_t i = 0; i < live.reports.size(); ++i) live.reports[i] = session_.stack_->poking.report(i);
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
