@@ -6,7 +6,7 @@
 //   run.logits[0]                                                     after the last token of the first part
 //   run.recorder                                                      every output of every step
 //
-// No cache plans these steps, so a test can lay out what a cache would: shared blocks, chunks, batches.
+// So a test can lay out what a cache would: shared blocks, chunks, batches. step() also takes a cache's plan.
 #pragma once
 
 #include <cstring>
@@ -79,14 +79,14 @@ struct HandRun {
     return plan;
   }
 
-  void step(const std::vector<Part>& parts) {
-    const StepPlan plan = plan_of(parts);
+  void step(const std::vector<Part>& parts) { step(plan_of(parts)); }
+  void step(const StepPlan& plan) {
     const Batch& batch = tracing.begin_step(plan, *storage);
     const TensorView out = decoder.forward(tracing, batch, *storage, workspace);
     Tensor host = Tensor::host(DType::f64, out.shape());
     tracing.download(out, host.view());
-    logits.assign(parts.size(), {});
-    for (size_t i = 0; i < parts.size(); ++i) {
+    logits.assign(static_cast<size_t>(out.n_rows()), {});
+    for (size_t i = 0; i < logits.size(); ++i) {
       const double* row = host.data<double>() + static_cast<int64_t>(i) * out.dim(1);
       logits[i].assign(row, row + out.dim(1));
     }
@@ -99,7 +99,7 @@ struct HandRun {
   Workspace workspace;
   CacheSpec spec;
   std::unique_ptr<KvStorage> storage;
-  std::vector<std::vector<double>> logits;  // of the last step: [parts][vocab_size]
+  std::vector<std::vector<double>> logits;  // of the last step: [logit rows][vocab_size]
 };
 
 }  // namespace lastrow::test

@@ -1,0 +1,193 @@
+// The bugs of real programs that share, batch and chunk, each looked for in our own caches and sessions.
+//
+// Each case is a run. On correct code its logits are those of the whole text in one prefill, by the judge. With
+// the bug built in, the same run is told from it, and shows first where the list of faults says. So the case
+// would catch the bug in lastrow. Rows are those of a list of threads about such bugs in other programs.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+
+#include "cache/paged_cache.h"
+#include "judge/judged_logits.h"
+#include "session/batch_session.h"
+#include "session/session.h"
+#include "tests/support/backends.h"
+#include "tests/trace/hand_run.h"
+#include "trace/first_difference.h"
+#include "trace/named_faults.h"
+
+using namespace lastrow;
+using namespace lastrow::testing;
+
+namespace {
+
+using Tokens = std::vector<int32_t>;
+
+std::shared_ptr<const Model> model() {
+  static const std::shared_ptr<const Model> small = test::HandRun::small_model();
+  return small;
+}
+
+const RecordOptions kEverything = {.keep = RecordOptions::Keep::all, .ops = {"*"}};
+
+CacheOptions paged(bool share_prefix = false) {
+  return {.kind = "paged", .block_len = 4, .share_prefix = share_prefix};
+}
+
+/// What a run computed last: all tokens that it fed to the text, and the logits behind them.
+struct Ran {
+  Tokens text;
+  std::vector<double> logits;
+  std::shared_ptr<const void> session;  // owns the recorder
+  const Recorder* recorder;
+
+  /// The largest difference from the judge's logits, divided by what rounding may explain.
+  double error() const {
+    const judge::JudgedLogits judged = judge::judged_logits(*model(), text);
+    const auto n = static_cast<std::ptrdiff_t>(logits.size());
+    return judge::difference(logits, {judged.logits.end() - n, judged.logits.end()}).largest / judged.bound;
+  }
+};
+using Run = std::function<Ran(std::unique_ptr<Backend>)>;
+
+/// The text of a session.
+Run text_of(SessionOptions options, std::function<void(DecodeSession&)> script) {
+  options.record = kEverything;
+  return [=](std::unique_ptr<Backend> backend) -> Ran {
+    const auto session = std::make_shared<DecodeSession>(model(), std::move(backend), options);
+    script(*session);
+    const auto tokens = session->tokens();
+    const auto logits = session->logits();
+    return {{tokens.begin(), tokens.end()}, {logits.begin(), logits.end()}, session, &session->recorder()};
+  };
+}
+
+/// One generation of a batch, after the step that chose its last token. The text is what was fed until then.
+Run generation_of(BatchOptions options, std::function<int32_t(BatchSession&)> script) {
+  options.record = kEverything;
+  return [=](std::unique_ptr<Backend> backend) -> Ran {
+    const auto session = std::make_shared<BatchSession>(model(), std::move(backend), options);
+    const Generation& g = session->generation(script(*session));
+    Tokens text = g.prompt;
+    text.insert(text.end(), g.tokens.begin(), g.tokens.end() - 1);
+    return {text, {g.logits.begin(), g.logits.end()}, session, &session->recorder()};
+  };
+}
+
+/// Runs it on every backend, healthy and with the fault.
+void expect_caught(const std::string& name, const Run& run) {
+  const auto fault = std::ranges::find(faults(), name, &Fault::name);
+  REQUIRE(fault != faults().end());
+  std::vector<std::unique_ptr<Backend>> healthy = all_backends(), faulty = all_backends();
+  for (size_t i = 0; i < healthy.size(); ++i) {
+    const BackendInfo info = healthy[i]->info();
+    CAPTURE(info.name);
+    const Ran right = run(std::move(healthy[i]));
+    const Ran wrong = run(with_fault(name, std::move(faulty[i]), model()->config().group_size()));
+    CHECK(right.error() <= 1);
+    CHECK(wrong.error() > 1);
+    if (!info.name.starts_with("naive")) continue;  // elsewhere rounding may depend on the rest of the step
+    const auto d = first_difference(*right.recorder, *wrong.recorder);
+    REQUIRE(d);
+    CHECK(d->place() == fault->first);
+  }
+}
+
+/// A text, a reset, and another text in the same slots.
+void two_texts(DecodeSession& s) {
+  s.start({7, 8, 9, 10, 11, 12, 13});
+  s.advance();
+  s.start({3, 14, 15, 9, 26});
+  s.advance();
+  s.advance(5);
+}
+
+void run_to_end(BatchSession& batch) {
+  while (batch.advance() != nullptr) {
+  }
+}
+
+const Tokens kText = {3, 14, 15, 9, 26, 5, 35, 8, 1};          // two full blocks of 4, and a token
+const Tokens kEqualBlock = {20, 21, 22, 23, 26, 5, 35, 8, 2};  // only its second block is equal
+const Tokens kSharing = {3, 14, 15, 9, 40, 41};                // begins with the first block of kText
+
+}  // namespace
+
+TEST_CASE("row 16: the empty rows of a static cache are not attended to") {
+  expect_caught("empty-rows", text_of({}, two_texts));
+}
+
+TEST_CASE("row 17: the tail of the last block is masked, whatever an earlier text left in it") {
+  expect_caught("block-tail", text_of({.cache = paged()}, two_texts));
+}
+
+TEST_CASE("row 19: positions go on from chunk to chunk of a prefill") {
+  for (const CacheOptions& cache : {CacheOptions{}, paged()})
+    expect_caught("chunk-positions", text_of({.chunk = 5, .cache = cache}, [](DecodeSession& s) {
+                    s.start({3, 14, 15, 9, 26, 5, 35, 8});
+                    s.advance();
+                    s.advance();
+                  }));
+}
+
+TEST_CASE("row 20: in a batch, a short sequence keeps its own positions") {
+  for (const CacheOptions& cache : {CacheOptions{}, paged()})
+    expect_caught("padded-positions", generation_of({.max_seqs = 2, .cache = cache}, [](BatchSession& batch) {
+                    const int32_t short_one = batch.add({3, 14, 15}, 2);
+                    batch.add(kText, 2);
+                    run_to_end(batch);
+                    return short_one;
+                  }));
+}
+
+TEST_CASE("row 24: a block of equal tokens behind another text is not the same block") {
+  expect_caught("block-alone-key",
+                generation_of({.max_seqs = 1, .cache = paged(true)}, [](BatchSession& batch) {
+                  batch.add(kText, 1);
+                  const int32_t second = batch.add(kEqualBlock, 1);
+                  run_to_end(batch);
+                  CHECK(batch.generation(second).n_prefix == 0);
+                  return second;
+                }));
+}
+
+TEST_CASE("row 24: texts whose hashes collide never get each other's rows") {
+  const auto all_collide = [](uint64_t, std::span<const int32_t>) -> uint64_t { return 7; };
+  NaiveBackend<float> naive;
+  test::HandRun run(naive);
+  PagedCache cache(run.spec, 3, SharePrefixes::yes, all_collide);
+  const auto feed = [&](int32_t sequence, const Tokens& text, int32_t n_found) {
+    CHECK(cache.adopt_prefix(sequence, text) == n_found);
+    const SequenceInput rest{sequence, std::span(text).subspan(static_cast<size_t>(n_found)),
+                             LogitRows::last};
+    const StepPlan& plan = cache.plan({&rest, 1});
+    run.step(plan);
+    cache.commit(plan);
+    CHECK(Ran{text, run.logits[0], {}, nullptr}.error() <= 1);
+  };
+  feed(0, kText, 0);
+  feed(1, kEqualBlock, 0);
+  feed(2, kSharing, 4);
+}
+
+TEST_CASE("row 25: the prefill after a prefix hit reads the rows that it shares") {
+  expect_caught("unread-prefix",
+                generation_of({.max_seqs = 1, .cache = paged(true)}, [](BatchSession& batch) {
+                  batch.add(kText, 1);
+                  const int32_t second = batch.add(kSharing, 1);
+                  run_to_end(batch);
+                  CHECK(batch.generation(second).n_prefix == 4);
+                  return second;
+                }));
+}
+
+TEST_CASE("row 30: a second turn sees the first") {
+  for (const CacheOptions& cache : {CacheOptions{}, paged()})
+    expect_caught("second-turn", text_of({.cache = cache}, [](DecodeSession& s) {
+                    s.start({3, 14, 15, 9, 26});
+                    s.advance();
+                    s.advance(Tokens{5, 35, 8});
+                  }));
+}
