@@ -90,19 +90,23 @@ void show(Screen& screen, const std::vector<Case>& cases) {
   screen.say(
       "first difference: the first operation whose output has other bits than the healthy run. row: the "
       "position of "
-      "its first row that differs. keys: how many keys attention read there. rotated for: the position for "
-      "which "
-      "RoPE rotated that row. k[0] score: the score of the first key with the last query in head 0 (none: "
+      "its first row that differs. keys: how many keys attention read there. angle of: the position by whose "
+      "angle RoPE rotated that row. k[0] score: the score of the first key with the last query in head 0 "
+      "(none: "
       "masked). In brackets: the healthy run.");
 }
 
 void list_bugs(Screen& screen, const ModelConfig& config) {
   screen.say("The bugs and their names:");
+  std::string others;
   for (const Fault& fault : faults()) {
+    if (!fault.needs.empty()) others += (others.empty() ? "" : ", ") + std::string(fault.name);
     if (!can_show(fault, config)) continue;
     screen.line(std::string(fault.name), Ink::accent);
     screen.entry("", fault.bug);
   }
+  screen.say("src/trace/named_faults.cpp has more, which need blocks, chunks, batches or shared prefixes: " +
+             others + ".");
 }
 
 /// The name of a bug as the lesson spells it. `text` may have capitals, _ for - and spaces around it. "" if

@@ -96,7 +96,7 @@ Evidence compare(const DecodeSession& healthy, const DecodeSession& faulty) {
 }
 
 std::vector<std::string> Evidence::head() {
-  return {"", "first difference", "row", "keys", "rotated for", "k[0] score", "cache KiB"};
+  return {"", "first difference", "row", "keys", "angle of", "k[0] score", "cache KiB"};
 }
 
 std::vector<std::string> Evidence::row(const std::string& name) const {
