@@ -31,12 +31,12 @@ function(lastrow_dependency name target)
   if(ARG_HEADERS)
     set(subdirectory SOURCE_SUBDIR no-cmake-files-wanted)
   endif()
-  set(shallow ON)
+  set(shallow GIT_SHALLOW ON)
   if(ARG_TAG MATCHES "^[0-9a-f]+$")  # a shallow clone has the commits that have names, and no others
-    set(shallow OFF)
+    set(shallow "")
   endif()
-  FetchContent_Declare(${name} GIT_REPOSITORY ${ARG_GIT} GIT_TAG ${ARG_TAG} GIT_SHALLOW ${shallow} SYSTEM
-                       ${subdirectory})
+  FetchContent_Declare(${name} GIT_REPOSITORY ${ARG_GIT} GIT_TAG ${ARG_TAG} GIT_SUBMODULES "" ${shallow}
+                       GIT_PROGRESS OFF SYSTEM ${subdirectory})
   FetchContent_MakeAvailable(${name})
   if(ARG_HEADERS)
     add_library(${target} INTERFACE IMPORTED GLOBAL)
