@@ -21,6 +21,7 @@ TEST_CASE("known values of XXH64") {
   CHECK(hash("") == 0xEF46DB3751D8E999);
   CHECK(hash("a") == 0xD24EC4F1A98C6E5B);
   CHECK(hash("abc") == 0x44BC2CF5AD770999);
+  CHECK(hash("Nobody inspects the spammish repetition") == 0xFBCEA83C8A378BF1);  // 39 bytes: uses the lanes
 }
 
 TEST_CASE("every byte, the length and the seed count, in all lengths around the lanes") {

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "backend/eigen.h"
+#include "session/saved_cache.h"
 #include "session/transaction.h"
 #include "session/twin.h"
 #include "support/aborts.h"
@@ -34,13 +35,14 @@ class Disturbance final : public ForwardingBackend {
   }
   void write_rows(KvStorage& storage, int32_t at, RowKind kind, std::span<const int64_t> slots,
                   ConstTensorView host) override {
-    if (read_only) throw CapacityError("the device is gone in a test");
+    if (read_only || (n_writes >= 0 && n_writes-- == 0)) throw CapacityError("the device is gone in a test");
     ForwardingBackend::write_rows(storage, at, kind, slots, host);
   }
 
   int32_t layer = 1, skip = 0;  // the first `skip` attends of the layer run as usual
   std::function<void()> then;
   bool fails = false, read_only = false;
+  int32_t n_writes = -1;  // write_rows fails after so many calls; −1: it does not
 
  private:
   EigenBackend owned_{2};
@@ -48,11 +50,17 @@ class Disturbance final : public ForwardingBackend {
 
 /// A session whose calls can be made to fail, or to be stopped, while they run.
 struct Disturbed {
-  explicit Disturbed(Mode mode, std::optional<RecordOptions> record = {}) {
+  explicit Disturbed(Mode mode, std::optional<RecordOptions> record = {}, int32_t chunk = 0,
+                     CacheOptions cache = {}) {
     auto made = std::make_unique<Disturbance>();
     backend = made.get();
     session.emplace(load_model(kModel), std::move(made),
-                    SessionOptions{.mode = mode, .sampling = {}, .record = std::move(record), .stop = &stop});
+                    SessionOptions{.mode = mode,
+                                   .sampling = {},
+                                   .chunk = chunk,
+                                   .record = std::move(record),
+                                   .cache = std::move(cache),
+                                   .stop = &stop});
     session->start(kPrompt);
   }
   /// Checks that the disturbed call throws.
@@ -183,6 +191,89 @@ TEST_CASE("a call that throws changes nothing, to the last bit") {
           CHECK(s.last_step() == undisturbed.session->last_step());
           CHECK_NOTHROW((void)s.stored_row(0, RowKind::k, 0));
         }
+}
+
+TEST_CASE("a call that throws in the middle of a chunk or a turn changes nothing, in pages too") {
+  const CacheOptions pages{.kind = "paged", .block_len = 3};
+  const std::vector<int32_t> turn = {1, 2, 3, 4};
+  for (const Mode mode : {Mode::cached, Mode::recompute})
+    for (const CacheOptions& cache : {CacheOptions{}, pages})
+      for (const bool by_stop : {false, true}) {
+        CAPTURE(name_of(mode));
+        CAPTURE(cache.kind);
+        CAPTURE(by_stop);
+        Disturbed disturbed(mode, record(RecordOptions::Keep::all), /*chunk=*/2, cache),
+            undisturbed(mode, record(RecordOptions::Keep::all), /*chunk=*/2, cache);
+        DecodeSession &s = *disturbed.session, &other = *undisturbed.session;
+        disturbed.fails_in(by_stop, 0, [&] { s.advance(); });
+        CHECK(s.current_step() == -1);
+        CHECK(s.last_step() == -1);
+        const auto check_fails = [&](int32_t skip, auto call) {
+          const Shown before = shown_by(s);
+          disturbed.fails_in(by_stop, skip, call);
+          CHECK(shown_by(s) == before);
+        };
+        s.advance();
+        other.advance();
+        check_fails(0, [&] { s.advance(); });  // the second chunk
+        for (int i = 0; i < 3; ++i) {          // the other chunks, a token
+          s.advance();
+          other.advance();
+        }
+        check_fails(0, [&] { s.advance(turn); });
+        s.advance(turn);
+        other.advance(turn);
+        s.advance();
+        other.advance();
+        check_fails(0, [&] { s.go_to(1); });
+        check_fails(0, [&] { s.go_to(4); });
+        check_fails(0, [&] { s.set_pokes({poke(Poke::What::k, 3, Poke::When::since)}); });
+        if (mode == Mode::cached) {  // several steps run, and a later one fails
+          check_fails(1, [&] { s.set_pokes({poke(Poke::What::k, 3, Poke::When::since)}); });
+          check_fails(3, [&] { s.set_pokes({poke(Poke::What::v, 0, Poke::When::since)}); });
+        }
+        s.go_to(3);
+        other.go_to(3);
+        check_fails(0, [&] { s.advance(turn); });  // the known turn
+        check_fails(0, [&] { s.advance(std::vector<int32_t>{5, 6}); });
+        s.advance(turn);
+        other.advance(turn);
+        CHECK(std::ranges::equal(s.logits(), other.logits()));
+        CHECK(s.last_step() == other.last_step());
+      }
+}
+
+TEST_CASE("a start from saved rows that fails changes nothing, or computes the lost rows again") {
+  for (const int32_t n_writes : {0, 1, 3}) {  // so many of the 6 writes of rows succeed
+    CAPTURE(n_writes);
+    Disturbed disturbed(Mode::cached, record(RecordOptions::Keep::all), 0, {.kind = "paged", .block_len = 3}),
+        source(Mode::cached);
+    DecodeSession& s = *disturbed.session;
+    source.session->advance();
+    source.session->advance();
+    const SavedCache saved = save_cache(*source.session);
+    for (int i = 0; i < 4; ++i) s.advance();
+    s.set_pokes({poke(Poke::What::k, 2, Poke::When::since)});
+    const Shown before = shown_by(s);
+    disturbed.backend->n_writes = n_writes;
+    CHECK_THROWS_AS(s.start_from(saved, std::vector<int32_t>{1, 2}), CapacityError);
+    disturbed.backend->n_writes = -1;
+    CHECK(shown_by(s) == before);
+
+    s.start_from(saved, std::vector<int32_t>{1, 2});
+    s.advance();
+    disturbed.backend->read_only = true;  // the rows cannot be put back either
+    CHECK_THROWS_AS(s.start_from(saved, std::vector<int32_t>{3}), CapacityError);
+    disturbed.backend->read_only = false;
+    CHECK_THROWS_WITH_AS((void)s.stored_row(0, RowKind::k, 0), doctest::Contains("go_to(0)"), UsageError);
+    CHECK_THROWS_WITH_AS(save_cache(s), doctest::Contains("go_to(0)"), UsageError);
+    s.go_to(0);  // computes the loaded rows from their tokens
+    CHECK(s.kv_len() == 8);
+    Disturbed whole(Mode::cached);
+    whole.session->start({s.tokens().begin(), s.tokens().end()});
+    whole.session->advance();
+    CHECK(std::ranges::equal(s.logits(), whole.session->logits()));
+  }
 }
 
 TEST_CASE("a transaction that is not kept is undone, although nothing failed; one that is kept stays") {
