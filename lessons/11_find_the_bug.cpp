@@ -50,7 +50,7 @@ void converse(DecodeSession& session, std::span<const int32_t> forced) {
   session.start(model.tokenizer().encode(Lesson::prompt_for(model)));
   session.advance();
   for (int step = 1; step < kSteps; ++step)
-    session.advance(forced.empty() ? -1 : forced[static_cast<size_t>(session.prompt_len() + step - 1)]);
+    session.advance(forced.empty() ? -1 : forced[static_cast<size_t>(session.n_tokens_at(step - 1))]);
 }
 
 /// Can this bug change anything in this lesson's run on this model?

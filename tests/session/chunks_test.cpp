@@ -174,6 +174,23 @@ TEST_CASE("step back into a chunk and forward: the same bits; other tokens forge
     }
 }
 
+TEST_CASE("a token that is given and the same token chosen are two histories, because their phases differ") {
+  DecodeSession s(load_model(kModels[0]), naive(), {});
+  s.start(kText);
+  s.advance();
+  const std::vector<int32_t> chosen = {s.next_token()};
+  s.advance(chosen);
+  s.advance();
+  CHECK(s.phase_of(1) == Phase::prefill);
+  const auto logits = logits_of(s);
+  s.go_to(0);
+  s.advance();  // the same token, but chosen
+  CHECK(s.phase_of(1) == Phase::decode);
+  CHECK(s.last_step() == 1);
+  s.advance();
+  CHECK(logits_of(s) == logits);
+}
+
 TEST_CASE("pokes in chunks and turns: since it was computed, both sides compute the same function") {
   TwinSession twin(load_model(kModels[0]), naive(), naive(), {.chunk = 4, .cache = paged(3)});
   twin.start({kText.begin(), kText.begin() + 10});

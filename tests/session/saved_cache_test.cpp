@@ -9,6 +9,7 @@
 #include "tests/io/files.h"
 #include "tests/session/texts.h"
 #include "trace/dependence.h"
+#include "trace/trace_file.h"
 
 using namespace lastrow;
 using namespace lastrow::test;
@@ -181,6 +182,14 @@ TEST_CASE("a trace begins behind the loaded rows: it has them, and nobody of the
   }
   CHECK(n_loaded == 2 * 9);    // layers × rows
   CHECK(n_computed == 2 * 6);  // five of the prefill, and its own
+
+  const TemporaryFolder folder;
+  write_trace(folder / "trace", s.recorder(), {});
+  const TraceFile trace = TraceFile::open(folder / "trace");
+  CHECK(Lineage(trace.recorder).ancestors({1, attend, out.at(0)}) ==
+        lineage.ancestors({1, attend, out.at(0)}));
+  const ConstTensorView traced = trace.recorder.tensors(1).layers[1].k;
+  REQUIRE(traced.dim(0) == 15);
 }
 
 TEST_CASE("saving is refused where the rows are not the model's own") {
