@@ -1,10 +1,12 @@
-// A steady decode step of batch 1 touches the heap not once. Every way to the heap is counted, also Eigen's.
+// A steady decode step, of one text or of a batch, touches the heap not once. Every way to the heap is counted,
+// also Eigen's.
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <cerrno>
 
 #include "backend/eigen.h"
+#include "session/batch_session.h"
 #include "session/session.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -52,6 +54,27 @@ TEST_CASE("steady decode allocates nothing") {
       for (int i = 0; i < 500; ++i) s.advance();
       CHECK(n_allocations - before == 0);
       CHECK(before > 0);  // the counter does count
+    }
+#else
+  MESSAGE("skipped: the address sanitizer owns the allocation functions");
+#endif
+}
+
+TEST_CASE("steady decode of a full batch allocates nothing") {
+#if LASTROW_COUNTS_ALLOCATIONS
+  const auto model = load_model("random:layers=3,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=300");
+  for (const char* cache : {"contiguous", "paged:block=16"})
+    for (const bool share_prefix : {false, true}) {
+      CacheOptions options = cache_options(cache);
+      options.share_prefix = share_prefix && options.kind == "paged";
+      BatchSession batch(model, std::make_unique<EigenBackend>(2),
+                         {.sampling = {.temperature = 0.7f, .top_k = 20}, .max_seqs = 4, .cache = options});
+      for (int32_t i = 0; i < 6; ++i) batch.add({1, 2, 3, i}, 250);  // two of them wait
+      for (int i = 0; i < 4; ++i) batch.advance();                   // buffers reach their size
+      REQUIRE(batch.n_running() == 4);
+      const int64_t before = n_allocations;
+      for (int i = 0; i < 200; ++i) batch.advance();
+      CHECK(n_allocations - before == 0);
     }
 #else
   MESSAGE("skipped: the address sanitizer owns the allocation functions");
