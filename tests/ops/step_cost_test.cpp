@@ -78,7 +78,7 @@ TEST_CASE("a step costs the sum of its operations") {
         for (const int64_t rows : {0, 1, 7}) {
           if (rows > q_len) continue;
           INFO("q_len ", q_len, " kv_len ", kv_len, " rows ", rows, " window ", m.window);
-          CHECK(step_cost(m, {q_len, kv_len, rows, 2, 1}) ==
+          CHECK(step_cost(m, {q_len, kv_len, rows, 2, {1}, {1}}) ==
                 forward_written_out(m, q_len, kv_len, rows, 2, 1));
         }
 }
