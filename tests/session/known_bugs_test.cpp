@@ -110,7 +110,7 @@ void run_to_end(BatchSession& batch) {
 }
 
 const Tokens kText = {3, 14, 15, 9, 26, 5, 35, 8, 1};          // two full blocks of 4, and a token
-const Tokens kEqualBlock = {20, 21, 22, 23, 26, 5, 35, 8, 2};  // only its second block is equal
+const Tokens kEqualBlock = {20, 21, 22, 23, 26, 5, 35, 8, 2};  // its second block has the same tokens
 const Tokens kSharing = {3, 14, 15, 9, 40, 41};                // begins with the first block of kText
 
 }  // namespace
@@ -143,13 +143,16 @@ TEST_CASE("row 20: in a batch, a short sequence keeps its own positions") {
 }
 
 TEST_CASE("row 24: a block of equal tokens behind another text is not the same block") {
+  // The third text finds its first block, computed for the second text. Its next block has the tokens of the
+  // first text's second block, but other tokens come before them.
   expect_caught("block-alone-key",
-                generation_of({.max_seqs = 1, .cache = paged(true)}, [](BatchSession& batch) {
+                generation_of({.max_seqs = 2, .cache = paged(true)}, [](BatchSession& batch) {
                   batch.add(kText, 1);
-                  const int32_t second = batch.add(kEqualBlock, 1);
+                  batch.add({20, 21, 22, 23, 2}, 1);
+                  const int32_t third = batch.add(kEqualBlock, 1);
                   run_to_end(batch);
-                  CHECK(batch.generation(second).n_prefix == 0);
-                  return second;
+                  CHECK(batch.generation(third).n_prefix == 4);
+                  return third;
                 }));
 }
 
@@ -157,19 +160,20 @@ TEST_CASE("row 24: texts whose hashes collide never get each other's rows") {
   const auto all_collide = [](uint64_t, std::span<const int32_t>) -> uint64_t { return 7; };
   NaiveBackend<float> naive;
   test::HandRun run(naive);
-  PagedCache cache(run.spec, 3, SharePrefixes::yes, all_collide);
+  PagedCache cache(run.spec, 4, SharePrefixes::yes, all_collide);
   const auto feed = [&](int32_t sequence, const Tokens& text, int32_t n_found) {
-    CHECK(cache.adopt_prefix(sequence, text) == n_found);
-    const SequenceInput rest{sequence, std::span(text).subspan(static_cast<size_t>(n_found)),
-                             LogitRows::last};
+    const int32_t n = cache.adopt_prefix(sequence, text);
+    CHECK(n == n_found);
+    const SequenceInput rest{sequence, std::span(text).subspan(static_cast<size_t>(n)), LogitRows::last};
     const StepPlan& plan = cache.plan({&rest, 1});
     run.step(plan);
     cache.commit(plan);
     CHECK(Ran{text, run.logits[0], {}, nullptr}.error() <= 1);
   };
   feed(0, kText, 0);
-  feed(1, kEqualBlock, 0);
-  feed(2, kSharing, 4);
+  feed(1, {20, 21, 22, 23, 2}, 0);
+  feed(2, kEqualBlock, 4);
+  feed(3, kSharing, 4);
 }
 
 TEST_CASE("row 25: the prefill after a prefix hit reads the rows that it shares") {
