@@ -1,10 +1,10 @@
 // Lesson 11: what does a bug in a K/V cache look like from outside?
 //
-// Nine bugs that real programs had, each built into an otherwise healthy run. You see where a faulty run
+// Fifteen bugs that real programs had, each built into an otherwise healthy run. You see where a faulty run
 // first differs from a healthy one (step, layer, operation), how many keys attention read there, by which
 // position its keys are rotated, and how much memory the cache takes. From that you can name the bug.
 //
-// You will see   the evidence of nine cases, A to I, in random order; your answers graded
+// You will see   the evidence of fifteen cases, A to O, in random order; your answers graded
 // Before this    lessons 3, 4 and 8; lesson 9 shows how small rounding errors are: every difference here is
 //                larger
 // Open           src/trace/named_faults.cpp (afterwards), src/trace/faults.h, src/cache/step_plan.h
@@ -22,6 +22,7 @@
 #include "core/random.h"
 #include "lessons/support/evidence.h"
 #include "lessons/support/lesson.h"
+#include "lessons/support/serving_runs.h"
 #include "trace/named_faults.h"
 
 using namespace lastrow;
@@ -53,60 +54,90 @@ void converse(DecodeSession& session, std::span<const int32_t> forced) {
     session.advance(forced.empty() ? -1 : forced[static_cast<size_t>(session.n_tokens_at(step - 1))]);
 }
 
-/// Can this bug change anything in this lesson's run on this model?
+/// Does this bug need chunks or several texts?
+bool is_of_serving(const Fault& fault) { return !fault.needs.empty(); }
+
+/// Can this bug change anything on this model?
 bool can_show(const Fault& fault, const ModelConfig& config) {
-  return fault.needs.empty() && (fault.name != "repeat-kv" || config.group_size() > 1) &&
-         (fault.name != "early-length" || config.n_layers > 1);
+  return (fault.name != "repeat-kv" || config.group_size() > 1) &&
+         ((fault.name != "early-length" && fault.name != "block-alone-key") || config.n_layers > 1);
 }
 
-/// The faults that can show on this model, shuffled with a fixed seed.
+/// The faults that can show on this model, shuffled with a fixed seed. Those of serving come last.
 std::vector<const Fault*> shuffled_faults(const ModelConfig& config) {
   std::vector<const Fault*> order;
   for (const Fault& fault : faults())
     if (can_show(fault, config)) order.push_back(&fault);
   Random random(11);
   for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+  std::ranges::stable_partition(order, [](const Fault* fault) { return !is_of_serving(*fault); });
   return order;
 }
 
 std::vector<Case> make_cases(Lesson& lesson, const std::shared_ptr<const Model>& model,
                              const DecodeSession& healthy) {
+  const RecordedRun healthy_chunks = run_for("chunks", model, lesson.backend()),
+                    healthy_batch = run_for("batch", model, lesson.backend());
   std::vector<Case> cases;
   for (const Fault* fault : shuffled_faults(model->config())) {
-    DecodeSession faulty(model,
-                         with_fault(std::string(fault->name), lesson.backend(), model->config().group_size()),
-                         {.record = everything()});
-    converse(faulty, healthy.tokens());
+    auto backend = with_fault(std::string(fault->name), lesson.backend(), model->config().group_size());
     const auto letter = static_cast<char>('A' + cases.size());
-    cases.push_back({letter, fault, compare(healthy, faulty)});
+    if (is_of_serving(*fault)) {
+      const RecordedRun faulty = run_for(fault->needs, model, std::move(backend));
+      const RecordedRun& right = fault->needs == "chunks" ? healthy_chunks : healthy_batch;
+      cases.push_back({letter, fault, compare(right.recorder(), faulty.recorder(), model->config())});
+    } else {
+      DecodeSession faulty(model, std::move(backend), {.record = everything()});
+      converse(faulty, healthy.tokens());
+      cases.push_back({letter, fault, compare(healthy, faulty)});
+    }
   }
   return cases;
 }
 
-void show(Screen& screen, const std::vector<Case>& cases) {
+void show_conversations(Screen& screen, const std::vector<Case>& cases) {
   std::vector<std::vector<std::string>> rows;
-  for (const Case& c : cases) rows.push_back(c.evidence.row(std::string(1, c.letter)));
+  for (const Case& c : cases)
+    if (!is_of_serving(*c.fault)) rows.push_back(c.evidence.row(std::string(1, c.letter)));
   screen.table(Evidence::head(), rows);
   screen.say(
       "first difference: the first operation whose output has other bits than the healthy run. row: the "
-      "position of "
-      "its first row that differs. keys: how many keys attention read there. angle of: the position by whose "
-      "angle RoPE rotated that row. k[0] score: the score of the first key with the last query in head 0 "
-      "(none: "
-      "masked). In brackets: the healthy run.");
+      "position of its first row that differs. keys: how many keys attention read there. angle of: the "
+      "position by whose angle RoPE rotated that row. k[0] score: the score of the first key with the last "
+      "query in head 0 (none: masked). In brackets: the healthy run.");
+}
+
+/// "2 (6)": what the faulty run has, and in brackets the healthy run if it differs.
+std::string beside(int64_t actual, int64_t healthy) {
+  return actual == healthy ? fmt::format("{}", actual) : fmt::format("{} ({})", actual, healthy);
+}
+
+void show_serving(Screen& screen, const std::vector<Case>& cases, const Model& model) {
+  screen.say(fmt::format(
+      "More bugs need chunks or several texts. “chunks”: text 1 is fed in chunks of 5. “batch”: step 0 feeds "
+      "text 1; in step 1 it decodes, and texts 2 and 3 join, on a cache with blocks of 4 that shares "
+      "prefixes. 1: “{}”, 2: “{}”, 3: “{}”.",
+      serving_text(model, 1), serving_text(model, 2), serving_text(model, 3)));
+  std::vector<std::vector<std::string>> rows;
+  for (const Case& c : cases) {
+    if (!is_of_serving(*c.fault)) continue;
+    const Evidence& e = c.evidence;
+    rows.push_back({std::string(1, c.letter), c.fault->needs == "chunks" ? "chunks" : "batch",
+                    e.first ? e.first->place() : "nothing", fmt::format("{}", e.sequence + 1),
+                    fmt::format("{}", e.position), beside(e.keys_seen, e.keys_seen_expected),
+                    e.turned_as ? beside(*e.turned_as, e.position) : ""});
+  }
+  screen.table({"", "run", "first difference", "text", "row", "keys seen", "angle of"}, rows);
+  screen.say("keys seen: how many keys the last query of that text sees there.");
 }
 
 void list_bugs(Screen& screen, const ModelConfig& config) {
   screen.say("The bugs and their names:");
-  std::string others;
   for (const Fault& fault : faults()) {
-    if (!fault.needs.empty()) others += (others.empty() ? "" : ", ") + std::string(fault.name);
     if (!can_show(fault, config)) continue;
     screen.line(std::string(fault.name), Ink::accent);
     screen.entry("", fault.bug);
   }
-  screen.say("src/trace/named_faults.cpp has more, which need blocks, chunks, batches or shared prefixes: " +
-             others + ".");
 }
 
 /// The name of a bug as the lesson spells it. `text` may have capitals, _ for - and spaces around it. "" if
@@ -180,13 +211,15 @@ void lesson_11(Lesson& lesson) {
   const Answers answers = reveal ? Answers{} : read_answers(lesson.options().answers, cases);
 
   screen.say(fmt::format(
-      "{} runs {} times on “{}”, after another conversation and a reset: once healthy, and once with each of "
-      "{} "
-      "bugs. All runs get the same tokens. Step 0 is the prefill. Where does each run first differ?",
-      model->config().name, cases.size() + 1, Lesson::prompt_for(*model), cases.size()));
+      "{} runs on “{}”, after another conversation and a reset: once healthy, and once with each of {} bugs. "
+      "All runs get the same tokens. Step 0 is the prefill. Where does each run first differ?",
+      model->config().name, Lesson::prompt_for(*model),
+      std::ranges::count_if(cases, [](const Case& c) { return !is_of_serving(*c.fault); })));
   list_bugs(screen, model->config());
   screen.section("The cases");
-  show(screen, cases);
+  show_conversations(screen, cases);
+  screen.section("The cases with chunks and several texts");
+  show_serving(screen, cases, *model);
 
   int n_located = 0;
   for (const Case& c : cases) {
@@ -201,14 +234,14 @@ void lesson_11(Lesson& lesson) {
 
   for (const auto& [c, name] : answers) grade(lesson, *c, name);
   if (reveal)
-    for (const Case& c : cases)
-      screen.entry(fmt::format("{}", c.letter), fmt::format("{}: {}", c.fault->name, c.fault->bug));
+    for (const Case& c : cases) screen.entry(fmt::format("{}", c.letter), c.fault->name);
   if (answers.empty() && !reveal && !lesson.options().json && ::isatty(STDIN_FILENO) == 1) ask(lesson, cases);
   lesson.keep(healthy);
   lesson.try_this(
       {"Answer with lessons/run 11 A=… B=… (lessons/run 11 reveal shows the solutions).",
-       "Two pairs of bugs show first at the same operation, with the same number of keys. Which column "
-       "tells the bugs of both pairs apart?",
+       "In the first table, two pairs of bugs show first at the same operation, with the same number of "
+       "keys. Which column tells the bugs of both pairs apart?",
+       "One bug of the second table changes no number in layer 0. Why not?",
        "On fable-gqa one bug changes no number at all. Who would notice it, and when?",
        "Run lessons/run 3 --fault stale-rows. Which line fails?"},
       "lesson 10, GPU kernels.");
@@ -219,7 +252,7 @@ void lesson_11(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
-      {11, "find the bug", "Nine runs have a bug. Where does each first go wrong, and which bug is it?",
+      {11, "find the bug", "Fifteen runs have a bug. Where does each first go wrong, and which bug is it?",
        "CASE=BUG, for example A=scale-twice; or reveal"},
       lesson_11);
 }

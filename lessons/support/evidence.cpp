@@ -59,11 +59,29 @@ std::optional<int32_t> position_of_angle(const Recorder& recorder, const ModelCo
   return {};
 }
 
-/// The score of the last query of a step with the key at index 0, in head 0.
-std::optional<double> score_of_first_key(const Recorder& recorder, int32_t step, int32_t layer) {
-  const Tensor* scores = recorder.find(step, layer, recorded::kScores);
-  if (!scores || scores->shape()[2] == 0) return {};
-  return element(*scores, (scores->shape()[1] - 1) * scores->shape()[2]);
+/// The scores [kv_len] of the last query of a sequence, in head 0. Empty if they were not recorded.
+std::vector<double> last_scores(const Recorder& recorder, int32_t step, int32_t layer, int32_t sequence) {
+  const Tensor* scores = recorder.find(step, layer, recorded::kScores, sequence);
+  if (!scores) return {};
+  const int64_t kv_len = scores->shape()[2], first = (scores->shape()[1] - 1) * kv_len;
+  std::vector<double> last;
+  for (int64_t s = 0; s < kv_len; ++s) last.push_back(element(*scores, first + s));
+  return last;
+}
+
+std::optional<double> score_of_first_key(const std::vector<double>& scores) {
+  return scores.empty() ? std::optional<double>{} : scores[0];
+}
+
+int64_t n_seen(const std::vector<double>& scores) {
+  return std::ranges::count_if(scores, [](double x) { return !std::isinf(x); });
+}
+
+/// The sequence of the step that row `row` belongs to.
+int32_t sequence_of(const StepPlan& plan, int64_t row) {
+  int32_t i = 0;
+  while (i + 1 < plan.n_seqs() && plan.q_start[i + 1] <= row) ++i;
+  return i;
 }
 
 std::string shown(double score) { return std::isinf(score) ? "none" : fmt::format("{:.2f}", score); }
@@ -77,21 +95,31 @@ std::string beside(const std::string& actual, const std::string& healthy) {
 
 RecordOptions everything() { return {.keep = RecordOptions::Keep::all, .ops = {"*"}, .probe = true}; }
 
-Evidence compare(const DecodeSession& healthy, const DecodeSession& faulty) {
-  const Recorder &a = healthy.recorder(), &b = faulty.recorder();
+Evidence compare(const Recorder& healthy, const Recorder& faulty, const ModelConfig& config) {
   Evidence e;
-  e.bytes = faulty.storage_bytes();
-  e.bytes_expected = healthy.storage_bytes();
-  e.first = first_difference(a, b);
+  e.first = first_difference(healthy, faulty);
   if (!e.first) return e;
   const int32_t step = e.first->step, layer = std::max(e.first->layer, 0);
-  e.position = a.plan(step).positions[e.first->row];
-  e.keys_read = keys_read(b, step, layer);
-  e.keys_expected = keys_read(a, step, layer);
+  const StepPlan& plan = healthy.plan(step);
+  e.sequence = sequence_of(plan, e.first->row);
+  e.position = plan.positions[e.first->row];
+  e.keys_read = keys_read(faulty, step, layer);
+  e.keys_expected = keys_read(healthy, step, layer);
   if (e.first->op == site::kRopeQ || e.first->op == site::kRopeK)
-    e.turned_as = position_of_angle(b, healthy.model().config(), step, e.first->row);
-  e.score = score_of_first_key(b, step, layer);
-  e.score_expected = score_of_first_key(a, step, layer);
+    e.turned_as = position_of_angle(faulty, config, step, e.first->row);
+  const std::vector<double> scores = last_scores(faulty, step, layer, e.sequence),
+                            expected = last_scores(healthy, step, layer, e.sequence);
+  e.score = score_of_first_key(scores);
+  e.score_expected = score_of_first_key(expected);
+  e.keys_seen = n_seen(scores);
+  e.keys_seen_expected = n_seen(expected);
+  return e;
+}
+
+Evidence compare(const DecodeSession& healthy, const DecodeSession& faulty) {
+  Evidence e = compare(healthy.recorder(), faulty.recorder(), healthy.model().config());
+  e.bytes = faulty.storage_bytes();
+  e.bytes_expected = healthy.storage_bytes();
   return e;
 }
 
