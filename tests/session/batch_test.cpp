@@ -89,7 +89,7 @@ TEST_CASE("generations join when a sequence becomes free, and leave after their 
 
 TEST_CASE("what a step did for each sequence adds up to what was counted") {
   const auto model = load_model(kModels[1]);
-  BatchSession batch(model, eigen(), {.max_seqs = 3, .cache = {.dtype = DType::i8}});
+  BatchSession batch(model, eigen(), {.max_seqs = 3, .cache = {.dtype_k = DType::i8, .dtype_v = DType::i8}});
   for (const Request& request : kRequests) batch.add(request.prompt, request.n_tokens);
   while (const BatchStep* step = batch.advance()) {
     const auto sum = [&](auto member) {

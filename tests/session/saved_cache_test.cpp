@@ -225,7 +225,7 @@ TEST_CASE("loading is refused for another model, type or precision, and changes 
   refused("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=64,seed=2", &naive, {},
           "max_seq_len is 40 there and 64 here");
   CacheOptions half;
-  half.dtype = DType::f16;
+  half.dtype_k = half.dtype_v = DType::f16;
   refused(kModels[0], &naive, half, "stores K and V as f32, and this one as f16: choose f32 here too");
   refused(kModels[0], &exact, {}, "those of this backend are f64");
 
