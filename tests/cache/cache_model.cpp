@@ -29,7 +29,7 @@ CacheModel::CacheModel(const CacheConfig& config) : config_(config) {
   state_.entries.resize(config.n_blocks);
   state_.times_written.resize(config.n_blocks, 0);
   stored_.resize(static_cast<size_t>(config.n_blocks) * config.block_len, 0);
-  save();
+  for (int32_t place = 0; place < kSaved; ++place) save(place);
 }
 
 Ints CacheModel::path_to(int32_t block) const {
@@ -242,13 +242,13 @@ int32_t CacheModel::adopt(int32_t sequence, std::span<const int32_t> text) {
   return length(sequence);
 }
 
-void CacheModel::save() { saved_ = state_; }
+void CacheModel::save(int32_t place) { saved_[place] = state_; }
 
-void CacheModel::undo() {
+void CacheModel::undo(int32_t place) {
   const std::vector<int64_t> times_written = state_.times_written;
-  state_ = saved_;
+  state_ = saved_[place];
   for (int32_t block = 0; block < config_.n_blocks; ++block) {
-    if (times_written[block] == saved_.times_written[block]) continue;
+    if (times_written[block] == saved_[place].times_written[block]) continue;
     leave_index(block);
     state_.times_written[block] = times_written[block] + 1;
   }

@@ -27,6 +27,7 @@ struct CacheConfig {
 /// Digits 1 to 3 in base 4, one for each token 0 to 2. 0 names no row.
 using RowName = uint64_t;
 constexpr int32_t kLongestText = 31;
+constexpr int32_t kSaved = 2;
 RowName next_row(RowName before, int32_t token);
 RowName name_of(std::span<const int32_t> tokens);
 /// The tokens that name a row.
@@ -64,9 +65,10 @@ class CacheModel {
   /// Returns how many tokens must be found.
   int32_t adopt(int32_t sequence, std::span<const int32_t> text);
 
-  void save();
-  /// Goes back to what was saved. The rows of the sequences are written back to their slots, as callers do.
-  void undo();
+  /// There are kSaved places for states.
+  void save(int32_t place);
+  /// Goes to a saved state. The rows of its sequences are written back to their slots, as callers do.
+  void undo(int32_t place);
 
   /// Throws unless the cache is in the state of the model.
   void compare(const KvCache& cache) const;
@@ -102,7 +104,7 @@ class CacheModel {
   void share_full_blocks(int32_t sequence);
 
   CacheConfig config_;
-  State state_, saved_;
+  State state_, saved_[kSaved];
   std::vector<RowName> stored_;  // [n_blocks · block_len]   not undone: it is what the storage really holds
 };
 

@@ -63,7 +63,7 @@ Operation random_operation(Random& random) {
 }
 
 RandomCache::RandomCache(const CacheConfig& config)
-    : config_(config), cache_(cache_of(config)), saved_(cache_of(config)), model_(config) {}
+    : config_(config), cache_(cache_of(config)), saved_{cache_of(config), cache_of(config)}, model_(config) {}
 
 int32_t RandomCache::sequence_of(const Operation& operation) const {
   return static_cast<int32_t>(operation.who % static_cast<uint32_t>(config_.n_seqs));
@@ -186,6 +186,7 @@ void RandomCache::refuse(const Operation& operation) {
 }
 
 void RandomCache::apply(const Operation& operation) {
+  const auto place = static_cast<int32_t>(operation.who % kSaved);
   switch (operation.action) {
     case Action::append:
       return append(operation, End::commit);
@@ -208,11 +209,11 @@ void RandomCache::apply(const Operation& operation) {
     case Action::refuse:
       return refuse(operation);
     case Action::save:
-      model_.save();
-      return saved_.copy_from(cache_);
+      model_.save(place);
+      return saved_[place].copy_from(cache_);
     case Action::undo:
-      model_.undo();
-      return cache_.copy_from(saved_);
+      model_.undo(place);
+      return cache_.copy_from(saved_[place]);
   }
 }
 

@@ -73,7 +73,7 @@ class RandomCache {
   Ints text_of(const Operation& operation) const;
 
   CacheConfig config_;
-  PagedCache cache_, saved_;
+  PagedCache cache_, saved_[kSaved];
   CacheModel model_;
   int64_t n_refused_ = 0, n_failed_allocations_ = 0;
 };
