@@ -73,9 +73,9 @@ TEST_CASE("theorem: paged = contiguous to the last bit, for any length of a bloc
 }
 
 TEST_CASE("theorem: the same for every type of stored K and V") {
-  for (const DType dtype : {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {
-    CacheOptions in_one, in_pages = paged(3);
-    in_one.dtype = in_pages.dtype = dtype;
+  for (const char* dtypes : {"f16", "bf16", "fp8", "int8", "k=int8,v=f16"}) {
+    CAPTURE(dtypes);
+    const CacheOptions in_one = with_dtypes({}, dtypes), in_pages = with_dtypes(paged(3), dtypes);
     DecodeSession contiguous(load_model(kModels[0]), eigen(), {.chunk = 5, .cache = in_one}),
         s(load_model(kModels[0]), eigen(), {.chunk = 5, .cache = in_pages});
     std::vector<std::vector<float>> expected, logits;

@@ -44,5 +44,12 @@ inline std::span<const int32_t> text(size_t begin, size_t end) {
 }
 
 inline CacheOptions paged(int32_t block_len) { return {.kind = "paged", .block_len = block_len}; }
+/// The options with K and V of these types, as in --kv-dtype.
+inline CacheOptions with_dtypes(CacheOptions options, std::string_view names) {
+  const KvDtypes dtypes = kv_dtypes_from_name(names);
+  options.dtype_k = dtypes.k;
+  options.dtype_v = dtypes.v;
+  return options;
+}
 
 }  // namespace lastrow::test
