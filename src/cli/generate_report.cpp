@@ -11,28 +11,13 @@ namespace {
 
 using nlohmann::ordered_json;
 
-ordered_json step_as_json(const StepRecord& step) {
-  return {{"position", step.position},
-          {"phase", name_of(step.phase)},
-          {"q_len", step.q_len},
-          {"kv_len", step.kv_len},
-          {"q_rows", step.q_rows},
-          {"kv_rows_projected", step.kv_rows_projected},
-          {"score_cells", step.score_cells},
-          {"cache_bytes_read", step.cache_bytes_read},
-          {"cache_bytes_written", step.cache_bytes_written},
-          {"kv_scratch_bytes", step.kv_scratch_bytes},
-          {"flop", step.flop},
-          {"wall_us", step.wall_us}};
-}
-
 std::string milliseconds(double us) { return fmt::format("{:.2f} ms", us / 1e3); }
 
 std::string tokens_per_second(const ModeRun& run) {
-  double decode_us = 0;
-  for (size_t i = 1; i < run.steps.size(); ++i) decode_us += run.steps[i].wall_us;
-  if (run.steps.size() < 2 || decode_us <= 0) return "–";
-  return with_commas(static_cast<int64_t>(static_cast<double>(run.steps.size() - 1) / decode_us * 1e6));
+  double decode_us = 0, n_decodes = 0;
+  for (const StepRecord& step : run.steps)
+    if (step.phase == Phase::decode) decode_us += step.wall_us, ++n_decodes;
+  return decode_us <= 0 ? "–" : with_commas(static_cast<int64_t>(n_decodes / decode_us * 1e6));
 }
 
 /// One row of the table: the label, shown(number(total)) for each run, then the ratio recompute / cached.
@@ -41,12 +26,48 @@ std::string table_row(const GenerateReport& report, std::string_view label, Numb
   std::string row = fmt::format("  {:<34}", label);
   std::vector<double> numbers;
   for (const ModeRun& run : report.runs) {
-    numbers.push_back(static_cast<double>(number(total(run))));
-    row += fmt::format(" {:>26}", numbers.back() == 0 ? "–" : shown(number(total(run))));
+    numbers.push_back(static_cast<double>(number(total(run.steps))));
+    row += fmt::format(" {:>26}", numbers.back() == 0 ? "–" : shown(number(total(run.steps))));
   }
   if (numbers.size() == 2 && numbers[0] > 0 && numbers[1] > 0)
     row += fmt::format(" {:>10.1f}×", numbers[1] / numbers[0]);
   return row + "\n";
+}
+
+/// One row of the table: the label, then shown(run) for each run.
+template <typename Shown>
+std::string text_row(const GenerateReport& report, std::string_view label, Shown shown) {
+  std::string row = fmt::format("  {:<34}", label);
+  for (const ModeRun& run : report.runs) row += fmt::format(" {:>26}", shown(run));
+  return row + "\n";
+}
+
+/// What the steps did together.
+std::string work_rows(const GenerateReport& report) {
+  std::string out;
+  const auto add = [&](std::string_view label, int64_t StepRecord::*member, auto shown) {
+    out += table_row(
+        report, label, [member](const StepRecord& s) { return s.*member; }, shown);
+  };
+  add("rows of Q projected", &StepRecord::q_rows, with_commas);
+  add("rows of K (and of V) projected", &StepRecord::kv_rows_projected, with_commas);
+  add("score cells", &StepRecord::score_cells, with_commas);
+  add("K/V cache read", &StepRecord::cache_bytes_read, gib_and_gb);
+  add("K/V cache written", &StepRecord::cache_bytes_written, gib_and_gb);
+  add("K/V scratch, kept for one step", &StepRecord::kv_scratch_bytes, gib_and_gb);
+  add("flop", &StepRecord::flop, with_commas);
+  return out;
+}
+
+/// What the cache holds at the end. One contiguous block has nothing to show.
+std::string held_rows(const GenerateReport& report) {
+  if (report.cache == "contiguous") return "";
+  const auto rows = [](const StepRecord& s) { return s.rows_held; };
+  const auto blocks = [](const StepRecord& s) { return int64_t{s.blocks_used}; };
+  const auto bytes = [](const StepRecord& s) { return s.bytes_held; };
+  return table_row(report, "rows held at the end, each layer", rows, with_commas) +
+         table_row(report, fmt::format("blocks that hold them ({})", report.cache), blocks, with_commas) +
+         table_row(report, "bytes of these blocks", bytes, gib_and_gb);
 }
 
 std::string agreement(const GenerateReport& report) {
@@ -63,34 +84,70 @@ std::string agreement(const GenerateReport& report) {
       report.tokenizer->piece(b.tokens[i]), c.max_abs_logit_diff);
 }
 
+ordered_json mode_as_json(const GenerateReport& report, const ModeRun& run) {
+  ordered_json turns = ordered_json::array(), steps = ordered_json::array();
+  for (const Turn& turn : run.turns)
+    turns.push_back({{"prompt_tokens", turn.given}, {"tokens", turn.chosen}});
+  for (const StepRecord& step : run.steps) {
+    steps.push_back(as_json(step));
+    steps.back()["chosen"] = nullptr;
+  }
+  for (size_t i = 0; i < run.tokens.size(); ++i)
+    steps[static_cast<size_t>(run.chosen_by[i])]["chosen"] = run.tokens[i];
+  ordered_json json = {{"text", full_text(report, run)},
+                       {"tokens", run.tokens},
+                       {"turns", std::move(turns)},
+                       {"stored_not_finite", run.stored.n_not_finite},
+                       {"stored_at_limit", run.stored.n_at_limit}};
+  if (!run.attend_kernel.empty()) {
+    json["attend_kernel"] = run.attend_kernel;
+    json["steps_replayed"] = run.n_replayed;
+  }
+  json["steps"] = std::move(steps);
+  return json;
+}
+
 }  // namespace
 
 std::string full_text(const GenerateReport& report, const ModeRun& run) {
-  std::vector<int32_t> all = report.prompt;
-  all.insert(all.end(), run.tokens.begin(), run.tokens.end());
-  return report.tokenizer->decode(all);
+  return report.tokenizer->decode(all_tokens(run));
+}
+
+ordered_json as_json(const StepRecord& step) {
+  return {{"position", step.position},
+          {"phase", name_of(step.phase)},
+          {"q_len", step.q_len},
+          {"kv_len", step.kv_len},
+          {"q_rows", step.q_rows},
+          {"kv_rows_projected", step.kv_rows_projected},
+          {"score_cells", step.score_cells},
+          {"cache_bytes_read", step.cache_bytes_read},
+          {"cache_bytes_written", step.cache_bytes_written},
+          {"kv_scratch_bytes", step.kv_scratch_bytes},
+          {"rows_held", step.rows_held},
+          {"rows_evicted", step.rows_evicted},
+          {"blocks_used", step.blocks_used},
+          {"blocks_shared", step.blocks_shared},
+          {"bytes_held", step.bytes_held},
+          {"flop", step.flop},
+          {"wall_us", step.wall_us}};
 }
 
 ordered_json as_json(const GenerateReport& report) {
   ordered_json modes = ordered_json::object();
   bool context_full = false;
   for (const ModeRun& run : report.runs) {
-    ordered_json steps = ordered_json::array();
-    for (const StepRecord& step : run.steps) steps.push_back(step_as_json(step));
-    modes[name_of(run.mode)] = {{"text", full_text(report, run)},
-                                {"tokens", run.tokens},
-                                {"stored_not_finite", run.stored.n_not_finite},
-                                {"stored_at_limit", run.stored.n_at_limit},
-                                {"steps", std::move(steps)}};
-    if (!run.attend_kernel.empty()) {
-      modes[name_of(run.mode)]["attend_kernel"] = run.attend_kernel;
-      modes[name_of(run.mode)]["steps_replayed"] = run.n_replayed;
-    }
+    modes[name_of(run.mode)] = mode_as_json(report, run);
     context_full = context_full || run.context_full;
   }
-  ordered_json json = {{"model", report.model},       {"backend", report.backend},
-                       {"kv_dtype", report.kv_dtype}, {"prompt_tokens", report.prompt},
-                       {"tokens_equal", nullptr},     {"max_abs_logit_diff", nullptr},
+  ordered_json json = {{"model", report.model},
+                       {"backend", report.backend},
+                       {"cache", report.cache},
+                       {"kv_dtype", report.kv_dtype},
+                       {"prompt_tokens", report.runs.front().turns.front().given},
+                       {"tokens_loaded", report.n_loaded},
+                       {"tokens_equal", nullptr},
+                       {"max_abs_logit_diff", nullptr},
                        {"context_full", context_full}};
   if (report.runs.size() == 2) {
     const Comparison c = compare(report.runs[0], report.runs[1]);
@@ -109,39 +166,17 @@ std::string as_table(const GenerateReport& report) {
                                                         kernel.empty() || !one_kernel ? "" : ", " + kernel));
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", name_of(run.mode));
   out += report.runs.size() == 2 ? fmt::format(" {:>11}\n", "ratio") : "\n";
-  const auto count = [&](std::string_view label, int64_t StepRecord::*member) {
-    return table_row(
-        report, label, [member](const StepRecord& s) { return s.*member; }, with_commas);
-  };
-  const auto bytes = [&](std::string_view label, int64_t StepRecord::*member) {
-    return table_row(
-        report, label, [member](const StepRecord& s) { return s.*member; }, gib_and_gb);
-  };
-  out += fmt::format("  {:<34}", "steps, prefill included");
-  for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.steps.size());
-  out += "\n";
-  if (!kernel.empty()) {
-    out += fmt::format("  {:<34}", "steps replayed from a record");
-    for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.n_replayed);
-    out += "\n";
-  }
-  if (!one_kernel) {
-    out += fmt::format("  {:<34}", "kernel of the last attention");
-    for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", run.attend_kernel);
-    out += "\n";
-  }
-  out += count("rows of Q projected", &StepRecord::q_rows);
-  out += count("rows of K (and of V) projected", &StepRecord::kv_rows_projected);
-  out += count("score cells", &StepRecord::score_cells);
-  out += bytes("K/V cache read", &StepRecord::cache_bytes_read);
-  out += bytes("K/V cache written", &StepRecord::cache_bytes_written);
-  out += bytes("K/V scratch, kept for one step", &StepRecord::kv_scratch_bytes);
-  out += count("flop", &StepRecord::flop);
+  out += text_row(report, "steps, prefill included", [](const ModeRun& run) { return run.steps.size(); });
+  if (!kernel.empty())
+    out +=
+        text_row(report, "steps replayed from a record", [](const ModeRun& run) { return run.n_replayed; });
+  if (!one_kernel)
+    out += text_row(report, "kernel of the last attention",
+                    [](const ModeRun& run) { return run.attend_kernel; });
+  out += work_rows(report) + held_rows(report);
   out += table_row(
       report, "time", [](const StepRecord& s) { return s.wall_us; }, milliseconds);
-  out += fmt::format("  {:<34}", "tokens/s after the prefill");
-  for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", tokens_per_second(run));
-  out += "\n";
+  out += text_row(report, "tokens/s after the prefill", tokens_per_second);
   if (report.runs.size() == 2) out += fmt::format("\n{}", agreement(report));
   if (report.kv_dtype != "f32" && report.runs[0].mode == Mode::cached)
     out += fmt::format("{}The cache stores K and V in {}: {}.\n", report.runs.size() == 2 ? "" : "\n",

@@ -6,62 +6,140 @@
 #include "cache/kv_codec.h"
 
 namespace lastrow::cli {
-
-StoredRows check_stored_rows(const DecodeSession& session, DType kv_dtype) {
-  StoredRows found;
-  if (kv_dtype == DType::f32 || session.mode() == Mode::recompute || session.current_step() < 0) return found;
-  for (int32_t layer = 0; layer < session.model().config().n_layers; ++layer)
-    for (const RowKind kind : {RowKind::k, RowKind::v})
-      for (int32_t s = 0; s < session.kv_len(); ++s) {
-        const Tensor row = session.stored_row(layer, kind, s);
-        const float* x = row.data<float>();
-        for (int64_t i = 0; i < row.size(); ++i) {
-          if (kv_dtype == DType::fp8_e4m3 && std::abs(x[i]) == 448) ++found.n_at_limit;
-          if (!std::isfinite(x[i]) && found.n_not_finite++ == 0)
-            found.first = fmt::format("{} of layer {}, position {}, head {}", kind == RowKind::k ? "K" : "V",
-                                      layer, session.position_of(s), i / row.shape()[2]);
-        }
-      }
-  return found;
-}
-
 namespace {
 
-[[noreturn]] void fail_not_finite(const DecodeSession& session, DType kv_dtype) {
-  const StoredRows stored = check_stored_rows(session, kv_dtype);
+[[noreturn]] void fail_not_finite(const DecodeSession& session, KvDtypes dtypes) {
+  const StoredRows stored = check_stored_rows(session, dtypes);
   if (stored.n_not_finite > 0)
     throw Error(
         "{}: step {} gave logits that are NaN or infinite, and {} stored elements are too, the first in {}: "
         "{} may not be able to hold them; use --kv-dtype bf16 or f32",
         session.model().source(), session.current_step(), stored.n_not_finite, stored.first,
-        kv_dtype_name(kv_dtype));
+        kv_dtypes_name(dtypes));
   throw Error("{}: step {} gave logits that are NaN or infinite: the weights are damaged or far too large",
               session.model().source(), session.current_step());
 }
 
+/// One run: its session, and what the session did so far.
+class Runner {
+ public:
+  Runner(DecodeSession& session, const Conversation& talk, KvDtypes dtypes,
+         const std::function<void(const ModeRun&)>& on_token)
+      : session_(session), talk_(talk), dtypes_(dtypes), on_token_(on_token) {
+    run_.mode = session.mode();
+  }
+
+  ModeRun all_turns() {
+    start();
+    choose_rest();
+    for (const std::vector<int32_t>& given : talk_.then) {
+      feed(given);
+      choose_rest();
+    }
+    return std::move(run_);
+  }
+
+ private:
+  void start() {
+    if (talk_.from != nullptr)
+      session_.start_from(*talk_.from, talk_.prompt);
+    else
+      session_.start(talk_.prompt);
+    run_.turns.push_back({.given = {session_.tokens().begin(), session_.tokens().end()}});
+    while (session_.current_step() + 1 < session_.n_prefill_steps()) note(session_.advance());
+    choose();
+  }
+
+  /// Feeds the last chosen token and the given ones, in chunks.
+  void feed(const std::vector<int32_t>& given) {
+    run_.turns.push_back({.given = given});
+    std::vector<int32_t> tokens = {session_.next_token()};
+    tokens.insert(tokens.end(), given.begin(), given.end());
+    std::span<const int32_t> rest = tokens;
+    while (!rest.empty()) {
+      const size_t n =
+          talk_.chunk == 0 ? rest.size() : std::min(rest.size(), static_cast<size_t>(talk_.chunk));
+      note(session_.advance(rest.first(n)));
+      rest = rest.subspan(n);
+    }
+    choose();
+  }
+
+  void choose_rest() {
+    while (static_cast<int32_t>(run_.turns.back().chosen.size()) < talk_.n_tokens) {
+      if (session_.context_full()) {
+        run_.context_full = true;
+        return;
+      }
+      note(session_.advance());
+      choose();
+    }
+  }
+
+  void note(const StepRecord& step) {
+    run_.steps.push_back(step);
+    const BackendInfo info = session_.backend_info();
+    run_.n_replayed += info.n_replayed - replayed_before_;
+    replayed_before_ = info.n_replayed;
+    run_.attend_kernel = info.attend_kernel;
+  }
+
+  void choose() {
+    const auto logits = session_.logits();
+    if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
+      fail_not_finite(session_, dtypes_);
+    run_.logits.insert(run_.logits.end(), logits.begin(), logits.end());
+    run_.chosen_by.push_back(session_.current_step());
+    run_.tokens.push_back(session_.next_token());
+    run_.turns.back().chosen.push_back(session_.next_token());
+    on_token_(run_);
+  }
+
+  DecodeSession& session_;
+  const Conversation& talk_;
+  const KvDtypes dtypes_;
+  const std::function<void(const ModeRun&)>& on_token_;
+  int64_t replayed_before_ = session_.backend_info().n_replayed;
+  ModeRun run_;
+};
+
 }  // namespace
 
-ModeRun generate(DecodeSession& session, const std::vector<int32_t>& prompt, int32_t n_tokens, DType kv_dtype,
-                 const std::function<void(const ModeRun&)>& on_token) {
-  ModeRun run{.mode = session.mode()};
-  session.start(prompt);
-  while (static_cast<int32_t>(run.tokens.size()) < n_tokens) {
-    if (session.context_full()) {
-      run.context_full = true;
-      break;
-    }
-    const int64_t replayed_before = session.backend_info().n_replayed;
-    run.steps.push_back(session.advance());
-    run.n_replayed += session.backend_info().n_replayed - replayed_before;
-    const auto logits = session.logits();
-    if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
-      fail_not_finite(session, kv_dtype);
-    run.logits.insert(run.logits.end(), logits.begin(), logits.end());
-    run.attend_kernel = session.backend_info().attend_kernel;
-    run.tokens.push_back(session.next_token());
-    on_token(run);
+void require_fits(const Conversation& talk, int32_t context) {
+  int64_t n = static_cast<int64_t>(talk.prompt.size()) + (talk.from != nullptr ? talk.from->n_rows() : 0);
+  for (size_t turn = 0; turn < talk.then.size(); ++turn) {
+    n += talk.n_tokens + static_cast<int64_t>(talk.then[turn].size());
+    if (n > context)
+      throw CapacityError(
+          "with turn {} the text has {} tokens, but the context has room for {}: use fewer --tokens or "
+          "--then",
+          turn + 2, n, context);
   }
-  return run;
+}
+
+StoredRows check_stored_rows(const DecodeSession& session, KvDtypes dtypes) {
+  StoredRows found;
+  if (session.mode() == Mode::recompute || session.current_step() < 0) return found;
+  for (int32_t layer = 0; layer < session.model().config().n_layers; ++layer)
+    for (const RowKind kind : {RowKind::k, RowKind::v}) {
+      if (dtypes.of(kind) == DType::f32) continue;
+      for (int32_t s = 0; s < session.kv_len(); ++s) {
+        const Tensor row = session.stored_row(layer, kind, s);
+        const float* x = row.data<float>();
+        for (int64_t i = 0; i < row.size(); ++i) {
+          if (dtypes.of(kind) == DType::fp8_e4m3 && std::abs(x[i]) == 448) ++found.n_at_limit;
+          if (!std::isfinite(x[i]) && found.n_not_finite++ == 0)
+            found.first = fmt::format("{} of layer {}, position {}, head {}", kind == RowKind::k ? "K" : "V",
+                                      layer, session.position_of(s), i / row.shape()[2]);
+        }
+      }
+    }
+  return found;
+}
+
+ModeRun generate(DecodeSession& session, const Conversation& talk, KvDtypes dtypes,
+                 const std::function<void(const ModeRun&)>& on_token) {
+  return Runner(session, talk, dtypes, on_token).all_turns();
 }
 
 Comparison compare(const ModeRun& a, const ModeRun& b) {
@@ -77,24 +155,40 @@ Comparison compare(const ModeRun& a, const ModeRun& b) {
   return {n_equal == a.tokens.size() && n_equal == b.tokens.size(), largest, static_cast<int32_t>(n_equal)};
 }
 
-StepRecord total(const ModeRun& run) {
+std::vector<int32_t> all_tokens(const ModeRun& run) {
+  std::vector<int32_t> all;
+  for (const Turn& turn : run.turns) {
+    all.insert(all.end(), turn.given.begin(), turn.given.end());
+    all.insert(all.end(), turn.chosen.begin(), turn.chosen.end());
+  }
+  return all;
+}
+
+StepRecord total(std::span<const StepRecord> steps) {
   StepRecord sum;
-  for (const StepRecord& step : run.steps) {
-    sum.position = step.position;
-    sum.phase = step.phase;
-    sum.q_len = step.q_len;
-    sum.kv_len = step.kv_len;
-    sum.q_rows += step.q_rows;
-    sum.kv_rows_projected += step.kv_rows_projected;
-    sum.score_cells += step.score_cells;
-    sum.cache_bytes_read += step.cache_bytes_read;
-    sum.cache_bytes_written += step.cache_bytes_written;
-    sum.kv_scratch_bytes += step.kv_scratch_bytes;
-    sum.weight_bytes += step.weight_bytes;
-    sum.flop += step.flop;
-    sum.wall_us += step.wall_us;
+  for (const StepRecord& step : steps) {
+    StepRecord next = step;  // position, phase, lengths and what the cache holds
+    next.q_rows += sum.q_rows;
+    next.kv_rows_projected += sum.kv_rows_projected;
+    next.score_cells += sum.score_cells;
+    next.cache_bytes_read += sum.cache_bytes_read;
+    next.cache_bytes_written += sum.cache_bytes_written;
+    next.kv_scratch_bytes += sum.kv_scratch_bytes;
+    next.rows_evicted += sum.rows_evicted;
+    next.weight_bytes += sum.weight_bytes;
+    next.flop += sum.flop;
+    next.wall_us += sum.wall_us;
+    sum = next;
   }
   return sum;
+}
+
+std::string stored_name(KvDtypes dtypes, const BackendInfo& backend) {
+  const auto name = [&](DType dtype) -> std::string_view {
+    return dtype == DType::f32 && backend.activation_dtype == DType::f64 ? "f64" : kv_dtype_name(dtype);
+  };
+  return dtypes.same() ? std::string(name(dtypes.k))
+                       : fmt::format("k={},v={}", name(dtypes.k), name(dtypes.v));
 }
 
 }  // namespace lastrow::cli

@@ -4,7 +4,6 @@
 #include "core/error.h"
 #include "cost/memory.h"
 #include "trace/chrome_trace.h"
-#include "trace/trace_file.h"
 
 namespace lastrow::cli {
 namespace {
@@ -23,23 +22,26 @@ std::filesystem::path TraceOutputs::trace_path(Mode mode, size_t n_modes) const 
   return path.replace_filename(path.stem().string() + "." + name_of(mode) + path.extension().string());
 }
 
-AtomicFile& WrittenTraces::add(const std::filesystem::path& path, const std::string& note) {
+AtomicFile& WrittenFiles::add(const std::filesystem::path& path, const std::string& note) {
   files_.push_back(std::make_unique<AtomicFile>(path));
   notes_.push_back(note);
   return *files_.back();
 }
 
-void WrittenTraces::commit() {
+void WrittenFiles::commit() {
   std::vector<AtomicFile*> files;
   for (const auto& file : files_) files.push_back(file.get());
   commit_all(files);
   for (const std::string& text : notes_) note(text);
 }
 
-void TraceOutputs::require_writable(const std::vector<NamedFile>& inputs, std::span<const Mode> modes) const {
+void TraceOutputs::require_writable(const std::vector<NamedFile>& inputs, std::span<const Mode> modes,
+                                    const std::vector<NamedFile>& more_outputs) const {
   if (modes.size() > 1 && is_device(trace))
     throw UsageError("--mode both writes two traces, but {} can take only one: name a file", trace);
   std::vector<NamedFile> outputs;
+  for (const NamedFile& output : more_outputs)
+    if (!output.path.empty()) outputs.push_back(output);
   if (!chrome_trace.empty()) outputs.push_back({"--chrome-trace", chrome_trace});
   if (!trace.empty())
     for (const Mode mode : modes)
@@ -58,28 +60,20 @@ std::optional<RecordOptions> TraceOutputs::record_options() const {
   return options;
 }
 
-WrittenTraces TraceOutputs::write(std::span<const ModeRun> runs,
-                                  std::span<const std::unique_ptr<DecodeSession>> sessions) const {
-  WrittenTraces written;
+WrittenFiles TraceOutputs::write(std::span<const RecordedRun> runs) const {
+  WrittenFiles written;
   if (!wanted()) return written;
   std::vector<ChromeTrack> tracks;
-  for (size_t i = 0; i < runs.size(); ++i) {
-    const DecodeSession& session = *sessions[i];
-    const Recorder& recorder = session.recorder();
-    const char* const mode = name_of(runs[i].mode);
-    tracks.push_back({mode, &recorder});
-    if (recorder.truncated())
+  for (const RecordedRun& run : runs) {
+    const char* const mode = name_of(run.mode);
+    tracks.push_back({mode, run.recorder});
+    if (run.recorder->truncated())
       note(fmt::format("the record of {} reached its limit of {}; later steps are not in it", mode,
-                       gib_and_gb(recorder.options().max_bytes)));
+                       gib_and_gb(run.recorder->options().max_bytes)));
     if (trace.empty()) continue;
-    TraceInfo info{.config_json = to_json(session.model().config()),
-                   .tokens = {session.tokens().begin(), session.tokens().end()},
-                   .n_stored_not_finite = runs[i].stored.n_not_finite,
-                   .n_stored_at_limit = runs[i].stored.n_at_limit};
-    info.tokens.push_back(session.next_token());
-    const auto path = trace_path(runs[i].mode, runs.size());
+    const auto path = trace_path(run.mode, runs.size());
     AtomicFile& file = written.add(path, fmt::format("trace of {}: {}", mode, path.string()));
-    write_trace(file, recorder, info);
+    write_trace(file, *run.recorder, run.info);
     file.finish();
   }
   if (chrome_trace.empty()) return written;

@@ -1,0 +1,89 @@
+// The text below the options in `lastrow generate --help`.
+#pragma once
+
+namespace lastrow::cli {
+
+inline constexpr const char* kGenerateHelp =
+    R"(A model with random weights is random:KEY=VALUE,… with any of the keys layers, q_heads, kv_heads,
+head_dim, model_dim, ffn, vocab, context, seed and arch (llama or gpt2). For example:
+random:layers=4,q_heads=8,kv_heads=2,head_dim=64,seed=1
+
+A trace file holds one mode. With --mode both, run.safetensors holds the cached mode, and the file
+run.recompute.safetensors holds the other. Recording makes the steps slower, and their times larger.
+
+--kv-dtype is the type in which the cache stores K and V. f16, bf16 and fp8 (e4m3) round each element. int8
+has one scale per row of a K/V head. Recompute has no cache; its scratch memory is always f32.
+
+--save-cache writes the rows of the whole text: the prompt and every generated token. --cache-from goes on
+behind them, so only new tokens are fed. The file belongs to one model and one --kv-dtype; --cache may
+differ. With --mode recompute only its tokens are used. numpy can open it:
+  safetensors.numpy.load_file("fox.safetensors")["k.0"]        rows, K/V heads, head_dim
+
+--prompts prints a line for each prompt when its text is complete. With --batch N up to N sequences step
+together. When one ends, the next prompt joins the running ones. Sequences of different length are packed one
+after the other, and no token is padding.
+
+--share-prefix runs all prompts twice: without sharing, and with it. Prompts that begin with the same tokens
+then hold the same blocks, and a prefill starts behind the blocks that are found. Only full blocks that an
+earlier step has filled can be found.
+
+--pad-left shows what goes wrong in a batch that is padded on the left, if the position of a generated token
+is counted from the padded length. lastrow pads nowhere else. The run with these positions is compared with
+the run of packed sequences.
+
+--json prints one object. With --prompt:
+
+  model, backend
+  cache, kv_dtype          as in the options; kv_dtype is the type that is really stored
+  prompt_tokens            ids; with --cache-from also those of the file
+  tokens_loaded            how many of them came with their rows from --cache-from
+  tokens_equal             null unless --mode both
+  max_abs_logit_diff       null unless --mode both
+  context_full             whether the context was full before all tokens were generated
+  modes                    {cached: {…}, recompute: {…}}, or only one of them, each with:
+    text                   with the prompt
+    tokens                 the ids that were chosen
+    turns                  one for --prompt and one for each --then: {prompt_tokens, tokens}
+    stored_not_finite      at the end: how many elements of K and V are NaN or infinite
+    stored_at_limit        at the end, fp8 only: how many elements are ±448, the largest number
+    attend_kernel          of the last step; only if the backend has kernels to choose from
+    steps_replayed         how many steps ran as the record of an earlier step; likewise
+    steps                  each has:
+      position             of its last token
+      phase                prefill (its tokens were given) or decode
+      chosen               the token that was chosen after it; null if more of the prompt follows
+      q_len                tokens fed
+      kv_len               keys that its last token sees
+      q_rows               rows of Q, over all layers
+      kv_rows_projected    rows of K, and as many of V, over all layers
+      score_cells          over all layers and query heads
+      cache_bytes_read     cached only
+      cache_bytes_written  cached only
+      kv_scratch_bytes     recompute only: the same traffic, in memory that is emptied before each step
+      rows_held            cached only, as are the next four: rows of K (and of V) in each layer
+      rows_evicted         rows that the cache forgot in this step
+      blocks_used          blocks that hold the rows
+      blocks_shared        of these, blocks that two or more sequences hold
+      bytes_held           the blocks used, in all layers
+      flop, wall_us
+
+With --prompts, instead of the fields from prompt_tokens on:
+
+  batch                    sequences that may step together
+  prompts                  in the order of the file, each with:
+    line, prompt           as in the file
+    prompt_tokens, tokens  ids
+    text                   with the prompt
+    context_full           whether the context was full before all tokens were generated
+    tokens_found           prompt tokens whose rows were found in the cache
+    queued_us              from the start of the run to the start of its prefill
+    first_token_us         from the start of its prefill to its first token
+    first_step, last_step  of `steps`
+  steps                    as above, of all sequences together
+  share_prefix             null, or {without: {…}, with: {…}}; `prompts` and `steps` are those of `with`
+  pad_left                 null, or what the padded run did
+
+Example:
+  lastrow generate --model fable-gqa --prompt "the quick brown fox" --tokens 20 --mode both)";
+
+}  // namespace lastrow::cli

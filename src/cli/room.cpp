@@ -1,0 +1,41 @@
+#include "cli/room.h"
+
+#include "core/memory_limit.h"
+#include "model/decoder.h"
+
+namespace lastrow::cli {
+namespace {
+
+/// The bytes that the backend's storage has. A backend in double precision stores f64 for f32.
+int64_t storage_bytes(const CacheSpec& spec, const BackendInfo& backend) {
+  int64_t bytes = spec.bytes();
+  if (backend.activation_dtype != DType::f64) return bytes;
+  for (const RowKind kind : {RowKind::k, RowKind::v})
+    if (spec.dtypes().of(kind) == DType::f32)
+      bytes += spec.n_layers * spec.layer_rows() * spec.row_bytes(kind);
+  return bytes;
+}
+
+}  // namespace
+
+void require_room(const Model& model, const BackendInfo& backend, const RunSizes& sizes) {
+  if (!backend.in_host_memory) return;
+  const ModelConfig& c = model.config();
+  const DType activations = backend.activation_dtype;
+  const CacheSpec cache = cache_spec(sizes.cache, {.n_layers = c.n_layers,
+                                                   .n_kv_heads = c.n_kv_heads,
+                                                   .head_dim = c.head_dim,
+                                                   .max_seq_len = c.max_seq_len,
+                                                   .n_seqs = sizes.n_seqs});
+  const int64_t max_tokens = sizes.max_tokens > 0 ? sizes.max_tokens : c.max_seq_len;
+  constexpr int64_t kLayerOverheadBytes = 2048;  // the Tensor objects and alignment of nine weights, K and V
+  require_memory(Decoder::bytes(c, activations) + Workspace::bytes(c, activations, max_tokens, sizes.n_seqs) +
+                     storage_bytes(cache, backend) + c.n_layers * kLayerOverheadBytes,
+                 sizes.n_seqs == 1
+                     ? fmt::format("{} with its context of {} tokens", c.name, c.max_seq_len)
+                     : fmt::format("{} with {} contexts of {} tokens", c.name, sizes.n_seqs, c.max_seq_len),
+                 sizes.n_seqs == 1 ? "use a smaller model or a shorter context"
+                                   : "use a smaller --batch, a smaller model or a shorter context");
+}
+
+}  // namespace lastrow::cli

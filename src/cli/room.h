@@ -1,0 +1,19 @@
+// Whether the host has enough memory for a session, before anything is allocated for it.
+#pragma once
+
+#include "backend/backend.h"
+#include "cache/make_cache.h"
+#include "model/model.h"
+
+namespace lastrow::cli {
+
+struct RunSizes {
+  CacheOptions cache{};
+  int32_t n_seqs = 1;      // sequences that may step together
+  int64_t max_tokens = 0;  // tokens of a step; 0: the model's context
+};
+
+/// Throws CapacityError if the session would need more memory than there is. A GPU's memory is not counted.
+void require_room(const Model& model, const BackendInfo& backend, const RunSizes& sizes);
+
+}  // namespace lastrow::cli
