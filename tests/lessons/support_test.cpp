@@ -103,6 +103,8 @@ TEST_CASE("with any fault every lesson ends normally: a check fails, or none doe
   for (const std::string& program : programs()) {
     if (program == "lesson_00_ledger" || program == "lesson_07_mha_gqa_mqa") continue;  // trains, slowly
     for (const lastrow::Fault& fault : lastrow::faults()) {
+      // Lessons feed one text, so a fault that needs more changes little in them: one lesson is enough.
+      if (!fault.needs.empty() && program != "lesson_03_recompute_or_cache") continue;
       CAPTURE(program);
       CAPTURE(std::string(fault.name));
       const Folder folder("lesson_fault");

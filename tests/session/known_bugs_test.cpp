@@ -123,6 +123,33 @@ TEST_CASE("row 17: the tail of the last block is masked, whatever an earlier tex
   expect_caught("block-tail", text_of({.cache = paged()}, two_texts));
 }
 
+TEST_CASE("rows 16 and 17: slots that hold no row may hold NaN, in every step, on every backend") {
+  // HandRun fills all slots with NaN. With blocks of 3, a decode, a chunk and a short text end within a block.
+  for (const int32_t block_len : {1, 3, 4, 32})
+    for (const std::unique_ptr<Backend>& backend : all_backends()) {
+      if (!backend->info().in_host_memory) continue;  // the test fills the storage itself
+      CAPTURE(backend->info().name);
+      CAPTURE(block_len);
+      test::HandRun run(*backend, block_len);
+      PagedCache cache(run.spec, 2);
+      std::vector<Tokens> texts(2);
+      const auto feed = [&](const std::vector<Tokens>& tokens) {
+        std::vector<SequenceInput> inputs;
+        for (int32_t i = 0; i < 2; ++i) inputs.push_back({i, tokens[static_cast<size_t>(i)]});
+        const StepPlan& plan = cache.plan(inputs);
+        run.step(plan);
+        cache.commit(plan);
+        for (size_t i = 0; i < 2; ++i) {
+          texts[i].insert(texts[i].end(), tokens[i].begin(), tokens[i].end());
+          CHECK(Ran{texts[i], run.logits[i], {}, nullptr}.error() <= 1);
+        }
+      };
+      feed({{3, 14, 15, 9, 26}, {7}});
+      feed({{5}, {8, 9, 10, 11, 12, 13}});
+      feed({{35}, {14}});
+    }
+}
+
 TEST_CASE("row 19: positions go on from chunk to chunk of a prefill") {
   for (const CacheOptions& cache : {CacheOptions{}, paged()})
     expect_caught("chunk-positions", text_of({.chunk = 5, .cache = cache}, [](DecodeSession& s) {
