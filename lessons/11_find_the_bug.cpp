@@ -70,7 +70,8 @@ std::vector<const Fault*> shuffled_faults(const ModelConfig& config) {
     if (can_show(fault, config)) order.push_back(&fault);
   Random random(11);
   for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
-  std::ranges::stable_partition(order, [](const Fault* fault) { return !is_of_serving(*fault); });
+  std::stable_partition(order.begin(), order.end(),
+                        [](const Fault* fault) { return !is_of_serving(*fault); });
   return order;
 }
 

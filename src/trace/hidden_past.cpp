@@ -57,20 +57,19 @@ void HiddenPast::probe(const Probe& op) {
   const StepPlan& plan = *op.batch.plan;
   const int32_t i = op.sequence();
   if (!is_turn(plan, i)) return inner().run(op);
-  const auto& [first_head, n_heads, first_row, n_rows] = op.selection;
+  const int32_t n_rows = op.selection.n_rows, n_cells = op.selection.n_heads * n_rows;
   const int64_t kv_len = plan.kv_len[i];
   const auto row_of = [&](TensorView x, int64_t cell) {  // of [n_heads, n_rows, kv_len]
-    return x.reshaped({int64_t{n_heads} * n_rows, kv_len}).rows(cell, 1).reshaped({1, 1, kv_len});
+    return x.reshaped({n_cells, kv_len}).rows(cell, 1).reshaped({1, 1, kv_len});
   };
-  for (int32_t cell = 0; cell < n_heads * n_rows; ++cell) {
-    const int32_t row = first_row + cell % n_rows;
+  for (int32_t cell = 0; cell < n_cells; ++cell) {
+    const int32_t row = op.selection.first_row + cell % n_rows;
     Probe one = op;
     one.spec = only_new(op.spec, row - plan.q_start[i]);
-    one.selection = {first_head + cell / n_rows, 1, row, 1};
+    one.selection = {op.selection.first_head + cell / n_rows, 1, row, 1};
     one.scores = row_of(op.scores, cell);
     one.probs = row_of(op.probs, cell);
-    if (!op.lse_distance.empty())
-      one.lse_distance = op.lse_distance.reshaped({int64_t{n_heads} * n_rows, 1}).rows(cell, 1);
+    if (!op.lse_distance.empty()) one.lse_distance = op.lse_distance.reshaped({n_cells, 1}).rows(cell, 1);
     inner().run(one);
   }
 }
