@@ -12,8 +12,9 @@
 //   a token for sequence 0:    block 2 is shared, so sequence 0 gets a copy of it, block 9: [ 7, 9 ]
 //   then one for sequence 1:   it is the only holder of block 2, so it writes there
 //
-// A block may be written only if exactly one sequence holds it and it is not in the prefix index. Only the last
-// block of a sequence is ever written, at indices ≥ length.
+// A step writes only the last block of a sequence, at indices ≥ length, and new blocks behind it. A written block
+// has left the prefix index, and after the step exactly one sequence holds it. If the longest lengths of all
+// sequences fit the pool together, each counted without sharing, no step is refused for lack of blocks.
 //
 // With SharePrefixes::yes, commit puts each block that became full into the prefix index (cache/prefix_index.h).
 // When no sequence holds such a block any more, it is *cached*: a text that begins with the same tokens adopts
@@ -83,7 +84,8 @@ class PagedCache final : public KvCache {
   void drop_block(int32_t sequence, int32_t place);
 
   // paged_steps.cpp
-  void lay_out_table(int32_t sequence, int32_t new_length);
+  void lay_out_table(std::span<const SequenceInput> inputs, const SequenceInput& input);
+  bool keeps_shared_block(std::span<const SequenceInput> inputs, const SequenceInput& input) const;
   int32_t choose_block();
   void require_enough_blocks() const;
   void take_chosen_blocks();

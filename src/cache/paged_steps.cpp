@@ -19,18 +19,37 @@ int32_t PagedCache::choose_block() {
   return block;
 }
 
-/// Appends to the plan the block table that the sequence will have with new_length rows.
-void PagedCache::lay_out_table(int32_t sequence, int32_t new_length) {
-  const int32_t length = lengths_[sequence], n_blocks = blocks_for(length);
-  const int32_t* blocks = table(sequence);
+/// Whether the sequence of an input may write to its last block, although others hold it too. Usually it gets a
+/// copy. But if all holders write in this step, then one of them keeps the block, because copies come before all
+/// writes. It is the one with the most rows: if the step is aborted, no row of the others was overwritten.
+bool PagedCache::keeps_shared_block(std::span<const SequenceInput> inputs, const SequenceInput& input) const {
+  const int32_t length = lengths_[input.sequence], place = length / spec_.block_len;
+  const int32_t block = table(input.sequence)[place];
+  int32_t n_writers = 0;
+  for (const SequenceInput& other : inputs) {
+    const int32_t other_length = lengths_[other.sequence];
+    if (other.tokens.empty() || other_length / spec_.block_len != place) continue;
+    if (table(other.sequence)[place] != block) continue;
+    if (other_length > length || (other_length == length && &other < &input)) return false;
+    ++n_writers;
+  }
+  return n_writers == pool_.holders(block);
+}
+
+/// Appends to the plan the block table that the sequence will have after the step.
+void PagedCache::lay_out_table(std::span<const SequenceInput> inputs, const SequenceInput& input) {
+  const int32_t* blocks = table(input.sequence);
   plan_.block_tables.insert(plan_.block_tables.end(), blocks, blocks + spec_.max_blocks_per_seq());
-  if (new_length == length) return;
+  if (input.tokens.empty()) return;
   int32_t* planned = plan_.block_tables.data() + plan_.block_tables.size() - spec_.max_blocks_per_seq();
-  // All holders copy a shared block, even if all of them write in this step: after an abort they hold it again.
-  const bool writes_last_block = length % spec_.block_len != 0;
-  if (writes_last_block && pool_.holders(blocks[n_blocks - 1]) > 1) {
-    planned[n_blocks - 1] = choose_block();
-    plan_.block_copies.push_back({blocks[n_blocks - 1], planned[n_blocks - 1]});
+  const int32_t length = lengths_[input.sequence], n_blocks = blocks_for(length);
+  const int32_t new_length = length + static_cast<int32_t>(input.tokens.size());
+  if (length % spec_.block_len != 0) {  // it writes to its last block
+    const int32_t last = blocks[n_blocks - 1];
+    if (pool_.holders(last) > 1 && !keeps_shared_block(inputs, input)) {
+      planned[n_blocks - 1] = choose_block();
+      plan_.block_copies.push_back({last, planned[n_blocks - 1]});
+    }
   }
   for (int32_t i = n_blocks; i < blocks_for(new_length); ++i) planned[i] = choose_block();
 }
@@ -53,9 +72,8 @@ const StepPlan& PagedCache::plan(std::span<const SequenceInput> inputs) {
   chosen_.clear();
   next_cached_ = prefixes_ ? prefixes_->oldest_idle() : PrefixIndex::kNone;
   for (const SequenceInput& input : inputs) {
-    const int32_t length = lengths_[input.sequence];
-    lay_out_table(input.sequence, length + static_cast<int32_t>(input.tokens.size()));
-    pack(plan_, input, length);
+    lay_out_table(inputs, input);
+    pack(plan_, input, lengths_[input.sequence]);
   }
   require_enough_blocks();
   planned_ = true;
@@ -71,15 +89,14 @@ void PagedCache::take_chosen_blocks() {
   }
 }
 
-/// Gives the sequence of input i the table that was planned for it. A block that it copied has one holder less,
-/// or none if all its holders copied it.
+/// Gives the sequence of input i the table that was planned for it. A block that it copied has one holder less.
 void PagedCache::hold_planned_blocks(int32_t i) {
   const int32_t sequence = plan_.sequences[i], new_length = plan_.kv_len[i];
   const int32_t* planned = plan_.block_tables.data() + int64_t{i} * plan_.blocks_per_seq;
   int32_t* blocks = table(sequence);
   for (int32_t place = lengths_[sequence] / spec_.block_len; place < blocks_for(new_length); ++place) {
     if (blocks[place] == planned[place]) continue;
-    if (blocks[place] >= 0) drop_block(sequence, place);
+    if (blocks[place] >= 0) pool_.drop(blocks[place]);  // others still hold it
     blocks[place] = planned[place];
   }
   lengths_[sequence] = new_length;

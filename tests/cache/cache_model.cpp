@@ -54,6 +54,17 @@ int32_t CacheModel::last_block_if_partial(int32_t sequence) const {
   return length(sequence) % config_.block_len == 0 ? -1 : state_.sequences[sequence].blocks.back();
 }
 
+/// If all holders of a block write to it, the first of those with the most rows keeps it. The others copy it.
+bool CacheModel::keeps_shared_block(const Feed& feed, std::span<const Feed> step) const {
+  const int32_t block = last_block_if_partial(feed.sequence);
+  std::vector<const Feed*> writers;
+  for (const Feed& other : step)
+    if (!other.tokens.empty() && last_block_if_partial(other.sequence) == block) writers.push_back(&other);
+  const auto keeper =
+      std::ranges::max_element(writers, {}, [&](const Feed* writer) { return length(writer->sequence); });
+  return static_cast<int32_t>(writers.size()) == holders(block) && *keeper == &feed;
+}
+
 bool CacheModel::is_too_large(std::span<const Feed> step) const {
   int32_t n_needed = 0;
   for (const Feed& feed : step) {
@@ -62,7 +73,7 @@ bool CacheModel::is_too_large(std::span<const Feed> step) const {
     n_needed += (after + config_.block_len - 1) / config_.block_len;
     n_needed -= static_cast<int32_t>(state_.sequences[feed.sequence].blocks.size());
     const int32_t block = last_block_if_partial(feed.sequence);
-    n_needed += block >= 0 && holders(block) > 1;  // it is copied
+    n_needed += block >= 0 && holders(block) > 1 && !keeps_shared_block(feed, step);  // it is copied
   }
   return n_needed > config_.n_blocks - n_used();
 }
@@ -118,7 +129,13 @@ void CacheModel::check(const StepPlan& plan, std::span<const Feed> step) const {
     for (int32_t place = 0; place < plan.blocks_per_seq; ++place) {
       const bool is_needed = place * config_.block_len < end;
       require((table[place] >= 0) == is_needed, "a block table has a wrong length");
-      if (place >= static_cast<int32_t>(blocks.size()) || table[place] == blocks[place]) continue;
+      if (place >= static_cast<int32_t>(blocks.size())) continue;
+      if (table[place] == blocks[place]) {
+        const bool is_written = plan.q_len(i) > 0 && place == begin / config_.block_len;
+        require(!is_written || holders(blocks[place]) == 1 || keeps_shared_block(feed, step),
+                "a block that others hold is written");
+        continue;
+      }
       require(plan.q_len(i) > 0 && place == begin / config_.block_len, "a block was replaced for no reason");
       require(n_copies < plan.block_copies.size() &&
                   plan.block_copies[n_copies].from_block == blocks[place] &&
@@ -157,7 +174,6 @@ void CacheModel::commit(const StepPlan& plan, std::span<const Feed> step) {
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
     Sequence& sequence = state_.sequences[plan.sequences[i]];
     const auto table = plan.block_tables.begin() + i * plan.blocks_per_seq;
-    if (plan.q_len(i) > 0) drop_blocks(plan.sequences[i], length(plan.sequences[i]) / config_.block_len);
     sequence.blocks.assign(table, std::find(table, table + plan.blocks_per_seq, -1));
     sequence.tokens.insert(sequence.tokens.end(), step[i].tokens.begin(), step[i].tokens.end());
   }

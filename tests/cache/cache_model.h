@@ -96,6 +96,7 @@ class CacheModel {
   int32_t n_used() const;
   int32_t n_free() const { return config_.n_blocks - n_used() - static_cast<int32_t>(state_.idle.size()); }
   int32_t last_block_if_partial(int32_t sequence) const;
+  bool keeps_shared_block(const Feed& feed, std::span<const Feed> step) const;
   void check_new_blocks(const Ints& taken) const;
   Ints taken_blocks(const StepPlan& plan) const;
   void write(const StepPlan& plan);

@@ -95,29 +95,44 @@ TEST_CASE("a cache is named as users write it") {
               use);
 }
 
-TEST_CASE("a fork of a partly filled block: whoever writes gets a copy, also if both write in one step") {
-  PagedCache cache(pages(/*max_seq_len=*/8, /*block_len=*/4, /*n_blocks=*/4), /*n_seqs=*/2);
-  feed(cache, 0, {1, 2});
+TEST_CASE("if all holders of a block write in one step, the longest keeps it and the others copy it") {
+  PagedCache cache(pages(/*max_seq_len=*/8, /*block_len=*/4, /*n_blocks=*/3), /*n_seqs=*/3);
+  feed(cache, 0, {1, 2, 3});
   cache.fork(0, 1);
-  const Ints a{3}, b{4};
-  const SequenceInput both[] = {{0, a, LogitRows::last}, {1, b, LogitRows::last}};
+  cache.fork(0, 2);
+  cache.truncate(0, 2);
+  const Ints a{4}, b{5}, c{6};  // sequence 0 has two rows of block 0, sequences 1 and 2 have three
+  const SequenceInput all[] = {{0, a, LogitRows::last}, {1, b, LogitRows::last}, {2, c, LogitRows::last}};
   const CacheUsage before = cache.usage();
   for (const bool commit : {false, true}) {
-    const StepPlan& plan = cache.plan(both);
+    const StepPlan& plan = cache.plan(all);
     CHECK(copies(plan) == Copies{{0, 1}, {0, 2}});
-    CHECK(plan.block_tables == Ints{1, -1, 2, -1});
-    CHECK(plan.append_slots == Slots{6, 10});
+    CHECK(plan.block_tables == Ints{1, -1, 0, -1, 2, -1});
+    CHECK(plan.append_slots == Slots{6, 3, 11});  // slot 3 was empty, so an abort has lost no row
     if (commit) {
       cache.commit(plan);
     } else {
       cache.abort(plan);
       CHECK(cache.usage() == before);
-      CHECK(slots(cache, 1) == Slots{0, 1});
+      CHECK(slots(cache, 1) == Slots{0, 1, 2});
     }
   }
-  CHECK(cache.usage().blocks_used == 2);  // nobody holds block 0 any more
-  CHECK(cache.usage().blocks_free == 2);
+  CHECK(cache.usage().blocks_used == 3);  // as many as without sharing, never more
   CHECK(cache.usage().blocks_shared == 0);
+}
+
+TEST_CASE("if one holder of a block does not write, all that write copy it") {
+  PagedCache cache(pages(/*max_seq_len=*/8, /*block_len=*/4, /*n_blocks=*/4), /*n_seqs=*/3);
+  feed(cache, 0, {1, 2, 3, 4});
+  cache.fork(0, 1);
+  cache.fork(0, 2);
+  cache.truncate(1, 2);
+  cache.truncate(2, 3);
+  const Ints a{5}, b{6}, c{7};  // sequence 0 holds the whole block and writes behind it
+  const SequenceInput all[] = {{0, a, LogitRows::last}, {1, b, LogitRows::last}, {2, c, LogitRows::last}};
+  const StepPlan& plan = cache.plan(all);
+  CHECK(copies(plan) == Copies{{0, 2}, {0, 3}});
+  CHECK(plan.block_tables == Ints{0, 1, 2, -1, 3, -1});
 }
 
 TEST_CASE("a fork of full blocks copies nothing, and an input without tokens neither") {

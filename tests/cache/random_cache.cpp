@@ -80,6 +80,9 @@ void RandomCache::step(const std::vector<Feed>& feeds, End end, uint32_t fail) {
     plan = &cache_.plan(inputs);
   } catch (const CapacityError&) {
     require(is_too_large, "a step was refused, but there are enough blocks for it");
+    const int32_t longest = cache_.spec().max_blocks_per_seq();
+    require(config_.n_blocks < config_.n_seqs * longest,
+            "a step was refused, but all sequences fit at their longest");
     ++n_refused_;
     return;
   } catch (const std::bad_alloc&) {
