@@ -46,13 +46,14 @@ PromptsRun other_run(const Job& job, std::unique_ptr<Backend> backend, const std
 
 /// The run without sharing. Before it one prompt runs without being counted, because a first run is slower.
 PromptsRun run_without_sharing(const Job& job) {
-  other_run(job, job.o.backend.make(), "first prompt, for warming up", std::span(job.prompts).first(1), 1);
-  return other_run(job, job.o.backend.make(), "prompts, without sharing", job.prompts, job.o.n_tokens);
+  other_run(job, job.o.backend.make(), "the first prompt, to warm up", std::span(job.prompts).first(1), 1);
+  return other_run(job, job.o.backend.make(), "tokens of all prompts, without sharing", job.prompts,
+                   job.o.n_tokens);
 }
 
 /// The run that is reported. Without --json it prints a line for each prompt as it ends.
 PromptsRun main_run(const Job& job, BatchSession& session, const PromptsReport& report) {
-  Progress progress("prompts");
+  Progress progress("tokens of all prompts");
   PromptsEvents events{.on_progress = [&](int64_t done, int64_t all) { progress.at(done, all); }};
   if (!job.o.json)
     events.on_end = [&](const PromptsRun& run, size_t i) { progress.print(line_of(report, run, i)); };
@@ -143,7 +144,7 @@ void generate_prompts(const GenerateOptions& o) {
   session.reset();  // its memory is no longer needed
   if (o.pad_left)
     others.padded = other_run(job, with_padded_positions(o.backend.make(), job.prompts, others.padding),
-                              "padded prompts", job.prompts, o.n_tokens);
+                              "tokens of all prompts, padded", job.prompts, o.n_tokens);
   note_full_contexts(job, run);
   print_result(job, report, run, others, simt_report);
   written.commit();

@@ -60,8 +60,8 @@ std::string as_table(const PromptsReport& report, const PromptsRun& run) {
     most.bytes_held = std::max(most.bytes_held, step.bytes_held);
   }
   const StepRecord all = total(run.steps);
-  std::string out = row(fmt::format("{} on {}", escaped(report.model), report.backend),
-                        fmt::format("{}, batch {}", report.cache, report.batch));
+  std::string out = fmt::format("  {} on {}, {}, batch {}\n", escaped(report.model), report.backend,
+                                report.cache, report.batch);
   out += row("prompts", report.file.size());
   out += row("steps", run.steps.size());
   out += row("prompt tokens", with_commas(given));

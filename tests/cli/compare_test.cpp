@@ -53,7 +53,7 @@ TEST_CASE("a total adds up the steps and ends where the last one ended") {
     step.wall_us = i;
     run.steps.push_back(step);
   }
-  const StepRecord sum = total(run);
+  const StepRecord sum = total(run.steps);
   CHECK(sum.position == 3);
   for (const int64_t n : {sum.q_rows, sum.kv_rows_projected, sum.score_cells, sum.cache_bytes_read,
                           sum.cache_bytes_written, sum.kv_scratch_bytes, sum.weight_bytes, sum.flop})

@@ -12,7 +12,7 @@ using namespace lastrow::testing;
 TEST_CASE("the error for an unknown command, option or value lists the known ones") {
   check_refused({}, "use generate, attend, memory or info");
   check_refused({"frobnicate"}, "unknown command 'frobnicate'");
-  check_refused({"generate"}, "--prompt is required; see `lastrow generate --help`");
+  check_refused({"generate"}, "--prompt is missing: give a text to continue");
   check_refused({"generate", "--prompt", "a", "--colour"}, "--colour; see `lastrow generate --help`");
   check_refused({"generate", "--prompt", "a", "--tokens", "many"}, "--tokens");
   check_refused({"generate", "--prompt", "a", "--tokens", "99999999999999"}, "--tokens");
@@ -23,13 +23,14 @@ TEST_CASE("the error for an unknown command, option or value lists the known one
   for (const char* seed : {"-1", "18446744073709551616", "1e3", "0x10", "1 "})
     check_refused({"generate", "--prompt", "a", "--seed", seed},
                   "is not a whole number from 0 to 1844674407");
-  for (const char* option : {"--model", "--prompt", "--mode", "--backend", "--kernel", "--kv-dtype",
-                             "--trace", "--chrome-trace", "--tokens"})
+  for (const char* option :
+       {"--model", "--prompt", "--mode", "--backend", "--kernel", "--kv-dtype", "--cache", "--then",
+        "--prompts", "--save-cache", "--cache-from", "--trace", "--chrome-trace", "--tokens"})
     check_refused({"generate", "--prompt", "a", option, ""}, std::string(option) + ": the value is empty");
   check_refused({"attend", "--in", "", "--out", "x"}, "--in: the value is empty");
   check_refused({"attend", "--in", "x", "--out", ""}, "--out: the value is empty");
   check_refused({"memory", "--model", ""}, "--model: the value is empty");
-  check_refused({"memory", "--model", "gpt-2", "--dtype", ""}, "--dtype: the value is empty");
+  check_refused({"memory", "--model", "gpt-2", "--kv-dtype", ""}, "--kv-dtype: the value is empty");
   check_refused({"generate", "--prompt", "a", "--force"}, "--force is only for cuda-emulated");
   check_refused({"generate", "--prompt", "a", "--backend", "naive", "--force"},
                 "--force is only for cuda-emulated");

@@ -1,6 +1,7 @@
 // `lastrow memory`, `lastrow info` and the help of every command.
 #include <doctest/doctest.h>
 
+#include "cache/make_cache.h"
 #include "cli/lastrow_program.h"
 #include "cli/model_file.h"
 #include "cost/memory.h"
@@ -90,6 +91,55 @@ TEST_CASE("`memory` predicts the bytes that `generate` stores, in every type tha
   }
 }
 
+TEST_CASE("with blocks, `memory` counts whole blocks: exactly what a backend allocates") {
+  const std::string model = "random:layers=3,q_heads=4,kv_heads=2,head_dim=32,context=40";
+  struct Case {
+    const char *cache, *dtype;
+    int64_t n_blocks, block_len;  // by hand: ⌈40 / block⌉ blocks for each of three sequences, or blocks=N
+  };
+  for (const Case& c :
+       {Case{"contiguous", "f32", 3, 40}, Case{"paged", "f16", 9, 16}, Case{"paged:block=7", "int8", 18, 7},
+        Case{"paged:block=8,blocks=11", "k=int8,v=f16", 11, 8},
+        Case{"paged:block=1", "k=fp8,v=bf16", 120, 1}}) {
+    CAPTURE(c.cache);
+    CAPTURE(c.dtype);
+    const json j = lastrow_program({"memory", "--model", model, "--batch", "3", "--cache", c.cache,
+                                    "--kv-dtype", c.dtype, "--json"})
+                       .json();
+    const CacheSpec spec =
+        cache_spec(cache_options(c.cache, c.dtype),
+                   {.n_layers = 3, .n_kv_heads = 2, .head_dim = 32, .max_seq_len = 40, .n_seqs = 3});
+    CHECK(j["cache"] == c.cache);
+    CHECK(j["kv_dtype"] == c.dtype);
+    CHECK(spec.n_blocks == c.n_blocks);
+    CHECK(spec.block_len == c.block_len);
+    CHECK(j["bytes"] == spec.bytes());
+    // The allocation aligns K, V and their scales in each layer: each of these parts may have some padding.
+    const int64_t padding = make_backend("eigen")->make_storage(spec)->bytes() - spec.bytes();
+    CHECK(padding >= 0);
+    CHECK(padding < 4 * spec.n_layers * KvStorage::kAlignment);
+    if (c.block_len == 16) CHECK(padding == 0);  // these sizes are aligned
+    if (std::string(c.cache) != "contiguous") CHECK(j["blocks"]["blocks"] == c.n_blocks);
+  }
+}
+
+TEST_CASE("a pool of blocks says how many sequences it holds, and refuses one that it cannot hold") {
+  const std::vector<std::string> run = {"memory", "--model", "gpt-2", "--context", "1000", "--batch", "8"};
+  const auto with = [&](const std::string& cache) {
+    std::vector<std::string> arguments = run;
+    arguments.insert(arguments.end(), {"--cache", cache});
+    return arguments;
+  };
+  const std::string out = lastrow_program(with("paged:block=16,blocks=200")).out;
+  CHECK(out.find("63 blocks; 8 rows of the last one stay empty") != std::string::npos);
+  CHECK(out.find("200 blocks, room for 3 sequences of 1,000 tokens") != std::string::npos);
+  CHECK(out.find("the other 5 sequences must wait, or share blocks") != std::string::npos);
+  check_refused(with("paged:block=16,blocks=62"), "choose blocks=63 or more");
+  check_refused(with("paged:block=1001"), "block 1001");
+  check_refused(with("pages"), "contiguous or paged[:block=B][,blocks=N]");
+  check_refused({"memory", "--model", "gpt-2", "--kv-dtype", "k=int8"}, "k=TYPE,v=TYPE");
+}
+
 TEST_CASE("the list names every preset with its source") {
   const LastrowOutcome text = lastrow_program({"memory", "--list"});
   const json j = lastrow_program({"memory", "--list", "--json"}).json();
@@ -109,6 +159,9 @@ TEST_CASE("info names backends, libraries, threads, instruction sets and models"
   CHECK(j["version"].is_string());
   CHECK(j["threads"].get<int>() >= 1);
   CHECK(j["instruction_sets"].is_array());
+  CHECK(j["kv_dtypes"] == json{"f32", "f16", "bf16", "int8", "fp8"});
+  CHECK(j["caches"].size() == 2);
+  CHECK(text.out.find("paged[:block=B][,blocks=N]") != std::string::npos);
   for (const char* library : {"Eigen", "fmt", "nlohmann_json", "CLI11"})
     CHECK(j["libraries"][library].is_string());
   REQUIRE(j["backends"].size() == list_backends().size());

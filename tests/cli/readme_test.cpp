@@ -33,6 +33,24 @@ int exit_code_in(const Folder& folder, const std::string& command) {
 
 }  // namespace
 
+TEST_CASE("the README's commands for caches and batches work, in their order") {
+  const Folder folder;
+  int n_commands = 0;
+  for (std::string line : block_after("## Blocks, turns and batches", "")) {
+    CAPTURE(line);
+    const std::string program = "build/bin/lastrow ";
+    const bool ours = line.starts_with(program);
+    if (ours) line.replace(0, program.size(), LASTROW_BIN_DIR "/lastrow ");
+    n_commands += ours ? 1 : 0;
+    const int exit_code = exit_code_in(folder, line);
+    CAPTURE(read_text(folder.file("err")));
+    CHECK(exit_code == 0);
+    if (ours) CHECK_FALSE(read_text(folder.file("out")).empty());
+  }
+  CHECK(n_commands >= 8);
+  CHECK(SafetensorsFile::open(folder.file("fox.safetensors")).tensor("k.0").shape()[1] == 8);
+}
+
 TEST_CASE("the commands of the README work, with the file that its Python program writes") {
   const Folder folder;
   std::string script;

@@ -87,6 +87,26 @@ TEST_CASE("K and V in different formats: the sum of both rows") {
   CHECK_THROWS_WITH_AS(cache_formats_of("k=int8,v=i8"), doctest::Contains("use one of"), UsageError);
 }
 
+TEST_CASE("five tokens in blocks of two: three blocks, and one slot stays empty") {
+  const ModelShape& llama = find_preset("llama-2-7b");
+  const int64_t token = cache_memory(llama, 1, 1, f16()).bytes;
+  const PagedMemory m = paged_memory(llama, 5, 4, f16(), 2);
+  CHECK(m.blocks_per_seq == 3);
+  CHECK(m.waste_rows == 1);
+  CHECK(m.n_blocks == 12);
+  CHECK(m.block_bytes == 2 * token);
+  CHECK(m.bytes == 12 * 2 * token);
+  CHECK(m.seqs_that_fit == 4);
+  CHECK(m.formula.find("32 layers · 12 blocks of 2 rows · 32 K/V heads") != std::string::npos);
+  CHECK(paged_memory(llama, 5, 4, f16(), 2, 7).bytes == 7 * 2 * token);
+  CHECK(paged_memory(llama, 5, 4, f16(), 2, 7).seqs_that_fit == 2);
+  CHECK(paged_memory(llama, 5, 4, f16(), 1).bytes == cache_memory(llama, 5, 4, f16()).bytes);
+  CHECK_THROWS_WITH_AS(paged_memory(llama, 5, 1, f16(), 2, 2), doctest::Contains("choose blocks=3 or more"),
+                       ShapeError);
+  CHECK_THROWS_AS(paged_memory(llama, 5, 1, f16(), 6), ShapeError);
+  CHECK_THROWS_AS(paged_memory(llama, 5, 1, f16(), 0), ShapeError);
+}
+
 TEST_CASE("windows limit the cache") {
   const ModelShape &mistral = find_preset("mistral-7b"), &gemma = find_preset("gemma-2-9b");
   const int64_t mistral_token = 2 * 32 * 8 * 128 * 2;

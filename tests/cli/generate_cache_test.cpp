@@ -1,0 +1,229 @@
+// `lastrow generate` with every kind of cache: in blocks, in chunks, in several turns, saved and loaded. The text
+// is always the one that a contiguous cache gives.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+
+#include "cli/lastrow_program.h"
+#include "cli/model_file.h"
+#include "io/safetensors.h"
+#include "trace/trace_file.h"
+
+using namespace lastrow;
+using namespace lastrow::testing;
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kModel = "random:layers=2,q_heads=4,kv_heads=2,head_dim=6,vocab=32,context=40";
+
+json generated(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"generate", "--model", kModel});
+  arguments.push_back("--json");
+  const LastrowOutcome o = lastrow_program(arguments);
+  CAPTURE(o.err);
+  REQUIRE(o.exit_code == 0);
+  return o.json();
+}
+
+const json& cached(const json& j) { return j["modes"]["cached"]; }
+
+}  // namespace
+
+TEST_CASE("five tokens in blocks of two: three blocks, and one slot of them is empty") {
+  const json j = generated({"--prompt", "t1 t2 t3", "--tokens", "3", "--cache", "paged:block=2"});
+  CHECK(j["cache"] == "paged:block=2");
+  const int64_t row_bytes = 2 * 2 * 2 * 6 * 4;  // layers · (K and V) · K/V heads · head_dim · bytes
+  const json& steps = cached(j)["steps"];
+  REQUIRE(steps.size() == 3);
+  const int64_t rows[] = {3, 4, 5}, blocks[] = {2, 2, 3};
+  for (size_t i = 0; i < 3; ++i) {
+    CAPTURE(i);
+    CHECK(steps[i]["rows_held"] == rows[i]);
+    CHECK(steps[i]["blocks_used"] == blocks[i]);
+    CHECK(steps[i]["blocks_shared"] == 0);
+    CHECK(steps[i]["rows_evicted"] == 0);
+    CHECK(steps[i]["bytes_held"] == blocks[i] * 2 * row_bytes);
+  }
+}
+
+TEST_CASE("blocks of any length give the tokens and the traffic of one contiguous block") {
+  const std::vector<std::string> run = {"--prompt", "a b c d e", "--tokens", "9"};
+  for (const char* backend : {"naive", "eigen", "cuda-emulated"}) {
+    std::vector<std::string> with = run;
+    with.insert(with.end(), {"--backend", backend});
+    const json one = generated(with);
+    for (const char* cache : {"paged", "paged:block=1", "paged:block=7", "paged:block=40,blocks=1"}) {
+      CAPTURE(backend);
+      CAPTURE(cache);
+      std::vector<std::string> paged = with;
+      paged.insert(paged.end(), {"--cache", cache});
+      const json j = generated(paged);
+      CHECK(j["cache"] == cache);
+      CHECK(cached(j)["tokens"] == cached(one)["tokens"]);
+      for (const char* field : {"kv_len", "cache_bytes_read", "cache_bytes_written", "flop"})
+        CHECK(cached(j)["steps"][8][field] == cached(one)["steps"][8][field]);
+    }
+  }
+}
+
+TEST_CASE("recompute agrees with a paged cache, also in chunks and over several turns") {
+  const json j = generated({"--prompt", "a b c d e", "--tokens", "4", "--mode", "both", "--backend", "naive",
+                            "--cache", "paged:block=3", "--chunk", "2", "--then", "f g h"});
+  CHECK(j["tokens_equal"] == true);
+  CHECK(j["max_abs_logit_diff"] == 0);
+}
+
+TEST_CASE("a prompt in chunks: as many steps as chunks, and only the last one chooses a token") {
+  const std::vector<std::string> run = {"--prompt", "a b c d e", "--tokens", "3", "--backend", "naive"};
+  std::vector<std::string> in_chunks = run;
+  in_chunks.insert(in_chunks.end(), {"--chunk", "2"});
+  const json whole = generated(run), j = generated(in_chunks);
+  CHECK(cached(j)["tokens"] == cached(whole)["tokens"]);
+  const json& steps = cached(j)["steps"];
+  REQUIRE(steps.size() == 5);
+  const int64_t fed[] = {2, 2, 1, 1, 1};
+  for (size_t i = 0; i < 5; ++i) {
+    CAPTURE(i);
+    CHECK(steps[i]["q_len"] == fed[i]);
+    CHECK(steps[i]["phase"] == (i < 3 ? "prefill" : "decode"));
+    CHECK(steps[i]["chosen"] == (i < 2 ? json(nullptr) : cached(j)["tokens"][i - 2]));
+  }
+}
+
+TEST_CASE("the second turn feeds only its own tokens, and the last one of the first turn") {
+  const json j = generated(
+      {"--prompt", "t1 t2 t3", "--tokens", "4", "--then", "t5 t6", "--then", "t7", "--backend", "naive"});
+  const json& run = cached(j);
+  REQUIRE(run["turns"].size() == 3);
+  CHECK(run["turns"][1]["prompt_tokens"] == json{5, 6});
+  CHECK(run["turns"][2]["prompt_tokens"] == json{7});
+  CHECK(run["tokens"].size() == 12);
+  const json& second = run["steps"][4];
+  CHECK(second["phase"] == "prefill");
+  CHECK(second["q_len"] == 3);
+  CHECK(second["kv_len"] == 3 + 4 + 2);
+  // The same tokens as one prompt give the same next token.
+  std::string all = "t1 t2 t3";
+  for (const json& token : run["turns"][0]["tokens"]) all += " t" + std::to_string(token.get<int>());
+  const json alone = generated({"--prompt", all + " t5 t6", "--tokens", "4", "--backend", "naive"});
+  CHECK(cached(alone)["tokens"] == run["turns"][1]["tokens"]);
+}
+
+TEST_CASE("saved and loaded rows equal kept ones, in another kind of cache too") {
+  const Folder folder;
+  const std::string file = folder.file("rows.safetensors");
+  for (const char* dtype : {"f32", "int8", "k=int8,v=f16"}) {
+    CAPTURE(dtype);
+    const std::vector<std::string> common = {"--tokens", "4", "--backend", "naive", "--kv-dtype", dtype};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.end(), common.begin(), common.end());
+      return generated(more);
+    };
+    const json kept = with({"--prompt", "t1 t2 t3", "--then", "t5 t6"});
+    const json saved = with({"--prompt", "t1 t2 t3", "--save-cache", file});
+    CHECK(cached(saved)["tokens"] == cached(kept)["turns"][0]["tokens"]);
+    CHECK(cached(saved)["steps"].size() == 4);  // the step that completes the file is not among them
+    const json loaded = with({"--prompt", "t5 t6", "--cache-from", file, "--cache", "paged:block=3"});
+    CHECK(loaded["tokens_loaded"] == 7);
+    CHECK(loaded["prompt_tokens"].size() == 9);
+    CHECK(cached(loaded)["tokens"] == cached(kept)["turns"][1]["tokens"]);
+    CHECK(cached(loaded)["steps"][0]["q_len"] == 2);
+  }
+}
+
+TEST_CASE("a loaded text goes on without a prompt, and recompute agrees") {
+  const Folder folder;
+  const std::string file = folder.file("rows.safetensors");
+  const json longer = generated({"--prompt", "t1 t2 t3", "--tokens", "9", "--backend", "naive"});
+  generated({"--prompt", "t1 t2 t3", "--tokens", "4", "--backend", "naive", "--save-cache", file});
+  const json j = generated({"--tokens", "5", "--cache-from", file, "--mode", "both", "--backend", "naive"});
+  CHECK(j["tokens_equal"] == true);
+  CHECK(j["max_abs_logit_diff"] == 0);
+  json all = cached(longer)["tokens"];
+  all.erase(all.begin(), all.begin() + 4);
+  CHECK(cached(j)["tokens"] == all);
+}
+
+TEST_CASE("a cache of another model or type is refused with the reason, and nothing is written") {
+  const Folder folder;
+  const std::string file = folder.file("rows.safetensors"), kept = folder.file("kept");
+  generated({"--prompt", "t1 t2 t3", "--tokens", "2", "--save-cache", file});
+  const auto refused = [&](std::vector<std::string> arguments, const std::string& expected) {
+    arguments.insert(arguments.begin(), "generate");
+    arguments.insert(arguments.end(), {"--cache-from", file});
+    check_refused(arguments, expected);
+  };
+  write_text(kept, "precious");
+  refused({"--model", std::string(kModel) + ",seed=2", "--save-cache", kept}, "weights");
+  refused({"--model", "random:layers=3,q_heads=4,kv_heads=2,head_dim=6,vocab=32,context=40"}, "layers");
+  refused({"--model", kModel, "--kv-dtype", "f16"}, "f32");
+  refused({"--model", kModel, "--save-cache", file}, "same file");
+  check_refused({"generate", "--model", kModel, "--cache-from", folder.file("none")}, "none");
+  check_refused({"generate", "--model", kModel, "--cache-from", kept}, kept);
+  CHECK(read_text(kept) == "precious");
+}
+
+TEST_CASE("numpy opens a saved cache") {
+  const Folder folder;
+  const char* const named = std::getenv("LASTROW_PYTHON");
+  const std::string python = named == nullptr ? "python3" : named;
+  const auto runs = [&](const std::string& script) {
+    write_text(folder.file("script.py"), script);
+    return exit_code_of(
+               std::system(("cd '" + folder.string() + "' && '" + python + "' script.py").c_str())) == 0;
+  };
+  if (std::system(("'" + python + "' -c 'import numpy, safetensors.numpy' 2>/dev/null").c_str()) != 0) {
+    MESSAGE("skipped: this needs Python with the packages numpy and safetensors");
+    return;
+  }
+  generated({"--prompt", "t1 t2 t3", "--tokens", "2", "--kv-dtype", "k=int8,v=f16", "--cache",
+             "paged:block=2", "--save-cache", folder.file("rows.safetensors")});
+  CHECK(
+      runs("import numpy as np\n"
+           "from safetensors.numpy import load_file\n"
+           "rows = load_file('rows.safetensors')\n"
+           "assert rows['k.0'].shape == rows['v.1'].shape == (5, 2, 6)\n"
+           "assert rows['k.0'].dtype == np.float32 and rows['v.0'].dtype == np.float16\n"
+           "assert list(rows['tokens'][:3]) == [1, 2, 3]\n"
+           "assert list(rows['positions']) == [0, 1, 2, 3, 4]\n"
+           "assert np.abs(rows['k.1']).max() > 0\n"));
+}
+
+TEST_CASE("a trace of a paged run in chunks can be opened, and names the cache") {
+  const Folder folder;
+  const json j =
+      generated({"--prompt", "a b c d e", "--tokens", "3", "--chunk", "2", "--then", "f", "--cache",
+                 "paged:block=2", "--kv-dtype", "k=f16,v=fp8", "--trace", folder.file("t.safetensors")});
+  const TraceFile trace = TraceFile::open(folder.file("t.safetensors"));
+  CHECK(trace.recorder.steps().size() == cached(j)["steps"].size());
+  CHECK(trace.recorder.cache_spec().block_len == 2);
+  CHECK(trace.info.cache == "paged:block=2");
+  CHECK(trace.info.kv_dtype == "k=f16,v=fp8");
+  CHECK(trace.info.tokens.size() == 5 + 3 + 1 + 3);
+}
+
+TEST_CASE("options that do not go together, and numbers that do not fit") {
+  const auto refused = [&](std::vector<std::string> arguments, const std::string& expected) {
+    arguments.insert(arguments.begin(), {"generate", "--model", kModel});
+    check_refused(arguments, expected);
+  };
+  for (const char* cache :
+       {"heap", "paged:", "paged:block=0", "paged:block=x", "paged:rows=3", "contiguous:block=2"})
+    refused({"--prompt", "a", "--cache", cache}, "contiguous or paged[:block=B][,blocks=N]");
+  refused({"--prompt", "a", "--cache", "paged:block=41"}, "block=1 to block=40");
+  refused({"--prompt", "a", "--cache", "paged:block=10,blocks=3"}, "blocks=4 or more");
+  for (const char* dtype : {"int4", "k=int8", "k=int8,v=", "v=int8,k=f16"})
+    refused({"--prompt", "a", "--kv-dtype", dtype}, "f32 f16 bf16 fp8 int8");
+  refused({"--prompt", "a", "--chunk", "0"}, "at least 1 token");
+  refused({"--prompt", "a", "--then", ""}, "--then: the value is empty");
+  refused({"--prompt", "a b", "--tokens", "20", "--then", "c d", "--then", "e"},
+          "with turn 3 the text has 45 tokens, but the context has room for 40");
+  refused({"--prompt", "a", "--mode", "recompute", "--cache", "paged"}, "--mode recompute has no cache");
+  refused({"--prompt", "a", "--mode", "recompute", "--save-cache", "x"}, "no rows to save");
+  refused({"--prompt", "a", "--batch", "2"}, "--batch needs several prompts");
+  refused({"--prompt", "a", "--share-prefix"}, "--share-prefix needs several prompts");
+  refused({"--prompt", "a", "--pad-left"}, "--pad-left needs several prompts");
+  refused({}, "--prompt is missing");
+}
