@@ -1,7 +1,9 @@
 #include "backend/eigen.h"
 
 #include <Eigen/Core>
+#include <optional>
 
+#include "backend/few_rows.h"
 #include "core/stop.h"
 
 namespace lastrow {
@@ -54,6 +56,8 @@ struct EigenBackend::Compute {
     const float *rows = op.x.data<float>(), *w = op.weight.data<float>();
     const float* b = op.bias.empty() ? nullptr : op.bias.data<float>();
     float* o = op.out.data<float>();
+    std::optional<FewRows> few;
+    if (n_rows > 1 && n_rows <= FewRows::kMost) few.emplace(rows, n_rows, n_in, self.few_rows_);
     const auto panel = [&](int64_t i) {
       const int64_t first = i * kPanel, n = std::min(kPanel, n_out - first);
       const ConstMatrix weights(w + first * n_in, n, n_in);
@@ -63,7 +67,10 @@ struct EigenBackend::Compute {
         if (b != nullptr) y += ConstVector(b + first, n);
       } else {
         Columns y(o + first, n_rows, n, Eigen::OuterStride<>(n_out));
-        y.noalias() = ConstMatrix(rows, n_rows, n_in) * weights.transpose();
+        if (few)
+          few->times(weights.data(), n, o + first, n_out);
+        else
+          y.noalias() = ConstMatrix(rows, n_rows, n_in) * weights.transpose();
         if (b != nullptr) y.rowwise() += ConstVector(b + first, n).transpose();
       }
     };

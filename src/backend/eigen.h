@@ -4,12 +4,12 @@
 //   EigenBackend backend(1);     uses one thread
 //
 // Invariant: the number of threads, the block size and the block order do not change a bit. The reasons:
-//   linear   The outputs are split into fixed panels of kPanel. A panel is one Eigen product, on any thread.
+//   linear   The outputs are split into fixed panels of kPanel. A panel is one product, on any thread.
 //   attend   Keys are taken in tiles of kTile indices and in chunks of kChunk, both counted from index 0.
 //            Each chunk has its own softmax state. Chunks are merged in order, so threads may share them.
 //
-// But a row product and a matrix product sum in different orders. So cached and recomputed results differ by
-// rounding.
+// But one row, a few rows (few_rows.h) and many rows are different products, which sum in different orders.
+// So cached and recomputed results differ by rounding.
 #pragma once
 
 #include "backend/cpu_backend.h"
@@ -41,6 +41,7 @@ class EigenBackend final : public CpuBackend<float> {
   // [n_tokens, n_kv_heads, n_partials, group_size, head_dim + 2]. n_partials is n_chunks if several threads
   // share the chunks, else 2: the total and the current chunk.
   std::vector<float> partials_;
+  std::vector<float> few_rows_;  // the copy that FewRows makes
 };
 
 }  // namespace lastrow

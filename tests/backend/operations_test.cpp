@@ -240,7 +240,7 @@ TEST_CASE("rope by eye: position 0 does not rotate, a quarter turn swaps a pair"
 TEST_CASE("eigen's linear, norm and swiglu err at most as the tolerance rule allows") {
   EigenBackend eigen(2);
   NaiveBackend<double> judge;
-  for (const int64_t n_rows : {1, 2, 3, 17, 64})
+  for (const int64_t n_rows : {1, 2, 3, 5, 8, 9, 17, 64})
     for (const auto& [n_in, n_out] : {std::pair{1, 1}, {7, 3}, {96, 128}, {192, 96}, {96, 320}, {300, 65}}) {
       const Tensor x = random_tensor({n_rows, n_in}, 1, 1), w = random_tensor({n_out, n_in}, 1, 2),
                    g = random_tensor({n_in}, 1, 3);
@@ -308,7 +308,7 @@ TEST_CASE("layer_norm and gelu err at most as the tolerance rule allows, on ever
 }
 
 TEST_CASE("the number of threads does not change a bit of a linear layer") {
-  for (const int64_t n_rows : {1, 33}) {
+  for (const int64_t n_rows : {1, 7, 33}) {
     const Tensor x = random_tensor({n_rows, 1500}, 1, 1), w = random_tensor({1111, 1500}, 1, 2);
     std::vector<std::vector<double>> results;
     for (const int32_t n_threads : {1, 2, 4}) {
