@@ -4,18 +4,23 @@
 //   generate/MODEL     tokens per second of a built-in model with the cache
 //   attend/BACKEND/N   one query of each head against N cached rows, in GB/s of K and V; between the
 //                      rounds the same machine reads a plain buffer of the same size
+//   paged/eigen/N      the same against rows in blocks of 16, compared with contiguous rows
+//   batch/eigen        decode steps of a batch of 8 sequences, compared with those of one sequence
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cache/contiguous_cache.h"
+#include "core/function_ref.h"
 #include "core/random.h"
 #include "cost/roofline.h"
-#include "judge/random_tensor.h"
+#include "judge/attend_case.h"
+#include "model/decoder.h"
 #include "model/model.h"
 #include "registry/registry.h"
 #include "session/session.h"
@@ -59,13 +64,19 @@ void generate(benchmark::State& state, const std::string& name) {
   state.counters["tokens/s"] = benchmark::Counter(kTokens, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-/// A full cache of one layer and one sequence, and the plan of a token that sees all of it.
+/// Storage of one layer for one sequence, full of rows, and the plan of a token that sees all of them.
 struct FullCache {
   static constexpr int32_t kQHeads = 32, kKvHeads = 8, kHeadDim = 128;  // as in Llama-3 8B
 
-  FullCache(Backend& backend, int32_t kv_len)
-      : cache(CacheSpec::contiguous(1, kKvHeads, kHeadDim, kv_len)),
-        storage(backend.make_storage(cache.spec())) {
+  /// block_len 0: one block, as in a contiguous cache. Else the blocks are in a random order.
+  FullCache(Backend& backend, int32_t kv_len, int32_t block_len = 0)
+      : layout(judge::lay_out({.n_q_heads = kQHeads,
+                               .n_kv_heads = kKvHeads,
+                               .head_dim = kHeadDim,
+                               .sequences = {{1, kv_len}},
+                               .block_len = block_len,
+                               .block_order = 1})),
+        storage(backend.make_storage(layout.spec)) {
     uint32_t x = 1;
     for (const RowKind kind : {RowKind::k, RowKind::v}) {
       const TensorView rows = storage->rows(0, kind);
@@ -75,39 +86,50 @@ struct FullCache {
         elems[i] = static_cast<float>(x >> 8) * 0x1p-23f - 1.0f;
       }
     }
-    const std::vector<int32_t> past(static_cast<size_t>(kv_len - 1), 0), last = {0};
-    const SequenceInput all_but_one{0, past, LogitRows::none}, one{0, last, LogitRows::none};
-    if (kv_len > 1) cache.commit(cache.plan({&all_but_one, 1}));
-    plan = cache.plan({&one, 1});
   }
-  ContiguousCache cache;
+  judge::Layout layout;
   std::unique_ptr<KvStorage> storage;
-  StepPlan plan;
 };
+
+/// One query of each head against a full cache.
+struct FullAttend {
+  FullAttend(Backend& b, int32_t kv_len, int32_t block_len = 0)
+      : backend(b), full(b, kv_len, block_len), q(b.upload(judge::random_tensor(kShape, 2).view())) {}
+  void run() {
+    const Batch& batch = backend.begin_step(full.layout.plan, *full.storage);
+    backend.run(Attend{{0, "attend"}, q.view(), *full.storage, batch, kSpec, out.view(), lse.view()});
+  }
+
+  static constexpr AttendSpec kSpec{.scale = 0.088388348f, .mask = {}};
+  inline static const Shape kShape{1, FullCache::kQHeads, FullCache::kHeadDim};
+  Backend& backend;
+  FullCache full;
+  Tensor q, out = backend.make_tensor(kShape), lse = backend.make_tensor({1, FullCache::kQHeads});
+};
+
+double seconds_of(FunctionRef<void()> work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> x) {
+  std::nth_element(x.begin(), x.begin() + std::ssize(x) / 2, x.end());
+  return x[x.size() / 2];
+}
 
 /// Each iteration times one attend, then one pass over a plain buffer of the same size by the same number of
 /// threads.
 void attend(benchmark::State& state, const std::string& backend_name) {
   const auto backend = make_backend(backend_name);
-  FullCache full(*backend, static_cast<int32_t>(state.range(0)));
-  const Shape shape{1, FullCache::kQHeads, FullCache::kHeadDim};
-  const Tensor q = backend->upload(judge::random_tensor(shape, 2).view());
-  Tensor out = backend->make_tensor(shape), lse = backend->make_tensor({1, FullCache::kQHeads});
-  const Batch& batch = backend->begin_step(full.plan, *full.storage);
-  const AttendSpec spec{.scale = 0.088388348f, .mask = {}};
-  const auto run = [&] {
-    backend->run(Attend{{0, "attend"}, q.view(), *full.storage, batch, spec, out.view(), lse.view()});
-  };
-
-  run();  // wakes the threads and touches the pages
-  const int64_t bytes = full.storage->bytes();
+  FullAttend one(*backend, static_cast<int32_t>(state.range(0)));
+  one.run();  // wakes the threads and touches the pages
+  const int64_t bytes = one.full.storage->bytes();
   double attend_gbps = 0, read_gbps = 0;  // best of the rounds, because other programs only slow them down
   for (auto _ : state) {
-    const auto start = std::chrono::steady_clock::now();
-    run();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-    state.SetIterationTime(seconds.count());
-    attend_gbps = std::max(attend_gbps, static_cast<double>(bytes) / seconds.count() / 1e9);
+    const double seconds = seconds_of([&] { one.run(); });
+    state.SetIterationTime(seconds);
+    attend_gbps = std::max(attend_gbps, static_cast<double>(bytes) / seconds / 1e9);
     read_gbps =
         std::max(read_gbps, measure_read_bandwidth_gbps(bytes, backend->info().n_threads, /*rounds=*/1));
   }
@@ -116,6 +138,61 @@ void attend(benchmark::State& state, const std::string& backend_name) {
   state.counters["kv_GB/s"] = attend_gbps;
   state.counters["read_GB/s"] = read_gbps;
   state.counters["of_read"] = attend_gbps / read_gbps;
+}
+
+/// Each iteration times one attend over contiguous rows, then one over the same number of rows in blocks of 16
+/// in a random order. One thread, because then its processor time is a second measure, which other programs
+/// disturb less.
+void paged(benchmark::State& state) {
+  const auto backend = make_backend("eigen", 1);
+  const auto kv_len = static_cast<int32_t>(state.range(0));
+  FullAttend contiguous(*backend, kv_len), in_blocks(*backend, kv_len, /*block_len=*/16);
+  contiguous.run(), in_blocks.run();
+  std::vector<double> wall[2], processor[2];  // contiguous, paged
+  for (auto _ : state)
+    for (int i = 0; i < 2; ++i) {
+      FullAttend& one = i == 0 ? contiguous : in_blocks;
+      const std::clock_t start = std::clock();
+      wall[i].push_back(seconds_of([&] { one.run(); }));
+      processor[i].push_back(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+      if (i == 1) state.SetIterationTime(wall[i].back());
+    }
+  state.counters["contiguous_us"] = median(wall[0]) * 1e6;
+  state.counters["paged_us"] = median(wall[1]) * 1e6;
+  state.counters["ratio"] = median(wall[1]) / median(wall[0]);
+  state.counters["cpu_ratio"] = median(processor[1]) / median(processor[0]);
+}
+
+/// Decodes with a model whose weights are larger than the caches of most processors (weights_MB): one step of one sequence, then one step of eight, again and again.
+void batch(benchmark::State& state) {
+  constexpr int32_t kSeqs = 8, kPast = 32;
+  constexpr const char* kModel = "random:layers=12,q_heads=16,kv_heads=4,head_dim=64,context=1024";
+  const std::shared_ptr<const Model> model = load_model(kModel);
+  const ModelConfig& c = model->config();
+  const auto backend = make_backend("eigen");
+  const Decoder decoder(*model, *backend);
+  Workspace workspace(c, *backend, kSeqs * kPast, kSeqs);
+  ContiguousCache cache(CacheSpec::contiguous(c.n_layers, c.n_kv_heads, c.head_dim, c.max_seq_len, kSeqs));
+  const auto storage = backend->make_storage(cache.spec());
+  const auto step = [&](int32_t n_seqs, const std::vector<int32_t>& tokens) {
+    std::vector<SequenceInput> inputs;
+    for (int32_t i = 0; i < n_seqs; ++i) inputs.push_back({i, tokens, LogitRows::last});
+    const StepPlan& plan = cache.plan(inputs);
+    decoder.forward(*backend, backend->begin_step(plan, *storage), *storage, workspace);
+    return &plan;
+  };
+  cache.commit(*step(kSeqs, any_tokens(kPast, c.vocab_size)));
+  const std::vector<int32_t> next = any_tokens(1, c.vocab_size);
+  std::vector<double> one, eight;
+  for (auto _ : state) {
+    one.push_back(seconds_of([&] { cache.abort(*step(1, next)); }));
+    eight.push_back(seconds_of([&] { cache.abort(*step(kSeqs, next)); }));
+    state.SetIterationTime(eight.back());
+  }
+  state.counters["weights_MB"] = static_cast<double>(Decoder::bytes(c, DType::f32)) / 1e6;
+  state.counters["one_tokens/s"] = 1 / median(one);
+  state.counters["batch_tokens/s"] = kSeqs / median(eight);
+  state.counters["ratio"] = kSeqs * median(one) / median(eight);
 }
 
 void add_benchmarks() {
@@ -143,6 +220,16 @@ void add_benchmarks() {
   };
   for (const int64_t kv_len : {128, 1024, 8192, 65536}) add_attend("eigen", kv_len, 15);
   for (const int64_t kv_len : {128, 1024, 8192}) add_attend("naive", kv_len, 5);
+  for (const int64_t kv_len : {128, 4096})
+    benchmark::RegisterBenchmark("paged/eigen", paged)
+        ->Arg(kv_len)
+        ->Unit(benchmark::kMicrosecond)
+        ->Iterations(50)
+        ->UseManualTime();
+  benchmark::RegisterBenchmark("batch/eigen", batch)
+      ->Unit(benchmark::kMillisecond)
+      ->Iterations(15)
+      ->UseManualTime();
 }
 
 }  // namespace
