@@ -34,16 +34,22 @@ InputOptions input_options(const AttendOptions& o) {
         "unknown layout '{}': use shd for [tokens, heads, head_dim], or bhsd for [batch, heads, tokens, "
         "head_dim]",
         o.layout);
-  InputOptions options{.bhsd = o.layout == "bhsd", .kv_dtype = {}, .window = o.window};
-  if (!o.kv_dtype.empty()) options.kv_dtype = kv_dtype_from_name(o.kv_dtype);
+  InputOptions options{.bhsd = o.layout == "bhsd", .kv_dtypes = {}, .window = o.window};
+  if (!o.kv_dtype.empty()) options.kv_dtypes = kv_dtypes_from_name(o.kv_dtype);
   return options;
 }
 
-/// A short text for the result line: the stored type, the mask and the scale.
+/// A short text for the result line: the packing, the stored types, the mask and the scale.
 std::string summary(const AttentionInput& input) {
   const std::string window =
       input.spec.mask.window == 0 ? "" : fmt::format(", window {}", input.spec.mask.window);
-  return fmt::format("K/V in {}, {}{}, scale {}", kv_dtype_name(input.kv_dtype),
+  const Packing& p = input.packing;
+  const std::string packed =
+      p.n_seqs() == 1 && !p.paged
+          ? ""
+          : fmt::format("{} sequence{}{}, ", p.n_seqs(), p.n_seqs() == 1 ? "" : "s",
+                        p.paged ? fmt::format(" in blocks of {}", p.block_len) : " packed");
+  return fmt::format("{}K/V in {}, {}{}, scale {}", packed, kv_dtypes_name(input.kv_dtypes),
                      input.spec.mask.causal ? "causal" : "not causal", window, input.spec.scale);
 }
 
@@ -114,8 +120,18 @@ constexpr const char* kFooter =
     R"(The input is a safetensors file, or an .npz file of numpy.savez. It holds these tensors:
 
   q                   [q_len, n_q_heads, head_dim]      f32, f16 or bf16
-  k, v                [kv_len, n_kv_heads, head_dim]    both f32, f16, bf16, fp8 (e4m3) or int8
+  k, v                [kv_len, n_kv_heads, head_dim]    each f32, f16, bf16, fp8 (e4m3) or int8
   k_scale, v_scale    [kv_len, n_kv_heads]              f32; needed with int8, optional with fp8
+
+Several sequences may be packed one after the other, without padding, and K and V may be in blocks:
+
+  kv_len              [n_seqs]                          i32: the keys of each sequence
+  q_len or q_start    [n_seqs] or [n_seqs + 1]          i32: the queries of each, or where each begins
+  block_table         [n_seqs, blocks_per_seq]          i32: the blocks of each, -1 where it has fewer
+
+With a block_table, k and v are [n_blocks, n_kv_heads, block_len, head_dim], and scales are
+[n_blocks, n_kv_heads, block_len]. A block may occur more than once. Slots that no sequence uses may hold
+anything. If there is one sequence, all queries are its queries, and q_len is not needed.
 
 Other tensors are ignored. With scales, an element is code · scale. With --layout bhsd, tensors are
 [batch, heads, tokens, head_dim] as in PyTorch, scales are [batch, heads, tokens], and the outputs have this
@@ -127,7 +143,7 @@ The metadata of a safetensors file may hold:
   scale     a number; default 1/√head_dim
   window    a number of keys: a query sees only the last so many; default: all
 
-The queries are the last tokens of the sequence. If causal, query t sees the keys up to index
+The queries of a sequence are its last tokens. If causal, query t sees the keys up to index
 kv_len − q_len + t.
 
 The output is a safetensors file, all in f32:
@@ -141,7 +157,11 @@ and with --probe also:
   probs           [n_q_heads, q_len, kv_len]      the softmax of these scores
   lse_distance    [n_q_heads, q_len]              |lse of these scores − lse|; they sum in different orders
 
-K and V are stored in the type that they have in the file, or in --kv-dtype. k09 to k12 take f16, bf16, fp8
+Of packed sequences, q_len counts the queries of all, and kv_len is the longest; behind the keys of a shorter
+sequence, scores are −inf and probs are 0.
+
+K and V are stored in the types that they have in the file, or in --kv-dtype: one type for both, or
+k=TYPE,v=TYPE. Kernels need the same type for both. k09 to k12 take f16, bf16, fp8
 and int8. int8 codes are decoded and encoded again: each row gets the scale of its largest element.
 
 --backend all prints a table. It compares every backend and kernel with naive-f64, on the same stored K and V.
@@ -165,8 +185,10 @@ void add_attend(CLI::App& app) {
           "of each); default eigen");
   sub->add_option("--layout", o->layout,
                   "shd: [tokens, heads, head_dim]; bhsd: [batch, heads, tokens, head_dim]; default shd");
-  sub->add_option("--kv-dtype", o->kv_dtype,
-                  "Store K and V as f32, f16, bf16, fp8 or int8; default: their type in the file");
+  sub->add_option(
+      "--kv-dtype", o->kv_dtype,
+      "Store K and V as f32, f16, bf16, fp8 or int8, or apart as k=TYPE,v=TYPE; default: their types "
+      "in the file");
   sub->add_option("--window", o->window,
                   "A query sees only the last so many keys; 0: all; default: as in the metadata");
   sub->add_flag("--probe", o->probe, "Also write scores and probabilities");

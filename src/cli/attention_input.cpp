@@ -4,46 +4,16 @@
 #include <vector>
 
 #include "cli/attention_file.h"
+#include "cli/named_tensors.h"
 #include "core/memory_limit.h"
 #include "core/number.h"
 #include "io/checked.h"
-#include "io/npz.h"
-#include "io/safetensors.h"
 
 namespace lastrow::cli {
 namespace {
 
 /// Limits far above the sizes of any model. They make sizes fit in int32, and the flop of a row in int64.
-constexpr int64_t kMaxHeads = 4096, kMaxHeadDim = 4096, kMaxLength = int64_t{1} << 30;
-
-/// The tensors of a safetensors or .npz file.
-class NamedTensors {
- public:
-  explicit NamedTensors(const std::filesystem::path& path) {
-    if (path.extension() == ".npz")
-      npz_ = NpzFile::open(path);
-    else
-      safetensors_ = SafetensorsFile::open(path);
-  }
-  const std::string& source() const { return npz_ ? npz_->source() : safetensors_->source(); }
-  bool has(const char* name) const { return npz_ ? npz_->has(name) : safetensors_->has(name); }
-  /// Valid until the next call.
-  ConstTensorView tensor(const char* name) {
-    if (!npz_) return safetensors_->tensor(name);
-    array_ = npz_->tensor(name);
-    return std::as_const(array_).view();
-  }
-  const std::string* metadata(const char* key) const {
-    if (npz_) return nullptr;
-    const auto found = safetensors_->metadata().find(key);
-    return found == safetensors_->metadata().end() ? nullptr : &found->second;
-  }
-
- private:
-  std::optional<NpzFile> npz_;
-  std::optional<SafetensorsFile> safetensors_;
-  Tensor array_;
-};
+constexpr int64_t kMaxHeads = 4096, kMaxHeadDim = 4096;
 
 /// [batch, heads, tokens, dim] → [batch · tokens, heads, dim], f32.
 Tensor tokens_first(ConstTensorView x) {
@@ -66,11 +36,17 @@ struct Found {
   int64_t n_batch, n_tokens;
 };
 
-Found find(NamedTensors& file, const char* name, const char* shape, const char* types,
-           std::initializer_list<DType> allowed, bool bhsd) {
+ConstTensorView tensor_of_type(NamedTensors& file, const char* name, const char* types,
+                               std::initializer_list<DType> allowed) {
   const ConstTensorView x = file.tensor(name);
   if (std::find(allowed.begin(), allowed.end(), x.dtype()) == allowed.end())
     throw FileError("{}: {} is {}; convert it to {}", file.source(), name, name_of(x.dtype()), types);
+  return x;
+}
+
+Found find(NamedTensors& file, const char* name, const char* shape, const char* types,
+           std::initializer_list<DType> allowed, bool bhsd) {
+  const ConstTensorView x = tensor_of_type(file, name, types, allowed);
   const int rank = bhsd ? 4 : 3;
   if (x.shape().rank() != rank)
     throw FileError("{}: {} is {}; reshape it to {}{}", file.source(), name, x.shape().to_string(),
@@ -90,24 +66,60 @@ Found find(NamedTensors& file, const char* name, const char* shape, const char* 
   return found;
 }
 
-/// Replaces each code by code · scale.
-void apply_scales(NamedTensors& file, const char* name, Found& codes, bool bhsd) {
+RowLayout layout_of(const Shape& paged) {
+  return {static_cast<int32_t>(paged[1]), static_cast<int32_t>(paged[2]), static_cast<int32_t>(paged[3])};
+}
+
+/// The rows of k or v in the slots that sequences use, in the order of packing.slots. The tensor is
+/// [n_blocks, n_kv_heads, block_len, head_dim].
+Found find_in_blocks(NamedTensors& file, const char* name, const Packing& packing, const char* types,
+                     std::initializer_list<DType> allowed) {
+  const ConstTensorView x = tensor_of_type(file, name, types, allowed);
+  const RowLayout layout = layout_of(x.shape());
+  require_memory(packing.n_rows() * layout.n_kv_heads * layout.head_dim * 4, file.source(), "use fewer keys");
+  Found found{Tensor::host(DType::f32, {packing.n_rows(), layout.n_kv_heads, layout.head_dim}), x.dtype(),
+              x.shape(), 1, packing.n_rows()};
+  const ConstTensorView rows = x.reshaped({x.size() / layout.head_dim, layout.head_dim});
+  const TensorView found_rows =
+      found.rows.view().reshaped({packing.n_rows() * layout.n_kv_heads, layout.head_dim});
+  int64_t n = 0;
+  for (const int64_t slot : packing.slots)
+    for (int32_t g = 0; g < layout.n_kv_heads; ++g)
+      convert(rows.rows(scale_offset(layout, slot, g), 1), found_rows.rows(n++, 1));
+  return found;
+}
+
+/// The scale of each row of `codes` and each head, as codes.rows has them.
+std::vector<float> scales_of(NamedTensors& file, const char* name, const Found& codes, const Packing& packing,
+                             bool bhsd) {
   if (!file.has(name))
-    throw FileError("{}: K and V are {}, but there is no {}; add it, with one f32 per token and K/V head",
-                    file.source(), name_of(codes.dtype), name);
+    throw FileError("{}: {} is {}, but there is no {}; add it, with one f32 per token and K/V head",
+                    file.source(), std::string_view(name).substr(0, 1), name_of(codes.dtype), name);
   const ConstTensorView x = file.tensor(name);
   const Shape& s = codes.shape;
-  const Shape expected = bhsd ? Shape{s[0], s[1], s[2]} : Shape{s[0], s[1]};
+  const Shape expected = s.rank() == 4 ? Shape{s[0], s[1], s[2]} : Shape{s[0], s[1]};
   if (x.dtype() != DType::f32 || !(x.shape() == expected))
     throw FileError("{}: {} is {} {}; make it f32 {}", file.source(), name, name_of(x.dtype()),
                     x.shape().to_string(), expected.to_string());
-  const ConstTensorView rows = bhsd ? x.reshaped({s[0], s[1], s[2], 1}) : x;
-  const Tensor moved = bhsd ? tokens_first(rows) : Tensor();
-  const float* scale = bhsd ? moved.data<float>() : x.data<float>();
-  const int64_t dim = codes.rows.shape()[2], n = codes.rows.shape()[0] * codes.rows.shape()[1];
+  if (bhsd) {
+    const Tensor moved = tokens_first(x.reshaped({s[0], s[1], s[2], 1}));
+    return {moved.data<float>(), moved.data<float>() + moved.size()};
+  }
+  if (!packing.paged) return {x.data<float>(), x.data<float>() + x.size()};
+  const RowLayout layout = layout_of(s);
+  std::vector<float> scales;
+  for (const int64_t slot : packing.slots)
+    for (int32_t g = 0; g < layout.n_kv_heads; ++g)
+      scales.push_back(x.data<float>()[scale_offset(layout, slot, g)]);
+  return scales;
+}
+
+/// Replaces each code by code · scale.
+void multiply(const std::vector<float>& scales, Found& codes) {
+  const int64_t dim = codes.rows.shape()[2];
   float* element = codes.rows.data<float>();
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t d = 0; d < dim; ++d, ++element) *element *= scale[i];
+  for (const float scale : scales)
+    for (int64_t d = 0; d < dim; ++d, ++element) *element *= scale;
 }
 
 void require_within(const std::string& source, const char* what, int64_t value, int64_t least, int64_t most) {
@@ -117,7 +129,6 @@ void require_within(const std::string& source, const char* what, int64_t value, 
 
 void check_shapes(const std::string& source, const Found& q, const Found& k, const Found& v) {
   const Shape &qs = q.rows.shape(), &ks = k.rows.shape();
-  require_within(source, "q_len", q.n_tokens, 0, kMaxLength);
   require_within(source, "kv_len", k.n_tokens, 0, kMaxLength);
   require_within(source, "n_q_heads", qs[1], 1, kMaxHeads);
   require_within(source, "n_kv_heads", ks[1], 1, kMaxHeads);
@@ -130,9 +141,6 @@ void check_shapes(const std::string& source, const Found& q, const Found& k, con
   if (q.n_batch != k.n_batch)
     throw FileError("{}: q has a batch of {}, but k has a batch of {}; make them equal", source, q.n_batch,
                     k.n_batch);
-  if (v.dtype != k.dtype)
-    throw FileError("{}: k is {}, but v is {}; give both the same type", source, name_of(k.dtype),
-                    name_of(v.dtype));
   if (qs[1] % ks[1] != 0)
     throw FileError("{}: {} query heads cannot share {} K/V heads; make n_q_heads a multiple of n_kv_heads",
                     source, qs[1], ks[1]);
@@ -181,24 +189,41 @@ AttentionInput read_attention_input(const std::filesystem::path& path, const Inp
                                                             DType::fp8_e4m3, DType::i8};
   Found q = find(file, "q", "[q_len, n_q_heads, head_dim]", kFloats, {DType::f32, DType::f16, DType::bf16},
                  options.bhsd);
-  Found k = find(file, "k", "[kv_len, n_kv_heads, head_dim]", kStored, kKvTypes, options.bhsd);
-  Found v = find(file, "v", "[kv_len, n_kv_heads, head_dim]", kStored, kKvTypes, options.bhsd);
+  require_within(file.source(), "q_len", q.n_tokens, 0, kMaxLength);
+  const bool packed = has_packing(file);
+  if (packed && options.bhsd)
+    throw FileError(
+        "{}: it has kv_len, q_len, q_start or block_table, which pack sequences; drop them, or drop --layout "
+        "bhsd",
+        file.source());
+  const Shape k_shape = file.tensor("k").shape(), v_shape = file.tensor("v").shape();
+  Packing packing;
+  if (packed) packing = read_packing(file, q.n_tokens, k_shape);
+  if (packing.paged && !(v_shape == k_shape))
+    throw FileError("{}: k is {}, but v is {}; make their shapes equal", file.source(), k_shape.to_string(),
+                    v_shape.to_string());
+  const auto stored = [&](const char* name) {
+    return packing.paged
+               ? find_in_blocks(file, name, packing, kStored, kKvTypes)
+               : find(file, name, "[kv_len, n_kv_heads, head_dim]", kStored, kKvTypes, options.bhsd);
+  };
+  Found k = stored("k"), v = stored("v");
   check_shapes(file.source(), q, k, v);
-  const bool scaled_fp8 = k.dtype == DType::fp8_e4m3 && (file.has("k_scale") || file.has("v_scale"));
-  if (k.dtype == DType::i8 || scaled_fp8) {
-    apply_scales(file, "k_scale", k, options.bhsd);
-    apply_scales(file, "v_scale", v, options.bhsd);
-  }
+  if (!packed) packing = one_sequence(static_cast<int32_t>(q.n_tokens), static_cast<int32_t>(k.n_tokens));
+  const bool scaled_fp8 = file.has("k_scale") || file.has("v_scale");
+  for (const auto& [name, codes] : {std::pair{"k_scale", &k}, {"v_scale", &v}})
+    if (codes->dtype == DType::i8 || (codes->dtype == DType::fp8_e4m3 && scaled_fp8 && k.dtype == v.dtype) ||
+        (codes->dtype == DType::fp8_e4m3 && file.has(name)))
+      multiply(scales_of(file, name, *codes, packing, options.bhsd), *codes);
   const AttendSpec spec = read_spec(file, q.rows.shape()[2], options.window);
   return {.source = file.source(),
           .bhsd = options.bhsd,
           .n_batch = q.n_batch,
-          .q_len = q.n_tokens,
-          .kv_len = k.n_tokens,
+          .packing = std::move(packing),
           .q = std::move(q.rows),
           .k = std::move(k.rows),
           .v = std::move(v.rows),
-          .kv_dtype = options.kv_dtype.value_or(k.dtype),
+          .kv_dtypes = options.kv_dtypes.value_or(KvDtypes(k.dtype, v.dtype)),
           .spec = spec};
 }
 

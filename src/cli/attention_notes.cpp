@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "cache/kv_codec.h"
 #include "cache/kv_range.h"
@@ -9,11 +10,20 @@
 namespace lastrow::cli {
 namespace {
 
-/// "token 3, head 1, element 7": where element i of x [n_batch · n_tokens, n_heads, dim] is.
-std::string place(const AttentionInput& input, ConstTensorView x, int64_t n_tokens, int64_t i) {
-  const int64_t row = i / x.row_size();
-  return fmt::format("{}token {}, head {}, element {}",
-                     input.n_batch == 1 ? "" : fmt::format("batch {}, ", row / n_tokens), row % n_tokens,
+/// "token 3": where row `row` of q, k or v is. `n` rows belong to one problem of the batch.
+std::string row_place(const AttentionInput& input, bool stored, int64_t row, int64_t n) {
+  if (stored && input.packing.paged) {
+    const int64_t slot = input.packing.slots[static_cast<size_t>(row)];
+    return fmt::format("block {}, place {}", slot / input.packing.block_len, slot % input.packing.block_len);
+  }
+  return fmt::format("{}token {}", input.n_batch == 1 ? "" : fmt::format("batch {}, ", row / n), row % n);
+}
+
+/// "token 3, head 1, element 7": where element i of q, k or v is.
+std::string place(const AttentionInput& input, const char* name, ConstTensorView x, int64_t i) {
+  const bool stored = *name != 'q';
+  const int64_t n = stored ? input.packing.n_rows() : input.packing.n_tokens();
+  return fmt::format("{}, head {}, element {}", row_place(input, stored, i / x.row_size(), n),
                      i % x.row_size() / x.dim(2), i % x.dim(2));
 }
 
@@ -22,7 +32,7 @@ bool is_finite(ConstTensorView x) {
   return std::all_of(value, value + x.size(), [](float element) { return std::isfinite(element); });
 }
 
-void note_not_finite(const AttentionInput& input, const char* name, ConstTensorView x, int64_t n_tokens,
+void note_not_finite(const AttentionInput& input, const char* name, ConstTensorView x,
                      std::vector<std::string>& notes) {
   const float* value = x.data<float>();
   int64_t n = 0, first = 0;
@@ -32,30 +42,31 @@ void note_not_finite(const AttentionInput& input, const char* name, ConstTensorV
     notes.push_back(fmt::format(
         "{} holds NaN or infinity in {} of its elements, first at element {} ({}); all results that "
         "depend on them will hold NaN or infinity too",
-        name, n, first, place(input, x, n_tokens, first)));
+        name, n, first, place(input, name, x, first)));
 }
 
 const char* wider_than(DType type) { return type == DType::bf16 ? "f32" : "bf16 or f32"; }
 
-void note_out_of_range(const AttentionInput& input, const char* name, ConstTensorView x,
+void note_out_of_range(const AttentionInput& input, const char* name, ConstTensorView x, DType dtype,
                        std::vector<std::string>& notes) {
-  const RangeCount beyond = out_of_range(x, input.kv_dtype);
+  const RangeCount beyond = out_of_range(x, dtype);
   if (beyond.n > 0)
     notes.push_back(fmt::format(
         "{} holds {} elements beyond ±{:g}, the largest number of {}; the first is {} at {}; they are stored "
         "as {}; use {}",
-        name, beyond.n, largest_of(input.kv_dtype), kv_dtype_name(input.kv_dtype),
-        x.data<float>()[beyond.first], place(input, x, input.kv_len, beyond.first),
-        input.kv_dtype == DType::fp8_e4m3 ? "±448" : "±infinity", wider_than(input.kv_dtype)));
+        name, beyond.n, largest_of(dtype), kv_dtype_name(dtype), x.data<float>()[beyond.first],
+        place(input, name, x, beyond.first), dtype == DType::fp8_e4m3 ? "±448" : "±infinity",
+        wider_than(dtype)));
 }
 
 std::string why_not_finite(const AttentionInput& input) {
   for (const auto& [name, x] : {std::pair{"q", input.q.view()}, {"k", input.k.view()}, {"v", input.v.view()}})
     if (!is_finite(x)) return fmt::format("{} holds NaN or infinity", name);
-  for (const auto& [name, x] : {std::pair{"k", input.k.view()}, {"v", input.v.view()}})
-    if (out_of_range(x, input.kv_dtype).n > 0)
-      return fmt::format("{} holds elements that {} cannot store; use {}", name,
-                         kv_dtype_name(input.kv_dtype), wider_than(input.kv_dtype));
+  for (const auto& [name, x, dtype] :
+       {std::tuple{"k", input.k.view(), input.kv_dtypes.k}, {"v", input.v.view(), input.kv_dtypes.v}})
+    if (out_of_range(x, dtype).n > 0)
+      return fmt::format("{} holds elements that {} cannot store; use {}", name, kv_dtype_name(dtype),
+                         wider_than(dtype));
   return "q, k and v are finite, but their scores or sums overflow f32; scale q down";
 }
 
@@ -63,11 +74,11 @@ std::string why_not_finite(const AttentionInput& input) {
 
 std::vector<std::string> notes_on_input(const AttentionInput& input) {
   std::vector<std::string> notes;
-  note_not_finite(input, "q", input.q.view(), input.q_len, notes);
-  note_not_finite(input, "k", input.k.view(), input.kv_len, notes);
-  note_not_finite(input, "v", input.v.view(), input.kv_len, notes);
-  note_out_of_range(input, "k", input.k.view(), notes);
-  note_out_of_range(input, "v", input.v.view(), notes);
+  note_not_finite(input, "q", input.q.view(), notes);
+  note_not_finite(input, "k", input.k.view(), notes);
+  note_not_finite(input, "v", input.v.view(), notes);
+  note_out_of_range(input, "k", input.k.view(), input.kv_dtypes.k, notes);
+  note_out_of_range(input, "v", input.v.view(), input.kv_dtypes.v, notes);
   return notes;
 }
 
@@ -78,11 +89,13 @@ std::vector<std::string> notes_on_output(const AttentionInput& input, const Atte
       if (n++ == 0) first = row;
     }
   } not_finite, all_minus_infinity;
+  const Packing& packing = input.packing;
   const int64_t n_heads = output.lse.shape()[1], head_dim = output.out.shape()[2];
   for (int64_t row = 0; row < output.lse.size(); ++row) {
-    const auto t = static_cast<int32_t>(row / n_heads % input.q_len);
-    const KeyRange keys = visible_keys(input.spec.mask, static_cast<int32_t>(input.q_len),
-                                       static_cast<int32_t>(input.kv_len), t);
+    const auto token = static_cast<int32_t>(row / n_heads % packing.n_tokens());
+    const int32_t i = packing.sequence_of(token);
+    const KeyRange keys =
+        visible_keys(input.spec.mask, packing.q_len(i), packing.kv_len[i], token - packing.q_start[i]);
     const float lse = output.lse.data<float>()[row];
     const float* out = output.out.data<float>() + row * head_dim;
     const bool finite =
@@ -98,8 +111,8 @@ std::vector<std::string> notes_on_output(const AttentionInput& input, const Atte
     if (rows.n > 0)
       notes.push_back(fmt::format(
           "{} of {} rows {}; the first is {}query {}, head {}: {}", rows.n, output.lse.size(), what,
-          input.n_batch == 1 ? "" : fmt::format("batch {}, ", rows.first / n_heads / input.q_len),
-          rows.first / n_heads % input.q_len, rows.first % n_heads, why_not_finite(input)));
+          input.n_batch == 1 ? "" : fmt::format("batch {}, ", rows.first / n_heads / packing.n_tokens()),
+          rows.first / n_heads % packing.n_tokens(), rows.first % n_heads, why_not_finite(input)));
   };
   note("are NaN or infinite", not_finite);
   note("see keys, but have only scores of −∞", all_minus_infinity);
