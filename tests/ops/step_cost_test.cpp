@@ -86,9 +86,9 @@ TEST_CASE("a step costs the sum of its operations") {
 TEST_CASE("prefill and single decodes do the same flop; only weights and cache reads differ") {
   const ModelShape& m = find_preset("smollm2-135m");
   const int64_t n = 50;
-  const OpCost prefill = step_cost(m, {n, n, n, 2, 2});
+  const OpCost prefill = step_cost(m, {n, n, n, 2, {2}, {2}});
   OpCost decodes;
-  for (int64_t len = 1; len <= n; ++len) decodes += step_cost(m, {1, len, 1, 2, 2});
+  for (int64_t len = 1; len <= n; ++len) decodes += step_cost(m, {1, len, 1, 2, {2}, {2}});
   CHECK(prefill.flop == decodes.flop);
   CHECK(prefill.cache_bytes_written == decodes.cache_bytes_written);
   CHECK(prefill.activation_bytes == decodes.activation_bytes);
