@@ -85,7 +85,8 @@ struct Generation {
   double first_token_us = 0;      // from the start of joined_step to its first token
 };
 
-/// What one step did for one generation. Counts are over all layers, as in StepRecord.
+/// What one step did for one generation. Counts are over all layers, as in StepRecord, and are computed for the
+/// causal mask. Blocks that the step copied are counted in BatchStep::total only.
 struct SequenceStep {
   int32_t generation = 0;
   Phase phase = Phase::decode;  // prefill: it joined in this step
