@@ -1,6 +1,7 @@
 #include "cache/cache_model.h"
 
 #include <algorithm>
+#include <bitset>
 #include <set>
 #include <stdexcept>
 
@@ -44,9 +45,10 @@ int32_t CacheModel::holders(int32_t block) const {
 }
 
 int32_t CacheModel::n_used() const {
-  int32_t n = 0;
-  for (int32_t block = 0; block < config_.n_blocks; ++block) n += holders(block) > 0;
-  return n;
+  std::bitset<kMostBlocks> used;
+  for (const Sequence& sequence : state_.sequences)
+    for (const int32_t block : sequence.blocks) used.set(block);
+  return static_cast<int32_t>(used.count());
 }
 
 /// The block that the next token of a sequence goes to, or −1 if it goes to a new one.

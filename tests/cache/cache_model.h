@@ -18,7 +18,7 @@ namespace lastrow::testing {
 struct CacheConfig {
   int32_t max_seq_len = 8;  // at most kLongestText
   int32_t block_len = 2;
-  int32_t n_blocks = 8;
+  int32_t n_blocks = 8;  // at most kMostBlocks
   int32_t n_seqs = 2;
   bool share_prefixes = true;
   bool hashes_collide = false;  // all texts get the same hash
@@ -27,6 +27,7 @@ struct CacheConfig {
 /// Digits 1 to 3 in base 4, one for each token 0 to 2. 0 names no row.
 using RowName = uint64_t;
 constexpr int32_t kLongestText = 31;
+constexpr int32_t kMostBlocks = 128;
 constexpr int32_t kSaved = 2;
 RowName next_row(RowName before, int32_t token);
 RowName name_of(std::span<const int32_t> tokens);

@@ -98,10 +98,10 @@ TEST_CASE("whatever is done, cache and model agree after every operation") {
           counts.blocks_evicted += cache.prefix_counts().blocks_evicted;
         }) == "");
   CHECK(n_operations >= 100000);
-  CHECK(n_refused > 1000);
-  CHECK(n_failed > 100);
-  CHECK(counts.n_hits > 1000);
-  CHECK(counts.blocks_evicted > 1000);
+  CHECK(n_refused > 100);
+  CHECK(n_failed > 10);
+  CHECK(counts.n_hits > 100);
+  CHECK(counts.blocks_evicted > 100);
 }
 
 TEST_CASE("however long it runs: random operations in a plain loop, compared every 1,000") {
