@@ -13,6 +13,7 @@
 #include "backend/eigen.h"
 #include "backend/kv_rows.h"
 #include "backend/probe_row.h"
+#include "backend/row_sums.h"
 #include "core/stop.h"
 
 namespace lastrow {
@@ -22,8 +23,6 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr int32_t kTile = EigenBackend::kTile, kChunk = EigenBackend::kChunk;
 using ConstRow = Eigen::Map<const Eigen::ArrayXf>;
 using Row = Eigen::Map<Eigen::ArrayXf>;
-using ConstVector = Eigen::Map<const Eigen::VectorXf>;
-using ConstMatrix = Eigen::Map<const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>>;
 
 /// The rows of one K/V head of one sequence, by index.
 struct HeadRows {
@@ -72,50 +71,52 @@ struct Partial {
   }
 };
 
-/// Memory for the rows of one tile. For head_dim ≤ 256 it is on the stack, so decode allocates nothing.
-class PackedTile {
+/// The rows of one tile, by pointers: into the storage, or if they are encoded, into a decoded copy. The copy
+/// is on the stack for head_dim ≤ 256, so decode allocates nothing.
+class TileRows {
  public:
+  /// The rows at indices [begin, end).
+  TileRows(const HeadRows& rows, int32_t begin, int32_t end) {
+    const int64_t head_dim = rows.layout.head_dim;
+    if (rows.storage == nullptr) {
+      float* place = room_for((end - begin) * head_dim);
+      for (int32_t s = begin; s < end; ++s, place += head_dim) pointers_[s - begin] = rows.row(s, place);
+      return;
+    }
+    const int32_t block_len = rows.table.block_len;
+    for (int32_t s = begin; s < end;) {
+      const float* row = rows.row(s, nullptr);
+      const int32_t n_here = std::min(end - s, block_len - s % block_len);  // the rest of this block
+      for (int32_t i = 0; i < n_here; ++i, ++s, row += head_dim) pointers_[s - begin] = row;
+    }
+  }
+  const float* const* pointers() const { return pointers_; }
+
+ private:
   float* room_for(int64_t n_floats) {
     if (n_floats <= static_cast<int64_t>(std::size(small_))) return small_;
     large_.resize(static_cast<size_t>(n_floats));
     return large_.data();
   }
 
- private:
+  const float* pointers_[kTile];  // [end − begin] are set
   alignas(64) float small_[kTile * 256];
   std::vector<float> large_;
 };
 
-/// The rows at indices [begin, end) as a matrix [end − begin, head_dim]. If they are floats in one block, the
-/// matrix is a view of the storage; else the rows are copied or decoded to `packed`. The arithmetic on the
-/// matrix is the same, so the block size, the block order and the encoding of a value do not change a bit.
-ConstMatrix tile_rows(const HeadRows& rows, int32_t begin, int32_t end, PackedTile& packed) {
-  const int64_t head_dim = rows.layout.head_dim, n = end - begin;
-  const bool in_one_block = begin / rows.table.block_len == (end - 1) / rows.table.block_len;
-  if (rows.storage != nullptr && in_one_block) return {rows.row(begin, nullptr), n, head_dim};
-  float* const room = packed.room_for(n * head_dim);
-  for (int32_t s = begin; s < end; ++s) {
-    float* const place = room + (s - begin) * head_dim;
-    if (const float* row = rows.row(s, place); row != place) std::copy_n(row, head_dim, place);
-  }
-  return {room, n, head_dim};
-}
-
 /// Adds keys [begin, end), which are in one tile, to the partials of the group's query heads. For each head
-/// both sums are a matrix times a vector: scores = K · q, acc += Vᵀ · weights.
+/// scores = K · q and acc += Vᵀ · weights (row_sums.h). It does not matter where the rows are stored.
 ///   q [group_size, head_dim]   partials [group_size]
 void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows& k, const HeadRows& v,
                  int32_t begin, int32_t end, float* partials) {
-  PackedTile packed_keys, packed_values;
-  const ConstMatrix keys = tile_rows(k, begin, end, packed_keys),
-                    values = tile_rows(v, begin, end, packed_values);
+  const TileRows keys(k, begin, end), values(v, begin, end);
   const int64_t head_dim = k.layout.head_dim;
   const int32_t n = end - begin;
   Eigen::Array<float, kTile, 1> weights;
   for (int64_t j = 0; j < group_size; ++j) {
     const Partial partial{partials + j * (head_dim + 2), head_dim};
     weights.setZero();
-    weights.head(n).matrix().noalias() = keys * ConstVector(q + j * head_dim, head_dim);
+    dot_rows(keys.pointers(), n, q + j * head_dim, head_dim, weights.data());
     weights.head(n) *= scale;
 
     SoftmaxState<float> state = partial.state();
@@ -130,7 +131,7 @@ void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows
     partial.set_state(state);
 
     partial.acc() *= factor;
-    partial.acc().matrix().noalias() += values.transpose() * weights.head(n).matrix();
+    add_rows(values.pointers(), n, weights.data(), head_dim, partial.data + 2);
   }
 }
 

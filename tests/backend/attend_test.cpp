@@ -154,6 +154,29 @@ TEST_CASE("block length and block order do not change a bit") {
   }
 }
 
+TEST_CASE("on a CPU the same for head_dim that fills no vector, for windows, and for blocks of all lengths") {
+  for (const auto& backend : cpu_backends())
+    for (const int32_t head_dim : {5, 16, 80})
+      for (const MaskRule mask : {MaskRule{}, MaskRule{.causal = true, .window = 77}}) {
+        AttendCase c{.n_q_heads = 4,
+                     .n_kv_heads = 2,
+                     .head_dim = head_dim,
+                     .sequences = {{1, 130}, {3, 301}},
+                     .mask = mask};
+        const AttendResult contiguous = attend(*backend, c);
+        for (const int32_t block_len : {1, 3, 16, 48, 64, 100, 301})
+          for (const uint64_t order : {0, 1, 2}) {
+            c.block_len = block_len, c.block_order = order;
+            const AttendResult paged = attend(*backend, c);
+            CAPTURE(backend->info().name);
+            CAPTURE(head_dim);
+            CAPTURE(block_len);
+            CHECK(paged.out == contiguous.out);
+            CHECK(paged.lse == contiguous.lse);
+          }
+      }
+}
+
 TEST_CASE("the number of threads does not change a bit") {
   for (const auto& sequences : {std::vector<SequenceSize>{{1, 5000}}, {{40, 700}}, {{1, 3000}, {1, 2999}}}) {
     const AttendCase c{.n_q_heads = 8, .n_kv_heads = 1, .head_dim = 64, .sequences = sequences};
