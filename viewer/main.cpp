@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "cache/make_cache.h"
 #include "core/error.h"
 #include "core/number.h"
 #include "io/checked.h"
@@ -46,6 +47,7 @@ std::string seconds_to_run(const std::string& text) {
 int run(int argc, char** argv) {
   lastrow::ui::AppOptions options;
   std::string theme = "light", size, temperature = "0", seed = "1";
+  std::string cache = "contiguous", kv_dtype = "f32";
   CLI::App app{"Watch a decoder with its K/V cache beside the same decoder without one."};
   app.name("lastrow-viewer");
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -54,6 +56,11 @@ int run(int argc, char** argv) {
   app.add_option("--prompt", options.controller.prompt, "the text to start from")->capture_default_str();
   app.add_option("--backend", options.controller.backend,
                  "eigen, naive, naive-f64, cuda or cuda-emulated; cuda-emulated:k05 names the kernel")
+      ->capture_default_str();
+  app.add_option("--cache", cache, "the cache of the left side: contiguous, or paged[:block=B][,blocks=N]")
+      ->capture_default_str();
+  app.add_option("--kv-dtype", kv_dtype,
+                 "the type of its K and V: f32, f16, bf16, fp8 or int8, or k=TYPE,v=TYPE")
       ->capture_default_str();
   app.add_option("--temperature", temperature,
                  "how random the next token is, 0 to 2; 0 takes the most probable token")
@@ -90,6 +97,7 @@ int run(int argc, char** argv) {
   }
   options.controller.theme = theme == "dark" ? lastrow::view::Theme::dark : lastrow::view::Theme::light;
   options.controller.sampling = lastrow::view::sampling_from(temperature, seed);
+  options.controller.cache = lastrow::cache_options(cache, kv_dtype);
   if (options.out.empty()) throw lastrow::UsageError("--out is empty: name a folder, or . for this one");
   if (!size.empty()) parse_size(size, options);
   return lastrow::ui::run(options);

@@ -117,6 +117,27 @@ TEST_CASE("pinned weights add up to 1, pinned output elements to the output") {
   CHECK(view->inspector.pinned->values == view->panes[1].output.values);
 }
 
+TEST_CASE("a row in a block tells its block and its type; the other side has neither") {
+  ControllerOptions options;
+  options.cache = cache_options("paged:block=4", "k=int8,v=f16");
+  Controller controller(options);
+  const auto line = [](const Pinned& p, const std::string& key) {
+    for (const auto& [name, text] : p.provenance)
+      if (name == key) return text;
+    return std::string();
+  };
+  auto view = pin(controller, {L, Part::k, 5, -1});
+  CHECK(view->panes[0].title().starts_with("WITH CACHE · paged:block=4, k=int8,v=f16 · layer 3"));
+  CHECK(view->panes[1].title().starts_with("WITHOUT CACHE · layer 3"));
+  CHECK(line(*view->inspector.pinned, "slot").find(": row 1 of block ") != std::string::npos);
+  CHECK(line(*view->inspector.pinned, "bytes").starts_with("20 (16 × int8, and a scale of 4)"));
+  view = pin(controller, {L, Part::v, 5, -1});
+  CHECK(line(*view->inspector.pinned, "bytes").starts_with("32 (16 × f16)"));
+  view = pin(controller, {R, Part::k, 5, -1});
+  CHECK(line(*view->inspector.pinned, "slot") == "5");
+  CHECK(line(*view->inspector.pinned, "bytes").starts_with("64 (16 × f32)"));
+}
+
 TEST_CASE("a cached row tells who wrote it and, from the trace, who has read it") {
   Controller controller;
   const auto line = [](const Pinned& p, const std::string& key) {

@@ -20,6 +20,14 @@ constexpr float kUnusedOpacity = 0.4f;
 constexpr float kFaintest = 0.3f;      // unused and dropped, but still there to look at
 constexpr int64_t kRoundingUlp = 512;  // a larger difference does not come from rounding
 
+/// The cache, if it is not the usual one: "paged, int8 · ".
+std::string cache_text(const Setup& setup) {
+  const std::string kind = name_of(setup.cache), dtype = kv_dtypes_name(setup.cache.dtypes());
+  std::string text = kind == "contiguous" ? "" : kind;
+  if (dtype != "f32") text += fmt::format("{}{}", text.empty() ? "" : ", ", dtype);
+  return text.empty() ? "" : text + " · ";
+}
+
 const char* block_name(Part part) { return part == Part::q ? "Q" : part == Part::k ? "K" : "V"; }
 
 /// Builds one pane.
@@ -258,7 +266,8 @@ class PaneBuilder {
   void titles(PaneState& pane) const {
     const int queries = side_ == Mode::recompute || step_.prefill() ? n_ : 1;
     pane.name = side_ == Mode::cached ? "WITH CACHE" : "WITHOUT CACHE";
-    pane.subtitle = fmt::format("{} · head {} · {} {} {}", layer_text(config_, at_.layer), at_.head,
+    const std::string cache = side_ == Mode::cached ? cache_text(setup_) : "";
+    pane.subtitle = fmt::format("{}{} · head {} · {} {} {}", cache, layer_text(config_, at_.layer), at_.head,
                                 queries == 1 ? "1 query" : plural(queries, "query"),
                                 queries == 1 ? "meets" : "meet", plural(n_, "key"));
   }

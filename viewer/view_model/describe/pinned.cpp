@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "cache/kv_codec.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
 #include "viewer/view_model/describe/reads.h"
@@ -97,6 +98,20 @@ void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target
   }
 }
 
+/// "37", or with blocks "37: row 5 of block 2".
+std::string slot_text(const Setup& setup, Mode side, int64_t slot) {
+  if (side == Mode::recompute || setup.cache.kind != "paged") return fmt::format("{}", slot);
+  return fmt::format("{}: row {} of block {}", slot, slot % setup.cache.block_len,
+                     slot / setup.cache.block_len);
+}
+
+/// "64 (16 × f32)", or with a scale "20 (16 × int8, and a scale of 4)".
+std::string bytes_text(int width, DType dtype) {
+  const int64_t scale = scale_bytes(dtype), elems = width * static_cast<int64_t>(size_of(dtype));
+  return fmt::format("{} ({} × {}{})", elems + scale, width, kv_dtype_name(dtype),
+                     scale > 0 ? fmt::format(", and a scale of {}", scale) : "");
+}
+
 void add_provenance(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
   const Setup& setup = *snapshot.setup;
   const ModelConfig& c = setup.config();
@@ -113,13 +128,15 @@ void add_provenance(const Snapshot& snapshot, const Selection& at, const Target&
   if (target.part == Part::k || target.part == Part::v) {
     const SideData& d = snapshot.now->side(target.side);
     if (s < static_cast<int>(d.slots.size()))
-      lines.emplace_back("slot", fmt::format("{}", d.slots[static_cast<size_t>(s)]));
+      lines.emplace_back("slot", slot_text(setup, target.side, d.slots[static_cast<size_t>(s)]));
     const std::string first = step_name(setup, s);
     lines.emplace_back("written by", target.side == Mode::cached
                                          ? first
                                          : fmt::format("this step, and every step since {}", first));
+    const KvDtypes stored = target.side == Mode::cached ? setup.cache.dtypes() : KvDtypes{};
+    const DType dtype = stored.of(target.part == Part::k ? RowKind::k : RowKind::v);
     lines.emplace_back(
-        "bytes", fmt::format("{} ({} × f32), of K/V head {}", 4 * width, width, shown_kv_head(snapshot, at)));
+        "bytes", fmt::format("{}, of K/V head {}", bytes_text(width, dtype), shown_kv_head(snapshot, at)));
   } else if (target.part == Part::q) {
     lines.emplace_back("made by", target.side == Mode::cached || s == snapshot.now->n_tokens - 1
                                       ? step_name(setup, s)

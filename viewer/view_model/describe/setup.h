@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/make_cache.h"
 #include "model/model.h"
 #include "model/sampler.h"
 #include "viewer/view_model/state/value_scale.h"
@@ -21,6 +22,7 @@ struct Setup {
   std::shared_ptr<const Model> model;
   std::string model_name, backend, prompt;
   SamplingOptions sampling;
+  CacheOptions cache{};  // of the side with the cache
   int prompt_len = 0;
   int max_seq_len = 0;
   std::vector<LayerScales> scales;  // [n_layers]; fixed when the sessions start

@@ -17,6 +17,7 @@ Controller::Impl::Impl(ControllerOptions options) {
   clock.reduced_motion = options.reduced_motion;
   tour_offered = options.offer_tour;
   goal = {options.model, options.prompt, options.backend, std::max(0, options.step), {}, options.sampling};
+  goal.cache = options.cache;
   first_goal = goal;
   want_goal();
 }
@@ -104,6 +105,7 @@ void Controller::Impl::want_what_is_there() {
   goal = {setup.model_name,   setup.prompt,        setup.backend,
           current->now->step, current->now->pokes, setup.sampling};
   goal.measure_machine = costs.tab == Tab::cost;
+  goal.cache = setup.cache;
   keep_pokes_on_screen();
 }
 

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "cache/make_cache.h"
 #include "model/sampler.h"
 #include "viewer/view_model/script/script.h"
 #include "viewer/view_model/script/script_host.h"
@@ -26,6 +27,7 @@ struct ControllerOptions {
   std::string prompt = "the quick brown fox";
   std::string backend = "eigen";
   SamplingOptions sampling{};  // temperature 0: greedy
+  CacheOptions cache{};        // of the side with the cache
   int step = 4;                // the decode step to open on; 0: prefill
   Theme theme = Theme::light;
   double speed = 1;

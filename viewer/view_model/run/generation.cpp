@@ -39,6 +39,7 @@ Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Pro
   SessionOptions options;
   options.stop = &progress_.stop;
   options.sampling = goal.sampling;
+  options.cache = goal.cache;
   const auto start = [&](const SessionOptions& for_cached, AttendHook::Function for_recompute) {
     auto twin = std::make_unique<TwinSession>(model, make_backend(backend_), make_backend(backend_),
                                               for_cached, std::move(for_recompute));

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cache/make_cache.h"
 #include "viewer/view_model/describe/step_data.h"
 
 namespace lastrow::view {
@@ -20,6 +21,7 @@ struct Goal {
   /// last rows.
   Focus focus{-1, -1, -1, kFocusRows};
   bool measure_machine = false;  // the snapshot needs the roofline of this machine
+  CacheOptions cache{};          // of the side with the cache
   bool operator==(const Goal&) const = default;
 };
 

@@ -56,6 +56,7 @@ std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_
   setup->backend = goal.backend;
   setup->prompt = goal.prompt;
   setup->sampling = goal.sampling;
+  setup->cache = goal.cache;
   setup->prompt_len = generation.twin().cached().prompt_len();
   setup->max_seq_len = generation.twin().cached().max_seq_len();
   const int steps = std::min(kCalibrationSteps, setup->max_seq_len - setup->prompt_len);
@@ -145,7 +146,8 @@ Outcome Sessions::reach(Goal goal) {
   progress_.start("");
   try {
     if (!setup_ || setup_->model_name != goal.model || setup_->prompt != goal.prompt ||
-        setup_->backend != goal.backend || !(setup_->sampling == goal.sampling)) {
+        setup_->backend != goal.backend || !(setup_->sampling == goal.sampling) ||
+        !(setup_->cache == goal.cache)) {
       open(goal);
       goal.pokes.clear();  // they belong to another run
     }
