@@ -62,6 +62,7 @@ std::vector<Writer> writers() {
       {"attend", "lastrow attend --in IN --out OUT", "", write_qkv},
       {"trace", "lastrow generate --model IN" + kFox + " --trace OUT", "", copy_model},
       {"chrome trace", "lastrow generate --model IN" + kFox + " --chrome-trace OUT", "", copy_model},
+      {"saved cache", "lastrow generate --model IN" + kFox + " --save-cache OUT", "", copy_model},
       {"lesson", "lesson_01_attention_by_hand --json --model IN --trace OUT", "", copy_model},
       {"trainer", "train_fable --model fable-mqa --steps 1 --batch 1 --out OUT", "", copy_model},
   };
