@@ -22,17 +22,25 @@ void write_rows(Backend& backend, KvStorage& storage, std::span<const int64_t> s
 void store(Backend& backend, KvStorage& storage, const Packing& packing, ConstTensorView k,
            ConstTensorView v) {
   write_rows(backend, storage, packing.slots, k, v);
-  Tensor nan = Tensor::host(DType::f32, k.shape().with_rows(1));
+  const int64_t at_once = std::clamp<int64_t>((1 << 18) / k.row_size(), 1, 512);  // a MiB of them
+  Tensor nan = Tensor::host(DType::f32, k.shape().with_rows(at_once));
   std::fill_n(nan.data<float>(), nan.size(), std::numeric_limits<float>::quiet_NaN());
-  int64_t slot = 0;
-  const auto fill_up_to = [&](int64_t end) {
-    for (; slot < end; ++slot) write_rows(backend, storage, {&slot, 1}, nan.view(), nan.view());
+  std::vector<int64_t> unused;
+  const auto fill = [&] {
+    const ConstTensorView rows = std::as_const(nan).view().rows(0, std::ssize(unused));
+    write_rows(backend, storage, unused, rows, rows);
+    unused.clear();
   };
-  for (const int64_t used : packing.slots) {  // ascending
-    fill_up_to(used);
-    slot = used + 1;
+  auto used = packing.slots.begin();  // ascending
+  for (int64_t slot = 0; slot < packing.n_slots(); ++slot) {
+    if (used != packing.slots.end() && *used == slot) {
+      ++used;
+      continue;
+    }
+    unused.push_back(slot);
+    if (std::ssize(unused) == at_once) fill();
   }
-  fill_up_to(packing.n_slots());
+  fill();
 }
 
 /// Bytes of scores and probs together, in f32. INT64_MAX if that number overflows.

@@ -142,6 +142,25 @@ TEST_CASE("in blocks = packed = each sequence alone") {
   }
 }
 
+TEST_CASE("a problem of several seconds is computed in parts, also if a part ends within a sequence") {
+  const Folder folder;  // a part is 2 GFlop: here 15 queries, so it ends at the fifth of the second sequence
+  const Tensor q = judge::random_tensor({19, 32, 256}, 7, 0), k = judge::random_tensor({7000, 1, 256}, 7, 1),
+               v = judge::random_tensor({7000, 1, 256}, 7, 2);
+  const Tensor kv_len = ints({2}, {4000, 3000}), q_len = ints({2}, {10, 9});
+  const auto packed = attended(folder, {{"q", q.view()},
+                                        {"k", k.view()},
+                                        {"v", v.view()},
+                                        {"kv_len", kv_len.view()},
+                                        {"q_len", q_len.view()}});
+  auto alone = attended(
+      folder, {{"q", q.view().rows(0, 10)}, {"k", k.view().rows(0, 4000)}, {"v", v.view().rows(0, 4000)}});
+  const auto second = attended(
+      folder,
+      {{"q", q.view().rows(10, 9)}, {"k", k.view().rows(4000, 3000)}, {"v", v.view().rows(4000, 3000)}});
+  alone.insert(alone.end(), second.begin(), second.end());
+  CHECK(alone == packed);
+}
+
 TEST_CASE("--probe of packed sequences: rows of the longest, −inf and 0 behind a shorter one") {
   const Folder folder;
   const Packed p;
