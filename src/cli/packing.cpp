@@ -187,7 +187,7 @@ StepPlan slice(const Packing& packing, int32_t first, int32_t n, bool causal) {
   for (int32_t i = 0; i < packing.n_seqs(); ++i) {
     const int32_t begin = std::clamp(packing.q_start[i], first, first + n),
                   end = std::clamp(packing.q_start[i + 1], first, first + n);
-    const int32_t left_out = causal ? packing.q_start[i + 1] - end : 0;
+    const int32_t left_out = causal ? std::max(packing.q_start[i + 1] - (first + n), 0) : 0;
     const int32_t kv_len = std::max(packing.kv_len[i] - left_out, 0);
     for (int32_t t = begin; t < end; ++t) plan.positions.push_back(std::max(0, kv_len - end + t));
     plan.q_start.push_back(end - first);
