@@ -11,7 +11,8 @@
 // int8, each row has a scale: f32 [n_blocks, n_kv_heads, block_len] (cache/kv_codec.h).
 //
 // K and V may have different types. There is one allocation, the arena. It holds K of layer 0, V of layer 0,
-// K of layer 1, …, each followed by its scales. Rows and scales begin at multiples of kAlignment bytes from the start of the arena.
+// K of layer 1, …, each followed by its scales. Rows and scales begin at multiples of kAlignment bytes from
+// the start of the arena.
 #pragma once
 
 #include "cache/kv_cache.h"
@@ -25,8 +26,8 @@ class KvStorage {
  public:
   static constexpr int64_t kAlignment = 256;  // as cudaMalloc aligns
 
-  /// `stored` are the types that the backend stores for spec.dtypes(). They differ only in the
-  /// double-precision judge, which stores f64 for f32. Throws CapacityError if there is not enough memory.
+  /// `stored`: the types that the backend stores for spec.dtypes(). Only the double-precision judge stores
+  /// another type, f64 for f32. Throws CapacityError if there is not enough memory.
   KvStorage(const CacheSpec& spec, Memory& memory, KvDtypes stored)
       : spec_(spec),
         k_(part_of(spec, stored.k)),
@@ -53,6 +54,12 @@ class KvStorage {
   /// Bytes of a stored element, and of the scale of a row (0 if the type has no scales).
   cost::RowFormat row_format(RowKind kind) const {
     return {static_cast<int64_t>(size_of(of(kind).dtype)), scale_bytes(of(kind).dtype)};
+  }
+  /// K, V and scales of one block in all layers, without padding.
+  int64_t block_bytes() const {
+    const int64_t rows = int64_t{spec_.n_layers} * spec_.n_kv_heads * spec_.block_len;
+    return rows * (row_format(RowKind::k).row_bytes(spec_.head_dim) +
+                   row_format(RowKind::v).row_bytes(spec_.head_dim));
   }
   /// The size of the allocation: K, V and scales of all layers, and padding for the alignment. Each of these
   /// parts has less than kAlignment bytes of padding, and none if its size is a multiple of kAlignment.

@@ -3,6 +3,7 @@
 
 #include "ops/attend.h"
 #include "session/batch_steps.h"
+#include "session/counted_step.h"
 #include "session/decorators.h"
 
 namespace lastrow {
@@ -26,48 +27,37 @@ void BatchSession::Steps::choose(Live& live, const Entry& entry, size_t i) {
 }
 
 void BatchSession::Steps::record(Live& live, const StepPlan& plan, double wall_us) {
-  const StepCounts& counts = session_.stack_->counting.counts();
-  const CacheSpec& spec = live.cache->spec();
   BatchStep& r = live.record;
   r.step = live.step;
   r.usage = live.cache->usage();
-  r.total = {.position = *std::ranges::max_element(plan.positions),
-             .phase = std::ranges::any_of(entries_, &Entry::joins) ? Phase::prefill : Phase::decode,
-             .q_len = plan.n_tokens(),
-             .q_rows = counts.q_rows,
-             .kv_rows_projected = counts.kv_rows_projected,
-             .score_cells = counts.score_cells,
-             .cache_bytes_read = counts.cost.cache_bytes_read,
-             .cache_bytes_written = counts.cost.cache_bytes_written,
-             .rows_held = r.usage.rows_held,
-             .rows_evicted = r.usage.rows_evicted - live.before->usage().rows_evicted,
-             .blocks_used = r.usage.blocks_used,
-             .blocks_shared = r.usage.blocks_shared,
-             .bytes_held = r.usage.blocks_used * (spec.bytes() / spec.n_blocks),
-             .weight_bytes = counts.cost.weight_bytes,
-             .flop = counts.cost.flop,
-             .wall_us = wall_us};
-  r.sequences.clear();
-  const ModelConfig& config = session_.model_->config();
-  const int64_t row_bytes =
-      (spec.row_bytes(RowKind::k) + spec.row_bytes(RowKind::v)) * config.n_kv_heads * config.n_layers;
   r.n_waiting = live.n_waiting();
-  for (size_t i = 0; i < live.reports.size(); ++i) live.reports[i] = session_.stack_->poking.report(i);
+  r.total = counted_step(session_.stack_->counting.counts(), *live.storage, live.before->usage(), r.usage);
+  r.total.position = *std::ranges::max_element(plan.positions);
+  r.total.phase = std::ranges::any_of(entries_, &Entry::joins) ? Phase::prefill : Phase::decode;
+  r.total.q_len = plan.n_tokens();
+  r.total.wall_us = wall_us;
+  r.sequences.clear();
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-    const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
-    const MaskRule mask;
-    r.sequences.push_back(
-        {.generation = names_[static_cast<size_t>(i)],
-         .phase = entries_[static_cast<size_t>(i)].joins ? Phase::prefill : Phase::decode,
-         .position = plan.positions[plan.q_start[i + 1] - 1],
-         .q_len = q_len,
-         .kv_len = kv_len,
-         .score_cells = cost::visible_cells(q_len, kv_len, mask.causal, mask.window) * config.n_q_heads *
-                        config.n_layers,
-         .cache_bytes_read = cost::visible_rows(q_len, kv_len, mask.causal, mask.window) * row_bytes,
-         .cache_bytes_written = q_len * row_bytes});
-    r.total.kv_len += kv_len;
+    r.sequences.push_back(sequence_step(live, plan, i));
+    r.total.kv_len += plan.kv_len[i];
   }
+  for (size_t i = 0; i < live.reports.size(); ++i) live.reports[i] = session_.stack_->poking.report(i);
+}
+
+SequenceStep BatchSession::Steps::sequence_step(const Live& live, const StepPlan& plan, int32_t i) const {
+  const ModelConfig& config = session_.model_->config();
+  const MaskRule mask;
+  const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
+  const int64_t token_bytes = live.storage->block_bytes() / plan.block_len;  // K and V of all layers
+  return {.generation = names_[static_cast<size_t>(i)],
+          .phase = entries_[static_cast<size_t>(i)].joins ? Phase::prefill : Phase::decode,
+          .position = plan.positions[plan.q_start[i + 1] - 1],
+          .q_len = q_len,
+          .kv_len = kv_len,
+          .score_cells = cost::visible_cells(q_len, kv_len, mask.causal, mask.window) * config.n_q_heads *
+                         config.n_layers,
+          .cache_bytes_read = cost::visible_rows(q_len, kv_len, mask.causal, mask.window) * token_bytes,
+          .cache_bytes_written = q_len * token_bytes};
 }
 
 void BatchSession::Steps::note_times(Live& live, Clock::time_point start) const {

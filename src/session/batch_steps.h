@@ -47,6 +47,7 @@ class BatchSession::Steps {
 
   // batch_results.cpp: what a step changes after it has run; nothing here throws
   void record(Live& live, const StepPlan& plan, double wall_us);
+  SequenceStep sequence_step(const Live& live, const StepPlan& plan, int32_t i) const;
   void choose(Live& live, const Entry& entry, size_t i);
   void record_in_schedule(const Live& live);
   void note_times(Live& live, Clock::time_point start) const;

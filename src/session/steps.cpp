@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "session/counted_step.h"
 #include "session/decorators.h"
 #include "session/transaction.h"
 
@@ -177,7 +178,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   const auto n_past = static_cast<size_t>(cache.n_seen(0)), n_tokens = static_cast<size_t>(taken.n_tokens);
   const SequenceInput sequence{0, std::span<const int32_t>(state_.tokens).subspan(n_past, n_tokens - n_past),
                                LogitRows::last};
-  const int64_t evicted = cache.usage().rows_evicted;
+  const CacheUsage before = cache.usage();
   session_.stack_->set_step(step);
   const auto start = std::chrono::steady_clock::now();
   const StepPlan& plan = cache.plan({&sequence, 1});
@@ -191,7 +192,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   cache.commit(plan);
   const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
   taken.last_position = plan.positions.back();
-  state_.record = step_record(plan, taken.phase, wall.count(), evicted);
+  state_.record = step_record(plan, taken.phase, wall.count(), before);
 }
 
 /// undo() relies on it: if a row that was held is stored again, it goes to the slot where it was.
@@ -222,30 +223,22 @@ void DecodeSession::Transaction::forward(const StepPlan& plan, Phase phase) {
 }
 
 StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, Phase phase, double wall_us,
-                                                   int64_t evicted_before) const {
+                                                   const CacheUsage& before) const {
   const StepCounts& counts = session_.stack_->counting.counts();
   const bool cached = session_.mode() == Mode::cached;
-  const int64_t read = counts.cost.cache_bytes_read, written = counts.cost.cache_bytes_written;
-  const CacheUsage usage = cached ? session_.cache_->usage() : CacheUsage{.rows_evicted = evicted_before};
-  const CacheSpec& spec = session_.cache_->spec();
-  return {.position = plan.positions.back(),
-          .phase = phase,
-          .q_len = plan.q_len(0),
-          .kv_len = plan.kv_len[0],
-          .q_rows = counts.q_rows,
-          .kv_rows_projected = counts.kv_rows_projected,
-          .score_cells = counts.score_cells,
-          .cache_bytes_read = cached ? read : 0,
-          .cache_bytes_written = cached ? written : 0,
-          .kv_scratch_bytes = cached ? 0 : read + written,
-          .rows_held = usage.rows_held,
-          .rows_evicted = usage.rows_evicted - evicted_before,
-          .blocks_used = usage.blocks_used,
-          .blocks_shared = usage.blocks_shared,
-          .bytes_held = usage.blocks_used * (spec.bytes() / spec.n_blocks),
-          .weight_bytes = counts.cost.weight_bytes,
-          .flop = counts.cost.flop,
-          .wall_us = wall_us};
+  // Mode::recompute has no cache: its scratch holds nothing after the step.
+  StepRecord record =
+      counted_step(counts, *session_.storage_, before, cached ? session_.cache_->usage() : CacheUsage{});
+  if (!cached) {
+    record.kv_scratch_bytes = record.cache_bytes_read + record.cache_bytes_written;
+    record.cache_bytes_read = record.cache_bytes_written = record.rows_evicted = 0;
+  }
+  record.position = plan.positions.back();
+  record.phase = phase;
+  record.q_len = plan.q_len(0);
+  record.kv_len = plan.kv_len[0];
+  record.wall_us = wall_us;
+  return record;
 }
 
 }  // namespace lastrow

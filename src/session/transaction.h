@@ -4,8 +4,8 @@
 //   change.advance();                             or go_to, set_pokes, load: exactly one call
 //   change.keep();                                without this, the destructor undoes the call
 //
-// DecodeSession::advance, go_to, set_pokes and start_from each use one transaction. To change two sessions together, open
-// one for each, make both calls, then keep both (twin.cpp).
+// DecodeSession::advance, go_to, set_pokes and start_from each use one transaction. To change two sessions
+// together, open one for each, make both calls, then keep both (twin.cpp).
 //
 // * A session can have only one open transaction. Do not call start() while it is open.
 // * Steps run only in a transaction.
@@ -13,9 +13,9 @@
 // To undo a call, the destructor restores the SessionState, the pokes in force, the cache's bookkeeping, and
 // the rows that were overwritten. A Recorder::Transaction restores the recorder.
 //
-// Which rows must be saved? A step that runs again under the same pokes stores the same bits in the same slots:
-// KvCache::truncate promises the slots, and run_step checks them. So go_to and advance save nothing. set_pokes
-// and load store other bits, so they first copy the rows that they may overwrite.
+// Which rows must be saved? A step that runs again under the same pokes stores the same bits in the same
+// slots: KvCache::truncate promises the slots, and run_step checks them. So go_to and advance save nothing.
+// set_pokes and load store other bits, so they first copy the rows that they may overwrite.
 #pragma once
 
 #include <memory>
@@ -69,7 +69,7 @@ class DecodeSession::Transaction {
   void run_through(int32_t step);
   void run_step(int32_t step);
   void forward(const StepPlan& plan, Phase phase);
-  StepRecord step_record(const StepPlan& plan, Phase phase, double wall_us, int64_t evicted_before) const;
+  StepRecord step_record(const StepPlan& plan, Phase phase, double wall_us, const CacheUsage& before) const;
   void require_same_slots(const StepPlan& plan) const;
   void require_not_stopped() const;
   void require_valid(const Poke& poke) const;

@@ -89,17 +89,22 @@ TEST_CASE("generations join when a sequence becomes free, and leave after their 
 
 TEST_CASE("what a step did for each sequence adds up to what was counted") {
   const auto model = load_model(kModels[1]);
-  BatchSession batch(model, eigen(), {.max_seqs = 3, .cache = {.dtype_k = DType::i8, .dtype_v = DType::i8}});
-  for (const Request& request : kRequests) batch.add(request.prompt, request.n_tokens);
-  while (const BatchStep* step = batch.advance()) {
-    const auto sum = [&](auto member) {
-      return std::accumulate(step->sequences.begin(), step->sequences.end(), int64_t{0},
-                             [&](int64_t so_far, const SequenceStep& s) { return so_far + s.*member; });
-    };
-    CHECK(sum(&SequenceStep::q_len) == step->total.q_len);
-    CHECK(sum(&SequenceStep::score_cells) == step->total.score_cells);
-    CHECK(sum(&SequenceStep::cache_bytes_read) == step->total.cache_bytes_read);
-    CHECK(sum(&SequenceStep::cache_bytes_written) == step->total.cache_bytes_written);
+  const CacheOptions int8{.dtype_k = DType::i8, .dtype_v = DType::i8};
+  for (const auto& [make, cache] : {std::pair{&eigen, int8},
+                                    {&eigen, CacheOptions{}},
+                                    {&naive_f64, CacheOptions{}}}) {  // the judge stores f64 for f32
+    BatchSession batch(model, make(), {.max_seqs = 3, .cache = cache});
+    for (const Request& request : kRequests) batch.add(request.prompt, request.n_tokens);
+    while (const BatchStep* step = batch.advance()) {
+      const auto sum = [&](auto member) {
+        return std::accumulate(step->sequences.begin(), step->sequences.end(), int64_t{0},
+                               [&](int64_t so_far, const SequenceStep& s) { return so_far + s.*member; });
+      };
+      CHECK(sum(&SequenceStep::q_len) == step->total.q_len);
+      CHECK(sum(&SequenceStep::score_cells) == step->total.score_cells);
+      CHECK(sum(&SequenceStep::cache_bytes_read) == step->total.cache_bytes_read);
+      CHECK(sum(&SequenceStep::cache_bytes_written) == step->total.cache_bytes_written);
+    }
   }
 }
 

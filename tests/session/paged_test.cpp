@@ -43,6 +43,10 @@ TEST_CASE("what the cache holds after a step, by eye: 5 tokens in blocks of 2 an
   CHECK(none.record().rows_held == 0);
   CHECK(none.record().blocks_used == 0);
   CHECK(none.record().bytes_held == 0);
+  DecodeSession judge(model, exact(), {.cache = paged(2)});  // stores f64
+  judge.start({1, 2, 3, 4, 5});
+  judge.advance();
+  CHECK(judge.record().bytes_held == 2 * 6 * row_bytes);
   pages.advance();  // a sixth token: the third block is full now
   CHECK(pages.record().rows_held == 6);
   CHECK(pages.record().blocks_used == 3);

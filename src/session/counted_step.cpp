@@ -1,0 +1,21 @@
+#include "session/counted_step.h"
+
+namespace lastrow {
+
+StepRecord counted_step(const StepCounts& counts, const KvStorage& storage, const CacheUsage& before,
+                        const CacheUsage& after) {
+  return {.q_rows = counts.q_rows,
+          .kv_rows_projected = counts.kv_rows_projected,
+          .score_cells = counts.score_cells,
+          .cache_bytes_read = counts.cost.cache_bytes_read,
+          .cache_bytes_written = counts.cost.cache_bytes_written,
+          .rows_held = after.rows_held,
+          .rows_evicted = after.rows_evicted - before.rows_evicted,
+          .blocks_used = after.blocks_used,
+          .blocks_shared = after.blocks_shared,
+          .bytes_held = after.blocks_used * storage.block_bytes(),
+          .weight_bytes = counts.cost.weight_bytes,
+          .flop = counts.cost.flop};
+}
+
+}  // namespace lastrow

@@ -1,0 +1,16 @@
+// The part of a StepRecord that every kind of session fills in alike: what the operations of the step
+// counted, and what the cache holds after it.
+#pragma once
+
+#include "ops/kv_storage.h"
+#include "session/step_record.h"
+#include "trace/counting.h"
+
+namespace lastrow {
+
+/// `before` and `after` are the usage of the cache before and after the step. The caller sets the remaining
+/// fields: position, phase, lengths and time.
+StepRecord counted_step(const StepCounts& counts, const KvStorage& storage, const CacheUsage& before,
+                        const CacheUsage& after);
+
+}  // namespace lastrow
