@@ -1,7 +1,7 @@
 // The K and V rows of a text, outside of any session: in memory, or in a file that numpy can open.
 //
 //   SavedCache saved = save_cache(session);                   the rows after the session's current step
-//   write_saved_cache(saved, "fox.safetensors");              whole or not at all
+//   write_saved_cache(saved, "fox.safetensors");              the whole file appears, or nothing
 //   SavedCache saved = read_saved_cache("fox.safetensors");
 //   session.start_from(saved, new_tokens);                    goes on behind these rows; session/session.h
 //
@@ -11,19 +11,19 @@
 // The file is a safetensors file with these tensors:
 //   k.LAYER, v.LAYER     [n_rows, n_kv_heads, head_dim]    K is stored as the cache held it, after RoPE
 //   tokens, positions    [n_rows] I32                      of each row, by index
-// Rows are F16 if the cache stores f16, F64 if the backend stores f64, and F32 for the other types: the decoded
-// row, which encodes to the same bits again (cache/kv_codec.h). The metadata has these keys:
+// Rows are F16 if the cache stores f16, F64 if the backend stores f64, and F32 for the other types: the
+// decoded row, which encodes to the same bits again (cache/kv_codec.h). The metadata has these keys:
 //   lastrow.schema             "lastrow.cache.1"
-//   lastrow.model              identity of the model (model/model_identity.h): its config, and the hash of its weights
+//   lastrow.model              the model's config and the hash of its weights (model/model_identity.h)
 //   lastrow.kv_dtype           how the rows were stored, as in --kv-dtype: "f16", or "k=int8,v=f16"
 //   lastrow.cache              the kind of cache they came from, as in --cache; for readers only
 //
-// Rows mean something only to the model that made them. start_from() refuses another model, and a session that
-// stores K or V in another type, because its rows would differ from those of a session that kept them.
+// Rows mean something only to the model that made them. start_from() refuses another model, and a session
+// that stores K or V in another type, because its rows would differ from those of a session that kept them.
 //
-// Invariant of every SavedCache that one of these functions returned: all shapes fit the numbers below, tokens
-// and positions are ≥ 0 and positions ascend. What the model and the session must agree with is checked by
-// start_from().
+// Invariant of every SavedCache that one of these functions returned: all shapes fit the numbers below,
+// tokens and positions are ≥ 0, and positions ascend. start_from() checks whether they fit its model and
+// session.
 #pragma once
 
 #include <cstdint>
@@ -55,9 +55,9 @@ std::string kv_dtype_text(const CacheSpec& spec);
 /// The type in which rows of this stored type are saved. It holds every decoded element exactly.
 DType saved_dtype(DType stored);
 
-/// Copies the rows after the session's current step. Throws UsageError if there are none, if the session does
-/// not cache (Mode::recompute), or if a poke is set, because other sessions must not take changed rows for the
-/// model's own.
+/// Copies the rows after the session's current step. Throws UsageError if there are none, if the session
+/// does not cache (Mode::recompute), or if a poke is set, because other sessions must not take changed rows
+/// for the model's own.
 SavedCache save_cache(const DecodeSession& session);
 
 /// Throws FileError if it cannot be written.

@@ -1,9 +1,11 @@
 #include "session/session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "session/decorators.h"
 #include "session/transaction.h"
+#include "trace/host_dtype.h"
 
 namespace lastrow {
 
@@ -166,6 +168,17 @@ Tensor DecodeSession::stored_row(int32_t layer, RowKind kind, int32_t index) con
   Tensor row = Tensor::host(DType::f32, {1, spec.n_kv_heads, spec.head_dim});
   backend_->read_rows(*storage_, layer, kind, {&at, 1}, row.view());
   return row;
+}
+
+Tensor DecodeSession::stored_rows(int32_t layer, RowKind kind) const {
+  require_stored_rows();
+  std::vector<int64_t> slots;
+  for (int32_t index = 0; index < kv_len(); ++index) slots.push_back(slot(index));
+  const CacheSpec& spec = cache_->spec();
+  Tensor rows = Tensor::host(host_dtype(std::as_const(*storage_).rows(layer, kind).dtype()),
+                             {kv_len(), spec.n_kv_heads, spec.head_dim});
+  backend_->read_rows(*storage_, layer, kind, slots, rows.view());
+  return rows;
 }
 
 }  // namespace lastrow

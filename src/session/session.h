@@ -4,7 +4,7 @@
 //   s.start(model->tokenizer().encode("the quick brown fox"));   nothing has run yet
 //   s.advance();                                                 step 0: prefill of the whole prompt
 //   s.advance();                                                 step 1: decode of one token; and so on
-//   s.advance(model->tokenizer().encode("jumps over"));          a step of several given tokens: a second turn
+//   s.advance(model->tokenizer().encode("jumps over"));          several given tokens: a second turn
 //   s.go_to(0);                                                  back (or forward) to a step that was taken
 //   s.set_pokes(pokes);                                          runs the changed steps again, same tokens
 //   SavedCache saved = save_cache(s);                            saved_cache.h; it can be written to a file
@@ -18,8 +18,8 @@
 // * Mode::recompute empties its storage before each step and feeds the whole prefix. Nothing else differs.
 // * Only advance() can add a token. go_to() and set_pokes() run steps with the tokens that they had before.
 //   If advance() from an earlier step feeds other tokens than before, the later steps are forgotten.
-// * Rows that start_from() loaded stay as they are. Stepping back never goes below them, and a poke `since` of
-//   such a row is refused, because no step of this session computed it. A poke `now` works.
+// * Rows that start_from() loaded stay as they are. Stepping back never goes below them, and a poke `since`
+//   of such a row is refused, because no step of this session computed it. A poke `now` works.
 // * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored
 //   rows are as before. There is one exception, in Mode::recompute, because its storage is scratch: if a step
 //   had begun, stored_row() throws a UsageError until the next call that succeeds. See transaction.h.
@@ -27,9 +27,9 @@
 //   even inside an operation (core/stop.h), and a new call ends before it begins. Both throw Cancelled. Work
 //   that a GPU has begun is not stopped. The session never resets the flag, so the flag may be set before or
 //   during the call.
-// * Steps of Phase::decode with the cache go through Backend::replay, except in three cases: the session records
-//   (SessionOptions::record), it has SessionOptions::on_attend, or a poke is in force in the step. Replay
-//   changes no counts and no bits.
+// * Steps of Phase::decode with the cache go through Backend::replay, except in three cases: the session
+//   records (SessionOptions::record), it has SessionOptions::on_attend, or a poke is in force in the step.
+//   Replay changes no counts and no bits.
 //
 // Invariant: either current_step() == −1 (nothing has run), or logits(), record(), recorder(), poke_report()
 // and the stored rows are those of that step, computed by the backend in this run under the current pokes.
@@ -82,7 +82,8 @@ class DecodeSession {
   /// The same with a prompt whose first tokens are the saved ones: their rows are loaded, and the prefill
   /// begins behind them. The cache may be of another kind than the saved one. If there are no new tokens, the
   /// last saved token is fed again, to get its logits. Mode::recompute takes the tokens and needs no rows.
-  /// Throws also UsageError if another model made the rows, or if K or V is stored in another type here.
+  /// Throws as start does. Throws also UsageError if another model made the rows, if K or V is stored in
+  /// another type here, or if this kind of cache gives the tokens other positions.
   void start_from(const SavedCache& saved, std::span<const int32_t> new_tokens);
   /// Runs the next step: the next chunk of the prompt, or, behind the prompt, the token that the current step
   /// chose (or `forced` if that is ≥ 0). Throws CapacityError if the context is full; what was generated is
@@ -102,6 +103,7 @@ class DecodeSession {
 
   const Model& model() const { return *model_; }
   Mode mode() const { return options_.mode; }
+  const SessionOptions& options() const { return options_; }
   BackendInfo backend_info() const;
   int32_t max_seq_len() const;
   /// The tokens given at the start, loaded ones included.
@@ -136,7 +138,7 @@ class DecodeSession {
   /// The bytes that were allocated for K and V.
   int64_t storage_bytes() const { return storage_->bytes(); }
   /// The number of K rows (and of V rows) that each layer holds after the current step. Their indices are
-  /// 0 … kv_len() − 1. The next three functions throw UsageError for another index.
+  /// 0 … kv_len() − 1. position_of, slot and stored_row throw UsageError for another index.
   int32_t kv_len() const { return cache_->length(0); }
   /// The position of the token whose rows are at an index.
   int32_t position_of(int32_t index) const;
@@ -144,6 +146,9 @@ class DecodeSession {
   int64_t slot(int32_t index) const;
   /// A copy of the stored row at an index, all K/V heads: [1, n_kv_heads, head_dim], f32, on the host.
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
+  /// Exact copies of all stored rows of a layer: [kv_len(), n_kv_heads, head_dim], on the host, f64 if the
+  /// backend stores f64, else f32.
+  Tensor stored_rows(int32_t layer, RowKind kind) const;
 
  private:
   struct Backup;  // transaction.h
@@ -152,7 +157,6 @@ class DecodeSession {
   void require_fits(const SavedCache& saved) const;
   void require_held(int32_t index) const;
   void require_stored_rows() const;
-  friend SavedCache save_cache(const DecodeSession& session);
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
