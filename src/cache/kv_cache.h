@@ -14,8 +14,9 @@
 // * Do not use the reference that plan returned after the next call of plan.
 // * Do not read a slot at an index ≥ length(sequence): it may hold anything, NaN included.
 //
-// Several sequences may share rows. A row that two sequences hold is never written. A sequence that would write
-// into a shared block first gets its own copy of the block (StepPlan::block_copies, done by begin_step).
+// Several sequences may share rows. A row that two sequences hold is never written. A sequence that would
+// write into a shared block first gets its own copy of the block (StepPlan::block_copies, done by
+// begin_step).
 //
 //   cache->fork(0, 1);                            sequence 1 now holds the rows of sequence 0, without a copy
 //   cache->adopt_prefix(2, tokens);               rows of an earlier text that begins with the same tokens
@@ -35,45 +36,11 @@
 #include <span>
 #include <vector>
 
+#include "cache/cache_spec.h"
 #include "cache/index.h"
-#include "cache/kv_codec.h"
 #include "cache/step_plan.h"
-#include "core/dtype.h"
 
 namespace lastrow {
-
-/// The size of a cache and the types of its elements. A backend makes storage from it.
-struct CacheSpec {
-  int32_t n_layers = 0;
-  int32_t n_kv_heads = 0;
-  int32_t head_dim = 0;
-  int32_t max_seq_len = 0;     // indices that a sequence may hold
-  int32_t block_len = 0;       // contiguous: max_seq_len
-  int32_t n_blocks = 0;        // contiguous: one for each sequence
-  DType dtype_k = DType::f32;  // of stored elements: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
-  DType dtype_v = DType::f32;  // may differ from that of K
-
-  RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }
-  int32_t max_blocks_per_seq() const { return (max_seq_len + block_len - 1) / block_len; }
-  /// Rows of K (or of V) of one layer, one for each slot and K/V head.
-  int64_t layer_rows() const { return int64_t{n_blocks} * n_kv_heads * block_len; }
-  KvDtypes dtypes() const { return {dtype_k, dtype_v}; }
-  /// Bytes of one row of K or of V: its elements, and its scale if the type has one.
-  int64_t row_bytes(RowKind kind) const {
-    const DType dtype = dtypes().of(kind);
-    return head_dim * static_cast<int64_t>(size_of(dtype)) + scale_bytes(dtype);
-  }
-  /// Bytes of all layers: n_layers · n_kv_heads · slots · (row of K + row of V).
-  int64_t bytes() const { return n_layers * layer_rows() * (row_bytes(RowKind::k) + row_bytes(RowKind::v)); }
-
-  /// One block of max_seq_len indices for each of n_seqs sequences.
-  static CacheSpec contiguous(int32_t n_layers, int32_t n_kv_heads, int32_t head_dim, int32_t max_seq_len,
-                              int32_t n_seqs = 1, KvDtypes dtypes = {});
-};
-
-/// Throws ShapeError unless every size is positive, the blocks can hold one sequence of max_seq_len, K and V
-/// can be stored in the dtype, and bytes() fits int64.
-void validate(const CacheSpec& spec);
 
 enum class LogitRows : uint8_t { none, last, all };
 
@@ -148,18 +115,18 @@ class KvCache {
   /// nothing. Throws UsageError if this kind of cache cannot share rows, or if `to` is not empty.
   virtual void fork(int32_t from, int32_t to) = 0;
   /// Looks for stored rows of the same tokens at the same positions, and lets the empty sequence hold them.
-  /// Returns how many of the n tokens it then holds. These are full blocks only, at most ⌊(n − 1) / block_len⌋
-  /// of them, because the last token must still be fed to get its logits. The next plan of the sequence begins
-  /// behind them. Returns 0 if this kind of cache keeps no rows of finished texts.
+  /// Returns how many of the n tokens it then holds. These are full blocks only, and at most
+  /// ⌊(n − 1) / block_len⌋ blocks, because the last token must still be fed to get its logits. The next plan
+  /// of the sequence begins behind them. Returns 0 if this kind of cache keeps no rows of finished texts.
   virtual int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) = 0;
 
   virtual CacheUsage usage() const = 0;
   virtual PrefixCounts prefix_counts() const { return {}; }
 
   /// Copies the bookkeeping of `other`, a cache of the same kind and sizes. No rows are copied: both caches
-  /// then describe the same storage. Allocates nothing. A caller that may have to undo steps uses it. Rows of
-  /// its sequences that were overwritten meanwhile are the caller's to write back. Cached blocks (usage) that
-  /// were overwritten since `other` was a copy of this cache do not come back: they are free.
+  /// then describe the same storage. Allocates nothing. To undo steps, copy the cache before them, and copy
+  /// it back after them. If the steps have overwritten rows of its sequences, the caller must write them
+  /// back. Cached blocks (usage) that the steps have overwritten do not come back: they are free.
   virtual void copy_from(const KvCache& other) = 0;
 };
 

@@ -13,12 +13,12 @@
 //
 // * A step feeds the whole prompts of the generations that join, and one token of each other generation. The
 //   tokens are packed one after the other. Nothing is padded.
-// * Generations join in the order of add(). The first one that waits joins if three things are true: a sequence
-//   is free; the cache has room for its longest length, beside the longest lengths of all that run; its prompt
-//   fits in the step (BatchOptions::max_step_tokens). So a generation that runs always finds room for its next
+// * Generations join in the order of add(). The first one that waits joins if three things are true: a
+//   sequence is free; the cache has room for it and for all that run, each at its longest; its prompt fits
+//   in the step (BatchOptions::max_step_tokens). So a generation that runs always finds room for its next
 //   row. The room is counted as if no blocks were shared.
-// * With CacheOptions::share_prefix, a generation waits one step if its prompt begins like a prompt that joins
-//   in this step. Then it finds those rows in the cache and feeds only the rest of its prompt.
+// * With CacheOptions::share_prefix, a generation waits one step if its prompt begins like a prompt that
+//   joins in this step. Then it finds those rows in the cache and feeds only the rest of its prompt.
 // * A generation leaves after the step that chose its last token. That token is not fed.
 // * A generation's tokens depend only on its prompt, its seed and the model, not on the others in the batch.
 //   Rounding may differ with the composition of the batch, except on the backend naive.
@@ -27,12 +27,13 @@
 //   Then a later prompt may find fewer of its tokens in the cache.
 // * While *BatchOptions::stop is true, a call ends within milliseconds and throws Cancelled, as in
 //   DecodeSession.
-// * go_to() and set_pokes() run the recorded steps from the first one, in new K/V storage. While they run, they
-//   need memory for a second storage. Only a step forward by one continues in the same storage.
+// * go_to() and set_pokes() run the recorded steps again from step 0, in new K/V storage. So while they run,
+//   there are two storages in memory. Only go_to() to the next step continues in the same storage.
 // * A step in which nothing joins goes through Backend::replay, with the exceptions of DecodeSession.
 //
-// Invariant: either current_step() == −1 (nothing has run), or step(), generation(), recorder(), poke_report()
-// and the stored rows are those of that step, computed by the backend in this run under the current pokes.
+// Invariant: either current_step() == −1 (nothing has run), or step(), generation(), recorder(),
+// poke_report() and the stored rows are those of that step, computed by the backend in this run under the
+// current pokes.
 #pragma once
 
 #include <atomic>
@@ -45,7 +46,7 @@
 #include "cache/make_cache.h"
 #include "model/decoder.h"
 #include "model/sampler.h"
-#include "session/step_record.h"
+#include "session/generation.h"
 #include "trace/attend_hook.h"
 #include "trace/poke.h"
 #include "trace/recorder.h"
@@ -65,48 +66,6 @@ struct BatchOptions {
   const std::atomic<bool>* stop = nullptr;  // may be set from any thread; must outlive the session
 };
 
-/// One generation, as it is at the current step.
-struct Generation {
-  enum class State : uint8_t { waiting, running, done };
-
-  int32_t id = 0;
-  int32_t parent = -1;           // the generation that it was forked from; −1: it was added
-  State state = State::waiting;  // a branch is `waiting` at the steps before the fork
-  std::vector<int32_t> prompt{};
-  int32_t n_tokens = 0;           // tokens to choose
-  uint64_t seed = 0;              // of its sampling
-  std::vector<int32_t> tokens{};  // chosen so far; a branch begins with those of its parent
-  std::vector<float> logits{};    // [vocab_size]  from which tokens.back() was chosen; empty: none yet
-  int32_t sequence = -1;          // its number in the cache while it runs
-  int32_t n_prefix = 0;           // prompt tokens whose rows were found in the cache, so they were not fed
-  int32_t joined_step = -1;       // the step that fed the prompt; of a branch: the last step before the fork
-  int32_t left_step = -1;         // the step that chose its last token
-  double queued_us = 0;           // from add() to the start of joined_step
-  double first_token_us = 0;      // from the start of joined_step to its first token
-};
-
-/// What one step did for one generation. Counts are over all layers, as in StepRecord, and are computed for the
-/// causal mask. Blocks that the step copied are counted in BatchStep::total only.
-struct SequenceStep {
-  int32_t generation = 0;
-  Phase phase = Phase::decode;  // prefill: it joined in this step
-  bool leaves = false;          // its last token was chosen in this step
-  int32_t position = 0;         // of its last token
-  int32_t q_len = 0;            // tokens fed
-  int32_t kv_len = 0;           // rows in each layer after the step
-  int64_t score_cells = 0;
-  int64_t cache_bytes_read = 0;
-  int64_t cache_bytes_written = 0;
-};
-
-struct BatchStep {
-  int32_t step = 0;
-  StepRecord total;  // position: the largest; q_len and kv_len: sums; phase: prefill if any
-  std::vector<SequenceStep> sequences;  // in the order in which they are packed
-  int32_t n_waiting = 0;                // generations that were still waiting
-  CacheUsage usage;                     // before those that leave gave their rows back
-};
-
 class BatchSession {
  public:
   BatchSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend, BatchOptions options);
@@ -115,25 +74,26 @@ class BatchSession {
   BatchSession& operator=(const BatchSession&) = delete;
 
   /// Lets a generation of n_tokens ≥ 1 tokens wait, and returns its id. Without a seed it gets that of the
-  /// options. Throws UsageError for an empty prompt or a token outside the vocabulary, CapacityError if it could
-  /// not run even alone.
+  /// options. Throws UsageError for an empty prompt or a token outside the vocabulary, CapacityError if it
+  /// could not run even alone.
   int32_t add(std::vector<int32_t> prompt, int32_t n_tokens, std::optional<uint64_t> seed = {});
-  /// Branches a running generation, and returns the branch's id. Both share their rows until one writes. With
-  /// the same seed, both choose the same tokens until force(). Throws UsageError if the generation does not run
-  /// or if the cache cannot share rows, CapacityError if no sequence is free or the cache has no room for it.
+  /// Branches a running generation, and returns the branch's id. Both share their rows until one writes.
+  /// With the same seed, both choose the same tokens until force(). Throws UsageError if the generation does
+  /// not run or if the cache cannot share rows, CapacityError if no sequence is free or the cache has no
+  /// room for it.
   int32_t fork(int32_t id, std::optional<uint64_t> seed = {});
   /// Replaces the token that a running generation chose last, so the next step feeds this one.
   void force(int32_t id, int32_t token);
 
-  /// Runs the next step. Returns nullptr, and does nothing, if no generation is left. From an earlier step, it
-  /// runs the recorded next step. The pointer is valid until the next call that changes the session.
+  /// Runs the next step. Returns nullptr, and does nothing, if no generation is left. From an earlier step,
+  /// it runs the recorded next step. The pointer is valid until the next call that changes the session.
   const BatchStep* advance();
   /// Runs the recorded steps up to `step` again; 0 ≤ step ≤ last_step(). fork() and force() are refused
   /// until the session is at its last step again.
   const BatchStep& go_to(int32_t step);
-  /// Replaces the pokes, and runs all steps up to the current one again. Poke::sequence is a generation's id.
-  /// Throws UsageError for a poke of a row that no generation has fed, and for a `since` poke of a row that its
-  /// generation did not compute itself (a shared prefix, or rows from before a fork).
+  /// Replaces the pokes, and runs all steps up to the current one again. Poke::sequence is a generation's
+  /// id. Throws UsageError for a poke of a row that no generation has fed, and for a `since` poke of a row
+  /// that its generation did not compute itself (a shared prefix, or rows from before a fork).
   void set_pokes(std::vector<Poke> pokes);
   std::span<const Poke> pokes() const { return pokes_; }
   const PokeReport& poke_report(size_t i) const;
@@ -154,7 +114,8 @@ class BatchSession {
   const KvCache& cache() const;
   /// The bytes that were allocated for K and V.
   int64_t storage_bytes() const;
-  /// A copy of a stored row of a running generation, all K/V heads: [1, n_kv_heads, head_dim], f32, on the host.
+  /// A copy of a stored row of a running generation, all K/V heads: [1, n_kv_heads, head_dim], f32, on the
+  /// host.
   Tensor stored_row(int32_t id, int32_t layer, RowKind kind, int32_t index) const;
   /// What the steps did. Sequences are numbered as in BatchStep::sequences. Only with BatchOptions::record.
   const Recorder& recorder() const;

@@ -1,0 +1,42 @@
+#include "cache/cache_spec.h"
+
+#include "core/error.h"
+
+namespace lastrow {
+
+CacheSpec CacheSpec::contiguous(int32_t n_layers, int32_t n_kv_heads, int32_t head_dim, int32_t max_seq_len,
+                                int32_t n_seqs, KvDtypes dtypes) {
+  return {.n_layers = n_layers,
+          .n_kv_heads = n_kv_heads,
+          .head_dim = head_dim,
+          .max_seq_len = max_seq_len,
+          .block_len = max_seq_len,
+          .n_blocks = n_seqs,
+          .dtype_k = dtypes.k,
+          .dtype_v = dtypes.v};
+}
+
+void validate(const CacheSpec& spec) {
+  const auto require_positive = [](const char* name, int32_t value) {
+    if (value <= 0) throw ShapeError("CacheSpec::{} is {}: it must be at least 1", name, value);
+  };
+  require_positive("n_layers", spec.n_layers);
+  require_positive("n_kv_heads", spec.n_kv_heads);
+  require_positive("head_dim", spec.head_dim);
+  require_positive("max_seq_len", spec.max_seq_len);
+  require_positive("block_len", spec.block_len);
+  require_positive("n_blocks", spec.n_blocks);
+  if (int64_t{spec.n_blocks} * spec.block_len < spec.max_seq_len)
+    throw ShapeError("{} blocks of {} hold fewer than max_seq_len {} indices: raise CacheSpec::n_blocks",
+                     spec.n_blocks, spec.block_len, spec.max_seq_len);
+  for (const DType dtype : {spec.dtype_k, spec.dtype_v})
+    if (!is_kv_dtype(dtype))
+      throw ShapeError("CacheSpec::{} is {}: K and V are stored as f32, f16, bf16, fp8 or i8 (int8)",
+                       dtype == spec.dtype_k ? "dtype_k" : "dtype_v", name_of(dtype));
+  const double bytes = 1.0 * spec.n_layers * spec.n_blocks * spec.n_kv_heads * spec.block_len *
+                       static_cast<double>(spec.row_bytes(RowKind::k) + spec.row_bytes(RowKind::v));
+  if (bytes > 0x1p62)
+    throw ShapeError("a cache of {:.3g} bytes cannot be addressed: lower max_seq_len or n_blocks", bytes);
+}
+
+}  // namespace lastrow
