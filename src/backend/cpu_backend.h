@@ -4,7 +4,8 @@
 //
 // NaiveBackend and EigenBackend derive from it and add the arithmetic.
 //
-// CacheSpec::dtypes() chooses how K and V are stored: f32 as T, every other type encoded row by row (kv_rows.h).
+// CacheSpec::dtypes() chooses how K and V are stored: f32 as T, every other type encoded row by row
+// (kv_rows.h).
 #pragma once
 
 #include <vector>

@@ -2,9 +2,9 @@
 //
 //   BlockPool pool(n_blocks);
 //   int32_t block = pool.take();        from the free list; now one sequence holds it
-//   pool.share(block);                  one sequence more holds it
-//   if (pool.drop(block) == 0)          one sequence less; with 0 left the block is free for the caller to
-//     pool.give_back(block);            put on the free list, or to keep because its rows are still useful
+//   pool.share(block);                  one more sequence holds it
+//   if (pool.drop(block) == 0)          one sequence fewer; if none is left, the caller puts the block
+//     pool.give_back(block);            on the free list, or keeps it because its rows are still useful
 //
 // * The free list is a stack: take() gives the block that was given back last. So a caller that gives blocks
 //   back in reverse order gets the same blocks, in the same order, when it takes them again.

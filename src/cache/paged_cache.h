@@ -12,19 +12,20 @@
 //   a token for sequence 0:    block 2 is shared, so sequence 0 gets a copy of it, block 9: [ 7, 9 ]
 //   then one for sequence 1:   it is the only holder of block 2, so it writes there
 //
-// A step writes only the last block of a sequence, at indices ≥ length, and new blocks behind it. A written block
-// has left the prefix index, and after the step exactly one sequence holds it. If the longest lengths of all
-// sequences fit the pool together, each counted without sharing, no step is refused for lack of blocks.
+// A step writes only the last block of a sequence, at indices ≥ length, and new blocks behind it. A written
+// block has left the prefix index, and after the step exactly one sequence holds it. If the longest lengths
+// of all sequences fit the pool together, each counted without sharing, no step is refused for lack of
+// blocks.
 //
-// With SharePrefixes::yes, commit puts each block that became full into the prefix index (cache/prefix_index.h).
-// When no sequence holds such a block any more, it is *cached*: a text that begins with the same tokens adopts
-// it, until a step needs the block. Steps take the free blocks first, then the cached ones, the least recently
-// used first. A block leaves the index, with the blocks behind it, when a sequence that was truncated into it
-// writes there, or when truncate() gives it back.
+// With SharePrefixes::yes, commit puts each block that became full into the prefix index
+// (cache/prefix_index.h). When no sequence holds such a block any more, it is *cached*: a text that begins
+// with the same tokens adopts it, until a step needs the block. Steps take the free blocks first, then the
+// cached ones, the least recently used first. A block leaves the index, with the blocks behind it, when a
+// sequence that was truncated into it writes there, or when truncate() gives it back.
 //
 // plan() chooses blocks, but takes none. Commit takes them. It takes the same blocks, because nothing may
-// change the cache in between. After abort() the cached blocks that the step would have taken are free, because
-// the step may have written to them. Nothing else differs from the state before plan().
+// change the cache in between. After abort() the cached blocks that the step would have taken are free,
+// because the step may have written to them. Nothing else differs from the state before plan().
 //
 // Invariant: the entries of a table up to its last block are blocks that the pool counts as held, once for
 // each table that contains them; the other entries are −1. A block that several tables contain has the same

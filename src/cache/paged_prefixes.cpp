@@ -47,7 +47,8 @@ void PagedCache::evict(int32_t block) {
   ++counts_.blocks_evicted;
 }
 
-/// Takes a block out of the index, if it is there. Of the blocks behind it, those that were cached become free.
+/// Takes a block out of the index, if it is there. Of the blocks behind it, those that were cached become
+/// free.
 void PagedCache::forget(int32_t block) {
   if (prefixes_ && prefixes_->contains(block))
     prefixes_->remove(block, [this](int32_t cached) { pool_.give_back(cached); });

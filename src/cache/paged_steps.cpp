@@ -19,9 +19,10 @@ int32_t PagedCache::choose_block() {
   return block;
 }
 
-/// Whether the sequence of an input may write to its last block, although others hold it too. Usually it gets a
-/// copy. But if all holders write in this step, then one of them keeps the block, because copies come before all
-/// writes. It is the one with the most rows: if the step is aborted, no row of the others was overwritten.
+/// Whether the sequence of an input may write to its last block, although others hold it too. Usually it gets
+/// a copy. But if all holders write in this step, one of them keeps the block, because all copies are made
+/// before any write. The one with the most rows keeps it: then it overwrites no row of the others, and the
+/// step can be aborted.
 bool PagedCache::keeps_shared_block(std::span<const SequenceInput> inputs, const SequenceInput& input) const {
   const int32_t length = lengths_[input.sequence], place = length / spec_.block_len;
   const int32_t block = table(input.sequence)[place];
@@ -59,8 +60,7 @@ void PagedCache::require_enough_blocks() const {
   if (needed <= pool_.n_free() + n_cached()) return;
   throw CapacityError(
       "this step needs {} more blocks of {} rows, but of {} blocks {} are in use, {} free and {} cached: end "
-      "a "
-      "sequence, feed fewer tokens, or make the cache with at least blocks={}",
+      "a sequence, feed fewer tokens, or make the cache with at least blocks={}",
       needed, spec_.block_len, spec_.n_blocks, pool_.n_used(), pool_.n_free(), n_cached(),
       pool_.n_used() + int64_t{needed});
 }
@@ -89,7 +89,8 @@ void PagedCache::take_chosen_blocks() {
   }
 }
 
-/// Gives the sequence of input i the table that was planned for it. A block that it copied has one holder less.
+/// Gives the sequence of input i the table that was planned for it. A block that it copied has one holder
+/// fewer.
 void PagedCache::hold_planned_blocks(int32_t i) {
   const int32_t sequence = plan_.sequences[i], new_length = plan_.kv_len[i];
   const int32_t* planned = plan_.block_tables.data() + int64_t{i} * plan_.blocks_per_seq;

@@ -119,8 +119,8 @@ void PrefixIndex::copy_from(const PrefixIndex& other, OnIdle on_idle) {
   oldest_ = other.oldest_;
   newest_ = other.newest_;
   n_idle_ = other.n_idle_;
-  // Where this index saw more changes than `other`, `other` describes rows that were overwritten since. The
-  // caller may also write such rows anew, to bring them back, so that counts as one more change.
+  // If this index saw more changes of a block than `other`, `other` describes rows that were overwritten. The
+  // caller may now write the old rows back. That counts as one more change.
   for (size_t block = 0; block < generations_.size(); ++block) {
     const int64_t seen = generations_[block], theirs = other.generations_[block];
     generations_[block] = seen > theirs ? seen + 1 : theirs;

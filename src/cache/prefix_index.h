@@ -1,8 +1,8 @@
 // Finds the blocks that hold the rows of a text that begins with the same tokens.
 //
 // The rows of a token depend on all tokens before it. So a block can be used for another text only if the
-// tokens in it *and all tokens before it* are the same. The index is a tree: a node is a full block, its parent
-// is the block before it in the text, and the path from the root spells the whole text.
+// tokens in it *and all tokens before it* are the same. The index is a tree: a node is a full block, its
+// parent is the block before it in the text, and the path from the root spells the whole text.
 //
 //   PrefixIndex index(n_blocks, block_len);
 //   index.write(slot, token);                  for each row that is stored
@@ -11,17 +11,17 @@
 //   index.set_idle(block);                     no sequence holds it; its rows are kept as long as possible
 //   index.set_busy(block);                     a sequence holds it again
 //   index.remove(block, on_idle);              with all nodes below it; on_idle gets those that were idle
-//   index.overwritten(block);                  rows of a block that is not in the index have changed, or may have
+//   index.overwritten(block);                  rows of a block outside the index have, or may have, changed
 //
 // * find() compares the tokens one by one. The hash only says where to look, so two texts with the same hash
 //   never get each other's rows.
 // * Two blocks may have the same parent and the same tokens, because two sequences computed them at the same
 //   time. find() gives the one that was added last. The other one is found again when that one is removed.
-// * Remove a block before its rows change. remove() takes the nodes below it too, so a node never outlives the
-//   tokens before it.
+// * Remove a block before its rows change. remove() takes the nodes below it too, so a node never outlives
+//   the tokens before it.
 // * Every sequence that holds a block holds its parent, and sequences set their blocks idle from the last to
-//   the first. So an idle node has idle nodes below it, which are older: the oldest idle node is always a leaf.
-//   Taking the oldest one first (least recently used) evicts leaves first.
+//   the first. So an idle node has idle nodes below it, which are older: the oldest idle node is always a
+//   leaf. Taking the oldest one first (least recently used) evicts leaves first.
 //
 // Each block has a generation, which counts the times that its rows changed. copy_from uses it to see which
 // rows of an earlier state are no longer in storage.
@@ -65,8 +65,8 @@ class PrefixIndex {
   int32_t oldest_idle() const { return oldest_; }
   int32_t next_idle(int32_t block) const { return nodes_[block].newer; }
 
-  /// Takes over the state of `other`, an index of the same sizes for the same storage. Removes the blocks whose
-  /// rows this index saw change after `other` was a copy of it. Allocates nothing.
+  /// Takes over the state of `other`, an index of the same sizes for the same storage. If `other` is an
+  /// earlier copy of this index, removes the blocks whose rows have changed since then. Allocates nothing.
   void copy_from(const PrefixIndex& other, OnIdle on_idle);
 
  private:

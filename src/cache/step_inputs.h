@@ -19,7 +19,7 @@ void require_valid(std::span<const SequenceInput> inputs, const KvCache& cache);
 /// An empty plan for this cache, without allocating.
 void begin_packing(StepPlan& plan, const CacheSpec& spec);
 
-/// Appends everything of one input but its block table: tokens, positions, slots, logit rows, lengths. The
+/// Appends everything of one input except its block table: tokens, positions, slots, logit rows, lengths. The
 /// last blocks_per_seq entries of plan.block_tables are the table of this sequence. `length` is the number of
 /// rows that it holds before the step. Index = position: the policy forgets nothing.
 void pack(StepPlan& plan, const SequenceInput& input, int32_t length);

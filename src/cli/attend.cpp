@@ -157,8 +157,8 @@ and with --probe also:
   probs           [n_q_heads, q_len, kv_len]      the softmax of these scores
   lse_distance    [n_q_heads, q_len]              |lse of these scores − lse|; they sum in different orders
 
-Of packed sequences, q_len counts the queries of all, and kv_len is the longest; behind the keys of a shorter
-sequence, scores are −inf and probs are 0.
+For packed sequences, q_len is here the number of queries of all sequences, and kv_len is the largest kv_len.
+Behind the keys of a shorter sequence, scores are −inf and probs are 0.
 
 K and V are stored in the types that they have in the file, or in --kv-dtype: one type for both, or
 k=TYPE,v=TYPE. Kernels need the same type for both. k09 to k12 take f16, bf16, fp8
@@ -187,7 +187,7 @@ void add_attend(CLI::App& app) {
                   "shd: [tokens, heads, head_dim]; bhsd: [batch, heads, tokens, head_dim]; default shd");
   sub->add_option(
       "--kv-dtype", o->kv_dtype,
-      "Store K and V as f32, f16, bf16, fp8 or int8, or apart as k=TYPE,v=TYPE; default: their types "
+      "Store K and V as f32, f16, bf16, fp8 or int8, or each in its own type as k=TYPE,v=TYPE; default: their types "
       "in the file");
   sub->add_option("--window", o->window,
                   "A query sees only the last so many keys; 0: all; default: as in the metadata");

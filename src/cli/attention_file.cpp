@@ -133,8 +133,8 @@ void attend_rows(UploadedPart& p, const AttentionInput& input, Backend& backend,
   }
 }
 
-/// Scores, probs and lse_distance of one sequence, one head at a time. Calls on_rows(n) after each head; the n
-/// add up to its queries. The rows of a shorter sequence fill the beginning of rows of max_kv_len.
+/// Scores, probs and lse_distance of one sequence, one head at a time. Calls on_rows(n) after each head; the
+/// n add up to its queries. The rows of a shorter sequence fill the beginning of rows of max_kv_len.
 void probe_sequence(UploadedPart& p, const Part& part, const AttentionInput& input, const Batch& batch,
                     int32_t i, Backend& backend, FunctionRef<void(int64_t)> on_rows) {
   const int32_t first = input.packing.q_start[i], q_len = input.packing.q_len(i),

@@ -48,9 +48,8 @@ namespace lastrow::cli {
 
 struct InputOptions {
   bool bhsd = false;
-  std::optional<KvDtypes>
-      kv_dtypes{};                  // how to store K and V; empty: in the types that they have in the file
-  std::optional<int32_t> window{};  // replaces the window of the metadata
+  std::optional<KvDtypes> kv_dtypes{};  // how to store K and V; empty: as in the file
+  std::optional<int32_t> window{};      // replaces the window of the metadata
 };
 
 struct AttentionInput {
@@ -68,10 +67,9 @@ struct AttentionInput {
 struct AttentionOutput {
   Tensor out;  // [n_batch · n_tokens, n_q_heads, head_dim]
   Tensor lse;  // [n_batch · n_tokens, n_q_heads]
-  Tensor scores{},
-      probs{};  // [n_batch · n_q_heads, n_tokens, max_kv_len]   empty without probe; −∞ and 0 behind
-                //                                               the keys of a shorter sequence
-  Tensor lse_distance{};  // [n_batch · n_q_heads, n_tokens]               empty without probe
+  // The others are empty without probe. Behind the keys of a shorter sequence, scores are −∞ and probs are 0.
+  Tensor scores{}, probs{};  // [n_batch · n_q_heads, n_tokens, max_kv_len]
+  Tensor lse_distance{};     // [n_batch · n_q_heads, n_tokens]
 };
 
 /// Throws FileError for a file that is damaged or does not hold what is described above, and CapacityError

@@ -72,7 +72,7 @@ std::vector<int32_t> read_q_start(NamedTensors& file, int64_t n_tokens, int64_t 
   if (x.values.front() != 0 || x.values.back() != n_tokens ||
       !std::is_sorted(x.values.begin(), x.values.end()))
     throw FileError(
-        "{}: q_start must begin with 0, never fall, and end with {}, the tokens of q; it is {}",
+        "{}: q_start must begin with 0, never decrease, and end with {}, the tokens of q; it is {}",
         file.source(), n_tokens,
         fmt::join(x.values.begin(), x.values.begin() + std::min<int64_t>(std::ssize(x.values), 8), " "));
   return {x.values.begin(), x.values.end()};

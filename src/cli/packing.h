@@ -1,7 +1,7 @@
-// How the queries and the stored rows of an attention problem are packed: sequences, their lengths, and blocks.
+// How the queries and the stored rows of an attention problem are packed: sequences, lengths and blocks.
 //
 //   Packing p = one_sequence(q_len, kv_len);             one block
-//   Packing p = read_packing(file, n_tokens, k);         by block_table, kv_len, and q_len or q_start in the file
+//   Packing p = read_packing(file, n_tokens, k);         from kv_len, q_len or q_start, and block_table
 //   StepPlan plan = slice(p, first, n, causal);          a step of n of the queries
 //
 // Invariant: the blocks of each sequence hold its kv_len rows, and all numbers fit their arrays. read_packing
@@ -23,8 +23,7 @@ struct Packing {
   std::vector<int32_t> block_tables;  // [n_seqs, blocks_per_seq]   −1 where a sequence has fewer blocks
   std::vector<int64_t> slots;         // [n_rows]                   the slot of each stored row
   int32_t blocks_per_seq = 1, block_len = 1, n_blocks = 1;
-  bool paged =
-      false;  // the file has a block_table: its k and v are [n_blocks, n_kv_heads, block_len, head_dim]
+  bool paged = false;  // k and v of the file are in blocks: [n_blocks, n_kv_heads, block_len, head_dim]
 
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }
   int32_t n_tokens() const { return q_start.back(); }
@@ -45,13 +44,13 @@ Packing one_sequence(int32_t q_len, int32_t kv_len);
 /// Whether the file says how its tensors are packed.
 bool has_packing(const NamedTensors& file);
 
-/// `n_tokens` are the queries of the file, `k` is the shape of its k. Throws FileError, with the value and its
-/// place, for whatever does not fit.
+/// `n_tokens` are the queries of the file, `k` is the shape of its k. Throws FileError, with the value and
+/// its place, for whatever does not fit.
 Packing read_packing(NamedTensors& file, int64_t n_tokens, const Shape& k);
 
-/// The step of the n queries from packed token `first` on. All sequences are in it; some may have no query. If
-/// causal, a sequence of which later queries are left out ends earlier, so each query sees the same keys as in
-/// one large step.
+/// A step of n queries, from packed token `first` on. All sequences are in it; some may have no query. Each
+/// query sees the same keys as in one large step. For this, if causal, a sequence ends earlier when its last
+/// queries are not in the step.
 StepPlan slice(const Packing& packing, int32_t first, int32_t n, bool causal);
 
 }  // namespace lastrow::cli

@@ -121,8 +121,7 @@ void require_padded_fit(std::span<const FilePrompt> prompts, std::span<const int
     if (padding[i] > 0 && padded + n_tokens - 1 > context)
       throw CapacityError(
           "--pad-left: a batch padded to {} tokens and {} generated ones do not fit in the context of {}: "
-          "use "
-          "fewer --tokens or shorter prompts",
+          "use fewer --tokens or shorter prompts",
           padded, n_tokens, context);
   }
 }
@@ -149,8 +148,7 @@ std::string as_text(const PadLeftReport& report) {
       100.0 * static_cast<double>(counts.padded) / static_cast<double>(counts.padded + counts.own));
   return out +
          "lastrow pads nowhere else: it packs sequences of different length one after the other. So each "
-         "token "
-         "has\nits own position, and no padding is computed.\n";
+         "token has\nits own position, and no padding is computed.\n";
 }
 
 ordered_json as_json(const PadLeftReport& report) {

@@ -1,13 +1,14 @@
-// The teaching contrast of `lastrow generate --pad-left`: what is wrong with a batch that is padded on the left.
+// The teaching contrast of `lastrow generate --pad-left`: what is wrong with a batch that is padded on the
+// left.
 //
 //   Padding padding = left_padding(prompts, batch);                        how much each prompt is padded
 //   auto backend = with_padded_positions(make_backend("eigen"), prompts, padding);
 //   …run the prompts again on this backend…
 //
-// A padded batch has as many rows as prompts, and each is as long as the longest one. Programs fill the front
-// of the shorter ones with a padding token, and hide it with a mask. The prompt's own tokens have the positions
-// 0 … n − 1, but a generated token is often given the position after the padded length, because all rows share
-// it. So RoPE turns its query and its key too far, by the number of padded tokens.
+// A padded batch has as many rows as prompts, and each is as long as the longest one. Programs fill the
+// front of the shorter ones with a padding token, and hide it with a mask. The prompt's own tokens have the
+// positions 0 … n − 1, but a generated token is often given the position after the padded length, because
+// all rows share it. So RoPE turns its query and its key too far, by the number of padded tokens.
 //
 // Here only the positions are changed. The padded tokens are not computed: their number is a sum over the
 // lengths of the prompts.

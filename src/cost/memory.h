@@ -13,8 +13,8 @@
 // A row is the K or the V of one token in one K/V head: head_dim elements, and a scale if the format has one.
 // K and V may have different formats: cache_formats_of("k=int8,v=fp8").
 // A layer without a window counts the whole context.
-// The formula leaves out: partly used blocks (see paged_memory), block tables, prefixes that sequences share, latent caches, and
-// layers that share a cache.
+// The formula leaves out: partly used blocks (see paged_memory), block tables, prefixes that sequences share,
+// latent caches, and layers that share a cache.
 #pragma once
 
 #include <cstdint>
@@ -80,9 +80,9 @@ struct PagedMemory {
   int64_t blocks_per_seq = 0;  // ⌈context / block_len⌉
   int64_t n_blocks = 0;        // of the pool
   int64_t block_bytes = 0;     // K and V of one block in all layers
-  int64_t bytes = 0;           // n_blocks · block_bytes: what the allocator takes
+  int64_t bytes = 0;           // n_blocks · block_bytes: what is allocated
   int64_t seqs_that_fit = 0;   // sequences of this context
-  int64_t waste_rows = 0;      // slots of a sequence's last block that hold no row
+  int64_t waste_rows = 0;      // slots in the last block of a sequence that hold no row
   std::string formula;         // with its numbers
 };
 

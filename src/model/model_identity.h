@@ -26,7 +26,8 @@ struct ModelIdentity {
 /// Reads every weight once. Cost: about the time to read the weights from memory.
 ModelIdentity identity_of(const Model& model);
 
-/// What differs, as part of a sentence: "n_layers is 4, not 3", or "the weights are others".
+/// What differs, as part of a sentence: "n_layers is 4 there and 3 here" (there: `saved`, here:
+/// `own`).
 std::string difference(const ModelIdentity& saved, const ModelIdentity& own);
 
 /// One line of JSON, and back. identity_from_json throws FileError.

@@ -4,8 +4,8 @@
 //   int32_t token = sampler.choose(logits, position);      position: that of the chosen token
 //
 // The random numbers are counter-based (core/random.h). So the choice depends only on (logits, options,
-// position), and a step that runs again chooses the same token again. One sampler can serve several texts, each
-// with a seed of its own.
+// position), and a step that runs again chooses the same token again. One sampler can serve several texts,
+// each with a seed of its own.
 #pragma once
 
 #include <cstdint>

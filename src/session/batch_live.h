@@ -1,5 +1,5 @@
-// All that the steps of a BatchSession change. Running recorded steps again fills a second Live, which then takes
-// the place of the first. So a call that fails half way has changed nothing.
+// All that the steps of a BatchSession change. Running recorded steps again fills a second Live, which then
+// takes the place of the first. So a call that fails half way has changed nothing.
 #pragma once
 
 #include <memory>

@@ -1,7 +1,7 @@
 // What the steps of a BatchSession fed, and to whom. It is enough to run them again.
 //
-// Invariant: a generation's `inputs` are its prompt and the tokens that its steps fed. At the last step there may
-// be one more: the token that force() put in place of the chosen one.
+// Invariant: a generation's `inputs` are its prompt and the tokens that its steps fed. At the last step
+// there may be one more: the token that force() put in place of the chosen one.
 #pragma once
 
 #include <chrono>

@@ -76,8 +76,7 @@ int32_t BatchSession::add(std::vector<int32_t> prompt, int32_t n_tokens, std::op
   if (n_blocks > spec.n_blocks)
     throw CapacityError(
         "a prompt of {} tokens and {} new ones need {} blocks of {} rows, but the cache has {}: shorten one "
-        "of "
-        "them, or give the cache more blocks",
+        "of them, or give the cache more blocks",
         prompt.size(), n_tokens, n_blocks, spec.block_len, spec.n_blocks);
 
   const Generation g{.id = n_generations(),
@@ -100,8 +99,7 @@ int32_t BatchSession::fork(int32_t id, std::optional<uint64_t> seed) {
   if (n_blocks > n_left)
     throw CapacityError(
         "a branch of generation {} can need {} blocks, but only {} of {} are not promised to others: give "
-        "the "
-        "cache more blocks",
+        "the cache more blocks",
         id, n_blocks, n_left, cache().spec().n_blocks);
   live_->cache->fork(parent.sequence, sequence);  // throws if this kind of cache cannot share rows
   live_->cache->reset(sequence);

@@ -7,9 +7,9 @@
 namespace lastrow {
 namespace {
 
-/// The key for Backend::replay. One key is enough, because all steps that use it call the same operations: each
-/// sequence feeds one token. A device tells steps with different numbers of sequences apart by their sizes, and
-/// the storages of two Lives by their addresses.
+/// The key for Backend::replay. One key is enough, because all steps that use it call the same operations:
+/// each sequence feeds one token. A device tells steps with different numbers of sequences apart by their
+/// sizes, and the storages of two Lives by their addresses.
 constexpr int64_t kDecode = 1;
 
 }  // namespace
@@ -118,8 +118,8 @@ void BatchSession::Steps::forward(const StepPlan& plan, Live& live) {
   backend.download(logits, TensorView(logits_.data(), logits.shape()));
 }
 
-/// Takes back the joins of a step that failed. Cached blocks that it had begun to overwrite stay lost: the cache
-/// knows which ones.
+/// Takes back the joins of a step that failed. Cached blocks that it had begun to overwrite stay lost: the
+/// cache knows which ones.
 void BatchSession::Steps::undo(Live& live) const {
   for (const Entry& entry : entries_)
     if (entry.joins) live.at(entry.generation).logits.clear();

@@ -1,5 +1,5 @@
-// All that a call of a session changes, except the cache, its rows and the recorder. It is a plain copy, so that
-// a call that fails can put it back.
+// All that a call of a session changes, except the cache, its rows and the recorder. It can be copied as a
+// whole, so a call that fails can put the old state back.
 #pragma once
 
 #include <cstdint>

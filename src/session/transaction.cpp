@@ -34,7 +34,7 @@ void DecodeSession::Transaction::undo() {
 }
 
 /// Copies the rows that the cache held at the start and has forgotten since, because steps may overwrite
-/// them. Only set_pokes needs this: under the same pokes, a step stores the same bits again.
+/// them. Only set_pokes and load need this: under the same pokes, a step stores the same bits again.
 void DecodeSession::Transaction::save_forgotten_rows() {
   n_tokens_kept_ = session_.cache_->n_seen(0);
   if (session_.mode() == Mode::recompute) return;

@@ -17,7 +17,7 @@ void DecodeSession::require_fits(const SavedCache& saved) const {
   if (options_.mode == Mode::recompute) return;
   const std::string here = kv_dtype_text(cache_->spec());
   if (saved.kv_dtype != here)
-    throw UsageError("the saved cache stores K and V as {}, and this one as {}: choose {} here too",
+    throw UsageError("the saved cache stores K and V as {}, but this session as {}: choose {} here too",
                      saved.kv_dtype, here, saved.kv_dtype);
   for (int32_t layer = 0; layer < storage_->spec().n_layers; ++layer)
     for (const RowKind kind : {RowKind::k, RowKind::v}) {

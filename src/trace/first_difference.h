@@ -3,8 +3,8 @@
 //   const auto d = first_difference(healthy.recorder(), faulty.recorder());
 //   d->place()                                "step 1, layer 0, rope_q"; no value: nothing differs
 //
-// Record both runs with keep = all and ops = {"*"}. Both must use the same model and the same kind of backend,
-// so that equal work gives equal bits.
+// Record both runs with keep = all and ops = {"*"}. Both must use the same model and the same kind of
+// backend, so that equal work gives equal bits.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@
 // the bug did in the real program. The caller's own plan and its counts do not change. The decorators that do
 // more than change one number are in length_faults.h, prefix_faults.h and hidden_past.h.
 // * Use stale-rows, early-length and window-short with one sequence only, because they count its rows.
-// * A run that is not of the kind that Fault::needs says need not show the fault.
+// * Fault::needs says in which kind of run the fault shows. In other runs it may change nothing.
 #pragma once
 
 #include <memory>
@@ -23,15 +23,16 @@ namespace lastrow {
 struct Fault {
   std::string_view name;  // "scale-twice"
   std::string_view bug;   // what the program did: "the score is multiplied by the scale twice"
-  /// The first operation with wrong numbers: "step 1, layer 0, rope_q". Step 0 is the prefill. "": none.
+  /// The first operation with wrong numbers: "step 1, layer 0, rope_q". Steps count from 0, the first
+  /// step of the prefill. "": none.
   std::string_view first;
   /// The run that shows it. "": one text in steps of one token, after another text and a reset. Else:
   ///   "paged"    the same on a paged cache, in a step that does not fill its last block
   ///   "chunks"   a prefill in two chunks or a second turn; step 1 is the first step of several tokens on a
   ///              cache that holds rows
   ///   "batch"    sequences of different lengths; step 1 is their first common decode
-  ///   "prefix"   a paged cache that shares prefixes; step 1 is the prefill of a second text, which has a block
-  ///              of tokens in common with the first
+  ///   "prefix"   a paged cache that shares prefixes; step 1 is the prefill of a second text, which has a
+  ///              block of tokens in common with the first
   std::string_view needs = "";
 };
 

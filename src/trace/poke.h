@@ -2,7 +2,7 @@
 //
 //   PokingBackend poking(backend);
 //   poking.set_pokes(pokes);      the pokes of the whole history; they stay until the next set_pokes
-//   poking.set_step(3);           before each step: its number in the history; 0 is the prefill
+//   poking.set_step(3);           before each step: its number in the history, from 0
 //   …the step through `poking`…
 //   poking.report(i).reads        how often poke i's row was read in this step
 //
@@ -14,10 +14,10 @@
 //   k, v `now`     In the attend (and probe) of step `step`: the stored row is overwritten before it and
 //                  restored after it. The row may have been appended in this step or earlier.
 //
-// If a step packs several sequences, the poke changes each one that has the position (StepPlan::index_of), or
-// only the one that Poke::sequence names. If none has it, the poke changes nothing and counts 0 reads. A slot
-// that several sequences share is changed once. If a `now` poke names one of them, the others must not see the
-// change. So begin_step gives that sequence a copy of the block for this step, in a spare block:
+// If a step packs several sequences, the poke changes each one that has the position (StepPlan::index_of),
+// or only the one that Poke::sequence names. If none has it, the poke changes nothing and counts 0 reads. A
+// slot that several sequences share is changed once. If a `now` poke names one of them, the others must not
+// see the change. So begin_step gives that sequence a copy of the block for this step, in a spare block:
 //   poking.set_spare_blocks(first, n);   blocks of the storage that the cache never uses
 //   poking.set_step(3, names);           the names of the step's sequences; without: the cache's numbers
 // A `since` poke changes the row in storage, so every sequence that shares the row reads the changed one.
@@ -75,14 +75,16 @@ class PokingBackend final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
 
-  /// Throws UsageError for a negative layer or position, or a head or sequence below −1. If the row does not have the
-  /// head, the operation throws ShapeError. A poke of a layer that the model does not have does nothing.
+  /// Throws UsageError for a negative layer or position, or a head or sequence below −1. If the row does not
+  /// have the head, the operation throws ShapeError. A poke of a layer that the model does not have does
+  /// nothing.
   void set_pokes(std::span<const Poke> pokes);
   std::span<const Poke> pokes() const { return pokes_; }
   /// Sets the number of the next step, and empties the reports. names [n_seqs]: the number by which
   /// Poke::sequence names each sequence of the step; empty: StepPlan::sequences.
   void set_step(int32_t step, std::span<const int32_t> names = {});
-  /// The blocks first … first + n − 1 of the storage are free for private copies. The cache must not use them.
+  /// The blocks first … first + n − 1 of the storage are free for private copies. The cache must not use
+  /// them.
   void set_spare_blocks(int32_t first, int32_t n);
   /// The report of pokes()[poke] for the current step.
   const PokeReport& report(size_t poke) const { return reports_[poke]; }

@@ -60,7 +60,7 @@ Tensor TracingBackend::upload(ConstTensorView host) {
 void TracingBackend::slot_spans(std::vector<RowSpan>& spans, const KvStorage& storage, int32_t layer,
                                 RowKind kind, std::span<const int64_t> slots, bool write) {
   const CacheSpec& spec = storage.spec();
-  std::vector<std::vector<int64_t>>& all_versions = slot_versions_[&storage];
+  SlotVersions& all_versions = slot_versions_[&storage];
   all_versions.resize(std::max(all_versions.size(), static_cast<size_t>(2 * spec.n_layers)));
   std::vector<int64_t>& versions = all_versions[static_cast<size_t>(2 * layer + (kind == RowKind::v))];
   versions.resize(std::max(versions.size(), static_cast<size_t>(int64_t{spec.n_blocks} * spec.block_len)));

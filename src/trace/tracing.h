@@ -9,8 +9,8 @@
 // takes longer than an untraced one.
 //
 // It recognises a tensor by its address. A view into a known tensor belongs to that tensor, with a row
-// offset. If freed memory is used again for rows of the same size, the id stays and the versions count on. The
-// versions of slots belong to a storage, which is recognised by its address in the same way.
+// offset. If freed memory is used again for rows of the same size, the id stays and the versions count on.
+// The versions of slots belong to a storage, which is recognised by its address in the same way.
 #pragma once
 
 #include <cstdint>
@@ -70,8 +70,8 @@ class TracingBackend final : public WatchingBackend {
   Recorder& recorder_;
   std::map<const std::byte*, Known> known_;  // by first address; they do not overlap
   int32_t next_id_ = 0;
-  std::map<const KvStorage*, std::vector<std::vector<int64_t>>>
-      slot_versions_;  // [2·layer + kind][slot], writes so far
+  using SlotVersions = std::vector<std::vector<int64_t>>;  // [2·layer + kind][slot]   writes so far
+  std::map<const KvStorage*, SlotVersions> slot_versions_;
 };
 
 }  // namespace lastrow

@@ -1,4 +1,4 @@
-// A steady decode step, of one text or of a batch, touches the heap not once. Every way to the heap is counted,
+// A steady decode step, of one text or of a batch, never touches the heap. Every way to the heap is counted,
 // also Eigen's.
 #include <doctest/doctest.h>
 

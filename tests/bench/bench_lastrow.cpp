@@ -140,9 +140,9 @@ void attend(benchmark::State& state, const std::string& backend_name) {
   state.counters["of_read"] = attend_gbps / read_gbps;
 }
 
-/// Each iteration times one attend over contiguous rows, then one over the same number of rows in blocks of 16
-/// in a random order. One thread, because then its processor time is a second measure, which other programs
-/// disturb less.
+/// Each iteration times one attend over contiguous rows, then one over the same number of rows in blocks of
+/// 16 in a random order. One thread, because then its processor time is a second measure, which other
+/// programs disturb less.
 void paged(benchmark::State& state) {
   const auto backend = make_backend("eigen", 1);
   const auto kv_len = static_cast<int32_t>(state.range(0));
@@ -163,7 +163,8 @@ void paged(benchmark::State& state) {
   state.counters["cpu_ratio"] = median(processor[1]) / median(processor[0]);
 }
 
-/// Decodes with a model whose weights are larger than the caches of most processors (weights_MB): one step of one sequence, then one step of eight, again and again.
+/// Decodes with a model whose weights are larger than the caches of most processors (weights_MB). Steps of
+/// one sequence and steps of eight alternate.
 void batch(benchmark::State& state) {
   constexpr int32_t kSeqs = 8, kPast = 32;
   constexpr const char* kModel = "random:layers=12,q_heads=16,kv_heads=4,head_dim=64,context=1024";

@@ -1,5 +1,5 @@
-// Which calls of a cache allocate: only its constructor, and a plan of an unusually large step. What happens if
-// such an allocation fails.
+// Which calls of a cache allocate: only its constructor, and a plan of an unusually large step. What happens
+// if such an allocation fails.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -4,9 +4,9 @@
 //   cache.apply(operation);      throws std::runtime_error if the cache does what it should not
 //   cache.compare();             throws if the cache is not in the state of the model
 //
-// Any operation is possible in any state: numbers are reduced to what there is, and where an operation makes no
-// sense (a fork of a cache with one sequence), nothing is done. So a list of operations stays valid when some are
-// left out, as RapidCheck does to find a short list that fails.
+// Any operation is possible in any state: numbers are reduced to what there is, and where an operation makes
+// no sense (a fork of a cache with one sequence), nothing is done. So a list of operations stays valid when
+// some are left out, as RapidCheck does to find a short list that fails.
 #pragma once
 
 #include <cstdint>

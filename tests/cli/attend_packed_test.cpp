@@ -64,8 +64,8 @@ std::vector<float> attended(const Folder& folder, const Named& tensors, std::vec
 
 constexpr int32_t kHeads = 4, kKvHeads = 2, kDim = 16, kBlockLen = 4, kBlocks = 12;
 
-/// Three sequences with 2, 0 and 3 queries against 9, 5 and 17 keys; the same rows one after the other, and in
-/// shuffled blocks whose unused slots hold NaN.
+/// Three sequences with 2, 0 and 3 queries against 9, 5 and 17 keys; the same rows one after the other, and
+/// in shuffled blocks whose unused slots hold NaN.
 struct Packed {
   std::vector<int32_t> q_len = {2, 0, 3}, kv_len = {9, 5, 17};
   Tensor q = judge::random_tensor({5, kHeads, kDim}, 7, 0),

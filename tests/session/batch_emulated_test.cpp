@@ -1,5 +1,5 @@
-// Batches on the emulated GPU: recorded steps serve other compositions of the batch, branches and pokes of shared
-// rows work on device memory.
+// Batches on the emulated GPU: recorded steps serve other compositions of the batch, branches and pokes of
+// shared rows work on device memory.
 #include <doctest/doctest.h>
 
 #include "tests/session/batch_texts.h"

@@ -203,7 +203,8 @@ TEST_CASE("a poke now of a shared row: only the generation that is named sees it
       CHECK((logits_at(1, branch) == plain[1]) == (sequence == 0));
       CHECK(batch.poke_report(0).changed == 1);
       CHECK(batch.poke_report(0).reads == (sequence == -1 ? 2 : 1));
-      // The poke changed the hidden rows above it, so the rows that the step appended in the layers above differ.
+      // The poke changed the hidden rows above it, so the rows that the step appended in the layers above
+      // differ.
       CHECK((logits_at(2, 0) == plain[2]) == (sequence == branch));
       CHECK((logits_at(2, branch) == plain[3]) == (sequence == 0));
     }

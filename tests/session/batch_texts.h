@@ -71,9 +71,9 @@ inline std::vector<Text> generated_together(const std::shared_ptr<const Model>& 
   return run_to_end(batch);
 }
 
-/// Expects the logits of each step within the bound of judged_logits, for the tokens that were really fed. The
-/// token of a step is the judge's, or the judge's two best logits are closer than errors within the bound can
-/// move them.
+/// Expects the logits of each step within the bound of judged_logits, for the tokens that were really fed.
+/// The token of a step is the judge's, or the judge's two best logits are closer than errors within the
+/// bound can move them.
 inline void expect_judged(const Model& model, const Request& request, const Text& text) {
   std::vector<int32_t> fed = request.prompt;
   fed.insert(fed.end(), text.tokens.begin(), text.tokens.end() - 1);

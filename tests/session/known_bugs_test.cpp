@@ -1,8 +1,8 @@
-// The bugs of real programs that share, batch and chunk, each looked for in our own caches and sessions.
+// Known bugs of programs that share, batch and chunk, each looked for in our own caches and sessions.
 //
-// Each case is a run. On correct code its logits are those of the whole text in one prefill, by the judge. With
-// the bug built in, the same run is told from it, and shows first where the list of faults says. So the case
-// would catch the bug in lastrow. Rows are those of a list of threads about such bugs in other programs.
+// Each case is a run. On correct code its logits are those that the judge computes for the whole text in one
+// prefill. With the bug built in, the logits differ, and the first difference is where the list of faults
+// says. So the case would catch the bug in lastrow.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -115,16 +115,17 @@ const Tokens kSharing = {3, 14, 15, 9, 40, 41};                // begins with th
 
 }  // namespace
 
-TEST_CASE("row 16: the empty rows of a static cache are not attended to") {
+TEST_CASE("the empty rows of a static cache are not attended to") {
   expect_caught("empty-rows", text_of({}, two_texts));
 }
 
-TEST_CASE("row 17: the tail of the last block is masked, whatever an earlier text left in it") {
+TEST_CASE("the tail of the last block is masked, whatever an earlier text left in it") {
   expect_caught("block-tail", text_of({.cache = paged()}, two_texts));
 }
 
 TEST_CASE("rows 16 and 17: slots that hold no row may hold NaN, in every step, on every backend") {
-  // HandRun fills all slots with NaN. With blocks of 3, a decode, a chunk and a short text end within a block.
+  // HandRun fills all slots with NaN. With blocks of 3, a decode, a chunk and a short text end within a
+  // block.
   for (const int32_t block_len : {1, 3, 4, 32})
     for (const std::unique_ptr<Backend>& backend : all_backends()) {
       if (!backend->info().in_host_memory) continue;  // the test fills the storage itself
@@ -150,7 +151,7 @@ TEST_CASE("rows 16 and 17: slots that hold no row may hold NaN, in every step, o
     }
 }
 
-TEST_CASE("row 19: positions go on from chunk to chunk of a prefill") {
+TEST_CASE("positions go on from chunk to chunk of a prefill") {
   for (const CacheOptions& cache : {CacheOptions{}, paged()})
     expect_caught("chunk-positions", text_of({.chunk = 5, .cache = cache}, [](DecodeSession& s) {
                     s.start({3, 14, 15, 9, 26, 5, 35, 8});
@@ -159,7 +160,7 @@ TEST_CASE("row 19: positions go on from chunk to chunk of a prefill") {
                   }));
 }
 
-TEST_CASE("row 20: in a batch, a short sequence keeps its own positions") {
+TEST_CASE("in a batch, a short sequence keeps its own positions") {
   for (const CacheOptions& cache : {CacheOptions{}, paged()})
     expect_caught("padded-positions", generation_of({.max_seqs = 2, .cache = cache}, [](BatchSession& batch) {
                     const int32_t short_one = batch.add({3, 14, 15}, 2);
@@ -169,7 +170,7 @@ TEST_CASE("row 20: in a batch, a short sequence keeps its own positions") {
                   }));
 }
 
-TEST_CASE("row 24: a block of equal tokens behind another text is not the same block") {
+TEST_CASE("a block of equal tokens behind another text is not the same block") {
   // The third text finds its first block, computed for the second text. Its next block has the tokens of the
   // first text's second block, but other tokens come before them.
   expect_caught("block-alone-key",
@@ -183,7 +184,7 @@ TEST_CASE("row 24: a block of equal tokens behind another text is not the same b
                 }));
 }
 
-TEST_CASE("row 24: texts whose hashes collide never get each other's rows") {
+TEST_CASE("texts whose hashes collide never get each other's rows") {
   const auto all_collide = [](uint64_t, std::span<const int32_t>) -> uint64_t { return 7; };
   NaiveBackend<float> naive;
   test::HandRun run(naive);
@@ -203,7 +204,7 @@ TEST_CASE("row 24: texts whose hashes collide never get each other's rows") {
   feed(3, kSharing, 4);
 }
 
-TEST_CASE("row 25: the prefill after a prefix hit reads the rows that it shares") {
+TEST_CASE("the prefill after a prefix hit reads the rows that it shares") {
   expect_caught("unread-prefix",
                 generation_of({.max_seqs = 1, .cache = paged(true)}, [](BatchSession& batch) {
                   batch.add(kText, 1);
@@ -214,7 +215,7 @@ TEST_CASE("row 25: the prefill after a prefix hit reads the rows that it shares"
                 }));
 }
 
-TEST_CASE("row 30: a second turn sees the first") {
+TEST_CASE("a second turn sees the first") {
   for (const CacheOptions& cache : {CacheOptions{}, paged()})
     expect_caught("second-turn", text_of({.cache = cache}, [](DecodeSession& s) {
                     s.start({3, 14, 15, 9, 26});

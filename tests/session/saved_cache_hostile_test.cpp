@@ -1,4 +1,5 @@
-// Damaged and hostile files of saved caches. Each gives a one-line message that names the file and the problem.
+// Damaged and hostile files of saved caches. Each gives a one-line message that names the file and the
+// problem.
 #include <doctest/doctest.h>
 
 #include <functional>

@@ -13,8 +13,8 @@ using namespace lastrow::test;
 
 namespace {
 
-/// One head of width 2 and blocks of 2 rows. Both sequences hold 2 rows in block 0, and each appends a third one
-/// in a block of its own. Block 3 is spare. All scores are 0, so each row has weight 1/3:
+/// One head of width 2 and blocks of 2 rows. Both sequences hold 2 rows in block 0, and each appends a third
+/// one in a block of its own. Block 3 is spare. All scores are 0, so each row has weight 1/3:
 ///   v[0] = (3, 0), v[1] = (0, 3), v[2] = (0, 0)   gives   out = (1, 1)
 struct Shared {
   Shared() {
