@@ -176,6 +176,18 @@ AttendSpec read_spec(const NamedTensors& file, int64_t head_dim, std::optional<i
   return spec;
 }
 
+/// Multiplies the codes of K and V by their scales. int8 needs scales. If K and V are both fp8, they have
+/// scales for both or for neither.
+void apply_scales(NamedTensors& file, const Packing& packing, bool bhsd, Found& k, Found& v) {
+  const bool both_fp8 = k.dtype == DType::fp8_e4m3 && v.dtype == DType::fp8_e4m3;
+  const bool scaled_fp8 = both_fp8 && (file.has("k_scale") || file.has("v_scale"));
+  for (const auto& [name, codes] : {std::pair{"k_scale", &k}, {"v_scale", &v}}) {
+    const bool is_fp8 = codes->dtype == DType::fp8_e4m3;
+    if (codes->dtype == DType::i8 || scaled_fp8 || (is_fp8 && file.has(name)))
+      multiply(scales_of(file, name, *codes, packing, bhsd), *codes);
+  }
+}
+
 }  // namespace
 
 AttentionInput read_attention_input(const std::filesystem::path& path, const InputOptions& options) {
@@ -210,11 +222,7 @@ AttentionInput read_attention_input(const std::filesystem::path& path, const Inp
   Found k = stored("k"), v = stored("v");
   check_shapes(file.source(), q, k, v);
   if (!packed) packing = one_sequence(static_cast<int32_t>(q.n_tokens), static_cast<int32_t>(k.n_tokens));
-  const bool scaled_fp8 = file.has("k_scale") || file.has("v_scale");
-  for (const auto& [name, codes] : {std::pair{"k_scale", &k}, {"v_scale", &v}})
-    if (codes->dtype == DType::i8 || (codes->dtype == DType::fp8_e4m3 && scaled_fp8 && k.dtype == v.dtype) ||
-        (codes->dtype == DType::fp8_e4m3 && file.has(name)))
-      multiply(scales_of(file, name, *codes, packing, options.bhsd), *codes);
+  apply_scales(file, packing, options.bhsd, k, v);
   const AttendSpec spec = read_spec(file, q.rows.shape()[2], options.window);
   return {.source = file.source(),
           .bhsd = options.bhsd,

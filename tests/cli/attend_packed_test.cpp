@@ -277,7 +277,7 @@ TEST_CASE("lengths and block tables that do not fit are refused in one line") {
   refuse(true, "kv_len", ints({3}, {9, 5, 21}), "room for 5 blocks of 4");
   refuse(true, "kv_len", ints({3}, {13, 5, 17}), "block_table[0, 3] is -1, but kv_len[0] is 13");
   refuse(true, "kv_len", ints({2}, {9, 5}), "there are 2 sequences");
-  refuse(true, "q_start", ints({4}, {0, 2, 1, 5}), "never fall");
+  refuse(true, "q_start", ints({4}, {0, 2, 1, 5}), "never decrease");
   refuse(true, "q_start", ints({4}, {1, 2, 2, 5}), "must begin with 0");
   refuse(true, "q_start", ints({4}, {0, 2, 2, 6}), "end with 5");
   refuse(true, "q_start", ints({3}, {0, 2, 5}), "make it [4]");

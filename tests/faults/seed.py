@@ -17,7 +17,7 @@ Then, for each fault: replace the text, build what its tests need, run them, put
 The list has one paragraph a fault:
 
     cache: commit forgets the lengths           a name, unique
-    in src/cache/kv_cache.cpp
+    in src/cache/contiguous_cache.cpp
     run test_cache; test_session -tc=*restart*  programs of build/bin with their options
     - lengths_[plan.sequences[i]]               text that stands once in the file; "- " again: its next line
     + lengths_[0]                               what replaces it; none: the text is removed

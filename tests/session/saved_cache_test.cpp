@@ -240,8 +240,8 @@ TEST_CASE("loading is refused for another model, type or precision, and changes 
   refused("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=64,seed=2", &naive, {},
           "max_seq_len is 40 there and 64 here");
   refused(kModels[0], &naive, with_dtypes({}, "f16"),
-          "stores K and V as f32, and this one as f16: choose f32");
-  refused(kModels[0], &naive, with_dtypes({}, "k=f32,v=int8"), "as f32, and this one as k=f32,v=int8");
+          "stores K and V as f32, but this session as f16: choose f32");
+  refused(kModels[0], &naive, with_dtypes({}, "k=f32,v=int8"), "as f32, but this session as k=f32,v=int8");
   refused(kModels[0], &exact, {}, "those of this backend are f64");
 
   DecodeSession s(load_model(kModels[0]), naive(), {.max_seq_len = 12});
