@@ -103,8 +103,8 @@ void show_conversations(Screen& screen, const std::vector<Case>& cases) {
   screen.table(Evidence::head(), rows);
   screen.say(
       "first difference: the first operation whose output has other bits than the healthy run. row: the "
-      "position of its first row that differs. keys: how many keys attention read there. angle of: the "
-      "position by whose angle RoPE rotated that row. k[0] score: the score of the first key with the last "
+      "position of its first row that differs. keys: how many keys attention read there. angle of: RoPE "
+      "rotated that row by the angle of this position. k[0] score: the score of the first key with the last "
       "query in head 0 (none: masked). In brackets: the healthy run.");
 }
 

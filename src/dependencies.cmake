@@ -32,7 +32,7 @@ function(lastrow_dependency name target)
     set(subdirectory SOURCE_SUBDIR no-cmake-files-wanted)
   endif()
   set(shallow GIT_SHALLOW ON)
-  if(ARG_TAG MATCHES "^[0-9a-f]+$")  # a shallow clone has the commits that have names, and no others
+  if(ARG_TAG MATCHES "^[0-9a-f]+$")  # a shallow clone can fetch a branch or a tag, but not a commit by its hash
     set(shallow "")
   endif()
   FetchContent_Declare(${name} GIT_REPOSITORY ${ARG_GIT} GIT_TAG ${ARG_TAG} GIT_SUBMODULES "" ${shallow}

@@ -13,9 +13,8 @@
 //   then one for sequence 1:   it is the only holder of block 2, so it writes there
 //
 // A step writes only the last block of a sequence, at indices ≥ length, and new blocks behind it. A written
-// block has left the prefix index, and after the step exactly one sequence holds it. If the longest lengths
-// of all sequences fit the pool together, each counted without sharing, no step is refused for lack of
-// blocks.
+// block has left the prefix index, and after the step exactly one sequence holds it. If the pool has
+// room for all sequences at their longest, without sharing, no step is refused for lack of blocks.
 //
 // With SharePrefixes::yes, commit puts each block that became full into the prefix index
 // (cache/prefix_index.h). When no sequence holds such a block any more, it is *cached*: a text that begins

@@ -33,8 +33,7 @@ void BatchSession::Steps::admit(Live& live) {
   }
 }
 
-/// Whether a prompt that joins in this step leaves rows that this prompt could use, but that are not yet
-/// there.
+/// Whether a prompt that joins in this step will store rows that this prompt could use if it waited.
 bool BatchSession::Steps::finds_more_next_step(const Live& live, const Generation& g) const {
   if (!session_.options_.cache.share_prefix) return false;
   const int32_t block_len = live.cache->spec().block_len;
@@ -67,9 +66,9 @@ bool BatchSession::Steps::join(Live& live, const Generation& g) {
   return true;
 }
 
-/// For a recorded step. The cache may find more rows or fewer than it did the first time, if a step had
-/// failed before. It never uses more, so that the step feeds the same tokens. If it finds fewer, the step
-/// feeds more.
+/// Lets generations join as in the recorded step. If a step had failed before it, the cache may now find
+/// more rows or fewer. More are not used, so that the step feeds the same tokens. If it finds fewer, the
+/// step feeds more tokens.
 void BatchSession::Steps::join_again(Live& live) {
   n_tokens_ = 0;
   for (Entry& entry : entries_) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "session/argument_checks.h"
 #include "session/batch_steps.h"
 #include "session/decorators.h"
 
@@ -57,11 +58,7 @@ BatchSession::~BatchSession() = default;
 int32_t BatchSession::add(std::vector<int32_t> prompt, int32_t n_tokens, std::optional<uint64_t> seed) {
   if (prompt.empty()) throw UsageError("the prompt is empty: give at least one token");
   if (n_tokens < 1) throw UsageError("a generation of {} tokens: ask for at least 1", n_tokens);
-  const int32_t vocab_size = model_->config().vocab_size;
-  for (const int32_t token : prompt)
-    if (token < 0 || token >= vocab_size)
-      throw UsageError("the prompt has token {}, but the vocabulary is 0 to {}: use the model's tokenizer",
-                       token, vocab_size - 1);
+  require_in_vocabulary(prompt, model_->config());
   const CacheSpec& spec = cache().spec();
   const int64_t n_rows = static_cast<int64_t>(prompt.size()) + n_tokens - 1;
   if (n_rows > spec.max_seq_len)
@@ -121,9 +118,7 @@ int32_t BatchSession::fork(int32_t id, std::optional<uint64_t> seed) {
 void BatchSession::force(int32_t id, int32_t token) {
   require_last_step("force");
   Generation& g = running(id, "force");
-  if (token < 0 || token >= model_->config().vocab_size)
-    throw UsageError("token {} is outside the vocabulary: choose 0 to {}", token,
-                     model_->config().vocab_size - 1);
+  require_in_vocabulary({&token, 1}, model_->config());
   std::vector<int32_t>& inputs = schedule_->inputs[static_cast<size_t>(id)];
   inputs.resize(g.prompt.size() + g.tokens.size() - 1);  // without an earlier forced token
   inputs.push_back(token);
@@ -210,13 +205,7 @@ int32_t BatchSession::n_spare_blocks() const {
 }
 
 void BatchSession::require_valid(const Poke& poke) const {
-  const ModelConfig& c = model_->config();
-  const bool is_query = poke.what == Poke::What::q;
-  const int32_t n_heads = is_query ? c.n_q_heads : c.n_kv_heads;
-  if (poke.layer < 0 || poke.layer >= c.n_layers || poke.head < -1 || poke.head >= n_heads)
-    throw UsageError(
-        "poke of layer {}, {} head {}: there are {} layers and {} heads, counted from 0 (−1: all)",
-        poke.layer, is_query ? "query" : "K/V", poke.head, c.n_layers, n_heads);
+  require_in_model(poke, model_->config());
   size_t n_tokens = 0;
   if (poke.sequence >= 0) {
     const Generation& g = generation(poke.sequence);

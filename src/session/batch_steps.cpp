@@ -3,16 +3,9 @@
 #include <algorithm>
 
 #include "session/decorators.h"
+#include "session/forward_step.h"
 
 namespace lastrow {
-namespace {
-
-/// The key for Backend::replay. One key is enough, because all steps that use it call the same operations:
-/// each sequence feeds one token. A device tells steps with different numbers of sequences apart by their
-/// sizes, and the storages of two Lives by their addresses.
-constexpr int64_t kDecode = 1;
-
-}  // namespace
 
 BatchSession::Steps::Steps(BatchSession& session) : session_(session) {
   const auto max_seqs = static_cast<size_t>(session.options_.max_seqs);
@@ -101,21 +94,14 @@ void BatchSession::Steps::set_inputs(const Live& live) {
   }
 }
 
-/// Runs the model on a planned step and downloads the logits.
 void BatchSession::Steps::forward(const StepPlan& plan, Live& live) {
-  const StopScope scope(session_.options_.stop);
-  stop_if_asked();
-  Backend& backend = session_.stack_->top();
-  const Batch& batch = backend.begin_step(plan, *live.storage);
-  const auto forward = [&] {
-    session_.decoder_.forward(backend, batch, *live.storage, session_.workspace_, session_.options_.stop);
-  };
-  if (std::ranges::none_of(entries_, &Entry::joins))
-    backend.replay(kDecode, forward);
-  else  // the sizes of a step with a prompt rarely repeat, so it is not recorded for a replay
-    forward();
-  const TensorView logits = session_.workspace_.logits.view().rows(0, plan.n_logit_rows());
-  backend.download(logits, TensorView(logits_.data(), logits.shape()));
+  {
+    const StopScope scope(session_.options_.stop);
+    stop_if_asked();
+  }
+  const ForwardStep step{session_.stack_->top(), session_.decoder_, session_.workspace_,
+                         session_.options_.stop};
+  step.run(plan, *live.storage, std::ranges::none_of(entries_, &Entry::joins), logits_);
 }
 
 /// Takes back the joins of a step that failed. Cached blocks that it had begun to overwrite stay lost: the

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "session/argument_checks.h"
 #include "session/decorators.h"
 #include "session/transaction.h"
 #include "trace/host_dtype.h"
@@ -95,11 +96,7 @@ void DecodeSession::require_prompt(std::span<const int32_t> prompt) const {
   if (static_cast<int64_t>(prompt.size()) > max_seq_len())
     throw CapacityError("the prompt has {} tokens, but the context has room for {}: shorten the prompt",
                         prompt.size(), max_seq_len());
-  for (const int32_t token : prompt)
-    if (token < 0 || token >= model_->config().vocab_size)
-      throw UsageError(
-          "token {} is outside the vocabulary of {}: encode the prompt with the model's own tokenizer", token,
-          model_->config().vocab_size);
+  require_in_vocabulary(prompt, model_->config());
 }
 
 void DecodeSession::start(std::vector<int32_t> prompt) {

@@ -3,17 +3,13 @@
 #include <chrono>
 #include <utility>
 
+#include "session/argument_checks.h"
 #include "session/counted_step.h"
 #include "session/decorators.h"
+#include "session/forward_step.h"
 #include "session/transaction.h"
 
 namespace lastrow {
-namespace {
-
-/// The key for Backend::replay. One key is enough: a session has one decoder, one workspace and one storage.
-constexpr int64_t kDecode = 1;
-
-}  // namespace
 
 void DecodeSession::Transaction::advance(int32_t forced) {
   require_first_call();
@@ -31,7 +27,7 @@ void DecodeSession::Transaction::advance(int32_t forced) {
           "the context of {} tokens is full, and the text so far is kept: start again with a shorter prompt",
           session_.max_seq_len());
     const int32_t token = forced >= 0 ? forced : state_.next_token;
-    require_in_vocabulary(token);
+    require_in_vocabulary({&token, 1}, session_.model_->config());
     take_step({&token, 1}, Phase::decode);
   }
 }
@@ -41,7 +37,7 @@ void DecodeSession::Transaction::advance(std::span<const int32_t> tokens) {
   LASTROW_CHECK(state_.prompt_len > 0, "advance() before start()");
   require_finished_prompt();
   if (tokens.empty()) throw UsageError("a step of no tokens: give at least one");
-  for (const int32_t token : tokens) require_in_vocabulary(token);
+  require_in_vocabulary(tokens, session_.model_->config());
   const int32_t room = session_.max_seq_len() - session_.n_tokens_at(state_.step);
   if (static_cast<int64_t>(tokens.size()) > room)
     throw CapacityError(
@@ -56,12 +52,6 @@ void DecodeSession::Transaction::require_finished_prompt() const {
   if (n_tokens < state_.prompt_len)
     throw UsageError("{} of the {} tokens of the prompt are not computed yet: call advance() first",
                      state_.prompt_len - n_tokens, state_.prompt_len);
-}
-
-void DecodeSession::Transaction::require_in_vocabulary(int32_t token) const {
-  const int32_t vocab_size = session_.model_->config().vocab_size;
-  if (token < 0 || token >= vocab_size)
-    throw UsageError("token {} is outside the vocabulary: choose 0 to {}", token, vocab_size - 1);
 }
 
 /// Runs the step that feeds these tokens next. If it is not the one that was taken before, the later steps
@@ -105,14 +95,8 @@ void DecodeSession::Transaction::set_pokes(std::vector<Poke> pokes) {
 }
 
 void DecodeSession::Transaction::require_valid(const Poke& poke) const {
-  const ModelConfig& c = session_.model_->config();
-  const int32_t n_heads = poke.what == Poke::What::q ? c.n_q_heads : c.n_kv_heads;
+  require_in_model(poke, session_.model_->config());
   const auto n_tokens = static_cast<int32_t>(state_.tokens.size());
-  if (poke.layer < 0 || poke.layer >= c.n_layers)
-    throw UsageError("poke in layer {}: the model has layers 0 to {}", poke.layer, c.n_layers - 1);
-  if (poke.head < -1 || poke.head >= n_heads)
-    throw UsageError("poke of {} head {}: that layer has heads 0 to {} (−1: all)",
-                     poke.what == Poke::What::q ? "query" : "K/V", poke.head, n_heads - 1);
   if (poke.position < 0 || poke.position >= n_tokens)
     throw UsageError("poke of position {}: the text has positions 0 to {}", poke.position, n_tokens - 1);
   if (poke.when == Poke::When::since && poke.position < state_.n_loaded)
@@ -205,21 +189,11 @@ void DecodeSession::Transaction::require_same_slots(const StepPlan& plan) const 
                   plan.append_slots[static_cast<size_t>(t)]);
 }
 
-/// Runs the model on a planned step and downloads the logits.
 void DecodeSession::Transaction::forward(const StepPlan& plan, Phase phase) {
-  const StopScope scope(session_.options_.stop);
-  Backend& backend = session_.stack_->top();
-  const Batch& batch = backend.begin_step(plan, *session_.storage_);
-  const auto forward = [&] {
-    session_.decoder_.forward(backend, batch, *session_.storage_, session_.workspace_,
-                              session_.options_.stop);
-  };
-  if (session_.mode() == Mode::cached && phase == Phase::decode && plan.n_tokens() == 1)
-    backend.replay(kDecode, forward);
-  else  // a prefill length rarely repeats, so it is not recorded for a replay
-    forward();
-  const TensorView logits = session_.workspace_.logits.view().rows(0, plan.n_logit_rows());
-  backend.download(logits, TensorView(state_.logits.data(), logits.shape()));
+  const bool may_replay = session_.mode() == Mode::cached && phase == Phase::decode && plan.n_tokens() == 1;
+  const ForwardStep step{session_.stack_->top(), session_.decoder_, session_.workspace_,
+                         session_.options_.stop};
+  step.run(plan, *session_.storage_, may_replay, state_.logits);
 }
 
 StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, Phase phase, double wall_us,

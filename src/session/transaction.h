@@ -64,7 +64,6 @@ class DecodeSession::Transaction {
 
   // steps.cpp
   void require_finished_prompt() const;
-  void require_in_vocabulary(int32_t token) const;
   void take_step(std::span<const int32_t> tokens, Phase phase);
   void run_through(int32_t step);
   void run_step(int32_t step);

@@ -31,7 +31,7 @@ void HiddenPast::run(const Op& op) {
 }
 
 void HiddenPast::attend(const Attend& op) {
-  inner().run(op);  // right for all sequences but the turns
+  inner().run(op);  // correct for all sequences except the turns
   const StepPlan& plan = *op.batch.plan;
   int32_t longest = 0;
   for (int32_t i = 0; i < plan.n_seqs(); ++i)

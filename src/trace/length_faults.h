@@ -38,7 +38,7 @@ class EarlyLength final : public WatchingBackend {
 };
 
 /// A step of one token reads all rows of the sequence's blocks, also those behind its last row. A step of
-/// several tokens is right, because its causal mask hides them.
+/// several tokens is correct, because its causal mask hides them.
 /// The blocks of a contiguous cache hold max_seq_len rows, so there it reads the whole capacity.
 class UnmaskedTail final : public WatchingBackend {
  public:

@@ -32,9 +32,9 @@ class BlockAloneKey final : public WatchingBackend {
   std::map<Tokens, int32_t> first_of_;  // full blocks: tokens → the first block with these tokens
 };
 
-/// A prefill that follows a shared prefix reads only the new rows of this step. Positions stay right.
+/// A prefill that follows a shared prefix reads only the new rows of this step. Positions stay correct.
 /// A step counts as such a prefill if its sequence holds full blocks only, and not as many rows as after its
-/// last step. So a session that steps back to the end of a block is taken for one.
+/// last step. So a step that follows a step back to the end of a block also counts.
 class UnreadPrefix final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
