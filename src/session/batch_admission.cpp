@@ -21,7 +21,13 @@ int64_t BatchSession::Steps::blocks_left(const Live& live) {
 /// Fills entries_. Those that join already hold the rows of their prefix.
 void BatchSession::Steps::admit(Live& live) {
   entries_.clear();
-  for (const int32_t id : live.running) entries_.push_back({id, live.at(id).sequence, false, 0});
+  std::ranges::fill(taken_, uint8_t{0});
+  next_free_ = 0;
+  for (const int32_t id : live.running) {
+    const int32_t sequence = live.at(id).sequence;
+    entries_.push_back({id, sequence, false, 0});
+    taken_[static_cast<size_t>(sequence)] = 1;
+  }
   n_tokens_ = static_cast<int32_t>(live.running.size());
   int64_t left = blocks_left(live);
   const auto n_generations = static_cast<int32_t>(live.generations.size());
@@ -48,20 +54,17 @@ bool BatchSession::Steps::finds_more_next_step(const Live& live, const Generatio
 
 /// Lets a generation join the step if a sequence is free and the rest of its prompt fits in the step.
 bool BatchSession::Steps::join(Live& live, const Generation& g) {
-  const auto is_taken = [&](int32_t sequence) {
-    return std::ranges::find(entries_, sequence, &Entry::sequence) != entries_.end();
-  };
-  int32_t sequence = 0;
-  while (sequence < live.cache->n_seqs() && is_taken(sequence)) ++sequence;
-  if (sequence == live.cache->n_seqs()) return false;
+  while (next_free_ < live.cache->n_seqs() && taken_[static_cast<size_t>(next_free_)] != 0) ++next_free_;
+  if (next_free_ == live.cache->n_seqs()) return false;
   const auto prompt_len = static_cast<int32_t>(g.prompt.size());
-  live.trial->copy_from(*live.cache);
-  const int32_t n_prefix = live.cache->adopt_prefix(sequence, g.prompt);
+  const bool shares = session_.options_.cache.share_prefix;  // else nothing is found, and nothing to undo
+  if (shares) live.trial->copy_from(*live.cache);
+  const int32_t n_prefix = shares ? live.cache->adopt_prefix(next_free_, g.prompt) : 0;
   if (n_tokens_ + prompt_len - n_prefix > session_.workspace_.max_tokens()) {
-    live.cache->copy_from(*live.trial);
+    if (shares) live.cache->copy_from(*live.trial);
     return false;
   }
-  entries_.push_back({g.id, sequence, true, n_prefix});
+  entries_.push_back({g.id, next_free_++, true, n_prefix});
   n_tokens_ += prompt_len - n_prefix;
   return true;
 }

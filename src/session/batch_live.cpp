@@ -16,11 +16,6 @@ BatchSession::Live::Live(const CacheOptions& options, const CacheSizes& sizes, B
   record.sequences.reserve(static_cast<size_t>(sizes.n_seqs));
 }
 
-int32_t BatchSession::Live::n_waiting() const {
-  return static_cast<int32_t>(std::count_if(generations.begin() + next_to_join, generations.end(),
-                                            [](const Generation& g) { return g.parent < 0; }));
-}
-
 int32_t BatchSession::Live::free_sequence() const {
   for (int32_t sequence = 0; sequence < cache->n_seqs(); ++sequence)
     if (std::ranges::none_of(running, [&](int32_t id) { return at(id).sequence == sequence; }))
@@ -36,7 +31,10 @@ void BatchSession::Live::add_waiting(const Generation& g) {
                          .seed = g.seed,
                          .queued_us = g.queued_us,
                          .first_token_us = g.first_token_us});
-  if (g.parent >= 0) make_room(generations.back());
+  if (g.parent >= 0)
+    make_room(generations.back());
+  else
+    ++n_waiting;
 }
 
 void BatchSession::Live::make_room(Generation& g) const {

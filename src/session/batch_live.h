@@ -16,7 +16,6 @@ struct BatchSession::Live {
 
   Generation& at(int32_t id) { return generations[static_cast<size_t>(id)]; }
   const Generation& at(int32_t id) const { return generations[static_cast<size_t>(id)]; }
-  int32_t n_waiting() const;
   /// The smallest number of a sequence that no generation has; −1: none.
   int32_t free_sequence() const;
   /// Adds a generation as it is before its first step.
@@ -33,6 +32,7 @@ struct BatchSession::Live {
   std::unique_ptr<KvStorage> storage;
   int32_t step = -1;
   std::vector<Generation> generations;  // by id
+  int32_t n_waiting = 0;                // generations that have not joined; branches never wait
   int32_t next_to_join = 0;             // all generations with smaller ids have joined, or are branches
   std::vector<int32_t> running;         // ids, in the order in which they are packed
   BatchStep record;

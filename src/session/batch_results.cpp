@@ -17,6 +17,7 @@ void BatchSession::Steps::choose(Live& live, const Entry& entry, size_t i) {
     g.n_prefix = entry.n_prefix;
     g.joined_step = live.step;
     live.running.push_back(g.id);
+    --live.n_waiting;
     while (live.next_to_join <= g.id) ++live.next_to_join;
   } else {
     g.tokens.back() = next_tokens_[i];
@@ -30,7 +31,7 @@ void BatchSession::Steps::record(Live& live, const StepPlan& plan, double wall_u
   BatchStep& r = live.record;
   r.step = live.step;
   r.usage = live.cache->usage();
-  r.n_waiting = live.n_waiting();
+  r.n_waiting = live.n_waiting;
   r.total = counted_step(session_.stack_->counting.counts(), *live.storage, live.before->usage(), r.usage);
   r.total.position = *std::ranges::max_element(plan.positions);
   r.total.phase = std::ranges::any_of(entries_, &Entry::joins) ? Phase::prefill : Phase::decode;

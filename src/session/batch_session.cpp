@@ -229,7 +229,7 @@ int32_t BatchSession::max_seq_len() const { return options_.max_seq_len; }
 int32_t BatchSession::current_step() const { return live_->step; }
 int32_t BatchSession::last_step() const { return schedule_->n_steps() - 1; }
 int32_t BatchSession::n_generations() const { return static_cast<int32_t>(live_->generations.size()); }
-int32_t BatchSession::n_waiting() const { return live_->n_waiting(); }
+int32_t BatchSession::n_waiting() const { return live_->n_waiting; }
 int32_t BatchSession::n_running() const { return static_cast<int32_t>(live_->running.size()); }
 const KvCache& BatchSession::cache() const { return *live_->cache; }
 int64_t BatchSession::storage_bytes() const { return live_->storage->bytes(); }

@@ -12,6 +12,7 @@ BatchSession::Steps::Steps(BatchSession& session) : session_(session) {
   entries_.reserve(max_seqs);
   inputs_.reserve(max_seqs);
   names_.reserve(max_seqs);
+  taken_.resize(max_seqs);
   next_tokens_.resize(max_seqs);
   logits_.resize(max_seqs * static_cast<size_t>(session.model_->config().vocab_size));
 }

@@ -57,6 +57,8 @@ class BatchSession::Steps {
   // The step that runs now. The memory is kept between steps.
   std::vector<Entry> entries_;         // in the order in which they are packed
   int32_t n_tokens_ = 0;               // that the entries feed
+  std::vector<uint8_t> taken_;         // [max_seqs]  whether an entry has this sequence
+  int32_t next_free_ = 0;              // no sequence with a smaller number is free
   std::vector<int32_t> next_tokens_;   // [max_seqs]  inputs of those that feed one token
   std::vector<SequenceInput> inputs_;  // of each entry
   std::vector<int32_t> names_;         // the generation of each entry
