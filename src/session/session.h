@@ -64,7 +64,7 @@ struct SessionOptions {
   int32_t max_seq_len = 0;                  // 0: the model's context
   int32_t chunk = 0;                        // tokens of the prompt that a step feeds; 0: the whole prompt
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
-  CacheOptions cache{};                     // any kind; Mode::recompute has a contiguous f32 scratch
+  CacheOptions cache{};                     // without share_prefix; Mode::recompute: contiguous f32 scratch
   AttendHook::Function on_attend{};         // is called after each attend; see trace/attend_hook.h
   const std::atomic<bool>* stop = nullptr;  // may be set from any thread; must outlive the session
 };

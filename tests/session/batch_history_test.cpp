@@ -223,8 +223,8 @@ TEST_CASE("pokes that cannot be meant are refused, and change nothing") {
     CHECK_THROWS_WITH_AS(batch.set_pokes({poke}), doctest::Contains(words), UsageError);
     CHECK(shown_by(batch) == before);
   };
-  check_refused({.layer = 3}, "there are 3 layers");
-  check_refused({.what = Poke::What::k, .head = 2}, "2 heads");
+  check_refused({.layer = 3}, "the model has layers 0 to 2");
+  check_refused({.what = Poke::What::k, .head = 2}, "heads 0 to 1");
   check_refused({.position = 40}, "tokens, counted from 0");
   check_refused({.position = 5, .sequence = 1}, "there are 5 tokens");
   check_refused({.sequence = 9}, "no generation 9");
