@@ -185,10 +185,9 @@ void add_attend(CLI::App& app) {
           "of each); default eigen");
   sub->add_option("--layout", o->layout,
                   "shd: [tokens, heads, head_dim]; bhsd: [batch, heads, tokens, head_dim]; default shd");
-  sub->add_option(
-      "--kv-dtype", o->kv_dtype,
-      "Store K and V as f32, f16, bf16, fp8 or int8, or each in its own type as k=TYPE,v=TYPE; default: their types "
-      "in the file");
+  sub->add_option("--kv-dtype", o->kv_dtype,
+                  "Store K and V as f32, f16, bf16, fp8 or int8, or each in its own type as k=TYPE,v=TYPE; "
+                  "default: their types in the file");
   sub->add_option("--window", o->window,
                   "A query sees only the last so many keys; 0: all; default: as in the metadata");
   sub->add_flag("--probe", o->probe, "Also write scores and probabilities");

@@ -25,8 +25,8 @@
 // * A call that throws changes nothing. There is one exception: if advance() fails, rows of *finished*
 //   generations that were kept for a shared prefix may be lost, because the step had begun to overwrite them.
 //   Then a later prompt may find fewer of its tokens in the cache.
-// * While *BatchOptions::stop is true, a call ends within milliseconds and throws Cancelled, as in
-//   DecodeSession.
+// * While *BatchOptions::stop is true, advance(), go_to() and set_pokes() throw Cancelled within
+//   milliseconds, as in DecodeSession.
 // * go_to() and set_pokes() run the recorded steps again from step 0, in new K/V storage. So while they run,
 //   there are two storages in memory. Only go_to() to the next step continues in the same storage.
 // * A step in which nothing joins goes through Backend::replay, with the exceptions of DecodeSession.

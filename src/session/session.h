@@ -23,10 +23,10 @@
 // * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored
 //   rows are as before. There is one exception, in Mode::recompute, because its storage is scratch: if a step
 //   had begun, stored_row() throws a UsageError until the next call that succeeds. See transaction.h.
-// * The caller owns the flag SessionOptions::stop. While it is true, a running call ends within milliseconds,
-//   even inside an operation (core/stop.h), and a new call ends before it begins. Both throw Cancelled. Work
-//   that a GPU has begun is not stopped. The session never resets the flag, so the flag may be set before or
-//   during the call.
+// * The caller owns the flag SessionOptions::stop. While it is true, advance(), go_to() and set_pokes() throw
+//   Cancelled: a new call before it begins, a running call within milliseconds, even inside an operation
+//   (core/stop.h). Work that a GPU has begun is not stopped. The session never resets the flag. start() and
+//   start_from() run no step, so they do not look at it.
 // * Steps of Phase::decode with the cache go through Backend::replay, except in three cases: the session
 //   records (SessionOptions::record), it has SessionOptions::on_attend, or a poke is in force in the step.
 //   Replay changes no counts and no bits.
