@@ -1,5 +1,11 @@
 #include "cli/prompts_file.h"
 
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
 #include "core/error.h"
 #include "io/checked.h"
 #include "io/input_file.h"
@@ -19,14 +25,35 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
+std::string shown(const std::filesystem::path& path) {
+  return is_standard_input(path) ? "standard input" : escaped(path.string());
+}
+
+/// Everything up to the end of standard input.
+std::string read_standard_input() {
+  std::string all;
+  std::array<char, 65536> part{};
+  for (;;) {
+    const ssize_t n = ::read(STDIN_FILENO, part.data(), part.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw FileError("standard input: {}", std::strerror(errno));
+    if (n == 0) return all;
+    all.append(part.data(), static_cast<size_t>(n));
+    if (static_cast<int64_t>(all.size()) > kMaxBytes)
+      throw FileError("standard input is longer than {} bytes: give fewer prompts", kMaxBytes);
+  }
+}
+
 }  // namespace
 
+bool is_standard_input(const std::filesystem::path& path) { return path == "-"; }
+
 std::string place_of(const std::filesystem::path& path, int32_t line) {
-  return fmt::format("{}, line {}", escaped(path.string()), line);
+  return fmt::format("{}, line {}", shown(path), line);
 }
 
 std::vector<FilePrompt> read_prompts(const std::filesystem::path& path, const Tokenizer& tokenizer) {
-  const std::string all = read_text(path, kMaxBytes);
+  const std::string all = is_standard_input(path) ? read_standard_input() : read_text(path, kMaxBytes);
   std::string_view rest = all;
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);  // a byte order mark
   std::vector<FilePrompt> prompts;
@@ -41,8 +68,7 @@ std::vector<FilePrompt> read_prompts(const std::filesystem::path& path, const To
       throw UsageError("{}: {}", place_of(path, line), error.what());
     }
   }
-  if (prompts.empty())
-    throw FileError("{} has no prompt: write one prompt on each line", escaped(path.string()));
+  if (prompts.empty()) throw FileError("{} has no prompt: write one prompt on each line", shown(path));
   return prompts;
 }
 

@@ -1,4 +1,4 @@
-// A file of prompts: one prompt a line, as UTF-8.
+// A file of prompts: one prompt a line, as UTF-8. The name "-" means standard input.
 //
 //   const std::vector<FilePrompt> prompts = read_prompts("prompts.txt", tokenizer);
 //
@@ -25,6 +25,8 @@ struct FilePrompt {
 /// Throws FileError if the file cannot be read, is longer than 16 MiB, is not UTF-8, or has no prompt.
 /// Throws UsageError for a line that the tokenizer refuses.
 std::vector<FilePrompt> read_prompts(const std::filesystem::path& path, const Tokenizer& tokenizer);
+
+bool is_standard_input(const std::filesystem::path& path);
 
 /// "prompts.txt, line 3", for messages.
 std::string place_of(const std::filesystem::path& path, int32_t line);

@@ -68,10 +68,10 @@ std::string as_table(const PromptsReport& report, const PromptsRun& run) {
   out += row("generated tokens", with_commas(chosen));
   out += row("generated tokens for each step",
              fmt::format("{:.1f}", static_cast<double>(chosen) / static_cast<double>(run.steps.size())));
-  out += row("rows held at most, each layer", with_commas(most.rows_held));
+  out += row("rows held, a shared one in each text", with_commas(most.rows_held));
   out += row("blocks in use, at most", with_commas(most.blocks_used));
   out += row("of these, shared by two or more", with_commas(most.blocks_shared));
-  out += row("bytes of the blocks in use, at most", gib_and_gb(most.bytes_held));
+  out += row("bytes of these blocks at one time", gib_and_gb(most.bytes_held));
   out += row("time", fmt::format("{:.2f} ms", all.wall_us / 1e3));
   out +=
       row("generated tokens/s",

@@ -1,6 +1,7 @@
 #include "cli/prompts_run.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "core/error.h"
@@ -37,15 +38,17 @@ void require_finite(const BatchSession& session, const Generation& generation, c
         place, session.current_step());
 }
 
-PromptResult result_of(const Generation& generation, int32_t n_tokens) {
+/// starts_us [steps]: when each step began, from the start of the run.
+PromptResult result_of(const Generation& generation, int32_t n_tokens, std::span<const double> starts_us) {
+  const double joined_us = starts_us[static_cast<size_t>(generation.joined_step)];
   return {.tokens = generation.tokens,
           .logits = generation.logits,
           .context_full = static_cast<int32_t>(generation.tokens.size()) < n_tokens,
           .n_found = generation.n_prefix,
           .first_step = generation.joined_step,
           .last_step = generation.left_step,
-          .queued_us = generation.queued_us,
-          .first_token_us = generation.first_token_us};
+          .queued_us = joined_us,
+          .first_token_us = joined_us + generation.first_token_us};
 }
 
 }  // namespace
@@ -59,20 +62,24 @@ int64_t PromptsRun::n_found() const {
 PromptsRun run_prompts(BatchSession& session, const std::filesystem::path& file,
                        std::span<const FilePrompt> prompts, int32_t n_tokens, const PromptsEvents& events) {
   add_all(session, file, prompts, n_tokens);
-  const CacheSpec& spec = session.cache().spec();
-  PromptsRun run{.prompts = std::vector<PromptResult>(prompts.size()),
-                 .row_bytes = int64_t{spec.n_layers} * spec.n_kv_heads *
-                              (spec.row_bytes(RowKind::k) + spec.row_bytes(RowKind::v))};
+  PromptsRun run{.prompts = std::vector<PromptResult>(prompts.size()), .row_bytes = session.token_bytes()};
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  std::vector<double> starts_us;
+  const auto next_step = [&] {
+    starts_us.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
+    return session.advance();
+  };
   int64_t total = 0, done = 0;
   for (int32_t i = 0; i < session.n_generations(); ++i) total += session.generation(i).n_tokens;
-  while (const BatchStep* step = session.advance()) {
+  while (const BatchStep* step = next_step()) {
     run.steps.push_back(step->total);
     run.stepped.emplace_back();
     for (const SequenceStep& s : step->sequences) {
       const auto i = static_cast<size_t>(s.generation);
       run.stepped.back().push_back(s.generation);
       require_finite(session, session.generation(s.generation), place_of(file, prompts[i].line));
-      if (s.leaves) run.prompts[i] = result_of(session.generation(s.generation), n_tokens);
+      if (s.leaves) run.prompts[i] = result_of(session.generation(s.generation), n_tokens, starts_us);
     }
     done += static_cast<int64_t>(step->sequences.size());
     if (events.on_progress) events.on_progress(done, total);

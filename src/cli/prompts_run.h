@@ -21,8 +21,9 @@ struct PromptResult {
   bool context_full = false;      // the context was full before n_tokens were chosen
   int32_t n_found = 0;            // prompt tokens whose rows were found in the cache
   int32_t first_step = 0, last_step = 0;
-  double queued_us = 0;       // from the start of the run to the start of its prefill
-  double first_token_us = 0;  // from the start of its prefill to its first token
+  // Both from the start of the run, so all prompts that join in one step have the same queued_us.
+  double queued_us = 0;       // to the start of its prefill
+  double first_token_us = 0;  // to its first token
 };
 
 struct PromptsRun {

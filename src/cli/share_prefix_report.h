@@ -1,4 +1,8 @@
-// The table of `lastrow generate --share-prefix`: the same prompts without sharing and with it, in one run.
+// The table of `lastrow generate --share-prefix`: the same prompts without sharing and with it.
+//
+// A prompt's time to first token counts from the start of the run, when all prompts wait. So it includes the
+// steps of earlier prompts, and the step that a prompt waits for because another one first fills the blocks that
+// both share. Each time is the median over the runs; the counts are the same in each run.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -11,8 +15,7 @@ namespace lastrow::cli {
 
 struct SharePrefixReport {
   std::span<const FilePrompt> file;
-  const PromptsRun* without;
-  const PromptsRun* with;
+  std::span<const PromptsRun> without, with;  // as many of each; at least one
 };
 
 /// A table, and whether the texts are equal. Ends in a newline.

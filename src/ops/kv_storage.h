@@ -55,12 +55,13 @@ class KvStorage {
   cost::RowFormat row_format(RowKind kind) const {
     return {static_cast<int64_t>(size_of(of(kind).dtype)), scale_bytes(of(kind).dtype)};
   }
-  /// K, V and scales of one block in all layers, without padding.
-  int64_t block_bytes() const {
-    const int64_t rows = int64_t{spec_.n_layers} * spec_.n_kv_heads * spec_.block_len;
-    return rows * (row_format(RowKind::k).row_bytes(spec_.head_dim) +
-                   row_format(RowKind::v).row_bytes(spec_.head_dim));
+  /// K, V and scales of one token in all layers and heads: 2 · n_layers · n_kv_heads rows, without padding.
+  int64_t token_bytes() const {
+    const auto row = [&](RowKind kind) { return row_format(kind).row_bytes(spec_.head_dim); };
+    return int64_t{spec_.n_layers} * spec_.n_kv_heads * (row(RowKind::k) + row(RowKind::v));
   }
+  /// The same of one block.
+  int64_t block_bytes() const { return spec_.block_len * token_bytes(); }
   /// The size of the allocation: K, V and scales of all layers, and padding for the alignment. Each of these
   /// parts has less than kAlignment bytes of padding, and none if its size is a multiple of kAlignment.
   int64_t bytes() const { return arena_.size_bytes(); }

@@ -49,7 +49,7 @@ SequenceStep BatchSession::Steps::sequence_step(const Live& live, const StepPlan
   const ModelConfig& config = session_.model_->config();
   const MaskRule mask;
   const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
-  const int64_t token_bytes = live.storage->block_bytes() / plan.block_len;  // K and V of all layers
+  const int64_t token_bytes = live.storage->token_bytes();
   return {.generation = names_[static_cast<size_t>(i)],
           .phase = entries_[static_cast<size_t>(i)].joins ? Phase::prefill : Phase::decode,
           .position = plan.positions[plan.q_start[i + 1] - 1],

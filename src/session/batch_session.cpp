@@ -233,6 +233,7 @@ int32_t BatchSession::n_waiting() const { return live_->n_waiting; }
 int32_t BatchSession::n_running() const { return static_cast<int32_t>(live_->running.size()); }
 const KvCache& BatchSession::cache() const { return *live_->cache; }
 int64_t BatchSession::storage_bytes() const { return live_->storage->bytes(); }
+int64_t BatchSession::token_bytes() const { return live_->storage->token_bytes(); }
 
 const BatchStep& BatchSession::step() const {
   LASTROW_CHECK(current_step() >= 0, "step() before advance()");

@@ -114,6 +114,8 @@ class BatchSession {
   const KvCache& cache() const;
   /// The bytes that were allocated for K and V.
   int64_t storage_bytes() const;
+  /// The bytes of K and V of one token in all layers, as they are stored.
+  int64_t token_bytes() const;
   /// A copy of a stored row of a running generation, all K/V heads: [1, n_kv_heads, head_dim], f32, on the
   /// host.
   Tensor stored_row(int32_t id, int32_t layer, RowKind kind, int32_t index) const;

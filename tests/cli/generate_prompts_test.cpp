@@ -2,6 +2,8 @@
 // a left-padded batch.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "cli/lastrow_program.h"
 #include "cli/model_file.h"
 #include "trace/trace_file.h"
@@ -22,8 +24,9 @@ struct Prompts {
   explicit Prompts(const std::string& text) { write_text(file, text); }
 
   json generated(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(),
-                     {"generate", "--model", kModel, "--prompts", file, "--backend", "naive", "--json"});
+    arguments.insert(arguments.begin(), {"generate", "--model", kModel, "--prompts", file, "--json"});
+    if (std::ranges::find(arguments, "--backend") == arguments.end())
+      arguments.insert(arguments.end(), {"--backend", "naive"});
     const LastrowOutcome o = lastrow_program(arguments);
     CAPTURE(o.err);
     REQUIRE(o.exit_code == 0);
@@ -114,6 +117,66 @@ TEST_CASE("ten prompts with one system prompt run its prefill once, and the numb
     if (batch == std::string("4"))
       CHECK(with["bytes_held_at_most"].get<int64_t>() < without["bytes_held_at_most"].get<int64_t>());
   }
+}
+
+TEST_CASE("the time to first token includes the step that a prompt waits for a shared block") {
+  std::string text;
+  for (int i = 0; i < 3; ++i) text += system_prompt() + "t" + std::to_string(i) + "\n";
+  const json j = Prompts(text).generated(
+      {"--tokens", "2", "--batch", "3", "--cache", "paged:block=4", "--share-prefix"});
+  const json& prompts = j["prompts"];
+  CHECK(prompts[0]["first_step"] == 0);
+  for (const size_t i : {1u, 2u}) {
+    CHECK(prompts[i]["first_step"] == 1);
+    CHECK(prompts[i]["queued_us"] == prompts[1]["queued_us"]);  // one step, one start
+    CHECK(prompts[i]["queued_us"].get<double>() >= j["steps"][0]["wall_us"].get<double>());
+  }
+  for (const json& prompt : prompts)
+    CHECK(prompt["first_token_us"].get<double>() > prompt["queued_us"].get<double>());
+  const json& shared = j["share_prefix"];
+  CHECK(shared["runs_each_way"].get<int>() % 2 == 1);
+  for (const char* way : {"without", "with"})
+    CHECK(shared[way]["first_token_us_mean"].get<double>() > shared[way]["queued_us_mean"].get<double>());
+  // Without sharing all three join at once, so none waits for a whole step.
+  CHECK(shared["with"]["queued_us_mean"].get<double>() > shared["without"]["queued_us_mean"].get<double>());
+}
+
+TEST_CASE("without a common prefix nothing is found, and both ways feed the same tokens") {
+  const json j =
+      Prompts("t1 t2 t3\nt4 t5 t6\n")
+          .generated({"--tokens", "2", "--batch", "2", "--cache", "paged:block=2", "--share-prefix"});
+  const json &without = j["share_prefix"]["without"], &with = j["share_prefix"]["with"];
+  CHECK(with["prompt_tokens_found"] == 0);
+  CHECK(with["bytes_saved"] == 0);
+  for (const char* field : {"prompt_tokens_fed", "bytes_held_at_most", "blocks_evicted"})
+    CHECK(with[field] == without[field]);
+}
+
+TEST_CASE("naive-f64 with a shared prefix: the bytes are those of f64") {
+  const Prompts prompts(system_prompt() + "t1\n" + system_prompt() + "t2\n");
+  const json j = prompts.generated(
+      {"--tokens", "1", "--cache", "paged:block=4", "--share-prefix", "--backend", "naive-f64"});
+  const json& with = j["share_prefix"]["with"];
+  CHECK(with["bytes_saved"] == 20 * 2 * kRowBytes);
+  CHECK(with["bytes_held_at_most"] == 6 * 4 * 2 * kRowBytes);  // 21 rows are six blocks of four
+}
+
+TEST_CASE("the file - is standard input") {
+  const Prompts prompts("t1 t2\nt3\n");
+  const Folder folder;
+  const std::string in = folder.file("in");
+  const auto run = [&](const std::string& text, const std::string& more) {
+    write_text(in, text);
+    return shell(folder, std::string(LASTROW_BIN_DIR "/lastrow generate --model ") + kModel +
+                             " --backend naive --tokens 3 --json --prompts - " + more + " < '" + in + "'");
+  };
+  const Outcome piped = run("t1 t2\nt3\n", "");
+  CHECK(piped.exit_code == 0);
+  CHECK(json::parse(piped.out)["prompts"][1]["tokens"] ==
+        prompts.generated({"--tokens", "3"})["prompts"][1]["tokens"]);
+  CHECK(run("", "").err == "lastrow: standard input has no prompt: write one prompt on each line\n");
+  CHECK(run("t1\nt\xff\n", "").err.find("standard input, line 2: byte 2 is not UTF-8") != std::string::npos);
+  CHECK(run("t1\n", "--trace '" + in + "'").err.find("same file") != std::string::npos);
 }
 
 TEST_CASE("without --json: a line for each prompt, then the tables") {
