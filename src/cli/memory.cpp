@@ -90,75 +90,162 @@ std::string bytes_per_token_text(const ModelShape& shape, const CacheMemory& m) 
   return out;
 }
 
+/// "1 block", "2 blocks".
+std::string counted(int64_t n, std::string_view what) {
+  return fmt::format("{} {}{}", with_commas(n), what, n == 1 ? "" : "s");
+}
+
+/// What was computed: for one block a sequence, and for a pool of blocks if --cache is paged.
+struct Sizes {
+  CacheOptions cache;
+  int64_t context = 0;
+  CacheMemory whole{};
+  std::optional<PagedMemory> paged{};
+  std::optional<int64_t> crossing{};  // the context from which the cache exceeds the weights
+
+  bool fixed_pool() const { return paged && cache.n_blocks > 0; }
+  int64_t bytes() const { return paged ? paged->bytes : whole.bytes; }
+  int64_t bytes_per_token() const { return paged ? paged->bytes_per_token : whole.bytes_per_token; }
+  const std::string& formula() const { return paged ? paged->formula : whole.formula; }
+};
+
+Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
+  Sizes s{.cache = cache_options(o.cache), .context = o.context.value_or(shape.max_seq_len)};
+  const CacheFormats formats = cache_formats_of(o.kv_dtype);
+  s.whole = cache_memory(shape, s.context, o.batch, formats);
+  if (s.cache.kind != "paged") {
+    s.crossing = crossing_context(shape, o.batch, formats);
+    return s;
+  }
+  s.paged = paged_memory(shape, s.context, o.batch, formats, s.cache.block_len, s.cache.n_blocks);
+  if (!s.fixed_pool()) s.crossing = paged_crossing_context(shape, o.batch, formats, s.cache.block_len);
+  return s;
+}
+
+/// As in --kv-dtype, in one spelling.
+std::string dtype_name(const std::string& text) {
+  const CacheFormats formats = cache_formats_of(text);
+  return formats.k.name == formats.v.name ? std::string(formats.k.name)
+                                          : fmt::format("k={},v={}", formats.k.name, formats.v.name);
+}
+
 /// What the pool of blocks holds.
 std::string paged_text(const PagedMemory& p, int64_t context, int64_t batch) {
   std::string out = fmt::format("  a block            {} ({} bytes)\n", gib_and_gb(p.block_bytes),
                                 with_commas(p.block_bytes));
-  out += fmt::format("  a sequence         {} blocks; {} rows of the last one stay empty\n",
-                     with_commas(p.blocks_per_seq), with_commas(p.waste_rows));
-  out += fmt::format("  the pool           {} blocks, room for {} sequence{} of {} tokens\n",
-                     with_commas(p.n_blocks), with_commas(p.seqs_that_fit), p.seqs_that_fit == 1 ? "" : "s",
-                     with_commas(context));
+  out += fmt::format("  a sequence         {}; {} of the last one {} empty\n",
+                     counted(p.blocks_per_seq, "block"), counted(p.waste_rows, "row"),
+                     p.waste_rows == 1 ? "stays" : "stay");
+  out += fmt::format("  the pool           {}, room for {} of {}\n", counted(p.n_blocks, "block"),
+                     counted(p.seqs_that_fit, "sequence"), counted(context, "token"));
   if (p.seqs_that_fit < batch)
-    out += fmt::format("  note               the other {} sequences must wait, or share blocks\n",
-                       with_commas(batch - p.seqs_that_fit));
+    out += fmt::format("  note               the other {} must wait, or share blocks\n",
+                       counted(batch - p.seqs_that_fit, "sequence"));
   return out;
 }
 
-std::string as_text(const ModelShape& shape, int64_t context, const MemoryOptions& o, const CacheMemory& m,
-                    const std::optional<PagedMemory>& paged) {
-  const CacheFormats formats = cache_formats_of(o.kv_dtype);
-  std::string out =
-      fmt::format("{}: K/V cache of {} sequence{} of {} tokens in {}{}\n\n", shape.name, with_commas(o.batch),
-                  o.batch == 1 ? "" : "s", with_commas(context), o.kv_dtype, paged ? ", " + o.cache : "");
-  out += fmt::format("  {}\n\n", paged ? paged->formula : m.formula);
-  if (paged) out += paged_text(*paged, context, o.batch);
-  out += fmt::format("  each token adds    {}\n", bytes_per_token_text(shape, m));
-  out += fmt::format("  weights            {} in {}\n", gib_and_gb(m.weights_bytes),
+/// When the cache becomes larger than the weights. A pool with a fixed number of blocks does not grow.
+std::string crossing_text(const Sizes& s) {
+  if (s.crossing)
+    return fmt::format("  exceeds weights    from a context of {} on\n", counted(*s.crossing, "token"));
+  if (!s.fixed_pool()) return "  exceeds weights    never, because of the sliding window\n";
+  return s.bytes() > s.whole.weights_bytes
+             ? "  exceeds weights    at any context: the size of the pool is fixed\n"
+             : "";
+}
+
+std::string per_token_text(const ModelShape& shape, const Sizes& s) {
+  if (!s.paged) return fmt::format("  each token adds    {}\n", bytes_per_token_text(shape, s.whole));
+  const int64_t bytes = s.bytes_per_token();
+  return fmt::format("  each token {}   {} ({} bytes), {}\n", s.fixed_pool() ? "takes" : "adds ",
+                     gib_and_gb(bytes), with_commas(bytes),
+                     s.fixed_pool() ? "of the pool" : "counted in whole blocks");
+}
+
+std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes& s) {
+  std::string out = fmt::format("{}: K/V cache of {} of {} in {}{}\n\n", shape.name,
+                                counted(o.batch, "sequence"), counted(s.context, "token"),
+                                dtype_name(o.kv_dtype), s.paged ? ", " + name_of(s.cache) : "");
+  out += fmt::format("  {}\n\n", s.formula());
+  if (s.paged) out += paged_text(*s.paged, s.context, o.batch);
+  out += per_token_text(shape, s);
+  out += fmt::format("  weights            {} in {}\n", gib_and_gb(s.whole.weights_bytes),
                      name_of(shape.weight_dtype));
-  const auto crossing = crossing_context(shape, o.batch, formats);
-  out += crossing
-             ? fmt::format("  exceeds weights    from a context of {} tokens on\n", with_commas(*crossing))
-             : "  exceeds weights    never, because of the sliding window\n";
-  if (context > shape.max_seq_len)
+  out += crossing_text(s);
+  if (s.paged && shape.window > 0)
+    out += fmt::format("  note               blocks also keep the rows that the window of {} hides\n",
+                       counted(shape.n_window_layers(), "layer"));
+  if (s.context > shape.max_seq_len)
     out += fmt::format("  note               the context of the model is only {} tokens\n",
                        with_commas(shape.max_seq_len));
   if (!shape.source.empty()) out += fmt::format("  sizes from         {}\n", shape.source);
   return out;
 }
 
+ordered_json as_json(const ModelShape& shape, const MemoryOptions& o, const Sizes& s) {
+  ordered_json json = {{"model", shape.name},
+                       {"context", s.context},
+                       {"model_context", shape.max_seq_len},
+                       {"batch", o.batch},
+                       {"cache", name_of(s.cache)},
+                       {"kv_dtype", dtype_name(o.kv_dtype)},
+                       {"bytes", s.bytes()},
+                       {"bytes_per_token", s.bytes_per_token()},
+                       {"growing_layers", s.paged ? shape.n_layers : s.whole.n_growing_layers},
+                       {"gib", static_cast<double>(s.bytes()) / 0x1p30},
+                       {"gb", static_cast<double>(s.bytes()) / 1e9},
+                       {"weights_bytes", s.whole.weights_bytes},
+                       {"weights_dtype", name_of(shape.weight_dtype)},
+                       {"exceeds_weights", s.bytes() > s.whole.weights_bytes},
+                       {"exceeds_weights_from", nullptr},
+                       {"formula", s.formula()},
+                       {"source", shape.source}};
+  if (s.crossing) json["exceeds_weights_from"] = *s.crossing;
+  if (s.paged)
+    json["blocks"] = {{"block_bytes", s.paged->block_bytes},
+                      {"blocks_per_sequence", s.paged->blocks_per_seq},
+                      {"blocks", s.paged->n_blocks},
+                      {"sequences_that_fit", s.paged->seqs_that_fit},
+                      {"waste_rows_per_sequence", s.paged->waste_rows}};
+  return json;
+}
+
 void run(const MemoryOptions& o) {
   if (o.list) return list_presets(o.json);
   if (o.model.empty()) throw UsageError("--model is missing: name a model, or use --list for the presets");
-  const CacheOptions cache = cache_options(o.cache);
   const ModelShape shape = find_shape(o.model);
-  const int64_t context = o.context.value_or(shape.max_seq_len);
-  const CacheFormats formats = cache_formats_of(o.kv_dtype);
-  const CacheMemory m = cache_memory(shape, context, o.batch, formats);
-  std::optional<PagedMemory> paged;
-  if (cache.kind == "paged")
-    paged = paged_memory(shape, context, o.batch, formats, cache.block_len, cache.n_blocks);
-  if (!o.json) return print(as_text(shape, context, o, m, paged));
-  const int64_t bytes = paged ? paged->bytes : m.bytes;
-  ordered_json json = {{"model", shape.name},
-                       {"context", context},
-                       {"batch", o.batch},
-                       {"cache", name_of(cache)},
-                       {"kv_dtype", o.kv_dtype},
-                       {"bytes", bytes},
-                       {"bytes_per_token", m.bytes_per_token},
-                       {"gib", static_cast<double>(bytes) / 0x1p30},
-                       {"gb", static_cast<double>(bytes) / 1e9},
-                       {"weights_bytes", m.weights_bytes},
-                       {"formula", paged ? paged->formula : m.formula}};
-  if (paged)
-    json["blocks"] = {{"block_bytes", paged->block_bytes},
-                      {"blocks_per_sequence", paged->blocks_per_seq},
-                      {"blocks", paged->n_blocks},
-                      {"sequences_that_fit", paged->seqs_that_fit},
-                      {"waste_rows_per_sequence", paged->waste_rows}};
-  print_json(json);
+  const Sizes sizes = sizes_of(shape, o);
+  if (o.json)
+    print_json(as_json(shape, o, sizes));
+  else
+    print(as_text(shape, o, sizes));
 }
+
+constexpr const char* kFooter =
+    R"(--json prints one object:
+
+  model, source            the name, and where the sizes are from
+  context, model_context   tokens per sequence; and the context that the model was made for
+  batch                    sequences
+  cache, kv_dtype          as in the options
+  bytes, gib, gb           of the cache; of a paged cache, the whole blocks of its pool
+  bytes_per_token          the rows that one more token of one sequence adds, in all layers that still grow
+  growing_layers           these layers: a layer whose window is full does not grow. Blocks keep every row, also
+                           behind a window, so with --cache paged every layer grows
+  weights_bytes            in weights_dtype
+  exceeds_weights          whether the cache is larger than the weights at this context
+  exceeds_weights_from     the shortest context at which it is. null: at none, or blocks=N fixes the size
+  formula                  with its numbers
+  blocks                   only with --cache paged:
+    block_bytes            K and V of one block in all layers
+    blocks_per_sequence, blocks, sequences_that_fit
+    waste_rows_per_sequence    slots of a sequence's last block that stay empty
+
+With --list it prints {presets: […]}: name, sizes, window (0: none) and the number of layers that have it,
+params and source of each.
+
+Example:
+  lastrow memory --model llama-3-8b --context 8192 --batch 16 --cache paged --kv-dtype f16)";
 
 }  // namespace
 
@@ -175,8 +262,7 @@ void add_memory(CLI::App& app) {
                   "The type of the cache: f32, f16, bf16, int8, fp8 or int4, or k=TYPE,v=TYPE; default f16");
   sub->add_flag("--list", o->list, "List the presets, with their sizes and sources");
   sub->add_flag("--json", o->json, "Print one JSON object on standard output");
-  sub->footer(
-      "Example:\n  lastrow memory --model llama-3-8b --context 8192 --batch 16 --cache paged --kv-dtype f16");
+  sub->footer(kFooter);
   refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });
 }

@@ -133,7 +133,8 @@ PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch
     throw ShapeError(
         "{} blocks of {} rows are too few for one sequence of {} tokens: choose blocks={} or more", n_blocks,
         block_len, context, m.blocks_per_seq);
-  m.block_bytes = checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers, block_len});
+  m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers});
+  m.block_bytes = checked_product(shape, {m.bytes_per_token, block_len});
   m.bytes = checked_product(shape, {m.block_bytes, m.n_blocks});
   m.seqs_that_fit = m.n_blocks / m.blocks_per_seq;
   m.waste_rows = m.blocks_per_seq * block_len - context;
@@ -143,6 +144,16 @@ PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch
   m.formula = fmt::format("{} = {} bytes = {}", bytes_text(shape, formats, rows), with_commas(m.bytes),
                           gib_and_gb(m.bytes));
   return m;
+}
+
+int64_t paged_crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats,
+                               int64_t block_len) {
+  require_range("batch", batch, kMaxBatch);
+  require_range("block", block_len, kMaxContext);
+  const int64_t a_block =
+      checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers, block_len, batch});
+  const int64_t most_smaller = weights_bytes(shape) / a_block;   // blocks of a sequence: not larger yet
+  return checked_product(shape, {most_smaller, block_len}) + 1;  // the first token of the next block
 }
 
 std::optional<int64_t> crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats) {

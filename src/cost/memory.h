@@ -83,7 +83,9 @@ struct PagedMemory {
   int64_t bytes = 0;           // n_blocks · block_bytes: what is allocated
   int64_t seqs_that_fit = 0;   // sequences of this context
   int64_t waste_rows = 0;      // slots in the last block of a sequence that hold no row
-  std::string formula;         // with its numbers
+  // Rows of one more token in all layers. Whole blocks are allocated for them.
+  int64_t bytes_per_token = 0;
+  std::string formula;  // with its numbers
 };
 
 /// The pool for `batch` sequences of `context` tokens, or a pool of n_blocks if that is not 0. Throws
@@ -91,6 +93,11 @@ struct PagedMemory {
 /// sequence.
 PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats,
                          int64_t block_len, int64_t n_blocks = 0);
+
+/// The shortest context at which a pool for `batch` sequences, counted in whole blocks, is larger than the weights.
+/// It always comes, because a block keeps the rows behind a window too.
+int64_t paged_crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats,
+                               int64_t block_len);
 
 /// The shortest context at which the cache of `batch` sequences is larger than the weights. Empty if sliding
 /// windows keep the cache smaller than the weights at any context. The result may exceed the model's

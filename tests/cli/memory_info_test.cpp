@@ -140,6 +140,44 @@ TEST_CASE("a pool of blocks says how many sequences it holds, and refuses one th
   check_refused({"memory", "--model", "gpt-2", "--kv-dtype", "k=int8"}, "k=TYPE,v=TYPE");
 }
 
+TEST_CASE("a paged cache keeps the rows behind a window: its lines agree with each other") {
+  for (const char* model : {"mistral-7b", "gemma-2-9b"}) {
+    CAPTURE(model);
+    const auto at = [&](int64_t context) {
+      return lastrow_program({"memory", "--model", model, "--context", std::to_string(context), "--cache",
+                              "paged", "--json"})
+          .json();
+    };
+    const json j = at(120000);
+    CHECK(j["bytes_per_token"].get<int64_t>() * 16 == j["blocks"]["block_bytes"]);
+    const auto crossing = j["exceeds_weights_from"].get<int64_t>();
+    CHECK(crossing % 16 == 1);  // the first token of a block
+    CHECK(at(crossing)["bytes"] > j["weights_bytes"]);
+    CHECK(at(crossing)["exceeds_weights"] == true);
+    CHECK(at(crossing - 1)["bytes"] <= j["weights_bytes"]);
+    CHECK(at(crossing - 1)["exceeds_weights"] == false);
+    const std::string text =
+        lastrow_program({"memory", "--model", model, "--context", "120000", "--cache", "paged"}).out;
+    CHECK(text.find("never") == std::string::npos);
+    CHECK(text.find("0 bytes:") == std::string::npos);
+    CHECK(text.find("counted in whole blocks") != std::string::npos);
+  }
+}
+
+TEST_CASE("a pool of a fixed size exceeds the weights at any context, or the line is missing") {
+  const auto with = [](const std::string& blocks, bool as_json) {
+    std::vector<std::string> arguments = {
+        "memory", "--model", "gpt-2", "--context", "100", "--cache", "paged:blocks=" + blocks};
+    if (as_json) arguments.push_back("--json");
+    return lastrow_program(arguments);
+  };
+  CHECK(with("7", false).out.find("exceeds weights") == std::string::npos);
+  CHECK(with("7", true).json()["exceeds_weights"] == false);
+  CHECK(with("900", false).out.find("exceeds weights    at any context") != std::string::npos);
+  CHECK(with("900", true).json()["exceeds_weights"] == true);
+  CHECK(with("900", true).json()["exceeds_weights_from"].is_null());
+}
+
 TEST_CASE("the list names every preset with its source") {
   const LastrowOutcome text = lastrow_program({"memory", "--list"});
   const json j = lastrow_program({"memory", "--list", "--json"}).json();
