@@ -15,9 +15,11 @@ DType kv_dtype_from_name(std::string_view name) {
 std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text) {
   if (text.find_first_of("=,") == std::string_view::npos) return std::pair(text, text);
   const size_t comma = text.find(',');
-  if (!text.starts_with("k=") || comma == std::string_view::npos || !text.substr(comma).starts_with(",v="))
-    return {};
-  return std::pair(text.substr(2, comma - 2), text.substr(comma + 3));
+  if (comma == std::string_view::npos) return {};
+  std::string_view k = text.substr(0, comma), v = text.substr(comma + 1);
+  if (k.starts_with("v=")) std::swap(k, v);
+  if (!k.starts_with("k=") || !v.starts_with("v=")) return {};
+  return std::pair(k.substr(2), v.substr(2));
 }
 
 KvDtypes kv_dtypes_from_name(std::string_view text) {

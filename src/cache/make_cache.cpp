@@ -32,7 +32,7 @@ void read_setting(CacheOptions& options, const std::string& setting, const std::
 
 CacheSpec paged_spec(const CacheOptions& options, const CacheSizes& sizes, CacheSpec spec) {
   if (options.block_len < 1 || options.block_len > sizes.max_seq_len)
-    throw ShapeError("blocks of {} indices in a cache for {} tokens: choose block=1 to block={}",
+    throw ShapeError("blocks of {} rows in a cache for {} tokens: choose block=1 to block={}",
                      options.block_len, sizes.max_seq_len, sizes.max_seq_len);
   spec.block_len = options.block_len;
   const int64_t enough = int64_t{sizes.n_seqs} * spec.max_blocks_per_seq();
@@ -42,8 +42,11 @@ CacheSpec paged_spec(const CacheOptions& options, const CacheSizes& sizes, Cache
   spec.n_blocks = options.n_blocks == 0 ? static_cast<int32_t>(enough) : options.n_blocks;
   if (spec.n_blocks < spec.max_blocks_per_seq())
     throw ShapeError(
-        "{} blocks of {} indices are too few for one sequence of {} tokens: choose blocks={} or more",
-        spec.n_blocks, spec.block_len, sizes.max_seq_len, spec.max_blocks_per_seq());
+        "{} block{} of {} row{} are too few: the pool must hold one text of the whole context ({} tokens), "
+        "so "
+        "choose blocks={} or more",
+        spec.n_blocks, spec.n_blocks == 1 ? "" : "s", spec.block_len, spec.block_len == 1 ? "" : "s",
+        sizes.max_seq_len, spec.max_blocks_per_seq());
   return spec;
 }
 

@@ -190,6 +190,6 @@ TEST_CASE("the types of K and of V by name, together and apart") {
   for (const DType k : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
     for (const DType v : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
       CHECK(kv_dtypes_from_name(kv_dtypes_name({k, v})) == KvDtypes(k, v));
-  for (const char* text : {"k=int8", "v=fp8,k=int8", "int8,fp8", "k=int8, v=fp8", "k=int8,v=fp8,", "=", ","})
+  for (const char* text : {"k=int8", "k=fp8,k=int8", "int8,fp8", "k=int8, v=fp8", "k=int8,v=fp8,", "=", ","})
     CHECK_THROWS_WITH_AS(kv_dtypes_from_name(text), doctest::Contains("f32 f16 bf16 fp8 int8"), UsageError);
 }
