@@ -109,9 +109,11 @@ void run(const AttendOptions& o) {
                     output.lse.shape().to_string(),
                     o.probe ? fmt::format(", scores and probs {}", output.scores.shape().to_string()) : "",
                     o.backend.name(), kernel.empty() ? "" : " with " + kernel, summary(input)));
-  if (o.probe)
-    print(fmt::format("the lse of these scores and the lse of the attention differ by at most {:.3g}\n",
-                      largest(output.lse_distance)));
+  if (o.probe) {
+    const double most = largest(output.lse_distance);
+    print("the lse of these scores and the lse of the attention " +
+          (most == 0 ? "are equal\n" : fmt::format("differ by at most {:.3g}\n", most)));
+  }
   print(o.backend.report(*backend));
   file.commit();
 }
@@ -161,8 +163,8 @@ For packed sequences, q_len is here the number of queries of all sequences, and 
 Behind the keys of a shorter sequence, scores are −inf and probs are 0.
 
 K and V are stored in the types that they have in the file, or in --kv-dtype: one type for both, or
-k=TYPE,v=TYPE. Kernels need the same type for both. k09 to k12 take f16, bf16, fp8
-and int8. int8 codes are decoded and encoded again: each row gets the scale of its largest element.
+k=TYPE,v=TYPE. Kernels need the same type for both: k01 to k08 take f32 and bf16; k09 and k11 take f16, bf16,
+fp8 and int8; k10 and k12 take f16 and bf16. int8 codes are decoded and encoded again: each row gets the scale of its largest element.
 
 --backend all prints a table. It compares every backend and kernel with naive-f64, on the same stored K and V.
 

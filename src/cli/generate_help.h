@@ -14,28 +14,34 @@ run.recompute.safetensors holds the other. Recording makes the steps slower, and
 --kv-dtype is the type in which the cache stores K and V. f16, bf16 and fp8 (e4m3) round each element. int8
 has one scale per row of a K/V head. Recompute has no cache; its scratch memory is always f32.
 
---save-cache writes the rows of the whole text: the prompt and every generated token. --cache-from goes on
-behind them, so only new tokens are fed. The file belongs to one model and one --kv-dtype; --cache may
-differ. With --mode recompute only its tokens are used. numpy can open it:
+--save-cache writes the rows of the whole text: the prompt and every generated token. Rows in f16 are saved as
+F16 and those of naive-f64 as F64; all other types are saved decoded, as F32, and give the same bits when they
+are loaded. --cache-from goes on behind the saved rows, so only new tokens are fed. Without --prompt the last
+saved token is fed again, because its logits are needed and are not in the file. The file belongs to one model
+and one --kv-dtype; --cache may differ. With --mode recompute only its tokens are used. numpy can open it:
   safetensors.numpy.load_file("fox.safetensors")["k.0"]        rows, K/V heads, head_dim
 
---prompts prints a line for each prompt when its text is complete. With --batch N up to N sequences step
+--prompts prints a line for each prompt when its text is complete: its number in the file, from 1, and its
+text. The file - is standard input. A step feeds the whole prompts of those that join, so there is no --chunk.
+With --batch N up to N sequences step
 together. When one ends, the next prompt joins the running ones. Sequences of different length are packed one
 after the other, and no token is padding.
 
---share-prefix runs all prompts twice: without sharing, and with it. Prompts that begin with the same tokens
-then hold the same blocks, and a prefill starts behind the blocks that are found. Only full blocks that an
-earlier step has filled can be found.
+--share-prefix runs all prompts without sharing and with it. Prompts that begin with the same tokens then hold
+the same blocks, and a prefill starts behind the blocks that are found. Only full blocks that an earlier step
+has filled can be found, so a prompt may wait one step for them. The time to first token counts from the start
+of the run, when all prompts wait. After a warm-up both ways run in turn, and times are medians over up to five
+runs each. If the prompts share nothing, the times differ only by what else the machine does.
 
 --pad-left shows what goes wrong in a batch that is padded on the left, if the position of a generated token
 is counted from the padded length. lastrow pads nowhere else. The run with these positions is compared with
-the run of packed sequences.
+the run of packed sequences. A word that the tokenizer does not know is cut into pieces: each is a token.
 
 --json prints one object. With --prompt:
 
   model, backend
   cache, kv_dtype          as in the options; kv_dtype is the type that is really stored
-  prompt_tokens            ids; with --cache-from also those of the file
+  prompt_tokens            ids of --prompt; with --cache-from also those of the file
   tokens_loaded            how many of them came with their rows from --cache-from
   tokens_equal             null unless --mode both
   max_abs_logit_diff       null unless --mode both
@@ -53,14 +59,15 @@ the run of packed sequences.
       phase                prefill (its tokens were given) or decode
       chosen               the token that was chosen after it; null if more of the prompt follows
       q_len                tokens fed
-      kv_len               keys that its last token sees
+      kv_len               keys that its last token sees; with --prompts the sum over all texts of the step
       q_rows               rows of Q, over all layers
       kv_rows_projected    rows of K, and as many of V, over all layers
       score_cells          over all layers and query heads
       cache_bytes_read     cached only
       cache_bytes_written  cached only
       kv_scratch_bytes     recompute only: the same traffic, in memory that is emptied before each step
-      rows_held            cached only, as are the next four: rows of K (and of V) in each layer
+      rows_held            cached only, as are the next four: rows of K (and of V) in each layer. A row that
+                           two texts share counts in both; blocks_used counts its block once
       rows_evicted         rows that the cache forgot in this step
       blocks_used          blocks that hold the rows
       blocks_shared        of these, blocks that two or more sequences hold
@@ -71,17 +78,35 @@ With --prompts, instead of the fields from prompt_tokens on:
 
   batch                    sequences that may step together
   prompts                  in the order of the file, each with:
-    line, prompt           as in the file
+    line, prompt           as in the file; lines count from 1
     prompt_tokens, tokens  ids
     text                   with the prompt
     context_full           whether the context was full before all tokens were generated
     tokens_found           prompt tokens whose rows were found in the cache
     queued_us              from the start of the run to the start of its prefill
-    first_token_us         from the start of its prefill to its first token
-    first_step, last_step  of `steps`
-  steps                    as above, of all sequences together
-  share_prefix             null, or {without: {…}, with: {…}}; `prompts` and `steps` are those of `with`
-  pad_left                 null, or what the padded run did
+    first_token_us         from the start of the run to its first token
+    first_step, last_step  of `steps`, from 0: the step of its prefill, and the one that chose its last token
+  steps                    as above, of all sequences together, except `chosen`; and:
+    prompts                which of `prompts` stepped, from 0
+  share_prefix             null, or how the ways compare; `prompts` and `steps` are of one more run with sharing:
+    without, with          each has:
+      first_token_us_mean, first_token_us_median, queued_us_mean    over the prompts; as above
+      prompt_tokens        of all prompts
+      prompt_tokens_found, prompt_tokens_fed    they add up to prompt_tokens
+      prompts_that_hit     prompts of which rows were found
+      bytes_saved          K and V of the tokens found, summed over prompts
+      bytes_held_at_most   of the blocks in use at one time
+      blocks_evicted       kept blocks of ended texts that were taken for new rows
+    runs_each_way          from which the times are medians
+    lines_that_differ      lines of the file whose texts differ
+  pad_left                 null, or:
+    padded_tokens          of all prompts, computed for nothing
+    prompt_tokens          of all prompts, without padding
+    prompts                in the order of the file, each with:
+      line                 from 1
+      padded_tokens        before its prompt
+      tokens               the ids that the padded run chose
+      first_wrong_token    index in `tokens`, from 0; null if all are right
 
 Example:
   lastrow generate --model fable-gqa --prompt "the quick brown fox" --tokens 20 --mode both)";

@@ -32,9 +32,11 @@ void add_text_options(CLI::App& sub, GenerateOptions& o) {
          "given several times")
       ->allow_extra_args(false);
   sub.add_option("--save-cache", o.save_cache, "At the end, write the rows of the whole text to this file");
-  sub.add_option("--cache-from", o.cache_from,
-                 "Begin behind the text of this file, with its rows; then --prompt may be left out");
-  sub.add_option("--prompts", o.prompts, "Continue every prompt of this file: one a line, in UTF-8");
+  sub.add_option(
+      "--cache-from", o.cache_from,
+      "Begin behind the text of this file, with its rows. Without --prompt its last token is fed again");
+  sub.add_option("--prompts", o.prompts,
+                 "Continue every prompt of this file: one a line, in UTF-8; - is standard input");
   sub.add_option("--batch", o.batch, "With --prompts: how many sequences step together; default 1");
   sub.add_flag("--share-prefix", o.share_prefix,
                "With --prompts and --cache paged: prompts that begin alike share rows. Runs without it too, "
@@ -46,8 +48,10 @@ void add_text_options(CLI::App& sub, GenerateOptions& o) {
 void require_for_prompts(const GenerateOptions& o) {
   if (!o.prompt.empty()) throw UsageError("--prompt and --prompts: use only one of them");
   if (o.mode != "cached") throw UsageError("--prompts runs with the cache only: leave out --mode {}", o.mode);
-  const std::pair<bool, const char*> for_one[] = {{o.chunk.has_value(), "--chunk"},
-                                                  {!o.then.empty(), "--then"},
+  if (o.chunk)
+    throw UsageError(
+        "--chunk works on one text: a step of --prompts feeds whole prompts, so leave out --chunk");
+  const std::pair<bool, const char*> for_one[] = {{!o.then.empty(), "--then"},
                                                   {!o.save_cache.empty(), "--save-cache"},
                                                   {!o.cache_from.empty(), "--cache-from"}};
   for (const auto& [given, name] : for_one)

@@ -52,8 +52,9 @@ Conversation conversation(const GenerateOptions& o, const Tokenizer& tokenizer, 
 void note_full_context(const GenerateReport& report, int32_t n_tokens, int32_t context) {
   const ModeRun& run = report.runs.front();
   if (run.context_full)
-    note(fmt::format("the context of {} tokens is full after {} of {} new tokens; the text so far is kept",
-                     context, run.turns.back().chosen.size(), n_tokens));
+    note(fmt::format("the context of {} tokens is full after {} of {} new tokens{}; the text so far is kept",
+                     context, run.turns.back().chosen.size(), n_tokens,
+                     run.turns.size() > 1 ? fmt::format(" of turn {}", run.turns.size()) : ""));
 }
 
 void note_stored_rows(const StoredRows& rows, KvDtypes dtypes) {

@@ -66,7 +66,7 @@ std::string held_rows(const GenerateReport& report) {
   const auto blocks = [](const StepRecord& s) { return int64_t{s.blocks_used}; };
   const auto bytes = [](const StepRecord& s) { return s.bytes_held; };
   return table_row(report, "rows held at the end, each layer", rows, with_commas) +
-         table_row(report, fmt::format("blocks that hold them ({})", report.cache), blocks, with_commas) +
+         table_row(report, "blocks that hold them", blocks, with_commas) +
          table_row(report, "bytes of these blocks", bytes, gib_and_gb);
 }
 
@@ -74,8 +74,12 @@ std::string agreement(const GenerateReport& report) {
   const ModeRun &a = report.runs[0], &b = report.runs[1];
   const Comparison c = compare(a, b);
   if (c.tokens_equal)
-    return fmt::format("All {} tokens are equal; the logits differ by at most {:.2g}.\n", a.tokens.size(),
-                       c.max_abs_logit_diff);
+    return fmt::format("{}; {}.\n",
+                       a.tokens.size() == 1 ? "The token is the same in both modes"
+                                            : fmt::format("All {} tokens are equal", a.tokens.size()),
+                       c.max_abs_logit_diff == 0
+                           ? "the logits are equal too"
+                           : fmt::format("the logits differ by at most {:.2g}", c.max_abs_logit_diff));
   const auto i = static_cast<size_t>(c.n_equal);
   return fmt::format(
       "Token {} differs: {} chose \"{}\", {} chose \"{}\"; up to there the logits differ by at most "
@@ -162,8 +166,12 @@ std::string as_table(const GenerateReport& report) {
   const std::string kernel = report.runs.empty() ? "" : report.runs.front().attend_kernel;
   const bool one_kernel = std::all_of(report.runs.begin(), report.runs.end(),
                                       [&](const ModeRun& run) { return run.attend_kernel == kernel; });
-  std::string out = fmt::format("  {:<34}", fmt::format("{} on {}{}", escaped(report.model), report.backend,
-                                                        kernel.empty() || !one_kernel ? "" : ", " + kernel));
+  const std::string title = fmt::format("{} on {}{}{}", escaped(report.model), report.backend,
+                                        kernel.empty() || !one_kernel ? "" : ", " + kernel,
+                                        report.cache == "contiguous" ? "" : ", " + report.cache);
+  // A long title has a line of its own, so that the columns stay where they are.
+  std::string out =
+      title.size() <= 34 ? fmt::format("  {:<34}", title) : fmt::format("  {}\n  {:<34}", title, "");
   for (const ModeRun& run : report.runs) out += fmt::format(" {:>26}", name_of(run.mode));
   out += report.runs.size() == 2 ? fmt::format(" {:>11}\n", "ratio") : "\n";
   out += text_row(report, "steps, prefill included", [](const ModeRun& run) { return run.steps.size(); });

@@ -106,7 +106,14 @@ class Runner {
 }  // namespace
 
 void require_fits(const Conversation& talk, int32_t context) {
-  int64_t n = static_cast<int64_t>(talk.prompt.size()) + (talk.from != nullptr ? talk.from->n_rows() : 0);
+  const int64_t n_new = static_cast<int64_t>(talk.prompt.size()),
+                n_loaded = talk.from != nullptr ? static_cast<int64_t>(talk.from->tokens.size()) : 0;
+  int64_t n = n_loaded + n_new;
+  if (n_loaded > 0 && n > context)
+    throw CapacityError(
+        "{} loaded tokens + {} new ones = {}, but the context has room for {}: use a shorter --prompt or "
+        "another --cache-from",
+        n_loaded, n_new, n, context);
   for (size_t turn = 0; turn < talk.then.size(); ++turn) {
     n += talk.n_tokens + static_cast<int64_t>(talk.then[turn].size());
     if (n > context)

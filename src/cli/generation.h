@@ -29,7 +29,8 @@ struct Conversation {
   int32_t chunk = 0;                         // the most given tokens that a step feeds; 0: all
 };
 
-/// Throws CapacityError, with the sizes, if the context is full before the last turn begins.
+/// Throws CapacityError, with the sizes, if the context is full before the last turn begins, or if loaded and new
+/// tokens do not fit.
 void require_fits(const Conversation& talk, int32_t context);
 
 /// Elements of the stored K and V that their types could not hold, over all layers.

@@ -209,7 +209,19 @@ void add_info(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("info", "Show backends, kernels, libraries and built-in models");
   const auto json = std::make_shared<bool>(false);
   sub->add_flag("--json", *json, "Print one JSON object on standard output");
-  sub->footer("Example:\n  lastrow info");
+  sub->footer(R"(--json prints one object:
+
+  version, compiler, threads
+  instruction_sets         {name, compiled: the compiler may use it, available: this processor has it}
+  backends                 {name, usable, description, and why_not if it is not usable}
+  kernels                  of cuda and cuda-emulated: {name, idea, chosen_for: built-in models}
+  caches, kv_dtypes        the spellings of --cache, and the types of --kv-dtype
+  libraries                {name: version}
+  models                   built in: {name, n_layers, model_dim, n_q_heads, n_kv_heads, head_dim, vocab_size,
+                           max_seq_len, params, weights_bytes}
+
+Example:
+  lastrow info)");
   refuse_empty_values(*sub);
   sub->callback([json] {
     const ordered_json info = collect();

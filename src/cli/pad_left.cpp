@@ -78,6 +78,8 @@ std::string verdict_text(const PadLeftReport& report, size_t i) {
   const Verdict verdict = compare(packed, padded);
   if (report.padding[i] == 0) return verdict.tokens_equal ? "right: it needs no padding" : "differs";
   if (packed.tokens.size() < 2) return "right: its only token has no position yet";
+  if (verdict.tokens_equal && verdict.max_abs_logit_diff == 0)
+    return "wrong rows, but the same tokens and the same last logits";
   if (verdict.tokens_equal)
     return fmt::format("wrong rows, but the same tokens; the last logits differ by up to {:.2g}",
                        verdict.max_abs_logit_diff);

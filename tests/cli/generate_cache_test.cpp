@@ -48,6 +48,17 @@ TEST_CASE("five tokens in blocks of two: three blocks, and one slot of them is e
   }
 }
 
+TEST_CASE("naive-f64 holds rows of f64: twice the bytes, in one block and in blocks of four") {
+  const int64_t row_bytes = 2 * 2 * 2 * 6 * 8;  // layers · (K and V) · K/V heads · head_dim · bytes
+  const std::vector<std::string> run = {"--prompt", "t1 t2 t3", "--tokens", "3", "--backend", "naive-f64"};
+  std::vector<std::string> in_blocks = run;
+  in_blocks.insert(in_blocks.end(), {"--cache", "paged:block=4"});
+  const json one = generated(run), paged = generated(in_blocks);
+  CHECK(cached(one)["steps"][2]["bytes_held"] == 40 * row_bytes);  // one block of the whole context
+  CHECK(cached(paged)["steps"][2]["bytes_held"] == 2 * 4 * row_bytes);
+  CHECK(cached(paged)["steps"][2]["cache_bytes_written"] == row_bytes);
+}
+
 TEST_CASE("blocks of any length give the tokens and the traffic of one contiguous block") {
   const std::vector<std::string> run = {"--prompt", "a b c d e", "--tokens", "9"};
   for (const char* backend : {"naive", "eigen", "cuda-emulated"}) {
@@ -66,6 +77,11 @@ TEST_CASE("blocks of any length give the tokens and the traffic of one contiguou
         CHECK(cached(j)["steps"][8][field] == cached(one)["steps"][8][field]);
     }
   }
+}
+
+TEST_CASE("K and V may be named in any order, and the output has one spelling") {
+  const json j = generated({"--prompt", "t1", "--tokens", "1", "--kv-dtype", "v=int8,k=f16"});
+  CHECK(j["kv_dtype"] == "k=f16,v=int8");
 }
 
 TEST_CASE("recompute agrees with a paged cache, also in chunks and over several turns") {
@@ -146,6 +162,21 @@ TEST_CASE("a loaded text goes on without a prompt, and recompute agrees") {
   CHECK(cached(j)["tokens"] == all);
 }
 
+TEST_CASE("a loaded text and a prompt that do not fit are counted apart, and a full turn is named") {
+  const Folder folder;
+  const std::string file = folder.file("rows.safetensors");
+  generated({"--prompt", "t1 t2 t3", "--tokens", "30", "--save-cache", file});
+  check_refused({"generate", "--model", kModel, "--cache-from", file, "--prompt", "a b c d e f g h"},
+                "33 loaded tokens + 8 new ones = 41, but the context has room for 40");
+  const LastrowOutcome o = lastrow_program(
+      {"generate", "--model", kModel, "--prompt", "t1 t2", "--tokens", "18", "--then", "t3 t4 t5", "--json"});
+  CHECK(o.exit_code == 0);
+  CHECK(o.err.find("is full after 18 of 18") == std::string::npos);
+  const LastrowOutcome full = lastrow_program({"generate", "--model", kModel, "--prompt", "t1 t2", "--tokens",
+                                               "18", "--then", "t3 t4 t5 t6 t7", "--json"});
+  CHECK(full.err.find("of 18 new tokens of turn 2;") != std::string::npos);
+}
+
 TEST_CASE("a cache of another model or type is refused with the reason, and nothing is written") {
   const Folder folder;
   const std::string file = folder.file("rows.safetensors"), kept = folder.file("kept");
@@ -214,7 +245,7 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
     refused({"--prompt", "a", "--cache", cache}, "contiguous or paged[:block=B][,blocks=N]");
   refused({"--prompt", "a", "--cache", "paged:block=41"}, "block=1 to block=40");
   refused({"--prompt", "a", "--cache", "paged:block=10,blocks=3"}, "blocks=4 or more");
-  for (const char* dtype : {"int4", "k=int8", "k=int8,v=", "v=int8,k=f16"})
+  for (const char* dtype : {"int4", "k=int8", "k=int8,v=", "v=int8,v=f16"})
     refused({"--prompt", "a", "--kv-dtype", dtype}, "f32 f16 bf16 fp8 int8");
   refused({"--prompt", "a", "--chunk", "0"}, "at least 1 token");
   refused({"--prompt", "a", "--then", ""}, "--then: the value is empty");
