@@ -65,7 +65,7 @@ DType kv_dtype_from_name(std::string_view name);
 /// The inverse of kv_dtype_from_name: DType::i8 gives "int8".
 std::string_view kv_dtype_name(DType dtype);
 
-/// "k=X,v=Y" → {X, Y}; a text without '=' and ',' → {text, text}. Empty for any other text.
+/// "k=X,v=Y" or "v=Y,k=X" → {X, Y}; a text without '=' and ',' → {text, text}. Empty for any other text.
 std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text);
 /// Takes one name for both ("int8"), or one for each ("k=int8,v=fp8"), as users write them in
 /// --kv-dtype. Throws UsageError that lists the spellings.

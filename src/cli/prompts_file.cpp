@@ -36,7 +36,9 @@ std::string read_standard_input() {
   for (;;) {
     const ssize_t n = ::read(STDIN_FILENO, part.data(), part.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) throw FileError("standard input: {}", std::strerror(errno));
+    if (n < 0)
+      throw FileError("standard input cannot be read ({}): send prompts into it, or name a file",
+                      std::strerror(errno));
     if (n == 0) return all;
     all.append(part.data(), static_cast<size_t>(n));
     if (static_cast<int64_t>(all.size()) > kMaxBytes)

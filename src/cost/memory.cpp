@@ -131,8 +131,11 @@ PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch
   m.n_blocks = n_blocks == 0 ? checked_product(shape, {m.blocks_per_seq, batch}) : n_blocks;
   if (m.n_blocks < m.blocks_per_seq)
     throw ShapeError(
-        "{} blocks of {} rows are too few for one sequence of {} tokens: choose blocks={} or more", n_blocks,
-        block_len, context, m.blocks_per_seq);
+        "{} block{} of {} row{} are too few: the pool must hold one sequence of {} token{}, so choose "
+        "blocks={} "
+        "or more",
+        n_blocks, n_blocks == 1 ? "" : "s", block_len, block_len == 1 ? "" : "s", context,
+        context == 1 ? "" : "s", m.blocks_per_seq);
   m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers});
   m.block_bytes = checked_product(shape, {m.bytes_per_token, block_len});
   m.bytes = checked_product(shape, {m.block_bytes, m.n_blocks});
