@@ -64,7 +64,8 @@ int64_t working_bytes(const AttentionInput& input, const BackendInfo& backend, i
   const auto elem_bytes = static_cast<int64_t>(size_of(backend.activation_dtype));
   const int64_t n_rows = input.q.shape()[0] * input.q.shape()[1],
                 n_kv = 2 * input.packing.n_slots() * input.k.shape().row_size();
-  const int64_t results = (input.q.size() + n_rows) * 4 + probe_bytes;
+  const int64_t tables = 2 * std::ssize(input.packing.block_tables) * int64_t{sizeof(int32_t)};
+  const int64_t results = (input.q.size() + n_rows) * 4 + probe_bytes + tables;
   if (!backend.in_host_memory) return results;
   const int64_t one_head = probe_bytes / 4 / input.q.shape()[1] * elem_bytes;  // scores and probs
   return results + (n_kv + 2 * input.q.size() + n_rows) * elem_bytes + one_head;
@@ -213,6 +214,7 @@ AttentionOutput attend(const AttentionInput& input, Backend& backend, bool probe
     result.probs = Tensor::host(DType::f32, result.scores.shape());
     result.lse_distance = Tensor::host(DType::f32, {input.n_batch * n_q_heads, n_tokens});
   }
+  if (n_rows == 0) return result;  // however many empty problems the file claims
   int64_t done = 0;
   for (int64_t b = 0; b < input.n_batch; ++b)
     attend_part(batch_part(input, result, b), input, backend, [&](int64_t n) {

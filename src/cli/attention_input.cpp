@@ -44,6 +44,20 @@ ConstTensorView tensor_of_type(NamedTensors& file, const char* name, const char*
   return x;
 }
 
+void require_within(const std::string& source, const char* what, int64_t value, int64_t least, int64_t most) {
+  if (value < least || value > most)
+    throw FileError("{}: {} is {}; it must be from {} to {}", source, what, value, least, most);
+}
+
+/// Call it before a size is used in int32, or divides.
+void check_sizes(const std::string& source, const char* name, int64_t n_tokens, int64_t n_heads,
+                 int64_t head_dim) {
+  const bool is_q = *name == 'q';
+  require_within(source, is_q ? "q_len" : "kv_len", n_tokens, 0, kMaxLength);
+  require_within(source, is_q ? "n_q_heads" : "n_kv_heads", n_heads, 1, kMaxHeads);
+  require_within(source, "head_dim", head_dim, 1, kMaxHeadDim);
+}
+
 Found find(NamedTensors& file, const char* name, const char* shape, const char* types,
            std::initializer_list<DType> allowed, bool bhsd) {
   const ConstTensorView x = tensor_of_type(file, name, types, allowed);
@@ -52,6 +66,7 @@ Found find(NamedTensors& file, const char* name, const char* shape, const char* 
     throw FileError("{}: {} is {}; reshape it to {}{}", file.source(), name, x.shape().to_string(),
                     bhsd ? "[batch, heads, tokens, head_dim]" : shape,
                     x.shape().rank() == 4 ? ", or give --layout bhsd" : "");
+  check_sizes(file.source(), name, x.dim(bhsd ? 2 : 0), x.dim(1), x.dim(rank - 1));
   // An f32 copy beside the bytes of the file, and a second one if the layout changes.
   require_memory(x.size() * 4 * (bhsd ? 2 : 1), file.source(), "use fewer queries or keys");
   if (bhsd) {
@@ -75,6 +90,7 @@ RowLayout layout_of(const Shape& paged) {
 Found find_in_blocks(NamedTensors& file, const char* name, const Packing& packing, const char* types,
                      std::initializer_list<DType> allowed) {
   const ConstTensorView x = tensor_of_type(file, name, types, allowed);
+  check_sizes(file.source(), name, packing.n_rows(), x.dim(1), x.dim(3));
   const RowLayout layout = layout_of(x.shape());
   require_memory(packing.n_rows() * layout.n_kv_heads * layout.head_dim * 4, file.source(), "use fewer keys");
   Found found{Tensor::host(DType::f32, {packing.n_rows(), layout.n_kv_heads, layout.head_dim}), x.dtype(),
@@ -122,17 +138,8 @@ void multiply(const std::vector<float>& scales, Found& codes) {
     for (int64_t d = 0; d < dim; ++d, ++element) *element *= scale;
 }
 
-void require_within(const std::string& source, const char* what, int64_t value, int64_t least, int64_t most) {
-  if (value < least || value > most)
-    throw FileError("{}: {} is {}; it must be from {} to {}", source, what, value, least, most);
-}
-
 void check_shapes(const std::string& source, const Found& q, const Found& k, const Found& v) {
   const Shape &qs = q.rows.shape(), &ks = k.rows.shape();
-  require_within(source, "kv_len", k.n_tokens, 0, kMaxLength);
-  require_within(source, "n_q_heads", qs[1], 1, kMaxHeads);
-  require_within(source, "n_kv_heads", ks[1], 1, kMaxHeads);
-  require_within(source, "head_dim", qs[2], 1, kMaxHeadDim);
   if (ks[2] != qs[2])
     throw FileError("{}: q has head_dim {}, but k has {}; make them equal", source, qs[2], ks[2]);
   if (!(v.shape == k.shape))
@@ -201,7 +208,6 @@ AttentionInput read_attention_input(const std::filesystem::path& path, const Inp
                                                             DType::fp8_e4m3, DType::i8};
   Found q = find(file, "q", "[q_len, n_q_heads, head_dim]", kFloats, {DType::f32, DType::f16, DType::bf16},
                  options.bhsd);
-  require_within(file.source(), "q_len", q.n_tokens, 0, kMaxLength);
   const bool packed = has_packing(file);
   if (packed && options.bhsd)
     throw FileError(

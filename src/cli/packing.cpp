@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/memory_limit.h"
 
 namespace lastrow::cli {
 namespace {
@@ -121,19 +122,52 @@ void read_blocks(NamedTensors& file, const Shape& k, Packing& p) {
   }
   for (size_t slot = 0; slot < used.size(); ++slot)
     if (used[slot]) p.slots.push_back(static_cast<int64_t>(slot));
+  if (n_blocks == 0) p.block_len = 1;  // no slots are stored, however long the missing blocks would be
   // Storage must hold the longest sequence, even if that uses a block twice.
   p.n_blocks =
       static_cast<int32_t>(std::max({n_blocks, int64_t{1}, (p.max_kv_len() + block_len - 1) / block_len}));
 }
 
-/// One block for each sequence. Its rows are the next kv_len[i] rows of k.
-void pack_contiguous(Packing& p) {
-  p.block_len = std::max(p.max_kv_len(), 1);
-  p.n_blocks = std::max(p.n_seqs(), 1);
-  p.blocks_per_seq = 1;
-  for (int32_t i = 0; i < p.n_seqs(); ++i) {
-    p.block_tables.push_back(i);
-    for (int32_t s = 0; s < p.kv_len[i]; ++s) p.slots.push_back(slot_in(i, p.block_len, s));
+int64_t blocks_for(int64_t kv_len, int64_t block_len) { return (kv_len + block_len - 1) / block_len; }
+
+int64_t n_blocks_of(const Packing& p, int64_t block_len) {
+  int64_t n = 0;
+  for (const int32_t kv_len : p.kv_len) n += blocks_for(kv_len, block_len);
+  return n;
+}
+
+int64_t table_bytes(const Packing& p, int64_t block_len) {
+  return p.n_seqs() * blocks_for(p.max_kv_len(), block_len) * int64_t{sizeof(int32_t)};
+}
+
+/// The block length that takes the least memory: the longest kv_len, or a power of two from 16 on. Sequences
+/// of similar lengths get one block each. But many short ones beside a long one get shorter blocks, because
+/// each would waste most of a long block.
+int64_t best_block_len(const Packing& p, int64_t row_size) {
+  constexpr int64_t kShortest = 16;
+  const double row_bytes = 2.0 * sizeof(float) * static_cast<double>(row_size);  // K and V
+  const auto bytes = [&](int64_t len) {
+    const auto n_slots = static_cast<double>(n_blocks_of(p, len) * len);
+    return static_cast<double>(table_bytes(p, len)) + n_slots * row_bytes;
+  };
+  int64_t best = std::max(p.max_kv_len(), 1);
+  for (int64_t len = kShortest; len < p.max_kv_len(); len *= 2)
+    if (bytes(len) < bytes(best)) best = len;
+  return best;
+}
+
+/// The rows of each sequence are the next kv_len[i] rows of k. `row_size` is n_kv_heads · head_dim.
+void pack_rows(Packing& p, const std::string& source, int64_t row_size) {
+  const int64_t block_len = best_block_len(p, row_size);
+  require_memory(table_bytes(p, block_len), source, "pack fewer sequences, or sequences of similar lengths");
+  p.block_len = static_cast<int32_t>(block_len);
+  p.n_blocks = static_cast<int32_t>(std::max<int64_t>(n_blocks_of(p, block_len), 1));
+  p.blocks_per_seq = static_cast<int32_t>(std::max<int64_t>(blocks_for(p.max_kv_len(), block_len), 1));
+  int32_t block = 0;
+  for (const int32_t kv_len : p.kv_len) {
+    const int64_t n_here = blocks_for(kv_len, block_len), first_slot = slot_in(block, p.block_len, 0);
+    for (int64_t b = 0; b < p.blocks_per_seq; ++b) p.block_tables.push_back(b < n_here ? block++ : -1);
+    for (int64_t s = 0; s < kv_len; ++s) p.slots.push_back(first_slot + s);
   }
 }
 
@@ -151,7 +185,10 @@ Packing one_sequence(int32_t q_len, int32_t kv_len) {
   Packing p;
   p.q_start = {0, q_len};
   p.kv_len = {kv_len};
-  pack_contiguous(p);
+  p.block_tables = {0};
+  p.block_len = std::max(kv_len, 1);
+  p.slots.resize(static_cast<size_t>(kv_len));
+  std::iota(p.slots.begin(), p.slots.end(), int64_t{0});
   return p;
 }
 
@@ -174,10 +211,12 @@ Packing read_packing(NamedTensors& file, int64_t n_tokens, const Shape& k) {
   if (k.rank() != 3)
     throw FileError("{}: k is {}; reshape it to [tokens, n_kv_heads, head_dim], or add a block_table",
                     file.source(), k.to_string());
+  if (k[1] < 1 || k[2] < 1)  // such a k has no data, and could claim any number of rows
+    throw FileError("{}: k is {}; n_kv_heads and head_dim must be at least 1", file.source(), k.to_string());
   if (sum(p.kv_len) != k[0])
     throw FileError("{}: the kv_len add up to {}, but k has {} tokens; make them equal", file.source(),
                     sum(p.kv_len), k[0]);
-  pack_contiguous(p);
+  pack_rows(p, file.source(), k[1] * k[2]);
   return p;
 }
 

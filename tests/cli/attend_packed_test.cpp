@@ -211,6 +211,42 @@ TEST_CASE("a block may occur twice, in one sequence and in two") {
   }
 }
 
+TEST_CASE("many short sequences beside a long one take little memory and give what each gives alone") {
+  const Folder folder;
+  constexpr int32_t kLong = 3000,
+                    kShort = 3000;  // a block of 3000 for each would be 9 M rows of 2 · 32 bytes
+  std::vector<int32_t> kv_len(kShort + 1, 1), q_len(kShort + 1, 0);
+  kv_len[0] = kLong, q_len[0] = 2, q_len[kShort] = 1;
+  const Tensor q = judge::random_tensor({3, 1, 8}, 3, 0),
+               k = judge::random_tensor({kLong + kShort, 1, 8}, 3, 1),
+               v = judge::random_tensor({kLong + kShort, 1, 8}, 3, 2);
+  const Tensor kv_lens = ints({kShort + 1}, kv_len), q_lens = ints({kShort + 1}, q_len);
+  const Named file = {{"q", q.view()},
+                      {"k", k.view()},
+                      {"v", v.view()},
+                      {"kv_len", kv_lens.view()},
+                      {"q_len", q_lens.view()}};
+  write(folder.file("in"), file);
+  const auto limited = command(folder, {"--backend", "naive"});
+  const std::string program = LASTROW_BIN_DIR "/lastrow";
+#ifdef __SANITIZE_ADDRESS__  // it reserves terabytes of addresses
+  std::vector<std::string> in_shell = {"-c", "exec \"$0\" \"$@\"", program};
+#else
+  std::vector<std::string> in_shell = {"-c", "ulimit -v 400000; exec \"$0\" \"$@\"", program};  // KiB
+#endif
+  in_shell.insert(in_shell.end(), limited.begin(), limited.end());
+  const Outcome o = run("/bin/sh", in_shell);
+  CAPTURE(o.err);
+  REQUIRE(o.exit_code == 0);
+  const auto packed = result(folder, "out");
+  const auto first = attended(
+      folder, {{"q", q.view().rows(0, 2)}, {"k", k.view().rows(0, kLong)}, {"v", v.view().rows(0, kLong)}},
+      {"--backend", "naive"});
+  CHECK(std::equal(first.begin(), first.end(), packed.begin()));
+  const float* const last_row = v.data<float>() + (kLong + kShort - 1) * 8;  // it sees this key only
+  CHECK(std::equal(last_row, last_row + 8, packed.begin() + 16));
+}
+
 TEST_CASE("int8 in blocks with its scales, and K and V of different types") {
   const Folder folder;
   const Packed p;
@@ -294,4 +330,41 @@ TEST_CASE("lengths and block tables that do not fit are refused in one line") {
   refuse(false, "q_len", ints({3}, {kMost, 1, 3}), "q_len[0] is 2147483647");
   write(folder.file("in"), p.contiguous());
   check_refused(command(folder, {"--layout", "bhsd"}), "reshape it to [batch, heads, tokens, head_dim]");
+}
+
+TEST_CASE("sizes that a tensor without elements claims are refused, or take no memory") {
+  const Folder folder;
+  constexpr int64_t kHuge = int64_t{1} << 32;
+  const Tensor q = floats({1, 1, 8}, std::vector<float>(8, 1));
+  const Tensor kv_len = ints({1}, {0}), table = ints({1, 0}, {});
+  const auto in_blocks = [&](Shape shape) {
+    const Tensor none = Tensor::host(DType::f32, shape);
+    write(folder.file("in"), {{"q", q.view()},
+                              {"k", none.view()},
+                              {"v", none.view()},
+                              {"kv_len", kv_len.view()},
+                              {"block_table", table.view()}});
+  };
+  for (const char* backend : {"naive", "naive-f64", "eigen", "cuda-emulated"}) {
+    CAPTURE(backend);
+    const auto arguments = command(folder, {"--backend", backend});
+    in_blocks({0, 1, 4, kHuge});
+    check_refused(arguments, "head_dim is 4294967296; it must be from 1 to 4096");
+    in_blocks({0, 1, 4, 2 * kHuge + 8});  // 8 in 32 bits
+    check_refused(arguments, "head_dim is 8589934600");
+    in_blocks({0, kHuge + 1, 4, 8});  // 1 in 32 bits
+    check_refused(arguments, "n_kv_heads is 4294967297");
+    in_blocks({0, 1, 1 << 28, 8});
+    const LastrowOutcome o = lastrow_program(arguments);
+    CHECK(o.err.empty());
+    CHECK(o.exit_code == 0);
+    CHECK(result(folder, "out") == std::vector<float>(8, 0));
+  }
+  const Tensor flat = Tensor::host(DType::f32, {int64_t{1} << 30, 1, 0}), most = ints({1}, {1 << 30});
+  write(folder.file("in"),
+        {{"q", q.view()}, {"k", flat.view()}, {"v", flat.view()}, {"kv_len", most.view()}});
+  check_refused(command(folder, {}), "n_kv_heads and head_dim must be at least 1");
+  const Tensor empty = Tensor::host(DType::f32, {int64_t{1} << 24, 1, 0, 8});
+  write(folder.file("in"), {{"q", empty.view()}, {"k", empty.view()}, {"v", empty.view()}});
+  CHECK(lastrow_program(command(folder, {"--layout", "bhsd"})).exit_code == 0);  // at once
 }
