@@ -8,7 +8,8 @@
 namespace lastrow::cli {
 namespace {
 
-[[noreturn]] void fail_not_finite(const DecodeSession& session, KvDtypes dtypes) {
+/// `from`: the loaded rows, or null.
+[[noreturn]] void fail_not_finite(const DecodeSession& session, KvDtypes dtypes, const SavedCache* from) {
   const StoredRows stored = check_stored_rows(session, dtypes);
   if (stored.n_not_finite > 0)
     throw Error(
@@ -16,8 +17,9 @@ namespace {
         "{} may not be able to hold them; use --kv-dtype bf16 or f32",
         session.model().source(), session.current_step(), stored.n_not_finite, stored.first,
         kv_dtypes_name(dtypes));
-  throw Error("{}: step {} gave logits that are NaN or infinite: the weights are damaged or far too large",
-              session.model().source(), session.current_step());
+  throw Error("{}: step {} gave logits that are NaN or infinite: the weights{} are damaged or far too large",
+              session.model().source(), session.current_step(),
+              from == nullptr ? "" : fmt::format(", or the rows of {},", from->source));
 }
 
 /// One run: its session, and what the session did so far.
@@ -87,7 +89,7 @@ class Runner {
   void choose() {
     const auto logits = session_.logits();
     if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
-      fail_not_finite(session_, dtypes_);
+      fail_not_finite(session_, dtypes_, talk_.from);
     run_.logits.insert(run_.logits.end(), logits.begin(), logits.end());
     run_.chosen_by.push_back(session_.current_step());
     run_.tokens.push_back(session_.next_token());

@@ -22,8 +22,8 @@
 // that stores K or V in another type, because its rows would differ from those of a session that kept them.
 //
 // Invariant of every SavedCache that one of these functions returned: all shapes fit the numbers below,
-// tokens and positions are ≥ 0, and positions ascend. start_from() checks whether they fit its model and
-// session.
+// tokens are ≥ 0, and positions are 0, 1, 2, …. Rows from a file are finite, and their type stores them
+// without a change. start_from() checks whether they fit its model and session.
 #pragma once
 
 #include <cstdint>
@@ -46,6 +46,7 @@ struct SavedCache {
   std::string cache_name;                  // as users write it in --cache
   std::vector<int32_t> tokens, positions;  // [n_rows]
   std::vector<Tensor> k, v;                // [n_layers] of [n_rows, n_kv_heads, head_dim], f16, f32 or f64
+  std::string source = {};                 // the file, for messages; empty if it came from a session
 
   int32_t n_rows() const { return static_cast<int32_t>(tokens.size()); }
 };

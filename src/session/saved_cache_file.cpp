@@ -1,5 +1,8 @@
 // SavedCache as a safetensors file. Every number of a file is checked before it is used.
+#include <cmath>
 #include <cstring>
+#include <span>
+#include <type_traits>
 #include <utility>
 
 #include "io/atomic_file.h"
@@ -21,6 +24,27 @@ ConstTensorView view_of(const std::vector<int32_t>& numbers) {
   return {numbers.data(), {static_cast<int64_t>(numbers.size())}};
 }
 
+/// Encodes the row as the cache would, and decodes it again.
+std::vector<float> as_stored(std::span<const float> row, DType stored) {
+  std::vector<float> decoded(row.size());
+  const auto n = static_cast<int32_t>(row.size());
+  with_type(stored, [&]<typename T>(T) {
+    if constexpr (is_kv_dtype(dtype_of<T>)) {
+      std::vector<T> codes(row.size());
+      const float scale = encode_row(row.data(), n, codes.data());
+      decode_row(codes.data(), scale, n, decoded.data());
+    }
+  });
+  return decoded;
+}
+
+/// `text` from a file without what moves a cursor, cut between two characters after at most 80 bytes.
+std::string short_text(std::string_view text) {
+  std::string out = escaped(text).substr(0, 80);
+  out.resize(valid_utf8(out));
+  return out;
+}
+
 class Reader {
  public:
   explicit Reader(const SafetensorsFile& file) : file_(file) {}
@@ -30,9 +54,10 @@ class Reader {
     if (schema != kSchema)
       fail("it is of schema {}, and this program reads {}: save it again", shown(schema), kSchema);
     SavedCache saved;
+    saved.source = file_.source();
     saved.model = identity();
     saved.kv_dtype = kv_dtype();
-    saved.cache_name = escaped(metadata("lastrow.cache")).substr(0, 80);
+    saved.cache_name = short_text(metadata("lastrow.cache"));
     saved.tokens = numbers("tokens");
     saved.positions = numbers("positions");
     check(saved);
@@ -93,8 +118,8 @@ class Reader {
       if (saved.tokens[i] < 0 || saved.tokens[i] >= config.vocab_size)
         fail("row {} is of token {}, which is outside the vocabulary of {}", i, saved.tokens[i],
              config.vocab_size);
-      if (saved.positions[i] <= (i == 0 ? -1 : saved.positions[i - 1]))
-        fail("row {} has position {}, and positions must ascend from 0", i, saved.positions[i]);
+      if (saved.positions[i] != static_cast<int32_t>(i))
+        fail("row {} has position {}, and the positions must be 0, 1, 2 and so on", i, saved.positions[i]);
     }
   }
 
@@ -111,7 +136,34 @@ class Reader {
       fail("{} is {}, not F16, F32 or F64 in all layers", name, name_of(view.dtype()));
     Tensor copy = Tensor::host(view.dtype(), shape);
     std::memcpy(copy.view().raw(), view.raw(), static_cast<size_t>(view.size_bytes()));
+    const DType stored = kv_dtypes_from_name(saved.kv_dtype).of(kind);
+    view.dtype() == DType::f64 ? check_rows<double>(view, name, stored)
+                               : check_rows<float>(view, name, stored);
     return copy;
+  }
+
+  /// Refuses NaN and infinity, and rows that `stored` would change. No cache of this type held such rows.
+  template <typename T>
+  void check_rows(ConstTensorView rows, const std::string& name, DType stored) const {
+    const int64_t n_heads = rows.dim(1), head_dim = rows.dim(2);
+    Tensor wide = Tensor::host(dtype_of<T>, rows.shape());
+    convert(rows, wide.view());
+    const T* row = wide.data<T>();
+    for (int64_t i = 0; i < rows.dim(0) * n_heads; ++i, row += head_dim) {
+      const auto place = [&](int64_t d) {
+        return fmt::format("{}[{}, {}, {}]", name, i / n_heads, i % n_heads, d);
+      };
+      for (int64_t d = 0; d < head_dim; ++d)
+        if (!std::isfinite(row[d]))
+          fail("{} is {}: save the rows again, from a session that stores them as f32", place(d), row[d]);
+      if constexpr (std::is_same_v<T, float>) {
+        const std::vector<float> held = as_stored({row, static_cast<size_t>(head_dim)}, stored);
+        for (int64_t d = 0; d < head_dim; ++d)
+          if (held[static_cast<size_t>(d)] != row[d])
+            fail("{} is {}, which a cache in {} would hold as {}: save the rows again", place(d), row[d],
+                 kv_dtype_name(stored), held[static_cast<size_t>(d)]);
+      }
+    }
   }
 
   const SafetensorsFile& file_;

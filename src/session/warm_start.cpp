@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "io/checked.h"
 #include "session/decorators.h"
 #include "session/saved_cache.h"
 #include "session/transaction.h"
@@ -10,14 +11,15 @@
 namespace lastrow {
 
 void DecodeSession::require_fits(const SavedCache& saved) const {
+  const std::string source = saved.source.empty() ? "the saved cache" : saved.source;
   const ModelIdentity own = identity_of(*model_);
   if (saved.model != own)
-    throw UsageError("the saved cache is of another model, {}: {}. Load it with the model that made it",
-                     saved.model.config.name, difference(saved.model, own));
+    throw UsageError("{} is of another model, {}: {}. Load it with the model that made it", source,
+                     shown(saved.model.config.name), difference(saved.model, own));
   if (options_.mode == Mode::recompute) return;
   const std::string here = kv_dtype_text(cache_->spec());
   if (saved.kv_dtype != here)
-    throw UsageError("the saved cache stores K and V as {}, but this session as {}: choose {} here too",
+    throw UsageError("{} stores K and V as {}, but this session as {}: choose {} here too", source,
                      saved.kv_dtype, here, saved.kv_dtype);
   for (int32_t layer = 0; layer < storage_->spec().n_layers; ++layer)
     for (const RowKind kind : {RowKind::k, RowKind::v}) {
@@ -25,8 +27,8 @@ void DecodeSession::require_fits(const SavedCache& saved) const {
       const DType dtype = saved_dtype(std::as_const(*storage_).rows(layer, kind).dtype());
       if (rows.view().dtype() != dtype)
         throw UsageError(
-            "the saved rows are {}, and those of this backend are {}: use a backend of the same precision",
-            lastrow::name_of(rows.view().dtype()), lastrow::name_of(dtype));
+            "the rows of {} are {}, and those of this backend are {}: use a backend of the same precision",
+            source, lastrow::name_of(rows.view().dtype()), lastrow::name_of(dtype));
     }
 }
 
@@ -60,8 +62,9 @@ void DecodeSession::Transaction::load(const SavedCache& saved, std::span<const i
   try {
     if (!std::equal(plan.positions.begin(), plan.positions.end(), saved.positions.begin()))
       throw UsageError(
-          "the saved rows have other positions than this kind of cache gives them: use --cache {}",
-          saved.cache_name);
+          "the saved rows have other positions than this kind of cache gives them: use the kind that they "
+          "came from, {}",
+          shown(saved.cache_name));
     for (int32_t layer = 0; layer < session_.storage_->spec().n_layers; ++layer) {
       write_loaded_rows(plan.append_slots, layer, RowKind::k, saved.k[static_cast<size_t>(layer)].view());
       write_loaded_rows(plan.append_slots, layer, RowKind::v, saved.v[static_cast<size_t>(layer)].view());

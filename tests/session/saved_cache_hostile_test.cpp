@@ -2,7 +2,9 @@
 // problem.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 
 #include "io/safetensors.h"
 #include "session/saved_cache.h"
@@ -93,6 +95,56 @@ TEST_CASE("the name of a cache may be anything, and is shown without control cha
       load(changed(&nothing, {{"lastrow.cache", "\x1b[2Jpaged" + std::string(5000, 'x')}}));
   CHECK(saved.cache_name.find('\x1b') == std::string::npos);
   CHECK(saved.cache_name.size() <= 80);
+  std::string wide = "p";  // a cut after 80 bytes would fall into a character
+  for (int i = 0; i < 100; ++i) wide += "ä";
+  CHECK(load(changed(&nothing, {{"lastrow.cache", wide}})).cache_name == wide.substr(0, 79));
+}
+
+TEST_CASE("NaN and infinity are refused in every type, with their place") {
+  for (const char* dtype : {"f32", "bf16", "fp8", "int8", "f16", "f64"})
+    for (const double x : {double{NAN}, double{INFINITY}, -double{INFINITY}}) {
+      CAPTURE(dtype);
+      const auto put_x = [&](SavedCache& s) {
+        for (std::vector<Tensor>* all : {&s.k, &s.v})
+          for (Tensor& rows : *all) {
+            Tensor zeros = Tensor::host(DType::f64, rows.shape());
+            std::fill_n(zeros.data<double>(), zeros.size(), 0.0);
+            rows = std::string(dtype) == "f16"   ? as(zeros, DType::f16)
+                   : std::string(dtype) == "f64" ? std::move(zeros)
+                                                 : as(zeros, DType::f32);
+          }
+        Tensor bad = Tensor::host(DType::f64, {3, 1, 4});
+        std::fill_n(bad.data<double>(), bad.size(), 0.0);
+        bad.data<double>()[9] = x;
+        s.v[1] = as(bad, s.v[1].view().dtype());
+      };
+      const std::string kv_dtype = std::string(dtype) == "f64" ? "f32" : dtype;
+      CHECK_FILE_ERROR(load(changed(put_x, {{"lastrow.kv_dtype", kv_dtype}})),
+                       fmt::format("v.1[2, 0, 1] is {}: save the rows again", x));
+    }
+}
+
+TEST_CASE("rows that no cache of their type held are refused; those that one held are not") {
+  const auto with = [](const char* kv_dtype, std::vector<float> row) {
+    return changed(
+        [&](SavedCache& s) {
+          for (std::vector<Tensor>* all : {&s.k, &s.v})
+            for (Tensor& rows : *all) std::fill_n(rows.data<float>(), rows.size(), 0.0f);
+          std::copy(row.begin(), row.end(), s.k[0].data<float>());
+        },
+        {{"lastrow.kv_dtype", kv_dtype}});
+  };
+  CHECK_FILE_ERROR(load(with("fp8", {1, 1000, 0, 0})),
+                   "k.0[0, 0, 1] is 1000, which a cache in fp8 would hold as 448");
+  CHECK_FILE_ERROR(load(with("bf16", {0.12345678f, 0, 0, 0})),
+                   "k.0[0, 0, 0] is 0.12345678, which a cache in bf16");
+  CHECK_FILE_ERROR(load(with("bf16", {1e38f, 0, 0, 0})), "k.0[0, 0, 0] is 1e+38, which a cache in bf16");
+  CHECK_FILE_ERROR(load(with("int8", {127, 0.5f, 0, 0})), "which a cache in int8 would hold as 0");
+  CHECK_FILE_ERROR(load(with("k=int8,v=f32", {127, 0.5f, 0, 0})), "k.0[0, 0, 1] is 0.5");
+  CHECK(load(with("k=f32,v=int8", {127, 0.5f, 0.12345678f, 1e38f})).n_rows() == 3);
+  CHECK(load(with("fp8", {448, -448, 0.5f, 0})).n_rows() == 3);
+  CHECK(load(with("bf16", {0.125f, -3, 0, 0})).n_rows() == 3);
+  CHECK(load(with("int8", {127, -128 + 1, 5, 0})).n_rows() == 3);
 }
 
 TEST_CASE("missing and misshapen tensors") {
@@ -118,7 +170,11 @@ TEST_CASE("tokens and positions that cannot be") {
   CHECK_FILE_ERROR(load(changed([](SavedCache& s) { s.tokens[1] = 10; })), "row 1 is of token 10",
                    "vocabulary of 10");
   CHECK_FILE_ERROR(load(changed([](SavedCache& s) { s.tokens[2] = -1; })), "row 2 is of token -1");
-  CHECK_FILE_ERROR(load(changed([](SavedCache& s) { s.positions = {0, 2, 2}; })), "row 2 has position 2");
+  for (const std::vector<int32_t>& positions :
+       {std::vector<int32_t>{0, 2, 2}, {0, 2, 3}, {0, 2, std::numeric_limits<int32_t>::max()}})
+    CHECK_FILE_ERROR(load(changed([&](SavedCache& s) { s.positions = positions; })),
+                     "row 1 has position 2, and the positions must be 0, 1, 2 and so on");
+  CHECK_FILE_ERROR(load(changed([](SavedCache& s) { s.positions = {1, 2, 3}; })), "row 0 has position 1");
   CHECK_FILE_ERROR(load(changed([](SavedCache& s) { s.positions[0] = -1; })), "row 0 has position -1");
   CHECK_FILE_ERROR(load(changed([](SavedCache& s) { s.positions.pop_back(); })), "3 tokens and 2 positions");
   CHECK_FILE_ERROR(load(changed([](SavedCache& s) { s.tokens = s.positions = {}; })), "no rows");

@@ -244,6 +244,13 @@ TEST_CASE("loading is refused for another model, type or precision, and changes 
   refused(kModels[0], &naive, with_dtypes({}, "k=f32,v=int8"), "as f32, but this session as k=f32,v=int8");
   refused(kModels[0], &exact, {}, "those of this backend are f64");
 
+  DecodeSession other(load_model(kModels[1]), naive(), {});
+  SavedCache named = through_file(saved);
+  CHECK_THROWS_WITH_AS(other.start_from(named, {}),
+                       doctest::Contains("cache.safetensors is of another model, "), UsageError);
+  named.model.config.name = std::string(5'000'000, 'x');
+  CHECK(message_of<UsageError>([&] { other.start_from(named, {}); }).size() < 1000);
+
   DecodeSession s(load_model(kModels[0]), naive(), {.max_seq_len = 12});
   CHECK_THROWS_WITH_AS(s.start_from(saved, std::vector<int32_t>{1, 50}), doctest::Contains("token 50"),
                        UsageError);
