@@ -63,6 +63,8 @@ std::vector<FilePrompt> read_prompts(const std::filesystem::path& path, const To
     const std::string_view text = take_line(rest);
     if (const size_t n = valid_utf8(text); n < text.size())
       throw FileError("{}: byte {} is not UTF-8: save the file as UTF-8", place_of(path, line), n + 1);
+    if (const size_t n = text.find('\0'); n != std::string_view::npos)
+      throw FileError("{}: byte {} is NUL: save the file as UTF-8 text", place_of(path, line), n + 1);
     if (text.find_first_not_of(" \t\v\f\r") == std::string_view::npos) continue;
     try {
       prompts.push_back({line, std::string(text), tokenizer.encode(text)});

@@ -265,6 +265,7 @@ TEST_CASE("errors name the file and the line") {
   };
   refused("", "prompts.txt has no prompt");
   refused(" \n\r\n\t\n", "prompts.txt has no prompt");
+  refused(std::string("t1\nt\0 t2\n", 9), "prompts.txt, line 2: byte 2 is NUL");
   refused("t1\n\nt\xff\n", "prompts.txt, line 3: byte 2 is not UTF-8");
   std::string long_prompt;
   for (int i = 0; i < 81; ++i) long_prompt += "a ";
