@@ -27,6 +27,8 @@ std::string help_command(const CLI::App& app) {
 /// The message for wrong arguments. For an unknown command CLI11 itself says that the command is missing.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& e) {
   const auto unknown = app.remaining();
+  if (dynamic_cast<const CLI::ConversionError*>(&e) != nullptr)
+    return fmt::format("{}: it is not a number, or it is too large; see `{}`", e.what(), help_command(app));
   if (!app.get_subcommands().empty()) return fmt::format("{}; see `{}`", e.what(), help_command(app));
   return fmt::format("{}; use generate, attend, memory or info, or see `lastrow --help`",
                      unknown.empty() ? "no command given" : "unknown command '" + unknown.front() + "'");

@@ -184,6 +184,8 @@ TEST_CASE("a window from the metadata or from an option shows only the last keys
   CHECK(result(folder, "out") != last);
   check_refused({"attend", "--in", folder.file("all"), "--out", folder.file("out"), "--window", "-1"},
                 "window is -1");
+  check_refused({"attend", "--in", folder.file("all"), "--out", folder.file("out"), "--window", "2147483648"},
+                "--window = 2147483648: it is not a number, or it is too large");
 }
 
 TEST_CASE("tensors beside q, k and v may be of any type and rank") {
