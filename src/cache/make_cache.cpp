@@ -13,8 +13,9 @@ namespace {
 
 constexpr const char* kSpellings = "contiguous or paged[:block=B][,blocks=N]";
 
+/// Messages show 80 characters of what the user wrote.
 [[noreturn]] void refuse(const std::string& text, const std::string& why) {
-  throw UsageError("cache '{}': {}; use {}", text, why, kSpellings);
+  throw UsageError("cache '{:.80}': {}; use {}", text, why, kSpellings);
 }
 
 /// Reads one "name=number" of a paged cache into the options.
@@ -22,11 +23,11 @@ void read_setting(CacheOptions& options, const std::string& setting, const std::
   const size_t equals = setting.find('=');
   const std::string name = setting.substr(0, equals);
   const bool is_block = name == "block";
-  if (!is_block && name != "blocks") refuse(text, fmt::format("there is no setting '{}'", name));
+  if (!is_block && name != "blocks") refuse(text, fmt::format("there is no setting '{:.80}'", name));
   const std::string value = equals == std::string::npos ? "" : setting.substr(equals + 1);
   const auto number = whole_number<int32_t>(value);
   if (!number || *number < 1)
-    refuse(text, fmt::format("{} is '{}', but it must be a whole number of at least 1", name, value));
+    refuse(text, fmt::format("{} is '{:.80}', but it must be a whole number of at least 1", name, value));
   (is_block ? options.block_len : options.n_blocks) = *number;
 }
 
@@ -57,7 +58,7 @@ CacheOptions cache_options(const std::string& text) {
   const size_t colon = text.find(':');
   options.kind = text.substr(0, colon);
   if (options.kind != "contiguous" && options.kind != "paged")
-    throw UsageError("unknown cache '{}': use {}", text, kSpellings);
+    throw UsageError("unknown cache '{:.80}': use {}", text, kSpellings);
   if (colon == std::string::npos) return options;
   if (options.kind == "contiguous") refuse(text, "a contiguous cache has no settings");
   bool has_block = false, has_blocks = false;
@@ -92,7 +93,7 @@ std::string name_of(const CacheOptions& options) {
 
 CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes) {
   if (options.kind != "contiguous" && options.kind != "paged")
-    throw UsageError("unknown cache kind '{}': use contiguous or paged", options.kind);
+    throw UsageError("unknown cache kind '{:.80}': use contiguous or paged", options.kind);
   if (options.share_prefix && options.kind != "paged")
     throw UsageError("a {} cache cannot share prefixes: use a paged cache", options.kind);
   CacheSpec spec = CacheSpec::contiguous(sizes.n_layers, sizes.n_kv_heads, sizes.head_dim, sizes.max_seq_len,

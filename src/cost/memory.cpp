@@ -125,7 +125,9 @@ PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch
   validate(shape);
   require_range("context", context, kMaxContext);
   require_range("batch", batch, kMaxBatch);
-  require_range("block", block_len, context);
+  if (block_len < 1 || block_len > context)
+    throw ShapeError("blocks of {} rows in a cache for {} tokens: choose block=1 to block={}", block_len,
+                     context, context);
   PagedMemory m;
   m.blocks_per_seq = (context + block_len - 1) / block_len;
   m.n_blocks = n_blocks == 0 ? checked_product(shape, {m.blocks_per_seq, batch}) : n_blocks;

@@ -3,10 +3,12 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <cmath>
 #include <cstdlib>
 
 #include "cli/lastrow_program.h"
 #include "cli/model_file.h"
+#include "io/checked.h"
 #include "io/safetensors.h"
 #include "trace/trace_file.h"
 
@@ -187,13 +189,35 @@ TEST_CASE("a cache of another model or type is refused with the reason, and noth
     check_refused(arguments, expected);
   };
   write_text(kept, "precious");
-  refused({"--model", std::string(kModel) + ",seed=2", "--save-cache", kept}, "weights");
+  refused({"--model", std::string(kModel) + ",seed=2", "--save-cache", kept}, file + " is of another model");
   refused({"--model", "random:layers=3,q_heads=4,kv_heads=2,head_dim=6,vocab=32,context=40"}, "layers");
-  refused({"--model", kModel, "--kv-dtype", "f16"}, "f32");
+  refused({"--model", kModel, "--kv-dtype", "f16"}, file + " stores K and V as f32");
   refused({"--model", kModel, "--save-cache", file}, "same file");
   check_refused({"generate", "--model", kModel, "--cache-from", folder.file("none")}, "none");
   check_refused({"generate", "--model", kModel, "--cache-from", kept}, kept);
   CHECK(read_text(kept) == "precious");
+}
+
+TEST_CASE("rows that are NaN, or too large for the model: the error names their file") {
+  const Folder folder;
+  const std::string sound = folder.file("sound"), changed = folder.file("changed");
+  generated({"--prompt", "t1 t2 t3", "--tokens", "2", "--save-cache", sound});
+  const SafetensorsFile file = SafetensorsFile::open(sound);
+  for (const auto& [x, expected] :
+       {std::pair{NAN, changed + ": not a saved cache: k.0[0, 0, 0] is nan"},
+        {3e38f, "or the rows of " + changed + ", are damaged or far too large"}}) {
+    const ConstTensorView k = file.tensor("k.0");
+    Tensor rows = Tensor::host(DType::f32, k.shape());
+    std::fill_n(rows.data<float>(), rows.size(), x);
+    SafetensorsWriter writer;
+    for (const std::string& name : file.names())
+      writer.add(name, name == "k.0" ? rows.view() : file.tensor(name));
+    for (const auto& [key, value] : file.metadata()) writer.metadata(key, value);
+    writer.write(changed);
+    for (const char* backend : {"naive", "eigen"})
+      check_refused({"generate", "--model", kModel, "--cache-from", changed, "--json", "--backend", backend},
+                    expected);
+  }
 }
 
 TEST_CASE("numpy opens a saved cache") {
@@ -243,6 +267,15 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
   for (const char* cache :
        {"heap", "paged:", "paged:block=0", "paged:block=x", "paged:rows=3", "contiguous:block=2"})
     refused({"--prompt", "a", "--cache", cache}, "contiguous or paged[:block=B][,blocks=N]");
+  for (const std::string start : {"", "paged:", "paged:block=", "contiguous:"}) {
+    std::string cache = start;
+    for (int i = 0; i < 50'000; ++i) cache += "ä";
+    const LastrowOutcome o =
+        lastrow_program({"generate", "--model", kModel, "--prompt", "a", "--cache", cache});
+    CHECK(o.exit_code == 2);
+    CHECK(o.err.size() < 800);
+    CHECK(valid_utf8(o.err) == o.err.size());
+  }
   refused({"--prompt", "a", "--cache", "paged:block=41"}, "block=1 to block=40");
   refused({"--prompt", "a", "--cache", "paged:block=10,blocks=3"}, "blocks=4 or more");
   for (const char* dtype : {"int4", "k=int8", "k=int8,v=", "v=int8,v=f16"})

@@ -135,7 +135,10 @@ TEST_CASE("a pool of blocks says how many sequences it holds, and refuses one th
   CHECK(out.find("200 blocks, room for 3 sequences of 1,000 tokens") != std::string::npos);
   CHECK(out.find("the other 5 sequences must wait, or share blocks") != std::string::npos);
   check_refused(with("paged:block=16,blocks=62"), "choose blocks=63 or more");
-  check_refused(with("paged:block=1001"), "block 1001");
+  check_refused(with("paged:block=1001"),
+                "blocks of 1001 rows in a cache for 1000 tokens: choose block=1 to");
+  check_refused({"memory", "--model", "gpt-2", "--context", "5", "--cache", "paged"},
+                "blocks of 16 rows in a cache for 5 tokens: choose block=1 to block=5");
   check_refused(with("pages"), "contiguous or paged[:block=B][,blocks=N]");
   check_refused({"memory", "--model", "gpt-2", "--kv-dtype", "k=int8"}, "k=TYPE,v=TYPE");
 }
