@@ -105,7 +105,8 @@ std::string as_text(const SharePrefixReport& report) {
   const std::string how = n_runs == 1 ? "one run" : fmt::format("the medians of {} runs", n_runs);
   return fmt::format(
              "\nTimes are {} each way, taken in turn. They count from the start of the run, when all "
-             "prompts wait.\nSo they include the wait of a prompt until another one has filled the blocks that "
+             "prompts wait.\nSo they include the wait of a prompt until another one has filled the blocks "
+             "that "
              "both share.\n\n",
              how) +
          row("", "without sharing", "with sharing") +

@@ -249,12 +249,12 @@ TEST_CASE("bytes are those of whole blocks") {
 TEST_CASE("sizes that make no paged cache are refused with the sizes that do") {
   const CacheSizes sizes{.n_layers = 1, .n_kv_heads = 1, .head_dim = 4, .max_seq_len = 10, .n_seqs = 2};
   CHECK_THROWS_WITH_AS(make_cache({.kind = "paged", .block_len = 11}, sizes),
-                       "blocks of 11 rows in a cache for 10 tokens: choose block=1 to block=10",
+                       "blocks of 11 rows in a cache for 10 tokens: choose block=1 to block=10", ShapeError);
+  CHECK_THROWS_WITH_AS(make_cache({.kind = "paged", .block_len = 4, .n_blocks = 2}, sizes),
+                       "2 blocks of 4 rows are too few: the pool must hold one text of the whole context (10 "
+                       "tokens), so choose "
+                       "blocks=3 or more",
                        ShapeError);
-  CHECK_THROWS_WITH_AS(
-      make_cache({.kind = "paged", .block_len = 4, .n_blocks = 2}, sizes),
-      "2 blocks of 4 rows are too few: the pool must hold one text of the whole context (10 tokens), so choose "
-      "blocks=3 or more", ShapeError);
   CHECK_THROWS_WITH_AS(make_cache({.kind = "contiguous", .share_prefix = true}, sizes),
                        "a contiguous cache cannot share prefixes: use a paged cache", UsageError);
   CHECK_THROWS_WITH_AS(PagedCache(pages(4, 5, 1), 1), doctest::Contains("block_len 5 > max_seq_len 4"),
