@@ -1,5 +1,7 @@
 // Random operations on paged caches, against a plain model. LASTROW_SEED=7 gives other ones. For a long run:
 //   LASTROW_OPERATIONS=1000000000 LASTROW_SEED=1 build/bin/test_cache -tc="however long*"
+// This command found no failure in 10⁹ operations. It took 16 minutes of processor time on one core, and 36
+// minutes in all, because other programs used the machine too.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 #include <rapidcheck/detail/TestListenerAdapter.h>
