@@ -299,7 +299,7 @@ TEST_CASE("wrong calls are refused with a message") {
   CHECK_THROWS_AS(DecodeSession(model, eigen(), {.max_seq_len = 41}), CapacityError);
   DecodeSession s(model, eigen(), {});
   CHECK_THROWS_WITH_AS(s.start({}), doctest::Contains("prompt is empty"), UsageError);
-  CHECK_THROWS_WITH_AS(s.start({50}), doctest::Contains("vocabulary of 50"), UsageError);
+  CHECK_THROWS_WITH_AS(s.start({50}), doctest::Contains("outside the vocabulary, 0 to 49"), UsageError);
   s.start(kPrompt);
   s.advance();
   CHECK_THROWS_AS(s.go_to(1), UsageError);
