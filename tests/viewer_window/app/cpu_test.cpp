@@ -42,9 +42,7 @@ TEST_CASE("a window in which nothing happens uses no CPU, whatever the mouse poi
   CHECK(rests() < kNothing);
 }
 
-// The aim is 60 %. One machine with two cores measured 36 %, another one 73 to 75 % with nearly the same viewer.
-// So the limit leaves room for slow machines. The message says what was measured.
-TEST_CASE("a moving mouse leaves a core some rest") {
+TEST_CASE("a moving mouse uses at most 60 % of a core") {
   if (display() == nullptr) return;
 #if defined(__SANITIZE_ADDRESS__) || !defined(NDEBUG)
   MESSAGE("skipped: this build is checked or not optimised");
@@ -54,6 +52,6 @@ TEST_CASE("a moving mouse leaves a core some rest") {
   REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
   const double used = share_of_a_core(viewer, [&] { viewer.sweep(100, 290, 1000, 600, 4); });
   MESSAGE("a moving mouse over 254 tokens uses ", used * 100, " % of a core");
-  CHECK(used < 0.9);
+  CHECK(used < 0.6);
 #endif
 }
