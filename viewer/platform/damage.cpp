@@ -12,8 +12,8 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr int kTile = 32;                  // pixels
-constexpr size_t kMostRectangles = 12;     // each costs a pass over what is drawn
+constexpr int kTile = 16;                  // pixels
+constexpr size_t kMostRectangles = 24;     // each costs a pass over what is drawn
 constexpr double kNearlyEverything = 0.7;  // of the screen: then all of it is drawn
 
 constexpr uint64_t mixed(uint64_t a, uint64_t b) {
@@ -29,6 +29,14 @@ uint64_t hash_of(const ImDrawVert& v) {
   return mixed(mixed(position, texel), v.col);
 }
 
+// As std::floor and std::ceil, without a call: processors of the oldest x86-64 have no instruction for them.
+int floor_of(float x) {
+  const float in_range = std::clamp(x, -1e6f, 1e6f);
+  const int toward_zero = static_cast<int>(in_range);
+  return toward_zero - (static_cast<float>(toward_zero) > in_range ? 1 : 0);
+}
+int ceil_of(float x) { return -floor_of(-x); }
+
 /// The pixels that three vertices or a rectangle of four may touch.
 PixelRect around(std::initializer_list<const ImDrawVert*> vertices, const ImDrawData& data) {
   float x0 = (*vertices.begin())->pos.x, y0 = (*vertices.begin())->pos.y, x1 = x0, y1 = y0;
@@ -39,9 +47,8 @@ PixelRect around(std::initializer_list<const ImDrawVert*> vertices, const ImDraw
     y1 = std::max(y1, v->pos.y);
   }
   const ImVec2 origin = data.DisplayPos, scale = data.FramebufferScale;
-  const auto pixel = [](float x) { return static_cast<int>(std::clamp(x, -1e6f, 1e6f)); };
-  return {pixel(std::floor((x0 - origin.x) * scale.x)), pixel(std::floor((y0 - origin.y) * scale.y)),
-          pixel(std::ceil((x1 - origin.x) * scale.x)), pixel(std::ceil((y1 - origin.y) * scale.y))};
+  return {floor_of((x0 - origin.x) * scale.x), floor_of((y0 - origin.y) * scale.y),
+          ceil_of((x1 - origin.x) * scale.x), ceil_of((y1 - origin.y) * scale.y)};
 }
 
 /// Calls each(bounds in pixels, first index, number of indices) for the triangles of a command;
@@ -202,6 +209,11 @@ bool OnlyIn::possible(const ImDrawData& data) {
 OnlyIn::OnlyIn(const ImDrawData& data, std::span<const PixelRect> places) {
   const ImVec2 origin = data.DisplayPos, scale = data.FramebufferScale;
   kept_.reserve(static_cast<size_t>(list_count(data)));
+  struct Shape {
+    PixelRect bounds;
+    unsigned first, count;  // of the command's indices
+  };
+  std::vector<Shape> shapes;  // of one command
   for (int n = 0; n < list_count(data); ++n) {
     ImDrawList& list = *data.CmdLists[n];
     Kept& kept = kept_.emplace_back();
@@ -209,6 +221,10 @@ OnlyIn::OnlyIn(const ImDrawData& data, std::span<const PixelRect> places) {
     for (const ImDrawCmd& command : list.CmdBuffer) {
       if (!draws(command)) continue;
       const PixelRect clip = clip_of(command, data);
+      shapes.clear();
+      for_shapes(list, command, data, [&](const PixelRect& bounds, unsigned first, unsigned count) {
+        if (!bounds.common(clip).empty()) shapes.push_back({bounds, first, count});
+      });
       for (const PixelRect& place : places) {
         const PixelRect part = clip.common(place);
         if (part.empty()) continue;
@@ -218,11 +234,11 @@ OnlyIn::OnlyIn(const ImDrawData& data, std::span<const PixelRect> places) {
                         origin.x + static_cast<float>(part.x1) / scale.x,
                         origin.y + static_cast<float>(part.y1) / scale.y};
         cut.IdxOffset = static_cast<unsigned>(kept.indices.Size);
-        for_shapes(list, command, data, [&](const PixelRect& shape, unsigned first, unsigned count) {
-          if (shape.common(part).empty()) return;
-          const ImDrawIdx* index = list.IdxBuffer.Data + command.IdxOffset + first;
-          for (unsigned i = 0; i < count; ++i) kept.indices.push_back(index[i]);
-        });
+        for (const Shape& shape : shapes) {
+          if (shape.bounds.common(part).empty()) continue;
+          const ImDrawIdx* index = list.IdxBuffer.Data + command.IdxOffset + shape.first;
+          for (unsigned i = 0; i < shape.count; ++i) kept.indices.push_back(index[i]);
+        }
         cut.ElemCount = static_cast<unsigned>(kept.indices.Size) - cut.IdxOffset;
         if (cut.ElemCount > 0) kept.commands.push_back(cut);
       }
