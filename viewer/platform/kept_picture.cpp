@@ -74,6 +74,8 @@ void KeptPicture::make(int width, int height) {
   remove();
   width_ = width;
   height_ = height;
+  times_kept_ = 0;
+  last_shown_ = {};
   gl_->make_frame_buffers(1, &frame_buffer_);
   gl_->make_render_buffers(1, &colors_);
   gl_->bind_render_buffer(kRenderbuffer, colors_);
@@ -91,14 +93,39 @@ bool KeptPicture::begin(int width, int height) {
   is_new_ = frame_buffer_ == 0 || width != width_ || height != height_;
   if (is_new_) make(width, height);
   if (gl_ == nullptr) return false;
+  look_at_the_window();
   gl_->bind_frame_buffer(kFramebuffer, frame_buffer_);
   return true;
 }
 
-void KeptPicture::show() {
+std::vector<uint8_t> KeptPicture::pixels(uint32_t frame_buffer, const PixelRect& place) const {
+  std::vector<uint8_t> rgb(static_cast<size_t>(place.area()) * 3);
+  gl_->bind_frame_buffer(kReadFramebuffer, frame_buffer);
+  glPixelStorei(GL_PACK_ALIGNMENT, 1);
+  glReadPixels(place.x0, height_ - place.y1, place.x1 - place.x0, place.y1 - place.y0, GL_RGB,
+               GL_UNSIGNED_BYTE, rgb.data());
+  return rgb;
+}
+
+/// Call it before the next picture is drawn: is the last one, with its last change, still in the window's buffer?
+void KeptPicture::look_at_the_window() {
+  if (last_shown_.empty() || times_kept_ < 0 || copies_changes()) return;
+  times_kept_ = pixels(0, last_shown_) == pixels(frame_buffer_, last_shown_) ? times_kept_ + 1 : -1;
+}
+
+void KeptPicture::show(std::span<const PixelRect> changed) {
+  const PixelRect window{0, 0, width_, height_};
+  // A place whose pixels change tells the last picture from an older one.
+  last_shown_ = {};
+  if (times_kept_ >= 0 && !copies_changes() && !changed.empty() &&
+      pixels(0, changed.front()) != pixels(frame_buffer_, changed.front()))
+    last_shown_ = changed.front();
   gl_->bind_frame_buffer(kReadFramebuffer, frame_buffer_);
   gl_->bind_frame_buffer(kDrawFramebuffer, 0);
-  gl_->blit(0, 0, width_, height_, 0, 0, width_, height_, GL_COLOR_BUFFER_BIT, GL_NEAREST);
+  for (const PixelRect& place : copies_changes() && !changed.empty() ? changed : std::span(&window, 1)) {
+    const GLint x0 = place.x0, x1 = place.x1, y0 = height_ - place.y1, y1 = height_ - place.y0;
+    gl_->blit(x0, y0, x1, y1, x0, y0, x1, y1, GL_COLOR_BUFFER_BIT, GL_NEAREST);
+  }
   gl_->bind_frame_buffer(kFramebuffer, 0);
 }
 

@@ -239,7 +239,7 @@ bool Window::present(unsigned background) {
   if (!changed.empty())
     draw_places(OnlyIn::possible(data) ? std::span<const PixelRect>(changed) : std::span<const PixelRect>(),
                 background);
-  kept_->show();
+  kept_->show(uncovered ? std::span<const PixelRect>() : std::span<const PixelRect>(changed));
   glfwSwapBuffers(window_);
   return true;
 }
