@@ -1,4 +1,4 @@
-// The backend "cuda": the kernels of gpu/kernels on an NVIDIA GPU, and cuBLAS for linear layers.
+// The backend "cuda": the kernels of gpu/ladder and gpu/ops on an NVIDIA GPU, and cuBLAS for linear layers.
 //
 //   if (const std::string why = why_no_cuda(); why.empty()) auto backend = make_cuda_backend();
 //
@@ -10,7 +10,7 @@
 #include <string>
 
 #include "backend/backend.h"
-#include "gpu/device_options.h"
+#include "backend/device_options.h"
 
 namespace lastrow {
 

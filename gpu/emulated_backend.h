@@ -1,4 +1,4 @@
-// The backend "cuda-emulated": the kernels of gpu/kernels, run thread by thread on the CPU (simt/).
+// The backend "cuda-emulated": the kernels of gpu/ladder and gpu/ops, run thread by thread on the CPU (simt/).
 //
 //   auto backend = make_emulated_backend({.kernel = "k05", .report = true});
 //   …                                   use it like any other backend
@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "gpu/device_options.h"
-#include "gpu/kernels/attend_call.h"
+#include "backend/device_options.h"
+#include "gpu/parts/attend_call.h"
 
 namespace lastrow {
 

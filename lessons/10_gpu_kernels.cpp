@@ -1,7 +1,7 @@
 // Lesson 10: what makes one attention kernel faster than another?
 //
 // Decode attention does little arithmetic. It must read every stored byte of K and V once, and cannot be
-// faster than that. The kernels in gpu/kernels are a ladder: each rung comes closer to this limit. Here every
+// faster than that. The kernels in gpu/ladder are a ladder: each rung comes closer to this limit. Here every
 // rung runs on the same problem, thread by thread on this CPU (no GPU is needed), and the emulator counts its
 // memory accesses as a GPU would.
 //
@@ -11,7 +11,7 @@
 // Options        --backend: the judge of the rungs; with cuda or cuda-emulated:kNN, the backend of the
 //                generation at the end
 // Before this    lessons 1 and 7; gpu/README.md says what is counted and how
-// Open           gpu/kernels/k01_naive.cu beside k02_warp_per_row.cu, and so on: each diff is one idea
+// Open           gpu/ladder/k01_naive.cu beside k02_warp_per_row.cu, and so on: each diff is one idea
 #include "core/error.h"
 #include "cost/memory.h"
 #include "gpu/simt/traffic.h"

@@ -10,7 +10,7 @@
 #include <cuda_runtime_api.h>
 
 #include "core/function_ref.h"
-#include "gpu/kernels/cuda_error.h"
+#include "gpu/target/cuda_error.h"
 
 namespace lastrow::cuda {
 

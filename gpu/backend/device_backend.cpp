@@ -4,8 +4,8 @@
 
 #include "core/stop.h"
 #include "gpu/backend/step_bounds.h"
-#include "gpu/kernels/ladder.h"
-#include "gpu/kernels/ops/ops.h"
+#include "gpu/ladder/ladder.h"
+#include "gpu/ops/ops.h"
 
 namespace lastrow::LASTROW_TARGET {
 

@@ -11,7 +11,7 @@
 
 #include "gpu/backend/runtime.h"
 #include "gpu/backend/step_records.h"
-#include "gpu/kernels/attend_call.h"
+#include "gpu/parts/attend_call.h"
 
 namespace lastrow::LASTROW_TARGET {
 

@@ -1,7 +1,7 @@
 // DeviceBackend: tensors, K/V storage, and what crosses between host and device.
 #include "backend/checks.h"
 #include "gpu/backend/device_backend.h"
-#include "gpu/kernels/ops/ops.h"
+#include "gpu/ops/ops.h"
 
 namespace lastrow::LASTROW_TARGET {
 

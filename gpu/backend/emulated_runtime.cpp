@@ -6,7 +6,7 @@
 #include "core/memory_limit.h"
 #include "gpu/backend/device_backend.h"
 #include "gpu/emulated_backend.h"
-#include "gpu/kernels/ladder.h"
+#include "gpu/ladder/ladder.h"
 #include "gpu/simt/device.h"
 #include "gpu/simt/report.h"
 

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "backend/backend.h"
+#include "backend/device_options.h"
 #include "gpu/backend/device_memory.h"
-#include "gpu/device_options.h"
-#include "gpu/kernels/stream.h"
+#include "gpu/target/stream.h"
 
 namespace lastrow::LASTROW_TARGET {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <string>
 
-#include "gpu/kernels/attend_call.h"
+#include "gpu/parts/attend_call.h"
 #include "judge/attend_case.h"
 
 namespace lastrow::judge {

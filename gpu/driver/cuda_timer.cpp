@@ -10,7 +10,7 @@
 #include "gpu/driver/read_all.h"
 #include "gpu/driver/timed_call.h"
 #include "gpu/driver/timer.h"
-#include "gpu/kernels/launch_notes.h"
+#include "gpu/target/launch_notes.h"
 
 namespace lastrow::cuda {
 namespace {

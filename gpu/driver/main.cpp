@@ -1,4 +1,4 @@
-// `lastrow-kernels`: checks and times the ladder of gpu/kernels, on a GPU or under the emulator.
+// `lastrow-kernels`: checks and times the ladder (gpu/ladder), on a GPU or under the emulator.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 // Measures the read bandwidth that attention's traffic is compared with: a kernel that only reads memory.
 #include "gpu/driver/read_all.h"
 
-#include "gpu/kernels/target.h"
+#include "gpu/target/target.h"
 
 namespace lastrow::cuda {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "gpu/kernels/stream.h"
+#include "gpu/target/stream.h"
 
 namespace lastrow::cuda {
 

@@ -4,7 +4,7 @@
 #include "gpu/backend/runtime.h"
 #include "gpu/driver/check_cases.h"
 #include "gpu/driver/timer.h"
-#include "gpu/kernels/ladder.h"
+#include "gpu/ladder/ladder.h"
 
 namespace lastrow::driver {
 namespace LASTROW_TARGET {

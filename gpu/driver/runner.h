@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "gpu/kernels/attend_call.h"
+#include "gpu/parts/attend_call.h"
 #include "judge/judged_case.h"
 
 namespace lastrow::driver {

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "gpu/backend/runtime.h"
-#include "gpu/kernels/ladder.h"
+#include "gpu/ladder/ladder.h"
 
 namespace lastrow::LASTROW_TARGET {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "gpu/kernels/attend_call.h"
+#include "gpu/parts/attend_call.h"
 
 namespace lastrow::driver {
 

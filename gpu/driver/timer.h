@@ -6,7 +6,7 @@
 
 #include "gpu/backend/runtime.h"
 #include "gpu/driver/runner.h"
-#include "gpu/kernels/ladder.h"
+#include "gpu/ladder/ladder.h"
 
 namespace lastrow::LASTROW_TARGET {
 

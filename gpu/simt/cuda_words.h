@@ -4,14 +4,13 @@
 // It has threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_sync and its three
 // variants, __ballot_sync, __any_sync, __all_sync, exp2f and what <cmath> has. Kernels use memory through
 // views (views.h). For instructions without a word in CUDA C++ there are functions of ours:
-// kernels/async_copy.h, tensor_cores.h.
+// target/async_copy.h, tensor_cores.h.
 #pragma once
 
 #include <bit>
 #include <cmath>
 #include <cstring>
 
-#include "gpu/simt/launch.h"
 #include "gpu/simt/views.h"
 
 #define __global__

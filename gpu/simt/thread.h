@@ -38,7 +38,7 @@ enum class Wait : uint8_t { none, barrier, shuffle, vote, warp_sync, mma, ldmatr
 /// "__syncthreads", "a shuffle", …
 const char* name_of(Wait wait);
 
-/// What the 32 lanes of a warp do with the data that each of them brought (kernels/tensor_cores.h).
+/// What the 32 lanes of a warp do with the data that each of them brought (target/tensor_cores.h).
 using Exchange = void (*)(void* const (&brought)[kWarpSize]);
 
 struct Thread {

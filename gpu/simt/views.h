@@ -1,5 +1,5 @@
 // Memory as kernel text sees it under the emulator. Views know their size, check each access, and tell an
-// observer of it. The CUDA build has views of the same names that are plain pointers (kernels/cuda_views.h).
+// observer of it. The CUDA build has views of the same names that are plain pointers (target/cuda_views.h).
 //
 //   Global<const float> q(pointer, n, "q")      made by the host, passed to kernels by value
 //   x = q.load(i)      q.store(i, x)      v = q.load_vec<4>(i)      q.store_vec(i, v)      q.atomic_add(i, x)
@@ -118,7 +118,7 @@ class Global : public View<Global<T>, T> {
   /// A writable view converts to a read-only one.
   operator Global<const T>() const requires(!std::is_const_v<T>) { return {Base::p_, Base::n_, Base::name_}; }
 
-  /// An asynchronous copy reads N elements (kernels/async_copy.h) from hold to release.
+  /// An asynchronous copy reads N elements (target/async_copy.h) from hold to release.
   template <int N>
   void hold(int64_t i, Here here) const {
     const Thread& thread = self();
@@ -150,7 +150,7 @@ class Shared : public View<Shared<T>, T> {
   explicit Shared(const SharedArray& array)
       : Base(reinterpret_cast<T*>(array.data), array.n, array.name), array_(&array) {}
 
-  /// An asynchronous copy to N elements (kernels/async_copy.h): when it begins, and when v arrives.
+  /// An asynchronous copy to N elements (target/async_copy.h): when it begins, and when v arrives.
   template <int N>
   void copy_begins(int64_t i, Here here) const {
     Base::template check_place<N>(Access::copy, i, here);

@@ -7,7 +7,7 @@
 // the 32 lanes of a warp; every lane gets the same sum, and every lane must call it.
 #pragma once
 
-#include "gpu/kernels/attend_operands.h"
+#include "gpu/parts/attend_operands.h"
 
 namespace lastrow::LASTROW_TARGET {
 

@@ -15,6 +15,7 @@
 #include "cli/commands.h"
 #include "cli/terminal.h"
 #include "cost/memory.h"
+#include "gpu/parts/attend_call.h"
 #include "model/model.h"
 #include "registry/registry.h"
 

@@ -12,13 +12,15 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "gpu/device_options.h"
-#include "gpu/kernels/attend_call.h"
+#include "backend/device_options.h"
 
 namespace lastrow {
 
 namespace simt {
 struct KernelTraffic;  // gpu/simt/traffic.h
+}
+namespace gpu {
+struct AttendShape;  // gpu/parts/attend_call.h
 }
 
 struct BackendEntry {

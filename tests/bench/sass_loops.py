@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What the machine code of a kernel's K/V loop allows: bounds that are computed from instructions, not measured.
 
-    nvcc … -gencode=arch=compute_90,code=sm_90 -cubin -o k09.cubin gpu/kernels/k09_quantised.cu
+    nvcc … -gencode=arch=compute_90,code=sm_90 -cubin -o k09.cubin gpu/ladder/k09_quantised.cu
     python3 tests/bench/sass_loops.py k09.cubin                  a line for each kernel of head_dim 64 and 128
     python3 tests/bench/sass_loops.py --classes k09.cubin        also its instructions by class
     python3 tests/bench/sass_loops.py --markdown --head-dim 128 *.cubin     the table of gpu/README.md

@@ -4,7 +4,7 @@
 #include <functional>
 
 #include "cuda_host/device.h"
-#include "gpu/kernels/cuda_error.h"
+#include "gpu/target/cuda_error.h"
 #include "registry/registry.h"
 #include "session/session.h"
 

@@ -144,7 +144,7 @@ void __cudaRegisterFunction(void**, const char* host, char*, const char* name, i
   const std::string text = demangled(name);
   functions()[host] = {text, parameters_of(text), compiled_kernel(name)};
 }
-// What the compiler makes of <<<…>>>. Our kernels are started in another way (gpu/kernels/cuda_launch.h), but
+// What the compiler makes of <<<…>>>. Our kernels are started in another way (gpu/target/cuda_launch.h), but
 // the stubs of nvcc use these functions.
 cudaError_t __cudaGetKernel(cudaKernel_t*, const void*) { return cudaSuccess; }
 unsigned __cudaPushCallConfiguration(dim3, dim3, size_t, CUstream_st*) { return 0; }

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "gpu/driver/check_cases.h"
-#include "gpu/kernels/ladder.h"
+#include "gpu/ladder/ladder.h"
 
 namespace lastrow::driver {
 namespace {

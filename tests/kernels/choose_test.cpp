@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "gpu/kernels/ladder.h"
+#include "gpu/ladder/ladder.h"
 
 namespace lastrow {
 namespace {

@@ -10,7 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "gpu/driver/case_shape.h"
-#include "gpu/kernels/ladder.h"
+#include "gpu/ladder/ladder.h"
 #include "gpu/simt/device.h"
 #include "judge/judged_case.h"
 

@@ -3,8 +3,8 @@
 // bytes are read once.
 #include <doctest/doctest.h>
 
-#include "gpu/kernels/page_cursor.h"
-#include "gpu/kernels/split_plan.h"
+#include "gpu/parts/page_cursor.h"
+#include "gpu/parts/split_plan.h"
 #include "tests/kernels/run_rung.h"
 
 namespace lastrow::testing {

@@ -30,6 +30,14 @@ const Floors& viewer_floors() {
   return table;
 }
 
+const Floors& gpu_floors() {
+  static const Floors table = {
+      {"gpu/simt", 0}, {"gpu/target", 1}, {"gpu/parts", 2},   {"gpu/ladder", 3},
+      {"gpu/ops", 3},  {"gpu", 4},        {"gpu/backend", 5}, {"gpu/driver", 6},
+  };
+  return table;
+}
+
 const Floor* floor_of(std::string_view path, const Floors& table) {
   const Floor* found = nullptr;
   for (const Floor& floor : table)
@@ -62,6 +70,9 @@ std::vector<std::string> window_and_device_complaints(const SourceFile& file) {
         (!file.is_in("gpu") || file.path.ends_with("_backend.h")))
       complaints.push_back(complaint(
           file, include.line, include.name + ": CUDA is named inside gpu/ only, never in *_backend.h"));
+    if (include.name.starts_with("gpu/") && file.is_in("src/registry") && file.is_header())
+      complaints.push_back(
+          complaint(file, include.line, "who uses the registry does not see gpu/: not " + include.name));
     if (include.name.starts_with("gpu/") && include.name.ends_with("_backend.h") && !file.is_in("gpu") &&
         !file.is_in("src/registry") && !file.is_in("tests"))
       complaints.push_back(complaint(file, include.line, "only registry includes " + include.name));

@@ -22,8 +22,12 @@ const Floors& floors();
 /// in viewer/ (main.cpp) are at the top.
 const Floors& viewer_floors();
 
+/// The floors inside gpu/, by the same rule: the emulator knows none of the rooms that use it. Headers directly in
+/// gpu/ are what the registry includes.
+const Floors& gpu_floors();
+
 /// The wrong includes of one file, each as "path:line: …". `exists(path)` says whether the repository has a
-/// file. The viewer's table judges only includes of the viewer's own files.
+/// file. A table of one top folder judges only includes of that folder's own files.
 template <typename Exists>
 std::vector<std::string> floor_complaints(const SourceFile& file, const Floors& table, Exists exists);
 
@@ -58,7 +62,8 @@ std::vector<std::string> floor_complaints(const SourceFile& file, const Floors& 
           complaint(file, include.line, "\"" + include.name + "\" is no file of ours: use <…>"));
       continue;
     }
-    if (&table == &viewer_floors() && !target.starts_with("viewer/")) continue;
+    const bool inside = &table == &viewer_floors() || &table == &gpu_floors();
+    if (inside && !target.starts_with(starts[2])) continue;
     const Floor* other = floor_of(target, table);
     if (other == nullptr)
       complaints.push_back(complaint(file, include.line, target + " is on no floor"));

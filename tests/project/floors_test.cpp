@@ -22,6 +22,11 @@ size_t broken(const char* path, const std::string& text, const Floors& table = f
                                       "src/trace/events.h",
                                       "src/registry/registry.h",
                                       "gpu/cuda_backend.h",
+                                      "gpu/simt/views.h",
+                                      "gpu/target/target.h",
+                                      "gpu/parts/softmax2.h",
+                                      "gpu/ladder/ladder.h",
+                                      "gpu/backend/runtime.h",
                                       "viewer/app/app.h",
                                       "viewer/panels/panel.h",
                                       "viewer/draw/canvas.h",
@@ -66,6 +71,22 @@ TEST_CASE("the floors inside the viewer, on files made up for them") {
   CHECK(broken_in_viewer("viewer/view_model/state/a.h", "core/tensor.h") == 0);  // below the viewer
 }
 
+TEST_CASE("the floors inside gpu, on files made up for them") {
+  const auto broken_in_gpu = [](const char* path, const std::string& included) {
+    return broken(path, "#include \"" + included + "\"\n", gpu_floors());
+  };
+  CHECK(broken_in_gpu("gpu/simt/a.h", "gpu/target/target.h") == 1);  // upwards
+  CHECK(broken_in_gpu("gpu/target/a.h", "gpu/simt/views.h") == 0);
+  CHECK(broken_in_gpu("gpu/parts/a.h", "gpu/target/target.h") == 0);
+  CHECK(broken_in_gpu("gpu/parts/a.h", "gpu/ladder/ladder.h") == 1);
+  CHECK(broken_in_gpu("gpu/ladder/a.cu", "gpu/parts/softmax2.h") == 0);
+  CHECK(broken_in_gpu("gpu/ops/a.cu", "gpu/ladder/ladder.h") == 1);  // sideways
+  CHECK(broken_in_gpu("gpu/emulated_backend.h", "gpu/backend/runtime.h") == 1);
+  CHECK(broken_in_gpu("gpu/backend/a.cpp", "gpu/ladder/ladder.h") == 0);
+  CHECK(broken_in_gpu("gpu/driver/a.cpp", "gpu/backend/runtime.h") == 0);
+  CHECK(broken_in_gpu("gpu/simt/a.h", "core/tensor.h") == 0);  // below gpu
+}
+
 TEST_CASE("the rules about window and device, on files made up for them") {
   const auto broken = [](const char* path, const char* text) {
     return window_and_device_complaints({path, text}).size();
@@ -80,6 +101,7 @@ TEST_CASE("the rules about window and device, on files made up for them") {
   CHECK(broken("gpu/cuda_backend.cu", "#include <cuda_runtime.h>\n") == 0);
   CHECK(broken("gpu/cuda_backend.h", "#include <cuda_runtime.h>\n") == 1);
   CHECK(broken("src/registry/a.cpp", "#include \"gpu/cuda_backend.h\"\n") == 0);
+  CHECK(broken("src/registry/a.h", "#include \"gpu/parts/attend_call.h\"\n") == 1);
   CHECK(broken("src/session/a.cpp", "#include \"gpu/cuda_backend.h\"\n") == 1);
 }
 
@@ -104,7 +126,8 @@ TEST_CASE("the repository keeps its floors") {
     CHECK_MESSAGE(floor_of(file.path, floors()) != nullptr, file.path << " is on no floor");
     for (const auto& found :
          {floor_complaints(file, floors(), exists_in_repository),
-          floor_complaints(file, viewer_floors(), exists_in_repository), window_and_device_complaints(file)})
+          floor_complaints(file, viewer_floors(), exists_in_repository),
+          floor_complaints(file, gpu_floors(), exists_in_repository), window_and_device_complaints(file)})
       complaints.insert(complaints.end(), found.begin(), found.end());
     if (file.is_in("viewer/panels"))
       for (const std::string& found : mutable_state_complaints(file)) complaints.push_back(found);

@@ -28,8 +28,7 @@ std::set<std::string> operation_names(const std::string& op_header) {
 
 bool may_name_operations(const SourceFile& file) {
   return file.is_in("src/ops") || file.is_in("src/backend") || file.is_in("gpu/backend") ||
-         file.is_in("gpu/kernels/ops") || file.path.starts_with("src/model/decoder.") ||
-         file.is_in("tests") ||
+         file.is_in("gpu/ops") || file.path.starts_with("src/model/decoder.") || file.is_in("tests") ||
          file.is_in("lessons/exercises/checkers");  // a checker judges a student's version of one operation
 }
 

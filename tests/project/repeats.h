@@ -28,7 +28,7 @@ std::vector<Repeat> repeats(const std::vector<SourceFile>& files);
 /// src, gpu, viewer and lessons, without the exercises.
 bool is_production(const SourceFile& file);
 
-/// Both are rungs of the ladder, gpu/kernels/kNN_….
+/// Both are rungs of the ladder, gpu/ladder/kNN_….
 bool are_rungs(const SourceFile& a, const SourceFile& b);
 
 /// "src/a.cpp:3 and src/b.cpp:10 share 8 lines"

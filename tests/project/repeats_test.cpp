@@ -48,9 +48,9 @@ TEST_CASE("declarations that override do not count") {
 }
 
 TEST_CASE("which files may share lines") {
-  const SourceFile k01 = {"gpu/kernels/k01_naive.cu", ""}, k02 = {"gpu/kernels/k02_warp.cu", ""};
+  const SourceFile k01 = {"gpu/ladder/k01_naive.cu", ""}, k02 = {"gpu/ladder/k02_warp.cu", ""};
   CHECK(are_rungs(k01, k02));
-  CHECK_FALSE(are_rungs(k01, {"gpu/kernels/launch.h", ""}));
+  CHECK_FALSE(are_rungs(k01, {"gpu/ladder/ladder.h", ""}));
   CHECK(is_production(k01));
   CHECK(is_production({"lessons/exercises/checkers/07_score_row.cpp", ""}));
   CHECK_FALSE(is_production({"lessons/exercises/07_score_row.cpp", ""}));

@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "gpu/simt/cuda_words.h"
+#include "gpu/target/target.h"
 
 namespace lastrow::emulated {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "tests/simt/outcome.h"
 
-#include "gpu/simt/cuda_words.h"
+#include "gpu/target/target.h"
 
 namespace lastrow::emulated {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "gpu/simt/launch.h"
+#include "gpu/target/emulated_launch.h"
 
 namespace lastrow::emulated {
 

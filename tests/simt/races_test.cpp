@@ -7,7 +7,7 @@
 
 #include "tests/simt/outcome.h"
 
-#include "gpu/kernels/async_copy.h"
+#include "gpu/target/async_copy.h"
 
 namespace lastrow::emulated {
 namespace {

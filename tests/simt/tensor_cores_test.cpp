@@ -7,7 +7,7 @@
 #include "core/random.h"
 #include "tests/simt/outcome.h"
 
-#include "gpu/kernels/tensor_cores.h"
+#include "gpu/target/tensor_cores.h"
 
 namespace lastrow::emulated {
 namespace {

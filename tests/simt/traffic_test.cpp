@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "gpu/simt/cuda_words.h"
+#include "gpu/target/target.h"
 
 namespace lastrow::emulated {
 namespace {

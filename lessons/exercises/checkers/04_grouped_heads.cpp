@@ -114,6 +114,6 @@ int main(int argc, char** argv) {
       argc, argv,
       {4, "grouped heads", "lessons/exercises/04_grouped_heads.cpp",
        "MHA, GQA and MQA are one code path. Now look at attend in src/backend/naive.cpp, and at "
-       "gpu/kernels/k06_grouped.cu, which reads each row once for all query heads that share it."},
+       "gpu/ladder/k06_grouped.cu, which reads each row once for all query heads that share it."},
       check_04);
 }

@@ -120,7 +120,7 @@ int main(int argc, char** argv) {
   return run_checker(
       argc, argv,
       {6, "the block table", "lessons/exercises/06_block_table.cpp",
-       "Now look at src/cache/index.h, and at gpu/kernels/k08_paged.cu, which fetches the entries of "
+       "Now look at src/cache/index.h, and at gpu/ladder/k08_paged.cu, which fetches the entries of "
        "the table one tile ahead. How often would your function read the table?"},
       check_06);
 }

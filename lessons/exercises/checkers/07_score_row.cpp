@@ -180,7 +180,7 @@ int main(int argc, char** argv) {
   return run_checker(
       argc, argv,
       {7, "a kernel", "lessons/exercises/07_score_row.cu",
-       "Now look at gpu/kernels/k02_warp_per_row.cu: your loop is its first pass. Then look at "
+       "Now look at gpu/ladder/k02_warp_per_row.cu: your loop is its first pass. Then look at "
        "k05_vector_loads.cu: each lane loads 16 bytes at once, so it needs a quarter of the loads."},
       check_07);
 }

@@ -1,0 +1,85 @@
+// k01: one thread computes one row in three passes, in the order of the formula.
+//
+// idea     pass 1: the scores and their maximum; pass 2: the sum of their exponentials; pass 3: the weighted
+//          sum of V
+// since    none: this is the first rung
+// grid     x rows (token t, query head h), 128 per block
+// block    128 threads, which share nothing
+// group    none
+// lane     one row (t, h)
+// sums     in float, with e^x; the same three passes as attend_row in backend/naive.cpp
+// merge    none
+// reads    K once and V once for each (t, h): group_size times as much as is needed. Each lane reads a row of
+//          its own
+// scratch  scores [n_tokens, n_q_heads, max_kv_len]
+// shared   none
+// takes    f32, bf16; any group; any head_dim; prefill and decode
+// expects  below 2 % of the read bandwidth: neighbouring lanes read rows that are far apart, so every 4 bytes
+//          move a whole sector of 32; and every exponential is computed again for each d
+// source   Vaswani et al. 2017, "Attention Is All You Need", eq. 1
+#include "gpu/ladder/ladder.h"
+#include "gpu/parts/attend_operands.h"
+
+namespace lastrow::LASTROW_TARGET {
+namespace {
+
+constexpr int32_t kThreads = 128;
+
+template <typename KV>
+__global__ void k01_naive(AttendOperands<KV> o) {
+  const int64_t row = int64_t{blockIdx.x} * kThreads + threadIdx.x;  // the row of q, out, lse and scratch
+  if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;
+  const auto token = static_cast<int32_t>(row / o.n_q_heads);
+  const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
+  const int32_t sequence = o.g_seq_of_token.load(token);
+  const KeyRange keys = keys_of(o, sequence, token);
+  const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
+
+  float row_max = kMinusInfinity;
+  bool sees = false;  // some score is not −∞
+  for (int32_t s = keys.begin; s < keys.end; ++s) {
+    const int64_t k = row_offset(o.layout, slot_at(o, sequence, s), g);
+    float score = 0;
+    for (int32_t d = 0; d < o.head_dim; ++d) score += o.g_q.load(q + d) * decode(o.g_k.load(k + d));
+    score *= o.scale;
+    o.g_scratch.store(scores + s, score);
+    if (score > row_max) row_max = score;
+    sees = sees || score != kMinusInfinity;
+  }
+  const int32_t end = sees ? keys.end : keys.begin;
+
+  float row_sum = 0;
+  for (int32_t s = keys.begin; s < end; ++s) row_sum += expf(o.g_scratch.load(scores + s) - row_max);
+
+  for (int32_t d = 0; d < o.head_dim; ++d) {
+    float acc = 0;
+    for (int32_t s = keys.begin; s < end; ++s) {
+      const int64_t v = row_offset(o.layout, slot_at(o, sequence, s), g);
+      acc += expf(o.g_scratch.load(scores + s) - row_max) / row_sum * decode(o.g_v.load(v + d));
+    }
+    o.g_out.store(q + d, acc);  // 0 where the query sees no key
+  }
+  o.g_lse.store(row, sees ? row_max + logf(row_sum) : kMinusInfinity);
+}
+
+std::string supports(const gpu::AttendShape& s) {
+  return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "it needs K/V in f32 or bf16";
+}
+
+int64_t scratch_elems(const gpu::AttendShape& s) { return int64_t{s.n_tokens} * s.n_q_heads * s.max_kv_len; }
+
+void start(const gpu::AttendCall& call, Stream stream) {
+  const int64_t n_rows = int64_t{call.shape.n_tokens} * call.shape.n_q_heads;
+  if (n_rows == 0) return;
+  const auto n_blocks = static_cast<uint32_t>(ceil_div(n_rows, kThreads));
+  with_kv_type<float, BFloat16>(call.shape.kv_dtype, [&]<typename KV>(KV) {
+    launch(Kernel{"k01_naive", k01_naive<KV>}, {n_blocks}, {kThreads}, 0, stream,
+           operands<KV>(call, scratch_elems(call.shape)));
+  });
+}
+
+}  // namespace
+
+const Rung k01{"k01", "three passes, one thread per row", supports, scratch_elems, start};
+
+}  // namespace lastrow::LASTROW_TARGET

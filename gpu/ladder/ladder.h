@@ -1,0 +1,45 @@
+// The ladder: every attention kernel of this folder, by its number, for the target that this file is compiled
+// for.
+//
+//   for (const Rung* rung : ladder()) if (rung->supports(shape).empty()) …
+//   const Rung& rung = choose(shape);          the one that is predicted to be fastest; not measured yet
+//   rung.launch(call, stream);                 call.scratch holds rung.scratch_elems(shape) floats
+#pragma once
+
+#include <span>
+
+#include "gpu/parts/attend_call.h"
+#include "gpu/target/stream.h"
+
+namespace lastrow::LASTROW_TARGET {
+
+struct Rung {
+  const char* name;  // "k05"
+  const char* idea;  // a few words
+  /// What supports says of a shape whose K and V are stored in one type.
+  std::string (*supports_one_type)(const gpu::AttendShape& shape);
+  /// Floats of scratch memory that a call needs.
+  int64_t (*scratch_elems)(const gpu::AttendShape& shape);
+  void (*launch)(const gpu::AttendCall& call, Stream stream);
+
+  /// Why it cannot take the shape ("it needs K/V in f32 or bf16"); empty if it can.
+  std::string supports(const gpu::AttendShape& shape) const {
+    return shape.kv_dtype.same() ? supports_one_type(shape) : "it needs K and V in the same type";
+  }
+};
+
+extern const Rung k01, k02, k03, k04, k05, k06, k07, k08, k09, k10, k11, k12;
+
+/// All rungs, in order. Throws nothing; never empty.
+std::span<const Rung* const> ladder();
+/// The rung with this name. Throws UsageError, which lists the names, if there is none.
+const Rung& rung(const std::string& name);
+/// The rung that the backend takes for a shape if no rung is forced:
+///   16 queries of a sequence or more              k12, else k04
+///   groups of 5 heads or more (4 in 8 bits)       k11
+///   otherwise                                     k08 for f32, k09 for narrower K/V
+/// If that rung does not take the shape, it is the next one down. This is a prediction until the ladder has
+/// been timed on a GPU (gpu/README.md).
+const Rung& choose(const gpu::AttendShape& shape);
+
+}  // namespace lastrow::LASTROW_TARGET

@@ -1,0 +1,134 @@
+// What every attention kernel takes, and the few steps that all of them share.
+//
+// KV is the element type of stored rows: float, Half, BFloat16, Fp8E4M3 or int8_t (cache/kv_codec.h).
+// Everything else is float, and sums are computed in float.
+#pragma once
+
+#include <limits>
+
+#include "cache/kv_codec.h"
+#include "gpu/parts/attend_call.h"
+#include "gpu/target/target.h"
+
+/// Stands before a loop of constant length over register arrays: if it were not unrolled, the arrays would
+/// have to be in memory.
+#if defined(__CUDACC__)
+#define LASTROW_UNROLL _Pragma("unroll")
+#else
+#define LASTROW_UNROLL
+#endif
+
+namespace lastrow::LASTROW_TARGET {
+
+constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+constexpr uint32_t kAllLanes = 0xFFFFFFFFu;
+constexpr float kLog2E = 1.44269504f, kLn2 = 0.693147181f;  // 2^x costs less than e^x (softmax2.h)
+
+/// For a rung whose grid has the sequence as z: why it cannot take so many; empty if it can.
+inline std::string too_many_sequences(int32_t n_seqs) {
+  return n_seqs > 65535 ? "it needs at most 65535 sequences, as a grid's z goes no further" : "";
+}
+
+/// For a rung that counts rows in 32 bits (tile_places.h): why it cannot take so many; empty if it can.
+inline std::string too_many_rows(const gpu::AttendShape& s) {
+  const int64_t n_rows = s.n_blocks * s.n_kv_heads * s.block_len;
+  return n_rows <= INT32_MAX
+             ? ""
+             : "it needs at most 2^31 - 1 rows of K in a layer (blocks times heads times block_len)";
+}
+
+template <typename KV>
+struct AttendOperands {
+  Global<const float> g_q;                     // [n_tokens, n_q_heads, head_dim]
+  Global<const KV> g_k, g_v;                   // [n_blocks, n_kv_heads, block_len, head_dim]
+  Global<const float> g_k_scales, g_v_scales;  // [n_blocks, n_kv_heads, block_len]   int8 only
+  Global<const int32_t> g_q_start;             // [n_seqs + 1]
+  Global<const int32_t> g_kv_len;              // [n_seqs]
+  Global<const int32_t> g_seq_of_token;        // [n_tokens]
+  Global<const int32_t> g_block_tables;        // [n_seqs, blocks_per_seq]
+  Global<float> g_out;                         // [n_tokens, n_q_heads, head_dim]
+  Global<float> g_lse;                         // [n_tokens, n_q_heads]
+  Global<float> g_scratch;                     // [scratch_elems] as the rung asked for
+  int32_t n_q_heads, group_size, head_dim;
+  int32_t n_tokens, n_seqs, blocks_per_seq, max_kv_len;
+  RowLayout layout;
+  float scale;
+  MaskRule mask;
+};
+
+/// Makes views of the call's addresses, with KV as the stored type.
+template <typename KV>
+AttendOperands<KV> operands(const gpu::AttendCall& c, int64_t scratch_elems) {
+  const gpu::AttendShape& s = c.shape;
+  const int64_t q_elems = int64_t{s.n_tokens} * s.n_q_heads * s.head_dim;
+  const int64_t n_scales = s.n_blocks * s.n_kv_heads * s.block_len, kv_elems = n_scales * s.head_dim;
+  return {.g_q = {c.q, q_elems, "g_q"},
+          .g_k = {static_cast<const KV*>(c.k), kv_elems, "g_k"},
+          .g_v = {static_cast<const KV*>(c.v), kv_elems, "g_v"},
+          .g_k_scales = {c.k_scales, n_scales, "g_k_scales"},
+          .g_v_scales = {c.v_scales, n_scales, "g_v_scales"},
+          .g_q_start = {c.q_start, s.n_seqs + 1, "g_q_start"},
+          .g_kv_len = {c.kv_len, s.n_seqs, "g_kv_len"},
+          .g_seq_of_token = {c.seq_of_token, s.n_tokens, "g_seq_of_token"},
+          .g_block_tables = {c.block_tables, int64_t{s.n_seqs} * s.blocks_per_seq, "g_block_tables"},
+          .g_out = {c.out, q_elems, "g_out"},
+          .g_lse = {c.lse, int64_t{s.n_tokens} * s.n_q_heads, "g_lse"},
+          .g_scratch = {c.scratch, scratch_elems, "g_scratch"},
+          .n_q_heads = s.n_q_heads,
+          .group_size = s.group_size(),
+          .head_dim = s.head_dim,
+          .n_tokens = s.n_tokens,
+          .n_seqs = s.n_seqs,
+          .blocks_per_seq = s.blocks_per_seq,
+          .max_kv_len = s.max_kv_len,
+          .layout = s.layout(),
+          .scale = c.spec.scale,
+          .mask = c.spec.mask};
+}
+
+/// The slot of index s of a sequence. Loads one entry of the block table.
+template <typename KV>
+__device__ inline int64_t slot_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s) {
+  const int32_t block =
+      o.g_block_tables.load(int64_t{sequence} * o.blocks_per_seq + entry_of(o.layout.block_len, s));
+  return slot_in(block, o.layout.block_len, s);
+}
+
+/// The row of index s of a sequence and K/V head g, counted in rows. It does not make the slot, so it saves
+/// the division that would take the slot apart again.
+template <typename KV>
+__device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s, int32_t g) {
+  const int32_t entry = entry_of(o.layout.block_len, s);
+  const int32_t block = o.g_block_tables.load(int64_t{sequence} * o.blocks_per_seq + entry);
+  return row_in(o.layout, block, s % o.layout.block_len, g);
+}
+
+/// The keys that packed token `token` of that sequence sees.
+template <typename KV>
+__device__ inline KeyRange keys_of(const AttendOperands<KV>& o, int32_t sequence, int32_t token) {
+  const int32_t first = o.g_q_start.load(sequence), q_len = o.g_q_start.load(sequence + 1) - first;
+  return visible_keys(o.mask, q_len, o.g_kv_len.load(sequence), token - first);
+}
+
+/// The sum over the lanes of a warp, in a fixed order. Every lane gets it.
+__device__ inline float warp_sum(float x) {
+  for (int32_t flip = kWarpSize / 2; flip > 0; flip /= 2) x += __shfl_xor_sync(kAllLanes, x, flip);
+  return x;
+}
+__device__ inline float warp_max(float x) {
+  for (int32_t flip = kWarpSize / 2; flip > 0; flip /= 2) {
+    const float other = __shfl_xor_sync(kAllLanes, x, flip);
+    x = other > x ? other : x;
+  }
+  return x;
+}
+
+/// Calls f with a value of the one type in which K and V are stored, if KVs has it.
+template <typename... KVs, typename F>
+void with_kv_type(KvDtypes dtype, const F& f) {
+  ((dtype == dtype_of<KVs> ? (f(KVs{}), 0) : 0), ...);
+}
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace lastrow::LASTROW_TARGET
