@@ -31,8 +31,7 @@ std::string gb(int64_t bytes) { return fmt::format("{:.1f}", static_cast<double>
 
 /// The formula of claim 11, with the scales. `stored`: the type that the backend stores.
 int64_t by_formula(const ModelConfig& c, int64_t tokens, int64_t batch, DType stored) {
-  const int64_t row = c.head_dim * static_cast<int64_t>(size_of(stored)) + scale_bytes(stored);
-  return 2 * int64_t{c.n_layers} * c.n_kv_heads * tokens * batch * row;
+  return 2 * int64_t{c.n_layers} * c.n_kv_heads * tokens * batch * stored_row_bytes(stored, c.head_dim);
 }
 
 /// Do the allocated bytes match the formula, apart from alignment? K, V and their scales begin at aligned

@@ -2,11 +2,11 @@
 //
 // Task      How many bytes does the cache of a model take? A row is the key (or the value) of one token in
 //           one K/V head of one layer: head_dim elements of format.elem_bits bits each, rounded up to whole
-//           bytes, and a scale of format.scale_bytes. A layer with a window keeps at most
-//           shape.layer_window(layer) tokens (0: no window).
+//           bytes, and format.n_scales(head_dim) scales of format.scale_bytes each. A layer with a window
+//           keeps at most shape.layer_window(layer) tokens (0: no window).
 // Lesson    8
 // Tests     Llama 2 7B with 2048 tokens, which is exactly 1 GiB in f16; then grouped heads, several
-//           sequences, windows, int8 with its scales, int4; then every model that `lastrow memory` knows
+//           sequences, windows, int8 and int4 with their scales; then every model that `lastrow memory` knows
 //
 //   lessons/check 05
 #include "lessons/exercises/exercises.h"

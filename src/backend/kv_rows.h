@@ -23,7 +23,7 @@ class EncodedRows {
  private:
   DType dtype_;
   const void* rows_;
-  const float* scales_;  // nullptr if the type has no scales
+  const void* scales_;  // f32, or f16 for int4 and fp4; nullptr if the type has no scales
   RowLayout layout_;
 };
 

@@ -29,10 +29,15 @@ void validate(const CacheSpec& spec) {
   if (int64_t{spec.n_blocks} * spec.block_len < spec.max_seq_len)
     throw ShapeError("{} blocks of {} hold fewer than max_seq_len {} indices: raise CacheSpec::n_blocks",
                      spec.n_blocks, spec.block_len, spec.max_seq_len);
-  for (const DType dtype : {spec.dtype_k, spec.dtype_v})
+  for (const DType dtype : {spec.dtype_k, spec.dtype_v}) {
     if (!is_kv_dtype(dtype))
-      throw ShapeError("CacheSpec::{} is {}: K and V are stored as f32, f16, bf16, fp8 or i8 (int8)",
-                       dtype == spec.dtype_k ? "dtype_k" : "dtype_v", name_of(dtype));
+      throw ShapeError(
+          "CacheSpec::{} is {}: K and V are stored as f32, f16, bf16, fp8, i8 (int8), int4 or fp4",
+          dtype == spec.dtype_k ? "dtype_k" : "dtype_v", name_of(dtype));
+    if (spec.head_dim % numbers_in(dtype) != 0)
+      throw ShapeError("head_dim {} is odd, and {} stores two elements in a byte: use int8 or fp8",
+                       spec.head_dim, kv_dtype_name(dtype));
+  }
   const double bytes = 1.0 * spec.n_layers * spec.n_blocks * spec.n_kv_heads * spec.block_len *
                        static_cast<double>(spec.row_bytes(RowKind::k) + spec.row_bytes(RowKind::v));
   if (bytes > 0x1p62)

@@ -22,7 +22,7 @@ struct CacheSpec {
   int32_t max_seq_len = 0;     // indices that a sequence may hold
   int32_t block_len = 0;       // contiguous: max_seq_len
   int32_t n_blocks = 0;        // contiguous: one for each sequence
-  DType dtype_k = DType::f32;  // of stored elements: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
+  DType dtype_k = DType::f32;  // of stored elements: one that is_kv_dtype (cache/kv_codec.h)
   DType dtype_v = DType::f32;  // may differ from that of K
 
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }
@@ -30,11 +30,8 @@ struct CacheSpec {
   /// Rows of K (or of V) of one layer, one for each slot and K/V head.
   int64_t layer_rows() const { return int64_t{n_blocks} * n_kv_heads * block_len; }
   KvDtypes dtypes() const { return {dtype_k, dtype_v}; }
-  /// Bytes of one row of K or of V: its elements, and its scale if the type has one.
-  int64_t row_bytes(RowKind kind) const {
-    const DType dtype = dtypes().of(kind);
-    return head_dim * static_cast<int64_t>(size_of(dtype)) + scale_bytes(dtype);
-  }
+  /// Bytes of one row of K or of V: its elements, and its scales if the type has them.
+  int64_t row_bytes(RowKind kind) const { return stored_row_bytes(dtypes().of(kind), head_dim); }
   /// Bytes of all layers: n_layers · n_kv_heads · slots · (row of K + row of V).
   int64_t bytes() const { return n_layers * layer_rows() * (row_bytes(RowKind::k) + row_bytes(RowKind::v)); }
 
@@ -44,7 +41,7 @@ struct CacheSpec {
 };
 
 /// Throws ShapeError unless every size is positive, the blocks can hold one sequence of max_seq_len, K and V
-/// can be stored in the dtype, and bytes() fits int64.
+/// can be stored in the dtype (int4 and fp4: only an even head_dim), and bytes() fits int64.
 void validate(const CacheSpec& spec);
 
 }  // namespace lastrow

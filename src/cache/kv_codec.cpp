@@ -3,13 +3,21 @@
 #include "core/error.h"
 
 namespace lastrow {
+namespace {
+
+constexpr DType kTypes[] = {DType::f32, DType::f16,  DType::bf16, DType::fp8_e4m3,
+                            DType::i8,  DType::i4x2, DType::fp4x2};
+constexpr const char* kNames = "f32 f16 bf16 fp8 int8 int4 fp4";
+
+}  // namespace
 
 std::string_view kv_dtype_name(DType dtype) { return dtype == DType::i8 ? "int8" : name_of(dtype); }
 
 DType kv_dtype_from_name(std::string_view name) {
-  for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+  for (const DType dtype : kTypes)
     if (kv_dtype_name(dtype) == name) return dtype;
-  throw UsageError("unknown K/V dtype '{}': use one of f32 f16 bf16 fp8 int8", name);
+  throw UsageError("unknown K/V dtype '{:.80}': use one of {}", name,
+                   kNames);  // 80 characters of a long name
 }
 
 std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text) {
@@ -25,9 +33,8 @@ std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::
 KvDtypes kv_dtypes_from_name(std::string_view text) {
   const auto names = split_k_and_v(text);
   if (!names)
-    throw UsageError(
-        "unknown K/V dtypes '{}': use TYPE or k=TYPE,v=TYPE, where TYPE is one of f32 f16 bf16 fp8 int8",
-        text);
+    throw UsageError("unknown K/V dtypes '{:.80}': use TYPE or k=TYPE,v=TYPE, where TYPE is one of {}", text,
+                     kNames);
   return {kv_dtype_from_name(names->first), kv_dtype_from_name(names->second)};
 }
 

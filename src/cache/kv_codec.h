@@ -1,4 +1,4 @@
-// How a row of K or V is stored: its elements in the cache's type, and for int8 one scale for the row.
+// How a row of K or V is stored: its elements in the cache's type, and for int8, int4 and fp4 scales.
 //
 //   const float scale = encode_row(row, head_dim, stored);   row [head_dim] of one K/V head → T* stored
 //   float x = decode(stored[d], scale);                      one element; decode_row decodes the whole row
@@ -10,6 +10,10 @@
 //   f16 bf16      x, rounded once (core/dtype.h)                          none (1)
 //   fp8 (e4m3)    x, rounded once; saturates at ±448                      none (1)
 //   i8 ("int8")   x / scale, rounded to nearest, ties to even: ±127       f32: max|x| / 127, 17 bits kept
+//   int4          4 bits, two elements in a byte: ±7                      f16 for each group of 32 elements
+//   fp4 (e2m1)    the same: ±6                                            the same
+//
+// int4 and fp4: cache/kv_groups.h encodes and decodes their rows. head_dim must be even.
 //
 // int8. The scale keeps 17 significant bits; the lower bits are cut off. A code has 7 bits, so code · scale
 // has at most 24 bits and is exact in f32. So it does not matter where a kernel multiplies by the scale: the
@@ -19,7 +23,7 @@
 // decode to NaN.
 //
 // The scales of K (or of V) of one layer are [n_blocks, n_kv_heads, block_len]: scale_offset in
-// cache/index.h. A kernel in which several threads share a row first finds the largest magnitude_of, then
+// cache/index.h. int4 and fp4 have n_scales of them at each place. A kernel in which several threads share a row first finds the largest magnitude_of, then
 // calls int8_scale and to_int8.
 //
 // Invariant: decode is exact. Only encode_row loses precision; for int8, |x − decoded| ≤ 0.50001 · scale. So
@@ -55,12 +59,27 @@ struct KvDtypes {
 
 constexpr bool is_kv_dtype(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::fp8_e4m3 ||
-         dtype == DType::i8;
+         dtype == DType::i8 || dtype == DType::fp4x2 || dtype == DType::i4x2;
 }
-/// Bytes of the scale of a row; 0 if the type has no scales.
-constexpr int64_t scale_bytes(DType dtype) { return dtype == DType::i8 ? 4 : 0; }
 
-/// Takes f32, f16, bf16, fp8 or int8. Throws UsageError for another name; the message lists these names.
+constexpr int32_t kScaleGroup = 32;  // elements of a row that share a scale in int4 and fp4
+constexpr int64_t n_groups(int64_t head_dim) { return (head_dim + kScaleGroup - 1) / kScaleGroup; }
+
+constexpr bool has_groups(DType dtype) { return numbers_in(dtype) > 1; }
+/// Bytes of one scale; 0 if the type has no scales.
+constexpr int64_t scale_bytes(DType dtype) { return dtype == DType::i8 ? 4 : has_groups(dtype) ? 2 : 0; }
+/// Scales of a row: 0, 1, or one for each group.
+constexpr int64_t n_scales(DType dtype, int64_t head_dim) {
+  return has_groups(dtype) ? n_groups(head_dim) : dtype == DType::i8 ? 1 : 0;
+}
+/// Bytes of a row with its scales.
+constexpr int64_t stored_row_bytes(DType dtype, int64_t head_dim) {
+  const int64_t elems = (head_dim + numbers_in(dtype) - 1) / numbers_in(dtype);
+  return elems * static_cast<int64_t>(size_of(dtype)) + n_scales(dtype, head_dim) * scale_bytes(dtype);
+}
+
+/// Takes f32, f16, bf16, fp8, int8, int4 or fp4. Throws UsageError for another name; the message lists these
+/// names.
 DType kv_dtype_from_name(std::string_view name);
 /// The inverse of kv_dtype_from_name: DType::i8 gives "int8".
 std::string_view kv_dtype_name(DType dtype);

@@ -9,13 +9,13 @@
 namespace lastrow {
 
 struct RangeCount {
-  int64_t n = 0;       // finite elements that become infinity or NaN; fp8: the largest number
+  int64_t n = 0;       // finite elements that become infinity or NaN; fp8, int4, fp4: the largest number
   int64_t first = -1;  // index of the first of them in the rows; −1: there is none
 };
 
 /// For int8 the count is 0, because each row has a scale that fits it.
 RangeCount out_of_range(ConstTensorView rows, DType stored);
-/// The largest finite number of the type: 65504 for f16, 448 for fp8.
+/// The largest finite number of the type: 65504 for f16, 448 for fp8; with its largest scale for int4 and fp4.
 double largest_of(DType stored);
 
 }  // namespace lastrow

@@ -18,7 +18,7 @@ struct CacheOptions {
   int32_t block_len = 16;           // paged: indices that a block holds, 1 … max_seq_len
   int32_t n_blocks = 0;             // paged: size of the pool; 0: enough for every sequence at its longest
   bool share_prefix = false;        // paged: keep full blocks of finished texts for texts that begin alike
-  DType dtype_k = DType::f32;       // of stored K: f32, f16, bf16, fp8_e4m3 or i8 (cache/kv_codec.h)
+  DType dtype_k = DType::f32;       // of stored K: one that is_kv_dtype (cache/kv_codec.h)
   DType dtype_v = DType::f32;       // of stored V
 
   KvDtypes dtypes() const { return {dtype_k, dtype_v}; }

@@ -55,7 +55,8 @@ void note_out_of_range(const AttentionInput& input, const char* name, ConstTenso
         "{} holds {} elements beyond ±{:g}, the largest number of {}; the first is {} at {}; they are stored "
         "as {}; use {}",
         name, beyond.n, largest_of(dtype), kv_dtype_name(dtype), x.data<float>()[beyond.first],
-        place(input, name, x, beyond.first), dtype == DType::fp8_e4m3 ? "±448" : "±infinity",
+        place(input, name, x, beyond.first),
+        dtype == DType::f16 || dtype == DType::bf16 ? "±infinity" : fmt::format("±{:g}", largest_of(dtype)),
         wider_than(dtype)));
 }
 

@@ -121,8 +121,7 @@ ordered_json kernels() {
 /// The types in which a cache stores K and V, as in --kv-dtype.
 ordered_json kv_dtypes() {
   ordered_json list = ordered_json::array();
-  for (const CacheFormat& format : cache_formats())
-    if (format.name != "int4") list.push_back(format.name);  // only `lastrow memory` knows int4
+  for (const CacheFormat& format : cache_formats()) list.push_back(format.name);
   return list;
 }
 

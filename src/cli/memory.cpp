@@ -258,8 +258,9 @@ void add_memory(CLI::App& app) {
   sub->add_option("--cache", o->cache,
                   "contiguous, or paged[:block=B][,blocks=N]: blocks of B rows from a pool of N; default "
                   "contiguous, B 16, N as many as are needed");
-  sub->add_option("--kv-dtype,--dtype", o->kv_dtype,
-                  "The type of the cache: f32, f16, bf16, int8, fp8 or int4, or k=TYPE,v=TYPE; default f16");
+  sub->add_option(
+      "--kv-dtype,--dtype", o->kv_dtype,
+      "The type of the cache: f32, f16, bf16, int8, fp8, int4 or fp4, or k=TYPE,v=TYPE; default f16");
   sub->add_flag("--list", o->list, "List the presets, with their sizes and sources");
   sub->add_flag("--json", o->json, "Print one JSON object on standard output");
   sub->footer(kFooter);

@@ -5,6 +5,9 @@
 //   f16, bf16     a number that is too large becomes infinity
 //   fp8 (e4m3)    has no infinity; a number that is too large becomes ±448
 //   all types     NaN stays NaN
+//
+// fp4 and int4 have 4 bits. Two elements share a byte, the first one in the low half. A tensor of them has the
+// C++ type Fp4x2 or Int4x2: it counts and addresses these bytes. core/four_bits.h has their conversions.
 #pragma once
 
 #include <bit>
@@ -16,7 +19,10 @@
 
 namespace lastrow {
 
-enum class DType : uint8_t { f64, f32, f16, bf16, fp8_e4m3, i64, i32, i8, u8 };
+enum class DType : uint8_t { f64, f32, f16, bf16, fp8_e4m3, i64, i32, i8, u8, fp4x2, i4x2 };
+
+/// How many numbers one element of a tensor holds: 2 for the types with 4 bits.
+constexpr int64_t numbers_in(DType dtype) { return dtype == DType::fp4x2 || dtype == DType::i4x2 ? 2 : 1; }
 
 constexpr size_t size_of(DType dtype) {
   switch (dtype) {
@@ -34,7 +40,7 @@ constexpr size_t size_of(DType dtype) {
   }
 }
 
-/// The name in options, messages and files: f64 f32 f16 bf16 fp8 (which is e4m3) i64 i32 i8 u8.
+/// The name in options, messages and files: f64 f32 f16 bf16 fp8 (which is e4m3) i64 i32 i8 u8 fp4 int4.
 std::string_view name_of(DType dtype);
 /// The inverse of name_of. Throws UsageError that lists the known names for any other text.
 DType dtype_from_name(std::string_view name);
@@ -47,6 +53,12 @@ struct BFloat16 {
   uint16_t bits;
 };
 struct Fp8E4M3 {
+  uint8_t bits;
+};
+struct Fp4x2 {
+  uint8_t bits;
+};
+struct Int4x2 {
   uint8_t bits;
 };
 
@@ -184,6 +196,14 @@ template <>
 struct DTypeOf<uint8_t> {
   static constexpr DType value = DType::u8;
 };
+template <>
+struct DTypeOf<Fp4x2> {
+  static constexpr DType value = DType::fp4x2;
+};
+template <>
+struct DTypeOf<Int4x2> {
+  static constexpr DType value = DType::i4x2;
+};
 
 template <typename T>
 constexpr DType dtype_of = DTypeOf<T>::value;
@@ -210,6 +230,10 @@ void with_type(DType dtype, F&& f) {
       return f(int8_t{});
     case DType::u8:
       return f(uint8_t{});
+    case DType::fp4x2:
+      return f(Fp4x2{});
+    case DType::i4x2:
+      return f(Int4x2{});
   }
 }
 

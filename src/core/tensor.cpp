@@ -35,6 +35,10 @@ T saturated(double x) {
   return x == x ? static_cast<T>(x) : T{0};
 }
 
+/// The types with two numbers in an element.
+template <typename T>
+constexpr bool kPacked = numbers_in(dtype_of<T>) > 1;
+
 template <typename To, typename From>
 To converted(From x) {
   if constexpr (!std::is_arithmetic_v<From>)
@@ -99,9 +103,13 @@ void convert(ConstTensorView from, TensorView to) {
   }
   with_type(from.dtype(), [&]<typename From>(From) {
     with_type(to.dtype(), [&]<typename To>(To) {
-      const From* source = from.data<From>();
-      To* target = to.data<To>();
-      for (int64_t i = 0; i < from.size(); ++i) target[i] = converted<To>(source[i]);
+      if constexpr (kPacked<From> || kPacked<To>) {
+        LASTROW_CHECK(false, "{} to {} needs scales", name_of(from.dtype()), name_of(to.dtype()));
+      } else {
+        const From* source = from.data<From>();
+        To* target = to.data<To>();
+        for (int64_t i = 0; i < from.size(); ++i) target[i] = converted<To>(source[i]);
+      }
     });
   });
 }

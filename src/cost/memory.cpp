@@ -11,8 +11,13 @@
 namespace lastrow {
 namespace {
 
-constexpr std::array<CacheFormat, 6> kFormats = {
-    {{"f32", 32, 0}, {"f16", 16, 0}, {"bf16", 16, 0}, {"int8", 8, 4}, {"fp8", 8, 0}, {"int4", 4, 4}}};
+constexpr std::array<CacheFormat, 7> kFormats = {{{"f32", 32},
+                                                  {"f16", 16},
+                                                  {"bf16", 16},
+                                                  {"int8", 8, 4},
+                                                  {"fp8", 8},
+                                                  {"int4", 4, 2, kScaleGroup},
+                                                  {"fp4", 4, 2, kScaleGroup}}};
 
 void require_range(const char* name, int64_t value, int64_t most) {
   if (value < 1 || value > most) throw ShapeError("{} {}: give a number from 1 to {}", name, value, most);
@@ -42,11 +47,15 @@ int64_t rows_in_all_layers(const ModelShape& s, int64_t context) {
          (s.window > 0 ? checked_product(s, {s.n_window_layers(), std::min(context, s.window)}) : 0);
 }
 
-/// "128 head_dim · 2 bytes", or with a scale "(128 head_dim · 1 bytes + 4 bytes scale)".
+/// "128 head_dim · 2 bytes", or with scales "(128 head_dim · 1 bytes + 4 bytes scale)", "… + 4 scales · 2 bytes)".
 std::string row_text(const ModelShape& s, const CacheFormat& format) {
   std::string row = fmt::format("{} head_dim · {} bytes", s.head_dim, format.elem_bits / 8);
   if (format.elem_bits % 8 != 0) row = fmt::format("{} head_dim · {} bits", s.head_dim, format.elem_bits);
-  return format.scale_bytes > 0 ? fmt::format("({} + {} bytes scale)", row, format.scale_bytes) : row;
+  const int64_t n = format.n_scales(s.head_dim);
+  if (n == 0) return row;
+  return format.group == 0
+             ? fmt::format("({} + {} bytes scale)", row, format.scale_bytes)
+             : fmt::format("({} + {} scale{} · {} bytes)", row, n, n == 1 ? "" : "s", format.scale_bytes);
 }
 
 std::string layers_text(int64_t n) { return fmt::format("{} layer{}", n, n == 1 ? "" : "s"); }

@@ -10,7 +10,7 @@
 //
 //   bytes = Σ_layers n_kv_heads · min(context, window) · batch · (bytes of a K row + bytes of a V row)
 //
-// A row is the K or the V of one token in one K/V head: head_dim elements, and a scale if the format has one.
+// A row is the K or the V of one token in one K/V head: head_dim elements, and scales if the format has them.
 // K and V may have different formats: cache_formats_of("k=int8,v=fp8").
 // A layer without a window counts the whole context.
 // The formula leaves out: partly used blocks (see paged_memory), block tables, prefixes that sequences share,
@@ -27,15 +27,21 @@
 
 namespace lastrow {
 
-/// A type that a cache stores its elements in. int8 and int4 have one symmetric scale per row, and no zero
-/// point. The floating types have no scale. The backends store every format except int4 (cache/kv_codec.h).
+/// A type that a cache stores its elements in, as cache/kv_codec.h says. Scales are symmetric: there is no zero
+/// point.
 struct CacheFormat {
   std::string_view name;
   int64_t elem_bits = 0;
-  int64_t scale_bytes = 0;  // per row; the scale is an f32
+  int64_t scale_bytes = 0;  // of one scale; 0: the format has no scales
+  int64_t group = 0;        // elements of a row that share a scale; 0: all of them
 
-  /// The packed elements, rounded up to whole bytes, and the scale.
-  constexpr int64_t row_bytes(int64_t head_dim) const { return (head_dim * elem_bits + 7) / 8 + scale_bytes; }
+  constexpr int64_t n_scales(int64_t head_dim) const {
+    return scale_bytes == 0 ? 0 : group == 0 ? 1 : (head_dim + group - 1) / group;
+  }
+  /// The packed elements, rounded up to whole bytes, and the scales.
+  constexpr int64_t row_bytes(int64_t head_dim) const {
+    return (head_dim * elem_bits + 7) / 8 + n_scales(head_dim) * scale_bytes;
+  }
 };
 
 /// The formats of K and of V. One format stands for both.
@@ -46,7 +52,7 @@ struct CacheFormats {
   CacheFormats(const CacheFormat& of_k, const CacheFormat& of_v) : k(of_k), v(of_v) {}
 };
 
-/// f32 f16 bf16 int8 fp8 int4.
+/// f32 f16 bf16 int8 fp8 int4 fp4.
 std::span<const CacheFormat> cache_formats();
 /// Throws UsageError that lists the known names.
 const CacheFormat& cache_format(std::string_view name);

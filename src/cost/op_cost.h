@@ -63,9 +63,14 @@ int64_t visible_rows(int64_t q_len, int64_t kv_len, bool causal, int64_t window 
 /// How a row of K or of V is stored.
 struct RowFormat {
   int64_t elem_bytes = kF32Bytes;
-  int64_t scale_bytes = 0;  // of the row's scale: int8 has 4 bytes, the other types have none
+  int64_t scale_bytes = 0;  // of one scale: int8 has 4 bytes, int4 and fp4 have 2, the other types have none
+  int64_t n_in_elem = 1;    // numbers in elem_bytes: 2 for int4 and fp4
+  int64_t group = 0;        // numbers that share a scale; 0: all of the row
 
-  constexpr int64_t row_bytes(int64_t head_dim) const { return head_dim * elem_bytes + scale_bytes; }
+  constexpr int64_t row_bytes(int64_t head_dim) const {
+    const int64_t n_scales = group == 0 ? 1 : (head_dim + group - 1) / group;
+    return (head_dim + n_in_elem - 1) / n_in_elem * elem_bytes + n_scales * scale_bytes;
+  }
 };
 
 }  // namespace cost

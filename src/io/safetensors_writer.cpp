@@ -30,6 +30,8 @@ std::string_view name_in_file(DType dtype) {
     case DType::i8:
       return "I8";
     case DType::u8:
+    case DType::fp4x2:  // without their scales the codes are only bytes
+    case DType::i4x2:
       return "U8";
   }
   LASTROW_CHECK(false, "dtype {}", static_cast<int>(dtype));

@@ -8,7 +8,9 @@
 // * Do not read a slot before an append has written it: nothing is initialised, so it may hold anything.
 //
 // K or V of one layer is [n_blocks, n_kv_heads, block_len, head_dim] in the backend's memory. If the type is
-// int8, each row has a scale: f32 [n_blocks, n_kv_heads, block_len] (cache/kv_codec.h).
+// int8, each row has a scale: f32 [n_blocks, n_kv_heads, block_len] (cache/kv_codec.h). If it is int4 or fp4,
+// rows are [n_blocks, n_kv_heads, block_len, head_dim / 2] bytes, and scales are f16
+// [n_blocks, n_kv_heads, block_len, n_groups(head_dim)].
 //
 // K and V may have different types. There is one allocation, the arena. It holds K of layer 0, V of layer 0,
 // K of layer 1, …, each followed by its scales. Rows and scales begin at multiples of kAlignment bytes from
@@ -37,23 +39,27 @@ class KvStorage {
   const CacheSpec& spec() const { return spec_; }
   /// K or V of one layer, in the stored type.
   TensorView rows(int32_t layer, RowKind kind) {
-    return {place(arena_.view(), layer, kind).raw(), of(kind).dtype, rows_shape()};
+    return {place(arena_.view(), layer, kind).raw(), of(kind).dtype, rows_shape(kind)};
   }
   ConstTensorView rows(int32_t layer, RowKind kind) const {
-    return {place(arena_.view(), layer, kind).raw(), of(kind).dtype, rows_shape()};
+    return {place(arena_.view(), layer, kind).raw(), of(kind).dtype, rows_shape(kind)};
   }
   /// Empty if the stored type has no scales.
   TensorView scales(int32_t layer, RowKind kind) {
     if (of(kind).scales_bytes == 0) return {};
-    return {scales_in(place(arena_.view(), layer, kind), kind).raw(), DType::f32, scales_shape()};
+    return {scales_in(place(arena_.view(), layer, kind), kind).raw(), scales_dtype(kind), scales_shape(kind)};
   }
   ConstTensorView scales(int32_t layer, RowKind kind) const {
     if (of(kind).scales_bytes == 0) return {};
-    return {scales_in(place(arena_.view(), layer, kind), kind).raw(), DType::f32, scales_shape()};
+    return {scales_in(place(arena_.view(), layer, kind), kind).raw(), scales_dtype(kind), scales_shape(kind)};
   }
-  /// Bytes of a stored element, and of the scale of a row (0 if the type has no scales).
+  /// Bytes of a stored element, and of its scales.
   cost::RowFormat row_format(RowKind kind) const {
-    return {static_cast<int64_t>(size_of(of(kind).dtype)), scale_bytes(of(kind).dtype)};
+    const DType dtype = of(kind).dtype;
+    return {.elem_bytes = static_cast<int64_t>(size_of(dtype)),
+            .scale_bytes = scale_bytes(dtype),
+            .n_in_elem = numbers_in(dtype),
+            .group = has_groups(dtype) ? kScaleGroup : 0};
   }
   /// K, V and scales of one token in all layers and heads: 2 · n_layers · n_kv_heads rows, without padding.
   int64_t token_bytes() const {
@@ -74,8 +80,9 @@ class KvStorage {
     int64_t bytes() const { return rows_bytes + scales_bytes; }
   };
   static Part part_of(const CacheSpec& spec, DType dtype) {
-    return {dtype, aligned(spec.layer_rows() * spec.head_dim * static_cast<int64_t>(size_of(dtype))),
-            aligned(spec.layer_rows() * scale_bytes(dtype))};
+    const int64_t scales_bytes = n_scales(dtype, spec.head_dim) * scale_bytes(dtype);
+    return {dtype, aligned(spec.layer_rows() * (stored_row_bytes(dtype, spec.head_dim) - scales_bytes)),
+            aligned(spec.layer_rows() * scales_bytes)};
   }
   const Part& of(RowKind kind) const { return kind == RowKind::k ? k_ : v_; }
 
@@ -89,8 +96,14 @@ class KvStorage {
                           spec_.bytes());
     return spec_.n_layers * (k_.bytes() + v_.bytes());
   }
-  Shape rows_shape() const { return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len, spec_.head_dim}; }
-  Shape scales_shape() const { return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len}; }
+  Shape rows_shape(RowKind kind) const {
+    return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len, spec_.head_dim / numbers_in(of(kind).dtype)};
+  }
+  DType scales_dtype(RowKind kind) const { return has_groups(of(kind).dtype) ? DType::f16 : DType::f32; }
+  Shape scales_shape(RowKind kind) const {
+    if (!has_groups(of(kind).dtype)) return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len};
+    return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len, n_groups(spec_.head_dim)};
+  }
   /// The part of the arena that holds K or V of one layer: its rows, then its scales. scales_in returns the
   /// scales of such a part.
   template <typename View>

@@ -42,6 +42,11 @@ void validate(const ModelShape& s, const StepSize& z) {
     if (bytes < 1 || bytes > 8) throw ShapeError("elements of {} bytes: give 1, 2, 4 or 8", bytes);
   for (const int64_t bytes : {z.k.scale_bytes, z.v.scale_bytes})
     if (bytes < 0 || bytes > 8) throw ShapeError("a scale of {} bytes: give 0 to 8", bytes);
+  for (const cost::RowFormat& format : {z.k, z.v})
+    if (format.n_in_elem < 1 || format.n_in_elem > 2 || format.group < 0 ||
+        (format.group > 0 && format.group < 8))
+      throw ShapeError("{} numbers in an element, {} that share a scale: give 1 or 2, and 0 or at least 8",
+                       format.n_in_elem, format.group);
   if (!(cost_bound(s, z) < kMaxCount))
     throw ShapeError(
         "the cost of {} tokens over {} in batch {} does not fit in 64 bits: use shorter sequences", z.q_len,

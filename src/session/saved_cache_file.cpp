@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "cache/kv_groups.h"
 #include "io/atomic_file.h"
 #include "io/checked.h"
 #include "io/safetensors.h"
@@ -29,7 +30,12 @@ std::vector<float> as_stored(std::span<const float> row, DType stored) {
   std::vector<float> decoded(row.size());
   const auto n = static_cast<int32_t>(row.size());
   with_type(stored, [&]<typename T>(T) {
-    if constexpr (is_kv_dtype(dtype_of<T>)) {
+    if constexpr (is_grouped<T>) {
+      std::vector<T> codes(row.size() / 2);
+      std::vector<Half> scales(static_cast<size_t>(n_groups(n)));
+      encode_groups(row.data(), n, codes.data(), scales.data());
+      decode_groups(codes.data(), scales.data(), n, decoded.data());
+    } else if constexpr (is_kv_dtype(dtype_of<T>)) {
       std::vector<T> codes(row.size());
       const float scale = encode_row(row.data(), n, codes.data());
       decode_row(codes.data(), scale, n, decoded.data());

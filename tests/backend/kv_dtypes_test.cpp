@@ -1,11 +1,11 @@
-// K and V stored in f16, bf16, fp8 and int8: the rows as the codec defines them, and attention over them.
+// K and V stored in f16, bf16, fp8, int8, int4 and fp4: the rows as the codec defines them, and attention over them.
 #include <doctest/doctest.h>
 
 #include <cmath>
 
 #include "backend/eigen.h"
 #include "backend/naive.h"
-#include "cache/kv_codec.h"
+#include "cache/kv_groups.h"
 #include "judge/attend_case.h"
 #include "judge/tolerance.h"
 #include "support/backends.h"
@@ -16,7 +16,21 @@ using namespace lastrow::testing;
 
 namespace {
 
-constexpr DType kEncoded[] = {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8};
+constexpr DType kEncoded[] = {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8, DType::i4x2, DType::fp4x2};
+
+/// What a row of 8 elements decodes to.
+template <typename T>
+void encode_and_decode(const float* row, float* expected) {
+  T stored[8];
+  if constexpr (is_grouped<T>) {
+    Half scale;
+    encode_groups(row, 8, stored, &scale);
+    decode_groups(stored, &scale, 8, expected);
+  } else {
+    const float scale = encode_row(row, 8, stored);
+    decode_row(stored, scale, 8, expected);
+  }
+}
 
 std::vector<AttendCase> cases(DType dtype) {
   return {{.n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 700}}, .kv_dtype = dtype},
@@ -75,15 +89,9 @@ TEST_CASE("a stored row reads back as the codec decodes it; append and write_row
         const float* original = (kind == RowKind::k ? k : v).data<float>();
         for (int g = 0; g < 2; ++g) {
           float expected[8];
-          const auto through = [&]<typename T>(T) {
-            T stored[8];
-            const float scale = encode_row(original + g * 8, 8, stored);
-            decode_row(stored, scale, 8, expected);
-          };
-          if (dtype == DType::f16) through(Half{});
-          if (dtype == DType::bf16) through(BFloat16{});
-          if (dtype == DType::fp8_e4m3) through(Fp8E4M3{});
-          if (dtype == DType::i8) through(int8_t{});
+          with_type(dtype, [&]<typename T>(T) {
+            if constexpr (is_kv_dtype(dtype_of<T>)) encode_and_decode<T>(original + g * 8, expected);
+          });
           for (int d = 0; d < 8; ++d) {
             CHECK(a.data<float>()[g * 8 + d] == expected[d]);
             CHECK(b.data<float>()[g * 8 + d] == expected[d]);

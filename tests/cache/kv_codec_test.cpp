@@ -156,6 +156,8 @@ TEST_CASE("where a scale is stored, and how many bytes a cache has with it") {
   CHECK(bytes(DType::bf16) == n_rows * 20);
   CHECK(bytes(DType::fp8_e4m3) == n_rows * 10);
   CHECK(bytes(DType::i8) == n_rows * (10 + 4));
+  CHECK(bytes(DType::i4x2) == n_rows * (5 + 2));
+  CHECK(bytes(DType::fp4x2) == n_rows * (5 + 2));
 
   // K in int8 with scales, V in f16.
   const CacheSpec mixed = CacheSpec::contiguous(2, 3, 10, 100, 1, {DType::i8, DType::f16});
@@ -165,19 +167,20 @@ TEST_CASE("where a scale is stored, and how many bytes a cache has with it") {
 }
 
 TEST_CASE("types of K and V by name; the others are refused") {
-  for (const char* name : {"f32", "f16", "bf16", "fp8", "int8"}) {
+  for (const char* name : {"f32", "f16", "bf16", "fp8", "int8", "int4", "fp4"}) {
     CHECK(kv_dtype_name(kv_dtype_from_name(name)) == name);
     CHECK(is_kv_dtype(kv_dtype_from_name(name)));
   }
   CHECK(kv_dtype_from_name("int8") == DType::i8);
-  for (const char* name : {"int4", "i8", "f64", "", "F16"})
-    CHECK_THROWS_WITH_AS(kv_dtype_from_name(name), doctest::Contains("use one of f32 f16 bf16 fp8 int8"),
-                         UsageError);
+  for (const char* name : {"int3", "i8", "f64", "", "F16"})
+    CHECK_THROWS_WITH_AS(kv_dtype_from_name(name),
+                         doctest::Contains("use one of f32 f16 bf16 fp8 int8 int4 fp4"), UsageError);
   for (const DType dtype : {DType::f64, DType::i64, DType::i32, DType::u8}) {
     CHECK_THROWS_WITH_AS(validate(CacheSpec::contiguous(1, 1, 4, 2, 1, {DType::f32, dtype})),
                          doctest::Contains("CacheSpec::dtype_v is"), ShapeError);
     CHECK_THROWS_WITH_AS(validate(CacheSpec::contiguous(1, 1, 4, 2, 1, dtype)),
-                         doctest::Contains("stored as f32, f16, bf16, fp8 or i8"), ShapeError);
+                         doctest::Contains("stored as f32, f16, bf16, fp8, i8 (int8), int4 or fp4"),
+                         ShapeError);
   }
 }
 
@@ -188,8 +191,24 @@ TEST_CASE("the types of K and of V by name, together and apart") {
   CHECK(kv_dtypes_name(DType::i8) == "int8");
   CHECK(kv_dtypes_name({DType::i8, DType::fp8_e4m3}) == "k=int8,v=fp8");
   for (const DType k : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
-    for (const DType v : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+    for (const DType v : {DType::f32, DType::fp8_e4m3, DType::i8, DType::i4x2, DType::fp4x2})
       CHECK(kv_dtypes_from_name(kv_dtypes_name({k, v})) == KvDtypes(k, v));
   for (const char* text : {"k=int8", "k=fp8,k=int8", "int8,fp8", "k=int8, v=fp8", "k=int8,v=fp8,", "=", ","})
     CHECK_THROWS_WITH_AS(kv_dtypes_from_name(text), doctest::Contains("f32 f16 bf16 fp8 int8"), UsageError);
+}
+
+TEST_CASE("an error shows the first 80 characters of a long name") {
+  const std::string name(5000, 'x'), shown = "'" + name.substr(0, 80) + "'";
+  CHECK_THROWS_WITH_AS(kv_dtypes_from_name(name), doctest::Contains(shown.c_str()), UsageError);
+  CHECK_THROWS_WITH_AS(kv_dtypes_from_name("k=" + name + ",v=int8"), doctest::Contains(shown.c_str()),
+                       UsageError);
+  CHECK_THROWS_WITH_AS(kv_dtypes_from_name("k=" + name), doctest::Contains(": use TYPE or"), UsageError);
+}
+
+TEST_CASE("int4 and fp4 need an even head_dim") {
+  for (const DType dtype : {DType::i4x2, DType::fp4x2}) {
+    CHECK_NOTHROW(validate(CacheSpec::contiguous(1, 1, 6, 2, 1, dtype)));
+    CHECK_THROWS_WITH_AS(validate(CacheSpec::contiguous(1, 1, 7, 2, 1, {DType::f32, dtype})),
+                         doctest::Contains("head_dim 7 is odd"), ShapeError);
+  }
 }

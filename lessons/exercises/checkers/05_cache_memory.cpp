@@ -29,7 +29,8 @@ int64_t changed(const ModelShape& shape, int64_t context, int64_t batch, const C
     if (changes.no_window) window = 0;
     bytes += changes.kinds * (changes.query_heads ? shape.n_q_heads : shape.n_kv_heads) *
              (window > 0 ? std::min(context, window) : context) * (changes.one_sequence ? 1 : batch) *
-             (rounded_row(shape, format) + (changes.no_scale ? 0 : format.scale_bytes));
+             (rounded_row(shape, format) +
+              (changes.no_scale ? 0 : format.n_scales(shape.head_dim) * format.scale_bytes));
   }
   return bytes;
 }
@@ -47,7 +48,7 @@ constexpr Mistake kMistakes[] = {
      "A layer with a window never reads older rows, so it does not keep them."},
     {changed<Changes{.every_window = true}>,
      "Not every layer has the window: ask shape.layer_window(layer)."},
-    {changed<Changes{.no_scale = true}>, "Each row of K and of V has its own scale."},
+    {changed<Changes{.no_scale = true}>, "Each row of K and of V has its own scales."},
     {changed<Changes{.one_sequence = true}>, "Every sequence of the batch has its own rows."},
 };
 
@@ -87,7 +88,7 @@ void check_05(Checker& c) {
   compare("mistral-7b-v0.1", 32768, 2, "f16");
   c.tries("a window in every other layer");
   compare("gemma-2-9b", 8192, 1, "bf16");
-  c.tries("int8 with a scale per row, fp8, int4");
+  c.tries("int8 with a scale per row, fp8, int4 with a scale per 32 elements");
   for (const char* format : {"int8", "fp8", "int4"}) compare("llama-3-8b", 8192, 1, format);
   c.tries("every model, every format, contexts of 1 to 131,072 tokens");
   for (const ModelShape& shape : presets())

@@ -105,11 +105,14 @@ std::string slot_text(const Setup& setup, Mode side, int64_t slot) {
                      slot / setup.cache.block_len);
 }
 
-/// "64 (16 × f32)", or with a scale "20 (16 × int8, and a scale of 4)".
+/// "64 (16 × f32)", or with scales "20 (16 × int8, and a scale of 4)", "72 (128 × int4, and 4 scales of 2)".
 std::string bytes_text(int width, DType dtype) {
-  const int64_t scale = scale_bytes(dtype), elems = width * static_cast<int64_t>(size_of(dtype));
-  return fmt::format("{} ({} × {}{})", elems + scale, width, kv_dtype_name(dtype),
-                     scale > 0 ? fmt::format(", and a scale of {}", scale) : "");
+  const int64_t n = n_scales(dtype, width);
+  std::string scales;
+  if (n > 0)
+    scales =
+        fmt::format(", and {} of {}", n == 1 ? "a scale" : fmt::format("{} scales", n), scale_bytes(dtype));
+  return fmt::format("{} ({} × {}{})", stored_row_bytes(dtype, width), width, kv_dtype_name(dtype), scales);
 }
 
 void add_provenance(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {

@@ -11,7 +11,8 @@ int64_t bytes_of_cache(const ModelShape& shape, int64_t context, int64_t batch, 
   for (int64_t layer = 0; layer < shape.n_layers; ++layer) {
     const int64_t window = shape.window;
     const int64_t tokens = window > 0 ? std::min(context, window) : context;
-    const int64_t row_bytes = (shape.head_dim * format.elem_bits + 7) / 8 + format.scale_bytes;
+    const int64_t row_bytes =
+        (shape.head_dim * format.elem_bits + 7) / 8 + format.n_scales(shape.head_dim) * format.scale_bytes;
     bytes += 2 * shape.n_kv_heads * tokens * batch * row_bytes;
   }
   return bytes;
