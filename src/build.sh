@@ -3,7 +3,7 @@
 #
 #   need_packages NAME…          installs the packages that are missing with apt-get, and says which (Debian, Ubuntu);
 #                                on other systems only names them
-#   configure PRESET             runs CMake; the first time prints where each library came from, later only what is
+#   configure PRESET [OPTION…]   runs CMake; the first time prints where each library came from, later only what is
 #                                left out
 #   build PRESET [TARGET…]       builds the targets, or everything
 #   die LINE…                    prints the lines on stderr, then exits with status 2
@@ -106,12 +106,13 @@ build_dir() {
 
 configure() {
   local preset=$1 dir log lines='/left out/'
+  shift
   dir=$(build_dir "$preset")
   log=$dir/configure.log
   [[ -e $dir/build.ninja ]] || lines='' # the first time, print all lines about lastrow
   mkdir -p "$dir"
   if command -v ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
-  if ! (cd "$root" && cmake --preset "$preset") >"$log" 2>&1; then
+  if ! (cd "$root" && cmake --preset "$preset" "$@") >"$log" 2>&1; then
     cat "$log" >&2
     die "lastrow: CMake could not configure; its output is above. To start again from nothing, remove $dir."
   fi
