@@ -60,7 +60,7 @@ int run(int argc, char** argv) {
   app.add_option("--cache", cache, "the cache of the left side: contiguous, or paged[:block=B][,blocks=N]")
       ->capture_default_str();
   app.add_option("--kv-dtype", kv_dtype,
-                 "the type of its K and V: f32, f16, bf16, fp8 or int8, or k=TYPE,v=TYPE")
+                 "the type of its K and V: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE")
       ->capture_default_str();
   app.add_option("--temperature", temperature,
                  "how random the next token is, 0 to 2; 0 takes the most probable token")

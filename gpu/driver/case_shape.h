@@ -27,9 +27,14 @@ inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
   return s;
 }
 
+/// "bf16" if K and V have one type, else "k=int8,v=fp8".
+inline std::string types_name(KvDtypes types) {
+  return types.same() ? std::string(name_of(types.k)) : kv_dtypes_name(types);
+}
+
 /// "bf16, heads 8:2, head_dim 64, 16-token blocks shuffled, queries/keys 1/33 5/7, window 5".
 inline std::string describe(const AttendCase& c) {
-  std::string text = fmt::format("{}, heads {}:{}, head_dim {}, ", name_of(c.kv_dtype.k), c.n_q_heads,
+  std::string text = fmt::format("{}, heads {}:{}, head_dim {}, ", types_name(c.kv_dtype), c.n_q_heads,
                                  c.n_kv_heads, c.head_dim);
   text += c.block_len == 0
               ? "contiguous"

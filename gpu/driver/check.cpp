@@ -119,7 +119,7 @@ class Check {
     const std::lock_guard lock(mutex_);
     if (!end_.lost.empty()) return false;  // a rung of another thread has broken the device
     if (!a.failure.empty()) a.failure = where + ": " + a.failure;
-    journal_.end({rung, judged.c.kv_dtype.k, i, a.share, a.failure});
+    journal_.end({rung, judged.c.kv_dtype, i, a.share, a.failure});
     if (lost.empty()) return true;
     journal_.give_up(rung, where);
     end_.lost = fmt::format("{} at {}: {}", rung, where, lost);
@@ -162,7 +162,7 @@ CheckEnd check(const CheckJob& job, CheckJournal& journal) {
 CheckReport make_report(const CheckJournal& journal) {
   CheckReport report{.lines = {}, .ended = journal.ended()};
   for (const CheckOutcome& o : journal.outcomes()) {
-    CheckLine& line = report.lines[{o.rung, o.type}];
+    CheckLine& line = report.lines[{o.rung, o.types}];
     ++line.n_problems;
     line.largest_share = std::max(line.largest_share, o.share);
     if (o.failure.empty()) continue;

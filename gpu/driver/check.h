@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <tuple>
 
 #include "gpu/driver/check_cases.h"
 #include "gpu/driver/check_journal.h"
@@ -29,8 +30,15 @@ struct CheckLine {
   std::string first_failure;
 };
 
+using RungAndTypes = std::pair<std::string, KvDtypes>;
+struct ByRungThenTypes {
+  bool operator()(const RungAndTypes& a, const RungAndTypes& b) const {
+    return std::tie(a.first, a.second.k, a.second.v) < std::tie(b.first, b.second.k, b.second.v);
+  }
+};
+
 struct CheckReport {
-  std::map<std::pair<std::string, DType>, CheckLine> lines;  // rung, stored type
+  std::map<RungAndTypes, CheckLine, ByRungThenTypes> lines;
   std::map<std::string, std::string> ended;  // rung → where it broke the device or its process
 };
 

@@ -16,7 +16,17 @@ constexpr struct { int32_t n_q, n_kv; } kHeads[] = {{2, 2}, {3, 1}, {8, 2}, {8, 
 
 constexpr int32_t kHeadDims[] = {8, 16, 64, 80, 128, 256};
 constexpr int32_t kLengths[] = {0, 1, 15, 17, 31, 33, 63, 65, 130};  // of keys; blocks and tiles ± 1
-constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8};
+constexpr KvDtypes kTypes[] = {DType::f32,
+                               DType::bf16,
+                               DType::f16,
+                               DType::fp8_e4m3,
+                               DType::i8,
+                               {DType::i8, DType::fp4x2},
+                               {DType::i8, DType::fp8_e4m3},
+                               {DType::bf16, DType::i4x2},
+                               DType::i4x2,
+                               DType::fp4x2};
+constexpr int32_t kLongTypes = 6;  // of the first types there are long problems
 
 constexpr struct {
   int32_t len;     // 0: contiguous
@@ -138,7 +148,7 @@ CheckSet::CheckSet(std::vector<std::string> rungs,
                    FunctionRef<bool(const std::string&, const gpu::AttendShape&)> takes)
     : rungs_(std::move(rungs)) {
   for (const std::string& name : rungs_)
-    for (const DType type : kTypes)
+    for (const KvDtypes type : kTypes)
       for (const int32_t dim : kHeadDims) takes_.push_back(takes(name, {.head_dim = dim, .kv_dtype = type}));
 }
 
@@ -180,7 +190,7 @@ std::vector<CheckCase> CheckSet::long_contexts() const {
   std::vector<CheckCase> cases;
   Row row(kChoices);
   row[head_dim] = kHeadDim;
-  for (row[dtype] = 0; row[dtype] < static_cast<int32_t>(std::size(kTypes)); ++row[dtype])
+  for (row[dtype] = 0; row[dtype] < kLongTypes; ++row[dtype])
     for (const LongProblem& p : long_problems()) {
       CheckCase c{p.problem, {}};
       c.problem.head_dim = kHeadDims[kHeadDim];

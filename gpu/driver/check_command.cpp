@@ -1,4 +1,5 @@
 #include "gpu/driver/check_command.h"
+#include "gpu/driver/case_shape.h"
 
 #include <unistd.h>
 
@@ -79,8 +80,8 @@ void say_estimate(const Options& o, const std::string& target, const Problems& a
 
 void print_lines(const CheckReport& report) {
   for (const auto& [key, line] : report.lines)
-    print(fmt::format("{:<11}  {:<4} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
-                      name_of(key.second), line.n_problems, line.largest_share,
+    print(fmt::format("{:<11}  {:<14} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
+                      judge::types_name(key.second), line.n_problems, line.largest_share,
                       line.n_failed == 0
                           ? "held"
                           : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure)));

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "gpu/driver/case_shape.h"
 #include "io/input_file.h"
 #include "io/output_place.h"
 
@@ -69,8 +70,10 @@ void CheckJournal::read(const std::string& path, const CheckedSet* set) {
         ended_.emplace(j.at("gave_up"), j.at("text"));
         begun.clear();
       } else {
-        outcomes_.push_back({j.at("rung"), dtype_from_name(j.at("type").get<std::string>()), j.at("problem"),
-                             share_from_json(j.at("share")), j.at("failure")});
+        const std::string types = j.at("type");
+        const bool apart = types.find('=') != std::string::npos;
+        outcomes_.push_back({j.at("rung"), apart ? kv_dtypes_from_name(types) : dtype_from_name(types),
+                             j.at("problem"), share_from_json(j.at("share")), j.at("failure")});
         known_.insert({outcomes_.back().rung, outcomes_.back().problem});
         begun.clear();
       }
@@ -109,7 +112,7 @@ void CheckJournal::end(const CheckOutcome& outcome) {
   known_.insert({outcome.rung, outcome.problem});
   outcomes_.push_back(outcome);
   write(json{{"rung", outcome.rung},
-             {"type", std::string(name_of(outcome.type))},
+             {"type", judge::types_name(outcome.types)},
              {"problem", outcome.problem},
              {"share", share_in_json(outcome.share)},
              {"failure", outcome.failure}}

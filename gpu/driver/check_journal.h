@@ -26,14 +26,14 @@
 #include <utility>
 #include <vector>
 
-#include "core/dtype.h"
+#include "cache/kv_codec.h"
 
 namespace lastrow::driver {
 
 /// The result of one rung on one problem.
 struct CheckOutcome {
   std::string rung;
-  DType type{};         // of K and V
+  KvDtypes types{};     // of K and V
   int64_t problem = 0;  // its number in the set
   double share = 0;     // error / bound; ∞ if there is no answer
   std::string failure;  // empty: held

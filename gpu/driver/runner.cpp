@@ -65,7 +65,7 @@ class TargetRunner final : public Runner {
     put(v_, v.raw(), v.size_bytes());
     if (!k_scales.empty()) put(k_scales_, k_scales.raw(), k_scales.size_bytes());
     if (!v_scales.empty()) put(v_scales_, v_scales.raw(), v_scales.size_bytes());
-    has_scales_ = !k_scales.empty();
+    has_k_scales_ = !k_scales.empty(), has_v_scales_ = !v_scales.empty();
     put(q_start_, plan.q_start);
     put(kv_len_, plan.kv_len);
     put(tables_, plan.block_tables);
@@ -90,8 +90,8 @@ class TargetRunner final : public Runner {
                  .q = at<float>(q_),
                  .k = k_.view().raw(),
                  .v = v_.view().raw(),
-                 .k_scales = has_scales_ ? at<float>(k_scales_) : nullptr,
-                 .v_scales = has_scales_ ? at<float>(v_scales_) : nullptr,
+                 .k_scales = has_k_scales_ ? k_scales_.view().raw() : nullptr,
+                 .v_scales = has_v_scales_ ? v_scales_.view().raw() : nullptr,
                  .q_start = at<int32_t>(q_start_),
                  .kv_len = at<int32_t>(kv_len_),
                  .seq_of_token = at<int32_t>(seq_of_token_),
@@ -150,7 +150,7 @@ class TargetRunner final : public Runner {
   std::unique_ptr<target::Runtime> runtime_ = target::make_runtime(options());
   gpu::AttendShape shape_;
   AttendSpec spec_;
-  bool has_scales_ = false;
+  bool has_k_scales_ = false, has_v_scales_ = false;
   Tensor q_, k_, v_, k_scales_, v_scales_, q_start_, kv_len_, tables_, seq_of_token_, out_, lse_, scratch_,
       answer_;
 };

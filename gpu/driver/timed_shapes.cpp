@@ -107,8 +107,7 @@ gpu::AttendShape TimedShape::shape() const {
 }
 
 int64_t TimedShape::kv_bytes() const {
-  return int64_t{2} * batch * kv_len * n_kv_heads *
-         (head_dim * static_cast<int64_t>(size_of(dtype)) + scale_bytes(dtype));
+  return int64_t{2} * batch * kv_len * n_kv_heads * stored_row_bytes(dtype, head_dim);
 }
 
 std::vector<TimedShape> timed_shapes(ShapeSet set) {

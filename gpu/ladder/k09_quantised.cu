@@ -15,7 +15,8 @@
 //          ⌈group / 4⌉ blocks that run side by side request the same bytes
 // scratch  as k07
 // shared   as k07
-// takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim up to 256; any block_len; decode and prefill
+// takes    f16, bf16, fp8 (e4m3), int8, and K in int8 with V in fp8; any group; head_dim up to 256; any
+//          block_len; decode and prefill
 // expects  int8 and fp8 take about half of bf16's time for one head. For 2 to 4 heads the gain is smaller,
 //          because the products take as long as the bytes (README, "What the machine code allows"). Above 4
 //          there is none, because each chunk of 4 heads computes on all keys again; there k11 fits better.
@@ -37,10 +38,15 @@ __device__ inline float load_scale(const Global<const float>& g_scales, int32_t 
     return row >= 0 ? g_scales.load(row) : 0.0f;
 }
 
+/// The pair that is worth a kernel of its own: K in int8, V in fp8. Every other pair is for k13.
+using Int8AndFp8 = TypePair<int8_t, Fp8E4M3>;
+
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
 __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>)
     k09_quantised(AttendOperands<KV> o, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kVec>;
+  using K = KeyOf<KV>;
+  using V = ValueOf<KV>;
   const Part part = part_of<Rows, kHeads>(o, plan);
   GroupState<Rows, kHeads> state;
 
@@ -50,25 +56,26 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
 
     TilePlaces<Rows> places(o, part);
     int32_t r_row[kRowsAhead];
-    Packed<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
+    Packed<K, kVec> r_k[kRowsAhead][Rows::kVecs];
+    Packed<V, kVec> r_v[kRowsAhead][Rows::kVecs];
     float r_k_scale[kRowsAhead], r_v_scale[kRowsAhead];
     const auto ask_for_k = [&] {
       places.take(o, part, r_row);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        load_row<Rows, KV>(o.g_k, int64_t{r_row[j]} * o.head_dim, r_row[j] >= 0, o.head_dim, r_k[j]);
-        r_k_scale[j] = load_scale<KV>(o.g_k_scales, r_row[j]);
+        load_row<Rows, K>(o.g_k, int64_t{r_row[j]} * o.head_dim, r_row[j] >= 0, o.head_dim, r_k[j]);
+        r_k_scale[j] = load_scale<K>(o.g_k_scales, r_row[j]);
       }
     };
     ask_for_k();
     for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        load_row<Rows, KV>(o.g_v, int64_t{r_row[j]} * o.head_dim, r_row[j] >= 0, o.head_dim, r_v[j]);
-        r_v_scale[j] = load_scale<KV>(o.g_v_scales, r_row[j]);
+        load_row<Rows, V>(o.g_v, int64_t{r_row[j]} * o.head_dim, r_row[j] >= 0, o.head_dim, r_v[j]);
+        r_v_scale[j] = load_scale<V>(o.g_v_scales, r_row[j]);
       }
 
       float r_x[kHeads][kRowsAhead], r_wide[Rows::kElems];
       for (int32_t j = 0; j < kRowsAhead; ++j) {
-        widen_row<Rows, KV>(r_k[j], r_wide);
+        widen_row<Rows, K>(r_k[j], r_wide);
         for (int32_t h = 0; h < kHeads; ++h) r_x[h][j] = dot<Rows>(r_q[h], r_wide);
       }
       sum_scores<Rows>(r_x);
@@ -80,7 +87,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
       state.spread_weights(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
         for (int32_t v = 0; v < Rows::kVecs; ++v) stay_narrow_until(r_x[0][0], r_v[j][v]);
-        widen_row<Rows, KV>(r_v[j], r_wide);
+        widen_row<Rows, V>(r_v[j], r_wide);
         for (int32_t h = 0; h < kHeads; ++h) state.add_row(h, r_x[h][j], r_wide);
       }
     }
@@ -91,19 +98,21 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
 constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
 
 std::string supports(const gpu::AttendShape& s) {
-  if (s.kv_dtype == DType::f32) return "it needs K/V in f16, bf16, fp8 or int8";
+  const bool is_pair = s.kv_dtype == kv_dtypes_of<Int8AndFp8>;
+  if (!is_pair && (!has_plain_types(s) || s.kv_dtype == DType::f32))
+    return "it needs K/V in f16, bf16, fp8 or int8, or K in int8 and V in fp8";
   if (s.head_dim > 256) return "it needs head_dim at most 256";
   return too_many_rows(s);
 }
 
 int64_t scratch_elems(const gpu::AttendShape& s) {
-  return split_scratch_elems<Half, BFloat16, Fp8E4M3, int8_t>(s, kKind);
+  return split_scratch_elems<Half, BFloat16, Fp8E4M3, int8_t, Int8AndFp8>(s, kKind);
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.shape;
   if (s.n_tokens == 0) return;
-  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
+  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t, Int8AndFp8>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
       const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(s, kKind, 0, call.spec.mask.window);
       launch(Kernel{"k09_quantised", k09_quantised<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
@@ -115,6 +124,6 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k09{"k09", "narrow K/V, widened in registers", supports, scratch_elems, start};
+const Rung k09{"k09", "narrow K/V, widened in registers", supports, scratch_elems, start, true};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -13,22 +13,30 @@
 
 namespace lastrow::LASTROW_TARGET {
 
+/// Whether K and V are stored in one type, with 8 bits or more.
+inline bool has_plain_types(const gpu::AttendShape& shape) {
+  return shape.kv_dtype.same() && !has_groups(shape.kv_dtype.k);
+}
+
 struct Rung {
   const char* name;  // "k05"
   const char* idea;  // a few words
-  /// What supports says of a shape whose K and V are stored in one type.
-  std::string (*supports_one_type)(const gpu::AttendShape& shape);
+  /// What supports says of a shape with plain types.
+  std::string (*supports_shape)(const gpu::AttendShape& shape);
   /// Floats of scratch memory that a call needs.
   int64_t (*scratch_elems)(const gpu::AttendShape& shape);
   void (*launch)(const gpu::AttendCall& call, Stream stream);
 
+  bool takes_pairs = false;  // supports_shape also knows other shapes
+
   /// Why it cannot take the shape ("it needs K/V in f32 or bf16"); empty if it can.
   std::string supports(const gpu::AttendShape& shape) const {
-    return shape.kv_dtype.same() ? supports_one_type(shape) : "it needs K and V in the same type";
+    if (takes_pairs || has_plain_types(shape)) return supports_shape(shape);
+    return shape.kv_dtype.same() ? "it needs K/V with 8 bits or more" : "it needs K and V in the same type";
   }
 };
 
-extern const Rung k01, k02, k03, k04, k05, k06, k07, k08, k09, k10, k11, k12;
+extern const Rung k01, k02, k03, k04, k05, k06, k07, k08, k09, k10, k11, k12, k13;
 
 /// All rungs, in order. Throws nothing; never empty.
 std::span<const Rung* const> ladder();
@@ -37,7 +45,7 @@ const Rung& rung(const std::string& name);
 /// The rung that the backend takes for a shape if no rung is forced:
 ///   16 queries of a sequence or more              k12, else k04
 ///   groups of 5 heads or more (4 in 8 bits)       k11
-///   otherwise                                     k08 for f32, k09 for narrower K/V
+///   otherwise                                     k08 for f32, k09 for narrower K/V, k13 for any pair
 /// If that rung does not take the shape, it is the next one down. This is a prediction until the ladder has
 /// been timed on a GPU (gpu/README.md).
 const Rung& choose(const gpu::AttendShape& shape);

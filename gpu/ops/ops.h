@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 
 #include "attention/mask.h"
 #include "cache/index.h"
@@ -47,8 +46,7 @@ struct RowsCall {
   Row* rows;             // [n_rows, n_kv_heads, head_dim]
   const int64_t* slots;  // [n_rows]
   Stored* storage;       // [n_blocks, n_kv_heads, block_len, head_dim]
-  std::conditional_t<std::is_const_v<Stored>, const float, float>*
-      scales;  // [n_blocks, n_kv_heads, block_len], or null
+  Stored* scales;        // as KvStorage::scales says, or null
   RowLayout layout;
   DType kv_dtype;
   int32_t n_rows;

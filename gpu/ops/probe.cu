@@ -4,6 +4,7 @@
 // warp     one (h, row);  block of 4 warps;  lanes take every 32nd key, in three passes:
 //            1  scores and their maximum     2  exponentials and their sum     3  probabilities
 //          Each lane reads back only what it has written itself.
+#include "cache/kv_groups.h"
 #include "gpu/ops/ops.h"
 #include "gpu/parts/attend_operands.h"
 
@@ -19,14 +20,25 @@ struct Selection {
 
 /// scale · q · k of packed token `token`, head h and index s of the sequence.
 template <typename KV>
-__device__ float score_of(const AttendOperands<KV>& o, int32_t seq, int32_t token, int32_t h, int32_t s) {
+__device__ float score_of(const AttendOperands<KV>& o, const Global<const Half>& g_group_scales, int32_t seq,
+                          int32_t token, int32_t h, int32_t s) {
   const int32_t g = h / o.group_size;
   const int64_t slot = slot_at(o, seq, s), k = row_offset(o.layout, slot, g);
   const int64_t q = (int64_t{token} * o.n_q_heads + h) * o.head_dim;
-  float k_scale = 1;
-  if constexpr (std::is_same_v<KV, int8_t>) k_scale = o.g_k_scales.load(scale_offset(o.layout, slot, g));
   float score = 0;
-  for (int32_t d = 0; d < o.head_dim; ++d) score += o.g_q.load(q + d) * decode(o.g_k.load(k + d), k_scale);
+  if constexpr (is_grouped<KV>) {
+    const int64_t first_scale = scale_offset(o.layout, slot, g) * n_groups(o.head_dim);
+    for (int32_t d = 0; d < o.head_dim; d += 2) {
+      const uint8_t bits = o.g_k.load((k + d) / 2).bits;
+      const float scale = to_float(g_group_scales.load(first_scale + d / kScaleGroup));
+      score += o.g_q.load(q + d) * (number_of<KV>(first_code(bits)) * scale) +
+               o.g_q.load(q + d + 1) * (number_of<KV>(second_code(bits)) * scale);
+    }
+  } else {
+    float k_scale = 1;
+    if constexpr (std::is_same_v<KV, int8_t>) k_scale = o.g_k_scales.load(scale_offset(o.layout, slot, g));
+    for (int32_t d = 0; d < o.head_dim; ++d) score += o.g_q.load(q + d) * decode(o.g_k.load(k + d), k_scale);
+  }
   return score * o.scale;
 }
 
@@ -38,7 +50,9 @@ __device__ inline float lse_difference(float row_max, float log_sum, float writt
 }
 
 template <typename KV>
-__global__ void probe_kernel(AttendOperands<KV> o, Global<float> g_scores,
+__global__ void probe_kernel(AttendOperands<KV> o,
+                             Global<const Half> g_group_scales,  // of K, if KV has groups
+                             Global<float> g_scores,
                              Global<float> g_probs,         // [n_heads, n_rows, kv_len]
                              Global<float> g_lse_distance,  // [n_heads, n_rows], if wanted
                              Selection chosen, int64_t n_selected) {
@@ -53,7 +67,7 @@ __global__ void probe_kernel(AttendOperands<KV> o, Global<float> g_scores,
   float row_max = kMinusInfinity;
   for (int32_t s = lane; s < chosen.kv_len; s += kWarpSize) {
     const bool is_visible = s >= keys.begin && s < keys.end;
-    const float score = is_visible ? score_of(o, chosen.seq, token, h, s) : kMinusInfinity;
+    const float score = is_visible ? score_of(o, g_group_scales, chosen.seq, token, h, s) : kMinusInfinity;
     g_scores.store(first_cell + s, score);
     row_max = score > row_max ? score : row_max;  // NaN shows in the sum
   }
@@ -85,10 +99,13 @@ __global__ void probe_kernel(AttendOperands<KV> o, Global<float> g_scores,
 void probe(const ProbeCall& c, Stream stream) {
   const int64_t n_selected = int64_t{c.n_heads} * c.n_rows, n_cells = n_selected * c.kv_len;
   if (n_selected == 0) return;
-  with_kv_type<float, Half, BFloat16, Fp8E4M3, int8_t>(c.attend.shape.kv_dtype.k, [&]<typename KV>(KV) {
+  const gpu::AttendShape& shape = c.attend.shape;
+  const int64_t n_scales = shape.n_blocks * shape.n_kv_heads * shape.block_len * n_groups(shape.head_dim);
+  with_kv_type<float, Half, BFloat16, Fp8E4M3, int8_t, Fp4x2, Int4x2>(shape.kv_dtype.k, [&]<typename KV>(KV) {
     launch(Kernel{"probe", probe_kernel<KV>}, {static_cast<uint32_t>(ceil_div(n_selected, kWarps))},
-           {kThreads}, 0, stream, operands<KV>(c.attend, 0), Global<float>(c.scores, n_cells, "g_scores"),
-           Global<float>(c.probs, n_cells, "g_probs"),
+           {kThreads}, 0, stream, operands<KV>(c.attend, 0),
+           Global<const Half>(static_cast<const Half*>(c.attend.k_scales), n_scales, "g_k_scales"),
+           Global<float>(c.scores, n_cells, "g_scores"), Global<float>(c.probs, n_cells, "g_probs"),
            Global<float>(c.lse_distance, n_selected, "g_lse_distance"),
            Selection{c.seq, c.first_head, c.first_row, c.n_rows, c.kv_len, c.lse_distance != nullptr},
            n_selected);

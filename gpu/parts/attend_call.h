@@ -37,16 +37,16 @@ struct AttendShape {
 struct AttendCall {
   AttendShape shape;
   AttendSpec spec;
-  const float* q;                    // [n_tokens, n_q_heads, head_dim]
-  const void *k, *v;                 // [n_blocks, n_kv_heads, block_len, head_dim] of kv_dtype
-  const float *k_scales, *v_scales;  // [n_blocks, n_kv_heads, block_len]   null where kv_dtype has none
-  const int32_t* q_start;            // [n_seqs + 1]
-  const int32_t* kv_len;             // [n_seqs]
-  const int32_t* seq_of_token;       // [n_tokens]
-  const int32_t* block_tables;       // [n_seqs, blocks_per_seq]
-  float* out;                        // [n_tokens, n_q_heads, head_dim]
-  float* lse;                        // [n_tokens, n_q_heads]   natural log
-  float* scratch;                    // [scratch_elems(shape)]
+  const float* q;                   // [n_tokens, n_q_heads, head_dim]
+  const void *k, *v;                // [n_blocks, n_kv_heads, block_len, head_dim] of kv_dtype
+  const void *k_scales, *v_scales;  // as KvStorage::scales says; null where kv_dtype has none
+  const int32_t* q_start;           // [n_seqs + 1]
+  const int32_t* kv_len;            // [n_seqs]
+  const int32_t* seq_of_token;      // [n_tokens]
+  const int32_t* block_tables;      // [n_seqs, blocks_per_seq]
+  float* out;                       // [n_tokens, n_q_heads, head_dim]
+  float* lse;                       // [n_tokens, n_q_heads]   natural log
+  float* scratch;                   // [scratch_elems(shape)]
 };
 
 }  // namespace lastrow::gpu

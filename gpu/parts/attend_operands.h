@@ -1,6 +1,7 @@
 // What every attention kernel takes, and the few steps that all of them share.
 //
-// KV is the element type of stored rows: float, Half, BFloat16, Fp8E4M3 or int8_t (cache/kv_codec.h).
+// KV is the element type of stored rows: float, Half, BFloat16, Fp8E4M3 or int8_t (cache/kv_codec.h). It may
+// also be a TypePair: one type for K, and another one of the same size for V.
 // Everything else is float, and sums are computed in float.
 #pragma once
 
@@ -37,10 +38,31 @@ inline std::string too_many_rows(const gpu::AttendShape& s) {
              : "it needs at most 2^31 - 1 rows of K in a layer (blocks times heads times block_len)";
 }
 
+template <typename K, typename V>
+struct TypePair {
+  K elem;
+  static_assert(sizeof(K) == sizeof(V));
+};
+template <typename KV>
+struct TypesOf {
+  using K = KV;
+  using V = KV;
+};
+template <typename Key, typename Value>
+struct TypesOf<TypePair<Key, Value>> {
+  using K = Key;
+  using V = Value;
+};
+template <typename KV>
+using KeyOf = typename TypesOf<KV>::K;
+template <typename KV>
+using ValueOf = typename TypesOf<KV>::V;
+
 template <typename KV>
 struct AttendOperands {
   Global<const float> g_q;                     // [n_tokens, n_q_heads, head_dim]
-  Global<const KV> g_k, g_v;                   // [n_blocks, n_kv_heads, block_len, head_dim]
+  Global<const KeyOf<KV>> g_k;                 // [n_blocks, n_kv_heads, block_len, head_dim]
+  Global<const ValueOf<KV>> g_v;               // the same
   Global<const float> g_k_scales, g_v_scales;  // [n_blocks, n_kv_heads, block_len]   int8 only
   Global<const int32_t> g_q_start;             // [n_seqs + 1]
   Global<const int32_t> g_kv_len;              // [n_seqs]
@@ -63,10 +85,10 @@ AttendOperands<KV> operands(const gpu::AttendCall& c, int64_t scratch_elems) {
   const int64_t q_elems = int64_t{s.n_tokens} * s.n_q_heads * s.head_dim;
   const int64_t n_scales = s.n_blocks * s.n_kv_heads * s.block_len, kv_elems = n_scales * s.head_dim;
   return {.g_q = {c.q, q_elems, "g_q"},
-          .g_k = {static_cast<const KV*>(c.k), kv_elems, "g_k"},
-          .g_v = {static_cast<const KV*>(c.v), kv_elems, "g_v"},
-          .g_k_scales = {c.k_scales, n_scales, "g_k_scales"},
-          .g_v_scales = {c.v_scales, n_scales, "g_v_scales"},
+          .g_k = {static_cast<const KeyOf<KV>*>(c.k), kv_elems, "g_k"},
+          .g_v = {static_cast<const ValueOf<KV>*>(c.v), kv_elems, "g_v"},
+          .g_k_scales = {static_cast<const float*>(c.k_scales), n_scales, "g_k_scales"},
+          .g_v_scales = {static_cast<const float*>(c.v_scales), n_scales, "g_v_scales"},
           .g_q_start = {c.q_start, s.n_seqs + 1, "g_q_start"},
           .g_kv_len = {c.kv_len, s.n_seqs, "g_kv_len"},
           .g_seq_of_token = {c.seq_of_token, s.n_tokens, "g_seq_of_token"},
@@ -123,10 +145,14 @@ __device__ inline float warp_max(float x) {
   return x;
 }
 
-/// Calls f with a value of the one type in which K and V are stored, if KVs has it.
+/// The types of K and V that KV stands for.
+template <typename KV>
+constexpr KvDtypes kv_dtypes_of{dtype_of<KeyOf<KV>>, dtype_of<ValueOf<KV>>};
+
+/// Calls f with a value of the type in which K and V are stored, if KVs has it.
 template <typename... KVs, typename F>
 void with_kv_type(KvDtypes dtype, const F& f) {
-  ((dtype == dtype_of<KVs> ? (f(KVs{}), 0) : 0), ...);
+  ((dtype == kv_dtypes_of<KVs> ? (f(KVs{}), 0) : 0), ...);
 }
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }

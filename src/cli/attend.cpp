@@ -163,8 +163,8 @@ For packed sequences, q_len is here the number of queries of all sequences, and 
 Behind the keys of a shorter sequence, scores are −inf and probs are 0.
 
 K and V are stored in the types that they have in the file, or in --kv-dtype: one type for both, or
-k=TYPE,v=TYPE. Kernels need the same type for both: k01 to k08 take f32 and bf16; k09 and k11 take f16, bf16,
-fp8 and int8; k10 and k12 take f16 and bf16. int8 codes are decoded and encoded again: each row gets the scale of its largest element.
+k=TYPE,v=TYPE. k13 takes any two types. The other kernels need the same type for both: k01 to k08 take f32 and
+bf16; k09 and k11 take f16, bf16, fp8 and int8; k10 and k12 take f16 and bf16. k09 also takes k=int8,v=fp8. int8 codes are decoded and encoded again: each row gets the scale of its largest element.
 
 --backend all prints a table. It compares every backend and kernel with naive-f64, on the same stored K and V.
 
@@ -188,7 +188,8 @@ void add_attend(CLI::App& app) {
   sub->add_option("--layout", o->layout,
                   "shd: [tokens, heads, head_dim]; bhsd: [batch, heads, tokens, head_dim]; default shd");
   sub->add_option("--kv-dtype", o->kv_dtype,
-                  "Store K and V as f32, f16, bf16, fp8 or int8, or each in its own type as k=TYPE,v=TYPE; "
+                  "Store K and V as f32, f16, bf16, fp8, int8, int4 or fp4, or each in its own type as "
+                  "k=TYPE,v=TYPE; "
                   "default: their types in the file");
   sub->add_option("--window", o->window,
                   "A query sees only the last so many keys; 0: all; default: as in the metadata");

@@ -8,7 +8,7 @@ void BackendFlags::add_to(CLI::App& subcommand) {
   subcommand.add_option("--backend", name_,
                         "eigen, naive, naive-f64 (double precision), cuda or cuda-emulated; default eigen");
   subcommand.add_option("--kernel", device_.kernel,
-                        "cuda, cuda-emulated: the attention kernel, k01 … k12 (see `lastrow info`); "
+                        "cuda, cuda-emulated: the attention kernel, k01 … k13 (see `lastrow info`); "
                         "default: chosen by shape");
   subcommand.add_flag("--simt-report", device_.report,
                       "cuda-emulated: print the memory accesses of each source line of the kernels");

@@ -31,10 +31,18 @@ LASTROW_HD constexpr uint8_t packed(uint32_t first, uint32_t second) {
 LASTROW_HD constexpr uint32_t first_code(uint8_t bits) { return bits & 15u; }
 LASTROW_HD constexpr uint32_t second_code(uint8_t bits) { return uint32_t{bits} >> 4; }
 
+namespace detail {
+/// n < 2^23 as a float, without the conversion instruction, which is slow on a GPU: n becomes the last bits of
+/// 2^23, and 2^23 is subtracted, which is exact.
+LASTROW_HD constexpr float small_number(uint32_t n) {
+  return std::bit_cast<float>(0x4B00'0000u | n) - 0x1p23f;
+}
+}  // namespace detail
+
 LASTROW_HD constexpr float fp4_number(uint32_t code) {
   const uint32_t exponent = (code >> 1) & 3u, significand = (code & 1u) | (exponent != 0 ? 2u : 0u);
   const uint32_t unit = ((exponent != 0 ? exponent : 1u) + 125u) << 23;  // 2^(e − 2)
-  const float magnitude = static_cast<float>(static_cast<int32_t>(significand)) * std::bit_cast<float>(unit);
+  const float magnitude = detail::small_number(significand) * std::bit_cast<float>(unit);
   return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | (code & 8u) << 28);
 }
 
@@ -47,9 +55,7 @@ LASTROW_HD constexpr uint32_t fp4_code(float x) {
   return magnitude | (x == x ? (std::bit_cast<uint32_t>(x) >> 28) & 8u : 0u);
 }
 
-LASTROW_HD constexpr float int4_number(uint32_t code) {
-  return static_cast<float>(static_cast<int32_t>(code ^ 8u) - 8);
-}
+LASTROW_HD constexpr float int4_number(uint32_t code) { return detail::small_number(code ^ 8u) - 8; }
 
 LASTROW_HD constexpr uint32_t int4_code(float x) {
   constexpr float kToNearest = 0x1.8p23f;  // a sum with it has no bits below 1, so it rounds to nearest

@@ -19,7 +19,8 @@ TEST_CASE("the error for an unknown command, option or value lists the known one
   check_refused({"generate", "--prompt", "a", "--tokens", "0"}, "at least 1");
   check_refused({"generate", "--prompt", "a", "--mode", "fast"}, "use cached, recompute or both");
   check_refused({"generate", "--prompt", "a", "--backend", "abacus"}, "use one of eigen");
-  check_refused({"generate", "--prompt", "a", "--kv-dtype", "int4"}, "use one of f32 f16 bf16 fp8 int8");
+  check_refused({"generate", "--prompt", "a", "--kv-dtype", "int3"},
+                "use one of f32 f16 bf16 fp8 int8 int4 fp4");
   for (const char* seed : {"-1", "18446744073709551616", "1e3", "0x10", "1 "})
     check_refused({"generate", "--prompt", "a", "--seed", seed},
                   "is not a whole number from 0 to 1844674407");

@@ -278,7 +278,7 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
   }
   refused({"--prompt", "a", "--cache", "paged:block=41"}, "block=1 to block=40");
   refused({"--prompt", "a", "--cache", "paged:block=10,blocks=3"}, "blocks=4 or more");
-  for (const char* dtype : {"int4", "k=int8", "k=int8,v=", "v=int8,v=f16"})
+  for (const char* dtype : {"int3", "k=int8", "k=int8,v=", "v=int8,v=f16"})
     refused({"--prompt", "a", "--kv-dtype", dtype}, "f32 f16 bf16 fp8 int8");
   refused({"--prompt", "a", "--chunk", "0"}, "at least 1 token");
   refused({"--prompt", "a", "--then", ""}, "--then: the value is empty");

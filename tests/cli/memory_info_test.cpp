@@ -75,9 +75,9 @@ TEST_CASE("the cache of a random model is computed without making the model") {
   CHECK(j["bytes"] == int64_t{2} * 100 * 256 * 64 * 1024 * 2);
 }
 
-TEST_CASE("`memory` predicts the bytes that `generate` stores, in every type that both know") {
+TEST_CASE("`memory` predicts the bytes that `generate` stores, in every type") {
   const std::string model = "random:layers=2,q_heads=4,kv_heads=2,head_dim=16,context=40";
-  for (const char* dtype : {"f32", "f16", "bf16", "fp8", "int8"}) {
+  for (const char* dtype : {"f32", "f16", "bf16", "fp8", "int8", "int4", "fp4", "k=int4,v=fp8"}) {
     CAPTURE(dtype);
     const json memory = lastrow_program({"memory", "--model", model, "--dtype", dtype, "--json"}).json();
     const json run = lastrow_program({"generate", "--model", model, "--prompt", "t1 t2 t3", "--tokens", "3",
@@ -99,8 +99,8 @@ TEST_CASE("with blocks, `memory` counts whole blocks: exactly what a backend all
   };
   for (const Case& c :
        {Case{"contiguous", "f32", 3, 40}, Case{"paged", "f16", 9, 16}, Case{"paged:block=7", "int8", 18, 7},
-        Case{"paged:block=8,blocks=11", "k=int8,v=f16", 11, 8},
-        Case{"paged:block=1", "k=fp8,v=bf16", 120, 1}}) {
+        Case{"paged:block=8,blocks=11", "k=int8,v=f16", 11, 8}, Case{"paged:block=1", "k=fp8,v=bf16", 120, 1},
+        Case{"paged:block=8", "k=int4,v=fp4", 15, 8}, Case{"contiguous", "int4", 3, 40}}) {
     CAPTURE(c.cache);
     CAPTURE(c.dtype);
     const json j = lastrow_program({"memory", "--model", model, "--batch", "3", "--cache", c.cache,
@@ -200,7 +200,7 @@ TEST_CASE("info names backends, libraries, threads, instruction sets and models"
   CHECK(j["version"].is_string());
   CHECK(j["threads"].get<int>() >= 1);
   CHECK(j["instruction_sets"].is_array());
-  CHECK(j["kv_dtypes"] == json{"f32", "f16", "bf16", "int8", "fp8"});
+  CHECK(j["kv_dtypes"] == json{"f32", "f16", "bf16", "int8", "fp8", "int4", "fp4"});
   CHECK(j["caches"].size() == 2);
   CHECK(text.out.find("paged[:block=B][,blocks=N]") != std::string::npos);
   for (const char* library : {"Eigen", "fmt", "nlohmann_json", "CLI11"})

@@ -67,17 +67,18 @@ TEST_CASE("tiny caches, counted by hand, in every dtype") {
   CHECK(cache_bytes(tiny, 3, 1, cache_format("bf16")) == 12 * 14);
   CHECK(cache_bytes(tiny, 3, 1, cache_format("fp8")) == 12 * 7);
   CHECK(cache_bytes(tiny, 3, 1, cache_format("int8")) == 12 * (7 + 4));  // plus an f32 scale
-  CHECK(cache_bytes(tiny, 3, 1, cache_format("int4")) == 12 * (4 + 4));  // 7 nibbles take 4 bytes
+  for (const char* format : {"int4", "fp4"})  // 7 nibbles take 4 bytes, and there is one f16 scale
+    CHECK(cache_bytes(tiny, 3, 1, cache_format(format)) == 12 * (4 + 2));
   CHECK(cache_memory(tiny, 3, 2, cache_format("int4")).formula ==
-        "2 (K and V) · 2 layers · 3 tokens · 1 K/V head · (7 head_dim · 4 bits + 4 bytes scale) · 2 sequences"
-        " = 192 bytes = 0.19 KiB (0.19 kB)");
+        "2 (K and V) · 2 layers · 3 tokens · 1 K/V head · (7 head_dim · 4 bits + 1 scale · 2 bytes) · 2 "
+        "sequences = 144 bytes = 0.14 KiB (0.14 kB)");
   CHECK(cache_memory(tiny, 3, 2, f16()).bytes_per_token == 4 * 14);
 }
 
 TEST_CASE("K and V in different formats: the sum of both rows") {
   const ModelShape& llama = find_preset("llama-2-7b");
   const int64_t n = 32 * 32 * 100;  // rows of K, and as many of V
-  CHECK(cache_bytes(llama, 100, 1, cache_formats_of("k=int8,v=int4")) == n * (128 + 4) + n * (64 + 4));
+  CHECK(cache_bytes(llama, 100, 1, cache_formats_of("k=int8,v=int4")) == n * (128 + 4) + n * (64 + 4 * 2));
   CHECK(cache_bytes(llama, 100, 1, cache_formats_of("k=f16,v=f16")) == cache_bytes(llama, 100, 1, f16()));
   CHECK(cache_memory(llama, 100, 1, cache_formats_of("k=f16,v=fp8")).formula ==
         "32 layers · 100 tokens · 32 K/V heads · (K: 128 head_dim · 2 bytes + V: 128 head_dim · 1 bytes) · 1 "

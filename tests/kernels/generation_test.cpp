@@ -53,8 +53,8 @@ struct Judged {
   double bound;
 };
 
-/// The difference between 1 and the next value of a stored type. For int8, the step if the row's largest
-/// value is 1.
+/// The difference between 1 and the next value of a stored type. For int8, int4 and fp4, the largest step if
+/// the largest value of the row or group is 1.
 double epsilon_of(DType dtype) {
   switch (dtype) {
     case DType::f16:
@@ -65,6 +65,10 @@ double epsilon_of(DType dtype) {
       return 0x1p-3;
     case DType::i8:
       return 1.0 / 127;
+    case DType::i4x2:
+      return 1.0 / 7;
+    case DType::fp4x2:
+      return 2.0 / 6;
     default:
       return double{std::numeric_limits<float>::epsilon()};
   }
@@ -80,8 +84,9 @@ Judged judged_task(const Task& task) {
     const Run reordered = generate(task, std::make_unique<NaiveBackend<float>>(order), &run.tokens);
     yardstick = std::max(yardstick, judge::difference(reordered.logits, run.logits).largest);
   }
-  const double bound =
-      2 * yardstick + epsilon_of(task.options.cache.dtype_k) * judge::max_abs_finite(run.logits);
+  const double bound = 2 * yardstick + std::max(epsilon_of(task.options.cache.dtype_k),
+                                                epsilon_of(task.options.cache.dtype_v)) *
+                                           judge::max_abs_finite(run.logits);
   return {std::move(run), bound};
 }
 
@@ -146,16 +151,19 @@ TEST_CASE("a forced rung that cannot take the cache is replaced, and the backend
 TEST_CASE("recompute and narrow caches generate the judge's text, with the rungs that are chosen for them") {
   const Task recompute{.model = "fable-mqa", .options = {.mode = Mode::recompute}};
   expect_judged(generate(recompute, make_backend("cuda-emulated", 2)), judged_task(recompute));
-  for (const auto& [dtype, prefill, decode] : {std::tuple{DType::f32, "k04", "k08"},
+  for (const auto& [types, prefill, decode] : {std::tuple{KvDtypes(DType::f32), "k04", "k08"},
                                                {DType::f16, "k12", "k11"},
                                                {DType::bf16, "k12", "k11"},
                                                {DType::i8, "k11", "k11"},
-                                               {DType::fp8_e4m3, "k11", "k11"}}) {
-    CAPTURE(name_of(dtype));
+                                               {DType::fp8_e4m3, "k11", "k11"},
+                                               {{DType::i8, DType::fp8_e4m3}, "k09", "k09"},
+                                               {{DType::i8, DType::fp4x2}, "k13", "k13"},
+                                               {DType::i4x2, "k13", "k13"}}) {
+    CAPTURE(kv_dtypes_name(types));
     const Task task{.model = "fable-mqa",
                     .prompt = kLongPrompt,
                     .n_steps = 3,
-                    .options = {.cache = {.dtype_k = dtype, .dtype_v = dtype}}};
+                    .options = {.cache = {.dtype_k = types.k, .dtype_v = types.v}}};
     const Run run = generate(task, make_backend("cuda-emulated", 2));
     expect_judged(run, judged_task(task));
     CHECK(run.attend_kernels == std::vector<std::string>{prefill, decode, decode});

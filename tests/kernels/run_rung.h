@@ -101,7 +101,7 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, c
 
   const auto scales = [&](RowKind kind) {
     const ConstTensorView view = storage.scales(0, kind);
-    return view.empty() ? nullptr : view.data<float>();
+    return view.raw();
   };
   simt::Device device(1);
   device.limit_seconds(0);

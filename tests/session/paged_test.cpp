@@ -77,7 +77,7 @@ TEST_CASE("theorem: paged = contiguous to the last bit, for any length of a bloc
 }
 
 TEST_CASE("theorem: the same for every type of stored K and V") {
-  for (const char* dtypes : {"f16", "bf16", "fp8", "int8", "k=int8,v=f16"}) {
+  for (const char* dtypes : {"f16", "bf16", "fp8", "int8", "int4", "fp4", "k=int8,v=f16", "k=fp4,v=int4"}) {
     CAPTURE(dtypes);
     const CacheOptions in_one = with_dtypes({}, dtypes), in_pages = with_dtypes(paged(3), dtypes);
     DecodeSession contiguous(load_model(kModels[0]), eigen(), {.chunk = 5, .cache = in_one}),

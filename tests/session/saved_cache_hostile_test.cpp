@@ -145,6 +145,9 @@ TEST_CASE("rows that no cache of their type held are refused; those that one hel
   CHECK(load(with("fp8", {448, -448, 0.5f, 0})).n_rows() == 3);
   CHECK(load(with("bf16", {0.125f, -3, 0, 0})).n_rows() == 3);
   CHECK(load(with("int8", {127, -128 + 1, 5, 0})).n_rows() == 3);
+  CHECK_FILE_ERROR(load(with("int4", {7, 0.5f, 0, 0})), "which a cache in int4 would hold as 0");
+  CHECK(load(with("int4", {7, -7, 5, 0})).n_rows() == 3);
+  CHECK(load(with("fp4", {-6, 4, 0.5f, 0})).n_rows() == 3);
 }
 
 TEST_CASE("missing and misshapen tensors") {

@@ -59,7 +59,7 @@ TEST_CASE("what a saved cache holds, by eye: 3 tokens, 2 layers, 1 K/V head of 4
 
 TEST_CASE("theorem: reloaded = kept, to the last bit, for every type, from any kind of cache to any other") {
   for (const Factory make : {&naive, &exact, &eigen, &emulated})
-    for (const std::string dtypes : {"f32", "f16", "bf16", "fp8", "int8", "k=int8,v=f16"}) {
+    for (const std::string dtypes : {"f32", "f16", "bf16", "fp8", "int8", "k=int8,v=f16", "k=int4,v=fp4"}) {
       if (make == &exact && dtypes != "f32") continue;              // the judge stores f64
       if (make == &emulated && dtypes.starts_with("k=")) continue;  // its kernels do not, at this head_dim
       for (const bool from_pages : {false, true})

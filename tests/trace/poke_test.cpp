@@ -161,7 +161,7 @@ TEST_CASE("k and v now: this step's rows that see it change, the store does not"
 }
 
 TEST_CASE("k and v now, in a store of any type: the outputs change, the store is afterwards what it was") {
-  for (const DType dtype : {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
+  for (const DType dtype : {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8, DType::i4x2, DType::fp4x2})
     for (const Poke::What what : {Poke::What::k, Poke::What::v})
       for (const int32_t head : {-1, 1}) {
         CAPTURE(name_of(dtype));

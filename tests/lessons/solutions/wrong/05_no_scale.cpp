@@ -1,5 +1,5 @@
-// Told: int8 with a scale per row, fp8, int4:
-// Told: Each row of K and of V has its own scale
+// Told: int8 with a scale per row, fp8, int4 with a scale per 32 elements:
+// Told: Each row of K and of V has its own scales
 #include <algorithm>
 
 #include "lessons/exercises/exercises.h"
