@@ -22,16 +22,16 @@ namespace simt {
 struct KernelTraffic;  // gpu/simt/traffic.h
 }
 
-/// Throws UsageError if the kernel is not in the ladder.
-std::unique_ptr<Backend> make_emulated_backend(const gpu::DeviceOptions& options = {});
+/// n_threads: CPU threads that run blocks of kernels; 0: all cores. Throws UsageError if the kernel is not in the ladder.
+std::unique_ptr<Backend> make_emulated_backend(const gpu::DeviceOptions& options = {}, int32_t n_threads = 0);
 
-/// The traffic of a backend that make_emulated_backend made with options.report. Throws UsageError for any
-/// other.
+/// The traffic of a backend that make_emulated_backend made with options.report. Throws UsageError for a backend
+/// without an emulator.
 std::string simt_report(const Backend& backend);
 /// The same as numbers, one entry per kernel.
 std::vector<simt::KernelTraffic> simt_traffic(const Backend& backend);
 
-/// Name and idea of each rung of the ladder, the same as on a GPU; and the rung that is chosen for a shape.
+/// Name and idea of each rung of the ladder that does not round q and p, the same as on a GPU; and the rung that is chosen for a shape.
 std::vector<std::pair<std::string, std::string>> emulated_kernels();
 std::string emulated_kernel_for(const gpu::AttendShape& shape);
 

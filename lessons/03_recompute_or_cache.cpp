@@ -140,8 +140,7 @@ bool counted_growth(Lesson& lesson, const std::array<std::vector<Work>, 2>& work
 
 /// Times are taken only on a healthy backend that is built for speed, not on the plain loops or the emulator.
 bool takes_times(Lesson& lesson) {
-  const std::string name = lesson.backend()->info().name;
-  return lesson.options().fault.empty() && (name == "eigen" || name == "cuda");
+  return lesson.options().fault.empty() && lesson.backend()->info().is_fast;
 }
 
 /// A model whose steps are timed at n = first, 2 · first, … last tokens.

@@ -135,7 +135,7 @@ class Sequences {
 
 /// Times are taken only on a healthy backend that is built for speed and runs on this CPU.
 bool takes_times(const Lesson& lesson, const BackendInfo& info) {
-  return lesson.options().fault.empty() && info.name == "eigen";
+  return lesson.options().fault.empty() && info.is_fast && info.in_host_memory;
 }
 
 void two_kinds(Lesson& lesson, const std::shared_ptr<const Model>& model) {
@@ -359,7 +359,7 @@ void lesson_06(Lesson& lesson) {
   const bool own = lesson.options().model.empty();
   const auto model = lesson.model(kModel);
   const BackendInfo info = lesson.backend()->info();
-  const bool timed = takes_times(lesson, info), fast = info.name == "eigen" || info.name == "cuda";
+  const bool timed = takes_times(lesson, info), fast = info.is_fast;
   two_kinds(lesson, model);
   const Roofline roof = measure_roof(lesson, *model, std::max(1, info.n_threads));
   screen.section("Where each step lies");

@@ -183,7 +183,7 @@ void decode(Lesson& lesson) {
       kDecode.n_q_heads, kDecode.n_kv_heads, kDecode.head_dim, kDecode.sequences[0].kv_len,
       with_commas(RungRun::stored_bytes(kDecode))));
   screen.gap();
-  for (const KernelEntry& entry : list_kernels()) screen.line(fmt::format("{}  {}", entry.name, entry.idea));
+  for (const KernelEntry& entry : list_kernels()) screen.line(fmt::format("{:<4}  {}", entry.name, entry.idea));
 
   screen.section("Decode: the memory accesses of each rung");
   screen.say(
@@ -224,7 +224,7 @@ void decode(Lesson& lesson) {
   lesson.require(k06.reads(kDecode) == 1,
                  "k06 reads each stored byte once, and so do the later rungs: fewer reads are not possible");
   screen.say(
-      "The later rungs save time, not bytes: k07 gives every multiprocessor a part of the keys; k08 fetches "
+      "The later rungs save time, not bytes: k07a gives every multiprocessor a part of the keys; k08 fetches "
       "the "
       "block table entry of the next page early; k09 also reads K and V of one byte per element (here all "
       "are "
@@ -251,7 +251,9 @@ void prefill(Lesson& lesson) {
 /// The generation runs on --backend if that one has the ladder, otherwise on cuda-emulated.
 std::string generates_on(const Lesson& lesson) {
   const std::string& asked = lesson.options().backend;
-  return asked.starts_with("cuda") ? asked : "cuda-emulated";
+  for (const BackendEntry& backend : list_backends())
+    if (backend.has_kernels && backend.name == without_kernel(asked)) return asked;
+  return "cuda-emulated";
 }
 
 void in_a_generation(Lesson& lesson) {

@@ -140,9 +140,8 @@ class CudaRuntime final : public Runtime {
                        gib_and_gb(static_cast<int64_t>(properties_.totalGlobalMem)));
   }
   int32_t n_threads() const override { return 1; }
-  int32_t n_multiprocessors() const override { return properties_.multiProcessorCount; }
-  int64_t max_shared_bytes() const override {
-    return static_cast<int64_t>(properties_.sharedMemPerBlockOptin);
+  gpu::DeviceLimits limits() const override {
+    return {properties_.multiProcessorCount, static_cast<int64_t>(properties_.sharedMemPerBlockOptin)};
   }
 
   DeviceMemory& memory() override { return *memory_; }
@@ -203,7 +202,7 @@ class CudaRuntime final : public Runtime {
 
 }  // namespace
 
-std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions&) {
+std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions&, int32_t) {
   if (const std::string why = why_no_cuda(); !why.empty())
     throw UsageError("backend 'cuda' cannot be used: {}", why);
   return std::make_unique<CudaRuntime>();

@@ -9,9 +9,10 @@
 
 namespace lastrow::LASTROW_TARGET {
 
-DeviceBackend::DeviceBackend(const gpu::DeviceOptions& options) : forced_kernel_(options.kernel) {
+DeviceBackend::DeviceBackend(const gpu::DeviceOptions& options, int32_t n_threads)
+    : forced_kernel_(options.kernel) {
   if (!forced_kernel_.empty()) rung(forced_kernel_);  // refuses a name that is not in the ladder
-  runtime_ = make_runtime(options);
+  runtime_ = make_runtime(options, n_threads);
 }
 
 DeviceBackend::~DeviceBackend() = default;
@@ -23,7 +24,9 @@ BackendInfo DeviceBackend::info() const {
           .n_threads = runtime_->n_threads(),
           .attend_kernel = attend_kernel_,
           .n_replayed = n_replayed_,
-          .in_host_memory = runtime_->in_host_memory()};
+          .in_host_memory = runtime_->in_host_memory(),
+          .is_fast = runtime_->emulator() == nullptr,
+          .emulator = runtime_->emulator()};
 }
 
 // ---- operations
@@ -46,10 +49,8 @@ gpu::AttendCall DeviceBackend::attend_call(const Looking& op) const {
                                .max_kv_len = most.max_kv_len,
                                .block_len = plan.block_len,
                                .blocks_per_seq = plan.blocks_per_seq,
-                               .n_blocks = cache.n_blocks,
-                               .n_multiprocessors = runtime_->n_multiprocessors(),
-                               .max_shared_bytes = runtime_->max_shared_bytes()};
-  return {.shape = shape,
+                               .n_blocks = cache.n_blocks};
+  return {.task = {shape, runtime_->limits()},
           .spec = op.spec,
           .q = op.q.template data<float>(),
           .k = op.storage.rows(op.site.layer, RowKind::k).raw(),
@@ -69,11 +70,11 @@ namespace {
 
 /// Of this call; of a decode step also of any later one, however long: a growing context takes no more
 /// memory, and no record is lost to a scratch that was outgrown.
-int64_t scratch_elems(const Rung& rung, gpu::AttendShape shape, int32_t max_seq_len) {
-  const int64_t now = rung.scratch_elems(shape);
-  if (shape.max_q_len != 1) return now;
-  shape.max_kv_len = std::max(shape.max_kv_len, max_seq_len);
-  return std::max(now, rung.scratch_elems(shape));
+int64_t scratch_elems(const Rung& rung, gpu::AttendTask task, int32_t max_seq_len) {
+  const int64_t now = rung.scratch_elems(task);
+  if (task.shape.max_q_len != 1) return now;
+  task.shape.max_kv_len = std::max(task.shape.max_kv_len, max_seq_len);
+  return std::max(now, rung.scratch_elems(task));
 }
 
 }  // namespace
@@ -88,24 +89,24 @@ float* DeviceBackend::scratch(int64_t n_elems) {
 
 void DeviceBackend::attend(const Attend& op) {
   gpu::AttendCall call = attend_call(op);
-  const Rung* chosen = &choose(call.shape);
+  const Rung* chosen = &choose(call.task);
   attend_kernel_ = chosen->name;
   if (!forced_kernel_.empty()) {
     const Rung& forced = rung(forced_kernel_);
-    if (const std::string why_not = forced.supports(call.shape); why_not.empty()) {
+    if (const std::string why_not = forced.supports(call.task); why_not.empty()) {
       chosen = &forced;
       attend_kernel_ = forced.name;
     } else {
       attend_kernel_ = fmt::format("{} ({} cannot take this call: {})", chosen->name, forced.name, why_not);
     }
   }
-  if (const std::string why_not = chosen->supports(call.shape); !why_not.empty())
+  if (const std::string why_not = chosen->supports(call.task); !why_not.empty())
     throw ShapeError(
         "no kernel takes K/V in {} with a head_dim of {} ({}: {}): use f32, or the backend eigen",
-        kv_dtypes_name(call.shape.kv_dtype), call.shape.head_dim, chosen->name, why_not);
+        kv_dtypes_name(call.task.shape.kv_dtype), call.task.shape.head_dim, chosen->name, why_not);
   call.out = op.out.data<float>();
   call.lse = op.lse.data<float>();
-  call.scratch = scratch(scratch_elems(*chosen, call.shape, op.storage.spec().max_seq_len));
+  call.scratch = scratch(scratch_elems(*chosen, call.task, op.storage.spec().max_seq_len));
   chosen->launch(call, runtime_->stream());
 }
 

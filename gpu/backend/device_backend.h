@@ -17,7 +17,8 @@ namespace lastrow::LASTROW_TARGET {
 
 class DeviceBackend final : public Backend {
  public:
-  explicit DeviceBackend(const gpu::DeviceOptions& options);
+  /// n_threads: CPU threads that compute, where kernels run on the CPU; 0: all cores.
+  explicit DeviceBackend(const gpu::DeviceOptions& options, int32_t n_threads = 0);
   ~DeviceBackend() override;
 
   Runtime& runtime() { return *runtime_; }

@@ -36,8 +36,8 @@ struct RecordedWork final : Recording {
 
 class EmulatedRuntime final : public Runtime {
  public:
-  explicit EmulatedRuntime(const gpu::DeviceOptions& options)
-      : device_(options.n_threads), linear_(options.n_threads) {
+  EmulatedRuntime(const gpu::DeviceOptions& options, int32_t n_threads)
+      : device_(n_threads), linear_(n_threads) {
     device_.watch(
         {.check = options.check, .report = options.report, .n_sample_blocks = options.report_blocks});
     device_.limit_seconds(options.limit_seconds);
@@ -47,8 +47,8 @@ class EmulatedRuntime final : public Runtime {
   std::string description() const override { return "the kernels of cuda, thread by thread on the CPU"; }
   int32_t n_threads() const override { return device_.n_threads(); }
   /// As on an H100, so that K/V are split and counted as they would be there.
-  int32_t n_multiprocessors() const override { return 132; }
-  int64_t max_shared_bytes() const override { return gpu::AttendShape{}.max_shared_bytes; }
+  gpu::DeviceLimits limits() const override { return {}; }
+  const simt::Device* emulator() const override { return &device_; }
 
   DeviceMemory& memory() override { return *memory_; }
   bool in_host_memory() const override { return true; }
@@ -81,8 +81,6 @@ class EmulatedRuntime final : public Runtime {
   void begin_range(Site) override {}
   void end_range() override {}
 
-  const simt::Device& device() const { return device_; }
-
  private:
   static void copy(void* to, const void* from, int64_t bytes) {
     if (bytes > 0) std::memcpy(to, from, static_cast<size_t>(bytes));
@@ -102,29 +100,30 @@ class EmulatedRuntime final : public Runtime {
 
 }  // namespace
 
-std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions& options) {
-  return std::make_unique<EmulatedRuntime>(options);
+std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions& options, int32_t n_threads) {
+  return std::make_unique<EmulatedRuntime>(options, n_threads);
 }
 
 }  // namespace emulated
 
-std::unique_ptr<Backend> make_emulated_backend(const gpu::DeviceOptions& options) {
-  return std::make_unique<emulated::DeviceBackend>(options);
+std::unique_ptr<Backend> make_emulated_backend(const gpu::DeviceOptions& options, int32_t n_threads) {
+  return std::make_unique<emulated::DeviceBackend>(options, n_threads);
 }
 
 std::vector<std::pair<std::string, std::string>> emulated_kernels() {
   std::vector<std::pair<std::string, std::string>> kernels;
-  for (const emulated::Rung* rung : emulated::ladder()) kernels.emplace_back(rung->name, rung->idea);
+  for (const emulated::Rung* rung : emulated::ladder())
+    if (!rung->rounds) kernels.emplace_back(rung->name, rung->idea);
   return kernels;
 }
 
 std::string emulated_kernel_for(const gpu::AttendShape& shape) { return emulated::choose(shape).name; }
 
 std::vector<simt::KernelTraffic> simt_traffic(const Backend& backend) {
-  const auto* device = dynamic_cast<const emulated::DeviceBackend*>(&backend);
-  if (device == nullptr)
-    throw UsageError("backend '{}' counts no memory traffic: use cuda-emulated", backend.info().name);
-  return static_cast<const emulated::EmulatedRuntime&>(device->runtime()).device().traffic();
+  const BackendInfo info = backend.info();
+  if (info.emulator == nullptr)
+    throw UsageError("backend '{}' counts no memory traffic: use cuda-emulated", info.name);
+  return info.emulator->traffic();
 }
 
 std::string simt_report(const Backend& backend) { return simt::report(simt_traffic(backend)); }

@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "backend/device_options.h"
 #include "gpu/backend/device_memory.h"
+#include "gpu/parts/attend_call.h"
 #include "gpu/target/stream.h"
 
 namespace lastrow::LASTROW_TARGET {
@@ -26,8 +27,8 @@ class Runtime {
   virtual const char* name() const = 0;         // "cuda-emulated"
   virtual std::string description() const = 0;  // one line: device, library
   virtual int32_t n_threads() const = 0;        // OS threads that compute
-  virtual int32_t n_multiprocessors() const = 0;
-  virtual int64_t max_shared_bytes() const = 0;  // per block
+  virtual gpu::DeviceLimits limits() const = 0;
+  virtual const simt::Device* emulator() const { return nullptr; }  // as in BackendInfo
 
   virtual DeviceMemory& memory() = 0;
   virtual bool in_host_memory() const = 0;  // whether device memory is host memory
@@ -60,6 +61,6 @@ class SiteRange {
   Runtime& runtime_;
 };
 
-std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions& options);
+std::unique_ptr<Runtime> make_runtime(const gpu::DeviceOptions& options, int32_t n_threads);
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -1,4 +1,4 @@
-// The shape that a device gets for an attention problem, and a short description of the problem.
+// The task that a device gets for an attention problem, and a short description of the problem.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace lastrow::judge {
 
-inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
+inline gpu::AttendTask task_of(const AttendCase& c, const Layout& l) {
   gpu::AttendShape s{.n_q_heads = c.n_q_heads,
                      .n_kv_heads = c.n_kv_heads,
                      .head_dim = c.head_dim,
@@ -18,13 +18,12 @@ inline gpu::AttendShape shape_of(const AttendCase& c, const Layout& l) {
                      .n_seqs = l.plan.n_seqs(),
                      .block_len = l.spec.block_len,
                      .blocks_per_seq = l.plan.blocks_per_seq,
-                     .n_blocks = l.spec.n_blocks,
-                     .n_splits = c.n_splits};
+                     .n_blocks = l.spec.n_blocks};
   for (const auto& [q_len, kv_len] : c.sequences) {
     s.max_q_len = std::max(s.max_q_len, q_len);
     s.max_kv_len = std::max(s.max_kv_len, kv_len);
   }
-  return s;
+  return {s, {}, {.n_splits = c.n_splits}};
 }
 
 /// "bf16" if K and V have one type, else "k=int8,v=fp8".

@@ -96,7 +96,7 @@ enum class For {
 
 bool is_for(For what, const std::string& rung) {
   const std::string name = rung.substr(0, rung.find('-'));  // of "k12-rounded" too
-  const bool tiled = name == "k04" || name == "k12";
+  const bool tiled = name == "k04" || name.starts_with("k12");
   switch (what) {
     case For::not_k04:
       return name != "k04";

@@ -150,9 +150,8 @@ class LaunchNotes {
   std::vector<LaunchNote> notes;
 };
 
-driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape,
-                         const Rung& other) {
-  TimedCall call(runtime, rung, shape, properties().l2CacheSize);
+driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendTask& task, const Rung& other) {
+  TimedCall call(runtime, rung, task, properties().l2CacheSize);
   const double difference = call.difference_from(other);
   LaunchNote attends{};
   {

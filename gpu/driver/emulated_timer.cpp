@@ -14,6 +14,6 @@ namespace {
 }  // namespace
 
 driver::Bandwidth measure_bandwidth(Runtime&) { refuse(); }
-driver::Timing time_rung(Runtime&, const Rung&, const gpu::AttendShape&, const Rung&) { refuse(); }
+driver::Timing time_rung(Runtime&, const Rung&, const gpu::AttendTask&, const Rung&) { refuse(); }
 
 }  // namespace lastrow::emulated

@@ -14,7 +14,6 @@ namespace target = lastrow::LASTROW_TARGET;
 
 gpu::DeviceOptions options() {
   gpu::DeviceOptions o;
-  o.n_threads = 1;  // each thread has its own runner
   o.check = true;
   o.limit_seconds = 0;
   return o;
@@ -28,9 +27,9 @@ struct NamedRung {
   explicit NamedRung(const std::string& name)
       : rung(target::rung(name.substr(0, name.find('-')))),
         n_parts(products_of(name) == judge::Products::rounded ? 1 : 0) {}
-  gpu::AttendShape shape(gpu::AttendShape s) const {
-    s.n_parts = n_parts;
-    return s;
+  gpu::AttendTask task(gpu::AttendTask t) const {
+    t.tuning.n_parts = n_parts;
+    return t;
   }
 };
 
@@ -40,19 +39,21 @@ class TargetRunner final : public Runner {
 
   std::vector<RungInfo> rungs() const override {
     std::vector<RungInfo> all;
-    for (const target::Rung* r : target::ladder()) all.push_back({r->name, r->idea});
+    for (const target::Rung* r : target::ladder())
+      all.push_back({r->name + std::string(r->rounds ? kRounded : ""), r->idea});
     for (const char* name : {"k11", "k12"})
       all.push_back({std::string(name) + std::string(kRounded), "the same, q and p rounded"});
     return all;
   }
   std::string why_not(const std::string& name, const gpu::AttendShape& shape) const override {
     const NamedRung named(name);
-    return named.rung.supports(named.shape(on_this_device(shape)));
+    return named.rung.supports(named.task({shape, runtime_->limits()}));
   }
 
   void load(const judge::JudgedCase& judged) override {
     const StepPlan& plan = judged.layout.plan;
-    shape_ = on_this_device(shape_of(judged.c, judged.layout));
+    task_ = task_of(judged.c, judged.layout);
+    task_.device = runtime_->limits();
     spec_ = judge::case_spec(judged.c);
     std::vector<int32_t> seq_of_token;
     for (int32_t i = 0; i < plan.n_seqs(); ++i) seq_of_token.insert(seq_of_token.end(), plan.q_len(i), i);
@@ -75,8 +76,9 @@ class TargetRunner final : public Runner {
   judge::AttendResult attend(const std::string& name) override {
     const NamedRung named(name);
     const target::Rung& rung = named.rung;
-    const gpu::AttendShape shape = named.shape(shape_);
-    const int64_t n_rows = int64_t{shape_.n_tokens} * shape_.n_q_heads, n_out = n_rows * shape_.head_dim;
+    const gpu::AttendTask task = named.task(task_);
+    const gpu::AttendShape& shape = task.shape;
+    const int64_t n_rows = int64_t{shape.n_tokens} * shape.n_q_heads, n_out = n_rows * shape.head_dim;
     // NaN everywhere, so that a result shows if it depends on what was there before.
     const auto nan = [](int64_t n) {
       return std::vector<float>(static_cast<size_t>(n), std::numeric_limits<float>::quiet_NaN());
@@ -84,8 +86,8 @@ class TargetRunner final : public Runner {
     std::vector<float> out = nan(n_out), lse = nan(n_rows);
     put(out_, out);
     put(lse_, lse);
-    put(scratch_, nan(rung.scratch_elems(shape)));
-    rung.launch({.shape = shape,
+    put(scratch_, nan(rung.scratch_elems(task)));
+    rung.launch({.task = task,
                  .spec = spec_,
                  .q = at<float>(q_),
                  .k = k_.view().raw(),
@@ -120,18 +122,13 @@ class TargetRunner final : public Runner {
   Bandwidth bandwidth() override { return target::measure_bandwidth(*runtime_); }
   Timing time(const std::string& name, const gpu::AttendShape& shape, const std::string& other) override {
     const NamedRung named(name);
-    Timing t =
-        target::time_rung(*runtime_, named.rung, named.shape(on_this_device(shape)), NamedRung(other).rung);
+    Timing t = target::time_rung(*runtime_, named.rung, named.task({shape, runtime_->limits()}),
+                                 NamedRung(other).rung);
     t.compared_with = other;
     return t;
   }
 
  private:
-  gpu::AttendShape on_this_device(gpu::AttendShape shape) const {
-    shape.n_multiprocessors = runtime_->n_multiprocessors();
-    shape.max_shared_bytes = runtime_->max_shared_bytes();
-    return shape;
-  }
   /// Buffers are kept and only grow, because an allocation on a GPU waits for all work.
   void put(Tensor& buffer, const void* data, int64_t bytes) {
     if (buffer.size() < bytes || buffer.size() == 0)
@@ -147,8 +144,8 @@ class TargetRunner final : public Runner {
     return static_cast<T*>(buffer.view().raw());
   }
 
-  std::unique_ptr<target::Runtime> runtime_ = target::make_runtime(options());
-  gpu::AttendShape shape_;
+  std::unique_ptr<target::Runtime> runtime_ = target::make_runtime(options(), 1);  // each thread has its own
+  gpu::AttendTask task_;
   AttendSpec spec_;
   bool has_k_scales_ = false, has_v_scales_ = false;
   Tensor q_, k_, v_, k_scales_, v_scales_, q_start_, kv_len_, tables_, seq_of_token_, out_, lse_, scratch_,

@@ -7,7 +7,7 @@
 //   AttendResult result = runner->attend("k05");   attends to what was loaded; outputs start as NaN
 //   Timing t = runner->time("k11", shape, "k09");  only on a GPU; also compares the output with that of k09
 //
-// "k12-rounded" is k12 with q and p rounded to the type of K/V: one product, where several make it exact.
+// "k11a-rounded" is k11a, which always rounds. "k12-rounded" is k12 with q and p rounded to the type of K/V: one product, where several make it exact.
 // Other libraries do the same, so their times are compared with this one. Backends never run it.
 //
 // Only one thread may use a runner. Several threads may each have one.

@@ -66,15 +66,16 @@ void fill_with(Runtime& runtime, Tensor& buffer, const std::vector<std::byte>& p
     runtime.on_device(begin + done, begin, std::min(done, n - done));
 }
 
-TimedCall::TimedCall(Runtime& runtime, const Rung& rung, const gpu::AttendShape& s, int64_t l2_bytes)
+TimedCall::TimedCall(Runtime& runtime, const Rung& rung, const gpu::AttendTask& task, int64_t l2_bytes)
     : runtime_(runtime), rung_(rung) {
+  const gpu::AttendShape& s = task.shape;
   const int64_t n_heads = int64_t{s.n_tokens} * s.n_q_heads;
-  call_.shape = s;
+  call_.task = task;
   call_.spec = {1 / std::sqrt(static_cast<float>(s.head_dim)), {}};
   make_rows(s, l2_bytes);
   make_plan(s);
   q_ = make(4 * n_heads * s.head_dim), out_ = make(4 * n_heads * s.head_dim), lse_ = make(4 * n_heads);
-  scratch_ = make(4 * rung.scratch_elems(s));
+  scratch_ = make(4 * rung.scratch_elems(task));
   fill_with(runtime, q_, random_rows(DType::f32));
   call_.q = at<float>(q_), call_.out = at<float>(out_), call_.lse = at<float>(lse_);
   call_.scratch = at<float>(scratch_);
@@ -137,8 +138,8 @@ double TimedCall::difference_from(const Rung& other) {
   place(0);
   const std::vector<float> own = run_for_output(rung_, call_);
   gpu::AttendCall exact = call_;
-  exact.shape.n_parts = 0;
-  Tensor scratch = make(4 * other.scratch_elems(exact.shape));
+  exact.task.tuning.n_parts = 0;
+  Tensor scratch = make(4 * other.scratch_elems(exact.task));
   exact.scratch = at<float>(scratch);
   const std::vector<float> others = run_for_output(other, exact);
   double difference = 0, size = 0;

@@ -27,7 +27,7 @@ void fill_with(Runtime& runtime, Tensor& buffer, const std::vector<std::byte>& p
 class TimedCall {
  public:
   /// All sequences have the same size. Throws CapacityError if the shape does not fit the device.
-  TimedCall(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape, int64_t l2_bytes);
+  TimedCall(Runtime& runtime, const Rung& rung, const gpu::AttendTask& task, int64_t l2_bytes);
 
   int64_t n_buffers() const { return n_buffers_; }
   /// Queues the call on buffer i < n_buffers().

@@ -12,9 +12,8 @@ namespace lastrow::LASTROW_TARGET {
 
 driver::DeviceInfo device_info(const Runtime& runtime);
 driver::Bandwidth measure_bandwidth(Runtime& runtime);
-/// Times a causal decode or prefill of shape.n_seqs sequences of one size. The output of one call is compared
+/// Times a causal decode or prefill of task.shape.n_seqs sequences of one size. The output of one call is compared
 /// with that of the other rung, which multiplies exactly (n_parts 0).
-driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendShape& shape,
-                         const Rung& other);
+driver::Timing time_rung(Runtime& runtime, const Rung& rung, const gpu::AttendTask& task, const Rung& other);
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -65,24 +65,33 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   if (lane == 0) o.g_lse.store(row, sees ? row_max + logf(row_sum) : kMinusInfinity);
 }
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "it needs K/V in f32 or bf16";
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) { return int64_t{s.n_tokens} * s.n_q_heads * s.max_kv_len; }
+int64_t scratch_elems(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
+  return int64_t{s.n_tokens} * s.n_q_heads * s.max_kv_len;
+}
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const int64_t n_rows = int64_t{call.shape.n_tokens} * call.shape.n_q_heads;
+  const int64_t n_rows = int64_t{call.task.shape.n_tokens} * call.task.shape.n_q_heads;
   if (n_rows == 0) return;
   const auto n_blocks = static_cast<uint32_t>(ceil_div(n_rows, kWarps));
-  with_kv_type<float, BFloat16>(call.shape.kv_dtype, [&]<typename KV>(KV) {
+  with_kv_type<float, BFloat16>(call.task.shape.kv_dtype, [&]<typename KV>(KV) {
     launch(Kernel{"k02_warp_per_row", k02_warp_per_row<KV>}, {n_blocks}, {kThreads}, 0, stream,
-           operands<KV>(call, scratch_elems(call.shape)));
+           operands<KV>(call, scratch_elems(call.task)));
   });
 }
 
 }  // namespace
 
-const Rung k02{"k02", "one warp per row, sums by shuffles", supports, scratch_elems, start};
+const Rung k02{.name = "k02",
+               .parent = "k01",
+               .idea = "one warp per row, sums by shuffles",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -61,25 +61,31 @@ __global__ void k03_online_softmax(AttendOperands<KV> o) {
   if (lane == 0) o.g_lse.store(row, state.lse());
 }
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   if (s.head_dim > kMaxHeadDim) return "it needs head_dim at most 256";
   return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "it needs K/V in f32 or bf16";
 }
 
-int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+int64_t scratch_elems(const gpu::AttendTask&) { return 0; }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const int64_t n_rows = int64_t{call.shape.n_tokens} * call.shape.n_q_heads;
+  const int64_t n_rows = int64_t{call.task.shape.n_tokens} * call.task.shape.n_q_heads;
   if (n_rows == 0) return;
   const auto n_blocks = static_cast<uint32_t>(ceil_div(n_rows, kWarps));
-  with_kv_type<float, BFloat16>(call.shape.kv_dtype, [&]<typename KV>(KV) {
+  with_kv_type<float, BFloat16>(call.task.shape.kv_dtype, [&]<typename KV>(KV) {
     launch(Kernel{"k03_online_softmax", k03_online_softmax<KV>}, {n_blocks}, {kThreads}, 0, stream,
-           operands<KV>(call, scratch_elems(call.shape)));
+           operands<KV>(call, scratch_elems(call.task)));
   });
 }
 
 }  // namespace
 
-const Rung k03{"k03", "one pass, softmax updated at each key", supports, scratch_elems, start};
+const Rung k03{.name = "k03",
+               .parent = "k02",
+               .idea = "one pass, softmax updated at each key",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -2,6 +2,8 @@
 //
 // idea     tiles of 16 queries × 32 keys: K and V are read once per tile of queries, not once per query
 // since    k03, where each warp read every row for itself and updated its softmax at each key
+// rewrite  Half of k03 does not stay: a block computes a tile where a warp computed one row, so places, loads and
+//          sums have another shape.
 // grid     x tile of queries, y query head h, z sequence. The grid is made for the longest sequence that the
 //          call allows; a block whose tile begins past q_len returns at once
 // block    4 warps; each copies every fourth K/V row of a tile, and computes 4 of the 16 queries
@@ -136,16 +138,17 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
   }
 }
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   if (s.head_dim > 256) return "it needs head_dim at most 256";
   if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;
   return s.kv_dtype == DType::f32 || s.kv_dtype == DType::bf16 ? "" : "it needs K/V in f32 or bf16";
 }
 
-int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+int64_t scratch_elems(const gpu::AttendTask&) { return 0; }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const gpu::AttendShape& s = call.shape;
+  const gpu::AttendShape& s = call.task.shape;
   if (s.n_tokens == 0) return;
   const auto n_tiles = static_cast<uint32_t>(ceil_div(s.max_q_len, kQueries));
   const Dim3 grid{n_tiles, static_cast<uint32_t>(s.n_q_heads), static_cast<uint32_t>(s.n_seqs)};
@@ -156,12 +159,17 @@ void start(const gpu::AttendCall& call, Stream stream) {
                         : s.head_dim <= 128 ? k04_shared_tiles<KV, 128>
                                             : k04_shared_tiles<KV, 256>;
     launch(Kernel{"k04_shared_tiles", kernel}, grid, {kThreads}, shared_floats * 4, stream,
-           operands<KV>(call, scratch_elems(s)));
+           operands<KV>(call, scratch_elems(call.task)));
   });
 }
 
 }  // namespace
 
-const Rung k04{"k04", "tiles of queries and keys in shared memory", supports, scratch_elems, start};
+const Rung k04{.name = "k04",
+               .parent = "k03",
+               .idea = "tiles of queries and keys in shared memory",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -2,10 +2,12 @@
 //
 // idea     a group of few lanes reads a key's row in 16-byte loads, and keeps the loads of 4 keys in flight
 // since    k03, which loads 2 or 4 bytes per lane, for one key at a time, and updates the softmax at each key
+// rewrite  Half of k03 does not stay: a lane holds neighbouring elements of several keys, so each line that names
+//          them changes.
 // grid     x rows (token t, query head h), 4 per block
 // block    4 warps, one row each, which share nothing
-// group    head_dim · sizeof(KV) / 16 lanes, rounded up to a power of two: keys s0 + u · n_groups + group,
-//          u = 0 … 3
+// group    head_dim · sizeof(KV) / 16 lanes, rounded up to a power of two: keys s0 + j · n_groups + group,
+//          j = 0 … 3
 // lane     16 bytes of a row of K and of V (32 where the row has more than 512); the same d of q and out
 // sums     in float, with 2^x and q multiplied by log2 e (softmax2.h); one softmax update per tile of 4 keys
 //          per group
@@ -61,35 +63,35 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
   for (int32_t s0 = keys.begin / tile * tile; s0 < keys.end; s0 += tile) {
     Vec<KV, kVec> r_k[kInFlight][kVecs] = {}, r_v[kInFlight][kVecs] = {};  // zeros where no key is seen
     bool seen[kInFlight];
-    for (int32_t u = 0; u < kInFlight; ++u) {
-      const int32_t s = s0 + u * n_groups + group;
-      seen[u] = s >= keys.begin && s < keys.end;
-      if (!seen[u]) continue;
+    for (int32_t j = 0; j < kInFlight; ++j) {
+      const int32_t s = s0 + j * n_groups + group;
+      seen[j] = s >= keys.begin && s < keys.end;
+      if (!seen[j]) continue;
       const int64_t kv = row_offset(o.layout, slot_at(o, sequence, s), g);
       for (int32_t v = 0; v < kVecs; ++v) {
         if (dim(v) >= head_dim) continue;
-        r_k[u][v] = o.g_k.template load_vec<kVec>(kv + dim(v));
-        r_v[u][v] = o.g_v.template load_vec<kVec>(kv + dim(v));
+        r_k[j][v] = o.g_k.template load_vec<kVec>(kv + dim(v));
+        r_v[j][v] = o.g_v.template load_vec<kVec>(kv + dim(v));
       }
     }
 
     float x[kInFlight], tile_max = kMinusInfinity;
-    for (int32_t u = 0; u < kInFlight; ++u) {
+    for (int32_t j = 0; j < kInFlight; ++j) {
       float sum = 0;
       for (int32_t v = 0; v < kVecs; ++v)
-        for (int32_t e = 0; e < kVec; ++e) sum += r_q[v][e] * decode(r_k[u][v].x[e]);
+        for (int32_t e = 0; e < kVec; ++e) sum += r_q[v][e] * decode(r_k[j][v].x[e]);
       sum = sum_within(sum, n_lanes);  // every lane takes part, seen or not
-      x[u] = seen[u] ? sum : kMinusInfinity;
-      if (x[u] > tile_max) tile_max = x[u];
+      x[j] = seen[j] ? sum : kMinusInfinity;
+      if (x[j] > tile_max) tile_max = x[j];
     }
 
     const float factor = state.raise(tile_max);
     for (int32_t v = 0; v < kVecs; ++v)
       for (int32_t e = 0; e < kVec; ++e) r_acc[v][e] *= factor;
-    for (int32_t u = 0; u < kInFlight; ++u) {
-      const float p = state.weigh(x[u]);
+    for (int32_t j = 0; j < kInFlight; ++j) {
+      const float p = state.weigh(x[j]);
       for (int32_t v = 0; v < kVecs; ++v)
-        for (int32_t e = 0; e < kVec; ++e) r_acc[v][e] += p * decode(r_v[u][v].x[e]);
+        for (int32_t e = 0; e < kVec; ++e) r_acc[v][e] += p * decode(r_v[j][v].x[e]);
     }
   }
 
@@ -109,17 +111,18 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
   if (lane == 0) o.g_lse.store(row, state.lse());
 }
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "it needs K/V in f32 or bf16";
   if (s.head_dim > 256) return "it needs head_dim at most 256";
   const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype.k));
   return row_bytes % kLoadBytes == 0 ? "" : "it needs rows of K and V that are a multiple of 16 bytes";
 }
 
-int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+int64_t scratch_elems(const gpu::AttendTask&) { return 0; }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const gpu::AttendShape& s = call.shape;
+  const gpu::AttendShape& s = call.task.shape;
   const int64_t n_rows = int64_t{s.n_tokens} * s.n_q_heads;
   if (n_rows == 0) return;
   const auto n_blocks = static_cast<uint32_t>(ceil_div(n_rows, kWarps));
@@ -128,12 +131,17 @@ void start(const gpu::AttendCall& call, Stream stream) {
                         : s.head_dim == 128 ? k05_vector_loads<KV, 128>
                                             : k05_vector_loads<KV, 0>;
     launch(Kernel{"k05_vector_loads", kernel}, {n_blocks}, {kThreads}, 0, stream,
-           operands<KV>(call, scratch_elems(s)));
+           operands<KV>(call, scratch_elems(call.task)));
   });
 }
 
 }  // namespace
 
-const Rung k05{"k05", "16 bytes per lane, several keys at once", supports, scratch_elems, start};
+const Rung k05{.name = "k05",
+               .parent = "k03",
+               .idea = "16 bytes per lane, several keys at once",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET

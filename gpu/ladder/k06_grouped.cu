@@ -55,15 +55,15 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
   const KeyRange keys = keys_of(o, sequence, token);
 
   const auto dim = [&](int32_t v) { return (v * n_lanes + part) * kVec; };  // first d of the lane's v-th load
-  float r_q[kHeads][kVecs][kVec] = {};    // [j][v][e] q[j, dim(v) + e]; 0 past head_dim
-  float r_acc[kHeads][kVecs][kVec] = {};  // [j][v][e] Σ_s 2^(x_s − row_max) v[s, d] over the group's keys
+  float r_q[kHeads][kVecs][kVec] = {};    // [h][v][e] q[h, dim(v) + e]; 0 past head_dim
+  float r_acc[kHeads][kVecs][kVec] = {};  // [h][v][e] Σ_s 2^(x_s − row_max) v[s, d] over the group's keys
   LASTROW_UNROLL
-  for (int32_t j = 0; j < kHeads; ++j)
+  for (int32_t h = 0; h < kHeads; ++h)
     for (int32_t v = 0; v < kVecs; ++v)
       for (int32_t e = 0; e < kVec; e += 4) {
-        if (j >= n_heads || dim(v) >= head_dim) continue;
-        const auto q = o.g_q.template load_vec<4>((row0 + j) * head_dim + dim(v) + e);
-        for (int32_t f = 0; f < 4; ++f) r_q[j][v][e + f] = q.x[f] * (o.scale * kLog2E);
+        if (h >= n_heads || dim(v) >= head_dim) continue;
+        const auto q = o.g_q.template load_vec<4>((row0 + h) * head_dim + dim(v) + e);
+        for (int32_t f = 0; f < 4; ++f) r_q[h][v][e + f] = q.x[f] * (o.scale * kLog2E);
       }
 
   Softmax2 state[kHeads];  // of the group's keys
@@ -71,87 +71,88 @@ __global__ void __launch_bounds__(kThreads, kHeads > 4 || kHeadDim == 0 ? 2 : 3)
   for (int32_t s0 = keys.begin / tile * tile; s0 < keys.end; s0 += tile) {
     Vec<KV, kVec> r_k[kInFlight][kVecs] = {}, r_v[kInFlight][kVecs] = {};  // zeros where no key is seen
     bool seen[kInFlight];
-    for (int32_t u = 0; u < kInFlight; ++u) {
-      const int32_t s = s0 + u * n_groups + group;
-      seen[u] = s >= keys.begin && s < keys.end;
-      if (!seen[u]) continue;
+    for (int32_t j = 0; j < kInFlight; ++j) {
+      const int32_t s = s0 + j * n_groups + group;
+      seen[j] = s >= keys.begin && s < keys.end;
+      if (!seen[j]) continue;
       const int64_t kv = row_offset(o.layout, slot_at(o, sequence, s), g);
       for (int32_t v = 0; v < kVecs; ++v) {
         if (dim(v) >= head_dim) continue;
-        r_k[u][v] = o.g_k.template load_vec<kVec>(kv + dim(v));
-        r_v[u][v] = o.g_v.template load_vec<kVec>(kv + dim(v));
+        r_k[j][v] = o.g_k.template load_vec<kVec>(kv + dim(v));
+        r_v[j][v] = o.g_v.template load_vec<kVec>(kv + dim(v));
       }
     }
 
     LASTROW_UNROLL
-    for (int32_t j = 0; j < kHeads; ++j) {
-      if (j >= n_heads) continue;  // the same in all lanes
+    for (int32_t h = 0; h < kHeads; ++h) {
+      if (h >= n_heads) continue;  // the same in all lanes
       float x[kInFlight], tile_max = kMinusInfinity;
-      for (int32_t u = 0; u < kInFlight; ++u) {
+      for (int32_t j = 0; j < kInFlight; ++j) {
         float sum = 0;
         for (int32_t v = 0; v < kVecs; ++v)
-          for (int32_t e = 0; e < kVec; ++e) sum += r_q[j][v][e] * decode(r_k[u][v].x[e]);
+          for (int32_t e = 0; e < kVec; ++e) sum += r_q[h][v][e] * decode(r_k[j][v].x[e]);
         sum = sum_within(sum, n_lanes);  // every lane takes part, seen or not
-        x[u] = seen[u] ? sum : kMinusInfinity;
-        if (x[u] > tile_max) tile_max = x[u];
+        x[j] = seen[j] ? sum : kMinusInfinity;
+        if (x[j] > tile_max) tile_max = x[j];
       }
 
-      const float factor = state[j].raise(tile_max);
+      const float factor = state[h].raise(tile_max);
       for (int32_t v = 0; v < kVecs; ++v)
-        for (int32_t e = 0; e < kVec; ++e) r_acc[j][v][e] *= factor;
-      for (int32_t u = 0; u < kInFlight; ++u) {
-        const float p = state[j].weigh(x[u]);
+        for (int32_t e = 0; e < kVec; ++e) r_acc[h][v][e] *= factor;
+      for (int32_t j = 0; j < kInFlight; ++j) {
+        const float p = state[h].weigh(x[j]);
         for (int32_t v = 0; v < kVecs; ++v)
-          for (int32_t e = 0; e < kVec; ++e) r_acc[j][v][e] += p * decode(r_v[u][v].x[e]);
+          for (int32_t e = 0; e < kVec; ++e) r_acc[h][v][e] += p * decode(r_v[j][v].x[e]);
       }
     }
   }
 
   LASTROW_UNROLL
-  for (int32_t j = 0; j < kHeads; ++j) {
-    if (j >= n_heads) continue;  // the same in all lanes
+  for (int32_t h = 0; h < kHeads; ++h) {
+    if (h >= n_heads) continue;  // the same in all lanes
     // Merge the states of the groups; each group then holds the result.
-    const float row_max = max_across(state[j].row_max, n_lanes);
-    const float factor = Softmax2::rescale(state[j].row_max, row_max);
-    const Softmax2 all{row_max, sum_across(state[j].row_sum * factor, n_lanes)};
+    const float row_max = max_across(state[h].row_max, n_lanes);
+    const float factor = Softmax2::rescale(state[h].row_max, row_max);
+    const Softmax2 all{row_max, sum_across(state[h].row_sum * factor, n_lanes)};
     const float norm = all.row_sum == 0 ? 0 : 1 / all.row_sum;  // 0 where the query sees no key
     for (int32_t v = 0; v < kVecs; ++v)
-      for (int32_t e = 0; e < kVec; ++e) r_acc[j][v][e] = sum_across(r_acc[j][v][e] * factor, n_lanes) * norm;
+      for (int32_t e = 0; e < kVec; ++e) r_acc[h][v][e] = sum_across(r_acc[h][v][e] * factor, n_lanes) * norm;
 
     for (int32_t v = 0; v < kVecs; ++v)
       for (int32_t e = 0; e < kVec; e += 4)
         if (group == 0 && dim(v) < head_dim)
           o.g_out.template store_vec<4>(
-              (row0 + j) * head_dim + dim(v) + e,
-              {r_acc[j][v][e], r_acc[j][v][e + 1], r_acc[j][v][e + 2], r_acc[j][v][e + 3]});
-    if (lane == 0) o.g_lse.store(row0 + j, all.lse());
+              (row0 + h) * head_dim + dim(v) + e,
+              {r_acc[h][v][e], r_acc[h][v][e + 1], r_acc[h][v][e + 2], r_acc[h][v][e + 3]});
+    if (lane == 0) o.g_lse.store(row0 + h, all.lse());
   }
 }
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "it needs K/V in f32 or bf16";
   if (s.head_dim > 256) return "it needs head_dim at most 256";
   const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype.k));
   return row_bytes % kLoadBytes == 0 ? "" : "it needs rows of K and V that are a multiple of 16 bytes";
 }
 
-int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+int64_t scratch_elems(const gpu::AttendTask&) { return 0; }
 
 template <typename KV, int kHeads>
 void start_with(const gpu::AttendCall& call, Stream stream) {
-  const gpu::AttendShape& s = call.shape;
+  const gpu::AttendShape& s = call.task.shape;
   const int64_t n_tasks = int64_t{s.n_tokens} * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
   const auto kernel = s.head_dim == 64    ? k06_grouped<KV, 64, kHeads>
                       : s.head_dim == 128 ? k06_grouped<KV, 128, kHeads>
                                           : k06_grouped<KV, 0, kHeads>;
   launch(Kernel{"k06_grouped", kernel}, {static_cast<uint32_t>(ceil_div(n_tasks, kWarps))}, {kThreads}, 0,
-         stream, operands<KV>(call, scratch_elems(s)));
+         stream, operands<KV>(call, scratch_elems(call.task)));
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  if (call.shape.n_tokens == 0) return;
-  with_kv_type<float, BFloat16>(call.shape.kv_dtype, [&]<typename KV>(KV) {
-    if (call.shape.group_size() <= 4)
+  if (call.task.shape.n_tokens == 0) return;
+  with_kv_type<float, BFloat16>(call.task.shape.kv_dtype, [&]<typename KV>(KV) {
+    if (call.task.shape.group_size() <= 4)
       start_with<KV, 4>(call, stream);
     else
       start_with<KV, 8>(call, stream);
@@ -160,6 +161,11 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k06{"k06", "K/V read once for all heads of a group", supports, scratch_elems, start};
+const Rung k06{.name = "k06",
+               .parent = "k05",
+               .idea = "K/V read once for all heads of a group",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET

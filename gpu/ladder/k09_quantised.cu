@@ -97,7 +97,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
 
 constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   const bool is_pair = s.kv_dtype == kv_dtypes_of<Int8AndFp8>;
   if (!is_pair && (!has_plain_types(s) || s.kv_dtype == DType::f32))
     return "it needs K/V in f16, bf16, fp8 or int8, or K in int8 and V in fp8";
@@ -105,16 +106,16 @@ std::string supports(const gpu::AttendShape& s) {
   return too_many_rows(s);
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) {
-  return split_scratch_elems<Half, BFloat16, Fp8E4M3, int8_t, Int8AndFp8>(s, kKind);
+int64_t scratch_elems(const gpu::AttendTask& task) {
+  return split_scratch_elems<Half, BFloat16, Fp8E4M3, int8_t, Int8AndFp8>(task, kKind);
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const gpu::AttendShape& s = call.shape;
+  const gpu::AttendShape& s = call.task.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t, Int8AndFp8>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(s, kKind, 0, call.spec.mask.window);
+      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(call.task, kKind, 0, call.spec.mask.window);
       launch(Kernel{"k09_quantised", k09_quantised<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, 0, stream, operands<KV>(call, 0), plan, partials_in(call, plan));
       merge_splits(call, plan, stream);
@@ -124,6 +125,12 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k09{"k09", "narrow K/V, widened in registers", supports, scratch_elems, start, true};
+const Rung k09{.name = "k09",
+               .parent = "k08",
+               .idea = "narrow K/V, widened in registers",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start,
+               .takes_pairs = true};
 
 }  // namespace lastrow::LASTROW_TARGET

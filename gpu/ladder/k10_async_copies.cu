@@ -5,6 +5,7 @@
 // since    k09: K and V of a tile are requested kStages tiles before they are computed. Each lane copies just
 //          the 16 bytes that it will read itself, so it waits only for its own copies: there is still no
 //          barrier in the loop
+// headers  It opens 11 headers: those of k09, and the copies.
 // grid     as k07
 // block    4 warps, which meet only at the end
 // group    of lanes: one key row s
@@ -116,25 +117,26 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
 
 constexpr gpu::SplitKind kKind = gpu::SplitKind::copies;
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "it needs K/V in f16 or bf16";
   if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
   if (s.head_dim > 256) return "it needs head_dim at most 256";
   return too_many_rows(s);
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) {
-  return split_scratch_elems<Half, BFloat16>(s, kKind, kPlannedBytes);
+int64_t scratch_elems(const gpu::AttendTask& task) {
+  return split_scratch_elems<Half, BFloat16>(task, kKind, kPlannedBytes);
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const gpu::AttendShape& s = call.shape;
+  const gpu::AttendShape& s = call.task.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
       if constexpr (kVec * sizeof(KV) == 16) {
         const SplitPlan plan =
-            lane_plan<KV, kWidth, kHeads, kVec>(s, kKind, kPlannedBytes, call.spec.mask.window);
+            lane_plan<KV, kWidth, kHeads, kVec>(call.task, kKind, kPlannedBytes, call.spec.mask.window);
         launch(Kernel{"k10_async_copies", k10_async_copies<KV, kWidth, kHeads, kVec>},
                split_grid<kHeads>(s, plan), {kRowThreads}, kStagedBytes<LaneRows<kWidth, kVec>>, stream,
                operands<KV>(call, 0), plan, partials_in(call, plan));
@@ -146,6 +148,11 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k10{"k10", "asynchronous copies, four stages", supports, scratch_elems, start};
+const Rung k10{.name = "k10",
+               .parent = "k09",
+               .idea = "asynchronous copies, four stages",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -1,11 +1,12 @@
-// k11: tensor cores do both products of decode; the query heads of a group are the rows of a matrix.
+// k11: K/V of 8 bits on tensor cores: widened to f16 where they leave shared memory.
 //
-// idea     16 query heads of one K/V head form a matrix: one instruction multiplies what k10 multiplies head
-//          by head, so a group costs what one head costs
-// since    k10: a warp multiplies 16 keys of a tile by 16 heads with mma.sync (warp_rows.h), where a group of
-//          lanes multiplied and shuffled. Each warp copies its own keys (warp_copies.h), so there is still no
-//          barrier in the loop
-// grid     x (token t, split, chunk of ≤ 16 query heads), y K/V head g, as k07. A group of 71 heads is five
+// idea     8-bit numbers are exact in f16, so what tensor cores multiply is what is stored; half the bytes come from
+//          memory, and the instructions per byte stay few enough to keep up
+// since    k11b: matrices of bytes become operands of f16 (stored_fragments.h), the scales of int8 are copied beside
+//          their rows and multiplied into the scores and p (key_scales.h), and n_parts 1 rounds q and p as k11a does
+// headers  It opens 16 headers, because products of matrices need the layouts of both instructions and of shared
+//          memory.
+// grid     x (token t, split, chunk of ≤ 16 query heads), y K/V head g, as k11b. A group of 71 heads is five
 //          chunks, which are neighbours, so four of them find in L2 what one has read
 // block    4 warps, which share q and meet at the end; each takes 16 consecutive keys s of every 64
 // group    none: a warp has 16 rows, which are the heads of the chunk, then zeros
@@ -72,7 +73,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   const auto at = [](int32_t row, int32_t d) {
     return row * kDims + (d ^ (row & 2) * (sizeof(KV) == 1 ? 1 : 4));
   };
-  let_next_begin();  // k07_merge, if there are splits: it waits until this kernel has ended
+  let_next_begin();  // merge_partials, if there are splits: it waits until this kernel has ended
   rows.finish();
   for (int32_t i = 0; i < 2; ++i)
     if (rows.column() == 0) {
@@ -165,10 +166,10 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
 constexpr int64_t kMergeBytes = 5 << 10;  // at most this for the warps' states at the end
 
 /// What the template instance for this shape needs of shared memory and registers.
-SplitKernel split_kernel(const gpu::AttendShape& s) {
+SplitKernel split_kernel(const gpu::AttendTask& task) {
   SplitKernel kernel{gpu::SplitKind::products, 0};
-  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
-    with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
+  with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(task.shape.kv_dtype, [&]<typename KV>(KV) {
+    with_product_shape<KV>(task, [&]<int32_t kWidth, int32_t kParts>() {
       kernel.shared_bytes = kSharedBytes<KV, kWidth, kParts> + kMergeBytes;
       kernel.blocks_at_once = kDecodeBlocks<kWidth>;
     });
@@ -176,28 +177,30 @@ SplitKernel split_kernel(const gpu::AttendShape& s) {
   return kernel;
 }
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype == DType::f32) return "it needs K/V in f16, bf16, fp8 or int8";
   if (s.head_dim % (size_of(s.kv_dtype.k) == 1 ? 16 : 8) != 0)
     return "it needs head_dim to be a multiple of 8 (of 16 in fp8 and int8), as it copies 16 bytes";
-  if (s.n_parts < 0 || s.n_parts > 1) return "it needs n_parts 0 or 1";
+  if (task.tuning.n_parts < 0 || task.tuning.n_parts > 1) return "it needs n_parts 0 or 1";
   if (s.head_dim > 128) return "it needs head_dim at most 128, as registers are short";
   if (const std::string why_not = too_many_rows(s); !why_not.empty()) return why_not;
-  return split_kernel(s).shared_bytes <= s.max_shared_bytes
+  return split_kernel(task).shared_bytes <= task.device.max_shared_bytes
              ? ""
              : "its tiles need more shared memory than this device has";
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) {
-  return partial_elems(s, plan_of<DecodeTile, kHeads>(s, split_kernel(s)));
+int64_t scratch_elems(const gpu::AttendTask& task) {
+  return partial_elems(task.shape, plan_of<DecodeTile, kHeads>(task, split_kernel(task)));
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const gpu::AttendShape& s = call.shape;
+  const gpu::AttendShape& s = call.task.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
-    with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
-      const SplitPlan plan = plan_of<DecodeTile, kHeads>(s, split_kernel(s), call.spec.mask.window);
+    with_product_shape<KV>(call.task, [&]<int32_t kWidth, int32_t kParts>() {
+      const SplitPlan plan =
+          plan_of<DecodeTile, kHeads>(call.task, split_kernel(call.task), call.spec.mask.window);
       launch(Kernel{"k11_tensor_decode", k11_tensor_decode<KV, kWidth, kParts>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, kSharedBytes<KV, kWidth, kParts>, stream, operands<KV>(call, 0), plan,
              partials_in(call, plan));
@@ -208,6 +211,11 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k11{"k11", "tensor cores for decode, grouped", supports, scratch_elems, start};
+const Rung k11{.name = "k11",
+               .parent = "k11b",
+               .idea = "tensor cores for K/V of 8 bits",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET

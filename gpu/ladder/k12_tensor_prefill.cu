@@ -1,11 +1,12 @@
-// k12: tensor cores for prefill: a block computes 64 (or 128) query rows against tiles of 64 keys.
+// k12: q and p in as many parts as it takes, or, with n_parts 1, matrices twice as tall.
 //
-// idea     k04 with matrices: a tile of K/V in shared memory serves 64 query rows, whose scores, weights and
-//          outputs stay in registers; only the products are left to do
-// since    k11: the rows are (token, head of the group), not the heads of one token. All warps read all keys
-//          of a tile, not sixteen each, so there is one barrier per tile. No two warps have the same row, so
-//          nothing is merged. At the barrier of a tile, V of the next tile and K of the one after are
-//          requested as one group: the scores of a tile need no V, which arrives in the meantime
+// idea     registers decide what a warp computes: several parts of q and p (exact, as in k11b) for 16 rows, or one part
+//          for 32 rows, where each K/V matrix that leaves shared memory serves both sixteens
+// since    k12c, which rounds q and p, and uses each loaded matrix for 16 rows. The parts of q, or two sixteens of it,
+//          are in shared memory. Registers are short, so what depends on a row is computed again where it is needed,
+//          and the last tile of rows comes first, because it sees most keys
+// headers  It opens 13 headers, because products of matrices need the layouts of both instructions and of shared
+//          memory.
 // grid     x tile of rows r = t · group_size + head in its group, so a short prefill of many heads fills a
 //          tile too; the last tile first, because it sees most keys; y K/V head g, z sequence. The grid is
 //          made for the longest sequence that the call allows; a block past the last row returns at once
@@ -39,14 +40,13 @@
 //          outputs need 192 of them. Never run on hardware
 // source   Dao 2023, "FlashAttention-2"; arXiv 2402.13499 for mma.sync; tensor_cores.h, async_copy.h
 #include "gpu/ladder/ladder.h"
-#include "gpu/parts/lane_rows.h"
 #include "gpu/parts/unseen_values.h"
 #include "gpu/parts/warp_rows.h"
 
 namespace lastrow::LASTROW_TARGET {
 namespace {
 
-constexpr int32_t kWarps = kRowThreads / kWarpSize;
+constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 /// Query rows per warp, counted in sixteens: each K/V matrix that leaves shared memory serves all of them.
 /// There are registers for two sixteens if q and p are not split into parts.
 template <int32_t kParts>
@@ -66,7 +66,7 @@ __device__ inline void hide_unseen(int32_t s, const KeyRange (&keys)[2], Fragmen
 }
 
 template <typename KV, int32_t kWidth, int32_t kParts>
-__global__ void __launch_bounds__(kRowThreads, 2) k12_tensor_prefill(AttendOperands<KV> o) {
+__global__ void __launch_bounds__(kThreads, 2) k12_tensor_prefill(AttendOperands<KV> o) {
   const int32_t sequence = blockIdx.z, g = blockIdx.y, tile_of_rows = gridDim.x - 1 - blockIdx.x;
   // Registers are short, so these are loaded again wherever they are needed, and all that depends on them is
   // computed again.
@@ -178,37 +178,39 @@ constexpr int64_t kSharedBytes =
          int64_t{2} * kStages * kTileKeys * kWidth) +
     4 * kStages* kWarps;
 
-int64_t shared_bytes(const gpu::AttendShape& s) {
+int64_t shared_bytes(const gpu::AttendTask& task) {
   int64_t n = 0;
-  with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
-    with_product_shape<KV>(s,
+  with_kv_type<Half, BFloat16>(task.shape.kv_dtype, [&]<typename KV>(KV) {
+    with_product_shape<KV>(task,
                            [&]<int32_t kWidth, int32_t kParts>() { n = kSharedBytes<KV, kWidth, kParts>; });
   });
   return n;
 }
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "it needs K/V in f16 or bf16";
   if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
-  if (s.n_parts < 0 || s.n_parts > 1) return "it needs n_parts 0 or 1";
+  if (task.tuning.n_parts < 0 || task.tuning.n_parts > 1) return "it needs n_parts 0 or 1";
   if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;
   if (s.head_dim > 128) return "it needs head_dim at most 128, as registers are short";
   if (const std::string why_not = too_many_rows(s); !why_not.empty()) return why_not;
-  return shared_bytes(s) <= s.max_shared_bytes ? ""
-                                               : "its tiles need more shared memory than this device has";
+  return shared_bytes(task) <= task.device.max_shared_bytes
+             ? ""
+             : "its tiles need more shared memory than this device has";
 }
 
-int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+int64_t scratch_elems(const gpu::AttendTask&) { return 0; }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const gpu::AttendShape& s = call.shape;
+  const gpu::AttendShape& s = call.task.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
-    with_product_shape<KV>(s, [&]<int32_t kWidth, int32_t kParts>() {
+    with_product_shape<KV>(call.task, [&]<int32_t kWidth, int32_t kParts>() {
       const int64_t n_rows = int64_t{s.max_q_len} * s.group_size();
       const Dim3 grid{static_cast<uint32_t>(ceil_div(n_rows, kQueries<kParts>)),
                       static_cast<uint32_t>(s.n_kv_heads), static_cast<uint32_t>(s.n_seqs)};
-      launch(Kernel{"k12_tensor_prefill", k12_tensor_prefill<KV, kWidth, kParts>}, grid, {kRowThreads},
+      launch(Kernel{"k12_tensor_prefill", k12_tensor_prefill<KV, kWidth, kParts>}, grid, {kThreads},
              kSharedBytes<KV, kWidth, kParts>, stream, operands<KV>(call, 0));
     });
   });
@@ -216,6 +218,11 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k12{"k12", "tensor cores for prefill", supports, scratch_elems, start};
+const Rung k12{.name = "k12",
+               .parent = "k12c",
+               .idea = "q and p in parts, or rows twice as tall",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -79,7 +79,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocks<kWidth, kHeads>)
 
 constexpr gpu::SplitKind kKind = gpu::SplitKind::loads;
 
-std::string supports(const gpu::AttendShape& s) {
+std::string supports(const gpu::AttendTask& task) {
+  const gpu::AttendShape& s = task.shape;
   if (s.head_dim % kAnyElems != 0) return "it needs head_dim that is a multiple of 8";
   if (s.head_dim > 256) return "it needs head_dim at most 256";
   return too_many_rows(s);
@@ -95,22 +96,23 @@ auto with_shape(const gpu::AttendShape& s, const F& f) {
 }
 
 template <int32_t kWidth, int32_t kHeads>
-SplitPlan plan_for(const gpu::AttendShape& s, int32_t window = 0) {
-  return plan_of<LaneRows<kWidth, kAnyElems>, kHeads>(s, {kKind, kBlocks<kWidth, kHeads>}, window);
+SplitPlan plan_for(const gpu::AttendTask& task, int32_t window = 0) {
+  return plan_of<LaneRows<kWidth, kAnyElems>, kHeads>(task, {kKind, kBlocks<kWidth, kHeads>}, window);
 }
 
-int64_t scratch_elems(const gpu::AttendShape& s) {
-  return with_shape(
-      s, [&]<int32_t kWidth, int32_t kHeads>() { return partial_elems(s, plan_for<kWidth, kHeads>(s)); });
+int64_t scratch_elems(const gpu::AttendTask& task) {
+  return with_shape(task.shape, [&]<int32_t kWidth, int32_t kHeads>() {
+    return partial_elems(task.shape, plan_for<kWidth, kHeads>(task));
+  });
 }
 
 void start(const gpu::AttendCall& call, Stream stream) {
-  const gpu::AttendShape& s = call.shape;
+  const gpu::AttendShape& s = call.task.shape;
   if (s.n_tokens == 0) return;
   AttendOperands<float> o = operands<float>(call, 0);
   o.g_k = o.g_v = {};  // these are AnyRows
   with_shape(s, [&]<int32_t kWidth, int32_t kHeads>() {
-    const SplitPlan plan = plan_for<kWidth, kHeads>(s, call.spec.mask.window);
+    const SplitPlan plan = plan_for<kWidth, kHeads>(call.task, call.spec.mask.window);
     launch(Kernel{"k13_any_types", k13_any_types<kWidth, kHeads>}, split_grid<kHeads>(s, plan), {kRowThreads},
            0, stream, o, any_rows(call, RowKind::k), any_rows(call, RowKind::v), plan,
            partials_in(call, plan));
@@ -120,6 +122,12 @@ void start(const gpu::AttendCall& call, Stream stream) {
 
 }  // namespace
 
-const Rung k13{"k13", "K and V of any two types", supports, scratch_elems, start, true};
+const Rung k13{.name = "k13",
+               .parent = "k09",
+               .idea = "K and V of any two types",
+               .supports_one_type = supports,
+               .scratch_elems = scratch_elems,
+               .launch = start,
+               .takes_pairs = true};
 
 }  // namespace lastrow::LASTROW_TARGET

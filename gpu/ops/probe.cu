@@ -99,7 +99,7 @@ __global__ void probe_kernel(AttendOperands<KV> o,
 void probe(const ProbeCall& c, Stream stream) {
   const int64_t n_selected = int64_t{c.n_heads} * c.n_rows, n_cells = n_selected * c.kv_len;
   if (n_selected == 0) return;
-  const gpu::AttendShape& shape = c.attend.shape;
+  const gpu::AttendShape& shape = c.attend.task.shape;
   const int64_t n_scales = shape.n_blocks * shape.n_kv_heads * shape.block_len * n_groups(shape.head_dim);
   with_kv_type<float, Half, BFloat16, Fp8E4M3, int8_t, Fp4x2, Int4x2>(shape.kv_dtype.k, [&]<typename KV>(KV) {
     launch(Kernel{"probe", probe_kernel<KV>}, {static_cast<uint32_t>(ceil_div(n_selected, kWarps))},

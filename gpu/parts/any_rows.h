@@ -36,7 +36,7 @@ struct AnyElems {
 };
 
 inline AnyRows any_rows(const gpu::AttendCall& c, RowKind kind) {
-  const gpu::AttendShape& s = c.shape;
+  const gpu::AttendShape& s = c.task.shape;
   const DType dtype = s.kv_dtype.of(kind);
   const bool is_k = kind == RowKind::k;
   const void* const scales = is_k ? c.k_scales : c.v_scales;

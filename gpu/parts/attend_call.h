@@ -1,7 +1,10 @@
 // One call of attention on a device, as the host describes it: sizes, addresses, mask. It includes no CUDA.
 //
-//   AttendShape   decides which rung can take the call, and how much scratch it needs
-//   AttendCall    the shape and the addresses: what a rung's launcher takes (ladder.h)
+//   AttendShape    the sizes of the problem
+//   DeviceLimits   what the device has room for
+//   AttendTuning   what a caller may choose instead of the rung
+//   AttendTask     the three together: they decide which rung can take the call, and how much scratch it needs
+//   AttendCall     the task and the addresses: what a rung's launcher takes (ladder.h)
 //
 // Sizes are upper bounds, which the host knows before it knows the lengths. A rung makes its grid from them,
 // and its blocks return early where a sequence is shorter. So one recorded graph serves every step.
@@ -24,18 +27,32 @@ struct AttendShape {
   int32_t max_kv_len = 1;  // keys of the longest sequence, now and in later steps of the same graph
   int32_t block_len = 1, blocks_per_seq = 1;
   int64_t n_blocks = 1;
-  // Of the device. Emulated: those of an H100.
-  int32_t n_multiprocessors = 132;                // the split count is chosen for this many
-  int64_t max_shared_bytes = int64_t{227} << 10;  // per block
-  int32_t n_splits = 0;  // parts that each sequence's K/V are split into; 0: by the cost model (split_plan.h)
-  int32_t n_parts = 0;   // parts of q and p in products on tensor cores; 0: enough for float (float_parts.h)
 
   int32_t group_size() const { return n_q_heads / n_kv_heads; }
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }
 };
 
-struct AttendCall {
+/// Without more knowledge, and under the emulator: those of an H100.
+struct DeviceLimits {
+  int32_t n_multiprocessors = 132;                // the split count is chosen for this many
+  int64_t max_shared_bytes = int64_t{227} << 10;  // per block
+};
+
+struct AttendTuning {
+  int32_t n_splits = 0;  // parts that each sequence's K/V are split into; 0: by the cost model (split_plan.h)
+  int32_t n_parts = 0;   // parts of q and p in products on tensor cores; 0: enough for float (float_parts.h)
+};
+
+struct AttendTask {
+  AttendTask(const AttendShape& shape_ = {}, DeviceLimits device_ = {}, AttendTuning tuning_ = {})
+      : shape(shape_), device(device_), tuning(tuning_) {}
   AttendShape shape;
+  DeviceLimits device;
+  AttendTuning tuning;
+};
+
+struct AttendCall {
+  AttendTask task;
   AttendSpec spec;
   const float* q;                   // [n_tokens, n_q_heads, head_dim]
   const void *k, *v;                // [n_blocks, n_kv_heads, block_len, head_dim] of kv_dtype
@@ -46,7 +63,7 @@ struct AttendCall {
   const int32_t* block_tables;      // [n_seqs, blocks_per_seq]
   float* out;                       // [n_tokens, n_q_heads, head_dim]
   float* lse;                       // [n_tokens, n_q_heads]   natural log
-  float* scratch;                   // [scratch_elems(shape)]
+  float* scratch;                   // [scratch_elems(task)]
 };
 
 }  // namespace lastrow::gpu

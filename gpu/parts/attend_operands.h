@@ -81,7 +81,7 @@ struct AttendOperands {
 /// Makes views of the call's addresses, with KV as the stored type.
 template <typename KV>
 AttendOperands<KV> operands(const gpu::AttendCall& c, int64_t scratch_elems) {
-  const gpu::AttendShape& s = c.shape;
+  const gpu::AttendShape& s = c.task.shape;
   const int64_t q_elems = int64_t{s.n_tokens} * s.n_q_heads * s.head_dim;
   const int64_t n_scales = s.n_blocks * s.n_kv_heads * s.block_len, kv_elems = n_scales * s.head_dim;
   return {.g_q = {c.q, q_elems, "g_q"},
@@ -124,6 +124,32 @@ __device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t sequence, 
   const int32_t block = o.g_block_tables.load(int64_t{sequence} * o.blocks_per_seq + entry);
   return row_in(o.layout, block, s % o.layout.block_len, g);
 }
+
+/// Walks through the block table of one sequence in equal steps, without a division per row.
+///   PageCursor cursor(block_len, s, step);    two divisions by block_len, once
+///   cursor.entry, cursor.place                index s: the table's entry, the place in its block
+///   cursor.advance();                         index s + step: two additions, at most one correction
+/// block_len may be any length ≥ 1, shorter or longer than the step. The places are those of slot_of in
+/// cache/index.h, in the two parts that its row_in takes.
+struct PageCursor {
+  LASTROW_HD constexpr PageCursor(int32_t block_len_, int32_t s, int32_t step)
+      : entry(s / block_len_),
+        place(s % block_len_),
+        block_len(block_len_),
+        step_entries(step / block_len_),
+        step_places(step % block_len_) {}
+
+  LASTROW_HD constexpr void advance() {
+    entry += step_entries;
+    place += step_places;
+    if (place < block_len) return;
+    place -= block_len;
+    ++entry;
+  }
+
+  int32_t entry, place;
+  int32_t block_len, step_entries, step_places;
+};
 
 /// The keys that packed token `token` of that sequence sees.
 template <typename KV>

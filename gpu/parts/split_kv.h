@@ -15,7 +15,6 @@
 #include "attention/softmax_state.h"
 #include "gpu/parts/lane_rows.h"
 #include "gpu/parts/split_plan.h"
-#include "gpu/target/early_launch.h"
 
 namespace lastrow::LASTROW_TARGET {
 
@@ -47,13 +46,14 @@ inline int64_t partial_elems(const gpu::AttendShape& s, SplitPlan plan) {
 
 inline Partials partials_in(const gpu::AttendCall& c, SplitPlan plan) {
   if (plan.n_splits == 1) return {};
-  const int64_t n = int64_t{plan.n_splits} * c.shape.n_tokens * c.shape.n_q_heads;
-  return {{c.scratch, n * c.shape.head_dim, "g_acc"},
-          {c.scratch + n * c.shape.head_dim, n, "g_row_max"},
-          {c.scratch + n * (c.shape.head_dim + 1), n, "g_row_sum"}};
+  const gpu::AttendShape& s = c.task.shape;
+  const int64_t n = int64_t{plan.n_splits} * s.n_tokens * s.n_q_heads;
+  return {{c.scratch, n * s.head_dim, "g_acc"},
+          {c.scratch + n * s.head_dim, n, "g_row_max"},
+          {c.scratch + n * (s.head_dim + 1), n, "g_row_sum"}};
 }
 
-/// Launches k07_merge, which makes the output from the partials.
+/// Launches merge_partials, which makes the output from the partials.
 void merge_splits(const gpu::AttendCall& call, SplitPlan plan, Stream stream);
 
 /// What one block computes.
@@ -86,6 +86,24 @@ __device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
   return part;
 }
 
+/// What acc is multiplied by: an output is divided by row_sum (0: the query sees no key); a partial keeps its acc.
+__device__ inline float norm_of(SplitPlan plan, const SoftmaxState<float>& all) {
+  if (plan.n_splits > 1) return 1;
+  return all.row_sum == 0 ? 0 : 1 / all.row_sum;
+}
+
+/// Writes the lse of row (token, query head), or row_max and row_sum of its partial.
+template <typename KV>
+__device__ inline void store_state(const AttendOperands<KV>& o, SplitPlan plan, const Partials& partials,
+                                   int64_t row, int32_t split, const SoftmaxState<float>& all) {
+  if (plan.n_splits == 1) {
+    o.g_lse.store(row, all.lse());
+  } else {
+    partials.g_row_max.store(row * plan.n_splits + split, all.row_max);
+    partials.g_row_sum.store(row * plan.n_splits + split, all.row_sum);
+  }
+}
+
 /// Merges the states of the block's warps, one thread per head. Writes the head's lse, or row_max and row_sum
 /// of its partial. Then s_row_max holds, for each warp and head, the factor for its acc in what the block
 /// writes. Call it between two barriers.
@@ -106,17 +124,11 @@ __device__ inline void merge_warps(const AttendOperands<KV>& o, SplitPlan plan, 
     r_factor[w] = SoftmaxState<float>::rescale(r_factor[w], all.row_max);
     all.row_sum += r_factor[w] * s_row_sum.load(w * kHeads + h);
   }
-  float norm = 1;  // a partial keeps its acc as it is; an output is divided by row_sum
-  if (plan.n_splits == 1) norm = all.row_sum == 0 ? 0 : 1 / all.row_sum;
+  const float norm = norm_of(plan, all);
   for (int32_t w = 0; w < kWarps; ++w) s_row_max.store(w * kHeads + h, r_factor[w] * norm);
 
   const int64_t row = int64_t{part.token} * o.n_q_heads + part.first_head + h;
-  if (plan.n_splits == 1) {
-    o.g_lse.store(row, all.lse());
-  } else {
-    partials.g_row_max.store(row * plan.n_splits + part.split, all.row_max);
-    partials.g_row_sum.store(row * plan.n_splits + part.split, all.row_sum);
-  }
+  store_state(o, plan, partials, row, part.split, all);
 }
 
 /// Writes element d of head h to the output, or to the block's partial.
@@ -140,7 +152,7 @@ __device__ inline void finish(const AttendOperands<KV>& o, SplitPlan plan, const
   LASTROW_SHARED(float, s_row_sum, kWarps* kHeads);      // [warp, h]
   const auto thread = static_cast<int32_t>(threadIdx.x), warp = thread / kWarpSize, lane = thread % kWarpSize;
 
-  let_next_begin();  // k07_merge, if there are splits: it waits until this kernel has ended
+  let_next_begin();  // merge_partials, if there are splits: it waits until this kernel has ended
   state.merge_groups();
   if (lane < Rows::kLanes) {
     const int32_t own = Rows::template own_head<kHeads>();
@@ -176,18 +188,21 @@ struct SplitKernel {
   int64_t shared_bytes = 0;  // per block, if they may be the tighter limit; else 0
 };
 
-/// The plan for a call. n_splits depends only on the shape and is at most kMaxSplits. A window makes each
+/// The plan for a call. n_splits depends only on the task and is at most kMaxSplits. A window makes each
 /// split shorter.
 template <typename Rows, int32_t kHeads>
-SplitPlan plan_of(const gpu::AttendShape& s, const SplitKernel& kernel, int32_t window = 0) {
+SplitPlan plan_of(const gpu::AttendTask& task, const SplitKernel& kernel, int32_t window = 0) {
+  const gpu::AttendShape& s = task.shape;
+  const int32_t n_splits = task.tuning.n_splits;
   const auto n_tiles = static_cast<int32_t>(ceil_div(std::max(1, s.max_kv_len), Rows::kTileKeys));
   const int64_t n_blocks = int64_t{s.n_tokens} * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
-  const int64_t with_room = s.max_shared_bytes / std::max(int64_t{1}, kernel.shared_bytes);
+  const int64_t with_room = task.device.max_shared_bytes / std::max(int64_t{1}, kernel.shared_bytes);
   const auto at_once =
       static_cast<int32_t>(std::clamp(with_room, int64_t{1}, int64_t{kernel.blocks_at_once}));
-  const SplitPlan plan = s.n_splits > 0 ? gpu::split_into(std::min(s.n_splits, gpu::kMaxSplits), n_tiles)
-                                        : gpu::plan_splits({n_blocks, n_tiles, s.n_multiprocessors, at_once},
-                                                           gpu::split_costs(kernel.kind));
+  const SplitPlan plan = n_splits > 0
+                             ? gpu::split_into(std::min(n_splits, gpu::kMaxSplits), n_tiles)
+                             : gpu::plan_splits({n_blocks, n_tiles, task.device.n_multiprocessors, at_once},
+                                                gpu::split_costs(kernel.kind));
   if (window == 0) return plan;
   const auto n_seen =
       static_cast<int32_t>(ceil_div(window - 1, Rows::kTileKeys)) + 1;  // may begin in mid-tile
@@ -196,10 +211,10 @@ SplitPlan plan_of(const gpu::AttendShape& s, const SplitKernel& kernel, int32_t 
 
 /// The plan for k07 … k10.
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
-SplitPlan lane_plan(const gpu::AttendShape& s, gpu::SplitKind kind, int64_t shared_bytes,
+SplitPlan lane_plan(const gpu::AttendTask& task, gpu::SplitKind kind, int64_t shared_bytes,
                     int32_t window = 0) {
-  return plan_of<LaneRows<kWidth, kVec>, kHeads>(s, {kind, kBlocksAtOnce<KV, kWidth, kHeads>, shared_bytes},
-                                                 window);
+  return plan_of<LaneRows<kWidth, kVec>, kHeads>(
+      task, {kind, kBlocksAtOnce<KV, kWidth, kHeads>, shared_bytes}, window);
 }
 
 template <int32_t kHeads>
@@ -228,11 +243,12 @@ auto with_lane_shape(const gpu::AttendShape& s, const F& f) {
 
 /// Floats of scratch for a rung that takes the stored types KVs in these lane shapes.
 template <typename... KVs>
-int64_t split_scratch_elems(const gpu::AttendShape& s, gpu::SplitKind kind, int64_t shared_bytes = 0) {
+int64_t split_scratch_elems(const gpu::AttendTask& task, gpu::SplitKind kind, int64_t shared_bytes = 0) {
+  const gpu::AttendShape& s = task.shape;
   int64_t n = 0;
   with_kv_type<KVs...>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      n = partial_elems(s, lane_plan<KV, kWidth, kHeads, kVec>(s, kind, shared_bytes));
+      n = partial_elems(s, lane_plan<KV, kWidth, kHeads, kVec>(task, kind, shared_bytes));
     });
   });
   return n;

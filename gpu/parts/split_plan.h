@@ -33,7 +33,7 @@ enum class SplitKind {
 
 /// The only table of costs: one row for each SplitKind. They are guesses for head_dim 128 in bf16. A tile is
 /// 16 KiB (loads, copies) or 32 KiB (products). A multiprocessor gets 25 bytes per ns, which three blocks
-/// (loads, copies) or two (products) share, so a tile takes about 2 or 2.6 µs. k07_merge is expected to take
+/// (loads, copies) or two (products) share, so a tile takes about 2 or 2.6 µs. merge_partials is expected to take
 /// 1 to 2 µs, and 0.3 µs more for each 32 splits.
 ///
 /// How to fit a row. Take "us" of a kernel from the JSON of `lastrow-kernels --time --shapes full --json

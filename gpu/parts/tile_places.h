@@ -10,7 +10,6 @@
 // is not read for a row that is not seen. Rows are counted in 32 bits (too_many_rows).
 #pragma once
 
-#include "gpu/parts/page_cursor.h"
 #include "gpu/parts/split_kv.h"
 
 namespace lastrow::LASTROW_TARGET {

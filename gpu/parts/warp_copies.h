@@ -13,7 +13,6 @@
 #pragma once
 
 #include "gpu/parts/attend_operands.h"
-#include "gpu/parts/page_cursor.h"
 #include "gpu/target/async_copy.h"
 
 namespace lastrow::LASTROW_TARGET {

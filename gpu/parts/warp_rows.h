@@ -231,11 +231,19 @@ struct WarpRows {
   }
 };
 
+/// On the host: calls f.operator()<kWidth>() with the constant for the shape; head_dim ≤ 128.
+template <typename F>
+void with_width(const gpu::AttendShape& s, const F& f) {
+  if (s.head_dim > 64) return f.template operator()<128>();
+  f.template operator()<64>();
+}
+
 /// On the host: calls f.operator()<kWidth, kParts>() with the constants for the shape; head_dim ≤ 128.
 template <typename KV, typename F>
-void with_product_shape(const gpu::AttendShape& s, const F& f) {
-  const bool wide = s.head_dim > 64;
-  if (s.n_parts == 1) return wide ? f.template operator()<128, 1>() : f.template operator()<64, 1>();
+void with_product_shape(const gpu::AttendTask& task, const F& f) {
+  const bool wide = task.shape.head_dim > 64;
+  if (task.tuning.n_parts == 1)
+    return wide ? f.template operator()<128, 1>() : f.template operator()<64, 1>();
   if (wide) return f.template operator()<128, kFloatParts<KV>>();
   f.template operator()<64, kFloatParts<KV>>();
 }

@@ -1,6 +1,6 @@
 // A kernel that may begin while the kernel before it on the stream still runs: programmatic dependent launch.
 //
-//   launch(Kernel{"k07_merge", k07_merge<4>, Begins::early}, …)     the second kernel: it may begin early
+//   launch(Kernel{"merge_partials", merge_partials<4>, Begins::early}, …)     the second kernel: it may begin early
 //   let_next_begin();          every thread of the first: blocks of the second may now take free places
 //   wait_for_previous();       every thread of the second, before it reads or writes global memory
 //
@@ -14,9 +14,8 @@
 //
 // From sm_90 on. On older GPUs and under the emulator kernels run one after the other, and both functions do
 // nothing. Source: PTX ISA, griddepcontrol; CUDA C++ Programming Guide, "Programmatic Dependent Launch".
+// Included by target.h, after the words that it uses.
 #pragma once
-
-#include "gpu/target/target.h"
 
 namespace lastrow::LASTROW_TARGET {
 

@@ -21,3 +21,5 @@ namespace lastrow::LASTROW_TARGET {
 constexpr int32_t kWarpSize = 32;  // CUDA's own warpSize is not a constant, and array sizes need one
 
 }  // namespace lastrow::LASTROW_TARGET
+
+#include "gpu/target/early_launch.h"

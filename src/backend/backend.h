@@ -26,6 +26,10 @@
 
 namespace lastrow {
 
+namespace simt {
+class Device;  // gpu/simt/device.h
+}
+
 struct BackendInfo {
   std::string name;         // "eigen", "naive", "naive-f64", "cuda", …
   std::string description;  // one line for people
@@ -34,6 +38,10 @@ struct BackendInfo {
   std::string attend_kernel{};  // which kernel ran the last attend; if not the forced one, why; "": no choice
   int64_t n_replayed = 0;       // calls of replay that ran a record instead of ops
   bool in_host_memory = true;   // its tensors are in the host's memory
+  bool is_fast = false;         // built for speed, so its times say something about the machine
+  bool row_by_row = false;      // a row of a result has the same bits, whatever is computed beside it
+  const simt::Device* emulator =
+      nullptr;  // the emulated GPU that its kernels run on, while the backend lives
 };
 
 class Backend {

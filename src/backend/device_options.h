@@ -8,7 +8,6 @@ namespace lastrow::gpu {
 
 struct DeviceOptions {
   std::string kernel;          // "k05": the rung that attends, if it takes the shape; empty: chosen by shape
-  int32_t n_threads = 0;       // emulated: OS threads; 0: one per core
   bool check = false;          // emulated: look for races and for reads of shared memory that was not written
   bool report = false;         // emulated: count memory traffic
   int32_t report_blocks = 32;  // emulated: count at most so many blocks per launch, evenly spaced

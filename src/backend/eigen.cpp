@@ -26,7 +26,13 @@ Array row_of(TensorView x, int64_t t) { return {x.data<float>() + t * x.row_size
 
 }  // namespace
 
-BackendInfo EigenBackend::info() const { return {kName, kDescription, DType::f32, pool_.n_threads()}; }
+BackendInfo EigenBackend::info() const {
+  return {.name = kName,
+          .description = kDescription,
+          .activation_dtype = DType::f32,
+          .n_threads = pool_.n_threads(),
+          .is_fast = true};
+}
 
 /// One function for each operation. Attention is in eigen_attend.cpp. CpuBackend has the operations that only
 /// move or choose rows.

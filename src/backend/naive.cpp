@@ -14,7 +14,11 @@ namespace lastrow {
 
 template <typename T>
 BackendInfo NaiveBackend<T>::info() const {
-  return {kName, kDescription, dtype_of<T>, 1};
+  return {.name = kName,
+          .description = kDescription,
+          .activation_dtype = dtype_of<T>,
+          .n_threads = 1,
+          .row_by_row = true};
 }
 
 /// Calls each(i) for i in [0, n), in the order that the seed chooses.

@@ -26,7 +26,7 @@ std::vector<std::string> compared_names() {
   std::vector<std::string> names;
   for (const BackendEntry& backend : list_backends()) {
     if (!backend.usable || backend.name == "naive-f64") continue;
-    if (backend.name != "cuda" && backend.name != "cuda-emulated")
+    if (!backend.has_kernels)
       names.push_back(backend.name);
     else
       for (const KernelEntry& kernel : list_kernels()) names.push_back(backend.name + ":" + kernel.name);

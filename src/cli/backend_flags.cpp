@@ -19,7 +19,7 @@ void BackendFlags::add_to(CLI::App& subcommand) {
 
 std::unique_ptr<Backend> BackendFlags::make(const std::string& name) const {
   gpu::DeviceOptions options = device_;
-  if (force_ && without_kernel(name) != "cuda-emulated" && name == name_)
+  if (force_ && !is_emulated(name) && name == name_)
     throw UsageError("backend '{}' has no time limit: --force is only for cuda-emulated", name);
   if (force_) options.limit_seconds = 0;
   return make_backend(name, options);
@@ -27,9 +27,7 @@ std::unique_ptr<Backend> BackendFlags::make(const std::string& name) const {
 
 void BackendFlags::require_in_time(const std::string& name, double elapsed_seconds, double share_done) const {
   constexpr double kTellAfterSeconds = 1;
-  if (force_ || without_kernel(name) != "cuda-emulated" || elapsed_seconds < kTellAfterSeconds ||
-      share_done <= 0)
-    return;
+  if (force_ || !is_emulated(name) || elapsed_seconds < kTellAfterSeconds || share_done <= 0) return;
   const double estimate = elapsed_seconds / share_done;
   if (estimate > device_.limit_seconds)
     throw CapacityError(

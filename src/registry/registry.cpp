@@ -18,32 +18,34 @@ struct Known {
   const char* name;
   const char* description;
   bool has_kernels;          // whether there is a ladder to choose from
+  bool is_emulated;          // whether kernels run on the CPU
   std::string (*why_not)();  // empty if it is usable
-  std::unique_ptr<Backend> (*make)(const gpu::DeviceOptions& options);
+  std::unique_ptr<Backend> (*make)(const gpu::DeviceOptions& options, int32_t n_threads);
 };
 
 std::string usable() { return ""; }
 
 constexpr Known kKnown[] = {
-    {EigenBackend::kName, EigenBackend::kDescription, false, usable,
-     [](const gpu::DeviceOptions& o) -> std::unique_ptr<Backend> {
-       return std::make_unique<EigenBackend>(o.n_threads);
+    {EigenBackend::kName, EigenBackend::kDescription, false, false, usable,
+     [](const gpu::DeviceOptions&, int32_t n_threads) -> std::unique_ptr<Backend> {
+       return std::make_unique<EigenBackend>(n_threads);
      }},
-    {NaiveBackend<float>::kName, NaiveBackend<float>::kDescription, false, usable,
-     [](const gpu::DeviceOptions&) -> std::unique_ptr<Backend> {
+    {NaiveBackend<float>::kName, NaiveBackend<float>::kDescription, false, false, usable,
+     [](const gpu::DeviceOptions&, int32_t) -> std::unique_ptr<Backend> {
        return std::make_unique<NaiveBackend<float>>();
      }},
-    {NaiveBackend<double>::kName, NaiveBackend<double>::kDescription, false, usable,
-     [](const gpu::DeviceOptions&) -> std::unique_ptr<Backend> {
+    {NaiveBackend<double>::kName, NaiveBackend<double>::kDescription, false, false, usable,
+     [](const gpu::DeviceOptions&, int32_t) -> std::unique_ptr<Backend> {
        return std::make_unique<NaiveBackend<double>>();
      }},
 #if LASTROW_WITH_CUDA
-    {"cuda", "kernels on an NVIDIA GPU", true, why_no_cuda, make_cuda_backend},
+    {"cuda", "kernels on an NVIDIA GPU", true, false, why_no_cuda,
+     [](const gpu::DeviceOptions& options, int32_t) { return make_cuda_backend(options); }},
 #else
-    {"cuda", "kernels on an NVIDIA GPU", true,
+    {"cuda", "kernels on an NVIDIA GPU", true, false,
      []() -> std::string { return "it was not built, because " LASTROW_WHY_NO_CUDA; }, nullptr},
 #endif
-    {"cuda-emulated", "the kernels of cuda, thread by thread on the CPU", true, usable,
+    {"cuda-emulated", "the kernels of cuda, thread by thread on the CPU", true, true, usable,
      make_emulated_backend},
 };
 
@@ -54,13 +56,20 @@ std::vector<BackendEntry> list_backends() {
   for (const bool can_be_used : {true, false})
     for (const Known& known : kKnown)
       if (const std::string why_not = known.why_not(); why_not.empty() == can_be_used)
-        entries.push_back({known.name, known.description, can_be_used, why_not});
+        entries.push_back({known.name, known.description, can_be_used, why_not, known.has_kernels});
   return entries;
 }
 
 std::string without_kernel(const std::string& name) { return name.substr(0, name.find(':')); }
 
-std::unique_ptr<Backend> make_backend(const std::string& full_name, const gpu::DeviceOptions& asked) {
+bool is_emulated(const std::string& name) {
+  for (const Known& known : kKnown)
+    if (known.name == without_kernel(name)) return known.is_emulated;
+  return false;
+}
+
+std::unique_ptr<Backend> make_backend(const std::string& full_name, const gpu::DeviceOptions& asked,
+                                      int32_t n_threads) {
   const std::string name = without_kernel(full_name);
   gpu::DeviceOptions options = asked;
   if (name.size() < full_name.size()) {
@@ -83,17 +92,15 @@ std::unique_ptr<Backend> make_backend(const std::string& full_name, const gpu::D
     if (!known.has_kernels && !options.kernel.empty())
       throw UsageError("backend '{}' has no kernels to choose from: name no kernel, or use cuda-emulated",
                        name);
-    if (name != "cuda-emulated" && (options.report || options.check))
+    if (!known.is_emulated && (options.report || options.check))
       throw UsageError("backend '{}' cannot report or check its memory accesses: use cuda-emulated", name);
-    return known.make(options);
+    return known.make(options, n_threads);
   }
   throw UsageError("unknown backend '{}': use one of {}", name, names);
 }
 
 std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads) {
-  gpu::DeviceOptions options;
-  options.n_threads = n_threads;
-  return make_backend(name, options);
+  return make_backend(name, gpu::DeviceOptions{}, n_threads);
 }
 
 std::vector<KernelEntry> list_kernels() {

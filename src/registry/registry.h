@@ -28,6 +28,7 @@ struct BackendEntry {
   std::string description;
   bool usable;
   std::string why_not;  // empty if usable
+  bool has_kernels;     // attention by a kernel of the ladder, which --kernel may name
 };
 
 /// All backends. Those that can be used here come first.
@@ -39,12 +40,16 @@ std::vector<BackendEntry> list_backends();
 ///   a backend that is not usable here              the message says why
 ///   a kernel that the backend does not have
 ///   a report or check                              only cuda-emulated has them
-/// A backend ignores any other option that it does not need.
-std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::DeviceOptions& options = {});
-/// n_threads 0 uses all cores.
+/// A backend ignores any other option that it does not need. n_threads is the number of CPU threads that compute; 0
+/// uses all cores.
+std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::DeviceOptions& options = {},
+                                      int32_t n_threads = 0);
 std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads);
 /// "cuda-emulated:k05" → "cuda-emulated".
 std::string without_kernel(const std::string& name);
+/// Whether the backend of this name, with or without a kernel, runs kernels on the CPU. Such a backend can report and
+/// check their memory accesses, and has a time limit.
+bool is_emulated(const std::string& name);
 
 struct KernelEntry {
   std::string name;  // "k05", as --kernel takes it

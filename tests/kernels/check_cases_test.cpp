@@ -33,7 +33,7 @@ TEST_CASE("every rung is checked at every long length, in every stored type that
     for (const std::string& rung : c.rungs) checked.insert({rung, c.problem.kv_dtype.k, longest(c)});
   for (const emulated::Rung* rung : emulated::ladder())
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8}) {
-      if (!rung->supports({.head_dim = 64, .kv_dtype = dtype}).empty()) continue;
+      if (!rung->supports(gpu::AttendShape{.head_dim = 64, .kv_dtype = dtype}).empty()) continue;
       for (const int32_t n_keys : kLengths)
         CHECK_MESSAGE(checked.contains({rung->name, dtype, n_keys}), rung->name, " ", name_of(dtype), " ",
                       n_keys);

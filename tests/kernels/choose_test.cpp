@@ -10,7 +10,8 @@ namespace {
 
 std::string chosen(DType dtype, int32_t max_q_len, int32_t head_dim = 64, int32_t group_size = 1) {
   return emulated::choose(
-             {.n_q_heads = group_size, .head_dim = head_dim, .kv_dtype = dtype, .max_q_len = max_q_len})
+             gpu::AttendShape{
+                 .n_q_heads = group_size, .head_dim = head_dim, .kv_dtype = dtype, .max_q_len = max_q_len})
       .name;
 }
 

@@ -8,7 +8,9 @@
 namespace lastrow {
 namespace {
 
-std::unique_ptr<DeviceBackend> device_backend() { return std::make_unique<DeviceBackend>(one_thread()); }
+std::unique_ptr<DeviceBackend> device_backend() {
+  return std::make_unique<DeviceBackend>(gpu::DeviceOptions{}, 1);
+}
 
 }  // namespace
 

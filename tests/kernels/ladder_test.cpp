@@ -1,6 +1,8 @@
 // Every rung of the ladder, run under the emulator with all its checks on and judged by naive<double>.
 #include <doctest/doctest.h>
 
+#include <set>
+
 #include "tests/kernels/run_rung.h"
 
 namespace lastrow::testing {
@@ -16,7 +18,7 @@ TEST_CASE("a query that matches only one key takes that key's value") {
     k[s * n + s] = 1;
     for (int32_t d = 0; d < n; ++d) v[s * n + d] = static_cast<float>(s + 1);
   }
-  for (const emulated::Rung* rung : emulated::ladder()) {
+  for (const emulated::Rung* rung : exact_rungs()) {
     int32_t n_types = 0;
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
       const gpu::AttendShape shape{.head_dim = n, .kv_dtype = dtype, .max_kv_len = n, .block_len = n};
@@ -33,24 +35,25 @@ TEST_CASE("a query that matches only one key takes that key's value") {
 
 /// Runs a case on every rung, with every stored type that the rung takes.
 void expect_all(AttendCase c) {
-  for (const emulated::Rung* rung : emulated::ladder()) {
+  for (const emulated::Rung* rung : exact_rungs()) {
     bool ran = false;
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {
       c.kv_dtype = dtype;
-      if (!rung->supports(shape_of(c, lay_out(c))).empty()) continue;
+      if (!rung->supports(task_of(c, lay_out(c))).empty()) continue;
       expect_rung(*rung, c);
       ran = true;
     }
-    const bool too_wide = c.head_dim > 128 && (rung == &emulated::k11 || rung == &emulated::k12);
+    const std::string name = rung->name;
+    const bool too_wide = c.head_dim > 128 && (name == "k07b" || name >= "k11");
     CHECK_MESSAGE(ran == !too_wide, rung->name);
   }
 }
 
 TEST_CASE("a step without a token launches nothing") {
-  for (const emulated::Rung* rung : emulated::ladder()) {
+  for (const emulated::Rung* rung : exact_rungs()) {
     INFO(rung->name);
     AttendCase c{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 16, .sequences = {{0, 5}, {0, 0}}};
-    c.kv_dtype = widest_type(*rung, shape_of(c, lay_out(c)));
+    c.kv_dtype = widest_type(*rung, task_of(c, lay_out(c)));
     CHECK(run_rung(*rung, c, {.report = true}).traffic.empty());
   }
 }
@@ -94,10 +97,10 @@ TEST_CASE("scores of ten thousand") {
 }
 
 TEST_CASE("block length, block order and a second run change no bit") {
-  for (const emulated::Rung* rung : emulated::ladder()) {
+  for (const emulated::Rung* rung : exact_rungs()) {
     INFO(rung->name);
     AttendCase c{.n_q_heads = 4, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 150}, {20, 40}}};
-    c.kv_dtype = widest_type(*rung, shape_of(c, lay_out(c)));
+    c.kv_dtype = widest_type(*rung, task_of(c, lay_out(c)));
     const AttendResult plain = run_rung(*rung, c, {}).result;
     CHECK(run_rung(*rung, c, {}).result.out == plain.out);
     for (const int32_t block_len : {16, 64, 150}) {
@@ -107,6 +110,45 @@ TEST_CASE("block length, block order and a second run change no bit") {
       CHECK(paged.out == plain.out);
       CHECK(paged.lse == plain.lse);
     }
+  }
+}
+
+/// A rung that rounds takes one problem at a time like any other, and is judged by the rule for rounded products.
+TEST_CASE("rungs that round q and p hold their own bound, and refuse to be asked for more") {
+  for (const emulated::Rung* rung : emulated::ladder()) {
+    if (!rung->rounds) continue;
+    for (const AttendCase& c :
+         {AttendCase{.n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 150}}},
+          AttendCase{.n_q_heads = 4,
+          .n_kv_heads = 2,
+          .head_dim = 80,
+          .sequences = {{1, 33}, {0, 5}, {70, 70}, {5, 2}, {17, 200}},
+          .mask = {true, 90},
+          .block_len = 31,
+          .block_order = 7}}) {
+      AttendCase narrow = c;
+      narrow.kv_dtype = DType::bf16;
+      INFO(rung->name, ": ", describe(narrow));
+      const JudgedCase judged = judged_case(narrow, Products::rounded);
+      gpu::AttendTask task = task_of(narrow, judged.layout);
+      CHECK(rung->supports(task) == "it needs n_parts 1, as it rounds q and p");
+      const auto rounded = [](gpu::AttendTask& t) { t.tuning.n_parts = 1; };
+      rounded(task);
+      REQUIRE(rung->supports(task) == "");
+      const Ran ran =
+          run_rung(*rung, narrow, judged.layout, *judged.storage, judged.q, {.check = true}, rounded);
+      const Verdict v = verdict(judged, ran.result);
+      const std::string text = v.to_string();
+      CHECK_MESSAGE(v.ok(), text);
+    }
+  }
+}
+
+TEST_CASE("each rung names an earlier one as its parent, except the first") {
+  std::set<std::string> earlier;
+  for (const emulated::Rung* rung : emulated::ladder()) {
+    CHECK_MESSAGE(earlier.contains(rung->parent) == (rung != &emulated::k01), rung->name);
+    earlier.insert(rung->name);
   }
 }
 

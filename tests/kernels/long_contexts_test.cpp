@@ -131,13 +131,10 @@ TEST_CASE("k09 to k12: one block walks through all tiles, and each key counts on
         v[static_cast<size_t>(s) * d + s % d] = value;
         expected[static_cast<size_t>(s % d)] += value / static_cast<float>(n_keys);
       }
-      const gpu::AttendShape shape{.n_q_heads = 4,
-                                   .head_dim = d,
-                                   .kv_dtype = DType::f16,
-                                   .max_kv_len = n_keys,
-                                   .block_len = n_keys,
-                                   .n_splits = 1};
-      const auto [out, lse] = attend_by_hand(*rung, shape, {.scale = 1, .mask = {}}, q, k, v);
+      const gpu::AttendShape shape{
+          .n_q_heads = 4, .head_dim = d, .kv_dtype = DType::f16, .max_kv_len = n_keys, .block_len = n_keys};
+      const gpu::AttendTask task{shape, {}, {.n_splits = 1}};
+      const auto [out, lse] = attend_by_hand(*rung, task, {.scale = 1, .mask = {}}, q, k, v);
       for (int32_t i = 0; i < 4 * d; ++i) CHECK(out[i] == doctest::Approx(expected[i % d]));
       CHECK(lse[0] == doctest::Approx(std::log(n_keys)));
     }
@@ -147,7 +144,7 @@ TEST_CASE("k09 to k12 hold at 300 and 1,000 keys in one split, decode and prefil
   for (const emulated::Rung* rung : {&emulated::k09, &emulated::k10, &emulated::k11, &emulated::k12})
     for (const int32_t n_keys : {300, 1000})
       for (const DType dtype : {DType::bf16, DType::i8}) {
-        if (!rung->supports({.head_dim = 64, .kv_dtype = dtype}).empty()) continue;
+        if (!rung->supports(gpu::AttendShape{.head_dim = 64, .kv_dtype = dtype}).empty()) continue;
         AttendCase c{.n_q_heads = 4,
                      .head_dim = 64,
                      .sequences = {{1, n_keys}, {2, 270}},

@@ -30,7 +30,7 @@ class Watched final : public ForwardingBackend {
     ForwardingBackend::run(op);
   }
 
-  DeviceBackend device{one_thread()};
+  DeviceBackend device{{}, 1};
   int n_replay_calls = 0, n_ops_calls = 0;
   bool forbidden = false, fails = false;
 };

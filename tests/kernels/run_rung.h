@@ -4,7 +4,7 @@
 //   Ran r = run_rung(emulated::rung("k05"), c, {.check = true});   r.out, r.lse, r.traffic
 //   expect_rung(rung, c)     runs it under all checks, applies the tolerance rule, names the case and error
 //   const auto [out, lse] = attend_by_hand(rung, shape, spec, q, k, v);    on numbers that a test wrote out
-//   run_rung(rung, c, {}, [](gpu::AttendShape& s) { s.n_splits = 3; })      a shape other than the case's own
+//   run_rung(rung, c, {}, [](gpu::AttendTask& t) { t.tuning.n_splits = 3; })      a task other than the case's own
 #pragma once
 
 #include <doctest/doctest.h>
@@ -31,10 +31,11 @@ struct ByHand {
 };
 
 /// q [n_tokens, n_q_heads, head_dim]   k, v [n_kv_heads, block_len, head_dim], narrowed to shape.kv_dtype.
-inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape& shape,
-                             const AttendSpec& spec, const std::vector<float>& q, const std::vector<float>& k,
+inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendTask& task, const AttendSpec& spec,
+                             const std::vector<float>& q, const std::vector<float>& k,
                              const std::vector<float>& v) {
-  REQUIRE(rung.supports(shape) == "");
+  REQUIRE(rung.supports(task) == "");
+  const gpu::AttendShape& shape = task.shape;
   const auto stored = [&](const std::vector<float>& rows, std::vector<float>& scales) {
     const Shape n{static_cast<int64_t>(rows.size())};
     Tensor narrow = Tensor::host(shape.kv_dtype.k, n);
@@ -50,12 +51,12 @@ inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape&
   const Tensor k_stored = stored(k, k_scales), v_stored = stored(v, v_scales);
   const int32_t q_start[] = {0, shape.n_tokens}, kv_len[] = {shape.max_kv_len}, table[] = {0};
   const std::vector<int32_t> seq_of_token(static_cast<size_t>(shape.n_tokens), 0);
-  std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)), NAN);
+  std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(task)), NAN);
   ByHand result{std::vector<float>(q.size(), NAN),
                 std::vector<float>(static_cast<size_t>(shape.n_tokens * shape.n_q_heads), NAN)};
   simt::Device device(1);
   device.limit_seconds(0);  // a test has its own limit, and sanitizers make it slow
-  rung.launch({.shape = shape,
+  rung.launch({.task = task,
                .spec = spec,
                .q = q.data(),
                .k = k_stored.view().raw(),
@@ -73,28 +74,41 @@ inline ByHand attend_by_hand(const emulated::Rung& rung, const gpu::AttendShape&
   return result;
 }
 
-/// f32 if the rung takes it in this shape, else f16, which every other rung takes.
-inline DType widest_type(const emulated::Rung& rung, gpu::AttendShape shape) {
-  shape.kv_dtype = DType::f32;
-  return rung.supports(shape).empty() ? DType::f32 : DType::f16;
+/// The rungs that are judged by the rule for exact products.
+inline std::vector<const emulated::Rung*> exact_rungs() {
+  std::vector<const emulated::Rung*> rungs;
+  for (const emulated::Rung* rung : emulated::ladder())
+    if (!rung->rounds) rungs.push_back(rung);
+  return rungs;
 }
 
-/// What a test changes in the shape of its case: a split count, or a capacity above the lengths.
-using Adjust = void (*)(gpu::AttendShape& shape);
-inline void as_it_is(gpu::AttendShape&) {}
+/// The first of f32, f16 and bf16 that the rung takes in this shape.
+inline DType widest_type(const emulated::Rung& rung, gpu::AttendTask task) {
+  if (rung.rounds) task.tuning.n_parts = 1;
+  for (const DType dtype : {DType::f32, DType::f16}) {
+    task.shape.kv_dtype = dtype;
+    if (rung.supports(task).empty()) return dtype;
+  }
+  return DType::bf16;
+}
+
+/// What a test changes in the task of its case: a split count, or a capacity above the lengths.
+using Adjust = void (*)(gpu::AttendTask& task);
+inline void as_it_is(gpu::AttendTask&) {}
 
 /// Uses rows in host memory, which is also the memory of the emulated device.
 template <typename A = Adjust>
 Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, const KvStorage& storage,
              const Tensor& q, simt::Watch watch, const A& adjust = as_it_is) {
-  gpu::AttendShape shape = shape_of(c, l);
-  adjust(shape);
+  gpu::AttendTask task = task_of(c, l);
+  adjust(task);
+  const gpu::AttendShape& shape = task.shape;
   Tensor out = Tensor::host(DType::f32, q.shape());
   Tensor lse = Tensor::host(DType::f32, {l.plan.n_tokens(), c.n_q_heads});
   std::vector<int32_t> seq_of_token;
   for (int32_t i = 0; i < shape.n_seqs; ++i) seq_of_token.insert(seq_of_token.end(), l.plan.q_len(i), i);
   // NaN everywhere, so that a result shows if it depends on what was there before.
-  std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(shape)),
+  std::vector<float> scratch(static_cast<size_t>(rung.scratch_elems(task)),
                              std::numeric_limits<float>::quiet_NaN());
   std::fill_n(out.data<float>(), out.size(), std::numeric_limits<float>::quiet_NaN());
   std::fill_n(lse.data<float>(), lse.size(), std::numeric_limits<float>::quiet_NaN());
@@ -106,7 +120,7 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, c
   simt::Device device(1);
   device.limit_seconds(0);
   device.watch(watch);
-  rung.launch({.shape = shape,
+  rung.launch({.task = task,
                .spec = case_spec(c),
                .q = q.data<float>(),
                .k = storage.rows(0, RowKind::k).raw(),

@@ -16,10 +16,4 @@ inline std::shared_ptr<const Model> small_model() {
   return loaded;
 }
 
-inline gpu::DeviceOptions one_thread() {
-  gpu::DeviceOptions options;
-  options.n_threads = 1;
-  return options;
-}
-
 }  // namespace lastrow

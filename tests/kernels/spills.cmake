@@ -1,9 +1,9 @@
-# Fails if k05 … k12 spill registers, by the output of ptxas when they were compiled, or if there is no such output.
+# Fails if k05 … k12, or the merge of splits, spill registers, by the output of ptxas when they were compiled, or if there is no such output.
 #
 #   cmake -D LOGS=folder/of/k05_vector_loads.cu.txt… -P spills.cmake
 #
-# In k07 and later rungs a template argument Li256E is the width for head_dim above 128, which may spill. k05 and k06
-# must not spill at any head_dim: their Li0E stands for every head_dim except 64 and 128. Li128ELi1E of k12 is head_dim
+# In k07 and later rungs a template argument Li256E is the width for head_dim above 128, which may spill. k05, k06
+# and k07a must not spill at any head_dim: their Li0E stands for every head_dim except 64 and 128. Li128ELi1E of k12 is head_dim
 # 128 with q and p rounded; it may spill 256 bytes, and its header says why.
 if(NOT LOGS)
   message("skipped: no CUDA toolkit was found, so nothing was compiled for a GPU")
@@ -12,8 +12,7 @@ endif()
 
 set(n_functions 0)
 set(complaints "")
-file(GLOB logs ${LOGS}/k05*.txt ${LOGS}/k06*.txt ${LOGS}/k07*.txt ${LOGS}/k08*.txt ${LOGS}/k09*.txt ${LOGS}/k10*.txt ${LOGS}/k11*.txt
-          ${LOGS}/k12*.txt)
+file(GLOB logs ${LOGS}/k0[5-9]*.txt ${LOGS}/k1*.txt ${LOGS}/merge_splits*.txt)
 foreach(log ${logs})
   file(STRINGS ${log} lines REGEX "Compiling entry function|bytes spill stores")
   set(function "")
@@ -37,8 +36,8 @@ foreach(log ${logs})
   endforeach()
 endforeach()
 list(LENGTH logs n_logs)
-if(n_logs LESS 8)
-  message(FATAL_ERROR "${LOGS} holds the output for ${n_logs} kernel files, but k05 … k12 are 8: build lastrow_cuda again")
+if(n_logs LESS 16)
+  message(FATAL_ERROR "${LOGS} holds the output for ${n_logs} kernel files, but k05 … k12 and the merge are 16: build lastrow_cuda again")
 endif()
 if(n_functions EQUAL 0)
   message(FATAL_ERROR "${LOGS} has no line of ptxas about a kernel: has its wording changed?")

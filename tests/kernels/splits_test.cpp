@@ -3,7 +3,7 @@
 // bytes are read once.
 #include <doctest/doctest.h>
 
-#include "gpu/parts/page_cursor.h"
+#include "gpu/parts/attend_operands.h"
 #include "gpu/parts/split_plan.h"
 #include "tests/kernels/run_rung.h"
 
@@ -12,12 +12,16 @@ namespace {
 
 const emulated::Rung* const kSplitting[] = {&emulated::k07, &emulated::k08, &emulated::k09, &emulated::k10,
                                             &emulated::k11};
+/// Also those that lead to them, whose blocks take other parts of the work.
+const emulated::Rung* const kAllSplitting[] = {&emulated::k07a, &emulated::k07b, &emulated::k07,
+                                               &emulated::k08,  &emulated::k09,  &emulated::k10,
+                                               &emulated::k11b, &emulated::k11};
 
 /// A stored type that the rung takes.
 DType dtype_for(const emulated::Rung& rung) {
-  return &rung == &emulated::k10 || &rung == &emulated::k11 ? DType::bf16
-         : &rung == &emulated::k09                          ? DType::i8
-                                                            : DType::f32;
+  return &rung == &emulated::k10 || &rung == &emulated::k11 || &rung == &emulated::k11b ? DType::bf16
+         : &rung == &emulated::k09                                                      ? DType::i8
+                                                                                        : DType::f32;
 }
 
 // ---- the cost model
@@ -51,9 +55,10 @@ TEST_CASE("the costs decide: an expensive merge, expensive partials or expensive
 
 TEST_CASE("a plan counts with as many blocks at once as registers and shared memory allow") {
   gpu::AttendShape s{.n_kv_heads = 8, .max_kv_len = 64000};
+  gpu::DeviceLimits limits;
   const auto n_splits = [&](const emulated::Rung& rung, DType dtype, int32_t group, int32_t head_dim = 128) {
     s.n_q_heads = 8 * group, s.kv_dtype = dtype, s.head_dim = head_dim;
-    return static_cast<double>(rung.scratch_elems(s)) / (s.n_q_heads * (s.head_dim + 2));
+    return static_cast<double>(rung.scratch_elems({s, limits})) / (s.n_q_heads * (s.head_dim + 2));
   };
   const auto at_once = [](double n) { return doctest::Approx(132 * n / 8).epsilon(0.05); };
   for (const emulated::Rung* rung : {&emulated::k07, &emulated::k08}) {
@@ -76,7 +81,7 @@ TEST_CASE("a plan counts with as many blocks at once as registers and shared mem
   CHECK(n_splits(emulated::k10, DType::bf16, 8) == at_once(2));
   CHECK(n_splits(emulated::k11, DType::bf16, 8) == at_once(2));
   CHECK(n_splits(emulated::k11, DType::bf16, 8, 64) == at_once(3));
-  s.max_shared_bytes = int64_t{163} << 10;  // as on an A100
+  limits.max_shared_bytes = int64_t{163} << 10;  // as on an A100
   CHECK(n_splits(emulated::k10, DType::bf16, 1) == at_once(2));
   CHECK(n_splits(emulated::k11, DType::bf16, 8) == at_once(1));
 }
@@ -98,7 +103,7 @@ TEST_CASE("the plan is the cheapest, covers all tiles, and leaves no split empty
 TEST_CASE("a cursor names the places that slot_of names") {
   for (const int32_t block_len : {1, 3, 16, 40, 1000})
     for (const int32_t step : {1, 4, 16, 32}) {
-      PageCursor cursor(block_len, 5, step);
+      emulated::PageCursor cursor(block_len, 5, step);
       for (int32_t s = 5; s < 400; s += step, cursor.advance()) {
         CHECK(cursor.entry == entry_of(block_len, s));
         CHECK(slot_in(7, block_len, s) == int64_t{7} * block_len + cursor.place);
@@ -111,10 +116,10 @@ TEST_CASE("a cursor names the places that slot_of names") {
 // ---- the kernels
 
 TEST_CASE("1, 2, 3 splits, and more than there are tiles, give the same answer") {
-  for (const emulated::Rung* rung : kSplitting)
+  for (const emulated::Rung* rung : kAllSplitting)
     for (const int32_t n_splits : {1, 2, 3, 40}) {  // 3 under a window
       INFO(n_splits, " splits");
-      const auto split = [&](gpu::AttendShape& s) { s.n_splits = n_splits; };
+      const auto split = [&](gpu::AttendTask& t) { t.tuning.n_splits = n_splits; };
       AttendCase c{.n_q_heads = 6,
                    .n_kv_heads = 2,
                    .head_dim = 64,
@@ -134,7 +139,7 @@ TEST_CASE("every partial is written, also the empty ones") {
                          .sequences = {{1, 150}, {3, 2}, {1, 0}},
                          .mask = {true, window},
                          .kv_dtype = dtype_for(*rung)};
-      const Ran ran = run_rung(*rung, c, {}, [](gpu::AttendShape& s) { s.n_splits = 7; });
+      const Ran ran = run_rung(*rung, c, {}, [](gpu::AttendTask& t) { t.tuning.n_splits = 7; });
       CHECK(ran.scratch.size() == size_t{7} * 5 * 4 * (16 + 2));
       CHECK(std::count_if(ran.scratch.begin(), ran.scratch.end(), [](float x) { return std::isnan(x); }) ==
             0);
@@ -147,7 +152,7 @@ TEST_CASE("the merge takes from two splits to the most possible, most of them em
       INFO(n_splits, " splits");
       expect_rung(emulated::k07,
                   {.n_q_heads = 3, .head_dim = head_dim, .sequences = {{1, 300}, {2, 33}, {1, 0}}},
-                  [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+                  [&](gpu::AttendTask& t) { t.tuning.n_splits = n_splits; });
     }
 }
 
@@ -157,22 +162,22 @@ TEST_CASE("the merge includes the last of many splits that all have keys") {
                                                    {gpu::kMaxSplits, 8, gpu::kMaxSplits * 32},
                                                    {100, 33, 100 * 16}})
     expect_rung(emulated::k07, {.head_dim = head_dim, .sequences = {{1, kv_len}}},
-                [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+                [&](gpu::AttendTask& t) { t.tuning.n_splits = n_splits; });
 }
 
 TEST_CASE("more splits than the maximum become the maximum") {
   const AttendCase c{.head_dim = 16, .sequences = {{1, 300}}};
   const auto ran = [&](int32_t n_splits) {
-    return run_rung(emulated::k07, c, {}, [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+    return run_rung(emulated::k07, c, {}, [&](gpu::AttendTask& t) { t.tuning.n_splits = n_splits; });
   };
   CHECK(ran(1000).scratch.size() == size_t{gpu::kMaxSplits} * (16 + 2));
   CHECK(ran(1000).result.out == ran(gpu::kMaxSplits).result.out);
 }
 
 TEST_CASE("rows merged together with others have the same bits as alone") {
-  const auto split = [](gpu::AttendShape& s) {
-    s.n_splits = 7;
-    s.max_kv_len = 200;
+  const auto split = [](gpu::AttendTask& t) {
+    t.tuning.n_splits = 7;
+    t.shape.max_kv_len = 200;
   };
   const auto rows_of = [&](std::vector<SequenceSize> sequences) {
     return run_rung(emulated::k07, {.n_q_heads = 3, .head_dim = 80, .sequences = std::move(sequences)}, {},
@@ -185,12 +190,12 @@ TEST_CASE("rows merged together with others have the same bits as alone") {
 }
 
 TEST_CASE("one grid fits a sequence that grows") {
-  for (const emulated::Rung* rung : kSplitting) {
+  for (const emulated::Rung* rung : kAllSplitting) {
     std::vector<int64_t> grid_sizes;
     for (const int32_t kv_len : {0, 1, 31, 65, 300}) {
-      const auto capacity = [](gpu::AttendShape& s) {
-        s.max_kv_len = 400;
-        s.n_multiprocessors = 20;
+      const auto capacity = [](gpu::AttendTask& t) {
+        t.shape.max_kv_len = 400;
+        t.device.n_multiprocessors = 20;
       };
       const AttendCase c{.n_q_heads = 4,
                          .n_kv_heads = 2,
@@ -244,7 +249,7 @@ TEST_CASE("chunks of a K/V head are neighbours in the grid, so one finds in L2 w
                        .sequences = {{1, 100}, {2, 7}},
                        .kv_dtype = dtype_for(*rung)};
     const uint32_t n_chunks = rung == &emulated::k11 ? 3 : rung == &emulated::k09 ? 10 : 5;
-    const Ran ran = run_rung(*rung, c, {.report = true}, [](gpu::AttendShape& s) { s.n_splits = 4; });
+    const Ran ran = run_rung(*rung, c, {.report = true}, [](gpu::AttendTask& t) { t.tuning.n_splits = 4; });
     CHECK(ran.traffic.front().grid.x == 3 * 4 * n_chunks);  // tokens, splits, chunks: the last is fastest
     CHECK(ran.traffic.front().grid.y == 2);
   }
@@ -278,7 +283,7 @@ TEST_CASE("each K and V byte is read once for the eight heads of a group, in ful
   const AttendCase c{.n_q_heads = 16, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 200}, {1, 77}}};
   for (const int32_t n_splits : {1, 3}) {
     const Ran ran =
-        run_rung(emulated::k07, c, kCountAll, [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+        run_rung(emulated::k07, c, kCountAll, [&](gpu::AttendTask& t) { t.tuning.n_splits = n_splits; });
     CHECK(bytes_of(ran, "g_k") == int64_t{277} * 2 * 64 * 4);
     CHECK(bytes_of(ran, "g_v") == int64_t{277} * 2 * 64 * 4);
     for (const simt::SiteTraffic& site : ran.traffic.front().sites)
@@ -296,9 +301,9 @@ TEST_CASE("the merge reads each partial once, 16 bytes per lane, and its maximum
     const int32_t n_splits = 40, n_rows = 3 * 5;
     const AttendCase c{.n_q_heads = 5, .head_dim = head_dim, .sequences = {{1, 300}, {1, 20}, {1, 0}}};
     const Ran ran =
-        run_rung(emulated::k07, c, kCountAll, [&](gpu::AttendShape& s) { s.n_splits = n_splits; });
+        run_rung(emulated::k07, c, kCountAll, [&](gpu::AttendTask& t) { t.tuning.n_splits = n_splits; });
     const simt::KernelTraffic& merge = ran.traffic.at(1);
-    CHECK(merge.kernel == std::string("k07_merge"));
+    CHECK(merge.kernel == std::string("merge_partials"));
     const auto bytes = [&](std::string_view array) {
       int64_t n = 0;
       for (const simt::SiteTraffic& site : merge.sites)

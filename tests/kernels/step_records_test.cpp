@@ -32,7 +32,7 @@ struct ByHand {
   }
 
   static constexpr int32_t kToken = 3;
-  DeviceBackend backend{one_thread()};
+  DeviceBackend backend{{}, 1};
   Decoder decoder{*small_model(), backend};
   ContiguousCache cache;
   std::unique_ptr<KvStorage> storage;
@@ -138,7 +138,7 @@ TEST_CASE("a recording refuses what it cannot hold, and later a step can still b
 }
 
 TEST_CASE("tensors may outlive their backend") {
-  auto backend = std::make_unique<DeviceBackend>(one_thread());
+  auto backend = std::make_unique<DeviceBackend>(gpu::DeviceOptions{}, 1);
   Tensor tensor = backend->make_tensor({10});
   const auto storage = backend->make_storage(CacheSpec::contiguous(1, 1, 8, 4));
   backend.reset();

@@ -12,7 +12,7 @@ constexpr DType kNarrow[] = {DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8
 
 /// k11 takes K/V of 8 bits, k12 does not.
 bool takes(const emulated::Rung& rung, DType dtype) {
-  return rung.supports({.head_dim = 16, .kv_dtype = dtype}).empty();
+  return rung.supports(gpu::AttendShape{.head_dim = 16, .kv_dtype = dtype}).empty();
 }
 
 simt::KernelTraffic report(const emulated::Rung& rung, const AttendCase& c) {
@@ -121,9 +121,9 @@ TEST_CASE("k11: a key of huge scale does not push out keys that weigh more") {
   for (int32_t s = 2; s < 64; ++s) k[s * d] = -1000;
   for (int32_t i = 0; i < d; ++i) v[i] = 0x1p40f, v[1 * d + i] = 3, v[64 * d + i] = 5;
   for (const auto& [n_keys, expected] : {std::pair{1, 0x1p40f}, {64, 3.0f}, {65, 5.0f}}) {
-    const gpu::AttendShape shape{
-        .head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n_keys, .block_len = n, .n_splits = 1};
-    for (const float x : attend_by_hand(emulated::k11, shape, {.scale = 1, .mask = {}}, q, k, v).out)
+    const gpu::AttendShape shape{.head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n_keys, .block_len = n};
+    for (const float x :
+         attend_by_hand(emulated::k11, {shape, {}, {.n_splits = 1}}, {.scale = 1, .mask = {}}, q, k, v).out)
       CHECK(x == doctest::Approx(expected));
   }
 }
@@ -138,9 +138,9 @@ TEST_CASE("k11: where the other values are too small for a unit, out is 0") {
     k[s * d] = -20;                                      // p = 2^-29, so p · scale = 2^-135
     std::fill_n(v.begin() + s * d, d, 127 * 0x1p-106f);  // a scale of 2^-106; below 2^-107 it would be 0
   }
-  const gpu::AttendShape shape{
-      .head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n, .block_len = n, .n_splits = 1};
-  for (const float x : attend_by_hand(emulated::k11, shape, {.scale = 1, .mask = {}}, q, k, v).out)
+  const gpu::AttendShape shape{.head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n, .block_len = n};
+  for (const float x :
+       attend_by_hand(emulated::k11, {shape, {}, {.n_splits = 1}}, {.scale = 1, .mask = {}}, q, k, v).out)
     CHECK(std::abs(x) < 0x1p-120f);  // NaN and infinity fail this check
 }
 
@@ -173,7 +173,7 @@ TEST_CASE("k11: scales of int8 values of any size, and of very different ones in
 
 TEST_CASE(
     "q and p rounded once to the type of K/V hold the bound for rounded products, but not that for floats") {
-  const auto rounded = [](gpu::AttendShape& s) { s.n_parts = 1; };
+  const auto rounded = [](gpu::AttendTask& t) { t.tuning.n_parts = 1; };
   for (const emulated::Rung* rung : kOnTensorCores)
     for (const auto& [dtype, unit] : {std::pair{DType::f16, 0x1p-11}, {DType::bf16, 0x1p-8}}) {
       const std::string what = fmt::format("{} {}", rung->name, name_of(dtype));
@@ -200,7 +200,8 @@ TEST_CASE(
     CHECK(verdict(judged, ran.result).ok());
     CHECK_FALSE(verdict(judged_case(c), ran.result).ok());
   }
-  const gpu::AttendShape three{.head_dim = 64, .kv_dtype = DType::bf16, .n_parts = 3};
+  const gpu::AttendShape shape{.head_dim = 64, .kv_dtype = DType::bf16};
+  const gpu::AttendTask three{shape, {}, {.n_parts = 3}};
   CHECK(emulated::k11.supports(three) == "it needs n_parts 0 or 1");
 }
 
@@ -248,7 +249,7 @@ TEST_CASE("k11: no bank conflicts, and no barrier in the loop") {
       if (site.space == simt::Space::shared)
         CHECK_MESSAGE(site.n_passes == site.n_best_passes, site.array, " at line ", site.line);
     c.sequences = {{1, 640}};
-    const auto unsplit = [](gpu::AttendShape& s) { s.n_splits = 1; };
+    const auto unsplit = [](gpu::AttendTask& t) { t.tuning.n_splits = 1; };
     const auto ten =
         run_rung(emulated::k11, c, {.report = true, .n_sample_blocks = 1000}, unsplit).traffic.at(0);
     CHECK(ten.n_barriers == one.n_barriers);

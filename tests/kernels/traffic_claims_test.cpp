@@ -9,7 +9,7 @@ namespace {
 
 simt::KernelTraffic report(const char* rung, const AttendCase& c) {
   const emulated::Rung& r = emulated::rung(rung);
-  REQUIRE(r.supports(shape_of(c, lay_out(c))) == "");
+  REQUIRE(r.supports(task_of(c, lay_out(c))) == "");
   return run_rung(r, c, {.report = true, .n_sample_blocks = 1000}).traffic.at(0);
 }
 
@@ -47,7 +47,7 @@ TEST_CASE("k03: no scores in memory, and the same reads of K and V") {
   const auto three = report("k02", c), one = report("k03", c);
   CHECK(total(three, "g_scratch").bytes > 0);
   CHECK(total(one, "g_scratch").n_executions == 0);
-  CHECK(emulated::rung("k03").scratch_elems(shape_of(c, lay_out(c))) == 0);
+  CHECK(emulated::rung("k03").scratch_elems(task_of(c, lay_out(c))) == 0);
   CHECK(total(one, "g_k").bytes == total(three, "g_k").bytes);
   CHECK(total(one, "g_v").bytes == total(three, "g_v").bytes);
   CHECK(2 * total(one, "g_block_tables").n_executions < total(three, "g_block_tables").n_executions);
@@ -180,7 +180,8 @@ TEST_CASE(
   CHECK(bytes("k12", DType::f16) == (96 << 10) + 32);
   for (const DType dtype : {DType::f16, DType::bf16}) {  // q is not split into parts, but has 128 rows
     const AttendCase c{.head_dim = 128, .sequences = {{4, 40}}, .kv_dtype = dtype};
-    const Ran ran = run_rung(emulated::k12, c, {.report = true}, [](gpu::AttendShape& s) { s.n_parts = 1; });
+    const Ran ran =
+        run_rung(emulated::k12, c, {.report = true}, [](gpu::AttendTask& t) { t.tuning.n_parts = 1; });
     CHECK(ran.traffic.at(0).shared_bytes == (96 << 10) + 32);
   }
 }

@@ -83,7 +83,7 @@ bool is_production(const SourceFile& file) {
 }
 
 bool are_rungs(const SourceFile& a, const SourceFile& b) {
-  static const std::regex rung("^gpu/ladder/k[0-9][0-9]_[^/]*$");
+  static const std::regex rung("^gpu/ladder/k[0-9][0-9][a-z]?_[^/]*$");
   return std::regex_match(a.path, rung) && std::regex_match(b.path, rung);
 }
 

@@ -25,10 +25,9 @@ inline std::vector<std::unique_ptr<Backend>> cpu_backends() {
 inline std::vector<std::unique_ptr<Backend>> all_backends() {
   std::vector<std::unique_ptr<Backend>> all = cpu_backends();
   gpu::DeviceOptions watched;
-  watched.n_threads = 2;
   watched.check = true;
   watched.limit_seconds = 0;
-  all.push_back(make_emulated_backend(watched));
+  all.push_back(make_emulated_backend(watched, 2));
   for (const BackendEntry& known : list_backends())
     if (known.name == "cuda" && known.usable) all.push_back(make_backend("cuda"));
   return all;

@@ -134,7 +134,7 @@ int main(int argc, char** argv) {
   return run_checker(
       argc, argv,
       {3, "online softmax", "lessons/exercises/03_online_softmax.cpp",
-       "Now look at src/attention/softmax_state.h, and at gpu/ladder/k07_split_kv.cu, which uses it: "
+       "Now look at src/attention/softmax_state.h, and at gpu/parts/merge_splits.cu, which uses it: "
        "each block of the GPU takes a part of the keys, and then the parts are merged."},
       check_03);
 }

@@ -128,8 +128,8 @@ struct KeyTraffic {
 /// A rung with 32 heads: k01 has one thread per head, so its warps are full.
 KeyTraffic of_rung(const std::string& rung, int32_t kv_len, int32_t head_dim) {
   constexpr int32_t kHeads = emulated::kWarpSize;
-  const auto backend = make_backend(
-      "cuda-emulated", {.kernel = rung, .n_threads = 1, .report = true, .report_blocks = 1 << 20});
+  const auto backend =
+      make_backend("cuda-emulated", {.kernel = rung, .report = true, .report_blocks = 1 << 20}, 1);
   lastrow::judge::attend(
       *backend,
       {.n_q_heads = kHeads, .n_kv_heads = kHeads, .head_dim = head_dim, .sequences = {{1, kv_len}}});
