@@ -33,8 +33,12 @@ BackendInfo DeviceBackend::info() const {
 
 /// What Attend and Probe have in common: all but out, lse and scratch.
 template <typename Looking>
-gpu::AttendCall DeviceBackend::attend_call(const Looking& op) const {
+gpu::AttendCall DeviceBackend::attend_call(const Looking& op) {
   const StepPlan& plan = *op.batch.plan;
+  const MaskRule& mask = op.spec.mask;
+  if (plan.table_sinks > 0 && mask.window > 0 && mask.sinks != plan.table_sinks)
+    throw ShapeError("a mask of {} sinks over tables of {} sinks: kernels need them to be equal", mask.sinks,
+                     plan.table_sinks);
   const CacheSpec& cache = op.storage.spec();
   const ConstTensorView k_scales = op.storage.scales(op.site.layer, RowKind::k),
                         v_scales = op.storage.scales(op.site.layer, RowKind::v);
@@ -49,7 +53,10 @@ gpu::AttendCall DeviceBackend::attend_call(const Looking& op) const {
                                .max_kv_len = most.max_kv_len,
                                .block_len = plan.block_len,
                                .blocks_per_seq = plan.blocks_per_seq,
-                               .n_blocks = cache.n_blocks};
+                               .n_blocks = cache.n_blocks,
+                               .table_sinks = plan.table_sinks,
+                               .sinks_apart = gpu::has_sinks_apart(op.spec.mask, plan.table_sinks),
+                               .finishes_scores = !op.spec.score.only_scales()};
   return {.task = {shape, runtime_->limits()},
           .spec = op.spec,
           .q = op.q.template data<float>(),
@@ -63,7 +70,22 @@ gpu::AttendCall DeviceBackend::attend_call(const Looking& op) const {
           .block_tables = op.batch.block_tables,
           .out = nullptr,
           .lse = nullptr,
-          .scratch = nullptr};
+          .scratch = nullptr,
+          .slopes = slopes(op.spec.score),
+          .table_first = op.batch.table_first,
+          .positions = op.batch.positions,
+          .key_positions = op.batch.key_positions};
+}
+
+/// ALiBi's slopes on the device; null without ALiBi. They are uploaded once, so a recorded step finds them.
+const float* DeviceBackend::slopes(const ScoreRule& score) {
+  if (score.alibi_heads == 0) return nullptr;
+  if (slopes_.empty() || slopes_.size() != score.alibi_heads) {
+    Tensor host = Tensor::host(DType::f32, {score.alibi_heads});
+    for (int32_t h = 0; h < score.alibi_heads; ++h) host.data<float>()[h] = score.slope(h);
+    slopes_ = upload(host.view());
+  }
+  return slopes_.data<float>();
 }
 
 namespace {

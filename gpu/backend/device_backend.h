@@ -47,7 +47,8 @@ class DeviceBackend final : public Backend {
   void attend(const Attend& op);
   void probe(const Probe& op);
   template <typename Looking>
-  gpu::AttendCall attend_call(const Looking& op) const;
+  gpu::AttendCall attend_call(const Looking& op);
+  const float* slopes(const ScoreRule& score);
   void record(KeptStep& step, FunctionRef<void()> ops);
   void require_not_recording(const char* what) const;
   void put(Site site, const float* rows, RowKind kind, const int64_t* slots, int32_t n, KvStorage& storage);
@@ -63,6 +64,7 @@ class DeviceBackend final : public Backend {
   const int32_t* seq_of_token_ = nullptr;  // [n_tokens], beside the batch's arrays
   Tensor step_;                            // the step's arrays, one after the other
   std::vector<std::byte> staging_;         // the same on the host
+  Tensor slopes_;                          // [n_q_heads], of the last score with ALiBi
   Tensor scratch_;                         // of the largest attend so far
 };
 

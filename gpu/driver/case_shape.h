@@ -18,7 +18,10 @@ inline gpu::AttendTask task_of(const AttendCase& c, const Layout& l) {
                      .n_seqs = l.plan.n_seqs(),
                      .block_len = l.spec.block_len,
                      .blocks_per_seq = l.plan.blocks_per_seq,
-                     .n_blocks = l.spec.n_blocks};
+                     .n_blocks = l.spec.n_blocks,
+                     .table_sinks = c.table_sinks,
+                     .sinks_apart = gpu::has_sinks_apart(c.mask, c.table_sinks),
+                     .finishes_scores = c.soft_cap > 0 || c.alibi};
   for (const auto& [q_len, kv_len] : c.sequences) {
     s.max_q_len = std::max(s.max_q_len, q_len);
     s.max_kv_len = std::max(s.max_kv_len, kv_len);
@@ -42,6 +45,12 @@ inline std::string describe(const AttendCase& c) {
   for (const auto& [q_len, kv_len] : c.sequences) text += fmt::format(" {}/{}", q_len, kv_len);
   if (!c.mask.causal) text += ", no mask";
   if (c.mask.window > 0) text += fmt::format(", window {}", c.mask.window);
+  if (c.mask.sinks > 0) text += fmt::format(", {} sinks", c.mask.sinks);
+  if (c.table_sinks > 0 || c.table_first > 0)
+    text += fmt::format(", tables of {} sinks and from place {}", c.table_sinks, c.table_first);
+  if (c.forgotten > 0) text += fmt::format(", {} positions forgotten", c.forgotten);
+  if (c.soft_cap > 0) text += fmt::format(", soft cap {:g}", c.soft_cap);
+  if (c.alibi) text += ", ALiBi";
   if (c.n_splits > 0) text += fmt::format(", {} split{}", c.n_splits, c.n_splits == 1 ? "" : "s");
   if (c.score_scale != 1) text += fmt::format(", scores × {:g}", c.score_scale);
   return text;

@@ -70,6 +70,11 @@ class TargetRunner final : public Runner {
     put(q_start_, plan.q_start);
     put(kv_len_, plan.kv_len);
     put(tables_, plan.block_tables);
+    put(table_first_, plan.table_first);
+    put(positions_, plan.positions);
+    put(key_positions_, plan.key_positions);
+    put(slopes_, judge::case_slopes(judged.c));
+    has_first_ = !plan.table_first.empty(), has_key_positions_ = !plan.key_positions.empty();
     put(seq_of_token_, seq_of_token);
   }
 
@@ -100,7 +105,11 @@ class TargetRunner final : public Runner {
                  .block_tables = at<int32_t>(tables_),
                  .out = at<float>(out_),
                  .lse = at<float>(lse_),
-                 .scratch = at<float>(scratch_)},
+                 .scratch = at<float>(scratch_),
+                 .slopes = at<float>(slopes_),
+                 .table_first = has_first_ ? at<int32_t>(table_first_) : nullptr,
+                 .positions = at<int32_t>(positions_),
+                 .key_positions = has_key_positions_ ? at<int32_t>(key_positions_) : nullptr},
                 runtime_->stream());
     runtime_->to_host(out.data(), out_.view().raw(), n_out * 4);
     runtime_->to_host(lse.data(), lse_.view().raw(), n_rows * 4);
@@ -147,9 +156,9 @@ class TargetRunner final : public Runner {
   std::unique_ptr<target::Runtime> runtime_ = target::make_runtime(options(), 1);  // each thread has its own
   gpu::AttendTask task_;
   AttendSpec spec_;
-  bool has_k_scales_ = false, has_v_scales_ = false;
-  Tensor q_, k_, v_, k_scales_, v_scales_, q_start_, kv_len_, tables_, seq_of_token_, out_, lse_, scratch_,
-      answer_;
+  bool has_k_scales_ = false, has_v_scales_ = false, has_first_ = false, has_key_positions_ = false;
+  Tensor q_, k_, v_, k_scales_, v_scales_, q_start_, kv_len_, tables_, seq_of_token_, table_first_,
+      positions_, key_positions_, slopes_, out_, lse_, scratch_, answer_;
 };
 
 }  // namespace

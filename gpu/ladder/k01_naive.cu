@@ -30,32 +30,34 @@ __global__ void k01_naive(AttendOperands<KV> o) {
   const int64_t row = int64_t{blockIdx.x} * kThreads + threadIdx.x;  // the row of q, out, lse and scratch
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
-  const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
+  const auto h = static_cast<int32_t>(row % o.n_q_heads), g = h / o.group_size;
   const int32_t sequence = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, sequence, token);
+  const VisibleKeys keys = keys_of(o, sequence, token);
   const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
 
   float row_max = kMinusInfinity;
   bool sees = false;  // some score is not −∞
-  for (int32_t s = keys.begin; s < keys.end; ++s) {
+  for (int32_t i = 0; i < keys.count(); ++i) {
+    const int32_t s = keys.index(i);
     const int64_t k = row_offset(o.layout, slot_at(o, sequence, s), g);
     float score = 0;
     for (int32_t d = 0; d < o.head_dim; ++d) score += o.g_q.load(q + d) * decode(o.g_k.load(k + d));
-    score *= o.scale;
-    o.g_scratch.store(scores + s, score);
+    score *= o.score.query_factor();
+    if (!o.score.only_scales()) score = finish_score(o, sequence, token, h, s, score, 1);
+    o.g_scratch.store(scores + i, score);
     if (score > row_max) row_max = score;
     sees = sees || score != kMinusInfinity;
   }
-  const int32_t end = sees ? keys.end : keys.begin;
+  const int32_t n = sees ? keys.count() : 0;
 
   float row_sum = 0;
-  for (int32_t s = keys.begin; s < end; ++s) row_sum += expf(o.g_scratch.load(scores + s) - row_max);
+  for (int32_t i = 0; i < n; ++i) row_sum += expf(o.g_scratch.load(scores + i) - row_max);
 
   for (int32_t d = 0; d < o.head_dim; ++d) {
     float acc = 0;
-    for (int32_t s = keys.begin; s < end; ++s) {
-      const int64_t v = row_offset(o.layout, slot_at(o, sequence, s), g);
-      acc += expf(o.g_scratch.load(scores + s) - row_max) / row_sum * decode(o.g_v.load(v + d));
+    for (int32_t i = 0; i < n; ++i) {
+      const int64_t v = row_offset(o.layout, slot_at(o, sequence, keys.index(i)), g);
+      acc += expf(o.g_scratch.load(scores + i) - row_max) / row_sum * decode(o.g_v.load(v + d));
     }
     o.g_out.store(q + d, acc);  // 0 where the query sees no key
   }

@@ -29,36 +29,37 @@ __global__ void k02_warp_per_row(AttendOperands<KV> o) {
   const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // the row of q, out, lse and scratch
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of the warp, or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
-  const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
+  const auto h = static_cast<int32_t>(row % o.n_q_heads), g = h / o.group_size;
   const int32_t sequence = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, sequence, token);
+  const VisibleKeys keys = keys_of(o, sequence, token);
   const int64_t q = row * o.head_dim, scores = row * o.max_kv_len;
 
   float row_max = kMinusInfinity;
   bool sees = false;  // some score is not −∞; the same in each lane
-  for (int32_t s = keys.begin; s < keys.end; ++s) {
+  for (int32_t i = 0; i < keys.count(); ++i) {
+    const int32_t s = keys.index(i);
     const int64_t k = row_offset(o.layout, slot_at(o, sequence, s), g);
     float part = 0;
     for (int32_t d = lane; d < o.head_dim; d += kWarpSize)
       part += o.g_q.load(q + d) * decode(o.g_k.load(k + d));
-    const float score = warp_sum(part) * o.scale;  // the same in each lane
-    if (lane == 0) o.g_scratch.store(scores + s, score);
+    float score = warp_sum(part) * o.score.query_factor();  // the same in each lane
+    if (!o.score.only_scales()) score = finish_score(o, sequence, token, h, s, score, 1);
+    if (lane == 0) o.g_scratch.store(scores + i, score);
     if (score > row_max) row_max = score;
     sees = sees || score != kMinusInfinity;
   }
-  const int32_t end = sees ? keys.end : keys.begin;
+  const int32_t n = sees ? keys.count() : 0;
   __syncwarp();  // lane 0's scores are written before the other lanes read them
 
   float row_sum = 0;
-  for (int32_t s = keys.begin + lane; s < end; s += kWarpSize)
-    row_sum += expf(o.g_scratch.load(scores + s) - row_max);
+  for (int32_t i = lane; i < n; i += kWarpSize) row_sum += expf(o.g_scratch.load(scores + i) - row_max);
   row_sum = warp_sum(row_sum);
 
   for (int32_t d = lane; d < o.head_dim; d += kWarpSize) {
     float acc = 0;
-    for (int32_t s = keys.begin; s < end; ++s) {
-      const int64_t v = row_offset(o.layout, slot_at(o, sequence, s), g);
-      acc += expf(o.g_scratch.load(scores + s) - row_max) / row_sum * decode(o.g_v.load(v + d));
+    for (int32_t i = 0; i < n; ++i) {
+      const int64_t v = row_offset(o.layout, slot_at(o, sequence, keys.index(i)), g);
+      acc += expf(o.g_scratch.load(scores + i) - row_max) / row_sum * decode(o.g_v.load(v + d));
     }
     o.g_out.store(q + d, acc);  // 0 where the query sees no key
   }

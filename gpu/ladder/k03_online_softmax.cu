@@ -32,9 +32,9 @@ __global__ void k03_online_softmax(AttendOperands<KV> o) {
   const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // the row of q, out and lse
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of the warp, or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
-  const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
+  const auto h = static_cast<int32_t>(row % o.n_q_heads), g = h / o.group_size;
   const int32_t sequence = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, sequence, token);
+  const VisibleKeys keys = keys_of(o, sequence, token);
   const int64_t q = row * o.head_dim;
 
   float r_q[kDims] = {};    // [c] q[lane + 32 c]; 0 past head_dim
@@ -43,12 +43,14 @@ __global__ void k03_online_softmax(AttendOperands<KV> o) {
     if (lane + c * kWarpSize < o.head_dim) r_q[c] = o.g_q.load(q + lane + c * kWarpSize);
 
   SoftmaxState<float> state;
-  for (int32_t s = keys.begin; s < keys.end; ++s) {
+  for (int32_t i = 0; i < keys.count(); ++i) {
+    const int32_t s = keys.index(i);
     const int64_t kv = row_offset(o.layout, slot_at(o, sequence, s), g);
     float part = 0;
     for (int32_t c = 0; c < kDims; ++c)
       if (lane + c * kWarpSize < o.head_dim) part += r_q[c] * decode(o.g_k.load(kv + lane + c * kWarpSize));
-    const float score = warp_sum(part) * o.scale;  // the same in each lane
+    float score = warp_sum(part) * o.score.query_factor();  // the same in each lane
+    if (!o.score.only_scales()) score = finish_score(o, sequence, token, h, s, score, 1);
     const auto factor = state.merge({score, 1});
     for (int32_t c = 0; c < kDims; ++c)
       if (lane + c * kWarpSize < o.head_dim)

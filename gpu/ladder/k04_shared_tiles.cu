@@ -75,20 +75,20 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
   // A later query sees keys that begin and end later (or at the same place). So the first and the last query
   // of the tile bound what the others see.
   const int32_t t_last = t0 + kQueries < q_len ? t0 + kQueries - 1 : q_len - 1;
-  const KeyRange first = visible_keys(o.mask, q_len, kv_len, t0);
-  const KeyRange last = visible_keys(o.mask, q_len, kv_len, t_last);
-  KeyRange keys[kWarpQueries];
+  const VisibleKeys first = keys_seen(o, q_len, kv_len, t0), last = keys_seen(o, q_len, kv_len, t_last);
+  const VisibleKeys some{first.begin, last.end, last.sinks};  // the keys that some query sees, and maybe more
+  VisibleKeys keys[kWarpQueries];
   for (int32_t j = 0; j < kWarpQueries; ++j) {
     const int32_t t = t0 + warp * kWarpQueries + j;
-    keys[j] = t < q_len ? visible_keys(o.mask, q_len, kv_len, t) : KeyRange{0, 0};
+    keys[j] = t < q_len ? keys_seen(o, q_len, kv_len, t) : VisibleKeys{0, 0};
   }
 
   SoftmaxState<float> state[kWarpQueries];
   float r_acc[kWarpQueries][kDims] = {};  // [j][c] Σ_s exp(score_s − row_max) v[s, d]
-  for (int32_t s0 = first.begin / kKeys * kKeys; s0 < last.end; s0 += kKeys) {
+  for (int32_t s0 = some.first_tile(kKeys); s0 < some.end; s0 = some.next_tile(s0, kKeys)) {
     __syncthreads();  // all warps have read the last tile's K and V before any writes this tile's
     for (int32_t r = warp; r < kKeys; r += kWarps) {
-      const bool present = s0 + r >= first.begin && s0 + r < last.end;
+      const bool present = some.sees(s0 + r);
       load_row(o, sequence, g, s0 + r, present, r * stride, s_k, s_v);
     }
     __syncthreads();  // q, K and V are written before any warp reads them
@@ -102,11 +102,15 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
       }
     }
 
-    const bool whole = s0 >= last.begin && s0 + kKeys <= first.end;  // every query sees every key
+    // Every query sees every key: with sinks, in the window alone.
+    const bool whole = s0 >= last.begin && s0 + kKeys <= first.end;
     Vec<float, kWarpQueries> weight;
     for (int32_t j = 0; j < kWarpQueries; ++j) {
-      const bool sees = whole || (s0 + lane >= keys[j].begin && s0 + lane < keys[j].end);
-      const float x = sees ? score[j] * o.scale : kMinusInfinity, tile_max = warp_max(x);
+      const bool sees = whole || keys[j].sees(s0 + lane);
+      float x = sees ? score[j] * o.score.query_factor() : kMinusInfinity;
+      if (!o.score.only_scales() && sees && t0 + warp * kWarpQueries + j < q_len)
+        x = finish_score(o, sequence, first_token + t0 + warp * kWarpQueries + j, h, s0 + lane, x, 1);
+      const float tile_max = warp_max(x);
       const float p = x == kMinusInfinity ? 0 : expf(x - tile_max);
       const auto factor = state[j].merge({tile_max, warp_sum(p)});
       weight.x[j] = p * factor.other;
@@ -121,7 +125,7 @@ __global__ void k04_shared_tiles(AttendOperands<KV> o) {
         if (lane + c * kWarpSize >= head_dim) continue;
         const float v = s_v.load(r * stride + lane + c * kWarpSize);
         for (int32_t j = 0; j < kWarpQueries; ++j)  // V of a key that the query does not see may be NaN
-          if (whole || (s0 + r >= keys[j].begin && s0 + r < keys[j].end)) r_acc[j][c] += w.x[j] * v;
+          if (whole || keys[j].sees(s0 + r)) r_acc[j][c] += w.x[j] * v;
       }
     }
   }

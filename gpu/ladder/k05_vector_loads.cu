@@ -31,11 +31,12 @@ namespace {
 constexpr int32_t kWarps = 4, kThreads = kWarps * kWarpSize;
 constexpr int32_t kInFlight = 4;  // keys that a group loads at once: its share of a tile
 
-/// kHeadDim 0: head_dim is known only at the launch.
+/// kHeadDim 0: head_dim is known only at the launch. This instance also takes the calls that gpu::has_rules.
 template <typename KV, int kHeadDim>
 __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> o) {
   constexpr int32_t kVec = kLoadBytes / sizeof(KV);                    // elements per load
   constexpr int32_t kVecs = kHeadDim == 0 && sizeof(KV) == 4 ? 2 : 1;  // loads per lane for one row
+  constexpr bool kAllRules = kHeadDim == 0;  // takes soft cap, ALiBi, sinks, and tables with places to skip
   const int32_t head_dim = kHeadDim == 0 ? o.head_dim : kHeadDim;
   const int32_t n_lanes = lanes_per_key(head_dim * static_cast<int32_t>(sizeof(KV)));
   const int32_t n_groups = kWarpSize / n_lanes;
@@ -44,9 +45,10 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
   const int64_t row = int64_t{blockIdx.x} * kWarps + warp;  // the row of q, out and lse
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;     // all lanes of the warp, or none
   const auto token = static_cast<int32_t>(row / o.n_q_heads);
-  const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;
+  const auto h = static_cast<int32_t>(row % o.n_q_heads), g = h / o.group_size;
   const int32_t sequence = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, sequence, token);
+  VisibleKeys keys = keys_of(o, sequence, token);
+  if (!kAllRules) keys.sinks = 0;
 
   const auto dim = [&](int32_t v) { return (v * n_lanes + part) * kVec; };  // first d of the lane's v-th load
   float r_q[kVecs][kVec] = {};    // [v][e] q[dim(v) + e]; 0 past head_dim
@@ -55,19 +57,19 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
     for (int32_t e = 0; e < kVec; e += 4) {
       if (dim(v) >= head_dim) continue;
       const auto q = o.g_q.template load_vec<4>(row * head_dim + dim(v) + e);
-      for (int32_t f = 0; f < 4; ++f) r_q[v][e + f] = q.x[f] * (o.scale * kLog2E);
+      for (int32_t f = 0; f < 4; ++f) r_q[v][e + f] = q.x[f] * o.score.query_factor(kLog2E);
     }
 
   Softmax2 state;  // of the group's keys
   const int32_t tile = n_groups * kInFlight;
-  for (int32_t s0 = keys.begin / tile * tile; s0 < keys.end; s0 += tile) {
+  for (int32_t s0 = keys.first_tile(tile); s0 < keys.end; s0 = keys.next_tile(s0, tile)) {
     Vec<KV, kVec> r_k[kInFlight][kVecs] = {}, r_v[kInFlight][kVecs] = {};  // zeros where no key is seen
     bool seen[kInFlight];
     for (int32_t j = 0; j < kInFlight; ++j) {
       const int32_t s = s0 + j * n_groups + group;
-      seen[j] = s >= keys.begin && s < keys.end;
+      seen[j] = keys.sees(s);
       if (!seen[j]) continue;
-      const int64_t kv = row_offset(o.layout, slot_at(o, sequence, s), g);
+      const int64_t kv = row_offset(o.layout, slot_at<kAllRules>(o, sequence, s), g);
       for (int32_t v = 0; v < kVecs; ++v) {
         if (dim(v) >= head_dim) continue;
         r_k[j][v] = o.g_k.template load_vec<kVec>(kv + dim(v));
@@ -81,6 +83,8 @@ __global__ void __launch_bounds__(kThreads) k05_vector_loads(AttendOperands<KV> 
       for (int32_t v = 0; v < kVecs; ++v)
         for (int32_t e = 0; e < kVec; ++e) sum += r_q[v][e] * decode(r_k[j][v].x[e]);
       sum = sum_within(sum, n_lanes);  // every lane takes part, seen or not
+      if (kAllRules && seen[j] && !o.score.only_scales())
+        sum = finish_score(o, sequence, token, h, s0 + j * n_groups + group, sum, kLog2E);
       x[j] = seen[j] ? sum : kMinusInfinity;
       if (x[j] > tile_max) tile_max = x[j];
     }
@@ -127,9 +131,10 @@ void start(const gpu::AttendCall& call, Stream stream) {
   if (n_rows == 0) return;
   const auto n_blocks = static_cast<uint32_t>(ceil_div(n_rows, kWarps));
   with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
-    const auto kernel = s.head_dim == 64    ? k05_vector_loads<KV, 64>
-                        : s.head_dim == 128 ? k05_vector_loads<KV, 128>
-                                            : k05_vector_loads<KV, 0>;
+    const int32_t fixed_dim = gpu::has_rules(call) ? 0 : s.head_dim;
+    const auto kernel = fixed_dim == 64    ? k05_vector_loads<KV, 64>
+                        : fixed_dim == 128 ? k05_vector_loads<KV, 128>
+                                           : k05_vector_loads<KV, 0>;
     launch(Kernel{"k05_vector_loads", kernel}, {n_blocks}, {kThreads}, 0, stream,
            operands<KV>(call, scratch_elems(call.task)));
   });

@@ -37,6 +37,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
     float r_q[kHeads][Rows::kElems];
     load_query<Rows>(o, part.token, part.first_head, part.n_heads, r_q);
 
+    const int32_t skipped = skipped_at(o, part.sequence, part.begin);
     for (int32_t tile = part.first_tile; tile < part.end; tile += Rows::kTileKeys) {
       Packed<KV, kVec> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
       bool seen[kRowsAhead];
@@ -44,7 +45,7 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
         const int32_t s = tile + j * Rows::kStride + Rows::row();
         seen[j] = s >= part.begin && s < part.end;
         int64_t row = 0;
-        if (seen[j]) row = row_at(o, part.sequence, s, part.g) * o.head_dim;
+        if (seen[j]) row = row_at(o, part.sequence, s + skipped, part.g) * o.head_dim;
         load_row<Rows, KV>(o.g_k, row, seen[j], o.head_dim, r_k[j]);
         load_row<Rows, KV>(o.g_v, row, seen[j], o.head_dim, r_v[j]);
       }
@@ -56,6 +57,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
       }
       sum_scores<Rows>(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] = seen[j] ? r_x[0][j] : kMinusInfinity;
+      finish_scores<Rows::kStride>(o, part, part.first_head + Rows::template own_head<kHeads>(),
+                                   tile + Rows::row(), r_x[0]);
       state.take_scores(r_x);
       state.spread_weights(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
@@ -85,7 +88,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   if (s.n_tokens == 0) return;
   with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(call.task, kKind, 0, call.spec.mask.window);
+      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(call.task, kKind, 0, call.spec.mask);
       launch(Kernel{"k07_block_parts", k07_block_parts<KV, kWidth, kHeads, kVec>},
              split_grid<kHeads>(s, plan), {kRowThreads}, 0, stream, operands<KV>(call, 0), plan,
              partials_in(call, plan));

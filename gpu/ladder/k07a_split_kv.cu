@@ -13,7 +13,7 @@
 // reads    as k06
 // scratch  [n_tokens, n_q_heads, n_splits] states of head_dim + 2 floats; none with one split
 // shared   none
-// takes    what k06 takes
+// takes    what k06 takes, but no soft cap, ALiBi or sinks
 // expects  at batch 1 the time hardly grows with kv_len until all multiprocessors are busy; k06's time grows
 //          from the first key on
 // source   Dao et al. 2023, "Flash-Decoding for long-context inference"
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   const int32_t n_left = o.group_size - chunk * kHeads, n_heads = n_left < kHeads ? n_left : kHeads;
   const int64_t row0 = int64_t{token} * o.n_q_heads + g * o.group_size + chunk * kHeads;  // the row of head 0
   const int32_t sequence = o.g_seq_of_token.load(token);
-  KeyRange keys = keys_of(o, sequence, token);
+  KeyRange keys = keys_of(o, sequence, token).range(1);
   const int32_t split_len = plan.tiles_per_split * SplitTile::kTileKeys;
   const int32_t first = keys.begin / SplitTile::kTileKeys * SplitTile::kTileKeys + split * split_len;
   keys = {first > keys.begin ? first : keys.begin,
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
       for (int32_t e = 0; e < kVec; e += 4) {
         if (h >= n_heads || dim(v) >= head_dim) continue;
         const auto q = o.g_q.template load_vec<4>((row0 + h) * head_dim + dim(v) + e);
-        for (int32_t f = 0; f < 4; ++f) r_q[h][v][e + f] = q.x[f] * (o.scale * kLog2E);
+        for (int32_t f = 0; f < 4; ++f) r_q[h][v][e + f] = q.x[f] * o.score.query_factor(kLog2E);
       }
 
   Softmax2 state[kHeads];  // of the group's keys
@@ -139,6 +139,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 std::string supports(const gpu::AttendTask& task) {
   const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "it needs K/V in f32 or bf16";
+  if (const std::string why_not = s.beyond_a_scale_and_a_window(); !why_not.empty()) return why_not;
   if (s.head_dim > 256) return "it needs head_dim at most 256";
   const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype.k));
   return row_bytes % kLoadBytes == 0 ? "" : "it needs rows of K and V that are a multiple of 16 bytes";
@@ -154,7 +155,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.task.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
-    const SplitPlan plan = plan_of<SplitTile, kHeads>(call.task, kKernel, call.spec.mask.window);
+    const SplitPlan plan = plan_of<SplitTile, kHeads>(call.task, kKernel, call.spec.mask);
     const int64_t n_tasks =
         int64_t{s.n_tokens} * plan.n_splits * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
     const auto kernel = s.head_dim == 64    ? k07a_split_kv<KV, 64>

@@ -51,7 +51,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   const int32_t n_left = o.group_size - chunk * kHeads, n_heads = n_left < kHeads ? n_left : kHeads;
   const int64_t row0 = int64_t{token} * o.n_q_heads + g * o.group_size + chunk * kHeads;  // the row of head 0
   const int32_t sequence = o.g_seq_of_token.load(token);
-  KeyRange keys = keys_of(o, sequence, token);
+  KeyRange keys = keys_of(o, sequence, token).range(1);
   const int32_t split_len = plan.tiles_per_split * SplitTile::kTileKeys;
   const int32_t first = keys.begin / SplitTile::kTileKeys * SplitTile::kTileKeys + split * split_len;
   keys = {first > keys.begin ? first : keys.begin,
@@ -60,7 +60,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   float r_q[kHeads][Rows::kElems];
   load_query<Rows>(o, token, g * o.group_size + chunk * kHeads, n_heads, r_q);
   GroupState<Rows, kHeads> state;
-  const int32_t tile = n_groups * kRowsAhead;
+  const int32_t tile = n_groups * kRowsAhead, skipped = skipped_at(o, sequence, keys.begin);
   for (int32_t s0 = keys.begin / tile * tile; s0 < keys.end; s0 += tile) {
     Packed<KV, kVec<KV>> r_k[kRowsAhead][Rows::kVecs], r_v[kRowsAhead][Rows::kVecs];
     bool seen[kRowsAhead];
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
       const int32_t s = s0 + j * n_groups + group;
       seen[j] = s >= keys.begin && s < keys.end;
       int64_t row = 0;
-      if (seen[j]) row = row_at(o, sequence, s, g) * o.head_dim;
+      if (seen[j]) row = row_at(o, sequence, s + skipped, g) * o.head_dim;
       load_row<Rows, KV>(o.g_k, row, seen[j], o.head_dim, r_k[j]);
       load_row<Rows, KV>(o.g_v, row, seen[j], o.head_dim, r_v[j]);
     }
@@ -111,6 +111,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
 std::string supports(const gpu::AttendTask& task) {
   const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::f32 && s.kv_dtype != DType::bf16) return "it needs K/V in f32 or bf16";
+  if (const std::string why_not = s.beyond_a_scale_and_a_window(); !why_not.empty()) return why_not;
   if (s.head_dim > 128) return "it needs head_dim at most 128";
   const auto row_bytes = s.head_dim * static_cast<int32_t>(size_of(s.kv_dtype.k));
   return row_bytes % 16 == 0 ? "" : "it needs rows of K and V that are a multiple of 16 bytes";
@@ -126,7 +127,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   const gpu::AttendShape& s = call.task.shape;
   if (s.n_tokens == 0) return;
   with_kv_type<float, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
-    const SplitPlan plan = plan_of<SplitTile, kHeads>(call.task, kKernel, call.spec.mask.window);
+    const SplitPlan plan = plan_of<SplitTile, kHeads>(call.task, kKernel, call.spec.mask);
     const int64_t n_tasks =
         int64_t{s.n_tokens} * plan.n_splits * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
     const auto kernel = s.head_dim <= 64 ? k07b_dealt_heads<KV, 64> : k07b_dealt_heads<KV, 128>;

@@ -81,6 +81,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
       sum_scores<Rows>(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j)
         r_x[0][j] = r_row[j] >= 0 ? r_x[0][j] * r_k_scale[j] : kMinusInfinity;
+      finish_scores<Rows::kStride>(o, part, part.first_head + Rows::template own_head<kHeads>(),
+                                   tile + Rows::row(), r_x[0]);
       ask_for_k();  // K of the next tile
       state.take_scores(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] *= r_v_scale[j];
@@ -115,7 +117,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t, Int8AndFp8>(s.kv_dtype, [&]<typename KV>(KV) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
-      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(call.task, kKind, 0, call.spec.mask.window);
+      const SplitPlan plan = lane_plan<KV, kWidth, kHeads, kVec>(call.task, kKind, 0, call.spec.mask);
       launch(Kernel{"k09_quantised", k09_quantised<KV, kWidth, kHeads, kVec>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, 0, stream, operands<KV>(call, 0), plan, partials_in(call, plan));
       merge_splits(call, plan, stream);

@@ -102,6 +102,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocksAtOnce<KV, kWidth, kHeads>
       }
       sum_scores<Rows>(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] = seen[j] ? r_x[0][j] : kMinusInfinity;
+      finish_scores<Rows::kStride>(o, part, part.first_head + Rows::template own_head<kHeads>(),
+                                   tile + Rows::row(), r_x[0]);
       state.take_scores(r_x);
       state.spread_weights(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) {
@@ -136,7 +138,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
     with_lane_shape<KV>(s, [&]<int32_t kWidth, int32_t kHeads, int32_t kVec>() {
       if constexpr (kVec * sizeof(KV) == 16) {
         const SplitPlan plan =
-            lane_plan<KV, kWidth, kHeads, kVec>(call.task, kKind, kPlannedBytes, call.spec.mask.window);
+            lane_plan<KV, kWidth, kHeads, kVec>(call.task, kKind, kPlannedBytes, call.spec.mask);
         launch(Kernel{"k10_async_copies", k10_async_copies<KV, kWidth, kHeads, kVec>},
                split_grid<kHeads>(s, plan), {kRowThreads}, kStagedBytes<LaneRows<kWidth, kVec>>, stream,
                operands<KV>(call, 0), plan, partials_in(call, plan));

@@ -150,6 +150,14 @@ __global__ void __launch_bounds__(kRowThreads, kDecodeBlocks<kWidth>)
             const int32_t s = tile + warp * kWarpKeys + 8 * j + rows.column() + i % 2;
             if (s < part.begin || s >= part.end) r_x[j].x[i] = kMinusInfinity;
           }
+      if (!o.score.only_scales())
+        for (int32_t j = 0; j < kWarpKeys / 8; ++j)
+          for (int32_t i = 0; i < 4; ++i) {
+            float r_score[1] = {r_x[j].x[i]};
+            finish_scores<1>(o, part, part.first_head + h + i / 2 * 8,
+                             tile + warp * kWarpKeys + 8 * j + rows.column() + i % 2, r_score);
+            r_x[j].x[i] = r_score[0];
+          }
       float r_factor[2];
       rows.weigh(r_x, r_factor);
       units.take(scales, r_x, r_factor);
@@ -199,8 +207,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   if (s.n_tokens == 0) return;
   with_kv_type<Half, BFloat16, Fp8E4M3, int8_t>(s.kv_dtype, [&]<typename KV>(KV) {
     with_product_shape<KV>(call.task, [&]<int32_t kWidth, int32_t kParts>() {
-      const SplitPlan plan =
-          plan_of<DecodeTile, kHeads>(call.task, split_kernel(call.task), call.spec.mask.window);
+      const SplitPlan plan = plan_of<DecodeTile, kHeads>(call.task, split_kernel(call.task), call.spec.mask);
       launch(Kernel{"k11_tensor_decode", k11_tensor_decode<KV, kWidth, kParts>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, kSharedBytes<KV, kWidth, kParts>, stream, operands<KV>(call, 0), plan,
              partials_in(call, plan));

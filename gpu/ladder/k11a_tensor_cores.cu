@@ -158,6 +158,7 @@ SplitKernel split_kernel(const gpu::AttendTask& task) {
 std::string supports(const gpu::AttendTask& task) {
   const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::bf16) return "it needs K/V in bf16";
+  if (const std::string why_not = s.beyond_a_scale(); !why_not.empty()) return why_not;
   if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
   if (task.tuning.n_parts != 1) return "it needs n_parts 1, as it rounds q and p";
   if (s.head_dim > 128) return "it needs head_dim at most 128, as registers are short";
@@ -176,8 +177,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   if (s.n_tokens == 0) return;
   with_kv_type<BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_width(s, [&]<int32_t kWidth>() {
-      const SplitPlan plan =
-          plan_of<DecodeTile, kHeads>(call.task, split_kernel(call.task), call.spec.mask.window);
+      const SplitPlan plan = plan_of<DecodeTile, kHeads>(call.task, split_kernel(call.task), call.spec.mask);
       launch(Kernel{"k11a_tensor_cores", k11a_tensor_cores<KV, kWidth>}, split_grid<kHeads>(s, plan),
              {kRowThreads}, kSharedBytes<KV, kWidth>, stream, operands<KV>(call, 0), plan,
              partials_in(call, plan));

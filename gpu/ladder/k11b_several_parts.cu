@@ -156,6 +156,7 @@ SplitKernel split_kernel(const gpu::AttendTask& task) {
 std::string supports(const gpu::AttendTask& task) {
   const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "it needs K/V in f16 or bf16";
+  if (const std::string why_not = s.beyond_a_scale(); !why_not.empty()) return why_not;
   if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
   if (task.tuning.n_parts != 0) return "it needs n_parts 0";
   if (s.head_dim > 128) return "it needs head_dim at most 128, as registers are short";
@@ -175,8 +176,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   with_kv_type<Half, BFloat16>(s.kv_dtype, [&]<typename KV>(KV) {
     with_width(s, [&]<int32_t kWidth>() {
       constexpr int32_t kParts = kFloatParts<KV>;
-      const SplitPlan plan =
-          plan_of<DecodeTile, kHeads>(call.task, split_kernel(call.task), call.spec.mask.window);
+      const SplitPlan plan = plan_of<DecodeTile, kHeads>(call.task, split_kernel(call.task), call.spec.mask);
       launch(Kernel{"k11b_several_parts", k11b_several_parts<KV, kWidth, kParts>},
              split_grid<kHeads>(s, plan), {kRowThreads}, kSharedBytes<KV, kWidth, kParts>, stream,
              operands<KV>(call, 0), plan, partials_in(call, plan));

@@ -25,7 +25,7 @@
 //          the other computes exponentials or waits at its barrier. One block of 8 warps would copy a tile
 //          for twice the rows, but all of its warps would wait at once
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len;
-//          meant for prefill. sm_80 and later
+//          meant for prefill. sm_80 and later. With n_parts 1 no soft cap, ALiBi or sinks
 // expects  tensor cores and shared memory limit it about equally. In clocks, for a tile of 64 keys and 64
 //          rows at head_dim 128 (README, "What the machine code allows"):
 //
@@ -55,6 +55,9 @@ template <int32_t kParts>
 constexpr int32_t kQueries = kWarps * 16 * kSixteens<kParts>;
 constexpr int32_t kTileKeys = kWarps * kWarpKeys, kStages = 2;
 
+/// Whether there are registers for soft cap, ALiBi and sinks apart from the window.
+constexpr bool takes_all_rules(int32_t n_parts) { return n_parts != 1; }
+
 /// Sets the scores of keys that a row does not see to −∞. r_x [kTileKeys / 8] holds scores of two rows; s is
 /// the lane's first key.
 __device__ inline void hide_unseen(int32_t s, const KeyRange (&keys)[2], FragmentC* r_x) {
@@ -62,6 +65,24 @@ __device__ inline void hide_unseen(int32_t s, const KeyRange (&keys)[2], Fragmen
     for (int32_t e = 0; e < 4; ++e) {
       const int32_t key = s + 8 * j + e % 2;
       if (key < keys[e / 2].begin || key >= keys[e / 2].end) r_x[j].x[e] = kMinusInfinity;
+    }
+}
+
+/// Soft cap and ALiBi, for the scores of the lane's rows. r_x as in hide_unseen, but of all rows; row0 is the
+/// first of these, s the lane's first key.
+template <int32_t n, typename KV>
+__device__ inline void finish_rows(const AttendOperands<KV>& o, int32_t sequence, int32_t g, int32_t row0,
+                                   int32_t s, FragmentC (&r_x)[n]) {
+  const int32_t first_token = o.g_q_start.load(sequence),
+                n_rows = (o.g_q_start.load(sequence + 1) - first_token) * o.group_size;
+  LASTROW_UNROLL
+  for (int32_t j = 0; j < n; ++j)
+    for (int32_t e = 0; e < 4; ++e) {
+      const int32_t r = row0 + j / (kTileKeys / 8) * 16 + e / 2 * 8,
+                    key = s + j % (kTileKeys / 8) * 8 + e % 2;
+      if (r >= n_rows || r_x[j].x[e] == kMinusInfinity) continue;
+      r_x[j].x[e] = finish_score(o, sequence, first_token + r / o.group_size,
+                                 g * o.group_size + r % o.group_size, key, r_x[j].x[e], kLog2E);
     }
 }
 
@@ -90,9 +111,11 @@ __global__ void __launch_bounds__(kThreads, 2) k12_tensor_prefill(AttendOperands
     const int32_t t = r / o.group_size;
     return t < q_len() ? int64_t{first_token() + t} * o.n_q_heads + g * o.group_size + r % o.group_size : -1;
   };
+  constexpr bool kAllRules = takes_all_rules(kParts);
+  int32_t range = kAllRules && o.sinks_apart ? 0 : 1;  // of the keys: the sinks (0), the window (1)
   const auto keys_of = [&](int32_t r) -> KeyRange {
     const int32_t t = r / o.group_size, n = q_len();
-    return t < n ? visible_keys(o.mask, n, o.g_kv_len.load(sequence), t) : KeyRange{0, 0};
+    return t < n ? keys_seen(o, n, o.g_kv_len.load(sequence), t).range(range) : KeyRange{0, 0};
   };
   const auto row = [&](int32_t j) { return r0 + first_query + rows.row() + 8 * j; };  // the lane's j-th row
   {
@@ -101,58 +124,67 @@ __global__ void __launch_bounds__(kThreads, 2) k12_tensor_prefill(AttendOperands
     rows.load_query(o, at, s_q, first_query, true);
   }
 
-  // A later row sees keys that begin and end later (or at the same place). So the first and the last row of
-  // the tile bound what the others see.
-  const int32_t n_rows = q_len() * o.group_size;
-  const KeyRange first = keys_of(r0);
-  const KeyRange last = keys_of(r0 + kBlockRows < n_rows ? r0 + kBlockRows - 1 : n_rows - 1);
-  const int32_t first_tile = first.begin / kTileKeys * kTileKeys;
-  WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, {first.begin, last.end}, first_tile);
-  const auto first_row = [&](int32_t stage) { return stage * kTileKeys + warp * kWarpKeys; };
-  copies.request_k(o, s_k, first_row(0));
-  copies.close_group();
-  copies.request_v(o, s_v, first_row(0));
-  copies.request_k(o, s_k, first_row(1));
-  copies.close_group();
-  copies.template wait<1>();
-  __syncthreads();  // K of the first tile has arrived, and s_q is written, before any warp reads them
-
-  int32_t stage = 0;
-  for (int32_t tile = first_tile; tile < last.end; tile += kTileKeys) {
-    FragmentC r_x[kTall * kTileKeys / 8];
-    float r_factor[2 * kTall];
-    rows.scores(s_q, first_query, s_k, stage * kTileKeys, r_x);
-    const bool whole = tile >= last.begin && tile + kTileKeys <= first.end;  // every row sees every key
-    for (int32_t m = 0; m < kTall && !whole; ++m)
-      hide_unseen(tile + rows.column(), {keys_of(row(2 * m)), keys_of(row(2 * m + 1))},
-                  &r_x[m * kTileKeys / 8]);
-    rows.weigh(r_x, r_factor);
-
-    copies.template wait<0>();
-    if (!whole) {
-      const bool bad = any_not_finite<KV, kWidth>(s_v, first_row(stage));
-      if (rows.lane() == 0) s_bad.store(stage * kWarps + warp, bad ? 1 : 0);
-    }
-    // V of this tile and K of the next have arrived before any warp reads them. All warps have read K of this
-    // tile and V of the last one before any warp requests the next ones.
-    __syncthreads();
-    copies.request_v(o, s_v, first_row(1 - stage));
-    copies.request_k(o, s_k, first_row(stage));
+  for (; range < 2; ++range) {
+    // A later row sees keys that begin and end later (or at the same place). So the first and the last row of
+    // the tile bound what the others see.
+    const int32_t n_rows = q_len() * o.group_size;
+    KeyRange first = keys_of(r0);
+    const KeyRange last = keys_of(r0 + kBlockRows < n_rows ? r0 + kBlockRows - 1 : n_rows - 1);
+    if (range == 1 && first.begin < o.table_sinks)
+      first.begin = o.table_sinks;  // for rows that see nothing here
+    const int32_t first_tile = first.begin / kTileKeys * kTileKeys;
+    WarpCopies<KV, kWidth, kTileKeys> copies(o, sequence, g, {first.begin, last.end}, first_tile);
+    const auto first_row = [&](int32_t stage) { return stage * kTileKeys + warp * kWarpKeys; };
+    copies.request_k(o, s_k, first_row(0));
     copies.close_group();
-    if (!whole && any_of(s_bad.template load_vec<kWarps>(stage * kWarps))) {
-      LASTROW_UNROLL
-      for (int32_t j = 0; j < 2 * kTall; ++j) {
-        const KeyRange keys = keys_of(row(j));
-        const int32_t begin = keys.begin > tile ? keys.begin - tile : 0;
-        const int32_t end = keys.end < tile + kTileKeys ? keys.end - tile : kTileKeys;
-        poison<KV, kWidth>(rows, j, s_v, stage * kTileKeys + begin, stage * kTileKeys + end);
+    copies.request_v(o, s_v, first_row(0));
+    copies.request_k(o, s_k, first_row(1));
+    copies.close_group();
+    copies.template wait<1>();
+    __syncthreads();  // K of the first tile has arrived, and s_q is written, before any warp reads them
+
+    int32_t stage = 0;
+    for (int32_t tile = first_tile; tile < last.end; tile += kTileKeys) {
+      FragmentC r_x[kTall * kTileKeys / 8];
+      float r_factor[2 * kTall];
+      rows.scores(s_q, first_query, s_k, stage * kTileKeys, r_x);
+      const bool whole = tile >= last.begin && tile + kTileKeys <= first.end;  // every row sees every key
+      for (int32_t m = 0; m < kTall && !whole; ++m)
+        hide_unseen(tile + rows.column(), {keys_of(row(2 * m)), keys_of(row(2 * m + 1))},
+                    &r_x[m * kTileKeys / 8]);
+      if (kAllRules && !o.score.only_scales()) finish_rows(o, sequence, g, row(0), tile + rows.column(), r_x);
+      rows.weigh(r_x, r_factor);
+
+      copies.template wait<0>();
+      if (!whole) {
+        const bool bad = any_not_finite<KV, kWidth>(s_v, first_row(stage));
+        if (rows.lane() == 0) s_bad.store(stage * kWarps + warp, bad ? 1 : 0);
       }
-      __syncthreads();  // all warps have read V of this tile before any warp removes values from it
-      take_out<KV, kWidth>(s_v, first_row(stage));
-      __syncthreads();  // the values are removed before any warp multiplies
+      // V of this tile and K of the next have arrived before any warp reads them. All warps have read K of
+      // this tile and V of the last one before any warp requests the next ones.
+      __syncthreads();
+      copies.request_v(o, s_v, first_row(1 - stage));
+      copies.request_k(o, s_k, first_row(stage));
+      copies.close_group();
+      if (!whole && any_of(s_bad.template load_vec<kWarps>(stage * kWarps))) {
+        LASTROW_UNROLL
+        for (int32_t j = 0; j < 2 * kTall; ++j) {
+          const KeyRange keys = keys_of(row(j));
+          const int32_t begin = keys.begin > tile ? keys.begin - tile : 0;
+          const int32_t end = keys.end < tile + kTileKeys ? keys.end - tile : kTileKeys;
+          poison<KV, kWidth>(rows, j, s_v, stage * kTileKeys + begin, stage * kTileKeys + end);
+        }
+        __syncthreads();  // all warps have read V of this tile before any warp removes values from it
+        take_out<KV, kWidth>(s_v, first_row(stage));
+        __syncthreads();  // the values are removed before any warp multiplies
+      }
+      rows.add_values(r_x, r_factor, s_v, stage * kTileKeys);
+      stage = 1 - stage;
     }
-    rows.add_values(r_x, r_factor, s_v, stage * kTileKeys);
-    stage = 1 - stage;
+    if (range == 0) {
+      copies.template wait<0>();
+      __syncthreads();  // all warps have read the sinks before any warp requests keys of the window
+    }
   }
 
   rows.finish();
@@ -192,6 +224,8 @@ std::string supports(const gpu::AttendTask& task) {
   if (s.kv_dtype != DType::f16 && s.kv_dtype != DType::bf16) return "it needs K/V in f16 or bf16";
   if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
   if (task.tuning.n_parts < 0 || task.tuning.n_parts > 1) return "it needs n_parts 0 or 1";
+  if (!takes_all_rules(task.tuning.n_parts) && (s.sinks_apart || s.finishes_scores))
+    return "with n_parts 1 it takes no soft cap, ALiBi or sinks, as registers are short";
   if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;
   if (s.head_dim > 128) return "it needs head_dim at most 128, as registers are short";
   if (const std::string why_not = too_many_rows(s); !why_not.empty()) return why_not;

@@ -77,14 +77,14 @@ __global__ void __launch_bounds__(kThreads, 2) k12a_tensor_tiles(AttendOperands<
   // A later query sees keys that begin and end later (or at the same place). So the first and the last query
   // of the tile bound what the others see.
   const int32_t t_last = t0 + kQueries < q_len ? t0 + kQueries - 1 : q_len - 1;
-  const KeyRange first = visible_keys(o.mask, q_len, kv_len, t0);
-  const KeyRange last = visible_keys(o.mask, q_len, kv_len, t_last);
+  const KeyRange first = visible_keys(o.mask, q_len, kv_len, t0).range(1);
+  const KeyRange last = visible_keys(o.mask, q_len, kv_len, t_last).range(1);
   int64_t at[2];     // the lane's two rows of q and out; −1 past the last query
   KeyRange keys[2];  // that they see
   for (int32_t j = 0; j < 2; ++j) {
     const int32_t t = t0 + warp * kWarpQueries + rows.row() + 8 * j;
     at[j] = t < q_len ? int64_t{first_token + t} * o.n_q_heads + h : -1;
-    keys[j] = t < q_len ? visible_keys(o.mask, q_len, kv_len, t) : KeyRange{0, 0};
+    keys[j] = t < q_len ? visible_keys(o.mask, q_len, kv_len, t).range(1) : KeyRange{0, 0};
   }
   rows.load_query(o, at, s_q, 0, false);
 
@@ -143,6 +143,7 @@ constexpr int64_t kSharedBytes = 2 * int64_t{sizeof(KV)} * kTileKeys* kWidth + 4
 std::string supports(const gpu::AttendTask& task) {
   const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::bf16) return "it needs K/V in bf16";
+  if (const std::string why_not = s.beyond_a_scale_and_a_window(); !why_not.empty()) return why_not;
   if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
   if (task.tuning.n_parts != 1) return "it needs n_parts 1, as it rounds q and p";
   if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;

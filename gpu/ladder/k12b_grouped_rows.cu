@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads, 2) k12b_grouped_rows(AttendOperands<
   };
   const auto keys_of = [&](int32_t r) -> KeyRange {
     const int32_t t = r / o.group_size;
-    return t < q_len ? visible_keys(o.mask, q_len, kv_len, t) : KeyRange{0, 0};
+    return t < q_len ? visible_keys(o.mask, q_len, kv_len, t).range(1) : KeyRange{0, 0};
   };
   // A later row sees keys that begin and end later (or at the same place). So the first and the last row of
   // the tile bound what the others see.
@@ -147,6 +147,7 @@ constexpr int64_t kSharedBytes = 2 * int64_t{sizeof(KV)} * kTileKeys* kWidth + 4
 std::string supports(const gpu::AttendTask& task) {
   const gpu::AttendShape& s = task.shape;
   if (s.kv_dtype != DType::bf16) return "it needs K/V in bf16";
+  if (const std::string why_not = s.beyond_a_scale_and_a_window(); !why_not.empty()) return why_not;
   if (s.head_dim % 8 != 0) return "it needs head_dim to be a multiple of 8, as it copies 16 bytes";
   if (task.tuning.n_parts != 1) return "it needs n_parts 1, as it rounds q and p";
   if (const std::string why_not = too_many_sequences(s.n_seqs); !why_not.empty()) return why_not;

@@ -63,6 +63,8 @@ __global__ void __launch_bounds__(kRowThreads, kBlocks<kWidth, kHeads>)
       });
       sum_scores<Rows>(r_x);
       for (int32_t j = 0; j < kRowsAhead; ++j) r_x[0][j] = r_row[j] >= 0 ? r_x[0][j] : kMinusInfinity;
+      finish_scores<Rows::kStride>(o, part, part.first_head + Rows::template own_head<kHeads>(),
+                                   tile + Rows::row(), r_x[0]);
       ask_for_k();  // K of the next tile
       state.take_scores(r_x);
       state.spread_weights(r_x);
@@ -96,8 +98,8 @@ auto with_shape(const gpu::AttendShape& s, const F& f) {
 }
 
 template <int32_t kWidth, int32_t kHeads>
-SplitPlan plan_for(const gpu::AttendTask& task, int32_t window = 0) {
-  return plan_of<LaneRows<kWidth, kAnyElems>, kHeads>(task, {kKind, kBlocks<kWidth, kHeads>}, window);
+SplitPlan plan_for(const gpu::AttendTask& task, MaskRule mask = {}) {
+  return plan_of<LaneRows<kWidth, kAnyElems>, kHeads>(task, {kKind, kBlocks<kWidth, kHeads>}, mask);
 }
 
 int64_t scratch_elems(const gpu::AttendTask& task) {
@@ -112,7 +114,7 @@ void start(const gpu::AttendCall& call, Stream stream) {
   AttendOperands<float> o = operands<float>(call, 0);
   o.g_k = o.g_v = {};  // these are AnyRows
   with_shape(s, [&]<int32_t kWidth, int32_t kHeads>() {
-    const SplitPlan plan = plan_for<kWidth, kHeads>(call.task, call.spec.mask.window);
+    const SplitPlan plan = plan_for<kWidth, kHeads>(call.task, call.spec.mask);
     launch(Kernel{"k13_any_types", k13_any_types<kWidth, kHeads>}, split_grid<kHeads>(s, plan), {kRowThreads},
            0, stream, o, any_rows(call, RowKind::k), any_rows(call, RowKind::v), plan,
            partials_in(call, plan));

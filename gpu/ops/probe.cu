@@ -18,7 +18,7 @@ struct Selection {
   bool wants_distance;
 };
 
-/// scale · q · k of packed token `token`, head h and index s of the sequence.
+/// The score of packed token `token`, head h and index s of the sequence.
 template <typename KV>
 __device__ float score_of(const AttendOperands<KV>& o, const Global<const Half>& g_group_scales, int32_t seq,
                           int32_t token, int32_t h, int32_t s) {
@@ -39,7 +39,8 @@ __device__ float score_of(const AttendOperands<KV>& o, const Global<const Half>&
     if constexpr (std::is_same_v<KV, int8_t>) k_scale = o.g_k_scales.load(scale_offset(o.layout, slot, g));
     for (int32_t d = 0; d < o.head_dim; ++d) score += o.g_q.load(q + d) * decode(o.g_k.load(k + d), k_scale);
   }
-  return score * o.scale;
+  score *= o.score.query_factor();
+  return o.score.only_scales() ? score : finish_score(o, seq, token, h, s, score, 1);
 }
 
 /// |own lse − written|; 0 where both are the same infinity or both NaN.
@@ -61,12 +62,12 @@ __global__ void probe_kernel(AttendOperands<KV> o,
   if (selected >= n_selected) return;  // the whole warp
   const int32_t token = chosen.first_row + static_cast<int32_t>(selected % chosen.n_rows),
                 h = chosen.first_head + static_cast<int32_t>(selected / chosen.n_rows);
-  const KeyRange keys = keys_of(o, chosen.seq, token);
+  const VisibleKeys keys = keys_of(o, chosen.seq, token);
   const int64_t first_cell = selected * chosen.kv_len;
 
   float row_max = kMinusInfinity;
   for (int32_t s = lane; s < chosen.kv_len; s += kWarpSize) {
-    const bool is_visible = s >= keys.begin && s < keys.end;
+    const bool is_visible = keys.sees(s);
     const float score = is_visible ? score_of(o, g_group_scales, chosen.seq, token, h, s) : kMinusInfinity;
     g_scores.store(first_cell + s, score);
     row_max = score > row_max ? score : row_max;  // NaN shows in the sum
@@ -76,7 +77,7 @@ __global__ void probe_kernel(AttendOperands<KV> o,
   const float base = row_max == kMinusInfinity ? 0 : row_max;  // (−∞) − (−∞) would be NaN
   float row_sum = 0;
   for (int32_t s = lane; s < chosen.kv_len; s += kWarpSize) {
-    const bool is_visible = s >= keys.begin && s < keys.end;
+    const bool is_visible = keys.sees(s);
     const float p = is_visible ? expf(g_scores.load(first_cell + s) - base) : 0;
     g_probs.store(first_cell + s, p);
     row_sum += p;
@@ -84,7 +85,7 @@ __global__ void probe_kernel(AttendOperands<KV> o,
   row_sum = warp_sum(row_sum);
 
   for (int32_t s = lane; s < chosen.kv_len; s += kWarpSize) {
-    const bool is_visible = s >= keys.begin && s < keys.end;
+    const bool is_visible = keys.sees(s);
     if (is_visible && row_sum != 0) g_probs.store(first_cell + s, g_probs.load(first_cell + s) / row_sum);
   }
   if (lane == 0 && chosen.wants_distance) {

@@ -27,9 +27,18 @@ struct AttendShape {
   int32_t max_kv_len = 1;  // keys of the longest sequence, now and in later steps of the same graph
   int32_t block_len = 1, blocks_per_seq = 1;
   int64_t n_blocks = 1;
+  int32_t table_sinks = 0;       // BlockTable::sinks of every sequence
+  bool sinks_apart = false;      // the keys that a query sees may be two ranges (has_sinks_apart)
+  bool finishes_scores = false;  // there is a soft cap or ALiBi
 
   int32_t group_size() const { return n_q_heads / n_kv_heads; }
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }
+
+  /// For rungs that know no more rules: why they cannot take the shape; empty if they can.
+  std::string beyond_a_scale() const { return finishes_scores ? "it takes no soft cap or ALiBi" : ""; }
+  std::string beyond_a_scale_and_a_window() const {
+    return finishes_scores || sinks_apart ? "it takes no soft cap, ALiBi or sinks" : "";
+  }
 };
 
 /// Without more knowledge, and under the emulator: those of an H100.
@@ -64,6 +73,17 @@ struct AttendCall {
   float* out;                       // [n_tokens, n_q_heads, head_dim]
   float* lse;                       // [n_tokens, n_q_heads]   natural log
   float* scratch;                   // [scratch_elems(task)]
+  // Only where a rule needs them; else null:
+  const float* slopes = nullptr;         // [n_q_heads]                ALiBi
+  const int32_t* table_first = nullptr;  // [n_seqs]                   BlockTable::first
+  const int32_t* positions = nullptr;    // [n_tokens]                 with key_positions
+  const int32_t* key_positions =
+      nullptr;  // [n_seqs, keys_per_seq]     the position of an index, if it differs
 };
+
+/// Whether a call has more than a scale, one range of keys for each query, and tables that begin at place 0.
+inline bool has_rules(const AttendCall& c) {
+  return c.task.shape.sinks_apart || c.task.shape.finishes_scores || c.table_first != nullptr;
+}
 
 }  // namespace lastrow::gpu

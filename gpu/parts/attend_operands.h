@@ -74,8 +74,14 @@ struct AttendOperands {
   int32_t n_q_heads, group_size, head_dim;
   int32_t n_tokens, n_seqs, blocks_per_seq, max_kv_len;
   RowLayout layout;
-  float scale;
+  ScoreRule score;
   MaskRule mask;
+  // Only for ALiBi, and for the tables of caches that forget rows:
+  Global<const float> g_slopes;                        // [n_q_heads]
+  Global<const int32_t> g_positions, g_key_positions;  // [n_tokens], [n_seqs, keys_per_seq]; if has_positions
+  Global<const int32_t> g_table_first;                 // [n_seqs]; if has_first
+  bool has_positions, has_first, sinks_apart;
+  int32_t table_sinks, sink_gap;  // sink_gap: places between the last sink and the next block
 };
 
 /// Makes views of the call's addresses, with KV as the stored type.
@@ -104,30 +110,61 @@ AttendOperands<KV> operands(const gpu::AttendCall& c, int64_t scratch_elems) {
           .blocks_per_seq = s.blocks_per_seq,
           .max_kv_len = s.max_kv_len,
           .layout = s.layout(),
-          .scale = c.spec.scale,
-          .mask = c.spec.mask};
+          .score = c.spec.score,
+          .mask = c.spec.mask,
+          .g_slopes = {c.slopes, c.spec.score.alibi_heads, "g_slopes"},
+          .g_positions = {c.positions, s.n_tokens, "g_positions"},
+          .g_key_positions = {c.key_positions, int64_t{s.n_seqs} * s.blocks_per_seq * s.block_len,
+                              "g_key_positions"},
+          .g_table_first = {c.table_first, s.n_seqs, "g_table_first"},
+          .has_positions = c.key_positions != nullptr,
+          .has_first = c.table_first != nullptr,
+          .sinks_apart = s.sinks_apart,
+          .table_sinks = s.table_sinks,
+          .sink_gap = places_skipped(s.block_len, s.table_sinks, 0)};
 }
 
-/// The slot of index s of a sequence. Loads one entry of the block table.
+/// How many more places than indices come before index s in its table (places_skipped). It is the same for
+/// all keys of one range that a query sees.
 template <typename KV>
+__device__ inline int32_t skipped_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s) {
+  if (s < o.table_sinks) return 0;
+  return o.sink_gap + (o.has_first ? o.g_table_first.load(sequence) : 0);
+}
+
+/// The slot of index s of a sequence. Loads one entry of the block table. kSkips false: only for tables
+/// without sinks that begin at place 0, where an index is its place.
+template <bool kSkips = true, typename KV>
 __device__ inline int64_t slot_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s) {
+  const int32_t place = kSkips ? s + skipped_at(o, sequence, s) : s;
   const int32_t block =
-      o.g_block_tables.load(int64_t{sequence} * o.blocks_per_seq + entry_of(o.layout.block_len, s));
-  return slot_in(block, o.layout.block_len, s);
+      o.g_block_tables.load(int64_t{sequence} * o.blocks_per_seq + entry_of(o.layout.block_len, place));
+  return slot_in(block, o.layout.block_len, place);
 }
 
-/// The row of index s of a sequence and K/V head g, counted in rows. It does not make the slot, so it saves
-/// the division that would take the slot apart again.
+/// The row at a place in the table of a sequence, and of K/V head g, counted in rows. It does not make the
+/// slot, so it saves the division that would take the slot apart again.
 template <typename KV>
-__device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t sequence, int32_t s, int32_t g) {
-  const int32_t entry = entry_of(o.layout.block_len, s);
+__device__ inline int64_t row_at(const AttendOperands<KV>& o, int32_t sequence, int32_t place, int32_t g) {
+  const int32_t entry = entry_of(o.layout.block_len, place);
   const int32_t block = o.g_block_tables.load(int64_t{sequence} * o.blocks_per_seq + entry);
-  return row_in(o.layout, block, s % o.layout.block_len, g);
+  return row_in(o.layout, block, place % o.layout.block_len, g);
+}
+
+/// The keys that query t of q_len sees. If the table has sinks, they are always a range of their own: the
+/// rows behind them lie elsewhere. Then the two ranges may touch.
+template <typename KV>
+__device__ inline VisibleKeys keys_seen(const AttendOperands<KV>& o, int32_t q_len, int32_t kv_len,
+                                        int32_t t) {
+  const VisibleKeys keys = visible_keys(o.mask, q_len, kv_len, t);
+  if (keys.sinks >= o.table_sinks) return keys;
+  const int32_t sinks = o.table_sinks < keys.end ? o.table_sinks : keys.end;
+  return {sinks, keys.end, sinks};
 }
 
 /// Walks through the block table of one sequence in equal steps, without a division per row.
 ///   PageCursor cursor(block_len, s, step);    two divisions by block_len, once
-///   cursor.entry, cursor.place                index s: the table's entry, the place in its block
+///   cursor.entry, cursor.place                place s of the table: its entry, the place in its block
 ///   cursor.advance();                         index s + step: two additions, at most one correction
 /// block_len may be any length ≥ 1, shorter or longer than the step. The places are those of slot_of in
 /// cache/index.h, in the two parts that its row_in takes.
@@ -153,9 +190,25 @@ struct PageCursor {
 
 /// The keys that packed token `token` of that sequence sees.
 template <typename KV>
-__device__ inline KeyRange keys_of(const AttendOperands<KV>& o, int32_t sequence, int32_t token) {
+__device__ inline VisibleKeys keys_of(const AttendOperands<KV>& o, int32_t sequence, int32_t token) {
   const int32_t first = o.g_q_start.load(sequence), q_len = o.g_q_start.load(sequence + 1) - first;
-  return visible_keys(o.mask, q_len, o.g_kv_len.load(sequence), token - first);
+  return keys_seen(o, q_len, o.g_kv_len.load(sequence), token - first);
+}
+
+/// The score of one key, from x = query_factor · q·k. Call it only if !o.score.only_scales(), and for a key
+/// that the query sees. unit: 1 or kLog2E, as in attention/score.h.
+template <typename KV>
+__device__ inline float finish_score(const AttendOperands<KV>& o, int32_t sequence, int32_t token, int32_t h,
+                                     int32_t s, float x, float unit) {
+  if (o.score.alibi_heads == 0) return o.score.finish(x, 0.0f, 0, unit);
+  int32_t distance;
+  if (o.has_positions) {
+    const int64_t key = int64_t{sequence} * o.blocks_per_seq * o.layout.block_len + s;
+    distance = o.g_positions.load(token) - o.g_key_positions.load(key);
+  } else {
+    distance = o.g_kv_len.load(sequence) - (o.g_q_start.load(sequence + 1) - token) - s;
+  }
+  return o.score.finish(x, o.g_slopes.load(h) * unit, distance < 0 ? -distance : distance, unit);
 }
 
 /// The sum over the lanes of a warp, in a fixed order. Every lane gets it.

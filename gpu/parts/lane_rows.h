@@ -73,7 +73,7 @@ __device__ inline void load_query(const AttendOperands<KV>& o, int32_t token, in
         if (h < n_heads && Rows::dim(v) < o.head_dim)
           part = o.g_q.template load_vec<kPart>(row * o.head_dim + Rows::dim(v) + e);
         for (int32_t j = 0; j < kPart; ++j)
-          r_q[slot][v * Rows::kLoad + e + j] = part.x[j] * (o.scale * kLog2E);
+          r_q[slot][v * Rows::kLoad + e + j] = part.x[j] * o.score.query_factor(kLog2E);
       }
   }
 }

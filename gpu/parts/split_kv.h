@@ -77,9 +77,16 @@ __device__ inline Part part_of(const AttendOperands<KV>& o, SplitPlan plan) {
   part.n_heads = n_left < kHeads ? n_left : kHeads;
   part.sequence = o.g_seq_of_token.load(part.token);
 
-  const KeyRange keys = keys_of(o, part.sequence, part.token);
-  const int32_t split_len = plan.tiles_per_split * Rows::kTileKeys;
-  part.first_tile = keys.begin / Rows::kTileKeys * Rows::kTileKeys + part.split * split_len;
+  const VisibleKeys visible = keys_of(o, part.sequence, part.token);
+  KeyRange keys = visible.range(1);
+  int32_t split_len = plan.tiles_per_split * Rows::kTileKeys, split = part.split;
+  if (plan.sinks_apart) {
+    if (split == 0)
+      keys = visible.range(0), split_len = keys.end;
+    else
+      --split;
+  }
+  part.first_tile = keys.begin / Rows::kTileKeys * Rows::kTileKeys + split * split_len;
   const int32_t end = part.first_tile + split_len;
   part.begin = part.first_tile > keys.begin ? part.first_tile : keys.begin;
   part.end = end < keys.end ? end : keys.end;
@@ -102,6 +109,18 @@ __device__ inline void store_state(const AttendOperands<KV>& o, SplitPlan plan, 
     partials.g_row_max.store(row * plan.n_splits + split, all.row_max);
     partials.g_row_sum.store(row * plan.n_splits + split, all.row_sum);
   }
+}
+
+/// Finishes the scores r_x of head h for the keys s, s + kStep, …; for soft cap and ALiBi alone. Scores of
+/// keys that are not in the part stay as they are.
+template <int32_t kStep, typename KV, int32_t n>
+__device__ inline void finish_scores(const AttendOperands<KV>& o, const Part& part, int32_t h, int32_t s,
+                                     float (&r_x)[n]) {
+  if (o.score.only_scales()) return;
+  const int32_t last = o.n_q_heads - 1;  // a slot without a head computes what nobody reads
+  for (int32_t j = 0; j < n; ++j)
+    if (s + j * kStep >= part.begin && s + j * kStep < part.end)
+      r_x[j] = finish_score(o, part.sequence, part.token, h < last ? h : last, s + j * kStep, r_x[j], kLog2E);
 }
 
 /// Merges the states of the block's warps, one thread per head. Writes the head's lse, or row_max and row_sum
@@ -189,32 +208,35 @@ struct SplitKernel {
 };
 
 /// The plan for a call. n_splits depends only on the task and is at most kMaxSplits. A window makes each
-/// split shorter.
+/// split shorter. Sinks have a split of their own, so that a part is always one range of keys.
 template <typename Rows, int32_t kHeads>
-SplitPlan plan_of(const gpu::AttendTask& task, const SplitKernel& kernel, int32_t window = 0) {
+SplitPlan plan_of(const gpu::AttendTask& task, const SplitKernel& kernel, MaskRule mask = {}) {
   const gpu::AttendShape& s = task.shape;
-  const int32_t n_splits = task.tuning.n_splits;
   const auto n_tiles = static_cast<int32_t>(ceil_div(std::max(1, s.max_kv_len), Rows::kTileKeys));
   const int64_t n_blocks = int64_t{s.n_tokens} * s.n_kv_heads * ceil_div(s.group_size(), kHeads);
   const int64_t with_room = task.device.max_shared_bytes / std::max(int64_t{1}, kernel.shared_bytes);
   const auto at_once =
       static_cast<int32_t>(std::clamp(with_room, int64_t{1}, int64_t{kernel.blocks_at_once}));
-  const SplitPlan plan = n_splits > 0
-                             ? gpu::split_into(std::min(n_splits, gpu::kMaxSplits), n_tiles)
-                             : gpu::plan_splits({n_blocks, n_tiles, task.device.n_multiprocessors, at_once},
-                                                gpu::split_costs(kernel.kind));
-  if (window == 0) return plan;
-  const auto n_seen =
-      static_cast<int32_t>(ceil_div(window - 1, Rows::kTileKeys)) + 1;  // may begin in mid-tile
-  return gpu::split_into(plan.n_splits, std::min(n_tiles, n_seen));
+  const int32_t most_splits = gpu::kMaxSplits - (s.sinks_apart ? 1 : 0), n_splits = task.tuning.n_splits;
+  SplitPlan plan = n_splits > 0
+                       ? gpu::split_into(std::min(n_splits, most_splits), n_tiles)
+                       : gpu::plan_splits({n_blocks, n_tiles, task.device.n_multiprocessors, at_once},
+                                          gpu::split_costs(kernel.kind));
+  if (plan.n_splits > most_splits) plan = gpu::split_into(most_splits, n_tiles);
+  if (mask.window > 0) {  // the keys that a query sees may begin in mid-tile
+    const int64_t n_seen = ceil_div(mask.most_keys() - 1, Rows::kTileKeys) + 1;
+    plan = gpu::split_into(plan.n_splits, static_cast<int32_t>(std::min(int64_t{n_tiles}, n_seen)));
+  }
+  if (s.sinks_apart) ++plan.n_splits, plan.sinks_apart = true;
+  return plan;
 }
 
 /// The plan for k07 … k10.
 template <typename KV, int32_t kWidth, int32_t kHeads, int32_t kVec>
 SplitPlan lane_plan(const gpu::AttendTask& task, gpu::SplitKind kind, int64_t shared_bytes,
-                    int32_t window = 0) {
+                    MaskRule mask = {}) {
   return plan_of<LaneRows<kWidth, kVec>, kHeads>(
-      task, {kind, kBlocksAtOnce<KV, kWidth, kHeads>, shared_bytes}, window);
+      task, {kind, kBlocksAtOnce<KV, kWidth, kHeads>, shared_bytes}, mask);
 }
 
 template <int32_t kHeads>

@@ -59,9 +59,10 @@ struct SplitProblem {
 
 struct SplitPlan {
   int32_t n_splits = 1, tiles_per_split = 1;
+  bool sinks_apart = false;  // the first split takes all sinks, the others share the keys behind them
 };
 
-constexpr int32_t kMaxSplits = 256;
+constexpr int32_t kMaxSplits = 256;  // with the one of the sinks
 
 /// A plan of that many splits. If there are fewer tiles, some splits are empty.
 constexpr SplitPlan split_into(int32_t n_splits, int32_t n_tiles) {

@@ -20,7 +20,7 @@ class TilePlaces {
   template <typename KV>
   __device__ TilePlaces(const AttendOperands<KV>& o, const Part& part)
       : s_(part.first_tile + Rows::row() + own_row() * Rows::kStride),
-        cursor_(o.layout.block_len, s_, Rows::kTileKeys) {
+        cursor_(o.layout.block_len, s_ + skipped_at(o, part.sequence, part.begin), Rows::kTileKeys) {
     fetch(o, part);
   }
 

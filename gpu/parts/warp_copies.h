@@ -58,7 +58,7 @@ class WarpCopies {
         g_(g),
         s_(tile + static_cast<int32_t>(threadIdx.x) / kWarpSize * kWarpKeys + own_key()),
         sequence_(sequence),
-        cursor_(o.layout.block_len, s_, kTileKeys) {
+        cursor_(o.layout.block_len, s_ + skipped_at(o, sequence, keys.begin), kTileKeys) {
     fetch(o);
   }
 

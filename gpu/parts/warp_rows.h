@@ -95,7 +95,7 @@ struct WarpRows {
           largest = fmaxf(largest, fmaxf(fabsf(r_row[k][e].x[0]), fabsf(r_row[k][e].x[1])));
         }
       const PowerOfTwo unit = power_of_two_below(row_max_of(largest));
-      r_unit[i] = unit.value * (o.scale * kLog2E);
+      r_unit[i] = unit.value * o.score.query_factor(kLog2E);
       LASTROW_UNROLL
       for (int32_t k = 0; k < kSteps; ++k)
         for (int32_t e = 0; e < 2; ++e) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cache/slots.h"
+
 namespace lastrow::checks {
 
 void rows(const KvStorage& storage, int32_t layer, std::span<const int64_t> slots, ConstTensorView host) {
@@ -42,12 +44,21 @@ void plan(const StepPlan& plan, const KvStorage& storage) {
   for (int32_t row : plan.logit_rows)
     if (row < 0 || row >= plan.n_tokens())
       throw ShapeError("logit row {} in a step of {} tokens: use KvCache::plan", row, plan.n_tokens());
+  if (plan.table_sinks < 0 || (!plan.table_first.empty() && plan.table_first.size() != n_seqs) ||
+      (!plan.key_positions.empty() &&
+       plan.key_positions.size() != n_seqs * static_cast<size_t>(plan.keys_per_seq())))
+    throw ShapeError("a plan of {} sequences has arrays of other lengths: use KvCache::plan", n_seqs);
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-    if (plan.kv_len[i] < 0 || plan.kv_len[i] > int64_t{plan.blocks_per_seq} * plan.block_len)
+    const BlockTable table = block_table(plan, i);
+    if (table.first < 0 || table.first >= table.block_len)
+      throw ShapeError("a table that begins at place {} of a block of {}: use KvCache::plan", table.first,
+                       table.block_len);
+    if (plan.kv_len[i] < 0 || plan.kv_len[i] > int64_t{plan.blocks_per_seq} * plan.block_len ||
+        entries_used(table, plan.kv_len[i]) > plan.blocks_per_seq)
       throw ShapeError("kv_len {} does not fit {} blocks of {}: use KvCache::plan", plan.kv_len[i],
                        plan.blocks_per_seq, plan.block_len);
-    for (int64_t b = 0; b * plan.block_len < plan.kv_len[i]; ++b) {
-      const int32_t block = plan.block_tables[int64_t{i} * plan.blocks_per_seq + b];
+    for (int32_t b = 0; b < entries_used(table, plan.kv_len[i]); ++b) {
+      const int32_t block = table.blocks[b];
       if (block < 0 || block >= spec.n_blocks)
         throw ShapeError("block {} of a cache of {} blocks: use KvCache::plan", block, spec.n_blocks);
     }

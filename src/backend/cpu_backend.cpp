@@ -121,7 +121,9 @@ const Batch& CpuBackend<T>::begin_step(const StepPlan& plan, KvStorage& storage)
             plan.kv_len.data(),
             plan.block_tables.data(),
             plan.append_slots.data(),
-            plan.logit_rows.data()};
+            plan.logit_rows.data(),
+            plan.table_first.empty() ? nullptr : plan.table_first.data(),
+            plan.key_positions.empty() ? nullptr : plan.key_positions.data()};
   return batch_;
 }
 

@@ -83,10 +83,9 @@ class TileRows {
       for (int32_t s = begin; s < end; ++s, place += head_dim) pointers_[s - begin] = rows.row(s, place);
       return;
     }
-    const int32_t block_len = rows.table.block_len;
     for (int32_t s = begin; s < end;) {
       const float* row = rows.row(s, nullptr);
-      const int32_t n_here = std::min(end - s, block_len - s % block_len);  // the rest of this block
+      const int32_t n_here = std::min(end - s, run_from(rows.table, s));  // the rest of this block
       for (int32_t i = 0; i < n_here; ++i, ++s, row += head_dim) pointers_[s - begin] = row;
     }
   }
@@ -104,11 +103,26 @@ class TileRows {
   std::vector<float> large_;
 };
 
+/// What makes scores from the products q · k of one token and one K/V head.
+struct Scores {
+  const ScoreRule& rule;
+  int32_t first_head;  // of the group
+  KeyDistances distance;
+
+  /// x [n]: the products of head first_head + j with the keys begin, begin + 1, …; they become scores.
+  void finish(float* x, int32_t begin, int32_t n, int32_t j) const {
+    Row(x, n) *= rule.query_factor();
+    if (rule.only_scales()) return;
+    const float slope = rule.slope(first_head + j);
+    for (int32_t i = 0; i < n; ++i) x[i] = rule.finish(x[i], slope, distance(begin + i));
+  }
+};
+
 /// Adds keys [begin, end), which are in one tile, to the partials of the group's query heads. For each head
 /// scores = K · q and acc += Vᵀ · weights (row_sums.h). It does not matter where the rows are stored.
 ///   q [group_size, head_dim]   partials [group_size]
-void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows& k, const HeadRows& v,
-                 int32_t begin, int32_t end, float* partials) {
+void attend_tile(const float* q, int64_t group_size, const Scores& scores, const HeadRows& k,
+                 const HeadRows& v, int32_t begin, int32_t end, float* partials) {
   const TileRows keys(k, begin, end), values(v, begin, end);
   const int64_t head_dim = k.layout.head_dim;
   const int32_t n = end - begin;
@@ -117,7 +131,7 @@ void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows
     const Partial partial{partials + j * (head_dim + 2), head_dim};
     weights.setZero();
     dot_rows(keys.pointers(), n, q + j * head_dim, head_dim, weights.data());
-    weights.head(n) *= scale;
+    scores.finish(weights.data(), begin, n, static_cast<int32_t>(j));
 
     SoftmaxState<float> state = partial.state();
     const float tile_max = weights.head(n).maxCoeff<Eigen::PropagateNaN>();
@@ -135,14 +149,16 @@ void attend_tile(const float* q, int64_t group_size, float scale, const HeadRows
   }
 }
 
-/// Computes the partials of chunk c: the keys of [keys.begin, keys.end) in this chunk, tile by tile.
-void attend_chunk(const float* q, int64_t group_size, float scale, const HeadRows& k, const HeadRows& v,
-                  KeyRange keys, int32_t c, float* partials) {
+/// Computes the partials of chunk c: the visible keys in this chunk, tile by tile.
+void attend_chunk(const float* q, int64_t group_size, const Scores& scores, const HeadRows& k,
+                  const HeadRows& v, VisibleKeys keys, int32_t c, float* partials) {
   for (int64_t j = 0; j < group_size; ++j)
     Partial{partials + j * (k.layout.head_dim + 2), k.layout.head_dim}.clear();
-  const int32_t begin = std::max(keys.begin, c * kChunk), end = std::min(keys.end, (c + 1) * kChunk);
-  for (int32_t tile = begin / kTile * kTile; tile < end; tile += kTile)
-    attend_tile(q, group_size, scale, k, v, std::max(begin, tile), std::min(end, tile + kTile), partials);
+  for (const KeyRange range : {keys.range(0), keys.range(1)}) {
+    const int32_t begin = std::max(range.begin, c * kChunk), end = std::min(range.end, (c + 1) * kChunk);
+    for (int32_t tile = begin / kTile * kTile; tile < end; tile += kTile)
+      attend_tile(q, group_size, scores, k, v, std::max(begin, tile), std::min(end, tile + kTile), partials);
+  }
 }
 
 /// Writes out and lse of one query head from its complete partial.
@@ -202,15 +218,17 @@ struct AttendJob {
   /// Computes chunk c into room i.
   void chunk(int64_t unit, int64_t c, int64_t i) const {
     const StepPlan& plan = *batch.plan;
-    const int64_t token = unit / n_kv_heads;
+    const auto token = static_cast<int32_t>(unit / n_kv_heads);
     const auto g = static_cast<int32_t>(unit % n_kv_heads);
     int32_t sequence = 0;
     while (plan.q_start[sequence + 1] <= token) ++sequence;
     const BlockTable table = block_table(batch, sequence);
-    const KeyRange keys = visible_keys(spec.mask, plan.q_len(sequence), plan.kv_len[sequence],
-                                       static_cast<int32_t>(token) - plan.q_start[sequence]);
-    attend_chunk(q.data<float>() + (token * q.dim(1) + g * group_size) * head_dim, group_size, spec.scale,
-                 k.of(table, g), v.of(table, g), keys, static_cast<int32_t>(c), room(unit, i));
+    const VisibleKeys keys =
+        visible_keys(spec.mask, plan.q_len(sequence), plan.kv_len[sequence], token - plan.q_start[sequence]);
+    const auto first_head = static_cast<int32_t>(g * group_size);
+    attend_chunk(q.data<float>() + (token * q.dim(1) + first_head) * head_dim, group_size,
+                 {spec.score, first_head, {batch, sequence, token}}, k.of(table, g), v.of(table, g), keys,
+                 static_cast<int32_t>(c), room(unit, i));
   }
 
   /// Merges room i into room 0.
@@ -285,10 +303,14 @@ void EigenBackend::probe(const Probe& op) {
     for (int32_t t = first_row; t < first_row + n_rows; ++t, score += kv_len, prob += kv_len) {
       stop_if_asked();
       const ConstRow query(op.q.data<float>() + (t * n_q_heads + h) * layout.head_dim, layout.head_dim);
-      const KeyRange keys =
+      const VisibleKeys keys =
           visible_keys(op.spec.mask, op.batch.plan->q_len(i), kv_len, t - op.batch.plan->q_start[i]);
-      for (int32_t s = keys.begin; s < keys.end; ++s)
-        score[s] = op.spec.scale * (query * ConstRow(k.row(s, room.data()), layout.head_dim)).sum();
+      const Scores scores{op.spec.score, h, {op.batch, i, t}};
+      for (int32_t n = 0; n < keys.count(); ++n) {
+        const int32_t s = keys.index(n);
+        score[s] = (query * ConstRow(k.row(s, room.data()), layout.head_dim)).sum();
+        scores.finish(score + s, s, 1, 0);
+      }
       const float written = op.lse.data<float>()[t * n_q_heads + h];
       const float distance = softmax_of_scores(score, kv_len, keys, written, prob);
       if (!op.lse_distance.empty()) op.lse_distance.data<float>()[n_done] = distance;

@@ -78,11 +78,11 @@ T NaiveBackend<T>::rounded_p(T p) const {
 
 /// One query and one head, in three passes: scores and their maximum, sum of exponentials, sum of values.
 template <typename T>
-void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale,
-                                 T* out, T* lse) {
-  const int32_t n = keys.end - keys.begin, head_dim = k.layout.head_dim;
+void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, VisibleKeys keys, int32_t g,
+                                 const HeadScore& score, T* out, T* lse) {
+  const int32_t n = keys.count(), head_dim = k.layout.head_dim;
   const auto row = [&](const Rows& rows, int64_t i) {
-    return rows.row(keys.begin + static_cast<int32_t>(i), g);
+    return rows.row(keys.index(static_cast<int32_t>(i)), g);
   };
   constexpr T kMinusInfinity = -std::numeric_limits<T>::infinity();
   if (static_cast<int32_t>(scores_.size()) < n) scores_.resize(static_cast<size_t>(n));
@@ -90,7 +90,7 @@ void NaiveBackend<T>::attend_row(const T* q, const Rows& k, const Rows& v, KeyRa
   bool sees_nothing = true;
   for (int32_t i = 0; i < n; ++i) {
     const T* key = row(k, i);
-    scores_[i] = scale * sum(head_dim, [&](int64_t d) { return q[d] * key[d]; });
+    scores_[i] = score.of(sum(head_dim, [&](int64_t d) { return q[d] * key[d]; }), keys.index(i));
     row_max = std::max(row_max, scores_[i]);
     sees_nothing = sees_nothing && scores_[i] == kMinusInfinity;  // a NaN score counts as seen
   }
@@ -181,12 +181,14 @@ struct NaiveBackend<T>::Compute {
       const Rows k = self.readable(op.storage, op.site.layer, RowKind::k, op.batch, i, self.decoded_k_),
                  v = self.readable(op.storage, op.site.layer, RowKind::v, op.batch, i, self.decoded_v_);
       for (int32_t t = 0; t < q_len; ++t) {
-        const KeyRange keys = visible_keys(op.spec.mask, q_len, op.batch.kv_len[i], t);
+        const VisibleKeys keys = visible_keys(op.spec.mask, q_len, op.batch.kv_len[i], t);
+        const int32_t token = op.batch.q_start[i] + t;
         for (int32_t h = 0; h < n_q_heads; ++h) {
           stop_if_asked();
-          const int64_t head = int64_t{op.batch.q_start[i] + t} * n_q_heads + h;  // in q, out and lse
+          const int64_t head = int64_t{token} * n_q_heads + h;  // in q, out and lse
           self.attend_row(op.q.template data<T>() + head * layout.head_dim, k, v, keys, h / group_size,
-                          static_cast<T>(op.spec.scale), op.out.template data<T>() + head * layout.head_dim,
+                          self.head_score(op.spec, op.batch, i, token, h),
+                          op.out.template data<T>() + head * layout.head_dim,
                           op.lse.template data<T>() + head);
         }
       }
@@ -206,13 +208,14 @@ struct NaiveBackend<T>::Compute {
       for (int32_t row = first_row; row < first_row + n_rows; ++row) {
         stop_if_asked();
         const T* query = op.q.template data<T>() + (row * n_q_heads + h) * layout.head_dim;
-        const KeyRange keys =
+        const VisibleKeys keys =
             visible_keys(op.spec.mask, op.batch.plan->q_len(i), kv_len, row - op.batch.q_start[i]);
+        const auto score_of = self.head_score(op.spec, op.batch, i, row, h);
         std::fill_n(score, kv_len, -std::numeric_limits<T>::infinity());
-        for (int32_t s = keys.begin; s < keys.end; ++s) {
+        for (int32_t n = 0; n < keys.count(); ++n) {
+          const int32_t s = keys.index(n);
           const T* key = k.row(s, static_cast<int32_t>(h / group_size));
-          score[s] = static_cast<T>(op.spec.scale) *
-                     self.sum(layout.head_dim, [&](int64_t d) { return query[d] * key[d]; });
+          score[s] = score_of.of(self.sum(layout.head_dim, [&](int64_t d) { return query[d] * key[d]; }), s);
         }
         const T written = op.lse.template data<T>()[row * n_q_heads + h];
         const T distance = softmax_of_scores(score, kv_len, keys, written, prob);

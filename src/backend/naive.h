@@ -49,8 +49,22 @@ class NaiveBackend final : public CpuBackend<T> {
   };
   Rows readable(const KvStorage& storage, int32_t layer, RowKind kind, const Batch& batch, int32_t sequence,
                 std::vector<T>& room);
-  void attend_row(const T* q, const Rows& k, const Rows& v, KeyRange keys, int32_t g, T scale, T* out,
-                  T* lse);
+  /// What makes the scores of one query and one head: q · k in some order, then the rule.
+  struct HeadScore {
+    const ScoreRule& rule;
+    T slope;
+    KeyDistances distance;
+    T of(T product, int32_t s) const {
+      const T x = static_cast<T>(rule.query_factor()) * product;
+      return rule.only_scales() ? x : rule.finish(x, slope, distance(s));
+    }
+  };
+  HeadScore head_score(const AttendSpec& spec, const Batch& batch, int32_t sequence, int32_t token,
+                       int32_t h) const {
+    return {spec.score, static_cast<T>(spec.score.slope(h)), {batch, sequence, token}};
+  }
+  void attend_row(const T* q, const Rows& k, const Rows& v, VisibleKeys keys, int32_t g,
+                  const HeadScore& score, T* out, T* lse);
 
   T rounded_p(T p) const;
 

@@ -1,11 +1,18 @@
 #include "cache/step_plan.h"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace lastrow {
 
 std::optional<int32_t> StepPlan::index_of(int32_t i, int32_t position) const {
   if (q_len(i) == 0) return std::nullopt;
+  if (!key_positions.empty()) {
+    const auto first = key_positions.begin() + int64_t{i} * keys_per_seq(), last = first + kv_len[i];
+    const auto found = std::find(first, last, position);
+    if (found == last) return std::nullopt;
+    return static_cast<int32_t>(found - first);
+  }
   const int32_t last_position = positions[q_start[i + 1] - 1], last_index = kv_len[i] - 1;
   const int32_t index = last_index - (last_position - position);
   if (index < 0 || index > last_index) return std::nullopt;
@@ -22,6 +29,9 @@ void StepPlan::clear() {
   block_copies.clear();
   logit_rows.clear();
   sequences.clear();
+  table_first.clear();
+  key_positions.clear();
+  table_sinks = 0;
   blocks_per_seq = block_len = 0;
 }
 

@@ -29,15 +29,22 @@ struct StepPlan {
   std::vector<int32_t> sequences;       // [n_seqs]                   the cache's ids, for commit and abort
   int32_t blocks_per_seq = 0;
   int32_t block_len = 0;
+  // Only for caches that forget rows:
+  int32_t table_sinks = 0;             // BlockTable::sinks of every sequence
+  std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
+  std::vector<int32_t> key_positions;  // [n_seqs, keys_per_seq()]    position of index s; empty: it is s
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }
   int32_t n_logit_rows() const { return static_cast<int32_t>(logit_rows.size()); }
+  /// The most rows that the table of a sequence has room for.
+  int32_t keys_per_seq() const { return blocks_per_seq * block_len; }
   int32_t q_len(int32_t i) const { return q_start[i + 1] - q_start[i]; }
 
-  /// The index at which sequence i holds this position, after the append of this step. The last token of the
-  /// sequence has the last index, and one position less is one index less. None if the sequence does not hold
-  /// the position. Also none if the sequence has no token in this step, because then no query reads the row.
+  /// The index at which sequence i holds this position, after the append of this step. Without
+  /// key_positions, the last token of the sequence has the last index, and one position less is one index
+  /// less. None if the sequence does not hold the position. Also none if the sequence has no token in this
+  /// step, because then no query reads the row.
   std::optional<int32_t> index_of(int32_t i, int32_t position) const;
 
   /// Empties every array and keeps its memory, so that steady decode allocates nothing.

@@ -50,7 +50,7 @@ std::string summary(const AttentionInput& input) {
           : fmt::format("{} sequence{}{}, ", p.n_seqs(), p.n_seqs() == 1 ? "" : "s",
                         p.paged ? fmt::format(" in blocks of {}", p.block_len) : " packed");
   return fmt::format("{}K/V in {}, {}{}, scale {}", packed, kv_dtypes_name(input.kv_dtypes),
-                     input.spec.mask.causal ? "causal" : "not causal", window, input.spec.scale);
+                     input.spec.mask.causal ? "causal" : "not causal", window, input.spec.score.scale);
 }
 
 /// The largest element, or NaN if one is NaN.

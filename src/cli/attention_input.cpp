@@ -173,8 +173,8 @@ AttendSpec read_spec(const NamedTensors& file, int64_t head_dim, std::optional<i
                       shown(*causal));
     spec.mask.causal = *causal == "true";
   }
-  spec.scale = number(file, "scale", real_number, "a finite number such as \"0.125\"")
-                   .value_or(static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim))));
+  spec.score.scale = number(file, "scale", real_number, "a finite number such as \"0.125\"")
+                         .value_or(static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim))));
   const auto in_file = number(file, "window", whole_number<int32_t>, "a number of keys such as \"128\"");
   spec.mask.window = window.value_or(in_file.value_or(0));
   if (spec.mask.window < 0)

@@ -95,7 +95,7 @@ std::vector<std::string> notes_on_output(const AttentionInput& input, const Atte
   for (int64_t row = 0; row < output.lse.size(); ++row) {
     const auto token = static_cast<int32_t>(row / n_heads % packing.n_tokens());
     const int32_t i = packing.sequence_of(token);
-    const KeyRange keys =
+    const VisibleKeys keys =
         visible_keys(input.spec.mask, packing.q_len(i), packing.kv_len[i], token - packing.q_start[i]);
     const float lse = output.lse.data<float>()[row];
     const float* out = output.out.data<float>() + row * head_dim;
@@ -104,7 +104,7 @@ std::vector<std::string> notes_on_output(const AttentionInput& input, const Atte
     const bool is_zero = std::all_of(out, out + head_dim, [](float element) { return element == 0; });
     if (!finite || std::isnan(lse) || lse == INFINITY)
       not_finite.add(row);
-    else if (lse == -INFINITY && keys.begin < keys.end && is_zero)
+    else if (lse == -INFINITY && keys.count() > 0 && is_zero)
       all_minus_infinity.add(row);
   }
   std::vector<std::string> notes;

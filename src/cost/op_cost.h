@@ -54,11 +54,12 @@ constexpr int64_t kIdBytes = 4;   // a token id or a row number
 constexpr int64_t kF32Bytes = 4;  // activations, unless a backend says otherwise
 
 /// Scores of one head that the mask lets through: pairs (query t, key s) as in attention/mask.h. Causal, no
-/// window: Σ_t max(0, kv_len − q_len + t + 1); a window > 0 leaves each query the last `window` of its keys.
-int64_t visible_cells(int64_t q_len, int64_t kv_len, bool causal, int64_t window = 0);
+/// window: Σ_t max(0, kv_len − q_len + t + 1). most_keys > 0: a query sees at most so many keys, which are
+/// those of the window and the sinks (MaskRule::most_keys).
+int64_t visible_cells(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys = 0);
 
 /// Cached rows that at least one query of the step sees: kv_len, less what the window hides from the first.
-int64_t visible_rows(int64_t q_len, int64_t kv_len, bool causal, int64_t window = 0);
+int64_t visible_rows(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys = 0);
 
 /// How a row of K or of V is stored.
 struct RowFormat {

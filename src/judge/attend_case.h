@@ -30,6 +30,11 @@ struct AttendCase {
   int32_t block_len = 0;     // 0: contiguous
   uint64_t block_order = 0;  // seed that shuffles the blocks; 0: in order
   float score_scale = 1;     // multiplies 1/√head_dim; with 1e4 the softmax is one-hot
+  float soft_cap = 0;        // 0: none
+  bool alibi = false;
+  // As a window cache leaves them: the sinks of the tables, where the rows behind them begin (in sequence i
+  // it is place first + i of a block), and how many positions were forgotten between the two.
+  int32_t table_sinks = 0, table_first = 0, forgotten = 0;
   uint64_t seed = 1;
   KvDtypes kv_dtype{};
   int32_t n_splits = 0;  // on a GPU, into how many parts K/V is split; 0: the device chooses
@@ -50,7 +55,12 @@ inline Layout lay_out(const AttendCase& c) {
   int32_t longest = 1, n_blocks = 0;
   for (const auto& s : c.sequences) longest = std::max(longest, s.kv_len);
   const int32_t block_len = c.block_len == 0 ? longest : c.block_len;
-  const int32_t per_seq = (longest + block_len - 1) / block_len;
+  const auto first_of = [&](size_t i) {
+    return c.table_first == 0 ? 0 : (c.table_first + static_cast<int32_t>(i)) % block_len;
+  };
+  int32_t per_seq = 1;
+  for (size_t i = 0; i < c.sequences.size(); ++i)
+    per_seq = std::max(per_seq, entries_used({nullptr, 0, block_len, c.table_sinks, first_of(i)}, longest));
   n_blocks = per_seq * static_cast<int32_t>(c.sequences.size());
   std::vector<int32_t> order(static_cast<size_t>(n_blocks));
   std::iota(order.begin(), order.end(), 0);
@@ -62,14 +72,20 @@ inline Layout lay_out(const AttendCase& c) {
   l.spec = {1, c.n_kv_heads, c.head_dim, longest, block_len, n_blocks, c.kv_dtype.k, c.kv_dtype.v};
   l.plan.blocks_per_seq = per_seq;
   l.plan.block_len = block_len;
+  l.plan.table_sinks = c.table_sinks;
   l.plan.q_start = {0};
   for (size_t i = 0; i < c.sequences.size(); ++i) {
     const auto [q_len, kv_len] = c.sequences[i];
+    if (c.table_first != 0) l.plan.table_first.push_back(first_of(i));
     for (int32_t b = 0; b < per_seq; ++b) l.plan.block_tables.push_back(order[i * per_seq + b]);
-    const BlockTable table{l.plan.block_tables.data() + i * per_seq, per_seq, block_len};
+    const BlockTable table{l.plan.block_tables.data() + i * per_seq, per_seq, block_len, c.table_sinks,
+                           first_of(i)};
+    const auto position = [&](int32_t s) { return s < c.table_sinks ? s : s + c.forgotten; };
+    if (c.forgotten > 0)
+      for (int32_t s = 0; s < per_seq * block_len; ++s) l.plan.key_positions.push_back(position(s));
     for (int32_t t = 0; t < q_len; ++t) {
       l.plan.tokens.push_back(0);
-      l.plan.positions.push_back(std::max(0, kv_len - q_len + t));
+      l.plan.positions.push_back(position(std::max(0, kv_len - q_len + t)));
       l.plan.append_slots.push_back(slot_of(table, std::max(0, kv_len - q_len + t)));
     }
     l.plan.q_start.push_back(l.plan.n_tokens());
@@ -99,10 +115,7 @@ inline std::unique_ptr<KvStorage> fill_storage(Backend& backend, const AttendCas
       const int32_t kv_len = c.sequences[i].kv_len;
       const Tensor rows =
           random_tensor({kv_len, c.n_kv_heads, c.head_dim}, c.seed, 10 * i + (kind == RowKind::k ? 1 : 2));
-      const BlockTable table{l.plan.block_tables.data() + i * l.plan.blocks_per_seq, l.plan.blocks_per_seq,
-                             l.plan.block_len};
-      std::vector<int64_t> slots;
-      for (int32_t s = 0; s < kv_len; ++s) slots.push_back(slot_of(table, s));
+      const std::vector<int64_t> slots = slots_of(l.plan, static_cast<int32_t>(i), 0, kv_len);
       backend.write_rows(*storage, 0, kind, slots, rows.view());
     }
   }
@@ -119,7 +132,17 @@ inline Tensor case_queries(const AttendCase& c, const Layout& l) {
 }
 
 inline AttendSpec case_spec(const AttendCase& c) {
-  return {static_cast<float>(c.score_scale / std::sqrt(static_cast<double>(c.head_dim))), c.mask};
+  return {{.scale = static_cast<float>(c.score_scale / std::sqrt(static_cast<double>(c.head_dim))),
+           .soft_cap = c.soft_cap,
+           .alibi_heads = c.alibi ? c.n_q_heads : 0},
+          c.mask};
+}
+
+/// ALiBi's slopes [n_q_heads], as kernels take them; empty without ALiBi.
+inline std::vector<float> case_slopes(const AttendCase& c) {
+  std::vector<float> slopes;
+  for (int32_t h = 0; c.alibi && h < c.n_q_heads; ++h) slopes.push_back(case_spec(c).score.slope(h));
+  return slopes;
 }
 
 /// Uses the rows in `storage`. queries [n_tokens, n_q_heads, head_dim] are on the host.

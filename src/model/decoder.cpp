@@ -53,7 +53,7 @@ RopeTable make_rope_table(const ModelConfig& c, Backend& backend) {
 }
 
 Decoder::Decoder(const Model& model, Backend& backend) : config_(model.config()) {
-  attend_spec_.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));
+  attend_spec_.score.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));
   embedding_ = backend.upload(model.weight("model.embed_tokens.weight"));
   final_norm_ = upload(model, backend, "model.norm.weight");
   if (!config_.tied_embeddings) lm_head_ = backend.upload(model.weight("lm_head.weight"));

@@ -1,9 +1,11 @@
 #include "ops/attend.h"
 
+#include <cmath>
+
 namespace lastrow {
 
 void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                     ConstTensorView lse) {
+                     const AttendSpec& spec, ConstTensorView lse) {
   require_layer(site, storage);
   require_rank("q", q, 3);
   const int64_t n_q_heads = q.dim(1);
@@ -13,21 +15,29 @@ void require_queries(Site site, ConstTensorView q, const KvStorage& storage, con
         storage.spec().n_kv_heads);
   require_shape("q", q.shape(), {batch.plan->n_tokens(), n_q_heads, storage.spec().head_dim});
   require_shape("lse", lse.shape(), {q.dim(0), n_q_heads});
+  const auto& [score, mask] = spec;
+  if (!(score.soft_cap >= 0) || std::isinf(score.soft_cap))
+    throw ShapeError("soft_cap is {}: give a number above 0, or 0 for none", score.soft_cap);
+  if (score.alibi_heads != 0 && score.alibi_heads != n_q_heads)
+    throw ShapeError("ALiBi slopes for {} heads, but q has {}: set alibi_heads to n_q_heads, or to 0",
+                     score.alibi_heads, n_q_heads);
+  if (mask.window < 0 || mask.sinks < 0)
+    throw ShapeError("window {}, sinks {}: neither may be negative", mask.window, mask.sinks);
 }
 
 void Attend::check() const {
-  require_queries(site, q, storage, batch, lse);
+  require_queries(site, q, storage, batch, spec, lse);
   require_shape("attend output", out.shape(), q.shape());
 }
 
 namespace {
 
-/// The sum of count(q_len, kv_len, causal, window) over the sequences of the step.
+/// The sum of count(q_len, kv_len, causal, most_keys) over the sequences of the step.
 int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
-                           int64_t count(int64_t q_len, int64_t kv_len, bool causal, int64_t window)) {
+                           int64_t count(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys)) {
   int64_t sum = 0;
   for (int32_t i = 0; i < plan.n_seqs(); ++i)
-    sum += count(plan.q_len(i), plan.kv_len[i], mask.causal, mask.window);
+    sum += count(plan.q_len(i), plan.kv_len[i], mask.causal, mask.most_keys());
   return sum;
 }
 

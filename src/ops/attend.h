@@ -24,7 +24,7 @@ struct AttendSize {
 };
 
 /// 4·n_q_heads·head_dim·visible_cells flop: a cell needs 2·head_dim for q·k and 2·head_dim for p·v. As usual,
-/// the softmax (scale, compare, subtract, exp, add) is not counted: it is about 1/head_dim of the sum.
+/// the softmax (scale, cap, slope, compare, subtract, exp, add) is not counted: it is about 1/head_dim of all.
 /// Each visible row of K and V is read once for each K/V head. The activations are q, out and lse (f32).
 constexpr OpCost attend(const AttendSize& n) {
   return {
@@ -35,16 +35,17 @@ constexpr OpCost attend(const AttendSize& n) {
 
 }  // namespace cost
 
-/// Throws ShapeError unless q and lse fit the step and the storage. Attend and Probe share this check.
+/// Throws ShapeError unless q, lse and spec fit the step and the storage. Attend and Probe share this check.
 void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
-                     ConstTensorView lse);
+                     const AttendSpec& spec, ConstTensorView lse);
 
 /// Attends each query to the stored keys that its mask lets it see.
-///   out[t,h,:] = Σ_s softmax_s(scale · q[t,h,:]·k[s,g,:]) v[s,g,:],  g = h / group_size
+///   out[t,h,:] = Σ_s softmax_s(score[h,t,s]) v[s,g,:],  g = h / group_size
+///   score[h,t,s] = scale · q[t,h,:]·k[s,g,:], then soft cap and ALiBi if wanted (attention/score.h)
 /// If all visible scores of a row are −∞ (q·k may overflow), the row counts as one that sees no key. If a
 /// visible score is +∞ or NaN, out and lse of that row are NaN. Masked and unused slots may hold NaN: the
 /// result does not depend on them.
-/// check() throws ShapeError if n_q_heads % n_kv_heads != 0.
+/// check() throws ShapeError if n_q_heads % n_kv_heads != 0, and if the rules of the scores make no sense.
 /// Source: Vaswani et al. 2017, eq. 1; grouped queries: Ainslie et al. 2023.
 struct Attend {
   static constexpr OpTraits kTraits{.name = "attend", .rule = RowRule::attended, .work = WorkKind::attention};

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "cache/index.h"
+#include "cache/slots.h"
 #include "cache/step_plan.h"
 
 namespace lastrow {
@@ -18,12 +18,33 @@ struct Batch {
   const int32_t* block_tables;  // [n_seqs, blocks_per_seq]
   const int64_t* append_slots;  // [n_tokens]
   const int32_t* logit_rows;    // [n_rows]
+  // Only for caches that forget rows; else nullptr:
+  const int32_t* table_first;    // [n_seqs]                  BlockTable::first
+  const int32_t* key_positions;  // [n_seqs, keys_per_seq]    the position of index s
 };
 
-/// The block table of sequence i.
-inline BlockTable block_table(const Batch& batch, int32_t i) {
-  const StepPlan& plan = *batch.plan;
-  return {batch.block_tables + int64_t{i} * plan.blocks_per_seq, plan.blocks_per_seq, plan.block_len};
-}
+/// The block table of sequence i, for a backend in host memory.
+inline BlockTable block_table(const Batch& batch, int32_t i) { return block_table(*batch.plan, i); }
+
+/// How far one query is from the keys of its sequence, in positions: distance(s). For host memory alone.
+class KeyDistances {
+ public:
+  /// `token` is the packed token of the query, in sequence i.
+  KeyDistances(const Batch& batch, int32_t i, int32_t token) {
+    const StepPlan& plan = *batch.plan;
+    query_ = plan.kv_len[i] - (plan.q_start[i + 1] - token);  // the index of the query is its position
+    if (plan.key_positions.empty()) return;
+    query_ = plan.positions[token];
+    positions_ = plan.key_positions.data() + int64_t{i} * plan.keys_per_seq();
+  }
+  int32_t operator()(int32_t s) const {
+    const int32_t distance = query_ - (positions_ == nullptr ? s : positions_[s]);
+    return distance < 0 ? -distance : distance;
+  }
+
+ private:
+  int32_t query_;
+  const int32_t* positions_ = nullptr;  // [keys_per_seq] of the sequence; nullptr: the position of s is s
+};
 
 }  // namespace lastrow

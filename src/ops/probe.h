@@ -19,7 +19,7 @@ struct ProbeSelection {
   int32_t first_row, n_rows;
 };
 
-///   scores[h,t,s] = scale · q[t,h,:]·k[s,g,:]      −∞ where masked
+///   scores[h,t,s] = as attend makes them            −∞ where masked
 ///   probs[h,t,:]  = softmax of scores[h,t,:]        0 where masked
 /// In each row 0 ≤ p ≤ 1 and Σ p = 1, however large the scores are. There are two exceptions:
 ///   a row that sees no key                      its probs are 0

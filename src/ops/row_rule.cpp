@@ -19,9 +19,10 @@ std::vector<Row> attended(const CallRows& call, bool is_lse, int64_t t) {
   const StepPlan& plan = call.plan;
   std::vector<Row> rows{call.reads[0].at(t)};
   const int32_t i = sequence_with(plan, t);
-  const KeyRange keys =
+  const VisibleKeys keys =
       visible_keys(call.mask, plan.q_len(i), plan.kv_len[i], static_cast<int32_t>(t) - plan.q_start[i]);
-  for (const int64_t slot : slots_of(plan, i, keys.begin, keys.end)) {
+  for (int32_t n = 0; n < keys.count(); ++n) {
+    const int64_t slot = slot_of(block_table(plan, i), keys.index(n));
     rows.push_back({RowSpace::k, call.layer, slot});
     if (!is_lse) rows.push_back({RowSpace::v, call.layer, slot});
   }

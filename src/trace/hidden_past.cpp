@@ -12,6 +12,7 @@ namespace {
 bool is_turn(const StepPlan& plan, int32_t i) { return has_past(plan, i) && plan.q_len(i) > 1; }
 
 AttendSpec only_new(AttendSpec spec, int32_t t) {
+  spec.mask.sinks = 0;  // they are part of the past
   spec.mask.window = spec.mask.window > 0 ? std::min(spec.mask.window, t + 1) : t + 1;
   return spec;
 }

@@ -162,7 +162,8 @@ std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Bac
   if (name == "repeat-kv") return std::make_unique<Owning<RepeatedHeads>>(std::move(backend), group_size);
   if (name == "stale-rows") return std::make_unique<Owning<StaleRows>>(std::move(backend));
   if (name == "scale-twice")
-    return tampered(std::move(backend), {}, [](Site, AttendSpec& spec) { spec.scale *= spec.scale; });
+    return tampered(std::move(backend), {},
+                    [](Site, AttendSpec& spec) { spec.score.scale *= spec.score.scale; });
   if (name == "window-short") {
     auto kv_len = std::make_shared<int32_t>(0);
     return tampered(

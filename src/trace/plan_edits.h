@@ -1,8 +1,7 @@
 // What several faults read from a plan, or change in it.
 #pragma once
 
-#include "cache/index.h"
-#include "cache/step_plan.h"
+#include "cache/slots.h"
 
 namespace lastrow {
 
@@ -13,9 +12,7 @@ inline int32_t past_of(const StepPlan& plan, int32_t i) { return plan.kv_len[i] 
 inline bool has_past(const StepPlan& plan, int32_t i) { return past_of(plan, i) > 0; }
 
 /// Do not use it after the plan's arrays have changed their size.
-inline BlockTable table_of(const StepPlan& plan, int32_t i) {
-  return {plan.block_tables.data() + int64_t{i} * plan.blocks_per_seq, plan.blocks_per_seq, plan.block_len};
-}
+inline BlockTable table_of(const StepPlan& plan, int32_t i) { return block_table(plan, i); }
 
 /// The number of blocks that sequence i has in this step.
 inline int32_t n_blocks_of(const StepPlan& plan, int32_t i) {

@@ -115,7 +115,7 @@ bool is_shared(const StepPlan& plan, int32_t sequence, int32_t entry) {
   const int32_t block = block_table(plan, sequence).blocks[entry];
   for (int32_t other = 0; other < plan.n_seqs(); ++other) {
     const BlockTable table = block_table(plan, other);
-    const int32_t n_used = (plan.kv_len[other] + plan.block_len - 1) / plan.block_len;
+    const int32_t n_used = entries_used(table, plan.kv_len[other]);
     if (other != sequence && std::find(table.blocks, table.blocks + n_used, block) != table.blocks + n_used)
       return true;
   }
@@ -182,7 +182,9 @@ const StepPlan& PokingBackend::with_private_blocks(const StepPlan& plan) {
       const std::optional<int32_t> index = plan.index_of(i, poke.position);
       if (!index || !means(poke, plan, i)) continue;
       if (n_used == 0) changed_plan_ = plan;
-      const int32_t entry = entry_of(plan.block_len, *index), block = block_table(plan, i).blocks[entry];
+      const BlockTable table = block_table(plan, i);
+      const int32_t entry = entry_of(plan.block_len, place_in_table(table, *index)),
+                    block = table.blocks[entry];
       int32_t& own_block = changed_plan_.block_tables[i * plan.blocks_per_seq + entry];
       if (own_block != block || !is_shared(plan, i, entry)) continue;
       if (n_used == n_spare_)
@@ -294,9 +296,9 @@ void PokingBackend::count_reads(const Attend& op) {
       if (!means(poke, plan, s)) continue;
       const std::optional<int32_t> index = plan.index_of(s, poke.position);
       for (int32_t t = 0; t < plan.q_len(s); ++t) {
-        const KeyRange seen = visible_keys(op.spec.mask, plan.q_len(s), plan.kv_len[s], t);
+        const VisibleKeys seen = visible_keys(op.spec.mask, plan.q_len(s), plan.kv_len[s], t);
         const bool reads = poke.what == Poke::What::q ? plan.positions[plan.q_start[s] + t] == poke.position
-                                                      : index && *index >= seen.begin && *index < seen.end;
+                                                      : index && seen.sees(*index);
         if (reads) ++reports_[i].reads;
       }
     }

@@ -23,6 +23,7 @@
 //   steps.ends         [n_steps, 9] i64            where each step ends in these nine arrays, in this order
 //   events.columns     [n_events, 9] i64           step, op, layer, name, causal, window, end in
 //                                                  events.reads, end in events.writes, kernel (−1: none)
+//   events.sinks       [n_events] i64              only if some attend has sinks
 //   events.costs       [n_events, 5] i64           flop, then bytes: weights, cache read, cache written,
 //                                                  activations
 //   events.times_us    [n_events, 2] f64           start, duration

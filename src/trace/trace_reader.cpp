@@ -169,6 +169,8 @@ class TraceReader {
     if (costs.size() / 5 != n_events || times.dtype() != DType::f64 ||
         times.shape() != Shape{static_cast<int64_t>(n_events), 2})
       damage_.fail("events.costs or events.times_us does not fit events.columns");
+    const Table sinks = file_.has("events.sinks") ? table("events.sinks", 0) : Table();
+    if (!sinks.empty() && sinks.size() != n_events) damage_.fail("events.sinks does not fit events.columns");
     int64_t read = 0, write = 0, last_step = -1;
     std::array<int64_t, 5> total{};  // flop and bytes of the events so far
     for (size_t i = 0; i < n_events; ++i) {
@@ -184,6 +186,8 @@ class TraceReader {
       e.name = names_[c[3]];
       if (c[8] >= 0) e.kernel = names_[c[8]];
       e.mask = {c[4] != 0, damage_.narrow<int32_t>(c[5], "events.columns")};
+      if (!sinks.empty()) e.mask.sinks = damage_.narrow<int32_t>(sinks[i], "events.sinks");
+      if (e.mask.sinks < 0) damage_.fail("event {} has {} sinks", i, e.mask.sinks);
       e.cost = {cost[0], cost[1], cost[2], cost[3], cost[4]};
       e.start_us = times.data<double>()[2 * i];
       e.duration_us = times.data<double>()[2 * i + 1];

@@ -51,6 +51,8 @@ void add_steps(Contents& contents, const Recorder& recorder) {
           &block_copies = contents.columns_of("steps.block_copies", 2);
   for (const int32_t step : recorder.steps()) {
     const StepPlan& plan = recorder.plan(step);
+    if (plan.table_sinks != 0 || !plan.table_first.empty() || !plan.key_positions.empty())
+      throw UsageError("a trace file cannot hold the plans of a cache that forgets rows: use another cache");
     index.add({step, plan.blocks_per_seq, plan.block_len});
     tokens.add_all(plan.tokens);
     positions.add_all(plan.positions);
@@ -71,6 +73,7 @@ void add_events(Contents& contents, const Recorder& recorder) {
   std::map<std::string, int64_t> name_ids;
   Columns &columns = contents.columns_of("events.columns", 9),
           &costs = contents.columns_of("events.costs", 5);
+  bool has_sinks = false;
   Columns &reads = contents.columns_of("events.reads", 5), &writes = contents.columns_of("events.writes", 5);
   const auto id_of = [&](const std::string& name) {
     const auto [id, is_new] = name_ids.try_emplace(name, static_cast<int64_t>(names.size()));
@@ -85,6 +88,11 @@ void add_events(Contents& contents, const Recorder& recorder) {
       const int64_t name = id_of(e.name), kernel = e.kernel.empty() ? -1 : id_of(e.kernel);
       add_spans(reads, e.reads);
       add_spans(writes, e.writes);
+      if (e.mask.sinks > 0 && !has_sinks) {
+        has_sinks = true;  // the events so far have none
+        for (int64_t i = 0; i < columns.n_rows(); ++i) contents.columns_of("events.sinks").add({0});
+      }
+      if (has_sinks) contents.columns_of("events.sinks").add({e.mask.sinks});
       columns.add({step, static_cast<int64_t>(e.op), e.layer, name, e.mask.causal, e.mask.window,
                    reads.n_rows(), writes.n_rows(), kernel});
       costs.add({e.cost.flop, e.cost.weight_bytes, e.cost.cache_bytes_read, e.cost.cache_bytes_written,

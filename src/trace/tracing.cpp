@@ -119,9 +119,12 @@ void TracingBackend::add_visible_rows(Event& event, const Attend& op) {
     for (int32_t i = 0; i < plan.n_seqs(); ++i) {
       const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
       if (q_len == 0) continue;
-      const int32_t begin = visible_keys(op.spec.mask, q_len, kv_len, 0).begin,
-                    end = visible_keys(op.spec.mask, q_len, kv_len, q_len - 1).end;
-      slot_spans(event.reads, op.storage, op.site.layer, kind, slots_of(plan, i, begin, end), false);
+      const VisibleKeys first = visible_keys(op.spec.mask, q_len, kv_len, 0),
+                        last = visible_keys(op.spec.mask, q_len, kv_len, q_len - 1);
+      const int32_t sinks = std::min(last.sinks, first.begin);  // what the window does not read anyway
+      slot_spans(event.reads, op.storage, op.site.layer, kind, slots_of(plan, i, 0, sinks), false);
+      slot_spans(event.reads, op.storage, op.site.layer, kind, slots_of(plan, i, first.begin, last.end),
+                 false);
     }
 }
 

@@ -37,6 +37,24 @@ std::vector<AttendCase> ugly_cases() {
       {.n_q_heads = 4, .n_kv_heads = 4, .head_dim = 8, .sequences = {{9, 200}}, .mask = {.window = 70}});
   cases.push_back(
       {.n_q_heads = 2, .n_kv_heads = 1, .head_dim = 8, .sequences = {{6, 90}}, .score_scale = 1e4f});
+  const AttendCase ragged{
+      .n_q_heads = 6, .n_kv_heads = 2, .head_dim = 16, .sequences = {{9, 200}, {1, 3}, {5, 2}, {1, 700}}};
+  for (const MaskRule mask : {MaskRule{.window = 70, .sinks = 4}, MaskRule{.window = 5, .sinks = 90}}) {
+    cases.push_back(ragged);
+    cases.back().mask = mask;
+    cases.push_back(cases.back());
+    cases.back().alibi = true;
+    cases.back().block_len = 16, cases.back().block_order = 3;
+    cases.back().table_sinks = 5, cases.back().table_first = 11, cases.back().forgotten = 1000;
+  }
+  for (const bool alibi : {false, true}) {
+    cases.push_back(ragged);
+    cases.back().alibi = alibi;
+    cases.back().soft_cap = 2;
+    cases.push_back(cases.back());
+    cases.back().mask.causal = false;
+    cases.back().score_scale = 1e4f;
+  }
   return cases;
 }
 
@@ -65,8 +83,13 @@ TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
     const Tensor query = backend->upload(q.view());
     Tensor out = backend->make_tensor({1, 1, 4}), lse = backend->make_tensor({1, 1});
     const Batch& batch = backend->begin_step(plan, *storage);
-    backend->run(Attend{
-        {0, "attend"}, query.view(), *storage, batch, {.scale = 1, .mask = {}}, out.view(), lse.view()});
+    backend->run(Attend{{0, "attend"},
+                        query.view(),
+                        *storage,
+                        batch,
+                        {.score = {.scale = 1}, .mask = {}},
+                        out.view(),
+                        lse.view()});
     CHECK(to_doubles(*backend, out.view()) == std::vector<double>{20, 20, 20, 20});
     CHECK(to_doubles(*backend, lse.view()) == std::vector<double>{1000});
 
@@ -75,7 +98,7 @@ TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
                        query.view(),
                        *storage,
                        batch,
-                       {.scale = 1, .mask = {}},
+                       {.score = {.scale = 1}, .mask = {}},
                        lse.view(),
                        {0, 1, 0, 1},
                        scores.view(),
@@ -84,6 +107,71 @@ TEST_CASE("one-hot keys and a huge query: the answer is read by eye") {
     CHECK(to_doubles(*backend, scores.view()) == std::vector<double>{0, 1000, 0});
     CHECK(to_doubles(*backend, probs.view()) == std::vector<double>{0, 1, 0});
   }
+}
+
+TEST_CASE("soft cap, ALiBi and sinks: the scores are read by eye") {
+  // One query of head 1 of 2 (slope 1/256) over 5 keys. Window 2, 1 sink. q · k is 1, 2, 3, 4, 512.
+  for (const auto& backend : all_backends()) {
+    CAPTURE(backend->info().name);
+    auto storage = backend->make_storage(CacheSpec::contiguous(1, 1, 4, 5));
+    Tensor k = Tensor::host(DType::f32, {5, 1, 4}), q = Tensor::host(DType::f32, {1, 2, 4});
+    for (int s = 0; s < 5; ++s) k.data<float>()[s * 4] = s == 4 ? 512.0f : static_cast<float>(s + 1);
+    q.data<float>()[4] = 1;
+    StepPlan plan;
+    plan.tokens = {0}, plan.positions = {4}, plan.q_start = {0, 1}, plan.kv_len = {5};
+    plan.block_tables = {0}, plan.append_slots = {4}, plan.blocks_per_seq = 1, plan.block_len = 5;
+    const int64_t slots[] = {0, 1, 2, 3, 4};
+    for (const RowKind kind : {RowKind::k, RowKind::v})
+      backend->write_rows(*storage, 0, kind, slots, k.view());
+    const Tensor query = backend->upload(q.view());
+    Tensor out = backend->make_tensor({1, 2, 4}), lse = backend->make_tensor({1, 2});
+    Tensor scores = backend->make_tensor({1, 1, 5}), probs = backend->make_tensor({1, 1, 5});
+    const auto scores_with = [&](AttendSpec spec, const StepPlan& p) {
+      const Batch& batch = backend->begin_step(p, *storage);
+      backend->run(Attend{{0, "attend"}, query.view(), *storage, batch, spec, out.view(), lse.view()});
+      backend->run(Probe{{0, "attend"},
+                         query.view(),
+                         *storage,
+                         batch,
+                         spec,
+                         lse.view(),
+                         {1, 1, 0, 1},
+                         scores.view(),
+                         probs.view(),
+                         {}});
+      return to_doubles(*backend, scores.view());
+    };
+    constexpr double kNo = -kInfinity;
+    CHECK(scores_with({.score = {}, .mask = {.window = 2, .sinks = 1}}, plan) ==
+          std::vector<double>{1, kNo, kNo, 4, 512});
+    CHECK(to_doubles(*backend, probs.view())[4] == 1);
+    CHECK(to_doubles(*backend, out.view())[4] == 512);
+    CHECK(scores_with({.score = {.soft_cap = 8}, .mask = {.window = 1}}, plan)[4] == 8);
+    CHECK(scores_with({.score = {.alibi_heads = 2}, .mask = {}}, plan) ==
+          std::vector<double>{1 - 4. / 256, 2 - 3. / 256, 3 - 2. / 256, 4 - 1. / 256, 512});
+    // A cache that has forgotten 100 tokens behind the first: distance counts positions.
+    StepPlan forgot = plan;
+    forgot.positions = {104}, forgot.key_positions = {0, 101, 102, 103, 104};
+    CHECK(scores_with({.score = {.alibi_heads = 2}, .mask = {}}, forgot) ==
+          std::vector<double>{1 - 104. / 256, 2 - 3. / 256, 3 - 2. / 256, 4 - 1. / 256, 512});
+  }
+}
+
+TEST_CASE("a rule of scores that makes no sense is refused") {
+  NaiveBackend<float> naive;
+  const AttendCase c{.n_q_heads = 2, .n_kv_heads = 1};
+  const Layout l = lay_out(c);
+  const auto storage = fill_storage(naive, c, l);
+  const Tensor q = case_queries(c, l);
+  Tensor out = Tensor::host(DType::f32, q.shape()), lse = Tensor::host(DType::f32, {1, 2});
+  const auto run = [&](AttendSpec spec) {
+    naive.run(Attend{{0, "attend"}, q, *storage, naive.begin_step(l.plan, *storage), spec, out, lse});
+  };
+  run({.score = {.soft_cap = 1, .alibi_heads = 2}, .mask = {.window = 1, .sinks = 1}});
+  CHECK_THROWS_AS(run({.score = {.soft_cap = -1}, .mask = {}}), ShapeError);
+  CHECK_THROWS_AS(run({.score = {.soft_cap = NAN}, .mask = {}}), ShapeError);
+  CHECK_THROWS_AS(run({.score = {.alibi_heads = 3}, .mask = {}}), ShapeError);
+  CHECK_THROWS_AS(run({.score = {}, .mask = {.window = 1, .sinks = -1}}), ShapeError);
 }
 
 TEST_CASE("naive rounds weights to a narrow type if asked, but not their sum") {

@@ -164,7 +164,7 @@ TEST_CASE("probe's scores are those of K as it is stored, whatever V's scales ar
       Tensor out = backend->make_tensor(q_there.shape()), lse = backend->make_tensor({1, kHeads}),
              scores = backend->make_tensor({kHeads, 1, kLen}),
              probs = backend->make_tensor({kHeads, 1, kLen});
-      const AttendSpec spec{0.35f, {}};
+      const AttendSpec spec{{.scale = 0.35f}, {}};
       backend->run(Attend{{0, "attend"}, q_there.view(), *storage, batch, spec, out.view(), lse.view()});
       backend->run(Probe{{0, "attend"},
                          q_there.view(),

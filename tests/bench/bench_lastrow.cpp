@@ -100,7 +100,7 @@ struct FullAttend {
     backend.run(Attend{{0, "attend"}, q.view(), *full.storage, batch, kSpec, out.view(), lse.view()});
   }
 
-  static constexpr AttendSpec kSpec{.scale = 0.088388348f, .mask = {}};
+  static constexpr AttendSpec kSpec{.score = {.scale = 0.088388348f}, .mask = {}};
   inline static const Shape kShape{1, FullCache::kQHeads, FullCache::kHeadDim};
   Backend& backend;
   FullCache full;

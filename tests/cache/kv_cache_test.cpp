@@ -23,6 +23,39 @@ TEST_CASE("an index becomes a slot, a slot an offset") {
   CHECK(row_offset(layout, 8, 2) == 2 * 120 + 2 * 40);  // block 2, head 2, place 0
 }
 
+TEST_CASE("a table may have blocks for sinks, and begin within a block behind them") {
+  // Blocks of 4. Three sinks have block 5; the rows behind them begin at place 2 of block 7.
+  //   block 5: s0 s1 s2 .      block 7: . . s3 s4      block 1: s5 s6 s7 s8
+  const int32_t blocks[] = {5, 7, 1};
+  const BlockTable table{blocks, 3, 4, 3, 2};
+  const std::vector<int64_t> slots = {20, 21, 22, 30, 31, 4, 5, 6, 7};
+  for (int32_t s = 0; s < 9; ++s) CHECK(slot_of(table, s) == slots[static_cast<size_t>(s)]);
+  CHECK(entries_used(table, 3) == 1);
+  CHECK(entries_used(table, 4) == 2);
+  CHECK(entries_used(table, 9) == 3);
+  CHECK(run_from(table, 1) == 2);
+  CHECK(run_from(table, 3) == 2);
+  CHECK(run_from(table, 6) == 3);
+}
+
+TEST_CASE("slots follow each other as far as a run goes, and no further") {
+  const int32_t blocks[] = {3, 0, 6, 8, 2, 10, 12};
+  for (const int32_t block_len : {1, 3, 4})
+    for (const int32_t sinks : {0, 1, 3, 4, 5})
+      for (int32_t first = 0; first < block_len; ++first) {
+        const BlockTable table{blocks, 7, block_len, sinks, first};
+        int32_t n = 0;
+        while (n < 7 * block_len && entries_used(table, n + 1) <= 7) ++n;
+        for (int32_t s = 0; s < n; ++s) {
+          const int32_t run = run_from(table, s);
+          REQUIRE(run > 0);
+          for (int32_t i = 1; i < run && s + i < n; ++i)
+            REQUIRE(slot_of(table, s + i) == slot_of(table, s) + i);
+          if (s + run < n) REQUIRE(slot_of(table, s + run) != slot_of(table, s) + run);
+        }
+      }
+}
+
 TEST_CASE("offsets of all rows fill the storage exactly once") {
   const RowLayout layout{3, 5, 7};
   std::set<int64_t> offsets;

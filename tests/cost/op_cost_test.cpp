@@ -38,18 +38,22 @@ TEST_CASE("cells and rows agree with the mask rule, query by query") {
   for (const int q_len : {0, 1, 2, 3, 7, 31, 33, 64})
     for (const int kv_len : {0, 1, 2, 3, 5, 31, 33, 65})
       for (const int window : {0, 1, 2, 5, 32, 1000})
-        for (const bool causal : {true, false}) {
-          int64_t cells = 0;
-          std::set<int> rows;
-          for (int t = 0; t < q_len; ++t) {
-            const KeyRange range = visible_keys({causal, window}, q_len, kv_len, t);
-            cells += range.end - range.begin;
-            for (int s = range.begin; s < range.end; ++s) rows.insert(s);
+        for (const int sinks : {0, 1, 4, 40})
+          for (const bool causal : {true, false}) {
+            const MaskRule mask{causal, window, sinks};
+            int64_t cells = 0;
+            std::set<int> rows;
+            for (int t = 0; t < q_len; ++t) {
+              const VisibleKeys keys = visible_keys(mask, q_len, kv_len, t);
+              cells += keys.count();
+              for (int i = 0; i < keys.count(); ++i) rows.insert(keys.index(i));
+            }
+            INFO("q_len ", q_len, " kv_len ", kv_len, " window ", window, " sinks ", sinks, " causal ",
+                 causal);
+            REQUIRE(cost::visible_cells(q_len, kv_len, causal, mask.most_keys()) == cells);
+            REQUIRE(cost::visible_rows(q_len, kv_len, causal, mask.most_keys()) ==
+                    static_cast<int64_t>(rows.size()));
           }
-          INFO("q_len ", q_len, " kv_len ", kv_len, " window ", window, " causal ", causal);
-          REQUIRE(cost::visible_cells(q_len, kv_len, causal, window) == cells);
-          REQUIRE(cost::visible_rows(q_len, kv_len, causal, window) == static_cast<int64_t>(rows.size()));
-        }
 }
 
 TEST_CASE("a prefill has as many cells as its single decodes together, at any length") {

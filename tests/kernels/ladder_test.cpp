@@ -25,7 +25,7 @@ TEST_CASE("a query that matches only one key takes that key's value") {
       if (!rung->supports(shape).empty()) continue;
       INFO(rung->name, " ", name_of(dtype));
       ++n_types;
-      const auto [out, lse] = attend_by_hand(*rung, shape, {.scale = 1, .mask = {}}, q, k, v);
+      const auto [out, lse] = attend_by_hand(*rung, shape, {.score = {.scale = 1}, .mask = {}}, q, k, v);
       for (const float x : out) CHECK(x == doctest::Approx(4));
       CHECK(lse[0] == doctest::Approx(100));
     }

@@ -134,7 +134,7 @@ TEST_CASE("k09 to k12: one block walks through all tiles, and each key counts on
       const gpu::AttendShape shape{
           .n_q_heads = 4, .head_dim = d, .kv_dtype = DType::f16, .max_kv_len = n_keys, .block_len = n_keys};
       const gpu::AttendTask task{shape, {}, {.n_splits = 1}};
-      const auto [out, lse] = attend_by_hand(*rung, task, {.scale = 1, .mask = {}}, q, k, v);
+      const auto [out, lse] = attend_by_hand(*rung, task, {.score = {.scale = 1}, .mask = {}}, q, k, v);
       for (int32_t i = 0; i < 4 * d; ++i) CHECK(out[i] == doctest::Approx(expected[i % d]));
       CHECK(lse[0] == doctest::Approx(std::log(n_keys)));
     }

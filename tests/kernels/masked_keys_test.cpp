@@ -37,14 +37,16 @@ std::vector<float> attend_with(const emulated::Rung& rung, MaskRule mask, int32_
     if (poison.in_k) k[poison.key * kHeadDim + d] = NAN;
     if (d >= poison.d_begin && d < poison.d_end) v[poison.key * kHeadDim + d] = NAN;
   }
-  return attend_by_hand(rung, {shape, {}, {.n_parts = n_parts}}, {.scale = 0.25f, .mask = mask}, q, k, v).out;
+  return attend_by_hand(rung, {shape, {}, {.n_parts = n_parts}}, {.score = {.scale = 0.25f}, .mask = mask}, q,
+                        k, v)
+      .out;
 }
 
 void expect_nan_where_seen(const emulated::Rung& rung, MaskRule mask, int32_t n_parts) {
   const std::vector<float> clean = attend_with(rung, mask, n_parts, {}),
                            poisoned = attend_with(rung, mask, n_parts, {.key = 9});
   for (int32_t t = 0; t < kLen; ++t) {
-    const KeyRange keys = visible_keys(mask, kLen, kLen, t);
+    const VisibleKeys keys = visible_keys(mask, kLen, kLen, t);
     const bool sees = keys.begin <= 9 && 9 < keys.end;
     int32_t n_nan = 0, n_same = 0;
     for (int32_t d = 0; d < kHeadDim; ++d) {
@@ -72,7 +74,7 @@ TEST_CASE("NaN in three dims of a key's V reaches only these dims of the queries
                                poisoned = attend_with(*rung, mask, n_parts, {9, false, 6, 9});
       for (int32_t t = 0; t < kLen; ++t)
         for (int32_t d = 0; d < kHeadDim; ++d) {
-          const KeyRange keys = visible_keys(mask, kLen, kLen, t);
+          const VisibleKeys keys = visible_keys(mask, kLen, kLen, t);
           const bool is_nan = keys.begin <= 9 && 9 < keys.end && d >= 6 && d < 9;
           const float x = poisoned[t * kHeadDim + d];
           CHECK_MESSAGE((is_nan ? std::isnan(x) : x == clean[t * kHeadDim + d]), std::string(rung->name),

@@ -117,6 +117,8 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, c
     const ConstTensorView view = storage.scales(0, kind);
     return view.raw();
   };
+  const std::vector<float> slopes = case_slopes(c);
+  const auto given = [](const auto& array) { return array.empty() ? nullptr : array.data(); };
   simt::Device device(1);
   device.limit_seconds(0);
   device.watch(watch);
@@ -133,7 +135,11 @@ Ran run_rung(const emulated::Rung& rung, const AttendCase& c, const Layout& l, c
                .block_tables = l.plan.block_tables.data(),
                .out = out.data<float>(),
                .lse = lse.data<float>(),
-               .scratch = scratch.data()},
+               .scratch = scratch.data(),
+               .slopes = given(slopes),
+               .table_first = given(l.plan.table_first),
+               .positions = l.plan.positions.data(),
+               .key_positions = given(l.plan.key_positions)},
               &device);
   NaiveBackend<float> host;
   return {{to_doubles(host, out.view()), to_doubles(host, lse.view())}, std::move(scratch), device.traffic()};

@@ -43,7 +43,7 @@ TEST_CASE("eight heads of one group that each match one key take that key's valu
       }
       const gpu::AttendShape shape{
           .n_q_heads = n, .head_dim = head_dim, .kv_dtype = dtype, .max_kv_len = n, .block_len = n};
-      const auto [out, lse] = attend_by_hand(*rung, shape, {.scale = 1, .mask = {}}, q, k, v);
+      const auto [out, lse] = attend_by_hand(*rung, shape, {.score = {.scale = 1}, .mask = {}}, q, k, v);
       for (int32_t h = 0; h < n; ++h) {
         for (int32_t d = 0; d < head_dim; ++d) CHECK(out[h * head_dim + d] == doctest::Approx(h + 1));
         CHECK(lse[h] == doctest::Approx(100));
@@ -65,7 +65,7 @@ TEST_CASE("k11: two bytes that share one place go to their own dims") {
     const gpu::AttendShape shape{
         .n_q_heads = n, .head_dim = n, .kv_dtype = dtype, .max_kv_len = n, .block_len = n};
     const std::vector<float> out =
-        attend_by_hand(emulated::k11, shape, {.scale = 1, .mask = {}}, q, k, v).out;
+        attend_by_hand(emulated::k11, shape, {.score = {.scale = 1}, .mask = {}}, q, k, v).out;
     for (int32_t i = 0; i < n * n; ++i) CHECK(out[i] == doctest::Approx(v[i]));
   }
 }
@@ -122,8 +122,9 @@ TEST_CASE("k11: a key of huge scale does not push out keys that weigh more") {
   for (int32_t i = 0; i < d; ++i) v[i] = 0x1p40f, v[1 * d + i] = 3, v[64 * d + i] = 5;
   for (const auto& [n_keys, expected] : {std::pair{1, 0x1p40f}, {64, 3.0f}, {65, 5.0f}}) {
     const gpu::AttendShape shape{.head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n_keys, .block_len = n};
-    for (const float x :
-         attend_by_hand(emulated::k11, {shape, {}, {.n_splits = 1}}, {.scale = 1, .mask = {}}, q, k, v).out)
+    for (const float x : attend_by_hand(emulated::k11, {shape, {}, {.n_splits = 1}},
+                                        {.score = {.scale = 1}, .mask = {}}, q, k, v)
+                             .out)
       CHECK(x == doctest::Approx(expected));
   }
 }
@@ -139,8 +140,9 @@ TEST_CASE("k11: where the other values are too small for a unit, out is 0") {
     std::fill_n(v.begin() + s * d, d, 127 * 0x1p-106f);  // a scale of 2^-106; below 2^-107 it would be 0
   }
   const gpu::AttendShape shape{.head_dim = d, .kv_dtype = DType::i8, .max_kv_len = n, .block_len = n};
-  for (const float x :
-       attend_by_hand(emulated::k11, {shape, {}, {.n_splits = 1}}, {.scale = 1, .mask = {}}, q, k, v).out)
+  for (const float x : attend_by_hand(emulated::k11, {shape, {}, {.n_splits = 1}},
+                                      {.score = {.scale = 1}, .mask = {}}, q, k, v)
+                           .out)
     CHECK(std::abs(x) < 0x1p-120f);  // NaN and infinity fail this check
 }
 

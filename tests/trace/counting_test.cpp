@@ -121,7 +121,7 @@ TEST_CASE("a window bounds cells and bytes read") {
   Tiny tiny(naive, {.n_layers = 1});
   tiny.step(counting, 10);
   counting.reset();
-  tiny.step(counting, 2, false, {0.35f, {.causal = true, .window = 3}});
+  tiny.step(counting, 2, false, {{.scale = 0.35f}, {.causal = true, .window = 3}});
   CHECK(counting.counts().score_cells == 4 * (3 + 3));
   CHECK(counting.counts().cost.cache_bytes_read == 2 * 4 * 2 * 8 * 4);  // rows 8 … 11
 }

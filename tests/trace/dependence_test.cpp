@@ -250,7 +250,8 @@ TEST_CASE("append: of two tokens that go to one slot, the later one is what it h
 }
 
 TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, under every mask") {
-  for (const MaskRule mask : {MaskRule{true, 0}, MaskRule{true, 2}, MaskRule{false, 0}, MaskRule{false, 3}}) {
+  for (const MaskRule mask :
+       {MaskRule{true, 0}, MaskRule{true, 2}, MaskRule{false, 0}, MaskRule{false, 3}, MaskRule{true, 1, 1}}) {
     TwoSequences s;
     NaiveBackend<float> naive;
     Recorder recorder;
@@ -265,7 +266,7 @@ TEST_CASE("attend changes exactly the rows that the rules list, for q, K and V, 
                    queries.view(),
                    *s.storage,
                    b.begin_step(s.plan, *s.storage),
-                   {0.4f, mask},
+                   {{.scale = 0.4f}, mask},
                    o.out.view(),
                    o.lse.view()});
       return o;

@@ -90,8 +90,8 @@ void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
 TEST_CASE("the fault scale-twice gives what the square of the scale gives") {
   const auto right = naive(), faulty = with_fault("scale-twice", naive(), kGroupSize);
   Tiny a(*right), b(*faulty);
-  CHECK(same_bits(a.step(*right, 4, false, {0.25f, {}})[0].view(),
-                  b.step(*faulty, 4, false, {0.5f, {}})[0].view()));
+  CHECK(same_bits(a.step(*right, 4, false, {{.scale = 0.25f}, {}})[0].view(),
+                  b.step(*faulty, 4, false, {{.scale = 0.5f}, {}})[0].view()));
 }
 
 TEST_CASE("the fault mask-top-left shows in decode, not in the prefill; the cache counts as always") {

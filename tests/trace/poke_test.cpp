@@ -261,7 +261,7 @@ TEST_CASE("a probe sees the same poked operands as attend") {
   const Tensor q = tiny.rows(0, 0, 0, 6), k = tiny.rows(0, 1, 0, 6), v = tiny.rows(0, 2, 0, 6);
   Tensor out = Tensor::host(DType::f32, q.shape()), lse = Tensor::host(DType::f32, {6, 4});
   Tensor scores = Tensor::host(DType::f32, {4, 6, 6}), probs = scores.clone();
-  const AttendSpec spec{0.35f, {}};
+  const AttendSpec spec{{.scale = 0.35f}, {}};
   poking.run(Append{{0, site::kAppend}, k.view(), v.view(), batch, tiny.storage()});
   poking.run(Attend{{0, site::kAttend}, q.view(), tiny.storage(), batch, spec, out.view(), lse.view()});
   const PokeReport before = poking.report(1);

@@ -56,7 +56,7 @@ class Tiny {
 
   /// Returns the attention output of each layer, [n_tokens, n_q_heads, head_dim].
   std::vector<Tensor> step(Backend& backend, int32_t n_new, bool emptied = false,
-                           AttendSpec spec = {0.35f, {}}) {
+                           AttendSpec spec = {{.scale = 0.35f}, {}}) {
     const int32_t past = cache_.length(0);
     if (emptied) cache_.reset(0);
     const int32_t first = emptied ? 0 : past, n_tokens = emptied ? past + n_new : n_new;

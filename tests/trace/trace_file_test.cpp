@@ -15,6 +15,7 @@
 #include "tests/trace/traced_model.h"
 #include "trace/chrome_trace.h"
 #include "trace/dependence.h"
+#include "trace/faults.h"
 #include "trace/poke.h"
 #include "trace/trace_file.h"
 
@@ -125,6 +126,29 @@ TEST_CASE("round trip: the file answers as the recorder does") {
   const int32_t event = before.find(2, -1, site::kLmHead);
   const WrittenRow logits{2, event, {RowSpace::tensor, r.m.recorder.events(2)[event].writes[0].id, 0}};
   CHECK(before.ancestors(logits) == after.ancestors(logits));
+}
+
+TEST_CASE("round trip: a mask with a window and sinks, which only its own tensor of the file holds") {
+  for (const MaskRule mask : {MaskRule{.window = 2}, MaskRule{.window = 2, .sinks = 1}}) {
+    TracedModel m({.keep = RecordOptions::Keep::latest}, 2);
+    TemporaryFile file("sinks.safetensors");
+    FaultingBackend masked(m.tracing);
+    masked.on_attend([mask](Site site, AttendSpec& spec) {
+      if (site.layer == 1) spec.mask = mask;  // as in models that have both kinds of layers
+    });
+    m.step({3, 1, 4, 1, 5}, &masked);
+    write_trace(file.path, m.recorder, {.config_json = "{}", .tokens = {3, 1, 4, 1, 5}});
+    CHECK(SafetensorsFile::open(file.path).has("events.sinks") == (mask.sinks > 0));
+    const TraceFile trace = TraceFile::open(file.path);
+    const auto &before = m.recorder.events(0), &after = trace.recorder.events(0);
+    REQUIRE(before.size() == after.size());
+    for (size_t i = 0; i < before.size(); ++i) {
+      CHECK(before[i].mask.causal == after[i].mask.causal);
+      CHECK(before[i].mask.window == after[i].mask.window);
+      CHECK(before[i].mask.sinks == after[i].mask.sinks);
+      CHECK(after[i].mask.sinks == (after[i].name == site::kAttend && after[i].layer == 1 ? mask.sinks : 0));
+    }
+  }
 }
 
 TEST_CASE("round trip: only the latest step, filters, a judge in double precision, an empty recording") {

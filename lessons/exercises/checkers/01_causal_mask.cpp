@@ -8,7 +8,7 @@ using namespace lastrow::exercises;
 namespace {
 
 bool by_rule(int32_t q_len, int32_t kv_len, int32_t t, int32_t s) {
-  const KeyRange keys = visible_keys({.causal = true}, q_len, kv_len, t);
+  const VisibleKeys keys = visible_keys({.causal = true}, q_len, kv_len, t);
   return keys.begin <= s && s < keys.end;
 }
 

@@ -77,7 +77,7 @@ void compare(const AttendCase& c) {
   };
   Fenced<float> k = rows(RowKind::k), v = rows(RowKind::v), out(int64_t{c.n_q_heads} * c.head_dim);
   attend_step(judged.q.data<float>(), k.data(), v.data(), c.n_q_heads, c.n_kv_heads, c.head_dim, kv_len,
-              lastrow::judge::case_spec(c).scale, out.data());
+              lastrow::judge::case_spec(c).score.scale, out.data());
   require_same(
       out, judged.reference.out, judged.out_bound,
       [&](int64_t i) {

@@ -37,7 +37,7 @@ ReadCount reads_one_by_one(const Snapshot& s, Mode side, Part part, int position
   for (const AttendRead& r : s.reads[static_cast<size_t>(side)])
     for (int t = 0; t < r.q_len; ++t) {
       const int query = r.kv_len - r.q_len + t;
-      const KeyRange keys = visible_keys(r.mask, r.q_len, r.kv_len, t);
+      const VisibleKeys keys = visible_keys(r.mask, r.q_len, r.kv_len, t);
       if (part == Part::q ? query != position : position < keys.begin || position >= keys.end) continue;
       readers.insert(query);
       ++out.times;

@@ -30,6 +30,10 @@ int count_early(int n_rows, IsEarly is_early) {
 /// The rows of the attend that read the key, found by halving: the ends of the keys that a query sees never
 /// go back from one query to the next.
 Queries readers_of_key(const AttendRead& r, int position) {
+  if (position < r.mask.sinks)
+    return {count_early(r.q_len,
+                        [&](int t) { return visible_keys(r.mask, r.q_len, r.kv_len, t).end <= position; }),
+            r.q_len};
   const auto keys = [&](int t) { return visible_keys(r.mask, r.q_len, r.kv_len, t); };
   return {count_early(r.q_len, [&](int t) { return keys(t).end <= position; }),
           count_early(r.q_len, [&](int t) { return keys(t).begin <= position; })};
