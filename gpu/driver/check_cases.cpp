@@ -29,14 +29,24 @@ constexpr KvDtypes kTypes[] = {DType::f32,
 constexpr int32_t kLongTypes = 6;  // of the first types there are long problems
 
 constexpr struct {
-  int32_t len;     // 0: contiguous
-  uint64_t order;  // 0: in order
-} kBlocks[] = {{0, 0}, {1, 7}, {16, 0}, {16, 7}, {31, 7}, {64, 7}};
+  int32_t len;        // 0: contiguous
+  uint64_t order;     // 0: in order
+  bool ring = false;  // as a window cache leaves its tables and positions
+} kBlocks[] = {{0, 0}, {1, 7}, {16, 0}, {16, 7}, {31, 7}, {64, 7}, {16, 7, true}, {5, 7, true}};
 
 constexpr struct {
   MaskRule mask;
   float score_scale;
-} kMasks[] = {{{true, 0}, 1}, {{true, 5}, 1}, {{false, 0}, 1}, {{true, 0}, 1e4f}};
+  float soft_cap = 0;
+  bool alibi = false;
+} kRules[] = {{{true, 0}, 1},    {{true, 5}, 1},       {{false, 0}, 1},         {{true, 0}, 1e4f},
+              {{true, 5, 3}, 1}, {{true, 0}, 1, 1.5f}, {{true, 0}, 1, 0, true}, {{true, 30, 4}, 8, 5, true}};
+
+/// Whether a problem has more than a scale and one range of keys. Not every rung takes that.
+bool has_rules(int32_t block, int32_t rule) {
+  return kBlocks[block].ring || kRules[rule].mask.sinks > 0 || kRules[rule].soft_cap > 0 ||
+         kRules[rule].alibi;
+}
 
 /// The sequences of a step, the first of them with kv_len keys.
 std::vector<SequenceSize> sequences(int32_t queries, int32_t kv_len) {
@@ -55,7 +65,7 @@ std::vector<SequenceSize> sequences(int32_t queries, int32_t kv_len) {
 }
 constexpr int32_t kQueries = 5;
 
-enum Choice { heads, head_dim, length, queries, blocks, dtype, mask, rung, kChoices };
+enum Choice { heads, head_dim, length, queries, blocks, dtype, rules, rung, kChoices };
 
 std::vector<int32_t> sizes(size_t n_rungs) {
   std::vector<int32_t> n(kChoices);
@@ -65,20 +75,29 @@ std::vector<int32_t> sizes(size_t n_rungs) {
   n[queries] = kQueries;
   n[blocks] = std::size(kBlocks);
   n[dtype] = std::size(kTypes);
-  n[mask] = std::size(kMasks);
+  n[rules] = std::size(kRules);
   n[rung] = static_cast<int32_t>(n_rungs);
   return n;
 }
 
 AttendCase problem(const Row& row) {
+  const auto& block = kBlocks[row[blocks]];
+  const auto& rule = kRules[row[rules]];
   return {.n_q_heads = kHeads[row[heads]].n_q,
           .n_kv_heads = kHeads[row[heads]].n_kv,
           .head_dim = kHeadDims[row[head_dim]],
           .sequences = sequences(row[queries], kLengths[row[length]]),
-          .mask = kMasks[row[mask]].mask,
-          .block_len = kBlocks[row[blocks]].len,
-          .block_order = kBlocks[row[blocks]].order,
-          .score_scale = kMasks[row[mask]].score_scale,
+          .mask = rule.mask,
+          .block_len = block.len,
+          .block_order = block.order,
+          .score_scale = rule.score_scale,
+          .soft_cap = rule.soft_cap,
+          .alibi = rule.alibi,
+          .table_sinks = !block.ring            ? 0
+                         : rule.mask.window > 0 ? rule.mask.sinks
+                                                : 3,
+          .table_first = block.ring ? 4 : 0,
+          .forgotten = block.ring ? 50 : 0,
           .kv_dtype = kTypes[row[dtype]]};
 }
 
@@ -149,11 +168,15 @@ CheckSet::CheckSet(std::vector<std::string> rungs,
     : rungs_(std::move(rungs)) {
   for (const std::string& name : rungs_)
     for (const KvDtypes type : kTypes)
-      for (const int32_t dim : kHeadDims) takes_.push_back(takes(name, {.head_dim = dim, .kv_dtype = type}));
+      for (const int32_t dim : kHeadDims)
+        for (const bool all : {false, true})
+          takes_.push_back(
+              takes(name, {.head_dim = dim, .kv_dtype = type, .sinks_apart = all, .finishes_scores = all}));
 }
 
-bool CheckSet::takes(int32_t r, int32_t t, int32_t d) const {
-  return takes_[(static_cast<size_t>(r) * std::size(kTypes) + t) * std::size(kHeadDims) + d];
+bool CheckSet::takes(int32_t r, int32_t t, int32_t d, bool all_rules) const {
+  return takes_[2 * ((static_cast<size_t>(r) * std::size(kTypes) + t) * std::size(kHeadDims) + d) +
+                (all_rules ? 1 : 0)];
 }
 
 bool CheckSet::can_be(const Row& row) const {
@@ -164,7 +187,12 @@ bool CheckSet::can_be(const Row& row) const {
   };
   return each(row[rung], rungs_.size(), [&](int32_t r) {
     return each(row[dtype], std::size(kTypes), [&](int32_t t) {
-      return each(row[head_dim], std::size(kHeadDims), [&](int32_t d) { return takes(r, t, d); });
+      return each(row[head_dim], std::size(kHeadDims), [&](int32_t d) {
+        return each(row[blocks], std::size(kBlocks), [&](int32_t b) {
+          return each(row[rules], std::size(kRules),
+                      [&](int32_t x) { return takes(r, t, d, has_rules(b, x)); });
+        });
+      });
     });
   });
 }
@@ -172,7 +200,8 @@ bool CheckSet::can_be(const Row& row) const {
 std::vector<std::string> CheckSet::takers(const Row& row) const {
   std::vector<std::string> names;
   for (size_t r = 0; r < rungs_.size(); ++r)
-    if (takes(static_cast<int32_t>(r), row[dtype], row[head_dim])) names.push_back(rungs_[r]);
+    if (takes(static_cast<int32_t>(r), row[dtype], row[head_dim], has_rules(row[blocks], row[rules])))
+      names.push_back(rungs_[r]);
   return names;
 }
 

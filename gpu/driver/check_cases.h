@@ -9,10 +9,11 @@
 // Either way a problem comes with every rung that takes it, because the judge takes longer than the rungs.
 //
 // Properties: query heads and K/V heads, head_dim, kv_len, the queries (decode, prefill, ragged, …), length
-// and order of blocks, stored type, mask and size of scores, rung; kv_len goes up to 130. The long problems
-// have 300, 1,000, 4,100 and 16,384 keys. They are few and chosen: each is run for six stored types or pairs,
-// and for those rungs that it can tell something new about (check_cases.cpp). Every n-th problem of the quick set has
-// its share of both kinds, if n is not a multiple of 3.
+// and order of blocks and where tables begin, stored type, rules (mask, window, sinks, size of scores, soft
+// cap, ALiBi), rung; kv_len goes up to 130. The long problems have 300, 1,000, 4,100 and 16,384 keys. They are
+// few and chosen: each is run for six stored types or pairs, and for those rungs that it can tell something new
+// about (check_cases.cpp). Every n-th problem of the quick set has its share of both kinds, if n is not a
+// multiple of 3.
 #pragma once
 
 #include <string>
@@ -41,11 +42,11 @@ class CheckSet {
 
  private:
   std::vector<std::string> takers(const std::vector<int32_t>& row) const;
-  bool takes(int32_t rung, int32_t dtype, int32_t head_dim) const;
+  bool takes(int32_t rung, int32_t dtype, int32_t head_dim, bool all_rules) const;
   bool can_be(const std::vector<int32_t>& row) const;
 
   std::vector<std::string> rungs_;
-  std::vector<bool> takes_;  // [rung, dtype, head_dim]
+  std::vector<bool> takes_;  // [rung, dtype, head_dim, all rules of scores and masks]
 };
 
 }  // namespace lastrow::driver

@@ -1,6 +1,7 @@
 // The long contexts of the quick set: which rungs run them, and that every n-th problem still includes some.
 #include <doctest/doctest.h>
 
+#include <map>
 #include <set>
 
 #include "gpu/driver/check_cases.h"
@@ -23,6 +24,26 @@ std::vector<CheckCase> quick_set() {
                     return emulated::rung(name).supports(shape).empty();
                   })
       .quick();
+}
+
+TEST_CASE("every rung is checked with sinks, soft cap, ALiBi, and a table that begins within a block") {
+  struct Checked {
+    bool sinks = false, soft_cap = false, alibi = false, ring = false, ring_with_sinks = false;
+  };
+  std::map<std::string, Checked> checked;
+  for (const CheckCase& c : quick_set())
+    for (const std::string& rung : c.rungs) {
+      Checked& x = checked[rung];
+      x.sinks |= c.problem.mask.sinks > 0;
+      x.soft_cap |= c.problem.soft_cap > 0;
+      x.alibi |= c.problem.alibi;
+      x.ring |= c.problem.table_first > 0 && c.problem.forgotten > 0;
+      x.ring_with_sinks |= c.problem.table_sinks > 0 && c.problem.mask.sinks > 0;
+    }
+  for (const emulated::Rung* rung : emulated::ladder()) {
+    const Checked& x = checked[rung->name];
+    CHECK_MESSAGE((x.sinks && x.soft_cap && x.alibi && x.ring && x.ring_with_sinks), rung->name);
+  }
 }
 
 constexpr int32_t kLengths[] = {300, 1000, 4100, 16384};
