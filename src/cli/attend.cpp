@@ -23,7 +23,7 @@ namespace {
 
 struct AttendOptions {
   std::string in, out, layout = "shd", kv_dtype;
-  std::optional<int32_t> window;
+  RuleOptions rules;
   BackendFlags backend;
   bool probe = false;
 };
@@ -34,23 +34,26 @@ InputOptions input_options(const AttendOptions& o) {
         "unknown layout '{}': use shd for [tokens, heads, head_dim], or bhsd for [batch, heads, tokens, "
         "head_dim]",
         o.layout);
-  InputOptions options{.bhsd = o.layout == "bhsd", .kv_dtypes = {}, .window = o.window};
+  InputOptions options{.bhsd = o.layout == "bhsd", .kv_dtypes = {}, .rules = o.rules};
   if (!o.kv_dtype.empty()) options.kv_dtypes = kv_dtypes_from_name(o.kv_dtype);
   return options;
 }
 
 /// A short text for the result line: the packing, the stored types, the mask and the scale.
 std::string summary(const AttentionInput& input) {
-  const std::string window =
-      input.spec.mask.window == 0 ? "" : fmt::format(", window {}", input.spec.mask.window);
+  const auto& [score, mask] = input.spec;
+  const std::string window = mask.window == 0 ? "" : fmt::format(", window {}", mask.window);
+  const std::string sinks = mask.sinks == 0 ? "" : fmt::format(", {} sinks", mask.sinks);
+  const std::string cap = score.soft_cap == 0 ? "" : fmt::format(", soft cap {}", score.soft_cap);
   const Packing& p = input.packing;
   const std::string packed =
       p.n_seqs() == 1 && !p.paged
           ? ""
           : fmt::format("{} sequence{}{}, ", p.n_seqs(), p.n_seqs() == 1 ? "" : "s",
                         p.paged ? fmt::format(" in blocks of {}", p.block_len) : " packed");
-  return fmt::format("{}K/V in {}, {}{}, scale {}", packed, kv_dtypes_name(input.kv_dtypes),
-                     input.spec.mask.causal ? "causal" : "not causal", window, input.spec.score.scale);
+  return fmt::format("{}K/V in {}, {}{}{}, scale {}{}{}", packed, kv_dtypes_name(input.kv_dtypes),
+                     mask.causal ? "causal" : "not causal", window, sinks, score.scale, cap,
+                     score.alibi_heads == 0 ? "" : ", ALiBi");
 }
 
 /// The largest element, or NaN if one is NaN.
@@ -139,11 +142,15 @@ Other tensors are ignored. With scales, an element is code · scale. With --layo
 [batch, heads, tokens, head_dim] as in PyTorch, scales are [batch, heads, tokens], and the outputs have this
 layout too.
 
-The metadata of a safetensors file may hold:
+The metadata of a safetensors file may hold these, which options replace:
 
   causal    "true" or "false"; default "true"
   scale     a number; default 1/√head_dim
-  window    a number of keys: a query sees only the last so many; default: all
+  soft_cap  a number: a score x becomes soft_cap · tanh(x / soft_cap); default 0: no cap
+  alibi     "true" or "false": a score falls with the distance from query to key, by the slope of its
+            head, 2^(-8 (h + 1) / n_q_heads); default "false"
+  window    a number of keys: a query sees only the last so many; default 0: all
+  sinks     a number of keys: beside the window, the first so many stay visible; default 0
 
 The queries of a sequence are its last tokens. If causal, query t sees the keys up to index
 kv_len − q_len + t.
@@ -191,8 +198,15 @@ void add_attend(CLI::App& app) {
                   "Store K and V as f32, f16, bf16, fp8, int8, int4 or fp4, or each in its own type as "
                   "k=TYPE,v=TYPE; "
                   "default: their types in the file");
-  sub->add_option("--window", o->window,
+  sub->add_option("--window", o->rules.window,
                   "A query sees only the last so many keys; 0: all; default: as in the metadata");
+  sub->add_option("--sinks", o->rules.sinks,
+                  "Beside the window, the first so many keys stay visible; default: as in the metadata");
+  sub->add_option("--scale", o->rules.scale,
+                  "The factor of q·k; default: as in the metadata, else 1/√head_dim");
+  sub->add_option("--soft-cap", o->rules.soft_cap,
+                  "Bound scores to ± this number; 0: no bound; default: as in the metadata");
+  sub->add_flag("--alibi", o->rules.alibi, "Lower each score by distance times the slope of its head");
   sub->add_flag("--probe", o->probe, "Also write scores and probabilities");
   sub->footer(kFooter);
   refuse_empty_values(*sub);

@@ -126,7 +126,7 @@ void attend_rows(UploadedPart& p, const AttentionInput& input, Backend& backend,
   for (int64_t begin = 0; begin < n_tokens; begin += at_once) {
     const int64_t n = std::min(at_once, n_tokens - begin);
     const StepPlan plan =
-        slice(input.packing, static_cast<int32_t>(begin), static_cast<int32_t>(n), input.spec.mask.causal);
+        slice(input.packing, static_cast<int32_t>(begin), static_cast<int32_t>(n), input.spec);
     const Batch& batch = backend.begin_step(plan, *p.storage);
     backend.run(Attend{kSite, p.q.view().rows(begin, n), *p.storage, batch, input.spec,
                        p.out.view().rows(begin, n), p.lse.view().rows(begin, n)});
@@ -174,7 +174,7 @@ void attend_part(const Part& part, const AttentionInput& input, Backend& backend
   std::fill_n(part.scores.data<float>(), part.scores.size(), -std::numeric_limits<float>::infinity());
   std::fill_n(part.probs.data<float>(), part.probs.size(), 0.0f);
   std::fill_n(part.lse_distance.data<float>(), part.lse_distance.size(), 0.0f);
-  const StepPlan plan = slice(input.packing, 0, input.packing.n_tokens(), input.spec.mask.causal);
+  const StepPlan plan = slice(input.packing, 0, input.packing.n_tokens(), input.spec);
   const Batch& batch = backend.begin_step(plan, *p.storage);
   for (int32_t i = 0; i < input.packing.n_seqs(); ++i)
     if (input.packing.q_len(i) > 0 && input.packing.kv_len[i] > 0)

@@ -26,9 +26,7 @@
 //
 // q is converted to f32. K and V are stored in their own types, or in `kv_dtypes`. The metadata may hold:
 //
-//   causal    "true" or "false"; default "true"
-//   scale     a number; default 1/√head_dim
-//   window    a number of keys; default 0, which is no window
+//   causal, scale, soft_cap, alibi, window, sinks       as in cli/attention_rules.h
 //
 // The queries of a sequence are its last q_len tokens (attention/mask.h): if causal, query t sees the keys
 // up to index kv_len − q_len + t. If kv_len < q_len, the first queries see no key: out is 0 and lse is −∞.
@@ -40,6 +38,7 @@
 #include <string>
 
 #include "backend/backend.h"
+#include "cli/attention_rules.h"
 #include "cli/packing.h"
 #include "core/function_ref.h"
 #include "io/atomic_file.h"
@@ -49,7 +48,7 @@ namespace lastrow::cli {
 struct InputOptions {
   bool bhsd = false;
   std::optional<KvDtypes> kv_dtypes{};  // how to store K and V; empty: as in the file
-  std::optional<int32_t> window{};      // replaces the window of the metadata
+  RuleOptions rules{};                  // replace the metadata
 };
 
 struct AttentionInput {

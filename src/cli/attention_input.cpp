@@ -1,12 +1,10 @@
 // Reads q, k and v for `lastrow attend`, in all file formats, types and layouts.
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "cli/attention_file.h"
 #include "cli/named_tensors.h"
 #include "core/memory_limit.h"
-#include "core/number.h"
 #include "io/checked.h"
 
 namespace lastrow::cli {
@@ -153,36 +151,6 @@ void check_shapes(const std::string& source, const Found& q, const Found& k, con
                     source, qs[1], ks[1]);
 }
 
-/// The number in the metadata under `key`; empty if there is no such key. `parse` returns empty for text that
-/// is not a number.
-template <typename T>
-std::optional<T> number(const NamedTensors& file, const char* key,
-                        std::optional<T> (&parse)(std::string_view), const char* expected) {
-  const std::string* const text = file.metadata(key);
-  if (text == nullptr) return {};
-  const std::optional<T> x = parse(*text);
-  if (!x) throw FileError("{}: metadata {} is {}; write {}", file.source(), key, shown(*text), expected);
-  return x;
-}
-
-AttendSpec read_spec(const NamedTensors& file, int64_t head_dim, std::optional<int32_t> window) {
-  AttendSpec spec;
-  if (const std::string* causal = file.metadata("causal")) {
-    if (*causal != "true" && *causal != "false")
-      throw FileError("{}: metadata causal is {}; write \"true\" or \"false\"", file.source(),
-                      shown(*causal));
-    spec.mask.causal = *causal == "true";
-  }
-  spec.score.scale = number(file, "scale", real_number, "a finite number such as \"0.125\"")
-                         .value_or(static_cast<float>(1.0 / std::sqrt(static_cast<double>(head_dim))));
-  const auto in_file = number(file, "window", whole_number<int32_t>, "a number of keys such as \"128\"");
-  spec.mask.window = window.value_or(in_file.value_or(0));
-  if (spec.mask.window < 0)
-    throw FileError("{}: window is {}; give a number of keys, or 0 for no window", file.source(),
-                    spec.mask.window);
-  return spec;
-}
-
 /// Multiplies the codes of K and V by their scales. int8 needs scales. If K and V are both fp8, they have
 /// scales for both or for neither.
 void apply_scales(NamedTensors& file, const Packing& packing, bool bhsd, Found& k, Found& v) {
@@ -229,7 +197,7 @@ AttentionInput read_attention_input(const std::filesystem::path& path, const Inp
   check_shapes(file.source(), q, k, v);
   if (!packed) packing = one_sequence(static_cast<int32_t>(q.n_tokens), static_cast<int32_t>(k.n_tokens));
   apply_scales(file, packing, options.bhsd, k, v);
-  const AttendSpec spec = read_spec(file, q.rows.shape()[2], options.window);
+  const AttendSpec spec = read_rules(file, q.rows.shape()[2], q.rows.shape()[1], options.rules);
   return {.source = file.source(),
           .bhsd = options.bhsd,
           .n_batch = q.n_batch,

@@ -220,7 +220,8 @@ Packing read_packing(NamedTensors& file, int64_t n_tokens, const Shape& k) {
   return p;
 }
 
-StepPlan slice(const Packing& packing, int32_t first, int32_t n, bool causal) {
+StepPlan slice(const Packing& packing, int32_t first, int32_t n, const AttendSpec& spec) {
+  const bool causal = spec.mask.causal;
   StepPlan plan;
   plan.q_start = {0};
   for (int32_t i = 0; i < packing.n_seqs(); ++i) {
@@ -228,7 +229,8 @@ StepPlan slice(const Packing& packing, int32_t first, int32_t n, bool causal) {
                   end = std::clamp(packing.q_start[i + 1], first, first + n);
     const int32_t left_out = causal ? std::max(packing.q_start[i + 1] - (first + n), 0) : 0;
     const int32_t kv_len = std::max(packing.kv_len[i] - left_out, 0);
-    for (int32_t t = begin; t < end; ++t) plan.positions.push_back(std::max(0, kv_len - end + t));
+    for (int32_t t = begin; t < end; ++t)
+      plan.positions.push_back(packing.kv_len[i] - packing.q_start[i + 1] + t);
     plan.q_start.push_back(end - first);
     plan.kv_len.push_back(kv_len);
     plan.sequences.push_back(i);
@@ -238,6 +240,9 @@ StepPlan slice(const Packing& packing, int32_t first, int32_t n, bool causal) {
   plan.block_tables = packing.block_tables;
   plan.blocks_per_seq = packing.blocks_per_seq;
   plan.block_len = packing.block_len;
+  if (!causal && spec.score.alibi_heads > 0)
+    for (int32_t i = 0; i < packing.n_seqs(); ++i)
+      for (int32_t s = 0; s < plan.keys_per_seq(); ++s) plan.key_positions.push_back(s);
   return plan;
 }
 

@@ -2,7 +2,7 @@
 //
 //   Packing p = one_sequence(q_len, kv_len);             one block
 //   Packing p = read_packing(file, n_tokens, k);         from kv_len, q_len or q_start, and block_table
-//   StepPlan plan = slice(p, first, n, causal);          a step of n of the queries
+//   StepPlan plan = slice(p, first, n, spec);            a step of n of the queries
 //
 // Invariant: the blocks of each sequence hold its kv_len rows, and all numbers fit their arrays. read_packing
 // checks it, because these numbers become addresses.
@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "attention/score.h"
 #include "cache/index.h"
 #include "cache/step_plan.h"
 #include "cli/named_tensors.h"
@@ -50,7 +51,7 @@ Packing read_packing(NamedTensors& file, int64_t n_tokens, const Shape& k);
 
 /// A step of n queries, from packed token `first` on. All sequences are in it; some may have no query. Each
 /// query sees the same keys as in one large step. For this, if causal, a sequence ends earlier when its last
-/// queries are not in the step.
-StepPlan slice(const Packing& packing, int32_t first, int32_t n, bool causal);
+/// queries are not in the step. If not causal, it keeps its length, so ALiBi needs the positions of the keys.
+StepPlan slice(const Packing& packing, int32_t first, int32_t n, const AttendSpec& spec);
 
 }  // namespace lastrow::cli

@@ -188,6 +188,64 @@ TEST_CASE("a window from the metadata or from an option shows only the last keys
                 "--window = 2147483648: it is not a number, or it is too large");
 }
 
+TEST_CASE("sinks beside a window: the result is that of the visible keys alone") {
+  const Inputs in;
+  const Folder folder;
+  const ConstTensorView q = std::as_const(in.q).view().rows(2, 1);  // the last query, which sees all
+  write(folder.file("all"), {{"q", q}, {"k", in.k.view()}, {"v", in.v.view()}},
+        {{"window", "3"}, {"sinks", "2"}});
+  const auto first_and_last = [](const Tensor& x) {
+    Tensor rows = Tensor::host(DType::f32, x.shape().with_rows(5));
+    convert(x.view().rows(0, 2), rows.view().rows(0, 2));
+    convert(x.view().rows(kKeys - 3, 3), rows.view().rows(2, 3));
+    return rows;
+  };
+  const Tensor k = first_and_last(in.k), v = first_and_last(in.v);
+  write(folder.file("some"), {{"q", q}, {"k", k.view()}, {"v", v.view()}});
+  CHECK(attend(folder, "some", {"--backend", "naive"}).exit_code == 0);
+  const auto some = result(folder, "out");
+  const LastrowOutcome o = attend(folder, "all", {"--backend", "naive"});
+  CHECK(holds(o.out, "window 3, 2 sinks"));
+  CHECK(result(folder, "out") == some);
+  CHECK(attend(folder, "all", {"--backend", "naive", "--sinks", "0"}).exit_code == 0);
+  CHECK(result(folder, "out") != some);
+  check_refused({"attend", "--in", folder.file("all"), "--out", folder.file("out"), "--sinks", "-1"},
+                "sinks is -1");
+  check_refused({"attend", "--in", folder.file("all"), "--out", folder.file("out"), "--window", "0"},
+                "there are 2 sinks, but no window");
+}
+
+TEST_CASE("soft cap, scale and ALiBi from the metadata or from options give the same") {
+  const Inputs in;
+  const Folder folder;
+  const auto file = [&](const char* name, const Metadata& metadata) {
+    write(folder.file(name), {{"q", in.q.view()}, {"k", in.k.view()}, {"v", in.v.view()}}, metadata);
+  };
+  file("plain", {});
+  file("rules", {{"soft_cap", "1.5"}, {"scale", "0.75"}, {"alibi", "true"}});
+  CHECK(attend(folder, "plain", {"--backend", "naive"}).exit_code == 0);
+  const auto plain = result(folder, "out");
+  const LastrowOutcome o = attend(folder, "rules", {"--backend", "naive"});
+  CHECK(holds(o.out, "scale 0.75, soft cap 1.5, ALiBi"));
+  const auto rules = result(folder, "out");
+  CHECK(rules != plain);
+  CHECK(attend(folder, "plain", {"--backend", "naive", "--soft-cap", "1.5", "--scale", "0.75", "--alibi"})
+            .exit_code == 0);
+  CHECK(result(folder, "out") == rules);
+  for (const auto& [option, value, message] : {std::tuple{"--soft-cap", "-1", "soft_cap is -1"},
+                                               {"--soft-cap", "inf", "--soft-cap is"},
+                                               {"--scale", "nan", "--scale is"},
+                                               {"--scale", "fast", "--scale is"}})
+    check_refused({"attend", "--in", folder.file("plain"), "--out", folder.file("out"), option, value},
+                  message);
+  for (const auto& [key, value, message] : {std::tuple{"soft_cap", "x", "metadata soft_cap is"},
+                                            {"alibi", "1", "metadata alibi is"},
+                                            {"sinks", "two", "metadata sinks is"}}) {
+    file("bad", {{key, value}});
+    check_refused({"attend", "--in", folder.file("bad"), "--out", folder.file("out")}, message);
+  }
+}
+
 TEST_CASE("tensors beside q, k and v may be of any type and rank") {
   std::string header =
       R"({"q":{"dtype":"F32","shape":[1,1,1],"data_offsets":[0,4]},"k":{"dtype":"F32","shape":[1,1,1],"data_offsets":[4,8]},)"
