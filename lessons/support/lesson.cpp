@@ -88,9 +88,9 @@ std::shared_ptr<const Model> Lesson::model(const std::string& own_choice) {
 
 std::shared_ptr<const Model> Lesson::model_with_rope(const std::string& own_choice) {
   auto chosen = model(own_choice);
-  if (chosen->config().learns_positions())
+  if (!chosen->config().has_rope())
     throw UsageError(
-        "{} has learned positions, and this lesson is about RoPE: choose {}, or random:… without arch=gpt2",
+        "{} has no RoPE, which this lesson is about: choose {}, or random:… without arch=gpt2 and alibi",
         chosen->config().name, fmt::join(builtin_model_names(), ", "));
   return chosen;
 }

@@ -5,8 +5,11 @@ namespace lastrow::cli {
 
 inline constexpr const char* kGenerateHelp =
     R"(A model with random weights is random:KEY=VALUE,… with any of the keys layers, q_heads, kv_heads,
-head_dim, model_dim, ffn, vocab, context, seed and arch (llama or gpt2). For example:
+head_dim, model_dim, ffn, vocab, context, seed and arch (llama or gpt2). Scores are changed by alibi=1 (ALiBi
+in place of RoPE), soft_cap=N, and window=N with window_period=P (every P-th layer sees only the last N keys).
+For example:
 random:layers=4,q_heads=8,kv_heads=2,head_dim=64,seed=1
+random:layers=4,q_heads=8,kv_heads=2,soft_cap=50,window=32,window_period=2
 
 A trace file holds one mode. With --mode both, run.safetensors holds the cached mode, and the file
 run.recompute.safetensors holds the other. Recording makes the steps slower, and their times larger.

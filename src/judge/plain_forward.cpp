@@ -96,11 +96,24 @@ void rope(const PlainDecoder& c, int64_t position, Row& heads) {
     }
 }
 
-/// Attention of one query that sees all the keys: out[h,:] = Σ_s softmax_s(scale · q[h,:]·k[s,g,:]) v[s,g,:].
+/// The slope of ALiBi for head h of n: 2^(−8(h + 1)/n) if n is a power of two. Otherwise the first heads take the
+/// slopes of the power of two below n, and the rest take every second slope of the power above.
+double slope(int64_t h, int64_t n) {
+  int64_t below = 1;
+  while (2 * below <= n) below *= 2;
+  const double exponent = h < below
+                              ? 8.0 * static_cast<double>(h + 1) / static_cast<double>(below)
+                              : 4.0 * static_cast<double>(2 * (h - below) + 1) / static_cast<double>(below);
+  return std::exp2(-exponent);
+}
+
+/// Attention of the last query over the keys so far: out[h,:] = Σ_s softmax_s(score[h,s]) v[s,g,:], where
+///   score[h,s] = scale · q[h,:]·k[s,g,:], capped and lowered as the decoder says.
+/// It sees the last `window` keys; all of them if window is 0.
 ///   q              [n_q_heads · head_dim]
 ///   keys, values   [s][n_kv_heads · head_dim]
-Row attend(const PlainDecoder& c, const Row& q, const std::vector<Row>& keys,
-           const std::vector<Row>& values) {
+Row attend(const PlainDecoder& c, const Row& q, const std::vector<Row>& keys, const std::vector<Row>& values,
+           int64_t window) {
   // AttendSpec::scale is an f32, so the scale is rounded to f32 here too.
   const double scale = static_cast<float>(1 / std::sqrt(static_cast<double>(c.head_dim)));
   Row out(q.size(), 0.0);
@@ -108,16 +121,21 @@ Row attend(const PlainDecoder& c, const Row& q, const std::vector<Row>& keys,
     const int64_t q_offset = h * c.head_dim, kv_offset = h / (c.n_q_heads / c.n_kv_heads) * c.head_dim;
     Row weights;
     double largest = -HUGE_VAL, sum = 0;
-    for (const Row& key : keys) {
+    const auto n_keys = static_cast<int64_t>(keys.size());
+    const int64_t first = window == 0 ? 0 : std::max<int64_t>(0, n_keys - window);
+    for (int64_t s = first; s < n_keys; ++s) {
       double score = 0;
-      for (int64_t d = 0; d < c.head_dim; ++d) score += q[q_offset + d] * key[kv_offset + d];
-      weights.push_back(scale * score);
-      largest = std::max(largest, scale * score);
+      for (int64_t d = 0; d < c.head_dim; ++d) score += q[q_offset + d] * keys[s][kv_offset + d];
+      score *= scale;
+      if (c.soft_cap != 0) score = c.soft_cap * std::tanh(score / c.soft_cap);
+      if (c.alibi) score -= slope(h, c.n_q_heads) * static_cast<double>(n_keys - 1 - s);
+      weights.push_back(score);
+      largest = std::max(largest, score);
     }
     for (double& weight : weights) sum += weight = std::exp(weight - largest);
-    for (size_t s = 0; s < weights.size(); ++s)
+    for (size_t i = 0; i < weights.size(); ++i)
       for (int64_t d = 0; d < c.head_dim; ++d)
-        out[q_offset + d] += weights[s] / sum * values[s][kv_offset + d];
+        out[q_offset + d] += weights[i] / sum * values[first + i][kv_offset + d];
   }
   return out;
 }
@@ -127,7 +145,7 @@ void add(const Row& delta, Row& x) {
 }
 
 /// x[t] += o_proj · attention(norm(x))[t]
-void attention_block(const PlainDecoder& c, const std::string& layer, std::vector<Row>& x) {
+void attention_block(const PlainDecoder& c, const std::string& layer, int64_t window, std::vector<Row>& x) {
   const int64_t q_dim = c.n_q_heads * c.head_dim, kv_dim = c.n_kv_heads * c.head_dim;
   const LinearLayer w_q(c, layer + "self_attn.q_proj", q_dim, c.model_dim),
       w_k(c, layer + "self_attn.k_proj", kv_dim, c.model_dim),
@@ -139,11 +157,11 @@ void attention_block(const PlainDecoder& c, const std::string& layer, std::vecto
     Row q = w_q(normed);
     keys.push_back(w_k(normed));
     values.push_back(w_v(normed));
-    if (!c.gpt2) {
+    if (!c.gpt2 && !c.alibi) {
       rope(c, static_cast<int64_t>(t), q);
       rope(c, static_cast<int64_t>(t), keys.back());
     }
-    add(w_o(attend(c, q, keys, values)), x[t]);  // it sees tokens 0 … t only: the causal mask
+    add(w_o(attend(c, q, keys, values, window)), x[t]);  // it sees tokens 0 … t only: the causal mask
   }
 }
 
@@ -189,7 +207,7 @@ std::vector<double> plain_forward(const PlainDecoder& c, std::span<const int32_t
   }
   for (int64_t i = 0; i < c.n_layers; ++i) {
     const std::string layer = "model.layers." + std::to_string(i) + ".";
-    attention_block(c, layer, x);
+    attention_block(c, layer, i % c.window_period == 0 ? c.window : 0, x);
     ffn_block(c, layer, x);
   }
   const Matrix head = c.tied ? embedding : matrix(c, "lm_head.weight", c.vocab_size, c.model_dim);

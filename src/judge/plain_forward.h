@@ -31,6 +31,10 @@ struct PlainDecoder {
   double rope_theta = 10000;
   bool interleaved = false;  // RoPE rotates the pairs (2d, 2d + 1); else (d, d + head_dim/2)
   bool tied = true;          // the LM head is the embedding table
+  bool alibi = false;        // no RoPE; scores fall with the distance. ScoreRule's slopes are f32: with up to
+                             // 8 heads they are exact
+  double soft_cap = 0;       // 0: none
+  int64_t window = 0, window_period = 1;  // keys that a token sees in layers 0, period, …; 0: all
   /// Returns a weight by its name, for example "model.layers.0.mlp.up_proj.weight": [out, in] in host memory,
   /// of any floating type. The names are those of Llama's checkpoints. A GPT-2 also has biases
   /// ("….up_proj.bias") and "model.embed_positions.weight".
@@ -40,7 +44,7 @@ struct PlainDecoder {
 /// The logits after each token, [n_tokens, vocab_size]. Token t is at position t.
 /// Throws ShapeError for a weight of the wrong shape, or a token outside the vocabulary.
 /// Sources: Touvron et al. 2023, "LLaMA", section 2.2, with grouped queries (Ainslie et al. 2023); Radford et
-/// al. 2019, section 2.3 (GPT-2).
+/// al. 2019, section 2.3 (GPT-2); Press et al. 2022 (ALiBi); Gemma Team 2024, "Gemma 2" (soft cap, windows).
 std::vector<double> plain_forward(const PlainDecoder& decoder, std::span<const int32_t> tokens);
 
 }  // namespace lastrow::judge

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -46,7 +47,18 @@ void validate(const ModelConfig& c) {
     throw ShapeError(
         "model config: {} query heads cannot share {} K/V heads: make n_q_heads a multiple of n_kv_heads",
         c.n_q_heads, c.n_kv_heads);
-  if (c.head_dim % 2 != 0 && !c.learns_positions())
+  if (c.alibi && c.learns_positions())
+    throw ShapeError("model config: ALiBi beside learned positions: use it with architecture 'llama'");
+  if (!(c.score_soft_cap >= 0) || !(c.score_soft_cap < 1e12f))
+    throw ShapeError("model config: score_soft_cap is {}: it must be above 0 and below 1e12, or 0 for none",
+                     c.score_soft_cap);
+  if (c.window < 0)
+    throw ShapeError("model config: window is {}: give a number of keys, or 0 for none", c.window);
+  require_positive("window_period", c.window_period);
+  if (c.window_period != 1 && c.window == 0)
+    throw ShapeError("model config: window_period is {} without a window: give a window too",
+                     c.window_period);
+  if (c.head_dim % 2 != 0 && c.has_rope())
     throw ShapeError("model config: head_dim {} is odd: RoPE rotates pairs of elements, so it must be even",
                      c.head_dim);
   if (!(c.norm_eps > 0) || !(c.norm_eps < 1))
@@ -76,6 +88,13 @@ std::string bias_name(const std::string& weight_name) {
   return weight_name.substr(0, weight_name.rfind('.')) + ".bias";
 }
 
+AttendSpec attend_spec(const ModelConfig& c, int layer) {
+  return {.score = {.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(c.head_dim))),
+                    .soft_cap = c.score_soft_cap,
+                    .alibi_heads = c.alibi ? c.n_q_heads : 0},
+          .mask = {.window = layer % c.window_period == 0 ? c.window : 0}};
+}
+
 ModelShape shape_of(const ModelConfig& c, DType weight_dtype) {
   ModelShape shape;
   shape.name = c.name;
@@ -89,6 +108,8 @@ ModelShape shape_of(const ModelConfig& c, DType weight_dtype) {
   shape.max_seq_len = c.max_seq_len;
   shape.tied_embeddings = c.tied_embeddings;
   shape.learned_positions = c.learns_positions();
+  shape.window = c.window;
+  shape.window_period = c.window_period;
   shape.gated_mlp = c.gates_ffn();
   shape.qkv_bias = shape.other_bias = c.has_biases();
   shape.norm = c.has_biases() ? NormKind::layer : NormKind::rms;
@@ -111,6 +132,10 @@ std::string to_json(const ModelConfig& c) {
                                  {"rope_pairing", name_of(c.rope_pairing)},
                                  {"tied_embeddings", c.tied_embeddings}};
   if (c.architecture != Architecture::llama) json["architecture"] = name_of(c.architecture);
+  if (c.alibi) json["alibi"] = true;
+  if (c.score_soft_cap != 0) json["score_soft_cap"] = c.score_soft_cap;
+  if (c.window != 0) json["window"] = c.window;
+  if (c.window_period != 1) json["window_period"] = c.window_period;
   return json.dump();
 }
 
@@ -153,11 +178,16 @@ ModelConfig config_from_json(const std::string& text) {
   field("rope_pairing", pairing);
   field("tied_embeddings", c.tied_embeddings);
   c.rope_pairing = pairing_from_name(pairing);
-  if (json.contains("architecture")) {  // files from before there was a choice lack it
+  // These fields are left out where they say what is usual.
+  if (json.contains("architecture")) {
     std::string architecture;
     field("architecture", architecture);
     c.architecture = architecture_from_name(architecture);
   }
+  if (json.contains("alibi")) field("alibi", c.alibi);
+  if (json.contains("score_soft_cap")) field("score_soft_cap", c.score_soft_cap);
+  if (json.contains("window")) field("window", c.window);
+  if (json.contains("window_period")) field("window_period", c.window_period);
   validate(c);
   return c;
 }

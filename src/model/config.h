@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <string>
 
+#include "attention/score.h"
 #include "cost/model_shape.h"
 
 namespace lastrow {
@@ -42,17 +43,22 @@ struct ModelConfig {
   float rope_theta = 10000.0f;
   RopePairing rope_pairing = RopePairing::halves;
   bool tied_embeddings = true;  // the LM head is the embedding table
+  bool alibi = false;           // distances lower the scores, in place of RoPE. Press et al. 2022
+  float score_soft_cap = 0;     // 0: none; else scores stay within ± this. Gemma Team 2024, "Gemma 2"
+  int window = 0;               // 0: none; else windowed layers see only the last `window` keys
+  int window_period = 1;  // layers 0, period, 2·period, … are windowed (2: every other, as in Gemma 2)
   std::string name;
 
-  bool learns_positions() const { return architecture == Architecture::gpt2; }  // else RoPE
-  bool has_biases() const { return architecture == Architecture::gpt2; }        // norms and linear layers
-  bool gates_ffn() const { return architecture == Architecture::llama; }        // SwiGLU, else GELU
+  bool learns_positions() const { return architecture == Architecture::gpt2; }  // else RoPE or ALiBi
+  bool has_rope() const { return !learns_positions() && !alibi; }
+  bool has_biases() const { return architecture == Architecture::gpt2; }  // norms and linear layers
+  bool gates_ffn() const { return architecture == Architecture::llama; }  // SwiGLU, else GELU
   int group_size() const { return n_q_heads / n_kv_heads; }
   bool operator==(const ModelConfig&) const = default;
 };
 
 /// Throws ShapeError, with the wrong numbers, if the config cannot run: a size is not positive, head_dim is
-/// odd under RoPE, n_q_heads is not a multiple of n_kv_heads, or a product of sizes overflows.
+/// odd under RoPE, positions are learned beside ALiBi, n_q_heads is not a multiple of n_kv_heads, or a product of sizes overflows.
 void validate(const ModelConfig& config);
 
 /// The names of the weight tensors, as in the published Llama checkpoints. Matrices are `[out, in]`.
@@ -74,6 +80,9 @@ void validate(const ModelConfig& config);
 std::string weight_name(int layer, const char* tail);
 /// "….q_proj.weight" → "….q_proj.bias"
 std::string bias_name(const std::string& weight_name);
+
+/// How the attention of a layer makes scores and which keys it sees. Only the window differs between layers.
+AttendSpec attend_spec(const ModelConfig& config, int layer);
 
 /// The same sizes in the form that the cost formulas take.
 ModelShape shape_of(const ModelConfig& config, DType weight_dtype = DType::f32);

@@ -34,7 +34,7 @@ int64_t Workspace::bytes(const ModelConfig& c, DType activation_dtype, int64_t m
 
 int64_t Decoder::bytes(const ModelConfig& c, DType activation_dtype) {
   // Half of them cosines, half sines.
-  const int64_t angles = c.learns_positions() ? 0 : int64_t{c.max_seq_len} * c.head_dim;
+  const int64_t angles = c.has_rope() ? int64_t{c.max_seq_len} * c.head_dim : 0;
   return (n_params(shape_of(c)) + angles) * static_cast<int64_t>(size_of(activation_dtype));
 }
 
@@ -53,14 +53,11 @@ RopeTable make_rope_table(const ModelConfig& c, Backend& backend) {
 }
 
 Decoder::Decoder(const Model& model, Backend& backend) : config_(model.config()) {
-  attend_spec_.score.scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(config_.head_dim)));
   embedding_ = backend.upload(model.weight("model.embed_tokens.weight"));
   final_norm_ = upload(model, backend, "model.norm.weight");
   if (!config_.tied_embeddings) lm_head_ = backend.upload(model.weight("lm_head.weight"));
-  if (config_.learns_positions())
-    positions_ = backend.upload(model.weight("model.embed_positions.weight"));
-  else
-    rope_ = make_rope_table(config_, backend);
+  if (config_.learns_positions()) positions_ = backend.upload(model.weight("model.embed_positions.weight"));
+  if (config_.has_rope()) rope_ = make_rope_table(config_, backend);
   for (int i = 0; i < config_.n_layers; ++i) {
     stop_if_asked();
     layers_.push_back(upload_layer(model, backend, i));
@@ -138,7 +135,7 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
   backend.run(Linear{{layer, site::kQProj}, normed, weights.q_proj.weight, weights.q_proj.bias, q});
   backend.run(Linear{{layer, site::kKProj}, normed, weights.k_proj.weight, weights.k_proj.bias, k});
   backend.run(Linear{{layer, site::kVProj}, normed, weights.v_proj.weight, weights.v_proj.bias, v});
-  if (!config_.learns_positions()) {
+  if (config_.has_rope()) {
     backend.run(Rope{{layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape)});
     backend.run(Rope{{layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape)});
   }
@@ -147,7 +144,7 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
                      .q = q.reshaped(q_shape),
                      .storage = storage,
                      .batch = batch,
-                     .spec = attend_spec_,
+                     .spec = attend_spec(config_, layer),
                      .out = attended.reshaped(q_shape),
                      .lse = lse});
   backend.run(Linear{{layer, site::kOProj}, attended, weights.o_proj.weight, weights.o_proj.bias, delta});

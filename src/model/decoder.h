@@ -89,12 +89,11 @@ class Decoder {
   void ffn_block(Backend& backend, Workspace& w, int64_t n_tokens, int32_t layer) const;
 
   ModelConfig config_;
-  AttendSpec attend_spec_;
   Tensor embedding_;  // [vocab_size, model_dim]
-  Tensor positions_;  // [max_seq_len, model_dim]; empty if the model has RoPE
+  Tensor positions_;  // [max_seq_len, model_dim]; empty unless positions are learned
   Weights final_norm_;
   Tensor lm_head_;  // empty if tied
-  RopeTable rope_;  // empty if positions are learned
+  RopeTable rope_;  // empty without RoPE
   std::vector<Layer> layers_;
 };
 

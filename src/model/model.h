@@ -69,6 +69,10 @@ std::vector<std::string> builtin_model_names();
 ///   head_dim 64         model_dim = q_heads·head_dim   ffn = 2·model_dim
 ///   vocab 256           context 1024                   seed 1
 ///   arch llama          or gpt2
+///   alibi 0             1: ALiBi in place of RoPE
+///   soft_cap 0          scores stay within ± this
+///   window 0            keys that a layer sees, in layers 0, window_period, 2·window_period, …
+///   window_period 1
 /// Matrices are uniform with variance 1/in, so that activations keep their size at any depth. Element i of
 /// matrix n comes from word i of stream n of the seed (core/random.h).
 /// Norm weights are uniform in [0.75, 1.25), and all norms differ: the final norm is stream 2^32 of the seed,

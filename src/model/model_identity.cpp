@@ -40,11 +40,13 @@ ModelIdentity identity_of(const Model& model) { return {model.config(), hash_of(
 
 std::string difference(const ModelIdentity& saved, const ModelIdentity& own) {
   const nlohmann::json before = fields_of(saved.config), after = fields_of(own.config);
-  for (const auto& [name, value] : after.items())
-    if (!before.contains(name) || before[name] != value)
-      return fmt::format("{} is {} there and {} here", name,
-                         before.contains(name) ? before[name].dump() : "missing", value.dump());
-  if (saved.config.architecture != own.config.architecture) return "the architectures differ";
+  const auto text = [](const nlohmann::json& fields, const std::string& name) {
+    return fields.contains(name) ? fields[name].dump() : "not set";
+  };
+  for (const nlohmann::json* fields : {&after, &before})  // a field that is as usual is left out
+    for (const auto& [name, value] : fields->items())
+      if (text(before, name) != text(after, name))
+        return fmt::format("{} is {} there and {} here", name, text(before, name), text(after, name));
   return fmt::format(
       "the sizes are equal, but the weights differ (their hash is {:016x} there and {:016x} here)",
       saved.weights_hash, own.weights_hash);

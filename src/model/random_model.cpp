@@ -50,7 +50,7 @@ void for_each_pair(std::string_view spec, const auto& set) {
 
 struct Sizes {
   int64_t layers = 4, q_heads = 8, kv_heads = -1, head_dim = 64, model_dim = -1, ffn = -1, vocab = 256,
-          context = 1024, seed = 1, arch = 0;
+          context = 1024, seed = 1, arch = 0, alibi = 0, soft_cap = 0, window = 0, window_period = 1;
 };
 
 Sizes parse(const std::string& spec) {
@@ -58,10 +58,13 @@ Sizes parse(const std::string& spec) {
   std::set<std::string_view> given;
   for_each_pair(spec, [&](std::string_view key, int64_t value) {
     const std::pair<std::string_view, int64_t*> known[] = {
-        {"layers", &s.layers},     {"q_heads", &s.q_heads},     {"kv_heads", &s.kv_heads},
-        {"head_dim", &s.head_dim}, {"model_dim", &s.model_dim}, {"ffn", &s.ffn},
-        {"vocab", &s.vocab},       {"context", &s.context},     {"seed", &s.seed},
-        {"arch", &s.arch}};
+        {"layers", &s.layers},       {"q_heads", &s.q_heads},
+        {"kv_heads", &s.kv_heads},   {"head_dim", &s.head_dim},
+        {"model_dim", &s.model_dim}, {"ffn", &s.ffn},
+        {"vocab", &s.vocab},         {"context", &s.context},
+        {"seed", &s.seed},           {"arch", &s.arch},
+        {"alibi", &s.alibi},         {"soft_cap", &s.soft_cap},
+        {"window", &s.window},       {"window_period", &s.window_period}};
     for (const auto& [name, target] : known)
       if (name == key) {
         if (!given.insert(name).second)
@@ -71,9 +74,10 @@ Sizes parse(const std::string& spec) {
       }
     throw UsageError(
         "'{}' is no key of a random model: use layers q_heads kv_heads head_dim model_dim ffn vocab "
-        "context seed arch",
+        "context seed arch alibi soft_cap window window_period",
         key);
   });
+  if (s.alibi > 1) throw UsageError("'alibi={}' in '{}': give 1 for ALiBi, or 0 for none", s.alibi, spec);
   if (s.kv_heads < 0) s.kv_heads = s.q_heads;
   if (s.model_dim < 0) s.model_dim = s.q_heads * s.head_dim;
   if (s.ffn < 0) s.ffn = 2 * s.model_dim;
@@ -92,6 +96,10 @@ ModelConfig to_config(const std::string& spec, const Sizes& s) {
   c.ffn_dim = narrow(s.ffn);
   c.vocab_size = narrow(s.vocab);
   c.max_seq_len = narrow(s.context);
+  c.alibi = s.alibi == 1;
+  c.score_soft_cap = static_cast<float>(s.soft_cap);
+  c.window = narrow(s.window);
+  c.window_period = narrow(s.window_period);
   c.name = spec;
   validate(c);
   return c;

@@ -34,6 +34,8 @@ PlainDecoder plain_of(const Model& model) {
   plain.norm_eps = c.norm_eps, plain.rope_theta = c.rope_theta;
   plain.interleaved = c.rope_pairing == RopePairing::interleaved;
   plain.tied = c.tied_embeddings;
+  plain.alibi = c.alibi, plain.soft_cap = c.score_soft_cap;
+  plain.window = c.window, plain.window_period = c.window_period;
   plain.weight = [&model](const std::string& name) { return model.weight(name); };
   return plain;
 }
@@ -172,6 +174,21 @@ TEST_CASE("the decoder on naive-f64 agrees with the plain forward: shapes, RoPE 
 
 TEST_CASE("the built-in models as well: trained weights, stored in another type") {
   for (const std::string& name : builtin_model_names()) check_judged(*load_model(name), 40);
+}
+
+TEST_CASE("other scores and masks: ALiBi, a soft cap, a window in every layer or in some") {
+  for (const auto& [spec, n_tokens] :
+       {std::pair{"random:alibi=1,layers=3,q_heads=8,kv_heads=2,head_dim=5,vocab=50,context=40,seed=1", 20},
+        {"random:alibi=1,layers=2,q_heads=6,kv_heads=3,head_dim=4,vocab=50,context=40,seed=2", 33},
+        {"random:soft_cap=1,layers=3,q_heads=4,kv_heads=1,head_dim=8,vocab=50,context=40,seed=3", 20},
+        {"random:window=5,layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=4", 40},
+        {"random:window=7,window_period=2,soft_cap=2,layers=4,q_heads=4,kv_heads=2,head_dim=8,vocab=50,"
+         "context=40",
+         40},
+        {"random:arch=gpt2,window=1,layers=2,q_heads=4,head_dim=8,vocab=50,context=40,seed=6", 12}}) {
+    CAPTURE(spec);
+    check_judged(*load_model(spec), n_tokens);
+  }
 }
 
 TEST_CASE("a GPT-2: LayerNorm, learned positions, GELU, biases") {

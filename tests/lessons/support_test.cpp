@@ -139,7 +139,6 @@ TEST_CASE("lessons about RoPE refuse a model with learned positions") {
         run_program(std::string(LASTROW_BIN_DIR "/") + lesson,
                     {"--model", "random:arch=gpt2,layers=2,q_heads=4,kv_heads=2,head_dim=16,vocab=60"}, 60);
     CHECK(run.status == 2);
-    CHECK(run.err.find("has learned positions, and this lesson is about RoPE: choose fable-mha") !=
-          std::string::npos);
+    CHECK(run.err.find("has no RoPE, which this lesson is about: choose fable-mha") != std::string::npos);
   }
 }

@@ -44,6 +44,10 @@ TEST_CASE("other weights, sizes or architectures differ, and the message names t
   theta.config.rope_theta = 500000;
   CHECK(theta != own);
   CHECK(difference(theta, own).find("rope_theta is 500000") != std::string::npos);
+  ModelIdentity windowed = own;
+  windowed.config.window = 16;
+  CHECK(difference(windowed, own) == "window is 16 there and not set here");
+  CHECK(difference(own, windowed) == "window is not set there and 16 here");
   for (const std::string& a : builtin_model_names())
     for (const std::string& b : builtin_model_names()) CHECK((identity(a) == identity(b)) == (a == b));
 }

@@ -72,6 +72,23 @@ std::map<std::string, std::string> tiny_metadata() {
 TEST_CASE("a config stays the same through JSON") {
   const ModelConfig c = tiny();
   CHECK(config_from_json(to_json(c)) == c);
+  ModelConfig other = c;
+  other.alibi = true, other.score_soft_cap = 30.5f, other.window = 12, other.window_period = 3;
+  CHECK(config_from_json(to_json(other)) == other);
+  CHECK(to_json(c).find("window") == std::string::npos);  // what is usual is left out
+}
+
+TEST_CASE("the window of a model is in every window_period-th layer") {
+  ModelConfig c = tiny();
+  c.window = 4, c.window_period = 2, c.score_soft_cap = 50;
+  for (int layer = 0; layer < 4; ++layer) {
+    CHECK(attend_spec(c, layer).mask.window == (layer % 2 == 0 ? 4 : 0));
+    CHECK(attend_spec(c, layer).score.soft_cap == 50);
+    CHECK(attend_spec(c, layer).score.alibi_heads == 0);
+    CHECK(shape_of(c).layer_window(layer) == attend_spec(c, layer).mask.window);
+  }
+  c.alibi = true;
+  CHECK(attend_spec(c, 1).score.alibi_heads == c.n_q_heads);
 }
 
 TEST_CASE("configs that cannot run are refused, and the message has the numbers") {
@@ -86,6 +103,12 @@ TEST_CASE("configs that cannot run are refused, and the message has the numbers"
   refused([](auto& c) { c.vocab_size = 1 << 30; }, "too large for any model");
   refused([](auto& c) { c.norm_eps = std::numeric_limits<float>::quiet_NaN(); }, "norm_eps");
   refused([](auto& c) { c.rope_theta = 0; }, "rope_theta");
+  refused([](auto& c) { c.score_soft_cap = -1; }, "score_soft_cap is -1");
+  refused([](auto& c) { c.window = -1; }, "window is -1");
+  refused([](auto& c) { c.window_period = 2; }, "window_period is 2 without a window");
+  refused([](auto& c) { c.window = 4, c.window_period = 0; }, "window_period is 0");
+  refused([](auto& c) { c.architecture = Architecture::gpt2, c.alibi = true; },
+          "ALiBi beside learned positions");
   refused([](auto& c) { c.n_layers = c.model_dim = c.ffn_dim = 1 << 24; }, "parameters are too many");
   CHECK_THROWS_WITH_AS(config_from_json("{}"), doctest::Contains("'name' is missing"), FileError);
   CHECK_THROWS_WITH_AS(config_from_json("[1]"), doctest::Contains("missing"), FileError);
@@ -241,6 +264,10 @@ TEST_CASE("a name is a built-in model, a file, a random model, or an error") {
                        UsageError);
   CHECK_THROWS_AS(load_model("random:q_heads=3,kv_heads=2"), ShapeError);
   CHECK_THROWS_AS(load_model("random:layers=-1"), UsageError);
+  CHECK_THROWS_WITH_AS(load_model("random:alibi=2"), doctest::Contains("give 1 for ALiBi"), UsageError);
+  const ModelConfig gemma = random_model_config("random:soft_cap=50,window=32,window_period=2");
+  CHECK((gemma.score_soft_cap == 50 && gemma.window == 32 && gemma.window_period == 2 && gemma.has_rope()));
+  CHECK_FALSE(random_model_config("random:alibi=1").has_rope());
 }
 
 TEST_CASE("the built-in models match their names, and each is smaller than a megabyte") {

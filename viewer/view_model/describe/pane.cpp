@@ -156,7 +156,7 @@ class PaneBuilder {
     block.part = part;
     block.head_dim = config_.head_dim;
     block.name = block_name(part);
-    if (part != Part::v && !config_.learns_positions()) block.subtitle = "after RoPE";
+    if (part != Part::v && config_.has_rope()) block.subtitle = "after RoPE";
     block.sharing = sharing_text(config_, kv_head_);
     if (part == Part::q) block.sharing = fmt::format("query head {}", at_.head);
     block.scale = part == Part::q ? scales().q : part == Part::k ? scales().k : scales().v;

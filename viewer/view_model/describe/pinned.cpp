@@ -123,7 +123,7 @@ void add_provenance(const Snapshot& snapshot, const Selection& at, const Target&
   lines.emplace_back("position", fmt::format("{}", s));
   lines.emplace_back("token", fmt::format("{} (id {})", in_quotes(token_label(snapshot, s)),
                                           snapshot.now->tokens[static_cast<size_t>(s)]));
-  if ((target.part == Part::q || target.part == Part::k) && !c.learns_positions()) {
+  if ((target.part == Part::q || target.part == Part::k) && c.has_rope()) {
     const double slowest = s * std::pow(double{c.rope_theta}, -double(width - 2) / width);
     lines.emplace_back("RoPE angle",
                        fmt::format("{} rad (fastest pair) … {} rad (slowest)", s, number(slowest)));

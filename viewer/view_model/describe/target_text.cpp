@@ -63,10 +63,10 @@ std::string value_row_line(const Snapshot& snapshot, const Selection& at, const 
   const std::string name = fmt::format("{}[{}]", name_of(target.part), target.row);
   if (target.column >= 0) {
     const double value = double{x[target.column]};
-    const bool learned = snapshot.setup->config().learns_positions();
+    const bool rotated = snapshot.setup->config().has_rope();
     if (target.part == Part::output) return output_element_line(snapshot, at, target, value);
     return fmt::format("{}[{}] = {}{}", name, target.column, number(value),
-                       target.part == Part::v || learned ? "" : " (after RoPE)");
+                       target.part != Part::v && rotated ? " (after RoPE)" : "");
   }
   const std::string size = fmt::format("root mean square {}", number(root_mean_square(x, width)));
   const int last = snapshot.now->n_tokens - 1;
