@@ -101,6 +101,34 @@ TEST_CASE("a stored row reads back as the codec decodes it; append and write_row
     }
 }
 
+TEST_CASE("int4 and fp4 in rows with a shorter last group, or of less than one group") {
+  for (const auto& backend : all_backends())
+    for (const DType dtype : {DType::i4x2, DType::fp4x2})
+      for (const int32_t head_dim : {2, 16, 34, 80, 130}) {
+        CAPTURE(backend->info().name);
+        CAPTURE(name_of(dtype));
+        CAPTURE(head_dim);
+        const auto storage = backend->make_storage(CacheSpec::contiguous(2, 3, head_dim, 4, 1, dtype));
+        const Tensor rows = random_tensor({2, 3, head_dim}, 3, 1);
+        const int64_t slots[] = {3, 1};
+        backend->write_rows(*storage, 1, RowKind::v, slots, rows.view());
+        Tensor back = Tensor::host(DType::f32, rows.shape());
+        backend->read_rows(*storage, 1, RowKind::v, slots, back.view());
+        std::vector<float> expected(static_cast<size_t>(rows.size()));
+        std::vector<Half> scales(static_cast<size_t>(n_groups(head_dim)));
+        with_type(dtype, [&]<typename T>(T) {
+          if constexpr (is_grouped<T>) {
+            std::vector<T> stored(static_cast<size_t>(head_dim));
+            for (int64_t at = 0; at < rows.size(); at += head_dim) {
+              encode_groups(rows.data<float>() + at, head_dim, stored.data(), scales.data());
+              decode_groups(stored.data(), scales.data(), head_dim, expected.data() + at);
+            }
+          }
+        });
+        CHECK(std::equal(expected.begin(), expected.end(), back.data<float>()));
+      }
+}
+
 TEST_CASE("attention over encoded rows is attention over what they decode to, to the bit") {
   for (const auto& backend : cpu_backends())
     for (const DType dtype : kEncoded)
@@ -192,7 +220,8 @@ TEST_CASE("probe's scores are those of K as it is stored, whatever V's scales ar
 
 /// Decoding is exact, so a pair of types must give what its decoded rows give.
 TEST_CASE("K and V of different types: attention over what both decode to, and each row as its type says") {
-  constexpr DType kAll[] = {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8};
+  constexpr DType kAll[] = {DType::f32, DType::f16,  DType::bf16, DType::fp8_e4m3,
+                            DType::i8,  DType::i4x2, DType::fp4x2};
   for (const auto& backend : cpu_backends())
     for (const DType k : kAll)
       for (const DType v : kAll) {
