@@ -39,13 +39,13 @@ int32_t n_threads(const Options& o) {
                          : std::max(1, static_cast<int32_t>(std::thread::hardware_concurrency()));
 }
 
-CheckJob check_job(const Options& o, const std::string& target, int64_t n_cases,
+CheckJob check_job(const Options& o, const std::string& target, const OwnRung& own, int64_t n_cases,
                    const std::function<CheckCase(int64_t)>& at) {
   return {.n_cases = n_cases,
           .at = at,
-          .make_runner = [target] { return make_runner(target); },
+          .make_runner = [target, own] { return make_runner(target, own); },
           .n_threads = n_threads(o),
-          .one_device = target == "cuda",
+          .one_device = target == "cuda" || !own.name.empty(),
           .seconds = o.seconds,
           .patience = o.patience};
 }
@@ -67,11 +67,12 @@ Problems choose_problems(const Options& o, const CheckSet& set) {
 }
 
 /// Estimates the time of all problems from some of them, evenly spaced.
-void say_estimate(const Options& o, const std::string& target, const Problems& all) {
+void say_estimate(const Options& o, const std::string& target, const OwnRung& own, const Problems& all) {
   constexpr int64_t kSample = 64;
   CheckJournal journal("", {});
   const auto start = Clock::now();
-  check(check_job(o, target, kSample, [&](int64_t i) { return all.at((2 * i + 1) * all.n / (2 * kSample)); }),
+  check(check_job(o, target, own, kSample,
+                  [&](int64_t i) { return all.at((2 * i + 1) * all.n / (2 * kSample)); }),
         journal);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   say(fmt::format("{} problems, each on every kernel that takes it: about {:.0f} minutes on {} threads\n",
@@ -122,15 +123,15 @@ bool print_report(const Options& o, const std::vector<std::string>& rungs, const
 }  // namespace
 
 CheckedRungs check_rungs(const Options& o, const std::string& target, const Runner& runner,
-                         const std::vector<std::string>& rungs) {
+                         const std::vector<std::string>& rungs, const OwnRung& own) {
   const CheckSet set(rungs, [&](const std::string& rung, const gpu::AttendShape& shape) {
     return runner.why_not(rung, shape).empty();
   });
   const Problems problems = choose_problems(o, set);
-  if (o.set == "full") say_estimate(o, target, problems);
+  if (o.set == "full") say_estimate(o, target, own, problems);
   const std::string of = fmt::format("{}, every {}, on {}", o.set, o.every, runner.device().device);
   CheckJournal journal(o.journal, {of, problems.n});
-  CheckJob job = check_job(o, target, problems.n, problems.at);
+  CheckJob job = check_job(o, target, own, problems.n, problems.at);
   CheckProgress progress(problems.n);
   job.progress = [&](int64_t done) { progress.at(done); };
   const CheckEnd end = check(job, journal);

@@ -14,9 +14,10 @@ struct CheckedRungs {
 };
 
 /// Checks the rungs and prints a line for each rung and stored type. The runner is only asked what a rung
-/// takes.
+/// takes. `own` may be one of the rungs; then one runner runs all problems, and a kernel that does not end is
+/// noticed (o.patience).
 CheckedRungs check_rungs(const Options& o, const std::string& target, const Runner& runner,
-                         const std::vector<std::string>& rungs);
+                         const std::vector<std::string>& rungs, const OwnRung& own = {});
 
 /// Prints a journal; it needs no device. Throws FileError if the file is not a journal.
 void print_journal(const std::string& journal);

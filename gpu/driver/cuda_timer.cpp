@@ -120,6 +120,10 @@ driver::DeviceInfo device_info(const Runtime&) {
   return {"cuda", properties().name, version(driver), version(CUDART_VERSION)};
 }
 
+std::vector<simt::KernelTraffic> count_traffic(Runtime&, FunctionRef<void()>) {
+  throw UsageError("a GPU counts no memory traffic of a kernel: use --target emulated");
+}
+
 driver::Bandwidth measure_bandwidth(Runtime& runtime) {
   const cudaDeviceProp p = properties();
   const int64_t bytes = std::max<int64_t>(int64_t{1} << 30, kTimesL2 * p.l2CacheSize);

@@ -15,12 +15,12 @@ std::string why_no_gpu() {
 #endif
 }
 
-std::unique_ptr<Runner> make_runner(const std::string& target) {
+std::unique_ptr<Runner> make_runner(const std::string& target, const OwnRung& own) {
 #if LASTROW_WITH_CUDA
-  if (target == "cuda") return cuda::make_runner();
+  if (target == "cuda") return cuda::make_runner(own);
 #endif
   LASTROW_CHECK(target == "emulated", "target {}", target);
-  return emulated::make_runner();
+  return emulated::make_runner(own);
 }
 
 }  // namespace lastrow::driver

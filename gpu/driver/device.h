@@ -12,6 +12,6 @@ namespace lastrow::driver {
 std::string why_no_gpu();
 
 /// target is "emulated" or, if why_no_gpu() is empty, "cuda".
-std::unique_ptr<Runner> make_runner(const std::string& target);
+std::unique_ptr<Runner> make_runner(const std::string& target, const OwnRung& own = {});
 
 }  // namespace lastrow::driver

@@ -1,5 +1,6 @@
 #include "core/error.h"
 #include "gpu/driver/timer.h"
+#include "gpu/simt/device.h"
 
 namespace lastrow::emulated {
 
@@ -12,6 +13,21 @@ namespace {
 }
 
 }  // namespace
+
+std::vector<simt::KernelTraffic> count_traffic(Runtime& runtime, FunctionRef<void()> work) {
+  constexpr int64_t kAllBlocks = 1 << 20;
+  simt::Device& device = *runtime.stream();
+  device.clear_traffic();
+  device.watch({.report = true, .n_sample_blocks = kAllBlocks});
+  try {
+    work();
+  } catch (...) {
+    device.watch({.check = true});
+    throw;
+  }
+  device.watch({.check = true});
+  return device.traffic();
+}
 
 driver::Bandwidth measure_bandwidth(Runtime&) { refuse(); }
 driver::Timing time_rung(Runtime&, const Rung&, const gpu::AttendTask&, const Rung&) { refuse(); }

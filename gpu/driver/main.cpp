@@ -10,6 +10,7 @@
 #include "gpu/driver/check_command.h"
 #include "gpu/driver/device.h"
 #include "gpu/driver/output.h"
+#include "gpu/driver/own/try.h"
 #include "gpu/driver/results.h"
 #include "gpu/driver/table.h"
 #include "gpu/driver/time_all.h"
@@ -118,10 +119,24 @@ TimeEnd time_rungs(const Options& o, Runner& runner, const std::vector<std::stri
 
 // ---- main
 
+/// --template and --try do nothing else.
+void validate_own(const Options& o) {
+  const bool other = o.list || o.roofs || o.check || o.time || !o.from.empty() || !o.report.empty();
+  if (o.show_template && (other || !o.own.empty()))
+    throw UsageError("--template prints a kernel file and does nothing else: use it alone");
+  if (other)
+    throw UsageError(
+        "--try checks, counts and times one file: drop --list, --roofs, --check, --time, --from and "
+        "--report");
+  if (o.kernels != Options{}.kernels) throw UsageError("--try runs its own kernel: drop --kernel");
+  if (!std::isfinite(o.patience)) throw UsageError("--patience takes a finite number of seconds");
+}
+
 void validate(const Options& o) {
   if (!o.list && !o.roofs && !o.check && !o.time && o.from.empty() && o.report.empty())
     throw UsageError(
-        "nothing to do: use --list, --roofs, --check, --time, --from FILE or --report FILE (see --help)");
+        "nothing to do: use --list, --roofs, --check, --time, --try FILE, --from FILE or --report FILE (see "
+        "--help)");
   if (!o.report.empty() && (o.list || o.roofs || o.check || o.time || !o.from.empty()))
     throw UsageError("--report prints a journal and does nothing else: use it alone");
   if (!o.table.empty() && !o.time && o.from.empty())
@@ -157,7 +172,15 @@ CheckedRungs checked(const Options& o, const std::string& target, const Runner& 
   return check_rungs(quick, target, runner, rungs);
 }
 
+int run_own(const Options& o) {
+  validate_own(o);
+  if (!o.show_template) return try_kernel(o, chosen_target(o));
+  print(template_text());
+  return 0;
+}
+
 int run(const Options& o) {
+  if (o.show_template || !o.own.empty()) return run_own(o);
   validate(o);
   if (!o.from.empty()) {
     const std::string text = table(read_results(o.from));

@@ -42,6 +42,14 @@ void add_time_options(CLI::App& app, Options& o) {
   app.add_option("--from", o.from, "Make the table from the JSON of an earlier run");
 }
 
+void add_own_options(CLI::App& app, Options& o) {
+  app.add_flag("--template", o.show_template, "Print a small kernel of your own to begin with: > my.cu");
+  app.add_option(
+      "--try", o.own,
+      "Compile this kernel file, check it like a rung, and count its memory traffic beside that of "
+      "the ladder. With a GPU and nvcc: also time it there");
+}
+
 /// An empty value, as in `--json ""`, is an error.
 void refuse_empty_values(CLI::App& app) {
   for (CLI::Option* option : app.get_options())
@@ -64,6 +72,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("--roofs", o.roofs, "Measure how fast the GPU reads and copies its memory");
   add_check_options(app, o);
   add_time_options(app, o);
+  add_own_options(app, o);
   app.add_option("--seconds", o.seconds, "Begin nothing new after so many seconds, and say what is left")
       ->check(CLI::Range(1.0, 86400.0));
   app.add_option("--patience", o.patience,
@@ -73,7 +82,9 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--threads", o.n_threads, "Default: one per core")->check(CLI::Range(1, 1024));
   app.add_flag("--skip-without-gpu", o.skip_without_gpu, "If there is no GPU, say so and exit with 77");
   app.footer(
-      "Example:\n  lastrow-kernels --check --kernel k05\n\n"
+      "Examples:\n"
+      "  lastrow-kernels --check --kernel k05\n"
+      "  lastrow-kernels --template > my.cu; lastrow-kernels --try my.cu\n\n"
       "Exit status:\n"
       "  0   every kernel held its bound\n"
       "  1   a kernel failed\n"

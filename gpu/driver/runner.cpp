@@ -19,14 +19,15 @@ gpu::DeviceOptions options() {
   return o;
 }
 
-/// "k12" or "k12-rounded".
+/// "k12", "k12-rounded" or the name of the own rung.
 struct NamedRung {
   const target::Rung& rung;
-  int32_t n_parts;
+  int32_t n_parts = 0;
 
-  explicit NamedRung(const std::string& name)
-      : rung(target::rung(name.substr(0, name.find('-')))),
-        n_parts(products_of(name) == judge::Products::rounded ? 1 : 0) {}
+  NamedRung(const std::string& name, const OwnRung& own)
+      : rung(name == own.name ? *own.LASTROW_TARGET : target::rung(name.substr(0, name.find('-')))) {
+    if (name != own.name && products_of(name) == judge::Products::rounded) n_parts = 1;
+  }
   gpu::AttendTask task(gpu::AttendTask t) const {
     t.tuning.n_parts = n_parts;
     return t;
@@ -35,6 +36,10 @@ struct NamedRung {
 
 class TargetRunner final : public Runner {
  public:
+  explicit TargetRunner(const OwnRung& own) : own_(own) {
+    LASTROW_CHECK(own.name.empty() || own.LASTROW_TARGET != nullptr, "{} was not compiled", own.name);
+  }
+
   DeviceInfo device() const override { return target::device_info(*runtime_); }
 
   std::vector<RungInfo> rungs() const override {
@@ -46,7 +51,7 @@ class TargetRunner final : public Runner {
     return all;
   }
   std::string why_not(const std::string& name, const gpu::AttendShape& shape) const override {
-    const NamedRung named(name);
+    const NamedRung named(name, own_);
     return named.rung.supports(named.task({shape, runtime_->limits()}));
   }
 
@@ -79,7 +84,7 @@ class TargetRunner final : public Runner {
   }
 
   judge::AttendResult attend(const std::string& name) override {
-    const NamedRung named(name);
+    const NamedRung named(name, own_);
     const target::Rung& rung = named.rung;
     const gpu::AttendTask task = named.task(task_);
     const gpu::AttendShape& shape = task.shape;
@@ -128,11 +133,14 @@ class TargetRunner final : public Runner {
     }
   }
 
+  std::vector<simt::KernelTraffic> count(const std::string& name) override {
+    return target::count_traffic(*runtime_, [&] { attend(name); });
+  }
   Bandwidth bandwidth() override { return target::measure_bandwidth(*runtime_); }
   Timing time(const std::string& name, const gpu::AttendShape& shape, const std::string& other) override {
-    const NamedRung named(name);
+    const NamedRung named(name, own_);
     Timing t = target::time_rung(*runtime_, named.rung, named.task({shape, runtime_->limits()}),
-                                 NamedRung(other).rung);
+                                 NamedRung(other, own_).rung);
     t.compared_with = other;
     return t;
   }
@@ -153,6 +161,7 @@ class TargetRunner final : public Runner {
     return static_cast<T*>(buffer.view().raw());
   }
 
+  const OwnRung own_;
   std::unique_ptr<target::Runtime> runtime_ = target::make_runtime(options(), 1);  // each thread has its own
   gpu::AttendTask task_;
   AttendSpec spec_;
@@ -163,7 +172,7 @@ class TargetRunner final : public Runner {
 
 }  // namespace
 
-std::unique_ptr<Runner> make_runner() { return std::make_unique<TargetRunner>(); }
+std::unique_ptr<Runner> make_runner(const OwnRung& own) { return std::make_unique<TargetRunner>(own); }
 
 }  // namespace LASTROW_TARGET
 }  // namespace lastrow::driver

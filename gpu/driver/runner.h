@@ -5,10 +5,13 @@
 //   runner->why_not("k05", shape)                  empty if the rung takes it
 //   runner->load(judged);                          copies q, rows and tables to the device
 //   AttendResult result = runner->attend("k05");   attends to what was loaded; outputs start as NaN
+//   runner->count("k05")                           only emulated; attends, and returns the counts of its kernels
 //   Timing t = runner->time("k11", shape, "k09");  only on a GPU; also compares the output with that of k09
 //
 // "k11a-rounded" is k11a, which always rounds. "k12-rounded" is k12 with q and p rounded to the type of K/V: one product, where several make it exact.
 // Other libraries do the same, so their times are compared with this one. Backends never run it.
+//
+// A rung that is not in the ladder can be added under a name of its own (own/try.h).
 //
 // Only one thread may use a runner. Several threads may each have one.
 #pragma once
@@ -18,9 +21,24 @@
 #include <vector>
 
 #include "gpu/parts/attend_call.h"
+#include "gpu/simt/traffic.h"
 #include "judge/judged_case.h"
 
+namespace lastrow::emulated {
+struct Rung;
+}
+namespace lastrow::cuda {
+struct Rung;
+}
+
 namespace lastrow::driver {
+
+/// A rung that is not in the ladder. The members have the names of the targets (LASTROW_TARGET).
+struct OwnRung {
+  std::string name{};                                 // "my.cu"; empty: there is none
+  const lastrow::emulated::Rung* emulated = nullptr;  // null: it was not compiled for this target
+  const lastrow::cuda::Rung* cuda = nullptr;
+};
 
 struct RungInfo {
   std::string name, idea;
@@ -69,6 +87,8 @@ class Runner {
   /// To be called after a failure: why the device no longer answers; empty if it answers.
   virtual std::string lost() = 0;
 
+  /// Throws UsageError on a GPU. Counts every block, and looks for no races.
+  virtual std::vector<simt::KernelTraffic> count(const std::string& rung) = 0;
   /// Both throw UsageError under the emulator. time() throws CapacityError if the shape does not fit the
   /// device.
   virtual Bandwidth bandwidth() = 0;
@@ -76,10 +96,10 @@ class Runner {
 };
 
 namespace emulated {
-std::unique_ptr<Runner> make_runner();
+std::unique_ptr<Runner> make_runner(const OwnRung& own = {});
 }
 namespace cuda {  // of a build with CUDA
-std::unique_ptr<Runner> make_runner();
+std::unique_ptr<Runner> make_runner(const OwnRung& own = {});
 }
 
 }  // namespace lastrow::driver

@@ -42,7 +42,7 @@ TimeJob job_of(ShapeSet set, std::vector<std::string> rungs, const Said& said, c
 CheckJob check_job(const CheckSet& set, int64_t n) {
   return {.n_cases = n,
           .at = [&](int64_t i) { return set.full(i); },
-          .make_runner = cuda::make_runner,
+          .make_runner = [] { return cuda::make_runner(); },
           .n_threads = 1,
           .one_device = true};
 }

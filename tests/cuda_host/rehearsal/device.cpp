@@ -26,6 +26,8 @@ bool is_told(std::string_view fault, const std::string& rung) {
 
 class RehearsedRunner final : public Runner {
  public:
+  explicit RehearsedRunner(const OwnRung& own)
+      : cuda_(cuda::make_runner(own)), emulated_(emulated::make_runner(own)) {}
   DeviceInfo device() const override { return cuda_->device(); }
   std::vector<RungInfo> rungs() const override { return cuda_->rungs(); }
   std::string why_not(const std::string& rung, const gpu::AttendShape& shape) const override {
@@ -43,6 +45,7 @@ class RehearsedRunner final : public Runner {
     return result;
   }
   std::string lost() override { return cuda_->lost(); }
+  std::vector<simt::KernelTraffic> count(const std::string& rung) override { return cuda_->count(rung); }
   Bandwidth bandwidth() override {
     break_device("roofs");
     return cuda_->bandwidth();
@@ -60,16 +63,16 @@ class RehearsedRunner final : public Runner {
     if (is_told("break", rung)) checked_cuda::fail_waits(cudaErrorIllegalAddress);
   }
 
-  std::unique_ptr<Runner> cuda_ = cuda::make_runner(), emulated_ = emulated::make_runner();
+  std::unique_ptr<Runner> cuda_, emulated_;
 };
 
 }  // namespace
 
 std::string why_no_gpu() { return why_no_cuda(); }
 
-std::unique_ptr<Runner> make_runner(const std::string& target) {
-  if (target == "cuda") return std::make_unique<RehearsedRunner>();
-  return emulated::make_runner();
+std::unique_ptr<Runner> make_runner(const std::string& target, const OwnRung& own) {
+  if (target == "cuda") return std::make_unique<RehearsedRunner>(own);
+  return emulated::make_runner(own);
 }
 
 }  // namespace lastrow::driver

@@ -1,0 +1,32 @@
+// Compiles a kernel file into a shared library: for the emulator with a C++ compiler, for a GPU with nvcc.
+//
+//   compile(source, "emulated", wrapper, library);     paths of files; the wrapper includes source.path
+//
+// Compilers, flags and include paths are those that the program was built with. The environment can change
+// them: CXX and NVCC name the compilers, LASTROW_SOURCE the folder of lastrow's sources.
+#pragma once
+
+#include <string>
+
+#include "core/error.h"
+#include "gpu/driver/own/source.h"
+
+namespace lastrow::driver {
+
+/// The compiler, or what it needs, is not on this machine.
+struct NoCompiler : UsageError {
+  using UsageError::UsageError;
+};
+
+/// Throws NoCompiler; and UsageError with the first error of the compiler and its line in the source. Then
+/// everything that the compiler wrote is kept beside the source, as my.cu.log. Returns the compiler's first
+/// warning, or "".
+std::string compile(const OwnSource& source, const std::string& target, const std::string& wrapper,
+                    const std::string& library);
+
+/// The first line of a compiler's output that reports this kind ("error", "warning"), as "my.cu:31: text"; ""
+/// if there is none. If it is in a header, the line of the source that led there comes first:
+/// "my.cu:31: text (at attend_operands.h:93)".
+std::string first_message(const std::string& output, const std::string& kind, const OwnSource& source);
+
+}  // namespace lastrow::driver

@@ -1,0 +1,98 @@
+#include "gpu/driver/own/try.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/function_ref.h"
+#include "gpu/driver/check_command.h"
+#include "gpu/driver/device.h"
+#include "gpu/driver/output.h"
+#include "gpu/driver/own/compare.h"
+#include "gpu/driver/own/library.h"
+#include "gpu/driver/watchdog.h"
+#include "io/checked.h"
+#include "io/program_start.h"
+
+namespace lastrow::driver {
+namespace {
+
+constexpr int kHeld = 0, kFailed = 1, kUsage = 2;
+
+/// Runs work in a process of its own, and returns how that ended: an exit status, or −signal.
+int in_child(FunctionRef<int()> work) {
+  const pid_t pid = ::fork();
+  if (pid < 0) throw UsageError("no process can be started ({}): end other programs", std::strerror(errno));
+  if (pid == 0) {
+    int status = kUsage;
+    try {
+      status = work();
+    } catch (const std::exception& e) {
+      say(fmt::format("lastrow-kernels: {}\n", escaped(e.what())));
+    }
+    ::_exit(status);  // all output is written; what the parent prepared is the parent's to end
+  }
+  const EndsWithThisProgram together(pid);
+  int state = 0;
+  while (::waitpid(pid, &state, 0) < 0 && errno == EINTR) continue;
+  return WIFEXITED(state) ? WEXITSTATUS(state) : -WTERMSIG(state);
+}
+
+/// Checks the rung and, if it held, prints what it counts.
+int check_and_count(const Options& o, const OwnRung& own) {
+  const auto runner = make_runner("emulated", own);
+  const CheckedRungs checked = check_rungs(o, "emulated", *runner, {own.name}, own);
+  if (!checked.held) return kFailed;
+  print(compare_counts(*runner, own.name));
+  return kHeld;
+}
+
+int try_emulated(const Options& o, const OwnSource& source) {
+  OwnRung own{.name = source.name};
+  add_rung(source, "emulated", own);
+  const int status = in_child([&] { return check_and_count(o, own); });
+  if (status == kExitDeviceLost)
+    print(fmt::format("{:<11}  FAILED: it did not end within {:g} s (--patience): does every loop end?\n",
+                      own.name, o.patience));
+  else if (status < 0)
+    print(fmt::format(
+        "{:<11}  FAILED: it ended its process ({}): does it use memory that is in no view, such as "
+        "an array of its own, beyond its end?\n",
+        own.name, ::strsignal(-status)));
+  return status == kExitDeviceLost || status < 0 ? kFailed : status;
+}
+
+int try_cuda(const Options& o, const OwnSource& source) {
+  OwnRung own{.name = source.name};
+  try {
+    add_rung(source, "cuda", own);
+  } catch (const NoCompiler& e) {
+    say(fmt::format("lastrow-kernels: note: {} was not run on the GPU: {}\n", source.name, e.what()));
+    return kHeld;
+  }
+  const auto runner = make_runner("cuda", own);
+  print(fmt::format("\nOn {}:\n", runner->device().device));
+  const CheckedRungs checked = check_rungs(o, "cuda", *runner, {own.name}, own);
+  if (checked.lost) return kExitDeviceLost;
+  if (!checked.held) return kFailed;
+  print(compare_times(*runner, own.name, o.patience));
+  return kHeld;
+}
+
+}  // namespace
+
+int try_kernel(const Options& o, const std::string& target) {
+  const OwnSource source = read_own_source(o.own);
+  if (o.target != "cuda") {
+    const int status = try_emulated(o, source);
+    if (status != kHeld) return status;
+  }
+  if (target == "cuda") return try_cuda(o, source);
+  if (o.target.empty()) say(fmt::format("no usable GPU ({}): {} was not timed\n", why_no_gpu(), source.name));
+  return kHeld;
+}
+
+}  // namespace lastrow::driver
