@@ -129,6 +129,7 @@ void validate_own(const Options& o) {
         "--try checks, counts and times one file: drop --list, --roofs, --check, --time, --from and "
         "--report");
   if (o.kernels != Options{}.kernels) throw UsageError("--try runs its own kernel: drop --kernel");
+  if (!o.journal.empty()) throw UsageError("--try checks the file anew each time: drop --journal");
   if (!std::isfinite(o.patience)) throw UsageError("--patience takes a finite number of seconds");
 }
 

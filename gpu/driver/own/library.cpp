@@ -2,51 +2,15 @@
 
 #include <cxxabi.h>
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
-#include <filesystem>
 #include <memory>
 
 #include "gpu/driver/output.h"
-#include "io/temporary_name.h"
+#include "gpu/driver/own/temporary_file.h"
 
 namespace lastrow::driver {
 namespace {
-
-/// A temporary file in the system's folder for them.
-class TemporaryFile {
- public:
-  TemporaryFile() {
-    if (folder_ < 0 || (fd_ = name_.create(0600)) < 0)
-      throw FileError("cannot make a temporary file in {} ({}): check TMPDIR", parent_.string(),
-                      std::strerror(errno));
-  }
-  ~TemporaryFile() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  std::string path() const { return (parent_ / name_.c_str()).string(); }
-  void write(const std::string& text) {
-    if (::write(fd_, text.data(), text.size()) != static_cast<ssize_t>(text.size()))
-      throw FileError("{} cannot be written ({}): check TMPDIR", path(), std::strerror(errno));
-  }
-
- private:
-  struct Folder {
-    int fd;
-    operator int() const { return fd; }
-    ~Folder() {
-      if (fd >= 0) ::close(fd);
-    }
-  };
-  std::filesystem::path parent_ = std::filesystem::temp_directory_path();
-  Folder folder_{::open(parent_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  TemporaryName name_{folder_};
-  int fd_ = -1;
-};
 
 constexpr const char* kEntry = "lastrow_own_rung";
 

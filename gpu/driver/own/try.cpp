@@ -13,6 +13,7 @@
 #include "gpu/driver/output.h"
 #include "gpu/driver/own/compare.h"
 #include "gpu/driver/own/library.h"
+#include "gpu/driver/own/temporary_file.h"
 #include "gpu/driver/watchdog.h"
 #include "io/checked.h"
 #include "io/program_start.h"
@@ -50,19 +51,33 @@ int check_and_count(const Options& o, const OwnRung& own) {
   return kHeld;
 }
 
+/// Where a process that ended was running the rung: " at f32, heads 8:2, …"; empty if it was not in the check.
+std::string place_of_end(const std::string& journal, const std::string& rung) {
+  try {
+    const std::string where = CheckJournal(journal).ended_by(rung);
+    return where.empty() ? "" : " at " + where;
+  } catch (const FileError&) {  // it ended before it wrote a whole line
+    return "";
+  }
+}
+
 int try_emulated(const Options& o, const OwnSource& source) {
   OwnRung own{.name = source.name};
   add_rung(source, "emulated", own);
-  const int status = in_child([&] { return check_and_count(o, own); });
-  if (status == kExitDeviceLost)
-    print(fmt::format("{:<11}  FAILED: it did not end within {:g} s (--patience): does every loop end?\n",
-                      own.name, o.patience));
-  else if (status < 0)
-    print(fmt::format(
-        "{:<11}  FAILED: it ended its process ({}): does it use memory that is in no view, such as "
-        "an array of its own, beyond its end?\n",
-        own.name, ::strsignal(-status)));
-  return status == kExitDeviceLost || status < 0 ? kFailed : status;
+  const TemporaryFile journal;
+  Options watched = o;
+  watched.journal = journal.path();
+  const int status = in_child([&] { return check_and_count(watched, own); });
+  if (status >= 0 && status != kExitDeviceLost) return status;
+  const std::string why =
+      status == kExitDeviceLost
+          ? fmt::format("it did not end within {:g} s (--patience): does every loop end?", o.patience)
+          : fmt::format(
+                "it ended its process ({}): does it use memory that is in no view, such as an array of "
+                "its own, beyond its end?",
+                ::strsignal(-status));
+  print(fmt::format("{:<11}  FAILED{}: {}\n", own.name, place_of_end(journal.path(), own.name), why));
+  return kFailed;
 }
 
 int try_cuda(const Options& o, const OwnSource& source) {
