@@ -11,11 +11,10 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <optional>
-#include <regex>
 #include <sstream>
 #include <vector>
 
+#include "gpu/driver/own/messages.h"
 #include "io/atomic_file.h"
 #include "io/program_start.h"
 
@@ -116,20 +115,6 @@ CompilerRun run(const Words& words) {
   return {WIFEXITED(state) ? WEXITSTATUS(state) : -1, text};
 }
 
-// ---- messages
-
-/// A place that a line of output names at its beginning: gcc's "path:31:5: error: text" or nvcc's "path(31): …".
-struct Place {
-  std::string path, line, rest;
-};
-std::optional<Place> place_of(const std::string& text) {
-  static const std::regex form(
-      R"(^(?:In file included from |\s+from )?([^\s:(][^:(]*)[:(](\d+)\)?(?::\d+)?[:,]?\s*(.*)$)");
-  std::smatch m;
-  if (text.size() > 2000 || !std::regex_match(text, m, form)) return std::nullopt;
-  return Place{m[1], m[2], m[3]};
-}
-
 std::string keep_log(const OwnSource& source, const std::string& text) {
   const std::string log = source.file + ".log";
   try {
@@ -142,31 +127,15 @@ std::string keep_log(const OwnSource& source, const std::string& text) {
 
 }  // namespace
 
-std::string first_message(const std::string& output, const std::string& kind, const OwnSource& source) {
-  static const std::regex prefix(R"(^(?:fatal )?(error|warning)(?: #[\w-]+)?: ?)");
-  std::string own_line, text, at;
-  for (const std::string& line : split(output, '\n')) {
-    const auto place = place_of(line);
-    if (!place) continue;
-    const bool own = place->path == source.path;
-    std::smatch m;
-    if (text.empty() && std::regex_search(place->rest, m, prefix) && m[1] == kind) {
-      text = m.suffix();
-      if (own) return fmt::format("{}:{}: {}", source.file, place->line, text);
-      at = fmt::format("{}:{}", std::filesystem::path(place->path).filename().string(), place->line);
-    }
-    if (own && (text.empty() || own_line.empty())) own_line = place->line;
-  }
-  if (text.empty()) return "";
-  return fmt::format("{}{}{}: {} (at {})", source.file, own_line.empty() ? "" : ":", own_line, text, at);
-}
-
 std::string compile(const OwnSource& source, const std::string& target, const std::string& wrapper,
                     const std::string& library) {
   const CompilerRun compiled = run(command(target, wrapper, library));
   if (compiled.status == 0) return first_message(compiled.output, "warning", source);
   std::string why = first_message(compiled.output, "error", source);
   if (why.empty()) why = fmt::format("{}: does not compile", source.file);
+  if (why.find(std::filesystem::path(wrapper).filename().string()) != std::string::npos)
+    why = fmt::format("{}: its rung {} is not defined in the namespace lastrow::LASTROW_TARGET", source.file,
+                      source.rung);
   throw UsageError("{}{}", why, keep_log(source, compiled.output));
 }
 

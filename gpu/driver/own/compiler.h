@@ -24,9 +24,4 @@ struct NoCompiler : UsageError {
 std::string compile(const OwnSource& source, const std::string& target, const std::string& wrapper,
                     const std::string& library);
 
-/// The first line of a compiler's output that reports this kind ("error", "warning"), as "my.cu:31: text"; ""
-/// if there is none. If it is in a header, the line of the source that led there comes first:
-/// "my.cu:31: text (at attend_operands.h:93)".
-std::string first_message(const std::string& output, const std::string& kind, const OwnSource& source);
-
 }  // namespace lastrow::driver
