@@ -7,6 +7,7 @@
 // Tests     in the emulator, with all its checks: 4 keys that you can check by hand; 5 keys, where the second
 //           block has warps without a key; head_dims that are not a multiple of 32; then the sectors moved by
 //           the loads of g_k
+// Next      a whole kernel of your own: lastrow-kernels --template > my.cu, then lastrow-kernels --try my.cu
 //
 //   lessons/check 07
 #include "lessons/exercises/score_row.h"

@@ -177,10 +177,13 @@ void check_07(Checker& c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_checker(
-      argc, argv,
-      {7, "a kernel", "lessons/exercises/07_score_row.cu",
-       "Now look at gpu/ladder/k02_warp_per_row.cu: your loop is its first pass. Then look at "
-       "k05_vector_loads.cu: each lane loads 16 bytes at once, so it needs a quarter of the loads."},
-      check_07);
+  return run_checker(argc, argv,
+                     {7, "a kernel", "lessons/exercises/07_score_row.cu",
+                      "Now look at gpu/ladder/k02_warp_per_row.cu: your loop is its first pass. Then look at "
+                      "k05_vector_loads.cu: each lane loads 16 bytes at once, so it needs a quarter of the "
+                      "loads. Then write a "
+                      "whole kernel: `build/bin/lastrow-kernels --template > my.cu` prints one to begin "
+                      "with, and `--try my.cu` "
+                      "checks and counts it beside the ladder (gpu/README.md)."},
+                     check_07);
 }
