@@ -39,6 +39,9 @@ Words split(const std::string& text, char at) {
 }
 
 std::string source_folder() {
+  if (LASTROW_BUILT_PORTABLE)
+    throw NoCompiler(
+        "this program was packed for other machines and cannot load a kernel: build lastrow here");
   const std::string folder = from_environment("LASTROW_SOURCE", LASTROW_BUILT_SOURCE);
   if (!std::filesystem::exists(folder + "/gpu/ladder/ladder.h"))
     throw NoCompiler(

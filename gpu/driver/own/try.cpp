@@ -61,8 +61,7 @@ std::string place_of_end(const std::string& journal, const std::string& rung) {
   }
 }
 
-int try_emulated(const Options& o, const OwnSource& source) {
-  OwnRung own{.name = source.name};
+int try_emulated(const Options& o, const OwnSource& source, OwnRung& own) {
   add_rung(source, "emulated", own);
   const TemporaryFile journal;
   Options watched = o;
@@ -80,8 +79,7 @@ int try_emulated(const Options& o, const OwnSource& source) {
   return kFailed;
 }
 
-int try_cuda(const Options& o, const OwnSource& source) {
-  OwnRung own{.name = source.name};
+int try_cuda(const Options& o, const OwnSource& source, OwnRung& own) {
   try {
     add_rung(source, "cuda", own);
   } catch (const NoCompiler& e) {
@@ -101,11 +99,12 @@ int try_cuda(const Options& o, const OwnSource& source) {
 
 int try_kernel(const Options& o, const std::string& target) {
   const OwnSource source = read_own_source(o.own);
+  OwnRung own{.name = source.name};
   if (o.target != "cuda") {
-    const int status = try_emulated(o, source);
+    const int status = try_emulated(o, source, own);
     if (status != kHeld) return status;
   }
-  if (target == "cuda") return try_cuda(o, source);
+  if (target == "cuda") return try_cuda(o, source, own);
   if (o.target.empty()) say(fmt::format("no usable GPU ({}): {} was not timed\n", why_no_gpu(), source.name));
   return kHeld;
 }
