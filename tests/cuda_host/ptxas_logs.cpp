@@ -49,8 +49,12 @@ std::map<std::string, CompiledKernel> read_logs() {
 }  // namespace
 
 CompiledKernel compiled_kernel(const std::string& name) {
-  static const std::map<std::string, CompiledKernel> kernels = read_logs();
-  const auto found = kernels.find(name);
+  static std::map<std::string, CompiledKernel> kernels = read_logs();
+  auto found = kernels.find(name);
+  if (found == kernels.end()) {  // a kernel that was compiled while this program runs
+    kernels = read_logs();
+    found = kernels.find(name);
+  }
   LASTROW_CHECK(found != kernels.end(), "no log in {} knows {}: build lastrow_cuda again", LASTROW_PTXAS_LOGS,
                 name);
   return found->second;

@@ -15,8 +15,6 @@
 namespace lastrow::driver {
 namespace {
 
-constexpr int32_t kSlowMostKeys = 4096;  // the first rungs would need seconds for more
-
 /// The own rung, and the rungs to compare it with.
 std::vector<std::string> compared_rungs(const Runner& runner, const std::string& own,
                                         const gpu::AttendShape& shape) {
@@ -74,12 +72,14 @@ std::string counts_row(const std::string& rung, const Counts& c, double kv_bytes
 
 // ---- times
 
-/// The first of the README's shapes with one sequence, decode or prefill, that the rung takes.
+/// A decode of 4,096 keys, or a prefill of 512, in the first type and head_dim that the rung takes. The first
+/// rungs would need seconds for more.
 std::optional<TimedShape> timed_shape(const Runner& runner, const std::string& own, bool decode) {
-  for (const TimedShape& shape : timed_shapes(ShapeSet::table))
-    if ((shape.q_len == 1) == decode && shape.batch == 1 && shape.kv_len <= kSlowMostKeys &&
-        runner.why_not(own, shape.shape()).empty())
-      return shape;
+  for (const int32_t head_dim : {128, 64})
+    for (const DType type : {DType::bf16, DType::f32, DType::f16, DType::fp8_e4m3, DType::i8}) {
+      const TimedShape shape{32, 8, head_dim, 1, decode ? 1 : 512, decode ? 4096 : 512, type, 0};
+      if (runner.why_not(own, shape.shape()).empty()) return shape;
+    }
   return std::nullopt;
 }
 

@@ -16,8 +16,8 @@ namespace lastrow::driver {
 /// report of each kernel of the own rung by source line, then a row for each rung.
 std::string compare_counts(Runner& runner, const std::string& own);
 
-/// A row of times for each rung: the first shape of the README's table with one sequence, and the first
-/// prefill, that the rung takes. `patience`: seconds that the device may take (watchdog.h).
+/// A row of times for each rung, for a decode and for a prefill that the own rung takes. `patience`: seconds
+/// that the device may take for a rung (watchdog.h).
 std::string compare_times(Runner& runner, const std::string& own, double patience);
 
 }  // namespace lastrow::driver
