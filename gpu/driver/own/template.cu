@@ -29,8 +29,8 @@ template <typename KV>
 __global__ void mine(AttendOperands<KV> o) {
   const int64_t row = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (row >= int64_t{o.n_tokens} * o.n_q_heads) return;  // the last block has threads without a row
-  const auto token = static_cast<int32_t>(row / o.n_q_heads);
-  const auto g = static_cast<int32_t>(row % o.n_q_heads) / o.group_size;  // the K/V head of this query head
+  const auto token = static_cast<int32_t>(row / o.n_q_heads), h = static_cast<int32_t>(row % o.n_q_heads);
+  const int32_t g = h / o.group_size;  // the K/V head of query head h
   const int32_t sequence = o.g_seq_of_token.load(token);
   const KeyRange keys = keys_of(o, sequence, token);  // the keys that this query may see
   const int64_t q = row * o.head_dim;                 // where this row begins in g_q and g_out
