@@ -128,6 +128,8 @@ void validate_own(const Options& o) {
     throw UsageError(
         "--try checks, counts and times one file: drop --list, --roofs, --check, --time, --from and "
         "--report");
+  if (!o.json.empty() || !o.table.empty() || !o.only.empty() || o.go_on || o.retry)
+    throw UsageError("--try prints its times: drop --json, --table, --only, --continue and --retry");
   if (o.kernels != Options{}.kernels) throw UsageError("--try runs its own kernel: drop --kernel");
   if (!o.journal.empty()) throw UsageError("--try checks the file anew each time: drop --journal");
   if (!std::isfinite(o.patience)) throw UsageError("--patience takes a finite number of seconds");

@@ -201,6 +201,7 @@ TEST_CASE("--try and --template do nothing else") {
   expect_refused(kernel.try_it("--check"), "--try checks, counts and times one file: drop --list");
   expect_refused(kernel.try_it("--kernel k05"), "--try runs its own kernel: drop --kernel");
   expect_refused(kernel.try_it("--journal j"), "drop --journal");
+  expect_refused(kernel.try_it("--json j"), "--try prints its times: drop --json");
   expect_refused(kernel.try_it("--template"), "--template prints a kernel file and does nothing else");
 }
 
