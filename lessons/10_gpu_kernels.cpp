@@ -183,7 +183,8 @@ void decode(Lesson& lesson) {
       kDecode.n_q_heads, kDecode.n_kv_heads, kDecode.head_dim, kDecode.sequences[0].kv_len,
       with_commas(RungRun::stored_bytes(kDecode))));
   screen.gap();
-  for (const KernelEntry& entry : list_kernels()) screen.line(fmt::format("{:<4}  {}", entry.name, entry.idea));
+  for (const KernelEntry& entry : list_kernels())
+    screen.line(fmt::format("{:<4}  {}", entry.name, entry.idea));
 
   screen.section("Decode: the memory accesses of each rung");
   screen.say(

@@ -4,6 +4,7 @@
 //          switch per tile, and V by another, so seven types make 49 pairs but not 49 kernels
 // since    k09: a lane has eight elements of a row in every type (any_rows.h), and multiplies them by their
 //          scale. In 4 bits a row has a scale for each 32 elements, so a score has no single scale
+// headers  It opens 11 headers: those of k09, and any_rows.h.
 // grid     as k09 with 8 bits
 // block    as k09
 // group    as k09

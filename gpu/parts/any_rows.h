@@ -96,25 +96,16 @@ __device__ inline void load_rows(const AnyRows& rows, const int32_t (&r_places)[
   }
 }
 
-/// Calls f with a zero of the type.
+/// Calls f with a zero of one of Ts that has this dtype.
+template <typename... Ts, typename F>
+__device__ inline void with_one_of(DType dtype, const F& f) {
+  ((dtype == dtype_of<Ts> ? f(Ts{}) : void()), ...);
+}
+
+/// The same for every type in which rows are stored.
 template <typename F>
 __device__ inline void with_row_type(DType dtype, const F& f) {
-  switch (dtype) {
-    case DType::f32:
-      return f(float{});
-    case DType::f16:
-      return f(Half{});
-    case DType::bf16:
-      return f(BFloat16{});
-    case DType::fp8_e4m3:
-      return f(Fp8E4M3{});
-    case DType::i8:
-      return f(int8_t{});
-    case DType::fp4x2:
-      return f(Fp4x2{});
-    default:
-      return f(Int4x2{});
-  }
+  with_one_of<float, Half, BFloat16, Fp8E4M3, int8_t, Int4x2, Fp4x2>(dtype, f);
 }
 
 template <typename T>

@@ -41,6 +41,11 @@ struct AttendShape {
   }
 };
 
+/// Whether the visible keys may be two ranges: by the mask, or because rows behind the sinks lie elsewhere.
+constexpr bool has_sinks_apart(const MaskRule& mask, int32_t table_sinks) {
+  return (mask.window > 0 && mask.sinks > 0) || table_sinks > 0;
+}
+
 /// Without more knowledge, and under the emulator: those of an H100.
 struct DeviceLimits {
   int32_t n_multiprocessors = 132;                // the split count is chosen for this many

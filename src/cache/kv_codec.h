@@ -23,8 +23,8 @@
 // decode to NaN.
 //
 // The scales of K (or of V) of one layer are [n_blocks, n_kv_heads, block_len]: scale_offset in
-// cache/index.h. int4 and fp4 have n_scales of them at each place. A kernel in which several threads share a row first finds the largest magnitude_of, then
-// calls int8_scale and to_int8.
+// cache/index.h. int4 and fp4 have n_scales of them at each place. A kernel in which several threads share
+// a row first finds the largest magnitude_of, then calls int8_scale and to_int8.
 //
 // Invariant: decode is exact. Only encode_row loses precision; for int8, |x − decoded| ≤ 0.50001 · scale. So
 // an attention kernel is compared with attention over the decoded rows.

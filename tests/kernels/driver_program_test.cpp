@@ -32,7 +32,7 @@ TEST_CASE("the driver lists every rung and the types that it takes") {
   CHECK(outcome.exit_code == 0);
   for (const char* rung : {"k01  ", "k09  ", "k12  ", "k12-rounded  "})
     CHECK(outcome.out.find(rung) != std::string::npos);
-  CHECK(outcome.out.find("tensor cores for prefill") != std::string::npos);
+  CHECK(outcome.out.find("tiles multiplied on tensor cores") != std::string::npos);
 }
 
 TEST_CASE("the driver checks a part of a set") {

@@ -207,12 +207,12 @@ TEST_CASE("a shape that no rung takes is refused") {
       .n_q_heads = 2, .n_kv_heads = 2, .head_dim = 300, .sequences = {{1, 5}}, .kv_dtype = DType::f16};
   CHECK_THROWS_WITH_AS(judge::attend(*backend, c),
                        doctest::Contains("no kernel takes K/V in f16 with a head_dim of 300"), ShapeError);
-  c.head_dim = 64, c.kv_dtype = {DType::i8, DType::fp8_e4m3};
-  CHECK_THROWS_WITH_AS(judge::attend(*backend, c),
-                       "no kernel takes K/V in k=int8,v=fp8 with a head_dim of 64 (k01: it needs K and V in "
-                       "the same type): use "
-                       "f32, or the backend eigen",
-                       ShapeError);
+  c.head_dim = 12, c.kv_dtype = {DType::i8, DType::fp4x2};
+  CHECK_THROWS_WITH_AS(
+      judge::attend(*backend, c),
+      "no kernel takes K/V in k=int8,v=fp4 with a head_dim of 12 (k13: it needs head_dim that "
+      "is a multiple of 8): use f32, or the backend eigen",
+      ShapeError);
 }
 
 TEST_CASE("the traffic report names the kernel and its source lines") {

@@ -121,7 +121,7 @@ TEST_CASE("rungs that round q and p hold their own bound, and refuse to be asked
          {AttendCase{.n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {{1, 150}}},
           AttendCase{.n_q_heads = 4,
           .n_kv_heads = 2,
-          .head_dim = 80,
+          .head_dim = 56,
           .sequences = {{1, 33}, {0, 5}, {70, 70}, {5, 2}, {17, 200}},
           .mask = {true, 90},
           .block_len = 31,

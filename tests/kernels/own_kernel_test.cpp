@@ -89,7 +89,7 @@ TEST_CASE("the template holds its bounds, and is counted beside the ladder") {
 }
 
 TEST_CASE("a wrong result is named with its problem, index and both values") {
-  const OwnKernel kernel("score *= o.scale;", "score *= 1.001f * o.scale;");
+  const OwnKernel kernel("score *= o.score.query_factor();", "score *= 1.001f * o.score.query_factor();");
   const Outcome outcome = kernel.try_it();
   expect_failed(outcome, "first: f32, heads ");
   CHECK(has(outcome.out, " at "));
@@ -103,7 +103,7 @@ TEST_CASE("an access out of bounds is named with its line") {
 }
 
 TEST_CASE("a kernel that does not end, and one that ends its process, are named with their problem") {
-  const OwnKernel hangs("s < keys.end; ++s", "s < keys.end; s += 0");
+  const OwnKernel hangs("i < keys.count(); ++i", "i < keys.count(); i += 0");
   const Outcome hung = hangs.try_it("--patience 1");
   expect_failed(hung, "it did not end within 1 s (--patience): does every loop end?");
   CHECK(has(hung.out, "my.cu        FAILED at "));

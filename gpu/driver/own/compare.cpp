@@ -37,7 +37,7 @@ std::optional<judge::AttendCase> counted_case(const Runner& runner, const std::s
     for (const DType type : {DType::f32, DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8}) {
       const judge::AttendCase c{
           .n_q_heads = 8, .n_kv_heads = 2, .head_dim = 64, .sequences = {size}, .kv_dtype = type};
-      if (runner.why_not(own, judge::shape_of(c, judge::lay_out(c))).empty()) return c;
+      if (runner.why_not(own, judge::task_of(c, judge::lay_out(c)).shape).empty()) return c;
     }
   return std::nullopt;
 }
@@ -100,7 +100,7 @@ std::string compare_counts(Runner& runner, const std::string& own) {
   if (!chosen) return fmt::format("{} takes no shape that could be counted\n", own);
   const judge::JudgedCase judged = judge::judged_case(*chosen);
   runner.load(judged);
-  const gpu::AttendShape shape = judge::shape_of(judged.c, judged.layout);
+  const gpu::AttendShape shape = judge::task_of(judged.c, judged.layout).shape;
   const double kv_bytes = 2.0 * judged.c.sequences[0].kv_len * judged.c.n_kv_heads * judged.c.head_dim *
                           static_cast<double>(size_of(judged.c.kv_dtype.k));
   std::string text = fmt::format("\nCounted at {}:\n\n", judge::describe(judged.c));

@@ -32,19 +32,22 @@ __global__ void mine(AttendOperands<KV> o) {
   const auto token = static_cast<int32_t>(row / o.n_q_heads), h = static_cast<int32_t>(row % o.n_q_heads);
   const int32_t g = h / o.group_size;  // the K/V head of query head h
   const int32_t sequence = o.g_seq_of_token.load(token);
-  const KeyRange keys = keys_of(o, sequence, token);  // the keys that this query may see
-  const int64_t q = row * o.head_dim;                 // where this row begins in g_q and g_out
+  const VisibleKeys keys = keys_of(o, sequence, token);  // the keys that this query may see: one range or two
+  const int64_t q = row * o.head_dim;                    // where this row begins in g_q and g_out
 
   for (int32_t d = 0; d < o.head_dim; ++d) o.g_out.store(q + d, 0);
 
   SoftmaxState<float> softmax;  // the largest score so far, and the sum of the exponentials
-  for (int32_t s = keys.begin; s < keys.end; ++s) {
+  for (int32_t i = 0; i < keys.count(); ++i) {
+    const int32_t s = keys.index(i);
     // K and V lie in blocks of slots: slot_at reads the block table, row_offset says where the row begins.
     const int64_t kv = row_offset(o.layout, slot_at(o, sequence, s), g);
 
     float score = 0;
     for (int32_t d = 0; d < o.head_dim; ++d) score += o.g_q.load(q + d) * decode(o.g_k.load(kv + d));
-    score *= o.scale;
+    score *= o.score.query_factor();
+    // Soft cap and ALiBi. A kernel without this line may refuse them in supports(): see beyond_a_scale().
+    if (!o.score.only_scales()) score = finish_score(o, sequence, token, h, s, score, 1);
 
     // A new largest score makes all earlier exponentials smaller: `self` scales what was summed before.
     const auto factor = softmax.merge({score, 1});
@@ -57,23 +60,23 @@ __global__ void mine(AttendOperands<KV> o) {
   o.g_lse.store(row, softmax.lse());  // −∞ where the query sees no key; out is 0 there
 }
 
-// Which shapes the kernel takes: "" if it takes this one, else the reason. It is only run on those it takes.
-std::string supports(const gpu::AttendShape& shape) {
-  if (shape.kv_dtype == DType::f32 || shape.kv_dtype == DType::bf16) return "";
+// Which tasks the kernel takes: "" if it takes this one, else the reason. It is only run on those it takes.
+std::string supports(const gpu::AttendTask& task) {
+  if (task.shape.kv_dtype == DType::f32 || task.shape.kv_dtype == DType::bf16) return "";
   return "it needs K/V in f32 or bf16";
 }
 
 // How many floats of scratch memory it needs, as g_scratch.
-int64_t scratch_elems(const gpu::AttendShape&) { return 0; }
+int64_t scratch_elems(const gpu::AttendTask&) { return 0; }
 
 // The host's part: sizes the grid and starts the kernel with the stored type of the call.
 void start(const gpu::AttendCall& call, Stream stream) {
-  const int64_t rows = int64_t{call.shape.n_tokens} * call.shape.n_q_heads;
+  const int64_t rows = int64_t{call.task.shape.n_tokens} * call.task.shape.n_q_heads;
   if (rows == 0) return;
   const Dim3 grid{static_cast<uint32_t>(ceil_div(rows, kThreads))}, block{kThreads};
   const int64_t shared_bytes = 0;  // dynamic shared memory of a block
-  with_kv_type<float, BFloat16>(call.shape.kv_dtype, [&]<typename KV>(KV) {
-    const auto arguments = operands<KV>(call, scratch_elems(call.shape));
+  with_kv_type<float, BFloat16>(call.task.shape.kv_dtype, [&]<typename KV>(KV) {
+    const auto arguments = operands<KV>(call, scratch_elems(call.task));
     launch(Kernel{"mine", mine<KV>}, grid, block, shared_bytes, stream, arguments);
   });
 }
@@ -81,6 +84,11 @@ void start(const gpu::AttendCall& call, Stream stream) {
 }  // namespace
 
 // The rung: its name, its idea in a few words, and the three functions above. --try looks for this line.
-const Rung mine_rung{"mine", "one thread per row, one pass", supports, scratch_elems, start};
+const Rung mine_rung{.name = "mine",
+                     .parent = "k01",
+                     .idea = "one thread per row, one pass",
+                     .supports_one_type = supports,
+                     .scratch_elems = scratch_elems,
+                     .launch = start};
 
 }  // namespace lastrow::LASTROW_TARGET
