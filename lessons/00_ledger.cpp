@@ -61,6 +61,8 @@ std::vector<std::string> arguments_for(const Lesson::Options& options, int numbe
   };
   hand_on("--model", options.model);
   hand_on("--backend", options.backend);
+  hand_on("--cache", options.cache);
+  hand_on("--kv-dtype", options.kv_dtype);
   hand_on("--fault", options.fault);
   if (number == kTracedLesson) hand_on("--trace", trace.string());
   return arguments;

@@ -75,7 +75,8 @@ Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int fir
                v = backend.upload(rows_of(kV, first, n));
   Tensor out = backend.make_tensor({n, 1, kDim}), lse = backend.make_tensor({n, 1});
   backend.run(Append{{0, "append"}, k.view(), v.view(), batch, storage});
-  backend.run(Attend{{0, "attend"}, q.view(), storage, batch, {.scale = kLn2}, out.view(), lse.view()});
+  backend.run(
+      Attend{{0, "attend"}, q.view(), storage, batch, {.score = {.scale = kLn2}}, out.view(), lse.view()});
   cache.commit(plan);
   Tensor host = Tensor::host(DType::f32, {n, kDim});
   backend.download(out.view().reshaped({n, kDim}), host.view());
@@ -192,8 +193,9 @@ void one_token_per_step(Lesson& lesson, const ByHand& hand) {
 void on_a_trained_model(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   Screen& screen = lesson.screen();
   screen.section("The same on a trained model");
-  DecodeSession session(model, lesson.backend(),
-                        {.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true}});
+  DecodeSession session(
+      model, lesson.backend(),
+      {.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true}, .cache = lesson.cache()});
   const ModelConfig& config = model->config();
   const std::string prompt = Lesson::prompt_for(*model);
   session.start(model->tokenizer().encode(prompt));

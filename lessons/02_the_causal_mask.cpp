@@ -37,7 +37,8 @@ struct Common {
     if (mask == Mask::off) backend = without_mask(std::move(backend));
     return std::make_unique<DecodeSession>(
         model, std::move(backend),
-        SessionOptions{.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true}});
+        SessionOptions{.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true},
+                       .cache = lesson.cache()});
   }
   /// All tokens in one call, with an empty cache.
   std::unique_ptr<DecodeSession> whole(const Tokens& tokens, Mask mask) const {

@@ -240,7 +240,8 @@ struct Written {
 
 Written write_both_ways(Lesson& lesson, const std::shared_ptr<const Model>& model, int n_tokens) {
   constexpr int kShown = 5;  // the number of tokens after the step whose shapes are shown
-  DecodeSession session(model, lesson.backend(), {.record = RecordOptions{.ops = {"*"}, .probe = true}});
+  DecodeSession session(model, lesson.backend(),
+                        {.record = RecordOptions{.ops = {"*"}, .probe = true}, .cache = lesson.cache()});
   session.start(first_tokens(*model, 1));
   const auto n_layers = static_cast<size_t>(model->config().n_layers);
   std::vector<Concatenated> k(n_layers), v(n_layers);

@@ -52,7 +52,7 @@ struct OneLayer {
 
   void run(const Common& c, const std::shared_ptr<const Model>& model, bool masked) {
     const auto backend = [&] { return masked ? c.lesson.backend() : without_mask(c.lesson.backend()); };
-    TwinSession twin(model, backend(), backend(), {});
+    TwinSession twin(model, backend(), backend(), {.cache = c.lesson.cache()});
     twin.start(model->tokenizer().encode("t1 t2 t3 t4 t5 t6"));
     twin.advance(), twin.advance();
     LogitWatch watch(twin);
@@ -215,8 +215,8 @@ void needed_rows(Common& c) {
 
 /// All tokens in one step, with an empty cache. The session's recorder holds the tensors.
 std::unique_ptr<DecodeSession> whole(const Common& c, const Tokens& tokens) {
-  auto session =
-      std::make_unique<DecodeSession>(c.model, c.lesson.backend(), SessionOptions{.record = kRecordAll});
+  auto session = std::make_unique<DecodeSession>(
+      c.model, c.lesson.backend(), SessionOptions{.record = kRecordAll, .cache = c.lesson.cache()});
   session->start(tokens);
   session->advance();
   return session;
@@ -318,7 +318,7 @@ void values_share(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Every past value has a share in the output");
   const int layer = c.n_layers() - 1, n_heads = c.model->config().n_q_heads;
-  DecodeSession session(c.model, c.lesson.backend(), {.record = kRecordAll});
+  DecodeSession session(c.model, c.lesson.backend(), {.record = kRecordAll, .cache = c.lesson.cache()});
   session.start(c.model->tokenizer().encode(Lesson::prompt_for(*c.model)));
   session.advance(), session.advance();
   const std::vector<ValueShare> shares = value_shares(session, layer);
@@ -412,7 +412,7 @@ void lesson_04(Lesson& lesson) {
   const bool one_layer_holds = one_layer(c);
   auto cached = lesson.backend(), again = lesson.backend();
   c.twin = std::make_unique<TwinSession>(c.model, std::move(cached), std::move(again),
-                                         SessionOptions{.record = kRecordAll});
+                                         SessionOptions{.record = kRecordAll, .cache = lesson.cache()});
   c.twin->start(c.model->tokenizer().encode(Lesson::prompt_for(*c.model)));
   for (int step = 0; step <= kSteps; ++step) c.twin->advance();
 

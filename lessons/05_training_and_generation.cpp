@@ -188,7 +188,8 @@ bool what_training_keeps(Common& c, int64_t cache_bytes) {
 void what_it_costs(Common& c, int64_t weights_stepwise) {
   Screen& screen = c.lesson.screen();
   screen.section("What it costs");
-  DecodeSession whole(c.model, c.lesson.backend(), {}), single(c.model, c.lesson.backend(), {});
+  const SessionOptions options{.cache = c.lesson.cache()};
+  DecodeSession whole(c.model, c.lesson.backend(), options), single(c.model, c.lesson.backend(), options);
   const auto at_once = [&] { whole.start(c.tokens), whole.advance(); };
   const auto [parallel_us, stepwise_us] = median_us_in_turns(5, at_once, [&] { step_by_step(c, single); });
   const int64_t once = whole.record().weight_bytes;
@@ -208,7 +209,7 @@ void what_it_costs(Common& c, int64_t weights_stepwise) {
 void lesson_05(Lesson& lesson) {
   Common c(lesson, lesson.model_with_rope("fable-mha"));
   const std::vector<double> trained = parallel(c);
-  DecodeSession session(c.model, lesson.backend(), {.record = lesson.record()});
+  DecodeSession session(c.model, lesson.backend(), {.record = lesson.record(), .cache = lesson.cache()});
   const bool agree = same_numbers(c, trained, session);
 
   int64_t written = 0, weights = 0;  // bytes over all steps

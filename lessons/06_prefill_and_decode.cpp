@@ -140,7 +140,7 @@ bool takes_times(const Lesson& lesson, const BackendInfo& info) {
 
 void two_kinds(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   Screen& screen = lesson.screen();
-  DecodeSession session(model, lesson.backend(), {.record = lesson.record()});
+  DecodeSession session(model, lesson.backend(), {.record = lesson.record(), .cache = lesson.cache()});
   session.start(model->tokenizer().encode(Lesson::prompt_for(*model)));
   const StepRecord prefill = session.advance(), decode = session.advance();
   lesson.keep(session);

@@ -74,8 +74,9 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   Screen& screen = lesson.screen();
   const ModelConfig& c = model->config();
   screen.section("What is shared");
-  DecodeSession session(model, lesson.backend(),
-                        {.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true}});
+  DecodeSession session(
+      model, lesson.backend(),
+      {.record = RecordOptions{.keep = RecordOptions::Keep::all, .probe = true}, .cache = lesson.cache()});
   session.start(model->tokenizer().encode(Lesson::prompt_for(*model)));
   session.advance();
   session.advance();

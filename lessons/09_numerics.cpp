@@ -331,7 +331,8 @@ void lesson_09(Lesson& lesson) {
   const auto model = lesson.model("fable-mha");
   const Tokens prompt = model->tokenizer().encode(Lesson::prompt_for(*model));
   auto cached = lesson.backend(), again = lesson.backend();
-  TwinSession twin(model, std::move(cached), std::move(again), {.record = lesson.record()});
+  TwinSession twin(model, std::move(cached), std::move(again),
+                   {.record = lesson.record(), .cache = lesson.cache()});
   Compared run;
   const bool exact = two_backends(lesson, model, twin, prompt, run);
   const bool told_apart = rounding_or_bug(lesson, model, run, prompt.size());

@@ -29,7 +29,10 @@ RecordOptions events_only() { return {.keep = RecordOptions::Keep::all, .attenti
 
 TwinSession twin_of(Lesson& lesson, const std::shared_ptr<const Model>& model, RecordOptions record) {
   auto for_cached = lesson.backend(), for_recompute = lesson.backend();
-  return {model, std::move(for_cached), std::move(for_recompute), {.record = std::move(record)}};
+  return {model,
+          std::move(for_cached),
+          std::move(for_recompute),
+          {.record = std::move(record), .cache = lesson.cache()}};
 }
 
 std::array<std::vector<Work>, 2> run_both_ways(Lesson& lesson, const std::shared_ptr<const Model>& model,
@@ -62,7 +65,7 @@ Growth growth(std::span<const Work> work, double Work::*quantity) {
 
 Both step_us(Lesson& lesson, const std::shared_ptr<const Model>& model, int n, int rounds) {
   const auto session_of = [&](Mode mode) {
-    const SessionOptions options{.mode = mode, .max_seq_len = n};
+    const SessionOptions options{.mode = mode, .max_seq_len = n, .cache = lesson.cache()};
     auto session = std::make_unique<DecodeSession>(model, lesson.backend(), options);
     session->start(first_tokens(*model, std::max(1, n - 1)));
     session->advance();

@@ -69,6 +69,8 @@ Lesson::Lesson(About about, Options options)
       screen_({.color = options_.color, .silent = options_.json, .cut = !options_.fault.empty()}) {
   // Check everything before anything is printed.
   require_different_files({{"--model", model_file(options_.model)}}, {{"--trace", options_.trace}});
+  cache_ = cache_options(options_.cache.empty() ? "contiguous" : options_.cache,
+                         options_.kv_dtype.empty() ? "f32" : options_.kv_dtype);
   if (!options_.trace.empty()) AtomicFile{options_.trace};
   if (!options_.backend.empty()) make_backend(options_.backend);
   if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);
@@ -243,6 +245,11 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
                  "a built-in model, a file, or random:…; default: the model that the lesson is about");
   app.add_option("--backend", options.backend,
                  "eigen, naive, naive-f64, cuda or cuda-emulated; default: the one that the lesson is about");
+  app.add_option(
+      "--cache", options.cache,
+      "the K/V cache of the sessions that the lesson watches: contiguous or paged[:block=B][,blocks=N]");
+  app.add_option("--kv-dtype", options.kv_dtype,
+                 "the type of its rows: TYPE, or k=TYPE,v=TYPE; default: f32");
   app.add_option("--trace", options.trace, "write a trace of the run to this file (safetensors)");
   app.add_option("--fault", options.fault, "run with this bug built in: see lesson 11");
   app.add_flag("--json", options.json, "print one JSON object instead of the text");

@@ -4,7 +4,7 @@
 //     Screen& screen = lesson.screen();
 //     screen.section("One layer");   screen.say("…");   screen.table(…);
 //     auto model = lesson.model("fable-mha");                           --model, or this one
-//     DecodeSession session(model, lesson.backend(), {.record = lesson.record()});
+//     DecodeSession session(model, lesson.backend(), {.record = lesson.record(), .cache = lesson.cache()});
 //     lesson.require(same_bits, "the last row is bit-identical");       prints ✓ or ✗
 //     lesson.figure("rows_changed", 0);                                 a number for --json
 //     lesson.found({.claim = 1, .verdict = Verdict::holds, .shown = same_bits, .measured = "…"});
@@ -16,6 +16,7 @@
 //
 // Options, the same in all lessons; none is needed:
 //   --model NAME      --backend NAME
+//   --cache KIND      --kv-dtype TYPE      of the sessions that the lesson watches, as in `lastrow generate`
 //   --trace FILE      writes a trace of the run
 //   --fault NAME      runs the lesson on a backend with this bug in it (src/trace/named_faults.h)
 //   --json            prints one JSON object instead of the text
@@ -56,11 +57,12 @@ class Lesson {
  public:
   struct Options {
     std::string model, backend, fault;  // "": the lesson's own choice; for fault: none
+    std::string cache, kv_dtype;        // "": contiguous, f32
     std::filesystem::path trace;        // "": none
     bool json = false, color = false;
     std::vector<std::string> answers{};
   };
-  /// Throws, before anything is printed, if the model, backend, fault or trace file is not available, or if
+  /// Throws, before anything is printed, if the model, backend, cache, fault or trace file is not available, or if
   /// the model is smaller than the lessons need.
   Lesson(About about, Options options);
 
@@ -74,6 +76,9 @@ class Lesson {
   /// --backend, or the lesson's own choice, with --fault built in. group_size is that of the model that will
   /// run on it (the fault repeat-kv needs it); 0: that of the lesson's model.
   std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen", int32_t group_size = 0);
+  /// --cache and --kv-dtype, for the sessions that the lesson watches. A session that is about one kind of cache
+  /// or one type says its own.
+  const CacheOptions& cache() const { return cache_; }
   /// Four tokens: "the quick brown fox", or t1 … t4 for a model with random weights.
   static std::string prompt_for(const Model& model);
   /// What a session must record so that keep() can write it. Without --trace: nothing.
@@ -117,6 +122,7 @@ class Lesson {
   };
   About about_;
   Options options_;
+  CacheOptions cache_{};
   Screen screen_;
   std::shared_ptr<const Model> asked_for_;  // the model of --model
   std::string model_name_, backend_name_;  // the first ones in use; with keep(), the backend of what was kept

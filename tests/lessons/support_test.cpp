@@ -61,8 +61,8 @@ TEST_CASE("every lesson has --help, and refuses what it does not know with statu
     CAPTURE(program);
     const Folder folder("lesson_options");
     CHECK(shell(folder, kLessons + program + " --help").exit_code == 0);
-    for (const std::string wrong :
-         {"--modle x", "--model nope", "--backend nope", "--fault nope", "--trace /nowhere/t.safetensors"}) {
+    for (const std::string wrong : {"--modle x", "--model nope", "--backend nope", "--cache nope",
+                                    "--kv-dtype nope", "--fault nope", "--trace /nowhere/t.safetensors"}) {
       CAPTURE(wrong);
       const Outcome o = shell(folder, kLessons + program + " " + wrong);
       CHECK(o.exit_code == 2);
@@ -128,6 +128,19 @@ TEST_CASE(
     CHECK(std::count(o.out.begin(), o.out.end(), '\n') <= 120);
     CHECK(o.out.find('\x1b') == std::string::npos);
     CHECK(!lastrow::TraceFile::open(trace).recorder.steps().empty());
+  }
+}
+
+TEST_CASE("the lessons' checks hold over pages and in narrow types too, or name the check that does not") {
+  for (const std::string lesson : {"lesson_01_attention_by_hand", "lesson_02_the_causal_mask",
+                                   "lesson_04_why_not_queries", "lesson_05_training_and_generation"}) {
+    CAPTURE(lesson);
+    const auto status = [&](std::vector<std::string> options) {
+      return run_program(std::string(LASTROW_BIN_DIR "/") + lesson, options, 120).status;
+    };
+    CHECK(status({"--cache", "paged:block=3"}) == 0);
+    const int narrow = status({"--kv-dtype", "k=f16,v=int8"});
+    CHECK((narrow == 0 || narrow == 1));
   }
 }
 
