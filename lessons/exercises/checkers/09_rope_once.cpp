@@ -27,8 +27,10 @@ std::vector<double> rotated_by_rule(const std::vector<float>& rows, int32_t head
   StepPlan plan;
   plan.tokens.assign(positions.size(), 0);
   plan.positions = positions;
-  const Batch batch{&plan,  plan.tokens.data(), plan.positions.data(), nullptr, nullptr, nullptr, nullptr,
-                    nullptr};
+  Batch batch{};
+  batch.plan = &plan;
+  batch.tokens = plan.tokens.data();
+  batch.positions = plan.positions.data();
   std::vector<double> rotated(rows.begin(), rows.end());
   judge.run(Rope{{0, "rope"}, table, batch, TensorView(rotated.data(), Shape{n, 1, head_dim})});
   return rotated;
