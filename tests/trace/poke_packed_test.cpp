@@ -35,7 +35,10 @@ struct Shared {
             .logit_rows = {},
             .sequences = {5, 6},
             .blocks_per_seq = 2,
-            .block_len = 2};
+            .block_len = 2,
+            .table_sinks = 0,
+            .table_first = {},
+            .key_positions = {}};
   }
 
   /// The two rows of the attention output, each of width 2.
