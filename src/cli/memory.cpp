@@ -176,7 +176,8 @@ std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes
     out += fmt::format("  note               blocks also keep the rows that the window of {} hides\n",
                        counted(shape.n_window_layers(), "layer"));
   if (!s.paged && shape.window > 0 && preset_or_null(o.model) == nullptr)
-    out += "  note               `lastrow generate` stores more: its caches keep the rows behind a window too\n";
+    out +=
+        "  note               `lastrow generate` stores more: its caches keep the rows behind a window too\n";
   if (s.context > shape.max_seq_len)
     out += fmt::format("  note               the context of the model is only {} tokens\n",
                        with_commas(shape.max_seq_len));

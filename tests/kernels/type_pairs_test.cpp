@@ -76,7 +76,7 @@ TEST_CASE("k13 reads each row of K and of V once, in its own type") {
 TEST_CASE("which rung is chosen for a pair, and why a shape is refused") {
   const auto chosen = [](KvDtypes types, int32_t max_q_len, int32_t head_dim = 64) -> const emulated::Rung& {
     return emulated::choose(
-        {.n_q_heads = 8, .head_dim = head_dim, .kv_dtype = types, .max_q_len = max_q_len});
+        gpu::AttendShape{.n_q_heads = 8, .head_dim = head_dim, .kv_dtype = types, .max_q_len = max_q_len});
   };
   const auto name = [&](KvDtypes types, int32_t max_q_len) {
     return std::string(chosen(types, max_q_len).name);
@@ -92,8 +92,10 @@ TEST_CASE("which rung is chosen for a pair, and why a shape is refused") {
   CHECK(emulated::choose(odd).supports(odd) == "it needs head_dim that is a multiple of 8");
   for (const emulated::Rung* rung : emulated::ladder()) {
     if (rung->takes_pairs) continue;
-    CHECK(rung->supports({.head_dim = 64, .kv_dtype = kInt8AndFp8}) == "it needs K and V in the same type");
-    CHECK(rung->supports({.head_dim = 64, .kv_dtype = DType::i4x2}) == "it needs K/V with 8 bits or more");
+    CHECK(rung->supports(gpu::AttendShape{.head_dim = 64, .kv_dtype = kInt8AndFp8}) ==
+          "it needs K and V in the same type");
+    CHECK(rung->supports(gpu::AttendShape{.head_dim = 64, .kv_dtype = DType::i4x2}) ==
+          "it needs K/V with 8 bits or more");
   }
 }
 
