@@ -29,6 +29,7 @@ struct ModelShape {
   bool tied_embeddings = false;
   bool gated_mlp = true;           // two matrices, gate and up; else one matrix and GELU
   bool learned_positions = false;  // a table [max_seq_len, model_dim] in place of RoPE
+  bool alibi = false;              // no RoPE: the distance of a key lowers its score
   bool qkv_bias = false;
   bool other_bias = false;  // in attention output and MLP
   NormKind norm = NormKind::rms;

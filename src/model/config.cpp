@@ -108,6 +108,7 @@ ModelShape shape_of(const ModelConfig& c, DType weight_dtype) {
   shape.max_seq_len = c.max_seq_len;
   shape.tied_embeddings = c.tied_embeddings;
   shape.learned_positions = c.learns_positions();
+  shape.alibi = c.alibi;
   shape.window = c.window;
   shape.window_period = c.window_period;
   shape.gated_mlp = c.gates_ffn();

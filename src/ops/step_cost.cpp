@@ -65,7 +65,7 @@ OpCost attention_cost(const ModelShape& s, int64_t window, const StepSize& z) {
   const int64_t w = z.weight_elem_bytes, a = z.activation_elem_bytes;
   OpCost c = cost::linear(rows, s.model_dim, q_dim, s.qkv_bias, w, a) +
              2 * cost::linear(rows, s.model_dim, kv_dim, s.qkv_bias, w, a);
-  if (!s.learned_positions)
+  if (!s.learned_positions && !s.alibi)
     c += cost::rope(rows, s.n_q_heads, s.head_dim, a) + cost::rope(rows, s.n_kv_heads, s.head_dim, a);
   c += cost::append(rows, s.n_kv_heads, s.head_dim, z.k, z.v, a);
   c += cost::attend({.visible_cells = z.batch * cost::visible_cells(z.q_len, z.kv_len, true, window),

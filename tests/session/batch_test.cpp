@@ -18,7 +18,7 @@ const std::vector<std::string> kModels = {
     "random:arch=gpt2,layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=4",
     "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,soft_cap=2,window=7,window_period=2,vocab=50,context=40,"
     "seed=5",
-    "random:layers=2,q_heads=4,kv_heads=1,head_dim=8,alibi=1,vocab=50,context=40,seed=6"};
+    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,alibi=1,vocab=50,context=40,seed=6"};
 
 /// With three sequences, these join at steps 0, 0, 0, 1, 4 and 6, and leave at steps 3, 0, 5, 9, 6 and 6.
 const std::vector<Request> kRequests = {{{3, 14, 15, 9, 26}, 4},    {{7}, 1},

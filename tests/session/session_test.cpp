@@ -26,7 +26,7 @@ const std::vector<std::string> kModels = {
     "random:arch=gpt2,layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=4",
     "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,soft_cap=2,window=7,window_period=2,vocab=50,context=40,"
     "seed=5",
-    "random:layers=2,q_heads=4,kv_heads=1,head_dim=8,alibi=1,vocab=50,context=40,seed=6"};
+    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,alibi=1,vocab=50,context=40,seed=6"};
 const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
 
 using Factory = std::unique_ptr<Backend> (*)();
