@@ -26,7 +26,7 @@ constexpr KvDtypes kTypes[] = {DType::f32,
                                {DType::bf16, DType::i4x2},
                                DType::i4x2,
                                DType::fp4x2};
-constexpr int32_t kLongTypes = 6;  // of the first types there are long problems
+constexpr int32_t kLongTypes = 7;  // of the first types there are long problems
 
 constexpr struct {
   int32_t len;        // 0: contiguous

@@ -11,7 +11,7 @@
 // Properties: query heads and K/V heads, head_dim, kv_len, the queries (decode, prefill, ragged, …), length
 // and order of blocks and where tables begin, stored type, rules (mask, window, sinks, size of scores, soft
 // cap, ALiBi), rung; kv_len goes up to 130. The long problems have 300, 1,000, 4,100 and 16,384 keys. They are
-// few and chosen: each is run for six stored types or pairs, and for those rungs that it can tell something new
+// few and chosen: each is run for seven stored types or pairs, and for those rungs that it can tell something new
 // about (check_cases.cpp). Every n-th problem of the quick set has its share of both kinds, if n is not a
 // multiple of 3.
 #pragma once

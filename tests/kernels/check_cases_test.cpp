@@ -40,7 +40,15 @@ TEST_CASE("every rung is checked with sinks, soft cap, ALiBi, and a table that b
       x.ring |= c.problem.table_first > 0 && c.problem.forgotten > 0;
       x.ring_with_sinks |= c.problem.table_sinks > 0 && c.problem.mask.sinks > 0;
     }
+  const std::set<std::string> of_one_idea = {"k07a", "k07b", "k11a", "k11b", "k12a", "k12b", "k12c"};
   for (const emulated::Rung* rung : emulated::ladder()) {
+    const gpu::AttendShape rules{.head_dim = 64, .kv_dtype = DType::bf16, .finishes_scores = true};
+    if (of_one_idea.contains(rung->name)) {  // their children take the rules
+      CHECK_MESSAGE(
+          rung->supports({rules, {}, {.n_parts = rung->rounds ? 1 : 0}}).starts_with("it takes no soft cap"),
+          rung->name);
+      continue;
+    }
     const Checked& x = checked[rung->name];
     CHECK_MESSAGE((x.sinks && x.soft_cap && x.alibi && x.ring && x.ring_with_sinks), rung->name);
   }

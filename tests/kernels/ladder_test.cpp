@@ -44,7 +44,7 @@ void expect_all(AttendCase c) {
       ran = true;
     }
     const std::string name = rung->name;
-    const bool too_wide = c.head_dim > 128 && (name == "k07b" || name >= "k11");
+    const bool too_wide = c.head_dim > 128 && (name == "k07b" || (name >= "k11" && name != "k13"));
     CHECK_MESSAGE(ran == !too_wide, rung->name);
   }
 }
