@@ -20,7 +20,7 @@
 // expects  int8 and fp8 take about half of bf16's time for one head. For 2 to 4 heads the gain is smaller,
 //          because the products take as long as the bytes (README, "What the machine code allows"). Above 4
 //          there is none, because each chunk of 4 heads computes on all keys again; there k11 fits better.
-//          Not measured yet
+//          On an H200, 4 heads in int8 and fp8 reached 57 % and 62 % of the read bandwidth (README, Results)
 // source   Micikevicius et al. 2022, "FP8 formats for deep learning"; cache/kv_codec.h says what is stored
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/split_kv.h"

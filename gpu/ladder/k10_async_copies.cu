@@ -20,7 +20,7 @@
 // expects  two or three blocks with three tiles of 16 KiB each in flight: at least 96 KiB per multiprocessor,
 //          where k09 has 28 to 64. The price is the way through shared memory. A gain where k09 has too few
 //          warps (groups of 5 to 8, short splits), none where it already reads at full speed.
-//          Never run on hardware: the emulator runs it, and there a copy arrives when it is waited for
+//          In the emulator a copy arrives when it is waited for
 // source   PTX ISA, "Data Movement and Conversion Instructions: cp.async" (async_copy.h)
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/split_kv.h"

@@ -28,8 +28,8 @@
 //          computed as 64 or 128; any block_len; decode and prefill. sm_80 and later
 // expects  k10's time for groups of up to 4, where multiply-adds keep up with memory; the same time for 16
 //          heads, where k10 takes twice as long. In 8 bits the time of the memory traffic for any group,
-//          where k09 needs all issue slots for four heads. Never run on hardware: the emulator runs its
-//          products
+//          where k09 needs all issue slots for four heads. On an H200, int8 and fp8 reached 88 %
+//          and 96 % of the read bandwidth (README, Results)
 // source   Ainslie et al. 2023, "GQA", for the group; tensor_cores.h, async_copy.h
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/key_scales.h"

@@ -37,7 +37,7 @@
 //          One product a clock is the dense peak of an H100, and mma.sync reaches 63 % of it. So n_parts 1
 //          reaches at most 62 % of that peak, f16 31 %, bf16 21 %; for more it takes wgmma and TMA. Only
 //          n_parts 1 at head_dim 128 spills registers, 168 bytes: its scores of 32 rows × 64 keys and its
-//          outputs need 192 of them. Never run on hardware
+//          outputs need 192 of them
 // source   Dao 2023, "FlashAttention-2"; arXiv 2402.13499 for mma.sync; tensor_cores.h, async_copy.h
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/unseen_values.h"
