@@ -128,7 +128,7 @@ void DeviceBackend::attend(const Attend& op) {
         kv_dtypes_name(call.task.shape.kv_dtype), call.task.shape.head_dim, chosen->name, why_not);
   call.out = op.out.data<float>();
   call.lse = op.lse.data<float>();
-  call.scratch = scratch(scratch_elems(*chosen, call.task, op.storage.spec().max_seq_len));
+  call.scratch = scratch(scratch_elems(*chosen, call.task, op.storage.spec().max_kv_len()));
   chosen->launch(call, runtime_->stream());
 }
 

@@ -26,9 +26,10 @@ void validate(const CacheSpec& spec) {
   require_positive("max_seq_len", spec.max_seq_len);
   require_positive("block_len", spec.block_len);
   require_positive("n_blocks", spec.n_blocks);
-  if (int64_t{spec.n_blocks} * spec.block_len < spec.max_seq_len)
-    throw ShapeError("{} blocks of {} hold fewer than max_seq_len {} indices: raise CacheSpec::n_blocks",
-                     spec.n_blocks, spec.block_len, spec.max_seq_len);
+  if (int64_t{spec.n_blocks} * spec.block_len < spec.max_kv_len())
+    throw ShapeError(
+        "{} blocks of {} hold fewer than the {} indices of a sequence: raise CacheSpec::n_blocks",
+        spec.n_blocks, spec.block_len, spec.max_kv_len());
   for (const DType dtype : {spec.dtype_k, spec.dtype_v}) {
     if (!is_kv_dtype(dtype))
       throw ShapeError(

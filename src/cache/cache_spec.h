@@ -19,14 +19,21 @@ struct CacheSpec {
   int32_t n_layers = 0;
   int32_t n_kv_heads = 0;
   int32_t head_dim = 0;
-  int32_t max_seq_len = 0;     // indices that a sequence may hold
+  int32_t max_seq_len = 0;     // tokens that a sequence may have
   int32_t block_len = 0;       // contiguous: max_seq_len
   int32_t n_blocks = 0;        // contiguous: one for each sequence
   DType dtype_k = DType::f32;  // of stored elements: one that is_kv_dtype (cache/kv_codec.h)
   DType dtype_v = DType::f32;  // may differ from that of K
+  // Only for caches that forget rows; 0 in others:
+  int32_t held_rows = 0;  // indices that a sequence may hold at once, the rows of its longest step included
+  int32_t table_len = 0;  // entries of a block table: a ring that wraps within a block lists it twice
 
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }
-  int32_t max_blocks_per_seq() const { return (max_seq_len + block_len - 1) / block_len; }
+  /// Indices that a sequence may hold at once.
+  int32_t max_kv_len() const { return held_rows > 0 ? held_rows : max_seq_len; }
+  int32_t max_blocks_per_seq() const {
+    return table_len > 0 ? table_len : (max_kv_len() + block_len - 1) / block_len;
+  }
   /// Rows of K (or of V) of one layer, one for each slot and K/V head.
   int64_t layer_rows() const { return int64_t{n_blocks} * n_kv_heads * block_len; }
   KvDtypes dtypes() const { return {dtype_k, dtype_v}; }

@@ -106,7 +106,11 @@ class KvCache {
   /// Goes back to the state in which the sequence had seen n_tokens ≤ n_seen. The later rows stay in storage,
   /// but nothing reads them any more. If no other sequence shares them, a later plan of the same lengths gets
   /// the same slots again.
+  /// Throws UsageError unless can_truncate.
   virtual void truncate(int32_t sequence, int32_t n_tokens) = 0;
+  /// Whether truncate is possible. A cache that forgets rows cannot go back to a state that held some of them.
+  /// It is always possible for 0 and for n_seen.
+  virtual bool can_truncate(int32_t /*sequence*/, int32_t /*n_tokens*/) const { return true; }
   /// Ends the text: the sequence is empty again. A cache that shares prefixes keeps the full blocks for later
   /// texts as long as it can. truncate(sequence, 0) does not keep them.
   virtual void reset(int32_t sequence) { truncate(sequence, 0); }
@@ -119,6 +123,12 @@ class KvCache {
   /// ⌊(n − 1) / block_len⌋ blocks, because the last token must still be fed to get its logits. The next plan
   /// of the sequence begins behind them. Returns 0 if this kind of cache keeps no rows of finished texts.
   virtual int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) = 0;
+
+  /// Whether the policy goes by the attention that rows get. Then call add_mass in each step, before commit.
+  virtual bool wants_mass() const { return false; }
+  /// mass [n_seqs, keys_per_seq] of the plan: the weight that each index got in this step, Σ over layers, query
+  /// heads and queries. Elements behind kv_len are not read. An aborted plan forgets it.
+  virtual void add_mass(const StepPlan& /*plan*/, std::span<const float> /*mass*/) {}
 
   virtual CacheUsage usage() const = 0;
   virtual PrefixCounts prefix_counts() const { return {}; }

@@ -31,7 +31,7 @@ void StepPlan::clear() {
   sequences.clear();
   table_first.clear();
   key_positions.clear();
-  table_sinks = 0;
+  window = window_sinks = table_sinks = 0;
   blocks_per_seq = block_len = 0;
 }
 

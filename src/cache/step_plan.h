@@ -29,6 +29,8 @@ struct StepPlan {
   std::vector<int32_t> sequences;       // [n_seqs]                   the cache's ids, for commit and abort
   int32_t blocks_per_seq = 0;
   int32_t block_len = 0;
+  // The policy's own mask, beside the one of the model. 0: none.
+  int32_t window = 0, window_sinks = 0;  // a query sees the last `window` keys and the first `window_sinks`
   // Only for caches that forget rows:
   int32_t table_sinks = 0;             // BlockTable::sinks of every sequence
   std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
