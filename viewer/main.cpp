@@ -11,6 +11,7 @@
 #include "io/checked.h"
 #include "io/program_start.h"
 #include "io/standard_output.h"
+#include "registry/registry.h"
 #include "viewer/app/app.h"
 #include "viewer/view_model/describe/sampling.h"
 
@@ -55,7 +56,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--prompt", options.controller.prompt, "the text to start from")->capture_default_str();
   app.add_option("--backend", options.controller.backend,
-                 "eigen, naive, naive-f64, cuda or cuda-emulated; cuda-emulated:k05 names the kernel")
+                 lastrow::backend_names() + "; cuda-emulated:k05 names the kernel")
       ->capture_default_str();
   app.add_option("--cache", cache, "the cache of the left side: contiguous, or paged[:block=B][,blocks=N]")
       ->capture_default_str();

@@ -244,7 +244,7 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
   app.add_option("--model", options.model,
                  "a built-in model, a file, or random:…; default: the model that the lesson is about");
   app.add_option("--backend", options.backend,
-                 "eigen, naive, naive-f64, cuda or cuda-emulated; default: the one that the lesson is about");
+                 backend_names() + "; default: the one that the lesson is about");
   app.add_option(
       "--cache", options.cache,
       "the K/V cache of the sessions that the lesson watches: contiguous or paged[:block=B][,blocks=N]");

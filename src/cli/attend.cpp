@@ -190,8 +190,8 @@ void add_attend(CLI::App& app) {
   o->backend.add_to(*sub);
   sub->get_option("--backend")
       ->description(
-          "eigen, naive, naive-f64 (double precision), cuda, cuda-emulated, or all (a table with the error "
-          "of each); default eigen");
+          backend_names() +
+          "; naive-f64 computes in double precision; all: a table with the error of each; default eigen");
   sub->add_option("--layout", o->layout,
                   "shd: [tokens, heads, head_dim]; bhsd: [batch, heads, tokens, head_dim]; default shd");
   sub->add_option("--kv-dtype", o->kv_dtype,

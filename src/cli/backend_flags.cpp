@@ -6,7 +6,7 @@ namespace lastrow::cli {
 
 void BackendFlags::add_to(CLI::App& subcommand) {
   subcommand.add_option("--backend", name_,
-                        "eigen, naive, naive-f64 (double precision), cuda or cuda-emulated; default eigen");
+                        backend_names() + "; naive-f64 computes in double precision; default eigen");
   subcommand.add_option("--kernel", device_.kernel,
                         "cuda, cuda-emulated: the attention kernel, k01 … k13 (see `lastrow info`); "
                         "default: chosen by shape");

@@ -1,5 +1,7 @@
 #include "registry/registry.h"
 
+#include <iterator>
+
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "core/error.h"
@@ -58,6 +60,14 @@ std::vector<BackendEntry> list_backends() {
       if (const std::string why_not = known.why_not(); why_not.empty() == can_be_used)
         entries.push_back({known.name, known.description, can_be_used, why_not, known.has_kernels});
   return entries;
+}
+
+std::string backend_names() {
+  std::string names;
+  constexpr size_t n = std::size(kKnown);
+  for (size_t i = 0; i < n; ++i)
+    names += std::string(i == 0 ? "" : i + 1 < n ? ", " : " or ") + kKnown[i].name;
+  return names;
 }
 
 std::string without_kernel(const std::string& name) { return name.substr(0, name.find(':')); }

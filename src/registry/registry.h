@@ -34,6 +34,9 @@ struct BackendEntry {
 /// All backends. Those that can be used here come first.
 std::vector<BackendEntry> list_backends();
 
+/// "eigen, naive, naive-f64, cuda or cuda-emulated": the names of all backends, for help texts.
+std::string backend_names();
+
 /// The name is "eigen", "naive", "naive-f64", "cuda" or "cuda-emulated". The last two may name the kernel for
 /// attention after a colon. Throws UsageError for
 ///   an unknown name                                the message lists the known names

@@ -10,10 +10,10 @@ namespace {
 
 /// Roofs with round numbers: peak 100 Gflop/s, 10 GB/s from memory, 50 GB/s from the caches. Both sides move
 /// 1 MB: 0.5 flop per byte with the cache, 20 without.
-Snapshot round_numbers(const std::string& backend) {
+Snapshot round_numbers(TimesMean times = TimesMean::cpu_speed) {
   Snapshot snapshot;
   auto setup = std::make_shared<Setup>();
-  setup->backend = backend;
+  setup->times = times;
   snapshot.setup = setup;
   auto step = std::make_shared<StepData>();
   step->timed = true;
@@ -41,7 +41,7 @@ std::shared_ptr<StepData> changed(const Snapshot& snapshot) {
 }  // namespace
 
 TEST_CASE("the cached step is limited by reading; the sentence says how much of its roof it reaches") {
-  const RooflinePicture picture = roofline_picture(round_numbers("eigen"));
+  const RooflinePicture picture = roofline_picture(round_numbers());
   CHECK(picture.measured);
   CHECK(picture.sentence ==
         "The cached step does 0.50 flop per byte: reading is its limit, not arithmetic. It reaches 40% of "
@@ -57,7 +57,7 @@ TEST_CASE("the cached step is limited by reading; the sentence says how much of 
 }
 
 TEST_CASE("no point lies above its roof when it is slower, and equal speed means equal height") {
-  const RooflinePicture picture = roofline_picture(round_numbers("eigen"));
+  const RooflinePicture picture = roofline_picture(round_numbers());
   REQUIRE(picture.points[0]);
   REQUIRE(picture.points[1]);
   CHECK(picture.points[0]->x < picture.ridge_x);
@@ -74,7 +74,7 @@ TEST_CASE("no point lies above its roof when it is slower, and equal speed means
 }
 
 TEST_CASE("a step that moves many bytes is compared with memory") {
-  Snapshot snapshot = round_numbers("eigen");
+  Snapshot snapshot = round_numbers();
   auto step = changed(snapshot);
   step->sides[0].record.weight_bytes = 1'000'000'000;
   step->sides[0].record.flop = 500'000'000;
@@ -83,11 +83,11 @@ TEST_CASE("a step that moves many bytes is compared with memory") {
 }
 
 TEST_CASE("a backend that is not meant to reach the roof is not blamed, a GPU is not compared with the CPU") {
-  CHECK(roofline_picture(round_numbers("naive"))
+  CHECK(roofline_picture(round_numbers(TimesMean::plain_loops))
             .sentence.ends_with("naive is written to be read and is not meant to reach it."));
-  CHECK(roofline_picture(round_numbers("cuda-emulated:k05"))
+  CHECK(roofline_picture(round_numbers(TimesMean::emulation))
             .sentence.ends_with("the emulator checks GPU kernels and is not meant to reach it."));
-  const RooflinePicture gpu = roofline_picture(round_numbers("cuda:k05"));
+  const RooflinePicture gpu = roofline_picture(round_numbers(TimesMean::gpu_speed));
   CHECK(gpu.sentence.ends_with("It ran on the GPU, whose roof is not measured here."));
   CHECK(gpu.sentence.find('%') == std::string::npos);
   CHECK_FALSE(gpu.points[0]);
@@ -95,7 +95,7 @@ TEST_CASE("a backend that is not meant to reach the roof is not blamed, a GPU is
 }
 
 TEST_CASE("without a measurement nothing is drawn, and the reason is said") {
-  Snapshot snapshot = round_numbers("eigen");
+  Snapshot snapshot = round_numbers();
   auto step = changed(snapshot);
   step->timed = false;
   snapshot.unpoked = step;

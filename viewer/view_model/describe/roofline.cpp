@@ -59,10 +59,10 @@ std::vector<std::pair<float, float>> corners(const CostAxis& x, const CostAxis& 
   return line;
 }
 
-std::string backend_note(const std::string& backend) {
-  if (backend.starts_with("naive"))
+std::string backend_note(TimesMean times) {
+  if (times == TimesMean::plain_loops)
     return " This roof is the CPU's; naive is written to be read and is not meant to reach it.";
-  if (backend.starts_with("cuda-emulated"))
+  if (times == TimesMean::emulation)
     return " This roof is the CPU's; the emulator checks GPU kernels and is not meant to reach it.";
   return "";
 }
@@ -71,19 +71,18 @@ std::string sentence(const Snapshot& snapshot, const MachineRoof& roof,
                      const std::array<Measured, 2>& sides) {
   const Measured& cached = sides[0];
   if (cached.intensity == 0) return "This step moves no bytes.";
-  const std::string& backend = snapshot.setup->backend;
+  const TimesMean times = snapshot.setup->times;
   std::string text = fmt::format("The cached step does {} flop per byte: ", rough(cached.intensity));
   text += cached.intensity < cached.ridge(roof) ? "reading is its limit, not arithmetic."
                                                 : "arithmetic is its limit, not reading.";
-  if (backend == "cuda" || backend.starts_with("cuda:"))
-    return text + " It ran on the GPU, whose roof is not measured here.";
+  if (times == TimesMean::gpu_speed) return text + " It ran on the GPU, whose roof is not measured here.";
   if (cached.flops == 0 || sides[1].flops == 0)
     return text + " Its time is known only with recording, so it has no point here.";
   const double with = cached.flops / cached.attainable(roof);
   const double without = sides[1].flops / sides[1].attainable(roof);
   text += fmt::format(" It reaches {} of its roof; the step without a cache reaches {}.", percent(with),
                       percent(without));
-  return text + backend_note(backend);
+  return text + backend_note(times);
 }
 
 void add_roofs(RooflinePicture& picture, const MachineRoof& roof, const CostAxis& x, const CostAxis& y,
@@ -131,8 +130,7 @@ RooflinePicture roofline_picture(const Snapshot& snapshot) {
     return picture;
   }
   const MachineRoof& roof = *snapshot.roof;
-  const std::string& backend = snapshot.setup->backend;
-  const bool on_cpu = backend != "cuda" && !backend.starts_with("cuda:");
+  const bool on_cpu = snapshot.setup->times != TimesMean::gpu_speed;
   const std::array<Measured, 2> sides = {measured(*snapshot.unpoked, Mode::cached, roof, on_cpu),
                                          measured(*snapshot.unpoked, Mode::recompute, roof, on_cpu)};
   const double slower = std::min(roof.small_gbps, roof.large_gbps);

@@ -18,9 +18,18 @@ struct LayerScales {
   ValueScale q, k, v, score, out;
 };
 
+/// What the times of a backend can be compared with.
+enum class TimesMean : uint8_t {
+  cpu_speed,    // it computes on the CPU and is built for speed
+  plain_loops,  // it computes on the CPU and is written to be read
+  emulation,    // it emulates a GPU on the CPU
+  gpu_speed     // it computes on a GPU
+};
+
 struct Setup {
   std::shared_ptr<const Model> model;
   std::string model_name, backend, prompt;
+  TimesMean times = TimesMean::cpu_speed;
   SamplingOptions sampling;
   CacheOptions cache{};  // of the side with the cache
   int prompt_len = 0;

@@ -26,6 +26,12 @@ std::shared_ptr<const Model> stoppable_load(const std::string& name, const std::
   return open_model(name);
 }
 
+TimesMean times_of(const BackendInfo& backend) {
+  if (backend.emulator != nullptr) return TimesMean::emulation;
+  if (!backend.in_host_memory) return TimesMean::gpu_speed;
+  return backend.is_fast ? TimesMean::cpu_speed : TimesMean::plain_loops;
+}
+
 }  // namespace
 
 // ---- opening
@@ -54,6 +60,7 @@ std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_
   setup->model = std::move(model);
   setup->model_name = goal.model;
   setup->backend = goal.backend;
+  setup->times = times_of(generation.twin().cached().backend_info());
   setup->prompt = goal.prompt;
   setup->sampling = goal.sampling;
   setup->cache = goal.cache;
