@@ -136,9 +136,8 @@ void by_hand(Lesson& lesson, const ByHand& hand) {
   screen.say(
       "Softmax turns scores into weights. It multiplies each score by a scale, raises e to the result, and "
       "divides each row by its sum, so that the weights add up to 1. Models use the scale 1/√head_dim. Here "
-      "it "
-      "is ln 2, because then e^(score · ln 2) = 2^score, and the numbers stay simple. The powers of 2, and "
-      "then the weights:");
+      "it is ln 2, because then e^(score · ln 2) = 2^score, and the numbers stay simple. The powers of 2, "
+      "and then the weights:");
   auto powers = triangle([&](int t, int s) { return fmt::format("{:g}", hand.power[t][s]); });
   auto weights = triangle([&](int t, int s) { return fmt::format("{:.3f}", hand.weight[t][s]); });
   for (int t = 0; t < kTokens; ++t) {
@@ -158,10 +157,8 @@ void one_token_per_step(Lesson& lesson, const ByHand& hand) {
   screen.section("One token per step, with a cache");
   screen.say(
       "Now a backend computes the rows: first all three tokens in one step (prefill), then in a second run "
-      "one "
-      "token per step (decode). A decode step gets one q, one k and one v. It appends k and v to the cache "
-      "and "
-      "reads all cached rows. It does not keep q.");
+      "one token per step (decode). A decode step gets one q, one k and one v. It appends k and v to the "
+      "cache and reads all cached rows. It does not keep q.");
   auto backend = lesson.backend("eigen", /*group_size=*/1);
   const CacheSpec spec = CacheSpec::contiguous(1, 1, kDim, kTokens);
   ContiguousCache whole(spec), stepwise(spec);

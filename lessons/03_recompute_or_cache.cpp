@@ -109,8 +109,7 @@ bool counted_growth(Lesson& lesson, const std::array<std::vector<Work>, 2>& work
   screen.section("How the work grows");
   screen.say(
       fmt::format("The same up to n = {} tokens. Counted flop, as a power of n: the exponent is the slope of "
-                  "log flop over "
-                  "log n, fitted over the last three quarters of the steps.",
+                  "log flop over log n, fitted over the last three quarters of the steps.",
                   work[kWith].size()));
   const struct {
     const char *label, *key;
@@ -184,8 +183,7 @@ std::pair<bool, std::string> timed_growth(Lesson& lesson) {
   }
   screen.say(
       "Milliseconds per step: a wide model (model_dim 512), and a model that is nearly all attention (8 "
-      "heads of "
-      "64, model_dim 32). The exponents are fitted over all n in between.");
+      "heads of 64, model_dim 32). The exponents are fitted over all n in between.");
   std::vector<Timed> timed;
   std::vector<std::vector<std::string>> rows;
   for (const TimedModel& m : kTimed) {
@@ -275,8 +273,7 @@ void one_step(Lesson& lesson, const std::shared_ptr<const Model>& model, int n_t
   const Written w = write_both_ways(lesson, model, n_tokens);
   screen.say(
       "Textbooks concatenate: each step copies all old rows into a new tensor. The cache only writes the new "
-      "row. "
-      "We do both. Total kB written after n tokens:");
+      "row. We do both. Total kB written after n tokens:");
   std::vector<std::vector<std::string>> rows;
   for (const size_t len : {w.n.size() / 4, w.n.size() / 2, w.n.size()})
     rows.push_back(
@@ -388,8 +385,7 @@ void crossing(Lesson& lesson, const std::shared_ptr<const Model>& model,
   const bool timed = takes_times(lesson);
   screen.say(fmt::format(
       "The first step has no past: both sides do the same work. Later the cache saves less time than flop, "
-      "because "
-      "calls and reading the weights cost as much for one row as for several.{}",
+      "because calls and reading the weights cost as much for one row as for several.{}",
       timed ? " µs per step of a tiny model (one layer, width 16) and of this lesson's model:" : ""));
   const Crossing c = time_crossing(lesson, model, work, timed);
   std::vector<std::string> head{"n", "flop ratio"};

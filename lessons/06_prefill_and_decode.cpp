@@ -167,10 +167,8 @@ Roofline measure_roof(Lesson& lesson, const Model& model, int n_threads) {
   screen.section("Two limits of this machine");
   screen.say(
       fmt::format("With {} threads this machine computes at most {:.0f} Gflop/s, and reads at most {:.1f} "
-                  "GB/s from a buffer of "
-                  "{:.0f} MB (at least as large as the weights). Memory limits work with less than {:.0f} / "
-                  "{:.1f} = {:.1f} flop "
-                  "per byte; arithmetic limits work with more.",
+                  "GB/s from a buffer of {:.0f} MB (at least as large as the weights). Memory limits work "
+                  "with less than {:.0f} / {:.1f} = {:.1f} flop per byte; arithmetic limits work with more.",
                   n_threads, roof.peak_gflops, roof.read_gbps, static_cast<double>(bytes) / 1e6,
                   roof.peak_gflops, roof.read_gbps, roof.ridge()));
   lesson.figure("peak_gflops", roof.peak_gflops);
@@ -264,10 +262,8 @@ void under_the_roof(Lesson& lesson, const Roofline& roof, const Steps& steps, bo
         share(steps.prefill), share(steps.decode[0])));
   screen.say(
       "Look at the first token: nothing is cached yet, but memory limits it already. Decode is slow because "
-      "it "
-      "reads all the weights; the cache adds to that as it grows. Recompute would raise the intensity, as "
-      "prefill "
-      "does, but would still take longer.");
+      "it reads all the weights; the cache adds to that as it grows. Recompute would raise the intensity, as "
+      "prefill does, but would still take longer.");
 }
 
 /// A larger batch raises the intensity of the weights, but not that of attention over separate caches.
@@ -276,8 +272,7 @@ bool batching(Lesson& lesson, const Steps& steps, bool has_grouped, const Steps&
   screen.section("What a larger batch raises, and what grouped heads raise");
   screen.say(fmt::format(
       "Flop per byte of two parts of a decode step. A batch reads the weights once for all its sequences. "
-      "But each "
-      "sequence reads a cache of its own.{}",
+      "But each sequence reads a cache of its own.{}",
       has_grouped
           ? " In the last column four query heads share a K/V head, so each row that is read serves four."
           : ""));
@@ -334,8 +329,7 @@ void prefill_and_decode(Lesson& lesson, const Roofline& roof, const Steps& steps
     lesson.figure("batch_faster_a_token", shared);
     in_time = fmt::format(
         ". A token takes {:.1f} times as long in decode as in prefill, and {:.1f} times as long alone as in "
-        "a batch "
-        "of 16",
+        "a batch of 16",
         faster, shared);
   }
   const bool sides = first < roof.ridge() && decode < roof.ridge() && (!wide || prefill > roof.ridge());
@@ -382,8 +376,7 @@ void lesson_06(Lesson& lesson) {
   const bool wide = model->config().model_dim >= kWide && fast;
   if (!wide)
     screen.say(fast ? "(In such a narrow model most of prefill's traffic is activations. So this run does "
-                      "not require that "
-                      "arithmetic limits prefill.)"
+                      "not require that arithmetic limits prefill.)"
                     : "(With such a short prompt this run does not require that arithmetic limits prefill.)");
   prefill_and_decode(lesson, roof, steps, timed, wide, as_expected);
   lesson.try_this(

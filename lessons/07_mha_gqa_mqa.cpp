@@ -89,8 +89,8 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   const LastRow last(step.layers.back());
   screen.say(fmt::format(
       "{} has {} query heads and {} K/V heads, so {} query heads read the same keys. A decode step in the "
-      "last "
-      "layer: the newest token's query in each head, and the newest key that it reads (three of {} numbers):",
+      "last layer: the newest token's query in each head, and the newest key that it reads (three of {} "
+      "numbers):",
       c.name, c.n_q_heads, c.n_kv_heads, c.group_size(), c.head_dim));
   std::vector<std::vector<std::string>> rows;
   for (int h = 0; h < std::min(c.n_q_heads, 8); ++h)
@@ -137,8 +137,7 @@ void who_shares(Lesson& lesson, bool exact) {
   Screen& screen = lesson.screen();
   screen.say(
       "Released models, from their config.json. The last column is counted: how many times larger one "
-      "layer's cache "
-      "would be with a K/V head for each query head.");
+      "layer's cache would be with a K/V head for each query head.");
   std::vector<std::vector<std::string>> rows;
   std::map<std::string, double> times;
   for (const ModelShape& s : presets()) {
@@ -161,8 +160,8 @@ void who_shares(Lesson& lesson, bool exact) {
        .verdict = Verdict::holds,
        .shown = exact && kinds,
        .measured = fmt::format("Counted for the built-in models and {} released ones: Llama-3-70B {:g} times "
-                               "smaller, Mistral 7B {:g}, "
-                               "Falcon-7B {:g}. (Gemma 2B is {}, Gemma 7B is {}, Gemma 2 is {})",
+                               "smaller, Mistral 7B {:g}, Falcon-7B {:g}. (Gemma 2B is {}, Gemma 7B is {}, "
+                               "Gemma 2 is {})",
                                presets().size(), times["llama-3-70b"], times["mistral-7b"],
                                times["falcon-7b"], kind("gemma-2b"), kind("gemma-7b"), kind("gemma-2-9b"))});
 }
@@ -197,11 +196,9 @@ std::vector<Quality> show_losses(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.say(fmt::format(
       "Loss in nats per token, on texts that were not used in training. The grammar that writes the texts "
-      "gives the "
-      "floor: no model can be better. “trained” are the built-in models after 16,000 steps each (the seed of "
-      "fable-gqa was chosen from several, by its continuations). “early” are models that this run trains "
-      "with {} "
-      "steps of {} · {} tokens and seeds 1 to {}; all other settings are equal.",
+      "gives the floor: no model can be better. “trained” are the built-in models after 16,000 steps each "
+      "(the seed of fable-gqa was chosen from several, by its continuations). “early” are models that this "
+      "run trains with {} steps of {} · {} tokens and seeds 1 to {}; all other settings are equal.",
       kSteps, kBatch, kSeqLen, kSeeds));
   std::vector<Quality> all;
   std::vector<std::vector<std::string>> rows;
@@ -240,12 +237,10 @@ void what_it_costs(Lesson& lesson) {
   }
   screen.say(
       fmt::format("The floor of these texts is {:.4f}. GQA and MQA also have fewer parameters, {} and {} "
-                  "less than MHA, so a "
-                  "difference may come from that too. Two seeds of the same model differ by up to {:.1f} % "
-                  "in early loss, so "
-                  "smaller differences between models mean nothing. After so few steps a model has mostly "
-                  "learnt single words "
-                  "and not yet to look back: trust the trained numbers more.",
+                  "less than MHA, so a difference may come from that too. Two seeds of the same model differ "
+                  "by up to {:.1f} % in early loss, so smaller differences between models mean nothing. "
+                  "After so few steps a model has mostly learnt single words and not yet to look back: trust "
+                  "the trained numbers more.",
                   floor, with_commas(all[0].n_params - all[1].n_params),
                   with_commas(all[0].n_params - all[2].n_params), 100 * spread));
   lesson.figure("early_difference", early);

@@ -189,16 +189,11 @@ void decode(Lesson& lesson) {
   screen.section("Decode: the memory accesses of each rung");
   screen.say(
       "A block is a group of threads with common shared memory. A warp is 32 of its threads (lanes), which "
-      "run in "
-      "step. “reads of K, V”: how often lanes read each stored byte; at least 1. “wanted”: memory moves in "
-      "sectors "
-      "of 32 bytes; this is the share of the moved bytes that lanes wanted. “banks”: shared memory has 32 "
-      "banks, "
-      "and each serves one word at a time; this is the smallest possible number of turns, as a share of the "
-      "turns "
-      "taken. “barriers”: how often a block waits for all its threads. “shuffles”: instructions that pass "
-      "numbers "
-      "between lanes.");
+      "run in step. “reads of K, V”: how often lanes read each stored byte; at least 1. “wanted”: memory "
+      "moves in sectors of 32 bytes; this is the share of the moved bytes that lanes wanted. “banks”: shared "
+      "memory has 32 banks, and each serves one word at a time; this is the smallest possible number of "
+      "turns, as a share of the turns taken. “barriers”: how often a block waits for all its threads. "
+      "“shuffles”: instructions that pass numbers between lanes.");
   show(lesson, runs, kDecode, "decode");
   screen.say("Bytes moved (a rung that is not listed moves as many as the one before it):");
   std::vector<Bar> bars;
@@ -226,12 +221,9 @@ void decode(Lesson& lesson) {
                  "k06 reads each stored byte once, and so do the later rungs: fewer reads are not possible");
   screen.say(
       "The later rungs save time, not bytes: k07a gives every multiprocessor a part of the keys; k08 fetches "
-      "the "
-      "block table entry of the next page early; k09 also reads K and V of one byte per element (here all "
-      "are "
-      "bf16); k10 keeps more loads in flight; k11 and k12 use the tensor cores, k11 for the queries of a "
-      "group, k12 "
-      "for the queries of a prompt.");
+      "the block table entry of the next page early; k09 also reads K and V of one byte per element (here "
+      "all are bf16); k10 keeps more loads in flight; k11 and k12 use the tensor cores, k11 for the queries "
+      "of a group, k12 for the queries of a prompt.");
 }
 
 void prefill(Lesson& lesson) {
@@ -243,8 +235,7 @@ void prefill(Lesson& lesson) {
   show(lesson, runs, kPrefill, "prefill");
   screen.say(
       "Without sharing, each query reads every key before it. In k04 16 queries share each tile of keys that "
-      "is "
-      "read; it needs barriers for that. In k12 64 rows (queries and heads of a group) share a tile.");
+      "is read; it needs barriers for that. In k12 64 rows (queries and heads of a group) share a tile.");
   lesson.require(rung(runs, "k04").cache_bytes * 4 < rung(runs, "k03").cache_bytes,
                  "k04 reads K and V less than a quarter as often as k03");
 }

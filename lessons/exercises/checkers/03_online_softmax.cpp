@@ -54,8 +54,7 @@ std::string hint_for(double x, double row_sum) {
   if (std::isinf(row_sum))
     return "exp of a large score is infinite. Only exp(score − maximum) is safe: it is at most 1.";
   return "If a sum belongs to the maximum m and you need it for a larger maximum M, multiply it by exp(m − "
-         "M): "
-         "row_sum, and acc too.";
+         "M): row_sum, and acc too.";
 }
 
 void compare(const Partial& actual, const Keys& keys, const std::string& where) {
