@@ -123,8 +123,8 @@ bool zero_weights(const Common& c) {
                   expected));
   screen.say(fmt::format(
       "But look at the columns to its left: {1} of the {0} weights of old keys are above 0. Fact (a) says "
-      "that the new token adds nothing to old rows. It does not say that we can skip old rows. Whoever needs "
-      "them must still compute them, with the old queries. Who needs them?",
+      "that the new token adds nothing to old rows. It does not say that we can skip old rows. If something "
+      "needs old rows, they must still be computed, with the old queries. What needs them?",
       old_cells, alive));
   return all_zero;
 }

@@ -273,7 +273,8 @@ void keys_stay(Common& c) {
   c.lesson.found({.claim = 3,
                   .verdict = Verdict::holds_if,
                   .shown = stored && rounded && v < kRounding && k > kRounding,
-                  .measured = fmt::format("{} of {} cached rows kept their bits; elsewhere K is off by {}",
+                  .measured = fmt::format("{} of {} cached rows kept their bits; at another position K is "
+                                          "off by {}",
                                           once, expected, share(k)),
                   .condition = "a token keeps its position, and attention only looks back (lesson 2)"});
 }

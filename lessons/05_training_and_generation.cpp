@@ -1,7 +1,8 @@
 // Lesson 5: why does training need no K/V cache?
 //
-// Because the whole text is known. One forward gives a prediction, and a loss, at every position at once. In
-// generation the next token does not exist before this one is chosen, so the same rows come one per step.
+// In training the whole text is known. So one forward gives a prediction, and a loss, at every position at
+// once. In generation the next token does not exist before this one is chosen, so the same rows come one per
+// step.
 //
 // You will see   the loss at all positions from one forward of the trainer; the same numbers from a prefill,
 //                and step by step with a cache; one real training step; and what training keeps instead

@@ -4,8 +4,8 @@
 // its intensity, the flop that it does per byte. Prefill has a high intensity, decode a low one.
 //
 // You will see   both limits of this machine, measured; the intensity of prefill and of decode, for one
-//                sequence and for many; where each lies under the roof; what a larger batch raises and what
-//                it does not
+//                sequence and for many; where each lies under the roof; which intensity a larger batch raises,
+//                and which it does not raise
 // Before this    lesson 5, training and generation
 // Open           src/cost/roofline.h (the two limits), src/cost/op_cost.h (what is counted),
 //                src/cache/kv_cache.h (plan: several sequences in one step)
@@ -158,8 +158,7 @@ void two_kinds(Lesson& lesson, const std::shared_ptr<const Model>& model) {
                {row("prefill", prefill), row("decode", decode)});
 }
 
-/// Measures both limits of this machine. The buffer that is read is as large as the model's weights, or
-/// larger.
+/// Measures both limits of this machine. The buffer that is read is at least as large as the model's weights.
 Roofline measure_roof(Lesson& lesson, const Model& model, int n_threads) {
   Screen& screen = lesson.screen();
   const int64_t bytes = std::max<int64_t>(n_params(shape_of(model.config())) * 4, 32 << 20);
@@ -167,8 +166,9 @@ Roofline measure_roof(Lesson& lesson, const Model& model, int n_threads) {
   screen.section("Two limits of this machine");
   screen.say(
       fmt::format("With {} threads this machine computes at most {:.0f} Gflop/s, and reads at most {:.1f} "
-                  "GB/s from a buffer of {:.0f} MB (at least as large as the weights). Memory limits work "
-                  "with less than {:.0f} / {:.1f} = {:.1f} flop per byte; arithmetic limits work with more.",
+                  "GB/s from a buffer of {:.0f} MB (at least as large as the weights). A step that does less "
+                  "than {:.0f} / {:.1f} = {:.1f} flop per byte is limited by memory; a step that does more "
+                  "is limited by arithmetic.",
                   n_threads, roof.peak_gflops, roof.read_gbps, static_cast<double>(bytes) / 1e6,
                   roof.peak_gflops, roof.read_gbps, roof.ridge()));
   lesson.figure("peak_gflops", roof.peak_gflops);
@@ -261,9 +261,9 @@ void under_the_roof(Lesson& lesson, const Roofline& roof, const Steps& steps, bo
         "the program and on what else the machine is doing.",
         share(steps.prefill), share(steps.decode[0])));
   screen.say(
-      "Look at the first token: nothing is cached yet, but memory limits it already. Decode is slow because "
-      "it reads all the weights; the cache adds to that as it grows. Recompute would raise the intensity, as "
-      "prefill does, but would still take longer.");
+      "Look at the first token: nothing is cached yet, but memory already limits it. Decode is slow because "
+      "it reads all the weights; as the cache grows, decode reads more and more of it too. Recompute would "
+      "raise the intensity, as prefill does, but would still take longer.");
 }
 
 /// A larger batch raises the intensity of the weights, but not that of attention over separate caches.
@@ -392,6 +392,6 @@ int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
       {6, "prefill and decode",
-       "Which of the two does arithmetic limit, which memory? What does a larger batch change?"},
+       "Which of the two is limited by arithmetic, and which by memory? What does a larger batch change?"},
       lesson_06);
 }

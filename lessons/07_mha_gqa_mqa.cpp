@@ -131,8 +131,7 @@ bool fables_allocated(Lesson& lesson) {
   return lesson.require(exact, "the allocated bytes are MHA's bytes · n_kv_heads / n_q_heads");
 }
 
-/// Released models and the source of their sizes. Is each cache smaller by n_q_heads / n_kv_heads, as
-/// allocated?
+/// Released models and the source of their sizes. Is each allocated cache smaller by n_q_heads / n_kv_heads?
 void who_shares(Lesson& lesson, bool exact) {
   Screen& screen = lesson.screen();
   screen.say(

@@ -5,7 +5,7 @@
 // state for well-known models. One of them is right.
 //
 // You will see   the formula and the allocator, for five stored types; blocks that round up; the arithmetic
-//                of the three figures; from which context on a cache is larger than its model
+//                of the three figures; how long a context must be until the cache is larger than the model
 // Before this    lesson 7, MHA, GQA, MQA
 // Open           src/cache/kv_cache.h (CacheSpec), src/cost/memory.h (the calculator behind `lastrow
 //                memory`), src/cost/presets.cpp (the models' sizes, with their sources)
@@ -121,7 +121,7 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
                         "if the tokens are rounded up to blocks, the formula gives the allocated bytes");
 }
 
-/// What a real model keeps if the formula would keep more.
+/// Released models whose cache is smaller than the formula says.
 void left_out(Lesson& lesson, bool equal) {
   const auto windowed = [](const char* name, int64_t context) {
     ModelShape all = find_preset(name);
@@ -236,7 +236,8 @@ void three_figures(Lesson& lesson) {
                        seventy.n_layers, seventy.n_kv_heads, both_units(f.seventy_all), seventy.n_q_heads)});
 }
 
-/// From how many sequences on is the cache of a real model larger than the model? Allocated, and calculated.
+/// How many sequences does it take until the cache of a real model is larger than the model? Allocated, and
+/// calculated.
 bool real_crossing(Lesson& lesson, const Model& model) {
   Screen& screen = lesson.screen();
   const ModelConfig& c = model.config();
@@ -256,7 +257,8 @@ bool real_crossing(Lesson& lesson, const Model& model) {
   lesson.figure("crossing_batch_here", static_cast<double>(crossed));
   return lesson.require(
       crossed == calculated,
-      fmt::format("the cache of {} sequences of {} tokens is larger than the model, that of one less is not",
+      fmt::format("the cache of {} sequences of {} tokens is larger than the model; with one sequence less "
+                  "it is not",
                   crossed, c.max_seq_len));
 }
 
@@ -266,8 +268,8 @@ void crossings(Lesson& lesson, const Model& model) {
   const bool here = real_crossing(lesson, model);
   screen.say(
       "Released models, calculated. GB: the weights as released. KiB: the cache (f16) per token. 1, 8, 64 "
-      "sequences: from how many tokens per sequence on the cache is larger than the weights (*: more than "
-      "the model's context). Last column: how many sequences of full context make it larger.");
+      "sequences: with this number of tokens per sequence the cache becomes larger than the weights (*: more "
+      "than the model's context). Last column: how many sequences of full context make it larger.");
   const CacheFormat& f16 = cache_format("f16");
   bool exact = true;
   int crossing = 0;

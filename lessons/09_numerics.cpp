@@ -1,12 +1,12 @@
 // Lesson 9: are cached and recomputed outputs identical?
 //
-// In exact arithmetic they are. But a float has 24 bits, every addition rounds, and so a sum depends on its
-// order. With the same order the bits are equal; with another order the results are only close. How close is
-// close enough?
+// In exact arithmetic they are. But a float has 24 significant bits and every addition rounds, so a sum depends
+// on its order. With the same order the bits are equal; with another order the results are only close. How
+// close is close enough?
 //
 // You will see   three numbers with two sums; cached and recomputed logits, compared bit by bit and in units
-//                of the last bit; a measured bound; a near-tie in which rounding chooses
-//                the word; and bugs that are thousands of times beyond the bound, though some change no word
+//                of the last bit; a measured bound; a near-tie in which rounding chooses the word; and bugs
+//                that are thousands of times beyond the bound, though some change no word
 // Before this    lesson 4
 // Open           src/backend/naive.h (one order), src/backend/eigen.h (what fixes the bits there),
 //                src/judge/tolerance.h (the bound)
@@ -215,7 +215,7 @@ std::string continued(const std::shared_ptr<const Model>& model, std::unique_ptr
 constexpr const char* kTieModel = "fable-mha";
 constexpr const char* kTie = "a quick duck named vobo sleeps.";
 
-/// The near-tie: the text, the two words that are nearly equal, and who chose which.
+/// The near-tie: the text, its two most probable words, and which computation chose which word.
 struct Tie {
   std::shared_ptr<const Model> model;
   Tokens tokens{};
@@ -235,11 +235,11 @@ struct Tie {
   std::string word(int32_t id) const { return model->tokenizer().piece(id); }
 
   /// Adds the choice that `row` makes; returns it.
-  int32_t add(const std::string& who, const std::vector<double>& row, bool shown = true) {
+  int32_t add(const std::string& computed_by, const std::vector<double>& row, bool shown = true) {
     const int32_t choice = argmax(row);
     if (shown)
       rows.push_back(
-          {who, fmt::format("{:+.1e}", row[first] - row[second]), fmt::format("“{}”", word(choice))});
+          {computed_by, fmt::format("{:+.1e}", row[first] - row[second]), fmt::format("“{}”", word(choice))});
     flips += choice != first;
     within &= judge::difference(row, exact).largest <= judged.bound;
     return choice;
@@ -259,8 +259,9 @@ Tie make_tie() {
   return tie;
 }
 
-/// Shows who chooses which word. Reports how many orders of summation, and whether the cache, flip it.
-void ask_everyone(Lesson& lesson, Tie& tie) {
+/// Shows which computation chooses which word. Reports how many orders of summation change the word, and
+/// whether the cache changes it.
+void choose_in_every_order(Lesson& lesson, Tie& tie) {
   Screen& screen = lesson.screen();
   const auto backend_of_tie = [&] { return lesson.backend("eigen", tie.model->config().group_size()); };
   tie.add("double precision", tie.exact);
@@ -283,7 +284,8 @@ void ask_everyone(Lesson& lesson, Tie& tie) {
       tie.rows);
   screen.say(fmt::format(
       "{1} of {0} random orders choose another word than double precision. (If logits are equal, the first "
-      "word in the vocabulary wins. “v” is a letter: names are spelt.) With the cache and without it, {2}",
+      "word in the vocabulary wins. “v” is a letter, because names are spelt.) With the cache and without "
+      "it, {2}",
       judge::kYardstickOrders, flips_of_orders,
       cached == again ? "this machine chooses the same word." : "this machine chooses different words."));
   screen.say("One bit decides. The two texts continue like this:");
@@ -293,7 +295,7 @@ void ask_everyone(Lesson& lesson, Tie& tie) {
   lesson.figure("orders_that_flip", flips_of_orders);
 }
 
-/// Returns whether the near-tie is one, and every other choice is rounding.
+/// Returns whether this is a near-tie, and rounding explains every choice that differs.
 bool near_tie(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.section("A near-tie: rounding chooses the word");
@@ -304,7 +306,7 @@ bool near_tie(Lesson& lesson) {
                   kTieModel, kTie, tie.word(tie.first), tie.word(tie.second), tie.margin,
                   std::nextafter(static_cast<float>(tie.exact[tie.first]), 100.0f) -
                       static_cast<float>(tie.exact[tie.first])));
-  ask_everyone(lesson, tie);
+  choose_in_every_order(lesson, tie);
   lesson.figure("margin", tie.margin);
   lesson.figure("tie_bound", tie.judged.bound);
   screen.say(

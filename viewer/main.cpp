@@ -65,7 +65,7 @@ int run(int argc, char** argv) {
   app.add_option("--temperature", temperature,
                  "how random the next token is, 0 to 2; 0 takes the most probable token")
       ->capture_default_str();
-  app.add_option("--seed", seed, "of the random choice of tokens; not used at temperature 0")
+  app.add_option("--seed", seed, "the seed of the random choice of tokens; not used at temperature 0")
       ->capture_default_str();
   app.add_option("--step", options.controller.step, "the decode step to open on; 0 is prefill")
       ->capture_default_str()
@@ -79,11 +79,12 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0.25, 4.0));
   app.add_flag("--reduced-motion", options.controller.reduced_motion, "no animation");
   app.add_option("--script", options.script, "play the commands in this file");
-  app.add_flag(
-      "--headless", options.headless,
-      "no window: write the pictures and states of the script, or of the tour a picture per sentence");
+  app.add_flag("--headless", options.headless,
+               "no window: write the pictures and states of the script; without a script, a picture per "
+               "sentence of the tour");
   app.add_option("--out", options.out, "folder for pictures and states")->capture_default_str();
-  app.add_option("--watch", options.watch, "keep the state on the screen in this file, as JSON");
+  app.add_option("--watch", options.watch,
+                 "always keep the state that is on the screen in this file, as JSON");
   app.add_option("--seconds", options.seconds, "close the window after this many seconds")
       ->check(seconds_to_run);
   lastrow::read_options_in_decimal(app);

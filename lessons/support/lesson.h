@@ -77,7 +77,7 @@ class Lesson {
   /// run on it (the fault repeat-kv needs it); 0: that of the lesson's model.
   std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen", int32_t group_size = 0);
   /// --cache and --kv-dtype, for the sessions that the lesson watches. A session that is about one kind of cache
-  /// or one type says its own.
+  /// or one type chooses its own.
   const CacheOptions& cache() const { return cache_; }
   /// Four tokens: "the quick brown fox", or t1 … t4 for a model with random weights.
   static std::string prompt_for(const Model& model);

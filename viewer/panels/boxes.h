@@ -22,8 +22,8 @@ void take_over_texts(Panel& panel, OpenBox box, uint64_t serial,
 void close_fields(PanelState& state);
 /// Draws a field, and sends what the user typed.
 void draw_field(Panel& panel, view::Field field, const Rect& r);
-/// Sends Enter, if it was pressed, after what was typed before it; and gives the keyboard to `main` whenever
-/// no field has it, so that a refusal or a click never takes it away.
+/// Call it after the fields were drawn. If Enter was pressed, it is sent now, after the text that was typed before
+/// it. If no field has the keyboard, for example after a click elsewhere, `main` gets it.
 void finish_fields(Panel& panel, view::Field main);
 
 }  // namespace lastrow::ui

@@ -95,12 +95,12 @@ void draw_word_outline(Panel& panel, const view::SpeltWord& word, Rect chips) {
                         word.n_tokens));
 }
 
-/// The room for how many tokens are not shown.
+/// The room for the number of tokens that are not shown.
 float hidden_width(const Panel& panel) {
   return panel.canvas.width(Type::label, fmt::format("… {}", panel.view.tokens.size())) + 10;
 }
 
-/// The number of the first token that is drawn: the newest tokens have the room.
+/// The index of the first token that is drawn. All tokens after it are drawn too, so the newest ones always are.
 size_t first_shown(const Panel& panel, float room) {
   const std::vector<view::TokenChip>& tokens = panel.view.tokens;
   float total = 0;

@@ -43,7 +43,7 @@ class Window {
   /// Ends the wait of the main thread. Any thread may call it.
   static void wake();
 
-  /// No GPU draws: OpenGL runs on the CPU.
+  /// True if OpenGL runs on the CPU, without a GPU.
   bool draws_in_software() const { return software_; }
 
   float scale() const { return scale_; }
@@ -64,7 +64,7 @@ class Window {
   /// Call it after the font atlas was built again.
   void fonts_changed();
   /// Draws what ImGui has rendered over one colour (0xAABBGGRR), and shows it. It draws only what has changed
-  /// since the last call, and does nothing if that is nothing. Returns whether it showed anything.
+  /// since the last call. Returns false if nothing has changed: then it shows nothing.
   bool present(unsigned background);
 
   void set_size(int width, int height);  // logical

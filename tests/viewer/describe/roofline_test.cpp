@@ -84,7 +84,7 @@ TEST_CASE("a step that moves many bytes is compared with memory") {
 
 TEST_CASE("a backend that is not meant to reach the roof is not blamed, a GPU is not compared with the CPU") {
   CHECK(roofline_picture(round_numbers("naive"))
-            .sentence.ends_with("naive is written to be read and is not meant to reach it."));
+            .sentence.ends_with("naive is written for readers and is not meant to reach it."));
   CHECK(roofline_picture(round_numbers("cuda-emulated:k05"))
             .sentence.ends_with("the emulator checks GPU kernels and is not meant to reach it."));
   const RooflinePicture gpu = roofline_picture(round_numbers("cuda:k05"));

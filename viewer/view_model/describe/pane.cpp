@@ -247,7 +247,7 @@ class PaneBuilder {
     double hidden = 0;
     for (int position = 0; position < n_; ++position)
       if (!window_.shows(position)) hidden += double{weights[static_cast<size_t>(position)]};
-    return fmt::format("{:.0f} % of weight not on show", 100 * hidden);
+    return fmt::format("{:.0f} % of weight not shown", 100 * hidden);
   }
 
   OutputRow output() const {

@@ -35,7 +35,7 @@ struct Pair {
   explicit operator bool() const { return now && before; }
 };
 
-/// What one poke did on one side, in words; or, of several, what all changed together.
+/// What one poke did on one side, in words. With several pokes: what they changed together.
 class Story {
  public:
   Story(const Snapshot& snapshot, Mode side, const Selection& at, const Poke& poke, size_t index)
@@ -53,7 +53,7 @@ class Story {
         on_show_(poke.layer == at.layer && head_ == at.head),
         effect_(poke_effect(snapshot, side, at)) {}
 
-  /// What the poke did, if no other is in force: then every change comes from it.
+  /// What the poke did. Call it only if no other poke is in force, because then every change comes from this one.
   std::string text() const {
     if (poke_.what == Poke::What::q) return poke_.position == last_ ? current_query() : past_query();
     return poke_.what == Poke::What::k ? key() : value();

@@ -8,7 +8,7 @@
 
 namespace lastrow::view {
 
-/// Without measured roofs, or for a backend that runs elsewhere, its sentence says what is missing.
+/// If the roofs are not measured, or the backend does not run on the CPU, the sentence says what is missing.
 RooflinePicture roofline_picture(const Snapshot& snapshot);
 
 }  // namespace lastrow::view

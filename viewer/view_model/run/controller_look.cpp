@@ -25,7 +25,7 @@ int sum(int a, int b) {
 // ---- steps
 
 std::string Controller::Impl::go_to_step(int step) {
-  if (step < 0) return refuse("steps count from 0, the prefill");
+  if (step < 0) return refuse(fmt::format("there is no step {}: steps count from 0, the prefill", step));
   goal.step = step;
   menu.reset();
   want_goal();

@@ -1,4 +1,4 @@
-// What the user wants to see: the worker runs it, and the outcome says how far it came.
+// What the user wants to see. The worker runs it, and the outcome says which step was reached.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The list of pokes, with those that are not in force in the step on show; and the changes to undo or redo.
+// The list of all pokes, also of those that are not in force in the step on show, and the changes to undo or redo.
 //
 //   history.change(pokes, "poke of k[3]");   one change of the list
 //   history.undo();   history.redo();        false if there is nothing to undo or redo

@@ -220,7 +220,7 @@ struct SetTheme {
 };
 struct ToggleTheme {};
 struct ToggleHelp {};
-/// Large letters for a lecture hall; only what explains the step is left.
+/// Large letters for a lecture hall. Only the parts that explain the step stay.
 struct ToggleLecture {};
 /// Key C: puts the row or table that is pinned or hovered into ViewState::clipboard, and says so.
 struct CopyCell {};
@@ -242,7 +242,7 @@ using Command =
                  StartTour, Confirm, Escape, SetTheme, ToggleTheme, ToggleHelp, ToggleLecture, CopyCell,
                  ShowNotice, CancelWork, DismissNotice>;
 
-/// True for what follows from a moved mouse or a resized window: the user has not asked for anything.
+/// True for commands that a moved mouse or a resized window sends, because the user has not asked for anything.
 inline bool is_passive(const Command& command) {
   return std::holds_alternative<Hover>(command) || std::holds_alternative<SetRoom>(command) ||
          std::holds_alternative<HoverCost>(command);

@@ -94,7 +94,7 @@ struct LastRowBars {
   float weight_top = 1;                       // what the height of the chart of weights stands for
   float weight_sum = 0;                       // of all keys; 1 up to rounding
   std::string score_caption, weight_caption;  // "weights of row 7 · Σ = 1.000"
-  std::string outside;                        // "62 % of weight not on show"; empty if all tokens are on show
+  std::string outside;                        // "62 % of weight not shown"; empty if all tokens are on show
   bool show_scores = false, show_weights = false;
   bool morph = false;  // this beat turns score bars into weight bars
 };

@@ -22,7 +22,7 @@ struct PokeEntry {
   std::string when;   // "since its own step" or "now: in decode 4 only"
   std::string text;   // all three: "k[3] “fox” scrambled · layer 3 · K/V head 0 · since its own step"
   bool in_force = true;  // in the step on show
-  std::string why_not;   // "not in force here: it belongs to decode 4"; empty if in force
+  std::string why_not;   // "not active here: it belongs to decode 4"; empty if active
   ShowPoke show{};       // goes to its layer, head and step
   RemovePoke remove{};
 };

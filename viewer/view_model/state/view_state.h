@@ -33,7 +33,7 @@
 namespace lastrow::view {
 
 struct ViewState {
-  // Defined in view_state.cpp: each file that made them itself would take long to compile.
+  // Defined in view_state.cpp, because otherwise each file that uses them would take long to compile.
   ViewState();
   ViewState(const ViewState&);
   ViewState(ViewState&&) noexcept;
