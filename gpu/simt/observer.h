@@ -1,4 +1,4 @@
-// An observer of a block is told of each access and of each point of order, as they happen.
+// An observer of a block gets each memory access, and each event that orders accesses, when it happens.
 //
 // Races (races.h) and traffic counts (traffic.h) are observers. Watchers (device.cpp) passes events to both.
 // An observer may throw SimtError from an access: then the emulator ends the launch with it.

@@ -65,13 +65,14 @@ class TrafficCounter final : public Observer {
               Here here) override;
   void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                    Here here) override;
-  void source_held(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {}  // told as a load
+  void source_held(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {
+  }  // already reported as a load
   void source_released(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {}
   void barrier_passed(Here here) override;
   void lanes_met(int32_t warp, Wait kind, uint32_t mask, Here here) override;
   void block_ends() override;
 
-  /// Returns what was counted since the last call, and begins anew.
+  /// Returns what was counted since the last call, and starts counting from 0 again.
   KernelTraffic take();
 
  private:

@@ -80,8 +80,8 @@ CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch
 /// Only the bytes of that cache. Uses no heap.
 int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats);
 
-/// A cache whose rows are in blocks of a pool. Every layer holds every row, also behind a window, because the
-/// layers share the block tables.
+/// A cache whose rows are in blocks of a pool. Every layer holds every row, also rows that its window no longer
+/// sees, because the layers share the block tables.
 struct PagedMemory {
   int64_t blocks_per_seq = 0;  // ⌈context / block_len⌉
   int64_t n_blocks = 0;        // of the pool
@@ -101,7 +101,7 @@ PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch
                          int64_t block_len, int64_t n_blocks = 0);
 
 /// The shortest context at which a pool for `batch` sequences, counted in whole blocks, is larger than the weights.
-/// It always comes, because a block keeps the rows behind a window too.
+/// There always is one, because blocks also keep the rows that a window no longer sees.
 int64_t paged_crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats,
                                int64_t block_len);
 

@@ -75,7 +75,7 @@ double fastest_round_seconds(int n_threads, int rounds, const Work& work) {
   return best;
 }
 
-/// Takes results that nobody reads, so that the compiler does not remove the work.
+/// Takes results that are not used, so that the compiler does not remove the work.
 std::atomic<uint64_t> g_sink;
 
 uint64_t xor_words(const uint64_t* words, int64_t n) {

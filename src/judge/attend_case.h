@@ -32,12 +32,12 @@ struct AttendCase {
   float score_scale = 1;     // multiplies 1/√head_dim; with 1e4 the softmax is one-hot
   float soft_cap = 0;        // 0: none
   bool alibi = false;
-  // As a window cache leaves them: the sinks of the tables, where the rows behind them begin (in sequence i
-  // it is place first + i of a block), and how many positions were forgotten between the two.
+  // Block tables as a cache with a window has them: the number of sinks; the place in a block where the rows of the
+  // window begin (table_first + i in sequence i); and how many positions between the two were forgotten.
   int32_t table_sinks = 0, table_first = 0, forgotten = 0;
   uint64_t seed = 1;
   KvDtypes kv_dtype{};
-  int32_t n_splits = 0;  // on a GPU, into how many parts K/V is split; 0: the device chooses
+  int32_t n_splits = 0;  // on a GPU, the number of parts that K/V is split into; 0: the device chooses
 };
 
 struct AttendResult {

@@ -1,6 +1,5 @@
 // What the emulator finds when its checks are on: reads of shared memory that no thread wrote, and races in
-// shared and global memory, also with copies that are on their way. Each broken kernel is next to the same
-// kernel mended.
+// shared and global memory, also with copies that are on their way. Each broken kernel is next to a correct version.
 #include <doctest/doctest.h>
 
 #include <vector>

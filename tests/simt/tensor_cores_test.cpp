@@ -146,7 +146,7 @@ TEST_CASE("eight rows of 128 bytes take eight passes per matrix, swizzled rows t
   }
 }
 
-// ---- broken kernels, each next to the same kernel mended
+// ---- broken kernels, each next to a correct version of the kernel
 
 enum class Absent { nobody, returned, elsewhere, waits };
 

@@ -133,6 +133,6 @@ TEST_CASE("training learns, and repeats itself bit for bit") {
   CHECK(losses.size() == 2);
   CHECK(losses[1] < losses[0]);
   CHECK(fit(layout, options, report) == once);
-  const lastrow::testing::ThreadLimit limit(0);  // no thread to be had: the same work on the caller's
+  const lastrow::testing::ThreadLimit limit(0);  // no thread can start: the caller's does all the work
   CHECK(fit(layout, options, report) == once);
 }

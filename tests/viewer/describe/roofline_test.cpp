@@ -100,7 +100,7 @@ TEST_CASE("without a measurement nothing is drawn, and the reason is said") {
   step->timed = false;
   snapshot.unpoked = step;
   CHECK_FALSE(roofline_picture(snapshot).points[0]);
-  CHECK(roofline_picture(snapshot).sentence.ends_with("so it has no point here."));
+  CHECK(roofline_picture(snapshot).sentence.ends_with("so no point is drawn."));
   MachineRoof failed;
   failed.error = "thread 2 of 2 cannot be started";
   snapshot.roof = std::make_shared<const MachineRoof>(failed);
