@@ -83,8 +83,8 @@ Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int fir
   return host;
 }
 
-/// Computes the last row of head h again, from the q, k and v that attend read. Returns the largest
-/// difference.
+/// Computes the last row of head h again, from the q, k and v that attend read.
+/// Returns the largest difference.
 double redo_last_row(const LayerTensors& layer, int h, float scale) {
   if (layer.k.empty()) return INFINITY;  // attend did not read the keys that it should have read
   const int64_t n_keys = layer.k.dim(0), head_dim = layer.q.dim(2), n_q_heads = layer.q.dim(1);

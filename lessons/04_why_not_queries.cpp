@@ -1,7 +1,7 @@
 // Lesson 4: why are keys and values cached, and queries not?
 //
-// We replace single rows of a running model by noise, and see what changes. Then we count how often each row
-// is read.
+// We replace single rows of a running model by noise, and see what changes.
+// Then we count how often each row is read.
 //
 // You will see   that replacing a past query changes nothing in one layer, but does in several layers without
 //                a cache; which rows each layer needs; that keys and values stay the same, and what they
@@ -112,8 +112,8 @@ bool one_layer(Common& c) {
   return blind && sees;
 }
 
-/// Several layers: without a cache, a past query of a lower layer is needed to compute K and V of the next
-/// layer.
+/// Several layers: without a cache, a past query of a lower layer is
+/// needed to compute K and V of the next layer.
 void several_layers(Common& c, bool one_layer_holds) {
   Screen& screen = c.lesson.screen();
   screen.section("Several layers: without a cache, past queries are needed");

@@ -1,8 +1,8 @@
 // Lesson 5: why does training need no K/V cache?
 //
 // In training the whole text is known. So one forward gives a prediction, and a loss, at every position at
-// once. In generation the next token does not exist before this one is chosen, so the same rows come one per
-// step.
+// once. In generation the next token does not exist before this one is chosen,
+// so the same rows come one per step.
 //
 // You will see   the loss at all positions from one forward of the trainer; the same numbers from a prefill,
 //                and step by step with a cache; one real training step; and what training keeps instead
@@ -137,8 +137,8 @@ bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& 
   return a && b && d;
 }
 
-/// One training step on this text, and what it must keep. Returns whether the loss fell and Q, K and V were
-/// kept.
+/// One training step on this text, and what it must keep.
+/// Returns whether the loss fell and Q, K and V were kept.
 bool what_training_keeps(Common& c, int64_t cache_bytes) {
   Screen& screen = c.lesson.screen();
   screen.section("What training keeps instead");

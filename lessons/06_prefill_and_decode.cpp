@@ -57,8 +57,8 @@ class Sequences {
         storage_(backend_->make_storage(cache_.spec())),
         vocab_size_(model.config().vocab_size) {}
 
-  /// Feeds n_tokens more tokens to each of the sequences first … first + n − 1. Returns the logits of the
-  /// last tokens.
+  /// Feeds n_tokens more tokens to each of the sequences first … first + n − 1.
+  /// Returns the logits of the last tokens.
   std::vector<float> feed(Backend& backend, int first, int n, int n_tokens) {
     std::vector<std::vector<int32_t>> tokens;
     for (int i = first; i < first + n; ++i) {

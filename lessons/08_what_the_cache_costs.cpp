@@ -236,8 +236,8 @@ void three_figures(Lesson& lesson) {
                        seventy.n_layers, seventy.n_kv_heads, both_units(f.seventy_all), seventy.n_q_heads)});
 }
 
-/// How many sequences does it take until the cache of a real model is larger than the model? Allocated, and
-/// calculated.
+/// How many sequences does it take until the cache of a real model is larger than the model?
+/// Allocated, and calculated.
 bool real_crossing(Lesson& lesson, const Model& model) {
   Screen& screen = lesson.screen();
   const ModelConfig& c = model.config();

@@ -38,8 +38,8 @@ int64_t ulps(float a, float b) {
                                               : std::numeric_limits<int64_t>::max();
 }
 
-/// The logits of the prefill and of each decode step, with a cache and with the given tokens: [n_rows ·
-/// vocab].
+/// The logits of the prefill and of each decode step, with a cache and with the given tokens:
+/// [n_rows · vocab].
 std::vector<double> cached_logits(const std::shared_ptr<const Model>& model, std::unique_ptr<Backend> backend,
                                   const Tokens& tokens, size_t prompt_len) {
   DecodeSession session(model, std::move(backend), {});

@@ -128,8 +128,8 @@ const RungRun& rung(const std::vector<RungRun>& runs, std::string_view name) {
   throw UsageError("rung {} did not run", name);
 }
 
-/// The judge is --backend, or naive-f64. --fault builds the bug into the judge, so then the rungs differ from
-/// it.
+/// The judge is --backend, or naive-f64. --fault builds the bug into the judge,
+/// so then the rungs differ from it.
 JudgedCase judge_case(Lesson& lesson, const AttendCase& c) {
   JudgedCase judged = judge::judged_case(c);
   judged.reference = judge::attend(*lesson.backend("naive-f64"), c);

@@ -42,8 +42,8 @@ std::string first_conversation(const Model& model) {
   return model.tokenizer().is_numbered() ? "t7 t8 t9" : "the brown dog";
 }
 
-/// One conversation, a reset, and a second conversation, which is recorded. `forced`: the tokens of its
-/// steps.
+/// One conversation, a reset, and a second conversation, which is recorded.
+/// `forced`: the tokens of its steps.
 void converse(DecodeSession& session, std::span<const int32_t> forced) {
   const Model& model = session.model();
   session.start(model.tokenizer().encode(first_conversation(model)));

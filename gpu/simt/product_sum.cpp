@@ -91,8 +91,8 @@ void align(const Ints& below, const Ints& sign, Ints& x) {
   x = (x ^ sign) - sign;
 }
 
-/// c += row · b, in steps of kStep products; kBits below the largest exponent are kept. All numbers are
-/// finite.
+/// c += row · b, in steps of kStep products; kBits below the largest exponent are kept.
+/// All numbers are finite.
 template <typename T, int32_t kStep, int32_t kBits>
 void add_row(const Parts (&row)[2], const Parts (&b)[kProducts], Floats& c) {
   constexpr int32_t kAlign = kBits - 2 * Format<T>::kFraction, kAlignC = kBits - Format<float>::kFraction;

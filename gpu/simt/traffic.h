@@ -1,8 +1,8 @@
 // What a kernel requested from memory, counted per warp instruction, as the hardware does.
 //
 // Here the lanes of a warp run one after the other, so each instruction is put together again: the k-th
-// access of each lane at one source line (and to one array) belongs to the warp's k-th execution of that
-// instruction.
+// access of each lane at one source line (and to one array) belongs to
+// the warp's k-th execution of that instruction.
 //
 //   global   sectors of 32 bytes that the lanes of one instruction touch, and the bytes that they requested
 //   shared   passes: in one pass each of the 32 banks delivers one word of 4 bytes. Lanes that want the same

@@ -8,8 +8,8 @@
 struct CUstream_st;  // what a cudaStream_t points to
 
 namespace lastrow::gpu {
-/// When a kernel may begin: after the kernel before it on the stream has ended, or while it still runs
-/// (early_launch.h).
+/// When a kernel may begin: after the kernel before it on the stream has ended,
+/// or while it still runs (early_launch.h).
 enum class Begins { after, early };
 
 /// What launch takes: a kernel, its name for messages, and when it may begin.

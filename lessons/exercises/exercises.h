@@ -79,8 +79,8 @@ struct RowsNeeded {
   RowRange q, k, v;
 };
 /// A sequence has n_tokens tokens. The K and V rows of the first n_cached tokens are in the cache. The step
-/// must give the logits of the last token. n_cached < n_tokens; 0 means a prefill, or a recompute without a
-/// cache.
+/// must give the logits of the last token.
+/// n_cached < n_tokens; 0 means a prefill, or a recompute without a cache.
 RowsNeeded rows_needed(int32_t n_layers, int32_t layer, int32_t n_tokens, int32_t n_cached);
 
 }  // namespace lastrow::exercises

@@ -83,16 +83,16 @@ class Lesson {
   static std::string prompt_for(const Model& model);
   /// What a session must record so that keep() can write it. Without --trace: nothing.
   std::optional<RecordOptions> record() const;
-  /// Writes the trace, with --trace. The file gets its name at the end of the lesson, after all of standard
-  /// output is written.
+  /// Writes the trace, with --trace. The file gets its name at the end of the lesson,
+  /// after all of standard output is written.
   void keep(const DecodeSession& session);
   void keep(const Recorder& recorder, const std::string& config_json, std::vector<int32_t> tokens);
 
   /// Instead of keep(), if another program writes the trace: the file that it must write. "": no trace.
   std::filesystem::path trace_for_another_program();
 
-  /// Something that must be true. Prints a line with ✓ or ✗; the lesson goes on in both cases. Returns
-  /// `passed`.
+  /// Something that must be true. Prints a line with ✓ or ✗;
+  /// the lesson goes on in both cases. Returns `passed`.
   bool require(bool passed, const std::string& what);
   /// A measured number and its name, for --json. NaN and infinities become null.
   void figure(const std::string& name, double value);

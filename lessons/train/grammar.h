@@ -8,8 +8,8 @@
 //   first_offence(tokens)                 −1, or the index of the first token that is not grammatical
 //
 // One definition serves the generator, the parser and the loss floor. The state after a prefix depends only
-// on the prefix, because no text can be parsed in two ways. So −ln choices()[token] is exactly the loss of the
-// best possible model.
+// on the prefix, because no text can be parsed in two ways.
+// So −ln choices()[token] is exactly the loss of the best possible model.
 //
 // A story is a sequence of sentences about at most kMaxCast animals of different species. An animal is
 // introduced as "the quick brown fox", "a fox named zorbu" or "zorbu the fox"; after that it is "the fox" or

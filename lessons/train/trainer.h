@@ -9,8 +9,8 @@
 // Training begins with short texts, because a head learns sooner what to copy among 64 tokens than among 256.
 //
 // The same binary, options and number of threads give the same bits. The text depends only on (seed, step,
-// sequence). Each thread adds up the gradients of its own sequences in order. Then the sums of the threads are
-// added up in order.
+// sequence). Each thread adds up the gradients of its own sequences in order.
+// Then the sums of the threads are added up in order.
 #pragma once
 
 #include <functional>

@@ -58,8 +58,8 @@ constexpr int64_t kF32Bytes = 4;  // activations, unless a backend says otherwis
 /// those of the window and the sinks (MaskRule::most_keys).
 int64_t visible_cells(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys = 0);
 
-/// Cached rows that at least one query of the step sees: kv_len minus the rows that the window hides from the first
-/// query.
+/// Cached rows that at least one query of the step sees:
+/// kv_len minus the rows that the window hides from the first query.
 int64_t visible_rows(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys = 0);
 
 /// How a row of K or of V is stored.

@@ -27,8 +27,8 @@ void require_threads(int n_threads, int rounds) {
 }
 
 /// Starts threads 1 … n − 1 of a measurement. They wait until all of them exist. If one cannot be started,
-/// the others end without running, and CapacityError says which one is missing. (Fewer threads would measure
-/// something else.)
+/// the others end without running, and CapacityError says which one is missing.
+/// (Fewer threads would measure something else.)
 template <typename Run>
 std::vector<std::jthread> start_others(int n_threads, const Run& run) {
   enum class Word : int { wait, go, go_home };

@@ -1,5 +1,5 @@
-// The rule: no two production files share six lines of code in a row. Code that two files need is written once, where
-// both can use it.
+// The rule: no two production files share six lines of code in a row.
+// Code that two files need is written once, where both can use it.
 //
 // Lines are compared without their indentation and comments. Includes, blank lines and lines with only brackets do not
 // count. Declarations that end in `override` do not count, because they must repeat their interface. A rung of the

@@ -1,5 +1,5 @@
-// The committed models: as good as lessons/train/README.md says, and the same function as the library's
-// decoder.
+// The committed models: as good as lessons/train/README.md says,
+// and the same function as the library's decoder.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -93,8 +93,8 @@ TEST_CASE("a head of each committed model looks back at the same animal, invente
 
 TEST_CASE("the trainer's forward and the library's decoder are one function") {
   // The library's naive-f64 computes in double and keeps K and V in f32; the trainer's Network<float> rounds
-  // those and everything else. Judged by Network<double>, the library must therefore be the closer of the
-  // two.
+  // those and everything else. Judged by Network<double>,
+  // the library must therefore be the closer of the two.
   Random random(kHeldOutSeed, 3'000'000);
   const std::vector<int32_t> tokens = write(100, random).tokens;
   for (const char* name : kNames) {

@@ -14,8 +14,8 @@ void draw_choice_list(Panel& panel);
 Rect models_button(const Layout& layout, const Panel& panel);
 Rect backends_button(const Layout& layout, const Panel& panel);
 
-/// Gives the texts of the view to the fields of a box that has just opened, or when the controller has
-/// changed them.
+/// Gives the texts of the view to the fields of a box that has just opened,
+/// or when the controller has changed them.
 void take_over_texts(Panel& panel, OpenBox box, uint64_t serial,
                      std::initializer_list<std::pair<view::Field, const std::string*>> texts);
 /// No box with fields is open any more.

@@ -127,8 +127,8 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
   mark_window(panel, layout, chart);
 }
 
-/// Writes under each column of the matrix which key it is: its word if all words fit on two lines, else its
-/// position.
+/// Writes under each column of the matrix which key it is:
+/// its word if all words fit on two lines, else its position.
 void draw_key_names(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (!layout.window.whole()) return;  // the bars do not stand under the columns
   Canvas& canvas = panel.canvas;

@@ -130,8 +130,8 @@ void draw_pinned(Panel& panel, Rect column) {
   draw_provenance(panel, column);
 }
 
-/// In a narrow window the hovered line is a tooltip, and the pinned part is a box over the bars at the
-/// bottom.
+/// In a narrow window the hovered line is a tooltip,
+/// and the pinned part is a box over the bars at the bottom.
 void draw_popover(Panel& panel) {
   const view::Inspector& inspector = panel.view.inspector;
   if (inspector.hovered && panel.state.hovered == inspector.hovered && !panel.view.poke_menu)

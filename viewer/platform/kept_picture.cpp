@@ -115,8 +115,8 @@ void KeptPicture::look_at_the_window() {
 
 void KeptPicture::show(std::span<const PixelRect> changed) {
   const PixelRect window{0, 0, width_, height_};
-  // Remember a rectangle whose pixels change now. It shows later whether the buffer holds this picture or an older
-  // one.
+  // Remember a rectangle whose pixels change now.
+  // It shows later whether the buffer holds this picture or an older one.
   last_shown_ = {};
   if (times_kept_ >= 0 && !copies_changes() && !changed.empty() &&
       pixels(0, changed.front()) != pixels(frame_buffer_, changed.front()))

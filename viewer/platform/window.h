@@ -1,5 +1,5 @@
-// The window: GLFW, an OpenGL 3.2 core context, and ImGui's two backends for them. Only window.cpp knows GLFW
-// and OpenGL.
+// The window: GLFW, an OpenGL 3.2 core context, and ImGui's two backends for them.
+// Only window.cpp knows GLFW and OpenGL.
 //
 //   Window window("lastrow", 1440, 900);        throws UsageError if there is no display
 //   while (!window.should_close()) {
@@ -58,8 +58,8 @@ class Window {
 
   /// The keys that went down since the last call. Arrow and page keys repeat while held.
   std::vector<KeyPress> take_keys();
-  /// Gives ImGui the size, the mouse and the keys. Returns true if scale() has changed: then build the fonts
-  /// again.
+  /// Gives ImGui the size, the mouse and the keys.
+  /// Returns true if scale() has changed: then build the fonts again.
   bool begin_frame();
   /// Call it after the font atlas was built again.
   void fonts_changed();

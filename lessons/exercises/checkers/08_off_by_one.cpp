@@ -1,5 +1,5 @@
-// Runs a session with the answer's plans beside a healthy one, and compares each plan with that of
-// ContiguousCache.
+// Runs a session with the answer's plans beside a healthy one,
+// and compares each plan with that of ContiguousCache.
 #include <algorithm>
 #include <numeric>
 

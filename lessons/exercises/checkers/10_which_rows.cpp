@@ -1,5 +1,5 @@
-// Judged by a real run: a decoder is traced, and the checker follows the last logits back to the rows on which
-// they depend.
+// Judged by a real run: a decoder is traced, and the checker follows the
+// last logits back to the rows on which they depend.
 #include <algorithm>
 #include <numeric>
 #include <set>

@@ -213,8 +213,8 @@ TEST_CASE("long work can be cancelled, and leaves the step on show as it was") {
       SetModel{"random:layers=24,q_heads=16,kv_heads=16,head_dim=64,vocab=256,context=512,seed=2"});
   controller.send(CancelWork{});
   const auto view = controller.settle();
-  // Loading a model cannot be stopped, but its steps can. In both cases the screen shows the old picture, or all of
-  // the new one.
+  // Loading a model cannot be stopped, but its steps can.
+  // In both cases the screen shows the old picture, or all of the new one.
   CHECK(view->ready);
   if (view->model == kSmall) {
     controller.send(DismissNotice{});

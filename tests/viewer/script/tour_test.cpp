@@ -1,5 +1,5 @@
-// The whole tour without pixels: on every built-in model each `expect` holds and each row shows what it
-// should.
+// The whole tour without pixels: on every built-in model each `expect`
+// holds and each row shows what it should.
 #include <doctest/doctest.h>
 
 #include "model/model.h"

@@ -4,8 +4,8 @@
 //   Floats b = a;                             shares the memory
 //   b[3] = 1;                                 copies it first, because a shares it
 //
-// Several threads may read the same memory through different copies. Only one thread may use one Floats while
-// it is written.
+// Several threads may read the same memory through different copies.
+// Only one thread may use one Floats while it is written.
 #pragma once
 
 #include <cstddef>

@@ -65,8 +65,8 @@ class Story {
   }
 
  private:
-  /// The query head to report on: the head on show if the poke changes it, otherwise the first head it
-  /// changes.
+  /// The query head to report on: the head on show if the poke changes it,
+  /// otherwise the first head it changes.
   int head_for(const Selection& at) const {
     if (poke_.head < 0) return at.head;
     if (poke_.what == Poke::What::q) return poke_.head;

@@ -1,7 +1,7 @@
 // One finished step of both sides, copied out of the sessions. Every picture of that step is made from it.
 //
-// It never changes once it is made, so the thread that runs steps and the thread that draws share it without
-// a lock.
+// It never changes once it is made, so the thread that runs steps and the
+// thread that draws share it without a lock.
 //   q, out         [q_len, n_q_heads, head_dim]      row 0 is position first_position
 //   k, v           [n_tokens, n_kv_heads, head_dim]  as attention read them: with cached rows and with pokes
 //   scores, probs  [n_q_heads, q_len, n_tokens]      scores −∞ and probs 0 where masked

@@ -1,5 +1,5 @@
-// The inside of the controller: what the user wants, what is there, and what is open. Only controller*.cpp
-// may include it.
+// The inside of the controller: what the user wants, what is there, and what is open.
+// Only controller*.cpp may include it.
 //
 //   apply(command)        one carry_out() per command; changes the state below and sets `dirty`
 //   frame(now)            takes an outcome of the worker, moves the clock, and rebuilds a view that is dirty

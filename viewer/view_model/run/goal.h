@@ -17,8 +17,8 @@ struct Goal {
   int step = 0;
   std::vector<Poke> pokes{};
   SamplingOptions sampling{};
-  /// Only steps that are too large to keep whole depend on it. −1: the last layer, the most focused head, the
-  /// last rows.
+  /// Only steps that are too large to keep whole depend on it.
+  /// −1: the last layer, the most focused head, the last rows.
   Focus focus{-1, -1, -1, kFocusRows};
   bool measure_machine = false;  // the snapshot needs the roofline of this machine
   CacheOptions cache{};          // of the side with the cache

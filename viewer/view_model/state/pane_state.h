@@ -45,8 +45,8 @@ enum class Repeat : uint8_t {
 struct Row {
   int position = 0;
   State was = State::not_yet, is = State::not_yet;
-  // Below 1 for rows that are kept but not read yet, and for rows that keep/drop has faded; includes the 40 %
-  // of again_unused.
+  // Below 1 for rows that are kept but not read yet, and for rows that keep/drop has faded;
+  // includes the 40 % of again_unused.
   float opacity_was = 1, opacity = 1;
   // K and V on the left: whether the row is in the cache when the beat begins, and when it is done.
   bool stored_was = false, stored = false;

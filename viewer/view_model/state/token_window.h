@@ -5,8 +5,8 @@
 //   for (int slot = 0; slot < window.n_shown(); ++slot) draw(slot, window.position(slot));
 //
 // A slot is a place on the screen, counted from the top (rows) or from the left (columns). Never use a
-// position as a slot: they are the same only if all tokens are on show. Invariant: slots are in the order of
-// positions.
+// position as a slot: they are the same only if all tokens are on show.
+// Invariant: slots are in the order of positions.
 #pragma once
 
 #include <algorithm>
