@@ -114,7 +114,7 @@ double redo_last_row(const LayerTensors& layer, int h, float scale) {
   return worst;
 }
 
-std::string pair_of(const std::array<float, kDim>& row) {
+std::string pair_text(const std::array<float, kDim>& row) {
   return fmt::format("({:g}, {:g})", row[0], row[1]);
 }
 
@@ -126,7 +126,7 @@ void by_hand(Lesson& lesson, const ByHand& hand) {
       "find it; and a value (v), which is what they get from it.");
   std::vector<std::vector<std::string>> vectors;
   for (int t = 0; t < kTokens; ++t)
-    vectors.push_back({fmt::format("token {}", t), pair_of(kQ[t]), pair_of(kK[t]), pair_of(kV[t])});
+    vectors.push_back({fmt::format("token {}", t), pair_text(kQ[t]), pair_text(kK[t]), pair_text(kV[t])});
   screen.table({"", "q", "k", "v"}, vectors);
 
   screen.section("Scores: how well does each key match each query?");

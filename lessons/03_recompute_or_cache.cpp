@@ -35,7 +35,7 @@ std::string thousands(double x) { return fmt::format("{:.1f}", x / 1e3); }
 
 /// Rows of K projected per layer, from a prompt of p tokens until there are n tokens.
 Both rows_projected(Lesson& lesson, const std::shared_ptr<const Model>& model, int p, int n) {
-  TwinSession twin = twin_of(lesson, model, events_only());
+  TwinSession twin = make_twin(lesson, model, events_only());
   twin.start(first_tokens(*model, p));
   Both rows{};
   for (int len = p; len <= n; ++len) {
@@ -53,7 +53,7 @@ void both_side_by_side(Lesson& lesson, const std::shared_ptr<const Model>& model
   screen.say(
       "One token, then seven more. ● the step computes a K row (and a V row), ○ it reads the row from the "
       "cache. This is layer 0; the other layers do the same.");
-  TwinSession twin = twin_of(lesson, model, lesson.record().value_or(events_only()));
+  TwinSession twin = make_twin(lesson, model, lesson.record().value_or(events_only()));
   twin.start(first_tokens(*model, 1));
   std::vector<int> times[2] = {std::vector<int>(kShort), std::vector<int>(kShort)};
   std::vector<std::vector<std::string>> rows;

@@ -172,7 +172,7 @@ struct Quality {
   double early_mean() const { return std::accumulate(early.begin(), early.end(), 0.0) / kSeeds; }
 };
 
-Quality quality_of(const char* name) {
+Quality measure_quality(const char* name) {
   const train::TrainedModel built_in = train::as_trained(*load_model(name));
   const train::HeldOut end = held_out_loss(built_in, 4 * kTexts);
   Quality quality{.n_params = built_in.layout.size(), .trained = end.loss, .floor = end.floor};
@@ -202,7 +202,7 @@ std::vector<Quality> show_losses(Lesson& lesson) {
   std::vector<Quality> all;
   std::vector<std::vector<std::string>> rows;
   for (const char* name : kFables) {
-    const Quality& q = all.emplace_back(quality_of(name));
+    const Quality& q = all.emplace_back(measure_quality(name));
     rows.push_back({name, with_commas(q.n_params), fmt::format("{:.4f}", q.trained),
                     fmt::format("+{:.1f} %", 100 * (q.trained / q.floor - 1))});
     for (const double loss : q.early) rows.back().push_back(fmt::format("{:.3f}", loss));

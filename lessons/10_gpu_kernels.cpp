@@ -173,6 +173,37 @@ void show_times(Lesson& lesson, const AttendCase& c) {
       "ones.");
 }
 
+/// The bytes that each rung moves, without the rungs that move as many as the one before them.
+void show_bytes_moved(Screen& screen, const std::vector<RungRun>& runs) {
+  screen.say("Bytes moved (a rung that is not listed moves as many as the one before it):");
+  std::vector<Bar> bars;
+  int64_t before = 0;
+  for (const RungRun& r : runs) {
+    const int64_t moved = r.cache_sectors * kSectorBytes;
+    if (!r.why_not.empty() || moved == before) continue;
+    bars.push_back({r.rung.name, static_cast<double>(moved), with_commas(moved) + " bytes"});
+    before = moved;
+  }
+  screen.bars(bars, "bytes");
+}
+
+/// Whether each idea saves what it should save.
+void check_ideas(Lesson& lesson, const std::vector<RungRun>& runs) {
+  const RungRun &k01 = rung(runs, "k01"), &k02 = rung(runs, "k02"), &k05 = rung(runs, "k05"),
+                &k06 = rung(runs, "k06");
+  lesson.require(
+      k02.cache_sectors * 4 <= k01.cache_sectors,
+      fmt::format(
+          "in k02 neighbouring lanes read neighbouring elements: it moves {:.0f} times fewer bytes than k01",
+          static_cast<double>(k01.cache_sectors) / static_cast<double>(k02.cache_sectors)));
+  lesson.require(k05.wanted_of_moved() == 1, "k05 loads 16 bytes per lane and uses every byte that is moved");
+  lesson.require(k06.cache_bytes * kDecode.n_q_heads / kDecode.n_kv_heads == k05.cache_bytes,
+                 fmt::format("k06 reads K and V once for all {} query heads of a group",
+                             kDecode.n_q_heads / kDecode.n_kv_heads));
+  lesson.require(k06.reads(kDecode) == 1,
+                 "k06 reads each stored byte once, and so do the later rungs: fewer reads are not possible");
+}
+
 void decode(Lesson& lesson) {
   Screen& screen = lesson.screen();
   const std::vector<RungRun> runs = run_ladder(lesson, judge_case(lesson, kDecode));
@@ -195,30 +226,8 @@ void decode(Lesson& lesson) {
       "turns, as a share of the turns taken. “barriers”: how often a block waits for all its threads. "
       "“shuffles”: instructions that pass numbers between lanes.");
   show(lesson, runs, kDecode, "decode");
-  screen.say("Bytes moved (a rung that is not listed moves as many as the one before it):");
-  std::vector<Bar> bars;
-  int64_t before = 0;
-  for (const RungRun& r : runs) {
-    const int64_t moved = r.cache_sectors * kSectorBytes;
-    if (!r.why_not.empty() || moved == before) continue;
-    bars.push_back({r.rung.name, static_cast<double>(moved), with_commas(moved) + " bytes"});
-    before = moved;
-  }
-  screen.bars(bars, "bytes");
-
-  const RungRun &k01 = rung(runs, "k01"), &k02 = rung(runs, "k02"), &k05 = rung(runs, "k05"),
-                &k06 = rung(runs, "k06");
-  lesson.require(
-      k02.cache_sectors * 4 <= k01.cache_sectors,
-      fmt::format(
-          "in k02 neighbouring lanes read neighbouring elements: it moves {:.0f} times fewer bytes than k01",
-          static_cast<double>(k01.cache_sectors) / static_cast<double>(k02.cache_sectors)));
-  lesson.require(k05.wanted_of_moved() == 1, "k05 loads 16 bytes per lane and uses every byte that is moved");
-  lesson.require(k06.cache_bytes * kDecode.n_q_heads / kDecode.n_kv_heads == k05.cache_bytes,
-                 fmt::format("k06 reads K and V once for all {} query heads of a group",
-                             kDecode.n_q_heads / kDecode.n_kv_heads));
-  lesson.require(k06.reads(kDecode) == 1,
-                 "k06 reads each stored byte once, and so do the later rungs: fewer reads are not possible");
+  show_bytes_moved(screen, runs);
+  check_ideas(lesson, runs);
   screen.say(
       "The later rungs save time, not bytes: k07a gives every multiprocessor a part of the keys; k08 fetches "
       "the block table entry of the next page early; k09 also reads K and V of one byte per element (here "

@@ -99,7 +99,10 @@ class Story {
   Weights weights(Role role, bool may_end) const;
 
   void take_reference(Role role, bool may_end, int32_t token);
+  void take_after_the(Role role, int32_t token);
+  void take_noun_phrase(Role role, int32_t token);
   void take_noun(Role role, int32_t token);
+  void take_known_letter(const Item& item);
   void take_verb(int32_t token);
   bool take_letter(int32_t token);
   void take_ending(const Item& item, int32_t token);

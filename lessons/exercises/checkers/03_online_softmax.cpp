@@ -22,7 +22,7 @@ struct Expected {
   double lse, bound;
 };
 
-Expected expected_of(const Keys& keys) {
+Expected expected_result(const Keys& keys) {
   SoftmaxState<double> state;
   std::vector<double> acc(keys.head_dim());
   double largest = 0;
@@ -58,7 +58,7 @@ std::string hint_for(double x, double row_sum) {
 }
 
 void compare(const Partial& actual, const Keys& keys, const std::string& where) {
-  const Expected expected = expected_of(keys);
+  const Expected expected = expected_result(keys);
   if (keys.scores.empty()) {
     if (actual.row_sum != 0)
       throw Wrong{fmt::format("{}row_sum is {}, expected 0", where, shown(actual.row_sum)),
