@@ -66,7 +66,7 @@ class TrafficCounter final : public Observer {
   void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                    Here here) override;
   void source_held(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {
-  }  // already reported as a load
+  }  // counted as a load
   void source_released(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {}
   void barrier_passed(Here here) override;
   void lanes_met(int32_t warp, Wait kind, uint32_t mask, Here here) override;

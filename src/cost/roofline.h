@@ -26,7 +26,7 @@ struct Roofline {
   double peak_gflops = 0;  // 10^9 flop per second
   double read_gbps = 0;    // 10^9 bytes per second
 
-  /// From this intensity on, compute limits the work. Below it, bandwidth does.
+  /// The intensity of the ridge: below it bandwidth limits the work, above it compute does.
   double ridge() const { return peak_gflops / read_gbps; }
   double attainable_gflops(double flop_per_byte) const;
   bool bandwidth_bound(const OpCost& cost) const { return intensity(cost) < ridge(); }
