@@ -80,7 +80,7 @@ Rect below_labels(const Rect& chart) {
   return {chart.x0, chart.height() < kLeast ? chart.y0 : chart.y0 + kLine, chart.x1, chart.y1};
 }
 
-/// A bracket under the bars of the tokens on show.
+/// A bracket under the bars of the tokens that are shown.
 void mark_window(Panel& panel, const PaneLayout& layout, const Rect& chart) {
   if (layout.window.whole()) return;
   const int n = layout.n_bars();

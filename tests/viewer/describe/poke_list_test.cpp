@@ -1,4 +1,4 @@
-// The list of pokes: what is in force where, undo and redo, and before → after.
+// The list of pokes: what is active where, undo and redo, and before → after.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -29,7 +29,7 @@ constexpr auto kNow = Poke::When::now, kSince = Poke::When::since;
 
 }  // namespace
 
-TEST_CASE("the list names each poke; one of now waits in the list while its step is not on show") {
+TEST_CASE("the list names each poke; one of now waits in the list while its step is not shown") {
   Controller controller(dog());
   auto view = controller.settle();
   CHECK(view->pokes.button == "");

@@ -144,7 +144,7 @@ TEST_CASE("with shared heads all that are reached are named, and shown in each o
   controller.send(SetHead{1});
   view = controller.settle();
   CHECK_FALSE(view->panes[0].k.rows[2].poked);
-  CHECK(view->panes[0].badges[0].part == Part::none);  // not on show here
+  CHECK(view->panes[0].badges[0].part == Part::none);  // not shown here
   CHECK(view->panes[0].badges[0].text.starts_with("k[2] in layer 3, K/V head 1 · now · "));
 }
 

@@ -27,7 +27,7 @@ std::string timeless(const ViewState& view) {
   auto j = nlohmann::json::parse(to_json(view));
   for (auto& c : j["costs"])
     if (c.value("name", "") == "time") c = nullptr;
-  j["last_step"] = nullptr;  // grows with what has been run, whatever is on show
+  j["last_step"] = nullptr;  // grows with what has been run, whatever is shown
   return j.dump();
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("one token, and a prompt that fills the context") {
   CHECK(view->transport.context_full);
 }
 
-TEST_CASE("long work can be cancelled, and leaves the step on show as it was") {
+TEST_CASE("long work can be cancelled, and leaves the step that is shown as it was") {
   Controller controller(with(kSmall, "a b c", 2));
   const std::string before = timeless(*controller.settle());
   controller.send(

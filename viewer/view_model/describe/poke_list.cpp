@@ -14,7 +14,7 @@ namespace {
 
 std::string step_text(int step) { return step == 0 ? "prefill" : fmt::format("decode {}", step); }
 
-/// The word at the position, also if the step on show does not have it yet.
+/// The word at the position, also if the step that is shown does not have it yet.
 std::string word_of(const Snapshot& snapshot, int position) {
   const auto at = static_cast<size_t>(position);
   return at < snapshot.history.size() ? in_quotes(label(snapshot.setup->piece(snapshot.history[at]))) : "";

@@ -53,19 +53,19 @@ class Story {
         on_show_(poke.layer == at.layer && head_ == at.head),
         effect_(poke_effect(snapshot, side, at)) {}
 
-  /// What the poke did. Call it only if no other poke is in force, because then every change comes from this one.
+  /// What the poke did. Call it only if no other poke is active, because then every change comes from this one.
   std::string text() const {
     if (poke_.what == Poke::What::q) return poke_.position == last_ ? current_query() : past_query();
     return poke_.what == Poke::What::k ? key() : value();
   }
-  /// "logits changed by 0.38; next token a → b": what all pokes in force changed together.
+  /// "logits changed by 0.38; next token a → b": what all active pokes changed together.
   std::string logits_phrase() const {
     if (effect_.identical) return "logits bit-identical";
     return fmt::format("logits changed by {}; {}", rough(effect_.logit_change), token_phrase());
   }
 
  private:
-  /// The query head to report on: the head on show if the poke changes it,
+  /// The query head to report on: the head that is shown if the poke changes it,
   /// otherwise the first head it changes.
   int head_for(const Selection& at) const {
     if (poke_.head < 0) return at.head;

@@ -1,4 +1,4 @@
-// Where the step on show lies under the roofline of this machine.
+// Where the current step lies under the roofline of this machine.
 //
 // Source: Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
 #pragma once

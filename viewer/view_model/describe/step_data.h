@@ -31,7 +31,7 @@ namespace lastrow::view {
 constexpr int64_t kWholeStepBytes = int64_t{48} << 20;
 constexpr int64_t kStepRowsBytes = int64_t{512} << 20;
 
-/// The rows of one head that are on show. Only steps that are too large to keep whole use it.
+/// The rows of one head that are shown. Only steps that are too large to keep whole use it.
 struct Focus {
   int layer = 0, head = 0;  // query head
   int first_row = 0, n_rows = 0;
@@ -67,7 +67,7 @@ struct StepData {
   int step = 0;
   int n_tokens = 0;
   std::vector<int32_t> tokens;    // [n_tokens]
-  std::vector<Poke> pokes;        // in force
+  std::vector<Poke> pokes;        // active
   std::array<SideData, 2> sides;  // [Mode]
   bool whole = true;              // false: too large to keep whole
   bool timed = false;             // true: wall_us is the median of several runs without recording

@@ -9,7 +9,7 @@
 
 namespace lastrow::view {
 
-constexpr int kFocusRows = 64;       // used until the number of rows on show is known
+constexpr int kFocusRows = 64;       // used until the number of rows that are shown is known
 constexpr int kMostFocusRows = 128;  // valid_focus() never gives more
 
 struct Goal {
