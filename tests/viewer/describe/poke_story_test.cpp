@@ -52,7 +52,7 @@ TEST_CASE("a past query, last layer: read 0 times on the left, its own row only 
   CHECK(t.difference == "");
   CHECK(t.view->panes[0].badges[0].no_effect);
   CHECK(t.view->panes[1].badges[0].no_effect);
-  CHECK(t.view->panes[0].q.rows[3].poked);  // absent, and poked all the same
+  CHECK(t.view->panes[0].q.rows[3].poked);  // absent, but still poked
   CHECK(t.view->panes[0].q.rows[3].is == State::absent);
   CHECK(t.view->panes[1].q.rows[3].poked);
   CHECK(t.view->n_pokes == 1);

@@ -27,8 +27,8 @@ int count_early(int n_rows, IsEarly is_early) {
   return low;
 }
 
-/// The rows of the attend that read the key. A binary search finds them, because from one query to the next neither
-/// end of the visible keys moves back.
+/// The rows of the attend that read the key. A binary search finds them, because the first and the last visible key
+/// never move back from one query to the next.
 Queries readers_of_key(const AttendRead& r, int position) {
   if (position < r.mask.sinks)
     return {count_early(r.q_len,
