@@ -1,4 +1,4 @@
-// The stream that a launch is queued on, for both targets. It includes no header of either, so the host
+// The stream that a launch is queued on, for both targets. It includes no header of a target, so the host
 // code of a backend may include it.
 //
 // LASTROW_TARGET is `cuda` or `emulated`. The build sets it for everything that is compiled once per target:
