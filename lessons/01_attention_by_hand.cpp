@@ -83,8 +83,8 @@ Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int fir
   return host;
 }
 
-/// Computes the last row of head h again, from the q, k and v that attend read. Returns the largest
-/// difference.
+/// Computes the last row of head h again, from the q, k and v that attend read.
+/// Returns the largest difference.
 double redo_last_row(const LayerTensors& layer, int h, float scale) {
   if (layer.k.empty()) return INFINITY;  // attend did not read the keys that it should have read
   const int64_t n_keys = layer.k.dim(0), head_dim = layer.q.dim(2), n_q_heads = layer.q.dim(1);
@@ -114,7 +114,7 @@ double redo_last_row(const LayerTensors& layer, int h, float scale) {
   return worst;
 }
 
-std::string pair_of(const std::array<float, kDim>& row) {
+std::string pair_text(const std::array<float, kDim>& row) {
   return fmt::format("({:g}, {:g})", row[0], row[1]);
 }
 
@@ -126,7 +126,7 @@ void by_hand(Lesson& lesson, const ByHand& hand) {
       "find it; and a value (v), which is what they get from it.");
   std::vector<std::vector<std::string>> vectors;
   for (int t = 0; t < kTokens; ++t)
-    vectors.push_back({fmt::format("token {}", t), pair_of(kQ[t]), pair_of(kK[t]), pair_of(kV[t])});
+    vectors.push_back({fmt::format("token {}", t), pair_text(kQ[t]), pair_text(kK[t]), pair_text(kV[t])});
   screen.table({"", "q", "k", "v"}, vectors);
 
   screen.section("Scores: how well does each key match each query?");
@@ -136,9 +136,8 @@ void by_hand(Lesson& lesson, const ByHand& hand) {
   screen.say(
       "Softmax turns scores into weights. It multiplies each score by a scale, raises e to the result, and "
       "divides each row by its sum, so that the weights add up to 1. Models use the scale 1/√head_dim. Here "
-      "it "
-      "is ln 2, because then e^(score · ln 2) = 2^score, and the numbers stay simple. The powers of 2, and "
-      "then the weights:");
+      "it is ln 2, because then e^(score · ln 2) = 2^score, and the numbers stay simple. The powers of 2, "
+      "and then the weights:");
   auto powers = triangle([&](int t, int s) { return fmt::format("{:g}", hand.power[t][s]); });
   auto weights = triangle([&](int t, int s) { return fmt::format("{:.3f}", hand.weight[t][s]); });
   for (int t = 0; t < kTokens; ++t) {
@@ -158,10 +157,8 @@ void one_token_per_step(Lesson& lesson, const ByHand& hand) {
   screen.section("One token per step, with a cache");
   screen.say(
       "Now a backend computes the rows: first all three tokens in one step (prefill), then in a second run "
-      "one "
-      "token per step (decode). A decode step gets one q, one k and one v. It appends k and v to the cache "
-      "and "
-      "reads all cached rows. It does not keep q.");
+      "one token per step (decode). A decode step gets one q, one k and one v. It appends k and v to the "
+      "cache and reads all cached rows. It does not keep q.");
   auto backend = lesson.backend("eigen", /*group_size=*/1);
   const CacheSpec spec = CacheSpec::contiguous(1, 1, kDim, kTokens);
   ContiguousCache whole(spec), stepwise(spec);

@@ -123,9 +123,8 @@ bool zero_weights(const Common& c) {
                   expected));
   screen.say(fmt::format(
       "But look at the columns to its left: {1} of the {0} weights of old keys are above 0. Fact (a) says "
-      "that "
-      "the new token adds nothing to old rows. It does not say that we can skip old rows. Whoever needs them "
-      "must still compute them, with the old queries. Who needs them?",
+      "that the new token adds nothing to old rows. It does not say that we can skip old rows. If something "
+      "needs old rows, they must still be computed, with the old queries. What needs them?",
       old_cells, alive));
   return all_zero;
 }
@@ -137,10 +136,8 @@ bool old_rows_stay(const Common& c, double& off) {
   screen.section("Fact (b): so no old row changes, in any layer");
   screen.say(
       "The next layer needs them: it makes its keys and values from the output rows of the layer below. We "
-      "run "
-      "the old tokens alone, then together with the new one, both with an empty cache. Then we compare the "
-      "old "
-      "rows: K, V, and the output of the layer (hidden).");
+      "run the old tokens alone, then together with the new one, both with an empty cache. Then we compare "
+      "the old rows: K, V, and the output of the layer (hidden).");
   const std::vector<Aged> layers = aged(c, Mask::on);
   std::vector<std::vector<std::string>> rows;
   int64_t compared = 0, same = 0;
@@ -164,8 +161,7 @@ bool old_rows_stay(const Common& c, double& off) {
   c.lesson.figure("cached_logits_off", off);
   screen.say(
       "So they can be kept. With the cache, the next step reads the old K and V and computes only one row. "
-      "We "
-      "compare its logits with those of the whole text computed again:");
+      "We compare its logits with those of the whole text computed again:");
   const bool right = c.lesson.require(
       c.exact ? off == 0 : off < kRounding,
       fmt::format("the step on the cache gives the logits of the whole text (largest difference {})",
@@ -181,8 +177,7 @@ bool stale_without_mask(const Common& c, double with_mask) {
   screen.say(
       "The same weights and tokens, but every query sees every key, as in an encoder. So every old row sees "
       "the new token and changes. How wrong are the cached keys and values now? (Largest change of an old "
-      "row, "
-      "as a share of the largest element.)");
+      "row, as a share of the largest element.)");
   const std::vector<Aged> layers = aged(c, Mask::off);
   std::vector<Bar> bars;
   double least_above = INFINITY;
@@ -196,8 +191,7 @@ bool stale_without_mask(const Common& c, double with_mask) {
   const double bottom = std::max(layers[0].k, layers[0].v);
   screen.say(
       "Layer 0 stays valid: it makes K and V from the token's embedding alone. Every layer above it goes "
-      "stale "
-      "with every new token.");
+      "stale with every new token.");
   c.lesson.require(bottom < kRounding, "layer 0: K and V did not change");
   if (layers.size() == 1) return true;
   const bool stale =

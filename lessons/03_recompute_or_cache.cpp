@@ -35,7 +35,7 @@ std::string thousands(double x) { return fmt::format("{:.1f}", x / 1e3); }
 
 /// Rows of K projected per layer, from a prompt of p tokens until there are n tokens.
 Both rows_projected(Lesson& lesson, const std::shared_ptr<const Model>& model, int p, int n) {
-  TwinSession twin = twin_of(lesson, model, events_only());
+  TwinSession twin = make_twin(lesson, model, events_only());
   twin.start(first_tokens(*model, p));
   Both rows{};
   for (int len = p; len <= n; ++len) {
@@ -53,7 +53,7 @@ void both_side_by_side(Lesson& lesson, const std::shared_ptr<const Model>& model
   screen.say(
       "One token, then seven more. ● the step computes a K row (and a V row), ○ it reads the row from the "
       "cache. This is layer 0; the other layers do the same.");
-  TwinSession twin = twin_of(lesson, model, lesson.record().value_or(events_only()));
+  TwinSession twin = make_twin(lesson, model, lesson.record().value_or(events_only()));
   twin.start(first_tokens(*model, 1));
   std::vector<int> times[2] = {std::vector<int>(kShort), std::vector<int>(kShort)};
   std::vector<std::vector<std::string>> rows;
@@ -109,8 +109,7 @@ bool counted_growth(Lesson& lesson, const std::array<std::vector<Work>, 2>& work
   screen.section("How the work grows");
   screen.say(
       fmt::format("The same up to n = {} tokens. Counted flop, as a power of n: the exponent is the slope of "
-                  "log flop over "
-                  "log n, fitted over the last three quarters of the steps.",
+                  "log flop over log n, fitted over the last three quarters of the steps.",
                   work[kWith].size()));
   const struct {
     const char *label, *key;
@@ -184,8 +183,7 @@ std::pair<bool, std::string> timed_growth(Lesson& lesson) {
   }
   screen.say(
       "Milliseconds per step: a wide model (model_dim 512), and a model that is nearly all attention (8 "
-      "heads of "
-      "64, model_dim 32). The exponents are fitted over all n in between.");
+      "heads of 64, model_dim 32). The exponents are fitted over all n in between.");
   std::vector<Timed> timed;
   std::vector<std::vector<std::string>> rows;
   for (const TimedModel& m : kTimed) {
@@ -275,8 +273,7 @@ void one_step(Lesson& lesson, const std::shared_ptr<const Model>& model, int n_t
   const Written w = write_both_ways(lesson, model, n_tokens);
   screen.say(
       "Textbooks concatenate: each step copies all old rows into a new tensor. The cache only writes the new "
-      "row. "
-      "We do both. Total kB written after n tokens:");
+      "row. We do both. Total kB written after n tokens:");
   std::vector<std::vector<std::string>> rows;
   for (const size_t len : {w.n.size() / 4, w.n.size() / 2, w.n.size()})
     rows.push_back(
@@ -388,8 +385,7 @@ void crossing(Lesson& lesson, const std::shared_ptr<const Model>& model,
   const bool timed = takes_times(lesson);
   screen.say(fmt::format(
       "The first step has no past: both sides do the same work. Later the cache saves less time than flop, "
-      "because "
-      "calls and reading the weights cost as much for one row as for several.{}",
+      "because calls and reading the weights cost as much for one row as for several.{}",
       timed ? " µs per step of a tiny model (one layer, width 16) and of this lesson's model:" : ""));
   const Crossing c = time_crossing(lesson, model, work, timed);
   std::vector<std::string> head{"n", "flop ratio"};

@@ -1,7 +1,7 @@
 // Lesson 4: why are keys and values cached, and queries not?
 //
-// We replace single rows of a running model by noise, and see what changes. Then we count how often each row
-// is read.
+// We replace single rows of a running model by noise, and see what changes.
+// Then we count how often each row is read.
 //
 // You will see   that replacing a past query changes nothing in one layer, but does in several layers without
 //                a cache; which rows each layer needs; that keys and values stay the same, and what they
@@ -90,8 +90,7 @@ bool one_layer(Common& c) {
   screen.section("One layer: a past query is not used");
   screen.say(
       "A model of one layer with random weights reads seven tokens, with and without a cache. In the last "
-      "step "
-      "we replace one row by noise. How far do the logits move?");
+      "step we replace one row by noise. How far do the logits move?");
   const ModelConfig& config = c.model->config();
   const auto model = load_model(fmt::format("random:layers=1,q_heads={},kv_heads={},head_dim={},seed=1",
                                             config.n_q_heads, config.n_kv_heads, config.head_dim));
@@ -101,8 +100,7 @@ bool one_layer(Common& c) {
                trial.table);
   screen.say(
       "Output row t depends on q[t] and on all keys and values that it sees. It depends on no other query, "
-      "with "
-      "any mask: q[2] is used in row 2 only.");
+      "with any mask: q[2] is used in row 2 only.");
   c.lesson.figure("one_layer_pokes", trial.tried);
   c.lesson.figure("one_layer_unnoticed", trial.unnoticed);
   const bool blind =
@@ -114,8 +112,8 @@ bool one_layer(Common& c) {
   return blind && sees;
 }
 
-/// Several layers: without a cache, a past query of a lower layer is needed to compute K and V of the next
-/// layer.
+/// Several layers: without a cache, a past query of a lower layer is
+/// needed to compute K and V of the next layer.
 void several_layers(Common& c, bool one_layer_holds) {
   Screen& screen = c.lesson.screen();
   screen.section("Several layers: without a cache, past queries are needed");
@@ -170,8 +168,7 @@ void needed_rows(Common& c) {
   screen.section("Which rows does the next token need?");
   screen.say(
       "The trace says which rows every operation read. We follow it back from the last row of logits and "
-      "count the "
-      "rows that this step needs in each layer:");
+      "count the rows that this step needs in each layer:");
   const NeededRows cached(c.twin->cached(), kSteps), again(c.twin->recompute(), kSteps);
   const int64_t n = c.n_tokens();
   bool one_with_cache = true, as_expected = true;
@@ -238,9 +235,8 @@ std::pair<double, double> elsewhere(Common& c) {
                v = moved(row_of(layer.v, 0), row_of(layer.v, at));
   c.lesson.screen().say(
       fmt::format("But a key belongs to one position. After the prompt we read “{0}” once more, at position "
-                  "{1}. In layer 0 its "
-                  "V differs from V at position 0 by {2}, its K by {3}: RoPE (rotary position encoding) "
-                  "rotates q and k by the position.",
+                  "{1}. In layer 0 its V differs from V at position 0 by {2}, its K by {3}: RoPE (rotary "
+                  "position encoding) rotates q and k by the position.",
                   c.model->tokenizer().piece(twice[0]), at, share(v), share(k)));
   c.lesson.figure("same_token_elsewhere_k", k);
   return {k, v};
@@ -277,7 +273,8 @@ void keys_stay(Common& c) {
   c.lesson.found({.claim = 3,
                   .verdict = Verdict::holds_if,
                   .shown = stored && rounded && v < kRounding && k > kRounding,
-                  .measured = fmt::format("{} of {} cached rows kept their bits; elsewhere K is off by {}",
+                  .measured = fmt::format("{} of {} cached rows kept their bits; at another position K is "
+                                          "off by {}",
                                           once, expected, share(k)),
                   .condition = "a token keeps its position, and attention only looks back (lesson 2)"});
 }
@@ -339,8 +336,8 @@ void values_share(Common& c) {
   }
   screen.say(
       fmt::format("Layer {}, the newest token's row: Σ p · v in each head. If one element of a value changes "
-                  "by Δ, that element of "
-                  "the output must move by p · Δ. Of {} elements in {} heads, the one that moved most:",
+                  "by Δ, that element of the output must move by p · Δ. Of {} elements in {} heads, the one "
+                  "that moved most:",
                   layer, n_heads * c.model->config().head_dim, n_heads));
   screen.table({"replaced", "head", "weight p", "Δ", "p · Δ", "output moved by"}, rows);
   const auto all = static_cast<int64_t>(shares.size()) * n_heads;
@@ -381,8 +378,7 @@ void counted_reads(Common& c) {
   }
   screen.say(
       fmt::format("Queries do not change either: without a cache q[3] was computed again in each of {} "
-                  "steps, and from first to "
-                  "last it moved by {} (k[3]: {}).",
+                  "steps, and from first to last it moved by {} (k[3]: {}).",
                   kSteps, share(q3), share(k3)));
   c.lesson.figure("q3_moved", q3);
   c.lesson.figure("reads_of_q", static_cast<double>(reads[0].q));
@@ -434,10 +430,8 @@ void lesson_04(Lesson& lesson) {
   screen.bars(bars, "");
   screen.say(
       "No later step would read them. A query is used once, for its own row. From this row the next layer "
-      "makes K "
-      "and V, and these are kept. Every later row reads K and V, and none reads Q. So we keep K and V and "
-      "drop Q. "
-      "(Why old rows never change: lesson 2.)");
+      "makes K and V, and these are kept. Every later row reads K and V, and none reads Q. So we keep K and "
+      "V and drop Q. (Why old rows never change: lesson 2.)");
   lesson.keep(c.twin->cached());
   lesson.try_this({"In several_layers set .when = Poke::When::since. Why does the cached side change now, in "
                    "every layer but one?",

@@ -1,7 +1,8 @@
 // Lesson 5: why does training need no K/V cache?
 //
-// Because the whole text is known. One forward gives a prediction, and a loss, at every position at once. In
-// generation the next token does not exist before this one is chosen, so the same rows come one per step.
+// In training the whole text is known. So one forward gives a prediction, and a loss, at every position at
+// once. In generation the next token does not exist before this one is chosen,
+// so the same rows come one per step.
 //
 // You will see   the loss at all positions from one forward of the trainer; the same numbers from a prefill,
 //                and step by step with a cache; one real training step; and what training keeps instead
@@ -111,8 +112,7 @@ bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& 
   }
   screen.say(
       "Now the program that generates text: first one prefill of the whole text, then one token per step "
-      "with a "
-      "cache, where each step gets the word from the text. The loss at each position:");
+      "with a cache, where each step gets the word from the text. The loss at each position:");
   screen.table({"right answer", "trainer", "one prefill", "step by step"}, rows);
   const double of_trainer = judge::difference(trained, judged.logits).largest,
                of_prefill = judge::difference(prefill, judged.logits).largest,
@@ -132,15 +132,13 @@ bool same_numbers(Common& c, const std::vector<double>& trained, DecodeSession& 
              d = within("step by step, with a cache", of_steps);
   screen.say(
       "So the trainer's forward computes the same as a prefill, and the steps compute its rows one by one. "
-      "Why "
-      "does generation need steps? Because the text does not exist yet: row t + 1 needs token t + 1, and row "
-      "t "
-      "chooses it.");
+      "Why does generation need steps? Because the text does not exist yet: row t + 1 needs token t + 1, and "
+      "row t chooses it.");
   return a && b && d;
 }
 
-/// One training step on this text, and what it must keep. Returns whether the loss fell and Q, K and V were
-/// kept.
+/// One training step on this text, and what it must keep.
+/// Returns whether the loss fell and Q, K and V were kept.
 bool what_training_keeps(Common& c, int64_t cache_bytes) {
   Screen& screen = c.lesson.screen();
   screen.section("What training keeps instead");
@@ -162,10 +160,8 @@ bool what_training_keeps(Common& c, int64_t cache_bytes) {
                   after));
   screen.say(
       "The backward pass needs the numbers of the forward again. For example, the gradient of k[s] is a sum "
-      "over "
-      "all queries that saw it, Σ_t dscore[t, s] · q[t]. So training keeps queries and reads them once more. "
-      "Bytes "
-      "that the forward keeps for the backward pass, and bytes of the same tokens in a cache:");
+      "over all queries that saw it, Σ_t dscore[t, s] · q[t]. So training keeps queries and reads them once "
+      "more. Bytes that the forward keeps for the backward pass, and bytes of the same tokens in a cache:");
   const auto bar = [&](const char* name, int64_t bytes) {
     return Bar{name, static_cast<double>(bytes), fmt::format("{} bytes", bytes)};
   };

@@ -4,8 +4,8 @@
 // its intensity, the flop that it does per byte. Prefill has a high intensity, decode a low one.
 //
 // You will see   both limits of this machine, measured; the intensity of prefill and of decode, for one
-//                sequence and for many; where each lies under the roof; what a larger batch raises and what
-//                it does not
+//                sequence and for many; where each lies under the roof; which intensity a larger batch raises,
+//                and which it does not raise
 // Before this    lesson 5, training and generation
 // Open           src/cost/roofline.h (the two limits), src/cost/op_cost.h (what is counted),
 //                src/cache/kv_cache.h (plan: several sequences in one step)
@@ -57,8 +57,8 @@ class Sequences {
         storage_(backend_->make_storage(cache_.spec())),
         vocab_size_(model.config().vocab_size) {}
 
-  /// Feeds n_tokens more tokens to each of the sequences first … first + n − 1. Returns the logits of the
-  /// last tokens.
+  /// Feeds n_tokens more tokens to each of the sequences first … first + n − 1.
+  /// Returns the logits of the last tokens.
   std::vector<float> feed(Backend& backend, int first, int n, int n_tokens) {
     std::vector<std::vector<int32_t>> tokens;
     for (int i = first; i < first + n; ++i) {
@@ -158,8 +158,7 @@ void two_kinds(Lesson& lesson, const std::shared_ptr<const Model>& model) {
                {row("prefill", prefill), row("decode", decode)});
 }
 
-/// Measures both limits of this machine. The buffer that is read is as large as the model's weights, or
-/// larger.
+/// Measures both limits of this machine. The buffer that is read is at least as large as the model's weights.
 Roofline measure_roof(Lesson& lesson, const Model& model, int n_threads) {
   Screen& screen = lesson.screen();
   const int64_t bytes = std::max<int64_t>(n_params(shape_of(model.config())) * 4, 32 << 20);
@@ -167,10 +166,9 @@ Roofline measure_roof(Lesson& lesson, const Model& model, int n_threads) {
   screen.section("Two limits of this machine");
   screen.say(
       fmt::format("With {} threads this machine computes at most {:.0f} Gflop/s, and reads at most {:.1f} "
-                  "GB/s from a buffer of "
-                  "{:.0f} MB (at least as large as the weights). Memory limits work with less than {:.0f} / "
-                  "{:.1f} = {:.1f} flop "
-                  "per byte; arithmetic limits work with more.",
+                  "GB/s from a buffer of {:.0f} MB (at least as large as the weights). A step that does less "
+                  "than {:.0f} / {:.1f} = {:.1f} flop per byte is limited by memory; a step that does more "
+                  "is limited by arithmetic.",
                   n_threads, roof.peak_gflops, roof.read_gbps, static_cast<double>(bytes) / 1e6,
                   roof.peak_gflops, roof.read_gbps, roof.ridge()));
   lesson.figure("peak_gflops", roof.peak_gflops);
@@ -263,11 +261,9 @@ void under_the_roof(Lesson& lesson, const Roofline& roof, const Steps& steps, bo
         "the program and on what else the machine is doing.",
         share(steps.prefill), share(steps.decode[0])));
   screen.say(
-      "Look at the first token: nothing is cached yet, but memory limits it already. Decode is slow because "
-      "it "
-      "reads all the weights; the cache adds to that as it grows. Recompute would raise the intensity, as "
-      "prefill "
-      "does, but would still take longer.");
+      "Look at the first token: nothing is cached yet, but memory already limits it. Decode is slow because "
+      "it reads all the weights; as the cache grows, decode reads more and more of it too. Recompute would "
+      "raise the intensity, as prefill does, but would still take longer.");
 }
 
 /// A larger batch raises the intensity of the weights, but not that of attention over separate caches.
@@ -276,8 +272,7 @@ bool batching(Lesson& lesson, const Steps& steps, bool has_grouped, const Steps&
   screen.section("What a larger batch raises, and what grouped heads raise");
   screen.say(fmt::format(
       "Flop per byte of two parts of a decode step. A batch reads the weights once for all its sequences. "
-      "But each "
-      "sequence reads a cache of its own.{}",
+      "But each sequence reads a cache of its own.{}",
       has_grouped
           ? " In the last column four query heads share a K/V head, so each row that is read serves four."
           : ""));
@@ -334,8 +329,7 @@ void prefill_and_decode(Lesson& lesson, const Roofline& roof, const Steps& steps
     lesson.figure("batch_faster_a_token", shared);
     in_time = fmt::format(
         ". A token takes {:.1f} times as long in decode as in prefill, and {:.1f} times as long alone as in "
-        "a batch "
-        "of 16",
+        "a batch of 16",
         faster, shared);
   }
   const bool sides = first < roof.ridge() && decode < roof.ridge() && (!wide || prefill > roof.ridge());
@@ -382,8 +376,7 @@ void lesson_06(Lesson& lesson) {
   const bool wide = model->config().model_dim >= kWide && fast;
   if (!wide)
     screen.say(fast ? "(In such a narrow model most of prefill's traffic is activations. So this run does "
-                      "not require that "
-                      "arithmetic limits prefill.)"
+                      "not require that arithmetic limits prefill.)"
                     : "(With such a short prompt this run does not require that arithmetic limits prefill.)");
   prefill_and_decode(lesson, roof, steps, timed, wide, as_expected);
   lesson.try_this(
@@ -399,6 +392,6 @@ int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
       {6, "prefill and decode",
-       "Which of the two does arithmetic limit, which memory? What does a larger batch change?"},
+       "Which of the two is limited by arithmetic, and which by memory? What does a larger batch change?"},
       lesson_06);
 }

@@ -89,8 +89,8 @@ void what_is_shared(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   const LastRow last(step.layers.back());
   screen.say(fmt::format(
       "{} has {} query heads and {} K/V heads, so {} query heads read the same keys. A decode step in the "
-      "last "
-      "layer: the newest token's query in each head, and the newest key that it reads (three of {} numbers):",
+      "last layer: the newest token's query in each head, and the newest key that it reads (three of {} "
+      "numbers):",
       c.name, c.n_q_heads, c.n_kv_heads, c.group_size(), c.head_dim));
   std::vector<std::vector<std::string>> rows;
   for (int h = 0; h < std::min(c.n_q_heads, 8); ++h)
@@ -131,14 +131,12 @@ bool fables_allocated(Lesson& lesson) {
   return lesson.require(exact, "the allocated bytes are MHA's bytes · n_kv_heads / n_q_heads");
 }
 
-/// Released models and the source of their sizes. Is each cache smaller by n_q_heads / n_kv_heads, as
-/// allocated?
+/// Released models and the source of their sizes. Is each allocated cache smaller by n_q_heads / n_kv_heads?
 void who_shares(Lesson& lesson, bool exact) {
   Screen& screen = lesson.screen();
   screen.say(
       "Released models, from their config.json. The last column is counted: how many times larger one "
-      "layer's cache "
-      "would be with a K/V head for each query head.");
+      "layer's cache would be with a K/V head for each query head.");
   std::vector<std::vector<std::string>> rows;
   std::map<std::string, double> times;
   for (const ModelShape& s : presets()) {
@@ -161,8 +159,8 @@ void who_shares(Lesson& lesson, bool exact) {
        .verdict = Verdict::holds,
        .shown = exact && kinds,
        .measured = fmt::format("Counted for the built-in models and {} released ones: Llama-3-70B {:g} times "
-                               "smaller, Mistral 7B {:g}, "
-                               "Falcon-7B {:g}. (Gemma 2B is {}, Gemma 7B is {}, Gemma 2 is {})",
+                               "smaller, Mistral 7B {:g}, Falcon-7B {:g}. (Gemma 2B is {}, Gemma 7B is {}, "
+                               "Gemma 2 is {})",
                                presets().size(), times["llama-3-70b"], times["mistral-7b"],
                                times["falcon-7b"], kind("gemma-2b"), kind("gemma-7b"), kind("gemma-2-9b"))});
 }
@@ -174,7 +172,7 @@ struct Quality {
   double early_mean() const { return std::accumulate(early.begin(), early.end(), 0.0) / kSeeds; }
 };
 
-Quality quality_of(const char* name) {
+Quality measure_quality(const char* name) {
   const train::TrainedModel built_in = train::as_trained(*load_model(name));
   const train::HeldOut end = held_out_loss(built_in, 4 * kTexts);
   Quality quality{.n_params = built_in.layout.size(), .trained = end.loss, .floor = end.floor};
@@ -197,16 +195,14 @@ std::vector<Quality> show_losses(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.say(fmt::format(
       "Loss in nats per token, on texts that were not used in training. The grammar that writes the texts "
-      "gives the "
-      "floor: no model can be better. “trained” are the built-in models after 16,000 steps each (the seed of "
-      "fable-gqa was chosen from several, by its continuations). “early” are models that this run trains "
-      "with {} "
-      "steps of {} · {} tokens and seeds 1 to {}; all other settings are equal.",
+      "gives the floor: no model can be better. “trained” are the built-in models after 16,000 steps each "
+      "(the seed of fable-gqa was chosen from several, by its continuations). “early” are models that this "
+      "run trains with {} steps of {} · {} tokens and seeds 1 to {}; all other settings are equal.",
       kSteps, kBatch, kSeqLen, kSeeds));
   std::vector<Quality> all;
   std::vector<std::vector<std::string>> rows;
   for (const char* name : kFables) {
-    const Quality& q = all.emplace_back(quality_of(name));
+    const Quality& q = all.emplace_back(measure_quality(name));
     rows.push_back({name, with_commas(q.n_params), fmt::format("{:.4f}", q.trained),
                     fmt::format("+{:.1f} %", 100 * (q.trained / q.floor - 1))});
     for (const double loss : q.early) rows.back().push_back(fmt::format("{:.3f}", loss));
@@ -240,12 +236,10 @@ void what_it_costs(Lesson& lesson) {
   }
   screen.say(
       fmt::format("The floor of these texts is {:.4f}. GQA and MQA also have fewer parameters, {} and {} "
-                  "less than MHA, so a "
-                  "difference may come from that too. Two seeds of the same model differ by up to {:.1f} % "
-                  "in early loss, so "
-                  "smaller differences between models mean nothing. After so few steps a model has mostly "
-                  "learnt single words "
-                  "and not yet to look back: trust the trained numbers more.",
+                  "less than MHA, so a difference may come from that too. Two seeds of the same model differ "
+                  "by up to {:.1f} % in early loss, so smaller differences between models mean nothing. "
+                  "After so few steps a model has mostly learnt single words and not yet to look back: trust "
+                  "the trained numbers more.",
                   floor, with_commas(all[0].n_params - all[1].n_params),
                   with_commas(all[0].n_params - all[2].n_params), 100 * spread));
   lesson.figure("early_difference", early);

@@ -5,7 +5,7 @@
 // state for well-known models. One of them is right.
 //
 // You will see   the formula and the allocator, for five stored types; blocks that round up; the arithmetic
-//                of the three figures; from which context on a cache is larger than its model
+//                of the three figures; how long a context must be until the cache is larger than the model
 // Before this    lesson 7, MHA, GQA, MQA
 // Open           src/cache/kv_cache.h (CacheSpec), src/cost/memory.h (the calculator behind `lastrow
 //                memory`), src/cost/presets.cpp (the models' sizes, with their sources)
@@ -88,8 +88,8 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
   screen.section("Memory for tokens that do not exist");
   screen.say(
       fmt::format("The formula counts tokens. A paged cache allocates whole blocks (here of {} tokens). A "
-                  "contiguous cache "
-                  "allocates one piece for the longest possible text ({} tokens). One sequence, f16:",
+                  "contiguous cache allocates one piece for the longest possible text ({} tokens). One "
+                  "sequence, f16:",
                   kBlock, c.max_seq_len));
   bool equal = true;
   std::vector<std::vector<std::string>> rows;
@@ -121,7 +121,7 @@ bool rounding(Lesson& lesson, const ModelConfig& c) {
                         "if the tokens are rounded up to blocks, the formula gives the allocated bytes");
 }
 
-/// What a real model keeps if the formula would keep more.
+/// Released models whose cache is smaller than the formula says.
 void left_out(Lesson& lesson, bool equal) {
   const auto windowed = [](const char* name, int64_t context) {
     ModelShape all = find_preset(name);
@@ -132,8 +132,7 @@ void left_out(Lesson& lesson, bool equal) {
   };
   lesson.screen().say(
       fmt::format("The formula also leaves out windows, which drop old rows ({}; {}); layers or sequences "
-                  "that share rows; and "
-                  "latent caches, which keep one narrow row instead of K and V.",
+                  "that share rows; and latent caches, which keep one narrow row instead of K and V.",
                   windowed("mistral-7b", 32768), windowed("gemma-2-9b", 8192)));
   lesson.found({.claim = 11,
                 .verdict = Verdict::holds_if,
@@ -178,8 +177,7 @@ Figures count_figures(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.say(
       "We allocate one layer of one sequence in f16 and count its bytes, times layers and sequences. The "
-      "sizes are "
-      "from the config.json of each release. 1 GB = 10^9 bytes, 1 GiB = 2^30.");
+      "sizes are from the config.json of each release. 1 GB = 10^9 bytes, 1 GiB = 2^30.");
   const ModelShape &seven = find_preset("llama-2-7b"), &seventy = find_preset("llama-3-70b");
   const ModelShape grouped = changed(seven, seven.n_layers, seven.n_kv_heads / 8),
                    claimed = changed(seventy, 32, seventy.n_kv_heads),
@@ -238,7 +236,8 @@ void three_figures(Lesson& lesson) {
                        seventy.n_layers, seventy.n_kv_heads, both_units(f.seventy_all), seventy.n_q_heads)});
 }
 
-/// From how many sequences on is the cache of a real model larger than the model? Allocated, and calculated.
+/// How many sequences does it take until the cache of a real model is larger than the model?
+/// Allocated, and calculated.
 bool real_crossing(Lesson& lesson, const Model& model) {
   Screen& screen = lesson.screen();
   const ModelConfig& c = model.config();
@@ -258,7 +257,8 @@ bool real_crossing(Lesson& lesson, const Model& model) {
   lesson.figure("crossing_batch_here", static_cast<double>(crossed));
   return lesson.require(
       crossed == calculated,
-      fmt::format("the cache of {} sequences of {} tokens is larger than the model, that of one less is not",
+      fmt::format("the cache of {} sequences of {} tokens is larger than the model; with one sequence less "
+                  "it is not",
                   crossed, c.max_seq_len));
 }
 
@@ -268,9 +268,8 @@ void crossings(Lesson& lesson, const Model& model) {
   const bool here = real_crossing(lesson, model);
   screen.say(
       "Released models, calculated. GB: the weights as released. KiB: the cache (f16) per token. 1, 8, 64 "
-      "sequences: from how many tokens per sequence on the cache is larger than the weights (*: more than "
-      "the "
-      "model's context). Last column: how many sequences of full context make it larger.");
+      "sequences: with this number of tokens per sequence the cache becomes larger than the weights (*: more "
+      "than the model's context). Last column: how many sequences of full context make it larger.");
   const CacheFormat& f16 = cache_format("f16");
   bool exact = true;
   int crossing = 0;
@@ -319,8 +318,7 @@ void lesson_08(Lesson& lesson) {
   lesson.try_this(
       {"Set kBlock to 64. What is the factor for 17 tokens now? What would you lose with blocks of 1?",
        "Run build/bin/lastrow memory --model llama-3-8b --context 131072 --batch 1. Do this cache and the "
-       "weights "
-       "fit on your GPU?",
+       "weights fit on your GPU?",
        "Run with --fault repeat-kv. How many times too large is the cache? Why are all answers still right?"},
       "lesson 9, numerics.");
 }

@@ -1,12 +1,12 @@
 // Lesson 9: are cached and recomputed outputs identical?
 //
-// In exact arithmetic they are. But a float has 24 bits, every addition rounds, and so a sum depends on its
-// order. With the same order the bits are equal; with another order the results are only close. How close is
-// close enough?
+// In exact arithmetic they are. But a float has 24 significant bits and every addition rounds, so a sum depends
+// on its order. With the same order the bits are equal; with another order the results are only close. How
+// close is close enough?
 //
 // You will see   three numbers with two sums; cached and recomputed logits, compared bit by bit and in units
-//                of the last bit; a measured bound; a near-tie in which rounding chooses
-//                the word; and bugs that are thousands of times beyond the bound, though some change no word
+//                of the last bit; a measured bound; a near-tie in which rounding chooses the word; and bugs
+//                that are thousands of times beyond the bound, though some change no word
 // Before this    lesson 4
 // Open           src/backend/naive.h (one order), src/backend/eigen.h (what fixes the bits there),
 //                src/judge/tolerance.h (the bound)
@@ -38,8 +38,8 @@ int64_t ulps(float a, float b) {
                                               : std::numeric_limits<int64_t>::max();
 }
 
-/// The logits of the prefill and of each decode step, with a cache and with the given tokens: [n_rows ·
-/// vocab].
+/// The logits of the prefill and of each decode step, with a cache and with the given tokens:
+/// [n_rows · vocab].
 std::vector<double> cached_logits(const std::shared_ptr<const Model>& model, std::unique_ptr<Backend> backend,
                                   const Tokens& tokens, size_t prompt_len) {
   DecodeSession session(model, std::move(backend), {});
@@ -65,10 +65,9 @@ void three_numbers(Lesson& lesson) {
   screen.line(fmt::format("1 + (2^-24 + 2^-24)  =  {:.9f}", right));
   screen.say(
       fmt::format("A float has 24 significant bits. 1 + 2^-24 lies half-way between two floats and is "
-                  "rounded to 1, twice. But "
-                  "the two small numbers together reach the next float. So the two results differ by {} ulp "
-                  "(unit in the last "
-                  "place). A logit is the result of thousands of such sums.",
+                  "rounded to 1, twice. But the two small numbers together reach the next float. So the two "
+                  "results differ by {} ulp (unit in the last place). A logit is the result of thousands of "
+                  "such sums.",
                   ulps(left, right)));
   lesson.require(ulps(left, right) == 1, "the two sums are neighbouring floats");
 }
@@ -123,8 +122,8 @@ bool two_backends(Lesson& lesson, const std::shared_ptr<const Model>& model, Twi
   result = compared(twin, prompt);
   screen.say(fmt::format(
       "naive: plain loops, which sum a row in the same order whatever else is in the step. With a cache it "
-      "computes "
-      "one row, without a cache all rows, but the sums of the last row are the same. {} logits of {} steps:",
+      "computes one row, without a cache all rows, but the sums of the last row are the same. {} logits of "
+      "{} steps:",
       plain.ulps.size(), kSteps + 1));
   const bool exact =
       lesson.require(plain.same_steps == kSteps + 1,
@@ -160,10 +159,9 @@ bool rounding_or_bug(Lesson& lesson, const std::shared_ptr<const Model>& model, 
       judged.logits.begin() + static_cast<std::ptrdiff_t>((prompt_len - 1) * vocab), judged.logits.end());
   screen.say(
       fmt::format("How large can rounding errors be? We measure it: plain f32 loops run 16 times, each time "
-                  "with another random "
-                  "order of every sum, and we compare with double precision. The bound is twice the largest "
-                  "error, plus one "
-                  "last bit of the largest logit. Here it is {:.1e}, for logits of up to {:.0f}.",
+                  "with another random order of every sum, and we compare with double precision. The bound "
+                  "is twice the largest error, plus one last bit of the largest logit. Here it is {:.1e}, "
+                  "for logits of up to {:.0f}.",
                   judged.bound, judge::max_abs_finite(reference)));
   std::vector<std::vector<std::string>> rows;
   const auto row = [&](const std::string& who, const std::vector<double>& logits) {
@@ -187,10 +185,8 @@ bool rounding_or_bug(Lesson& lesson, const std::shared_ptr<const Model>& model, 
   screen.table({"", "largest error", "error / bound", "right words"}, rows);
   screen.say(
       "So compare numbers, not words: a bug may change only a few words, and rounding may change one, as you "
-      "will "
-      "see. With rounding alone error / bound stays below 1; with a bug it does not. (Lesson 11 says what "
-      "each bug "
-      "does.)");
+      "will see. With rounding alone error / bound stays below 1; with a bug it does not. (Lesson 11 says "
+      "what each bug does.)");
   lesson.figure("bound", judged.bound);
   lesson.figure("cached_of_bound", cached);
   lesson.figure("recompute_of_bound", again);
@@ -219,7 +215,7 @@ std::string continued(const std::shared_ptr<const Model>& model, std::unique_ptr
 constexpr const char* kTieModel = "fable-mha";
 constexpr const char* kTie = "a quick duck named vobo sleeps.";
 
-/// The near-tie: the text, the two words that are nearly equal, and who chose which.
+/// The near-tie: the text, its two most probable words, and which computation chose which word.
 struct Tie {
   std::shared_ptr<const Model> model;
   Tokens tokens{};
@@ -239,11 +235,11 @@ struct Tie {
   std::string word(int32_t id) const { return model->tokenizer().piece(id); }
 
   /// Adds the choice that `row` makes; returns it.
-  int32_t add(const std::string& who, const std::vector<double>& row, bool shown = true) {
+  int32_t add(const std::string& computed_by, const std::vector<double>& row, bool shown = true) {
     const int32_t choice = argmax(row);
     if (shown)
       rows.push_back(
-          {who, fmt::format("{:+.1e}", row[first] - row[second]), fmt::format("“{}”", word(choice))});
+          {computed_by, fmt::format("{:+.1e}", row[first] - row[second]), fmt::format("“{}”", word(choice))});
     flips += choice != first;
     within &= judge::difference(row, exact).largest <= judged.bound;
     return choice;
@@ -263,8 +259,9 @@ Tie make_tie() {
   return tie;
 }
 
-/// Shows who chooses which word. Reports how many orders of summation, and whether the cache, flip it.
-void ask_everyone(Lesson& lesson, Tie& tie) {
+/// Shows which computation chooses which word. Reports how many orders of summation change the word, and
+/// whether the cache changes it.
+void choose_in_every_order(Lesson& lesson, Tie& tie) {
   Screen& screen = lesson.screen();
   const auto backend_of_tie = [&] { return lesson.backend("eigen", tie.model->config().group_size()); };
   tie.add("double precision", tie.exact);
@@ -287,8 +284,8 @@ void ask_everyone(Lesson& lesson, Tie& tie) {
       tie.rows);
   screen.say(fmt::format(
       "{1} of {0} random orders choose another word than double precision. (If logits are equal, the first "
-      "word in "
-      "the vocabulary wins. “v” is a letter: names are spelt.) With the cache and without it, {2}",
+      "word in the vocabulary wins. “v” is a letter, because names are spelt.) With the cache and without "
+      "it, {2}",
       judge::kYardstickOrders, flips_of_orders,
       cached == again ? "this machine chooses the same word." : "this machine chooses different words."));
   screen.say("One bit decides. The two texts continue like this:");
@@ -298,25 +295,24 @@ void ask_everyone(Lesson& lesson, Tie& tie) {
   lesson.figure("orders_that_flip", flips_of_orders);
 }
 
-/// Returns whether the near-tie is one, and every other choice is rounding.
+/// Returns whether this is a near-tie, and rounding explains every choice that differs.
 bool near_tie(Lesson& lesson) {
   Screen& screen = lesson.screen();
   screen.section("A near-tie: rounding chooses the word");
   Tie tie = make_tie();
   screen.say(
       fmt::format("{} reads “{}” What comes next? In double precision the logit of “{}” is larger than that "
-                  "of “{}” by {:.1e}. "
-                  "The last bit of a float of this size is {:.1e}.",
+                  "of “{}” by {:.1e}. The last bit of a float of this size is {:.1e}.",
                   kTieModel, kTie, tie.word(tie.first), tie.word(tie.second), tie.margin,
                   std::nextafter(static_cast<float>(tie.exact[tie.first]), 100.0f) -
                       static_cast<float>(tie.exact[tie.first])));
-  ask_everyone(lesson, tie);
+  choose_in_every_order(lesson, tie);
   lesson.figure("margin", tie.margin);
   lesson.figure("tie_bound", tie.judged.bound);
   screen.say(
       fmt::format("The rule: a word may differ only if double precision has no clear winner, that is, if its "
-                  "margin is below "
-                  "twice the bound. (Each of the two logits may be off by the bound, {:.1e} for this text.)",
+                  "margin is below twice the bound. (Each of the two logits may be off by the bound, {:.1e} "
+                  "for this text.)",
                   tie.judged.bound));
   return lesson.require(
       tie.margin < 2 * tie.judged.bound && tie.within,
@@ -349,8 +345,7 @@ void lesson_09(Lesson& lesson) {
   screen.section("What it costs");
   screen.say(
       "You can have equal bits if you fix the order of every sum, as naive does, but that is slow. Or you "
-      "know the "
-      "bound and compare with it. The tests of this project do both.");
+      "know the bound and compare with it. The tests of this project do both.");
   lesson.keep(twin.cached());
   lesson.try_this(
       {"Set kTie to “the quick brown fox”. How large is the margin, compared with the bound?",

@@ -128,8 +128,8 @@ const RungRun& rung(const std::vector<RungRun>& runs, std::string_view name) {
   throw UsageError("rung {} did not run", name);
 }
 
-/// The judge is --backend, or naive-f64. With --fault it is the judge that is wrong, and the rungs disagree
-/// with it.
+/// The judge is --backend, or naive-f64. --fault builds the bug into the judge,
+/// so then the rungs differ from it.
 JudgedCase judge_case(Lesson& lesson, const AttendCase& c) {
   JudgedCase judged = judge::judged_case(c);
   judged.reference = judge::attend(*lesson.backend("naive-f64"), c);
@@ -173,6 +173,37 @@ void show_times(Lesson& lesson, const AttendCase& c) {
       "ones.");
 }
 
+/// The bytes that each rung moves, without the rungs that move as many as the one before them.
+void show_bytes_moved(Screen& screen, const std::vector<RungRun>& runs) {
+  screen.say("Bytes moved (a rung that is not listed moves as many as the one before it):");
+  std::vector<Bar> bars;
+  int64_t before = 0;
+  for (const RungRun& r : runs) {
+    const int64_t moved = r.cache_sectors * kSectorBytes;
+    if (!r.why_not.empty() || moved == before) continue;
+    bars.push_back({r.rung.name, static_cast<double>(moved), with_commas(moved) + " bytes"});
+    before = moved;
+  }
+  screen.bars(bars, "bytes");
+}
+
+/// Whether each idea saves what it should save.
+void check_ideas(Lesson& lesson, const std::vector<RungRun>& runs) {
+  const RungRun &k01 = rung(runs, "k01"), &k02 = rung(runs, "k02"), &k05 = rung(runs, "k05"),
+                &k06 = rung(runs, "k06");
+  lesson.require(
+      k02.cache_sectors * 4 <= k01.cache_sectors,
+      fmt::format(
+          "in k02 neighbouring lanes read neighbouring elements: it moves {:.0f} times fewer bytes than k01",
+          static_cast<double>(k01.cache_sectors) / static_cast<double>(k02.cache_sectors)));
+  lesson.require(k05.wanted_of_moved() == 1, "k05 loads 16 bytes per lane and uses every byte that is moved");
+  lesson.require(k06.cache_bytes * kDecode.n_q_heads / kDecode.n_kv_heads == k05.cache_bytes,
+                 fmt::format("k06 reads K and V once for all {} query heads of a group",
+                             kDecode.n_q_heads / kDecode.n_kv_heads));
+  lesson.require(k06.reads(kDecode) == 1,
+                 "k06 reads each stored byte once, and so do the later rungs: fewer reads are not possible");
+}
+
 void decode(Lesson& lesson) {
   Screen& screen = lesson.screen();
   const std::vector<RungRun> runs = run_ladder(lesson, judge_case(lesson, kDecode));
@@ -189,49 +220,19 @@ void decode(Lesson& lesson) {
   screen.section("Decode: the memory accesses of each rung");
   screen.say(
       "A block is a group of threads with common shared memory. A warp is 32 of its threads (lanes), which "
-      "run in "
-      "step. “reads of K, V”: how often lanes read each stored byte; at least 1. “wanted”: memory moves in "
-      "sectors "
-      "of 32 bytes; this is the share of the moved bytes that lanes wanted. “banks”: shared memory has 32 "
-      "banks, "
-      "and each serves one word at a time; this is the smallest possible number of turns, as a share of the "
-      "turns "
-      "taken. “barriers”: how often a block waits for all its threads. “shuffles”: instructions that pass "
-      "numbers "
-      "between lanes.");
+      "run in step. “reads of K, V”: how often lanes read each stored byte; at least 1. “wanted”: memory "
+      "moves in sectors of 32 bytes; this is the share of the moved bytes that lanes wanted. “banks”: shared "
+      "memory has 32 banks, and each serves one word at a time; this is the smallest possible number of "
+      "turns, as a share of the turns taken. “barriers”: how often a block waits for all its threads. "
+      "“shuffles”: instructions that pass numbers between lanes.");
   show(lesson, runs, kDecode, "decode");
-  screen.say("Bytes moved (a rung that is not listed moves as many as the one before it):");
-  std::vector<Bar> bars;
-  int64_t before = 0;
-  for (const RungRun& r : runs) {
-    const int64_t moved = r.cache_sectors * kSectorBytes;
-    if (!r.why_not.empty() || moved == before) continue;
-    bars.push_back({r.rung.name, static_cast<double>(moved), with_commas(moved) + " bytes"});
-    before = moved;
-  }
-  screen.bars(bars, "bytes");
-
-  const RungRun &k01 = rung(runs, "k01"), &k02 = rung(runs, "k02"), &k05 = rung(runs, "k05"),
-                &k06 = rung(runs, "k06");
-  lesson.require(
-      k02.cache_sectors * 4 <= k01.cache_sectors,
-      fmt::format(
-          "in k02 neighbouring lanes read neighbouring elements: it moves {:.0f} times fewer bytes than k01",
-          static_cast<double>(k01.cache_sectors) / static_cast<double>(k02.cache_sectors)));
-  lesson.require(k05.wanted_of_moved() == 1, "k05 loads 16 bytes per lane and uses every byte that is moved");
-  lesson.require(k06.cache_bytes * kDecode.n_q_heads / kDecode.n_kv_heads == k05.cache_bytes,
-                 fmt::format("k06 reads K and V once for all {} query heads of a group",
-                             kDecode.n_q_heads / kDecode.n_kv_heads));
-  lesson.require(k06.reads(kDecode) == 1,
-                 "k06 reads each stored byte once, and so do the later rungs: fewer reads are not possible");
+  show_bytes_moved(screen, runs);
+  check_ideas(lesson, runs);
   screen.say(
       "The later rungs save time, not bytes: k07a gives every multiprocessor a part of the keys; k08 fetches "
-      "the "
-      "block table entry of the next page early; k09 also reads K and V of one byte per element (here all "
-      "are "
-      "bf16); k10 keeps more loads in flight; k11 and k12 use the tensor cores, k11 for the queries of a "
-      "group, k12 "
-      "for the queries of a prompt.");
+      "the block table entry of the next page early; k09 also reads K and V of one byte per element (here "
+      "all are bf16); k10 keeps more loads in flight; k11 and k12 use the tensor cores, k11 for the queries "
+      "of a group, k12 for the queries of a prompt.");
 }
 
 void prefill(Lesson& lesson) {
@@ -243,8 +244,7 @@ void prefill(Lesson& lesson) {
   show(lesson, runs, kPrefill, "prefill");
   screen.say(
       "Without sharing, each query reads every key before it. In k04 16 queries share each tile of keys that "
-      "is "
-      "read; it needs barriers for that. In k12 64 rows (queries and heads of a group) share a tile.");
+      "is read; it needs barriers for that. In k12 64 rows (queries and heads of a group) share a tile.");
   lesson.require(rung(runs, "k04").cache_bytes * 4 < rung(runs, "k03").cache_bytes,
                  "k04 reads K and V less than a quarter as often as k03");
 }

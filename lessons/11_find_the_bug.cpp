@@ -42,8 +42,8 @@ std::string first_conversation(const Model& model) {
   return model.tokenizer().is_numbered() ? "t7 t8 t9" : "the brown dog";
 }
 
-/// One conversation, a reset, and a second conversation, which is recorded. `forced`: the tokens of its
-/// steps.
+/// One conversation, a reset, and a second conversation, which is recorded.
+/// `forced`: the tokens of its steps.
 void converse(DecodeSession& session, std::span<const int32_t> forced) {
   const Model& model = session.model();
   session.start(model.tokenizer().encode(first_conversation(model)));
@@ -229,9 +229,9 @@ void lesson_11(Lesson& lesson) {
     if (reveal) lesson.figure("case_" + std::string(c.fault->name), c.letter - 'A');
   }
   lesson.figure("located", n_located);
-  lesson.require(
-      n_located == static_cast<int>(cases.size()),
-      fmt::format("{} of {} bugs show first where their cause predicts it", n_located, cases.size()));
+  lesson.require(n_located == static_cast<int>(cases.size()),
+                 fmt::format("{} of {} bugs first show at the place that their cause predicts", n_located,
+                             cases.size()));
 
   for (const auto& [c, name] : answers) grade(lesson, *c, name);
   if (reveal)
@@ -240,7 +240,7 @@ void lesson_11(Lesson& lesson) {
   lesson.keep(healthy);
   lesson.try_this(
       {"Answer with lessons/run 11 A=… B=… (lessons/run 11 reveal shows the solutions).",
-       "In the first table, two pairs of bugs show first at the same operation, with the same number of "
+       "In the first table, two pairs of bugs first show at the same operation, with the same number of "
        "keys. Which column tells the bugs of both pairs apart?",
        "One bug of the second table changes no number in layer 0. Why not?",
        "On fable-gqa one bug changes no number at all. Who would notice it, and when?",

@@ -45,48 +45,79 @@ std::string seconds_to_run(const std::string& text) {
   return number ? "" : fmt::format("{}: give a number of seconds, 0 or more", text);
 }
 
-int run(int argc, char** argv) {
+/// What the command line says. The texts are options that are read after all of it is parsed.
+struct Arguments {
   lastrow::ui::AppOptions options;
   std::string theme = "light", size, temperature = "0", seed = "1";
   std::string cache = "contiguous", kv_dtype = "f32";
-  CLI::App app{"Watch a decoder with its K/V cache beside the same decoder without one."};
-  app.name("lastrow-viewer");
-  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+};
+
+/// The options that choose what to run: model, prompt, backend, cache, sampling.
+void add_model_options(CLI::App& app, Arguments& arguments) {
+  lastrow::ui::AppOptions& options = arguments.options;
   app.add_option("--model", options.controller.model, "built-in name, model file, or random:…")
       ->capture_default_str();
   app.add_option("--prompt", options.controller.prompt, "the text to start from")->capture_default_str();
   app.add_option("--backend", options.controller.backend,
                  lastrow::backend_names() + "; cuda-emulated:k05 names the kernel")
       ->capture_default_str();
-  app.add_option("--cache", cache, "the cache of the left side: contiguous, or paged[:block=B][,blocks=N]")
+  app.add_option("--cache", arguments.cache,
+                 "the cache of the left side: contiguous, or paged[:block=B][,blocks=N]")
       ->capture_default_str();
-  app.add_option("--kv-dtype", kv_dtype,
+  app.add_option("--kv-dtype", arguments.kv_dtype,
                  "the type of its K and V: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE")
       ->capture_default_str();
-  app.add_option("--temperature", temperature,
+  app.add_option("--temperature", arguments.temperature,
                  "how random the next token is, 0 to 2; 0 takes the most probable token")
       ->capture_default_str();
-  app.add_option("--seed", seed, "of the random choice of tokens; not used at temperature 0")
+  app.add_option("--seed", arguments.seed,
+                 "the seed of the random choice of tokens; not used at temperature 0")
       ->capture_default_str();
+}
+
+/// The options that choose what is shown, and what is written.
+void add_screen_options(CLI::App& app, Arguments& arguments) {
+  lastrow::ui::AppOptions& options = arguments.options;
   app.add_option("--step", options.controller.step, "the decode step to open on; 0 is prefill")
       ->capture_default_str()
       ->check(whole_steps);
-  app.add_option("--theme", theme, "light or dark")
+  app.add_option("--theme", arguments.theme, "light or dark")
       ->capture_default_str()
       ->check(CLI::IsMember({"light", "dark"}));
-  app.add_option("--size", size, "size of the window or of pictures, WIDTHxHEIGHT (1440x900)");
+  app.add_option("--size", arguments.size, "size of the window or of pictures, WIDTHxHEIGHT (1440x900)");
   app.add_option("--speed", options.controller.speed, "speed of the animation")
       ->capture_default_str()
       ->check(CLI::Range(0.25, 4.0));
   app.add_flag("--reduced-motion", options.controller.reduced_motion, "no animation");
   app.add_option("--script", options.script, "play the commands in this file");
-  app.add_flag(
-      "--headless", options.headless,
-      "no window: write the pictures and states of the script, or of the tour a picture per sentence");
+  app.add_flag("--headless", options.headless,
+               "no window: write the pictures and states of the script; without a script, a picture per "
+               "sentence of the tour");
   app.add_option("--out", options.out, "folder for pictures and states")->capture_default_str();
-  app.add_option("--watch", options.watch, "keep the state on the screen in this file, as JSON");
+  app.add_option("--watch", options.watch,
+                 "always keep the state that is on the screen in this file, as JSON");
   app.add_option("--seconds", options.seconds, "close the window after this many seconds")
       ->check(seconds_to_run);
+}
+
+/// Reads the texts into the options.
+void finish(Arguments& arguments) {
+  lastrow::ui::AppOptions& options = arguments.options;
+  using lastrow::view::Theme;
+  options.controller.theme = arguments.theme == "dark" ? Theme::dark : Theme::light;
+  options.controller.sampling = lastrow::view::sampling_from(arguments.temperature, arguments.seed);
+  options.controller.cache = lastrow::cache_options(arguments.cache, arguments.kv_dtype);
+  if (options.out.empty()) throw lastrow::UsageError("--out is empty: name a folder, or . for this one");
+  if (!arguments.size.empty()) parse_size(arguments.size, options);
+}
+
+int run(int argc, char** argv) {
+  Arguments arguments;
+  CLI::App app{"Watch a decoder with its K/V cache beside the same decoder without one."};
+  app.name("lastrow-viewer");
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  add_model_options(app, arguments);
+  add_screen_options(app, arguments);
   lastrow::read_options_in_decimal(app);
   try {
     app.parse(argc, argv);
@@ -96,12 +127,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     throw lastrow::UsageError("{}; --help lists the options", error.what());
   }
-  options.controller.theme = theme == "dark" ? lastrow::view::Theme::dark : lastrow::view::Theme::light;
-  options.controller.sampling = lastrow::view::sampling_from(temperature, seed);
-  options.controller.cache = lastrow::cache_options(cache, kv_dtype);
-  if (options.out.empty()) throw lastrow::UsageError("--out is empty: name a folder, or . for this one");
-  if (!size.empty()) parse_size(size, options);
-  return lastrow::ui::run(options);
+  finish(arguments);
+  return lastrow::ui::run(arguments.options);
 }
 
 }  // namespace

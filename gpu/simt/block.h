@@ -11,8 +11,8 @@
 //
 // Threads run one at a time, warp after warp, each until it has to wait. Two kernel lines never run at once,
 // so a kernel with a race gives the same wrong answer each time, and the observer names the race. If no
-// thread can go on and some thread waits, the block reports who is missing where (SimtError), and unwinds the
-// others.
+// thread can go on and some thread waits, the block reports which thread is missing and where (SimtError).
+// Then it unwinds the others.
 //
 // Invariant: between two calls of run every fiber is suspended in its outermost loop.
 #pragma once

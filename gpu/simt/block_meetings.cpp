@@ -74,8 +74,8 @@ void Block::meet_all(Wait kind, Exchange exchange, void* brought, Here here) {
   if (!complete_meeting(thread)) wait(thread);
 }
 
-/// All lanes of the warp that still run have come. These instructions need all 32 lanes, and all at the same
-/// instruction.
+/// All lanes of the warp that still run have come.
+/// These instructions need all 32 lanes, and all at the same instruction.
 void Block::exchange_all(const Thread& last) {
   void* brought[kWarpSize];
   for (int32_t l = 0; l < kWarpSize; ++l) {
@@ -93,8 +93,8 @@ void Block::exchange_all(const Thread& last) {
   last.exchange(brought);
 }
 
-/// Ends the meeting that `thread` waits in, if all lanes have come: gives each lane its value and lets it go
-/// on.
+/// Ends the meeting that `thread` waits in, if all lanes have come:
+/// gives each lane its value and lets it go on.
 bool Block::complete_meeting(Thread& thread) {
   const int32_t warp = thread.warp;
   const uint32_t present = thread.mask & live_[warp];

@@ -3,8 +3,8 @@
 //
 // It has threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_sync and its three
 // variants, __ballot_sync, __any_sync, __all_sync, exp2f and what <cmath> has. Kernels use memory through
-// views (views.h). For instructions without a word in CUDA C++ there are functions of ours:
-// target/async_copy.h, tensor_cores.h.
+// views (views.h). Some instructions have no word in CUDA C++. For these we have our own functions
+// (target/async_copy.h, tensor_cores.h).
 #pragma once
 
 #include <bit>

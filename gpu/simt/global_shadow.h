@@ -86,7 +86,7 @@ class GlobalShadow {
 
   /// The place of the address, or the free place where it belongs.
   size_t find(const std::vector<Place>& places, uint64_t address) const {
-    const size_t last = places.size() - 1;  // a power of two less one
+    const size_t last = places.size() - 1;  // a power of two, minus one
     size_t i = address * 0x9E3779B97F4A7C15u >> 20 & last;
     while (places[i].block == n_blocks_ && places[i].address != address) i = (i + 1) & last;
     return i;

@@ -1,4 +1,4 @@
-// An observer of a block is told of each access and of each point of order, as they happen.
+// An observer of a block gets each memory access, and each event that orders accesses, when it happens.
 //
 // Races (races.h) and traffic counts (traffic.h) are observers. Watchers (device.cpp) passes events to both.
 // An observer may throw SimtError from an access: then the emulator ends the launch with it.
@@ -36,8 +36,8 @@ class Observer {
   /// The same in shared memory.
   virtual void shared(const Thread& thread, Access access, const SharedArray& array, int64_t first, int32_t n,
                       Here here) = 0;
-  /// An asynchronous copy to these elements begins. It arrives with shared(thread, Access::copy, …) of the
-  /// same thread.
+  /// An asynchronous copy to these elements begins.
+  /// It arrives with shared(thread, Access::copy, …) of the same thread.
   virtual void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                            Here here) = 0;
   /// An asynchronous copy reads these elements from source_held to source_released. When it begins, the read

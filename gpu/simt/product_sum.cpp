@@ -84,15 +84,15 @@ void cut_off(const Doubles& total, const Ints& exponent, Floats& x) {
 /// How many products can be added in 32 bits: each is below 4 · 2^25.
 constexpr int32_t kAtOnce = 8;
 
-/// Shifts magnitudes x, whose exponents are `below` less than the largest, which cuts them off; then adds the
-/// signs.
+/// Shifts the magnitudes x, whose exponents are lower by `below` than the largest one, to the right. This cuts off
+/// their last bits. Then gives them their signs.
 void align(const Ints& below, const Ints& sign, Ints& x) {
   x >>= below < 31 ? below : Ints{} + 31;
   x = (x ^ sign) - sign;
 }
 
-/// c += row · b, in steps of kStep products; kBits below the largest exponent are kept. All numbers are
-/// finite.
+/// c += row · b, in steps of kStep products; kBits below the largest exponent are kept.
+/// All numbers are finite.
 template <typename T, int32_t kStep, int32_t kBits>
 void add_row(const Parts (&row)[2], const Parts (&b)[kProducts], Floats& c) {
   constexpr int32_t kAlign = kBits - 2 * Format<T>::kFraction, kAlignC = kBits - Format<float>::kFraction;

@@ -14,7 +14,7 @@
 //   2. Each addend is cut off toward 0: only some bits below 2^exponent are kept ("bits kept").
 //   3. The sum of these is exact. It is cut off toward 0 to a float, which is c of the next step.
 //
-//   rule      products a step   bits kept   2^24 + 16 · 1   2^24 + 16 · ½   2^24 + 16 · ¼
+//   rule      products / step   bits kept   2^24 + 16 · 1   2^24 + 16 · ½   2^24 + 16 · ¼
 //   rounded          16            all        2^24 + 16       2^24 + 8        2^24 + 4
 //   volta             4             23        2^24            2^24            2^24           V100
 //   ampere            8             24        2^24 + 16       2^24            2^24           A100
@@ -29,7 +29,7 @@
 // Sources: Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical behavior of NVIDIA tensor cores", PeerJ
 // Computer Science 7:e330 (V100, A100: alignment, truncation); Xie, Wang, Yang and Yang 2025, "MMA-Sim",
 // arXiv 2511.10909, and Khattak and Mikaitis 2025, "Accurate Models of NVIDIA Tensor Cores", arXiv 2512.07004
-// (bits and products a step up to H100, compared with hardware bit by bit). Not measured by us.
+// (bits and products per step up to H100, compared with hardware bit by bit). Not measured by us.
 #pragma once
 
 #include <cstdint>

@@ -3,8 +3,8 @@
 //
 // What orders two accesses: a __syncthreads between them; for two lanes of one warp also a __syncwarp that
 // both take part in. Shuffles, votes, mma and ldmatrix order nothing. The order follows from these rules, not
-// from this run: a race is found although the emulator runs one thread at a time. Atomics do not race with
-// atomics.
+// from this run: a race is found although the emulator runs one thread at a time.
+// Atomics do not race with atomics.
 //
 // An asynchronous copy writes at some time between its beginning and its arrival. So earlier accesses must be
 // ordered before it begins, and later ones after the wait for it. No thread may access the destination in

@@ -3,7 +3,7 @@
 //   self()            the thread whose kernel code runs on this OS thread
 //   self().index      threadIdx      self().block->index()   blockIdx
 //
-// Threads are numbered x fastest, then y, then z. Each 32 in a row are a warp, as on the GPU.
+// Threads are numbered x fastest, then y, then z. Each group of 32 consecutive threads is a warp, as on the GPU.
 #pragma once
 
 #include <fmt/format.h>

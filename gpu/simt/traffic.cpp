@@ -173,7 +173,7 @@ void TrafficCounter::lanes_met(int32_t, Wait kind, uint32_t, Here) {
                          : total_.n_warp_syncs) += 1;
 }
 
-/// Executions that are still open lacked lanes.
+/// Also counts the executions that are still open: some lanes took no part in them.
 void TrafficCounter::block_ends() {
   for (size_t i = 0; i < logs_.size(); ++i)
     for (int32_t warp = 0; warp < n_warps_; ++warp) {

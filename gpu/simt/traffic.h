@@ -1,8 +1,8 @@
 // What a kernel requested from memory, counted per warp instruction, as the hardware does.
 //
 // Here the lanes of a warp run one after the other, so each instruction is put together again: the k-th
-// access of each lane at one source line (and to one array) belongs to the warp's k-th execution of that
-// instruction.
+// access of each lane at one source line (and to one array) belongs to
+// the warp's k-th execution of that instruction.
 //
 //   global   sectors of 32 bytes that the lanes of one instruction touch, and the bytes that they requested
 //   shared   passes: in one pass each of the 32 banks delivers one word of 4 bytes. Lanes that want the same
@@ -65,13 +65,14 @@ class TrafficCounter final : public Observer {
               Here here) override;
   void copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
                    Here here) override;
-  void source_held(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {}  // told as a load
+  void source_held(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {
+  }  // counted as a load
   void source_released(const Thread&, const GlobalArray&, int64_t, int32_t, Here) override {}
   void barrier_passed(Here here) override;
   void lanes_met(int32_t warp, Wait kind, uint32_t mask, Here here) override;
   void block_ends() override;
 
-  /// Returns what was counted since the last call, and begins anew.
+  /// Returns what was counted since the last call, and starts counting from 0 again.
   KernelTraffic take();
 
  private:

@@ -1,5 +1,5 @@
-// Memory as kernel text sees it under the emulator. Views know their size, check each access, and tell an
-// observer of it. The CUDA build has views of the same names that are plain pointers (target/cuda_views.h).
+// Memory as kernel text sees it under the emulator. Views know their size, check each access, and report it to
+// an observer. The CUDA build has views of the same names that are plain pointers (target/cuda_views.h).
 //
 //   Global<const float> q(pointer, n, "q")      made by the host, passed to kernels by value
 //   x = q.load(i)      q.store(i, x)      v = q.load_vec<4>(i)      q.store_vec(i, v)      q.atomic_add(i, x)
@@ -47,7 +47,7 @@ T atomic_add(T* p, T x) {
 }
 }  // namespace detail
 
-/// The common part of Global and Shared. Derived tells the observer.
+/// The common part of Global and Shared. Derived reports to the observer.
 template <typename Derived, typename T>
 class View {
  public:
@@ -68,7 +68,7 @@ class View {
     for (int j = 0; j < N; ++j) v.x[j] = p_[i + j];
     return v;
   }
-  /// If not `wanted`, returns zeros and accesses nothing, so i may be any number.
+  /// If `wanted` is false, returns zeros and accesses nothing, so i may be any number.
   template <int N>
   Vec<Value, N> load_vec_or_zero(int64_t i, bool wanted, Here here = Here::current()) const {
     return wanted ? load_vec<N>(i, here) : Vec<Value, N>{};

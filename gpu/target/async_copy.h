@@ -34,8 +34,8 @@ class AsyncCopies {
     static_assert(kBytes == 16 || kBytes == 4);
     const auto address = static_cast<uint32_t>(__cvta_generic_to_shared(to.pointer(at)));
     const auto source = __cvta_generic_to_global(from.pointer(i));
-    // With a source size of 0 it reads nothing, whatever the address, and writes zeros. Only copies of 16
-    // bytes can bypass L1.
+    // With a source size of 0 it reads nothing, whatever the address, and writes zeros.
+    // Only copies of 16 bytes can bypass L1.
     if constexpr (kBytes == 16)
       asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(address), "l"(source),
                    "r"(seen ? 16 : 0)

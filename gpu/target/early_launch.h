@@ -6,8 +6,8 @@
 //
 // After wait_for_previous() all threads of the first kernel have ended, and all of its writes are visible. So
 // the second kernel computes the same, whether it began early or not. A block of the first that never calls
-// let_next_begin() lets the second begin when it ends. All this saves the launch time of the second kernel,
-// not its work.
+// let_next_begin() lets the second begin when it ends.
+// All this saves the launch time of the second kernel, not its work.
 //
 // Never leave out wait_for_previous(), not even in a thread that returns at once: a kernel that is launched
 // after the second relies on the first having ended.

@@ -1,4 +1,4 @@
-// The stream that a launch is queued on, for both targets. It includes the headers of neither, so the host
+// The stream that a launch is queued on, for both targets. It includes no header of a target, so the host
 // code of a backend may include it.
 //
 // LASTROW_TARGET is `cuda` or `emulated`. The build sets it for everything that is compiled once per target:
@@ -8,8 +8,8 @@
 struct CUstream_st;  // what a cudaStream_t points to
 
 namespace lastrow::gpu {
-/// When a kernel may begin: after the kernel before it on the stream has ended, or while it still runs
-/// (early_launch.h).
+/// When a kernel may begin: after the kernel before it on the stream has ended,
+/// or while it still runs (early_launch.h).
 enum class Begins { after, early };
 
 /// What launch takes: a kernel, its name for messages, and when it may begin.

@@ -6,8 +6,8 @@
 //   Matrices m = load_matrices_transposed(s_v, at);     the same, and transposes each matrix
 //   multiply_add<T>(c, a, b);                           c [16, 8] += a [16, 16] · b [16, 8], summed in float
 //
-// T is Half or BFloat16; a load may also take bytes, two in the place of an element. All 32 lanes of the warp
-// must execute the same instruction, so never call these in a branch that divides a warp.
+// T is Half or BFloat16. A load may also take bytes; then two bytes take the place of one element. All 32 lanes of
+// the warp must execute the same instruction, so never call these in a branch that divides a warp.
 //
 // A matrix is spread over the registers of all lanes. A register holds two neighbours of 16 bits, the first
 // in its low half. With r = lane / 4 and c = lane % 4 · 2, a lane holds

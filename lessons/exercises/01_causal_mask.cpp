@@ -2,7 +2,7 @@
 //
 // Task      A step adds q_len new tokens to a sequence. Then the sequence has kv_len tokens, and the queries
 //           are those of the last q_len tokens. Each query may see its own key and all keys before it. Which
-//           are these?
+//           keys are these?
 // Lesson    2
 // Tests     prefill (q_len == kv_len), decode (one query), a chunk (q_len < kv_len); then every size up to
 //           33; and steps with more queries than keys, where the first queries see nothing

@@ -18,8 +18,8 @@ namespace lastrow::exercises {
 /// Afterwards `partial` is the Partial of its own keys and the keys of `other`. Each of the two may have seen
 /// no key: row_max −∞, row_sum 0, acc 0.
 void merge(Partial& partial, const Partial& other) {
-  // Your turn: the two sums belong to two different maxima. Now they are added as if the maximum were the
-  // same.
+  // Your turn: each of the two sums belongs to its own maximum.
+  // Now they are added as if the maxima were equal.
   partial.row_max = std::max(partial.row_max, other.row_max);
   partial.row_sum += other.row_sum;
   for (size_t d = 0; d < partial.acc.size(); ++d) partial.acc[d] += other.acc[d];

@@ -65,8 +65,7 @@ int64_t element_of(const int32_t* blocks, int32_t block_len, int32_t n_kv_heads,
 StepPlan plan_step(std::span<const int32_t> tokens, int32_t n_cached, int32_t max_seq_len);
 
 // ---- 09 RoPE and the cache
-/// A step of one head: rotates the queries, and stores the rotated keys after the `length` keys that are
-/// there.
+/// A step of one head: rotates the queries, and stores the rotated keys after the `length` stored keys.
 /// q, k     [n_new, head_dim]         from the projections; q is rotated in place
 /// k_cache  [max_seq_len, head_dim]   its first `length` rows were stored and rotated by earlier steps
 void rope_step(float* q, const float* k, int32_t n_new, int32_t length, int32_t head_dim, float* k_cache);
@@ -80,8 +79,8 @@ struct RowsNeeded {
   RowRange q, k, v;
 };
 /// A sequence has n_tokens tokens. The K and V rows of the first n_cached tokens are in the cache. The step
-/// must give the logits of the last token. n_cached < n_tokens; 0 means a prefill, or a recompute without a
-/// cache.
+/// must give the logits of the last token.
+/// n_cached < n_tokens; 0 means a prefill, or a recompute without a cache.
 RowsNeeded rows_needed(int32_t n_layers, int32_t layer, int32_t n_tokens, int32_t n_cached);
 
 }  // namespace lastrow::exercises

@@ -27,7 +27,7 @@ std::vector<int32_t> first_tokens(const Model& model, int n) {
 
 RecordOptions events_only() { return {.keep = RecordOptions::Keep::all, .attention = false}; }
 
-TwinSession twin_of(Lesson& lesson, const std::shared_ptr<const Model>& model, RecordOptions record) {
+TwinSession make_twin(Lesson& lesson, const std::shared_ptr<const Model>& model, RecordOptions record) {
   auto for_cached = lesson.backend(), for_recompute = lesson.backend();
   return {model,
           std::move(for_cached),
@@ -37,7 +37,7 @@ TwinSession twin_of(Lesson& lesson, const std::shared_ptr<const Model>& model, R
 
 std::array<std::vector<Work>, 2> run_both_ways(Lesson& lesson, const std::shared_ptr<const Model>& model,
                                                int from, int to) {
-  TwinSession twin = twin_of(lesson, model, events_only());
+  TwinSession twin = make_twin(lesson, model, events_only());
   twin.start(first_tokens(*model, from));
   std::array<std::vector<Work>, 2> work;
   for (int n = from; n <= to; ++n) {

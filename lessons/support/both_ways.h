@@ -1,9 +1,9 @@
 // The same generation with and without the cache, counted and timed.
 //
-//   TwinSession twin = twin_of(lesson, model, events_only());   both sides on the lesson's backend
-//   auto work = run_both_ways(lesson, model, 1, 64);            work[kWith][i], work[kWithout][i]
-//   Growth g = growth(work[kWith], &Work::attention);           exponents of n: per step, and in total
-//   Both us = step_us(lesson, model, 64, 5);                    us[kWithout] / us[kWith]
+//   TwinSession twin = make_twin(lesson, model, events_only());   both sides on the lesson's backend
+//   auto work = run_both_ways(lesson, model, 1, 64);              work[kWith][i], work[kWithout][i]
+//   Growth g = growth(work[kWith], &Work::attention);             exponents of n: per step, and in total
+//   Both us = step_us(lesson, model, 64, 5);                      us[kWithout] / us[kWith]
 //
 // Counts: the events of a traced run, with the formulas of src/ops. Times: the forward alone, without
 // a trace. Both sides are timed in turns, so compare their ratio, not the times.
@@ -41,7 +41,7 @@ std::vector<int32_t> first_tokens(const Model& model, int n);
 
 /// Records the events of all steps, and no tensors.
 RecordOptions events_only();
-TwinSession twin_of(Lesson& lesson, const std::shared_ptr<const Model>& model, RecordOptions record);
+TwinSession make_twin(Lesson& lesson, const std::shared_ptr<const Model>& model, RecordOptions record);
 
 /// Layer 0 of a step, one character for each index < times.size(): ● the step computed its K row, ○ it only
 /// read the row, · neither. Adds 1 to times[index] for each computed row.

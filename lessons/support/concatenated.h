@@ -1,5 +1,5 @@
-// K or V rows as textbooks keep them: each step makes a new tensor, copies all old rows into it, and adds the
-// new rows at the end.
+// K or V rows as textbooks keep them: each step makes a new tensor, copies all old rows into it,
+// and adds the new rows at the end.
 //
 //   Concatenated k;   k.add(new_rows);   k.same_bits(stored)   k.written()
 #pragma once

@@ -38,8 +38,8 @@ std::vector<double> turned(const Tensor& rows, int64_t at, const ModelConfig& co
   return out;
 }
 
-/// f32 rounding changes a rotated element by up to 1e-5. The next position rotates the first pair by a radian
-/// more.
+/// f32 rounding changes a rotated element by up to 1e-5.
+/// The next position rotates the first pair by a radian more.
 constexpr double kSameAngle = 1e-3;
 
 /// The position whose angle rotates row `row` of k_proj into the row of rope_k, in layer 0.

@@ -28,7 +28,7 @@ struct Evidence {
   int64_t keys_seen = 0, keys_seen_expected = 0;  // by the last query of the sequence
   int64_t bytes = 0, bytes_expected = 0;          // allocated by the cache
 
-  /// One row of a table. Where the healthy run has another value, it stands in brackets.
+  /// One row of a table. If the healthy run has another value, that value follows in brackets.
   static std::vector<std::string> head();
   std::vector<std::string> row(const std::string& name) const;
 };

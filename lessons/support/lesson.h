@@ -77,22 +77,22 @@ class Lesson {
   /// run on it (the fault repeat-kv needs it); 0: that of the lesson's model.
   std::unique_ptr<Backend> backend(const std::string& own_choice = "eigen", int32_t group_size = 0);
   /// --cache and --kv-dtype, for the sessions that the lesson watches. A session that is about one kind of cache
-  /// or one type says its own.
+  /// or one type chooses its own.
   const CacheOptions& cache() const { return cache_; }
   /// Four tokens: "the quick brown fox", or t1 … t4 for a model with random weights.
   static std::string prompt_for(const Model& model);
   /// What a session must record so that keep() can write it. Without --trace: nothing.
   std::optional<RecordOptions> record() const;
-  /// Writes the trace, with --trace. The file gets its name at the end of the lesson, after all of standard
-  /// output is written.
+  /// Writes the trace, with --trace. The file gets its name at the end of the lesson,
+  /// after all of standard output is written.
   void keep(const DecodeSession& session);
   void keep(const Recorder& recorder, const std::string& config_json, std::vector<int32_t> tokens);
 
   /// Instead of keep(), if another program writes the trace: the file that it must write. "": no trace.
   std::filesystem::path trace_for_another_program();
 
-  /// Something that must be true. Prints a line with ✓ or ✗; the lesson goes on in both cases. Returns
-  /// `passed`.
+  /// Something that must be true. Prints a line with ✓ or ✗;
+  /// the lesson goes on in both cases. Returns `passed`.
   bool require(bool passed, const std::string& what);
   /// A measured number and its name, for --json. NaN and infinities become null.
   void figure(const std::string& name, double value);

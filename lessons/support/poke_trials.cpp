@@ -28,8 +28,8 @@ struct Attended {
 };
 
 /// The share of v[s], from the layer before and after v[s] was replaced.
-ValueShare share_of(const Attended& before, const Attended& after, int64_t s, int64_t n_keys,
-                    const ModelConfig& config) {
+ValueShare measure_share(const Attended& before, const Attended& after, int64_t s, int64_t n_keys,
+                         const ModelConfig& config) {
   ValueShare share;
   const int64_t dim = config.head_dim, n_kv = config.n_kv_heads, n_heads = config.n_q_heads;
   const auto n_values = static_cast<size_t>(n_keys * n_kv * dim);
@@ -68,7 +68,7 @@ std::vector<ValueShare> value_shares(DecodeSession& session, int32_t layer) {
   std::vector<ValueShare> shares;
   for (int32_t s = 0; s + 1 < n_keys; ++s) {
     session.set_pokes({{.what = Poke::What::v, .layer = layer, .position = s, .seed = 7, .step = step}});
-    shares.push_back(share_of(before, Attended(session, layer), s, n_keys, session.model().config()));
+    shares.push_back(measure_share(before, Attended(session, layer), s, n_keys, session.model().config()));
   }
   return shares;
 }

@@ -1,5 +1,5 @@
-// Replaces one row and measures what changes: in the logits of both sides of a twin, or in attention's
-// output.
+// Replaces one row and measures what changes: in the logits of both sides of a twin,
+// or in attention's output.
 //
 //   LogitWatch watch(twin);                                          remembers the logits of the current step
 //   const Effect effect = watch.poke({.what = Poke::What::q, .position = 2, .step = 1});
@@ -37,8 +37,8 @@ class LogitWatch {
 };
 
 /// What one past value changed in the last row of attention's output, before w_o. If an element of the value
-/// changes by Δ, the same element of the output should move by p · Δ; p is the weight of the value in that
-/// head.
+/// changes by Δ, the same element of the output should move by p · Δ;
+/// p is the weight of the value in that head.
 struct ValueShare {
   int64_t head = 0;                           // head of the element that moved most
   double weight = 0, delta = 0, changed = 0;  // of that element: p, Δ, how far the output moved

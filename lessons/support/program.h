@@ -15,8 +15,8 @@ struct ProgramRun {
   std::string out, err;
 };
 
-/// Waits until the program ends. After `seconds` it is stopped, and err says so. Throws FileError if it
-/// cannot be started.
+/// Waits until the program ends. After `seconds` it is stopped, and err says so.
+/// Throws FileError if it cannot be started.
 ProgramRun run_program(const std::filesystem::path& program, const std::vector<std::string>& arguments,
                        int seconds);
 

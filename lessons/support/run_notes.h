@@ -1,5 +1,5 @@
-// Two questions that the recorded operations of a run answer: which rows does a step need, and how often is a
-// row read?
+// Two questions that the recorded operations of a run answer:
+// which rows does a step need, and how often is a row read?
 //
 //   NeededRows needed(session, step);                    goes back from the last row of that step's logits
 //   needed.of(2, site::kGateProj)                        how many rows of this operation the logits depend on

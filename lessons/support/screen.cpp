@@ -44,7 +44,7 @@ std::string repeated(std::string_view text, int n) {
 }
 
 /// A bar in eighths of a column.
-std::string bar_of(double share, int columns) {
+std::string bar_text(double share, int columns) {
   static constexpr const char* kEighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
   const auto eighths = static_cast<int>(std::lround(std::clamp(share, 0.0, 1.0) * columns * 8));
   return repeated("█", eighths / 8) + kEighths[eighths % 8];
@@ -176,7 +176,7 @@ void Screen::bars(std::span<const Bar> bars, std::string_view unit) {
   gap_unless(last_ == Last::heading || last_ == Last::paragraph);
   for (size_t i = 0; i < bars.size(); ++i)
     put_line(fmt::format("  {} {} {}", left(bars[i].label, label_columns),
-                         paint(Ink::accent, bar_of(most > 0 ? bars[i].value / most : 0, room)), shown[i]));
+                         paint(Ink::accent, bar_text(most > 0 ? bars[i].value / most : 0, room)), shown[i]));
   last_ = Last::numbers;
 }
 

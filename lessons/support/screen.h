@@ -25,8 +25,8 @@ inline constexpr int kScreenColumns = 80;
 
 enum class Ink { plain, bold, dim, good, bad, accent };
 
-/// Columns that UTF-8 text takes in a terminal. Every character counts 1; combining marks and escape
-/// sequences count 0.
+/// Columns that UTF-8 text takes in a terminal.
+/// Every character counts 1; combining marks and escape sequences count 0.
 int columns_of(std::string_view text);
 /// Pads the text with spaces to `columns`. A longer text is returned unchanged.
 std::string left(std::string_view text, int columns);

@@ -1,5 +1,5 @@
-// Measures a trained model: its loss and the floor, how many continuations are grammatical, which heads look
-// back.
+// Measures a trained model: its loss and the floor, how many continuations are grammatical,
+// which heads look back.
 //
 //   HeldOut h = held_out_loss(model, 200);                  h.excess() is 0.03 for "3 % above the floor"
 //   Continuations c = continue_prompts(model, 50, 30);      50 prompts, 30 tokens each

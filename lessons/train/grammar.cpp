@@ -261,8 +261,8 @@ void Story::add_species(Role role, double mass, Choices& out) const {
 }
 
 /// The letters of the newest animal's name; at depth 0, the first letter of the name of a new animal. The
-/// names of a story begin with different letters. No name is a word of the vocabulary, and no name ends with
-/// a cluster.
+/// names of a story begin with different letters.
+/// No name is a word of the vocabulary, and no name ends with a cluster.
 void Story::add_letters(size_t depth, double mass, Choices& out) const {
   const Tokens& t = tokens();
   static const std::vector<int> none;

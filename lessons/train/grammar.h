@@ -8,14 +8,14 @@
 //   first_offence(tokens)                 −1, or the index of the first token that is not grammatical
 //
 // One definition serves the generator, the parser and the loss floor. The state after a prefix depends only
-// on the prefix, because no text has two readings. So −ln choices()[token] is exactly the loss of the best
-// possible model.
+// on the prefix, because no text can be parsed in two ways.
+// So −ln choices()[token] is exactly the loss of the best possible model.
 //
 // A story is a sequence of sentences about at most kMaxCast animals of different species. An animal is
 // introduced as "the quick brown fox", "a fox named zorbu" or "zorbu the fox"; after that it is "the fox" or
 // "zorbu". What it does depends on its Mood, which the last sentence about it set. An angry animal makes the
-// sound of its species. A model must look up both in the text, however far back. "the end." ends a story. The
-// next story starts from nothing.
+// sound of its species. A model must look up mood and species in the text, however far back they are. "the end."
+// ends a story. The next story begins without animals.
 #pragma once
 
 #include <cstdint>
@@ -99,7 +99,10 @@ class Story {
   Weights weights(Role role, bool may_end) const;
 
   void take_reference(Role role, bool may_end, int32_t token);
+  void take_after_the(Role role, int32_t token);
+  void take_noun_phrase(Role role, int32_t token);
   void take_noun(Role role, int32_t token);
+  void take_known_letter(const Item& item);
   void take_verb(int32_t token);
   bool take_letter(int32_t token);
   void take_ending(const Item& item, int32_t token);

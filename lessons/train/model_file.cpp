@@ -43,7 +43,8 @@ TrainedModel load(const std::filesystem::path& path) {
     return found->second;
   };
   if (metadata("lastrow.tokenizer") != fable_tokenizer().to_json())
-    throw FileError("{}: its vocabulary is not this grammar's: train it again", path.string());
+    throw FileError("{}: its vocabulary differs from that of the grammar: train the model again",
+                    path.string());
   TrainedModel model{
       ParameterLayout(config_from_json(metadata("lastrow.config"))), {}, metadata("lastrow.origin")};
   model.params.resize(static_cast<size_t>(model.layout.size()));

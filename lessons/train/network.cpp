@@ -60,7 +60,7 @@ void Network<Scalar>::attend(LayerState& layer) const {
   const int64_t n = layer.q.rows(), dim = c.head_dim;
   const Scalar scale = Scalar{1} / std::sqrt(static_cast<Scalar>(dim));
   if (layer.probs.rows() != c.n_q_heads * n)
-    layer.probs.setZero(c.n_q_heads * n, n);  // of the same size it is still 0 above the diagonal
+    layer.probs.setZero(c.n_q_heads * n, n);  // with the same size it is already 0 above the diagonal
   layer.attended.resize(n, c.n_q_heads * dim);
   for (int64_t h = 0; h < c.n_q_heads; ++h) {
     const auto k = layer.k.middleCols(h / c.group_size() * dim, dim);

@@ -7,8 +7,8 @@
 //   net.backward(params, tokens, scale, gradient);      adds scale · d nats / d params to `gradient`
 //
 // One sequence at a time, from position 0, with a causal mask. Scalar is float for training, and double for
-// checking the derivative. Invariant: backward() needs the activations of the last forward(), with the same
-// params and tokens.
+// checking the derivative. Invariant: backward() needs the activations of the last forward(),
+// with the same params and tokens.
 //
 // Shapes: T tokens; D model_dim; Q = n_q_heads·head_dim; K = n_kv_heads·head_dim; F ffn_dim; V vocab_size.
 // Weights are [out, in], so a linear layer is y = x Wᵀ, dx = dy W, dW = dyᵀ x.

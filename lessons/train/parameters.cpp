@@ -10,9 +10,10 @@ namespace lastrow::train {
 ParameterLayout::ParameterLayout(const ModelConfig& config) : config_(config) {
   validate(config);
   if (config.architecture != Architecture::llama)
-    throw ShapeError("the trainer knows only Llama-style models: choose one without arch=gpt2");
+    throw ShapeError("the trainer supports only Llama-style models: choose one without arch=gpt2");
   if (!config.tied_embeddings || config.rope_pairing != RopePairing::halves)
-    throw ShapeError("the trainer knows only tied embeddings and RoPE over halves: set both so");
+    throw ShapeError(
+        "the trainer supports only tied embeddings and RoPE over halves: set both in the config");
   const int64_t d = config.model_dim, q = int64_t{config.n_q_heads} * config.head_dim,
                 kv = int64_t{config.n_kv_heads} * config.head_dim, f = config.ffn_dim;
   add("model.embed_tokens.weight", config.vocab_size, d, false);

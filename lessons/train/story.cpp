@@ -64,16 +64,9 @@ void Story::take(int32_t token) {
     case Goal::reference:
       return take_reference(item.role, false, token);
     case Goal::after_the:
-      if (token == tok().id_of("end")) {
-        stack_.clear();
-        return push(Goal::last_period);
-      }
-      if (const int known = known_species(species_of(token)); known >= 0)
-        return mention(known, item.role, true);
-      [[fallthrough]];
+      return take_after_the(item.role, token);
     case Goal::noun_phrase:
-      if (species_of(token) >= 0) return take_noun(item.role, token);
-      return push(Goal::noun_phrase, item.role, is_in(colours(), token) ? 2 : 1);
+      return take_noun_phrase(item.role, token);
     case Goal::species: {
       Character& c = cast_[static_cast<size_t>(recent_.front())];
       c.species = species_of(token);
@@ -85,14 +78,8 @@ void Story::take(int32_t token) {
       if (take_letter(token)) return;
       stack_.pop_back();  // the name was complete
       return take(token);
-    case Goal::known_name: {
-      const Character& c = cast_[static_cast<size_t>(recent_.front())];
-      mentioned_ = c.number;
-      again_ = true;
-      if (item.value + 1 < static_cast<int>(c.letters.size()))
-        push(Goal::known_name, item.role, item.value + 1);
-      return;
-    }
+    case Goal::known_name:
+      return take_known_letter(item);
     case Goal::verb:
       return take_verb(token);
     case Goal::to:
@@ -116,6 +103,27 @@ void Story::take(int32_t token) {
     case Goal::drink:
       return;
   }
+}
+
+void Story::take_after_the(Role role, int32_t token) {
+  if (token == tok().id_of("end")) {
+    stack_.clear();
+    return push(Goal::last_period);
+  }
+  if (const int known = known_species(species_of(token)); known >= 0) return mention(known, role, true);
+  take_noun_phrase(role, token);
+}
+
+void Story::take_noun_phrase(Role role, int32_t token) {
+  if (species_of(token) >= 0) return take_noun(role, token);
+  push(Goal::noun_phrase, role, is_in(colours(), token) ? 2 : 1);
+}
+
+void Story::take_known_letter(const Item& item) {
+  const Character& c = cast_[static_cast<size_t>(recent_.front())];
+  mentioned_ = c.number;
+  again_ = true;
+  if (item.value + 1 < static_cast<int>(c.letters.size())) push(Goal::known_name, item.role, item.value + 1);
 }
 
 void Story::take_reference(Role role, bool may_end, int32_t token) {

@@ -38,8 +38,8 @@ struct Lane {
 };
 
 /// Calls run(lane, i) for each lane on a thread of its own, and for the last lane on the caller's thread. If
-/// a thread cannot start, its lane also runs on the caller's thread: the result depends only on the lane's
-/// sequences.
+/// a thread cannot start, its lane also runs on the caller's thread:
+/// the result depends only on the lane's sequences.
 template <typename Run>
 void run_all(std::vector<Lane>& lanes, const Run& run) {
   std::vector<std::jthread> threads;

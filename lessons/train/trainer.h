@@ -6,11 +6,11 @@
 // The loss is the cross-entropy to the probabilities of the grammar, not to the one token that was written.
 // The expected gradient is the same but has much less noise, so much less text is needed.
 //
-// Training begins with short texts: among 64 tokens a head learns sooner what to copy than among 256.
+// Training begins with short texts, because a head learns sooner what to copy among 64 tokens than among 256.
 //
 // The same binary, options and number of threads give the same bits. The text depends only on (seed, step,
-// sequence). Each thread adds up the gradients of its own sequences in order, and the threads are added up in
-// order.
+// sequence). Each thread adds up the gradients of its own sequences in order.
+// Then the sums of the threads are added up in order.
 #pragma once
 
 #include <functional>

@@ -4,8 +4,8 @@
 //   the caller's mistake    throw ShapeError("kv_len {} > max_seq_len {}: use a shorter prompt", a, b)
 //   the device's failure    CudaError (gpu/)
 //
-// A message says what was wrong, with the values, and what to do next. Programs print it as one line and exit
-// with status 2.
+// A message says what was wrong, with the values, and what to do next.
+// Programs print it as one line and exit with status 2.
 #pragma once
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
-// The two types with 4 bits, as codes from 0 to 15. A code stands for a number; a scale outside gives it its
-// size (cache/kv_codec.h).
+// The two types with 4 bits, as codes from 0 to 15. A code stands for a number, which a scale multiplies. The
+// scales are stored separately (cache/kv_codec.h).
 //
 //   float x = fp4_number(code), y = int4_number(code);
 //   uint32_t code = fp4_code(x);                  the nearest number, ties to even

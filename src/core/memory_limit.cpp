@@ -21,8 +21,8 @@ std::optional<int64_t> number_in(const char* path, std::string_view key) {
   return std::nullopt;
 }
 
-/// What the limit of the control group leaves. The group's file cache counts as free, because the system can
-/// drop it.
+/// What the limit of the control group leaves.
+/// The group's file cache counts as free, because the system can drop it.
 std::optional<int64_t> left_in_group(const char* limit_path, const char* usage_path, const char* stat_path,
                                      std::string_view cache_key) {
   const auto limit = number_in(limit_path, ""), usage = number_in(usage_path, "");

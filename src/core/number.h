@@ -23,8 +23,8 @@ std::optional<Integer> whole_number(std::string_view text) {
   return number;
 }
 
-/// The nearest float, if the whole text is a number such as "0.125" or "-2e-3". Empty if that float is not
-/// finite.
+/// The nearest float, if the whole text is a number such as "0.125" or "-2e-3".
+/// Empty if that float is not finite.
 std::optional<float> real_number(std::string_view text);
 
 /// "-010" → "-10". Text that is not a whole number stays as it is.
@@ -32,8 +32,8 @@ std::string without_leading_zeros(std::string text);
 /// "" if the text is a decimal whole number of any length. Otherwise the error message.
 std::string why_no_whole_number(const std::string& text);
 
-/// Without this, CLI11 reads 010 as 8, as C does, and 0x10 as 16. CLI11 calls the type of whole numbers INT
-/// or UINT.
+/// Without this, CLI11 reads 010 as 8, as C does, and 0x10 as 16.
+/// CLI11 calls the type of whole numbers INT or UINT.
 template <typename App>
 void read_options_in_decimal(App& app) {
   for (auto* const option : app.get_options()) {

@@ -2,7 +2,7 @@
 //
 //   std::atomic<bool> stop = false;    any thread may set it at any time
 //   {
-//     const StopScope scope(&stop);    what this thread does until the scope ends listens to the flag
+//     const StopScope scope(&stop);    until the scope ends, the flag can stop the work of this thread
 //     …stop_if_asked();…               between pieces of work of a few milliseconds: throws Cancelled
 //   }
 //

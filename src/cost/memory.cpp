@@ -143,8 +143,7 @@ PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch
   if (m.n_blocks < m.blocks_per_seq)
     throw ShapeError(
         "{} block{} of {} row{} are too few: the pool must hold one sequence of {} token{}, so choose "
-        "blocks={} "
-        "or more",
+        "blocks={} or more",
         n_blocks, n_blocks == 1 ? "" : "s", block_len, block_len == 1 ? "" : "s", context,
         context == 1 ? "" : "s", m.blocks_per_seq);
   m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers});

@@ -27,8 +27,8 @@
 
 namespace lastrow {
 
-/// A type that a cache stores its elements in, as cache/kv_codec.h says. Scales are symmetric: there is no zero
-/// point.
+/// A type that a cache stores its elements in, as cache/kv_codec.h says.
+/// Scales are symmetric: there is no zero point.
 struct CacheFormat {
   std::string_view name;
   int64_t elem_bits = 0;
@@ -80,8 +80,8 @@ CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch
 /// Only the bytes of that cache. Uses no heap.
 int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats);
 
-/// A cache whose rows are in blocks of a pool. Every layer holds every row, also behind a window, because the
-/// layers share the block tables.
+/// A cache whose rows are in blocks of a pool. Every layer holds every row, also rows that its window no longer
+/// sees, because the layers share the block tables.
 struct PagedMemory {
   int64_t blocks_per_seq = 0;  // ⌈context / block_len⌉
   int64_t n_blocks = 0;        // of the pool
@@ -95,19 +95,19 @@ struct PagedMemory {
 };
 
 /// The pool for `batch` sequences of `context` tokens, or a pool of n_blocks if that is not 0. Throws
-/// ShapeError as cache_memory does, for a block_len outside 1 … context, and for a pool that cannot hold one
-/// sequence.
+/// ShapeError as cache_memory does, for a block_len outside 1 … context,
+/// and for a pool that cannot hold one sequence.
 PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats,
                          int64_t block_len, int64_t n_blocks = 0);
 
 /// The shortest context at which a pool for `batch` sequences, counted in whole blocks, is larger than the weights.
-/// It always comes, because a block keeps the rows behind a window too.
+/// There always is one, because blocks also keep the rows that a window no longer sees.
 int64_t paged_crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats,
                                int64_t block_len);
 
 /// The shortest context at which the cache of `batch` sequences is larger than the weights. Empty if sliding
-/// windows keep the cache smaller than the weights at any context. The result may exceed the model's
-/// max_seq_len.
+/// windows keep the cache smaller than the weights at any context.
+/// The result may exceed the model's max_seq_len.
 std::optional<int64_t> crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats);
 
 /// The smallest batch of sequences with `context` tokens whose cache is larger than the weights.

@@ -1,4 +1,4 @@
-// What an operation costs: flop, and bytes by kind. Each operation's own formula stands with it, in ops/.
+// What an operation costs: flop, and bytes by kind. The formula of each operation is in its file in ops/.
 //
 //   OpCost c = cost::linear(n_rows, in_dim, out_dim, false, 2);   from sizes (ops/linear.h)
 //   c += cost_of(op);                                             of a call (ops/op.h)
@@ -6,16 +6,16 @@
 //
 // flop              an add, subtract or multiply is 1, so a multiply-add is 2; a division, square root, exp,
 //                   tanh or compare is 1. Changes of sign or of element type are free.
-// weight_bytes      parameters read: once an operation, however many rows use them (no rows: none)
-// cache_bytes_…     rows of K and V in the store, each once for each K/V head, with its scale where the type
-//                   has one: useful bytes, not what some kernel reads again. Rows that no query of the step
-//                   sees are not read.
-// activation_bytes  inputs read and outputs written, each once an operation: the traffic of operations that
-//                   hand over through memory. Token ids and row numbers are 4 bytes.
+// weight_bytes      parameters read: once per operation, for any number of rows; nothing if there are no rows
+// cache_bytes_…     rows of K and V in the store, each once for each K/V head, with its scale if the type has
+//                   one. These are the useful bytes: a row that a kernel reads again does not count again.
+//                   Rows that no query of the step sees are not read.
+// activation_bytes  inputs read and outputs written, each once per operation, as if every operation passed its
+//                   results to the next one through memory. Token ids and row numbers are 4 bytes.
 //
-// Looking is free: probes and traces are not the model's work and cost nothing here.
-// Never pass negative sizes. Nothing here checks or allocates, so that a decode step may call it; sums are
-// exact below 2^63 (step_cost checks that for whole models).
+// Probes and traces cost nothing here, because they are not the model's work.
+// Never pass negative sizes. Nothing here checks or allocates, so a decode step may call it. Sums are exact
+// below 2^63 (step_cost checks that for whole models).
 #pragma once
 
 #include <cstdint>
@@ -54,11 +54,12 @@ constexpr int64_t kIdBytes = 4;   // a token id or a row number
 constexpr int64_t kF32Bytes = 4;  // activations, unless a backend says otherwise
 
 /// Scores of one head that the mask lets through: pairs (query t, key s) as in attention/mask.h. Causal, no
-/// window: Σ_t max(0, kv_len − q_len + t + 1). most_keys > 0: a query sees at most so many keys, which are
+/// window: Σ_t max(0, kv_len − q_len + t + 1). most_keys > 0: a query sees at most this many keys, which are
 /// those of the window and the sinks (MaskRule::most_keys).
 int64_t visible_cells(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys = 0);
 
-/// Cached rows that at least one query of the step sees: kv_len, less what the window hides from the first.
+/// Cached rows that at least one query of the step sees:
+/// kv_len minus the rows that the window hides from the first query.
 int64_t visible_rows(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys = 0);
 
 /// How a row of K or of V is stored.

@@ -22,8 +22,8 @@ std::span<const ModelShape> presets();
 const ModelShape* preset_or_null(std::string_view name);
 
 /// The text "did you mean "llama-2-7b" or "llama-3-8b"? " with the presets whose names are nearest. "" if
-/// every name differs by more than three letters. A suffix that says how a model was tuned ("-Instruct") does
-/// not count.
+/// every name differs by more than three letters.
+/// A suffix that says how a model was tuned ("-Instruct") does not count.
 std::string near_presets(std::string_view name);
 
 /// As preset_or_null, but throws UsageError instead of returning nullptr. The message names the nearest

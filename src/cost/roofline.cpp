@@ -27,8 +27,8 @@ void require_threads(int n_threads, int rounds) {
 }
 
 /// Starts threads 1 … n − 1 of a measurement. They wait until all of them exist. If one cannot be started,
-/// the others end without running, and CapacityError says which one is missing. (Fewer threads would measure
-/// something else.)
+/// the others end without running, and CapacityError says which one is missing.
+/// (Fewer threads would measure something else.)
 template <typename Run>
 std::vector<std::jthread> start_others(int n_threads, const Run& run) {
   enum class Word : int { wait, go, go_home };
@@ -75,7 +75,7 @@ double fastest_round_seconds(int n_threads, int rounds, const Work& work) {
   return best;
 }
 
-/// Takes results that nobody reads, so that the compiler does not remove the work.
+/// Takes results that are not used, so that the compiler does not remove the work.
 std::atomic<uint64_t> g_sink;
 
 uint64_t xor_words(const uint64_t* words, int64_t n) {

@@ -7,8 +7,8 @@
 //   machine.bandwidth_bound(cost)           whether bandwidth limits the work, not compute
 //
 // Both measurements are the best of several rounds, in decimal units (1 GB = 10^9 bytes). They are lower on a
-// busy machine. So measure in the same run as the work that you compare with, and state the size of the
-// buffer.
+// busy machine. So measure in the same run as the work that you compare with,
+// and state the size of the buffer.
 //
 // Source: Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
 #pragma once
@@ -26,7 +26,7 @@ struct Roofline {
   double peak_gflops = 0;  // 10^9 flop per second
   double read_gbps = 0;    // 10^9 bytes per second
 
-  /// The intensity from which on compute, not bandwidth, limits the work.
+  /// The intensity of the ridge: below it bandwidth limits the work, above it compute does.
   double ridge() const { return peak_gflops / read_gbps; }
   double attainable_gflops(double flop_per_byte) const;
   bool bandwidth_bound(const OpCost& cost) const { return intensity(cost) < ridge(); }
@@ -44,8 +44,8 @@ struct Roofline {
 double measure_read_bandwidth_gbps(int64_t bytes, int n_threads, int rounds = 5, int passes = 1);
 
 /// Measures multiply-adds (2 flop each) on registers only, with the vector width that this library was
-/// compiled for. A round takes about 1 ms, so that some rounds are undisturbed even on a busy machine. Throws
-/// as above.
+/// compiled for. A round takes about 1 ms, so that some rounds are
+/// undisturbed even on a busy machine. Throws as above.
 double measure_peak_f32_gflops(int n_threads, int rounds = 20);
 
 }  // namespace lastrow

@@ -36,7 +36,7 @@ void require_different_files(const std::vector<NamedFile>& inputs, const std::ve
     const auto identity = output.path.empty() ? std::nullopt : identity_of(output.path);
     if (!identity) continue;
     if (const Known* same = find(known, *identity))
-      throw UsageError("{} and {} are the same file ({}): write to another", same->name, output.name,
+      throw UsageError("{} and {} are the same file ({}): write to another file", same->name, output.name,
                        output.path.string());
     if (const Known* stream = find(streams, *identity))
       throw UsageError("{} ({}) is where {} goes: send one of them elsewhere", output.name,

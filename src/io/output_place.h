@@ -34,8 +34,8 @@ struct FileIdentity {
   std::string rest;  // "" for a file that exists
   bool operator==(const FileIdentity&) const = default;
 };
-/// Empty for a character device such as /dev/null, which holds nothing, and if the system gives no
-/// information.
+/// Empty for a character device such as /dev/null, which holds nothing,
+/// and if the system gives no information.
 std::optional<FileIdentity> identity_of(const std::filesystem::path& path);
 /// The same for an open file, such as standard output.
 std::optional<FileIdentity> identity_of_descriptor(int fd);

@@ -82,8 +82,8 @@ Placed placed(const std::string& name, const json& j, const std::string& source)
   const auto offsets = counts(field(j, "data_offsets", what), what, "data_offsets");
   if (offsets.size() != 2 || offsets[0] > offsets[1])
     throw FileError("{}: data_offsets is not [begin, end] with begin ≤ end; the file is damaged", what);
-  // A file may hold more tensors than its reader needs. So one that cannot be read is no error until it is
-  // used.
+  // A file may hold more tensors than its reader needs.
+  // So one that cannot be read is no error until it is used.
   if (!dtype)
     return {name,
             DType::u8,

@@ -42,7 +42,7 @@ std::string json_string(const std::string& text) {
   try {
     return nlohmann::json(text).dump();
   } catch (const nlohmann::json::exception&) {
-    throw UsageError("{} is not UTF-8: names and metadata of a safetensors file must be", shown(text));
+    throw UsageError("{} is not UTF-8: use UTF-8 for names and metadata of a safetensors file", shown(text));
   }
 }
 

@@ -32,12 +32,12 @@ struct AttendCase {
   float score_scale = 1;     // multiplies 1/√head_dim; with 1e4 the softmax is one-hot
   float soft_cap = 0;        // 0: none
   bool alibi = false;
-  // As a window cache leaves them: the sinks of the tables, where the rows behind them begin (in sequence i
-  // it is place first + i of a block), and how many positions were forgotten between the two.
+  // Block tables as a cache with a window has them: the number of sinks; the place in a block where the rows of the
+  // window begin (table_first + i in sequence i); and how many positions between the two were forgotten.
   int32_t table_sinks = 0, table_first = 0, forgotten = 0;
   uint64_t seed = 1;
   KvDtypes kv_dtype{};
-  int32_t n_splits = 0;  // on a GPU, into how many parts K/V is split; 0: the device chooses
+  int32_t n_splits = 0;  // on a GPU, the number of parts that K/V is split into; 0: the device chooses
 };
 
 struct AttendResult {
@@ -55,12 +55,13 @@ inline Layout lay_out(const AttendCase& c) {
   int32_t longest = 1, n_blocks = 0;
   for (const auto& s : c.sequences) longest = std::max(longest, s.kv_len);
   const int32_t block_len = c.block_len == 0 ? longest : c.block_len;
-  const auto first_of = [&](size_t i) {
+  const auto first_place = [&](size_t i) {
     return c.table_first == 0 ? 0 : (c.table_first + static_cast<int32_t>(i)) % block_len;
   };
   int32_t per_seq = 1;
   for (size_t i = 0; i < c.sequences.size(); ++i)
-    per_seq = std::max(per_seq, entries_used({nullptr, 0, block_len, c.table_sinks, first_of(i)}, longest));
+    per_seq =
+        std::max(per_seq, entries_used({nullptr, 0, block_len, c.table_sinks, first_place(i)}, longest));
   n_blocks = per_seq * static_cast<int32_t>(c.sequences.size());
   std::vector<int32_t> order(static_cast<size_t>(n_blocks));
   std::iota(order.begin(), order.end(), 0);
@@ -76,10 +77,10 @@ inline Layout lay_out(const AttendCase& c) {
   l.plan.q_start = {0};
   for (size_t i = 0; i < c.sequences.size(); ++i) {
     const auto [q_len, kv_len] = c.sequences[i];
-    if (c.table_first != 0) l.plan.table_first.push_back(first_of(i));
+    if (c.table_first != 0) l.plan.table_first.push_back(first_place(i));
     for (int32_t b = 0; b < per_seq; ++b) l.plan.block_tables.push_back(order[i * per_seq + b]);
     const BlockTable table{l.plan.block_tables.data() + i * per_seq, per_seq, block_len, c.table_sinks,
-                           first_of(i)};
+                           first_place(i)};
     const auto position = [&](int32_t s) { return s < c.table_sinks ? s : s + c.forgotten; };
     if (c.forgotten > 0)
       for (int32_t s = 0; s < per_seq * block_len; ++s) l.plan.key_positions.push_back(position(s));

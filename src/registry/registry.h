@@ -43,8 +43,8 @@ std::string backend_names();
 ///   a backend that is not usable here              the message says why
 ///   a kernel that the backend does not have
 ///   a report or check                              only cuda-emulated has them
-/// A backend ignores any other option that it does not need. n_threads is the number of CPU threads that compute; 0
-/// uses all cores.
+/// A backend ignores any other option that it does not need.
+/// n_threads is the number of CPU threads that compute; 0 uses all cores.
 std::unique_ptr<Backend> make_backend(const std::string& name, const gpu::DeviceOptions& options = {},
                                       int32_t n_threads = 0);
 std::unique_ptr<Backend> make_backend(const std::string& name, int32_t n_threads);
@@ -64,8 +64,8 @@ std::vector<KernelEntry> list_kernels();
 /// The kernel that these backends choose for a shape if the user names none.
 std::string kernel_for(const gpu::AttendShape& shape);
 
-/// The memory accesses of a backend's kernels, as text. Throws UsageError unless it was made with
-/// options.report.
+/// The memory accesses of a backend's kernels, as text.
+/// Throws UsageError unless it was made with options.report.
 std::string traffic_report(const Backend& backend);
 /// The same as numbers, for each kernel.
 std::vector<simt::KernelTraffic> traffic(const Backend& backend);

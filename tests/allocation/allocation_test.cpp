@@ -1,5 +1,5 @@
-// A steady decode step, of one text or of a batch, never touches the heap. Every way to the heap is counted,
-// also Eigen's.
+// A steady decode step, of one text or of a batch, never touches the heap.
+// Every way to the heap is counted, also Eigen's.
 #include <doctest/doctest.h>
 
 #include <atomic>

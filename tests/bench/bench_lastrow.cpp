@@ -118,8 +118,8 @@ double median(std::vector<double> x) {
   return x[x.size() / 2];
 }
 
-/// Each iteration times one attend, then one pass over a plain buffer of the same size by the same number of
-/// threads.
+/// Each iteration times one attend, then one pass over a plain buffer of
+/// the same size by the same number of threads.
 void attend(benchmark::State& state, const std::string& backend_name) {
   const auto backend = make_backend(backend_name);
   FullAttend one(*backend, static_cast<int32_t>(state.range(0)));

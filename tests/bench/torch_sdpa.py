@@ -11,7 +11,7 @@ after each shape. K and V go round buffers that together are several times as la
 mask and no is_causal, because its one query sees every key. SDPA has no pages and no 8-bit K/V, so such shapes are
 skipped and counted.
 
-    --seconds N  begins no shape after so many seconds, and says how many are left
+    --seconds N  starts no shape after N seconds, and says how many are left
     --dry-run    lists what would be timed, and writes nothing; needs no PyTorch and no GPU
 """
 import argparse
@@ -203,14 +203,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", help="JSON of lastrow-kernels --time --json; rewritten in place")
     parser.add_argument("--dry-run", action="store_true", help="list what would be timed; needs no PyTorch")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no shape after so many seconds")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no shape after this many seconds")
     arguments = parser.parse_args()
     end_cleanly()
     results = read_results(arguments.results)
     if not arguments.dry_run and not os.access(arguments.results, os.W_OK):
         fail(f"{arguments.results}: you may not write to it; allow that (chmod u+w)")
     shapes = [shape for shape in results["shapes"] if takes(shape)]
-    print(f"{len(shapes)} shapes, {len(results['shapes']) - len(shapes)} skipped: paged or 8-bit, which SDPA has not, or fewer queries than keys",
+    print(f"{len(shapes)} shapes, {len(results['shapes']) - len(shapes)} skipped: paged or 8-bit, which SDPA does not have, or fewer queries than keys",
           file=sys.stderr)
     if arguments.dry_run:
         for shape in shapes:

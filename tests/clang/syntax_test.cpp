@@ -72,14 +72,14 @@ TEST_CASE("a command of the build, as clang is given it") {
         "clang++ -w -fsyntax-only -DA=1 -I/b -O3 -c /b/a.cpp");
 }
 
-TEST_CASE("clang refuses what is no C++") {
+TEST_CASE("clang refuses text that is not C++") {
   const std::string compiler = clang();
   if (compiler.empty()) return;
   CHECK(run("echo 'int a = 1;' | " + with_clang(compiler, "c++ -x c++ -o a.o -c -")).status == 0);
   CHECK(run("echo 'int a = ;' | " + with_clang(compiler, "c++ -x c++ -o a.o -c -")).status != 0);
 }
 
-TEST_CASE("what this build compiles of src and viewer and lessons, clang compiles too") {
+TEST_CASE("clang also compiles each source of src, viewer and lessons that this build compiles") {
   const std::string compiler = clang();
   if (compiler.empty()) {
     fmt::print("skipped: no clang++ of version 14 or later is installed (Debian's package: clang-14)\n");

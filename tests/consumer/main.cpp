@@ -1,5 +1,5 @@
-// A small program with the installed package. It generates the same five tokens with and without the K/V
-// cache.
+// A small program with the installed package.
+// It generates the same five tokens with and without the K/V cache.
 #include <fmt/format.h>
 #include <lastrow/registry/registry.h>
 #include <lastrow/session/session.h>

@@ -9,8 +9,8 @@ using namespace lastrow;
 using namespace lastrow::testing;
 
 TEST_CASE("parameters of a tiny model, counted by hand") {
-  // A layer has q 8×6, k and v 4×6, o 6×8, gate, up and down 10×6, and two norms of 6. Then come the table
-  // and the last norm.
+  // A layer has q 8×6, k and v 4×6, o 6×8, gate, up and down 10×6, and two norms of 6.
+  // Then come the table and the last norm.
   const int64_t layer = 48 + 24 + 24 + 48 + 60 + 60 + 60 + 6 + 6;
   CHECK(n_params(tiny_shape()) == 2 * layer + 120 + 6);
   ModelShape untied = tiny_shape();

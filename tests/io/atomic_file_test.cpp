@@ -38,8 +38,8 @@ class FullDiskAfter {
   void (*handler_)(int) = nullptr;
 };
 
-/// Until the end of the scope, the process is the user nobody instead of root, because root may write
-/// anywhere.
+/// Until the end of the scope, the process is the user nobody instead of root,
+/// because root may write anywhere.
 class WithoutRoot {
  public:
   WithoutRoot() : was_root_(::geteuid() == 0) {

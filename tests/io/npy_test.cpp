@@ -36,8 +36,8 @@ Tensor load_shaped(const std::string& shape) {
 }  // namespace
 
 TEST_CASE("an .npy file, byte by byte") {
-  // What numpy.save writes for numpy.array([[1], [-2]], numpy.int8): 10 bytes, a header of 118 bytes, two
-  // numbers.
+  // What numpy.save writes for numpy.array([[1], [-2]], numpy.int8):
+  // 10 bytes, a header of 118 bytes, two numbers.
   const std::string header = "{'descr': '|i1', 'fortran_order': False, 'shape': (2, 1), }";
   const std::string text = std::string("\x93NUMPY\x01\x00\x76\x00", 10) + header +
                            std::string(117 - header.size(), ' ') + "\n" + std::string("\x01\xFE", 2);

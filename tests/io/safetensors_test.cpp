@@ -1,5 +1,5 @@
-// Files that can be checked by eye, then round trips, then what the writer refuses. hostile_test.cpp has
-// damaged files.
+// Files that can be checked by eye, then round trips, then what the writer refuses.
+// hostile_test.cpp has damaged files.
 #include <doctest/doctest.h>
 
 #include <cstring>

@@ -55,7 +55,7 @@ TEST_CASE("the ledger says why a claim was not tested, on the screen and as JSON
 
 TEST_CASE("a lesson that fails or cannot run makes the ledger fail") {
   const Folder folder("ledger_fault");
-  // Lesson 1 objects to the fault, by name; so must the ledger that lies beside it alone.
+  // A ledger with lesson 1 alone: if lesson 1 fails because of the fault, the ledger fails too and names the lesson.
   const std::string alone = (folder / "bin").string();
   std::filesystem::create_directories(alone);
   std::filesystem::copy_file(kLessons + kLedger, alone + "/" + kLedger);

@@ -28,7 +28,7 @@ TEST_CASE("lesson 7: caches are smaller by n_q_heads / n_kv_heads; here quality 
     CAPTURE(name);
     CHECK(run.figure(std::string("trained_excess_") + name) > 0);
     CHECK(run.figure(std::string("trained_excess_") + name) < 0.03);
-    // Before the floor (1.1), and well below knowing nothing: ln 311 = 5.7.
+    // Above the floor (1.1), and far below the loss of a model that has learned nothing: ln 311 = 5.7.
     CHECK(run.figure(std::string("early_") + name) > 1.5);
     CHECK(run.figure(std::string("early_") + name) < 4);
   }
@@ -38,7 +38,7 @@ TEST_CASE("lesson 7: caches are smaller by n_q_heads / n_kv_heads; here quality 
 
 TEST_CASE("lesson 7 objects to K and V that are repeated before they are stored") {
   check_objects(kLesson, "repeat-kv");
-  const LessonRun run = run_lesson(kLesson, "--fault repeat-kv");  // the copies eat what sharing saves
+  const LessonRun run = run_lesson(kLesson, "--fault repeat-kv");  // the copies take what sharing saves
   CHECK(run.figure("bytes_fable-gqa") == run.figure("bytes_fable-mha"));
   CHECK(run.figure("bytes_fable-mqa") == run.figure("bytes_fable-mha"));
 }

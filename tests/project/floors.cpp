@@ -59,20 +59,20 @@ std::vector<std::string> window_and_device_complaints(const SourceFile& file) {
     const bool drawing = file.is_in("viewer") && !file.is_in("viewer/view_model");
     if (std::regex_search(include.name, window) && !drawing && !file.is_in("tests/viewer"))
       complaints.push_back(
-          complaint(file, include.line, include.name + " is known to the viewer's drawing alone"));
+          complaint(file, include.line, "only the viewer's drawing code may include " + include.name));
     const bool draws =
         file.is_in("viewer/draw") || file.is_in("viewer/platform") || file.is_in("viewer/panels");
     if (draws && include.name.starts_with("viewer/view_model/") &&
         !include.name.starts_with("viewer/view_model/state/"))
-      complaints.push_back(
-          complaint(file, include.line, "what draws knows view_model/state alone, not " + include.name));
+      complaints.push_back(complaint(file, include.line,
+                                     "drawing code may include only view_model/state, not " + include.name));
     if (!include.quoted && std::regex_search(include.name, cuda) &&
         (!file.is_in("gpu") || file.path.ends_with("_backend.h")))
       complaints.push_back(complaint(
-          file, include.line, include.name + ": CUDA is named inside gpu/ only, never in *_backend.h"));
+          file, include.line, include.name + ": only gpu/ may include CUDA, and never in *_backend.h"));
     if (include.name.starts_with("gpu/") && file.is_in("src/registry") && file.is_header())
       complaints.push_back(
-          complaint(file, include.line, "who uses the registry does not see gpu/: not " + include.name));
+          complaint(file, include.line, "headers of the registry must not include gpu/: " + include.name));
     if (include.name.starts_with("gpu/") && include.name.ends_with("_backend.h") && !file.is_in("gpu") &&
         !file.is_in("src/registry") && !file.is_in("tests"))
       complaints.push_back(complaint(file, include.line, "only registry includes " + include.name));

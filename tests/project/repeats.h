@@ -1,8 +1,10 @@
-// No two production files share six lines of code in a row: what two need stands once, where both can reach it.
+// The rule: no two production files share six lines of code in a row.
+// Code that two files need is written once, where both can use it.
 //
-// Counted are lines that say something: without their indentation and comments, and without includes, blank lines and
-// lines of brackets alone. Declarations that end in `override` repeat their interface, as they must. A rung of the kernels' ladder repeats those that it was made from, because the diff of two
-// rungs is the lesson; the exercises repeat what they ask for.
+// Lines are compared without their indentation and comments. Includes, blank lines and lines with only brackets do not
+// count. Declarations that end in `override` do not count, because they must repeat their interface. A rung of the
+// kernels' ladder may repeat the rungs that it was made from, because the diff of two rungs is the lesson. The
+// exercises may repeat the code that they ask for.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// The emulator computes what a GPU would: first two kernels whose results can be read by eye, then the words
-// of CUDA one by one.
+// The emulator computes what a GPU would: first two kernels whose results can be read by eye,
+// then the words of CUDA one by one.
 #include <doctest/doctest.h>
 
 #include <numeric>

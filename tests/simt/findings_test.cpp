@@ -1,5 +1,5 @@
-// The emulator is tested too: one small broken kernel for each thing that it has to find, next to the same
-// kernel mended. Here barriers, shuffles, bounds and launches; in races_test.cpp what needs the checks on.
+// The emulator is tested too: one small broken kernel for each error that it must find, next to a correct version of
+// the kernel. This file has barriers, shuffles, bounds and launches. races_test.cpp has what only the checks find.
 #include <doctest/doctest.h>
 
 #include <string>

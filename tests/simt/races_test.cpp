@@ -1,6 +1,5 @@
 // What the emulator finds when its checks are on: reads of shared memory that no thread wrote, and races in
-// shared and global memory, also with copies that are on their way. Each broken kernel is next to the same
-// kernel mended.
+// shared and global memory, also with copies that are on their way. Each broken kernel is next to a correct version.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -26,8 +25,8 @@ __global__ void leaves_it_to_the_first_block(bool mended) {
   if (mended || blockIdx.x == 0) s_x.store(threadIdx.x, 1.0f);
   s_x.load(threadIdx.x);
 }
-/// At the end of block 0, thread 0 is the writer and reader of all elements. In block 1 each element has
-/// another one.
+/// At the end of block 0, thread 0 is the writer and reader of all elements.
+/// In block 1 each element has another one.
 __global__ void other_threads_in_other_blocks(bool) {
   LASTROW_SHARED(float, s_x, 64);
   for (uint32_t i = 0; i < 64; ++i)
@@ -117,8 +116,8 @@ TEST_CASE("within a warp __syncwarp orders the lanes of its mask, and a shuffle 
   CHECK(run(across_halves, 32, false).finding == Finding::shared_race);
 }
 
-/// Twice: each thread copies four floats, and the threads of the first warp read what their mirror images
-/// copied.
+/// Twice: each thread copies four floats, and the threads of the first
+/// warp read what their mirror images copied.
 enum class Copies { right, no_wait, no_barrier_before, no_barrier_after, own_too_early };
 __global__ void copies_and_reads(Copies how, Global<const float> g_x) {
   LASTROW_SHARED(float, s_x, 4 * 64);

@@ -84,8 +84,8 @@ TEST_CASE_TEMPLATE("a whole tile, with products added in float, equals three loo
 
 // ---- ldmatrix
 
-/// 32 rows of 8: element `column` of row `row` is 10 · row + column. out [lane, 8]: the four pairs of each
-/// lane.
+/// 32 rows of 8: element `column` of row `row` is 10 · row + column.
+/// out [lane, 8]: the four pairs of each lane.
 __global__ void load(bool transposed, Global<int> g_out) {
   LASTROW_SHARED(Half, s_x, 32 * 8);
   const int32_t lane = static_cast<int32_t>(threadIdx.x);
@@ -146,7 +146,7 @@ TEST_CASE("eight rows of 128 bytes take eight passes per matrix, swizzled rows t
   }
 }
 
-// ---- broken kernels, each next to the same kernel mended
+// ---- broken kernels, each next to a correct version of the kernel
 
 enum class Absent { nobody, returned, elsewhere, waits };
 

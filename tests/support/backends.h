@@ -1,5 +1,5 @@
-// The backends that the same tests run on: those of the CPU, the emulated GPU with all its checks, and a real
-// GPU if there is one.
+// The backends that the same tests run on: those of the CPU, the emulated GPU with all its checks,
+// and a real GPU if there is one.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 
 namespace lastrow::testing {
 
-/// The backends whose results do not depend on the rest of the batch, on grouping or on the stored type, to
-/// the bit.
+/// The backends whose results do not depend on the rest of the batch,
+/// on grouping or on the stored type, to the bit.
 inline std::vector<std::unique_ptr<Backend>> cpu_backends() {
   std::vector<std::unique_ptr<Backend>> all;
   all.push_back(std::make_unique<NaiveBackend<double>>());

@@ -48,8 +48,8 @@ inline Probed probed(Backend& backend, const AttendCase& c, float q_factor) {
           to_doubles(backend, distance.view())};
 }
 
-/// Checks that the scores equal those in double precision on the same rows, up to rounding, and that p is
-/// their softmax.
+/// Checks that the scores equal those in double precision on the same rows, up to rounding,
+/// and that p is their softmax.
 inline void check_probe(Backend& backend, const AttendCase& c, float q_factor) {
   CAPTURE(backend.info().name);
   CAPTURE(q_factor);

@@ -5,8 +5,8 @@
 
 namespace lastrow::testing {
 
-/// 2 layers, 4 query heads that share 2 K/V heads, head_dim 2, model_dim 6, ffn_dim 10, 20 words, tied
-/// embeddings.
+/// 2 layers, 4 query heads that share 2 K/V heads, head_dim 2, model_dim 6, ffn_dim 10,
+/// 20 words, tied embeddings.
 inline ModelShape tiny_shape() {
   return {.name = "tiny",
           .n_layers = 2,

@@ -211,8 +211,8 @@ TEST_CASE("two pokes of one row: both leave the store as it was") {
   CHECK(same(run({scramble, zero}, 3, true).stored, run({}, 3, true).stored));
 }
 
-/// The noise is scaled to the row as it was before all pokes. So scrambling a zeroed row gives the same as
-/// scrambling the row.
+/// The noise is scaled to the row as it was before all pokes.
+/// So scrambling a zeroed row gives the same as scrambling the row.
 TEST_CASE("zero then scramble is scramble") {
   for (const auto what : {Poke::What::q, Poke::What::k, Poke::What::v})
     for (const auto when : {Poke::When::now, Poke::When::since})

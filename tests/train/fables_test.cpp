@@ -1,5 +1,5 @@
-// The committed models: as good as lessons/train/README.md says, and the same function as the library's
-// decoder.
+// The committed models: as good as lessons/train/README.md says,
+// and the same function as the library's decoder.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -93,8 +93,8 @@ TEST_CASE("a head of each committed model looks back at the same animal, invente
 
 TEST_CASE("the trainer's forward and the library's decoder are one function") {
   // The library's naive-f64 computes in double and keeps K and V in f32; the trainer's Network<float> rounds
-  // those and everything else. Judged by Network<double>, the library must therefore be the closer of the
-  // two.
+  // those and everything else. Judged by Network<double>,
+  // the library must therefore be the closer of the two.
   Random random(kHeldOutSeed, 3'000'000);
   const std::vector<int32_t> tokens = write(100, random).tokens;
   for (const char* name : kNames) {
@@ -133,6 +133,6 @@ TEST_CASE("training learns, and repeats itself bit for bit") {
   CHECK(losses.size() == 2);
   CHECK(losses[1] < losses[0]);
   CHECK(fit(layout, options, report) == once);
-  const lastrow::testing::ThreadLimit limit(0);  // no thread to be had: the same work on the caller's
+  const lastrow::testing::ThreadLimit limit(0);  // no thread can start: the caller's does all the work
   CHECK(fit(layout, options, report) == once);
 }

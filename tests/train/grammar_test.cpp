@@ -67,7 +67,7 @@ TEST_CASE("sentences a person can read are grammatical, and the first wrong word
   CHECK(offence("the quick brown") == "");  // cut off anywhere
   CHECK(offence("the brown quick fox") == "quick");
   CHECK(offence("the fox over") == "over");
-  CHECK(offence("the fox jumps over the fox") == "fox");                  // nobody jumps over himself
+  CHECK(offence("the fox jumps over the fox") == "fox");                  // no animal jumps over itself
   CHECK(offence("the fox runs to the river. the fox wakes") == "wakes");  // it does not sleep
   CHECK(offence("the fox jumps over the dog. the dog meows") == "meows");
   CHECK(offence("the fox sleeps. the lazy fox") == "fox");  // known animals take no adjectives
@@ -178,7 +178,7 @@ TEST_CASE("mentions: the first introduces, later ones are marked and spell the s
   CHECK(later_letters > 500);
 }
 
-TEST_CASE("the favourite is clear almost everywhere, so that greedy text hangs on no rounding") {
+TEST_CASE("the best token is clear almost everywhere, so that greedy text does not depend on rounding") {
   int ties = 0, n = 0;
   for (uint64_t seed = 0; seed < 60; ++seed) {
     Story story;

@@ -87,8 +87,8 @@ TEST_CASE(
 }
 
 TEST_CASE("the backward pass is the derivative: every parameter against central differences") {
-  // The five-point formula errs by h⁴/30·|f⁽⁵⁾| and by rounding, about |f|·2^-52/h. With f near 200 nats and
-  // h = 1e-4 the latter is 4e-10; a fifth derivative would have to exceed 1e10 for the former to pass 1e-7.
+  // The five-point formula has two errors: h⁴/30·|f⁽⁵⁾|, and rounding of about |f|·2^-52/h. With f near 200 nats and
+  // h = 1e-4, rounding gives 4e-10. The first error exceeds 1e-7 only if a fifth derivative exceeds 1e10.
   constexpr double kStep = 1e-4, kTolerance = 1e-7;
   for (const auto& [n_kv_heads, n_tokens] : {std::pair{4, 9}, {2, 70}, {1, 3}, {1, 64}}) {
     const ParameterLayout layout(tiny(n_kv_heads));

@@ -10,7 +10,7 @@
 namespace lastrow::view {
 
 inline constexpr int kTokens = 4096, kLayers = 32, kHeads = 32, kSteps = 2000;
-inline constexpr int kKvHeads = 8, kHeadDim = 8, kHead = 5, kRows = 64;  // head and rows on show
+inline constexpr int kKvHeads = 8, kHeadDim = 8, kHead = 5, kRows = 64;  // head and rows that are shown
 
 inline Floats even(int64_t n, float value) {
   Floats x(n);
@@ -28,7 +28,7 @@ inline SideData side_of(int q_len) {
     l.last_scores = even(int64_t{kHeads} * kTokens, 0.25f);
     l.last_probs = even(int64_t{kHeads} * kTokens, 1.0f / kTokens);
   }
-  LayerData& l = s.layers[kLayers - 1];  // on show
+  LayerData& l = s.layers[kLayers - 1];  // shown
   l.recorded = true;
   l.q = even(int64_t{q_len} * kHeads * kHeadDim, 0.1f);
   l.out = even(int64_t{q_len} * kHeads * kHeadDim, 0.2f);
@@ -50,7 +50,7 @@ inline SideData side_of(int q_len) {
   return s;
 }
 
-/// The head kHead of the last layer is on show.
+/// The head kHead of the last layer is shown.
 inline Snapshot long_snapshot() {
   auto setup = std::make_shared<Setup>();
   setup->model = load_model(

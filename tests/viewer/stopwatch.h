@@ -1,4 +1,4 @@
-// Time that neither a busy machine nor several threads make longer.
+// A measure of time that is not longer on a busy machine or with several threads.
 #pragma once
 
 #include <algorithm>

@@ -49,8 +49,8 @@ inline PaneLayout pane_of(const json& state, Mode side) {
 inline auto field(const char* name, json value) {
   return [=](const json& state) { return state[name] == value; };
 }
-/// Right-clicks a row and takes the menu's first entry: scramble now. The menu is in the state once it is
-/// where it stays.
+/// Right-clicks a row and takes the menu's first entry: scramble now.
+/// The menu is in the state once it is where it stays.
 inline void scramble(ViewerWindow& viewer, const Rect& row) {
   viewer.click(row.center().x, row.center().y, 3);
   REQUIRE(viewer.becomes([](const json& s) { return !s["poke_menu"].is_null(); }));

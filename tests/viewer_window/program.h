@@ -14,8 +14,8 @@ using testing::shell;
 
 inline const std::string kViewer = LASTROW_BIN_DIR "/lastrow-viewer";
 
-/// Plays a script without a display. It writes pictures and states to the folder. DISPLAY is unset on
-/// purpose.
+/// Plays a script without a display. It writes pictures and states to the folder.
+/// DISPLAY is unset on purpose.
 inline Outcome headless(const Folder& folder, const std::string& script, const std::string& options = "") {
   std::ofstream(folder / "script.txt") << script;
   return shell(folder, "unset DISPLAY WAYLAND_DISPLAY; " + kViewer + " --headless --script " +

@@ -89,8 +89,8 @@ class WindowApp {
     return frame.animating ? kLookAgain : kIdle;
   }
 
-  /// Does what the state asks of the window: ends if the first step failed, fills the clipboard, prints the
-  /// error of a script.
+  /// Does what the state asks of the window: ends if the first step failed, fills the clipboard,
+  /// prints the error of a script.
   void follow(const view::Frame& frame) {
     const view::ViewState& view = *frame.view;
     const bool played = view.ready && !options_.script.empty();  // then the error is printed below

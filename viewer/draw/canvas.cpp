@@ -10,8 +10,8 @@
 namespace lastrow::ui {
 namespace {
 
-/// Where a line ends that begins with `rest` and is at most max_width wide: at a space, or after everything
-/// where the first word alone is too long.
+/// The length of the first line of `rest`: as many words as fit into max_width. If the first word alone is too
+/// wide, the line takes all of `rest`.
 size_t end_of_line(const Fonts& fonts, Type type, std::string_view rest, float max_width) {
   size_t end = rest.size();
   while (end > 0 && fonts.width(type, rest.substr(0, end)) > max_width) {

@@ -50,8 +50,8 @@ class Canvas {
 
   /// `at` is the top left corner. Returns the width.
   float text(ImVec2 at, Type type, ImU32 color, std::string_view text);
-  /// Writes one line into the rectangle, centred vertically; a text that does not fit ends with "…". Returns
-  /// the width.
+  /// Writes one line into the rectangle, centred vertically;
+  /// a text that does not fit ends with "…". Returns the width.
   float text_in(const Rect& r, Type type, ImU32 color, std::string_view text, Align align = Align::left,
                 MayCut may_cut = {});
   /// Writes at most max_lines lines, broken at spaces; if the text is longer, the last line ends with "…".

@@ -56,10 +56,10 @@ inline bool has_glyph(ImFont& font, ImWchar code) {
 #endif
 }
 
-/// Of a context without a window: whoever draws its frames takes the atlas from font_texture() (rasterizer.h).
+/// Call it for a context without a window. The code that draws its frames then uses font_texture() (rasterizer.h).
 inline void draw_without_backend() {
 #if IMGUI_VERSION_NUM >= 19200
-  constexpr int kSide = 1024;  // all our glyphs have room, so the texture is never made anew within a frame
+  constexpr int kSide = 1024;  // room for all our glyphs, so the texture is never replaced within a frame
   ImGui::GetIO().BackendFlags |= ImGuiBackendFlags_RendererHasTextures;
   ImGui::GetIO().Fonts->TexMinWidth = kSide;
   ImGui::GetIO().Fonts->TexMinHeight = 2 * kSide;

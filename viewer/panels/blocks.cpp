@@ -223,7 +223,7 @@ void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& f
                      const Look& look) {
   Canvas& canvas = panel.canvas;
   const int t = layout.window.position(row), n = fill.block.n, reached = columns_reached(panel, fill, row);
-  Rect masked{};  // the masked cells of a row are one place
+  Rect masked{};  // one rectangle around the masked cells of the row
   float masked_strength = 0;
   int last_shown = -1;
   for (int column = 0; column < reached; ++column) {

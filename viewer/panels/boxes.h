@@ -14,16 +14,16 @@ void draw_choice_list(Panel& panel);
 Rect models_button(const Layout& layout, const Panel& panel);
 Rect backends_button(const Layout& layout, const Panel& panel);
 
-/// Gives the texts of the view to the fields of a box that has just opened, or when the controller has
-/// changed them.
+/// Gives the texts of the view to the fields of a box that has just opened,
+/// or when the controller has changed them.
 void take_over_texts(Panel& panel, OpenBox box, uint64_t serial,
                      std::initializer_list<std::pair<view::Field, const std::string*>> texts);
 /// No box with fields is open any more.
 void close_fields(PanelState& state);
 /// Draws a field, and sends what the user typed.
 void draw_field(Panel& panel, view::Field field, const Rect& r);
-/// Sends Enter, if it was pressed, after what was typed before it; and gives the keyboard to `main` whenever
-/// no field has it, so that a refusal or a click never takes it away.
+/// Call it after the fields were drawn. If Enter was pressed, it is sent now, after the text that was typed before
+/// it. If no field has the keyboard, for example after a click elsewhere, `main` gets it.
 void finish_fields(Panel& panel, view::Field main);
 
 }  // namespace lastrow::ui

@@ -80,7 +80,7 @@ Rect below_labels(const Rect& chart) {
   return {chart.x0, chart.height() < kLeast ? chart.y0 : chart.y0 + kLine, chart.x1, chart.y1};
 }
 
-/// A bracket under the bars of the tokens on show.
+/// A bracket under the bars of the tokens that are shown.
 void mark_window(Panel& panel, const PaneLayout& layout, const Rect& chart) {
   if (layout.window.whole()) return;
   const int n = layout.n_bars();
@@ -127,8 +127,8 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
   mark_window(panel, layout, chart);
 }
 
-/// Writes under each column of the matrix which key it is: its word if all words fit on two lines, else its
-/// position.
+/// Writes under each column of the matrix which key it is:
+/// its word if all words fit on two lines, else its position.
 void draw_key_names(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (!layout.window.whole()) return;  // the bars do not stand under the columns
   Canvas& canvas = panel.canvas;

@@ -144,7 +144,7 @@ void label_ends(Panel& panel, const CostPlotPlaces& places) {
 }
 
 /// In a small plot: names and values above it, one line of text for each side, at the step under the mouse or
-/// else at the step on show.
+/// else at the step that is shown.
 void label_header(Panel& panel, const CostPlotPlaces& places) {
   Rect header = places.header;
   for (const size_t side : {size_t{1}, size_t{0}}) {

@@ -36,7 +36,7 @@ void draw_hover(Panel& panel, Rect& column) {
 /// A NaN counts as the largest, so that it is seen and the order is defined.
 float magnitude(const view::Product& p) { return std::isnan(p.product) ? INFINITY : std::abs(p.product); }
 
-/// The products with the largest magnitude, at most n, in their own order.
+/// The products with the largest magnitude, at most n, in their original order.
 std::vector<const view::Product*> largest_products(const view::Pinned& pinned, size_t n) {
   std::vector<const view::Product*> out;
   for (const view::Product& product : pinned.products) out.push_back(&product);
@@ -130,8 +130,8 @@ void draw_pinned(Panel& panel, Rect column) {
   draw_provenance(panel, column);
 }
 
-/// In a narrow window the hovered line is a tooltip, and the pinned part is a box over the bars at the
-/// bottom.
+/// In a narrow window the hovered line is a tooltip,
+/// and the pinned part is a box over the bars at the bottom.
 void draw_popover(Panel& panel) {
   const view::Inspector& inspector = panel.view.inspector;
   if (inspector.hovered && panel.state.hovered == inspector.hovered && !panel.view.poke_menu)

@@ -12,7 +12,7 @@ namespace lastrow::ui {
 
 class Overlay {
  public:
-  /// takes_keyboard: false for what only informs, so that it takes the keyboard from no field.
+  /// takes_keyboard: false for a window that only informs. Then a field that has the keyboard keeps it.
   Overlay(Panel& under, const char* id, const Rect& place, bool takes_keyboard = true);
   ~Overlay();
   Overlay(const Overlay&) = delete;

@@ -8,7 +8,7 @@ namespace lastrow::ui {
 
 struct OverviewLayout {
   Rect matrix, k, v, caption;
-  /// The frame around the tokens on show, in the matrix.
+  /// The frame around the tokens that are shown, in the matrix.
   Rect frame(const view::TokenWindow& window) const;
 };
 /// Takes its place from the left of `room`, and leaves the rest.

@@ -76,7 +76,7 @@ void draw_labels(Panel& panel, const PaneLayout& layout, const view::PaneState& 
   }
 }
 
-/// Over the labels of a window, which tokens are on show.
+/// Over the labels of a window, which tokens are shown.
 void draw_window_note(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   Rect note{layout.labels.x0, layout.block_title.y0, layout.labels.x1, layout.block_title.y1};
   panel.canvas.text_in(note.cut_top(17), Type::label_bold, panel.color(panel.hex().text), pane.window_range);

@@ -30,7 +30,7 @@ struct PanelState {
   int keyboard_due = 0;                    // frames until a box without the keyboard asks for it again
   bool box_entered = false;                // Enter was pressed in the box
   uint64_t box_serial = 0;                 // of the texts last taken over from the view
-  Rect sentence_free;                      // the part of the sentence bar where nothing stands
+  Rect sentence_free;                      // the free part of the sentence bar
   Rect popover;                            // a box over a pane, in a narrow window; empty: none
 };
 

@@ -69,7 +69,7 @@ void draw_piece(Panel& panel, const Piece& piece, Rect place) {
 void draw_preview(Panel& panel, const view::PromptBox& box, Rect r) {
   if (box.words.empty()) {
     panel.canvas.text_in(r, Type::label, panel.color(panel.hex().muted),
-                         "The tokens of the text will stand here.");
+                         "The tokens of the text will appear here.");
     return;
   }
   const std::vector<Piece> pieces = pieces_of(panel, box);
@@ -77,7 +77,7 @@ void draw_preview(Panel& panel, const view::PromptBox& box, Rect r) {
   for (const Piece& piece : pieces) widths.push_back(piece.width);
   constexpr float kRow = kChip + kCaption, kBefore = 44;
   Wrapped wrapped = wrap(widths, r.width(), kRow, kGap);
-  if (wrapped.height > r.height()) {  // room for "… 12": how many tokens stand before these
+  if (wrapped.height > r.height()) {  // room for "… 12": the number of tokens before these
     wrapped = wrap(widths, r.width() - kBefore, kRow, kGap);
   }
   const float hidden = std::max(0.0f, wrapped.height - r.height());
@@ -191,8 +191,7 @@ void draw_top_rows(Panel& panel, const view::PromptBox& box, Rect& inside) {
   if (text_button(panel, "run prompt", row.cut_right(84), "Run", true, box.can_run, &touched))
     panel.send(view::Confirm{});
   if (touched.hovered)
-    tooltip(panel, "Run", box.can_run ? "Read this text and choose the next tokens anew." : box.cannot_run,
-            "Enter");
+    tooltip(panel, "Run", box.can_run ? "Start again with this text." : box.cannot_run, "Enter");
   row.cut_right(8);
   const bool wrong = !box.error.empty();
   draw_field(panel, view::Field::prompt, row);

@@ -1,4 +1,4 @@
-// The step on show as two points under the roofs of this machine.
+// The current step, as two points under the roofs of this machine.
 #pragma once
 
 #include "viewer/panels/panel.h"

@@ -10,7 +10,7 @@
 namespace lastrow::ui {
 namespace {
 
-const view::Choice* chosen_of(const std::vector<view::Choice>& choices) {
+const view::Choice* find_chosen(const std::vector<view::Choice>& choices) {
   for (const view::Choice& choice : choices)
     if (choice.selected) return &choice;
   return nullptr;
@@ -24,7 +24,7 @@ const std::string& button_text(const view::Choice* chosen, const std::string& fa
 void draw_choice(Panel& panel, view::ChoiceList list, const Rect& r, const std::vector<view::Choice>& choices,
                  const std::string& fallback, const view::KeyBinding& next) {
   const bool models = list == view::ChoiceList::models;
-  const view::Choice* chosen = chosen_of(choices);
+  const view::Choice* chosen = find_chosen(choices);
   Touch touched;
   if (button_ground(panel, models ? "models" : "backends", r, false, true, &touched))
     panel.send(view::OpenChoices{list});
@@ -95,12 +95,12 @@ void draw_word_outline(Panel& panel, const view::SpeltWord& word, Rect chips) {
                         word.n_tokens));
 }
 
-/// The room for how many tokens are not shown.
+/// The room for the number of tokens that are not shown.
 float hidden_width(const Panel& panel) {
   return panel.canvas.width(Type::label, fmt::format("… {}", panel.view.tokens.size())) + 10;
 }
 
-/// The number of the first token that is drawn: the newest tokens have the room.
+/// The index of the first token that is drawn. All tokens after it are drawn too, so the newest ones always are.
 size_t first_shown(const Panel& panel, float room) {
   const std::vector<view::TokenChip>& tokens = panel.view.tokens;
   float total = 0;
@@ -206,8 +206,8 @@ constexpr float kArrow = 30;
 
 /// Both buttons are as wide as the wider of their texts.
 Rect choice_column(const Layout& layout, const Panel& panel) {
-  const std::string& model = button_text(chosen_of(panel.view.models), panel.view.model);
-  const std::string& backend = button_text(chosen_of(panel.view.backends), panel.view.backend);
+  const std::string& model = button_text(find_chosen(panel.view.models), panel.view.model);
+  const std::string& backend = button_text(find_chosen(panel.view.backends), panel.view.backend);
   const float text =
       std::max(panel.canvas.width(Type::label, model), panel.canvas.width(Type::label, backend));
   Rect bar = layout.tokens.inset(8, 0);

@@ -107,7 +107,7 @@ std::vector<uint8_t> KeptPicture::pixels(uint32_t frame_buffer, const PixelRect&
   return rgb;
 }
 
-/// Call it before the next picture is drawn: is the last one, with its last change, still in the window's buffer?
+/// Checks whether the window's buffer still holds the last picture. Call it before the next picture is drawn.
 void KeptPicture::look_at_the_window() {
   if (last_shown_.empty() || times_kept_ < 0 || copies_changes()) return;
   times_kept_ = pixels(0, last_shown_) == pixels(frame_buffer_, last_shown_) ? times_kept_ + 1 : -1;
@@ -115,7 +115,8 @@ void KeptPicture::look_at_the_window() {
 
 void KeptPicture::show(std::span<const PixelRect> changed) {
   const PixelRect window{0, 0, width_, height_};
-  // A place whose pixels change tells the last picture from an older one.
+  // Remember a rectangle whose pixels change now.
+  // It shows later whether the buffer holds this picture or an older one.
   last_shown_ = {};
   if (times_kept_ >= 0 && !copies_changes() && !changed.empty() &&
       pixels(0, changed.front()) != pixels(frame_buffer_, changed.front()))

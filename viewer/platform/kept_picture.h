@@ -9,8 +9,8 @@
 // If begin() returns false, draw all of the window, and do not call show().
 //
 // Without a GPU the copy of a whole picture costs as much as the drawing. Some systems keep the window's buffer
-// when it is swapped, although OpenGL does not promise it. So the first frames look at what the buffer holds: if
-// it was the last picture each time, later frames copy only what has changed.
+// when it is swapped, although OpenGL does not promise it. So the first frames check what the buffer holds. If it
+// holds the last picture each time, later frames copy only what has changed.
 #pragma once
 
 #include <cstdint>

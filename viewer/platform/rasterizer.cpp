@@ -156,8 +156,8 @@ class Painter {
   PixelRect clip_;
 };
 
-/// Whether the triangles (0 1 2)(0 2 3) form an upright rectangle of one colour, as ImGui's PrimRect makes
-/// it.
+/// Whether the triangles (0 1 2)(0 2 3) form an upright rectangle of one colour,
+/// as ImGui's PrimRect makes it.
 bool is_rectangle(const ImDrawIdx* i, const ImDrawVert* v) {
   if (i[3] != i[0] || i[4] != i[2]) return false;
   const ImDrawVert &a = v[i[0]], &b = v[i[1]], &c = v[i[2]], &d = v[i[5]];

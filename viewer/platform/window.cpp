@@ -244,7 +244,7 @@ bool Window::present(unsigned background) {
   return true;
 }
 
-/// Draws the places anew; without any, the whole window.
+/// Draws these rectangles again; if there are none, the whole window.
 void Window::draw_places(std::span<const PixelRect> places, unsigned background) const {
   const ImVec4 color = ImGui::ColorConvertU32ToFloat4(background);
   glViewport(0, 0, pixels_x_, pixels_y_);

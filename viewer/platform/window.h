@@ -1,5 +1,5 @@
-// The window: GLFW, an OpenGL 3.2 core context, and ImGui's two backends for them. Only window.cpp knows GLFW
-// and OpenGL.
+// The window: GLFW, an OpenGL 3.2 core context, and ImGui's two backends for them.
+// Only window.cpp knows GLFW and OpenGL.
 //
 //   Window window("lastrow", 1440, 900);        throws UsageError if there is no display
 //   while (!window.should_close()) {
@@ -43,7 +43,7 @@ class Window {
   /// Ends the wait of the main thread. Any thread may call it.
   static void wake();
 
-  /// No GPU draws: OpenGL runs on the CPU.
+  /// True if OpenGL runs on the CPU, without a GPU.
   bool draws_in_software() const { return software_; }
 
   float scale() const { return scale_; }
@@ -58,13 +58,13 @@ class Window {
 
   /// The keys that went down since the last call. Arrow and page keys repeat while held.
   std::vector<KeyPress> take_keys();
-  /// Gives ImGui the size, the mouse and the keys. Returns true if scale() has changed: then build the fonts
-  /// again.
+  /// Gives ImGui the size, the mouse and the keys.
+  /// Returns true if scale() has changed: then build the fonts again.
   bool begin_frame();
   /// Call it after the font atlas was built again.
   void fonts_changed();
   /// Draws what ImGui has rendered over one colour (0xAABBGGRR), and shows it. It draws only what has changed
-  /// since the last call, and does nothing if that is nothing. Returns whether it showed anything.
+  /// since the last call. Returns false if nothing has changed: then it shows nothing.
   bool present(unsigned background);
 
   void set_size(int width, int height);  // logical

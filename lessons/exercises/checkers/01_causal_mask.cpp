@@ -22,8 +22,7 @@ struct Mistake {
 constexpr Mistake kMistakes[] = {
     {[](int32_t, int32_t, int32_t t, int32_t s) { return s <= t; },
      "Your mask is aligned top-left: query 0 sees one key. But the queries belong to the last q_len tokens "
-     "of "
-     "kv_len, so the last query must see the last key."},
+     "of kv_len, so the last query must see the last key."},
     {[](int32_t q_len, int32_t kv_len, int32_t t, int32_t s) { return s < kv_len - q_len + t; },
      "A token sees itself too: its key is stored before its query reads."},
     {[](int32_t, int32_t, int32_t, int32_t) { return true; },

@@ -71,8 +71,7 @@ constexpr Mistake kMistakes[] = {
     {append_at<from_the_start>, "There are length rows already: the new ones come after them."},
     {append_at<heads_by_length>,
      "Each head has space for max_seq_len rows, even if only some are filled. Otherwise every append would "
-     "move "
-     "the rows of the next heads."},
+     "move the rows of the next heads."},
     {append_at<one_too_far>,
      "Indices count from 0: after length rows, the next one is at index length, not at length + 1."},
 };

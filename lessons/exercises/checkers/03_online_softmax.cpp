@@ -22,7 +22,7 @@ struct Expected {
   double lse, bound;
 };
 
-Expected expected_of(const Keys& keys) {
+Expected expected_result(const Keys& keys) {
   SoftmaxState<double> state;
   std::vector<double> acc(keys.head_dim());
   double largest = 0;
@@ -54,12 +54,11 @@ std::string hint_for(double x, double row_sum) {
   if (std::isinf(row_sum))
     return "exp of a large score is infinite. Only exp(score − maximum) is safe: it is at most 1.";
   return "If a sum belongs to the maximum m and you need it for a larger maximum M, multiply it by exp(m − "
-         "M): "
-         "row_sum, and acc too.";
+         "M): row_sum, and acc too.";
 }
 
 void compare(const Partial& actual, const Keys& keys, const std::string& where) {
-  const Expected expected = expected_of(keys);
+  const Expected expected = expected_result(keys);
   if (keys.scores.empty()) {
     if (actual.row_sum != 0)
       throw Wrong{fmt::format("{}row_sum is {}, expected 0", where, shown(actual.row_sum)),

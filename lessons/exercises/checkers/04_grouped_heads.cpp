@@ -55,8 +55,7 @@ void compare_one_key(int32_t n_q_heads, int32_t n_kv_heads) {
     if (in_turn)
       hint =
           "You take the K/V heads in turn (h % n_kv_heads). But neighbours share: query heads 0 … group_size "
-          "− 1 "
-          "read K/V head 0. Models are trained with this order, so with yours they would read the wrong "
+          "− 1 read K/V head 0. Models are trained with this order, so with yours they would read the wrong "
           "keys.";
     throw Wrong{fmt::format("query head {} of {} reads {}, expected K/V head {}", first_wrong, n_q_heads,
                             rows[first_wrong][1], first_wrong / (n_q_heads / n_kv_heads)),

@@ -49,15 +49,13 @@ std::string hint_for(int64_t yours, const Table& table, const Sizes& z, int32_t 
   if (is_astray(yours, z))
     return fmt::format(
         "Index {} is in entry {} of the block table, which has {} entries. Do you read another one? Do you "
-        "compute "
-        "everything in 64 bits?",
+        "compute everything in 64 bits?",
         index, entry, table.size());
   if (yours == (entry * block_elems) + (g * z.block_len + place) * z.head_dim)
     return "The number of the entry is not the block. The block is the value of this entry.";
   if (yours == ((table.blocks()[entry] * int64_t{z.block_len} + place) * z.n_kv_heads + g) * z.head_dim)
     return "Storage is [blocks, n_kv_heads, block_len, head_dim]: within a block the heads come first, each "
-           "with "
-           "its block_len rows together.";
+           "with its block_len rows together.";
   return "index / block_len is the entry of the table; index % block_len is the place in the block.";
 }
 

@@ -1,5 +1,5 @@
-// Runs a session with the answer's plans beside a healthy one, and compares each plan with that of
-// ContiguousCache.
+// Runs a session with the answer's plans beside a healthy one,
+// and compares each plan with that of ContiguousCache.
 #include <algorithm>
 #include <numeric>
 
@@ -157,8 +157,7 @@ void compare_conversation() {
                       ? fmt::format("But the text is the same as in a healthy run: “{}”", text)
                       : fmt::format("The text is “{}”, in a healthy run “{}”", text, expected_text)),
       "Lesson 11 explains this evidence. Which line of the plan could cause this difference, and only from "
-      "this "
-      "step on?",
+      "this step on?",
       {fmt::format("layer {}, token {}", std::max(e.first->layer, 0), e.position), "yours", "expected"},
       evidence_rows(e)};
 }

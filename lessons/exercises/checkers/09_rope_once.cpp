@@ -106,8 +106,7 @@ class Conversation {
     const bool key = what.find("key") != std::string::npos;
     if (key && row < n_rows - n_new_)
       return "A key in the cache was rotated when it was stored. If every step rotates it again, it moves "
-             "away from "
-             "its position.";
+             "away from its position.";
     if (std::abs(yours) < 0.01 && (n_steps_ > 1 || row > 0))
       return n_steps_ > 1 && key
                  ? "In decode the new token is not at position 0: `length` tokens come before it."

@@ -1,5 +1,5 @@
-// Judged by a real run: a decoder is traced, and we follow the last logits back to the rows that they depend
-// on.
+// Judged by a real run: a decoder is traced, and the checker follows the
+// last logits back to the rows on which they depend.
 #include <algorithm>
 #include <numeric>
 #include <set>
@@ -85,12 +85,10 @@ std::string hint_for(RowRange yours, RowRange expected, char tensor, bool last_l
     return "Cached rows are read, not computed. And no later step reads a query again.";
   if (tensor == 'q' && last_layer && yours.begin < expected.begin)
     return "After the last layer there is no layer that makes keys and values from the output rows of past "
-           "tokens: "
-           "only the last token's row is read.";
+           "tokens: only the last token's row is read.";
   if (tensor == 'q' && !last_layer && yours.begin > expected.begin)
     return "The output row of a token depends on its query. From this row the next layer makes the token's "
-           "key and "
-           "value, and the last token reads those.";
+           "key and value, and the last token reads those.";
   if (tensor != 'q' && yours.begin > expected.begin)
     return "The last token reads the key and the value of every token, in every layer.";
   return "Go back from the logits, layer by layer: which rows of the layer below does each row read?";

@@ -25,7 +25,7 @@ constexpr int kNotYet = 1, kError = 2;
 #if defined(__SANITIZE_ADDRESS__)
 constexpr int kCpuSeconds = 30;
 #else
-constexpr int kCpuSeconds = 3;  // for one case; a right answer takes a tenth of it
+constexpr int kCpuSeconds = 3;  // for one case; a right answer takes a tenth of this time
 #endif
 constexpr int kWallSeconds = 60;  // for an answer that waits for something
 

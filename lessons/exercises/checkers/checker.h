@@ -53,7 +53,7 @@ class Checker {
   void tries(const std::string& what);
   /// The current case has passed.
   void passed();
-  /// For showing something that was measured on the way.
+  /// A checker may also show what it has measured.
   lessons::Screen& screen() { return screen_; }
 
  private:

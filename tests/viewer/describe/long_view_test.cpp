@@ -78,7 +78,7 @@ TEST_CASE("what a long step has in common in all frames is made once") {
   auto other = std::make_shared<StepData>(*s.now);
   other->sides[0].logits[7] = 9;
   s.now = s.unpoked = other;
-  CHECK(described(s)->next[0].top[0].id == 7);  // of another step: made anew
+  CHECK(described(s)->next[0].top[0].id == 7);  // another step: made again
 }
 
 TEST_CASE("all but the panes of 4,096 tokens × 32 layers × 32 heads takes less than 2 ms") {

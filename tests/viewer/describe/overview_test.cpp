@@ -47,7 +47,7 @@ TEST_CASE("100 tokens in 64 cells: a row of cells adds up to 1, and a value is t
     }
     CHECK(sum == doctest::Approx(1).epsilon(1e-4));
     for (int d = 0; d < o.head_dim; ++d)
-      for (int position = o.first_of(row); position < o.first_of(row + 1); ++position) {
+      for (int position = o.first_token(row); position < o.first_token(row + 1); ++position) {
         const float x = k_row(*s.setup, s.now->side(Mode::recompute), 2, 4, position)[d];
         CHECK(std::fabs(x) <= std::fabs(o.k[static_cast<size_t>(row * o.head_dim + d)]));
       }

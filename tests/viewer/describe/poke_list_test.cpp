@@ -1,4 +1,4 @@
-// The list of pokes: what is in force where, undo and redo, and before → after.
+// The list of pokes: what is active where, undo and redo, and before → after.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -29,7 +29,7 @@ constexpr auto kNow = Poke::When::now, kSince = Poke::When::since;
 
 }  // namespace
 
-TEST_CASE("the list names each poke; one of now waits in the list while its step is not on show") {
+TEST_CASE("the list names each poke; one of now waits in the list while its step is not shown") {
   Controller controller(dog());
   auto view = controller.settle();
   CHECK(view->pokes.button == "");
@@ -49,7 +49,7 @@ TEST_CASE("the list names each poke; one of now waits in the list while its step
   CHECK(view->n_pokes == 1);
   REQUIRE(view->pokes.entries.size() == 2);
   CHECK_FALSE(view->pokes.entries[0].in_force);
-  CHECK(view->pokes.entries[0].why_not == "not in force here: it belongs to decode 3");
+  CHECK(view->pokes.entries[0].why_not == "not active here: it belongs to decode 3");
   CHECK(view->pokes.entries[1].in_force);
 
   controller.send(ChangeStep{-1});
@@ -67,7 +67,7 @@ TEST_CASE("a poke since its own step comes back with its position") {
   controller.send(GoToStep{1, false});
   auto view = controller.settle();
   CHECK(view->n_pokes == 0);
-  CHECK(view->pokes.entries[0].why_not == "not in force here: decode 3 is the first step with position 6");
+  CHECK(view->pokes.entries[0].why_not == "not active here: decode 3 is the first step with position 6");
   controller.send(GoToStep{4, false});
   CHECK(controller.settle()->n_pokes == 1);
 }

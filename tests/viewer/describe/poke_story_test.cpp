@@ -52,7 +52,7 @@ TEST_CASE("a past query, last layer: read 0 times on the left, its own row only 
   CHECK(t.difference == "");
   CHECK(t.view->panes[0].badges[0].no_effect);
   CHECK(t.view->panes[1].badges[0].no_effect);
-  CHECK(t.view->panes[0].q.rows[3].poked);  // absent, and poked all the same
+  CHECK(t.view->panes[0].q.rows[3].poked);  // absent, but still poked
   CHECK(t.view->panes[0].q.rows[3].is == State::absent);
   CHECK(t.view->panes[1].q.rows[3].poked);
   CHECK(t.view->n_pokes == 1);
@@ -144,7 +144,7 @@ TEST_CASE("with shared heads all that are reached are named, and shown in each o
   controller.send(SetHead{1});
   view = controller.settle();
   CHECK_FALSE(view->panes[0].k.rows[2].poked);
-  CHECK(view->panes[0].badges[0].part == Part::none);  // not on show here
+  CHECK(view->panes[0].badges[0].part == Part::none);  // not shown here
   CHECK(view->panes[0].badges[0].text.starts_with("k[2] in layer 3, K/V head 1 · now · "));
 }
 

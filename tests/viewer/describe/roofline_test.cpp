@@ -84,7 +84,7 @@ TEST_CASE("a step that moves many bytes is compared with memory") {
 
 TEST_CASE("a backend that is not meant to reach the roof is not blamed, a GPU is not compared with the CPU") {
   CHECK(roofline_picture(round_numbers(TimesMean::plain_loops))
-            .sentence.ends_with("naive is written to be read and is not meant to reach it."));
+            .sentence.ends_with("naive is written for readers and is not meant to reach it."));
   CHECK(roofline_picture(round_numbers(TimesMean::emulation))
             .sentence.ends_with("the emulator checks GPU kernels and is not meant to reach it."));
   const RooflinePicture gpu = roofline_picture(round_numbers(TimesMean::gpu_speed));
@@ -100,7 +100,7 @@ TEST_CASE("without a measurement nothing is drawn, and the reason is said") {
   step->timed = false;
   snapshot.unpoked = step;
   CHECK_FALSE(roofline_picture(snapshot).points[0]);
-  CHECK(roofline_picture(snapshot).sentence.ends_with("so it has no point here."));
+  CHECK(roofline_picture(snapshot).sentence.ends_with("so no point is drawn."));
   MachineRoof failed;
   failed.error = "thread 2 of 2 cannot be started";
   snapshot.roof = std::make_shared<const MachineRoof>(failed);

@@ -27,7 +27,7 @@ std::string timeless(const ViewState& view) {
   auto j = nlohmann::json::parse(to_json(view));
   for (auto& c : j["costs"])
     if (c.value("name", "") == "time") c = nullptr;
-  j["last_step"] = nullptr;  // grows with what has been run, whatever is on show
+  j["last_step"] = nullptr;  // grows with what has been run, whatever is shown
   return j.dump();
 }
 
@@ -206,15 +206,15 @@ TEST_CASE("one token, and a prompt that fills the context") {
   CHECK(view->transport.context_full);
 }
 
-TEST_CASE("long work can be cancelled, and leaves the step on show as it was") {
+TEST_CASE("long work can be cancelled, and leaves the step that is shown as it was") {
   Controller controller(with(kSmall, "a b c", 2));
   const std::string before = timeless(*controller.settle());
   controller.send(
       SetModel{"random:layers=24,q_heads=16,kv_heads=16,head_dim=64,vocab=256,context=512,seed=2"});
   controller.send(CancelWork{});
   const auto view = controller.settle();
-  // Loading itself cannot be stopped, its steps can: either way the old picture stands or the new one is
-  // whole.
+  // Loading a model cannot be stopped, but its steps can.
+  // In both cases the screen shows the old picture, or all of the new one.
   CHECK(view->ready);
   if (view->model == kSmall) {
     controller.send(DismissNotice{});

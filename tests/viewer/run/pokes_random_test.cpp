@@ -1,4 +1,4 @@
-// Random pokes, restores, undos and steps, with work still under way: at rest the list says what is in force.
+// Random pokes, restores, undos and steps, with work still under way: at rest the list says what is active.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -74,7 +74,7 @@ void check_list(const ViewState& view) {
 
 }  // namespace
 
-TEST_CASE("whatever is poked, undone and cancelled, the list says what is in force") {
+TEST_CASE("whatever is poked, undone and cancelled, the list says what is active") {
   ControllerOptions options;
   options.model = kSmall;
   options.prompt = "a b c";

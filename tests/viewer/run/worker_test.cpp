@@ -63,7 +63,7 @@ TEST_CASE("the goal that runs goes on when it is wanted again") {
   worker.want(goal);
   worker.want(goal);
   worker.cancel();
-  worker.want(goal);  // it was cancelled, so it starts anew
+  worker.want(goal);  // it was cancelled, so it starts again
   worker.wait();
   const auto outcome = worker.take();
   REQUIRE(outcome);

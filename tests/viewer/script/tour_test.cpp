@@ -1,5 +1,5 @@
-// The whole tour without pixels: on every built-in model each `expect` holds and each row shows what it
-// should.
+// The whole tour without pixels: on every built-in model each `expect`
+// holds and each row shows what it should.
 #include <doctest/doctest.h>
 
 #include "model/model.h"
@@ -86,7 +86,7 @@ TEST_CASE("in the tour a query changes no bit, and a key changes the next word o
   CHECK(view(8).sentence.text ==
         "Your turn: right-click q[3] (“dog”) and scramble it. Will the next token change?");
   CHECK(view(9).sentence.text ==
-        "q[3] changes row 3 only. On each side the last row keeps every bit: still “cat”.");
+        "q[3] changes row 3 only. On both sides the last row is bit-identical: still “cat”.");
   CHECK(view(10).sentence.text ==
         "Now a key: scrambling k[3] (“dog”) changes the next token on both sides: “cat” → “dog”.");
   for (const size_t side : {0, 1}) {

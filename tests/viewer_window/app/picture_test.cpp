@@ -67,7 +67,7 @@ TEST_CASE("an empty Q column beside full K and V: the picture of decode 4") {
     const Hex cache = state_color(colors, State::from_cache), now = state_color(colors, State::computed_now);
     for (int row = 0; row < kTokens - 1; ++row) {
       CHECK(state["panes"]["cached"]["q"]["rows"][row]["state"] == "absent");
-      CHECK(share(image, left.row(Part::q, row).inset(6, 3), colors.pane) == 1);  // nothing but the ground
+      CHECK(share(image, left.row(Part::q, row).inset(6, 3), colors.pane) == 1);  // only the background
       CHECK(share(image, left.cells(Part::k, row), colors.pane) < 0.2);           // values
       CHECK(share(image, gutter(left, Part::k, row), cache) > 0.2);               // dots
       CHECK(share(image, gutter(left, Part::v, row), cache) > 0.2);
@@ -77,7 +77,7 @@ TEST_CASE("an empty Q column beside full K and V: the picture of decode 4") {
     for (const PaneLayout* pane : {&left, &right})
       for (const Part part : {Part::q, Part::k, Part::v, Part::score})
         CHECK(share(image, gutter(*pane, part, kTokens - 1), now) == 1);  // solid
-    CHECK(share(image, right.cell(0, kTokens - 1), colors.pane) > 0.3);   // masked: crosses on the ground
+    CHECK(share(image, right.cell(0, kTokens - 1), colors.pane) > 0.3);   // masked: crosses on the background
     CHECK(share(image, left.cell(0, 0).inset(3), colors.pane) == 1);      // not computed on the left
   }
 }

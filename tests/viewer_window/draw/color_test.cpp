@@ -1,4 +1,4 @@
-// The six states stay apart for every kind of colour vision, and text can be read on its ground.
+// The six states stay apart for every kind of colour vision, and text can be read on its background.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -65,6 +65,6 @@ TEST_CASE("a value's colour grows away from zero, and saturates at the scale") {
     CHECK(colors.value(7) == colors.value(1));
     CHECK(colors.value(0.5f) != colors.value(-0.5f));
     CHECK(colors.value(NAN) == to_u32(colors.hex().broken));
-    CHECK(colors.value(1, 0) == to_u32(colors.hex().pane));  // faded out: the ground
+    CHECK(colors.value(1, 0) == to_u32(colors.hex().pane));  // faded out: the background
   }
 }

@@ -13,7 +13,7 @@ using lastrow::view::Target;
 
 namespace {
 
-/// A view with as many rows of tokens as fit; `first` is the first token on show.
+/// A view with as many rows of tokens as fit; `first` is the first token that is shown.
 lastrow::view::ViewState state_of(int n_tokens, int head_dim, ImVec2 size = {1440, 900},
                                   int first = lastrow::view::kNewest) {
   lastrow::view::ViewState view;
@@ -168,7 +168,7 @@ TEST_CASE("bars show every key, merged where there are more keys than pixels") {
   CHECK(few.bar(few.weight_bars, 3).x0 == few.column(3).x0);
 }
 
-TEST_CASE("a bar shows which tokens are on show, and there is none if all fit") {
+TEST_CASE("a bar shows which tokens are shown, and there is none if all fit") {
   CHECK(scroll_bar(make_layout({1440, 900}, state_of(8, 16)).panes[0]).track.empty());
   for (const ImVec2 size : kSizes)
     for (const int n : {60, 200, 4096}) {

@@ -238,7 +238,7 @@ void RandomUser::check_target(const view::ViewState& view, const view::Target& t
 }
 
 void RandomUser::check_view(const view::ViewState& view) {
-  check(view.ready || !was_ready_, "it was ready, and is no more");
+  check(view.ready || !was_ready_, "it was ready, and is no longer ready");
   was_ready_ = view.ready;
   if (!view.ready) return;
   const view::Transport& time = view.transport;

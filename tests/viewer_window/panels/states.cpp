@@ -11,7 +11,7 @@
 namespace lastrow::ui {
 namespace {
 
-/// `shot NAME.png` makes a state. Whoever adds something to the screen adds its states here.
+/// `shot NAME.png` makes a state. If you add something to the screen, add its states here.
 constexpr const char* kStates = R"(
 shot first.png
 # each beat of a step

@@ -48,7 +48,7 @@ CopiedText copy_token(const Snapshot& snapshot, const Selection& at, const Targe
     names += (names.empty() ? "" : ", ") + std::string(name_of(part));
   }
   if (lines.empty())
-    return {"", "", "the rows of this layer are not here yet: wait until they are, then copy"};
+    return {"", "", "the rows of this layer are still being computed: wait a moment, then copy again"};
   return {"row\t" + value_header(width) + lines, fmt::format("{} of position {}", names, target.row), ""};
 }
 

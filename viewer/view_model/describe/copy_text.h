@@ -18,8 +18,8 @@ struct CopiedText {
   std::string error;  // why there is nothing to copy; then the others are empty
 };
 
-/// target: what is pinned or hovered. A score or weight gives its whole row, and so does no target at all:
-/// then it is the row that decides. The target must exist.
+/// target: what is pinned or hovered; it must exist. A score or weight gives its whole row. Without a target, the
+/// scores and weights of the row that decides are copied.
 CopiedText copy_text(const Snapshot& snapshot, const Selection& at, const std::optional<Target>& target);
 
 }  // namespace lastrow::view

@@ -81,8 +81,8 @@ std::string tooltip_of(CostQuantity quantity, const std::array<std::vector<StepC
       if (step.time == TimeKind::recorded)
         return "Time of all steps so far, each run once with every tensor recorded. Recording takes most of "
                "it.";
-  return "Time of all steps so far, without recording: the median of several runs for steps that were on "
-         "show, one run for the others. A run that took more than twice as long as the step before was "
+  return "Time of all steps so far, without recording: the median of several runs for steps that were "
+         "shown, one run for the others. A run that took more than twice as long as the step before was "
          "repeated; the fastest counts.";
 }
 

@@ -2,10 +2,10 @@
 //
 //   Floats a(n);  float* p = a.own();         own memory, to write to
 //   Floats b = a;                             shares the memory
-//   b[3] = 1;                                 copies it first, because a has it, too
+//   b[3] = 1;                                 copies it first, because a shares it
 //
-// Several threads may read the same memory through different copies. Only one thread may use one Floats while
-// it is written.
+// Several threads may read the same memory through different copies.
+// Only one thread may use one Floats while it is written.
 #pragma once
 
 #include <cstddef>
@@ -42,7 +42,7 @@ class Floats {
     return values_->data();
   }
   float& operator[](size_t i) { return own()[i]; }
-  /// The same for all copies that share memory; null if empty. To count shared memory once.
+  /// The same for all copies that share memory; null if empty. Use it to count shared memory only once.
   const void* identity() const { return values_.get(); }
 
  private:

@@ -41,8 +41,8 @@ Legend build_legend(const Snapshot& snapshot, const Selection& at, const std::ar
                                 rough(double{s.k.largest}), rough(double{s.v.largest}),
                                 rough(double{s.score.largest}), rough(double{s.out.largest}));
   out.scale_tooltip =
-      "Purple is negative, green is positive. Colours grow with asinh, so that small values "
-      "are seen beside large ones. They are the same in both panes and in every step.";
+      "Purple is negative, green is positive. Colours grow with asinh, so that small values can "
+      "be seen beside large ones. The scale is the same in both panes and in every step.";
   out.marks = signs_beside_rows(panes);
   return out;
 }

@@ -12,7 +12,7 @@ struct Operands {
   float lse = 0;
 };
 
-/// For query row t and key row s of the layer and head on show; either may be −1: none.
+/// For query row t and key row s of the layer and head that are shown; either may be −1: none.
 Operands operands(const Snapshot& snapshot, const Selection& at, Mode side, int t, int s);
 
 }  // namespace lastrow::view

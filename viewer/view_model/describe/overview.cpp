@@ -22,7 +22,7 @@ std::vector<float> largest_values(const Snapshot& snapshot, Mode side, const Sel
   std::vector<float> out(static_cast<size_t>(o.bins) * static_cast<size_t>(o.head_dim), 0.0f);
   for (int bin = 0; bin < o.bins; ++bin) {
     float* to = out.data() + int64_t{bin} * o.head_dim;
-    for (int position = o.first_of(bin); position < o.first_of(bin + 1); ++position) {
+    for (int position = o.first_token(bin); position < o.first_token(bin + 1); ++position) {
       const float* x = row_of(*snapshot.setup, data, at.layer, shown_kv_head(snapshot, at), position);
       for (int d = 0; x && d < o.head_dim; ++d)
         if (std::fabs(x[d]) > std::fabs(to[d])) to[d] = x[d];
@@ -47,7 +47,7 @@ Overview build_overview(const Snapshot& snapshot, Mode side, const Selection& at
   o.k = largest_values(snapshot, side, at, k_row, o);
   o.v = largest_values(snapshot, side, at, v_row, o);
   for (int bin = 0; bin < o.bins; ++bin) {
-    const int position = o.first_of(bin + 1) - 1;
+    const int position = o.first_token(bin + 1) - 1;
     o.rows.push_back(row_state({.side = side,
                                 .part = reached(at.beat, Beat::softmax) ? Part::weight : Part::score,
                                 .prefill = snapshot.now->prefill(),

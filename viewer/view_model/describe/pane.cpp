@@ -233,8 +233,8 @@ class PaneBuilder {
     return b;
   }
 
-  /// The chart of a long text would be flat if it always went up to 1. There are few heights, so that a step
-  /// rarely changes it.
+  /// The chart of a long text would be flat if it always went up to 1.
+  /// There are few heights, so that a step rarely changes it.
   static float weight_top(float largest) {
     for (const float top : {0.01f, 0.02f, 0.05f, 0.1f, 0.2f, 0.5f})
       if (largest <= top) return top;
@@ -247,7 +247,7 @@ class PaneBuilder {
     double hidden = 0;
     for (int position = 0; position < n_; ++position)
       if (!window_.shows(position)) hidden += double{weights[static_cast<size_t>(position)]};
-    return fmt::format("{:.0f} % of weight not on show", 100 * hidden);
+    return fmt::format("{:.0f} % of weight not shown", 100 * hidden);
   }
 
   OutputRow output() const {

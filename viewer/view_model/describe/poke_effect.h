@@ -13,12 +13,12 @@ namespace lastrow::view {
 struct PokeEffect {
   bool identical = true;     // the logits have the same bits
   double logit_change = 0;   // largest
-  double output_change = 0;  // largest, in the output of the row that decides, for the layer and head on show
+  double output_change = 0;  // largest, in the output of the row that decides, for the shown layer and head
   int token_before = 0, token_after = 0;
 };
 PokeEffect poke_effect(const Snapshot& snapshot, Mode side, const Selection& at);
 
-/// The poke of a row of the layer and head on show.
+/// The poke of a row of the layer and head that are shown.
 Poke to_poke(const PokeRow& row, const Snapshot& snapshot, const Selection& at);
 Part poked_part(const Poke& poke);
 /// "k[3]"

@@ -14,7 +14,7 @@ namespace {
 
 std::string step_text(int step) { return step == 0 ? "prefill" : fmt::format("decode {}", step); }
 
-/// The word at the position, also if the step on show does not have it yet.
+/// The word at the position, also if the step that is shown does not have it yet.
 std::string word_of(const Snapshot& snapshot, int position) {
   const auto at = static_cast<size_t>(position);
   return at < snapshot.history.size() ? in_quotes(label(snapshot.setup->piece(snapshot.history[at]))) : "";
@@ -22,9 +22,9 @@ std::string word_of(const Snapshot& snapshot, int position) {
 
 std::string why_not_in_force(const Snapshot& snapshot, const Poke& poke) {
   if (poke.when == Poke::When::now && poke.step != snapshot.now->step)
-    return fmt::format("not in force here: it belongs to {}", step_text(poke.step));
+    return fmt::format("not active here: it belongs to {}", step_text(poke.step));
   if (poke.position >= snapshot.now->n_tokens)
-    return fmt::format("not in force here: {} is the first step with position {}",
+    return fmt::format("not active here: {} is the first step with position {}",
                        step_name(*snapshot.setup, poke.position), poke.position);
   return "";
 }
@@ -59,7 +59,7 @@ PokeList build_poke_list(const Snapshot& snapshot, const Selection& at, const Po
   list.open = so_far.open && !list.button.empty();
   if (list.open && !snapshot.now->pokes.empty()) list.comparison = compare_with_unpoked(snapshot, at);
   if (snapshot.now->pokes.empty())
-    list.hint = n == 0 ? "Nothing is poked." : "No poke is in force in this step, so nothing is changed.";
+    list.hint = n == 0 ? "Nothing is poked." : "No poke is active in this step, so nothing is changed.";
   return list;
 }
 

@@ -35,7 +35,7 @@ struct Pair {
   explicit operator bool() const { return now && before; }
 };
 
-/// What one poke did on one side, in words; or, of several, what all changed together.
+/// What one poke did on one side, in words. With several pokes: what they changed together.
 class Story {
  public:
   Story(const Snapshot& snapshot, Mode side, const Selection& at, const Poke& poke, size_t index)
@@ -53,20 +53,20 @@ class Story {
         on_show_(poke.layer == at.layer && head_ == at.head),
         effect_(poke_effect(snapshot, side, at)) {}
 
-  /// What the poke did, if no other is in force: then every change comes from it.
+  /// What the poke did. Call it only if no other poke is active, because then every change comes from this one.
   std::string text() const {
     if (poke_.what == Poke::What::q) return poke_.position == last_ ? current_query() : past_query();
     return poke_.what == Poke::What::k ? key() : value();
   }
-  /// "logits changed by 0.38; next token a → b": what all pokes in force changed together.
+  /// "logits changed by 0.38; next token a → b": what all active pokes changed together.
   std::string logits_phrase() const {
     if (effect_.identical) return "logits bit-identical";
     return fmt::format("logits changed by {}; {}", rough(effect_.logit_change), token_phrase());
   }
 
  private:
-  /// The query head to report on: the head on show if the poke changes it, otherwise the first head it
-  /// changes.
+  /// The query head to report on: the head that is shown if the poke changes it,
+  /// otherwise the first head it changes.
   int head_for(const Selection& at) const {
     if (poke_.head < 0) return at.head;
     if (poke_.what == Poke::What::q) return poke_.head;

@@ -10,8 +10,8 @@
 namespace lastrow::view {
 
 /// One badge: what the poke changed on this side, and whether it is a poke of now or since its own step. With
-/// several pokes: how many there are, and what they changed together. A product is written out only where its
-/// factors give it.
+/// several pokes: how many there are, and what they changed together.
+/// A product is written out only where its factors give it.
 Badge poke_badge(const Snapshot& snapshot, Mode side, const Selection& at);
 /// "right also rebuilt rows 3–7 in the layers above"; empty if both sides agree.
 std::string poke_difference(const Snapshot& snapshot);

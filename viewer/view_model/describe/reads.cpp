@@ -13,7 +13,7 @@ struct Queries {
   int first = 0, last = 0;
 };
 
-/// How many rows come before the first one that is not `early`; all early rows come first.
+/// The number of early rows. All early rows come before all others.
 template <typename IsEarly>
 int count_early(int n_rows, IsEarly is_early) {
   int low = 0, high = n_rows;
@@ -27,8 +27,8 @@ int count_early(int n_rows, IsEarly is_early) {
   return low;
 }
 
-/// The rows of the attend that read the key, found by halving: the ends of the keys that a query sees never
-/// go back from one query to the next.
+/// The rows of the attend that read the key. A binary search finds them, because the first and the last visible key
+/// never move back from one query to the next.
 Queries readers_of_key(const AttendRead& r, int position) {
   if (position < r.mask.sinks)
     return {count_early(r.q_len,

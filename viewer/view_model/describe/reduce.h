@@ -7,8 +7,8 @@
 //
 // Rows and columns have the same bins: bin b covers the tokens first(b) … first(b + 1) − 1. A cell says what
 // the average row of its row bin puts on all keys of its column bin together. Only rows that were added count.
-// So a row of cells sums to 1, or to 0 if none of its rows was added. Masked cells have weight 0 and add
-// nothing.
+// So a row of cells sums to 1, or to 0 if none of its rows was added.
+// Masked cells have weight 0 and add nothing.
 #pragma once
 
 #include <cstddef>

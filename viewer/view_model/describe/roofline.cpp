@@ -61,7 +61,7 @@ std::vector<std::pair<float, float>> corners(const CostAxis& x, const CostAxis& 
 
 std::string backend_note(TimesMean times) {
   if (times == TimesMean::plain_loops)
-    return " This roof is the CPU's; naive is written to be read and is not meant to reach it.";
+    return " This roof is the CPU's; naive is written for readers and is not meant to reach it.";
   if (times == TimesMean::emulation)
     return " This roof is the CPU's; the emulator checks GPU kernels and is not meant to reach it.";
   return "";
@@ -77,7 +77,7 @@ std::string sentence(const Snapshot& snapshot, const MachineRoof& roof,
                                                 : "arithmetic is its limit, not reading.";
   if (times == TimesMean::gpu_speed) return text + " It ran on the GPU, whose roof is not measured here.";
   if (cached.flops == 0 || sides[1].flops == 0)
-    return text + " Its time is known only with recording, so it has no point here.";
+    return text + " Its time was measured only with recording, so no point is drawn.";
   const double with = cached.flops / cached.attainable(roof);
   const double without = sides[1].flops / sides[1].attainable(roof);
   text += fmt::format(" It reaches {} of its roof; the step without a cache reaches {}.", percent(with),

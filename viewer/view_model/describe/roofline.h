@@ -1,4 +1,4 @@
-// Where the step on show lies under the roofline of this machine.
+// Where the current step lies under the roofline of this machine.
 //
 // Source: Williams, Waterman, Patterson 2009, "Roofline: an insightful visual performance model".
 #pragma once
@@ -8,7 +8,7 @@
 
 namespace lastrow::view {
 
-/// Without measured roofs, or for a backend that runs elsewhere, its sentence says what is missing.
+/// If the roofs are not measured, or the backend does not run on the CPU, the sentence says what is missing.
 RooflinePicture roofline_picture(const Snapshot& snapshot);
 
 }  // namespace lastrow::view

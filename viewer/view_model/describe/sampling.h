@@ -12,8 +12,8 @@ namespace lastrow::view {
 
 constexpr float kMostTemperature = 2;
 
-/// Reads the two fields. Throws UsageError with one line for a temperature outside 0 … 2, or a seed that is
-/// not a whole number.
+/// Reads the two fields. Throws UsageError with one line for a temperature outside 0 … 2,
+/// or a seed that is not a whole number.
 SamplingOptions sampling_from(std::string_view temperature, std::string_view seed);
 /// "0.8", "1", "0.25": the shortest text that sampling_from reads as the same number.
 std::string temperature_text(float temperature);

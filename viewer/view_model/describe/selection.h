@@ -27,7 +27,7 @@ struct Selection {
   std::optional<Target> asked{};  // the row that the tour asks the user to poke
   std::optional<Target> menu{};   // the row whose poke menu is open
   CostLook costs{};
-  int n_all_pokes = 0;  // also those that are not in force in the step
+  int n_all_pokes = 0;  // also those that are not active in the step
 };
 
 }  // namespace lastrow::view

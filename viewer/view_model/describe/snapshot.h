@@ -22,7 +22,7 @@ struct DescribedOnce;  // described_once.h
 
 struct Snapshot {
   std::shared_ptr<const Setup> setup;
-  std::shared_ptr<const StepData> now;       // with the pokes in force
+  std::shared_ptr<const StepData> now;       // with the active pokes
   std::shared_ptr<const StepData> unpoked;   // the same step without pokes; == now if nothing is poked
   std::shared_ptr<const StepData> previous;  // the step before, without pokes of `now`; null at prefill
   std::vector<int32_t> history;              // every token fed so far, later steps included

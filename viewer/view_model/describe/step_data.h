@@ -1,7 +1,7 @@
 // One finished step of both sides, copied out of the sessions. Every picture of that step is made from it.
 //
-// It never changes once it is made, so the thread that runs steps and the thread that draws share it without
-// a lock.
+// It never changes once it is made, so the thread that runs steps and the
+// thread that draws share it without a lock.
 //   q, out         [q_len, n_q_heads, head_dim]      row 0 is position first_position
 //   k, v           [n_tokens, n_kv_heads, head_dim]  as attention read them: with cached rows and with pokes
 //   scores, probs  [n_q_heads, q_len, n_tokens]      scores −∞ and probs 0 where masked
@@ -31,7 +31,7 @@ namespace lastrow::view {
 constexpr int64_t kWholeStepBytes = int64_t{48} << 20;
 constexpr int64_t kStepRowsBytes = int64_t{512} << 20;
 
-/// The rows of one head that are on show. Only steps that are too large to keep whole use it.
+/// The rows of one head that are shown. Only steps that are too large to keep whole use it.
 struct Focus {
   int layer = 0, head = 0;  // query head
   int first_row = 0, n_rows = 0;
@@ -67,7 +67,7 @@ struct StepData {
   int step = 0;
   int n_tokens = 0;
   std::vector<int32_t> tokens;    // [n_tokens]
-  std::vector<Poke> pokes;        // in force
+  std::vector<Poke> pokes;        // active
   std::array<SideData, 2> sides;  // [Mode]
   bool whole = true;              // false: too large to keep whole
   bool timed = false;             // true: wall_us is the median of several runs without recording

@@ -18,8 +18,8 @@ std::string next_summary(const Snapshot& snapshot);
 HeadStrip head_strip(const Snapshot& snapshot, const Selection& at);
 ModelStrip model_strip(const Snapshot& snapshot, const Selection& at);
 
-/// The query head whose last row puts the largest weight on one past key. Key 0 does not count while there
-/// are others, because many heads put their weight there when they look at nothing in particular.
+/// The query head whose last row puts the largest weight on one past key. If there are other keys, key 0 does not
+/// count, because many heads put their weight on key 0 when no other key matters to them.
 int most_focused_head(const Setup& setup, const StepData& step, int layer);
 
 }  // namespace lastrow::view

@@ -136,7 +136,7 @@ std::string target_line(const Snapshot& snapshot, const Selection& at, const Tar
   const Setup& setup = *snapshot.setup;
   const SideData& d = snapshot.now->side(target.side);
   if (!d.layers[static_cast<size_t>(at.layer)].recorded)
-    return "the rows of this layer are not here yet: they are being computed";
+    return "the rows of this layer are still being computed";
   switch (target.part) {
     case Part::token:
       return fmt::format("{} was read in {}", in_quotes(token_label(snapshot, target.row)),

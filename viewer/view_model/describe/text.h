@@ -1,5 +1,5 @@
-// How numbers and names are spelt on the screen. All texts use these functions, so a number looks the same
-// everywhere.
+// How numbers and names are spelt on the screen.
+// All texts use these functions, so a number looks the same everywhere.
 #pragma once
 
 #include <cstdint>

@@ -7,7 +7,7 @@ namespace lastrow::view {
 double BeatClock::duration() const { return reduced_motion ? 0 : info(beat_).duration_ms / 1000.0 / speed; }
 
 BeatClock::Change BeatClock::advance(double now) {
-  constexpr double kLatest = 0.1;  // seconds; after a rest, a beat begins at most this long before now
+  constexpr double kLatest = 0.1;  // seconds; a beat that follows a rest begins at most this long before now
   now_ = std::max(now_, now);
   Change change;
   for (;;) {  // several beats may end within one frame

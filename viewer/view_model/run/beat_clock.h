@@ -1,4 +1,4 @@
-// Which beat is on show, and how far it has come.
+// Which beat is shown, and how far it has come.
 //
 //   BeatClock clock;
 //   clock.play_to(Beat::sum);          plays all beats up to this one

@@ -1,5 +1,5 @@
-// The commands of what opens over the panes: the box for a prompt, the box for a file, and the lists of
-// choices.
+// The commands of what opens over the panes: the box for a prompt, the box for a file,
+// and the lists of choices.
 #include <fmt/format.h>
 
 #include "core/error.h"

@@ -1,11 +1,11 @@
-// Steps that are too large to keep whole: the worker computes what is on show when that changes.
+// Steps that are too large to keep whole: the worker computes what is shown when that changes.
 #include <algorithm>
 
 #include "viewer/view_model/run/controller_impl.h"
 
 namespace lastrow::view {
 
-/// The layer and head on show or requested, and rows around those on show.
+/// The layer and head that are shown or requested, and rows around those that are shown.
 Focus Controller::Impl::wanted_focus() const {
   Focus f{layer_request.value_or(layer), head_request.value_or(head), first_token, kMostFocusRows};
   if (f.first_row >= 0) f.first_row = std::max(0, f.first_row - (kMostFocusRows - room) / 2);
@@ -18,7 +18,7 @@ Focus Controller::Impl::focus_there() const {
   return rows ? rows->at : Focus{};
 }
 
-/// Sends the goal again if the snapshot lacks the layer, the head or the rows on show.
+/// Sends the goal again if the snapshot lacks the layer, the head or the rows that are shown.
 void Controller::Impl::refocus() {
   if (!current || current->now->whole || working()) return;
   const Focus there = focus_there();

@@ -1,5 +1,5 @@
-// The inside of the controller: what the user wants, what is there, and what is open. Only controller*.cpp
-// may include it.
+// The inside of the controller: what the user wants, what is there, and what is open.
+// Only controller*.cpp may include it.
 //
 //   apply(command)        one carry_out() per command; changes the state below and sets `dirty`
 //   frame(now)            takes an outcome of the worker, moves the clock, and rebuilds a view that is dirty
@@ -150,7 +150,7 @@ struct Controller::Impl final : ScriptedViewer {
   // What is wanted and what is there.
   Goal goal, first_goal;
   std::optional<Goal> text_before_tour;
-  PokeHistory pokes;  // want_goal() puts them into the goal, and the sessions leave out what is not in force
+  PokeHistory pokes;  // want_goal() puts them into the goal, and the sessions leave out what is not active
   std::optional<Snapshot> current;
   std::optional<Beat> beat_request;  // the beat to play when the next snapshot arrives
   // What to look at when the next snapshot arrives; −1: the last layer, the most focused head.

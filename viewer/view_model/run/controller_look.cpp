@@ -25,7 +25,7 @@ int sum(int a, int b) {
 // ---- steps
 
 std::string Controller::Impl::go_to_step(int step) {
-  if (step < 0) return refuse("steps count from 0, the prefill");
+  if (step < 0) return refuse(fmt::format("there is no step {}: steps count from 0, the prefill", step));
   goal.step = step;
   menu.reset();
   want_goal();
@@ -149,7 +149,7 @@ TokenWindow Controller::Impl::window() const {
 
 std::string Controller::Impl::carry_out(const ScrollTokens& c) {
   const TokenWindow now = window();
-  if (now.whole()) return refuse("there is nothing to scroll: all tokens are on show");
+  if (now.whole()) return refuse("there is nothing to scroll: all tokens are shown");
   const int step = c.unit == ScrollUnit::all    ? now.n_tokens
                    : c.unit == ScrollUnit::page ? std::max(1, now.n - 1)
                                                 : 1;

@@ -24,7 +24,7 @@ std::string next_name(const std::vector<std::string>& names, const std::string& 
 
 std::string Controller::Impl::carry_out(const SetModel& c) {
   if (c.name.empty())
-    return refuse("the name of a model is missing: give one of the list, a file, or random:…");
+    return refuse("the name of a model is missing: give a name from the list, a file, or random:…");
   open_choices = ChoiceList::none;
   goal.model = c.name;
   want_goal();

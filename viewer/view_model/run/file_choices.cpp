@@ -25,7 +25,7 @@ std::string file_detail(const fs::directory_entry& entry) {
 }
 
 FileBox::Entry folder_above(const std::string& folder) {
-  const bool climbs = folder.empty() || folder.ends_with("../");  // no name that could be cut off
+  const bool climbs = folder.empty() || folder.ends_with("../");  // ends in no name that could be removed
   const size_t parent = climbs ? 0 : folder.substr(0, folder.size() - 1).rfind('/') + 1;
   const std::string path = climbs ? folder + "../" : folder.substr(0, parent);
   return {"../", path, "folder above", true};

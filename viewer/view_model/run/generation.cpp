@@ -80,7 +80,7 @@ void Generation::note_reads() {
   }
 }
 
-/// Runs to a step under the pokes in force. It chooses new tokens only while no poke is in force.
+/// Runs to a step under the active pokes. It chooses new tokens only while no poke is active.
 void Generation::run_to(int step, Keep what) {
   const int known = last_step();
   if (step <= known) {

@@ -1,7 +1,7 @@
 // One generation on one backend, with a cache and without: runs its steps and copies what pictures need.
 //
 //   Generation g(goal, model, progress);                model is loaded; nothing has run yet
-//   g.run(step, pokes, layer);                          both sides stand at the step, under the pokes
+//   g.run(step, pokes, layer);                          afterwards both sides are at the step, with the pokes
 //   auto data = g.take();                               what was kept of it; once after each run
 //   g.rows_of(step)                                     the rows of a step without pokes, to compare with
 //

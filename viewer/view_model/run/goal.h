@@ -1,4 +1,4 @@
-// What the user wants to see: the worker runs it, and the outcome says how far it came.
+// What the user wants to see. The worker runs it, and the outcome says which step was reached.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace lastrow::view {
 
-constexpr int kFocusRows = 64;       // used until the number of rows on show is known
+constexpr int kFocusRows = 64;       // used until the number of rows that are shown is known
 constexpr int kMostFocusRows = 128;  // valid_focus() never gives more
 
 struct Goal {
@@ -17,8 +17,8 @@ struct Goal {
   int step = 0;
   std::vector<Poke> pokes{};
   SamplingOptions sampling{};
-  /// Only steps that are too large to keep whole depend on it. −1: the last layer, the most focused head, the
-  /// last rows.
+  /// Only steps that are too large to keep whole depend on it.
+  /// −1: the last layer, the most focused head, the last rows.
   Focus focus{-1, -1, -1, kFocusRows};
   bool measure_machine = false;  // the snapshot needs the roofline of this machine
   CacheOptions cache{};          // of the side with the cache

@@ -1,4 +1,4 @@
-// The list of pokes, with those that are not in force in the step on show; and the changes to undo or redo.
+// The list of all pokes, also of those that are not active in the current step, and the changes to undo or redo.
 //
 //   history.change(pokes, "poke of k[3]");   one change of the list
 //   history.undo();   history.redo();        false if there is nothing to undo or redo
@@ -30,7 +30,7 @@ class PokeHistory {
   std::string undo_text() const { return undo_.empty() ? "" : undo_.back().what; }
   std::string redo_text() const { return redo_.empty() ? "" : redo_.back().what; }
 
-  /// After a run that was cancelled or failed: undoes or redoes changes until the pokes in force at this
+  /// After a run that was cancelled or failed: undoes or redoes changes until the active pokes of this
   /// step, of n_tokens tokens, are `in_force`. If no list fits, `in_force` becomes the list, as one change.
   void return_to(const std::vector<Poke>& in_force, int step, int n_tokens);
 

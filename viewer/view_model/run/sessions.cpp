@@ -19,7 +19,7 @@ namespace lastrow::view {
 namespace {
 
 constexpr int kCalibrationSteps = 4;  // decode steps that, with the prefill, fix the value scales
-constexpr int64_t kCalibrationBytes = int64_t{32} << 20;  // more steps are not kept for it
+constexpr int64_t kCalibrationBytes = int64_t{32} << 20;  // at most this much of these steps is kept
 
 std::shared_ptr<const Model> stoppable_load(const std::string& name, const std::atomic<bool>& stop) {
   const StopScope scope(&stop);

@@ -31,7 +31,7 @@
 namespace lastrow::view {
 
 struct Outcome {
-  Goal goal;                         // with the step that was reached and the pokes in force
+  Goal goal;                         // with the step that was reached and the active pokes
   std::optional<Snapshot> snapshot;  // none: nothing has changed
   std::string error;                 // one line; with a snapshot: why it went no further ("context full …")
   bool cancelled = false;
@@ -60,7 +60,7 @@ class Sessions {
   StepLimits limits_;
   std::shared_ptr<const Setup> setup_;
   std::unique_ptr<Generation> generation_;
-  Data plain_, poked_;  // the step on show without pokes; and with them, if it is too large to run again
+  Data plain_, poked_;  // the current step without pokes; and with pokes, if it is too large to run again
   std::shared_ptr<const MachineRoof> roof_;  // null until a goal has asked for it
 };
 

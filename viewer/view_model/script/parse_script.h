@@ -16,8 +16,8 @@ struct ScriptError : UsageError {
 };
 
 Script parse_script(const std::string& text, const std::string& name);
-/// Reads and parses a file. Throws FileError if it cannot be read, is not a regular file, or is longer than
-/// 1 MiB.
+/// Reads and parses a file. Throws FileError if it cannot be read, is not a regular file,
+/// or is longer than 1 MiB.
 Script load_script(const std::string& path);
 
 }  // namespace lastrow::view

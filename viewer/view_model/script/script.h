@@ -41,8 +41,8 @@
 //   shot NAME.png
 //   state NAME.json
 //
-// POS is a number or `p`. Each `say` or `ask TEXT` ends a row of the script; a `wait` right after it belongs
-// to its row.
+// POS is a number or `p`. Each `say` or `ask TEXT` ends a row of the script;
+// a `wait` right after it belongs to its row.
 #pragma once
 
 #include <string>

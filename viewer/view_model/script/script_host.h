@@ -17,8 +17,8 @@ class ScriptHost {
   virtual void resize(int width, int height) = 0;
   /// How many rows of tokens fit into its pictures of this view.
   virtual int rows_that_fit(const ViewState&) { return kMostRows; }
-  /// The sentence of row `row` (1, 2, …) is now on the screen. `viewer/run` without a display draws a picture
-  /// here.
+  /// The sentence of row `row` (1, 2, …) is now on the screen.
+  /// `viewer/run` without a display draws a picture here.
   virtual void row_shown(int row, const ViewState& view) = 0;
 };
 

@@ -56,7 +56,7 @@ bool ScriptPlayer::poked_as_asked(double now) {
 
 bool ScriptPlayer::wait_is_over(double now) {
   if (waiting_ == Waiting::nothing) return true;
-  // Whoever has the menu open is about to poke, so the time to do it does not run out.
+  // While the menu of pokes is open, the user is about to poke, so the waiting time starts again.
   if (waiting_ == Waiting::poke && viewer_.selection().menu) wait_since_ = now;
   const bool poked = waiting_ == Waiting::poke && poked_as_asked(now);
   const bool over = instant_ || skip_ || now - wait_since_ >= wait_for_;

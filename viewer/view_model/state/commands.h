@@ -119,14 +119,14 @@ struct Pin {
   std::optional<Target> target;
 };
 
-// ---- which tokens are on show, if there are more than fit (token_window.h)
+// ---- which tokens are shown, if there are more than fit (token_window.h)
 
 enum class ScrollUnit : uint8_t { token, page, all };
 struct ScrollTokens {
   int by = 0;  // −1: towards older tokens, +1: towards newer ones
   ScrollUnit unit = ScrollUnit::token;
 };
-/// first: the first token on show, or kNewest.
+/// first: the first token that is shown, or kNewest.
 struct ScrollTo {
   int first = kNewest;
 };
@@ -145,7 +145,7 @@ struct SetReducedMotion {
   bool on = false;  // beats take no time
 };
 
-// ---- pokes; they change the layer and head on show. A poke of K or V changes the K/V head, so it changes
+// ---- pokes; they change the layer and head that are shown. A poke of K or V changes the K/V head, so it changes
 // what every query head of that group reads.
 
 /// A right click on a row of Q, K or V.
@@ -161,17 +161,17 @@ struct PokeRow {
   Poke::Action action = Poke::Action::scramble;
   Poke::When when = Poke::When::now;
 };
-/// Undoes the poke of one row in the layer and head on show.
+/// Undoes the poke of one row in the layer and head that are shown.
 struct RestoreRow {
   Part part = Part::q;
   int position = 0;
 };
 struct RestoreAll {};
-/// Takes one poke out of the list, wherever it is in force.
+/// Takes one poke out of the list, wherever it is active.
 struct RemovePoke {
   Poke poke;
 };
-/// Goes to the layer and head of a poke, and to a step where it is in force.
+/// Goes to the layer and head of a poke, and to a step where it is active.
 struct ShowPoke {
   Poke poke;
 };
@@ -220,7 +220,7 @@ struct SetTheme {
 };
 struct ToggleTheme {};
 struct ToggleHelp {};
-/// Large letters for a lecture hall; only what explains the step is left.
+/// Large letters for a lecture hall. Only the parts that explain the step stay.
 struct ToggleLecture {};
 /// Key C: puts the row or table that is pinned or hovered into ViewState::clipboard, and says so.
 struct CopyCell {};
@@ -242,7 +242,7 @@ using Command =
                  StartTour, Confirm, Escape, SetTheme, ToggleTheme, ToggleHelp, ToggleLecture, CopyCell,
                  ShowNotice, CancelWork, DismissNotice>;
 
-/// True for what follows from a moved mouse or a resized window: the user has not asked for anything.
+/// True for commands that a moved mouse or a resized window sends, because the user has not asked for anything.
 inline bool is_passive(const Command& command) {
   return std::holds_alternative<Hover>(command) || std::holds_alternative<SetRoom>(command) ||
          std::holds_alternative<HoverCost>(command);

@@ -1,4 +1,4 @@
-// The tab Cost: what both sides have cost from the prefill on, step by step, and where the step on show lies
+// The tab Cost: what both sides have cost from the prefill on, step by step, and where the step that is shown lies
 // under the roofline of this machine.
 //
 //   for (const CostLine& line : curves.lines) …     0: with the cache, 1: without
@@ -55,7 +55,7 @@ struct CostLine {
   std::string end_label;       // "812 M": the last value
   std::vector<double> values;  // [last_step + 1]
   std::vector<float> heights;  // [last_step + 1]
-  std::string now_label;       // "812 M": the value at the step on show
+  std::string now_label;       // "812 M": the value at the step that is shown
   bool measured = true;        // false: values end in NaN, and end_label says so
 };
 
@@ -101,7 +101,7 @@ struct CostCurves {
   int step = 0, last_step = 0;
   std::array<CostLine, 2> lines;  // [Mode]
   Axis x, y;
-  std::string ratio;          // "26×", for the steps up to the one on show
+  std::string ratio;          // "26×", for the steps up to the one that is shown
   std::string ratio_caption;  // "as much flop without the cache"
   std::string caption;        // "After 40 steps: 31 M flop with the cache, 812 M without: 26× as much."
   std::string tooltip;        // what is counted, or how the time is measured

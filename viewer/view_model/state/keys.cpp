@@ -47,7 +47,8 @@ std::vector<KeyBinding> make_key_table() {
     add(key, 0, false, ctrl, ScrollTokens{by, unit}, key_name, label, tooltip, place);
   };
   const char *const rows = "Scroll", *const pages = "Scroll pages", *const ends = "Oldest, newest";
-  const char* const rows_tip = "Scroll the tokens; so do the wheel, the bar at the right, and the overview.";
+  const char* const rows_tip =
+      "Scroll the tokens. You can also use the wheel, the bar at the right, or the overview.";
   const char* const pages_tip = "Scroll by as many tokens as are visible.";
   const char* const ends_tip = "Show the oldest tokens, or follow the newest.";
   scroll(Key::up, false, -1, ScrollUnit::token, "↑", rows, rows_tip);
@@ -63,7 +64,7 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::character, 'b', false, false, NextBackend{}, "B", "Next backend",
       "Compute the same steps with the next backend.", subject);
   add(Key::character, 'i', false, false, OpenPrompt{true}, "I", "Prompt",
-      "Type or click another prompt; temperature and seed.", subject);
+      "Type or click another prompt, and set temperature and seed.", subject);
   add(Key::character, 'o', false, true, OpenFileBox{true}, "O", "Open", "Open a model file (.safetensors).",
       subject);
   add(Key::character, 'p', false, false, PokeHere{}, "P", "Poke",
@@ -79,11 +80,11 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::character, 's', false, true, Screenshot{}, "S", "Screenshot", "Write the window to a PNG file.",
       program);
   add(Key::character, 'l', false, false, ToggleLecture{}, "L", "Lecture mode",
-      "Large letters for a lecture hall; only what explains the step is left.", program);
+      "Large letters for a lecture hall. Only the parts that explain the step stay.", program);
   add(Key::f11, 0, false, false, ToggleFullScreen{}, "F11", "Full screen", "Enter or leave full screen.",
       program);
   add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour",
-      "Start the tour, or its next sentence; scramble the row of an open menu.", program);
+      "Start the tour, or go to its next sentence. With an open menu: scramble the row.", program);
   add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore",
       "Close what is open, cancel what runs, or leave the tour.", program);
   add(Key::character, '?', false, false, ToggleHelp{}, "?", "Help", "List all keys.", program);

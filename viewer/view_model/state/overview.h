@@ -19,7 +19,7 @@ struct Overview {
   std::vector<State> rows;  // [bins]  of the rows of Q and of the weights; the last row has its own state
   std::string caption;      // "All 254 tokens"
   std::string tooltip;      // names the reduction
-  int first_of(int bin) const { return static_cast<int>(int64_t{bin} * n_tokens / bins); }
+  int first_token(int bin) const { return static_cast<int>(int64_t{bin} * n_tokens / bins); }
 };
 
 }  // namespace lastrow::view

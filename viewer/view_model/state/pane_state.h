@@ -2,7 +2,7 @@
 //
 // A pane shows a window of tokens (token_window.h). In every column, slot i belongs to the same token. Score
 // row i is level with the query in slot i, and score column j belongs to the key in slot j. Absent rows are in
-// the lists too, so every list has an entry for each slot. If all tokens are on show, slots are positions.
+// the lists too, so every list has an entry for each slot. If all tokens are shown, slots are positions.
 //   values    [n_shown, head_dim]   contiguous; 0 in absent rows
 //   matrices  [n_shown, n_shown]    −∞ (scores) and 0 (weights) where masked
 //
@@ -45,8 +45,8 @@ enum class Repeat : uint8_t {
 struct Row {
   int position = 0;
   State was = State::not_yet, is = State::not_yet;
-  // Below 1 for rows that are kept but not read yet, and for rows that keep/drop has faded; includes the 40 %
-  // of again_unused.
+  // Below 1 for rows that are kept but not read yet, and for rows that keep/drop has faded;
+  // includes the 40 % of again_unused.
   float opacity_was = 1, opacity = 1;
   // K and V on the left: whether the row is in the cache when the beat begins, and when it is done.
   bool stored_was = false, stored = false;
@@ -57,7 +57,7 @@ struct Row {
   std::string repeat_text;  // "same bits", "≤ 2 ULP", "changed by 0.38"; empty where nothing was compared
 };
 
-/// Q, K or V of the head on show (K and V: of its K/V head).
+/// Q, K or V of the head that is shown (K and V: of its K/V head).
 struct ValueBlock {
   Part part = Part::none;
   std::string name;      // "Q", "K", "V"
@@ -94,7 +94,7 @@ struct LastRowBars {
   float weight_top = 1;                       // what the height of the chart of weights stands for
   float weight_sum = 0;                       // of all keys; 1 up to rounding
   std::string score_caption, weight_caption;  // "weights of row 7 · Σ = 1.000"
-  std::string outside;                        // "62 % of weight not on show"; empty if all tokens are on show
+  std::string outside;                        // "62 % of weight not shown"; empty if all tokens are shown
   bool show_scores = false, show_weights = false;
   bool morph = false;  // this beat turns score bars into weight bars
 };
@@ -124,7 +124,7 @@ struct PaneState {
   std::string subtitle;      // "layer 3 (last) · head 0 · 1 query meets 8 keys"
   int n_tokens = 0;
   TokenWindow window;
-  std::string window_range, window_note;  // "14–32", "of 34 tokens"; empty if all tokens are on show
+  std::string window_range, window_note;  // "14–32", "of 34 tokens"; empty if all tokens are shown
   int first_new_row = 0;  // positions from here on were fed in this step (all of them in prefill)
   int decides_row = 0;    // the position of the last row: framed, with the label decides_text
   std::string decides_text = "decides";
@@ -134,7 +134,7 @@ struct PaneState {
   Part matrix = Part::none;  // which matrix the beat shows: score, weight, or none yet
   LastRowBars bars;
   OutputRow output;
-  std::shared_ptr<const Overview> overview;  // of all tokens; null if all are on show
+  std::shared_ptr<const Overview> overview;  // of all tokens; null if all are shown
   int sweep_to = -1;  // beat `score` moves the elbow over slots 0 … sweep_to on row decides_row; −1: no sweep
   std::string kept;        // "kept after this step: Q 0 · K 8 · V 8"
   std::string kept_title;  // "kept for the next step"

@@ -1,8 +1,8 @@
-// The list of pokes, and what they changed together in the last row of the step on show.
+// The list of pokes, and what they changed together in the last row of the step that is shown.
 //
 //   view.pokes.button          "2 pokes"; empty: nothing was poked yet, so there is no button
-//   view.pokes.entries         all pokes, the oldest first, with those that are not in force in this step
-//   view.pokes.comparison      before → after; empty while no poke is in force in this step
+//   view.pokes.entries         all pokes, the oldest first, with those that are not active in this step
+//   view.pokes.comparison      before → after; empty while no poke is active in this step
 //
 // Every number is from the run: "before" is the same step without pokes. All texts are ready to draw.
 #pragma once
@@ -21,8 +21,8 @@ struct PokeEntry {
   std::string where;  // "layer 3 · K/V head 0"
   std::string when;   // "since its own step" or "now: in decode 4 only"
   std::string text;   // all three: "k[3] “fox” scrambled · layer 3 · K/V head 0 · since its own step"
-  bool in_force = true;  // in the step on show
-  std::string why_not;   // "not in force here: it belongs to decode 4"; empty if in force
+  bool in_force = true;  // in the step that is shown
+  std::string why_not;   // "not active here: it belongs to decode 4"; empty if active
   ShowPoke show{};       // goes to its layer, head and step
   RemovePoke remove{};
 };

@@ -1,5 +1,5 @@
-// What the program itself says and asks: choices of model and backend, the box for a file, notices, work under
-// way.
+// What the program itself says and asks: choices of model and backend, the box for a file, notices,
+// work under way.
 #pragma once
 
 #include <cstdint>

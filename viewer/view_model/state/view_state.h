@@ -33,7 +33,7 @@
 namespace lastrow::view {
 
 struct ViewState {
-  // Defined in view_state.cpp: each file that made them itself would take long to compile.
+  // Defined in view_state.cpp, because otherwise each file that uses them would take long to compile.
   ViewState();
   ViewState(const ViewState&);
   ViewState(ViewState&&) noexcept;
@@ -46,7 +46,7 @@ struct ViewState {
   std::string model, backend, prompt;
   int n_layers = 0, layer = 0, head = 0, head_dim = 0, n_tokens = 0, max_seq_len = 0;
   TokenWindow window;    // of both panes
-  int room = kMostRows;  // the SetRoom in force
+  int room = kMostRows;  // the last SetRoom
 
   Transport transport;
   std::vector<TokenChip> tokens;
@@ -64,7 +64,7 @@ struct ViewState {
   Inspector inspector;
   std::optional<PokeMenu> poke_menu;
   PokeList pokes;
-  int n_pokes = 0;         // in force in this step
+  int n_pokes = 0;         // active in this step
   std::string pokes_text;  // "q[3] scrambled in layer 3, head 0 · now"; empty without pokes
   std::vector<CostEntry> costs;
   std::string costs_title;  // "whole step, all layers and heads"
