@@ -1,5 +1,8 @@
 #include "train/evaluate.h"
 
+#include <sstream>
+#include <utility>
+
 #include "train/grammar.h"
 #include "train/network.h"
 
@@ -7,7 +10,8 @@ namespace lastrow::train {
 namespace {
 
 // Streams of kHeldOutSeed that do not overlap.
-constexpr uint64_t kLossTexts = 0, kPromptTexts = 1'000'000, kHeadTexts = 2'000'000;
+constexpr uint64_t kLossTexts = 0, kPromptTexts = 1'000'000, kHeadTexts = 2'000'000,
+                   kCarriedStream = 4'000'000;
 
 Sample held_out_text(uint64_t stream, int n_tokens) {
   Random random(kHeldOutSeed, stream);
@@ -41,7 +45,30 @@ void add_mention(const Network<float>& network, const Sample& s, int64_t t, std:
   }
 }
 
+/// The words of a text in lines of at most `width` characters, each with its line break.
+std::string wrapped(const std::string& text, size_t width) {
+  std::string lines, line;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    if (!line.empty() && line.size() + 1 + word.size() > width) lines += std::exchange(line, "") + "\n";
+    line += (line.empty() ? "" : " ") + word;
+  }
+  return lines + line + "\n";
+}
+
 }  // namespace
+
+std::vector<int32_t> carried_text(int i) {
+  constexpr int kTokens = 256;
+  return held_out_text(kCarriedStream + static_cast<uint64_t>(i), kTokens).tokens;
+}
+
+std::string held_out_file() {
+  std::string file;
+  for (int i = 0; i < kCarriedTexts; ++i)
+    file += (i == 0 ? "" : "\n") + wrapped(fable_tokenizer().decode(carried_text(i)), 100);
+  return file;
+}
 
 HeldOut held_out_loss(const TrainedModel& model, int n_texts) {
   const int n = model.layout.config().max_seq_len;

@@ -4,6 +4,7 @@
 //   HeldOut h = held_out_loss(model, 200);                  h.excess() is 0.03 for "3 % above the floor"
 //   Continuations c = continue_prompts(model, 50, 30);      50 prompts, 30 tokens each
 //   std::vector<HeadScore> heads = look_back(model, 100);   over 100 texts
+//   print(held_out_file());                                 the texts that the library carries (model/builtin.h)
 //
 // All texts come from a seed that training never uses.
 #pragma once
@@ -18,6 +19,14 @@ namespace lastrow::train {
 
 /// The seed of all texts for evaluation. train_fable refuses it as a training seed.
 constexpr uint64_t kHeldOutSeed = 0xFAB1E;
+
+/// The texts of src/model/builtin/held-out.txt. They come from streams of the held-out seed that nothing else
+/// uses: neither a training nor the choice of a seed has seen them.
+constexpr int kCarriedTexts = 16;
+/// Text i of these, 0 ≤ i < kCarriedTexts: 256 tokens, the context of the built-in models.
+std::vector<int32_t> carried_text(int i);
+/// The whole file: an empty line between texts, and lines of at most 100 characters.
+std::string held_out_file();
 
 struct HeldOut {
   double loss = 0, floor = 0;  // nats per token, over the same texts

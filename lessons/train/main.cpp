@@ -3,6 +3,7 @@
 //   train_fable --model fable-gqa --out src/model/builtin/fable-gqa.safetensors
 //   train_fable --evaluate src/model/builtin/fable-gqa.safetensors
 //   train_fable --write 3                                              prints three texts of the grammar
+//   train_fable --held-out > src/model/builtin/held-out.txt            the texts of `lastrow eval`
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -125,6 +126,7 @@ int run(int argc, char** argv) {
   std::string name, out, measured;
   TrainOptions options;
   int texts = 0;
+  bool held_out = false;
   app.add_option("--model", name, "fable-mha, fable-gqa or fable-mqa");
   app.add_option("--out", out, "the safetensors file to write");
   app.add_option("--steps", options.adamw.n_steps, "optimizer steps")->capture_default_str();
@@ -137,6 +139,7 @@ int run(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--evaluate", measured, "a model file to measure");
   app.add_option("--write", texts, "print this number of texts of the grammar");
+  app.add_flag("--held-out", held_out, "print the texts that the library carries for `lastrow eval`");
   read_options_in_decimal(app);
   try {
     app.parse(argc, argv);
@@ -146,8 +149,8 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     throw UsageError("{}; see --help", e.what());
   }
-  if (name.empty() && measured.empty() && texts == 0)
-    throw UsageError("nothing to do: give --model NAME --out FILE, --evaluate FILE or --write N");
+  if (name.empty() && measured.empty() && texts == 0 && !held_out)
+    throw UsageError("nothing to do: give --model NAME --out FILE, --evaluate FILE, --write N or --held-out");
   if (!name.empty()) {
     require_valid(options);
     if (out.empty()) throw UsageError("--model {} needs --out FILE", name);
@@ -161,6 +164,7 @@ int run(int argc, char** argv) {
     fmt::print("{}\n[{} tokens, {:.3f} nats each]\n\n", fable_tokenizer().decode(s.tokens), s.tokens.size(),
                s.floor());
   }
+  if (held_out) print(held_out_file());
   flush_standard_output();
   return 0;
 }
