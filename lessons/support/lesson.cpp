@@ -245,9 +245,8 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
                  "a built-in model, a file, or random:…; default: the model that the lesson is about");
   app.add_option("--backend", options.backend,
                  backend_names() + "; default: the one that the lesson is about");
-  app.add_option(
-      "--cache", options.cache,
-      "the K/V cache of the sessions that the lesson watches: contiguous or paged[:block=B][,blocks=N]");
+  app.add_option("--cache", options.cache,
+                 "the K/V cache of the sessions that the lesson watches: as in lastrow generate --help");
   app.add_option("--kv-dtype", options.kv_dtype,
                  "the type of its rows: TYPE, or k=TYPE,v=TYPE; default: f32");
   app.add_option("--trace", options.trace, "write a trace of the run to this file (safetensors)");

@@ -7,7 +7,8 @@
 
 namespace lastrow {
 
-ContiguousCache::ContiguousCache(const CacheSpec& spec) : spec_(spec) {
+ContiguousCache::ContiguousCache(const CacheSpec& spec, int32_t window, int32_t sinks)
+    : spec_(spec), window_(window), sinks_(sinks) {
   validate(spec);
   if (spec.block_len != spec.max_seq_len)
     throw ShapeError(
@@ -42,6 +43,8 @@ const StepPlan& ContiguousCache::plan(std::span<const SequenceInput> inputs) {
   LASTROW_CHECK(!planned_, "plan() again before commit() or abort()");
   require_valid(inputs, *this);
   begin_packing(plan_, spec_);
+  plan_.window = window_;
+  plan_.window_sinks = sinks_;
   for (const SequenceInput& input : inputs) {
     plan_.block_tables.push_back(input.sequence);  // the block of a sequence has the same number
     pack(plan_, input, lengths_[input.sequence]);

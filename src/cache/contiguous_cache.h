@@ -2,6 +2,9 @@
 //
 //   ContiguousCache cache(CacheSpec::contiguous(n_layers, n_kv_heads, head_dim, max_seq_len));
 //
+// It may have a window and sinks. They are a mask alone, in the plan: the rows that no query sees any more
+// are kept all the same. A WindowCache, which forgets them, computes the same function.
+//
 // How to call it, and what never to do, is in cache/kv_cache.h.
 #pragma once
 
@@ -17,7 +20,8 @@ namespace lastrow {
 class ContiguousCache final : public KvCache {
  public:
   /// Has n_blocks sequences, 0 … n_blocks − 1. Throws as validate does, or if block_len is not max_seq_len.
-  explicit ContiguousCache(const CacheSpec& spec);
+  /// window and sinks: StepPlan::window and window_sinks of every plan.
+  explicit ContiguousCache(const CacheSpec& spec, int32_t window = 0, int32_t sinks = 0);
 
   const CacheSpec& spec() const override { return spec_; }
   int32_t n_seqs() const override { return spec_.n_blocks; }
@@ -38,6 +42,7 @@ class ContiguousCache final : public KvCache {
   void require_held(int32_t sequence, int32_t index) const;
 
   CacheSpec spec_;
+  int32_t window_, sinks_;
   std::vector<int32_t> lengths_;  // [n_blocks]
   StepPlan plan_;
   bool planned_ = false;

@@ -22,7 +22,7 @@ struct CacheOptions {
   // contiguous: one block for each sequence; paged: blocks from a pool; window: a ring of blocks for the last
   // rows, behind the sinks; budget: a fixed number of rows, with a victim for each new one
   std::string kind = "contiguous";
-  int32_t block_len = 16;     // paged: indices that a block holds, 1 … max_seq_len
+  int32_t block_len = 16;     // paged, window: indices that a block holds, 1 … max_seq_len
   int32_t n_blocks = 0;       // paged: size of the pool; 0: enough for every sequence at its longest
   bool share_prefix = false;  // paged: keep full blocks of finished texts for texts that begin alike
   // contiguous, window: a query sees only the last `window` keys, and the first `sinks`. A contiguous cache
@@ -59,6 +59,9 @@ CacheOptions cache_options(const std::string& text);
 CacheOptions cache_options(const std::string& text, const std::string& kv_dtype);
 /// The inverse: the shortest text that cache_options reads as these options.
 std::string name_of(const CacheOptions& options);
+
+/// Throws ShapeError unless a block of options.block_len is within the context. For caches of blocks.
+void require_block_len(const CacheOptions& options, const CacheSizes& sizes);
 
 /// The spec of the cache that make_cache would make. Allocates nothing, so a caller can use it to check
 /// whether the cache fits in memory. Throws UsageError for an unknown kind, ShapeError for wrong sizes.

@@ -1,5 +1,6 @@
 #include "cache/step_inputs.h"
 
+#include "cache/slots.h"
 #include "core/error.h"
 
 namespace lastrow {
@@ -13,10 +14,10 @@ void require_valid(std::span<const SequenceInput> inputs, const KvCache& cache) 
     for (size_t j = 0; j < i; ++j)
       if (inputs[j].sequence == sequence)
         throw UsageError("sequence {} appears twice in one step: give it one input", sequence);
-    const int64_t new_length = cache.length(sequence) + static_cast<int64_t>(inputs[i].tokens.size());
-    if (new_length > max_seq_len)
-      throw CapacityError("kv_len {} > max_seq_len {}: raise CacheSpec::max_seq_len or use a shorter text",
-                          new_length, max_seq_len);
+    const int64_t n_tokens = cache.n_seen(sequence) + static_cast<int64_t>(inputs[i].tokens.size());
+    if (n_tokens > max_seq_len)
+      throw CapacityError("{} {} > max_seq_len {}: raise CacheSpec::max_seq_len or use a shorter text",
+                          cache.spec().held_rows > 0 ? "n_tokens" : "kv_len", n_tokens, max_seq_len);
   }
 }
 
@@ -27,13 +28,12 @@ void begin_packing(StepPlan& plan, const CacheSpec& spec) {
   plan.q_start.push_back(0);
 }
 
-void pack(StepPlan& plan, const SequenceInput& input, int32_t length) {
-  const int32_t* blocks = plan.block_tables.data() + plan.block_tables.size() - plan.blocks_per_seq;
-  const BlockTable table{blocks, plan.blocks_per_seq, plan.block_len};
+void pack(StepPlan& plan, const SequenceInput& input, int32_t length, int32_t n_seen) {
+  const BlockTable table = block_table(plan, plan.n_seqs());
   int32_t index = length;
   for (const int32_t token : input.tokens) {
     plan.tokens.push_back(token);
-    plan.positions.push_back(index);
+    plan.positions.push_back(n_seen++);
     plan.append_slots.push_back(slot_of(table, index++));
     if (input.logits == LogitRows::all) plan.logit_rows.push_back(plan.n_tokens() - 1);
   }

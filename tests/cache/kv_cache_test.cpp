@@ -182,7 +182,7 @@ TEST_CASE("a cache is made by the name of its kind") {
   CHECK(cache_spec(options, sizes).bytes() == spec.bytes());
   CHECK(cache_spec({}, sizes).dtypes() == KvDtypes(DType::f32));
   CHECK_THROWS_WITH_AS(make_cache({.kind = "pagd"}, sizes),
-                       "unknown cache kind 'pagd': use contiguous or paged", UsageError);
+                       "unknown cache kind 'pagd': use contiguous, paged, window or budget", UsageError);
   CHECK_THROWS_AS(make_cache({.dtype_k = DType::f64}, sizes), ShapeError);
 }
 

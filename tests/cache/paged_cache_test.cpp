@@ -64,10 +64,19 @@ TEST_CASE("a pool with too few blocks refuses, with sizes, and stays as it was")
 
 TEST_CASE("a cache is named as users write it") {
   for (const char* text :
-       {"contiguous", "paged", "paged:block=8", "paged:blocks=40", "paged:block=1,blocks=9"})
+       {"contiguous", "contiguous:window=64", "contiguous:window=64,sinks=4", "paged", "paged:block=8",
+        "paged:blocks=40", "paged:block=1,blocks=9", "window", "window:w=64", "window:w=64,sinks=4",
+        "window:w=64,sinks=4,block=8,positions=new", "budget:rows=32", "budget:rows=32,sinks=2,policy=sinks",
+        "budget:rows=32,policy=heavy", "budget:rows=32,policy=random,seed=18446744073709551615"})
     CHECK(name_of(cache_options(text)) == text);
   CHECK(name_of(cache_options("paged:block=16")) == "paged");
   CHECK(name_of(cache_options("paged:blocks=9,block=1")) == "paged:block=1,blocks=9");
+  CHECK(name_of(cache_options("window:positions=kept,block=16,sinks=0,w=5")) == "window:w=5");
+  CHECK(name_of(cache_options("budget:seed=0,policy=oldest,rows=5")) == "budget:rows=5");
+  CHECK(
+      cache_options("window:w=64,sinks=4,positions=new,block=8") ==
+      CacheOptions{.kind = "window", .block_len = 8, .window = 64, .sinks = 4, .positions = Positions::anew});
+  CHECK(cache_options("budget:rows=9,policy=heavy").eviction == Eviction::heavy);
   CHECK(cache_options("paged").block_len == 16);
   CHECK(cache_options("paged").n_blocks == 0);
   CHECK(cache_options("paged:block=4,blocks=9").block_len == 4);
@@ -79,11 +88,28 @@ TEST_CASE("a cache is named as users write it") {
       return error.what();
     }
   };
-  const std::string use = "; use contiguous or paged[:block=B][,blocks=N]";
-  CHECK(message("pages") == "unknown cache 'pages': use contiguous or paged[:block=B][,blocks=N]");
-  CHECK(message("") == "unknown cache '': use contiguous or paged[:block=B][,blocks=N]");
+  const std::string use = "; use paged[:block=B][,blocks=N]",
+                    kinds = "contiguous, paged, window:w=W or budget:rows=N";
+  CHECK(message("pages") == "unknown cache 'pages': use " + kinds);
+  CHECK(message("") == "unknown cache '': use " + kinds);
   CHECK(message("contiguous:block=4") ==
-        "cache 'contiguous:block=4': a contiguous cache has no settings" + use);
+        "cache 'contiguous:block=4': there is no setting 'block'; use contiguous[:window=W][,sinks=N]");
+  CHECK(message("contiguous:sinks=4") ==
+        "cache 'contiguous:sinks=4': sinks without a window change nothing; use "
+        "contiguous[:window=W][,sinks=N]");
+  const std::string window = "; use window[:w=W][,sinks=N][,positions=kept|new][,block=B]";
+  CHECK(message("window:w=0") ==
+        "cache 'window:w=0': w is '0', but it must be a whole number of at least 1" + window);
+  CHECK(message("window:w=4,sinks=-1") ==
+        "cache 'window:w=4,sinks=-1': sinks is '-1', but it must be a whole number of at least 0" + window);
+  CHECK(message("window:window=4") == "cache 'window:window=4': there is no setting 'window'" + window);
+  CHECK(message("window:w=4,w=5") == "cache 'window:w=4,w=5': a setting is given twice" + window);
+  CHECK(message("window:positions=old") ==
+        "cache 'window:positions=old': positions is 'old', which is none of its words" + window);
+  const std::string budget = "; use budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]";
+  CHECK(message("budget") == "cache 'budget': the number of rows is missing" + budget);
+  CHECK(message("budget:rows=4,seed=x") ==
+        "cache 'budget:rows=4,seed=x': seed is 'x', but it must be a whole number of at least 0" + budget);
   CHECK(message("paged:") == "cache 'paged:': there is no setting ''" + use);
   CHECK(message("paged:block=4,") == "cache 'paged:block=4,': there is no setting ''" + use);
   CHECK(message("paged:size=4") == "cache 'paged:size=4': there is no setting 'size'" + use);

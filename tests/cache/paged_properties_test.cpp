@@ -4,19 +4,16 @@
 // minutes in all, because other programs used the machine too.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
-#include <rapidcheck/detail/TestListenerAdapter.h>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <ostream>
-#include <sstream>
 #include <stdexcept>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "cache/random_cache.h"
+#include "cache/random_lists.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;
@@ -29,76 +26,24 @@ std::ostream& operator<<(std::ostream& out, const CacheConfig& c) {
              << c.hashes_collide << "}";
 }
 
-std::ostream& operator<<(std::ostream& out, const Operation& o) {
-  static constexpr const char* kNames[] = {"append", "step_all", "start",  "adopt", "fork", "truncate",
-                                           "reset",  "abort",    "refuse", "save",  "undo"};
-  return out << "{" << kNames[static_cast<int>(o.action)] << ", who " << o.who << ", amount " << o.amount
-             << ", tokens " << o.tokens << ", fail " << o.fail << "}";
-}
-
 }  // namespace lastrow::testing
-
-namespace {
-
-/// Shrinks towards an append of nothing to sequence 0.
-rc::Gen<Operation> operations() {
-  const auto bits = [](uint32_t n) { return rc::gen::inRange<uint32_t>(0, 1u << n); };
-  return rc::gen::apply(
-      [](uint32_t action, uint32_t choices, uint32_t tokens) {
-        return Operation{.action = kUsualActions[action],
-                         .who = choices & 0xFF,
-                         .amount = choices >> 8 & 0xFF,
-                         .tokens = tokens & (tokens >> 7 | 1),
-                         .fail = (choices >> 16 & 7) == 0 ? choices >> 19 : 0};
-      },
-      bits(4), bits(21), bits(30));
-}
-
-int64_t from_environment(const char* name, int64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::atoll(text);
-}
-
-}  // namespace
-
-/// Calls the property with `n_caches` random caches, each with a random list of about `n_each` operations.
-/// Returns RapidCheck's report if it fails for one of them, with the shortest list it could find.
-template <typename Property>
-std::string report(int n_caches, int n_each, const Property& property) {
-  rc::detail::TestParams params;
-  params.seed = static_cast<uint64_t>(from_environment("LASTROW_SEED", 1));
-  params.maxSuccess = n_caches;
-  const auto caches = rc::gen::map(rc::gen::inRange<uint64_t>(0, 1000000), [](uint64_t seed) {
-    Random random(seed);
-    return random_config(random);
-  });
-  // RapidCheck makes lists of up to `size` elements. The size grows from 0 to 100 over the run.
-  const auto lists = rc::gen::scale(n_each / 50.0, rc::gen::container<std::vector<Operation>>(operations()));
-  // All arguments are given, because RapidCheck prints a line about the environment where one is missing.
-  rc::detail::TestListenerAdapter quiet;
-  const auto result =
-      rc::detail::checkTestable([&] { property(*caches, *lists); }, rc::detail::TestMetadata(), params, quiet,
-                                std::unordered_map<std::string, rc::detail::Reproduce>());
-  std::ostringstream out;
-  if (!result.template is<rc::detail::SuccessResult>()) rc::detail::printResultMessage(result, out);
-  return out.str();
-}
 
 TEST_CASE("whatever is done, cache and model agree after every operation") {
   int64_t n_operations = 0, n_refused = 0, n_failed = 0;
   PrefixCounts counts;
-  CHECK(report(100, 2500, [&](const CacheConfig& config, const std::vector<Operation>& list) {
-          RandomCache cache(config);
-          for (const Operation& operation : list) {
-            cache.apply(operation);
-            cache.compare();
-          }
-          n_operations += static_cast<int64_t>(list.size());
-          n_refused += cache.n_refused();
-          n_failed += cache.n_failed_allocations();
-          counts.n_hits += cache.prefix_counts().n_hits;
-          counts.blocks_evicted += cache.prefix_counts().blocks_evicted;
-        }) == "");
+  CHECK(report(100, 2500, random_config, operations(),
+               [&](const CacheConfig& config, const std::vector<Operation>& list) {
+                 RandomCache cache(config);
+                 for (const Operation& operation : list) {
+                   cache.apply(operation);
+                   cache.compare();
+                 }
+                 n_operations += static_cast<int64_t>(list.size());
+                 n_refused += cache.n_refused();
+                 n_failed += cache.n_failed_allocations();
+                 counts.n_hits += cache.prefix_counts().n_hits;
+                 counts.blocks_evicted += cache.prefix_counts().blocks_evicted;
+               }) == "");
   CHECK(n_operations >= 100000);
   CHECK(n_refused > 100);
   CHECK(n_failed > 10);

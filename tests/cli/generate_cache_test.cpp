@@ -264,9 +264,12 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
     arguments.insert(arguments.begin(), {"generate", "--model", kModel});
     check_refused(arguments, expected);
   };
-  for (const char* cache :
-       {"heap", "paged:", "paged:block=0", "paged:block=x", "paged:rows=3", "contiguous:block=2"})
-    refused({"--prompt", "a", "--cache", cache}, "contiguous or paged[:block=B][,blocks=N]");
+  refused({"--prompt", "a", "--cache", "heap"}, "use contiguous, paged, window:w=W or budget:rows=N");
+  for (const char* cache : {"paged:", "paged:block=0", "paged:block=x", "paged:rows=3"})
+    refused({"--prompt", "a", "--cache", cache}, "use paged[:block=B][,blocks=N]");
+  refused({"--prompt", "a", "--cache", "contiguous:block=2"}, "use contiguous[:window=W][,sinks=N]");
+  refused({"--prompt", "a", "--cache", "window:w=0"},
+          "w is '0', but it must be a whole number of at least 1");
   for (const std::string start : {"", "paged:", "paged:block=", "contiguous:"}) {
     std::string cache = start;
     for (int i = 0; i < 50'000; ++i) cache += "ä";

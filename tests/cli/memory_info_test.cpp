@@ -139,7 +139,7 @@ TEST_CASE("a pool of blocks says how many sequences it holds, and refuses one th
                 "blocks of 1001 rows in a cache for 1000 tokens: choose block=1 to");
   check_refused({"memory", "--model", "gpt-2", "--context", "5", "--cache", "paged"},
                 "blocks of 16 rows in a cache for 5 tokens: choose block=1 to block=5");
-  check_refused(with("pages"), "contiguous or paged[:block=B][,blocks=N]");
+  check_refused(with("pages"), "use contiguous, paged, window:w=W or budget:rows=N");
   check_refused({"memory", "--model", "gpt-2", "--kv-dtype", "k=int8"}, "k=TYPE,v=TYPE");
 }
 
