@@ -21,7 +21,11 @@ void begin_packing(StepPlan& plan, const CacheSpec& spec);
 
 /// Appends everything of one input except its block table: tokens, positions, slots, logit rows, lengths. The
 /// last blocks_per_seq entries of plan.block_tables are the table of this sequence. `length` is the number of
-/// rows that it holds before the step. Index = position: the policy forgets nothing.
-void pack(StepPlan& plan, const SequenceInput& input, int32_t length);
+/// rows that it holds before the step, `n_seen` the number of tokens.
+void pack(StepPlan& plan, const SequenceInput& input, int32_t length, int32_t n_seen);
+/// The same for a policy that forgets nothing: index = position.
+inline void pack(StepPlan& plan, const SequenceInput& input, int32_t length) {
+  pack(plan, input, length, length);
+}
 
 }  // namespace lastrow
