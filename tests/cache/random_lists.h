@@ -6,12 +6,16 @@
 #pragma once
 
 #include <rapidcheck.h>
+#include <rapidcheck/detail/TestListenerAdapter.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <ostream>
+#include <sstream>
 #include <string>
+#include <unordered_map>
+#include <vector>
 
-#include "cache/property_report.h"
 #include "cache/random_cache.h"
 #include "core/random.h"
 
@@ -38,15 +42,33 @@ inline rc::Gen<Operation> operations() {
       bits(4), bits(21), bits(30));
 }
 
-/// property_report with `n_caches` random configs.
+inline int64_t from_environment(const char* name, int64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::atoll(text);
+}
+
+/// Calls the property with `n_caches` random caches, each with a random list of about `n_each` operations.
+/// Returns RapidCheck's report if it fails for one of them, with the shortest list it could find.
 template <typename Config, typename Operation, typename Property>
 std::string report(int n_caches, int n_each, Config random_config(Random&),
                    const rc::Gen<Operation>& operations, const Property& property) {
+  rc::detail::TestParams params;
+  params.seed = static_cast<uint64_t>(from_environment("LASTROW_SEED", 1));
+  params.maxSuccess = n_caches;
   const auto caches = rc::gen::map(rc::gen::inRange<uint64_t>(0, 1000000), [random_config](uint64_t seed) {
     Random random(seed);
     return random_config(random);
   });
-  return property_report(n_caches, n_each, caches, operations, property);
+  // RapidCheck makes lists of up to `size` elements. The size grows from 0 to 100 over the run.
+  const auto lists = rc::gen::scale(n_each / 50.0, rc::gen::container<std::vector<Operation>>(operations));
+  // All arguments are given, because RapidCheck prints a line about the environment where one is missing.
+  rc::detail::TestListenerAdapter quiet;
+  const auto result =
+      rc::detail::checkTestable([&] { property(*caches, *lists); }, rc::detail::TestMetadata(), params, quiet,
+                                std::unordered_map<std::string, rc::detail::Reproduce>());
+  std::ostringstream out;
+  if (!result.template is<rc::detail::SuccessResult>()) rc::detail::printResultMessage(result, out);
+  return out.str();
 }
 
 }  // namespace lastrow::testing
