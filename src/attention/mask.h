@@ -31,6 +31,18 @@ struct MaskRule {
   LASTROW_HD constexpr int64_t most_keys() const { return window > 0 ? int64_t{window} + sinks : 0; }
 };
 
+/// The mask of a model's layer under a policy's window and sinks (0: none): a query sees the keys that both
+/// allow. See can_narrow.
+LASTROW_HD constexpr MaskRule narrowed(MaskRule model, int32_t window, int32_t sinks) {
+  if (window == 0 || (model.window > 0 && model.window <= window)) return model;
+  return {model.causal, window, sinks};
+}
+/// Whether narrowed() is exact. It is not if the model's window is wider than the policy's and the policy has
+/// sinks: a query must then see those sinks that are in the model's window, and other queries others.
+LASTROW_HD constexpr bool can_narrow(MaskRule model, int32_t window, int32_t sinks) {
+  return sinks == 0 || model.window <= window;
+}
+
 /// The keys [begin, end). Empty if begin == end.
 struct KeyRange {
   int32_t begin, end;

@@ -44,6 +44,9 @@ void plan(const StepPlan& plan, const KvStorage& storage) {
   for (int32_t row : plan.logit_rows)
     if (row < 0 || row >= plan.n_tokens())
       throw ShapeError("logit row {} in a step of {} tokens: use KvCache::plan", row, plan.n_tokens());
+  if (plan.window < 0 || plan.window_sinks < 0)
+    throw ShapeError("a plan with window {} and {} sinks: neither may be negative", plan.window,
+                     plan.window_sinks);
   if (plan.table_sinks < 0 || (!plan.table_first.empty() && plan.table_first.size() != n_seqs) ||
       (!plan.key_positions.empty() &&
        plan.key_positions.size() != n_seqs * static_cast<size_t>(plan.keys_per_seq())))

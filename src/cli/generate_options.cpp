@@ -3,6 +3,7 @@
 #include "cli/arguments.h"
 #include "cli/generate_help.h"
 #include "core/error.h"
+#include "session/session_cache.h"
 
 namespace lastrow::cli {
 namespace {
@@ -60,6 +61,8 @@ void require_for_prompts(const GenerateOptions& o) {
     throw UsageError("--share-prefix shares blocks of a pool: add --cache paged");
   if (o.pad_left && o.batch.value_or(1) < 2)
     throw UsageError("--pad-left is about prompts that step together: add --batch 2 or more");
+  if (o.pad_left && o.cache.options().window > 0)
+    throw UsageError("--pad-left moves positions, and a window counts them: use a --cache without a window");
   if (o.pad_left && o.share_prefix)
     throw UsageError("--pad-left and --share-prefix compare different things: use only one of them");
 }
@@ -71,6 +74,7 @@ void require_for_prompt(const GenerateOptions& o) {
     if (given) throw UsageError("{} needs several prompts: name a file of them with --prompts", name);
   if (o.prompt.empty() && o.cache_from.empty())
     throw UsageError("--prompt is missing: give a text to continue, or a file of texts with --prompts");
+  if (!o.save_cache.empty() || !o.cache_from.empty()) require_can_be_saved(o.cache.options());
   if (o.mode != "recompute") return;
   if (!o.save_cache.empty())
     throw UsageError("--mode recompute has no rows to save: use --mode cached or both with --save-cache");

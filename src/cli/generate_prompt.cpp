@@ -89,7 +89,8 @@ void run_modes(const GenerateOptions& o, const std::vector<Mode>& modes,
   const CacheOptions cache = o.cache.options();
   for (const Mode mode : modes) {
     auto made = o.backend.make();
-    require_room(*model, made->info(), {.cache = mode == Mode::cached ? cache : CacheOptions{}});
+    require_room(*model, made->info(),
+                 {.cache = mode == Mode::cached ? cache : CacheOptions{}, .chunk = talk.chunk});
     const Backend& used = *made;
     sessions.all.push_back(
         std::make_unique<DecodeSession>(model, std::move(made),

@@ -1,5 +1,6 @@
 #include "cli/generate_prompts.h"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -24,16 +25,27 @@ struct Job {
   int32_t batch;
 };
 
+/// The tokens of the longest prompt, as far as it fits in the context.
+int32_t longest_prompt(const Job& job) {
+  size_t longest = 1;
+  for (const FilePrompt& prompt : job.prompts) longest = std::max(longest, prompt.tokens.size());
+  return static_cast<int32_t>(std::min(longest, static_cast<size_t>(job.model->config().max_seq_len)));
+}
+
 std::unique_ptr<BatchSession> make_session(const Job& job, std::unique_ptr<Backend> backend,
                                            const CacheOptions& cache,
                                            const std::optional<RecordOptions>& record) {
   require_room(*job.model, backend->info(),
                {.cache = cache,
                 .n_seqs = job.batch,
-                .max_tokens = int64_t{job.model->config().max_seq_len} + job.batch});
-  return std::make_unique<BatchSession>(
-      job.model, std::move(backend),
-      BatchOptions{.sampling = job.o.sampling, .max_seqs = job.batch, .cache = cache, .record = record});
+                .max_tokens = int64_t{job.model->config().max_seq_len} + job.batch,
+                .chunk = longest_prompt(job)});
+  return std::make_unique<BatchSession>(job.model, std::move(backend),
+                                        BatchOptions{.sampling = job.o.sampling,
+                                                     .max_seqs = job.batch,
+                                                     .max_prompt_len = longest_prompt(job),
+                                                     .cache = cache,
+                                                     .record = record});
 }
 
 /// A run that only shows progress, to compare the main run with.

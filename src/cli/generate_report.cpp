@@ -65,7 +65,12 @@ std::string held_rows(const GenerateReport& report) {
   const auto rows = [](const StepRecord& s) { return s.rows_held; };
   const auto blocks = [](const StepRecord& s) { return int64_t{s.blocks_used}; };
   const auto bytes = [](const StepRecord& s) { return s.bytes_held; };
+  const auto forgotten = [](const StepRecord& s) { return s.rows_evicted; };
+  const bool forgets = std::ranges::any_of(report.runs, [](const ModeRun& run) {
+    return std::ranges::any_of(run.steps, [](const StepRecord& s) { return s.rows_evicted > 0; });
+  });
   return table_row(report, "rows held at the end, each layer", rows, with_commas) +
+         (forgets ? table_row(report, "rows forgotten, each layer", forgotten, with_commas) : "") +
          table_row(report, "blocks that hold them", blocks, with_commas) +
          table_row(report, "bytes of these blocks", bytes, gib_and_gb);
 }

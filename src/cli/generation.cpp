@@ -58,9 +58,10 @@ class Runner {
     std::vector<int32_t> tokens = {session_.next_token()};
     tokens.insert(tokens.end(), given.begin(), given.end());
     std::span<const int32_t> rest = tokens;
+    const auto chunk =
+        static_cast<size_t>(session_.options().chunk);  // with a window, the session chooses one
     while (!rest.empty()) {
-      const size_t n =
-          talk_.chunk == 0 ? rest.size() : std::min(rest.size(), static_cast<size_t>(talk_.chunk));
+      const size_t n = chunk == 0 ? rest.size() : std::min(rest.size(), chunk);
       note(session_.advance(rest.first(n)));
       rest = rest.subspan(n);
     }

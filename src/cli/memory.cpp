@@ -95,24 +95,40 @@ std::string counted(int64_t n, std::string_view what) {
   return fmt::format("{} {}{}", with_commas(n), what, n == 1 ? "" : "s");
 }
 
-/// What was computed: for one block a sequence, and for a pool of blocks if --cache is paged.
+/// What was computed: for one block a sequence, for a pool of blocks if --cache is paged, and for rings if it
+/// is a window.
 struct Sizes {
   CacheOptions cache;
   int64_t context = 0;
   CacheMemory whole{};
   std::optional<PagedMemory> paged{};
+  std::optional<WindowMemory> ring{};
   std::optional<int64_t> crossing{};  // the context from which the cache exceeds the weights
 
   bool fixed_pool() const { return paged && cache.n_blocks > 0; }
-  int64_t bytes() const { return paged ? paged->bytes : whole.bytes; }
-  int64_t bytes_per_token() const { return paged ? paged->bytes_per_token : whole.bytes_per_token; }
-  const std::string& formula() const { return paged ? paged->formula : whole.formula; }
+  /// The sizes of a pool or of rings do not follow the formula of one block.
+  bool in_blocks() const { return paged || ring; }
+  int64_t bytes() const { return ring ? ring->bytes : paged ? paged->bytes : whole.bytes; }
+  /// The window of a text of this context is full, so a token takes the slots of a forgotten one.
+  bool is_full() const { return ring && context >= int64_t{cache.window} + cache.sinks; }
+  int64_t bytes_per_token() const {
+    if (ring) return is_full() ? 0 : ring->bytes_per_token;
+    return paged ? paged->bytes_per_token : whole.bytes_per_token;
+  }
+  const std::string& formula() const { return ring ? ring->formula : paged ? paged->formula : whole.formula; }
 };
 
 Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
   Sizes s{.cache = cache_options(o.cache), .context = o.context.value_or(shape.max_seq_len)};
   const CacheFormats formats = cache_formats_of(o.kv_dtype);
   s.whole = cache_memory(shape, s.context, o.batch, formats);
+  if (s.cache.kind == "window" || s.cache.kind == "budget") {
+    if (s.cache.window == 0 && shape.window > 0 && shape.n_window_layers() == shape.n_layers)
+      s.cache.window = static_cast<int32_t>(std::min<int64_t>(shape.window, kMaxContext));
+    const int64_t chunk = std::min<int64_t>(s.cache.window, s.context);  // as generate feeds a prompt
+    s.ring = window_memory(shape, s.context, o.batch, formats, s.cache, std::max<int64_t>(chunk, 1));
+    return s;
+  }
   if (s.cache.kind != "paged") {
     s.crossing = crossing_context(shape, o.batch, formats);
     return s;
@@ -144,8 +160,23 @@ std::string paged_text(const PagedMemory& p, int64_t context, int64_t batch) {
   return out;
 }
 
+/// What the rings hold.
+std::string ring_text(const WindowMemory& r, const CacheOptions& cache) {
+  std::string out = fmt::format("  a block            {} ({} bytes)\n", gib_and_gb(r.block_bytes),
+                                with_commas(r.block_bytes));
+  out += fmt::format("  a sequence         {} for sinks, a ring of {}\n", counted(r.sink_blocks, "block"),
+                     counted(r.ring_blocks, "block"));
+  out += fmt::format("  rows               {} at most while a step runs, {} between steps\n",
+                     with_commas(r.held_rows),
+                     with_commas(std::min(r.held_rows, int64_t{cache.sinks} + cache.window - 1)));
+  return out;
+}
+
 /// When the cache becomes larger than the weights. A pool with a fixed number of blocks does not grow.
 std::string crossing_text(const Sizes& s) {
+  if (s.ring)
+    return s.bytes() > s.whole.weights_bytes ? "  exceeds weights    at any context: rings do not grow\n"
+                                             : "  exceeds weights    never: rings do not grow\n";
   if (s.crossing)
     return fmt::format("  exceeds weights    from a context of {} on\n", counted(*s.crossing, "token"));
   if (!s.fixed_pool()) return "  exceeds weights    never, because of the sliding window\n";
@@ -155,6 +186,10 @@ std::string crossing_text(const Sizes& s) {
 }
 
 std::string per_token_text(const ModelShape& shape, const Sizes& s) {
+  if (s.is_full()) return "  each token adds    0 bytes: the window is full\n";
+  if (s.ring)
+    return fmt::format("  each token takes   {} ({} bytes) of its ring\n", gib_and_gb(s.bytes_per_token()),
+                       with_commas(s.bytes_per_token()));
   if (!s.paged) return fmt::format("  each token adds    {}\n", bytes_per_token_text(shape, s.whole));
   const int64_t bytes = s.bytes_per_token();
   return fmt::format("  each token {}   {} ({} bytes), {}\n", s.fixed_pool() ? "takes" : "adds ",
@@ -165,9 +200,10 @@ std::string per_token_text(const ModelShape& shape, const Sizes& s) {
 std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes& s) {
   std::string out = fmt::format("{}: K/V cache of {} of {} in {}{}\n\n", shape.name,
                                 counted(o.batch, "sequence"), counted(s.context, "token"),
-                                dtype_name(o.kv_dtype), s.paged ? ", " + name_of(s.cache) : "");
+                                dtype_name(o.kv_dtype), s.in_blocks() ? ", " + name_of(s.cache) : "");
   out += fmt::format("  {}\n\n", s.formula());
   if (s.paged) out += paged_text(*s.paged, s.context, o.batch);
+  if (s.ring) out += ring_text(*s.ring, s.cache);
   out += per_token_text(shape, s);
   out += fmt::format("  weights            {} in {}\n", gib_and_gb(s.whole.weights_bytes),
                      name_of(shape.weight_dtype));
@@ -175,7 +211,9 @@ std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes
   if (s.paged && shape.window > 0)
     out += fmt::format("  note               blocks also keep the rows that the window of {} hides\n",
                        counted(shape.n_window_layers(), "layer"));
-  if (!s.paged && shape.window > 0 && preset_or_null(o.model) == nullptr)
+  if (s.ring && shape.window > 0)
+    out += "  note               all layers have the same ring, those with a window of their own too\n";
+  if (!s.in_blocks() && shape.window > 0 && preset_or_null(o.model) == nullptr)
     out +=
         "  note               `lastrow generate` stores more: its caches keep the rows behind a window too\n";
   if (s.context > shape.max_seq_len)
@@ -194,7 +232,9 @@ ordered_json as_json(const ModelShape& shape, const MemoryOptions& o, const Size
                        {"kv_dtype", dtype_name(o.kv_dtype)},
                        {"bytes", s.bytes()},
                        {"bytes_per_token", s.bytes_per_token()},
-                       {"growing_layers", s.paged ? shape.n_layers : s.whole.n_growing_layers},
+                       {"growing_layers", s.is_full()     ? 0
+                                          : s.in_blocks() ? shape.n_layers
+                                                          : s.whole.n_growing_layers},
                        {"gib", static_cast<double>(s.bytes()) / 0x1p30},
                        {"gb", static_cast<double>(s.bytes()) / 1e9},
                        {"weights_bytes", s.whole.weights_bytes},
@@ -210,6 +250,12 @@ ordered_json as_json(const ModelShape& shape, const MemoryOptions& o, const Size
                       {"blocks", s.paged->n_blocks},
                       {"sequences_that_fit", s.paged->seqs_that_fit},
                       {"waste_rows_per_sequence", s.paged->waste_rows}};
+  if (s.ring)
+    json["ring"] = {{"block_bytes", s.ring->block_bytes},
+                    {"sink_blocks_per_sequence", s.ring->sink_blocks},
+                    {"ring_blocks_per_sequence", s.ring->ring_blocks},
+                    {"blocks", s.ring->n_blocks},
+                    {"most_rows_per_sequence", s.ring->held_rows}};
   return json;
 }
 
@@ -243,6 +289,10 @@ constexpr const char* kFooter =
     block_bytes            K and V of one block in all layers
     blocks_per_sequence, blocks, sequences_that_fit
     waste_rows_per_sequence    slots of a sequence's last block that stay empty
+  ring                     only with --cache window:w=W, for prompts that are fed in chunks of W tokens:
+    block_bytes            K and V of one block in all layers
+    sink_blocks_per_sequence, ring_blocks_per_sequence, blocks
+    most_rows_per_sequence     rows that are held while a step runs
 
 With --list it prints {presets: […]}: name, sizes, window (0: none) and the number of layers that have it,
 params and source of each.
@@ -259,8 +309,9 @@ void add_memory(CLI::App& app) {
   sub->add_option("--context", o->context, "Tokens per sequence; default: the context of the model");
   sub->add_option("--batch", o->batch, "Number of sequences; default 1");
   sub->add_option("--cache", o->cache,
-                  "contiguous, or paged[:block=B][,blocks=N]: blocks of B rows from a pool of N; default "
-                  "contiguous, B 16, N as many as are needed");
+                  "contiguous; paged[:block=B][,blocks=N]: blocks of B rows from a pool of N; or "
+                  "window:w=W[,sinks=N][,block=B]: a ring for the last W rows, behind the first N; default "
+                  "contiguous, B 16, blocks=N as many as are needed, no sinks");
   sub->add_option(
       "--kv-dtype,--dtype", o->kv_dtype,
       "The type of the cache: f32, f16, bf16, int8, fp8, int4 or fp4, or k=TYPE,v=TYPE; default f16");

@@ -2,6 +2,7 @@
 
 #include "core/memory_limit.h"
 #include "model/decoder.h"
+#include "session/session_cache.h"
 
 namespace lastrow::cli {
 namespace {
@@ -22,11 +23,14 @@ void require_room(const Model& model, const BackendInfo& backend, const RunSizes
   if (!backend.in_host_memory) return;
   const ModelConfig& c = model.config();
   const DType activations = backend.activation_dtype;
-  const CacheSpec cache = cache_spec(sizes.cache, {.n_layers = c.n_layers,
-                                                   .n_kv_heads = c.n_kv_heads,
-                                                   .head_dim = c.head_dim,
-                                                   .max_seq_len = c.max_seq_len,
-                                                   .n_seqs = sizes.n_seqs});
+  const CacheOptions options = completed(sizes.cache, c);
+  const CacheSpec cache =
+      cache_spec(options, {.n_layers = c.n_layers,
+                           .n_kv_heads = c.n_kv_heads,
+                           .head_dim = c.head_dim,
+                           .max_seq_len = c.max_seq_len,
+                           .n_seqs = sizes.n_seqs,
+                           .longest_step = longest_chunk(options, sizes.chunk, c.max_seq_len)});
   const int64_t max_tokens = sizes.max_tokens > 0 ? sizes.max_tokens : c.max_seq_len;
   constexpr int64_t kLayerOverheadBytes = 2048;  // the Tensor objects and alignment of nine weights, K and V
   require_memory(Decoder::bytes(c, activations) + Workspace::bytes(c, activations, max_tokens, sizes.n_seqs) +

@@ -11,6 +11,7 @@ struct RunSizes {
   CacheOptions cache{};
   int32_t n_seqs = 1;      // sequences that may step together
   int64_t max_tokens = 0;  // tokens of a step; 0: the model's context
+  int32_t chunk = 0;       // tokens of one sequence in a step; 0: as a session chooses
 };
 
 /// Throws CapacityError if the session would need more memory than there is. A GPU's memory is not counted.

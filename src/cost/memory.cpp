@@ -159,6 +159,36 @@ PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch
   return m;
 }
 
+WindowMemory window_memory(const ModelShape& shape, int64_t context, int64_t batch,
+                           const CacheFormats& formats, const CacheOptions& options, int64_t longest_step) {
+  validate(shape);
+  require_range("context", context, kMaxContext);
+  require_range("batch", batch, kMaxBatch);
+  require_range("longest step", longest_step, context);
+  // The spec of one sequence: its blocks do not depend on the types of K and V.
+  const CacheSpec spec = cache_spec(options, {.n_layers = 1,
+                                              .n_kv_heads = 1,
+                                              .head_dim = 2,
+                                              .max_seq_len = static_cast<int32_t>(context),
+                                              .n_seqs = 1,
+                                              .longest_step = static_cast<int32_t>(longest_step)});
+  WindowMemory m;
+  m.sink_blocks = (options.sinks + spec.block_len - 1) / spec.block_len;
+  m.ring_blocks = spec.n_blocks - m.sink_blocks;
+  m.n_blocks = checked_product(shape, {spec.n_blocks, batch});
+  m.held_rows = spec.max_kv_len();
+  m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers});
+  m.block_bytes = checked_product(shape, {m.bytes_per_token, spec.block_len});
+  m.bytes = checked_product(shape, {m.block_bytes, m.n_blocks});
+  const std::string rows = fmt::format(
+      "{} · {} sequence{} · ({} block{} for sinks + {} of the ring) · {} row{}", layers_text(shape.n_layers),
+      with_commas(batch), batch == 1 ? "" : "s", m.sink_blocks, m.sink_blocks == 1 ? "" : "s",
+      with_commas(m.ring_blocks), with_commas(spec.block_len), spec.block_len == 1 ? "" : "s");
+  m.formula = fmt::format("{} = {} bytes = {}", bytes_text(shape, formats, rows), with_commas(m.bytes),
+                          gib_and_gb(m.bytes));
+  return m;
+}
+
 int64_t paged_crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats,
                                int64_t block_len) {
   require_range("batch", batch, kMaxBatch);

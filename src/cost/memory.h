@@ -23,6 +23,7 @@
 #include <string>
 #include <string_view>
 
+#include "cache/make_cache.h"
 #include "cost/model_shape.h"
 
 namespace lastrow {
@@ -99,6 +100,23 @@ struct PagedMemory {
 /// and for a pool that cannot hold one sequence.
 PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats,
                          int64_t block_len, int64_t n_blocks = 0);
+
+/// A cache that keeps the sinks and the window of each sequence: whole blocks for the sinks, and a ring of
+/// blocks. All layers have the same.
+struct WindowMemory {
+  int64_t sink_blocks = 0, ring_blocks = 0;  // of a sequence
+  int64_t n_blocks = 0;                      // of all sequences
+  int64_t held_rows = 0;                     // the most rows of a sequence that are stored at once
+  int64_t block_bytes = 0;                   // K and V of one block in all layers
+  int64_t bytes = 0;                         // n_blocks · block_bytes: what is allocated, whatever the text
+  int64_t bytes_per_token = 0;               // rows of one more token in all layers, until the window is full
+  std::string formula;                       // with its numbers
+};
+
+/// For steps that feed at most longest_step tokens of a sequence. Throws ShapeError as cache_memory and
+/// cache_spec (cache/make_cache.h) do.
+WindowMemory window_memory(const ModelShape& shape, int64_t context, int64_t batch,
+                           const CacheFormats& formats, const CacheOptions& options, int64_t longest_step);
 
 /// The shortest context at which a pool for `batch` sequences, counted in whole blocks, is larger than the weights.
 /// There always is one, because blocks also keep the rows that a window no longer sees.

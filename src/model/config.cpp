@@ -95,6 +95,22 @@ AttendSpec attend_spec(const ModelConfig& c, int layer) {
           .mask = {.window = layer % c.window_period == 0 ? c.window : 0}};
 }
 
+AttendSpec attend_spec(const ModelConfig& c, int layer, int32_t window, int32_t sinks) {
+  AttendSpec spec = attend_spec(c, layer);
+  spec.mask = narrowed(spec.mask, window, sinks);
+  return spec;
+}
+
+void require_window(const ModelConfig& c, int32_t window, int32_t sinks) {
+  for (int layer = 0; layer < c.n_layers; ++layer)
+    if (const MaskRule own = attend_spec(c, layer).mask; !can_narrow(own, window, sinks))
+      throw UsageError(
+          "layer {} of {} has a window of {}, which is wider than that of the cache, {}, and hides its {} "
+          "sinks "
+          "from later tokens: leave out the sinks, or choose a window of {} or more",
+          layer, c.name, own.window, window, sinks, own.window);
+}
+
 ModelShape shape_of(const ModelConfig& c, DType weight_dtype) {
   ModelShape shape;
   shape.name = c.name;

@@ -83,6 +83,11 @@ std::string bias_name(const std::string& weight_name);
 
 /// How the attention of a layer makes scores and which keys it sees. Only the window differs between layers.
 AttendSpec attend_spec(const ModelConfig& config, int layer);
+/// The same for a step whose cache has a window and sinks of its own (StepPlan::window, window_sinks): the
+/// narrower window wins.
+AttendSpec attend_spec(const ModelConfig& config, int layer, int32_t window, int32_t sinks);
+/// Throws UsageError if a layer of the model cannot have this window and these sinks of a cache.
+void require_window(const ModelConfig& config, int32_t window, int32_t sinks);
 
 /// The same sizes in the form that the cost formulas take.
 ModelShape shape_of(const ModelConfig& config, DType weight_dtype = DType::f32);

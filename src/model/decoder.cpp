@@ -161,7 +161,7 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
                      .q = q.reshaped(q_shape),
                      .storage = storage,
                      .batch = batch,
-                     .spec = attend_spec(config_, layer),
+                     .spec = attend_spec(config_, layer, batch.plan->window, batch.plan->window_sinks),
                      .out = attended.reshaped(q_shape),
                      .lse = lse});
   if (batch.plan->wants_mass)

@@ -6,7 +6,8 @@
 namespace lastrow {
 
 int64_t most_blocks(const CacheSpec& spec, size_t prompt_len, int32_t n_tokens) {
-  const int64_t n_rows = static_cast<int64_t>(prompt_len) + n_tokens - 1;
+  const int64_t n_tokens_fed = static_cast<int64_t>(prompt_len) + n_tokens - 1;
+  const int64_t n_rows = std::min<int64_t>(n_tokens_fed, spec.max_kv_len());
   return (n_rows + spec.block_len - 1) / spec.block_len;
 }
 

@@ -47,17 +47,21 @@ void BatchSession::Steps::record(Live& live, const StepPlan& plan, double wall_u
 
 SequenceStep BatchSession::Steps::sequence_step(const Live& live, const StepPlan& plan, int32_t i) const {
   const ModelConfig& config = session_.model_->config();
-  const MaskRule mask;
   const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
   const int64_t token_bytes = live.storage->token_bytes();
+  int64_t n_cells = 0, n_rows = 0;  // in all layers, of one head
+  for (int layer = 0; layer < config.n_layers; ++layer) {
+    const MaskRule mask = attend_spec(config, layer, plan.window, plan.window_sinks).mask;
+    n_cells += cost::visible_cells(q_len, kv_len, mask.causal, mask.most_keys());
+    n_rows += cost::visible_rows(q_len, kv_len, mask.causal, mask.most_keys());
+  }
   return {.generation = names_[static_cast<size_t>(i)],
           .phase = entries_[static_cast<size_t>(i)].joins ? Phase::prefill : Phase::decode,
           .position = plan.positions[plan.q_start[i + 1] - 1],
           .q_len = q_len,
           .kv_len = kv_len,
-          .score_cells = cost::visible_cells(q_len, kv_len, mask.causal, mask.window) * config.n_q_heads *
-                         config.n_layers,
-          .cache_bytes_read = cost::visible_rows(q_len, kv_len, mask.causal, mask.window) * token_bytes,
+          .score_cells = n_cells * config.n_q_heads,
+          .cache_bytes_read = n_rows * token_bytes / config.n_layers,
           .cache_bytes_written = q_len * token_bytes};
 }
 

@@ -5,6 +5,7 @@
 #include "session/argument_checks.h"
 #include "session/batch_steps.h"
 #include "session/decorators.h"
+#include "session/session_cache.h"
 
 namespace lastrow {
 namespace {
@@ -16,6 +17,12 @@ BatchOptions completed(BatchOptions options, const ModelConfig& config) {
   if (options.max_seq_len < 1 || options.max_seq_len > config.max_seq_len)
     throw CapacityError("max_seq_len {}: {} has a context of {}, so choose 1 to {}, or 0 for all of it",
                         options.max_seq_len, config.name, config.max_seq_len, config.max_seq_len);
+  options.cache = completed(options.cache, config);
+  if (options.max_prompt_len == 0) options.max_prompt_len = options.max_seq_len;
+  if (options.max_prompt_len < 1 || options.max_prompt_len > options.max_seq_len)
+    throw CapacityError("max_prompt_len {} in texts of at most {} tokens: choose 1 to {}, or 0 for {}",
+                        options.max_prompt_len, options.max_seq_len, options.max_seq_len,
+                        options.max_seq_len);
   if (options.max_step_tokens == 0) options.max_step_tokens = options.max_seq_len + options.max_seqs;
   if (options.max_step_tokens < options.max_seqs)
     throw UsageError("max_step_tokens {} is less than one token for each of {} sequences: raise it",
@@ -28,7 +35,8 @@ CacheSizes cache_sizes(const ModelConfig& config, const BatchOptions& options) {
           .n_kv_heads = config.n_kv_heads,
           .head_dim = config.head_dim,
           .max_seq_len = options.max_seq_len,
-          .n_seqs = options.max_seqs};
+          .n_seqs = options.max_seqs,
+          .longest_step = std::min(options.max_prompt_len, options.max_step_tokens)};
 }
 
 bool can_need_private_block(const Poke& poke) {
@@ -72,6 +80,10 @@ int32_t BatchSession::add(std::vector<int32_t> prompt, int32_t n_tokens, std::op
   if (static_cast<int64_t>(prompt.size()) > options_.max_step_tokens)
     throw CapacityError("a prompt of {} tokens in steps of at most {}: shorten it, or raise max_step_tokens",
                         prompt.size(), options_.max_step_tokens);
+  if (static_cast<int64_t>(prompt.size()) > options_.max_prompt_len)
+    throw CapacityError(
+        "a prompt of {} tokens, but prompts have at most {}: shorten it, or raise max_prompt_len",
+        prompt.size(), options_.max_prompt_len);
   const int64_t n_blocks = most_blocks(spec, prompt.size(), n_tokens);
   if (n_blocks > spec.n_blocks)
     throw CapacityError(

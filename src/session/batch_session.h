@@ -60,6 +60,7 @@ struct BatchOptions {
   int32_t max_seqs = 8;         // generations that can run at the same time
   int32_t max_seq_len = 0;      // of each generation; 0: the model's context
   int32_t max_step_tokens = 0;  // the most tokens of one step; 0: max_seq_len + max_seqs
+  int32_t max_prompt_len = 0;   // 0: max_seq_len. A cache that forgets rows needs room for the longest prompt
   CacheOptions cache{};
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
   AttendHook::Function on_attend{};         // is called after each attend; see trace/attend_hook.h

@@ -29,15 +29,15 @@ struct Generation {
   double first_token_us = 0;      // from the start of joined_step to its first token
 };
 
-/// What one step did for one generation. Counts are over all layers, as in StepRecord, and are computed for
-/// the causal mask. Blocks that the step copied are counted in BatchStep::total only.
+/// What one step did for one generation. Counts are over all layers, as in StepRecord, and are computed from
+/// the masks. Blocks that the step copied are counted in BatchStep::total only.
 struct SequenceStep {
   int32_t generation = 0;
   Phase phase = Phase::decode;  // prefill: it joined in this step
   bool leaves = false;          // its last token was chosen in this step
   int32_t position = 0;         // of its last token
   int32_t q_len = 0;            // tokens fed
-  int32_t kv_len = 0;           // rows in each layer after the step
+  int32_t kv_len = 0;           // rows in each layer, as in StepRecord
   int64_t score_cells = 0;
   int64_t cache_bytes_read = 0;
   int64_t cache_bytes_written = 0;

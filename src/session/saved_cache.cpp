@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "session/session.h"
+#include "session/session_cache.h"
 
 namespace lastrow {
 namespace {
@@ -22,6 +23,7 @@ SavedCache save_cache(const DecodeSession& session) {
   if (session.mode() == Mode::recompute)
     throw UsageError("a session without a cache has no rows to save: use Mode::cached");
   if (session.current_step() < 0) throw UsageError("no step has been taken, so there are no rows to save");
+  require_can_be_saved(session.options().cache);
   if (!session.pokes().empty())
     throw UsageError("pokes have changed the rows: take them back before you save the cache");
   SavedCache saved;

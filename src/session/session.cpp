@@ -5,6 +5,7 @@
 
 #include "session/argument_checks.h"
 #include "session/decorators.h"
+#include "session/session_cache.h"
 #include "session/transaction.h"
 #include "trace/host_dtype.h"
 
@@ -23,17 +24,27 @@ int32_t context_length(const Model& model, const SessionOptions& options) {
   return options.max_seq_len == 0 ? context : options.max_seq_len;
 }
 
+/// The options with the model's values in place of zeros. Throws if the model cannot have them.
+SessionOptions completed(SessionOptions options, const Model& model) {
+  if (options.chunk < 0)
+    throw UsageError("a chunk of {} tokens: choose 1 or more, or 0 for the whole prompt", options.chunk);
+  options.cache = completed(options.cache, model.config());
+  options.chunk = longest_chunk(options.cache, options.chunk, context_length(model, options));
+  return options;
+}
+
 std::unique_ptr<KvCache> session_cache(const Model& model, const SessionOptions& options) {
   const ModelConfig& c = model.config();
   if (options.mode == Mode::cached && options.cache.share_prefix)
     throw UsageError(
         "a session has one text, so there is no other one to share rows with: leave out "
         "share_prefix, or use a BatchSession");
-  return make_cache(options.mode == Mode::cached ? options.cache : CacheOptions{},
+  return make_cache(options.mode == Mode::cached ? options.cache : scratch_of(options.cache),
                     {.n_layers = c.n_layers,
                      .n_kv_heads = c.n_kv_heads,
                      .head_dim = c.head_dim,
-                     .max_seq_len = context_length(model, options)});
+                     .max_seq_len = context_length(model, options),
+                     .longest_step = options.chunk});
 }
 
 }  // namespace
@@ -41,7 +52,7 @@ std::unique_ptr<KvCache> session_cache(const Model& model, const SessionOptions&
 DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend,
                              SessionOptions options)
     : model_(std::move(model)),
-      options_(std::move(options)),
+      options_(completed(std::move(options), *model_)),
       backend_(std::move(backend)),
       stack_(std::make_unique<Decorators>(*backend_, options_.record, options_.on_attend)),
       decoder_(*model_, stack_->top()),
@@ -50,8 +61,6 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
       storage_(backend_->make_storage(cache_->spec())),
       sampler_(options_.sampling, model_->config().vocab_size),
       backup_(std::make_unique<Backup>()) {
-  if (options_.chunk < 0)
-    throw UsageError("a chunk of {} tokens: choose 1 or more, or 0 for the whole prompt", options_.chunk);
   backup_->cache = session_cache(*model_, options_);
   if (cache_->wants_mass())
     workspace_.make_mass(model_->config(), stack_->top(), cache_->spec().max_kv_len());

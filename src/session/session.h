@@ -18,6 +18,9 @@
 // * Mode::recompute empties its storage before each step and feeds the whole prefix. Nothing else differs.
 // * Only advance() can add a token. go_to() and set_pokes() run steps with the tokens that they had before.
 //   If advance() from an earlier step feeds other tokens than before, the later steps are forgotten.
+// * A cache that forgets rows (CacheOptions::kind window) takes at most SessionOptions::chunk tokens in a step.
+//   It cannot go back to rows that it has forgotten, so stepping back runs the steps from 0 again. A poke of a
+//   row that is not stored any more changes nothing, and its report says so. Its rows cannot be saved.
 // * Rows that start_from() loaded stay as they are. Stepping back never goes below them, and a poke `since`
 //   of such a row is refused, because no step of this session computed it. A poke `now` works.
 // * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored
@@ -61,8 +64,9 @@ struct SavedCache;
 struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
-  int32_t max_seq_len = 0;                  // 0: the model's context
-  int32_t chunk = 0;                        // tokens of the prompt that a step feeds; 0: the whole prompt
+  int32_t max_seq_len = 0;  // 0: the model's context
+  // Tokens of the prompt that a step feeds. 0: the whole prompt; with a cache that forgets rows: its window
+  int32_t chunk = 0;
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
   CacheOptions cache{};                     // without share_prefix; Mode::recompute: contiguous f32 scratch
   AttendHook::Function on_attend{};         // is called after each attend; see trace/attend_hook.h
@@ -90,7 +94,7 @@ class DecodeSession {
   /// kept. Throws UsageError for a forced token before the prompt is finished, or outside the vocabulary.
   const StepRecord& advance(int32_t forced = -1);
   /// Runs one step that feeds these tokens, one or more, and is of Phase::prefill. Throws as above, and also
-  /// if they do not fit in the context.
+  /// if they do not fit in the context, or are more than a cache that forgets rows takes at once.
   const StepRecord& advance(std::span<const int32_t> tokens);
   /// Runs `step` again with the tokens it had; 0 ≤ step ≤ last_step().
   const StepRecord& go_to(int32_t step);
@@ -157,6 +161,8 @@ class DecodeSession {
   void require_fits(const SavedCache& saved) const;
   void require_held(int32_t index) const;
   void require_stored_rows() const;
+  /// Whether the cache of this session forgets rows. False in Mode::recompute.
+  bool forgets() const { return cache_->spec().held_rows > 0; }
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;

@@ -17,7 +17,7 @@ struct StepRecord {
   int32_t position = 0;             // position of the step's last token
   Phase phase = Phase::prefill;     // prefill: the tokens were given; decode: one, chosen or forced
   int32_t q_len = 0;                // tokens fed
-  int32_t kv_len = 0;               // rows in each layer after the step
+  int32_t kv_len = 0;               // rows in each layer, this step's included, before the policy forgets any
   int64_t q_rows = 0;               // rows of Q projected: q_len · n_layers
   int64_t kv_rows_projected = 0;    // rows of K (and as many of V) projected: q_len · n_layers
   int64_t score_cells = 0;          // visible (query head, query, key) triples

@@ -7,6 +7,7 @@
 #include "session/counted_step.h"
 #include "session/decorators.h"
 #include "session/forward_step.h"
+#include "session/session_cache.h"
 #include "session/transaction.h"
 
 namespace lastrow {
@@ -43,6 +44,12 @@ void DecodeSession::Transaction::advance(std::span<const int32_t> tokens) {
     throw CapacityError(
         "{} more tokens do not fit: the context of {} has room for {}, and the text so far is kept",
         tokens.size(), session_.max_seq_len(), room);
+  const int32_t chunk = session_.options_.chunk;  // on both sides of a twin
+  if (forgets_rows(session_.options_.cache) && static_cast<int64_t>(tokens.size()) > chunk)
+    throw CapacityError(
+        "a step of {} tokens, but the cache has room for {} at once: give them in several calls, "
+        "or make the session with chunk {}",
+        tokens.size(), chunk, tokens.size());
   const std::vector<int32_t> own(tokens.begin(), tokens.end());  // `tokens` may be a part of state_.tokens
   take_step(own, Phase::prefill);
 }
@@ -128,9 +135,17 @@ int32_t DecodeSession::Transaction::first_step_changed(const std::vector<Poke>& 
   return first;
 }
 
-/// Forgets the K and V rows that `step` and later steps appended to the cache.
+/// Forgets the K and V rows that `step` and later steps appended to the cache. A cache that cannot go back to
+/// the state before them forgets all rows.
 void DecodeSession::Transaction::forget_rows_from(int32_t step) {
-  session_.cache_->truncate(0, std::min(session_.cache_->n_seen(0), session_.n_tokens_at(step - 1)));
+  const int32_t n = std::min(session_.cache_->n_seen(0), session_.n_tokens_at(step - 1));
+  session_.cache_->truncate(0, session_.cache_->can_truncate(0, n) ? n : 0);
+}
+
+/// Whether the cache can be brought to the state before `step` without running any step.
+bool DecodeSession::Transaction::can_begin(int32_t step) const {
+  const int32_t n = session_.n_tokens_at(step - 1);
+  return session_.cache_->n_seen(0) >= n && session_.cache_->can_truncate(0, n);
 }
 
 void DecodeSession::Transaction::require_not_stopped() const {
@@ -138,12 +153,15 @@ void DecodeSession::Transaction::require_not_stopped() const {
   stop_if_asked();
 }
 
-/// Runs `step`. With the cache, it first runs the earlier steps whose rows are missing.
+/// Runs `step`. With the cache, it first runs the earlier steps whose rows are missing. A cache that forgets
+/// rows may have to begin with step 0.
 void DecodeSession::Transaction::run_through(int32_t step) {
   require_not_stopped();
   int32_t first = step;
   if (session_.mode() == Mode::cached)
-    while (first > 0 && session_.cache_->n_seen(0) < session_.n_tokens_at(first - 1)) --first;
+    while (first > 0 && !can_begin(first)) --first;
+  // One step behind the last token overwrites only rows that the cache has forgotten. Others overwrite more.
+  if (first < step || session_.cache_->n_seen(0) > session_.n_tokens_at(first - 1)) save_rows_of_ring();
   for (int32_t i = first; i <= step; ++i) run_step(i);
   state_.step = step;
   state_.next_token = session_.sampler_.choose(state_.logits, session_.cache_->n_seen(0));
@@ -167,7 +185,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   const auto start = std::chrono::steady_clock::now();
   const StepPlan& plan = cache.plan({&sequence, 1});
   try {
-    if (cached) require_same_slots(plan);
+    if (cached && !session_.forgets()) require_same_slots(plan);
     forward(plan, taken.phase);
   } catch (...) {
     cache.abort(plan);

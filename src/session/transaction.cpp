@@ -36,12 +36,25 @@ void DecodeSession::Transaction::undo() {
 /// Copies the rows that the cache held at the start and has forgotten since, because steps may overwrite
 /// them. Only set_pokes and load need this: under the same pokes, a step stores the same bits again.
 void DecodeSession::Transaction::save_forgotten_rows() {
+  if (session_.forgets()) return save_rows_of_ring();
   n_tokens_kept_ = session_.cache_->n_seen(0);
   if (session_.mode() == Mode::recompute) return;
   std::vector<int64_t> slots;
   for (int32_t index = session_.cache_->length(0); index < before_->cache->length(0); ++index)
     slots.push_back(before_->cache->slot(0, index));
   before_->rows.save(*session_.backend_, *session_.storage_, std::move(slots));
+}
+
+/// Copies all rows that the cache held at the start, if it is one that forgets rows: steps may give any of
+/// their slots to other rows. Does so once.
+void DecodeSession::Transaction::save_rows_of_ring() {
+  if (!session_.forgets() || has_saved_) return;
+  n_tokens_kept_ = 0;
+  std::vector<int64_t> slots;
+  for (int32_t index = 0; index < before_->cache->length(0); ++index)
+    slots.push_back(before_->cache->slot(0, index));
+  before_->rows.save(*session_.backend_, *session_.storage_, std::move(slots));
+  has_saved_ = true;
 }
 
 void DecodeSession::Transaction::restore_rows() {

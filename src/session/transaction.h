@@ -16,6 +16,11 @@
 // Which rows must be saved? A step that runs again under the same pokes stores the same bits in the same
 // slots: KvCache::truncate promises the slots, and run_step checks them. So go_to and advance save nothing.
 // set_pokes and load store other bits, so they first copy the rows that they may overwrite.
+//
+// A cache that forgets rows gives their slots to later rows. One new step overwrites only rows that were
+// forgotten before it, so advance saves nothing. But if a call goes back, or runs several steps, a slot that
+// held a row at its start may get the row of another token. Such a call first copies all rows that the cache
+// holds. There are never more of them than the ring and the sinks have.
 #pragma once
 
 #include <memory>
@@ -57,6 +62,7 @@ class DecodeSession::Transaction {
   void undo();
   void restore_rows();
   void save_forgotten_rows();
+  void save_rows_of_ring();
   void require_first_call();
 
   // warm_start.cpp
@@ -75,13 +81,14 @@ class DecodeSession::Transaction {
   int32_t first_step_changed_by(const Poke& poke) const;
   int32_t first_step_changed(const std::vector<Poke>& before, const std::vector<Poke>& after) const;
   void forget_rows_from(int32_t step);
+  bool can_begin(int32_t step) const;
 
   DecodeSession& session_;
   SessionState& state_;  // the session's
   std::unique_ptr<Backup> before_;
   std::optional<Recorder::Transaction> recording_;
   int32_t n_tokens_kept_ = 0;  // the rows of this many tokens were still held when rows were saved
-  bool has_called_ = false, has_run_ = false, is_kept_ = false;
+  bool has_called_ = false, has_run_ = false, is_kept_ = false, has_saved_ = false;
 };
 
 }  // namespace lastrow

@@ -5,6 +5,7 @@
 #include "io/checked.h"
 #include "session/decorators.h"
 #include "session/saved_cache.h"
+#include "session/session_cache.h"
 #include "session/transaction.h"
 #include "trace/host_dtype.h"
 
@@ -16,6 +17,7 @@ void DecodeSession::require_fits(const SavedCache& saved) const {
   if (saved.model != own)
     throw UsageError("{} is of another model, {}: {}. Load it with the model that made it", source,
                      shown(saved.model.config.name), difference(saved.model, own));
+  require_can_be_saved(options_.cache);
   if (options_.mode == Mode::recompute) return;
   const std::string here = kv_dtype_text(cache_->spec());
   if (saved.kv_dtype != here)

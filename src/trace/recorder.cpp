@@ -15,8 +15,9 @@ int64_t bytes_of(const Event& event) {
 }
 
 int64_t bytes_of(const StepPlan& plan) {
-  return static_cast<int64_t>(sizeof(StepPlan) + 32 * plan.tokens.size() + 16 * plan.kv_len.size() +
-                              4 * plan.block_tables.size());
+  return static_cast<int64_t>(
+      sizeof(StepPlan) + 32 * plan.tokens.size() + 16 * plan.kv_len.size() +
+      4 * (plan.block_tables.size() + plan.table_first.size() + plan.key_positions.size()));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "trace/trace_checks.h"
 
+#include "cache/slots.h"
 #include "ops/site.h"
 #include "trace/recorder.h"
 
@@ -46,6 +47,9 @@ CacheSpec TraceChecks::cache_spec(const nlohmann::json& json) const {
   spec.max_seq_len = field("max_seq_len");
   spec.block_len = field("block_len");
   spec.n_blocks = field("n_blocks");
+  const auto optional_field = [&](const char* name) { return json.contains(name) ? field(name) : 0; };
+  spec.held_rows = optional_field("held_rows");
+  spec.table_len = optional_field("table_len");
   const auto dtype = [&](const char* name) {
     const char* const key = json.contains("dtype") ? "dtype" : name;  // files that have one type for both
     if (!json.contains(key) || !json[key].is_string()) fail("lastrow.cache lacks {}", key);
@@ -58,6 +62,9 @@ CacheSpec TraceChecks::cache_spec(const nlohmann::json& json) const {
   } catch (const Error& e) {
     fail("lastrow.cache: {}", e.what());
   }
+  if (spec.held_rows < 0 || spec.table_len < 0 || spec.held_rows > kMaxIndices ||
+      spec.table_len > kMaxIndices)
+    fail("lastrow.cache claims to hold {} rows in tables of {} blocks", spec.held_rows, spec.table_len);
   if (spec.n_layers > kMaxLayers || spec.max_seq_len > kMaxIndices || spec.block_len > kMaxIndices)
     fail("lastrow.cache claims {} layers of {} indices", spec.n_layers, spec.max_seq_len);
   return spec;
@@ -81,18 +88,26 @@ void TraceChecks::check_plan(const StepPlan& plan, const CacheSpec& spec, int32_
   require(plan.block_len == spec.block_len && plan.blocks_per_seq >= 0 &&
               plan.block_tables.size() == n_seqs * static_cast<size_t>(plan.blocks_per_seq),
           "block tables");
+  const auto is_size = [](int32_t n) { return n >= 0 && n <= kMaxIndices; };
+  require(is_size(plan.window) && is_size(plan.window_sinks) && is_size(plan.table_sinks),
+          "windows and sinks");
+  require(plan.table_first.empty() || plan.table_first.size() == n_seqs, "table_first");
+  const int64_t n_keys = int64_t{plan.blocks_per_seq} * plan.block_len;
+  require(plan.key_positions.empty() ||
+              (n_keys <= kMaxIndices && std::cmp_equal(plan.key_positions.size(), n_seqs * n_keys)),
+          "key_positions");
   const int64_t n_slots = int64_t{spec.n_blocks} * spec.block_len;
   for (size_t i = 0; i < n_seqs; ++i) {
     require(plan.q_start[i] <= plan.q_start[i + 1], "q_start");
     require(plan.kv_len[i] >= 0 && plan.kv_len[i] <= int64_t{plan.blocks_per_seq} * plan.block_len &&
                 plan.kv_len[i] <= kMaxIndices,
             "kv_len");
-    const int64_t n_used = (int64_t{plan.kv_len[i]} + plan.block_len - 1) / plan.block_len;
-    for (int64_t b = 0; b < n_used; ++b) {
-      const int32_t block =
-          plan.block_tables[i * static_cast<size_t>(plan.blocks_per_seq) + static_cast<size_t>(b)];
-      require(block >= 0 && block < spec.n_blocks, "block tables");
-    }
+    const BlockTable table = block_table(plan, static_cast<int32_t>(i));
+    require(table.first >= 0 && table.first < table.block_len, "table_first");
+    const int32_t n_used = entries_used(table, plan.kv_len[i]);
+    require(n_used <= plan.blocks_per_seq, "block tables");
+    for (int32_t b = 0; b < n_used; ++b)
+      require(table.blocks[b] >= 0 && table.blocks[b] < spec.n_blocks, "block tables");
   }
   for (const int64_t slot : plan.append_slots) require(slot >= 0 && slot < n_slots, "append_slots");
   for (size_t i = 0; i < plan.logit_rows.size(); ++i)

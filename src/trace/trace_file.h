@@ -21,6 +21,9 @@
 //                                                  NAME: tokens, positions, q_start, kv_len, block_tables,
 //                                                  append_slots, logit_rows, sequences, block_copies
 //   steps.ends         [n_steps, 9] i64            where each step ends in these nine arrays, in this order
+//   steps.policy       [n_steps, 5] i64            only for a cache with a window, or one that forgets rows:
+//                                                  window, window_sinks, table_sinks, end in steps.table_first,
+//                                                  end in steps.key_positions (both i64, as in StepPlan)
 //   events.columns     [n_events, 9] i64           step, op, layer, name, causal, window, end in
 //                                                  events.reads, end in events.writes, kernel (−1: none)
 //   events.sinks       [n_events] i64              only if some attend has sinks
@@ -31,7 +34,7 @@
 //   events.writes      [n, 5] i64                  the same
 //
 // Its metadata:
-//   lastrow.trace       schema version
+//   lastrow.trace       schema version: 1, or 2 if the file has steps.policy
 //   lastrow.config      the model's config (JSON)
 //   lastrow.tokens      JSON array
 //   lastrow.names       JSON array; "name" and "kernel" in events.columns are indices in it
@@ -53,6 +56,7 @@
 namespace lastrow {
 
 inline constexpr int kTraceSchema = 1;
+inline constexpr int kPolicySchema = 2;  // of files with steps.policy: older programs must not misread them
 
 class AtomicFile;
 

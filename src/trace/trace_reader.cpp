@@ -1,6 +1,7 @@
 #include <array>
 #include <limits>
 #include <map>
+#include <optional>
 
 #include "core/number.h"
 #include "io/checked.h"
@@ -68,9 +69,10 @@ class TraceReader {
     if (!file_.metadata().contains("lastrow.trace"))
       throw FileError("{}: not a trace: its metadata lacks lastrow.trace", file_.source());
     const std::string schema = metadata("lastrow.trace");
-    if (schema != std::to_string(kTraceSchema))
-      throw FileError("{}: a trace of schema {}, and this program reads schema {}: record it again",
-                      file_.source(), shown(schema), kTraceSchema);
+    has_policy_ = schema == std::to_string(kPolicySchema);
+    if (!has_policy_ && schema != std::to_string(kTraceSchema))
+      throw FileError("{}: a trace of schema {}, and this program reads schemas {} and {}: record it again",
+                      file_.source(), shown(schema), kTraceSchema, kPolicySchema);
     info_.config_json = metadata("lastrow.config");
     for (const nlohmann::json& token : damage_.array(json("lastrow.tokens"), "lastrow.tokens"))
       info_.tokens.push_back(damage_.integer<int32_t>(token, "lastrow.tokens"));
@@ -122,7 +124,41 @@ class TraceReader {
     return it->second;
   }
 
+  /// Reads what the plans of a cache with a window have beside the others.
+  class PolicyReader {
+   public:
+    explicit PolicyReader(const TraceReader& reader)
+        : damage_(reader.damage_),
+          rows_(reader.table("steps.policy", 5)),
+          first_(reader.table("steps.table_first", 0)),
+          positions_(reader.table("steps.key_positions", 0)) {}
+
+    void read(StepPlan& plan, size_t i, size_t n_steps) {
+      if (rows_.size() != 5 * n_steps) damage_.fail("steps.policy does not fit steps.index");
+      const Table row = rows_.subspan(5 * i, 5);
+      plan.window = damage_.narrow<int32_t>(row[0], "steps.policy");
+      plan.window_sinks = damage_.narrow<int32_t>(row[1], "steps.policy");
+      plan.table_sinks = damage_.narrow<int32_t>(row[2], "steps.policy");
+      take(plan.table_first, first_, "steps.table_first", first_begin_, row[3], i + 1 == n_steps);
+      take(plan.key_positions, positions_, "steps.key_positions", positions_begin_, row[4], i + 1 == n_steps);
+    }
+
+   private:
+    void take(std::vector<int32_t>& to, Table values, const char* name, int64_t& begin, int64_t end,
+              bool last) const {
+      damage_.check_end(name, begin, end, static_cast<int64_t>(values.size()), last);
+      for (; begin < end; ++begin)
+        to.push_back(damage_.narrow<int32_t>(values[static_cast<size_t>(begin)], name));
+    }
+
+    const TraceChecks& damage_;
+    Table rows_, first_, positions_;
+    int64_t first_begin_ = 0, positions_begin_ = 0;
+  };
+
   void read_steps() {
+    std::optional<PolicyReader> policy;
+    if (has_policy_) policy.emplace(*this);
     const Table index = table("steps.index", 3), ends = table("steps.ends", 9);
     if (index.size() / 3 != ends.size() / 9) damage_.fail("steps.ends does not fit steps.index");
     std::array<int64_t, 9> begin{};
@@ -153,6 +189,7 @@ class TraceReader {
              damage_.narrow<int32_t>(copies[2 * begin[8] + 1], "steps.block_copies")});
       plan.blocks_per_seq = damage_.narrow<int32_t>(index[3 * i + 1], "steps.index");
       plan.block_len = damage_.narrow<int32_t>(index[3 * i + 2], "steps.index");
+      if (policy) policy->read(plan, i, index.size() / 3);
       const auto number = damage_.narrow<int32_t>(index[3 * i], "steps.index");
       if (number < 0 || (!steps_.empty() && number <= steps_.rbegin()->first))
         damage_.fail("steps.index does not ascend at step {}", number);
@@ -295,6 +332,7 @@ class TraceReader {
   std::vector<std::string> names_;
   std::vector<std::optional<OpKind>> ops_;
   std::map<int32_t, Step> steps_;
+  bool has_policy_ = false;
 };
 
 }  // namespace

@@ -40,6 +40,27 @@ struct Contents {
   }
 };
 
+/// Whether a plan has more than the arrays that every plan has.
+bool has_policy(const StepPlan& plan) {
+  return plan.window != 0 || plan.table_sinks != 0 || !plan.table_first.empty() ||
+         !plan.key_positions.empty();
+}
+
+/// What the plans of a cache with a window, or of one that forgets rows, have beside the others.
+void add_policy(Contents& contents, const StepPlan& plan) {
+  Columns &policy = contents.columns_of("steps.policy", 5),
+          &table_first = contents.columns_of("steps.table_first"),
+          &key_positions = contents.columns_of("steps.key_positions");
+  table_first.add_all(plan.table_first);
+  key_positions.add_all(plan.key_positions);
+  policy.add(
+      {plan.window, plan.window_sinks, plan.table_sinks, table_first.n_rows(), key_positions.n_rows()});
+}
+
+bool any_policy(const Recorder& recorder) {
+  return std::ranges::any_of(recorder.steps(), [&](int32_t step) { return has_policy(recorder.plan(step)); });
+}
+
 void add_steps(Contents& contents, const Recorder& recorder) {
   Columns &index = contents.columns_of("steps.index", 3), &ends = contents.columns_of("steps.ends", 9);
   Columns &tokens = contents.columns_of("steps.tokens"), &positions = contents.columns_of("steps.positions"),
@@ -49,10 +70,10 @@ void add_steps(Contents& contents, const Recorder& recorder) {
           &logit_rows = contents.columns_of("steps.logit_rows"),
           &sequences = contents.columns_of("steps.sequences"),
           &block_copies = contents.columns_of("steps.block_copies", 2);
+  const bool with_policy = any_policy(recorder);
   for (const int32_t step : recorder.steps()) {
     const StepPlan& plan = recorder.plan(step);
-    if (plan.table_sinks != 0 || !plan.table_first.empty() || !plan.key_positions.empty())
-      throw UsageError("a trace file cannot hold the plans of a cache that forgets rows: use another cache");
+    if (with_policy) add_policy(contents, plan);
     index.add({step, plan.blocks_per_seq, plan.block_len});
     tokens.add_all(plan.tokens);
     positions.add_all(plan.positions);
@@ -145,11 +166,13 @@ void add_kv_rows(Contents& contents, const Recorder& recorder) {
 }
 
 std::string cache_json(const CacheSpec& spec) {
-  return nlohmann::json{{"n_layers", spec.n_layers},        {"n_kv_heads", spec.n_kv_heads},
-                        {"head_dim", spec.head_dim},        {"max_seq_len", spec.max_seq_len},
-                        {"block_len", spec.block_len},      {"n_blocks", spec.n_blocks},
-                        {"dtype_k", name_of(spec.dtype_k)}, {"dtype_v", name_of(spec.dtype_v)}}
-      .dump();
+  nlohmann::json json{{"n_layers", spec.n_layers},        {"n_kv_heads", spec.n_kv_heads},
+                      {"head_dim", spec.head_dim},        {"max_seq_len", spec.max_seq_len},
+                      {"block_len", spec.block_len},      {"n_blocks", spec.n_blocks},
+                      {"dtype_k", name_of(spec.dtype_k)}, {"dtype_v", name_of(spec.dtype_v)}};
+  if (spec.held_rows > 0) json["held_rows"] = spec.held_rows;
+  if (spec.table_len > 0) json["table_len"] = spec.table_len;
+  return json.dump();
 }
 
 }  // namespace
@@ -170,7 +193,8 @@ void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& in
 
   std::vector<std::string_view> ops;
   for (size_t op = 0; op < kOpCount; ++op) ops.push_back(traits(OpKind{static_cast<uint8_t>(op)}).name);
-  contents.writer.metadata("lastrow.trace", std::to_string(kTraceSchema));
+  contents.writer.metadata("lastrow.trace",
+                           std::to_string(any_policy(recorder) ? kPolicySchema : kTraceSchema));
   contents.writer.metadata("lastrow.config", info.config_json);
   contents.writer.metadata("lastrow.tokens", nlohmann::json(info.tokens).dump());
   contents.writer.metadata("lastrow.ops", nlohmann::json(ops).dump());

@@ -139,3 +139,22 @@ TEST_CASE("merging the empty state changes nothing and gives no NaN") {
   empty.merge(one);
   CHECK(empty.lse() == 2.0f);
 }
+
+TEST_CASE("theorem: under the windows of a model and of a cache, a query sees what both allow") {
+  int32_t n_narrowed = 0;
+  for (const int32_t own : {0, 1, 3, 5, 20})
+    for (const int32_t window : {0, 1, 3, 5, 20})
+      for (const int32_t sinks : {0, 1, 4}) {
+        if (window == 0 && sinks > 0) continue;
+        const MaskRule model{.window = own}, cache{.window = window, .sinks = sinks};
+        CHECK(can_narrow(model, window, sinks) == (sinks == 0 || own <= window));
+        if (!can_narrow(model, window, sinks)) continue;
+        ++n_narrowed;
+        const MaskRule both = narrowed(model, window, sinks);
+        for (int32_t t = 0; t < 12; ++t)
+          for (int32_t s = 0; s < 12; ++s)
+            CHECK(visible_keys(both, 12, 12, t).sees(s) ==
+                  (visible_keys(model, 12, 12, t).sees(s) && visible_keys(cache, 12, 12, t).sees(s)));
+      }
+  CHECK(n_narrowed > 40);
+}

@@ -50,6 +50,30 @@ TEST_CASE("five tokens in blocks of two: three blocks, and one slot of them is e
   }
 }
 
+TEST_CASE("a ring gives the text of the same mask over all rows, and of recompute, from fewer bytes") {
+  const std::vector<std::string> run = {"--prompt", "a b c d e f g", "--tokens", "9",
+                                        "--mode",   "both",          "--then",   "h i j k l m n"};
+  for (const char* backend : {"naive", "eigen", "cuda-emulated"}) {
+    CAPTURE(backend);
+    const auto with = [&](const char* cache) {
+      std::vector<std::string> arguments = run;
+      arguments.insert(arguments.end(), {"--backend", backend, "--cache", cache});
+      return generated(arguments);
+    };
+    const json ring = with("window:w=5,sinks=2,block=2"), masked = with("contiguous:window=5,sinks=2");
+    CHECK(ring["tokens_equal"] == true);
+    CHECK(masked["tokens_equal"] == true);
+    CHECK(cached(ring)["tokens"] == cached(masked)["tokens"]);
+    const json &last = cached(ring)["steps"].back(), &all = cached(masked)["steps"].back();
+    CHECK(last["rows_held"] == 2 + 4);
+    CHECK(last["rows_evicted"] == 1);
+    CHECK(last["blocks_used"] == 1 + 5);  // 5 + 5 − 1 rows in blocks of 2
+    CHECK(all["rows_held"] == all["kv_len"]);
+    CHECK(last["cache_bytes_read"] == all["cache_bytes_read"]);
+    CHECK(last["bytes_held"] < all["bytes_held"]);
+  }
+}
+
 TEST_CASE("naive-f64 holds rows of f64: twice the bytes, in one block and in blocks of four") {
   const int64_t row_bytes = 2 * 2 * 2 * 6 * 8;  // layers · (K and V) · K/V heads · head_dim · bytes
   const std::vector<std::string> run = {"--prompt", "t1 t2 t3", "--tokens", "3", "--backend", "naive-f64"};
@@ -283,6 +307,11 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
   refused({"--prompt", "a", "--cache", "paged:block=10,blocks=3"}, "blocks=4 or more");
   for (const char* dtype : {"int3", "k=int8", "k=int8,v=", "v=int8,v=f16"})
     refused({"--prompt", "a", "--kv-dtype", dtype}, "f32 f16 bf16 fp8 int8");
+  refused({"--prompt", "a", "--cache", "window"}, "has no window of its own: choose one, window:w=W");
+  refused({"--prompt", "a", "--cache", "window:w=4,sinks=40,block=4"}, "choose sinks=0 to 39");
+  refused({"--prompt", "a", "--cache", "window:w=4,positions=new,block=4"}, "choose positions=kept");
+  refused({"--prompt", "a", "--cache", "window:w=4,block=4", "--save-cache", "x"}, "cannot be saved");
+  refused({"--prompt", "a", "--cache", "budget:rows=4"}, "no cache with a budget yet");
   refused({"--prompt", "a", "--chunk", "0"}, "at least 1 token");
   refused({"--prompt", "a", "--then", ""}, "--then: the value is empty");
   refused({"--prompt", "a b", "--tokens", "20", "--then", "c d", "--then", "e"},

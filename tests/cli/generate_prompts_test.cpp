@@ -50,6 +50,21 @@ std::string system_prompt() {
 
 }  // namespace
 
+TEST_CASE("prompts over rings get the tokens that they get alone, and the ring has room for the longest") {
+  const Prompts prompts("t1 t2\nt3 t4 t5 t6 t7 t8 t9\nt6\n");
+  const json j =
+      prompts.generated({"--tokens", "12", "--batch", "2", "--cache", "window:w=4,sinks=1,block=2"});
+  REQUIRE(j["prompts"].size() == 3);
+  const char* texts[] = {"t1 t2", "t3 t4 t5 t6 t7 t8 t9", "t6"};
+  for (size_t i = 0; i < 3; ++i) {
+    const json one =
+        lastrow_program({"generate", "--model", kModel, "--prompt", texts[i], "--tokens", "12", "--backend",
+                         "naive", "--cache", "window:w=4,sinks=1,block=2", "--json"})
+            .json();
+    CHECK(j["prompts"][i]["tokens"] == one["modes"]["cached"]["tokens"]);
+  }
+}
+
 TEST_CASE("three prompts, two at a time: the third joins when the first ends, and each is as if alone") {
   const Prompts prompts("t1 t2\n\nt3 t4 t5\r\n  \nt6\n");
   const json j = prompts.generated({"--tokens", "3", "--batch", "2"});

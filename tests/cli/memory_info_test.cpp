@@ -7,6 +7,7 @@
 #include "cost/memory.h"
 #include "cost/presets.h"
 #include "registry/registry.h"
+#include "session/session.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;
@@ -141,6 +142,36 @@ TEST_CASE("a pool of blocks says how many sequences it holds, and refuses one th
                 "blocks of 16 rows in a cache for 5 tokens: choose block=1 to block=5");
   check_refused(with("pages"), "use contiguous, paged, window:w=W or budget:rows=N");
   check_refused({"memory", "--model", "gpt-2", "--kv-dtype", "k=int8"}, "k=TYPE,v=TYPE");
+}
+
+TEST_CASE("rings: their bytes are those that a session allocates, and do not grow with the context") {
+  const std::string model = "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=";
+  for (const char* cache :
+       {"window:w=6,sinks=2,block=4", "window:w=16,block=8", "window:w=100,sinks=3,block=2"}) {
+    CAPTURE(cache);
+    const auto bytes = [&](const char* context) {
+      const json j = lastrow_program({"memory", "--model", model + context, "--kv-dtype", "f32", "--cache",
+                                      cache, "--json"})
+                         .json();
+      const DecodeSession session(load_model(model + context), make_backend("naive"),
+                                  {.cache = cache_options(cache)});
+      CHECK(j["bytes"] == session.storage_bytes());
+      CHECK(j["ring"]["blocks"] == session.cache().spec().n_blocks);
+      return j["bytes"].get<int64_t>();
+    };
+    CHECK(bytes("40") <= bytes("400"));
+    CHECK(bytes("400") == bytes("500"));
+  }
+  const std::string out =
+      lastrow_program({"memory", "--model", "llama-3-8b", "--cache", "window:w=1024,sinks=4", "--batch", "2"})
+          .out;
+  CHECK(out.find("1 block for sinks, a ring of 128 blocks") != std::string::npos);
+  CHECK(out.find("2,051 at most while a step runs, 1,027 between steps") != std::string::npos);
+  CHECK(out.find("each token adds    0 bytes: the window is full") != std::string::npos);
+  CHECK(out.find("never: rings do not grow") != std::string::npos);
+  check_refused({"memory", "--model", "llama-3-8b", "--cache", "window"}, "choose window:w=W");
+  check_refused({"memory", "--model", "llama-3-8b", "--cache", "budget:rows=4"},
+                "no cache with a budget yet");
 }
 
 TEST_CASE("a paged cache keeps the rows behind a window: its lines agree with each other") {

@@ -121,8 +121,10 @@ Shown shown_by(const DecodeSession& s) {
   for (size_t i = 0; i < s.pokes().size(); ++i)
     shown.numbers.insert(shown.numbers.end(),
                          {s.pokes()[i].position, s.poke_report(i).changed, s.poke_report(i).reads});
-  for (int32_t index = 0; index < s.n_tokens_at(s.current_step()); ++index) {
-    shown.numbers.push_back(s.slot(index));
+  if (s.options().cache.kind != "window") CHECK(s.kv_len() == s.n_tokens_at(s.current_step()));
+  shown.numbers.push_back(s.cache().usage().rows_evicted);
+  for (int32_t index = 0; index < s.kv_len(); ++index) {
+    shown.numbers.insert(shown.numbers.end(), {s.slot(index), s.position_of(index)});
     if (s.mode() == Mode::recompute) continue;
     for (int32_t layer = 0; layer < kLayers; ++layer)
       for (const RowKind kind : {RowKind::k, RowKind::v}) {
@@ -130,7 +132,7 @@ Shown shown_by(const DecodeSession& s) {
         shown.add(row.view());
       }
   }
-  CHECK_THROWS_AS((void)s.slot(s.n_tokens_at(s.current_step())), UsageError);
+  CHECK_THROWS_AS((void)s.slot(s.kv_len()), UsageError);
   add_recording(shown, s.recorder());
   return shown;
 }
@@ -191,6 +193,54 @@ TEST_CASE("a call that throws changes nothing, to the last bit") {
           CHECK(s.last_step() == undisturbed.session->last_step());
           CHECK_NOTHROW((void)s.stored_row(0, RowKind::k, 0));
         }
+}
+
+TEST_CASE("a call that throws changes nothing in a ring, whose slots later rows have taken") {
+  const CacheOptions ring{.kind = "window", .block_len = 2, .window = 4, .sinks = 1};
+  const std::vector<Poke> pokes = {poke(Poke::What::k, 6, Poke::When::since)};
+  for (const bool by_stop : {false, true})
+    for (const int32_t skip : {0, 1, 3}) {  // the step that fails, of those that run
+      CAPTURE(by_stop);
+      CAPTURE(skip);
+      Disturbed undisturbed(Mode::cached, record(RecordOptions::Keep::latest), 2, ring),
+          disturbed(Mode::cached, record(RecordOptions::Keep::latest), 2, ring);
+      DecodeSession& s = *disturbed.session;
+      for (DecodeSession* each : {&*undisturbed.session, &s}) {
+        for (int i = 0; i < 20; ++i) each->advance();
+        each->set_pokes(pokes);
+      }
+      const auto check_fails = [&](auto call) {
+        const Shown before = shown_by(s);
+        disturbed.fails_in(by_stop, skip, call);
+        CHECK(shown_by(s) == before);
+      };
+      if (skip == 0) check_fails([&] { s.advance(); });
+      check_fails([&] { s.go_to(12); });  // runs 13 steps from an empty cache
+      check_fails([&] { s.set_pokes({}); });
+      check_fails([&] { s.set_pokes({poke(Poke::What::v, 0, Poke::When::now, 19)}); });
+      s.go_to(5);
+      check_fails([&] { s.go_to(11); });  // runs 6 steps behind the held rows
+      undisturbed.session->go_to(6);
+      s.go_to(6);
+      CHECK(std::equal(s.logits().begin(), s.logits().end(), undisturbed.session->logits().begin()));
+      CHECK(s.last_step() == 19);
+    }
+}
+
+TEST_CASE("if the rows of a ring cannot be written back, the next call computes them again") {
+  Disturbed disturbed(Mode::cached, record(RecordOptions::Keep::latest), 2,
+                      {.kind = "window", .block_len = 2, .window = 4, .sinks = 1});
+  DecodeSession& s = *disturbed.session;
+  for (int i = 0; i < 15; ++i) s.advance();
+  const Shown before = shown_by(s);
+  disturbed.backend->read_only = true;
+  disturbed.fails_in(/*by_stop=*/false, 3, [&] { s.go_to(9); });
+  disturbed.backend->read_only = false;
+  CHECK(s.current_step() == 14);
+  CHECK_THROWS_WITH_AS((void)s.stored_row(0, RowKind::k, 0), doctest::Contains("go_to(14)"), UsageError);
+  s.go_to(14);
+  CHECK(std::equal(s.logits().begin(), s.logits().end(), before.values.begin()));
+  CHECK(s.kv_len() == 4);
 }
 
 TEST_CASE("a call that throws in the middle of a chunk or a turn changes nothing, in pages too") {

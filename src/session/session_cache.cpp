@@ -1,0 +1,45 @@
+#include "session/session_cache.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace lastrow {
+
+bool forgets_rows(const CacheOptions& options) {
+  return options.kind == "window" || options.kind == "budget";
+}
+
+CacheOptions completed(CacheOptions options, const ModelConfig& config) {
+  if (options.kind == "window" && options.window == 0) {
+    if (config.window == 0)
+      throw UsageError("{} has no window of its own: choose one, window:w=W", config.name);
+    if (config.window_period != 1)
+      throw UsageError(
+          "only every {}th layer of {} has a window, and all layers share one ring: choose its length, "
+          "window:w=W",
+          config.window_period, config.name);
+    options.window = config.window;
+  }
+  require_window(config, options.window, options.sinks);
+  return options;
+}
+
+int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t context) {
+  if (!forgets_rows(options) || chunk != 0) return chunk;
+  return std::min(options.kind == "budget" ? options.budget : options.window, context);
+}
+
+CacheOptions scratch_of(const CacheOptions& options) {
+  return {.window = options.window, .sinks = options.window > 0 ? options.sinks : 0};
+}
+
+void require_can_be_saved(const CacheOptions& options) {
+  if (options.window > 0 || forgets_rows(options))
+    throw UsageError(
+        "rows cannot be saved from a cache with a window or a budget, nor loaded into one: they depend on "
+        "what "
+        "earlier tokens saw, and some are forgotten; use a contiguous or paged cache without a window");
+}
+
+}  // namespace lastrow

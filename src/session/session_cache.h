@@ -1,0 +1,34 @@
+// The cache of a session, as its options and its model give it. DecodeSession and BatchSession have the same.
+//
+//   options.cache = completed(options.cache, config);            first; throws if the model cannot have it
+//   options.chunk = longest_chunk(options.cache, options.chunk, context);
+//
+// A cache that forgets rows must know how many tokens of a sequence a step may feed (CacheSizes::longest_step),
+// because it has room for so many rows beside those that it keeps.
+#pragma once
+
+#include <cstdint>
+
+#include "cache/make_cache.h"
+#include "model/config.h"
+
+namespace lastrow {
+
+/// Whether a cache with these options forgets rows of a text that goes on.
+bool forgets_rows(const CacheOptions& options);
+
+/// The options with the model's window where a window cache has no number. Throws UsageError if the model has
+/// no such window, or if its layers cannot have the window and the sinks of the cache.
+CacheOptions completed(CacheOptions options, const ModelConfig& config);
+
+/// The most tokens of a sequence that a step feeds; 0: any number. If the cache forgets rows and the caller
+/// names no chunk, it is the window (or the budget): then there are about twice the slots that it keeps rows in.
+int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t context);
+
+/// The scratch of Mode::recompute: contiguous f32, under the same mask, so that both modes compute the same.
+CacheOptions scratch_of(const CacheOptions& options);
+
+/// Throws UsageError if this kind of session cache cannot be saved to a file, or begin behind saved rows.
+void require_can_be_saved(const CacheOptions& options);
+
+}  // namespace lastrow
