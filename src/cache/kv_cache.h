@@ -69,6 +69,14 @@ struct CacheUsage {
   bool operator==(const CacheUsage&) const = default;
 };
 
+/// A row that a policy forgot.
+struct EvictedRow {
+  int32_t sequence, position;
+  int64_t slot;     // it was there; the next steps may write another row there
+  double mass = 0;  // the attention that it got, if the policy goes by it (wants_mass)
+  bool operator==(const EvictedRow&) const = default;
+};
+
 /// What adopt_prefix found since the cache was made.
 struct PrefixCounts {
   int64_t n_lookups = 0;       // calls of adopt_prefix
@@ -130,6 +138,9 @@ class KvCache {
   /// heads and queries. Elements behind kv_len are not read. An aborted plan forgets it.
   virtual void add_mass(const StepPlan& /*plan*/, std::span<const float> /*mass*/) {}
 
+  /// The rows that the last commit forgot, in the order in which it forgot them. None after truncate, reset or
+  /// copy_from. Valid until the next call of plan.
+  virtual std::span<const EvictedRow> evicted() const { return {}; }
   virtual CacheUsage usage() const = 0;
   virtual PrefixCounts prefix_counts() const { return {}; }
 
