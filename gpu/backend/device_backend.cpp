@@ -31,7 +31,7 @@ BackendInfo DeviceBackend::info() const {
 
 // ---- operations
 
-/// What Attend and Probe have in common: all but out, lse and scratch.
+/// What Attend, Probe and ScoreMass have in common: all but out, lse and scratch.
 template <typename Looking>
 gpu::AttendCall DeviceBackend::attend_call(const Looking& op) {
   const StepPlan& plan = *op.batch.plan;
@@ -150,6 +150,12 @@ void DeviceBackend::probe(const Probe& op) {
                         runtime_->stream());
 }
 
+void DeviceBackend::score_mass(const ScoreMass& op) {
+  gpu::AttendCall call = attend_call(op);
+  call.lse = const_cast<float*>(op.lse.data<float>());  // read alone; one struct serves both directions
+  LASTROW_TARGET::score_mass(call, op.mass.data<float>(), runtime_->stream());
+}
+
 /// One function an operation: its kernel, or cuBLAS's, queued on the stream.
 struct DeviceBackend::Compute {
   DeviceBackend& self;
@@ -196,6 +202,7 @@ struct DeviceBackend::Compute {
   }
   void operator()(const Attend& op) const { self.attend(op); }
   void operator()(const Probe& op) const { self.probe(op); }
+  void operator()(const ScoreMass& op) const { self.score_mass(op); }
   void operator()(const Swiglu& op) const {
     swiglu(op.gate.data<float>(), op.up.data<float>(), op.out.size(), op.out.data<float>(), stream);
   }

@@ -46,6 +46,7 @@ class DeviceBackend final : public Backend {
   struct Compute;  // one function an operation
   void attend(const Attend& op);
   void probe(const Probe& op);
+  void score_mass(const ScoreMass& op);
   template <typename Looking>
   gpu::AttendCall attend_call(const Looking& op);
   const float* slopes(const ScoreRule& score);

@@ -61,6 +61,7 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
                .table_sinks = plan.table_sinks,
                .has_first = !plan.table_first.empty(),
                .has_positions = !plan.key_positions.empty(),
+               .wants_mass = plan.wants_mass,
                .max_q_len = most.max_q_len,
                .max_kv_len = most.max_kv_len};
   return batch_;

@@ -66,6 +66,9 @@ struct ProbeCall {
 };
 void probe(const ProbeCall& call, Stream stream);
 
+/// mass [n_seqs, keys_per_seq], of the call's step; the call's lse is read, its out and scratch are not used.
+void score_mass(const gpu::AttendCall& call, float* mass, Stream stream);
+
 /// out = silu(gate) ⊙ up, all [n].
 void swiglu(const float* gate, const float* up, int64_t n, float* out, Stream stream);
 /// out = gelu(x), both [n].

@@ -110,6 +110,7 @@ struct EigenBackend::Compute {
 
   void operator()(const Attend& op) const { self.attend(op); }
   void operator()(const Probe& op) const { self.probe(op); }
+  void operator()(const ScoreMass& op) const { self.score_mass(op); }
 
   void operator()(const Swiglu& op) const {
     const ConstArray a(op.gate.data<float>(), op.gate.size()), b(op.up.data<float>(), op.up.size());

@@ -36,6 +36,7 @@ class EigenBackend final : public CpuBackend<float> {
   struct Compute;  // one function for each operation
   void attend(const Attend& op);
   void probe(const Probe& op);
+  void score_mass(const ScoreMass& op);
 
   ThreadPool pool_;
   // [n_tokens, n_kv_heads, n_partials, group_size, head_dim + 2]. n_partials is n_chunks if several threads

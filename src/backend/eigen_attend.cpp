@@ -319,4 +319,69 @@ void EigenBackend::probe(const Probe& op) {
   }
 }
 
+namespace {
+
+/// Adds the softmax weights of one sequence and one K/V head to mass [keys_per_seq], for the keys of one tile.
+/// The rows of the tile are fetched once for all queries and heads.
+void add_mass_of_tile(const ScoreMass& op, const HeadRows& k, int32_t i, int32_t begin, int32_t end,
+                      float* mass) {
+  const StepPlan& plan = *op.batch.plan;
+  const int64_t n_q_heads = op.q.dim(1), head_dim = op.q.dim(2), group_size = n_q_heads / k.layout.n_kv_heads;
+  const auto first_head = static_cast<int32_t>(k.g * group_size);
+  const TileRows keys(k, begin, end);
+  Eigen::Array<float, kTile, 1> weights;
+  for (int32_t t = plan.q_start[i]; t < plan.q_start[i + 1]; ++t) {
+    const VisibleKeys seen = visible_keys(op.spec.mask, plan.q_len(i), plan.kv_len[i], t - plan.q_start[i]);
+    const Scores scores{op.spec.score, first_head, {op.batch, i, t}};
+    for (const KeyRange range : {seen.range(0), seen.range(1)}) {
+      const int32_t first = std::max(range.begin, begin), n = std::min(range.end, end) - first;
+      if (n <= 0) continue;
+      for (int64_t j = 0; j < group_size; ++j) {
+        const int64_t head = t * n_q_heads + first_head + j;
+        const float lse = op.lse.data<float>()[head];
+        if (lse == kMinusInfinity) continue;  // it sees no key
+        weights.setZero();
+        dot_rows(keys.pointers() + (first - begin), n, op.q.data<float>() + head * head_dim, head_dim,
+                 weights.data());
+        scores.finish(weights.data(), first, n, static_cast<int32_t>(j));
+        weights = (weights - lse).exp();  // NaN stays NaN
+        Row(mass + first, n) += (weights > 1.0f).select(1.0f, weights).head(n);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+/// Threads share the tiles. A tile has its own elements of mass, and the order of every sum is fixed.
+void EigenBackend::score_mass(const ScoreMass& op) {
+  const StepPlan& plan = *op.batch.plan;
+  const LayerRows rows(op.storage, op.site.layer, RowKind::k);
+  std::fill_n(op.mass.data<float>(), op.mass.size(), 0.0f);
+  int64_t n_cells = 0;
+  int32_t longest = 0;
+  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
+    n_cells += int64_t{plan.q_len(i)} * plan.kv_len[i];
+    longest = std::max(longest, plan.kv_len[i]);
+  }
+  const int64_t n_tiles = (longest + kTile - 1) / kTile;
+  const auto tile = [&](int64_t item) {
+    const auto i = static_cast<int32_t>(item / n_tiles), begin = static_cast<int32_t>(item % n_tiles) * kTile;
+    const int32_t end = std::min(begin + kTile, plan.kv_len[i]);
+    if (begin >= end) return;
+    for (int32_t g = 0; g < rows.layout.n_kv_heads; ++g)
+      add_mass_of_tile(op, rows.of(block_table(op.batch, i), g), i, begin, end,
+                       op.mass.data<float>() + int64_t{i} * plan.keys_per_seq());
+  };
+  const int64_t n_items = plan.n_seqs() * n_tiles;
+  if (2 * n_cells * op.q.dim(1) * op.q.dim(2) >= 1'000'000) {
+    pool_.for_each(n_items, tile);
+  } else {
+    for (int64_t item = 0; item < n_items; ++item) {
+      stop_if_asked();
+      tile(item);
+    }
+  }
+}
+
 }  // namespace lastrow

@@ -224,6 +224,36 @@ struct NaiveBackend<T>::Compute {
       }
   }
 
+  void operator()(const ScoreMass& op) const {
+    const StepPlan& plan = *op.batch.plan;
+    const RowLayout layout = op.storage.spec().layout();
+    const int64_t n_q_heads = op.q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
+    T* mass = op.mass.template data<T>();
+    std::fill_n(mass, op.mass.size(), T(0));
+    for (int32_t i = 0; i < plan.n_seqs(); ++i, mass += plan.keys_per_seq()) {
+      const Rows k = self.readable(op.storage, op.site.layer, RowKind::k, op.batch, i, self.decoded_k_);
+      for (int32_t t = plan.q_start[i]; t < plan.q_start[i + 1]; ++t) {
+        const VisibleKeys keys =
+            visible_keys(op.spec.mask, plan.q_len(i), plan.kv_len[i], t - plan.q_start[i]);
+        for (int32_t h = 0; h < n_q_heads; ++h) {
+          stop_if_asked();
+          const T lse = op.lse.template data<T>()[t * n_q_heads + h];
+          if (lse == -std::numeric_limits<T>::infinity()) continue;  // it sees no key
+          const T* query = op.q.template data<T>() + (t * n_q_heads + h) * layout.head_dim;
+          const auto score_of = self.head_score(op.spec, op.batch, i, t, h);
+          for (int32_t n = 0; n < keys.count(); ++n) {
+            const int32_t s = keys.index(n);
+            const T* key = k.row(s, static_cast<int32_t>(h / group_size));
+            const T score =
+                score_of.of(self.sum(layout.head_dim, [&](int64_t d) { return query[d] * key[d]; }), s);
+            const T p = std::exp(score - lse);
+            mass[s] += p > 1 ? T(1) : p;  // NaN stays NaN
+          }
+        }
+      }
+    }
+  }
+
   void operator()(const Swiglu& op) const {
     const T *a = op.gate.template data<T>(), *b = op.up.template data<T>();
     T* o = op.out.template data<T>();

@@ -131,6 +131,7 @@ const StepPlan& BudgetCache::plan(std::span<const SequenceInput> inputs) {
   for (const SequenceInput& input : inputs) most_victims += input.tokens.size();
   evicted_.reserve(most_victims);  // so that commit cannot fail
   begin_packing(plan_, spec_);
+  plan_.wants_mass = wants_mass();
   for (const SequenceInput& input : inputs) {
     lay_out_rows(input);
     pack(plan_, input, lengths_[input.sequence], n_seen_[input.sequence]);

@@ -33,6 +33,7 @@ void StepPlan::clear() {
   key_positions.clear();
   window = window_sinks = table_sinks = 0;
   blocks_per_seq = block_len = 0;
+  wants_mass = false;
 }
 
 void StepPlan::reserve(int32_t max_tokens, int32_t max_seqs, int32_t max_blocks_per_seq) {

@@ -35,6 +35,7 @@ struct StepPlan {
   int32_t table_sinks = 0;             // BlockTable::sinks of every sequence
   std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
   std::vector<int32_t> key_positions;  // [n_seqs, keys_per_seq()]    position of index s; empty: it is s
+  bool wants_mass = false;             // the forward also computes what KvCache::add_mass takes
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }

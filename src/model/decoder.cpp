@@ -22,6 +22,23 @@ Workspace::Workspace(const ModelConfig& c, Backend& backend, int64_t max_tokens,
       last_normed(backend.make_tensor({max_logit_rows, c.model_dim})),
       logits(backend.make_tensor({max_logit_rows, c.vocab_size})) {}
 
+void Workspace::make_mass(const ModelConfig& c, Backend& backend, int64_t max_elems) {
+  mass = backend.make_tensor({c.n_layers, max_elems});
+  host_mass = Tensor::host(DType::f32, {c.n_layers, max_elems});
+}
+
+TensorView Workspace::masses(const StepPlan& plan, bool on_host) {
+  Tensor& all = on_host ? host_mass : mass;
+  const int64_t n_layers = all.empty() ? 0 : all.shape()[0], n_rows = n_layers * plan.n_seqs();
+  if (all.empty() || n_rows * plan.keys_per_seq() > all.size())
+    throw ShapeError("the masses of {} sequences of {} keys in a workspace for {} in a layer: call make_mass",
+                     plan.n_seqs(), plan.keys_per_seq(), all.empty() ? 0 : all.shape()[1]);
+  return all.view()
+      .reshaped({all.size()})
+      .rows(0, n_rows * plan.keys_per_seq())
+      .reshaped({n_rows, plan.keys_per_seq()});
+}
+
 int64_t Workspace::bytes(const ModelConfig& c, DType activation_dtype, int64_t max_tokens,
                          int64_t max_logit_rows) {
   const int64_t q_dim = int64_t{c.n_q_heads} * c.head_dim, kv_dim = int64_t{c.n_kv_heads} * c.head_dim;
@@ -147,6 +164,15 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
                      .spec = attend_spec(config_, layer, batch.plan->window, batch.plan->window_sinks),
                      .out = attended.reshaped(q_shape),
                      .lse = lse});
+  if (batch.plan->wants_mass)
+    backend.run(
+        ScoreMass{.site = {layer, site::kScoreMass},
+                  .q = q.reshaped(q_shape),
+                  .storage = storage,
+                  .batch = batch,
+                  .spec = attend_spec(config_, layer),
+                  .lse = lse,
+                  .mass = w.masses(*batch.plan).rows(layer * batch.plan->n_seqs(), batch.plan->n_seqs())});
   backend.run(Linear{{layer, site::kOProj}, attended, weights.o_proj.weight, weights.o_proj.bias, delta});
   backend.run(Add{{layer, site::kAddAttn}, delta, x});
 }

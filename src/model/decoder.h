@@ -33,6 +33,12 @@ class Workspace {
   Workspace(const ModelConfig& config, Backend& backend, int64_t max_tokens, int64_t max_logit_rows);
   int64_t max_tokens() const { return x.shape()[0]; }
   int64_t max_logit_rows() const { return logits.shape()[0]; }
+  /// Makes room for the masses of a step (StepPlan::wants_mass): `max_elems` is the largest
+  /// n_seqs · keys_per_seq. Call it once, before the first step.
+  void make_mass(const ModelConfig& config, Backend& backend, int64_t max_elems);
+  /// The masses of all layers of a step, without gaps: [n_layers · n_seqs, keys_per_seq] of the plan. `on_host`:
+  /// room on the host to download them to. Throws ShapeError if there is no room.
+  TensorView masses(const StepPlan& plan, bool on_host = false);
   /// The bytes that the constructor allocates in the backend's memory, for activations of this type.
   static int64_t bytes(const ModelConfig& config, DType activation_dtype, int64_t max_tokens,
                        int64_t max_logit_rows);
@@ -48,7 +54,8 @@ class Workspace {
   Tensor hidden;    // [max_tokens, ffn_dim]
   Tensor last;      // [max_logit_rows, model_dim]          rows that need logits; last_normed: after the norm
   Tensor last_normed;
-  Tensor logits;  // [max_logit_rows, vocab_size]
+  Tensor logits;           // [max_logit_rows, vocab_size]
+  Tensor mass, host_mass;  // [n_layers, max_elems]       empty unless make_mass was called
 };
 
 class Decoder {

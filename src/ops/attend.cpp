@@ -30,9 +30,6 @@ void Attend::check() const {
   require_shape("attend output", out.shape(), q.shape());
 }
 
-namespace {
-
-/// The sum of count(q_len, kv_len, causal, most_keys) over the sequences of the step.
 int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
                            int64_t count(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys)) {
   int64_t sum = 0;
@@ -40,8 +37,6 @@ int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
     sum += count(plan.q_len(i), plan.kv_len[i], mask.causal, mask.most_keys());
   return sum;
 }
-
-}  // namespace
 
 int64_t Attend::score_cells() const {
   return sum_over_sequences(*batch.plan, spec.mask, cost::visible_cells) * q.dim(1);

@@ -35,9 +35,14 @@ constexpr OpCost attend(const AttendSize& n) {
 
 }  // namespace cost
 
-/// Throws ShapeError unless q, lse and spec fit the step and the storage. Attend and Probe share this check.
+/// Throws ShapeError unless q, lse and spec fit the step and the storage. Attend, Probe and
+/// ScoreMass share this check.
 void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                      const AttendSpec& spec, ConstTensorView lse);
+
+/// The sum of count(q_len, kv_len, causal, most_keys) over the sequences of the step. For costs.
+int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
+                           int64_t count(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys));
 
 /// Attends each query to the stored keys that its mask lets it see.
 ///   out[t,h,:] = Σ_s softmax_s(score[h,t,s]) v[s,g,:],  g = h / group_size

@@ -29,13 +29,14 @@
 #include "ops/probe.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
+#include "ops/score_mass.h"
 #include "ops/swiglu.h"
 
 namespace lastrow {
 
 /// Cheap to make and to pass, because it holds views and numbers and owns no memory.
 using Op = std::variant<Embed, EmbedPositions, RmsNorm, LayerNorm, Linear, Rope, Append, Attend, Probe,
-                        Swiglu, Gelu, Add, GatherRows, Argmax>;
+                        ScoreMass, Swiglu, Gelu, Add, GatherRows, Argmax>;
 
 inline Site site_of(const Op& op) {
   return std::visit([](const auto& o) { return o.site; }, op);

@@ -45,7 +45,7 @@ class Views {
   size_t size_ = 0;
 };
 
-/// The tensors of a call. Stored K and V rows, which only Append, Attend and Probe use, are not among them.
+/// The tensors of a call. Stored K and V rows, which only Append, Attend, Probe and ScoreMass use, are not among them.
 struct Operands {
   bool reads_tokens = false;     // it reads the ids of the step's tokens; they come before the tensors
   Views<ConstTensorView> reads;  // activations, then parameters; an empty view: an optional one is missing
@@ -58,6 +58,7 @@ enum class RowRule : uint8_t {
   gathered,    // row i comes from row logit_rows[i]
   appended,    // a slot of K comes from row t of k, a slot of V from row t of v: t is the token stored there
   attended,    // row t comes from row t of q, and from K and V (lse: K alone) of the slots that t sees
+  weighed,     // row i comes from the rows of q and lse of sequence i, and from K of the slots that they see
   copied,      // a slot comes from the slot that was copied to it
   none,        // a row comes from no other row
 };

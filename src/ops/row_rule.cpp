@@ -29,6 +29,19 @@ std::vector<Row> attended(const CallRows& call, bool is_lse, int64_t t) {
   return rows;
 }
 
+std::vector<Row> weighed(const CallRows& call, int64_t i) {
+  const StepPlan& plan = call.plan;
+  if (i < 0 || i >= plan.n_seqs())
+    throw UsageError("there is no row {} in a step of {} sequences: count from 0", i, plan.n_seqs());
+  std::vector<Row> rows;
+  for (int32_t t = plan.q_start[i]; t < plan.q_start[i + 1]; ++t) {
+    const std::vector<Row> of_lse = attended(call, true, t);
+    rows.insert(rows.end(), of_lse.begin(), of_lse.end());
+    rows.push_back(call.reads[1].at(t));
+  }
+  return rows;
+}
+
 // The token whose rows were stored in this slot. If there are two, the later one overwrote the earlier.
 int64_t appended_token(const StepPlan& plan, int64_t slot) {
   for (int64_t t = plan.n_tokens() - 1; t >= 0; --t)
@@ -61,6 +74,8 @@ std::vector<Row> unsorted_rows(const OpTraits& op, const CallRows& call, size_t 
     }
     case RowRule::attended:
       return attended(call, output == 1, t);
+    case RowRule::weighed:
+      return weighed(call, t);
     case RowRule::copied:
       return {copied_from(call, output, t)};
     case RowRule::none:

@@ -7,6 +7,7 @@
 //   gathered     out[i] ← x[logit_rows[i]]
 //   appended     slot of t ← k[t] (K) or v[t] (V)
 //   attended     out[t], lse[t] ← q[t], and K and (out only) V of the slots that t sees
+//   weighed      mass[i] ← q[t] and lse[t] of the tokens t of sequence i, and K of the slots that they see
 //   copied       slot ← the slot that it was copied from
 //   none         ← nothing
 // No rule names weights or biases, because they are the same in every step. A test changes the input rows of

@@ -34,6 +34,7 @@ inline constexpr const char* kRopeQ = "rope_q";
 inline constexpr const char* kRopeK = "rope_k";
 inline constexpr const char* kAppend = "append";
 inline constexpr const char* kAttend = "attend";
+inline constexpr const char* kScoreMass = "score_mass";  // if the plan wants it
 inline constexpr const char* kOProj = "o_proj";
 inline constexpr const char* kAddAttn = "add_attn";
 inline constexpr const char* kFfnNorm = "ffn_norm";

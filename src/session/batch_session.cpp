@@ -57,6 +57,9 @@ BatchSession::BatchSession(std::shared_ptr<const Model> model, std::unique_ptr<B
       schedule_(std::make_unique<Schedule>()),
       steps_(std::make_unique<Steps>(*this)) {
   live_ = repeated(-1);
+  if (cache().wants_mass())
+    workspace_.make_mass(model_->config(), stack_->top(),
+                         int64_t{options_.max_seqs} * cache().spec().max_kv_len());
 }
 
 BatchSession::~BatchSession() = default;

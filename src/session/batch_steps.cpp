@@ -103,6 +103,7 @@ void BatchSession::Steps::forward(const StepPlan& plan, Live& live) {
   const ForwardStep step{session_.stack_->top(), session_.decoder_, session_.workspace_,
                          session_.options_.stop};
   step.run(plan, *live.storage, std::ranges::none_of(entries_, &Entry::joins), logits_);
+  step.add_mass(plan, *live.cache);
 }
 
 /// Takes back the joins of a step that failed. Cached blocks that it had begun to overwrite stay lost: the

@@ -27,4 +27,15 @@ void ForwardStep::run(const StepPlan& plan, KvStorage& storage, bool may_replay,
   backend.download(rows, TensorView(logits.data(), rows.shape()));
 }
 
+void ForwardStep::add_mass(const StepPlan& plan, KvCache& cache) const {
+  if (!plan.wants_mass) return;
+  const TensorView masses = workspace.masses(plan, /*on_host=*/true);
+  backend.download(workspace.masses(plan), masses);
+  const int64_t n_elems = int64_t{plan.n_seqs()} * plan.keys_per_seq();  // of a layer
+  float* const sum = masses.data<float>();
+  for (int64_t first = n_elems; first < masses.size(); first += n_elems)
+    for (int64_t i = 0; i < n_elems; ++i) sum[i] += sum[first + i];
+  cache.add_mass(plan, {sum, static_cast<size_t>(n_elems)});
+}
+
 }  // namespace lastrow

@@ -62,6 +62,8 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
       sampler_(options_.sampling, model_->config().vocab_size),
       backup_(std::make_unique<Backup>()) {
   backup_->cache = session_cache(*model_, options_);
+  if (cache_->wants_mass())
+    workspace_.make_mass(model_->config(), stack_->top(), cache_->spec().max_kv_len());
   const auto max_tokens = static_cast<size_t>(max_seq_len()) + 1;
   for (SessionState* state : {&state_, &backup_->state}) {
     state->tokens.reserve(max_tokens);

@@ -212,6 +212,7 @@ void DecodeSession::Transaction::forward(const StepPlan& plan, Phase phase) {
   const ForwardStep step{session_.stack_->top(), session_.decoder_, session_.workspace_,
                          session_.options_.stop};
   step.run(plan, *session_.storage_, may_replay, state_.logits);
+  step.add_mass(plan, *session_.cache_);
 }
 
 StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, Phase phase, double wall_us,

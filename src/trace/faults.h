@@ -34,6 +34,7 @@ class FaultingBackend final : public WatchingBackend {
     Op tampered = op;
     if (auto* attend = std::get_if<Attend>(&tampered)) tamper(attend->site, attend->spec);
     if (auto* probe = std::get_if<Probe>(&tampered)) tamper(probe->site, probe->spec);
+    if (auto* mass = std::get_if<ScoreMass>(&tampered)) tamper(mass->site, mass->spec);
     inner().run(tampered);
   }
 

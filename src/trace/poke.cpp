@@ -249,6 +249,7 @@ void PokingBackend::run(const Op& op) {
   if (pokes_.empty()) return inner().run(op);
   if (const auto* appended = std::get_if<Append>(&op)) return append(*appended);
   if (const auto* probe = std::get_if<Probe>(&op)) return with_poked_operands(*probe, /*count=*/false);
+  if (const auto* mass = std::get_if<ScoreMass>(&op)) return with_poked_operands(*mass, /*count=*/false);
   const auto* attend = std::get_if<Attend>(&op);
   if (attend == nullptr) return inner().run(op);
   with_poked_operands(*attend, /*count=*/true);
@@ -261,9 +262,9 @@ void PokingBackend::append(Append op) {
   inner().run(op);
 }
 
-// Runs an Attend or a Probe with poked operands.
-template <typename AttendOrProbe>
-void PokingBackend::with_poked_operands(AttendOrProbe op, bool count) {
+// Runs an Attend, a Probe or a ScoreMass with poked operands.
+template <typename Looking>
+void PokingBackend::with_poked_operands(Looking op, bool count) {
   LASTROW_CHECK(&op.storage == storage_, "attend reads another storage than that of begin_step");
   const StepPlan& plan = *op.batch.plan;
   op.q = poked_rows(Poke::What::q, op.site.layer, op.q, plan, q_copy_, count);

@@ -103,8 +103,8 @@ class PokingBackend final : public WatchingBackend {
   ConstTensorView poked_rows(Poke::What what, int32_t layer, ConstTensorView rows, const StepPlan& plan,
                              Tensor& copy, bool count);
   void append(Append op);
-  template <typename AttendOrProbe>
-  void with_poked_operands(AttendOrProbe op, bool count);
+  template <typename Looking>
+  void with_poked_operands(Looking op, bool count);
   void count_reads(const Attend& op);
 
   std::vector<Poke> pokes_;

@@ -22,6 +22,8 @@ OperandCounts least_operands(const OpTraits& op) {
       return {n_sources, 1};
     case RowRule::attended:
       return {n_sources, 2};
+    case RowRule::weighed:
+      return {n_sources, 1};
     case RowRule::appended:
     case RowRule::copied:
     case RowRule::none:
@@ -134,7 +136,9 @@ void TraceChecks::check_event(const Event& event, const StepPlan& plan, const Ca
   };
   // Activations have one row for each token of a step. Parameters may have more rows.
   for (const RowSpan& s : event.reads) check(s, std::numeric_limits<int32_t>::max());
-  const int64_t n_rows = op.rule == RowRule::gathered ? plan.n_logit_rows() : plan.n_tokens();
+  const int64_t n_rows = op.rule == RowRule::gathered  ? plan.n_logit_rows()
+                         : op.rule == RowRule::weighed ? plan.n_seqs()
+                                                       : plan.n_tokens();
   for (const RowSpan& s : event.writes) {
     check(s, std::numeric_limits<int32_t>::max());
     const bool few = s.space == RowSpace::tensor || op.rule == RowRule::appended;

@@ -102,7 +102,13 @@ void TracingBackend::record(Event event, const Op& op) {
   }
   for (const ConstTensorView& view : o.reads)
     if (!view.empty()) event.reads.push_back(read_span(view));
-  if (const auto* attend = std::get_if<Attend>(&op)) add_visible_rows(event, *attend);
+  static constexpr RowKind kKinds[] = {RowKind::k, RowKind::v};
+  if (const auto* attend = std::get_if<Attend>(&op)) {
+    event.kernel = inner().info().attend_kernel;
+    add_visible_rows(event, *attend, kKinds);
+  }
+  if (const auto* mass = std::get_if<ScoreMass>(&op))
+    add_visible_rows(event, *mass, std::span(kKinds).first(1));
   if (const auto* append = std::get_if<Append>(&op))
     for (const RowKind kind : {RowKind::k, RowKind::v})
       slot_spans(event.writes, append->storage, append->site.layer, kind, append->batch.plan->append_slots,
@@ -111,11 +117,12 @@ void TracingBackend::record(Event event, const Op& op) {
   recorder_.add_event(std::move(event));
 }
 
-void TracingBackend::add_visible_rows(Event& event, const Attend& op) {
+// Adds the stored rows that an Attend or a ScoreMass reads.
+template <typename Looking>
+void TracingBackend::add_visible_rows(Event& event, const Looking& op, std::span<const RowKind> kinds) {
   const StepPlan& plan = *op.batch.plan;
   event.mask = op.spec.mask;
-  event.kernel = inner().info().attend_kernel;
-  for (const RowKind kind : {RowKind::k, RowKind::v})
+  for (const RowKind kind : kinds)
     for (int32_t i = 0; i < plan.n_seqs(); ++i) {
       const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
       if (q_len == 0) continue;

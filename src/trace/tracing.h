@@ -59,7 +59,8 @@ class TracingBackend final : public WatchingBackend {
   template <typename Run>
   Event timed(OpKind op, Site site, Run run);
   void record(Event event, const Op& op);
-  void add_visible_rows(Event& event, const Attend& op);
+  template <typename Looking>
+  void add_visible_rows(Event& event, const Looking& op, std::span<const RowKind> kinds);
   void record_block_copies(double start_us, double duration_us, const KvStorage& storage,
                            std::span<const BlockCopy> copies);
   void keep_output(Site site, ConstTensorView out);

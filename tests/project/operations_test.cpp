@@ -22,7 +22,7 @@ std::set<std::string> operation_names(const std::string& op_header) {
   if (!std::regex_search(op_header, list, variant)) return {};
   const std::string names = list[1];
   std::set<std::string> all(std::sregex_token_iterator(names.begin(), names.end(), name), {});
-  for (const char* anywhere : {"Append", "Attend", "Probe"}) all.erase(anywhere);
+  for (const char* anywhere : {"Append", "Attend", "Probe", "ScoreMass"}) all.erase(anywhere);
   return all;
 }
 

@@ -163,6 +163,36 @@ TEST_CASE("operations on tensors change exactly the rows that the rules list") {
          [&](Backend& b, auto& in, auto& out) {
            b.run(Argmax{{-1, site::kArgmax}, in[0].view(), out[0].view()});
          }});
+  Tensor lse = random_tensor({5, 4}, 4);
+  for (int64_t i = 0; i < lse.size(); ++i) lse.data<float>()[i] += 6;  // so that no weight is cut at 1
+  check(
+      {list(random_tensor({5, 4, 8}, 3), std::move(lse)), list(Tensor::host(DType::f32, {2, 8})),
+       [&](Backend& b, auto& in, auto& out) {
+         b.run(ScoreMass{
+             {0, site::kScoreMass}, in[0], *s.storage, b.begin_step(s.plan, *s.storage), {}, in[1], out[0]});
+       }});
+}
+
+TEST_CASE("by eye: the mass of a sequence comes from all its queries, their lse, and K, but not V") {
+  const TwoSequences s;
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  const Tensor q = random_tensor({5, 4, 8}, 3), lse = random_tensor({5, 4}, 4);
+  Tensor mass = Tensor::host(DType::f32, {2, 8});
+  const Batch& batch = tracing.begin_step(s.plan, *s.storage);
+  tracing.run(ScoreMass{{0, site::kScoreMass}, q, *s.storage, batch, {}, lse, mass});
+  const Event& event = recorder.events(0)[0];
+  const int32_t q_id = event.reads[0].id, lse_id = event.reads[1].id;
+  std::vector<Row> expected{{RowSpace::tensor, q_id, 3},
+                            {RowSpace::tensor, q_id, 4},
+                            {RowSpace::tensor, lse_id, 3},
+                            {RowSpace::tensor, lse_id, 4}};
+  for (const int64_t slot : {8, 9, 10, 11}) expected.push_back({RowSpace::k, 0, slot});
+  std::ranges::sort(expected);
+  CHECK(rows_read(event, s.plan, {RowSpace::tensor, event.writes[0].id, 1}) == expected);
+  CHECK(event.cost.cache_bytes_read == 7 * 2 * 8 * 4);  // 3 and 4 rows of K, 2 heads, 8 floats
+  CHECK(event.cost.flop == 2 * 4 * 8 * (1 + 2 + 3 + 3 + 4));
 }
 
 TEST_CASE("embed: out[t] follows token t and no other") {

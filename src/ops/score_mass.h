@@ -1,0 +1,69 @@
+// How much attention each stored row got in a step. A cache that forgets the rows with the least attention
+// needs it (cache/victims.h).
+//
+//   backend.run(ScoreMass{{layer, site::kScoreMass}, q, storage, batch, spec, lse, mass});
+//
+// Call it after the Attend with the same operands, because it reads the lse that the Attend wrote. The forward
+// calls it in each layer if the plan wants it (StepPlan::wants_mass). A fused attention keeps no score matrix,
+// so the scores are computed a second time: this is the price of the policy, and it is counted.
+#pragma once
+
+#include "attention/score.h"
+#include "ops/batch.h"
+#include "ops/kv_storage.h"
+#include "ops/operands.h"
+
+namespace lastrow {
+
+namespace cost {
+
+struct ScoreMassSize {
+  int64_t visible_cells = 0;  // Σ over sequences of visible_cells(…)
+  int64_t kv_rows = 0;        // Σ over sequences of visible_rows(…)
+  int64_t n_tokens = 0;       // queries, Σ q_len
+  int64_t n_q_heads = 0;
+  int64_t n_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t mass_elems = 0;
+  RowFormat k{};  // as it is stored
+  int64_t activation_elem_bytes = kF32Bytes;
+};
+
+/// 2·n_q_heads·head_dim·visible_cells flop for q·k; exp and the sum over queries are not counted. Each visible
+/// row of K is read once for each K/V head. The activations are q, lse and mass.
+constexpr OpCost score_mass(const ScoreMassSize& n) {
+  return {.flop = 2 * n.n_q_heads * n.head_dim * n.visible_cells,
+          .cache_bytes_read = n.kv_rows * n.n_kv_heads * n.k.row_bytes(n.head_dim),
+          .activation_bytes =
+              (n.n_tokens * n.n_q_heads * (n.head_dim + 1) + n.mass_elems) * n.activation_elem_bytes};
+}
+
+}  // namespace cost
+
+/// The softmax weights of all queries and heads of a sequence, summed for each index:
+///   mass[i,s] = Σ_h Σ_t min(1, exp(score[h,t,s] − lse[t,h]))    over the queries t of sequence i that see s
+/// mass is 0 where no query sees s, and behind kv_len. Σ_s mass[i,s] = n_q_heads · q_len, less one for each row
+/// that sees no key. `score` is as in Attend. The minimum matters only for scores so large that attend, which
+/// sums q·k in another order, has another lse than these scores. If lse is NaN, the mass of the visible keys is
+/// NaN.
+/// Row i of mass comes from the rows of q and lse of sequence i, and from the rows of K that its queries see.
+/// check() throws ShapeError if an operand does not fit, as Attend's does.
+/// Source: Zhang et al. 2023, "H2O: Heavy-Hitter Oracle for Efficient Generative Inference of LLMs", section 3.
+struct ScoreMass {
+  static constexpr OpTraits kTraits{
+      .name = "score_mass", .rule = RowRule::weighed, .n_sources = 2, .work = WorkKind::attention};
+
+  Site site;          // its layer is the layer of the storage
+  ConstTensorView q;  // [n_tokens, n_q_heads, head_dim]   what attend was given
+  const KvStorage& storage;
+  Batch batch;
+  AttendSpec spec;
+  ConstTensorView lse;  // [n_tokens, n_q_heads]      what attend wrote
+  TensorView mass;      // [n_seqs, keys_per_seq]     of the plan; overwritten
+
+  void check() const;
+  Operands operands() const { return {.reads = {q, lse}, .writes = {mass}}; }
+  OpCost cost() const;
+};
+
+}  // namespace lastrow
