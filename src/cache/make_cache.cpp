@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "cache/budget_cache.h"
 #include "cache/contiguous_cache.h"
 #include "cache/paged_cache.h"
 #include "cache/window_cache.h"
@@ -70,7 +71,7 @@ CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes) {
   else if (options.kind == "window")
     spec = window_spec(options, sizes);
   else if (options.kind == "budget")
-    throw UsageError("{}: this program has no cache with a budget yet; use window:w=W", name_of(options));
+    spec = budget_spec(options, sizes);
   else
     throw UsageError("unknown cache kind '{:.80}': use contiguous, paged, window or budget", options.kind);
   validate(spec);
@@ -84,6 +85,7 @@ std::unique_ptr<KvCache> make_cache(const CacheOptions& options, const CacheSize
                                         options.share_prefix ? SharePrefixes::yes : SharePrefixes::no);
   if (options.kind == "window")
     return std::make_unique<WindowCache>(spec, sizes.n_seqs, window_rule(options, sizes));
+  if (options.kind == "budget") return std::make_unique<BudgetCache>(options, sizes);
   return std::make_unique<ContiguousCache>(spec, options.window, options.sinks);
 }
 

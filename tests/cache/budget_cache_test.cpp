@@ -226,6 +226,17 @@ TEST_CASE("options that make no sense are refused, with what to do instead") {
   CHECK_THROWS_AS(budget_spec(rows(1 << 30, Eviction::oldest), sizes_of(1 << 30, 1 << 30, 4)), ShapeError);
 }
 
+TEST_CASE("make_cache makes it from what users write") {
+  const CacheOptions options = cache_options("budget:rows=3,policy=sinks,sinks=1");
+  const auto cache = make_cache(options, kSizes);
+  CHECK(cache->spec().held_rows == 4);
+  CHECK(cache->spec().bytes() == cache_spec(options, kSizes).bytes());
+  CHECK_FALSE(cache->wants_mass());
+  for (const int32_t token : {10, 11, 12, 13}) feed(*cache, 0, {token});
+  CHECK(victims(*cache) == Ints{1});
+  CHECK(make_cache(cache_options("budget:rows=3,policy=heavy"), kSizes)->wants_mass());
+}
+
 TEST_CASE("steps that do not fit, and rows that cannot be shared, are refused without a change") {
   BudgetCache cache(rows(3, Eviction::oldest), sizes_of(8, 2));
   feed(cache, 0, {1, 2});

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "cache/budget_model.h"
-#include "cache/property_report.h"
+#include "cache/random_lists.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;
@@ -28,28 +28,24 @@ std::ostream& operator<<(std::ostream& out, const BudgetOperation& o) {
 }  // namespace lastrow::testing
 
 TEST_CASE("a cache with a budget and its model agree after each of 100,000 random operations") {
-  const auto configs = rc::gen::map(rc::gen::inRange<uint64_t>(0, 1000000), [](uint64_t seed) {
-    Random random(seed);
-    return random_budget_config(random);
-  });
   const auto bits = [](uint32_t n) { return rc::gen::inRange<uint32_t>(0, 1u << n); };
-  const auto operations = rc::gen::apply(
+  const auto actions = rc::gen::apply(
       [](uint32_t action, uint32_t who, uint32_t amount, uint32_t mass) {
         return BudgetOperation{kBudgetActions[action], who, amount, mass};
       },
       bits(4), bits(6), bits(7), bits(20));
   int64_t n_operations = 0, n_refused = 0, n_evicted = 0;
-  CHECK(property_report(100, 2500, configs, operations,
-                        [&](const BudgetConfig& config, const std::vector<BudgetOperation>& list) {
-                          RandomBudgetCache cache(config);
-                          for (const BudgetOperation& operation : list) {
-                            cache.apply(operation);
-                            cache.compare();
-                          }
-                          n_operations += static_cast<int64_t>(list.size());
-                          n_refused += cache.n_refused();
-                          n_evicted += cache.n_evicted();
-                        }) == "");
+  CHECK(report(100, 2500, random_budget_config, actions,
+               [&](const BudgetConfig& config, const std::vector<BudgetOperation>& list) {
+                 RandomBudgetCache cache(config);
+                 for (const BudgetOperation& operation : list) {
+                   cache.apply(operation);
+                   cache.compare();
+                 }
+                 n_operations += static_cast<int64_t>(list.size());
+                 n_refused += cache.n_refused();
+                 n_evicted += cache.n_evicted();
+               }) == "");
   CHECK(n_operations >= 100000);
   CHECK(n_refused > 1000);
   CHECK(n_evicted > 10000);
