@@ -244,7 +244,7 @@ TEST_CASE("steps that do not fit, and rows that cannot be shared, are refused wi
   CHECK_THROWS_WITH_AS(plan(cache, 0, {5, 6, 7}), doctest::Contains("feed at most 2 at once"), CapacityError);
   feed(cache, 0, {5, 6});
   feed(cache, 0, {7, 8});
-  CHECK_THROWS_WITH_AS(plan(cache, 0, {9}), doctest::Contains("kv_len 9 > max_seq_len 8"), CapacityError);
+  CHECK_THROWS_WITH_AS(plan(cache, 0, {9}), doctest::Contains("n_tokens 9 > max_seq_len 8"), CapacityError);
   CHECK_THROWS_AS(cache.fork(0, 0), UsageError);
   CHECK(positions(cache) == Ints{5, 6, 7});
   cache.reset(0);

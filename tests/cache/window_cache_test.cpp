@@ -248,7 +248,6 @@ TEST_CASE("what a window cannot do says so") {
   refused({.sinks = 1}, "1 sinks without a window change nothing");
   refused({.window = -1}, "neither may be negative");
   refused({.kind = "paged", .block_len = 2, .window = 4}, "a paged cache has no window");
-  refused({.kind = "budget", .budget = 4}, "budget:rows=4: this program has no cache with a budget yet");
 }
 
 TEST_CASE("a contiguous cache with a window keeps all rows: its plans carry the mask alone") {
