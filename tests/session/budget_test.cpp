@@ -168,6 +168,40 @@ TEST_CASE("a replayed step counts the mass too: the same victims as steps that r
   CHECK(direct.backend_info().n_replayed == 0);
 }
 
+TEST_CASE("stepping back feeds the text again: the same rows are forgotten, and the same logits come") {
+  const auto model = load_model(kModels[0]);
+  for (const char* policy : kPolicies) {
+    CAPTURE(policy);
+    DecodeSession s(model, naive(), {.chunk = 5, .cache = budget(7, policy)});
+    const Run r = run(s, 8);
+    for (const int32_t step : {5, 2, 11, 0, 9}) {
+      s.go_to(step);
+      CHECK(logits_of(s) == r.logits[static_cast<size_t>(step)]);
+      CHECK(positions(s.cache()) == r.positions[static_cast<size_t>(step)]);
+    }
+    s.set_pokes({{.what = Poke::What::k, .layer = 0, .position = 8, .when = Poke::When::since}});
+    CHECK(logits_of(s) != r.logits[9]);
+    s.set_pokes({});
+    CHECK(logits_of(s) == r.logits[9]);
+    CHECK(positions(s.cache()) == r.positions[9]);
+  }
+}
+
+TEST_CASE("a budget has a price in memory too: budget + chunk rows, whatever the length of the text") {
+  const auto model = load_model(kModels[0]);
+  DecodeSession s(model, naive(), {.chunk = 5, .cache = budget(7, "heavy")});
+  run(s, 8);
+  CHECK(s.cache().spec().held_rows == 12);
+  CHECK(s.storage_bytes() == s.cache().spec().bytes());
+  CHECK(s.storage_bytes() == int64_t{2} * 2 * 2 * 12 * 8 * 4);  // layers, K and V, heads, rows, head_dim, f32
+}
+
+TEST_CASE("a model with a window of its own cannot have a budget") {
+  const auto model = load_model(kModels[0] + ",window=4");
+  CHECK_THROWS_WITH_AS(DecodeSession(model, naive(), {.cache = budget(7, "oldest")}),
+                       doctest::Contains("use a contiguous, paged or window cache"), UsageError);
+}
+
 TEST_CASE("in a batch, each sequence forgets what it forgets alone") {
   const auto model = load_model(kModels[0]);
   const std::vector<std::vector<int32_t>> prompts{{3, 14, 15, 9, 26, 5, 35, 8}, {1, 2}, {9, 7, 9, 32, 38}};
