@@ -32,7 +32,7 @@ inline StepBounds bounds_of(const StepPlan& plan, const CacheSpec& cache) {
     most.max_q_len = std::max(most.max_q_len, plan.q_len(i));
     most.max_kv_len = std::max(most.max_kv_len, plan.kv_len[i]);
   }
-  most.max_kv_len = kv_bound(most.max_q_len, most.max_kv_len, cache.max_seq_len);
+  most.max_kv_len = kv_bound(most.max_q_len, most.max_kv_len, cache.max_kv_len());
   return most;
 }
 

@@ -157,11 +157,12 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
     backend.run(Rope{{layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape)});
   }
   backend.run(Append{{layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), batch, storage});
+  const AttendSpec spec = attend_spec(config_, layer, batch.plan->window, batch.plan->window_sinks);
   backend.run(Attend{.site = {layer, site::kAttend},
                      .q = q.reshaped(q_shape),
                      .storage = storage,
                      .batch = batch,
-                     .spec = attend_spec(config_, layer, batch.plan->window, batch.plan->window_sinks),
+                     .spec = spec,
                      .out = attended.reshaped(q_shape),
                      .lse = lse});
   if (batch.plan->wants_mass)
@@ -170,7 +171,7 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
                   .q = q.reshaped(q_shape),
                   .storage = storage,
                   .batch = batch,
-                  .spec = attend_spec(config_, layer),
+                  .spec = spec,
                   .lse = lse,
                   .mass = w.masses(*batch.plan).rows(layer * batch.plan->n_seqs(), batch.plan->n_seqs())});
   backend.run(Linear{{layer, site::kOProj}, attended, weights.o_proj.weight, weights.o_proj.bias, delta});

@@ -55,13 +55,18 @@ SequenceStep BatchSession::Steps::sequence_step(const Live& live, const StepPlan
     n_cells += cost::visible_cells(q_len, kv_len, mask.causal, mask.most_keys());
     n_rows += cost::visible_rows(q_len, kv_len, mask.causal, mask.most_keys());
   }
+  // ScoreMass reads K once more.
+  const int64_t mass_bytes =
+      plan.wants_mass
+          ? n_rows * config.n_kv_heads * live.storage->row_format(RowKind::k).row_bytes(config.head_dim)
+          : 0;
   return {.generation = names_[static_cast<size_t>(i)],
           .phase = entries_[static_cast<size_t>(i)].joins ? Phase::prefill : Phase::decode,
           .position = plan.positions[plan.q_start[i + 1] - 1],
           .q_len = q_len,
           .kv_len = kv_len,
           .score_cells = n_cells * config.n_q_heads,
-          .cache_bytes_read = n_rows * token_bytes / config.n_layers,
+          .cache_bytes_read = n_rows * token_bytes / config.n_layers + mass_bytes,
           .cache_bytes_written = q_len * token_bytes};
 }
 

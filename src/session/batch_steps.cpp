@@ -71,6 +71,7 @@ void BatchSession::Steps::run(Live& live, Clock::time_point start) {
     throw;
   }
   live.cache->commit(plan);
+  if (session_.stack_->recorder) session_.stack_->recorder->add_evicted(live.cache->evicted());
   ++live.step;
   for (size_t i = 0; i < entries_.size(); ++i) choose(live, entries_[i], i);
   const std::chrono::duration<double, std::micro> wall = Clock::now() - start;

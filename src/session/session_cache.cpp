@@ -21,6 +21,12 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
           config.window_period, config.name);
     options.window = config.window;
   }
+  if (options.kind == "budget" && config.window > 0)
+    throw UsageError(
+        "{} has layers with a window of {}, which a budget cannot keep to, because the rows that it holds "
+        "have "
+        "gaps: use a contiguous, paged or window cache",
+        config.name, config.window);
   require_window(config, options.window, options.sinks);
   return options;
 }

@@ -14,14 +14,16 @@ const char* name_of(Mode mode);
 const char* name_of(Phase phase);
 
 struct StepRecord {
-  int32_t position = 0;             // position of the step's last token
-  Phase phase = Phase::prefill;     // prefill: the tokens were given; decode: one, chosen or forced
-  int32_t q_len = 0;                // tokens fed
-  int32_t kv_len = 0;               // rows in each layer, this step's included, before the policy forgets any
-  int64_t q_rows = 0;               // rows of Q projected: q_len · n_layers
-  int64_t kv_rows_projected = 0;    // rows of K (and as many of V) projected: q_len · n_layers
-  int64_t score_cells = 0;          // visible (query head, query, key) triples
-  int64_t cache_bytes_read = 0;     // Mode::cached: K/V rows that attention read, once per step and K/V head
+  int32_t position = 0;           // position of the step's last token
+  Phase phase = Phase::prefill;   // prefill: the tokens were given; decode: one, chosen or forced
+  int32_t q_len = 0;              // tokens fed
+  int32_t kv_len = 0;             // rows in each layer, this step's included, before the policy forgets any
+  int64_t q_rows = 0;             // rows of Q projected: q_len · n_layers
+  int64_t kv_rows_projected = 0;  // rows of K (and as many of V) projected: q_len · n_layers
+  int64_t score_cells = 0;        // visible (query head, query, key) triples
+  // Mode::cached: K/V rows that attention read, once per step and K/V head. If the policy goes by attention, K
+  // is read twice (ops/score_mass.h).
+  int64_t cache_bytes_read = 0;
   int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
   int64_t kv_scratch_bytes = 0;     // Mode::recompute: read and written; the rows last for one step only
   // The cache after the step, in Mode::cached; 0 in Mode::recompute. Rows and blocks are those of one layer.

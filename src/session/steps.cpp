@@ -192,6 +192,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
     throw;
   }
   cache.commit(plan);
+  if (session_.stack_->recorder) session_.stack_->recorder->add_evicted(cache.evicted());
   const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
   taken.last_position = plan.positions.back();
   state_.record = step_record(plan, taken.phase, wall.count(), before);

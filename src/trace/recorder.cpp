@@ -119,6 +119,18 @@ const Recorder::Step& Recorder::at(int32_t step) const {
 
 const StepPlan& Recorder::plan(int32_t step) const { return at(step).plan; }
 std::span<const Event> Recorder::events(int32_t step) const { return at(step).events; }
+std::span<const EvictedRow> Recorder::evicted(int32_t step) const { return at(step).evicted; }
+
+void Recorder::add_evicted(std::span<const EvictedRow> rows) {
+  if (rows.empty()) return;
+  LASTROW_CHECK(!steps_.empty(), "rows were forgotten before any step");
+  const auto n_bytes = static_cast<int64_t>(rows.size_bytes());
+  if (!room_for(n_bytes)) return;
+  Step& step = steps_.rbegin()->second;
+  step.evicted.insert(step.evicted.end(), rows.begin(), rows.end());
+  step.bytes += n_bytes;
+  bytes_ += n_bytes;
+}
 std::span<const Recorder::Entry> Recorder::entries(int32_t step) const { return at(step).entries; }
 
 const Tensor* Recorder::find(int32_t step, int32_t layer, std::string_view name, int32_t sequence) const {

@@ -36,6 +36,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "cache/kv_cache.h"
 #include "trace/event.h"
 #include "trace/kv_log.h"
 
@@ -103,6 +104,8 @@ class Recorder {
   /// The plan of the step. Throws UsageError for a step that is not recorded.
   const StepPlan& plan(int32_t step) const;
   std::span<const Event> events(int32_t step) const;
+  /// The rows that the cache forgot at the end of the step, in the order in which it forgot them.
+  std::span<const EvictedRow> evicted(int32_t step) const;
   /// nullptr if it was not recorded. `sequence` is an index in the plan. Only tensors of a single sequence
   /// have one other than 0: scores, probs, and (keep = latest) K and V.
   const Tensor* find(int32_t step, int32_t layer, std::string_view name, int32_t sequence = 0) const;
@@ -122,6 +125,10 @@ class Recorder {
   const CacheSpec& cache_spec() const { return spec_; }
   bool truncated() const { return truncated_; }
   int64_t bytes() const { return bytes_ + kv_.bytes(); }
+
+  // ---- for sessions
+  /// Adds what the cache forgot when it committed the latest step (KvCache::evicted).
+  void add_evicted(std::span<const EvictedRow> rows);
 
   // ---- for TracingBackend
   void open_step(const StepPlan& plan, const CacheSpec& spec);
@@ -143,6 +150,7 @@ class Recorder {
     StepPlan plan;
     std::vector<Event> events;
     std::vector<Entry> entries;
+    std::vector<EvictedRow> evicted;
     int64_t bytes = 0;
   };
   /// What a transaction needs to restore the recorder.

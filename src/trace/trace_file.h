@@ -24,6 +24,9 @@
 //   steps.policy       [n_steps, 5] i64            only for a cache with a window, or one that forgets rows:
 //                                                  window, window_sinks, table_sinks, end in steps.table_first,
 //                                                  end in steps.key_positions (both i64, as in StepPlan)
+//   evicted.rows       [n, 4] i64                  only if the cache forgot rows: step, sequence, position, slot
+//   evicted.mass       [n] f64                     likewise: the attention that the row got, if the policy goes
+//                                                  by it
 //   events.columns     [n_events, 9] i64           step, op, layer, name, causal, window, end in
 //                                                  events.reads, end in events.writes, kernel (−1: none)
 //   events.sinks       [n_events] i64              only if some attend has sinks

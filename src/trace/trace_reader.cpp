@@ -23,6 +23,7 @@ class TraceReader {
     read_metadata();
     read_steps();
     read_events();
+    read_evicted();
     for (const std::string& name : file_.names()) read_tensor(name);
     return {make_recorder(), std::move(info_), metadata("lastrow.truncated") == "true"};
   }
@@ -39,6 +40,7 @@ class TraceReader {
     std::vector<Recorder::Entry> entries;
     std::vector<KvRow> kv_rows;
     std::vector<Event> events;
+    std::vector<EvictedRow> evicted;
   };
 
   // Makes a recorder that holds all that was read.
@@ -52,6 +54,7 @@ class TraceReader {
       for (KvRow& row : step.kv_rows)
         recorder.add_rows(row.layer, row.kind, 0, {&row.slot, 1}, std::move(row.row));
       for (Event& e : step.events) recorder.add_event(std::move(e));
+      recorder.add_evicted(step.evicted);
     }
     return recorder;
   }
@@ -195,6 +198,28 @@ class TraceReader {
         damage_.fail("steps.index does not ascend at step {}", number);
       damage_.check_plan(plan, spec_, number);
       steps_[number].plan = std::move(plan);
+    }
+  }
+
+  void read_evicted() {
+    if (!file_.has("evicted.rows")) return;
+    const Table rows = table("evicted.rows", 4);
+    const ConstTensorView mass = file_.tensor("evicted.mass");
+    const size_t n = rows.size() / 4;
+    if (mass.dtype() != DType::f64 || mass.shape() != Shape{static_cast<int64_t>(n)})
+      damage_.fail("evicted.mass does not fit evicted.rows");
+    int64_t last_step = -1;
+    for (size_t i = 0; i < n; ++i) {
+      const Table row = rows.subspan(4 * i, 4);
+      if (row[0] < last_step) damage_.fail("evicted.rows goes back to step {}", row[0]);
+      Step& target = step(last_step = row[0], "evicted.rows");
+      const EvictedRow evicted{damage_.narrow<int32_t>(row[1], "evicted.rows"),
+                               damage_.narrow<int32_t>(row[2], "evicted.rows"), row[3],
+                               mass.data<double>()[i]};
+      if (evicted.sequence < 0 || evicted.position < 0 || evicted.position >= spec_.max_seq_len ||
+          evicted.slot < 0 || evicted.slot >= int64_t{spec_.n_blocks} * spec_.block_len)
+        damage_.fail("evicted.rows: position {} and slot {} of sequence {}", row[2], row[3], row[1]);
+      target.evicted.push_back(evicted);
     }
   }
 

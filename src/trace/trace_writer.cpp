@@ -33,7 +33,7 @@ class Columns {
 struct Contents {
   SafetensorsWriter writer;
   std::map<std::string, Columns> columns;
-  std::vector<double> times_us;
+  std::vector<double> times_us, evicted_mass;
 
   Columns& columns_of(const std::string& name, int64_t width = 1) {
     return columns.try_emplace(name, width).first->second;
@@ -87,6 +87,17 @@ void add_steps(Contents& contents, const Recorder& recorder) {
     ends.add({tokens.n_rows(), positions.n_rows(), q_start.n_rows(), kv_len.n_rows(), block_tables.n_rows(),
               append_slots.n_rows(), logit_rows.n_rows(), sequences.n_rows(), block_copies.n_rows()});
   }
+}
+
+/// The rows that the cache forgot, and when.
+void add_evicted(Contents& contents, const Recorder& recorder) {
+  for (const int32_t step : recorder.steps())
+    for (const EvictedRow& row : recorder.evicted(step)) {
+      contents.columns_of("evicted.rows", 4).add({step, row.sequence, row.position, row.slot});
+      contents.evicted_mass.push_back(row.mass);
+    }
+  if (const auto n = static_cast<int64_t>(contents.evicted_mass.size()); n > 0)
+    contents.writer.add("evicted.mass", ConstTensorView(contents.evicted_mass.data(), Shape{n}));
 }
 
 void add_events(Contents& contents, const Recorder& recorder) {
@@ -188,6 +199,7 @@ void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& in
   add_entries(contents, recorder);
   add_kv_rows(contents, recorder);
   add_steps(contents, recorder);
+  add_evicted(contents, recorder);
   add_events(contents, recorder);
   for (const auto& [name, columns] : contents.columns) contents.writer.add(name, columns.view());
 

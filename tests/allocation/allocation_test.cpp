@@ -42,7 +42,8 @@ using namespace lastrow;
 TEST_CASE("steady decode allocates nothing") {
 #if LASTROW_COUNTS_ALLOCATIONS
   const auto model = load_model("random:layers=3,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=700");
-  for (const char* cache : {"contiguous", "paged:block=1", "paged:block=16", "window:w=48,sinks=4"})
+  for (const char* cache : {"contiguous", "paged:block=1", "paged:block=16", "window:w=48,sinks=4",
+                            "budget:rows=64", "budget:rows=64,policy=heavy"})
     for (const int32_t n_threads : {1, 2}) {
       CAPTURE(cache);
       DecodeSession s(
