@@ -42,6 +42,8 @@ constexpr Fault kFaults[] = {
      "step 1, layer 0, attend", "prefix"},
     {"second-turn", "the mask of a second turn covers its own tokens only, and so hides the past",
      "step 1, layer 0, attend", "chunks"},
+    {"inherited-window", "a layer with full attention inherits the window of the layer before it",
+     "step 1, layer 1, attend", "window"},
 };
 
 /// The cache holds n_q_heads rows of K and of V per token, although n_kv_heads would be enough.
@@ -128,6 +130,16 @@ void share_positions(StepPlan& plan) {
     if (has_past(plan, i)) number_from(plan, i, longest - plan.q_len(i));
 }
 
+/// Gives each layer without a window that of the layer before it.
+AttendFault inherit_window() {
+  auto window = std::make_shared<int32_t>(0);  // of the last layer that has one; 0: none yet in this step
+  return [window](Site site, AttendSpec& spec) {
+    if (site.layer == 0) *window = 0;
+    if (spec.mask.window > 0) *window = spec.mask.window;
+    spec.mask.window = *window;
+  };
+}
+
 std::string names() {
   std::string list;
   for (const Fault& fault : kFaults) list += (list.empty() ? "" : ", ") + std::string(fault.name);
@@ -172,6 +184,7 @@ std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Bac
           if (*kv_len > 1 && spec.mask.window == 0) spec.mask.window = *kv_len - 1;
         });
   }
+  if (name == "inherited-window") return tampered(std::move(backend), {}, inherit_window());
   if (name == "empty-rows") return std::make_unique<Owning<UnmaskedTail>>(std::move(backend), zeros);
   if (name == "block-tail") return std::make_unique<Owning<UnmaskedTail>>(std::move(backend), stale);
   if (name == "block-alone-key") return std::make_unique<Owning<BlockAloneKey>>(std::move(backend));

@@ -37,8 +37,15 @@ struct HandRun {
     return random_model("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1");
   }
 
-  explicit HandRun(Backend& backend, int32_t block_len = 4)
-      : model(small_model()),
+  /// The same sizes. Layer 0 sees the last 3 keys, layer 1 all.
+  static std::shared_ptr<const Model> windowed_model() {
+    return random_model(
+        "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1,window=3,"
+        "window_period=2");
+  }
+
+  explicit HandRun(Backend& backend, int32_t block_len = 4, std::shared_ptr<const Model> of = small_model())
+      : model(std::move(of)),
         tracing(backend, recorder),
         decoder(*model, tracing),
         workspace(model->config(), tracing, /*max_tokens=*/kContext, /*max_logit_rows=*/4),

@@ -72,6 +72,12 @@ void two_prefixes(HandRun& run, bool healthy) {
        {{3, 14, 15, 9, 40, 41, 42}, {20, 21, 22, 23, 26, 5, 35, 8, 2, 43}});
 }
 
+/// A text as long as the window of layer 0, then a token more.
+void beyond_the_window(HandRun& run, bool healthy) {
+  feed(run, healthy, {{0, {2, 0}, 0, {3, 14, 15}}}, {{3, 14, 15}});
+  feed(run, healthy, {{0, {2, 0}, 3, {9}}}, {{3, 14, 15, 9}});
+}
+
 void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
   if (needs.empty() || needs == "paged")
     one_text(run, healthy);
@@ -81,6 +87,8 @@ void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
     two_lengths(run, healthy);
   else if (needs == "prefix")
     two_prefixes(run, healthy);
+  else if (needs == "window")
+    beyond_the_window(run, healthy);
   else
     FAIL("a fault needs an unknown run: " << std::string(needs));
 }
@@ -109,12 +117,22 @@ TEST_CASE("the fault repeat-kv changes no number; its cache is larger by the gro
   CHECK(b.storage().bytes() == kGroupSize * a.storage().bytes());
 }
 
+TEST_CASE("the fault inherited-window gives what a window in every layer gives") {
+  const auto faulty = with_fault("inherited-window", naive(), kGroupSize), right = naive();
+  const auto everywhere = random_model(
+      "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1,window=3");
+  HandRun a(*faulty, 4, HandRun::windowed_model()), b(*right, 4, everywhere);
+  for (HandRun* const run : {&a, &b}) beyond_the_window(*run, false);
+  CHECK(a.logits == b.logits);
+}
+
 TEST_CASE("every named fault shows first where the list says, in the run that it needs") {
   for (const Fault& fault : faults()) {
     CAPTURE(std::string(fault.name));
     const int32_t block_len = fault.needs.empty() ? HandRun::kContext : 4;
     const auto right = naive(), wrong = with_fault(std::string(fault.name), naive(), kGroupSize);
-    HandRun healthy(*right, block_len), faulty(*wrong, block_len);
+    const auto model = fault.needs == "window" ? HandRun::windowed_model() : HandRun::small_model();
+    HandRun healthy(*right, block_len, model), faulty(*wrong, block_len, model);
     run_what_it_needs(fault.needs, healthy, true);
     run_what_it_needs(fault.needs, faulty, false);
     const auto d = first_difference(healthy.recorder, faulty.recorder);
