@@ -44,6 +44,11 @@ constexpr Fault kFaults[] = {
      "step 1, layer 0, attend", "chunks"},
     {"inherited-window", "a layer with full attention inherits the window of the layer before it",
      "step 1, layer 1, attend", "window"},
+    {"window-rolled-early",
+     "old rows leave the window before the attention of a chunk, so its first queries lose keys",
+     "step 1, layer 0, attend", "forgetting"},
+    {"offset-kept", "new tokens are rotated by the number of rows that are kept, not of the tokens seen",
+     "step 1, layer 0, rope_q", "forgetting"},
 };
 
 /// The cache holds n_q_heads rows of K and of V per token, although n_kv_heads would be enough.
@@ -130,6 +135,14 @@ void share_positions(StepPlan& plan) {
     if (has_past(plan, i)) number_from(plan, i, longest - plan.q_len(i));
 }
 
+/// Keeps as many rows as the window of the last query has, as if the chunk were already over.
+void roll_early(StepPlan& plan, int32_t i) {
+  if (plan.window == 0 || plan.q_len(i) < 2) return;
+  const int32_t too_many = plan.kv_len[i] - plan.window - plan.window_sinks;
+  const int32_t old = past_of(plan, i) - plan.table_sinks;
+  if (const int32_t n = std::min(too_many, old); n > 0) forget_oldest(plan, i, n);
+}
+
 /// Gives each layer without a window that of the layer before it.
 AttendFault inherit_window() {
   auto window = std::make_shared<int32_t>(0);  // of the last layer that has one; 0: none yet in this step
@@ -159,6 +172,9 @@ PlanFault plan_fault(const std::string& name) {
       if (plan.q_len(i) > 1) number_from(plan, i, 0);
     });
   if (name == "padded-positions") return share_positions;
+  if (name == "window-rolled-early") return for_each_with_past(roll_early);
+  if (name == "offset-kept")
+    return for_each_with_past([](StepPlan& plan, int32_t i) { number_from(plan, i, past_of(plan, i)); });
   return {};
 }
 
