@@ -26,6 +26,7 @@ namespace lastrow::cli {
 
 void add_generate(CLI::App& app);
 void add_attend(CLI::App& app);
+void add_eval(CLI::App& app);
 void add_memory(CLI::App& app);
 void add_info(CLI::App& app);
 

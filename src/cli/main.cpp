@@ -1,4 +1,4 @@
-// The program `lastrow`, with the commands generate, attend, memory and info.
+// The program `lastrow`, with the commands generate, attend, eval, memory and info.
 #include <CLI/CLI.hpp>
 #include <new>
 #include <sstream>
@@ -30,7 +30,7 @@ std::string usage_error(const CLI::App& app, const CLI::ParseError& e) {
   if (dynamic_cast<const CLI::ConversionError*>(&e) != nullptr)
     return fmt::format("{}: it is not a number, or it is too large; see `{}`", e.what(), help_command(app));
   if (!app.get_subcommands().empty()) return fmt::format("{}; see `{}`", e.what(), help_command(app));
-  return fmt::format("{}; use generate, attend, memory or info, or see `lastrow --help`",
+  return fmt::format("{}; use generate, attend, eval, memory or info, or see `lastrow --help`",
                      unknown.empty() ? "no command given" : "unknown command '" + unknown.front() + "'");
 }
 
@@ -59,6 +59,7 @@ int main(int argc, char** argv) {
       "do, the exit status is 2, and existing files stay unchanged.");
   lastrow::cli::add_generate(app);
   lastrow::cli::add_attend(app);
+  lastrow::cli::add_eval(app);
   lastrow::cli::add_memory(app);
   lastrow::cli::add_info(app);
   for (CLI::App* const command : app.get_subcommands(nullptr)) lastrow::read_options_in_decimal(*command);

@@ -25,10 +25,6 @@ std::string_view take_line(std::string_view& text) {
   return line;
 }
 
-std::string shown(const std::filesystem::path& path) {
-  return is_standard_input(path) ? "standard input" : escaped(path.string());
-}
-
 /// Everything up to the end of standard input.
 std::string read_standard_input() {
   std::string all;
@@ -37,24 +33,28 @@ std::string read_standard_input() {
     const ssize_t n = ::read(STDIN_FILENO, part.data(), part.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0)
-      throw FileError("standard input cannot be read ({}): send prompts into it, or name a file",
+      throw FileError("standard input cannot be read ({}): send text into it, or name a file",
                       std::strerror(errno));
     if (n == 0) return all;
     all.append(part.data(), static_cast<size_t>(n));
     if (static_cast<int64_t>(all.size()) > kMaxBytes)
-      throw FileError("standard input is longer than {} bytes: give fewer prompts", kMaxBytes);
+      throw FileError("standard input is longer than {} bytes: give less text", kMaxBytes);
   }
 }
 
 }  // namespace
 
+std::string shown_path(const std::filesystem::path& path) {
+  return is_standard_input(path) ? "standard input" : escaped(path.string());
+}
+
 bool is_standard_input(const std::filesystem::path& path) { return path == "-"; }
 
 std::string place_of(const std::filesystem::path& path, int32_t line) {
-  return fmt::format("{}, line {}", shown(path), line);
+  return fmt::format("{}, line {}", shown_path(path), line);
 }
 
-std::vector<FilePrompt> read_prompts(const std::filesystem::path& path, const Tokenizer& tokenizer) {
+std::vector<FilePrompt> read_lines(const std::filesystem::path& path, const Tokenizer& tokenizer) {
   const std::string all = is_standard_input(path) ? read_standard_input() : read_text(path, kMaxBytes);
   std::string_view rest = all;
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);  // a byte order mark
@@ -72,7 +72,12 @@ std::vector<FilePrompt> read_prompts(const std::filesystem::path& path, const To
       throw UsageError("{}: {}", place_of(path, line), error.what());
     }
   }
-  if (prompts.empty()) throw FileError("{} has no prompt: write one prompt on each line", shown(path));
+  return prompts;
+}
+
+std::vector<FilePrompt> read_prompts(const std::filesystem::path& path, const Tokenizer& tokenizer) {
+  std::vector<FilePrompt> prompts = read_lines(path, tokenizer);
+  if (prompts.empty()) throw FileError("{} has no prompt: write one prompt on each line", shown_path(path));
   return prompts;
 }
 

@@ -25,9 +25,13 @@ struct FilePrompt {
 /// Throws FileError if the file cannot be read, is longer than 16 MiB, is not UTF-8, or has no prompt.
 /// Throws UsageError for a line that the tokenizer refuses.
 std::vector<FilePrompt> read_prompts(const std::filesystem::path& path, const Tokenizer& tokenizer);
+/// The same for text of any kind, whose lines need not be prompts. Empty if no line has a word.
+std::vector<FilePrompt> read_lines(const std::filesystem::path& path, const Tokenizer& tokenizer);
 
 bool is_standard_input(const std::filesystem::path& path);
 
+/// "prompts.txt" or "standard input", for messages.
+std::string shown_path(const std::filesystem::path& path);
 /// "prompts.txt, line 3", for messages.
 std::string place_of(const std::filesystem::path& path, int32_t line);
 

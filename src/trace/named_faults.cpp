@@ -42,6 +42,13 @@ constexpr Fault kFaults[] = {
      "step 1, layer 0, attend", "prefix"},
     {"second-turn", "the mask of a second turn covers its own tokens only, and so hides the past",
      "step 1, layer 0, attend", "chunks"},
+    {"inherited-window", "a layer with full attention inherits the window of the layer before it",
+     "step 1, layer 1, attend", "window"},
+    {"window-rolled-early",
+     "old rows leave the window before the attention of a chunk, so its first queries lose keys",
+     "step 1, layer 0, attend", "forgetting"},
+    {"offset-kept", "new tokens are rotated by the number of rows that are kept, not of the tokens seen",
+     "step 1, layer 0, rope_q", "forgetting"},
 };
 
 /// The cache holds n_q_heads rows of K and of V per token, although n_kv_heads would be enough.
@@ -128,6 +135,24 @@ void share_positions(StepPlan& plan) {
     if (has_past(plan, i)) number_from(plan, i, longest - plan.q_len(i));
 }
 
+/// Keeps as many rows as the window of the last query has, as if the chunk were already over.
+void roll_early(StepPlan& plan, int32_t i) {
+  if (plan.window == 0 || plan.q_len(i) < 2) return;
+  const int32_t too_many = plan.kv_len[i] - plan.window - plan.window_sinks;
+  const int32_t old = past_of(plan, i) - plan.table_sinks;
+  if (const int32_t n = std::min(too_many, old); n > 0) forget_oldest(plan, i, n);
+}
+
+/// Gives each layer without a window that of the layer before it.
+AttendFault inherit_window() {
+  auto window = std::make_shared<int32_t>(0);  // of the last layer that has one; 0: none yet in this step
+  return [window](Site site, AttendSpec& spec) {
+    if (site.layer == 0) *window = 0;
+    if (spec.mask.window > 0) *window = spec.mask.window;
+    spec.mask.window = *window;
+  };
+}
+
 std::string names() {
   std::string list;
   for (const Fault& fault : kFaults) list += (list.empty() ? "" : ", ") + std::string(fault.name);
@@ -147,6 +172,9 @@ PlanFault plan_fault(const std::string& name) {
       if (plan.q_len(i) > 1) number_from(plan, i, 0);
     });
   if (name == "padded-positions") return share_positions;
+  if (name == "window-rolled-early") return for_each_with_past(roll_early);
+  if (name == "offset-kept")
+    return for_each_with_past([](StepPlan& plan, int32_t i) { number_from(plan, i, past_of(plan, i)); });
   return {};
 }
 
@@ -172,6 +200,7 @@ std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Bac
           if (*kv_len > 1 && spec.mask.window == 0) spec.mask.window = *kv_len - 1;
         });
   }
+  if (name == "inherited-window") return tampered(std::move(backend), {}, inherit_window());
   if (name == "empty-rows") return std::make_unique<Owning<UnmaskedTail>>(std::move(backend), zeros);
   if (name == "block-tail") return std::make_unique<Owning<UnmaskedTail>>(std::move(backend), stale);
   if (name == "block-alone-key") return std::make_unique<Owning<BlockAloneKey>>(std::move(backend));

@@ -33,6 +33,10 @@ struct Fault {
   ///   "batch"    sequences of different lengths; step 1 is their first common decode
   ///   "prefix"   a paged cache that shares prefixes; step 1 is the prefill of a second text, which has a
   ///              block of tokens in common with the first
+  ///   "window"   a model in which a layer with a window comes before one without (window_period 2); step 1 is
+  ///              the first with more keys than the window
+  ///   "forgetting"   a cache that keeps a window of rows at their positions, and has forgotten some when step
+  ///              1 feeds a chunk
   std::string_view needs = "";
 };
 

@@ -27,4 +27,8 @@ inline void number_from(StepPlan& plan, int32_t i, int32_t first) {
   for (int32_t t = 0; t < plan.q_len(i); ++t) plan.positions[plan.q_start[i] + t] = first + t;
 }
 
+/// Takes the n oldest rows behind the sinks out of the table of sequence i, so that no query finds them. The new
+/// rows stay: n ≤ past_of(plan, i) − plan.table_sinks.
+void forget_oldest(StepPlan& plan, int32_t i, int32_t n);
+
 }  // namespace lastrow

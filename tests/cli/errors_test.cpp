@@ -10,7 +10,7 @@
 using namespace lastrow::testing;
 
 TEST_CASE("the error for an unknown command, option or value lists the known ones") {
-  check_refused({}, "use generate, attend, memory or info");
+  check_refused({}, "use generate, attend, eval, memory or info");
   check_refused({"frobnicate"}, "unknown command 'frobnicate'");
   check_refused({"generate"}, "--prompt is missing: give a text to continue");
   check_refused({"generate", "--prompt", "a", "--colour"}, "--colour; see `lastrow generate --help`");

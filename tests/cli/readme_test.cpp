@@ -51,6 +51,19 @@ TEST_CASE("the README's commands for caches and batches work, in their order") {
   CHECK(SafetensorsFile::open(folder.file("fox.safetensors")).tensor("k.0").shape()[1] == 8);
 }
 
+TEST_CASE("the README's commands about quality work, here with a single text") {
+  const Folder folder;
+  for (const std::string& line : block_after("## What a cache costs in quality", "")) {
+    CAPTURE(line);
+    const std::string program = "build/bin/lastrow ";
+    REQUIRE(line.starts_with(program));
+    const std::string command = line.substr(program.size(), line.find('#') - program.size());
+    CHECK(exit_code_in(folder, LASTROW_BIN_DIR "/lastrow " + command + " --texts 1") == 0);
+    CAPTURE(read_text(folder.file("err")));
+    CHECK(read_text(folder.file("out")).find("int8") != std::string::npos);
+  }
+}
+
 TEST_CASE("the commands of the README work, with the file that its Python program writes") {
   const Folder folder;
   std::string script;

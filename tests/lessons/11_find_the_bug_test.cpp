@@ -27,7 +27,8 @@ TEST_CASE("lesson 11 grades: right answers pass, wrong ones fail, and nonsense i
   const LessonRun run = check_lesson(kLesson, "reveal");
   std::string all;
   for (const auto& fault : faults())
-    all += letter_of(run, std::string(fault.name)) + "=" + std::string(fault.name) + " ";
+    if (run.report.at("figures").contains("case_" + std::string(fault.name)))
+      all += letter_of(run, std::string(fault.name)) + "=" + std::string(fault.name) + " ";
   CHECK(run_lesson(kLesson, all).status == 0);
   CHECK(run_lesson(kLesson, letter_of(run, "scale-twice") + "=Scale_Twice").status == 0);
   CHECK(run_lesson(kLesson, letter_of(run, "scale-twice") + "=stale-rows").status == 1);

@@ -152,6 +152,12 @@ TEST_CASE("the largest divergence and the flips are found where they are") {
   CHECK(quality.kl_max_token == 4);
   CHECK(quality.n_flips == 1);
   CHECK(quality.kl_mean == quality.kl_max / static_cast<double>(n_predictions(kTexts)));
+  DecodeSession by_hand(load_model(kModels[0]), naive(), {});
+  by_hand.start({4});
+  by_hand.advance();
+  for (const int32_t token : {8, 15, 16}) by_hand.advance(token);
+  CHECK(quality.kl_max ==
+        kl_divergence(std::span(reference.logits).subspan(at, vocab_size), by_hand.logits()));
 }
 
 TEST_CASE("the change of the perplexity and its error, by hand: two texts of 2 and 4 predictions") {

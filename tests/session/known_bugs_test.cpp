@@ -42,10 +42,11 @@ struct Ran {
   std::vector<double> logits;
   std::shared_ptr<const void> session;  // owns the recorder
   const Recorder* recorder;
+  std::shared_ptr<const Model> of = model();
 
   /// The largest difference from the judge's logits, divided by what rounding may explain.
   double error() const {
-    const judge::JudgedLogits judged = judge::judged_logits(*model(), text);
+    const judge::JudgedLogits judged = judge::judged_logits(*of, text);
     const auto n = static_cast<std::ptrdiff_t>(logits.size());
     return judge::difference(logits, {judged.logits.end() - n, judged.logits.end()}).largest / judged.bound;
   }
@@ -53,14 +54,16 @@ struct Ran {
 using Run = std::function<Ran(std::unique_ptr<Backend>)>;
 
 /// The text of a session.
-Run text_of(SessionOptions options, std::function<void(DecodeSession&)> script) {
+Run text_of(SessionOptions options, std::function<void(DecodeSession&)> script,
+            std::shared_ptr<const Model> of = model()) {
   options.record = kEverything;
   return [=](std::unique_ptr<Backend> backend) -> Ran {
-    const auto session = std::make_shared<DecodeSession>(model(), std::move(backend), options);
+    const auto session = std::make_shared<DecodeSession>(of, std::move(backend), options);
     script(*session);
     const auto tokens = session->tokens();
     const auto logits = session->logits();
-    return {{tokens.begin(), tokens.end()}, {logits.begin(), logits.end()}, session, &session->recorder()};
+    return {
+        {tokens.begin(), tokens.end()}, {logits.begin(), logits.end()}, session, &session->recorder(), of};
   };
 }
 
@@ -222,4 +225,16 @@ TEST_CASE("a second turn sees the first") {
                     s.advance();
                     s.advance(Tokens{5, 35, 8});
                   }));
+}
+
+TEST_CASE("a layer with full attention sees what the window of the layer before it hides") {
+  for (const CacheOptions& cache : {CacheOptions{}, paged()})
+    expect_caught("inherited-window", text_of(
+                                          {.cache = cache},
+                                          [](DecodeSession& s) {
+                                            s.start({3, 14, 15});  // as long as the window
+                                            s.advance();
+                                            s.advance(9);
+                                          },
+                                          test::HandRun::windowed_model()));
 }

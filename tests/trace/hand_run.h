@@ -27,6 +27,7 @@ struct Part {
   std::vector<int32_t> blocks;  // its block table
   int32_t past = 0;             // rows that it holds
   std::vector<int32_t> tokens;
+  int32_t n_forgotten = 0;  // rows that it held before; then its tokens have larger positions than indices
 };
 
 struct HandRun {
@@ -37,8 +38,16 @@ struct HandRun {
     return random_model("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1");
   }
 
-  explicit HandRun(Backend& backend, int32_t block_len = 4)
-      : model(small_model()),
+  /// The same sizes. Layer 0 sees the last 3 keys; layer 1 sees all, or as many with a period of 1.
+  static std::shared_ptr<const Model> windowed_model(int period = 2) {
+    return random_model(
+        "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1,window=3,"
+        "window_period=" +
+        std::to_string(period));
+  }
+
+  explicit HandRun(Backend& backend, int32_t block_len = 4, std::shared_ptr<const Model> of = small_model())
+      : model(std::move(of)),
         tracing(backend, recorder),
         decoder(*model, tracing),
         workspace(model->config(), tracing, /*max_tokens=*/kContext, /*max_logit_rows=*/4),
@@ -68,7 +77,7 @@ struct HandRun {
       int32_t index = part.past;
       for (const int32_t token : part.tokens) {
         plan.tokens.push_back(token);
-        plan.positions.push_back(index);
+        plan.positions.push_back(part.n_forgotten + index);
         plan.append_slots.push_back(slot_of({table.data(), plan.blocks_per_seq, plan.block_len}, index++));
       }
       plan.q_start.push_back(plan.n_tokens());

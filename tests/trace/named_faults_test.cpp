@@ -8,6 +8,7 @@
 #include "tests/trace/hand_run.h"
 #include "tests/trace/tiny.h"
 #include "trace/first_difference.h"
+#include "trace/plan_edits.h"
 
 using namespace lastrow;
 using namespace lastrow::test;
@@ -72,6 +73,31 @@ void two_prefixes(HandRun& run, bool healthy) {
        {{3, 14, 15, 9, 40, 41, 42}, {20, 21, 22, 23, 26, 5, 35, 8, 2, 43}});
 }
 
+/// A text as long as the window of layer 0, then a token more.
+void beyond_the_window(HandRun& run, bool healthy) {
+  feed(run, healthy, {{0, {2, 0}, 0, {3, 14, 15}}}, {{3, 14, 15}});
+  feed(run, healthy, {{0, {2, 0}, 3, {9}}}, {{3, 14, 15, 9}});
+}
+
+/// A ring with a window of 3 on blocks of one row: the chunk of step 1 finds row 0 forgotten, and the last token
+/// rows 0 to 2.
+void forgotten_rows(HandRun& run, bool healthy) {
+  const auto feed_ring = [&](const Part& part, const Tokens& text) {
+    StepPlan plan = run.plan_of({part});
+    plan.window = 3;
+    run.step(plan);
+    if (healthy) expect_logits(run, 0, text);
+  };
+  feed_ring({.blocks = {7, 2, 9}, .tokens = {3, 14, 15}}, {3, 14, 15});
+  feed_ring({.blocks = {2, 9, 4, 7}, .past = 2, .tokens = {9, 26}, .n_forgotten = 1}, {3, 14, 15, 9, 26});
+  feed_ring({.blocks = {4, 7, 2}, .past = 2, .tokens = {5}, .n_forgotten = 3}, {3, 14, 15, 9, 26, 5});
+}
+
+std::shared_ptr<const Model> model_for(std::string_view needs) {
+  if (needs == "window") return HandRun::windowed_model();
+  return needs == "forgetting" ? HandRun::windowed_model(1) : HandRun::small_model();
+}
+
 void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
   if (needs.empty() || needs == "paged")
     one_text(run, healthy);
@@ -81,6 +107,10 @@ void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
     two_lengths(run, healthy);
   else if (needs == "prefix")
     two_prefixes(run, healthy);
+  else if (needs == "window")
+    beyond_the_window(run, healthy);
+  else if (needs == "forgetting")
+    forgotten_rows(run, healthy);
   else
     FAIL("a fault needs an unknown run: " << std::string(needs));
 }
@@ -109,12 +139,36 @@ TEST_CASE("the fault repeat-kv changes no number; its cache is larger by the gro
   CHECK(b.storage().bytes() == kGroupSize * a.storage().bytes());
 }
 
+TEST_CASE("the fault inherited-window gives what a window in every layer gives") {
+  const auto faulty = with_fault("inherited-window", naive(), kGroupSize), right = naive();
+  const auto everywhere = HandRun::windowed_model(1);
+  HandRun a(*faulty, 4, HandRun::windowed_model()), b(*right, 4, everywhere);
+  for (HandRun* const run : {&a, &b}) beyond_the_window(*run, false);
+  CHECK(a.logits == b.logits);
+}
+
+TEST_CASE("forgetting the oldest rows of a table: behind the sinks, across a block, with their positions") {
+  // Blocks of 2. Index 0 is the sink, in block 5. The indices 1 to 4 have the slots 8.1, 3.0, 3.1 and 6.0.
+  StepPlan plan;
+  plan.block_len = 2, plan.blocks_per_seq = 5, plan.table_sinks = 1;
+  plan.q_start = {0, 1}, plan.kv_len = {5}, plan.table_first = {1};
+  plan.block_tables = {5, 8, 3, 6, -1};
+  plan.key_positions = {0, 11, 12, 13, 14, -1, -1, -1, -1, -1};
+  forget_oldest(plan, 0, 2);
+  CHECK(plan.kv_len == Tokens{3});
+  CHECK(plan.block_tables == Tokens{5, 3, 6, -1, -1});
+  CHECK(plan.table_first == Tokens{1});
+  CHECK(slots_of(plan, 0, 0, 3) == std::vector<int64_t>{5 * 2, 3 * 2 + 1, 6 * 2});
+  CHECK(Tokens(plan.key_positions.begin(), plan.key_positions.begin() + 3) == Tokens{0, 13, 14});
+}
+
 TEST_CASE("every named fault shows first where the list says, in the run that it needs") {
   for (const Fault& fault : faults()) {
     CAPTURE(std::string(fault.name));
-    const int32_t block_len = fault.needs.empty() ? HandRun::kContext : 4;
+    const int32_t block_len = fault.needs.empty() ? HandRun::kContext : fault.needs == "forgetting" ? 1 : 4;
     const auto right = naive(), wrong = with_fault(std::string(fault.name), naive(), kGroupSize);
-    HandRun healthy(*right, block_len), faulty(*wrong, block_len);
+    const auto model = model_for(fault.needs);
+    HandRun healthy(*right, block_len, model), faulty(*wrong, block_len, model);
     run_what_it_needs(fault.needs, healthy, true);
     run_what_it_needs(fault.needs, faulty, false);
     const auto d = first_difference(healthy.recorder, faulty.recorder);

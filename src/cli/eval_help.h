@@ -1,0 +1,50 @@
+// The text below the options in `lastrow eval --help`.
+#pragma once
+
+namespace lastrow::cli {
+
+inline constexpr const char* kEvalHelp =
+    R"(A cache that stores K and V in few bits, or forgets rows, changes what the model predicts. This command measures
+by how much. It feeds texts token by token, once with a contiguous cache of f32 (the reference), and once with the
+cache that --cache and --kv-dtype name. Each step feeds one token, and each text starts with an empty cache. After
+a token, the logits of both runs predict the next one:
+
+  perplexity        exp of the mean of −ln p(next token). 1: always certain and right
+  change            of the perplexity against the reference. ±: the standard error from the choice of the texts;
+                    with twice as many texts it is about 1.4 times smaller. A single text has none
+  KL divergence     of the tested probabilities from those of the reference: the mean over all tokens, and the
+                    largest, in nats. 0: the same probabilities. It also sees changes that happen to leave the
+                    perplexity as it was
+  flips             tokens whose most probable successor is another one than the reference's
+
+Bytes are those that were allocated for K and V, scales included. The text is 16 fables that the built-in models
+were never trained on (16 · 255 predictions), or --text FILE. In a file an empty line separates two texts. A text
+that is longer than the model's context is split into windows of the context.
+
+--all measures every type of K and V in a contiguous cache, and then, in f32, the caches that store rows elsewhere
+or forget some of them: they keep a quarter and an eighth of the context. It prints each row when it is measured.
+A cache that this program or backend refuses gets its reason in place of numbers.
+
+--json prints one object:
+
+  model, backend
+  text                     the file; null: the program's own texts
+  texts, tokens            how many texts, and predictions in them
+  reference                {perplexity, nats_per_token, bytes}
+  rows                     one, or with --all one for each row of the table:
+    cache, kv_dtype        as in the options; kv_dtype f64: what naive-f64 stores in place of f32
+    refused                null; or why nothing was measured, and then the other fields are missing
+    perplexity, nats_per_token, bytes
+    bytes_of_reference     bytes / bytes of the reference
+    bytes_per_token        K and V rows of one token in all layers
+    rows_held_at_most      by a layer, after a step
+    perplexity_change      perplexity / perplexity of the reference − 1
+    perplexity_change_error    the ± above, as a part too; null for a single text
+    kl_mean, kl_max        in nats
+    kl_max_text, kl_max_token  where the largest is: the text, and the index of the predicted token in it; from 0
+    flips
+
+Example:
+  lastrow eval --model fable-gqa --kv-dtype k=int8,v=int4 --cache paged)";
+
+}  // namespace lastrow::cli
