@@ -15,7 +15,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # The packages for the library and the viewer. CMake can fetch some of them (src/dependencies.cmake), but
 # never the tools.
 tool_packages=(cmake ninja-build g++ pkg-config)
-build_packages=("${tool_packages[@]}" libeigen3-dev libfmt-dev nlohmann-json3-dev libcli11-dev doctest-dev
+build_packages=("${tool_packages[@]}" libeigen3-dev libhwy-dev libfmt-dev nlohmann-json3-dev libcli11-dev doctest-dev
   libboost-context-dev libglfw3-dev libimgui-dev libgl-dev libgl1-mesa-dri libstb-dev fonts-dejavu-core)
 # More packages for the tests: a virtual display, a program that presses keys, benchmarks, random
 # tests, a formatter.

@@ -57,6 +57,15 @@ if(LASTROW_TESTS)
                      TAG 08b505857e32d52a20b2240b5125d937d67a6d86)
 endif()
 
+# Highway is optional: its headers make attention on the CPU fast (src/backend/vector_rows.h). Only its headers
+# are used, so no program needs its shared library.
+find_package(hwy QUIET)
+if(TARGET hwy::hwy)
+  message(STATUS "lastrow: Highway ${hwy_VERSION} from the system (headers only)")
+else()
+  message(STATUS "lastrow: Highway is not installed (libhwy-dev); vector sums of attention on the CPU are left out, which makes it slower")
+endif()
+
 # With LASTROW_PORTABLE, a program contains the libraries that another machine may lack. Of the libraries
 # above, only fmt has compiled code; src/CMakeLists.txt compiles it into the program.
 set(LASTROW_CUDART CUDA::cudart)

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "backend/few_rows.h"
+#include "backend/vector_rows.h"
 #include "core/stop.h"
 
 namespace lastrow {
@@ -25,6 +26,9 @@ ConstArray row_of(ConstTensorView x, int64_t t) { return {x.data<float>() + t * 
 Array row_of(TensorView x, int64_t t) { return {x.data<float>() + t * x.row_size(), x.row_size()}; }
 
 }  // namespace
+
+EigenBackend::EigenBackend(int32_t n_threads, Sums sums)
+    : pool_(n_threads), in_registers_(sums == Sums::fast && vector_rows::is_built()) {}
 
 BackendInfo EigenBackend::info() const {
   return {.name = kName,

@@ -27,7 +27,11 @@ class EigenBackend final : public CpuBackend<float> {
   static constexpr const char* kDescription =
       "the CPU reference: Eigen products, online softmax over tiles, threads";
 
-  explicit EigenBackend(int32_t n_threads = 0) : pool_(n_threads) {}
+  /// How attend makes its sums: in vector registers where this build can (vector_rows.h), or by the clear text
+  /// of row_sums.h, which the other is tested against. They round differently.
+  enum class Sums : uint8_t { fast, clear };
+
+  explicit EigenBackend(int32_t n_threads = 0, Sums sums = Sums::fast);
 
   BackendInfo info() const override;
   void run(const Op& op) override;
@@ -39,6 +43,7 @@ class EigenBackend final : public CpuBackend<float> {
   void score_mass(const ScoreMass& op);
 
   ThreadPool pool_;
+  bool in_registers_;  // attend uses vector_rows
   // [n_tokens, n_kv_heads, n_partials, group_size, head_dim + 2]. n_partials is n_chunks if several threads
   // share the chunks, else 2: the total and the current chunk.
   std::vector<float> partials_;

@@ -1,19 +1,19 @@
 // Attention of the CPU reference. NaiveBackend::attend_row is the oracle and has the formula. The
 // differences:
 //   * Keys are taken tile by tile, with an online softmax.
-//   * All query heads of a group use a tile one after the other, while its rows are in the processor's cache.
+//   * All query heads of a group use a tile while its rows are in the processor's cache, so each row comes from
+//     memory once. Meanwhile the next rows are prefetched.
+//   * The sums are made in vector registers (vector_rows.h), or by the clear text of row_sums.h.
 //   * Chunks of keys may be computed by different threads and are then merged.
 #include <Eigen/Core>
 #include <algorithm>
-#include <iterator>
 #include <limits>
-#include <vector>
 
 #include "attention/softmax_state.h"
 #include "backend/eigen.h"
-#include "backend/kv_rows.h"
 #include "backend/probe_row.h"
 #include "backend/row_sums.h"
+#include "backend/tile_rows.h"
 #include "core/stop.h"
 
 namespace lastrow {
@@ -23,34 +23,6 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 constexpr int32_t kTile = EigenBackend::kTile, kChunk = EigenBackend::kChunk;
 using ConstRow = Eigen::Map<const Eigen::ArrayXf>;
 using Row = Eigen::Map<Eigen::ArrayXf>;
-
-/// The rows of one K/V head of one sequence, by index.
-struct HeadRows {
-  const float* storage;  // nullptr if rows are encoded
-  const EncodedRows& encoded;
-  RowLayout layout;
-  BlockTable table;
-  int32_t g;
-  /// The row [head_dim] at index s. Points into the storage; if rows are encoded, decodes it to `room` first.
-  const float* row(int32_t s, float* room) const {
-    if (storage != nullptr) return storage + row_offset(layout, slot_of(table, s), g);
-    encoded.decode(slot_of(table, s), g, room);
-    return room;
-  }
-};
-
-/// K or V of one layer.
-struct LayerRows {
-  LayerRows(const KvStorage& kv, int32_t layer, RowKind kind)
-      : encoded(kv, layer, kind),
-        storage(encoded.encoded() ? nullptr : kv.rows(layer, kind).data<float>()),
-        layout(kv.spec().layout()) {}
-  HeadRows of(BlockTable table, int32_t g) const { return {storage, encoded, layout, table, g}; }
-
-  EncodedRows encoded;
-  const float* storage;
-  RowLayout layout;
-};
 
 /// Softmax state and weighted sum of V rows of one query head. In memory: row_max, row_sum, acc [head_dim].
 struct Partial {
@@ -71,38 +43,6 @@ struct Partial {
   }
 };
 
-/// The rows of one tile, by pointers: into the storage, or if they are encoded, into a decoded copy. The copy
-/// is on the stack for head_dim ≤ 256, so decode allocates nothing.
-class TileRows {
- public:
-  /// The rows at indices [begin, end).
-  TileRows(const HeadRows& rows, int32_t begin, int32_t end) {
-    const int64_t head_dim = rows.layout.head_dim;
-    if (rows.storage == nullptr) {
-      float* place = room_for((end - begin) * head_dim);
-      for (int32_t s = begin; s < end; ++s, place += head_dim) pointers_[s - begin] = rows.row(s, place);
-      return;
-    }
-    for (int32_t s = begin; s < end;) {
-      const float* row = rows.row(s, nullptr);
-      const int32_t n_here = std::min(end - s, run_from(rows.table, s));  // the rest of this block
-      for (int32_t i = 0; i < n_here; ++i, ++s, row += head_dim) pointers_[s - begin] = row;
-    }
-  }
-  const float* const* pointers() const { return pointers_; }
-
- private:
-  float* room_for(int64_t n_floats) {
-    if (n_floats <= static_cast<int64_t>(std::size(small_))) return small_;
-    large_.resize(static_cast<size_t>(n_floats));
-    return large_.data();
-  }
-
-  const float* pointers_[kTile];  // [end − begin] are set
-  alignas(64) float small_[kTile * 256];
-  std::vector<float> large_;
-};
-
 /// What makes scores from the products q · k of one token and one K/V head.
 struct Scores {
   const ScoreRule& rule;
@@ -118,46 +58,117 @@ struct Scores {
   }
 };
 
-/// Adds keys [begin, end), which are in one tile, to the partials of the group's query heads. For each head
-/// scores = K · q and acc += Vᵀ · weights (row_sums.h). It does not matter where the rows are stored.
-///   q [group_size, head_dim]   partials [group_size]
-void attend_tile(const float* q, int64_t group_size, const Scores& scores, const HeadRows& k,
-                 const HeadRows& v, int32_t begin, int32_t end, float* partials) {
-  const TileRows keys(k, begin, end), values(v, begin, end);
-  const int64_t head_dim = k.layout.head_dim;
-  const int32_t n = end - begin;
-  Eigen::Array<float, kTile, 1> weights;
-  for (int64_t j = 0; j < group_size; ++j) {
-    const Partial partial{partials + j * (head_dim + 2), head_dim};
+/// The query heads of one token that share a K/V head. Their partials are [n_heads] of [head_dim + 2].
+struct Group {
+  const float* q;  // [n_heads, head_dim]
+  int64_t n_heads, head_dim;
+  Scores scores;
+  float* partials;
+  bool in_registers;  // sums by vector_rows, else by row_sums.h
+
+  Partial partial(int64_t j) const { return {partials + j * (head_dim + 2), head_dim}; }
+
+  /// scores[j, i] = row i of the tile · q of head first + j
+  void dot(const TileRows& tile, int64_t first, int64_t count, float* scores_of_heads,
+           const TileRows& next) const {
+    const float* from = q + first * head_dim;
+    if (in_registers) return vector_rows::dot(tile.view(), from, count, scores_of_heads, kTile, next.view());
+    FloatRoom room;
+    const float* const* rows = room.floats(tile);
+    for (int64_t j = 0; j < count; ++j)
+      dot_rows(rows, tile.n(), from + j * head_dim, head_dim, scores_of_heads + j * kTile);
+  }
+  /// acc[first + j] = acc[first + j] · factors[j] + Σ_i weights[j, i] row i of the tile
+  void add(const TileRows& tile, int64_t first, int64_t count, const float* weights, const float* factors,
+           const TileRows& next) const {
+    if (in_registers)
+      return vector_rows::add(tile.view(), weights, kTile, factors, count, partial(first).acc().data(),
+                              head_dim + 2, next.view());
+    FloatRoom room;
+    const float* const* rows = room.floats(tile);
+    for (int64_t j = 0; j < count; ++j) {
+      partial(first + j).acc() *= factors[j];
+      add_rows(rows, tile.n(), weights + j * kTile, head_dim, partial(first + j).acc().data());
+    }
+  }
+};
+
+/// Adds n scores to the state. They become the weights exp(score − maximum), and x [kTile] is 0 behind them.
+/// Returns the factor for the sum of V rows so far.
+float weights_of(float* x, int32_t n, SoftmaxState<float>& state) {
+  Eigen::Map<Eigen::Array<float, kTile, 1>, Eigen::Aligned64> weights(x);
+  weights.tail(kTile - n).setConstant(kMinusInfinity);
+  const float tile_max = weights.maxCoeff<Eigen::PropagateNaN>();
+  const float new_max = std::max(state.row_max, tile_max);
+  if (new_max == kMinusInfinity && tile_max == kMinusInfinity) {  // no key is visible so far
     weights.setZero();
-    dot_rows(keys.pointers(), n, q + j * head_dim, head_dim, weights.data());
-    scores.finish(weights.data(), begin, n, static_cast<int32_t>(j));
+    return 1;
+  }
+  const float factor = SoftmaxState<float>::rescale(state.row_max, new_max);
+  weights = (weights - new_max).exp();  // NaN stays NaN, also in vector code
+  weights.tail(kTile - n).setZero();
+  state.row_sum = state.row_sum * factor + weights.sum();
+  state.row_max = new_max;
+  return factor;
+}
 
-    SoftmaxState<float> state = partial.state();
-    const float tile_max = weights.head(n).maxCoeff<Eigen::PropagateNaN>();
-    const float new_max = std::max(state.row_max, tile_max);
-    if (new_max == kMinusInfinity && tile_max == kMinusInfinity) continue;  // no key is visible so far
-    const float factor = SoftmaxState<float>::rescale(state.row_max, new_max);
-    weights -= new_max;
-    weights = weights.exp();  // NaN stays NaN, also in vector code
-    state.row_sum = state.row_sum * factor + weights.head(n).sum();
-    state.row_max = new_max;
-    partial.set_state(state);
-
-    partial.acc() *= factor;
-    add_rows(values.pointers(), n, weights.data(), head_dim, partial.data + 2);
+/// Adds the keys of one tile, from index `begin` on, to the partials of the group: scores = K · q, and then
+/// acc += Vᵀ · weights. It does not matter where the rows are stored. `next` is needed after this tile.
+void attend_tile(const Group& group, const TileRows& keys, const TileRows& values, int32_t begin,
+                 const TileRows& next) {
+  constexpr int64_t kMostHeads = 32;  // at once; a larger group takes several passes over the tile
+  alignas(64) float weights[kMostHeads * kTile];
+  float factors[kMostHeads];
+  const int32_t n = keys.n();
+  for (int64_t first = 0; first < group.n_heads; first += kMostHeads) {
+    const int64_t count = std::min(kMostHeads, group.n_heads - first);
+    group.dot(keys, first, count, weights, values);
+    for (int64_t j = 0; j < count; ++j) {
+      float* x = weights + j * kTile;
+      group.scores.finish(x, begin, n, static_cast<int32_t>(first + j));
+      SoftmaxState<float> state = group.partial(first + j).state();
+      factors[j] = weights_of(x, n, state);
+      group.partial(first + j).set_state(state);
+    }
+    group.add(values, first, count, weights, factors, next);
+    for (int64_t j = 0; j < count; ++j)  // 0 · V is NaN if V is
+      if (group.partial(first + j).state().row_max == kMinusInfinity)
+        group.partial(first + j).acc().setZero();
   }
 }
 
-/// Computes the partials of chunk c: the visible keys in this chunk, tile by tile.
-void attend_chunk(const float* q, int64_t group_size, const Scores& scores, const HeadRows& k,
-                  const HeadRows& v, VisibleKeys keys, int32_t c, float* partials) {
-  for (int64_t j = 0; j < group_size; ++j)
-    Partial{partials + j * (k.layout.head_dim + 2), k.layout.head_dim}.clear();
-  for (const KeyRange range : {keys.range(0), keys.range(1)}) {
-    const int32_t begin = std::max(range.begin, c * kChunk), end = std::min(range.end, (c + 1) * kChunk);
-    for (int32_t tile = begin / kTile * kTile; tile < end; tile += kTile)
-      attend_tile(q, group_size, scores, k, v, std::max(begin, tile), std::min(end, tile + kTile), partials);
+/// The visible keys of one chunk, tile by tile. A tile with sinks and with keys of the window appears twice.
+struct Tiles {
+  KeyRange ranges[kChunk / kTile + 1];
+  int32_t n = 0;
+
+  Tiles(VisibleKeys keys, int32_t c) {
+    for (const KeyRange range : {keys.range(0), keys.range(1)}) {
+      const int32_t begin = std::max(range.begin, c * kChunk), end = std::min(range.end, (c + 1) * kChunk);
+      for (int32_t tile = begin / kTile * kTile; tile < end; tile += kTile)
+        ranges[n++] = {std::max(begin, tile), std::min(end, tile + kTile)};
+    }
+  }
+};
+
+/// Computes the partials of chunk c: its visible keys, tile by tile. If the next chunk follows on the same
+/// thread, its first rows are prefetched.
+void attend_chunk(const Group& group, const HeadRows& k, const HeadRows& v, VisibleKeys keys, int32_t c,
+                  bool next_follows) {
+  for (int64_t j = 0; j < group.n_heads; ++j) group.partial(j).clear();
+  const Tiles tiles(keys, c), then(keys, next_follows ? c + 1 : c);
+  TileRows keys_of[2];  // of this tile and of the next one, in turn
+  const auto rows = [](const HeadRows& head, KeyRange range) {
+    return TileRows(head, range.begin, range.end);
+  };
+  if (tiles.n > 0) keys_of[0] = rows(k, tiles.ranges[0]);
+  for (int32_t i = 0; i < tiles.n; ++i) {
+    TileRows& next = keys_of[(i + 1) % 2];
+    if (i + 1 < tiles.n)
+      next = rows(k, tiles.ranges[i + 1]);
+    else
+      next = next_follows && then.n > 0 ? rows(k, then.ranges[0]) : TileRows();
+    attend_tile(group, keys_of[i % 2], rows(v, tiles.ranges[i]), tiles.ranges[i].begin, next);
   }
 }
 
@@ -181,10 +192,11 @@ struct AttendJob {
   TensorView out, lse;
   LayerRows k, v;
   int64_t n_kv_heads, group_size, head_dim;
+  bool in_registers;
   int64_t rooms_per_unit = 2;  // partials of a unit
   float* partials = nullptr;   // [n_units, rooms_per_unit, group_size, head_dim + 2]
 
-  AttendJob(const Attend& op)
+  AttendJob(const Attend& op, bool sums_in_registers)
       : q(op.q),
         batch(op.batch),
         spec(op.spec),
@@ -194,7 +206,8 @@ struct AttendJob {
         v(op.storage, op.site.layer, RowKind::v),
         n_kv_heads(op.storage.spec().n_kv_heads),
         group_size(op.q.dim(1) / n_kv_heads),
-        head_dim(op.q.dim(2)) {}
+        head_dim(op.q.dim(2)),
+        in_registers(sums_in_registers && head_dim <= vector_rows::kMostHeadDim) {}
 
   int64_t n_units() const { return q.dim(0) * n_kv_heads; }
   int64_t n_chunks() const {
@@ -216,7 +229,7 @@ struct AttendJob {
   }
 
   /// Computes chunk c into room i.
-  void chunk(int64_t unit, int64_t c, int64_t i) const {
+  void chunk(int64_t unit, int64_t c, int64_t i, bool next_follows) const {
     const StepPlan& plan = *batch.plan;
     const auto token = static_cast<int32_t>(unit / n_kv_heads);
     const auto g = static_cast<int32_t>(unit % n_kv_heads);
@@ -226,9 +239,13 @@ struct AttendJob {
     const VisibleKeys keys =
         visible_keys(spec.mask, plan.q_len(sequence), plan.kv_len[sequence], token - plan.q_start[sequence]);
     const auto first_head = static_cast<int32_t>(g * group_size);
-    attend_chunk(q.data<float>() + (token * q.dim(1) + first_head) * head_dim, group_size,
-                 {spec.score, first_head, {batch, sequence, token}}, k.of(table, g), v.of(table, g), keys,
-                 static_cast<int32_t>(c), room(unit, i));
+    attend_chunk({.q = q.data<float>() + (token * q.dim(1) + first_head) * head_dim,
+                  .n_heads = group_size,
+                  .head_dim = head_dim,
+                  .scores = {spec.score, first_head, {batch, sequence, token}},
+                  .partials = room(unit, i),
+                  .in_registers = in_registers},
+                 k.of(table, g), v.of(table, g), keys, static_cast<int32_t>(c), next_follows);
   }
 
   /// Merges room i into room 0.
@@ -247,9 +264,9 @@ struct AttendJob {
 
   /// Computes all n chunks of a unit, one after the other, and writes the results.
   void whole(int64_t unit, int64_t n) const {
-    chunk(unit, 0, 0);
+    chunk(unit, 0, 0, n > 1);
     for (int64_t c = 1; c < n; ++c) {
-      chunk(unit, c, 1);
+      chunk(unit, c, 1, c + 1 < n);
       merge(unit, 1);
     }
     write(unit);
@@ -259,7 +276,7 @@ struct AttendJob {
 }  // namespace
 
 void EigenBackend::attend(const Attend& op) {
-  AttendJob job(op);
+  AttendJob job(op, in_registers_);
   const int64_t n_units = job.n_units(), n_chunks = job.n_chunks();
   const bool threads_pay = 4 * job.n_cells() * job.head_dim >= 1'000'000 && pool_.n_threads() > 1;
   const bool share_chunks = threads_pay && n_units < 4 * pool_.n_threads() && n_chunks > 1;
@@ -271,8 +288,9 @@ void EigenBackend::attend(const Attend& op) {
   job.partials = partials_.data();
 
   if (share_chunks) {
-    pool_.for_each(n_units * n_chunks,
-                   [&](int64_t item) { job.chunk(item / n_chunks, item % n_chunks, item % n_chunks); });
+    pool_.for_each(n_units * n_chunks, [&](int64_t item) {
+      job.chunk(item / n_chunks, item % n_chunks, item % n_chunks, false);
+    });
     for (int64_t unit = 0; unit < n_units; ++unit) {
       for (int64_t c = 1; c < n_chunks; ++c) job.merge(unit, c);
       job.write(unit);

@@ -21,19 +21,19 @@ void with_encoded_type(DType dtype, F&& f) {
 
 EncodedRows::EncodedRows(const KvStorage& storage, int32_t layer, RowKind kind)
     : dtype_(storage.rows(layer, kind).dtype()),
-      rows_(storage.rows(layer, kind).raw()),
-      scales_(storage.scales(layer, kind).raw()),
-      layout_(storage.spec().layout()) {}
+      rows_(static_cast<const std::byte*>(storage.rows(layer, kind).raw())),
+      scales_(static_cast<const std::byte*>(storage.scales(layer, kind).raw())),
+      layout_(storage.spec().layout()),
+      row_bytes_(layout_.head_dim / numbers_in(dtype_) * static_cast<int64_t>(size_of(dtype_))),
+      scales_bytes_(n_scales(dtype_, layout_.head_dim) * scale_bytes(dtype_)) {}
 
-void EncodedRows::decode(int64_t slot, int32_t g, float* row) const {
+void EncodedRows::decode(const std::byte* stored, const std::byte* scales, float* row) const {
   with_encoded_type(dtype_, [&]<typename T>(T) {
-    const int64_t n = scale_offset(layout_, slot, g);  // the row's number
-    const T* stored = static_cast<const T*>(rows_) + n * (layout_.head_dim / numbers_in(dtype_of<T>));
+    const T* codes = reinterpret_cast<const T*>(stored);
     if constexpr (is_grouped<T>)
-      decode_groups(stored, static_cast<const Half*>(scales_) + n * n_groups(layout_.head_dim),
-                    layout_.head_dim, row);
+      decode_groups(codes, reinterpret_cast<const Half*>(scales), layout_.head_dim, row);
     else
-      decode_row(stored, scales_ == nullptr ? 1.0f : static_cast<const float*>(scales_)[n], layout_.head_dim,
+      decode_row(codes, scales == nullptr ? 1.0f : *reinterpret_cast<const float*>(scales), layout_.head_dim,
                  row);
   });
 }

@@ -1,4 +1,5 @@
-// The two sums of attention over rows that may lie anywhere in memory: scores and weighted sums.
+// The two sums of attention over rows that may lie anywhere in memory: scores and weighted sums. This is the
+// clear text of what vector_rows.h does faster.
 //
 //   const float* rows[n] = …;                      one pointer for each row [head_dim]
 //   dot_rows(rows, n, q, head_dim, scores);        scores[i] = rows[i] · q

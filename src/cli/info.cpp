@@ -11,6 +11,7 @@
 #include <set>
 #include <thread>
 
+#include "backend/vector_rows.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/terminal.h"
@@ -82,6 +83,7 @@ ordered_json library_versions() {
     return fmt::format("{}.{}.{}", major, minor, patch);
   };
   return {{"Eigen", version(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION)},
+          {"Highway", vector_rows::is_built() ? vector_rows::description() : "not in this build"},
           {"fmt", version(FMT_VERSION / 10000, FMT_VERSION / 100 % 100, FMT_VERSION % 100)},
           {"nlohmann_json",
            version(NLOHMANN_JSON_VERSION_MAJOR, NLOHMANN_JSON_VERSION_MINOR, NLOHMANN_JSON_VERSION_PATCH)},

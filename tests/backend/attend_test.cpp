@@ -194,23 +194,46 @@ TEST_CASE("naive rounds weights to a narrow type if asked, but not their sum") {
 }
 
 TEST_CASE("eigen errs at most as the tolerance rule allows, on every ugly shape") {
-  EigenBackend eigen(2);
+  EigenBackend fast(2), clear(2, EigenBackend::Sums::clear);
   NaiveBackend<double> judge;
   for (const AttendCase& c : ugly_cases()) {
     CAPTURE(c.n_q_heads);
     CAPTURE(c.n_kv_heads);
     CAPTURE(c.head_dim);
     CAPTURE(c.sequences[0].kv_len);
-    const AttendResult expected = attend(judge, c), actual = attend(eigen, c);
-    const auto out = [&](Backend& b) { return attend(b, c).out; };
-    const auto lse = [&](Backend& b) { return attend(b, c).lse; };
-    const Difference worst = difference(actual.out, expected.out),
-                     worst_lse = difference(actual.lse, expected.lse);
-    INFO(worst.to_string());
-    CHECK(worst.largest <= tolerance(out, expected.out));
-    INFO(worst_lse.to_string());
-    CHECK(worst_lse.largest <= tolerance(lse, expected.lse));
+    const AttendResult expected = attend(judge, c);
+    const double allowed = tolerance([&](Backend&b) { return attend(b, c).out; }, expected.out),
+                 allowed_lse = tolerance([&](Backend&b) { return attend(b, c).lse; }, expected.lse);
+    for (EigenBackend* eigen : {&fast, &clear}) {
+      CAPTURE(eigen == &fast);
+      const AttendResult actual = attend(*eigen, c);
+      const Difference worst = difference(actual.out, expected.out),
+                       worst_lse = difference(actual.lse, expected.lse);
+      INFO(worst.to_string());
+      CHECK(worst.largest <= allowed);
+      INFO(worst_lse.to_string());
+      CHECK(worst_lse.largest <= allowed_lse);
+    }
   }
+}
+
+TEST_CASE(
+    "eigen with more heads in a group than it takes at once, and with wider heads than fit in its rooms") {
+  NaiveBackend<double> judge;
+  EigenBackend eigen(2);
+  for (const AttendCase& c :
+       {AttendCase{.n_q_heads = 71, .n_kv_heads = 1, .head_dim = 16, .sequences = {{1, 130}}},
+        AttendCase{.n_q_heads = 3, .n_kv_heads = 1, .head_dim = 512, .sequences = {{2, 70}}},
+        AttendCase{.n_q_heads = 3, .n_kv_heads = 1, .head_dim = 514, .sequences = {{2, 70}}}})
+    for (const DType dtype : {DType::f32, DType::i8, DType::i4x2}) {
+      AttendCase encoded = c;
+      encoded.kv_dtype = dtype;
+      CAPTURE(c.head_dim);
+      CAPTURE(name_of(dtype));
+      const auto out = [&](Backend& b) { return attend(b, encoded).out; };
+      const std::vector<double> expected = out(judge);
+      CHECK(difference(out(eigen), expected).largest <= tolerance(out, expected));
+    }
 }
 
 TEST_CASE("a query that sees no key gives out 0 and lse -inf") {
@@ -263,6 +286,25 @@ TEST_CASE("on a CPU the same for head_dim that fills no vector, for windows, and
             CHECK(paged.lse == contiguous.lse);
           }
       }
+}
+
+TEST_CASE("all visible scores −∞ over a V of NaN: the row sees nothing, over several tiles and chunks") {
+  const AttendCase c{.n_q_heads = 2, .n_kv_heads = 1, .head_dim = 2, .sequences = {{1, 700}}};
+  const Layout l = lay_out(c);
+  for (const auto sums : {EigenBackend::Sums::fast, EigenBackend::Sums::clear}) {
+    EigenBackend eigen(1, sums);
+    const auto storage = fill_storage(eigen, c, l);
+    Tensor k = Tensor::host(DType::f32, {700, 1, 2}), v = k.clone(), q = Tensor::host(DType::f32, {1, 2, 2});
+    for (int s = 0; s < 700; ++s) k.data<float>()[2 * s] = -1e30f;
+    std::fill_n(v.data<float>(), v.size(), std::numeric_limits<float>::quiet_NaN());
+    q.data<float>()[0] = q.data<float>()[2] = 1e30f;
+    const std::vector<int64_t> slots = slots_of(l.plan, 0, 0, 700);
+    eigen.write_rows(*storage, 0, RowKind::k, slots, k.view());
+    eigen.write_rows(*storage, 0, RowKind::v, slots, v.view());
+    const AttendResult r = attend(eigen, c, l, *storage, q);
+    CHECK(r.out == std::vector<double>(4, 0.0));
+    CHECK(r.lse == std::vector<double>(2, -kInfinity));
+  }
 }
 
 TEST_CASE("the number of threads does not change a bit") {

@@ -1,0 +1,402 @@
+#include "backend/vector_rows.h"
+
+#include "core/error.h"
+
+#if LASTROW_WITH_HIGHWAY
+// Highway is used as headers only, so that no program needs its shared library: only the instruction set of the
+// compiler's flags, and no checks, which would call into the library.
+#define HWY_COMPILE_ONLY_STATIC
+#define HWY_IS_DEBUG_BUILD 0
+#define HWY_DISABLE_PCLMUL_AES  // not used here, and x86-64-v3 does not have them
+#include <hwy/highway.h>
+#if !HWY_HAVE_SCALABLE && HWY_TARGET != HWY_SCALAR
+#define LASTROW_VECTOR_ROWS 1
+#endif
+#endif
+
+#if LASTROW_VECTOR_ROWS
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "cache/kv_groups.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace lastrow::vector_rows {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::CappedTag<float, 16>;
+using Vec = hn::Vec<Floats>;
+template <typename T>
+using TagOf = hn::Rebind<T, Floats>;  // as many lanes of another type
+constexpr Floats kFloats;
+constexpr int64_t kLanes = hn::MaxLanes(kFloats);
+
+// Sums that are kept in registers at once: kRows × kHeads of them in dot, and kHeads × kVectors in add. Each
+// step then needs 4 + kHeads loads for 4 · kHeads multiply-adds. A processor with 32 registers has room for 16
+// sums, one with 16 registers for 8.
+constexpr int kRows = 4, kVectors = 4;
+constexpr int kHeads = HWY_TARGET >= HWY_AVX2 && HWY_TARGET <= HWY_SSSE3 ? 2 : 4;
+
+/// The last elements of a row, fewer than a vector; the other lanes are 0. Reads no byte behind the row.
+Vec load_rest(const float* from, int64_t n) {
+  HWY_ALIGN float padded[kLanes] = {};
+  std::memcpy(padded, from, static_cast<size_t>(n) * sizeof(float));
+  return hn::Load(kFloats, padded);
+}
+
+/// The sum of the blocks of four lanes of x.
+template <typename D>
+HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> sum_of_blocks(D d, hn::Vec<D> x) {
+  if constexpr (hn::MaxLanes(d) == 4) {
+    return x;
+  } else {
+    const hn::Half<D> half;
+    return sum_of_blocks(half, hn::Add(hn::LowerHalf(half, x), hn::UpperHalf(half, x)));
+  }
+}
+
+/// The sums of the lanes of a, b, c and d, in this order.
+HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> sums_of_lanes(Vec a, Vec b, Vec c, Vec d) {
+  const hn::RebindToUnsigned<hn::RepartitionToWide<Floats>> pairs;
+  // In each block of four lanes: (a0 + a2, b0 + b2, a1 + a3, b1 + b3), and the same of c and d.
+  const Vec ab = hn::Add(hn::InterleaveLower(kFloats, a, b), hn::InterleaveUpper(kFloats, a, b));
+  const Vec cd = hn::Add(hn::InterleaveLower(kFloats, c, d), hn::InterleaveUpper(kFloats, c, d));
+  const auto ab2 = hn::BitCast(pairs, ab), cd2 = hn::BitCast(pairs, cd);
+  const Vec sums = hn::Add(hn::BitCast(kFloats, hn::InterleaveLower(pairs, ab2, cd2)),
+                           hn::BitCast(kFloats, hn::InterleaveUpper(pairs, ab2, cd2)));
+  return sum_of_blocks(kFloats, sums);
+}
+
+// ---- stored rows to floats
+
+/// f16, as 16 bits, to f32.
+HWY_INLINE Vec from_half(hn::Vec<TagOf<uint16_t>> bits) {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+  return hn::PromoteTo(kFloats, hn::BitCast(TagOf<hwy::float16_t>(), bits));
+#else  // as to_float(Half) does it
+  const TagOf<uint32_t> du;
+  const TagOf<int32_t> di;
+  const auto x = hn::PromoteTo(du, bits);
+  const auto sign = hn::ShiftLeft<16>(hn::And(x, hn::Set(du, 0x8000u)));
+  const auto exponent = hn::And(hn::ShiftRight<10>(x), hn::Set(du, 0x1Fu));
+  const auto mantissa = hn::And(x, hn::Set(du, 0x3FFu));
+  const auto is_subnormal = hn::Eq(exponent, hn::Zero(du));
+  const auto significand = hn::Or(mantissa, hn::IfThenZeroElse(is_subnormal, hn::Set(du, 0x400u)));
+  const auto unit =
+      hn::ShiftLeft<23>(hn::Add(hn::IfThenElse(is_subnormal, hn::Set(du, 1u), exponent), hn::Set(du, 102u)));
+  const Vec size = hn::Mul(hn::ConvertTo(kFloats, hn::BitCast(di, significand)), hn::BitCast(kFloats, unit));
+  const auto not_finite = hn::IfThenElseZero(hn::Eq(exponent, hn::Set(du, 31u)), hn::Set(du, 0x7F80'0000u));
+  return hn::BitCast(kFloats, hn::Or(hn::BitCast(du, size), hn::Or(sign, not_finite)));
+#endif
+}
+
+HWY_INLINE Vec load(const Half* from) {
+  return from_half(hn::LoadU(TagOf<uint16_t>(), reinterpret_cast<const uint16_t*>(from)));
+}
+
+HWY_INLINE Vec load(const BFloat16* from) {
+  const auto bits = hn::LoadU(TagOf<uint16_t>(), reinterpret_cast<const uint16_t*>(from));
+  return hn::BitCast(kFloats, hn::ShiftLeft<16>(hn::PromoteTo(TagOf<uint32_t>(), bits)));
+}
+
+/// fp8 has the layout of f16 with fewer bits: shifted into its place, it is an f16 that is 2^8 times smaller.
+/// The bits of NaN become 480, the only number above 448.
+HWY_INLINE Vec load(const Fp8E4M3* from) {
+  const TagOf<uint16_t> du16;
+  const TagOf<int16_t> di16;
+  const auto bits = hn::PromoteTo(du16, hn::LoadU(TagOf<uint8_t>(), reinterpret_cast<const uint8_t*>(from)));
+  const auto shifted = hn::BitCast(du16, hn::ShiftRight<1>(hn::BitCast(di16, hn::ShiftLeft<8>(bits))));
+  const Vec x = hn::Mul(from_half(hn::And(shifted, hn::Set(du16, 0xBF80u))), hn::Set(kFloats, 256.0f));
+  const Vec nan = hn::BitCast(kFloats, hn::Set(TagOf<uint32_t>(), 0x7FC0'0000u));
+  return hn::Or(x, hn::IfThenElseZero(hn::Gt(hn::Abs(x), hn::Set(kFloats, 448.0f)), nan));
+}
+
+HWY_INLINE Vec load(const int8_t* from) {
+  return hn::ConvertTo(kFloats, hn::PromoteTo(TagOf<int32_t>(), hn::LoadU(TagOf<int8_t>(), from)));
+}
+
+/// The numbers of the 16 codes as f16, of which only the upper byte is not 0.
+template <typename T>
+struct UpperBytes {
+  HWY_ALIGN uint8_t of_code[16];
+  constexpr UpperBytes() : of_code() {
+    for (uint32_t code = 0; code < 16; ++code)
+      of_code[code] = static_cast<uint8_t>(to_half(number_of<T>(code)).bits >> 8);
+  }
+};
+template <typename T>
+constexpr UpperBytes<T> kUpperBytes;
+
+/// fp4 or int4, without the scale: kLanes / 2 bytes.
+template <typename T>
+HWY_INLINE Vec load_codes(const T* from) {
+  const TagOf<uint8_t> du8;
+  const TagOf<uint16_t> du16;
+  const hn::RepartitionToWide<TagOf<uint8_t>> pair;  // both codes of a byte, each in a byte of its own
+  const auto bytes =
+      hn::PromoteTo(pair, hn::LoadU(hn::Half<TagOf<uint8_t>>(), reinterpret_cast<const uint8_t*>(from)));
+  const auto codes = hn::And(hn::Or(bytes, hn::ShiftLeft<4>(bytes)), hn::Set(pair, uint16_t{0x0F0F}));
+  const auto table = hn::LoadDup128(hn::FixedTag<uint8_t, 16>(), kUpperBytes<T>.of_code);
+  const auto upper = hn::TableLookupBytes(table, hn::BitCast(du8, codes));
+  return from_half(hn::ShiftLeft<8>(hn::PromoteTo(du16, upper)));
+}
+
+template <typename T>
+void decode_one(const T* stored, const std::byte* scales, int64_t head_dim, float* row) {
+  int64_t e = 0;
+  if constexpr (is_grouped<T>) {
+    const Half* half = reinterpret_cast<const Half*>(scales);
+    for (; e + kScaleGroup <= head_dim; e += kScaleGroup) {
+      const Vec scale = from_half(hn::Set(TagOf<uint16_t>(), half++->bits));
+      for (int64_t i = e; i < e + kScaleGroup; i += kLanes)
+        hn::StoreU(hn::Mul(load_codes(stored + i / 2), scale), kFloats, row + i);
+    }
+    decode_groups(stored + e / 2, half, static_cast<int32_t>(head_dim - e), row + e);
+  } else {
+    float scale = 1;
+    if constexpr (std::is_same_v<T, int8_t>) std::memcpy(&scale, scales, sizeof scale);
+    for (; e + kLanes <= head_dim; e += kLanes) {
+      Vec x = load(stored + e);
+      if constexpr (std::is_same_v<T, int8_t>) x = hn::Mul(x, hn::Set(kFloats, scale));
+      hn::StoreU(x, kFloats, row + e);
+    }
+    for (; e < head_dim; ++e) row[e] = lastrow::decode(stored[e], scale);
+  }
+}
+
+/// Decodes rows [begin, begin + n).
+void decode_rows(const Rows& rows, int32_t begin, int32_t n, float* floats) {
+  with_type(rows.dtype, [&]<typename T>(T) {
+    if constexpr (is_kv_dtype(dtype_of<T>) && dtype_of<T> != DType::f32)
+      for (int32_t i = 0; i < n; ++i)
+        decode_one(reinterpret_cast<const T*>(rows.stored[begin + i]), rows.scales[begin + i], rows.head_dim,
+                   floats + i * rows.head_dim);
+    else
+      LASTROW_CHECK(false, "rows of {} are not encoded", name_of(rows.dtype));
+  });
+}
+
+/// kBlock rows as floats, or what is left of them: in place if they are stored so, else decoded.
+class Block {
+ public:
+  Block(const Rows& rows, int32_t begin) : n_(std::min(kBlock, rows.n - begin)) {
+    if (rows.dtype == DType::f32) {
+      for (int32_t i = 0; i < n_; ++i) rows_[i] = reinterpret_cast<const float*>(rows.stored[begin + i]);
+    } else {
+      decode_rows(rows, begin, n_, floats_);
+      for (int32_t i = 0; i < n_; ++i) rows_[i] = floats_ + i * rows.head_dim;
+    }
+    for (int32_t i = n_; i < kBlock; ++i) rows_[i] = rows_[n_ - 1];  // dot takes four rows at a time
+  }
+  int32_t n() const { return n_; }
+  const float* const* rows() const { return rows_; }
+
+ private:
+  int32_t n_;
+  const float* rows_[kBlock];
+  HWY_ALIGN float floats_[kBlock * kMostHeadDim];
+};
+
+// ---- the sums
+
+/// Four rows for N heads.
+template <int N>
+HWY_INLINE void dot_four_rows(const float* const* rows, const float* q, int64_t head_dim, float* scores,
+                              int64_t stride) {
+  Vec sums[N][kRows];
+  HWY_UNROLL(4)
+  for (int j = 0; j < N; ++j) HWY_UNROLL(4)
+  for (int i = 0; i < kRows; ++i) sums[j][i] = hn::Zero(kFloats);
+  const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  const auto step = [&](Vec xa, Vec xb, Vec xc, Vec xd, const auto& q_of) HWY_ATTR {
+    HWY_UNROLL(4)
+    for (int j = 0; j < N; ++j) {
+      const Vec x = q_of(j);
+      sums[j][0] = hn::MulAdd(xa, x, sums[j][0]);
+      sums[j][1] = hn::MulAdd(xb, x, sums[j][1]);
+      sums[j][2] = hn::MulAdd(xc, x, sums[j][2]);
+      sums[j][3] = hn::MulAdd(xd, x, sums[j][3]);
+    }
+  };
+  int64_t e = 0;
+  for (; e + kLanes <= head_dim; e += kLanes)
+    step(hn::LoadU(kFloats, a + e), hn::LoadU(kFloats, b + e), hn::LoadU(kFloats, c + e),
+         hn::LoadU(kFloats, d + e), [&](int j) HWY_ATTR { return hn::LoadU(kFloats, q + j * head_dim + e); });
+  if (const int64_t n = head_dim - e; n > 0)
+    step(load_rest(a + e, n), load_rest(b + e, n), load_rest(c + e, n), load_rest(d + e, n),
+         [&](int j) HWY_ATTR { return load_rest(q + j * head_dim + e, n); });
+  HWY_UNROLL(4)
+  for (int j = 0; j < N; ++j)
+    hn::StoreU(sums_of_lanes(sums[j][0], sums[j][1], sums[j][2], sums[j][3]), hn::FixedTag<float, 4>(),
+               scores + j * stride);
+}
+
+/// Calls f(std::integral_constant<int, n>) with n heads at a time: kHeads, and at last what remains.
+template <typename F>
+HWY_INLINE void for_heads(int64_t n_heads, const F& f) {
+  int64_t j = 0;
+  for (; j + kHeads <= n_heads; j += kHeads) f(j, std::integral_constant<int, kHeads>());
+  if constexpr (kHeads > 2) {
+    if (n_heads - j == 3) return f(j, std::integral_constant<int, 3>());
+    if (n_heads - j == 2) return f(j, std::integral_constant<int, 2>());
+  }
+  if (n_heads - j == 1) f(j, std::integral_constant<int, 1>());
+}
+
+/// Prefetches rows in equal shares, one at each step of a loop, into the second-level cache: the
+/// first level is full of the rows that are used now.
+class Prefetcher {
+ public:
+  Prefetcher(const Rows& rows, int64_t n_steps)
+      : row_(rows.stored),
+        end_(rows.stored + rows.n),
+        row_bytes_(rows.row_bytes),
+        lines_((rows.n * ((rows.row_bytes + kLine - 1) / kLine) + n_steps - 1) / n_steps) {}
+  HWY_INLINE void step() {
+    if (row_ == end_) return;
+    for (int64_t i = 0; i < lines_; ++i) {
+      __builtin_prefetch(*row_ + at_, 0, 2);
+      at_ += kLine;
+      if (at_ < row_bytes_) continue;
+      at_ = 0;
+      if (++row_ == end_) return;
+    }
+  }
+
+ private:
+  static constexpr int64_t kLine = 64;  // bytes of a cache line
+  const std::byte *const *row_, *const *end_;
+  int64_t row_bytes_, lines_, at_ = 0;
+};
+
+void dot_rows(const Rows& rows, const float* q, int64_t n_heads, float* scores, int64_t stride,
+              const Rows& next) {
+  Prefetcher prefetcher(next, (rows.n + kRows - 1) / kRows);
+  for (int32_t begin = 0; begin < rows.n; begin += kBlock) {
+    const Block block(rows, begin);
+    for (int32_t i = 0; i < block.n(); i += kRows) {
+      prefetcher.step();
+      for_heads(n_heads, [&](int64_t j, auto heads) HWY_ATTR {
+        dot_four_rows<heads>(block.rows() + i, q + j * rows.head_dim, rows.head_dim,
+                             scores + j * stride + begin + i, stride);
+      });
+    }
+  }
+}
+
+/// Elements [e, e + N · kLanes) of add, for H heads.
+template <int H, int N>
+HWY_INLINE void add_elements(const float* const* rows, int32_t n, const float* weights, int64_t stride,
+                             const float* factors, int64_t e, float* acc, int64_t acc_stride,
+                             Prefetcher& prefetcher) {
+  Vec sums[H][N];
+  HWY_UNROLL(4)
+  for (int j = 0; j < H; ++j) HWY_UNROLL(4)
+  for (int k = 0; k < N; ++k) sums[j][k] = hn::Zero(kFloats);
+  for (int32_t i = 0; i < n; ++i) {
+    prefetcher.step();
+    const float* row = rows[i] + e;
+    Vec x[N];
+    HWY_UNROLL(4)
+    for (int k = 0; k < N; ++k) x[k] = hn::LoadU(kFloats, row + k * kLanes);
+    HWY_UNROLL(4)
+    for (int j = 0; j < H; ++j) {
+      const Vec w = hn::Set(kFloats, weights[j * stride + i]);
+      HWY_UNROLL(4)
+      for (int k = 0; k < N; ++k) sums[j][k] = hn::MulAdd(w, x[k], sums[j][k]);
+    }
+  }
+  HWY_UNROLL(4)
+  for (int j = 0; j < H; ++j) {
+    const Vec factor = hn::Set(kFloats, factors[j]);
+    HWY_UNROLL(4)
+    for (int k = 0; k < N; ++k) {
+      float* to = acc + j * acc_stride + e + k * kLanes;
+      hn::StoreU(hn::MulAdd(hn::LoadU(kFloats, to), factor, sums[j][k]), kFloats, to);
+    }
+  }
+}
+
+/// The last elements of add, fewer than a vector, from e on.
+void add_rest(const float* const* rows, int32_t n, const float* weights, float factor, int64_t e,
+              int64_t n_rest, float* acc) {
+  Vec sum = hn::Zero(kFloats);
+  for (int32_t i = 0; i < n; ++i)
+    sum = hn::MulAdd(hn::Set(kFloats, weights[i]), load_rest(rows[i] + e, n_rest), sum);
+  HWY_ALIGN float total[kLanes];
+  hn::Store(hn::MulAdd(load_rest(acc + e, n_rest), hn::Set(kFloats, factor), sum), kFloats, total);
+  std::memcpy(acc + e, total, static_cast<size_t>(n_rest) * sizeof(float));
+}
+
+void add_rows(const Rows& rows, const float* weights, int64_t stride, const float* factors, int64_t n_heads,
+              float* acc, int64_t acc_stride, const Rows& next) {
+  constexpr float kOnes[] = {1, 1, 1, 1};
+  constexpr int64_t kStep = kVectors * kLanes;
+  const int64_t head_dim = rows.head_dim;
+  Prefetcher prefetcher(next, (n_heads + kHeads - 1) / kHeads * ((head_dim + kStep - 1) / kStep) * rows.n);
+  for (int32_t begin = 0; begin < rows.n; begin += kBlock) {
+    const Block block(rows, begin);
+    for_heads(n_heads, [&](int64_t j, auto heads) HWY_ATTR {
+      const float* w = weights + j * stride + begin;
+      const float* f = begin == 0 ? factors + j : kOnes;
+      float* to = acc + j * acc_stride;
+      int64_t e = 0;
+      for (; e + kStep <= head_dim; e += kStep)
+        add_elements<heads, kVectors>(block.rows(), block.n(), w, stride, f, e, to, acc_stride, prefetcher);
+      for (; e + kLanes <= head_dim; e += kLanes)
+        add_elements<heads, 1>(block.rows(), block.n(), w, stride, f, e, to, acc_stride, prefetcher);
+      if (e < head_dim)
+        for (int64_t h = 0; h < heads; ++h)
+          add_rest(block.rows(), block.n(), w + h * stride, f[h], e, head_dim - e, to + h * acc_stride);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace lastrow::vector_rows
+HWY_AFTER_NAMESPACE();
+
+namespace lastrow::vector_rows {
+
+bool is_built() { return true; }
+std::string description() {
+  return fmt::format("{}.{}.{} for {}", HWY_MAJOR, HWY_MINOR, HWY_PATCH, hwy::TargetName(HWY_TARGET));
+}
+
+void dot(const Rows& rows, const float* q, int64_t n_heads, float* scores, int64_t stride, const Rows& next) {
+  HWY_NAMESPACE::dot_rows(rows, q, n_heads, scores, stride, next);
+}
+void add(const Rows& rows, const float* weights, int64_t stride, const float* factors, int64_t n_heads,
+         float* acc, int64_t acc_stride, const Rows& next) {
+  HWY_NAMESPACE::add_rows(rows, weights, stride, factors, n_heads, acc, acc_stride, next);
+}
+void decode(const Rows& rows, float* floats) { HWY_NAMESPACE::decode_rows(rows, 0, rows.n, floats); }
+
+}  // namespace lastrow::vector_rows
+
+#else  // no Highway
+
+namespace lastrow::vector_rows {
+
+namespace {
+constexpr const char* kMissing = "this build has no vector_rows, because Highway is missing";
+}
+
+bool is_built() { return false; }
+std::string description() { return {}; }
+void dot(const Rows&, const float*, int64_t, float*, int64_t, const Rows&) {
+  LASTROW_CHECK(false, "{}", kMissing);
+}
+void add(const Rows&, const float*, int64_t, const float*, int64_t, float*, int64_t, const Rows&) {
+  LASTROW_CHECK(false, "{}", kMissing);
+}
+void decode(const Rows&, float*) { LASTROW_CHECK(false, "{}", kMissing); }
+
+}  // namespace lastrow::vector_rows
+
+#endif
