@@ -107,8 +107,9 @@ AttendCase problem(const Row& row) {
 /// show nothing that others do not show.
 enum class For {
   all,
-  not_k04,    // a decode: k04 would fill only one query of its tile
-  splitting,  // rungs that split keys over blocks
+  row_by_row,  // rungs that compute each query head by itself: more heads would only repeat the work
+  grouped,     // rungs that compute the heads of a group together
+  splitting,   // rungs that split keys over blocks
   tensor_decode,
   tiled_prefill  // rungs whose block takes several queries; other rungs compute a prefill query by query
 };
@@ -117,8 +118,10 @@ bool is_for(For what, const std::string& rung) {
   const std::string name = rung.substr(0, rung.find('-'));  // of "k12-rounded" too
   const bool tiled = name == "k04" || name.starts_with("k12");
   switch (what) {
-    case For::not_k04:
-      return name != "k04";
+    case For::row_by_row:
+      return name < "k06" && !tiled;
+    case For::grouped:
+      return name >= "k06" && !tiled;
     case For::splitting:
       return name >= "k07" && !tiled;
     case For::tensor_decode:
@@ -136,20 +139,23 @@ struct LongProblem {
 };
 
 /// With one split a block walks through all tiles. Then pipelines reuse their stages many times, and sums get
-/// long.
+/// long. A long decode is not for rungs with tiles of queries, of which it would fill one row: they have
+/// prefills of as many keys.
 std::vector<LongProblem> long_problems() {
   return {
       {For::all, {.n_q_heads = 4, .sequences = {{1, 300}}, .block_len = 16, .block_order = 7, .n_splits = 1}},
-      {For::not_k04, {.n_q_heads = 4, .sequences = {{1, 16384}}, .n_splits = 1}},
+      {For::grouped, {.n_q_heads = 4, .sequences = {{1, 16384}}, .n_splits = 1}},
       {For::all, {.sequences = {{17, 1000}}, .block_len = 16, .block_order = 7, .n_splits = 1}},
       {For::tiled_prefill, {.sequences = {{17, 4100}}, .block_len = 64, .block_order = 7}},
-      {For::all, {.n_q_heads = 16, .sequences = {{1, 1000}}, .n_splits = 1}},
+      {For::grouped, {.n_q_heads = 16, .sequences = {{1, 1000}}, .n_splits = 1}},
       {For::splitting, {.n_q_heads = 4, .sequences = {{1, 16384}}, .block_len = 64, .block_order = 7}},
-      {For::all,
+      {For::grouped,
        {.n_q_heads = 4, .sequences = {{1, 4100}}, .block_len = 16, .block_order = 7, .n_splits = 1}},
       {For::tensor_decode, {.n_q_heads = 16, .sequences = {{1, 16384}}, .n_splits = 1}},
       {For::all, {.sequences = {{17, 300}}}},
       {For::tiled_prefill, {.sequences = {{17, 16384}}}},
+      {For::row_by_row, {.sequences = {{1, 4100}}, .block_len = 16, .block_order = 7}},
+      {For::row_by_row, {.sequences = {{1, 16384}}}},
       {For::all,
        {.n_q_heads = 8,
         .n_kv_heads = 2,

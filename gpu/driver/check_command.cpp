@@ -79,18 +79,27 @@ void say_estimate(const Options& o, const std::string& target, const OwnRung& ow
                   all.n, seconds / kSample * static_cast<double>(all.n) / 60, n_threads(o)));
 }
 
-void print_lines(const CheckReport& report) {
+/// The names of the rungs in a report.
+std::vector<std::string> names_in(const CheckReport& report) {
+  std::vector<std::string> names;
+  for (const auto& [key, line] : report.lines) names.push_back(key.first);
+  for (const auto& [rung, where] : report.ended) names.push_back(rung);
+  return names;
+}
+
+void print_lines(const CheckReport& report, size_t width) {
   for (const auto& [key, line] : report.lines)
-    print(fmt::format("{:<11}  {:<14} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
-                      judge::types_name(key.second), line.n_problems, line.largest_share,
+    print(fmt::format("{:<{}}  {:<14} {:>7} problems   largest error {:>5.2f} of its bound   {}\n", key.first,
+                      width, judge::types_name(key.second), line.n_problems, line.largest_share,
                       line.n_failed == 0
                           ? "held"
                           : fmt::format("{} FAILED, first: {}", line.n_failed, line.first_failure)));
 }
 
-void print_ended(const CheckReport& report) {
+void print_ended(const CheckReport& report, size_t width) {
   for (const auto& [rung, where] : report.ended)
-    print(fmt::format("{:<11}  BROKE THE DEVICE or ended its process at {}; not run again\n", rung, where));
+    print(fmt::format("{:<{}}  BROKE THE DEVICE or ended its process at {}; not run again\n", rung, width,
+                      where));
 }
 
 /// Prints "37 runs against naive-f64, 5 failed". Returns whether none failed.
@@ -104,12 +113,16 @@ bool print_sum(const CheckReport& report) {
 /// Returns whether all rungs were run and held their bounds.
 bool print_report(const Options& o, const std::vector<std::string>& rungs, const CheckReport& report,
                   const CheckEnd& end) {
-  print_lines(report);
-  print_ended(report);
+  std::vector<std::string> names = names_in(report);
+  names.insert(names.end(), rungs.begin(), rungs.end());
+  const size_t width = width_of(names);
+  print_lines(report, width);
+  print_ended(report, width);
   bool all_run = report.ended.empty();
   for (const std::string& rung : rungs)
     if (result_of(report, rung) == CheckResult::not_checked && end.n_left == 0 && end.lost.empty()) {
-      print(fmt::format("{:<11}  was not run: it takes none of these problems; lower --every\n", rung));
+      print(
+          fmt::format("{:<{}}  was not run: it takes none of these problems; lower --every\n", rung, width));
       all_run = false;
     }
   if (end.n_left > 0)
@@ -142,8 +155,9 @@ CheckedRungs check_rungs(const Options& o, const std::string& target, const Runn
 
 void print_journal(const std::string& path) {
   const CheckReport report = make_report(CheckJournal(path));
-  print_lines(report);
-  print_ended(report);
+  const size_t width = width_of(names_in(report));
+  print_lines(report, width);
+  print_ended(report, width);
   print_sum(report);
 }
 

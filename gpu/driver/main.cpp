@@ -59,13 +59,15 @@ std::vector<std::string> chosen_rungs(const Options& o, const Runner& runner) {
 
 /// Prints the rungs, their ideas, and the stored types that they take.
 void list(const Runner& runner) {
+  std::vector<std::string> names, ideas;
+  for (const RungInfo& r : runner.rungs()) names.push_back(r.name), ideas.push_back(r.idea);
   for (const RungInfo& r : runner.rungs()) {
     std::string types;
     for (const DType type :
          {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8, DType::i4x2, DType::fp4x2})
       if (runner.why_not(r.name, {.head_dim = 64, .kv_dtype = type}).empty())
         types += fmt::format("{}{}", types.empty() ? "" : " ", name_of(type));
-    print(fmt::format("{:<11}  {:<45} K/V {}\n", r.name, r.idea, types));
+    print(fmt::format("{:<{}}  {:<{}}  K/V {}\n", r.name, width_of(names), r.idea, width_of(ideas), types));
   }
 }
 

@@ -14,8 +14,8 @@
 // scratch  scores [n_tokens, n_q_heads, max_kv_len]
 // shared   none
 // takes    f32, bf16; any group; any head_dim; prefill and decode
-// expects  below 2 % of the read bandwidth: neighbouring lanes read rows that are far apart, so every 4 bytes
-//          move a whole sector of 32; and every exponential is computed again for each d
+// measured 32:8×128 b1 kv4096 bf16: 280030.3 µs, 0 % of read (H200, gpu/README.md). Neighbouring lanes read rows that
+//          are far apart: every 4 bytes move a sector of 32. Each exponential is computed again for each d
 // source   Vaswani et al. 2017, "Attention Is All You Need", eq. 1
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/attend_operands.h"

@@ -16,10 +16,10 @@
 // scratch  none
 // shared   none
 // takes    f32, bf16; rows of a multiple of 16 bytes; any group; head_dim up to 256; decode and prefill
-// expects  decode, bf16, enough sequences: 1 / group_size of k05's time up to 4 heads. The gain is smaller
-//          with 8: registers leave room for 8 warps per SM, 16 KiB in flight, and multiply-adds and shuffles
-//          take as long as memory: 40 to 60 % of the read bandwidth. With few sequences most of the GPU is
-//          idle (k07)
+// measured 32:8×128 b1 kv4096 bf16: 1904.0 µs, 0 % of read (k05: 1490.1 µs; H200, gpu/README.md). It reads a quarter of
+//          k05's bytes, but it has 8 warps of work where k05 has 32, and both leave most of the GPU idle (k07). Not
+//          measured with sequences enough to fill the GPU. There 8 heads leave registers for 8 warps per SM, 16 KiB in
+//          flight, and multiply-adds and shuffles take as long as memory
 // source   Ainslie et al. 2023, "GQA"
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/lane_groups.h"

@@ -13,9 +13,9 @@
 // reads    as k06
 // scratch  [n_tokens, n_q_heads, n_splits] states of head_dim + 2 floats; none with one split
 // shared   none
-// takes    what k06 takes, but no soft cap, ALiBi or sinks
-// expects  at batch 1 the time hardly grows with kv_len until all multiprocessors are busy; k06's time grows
-//          from the first key on
+// takes    what k06 takes, but no soft cap, ALiBi or sinks: the loop stays short, and k07 takes them
+// measured not yet. At batch 1 the time should hardly grow with kv_len until all multiprocessors are busy; k06's time
+//          grows from the first key on
 // source   Dao et al. 2023, "Flash-Decoding for long-context inference"
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/lane_groups.h"

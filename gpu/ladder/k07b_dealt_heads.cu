@@ -14,8 +14,8 @@
 // scratch  as k07a
 // shared   none
 // takes    f32, bf16; rows of a multiple of 16 bytes; any group; head_dim up to 128, computed as 64 or 128;
-//          decode and prefill
-// expects  groups of 8 as fast as memory allows, where k07a's exponentials and shuffles take longer
+//          decode and prefill. No soft cap, ALiBi or sinks, as k07a
+// measured not yet. Groups of 8 should be as fast as memory allows, where k07a's exponentials take longer
 // source   lane_rows.h
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/split_kv.h"

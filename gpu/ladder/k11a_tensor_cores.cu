@@ -20,9 +20,9 @@
 // scratch  as k07
 // shared   kStages · 64 rows of K and of V; at head_dim 128 this is 96 KiB; and at most 5 KiB for the merge
 // takes    bf16, with n_parts 1 (it rounds); any group; head_dim a multiple of 8 up to 128, computed as 64 or 128;
-//          any block_len; decode and prefill. sm_80 and later
-// expects  k10's time for groups of up to 4, where multiply-adds keep up with memory; the same time for 16
-//          heads, where k10 takes twice as long
+//          any block_len; decode and prefill. sm_80 and later. No soft cap or ALiBi: k11 takes them
+// measured not yet. It should take k10's time for groups of up to 4, where multiply-adds keep up with memory, and the
+//          same time for 16 heads, where k10 takes longer
 // source   Ainslie et al. 2023, "GQA", for the group; tensor_cores.h, async_copy.h
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/split_kv.h"

@@ -16,8 +16,8 @@
 // scratch  as k11a
 // shared   as k11a, and the parts of q
 // takes    f16, bf16; any group; head_dim a multiple of 8 up to 128, computed as 64 or 128; any block_len; decode
-//          and prefill. sm_80 and later
-// expects  k11a's time where it waits for memory
+//          and prefill. sm_80 and later. No soft cap or ALiBi, as k11a
+// measured not yet. It should take k11a's time where it waits for memory
 // source   float_parts.h
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/split_kv.h"

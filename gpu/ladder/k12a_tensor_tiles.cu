@@ -20,8 +20,8 @@
 // scratch  none
 // shared   64 rows of K and of V: 32 KiB; and 16 bytes
 // takes    bf16, with n_parts 1 (it rounds); any group; head_dim a multiple of 8 up to 128, computed as 128; any
-//          block_len; meant for prefill. sm_80 and later
-// expects  several times as fast as k04, but copies and products take turns, and each head copies K and V again
+//          block_len; meant for prefill. sm_80 and later. No soft cap, ALiBi or sinks: k12 takes them
+// measured not yet. It should be faster than k04, but copies and products take turns, and each head copies again
 // source   Dao 2023, "FlashAttention-2"; tensor_cores.h
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/unseen_values.h"

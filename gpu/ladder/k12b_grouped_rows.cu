@@ -16,7 +16,7 @@
 // scratch  none
 // shared   as k12a
 // takes    as k12a
-// expects  k12a's time for long prefills; up to 1 / group_size of it for short ones
+// measured not yet. It should take k12a's time for long prefills, and down to 1 / group_size of it for short ones
 // source   Ainslie et al. 2023, "GQA"
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/unseen_values.h"

@@ -18,7 +18,7 @@
 // shared   2 stages of 64 rows of K and of V: 32 KiB; and 32 bytes
 // takes    as k12b, but head_dim up to 64, computed as 64 (with q in registers, 128 would spill), and up to 2^31 - 1
 //          rows of K in a layer
-// expects  the larger of k12b's two times, for copies and for products, instead of their sum
+// measured not yet. It should take the larger of k12b's two times, for copies and for products, not their sum
 // source   PTX ISA, "cp.async" (async_copy.h)
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/unseen_values.h"

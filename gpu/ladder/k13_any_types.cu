@@ -16,8 +16,8 @@
 // shared   as k09
 // takes    every pair of f32, f16, bf16, fp8 (e4m3), int8, int4 and fp4; any group; head_dim that is a multiple
 //          of 8, up to 256; any block_len; decode and prefill
-// expects  with 8 bits or less more time than its bytes: loads of 4 and 8 bytes keep fewer bytes in flight than
-//          k09's of 16, and elements are widened by several instructions each. Not measured yet
+// measured not yet. With 8 bits or less it should take more time than its bytes: loads of 4 and 8 bytes keep fewer
+//          bytes in flight than k09's of 16, and elements are widened by several instructions each
 // source   Open Compute Project 2023, "Microscaling Formats (MX) Specification"; cache/kv_groups.h says what is
 //          stored
 #include "gpu/ladder/ladder.h"

@@ -2,7 +2,7 @@
 // for.
 //
 //   for (const Rung* rung : ladder()) if (rung->supports(task).empty()) …
-//   const Rung& rung = choose(task);           the one that is predicted to be fastest; not measured yet
+//   const Rung& rung = choose(task);           the one that a backend takes
 //   rung.launch(call, stream);                 call.scratch holds rung.scratch_elems(task) floats
 #pragma once
 
@@ -48,10 +48,10 @@ std::span<const Rung* const> ladder();
 const Rung& rung(const std::string& name);
 /// The rung that the backend takes for a task if no rung is forced:
 ///   16 queries of a sequence or more              k12, else k04
-///   groups of 5 heads or more (4 in 8 bits)       k11
+///   groups of 5 heads or more                     k11 (of 4 in 8 bits, and from 256 MB of K/V on)
 ///   otherwise                                     k08 for f32, k09 for narrower K/V, k13 for any pair
-/// If that rung does not take the task, it is the next one down. This is a prediction until the ladder has
-/// been timed on a GPU (gpu/README.md).
+/// If that rung does not take the task, it is the next one down. ladder.cpp has the measured times that the
+/// rules for decode rest on.
 const Rung& choose(const gpu::AttendTask& task);
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -19,12 +19,18 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// Passes each event to the race detector, the traffic counter, or both.
+/// The race detector, the traffic counter, or both: then it passes each event on to them.
 class Watchers final : public Observer {
  public:
   RaceDetector races;
   TrafficCounter counter;
-  bool check = false, report = false;
+
+  /// Who observes a block; null: nobody.
+  Observer* observer(bool check, bool report) {
+    if (check && report) return this;
+    if (check) return &races;
+    return report ? &counter : nullptr;
+  }
 
   void block_begins(const Block& block, int32_t n_threads) override {
     each([&](Observer& o) { o.block_begins(block, n_threads); });
@@ -65,8 +71,8 @@ class Watchers final : public Observer {
  private:
   template <typename Call>
   void each(const Call& call) {
-    if (check) call(races);
-    if (report) call(counter);
+    call(races);
+    call(counter);
   }
 };
 
@@ -157,12 +163,11 @@ void Device::run(const Launch& launch, FunctionRef<void()> body) {
 void Device::run_blocks(Worker& worker, Grid& grid) {
   const StopScope scope(grid.stop);
   for (int64_t i = grid.next++; i < grid.first_failed; i = grid.next++) {
-    worker.watchers.check = watch_.check;
-    worker.watchers.report = grid.sample_every > 0 && i % grid.sample_every == 0;
-    const bool watched = worker.watchers.check || worker.watchers.report;
+    const bool counted = grid.sample_every > 0 && i % grid.sample_every == 0;
     try {
       stop_if_asked();
-      worker.block.run(grid.launch, grid.launch.grid.at(i), grid.body, watched ? &worker.watchers : nullptr);
+      worker.block.run(grid.launch, grid.launch.grid.at(i), grid.body,
+                       worker.watchers.observer(watch_.check, counted));
       const double elapsed_s = seconds_since(grid.start);
       const double estimate_s =
           elapsed_s * static_cast<double>(grid.n_blocks) / static_cast<double>(++grid.done);

@@ -1,8 +1,6 @@
 // Which threads accessed an element of memory since it was last written. Races are found from this (races.h).
 #pragma once
 
-#include <algorithm>
-
 #include "gpu/simt/observer.h"
 #include "gpu/simt/short_list.h"
 
@@ -26,12 +24,10 @@ struct History {
   }
   void read(const Record& now) {
     if (!readers.empty() && readers.front().phase < now.phase) readers.clear();
-    const auto mine = std::find_if(readers.begin(), readers.end(),
-                                   [&](const Record& reader) { return reader.rank == now.rank; });
-    if (mine == readers.end())
-      readers.push_back(now);
-    else
+    if (Record* mine = readers.find([&](const Record& reader) { return reader.rank == now.rank; }))
       *mine = now;
+    else
+      readers.push_back(now);
   }
   void written(const Record& now) {
     readers.clear();

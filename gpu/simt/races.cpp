@@ -24,6 +24,7 @@ const char* verb(Access access) {
 void RaceDetector::block_begins(const Block& block, int32_t n_threads) {
   block_ = &block;
   phase_ = 1;
+  ++n_blocks_;
   clocks_.assign(static_cast<size_t>(n_threads), Clock{});
   global_.clear(n_threads);
 }
@@ -31,8 +32,20 @@ void RaceDetector::block_begins(const Block& block, int32_t n_threads) {
 void RaceDetector::shared_declared(const SharedArray& array) {
   const auto order = static_cast<size_t>(array.order);
   if (order == shadow_.size()) shadow_.emplace_back();
-  shadow_[order].resize(static_cast<size_t>(array.n));
-  for (Element& element : shadow_[order]) element.forget();  // what earlier blocks did
+  const auto n = static_cast<size_t>(array.n);
+  // It only grows, so lists of readers keep their memory.
+  if (shadow_[order].size() < n) shadow_[order].resize(n);
+}
+
+RaceDetector::Element& RaceDetector::element(const SharedArray& array, int64_t i) {
+  Element& found = shadow_[array.order][i];
+  if (found.block != n_blocks_) {
+    found.block = n_blocks_;
+    found.written = false;
+    found.copying.rank = -1;
+    found.history.clear();
+  }
+  return found;
 }
 
 bool RaceDetector::ordered(const Record& before, const Thread& now) const {
@@ -77,12 +90,12 @@ void RaceDetector::copy_begins(const Thread& thread, const SharedArray& array, i
                                Here here) {
   const Record now = make_record(thread, Access::copy, here);
   for (int64_t i = first; i < first + n; ++i) {
-    Element& element = shadow_[array.order][i];
+    Element& at = element(array, i);
     const Visit visit{thread, now, Finding::shared_race, array.name, i};
-    if (element.copying.rank >= 0) refuse_while_copying(element.copying, "to", visit);
-    check(element.history.writer, visit);
-    for (const Record& reader : element.history.readers) check(reader, visit);
-    element.copying = now;
+    if (at.copying.rank >= 0) refuse_while_copying(at.copying, "to", visit);
+    check(at.history.writer, visit);
+    for (const Record& reader : at.history.readers) check(reader, visit);
+    at.copying = now;
   }
 }
 
@@ -90,17 +103,17 @@ void RaceDetector::shared(const Thread& thread, Access access, const SharedArray
                           int32_t n, Here here) {
   const Record now = make_record(thread, access, here);
   for (int64_t i = first; i < first + n; ++i) {
-    Element& element = shadow_[array.order][i];
+    Element& at = element(array, i);
     const Visit visit{thread, now, Finding::shared_race, array.name, i};
     if (access == Access::copy)
-      element.copying.rank = -1;
-    else if (element.copying.rank >= 0)
-      refuse_while_copying(element.copying, "to", visit);
-    if ((access == Access::load || access == Access::atomic) && !element.written)
+      at.copying.rank = -1;
+    else if (at.copying.rank >= 0)
+      refuse_while_copying(at.copying, "to", visit);
+    if ((access == Access::load || access == Access::atomic) && !at.written)
       block_->fail(Finding::uninitialised_shared, thread, here,
                    fmt::format("{} {}[{}], which no thread has written", verb(access), array.name, i));
-    pass(element.history, visit);
-    if (access != Access::load) element.written = true;
+    pass(at.history, visit);
+    if (access != Access::load) at.written = true;
   }
 }
 

@@ -47,15 +47,11 @@ class RaceDetector final : public Observer {
   void block_ends() override {}
 
  private:
-  struct Element {  // of shared memory
+  struct Element {       // of shared memory
+    uint64_t block = 0;  // the block that this is about; what an older one did counts as nothing
     bool written = false;
     Record copying;  // the asynchronous copy on its way to it; rank −1: none
     History history;
-    void forget() {
-      written = false;
-      copying.rank = -1;
-      history.clear();
-    }
   };
   struct Clock {
     uint32_t own = 1;
@@ -70,6 +66,8 @@ class RaceDetector final : public Observer {
     const char* array;
     int64_t i;
   };
+  /// Element i of an array, as this block knows it.
+  Element& element(const SharedArray& array, int64_t i);
   Record make_record(const Thread& thread, Access access, Here here) const;
   bool ordered(const Record& before, const Thread& now) const;
   void check(const Record& before, const Visit& visit) const;
@@ -78,6 +76,7 @@ class RaceDetector final : public Observer {
 
   const Block* block_ = nullptr;
   uint32_t phase_ = 1;
+  uint64_t n_blocks_ = 0;
   std::vector<Clock> clocks_;                 // by rank
   std::vector<std::vector<Element>> shadow_;  // of shared memory: [array][element]; memory is reused
   GlobalShadow global_;

@@ -26,10 +26,23 @@ class ShortList {
   }
   void clear() { n_ = 0; }
 
+  /// An element that fits, or null. The search begins behind the one that was found last: threads mostly come
+  /// in the same order again, and then the first look finds it.
+  template <typename Fits>
+  T* find(const Fits& fits) {
+    T* const all = begin();
+    for (int i = 0; i < n_; ++i) {
+      if (next_ >= n_) next_ = 0;
+      T& x = all[next_++];
+      if (fits(x)) return &x;
+    }
+    return nullptr;
+  }
+
  private:
   T one_{};
   std::vector<T> many_;  // all of them, if they are more than one
-  int n_ = 0;
+  int n_ = 0, next_ = 0;
 };
 
 }  // namespace lastrow::simt

@@ -78,13 +78,13 @@ TEST_CASE("the template holds its bounds, and is counted beside the ladder") {
   CAPTURE(outcome.err);
   CHECK(outcome.exit_code == 0);
   CHECK(outcome.err.empty());
-  CHECK(has(outcome.out, "my.cu        f32 "));
-  CHECK(has(outcome.out, "my.cu        bf16 "));
+  CHECK(has(outcome.out, "my.cu  f32 "));
+  CHECK(has(outcome.out, "my.cu  bf16 "));
   CHECK(has(outcome.out, " runs against naive-f64, 0 failed"));
   CHECK(has(outcome.out, "Counted at f32, heads 8:2, head_dim 64, contiguous, queries/keys 1/300"));
   CHECK(has(outcome.out, "mine   grid (1, 1, 1) of 64 threads"));
   // Four query heads read the same row: 4 times the bytes of K and V; lanes read rows that are far apart.
-  CHECK(has(outcome.out, "\nmy.cu               4.0 ×        8.0 × "));
+  CHECK(has(outcome.out, "\nmy.cu          4.0 ×        8.0 × "));
   for (const char* rung : {"\nk01 ", "\nk02 "}) CHECK(has(outcome.out, rung));
 }
 
@@ -106,11 +106,11 @@ TEST_CASE("a kernel that does not end, and one that ends its process, are named 
   const OwnKernel hangs("i < keys.count(); ++i", "i < keys.count(); i += 0");
   const Outcome hung = hangs.try_it("--patience 1");
   expect_failed(hung, "it did not end within 1 s (--patience): does every loop end?");
-  CHECK(has(hung.out, "my.cu        FAILED at "));
+  CHECK(has(hung.out, "my.cu  FAILED at "));
   const OwnKernel crashes("float score = 0;", "float score = 0; __builtin_trap();");
   const Outcome crashed = crashes.try_it();
   expect_failed(crashed, "it ended its process (");
-  CHECK(has(crashed.out, "my.cu        FAILED at "));
+  CHECK(has(crashed.out, "my.cu  FAILED at "));
 }
 
 TEST_CASE("a file that does not compile is refused with its line, and the compiler's output is kept") {

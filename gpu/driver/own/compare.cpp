@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "gpu/driver/agreement.h"
 #include "gpu/driver/case_shape.h"
+#include "gpu/driver/output.h"
 #include "gpu/driver/timed_shapes.h"
 #include "gpu/driver/watchdog.h"
 #include "gpu/emulated_backend.h"
@@ -27,6 +28,12 @@ std::vector<std::string> compared_rungs(const Runner& runner, const std::string&
   for (size_t i = 0; i < std::min<size_t>(2, ladder.size()); ++i) add(ladder[i].name);
   add(emulated_kernel_for(shape));
   return rungs;
+}
+
+/// Of the first column of a table, which is headed "kernel".
+size_t kernel_width(std::vector<std::string> rungs) {
+  rungs.emplace_back("kernel");
+  return width_of(rungs);
 }
 
 // ---- counts
@@ -61,10 +68,10 @@ struct Counts {
   }
 };
 
-std::string counts_row(const std::string& rung, const Counts& c, double kv_bytes) {
+std::string counts_row(const std::string& rung, size_t width, const Counts& c, double kv_bytes) {
   constexpr int64_t kSectorBytes = 32;
   const double moved = static_cast<double>(c.kv_sectors * kSectorBytes);
-  return fmt::format("{:<11} {:>11.1f} × {:>10.1f} × {:>12} {:>14} {:>9} {:>9} {:>7}\n", rung,
+  return fmt::format("{:<{}} {:>11.1f} × {:>10.1f} × {:>12} {:>14} {:>9} {:>9} {:>7}\n", rung, width,
                      static_cast<double>(c.kv_wanted) / kv_bytes, moved / kv_bytes,
                      c.other_sectors * kSectorBytes, c.passes - c.best_passes, c.barriers, c.shuffles,
                      c.blocks);
@@ -83,8 +90,8 @@ std::optional<TimedShape> timed_shape(const Runner& runner, const std::string& o
   return std::nullopt;
 }
 
-std::string time_row(const TimedShape& shape, const std::string& rung, const Timing& t) {
-  return fmt::format("{:<11} {:>11.1f} {:>11.1f}–{:<11.1f} {:>7.0f} {:>10} {:>11.1f}   {}\n", rung,
+std::string time_row(const TimedShape& shape, const std::string& rung, size_t width, const Timing& t) {
+  return fmt::format("{:<{}} {:>11.1f} {:>11.1f}–{:<11.1f} {:>7.0f} {:>10} {:>11.1f}   {}\n", rung, width,
                      t.median_us, t.low_us, t.high_us,
                      static_cast<double>(shape.kv_bytes()) / t.median_us / 1e3, t.registers,
                      static_cast<double>(t.shared_bytes) / 1024,
@@ -105,13 +112,16 @@ std::string compare_counts(Runner& runner, const std::string& own) {
                           static_cast<double>(size_of(judged.c.kv_dtype.k));
   std::string text = fmt::format("\nCounted at {}:\n\n", judge::describe(judged.c));
   std::string rows;
-  for (const std::string& rung : compared_rungs(runner, own, shape)) {
+  const std::vector<std::string> rungs = compared_rungs(runner, own, shape);
+  const size_t width = kernel_width(rungs);
+  for (const std::string& rung : rungs) {
     const std::vector<simt::KernelTraffic> kernels = runner.count(rung);
     if (rung == own) text += simt::report(kernels);
-    rows += counts_row(rung, Counts(kernels), kv_bytes);
+    rows += counts_row(rung, width, Counts(kernels), kv_bytes);
   }
-  text += fmt::format("\n{:<11} {:>13} {:>12} {:>12} {:>14} {:>9} {:>9} {:>7}\n", "kernel", "K, V wanted",
-                      "K, V moved", "other bytes", "bank conflicts", "barriers", "shuffles", "blocks");
+  text +=
+      fmt::format("\n{:<{}} {:>13} {:>12} {:>12} {:>14} {:>9} {:>9} {:>7}\n", "kernel", width, "K, V wanted",
+                  "K, V moved", "other bytes", "bank conflicts", "barriers", "shuffles", "blocks");
   text += rows;
   return text +
          fmt::format("K and V are {:.0f} bytes: 1.0 × is the least that a kernel must read.\n", kv_bytes);
@@ -123,13 +133,15 @@ std::string compare_times(Runner& runner, const std::string& own, double patienc
   for (const bool decode : {true, false}) {
     const std::optional<TimedShape> shape = timed_shape(runner, own, decode);
     if (!shape) continue;
-    text += fmt::format("\nTimed at {}{} on {}:\n\n{:<11} {:>11} {:>23} {:>7} {:>10} {:>11}\n", shape->name(),
-                        decode ? "" : " (prefill)", runner.device().device, "kernel", "µs",
+    const std::vector<std::string> rungs = compared_rungs(runner, own, shape->shape());
+    const size_t width = kernel_width(rungs);
+    text += fmt::format("\nTimed at {}{} on {}:\n\n{:<{}} {:>11} {:>23} {:>7} {:>10} {:>11}\n", shape->name(),
+                        decode ? "" : " (prefill)", runner.device().device, "kernel", width, "µs",
                         "10–90 % of samples", "GB/s", "registers", "shared KiB");
     const std::string other = emulated_kernel_for(shape->shape());
-    for (const std::string& rung : compared_rungs(runner, own, shape->shape())) {
+    for (const std::string& rung : rungs) {
       const auto watch = watchdog.watch(fmt::format("{} at {}, timed", rung, shape->name()));
-      text += time_row(*shape, rung, runner.time(rung, shape->shape(), other));
+      text += time_row(*shape, rung, width, runner.time(rung, shape->shape(), other));
     }
   }
   return text.empty() ? fmt::format("{} takes none of the shapes that are timed\n", own) : text;

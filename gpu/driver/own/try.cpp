@@ -75,7 +75,7 @@ int try_emulated(const Options& o, const OwnSource& source, OwnRung& own) {
                 "it ended its process ({}): does it use memory that is in no view, such as an array of "
                 "its own, beyond its end?",
                 ::strsignal(-status));
-  print(fmt::format("{:<11}  FAILED{}: {}\n", own.name, place_of_end(journal.path(), own.name), why));
+  print(fmt::format("{}  FAILED{}: {}\n", own.name, place_of_end(journal.path(), own.name), why));
   return kFailed;
 }
 
