@@ -98,6 +98,12 @@ int run(int argc, char** argv) {
   options.controller.theme = theme == "dark" ? lastrow::view::Theme::dark : lastrow::view::Theme::light;
   options.controller.sampling = lastrow::view::sampling_from(temperature, seed);
   options.controller.cache = lastrow::cache_options(cache, kv_dtype);
+  const std::string& kind = options.controller.cache.kind;
+  if ((kind != "contiguous" && kind != "paged") || options.controller.cache.window > 0)
+    throw lastrow::UsageError(
+        "--cache {}: the viewer shows a row of every position, and this cache has a window or a budget; use "
+        "contiguous or paged, or watch it with lastrow generate --trace",
+        cache);
   if (options.out.empty()) throw lastrow::UsageError("--out is empty: name a folder, or . for this one");
   if (!size.empty()) parse_size(size, options);
   return lastrow::ui::run(options);
