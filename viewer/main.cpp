@@ -107,6 +107,12 @@ void finish(Arguments& arguments) {
   options.controller.theme = arguments.theme == "dark" ? Theme::dark : Theme::light;
   options.controller.sampling = lastrow::view::sampling_from(arguments.temperature, arguments.seed);
   options.controller.cache = lastrow::cache_options(arguments.cache, arguments.kv_dtype);
+  const std::string& kind = options.controller.cache.kind;
+  if ((kind != "contiguous" && kind != "paged") || options.controller.cache.window > 0)
+    throw lastrow::UsageError(
+        "--cache {}: the viewer shows a row of every position, and this cache has a window or a budget; use "
+        "contiguous or paged, or watch it with lastrow generate --trace",
+        arguments.cache);
   if (options.out.empty()) throw lastrow::UsageError("--out is empty: name a folder, or . for this one");
   if (!arguments.size.empty()) parse_size(arguments.size, options);
 }

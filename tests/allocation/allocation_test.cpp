@@ -69,7 +69,10 @@ TEST_CASE("steady decode of a full batch allocates nothing") {
       CacheOptions options = cache_options(cache);
       options.share_prefix = share_prefix && options.kind == "paged";
       BatchSession batch(model, std::make_unique<EigenBackend>(2),
-                         {.sampling = {.temperature = 0.7f, .top_k = 20}, .max_seqs = 4, .cache = options});
+                         {.sampling = {.temperature = 0.7f, .top_k = 20},
+                          .max_seqs = 4,
+                          .max_prompt_len = 4,
+                          .cache = options});
       for (int32_t i = 0; i < 6; ++i) batch.add({1, 2, 3, i}, 250);  // two of them wait
       for (int i = 0; i < 4; ++i) batch.advance();                   // buffers reach their size
       REQUIRE(batch.n_running() == 4);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "backend/naive.h"
-#include "cache/contiguous_cache.h"
+#include "cache/make_cache.h"
 #include "model/decoder.h"
 #include "trace/recorder.h"
 #include "trace/tracing.h"
@@ -15,11 +15,13 @@ namespace lastrow::test {
 
 /// 4 query heads, 2 K/V heads, head_dim 8, model_dim 32, ffn_dim 48, vocabulary 50, context 32.
 struct TracedModel {
-  TracedModel(RecordOptions options, int32_t n_layers)
+  TracedModel(RecordOptions options, int32_t n_layers, const CacheOptions& cache_options = {})
       : model(random_model("random:layers=" + std::to_string(n_layers) +
                            ",q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1")),
         recorder(std::move(options)),
-        cache(CacheSpec::contiguous(n_layers, 2, 8, 32)) {}
+        made(make_cache(
+            cache_options,
+            {.n_layers = n_layers, .n_kv_heads = 2, .head_dim = 8, .max_seq_len = 32, .longest_step = 4})) {}
 
   /// One forward of these tokens through `outermost`, or through the tracer if there is none.
   void step(const std::vector<int32_t>& tokens, Backend* outermost = nullptr) {
@@ -39,7 +41,8 @@ struct TracedModel {
   TracingBackend tracing{naive, recorder};
   Decoder decoder{*model, tracing};
   Workspace workspace{model->config(), tracing, 32, 1};
-  ContiguousCache cache;
+  std::unique_ptr<KvCache> made;
+  KvCache& cache = *made;
   std::unique_ptr<KvStorage> storage = tracing.make_storage(cache.spec());
   std::vector<float> logits;  // the logits of the last token of the last step
 };
