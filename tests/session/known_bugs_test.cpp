@@ -238,3 +238,22 @@ TEST_CASE("a layer with full attention sees what the window of the layer before 
                                           },
                                           test::HandRun::windowed_model()));
 }
+
+TEST_CASE("a ring keeps what the first queries of a chunk see, and the positions of the text") {
+  CacheOptions ring;
+  try {
+    ring = cache_options("window:w=3,block=2");
+  } catch (const UsageError&) {
+    MESSAGE("skipped: this build has no window cache");
+    return;
+  }
+  for (const char* fault : {"window-rolled-early", "offset-kept"})
+    expect_caught(fault, text_of(
+                             {.chunk = 3, .cache = ring},
+                             [](DecodeSession& s) {
+                               s.start({3, 14, 15, 9, 26});  // chunks of 3 and 2 tokens
+                               s.advance();
+                               s.advance();
+                             },
+                             test::HandRun::windowed_model(1)));
+}
