@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/stop.h"
+#include "gpu/simt/block_slot.h"
 
 namespace lastrow::simt {
 namespace {
@@ -11,37 +12,9 @@ namespace {
 constexpr int64_t kMaxStaticBytes = 48 << 10;  // nvcc's limit for static shared arrays
 constexpr int64_t kAlignment = 16;             // of a shared array: the widest vector access
 
-/// Thrown in waiting threads after the launch has failed, to unwind them.
-struct Abandoned {};
-
 }  // namespace
 
 constinit thread_local Thread* t_self = nullptr;
-
-struct Block::Slot {
-  explicit Slot(Block& block) : owner(block), fiber(&Slot::main, this) { thread.block = &block; }
-
-  /// Runs the body once per launch, for as long as the block lives.
-  static void main(void* slot) {
-    auto& [owner, thread, fiber, begun] = *static_cast<Slot*>(slot);
-    while (!owner.ending_) {
-      begun = true;
-      try {
-        (*owner.body_)();
-      } catch (const Abandoned&) {
-      } catch (...) {
-        if (!owner.failure_) owner.failure_ = std::current_exception();
-      }
-      thread.wait = Wait::returned;
-      Fiber::suspend();
-    }
-  }
-
-  Block& owner;
-  Thread thread;
-  Fiber fiber;
-  bool begun = false;  // it has entered the body of the current block
-};
 
 Block::Block() : shared_(std::make_unique_for_overwrite<std::byte[]>(kMaxStaticBytes + kMaxSharedBytes)) {}
 
@@ -49,8 +22,6 @@ Block::~Block() {
   ending_ = true;
   for (auto& slot : slots_) slot->fiber.resume();  // a fiber that never began ends without calling a body
 }
-
-Thread& Block::thread_of(int32_t rank) { return slots_[rank]->thread; }
 
 void Block::prepare(int64_t n_threads) {
   n_threads_ = static_cast<int32_t>(n_threads);

@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "gpu/simt/block.h"
+#include "gpu/simt/block_slot.h"
 
 namespace lastrow::simt {
 
@@ -120,9 +121,8 @@ bool Block::complete_meeting(Thread& thread) {
                            ? "has returned or does not exist"
                            : fmt::format("mask {:#010x} does not name", other.mask)));
     other.value = kind == Wait::shuffle ? values[other.source_lane] : ballot;
+    other.wait = Wait::none;
   }
-  for (uint32_t lanes = present; lanes != 0; lanes &= lanes - 1)
-    lane(warp, std::countr_zero(lanes)).wait = Wait::none;
   runnable_[warp] |= present;
   if (observer_ != nullptr) observer_->lanes_met(warp, kind, present, thread.where);
   return true;

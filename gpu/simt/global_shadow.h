@@ -56,7 +56,7 @@ class GlobalShadow {
   }
 
   void hold(const Record& record, uint64_t begin, uint64_t end) {
-    held_[record.rank].push_back({record, {begin, end}});
+    held_[record.rank()].push_back({record, {begin, end}});
     ++n_held_;
   }
   void release(int32_t rank) {

@@ -37,53 +37,31 @@ void RaceDetector::shared_declared(const SharedArray& array) {
   if (shadow_[order].size() < n) shadow_[order].resize(n);
 }
 
-RaceDetector::Element& RaceDetector::element(const SharedArray& array, int64_t i) {
-  Element& found = shadow_[array.order][i];
-  if (found.block != n_blocks_) {
-    found.block = n_blocks_;
-    found.written = false;
-    found.copying.rank = -1;
-    found.history.clear();
-  }
-  return found;
-}
-
-bool RaceDetector::ordered(const Record& before, const Thread& now) const {
-  if (before.rank < 0 || before.rank == now.rank || before.phase < phase_) return true;
-  if (before.rank / kWarpSize != now.warp) return false;
-  return before.clock <= clocks_[now.rank].known[before.rank % kWarpSize];
-}
-
-Record RaceDetector::make_record(const Thread& thread, Access access, Here here) const {
-  return {thread.rank, phase_, clocks_[thread.rank].own, access, here};
-}
-
-void RaceDetector::check(const Record& before, const Visit& visit) const {
-  const bool both_atomic = before.access == Access::atomic && visit.now.access == Access::atomic;
-  if (both_atomic || ordered(before, visit.thread)) return;
-  const bool same_warp = before.rank / kWarpSize == visit.thread.warp;
+void RaceDetector::report(const Record& before, const Visit& visit) const {
+  const bool same_warp = before.rank() / kWarpSize == visit.thread.warp;
+  const Here here = places_.at(before.place());
   block_->fail(
-      visit.race, visit.thread, visit.now.here,
-      fmt::format("{} {}[{}], which thread {} {} at {}:{}, with no {} between", verb(visit.now.access),
-                  visit.array, visit.i, block_->launch().block.at(before.rank).to_string(),
-                  verb(before.access), before.here.name(), before.here.line,
+      visit.race, visit.thread, places_.at(visit.now.place()),
+      fmt::format("{} {}[{}], which thread {} {} at {}:{}, with no {} between", verb(visit.now.access()),
+                  visit.array, visit.i, block_->launch().block.at(before.rank()).to_string(),
+                  verb(before.access()), here.name(), here.line,
                   same_warp ? "__syncwarp or __syncthreads" : "__syncthreads"));
 }
 
 /// Checks the visit against all accesses that it could race with, and records it.
 void RaceDetector::pass(History& history, const Visit& visit) const {
   check(history.writer, visit);
-  if (visit.now.access == Access::load) return history.read(visit.now);
+  if (visit.now.access() == Access::load) return history.read(visit.now);
   for (const Record& reader : history.readers) check(reader, visit);
   history.written(visit.now);
 }
 
 void RaceDetector::refuse_while_copying(const Record& copy, const char* direction, const Visit& visit) const {
-  block_->fail(
-      visit.race, visit.thread, visit.now.here,
-      fmt::format("{} {}[{}], {} which thread {} began a copy at {}:{} that has not been waited for",
-                  verb(visit.now.access), visit.array, visit.i, direction,
-                  block_->launch().block.at(copy.rank).to_string(), copy.here.name(), copy.here.line));
+  const Here here = places_.at(copy.place());
+  block_->fail(visit.race, visit.thread, places_.at(visit.now.place()),
+               fmt::format("{} {}[{}], {} which thread {} began a copy at {}:{} that has not been waited for",
+                           verb(visit.now.access()), visit.array, visit.i, direction,
+                           block_->launch().block.at(copy.rank()).to_string(), here.name(), here.line));
 }
 
 void RaceDetector::copy_begins(const Thread& thread, const SharedArray& array, int64_t first, int32_t n,
@@ -92,7 +70,7 @@ void RaceDetector::copy_begins(const Thread& thread, const SharedArray& array, i
   for (int64_t i = first; i < first + n; ++i) {
     Element& at = element(array, i);
     const Visit visit{thread, now, Finding::shared_race, array.name, i};
-    if (at.copying.rank >= 0) refuse_while_copying(at.copying, "to", visit);
+    if (!at.copying.none()) refuse_while_copying(at.copying, "to", visit);
     check(at.history.writer, visit);
     for (const Record& reader : at.history.readers) check(reader, visit);
     at.copying = now;
@@ -106,14 +84,13 @@ void RaceDetector::shared(const Thread& thread, Access access, const SharedArray
     Element& at = element(array, i);
     const Visit visit{thread, now, Finding::shared_race, array.name, i};
     if (access == Access::copy)
-      at.copying.rank = -1;
-    else if (at.copying.rank >= 0)
+      at.copying.clear();
+    else if (!at.copying.none())
       refuse_while_copying(at.copying, "to", visit);
-    if ((access == Access::load || access == Access::atomic) && !at.written)
+    if ((access == Access::load || access == Access::atomic) && at.history.writer.none())
       block_->fail(Finding::uninitialised_shared, thread, here,
                    fmt::format("{} {}[{}], which no thread has written", verb(access), array.name, i));
     pass(at.history, visit);
-    if (access != Access::load) at.written = true;
   }
 }
 

@@ -47,12 +47,13 @@ class RaceDetector final : public Observer {
   void block_ends() override {}
 
  private:
-  struct Element {       // of shared memory
-    uint64_t block = 0;  // the block that this is about; what an older one did counts as nothing
-    bool written = false;
-    Record copying;  // the asynchronous copy on its way to it; rank −1: none
+  struct alignas(
+      64) Element {  // of shared memory; one line of the processor's cache, which is what time goes for
     History history;
+    Record copying;      // the asynchronous copy on its way to it
+    uint32_t block = 0;  // the block that this is about; what an older one did counts as nothing
   };
+  static_assert(sizeof(Element) == 64);
   struct Clock {
     uint32_t own = 1;
     uint32_t known[kWarpSize] = {};  // of each lane of the warp
@@ -67,16 +68,35 @@ class RaceDetector final : public Observer {
     int64_t i;
   };
   /// Element i of an array, as this block knows it.
-  Element& element(const SharedArray& array, int64_t i);
-  Record make_record(const Thread& thread, Access access, Here here) const;
-  bool ordered(const Record& before, const Thread& now) const;
-  void check(const Record& before, const Visit& visit) const;
+  Element& element(const SharedArray& array, int64_t i) {
+    Element& found = shadow_[array.order][i];
+    if (found.block != n_blocks_) {
+      found.block = n_blocks_;
+      found.copying.clear();
+      found.history.clear();
+    }
+    return found;
+  }
+  Record make_record(const Thread& thread, Access access, Here here) {
+    return {thread.rank, phase_, clocks_[thread.rank].own, access, places_.number(here)};
+  }
+  bool ordered(const Record& before, const Thread& now) const {
+    if (before.none() || before.rank() == now.rank || before.phase < phase_) return true;
+    if (before.rank() / kWarpSize != now.warp) return false;
+    return before.clock <= clocks_[now.rank].known[before.rank() % kWarpSize];
+  }
+  void check(const Record& before, const Visit& visit) const {
+    const bool both_atomic = before.access() == Access::atomic && visit.now.access() == Access::atomic;
+    if (!both_atomic && !ordered(before, visit.thread)) report(before, visit);
+  }
+  [[noreturn]] void report(const Record& before, const Visit& visit) const;
   void pass(History& history, const Visit& visit) const;
-  void refuse_while_copying(const Record& copy, const char* direction, const Visit& visit) const;
+  [[noreturn]] void refuse_while_copying(const Record& copy, const char* direction, const Visit& visit) const;
 
   const Block* block_ = nullptr;
   uint32_t phase_ = 1;
-  uint64_t n_blocks_ = 0;
+  uint32_t n_blocks_ = 0;
+  Places places_;
   std::vector<Clock> clocks_;                 // by rank
   std::vector<std::vector<Element>> shadow_;  // of shared memory: [array][element]; memory is reused
   GlobalShadow global_;

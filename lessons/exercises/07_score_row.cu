@@ -7,9 +7,12 @@
 // Tests     in the emulator, with all its checks: 4 keys that you can check by hand; 5 keys, where the second
 //           block has warps without a key; head_dims that are not a multiple of 32; then the sectors moved by
 //           the loads of g_k
-// Next      a whole kernel of your own: lastrow-kernels --template > my.cu, then lastrow-kernels --try my.cu
+// Then      a whole attention kernel, in the form of the rungs in gpu/ladder. Begin with the template, which is right
+//           and slow; its comments say what to change first. lessons/check 07 my.cu compares it with naive-f64 on
+//           many problems, and counts (and on a GPU times) it beside the ladder, as lastrow-kernels --try does
 //
 //   lessons/check 07
+//   build/bin/lastrow-kernels --template > my.cu; lessons/check 07 my.cu
 #include "lessons/exercises/score_row.h"
 
 namespace lastrow::LASTROW_TARGET {

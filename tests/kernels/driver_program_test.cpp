@@ -55,7 +55,7 @@ TEST_CASE("the driver's numbers are decimal") {
 TEST_CASE("a check that ran a rung on no problem fails, and so does one whose output is lost") {
   const Outcome none = kernels("--target emulated --check --set full --every 1000000 --kernel k12");
   CHECK(none.exit_code == 1);
-  CHECK(none.out.find("k12          was not run: it takes none of these problems") != std::string::npos);
+  CHECK(none.out.find("k12  was not run: it takes none of these problems") != std::string::npos);
   CHECK(kernels("--target emulated --list >/dev/full").exit_code == 2);
   CHECK(kernels("--target emulated --list 2>/dev/full").exit_code == 0);
   CHECK(kernels("--bad-option 2>/dev/full").exit_code == 2);

@@ -134,6 +134,37 @@ TEST_CASE("every common mistake is found, with the words that its file names") {
   }
 }
 
+TEST_CASE(
+    "a whole kernel is judged and counted beside the ladder, and a wrong one is named with its problem") {
+  const Folder folder("exercise_whole_kernel");
+  const std::string text = read_text(kRepository / "tests/lessons/solutions/whole/warp_per_row.cu");
+  const auto judge = [&](const std::string& kernel) {
+    write_text(folder / "my.cu", kernel);
+    return shell(folder, "cd " + (folder / "").string() + " && " + kLessons +
+                             "check_07_score_row my.cu --target emulated --every 10");
+  };
+  const Outcome right = judge(text);
+  CAPTURE(right.out);
+  CAPTURE(right.err);
+  CHECK(right.exit_code == 0);
+  CHECK(contains(right.out, " runs against naive-f64, 0 failed"));
+  CHECK(contains(right.out, "\nmy.cu          4.0 ×        4.0 × "));  // the template moves 8 times the bytes
+  for (const char* rung : {"\nk01 ", "\nk02 "}) CHECK(contains(right.out, rung));
+
+  std::string unscaled = text;
+  const std::string scaled = "warp_sum(part) * o.score.query_factor()";
+  REQUIRE(contains(text, scaled));
+  unscaled.replace(text.find(scaled), scaled.size(), "warp_sum(part)");
+  const Outcome wrong = judge(unscaled);
+  CAPTURE(wrong.out);
+  CHECK(wrong.exit_code == 1);
+  CHECK(contains(wrong.out, "FAILED, first: "));
+
+  const Outcome missing = shell(folder, kLessons + "check_07_score_row none.cu --target emulated");
+  CHECK(missing.exit_code == 2);
+  CHECK(contains(missing.err, "none.cu"));
+}
+
 TEST_CASE("a checker refuses unknown options, and lessons/check lists the exercises") {
   const Folder folder("exercise_options");
   const Outcome wrong = shell(folder, kLessons + "check_01_causal_mask --lin");

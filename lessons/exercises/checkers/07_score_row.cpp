@@ -1,8 +1,14 @@
 // Runs the kernel in the emulator with all its checks. Compares the scores with sums in double precision, and
 // the traffic with that of the first two rungs of the ladder on the same keys.
+//
+// With a file, it judges a whole kernel instead: it becomes lastrow-kernels --try FILE, whose exit status has the same
+// meaning (0 done, 1 not yet, 2 it could not run). Options behind the file go there too.
 #include "lessons/exercises/score_row.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "gpu/simt/traffic.h"
 #include "judge/attend_case.h"
@@ -174,16 +180,30 @@ void check_07(Checker& c) {
   compare_traffic(c);
 }
 
+/// Returns only if the program cannot be started.
+int try_whole_kernel(int argc, char** argv) {
+  std::vector<char*> command = {const_cast<char*>(LASTROW_KERNELS), const_cast<char*>("--try")};
+  command.insert(command.end(), argv + 1, argv + argc);
+  command.push_back(nullptr);
+  ::execv(command[0], command.data());
+  std::fputs(fmt::format("check 07: {} cannot be started ({}): build the target lastrow_kernels\n",
+                         LASTROW_KERNELS, std::strerror(errno))
+                 .c_str(),
+             stderr);
+  return 2;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && argv[1][0] != '-') return try_whole_kernel(argc, argv);
   return run_checker(argc, argv,
                      {7, "a kernel", "lessons/exercises/07_score_row.cu",
                       "Now look at gpu/ladder/k02_warp_per_row.cu: your loop is its first pass. Then look at "
                       "k05_vector_loads.cu: each lane loads 16 bytes at once, so it needs a quarter of the "
                       "loads. Then write a "
                       "whole kernel: `build/bin/lastrow-kernels --template > my.cu` prints one to begin "
-                      "with, and `--try my.cu` "
-                      "checks and counts it beside the ladder (gpu/README.md)."},
+                      "with, and `lessons/check 07 my.cu` checks and counts it beside the ladder "
+                      "(gpu/README.md)."},
                      check_07);
 }
