@@ -72,8 +72,8 @@ WorkedExample build_worked_example(const Snapshot& snapshot, const Selection& at
   WorkedExample e;
   e.title = fmt::format("How row {} decides", last);
   e.reading_title = "How to read the panes";
-  e.reading = {"In every column a row is one token.", "The colours show its values.",
-               "The mark shows where it comes from.", "Point at a cell, or click to keep it."};
+  e.reading = {"A row is a token in every column.", "Its colours are its values.",
+               "Its mark says where it comes from.", "Point at a cell, or click to keep it."};
   e.costs_title = "The cost of all steps so far";
   const Operands row = operands(snapshot, at, Mode::cached, last, -1);
   if (!row.q || !row.scores || !row.probs || !row.out) return e;
