@@ -1,39 +1,17 @@
 #include "backend/vector_rows.h"
 
+#include "backend/vector_decode.h"
 #include "core/error.h"
-
-#if LASTROW_WITH_HIGHWAY
-// Highway is used as headers only, so that no program needs its shared library: only the instruction set of the
-// compiler's flags, and no checks, which would call into the library.
-#define HWY_COMPILE_ONLY_STATIC
-#define HWY_IS_DEBUG_BUILD 0
-#define HWY_DISABLE_PCLMUL_AES  // not used here, and x86-64-v3 does not have them
-#include <hwy/highway.h>
-#if !HWY_HAVE_SCALABLE && HWY_TARGET != HWY_SCALAR
-#define LASTROW_VECTOR_ROWS 1
-#endif
-#endif
 
 #if LASTROW_VECTOR_ROWS
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
-#include "cache/kv_groups.h"
-
 HWY_BEFORE_NAMESPACE();
 namespace lastrow::vector_rows {
 namespace HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
-
-using Floats = hn::CappedTag<float, 16>;
-using Vec = hn::Vec<Floats>;
-template <typename T>
-using TagOf = hn::Rebind<T, Floats>;  // as many lanes of another type
-constexpr Floats kFloats;
-constexpr int64_t kLanes = hn::MaxLanes(kFloats);
 
 // Sums that are kept in registers at once: kRows × kHeads of them in dot, and kHeads × kVectors in add. Each
 // step then needs 4 + kHeads loads for 4 · kHeads multiply-adds. A processor with 32 registers has room for 16
@@ -71,115 +49,6 @@ HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> sums_of_lanes(Vec a, Vec b, Vec c, Ve
   return sum_of_blocks(kFloats, sums);
 }
 
-// ---- stored rows to floats
-
-/// f16, as 16 bits, to f32.
-HWY_INLINE Vec from_half(hn::Vec<TagOf<uint16_t>> bits) {
-#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
-  return hn::PromoteTo(kFloats, hn::BitCast(TagOf<hwy::float16_t>(), bits));
-#else  // as to_float(Half) does it
-  const TagOf<uint32_t> du;
-  const TagOf<int32_t> di;
-  const auto x = hn::PromoteTo(du, bits);
-  const auto sign = hn::ShiftLeft<16>(hn::And(x, hn::Set(du, 0x8000u)));
-  const auto exponent = hn::And(hn::ShiftRight<10>(x), hn::Set(du, 0x1Fu));
-  const auto mantissa = hn::And(x, hn::Set(du, 0x3FFu));
-  const auto is_subnormal = hn::Eq(exponent, hn::Zero(du));
-  const auto significand = hn::Or(mantissa, hn::IfThenZeroElse(is_subnormal, hn::Set(du, 0x400u)));
-  const auto unit =
-      hn::ShiftLeft<23>(hn::Add(hn::IfThenElse(is_subnormal, hn::Set(du, 1u), exponent), hn::Set(du, 102u)));
-  const Vec size = hn::Mul(hn::ConvertTo(kFloats, hn::BitCast(di, significand)), hn::BitCast(kFloats, unit));
-  const auto not_finite = hn::IfThenElseZero(hn::Eq(exponent, hn::Set(du, 31u)), hn::Set(du, 0x7F80'0000u));
-  return hn::BitCast(kFloats, hn::Or(hn::BitCast(du, size), hn::Or(sign, not_finite)));
-#endif
-}
-
-HWY_INLINE Vec load(const Half* from) {
-  return from_half(hn::LoadU(TagOf<uint16_t>(), reinterpret_cast<const uint16_t*>(from)));
-}
-
-HWY_INLINE Vec load(const BFloat16* from) {
-  const auto bits = hn::LoadU(TagOf<uint16_t>(), reinterpret_cast<const uint16_t*>(from));
-  return hn::BitCast(kFloats, hn::ShiftLeft<16>(hn::PromoteTo(TagOf<uint32_t>(), bits)));
-}
-
-/// fp8 has the layout of f16 with fewer bits: shifted into its place, it is an f16 that is 2^8 times smaller.
-/// The bits of NaN become 480, the only number above 448.
-HWY_INLINE Vec load(const Fp8E4M3* from) {
-  const TagOf<uint16_t> du16;
-  const TagOf<int16_t> di16;
-  const auto bits = hn::PromoteTo(du16, hn::LoadU(TagOf<uint8_t>(), reinterpret_cast<const uint8_t*>(from)));
-  const auto shifted = hn::BitCast(du16, hn::ShiftRight<1>(hn::BitCast(di16, hn::ShiftLeft<8>(bits))));
-  const Vec x = hn::Mul(from_half(hn::And(shifted, hn::Set(du16, 0xBF80u))), hn::Set(kFloats, 256.0f));
-  const Vec nan = hn::BitCast(kFloats, hn::Set(TagOf<uint32_t>(), 0x7FC0'0000u));
-  return hn::Or(x, hn::IfThenElseZero(hn::Gt(hn::Abs(x), hn::Set(kFloats, 448.0f)), nan));
-}
-
-HWY_INLINE Vec load(const int8_t* from) {
-  return hn::ConvertTo(kFloats, hn::PromoteTo(TagOf<int32_t>(), hn::LoadU(TagOf<int8_t>(), from)));
-}
-
-/// The numbers of the 16 codes as f16, of which only the upper byte is not 0.
-template <typename T>
-struct UpperBytes {
-  HWY_ALIGN uint8_t of_code[16];
-  constexpr UpperBytes() : of_code() {
-    for (uint32_t code = 0; code < 16; ++code)
-      of_code[code] = static_cast<uint8_t>(to_half(number_of<T>(code)).bits >> 8);
-  }
-};
-template <typename T>
-constexpr UpperBytes<T> kUpperBytes;
-
-/// fp4 or int4, without the scale: kLanes / 2 bytes.
-template <typename T>
-HWY_INLINE Vec load_codes(const T* from) {
-  const TagOf<uint8_t> du8;
-  const TagOf<uint16_t> du16;
-  const hn::RepartitionToWide<TagOf<uint8_t>> pair;  // both codes of a byte, each in a byte of its own
-  const auto bytes =
-      hn::PromoteTo(pair, hn::LoadU(hn::Half<TagOf<uint8_t>>(), reinterpret_cast<const uint8_t*>(from)));
-  const auto codes = hn::And(hn::Or(bytes, hn::ShiftLeft<4>(bytes)), hn::Set(pair, uint16_t{0x0F0F}));
-  const auto table = hn::LoadDup128(hn::FixedTag<uint8_t, 16>(), kUpperBytes<T>.of_code);
-  const auto upper = hn::TableLookupBytes(table, hn::BitCast(du8, codes));
-  return from_half(hn::ShiftLeft<8>(hn::PromoteTo(du16, upper)));
-}
-
-template <typename T>
-void decode_one(const T* stored, const std::byte* scales, int64_t head_dim, float* row) {
-  int64_t e = 0;
-  if constexpr (is_grouped<T>) {
-    const Half* half = reinterpret_cast<const Half*>(scales);
-    for (; e + kScaleGroup <= head_dim; e += kScaleGroup) {
-      const Vec scale = from_half(hn::Set(TagOf<uint16_t>(), half++->bits));
-      for (int64_t i = e; i < e + kScaleGroup; i += kLanes)
-        hn::StoreU(hn::Mul(load_codes(stored + i / 2), scale), kFloats, row + i);
-    }
-    decode_groups(stored + e / 2, half, static_cast<int32_t>(head_dim - e), row + e);
-  } else {
-    float scale = 1;
-    if constexpr (std::is_same_v<T, int8_t>) std::memcpy(&scale, scales, sizeof scale);
-    for (; e + kLanes <= head_dim; e += kLanes) {
-      Vec x = load(stored + e);
-      if constexpr (std::is_same_v<T, int8_t>) x = hn::Mul(x, hn::Set(kFloats, scale));
-      hn::StoreU(x, kFloats, row + e);
-    }
-    for (; e < head_dim; ++e) row[e] = lastrow::decode(stored[e], scale);
-  }
-}
-
-/// Decodes rows [begin, begin + n).
-void decode_rows(const Rows& rows, int32_t begin, int32_t n, float* floats) {
-  with_type(rows.dtype, [&]<typename T>(T) {
-    if constexpr (is_kv_dtype(dtype_of<T>) && dtype_of<T> != DType::f32)
-      for (int32_t i = 0; i < n; ++i)
-        decode_one(reinterpret_cast<const T*>(rows.stored[begin + i]), rows.scales[begin + i], rows.head_dim,
-                   floats + i * rows.head_dim);
-    else
-      LASTROW_CHECK(false, "rows of {} are not encoded", name_of(rows.dtype));
-  });
-}
-
 /// kBlock rows as floats, or what is left of them: in place if they are stored so, else decoded.
 class Block {
  public:
@@ -200,8 +69,6 @@ class Block {
   const float* rows_[kBlock];
   HWY_ALIGN float floats_[kBlock * kMostHeadDim];
 };
-
-// ---- the sums
 
 /// Four rows for N heads.
 template <int N>
@@ -247,8 +114,8 @@ HWY_INLINE void for_heads(int64_t n_heads, const F& f) {
   if (n_heads - j == 1) f(j, std::integral_constant<int, 1>());
 }
 
-/// Prefetches rows in equal shares, one at each step of a loop, into the second-level cache: the
-/// first level is full of the rows that are used now.
+/// Prefetches rows in equal shares, one at each step of a loop, into the second-level cache. (Into the first
+/// level it was measured to be slower for long contexts.)
 class Prefetcher {
  public:
   Prefetcher(const Rows& rows, int64_t n_steps)
@@ -273,10 +140,19 @@ class Prefetcher {
   int64_t row_bytes_, lines_, at_ = 0;
 };
 
+/// The rows of the block behind the one at `begin`. Behind the last block, those of the first one of `next`.
+Rows block_after(const Rows& rows, int32_t begin, const Rows& next) {
+  const bool is_last = begin + kBlock >= rows.n;
+  Rows after = is_last ? next : rows;
+  if (!is_last) after.stored += begin + kBlock, after.n -= begin + kBlock;
+  after.n = std::min(after.n, kBlock);
+  return after;
+}
+
 void dot_rows(const Rows& rows, const float* q, int64_t n_heads, float* scores, int64_t stride,
               const Rows& next) {
-  Prefetcher prefetcher(next, (rows.n + kRows - 1) / kRows);
   for (int32_t begin = 0; begin < rows.n; begin += kBlock) {
+    Prefetcher prefetcher(block_after(rows, begin, next), kBlock / kRows);
     const Block block(rows, begin);
     for (int32_t i = 0; i < block.n(); i += kRows) {
       prefetcher.step();
@@ -337,8 +213,9 @@ void add_rows(const Rows& rows, const float* weights, int64_t stride, const floa
   constexpr float kOnes[] = {1, 1, 1, 1};
   constexpr int64_t kStep = kVectors * kLanes;
   const int64_t head_dim = rows.head_dim;
-  Prefetcher prefetcher(next, (n_heads + kHeads - 1) / kHeads * ((head_dim + kStep - 1) / kStep) * rows.n);
+  const int64_t n_passes = (n_heads + kHeads - 1) / kHeads * ((head_dim + kStep - 1) / kStep);
   for (int32_t begin = 0; begin < rows.n; begin += kBlock) {
+    Prefetcher prefetcher(block_after(rows, begin, next), n_passes * kBlock);
     const Block block(rows, begin);
     for_heads(n_heads, [&](int64_t j, auto heads) HWY_ATTR {
       const float* w = weights + j * stride + begin;

@@ -7,7 +7,8 @@
 // row_sums.h and EncodedRows::decode do the same in clear text; this is for speed, and a test compares both.
 // What makes it faster:
 //   * A row is loaded into registers once for up to four heads, and one load serves as many multiply-adds.
-//   * While it computes, it prefetches the rows that are needed next (the last argument).
+//   * While it computes on kBlock rows, it prefetches the next kBlock. Behind the last of them, those are the
+//     first ones of what is needed next (the last argument).
 //   * Rows of narrow types are decoded a vector at a time, kBlock rows at once, which stay in the first-level
 //     cache until they are used.
 //
@@ -28,7 +29,7 @@
 
 namespace lastrow::vector_rows {
 
-constexpr int32_t kBlock = 16;         // rows that are decoded, and added to acc, at once
+constexpr int32_t kBlock = 16;         // rows that are prefetched, decoded, and added to acc at once
 constexpr int64_t kMostHeadDim = 512;  // so that decoded rows fit on the stack
 
 bool is_built();
@@ -47,8 +48,8 @@ struct Rows {
 };
 
 /// scores[j · stride + i] = row i · q[j].   q [n_heads, head_dim]   scores [n_heads, stride]
-/// stride is at least n rounded up to 4: up to three scores behind the n-th are overwritten. `next`, which may
-/// be empty, is prefetched.
+/// stride is at least n rounded up to 4: up to three scores behind the n-th are overwritten. The first
+/// rows of `next`, which may be empty, are prefetched.
 void dot(const Rows& rows, const float* q, int64_t n_heads, float* scores, int64_t stride, const Rows& next);
 
 /// acc[j] = acc[j] · factors[j] + Σ_i weights[j · stride + i] row i.
