@@ -141,7 +141,7 @@ TEST_CASE(
   const auto judge = [&](const std::string& kernel) {
     write_text(folder / "my.cu", kernel);
     return shell(folder, "cd " + (folder / "").string() + " && " + kLessons +
-                             "check_07_score_row my.cu --target emulated --every 10");
+                             "check_07_score_row my.cu --target emulated --every 20 --patience 200");
   };
   const Outcome right = judge(text);
   CAPTURE(right.out);
