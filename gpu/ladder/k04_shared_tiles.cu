@@ -2,8 +2,8 @@
 //
 // idea     tiles of 16 queries × 32 keys: K and V are read once per tile of queries, not once per query
 // since    k03, where each warp read every row for itself and updated its softmax at each key
-// rewrite  Half of k03 does not stay: a block computes a tile where a warp computed one row, so places, loads and
-//          sums have another shape.
+// rewrite  Half of the lines of k03 change. A block now computes a tile; in k03 a warp computed one row. So places,
+//          loads and sums look different.
 // grid     x tile of queries, y query head h, z sequence. The grid is made for the longest sequence that the
 //          call allows; a block whose tile begins past q_len returns at once
 // block    4 warps; each copies every fourth K/V row of a tile, and computes 4 of the 16 queries

@@ -2,8 +2,8 @@
 //
 // idea     a group of few lanes reads a key's row in 16-byte loads, and keeps the loads of 4 keys in flight
 // since    k03, which loads 2 or 4 bytes per lane, for one key at a time, and updates the softmax at each key
-// rewrite  Half of k03 does not stay: a lane holds neighbouring elements of several keys, so each line that names
-//          them changes.
+// rewrite  Half of the lines of k03 change. A lane now holds neighbouring elements of several keys, so each line
+//          that names them changes.
 // grid     x rows (token t, query head h), 4 per block
 // block    4 warps, one row each, which share nothing
 // group    head_dim · sizeof(KV) / 16 lanes, rounded up to a power of two: keys s0 + j · n_groups + group,

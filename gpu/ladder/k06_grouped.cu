@@ -3,7 +3,7 @@
 // idea     a K/V row in registers is used for all query heads of the group
 // since    k05, where each query head read the rows of its K/V head for itself
 // grid     x (token t, K/V head g, chunk of its query heads), 4 per block. A chunk is 4 heads if the group
-//          has at most 4, else 8: 9 warps read for a group of 71
+//          has at most 4, otherwise 8. So 9 warps read the same K/V rows for a group of 71 heads
 // block    4 warps, one chunk each, which share nothing. The chunks of a group are neighbours, so the second
 //          finds in L1 what the first has read
 // group    of lanes, as in k05: one key's row
@@ -17,8 +17,8 @@
 // shared   none
 // takes    f32, bf16; rows of a multiple of 16 bytes; any group; head_dim up to 256; decode and prefill
 // measured 32:8×128 b1 kv4096 bf16: 1904.0 µs, 0 % of read (k05: 1490.1 µs; H200, gpu/README.md). It reads a quarter of
-//          k05's bytes, but it has 8 warps of work where k05 has 32, and both leave most of the GPU idle (k07). Not
-//          measured with sequences enough to fill the GPU. There 8 heads leave registers for 8 warps per SM, 16 KiB in
+//          k05's bytes, but it has work for 8 warps and k05 for 32, and both leave most of the GPU idle (k07). Not
+//          measured with enough sequences to fill the GPU. There 8 heads leave registers for 8 warps per SM, 16 KiB in
 //          flight, and multiply-adds and shuffles take as long as memory
 // source   Ainslie et al. 2023, "GQA"
 #include "gpu/ladder/ladder.h"

@@ -1,7 +1,7 @@
 // k07: the four warps of a block share a part of the keys, and merge their states before they write one.
 //
-// idea     a block writes one state for its part, where each warp wrote one: a quarter of the partials to write, to
-//          read and to merge, and splits of the same length need a quarter of the keys per warp
+// idea     a block writes one state for its part of the keys. In k07b each warp wrote one. So there are a quarter as
+//          many partials to write, read and merge. If the splits keep their length, a warp has a quarter of the keys
 // since    k07b: split_kv.h says which keys and heads a block takes, and merges its warps in shared memory at the
 //          end. There is no shared memory and no barrier in the loop: each group of lanes keeps a state of its own.
 //          Rows of any length, and chunks of 1, 4 or 8 heads

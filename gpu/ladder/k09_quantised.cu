@@ -1,7 +1,7 @@
 // k09: K and V are stored in 16 or 8 bits and widened in registers.
 //
-// idea     the time of decode is the time of its bytes: half or a quarter of the bytes take half or a quarter
-//          of the time
+// idea     decode is limited by the bytes that it reads. With half or a quarter of the bytes it should take half or
+//          a quarter of the time
 // since    k08: a 16-byte load holds 8 or 16 elements, which are widened one word at a time (convert.h)
 // grid     as k07; with 8-bit elements a chunk is ≤ 4 heads, because a lane that holds 16 elements of a row
 //          has registers for 4 heads

@@ -24,8 +24,8 @@
 //          in f16, 58 in int8 with its scales, 56 in fp8; and at most 5 KiB for the merge. On sm_90 two
 //          blocks run at once, three at head_dim 64; in 8 bits registers have no room for the third
 // takes    f16, bf16, fp8 (e4m3), int8; any group; head_dim a multiple of 8, or of 16 in 8 bits, up to 128,
-//          computed as 64 or 128; any block_len; decode and prefill. sm_80 and later. K int8 with V fp8
-//          stays k09's: here copies, fragments and scales have one type, and the pair would add 4 kernels to 16
+//          computed as 64 or 128; any block_len; decode and prefill. sm_80 and later. k09 computes
+//          K int8 with V fp8: here copies, fragments and scales have one type, and the pair would add 4 kernels to 16
 // measured 64:8×128 b32 kv4096 bf16: 133.6 µs, 103 % of read (k10: 155.6 µs); 32:8×128 b32 kv4096 bf16: 133.5 µs (k10:
 //          137.2 µs); 32:8×128 b1 kv4096 bf16: 14.5 µs (k10: 12.4 µs), because the stages take longer to fill; 32:8×128
 //          b32 kv4096 i8: 80.6 µs, 88 % of read (k09: 124.5 µs); 32:8×128 b32 kv4096 fp8: 71.5 µs, 96 % of read (k09:

@@ -2,10 +2,10 @@
 //
 // idea     16 query heads of one K/V head form a matrix: one instruction multiplies what k10 multiplies head
 //          by head, so a group costs what one head costs
-// since    k10: a warp multiplies 16 keys of a tile by 16 heads with mma.sync (warp_rows.h), where a group of
+// since    k10: a warp multiplies 16 keys of a tile by 16 heads with mma.sync (warp_rows.h); in k10 a group of
 //          lanes multiplied and shuffled. Each warp copies its own keys (warp_copies.h), so there is still no
 //          barrier in the loop
-// rewrite  Half of k10 does not stay: a lane holds other elements than in k10, so each line
+// rewrite  Half of the lines of k10 change: a lane holds other elements than in k10, so each line
 //          that names them changes.
 // headers  It opens 15 headers, because products of matrices need the layouts of both instructions and of shared
 //          memory.

@@ -1,7 +1,7 @@
 // k12: q and p in as many parts as it takes, or, with n_parts 1, matrices twice as tall.
 //
-// idea     registers decide what a warp computes: several parts of q and p (exact, as in k11b) for 16 rows, or one part
-//          for 32 rows, where each K/V matrix that leaves shared memory serves both sixteens
+// idea     registers limit what a warp can compute. It has room for several parts of q and p for 16 rows (exact, as in
+//          k11b), or for one part for 32 rows. With 32 rows, each K/V matrix that is loaded is used twice
 // since    k12c, which rounds q and p, and uses each loaded matrix for 16 rows. The parts of q, or two sixteens of it,
 //          are in shared memory. Registers are short, so what depends on a row is computed again where it is needed,
 //          and the last tile of rows comes first, because it sees most keys
@@ -35,9 +35,9 @@
 //            f16                      1,024          1,630           1,630           940
 //            n_parts 1                  512            810             820           570
 //
-//          One product a clock is the dense peak of an H100, and mma.sync reaches 63 % of it; for more it takes
-//          wgmma and TMA. Only n_parts 1 at head_dim 128 spills registers, 168 bytes: its scores of 32 rows ×
-//          64 keys and its outputs need 192 of them
+//          One product a clock is the dense peak of an H100. mma.sync reaches 63 % of it; to get more, a kernel
+//          must use wgmma and TMA. Only n_parts 1 at head_dim 128 spills registers, 168 bytes: its outputs and
+//          its scores of 32 rows × 64 keys need 192 registers
 // source   Dao 2023, "FlashAttention-2"; arXiv 2402.13499 for mma.sync; tensor_cores.h, async_copy.h
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/unseen_values.h"

@@ -5,7 +5,7 @@
 // since    k04: products are instructions of a whole warp (warp_rows.h). K and V lie in shared memory as they are
 //          stored, swizzled for the loads of matrices. 0 · NaN is NaN in a matrix, so unseen_values.h keeps V that
 //          a row does not see out of it
-// rewrite  Half of k04 does not stay: a lane holds other elements than in k04, so each line
+// rewrite  Half of the lines of k04 change: a lane holds other elements than in k04, so each line
 //          that names them changes.
 // headers  It opens 13 headers, because products of matrices need the layouts of both instructions and of shared
 //          memory.

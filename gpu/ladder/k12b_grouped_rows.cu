@@ -11,12 +11,12 @@
 // lane     as k12a
 // sums     as k12a
 // merge    none
-// reads    K once and V once for each tile of rows: q_len · group_size / 64 times as much as is needed, rounded up once
-//          for a group and not for each of its heads
+// reads    K once and V once for each tile of rows: q_len · group_size / 64 times as much as is needed. This is rounded
+//          up once for the whole group; k12a rounds up for each head
 // scratch  none
 // shared   as k12a
 // takes    as k12a
-// measured not yet. It should take k12a's time for long prefills, and down to 1 / group_size of it for short ones
+// measured not yet. Expected: as fast as k12a for long prefills; for short ones, at best 1 / group_size of its time
 // source   Ainslie et al. 2023, "GQA"
 #include "gpu/ladder/ladder.h"
 #include "gpu/parts/unseen_values.h"

@@ -1,10 +1,10 @@
 // k12c: the next tile is on its way while this one is multiplied.
 //
 // idea     asynchronous copies into a second stage of shared memory, so that copies and products do not take turns
-// since    k12b, where all warps waited for a tile before they multiplied it. At the barrier of a tile, V of the next
-//          tile and K of the one after are requested as one group: the scores of a tile need no V, which arrives in
-//          the meantime. So one barrier per tile is left. Copies on their way need registers for their places, so what
-//          depends on a row is computed again where it is needed
+// since    k12b, where all warps waited for a tile before they multiplied it. At the barrier of a tile, a warp
+//          requests V of the next tile and K of the tile after it as one group. V may arrive later than K, because the
+//          scores need only K. So one barrier per tile is enough. Unfinished copies need registers for their
+//          addresses, so values that depend on a row are computed again where they are needed
 // headers  It opens 13 headers, because products of matrices need the layouts of both instructions and of shared
 //          memory.
 // grid     as k12b

@@ -28,8 +28,8 @@
 // cannot be taken back.
 //
 // Invariant: the first `length` entries of rows(sequence) are the held rows, in ascending order of position.
-// The others have the free slots; the next step takes them from the front. After truncate(sequence, 0) the
-// order is that of a new cache, so the same steps get the same slots again.
+// The entries after them hold the free slots, which the next step uses in this order. truncate(sequence, 0)
+// puts the slots back in the order of a new cache, so the same steps get the same slots again.
 #pragma once
 
 #include <cstdint>

@@ -51,7 +51,7 @@ LASTROW_HD constexpr int64_t slot_in(int32_t block, int32_t block_len, int32_t p
   return int64_t{block} * block_len + place % block_len;
 }
 
-/// How many more places than indices come before an index at or behind the sinks.
+/// place − index, for an index ≥ sinks: places without a row are the rest of the last sink block, and `first`.
 LASTROW_HD constexpr int32_t places_skipped(int32_t block_len, int32_t sinks, int32_t first) {
   return (sinks + block_len - 1) / block_len * block_len - sinks + first;
 }

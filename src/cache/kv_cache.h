@@ -145,9 +145,9 @@ class KvCache {
   virtual PrefixCounts prefix_counts() const { return {}; }
 
   /// Copies the bookkeeping of `other`, a cache of the same kind and sizes. No rows are copied: both caches
-  /// then describe the same storage. Allocates nothing. To undo steps, copy the cache before them, and copy
-  /// it back after them. If the steps have overwritten rows of its sequences, the caller must write them
-  /// back. Cached blocks (usage) that the steps have overwritten do not come back: they are free.
+  /// then describe the same storage. Allocates nothing. To undo steps, copy the cache before the
+  /// steps, and copy it back afterwards. If the steps overwrote rows that sequences held, the caller must
+  /// restore these rows. Cached blocks (usage) that the steps overwrote are lost and become free.
   virtual void copy_from(const KvCache& other) = 0;
 };
 

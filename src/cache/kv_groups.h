@@ -10,8 +10,8 @@
 //   max|x| / 6 (/ 7) below 2^-21                the scale is 0, and all its elements decode to 0
 //   max|x| / 6 (/ 7) above 65504, f16's largest the scale is 65504; larger elements become ±6 (±7) · 65504
 //
-// A smaller scale than 2^-21 would have less than four bits, and the largest element could miss the largest
-// code. With four bits or more it never does, so a decoded row encodes to the same bits again.
+// A scale below 2^-21 would have fewer than four bits. Then the largest element might not get the largest
+// code. With four bits or more it always gets it, so a decoded row encodes to the same bits again.
 //
 // Invariant: decoding is exact, because a number has at most 3 bits and a scale 11. Where the scale is not 0 or
 // 65504, |x − decoded| is at most 0.50001 of the distance between the two numbers around x (int4: of the scale).

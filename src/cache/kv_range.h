@@ -9,7 +9,7 @@
 namespace lastrow {
 
 struct RangeCount {
-  int64_t n = 0;       // finite elements that become infinity or NaN; fp8, int4, fp4: the largest number
+  int64_t n = 0;       // finite elements that become infinity or NaN, or (fp8, int4, fp4) the largest number
   int64_t first = -1;  // index of the first of them in the rows; −1: there is none
 };
 

@@ -19,8 +19,8 @@
 // With SharePrefixes::yes, commit puts each block that became full into the prefix index
 // (cache/prefix_index.h). When no sequence holds such a block any more, it is *cached*: a text that begins
 // with the same tokens adopts it, until a step needs the block. Steps take the free blocks first, then the
-// cached ones, the least recently used first. A block leaves the index, with the blocks behind it, when a
-// sequence that was truncated into it writes there, or when truncate() gives it back.
+// cached ones, the least recently used first. A block and all blocks after it leave the index in two
+// cases: a sequence was truncated to a length inside it and then writes, or truncate() gives it back.
 //
 // plan() chooses blocks, but takes none. Commit takes them. It takes the same blocks, because nothing may
 // change the cache in between. After abort() the cached blocks that the step would have taken are free,

@@ -19,9 +19,9 @@
 //   time. find() gives the one that was added last. The other one is found again when that one is removed.
 // * Remove a block before its rows change. remove() takes the nodes below it too, so a node never outlives
 //   the tokens before it.
-// * Every sequence that holds a block holds its parent, and sequences set their blocks idle from the last to
-//   the first. So an idle node has idle nodes below it, which are older: the oldest idle node is always a
-//   leaf. Taking the oldest one first (least recently used) evicts leaves first.
+// * A sequence that holds a block also holds its parent, and it sets its blocks idle from the last to the
+//   first. So all nodes below an idle node are idle too, and have been idle longer: the node that has been
+//   idle longest is always a leaf. Taking it first (least recently used) evicts leaves first.
 //
 // Each block has a generation, which counts the times that its rows changed. copy_from uses it to see which
 // rows of an earlier state are no longer in storage.

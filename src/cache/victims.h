@@ -13,9 +13,9 @@
 //
 // The *mass* of a row is the attention that it got: Σ of its softmax weights over the queries since it was
 // stored. A new row has had few queries, so its mass is small, and it would be forgotten at once. H2O therefore
-// gives one half of the budget to heavy rows and the other half to recent ones, which no query count touches.
+// gives one half of the budget to heavy rows and the other half to recent ones, whatever attention those got.
 // So do we: the newest n_recent() = budget − ⌊budget / 2⌋ rows are never victims of `heavy`.
-// H2O chooses for each head and layer alone. Here all layers and heads share one block table, so the mass is
+// H2O chooses separately for each head and layer. Here all layers and heads share one block table, so the mass is
 // summed over them. A choice per head is not modelled.
 //
 // The newest row is never a victim of any policy.
@@ -44,8 +44,8 @@ struct VictimRule {
 
   int32_t n_recent() const { return budget - budget / 2; }
   /// The index of the row to forget. rows [> budget, and > 1] are in ascending order of position. n_evicted is
-  /// the number of rows that the sequence forgot before. It numbers the random numbers, so the victims of a text
-  /// do not depend on the sequence that it has, and a repeated text has the same victims.
+  /// the number of rows that the sequence forgot before: `random` draws the random number with this number. So
+  /// the victims do not depend on the number of the sequence, and a repeated text has the same victims.
   int32_t victim(std::span<const HeldRow> rows, int32_t n_evicted) const;
   bool operator==(const VictimRule&) const = default;
 };

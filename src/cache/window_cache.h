@@ -16,13 +16,12 @@
 //   token 5:   block table [ 0, 1, 2, 1 ]    block 0: 0 .   block 1: 5 2   block 2: 3 4
 //
 // Token 5 has overwritten row 1, which it does not see. Block 1 is now the oldest block of the ring and also
-// the newest, so the table lists it twice. StepPlan::table_first says that the first place of the oldest
-// block is not a row of its own any more.
+// the newest, so the table lists it twice. Its first place holds row 5, so the oldest row of the ring, row 2,
+// is at place 1. StepPlan::table_first gives this place.
 //
-// The policy of what a query sees is in the plan, as StepPlan::window and window_sinks. In the order of the
-// indices the last `window` keys are the last `window` positions, because all rows of the ring follow each
-// other. Only between the last sink and the first row of the ring there may be a gap in the positions, so the
-// plan has key_positions.
+// StepPlan::window and window_sinks say which keys a query sees. The rows of the ring have consecutive
+// positions, so the last `window` indices are also the last `window` positions. Between the last sink and the
+// first row of the ring, positions may be missing. So the plan has key_positions.
 //
 // Invariant: a sequence that has seen n tokens holds the rows of the positions 0 … min(n, sinks) − 1, and of
 // max(sinks, n − (window − 1)) … n − 1. All else follows from n.

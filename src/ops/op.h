@@ -1,4 +1,4 @@
-// All operations of the decoder as one type, Op, and the questions that every operation answers.
+// All operations of the decoder as one type, Op, and the functions that work for every operation.
 //
 //   void Watcher::run(const Op& op) { inner().run(op); total += cost_of(op); }
 //

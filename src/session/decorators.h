@@ -26,8 +26,8 @@ struct Decorators {
         poking(hook ? static_cast<Backend&>(*hook) : recorded(backend)),
         counting(poking) {}
   Backend& top() { return counting; }
-  /// Call it before each step, with the number of the step in the session, and the number by which pokes name
-  /// each sequence of the step (empty: its number in the cache).
+  /// Call it before each step. step: its number in the session. sequence_names: the number that pokes use for
+  /// each sequence of the step. If it is empty, pokes use the number in the cache.
   void set_step(int32_t step, std::span<const int32_t> sequence_names = {}) {
     counting.reset();
     poking.set_step(step, sequence_names);

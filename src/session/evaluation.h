@@ -63,8 +63,8 @@ struct Quality {
 /// The relative difference of two perplexities: 0.01 is 1 % more than the reference.
 struct Change {
   double relative = 0;
-  /// Its standard error, as far as the choice of the texts causes it: from the spread over texts of the
-  /// difference in nats. None for a single text.
+  /// Its standard error, which covers only the choice of the texts. It is computed from the spread of the
+  /// difference in nats over the texts. None for a single text.
   std::optional<double> error;
 };
 
@@ -85,8 +85,8 @@ Change perplexity_change(const Reference& reference, const Quality& quality);
 /// −ln softmax(logits)[token], in nats.
 double nats_of(std::span<const float> logits, int32_t token);
 
-/// Σ_i p_i · (ln p_i − ln q_i) in nats, where p is softmax(reference) and q is softmax(tested): what it costs to
-/// believe q if p is true. It is ≥ 0, also after rounding, and exactly 0 for equal logits.
+/// Σ_i p_i · (ln p_i − ln q_i) in nats, where p is softmax(reference) and q is softmax(tested): the extra
+/// nats a token, on average, if q predicts and p is true. It is ≥ 0, also after rounding, and exactly 0 for equal logits.
 /// Source: Kullback and Leibler 1951.
 double kl_divergence(std::span<const float> reference, std::span<const float> tested);
 

@@ -22,7 +22,7 @@ bool forgets_rows(const CacheOptions& options);
 CacheOptions completed(CacheOptions options, const ModelConfig& config);
 
 /// The most tokens of a sequence that a step feeds; 0: any number. If the cache forgets rows and the caller
-/// names no chunk, it is the window (or the budget): then there are about twice the slots that it keeps rows in.
+/// sets no chunk, it is the window (or the budget). The cache then has about twice as many slots as kept rows.
 int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t context);
 
 /// The scratch of Mode::recompute: contiguous f32, under the same mask, so that both modes compute the same.

@@ -11,7 +11,7 @@
 
 namespace lastrow {
 
-/// A step that was taken. With its end known, nothing has to compute a number of tokens from a step's number.
+/// A step that was taken. It says where it ended, so no code computes a number of tokens from a step's number.
 struct TakenStep {
   int32_t n_tokens;            // tokens of the text at the end of the step
   Phase phase;                 // prefill: its tokens were given

@@ -18,9 +18,9 @@
 // set_pokes and load store other bits, so they first copy the rows that they may overwrite.
 //
 // A cache that forgets rows gives their slots to later rows. One new step overwrites only rows that were
-// forgotten before it, so advance saves nothing. But if a call goes back, or runs several steps, a slot that
-// held a row at its start may get the row of another token. Such a call first copies all rows that the cache
-// holds. There are never more of them than the ring and the sinks have.
+// forgotten before it, so advance saves nothing. But a call that goes back, or runs several steps, may
+// overwrite a slot that held a row when the call began. Such a call first copies all rows that the cache
+// holds. These are at most as many as the cache has slots.
 #pragma once
 
 #include <memory>

@@ -5,8 +5,8 @@
 //   for (const Fault& fault : faults()) …                       all of them, for lists and exercises
 //
 // The model and the kernels stay correct. A fault changes the plan, the mask or the cache that they get, as
-// the bug did in the real program. The caller's own plan and its counts do not change. The decorators that do
-// more than change one number are in length_faults.h, prefix_faults.h and hidden_past.h.
+// the bug did in the real program. The caller's own plan and its counts do not change. Faults that change
+// only one number are made here; larger ones are in length_faults.h, prefix_faults.h and hidden_past.h.
 // * Use stale-rows, early-length and window-short with one sequence only, because they count its rows.
 // * Fault::needs says in which kind of run the fault shows. In other runs it may change nothing.
 #pragma once

@@ -9,8 +9,8 @@
 
 namespace lastrow {
 
-/// Blocks with equal tokens count as the same block, whatever tokens come before them. A table that should
-/// name a later such block names the first one. A row depends on all tokens before it, from layer 1 on, so
+/// Blocks with equal tokens count as the same block, even if different tokens come before them. Where a table
+/// should list a later one of them, it lists the first one. A row depends on all tokens before it, from layer 1 on, so
 /// the sequence reads rows that belong to another text.
 /// Only full blocks count, and never the block of the sequence's last token.
 class BlockAloneKey final : public WatchingBackend {
@@ -33,8 +33,8 @@ class BlockAloneKey final : public WatchingBackend {
 };
 
 /// A prefill that follows a shared prefix reads only the new rows of this step. Positions stay correct.
-/// A step counts as such a prefill if its sequence holds full blocks only, and not as many rows as after its
-/// last step. So a step that follows a step back to the end of a block also counts.
+/// A step counts as such a prefill if its sequence holds only full blocks, and its number of rows is not the
+/// number after its last step. So the first step after going back to the end of a block also counts.
 class UnreadPrefix final : public WatchingBackend {
  public:
   using WatchingBackend::WatchingBackend;
