@@ -86,7 +86,7 @@ Change perplexity_change(const Reference& reference, const Quality& quality);
 double nats_of(std::span<const float> logits, int32_t token);
 
 /// Σ_i p_i · (ln p_i − ln q_i) in nats, where p is softmax(reference) and q is softmax(tested): the extra
-/// nats a token, on average, if q predicts and p is true. It is ≥ 0, also after rounding, and exactly 0 for equal logits.
+/// nats a token, on average, if q predicts and p is true. It is ≥ 0, also after rounding, and 0 for equal logits.
 /// Source: Kullback and Leibler 1951.
 double kl_divergence(std::span<const float> reference, std::span<const float> tested);
 

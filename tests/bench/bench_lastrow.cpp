@@ -4,6 +4,8 @@
 //   generate/MODEL     tokens per second of a built-in model with the cache
 //   attend/BACKEND/N   one query of each head against N cached rows, in GB/s of K and V; between the
 //                      rounds the same machine reads a plain buffer of the same size
+//   roof/eigen/H/N     H query heads on one thread against N rows: processor time, compared with a plain read
+//   types/eigen/N      one thread against N rows of each stored type, compared with f32
 //   paged/eigen/N      the same against rows in blocks of 16, compared with contiguous rows
 //   batch/eigen        decode steps of a batch of 8 sequences, compared with those of one sequence
 #include <benchmark/benchmark.h>
@@ -16,6 +18,7 @@
 #include <vector>
 
 #include "cache/contiguous_cache.h"
+#include "cache/slots.h"
 #include "core/function_ref.h"
 #include "core/random.h"
 #include "cost/roofline.h"
@@ -64,27 +67,39 @@ void generate(benchmark::State& state, const std::string& name) {
   state.counters["tokens/s"] = benchmark::Counter(kTokens, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+/// The attention of one layer of Llama-3 8B, with another number of query heads if wanted.
+struct FullAttendSizes {
+  int32_t kv_len;
+  int32_t block_len = 0;  // 0: one block, as in a contiguous cache. Else the blocks are in a random order
+  int32_t n_q_heads = 32;
+  DType dtype = DType::f32;
+};
+
 /// Storage of one layer for one sequence, full of rows, and the plan of a token that sees all of them.
 struct FullCache {
-  static constexpr int32_t kQHeads = 32, kKvHeads = 8, kHeadDim = 128;  // as in Llama-3 8B
+  static constexpr int32_t kKvHeads = 8, kHeadDim = 128;
 
-  /// block_len 0: one block, as in a contiguous cache. Else the blocks are in a random order.
-  FullCache(Backend& backend, int32_t kv_len, int32_t block_len = 0)
-      : layout(judge::lay_out({.n_q_heads = kQHeads,
+  FullCache(Backend& backend, FullAttendSizes sizes)
+      : layout(judge::lay_out({.n_q_heads = sizes.n_q_heads,
                                .n_kv_heads = kKvHeads,
                                .head_dim = kHeadDim,
-                               .sequences = {{1, kv_len}},
-                               .block_len = block_len,
-                               .block_order = 1})),
+                               .sequences = {{1, sizes.kv_len}},
+                               .block_len = sizes.block_len,
+                               .block_order = 1,
+                               .kv_dtype = sizes.dtype})),
         storage(backend.make_storage(layout.spec)) {
+    constexpr int32_t kRows = 128;  // any numbers of about size 1 will do, so these are used again and again
+    Tensor rows = Tensor::host(DType::f32, {kRows, kKvHeads, kHeadDim});
     uint32_t x = 1;
-    for (const RowKind kind : {RowKind::k, RowKind::v}) {
-      const TensorView rows = storage->rows(0, kind);
-      float* elems = rows.data<float>();
-      for (int64_t i = 0; i < rows.size(); ++i) {
-        x = x * 1664525u + 1013904223u;  // any numbers of about size 1 will do
-        elems[i] = static_cast<float>(x >> 8) * 0x1p-23f - 1.0f;
-      }
+    for (int64_t i = 0; i < rows.size(); ++i) {
+      x = x * 1664525u + 1013904223u;
+      rows.data<float>()[i] = static_cast<float>(x >> 8) * 0x1p-23f - 1.0f;
+    }
+    for (int32_t begin = 0; begin < sizes.kv_len; begin += kRows) {
+      const std::vector<int64_t> slots =
+          slots_of(layout.plan, 0, begin, std::min(begin + kRows, sizes.kv_len));
+      for (const RowKind kind : {RowKind::k, RowKind::v})
+        backend.write_rows(*storage, 0, kind, slots, rows.view().rows(0, std::ssize(slots)));
     }
   }
   judge::Layout layout;
@@ -93,18 +108,21 @@ struct FullCache {
 
 /// One query of each head against a full cache.
 struct FullAttend {
-  FullAttend(Backend& b, int32_t kv_len, int32_t block_len = 0)
-      : backend(b), full(b, kv_len, block_len), q(b.upload(judge::random_tensor(kShape, 2).view())) {}
+  FullAttend(Backend& b, FullAttendSizes sizes)
+      : backend(b),
+        full(b, sizes),
+        shape{1, sizes.n_q_heads, FullCache::kHeadDim},
+        q(b.upload(judge::random_tensor(shape, 2).view())) {}
   void run() {
     const Batch& batch = backend.begin_step(full.layout.plan, *full.storage);
     backend.run(Attend{{0, "attend"}, q.view(), *full.storage, batch, kSpec, out.view(), lse.view()});
   }
 
   static constexpr AttendSpec kSpec{.score = {.scale = 0.088388348f}, .mask = {}};
-  inline static const Shape kShape{1, FullCache::kQHeads, FullCache::kHeadDim};
   Backend& backend;
   FullCache full;
-  Tensor q, out = backend.make_tensor(kShape), lse = backend.make_tensor({1, FullCache::kQHeads});
+  Shape shape;
+  Tensor q, out = backend.make_tensor(shape), lse = backend.make_tensor({1, shape[1]});
 };
 
 double seconds_of(FunctionRef<void()> work) {
@@ -122,7 +140,7 @@ double median(std::vector<double> x) {
 /// the same size by the same number of threads.
 void attend(benchmark::State& state, const std::string& backend_name) {
   const auto backend = make_backend(backend_name);
-  FullAttend one(*backend, static_cast<int32_t>(state.range(0)));
+  FullAttend one(*backend, {.kv_len = static_cast<int32_t>(state.range(0))});
   one.run();  // wakes the threads and touches the pages
   const int64_t bytes = one.full.storage->bytes();
   double attend_gbps = 0, read_gbps = 0;  // best of the rounds, because other programs only slow them down
@@ -140,27 +158,83 @@ void attend(benchmark::State& state, const std::string& backend_name) {
   state.counters["of_read"] = attend_gbps / read_gbps;
 }
 
+/// Seconds of one thread, by the wall and by the processor. Other programs disturb the second less.
+struct Times {
+  std::vector<double> wall, processor;
+  void time(FunctionRef<void()> work) {
+    const std::clock_t start = std::clock();
+    wall.push_back(seconds_of(work));
+    processor.push_back(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
+  }
+};
+
+/// Each iteration times one attend of one thread, then one plain read of as many bytes.
+void roof(benchmark::State& state) {
+  const auto backend = make_backend("eigen", 1);
+  FullAttend one(*backend, {.kv_len = static_cast<int32_t>(state.range(1)),
+                            .n_q_heads = static_cast<int32_t>(state.range(0))});
+  const int64_t bytes = one.full.storage->bytes();
+  const std::vector<uint64_t> words(static_cast<size_t>(bytes) / sizeof(uint64_t), 1);
+  one.run();
+  Times attended, read;
+  for (auto _ : state) {
+    attended.time([&] { one.run(); });
+    state.SetIterationTime(attended.wall.back());
+    read.time([&] {
+      uint64_t x = 0;
+      for (const uint64_t word : words) x ^= word;
+      benchmark::DoNotOptimize(x);
+    });
+  }
+  const double gigabytes = static_cast<double>(bytes) / 1e9;
+  state.counters["MB"] = gigabytes * 1e3;
+  state.counters["kv_GB/s"] = gigabytes / median(attended.processor);
+  state.counters["read_GB/s"] = gigabytes / median(read.processor);
+  state.counters["of_read"] = median(read.processor) / median(attended.processor);
+  state.counters["of_read_wall"] = median(read.wall) / median(attended.wall);
+}
+
+/// Each iteration times one attend of one thread over each stored type. The counters are how many times as fast
+/// as f32 a type is.
+void types(benchmark::State& state) {
+  constexpr DType kTypes[] = {DType::f32,      DType::f16,  DType::bf16, DType::i8,
+                              DType::fp8_e4m3, DType::i4x2, DType::fp4x2};
+  const auto backend = make_backend("eigen", 1);
+  std::vector<std::unique_ptr<FullAttend>> all;
+  for (const DType dtype : kTypes) {
+    all.push_back(std::make_unique<FullAttend>(
+        *backend, FullAttendSizes{.kv_len = static_cast<int32_t>(state.range(0)), .dtype = dtype}));
+    all.back()->run();
+  }
+  std::vector<Times> times(std::size(kTypes));
+  for (auto _ : state) {
+    for (size_t i = 0; i < all.size(); ++i) times[i].time([&] { all[i]->run(); });
+    state.SetIterationTime(times[0].wall.back());
+  }
+  state.counters["f32_us"] = median(times[0].processor) * 1e6;
+  for (size_t i = 1; i < all.size(); ++i)
+    state.counters[std::string(kv_dtype_name(kTypes[i]))] =
+        median(times[0].processor) / median(times[i].processor);
+}
+
 /// Each iteration times one attend over contiguous rows, then one over the same number of rows in blocks of
-/// 16 in a random order. One thread, because then its processor time is a second measure, which other
-/// programs disturb less.
+/// 16 in a random order, on one thread.
 void paged(benchmark::State& state) {
   const auto backend = make_backend("eigen", 1);
   const auto kv_len = static_cast<int32_t>(state.range(0));
-  FullAttend contiguous(*backend, kv_len), in_blocks(*backend, kv_len, /*block_len=*/16);
+  FullAttend contiguous(*backend, {.kv_len = kv_len}),
+      in_blocks(*backend, {.kv_len = kv_len, .block_len = 16});
   contiguous.run(), in_blocks.run();
-  std::vector<double> wall[2], processor[2];  // contiguous, paged
-  for (auto _ : state)
-    for (int i = 0; i < 2; ++i) {
-      FullAttend& one = i == 0 ? contiguous : in_blocks;
-      const std::clock_t start = std::clock();
-      wall[i].push_back(seconds_of([&] { one.run(); }));
-      processor[i].push_back(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
-      if (i == 1) state.SetIterationTime(wall[i].back());
-    }
-  state.counters["contiguous_us"] = median(wall[0]) * 1e6;
-  state.counters["paged_us"] = median(wall[1]) * 1e6;
-  state.counters["ratio"] = median(wall[1]) / median(wall[0]);
-  state.counters["cpu_ratio"] = median(processor[1]) / median(processor[0]);
+  Times in_one, paged_times;
+  for (auto _ : state) {
+    in_one.time([&] { contiguous.run(); });
+    paged_times.time([&] { in_blocks.run(); });
+    state.SetIterationTime(paged_times.wall.back());
+  }
+  state.counters["contiguous_us"] = median(in_one.wall) * 1e6;
+  state.counters["paged_us"] = median(paged_times.wall) * 1e6;
+  state.counters["ratio"] = median(paged_times.wall) / median(in_one.wall);
+  state.counters["cpu_ratio"] = median(paged_times.processor) / median(in_one.processor);
 }
 
 /// Decodes with a model whose weights are larger than the caches of most processors (weights_MB). Steps of
@@ -221,6 +295,19 @@ void add_benchmarks() {
   };
   for (const int64_t kv_len : {128, 1024, 8192, 65536}) add_attend("eigen", kv_len, 15);
   for (const int64_t kv_len : {128, 1024, 8192}) add_attend("naive", kv_len, 5);
+  for (const int64_t n_q_heads : {8, 32})
+    for (const int64_t kv_len : {128, 1024, 8192, 32768, 131072})
+      benchmark::RegisterBenchmark("roof/eigen", roof)
+          ->Args({n_q_heads, kv_len})
+          ->Unit(benchmark::kMicrosecond)
+          ->Iterations(kv_len <= 8192 ? 51 : 11)
+          ->UseManualTime();
+  for (const int64_t kv_len : {128, 8192, 65536})
+    benchmark::RegisterBenchmark("types/eigen", types)
+        ->Arg(kv_len)
+        ->Unit(benchmark::kMicrosecond)
+        ->Iterations(kv_len <= 8192 ? 51 : 11)
+        ->UseManualTime();
   for (const int64_t kv_len : {128, 4096})
     benchmark::RegisterBenchmark("paged/eigen", paged)
         ->Arg(kv_len)
