@@ -145,6 +145,8 @@ TEST_CASE("the narrower of two windows wins, and a mask that cannot be expressed
   DecodeSession wide(load_model(own + "1"), naive(), {.cache = ring(4, 0, 4)}),
       none(load_model(kModels[0]), naive(), {.cache = ring(4, 0, 4)});
   CHECK(talk(wide) == talk(none));
+  DecodeSession alike(load_model(kModels[0]), naive(), {.cache = ring(6, 0, 4)});  // the same weights
+  CHECK(talk(alike) == talk(plain));
   const auto refused = [](const std::string& model, const CacheOptions& cache, const char* message) {
     for (const Mode mode : {Mode::cached, Mode::recompute})
       CHECK_THROWS_WITH_AS(DecodeSession(load_model(model), naive(), {.mode = mode, .cache = cache}),
@@ -248,6 +250,7 @@ TEST_CASE("texts that step together over rings get the bits that they get alone,
   CHECK_THROWS_WITH_AS(batch.add({text(0, 10).begin(), text(0, 10).end()}, 1),
                        doctest::Contains("a prompt of 10 tokens, but prompts have at most 9"), CapacityError);
   while (const BatchStep* step = batch.advance()) {
+    if (step->step == 0) CHECK(step->sequences.size() == 2);  // a ring has room for a text of any length
     int64_t n_cells = 0, n_read = 0;
     for (const SequenceStep& s : step->sequences) {
       n_cells += s.score_cells;
