@@ -179,7 +179,8 @@ TEST_CASE("stepping back feeds the text again: the same rows are forgotten, and 
       CHECK(logits_of(s) == r.logits[static_cast<size_t>(step)]);
       CHECK(positions(s.cache()) == r.positions[static_cast<size_t>(step)]);
     }
-    s.set_pokes({{.what = Poke::What::k, .layer = 0, .position = 8, .when = Poke::When::since}});
+    s.set_pokes(
+        {{.what = Poke::What::k, .layer = 0, .position = s.position_of(2), .when = Poke::When::since}});
     CHECK(logits_of(s) != r.logits[9]);
     s.set_pokes({});
     CHECK(logits_of(s) == r.logits[9]);
@@ -212,7 +213,8 @@ TEST_CASE("in a batch, each sequence forgets what it forgets alone") {
     while (batch.advance() != nullptr) {
     }
     for (size_t i = 0; i < prompts.size(); ++i) {
-      DecodeSession alone(model, naive(), {.cache = budget(6, policy)});
+      // A batch feeds a prompt whole. A session would feed it in chunks of the budget.
+      DecodeSession alone(model, naive(), {.chunk = 8, .cache = budget(6, policy)});
       alone.start(prompts[i]);
       std::vector<int32_t> tokens;
       for (int32_t n = 0; n < 12; ++n) {
