@@ -32,7 +32,7 @@ struct EvalResult {
   std::string refused{};  // why nothing was measured; "": it was
   Quality quality{};
   Change change{};              // of the perplexity
-  int64_t storage_bytes = 0;    // that were allocated for K and V
+  int64_t storage_bytes = 0;    // that were allocated for K and V; a backend may round up what it allocates
   int64_t bytes_per_token = 0;  // of the rows of one token, in all layers
 };
 

@@ -100,6 +100,7 @@ TEST_CASE("the program and the library measure the same numbers") {
   CHECK(j["tokens"] == 5);
   CHECK(j["text"] == file.name);
   CHECK(j["reference"]["nats_per_token"] == reference.prediction.nats_per_token());
+  CHECK(j["rows"][0]["bytes_per_token"] == 2 * 2 * ((8 + 4) + 8 * 4));  // layers · K/V heads · (K + V)
   CHECK(j["rows"][0]["kl_mean"] == quality.kl_mean);
   CHECK(j["rows"][0]["kl_max"] == quality.kl_max);
   CHECK(j["rows"][0]["kl_max_text"] == quality.kl_max_text);
