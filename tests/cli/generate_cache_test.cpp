@@ -311,7 +311,6 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
   refused({"--prompt", "a", "--cache", "window:w=4,sinks=40,block=4"}, "choose sinks=0 to 39");
   refused({"--prompt", "a", "--cache", "window:w=4,positions=new,block=4"}, "choose positions=kept");
   refused({"--prompt", "a", "--cache", "window:w=4,block=4", "--save-cache", "x"}, "cannot be saved");
-  refused({"--prompt", "a", "--cache", "budget:rows=4"}, "no cache with a budget yet");
   refused({"--prompt", "a", "--chunk", "0"}, "at least 1 token");
   refused({"--prompt", "a", "--then", ""}, "--then: the value is empty");
   refused({"--prompt", "a b", "--tokens", "20", "--then", "c d", "--then", "e"},

@@ -175,8 +175,6 @@ TEST_CASE(
   CHECK(out.find("each token adds    0 bytes: the window is full") != std::string::npos);
   CHECK(out.find("never: rings do not grow") != std::string::npos);
   check_refused({"memory", "--model", "llama-3-8b", "--cache", "window"}, "choose window:w=W");
-  check_refused({"memory", "--model", "llama-3-8b", "--cache", "budget:rows=4"},
-                "no cache with a budget yet");
 }
 
 TEST_CASE("a paged cache keeps the rows behind a window: its lines agree with each other") {
