@@ -53,7 +53,7 @@ EvalJob::EvalJob(std::shared_ptr<const Model> model, const Texts& texts, const B
 
 std::unique_ptr<DecodeSession> EvalJob::session(const CacheOptions& cache) const {
   auto backend = backend_.make();
-  require_room(*model_, backend->info(), {.cache = cache});
+  require_room(*model_, backend->info(), {.cache = cache, .chunk = 1});
   // A step feeds one token, so a cache that forgets rows needs no room for a longer chunk.
   return std::make_unique<DecodeSession>(model_, std::move(backend),
                                          SessionOptions{.chunk = 1, .cache = cache});
