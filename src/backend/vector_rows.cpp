@@ -70,50 +70,6 @@ class Block {
   HWY_ALIGN float floats_[kBlock * kMostHeadDim];
 };
 
-/// Four rows for N heads.
-template <int N>
-HWY_INLINE void dot_four_rows(const float* const* rows, const float* q, int64_t head_dim, float* scores,
-                              int64_t stride) {
-  Vec sums[N][kRows];
-  HWY_UNROLL(4)
-  for (int j = 0; j < N; ++j) HWY_UNROLL(4)
-  for (int i = 0; i < kRows; ++i) sums[j][i] = hn::Zero(kFloats);
-  const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
-  const auto step = [&](Vec xa, Vec xb, Vec xc, Vec xd, const auto& q_of) HWY_ATTR {
-    HWY_UNROLL(4)
-    for (int j = 0; j < N; ++j) {
-      const Vec x = q_of(j);
-      sums[j][0] = hn::MulAdd(xa, x, sums[j][0]);
-      sums[j][1] = hn::MulAdd(xb, x, sums[j][1]);
-      sums[j][2] = hn::MulAdd(xc, x, sums[j][2]);
-      sums[j][3] = hn::MulAdd(xd, x, sums[j][3]);
-    }
-  };
-  int64_t e = 0;
-  for (; e + kLanes <= head_dim; e += kLanes)
-    step(hn::LoadU(kFloats, a + e), hn::LoadU(kFloats, b + e), hn::LoadU(kFloats, c + e),
-         hn::LoadU(kFloats, d + e), [&](int j) HWY_ATTR { return hn::LoadU(kFloats, q + j * head_dim + e); });
-  if (const int64_t n = head_dim - e; n > 0)
-    step(load_rest(a + e, n), load_rest(b + e, n), load_rest(c + e, n), load_rest(d + e, n),
-         [&](int j) HWY_ATTR { return load_rest(q + j * head_dim + e, n); });
-  HWY_UNROLL(4)
-  for (int j = 0; j < N; ++j)
-    hn::StoreU(sums_of_lanes(sums[j][0], sums[j][1], sums[j][2], sums[j][3]), hn::FixedTag<float, 4>(),
-               scores + j * stride);
-}
-
-/// Calls f(std::integral_constant<int, n>) with n heads at a time: kHeads, and at last what remains.
-template <typename F>
-HWY_INLINE void for_heads(int64_t n_heads, const F& f) {
-  int64_t j = 0;
-  for (; j + kHeads <= n_heads; j += kHeads) f(j, std::integral_constant<int, kHeads>());
-  if constexpr (kHeads > 2) {
-    if (n_heads - j == 3) return f(j, std::integral_constant<int, 3>());
-    if (n_heads - j == 2) return f(j, std::integral_constant<int, 2>());
-  }
-  if (n_heads - j == 1) f(j, std::integral_constant<int, 1>());
-}
-
 /// Prefetches rows in equal shares, one at each step of a loop, into the second-level cache. (Into the first
 /// level it was measured to be slower for long contexts.)
 class Prefetcher {
@@ -140,6 +96,52 @@ class Prefetcher {
   int64_t row_bytes_, lines_, at_ = 0;
 };
 
+/// Four rows for N heads.
+template <int N>
+HWY_INLINE void dot_four_rows(const float* const* rows, const float* q, int64_t head_dim, float* scores,
+                              int64_t stride, Prefetcher& prefetcher) {
+  Vec sums[N][kRows];
+  HWY_UNROLL(4)
+  for (int j = 0; j < N; ++j) HWY_UNROLL(4)
+  for (int i = 0; i < kRows; ++i) sums[j][i] = hn::Zero(kFloats);
+  const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  const auto step = [&](Vec xa, Vec xb, Vec xc, Vec xd, const auto& q_of) HWY_ATTR {
+    HWY_UNROLL(4)
+    for (int j = 0; j < N; ++j) {
+      const Vec x = q_of(j);
+      sums[j][0] = hn::MulAdd(xa, x, sums[j][0]);
+      sums[j][1] = hn::MulAdd(xb, x, sums[j][1]);
+      sums[j][2] = hn::MulAdd(xc, x, sums[j][2]);
+      sums[j][3] = hn::MulAdd(xd, x, sums[j][3]);
+    }
+  };
+  int64_t e = 0;
+  for (; e + kLanes <= head_dim; e += kLanes) {
+    prefetcher.step();
+    step(hn::LoadU(kFloats, a + e), hn::LoadU(kFloats, b + e), hn::LoadU(kFloats, c + e),
+         hn::LoadU(kFloats, d + e), [&](int j) HWY_ATTR { return hn::LoadU(kFloats, q + j * head_dim + e); });
+  }
+  if (const int64_t n = head_dim - e; n > 0)
+    step(load_rest(a + e, n), load_rest(b + e, n), load_rest(c + e, n), load_rest(d + e, n),
+         [&](int j) HWY_ATTR { return load_rest(q + j * head_dim + e, n); });
+  HWY_UNROLL(4)
+  for (int j = 0; j < N; ++j)
+    hn::StoreU(sums_of_lanes(sums[j][0], sums[j][1], sums[j][2], sums[j][3]), hn::FixedTag<float, 4>(),
+               scores + j * stride);
+}
+
+/// Calls f(std::integral_constant<int, n>) with n heads at a time: kHeads, and at last what remains.
+template <typename F>
+HWY_INLINE void for_heads(int64_t n_heads, const F& f) {
+  int64_t j = 0;
+  for (; j + kHeads <= n_heads; j += kHeads) f(j, std::integral_constant<int, kHeads>());
+  if constexpr (kHeads > 2) {
+    if (n_heads - j == 3) return f(j, std::integral_constant<int, 3>());
+    if (n_heads - j == 2) return f(j, std::integral_constant<int, 2>());
+  }
+  if (n_heads - j == 1) f(j, std::integral_constant<int, 1>());
+}
+
 /// The rows of the block behind the one at `begin`. Behind the last block, those of the first one of `next`.
 Rows block_after(const Rows& rows, int32_t begin, const Rows& next) {
   const bool is_last = begin + kBlock >= rows.n;
@@ -151,14 +153,15 @@ Rows block_after(const Rows& rows, int32_t begin, const Rows& next) {
 
 void dot_rows(const Rows& rows, const float* q, int64_t n_heads, float* scores, int64_t stride,
               const Rows& next) {
+  const int64_t n_passes = (n_heads + kHeads - 1) / kHeads * (kBlock / kRows);
   for (int32_t begin = 0; begin < rows.n; begin += kBlock) {
-    Prefetcher prefetcher(block_after(rows, begin, next), kBlock / kRows);
+    Prefetcher prefetcher(block_after(rows, begin, next),
+                          n_passes * std::max<int64_t>(1, rows.head_dim / kLanes));
     const Block block(rows, begin);
     for (int32_t i = 0; i < block.n(); i += kRows) {
-      prefetcher.step();
       for_heads(n_heads, [&](int64_t j, auto heads) HWY_ATTR {
         dot_four_rows<heads>(block.rows() + i, q + j * rows.head_dim, rows.head_dim,
-                             scores + j * stride + begin + i, stride);
+                             scores + j * stride + begin + i, stride, prefetcher);
       });
     }
   }
