@@ -169,10 +169,10 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
     backend.run(
         ScoreMass{.site = {layer, site::kScoreMass},
                   .q = q.reshaped(q_shape),
+                  .lse = lse,
                   .storage = storage,
                   .batch = batch,
                   .spec = spec,
-                  .lse = lse,
                   .mass = w.masses(*batch.plan).rows(layer * batch.plan->n_seqs(), batch.plan->n_seqs())});
   backend.run(Linear{{layer, site::kOProj}, attended, weights.o_proj.weight, weights.o_proj.bias, delta});
   backend.run(Add{{layer, site::kAddAttn}, delta, x});

@@ -30,6 +30,9 @@ void Attend::check() const {
   require_shape("attend output", out.shape(), q.shape());
 }
 
+namespace {
+
+/// The sum of count(q_len, kv_len, causal, most_keys) over the sequences of the step.
 int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
                            int64_t count(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys)) {
   int64_t sum = 0;
@@ -38,20 +41,25 @@ int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
   return sum;
 }
 
+}  // namespace
+
+cost::AttendSize attend_size(ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                             const AttendSpec& spec) {
+  return {.visible_cells = sum_over_sequences(*batch.plan, spec.mask, cost::visible_cells),
+          .kv_rows = sum_over_sequences(*batch.plan, spec.mask, cost::visible_rows),
+          .n_tokens = q.dim(0),
+          .n_q_heads = q.dim(1),
+          .n_kv_heads = storage.spec().n_kv_heads,
+          .head_dim = q.dim(2),
+          .k = storage.row_format(RowKind::k),
+          .v = storage.row_format(RowKind::v),
+          .activation_elem_bytes = elem_bytes(q.dtype())};
+}
+
 int64_t Attend::score_cells() const {
   return sum_over_sequences(*batch.plan, spec.mask, cost::visible_cells) * q.dim(1);
 }
 
-OpCost Attend::cost() const {
-  return cost::attend({.visible_cells = sum_over_sequences(*batch.plan, spec.mask, cost::visible_cells),
-                       .kv_rows = sum_over_sequences(*batch.plan, spec.mask, cost::visible_rows),
-                       .n_tokens = q.dim(0),
-                       .n_q_heads = q.dim(1),
-                       .n_kv_heads = storage.spec().n_kv_heads,
-                       .head_dim = q.dim(2),
-                       .k = storage.row_format(RowKind::k),
-                       .v = storage.row_format(RowKind::v),
-                       .activation_elem_bytes = elem_bytes(q.dtype())});
-}
+OpCost Attend::cost() const { return cost::attend(attend_size(q, storage, batch, spec)); }
 
 }  // namespace lastrow

@@ -40,9 +40,9 @@ constexpr OpCost attend(const AttendSize& n) {
 void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                      const AttendSpec& spec, ConstTensorView lse);
 
-/// The sum of count(q_len, kv_len, causal, most_keys) over the sequences of the step. For costs.
-int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
-                           int64_t count(int64_t q_len, int64_t kv_len, bool causal, int64_t most_keys));
+/// The size of the step for q, as cost::attend and cost::score_mass take it.
+cost::AttendSize attend_size(ConstTensorView q, const KvStorage& storage, const Batch& batch,
+                             const AttendSpec& spec);
 
 /// Attends each query to the stored keys that its mask lets it see.
 ///   out[t,h,:] = Σ_s softmax_s(score[h,t,s]) v[s,g,:],  g = h / group_size

@@ -1,41 +1,26 @@
 // How much attention each stored row got in a step. A cache that forgets the rows with the least attention
 // needs it (cache/victims.h).
 //
-//   backend.run(ScoreMass{{layer, site::kScoreMass}, q, storage, batch, spec, lse, mass});
+//   backend.run(ScoreMass{{layer, site::kScoreMass}, q, lse, storage, batch, spec, mass});
 //
 // Call it after the Attend with the same operands, because it reads the lse that the Attend wrote. The forward
 // calls it in each layer if the plan wants it (StepPlan::wants_mass). A fused attention keeps no score matrix,
 // so the scores are computed a second time: this is the price of the policy, and it is counted.
 #pragma once
 
-#include "attention/score.h"
-#include "ops/batch.h"
-#include "ops/kv_storage.h"
-#include "ops/operands.h"
+#include "ops/attend.h"
 
 namespace lastrow {
 
 namespace cost {
 
-struct ScoreMassSize {
-  int64_t visible_cells = 0;  // Σ over sequences of visible_cells(…)
-  int64_t kv_rows = 0;        // Σ over sequences of visible_rows(…)
-  int64_t n_tokens = 0;       // queries, Σ q_len
-  int64_t n_q_heads = 0;
-  int64_t n_kv_heads = 0;
-  int64_t head_dim = 0;
-  int64_t mass_elems = 0;
-  RowFormat k{};  // as it is stored
-  int64_t activation_elem_bytes = kF32Bytes;
-};
-
 /// 2·n_q_heads·head_dim·visible_cells flop for q·k; exp and the sum over queries are not counted. Each visible
 /// row of K is read once for each K/V head. The activations are q, lse and mass.
-constexpr OpCost score_mass(const ScoreMassSize& n) {
+constexpr OpCost score_mass(const AttendSize& n, int64_t mass_elems) {
   return {.flop = 2 * n.n_q_heads * n.head_dim * n.visible_cells,
           .cache_bytes_read = n.kv_rows * n.n_kv_heads * n.k.row_bytes(n.head_dim),
           .activation_bytes =
-              (n.n_tokens * n.n_q_heads * (n.head_dim + 1) + n.mass_elems) * n.activation_elem_bytes};
+              (n.n_tokens * n.n_q_heads * (n.head_dim + 1) + mass_elems) * n.activation_elem_bytes};
 }
 
 }  // namespace cost
@@ -53,13 +38,13 @@ struct ScoreMass {
   static constexpr OpTraits kTraits{
       .name = "score_mass", .rule = RowRule::weighed, .n_sources = 2, .work = WorkKind::attention};
 
-  Site site;          // its layer is the layer of the storage
-  ConstTensorView q;  // [n_tokens, n_q_heads, head_dim]   what attend was given
+  Site site;            // its layer is the layer of the storage
+  ConstTensorView q;    // [n_tokens, n_q_heads, head_dim]   what attend was given
+  ConstTensorView lse;  // [n_tokens, n_q_heads]             what attend wrote
   const KvStorage& storage;
   Batch batch;
   AttendSpec spec;
-  ConstTensorView lse;  // [n_tokens, n_q_heads]      what attend wrote
-  TensorView mass;      // [n_seqs, keys_per_seq]     of the plan; overwritten
+  TensorView mass;  // [n_seqs, keys_per_seq]            of the plan; overwritten
 
   void check() const;
   Operands operands() const { return {.reads = {q, lse}, .writes = {mass}}; }

@@ -28,7 +28,7 @@ Massed massed(Backend& backend, const AttendCase& c) {
   Tensor mass = backend.make_tensor({l.plan.n_seqs(), l.plan.keys_per_seq()});
   const Batch& batch = backend.begin_step(l.plan, *storage);
   backend.run(Attend{{0, "attend"}, q, *storage, batch, case_spec(c), out, lse});
-  backend.run(ScoreMass{{0, "score_mass"}, q, *storage, batch, case_spec(c), lse, mass});
+  backend.run(ScoreMass{{0, "score_mass"}, q, lse, *storage, batch, case_spec(c), mass});
   return {to_doubles(backend, mass.view()), to_doubles(backend, lse.view())};
 }
 
@@ -41,7 +41,7 @@ std::vector<double> mass_from(Backend& backend, const AttendCase& c, const std::
   const Tensor written = backend.upload(ConstTensorView(lse.data(), shape));
   Tensor mass = backend.make_tensor({l.plan.n_seqs(), l.plan.keys_per_seq()});
   const Batch& batch = backend.begin_step(l.plan, *storage);
-  backend.run(ScoreMass{{0, "score_mass"}, q, *storage, batch, case_spec(c), written, mass});
+  backend.run(ScoreMass{{0, "score_mass"}, q, written, *storage, batch, case_spec(c), mass});
   return to_doubles(backend, mass.view());
 }
 
@@ -100,7 +100,7 @@ TEST_CASE("one-hot keys and queries: each of four queries gives its weight to on
            mass = backend->make_tensor({1, 3});
     const Batch& batch = backend->begin_step(l.plan, *storage);
     backend->run(Attend{{0, "attend"}, queries, *storage, batch, case_spec(c), out, lse});
-    backend->run(ScoreMass{{0, "score_mass"}, queries, *storage, batch, case_spec(c), lse, mass});
+    backend->run(ScoreMass{{0, "score_mass"}, queries, lse, *storage, batch, case_spec(c), mass});
     // The lse is 354, and a float of this size has an error of 3e-5. So has a weight exp(score − lse).
     const std::vector<double> got = to_doubles(*backend, mass.view());
     CHECK(got[0] == doctest::Approx(2 + 1.0 / 3).epsilon(1e-4));
@@ -167,12 +167,12 @@ TEST_CASE("operands that do not fit are refused") {
   Tensor lse = naive.make_tensor({1, 2}), mass = naive.make_tensor({1, 3}),
          narrow = naive.make_tensor({1, 2});
   const Batch& batch = naive.begin_step(l.plan, *storage);
-  CHECK_THROWS_AS(naive.run(ScoreMass{{0, "score_mass"}, q, *storage, batch, case_spec(c), lse, narrow}),
+  CHECK_THROWS_AS(naive.run(ScoreMass{{0, "score_mass"}, q, lse, *storage, batch, case_spec(c), narrow}),
                   ShapeError);
   CHECK_THROWS_AS(
       naive.run(ScoreMass{
-          {0, "score_mass"}, q, *storage, batch, case_spec(c), narrow.view().reshaped({2, 1}), mass}),
+          {0, "score_mass"}, q, narrow.view().reshaped({2, 1}), *storage, batch, case_spec(c), mass}),
       ShapeError);
-  CHECK_THROWS_AS(naive.run(ScoreMass{{1, "score_mass"}, q, *storage, batch, case_spec(c), lse, mass}),
+  CHECK_THROWS_AS(naive.run(ScoreMass{{1, "score_mass"}, q, lse, *storage, batch, case_spec(c), mass}),
                   ShapeError);
 }

@@ -169,7 +169,7 @@ TEST_CASE("operations on tensors change exactly the rows that the rules list") {
       {list(random_tensor({5, 4, 8}, 3), std::move(lse)), list(Tensor::host(DType::f32, {2, 8})),
        [&](Backend& b, auto& in, auto& out) {
          b.run(ScoreMass{
-             {0, site::kScoreMass}, in[0], *s.storage, b.begin_step(s.plan, *s.storage), {}, in[1], out[0]});
+             {0, site::kScoreMass}, in[0], in[1], *s.storage, b.begin_step(s.plan, *s.storage), {}, out[0]});
        }});
 }
 
@@ -181,7 +181,7 @@ TEST_CASE("by eye: the mass of a sequence comes from all its queries, their lse,
   const Tensor q = random_tensor({5, 4, 8}, 3), lse = random_tensor({5, 4}, 4);
   Tensor mass = Tensor::host(DType::f32, {2, 8});
   const Batch& batch = tracing.begin_step(s.plan, *s.storage);
-  tracing.run(ScoreMass{{0, site::kScoreMass}, q, *s.storage, batch, {}, lse, mass});
+  tracing.run(ScoreMass{{0, site::kScoreMass}, q, lse, *s.storage, batch, {}, mass});
   const Event& event = recorder.events(0)[0];
   const int32_t q_id = event.reads[0].id, lse_id = event.reads[1].id;
   std::vector<Row> expected{{RowSpace::tensor, q_id, 3},
