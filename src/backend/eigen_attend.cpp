@@ -346,7 +346,8 @@ void add_mass_of_tile(const ScoreMass& op, const HeadRows& k, int32_t i, int32_t
   const StepPlan& plan = *op.batch.plan;
   const int64_t n_q_heads = op.q.dim(1), head_dim = op.q.dim(2), group_size = n_q_heads / k.layout.n_kv_heads;
   const auto first_head = static_cast<int32_t>(k.g * group_size);
-  const TileRows keys(k, begin, end);
+  FloatRoom room;
+  const float* const* keys = room.floats(TileRows(k, begin, end));
   Eigen::Array<float, kTile, 1> weights;
   for (int32_t t = plan.q_start[i]; t < plan.q_start[i + 1]; ++t) {
     const VisibleKeys seen = visible_keys(op.spec.mask, plan.q_len(i), plan.kv_len[i], t - plan.q_start[i]);
@@ -359,7 +360,7 @@ void add_mass_of_tile(const ScoreMass& op, const HeadRows& k, int32_t i, int32_t
         const float lse = op.lse.data<float>()[head];
         if (lse == kMinusInfinity) continue;  // it sees no key
         weights.setZero();
-        dot_rows(keys.pointers() + (first - begin), n, op.q.data<float>() + head * head_dim, head_dim,
+        dot_rows(keys + (first - begin), n, op.q.data<float>() + head * head_dim, head_dim,
                  weights.data());
         scores.finish(weights.data(), first, n, static_cast<int32_t>(j));
         weights = (weights - lse).exp();  // NaN stays NaN
