@@ -110,7 +110,12 @@ struct Sizes {
   bool in_blocks() const { return paged || ring; }
   int64_t bytes() const { return ring ? ring->bytes : paged ? paged->bytes : whole.bytes; }
   /// The window of a text of this context is full, so a token takes the slots of a forgotten one.
-  bool is_full() const { return ring && context >= int64_t{cache.window} + cache.sinks; }
+  bool is_full() const { return ring && context >= most_kept() + has_window(); }
+  bool has_window() const { return cache.kind == "window"; }
+  /// The rows that a sequence holds between steps, if its text is long.
+  int64_t most_kept() const {
+    return has_window() ? int64_t{cache.sinks} + cache.window - 1 : int64_t{cache.budget};
+  }
   int64_t bytes_per_token() const {
     if (ring) return is_full() ? 0 : ring->bytes_per_token;
     return paged ? paged->bytes_per_token : whole.bytes_per_token;
@@ -125,7 +130,8 @@ Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
   if (s.cache.kind == "window" || s.cache.kind == "budget") {
     if (s.cache.window == 0 && shape.window > 0 && shape.n_window_layers() == shape.n_layers)
       s.cache.window = static_cast<int32_t>(std::min<int64_t>(shape.window, kMaxContext));
-    const int64_t chunk = std::min<int64_t>(s.cache.window, s.context);  // as generate feeds a prompt
+    // As generate feeds a prompt.
+    const int64_t chunk = std::min<int64_t>(s.has_window() ? s.cache.window : s.cache.budget, s.context);
     s.ring = window_memory(shape, s.context, o.batch, formats, s.cache, std::max<int64_t>(chunk, 1));
     return s;
   }
@@ -160,23 +166,26 @@ std::string paged_text(const PagedMemory& p, int64_t context, int64_t batch) {
   return out;
 }
 
-/// What the rings hold.
-std::string ring_text(const WindowMemory& r, const CacheOptions& cache) {
-  std::string out = fmt::format("  a block            {} ({} bytes)\n", gib_and_gb(r.block_bytes),
-                                with_commas(r.block_bytes));
-  out += fmt::format("  a sequence         {} for sinks, a ring of {}\n", counted(r.sink_blocks, "block"),
-                     counted(r.ring_blocks, "block"));
-  out += fmt::format("  rows               {} at most while a step runs, {} between steps\n",
-                     with_commas(r.held_rows),
-                     with_commas(std::min(r.held_rows, int64_t{cache.sinks} + cache.window - 1)));
-  return out;
+/// What a cache that forgets rows holds.
+std::string ring_text(const Sizes& s) {
+  const WindowMemory& r = *s.ring;
+  std::string out;
+  if (s.has_window())
+    out = fmt::format(
+        "  a block            {} ({} bytes)\n"
+        "  a sequence         {} for sinks, a ring of {}\n",
+        gib_and_gb(r.block_bytes), with_commas(r.block_bytes), counted(r.sink_blocks, "block"),
+        counted(r.ring_blocks, "block"));
+  return out + fmt::format("  rows               {} at most while a step runs, {} between steps\n",
+                           with_commas(r.held_rows), with_commas(std::min(r.held_rows, s.most_kept())));
 }
 
 /// When the cache becomes larger than the weights. A pool with a fixed number of blocks does not grow.
 std::string crossing_text(const Sizes& s) {
   if (s.ring)
-    return s.bytes() > s.whole.weights_bytes ? "  exceeds weights    at any context: rings do not grow\n"
-                                             : "  exceeds weights    never: rings do not grow\n";
+    return fmt::format("  exceeds weights    {}: {} not grow\n",
+                       s.bytes() > s.whole.weights_bytes ? "at any context" : "never",
+                       s.has_window() ? "rings do" : "a budget does");
   if (s.crossing)
     return fmt::format("  exceeds weights    from a context of {} on\n", counted(*s.crossing, "token"));
   if (!s.fixed_pool()) return "  exceeds weights    never, because of the sliding window\n";
@@ -186,10 +195,12 @@ std::string crossing_text(const Sizes& s) {
 }
 
 std::string per_token_text(const ModelShape& shape, const Sizes& s) {
-  if (s.is_full()) return "  each token adds    0 bytes: the window is full\n";
+  if (s.is_full())
+    return fmt::format("  each token adds    0 bytes: the {} is full\n",
+                       s.has_window() ? "window" : "budget");
   if (s.ring)
-    return fmt::format("  each token takes   {} ({} bytes) of its ring\n", gib_and_gb(s.bytes_per_token()),
-                       with_commas(s.bytes_per_token()));
+    return fmt::format("  each token takes   {} ({} bytes) of its {}\n", gib_and_gb(s.bytes_per_token()),
+                       with_commas(s.bytes_per_token()), s.has_window() ? "ring" : "budget");
   if (!s.paged) return fmt::format("  each token adds    {}\n", bytes_per_token_text(shape, s.whole));
   const int64_t bytes = s.bytes_per_token();
   return fmt::format("  each token {}   {} ({} bytes), {}\n", s.fixed_pool() ? "takes" : "adds ",
@@ -203,7 +214,7 @@ std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes
                                 dtype_name(o.kv_dtype), s.in_blocks() ? ", " + name_of(s.cache) : "");
   out += fmt::format("  {}\n\n", s.formula());
   if (s.paged) out += paged_text(*s.paged, s.context, o.batch);
-  if (s.ring) out += ring_text(*s.ring, s.cache);
+  if (s.ring) out += ring_text(s);
   out += per_token_text(shape, s);
   out += fmt::format("  weights            {} in {}\n", gib_and_gb(s.whole.weights_bytes),
                      name_of(shape.weight_dtype));
@@ -211,7 +222,7 @@ std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes
   if (s.paged && shape.window > 0)
     out += fmt::format("  note               blocks also keep the rows that the window of {} hides\n",
                        counted(shape.n_window_layers(), "layer"));
-  if (s.ring && shape.window > 0)
+  if (s.ring && s.has_window() && shape.window > 0)
     out += "  note               all layers have the same ring, those with a window of their own too\n";
   if (!s.in_blocks() && shape.window > 0 && preset_or_null(o.model) == nullptr)
     out +=
@@ -289,7 +300,8 @@ constexpr const char* kFooter =
     block_bytes            K and V of one block in all layers
     blocks_per_sequence, blocks, sequences_that_fit
     waste_rows_per_sequence    slots of a sequence's last block that stay empty
-  ring                     only with --cache window:w=W, for prompts that are fed in chunks of W tokens:
+  ring                     only with --cache window:w=W, for prompts that are fed in chunks of W tokens, and
+                           --cache budget:rows=N, in chunks of N (as blocks of one row):
     block_bytes            K and V of one block in all layers
     sink_blocks_per_sequence, ring_blocks_per_sequence, blocks
     most_rows_per_sequence     rows that are held while a step runs
@@ -308,10 +320,12 @@ void add_memory(CLI::App& app) {
   sub->add_option("--model", o->model, "A preset (see --list), a built-in model, a model FILE, or random:…");
   sub->add_option("--context", o->context, "Tokens per sequence; default: the context of the model");
   sub->add_option("--batch", o->batch, "Number of sequences; default 1");
-  sub->add_option("--cache", o->cache,
-                  "contiguous; paged[:block=B][,blocks=N]: blocks of B rows from a pool of N; or "
-                  "window:w=W[,sinks=N][,block=B]: a ring for the last W rows, behind the first N; default "
-                  "contiguous, B 16, blocks=N as many as are needed, no sinks");
+  sub->add_option(
+      "--cache", o->cache,
+      "contiguous; paged[:block=B][,blocks=N]: blocks of B rows from a pool of N; "
+      "window:w=W[,sinks=N][,block=B]: a ring for the last W rows, after the first N; or "
+      "budget:rows=N[,policy=P]: N rows; default contiguous, B 16, blocks=N as many as are needed, no "
+      "sinks");
   sub->add_option(
       "--kv-dtype,--dtype", o->kv_dtype,
       "The type of the cache: f32, f16, bf16, int8, fp8, int4 or fp4, or k=TYPE,v=TYPE; default f16");

@@ -173,17 +173,22 @@ WindowMemory window_memory(const ModelShape& shape, int64_t context, int64_t bat
                                               .n_seqs = 1,
                                               .longest_step = static_cast<int32_t>(longest_step)});
   WindowMemory m;
-  m.sink_blocks = (options.sinks + spec.block_len - 1) / spec.block_len;
+  const bool has_ring = options.kind == "window";  // a budget has slots, and its sinks are among them
+  m.sink_blocks = has_ring ? (options.sinks + spec.block_len - 1) / spec.block_len : 0;
   m.ring_blocks = spec.n_blocks - m.sink_blocks;
   m.n_blocks = checked_product(shape, {spec.n_blocks, batch});
   m.held_rows = spec.max_kv_len();
   m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers});
   m.block_bytes = checked_product(shape, {m.bytes_per_token, spec.block_len});
   m.bytes = checked_product(shape, {m.block_bytes, m.n_blocks});
-  const std::string rows = fmt::format(
-      "{} · {} sequence{} · ({} block{} for sinks + {} of the ring) · {} row{}", layers_text(shape.n_layers),
-      with_commas(batch), batch == 1 ? "" : "s", m.sink_blocks, m.sink_blocks == 1 ? "" : "s",
-      with_commas(m.ring_blocks), with_commas(spec.block_len), spec.block_len == 1 ? "" : "s");
+  const std::string sequences = fmt::format("{} · {} sequence{}", layers_text(shape.n_layers),
+                                            with_commas(batch), batch == 1 ? "" : "s");
+  const std::string rows =
+      has_ring
+          ? fmt::format("{} · ({} block{} for sinks + {} of the ring) · {} row{}", sequences, m.sink_blocks,
+                        m.sink_blocks == 1 ? "" : "s", with_commas(m.ring_blocks),
+                        with_commas(spec.block_len), spec.block_len == 1 ? "" : "s")
+          : fmt::format("{} · {} row{}", sequences, with_commas(m.held_rows), m.held_rows == 1 ? "" : "s");
   m.formula = fmt::format("{} = {} bytes = {}", bytes_text(shape, formats, rows), with_commas(m.bytes),
                           gib_and_gb(m.bytes));
   return m;

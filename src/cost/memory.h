@@ -101,8 +101,9 @@ struct PagedMemory {
 PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats,
                          int64_t block_len, int64_t n_blocks = 0);
 
-/// A cache that keeps the sinks and the window of each sequence: whole blocks for the sinks, and a ring of
-/// blocks. All layers have the same.
+/// A cache that forgets rows. One with a window has whole blocks for the sinks and a ring of blocks. One with a
+/// budget has slots for the budget and for the longest step, which are counted as a ring of blocks of one row.
+/// All layers have the same.
 struct WindowMemory {
   int64_t sink_blocks = 0, ring_blocks = 0;  // of a sequence
   int64_t n_blocks = 0;                      // of all sequences

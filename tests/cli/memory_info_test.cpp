@@ -177,6 +177,16 @@ TEST_CASE(
   check_refused({"memory", "--model", "llama-3-8b", "--cache", "window"}, "choose window:w=W");
 }
 
+TEST_CASE("a budget has slots for its rows and for one step, and does not grow") {
+  const std::string out =
+      run({"memory", "--model", "llama-3-8b", "--context", "100", "--cache", "budget:rows=4"}).out;
+  // 32 layers · 8 rows · 8 heads · 128 · 2 bytes, for K and for V
+  CHECK(out.find("1,048,576 bytes") != std::string::npos);
+  CHECK(out.find("8 at most while a step runs, 4 between steps") != std::string::npos);
+  CHECK(out.find("each token adds    0 bytes: the budget is full") != std::string::npos);
+  CHECK(out.find("never: a budget does not grow") != std::string::npos);
+}
+
 TEST_CASE("a paged cache keeps the rows behind a window: its lines agree with each other") {
   for (const char* model : {"mistral-7b", "gemma-2-9b"}) {
     CAPTURE(model);
