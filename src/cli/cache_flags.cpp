@@ -3,12 +3,14 @@
 namespace lastrow::cli {
 
 void CacheFlags::add_to(CLI::App& subcommand) {
-  subcommand.add_option(
-      "--cache", cache_,
-      "contiguous: one block for each sequence; paged[:block=B][,blocks=N]: blocks of B rows "
-      "from a pool of N; window:w=W[,sinks=N][,block=B]: a ring for the last W rows, behind "
-      "the first N; contiguous:window=W[,sinks=N]: sees the same rows, but stores all. Default: "
-      "contiguous, B 16, blocks=N as many as are needed, no sinks");
+  subcommand.add_option("--cache", cache_,
+                        "contiguous: one block for each sequence; paged[:block=B][,blocks=N]: blocks of B "
+                        "rows from a pool of N; "
+                        "window:w=W[,sinks=N][,block=B]: the first N rows, and a ring for the last W; "
+                        "contiguous:window=W[,sinks=N]: sees the same rows, but stores all; "
+                        "budget:rows=N[,policy=oldest|sinks|heavy|random]: N rows, of which the policy "
+                        "chooses those to forget. "
+                        "Default: contiguous, B 16, blocks=N as many as are needed, no sinks, policy oldest");
   subcommand.add_option(
       "--kv-dtype", kv_dtype_,
       "The type of the cache: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE; default "

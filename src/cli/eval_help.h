@@ -15,7 +15,7 @@ a token, the logits of both runs predict the next one:
   KL divergence     of the tested probabilities from those of the reference: the mean over all tokens, and the
                     largest, in nats. 0: the same probabilities. It also sees changes that happen to leave the
                     perplexity as it was
-  flips             tokens whose most probable successor is another one than the reference's
+  flips             tokens after which the most probable next token is not that of the reference
 
 Bytes are those that were allocated for K and V, scales included; for a tiny cache a backend may round them up.
 The text is 16 fables that the built-in models were never trained on (16 · 255 predictions), or --text FILE. In a

@@ -179,7 +179,8 @@ TEST_CASE(
 
 TEST_CASE("a budget has slots for its rows and for one step, and does not grow") {
   const std::string out =
-      run({"memory", "--model", "llama-3-8b", "--context", "100", "--cache", "budget:rows=4"}).out;
+      lastrow_program({"memory", "--model", "llama-3-8b", "--context", "100", "--cache", "budget:rows=4"})
+          .out;
   // 32 layers · 8 rows · 8 heads · 128 · 2 bytes, for K and for V
   CHECK(out.find("1,048,576 bytes") != std::string::npos);
   CHECK(out.find("8 at most while a step runs, 4 between steps") != std::string::npos);
