@@ -116,8 +116,15 @@ enum class For {
   tiled_prefill  // rungs whose block takes several queries; other rungs compute a prefill query by query
 };
 
+/// "k05", "k07a"; not the file name of a kernel that --try checks.
+bool is_on_ladder(const std::string& name) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  return (name.size() == 3 || name.size() == 4) && name[0] == 'k' && is_digit(name[1]) && is_digit(name[2]);
+}
+
 bool is_for(For what, const std::string& rung) {
   const std::string name = rung.substr(0, rung.find('-'));  // of "k12-rounded" too
+  if (!is_on_ladder(name)) return true;
   const bool tiled = name == "k04" || name.starts_with("k12");
   switch (what) {
     case For::row_by_row:

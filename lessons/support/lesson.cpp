@@ -14,6 +14,7 @@
 #include "io/standard_output.h"
 #include "model/config.h"
 #include "registry/registry.h"
+#include "session/session_cache.h"
 #include "trace/named_faults.h"
 #include "trace/trace_file.h"
 
@@ -71,6 +72,10 @@ Lesson::Lesson(About about, Options options)
   require_different_files({{"--model", model_file(options_.model)}}, {{"--trace", options_.trace}});
   cache_ = cache_options(options_.cache.empty() ? "contiguous" : options_.cache,
                          options_.kv_dtype.empty() ? "f32" : options_.kv_dtype);
+  if (cache_.window > 0 || forgets_rows(cache_))
+    throw UsageError(
+        "--cache {}: the lessons watch caches that keep and show every row; use contiguous or paged",
+        options_.cache);
   if (!options_.trace.empty()) AtomicFile{options_.trace};
   if (!options_.backend.empty()) make_backend(options_.backend);
   if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);
@@ -245,8 +250,9 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
                  "a built-in model, a file, or random:…; default: the model that the lesson is about");
   app.add_option("--backend", options.backend,
                  backend_names() + "; default: the one that the lesson is about");
-  app.add_option("--cache", options.cache,
-                 "the K/V cache of the sessions that the lesson watches: as in lastrow generate --help");
+  app.add_option(
+      "--cache", options.cache,
+      "the K/V cache of the sessions that the lesson watches: contiguous or paged[:block=B][,blocks=N]");
   app.add_option("--kv-dtype", options.kv_dtype,
                  "the type of its rows: TYPE, or k=TYPE,v=TYPE; default: f32");
   app.add_option("--trace", options.trace, "write a trace of the run to this file (safetensors)");

@@ -360,8 +360,7 @@ void add_mass_of_tile(const ScoreMass& op, const HeadRows& k, int32_t i, int32_t
         const float lse = op.lse.data<float>()[head];
         if (lse == kMinusInfinity) continue;  // it sees no key
         weights.setZero();
-        dot_rows(keys + (first - begin), n, op.q.data<float>() + head * head_dim, head_dim,
-                 weights.data());
+        dot_rows(keys + (first - begin), n, op.q.data<float>() + head * head_dim, head_dim, weights.data());
         scores.finish(weights.data(), first, n, static_cast<int32_t>(j));
         weights = (weights - lse).exp();  // NaN stays NaN
         Row(mass + first, n) += (weights > 1.0f).select(1.0f, weights).head(n);

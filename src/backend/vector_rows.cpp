@@ -248,14 +248,27 @@ std::string description() {
   return fmt::format("{}.{}.{} for {}", HWY_MAJOR, HWY_MINOR, HWY_PATCH, hwy::TargetName(HWY_TARGET));
 }
 
+namespace {
+void require_rows(const Rows& rows) {
+  LASTROW_CHECK(rows.head_dim <= kMostHeadDim, "rows of {} elements, of at most {}", rows.head_dim,
+                kMostHeadDim);
+}
+}  // namespace
+
 void dot(const Rows& rows, const float* q, int64_t n_heads, float* scores, int64_t stride, const Rows& next) {
+  require_rows(rows);
+  LASTROW_CHECK(stride >= (rows.n + 3) / 4 * 4, "{} scores in a stride of {}", rows.n, stride);
   HWY_NAMESPACE::dot_rows(rows, q, n_heads, scores, stride, next);
 }
 void add(const Rows& rows, const float* weights, int64_t stride, const float* factors, int64_t n_heads,
          float* acc, int64_t acc_stride, const Rows& next) {
+  require_rows(rows);
   HWY_NAMESPACE::add_rows(rows, weights, stride, factors, n_heads, acc, acc_stride, next);
 }
-void decode(const Rows& rows, float* floats) { HWY_NAMESPACE::decode_rows(rows, 0, rows.n, floats); }
+void decode(const Rows& rows, float* floats) {
+  require_rows(rows);
+  HWY_NAMESPACE::decode_rows(rows, 0, rows.n, floats);
+}
 
 }  // namespace lastrow::vector_rows
 

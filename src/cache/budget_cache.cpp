@@ -102,8 +102,7 @@ void BudgetCache::require_room(std::span<const SequenceInput> inputs) const {
     if (static_cast<int64_t>(input.tokens.size()) > n_free)
       throw CapacityError(
           "a step of {} tokens for a sequence that holds {} rows in {} slots: feed at most {} at once, or "
-          "raise "
-          "CacheSizes::longest_step",
+          "raise CacheSizes::longest_step",
           input.tokens.size(), length, spec_.held_rows, n_free);
   }
 }

@@ -95,7 +95,8 @@ CacheUsage ContiguousCache::usage() const {
 void ContiguousCache::copy_from(const KvCache& other) {
   const auto* same = dynamic_cast<const ContiguousCache*>(&other);
   LASTROW_CHECK(same != nullptr && same->lengths_.size() == lengths_.size() &&
-                    same->spec_.max_seq_len == spec_.max_seq_len,
+                    same->spec_.max_seq_len == spec_.max_seq_len && same->window_ == window_ &&
+                    same->sinks_ == sinks_,
                 "copy_from() a cache of another kind or size");
   LASTROW_CHECK(!planned_ && !same->planned_, "copy_from() between plan() and commit() or abort()");
   lengths_ = same->lengths_;

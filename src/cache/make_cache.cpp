@@ -36,8 +36,7 @@ CacheSpec paged_spec(const CacheOptions& options, const CacheSizes& sizes) {
   if (spec.n_blocks < spec.max_blocks_per_seq())
     throw ShapeError(
         "{} block{} of {} row{} are too few: the pool must hold one text of the whole context ({} tokens), "
-        "so "
-        "choose blocks={} or more",
+        "so choose blocks={} or more",
         spec.n_blocks, spec.n_blocks == 1 ? "" : "s", spec.block_len, spec.block_len == 1 ? "" : "s",
         sizes.max_seq_len, spec.max_blocks_per_seq());
   return spec;

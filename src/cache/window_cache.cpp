@@ -53,6 +53,7 @@ WindowCache::WindowCache(const CacheSpec& spec, int32_t n_seqs, WindowRule rule)
   // Enough for the longest step of one sequence, or for one token of each sequence. Several prompts in one
   // step may need more; then the plan allocates.
   plan_.reserve(std::max(rule.longest_step, n_seqs), n_seqs, spec.table_len);
+  evicted_.reserve(std::max(rule.longest_step, n_seqs));
   plan_.table_first.reserve(n_seqs);
   plan_.key_positions.reserve(static_cast<size_t>(n_seqs) * static_cast<size_t>(spec.table_len) *
                               static_cast<size_t>(spec.block_len));
@@ -87,7 +88,10 @@ int32_t WindowCache::position_of(int32_t sequence, int32_t index) const {
 }
 
 int64_t WindowCache::slot(int32_t sequence, int32_t index) const {
-  const int32_t position = position_of(sequence, index);
+  return slot_at(sequence, position_of(sequence, index));
+}
+
+int64_t WindowCache::slot_at(int32_t sequence, int32_t position) const {
   // In the table of all its blocks in their own order, a row of the ring is where its position puts it.
   const BlockTable own{blocks_.data() + int64_t{sequence} * blocks_per_seq(), blocks_per_seq(),
                        spec_.block_len, rule_.sinks};
@@ -122,6 +126,9 @@ const StepPlan& WindowCache::plan(std::span<const SequenceInput> inputs) {
       throw CapacityError(
           "a step of {} tokens, but the ring has room for {} at once: feed chunks of at most {}",
           input.tokens.size(), rule_.longest_step, rule_.longest_step);
+  size_t most_victims = 0;  // a step forgets at most one row for each of its tokens
+  for (const SequenceInput& input : inputs) most_victims += input.tokens.size();
+  evicted_.reserve(most_victims);  // so that commit cannot fail
   begin_packing(plan_, spec_);
   plan_.window = rule_.window;
   plan_.window_sinks = plan_.table_sinks = rule_.sinks;
@@ -135,11 +142,16 @@ const StepPlan& WindowCache::plan(std::span<const SequenceInput> inputs) {
 
 void WindowCache::commit(const StepPlan& plan) {
   LASTROW_CHECK(planned_ && &plan == &plan_, "commit() of a plan that is not the current one");
+  evicted_.clear();
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-    int32_t& n = seen_[plan.sequences[i]];
+    const int32_t sequence = plan.sequences[i];
+    int32_t& n = seen_[sequence];
+    const int32_t first = ring_begin(n);
     n += plan.q_len(i);
-    rows_evicted_ += plan.kv_len[i] - rows_after(n);
+    for (int32_t position = first; position < std::min(ring_begin(n), n); ++position)
+      evicted_.push_back({sequence, position, slot_at(sequence, position)});
   }
+  rows_evicted_ += std::ssize(evicted_);
   planned_ = false;
 }
 
@@ -164,6 +176,7 @@ void WindowCache::truncate(int32_t sequence, int32_t n_tokens) {
         sequence, seen_[sequence], n_tokens, ring_begin(n_tokens),
         std::min(ring_begin(seen_[sequence]), n_tokens) - 1);
   seen_[sequence] = n_tokens;
+  evicted_.clear();
 }
 
 void WindowCache::fork(int32_t, int32_t) {
@@ -197,6 +210,7 @@ void WindowCache::copy_from(const KvCache& other) {
   LASTROW_CHECK(!planned_ && !same->planned_, "copy_from() between plan() and commit() or abort()");
   seen_ = same->seen_;
   rows_evicted_ = same->rows_evicted_;
+  evicted_.clear();
 }
 
 }  // namespace lastrow

@@ -74,6 +74,7 @@ class WindowCache final : public KvCache {
   bool can_truncate(int32_t sequence, int32_t n_tokens) const override;
   void fork(int32_t from, int32_t to) override;
   int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) override;
+  std::span<const EvictedRow> evicted() const override { return evicted_; }
   CacheUsage usage() const override;
   void copy_from(const KvCache& other) override;
 
@@ -87,6 +88,7 @@ class WindowCache final : public KvCache {
   int32_t ring_begin(int32_t n) const;
   int32_t rows_after(int32_t n) const;
   int32_t position_at(int32_t n, int32_t index) const;
+  int64_t slot_at(int32_t sequence, int32_t position) const;
   void require_held(int32_t sequence, int32_t index) const;
   void lay_out_table(const SequenceInput& input);
 
@@ -94,6 +96,7 @@ class WindowCache final : public KvCache {
   WindowRule rule_;
   std::vector<int32_t> seen_;    // [n_seqs]
   std::vector<int32_t> blocks_;  // [n_seqs, blocks_per_seq]   of each sequence: for the sinks, then its ring
+  std::vector<EvictedRow> evicted_;  // by the last commit
   int64_t rows_evicted_ = 0;
   StepPlan plan_;
   bool planned_ = false;

@@ -12,6 +12,7 @@
 #include "cli/eval_rows.h"
 #include "cli/eval_texts.h"
 #include "cli/generate_prompt.h"
+#include "cli/room.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 
@@ -64,6 +65,7 @@ void run(const EvalOptions& o) {
                     .stores_f64 = backend.activation_dtype == DType::f64,
                     .texts = &texts.texts,
                     .tokenizer = &model->tokenizer()};
+  if (!o.all) require_room(*model, backend, {.cache = cache, .chunk = 1});  // before the reference is run
   std::optional<EvalJob> job(std::in_place, model, texts.texts, o.backend, std::ssize(rows));
   report.reference = &job->reference();
   report.reference_bytes = job->reference_bytes();

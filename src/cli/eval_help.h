@@ -43,6 +43,7 @@ A cache that this program or backend refuses gets its reason in place of numbers
     perplexity_change_error    the ± above, as a part too; null for a single text
     kl_mean, kl_max        in nats
     kl_max_text, kl_max_token  where the largest is: the text, and the index of the predicted token in it; from 0
+                             null: no token differs
     flips
 
 Example:

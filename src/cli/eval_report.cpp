@@ -1,5 +1,6 @@
 #include "cli/eval_report.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "cli/prompts_file.h"
@@ -73,7 +74,7 @@ ordered_json result_as_json(const EvalReport& report, const EvalResult& r) {
   json["kl_mean"] = q.kl_mean;
   json["kl_max"] = q.kl_max;
   json["kl_max_text"] = q.kl_max_text;
-  json["kl_max_token"] = q.kl_max_token;
+  json["kl_max_token"] = q.kl_max == 0 ? ordered_json() : ordered_json(q.kl_max_token);
   json["flips"] = q.n_flips;
   return json;
 }
@@ -141,15 +142,14 @@ std::string int8_claim(const EvalReport& report) {
   const EvalResult *f16 = measured(report, "f16"), *int8 = measured(report, "int8");
   if (f16 == nullptr || int8 == nullptr) return "";
   const Change& change = int8->change;
-  const double spread = 2 * change.error.value_or(0);
+  const double spread = change.error ? 2 * *change.error : std::numeric_limits<double>::infinity();
   const char* verdict = "these texts are too few to tell";
   if (change.relative + spread < kClaimed) verdict = "that part holds for this model and these texts";
   if (change.relative - spread >= kClaimed)
     verdict = "that part does not hold for this model and these texts";
   return fmt::format(
       "\nClaimed of int8: half the bytes of f16, and less than 0.5 % more perplexity. Measured: {} of the "
-      "bytes, "
-      "because each\nrow of a head has a scale, and a change of {}: {}.\n",
+      "bytes, because each\nrow of a head has a scale, and a change of {}: {}.\n",
       share_text(int8->storage_bytes, f16->storage_bytes), change_text(change), verdict);
 }
 

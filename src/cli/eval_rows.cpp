@@ -8,20 +8,6 @@
 
 namespace lastrow::cli {
 
-namespace {
-
-/// K and V of one token in all layers. A backend in double precision stores f64 for f32.
-int64_t bytes_per_token(const CacheSpec& spec, const BackendInfo& backend) {
-  int64_t bytes = 0;  // of one K/V head of one layer
-  for (const RowKind kind : {RowKind::k, RowKind::v}) {
-    const bool is_f64 = backend.activation_dtype == DType::f64 && spec.dtypes().of(kind) == DType::f32;
-    bytes += (is_f64 ? 2 : 1) * spec.row_bytes(kind);
-  }
-  return int64_t{spec.n_layers} * spec.n_kv_heads * bytes;
-}
-
-}  // namespace
-
 std::vector<EvalRow> all_rows(int32_t context) {
   std::vector<EvalRow> rows;
   for (const char* dtype : {"f32", "f16", "bf16", "int8", "k=int8,v=f32", "k=f32,v=int8", "fp8", "int4",
@@ -69,8 +55,8 @@ void EvalJob::on_step(int64_t n_steps) {
 EvalResult EvalJob::measure(const EvalRow& row) {
   const auto tested = session(cache_options(row.cache, row.kv_dtype));
   EvalResult result{.row = row, .storage_bytes = tested->storage_bytes()};
-  result.bytes_per_token = bytes_per_token(tested->cache().spec(), tested->backend_info());
   result.quality = evaluate(*tested, texts_, reference_, [this](int64_t n) { on_step(n); });
+  result.bytes_per_token = tested->record().cache_bytes_written;  // a step stores the rows of one token
   result.change = perplexity_change(reference_, result.quality);
   ++n_done_;
   return result;
@@ -79,9 +65,10 @@ EvalResult EvalJob::measure(const EvalRow& row) {
 EvalResult EvalJob::try_measure(const EvalRow& row) {
   try {
     return measure(row);
-  } catch (const CapacityError&) {
-    throw;
-  } catch (const Error& e) {
+  } catch (const UsageError& e) {
+    ++n_done_;
+    return {.row = row, .refused = e.what()};
+  } catch (const ShapeError& e) {
     ++n_done_;
     return {.row = row, .refused = e.what()};
   }

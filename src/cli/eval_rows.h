@@ -1,7 +1,7 @@
 // The rows of `lastrow eval`: a cache and its types, and what they cost in quality and save in bytes.
 //
 //   for (const EvalRow& row : all_rows(context)) …       the table of --all
-//   EvalJob job(model, texts, backend_flags);            runs the reference
+//   EvalJob job(model, texts, backend_flags, n_rows);    runs the reference
 //   EvalResult r = job.measure(row);                     then each row, against the same reference
 //
 // all_rows is the one list of the caches in that table. A row names its cache as --cache does. If this build, or
@@ -45,7 +45,6 @@ class EvalJob {
 
   const Reference& reference() const { return reference_; }
   int64_t reference_bytes() const { return reference_bytes_; }
-  int64_t n_measured() const { return n_done_; }
 
   /// Throws UsageError or ShapeError for a cache that cannot be made or used, and as the constructor does.
   EvalResult measure(const EvalRow& row);

@@ -61,8 +61,10 @@ void require_for_prompts(const GenerateOptions& o) {
     throw UsageError("--share-prefix shares blocks of a pool: add --cache paged");
   if (o.pad_left && o.batch.value_or(1) < 2)
     throw UsageError("--pad-left is about prompts that step together: add --batch 2 or more");
-  if (o.pad_left && o.cache.options().window > 0)
-    throw UsageError("--pad-left moves positions, and a window counts them: use a --cache without a window");
+  const CacheOptions cache = o.cache.options();
+  if (o.pad_left && (cache.window > 0 || forgets_rows(cache)))
+    throw UsageError(
+        "--pad-left moves positions, and this cache goes by them: use a contiguous or paged --cache");
   if (o.pad_left && o.share_prefix)
     throw UsageError("--pad-left and --share-prefix compare different things: use only one of them");
 }

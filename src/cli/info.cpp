@@ -150,18 +150,18 @@ ordered_json collect() {
   ordered_json sets = ordered_json::array();
   for (const auto& [name, available] : instruction_sets())
     sets.push_back({{"name", name}, {"compiled", kCompiled.contains(name)}, {"available", available}});
-  return {
-      {"version", LASTROW_VERSION},
-      {"compiler", kCompiler},
-      {"threads", std::max(1u, std::thread::hardware_concurrency())},
-      {"instruction_sets", sets},
-      {"backends", backends()},
-      {"kernels", kernels()},
-      {"caches",
-       {"contiguous[:window=W][,sinks=N]", "paged[:block=B][,blocks=N]", "window:w=W[,sinks=N][,block=B]"}},
-      {"kv_dtypes", kv_dtypes()},
-      {"libraries", library_versions()},
-      {"models", builtin_models()}};
+  return {{"version", LASTROW_VERSION},
+          {"compiler", kCompiler},
+          {"threads", std::max(1u, std::thread::hardware_concurrency())},
+          {"instruction_sets", sets},
+          {"backends", backends()},
+          {"kernels", kernels()},
+          {"caches",
+           {"contiguous[:window=W][,sinks=N]", "paged[:block=B][,blocks=N]", "window:w=W[,sinks=N][,block=B]",
+            "budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]"}},
+          {"kv_dtypes", kv_dtypes()},
+          {"libraries", library_versions()},
+          {"models", builtin_models()}};
 }
 
 std::string as_text(const ordered_json& info) {

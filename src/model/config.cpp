@@ -103,12 +103,12 @@ AttendSpec attend_spec(const ModelConfig& c, int layer, int32_t window, int32_t 
 
 void require_window(const ModelConfig& c, int32_t window, int32_t sinks) {
   for (int layer = 0; layer < c.n_layers; ++layer)
-    if (const MaskRule own = attend_spec(c, layer).mask; !can_narrow(own, window, sinks))
+    if (const MaskRule own = attend_spec(c, layer).mask; own.window > 0 && window > 0 && sinks > 0)
       throw UsageError(
-          "layer {} of {} has a window of {}, which is wider than that of the cache, {}, and hides its {} "
-          "sinks "
-          "from later tokens: leave out the sinks, or choose a window of {} or more",
-          layer, c.name, own.window, window, sinks, own.window);
+          "layer {} of {} has a window of its own, {}, which hides the {} sinks of the cache from later "
+          "tokens: "
+          "leave out the sinks",
+          layer, c.name, own.window, sinks);
 }
 
 ModelShape shape_of(const ModelConfig& c, DType weight_dtype) {

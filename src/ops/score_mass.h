@@ -27,8 +27,8 @@ constexpr OpCost score_mass(const AttendSize& n, int64_t mass_elems) {
 
 /// The softmax weights of all queries and heads of a sequence, summed for each index:
 ///   mass[i,s] = Σ_h Σ_t min(1, exp(score[h,t,s] − lse[t,h]))    over the queries t of sequence i that see s
-/// mass is 0 where no query sees s, and behind kv_len. Σ_s mass[i,s] = n_q_heads · q_len, less one for each row
-/// that sees no key. `score` is as in Attend. The minimum matters only for scores so large that attend, which
+/// mass is 0 where no query sees s, and behind kv_len. Σ_s mass[i,s] = n_q_heads · q_len, less n_q_heads for
+/// each query that sees no key. `score` is as in Attend. The minimum matters only for scores so large that attend, which
 /// sums q·k in another order, has another lse than these scores. If lse is NaN, the mass of the visible keys is
 /// NaN.
 /// Row i of mass comes from the rows of q and lse of sequence i, and from the rows of K that its queries see.

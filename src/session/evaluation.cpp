@@ -121,6 +121,8 @@ Quality evaluate(DecodeSession& session, const Texts& texts, const Reference& re
 
 Change perplexity_change(const Reference& reference, const Quality& quality) {
   const Prediction &a = reference.prediction, &b = quality.prediction;
+  LASTROW_CHECK(a.text_len == b.text_len, "{} and {} texts, or texts of other lengths", a.text_len.size(),
+                b.text_len.size());
   const auto n_texts = static_cast<double>(a.text_len.size()), n_tokens = static_cast<double>(a.n_tokens());
   const double mean = b.nats_per_token() - a.nats_per_token();
   Change change{.relative = std::expm1(mean), .error = {}};

@@ -18,7 +18,7 @@
 // * Mode::recompute empties its storage before each step and feeds the whole prefix. Nothing else differs.
 // * Only advance() can add a token. go_to() and set_pokes() run steps with the tokens that they had before.
 //   If advance() from an earlier step feeds other tokens than before, the later steps are forgotten.
-// * A cache that forgets rows (CacheOptions::kind window) takes at most SessionOptions::chunk tokens in a step.
+// * A cache that forgets rows (of kind window or budget) takes at most SessionOptions::chunk tokens in a step.
 //   It cannot go back to rows that it has forgotten, so stepping back runs the steps from 0 again. A poke of a
 //   row that is not stored any more changes nothing, and its report says so. Its rows cannot be saved.
 // * Rows that start_from() loaded stay as they are. Stepping back never goes below them, and a poke `since`
@@ -65,7 +65,7 @@ struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
   int32_t max_seq_len = 0;  // 0: the model's context
-  // Tokens of the prompt that a step feeds. 0: the whole prompt; with a cache that forgets rows: its window
+  // Tokens of the prompt that a step feeds. 0: the whole prompt; with one that forgets rows: its window or budget
   int32_t chunk = 0;
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
   CacheOptions cache{};                     // without share_prefix; Mode::recompute: contiguous f32 scratch

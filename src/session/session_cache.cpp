@@ -16,7 +16,7 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
       throw UsageError("{} has no window of its own: choose one, window:w=W", config.name);
     if (config.window_period != 1)
       throw UsageError(
-          "only every {}th layer of {} has a window, and all layers share one ring: choose its length, "
+          "only 1 of every {} layers of {} has a window, and all layers share one ring: choose its length, "
           "window:w=W",
           config.window_period, config.name);
     options.window = config.window;
@@ -24,8 +24,7 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
   if (options.kind == "budget" && config.window > 0)
     throw UsageError(
         "{} has layers with a window of {}, which a budget cannot keep to, because the rows that it holds "
-        "have "
-        "gaps: use a contiguous, paged or window cache",
+        "have gaps: use a contiguous, paged or window cache",
         config.name, config.window);
   require_window(config, options.window, options.sinks);
   return options;
@@ -44,8 +43,7 @@ void require_can_be_saved(const CacheOptions& options) {
   if (options.window > 0 || forgets_rows(options))
     throw UsageError(
         "rows cannot be saved from a cache with a window or a budget, nor loaded into one: they depend on "
-        "what "
-        "earlier tokens saw, and some are forgotten; use a contiguous or paged cache without a window");
+        "what earlier tokens saw, and some are forgotten; use a contiguous or paged cache without a window");
 }
 
 }  // namespace lastrow

@@ -161,7 +161,7 @@ void DecodeSession::Transaction::run_through(int32_t step) {
   if (session_.mode() == Mode::cached)
     while (first > 0 && !can_begin(first)) --first;
   // One step behind the last token overwrites only rows that the cache has forgotten. Others overwrite more.
-  if (first < step || session_.cache_->n_seen(0) > session_.n_tokens_at(first - 1)) save_rows_of_ring();
+  if (first < step || session_.cache_->n_seen(0) > session_.n_tokens_at(first - 1)) save_held_rows();
   for (int32_t i = first; i <= step; ++i) run_step(i);
   state_.step = step;
   state_.next_token = session_.sampler_.choose(state_.logits, session_.cache_->n_seen(0));

@@ -62,7 +62,7 @@ class DecodeSession::Transaction {
   void undo();
   void restore_rows();
   void save_forgotten_rows();
-  void save_rows_of_ring();
+  void save_held_rows();
   void require_first_call();
 
   // warm_start.cpp

@@ -131,6 +131,7 @@ void Recorder::add_evicted(std::span<const EvictedRow> rows) {
   step.bytes += n_bytes;
   bytes_ += n_bytes;
 }
+
 std::span<const Recorder::Entry> Recorder::entries(int32_t step) const { return at(step).entries; }
 
 const Tensor* Recorder::find(int32_t step, int32_t layer, std::string_view name, int32_t sequence) const {

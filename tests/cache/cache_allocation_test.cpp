@@ -18,7 +18,8 @@ namespace {
 const CacheSizes kSizes{.n_layers = 1, .n_kv_heads = 1, .head_dim = 4, .max_seq_len = 24, .n_seqs = 4};
 const CacheOptions kContiguous{}, kPaged{.kind = "paged", .block_len = 4, .n_blocks = 12},
     kSharing{.kind = "paged", .block_len = 4, .n_blocks = 12, .share_prefix = true},
-    kWindow{.kind = "window", .block_len = 4, .window = 6, .sinks = 2};
+    kWindow{.kind = "window", .block_len = 4, .window = 6, .sinks = 2},
+    kBudget{.kind = "budget", .sinks = 1, .budget = 6, .eviction = Eviction::sinks};
 
 }  // namespace
 
@@ -54,7 +55,7 @@ TEST_CASE("no call of a cache allocates: decoding, copies of blocks, evictions, 
 }
 
 TEST_CASE("a cache that cannot be made for lack of memory leaves nothing behind") {
-  for (const CacheOptions& options : {kContiguous, kPaged, kSharing, kWindow}) {
+  for (const CacheOptions& options : {kContiguous, kPaged, kSharing, kWindow, kBudget}) {
     CAPTURE(options.kind);
     int32_t n_failed = 0;
     for (bool is_made = false; !is_made;) {
@@ -75,7 +76,7 @@ TEST_CASE("a cache that cannot be made for lack of memory leaves nothing behind"
 }
 
 TEST_CASE("a plan that fails for lack of memory changes nothing, and works the next time") {
-  for (const CacheOptions& options : {kContiguous, kPaged, kSharing, kWindow}) {
+  for (const CacheOptions& options : {kContiguous, kPaged, kSharing, kWindow, kBudget}) {
     CAPTURE(options.kind);
     CacheOptions large = options;
     if (options.kind == "paged") large.n_blocks = 24;

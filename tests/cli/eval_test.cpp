@@ -133,6 +133,20 @@ TEST_CASE("--all: each type, then each cache; what this build refuses says why")
   CHECK(j["rows"][0]["kl_max"] == 0);
 }
 
+TEST_CASE("--all says why a cache that does not fit the context is not measured") {
+  const char* small = "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=32,context=12";
+  const json j = as_json({"--model", small, "--texts", "2", "--all"});
+  int n_refused = 0;
+  for (const json& row : j["rows"])
+    if (!row["refused"].is_null()) {
+      ++n_refused;
+      CHECK(row["refused"].get<std::string>().find("blocks of 16 rows in a cache for 12 tokens") == 0);
+    }
+  CHECK(n_refused >= 3);  // paged and the windows, whose blocks have 16 rows
+  CHECK(evaluated({"--model", small, "--texts", "2", "--all"}).out.find("not measured: blocks of 16 rows") !=
+        std::string::npos);
+}
+
 TEST_CASE("--all prints a line for each row, and compares int8 with what is claimed of it") {
   const LastrowOutcome o = evaluated({"--model", "fable-mqa", "--texts", "2", "--all"});
   CHECK(o.out.find("fable-mqa on eigen: 510 predicted tokens of 2 texts that training never saw") == 0);

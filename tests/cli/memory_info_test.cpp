@@ -246,7 +246,7 @@ TEST_CASE("info names backends, libraries, threads, instruction sets and models"
   CHECK(j["threads"].get<int>() >= 1);
   CHECK(j["instruction_sets"].is_array());
   CHECK(j["kv_dtypes"] == json{"f32", "f16", "bf16", "int8", "fp8", "int4", "fp4"});
-  CHECK(j["caches"].size() == 2);
+  CHECK(j["caches"].size() == 4);
   CHECK(text.out.find("paged[:block=B][,blocks=N]") != std::string::npos);
   for (const char* library : {"Eigen", "Highway", "fmt", "nlohmann_json", "CLI11"})
     CHECK(j["libraries"][library].is_string());

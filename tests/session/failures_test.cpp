@@ -195,10 +195,12 @@ TEST_CASE("a call that throws changes nothing, to the last bit") {
         }
 }
 
-TEST_CASE("a call that throws changes nothing in a ring, whose slots later rows have taken") {
-  const CacheOptions ring{.kind = "window", .block_len = 2, .window = 4, .sinks = 1};
+TEST_CASE("a call that throws changes nothing in a ring or a budget, whose slots later rows have taken") {
+  const CacheOptions kRing{.kind = "window", .block_len = 2, .window = 4, .sinks = 1},
+      kHeavy{.kind = "budget", .budget = 4, .eviction = Eviction::heavy};
   const std::vector<Poke> pokes = {poke(Poke::What::k, 6, Poke::When::since)};
-  for (const bool by_stop : {false, true})
+  for (const auto& [ring, by_stop] :
+       {std::pair{kRing, false}, {kRing, true}, {kHeavy, false}, {kHeavy, true}})
     for (const int32_t skip : {0, 1, 3}) {  // the step that fails, of those that run
       CAPTURE(by_stop);
       CAPTURE(skip);
