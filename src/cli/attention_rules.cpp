@@ -36,6 +36,15 @@ std::optional<float> given(const char* option, const std::optional<std::string>&
   return x;
 }
 
+/// real_number gives 0 for a number that is too small for a float. A cap of 0 means none, so it is refused.
+void require_cap(const std::string* text, float cap) {
+  if (text == nullptr || cap != 0) return;
+  const std::string_view digits = std::string_view(*text).substr(0, text->find_first_of("eE"));
+  if (digits.find_first_of("123456789") != std::string_view::npos)
+    throw UsageError("soft cap {} is too small for single precision; give at least 1e-38, or 0 for none",
+                     *text);
+}
+
 }  // namespace
 
 AttendSpec read_rules(const NamedTensors& file, int64_t head_dim, int64_t n_q_heads,
@@ -52,6 +61,7 @@ AttendSpec read_rules(const NamedTensors& file, int64_t head_dim, int64_t n_q_he
   spec.mask.causal = truth(file, "causal", true);
   spec.score.scale = given("--scale", options.scale).value_or(scale.value_or(default_scale));
   spec.score.soft_cap = given("--soft-cap", options.soft_cap).value_or(cap.value_or(0.0f));
+  require_cap(options.soft_cap ? &*options.soft_cap : file.metadata("soft_cap"), spec.score.soft_cap);
   spec.score.alibi_heads = alibi ? static_cast<int32_t>(n_q_heads) : 0;
   spec.mask.window = options.window.value_or(window.value_or(0));
   spec.mask.sinks = options.sinks.value_or(sinks.value_or(0));

@@ -150,7 +150,7 @@ std::string int8_claim(const EvalReport& report) {
   return fmt::format(
       "\nClaimed of int8: half the bytes of f16, and less than 0.5 % more perplexity. Measured: {} of the "
       "bytes, because each\nrow of a head has a scale, and a change of {}: {}.\n",
-      share_text(int8->storage_bytes, f16->storage_bytes), change_text(change), verdict);
+      share_text(int8->bytes_per_token, f16->bytes_per_token), change_text(change), verdict);
 }
 
 ordered_json as_json(const EvalReport& report) {

@@ -126,6 +126,11 @@ struct Sizes {
 Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
   Sizes s{.cache = cache_options(o.cache), .context = o.context.value_or(shape.max_seq_len)};
   const CacheFormats formats = cache_formats_of(o.kv_dtype);
+  if (shape.window > 0 && (s.cache.kind == "budget" || s.cache.sinks > 0))
+    throw UsageError(
+        "{} has layers with a window of their own, so it takes no cache with sinks or a budget: use "
+        "contiguous, paged or window:w=W",
+        shape.name);
   s.whole = cache_memory(shape, s.context, o.batch, formats);
   if (s.cache.kind == "window" || s.cache.kind == "budget") {
     if (s.cache.window == 0 && shape.window > 0 && shape.n_window_layers() == shape.n_layers)

@@ -5,6 +5,7 @@
 
 #include "backend/eigen.h"
 #include "session/saved_cache.h"
+#include "session/session_cache.h"
 #include "session/transaction.h"
 #include "session/twin.h"
 #include "support/aborts.h"
@@ -121,7 +122,7 @@ Shown shown_by(const DecodeSession& s) {
   for (size_t i = 0; i < s.pokes().size(); ++i)
     shown.numbers.insert(shown.numbers.end(),
                          {s.pokes()[i].position, s.poke_report(i).changed, s.poke_report(i).reads});
-  if (s.options().cache.kind != "window") CHECK(s.kv_len() == s.n_tokens_at(s.current_step()));
+  if (!forgets_rows(s.options().cache)) CHECK(s.kv_len() == s.n_tokens_at(s.current_step()));
   shown.numbers.push_back(s.cache().usage().rows_evicted);
   for (int32_t index = 0; index < s.kv_len(); ++index) {
     shown.numbers.insert(shown.numbers.end(), {s.slot(index), s.position_of(index)});

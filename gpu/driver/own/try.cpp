@@ -21,7 +21,7 @@
 namespace lastrow::driver {
 namespace {
 
-constexpr int kHeld = 0, kFailed = 1, kUsage = 2;
+constexpr int kHeld = 0, kFailed = 1, kUsage = 2, kCut = 4;
 
 /// Runs work in a process of its own, and returns how that ended: an exit status, or −signal.
 int in_child(FunctionRef<int()> work) {
@@ -47,6 +47,7 @@ int check_and_count(const Options& o, const OwnRung& own) {
   const auto runner = make_runner("emulated", own);
   const CheckedRungs checked = check_rungs(o, "emulated", *runner, {own.name}, own);
   if (!checked.held) return kFailed;
+  if (checked.is_cut) return kCut;
   print(compare_counts(*runner, own.name));
   return kHeld;
 }
@@ -91,6 +92,7 @@ int try_cuda(const Options& o, const OwnSource& source, OwnRung& own) {
   const CheckedRungs checked = check_rungs(o, "cuda", *runner, {own.name}, own);
   if (checked.lost) return kExitDeviceLost;
   if (!checked.held) return kFailed;
+  if (checked.is_cut) return kCut;
   print(compare_times(*runner, own.name, o.patience));
   return kHeld;
 }
