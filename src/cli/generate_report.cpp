@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cache/make_cache.h"
 #include "cost/memory.h"
 #include "io/checked.h"
 
@@ -91,6 +92,13 @@ std::string agreement(const GenerateReport& report) {
       "{:.2g}.\n",
       c.n_equal + 1, name_of(a.mode), report.tokenizer->piece(a.tokens[i]), name_of(b.mode),
       report.tokenizer->piece(b.tokens[i]), c.max_abs_logit_diff);
+}
+
+/// A window hides the same keys from both modes. A budget is only in the cache.
+std::string price_of_budget(const GenerateReport& report) {
+  return cache_options(report.cache).kind == "budget" ? "The recompute mode has no budget: it sees every "
+                                                        "token. What differs is what the budget costs.\n"
+                                                      : "";
 }
 
 ordered_json mode_as_json(const GenerateReport& report, const ModeRun& run) {
@@ -190,7 +198,7 @@ std::string as_table(const GenerateReport& report) {
   out += table_row(
       report, "time", [](const StepRecord& s) { return s.wall_us; }, milliseconds);
   out += text_row(report, "tokens/s after the prefill", tokens_per_second);
-  if (report.runs.size() == 2) out += fmt::format("\n{}", agreement(report));
+  if (report.runs.size() == 2) out += fmt::format("\n{}{}", agreement(report), price_of_budget(report));
   if (report.kv_dtype != "f32" && report.runs[0].mode == Mode::cached)
     out += fmt::format("{}The cache stores K and V in {}: {}.\n", report.runs.size() == 2 ? "" : "\n",
                        report.kv_dtype,

@@ -322,3 +322,16 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
   refused({"--prompt", "a", "--pad-left"}, "--pad-left needs several prompts");
   refused({}, "--prompt is missing");
 }
+
+TEST_CASE("a budget holds its rows, and its price is the difference to recomputing with every token") {
+  const auto generated = [](const char* cache) {
+    return lastrow_program({"generate", "--prompt", "the quick brown fox", "--tokens", "40", "--mode", "both",
+                            "--cache", cache});
+  };
+  const LastrowOutcome small = generated("budget:rows=4"), large = generated("budget:rows=100,policy=heavy");
+  CHECK(small.exit_code == 0);
+  CHECK(small.out.find("rows forgotten, each layer") != std::string::npos);
+  CHECK(small.out.find("What differs is what the budget costs") != std::string::npos);
+  CHECK(large.exit_code == 0);
+  CHECK(large.out.find("All 40 tokens are equal") != std::string::npos);
+}
