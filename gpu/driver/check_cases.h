@@ -6,8 +6,8 @@
 //                                              of them; every third problem is a long one, until these end
 //   set.full_size(); set.full(i)               the i-th of all combinations
 //
-// A problem comes with every rung that takes it, because on a GPU the judge takes longer than the rungs. Under the
-// emulator the rungs take nearly all of the time. There Runs::some leaves to each problem of the pairs the rung that it
+// With Runs::all, which lastrow-kernels uses, a problem comes with every rung that takes it. Under the emulator the
+// rungs take nearly all of the time. For a shorter check, Runs::some leaves to each problem of the pairs the rung that it
 // was made for, and the rungs that have not yet run its type with its head_dim, or its rules with tables like its own
 // (which begin within a block, or do not). So no pair of values is lost, and no kernel that was compiled.
 //
