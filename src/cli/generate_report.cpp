@@ -12,8 +12,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string milliseconds(double us) { return fmt::format("{:.2f} ms", us / 1e3); }
-
 std::string tokens_per_second(const ModeRun& run) {
   double decode_us = 0, n_decodes = 0;
   for (const StepRecord& step : run.steps)
@@ -125,6 +123,8 @@ ordered_json mode_as_json(const GenerateReport& report, const ModeRun& run) {
 }
 
 }  // namespace
+
+std::string milliseconds(double us) { return fmt::format("{:.2f} ms", us / 1e3); }
 
 std::string full_text(const GenerateReport& report, const ModeRun& run) {
   return report.tokenizer->decode(all_tokens(run));

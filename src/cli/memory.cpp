@@ -326,7 +326,7 @@ void run(const MemoryOptions& o) {
     print(as_text(shape, o, sizes));
 }
 
-constexpr const char* kFooter =
+constexpr const char* kMemoryFooter =
     R"(--json prints one object:
 
   model, source            the name, and where the sizes are from
@@ -379,7 +379,7 @@ void add_memory(CLI::App& app) {
       "The type of the cache: f32, f16, bf16, int8, fp8, int4 or fp4, or k=TYPE,v=TYPE; default f16");
   sub->add_flag("--list", o->list, "List the presets, with their sizes and sources");
   sub->add_flag("--json", o->json, "Print one JSON object on standard output");
-  sub->footer(kFooter);
+  sub->footer(kMemoryFooter);
   refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });
 }

@@ -8,7 +8,7 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr float kRow = 30;
+constexpr float kEntryRow = 30;
 
 void draw_entry(Panel& panel, const view::Choice& choice, int index, Rect row, bool models) {
   const Touch touched = touch("choice", index, row);
@@ -42,7 +42,7 @@ void draw_choice_list(Panel& panel) {
   for (const view::Choice& choice : choices)
     width = std::max(width, panel.canvas.width(Type::label, choice.label) + 36);
   width = std::min(width, panel.layout.screen.width() - button.x0 - 16);
-  const float height = kRow * static_cast<float>(choices.size()) + 12 + (models ? kRow + 9 : 0);
+  const float height = kEntryRow * static_cast<float>(choices.size()) + 12 + (models ? kEntryRow + 9 : 0);
   const Rect box{button.x0, button.y1 + 3, button.x0 + width, button.y1 + 3 + height};
   Overlay over(panel, "choices", panel.layout.screen);
   Panel& top = over.panel();
@@ -51,12 +51,12 @@ void draw_choice_list(Panel& panel) {
   top.canvas.frame_round(box, top.color(top.hex().line), 6);
   Rect inside = box.inset(6);
   for (size_t i = 0; i < choices.size(); ++i)
-    draw_entry(top, choices[i], static_cast<int>(i), inside.cut_top(kRow), models);
+    draw_entry(top, choices[i], static_cast<int>(i), inside.cut_top(kEntryRow), models);
   if (models) {
     inside.cut_top(4);
     top.canvas.horizontal(inside.x0, inside.x1, inside.y0, top.color(top.hex().line));
     inside.cut_top(5);
-    Rect row = inside.cut_top(kRow);
+    Rect row = inside.cut_top(kEntryRow);
     const Touch touched = touch("open a file", row);
     if (touched.hovered) top.canvas.fill_round(row, top.color(top.hex().hover), 4);
     if (touched.clicked) top.send(view::OpenFileBox{true});

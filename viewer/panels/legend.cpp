@@ -35,7 +35,7 @@ void draw_scale(Panel& panel, const Rect& r) {
   panel.canvas.frame(r, panel.color(panel.hex().line));
 }
 
-constexpr float kSwatch = 26, kScaleBar = 76, kApart = 16, kLine = 20;
+constexpr float kSwatch = 26, kScaleBar = 76, kEntriesApart = 16, kEntryLine = 20;
 
 /// Places entries from left to right, and on the next line if the line is full.
 class Flow {
@@ -44,10 +44,10 @@ class Flow {
   Rect next(float width) {
     if (x_ > room_.x0 && x_ + width > room_.x1) {
       x_ = room_.x0;
-      y_ += kLine;
+      y_ += kEntryLine;
     }
-    const Rect place{x_, y_, x_ + width, y_ + kLine};
-    x_ += width + kApart;
+    const Rect place{x_, y_, x_ + width, y_ + kEntryLine};
+    x_ += width + kEntriesApart;
     return place;
   }
 

@@ -14,7 +14,7 @@ using nlohmann::json;
 constexpr const char* kStates[] = {"not_yet",    "computed_now", "again_needed", "again_unused",
                                    "from_cache", "masked",       "absent"};
 constexpr const char* kRoles[] = {"prompt", "generated", "input", "next"};
-constexpr const char* kWaiting[] = {"nothing", "reading", "poke", "pause"};
+constexpr const char* kTourWaits[] = {"nothing", "reading", "poke", "pause"};
 constexpr const char* kLists[] = {"none", "models", "backends"};
 constexpr const char* kSentences[] = {"beat", "tour", "ask", "offer"};
 
@@ -276,7 +276,7 @@ std::string to_json(const ViewState& v) {
         {"active", v.tour.active},
         {"row", v.tour.row},
         {"n_rows", v.tour.n_rows},
-        {"waiting", kWaiting[static_cast<size_t>(v.tour.waiting)]}}},
+        {"waiting", kTourWaits[static_cast<size_t>(v.tour.waiting)]}}},
       {"backends", choices(v.backends)},
       {"notice", v.notice ? json(v.notice->text) : json(nullptr)},
       {"prompt_open", v.prompt_box.open},
