@@ -54,6 +54,8 @@ std::string work_rows(const GenerateReport& report) {
   add("K/V cache read", &StepRecord::cache_bytes_read, gib_and_gb);
   add("K/V cache written", &StepRecord::cache_bytes_written, gib_and_gb);
   add("K/V scratch, kept for one step", &StepRecord::kv_scratch_bytes, gib_and_gb);
+  if (std::ranges::any_of(report.runs, [](const ModeRun& run) { return total(run.steps).n_saturated > 0; }))
+    add("elements too large for the type", &StepRecord::n_saturated, with_commas);
   add("flop", &StepRecord::flop, with_commas);
   return out;
 }
@@ -131,6 +133,7 @@ std::string full_text(const GenerateReport& report, const ModeRun& run) {
 }
 
 ordered_json as_json(const StepRecord& step) {
+  const ordered_json saturated = step.n_saturated < 0 ? ordered_json() : ordered_json(step.n_saturated);
   return {{"position", step.position},
           {"phase", name_of(step.phase)},
           {"q_len", step.q_len},
@@ -143,6 +146,7 @@ ordered_json as_json(const StepRecord& step) {
           {"kv_scratch_bytes", step.kv_scratch_bytes},
           {"rows_held", step.rows_held},
           {"rows_evicted", step.rows_evicted},
+          {"saturated", saturated},
           {"blocks_used", step.blocks_used},
           {"blocks_shared", step.blocks_shared},
           {"bytes_held", step.bytes_held},
