@@ -24,9 +24,9 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
     return begin;
   };
   const size_t slots = place(plan.append_slots), tokens = place(plan.tokens),
-               positions = place(plan.positions), q_start = place(plan.q_start), kv_len = place(plan.kv_len),
-               tables = place(plan.block_tables), rows = place(plan.logit_rows),
-               table_first = place(plan.table_first), key_positions = place(plan.key_positions);
+               positions = place(plan.effective_positions()), q_start = place(plan.q_start),
+               kv_len = place(plan.kv_len), tables = place(plan.block_tables), rows = place(plan.logit_rows),
+               table_first = place(plan.table_first), key_positions = place(plan.effective_key_positions());
   const size_t seq_of_token = (staging_.size() + 15) / 16 * 16;
   staging_.resize(seq_of_token + plan.tokens.size() * sizeof(int32_t));
   for (int32_t i = 0; i < plan.n_seqs(); ++i)
@@ -49,7 +49,7 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
             reinterpret_cast<const int64_t*>(device + slots),
             ints(rows),
             plan.table_first.empty() ? nullptr : ints(table_first),
-            plan.key_positions.empty() ? nullptr : ints(key_positions)};
+            plan.effective_key_positions().empty() ? nullptr : ints(key_positions)};
   seq_of_token_ = ints(seq_of_token);
   const StepBounds most = bounds_of(plan, storage.spec());
   step_key_ = {.storage = storage.rows(0, RowKind::k).raw(),
@@ -60,7 +60,8 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
                .block_len = plan.block_len,
                .table_sinks = plan.table_sinks,
                .has_first = !plan.table_first.empty(),
-               .has_positions = !plan.key_positions.empty(),
+               .has_positions = !plan.effective_key_positions().empty(),
+               .has_new_positions = plan.gives_new_positions(),
                .wants_mass = plan.wants_mass,
                .max_q_len = most.max_q_len,
                .max_kv_len = most.max_kv_len};

@@ -116,14 +116,14 @@ const Batch& CpuBackend<T>::begin_step(const StepPlan& plan, KvStorage& storage)
   this->copy_blocks(storage, plan.block_copies);
   batch_ = {&plan,
             plan.tokens.data(),
-            plan.positions.data(),
+            plan.effective_positions().data(),
             plan.q_start.data(),
             plan.kv_len.data(),
             plan.block_tables.data(),
             plan.append_slots.data(),
             plan.logit_rows.data(),
             plan.table_first.empty() ? nullptr : plan.table_first.data(),
-            plan.key_positions.empty() ? nullptr : plan.key_positions.data()};
+            plan.effective_key_positions().empty() ? nullptr : plan.effective_key_positions().data()};
   return batch_;
 }
 

@@ -19,7 +19,7 @@ struct BlockCopy {
 
 struct StepPlan {
   std::vector<int32_t> tokens;          // [n_tokens]
-  std::vector<int32_t> positions;       // [n_tokens]                 for the RoPE angle
+  std::vector<int32_t> positions;       // [n_tokens]                 numbers in the text, for the RoPE angle
   std::vector<int32_t> q_start;         // [n_seqs + 1]               first token of each; then n_tokens
   std::vector<int32_t> kv_len;          // [n_seqs]                   rows after the append of this step
   std::vector<int32_t> block_tables;    // [n_seqs, blocks_per_seq]   −1 where a sequence has fewer blocks
@@ -36,6 +36,9 @@ struct StepPlan {
   std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
   std::vector<int32_t> key_positions;  // [n_seqs, keys_per_seq()]    position of index s; empty: it is s
   bool wants_mass = false;             // the forward also computes what KvCache::add_mass takes
+  // Only if the cache gives positions anew, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
+  std::vector<int32_t> new_positions;      // [n_tokens]
+  std::vector<int32_t> new_key_positions;  // [n_seqs, keys_per_seq()]
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }
@@ -43,6 +46,15 @@ struct StepPlan {
   /// The most rows that the table of a sequence has room for.
   int32_t keys_per_seq() const { return blocks_per_seq * block_len; }
   int32_t q_len(int32_t i) const { return q_start[i + 1] - q_start[i]; }
+
+  bool gives_new_positions() const { return !new_positions.empty(); }
+  /// The positions that RoPE and ALiBi go by: the new ones if there are any.
+  const std::vector<int32_t>& effective_positions() const {
+    return gives_new_positions() ? new_positions : positions;
+  }
+  const std::vector<int32_t>& effective_key_positions() const {
+    return gives_new_positions() ? new_key_positions : key_positions;
+  }
 
   /// The index at which sequence i holds this position, after the append of this step. Without
   /// key_positions, the last token of the sequence has the last index, and one position less is one index

@@ -24,6 +24,9 @@
 //   steps.policy       [n_steps, 5] i64            only for a cache with a window, or one that forgets rows:
 //                                                  window, window_sinks, table_sinks, end in steps.table_first,
 //                                                  end in steps.key_positions (both i64, as in StepPlan)
+//   steps.new_positions, steps.new_key_positions   i64, as in StepPlan; only if the cache gives positions anew.
+//                                                  They end where steps.tokens and steps.key_positions end. K is
+//                                                  then stored before RoPE, so LAYER/kv.k are raw rows
 //   evicted.rows       [n, 4] i64                  only if the cache forgot rows: step, sequence, position, slot
 //   evicted.mass       [n] f64                     likewise: the attention that the row got, if the policy goes
 //                                                  by it
@@ -32,12 +35,13 @@
 //   events.sinks       [n_events] i64              only if some attend has sinks
 //   events.costs       [n_events, 5] i64           flop, then bytes: weights, cache read, cache written,
 //                                                  activations
+//   events.scratch     [n_events] i64              only if some event uses a scratch: OpCost::scratch_bytes
 //   events.times_us    [n_events, 2] f64           start, duration
 //   events.reads       [n, 5] i64                  space, id, first, count, version (ops/rows.h)
 //   events.writes      [n, 5] i64                  the same
 //
 // Its metadata:
-//   lastrow.trace       schema version: 1, or 2 if the file has steps.policy
+//   lastrow.trace       schema version: 1; 2 if the file has steps.policy; 3 if it has steps.new_positions too
 //   lastrow.config      the model's config (JSON)
 //   lastrow.tokens      JSON array
 //   lastrow.names       JSON array; "name" and "kernel" in events.columns are indices in it
@@ -59,7 +63,8 @@
 namespace lastrow {
 
 inline constexpr int kTraceSchema = 1;
-inline constexpr int kPolicySchema = 2;  // of files with steps.policy: older programs must not misread them
+// Of files with steps.policy, and of those with steps.new_positions too: older programs must not misread them.
+inline constexpr int kPolicySchema = 2, kNewPositionsSchema = 3;
 
 class AtomicFile;
 

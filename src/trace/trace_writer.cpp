@@ -53,12 +53,22 @@ void add_policy(Contents& contents, const StepPlan& plan) {
           &key_positions = contents.columns_of("steps.key_positions");
   table_first.add_all(plan.table_first);
   key_positions.add_all(plan.key_positions);
+  if (plan.gives_new_positions()) {
+    contents.columns_of("steps.new_positions").add_all(plan.new_positions);
+    contents.columns_of("steps.new_key_positions").add_all(plan.new_key_positions);
+  }
   policy.add(
       {plan.window, plan.window_sinks, plan.table_sinks, table_first.n_rows(), key_positions.n_rows()});
 }
 
 bool any_policy(const Recorder& recorder) {
   return std::ranges::any_of(recorder.steps(), [&](int32_t step) { return has_policy(recorder.plan(step)); });
+}
+
+int schema_of(const Recorder& recorder) {
+  const auto gives_new_positions = [&](int32_t step) { return recorder.plan(step).gives_new_positions(); };
+  if (std::ranges::any_of(recorder.steps(), gives_new_positions)) return kNewPositionsSchema;
+  return any_policy(recorder) ? kPolicySchema : kTraceSchema;
 }
 
 void add_steps(Contents& contents, const Recorder& recorder) {
@@ -105,6 +115,11 @@ void add_events(Contents& contents, const Recorder& recorder) {
   std::map<std::string, int64_t> name_ids;
   Columns &columns = contents.columns_of("events.columns", 9),
           &costs = contents.columns_of("events.costs", 5);
+  const auto steps = recorder.steps();
+  const bool has_scratch = std::ranges::any_of(steps, [&](int32_t step) {
+    return std::ranges::any_of(recorder.events(step),
+                               [](const Event& e) { return e.cost.scratch_bytes > 0; });
+  });
   bool has_sinks = false;
   Columns &reads = contents.columns_of("events.reads", 5), &writes = contents.columns_of("events.writes", 5);
   const auto id_of = [&](const std::string& name) {
@@ -115,7 +130,7 @@ void add_events(Contents& contents, const Recorder& recorder) {
   const auto add_spans = [](Columns& to, const std::vector<RowSpan>& spans) {
     for (const RowSpan& s : spans) to.add({static_cast<int64_t>(s.space), s.id, s.first, s.count, s.version});
   };
-  for (const int32_t step : recorder.steps())
+  for (const int32_t step : steps)
     for (const Event& e : recorder.events(step)) {
       const int64_t name = id_of(e.name), kernel = e.kernel.empty() ? -1 : id_of(e.kernel);
       add_spans(reads, e.reads);
@@ -129,6 +144,7 @@ void add_events(Contents& contents, const Recorder& recorder) {
                    reads.n_rows(), writes.n_rows(), kernel});
       costs.add({e.cost.flop, e.cost.weight_bytes, e.cost.cache_bytes_read, e.cost.cache_bytes_written,
                  e.cost.activation_bytes});
+      if (has_scratch) contents.columns_of("events.scratch").add({e.cost.scratch_bytes});
       contents.times_us.insert(contents.times_us.end(), {e.start_us, e.duration_us});
     }
   const auto n_events = static_cast<int64_t>(contents.times_us.size() / 2);
@@ -205,8 +221,7 @@ void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& in
 
   std::vector<std::string_view> ops;
   for (size_t op = 0; op < kOpCount; ++op) ops.push_back(traits(OpKind{static_cast<uint8_t>(op)}).name);
-  contents.writer.metadata("lastrow.trace",
-                           std::to_string(any_policy(recorder) ? kPolicySchema : kTraceSchema));
+  contents.writer.metadata("lastrow.trace", std::to_string(schema_of(recorder)));
   contents.writer.metadata("lastrow.config", info.config_json);
   contents.writer.metadata("lastrow.tokens", nlohmann::json(info.tokens).dump());
   contents.writer.metadata("lastrow.ops", nlohmann::json(ops).dump());
