@@ -5,6 +5,9 @@
 //
 // Sequences are packed one after the other, without padding: sequence i has the tokens
 // q_start[i] … q_start[i+1] − 1. The faults of the lessons change this struct.
+//
+// If the windowed layers have blocks of their own (CacheSpec::windowed), they also have a plan of their own, of
+// the same tokens: plan.of_layer(layer). The plan itself is that of all other layers.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +42,9 @@ struct StepPlan {
   // Only if the cache gives positions anew, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
   std::vector<int32_t> new_positions;      // [n_tokens]
   std::vector<int32_t> new_key_positions;  // [n_seqs, keys_per_seq()]
+  // Only if layers have blocks of their own:
+  int32_t windowed_every = 0;         // WindowedLayers::every
+  std::vector<StepPlan> of_windowed;  // [1]: the plan of these layers
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }
@@ -46,6 +52,10 @@ struct StepPlan {
   /// The most rows that the table of a sequence has room for.
   int32_t keys_per_seq() const { return blocks_per_seq * block_len; }
   int32_t q_len(int32_t i) const { return q_start[i + 1] - q_start[i]; }
+  /// The plan whose blocks this layer uses.
+  const StepPlan& of_layer(int32_t layer) const {
+    return windowed_every > 0 && layer % windowed_every == 0 ? of_windowed.front() : *this;
+  }
 
   bool gives_new_positions() const { return !new_positions.empty(); }
   /// The positions that RoPE and ALiBi go by: the new ones if there are any.

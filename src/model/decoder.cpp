@@ -32,7 +32,7 @@ void Workspace::make_rotated_keys(const CacheSpec& cache, Backend& backend) {
 }
 
 int64_t Workspace::rotated_keys_bytes(const CacheSpec& cache, DType activation_dtype) {
-  return cache.layer_rows() * cache.head_dim * static_cast<int64_t>(size_of(activation_dtype));
+  return cache.layer_rows(0) * cache.head_dim * static_cast<int64_t>(size_of(activation_dtype));
 }
 
 TensorView Workspace::masses(const StepPlan& plan, bool on_host) {
@@ -164,14 +164,14 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
   if (config_.has_rope()) backend.run(Rope{{layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape)});
   if (config_.has_rope() && !rotates_keys)
     backend.run(Rope{{layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape)});
-  backend.run(Append{{layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), batch, storage});
-  if (rotates_keys)
-    backend.run(RotateKeys{{layer, site::kRotateKeys}, rope_, batch, storage, w.rotated_keys});
-  const AttendSpec spec = attend_spec(config_, layer, batch.plan->window, batch.plan->window_sinks);
+  const Batch& own = batch.of_layer(layer);
+  backend.run(Append{{layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), own, storage});
+  if (rotates_keys) backend.run(RotateKeys{{layer, site::kRotateKeys}, rope_, own, storage, w.rotated_keys});
+  const AttendSpec spec = attend_spec(config_, layer, own.plan->window, own.plan->window_sinks);
   backend.run(Attend{.site = {layer, site::kAttend},
                      .q = q.reshaped(q_shape),
                      .storage = storage,
-                     .batch = batch,
+                     .batch = own,
                      .spec = spec,
                      .out = attended.reshaped(q_shape),
                      .lse = lse,
@@ -182,7 +182,7 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
                   .q = q.reshaped(q_shape),
                   .lse = lse,
                   .storage = storage,
-                  .batch = batch,
+                  .batch = own,
                   .spec = spec,
                   .mass = w.masses(*batch.plan).rows(layer * batch.plan->n_seqs(), batch.plan->n_seqs())});
   backend.run(Linear{{layer, site::kOProj}, attended, weights.o_proj.weight, weights.o_proj.bias, delta});

@@ -16,23 +16,23 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
   if (options.kind == "window" && options.window == 0) {
     if (config.window == 0)
       throw UsageError("{} has no window of its own: choose one, window:w=W", config.name);
-    if (config.window_period != 1)
-      throw UsageError(
-          "only 1 of every {} layers of {} has a window, and all layers share one ring: choose its length, "
-          "window:w=W",
-          config.window_period, config.name);
     options.window = config.window;
+    if (config.window_period > 1 && config.n_layers > 1) options.windowed_every = config.window_period;
   }
   if (options.kind == "budget" && config.window > 0)
     throw UsageError(
         "{} has layers with a window of {}, which a budget cannot keep to, because the rows that it holds "
         "have gaps: use a contiguous, paged or window cache",
         config.name, config.window);
+  if (gives_new_positions(options) && options.windowed_every > 0)
+    throw UsageError(
+        "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
+        "it, window:w=W,positions=new",
+        config.window_period, config.name);
   if (gives_new_positions(options) && config.learns_positions())
     throw UsageError(
         "{} adds a learned embedding of the position to each token, so a cache cannot give positions anew: "
-        "use "
-        "positions=kept",
+        "use positions=kept",
         config.name);
   require_window(config, options.window, options.sinks);
   return options;
@@ -43,8 +43,7 @@ int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t contex
     if (chunk > 1)
       throw UsageError(
           "chunks of {} tokens, but a cache with positions=new takes one token in a step: leave out the "
-          "chunk, "
-          "or choose positions=kept",
+          "chunk, or choose positions=kept",
           chunk);
     return 1;
   }
@@ -58,6 +57,7 @@ CacheOptions scratch_of(const CacheOptions& options) {
     scratch.dtype_k = scratch.dtype_v = DType::f32;
     return scratch;
   }
+  if (options.windowed_every > 0) return {};  // the window is the model's own mask
   return {.window = options.window, .sinks = options.window > 0 ? options.sinks : 0};
 }
 

@@ -19,9 +19,10 @@ bool forgets_rows(const CacheOptions& options);
 /// Whether a cache with these options gives positions anew. Then a step feeds one token of a sequence.
 bool gives_new_positions(const CacheOptions& options);
 
-/// The options with the model's window where a window cache has no number. Throws UsageError if the model has
-/// no such window, if its layers cannot have the window and the sinks of the cache, or if the cache gives
-/// positions anew and the model learned an embedding for each position.
+/// The options with the model's window where a window cache has no number. If only some layers of the model have
+/// a window, only these get a ring (CacheOptions::windowed_every). Throws UsageError if the model has
+/// no window, if its layers cannot have the window and the sinks of the cache, or if the cache gives positions
+/// anew and the model cannot have that.
 CacheOptions completed(CacheOptions options, const ModelConfig& config);
 
 /// The most tokens of a sequence that a step feeds; 0: any number. If the cache forgets rows and the caller

@@ -302,7 +302,8 @@ void PokingBackend::with_poked_operands(Looking op, bool count) {
 void PokingBackend::rotate_poked_keys(const Op& op) {
   LASTROW_CHECK(storage_of(op) == storage_, "keys of another storage than that of begin_step");
   OverwrittenRows overwritten(inner(), *storage_);
-  overwrite(overwritten, Poke::What::k, site_of(op).layer, *plan_, /*count=*/true);
+  const int32_t layer = site_of(op).layer;
+  overwrite(overwritten, Poke::What::k, layer, plan_->of_layer(layer), /*count=*/true);
   inner().run(op);
   overwritten.restore();
 }

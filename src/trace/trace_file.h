@@ -27,6 +27,8 @@
 //   steps.new_positions, steps.new_key_positions   i64, as in StepPlan; only if the cache gives positions anew.
 //                                                  They end where steps.tokens and steps.key_positions end. K is
 //                                                  then stored before RoPE, so LAYER/kv.k are raw rows
+//   windowed.NAME                                  only if the windowed layers have blocks of their own: the same
+//                                                  arrays (index, tokens, …, policy) of their plans
 //   evicted.rows       [n, 4] i64                  only if the cache forgot rows: step, sequence, position, slot
 //   evicted.mass       [n] f64                     likewise: the attention that the row got, if the policy goes
 //                                                  by it
@@ -41,7 +43,8 @@
 //   events.writes      [n, 5] i64                  the same
 //
 // Its metadata:
-//   lastrow.trace       schema version: 1; 2 if the file has steps.policy; 3 if it has steps.new_positions too
+//   lastrow.trace       schema version: 1; 2 if the file has steps.policy; 3 if it has windowed.NAME; 4 if it has
+//                       steps.new_positions
 //   lastrow.config      the model's config (JSON)
 //   lastrow.tokens      JSON array
 //   lastrow.names       JSON array; "name" and "kernel" in events.columns are indices in it
@@ -63,8 +66,11 @@
 namespace lastrow {
 
 inline constexpr int kTraceSchema = 1;
-// Of files with steps.policy, and of those with steps.new_positions too: older programs must not misread them.
-inline constexpr int kPolicySchema = 2, kNewPositionsSchema = 3;
+inline constexpr int kPolicySchema = 2;  // of files with steps.policy: older programs must not misread them
+inline constexpr int kGroupsSchema = 3;  // of files with windowed.NAME
+inline constexpr int kNewPositionsSchema = 4;  // of files with steps.new_positions
+/// How the names of the arrays of the plans begin, by group of layers (CacheSpec::group).
+inline constexpr const char* kStepPlaces[] = {"steps", "windowed"};
 
 class AtomicFile;
 

@@ -64,7 +64,7 @@ void TracingBackend::slot_spans(std::vector<RowSpan>& spans, const KvStorage& st
   all_versions.resize(std::max(all_versions.size(), static_cast<size_t>(3 * spec.n_layers)));
   const int32_t place = space == RowSpace::k ? 0 : space == RowSpace::v ? 1 : 2;
   std::vector<int64_t>& versions = all_versions[static_cast<size_t>(3 * layer + place)];
-  versions.resize(std::max(versions.size(), static_cast<size_t>(int64_t{spec.n_blocks} * spec.block_len)));
+  versions.resize(std::max(versions.size(), static_cast<size_t>(spec.n_slots(layer))));
   const size_t start = spans.size();
   for (int64_t slot : slots) {
     const int64_t version = write ? ++versions[slot] : versions[slot];
@@ -137,7 +137,7 @@ void TracingBackend::add_visible_rows(Event& event, const Looking& op,
 
 // Adds the rows of an operation that rotates all held keys of a layer: their slots in K, and in the scratch.
 void TracingBackend::add_held_rows(Event& event, const KvStorage& storage) {
-  const StepPlan& plan = recorder_.plan(recorder_.latest_step());
+  const StepPlan& plan = recorder_.plan(recorder_.latest_step()).of_layer(event.layer);
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
     const std::vector<int64_t> slots = slots_of(plan, i, 0, plan.kv_len[i]);
     slot_spans(event.reads, storage, event.layer, RowSpace::k, slots, false);
@@ -163,6 +163,7 @@ void TracingBackend::record_block_copies(double start_us, double duration_us, co
   for (const BlockCopy& copy : copies)
     for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
       for (const RowSpace space : {RowSpace::k, RowSpace::v}) {
+        if (storage.spec().group_of(layer) != 0) continue;
         slot_spans(event.reads, storage, layer, space, slots_of_block(copy.from_block), false);
         slot_spans(event.writes, storage, layer, space, slots_of_block(copy.to_block), true);
       }
