@@ -59,7 +59,7 @@ bool is_of_serving(const Fault& fault) { return !fault.needs.empty(); }
 
 /// Can this bug change anything on this model? No lesson has a window or a cache that forgets.
 bool can_show(const Fault& fault, const ModelConfig& config) {
-  return fault.needs != "window" && fault.needs != "forgetting" &&
+  return fault.needs != "window" && fault.needs != "forgetting" && fault.needs != "new-positions" &&
          (fault.name != "repeat-kv" || config.group_size() > 1) &&
          ((fault.name != "early-length" && fault.name != "block-alone-key") || config.n_layers > 1);
 }

@@ -110,8 +110,21 @@ float* DeviceBackend::scratch(int64_t n_elems) {
   return n_elems == 0 ? nullptr : scratch_.data<float>();
 }
 
+namespace {
+
+/// Lets the call read rotated keys in place of the stored ones, if the operation has them.
+void use_keys(gpu::AttendCall& call, ConstTensorView keys) {
+  if (keys.empty()) return;
+  call.k = keys.data<float>();
+  call.k_scales = nullptr;
+  call.task.shape.kv_dtype.k = DType::f32;
+}
+
+}  // namespace
+
 void DeviceBackend::attend(const Attend& op) {
   gpu::AttendCall call = attend_call(op);
+  use_keys(call, op.keys);
   const Rung* chosen = &choose(call.task);
   attend_kernel_ = chosen->name;
   if (!forced_kernel_.empty()) {
@@ -137,6 +150,7 @@ void DeviceBackend::probe(const Probe& op) {
   require_not_recording("a probe");
   const int32_t seq = op.sequence();
   gpu::AttendCall call = attend_call(op);
+  use_keys(call, op.keys);
   call.lse = const_cast<float*>(op.lse.data<float>());  // read alone; one struct serves both directions
   LASTROW_TARGET::probe({.attend = call,
                          .seq = seq,
@@ -200,6 +214,28 @@ struct DeviceBackend::Compute {
     const auto n_tokens = static_cast<int32_t>(op.k.dim(0));
     self.put(op.site, op.k.data<float>(), RowKind::k, op.batch.append_slots, n_tokens, op.storage);
     self.put(op.site, op.v.data<float>(), RowKind::v, op.batch.append_slots, n_tokens, op.storage);
+  }
+  void operator()(const RotateKeys& op) const {
+    const StepPlan& plan = *op.batch.plan;
+    const CacheSpec& cache = op.storage.spec();
+    rotate_keys({.cos = op.table.cos.data<float>(),
+                 .sin = op.table.sin.data<float>(),
+                 .k = op.storage.rows(op.site.layer, RowKind::k).raw(),
+                 .k_scales = op.storage.scales(op.site.layer, RowKind::k).raw(),
+                 .keys = op.keys.data<float>(),
+                 .kv_len = op.batch.kv_len,
+                 .block_tables = op.batch.block_tables,
+                 .table_first = op.batch.table_first,
+                 .key_positions = op.batch.key_positions,
+                 .layout = cache.layout(),
+                 .k_dtype = cache.dtype_k,
+                 .n_blocks = cache.n_blocks,
+                 .max_seq_len = static_cast<int32_t>(op.table.cos.shape()[0]),
+                 .n_seqs = plan.n_seqs(),
+                 .blocks_per_seq = plan.blocks_per_seq,
+                 .table_sinks = plan.table_sinks,
+                 .interleaved = op.table.interleaved},
+                stream);
   }
   void operator()(const Attend& op) const { self.attend(op); }
   void operator()(const Probe& op) const { self.probe(op); }

@@ -25,13 +25,13 @@ DeviceBackend::Placed DeviceBackend::stage(const StepPlan& plan) {
   };
   return {.slots = place(plan.append_slots),
           .tokens = place(plan.tokens),
-          .positions = place(plan.positions),
+          .positions = place(plan.effective_positions()),
           .q_start = place(plan.q_start),
           .kv_len = place(plan.kv_len),
           .tables = place(plan.block_tables),
           .rows = place(plan.logit_rows),
           .table_first = place(plan.table_first),
-          .key_positions = place(plan.key_positions)};
+          .key_positions = place(plan.effective_key_positions())};
 }
 
 Batch DeviceBackend::batch_of(const StepPlan& plan, const Placed& at, const Batch* of_windowed) const {
@@ -46,7 +46,7 @@ Batch DeviceBackend::batch_of(const StepPlan& plan, const Placed& at, const Batc
           reinterpret_cast<const int64_t*>(device + at.slots),
           ints(at.rows),
           plan.table_first.empty() ? nullptr : ints(at.table_first),
-          plan.key_positions.empty() ? nullptr : ints(at.key_positions),
+          plan.effective_key_positions().empty() ? nullptr : ints(at.key_positions),
           of_windowed};
 }
 
@@ -85,7 +85,8 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
                .block_len = plan.block_len,
                .table_sinks = plan.table_sinks,
                .has_first = !plan.table_first.empty(),
-               .has_positions = !plan.key_positions.empty(),
+               .has_positions = !plan.effective_key_positions().empty(),
+               .has_new_positions = plan.gives_new_positions(),
                .wants_mass = plan.wants_mass,
                .max_q_len = most.max_q_len,
                .max_kv_len = most.max_kv_len,

@@ -39,6 +39,23 @@ struct RopeCall {
 };
 void rope(const RopeCall& call, Stream stream);
 
+/// The stored keys of one layer, rotated at their positions into a scratch of the same slots.
+struct RotateKeysCall {
+  const float *cos, *sin;        // [max_seq_len, head_dim / 2]
+  const void *k, *k_scales;      // of the layer, as KvStorage says
+  float* keys;                   // [n_blocks, n_kv_heads, block_len, head_dim]
+  const int32_t* kv_len;         // [n_seqs]
+  const int32_t* block_tables;   // [n_seqs, blocks_per_seq]
+  const int32_t* table_first;    // [n_seqs], or null
+  const int32_t* key_positions;  // [n_seqs, keys_per_seq], or null
+  RowLayout layout;
+  DType k_dtype;
+  int64_t n_blocks;
+  int32_t max_seq_len, n_seqs, blocks_per_seq, table_sinks;
+  bool interleaved;
+};
+void rotate_keys(const RotateKeysCall& call, Stream stream);
+
 /// Rows of K or of V by their slots, encoded in storage of kv_dtype (cache/kv_codec.h). Row is const where
 /// they are stored, Stored where they are fetched.
 template <typename Row, typename Stored>

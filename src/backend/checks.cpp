@@ -51,7 +51,10 @@ void plan_of_group(const StepPlan& plan, const CacheSpec& spec) {
                      plan.window_sinks);
   if (plan.table_sinks < 0 || (!plan.table_first.empty() && plan.table_first.size() != n_seqs) ||
       (!plan.key_positions.empty() &&
-       plan.key_positions.size() != n_seqs * static_cast<size_t>(plan.keys_per_seq())))
+       plan.key_positions.size() != n_seqs * static_cast<size_t>(plan.keys_per_seq())) ||
+      (plan.gives_new_positions() &&
+       (plan.new_positions.size() != n_tokens ||
+        plan.new_key_positions.size() != n_seqs * static_cast<size_t>(plan.keys_per_seq()))))
     throw ShapeError("a plan of {} sequences has arrays of other lengths: use KvCache::plan", n_seqs);
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
     const BlockTable table = block_table(plan, i);

@@ -117,14 +117,14 @@ namespace {
 Batch batch_of(const StepPlan& plan, const Batch* of_windowed) {
   return {&plan,
           plan.tokens.data(),
-          plan.positions.data(),
+          plan.effective_positions().data(),
           plan.q_start.data(),
           plan.kv_len.data(),
           plan.block_tables.data(),
           plan.append_slots.data(),
           plan.logit_rows.data(),
           plan.table_first.empty() ? nullptr : plan.table_first.data(),
-          plan.key_positions.empty() ? nullptr : plan.key_positions.data(),
+          plan.effective_key_positions().empty() ? nullptr : plan.effective_key_positions().data(),
           of_windowed};
 }
 

@@ -1,9 +1,12 @@
 #include "backend/eigen.h"
 
 #include <Eigen/Core>
+#include <array>
 #include <optional>
+#include <vector>
 
 #include "backend/few_rows.h"
+#include "backend/tile_rows.h"
 #include "backend/vector_rows.h"
 #include "core/stop.h"
 
@@ -24,6 +27,22 @@ constexpr int64_t kFlopWorthThreads = 2'000'000;
 
 ConstArray row_of(ConstTensorView x, int64_t t) { return {x.data<float>() + t * x.row_size(), x.row_size()}; }
 Array row_of(TensorView x, int64_t t) { return {x.data<float>() + t * x.row_size(), x.row_size()}; }
+
+/// Rotates the pairs of one head by the angles of a position. `to` may be `from`.
+void rotate(const RopeTable& table, int64_t position, const float* from, float* to) {
+  using Strided = Eigen::Map<Eigen::ArrayXf, Eigen::Unaligned, Eigen::InnerStride<>>;
+  using ConstStrided = Eigen::Map<const Eigen::ArrayXf, Eigen::Unaligned, Eigen::InnerStride<>>;
+  const ConstArray cos = row_of(table.cos.view(), position), sin = row_of(table.sin.view(), position);
+  const int64_t half = cos.size(), partner = table.interleaved ? 1 : half;
+  const Eigen::InnerStride<> step(table.interleaved ? 2 : 1);
+  const ConstStrided a(from, half, step), b(from + partner, half, step);
+  Strided to_a(to, half, step), to_b(to + partner, half, step);
+  for (int64_t d = 0; d < half; ++d) {
+    const float turned = a[d] * cos[d] - b[d] * sin[d];
+    to_b[d] = a[d] * sin[d] + b[d] * cos[d];
+    to_a[d] = turned;
+  }
+}
 
 }  // namespace
 
@@ -93,23 +112,29 @@ struct EigenBackend::Compute {
   }
 
   void operator()(const Rope& op) const {
-    using Strided = Eigen::Map<Eigen::ArrayXf, Eigen::Unaligned, Eigen::InnerStride<>>;
-    const int64_t n_heads = op.x.dim(1), head_dim = op.x.dim(2), half = head_dim / 2;
-    const Eigen::InnerStride<> step(op.table.interleaved ? 2 : 1);
-    const int64_t partner = op.table.interleaved ? 1 : half;
+    const int64_t n_heads = op.x.dim(1), head_dim = op.x.dim(2);
     float* head = op.x.data<float>();
-    for (int64_t t = 0; t < op.x.dim(0); ++t) {
-      const ConstArray cos = row_of(op.table.cos.view(), op.batch.positions[t]),
-                       sin = row_of(op.table.sin.view(), op.batch.positions[t]);
-      for (int64_t h = 0; h < n_heads; ++h, head += head_dim) {
-        Strided a(head, half, step), b(head + partner, half, step);
-        for (int64_t d = 0; d < half; ++d) {
-          const float turned = a[d] * cos[d] - b[d] * sin[d];
-          b[d] = a[d] * sin[d] + b[d] * cos[d];
-          a[d] = turned;
+    for (int64_t t = 0; t < op.x.dim(0); ++t)
+      for (int64_t h = 0; h < n_heads; ++h, head += head_dim)
+        rotate(op.table, op.batch.positions[t], head, head);
+  }
+
+  void operator()(const RotateKeys& op) const {
+    const StepPlan& plan = *op.batch.plan;
+    const LayerRows stored(op.storage, op.site.layer, RowKind::k);
+    const RowLayout layout = stored.layout;
+    std::array<float, vector_rows::kMostHeadDim> small;
+    std::vector<float> large(layout.head_dim > vector_rows::kMostHeadDim ? layout.head_dim : 0);
+    float* const room = large.empty() ? small.data() : large.data();
+    for (int32_t i = 0; i < plan.n_seqs(); ++i)
+      for (int32_t g = 0; g < layout.n_kv_heads; ++g) {
+        const HeadRows k = stored.of(block_table(op.batch, i), g);
+        for (int32_t s = 0; s < plan.kv_len[i]; ++s) {
+          const int32_t* positions = op.batch.key_positions;
+          rotate(op.table, positions == nullptr ? s : positions[i * plan.keys_per_seq() + s], k.row(s, room),
+                 op.keys.data<float>() + row_offset(layout, slot_of(k.table, s), g));
         }
       }
-    }
   }
 
   void operator()(const Attend& op) const { self.attend(op); }

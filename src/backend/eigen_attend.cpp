@@ -202,7 +202,7 @@ struct AttendJob {
         spec(op.spec),
         out(op.out),
         lse(op.lse),
-        k(op.storage, op.site.layer, RowKind::k),
+        k(LayerRows::keys_of(op)),
         v(op.storage, op.site.layer, RowKind::v),
         n_kv_heads(op.storage.spec().n_kv_heads),
         group_size(op.q.dim(1) / n_kv_heads),
@@ -311,7 +311,7 @@ void EigenBackend::probe(const Probe& op) {
   const RowLayout layout = op.storage.spec().layout();
   const int64_t n_q_heads = op.q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
   const int32_t kv_len = op.batch.plan->kv_len[i];
-  const LayerRows keys_of_layer(op.storage, op.site.layer, RowKind::k);
+  const LayerRows keys_of_layer = LayerRows::keys_of(op);
   std::vector<float> room(static_cast<size_t>(layout.head_dim));
   float *score = op.scores.data<float>(), *prob = op.probs.data<float>();
   std::fill_n(score, op.scores.size(), kMinusInfinity);

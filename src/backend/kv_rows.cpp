@@ -27,6 +27,14 @@ EncodedRows::EncodedRows(const KvStorage& storage, int32_t layer, RowKind kind)
       row_bytes_(layout_.head_dim / numbers_in(dtype_) * static_cast<int64_t>(size_of(dtype_))),
       scales_bytes_(n_scales(dtype_, layout_.head_dim) * scale_bytes(dtype_)) {}
 
+EncodedRows::EncodedRows(ConstTensorView keys, RowLayout layout)
+    : dtype_(keys.dtype()),
+      rows_(static_cast<const std::byte*>(keys.raw())),
+      scales_(nullptr),
+      layout_(layout),
+      row_bytes_(layout.head_dim * static_cast<int64_t>(size_of(keys.dtype()))),
+      scales_bytes_(0) {}
+
 void EncodedRows::decode(const std::byte* stored, const std::byte* scales, float* row) const {
   with_encoded_type(dtype_, [&]<typename T>(T) {
     const T* codes = reinterpret_cast<const T*>(stored);

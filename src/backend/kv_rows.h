@@ -17,6 +17,8 @@ namespace lastrow {
 class EncodedRows {
  public:
   EncodedRows(const KvStorage& storage, int32_t layer, RowKind kind);
+  /// Rotated keys in a scratch of this layout: f32, so not encoded.
+  EncodedRows(ConstTensorView keys, RowLayout layout);
 
   /// Whether rows are stored in another type than attention computes in.
   bool encoded() const { return dtype_ != DType::f32 && dtype_ != DType::f64; }

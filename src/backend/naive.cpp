@@ -11,6 +11,24 @@
 #include "core/stop.h"
 
 namespace lastrow {
+namespace {
+
+/// Rotates the pairs of one head by the angles of a position, in place.
+template <typename T>
+void rotate(const RopeTable& table, int64_t position, T* head) {
+  const int64_t half = table.cos.shape()[1];
+  const int64_t step = table.interleaved ? 2 : 1, partner = table.interleaved ? 1 : half;
+  const T* cos = table.cos.template data<T>() + position * half;
+  const T* sin = table.sin.template data<T>() + position * half;
+  for (int64_t d = 0; d < half; ++d) {
+    T &a = head[d * step], &b = head[d * step + partner];
+    const T turned_a = a * cos[d] - b * sin[d], turned_b = a * sin[d] + b * cos[d];
+    a = turned_a;
+    b = turned_b;
+  }
+}
+
+}  // namespace
 
 template <typename T>
 BackendInfo NaiveBackend<T>::info() const {
@@ -155,20 +173,27 @@ struct NaiveBackend<T>::Compute {
   }
 
   void operator()(const Rope& op) const {
-    const RopeTable& table = op.table;
-    const int64_t n_heads = op.x.dim(1), head_dim = op.x.dim(2), half = head_dim / 2;
-    const int64_t step = table.interleaved ? 2 : 1, partner = table.interleaved ? 1 : half;
+    const int64_t n_heads = op.x.dim(1), head_dim = op.x.dim(2);
     T* head = op.x.template data<T>();
-    for (int64_t t = 0; t < op.x.dim(0); ++t) {
-      const T* cos = table.cos.template data<T>() + op.batch.positions[t] * half;
-      const T* sin = table.sin.template data<T>() + op.batch.positions[t] * half;
-      for (int64_t h = 0; h < n_heads; ++h, head += head_dim)
-        for (int64_t d = 0; d < half; ++d) {
-          T &a = head[d * step], &b = head[d * step + partner];
-          const T turned_a = a * cos[d] - b * sin[d], turned_b = a * sin[d] + b * cos[d];
-          a = turned_a;
-          b = turned_b;
+    for (int64_t t = 0; t < op.x.dim(0); ++t)
+      for (int64_t h = 0; h < n_heads; ++h, head += head_dim) rotate(op.table, op.batch.positions[t], head);
+  }
+
+  void operator()(const RotateKeys& op) const {
+    const StepPlan& plan = *op.batch.plan;
+    const RowLayout layout = op.storage.spec().layout();
+    T* keys = op.keys.template data<T>();
+    for (int32_t i = 0; i < plan.n_seqs(); ++i) {
+      const Rows k = self.readable(op.storage, op.site.layer, RowKind::k, op.batch, i, self.decoded_k_);
+      for (int32_t s = 0; s < plan.kv_len[i]; ++s) {
+        const int32_t* positions = op.batch.key_positions;
+        const int32_t position = positions == nullptr ? s : positions[i * plan.keys_per_seq() + s];
+        for (int32_t g = 0; g < layout.n_kv_heads; ++g) {
+          T* key = keys + row_offset(layout, slot_of(block_table(plan, i), s), g);
+          std::copy_n(k.row(s, g), layout.head_dim, key);
+          rotate(op.table, position, key);
         }
+      }
     }
   }
 
@@ -178,7 +203,7 @@ struct NaiveBackend<T>::Compute {
     const int32_t group_size = n_q_heads / layout.n_kv_heads;
     for (int32_t i = 0; i < op.batch.plan->n_seqs(); ++i) {
       const int32_t q_len = op.batch.plan->q_len(i);
-      const Rows k = self.readable(op.storage, op.site.layer, RowKind::k, op.batch, i, self.decoded_k_),
+      const Rows k = self.keys_of(op, i),
                  v = self.readable(op.storage, op.site.layer, RowKind::v, op.batch, i, self.decoded_v_);
       for (int32_t t = 0; t < q_len; ++t) {
         const VisibleKeys keys = visible_keys(op.spec.mask, q_len, op.batch.kv_len[i], t);
@@ -200,7 +225,7 @@ struct NaiveBackend<T>::Compute {
     const auto& [first_head, n_heads, first_row, n_rows] = op.selection;
     const RowLayout layout = op.storage.spec().layout();
     const int64_t n_q_heads = op.q.dim(1), group_size = n_q_heads / layout.n_kv_heads;
-    const Rows k = self.readable(op.storage, op.site.layer, RowKind::k, op.batch, i, self.decoded_k_);
+    const Rows k = self.keys_of(op, i);
     const int32_t kv_len = op.batch.kv_len[i];
     T *score = op.scores.template data<T>(), *prob = op.probs.template data<T>();
     int64_t n_done = 0;  // rows so far

@@ -49,6 +49,13 @@ class NaiveBackend final : public CpuBackend<T> {
   };
   Rows readable(const KvStorage& storage, int32_t layer, RowKind kind, const Batch& batch, int32_t sequence,
                 std::vector<T>& room);
+  /// The keys of an Attend or a Probe: the rotated ones if it has them, else the stored ones.
+  template <typename Looking>
+  Rows keys_of(const Looking& op, int32_t sequence) {
+    if (op.keys.empty())
+      return readable(op.storage, op.site.layer, RowKind::k, op.batch, sequence, decoded_k_);
+    return {op.keys.template data<T>(), op.storage.spec().layout(), block_table(op.batch, sequence)};
+  }
   /// What makes the scores of one query and one head: q · k in some order, then the rule.
   struct HeadScore {
     const ScoreRule& rule;

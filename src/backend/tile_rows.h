@@ -40,6 +40,13 @@ struct HeadRows {
 struct LayerRows {
   LayerRows(const KvStorage& kv, int32_t layer, RowKind kind)
       : rows(kv, layer, kind), layout(kv.spec().layout()) {}
+  /// The keys of an Attend or a Probe: the rotated ones if it has them, else the stored ones.
+  template <typename Looking>
+  static LayerRows keys_of(const Looking& op) {
+    LayerRows k(op.storage, op.site.layer, RowKind::k);
+    if (!op.keys.empty()) k.rows = EncodedRows(op.keys, k.layout);
+    return k;
+  }
   HeadRows of(BlockTable table, int32_t g) const { return {rows, layout, table, g}; }
 
   EncodedRows rows;

@@ -12,7 +12,8 @@
 
 namespace lastrow {
 
-/// The position of a row in a cache that forgets rows: the number of its token in the text, or its index.
+/// What RoPE and ALiBi go by in a cache that forgets rows: the number of the token in the text, or the index of
+/// its row among those that are held.
 enum class Positions : uint8_t { kept, anew };
 /// Which row a cache with a budget forgets first. heavy: the one that got the least attention.
 enum class Eviction : uint8_t { oldest, sinks, heavy, random };

@@ -31,6 +31,8 @@ void StepPlan::clear() {
   sequences.clear();
   table_first.clear();
   key_positions.clear();
+  new_positions.clear();
+  new_key_positions.clear();
   window = window_sinks = table_sinks = 0;
   blocks_per_seq = block_len = 0;
   wants_mass = false;

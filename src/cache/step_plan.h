@@ -22,7 +22,7 @@ struct BlockCopy {
 
 struct StepPlan {
   std::vector<int32_t> tokens;          // [n_tokens]
-  std::vector<int32_t> positions;       // [n_tokens]                 for the RoPE angle
+  std::vector<int32_t> positions;       // [n_tokens]                 numbers in the text, for the RoPE angle
   std::vector<int32_t> q_start;         // [n_seqs + 1]               first token of each; then n_tokens
   std::vector<int32_t> kv_len;          // [n_seqs]                   rows after the append of this step
   std::vector<int32_t> block_tables;    // [n_seqs, blocks_per_seq]   −1 where a sequence has fewer blocks
@@ -39,6 +39,9 @@ struct StepPlan {
   std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
   std::vector<int32_t> key_positions;  // [n_seqs, keys_per_seq()]    position of index s; empty: it is s
   bool wants_mass = false;             // the forward also computes what KvCache::add_mass takes
+  // Only if the cache gives positions anew, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
+  std::vector<int32_t> new_positions;      // [n_tokens]
+  std::vector<int32_t> new_key_positions;  // [n_seqs, keys_per_seq()]
   // Only if layers have blocks of their own:
   int32_t windowed_every = 0;         // WindowedLayers::every
   std::vector<StepPlan> of_windowed;  // [1]: the plan of these layers
@@ -52,6 +55,15 @@ struct StepPlan {
   /// The plan whose blocks this layer uses.
   const StepPlan& of_layer(int32_t layer) const {
     return windowed_every > 0 && layer % windowed_every == 0 ? of_windowed.front() : *this;
+  }
+
+  bool gives_new_positions() const { return !new_positions.empty(); }
+  /// The positions that RoPE and ALiBi go by: the new ones if there are any.
+  const std::vector<int32_t>& effective_positions() const {
+    return gives_new_positions() ? new_positions : positions;
+  }
+  const std::vector<int32_t>& effective_key_positions() const {
+    return gives_new_positions() ? new_key_positions : key_positions;
   }
 
   /// The index at which sequence i holds this position, after the append of this step. Without

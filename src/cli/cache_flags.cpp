@@ -3,14 +3,16 @@
 namespace lastrow::cli {
 
 void CacheFlags::add_to(CLI::App& subcommand) {
-  subcommand.add_option("--cache", cache_,
-                        "contiguous: one block for each sequence; paged[:block=B][,blocks=N]: blocks of B "
-                        "rows from a pool of N; "
-                        "window:w=W[,sinks=N][,block=B]: the first N rows, and a ring for the last W; "
-                        "contiguous:window=W[,sinks=N]: sees the same rows, but stores all; "
-                        "budget:rows=N[,policy=oldest|sinks|heavy|random]: N rows, of which the policy "
-                        "chooses those to forget. "
-                        "Default: contiguous, B 16, blocks=N as many as are needed, no sinks, policy oldest");
+  subcommand.add_option(
+      "--cache", cache_,
+      "contiguous: one block for each sequence; paged[:block=B][,blocks=N]: blocks of B "
+      "rows from a pool of N; "
+      "window:w=W[,sinks=N][,positions=kept|new][,block=B]: the first N rows, and a ring for "
+      "the last W; with positions=new, a row's position is its place among them; "
+      "contiguous:window=W[,sinks=N]: sees the same rows, but stores all; "
+      "budget:rows=N[,policy=oldest|sinks|heavy|random]: N rows, of which the policy "
+      "chooses those to forget. "
+      "Default: contiguous, B 16, blocks=N as many as are needed, no sinks, policy oldest");
   subcommand.add_option(
       "--kv-dtype", kv_dtype_,
       "The type of the cache: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE; default "

@@ -19,6 +19,7 @@ std::vector<EvalRow> all_rows(int32_t context) {
     if (sinks < 1) continue;
     rows.push_back({.cache = fmt::format("window:w={}", n)});
     rows.push_back({.cache = fmt::format("window:w={},sinks={}", n - sinks, sinks)});
+    rows.push_back({.cache = fmt::format("window:w={},sinks={},positions=new", n - sinks, sinks)});
     for (const std::string& policy :
          std::vector<std::string>{"oldest", fmt::format("sinks,sinks={}", sinks), "heavy", "random"})
       rows.push_back({.cache = fmt::format("budget:rows={},policy={}", n, policy)});

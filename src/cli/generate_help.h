@@ -68,7 +68,8 @@ the run of packed sequences. A word that the tokenizer does not know is cut into
       score_cells          over all layers and query heads
       cache_bytes_read     cached only
       cache_bytes_written  cached only
-      kv_scratch_bytes     recompute only: the same traffic, in memory that is emptied before each step
+      kv_scratch_bytes     recompute: the same traffic, in memory that is emptied before each step.
+                           cached: only with positions=new, the keys that are rotated in each step
       rows_held            cached only, as are the next five: rows of K (and of V) in each layer. A row that
                            two texts share counts in both; blocks_used counts its block once
       rows_evicted         rows that the cache forgot in this step

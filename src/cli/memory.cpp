@@ -154,7 +154,10 @@ Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
         s.cache.windowed_every = static_cast<int32_t>(shape.window_period);
     }
     // As generate feeds a prompt.
-    const int64_t chunk = std::min<int64_t>(s.has_window() ? s.cache.window : s.cache.budget, s.context);
+    const int64_t chunk =
+        s.cache.positions == Positions::anew
+            ? 1
+            : std::min<int64_t>(s.has_window() ? s.cache.window : s.cache.budget, s.context);
     if (s.cache.windowed_every > 0) {
       s.alternating =
           alternating_memory(shape, s.context, o.batch, formats, s.cache, std::max<int64_t>(chunk, 1));
@@ -207,8 +210,12 @@ std::string ring_text(const Sizes& s) {
         "  a sequence         {} for sinks, a ring of {}\n",
         gib_and_gb(r.block_bytes), with_commas(r.block_bytes), counted(r.sink_blocks, "block"),
         counted(r.ring_blocks, "block"));
-  return out + fmt::format("  rows               {} at most while a step runs, {} between steps\n",
-                           with_commas(r.held_rows), with_commas(std::min(r.held_rows, s.most_kept())));
+  out += fmt::format("  rows               {} at most while a step runs, {} between steps\n",
+                     with_commas(r.held_rows), with_commas(std::min(r.held_rows, s.most_kept())));
+  if (s.cache.positions == Positions::anew)
+    out +=
+        "  note               positions=new also needs a scratch for the rotated keys of one layer, in f32\n";
+  return out;
 }
 
 /// When the cache becomes larger than the weights. A pool with a fixed number of blocks does not grow.
@@ -369,9 +376,8 @@ void add_memory(CLI::App& app) {
   sub->add_option(
       "--cache", o->cache,
       "contiguous; paged[:block=B][,blocks=N]: blocks of B rows from a pool of N; "
-      "window:w=W[,sinks=N][,block=B]: a ring for the last W rows, after the first N; window: the window of "
-      "the "
-      "model, in the layers that have it; or "
+      "window:w=W[,sinks=N][,positions=kept|new][,block=B]: a ring for the last W rows, after the first N; "
+      "window: the window of the model, in the layers that have it; or "
       "budget:rows=N[,policy=P]: N rows; default contiguous, B 16, blocks=N as many as are needed, no "
       "sinks");
   sub->add_option(

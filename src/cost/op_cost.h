@@ -13,6 +13,9 @@
 // activation_bytes  inputs read and outputs written, each once per operation, as if every operation passed its
 //                   results to the next one through memory. Token ids and row numbers are 4 bytes.
 //
+// scratch_bytes     copies of K rows that last for one layer of one step: written when the keys are rotated anew
+//                   (ops/rotate_keys.h), and read by attention in place of the stored K
+//
 // Probes and traces cost nothing here, because they are not the model's work.
 // Never pass negative sizes. Nothing here checks or allocates, so a decode step may call it. Sums are exact
 // below 2^63 (step_cost checks that for whole models).
@@ -28,9 +31,10 @@ struct OpCost {
   int64_t cache_bytes_read = 0;
   int64_t cache_bytes_written = 0;
   int64_t activation_bytes = 0;
+  int64_t scratch_bytes = 0;
 
   constexpr int64_t bytes() const {
-    return weight_bytes + cache_bytes_read + cache_bytes_written + activation_bytes;
+    return weight_bytes + cache_bytes_read + cache_bytes_written + activation_bytes + scratch_bytes;
   }
   constexpr OpCost& operator+=(const OpCost& o) {
     flop += o.flop;
@@ -38,12 +42,17 @@ struct OpCost {
     cache_bytes_read += o.cache_bytes_read;
     cache_bytes_written += o.cache_bytes_written;
     activation_bytes += o.activation_bytes;
+    scratch_bytes += o.scratch_bytes;
     return *this;
   }
   friend constexpr OpCost operator+(OpCost a, const OpCost& b) { return a += b; }
   friend constexpr OpCost operator*(int64_t n, const OpCost& c) {
-    return {n * c.flop, n * c.weight_bytes, n * c.cache_bytes_read, n * c.cache_bytes_written,
-            n * c.activation_bytes};
+    return {n * c.flop,
+            n * c.weight_bytes,
+            n * c.cache_bytes_read,
+            n * c.cache_bytes_written,
+            n * c.activation_bytes,
+            n * c.scratch_bytes};
   }
   constexpr bool operator==(const OpCost&) const = default;
 };

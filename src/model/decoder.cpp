@@ -27,6 +27,14 @@ void Workspace::make_mass(const ModelConfig& c, Backend& backend, int64_t max_el
   host_mass = Tensor::host(DType::f32, {c.n_layers, max_elems});
 }
 
+void Workspace::make_rotated_keys(const CacheSpec& cache, Backend& backend) {
+  rotated_keys = backend.make_tensor({cache.n_blocks, cache.n_kv_heads, cache.block_len, cache.head_dim});
+}
+
+int64_t Workspace::rotated_keys_bytes(const CacheSpec& cache, DType activation_dtype) {
+  return cache.layer_rows(0) * cache.head_dim * static_cast<int64_t>(size_of(activation_dtype));
+}
+
 TensorView Workspace::masses(const StepPlan& plan, bool on_host) {
   Tensor& all = on_host ? host_mass : mass;
   const int64_t n_layers = all.empty() ? 0 : all.shape()[0], n_rows = n_layers * plan.n_seqs();
@@ -152,12 +160,13 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
   backend.run(Linear{{layer, site::kQProj}, normed, weights.q_proj.weight, weights.q_proj.bias, q});
   backend.run(Linear{{layer, site::kKProj}, normed, weights.k_proj.weight, weights.k_proj.bias, k});
   backend.run(Linear{{layer, site::kVProj}, normed, weights.v_proj.weight, weights.v_proj.bias, v});
-  if (config_.has_rope()) {
-    backend.run(Rope{{layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape)});
+  const bool rotates_keys = config_.has_rope() && batch.plan->gives_new_positions();
+  if (config_.has_rope()) backend.run(Rope{{layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape)});
+  if (config_.has_rope() && !rotates_keys)
     backend.run(Rope{{layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape)});
-  }
   const Batch& own = batch.of_layer(layer);
   backend.run(Append{{layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), own, storage});
+  if (rotates_keys) backend.run(RotateKeys{{layer, site::kRotateKeys}, rope_, own, storage, w.rotated_keys});
   const AttendSpec spec = attend_spec(config_, layer, own.plan->window, own.plan->window_sinks);
   backend.run(Attend{.site = {layer, site::kAttend},
                      .q = q.reshaped(q_shape),
@@ -165,7 +174,8 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
                      .batch = own,
                      .spec = spec,
                      .out = attended.reshaped(q_shape),
-                     .lse = lse});
+                     .lse = lse,
+                     .keys = rotates_keys ? w.rotated_keys.view() : ConstTensorView{}});
   if (batch.plan->wants_mass)
     backend.run(
         ScoreMass{.site = {layer, site::kScoreMass},

@@ -23,8 +23,9 @@ constexpr OpCost append(int64_t n_tokens, int64_t n_kv_heads, int64_t head_dim, 
 struct Append {
   static constexpr OpTraits kTraits{.name = "append", .rule = RowRule::appended, .n_sources = 2};
 
-  Site site;             // its layer is the layer of the storage
-  ConstTensorView k, v;  // [n_tokens, n_kv_heads, head_dim]   K already rotated (RoPE)
+  Site site;  // its layer is the layer of the storage
+  ConstTensorView k,
+      v;  // [n_tokens, n_kv_heads, head_dim]   K already rotated (RoPE), except StepPlan::new_positions
   Batch batch;
   KvStorage& storage;
 

@@ -28,6 +28,7 @@ void require_queries(Site site, ConstTensorView q, const KvStorage& storage, con
 void Attend::check() const {
   require_queries(site, q, storage, batch, spec, lse);
   require_shape("attend output", out.shape(), q.shape());
+  if (!keys.empty()) require_rotated(keys, storage);
 }
 
 namespace {
@@ -60,6 +61,11 @@ int64_t Attend::score_cells() const {
   return sum_over_sequences(*batch.plan, spec.mask, cost::visible_cells) * q.dim(1);
 }
 
-OpCost Attend::cost() const { return cost::attend(attend_size(q, storage, batch, spec)); }
+OpCost Attend::cost() const {
+  cost::AttendSize size = attend_size(q, storage, batch, spec);
+  size.keys_in_scratch = !keys.empty();
+  if (size.keys_in_scratch) size.k = {.elem_bytes = elem_bytes(keys.dtype())};
+  return cost::attend(size);
+}
 
 }  // namespace lastrow

@@ -19,7 +19,8 @@ struct AttendSize {
   int64_t n_q_heads = 0;
   int64_t n_kv_heads = 0;
   int64_t head_dim = 0;
-  RowFormat k{}, v{};  // as they are stored
+  RowFormat k{}, v{};            // as they are stored
+  bool keys_in_scratch = false;  // k is then of the scratch
   int64_t activation_elem_bytes = kF32Bytes;
 };
 
@@ -27,10 +28,13 @@ struct AttendSize {
 /// the softmax (scale, cap, slope, compare, subtract, exp, add) is not counted: it is about 1/head_dim of all.
 /// Each visible row of K and V is read once for each K/V head. The activations are q, out and lse (f32).
 constexpr OpCost attend(const AttendSize& n) {
+  const int64_t k_bytes = n.kv_rows * n.n_kv_heads * n.k.row_bytes(n.head_dim),
+                v_bytes = n.kv_rows * n.n_kv_heads * n.v.row_bytes(n.head_dim);
   return {
       .flop = 4 * n.n_q_heads * n.head_dim * n.visible_cells,
-      .cache_bytes_read = n.kv_rows * n.n_kv_heads * (n.k.row_bytes(n.head_dim) + n.v.row_bytes(n.head_dim)),
-      .activation_bytes = n.n_tokens * n.n_q_heads * (2 * n.head_dim * n.activation_elem_bytes + kF32Bytes)};
+      .cache_bytes_read = n.keys_in_scratch ? v_bytes : k_bytes + v_bytes,
+      .activation_bytes = n.n_tokens * n.n_q_heads * (2 * n.head_dim * n.activation_elem_bytes + kF32Bytes),
+      .scratch_bytes = n.keys_in_scratch ? k_bytes : 0};
 }
 
 }  // namespace cost
@@ -62,6 +66,8 @@ struct Attend {
   AttendSpec spec;
   TensorView out;  // [n_tokens, n_q_heads, head_dim]   must not alias q
   TensorView lse;  // [n_tokens, n_q_heads]             natural log; −∞ (and out is 0) where no key is visible
+  // [n_blocks, n_kv_heads, block_len, head_dim]   rotated keys, in place of the stored K; empty: the stored K
+  ConstTensorView keys{};
 
   void check() const;
   Operands operands() const { return {.reads = {q}, .writes = {out, lse}}; }

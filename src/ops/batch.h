@@ -12,7 +12,7 @@ namespace lastrow {
 struct Batch {
   const StepPlan* plan;         // on the host: counts and lengths
   const int32_t* tokens;        // [n_tokens]
-  const int32_t* positions;     // [n_tokens]
+  const int32_t* positions;     // [n_tokens]                 StepPlan::effective_positions
   const int32_t* q_start;       // [n_seqs + 1]
   const int32_t* kv_len;        // [n_seqs]
   const int32_t* block_tables;  // [n_seqs, blocks_per_seq]
@@ -20,7 +20,7 @@ struct Batch {
   const int32_t* logit_rows;    // [n_rows]
   // Only for caches that forget rows; else nullptr:
   const int32_t* table_first;    // [n_seqs]                  BlockTable::first
-  const int32_t* key_positions;  // [n_seqs, keys_per_seq]    the position of index s
+  const int32_t* key_positions;  // [n_seqs, keys_per_seq]    the position of index s: effective_key_positions
   // Only if the windowed layers have blocks of their own; else nullptr:
   const Batch* of_windowed;  // the arrays of their plan
 
@@ -40,9 +40,9 @@ class KeyDistances {
   KeyDistances(const Batch& batch, int32_t i, int32_t token) {
     const StepPlan& plan = *batch.plan;
     query_ = plan.kv_len[i] - (plan.q_start[i + 1] - token);  // the index of the query is its position
-    if (plan.key_positions.empty()) return;
-    query_ = plan.positions[token];
-    positions_ = plan.key_positions.data() + int64_t{i} * plan.keys_per_seq();
+    if (plan.effective_key_positions().empty()) return;
+    query_ = plan.effective_positions()[token];
+    positions_ = plan.effective_key_positions().data() + int64_t{i} * plan.keys_per_seq();
   }
   int32_t operator()(int32_t s) const {
     const int32_t distance = query_ - (positions_ == nullptr ? s : positions_[s]);

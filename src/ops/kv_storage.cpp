@@ -9,4 +9,10 @@ void require_layer(Site site, const KvStorage& storage) {
         site.layer, storage.spec().n_layers);
 }
 
+void require_rotated(ConstTensorView keys, const KvStorage& storage) {
+  const CacheSpec& spec = storage.spec();
+  require_shape("rotated keys", keys.shape(),
+                {spec.n_blocks, spec.n_kv_heads, spec.block_len, spec.head_dim});
+}
+
 }  // namespace lastrow

@@ -147,5 +147,8 @@ class KvStorage {
 
 /// Throws ShapeError unless the storage has the layer of this site.
 void require_layer(Site site, const KvStorage& storage);
+/// Throws ShapeError unless the scratch for rotated keys has the slots of a layer of the storage:
+/// [n_blocks, n_kv_heads, block_len, head_dim].
+void require_rotated(ConstTensorView keys, const KvStorage& storage);
 
 }  // namespace lastrow

@@ -29,17 +29,27 @@
 #include "ops/probe.h"
 #include "ops/rms_norm.h"
 #include "ops/rope.h"
+#include "ops/rotate_keys.h"
 #include "ops/score_mass.h"
 #include "ops/swiglu.h"
 
 namespace lastrow {
 
 /// Cheap to make and to pass, because it holds views and numbers and owns no memory.
-using Op = std::variant<Embed, EmbedPositions, RmsNorm, LayerNorm, Linear, Rope, Append, Attend, Probe,
-                        ScoreMass, Swiglu, Gelu, Add, GatherRows, Argmax>;
+using Op = std::variant<Embed, EmbedPositions, RmsNorm, LayerNorm, Linear, Rope, Append, RotateKeys, Attend,
+                        Probe, ScoreMass, Swiglu, Gelu, Add, GatherRows, Argmax>;
 
 inline Site site_of(const Op& op) {
   return std::visit([](const auto& o) { return o.site; }, op);
+}
+/// The storage whose rows the operation reads or writes; nullptr: none.
+inline const KvStorage* storage_of(const Op& op) {
+  return std::visit(
+      [](const auto& o) -> const KvStorage* {
+        if constexpr (requires { o.storage; }) return &o.storage;
+        return nullptr;
+      },
+      op);
 }
 /// Throws ShapeError if an operand does not fit.
 inline void check(const Op& op) {

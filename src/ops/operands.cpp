@@ -10,7 +10,7 @@ void require_rank(const char* name, ConstTensorView x, int rank) {
 }
 
 void require_positions(const Batch& batch, int64_t n_positions, const char* what) {
-  for (const int32_t position : batch.plan->positions)
+  for (const int32_t position : batch.plan->effective_positions())
     if (position < 0 || position >= n_positions)
       throw ShapeError("position {} has no {}: the table was made for {} positions", position, what,
                        n_positions);

@@ -45,7 +45,7 @@ class Views {
   size_t size_ = 0;
 };
 
-/// The tensors of a call. Stored K and V rows, which only Append, Attend, Probe and ScoreMass use, are not among them.
+/// The tensors of a call. Stored K and V rows are not among them, nor are copies of them in a scratch.
 struct Operands {
   bool reads_tokens = false;     // it reads the ids of the step's tokens; they come before the tensors
   Views<ConstTensorView> reads;  // activations, then parameters; an empty view: an optional one is missing
@@ -57,6 +57,7 @@ enum class RowRule : uint8_t {
   row_by_row,  // row t of each output comes from row t of the first n_sources reads
   gathered,    // row i comes from row logit_rows[i]
   appended,    // a slot of K comes from row t of k, a slot of V from row t of v: t is the token stored there
+  rotated,     // a slot of the scratch for rotated keys comes from the same slot of K
   attended,    // row t comes from row t of q, and from K and V (lse: K alone) of the slots that t sees
   weighed,     // row i comes from the rows of q and lse of sequence i, and from K of the slots that they see
   copied,      // a slot comes from the slot that was copied to it

@@ -13,6 +13,7 @@ int32_t Probe::sequence() const {
 
 void Probe::check() const {
   require_queries(site, q, storage, batch, spec, lse);
+  if (!keys.empty()) require_rotated(keys, storage);
   const auto& [first_head, n_heads, first_row, n_rows] = selection;
   if (first_head < 0 || n_heads < 0 || first_head + n_heads > q.dim(1) || first_row < 0 || n_rows < 0 ||
       first_row + n_rows > q.dim(0))

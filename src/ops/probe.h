@@ -39,6 +39,7 @@ struct Probe {
   ProbeSelection selection;
   TensorView scores, probs;   // [selection.n_heads, selection.n_rows, kv_len of the rows' sequence]
   TensorView lse_distance{};  // [selection.n_heads, selection.n_rows], or empty if it is not wanted
+  ConstTensorView keys{};     // what attend was given
 
   void check() const;
   /// The sequence that all selected rows belong to.

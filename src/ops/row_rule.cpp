@@ -15,15 +15,22 @@ int32_t sequence_with(const StepPlan& plan, int64_t t) {
   throw UsageError("there is no row {} in a step of {} tokens: count from 0", t, plan.n_tokens());
 }
 
+// The space of the keys that the call reads.
+RowSpace space_of_keys(const CallRows& call) {
+  const auto is_rotated = [](const RowSpan& read) { return read.space == RowSpace::rotated; };
+  return std::ranges::any_of(call.reads, is_rotated) ? RowSpace::rotated : RowSpace::k;
+}
+
 std::vector<Row> attended(const CallRows& call, bool is_lse, int64_t t) {
   const StepPlan& plan = call.plan;
   std::vector<Row> rows{call.reads[0].at(t)};
   const int32_t i = sequence_with(plan, t);
   const VisibleKeys keys =
       visible_keys(call.mask, plan.q_len(i), plan.kv_len[i], static_cast<int32_t>(t) - plan.q_start[i]);
+  const RowSpace k = space_of_keys(call);
   for (int32_t n = 0; n < keys.count(); ++n) {
     const int64_t slot = slot_of(block_table(plan, i), keys.index(n));
-    rows.push_back({RowSpace::k, call.layer, slot});
+    rows.push_back({k, call.layer, slot});
     if (!is_lse) rows.push_back({RowSpace::v, call.layer, slot});
   }
   return rows;
@@ -72,6 +79,8 @@ std::vector<Row> unsorted_rows(const OpTraits& op, const CallRows& call, size_t 
       const Row slot = call.writes[output].at(t);
       return {call.reads[slot.space == RowSpace::k ? 0 : 1].at(appended_token(call.plan, slot.row))};
     }
+    case RowRule::rotated:
+      return {{RowSpace::k, call.layer, call.writes[output].at(t).row}};
     case RowRule::attended:
       return attended(call, output == 1, t);
     case RowRule::weighed:

@@ -6,7 +6,9 @@
 //   row_by_row   out[t] ← row t of each source
 //   gathered     out[i] ← x[logit_rows[i]]
 //   appended     slot of t ← k[t] (K) or v[t] (V)
+//   rotated      slot of the scratch ← the same slot of K
 //   attended     out[t], lse[t] ← q[t], and K and (out only) V of the slots that t sees
+//                if the call reads rotated keys, these take the place of K
 //   weighed      mass[i] ← q[t] and lse[t] of the tokens t of sequence i, and K of the slots that they see
 //   copied       slot ← the slot that it was copied from
 //   none         ← nothing

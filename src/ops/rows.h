@@ -4,6 +4,10 @@
 //   tensor    one index of the first dimension    a number for each tensor       writes to the tensor so far
 //   k, v      one slot of one layer, all heads    the layer                      writes to the slot so far
 //   token     one of the step's packed token ids  0                              the step
+//   rotated   one slot of one layer, all heads    the layer                      writes to the slot so far
+//
+// "k" and "v" are stored rows. "rotated" is the scratch that holds K after RoPE, if the cache stores K before it
+// (ops/rotate_keys.h).
 //
 // Tensors get the ids 0, 1, 2, … in the order in which a recorder first sees them. Parameters are tensors
 // too, but they are never written.
@@ -14,12 +18,13 @@
 
 namespace lastrow {
 
-enum class RowSpace : uint8_t { tensor, k, v, token };
+enum class RowSpace : uint8_t { tensor, k, v, token, rotated };
+inline constexpr RowSpace kLastRowSpace = RowSpace::rotated;
 
 /// One row, of any version.
 struct Row {
   RowSpace space;
-  int32_t id;  // tensor: its id; k, v: the layer; token: 0
+  int32_t id;  // tensor: its id; k, v, rotated: the layer; token: 0
   int64_t row;
   auto operator<=>(const Row&) const = default;
 };

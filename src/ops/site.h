@@ -33,6 +33,7 @@ inline constexpr const char* kVProj = "v_proj";
 inline constexpr const char* kRopeQ = "rope_q";
 inline constexpr const char* kRopeK = "rope_k";
 inline constexpr const char* kAppend = "append";
+inline constexpr const char* kRotateKeys = "rotate_keys";  // if the cache gives positions anew, after kAppend
 inline constexpr const char* kAttend = "attend";
 inline constexpr const char* kScoreMass = "score_mass";  // if the plan wants it
 inline constexpr const char* kOProj = "o_proj";

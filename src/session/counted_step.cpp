@@ -16,6 +16,7 @@ StepRecord counted_step(const StepCounts& counts, int64_t bytes_held, const Cach
           .score_cells = counts.score_cells,
           .cache_bytes_read = counts.cost.cache_bytes_read,
           .cache_bytes_written = counts.cost.cache_bytes_written,
+          .kv_scratch_bytes = counts.cost.scratch_bytes,
           .rows_held = after.rows_held,
           .rows_evicted = after.rows_evicted - before.rows_evicted,
           .blocks_used = after.blocks_used,

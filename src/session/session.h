@@ -16,6 +16,8 @@
 // compute this from the number of the step.
 //
 // * Mode::recompute empties its storage before each step and feeds the whole prefix. Nothing else differs.
+//   If the cache gives positions anew (Positions::anew), each step of both modes runs the forward one token at a
+//   time. recorder() then holds the last of these passes.
 // * Only advance() can add a token. go_to() and set_pokes() run steps with the tokens that they had before.
 //   If advance() from an earlier step feeds other tokens than before, the later steps are forgotten.
 // * A cache that forgets rows (of kind window or budget) takes at most SessionOptions::chunk tokens in a step.
@@ -68,7 +70,7 @@ struct SessionOptions {
   // Tokens of the prompt that a step feeds. 0: the whole prompt; with one that forgets rows: its window or budget
   int32_t chunk = 0;
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
-  CacheOptions cache{};                     // without share_prefix; Mode::recompute: contiguous f32 scratch
+  CacheOptions cache{};                     // without share_prefix; Mode::recompute: scratch_of(cache)
   AttendHook::Function on_attend{};         // is called after each attend; see trace/attend_hook.h
   const std::atomic<bool>* stop = nullptr;  // may be set from any thread; must outlive the session
 };
@@ -164,7 +166,7 @@ class DecodeSession {
   void require_held(const KvCache& cache, int32_t index) const;
   void require_stored_rows() const;
   /// Whether the cache of this session forgets rows. False in Mode::recompute.
-  bool forgets() const { return cache_->spec().forgets(); }
+  bool forgets() const { return mode() == Mode::cached && cache_->spec().forgets(); }
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;

@@ -10,6 +10,8 @@ bool forgets_rows(const CacheOptions& options) {
   return options.kind == "window" || options.kind == "budget";
 }
 
+bool gives_new_positions(const CacheOptions& options) { return options.positions == Positions::anew; }
+
 CacheOptions completed(CacheOptions options, const ModelConfig& config) {
   if (options.kind == "window" && options.window == 0) {
     if (config.window == 0)
@@ -22,16 +24,39 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
         "{} has layers with a window of {}, which a budget cannot keep to, because the rows that it holds "
         "have gaps: use a contiguous, paged or window cache",
         config.name, config.window);
+  if (gives_new_positions(options) && options.windowed_every > 0)
+    throw UsageError(
+        "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
+        "it, window:w=W,positions=new",
+        config.window_period, config.name);
+  if (gives_new_positions(options) && config.learns_positions())
+    throw UsageError(
+        "{} adds a learned embedding of the position to each token, so a cache cannot give positions anew: "
+        "use positions=kept",
+        config.name);
   require_window(config, options.window, options.sinks);
   return options;
 }
 
 int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t context) {
+  if (gives_new_positions(options)) {
+    if (chunk > 1)
+      throw UsageError(
+          "chunks of {} tokens, but a cache with positions=new takes one token in a step: leave out the "
+          "chunk, or choose positions=kept",
+          chunk);
+    return 1;
+  }
   if (!forgets_rows(options) || chunk != 0) return chunk;
   return std::min(options.kind == "budget" ? options.budget : options.window, context);
 }
 
 CacheOptions scratch_of(const CacheOptions& options) {
+  if (gives_new_positions(options)) {
+    CacheOptions scratch = options;
+    scratch.dtype_k = scratch.dtype_v = DType::f32;
+    return scratch;
+  }
   if (options.windowed_every > 0) return {};  // the window is the model's own mask
   return {.window = options.window, .sinks = options.window > 0 ? options.sinks : 0};
 }

@@ -25,7 +25,9 @@ struct StepRecord {
   // is read twice (ops/score_mass.h).
   int64_t cache_bytes_read = 0;
   int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
-  int64_t kv_scratch_bytes = 0;     // Mode::recompute: read and written; the rows last for one step only
+  // Read and written; the rows last for one step only. Mode::recompute: all its rows. Mode::cached: the rotated
+  // keys, if the cache gives positions anew.
+  int64_t kv_scratch_bytes = 0;
   // The cache after the step, in Mode::cached; 0 in Mode::recompute. Rows and blocks are those of one layer.
   int64_t rows_held = 0;
   int64_t rows_evicted = 0;   // rows that the policy forgot in this step

@@ -47,9 +47,11 @@ void DecodeSession::Transaction::advance(std::span<const int32_t> tokens) {
   const int32_t chunk = session_.options_.chunk;  // on both sides of a twin
   if (forgets_rows(session_.options_.cache) && static_cast<int64_t>(tokens.size()) > chunk)
     throw CapacityError(
-        "a step of {} tokens, but the cache has room for {} at once: give them in several calls, "
-        "or make the session with chunk {}",
-        tokens.size(), chunk, tokens.size());
+        "a step of {} tokens, but the cache has room for {} at once: give them in several calls{}",
+        tokens.size(), chunk,
+        gives_new_positions(session_.options_.cache)
+            ? ""
+            : fmt::format(", or make the session with chunk {}", tokens.size()));
   const std::vector<int32_t> own(tokens.begin(), tokens.end());  // `tokens` may be a part of state_.tokens
   take_step(own, Phase::prefill);
 }
@@ -165,8 +167,6 @@ void DecodeSession::Transaction::run_through(int32_t step) {
   for (int32_t i = first; i <= step; ++i) run_step(i);
   state_.step = step;
   state_.next_token = session_.sampler_.choose(state_.logits, session_.cache_->n_seen(0));
-  state_.reports.resize(state_.pokes.size());
-  for (size_t i = 0; i < state_.pokes.size(); ++i) state_.reports[i] = session_.stack_->poking.report(i);
   state_.rows_are_stored = true;
 }
 
@@ -177,25 +177,46 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   const bool cached = session_.mode() == Mode::cached;
   cache.truncate(0, cached ? std::min(cache.n_seen(0), session_.n_tokens_at(step - 1)) : 0);
   TakenStep& taken = state_.steps[static_cast<size_t>(step)];
-  const auto n_past = static_cast<size_t>(cache.n_seen(0)), n_tokens = static_cast<size_t>(taken.n_tokens);
-  const SequenceInput sequence{0, std::span<const int32_t>(state_.tokens).subspan(n_past, n_tokens - n_past),
-                               LogitRows::last};
+  const int32_t n_past = cache.n_seen(0), n_new = taken.n_tokens - n_past;
+  const int32_t most = gives_new_positions(session_.options_.cache) ? 1 : n_new;
   const CacheUsage before = cache.usage();
   session_.stack_->set_step(step);
+  state_.reports.assign(state_.pokes.size(), {});
   const auto start = std::chrono::steady_clock::now();
+  const StepPlan* plan = nullptr;
+  for (int32_t n_fed = 0; n_fed < n_new; n_fed += most) {
+    if (n_fed > 0 && session_.stack_->recorder) session_.stack_->recorder->set_step(step);
+    plan = &feed(std::span<const int32_t>(state_.tokens)
+                     .subspan(static_cast<size_t>(n_past + n_fed), static_cast<size_t>(most)),
+                 n_fed + most == n_new ? LogitRows::last : LogitRows::none, taken.phase);
+  }
+  const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
+  taken.last_position = plan->positions.back();
+  state_.record = step_record(*plan, taken.phase, wall.count(), before);
+  state_.record.q_len = n_new;
+}
+
+/// Runs one forward of these tokens, and commits it.
+const StepPlan& DecodeSession::Transaction::feed(std::span<const int32_t> tokens, LogitRows logits,
+                                                 Phase phase) {
+  KvCache& cache = *session_.cache_;
+  const SequenceInput sequence{0, tokens, logits};
   const StepPlan& plan = cache.plan({&sequence, 1});
   try {
-    if (cached && !session_.forgets()) require_same_slots(plan);
-    forward(plan, taken.phase);
+    if (session_.mode() == Mode::cached && !session_.forgets()) require_same_slots(plan);
+    forward(plan, phase);
   } catch (...) {
     cache.abort(plan);
     throw;
   }
   cache.commit(plan);
   if (session_.stack_->recorder) session_.stack_->recorder->add_evicted(cache.evicted());
-  const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
-  taken.last_position = plan.positions.back();
-  state_.record = step_record(plan, taken.phase, wall.count(), before);
+  for (size_t i = 0; i < state_.reports.size(); ++i) {
+    const PokeReport& report = session_.stack_->poking.report(i);
+    state_.reports[i].changed += report.changed;
+    state_.reports[i].reads += report.reads;
+  }
+  return plan;
 }
 
 /// undo() relies on it: if a row that was held is stored again, it goes to the slot where it was.
@@ -225,13 +246,12 @@ StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, Phase p
                                             session_.cache_->usage())
                              : counted_step(counts, 0, before, {});
   if (!cached) {
-    record.kv_scratch_bytes = record.cache_bytes_read + record.cache_bytes_written;
+    record.kv_scratch_bytes += record.cache_bytes_read + record.cache_bytes_written;
     record.cache_bytes_read = record.cache_bytes_written = record.rows_evicted = 0;
   }
   record.n_saturated = session_.stack_->n_saturated();
   record.position = plan.positions.back();
   record.phase = phase;
-  record.q_len = plan.q_len(0);
   record.kv_len = plan.kv_len[0];
   record.wall_us = wall_us;
   return record;

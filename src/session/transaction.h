@@ -73,6 +73,7 @@ class DecodeSession::Transaction {
   void take_step(std::span<const int32_t> tokens, Phase phase);
   void run_through(int32_t step);
   void run_step(int32_t step);
+  const StepPlan& feed(std::span<const int32_t> tokens, LogitRows logits, Phase phase);
   void forward(const StepPlan& plan, Phase phase);
   StepRecord step_record(const StepPlan& plan, Phase phase, double wall_us, const CacheUsage& before) const;
   void require_same_slots(const StepPlan& plan) const;

@@ -75,6 +75,7 @@ int64_t add_step(json& events, const Recorder& recorder, int32_t step, int pid, 
                  {"cache_bytes_read", e.cost.cache_bytes_read},
                  {"cache_bytes_written", e.cost.cache_bytes_written},
                  {"activation_bytes", e.cost.activation_bytes}};
+    if (e.cost.scratch_bytes > 0) args["scratch_bytes"] = e.cost.scratch_bytes;
     if (!e.kernel.empty()) args["kernel"] = e.kernel;
     events.push_back(complete(e.name, traits(e.op).name, pid, times[i], std::move(args)));
     if (e.cost.cache_bytes_read == 0 && e.cost.cache_bytes_written == 0) continue;

@@ -49,6 +49,8 @@ constexpr Fault kFaults[] = {
      "step 1, layer 0, attend", "forgetting"},
     {"offset-kept", "new tokens are rotated by the number of rows that are kept, not of the tokens seen",
      "step 1, layer 0, rope_q", "forgetting"},
+    {"mixed-positions", "the query is rotated at its new position, but the keys at those in the text",
+     "step 1, layer 0, attend", "new-positions"},
 };
 
 /// The cache holds n_q_heads rows of K and of V per token, although n_kv_heads would be enough.
@@ -173,6 +175,10 @@ PlanFault plan_fault(const std::string& name) {
     });
   if (name == "padded-positions") return share_positions;
   if (name == "window-rolled-early") return for_each_with_past(roll_early);
+  if (name == "mixed-positions")
+    return [](StepPlan& plan) {
+      if (plan.gives_new_positions()) plan.new_key_positions = plan.key_positions;
+    };
   if (name == "offset-kept")
     return for_each_with_past([](StepPlan& plan, int32_t i) { number_from(plan, i, past_of(plan, i)); });
   return {};

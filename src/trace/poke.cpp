@@ -53,6 +53,26 @@ void poke_row(const Poke& poke, const Tensor& original, Tensor& changed, int64_t
     poke_row(poke, original.data<float>() + at, changed.data<float>() + at, n_heads, head_dim);
 }
 
+// Whether another sequence of the step uses the block in this entry of the block table.
+bool is_shared(const StepPlan& plan, int32_t sequence, int32_t entry) {
+  const int32_t block = block_table(plan, sequence).blocks[entry];
+  for (int32_t other = 0; other < plan.n_seqs(); ++other) {
+    const BlockTable table = block_table(plan, other);
+    const int32_t n_used = entries_used(table, plan.kv_len[other]);
+    if (other != sequence && std::find(table.blocks, table.blocks + n_used, block) != table.blocks + n_used)
+      return true;
+  }
+  return false;
+}
+
+// The packed sequence that token t belongs to.
+int32_t sequence_with(const StepPlan& plan, int32_t t) {
+  const auto after = std::upper_bound(plan.q_start.begin(), plan.q_start.end(), t);
+  return static_cast<int32_t>(after - plan.q_start.begin()) - 1;
+}
+
+}  // namespace
+
 // Overwrites stored rows for one operation, and writes them back after it.
 //
 //   OverwrittenRows overwritten(backend, storage);
@@ -61,7 +81,7 @@ void poke_row(const Poke& poke, const Tensor& original, Tensor& changed, int64_t
 //   overwritten.restore();                  after an exception the destructor does it, as far as it can
 //
 // Rows are restored in reverse order, so that a row that was poked twice gets its first value again.
-class OverwrittenRows {
+class PokingBackend::OverwrittenRows {
  public:
   OverwrittenRows(Backend& backend, KvStorage& storage) : backend_(backend), storage_(storage) {}
   ~OverwrittenRows() {
@@ -110,26 +130,6 @@ class OverwrittenRows {
   std::vector<Saved> saved_;
 };
 
-// Whether another sequence of the step uses the block in this entry of the block table.
-bool is_shared(const StepPlan& plan, int32_t sequence, int32_t entry) {
-  const int32_t block = block_table(plan, sequence).blocks[entry];
-  for (int32_t other = 0; other < plan.n_seqs(); ++other) {
-    const BlockTable table = block_table(plan, other);
-    const int32_t n_used = entries_used(table, plan.kv_len[other]);
-    if (other != sequence && std::find(table.blocks, table.blocks + n_used, block) != table.blocks + n_used)
-      return true;
-  }
-  return false;
-}
-
-// The packed sequence that token t belongs to.
-int32_t sequence_with(const StepPlan& plan, int32_t t) {
-  const auto after = std::upper_bound(plan.q_start.begin(), plan.q_start.end(), t);
-  return static_cast<int32_t>(after - plan.q_start.begin()) - 1;
-}
-
-}  // namespace
-
 void apply_poke(const Poke& poke, int32_t head, std::span<const double> original, std::span<double> row) {
   if (poke.action == Poke::Action::zero) {
     std::ranges::fill(row, 0.0);
@@ -168,7 +168,8 @@ void PokingBackend::set_spare_blocks(int32_t first, int32_t n) {
 const Batch& PokingBackend::begin_step(const StepPlan& plan, KvStorage& storage) {
   storage_ = &storage;
   std::ranges::fill(reports_, PokeReport{});
-  return inner().begin_step(with_private_blocks(plan), storage);
+  plan_ = &with_private_blocks(plan);
+  return inner().begin_step(*plan_, storage);
 }
 
 // If a `now` poke names a sequence whose row is in a block that others use too, returns a plan in which the
@@ -250,6 +251,7 @@ void PokingBackend::run(const Op& op) {
   if (const auto* appended = std::get_if<Append>(&op)) return append(*appended);
   if (const auto* probe = std::get_if<Probe>(&op)) return with_poked_operands(*probe, /*count=*/false);
   if (const auto* mass = std::get_if<ScoreMass>(&op)) return with_poked_operands(*mass, /*count=*/false);
+  if (traits(kind(op)).rule == RowRule::rotated) return rotate_poked_keys(op);
   const auto* attend = std::get_if<Attend>(&op);
   if (attend == nullptr) return inner().run(op);
   with_poked_operands(*attend, /*count=*/true);
@@ -262,6 +264,25 @@ void PokingBackend::append(Append op) {
   inner().run(op);
 }
 
+// Overwrites the stored rows of K, or of V, that a `now` poke changes in this layer.
+void PokingBackend::overwrite(OverwrittenRows& rows, Poke::What what, int32_t layer, const StepPlan& plan,
+                              bool count) {
+  for (size_t i = 0; i < pokes_.size(); ++i) {
+    const Poke& poke = pokes_[i];
+    if (poke.what != what || poke.when != Poke::When::now || !touches(poke, layer)) continue;
+    std::vector<int64_t> done;  // a slot that sequences share is overwritten once
+    for (int32_t sequence = 0; sequence < plan.n_seqs(); ++sequence) {
+      const std::optional<int32_t> index = plan.index_of(sequence, poke.position);
+      if (!index || !means(poke, plan, sequence)) continue;
+      const int64_t slot = slot_of(block_table(plan, sequence), *index);
+      if (std::ranges::find(done, slot) != done.end()) continue;
+      rows.overwrite(poke, slot);
+      done.push_back(slot);
+      if (count) ++reports_[i].changed;
+    }
+  }
+}
+
 // Runs an Attend, a Probe or a ScoreMass with poked operands.
 template <typename Looking>
 void PokingBackend::with_poked_operands(Looking op, bool count) {
@@ -269,20 +290,20 @@ void PokingBackend::with_poked_operands(Looking op, bool count) {
   const StepPlan& plan = *op.batch.plan;
   op.q = poked_rows(Poke::What::q, op.site.layer, op.q, plan, q_copy_, count);
   OverwrittenRows overwritten(inner(), *storage_);
-  for (size_t i = 0; i < pokes_.size(); ++i) {
-    const Poke& poke = pokes_[i];
-    if (poke.what == Poke::What::q || poke.when != Poke::When::now || !touches(poke, op.site.layer)) continue;
-    std::vector<int64_t> done;  // a slot that sequences share is overwritten once
-    for (int32_t sequence = 0; sequence < plan.n_seqs(); ++sequence) {
-      const std::optional<int32_t> index = plan.index_of(sequence, poke.position);
-      if (!index || !means(poke, plan, sequence)) continue;
-      const int64_t slot = slot_of(block_table(plan, sequence), *index);
-      if (std::ranges::find(done, slot) != done.end()) continue;
-      overwritten.overwrite(poke, slot);
-      done.push_back(slot);
-      if (count) ++reports_[i].changed;
-    }
-  }
+  bool reads_stored_keys = true;  // else they were poked when they were rotated
+  if constexpr (requires { op.keys; }) reads_stored_keys = op.keys.empty();
+  if (reads_stored_keys) overwrite(overwritten, Poke::What::k, op.site.layer, plan, count);
+  overwrite(overwritten, Poke::What::v, op.site.layer, plan, count);
+  inner().run(op);
+  overwritten.restore();
+}
+
+// Runs an operation that rotates the stored keys.
+void PokingBackend::rotate_poked_keys(const Op& op) {
+  LASTROW_CHECK(storage_of(op) == storage_, "keys of another storage than that of begin_step");
+  OverwrittenRows overwritten(inner(), *storage_);
+  const int32_t layer = site_of(op).layer;
+  overwrite(overwritten, Poke::What::k, layer, plan_->of_layer(layer), /*count=*/true);
   inner().run(op);
   overwritten.restore();
 }

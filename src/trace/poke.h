@@ -12,7 +12,11 @@
 //   k, v `since`   In append: the changed row is stored, and stays in the storage. With the cache this is
 //                  done once, in the step that computes the row; without the cache, in every step.
 //   k, v `now`     In the attend (and probe) of step `step`: the stored row is overwritten before it and
-//                  restored after it. The row may have been appended in this step or earlier.
+//                  restored after it. The row may have been appended in this step or earlier. If the step rotates
+//                  the keys anew, K is overwritten while they are rotated, and the attend reads the rotated rows.
+//
+// Stored K has been rotated by RoPE, so a poke changes it after RoPE. But a cache that gives positions anew stores
+// K before RoPE, so there a poke changes the raw row.
 //
 // If a step packs several sequences, the poke changes each one that has the position (StepPlan::index_of),
 // or only the one that Poke::sequence names. If none has it, the poke changes nothing and counts 0 reads. A
@@ -105,6 +109,9 @@ class PokingBackend final : public WatchingBackend {
   void append(Append op);
   template <typename Looking>
   void with_poked_operands(Looking op, bool count);
+  void rotate_poked_keys(const Op& op);
+  class OverwrittenRows;
+  void overwrite(OverwrittenRows& rows, Poke::What what, int32_t layer, const StepPlan& plan, bool count);
   void count_reads(const Attend& op);
 
   std::vector<Poke> pokes_;
@@ -114,6 +121,7 @@ class PokingBackend final : public WatchingBackend {
   int32_t first_spare_ = 0, n_spare_ = 0;
   StepPlan changed_plan_;            // the plan of a step in which a sequence has private copies of blocks
   KvStorage* storage_ = nullptr;     // the storage of the last begin_step
+  const StepPlan* plan_ = nullptr;   // what the inner backend got in it
   Tensor q_copy_, k_copy_, v_copy_;  // in the inner backend's memory; made when needed
 };
 

@@ -15,9 +15,10 @@ int64_t bytes_of(const Event& event) {
 }
 
 int64_t bytes_of(const StepPlan& plan) {
-  auto bytes = static_cast<int64_t>(
-      sizeof(StepPlan) + 32 * plan.tokens.size() + 16 * plan.kv_len.size() +
-      4 * (plan.block_tables.size() + plan.table_first.size() + plan.key_positions.size()));
+  auto bytes = static_cast<int64_t>(sizeof(StepPlan) + 32 * plan.tokens.size() + 16 * plan.kv_len.size() +
+                                    4 * (plan.block_tables.size() + plan.table_first.size() +
+                                         plan.key_positions.size() + plan.new_positions.size() +
+                                         plan.new_key_positions.size()));
   for (const StepPlan& windowed : plan.of_windowed) bytes += bytes_of(windowed);
   return bytes;
 }

@@ -66,9 +66,10 @@ struct RecordOptions {
 
 /// One layer of one sequence in one step. A view is empty if the tensor was not recorded.
 struct LayerTensors {
-  ConstTensorView q;         // [q_len, n_q_heads, head_dim]    after RoPE and pokes, as attend read it
-  ConstTensorView k, v;      // [kv_len, n_kv_heads, head_dim]  stored rows, decoded, by index; K after RoPE.
-                             // kv_len is that of the layer's own plan (StepPlan::of_layer)
+  ConstTensorView q;  // [q_len, n_q_heads, head_dim]    after RoPE and pokes, as attend read it
+  // [kv_len, n_kv_heads, head_dim]   stored rows, decoded, by index. kv_len is that of the layer's own plan
+  // (StepPlan::of_layer). K after RoPE; but before it if the plan gives new positions (StepPlan::new_positions)
+  ConstTensorView k, v;
   ConstTensorView scores;    // [n_q_heads, q_len, kv_len]      scaled; −∞ where masked
   ConstTensorView probs;     // [n_q_heads, q_len, kv_len]      0 where masked
   ConstTensorView out;       // [q_len, n_q_heads, head_dim]

@@ -25,6 +25,7 @@ OperandCounts least_operands(const OpTraits& op) {
     case RowRule::weighed:
       return {n_sources, 1};
     case RowRule::appended:
+    case RowRule::rotated:
     case RowRule::copied:
     case RowRule::none:
       return {n_sources, 0};
@@ -106,6 +107,10 @@ void TraceChecks::check_plan(const StepPlan& plan, const CacheSpec& spec, int32_
   require(plan.key_positions.empty() ||
               (n_keys <= kMaxIndices && std::cmp_equal(plan.key_positions.size(), n_seqs * n_keys)),
           "key_positions");
+  require(plan.new_positions.empty() == plan.new_key_positions.empty() &&
+              (plan.new_positions.empty() || (plan.new_positions.size() == n_tokens &&
+                                              plan.new_key_positions.size() == plan.key_positions.size())),
+          "new_positions");
   const int64_t n_slots = int64_t{spec.n_blocks} * spec.block_len;
   for (size_t i = 0; i < n_seqs; ++i) {
     require(plan.q_start[i] <= plan.q_start[i + 1], "q_start");
@@ -137,7 +142,7 @@ void TraceChecks::check_event(const Event& event, const StepPlan& plan, const Ca
   if (event.reads.size() < least.reads || event.writes.size() < least.writes)
     fail("event {} ({}) lacks operands", i, op.name);
   const auto check = [&](const RowSpan& s, int64_t max_rows) {
-    const bool stored = s.space == RowSpace::k || s.space == RowSpace::v;
+    const bool stored = s.space == RowSpace::k || s.space == RowSpace::v || s.space == RowSpace::rotated;
     const int64_t limit = stored ? spec.n_slots(s.id) : max_rows;
     if (s.id < 0 || (stored && s.id >= spec.n_layers) || s.first < 0 || s.count < 0 || s.first > limit ||
         s.count > limit - s.first)

@@ -24,6 +24,9 @@
 //   steps.policy       [n_steps, 5] i64            only for a cache with a window, or one that forgets rows:
 //                                                  window, window_sinks, table_sinks, end in steps.table_first,
 //                                                  end in steps.key_positions (both i64, as in StepPlan)
+//   steps.new_positions, steps.new_key_positions   i64, as in StepPlan; only if the cache gives positions anew.
+//                                                  They end where steps.tokens and steps.key_positions end. K is
+//                                                  then stored before RoPE, so LAYER/kv.k are raw rows
 //   windowed.NAME                                  only if the windowed layers have blocks of their own: the same
 //                                                  arrays (index, tokens, …, policy) of their plans
 //   evicted.rows       [n, 4] i64                  only if the cache forgot rows: step, sequence, position, slot
@@ -34,12 +37,14 @@
 //   events.sinks       [n_events] i64              only if some attend has sinks
 //   events.costs       [n_events, 5] i64           flop, then bytes: weights, cache read, cache written,
 //                                                  activations
+//   events.scratch     [n_events] i64              only if some event uses a scratch: OpCost::scratch_bytes
 //   events.times_us    [n_events, 2] f64           start, duration
 //   events.reads       [n, 5] i64                  space, id, first, count, version (ops/rows.h)
 //   events.writes      [n, 5] i64                  the same
 //
 // Its metadata:
-//   lastrow.trace       schema version: 1, or 2 if the file has steps.policy, or 3 if it has windowed.NAME
+//   lastrow.trace       schema version: 1; 2 if the file has steps.policy; 3 if it has windowed.NAME; 4 if it has
+//                       steps.new_positions
 //   lastrow.config      the model's config (JSON)
 //   lastrow.tokens      JSON array
 //   lastrow.names       JSON array; "name" and "kernel" in events.columns are indices in it
@@ -63,6 +68,7 @@ namespace lastrow {
 inline constexpr int kTraceSchema = 1;
 inline constexpr int kPolicySchema = 2;  // of files with steps.policy: older programs must not misread them
 inline constexpr int kGroupsSchema = 3;  // of files with windowed.NAME
+inline constexpr int kNewPositionsSchema = 4;  // of files with steps.new_positions
 /// How the names of the arrays of the plans begin, by group of layers (CacheSpec::group).
 inline constexpr const char* kStepPlaces[] = {"steps", "windowed"};
 

@@ -73,10 +73,11 @@ class TraceReader {
       throw FileError("{}: not a trace: its metadata lacks lastrow.trace", file_.source());
     const std::string schema = metadata("lastrow.trace");
     const bool has_groups = schema == std::to_string(kGroupsSchema);
-    has_policy_ = schema == std::to_string(kPolicySchema);
+    has_new_positions_ = schema == std::to_string(kNewPositionsSchema);
+    has_policy_ = has_new_positions_ || schema == std::to_string(kPolicySchema);
     if (!has_groups && !has_policy_ && schema != std::to_string(kTraceSchema))
       throw FileError("{}: a trace of schema {}, and this program reads schemas {} to {}: record it again",
-                      file_.source(), shown(schema), kTraceSchema, kGroupsSchema);
+                      file_.source(), shown(schema), kTraceSchema, kNewPositionsSchema);
     info_.config_json = metadata("lastrow.config");
     for (const nlohmann::json& token : damage_.array(json("lastrow.tokens"), "lastrow.tokens"))
       info_.tokens.push_back(damage_.integer<int32_t>(token, "lastrow.tokens"));
@@ -138,7 +139,11 @@ class TraceReader {
           place_(place),
           rows_(reader.table(place + ".policy", 5)),
           first_(reader.table(place + ".table_first", 0)),
-          positions_(reader.table(place + ".key_positions", 0)) {}
+          positions_(reader.table(place + ".key_positions", 0)) {
+      if (!reader.has_new_positions_) return;
+      new_.emplace(reader.table(place + ".new_positions", 0));
+      new_keys_.emplace(reader.table(place + ".new_key_positions", 0));
+    }
 
     void read(StepPlan& plan, size_t i, size_t n_steps) {
       const std::string name = place_ + ".policy";
@@ -149,7 +154,12 @@ class TraceReader {
       plan.table_sinks = damage_.narrow<int32_t>(row[2], name);
       const bool last = i + 1 == n_steps;
       take(plan.table_first, first_, place_ + ".table_first", first_begin_, row[3], last);
+      int64_t new_keys_begin = positions_begin_;  // the same places in both arrays
       take(plan.key_positions, positions_, place_ + ".key_positions", positions_begin_, row[4], last);
+      if (!new_) return;
+      take(plan.new_positions, *new_, place_ + ".new_positions", new_begin_, new_begin_ + plan.n_tokens(),
+           last);
+      take(plan.new_key_positions, *new_keys_, place_ + ".new_key_positions", new_keys_begin, row[4], last);
     }
 
    private:
@@ -163,7 +173,8 @@ class TraceReader {
     const TraceChecks& damage_;
     std::string place_;
     Table rows_, first_, positions_;
-    int64_t first_begin_ = 0, positions_begin_ = 0;
+    std::optional<Table> new_, new_keys_;  // if the cache gives positions anew
+    int64_t first_begin_ = 0, positions_begin_ = 0, new_begin_ = 0;
   };
 
   void read_steps() {
@@ -263,14 +274,19 @@ class TraceReader {
       damage_.fail("events.costs or events.times_us does not fit events.columns");
     const Table sinks = file_.has("events.sinks") ? table("events.sinks", 0) : Table();
     if (!sinks.empty() && sinks.size() != n_events) damage_.fail("events.sinks does not fit events.columns");
+    const Table scratch = file_.has("events.scratch") ? table("events.scratch", 0) : Table();
+    if (!scratch.empty() && scratch.size() != n_events)
+      damage_.fail("events.scratch does not fit events.columns");
     int64_t read = 0, write = 0, last_step = -1;
-    std::array<int64_t, 5> total{};  // flop and bytes of the events so far
+    std::array<int64_t, 6> total{};  // flop and bytes of the events so far
     for (size_t i = 0; i < n_events; ++i) {
       const Table c = columns.subspan(9 * i, 9), cost = costs.subspan(5 * i, 5);
       if (c[0] < last_step) damage_.fail("events.columns goes back to step {}", c[0]);
       Step& target = step(last_step = c[0], "events.columns");
       check_columns(c, i);
-      add_cost(total, cost, i);
+      const std::array<int64_t, 6> counts{cost[0], cost[1], cost[2],
+                                          cost[3], cost[4], scratch.empty() ? 0 : scratch[i]};
+      add_cost(total, counts, i);
       Event e;
       e.step = static_cast<int32_t>(c[0]);
       e.op = *ops_[c[1]];
@@ -280,7 +296,7 @@ class TraceReader {
       e.mask = {c[4] != 0, damage_.narrow<int32_t>(c[5], "events.columns")};
       if (!sinks.empty()) e.mask.sinks = damage_.narrow<int32_t>(sinks[i], "events.sinks");
       if (e.mask.sinks < 0) damage_.fail("event {} has {} sinks", i, e.mask.sinks);
-      e.cost = {cost[0], cost[1], cost[2], cost[3], cost[4]};
+      e.cost = {counts[0], counts[1], counts[2], counts[3], counts[4], counts[5]};
       e.start_us = times.data<double>()[2 * i];
       e.duration_us = times.data<double>()[2 * i + 1];
       read_spans(e.reads, reads, "events.reads", read, c[6], i + 1 == n_events);
@@ -300,7 +316,7 @@ class TraceReader {
   }
 
   // Adds the cost of an event. The totals have a bound, so that sums of costs cannot overflow.
-  void add_cost(std::array<int64_t, 5>& total, Table cost, size_t event) const {
+  void add_cost(std::array<int64_t, 6>& total, const std::array<int64_t, 6>& cost, size_t event) const {
     for (size_t kind = 0; kind < total.size(); ++kind) {
       if (cost[kind] < 0 || cost[kind] > (int64_t{1} << 62) - total[kind])
         damage_.fail("event {} has cost {}: it must be from 0 up, and all costs together below 2^62", event,
@@ -314,7 +330,7 @@ class TraceReader {
     damage_.check_end(name, begin, end, static_cast<int64_t>(spans.size() / 5), last);
     for (; begin < end; ++begin) {
       const Table s = spans.subspan(static_cast<size_t>(5 * begin), 5);
-      if (s[0] < 0 || s[0] > static_cast<int64_t>(RowSpace::token)) damage_.fail("{}: space {}", name, s[0]);
+      if (s[0] < 0 || s[0] > static_cast<int64_t>(kLastRowSpace)) damage_.fail("{}: space {}", name, s[0]);
       to.push_back({static_cast<RowSpace>(s[0]), damage_.narrow<int32_t>(s[1], name), s[2], s[3], s[4]});
     }
   }
@@ -387,7 +403,7 @@ class TraceReader {
   std::vector<std::string> names_;
   std::vector<std::optional<OpKind>> ops_;
   std::map<int32_t, Step> steps_;
-  bool has_policy_ = false;
+  bool has_policy_ = false, has_new_positions_ = false;
 };
 
 }  // namespace

@@ -53,6 +53,10 @@ void add_policy(Contents& contents, const std::string& place, const StepPlan& pl
           &key_positions = contents.columns_of(place + ".key_positions");
   table_first.add_all(plan.table_first);
   key_positions.add_all(plan.key_positions);
+  if (plan.gives_new_positions()) {
+    contents.columns_of(place + ".new_positions").add_all(plan.new_positions);
+    contents.columns_of(place + ".new_key_positions").add_all(plan.new_key_positions);
+  }
   policy.add(
       {plan.window, plan.window_sinks, plan.table_sinks, table_first.n_rows(), key_positions.n_rows()});
 }
@@ -61,6 +65,12 @@ bool any_policy(const Recorder& recorder, int32_t group) {
   return std::ranges::any_of(recorder.steps(), [&](int32_t step) {
     return has_policy(group == 1 ? recorder.plan(step).of_windowed.front() : recorder.plan(step));
   });
+}
+
+int schema_of(const Recorder& recorder) {
+  const auto gives_new_positions = [&](int32_t step) { return recorder.plan(step).gives_new_positions(); };
+  if (std::ranges::any_of(recorder.steps(), gives_new_positions)) return kNewPositionsSchema;
+  return any_policy(recorder, 0) ? kPolicySchema : kTraceSchema;
 }
 
 /// The plans of the layers of one group (CacheSpec::group). `place`: the beginning of the names.
@@ -110,6 +120,11 @@ void add_events(Contents& contents, const Recorder& recorder) {
   std::map<std::string, int64_t> name_ids;
   Columns &columns = contents.columns_of("events.columns", 9),
           &costs = contents.columns_of("events.costs", 5);
+  const auto steps = recorder.steps();
+  const bool has_scratch = std::ranges::any_of(steps, [&](int32_t step) {
+    return std::ranges::any_of(recorder.events(step),
+                               [](const Event& e) { return e.cost.scratch_bytes > 0; });
+  });
   bool has_sinks = false;
   Columns &reads = contents.columns_of("events.reads", 5), &writes = contents.columns_of("events.writes", 5);
   const auto id_of = [&](const std::string& name) {
@@ -120,7 +135,7 @@ void add_events(Contents& contents, const Recorder& recorder) {
   const auto add_spans = [](Columns& to, const std::vector<RowSpan>& spans) {
     for (const RowSpan& s : spans) to.add({static_cast<int64_t>(s.space), s.id, s.first, s.count, s.version});
   };
-  for (const int32_t step : recorder.steps())
+  for (const int32_t step : steps)
     for (const Event& e : recorder.events(step)) {
       const int64_t name = id_of(e.name), kernel = e.kernel.empty() ? -1 : id_of(e.kernel);
       add_spans(reads, e.reads);
@@ -134,6 +149,7 @@ void add_events(Contents& contents, const Recorder& recorder) {
                    reads.n_rows(), writes.n_rows(), kernel});
       costs.add({e.cost.flop, e.cost.weight_bytes, e.cost.cache_bytes_read, e.cost.cache_bytes_written,
                  e.cost.activation_bytes});
+      if (has_scratch) contents.columns_of("events.scratch").add({e.cost.scratch_bytes});
       contents.times_us.insert(contents.times_us.end(), {e.start_us, e.duration_us});
     }
   const auto n_events = static_cast<int64_t>(contents.times_us.size() / 2);
@@ -217,7 +233,7 @@ void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& in
 
   std::vector<std::string_view> ops;
   for (size_t op = 0; op < kOpCount; ++op) ops.push_back(traits(OpKind{static_cast<uint8_t>(op)}).name);
-  const int schema = n_groups > 1 ? kGroupsSchema : any_policy(recorder, 0) ? kPolicySchema : kTraceSchema;
+  const int schema = n_groups > 1 ? kGroupsSchema : schema_of(recorder);
   contents.writer.metadata("lastrow.trace", std::to_string(schema));
   contents.writer.metadata("lastrow.config", info.config_json);
   contents.writer.metadata("lastrow.tokens", nlohmann::json(info.tokens).dump());

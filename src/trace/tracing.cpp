@@ -58,13 +58,13 @@ Tensor TracingBackend::upload(ConstTensorView host) {
 }
 
 void TracingBackend::slot_spans(std::vector<RowSpan>& spans, const KvStorage& storage, int32_t layer,
-                                RowKind kind, std::span<const int64_t> slots, bool write) {
+                                RowSpace space, std::span<const int64_t> slots, bool write) {
   const CacheSpec& spec = storage.spec();
   SlotVersions& all_versions = slot_versions_[&storage];
-  all_versions.resize(std::max(all_versions.size(), static_cast<size_t>(2 * spec.n_layers)));
-  std::vector<int64_t>& versions = all_versions[static_cast<size_t>(2 * layer + (kind == RowKind::v))];
+  all_versions.resize(std::max(all_versions.size(), static_cast<size_t>(3 * spec.n_layers)));
+  const int32_t place = space == RowSpace::k ? 0 : space == RowSpace::v ? 1 : 2;
+  std::vector<int64_t>& versions = all_versions[static_cast<size_t>(3 * layer + place)];
   versions.resize(std::max(versions.size(), static_cast<size_t>(spec.n_slots(layer))));
-  const RowSpace space = kind == RowKind::k ? RowSpace::k : RowSpace::v;
   const size_t start = spans.size();
   for (int64_t slot : slots) {
     const int64_t version = write ? ++versions[slot] : versions[slot];
@@ -102,37 +102,47 @@ void TracingBackend::record(Event event, const Op& op) {
   }
   for (const ConstTensorView& view : o.reads)
     if (!view.empty()) event.reads.push_back(read_span(view));
-  static constexpr RowKind kKinds[] = {RowKind::k, RowKind::v};
   if (const auto* attend = std::get_if<Attend>(&op)) {
     event.kernel = inner().info().attend_kernel;
-    add_visible_rows(event, *attend, kKinds);
+    add_visible_rows(event, *attend, {attend->keys.empty() ? RowSpace::k : RowSpace::rotated, RowSpace::v});
   }
-  if (const auto* mass = std::get_if<ScoreMass>(&op))
-    add_visible_rows(event, *mass, std::span(kKinds).first(1));
+  if (const auto* mass = std::get_if<ScoreMass>(&op)) add_visible_rows(event, *mass, {RowSpace::k});
   if (const auto* append = std::get_if<Append>(&op))
-    for (const RowKind kind : {RowKind::k, RowKind::v})
-      slot_spans(event.writes, append->storage, append->site.layer, kind, append->batch.plan->append_slots,
+    for (const RowSpace space : {RowSpace::k, RowSpace::v})
+      slot_spans(event.writes, append->storage, append->site.layer, space, append->batch.plan->append_slots,
                  true);
+  if (traits(event.op).rule == RowRule::rotated) add_held_rows(event, *storage_of(op));
   for (const TensorView& view : o.writes) event.writes.push_back(written_span(view));
   recorder_.add_event(std::move(event));
 }
 
 // Adds the stored rows that an Attend or a ScoreMass reads.
 template <typename Looking>
-void TracingBackend::add_visible_rows(Event& event, const Looking& op, std::span<const RowKind> kinds) {
+void TracingBackend::add_visible_rows(Event& event, const Looking& op,
+                                      std::initializer_list<RowSpace> spaces) {
   const StepPlan& plan = *op.batch.plan;
   event.mask = op.spec.mask;
-  for (const RowKind kind : kinds)
+  for (const RowSpace space : spaces)
     for (int32_t i = 0; i < plan.n_seqs(); ++i) {
       const int32_t q_len = plan.q_len(i), kv_len = plan.kv_len[i];
       if (q_len == 0) continue;
       const VisibleKeys first = visible_keys(op.spec.mask, q_len, kv_len, 0),
                         last = visible_keys(op.spec.mask, q_len, kv_len, q_len - 1);
       const int32_t sinks = std::min(last.sinks, first.begin);  // what the window does not read anyway
-      slot_spans(event.reads, op.storage, op.site.layer, kind, slots_of(plan, i, 0, sinks), false);
-      slot_spans(event.reads, op.storage, op.site.layer, kind, slots_of(plan, i, first.begin, last.end),
+      slot_spans(event.reads, op.storage, op.site.layer, space, slots_of(plan, i, 0, sinks), false);
+      slot_spans(event.reads, op.storage, op.site.layer, space, slots_of(plan, i, first.begin, last.end),
                  false);
     }
+}
+
+// Adds the rows of an operation that rotates all held keys of a layer: their slots in K, and in the scratch.
+void TracingBackend::add_held_rows(Event& event, const KvStorage& storage) {
+  const StepPlan& plan = recorder_.plan(recorder_.latest_step()).of_layer(event.layer);
+  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
+    const std::vector<int64_t> slots = slots_of(plan, i, 0, plan.kv_len[i]);
+    slot_spans(event.reads, storage, event.layer, RowSpace::k, slots, false);
+    slot_spans(event.writes, storage, event.layer, RowSpace::rotated, slots, true);
+  }
 }
 
 void TracingBackend::record_block_copies(double start_us, double duration_us, const KvStorage& storage,
@@ -152,10 +162,10 @@ void TracingBackend::record_block_copies(double start_us, double duration_us, co
   };
   for (const BlockCopy& copy : copies)
     for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
-      for (RowKind kind : {RowKind::k, RowKind::v}) {
+      for (const RowSpace space : {RowSpace::k, RowSpace::v}) {
         if (storage.spec().group_of(layer) != 0) continue;
-        slot_spans(event.reads, storage, layer, kind, slots_of_block(copy.from_block), false);
-        slot_spans(event.writes, storage, layer, kind, slots_of_block(copy.to_block), true);
+        slot_spans(event.reads, storage, layer, space, slots_of_block(copy.from_block), false);
+        slot_spans(event.writes, storage, layer, space, slots_of_block(copy.to_block), true);
       }
   recorder_.add_event(std::move(event));
 }
@@ -166,7 +176,7 @@ void TracingBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
                       [&] { inner().write_rows(storage, layer, kind, slots, host); });
   if (!recorder_.options().events || recorder_.latest_step() < 0) return;
   event.cost = cost::write_rows(storage, kind, static_cast<int64_t>(slots.size()), host.dtype());
-  slot_spans(event.writes, storage, layer, kind, slots, true);
+  slot_spans(event.writes, storage, layer, kind == RowKind::k ? RowSpace::k : RowSpace::v, slots, true);
   recorder_.add_event(std::move(event));
 }
 
@@ -253,7 +263,8 @@ bool TracingBackend::keep_probe(const Attend& op, int32_t sequence) {
                     .lse = op.lse,
                     .selection = {0, n_q_heads, plan.q_start[sequence], q_len},
                     .scores = scores,
-                    .probs = probs});
+                    .probs = probs,
+                    .keys = op.keys});
   recorder_.add_tensor(inner(), op.site.layer, recorded::kScores, sequence, scores.view());
   recorder_.add_tensor(inner(), op.site.layer, recorded::kProbs, sequence, probs.view());
   return true;

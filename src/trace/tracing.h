@@ -52,15 +52,16 @@ class TracingBackend final : public WatchingBackend {
   RowSpan read_span(ConstTensorView view);
   RowSpan written_span(ConstTensorView view);
   /// Appends the slots to `spans`. Consecutive slots with the same version form one span. With `write`, the
-  /// slots get their next version first.
-  void slot_spans(std::vector<RowSpan>& spans, const KvStorage& storage, int32_t layer, RowKind kind,
+  /// slots get their next version first. `space`: k, v or rotated.
+  void slot_spans(std::vector<RowSpan>& spans, const KvStorage& storage, int32_t layer, RowSpace space,
                   std::span<const int64_t> slots, bool write);
 
   template <typename Run>
   Event timed(OpKind op, Site site, Run run);
   void record(Event event, const Op& op);
   template <typename Looking>
-  void add_visible_rows(Event& event, const Looking& op, std::span<const RowKind> kinds);
+  void add_visible_rows(Event& event, const Looking& op, std::initializer_list<RowSpace> spaces);
+  void add_held_rows(Event& event, const KvStorage& storage);
   void record_block_copies(double start_us, double duration_us, const KvStorage& storage,
                            std::span<const BlockCopy> copies);
   void keep_output(Site site, ConstTensorView out);

@@ -42,13 +42,16 @@ using namespace lastrow;
 TEST_CASE("steady decode allocates nothing") {
 #if LASTROW_COUNTS_ALLOCATIONS
   const auto model = load_model("random:layers=3,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=700");
-  for (const char* cache : {"contiguous", "paged:block=1", "paged:block=16", "window:w=48,sinks=4",
-                            "budget:rows=64", "budget:rows=64,policy=heavy"})
+  for (const char* cache :
+       {"contiguous", "paged:block=1", "paged:block=16", "window:w=48,sinks=4",
+        "window:w=48,sinks=4,positions=new", "budget:rows=64", "budget:rows=64,policy=heavy"})
     for (const int32_t n_threads : {1, 2}) {
       CAPTURE(cache);
-      DecodeSession s(
-          model, std::make_unique<EigenBackend>(n_threads),
-          {.sampling = {.temperature = 0.7f, .top_k = 20}, .chunk = 2, .cache = cache_options(cache)});
+      const CacheOptions options = cache_options(cache);
+      DecodeSession s(model, std::make_unique<EigenBackend>(n_threads),
+                      {.sampling = {.temperature = 0.7f, .top_k = 20},
+                       .chunk = options.positions == Positions::anew ? 1 : 2,
+                       .cache = options});
       s.start({1, 2, 3});
       for (int i = 0; i < 5; ++i) s.advance();  // buffers reach their size
       const int64_t before = n_allocations;

@@ -125,9 +125,9 @@ TEST_CASE("--all: each type, then each cache; what this build refuses says why")
                             "k=f32,v=int8", "k=int4,v=f32", "k=f32,v=int4"})
     CHECK(dtypes.contains(dtype));
   for (const char* cache :
-       {"contiguous", "paged", "window:w=4", "window:w=2,sinks=2", "budget:rows=4,policy=oldest",
-        "budget:rows=4,policy=sinks,sinks=2", "budget:rows=4,policy=heavy", "budget:rows=4,policy=random",
-        "window:w=2", "window:w=1,sinks=1", "budget:rows=2,policy=oldest"})
+       {"contiguous", "paged", "window:w=4", "window:w=2,sinks=2", "window:w=2,sinks=2,positions=new",
+        "budget:rows=4,policy=oldest", "budget:rows=4,policy=sinks,sinks=2", "budget:rows=4,policy=heavy",
+        "budget:rows=4,policy=random", "window:w=2", "window:w=1,sinks=1", "budget:rows=2,policy=oldest"})
     CHECK(caches.contains(cache));
   CHECK(n_measured >= 12);
   CHECK(j["rows"][0]["kl_max"] == 0);
@@ -152,6 +152,7 @@ TEST_CASE("--all prints a line for each row, and compares int8 with what is clai
   CHECK(o.out.find("fable-mqa on eigen: 510 predicted tokens of 2 texts that training never saw") == 0);
   for (const char* text :
        {"\n  k=int8,v=f32 ", "\n  paged ", "\n  budget:rows=64,policy=heavy ", "\n  window:w=28,sinks=4 ",
+        "\n  window:w=28,sinks=4,positions=new ",
         "\nClaimed of int8: half the bytes of f16, and less than 0.5 % more perplexity. Measured: 62.5 % "
         "of "})
     CHECK(o.out.find(text) != std::string::npos);

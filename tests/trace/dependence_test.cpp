@@ -195,6 +195,43 @@ TEST_CASE("by eye: the mass of a sequence comes from all its queries, their lse,
   CHECK(event.cost.flop == 2 * 4 * 8 * (1 + 2 + 3 + 3 + 4));
 }
 
+TEST_CASE(
+    "rotate_keys: each slot of the scratch follows the same slot of K, and only held rows are written") {
+  const TwoSequences s;
+  NaiveBackend<float> naive;
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  const RopeTable table{random_tensor({8, 4}, 5), random_tensor({8, 4}, 6), false};
+  const RowLayout layout = s.cache.spec().layout();
+  const auto rotate = [&](Backend& b) {
+    Tensor keys = Tensor::host(DType::f32, {2, 2, 8, 8});
+    b.run(RotateKeys{{0, site::kRotateKeys}, table, b.begin_step(s.plan, *s.storage), *s.storage, keys});
+    return keys;
+  };
+  const Tensor before = rotate(tracing);
+  const Event& event = recorder.events(0)[0];
+  const std::vector<RowDependence> rules = row_dependence(event, s.plan);
+  CHECK(rules.size() == 3 + 4);
+  for (int64_t slot = 0; slot < 16; ++slot) {  // unused slots too
+    Tensor row = Tensor::host(DType::f32, {1, 2, 8});
+    naive.read_rows(*s.storage, 0, RowKind::k, {&slot, 1}, row.view());
+    naive.write_rows(*s.storage, 0, RowKind::k, {&slot, 1}, random_tensor({1, 2, 8}, 77).view());
+    const Tensor after = rotate(naive);
+    naive.write_rows(*s.storage, 0, RowKind::k, {&slot, 1}, row.view());
+    for (int64_t other = 0; other < 16; ++other) {
+      bool changed = false;
+      for (int32_t g = 0; g < 2; ++g)
+        changed = changed || std::memcmp(before.data<float>() + row_offset(layout, other, g),
+                                         after.data<float>() + row_offset(layout, other, g), 8 * 4) != 0;
+      const bool listed = std::ranges::any_of(rules, [&](const RowDependence& rule) {
+        return rule.written == Row{RowSpace::rotated, 0, other} &&
+               rule.reads == std::vector<Row>{{RowSpace::k, 0, slot}};
+      });
+      CHECK(changed == listed);
+    }
+  }
+}
+
 TEST_CASE("embed: out[t] follows token t and no other") {
   TwoSequences s;
   NaiveBackend<float> naive;

@@ -93,9 +93,34 @@ void forgotten_rows(HandRun& run, bool healthy) {
   feed_ring({.blocks = {4, 7, 2}, .past = 2, .tokens = {5}, .n_forgotten = 3}, {3, 14, 15, 9, 26, 5});
 }
 
+/// The same ring with positions given anew. All distances are those of kept positions, so the logits are those of the
+/// window, up to rounding.
+void forgotten_rows_anew(HandRun& run, bool healthy) {
+  run.workspace.make_rotated_keys(run.spec, run.tracing);
+  const auto feed_ring = [&](const Part& part, const Tokens& text) {
+    StepPlan plan = run.plan_of({part});
+    plan.window = 3;
+    const int32_t kv_len = plan.kv_len[0];
+    for (int32_t s = 0; s < plan.keys_per_seq(); ++s) {
+      plan.key_positions.push_back(s < kv_len ? part.n_forgotten + s : -1);
+      plan.new_key_positions.push_back(s < kv_len ? s : -1);
+    }
+    for (int32_t t = 0; t < plan.n_tokens(); ++t) plan.new_positions.push_back(part.past + t);
+    run.step(plan);
+    if (!healthy) return;
+    NaiveBackend<double> judge;
+    const std::vector<double> all = judge::all_logits(*run.model, judge, text);
+    const std::vector<double>& got = run.logits[0];
+    for (size_t i = 0; i < got.size(); ++i) CHECK(std::abs(got[i] - all[all.size() - got.size() + i]) < 1e-5);
+  };
+  feed_ring({.blocks = {7, 2, 9}, .tokens = {3, 14, 15}}, {3, 14, 15});
+  feed_ring({.blocks = {2, 9, 4}, .past = 2, .tokens = {9}, .n_forgotten = 1}, {3, 14, 15, 9});
+}
+
 std::shared_ptr<const Model> model_for(std::string_view needs) {
   if (needs == "window") return HandRun::windowed_model();
-  return needs == "forgetting" ? HandRun::windowed_model(1) : HandRun::small_model();
+  return needs == "forgetting" || needs == "new-positions" ? HandRun::windowed_model(1)
+                                                           : HandRun::small_model();
 }
 
 void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
@@ -111,6 +136,8 @@ void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
     beyond_the_window(run, healthy);
   else if (needs == "forgetting")
     forgotten_rows(run, healthy);
+  else if (needs == "new-positions")
+    forgotten_rows_anew(run, healthy);
   else
     FAIL("a fault needs an unknown run: " << std::string(needs));
 }
@@ -165,7 +192,9 @@ TEST_CASE("forgetting the oldest rows of a table: behind the sinks, across a blo
 TEST_CASE("every named fault shows first where the list says, in the run that it needs") {
   for (const Fault& fault : faults()) {
     CAPTURE(std::string(fault.name));
-    const int32_t block_len = fault.needs.empty() ? HandRun::kContext : fault.needs == "forgetting" ? 1 : 4;
+    const int32_t block_len = fault.needs.empty() ? HandRun::kContext
+                              : fault.needs == "forgetting" || fault.needs == "new-positions" ? 1
+                                                                                              : 4;
     const auto right = naive(), wrong = with_fault(std::string(fault.name), naive(), kGroupSize);
     const auto model = model_for(fault.needs);
     HandRun healthy(*right, block_len, model), faulty(*wrong, block_len, model);

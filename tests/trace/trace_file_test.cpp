@@ -217,7 +217,7 @@ TEST_CASE("a file that is not a trace is refused with a message, and a failed wr
   SafetensorsWriter newer;
   newer.metadata("lastrow.trace", "3");
   newer.write(file.path);
-  CHECK_THROWS_WITH_AS(TraceFile::open(file.path), doctest::Contains("this program reads schemas 1 and 2"),
+  CHECK_THROWS_WITH_AS(TraceFile::open(file.path), doctest::Contains("this program reads schemas 1 to 3"),
                        FileError);
   const Recorded r;
   CHECK_THROWS_AS(write_trace("/nonexistent-folder/trace.safetensors", r.m.recorder, {}), FileError);

@@ -40,7 +40,8 @@ std::pair<Floats, Floats> probe(Backend& backend, const Attend& op, int32_t firs
                     .lse = op.lse,
                     .selection = {0, n_q_heads, first_row, n_rows},
                     .scores = scores,
-                    .probs = probs});
+                    .probs = probs,
+                    .keys = op.keys});
   return {download(backend, scores.view()), download(backend, probs.view())};
 }
 
