@@ -40,9 +40,10 @@ gpu::AttendCall DeviceBackend::attend_call(const Looking& op) {
     throw ShapeError("a mask of {} sinks over tables of {} sinks: kernels need them to be equal", mask.sinks,
                      plan.table_sinks);
   const CacheSpec& cache = op.storage.spec();
+  const int32_t layer = op.site.layer;
   const ConstTensorView k_scales = op.storage.scales(op.site.layer, RowKind::k),
                         v_scales = op.storage.scales(op.site.layer, RowKind::v);
-  const StepBounds most = bounds_of(plan, cache);
+  const StepBounds most = bounds_of(plan, cache.max_kv_len_of(layer));
   const gpu::AttendShape shape{.n_q_heads = static_cast<int32_t>(op.q.dim(1)),
                                .n_kv_heads = cache.n_kv_heads,
                                .head_dim = cache.head_dim,
@@ -53,7 +54,7 @@ gpu::AttendCall DeviceBackend::attend_call(const Looking& op) {
                                .max_kv_len = most.max_kv_len,
                                .block_len = plan.block_len,
                                .blocks_per_seq = plan.blocks_per_seq,
-                               .n_blocks = cache.n_blocks,
+                               .n_blocks = cache.n_blocks_of(layer),
                                .table_sinks = plan.table_sinks,
                                .sinks_apart = gpu::has_sinks_apart(op.spec.mask, plan.table_sinks),
                                .finishes_scores = !op.spec.score.only_scales()};
@@ -128,7 +129,7 @@ void DeviceBackend::attend(const Attend& op) {
         kv_dtypes_name(call.task.shape.kv_dtype), call.task.shape.head_dim, chosen->name, why_not);
   call.out = op.out.data<float>();
   call.lse = op.lse.data<float>();
-  call.scratch = scratch(scratch_elems(*chosen, call.task, op.storage.spec().max_kv_len()));
+  call.scratch = scratch(scratch_elems(*chosen, call.task, op.storage.spec().max_kv_len_of(op.site.layer)));
   chosen->launch(call, runtime_->stream());
 }
 

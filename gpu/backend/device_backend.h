@@ -50,6 +50,9 @@ class DeviceBackend final : public Backend {
   template <typename Looking>
   gpu::AttendCall attend_call(const Looking& op);
   const float* slopes(const ScoreRule& score);
+  struct Placed;  // where the arrays of a plan are in staging_
+  Placed stage(const StepPlan& plan);
+  Batch batch_of(const StepPlan& plan, const Placed& at, const Batch* of_windowed) const;
   void record(KeptStep& step, FunctionRef<void()> ops);
   void require_not_recording(const char* what) const;
   void put(Site site, const float* rows, RowKind kind, const int64_t* slots, int32_t n, KvStorage& storage);
@@ -61,7 +64,7 @@ class DeviceBackend final : public Backend {
   bool recording_ = false;
   int64_t n_replayed_ = 0;
   std::string forced_kernel_, attend_kernel_;
-  Batch batch_{};
+  Batch batch_{}, windowed_batch_{};
   const int32_t* seq_of_token_ = nullptr;  // [n_tokens], beside the batch's arrays
   Tensor step_;                            // the step's arrays, one after the other
   std::vector<std::byte> staging_;         // the same on the host

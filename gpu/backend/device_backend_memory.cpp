@@ -59,7 +59,7 @@ void DeviceBackend::read_rows(const KvStorage& storage, int32_t layer, RowKind k
               .layout = spec.layout(),
               .kv_dtype = spec.dtypes().of(kind),
               .n_rows = static_cast<int32_t>(slots.size()),
-              .n_blocks = spec.n_blocks},
+              .n_blocks = spec.n_blocks_of(layer)},
              runtime_->stream());
   download(rows.view(), host);
 }
@@ -80,6 +80,7 @@ void DeviceBackend::copy_blocks(KvStorage& storage, std::span<const BlockCopy> c
   for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
     for (const RowKind kind : {RowKind::k, RowKind::v})
       for (const auto& [from, to] : copies) {
+        if (storage.spec().group_of(layer) != 0) continue;
         const TensorView rows = storage.rows(layer, kind), scales = storage.scales(layer, kind);
         runtime_->on_device(rows.rows(to, 1).raw(), rows.rows(from, 1).raw(),
                             rows.rows(from, 1).size_bytes());
@@ -101,7 +102,7 @@ void DeviceBackend::put(Site site, const float* rows, RowKind kind, const int64_
               .layout = spec.layout(),
               .kv_dtype = spec.dtypes().of(kind),
               .n_rows = n,
-              .n_blocks = spec.n_blocks},
+              .n_blocks = spec.n_blocks_of(site.layer)},
              runtime_->stream());
 }
 

@@ -10,6 +10,46 @@ namespace lastrow::LASTROW_TARGET {
 
 // ---- a step
 
+/// Offsets in staging_, in bytes; on the device the same from the start of step_.
+struct DeviceBackend::Placed {
+  size_t slots, tokens, positions, q_start, kv_len, tables, rows, table_first, key_positions;
+};
+
+/// Appends the arrays of a plan to staging_.
+DeviceBackend::Placed DeviceBackend::stage(const StepPlan& plan) {
+  const auto place = [&](const auto& array) {
+    const size_t begin = (staging_.size() + 15) / 16 * 16, bytes = array.size() * sizeof(array[0]);
+    staging_.resize(begin + bytes);
+    if (bytes > 0) std::memcpy(staging_.data() + begin, array.data(), bytes);
+    return begin;
+  };
+  return {.slots = place(plan.append_slots),
+          .tokens = place(plan.tokens),
+          .positions = place(plan.positions),
+          .q_start = place(plan.q_start),
+          .kv_len = place(plan.kv_len),
+          .tables = place(plan.block_tables),
+          .rows = place(plan.logit_rows),
+          .table_first = place(plan.table_first),
+          .key_positions = place(plan.key_positions)};
+}
+
+Batch DeviceBackend::batch_of(const StepPlan& plan, const Placed& at, const Batch* of_windowed) const {
+  const auto* const device = static_cast<const std::byte*>(step_.view().raw());
+  const auto ints = [&](size_t begin) { return reinterpret_cast<const int32_t*>(device + begin); };
+  return {&plan,
+          ints(at.tokens),
+          ints(at.positions),
+          ints(at.q_start),
+          ints(at.kv_len),
+          ints(at.tables),
+          reinterpret_cast<const int64_t*>(device + at.slots),
+          ints(at.rows),
+          plan.table_first.empty() ? nullptr : ints(at.table_first),
+          plan.key_positions.empty() ? nullptr : ints(at.key_positions),
+          of_windowed};
+}
+
 /// One upload. The arrays lie one after the other by their sizes alone, so that steps of equal sizes have
 /// them at equal addresses and a recorded graph stays true.
 const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage) {
@@ -17,16 +57,9 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
   require_not_recording("a step");
   copy_blocks(storage, plan.block_copies);
   staging_.clear();
-  const auto place = [&](const auto& array) {
-    const size_t begin = (staging_.size() + 15) / 16 * 16, bytes = array.size() * sizeof(array[0]);
-    staging_.resize(begin + bytes);
-    if (bytes > 0) std::memcpy(staging_.data() + begin, array.data(), bytes);
-    return begin;
-  };
-  const size_t slots = place(plan.append_slots), tokens = place(plan.tokens),
-               positions = place(plan.positions), q_start = place(plan.q_start), kv_len = place(plan.kv_len),
-               tables = place(plan.block_tables), rows = place(plan.logit_rows),
-               table_first = place(plan.table_first), key_positions = place(plan.key_positions);
+  const Placed at = stage(plan);
+  const StepPlan* const windowed = plan.of_windowed.empty() ? nullptr : &plan.of_windowed.front();
+  const Placed windowed_at = windowed == nullptr ? Placed{} : stage(*windowed);
   const size_t seq_of_token = (staging_.size() + 15) / 16 * 16;
   staging_.resize(seq_of_token + plan.tokens.size() * sizeof(int32_t));
   for (int32_t i = 0; i < plan.n_seqs(); ++i)
@@ -39,19 +72,11 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
   }
   auto* const device = static_cast<std::byte*>(step_.view().raw());
   runtime_->to_device(device, staging_.data(), static_cast<int64_t>(staging_.size()));
-  const auto ints = [&](size_t begin) { return reinterpret_cast<const int32_t*>(device + begin); };
-  batch_ = {&plan,
-            ints(tokens),
-            ints(positions),
-            ints(q_start),
-            ints(kv_len),
-            ints(tables),
-            reinterpret_cast<const int64_t*>(device + slots),
-            ints(rows),
-            plan.table_first.empty() ? nullptr : ints(table_first),
-            plan.key_positions.empty() ? nullptr : ints(key_positions)};
-  seq_of_token_ = ints(seq_of_token);
-  const StepBounds most = bounds_of(plan, storage.spec());
+  if (windowed != nullptr) windowed_batch_ = batch_of(*windowed, windowed_at, nullptr);
+  batch_ = batch_of(plan, at, windowed == nullptr ? nullptr : &windowed_batch_);
+  seq_of_token_ = reinterpret_cast<const int32_t*>(device + seq_of_token);
+  const CacheSpec& spec = storage.spec();
+  const StepBounds most = bounds_of(plan, spec.max_kv_len());
   step_key_ = {.storage = storage.rows(0, RowKind::k).raw(),
                .n_tokens = plan.n_tokens(),
                .n_seqs = plan.n_seqs(),
@@ -63,7 +88,9 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
                .has_positions = !plan.key_positions.empty(),
                .wants_mass = plan.wants_mass,
                .max_q_len = most.max_q_len,
-               .max_kv_len = most.max_kv_len};
+               .max_kv_len = most.max_kv_len,
+               .windowed_max_kv_len =
+                   windowed == nullptr ? 0 : bounds_of(*windowed, spec.windowed.held_rows).max_kv_len};
   return batch_;
 }
 

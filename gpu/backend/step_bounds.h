@@ -1,6 +1,6 @@
 // The lengths that a step's launches are made for. They are upper bounds, so one record serves many steps.
 //
-//   const StepBounds most = bounds_of(plan, storage.spec());
+//   const StepBounds most = bounds_of(plan, storage.spec().max_kv_len_of(layer));
 #pragma once
 
 #include <algorithm>
@@ -26,13 +26,14 @@ struct StepBounds {
   int32_t max_q_len = 0, max_kv_len = 0;
 };
 
-inline StepBounds bounds_of(const StepPlan& plan, const CacheSpec& cache) {
+/// `largest`: the most keys that a sequence can have in the layers of this plan.
+inline StepBounds bounds_of(const StepPlan& plan, int32_t largest) {
   StepBounds most;
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
     most.max_q_len = std::max(most.max_q_len, plan.q_len(i));
     most.max_kv_len = std::max(most.max_kv_len, plan.kv_len[i]);
   }
-  most.max_kv_len = kv_bound(most.max_q_len, most.max_kv_len, cache.max_kv_len());
+  most.max_kv_len = kv_bound(most.max_q_len, most.max_kv_len, largest);
   return most;
 }
 

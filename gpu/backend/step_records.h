@@ -29,6 +29,7 @@ struct StepKey {
   bool has_first = false, has_positions = false;  // which of the plan's optional arrays there are
   bool wants_mass = false;
   int32_t max_q_len = 0, max_kv_len = 0;  // bounds, as in AttendShape
+  int32_t windowed_max_kv_len = 0;        // the same of layers with blocks of their own
 
   bool operator==(const StepKey&) const = default;
 };

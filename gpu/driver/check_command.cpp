@@ -61,7 +61,7 @@ Problems every_nth(int64_t size, int64_t nth, std::function<CheckCase(int64_t)> 
 
 Problems choose_problems(const Options& o, const CheckSet& set) {
   if (o.set == "full") return every_nth(set.full_size(), o.every, [&set](int64_t i) { return set.full(i); });
-  const std::vector<CheckCase> cases = set.quick(Runs::all);
+  const std::vector<CheckCase> cases = set.quick();
   const auto n = static_cast<int64_t>(cases.size());
   return every_nth(n, o.every, [cases](int64_t i) { return cases[static_cast<size_t>(i)]; });
 }

@@ -66,6 +66,7 @@ class Backend {
                          std::span<const int64_t> slots, TensorView host) = 0;
   virtual void write_rows(KvStorage& storage, int32_t layer, RowKind kind, std::span<const int64_t> slots,
                           ConstTensorView host) = 0;
+  /// Copies whole blocks in every layer of group 0 (CacheSpec::group). No sequences share blocks of group 1.
   virtual void copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) = 0;
 
   // ---- a step

@@ -12,9 +12,9 @@ void rows(const KvStorage& storage, int32_t layer, std::span<const int64_t> slot
   require_shape("cache rows", host.shape(),
                 {static_cast<int64_t>(slots.size()), spec.n_kv_heads, spec.head_dim});
   for (int64_t slot : slots)
-    if (slot < 0 || slot >= int64_t{spec.n_blocks} * spec.block_len)
+    if (slot < 0 || slot >= spec.n_slots(layer))
       throw ShapeError("slot {} is outside a cache of {} slots: ask KvCache::slot", slot,
-                       int64_t{spec.n_blocks} * spec.block_len);
+                       spec.n_slots(layer));
 }
 
 void copy_blocks(const KvStorage& storage, std::span<const BlockCopy> copies) {
@@ -25,8 +25,10 @@ void copy_blocks(const KvStorage& storage, std::span<const BlockCopy> copies) {
                        to, n);
 }
 
-void plan(const StepPlan& plan, const KvStorage& storage) {
-  const CacheSpec& spec = storage.spec();
+namespace {
+
+/// `spec`: of the layers that have this plan.
+void plan_of_group(const StepPlan& plan, const CacheSpec& spec) {
   const size_t n_tokens = plan.tokens.size(), n_seqs = plan.kv_len.size();
   if (plan.positions.size() != n_tokens || plan.append_slots.size() != n_tokens ||
       plan.q_start.size() != n_seqs + 1 || plan.q_start.front() != 0 ||
@@ -66,6 +68,24 @@ void plan(const StepPlan& plan, const KvStorage& storage) {
         throw ShapeError("block {} of a cache of {} blocks: use KvCache::plan", block, spec.n_blocks);
     }
   }
+}
+
+}  // namespace
+
+void plan(const StepPlan& plan, const KvStorage& storage) {
+  const CacheSpec& spec = storage.spec();
+  if (plan.windowed_every != spec.windowed.every ||
+      static_cast<int32_t>(plan.of_windowed.size()) != spec.n_groups() - 1)
+    throw ShapeError(
+        "the plan and the storage do not agree which layers have blocks of their own: plan with the cache "
+        "whose "
+        "spec made the storage");
+  if (spec.n_groups() == 1) return plan_of_group(plan, spec);
+  const StepPlan& windowed = plan.of_windowed.front();
+  if (windowed.tokens != plan.tokens || windowed.q_start != plan.q_start)
+    throw ShapeError("the windowed layers have a plan of other tokens: use KvCache::plan");
+  plan_of_group(plan, spec.group(0));
+  plan_of_group(windowed, spec.group(1));
 }
 
 }  // namespace lastrow::checks

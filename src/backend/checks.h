@@ -11,6 +11,7 @@
 namespace lastrow::checks {
 
 void rows(const KvStorage& storage, int32_t layer, std::span<const int64_t> slots, ConstTensorView host);
+/// Copies are of blocks of group 0 (CacheSpec::group).
 void copy_blocks(const KvStorage& storage, std::span<const BlockCopy> copies);
 /// The plan's arrays have the right lengths, and all its slots and blocks are in the storage.
 void plan(const StepPlan& plan, const KvStorage& storage);

@@ -104,26 +104,39 @@ void CpuBackend<T>::copy_blocks(KvStorage& storage, std::span<const BlockCopy> c
   for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
     for (RowKind kind : {RowKind::k, RowKind::v})
       for (const auto& [from, to] : copies) {
+        if (storage.spec().group_of(layer) != 0) continue;
         const TensorView rows = storage.rows(layer, kind), scales = storage.scales(layer, kind);
         convert(rows.rows(from, 1), rows.rows(to, 1));
         if (!scales.empty()) convert(scales.rows(from, 1), scales.rows(to, 1));
       }
 }
 
+namespace {
+
+/// The arrays of a plan where they are.
+Batch batch_of(const StepPlan& plan, const Batch* of_windowed) {
+  return {&plan,
+          plan.tokens.data(),
+          plan.positions.data(),
+          plan.q_start.data(),
+          plan.kv_len.data(),
+          plan.block_tables.data(),
+          plan.append_slots.data(),
+          plan.logit_rows.data(),
+          plan.table_first.empty() ? nullptr : plan.table_first.data(),
+          plan.key_positions.empty() ? nullptr : plan.key_positions.data(),
+          of_windowed};
+}
+
+}  // namespace
+
 template <typename T>
 const Batch& CpuBackend<T>::begin_step(const StepPlan& plan, KvStorage& storage) {
   checks::plan(plan, storage);
   this->copy_blocks(storage, plan.block_copies);
-  batch_ = {&plan,
-            plan.tokens.data(),
-            plan.positions.data(),
-            plan.q_start.data(),
-            plan.kv_len.data(),
-            plan.block_tables.data(),
-            plan.append_slots.data(),
-            plan.logit_rows.data(),
-            plan.table_first.empty() ? nullptr : plan.table_first.data(),
-            plan.key_positions.empty() ? nullptr : plan.key_positions.data()};
+  const bool has_windowed = !plan.of_windowed.empty();
+  if (has_windowed) windowed_batch_ = batch_of(plan.of_windowed.front(), nullptr);
+  batch_ = batch_of(plan, has_windowed ? &windowed_batch_ : nullptr);
   return batch_;
 }
 

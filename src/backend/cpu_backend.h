@@ -44,7 +44,7 @@ class CpuBackend : public Backend {
   template <typename U>
   void encode(KvStorage& storage, int32_t layer, RowKind kind, int64_t slot, int32_t g, const U* row);
 
-  Batch batch_{};
+  Batch batch_{}, windowed_batch_{};
   std::vector<float> row_;  // [head_dim], a row that is about to be encoded
 };
 

@@ -142,8 +142,10 @@ std::string name_of(const CacheOptions& options) {
     name += fmt::format("{}{}={}", first ? ':' : ',', setting, value);
     first = false;
   };
-  for (const NumberSetting& number : kind->numbers)
+  for (const NumberSetting& number : kind->numbers) {
+    if (options.windowed_every > 0 && number.value == &CacheOptions::window) continue;  // the model's own
     if (options.*number.value != usual.*number.value) add(number.name, options.*number.value);
+  }
   if (options.kind == "window" && options.positions != usual.positions)
     add("positions", kPositions[static_cast<size_t>(options.positions)]);
   if (options.kind == "budget" && options.eviction != usual.eviction)

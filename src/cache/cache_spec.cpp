@@ -16,7 +16,36 @@ CacheSpec CacheSpec::contiguous(int32_t n_layers, int32_t n_kv_heads, int32_t he
           .dtype_v = dtypes.v};
 }
 
+CacheSpec CacheSpec::group(int32_t i) const {
+  CacheSpec spec = *this;
+  spec.n_layers = n_layers_in(i);
+  spec.windowed = {};
+  if (i == 1) {
+    spec.n_blocks = windowed.n_blocks;
+    spec.held_rows = windowed.held_rows;
+    spec.table_len = windowed.table_len;
+  }
+  return spec;
+}
+
+int64_t CacheSpec::bytes_of(RowKind kind) const {
+  const int64_t n_windowed = windowed.count(n_layers);
+  const int64_t slots = int64_t{block_len} * ((n_layers - n_windowed) * int64_t{n_blocks} +
+                                              n_windowed * int64_t{windowed.n_blocks});
+  return slots * n_kv_heads * row_bytes(kind);
+}
+
 void validate(const CacheSpec& spec) {
+  if (spec.n_groups() > 1) {
+    for (int32_t i = 0; i < spec.n_groups(); ++i) {
+      if (spec.n_layers_in(i) < 1)
+        throw ShapeError(
+            "windowed layers 0, {}, … of {} layers leave no layer {}: use one cache for all layers",
+            spec.windowed.every, spec.n_layers, i == 0 ? "without a window" : "with one");
+      validate(spec.group(i));
+    }
+    return;
+  }
   const auto require_positive = [](const char* name, int32_t value) {
     if (value <= 0) throw ShapeError("CacheSpec::{} is {}: it must be at least 1", name, value);
   };

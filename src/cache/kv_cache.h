@@ -51,14 +51,15 @@ struct SequenceInput {
   LogitRows logits = LogitRows::last;
 };
 
-/// How the slots of a cache are used. Counts are of one layer; every layer has the same.
+/// How the slots of a cache are used. Counts are of one layer; every layer of a group (CacheSpec::group) has the
+/// same.
 /// rows_stored ≤ rows_reserved = blocks_used · block_len. The difference is the internal waste.
 /// blocks_used + blocks_cached + blocks_free = CacheSpec::n_blocks.
 struct CacheUsage {
   int64_t rows_held = 0;      // Σ length(sequence): a row that two sequences hold counts twice
   int64_t rows_stored = 0;    // slots that hold a row of some sequence: a shared row counts once
   int64_t rows_reserved = 0;  // slots in blocks that some sequence has
-  int64_t rows_evicted = 0;   // rows that a policy forgot since the cache was made
+  int64_t rows_evicted = 0;   // rows that a policy forgot since the cache was made, in any group
   int32_t blocks_used = 0;    // blocks that at least one sequence has
   int32_t blocks_shared = 0;  // of these, blocks that two or more sequences have
   int32_t blocks_cached = 0;  // blocks that no sequence has, kept for a later text with the same prefix
@@ -98,6 +99,13 @@ class KvCache {
   virtual int32_t n_seen(int32_t sequence) const = 0;
   /// The number of rows that the sequence holds. Their indices are 0 … length − 1.
   virtual int32_t length(int32_t sequence) const = 0;
+
+  /// The layers of a model whose layers alternate form two groups, each with rows and blocks of its own
+  /// (CacheSpec::group). What a cache says of itself is then of group 0, whose layers hold every row. A cache
+  /// with one group returns itself.
+  virtual const KvCache& group(int32_t /*i*/) const { return *this; }
+  /// The cache of the group that a layer belongs to: its length, slots and positions are those of the layer.
+  const KvCache& of_layer(int32_t layer) const { return group(spec().group_of(layer)); }
 
   /// The slot of the row at an index.
   virtual int64_t slot(int32_t sequence, int32_t index) const = 0;

@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "cache/alternating_cache.h"
 #include "cache/budget_cache.h"
 #include "cache/contiguous_cache.h"
 #include "cache/paged_cache.h"
@@ -68,7 +69,7 @@ CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes) {
   else if (options.kind == "paged")
     spec = paged_spec(options, sizes);
   else if (options.kind == "window")
-    spec = window_spec(options, sizes);
+    spec = options.windowed_every > 0 ? alternating_spec(options, sizes) : window_spec(options, sizes);
   else if (options.kind == "budget")
     spec = budget_spec(options, sizes);
   else
@@ -82,6 +83,8 @@ std::unique_ptr<KvCache> make_cache(const CacheOptions& options, const CacheSize
   if (options.kind == "paged")
     return std::make_unique<PagedCache>(spec, sizes.n_seqs,
                                         options.share_prefix ? SharePrefixes::yes : SharePrefixes::no);
+  if (options.kind == "window" && options.windowed_every > 0)
+    return std::make_unique<AlternatingCache>(options, sizes);
   if (options.kind == "window")
     return std::make_unique<WindowCache>(spec, sizes.n_seqs, window_rule(options, sizes));
   if (options.kind == "budget") return std::make_unique<BudgetCache>(options, sizes);

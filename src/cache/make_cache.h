@@ -28,6 +28,9 @@ struct CacheOptions {
   // contiguous, window: a query sees only the last `window` keys, and the first `sinks`. A contiguous cache
   // stores the others all the same. window without a number: the window of each layer of the model
   int32_t window = 0, sinks = 0;
+  // window: only the layers 0, windowed_every, 2·windowed_every, … have the ring, and the others keep every row in
+  // blocks. 0: all layers have it
+  int32_t windowed_every = 0;
   Positions positions = Positions::kept;  // window
   int32_t budget = 0;                     // budget: rows that a sequence holds between steps
   Eviction eviction = Eviction::oldest;   // budget; sinks: keeps the first `sinks` rows, and the newest

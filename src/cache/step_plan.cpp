@@ -34,6 +34,8 @@ void StepPlan::clear() {
   window = window_sinks = table_sinks = 0;
   blocks_per_seq = block_len = 0;
   wants_mass = false;
+  windowed_every = 0;
+  of_windowed.clear();
 }
 
 void StepPlan::reserve(int32_t max_tokens, int32_t max_seqs, int32_t max_blocks_per_seq) {

@@ -5,6 +5,9 @@
 //
 // Sequences are packed one after the other, without padding: sequence i has the tokens
 // q_start[i] … q_start[i+1] − 1. The faults of the lessons change this struct.
+//
+// If the windowed layers have blocks of their own (CacheSpec::windowed), they also have a plan of their own, of
+// the same tokens: plan.of_layer(layer). The plan itself is that of all other layers.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +39,9 @@ struct StepPlan {
   std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
   std::vector<int32_t> key_positions;  // [n_seqs, keys_per_seq()]    position of index s; empty: it is s
   bool wants_mass = false;             // the forward also computes what KvCache::add_mass takes
+  // Only if layers have blocks of their own:
+  int32_t windowed_every = 0;         // WindowedLayers::every
+  std::vector<StepPlan> of_windowed;  // [1]: the plan of these layers
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }
@@ -43,6 +49,10 @@ struct StepPlan {
   /// The most rows that the table of a sequence has room for.
   int32_t keys_per_seq() const { return blocks_per_seq * block_len; }
   int32_t q_len(int32_t i) const { return q_start[i + 1] - q_start[i]; }
+  /// The plan whose blocks this layer uses.
+  const StepPlan& of_layer(int32_t layer) const {
+    return windowed_every > 0 && layer % windowed_every == 0 ? of_windowed.front() : *this;
+  }
 
   /// The index at which sequence i holds this position, after the append of this step. Without
   /// key_positions, the last token of the sequence has the last index, and one position less is one index

@@ -69,7 +69,7 @@ std::string held_rows(const GenerateReport& report) {
     return std::ranges::any_of(run.steps, [](const StepRecord& s) { return s.rows_evicted > 0; });
   });
   return table_row(report, "rows held at the end, each layer", rows, with_commas) +
-         (forgets ? table_row(report, "rows forgotten, each layer", forgotten, with_commas) : "") +
+         (forgets ? table_row(report, "rows forgotten by a layer", forgotten, with_commas) : "") +
          table_row(report, "blocks that hold them", blocks, with_commas) +
          table_row(report, "bytes of these blocks", bytes, gib_and_gb);
 }

@@ -12,8 +12,7 @@ int64_t storage_bytes(const CacheSpec& spec, const BackendInfo& backend) {
   int64_t bytes = spec.bytes();
   if (backend.activation_dtype != DType::f64) return bytes;
   for (const RowKind kind : {RowKind::k, RowKind::v})
-    if (spec.dtypes().of(kind) == DType::f32)
-      bytes += spec.n_layers * spec.layer_rows() * spec.row_bytes(kind);
+    if (spec.dtypes().of(kind) == DType::f32) bytes += spec.bytes_of(kind);
   return bytes;
 }
 

@@ -156,12 +156,13 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
     backend.run(Rope{{layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape)});
     backend.run(Rope{{layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape)});
   }
-  backend.run(Append{{layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), batch, storage});
-  const AttendSpec spec = attend_spec(config_, layer, batch.plan->window, batch.plan->window_sinks);
+  const Batch& own = batch.of_layer(layer);
+  backend.run(Append{{layer, site::kAppend}, k.reshaped(kv_shape), v.reshaped(kv_shape), own, storage});
+  const AttendSpec spec = attend_spec(config_, layer, own.plan->window, own.plan->window_sinks);
   backend.run(Attend{.site = {layer, site::kAttend},
                      .q = q.reshaped(q_shape),
                      .storage = storage,
-                     .batch = batch,
+                     .batch = own,
                      .spec = spec,
                      .out = attended.reshaped(q_shape),
                      .lse = lse});
@@ -171,7 +172,7 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
                   .q = q.reshaped(q_shape),
                   .lse = lse,
                   .storage = storage,
-                  .batch = batch,
+                  .batch = own,
                   .spec = spec,
                   .mass = w.masses(*batch.plan).rows(layer * batch.plan->n_seqs(), batch.plan->n_seqs())});
   backend.run(Linear{{layer, site::kOProj}, attended, weights.o_proj.weight, weights.o_proj.bias, delta});

@@ -21,6 +21,13 @@ struct Batch {
   // Only for caches that forget rows; else nullptr:
   const int32_t* table_first;    // [n_seqs]                  BlockTable::first
   const int32_t* key_positions;  // [n_seqs, keys_per_seq]    the position of index s
+  // Only if the windowed layers have blocks of their own; else nullptr:
+  const Batch* of_windowed;  // the arrays of their plan
+
+  /// The arrays of the plan whose blocks this layer uses. Operations on stored rows take them.
+  const Batch& of_layer(int32_t layer) const {
+    return of_windowed != nullptr && &plan->of_layer(layer) != plan ? *of_windowed : *this;
+  }
 };
 
 /// The block table of sequence i, for a backend in host memory.

@@ -12,6 +12,8 @@
 // rows are [n_blocks, n_kv_heads, block_len, head_dim / 2] bytes, and scales are f16
 // [n_blocks, n_kv_heads, block_len, n_groups(head_dim)].
 //
+// The windowed layers may have another number of blocks than the others (CacheSpec::windowed).
+//
 // K and V may have different types. There is one allocation, the arena. It holds K of layer 0, V of layer 0,
 // K of layer 1, …, each followed by its scales. Rows and scales begin at multiples of kAlignment bytes from
 // the start of the arena.
@@ -32,59 +34,78 @@ class KvStorage {
   /// another type, f64 for f32. Throws CapacityError if there is not enough memory.
   KvStorage(const CacheSpec& spec, Memory& memory, KvDtypes stored)
       : spec_(spec),
-        k_(part_of(spec, stored.k)),
-        v_(part_of(spec, stored.v)),
+        k_{part_of(spec, 0, stored.k), part_of(spec, 1, stored.k)},
+        v_{part_of(spec, 0, stored.v), part_of(spec, 1, stored.v)},
         arena_(memory, DType::u8, {arena_bytes()}) {}
 
   const CacheSpec& spec() const { return spec_; }
   /// K or V of one layer, in the stored type.
   TensorView rows(int32_t layer, RowKind kind) {
-    return {place(arena_.view(), layer, kind).raw(), of(kind).dtype, rows_shape(kind)};
+    return {place(arena_.view(), layer, kind).raw(), dtype(kind), rows_shape(layer, kind)};
   }
   ConstTensorView rows(int32_t layer, RowKind kind) const {
-    return {place(arena_.view(), layer, kind).raw(), of(kind).dtype, rows_shape(kind)};
+    return {place(arena_.view(), layer, kind).raw(), dtype(kind), rows_shape(layer, kind)};
   }
   /// Empty if the stored type has no scales.
   TensorView scales(int32_t layer, RowKind kind) {
-    if (of(kind).scales_bytes == 0) return {};
-    return {scales_in(place(arena_.view(), layer, kind), kind).raw(), scales_dtype(kind), scales_shape(kind)};
+    const Part& part = of(layer, kind);
+    if (part.scales_bytes == 0) return {};
+    return {scales_in(place(arena_.view(), layer, kind), part).raw(), scales_dtype(kind),
+            scales_shape(layer, kind)};
   }
   ConstTensorView scales(int32_t layer, RowKind kind) const {
-    if (of(kind).scales_bytes == 0) return {};
-    return {scales_in(place(arena_.view(), layer, kind), kind).raw(), scales_dtype(kind), scales_shape(kind)};
+    const Part& part = of(layer, kind);
+    if (part.scales_bytes == 0) return {};
+    return {scales_in(place(arena_.view(), layer, kind), part).raw(), scales_dtype(kind),
+            scales_shape(layer, kind)};
   }
   /// Bytes of a stored element, and of its scales.
   cost::RowFormat row_format(RowKind kind) const {
-    const DType dtype = of(kind).dtype;
-    return {.elem_bytes = static_cast<int64_t>(size_of(dtype)),
-            .scale_bytes = scale_bytes(dtype),
-            .n_in_elem = numbers_in(dtype),
-            .group = has_groups(dtype) ? kScaleGroup : 0};
+    const DType type = dtype(kind);
+    return {.elem_bytes = static_cast<int64_t>(size_of(type)),
+            .scale_bytes = scale_bytes(type),
+            .n_in_elem = numbers_in(type),
+            .group = has_groups(type) ? kScaleGroup : 0};
   }
   /// K, V and scales of one token in all layers and heads: 2 · n_layers · n_kv_heads rows, without padding.
-  int64_t token_bytes() const {
-    const auto row = [&](RowKind kind) { return row_format(kind).row_bytes(spec_.head_dim); };
-    return int64_t{spec_.n_layers} * spec_.n_kv_heads * (row(RowKind::k) + row(RowKind::v));
+  int64_t token_bytes() const { return spec_.n_layers * layer_token_bytes(); }
+  /// The same of one block, in the layers of one group (CacheSpec::group).
+  int64_t block_bytes(int32_t group) const {
+    return int64_t{spec_.block_len} * spec_.n_layers_in(group) * layer_token_bytes();
   }
-  /// The same of one block.
-  int64_t block_bytes() const { return spec_.block_len * token_bytes(); }
   /// The size of the allocation: K, V and scales of all layers, and padding for the alignment. Each of these
   /// parts has less than kAlignment bytes of padding, and none if its size is a multiple of kAlignment.
   int64_t bytes() const { return arena_.size_bytes(); }
 
  private:
+  int64_t layer_token_bytes() const {
+    const auto row = [&](RowKind kind) { return row_format(kind).row_bytes(spec_.head_dim); };
+    return spec_.n_kv_heads * (row(RowKind::k) + row(RowKind::v));
+  }
+
   /// K or V of one layer: its type, and the bytes of its rows and of its scales.
   struct Part {
     DType dtype;
     int64_t rows_bytes, scales_bytes;
     int64_t bytes() const { return rows_bytes + scales_bytes; }
   };
-  static Part part_of(const CacheSpec& spec, DType dtype) {
+  static Part part_of(const CacheSpec& spec, int32_t group, DType dtype) {
+    const int64_t n_rows =
+        int64_t{group == 1 ? spec.windowed.n_blocks : spec.n_blocks} * spec.block_len * spec.n_kv_heads;
     const int64_t scales_bytes = n_scales(dtype, spec.head_dim) * scale_bytes(dtype);
-    return {dtype, aligned(spec.layer_rows() * (stored_row_bytes(dtype, spec.head_dim) - scales_bytes)),
-            aligned(spec.layer_rows() * scales_bytes)};
+    return {dtype, aligned(n_rows * (stored_row_bytes(dtype, spec.head_dim) - scales_bytes)),
+            aligned(n_rows * scales_bytes)};
   }
-  const Part& of(RowKind kind) const { return kind == RowKind::k ? k_ : v_; }
+  DType dtype(RowKind kind) const { return (kind == RowKind::k ? k_ : v_)[0].dtype; }
+  const Part& of(int32_t layer, RowKind kind) const {
+    return (kind == RowKind::k ? k_ : v_)[spec_.group_of(layer)];
+  }
+  int64_t layer_bytes(int32_t group) const { return k_[group].bytes() + v_[group].bytes(); }
+  /// The bytes of the layers before this one.
+  int64_t bytes_before(int32_t layer) const {
+    const int64_t n_windowed = spec_.windowed.count(layer);
+    return (layer - n_windowed) * layer_bytes(0) + n_windowed * layer_bytes(1);
+  }
 
   static constexpr int64_t aligned(int64_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -94,32 +115,34 @@ class KvStorage {
     if (spec_.bytes() > kMost)
       throw CapacityError("a K/V cache of {} bytes is too large for any machine: use a smaller context",
                           spec_.bytes());
-    return spec_.n_layers * (k_.bytes() + v_.bytes());
+    return bytes_before(spec_.n_layers);
   }
-  Shape rows_shape(RowKind kind) const {
-    return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len, spec_.head_dim / numbers_in(of(kind).dtype)};
+  Shape rows_shape(int32_t layer, RowKind kind) const {
+    return {spec_.n_blocks_of(layer), spec_.n_kv_heads, spec_.block_len,
+            spec_.head_dim / numbers_in(dtype(kind))};
   }
-  DType scales_dtype(RowKind kind) const { return has_groups(of(kind).dtype) ? DType::f16 : DType::f32; }
-  Shape scales_shape(RowKind kind) const {
-    if (!has_groups(of(kind).dtype)) return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len};
-    return {spec_.n_blocks, spec_.n_kv_heads, spec_.block_len, n_groups(spec_.head_dim)};
+  DType scales_dtype(RowKind kind) const { return has_groups(dtype(kind)) ? DType::f16 : DType::f32; }
+  Shape scales_shape(int32_t layer, RowKind kind) const {
+    const int32_t n_blocks = spec_.n_blocks_of(layer);
+    if (!has_groups(dtype(kind))) return {n_blocks, spec_.n_kv_heads, spec_.block_len};
+    return {n_blocks, spec_.n_kv_heads, spec_.block_len, n_groups(spec_.head_dim)};
   }
   /// The part of the arena that holds K or V of one layer: its rows, then its scales. scales_in returns the
   /// scales of such a part.
   template <typename View>
   View place(View arena, int32_t layer, RowKind kind) const {
     LASTROW_CHECK(layer >= 0 && layer < spec_.n_layers, "layer {} of {}", layer, spec_.n_layers);
-    const int64_t before = layer * (k_.bytes() + v_.bytes()) + (kind == RowKind::v ? k_.bytes() : 0);
-    return arena.rows(before, of(kind).bytes());
+    const int64_t before = bytes_before(layer) + (kind == RowKind::v ? of(layer, RowKind::k).bytes() : 0);
+    return arena.rows(before, of(layer, kind).bytes());
   }
   template <typename View>
-  View scales_in(View place, RowKind kind) const {
-    return place.rows(of(kind).rows_bytes, of(kind).scales_bytes);
+  View scales_in(View place, const Part& part) const {
+    return place.rows(part.rows_bytes, part.scales_bytes);
   }
 
   CacheSpec spec_;
-  Part k_, v_;
-  Tensor arena_;  // u8
+  Part k_[2], v_[2];  // of a layer, by group
+  Tensor arena_;      // u8
 };
 
 /// Throws ShapeError unless the storage has the layer of this site.

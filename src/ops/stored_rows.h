@@ -30,7 +30,7 @@ constexpr OpCost copy_blocks(int64_t n_blocks, int64_t block_len, int64_t n_laye
 
 inline OpCost copy_blocks(const KvStorage& storage, int64_t n_blocks) {
   const CacheSpec& spec = storage.spec();
-  return copy_blocks(n_blocks, spec.block_len, spec.n_layers, spec.n_kv_heads, spec.head_dim,
+  return copy_blocks(n_blocks, spec.block_len, spec.n_layers_in(0), spec.n_kv_heads, spec.head_dim,
                      storage.row_format(RowKind::k), storage.row_format(RowKind::v));
 }
 

@@ -32,7 +32,8 @@ void BatchSession::Steps::record(Live& live, const StepPlan& plan, double wall_u
   r.step = live.step;
   r.usage = live.cache->usage();
   r.n_waiting = live.n_waiting;
-  r.total = counted_step(session_.stack_->counting.counts(), *live.storage, live.before->usage(), r.usage);
+  r.total = counted_step(session_.stack_->counting.counts(), bytes_held(*live.cache, *live.storage),
+                         live.before->usage(), r.usage);
   r.total.position = *std::ranges::max_element(plan.positions);
   r.total.phase = std::ranges::any_of(entries_, &Entry::joins) ? Phase::prefill : Phase::decode;
   r.total.q_len = plan.n_tokens();
@@ -51,9 +52,10 @@ SequenceStep BatchSession::Steps::sequence_step(const Live& live, const StepPlan
   const int64_t token_bytes = live.storage->token_bytes();
   int64_t n_cells = 0, n_rows = 0;  // in all layers, of one head
   for (int layer = 0; layer < config.n_layers; ++layer) {
-    const MaskRule mask = attend_spec(config, layer, plan.window, plan.window_sinks).mask;
-    n_cells += cost::visible_cells(q_len, kv_len, mask.causal, mask.most_keys());
-    n_rows += cost::visible_rows(q_len, kv_len, mask.causal, mask.most_keys());
+    const StepPlan& own = plan.of_layer(layer);
+    const MaskRule mask = attend_spec(config, layer, own.window, own.window_sinks).mask;
+    n_cells += cost::visible_cells(q_len, own.kv_len[i], mask.causal, mask.most_keys());
+    n_rows += cost::visible_rows(q_len, own.kv_len[i], mask.causal, mask.most_keys());
   }
   // ScoreMass reads K once more.
   const int64_t mass_bytes =

@@ -273,11 +273,12 @@ const Recorder& BatchSession::recorder() const {
 
 Tensor BatchSession::stored_row(int32_t id, int32_t layer, RowKind kind, int32_t index) const {
   const Generation& g = generation(id);
-  const int32_t n_rows = g.sequence < 0 ? 0 : cache().length(g.sequence);
+  const KvCache& own = cache().of_layer(layer);
+  const int32_t n_rows = g.sequence < 0 ? 0 : own.length(g.sequence);
   if (index < 0 || index >= n_rows)
     throw UsageError("generation {} holds {} rows at step {}, so there is no index {}", id, n_rows,
                      current_step(), index);
-  const int64_t slot = cache().slot(g.sequence, index);
+  const int64_t slot = own.slot(g.sequence, index);
   Tensor row = Tensor::host(DType::f32, {1, cache().spec().n_kv_heads, cache().spec().head_dim});
   backend_->read_rows(*live_->storage, layer, kind, {&slot, 1}, row.view());
   return row;

@@ -2,7 +2,14 @@
 
 namespace lastrow {
 
-StepRecord counted_step(const StepCounts& counts, const KvStorage& storage, const CacheUsage& before,
+int64_t bytes_held(const KvCache& cache, const KvStorage& storage) {
+  int64_t bytes = 0;
+  for (int32_t i = 0; i < cache.spec().n_groups(); ++i)
+    bytes += cache.group(i).usage().blocks_used * storage.block_bytes(i);
+  return bytes;
+}
+
+StepRecord counted_step(const StepCounts& counts, int64_t bytes_held, const CacheUsage& before,
                         const CacheUsage& after) {
   return {.q_rows = counts.q_rows,
           .kv_rows_projected = counts.kv_rows_projected,
@@ -13,7 +20,7 @@ StepRecord counted_step(const StepCounts& counts, const KvStorage& storage, cons
           .rows_evicted = after.rows_evicted - before.rows_evicted,
           .blocks_used = after.blocks_used,
           .blocks_shared = after.blocks_shared,
-          .bytes_held = after.blocks_used * storage.block_bytes(),
+          .bytes_held = bytes_held,
           .weight_bytes = counts.cost.weight_bytes,
           .flop = counts.cost.flop};
 }

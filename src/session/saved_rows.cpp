@@ -11,30 +11,35 @@ constexpr RowKind kKinds[] = {RowKind::k, RowKind::v};
 
 }  // namespace
 
-void SavedRows::save(Backend& backend, const KvStorage& storage, std::vector<int64_t> slots) {
+void SavedRows::save(Backend& backend, const KvStorage& storage, SlotsOfGroups slots) {
   clear();
-  if (slots.empty()) return;
   const CacheSpec& spec = storage.spec();
-  const auto n_slots = static_cast<int64_t>(slots.size());
-  for (int32_t layer = 0; layer < spec.n_layers; ++layer)
+  for (int32_t layer = 0; layer < spec.n_layers; ++layer) {
+    const std::vector<int64_t>& of_layer = slots[static_cast<size_t>(spec.group_of(layer))];
     for (const RowKind kind : kKinds) {
       Tensor rows = Tensor::host(host_dtype(storage.rows(layer, kind).dtype()),
-                                 {n_slots, spec.n_kv_heads, spec.head_dim});
-      backend.read_rows(storage, layer, kind, slots, rows.view());
+                                 {static_cast<int64_t>(of_layer.size()), spec.n_kv_heads, spec.head_dim});
+      if (!of_layer.empty()) backend.read_rows(storage, layer, kind, of_layer, rows.view());
       rows_.push_back(std::move(rows));
     }
+  }
   slots_ = std::move(slots);
 }
 
 void SavedRows::write_back(Backend& backend, KvStorage& storage) const {
-  if (slots_.empty()) return;
+  if (rows_.empty()) return;
   auto rows = rows_.begin();
-  for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
-    for (const RowKind kind : kKinds) backend.write_rows(storage, layer, kind, slots_, (rows++)->view());
+  for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer) {
+    const std::vector<int64_t>& of_layer = slots_[static_cast<size_t>(storage.spec().group_of(layer))];
+    for (const RowKind kind : kKinds) {
+      if (!of_layer.empty()) backend.write_rows(storage, layer, kind, of_layer, rows->view());
+      ++rows;
+    }
+  }
 }
 
 void SavedRows::clear() {
-  slots_.clear();
+  for (std::vector<int64_t>& slots : slots_) slots.clear();
   rows_.clear();
 }
 

@@ -1,13 +1,14 @@
 // Copies of stored K and V rows. If a call fails, they are written back, bit for bit.
 //
 //   SavedRows saved;
-//   saved.save(backend, storage, slots);   the rows of all layers; replaces rows saved earlier
+//   saved.save(backend, storage, slots);   rows of all layers; replaces rows saved earlier
 //   …steps that overwrite them…
 //   saved.write_back(backend, storage);    or saved.clear()
 //
 // Until clear(), it holds 2 · n_layers rows for each slot in host memory.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -17,12 +18,14 @@ namespace lastrow {
 
 class SavedRows {
  public:
-  void save(Backend& backend, const KvStorage& storage, std::vector<int64_t> slots);
+  /// The slots to save in the layers of each group (CacheSpec::group).
+  using SlotsOfGroups = std::array<std::vector<int64_t>, 2>;
+  void save(Backend& backend, const KvStorage& storage, SlotsOfGroups slots);
   void write_back(Backend& backend, KvStorage& storage) const;
   void clear();
 
  private:
-  std::vector<int64_t> slots_;
+  SlotsOfGroups slots_;
   std::vector<Tensor> rows_;  // K of layer 0, V of layer 0, K of layer 1, …: [n_slots, n_kv_heads, head_dim]
 };
 

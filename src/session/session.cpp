@@ -146,19 +146,19 @@ void DecodeSession::set_pokes(std::vector<Poke> pokes) {
   change.keep();
 }
 
-void DecodeSession::require_held(int32_t index) const {
-  if (index < 0 || index >= kv_len())
+void DecodeSession::require_held(const KvCache& cache, int32_t index) const {
+  if (index < 0 || index >= cache.length(0))
     throw UsageError("there is no index {}: the sequence holds {} rows, and indices count from 0", index,
-                     kv_len());
+                     cache.length(0));
 }
 
 int32_t DecodeSession::position_of(int32_t index) const {
-  require_held(index);
+  require_held(*cache_, index);
   return cache_->position_of(0, index);
 }
 
 int64_t DecodeSession::slot(int32_t index) const {
-  require_held(index);
+  require_held(*cache_, index);
   return cache_->slot(0, index);
 }
 
@@ -171,7 +171,9 @@ void DecodeSession::require_stored_rows() const {
 
 Tensor DecodeSession::stored_row(int32_t layer, RowKind kind, int32_t index) const {
   require_stored_rows();
-  const int64_t at = slot(index);
+  const KvCache& cache = cache_->of_layer(layer);
+  require_held(cache, index);
+  const int64_t at = cache.slot(0, index);
   const CacheSpec& spec = cache_->spec();
   Tensor row = Tensor::host(DType::f32, {1, spec.n_kv_heads, spec.head_dim});
   backend_->read_rows(*storage_, layer, kind, {&at, 1}, row.view());
@@ -180,11 +182,12 @@ Tensor DecodeSession::stored_row(int32_t layer, RowKind kind, int32_t index) con
 
 Tensor DecodeSession::stored_rows(int32_t layer, RowKind kind) const {
   require_stored_rows();
+  const KvCache& cache = cache_->of_layer(layer);
   std::vector<int64_t> slots;
-  for (int32_t index = 0; index < kv_len(); ++index) slots.push_back(slot(index));
+  for (int32_t index = 0; index < cache.length(0); ++index) slots.push_back(cache.slot(0, index));
   const CacheSpec& spec = cache_->spec();
   Tensor rows = Tensor::host(host_dtype(std::as_const(*storage_).rows(layer, kind).dtype()),
-                             {kv_len(), spec.n_kv_heads, spec.head_dim});
+                             {cache.length(0), spec.n_kv_heads, spec.head_dim});
   backend_->read_rows(*storage_, layer, kind, slots, rows.view());
   return rows;
 }

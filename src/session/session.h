@@ -143,6 +143,8 @@ class DecodeSession {
   int64_t storage_bytes() const { return storage_->bytes(); }
   /// The number of K rows (and of V rows) that each layer holds after the current step. Their indices are
   /// 0 … kv_len() − 1. position_of, slot and stored_row throw UsageError for another index.
+  /// If the windowed layers have blocks of their own, kv_len, position_of and slot are those of the other layers,
+  /// which hold every row; stored_row and stored_rows count the indices of their layer (KvCache::of_layer).
   int32_t kv_len() const { return cache_->length(0); }
   /// The position of the token whose rows are at an index.
   int32_t position_of(int32_t index) const;
@@ -150,7 +152,7 @@ class DecodeSession {
   int64_t slot(int32_t index) const;
   /// A copy of the stored row at an index, all K/V heads: [1, n_kv_heads, head_dim], f32, on the host.
   Tensor stored_row(int32_t layer, RowKind kind, int32_t index) const;
-  /// Exact copies of all stored rows of a layer: [kv_len(), n_kv_heads, head_dim], on the host, f64 if the
+  /// Exact copies of all stored rows of a layer: [n_rows, n_kv_heads, head_dim], on the host, f64 if the
   /// backend stores f64, else f32.
   Tensor stored_rows(int32_t layer, RowKind kind) const;
 
@@ -159,10 +161,10 @@ class DecodeSession {
 
   void require_prompt(std::span<const int32_t> prompt) const;
   void require_fits(const SavedCache& saved) const;
-  void require_held(int32_t index) const;
+  void require_held(const KvCache& cache, int32_t index) const;
   void require_stored_rows() const;
   /// Whether the cache of this session forgets rows. False in Mode::recompute.
-  bool forgets() const { return cache_->spec().held_rows > 0; }
+  bool forgets() const { return cache_->spec().forgets(); }
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;

@@ -14,12 +14,8 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
   if (options.kind == "window" && options.window == 0) {
     if (config.window == 0)
       throw UsageError("{} has no window of its own: choose one, window:w=W", config.name);
-    if (config.window_period != 1)
-      throw UsageError(
-          "only 1 of every {} layers of {} has a window, and all layers share one ring: choose its length, "
-          "window:w=W",
-          config.window_period, config.name);
     options.window = config.window;
+    if (config.window_period > 1 && config.n_layers > 1) options.windowed_every = config.window_period;
   }
   if (options.kind == "budget" && config.window > 0)
     throw UsageError(
@@ -36,6 +32,7 @@ int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t contex
 }
 
 CacheOptions scratch_of(const CacheOptions& options) {
+  if (options.windowed_every > 0) return {};  // the window is the model's own mask
   return {.window = options.window, .sinks = options.window > 0 ? options.sinks : 0};
 }
 

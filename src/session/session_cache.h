@@ -17,8 +17,9 @@ namespace lastrow {
 /// Whether a cache with these options forgets rows of a text that goes on.
 bool forgets_rows(const CacheOptions& options);
 
-/// The options with the model's window where a window cache has no number. Throws UsageError if the model has
-/// no such window, or if its layers cannot have the window and the sinks of the cache.
+/// The options with the model's window where a window cache has no number. If only some layers of the model have
+/// a window, only these get a ring (CacheOptions::windowed_every). Throws UsageError if the model has
+/// no window, or if its layers cannot have the window and the sinks of the cache.
 CacheOptions completed(CacheOptions options, const ModelConfig& config);
 
 /// The most tokens of a sequence that a step feeds; 0: any number. If the cache forgets rows and the caller

@@ -221,8 +221,9 @@ StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, Phase p
   const StepCounts& counts = session_.stack_->counting.counts();
   const bool cached = session_.mode() == Mode::cached;
   // Mode::recompute has no cache: its scratch holds nothing after the step.
-  StepRecord record =
-      counted_step(counts, *session_.storage_, before, cached ? session_.cache_->usage() : CacheUsage{});
+  StepRecord record = cached ? counted_step(counts, bytes_held(*session_.cache_, *session_.storage_), before,
+                                            session_.cache_->usage())
+                             : counted_step(counts, 0, before, {});
   if (!cached) {
     record.kv_scratch_bytes = record.cache_bytes_read + record.cache_bytes_written;
     record.cache_bytes_read = record.cache_bytes_written = record.rows_evicted = 0;

@@ -42,7 +42,7 @@ void DecodeSession::Transaction::save_forgotten_rows() {
   std::vector<int64_t> slots;
   for (int32_t index = session_.cache_->length(0); index < before_->cache->length(0); ++index)
     slots.push_back(before_->cache->slot(0, index));
-  before_->rows.save(*session_.backend_, *session_.storage_, std::move(slots));
+  before_->rows.save(*session_.backend_, *session_.storage_, {std::move(slots)});
 }
 
 /// Copies all rows that the cache held at the start, if it is one that forgets rows: steps may give any of
@@ -50,9 +50,12 @@ void DecodeSession::Transaction::save_forgotten_rows() {
 void DecodeSession::Transaction::save_held_rows() {
   if (!session_.forgets() || has_saved_) return;
   n_tokens_kept_ = 0;
-  std::vector<int64_t> slots;
-  for (int32_t index = 0; index < before_->cache->length(0); ++index)
-    slots.push_back(before_->cache->slot(0, index));
+  SavedRows::SlotsOfGroups slots;
+  for (int32_t i = 0; i < before_->cache->spec().n_groups(); ++i) {
+    const KvCache& group = before_->cache->group(i);
+    for (int32_t index = 0; index < group.length(0); ++index)
+      slots[static_cast<size_t>(i)].push_back(group.slot(0, index));
+  }
   before_->rows.save(*session_.backend_, *session_.storage_, std::move(slots));
   has_saved_ = true;
 }

@@ -9,7 +9,9 @@ namespace lastrow {
 namespace {
 
 std::vector<Row> rows_of_write(const Event& event, const StepPlan& plan, size_t write, int64_t t) {
-  return rows_read(traits(event.op), {event.reads, event.writes, plan, event.layer, event.mask}, write, t);
+  return rows_read(traits(event.op),
+                   {event.reads, event.writes, plan.of_layer(event.layer), event.layer, event.mask}, write,
+                   t);
 }
 
 }  // namespace

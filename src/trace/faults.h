@@ -28,6 +28,7 @@ class FaultingBackend final : public WatchingBackend {
     if (!plan_fault_) return inner().begin_step(plan, storage);
     plan_ = plan;
     plan_fault_(plan_);
+    for (StepPlan& windowed : plan_.of_windowed) plan_fault_(windowed);
     return inner().begin_step(plan_, storage);
   }
   void run(const Op& op) override {

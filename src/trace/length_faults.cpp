@@ -20,22 +20,22 @@ void append_later(StepPlan& plan, int32_t i, int32_t shift) {
     plan.append_slots[plan.q_start[i] + t] = slot_of(table, plan.kv_len[i] - q_len + t);
 }
 
-/// Sets these rows of K and V to 0, in the layers from first_layer on.
-void clear(Backend& backend, KvStorage& storage, int32_t first_layer, const std::vector<int64_t>& slots) {
+/// Sets these rows of K and V of one layer to 0.
+void clear(Backend& backend, KvStorage& storage, int32_t layer, const std::vector<int64_t>& slots) {
   const CacheSpec& spec = storage.spec();
   const Tensor zeros =
       Tensor::host(DType::f32, {static_cast<int64_t>(slots.size()), spec.n_kv_heads, spec.head_dim});
-  for (int32_t layer = first_layer; layer < spec.n_layers; ++layer)
-    for (const RowKind kind : {RowKind::k, RowKind::v})
-      backend.write_rows(storage, layer, kind, slots, zeros.view());
+  for (const RowKind kind : {RowKind::k, RowKind::v})
+    backend.write_rows(storage, layer, kind, slots, zeros.view());
 }
 
 /// Sets all rows to 0, in the layers from first_layer on.
 void clear_all(Backend& backend, KvStorage& storage, int32_t first_layer) {
-  const CacheSpec& spec = storage.spec();
-  std::vector<int64_t> slots(static_cast<size_t>(spec.n_blocks) * static_cast<size_t>(spec.block_len));
-  std::iota(slots.begin(), slots.end(), 0);
-  clear(backend, storage, first_layer, slots);
+  for (int32_t layer = first_layer; layer < storage.spec().n_layers; ++layer) {
+    std::vector<int64_t> slots(static_cast<size_t>(storage.spec().n_slots(layer)));
+    std::iota(slots.begin(), slots.end(), 0);
+    clear(backend, storage, layer, slots);
+  }
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ const Batch& EarlyLength::seen_batch(Site site, const Batch& batch) {
     plan_.block_copies.clear();  // the first begin_step has done them
     late_ = &inner().begin_step(plan_, *storage_);
   }
-  return *late_;
+  return late_->of_layer(site.layer);
 }
 
 const Batch& UnmaskedTail::begin_step(const StepPlan& plan, KvStorage& storage) {
@@ -87,7 +87,9 @@ const Batch& UnmaskedTail::begin_step(const StepPlan& plan, KvStorage& storage) 
     const int32_t capacity = n_blocks_of(plan, i) * plan.block_len;
     std::vector<int64_t> behind;
     for (int32_t index = plan.kv_len[i]; index < capacity; ++index) behind.push_back(slot_of(table, index));
-    if (tail_ == Tail::zeros) clear(inner(), storage, 0, behind);
+    if (tail_ == Tail::zeros)
+      for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
+        if (storage.spec().group_of(layer) == 0) clear(inner(), storage, layer, behind);
     plan_.kv_len[i] = capacity;
   }
   return inner().begin_step(plan_, storage);

@@ -15,9 +15,11 @@ int64_t bytes_of(const Event& event) {
 }
 
 int64_t bytes_of(const StepPlan& plan) {
-  return static_cast<int64_t>(
+  auto bytes = static_cast<int64_t>(
       sizeof(StepPlan) + 32 * plan.tokens.size() + 16 * plan.kv_len.size() +
       4 * (plan.block_tables.size() + plan.table_first.size() + plan.key_positions.size()));
+  for (const StepPlan& windowed : plan.of_windowed) bytes += bytes_of(windowed);
+  return bytes;
 }
 
 }  // namespace
@@ -142,7 +144,7 @@ const Tensor* Recorder::find(int32_t step, int32_t layer, std::string_view name,
 
 /// Joins the recorded versions of the rows at indices 0 … kv_len − 1. Empty if one of them was not recorded.
 Tensor Recorder::assemble(int32_t step, int32_t layer, RowKind kind, int32_t sequence) const {
-  const StepPlan& plan = at(step).plan;
+  const StepPlan& plan = at(step).plan.of_layer(layer);
   const int32_t kv_len = plan.kv_len[sequence];
   std::vector<const Tensor*> found;
   for (int32_t s = 0; s < kv_len; ++s) {

@@ -67,7 +67,8 @@ struct RecordOptions {
 /// One layer of one sequence in one step. A view is empty if the tensor was not recorded.
 struct LayerTensors {
   ConstTensorView q;         // [q_len, n_q_heads, head_dim]    after RoPE and pokes, as attend read it
-  ConstTensorView k, v;      // [kv_len, n_kv_heads, head_dim]  stored rows, decoded, by index; K after RoPE
+  ConstTensorView k, v;      // [kv_len, n_kv_heads, head_dim]  stored rows, decoded, by index; K after RoPE.
+                             // kv_len is that of the layer's own plan (StepPlan::of_layer)
   ConstTensorView scores;    // [n_q_heads, q_len, kv_len]      scaled; −∞ where masked
   ConstTensorView probs;     // [n_q_heads, q_len, kv_len]      0 where masked
   ConstTensorView out;       // [q_len, n_q_heads, head_dim]
@@ -79,11 +80,11 @@ struct LayerTensors {
 struct StepTensors {
   int32_t step = -1;
   std::vector<int32_t> tokens, positions;  // [q_len]
-  int32_t kv_len = 0;
-  ConstTensorView embedded;          // [q_len, model_dim]
-  std::vector<LayerTensors> layers;  // [n_layers of the storage]
-  ConstTensorView logits;            // [rows of this sequence, vocab_size]
-  std::vector<Tensor> assembled;     // the memory of k and v with keep = all
+  int32_t kv_len = 0;                      // of the layers that hold every row
+  ConstTensorView embedded;                // [q_len, model_dim]
+  std::vector<LayerTensors> layers;        // [n_layers of the storage]
+  ConstTensorView logits;                  // [rows of this sequence, vocab_size]
+  std::vector<Tensor> assembled;           // the memory of k and v with keep = all
 };
 
 class Recorder {

@@ -50,6 +50,16 @@ CacheSpec TraceChecks::cache_spec(const nlohmann::json& json) const {
   const auto optional_field = [&](const char* name) { return json.contains(name) ? field(name) : 0; };
   spec.held_rows = optional_field("held_rows");
   spec.table_len = optional_field("table_len");
+  if (json.contains("windowed")) {
+    const nlohmann::json& windowed = json["windowed"];
+    const auto number = [&](const char* name) {
+      if (!windowed.is_object() || !windowed.contains(name)) fail("lastrow.cache lacks windowed.{}", name);
+      const auto n = integer<int32_t>(windowed[name], "lastrow.cache");
+      if (n < 1 || n > kMaxIndices) fail("lastrow.cache: windowed.{} is {}", name, n);
+      return n;
+    };
+    spec.windowed = {number("every"), number("n_blocks"), number("held_rows"), number("table_len")};
+  }
   const auto dtype = [&](const char* name) {
     const char* const key = json.contains("dtype") ? "dtype" : name;  // files that have one type for both
     if (!json.contains(key) || !json[key].is_string()) fail("lastrow.cache lacks {}", key);
@@ -126,10 +136,9 @@ void TraceChecks::check_event(const Event& event, const StepPlan& plan, const Ca
   const OperandCounts least = least_operands(op);
   if (event.reads.size() < least.reads || event.writes.size() < least.writes)
     fail("event {} ({}) lacks operands", i, op.name);
-  const int64_t n_slots = int64_t{spec.n_blocks} * spec.block_len;
   const auto check = [&](const RowSpan& s, int64_t max_rows) {
     const bool stored = s.space == RowSpace::k || s.space == RowSpace::v;
-    const int64_t limit = stored ? n_slots : max_rows;
+    const int64_t limit = stored ? spec.n_slots(s.id) : max_rows;
     if (s.id < 0 || (stored && s.id >= spec.n_layers) || s.first < 0 || s.count < 0 || s.first > limit ||
         s.count > limit - s.first)
       fail("event {} ({}) has rows {} + {} where there are {}", i, op.name, s.first, s.count, limit);

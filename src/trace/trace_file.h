@@ -24,6 +24,8 @@
 //   steps.policy       [n_steps, 5] i64            only for a cache with a window, or one that forgets rows:
 //                                                  window, window_sinks, table_sinks, end in steps.table_first,
 //                                                  end in steps.key_positions (both i64, as in StepPlan)
+//   windowed.NAME                                  only if the windowed layers have blocks of their own: the same
+//                                                  arrays (index, tokens, …, policy) of their plans
 //   evicted.rows       [n, 4] i64                  only if the cache forgot rows: step, sequence, position, slot
 //   evicted.mass       [n] f64                     likewise: the attention that the row got, if the policy goes
 //                                                  by it
@@ -37,7 +39,7 @@
 //   events.writes      [n, 5] i64                  the same
 //
 // Its metadata:
-//   lastrow.trace       schema version: 1, or 2 if the file has steps.policy
+//   lastrow.trace       schema version: 1, or 2 if the file has steps.policy, or 3 if it has windowed.NAME
 //   lastrow.config      the model's config (JSON)
 //   lastrow.tokens      JSON array
 //   lastrow.names       JSON array; "name" and "kernel" in events.columns are indices in it
@@ -60,6 +62,9 @@ namespace lastrow {
 
 inline constexpr int kTraceSchema = 1;
 inline constexpr int kPolicySchema = 2;  // of files with steps.policy: older programs must not misread them
+inline constexpr int kGroupsSchema = 3;  // of files with windowed.NAME
+/// How the names of the arrays of the plans begin, by group of layers (CacheSpec::group).
+inline constexpr const char* kStepPlaces[] = {"steps", "windowed"};
 
 class AtomicFile;
 

@@ -72,10 +72,11 @@ class TraceReader {
     if (!file_.metadata().contains("lastrow.trace"))
       throw FileError("{}: not a trace: its metadata lacks lastrow.trace", file_.source());
     const std::string schema = metadata("lastrow.trace");
+    const bool has_groups = schema == std::to_string(kGroupsSchema);
     has_policy_ = schema == std::to_string(kPolicySchema);
-    if (!has_policy_ && schema != std::to_string(kTraceSchema))
-      throw FileError("{}: a trace of schema {}, and this program reads schemas {} and {}: record it again",
-                      file_.source(), shown(schema), kTraceSchema, kPolicySchema);
+    if (!has_groups && !has_policy_ && schema != std::to_string(kTraceSchema))
+      throw FileError("{}: a trace of schema {}, and this program reads schemas {} to {}: record it again",
+                      file_.source(), shown(schema), kTraceSchema, kGroupsSchema);
     info_.config_json = metadata("lastrow.config");
     for (const nlohmann::json& token : damage_.array(json("lastrow.tokens"), "lastrow.tokens"))
       info_.tokens.push_back(damage_.integer<int32_t>(token, "lastrow.tokens"));
@@ -84,6 +85,8 @@ class TraceReader {
     for (const nlohmann::json& name : damage_.array(json("lastrow.ops"), "lastrow.ops"))
       ops_.push_back(kind_named(name));
     spec_ = damage_.cache_spec(json("lastrow.cache"));
+    if (has_groups != (spec_.n_groups() > 1))
+      damage_.fail("lastrow.cache does not fit schema {}", shown(schema));
     const auto text = [&](const char* key) {
       const auto it = file_.metadata().find(key);
       return it == file_.metadata().end() ? std::string() : it->second;
@@ -130,24 +133,27 @@ class TraceReader {
   /// Reads what the plans of a cache with a window have beside the others.
   class PolicyReader {
    public:
-    explicit PolicyReader(const TraceReader& reader)
+    PolicyReader(const TraceReader& reader, const std::string& place)
         : damage_(reader.damage_),
-          rows_(reader.table("steps.policy", 5)),
-          first_(reader.table("steps.table_first", 0)),
-          positions_(reader.table("steps.key_positions", 0)) {}
+          place_(place),
+          rows_(reader.table(place + ".policy", 5)),
+          first_(reader.table(place + ".table_first", 0)),
+          positions_(reader.table(place + ".key_positions", 0)) {}
 
     void read(StepPlan& plan, size_t i, size_t n_steps) {
-      if (rows_.size() != 5 * n_steps) damage_.fail("steps.policy does not fit steps.index");
+      const std::string name = place_ + ".policy";
+      if (rows_.size() != 5 * n_steps) damage_.fail("{} does not fit {}.index", name, place_);
       const Table row = rows_.subspan(5 * i, 5);
-      plan.window = damage_.narrow<int32_t>(row[0], "steps.policy");
-      plan.window_sinks = damage_.narrow<int32_t>(row[1], "steps.policy");
-      plan.table_sinks = damage_.narrow<int32_t>(row[2], "steps.policy");
-      take(plan.table_first, first_, "steps.table_first", first_begin_, row[3], i + 1 == n_steps);
-      take(plan.key_positions, positions_, "steps.key_positions", positions_begin_, row[4], i + 1 == n_steps);
+      plan.window = damage_.narrow<int32_t>(row[0], name);
+      plan.window_sinks = damage_.narrow<int32_t>(row[1], name);
+      plan.table_sinks = damage_.narrow<int32_t>(row[2], name);
+      const bool last = i + 1 == n_steps;
+      take(plan.table_first, first_, place_ + ".table_first", first_begin_, row[3], last);
+      take(plan.key_positions, positions_, place_ + ".key_positions", positions_begin_, row[4], last);
     }
 
    private:
-    void take(std::vector<int32_t>& to, Table values, const char* name, int64_t& begin, int64_t end,
+    void take(std::vector<int32_t>& to, Table values, const std::string& name, int64_t& begin, int64_t end,
               bool last) const {
       damage_.check_end(name, begin, end, static_cast<int64_t>(values.size()), last);
       for (; begin < end; ++begin)
@@ -155,18 +161,41 @@ class TraceReader {
     }
 
     const TraceChecks& damage_;
+    std::string place_;
     Table rows_, first_, positions_;
     int64_t first_begin_ = 0, positions_begin_ = 0;
   };
 
   void read_steps() {
+    for (auto& [number, plan] : plans_of(0)) {
+      damage_.check_plan(plan, spec_.group(0), number);
+      steps_[number].plan = std::move(plan);
+    }
+    if (spec_.n_groups() == 1) return;
+    std::map<int32_t, StepPlan> windowed = plans_of(1);
+    if (windowed.size() != steps_.size()) damage_.fail("windowed.index does not fit steps.index");
+    for (auto& [number, plan] : windowed) {
+      StepPlan& whole = step(number, "windowed.index").plan;
+      damage_.check_plan(plan, spec_.group(1), number);
+      if (plan.tokens != whole.tokens || plan.q_start != whole.q_start)
+        damage_.fail("step {}: the windowed layers have other tokens", number);
+      whole.windowed_every = spec_.windowed.every;
+      whole.of_windowed.push_back(std::move(plan));
+    }
+  }
+
+  /// The plans of the layers of one group, by step.
+  std::map<int32_t, StepPlan> plans_of(int32_t group) const {
+    const std::string place = kStepPlaces[group];
+    std::map<int32_t, StepPlan> plans;
     std::optional<PolicyReader> policy;
-    if (has_policy_) policy.emplace(*this);
-    const Table index = table("steps.index", 3), ends = table("steps.ends", 9);
-    if (index.size() / 3 != ends.size() / 9) damage_.fail("steps.ends does not fit steps.index");
+    if (has_policy_ || group == 1) policy.emplace(*this, place);
+    const Table index = table(place + ".index", 3), ends = table(place + ".ends", 9);
+    if (index.size() / 3 != ends.size() / 9) damage_.fail("{}.ends does not fit {}.index", place, place);
     std::array<int64_t, 9> begin{};
     // Takes the values of step i out of one array of the plans: from the end of step i − 1 to its own end.
-    const auto take = [&]<typename T>(std::vector<T>& to, const char* name, int which, size_t i) {
+    const auto take = [&]<typename T>(std::vector<T>& to, const char* array, int which, size_t i) {
+      const std::string name = place + array;
       const Table values = table(name, 0);
       const int64_t end = ends[9 * i + which];
       damage_.check_end(name, begin[which], end, static_cast<int64_t>(values.size()),
@@ -175,30 +204,30 @@ class TraceReader {
     };
     for (size_t i = 0; i < index.size() / 3; ++i) {
       StepPlan plan;
-      take(plan.tokens, "steps.tokens", 0, i);
-      take(plan.positions, "steps.positions", 1, i);
-      take(plan.q_start, "steps.q_start", 2, i);
-      take(plan.kv_len, "steps.kv_len", 3, i);
-      take(plan.block_tables, "steps.block_tables", 4, i);
-      take(plan.append_slots, "steps.append_slots", 5, i);
-      take(plan.logit_rows, "steps.logit_rows", 6, i);
-      take(plan.sequences, "steps.sequences", 7, i);
-      const Table copies = table("steps.block_copies", 2);
-      damage_.check_end("steps.block_copies", begin[8], ends[9 * i + 8],
-                        static_cast<int64_t>(copies.size() / 2), i + 1 == index.size() / 3);
+      take(plan.tokens, ".tokens", 0, i);
+      take(plan.positions, ".positions", 1, i);
+      take(plan.q_start, ".q_start", 2, i);
+      take(plan.kv_len, ".kv_len", 3, i);
+      take(plan.block_tables, ".block_tables", 4, i);
+      take(plan.append_slots, ".append_slots", 5, i);
+      take(plan.logit_rows, ".logit_rows", 6, i);
+      take(plan.sequences, ".sequences", 7, i);
+      const std::string copies_name = place + ".block_copies", index_name = place + ".index";
+      const Table copies = table(copies_name, 2);
+      damage_.check_end(copies_name, begin[8], ends[9 * i + 8], static_cast<int64_t>(copies.size() / 2),
+                        i + 1 == index.size() / 3);
       for (; begin[8] < ends[9 * i + 8]; ++begin[8])
-        plan.block_copies.push_back(
-            {damage_.narrow<int32_t>(copies[2 * begin[8]], "steps.block_copies"),
-             damage_.narrow<int32_t>(copies[2 * begin[8] + 1], "steps.block_copies")});
-      plan.blocks_per_seq = damage_.narrow<int32_t>(index[3 * i + 1], "steps.index");
-      plan.block_len = damage_.narrow<int32_t>(index[3 * i + 2], "steps.index");
+        plan.block_copies.push_back({damage_.narrow<int32_t>(copies[2 * begin[8]], copies_name),
+                                     damage_.narrow<int32_t>(copies[2 * begin[8] + 1], copies_name)});
+      plan.blocks_per_seq = damage_.narrow<int32_t>(index[3 * i + 1], index_name);
+      plan.block_len = damage_.narrow<int32_t>(index[3 * i + 2], index_name);
       if (policy) policy->read(plan, i, index.size() / 3);
-      const auto number = damage_.narrow<int32_t>(index[3 * i], "steps.index");
-      if (number < 0 || (!steps_.empty() && number <= steps_.rbegin()->first))
-        damage_.fail("steps.index does not ascend at step {}", number);
-      damage_.check_plan(plan, spec_, number);
-      steps_[number].plan = std::move(plan);
+      const auto number = damage_.narrow<int32_t>(index[3 * i], index_name);
+      if (number < 0 || (!plans.empty() && number <= plans.rbegin()->first))
+        damage_.fail("{} does not ascend at step {}", index_name, number);
+      plans[number] = std::move(plan);
     }
+    return plans;
   }
 
   void read_evicted() {
@@ -206,6 +235,7 @@ class TraceReader {
     const Table rows = table("evicted.rows", 4);
     const ConstTensorView mass = file_.tensor("evicted.mass");
     const size_t n = rows.size() / 4;
+    const int64_t n_slots = spec_.n_slots(0);  // if there are two groups, layer 0 is in the one that forgets
     if (mass.dtype() != DType::f64 || mass.shape() != Shape{static_cast<int64_t>(n)})
       damage_.fail("evicted.mass does not fit evicted.rows");
     int64_t last_step = -1;
@@ -217,7 +247,7 @@ class TraceReader {
                                damage_.narrow<int32_t>(row[2], "evicted.rows"), row[3],
                                mass.data<double>()[i]};
       if (evicted.sequence < 0 || evicted.position < 0 || evicted.position >= spec_.max_seq_len ||
-          evicted.slot < 0 || evicted.slot >= int64_t{spec_.n_blocks} * spec_.block_len)
+          evicted.slot < 0 || evicted.slot >= n_slots)
         damage_.fail("evicted.rows: position {} and slot {} of sequence {}", row[2], row[3], row[1]);
       target.evicted.push_back(evicted);
     }
@@ -255,7 +285,7 @@ class TraceReader {
       e.duration_us = times.data<double>()[2 * i + 1];
       read_spans(e.reads, reads, "events.reads", read, c[6], i + 1 == n_events);
       read_spans(e.writes, writes, "events.writes", write, c[7], i + 1 == n_events);
-      damage_.check_event(e, target.plan, spec_, i);
+      damage_.check_event(e, target.plan.of_layer(e.layer), spec_, i);
       target.events.push_back(std::move(e));
     }
   }
@@ -313,8 +343,8 @@ class TraceReader {
                    rows.shape().to_string(), Shape{n_rows, spec_.n_kv_heads, spec_.head_dim}.to_string());
     for (int64_t i = 0; i < n_rows; ++i) {
       const int64_t slot = index[2 * i];
-      if (slot < 0 || slot >= int64_t{spec_.n_blocks} * spec_.block_len)
-        damage_.fail("{}: slot {} of a cache of {} blocks of {}", shown(name), slot, spec_.n_blocks,
+      if (slot < 0 || slot >= spec_.n_slots(layer))
+        damage_.fail("{}: slot {} of a cache of {} blocks of {}", shown(name), slot, spec_.n_blocks_of(layer),
                      spec_.block_len);
       Tensor row = Tensor::host(rows.dtype(), rows.shape().with_rows(1));
       convert(rows.rows(i, 1), row.view());
@@ -342,7 +372,7 @@ class TraceReader {
       if (shape.size() != part.size())
         damage_.fail("{}.index: entry {} of shape {} has {} elements", shown(name), i, shape.to_string(),
                      part.size());
-      damage_.check_entry(what, all.dtype(), shape, sequence, target.plan);
+      damage_.check_entry(what, all.dtype(), shape, sequence, target.plan.of_layer(layer));
       Tensor tensor = Tensor::host(all.dtype(), shape);
       convert(part, tensor.view().reshaped(part.shape()));
       target.entries.push_back({static_cast<int32_t>(row[0]), layer, sequence, what, std::move(tensor)});

@@ -47,33 +47,38 @@ bool has_policy(const StepPlan& plan) {
 }
 
 /// What the plans of a cache with a window, or of one that forgets rows, have beside the others.
-void add_policy(Contents& contents, const StepPlan& plan) {
-  Columns &policy = contents.columns_of("steps.policy", 5),
-          &table_first = contents.columns_of("steps.table_first"),
-          &key_positions = contents.columns_of("steps.key_positions");
+void add_policy(Contents& contents, const std::string& place, const StepPlan& plan) {
+  Columns &policy = contents.columns_of(place + ".policy", 5),
+          &table_first = contents.columns_of(place + ".table_first"),
+          &key_positions = contents.columns_of(place + ".key_positions");
   table_first.add_all(plan.table_first);
   key_positions.add_all(plan.key_positions);
   policy.add(
       {plan.window, plan.window_sinks, plan.table_sinks, table_first.n_rows(), key_positions.n_rows()});
 }
 
-bool any_policy(const Recorder& recorder) {
-  return std::ranges::any_of(recorder.steps(), [&](int32_t step) { return has_policy(recorder.plan(step)); });
+bool any_policy(const Recorder& recorder, int32_t group) {
+  return std::ranges::any_of(recorder.steps(), [&](int32_t step) {
+    return has_policy(group == 1 ? recorder.plan(step).of_windowed.front() : recorder.plan(step));
+  });
 }
 
-void add_steps(Contents& contents, const Recorder& recorder) {
-  Columns &index = contents.columns_of("steps.index", 3), &ends = contents.columns_of("steps.ends", 9);
-  Columns &tokens = contents.columns_of("steps.tokens"), &positions = contents.columns_of("steps.positions"),
-          &q_start = contents.columns_of("steps.q_start"), &kv_len = contents.columns_of("steps.kv_len"),
-          &block_tables = contents.columns_of("steps.block_tables"),
-          &append_slots = contents.columns_of("steps.append_slots"),
-          &logit_rows = contents.columns_of("steps.logit_rows"),
-          &sequences = contents.columns_of("steps.sequences"),
-          &block_copies = contents.columns_of("steps.block_copies", 2);
-  const bool with_policy = any_policy(recorder);
+/// The plans of the layers of one group (CacheSpec::group). `place`: the beginning of the names.
+void add_steps(Contents& contents, const Recorder& recorder, int32_t group, const std::string& place) {
+  Columns &index = contents.columns_of(place + ".index", 3), &ends = contents.columns_of(place + ".ends", 9);
+  Columns &tokens = contents.columns_of(place + ".tokens"),
+          &positions = contents.columns_of(place + ".positions"),
+          &q_start = contents.columns_of(place + ".q_start"),
+          &kv_len = contents.columns_of(place + ".kv_len"),
+          &block_tables = contents.columns_of(place + ".block_tables"),
+          &append_slots = contents.columns_of(place + ".append_slots"),
+          &logit_rows = contents.columns_of(place + ".logit_rows"),
+          &sequences = contents.columns_of(place + ".sequences"),
+          &block_copies = contents.columns_of(place + ".block_copies", 2);
+  const bool with_policy = any_policy(recorder, group);
   for (const int32_t step : recorder.steps()) {
-    const StepPlan& plan = recorder.plan(step);
-    if (with_policy) add_policy(contents, plan);
+    const StepPlan& plan = group == 1 ? recorder.plan(step).of_windowed.front() : recorder.plan(step);
+    if (with_policy) add_policy(contents, place, plan);
     index.add({step, plan.blocks_per_seq, plan.block_len});
     tokens.add_all(plan.tokens);
     positions.add_all(plan.positions);
@@ -183,6 +188,11 @@ std::string cache_json(const CacheSpec& spec) {
                         {"dtype_k", name_of(spec.dtype_k)}, {"dtype_v", name_of(spec.dtype_v)}};
   if (spec.held_rows > 0) fields["held_rows"] = spec.held_rows;
   if (spec.table_len > 0) fields["table_len"] = spec.table_len;
+  if (const WindowedLayers& windowed = spec.windowed; windowed.every > 0)
+    fields["windowed"] = {{"every", windowed.every},
+                          {"n_blocks", windowed.n_blocks},
+                          {"held_rows", windowed.held_rows},
+                          {"table_len", windowed.table_len}};
   return fields.dump();
 }
 
@@ -198,15 +208,17 @@ void write_trace(AtomicFile& file, const Recorder& recorder, const TraceInfo& in
   Contents contents;
   add_entries(contents, recorder);
   add_kv_rows(contents, recorder);
-  add_steps(contents, recorder);
+  const int32_t n_groups = recorder.cache_spec().n_groups();
+  add_steps(contents, recorder, 0, kStepPlaces[0]);
+  if (n_groups > 1) add_steps(contents, recorder, 1, kStepPlaces[1]);
   add_evicted(contents, recorder);
   add_events(contents, recorder);
   for (const auto& [name, columns] : contents.columns) contents.writer.add(name, columns.view());
 
   std::vector<std::string_view> ops;
   for (size_t op = 0; op < kOpCount; ++op) ops.push_back(traits(OpKind{static_cast<uint8_t>(op)}).name);
-  contents.writer.metadata("lastrow.trace",
-                           std::to_string(any_policy(recorder) ? kPolicySchema : kTraceSchema));
+  const int schema = n_groups > 1 ? kGroupsSchema : any_policy(recorder, 0) ? kPolicySchema : kTraceSchema;
+  contents.writer.metadata("lastrow.trace", std::to_string(schema));
   contents.writer.metadata("lastrow.config", info.config_json);
   contents.writer.metadata("lastrow.tokens", nlohmann::json(info.tokens).dump());
   contents.writer.metadata("lastrow.ops", nlohmann::json(ops).dump());

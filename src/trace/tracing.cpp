@@ -63,7 +63,7 @@ void TracingBackend::slot_spans(std::vector<RowSpan>& spans, const KvStorage& st
   SlotVersions& all_versions = slot_versions_[&storage];
   all_versions.resize(std::max(all_versions.size(), static_cast<size_t>(2 * spec.n_layers)));
   std::vector<int64_t>& versions = all_versions[static_cast<size_t>(2 * layer + (kind == RowKind::v))];
-  versions.resize(std::max(versions.size(), static_cast<size_t>(int64_t{spec.n_blocks} * spec.block_len)));
+  versions.resize(std::max(versions.size(), static_cast<size_t>(spec.n_slots(layer))));
   const RowSpace space = kind == RowKind::k ? RowSpace::k : RowSpace::v;
   const size_t start = spans.size();
   for (int64_t slot : slots) {
@@ -153,6 +153,7 @@ void TracingBackend::record_block_copies(double start_us, double duration_us, co
   for (const BlockCopy& copy : copies)
     for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
       for (RowKind kind : {RowKind::k, RowKind::v}) {
+        if (storage.spec().group_of(layer) != 0) continue;
         slot_spans(event.reads, storage, layer, kind, slots_of_block(copy.from_block), false);
         slot_spans(event.writes, storage, layer, kind, slots_of_block(copy.to_block), true);
       }

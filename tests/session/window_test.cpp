@@ -157,7 +157,6 @@ TEST_CASE("the narrower of two windows wins, and a mask that cannot be expressed
   refused(own + "2", ring(4, 1, 4), "has a window of its own, 6, which hides the 1 sinks of the cache");
   refused(own + "1", ring(9, 2, 4), "leave out the sinks");
   refused(own + "2", masked(4, 1), "leave out the sinks");
-  refused(own + "2", ring(0, 0, 4), "only 1 of every 2 layers of");
   refused(kModels[0], ring(0, 0, 4), "has no window of its own: choose one, window:w=W");
   DecodeSession of_model(load_model(own + "1"), naive(), {.cache = ring(0, 0, 4)});
   CHECK(of_model.options().cache.window == 6);
