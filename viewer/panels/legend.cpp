@@ -10,6 +10,10 @@ void draw_swatch(Panel& panel, const Rect& r, view::State state) {
     panel.canvas.dashed(r, panel.canvas.colors().state(state), 1, 4, 3);
     return;
   }
+  if (state == view::State::not_stored) {
+    panel.canvas.frame(r, panel.canvas.colors().state(state), 1);
+    return panel.canvas.horizontal(r.x0 + 4, r.x1 - 4, r.center().y, panel.canvas.colors().state(state));
+  }
   if (state == view::State::masked) return draw_masked(panel.canvas, r);
   const Rect gutter{r.x0, r.y0, r.x0 + kGutter - 1, r.y1}, cells{r.x0 + kGutter, r.y0, r.x1, r.y1};
   draw_gutter(panel.canvas, gutter, state);
