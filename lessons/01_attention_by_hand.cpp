@@ -85,7 +85,7 @@ Tensor attend_step(Backend& backend, KvCache& cache, KvStorage& storage, int fir
 
 /// Computes the last row of head h again, from the q, k and v that attend read.
 /// Returns the largest difference.
-double redo_last_row(const LayerTensors& layer, int h, float scale) {
+double redo_last_row(const LayerTensors& layer, int h, const AttendSpec& spec) {
   if (layer.k.empty()) return INFINITY;  // attend did not read the keys that it should have read
   const int64_t n_keys = layer.k.dim(0), head_dim = layer.q.dim(2), n_q_heads = layer.q.dim(1);
   const int64_t n_kv_heads = layer.k.dim(1), g = h / (n_q_heads / n_kv_heads), t = layer.q.dim(0) - 1;
@@ -101,10 +101,15 @@ double redo_last_row(const LayerTensors& layer, int h, float scale) {
   const int64_t at = (t * n_q_heads + h) * head_dim;
   std::vector<double> out(static_cast<size_t>(head_dim));
   double sum = 0;
-  for (int64_t s = 0; s < n_keys; ++s) {
+  const VisibleKeys seen = visible_keys(spec.mask, /*q_len=*/1, static_cast<int32_t>(n_keys), 0);
+  for (int32_t i = 0; i < seen.count(); ++i) {
+    const int32_t s = seen.index(i);
     double dot = 0;
     for (int64_t d = 0; d < head_dim; ++d) dot += all_q.data<double>()[at + d] * row(all_k, s)[d];
-    const double power = std::exp(dot * scale);
+    double score = dot * spec.score.scale;
+    if (!spec.score.only_scales())  // a soft cap, or ALiBi: attention/score.h
+      score = spec.score.finish(score, double{spec.score.slope(h)}, static_cast<int32_t>(n_keys) - 1 - s);
+    const double power = std::exp(score);
     sum += power;
     for (int64_t d = 0; d < head_dim; ++d) out[d] += power * row(all_v, s)[d];
   }
@@ -200,10 +205,10 @@ void on_a_trained_model(Lesson& lesson, const std::shared_ptr<const Model>& mode
   session.advance();
   const StepTensors tensors = session.recorder().tensors(1);
   const int layer = config.n_layers - 1;
-  const float scale = 1 / std::sqrt(static_cast<float>(config.head_dim));
+  const AttendSpec spec = attend_spec(config, layer);
   double worst = 0;
   for (int h = 0; h < config.n_q_heads; ++h)
-    worst = std::max(worst, redo_last_row(tensors.layers[layer], h, scale));
+    worst = std::max(worst, redo_last_row(tensors.layers[layer], h, spec));
   screen.say(fmt::format(
       "{} reads “{}”. In decode step 1, layer {} has one query per head and {} keys of {} "
       "dimensions. We run the loops from above on the q, k and v that the backend used. They give "

@@ -38,7 +38,10 @@ struct Shared {
             .block_len = 2,
             .table_sinks = 0,
             .table_first = {},
-            .key_positions = {}};
+            .key_positions = {},
+            .new_positions = {},
+            .new_key_positions = {},
+            .of_windowed = {}};
   }
 
   /// The two rows of the attention output, each of width 2.

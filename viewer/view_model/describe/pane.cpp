@@ -13,6 +13,7 @@
 #include "viewer/view_model/describe/poke_effect.h"
 #include "viewer/view_model/describe/pool.h"
 #include "viewer/view_model/describe/row_rule.h"
+#include "viewer/view_model/describe/score_text.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {
@@ -211,7 +212,7 @@ class PaneBuilder {
     block.part = part;
     block.n = window_.n_shown();
     block.name = scores ? "scores" : "weights";
-    block.subtitle = scores ? fmt::format("q·k / √{}", config_.head_dim) : "softmax";
+    block.subtitle = scores ? score_formula(config_) : "softmax";
     block.scale = scores ? scales().score : kWeightScale;
     const auto cells = static_cast<size_t>(block.n) * static_cast<size_t>(block.n);
     block.values.assign(cells, scores ? -std::numeric_limits<float>::infinity() : 0.0f);

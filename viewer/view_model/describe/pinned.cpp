@@ -11,6 +11,7 @@
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
 #include "viewer/view_model/describe/reads.h"
+#include "viewer/view_model/describe/score_text.h"
 #include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/describe/text.h"
 
@@ -40,7 +41,7 @@ void pin_cell(const Snapshot& snapshot, const Selection& at, const Target& targe
     add_products(o.q, o.k, width, pinned);
     pinned.products_title = fmt::format("q[{}]·k[{}], element by element", t, s);
     pinned.total_text =
-        fmt::format("Σ {} / √{} = {}", number(double{pinned.total}), width, number(double{o.scores[s]}));
+        score_total(snapshot.setup->config(), at.head, t, s, double{pinned.total}, double{o.scores[s]});
     return;
   }
   double sum = 0;
@@ -91,8 +92,8 @@ void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target
   if (target.part == Part::k) {
     add_products(o.q, o.k, width, pinned);
     pinned.products_title = fmt::format("q[{}]·k[{}], element by element", last, target.row);
-    pinned.total_text = fmt::format("Σ {} / √{} = {}", number(double{pinned.total}), width,
-                                    number(double{o.scores[target.row]}));
+    pinned.total_text = score_total(snapshot.setup->config(), at.head, last, target.row, double{pinned.total},
+                                    double{o.scores[target.row]});
   } else {
     const float weight = o.probs[target.row];
     for (int d = 0; d < width; ++d)

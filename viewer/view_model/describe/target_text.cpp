@@ -9,6 +9,7 @@
 #include "viewer/view_model/describe/forgetting.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
+#include "viewer/view_model/describe/score_text.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {
@@ -118,8 +119,8 @@ std::string cell_line(const Snapshot& snapshot, const Selection& at, const Targe
   if (!o.scores || !o.q || !o.k) return absent_line(snapshot, target);
   const double score = double{o.scores[s]};
   if (target.part == Part::score)
-    return fmt::format("score({0}, {1}) = q[{0}]·k[{1}] / √{2} = {3} / {4} = {5}", t, s, width,
-                       number(dot(o.q, o.k, width)), number(std::sqrt(width)), number(score));
+    return fmt::format("score({}, {}) = {}", t, s,
+                       score_line(snapshot.setup->config(), at.head, t, s, dot(o.q, o.k, width), score));
   return fmt::format("weight({}, {}) = e^(score − log Σ e^score) = e^({} − {}) = {}", t, s, number(score),
                      number(double{o.lse}), number(double{o.probs[s]}));
 }

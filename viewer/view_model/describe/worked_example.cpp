@@ -7,6 +7,7 @@
 
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
+#include "viewer/view_model/describe/score_text.h"
 #include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/describe/text.h"
 
@@ -82,8 +83,7 @@ WorkedExample build_worked_example(const Snapshot& snapshot, const Selection& at
     double dot = 0;
     for (int d = 0; d < width; ++d) dot += double{row.q[d]} * double{k[d]};
     e.score_title = "Score: the query meets each key";
-    e.score_line = fmt::format("q[{}]·k[{}] / √{} = {} / {} = {}", last, s, width, number(dot),
-                               number(std::sqrt(width)), number(double{row.scores[s]}));
+    e.score_line = score_line(snapshot.setup->config(), at.head, last, s, dot, double{row.scores[s]});
   }
   if (reached(at.beat, Beat::softmax)) {
     e.weight_title = "Softmax: scores become weights";
