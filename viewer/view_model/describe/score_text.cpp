@@ -13,8 +13,8 @@ namespace {
 std::string finished(const ModelConfig& config, int h, int t, int s, const std::string& x) {
   const ScoreRule rule = attend_spec(config, 0).score;
   std::string text = x;
-  if (rule.soft_cap > 0) text = fmt::format("{0}·tanh({1} / {0})", number(double{rule.soft_cap}), x);
-  if (rule.alibi_heads > 0) text += fmt::format(" − {} · {}", number(double{rule.slope(h)}), t - s);
+  if (rule.soft_cap > 0) text = fmt::format("{0:g}·tanh({1} / {0:g})", rule.soft_cap, x);
+  if (rule.alibi_heads > 0) text += fmt::format(" − {:.3g}·{}", rule.slope(h), t - s);
   return text;
 }
 
@@ -23,7 +23,7 @@ std::string finished(const ModelConfig& config, int h, int t, int s, const std::
 std::string score_formula(const ModelConfig& config) {
   const ScoreRule rule = attend_spec(config, 0).score;
   std::string formula = fmt::format("q·k / √{}", config.head_dim);
-  if (rule.soft_cap > 0) formula += fmt::format(", cap {}", number(double{rule.soft_cap}));
+  if (rule.soft_cap > 0) formula += fmt::format(", cap {:g}", rule.soft_cap);
   if (rule.alibi_heads > 0) formula += " − slope · distance";
   return formula;
 }
