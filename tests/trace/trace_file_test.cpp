@@ -215,9 +215,9 @@ TEST_CASE("a file that is not a trace is refused with a message, and a failed wr
                        (file.path.string() + ": not a trace: its metadata lacks lastrow.trace").c_str(),
                        FileError);
   SafetensorsWriter newer;
-  newer.metadata("lastrow.trace", "3");
+  newer.metadata("lastrow.trace", "5");
   newer.write(file.path);
-  CHECK_THROWS_WITH_AS(TraceFile::open(file.path), doctest::Contains("this program reads schemas 1 to 3"),
+  CHECK_THROWS_WITH_AS(TraceFile::open(file.path), doctest::Contains("this program reads schemas 1 to 4"),
                        FileError);
   const Recorded r;
   CHECK_THROWS_AS(write_trace("/nonexistent-folder/trace.safetensors", r.m.recorder, {}), FileError);
