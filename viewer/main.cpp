@@ -62,7 +62,9 @@ void add_model_options(CLI::App& app, Arguments& arguments) {
                  lastrow::backend_names() + "; cuda-emulated:k05 names the kernel")
       ->capture_default_str();
   app.add_option("--cache", arguments.cache,
-                 "the cache of the left side: contiguous, or paged[:block=B][,blocks=N]")
+                 "the cache of the left side, as in lastrow generate: contiguous[:window=W][,sinks=N], "
+                 "paged[:block=B][,blocks=N], window:w=W[,sinks=N][,block=B], or "
+                 "budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]")
       ->capture_default_str();
   app.add_option("--kv-dtype", arguments.kv_dtype,
                  "the type of its K and V: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE")
@@ -107,12 +109,6 @@ void finish(Arguments& arguments) {
   options.controller.theme = arguments.theme == "dark" ? Theme::dark : Theme::light;
   options.controller.sampling = lastrow::view::sampling_from(arguments.temperature, arguments.seed);
   options.controller.cache = lastrow::cache_options(arguments.cache, arguments.kv_dtype);
-  const std::string& kind = options.controller.cache.kind;
-  if ((kind != "contiguous" && kind != "paged") || options.controller.cache.window > 0)
-    throw lastrow::UsageError(
-        "--cache {}: the viewer shows a row of every position, and this cache has a window or a budget; use "
-        "contiguous or paged, or watch it with lastrow generate --trace",
-        arguments.cache);
   if (options.out.empty()) throw lastrow::UsageError("--out is empty: name a folder, or . for this one");
   if (!arguments.size.empty()) parse_size(arguments.size, options);
 }

@@ -220,21 +220,11 @@ std::vector<std::string> CheckSet::takers(const Row& row) const {
   return names;
 }
 
-std::vector<CheckCase> CheckSet::pairs(Runs runs) const {
+std::vector<CheckCase> CheckSet::pairs() const {
   constexpr uint64_t kSeed = 1;
   std::vector<CheckCase> cases;
-  std::set<std::tuple<std::string, int32_t, bool>> with_rules;        // rung, rules, ring
-  std::set<std::tuple<std::string, int32_t, int32_t>> with_template;  // rung, type, head_dim
-  for (const Row& row : pairwise(sizes(rungs_.size()), kSeed, [&](const Row& r) { return can_be(r); })) {
-    CheckCase c{problem(row), {}};
-    for (const std::string& name : takers(row)) {
-      const bool new_rules = with_rules.insert({name, row[rules], kBlocks[row[blocks]].ring}).second,
-                 new_template = with_template.insert({name, row[dtype], row[head_dim]}).second;
-      if (runs == Runs::all || new_rules || new_template || name == rungs_[static_cast<size_t>(row[rung])])
-        c.rungs.push_back(name);
-    }
-    cases.push_back(std::move(c));
-  }
+  for (const Row& row : pairwise(sizes(rungs_.size()), kSeed, [&](const Row& r) { return can_be(r); }))
+    cases.push_back({problem(row), takers(row)});
   return cases;
 }
 
@@ -256,9 +246,9 @@ std::vector<CheckCase> CheckSet::long_contexts() const {
   return cases;
 }
 
-std::vector<CheckCase> CheckSet::quick(Runs runs) const {
+std::vector<CheckCase> CheckSet::quick() const {
   std::vector<CheckCase> cases;
-  const std::vector<CheckCase> pairs = this->pairs(runs), longs = long_contexts();
+  const std::vector<CheckCase> pairs = this->pairs(), longs = long_contexts();
   for (size_t i = 0; i < std::max((pairs.size() + 1) / 2, longs.size()); ++i) {
     for (size_t j = 2 * i; j < std::min(2 * i + 2, pairs.size()); ++j) cases.push_back(pairs[j]);
     if (i < longs.size()) cases.push_back(longs[i]);

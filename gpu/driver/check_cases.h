@@ -2,14 +2,11 @@
 // combinations; and some long contexts.
 //
 //   const CheckSet set(rungs, takes);          takes(rung, shape): whether the rung takes it
-//   for (const CheckCase& c : set.quick(Runs::all))   every pair of values of two properties, the rung being one
+//   for (const CheckCase& c : set.quick())     every pair of values of two properties, the rung being one
 //                                              of them; every third problem is a long one, until these end
 //   set.full_size(); set.full(i)               the i-th of all combinations
 //
-// With Runs::all, which lastrow-kernels uses, a problem comes with every rung that takes it. Under the emulator the
-// rungs take nearly all of the time. For a shorter check, Runs::some leaves to each problem of the pairs the rung that it
-// was made for, and the rungs that have not yet run its type with its head_dim, or its rules with tables like its own
-// (which begin within a block, or do not). So no pair of values is lost, and no kernel that was compiled.
+// A problem comes with every rung that takes it.
 //
 // Properties: query heads and K/V heads, head_dim, kv_len, the queries (decode, prefill, ragged, …), length
 // and order of blocks and where tables begin, stored type, rules (mask, window, sinks, size of scores, soft
@@ -32,15 +29,13 @@ struct CheckCase {
   std::vector<std::string> rungs;  // the rungs that run it
 };
 
-enum class Runs { all, some };
-
 class CheckSet {
  public:
   CheckSet(std::vector<std::string> rungs,
            FunctionRef<bool(const std::string& rung, const gpu::AttendShape& shape)> takes);
 
-  std::vector<CheckCase> quick(Runs runs) const;
-  std::vector<CheckCase> pairs(Runs runs) const;
+  std::vector<CheckCase> quick() const;
+  std::vector<CheckCase> pairs() const;
   std::vector<CheckCase> long_contexts() const;
   int64_t full_size() const;
   CheckCase full(int64_t i) const;

@@ -59,9 +59,9 @@ Problems every_nth(int64_t size, int64_t nth, std::function<CheckCase(int64_t)> 
   return {(size + nth - 1) / nth, [nth, at = std::move(at)](int64_t i) { return at(i * nth); }};
 }
 
-Problems choose_problems(const Options& o, const std::string& target, const CheckSet& set) {
+Problems choose_problems(const Options& o, const CheckSet& set) {
   if (o.set == "full") return every_nth(set.full_size(), o.every, [&set](int64_t i) { return set.full(i); });
-  const std::vector<CheckCase> cases = set.quick(Runs::all);
+  const std::vector<CheckCase> cases = set.quick();
   const auto n = static_cast<int64_t>(cases.size());
   return every_nth(n, o.every, [cases](int64_t i) { return cases[static_cast<size_t>(i)]; });
 }
@@ -140,7 +140,7 @@ CheckedRungs check_rungs(const Options& o, const std::string& target, const Runn
   const CheckSet set(rungs, [&](const std::string& rung, const gpu::AttendShape& shape) {
     return runner.why_not(rung, shape).empty();
   });
-  const Problems problems = choose_problems(o, target, set);
+  const Problems problems = choose_problems(o, set);
   if (o.set == "full") say_estimate(o, target, own, problems);
   const std::string of = fmt::format("{}, every {}, on {}", o.set, o.every, runner.device().device);
   CheckJournal journal(o.journal, {of, problems.n});

@@ -11,11 +11,11 @@ namespace {
 
 constexpr struct Heads {
   int32_t n_q_heads, n_kv_heads, head_dim;
-} kHeads[] = {{32, 32, 128}, {32, 8, 128}, {64, 8, 128}, {71, 1, 64}, {9, 3, 64}};
+} kHeadShapes[] = {{32, 32, 128}, {32, 8, 128}, {64, 8, 128}, {71, 1, 64}, {9, 3, 64}};
 constexpr int32_t kBatches[] = {1, 8, 32, 128};
-constexpr int32_t kLengths[] = {512, 4096, 32768};
-constexpr DType kTypes[] = {DType::bf16, DType::f16, DType::i8, DType::fp8_e4m3};
-constexpr int32_t kBlocks[] = {0, 16, 64};
+constexpr int32_t kKvLens[] = {512, 4096, 32768};
+constexpr DType kStoredTypes[] = {DType::bf16, DType::f16, DType::i8, DType::fp8_e4m3};
+constexpr int32_t kBlockLens[] = {0, 16, 64};
 constexpr int32_t kPrefill = 4096;
 
 TimedShape decode(Heads h, int32_t batch, int32_t kv_len, DType type = DType::bf16, int32_t block_len = 0) {
@@ -39,13 +39,13 @@ std::vector<TimedShape> products(bool table) {
   const auto add = [&](const TimedShape& s) {
     if (s.kv_bytes() <= kMostKvBytes && (!table || in_table(s))) shapes.push_back(s);
   };
-  for (const Heads& heads : kHeads)
+  for (const Heads& heads : kHeadShapes)
     if (!table || heads.n_kv_heads == 8) add(prefill(heads));
-  for (const Heads& heads : kHeads)
+  for (const Heads& heads : kHeadShapes)
     for (const int32_t batch : kBatches)
-      for (const int32_t len : kLengths)
-        for (const DType type : kTypes)
-          for (const int32_t block : kBlocks) add(decode(heads, batch, len, type, block));
+      for (const int32_t len : kKvLens)
+        for (const DType type : kStoredTypes)
+          for (const int32_t block : kBlockLens) add(decode(heads, batch, len, type, block));
   return shapes;
 }
 

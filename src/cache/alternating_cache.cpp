@@ -25,10 +25,7 @@ CacheSpec alternating_spec(const CacheOptions& options, const CacheSizes& sizes)
 AlternatingCache::AlternatingCache(const CacheOptions& options, const CacheSizes& sizes)
     : spec_(alternating_spec(options, sizes)),
       full_((validate(spec_), spec_.group(0)), sizes.n_seqs),
-      windowed_(spec_.group(1), sizes.n_seqs, window_rule(options, sizes)) {
-  plan_.windowed_every = options.windowed_every;
-  plan_.of_windowed.resize(1);
-}
+      windowed_(spec_.group(1), sizes.n_seqs, window_rule(options, sizes)) {}
 
 const KvCache& AlternatingCache::group(int32_t i) const {
   if (i == 1) return windowed_;
@@ -38,21 +35,27 @@ const KvCache& AlternatingCache::group(int32_t i) const {
 /// The two plans of the step are in one: the plan itself, and StepPlan::of_windowed.
 const StepPlan& AlternatingCache::plan(std::span<const SequenceInput> inputs) {
   LASTROW_CHECK(full_plan_ == nullptr, "plan() again before commit() or abort()");
-  const StepPlan& full = full_.plan(inputs);
+  full_plan_ = &full_.plan(inputs);
   try {
-    const StepPlan& windowed = windowed_.plan(inputs);
-    std::vector<StepPlan> of_windowed = std::move(plan_.of_windowed);  // keeps its memory
-    of_windowed.front() = windowed;
-    plan_ = full;
-    plan_.windowed_every = spec_.windowed.every;
+    windowed_plan_ = &windowed_.plan(inputs);
+    std::vector<StepPlan> of_windowed = std::move(plan_.of_windowed);  // keeps the memory of its arrays
+    plan_ = *full_plan_;
     plan_.of_windowed = std::move(of_windowed);
-    windowed_plan_ = &windowed;
+    plan_.of_windowed.resize(1);
+    plan_.of_windowed.front() = *windowed_plan_;
+    plan_.windowed_every = spec_.windowed.every;
   } catch (...) {
-    full_.abort(full);
+    forget_plans();
     throw;
   }
-  full_plan_ = &full;
   return plan_;
+}
+
+/// Aborts the plans that were made for the current step.
+void AlternatingCache::forget_plans() {
+  full_.abort(*full_plan_);
+  if (windowed_plan_ != nullptr) windowed_.abort(*windowed_plan_);
+  full_plan_ = windowed_plan_ = nullptr;
 }
 
 void AlternatingCache::require_current(const StepPlan& plan) const {
@@ -69,9 +72,7 @@ void AlternatingCache::commit(const StepPlan& plan) {
 
 void AlternatingCache::abort(const StepPlan& plan) {
   require_current(plan);
-  full_.abort(*full_plan_);
-  windowed_.abort(*windowed_plan_);
-  full_plan_ = windowed_plan_ = nullptr;
+  forget_plans();
 }
 
 void AlternatingCache::truncate(int32_t sequence, int32_t n_tokens) {

@@ -60,6 +60,7 @@ class AlternatingCache final : public KvCache {
 
  private:
   void require_current(const StepPlan& plan) const;
+  void forget_plans();
 
   CacheSpec spec_;
   PagedCache full_;

@@ -121,7 +121,7 @@ void run(const AttendOptions& o) {
   file.commit();
 }
 
-constexpr const char* kFooter =
+constexpr const char* kAttendFooter =
     R"(The input is a safetensors file, or an .npz file of numpy.savez. It holds these tensors:
 
   q                   [q_len, n_q_heads, head_dim]      f32, f16 or bf16
@@ -208,7 +208,7 @@ void add_attend(CLI::App& app) {
                   "Bound scores to ± this number; 0: no bound; default: as in the metadata");
   sub->add_flag("--alibi", o->rules.alibi, "Lower each score by distance times the slope of its head");
   sub->add_flag("--probe", o->probe, "Also write scores and probabilities");
-  sub->footer(kFooter);
+  sub->footer(kAttendFooter);
   refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });
 }

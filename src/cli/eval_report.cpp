@@ -68,6 +68,8 @@ ordered_json result_as_json(const EvalReport& report, const EvalResult& r) {
       static_cast<double>(r.storage_bytes) / static_cast<double>(report.reference_bytes);
   json["bytes_per_token"] = r.bytes_per_token;
   json["rows_held_at_most"] = q.most_rows;
+  json["saturated"] = nullptr;
+  if (q.n_saturated >= 0) json["saturated"] = q.n_saturated;
   json["perplexity_change"] = r.change.relative;
   json["perplexity_change_error"] = nullptr;
   if (r.change.error) json["perplexity_change_error"] = *r.change.error;
@@ -99,6 +101,9 @@ std::string as_text(const EvalReport& report, const EvalResult& r) {
   out += line("of the reference's", "100.0 %", share_text(r.storage_bytes, report.reference_bytes));
   out += line("bytes a token", "", with_commas(r.bytes_per_token));
   out += line("rows held at most, each layer", "", with_commas(q.most_rows));
+  if (q.n_saturated != 0)
+    out += line("elements too large for the type", "",
+                q.n_saturated < 0 ? "not counted" : with_commas(q.n_saturated));
   out += line("perplexity", fmt::format("{:.4f}", p.perplexity()),
               fmt::format("{:.4f}", q.prediction.perplexity()));
   out += line("nats a token", fmt::format("{:.6f}", p.nats_per_token()),

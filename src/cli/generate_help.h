@@ -70,9 +70,11 @@ the run of packed sequences. A word that the tokenizer does not know is cut into
       cache_bytes_written  cached only
       kv_scratch_bytes     recompute: the same traffic, in memory that is emptied before each step.
                            cached: only with positions=new, the keys that are rotated in each step
-      rows_held            cached only, as are the next four: rows of K (and of V) in each layer. A row that
+      rows_held            cached only, as are the next five: rows of K (and of V) in each layer. A row that
                            two texts share counts in both; blocks_used counts its block once
       rows_evicted         rows that the cache forgot in this step
+      saturated            elements of the step's K and V rows that their type could not hold: they became
+                           infinite (f16, bf16) or the largest number (fp8, int4, fp4). null: not counted on a GPU
       blocks_used          blocks that hold the rows
       blocks_shared        of these, blocks that two or more sequences hold
       bytes_held           the blocks used, in all layers

@@ -12,8 +12,6 @@ namespace {
 
 using nlohmann::ordered_json;
 
-std::string milliseconds(double us) { return fmt::format("{:.2f} ms", us / 1e3); }
-
 std::string tokens_per_second(const ModeRun& run) {
   double decode_us = 0, n_decodes = 0;
   for (const StepRecord& step : run.steps)
@@ -56,6 +54,8 @@ std::string work_rows(const GenerateReport& report) {
   add("K/V cache read", &StepRecord::cache_bytes_read, gib_and_gb);
   add("K/V cache written", &StepRecord::cache_bytes_written, gib_and_gb);
   add("K/V scratch, kept for one step", &StepRecord::kv_scratch_bytes, gib_and_gb);
+  if (std::ranges::any_of(report.runs, [](const ModeRun& run) { return total(run.steps).n_saturated > 0; }))
+    add("elements too large for the type", &StepRecord::n_saturated, with_commas);
   add("flop", &StepRecord::flop, with_commas);
   return out;
 }
@@ -71,7 +71,7 @@ std::string held_rows(const GenerateReport& report) {
     return std::ranges::any_of(run.steps, [](const StepRecord& s) { return s.rows_evicted > 0; });
   });
   return table_row(report, "rows held at the end, each layer", rows, with_commas) +
-         (forgets ? table_row(report, "rows forgotten, each layer", forgotten, with_commas) : "") +
+         (forgets ? table_row(report, "rows forgotten by a layer", forgotten, with_commas) : "") +
          table_row(report, "blocks that hold them", blocks, with_commas) +
          table_row(report, "bytes of these blocks", bytes, gib_and_gb);
 }
@@ -126,11 +126,14 @@ ordered_json mode_as_json(const GenerateReport& report, const ModeRun& run) {
 
 }  // namespace
 
+std::string milliseconds(double us) { return fmt::format("{:.2f} ms", us / 1e3); }
+
 std::string full_text(const GenerateReport& report, const ModeRun& run) {
   return report.tokenizer->decode(all_tokens(run));
 }
 
 ordered_json as_json(const StepRecord& step) {
+  const ordered_json saturated = step.n_saturated < 0 ? ordered_json() : ordered_json(step.n_saturated);
   return {{"position", step.position},
           {"phase", name_of(step.phase)},
           {"q_len", step.q_len},
@@ -143,6 +146,7 @@ ordered_json as_json(const StepRecord& step) {
           {"kv_scratch_bytes", step.kv_scratch_bytes},
           {"rows_held", step.rows_held},
           {"rows_evicted", step.rows_evicted},
+          {"saturated", saturated},
           {"blocks_used", step.blocks_used},
           {"blocks_shared", step.blocks_shared},
           {"bytes_held", step.bytes_held},

@@ -26,6 +26,9 @@ std::string full_text(const GenerateReport& report, const ModeRun& run);
 nlohmann::ordered_json as_json(const GenerateReport& report);
 nlohmann::ordered_json as_json(const StepRecord& step);
 
+/// 1234.5 → "1.23 ms"
+std::string milliseconds(double us);
+
 /// A table with one column per mode, and whether the modes agree. Ends in a newline.
 std::string as_table(const GenerateReport& report);
 

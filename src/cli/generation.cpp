@@ -133,14 +133,15 @@ StoredRows check_stored_rows(const DecodeSession& session, KvDtypes dtypes) {
   for (int32_t layer = 0; layer < session.model().config().n_layers; ++layer)
     for (const RowKind kind : {RowKind::k, RowKind::v}) {
       if (dtypes.of(kind) == DType::f32) continue;
-      for (int32_t s = 0; s < session.kv_len(); ++s) {
+      const KvCache& own = session.cache().of_layer(layer);
+      for (int32_t s = 0; s < own.length(0); ++s) {
         const Tensor row = session.stored_row(layer, kind, s);
         const float* x = row.data<float>();
         for (int64_t i = 0; i < row.size(); ++i) {
           if (dtypes.of(kind) == DType::fp8_e4m3 && std::abs(x[i]) == 448) ++found.n_at_limit;
           if (!std::isfinite(x[i]) && found.n_not_finite++ == 0)
             found.first = fmt::format("{} of layer {}, position {}, head {}", kind == RowKind::k ? "K" : "V",
-                                      layer, session.position_of(s), i / row.shape()[2]);
+                                      layer, own.position_of(0, s), i / row.shape()[2]);
         }
       }
     }
@@ -185,6 +186,7 @@ StepRecord total(std::span<const StepRecord> steps) {
     next.cache_bytes_written += sum.cache_bytes_written;
     next.kv_scratch_bytes += sum.kv_scratch_bytes;
     next.rows_evicted += sum.rows_evicted;
+    next.n_saturated = step.n_saturated < 0 ? -1 : sum.n_saturated + step.n_saturated;
     next.weight_bytes += sum.weight_bytes;
     next.flop += sum.flop;
     next.wall_us += sum.wall_us;

@@ -103,12 +103,16 @@ struct Sizes {
   CacheMemory whole{};
   std::optional<PagedMemory> paged{};
   std::optional<WindowMemory> ring{};
+  std::optional<AlternatingMemory> alternating{};
   std::optional<int64_t> crossing{};  // the context from which the cache exceeds the weights
 
   bool fixed_pool() const { return paged && cache.n_blocks > 0; }
   /// The sizes of a pool or of rings do not follow the formula of one block.
   bool in_blocks() const { return paged || ring; }
-  int64_t bytes() const { return ring ? ring->bytes : paged ? paged->bytes : whole.bytes; }
+  int64_t bytes() const {
+    if (alternating) return alternating->bytes();
+    return ring ? ring->bytes : paged ? paged->bytes : whole.bytes;
+  }
   /// The window of a text of this context is full, so a token takes the slots of a forgotten one.
   bool is_full() const { return ring && context >= most_kept() + has_window(); }
   bool has_window() const { return cache.kind == "window"; }
@@ -117,10 +121,21 @@ struct Sizes {
     return has_window() ? int64_t{cache.sinks} + cache.window - 1 : int64_t{cache.budget};
   }
   int64_t bytes_per_token() const {
-    if (ring) return is_full() ? 0 : ring->bytes_per_token;
-    return paged ? paged->bytes_per_token : whole.bytes_per_token;
+    const int64_t of_ring = ring && !is_full() ? ring->bytes_per_token : 0;
+    if (ring && !paged) return of_ring;
+    return paged ? of_ring + paged->bytes_per_token : whole.bytes_per_token;
   }
-  const std::string& formula() const { return ring ? ring->formula : paged ? paged->formula : whole.formula; }
+  /// The layers that one more token adds rows to.
+  int64_t growing_layers(const ModelShape& shape) const {
+    if (alternating && is_full()) return alternating->n_full_layers;
+    return is_full() ? 0 : in_blocks() ? shape.n_layers : whole.n_growing_layers;
+  }
+  std::string formula() const {
+    if (alternating)
+      return fmt::format("{}; and {}; together {} bytes = {}", ring->formula, paged->formula,
+                         with_commas(bytes()), gib_and_gb(bytes()));
+    return ring ? ring->formula : paged ? paged->formula : whole.formula;
+  }
 };
 
 Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
@@ -133,13 +148,24 @@ Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
         shape.name);
   s.whole = cache_memory(shape, s.context, o.batch, formats);
   if (s.cache.kind == "window" || s.cache.kind == "budget") {
-    if (s.cache.window == 0 && shape.window > 0 && shape.n_window_layers() == shape.n_layers)
+    if (s.cache.kind == "window" && s.cache.window == 0 && shape.window > 0) {
       s.cache.window = static_cast<int32_t>(std::min<int64_t>(shape.window, kMaxContext));
+      if (shape.n_window_layers() < shape.n_layers)
+        s.cache.windowed_every = static_cast<int32_t>(shape.window_period);
+    }
     // As generate feeds a prompt.
     const int64_t chunk =
         s.cache.positions == Positions::anew
             ? 1
             : std::min<int64_t>(s.has_window() ? s.cache.window : s.cache.budget, s.context);
+    if (s.cache.windowed_every > 0) {
+      s.alternating =
+          alternating_memory(shape, s.context, o.batch, formats, s.cache, std::max<int64_t>(chunk, 1));
+      s.ring = s.alternating->windowed;
+      s.paged = s.alternating->full;
+      s.crossing = alternating_crossing_context(shape, o.batch, formats, s.cache);
+      return s;
+    }
     s.ring = window_memory(shape, s.context, o.batch, formats, s.cache, std::max<int64_t>(chunk, 1));
     return s;
   }
@@ -194,12 +220,13 @@ std::string ring_text(const Sizes& s) {
 
 /// When the cache becomes larger than the weights. A pool with a fixed number of blocks does not grow.
 std::string crossing_text(const Sizes& s) {
-  if (s.ring)
+  if (s.ring && !s.alternating)
     return fmt::format("  exceeds weights    {}: {} not grow\n",
                        s.bytes() > s.whole.weights_bytes ? "at any context" : "never",
                        s.has_window() ? "rings do" : "a budget does");
   if (s.crossing)
     return fmt::format("  exceeds weights    from a context of {} on\n", counted(*s.crossing, "token"));
+  if (s.alternating) return "  exceeds weights    never\n";
   if (!s.fixed_pool()) return "  exceeds weights    never, because of the sliding window\n";
   return s.bytes() > s.whole.weights_bytes
              ? "  exceeds weights    at any context: the size of the pool is fixed\n"
@@ -207,6 +234,10 @@ std::string crossing_text(const Sizes& s) {
 }
 
 std::string per_token_text(const ModelShape& shape, const Sizes& s) {
+  if (s.alternating)
+    return fmt::format("  each token adds    {} ({} bytes), in {} of {}\n", gib_and_gb(s.bytes_per_token()),
+                       with_commas(s.bytes_per_token()), s.growing_layers(shape),
+                       counted(shape.n_layers, "layer"));
   if (s.is_full())
     return fmt::format("  each token adds    0 bytes: the {} is full\n",
                        s.has_window() ? "window" : "budget");
@@ -224,17 +255,28 @@ std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes
   std::string out = fmt::format("{}: K/V cache of {} of {} in {}{}\n\n", shape.name,
                                 counted(o.batch, "sequence"), counted(s.context, "token"),
                                 dtype_name(o.kv_dtype), s.in_blocks() ? ", " + name_of(s.cache) : "");
-  out += fmt::format("  {}\n\n", s.formula());
-  if (s.paged) out += paged_text(*s.paged, s.context, o.batch);
-  if (s.ring) out += ring_text(s);
+  if (s.alternating) {
+    out += fmt::format("  in {} with a window of {}:\n  {}\n", counted(shape.n_window_layers(), "layer"),
+                       with_commas(shape.window), s.ring->formula);
+    out += ring_text(s);
+    out += fmt::format("\n  in {} without one:\n  {}\n", counted(s.alternating->n_full_layers, "layer"),
+                       s.paged->formula);
+    out += paged_text(*s.paged, s.context, o.batch);
+    out +=
+        fmt::format("\n  together           {} ({} bytes)\n", gib_and_gb(s.bytes()), with_commas(s.bytes()));
+  } else {
+    out += fmt::format("  {}\n\n", s.formula());
+    if (s.paged) out += paged_text(*s.paged, s.context, o.batch);
+    if (s.ring) out += ring_text(s);
+  }
   out += per_token_text(shape, s);
   out += fmt::format("  weights            {} in {}\n", gib_and_gb(s.whole.weights_bytes),
                      name_of(shape.weight_dtype));
   out += crossing_text(s);
-  if (s.paged && shape.window > 0)
+  if (s.paged && !s.alternating && shape.window > 0)
     out += fmt::format("  note               blocks also keep the rows that the window of {} hides\n",
                        counted(shape.n_window_layers(), "layer"));
-  if (s.ring && s.has_window() && shape.window > 0)
+  if (s.ring && !s.alternating && s.has_window() && shape.window > 0)
     out += "  note               all layers have the same ring, those with a window of their own too\n";
   if (!s.in_blocks() && shape.window > 0 && preset_or_null(o.model) == nullptr)
     out +=
@@ -255,9 +297,7 @@ ordered_json as_json(const ModelShape& shape, const MemoryOptions& o, const Size
                        {"kv_dtype", dtype_name(o.kv_dtype)},
                        {"bytes", s.bytes()},
                        {"bytes_per_token", s.bytes_per_token()},
-                       {"growing_layers", s.is_full()     ? 0
-                                          : s.in_blocks() ? shape.n_layers
-                                                          : s.whole.n_growing_layers},
+                       {"growing_layers", s.growing_layers(shape)},
                        {"gib", static_cast<double>(s.bytes()) / 0x1p30},
                        {"gb", static_cast<double>(s.bytes()) / 1e9},
                        {"weights_bytes", s.whole.weights_bytes},
@@ -293,7 +333,7 @@ void run(const MemoryOptions& o) {
     print(as_text(shape, o, sizes));
 }
 
-constexpr const char* kFooter =
+constexpr const char* kMemoryFooter =
     R"(--json prints one object:
 
   model, source            the name, and where the sizes are from
@@ -312,6 +352,7 @@ constexpr const char* kFooter =
     block_bytes            K and V of one block in all layers
     blocks_per_sequence, blocks, sequences_that_fit
     waste_rows_per_sequence    slots of a sequence's last block that stay empty
+                           With --cache window, for a model in which only some layers have a window: of the others
   ring                     only with --cache window:w=W, for prompts that are fed in chunks of W tokens, and
                            --cache budget:rows=N, in chunks of N (as blocks of one row):
     block_bytes            K and V of one block in all layers
@@ -336,14 +377,15 @@ void add_memory(CLI::App& app) {
       "--cache", o->cache,
       "contiguous; paged[:block=B][,blocks=N]: blocks of B rows from a pool of N; "
       "window:w=W[,sinks=N][,positions=kept|new][,block=B]: a ring for the last W rows, after the first N; "
-      "or budget:rows=N[,policy=P]: N rows; default contiguous, B 16, blocks=N as many as are needed, no "
+      "window: the window of the model, in the layers that have it; or "
+      "budget:rows=N[,policy=P]: N rows; default contiguous, B 16, blocks=N as many as are needed, no "
       "sinks");
   sub->add_option(
       "--kv-dtype,--dtype", o->kv_dtype,
       "The type of the cache: f32, f16, bf16, int8, fp8, int4 or fp4, or k=TYPE,v=TYPE; default f16");
   sub->add_flag("--list", o->list, "List the presets, with their sizes and sources");
   sub->add_flag("--json", o->json, "Print one JSON object on standard output");
-  sub->footer(kFooter);
+  sub->footer(kMemoryFooter);
   refuse_empty_values(*sub);
   sub->callback([o] { run(*o); });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/generate_report.h"
 #include "cost/memory.h"
 
 namespace lastrow::cli {
@@ -58,7 +59,6 @@ std::string row(std::string_view label, const std::string& without, const std::s
                      ratio > 0 ? fmt::format(" {:>10.1f}×", ratio) : "");
 }
 
-std::string milliseconds(double us) { return fmt::format("{:.2f} ms", us / 1e3); }
 double ratio(double without, double with) { return with > 0 ? without / with : 0; }
 
 std::string hits(const Numbers& n, size_t n_prompts) {

@@ -194,6 +194,44 @@ WindowMemory window_memory(const ModelShape& shape, int64_t context, int64_t bat
   return m;
 }
 
+AlternatingMemory alternating_memory(const ModelShape& shape, int64_t context, int64_t batch,
+                                     const CacheFormats& formats, const CacheOptions& options,
+                                     int64_t longest_step) {
+  validate(shape);
+  ModelShape windowed = shape, full = shape;
+  windowed.n_layers = shape.n_window_layers();
+  full.n_layers = shape.n_layers - windowed.n_layers;
+  windowed.window_period = full.window_period = 1;
+  full.window = 0;
+  CacheOptions ring = options;
+  ring.windowed_every = 0;
+  return {.windowed = window_memory(windowed, context, batch, formats, ring, longest_step),
+          .full = paged_memory(full, context, batch, formats, options.block_len),
+          .n_full_layers = full.n_layers};
+}
+
+std::optional<int64_t> alternating_crossing_context(const ModelShape& shape, int64_t batch,
+                                                    const CacheFormats& formats,
+                                                    const CacheOptions& options) {
+  const int64_t weights = weights_bytes(shape);
+  const auto exceeds = [&](int64_t context) {
+    const int64_t longest_step = std::min<int64_t>(options.window, context);
+    return alternating_memory(shape, context, batch, formats, options, longest_step).bytes() > weights;
+  };
+  int64_t low = options.block_len, high = low;  // the layers without a window grow, so some context exceeds
+  if (exceeds(low)) return low;
+  while (!exceeds(high)) {
+    if (high == kMaxContext) return std::nullopt;
+    low = high;
+    high = std::min(2 * high, kMaxContext);
+  }
+  while (high - low > 1) {
+    const int64_t middle = low + (high - low) / 2;
+    (exceeds(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
 int64_t paged_crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats,
                                int64_t block_len) {
   require_range("batch", batch, kMaxBatch);

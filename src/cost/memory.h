@@ -119,6 +119,26 @@ struct WindowMemory {
 WindowMemory window_memory(const ModelShape& shape, int64_t context, int64_t batch,
                            const CacheFormats& formats, const CacheOptions& options, int64_t longest_step);
 
+/// The cache of a model whose layers alternate: a ring in the layers with a window, and blocks that keep every row
+/// in the others (cache/alternating_cache.h).
+struct AlternatingMemory {
+  WindowMemory windowed;
+  PagedMemory full;
+  int64_t n_full_layers = 0;
+
+  int64_t bytes() const { return windowed.bytes + full.bytes; }
+};
+
+/// `options`: a window cache with windowed_every. Throws as window_memory does.
+AlternatingMemory alternating_memory(const ModelShape& shape, int64_t context, int64_t batch,
+                                     const CacheFormats& formats, const CacheOptions& options,
+                                     int64_t longest_step);
+
+/// The shortest context at which this cache, with prompts in chunks of the window, is larger than the weights. Empty
+/// if there is none up to kMaxContext.
+std::optional<int64_t> alternating_crossing_context(const ModelShape& shape, int64_t batch,
+                                                    const CacheFormats& formats, const CacheOptions& options);
+
 /// The shortest context at which a pool for `batch` sequences, counted in whole blocks, is larger than the weights.
 /// There always is one, because blocks also keep the rows that a window no longer sees.
 int64_t paged_crossing_context(const ModelShape& shape, int64_t batch, const CacheFormats& formats,

@@ -17,8 +17,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "files are little endian; swap bytes here");
 
 constexpr std::string_view kMagic = "\x93NUMPY";
-constexpr int64_t kPrologueBytes = 10;        // magic, version, 16-bit header length (32-bit since version 2)
-constexpr int64_t kMaxHeaderBytes = 1 << 16;  // an array of four dimensions needs about a hundred
+constexpr int64_t kPrologueBytes = 10;  // magic, version, 16-bit header length (32-bit since version 2)
+constexpr int64_t kMaxNpyHeaderBytes = 1 << 16;  // an array of four dimensions needs about a hundred
 
 constexpr std::pair<std::string_view, DType> kTypes[] = {
     {"<f8", DType::f64}, {"<f4", DType::f32}, {"<f2", DType::f16}, {"<i8", DType::i64},
@@ -179,9 +179,9 @@ Tensor read_array(Input& input) {
     take(high, 2, "the header's length");
     header_bytes |= int64_t{high[0]} << 16 | int64_t{high[1]} << 24;
   }
-  if (header_bytes > kMaxHeaderBytes)
+  if (header_bytes > kMaxNpyHeaderBytes)
     throw FileError("{}: its header claims {} bytes, but at most {} are allowed; is this a plain array?",
-                    name, header_bytes, kMaxHeaderBytes);
+                    name, header_bytes, kMaxNpyHeaderBytes);
   std::string text(static_cast<size_t>(header_bytes), '\0');
   take(text.data(), header_bytes, "the header");
   const auto header = HeaderParser(text, name).parse();

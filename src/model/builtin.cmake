@@ -18,4 +18,5 @@ foreach(name fable-mha.safetensors fable-gqa.safetensors fable-mqa.safetensors h
 endforeach()
 configure_file(model/builtin_files.cpp.in ${CMAKE_CURRENT_BINARY_DIR}/builtin_files.cpp @ONLY)
 target_sources(lastrow_model PRIVATE ${CMAKE_CURRENT_BINARY_DIR}/builtin_files.cpp)
-set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/builtin_files.cpp PROPERTIES OBJECT_DEPENDS "${builtin_files}")
+set_source_files_properties(${CMAKE_CURRENT_BINARY_DIR}/builtin_files.cpp PROPERTIES
+                            OBJECT_DEPENDS "${builtin_files}" SKIP_UNITY_BUILD_INCLUSION ON)

@@ -34,6 +34,7 @@ void BatchSession::Steps::record(Live& live, const StepPlan& plan, double wall_u
   r.n_waiting = live.n_waiting;
   r.total = counted_step(session_.stack_->counting.counts(), bytes_held(*live.cache, *live.storage),
                          live.before->usage(), r.usage);
+  r.total.n_saturated = session_.stack_->n_saturated();
   r.total.position = *std::ranges::max_element(plan.positions);
   r.total.phase = std::ranges::any_of(entries_, &Entry::joins) ? Phase::prefill : Phase::decode;
   r.total.q_len = plan.n_tokens();

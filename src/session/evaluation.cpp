@@ -113,7 +113,9 @@ Quality evaluate(DecodeSession& session, const Texts& texts, const Reference& re
           quality.kl_max_token = static_cast<int32_t>(t);
         }
         quality.n_flips += argmax(expected) != argmax(tested) ? 1 : 0;
-        quality.most_rows = std::max(quality.most_rows, session.record().rows_held);
+        const StepRecord& record = session.record();
+        quality.most_rows = std::max(quality.most_rows, record.rows_held);
+        quality.n_saturated = record.n_saturated < 0 ? -1 : quality.n_saturated + record.n_saturated;
       });
   quality.kl_mean = kl_sum / static_cast<double>(quality.prediction.n_tokens());
   return quality;

@@ -58,6 +58,7 @@ struct Quality {
   int32_t kl_max_token = 0;  // the index in that text of the token that was predicted
   int64_t n_flips = 0;       // predictions whose most probable token is another one than the reference's
   int64_t most_rows = 0;     // the most rows that a layer held after a step
+  int64_t n_saturated = 0;   // elements of K and V that their types could not hold; −1: not counted
 };
 
 /// The relative difference of two perplexities: 0.01 is 1 % more than the reference.

@@ -47,6 +47,11 @@ std::unique_ptr<KvCache> session_cache(const Model& model, const SessionOptions&
                      .longest_step = options.chunk});
 }
 
+/// The types of the session's storage.
+KvDtypes stored_dtypes(const SessionOptions& options) {
+  return options.mode == Mode::cached ? options.cache.dtypes() : KvDtypes{};
+}
+
 }  // namespace
 
 DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr<Backend> backend,
@@ -54,7 +59,8 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
     : model_(std::move(model)),
       options_(completed(std::move(options), *model_)),
       backend_(std::move(backend)),
-      stack_(std::make_unique<Decorators>(*backend_, options_.record, options_.on_attend)),
+      stack_(std::make_unique<Decorators>(*backend_, options_.record, options_.on_attend,
+                                          stored_dtypes(options_))),
       decoder_(*model_, stack_->top()),
       workspace_(model_->config(), stack_->top(), context_length(*model_, options_), /*max_logit_rows=*/1),
       cache_(session_cache(*model_, options_)),

@@ -34,6 +34,9 @@ struct StepRecord {
   int32_t blocks_used = 0;    // blocks that hold these rows
   int32_t blocks_shared = 0;  // of these, blocks that two or more sequences hold
   int64_t bytes_held = 0;     // bytes of K and V in all layers: the blocks used, as whole blocks
+  // Elements of the new K and V rows that the stored type cannot hold: they became infinite (f16, bf16) or its
+  // largest number (fp8, int4, fp4). −1: not counted, because the rows are in a GPU's memory.
+  int64_t n_saturated = 0;
   int64_t weight_bytes = 0;
   int64_t flop = 0;
   double wall_us = 0;  // time of the forward, including the decorators

@@ -249,6 +249,7 @@ StepRecord DecodeSession::Transaction::step_record(const StepPlan& plan, Phase p
     record.kv_scratch_bytes += record.cache_bytes_read + record.cache_bytes_written;
     record.cache_bytes_read = record.cache_bytes_written = record.rows_evicted = 0;
   }
+  record.n_saturated = session_.stack_->n_saturated();
   record.position = plan.positions.back();
   record.phase = phase;
   record.kv_len = plan.kv_len[0];

@@ -198,18 +198,18 @@ void add_kv_rows(Contents& contents, const Recorder& recorder) {
 }
 
 std::string cache_json(const CacheSpec& spec) {
-  nlohmann::json json{{"n_layers", spec.n_layers},        {"n_kv_heads", spec.n_kv_heads},
-                      {"head_dim", spec.head_dim},        {"max_seq_len", spec.max_seq_len},
-                      {"block_len", spec.block_len},      {"n_blocks", spec.n_blocks},
-                      {"dtype_k", name_of(spec.dtype_k)}, {"dtype_v", name_of(spec.dtype_v)}};
-  if (spec.held_rows > 0) json["held_rows"] = spec.held_rows;
-  if (spec.table_len > 0) json["table_len"] = spec.table_len;
+  nlohmann::json fields{{"n_layers", spec.n_layers},        {"n_kv_heads", spec.n_kv_heads},
+                        {"head_dim", spec.head_dim},        {"max_seq_len", spec.max_seq_len},
+                        {"block_len", spec.block_len},      {"n_blocks", spec.n_blocks},
+                        {"dtype_k", name_of(spec.dtype_k)}, {"dtype_v", name_of(spec.dtype_v)}};
+  if (spec.held_rows > 0) fields["held_rows"] = spec.held_rows;
+  if (spec.table_len > 0) fields["table_len"] = spec.table_len;
   if (const WindowedLayers& windowed = spec.windowed; windowed.every > 0)
-    json["windowed"] = {{"every", windowed.every},
-                        {"n_blocks", windowed.n_blocks},
-                        {"held_rows", windowed.held_rows},
-                        {"table_len", windowed.table_len}};
-  return json.dump();
+    fields["windowed"] = {{"every", windowed.every},
+                          {"n_blocks", windowed.n_blocks},
+                          {"held_rows", windowed.held_rows},
+                          {"table_len", windowed.table_len}};
+  return fields.dump();
 }
 
 }  // namespace

@@ -59,6 +59,15 @@ TEST_CASE("steady decode allocates nothing") {
       CHECK(n_allocations - before == 0);
       CHECK(before > 0);  // the counter does count
     }
+  DecodeSession rings(
+      load_model("random:layers=4,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=700,window=48,"
+                 "window_period=2"),
+      std::make_unique<EigenBackend>(2), {.chunk = 2, .cache = cache_options("window")});
+  rings.start({1, 2, 3});
+  for (int i = 0; i < 5; ++i) rings.advance();
+  const int64_t before = n_allocations;
+  for (int i = 0; i < 500; ++i) rings.advance();
+  CHECK(n_allocations - before == 0);
 #else
   MESSAGE("skipped: the address sanitizer owns the allocation functions");
 #endif

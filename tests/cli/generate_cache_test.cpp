@@ -332,7 +332,7 @@ TEST_CASE("a budget holds its rows, and its price is the difference to recomputi
   };
   const LastrowOutcome small = generated("budget:rows=4"), large = generated("budget:rows=100,policy=heavy");
   CHECK(small.exit_code == 0);
-  CHECK(small.out.find("rows forgotten, each layer") != std::string::npos);
+  CHECK(small.out.find("rows forgotten by a layer") != std::string::npos);
   CHECK(small.out.find("What differs is what the budget costs") != std::string::npos);
   CHECK(large.exit_code == 0);
   CHECK(large.out.find("All 40 tokens are equal") != std::string::npos);

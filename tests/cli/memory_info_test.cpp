@@ -177,6 +177,31 @@ TEST_CASE(
   check_refused({"memory", "--model", "llama-3-8b", "--cache", "window"}, "choose window:w=W");
 }
 
+TEST_CASE("alternating layers: the bytes of rings and blocks are those that a session allocates") {
+  const std::string model =
+      "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,window=6,window_period=2,context=40";
+  for (const char* dtype : {"f32", "k=int8,v=int4"}) {
+    const json j = lastrow_program({"memory", "--model", model, "--kv-dtype", dtype, "--cache",
+                                    "window:block=4", "--json"})
+                       .json();
+    const DecodeSession session(load_model(model), make_backend("naive"),
+                                {.cache = cache_options("window:block=4", dtype)});
+    CHECK(j["cache"] == "window:block=4");
+    CHECK(j["bytes"] == session.cache().spec().bytes());
+    CHECK(j["blocks"]["blocks"] == session.cache().spec().n_blocks);
+    CHECK(j["ring"]["blocks"] == session.cache().spec().windowed.n_blocks);
+    CHECK(j["growing_layers"] == 1);
+    const int64_t padding = session.storage_bytes() - j["bytes"].get<int64_t>();
+    CHECK(padding >= 0);
+    CHECK(padding < 3 * 4 * KvStorage::kAlignment);  // rows and scales of K and of V in three layers
+  }
+  const std::string out = lastrow_program({"memory", "--model", "gemma-2-9b", "--cache", "window"}).out;
+  CHECK(out.find("in 21 layers with a window of 4,096:") != std::string::npos);
+  CHECK(out.find("in 21 layers without one:") != std::string::npos);
+  CHECK(out.find("each token adds    168.00 KiB (172.03 kB) (172,032 bytes), in 21 of 42 layers") !=
+        std::string::npos);
+}
+
 TEST_CASE("a budget has slots for its rows and for one step, and does not grow") {
   const std::string out =
       lastrow_program({"memory", "--model", "llama-3-8b", "--context", "100", "--cache", "budget:rows=4"})

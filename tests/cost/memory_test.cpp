@@ -124,6 +124,28 @@ TEST_CASE("windows limit the cache") {
   CHECK(cache_memory(mistral, 100, 1, f16()).formula.find("window") == std::string::npos);
 }
 
+TEST_CASE("a ring in the layers with a window, and whole blocks in the others") {
+  const ModelShape& gemma = find_preset("gemma-2-9b");
+  CacheOptions options{.kind = "window", .block_len = 16, .window = 4096, .windowed_every = 2};
+  const AlternatingMemory m = alternating_memory(gemma, 100000, 1, f16(), options, 4096);
+  const int64_t layer_token = 2 * 8 * 256 * 2;
+  CHECK(m.windowed.ring_blocks == 512);  // 4096 + 4096 − 1 rows
+  CHECK(m.windowed.bytes == 21 * 512 * 16 * layer_token);
+  CHECK(m.full.bytes == 21 * 100000 * layer_token);
+  CHECK(m.n_full_layers == 21);
+  CHECK(m.bytes() == m.windowed.bytes + m.full.bytes);
+  for (const int64_t batch : {1, 8, 64}) {
+    const auto crossing = alternating_crossing_context(gemma, batch, f16(), options);
+    REQUIRE(crossing.has_value());
+    const auto bytes = [&](int64_t context) {
+      return alternating_memory(gemma, context, batch, f16(), options, std::min<int64_t>(4096, context))
+          .bytes();
+    };
+    CHECK(bytes(*crossing) > weights_bytes(gemma));
+    CHECK(bytes(*crossing - 1) <= weights_bytes(gemma));
+  }
+}
+
 TEST_CASE("bytes_per_token is the difference between two contexts that differ by one token") {
   const int64_t mistral_token = 2 * 32 * 8 * 128 * 2, gemma_layer_token = 2 * 8 * 256 * 2;
   const auto added = [](const char* preset, int64_t context) {

@@ -104,6 +104,21 @@ TEST_CASE("a thousand decode steps allocate no memory, and are recorded once for
   CHECK(during.n_downloads == 1000);
 }
 
+TEST_CASE("layers with a ring of their own step in the same upload and the same record") {
+  const Device device;
+  DecodeSession session(load_model(std::string(kModel) + ",window=300,window_period=2"), make_backend("cuda"),
+                        {.chunk = 4, .cache = cache_options("window")});
+  session.start(std::vector<int32_t>(5, 7));
+  for (int i = 0; i < 5; ++i) session.advance();
+  const Counts before = counts();
+  for (int i = 0; i < 1000; ++i) session.advance();
+  const Counts during = since(before);
+  CHECK(during.n_allocations == 0);
+  CHECK(during.n_uploads == 1000);
+  CHECK(during.n_recordings == 3);  // for 256 keys, for 512 (and 303 in the ring), and for 1,024
+  CHECK(during.n_graph_launches == 1000 - 3);
+}
+
 TEST_CASE("the device refuses no call of any rung, with any stored type") {
   for (const KernelEntry& kernel : list_kernels())
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {

@@ -22,6 +22,7 @@ inline SideData side_of(int q_len) {
   SideData s;
   s.first_position = kTokens - q_len;
   s.q_len = q_len;
+  for (int i = 0; i < kTokens; ++i) s.keys.push_back({i, i});
   s.logits.assign(256, 0.5f);
   s.layers.resize(kLayers);
   for (LayerData& l : s.layers) {

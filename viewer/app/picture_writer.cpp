@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kLeastWidth = 640, kLeastHeight = 480, kMostSide = 16384;
+constexpr int kLeastPictureWidth = 640, kLeastPictureHeight = 480, kMostSide = 16384;
 
 }  // namespace
 
@@ -32,9 +32,9 @@ void PictureWriter::shot(const std::string& name, const view::ViewState& view) {
 }
 
 void PictureWriter::resize(int width, int height) {
-  if (width < kLeastWidth || height < kLeastHeight || width > kMostSide || height > kMostSide)
-    throw UsageError("size {}×{}: choose from {}×{} to {}×{}", width, height, kLeastWidth, kLeastHeight,
-                     kMostSide, kMostSide);
+  if (width < kLeastPictureWidth || height < kLeastPictureHeight || width > kMostSide || height > kMostSide)
+    throw UsageError("size {}×{}: choose from {}×{} to {}×{}", width, height, kLeastPictureWidth,
+                     kLeastPictureHeight, kMostSide, kMostSide);
   width_ = width;
   height_ = height;
 }

@@ -22,6 +22,7 @@ constexpr Palette kLight{.window = 0xF3F4F6,
                          .cache = 0x22309A,
                          .masked = 0x6B6E73,
                          .absent = 0x8A8F99,
+                         .not_stored = 0x8A8F99,
                          .negative = 0x6A3DA1,
                          .zero = 0xF5F5F3,
                          .positive = 0x14633F,
@@ -44,6 +45,7 @@ constexpr Palette kDark{.window = 0x0F1115,
                         .cache = 0x3B82F6,
                         .masked = 0xE2E6EC,
                         .absent = 0x6C7480,
+                        .not_stored = 0x6C7480,
                         .negative = 0xC9A6F5,
                         .zero = 0x242830,
                         .positive = 0x66CB9E,
@@ -66,6 +68,8 @@ Hex state_color(const Palette& palette, view::State state) {
       return palette.cache;
     case view::State::masked:
       return palette.masked;
+    case view::State::not_stored:
+      return palette.not_stored;
     default:
       return palette.absent;
   }

@@ -21,9 +21,9 @@ struct Palette {
   Hex accent;  // what is selected, or what to do next
   Hex on_accent;
   Hex error;
-  Hex now, again_needed, again_unused, cache, masked, absent;  // states
-  Hex negative, zero, positive;                                // values −scale, 0, +scale
-  Hex broken, on_broken;                                       // NaN and ∞
+  Hex now, again_needed, again_unused, cache, masked, absent, not_stored;  // states
+  Hex negative, zero, positive;                                            // values −scale, 0, +scale
+  Hex broken, on_broken;                                                   // NaN and ∞
 };
 
 const Palette& palette(view::Theme theme);

@@ -33,7 +33,7 @@ Look row_look(const view::Row& row, float progress, int i, int n) {
     look.opacity = row.opacity;
     look.reveal = ease(p);
     if (p <= 0) look.state = State::not_yet;
-  } else if (row.is == State::not_yet || row.is == State::absent) {
+  } else if (row.is == State::not_yet || row.is == State::absent || row.is == State::not_stored) {
     look.state = row.was;
     look.blend = 1;
     look.opacity = row.opacity_was * (1 - progress);
@@ -63,6 +63,13 @@ void draw_row_gutter(Canvas& canvas, const Rect& row, const Look& look) {
 /// One dashed outline around neighbouring rows that are neither computed nor stored.
 void draw_absent_run(Canvas& canvas, const Rect& rows) {
   canvas.dashed(rows, canvas.colors().state(State::absent), 1, 5, 4);
+}
+
+/// A row that the cache has forgotten: an outline, and a line through it.
+void draw_not_stored(Canvas& canvas, const Rect& row) {
+  const ImU32 color = canvas.colors().state(State::not_stored);
+  canvas.frame(row, color, 1);
+  if (row.height() >= 9 && row.width() >= 9) canvas.horizontal(row.x0 + 4, row.x1 - 4, row.center().y, color);
 }
 
 /// Calls run(i, j) for each run of neighbouring slots i … j that all satisfy is(slot).
@@ -177,23 +184,37 @@ void draw_value_block(Panel& panel, const PaneLayout& layout, const view::ValueB
     panel.canvas.frame(rows_between(layout, block.part, i, j),
                        panel.canvas.colors().state(State::computed_now, arrived * at(i).opacity), 2);
   });
+  for_runs(layout.window, is(State::not_stored), [&](int i, int j) {
+    for (int slot = i; slot <= j; ++slot)
+      draw_not_stored(panel.canvas, layout.row(block.part, layout.window.position(slot)));
+  });
   draw_row_signs(panel, layout, block.part, block.rows);
 }
 
 void draw_cache_box(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
-  const auto end_of_stored = [&](auto is_stored) {  // where the last stored row ends; 0: there is none
-    float y = 0;
-    for (const view::Row& row : pane.k.rows)
-      if (is_stored(row)) y = layout.row(view::Part::k, row.position).y1 + 2;
-    return y;
+  const auto frame = [&](float y0, float y1) {
+    panel.canvas.frame_round({layout.k.x0 - 4, y0, layout.v.x1 + 3, y1},
+                             panel.canvas.colors().state(State::from_cache, 0.75f), 4, 1.5f);
   };
-  const float before = end_of_stored([](const view::Row& row) { return row.stored_was; });
-  const float after = end_of_stored([](const view::Row& row) { return row.stored; });
-  if (after <= 0) return;
-  const float y0 = layout.rows.y0 - 4;
-  const float y1 = std::lerp(std::max(before, y0), after, ease(panel.progress));
-  panel.canvas.frame_round({layout.k.x0 - 4, y0, layout.v.x1 + 3, y1},
-                           panel.canvas.colors().state(State::from_cache, 0.75f), 4, 1.5f);
+  const auto end_of = [&](int slot) {
+    return layout.row(view::Part::k, layout.window.position(slot)).y1 + 2;
+  };
+  // While a beat runs, a run of rows grows by those that the beat appends.
+  const auto row = [&](int slot) -> const view::Row& { return pane.k.rows[static_cast<size_t>(slot)]; };
+  const auto stored = [&](int slot) {
+    return row(slot).stored || (panel.progress < 1 && row(slot).stored_was);
+  };
+  const int n = layout.window.n_shown();
+  for (int i = 0; i < n;) {
+    int j = i, before = -1;
+    for (; j < n && stored(j); ++j)
+      if (row(j).stored_was) before = j;
+    if (j > i) {
+      const float y0 = layout.row(view::Part::k, layout.window.position(i)).y0 - 4;
+      frame(y0, std::lerp(before < 0 ? y0 : end_of(before), end_of(j - 1), ease(panel.progress)));
+    }
+    i = j + 1;
+  }
 }
 
 namespace {
@@ -223,9 +244,17 @@ void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& f
                      const Look& look) {
   Canvas& canvas = panel.canvas;
   const int t = layout.window.position(row), n = fill.block.n, reached = columns_reached(panel, fill, row);
-  Rect masked{};  // one rectangle around the masked cells of the row
+  Rect masked{}, shown{};  // neighbouring cells that are masked, and that have values
   float masked_strength = 0;
-  int last_shown = -1;
+  const auto end_of_masked = [&] {
+    if (!masked.empty()) draw_masked(canvas, masked, masked_strength);
+    masked = {};
+  };
+  const auto end_of_shown = [&] {
+    if (look.state == State::again_unused && !shown.empty())
+      draw_diagonals(canvas, shown, canvas.colors().state(State::again_unused, overlay_strength(look)), 8, 1);
+    shown = {};
+  };
   for (int column = 0; column < reached; ++column) {
     const auto index = static_cast<size_t>(row * n + column);
     const State state = fill.block.cells[index], was = fill.block.was[index];
@@ -237,20 +266,24 @@ void draw_matrix_row(Panel& panel, const PaneLayout& layout, const MatrixFill& f
         canvas.fill(cell, cell_fill(panel, fill, row, column, opacity));
       else if (!turns_masked)
         draw_broken(canvas, cell);
-      if (has_values(state)) last_shown = column;
     }
-    if (state != State::masked) continue;
+    if (state == State::not_stored) draw_not_stored(canvas, cell);
+    if (has_values(state)) {
+      if (shown.empty()) shown = cell;
+      shown.x1 = cell.x1;
+    } else {
+      end_of_shown();
+    }
+    if (state != State::masked) {
+      end_of_masked();
+      continue;
+    }
     if (masked.empty()) masked = cell;
     masked.x1 = cell.x1;
     masked_strength = turns_masked ? panel.progress : 0.7f;
   }
-  if (!masked.empty()) draw_masked(canvas, masked, masked_strength);
-  if (look.state == State::again_unused && last_shown >= 0) {
-    const Rect first = layout.cell(t, layout.window.position(0)),
-               last = layout.cell(t, layout.window.position(last_shown));
-    draw_diagonals(canvas, {first.x0, first.y0, last.x1, last.y1},
-                   canvas.colors().state(State::again_unused, overlay_strength(look)), 8, 1);
-  }
+  end_of_masked();
+  end_of_shown();
 }
 
 }  // namespace

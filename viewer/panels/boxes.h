@@ -1,4 +1,4 @@
-// What opens over the panes: the prompt box, the file box, the lists of models and backends. Each draws
+// What opens over the panes: the prompt box, the file box, the lists of models, backends and caches. Each draws
 // nothing while it is closed.
 #pragma once
 
@@ -10,9 +10,8 @@ void draw_prompt_box(Panel& panel);
 void draw_file_box(Panel& panel);
 void draw_choice_list(Panel& panel);
 
-/// Where the buttons are that open the two lists, in the bar of tokens.
-Rect models_button(const Layout& layout, const Panel& panel);
-Rect backends_button(const Layout& layout, const Panel& panel);
+/// Where the button is that opens a list, in the bar of tokens.
+Rect list_button(const Layout& layout, const Panel& panel, view::ChoiceList list);
 
 /// Gives the texts of the view to the fields of a box that has just opened,
 /// or when the controller has changed them.

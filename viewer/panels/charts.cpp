@@ -37,6 +37,12 @@ float sum_of(const std::vector<float>& values, std::pair<int, int> keys) {
   return std::accumulate(values.begin() + keys.first, values.begin() + keys.second + 1, 0.0f);
 }
 
+/// Whether the row that decides sees any key of a bar. The others are masked or not stored.
+bool any_seen(const view::LastRowBars& bars, std::pair<int, int> keys) {
+  return std::find(bars.seen.begin() + keys.first, bars.seen.begin() + keys.second + 1, true) !=
+         bars.seen.begin() + keys.second + 1;
+}
+
 /// Writes their values above the largest bars, as many as fit side by side.
 void label_bars(Panel& panel, const PaneLayout& layout, const Rect& chart, const std::vector<float>& bars,
                 const std::vector<float>& tops) {
@@ -102,7 +108,8 @@ void draw_score_bars(Panel& panel, const PaneLayout& layout, const view::LastRow
   const int n = layout.n_bars();
   std::vector<float> values, tops;
   for (int i = 0; i < n; ++i) {
-    const bool shown = static_cast<float>(i) < reveal * static_cast<float>(n);
+    const bool shown =
+        static_cast<float>(i) < reveal * static_cast<float>(n) && any_seen(bars, layout.keys_of_bar(i));
     const float score = shown ? largest_of(bars.scores, layout.keys_of_bar(i)) : NAN;
     values.push_back(score);
     tops.push_back(zero + std::max(0.0f, score) / span);
@@ -119,8 +126,10 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
   panel.canvas.horizontal(layout.bar(chart, 0).x0, chart.x1, chart.y1, panel.color(panel.hex().line));
   std::vector<float> values, tops;
   for (int i = 0; i < layout.n_bars(); ++i) {
-    values.push_back(sum_of(bars.weights, layout.keys_of_bar(i)));
-    tops.push_back(std::clamp(values.back() / bars.weight_top, 0.0f, 1.0f) * grown);
+    const std::pair<int, int> keys = layout.keys_of_bar(i);
+    values.push_back(any_seen(bars, keys) ? sum_of(bars.weights, keys) : NAN);
+    tops.push_back(
+        std::isfinite(values.back()) ? std::clamp(values.back() / bars.weight_top, 0.0f, 1.0f) * grown : 0);
     if (std::isfinite(values.back())) draw_bar(panel, layout, chart, i, 0, tops.back(), panel.hex().positive);
   }
   if (grown >= 1 && chart.y0 > all.y0) label_bars(panel, layout, chart, values, tops);

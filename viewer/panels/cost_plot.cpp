@@ -9,7 +9,6 @@ namespace lastrow::ui {
 namespace {
 
 constexpr float kSmallBelow = 420;  // narrower plots have their names above, not at the ends of the lines
-constexpr float kLine = 14;         // height of a line of small text
 constexpr std::array<Mode, 2> kSides = {Mode::cached, Mode::recompute};
 
 /// The points of one line, from step `first` to step `last`, as far as they are measured. Steps that fall on
@@ -78,13 +77,13 @@ void draw_axes(Panel& panel, const CostPlotPlaces& places) {
   for (const view::AxisTick& tick : curves.y.ticks) {
     const float y = places.at(0, tick.at).y;
     panel.canvas.horizontal(places.plot.x0, places.plot.x1, y, grid);
-    if (lowest - y < kLine) continue;
-    panel.canvas.text_in({places.y_labels.x0, y - kLine / 2, places.y_labels.x1, y + kLine / 2}, Type::small,
-                         muted, tick.label, Align::right);
+    if (lowest - y < kPlotLine) continue;
+    panel.canvas.text_in({places.y_labels.x0, y - kPlotLine / 2, places.y_labels.x1, y + kPlotLine / 2},
+                         Type::small, muted, tick.label, Align::right);
     lowest = y;
   }
   if (!places.small && !curves.hover) {  // the box of the values may need its place
-    const Rect title{places.plot.x0 + 8, places.plot.y0 + 2, places.plot.x1, places.plot.y0 + 2 + kLine};
+    const Rect title{places.plot.x0 + 8, places.plot.y0 + 2, places.plot.x1, places.plot.y0 + 2 + kPlotLine};
     panel.canvas.text_in(title, Type::small, muted, curves.y.title);
   }
   panel.canvas.horizontal(places.plot.x0, places.plot.x1, places.plot.y1, panel.color(panel.hex().absent));
@@ -114,7 +113,7 @@ void mark_step(Panel& panel, const CostPlotPlaces& places, int step, ImU32 color
 
 /// The names and last values of the lines, at their ends. Labels that would overlap are pushed apart.
 void label_ends(Panel& panel, const CostPlotPlaces& places) {
-  constexpr float kHeight = 2 * kLine + 4;
+  constexpr float kHeight = 2 * kPlotLine + 4;
   const view::CostCurves& curves = panel.view.cost_curves;
   const auto end_of = [&](size_t side) {
     const float height = curves.lines[side].heights.back();
@@ -132,12 +131,12 @@ void label_ends(Panel& panel, const CostPlotPlaces& places) {
   for (size_t side = 0; side < 2; ++side) {
     const view::CostLine& line = curves.lines[side];
     Rect r = places.end_labels;
-    const Rect bar{r.x0 + 6, centers[side] - kLine, r.x0 + 9, centers[side] + kLine};
+    const Rect bar{r.x0 + 6, centers[side] - kPlotLine, r.x0 + 9, centers[side] + kPlotLine};
     panel.canvas.fill(bar, panel.color(cost_color(panel.hex(), kSides[side])));
     r.x0 += 15;
-    r.y0 = centers[side] - kLine - 1;
-    panel.canvas.text_in(r.cut_top(kLine), Type::small, panel.color(panel.hex().muted), line.name);
-    r.y1 = r.y0 + kLine + 2;
+    r.y0 = centers[side] - kPlotLine - 1;
+    panel.canvas.text_in(r.cut_top(kPlotLine), Type::small, panel.color(panel.hex().muted), line.name);
+    r.y1 = r.y0 + kPlotLine + 2;
     panel.canvas.text_in(r, line.measured ? Type::label_bold : Type::small, panel.color(panel.hex().text),
                          line.end_label);
   }

@@ -11,6 +11,8 @@
 
 namespace lastrow::ui {
 
+constexpr float kPlotLine = 14;  // height of a line of small text in a plot
+
 struct CostPlotPlaces {
   Rect header;  // in a small plot: the names of the lines with their values
   Rect plot;

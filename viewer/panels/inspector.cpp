@@ -11,20 +11,18 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr float kLine = 18;
-
 void heading(Panel& panel, Rect& column, std::string_view text) {
   column.cut_top(6);
-  column.cut_top(
-      panel.canvas.text_lines(column, Type::label_bold, panel.color(panel.hex().text), text, 2, kLine));
+  column.cut_top(panel.canvas.text_lines(column, Type::label_bold, panel.color(panel.hex().text), text, 2,
+                                         kInspectorLine));
   column.cut_top(2);
 }
 
 void paragraph(Panel& panel, Rect& column, Type type, Hex color, std::string_view text, int max_lines) {
-  if (text.empty() || column.height() < kLine) return;
-  column.cut_top(panel.canvas.text_lines(column, type, panel.color(color), text,
-                                         std::min(max_lines, static_cast<int>(column.height() / kLine)),
-                                         kLine));
+  if (text.empty() || column.height() < kInspectorLine) return;
+  column.cut_top(panel.canvas.text_lines(
+      column, type, panel.color(color), text,
+      std::min(max_lines, static_cast<int>(column.height() / kInspectorLine)), kInspectorLine));
 }
 
 void draw_hover(Panel& panel, Rect& column) {
@@ -51,7 +49,7 @@ std::vector<const view::Product*> largest_products(const view::Pinned& pinned, s
 
 /// The products as bars to the left and right of a zero line. If not all fit, the largest ones.
 void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
-  if (pinned.products.empty() || column.height() < 4 * kLine) return;
+  if (pinned.products.empty() || column.height() < 4 * kInspectorLine) return;
   heading(panel, column, pinned.products_title);
   float largest = 1e-9f, numbers = 56;
   for (const view::Product& product : pinned.products) {
@@ -61,7 +59,7 @@ void draw_products(Panel& panel, Rect& column, const view::Pinned& pinned) {
   constexpr float kLeastBar = 13, kMostBar = 15;
   const bool beside = panel.layout.inspector_pops_over;  // the provenance stands beside them
   const float below = beside ? 2.0f : static_cast<float>(pinned.provenance.size() + 7);
-  const float room = std::max(3 * kLeastBar, column.height() - below * kLine);
+  const float room = std::max(3 * kLeastBar, column.height() - below * kInspectorLine);
   const auto shown = largest_products(pinned, static_cast<size_t>(room / kLeastBar));
   const float height = std::min(kMostBar, std::floor(room / static_cast<float>(shown.size())));
   for (const view::Product* product : shown) {
@@ -108,12 +106,13 @@ void draw_pinned_text(Panel& panel, Rect& column) {
 
 void draw_provenance(Panel& panel, Rect& column) {
   const view::Pinned& pinned = *panel.view.inspector.pinned;
-  if (pinned.provenance.empty() || column.height() < 3 * kLine) return;
+  if (pinned.provenance.empty() || column.height() < 3 * kInspectorLine) return;
   heading(panel, column, "Where it comes from");
   for (const auto& [name, value] : pinned.provenance) {
-    if (column.height() < kLine) break;
+    if (column.height() < kInspectorLine) break;
     Rect row = column;
-    panel.canvas.text_in(row.cut_left(92).cut_top(kLine), Type::label, panel.color(panel.hex().muted), name);
+    panel.canvas.text_in(row.cut_left(92).cut_top(kInspectorLine), Type::label,
+                         panel.color(panel.hex().muted), name);
     paragraph(panel, row, Type::label, panel.hex().text, value, 3);
     column.y0 = row.y0;
   }

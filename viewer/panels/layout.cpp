@@ -28,6 +28,8 @@ constexpr float kLeastBars = 18, kMostBars = 72;
 constexpr float kLeastLow = 8 + kNameLine + 2 * (kCaption + kLeastBars) + 4 + kFooterLine + 6;
 constexpr float kOneChartLow = 8 + kNameLine + kCaption + kLeastBars + 4 + kFooterLine + 6;
 constexpr float kBadges = 62;       // what pokes changed: four lines
+constexpr float kPrice = 30;        // what a cache that forgets rows changes: two lines
+constexpr float kIndex = 18;        // of each row in such a cache, beside its position
 constexpr float kLowShare = 0.43f;  // of the room below the header, for everything under the rows
 constexpr float kMostLow = 8 + 2 * kNameLine + 2 * (kCaption + kMostBars) + 4 + kFooterLine + 6;
 constexpr float kLeastRow = 13, kMostRow = 64, kPinnedGap = 8;
@@ -47,23 +49,24 @@ bool is_brief(const Rect& box, const view::ViewState& view) {
 float header_height(bool brief) { return brief ? kBriefHeader : kHeader; }
 
 /// The height of everything below the rows.
-float low_height(const Rect& box, bool brief, bool poked) {
-  const float badges = poked ? kBadges + 4 : 0;
+float low_height(const Rect& box, bool brief, bool poked, bool forgets) {
+  const float badges = (poked ? kBadges + 4 : 0) + (forgets && !brief ? kPrice + 4 : 0);
   if (brief) return kBriefLow + badges;
   const float room = box.height() - kHeader;
-  const float least = poked ? kOneChartLow + badges : kLeastLow;
+  const float least = poked || forgets ? kOneChartLow + badges : kLeastLow;
   return std::clamp(std::floor(room * kLowShare), least, kMostLow + badges);
 }
 
-int rows_in(const Rect& box, bool brief, bool poked) {
-  const float room = box.height() - header_height(brief) - low_height(box, brief, poked) - kPinnedGap;
+int rows_in(const Rect& box, bool brief, bool poked, bool forgets) {
+  const float room =
+      box.height() - header_height(brief) - low_height(box, brief, poked, forgets) - kPinnedGap;
   return std::clamp(static_cast<int>(room / kLeastRow), 2, view::kMostRows);
 }
 
 void choose_rows(PaneLayout& pane) {
   const int n = pane.window.n_shown();
   const float header = header_height(pane.brief);
-  float room = pane.box.height() - header - low_height(pane.box, pane.brief, pane.poked);
+  float room = pane.box.height() - header - low_height(pane.box, pane.brief, pane.poked, pane.forgets);
   pane.pinned_gap = pane.window.pinned ? kPinnedGap : 0;
   const auto bucket = std::find_if(kBuckets.begin(), kBuckets.end(), [&](int most) { return n <= most; });
   const int rows = pane.window.pinned || bucket == kBuckets.end() ? n : *bucket;
@@ -78,7 +81,7 @@ void choose_rows(PaneLayout& pane) {
 /// From left to right: labels, Q, K, V, matrix.
 void choose_columns(PaneLayout& pane) {
   const float inner = pane.rows.width();
-  const float labels = std::clamp(std::floor(inner * 0.186f), 80.0f, 128.0f);
+  const float labels = std::clamp(std::floor(inner * 0.186f), 80.0f, 128.0f) + (pane.forgets ? kIndex : 0);
   const float gaps = 4 + 10 + 10 + 14;
   const float least_matrix = std::max(140.0f, inner * 0.36f);
   const float room = (inner - labels - gaps - least_matrix) / 3 - kGutter;  // of one block's cells
@@ -114,6 +117,10 @@ void choose_lines(PaneLayout& pane) {
   Rect low{pane.rows.x0, pane.rows.y1 + 8, pane.rows.x1, pane.box.y1 - 6};
   pane.footer = low.cut_bottom(kFooterLine);
   low.cut_bottom(4);
+  if (pane.forgets && !pane.brief) {
+    pane.price = low.cut_bottom(kPrice);
+    low.cut_bottom(4);
+  }
   if (pane.poked) {
     pane.badges = low.cut_bottom(kBadges);
     low.cut_bottom(4);
@@ -145,6 +152,7 @@ PaneLayout make_pane(const Rect& box, const view::PaneState& state, const view::
   PaneLayout pane;
   pane.brief = is_brief(box, view);
   pane.poked = view.n_pokes > 0;
+  pane.forgets = state.forgets;
   pane.side = state.side;
   pane.box = box;
   pane.head_dim = state.k.head_dim;
@@ -229,7 +237,7 @@ Layout make_layout(ImVec2 size, const view::ViewState& view) {
 
 int rows_that_fit(ImVec2 size, const view::ViewState& view) {
   const Rect box = divide(size, view).panes[0].box;
-  return rows_in(box, is_brief(box, view), view.n_pokes > 0);
+  return rows_in(box, is_brief(box, view), view.n_pokes > 0, view.panes[0].forgets);
 }
 
 }  // namespace lastrow::ui

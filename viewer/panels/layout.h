@@ -28,6 +28,7 @@ struct PaneLayout {
   Rect output, output_title;
   Rect kept;                     // under the blocks: what is kept, or the overview
   Rect badges;                   // what pokes changed; empty without pokes
+  Rect price;                    // what a cache that forgets rows changes; empty with other caches
   Rect names;                    // of the keys, under the matrix
   Rect score_bars, weight_bars;  // with a place for each key of the step
   Rect score_caption, weight_caption;
@@ -37,6 +38,7 @@ struct PaneLayout {
   /// Lecture mode, or little room: one line of titles, the weights' bars, no picture under the blocks.
   bool brief = false;
   bool poked = false;    // badges say what pokes changed
+  bool forgets = false;  // the cache forgets rows
   float pinned_gap = 0;  // above the last row and left of the last column, if it is pinned
   int head_dim = 0;
   view::TokenWindow window;

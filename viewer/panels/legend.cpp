@@ -10,6 +10,10 @@ void draw_swatch(Panel& panel, const Rect& r, view::State state) {
     panel.canvas.dashed(r, panel.canvas.colors().state(state), 1, 4, 3);
     return;
   }
+  if (state == view::State::not_stored) {
+    panel.canvas.frame(r, panel.canvas.colors().state(state), 1);
+    return panel.canvas.horizontal(r.x0 + 4, r.x1 - 4, r.center().y, panel.canvas.colors().state(state));
+  }
   if (state == view::State::masked) return draw_masked(panel.canvas, r);
   const Rect gutter{r.x0, r.y0, r.x0 + kGutter - 1, r.y1}, cells{r.x0 + kGutter, r.y0, r.x1, r.y1};
   draw_gutter(panel.canvas, gutter, state);
@@ -35,7 +39,7 @@ void draw_scale(Panel& panel, const Rect& r) {
   panel.canvas.frame(r, panel.color(panel.hex().line));
 }
 
-constexpr float kSwatch = 26, kScaleBar = 76, kApart = 16, kLine = 20;
+constexpr float kSwatch = 26, kScaleBar = 76, kEntriesApart = 16, kEntryLine = 20;
 
 /// Places entries from left to right, and on the next line if the line is full.
 class Flow {
@@ -44,10 +48,10 @@ class Flow {
   Rect next(float width) {
     if (x_ > room_.x0 && x_ + width > room_.x1) {
       x_ = room_.x0;
-      y_ += kLine;
+      y_ += kEntryLine;
     }
-    const Rect place{x_, y_, x_ + width, y_ + kLine};
-    x_ += width + kApart;
+    const Rect place{x_, y_, x_ + width, y_ + kEntryLine};
+    x_ += width + kEntriesApart;
     return place;
   }
 

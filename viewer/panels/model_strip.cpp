@@ -11,7 +11,7 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr float kArrows = 20, kBetween = 10, kWidestNode = 132, kWidestHead = 26, kRowsHeight = 7;
+constexpr float kArrows = 20, kBetweenNodes = 10, kWidestNode = 132, kWidestHead = 26, kRowsHeight = 7;
 
 /// Two buttons, one over the other: the key that goes on, and the key that goes back.
 void draw_arrows(Panel& panel, Rect column, char back, char on) {
@@ -74,7 +74,7 @@ void draw_nodes(Panel& panel, Rect room) {
   const view::ModelStrip& strip = panel.view.model_strip;
   const auto n = static_cast<float>(strip.nodes.size());
   if (strip.nodes.empty()) return;
-  const float between = n > 14 ? 3.0f : kBetween;
+  const float between = n > 14 ? 3.0f : kBetweenNodes;
   const float width = std::min(kWidestNode, std::floor((room.width() - (n - 1) * between) / n));
   const bool named = std::all_of(strip.nodes.begin(), strip.nodes.end(), [&](const view::ModelNode& node) {
     return panel.canvas.width(Type::label_bold, node.name) <= width - 2 * std::min(6.0f, width / 6);

@@ -32,13 +32,15 @@ void draw_cells(Canvas& canvas, const Rect& row, int n, ColorOf color_of) {
 
 void draw_weights(Panel& panel, const Rect& r, const view::Overview& all) {
   const ImU32 masked = panel.color(mix(panel.hex().pane, panel.hex().masked, 0.18f));
+  const ImU32 nothing = panel.color(panel.hex().pane);  // not stored
   const ImU32 unused = panel.color(mix(panel.hex().pane, panel.hex().again_unused, 0.3f));
   for (int row = 0; row < all.bins; ++row) {
     const State state = all.rows[static_cast<size_t>(row)];
     if (state == State::absent || state == State::not_yet) continue;
     const float* weights = all.weights.data() + static_cast<size_t>(row * all.bins);
     draw_cells(panel.canvas, bin_rows(r, row, row + 1, all.bins), all.bins, [&](int column) {
-      if (column > row) return masked;
+      const bool any_stored = all.stored[static_cast<size_t>(column)] || column > row;
+      if (all.unseen[static_cast<size_t>(row * all.bins + column)]) return any_stored ? masked : nothing;
       const float x = view::kWeightScale.at(weights[column]);
       if (state == State::again_unused && x < 0.04f) return unused;
       return panel.canvas.colors().value(x);
@@ -50,10 +52,13 @@ void draw_weights(Panel& panel, const Rect& r, const view::Overview& all) {
 void draw_rows(Panel& panel, const Rect& r, const view::Overview& all, const std::vector<float>& values,
                const view::ValueScale& scale) {
   for (int row = 0; row < all.bins; ++row) {
+    if (!all.stored[static_cast<size_t>(row)]) continue;
     const float* x = values.data() + static_cast<size_t>(row * all.head_dim);
     draw_cells(panel.canvas, bin_rows(r, row, row + 1, all.bins), all.head_dim,
                [&](int d) { return panel.canvas.colors().value(scale.at(x[d])); });
   }
+  if (std::find(all.stored.begin(), all.stored.end(), false) != all.stored.end())
+    panel.canvas.frame(r, panel.canvas.colors().state(State::not_stored), 1);
 }
 
 /// Follows the mouse that presses or drags anywhere in the overview.

@@ -9,6 +9,7 @@
 #include "viewer/panels/charts.h"
 #include "viewer/panels/overview.h"
 #include "viewer/panels/pointing.h"
+#include "viewer/panels/pool.h"
 #include "viewer/panels/scroll.h"
 #include "viewer/view_model/state/overview.h"
 
@@ -65,20 +66,35 @@ void draw_labels(Panel& panel, const PaneLayout& layout, const view::PaneState& 
     if (dense) row = row.inset(0, -2);
     const bool decides = position == pane.decides_row, is_new = position >= pane.first_new_row;
     const float digits = panel.canvas.width(Type::mono_small, fmt::format("{}", pane.n_tokens - 1));
-    panel.canvas.text_in(row.cut_left(std::max(20.0f, digits + 1)), Type::mono_small,
-                         panel.color(panel.hex().muted), fmt::format("{}", position), Align::right);
+    const Rect number = row.cut_left(std::max(20.0f, digits + 1));
+    const float width = panel.canvas.text_in(number, Type::mono_small, panel.color(panel.hex().muted),
+                                             fmt::format("{}", position), Align::right);
+    const bool struck = !pane.struck.empty() && pane.struck[static_cast<size_t>(slot)];
+    if (struck)
+      panel.canvas.horizontal(number.x1 - width - 2, number.x1 + 2, number.center().y,
+                              panel.color(panel.hex().text));
+    if (!pane.indices.empty())
+      panel.canvas.text_in(row.cut_right(22), Type::mono_small, panel.color(panel.hex().accent),
+                           pane.indices[static_cast<size_t>(slot)], Align::right);
     row.cut_left(8);
     const bool low = layout.row_height < 17;
     const Type type = low ? Type::small : decides ? Type::label_bold : Type::label;
-    panel.canvas.text_in(
-        row, type, panel.color(is_new ? panel.hex().text : mix(panel.hex().text, panel.hex().muted, 0.5f)),
-        pane.labels[static_cast<size_t>(slot)]);
+    panel.canvas.text_in(row, type,
+                         panel.color(is_new   ? panel.hex().text
+                                     : struck ? panel.hex().muted
+                                              : mix(panel.hex().text, panel.hex().muted, 0.5f)),
+                         pane.labels[static_cast<size_t>(slot)]);
   }
 }
 
-/// Over the labels of a window, which tokens are shown.
+/// Over the labels of a window, which tokens are shown; and over the indices, what they are.
 void draw_window_note(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   Rect note{layout.labels.x0, layout.block_title.y0, layout.labels.x1, layout.block_title.y1};
+  if (!pane.indices.empty()) {
+    const Rect column{note.x0, note.y1 - 15, note.x1, note.y1};
+    panel.canvas.text_in(column, Type::small, panel.color(panel.hex().accent), "index", Align::right);
+    note.x1 -= panel.canvas.width(Type::small, "index") + 6;
+  }
   panel.canvas.text_in(note.cut_top(17), Type::label_bold, panel.color(panel.hex().text), pane.window_range);
   if (note.height() >= 14)
     panel.canvas.text_in(note, Type::small, panel.color(panel.hex().muted), pane.window_note);
@@ -153,9 +169,17 @@ void draw_stack(Panel& panel, const Rect& column, float y0, float y1, const char
   canvas.frame(place, canvas.colors().state(view::State::from_cache, strength), 1.5f);
 }
 
-/// What stays for the next step: nothing of Q, all of K and V, or nothing at all.
+/// What stays for the next step: nothing of Q, all of K and V, or nothing at all. Of a cache that forgets rows also
+/// its slots; in a low pane only these, because the line below says how many rows stay.
 void draw_kept(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   Rect room = layout.kept;
+  if (!pane.pool.slots.empty() && room.height() >= 12) {
+    constexpr float kLeastStacks = 34;
+    const bool both = room.height() >= kPoolHeight + kLeastStacks + 6;
+    draw_pool(panel, both ? room.cut_bottom(kPoolHeight) : room, pane.pool, !pane.show_kept);
+    if (!both) return;
+    room.cut_bottom(6);
+  }
   room.y1 = std::min(room.y1, room.y0 + 116);
   if (room.height() < 30) return;
   const Hex ink = pane.show_kept ? panel.hex().text : mix(panel.hex().pane, panel.hex().muted, 0.75f);
@@ -165,6 +189,12 @@ void draw_kept(Panel& panel, const PaneLayout& layout, const view::PaneState& pa
   draw_stack(panel, layout.q, room.y0, room.y1, "Q", 0, pane.show_kept);
   draw_stack(panel, layout.k, room.y0, room.y1, "K", pane.kept_rows, pane.show_kept);
   draw_stack(panel, layout.v, room.y0, room.y1, "V", pane.kept_rows, pane.show_kept);
+}
+
+/// What the policy of the cache changes in this step.
+void draw_price(Panel& panel, const Rect& room, const view::PaneState& pane) {
+  if (room.empty() || pane.price.empty()) return;
+  panel.canvas.text_lines(room, Type::small, panel.color(panel.hex().text), pane.price, 2, 15);
 }
 
 /// The place under the blocks: the overview of a long text, or what is kept.
@@ -182,6 +212,7 @@ void draw_under_blocks(Panel& panel, const PaneLayout& layout, const view::PaneS
     panel.canvas.text_in({layout.names.x0, layout.names.y0, layout.rows.x1, layout.names.y0 + 15},
                          Type::small, panel.color(panel.hex().text), pane.bars.outside);
   draw_badges(panel, layout.badges, pane);
+  draw_price(panel, layout.price, pane);
 }
 
 void draw_matrix_title(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {

@@ -79,6 +79,7 @@ void draw_sentence(Panel& panel);
 void draw_rail(Panel& panel);
 void draw_model_strip(Panel& panel);  // the parts of the model, and the heads
 void draw_pane(Panel& panel, Mode side);
+constexpr float kInspectorLine = 18;  // height of a line of text in the inspector
 void draw_inspector(Panel& panel);
 /// Takes what it needs from the top of the column.
 void draw_worked_example(Panel& panel, Rect& column);

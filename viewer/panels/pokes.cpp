@@ -10,7 +10,7 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr float kWidth = 260, kScrollbar = 8, kPad = 10, kLine = 17, kSmallLine = 15;
+constexpr float kWidth = 260, kScrollbar = 8, kPad = 10, kTextLine = 17, kSmallLine = 15;
 constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoTitleBar | ImGuiWindowFlags_NoResize |
                                     ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoCollapse |
                                     ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoNav |
@@ -27,7 +27,7 @@ class Content {
     undo_and_redo();
     line();
     if (!list_.comparison)
-      lines(Type::label, muted(), list_.hint, 2, kLine);
+      lines(Type::label, muted(), list_.hint, 2, kTextLine);
     else
       comparison(*list_.comparison);
     return column_.y0;
@@ -63,11 +63,11 @@ class Content {
     const Rect remove = corner.cut_top(20).inset(1, 1).moved(1, 0);
     const ImU32 color = e.in_force ? ink() : muted();
     const float top = row.y0;
-    row.cut_top(canvas_.text_lines(row, Type::label, color, e.what, 2, kLine));
+    row.cut_top(canvas_.text_lines(row, Type::label, color, e.what, 2, kTextLine));
     row.cut_top(canvas_.text_lines(row, Type::small, muted(), e.where, 2, kSmallLine));
     row.cut_top(canvas_.text_lines(row, Type::small, color, e.in_force ? e.when : e.why_not, 2, kSmallLine));
     const float radius = 9;
-    const ImVec2 middle{number.x0 + radius, top + kLine / 2};
+    const ImVec2 middle{number.x0 + radius, top + kTextLine / 2};
     if (e.in_force) canvas_.list()->AddCircleFilled(middle, radius, color);
     canvas_.list()->AddCircle(middle, radius, color);
     canvas_.text_in({middle.x - radius, middle.y - radius, middle.x + radius, middle.y + radius}, Type::small,
@@ -106,7 +106,7 @@ class Content {
     lines(Type::small, muted(), "before → after, " + c.title, 2, kSmallLine);
     for (const view::SideComparison& side : c.sides) {
       gap(6);
-      lines(Type::label_bold, ink(), side.next_text, 2, kLine);
+      lines(Type::label_bold, ink(), side.next_text, 2, kTextLine);
       lines(Type::small, muted(), side.side + " · " + side.logits_text, 2, kSmallLine);
       keys(side);
       output(side);
@@ -130,7 +130,7 @@ class Content {
     else
       heading("key", "weight");
     for (const view::KeyChange& key : side.keys) {
-      Rect row = column_.cut_top(kLine);
+      Rect row = column_.cut_top(kTextLine);
       const float room = canvas_.width(Type::mono_small, key.weight_text);
       canvas_.text_in(row.cut_right(room + 1), Type::mono_small, ink(), key.weight_text, Align::right);
       const std::string position = fmt::format("{} ", key.position);  // two keys may have the same word
@@ -180,7 +180,7 @@ class Content {
     if (side.tokens.empty()) return;
     heading("top five: rank", "logit");
     for (const view::TokenChange& t : side.tokens) {
-      Rect row = column_.cut_top(kLine);
+      Rect row = column_.cut_top(kTextLine);
       canvas_.text_in(row.cut_left(64), Type::mono_small, t.rank_before == t.rank_after ? muted() : ink(),
                       t.rank_text);
       const float room = canvas_.width(Type::mono_small, t.logit_text);

@@ -12,7 +12,7 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr float kChip = 24, kCaption = 15, kGap = 5;
+constexpr float kChip = 24, kChipCaption = 15, kChipGap = 5;
 
 // ---- the preview
 
@@ -61,7 +61,7 @@ void draw_piece(Panel& panel, const Piece& piece, Rect place) {
   }
   panel.canvas.frame_round(outline, panel.color(edge), 4, wrong || spelt ? 1.5f : 1.0f);
   const std::string caption = wrong ? "not accepted" : piece.piece->caption;
-  panel.canvas.text_in(place.cut_top(kCaption), Type::small,
+  panel.canvas.text_in(place.cut_top(kChipCaption), Type::small,
                        panel.color(wrong ? panel.hex().error : panel.hex().muted), caption);
 }
 
@@ -75,13 +75,13 @@ void draw_preview(Panel& panel, const view::PromptBox& box, Rect r) {
   const std::vector<Piece> pieces = pieces_of(panel, box);
   std::vector<float> widths;
   for (const Piece& piece : pieces) widths.push_back(piece.width);
-  constexpr float kRow = kChip + kCaption, kBefore = 44;
-  Wrapped wrapped = wrap(widths, r.width(), kRow, kGap);
+  constexpr float kRow = kChip + kChipCaption, kBefore = 44;
+  Wrapped wrapped = wrap(widths, r.width(), kRow, kChipGap);
   if (wrapped.height > r.height()) {  // room for "… 12": the number of tokens before these
-    wrapped = wrap(widths, r.width() - kBefore, kRow, kGap);
+    wrapped = wrap(widths, r.width() - kBefore, kRow, kChipGap);
   }
   const float hidden = std::max(0.0f, wrapped.height - r.height());
-  const float skip = std::ceil(hidden / (kRow + kGap)) * (kRow + kGap);
+  const float skip = std::ceil(hidden / (kRow + kChipGap)) * (kRow + kChipGap);
   size_t before = 0;
   for (size_t i = 0; i < pieces.size(); ++i)
     if (wrapped.places[i].y0 < skip) before += pieces[i].chips.size();
@@ -214,7 +214,7 @@ void draw_top_rows(Panel& panel, const view::PromptBox& box, Rect& inside) {
 void draw_prompt_box(Panel& panel) {
   const view::PromptBox& box = panel.view.prompt_box;
   if (!box.open) return;
-  constexpr float kMargin = 20, kPreview = 2 * (kChip + kCaption) + kGap, kFixed = 336;
+  constexpr float kMargin = 20, kPreview = 2 * (kChip + kChipCaption) + kChipGap, kFixed = 336;
   const Rect& screen = panel.layout.screen;
   const float width = std::min(940.0f, screen.width() - 64);
   const std::vector<WordChip> chips = word_chips(box);

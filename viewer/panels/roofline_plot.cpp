@@ -8,8 +8,6 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr float kLine = 14;
-
 ImVec2 at(const Rect& plot, float x, float y) {
   return {plot.x0 + x * plot.width(), plot.y1 - y * plot.height()};
 }
@@ -21,8 +19,8 @@ void draw_axes(Panel& panel, const Rect& plot, const Rect& x_labels, const Rect&
   for (const view::AxisTick& tick : picture.y.ticks) {
     const float y = at(plot, 0, tick.at).y;
     panel.canvas.horizontal(plot.x0, plot.x1, y, grid);
-    if (lowest - y < kLine) continue;
-    panel.canvas.text_in({y_labels.x0, y - kLine / 2, y_labels.x1, y + kLine / 2}, Type::small, muted,
+    if (lowest - y < kPlotLine) continue;
+    panel.canvas.text_in({y_labels.x0, y - kPlotLine / 2, y_labels.x1, y + kPlotLine / 2}, Type::small, muted,
                          tick.label, Align::right);
     lowest = y;
   }
@@ -51,7 +49,7 @@ class Labels {
   /// A place is the left end of the text and its middle.
   void write(std::string_view text, Hex color, const std::vector<ImVec2>& places) {
     for (const ImVec2& place : places) {
-      const Rect r{place.x, place.y - kLine / 2, place.x + width(text), place.y + kLine / 2};
+      const Rect r{place.x, place.y - kPlotLine / 2, place.x + width(text), place.y + kPlotLine / 2};
       if (r.x0 < plot_.x0 + 2 || r.x1 > plot_.x1 - 1 || r.y0 < plot_.y0 - 8 || r.y1 > plot_.y1) continue;
       const bool free = std::none_of(taken_.begin(), taken_.end(), [&](const Rect& t) {
         return r.x0 < t.x1 + 3 && t.x0 < r.x1 + 3 && r.y0 < t.y1 && t.y0 < r.y1;

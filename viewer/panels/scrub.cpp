@@ -6,7 +6,7 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr float kApart = 6;  // distance between labels that are wider than their ticks
+constexpr float kLabelsApart = 6;  // distance between labels that are wider than their ticks
 constexpr float kMargin = 3;
 
 void draw_labels(Panel& panel, const std::vector<Rect>& ticks) {
@@ -41,7 +41,7 @@ std::vector<TickLabel> tick_labels(std::span<const Rect> ticks, std::span<const 
   size_t every = 1;
   if (ticks.size() > 2 &&
       !fits(ticks.size() - 1)) {  // the last label is the widest; all ticks but the first have one width
-    const float pitch = ticks[2].x0 - ticks[1].x0, needed = widths.back() + kApart;
+    const float pitch = ticks[2].x0 - ticks[1].x0, needed = widths.back() + kLabelsApart;
     for (const size_t n : {2u, 5u, 10u, 20u, 50u, 100u, 200u, 500u, 1000u, 2000u}) {
       every = n;
       if (static_cast<float>(n) * pitch >= needed) break;

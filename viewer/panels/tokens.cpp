@@ -20,22 +20,27 @@ const std::string& button_text(const view::Choice* chosen, const std::string& fa
   return chosen == nullptr ? fallback : chosen->button.empty() ? chosen->name : chosen->button;
 }
 
-/// A button that opens a list (choices.cpp). It shows the chosen entry.
-void draw_choice(Panel& panel, view::ChoiceList list, const Rect& r, const std::vector<view::Choice>& choices,
-                 const std::string& fallback, const view::KeyBinding& next) {
-  const bool models = list == view::ChoiceList::models;
+const char* id_of(view::ChoiceList list) {
+  return list == view::ChoiceList::models     ? "models"
+         : list == view::ChoiceList::backends ? "backends"
+                                              : "caches";
+}
+
+/// A button that opens a list (choices.cpp). It shows the chosen entry. `does`: what its key does.
+void draw_choice(Panel& panel, view::ChoiceList list, const std::vector<view::Choice>& choices,
+                 const std::string& fallback, const char* title, const view::KeyBinding& key,
+                 const char* does) {
+  const Rect r = list_button(panel.layout, panel, list);
   const view::Choice* chosen = find_chosen(choices);
   Touch touched;
-  if (button_ground(panel, models ? "models" : "backends", r, false, true, &touched))
-    panel.send(view::OpenChoices{list});
-  Rect inside = r.inset(8, 0);
-  draw_icon(panel.canvas, inside.cut_right(10), Icon::down, panel.color(panel.hex().muted));
+  if (button_ground(panel, id_of(list), r, false, true, &touched)) panel.send(view::OpenChoices{list});
+  Rect inside = r.inset(7, 0);
+  draw_icon(panel.canvas, inside.cut_right(9), Icon::down, panel.color(panel.hex().muted));
   inside.cut_right(2);
-  panel.canvas.text_in(inside, Type::label, panel.color(panel.hex().text), button_text(chosen, fallback));
+  panel.canvas.text_in(inside, Type::small, panel.color(panel.hex().text), button_text(chosen, fallback));
   if (!touched.hovered) return;
   const std::string what = chosen == nullptr ? fallback : chosen->name;
-  tooltip(panel, models ? "Model" : "Backend",
-          what + ". A click lists what can be chosen; " + next.key_text() + " takes the next one.");
+  tooltip(panel, title, what + ". A click lists what can be chosen" + does + ".", key.key_text());
 }
 
 /// The text under a token: its position, and "input" or "next".
@@ -204,34 +209,35 @@ float edit_width(const Panel& panel) {
 
 constexpr float kArrow = 30;
 
-/// Both buttons are as wide as the wider of their texts.
+/// All buttons are as wide as the widest of their texts.
 Rect choice_column(const Layout& layout, const Panel& panel) {
-  const std::string& model = button_text(find_chosen(panel.view.models), panel.view.model);
-  const std::string& backend = button_text(find_chosen(panel.view.backends), panel.view.backend);
-  const float text =
-      std::max(panel.canvas.width(Type::label, model), panel.canvas.width(Type::label, backend));
+  float text = 0;
+  for (const std::string& shown : {button_text(find_chosen(panel.view.models), panel.view.model),
+                                   button_text(find_chosen(panel.view.backends), panel.view.backend),
+                                   button_text(find_chosen(panel.view.caches.choices), "")})
+    text = std::max(text, panel.canvas.width(Type::small, shown));
   Rect bar = layout.tokens.inset(8, 0);
-  return bar.cut_left(std::clamp(text + kArrow, 124.0f, 190.0f)).inset(0, 5);
+  return bar.cut_left(std::clamp(text + kArrow, 124.0f, 190.0f)).inset(0, 4);
 }
 
 }  // namespace
 
-Rect models_button(const Layout& layout, const Panel& panel) {
+Rect list_button(const Layout& layout, const Panel& panel, view::ChoiceList list) {
   Rect column = choice_column(layout, panel);
-  return column.cut_top(column.height() / 2).inset(0, 1);
-}
-
-Rect backends_button(const Layout& layout, const Panel& panel) {
-  Rect column = choice_column(layout, panel);
-  return column.cut_bottom(column.height() / 2).inset(0, 1);
+  const float height = std::floor(column.height() / 3);
+  if (list != view::ChoiceList::models) column.cut_top(height);
+  if (list == view::ChoiceList::caches) column.cut_top(height);
+  return column.cut_top(height).inset(0, 0.5f);
 }
 
 void draw_tokens(Panel& panel) {
   Rect bar = panel.layout.tokens.inset(8, 0);
-  draw_choice(panel, view::ChoiceList::models, models_button(panel.layout, panel), panel.view.models,
-              panel.view.model, binding_for(view::Key::character, 'm'));
-  draw_choice(panel, view::ChoiceList::backends, backends_button(panel.layout, panel), panel.view.backends,
-              panel.view.backend, binding_for(view::Key::character, 'b'));
+  draw_choice(panel, view::ChoiceList::models, panel.view.models, panel.view.model, "Model",
+              binding_for(view::Key::character, 'm'), "; the key takes the next one");
+  draw_choice(panel, view::ChoiceList::backends, panel.view.backends, panel.view.backend, "Backend",
+              binding_for(view::Key::character, 'b'), "; the key takes the next one");
+  draw_choice(panel, view::ChoiceList::caches, panel.view.caches.choices, "", "Cache of the left side",
+              binding_for(view::Key::character, 'k'), "");
   bar.cut_left(choice_column(panel.layout, panel).width() + 10);
   const bool both = bar.width() > 1000;
   const float top_width = both ? 236.0f : 216.0f;

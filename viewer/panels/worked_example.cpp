@@ -7,11 +7,10 @@
 namespace lastrow::ui {
 namespace {
 
-constexpr float kLine = 18;
-
 void heading(Panel& panel, Rect& column, const std::string& text, Type type) {
   column.cut_top(10);
-  column.cut_top(panel.canvas.text_lines(column, type, panel.color(panel.hex().text), text, 2, kLine));
+  column.cut_top(
+      panel.canvas.text_lines(column, type, panel.color(panel.hex().text), text, 2, kInspectorLine));
   column.cut_top(2);
 }
 
@@ -35,7 +34,7 @@ void draw_key(Panel& panel, Rect row, const view::ExampleKey& key) {
 /// The gap between both sides, in what is left of the column.
 void draw_costs_so_far(Panel& panel, Rect column) {
   constexpr float kLeast = 112, kMost = 240;
-  if (column.height() < kLeast + 2 * kLine || panel.view.tab != view::Tab::none) return;
+  if (column.height() < kLeast + 2 * kInspectorLine || panel.view.tab != view::Tab::none) return;
   column.cut_top(10);
   panel.canvas.horizontal(column.x0, column.x1, column.y0, panel.color(panel.hex().line));
   heading(panel, column, panel.view.inspector.example.costs_title, Type::label_bold);
@@ -50,23 +49,23 @@ void draw_worked_example(Panel& panel, Rect& column) {
   column.cut_top(2);
   heading(panel, column, example.title, Type::body_bold);
   const auto part = [&](const std::string& title, const std::string& line) {
-    if (title.empty() || column.height() < 4 * kLine) return;
+    if (title.empty() || column.height() < 4 * kInspectorLine) return;
     heading(panel, column, title, Type::label_bold);
-    column.cut_top(panel.canvas.text_lines(column, Type::label, ink, line, 2, kLine));
+    column.cut_top(panel.canvas.text_lines(column, Type::label, ink, line, 2, kInspectorLine));
   };
   part(example.score_title, example.score_line);
   if (!example.keys.empty()) {
     heading(panel, column, example.weight_title, Type::label_bold);
     for (const view::ExampleKey& key : example.keys)
-      if (column.height() > kLine) draw_key(panel, column.cut_top(kLine), key);
+      if (column.height() > kInspectorLine) draw_key(panel, column.cut_top(kInspectorLine), key);
   }
   part(example.output_title, example.output_line);
-  if (column.height() < 6 * kLine) return;
+  if (column.height() < 6 * kInspectorLine) return;
   column.cut_top(6);
   panel.canvas.horizontal(column.x0, column.x1, column.y0, panel.color(panel.hex().line));
   heading(panel, column, example.reading_title, Type::label_bold);
   for (const std::string& line : example.reading)
-    column.cut_top(panel.canvas.text_lines(column, Type::label, muted, line, 2, kLine));
+    column.cut_top(panel.canvas.text_lines(column, Type::label, muted, line, 2, kInspectorLine));
   draw_costs_so_far(panel, column);
 }
 

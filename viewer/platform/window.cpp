@@ -18,7 +18,7 @@ namespace lastrow::ui {
 namespace {
 
 constexpr float kUsualWidth = 1440, kUsualHeight = 900;  // the size the layout is made for
-constexpr int kLeastWidth = 1024, kLeastHeight = 700;
+constexpr int kLeastWindowWidth = 1024, kLeastWindowHeight = 700;
 
 constexpr const char* kSoftware[] = {"llvmpipe", "softpipe", "swrast", "SwiftShader", "Software"};
 
@@ -61,7 +61,7 @@ Window::Window(const std::string& title, int width, int height) {
   kept_ = std::make_unique<KeptPicture>();
   software_ = is_software(reinterpret_cast<const char*>(glGetString(GL_RENDERER)));
   measure();
-  glfwSetWindowSizeLimits(window_, kLeastWidth, kLeastHeight, GLFW_DONT_CARE, GLFW_DONT_CARE);
+  glfwSetWindowSizeLimits(window_, kLeastWindowWidth, kLeastWindowHeight, GLFW_DONT_CARE, GLFW_DONT_CARE);
 }
 
 Window::~Window() {

@@ -60,10 +60,15 @@ TEST_CASE("with blocks the panes show the same values, and each row in its slot"
   const SideData &one = contiguous.snapshot->now->side(Mode::cached),
                  &blocks = paged.snapshot->now->side(Mode::cached);
   CHECK(blocks.logits == one.logits);
-  REQUIRE(blocks.slots.size() == 11);
-  std::set<int64_t> slots(blocks.slots.begin(), blocks.slots.end());
+  REQUIRE(blocks.keys.size() == 11);
+  CHECK(blocks.kept == blocks.keys);
+  std::set<int64_t> slots;
+  for (size_t i = 0; i < 11; ++i) {
+    CHECK(blocks.keys[i].position == static_cast<int32_t>(i));
+    CHECK(blocks.keys[i].slot % 4 == static_cast<int64_t>(i) % 4);
+    slots.insert(blocks.keys[i].slot);
+  }
   CHECK(slots.size() == 11);
-  for (size_t i = 0; i < 11; ++i) CHECK(blocks.slots[i] % 4 == static_cast<int64_t>(i) % 4);
   for (const auto part : {&LayerData::k, &LayerData::v})
     for (size_t i = 0; i < (one.layers[1].*part).size(); ++i)
       CHECK((blocks.layers[1].*part).data()[i] == (one.layers[1].*part).data()[i]);

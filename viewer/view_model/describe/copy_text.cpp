@@ -58,9 +58,13 @@ CopiedText copy_scores(const Snapshot& snapshot, const Selection& at, Mode side,
   if (o.scores == nullptr || o.probs == nullptr)
     return {"", "", target_line(snapshot, at, {side, Part::score, t, t})};
   std::string text = "s\ttoken\tscore\tweight\n";
-  for (int s = 0; s <= t; ++s)
+  const std::vector<int> keys = keys_seen(snapshot.now->side(side), at.layer, t);
+  for (const int s : keys)
     text += fmt::format("{}\t{}\t{}\t{}\n", s, token_label(snapshot, s), o.scores[s], o.probs[s]);
-  return {text, fmt::format("scores and weights of row {}, {}", t, plural(t + 1, "row")), ""};
+  return {
+      text,
+      fmt::format("scores and weights of row {}, {}", t, plural(static_cast<int64_t>(keys.size()), "row")),
+      ""};
 }
 
 }  // namespace

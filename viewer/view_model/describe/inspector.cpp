@@ -1,5 +1,6 @@
 #include "viewer/view_model/describe/inspector.h"
 
+#include "viewer/view_model/describe/forgetting.h"
 #include "viewer/view_model/describe/pinned.h"
 #include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/describe/worked_example.h"
@@ -23,6 +24,7 @@ Crosshair build_crosshair(const Snapshot& snapshot, const Selection& at) {
   const std::optional<Target>& target = at.hovered ? at.hovered : at.pinned;
   if (!target || !target_exists(snapshot, *target)) return c;
   const int last = snapshot.now->n_tokens - 1;
+  const SideData& d = snapshot.now->side(target->side);
   switch (target->part) {
     case Part::q:
     case Part::output:
@@ -32,17 +34,19 @@ Crosshair build_crosshair(const Snapshot& snapshot, const Selection& at) {
     case Part::v:
       c.t = last;
       c.s = target->row;
-      c.elbow = true;
+      c.elbow = key_use(d, at.layer, last, target->row) == KeyUse::seen;
       c.elbow_to = last;
-      c.elbow_text = "used by this and every later row";
+      if (c.elbow) c.elbow_text = use_text(snapshot, target->side, at.layer, target->row);
       break;
     case Part::score:
     case Part::weight:
       c.t = target->row;
       c.s = target->column;
-      c.elbow = target->column <= target->row;
+      c.elbow = target->row >= d.first_position
+                    ? key_use(d, at.layer, target->row, target->column) == KeyUse::seen
+                    : index_of(d.keys, target->column) >= 0 && target->column <= target->row;
       c.elbow_to = c.elbow ? target->row : -1;
-      if (c.elbow) c.elbow_text = "used by this and every later row";
+      if (c.elbow) c.elbow_text = use_text(snapshot, target->side, at.layer, target->column);
       break;
     default:
       c.t = c.s = target->row;

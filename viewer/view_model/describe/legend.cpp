@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "viewer/view_model/describe/forgetting.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {
@@ -35,8 +36,14 @@ Legend build_legend(const Snapshot& snapshot, const Selection& at, const std::ar
                  "An earlier step has computed the row already, and nothing in this step needs it."},
                 {State::from_cache, "read from cache",
                  "An earlier step computed the row and kept it. This step only reads it."},
-                {State::masked, "masked", "The key comes after the query, so its weight is exactly 0."},
+                {State::masked, "masked",
+                 "The key comes after the query, or before its window, so its weight is exactly 0."},
                 {State::absent, "absent", "The row is neither computed in this step nor stored."}};
+  if (forgets(*snapshot.setup))
+    out.states.push_back(
+        {State::not_stored, "not stored",
+         "The cache has forgotten the row. No query reads it any more, and its slot is free for "
+         "another row."});
   out.value_scale = fmt::format("Q ±{} · K ±{} · V ±{} · scores ±{} · out ±{}", rough(double{s.q.largest}),
                                 rough(double{s.k.largest}), rough(double{s.v.largest}),
                                 rough(double{s.score.largest}), rough(double{s.out.largest}));

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/needed.h"
 #include "viewer/view_model/describe/row_rule.h"
 #include "viewer/view_model/describe/text.h"
 
@@ -31,6 +32,27 @@ std::vector<float> largest_values(const Snapshot& snapshot, Mode side, const Sel
   return out;
 }
 
+/// Marks the cells in which no query that the side fed sees a key.
+void mark_unseen(const SideData& data, int layer, Overview& o) {
+  const auto bins = static_cast<size_t>(o.bins);
+  o.unseen.assign(bins * bins, true);
+  const auto bin_of = [&](int position) {
+    return static_cast<size_t>(((int64_t{position} + 1) * o.bins - 1) / o.n_tokens);
+  };
+  const bool all_there =
+      data.n_keys() == o.n_tokens;  // then an index is a position, and a range of them is one
+  for (int t = data.first_position; t < o.n_tokens; ++t) {
+    const auto row = o.unseen.begin() + static_cast<std::ptrdiff_t>(bin_of(t) * bins);
+    const VisibleKeys seen = indices_seen(data, layer, t);
+    for (const KeyRange range : {seen.range(0), seen.range(1)})
+      if (all_there && range.begin < range.end)
+        std::fill(row + static_cast<std::ptrdiff_t>(bin_of(range.begin)),
+                  row + static_cast<std::ptrdiff_t>(bin_of(range.end - 1)) + 1, false);
+    if (!all_there)
+      for (const int s : keys_seen(data, layer, t)) row[static_cast<std::ptrdiff_t>(bin_of(s))] = false;
+  }
+}
+
 }  // namespace
 
 Overview build_overview(const Snapshot& snapshot, Mode side, const Selection& at) {
@@ -46,14 +68,24 @@ Overview build_overview(const Snapshot& snapshot, Mode side, const Selection& at
     o.weights.assign(static_cast<size_t>(o.bins) * static_cast<size_t>(o.bins), 0.0f);
   o.k = largest_values(snapshot, side, at, k_row, o);
   o.v = largest_values(snapshot, side, at, v_row, o);
+  const bool all_computed = side == Mode::recompute;
+  const NeededRows needed = all_computed ? needed_rows(data, at.layer) : NeededRows{};
+  mark_unseen(data, at.layer, o);
   for (int bin = 0; bin < o.bins; ++bin) {
     const int position = o.first_token(bin + 1) - 1;
+    bool stored = false, is_needed = !all_computed;
+    for (int i = o.first_token(bin); i <= position; ++i) {
+      stored =
+          stored || index_of(reached(at.beat, Beat::keep) && !all_computed ? data.kept : data.keys, i) >= 0;
+      is_needed = is_needed || needed.outputs[static_cast<size_t>(i)];
+    }
+    o.stored.push_back(stored);
     o.rows.push_back(row_state({.side = side,
                                 .part = reached(at.beat, Beat::softmax) ? Part::weight : Part::score,
                                 .prefill = snapshot.now->prefill(),
                                 .fed = position >= data.first_position,
                                 .last_row = position == o.n_tokens - 1,
-                                .last_layer = at.layer == setup.config().n_layers - 1},
+                                .needed = is_needed},
                                at.beat));
   }
   o.caption = fmt::format("All {}", plural(o.n_tokens, "token"));

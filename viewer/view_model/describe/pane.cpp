@@ -7,8 +7,11 @@
 #include <limits>
 
 #include "viewer/view_model/describe/compare.h"
+#include "viewer/view_model/describe/forgetting.h"
 #include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/needed.h"
 #include "viewer/view_model/describe/poke_effect.h"
+#include "viewer/view_model/describe/pool.h"
 #include "viewer/view_model/describe/row_rule.h"
 #include "viewer/view_model/describe/text.h"
 
@@ -19,14 +22,6 @@ namespace {
 constexpr float kUnusedOpacity = 0.4f;
 constexpr float kFaintest = 0.3f;      // unused and dropped, but still there to look at
 constexpr int64_t kRoundingUlp = 512;  // a larger difference does not come from rounding
-
-/// The cache, if it is not the usual one: "paged, int8 · ".
-std::string cache_text(const Setup& setup) {
-  const std::string kind = name_of(setup.cache), dtype = kv_dtypes_name(setup.cache.dtypes());
-  std::string text = kind == "contiguous" ? "" : kind;
-  if (dtype != "f32") text += fmt::format("{}{}", text.empty() ? "" : ", ", dtype);
-  return text.empty() ? "" : text + " · ";
-}
 
 const char* block_name(Part part) { return part == Part::q ? "Q" : part == Part::k ? "K" : "V"; }
 
@@ -45,7 +40,9 @@ class PaneBuilder {
         before_(selection.beat == Beat::start ? Beat::start
                                               : static_cast<Beat>(static_cast<int>(selection.beat) - 1)),
         n_(snapshot.now->n_tokens),
-        window_(window_of(n_, selection.room, selection.first_token)) {}
+        window_(window_of(n_, selection.room, selection.first_token)) {
+    if (side == Mode::recompute) needed_ = needed_rows(data_, selection.layer);
+  }
 
   PaneState build() {
     PaneState pane;
@@ -72,16 +69,30 @@ class PaneBuilder {
     pane.bars = bars();
     pane.output = output();
     pane.sweep_to = at_.beat == Beat::score ? window_.n_shown() - 1 : -1;
-    pane.kept = side_ == Mode::cached ? fmt::format("kept after this step: Q 0 · K {0} · V {0}", n_)
-                                      : "kept after this step: Q 0 · K 0 · V 0";
+    pane.kept_rows = static_cast<int>(data_.kept.size());
+    pane.kept = fmt::format("kept after this step: Q 0 · K {0} · V {0}", pane.kept_rows);
     pane.kept_title = "kept for the next step";
-    pane.kept_rows = side_ == Mode::cached ? n_ : 0;
     pane.show_kept = at_.beat == Beat::keep;
+    pane.forgets = forgets(setup_);
+    pane.price = price(snapshot_, side_, at_);
+    if (pane.forgets && side_ == Mode::cached) add_places(pane);
     pane.beat_note = note();
     return pane;
   }
 
  private:
+  /// Which positions are not stored, the index of each row that is, and the slots.
+  void add_places(PaneState& pane) const {
+    pane.pool = build_pool(snapshot_, at_.beat);
+    bool differ = false;
+    for (const Row& row : pane.k.rows) {
+      pane.struck.push_back(row.is == State::not_stored);
+      pane.indices.push_back(row.index < 0 ? "" : fmt::format("{}", row.index));
+      differ = differ || (row.index >= 0 && row.index != row.position);
+    }
+    if (!differ) pane.indices.clear();
+  }
+
   const LayerScales& scales() const { return setup_.scales[static_cast<size_t>(at_.layer)]; }
   bool fed(int position) const { return side_ == Mode::recompute || step_.prefill() || position == n_ - 1; }
   RowRule rule(Part part, int position) const {
@@ -90,7 +101,19 @@ class PaneBuilder {
             .prefill = step_.prefill(),
             .fed = fed(position),
             .last_row = position == n_ - 1,
-            .last_layer = at_.layer == config_.n_layers - 1};
+            .needed = is_needed(part, position),
+            .stored = index_of(data_.keys, position) >= 0,
+            .evicted = was_evicted(data_, position),
+            .seen = key_use(data_, at_.layer, n_ - 1, position) == KeyUse::seen};
+  }
+  bool is_needed(Part part, int position) const {
+    const std::vector<bool>& rows = part == Part::k || part == Part::v ? needed_.keys : needed_.outputs;
+    return rows.empty() || rows[static_cast<size_t>(position)];
+  }
+  /// Whether the cache holds the row at the end of a beat, and at which index; −1: it does not.
+  int stored_index(const RowRule& rule, int position, Beat beat) const {
+    if (side_ == Mode::recompute || (rule.fed && !reached(beat, Beat::append))) return -1;
+    return index_of(reached(beat, Beat::keep) ? data_.kept : data_.keys, position);
   }
 
   bool is_poked(Part part, int position) const {
@@ -116,9 +139,10 @@ class PaneBuilder {
     out.is = row_state(r, at_.beat);
     out.opacity_was = opacity(r, out.was, before_);
     out.opacity = opacity(r, out.is, at_.beat);
-    if (side_ == Mode::cached && (part == Part::k || part == Part::v)) {
-      out.stored_was = !r.fed || reached(before_, Beat::append);
-      out.stored = !r.fed || reached(at_.beat, Beat::append);
+    if (part == Part::k || part == Part::v) {
+      out.index = stored_index(r, position, at_.beat);
+      out.stored_was = stored_index(r, position, before_) >= 0;
+      out.stored = out.index >= 0;
     }
     out.poked = is_poked(part, position);
     out.asked = at_.asked && at_.asked->part == part && at_.asked->row == position;
@@ -167,15 +191,17 @@ class PaneBuilder {
       const float* x = row_values(data_, part, position);
       block.rows.push_back(row(part, position, x, config_.head_dim));
       if (x) std::copy_n(x, config_.head_dim, block.values.begin() + int64_t{slot} * config_.head_dim);
-      if (block.rows.back().is != State::not_yet && block.rows.back().is != State::absent)
+      const State is = block.rows.back().is;
+      if (is != State::not_yet && is != State::absent && is != State::not_stored)
         compare(part, x, block.rows.back());
     }
     return block;
   }
 
-  State cell_state(State row_state_now, int t, int s, Beat beat) const {
+  State cell_state(State row_state_now, KeyUse use, Beat beat) const {
     if (row_state_now == State::absent || row_state_now == State::not_yet) return row_state_now;
-    if (s <= t) return row_state_now;
+    if (use == KeyUse::seen) return row_state_now;
+    if (use == KeyUse::not_stored) return State::not_stored;
     return reached(beat, Beat::mask) ? State::masked : State::not_yet;
   }
 
@@ -204,10 +230,11 @@ class PaneBuilder {
     for (int column = 0; column < block.n; ++column) {
       const auto cell = static_cast<size_t>(slot * block.n + column);
       const int s = window_.position(column);
-      block.was[cell] = cell_state(r.was, t, s, before_);
-      block.cells[cell] = cell_state(r.is, t, s, at_.beat);
+      const KeyUse use = fed(t) ? key_use(data_, at_.layer, t, s) : KeyUse::seen;
+      block.was[cell] = cell_state(r.was, use, before_);
+      block.cells[cell] = cell_state(r.is, use, at_.beat);
       if (x) block.values[cell] = x[s];
-      if (x && s <= t && !std::isfinite(x[s])) r.not_finite = true;
+      if (x && use == KeyUse::seen && !std::isfinite(x[s])) r.not_finite = true;
     }
   }
 
@@ -218,8 +245,13 @@ class PaneBuilder {
     if (!scores || !weights) return b;
     b.scores.assign(scores, scores + n_);
     b.weights.assign(weights, weights + n_);
-    b.largest_score = *std::max_element(b.scores.begin(), b.scores.end());
-    b.smallest_score = *std::min_element(b.scores.begin(), b.scores.end());
+    const std::vector<int> keys = keys_seen(data_, at_.layer, n_ - 1);
+    b.seen.assign(static_cast<size_t>(n_), false);
+    for (const int s : keys) b.seen[static_cast<size_t>(s)] = true;
+    const auto [least, most] =
+        std::minmax_element(keys.begin(), keys.end(), [&](int a, int c) { return scores[a] < scores[c]; });
+    b.smallest_score = keys.empty() ? 0 : scores[*least];
+    b.largest_score = keys.empty() ? 0 : scores[*most];
     double sum = 0;
     for (float w : b.weights) sum += double{w};
     b.weight_sum = static_cast<float>(sum);
@@ -264,23 +296,43 @@ class PaneBuilder {
   }
 
   void titles(PaneState& pane) const {
-    const int queries = side_ == Mode::recompute || step_.prefill() ? n_ : 1;
     pane.name = side_ == Mode::cached ? "WITH CACHE" : "WITHOUT CACHE";
-    const std::string cache = side_ == Mode::cached ? cache_text(setup_) : "";
-    pane.subtitle = fmt::format("{}{} · head {} · {} {} {}", cache, layer_text(config_, at_.layer), at_.head,
-                                queries == 1 ? "1 query" : plural(queries, "query"),
-                                queries == 1 ? "meets" : "meet", plural(n_, "key"));
+    const std::string dtype = side_ == Mode::cached ? kv_dtypes_name(setup_.cache.dtypes()) : "f32";
+    pane.subtitle = fmt::format("{}{} · head {} · {}", dtype == "f32" ? "" : dtype + " · ",
+                                layer_text(config_, at_.layer), at_.head, meets());
+  }
+
+  /// "8 queries meet 8 keys", or with a window "8 queries, each meets at most 6 keys".
+  std::string meets() const {
+    const int queries = data_.q_len, seen = n_keys_seen(data_, at_.layer, n_ - 1);
+    if (queries == 1) return fmt::format("1 query meets {}", plural(seen, "key"));
+    if (seen < n_)
+      return fmt::format("{}, each meets at most {}", plural(queries, "query"), plural(seen, "key"));
+    return fmt::format("{} meet {}", plural(queries, "query"), plural(n_, "key"));
+  }
+
+  /// Cells of keys that the queries of this step do not see.
+  int64_t n_masked() const {
+    int64_t n = 0;
+    for (int t = data_.first_position; t < n_; ++t) n += data_.n_keys() - n_keys_seen(data_, at_.layer, t);
+    return n;
+  }
+
+  std::string keep_note() const {
+    if (side_ == Mode::recompute) return "drops everything";
+    const std::string evicted = evicted_text(snapshot_);
+    return evicted.empty() ? "drops Q and scores" : evicted;
   }
 
   std::string note() const {
     const bool cached = side_ == Mode::cached;
     const bool alike = step_.prefill();  // both sides feed the whole prompt
     const int past = alike ? 0 : n_ - 1;
-    const int queries = cached && !alike ? 1 : n_;
+    const int queries = data_.q_len;
     switch (at_.beat) {
       case Beat::start:
         if (!cached || alike) return "nothing kept from earlier steps";
-        return fmt::format("K and V of {} are in the cache", plural(past, "token"));
+        return fmt::format("K and V of {} are in the cache", plural(data_.n_keys() - queries, "token"));
       case Beat::project:
         if (cached || alike) return fmt::format("{} of Q, K and V", plural(queries, "row"));
         return fmt::format("{} of Q, K and V, {} of them again", plural(n_, "row"), past);
@@ -288,25 +340,36 @@ class PaneBuilder {
         return cached ? fmt::format("appends {} and {}", plural(queries, "K row"), plural(queries, "V row"))
                       : "kept for this step only";
       case Beat::score:
-        if (!cached && !alike && at_.layer < config_.n_layers - 1)
+        if (!cached && !alike && at_.layer < config_.n_layers - 1 &&
+            n_keys_seen(data_, at_.layer, n_ - 1) == n_)
           return fmt::format("all {} are used above", plural(queries, "query"));
-        return fmt::format("{} {} {}", plural(queries, "query"), queries == 1 ? "meets" : "meet",
-                           plural(n_, "key"));
+        return meets();
       case Beat::mask:
-        if (queries == 1) return "no later key to mask";
-        return fmt::format("{} masked: weight exactly 0", plural(int64_t{n_} * (n_ - 1) / 2, "cell"));
+        if (n_masked() == 0) return "no later key to mask";
+        return fmt::format("{} masked: weight exactly 0", plural(n_masked(), "cell"));
       case Beat::softmax:
         return queries == 1 ? "scores become weights, Σ = 1" : "in every row scores become weights, Σ = 1";
       case Beat::sum:
-        if (queries == 1) return "weights × V = the output row";
-        return at_.layer == config_.n_layers - 1 ? fmt::format("{} output rows, one is used", n_)
-                                                 : fmt::format("{} output rows, all are used above", n_);
+        return sum_note(queries);
       case Beat::next:
         return fmt::format("next token: {}", in_quotes(label(setup_.piece(data_.next_token))));
       case Beat::keep:
-        return cached ? "drops Q and scores" : "drops everything";
+        return keep_note();
     }
     return "";
+  }
+
+  std::string sum_note(int queries) const {
+    if (queries == 1) return "weights × V = the output row";
+    if (at_.layer == config_.n_layers - 1) return fmt::format("{} output rows, one is used", n_);
+    const int64_t used = needed_above();
+    return used == n_ ? fmt::format("{} output rows, all are used above", n_)
+                      : fmt::format("{} output rows, {} of them are used above", n_, used);
+  }
+  /// The output rows that the layers above need. In the prefill the cache keeps K and V of all of them.
+  int64_t needed_above() const {
+    if (step_.prefill() || needed_.outputs.empty()) return n_;
+    return std::count(needed_.outputs.begin(), needed_.outputs.end(), true);
   }
 
   const Snapshot& snapshot_;
@@ -320,6 +383,7 @@ class PaneBuilder {
   const Beat before_;
   const int n_;
   const TokenWindow window_;
+  NeededRows needed_;  // without a cache
 };
 
 }  // namespace

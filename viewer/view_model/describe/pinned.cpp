@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "cache/kv_codec.h"
+#include "viewer/view_model/describe/forgetting.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
 #include "viewer/view_model/describe/reads.h"
@@ -32,7 +34,8 @@ void add_products(const float* a, const float* b, int n, Pinned& pinned) {
 void pin_cell(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
   const int t = target.row, s = target.column, width = snapshot.setup->config().head_dim;
   const Operands o = operands(snapshot, at, target.side, t, s);
-  if (s > t || !o.q || !o.k || !o.scores) return;
+  const SideData& d = snapshot.now->side(target.side);
+  if (!o.q || !o.scores || key_use(d, at.layer, t, s) != KeyUse::seen || !o.k) return;
   if (target.part == Part::score) {
     add_products(o.q, o.k, width, pinned);
     pinned.products_title = fmt::format("q[{}]·k[{}], element by element", t, s);
@@ -41,7 +44,7 @@ void pin_cell(const Snapshot& snapshot, const Selection& at, const Target& targe
     return;
   }
   double sum = 0;
-  for (int i = 0; i <= t; ++i) {
+  for (const int i : keys_seen(d, at.layer, t)) {
     add_product(pinned, fmt::format("{} {}", i, token_label(snapshot, i)), o.scores[i], 1.0f, o.probs[i]);
     pinned.products.back().text =
         fmt::format("{} → {}", rough(double{o.scores[i]}), rough(double{o.probs[i]}));
@@ -58,7 +61,7 @@ void pin_output(const Snapshot& snapshot, const Selection& at, const Target& tar
   const Operands o = operands(snapshot, at, target.side, t, -1);
   if (!o.probs || d < 0) return;
   double sum = 0;
-  for (int s = 0; s <= t; ++s) {
+  for (const int s : keys_seen(snapshot.now->side(target.side), at.layer, t)) {
     const float* v = operands(snapshot, at, target.side, t, s).v;
     if (!v) return;
     add_product(pinned, fmt::format("{} {}", s, token_label(snapshot, s)), o.probs[s], v[d],
@@ -76,7 +79,7 @@ void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target
   if (target.part == Part::q) {
     const Operands o = operands(snapshot, at, target.side, target.row, -1);
     if (!o.scores) return;
-    for (int s = 0; s <= target.row; ++s)
+    for (const int s : keys_seen(snapshot.now->side(target.side), at.layer, target.row))
       add_product(pinned, fmt::format("{} {}", s, token_label(snapshot, s)), o.scores[s], o.probs[s],
                   o.probs[s]);
     pinned.products_title = fmt::format("weights of row {}", target.row);
@@ -84,6 +87,7 @@ void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target
   }
   const Operands o = operands(snapshot, at, target.side, last, target.row);
   if (!o.q || !o.k || !o.v || !o.probs) return;
+  if (key_use(snapshot.now->side(target.side), at.layer, last, target.row) != KeyUse::seen) return;
   if (target.part == Part::k) {
     add_products(o.q, o.k, width, pinned);
     pinned.products_title = fmt::format("q[{}]·k[{}], element by element", last, target.row);
@@ -100,9 +104,10 @@ void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target
 
 /// "37", or with blocks "37: row 5 of block 2".
 std::string slot_text(const Setup& setup, Mode side, int64_t slot) {
-  if (side == Mode::recompute || setup.cache.kind != "paged") return fmt::format("{}", slot);
-  return fmt::format("{}: row {} of block {}", slot, slot % setup.cache.block_len,
-                     slot / setup.cache.block_len);
+  const int block_len = setup.spec.block_len;
+  const bool in_blocks = setup.cache.kind == "paged" || setup.cache.kind == "window";
+  if (side == Mode::recompute || !in_blocks || block_len == 1) return fmt::format("{}", slot);
+  return fmt::format("{}: row {} of block {}", slot, slot % block_len, slot / block_len);
 }
 
 /// "64 (16 × f32)", or with scales "20 (16 × int8, and a scale of 4)", "72 (128 × int4, and 4 scales of 2)".
@@ -113,6 +118,22 @@ std::string bytes_text(int width, DType dtype) {
     scales =
         fmt::format(", and {} of {}", n == 1 ? "a scale" : fmt::format("{} scales", n), scale_bytes(dtype));
   return fmt::format("{} ({} × {}{})", stored_row_bytes(dtype, width), width, kv_dtype_name(dtype), scales);
+}
+
+/// When the cache forgot the row, and what is in its slot now.
+void add_eviction(const Snapshot& snapshot, const Target& target,
+                  std::vector<std::pair<std::string, std::string>>& lines) {
+  if (target.side == Mode::recompute) return;
+  const auto forgotten = when_forgotten(snapshot, target.row);
+  if (!forgotten) return;
+  const Setup& setup = *snapshot.setup;
+  const std::string step = forgotten->step == 0 ? "prefill" : fmt::format("decode {}", forgotten->step);
+  lines.emplace_back("evicted after", fmt::format("{}: {}", step, eviction_reason(setup, forgotten->row)));
+  const auto& kept = snapshot.now->side(Mode::cached).kept;
+  const auto now = std::ranges::find(kept, forgotten->row.slot, &PlacedRow::slot);
+  lines.emplace_back("its slot",
+                     slot_text(setup, target.side, forgotten->row.slot) +
+                         (now == kept.end() ? ", free" : fmt::format(", now position {}", now->position)));
 }
 
 void add_provenance(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
@@ -130,8 +151,11 @@ void add_provenance(const Snapshot& snapshot, const Selection& at, const Target&
   }
   if (target.part == Part::k || target.part == Part::v) {
     const SideData& d = snapshot.now->side(target.side);
-    if (s < static_cast<int>(d.slots.size()))
-      lines.emplace_back("slot", slot_text(setup, target.side, d.slots[static_cast<size_t>(s)]));
+    if (const int index = index_of(d.keys, s); index >= 0) {
+      if (index != s) lines.emplace_back("index", fmt::format("{} of {}", index, plural(d.n_keys(), "row")));
+      lines.emplace_back("slot", slot_text(setup, target.side, d.keys[static_cast<size_t>(index)].slot));
+    }
+    add_eviction(snapshot, target, lines);
     const std::string first = step_name(setup, s);
     lines.emplace_back("written by", target.side == Mode::cached
                                          ? first

@@ -30,8 +30,10 @@ void compare_keys(const Snapshot& snapshot, Mode side, const Selection& at, Side
       score_row(before, at.layer, at.head, last, n), score_row(now, at.layer, at.head, last, n),
       prob_row(before, at.layer, at.head, last, n), prob_row(now, at.layer, at.head, last, n)};
   if (std::find(std::begin(rows), std::end(rows), nullptr) != std::end(rows)) return;
-  std::vector<int> order(static_cast<size_t>(n));
-  std::iota(order.begin(), order.end(), 0);
+  // Of a policy that goes by attention, a poke may also change which keys there are.
+  std::vector<int> order = keys_seen(now, at.layer, last);
+  for (const int s : keys_seen(before, at.layer, last))
+    if (std::ranges::find(order, s) == order.end()) order.push_back(s);
   const auto change = [&](int s) {
     const double d = change_of(rows[2][s], rows[3][s]);
     return std::isnan(d) ? INFINITY : d;

@@ -141,7 +141,21 @@ class Story {
     return fmt::format("{}; {}.", text, logits_phrase());
   }
 
+  /// What the query that decides makes of the poked row of K or V.
+  KeyUse use() const { return key_use(now_, poke_.layer, last_, poke_.position); }
+  /// "k[1] is not stored any more, and is read 0 times in this step." Empty if the last row sees it.
+  std::string not_seen() const {
+    const std::string name = poked_row_name(poke_);
+    if (use() == KeyUse::not_stored)
+      return fmt::format("{} is not stored any more, and is read 0 times in this step.", name);
+    if (use() == KeyUse::masked)
+      return fmt::format("{} lies outside the window of row {}, and is read {}× in this step.", name, last_,
+                         reads());
+    return "";
+  }
+
   std::string key() const {
+    if (const std::string text = not_seen(); !text.empty()) return text + and_logits();
     const int s = poke_.position;
     const float* now = prob_row(now_, poke_.layer, head_, last_, n_);
     const float* before = prob_row(before_, poke_.layer, head_, last_, n_);
@@ -156,6 +170,7 @@ class Story {
   }
 
   std::string value() const {
+    if (const std::string text = not_seen(); !text.empty()) return text + and_logits();
     const std::string factors = output_as_product();
     const double change = output_change(last_);
     if (output_row(last_))
@@ -235,6 +250,16 @@ Badge poke_badge(const Snapshot& snapshot, Mode side, const Selection& at) {
   return badge;
 }
 
+namespace {
+
+/// The last row, up to `last`, whose query sees the poked row of K or V.
+int last_reader(const SideData& side, const Poke& poke, int last) {
+  while (last > poke.position && key_use(side, poke.layer, last, poke.position) != KeyUse::seen) --last;
+  return last;
+}
+
+}  // namespace
+
 std::string poke_difference(const Snapshot& snapshot) {
   const std::vector<Poke>& pokes = snapshot.now->pokes;
   if (pokes.empty() || snapshot.now->prefill()) return "";
@@ -243,8 +268,10 @@ std::string poke_difference(const Snapshot& snapshot) {
     const bool here = poke->when == Poke::When::now && poke->step == snapshot.now->step;
     if (!here || poke->layer == n_layers - 1 || poke->position >= last) continue;
     const bool query = poke->what == Poke::What::q;
-    return query ? fmt::format("right also rebuilt row {} in the layers above", poke->position)
-                 : fmt::format("right also rebuilt rows {} in the layers above", range(poke->position, last));
+    if (query) return fmt::format("right also rebuilt row {} in the layers above", poke->position);
+    const int end = last_reader(snapshot.now->side(Mode::recompute), *poke, last);
+    return fmt::format("right also rebuilt {} {} in the layers above", end == poke->position ? "row" : "rows",
+                       range(poke->position, end));
   }
   return "";
 }

@@ -30,17 +30,16 @@ int count_early(int n_rows, IsEarly is_early) {
 /// The rows of the attend that read the key. A binary search finds them, because the first and the last visible key
 /// never move back from one query to the next.
 Queries readers_of_key(const AttendRead& r, int position) {
-  if (position < r.mask.sinks)
-    return {count_early(r.q_len,
-                        [&](int t) { return visible_keys(r.mask, r.q_len, r.kv_len, t).end <= position; }),
-            r.q_len};
+  const int index = r.index_at(position);
+  if (index < 0) return {};
   const auto keys = [&](int t) { return visible_keys(r.mask, r.q_len, r.kv_len, t); };
-  return {count_early(r.q_len, [&](int t) { return keys(t).end <= position; }),
-          count_early(r.q_len, [&](int t) { return keys(t).begin <= position; })};
+  const int first = count_early(r.q_len, [&](int t) { return keys(t).end <= index; });
+  if (index < r.mask.sinks) return {first, r.q_len};
+  return {first, count_early(r.q_len, [&](int t) { return keys(t).begin <= index; })};
 }
 
 Queries readers_of_query(const AttendRead& r, int position) {
-  const int row = position - (r.kv_len - r.q_len);
+  const int row = position - r.position_of(0);
   return row < 0 || row >= r.q_len ? Queries{} : Queries{row, row + 1};
 }
 
@@ -52,9 +51,9 @@ ReadCount count_reads(const Snapshot& snapshot, Mode side, Part part, int positi
   for (const AttendRead& r : snapshot.reads[static_cast<size_t>(side)]) {
     const Queries q = part == Part::q ? readers_of_query(r, position) : readers_of_key(r, position);
     if (q.first >= q.last) continue;
-    const int before = r.kv_len - r.q_len;  // positions of earlier steps
-    lowest = out.times == 0 ? before + q.first : std::min(lowest, before + q.first);
-    highest = std::max(highest, before + q.last - 1);
+    const int first = r.position_of(q.first), last = r.position_of(q.last - 1);
+    lowest = out.times == 0 ? first : std::min(lowest, first);
+    highest = std::max(highest, last);
     out.times += q.last - q.first;
   }
   if (out.times > 0) out.readers = (lowest == highest ? "query " : "queries ") + range(lowest, highest);

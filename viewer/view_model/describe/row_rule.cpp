@@ -19,7 +19,7 @@ Beat made_at(Part part) {
 }
 
 constexpr float kFaded = 0.48f;   // dropped, but still readable in the last picture
-constexpr float kWaiting = 0.6f;  // in the cache, but not read yet
+constexpr float kWaiting = 0.6f;  // in the cache, but not read yet, or masked
 
 bool is_kv(Part part) { return part == Part::k || part == Part::v; }
 
@@ -28,6 +28,8 @@ bool is_kv(Part part) { return part == Part::k || part == Part::v; }
 State row_state(const RowRule& row, Beat beat) {
   const bool past = !row.fed;
   if (row.side == Mode::cached) {
+    if (is_kv(row.part) && (!row.stored || (row.evicted && reached(beat, Beat::keep))))
+      return State::not_stored;
     if (past) return is_kv(row.part) ? State::from_cache : State::absent;
     return reached(beat, made_at(row.part)) ? State::computed_now : State::not_yet;
   }
@@ -36,14 +38,13 @@ State row_state(const RowRule& row, Beat beat) {
   if (!reached(beat, made_at(row.part)))
     return again && made_at(row.part) == Beat::project ? State::absent : State::not_yet;
   if (!again) return State::computed_now;
-  // In the last layer only K and V of past rows are used, because no layer above needs their outputs.
-  return row.last_layer && !is_kv(row.part) ? State::again_unused : State::again_needed;
+  return row.needed ? State::again_needed : State::again_unused;
 }
 
 float row_opacity(const RowRule& row, Beat beat) {
   const bool kept = row.side == Mode::cached && is_kv(row.part);
   if (beat == Beat::keep && !kept && row_state(row, beat) != State::absent) return kFaded;
-  if (kept && !row.fed && !reached(beat, Beat::append)) return kWaiting;
+  if (kept && !row.fed && (!row.seen || !reached(beat, Beat::append))) return kWaiting;
   return 1;
 }
 

@@ -11,7 +11,11 @@ struct RowRule {
   Part part = Part::q;
   bool prefill = false;
   bool fed = false;  // the row is one of this step's inputs
-  bool last_row = false, last_layer = false;
+  bool last_row = false;
+  bool needed = true;    // without a cache: whether something later in the step reads the row (needed.h)
+  bool stored = true;    // with the cache: whether it held the row of K and V when attention read it
+  bool evicted = false;  // with the cache: it forgets the row when the step ends
+  bool seen = true;      // of K and V: whether the query that decides sees the row
 };
 
 State row_state(const RowRule& row, Beat beat);

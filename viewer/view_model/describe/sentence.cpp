@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "viewer/view_model/describe/forgetting.h"
 #include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/text.h"
 
@@ -13,9 +14,25 @@ std::string past_queries(int past) {
   return past == 1 ? "1 past query" : fmt::format("{} past queries", past);
 }
 
+/// "Left keeps K and V of 5 rows and drops Q." What the cache evicts is said too.
+std::string keep_sentence(const Snapshot& snapshot) {
+  if (!forgets(*snapshot.setup))
+    return "④ Left keeps K and V and drops Q; right drops everything and starts again.";
+  const SideData& left = snapshot.now->side(Mode::cached);
+  const std::string kept = plural(static_cast<int64_t>(left.kept.size()), "row");
+  if (left.evicted.empty())
+    return fmt::format("④ Left keeps K and V of {} and evicts none; right drops everything.", kept);
+  const std::string reason =
+      left.evicted.size() > 1 ? "" : ": " + eviction_reason(*snapshot.setup, left.evicted[0]);
+  return fmt::format("④ Left keeps K and V of {} and evicts {}{}. Right drops everything.", kept,
+                     evicted_rows(snapshot), reason);
+}
+
 /// In a layer below the last. Here all rows of the right side are needed, because the layer above reads them.
 std::string lower_layer_sentence(const Snapshot& snapshot, const Selection& at) {
   const int n = snapshot.now->n_tokens, past = n - 1, layer = at.layer;
+  const int seen = n_keys_seen(snapshot.now->side(Mode::cached), layer, past);
+  const bool window = n_keys_seen(snapshot.now->side(Mode::recompute), layer, past) < n;
   switch (at.beat) {
     case Beat::project:
       return fmt::format("① Layer {}: left computes 1 row of Q, K and V; right computes all {} rows again.",
@@ -24,10 +41,13 @@ std::string lower_layer_sentence(const Snapshot& snapshot, const Selection& at) 
       return fmt::format("② Every layer keeps its own K and V. In layer {} left adds one row to each.",
                          layer);
     case Beat::score:
+      if (window) return "";
       return fmt::format(
           "③ The last query meets {}. Right also scores {}, because layer {} needs their rows.",
-          plural(n, "key"), past_queries(past), layer + 1);
+          seen == n ? plural(n, "key") : fmt::format("{} keys on the left, {} on the right", seen, n),
+          past_queries(past), layer + 1);
     case Beat::sum:
+      if (window) return "";
       return fmt::format(
           "③ Weights times values give output rows. Layer {} needs 1 of them on the left, all {} on "
           "the right.",
@@ -36,6 +56,7 @@ std::string lower_layer_sentence(const Snapshot& snapshot, const Selection& at) 
       return fmt::format("④ The layers above do the same. Then only the last row decides: {}.",
                          next_summary(snapshot));
     case Beat::keep:
+      if (forgets(*snapshot.setup)) return "";
       return fmt::format(
           "④ Every layer keeps its own K and V; this is layer {}. Right keeps nothing in any layer.", layer);
     default:
@@ -47,6 +68,8 @@ std::string prefill_sentence(const Snapshot& snapshot, const Selection& at) {
   if (at.beat == Beat::start)
     return fmt::format("Prefill reads {} at once. Neither side has kept anything yet.",
                        plural(snapshot.now->n_tokens, "token"));
+  if (at.beat == Beat::keep && !snapshot.now->side(Mode::cached).evicted.empty())
+    return keep_sentence(snapshot);
   if (at.layer < snapshot.setup->config().n_layers - 1)
     return "Prefill: both sides do the same work; left keeps K and V of every layer.";
   return "Prefill: both sides do the same work; left keeps K and V.";
@@ -57,12 +80,19 @@ std::string prefill_sentence(const Snapshot& snapshot, const Selection& at) {
 std::string beat_sentence(const Snapshot& snapshot, const Selection& at) {
   const int n = snapshot.now->n_tokens;
   const int past = n - 1;
-  const std::string keys = plural(n, "key");
+  const SideData &left = snapshot.now->side(Mode::cached), &right = snapshot.now->side(Mode::recompute);
+  const int n_left = n_keys_seen(left, at.layer, past), n_right = n_keys_seen(right, at.layer, past);
+  const int from_cache = left.n_keys() - left.q_len;  // rows that the left side did not compute in this step
   if (snapshot.now->prefill()) return prefill_sentence(snapshot, at);
   if (at.layer < snapshot.setup->config().n_layers - 1)
     if (std::string text = lower_layer_sentence(snapshot, at); !text.empty()) return text;
   switch (at.beat) {
     case Beat::start:
+      if (from_cache < past)
+        return fmt::format(
+            "The input is {}. Left has kept K and V of {} of the {} before it; right has kept nothing.",
+            in_quotes(label(snapshot.setup->piece(snapshot.now->tokens.back()))), from_cache,
+            plural(past, "token"));
       return fmt::format(
           "The input is {}. Left has kept K and V of the {} before it; right has kept nothing.",
           in_quotes(label(snapshot.setup->piece(snapshot.now->tokens.back()))), plural(past, "token"));
@@ -70,19 +100,26 @@ std::string beat_sentence(const Snapshot& snapshot, const Selection& at) {
       return fmt::format("① Left computes 1 row of Q, K and V; right computes all {} rows again.", n);
     case Beat::append:
       return fmt::format("② Left adds one K row and one V row; {} read from the cache.",
-                         past == 1 ? "1 row is" : fmt::format("{} rows are", past));
+                         from_cache == 1 ? "1 row is" : fmt::format("{} rows are", from_cache));
     case Beat::score:
-      return fmt::format("③ The last query meets {}. Right also scores {} again.", keys, past_queries(past));
+      return fmt::format("③ The last query meets {}. Right also scores {} again.",
+                         n_left == n_right
+                             ? plural(n_left, "key")
+                             : fmt::format("{} on the left, {} on the right", plural(n_left, "key"), n_right),
+                         past_queries(past));
     case Beat::mask:
+      if (n_right < n)
+        return "③ Keys after a query, and keys before its window, are masked: weight exactly 0.";
       return "③ Keys after a query are masked: weight exactly 0. The last query has no keys after it.";
     case Beat::softmax:
       return "③ Softmax turns the scores of a row into weights that add up to 1.";
     case Beat::sum:
-      return "③ Weights times values give the output row. Every past V is needed.";
+      return fmt::format("③ Weights times values give the output row. Every {} is needed.",
+                         n_left == n && n_right == n ? "past V" : "V that the query sees");
     case Beat::next:
       return fmt::format("④ Only the last row decides: {}.", next_summary(snapshot));
     case Beat::keep:
-      return "④ Left keeps K and V and drops Q; right drops everything and starts again.";
+      return keep_sentence(snapshot);
   }
   return "";
 }

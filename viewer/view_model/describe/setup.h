@@ -31,7 +31,8 @@ struct Setup {
   std::string model_name, backend, prompt;
   TimesMean times = TimesMean::cpu_speed;
   SamplingOptions sampling;
-  CacheOptions cache{};  // of the side with the cache
+  CacheOptions cache{};  // of the side with the cache, as the user chose it
+  CacheSpec spec{};      // what that came to
   int prompt_len = 0;
   int max_seq_len = 0;
   std::vector<LayerScales> scales;  // [n_layers]; fixed when the sessions start

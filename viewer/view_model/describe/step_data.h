@@ -3,10 +3,14 @@
 // It never changes once it is made, so the thread that runs steps and the
 // thread that draws share it without a lock.
 //   q, out         [q_len, n_q_heads, head_dim]      row 0 is position first_position
-//   k, v           [n_tokens, n_kv_heads, head_dim]  as attention read them: with cached rows and with pokes
-//   scores, probs  [n_q_heads, q_len, n_tokens]      scores −∞ and probs 0 where masked
+//   k, v           [n_keys, n_kv_heads, head_dim]    as attention read them: with cached rows and with pokes
+//   scores, probs  [n_q_heads, q_len, n_tokens]      scores −∞ and probs 0 where masked or not stored
 //   lse            [q_len, n_q_heads]
 //   last_scores, last_probs   [n_q_heads, n_tokens]  of the last row alone
+//
+// Rows and columns of pictures are *positions*. A cache that forgets rows holds fewer keys than there are tokens, so
+// the row of a key is at another *index*. SideData::keys says which, as the cache said it in this step. Use the
+// functions below; never take a position for an index or a slot.
 //
 // How much of a step is kept depends on its size (step_size):
 //   whole up to kWholeStepBytes      all of the above
@@ -47,7 +51,15 @@ struct FocusRows {
 
 struct LayerData {
   Floats q, k, v, scores, probs, out, lse, last_scores, last_probs;
+  MaskRule mask;          // which keys a query sees, by index
   bool recorded = false;  // false: q, k, v, out and lse are too large to keep
+};
+
+/// A row of K and of V in the cache: the position of its token, and the slot in which it is stored.
+struct PlacedRow {
+  int32_t position = 0;
+  int64_t slot = 0;
+  bool operator==(const PlacedRow&) const = default;
 };
 
 struct SideData {
@@ -60,7 +72,12 @@ struct SideData {
   StepRecord record;
   double wall_us = 0;               // of this step; see StepData::timed
   std::vector<PokeReport> reports;  // one per poke
-  std::vector<int64_t> slots;       // [n_tokens], where the K and V rows are stored
+  // By index, in ascending order of position: what attention read, and what the cache holds after the step.
+  // Without a cache `kept` is empty.
+  std::vector<PlacedRow> keys, kept;
+  std::vector<EvictedRow> evicted;  // what the cache forgot when the step ended
+
+  int n_keys() const { return static_cast<int>(keys.size()); }
 };
 
 struct StepData {
@@ -85,6 +102,27 @@ struct StepSize {
   int64_t rows = 0;   // without scores and probs, except for their last rows
 };
 StepSize step_size(const ModelConfig& config, int n_tokens, bool prefill);
+
+// ---- where rows are
+
+/// The index of the row of K and V at a position, or −1 if it is not stored.
+int index_of(const std::vector<PlacedRow>& rows, int position);
+bool was_evicted(const SideData& s, int position);
+
+/// What a query of the step makes of a key.
+enum class KeyUse : uint8_t {
+  seen,
+  later,       // the key comes after the query
+  masked,      // it comes before the query's window
+  not_stored,  // the cache has forgotten it
+};
+/// The query must be one that the side fed in this step.
+KeyUse key_use(const SideData& s, int layer, int query_position, int key_position);
+/// The positions of the keys that a query of the step sees, in ascending order.
+std::vector<int> keys_seen(const SideData& s, int layer, int query_position);
+int n_keys_seen(const SideData& s, int layer, int query_position);
+/// The same keys by index.
+VisibleKeys indices_seen(const SideData& s, int layer, int query_position);
 
 // ---- rows by position; null if the side has no such row
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "viewer/view_model/describe/forgetting.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
 #include "viewer/view_model/describe/text.h"
@@ -28,6 +29,8 @@ double dot(const float* a, const float* b, int n) {
 
 /// Why the left side does not have the row.
 std::string absent_line(const Snapshot& snapshot, const Target& target) {
+  if (target.part == Part::k || target.part == Part::v)
+    return not_stored_line(snapshot, target.part, target.row);
   const std::string when = step_name(*snapshot.setup, target.row);
   if (target.part == Part::q) return fmt::format("q[{}]: used once, in {}, then dropped", target.row, when);
   return fmt::format("{} row {}: computed once, in {}, then dropped; nothing reads it again",
@@ -45,9 +48,10 @@ std::string output_element_line(const Snapshot& snapshot, const Selection& at, c
     double size() const { return std::fabs(weight * v); }
   };
   std::vector<Term> terms;
-  for (int s = 0; s <= t && o.probs; ++s)
-    if (const float* v = operands(snapshot, at, target.side, t, s).v)
-      terms.push_back({s, double{o.probs[s]}, double{v[d]}});
+  if (o.probs)
+    for (const int s : keys_seen(snapshot.now->side(target.side), at.layer, t))
+      if (const float* v = operands(snapshot, at, target.side, t, s).v)
+        terms.push_back({s, double{o.probs[s]}, double{v[d]}});
   std::sort(terms.begin(), terms.end(), [](const Term& a, const Term& b) { return a.size() > b.size(); });
   std::string sum;
   for (size_t i = 0; i < std::min<size_t>(2, terms.size()); ++i)
@@ -70,20 +74,30 @@ std::string value_row_line(const Snapshot& snapshot, const Selection& at, const 
   }
   const std::string size = fmt::format("root mean square {}", number(root_mean_square(x, width)));
   const int last = snapshot.now->n_tokens - 1;
+  const SideData& d = snapshot.now->side(target.side);
+  const bool is_kv = target.part == Part::k || target.part == Part::v;
+  const std::string use = is_kv ? use_text(snapshot, target.side, at.layer, target.row) : "";
+  if (is_kv && key_use(d, at.layer, last, target.row) == KeyUse::masked)
+    return fmt::format("{}: {}; outside the window of row {}: {}", name, size, last, use);
   switch (target.part) {
-    case Part::q:
-      return fmt::format("{}: {}; compared with all {} up to position {}", name, size,
-                         plural(target.row + 1, "key"), target.row);
+    case Part::q: {
+      const int seen = n_keys_seen(d, at.layer, target.row);
+      if (seen <= target.row)
+        return fmt::format("{}: {}; compared with {} of the {} up to position {}", name, size,
+                           plural(seen, "key"), target.row + 1, target.row);
+      return fmt::format("{}: {}; compared with all {} up to position {}", name, size, plural(seen, "key"),
+                         target.row);
+    }
     case Part::k: {
       const Operands o = operands(snapshot, at, target.side, last, target.row);
-      return o.scores ? fmt::format("{}: {}; score with q[{}] {}; used by this and every later row", name,
-                                    size, last, number(double{o.scores[target.row]}))
+      return o.scores ? fmt::format("{}: {}; score with q[{}] {}; {}", name, size, last,
+                                    number(double{o.scores[target.row]}), use)
                       : fmt::format("{}: {}", name, size);
     }
     case Part::v: {
       const Operands o = operands(snapshot, at, target.side, last, target.row);
-      return o.probs ? fmt::format("{}: {}; weight {} in row {}; used by this and every later row", name,
-                                   size, number(double{o.probs[target.row]}), last)
+      return o.probs ? fmt::format("{}: {}; weight {} in row {}; {}", name, size,
+                                   number(double{o.probs[target.row]}), last, use)
                      : fmt::format("{}: {}", name, size);
     }
     default:
@@ -94,6 +108,12 @@ std::string value_row_line(const Snapshot& snapshot, const Selection& at, const 
 std::string cell_line(const Snapshot& snapshot, const Selection& at, const Target& target) {
   const int t = target.row, s = target.column, width = snapshot.setup->config().head_dim;
   if (s > t) return fmt::format("key {} comes after query {}: masked, weight exactly 0", s, t);
+  const SideData& d = snapshot.now->side(target.side);
+  const bool fed = t >= d.first_position;
+  const KeyUse use = fed ? key_use(d, at.layer, t, s) : KeyUse::seen;
+  if (use == KeyUse::not_stored) return not_stored_line(snapshot, Part::k, s);
+  if (use == KeyUse::masked)
+    return fmt::format("key {} lies outside the window of query {}: masked, weight exactly 0", s, t);
   const Operands o = operands(snapshot, at, target.side, t, s);
   if (!o.scores || !o.q || !o.k) return absent_line(snapshot, target);
   const double score = double{o.scores[s]};

@@ -81,6 +81,18 @@ std::string range(int64_t first, int64_t last) {
   return first == last ? fmt::format("{}", first) : fmt::format("{}–{}", first, last);
 }
 
+std::string ranges(std::vector<int> numbers) {
+  std::ranges::sort(numbers);
+  std::string out;
+  for (size_t i = 0; i < numbers.size();) {
+    size_t end = i + 1;
+    while (end < numbers.size() && numbers[end] == numbers[end - 1] + 1) ++end;
+    out += (out.empty() ? "" : ", ") + range(numbers[i], numbers[end - 1]);
+    i = end;
+  }
+  return out;
+}
+
 std::string label(std::string_view token_text) {
   const auto first = token_text.find_first_not_of(" \t\n");
   if (first == std::string_view::npos) return token_text.empty() ? "∅" : "␣";

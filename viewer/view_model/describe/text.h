@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace lastrow::view {
 
@@ -24,6 +25,8 @@ std::string ratio(double with, double without);
 std::string plural(int64_t n, std::string_view noun);
 /// "3", "3–7".
 std::string range(int64_t first, int64_t last);
+/// "3", "0–2, 5": numbers in any order, each once.
+std::string ranges(std::vector<int> numbers);
 /// The text of a token as a label: without spaces at its ends; "␣" if it is only spaces, "∅" if it is empty.
 std::string label(std::string_view token_text);
 /// “fox”

@@ -32,8 +32,10 @@ std::string banner_text(const Snapshot& snapshot) {
   if (step.prefill())
     return fmt::format("Prefill · {} {} · {}", step.n_tokens == 1 ? "position" : "positions",
                        range(0, step.n_tokens - 1), plural(step.n_tokens, "key"));
-  return fmt::format("Decode {} · position {} · {}", step.step, step.n_tokens - 1,
-                     plural(step.n_tokens, "key"));
+  const int stored = step.side(Mode::cached).n_keys();
+  return fmt::format(
+      "Decode {} · position {} · {}", step.step, step.n_tokens - 1,
+      stored == step.n_tokens ? plural(stored, "key") : fmt::format("{} of {} keys", stored, step.n_tokens));
 }
 
 std::vector<BeatChip> beat_chips(Beat now) {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
@@ -17,9 +16,8 @@ namespace {
 
 constexpr size_t kKeys = 4;
 
-std::vector<int> keys_by_weight(const float* weights, int n) {
-  std::vector<int> order(static_cast<size_t>(n));
-  std::iota(order.begin(), order.end(), 0);
+/// Of the keys that the row sees, those with the largest weights.
+std::vector<int> keys_by_weight(const float* weights, std::vector<int> order) {
   const size_t first = std::min(kKeys, order.size());
   // A NaN counts as −∞, so that the order is defined.
   const auto key = [&](int s) { return std::isnan(weights[s]) ? -INFINITY : weights[s]; };
@@ -30,17 +28,16 @@ std::vector<int> keys_by_weight(const float* weights, int n) {
 }
 
 std::vector<ExampleKey> example_keys(const Snapshot& snapshot, const Operands& o,
-                                     const std::vector<int>& keys) {
-  const int n = snapshot.now->n_tokens;
+                                     const std::vector<int>& seen, const std::vector<int>& keys) {
   std::vector<ExampleKey> out;
   double rest = 0;
-  for (int s = 0; s < n; ++s) rest += double{o.probs[s]};
+  for (const int s : seen) rest += double{o.probs[s]};
   for (const int s : keys) {
     out.push_back({fmt::format("{} {}", s, token_label(snapshot, s)), number(double{o.scores[s]}),
                    rough(double{o.probs[s]}), o.probs[s]});
     rest -= double{o.probs[s]};
   }
-  const int others = n - static_cast<int>(keys.size());
+  const int others = static_cast<int>(seen.size() - keys.size());
   rest = std::max(0.0, rest);
   if (others > 0)
     out.push_back({others == 1 ? "1 other" : fmt::format("{} others", others), "", rough(rest),
@@ -51,7 +48,7 @@ std::vector<ExampleKey> example_keys(const Snapshot& snapshot, const Operands& o
 std::string in_product(double x) { return x < 0 ? fmt::format("({})", rough(x)) : rough(x); }
 
 /// The first element of the output: the two largest weights, and the result that the backend gave.
-std::string output_line(const Snapshot& snapshot, const Selection& at, const Operands& o,
+std::string output_line(const Snapshot& snapshot, const Selection& at, const Operands& o, size_t n_seen,
                         const std::vector<int>& keys) {
   std::string sum;
   const size_t shown = std::min<size_t>(2, keys.size());
@@ -61,7 +58,7 @@ std::string output_line(const Snapshot& snapshot, const Selection& at, const Ope
     sum +=
         fmt::format("{}{}·{}", i > 0 ? " + " : "", rough(double{o.probs[keys[i]]}), in_product(double{v[0]}));
   }
-  if (snapshot.now->n_tokens > static_cast<int>(shown)) sum += " + …";
+  if (n_seen > shown) sum += " + …";
   return fmt::format("out[0] = {} = {}", sum, rough(double{o.out[0]}));
 }
 
@@ -77,7 +74,8 @@ WorkedExample build_worked_example(const Snapshot& snapshot, const Selection& at
   e.costs_title = "The cost of all steps so far";
   const Operands row = operands(snapshot, at, Mode::cached, last, -1);
   if (!row.q || !row.scores || !row.probs || !row.out) return e;
-  const std::vector<int> keys = keys_by_weight(row.probs, last + 1);
+  const std::vector<int> seen = keys_seen(snapshot.now->side(Mode::cached), at.layer, last);
+  const std::vector<int> keys = keys_by_weight(row.probs, seen);
   const int s = keys.front();
   const float* k = operands(snapshot, at, Mode::cached, last, s).k;
   if (reached(at.beat, Beat::score) && k) {
@@ -89,11 +87,11 @@ WorkedExample build_worked_example(const Snapshot& snapshot, const Selection& at
   }
   if (reached(at.beat, Beat::softmax)) {
     e.weight_title = "Softmax: scores become weights";
-    e.keys = example_keys(snapshot, row, keys);
+    e.keys = example_keys(snapshot, row, seen, keys);
   }
   if (reached(at.beat, Beat::sum)) {
     e.output_title = "Output: weights times values";
-    e.output_line = output_line(snapshot, at, row, keys);
+    e.output_line = output_line(snapshot, at, row, seen.size(), keys);
   }
   return e;
 }

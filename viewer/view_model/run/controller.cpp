@@ -18,6 +18,7 @@ Controller::Impl::Impl(ControllerOptions options) {
   tour_offered = options.offer_tour;
   goal = {options.model, options.prompt, options.backend, std::max(0, options.step), {}, options.sampling};
   goal.cache = options.cache;
+  cache_sizes = sizes_of(goal.cache, cache_sizes);
   first_goal = goal;
   want_goal();
 }

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 
+#include "viewer/view_model/describe/cache_menu.h"
 #include "viewer/view_model/describe/overview.h"
 #include "viewer/view_model/describe/prompt_box.h"
 #include "viewer/view_model/run/beat_clock.h"
@@ -60,6 +61,8 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const SetModel&);
   std::string carry_out(const SetPrompt&);
   std::string carry_out(const SetBackend&);
+  std::string carry_out(const SetCache&);
+  std::string carry_out(const ChangeCacheSize&);
   std::string carry_out(const NextModel&);
   std::string carry_out(const NextBackend&);
   std::string carry_out(const SetTemperature&);
@@ -169,6 +172,7 @@ struct Controller::Impl final : ScriptedViewer {
   FileBox file_box;
   bool closes_when_done = false;  // the open box closes when what it asked for is on the screen
   ChoiceList open_choices = ChoiceList::none;
+  CacheSizeChoice cache_sizes;  // in the list of caches
   Theme theme = Theme::light;
   bool lecture = false;
   std::optional<Notice> notice, timed_notice;  // timed_notice: on the screen since notice_since

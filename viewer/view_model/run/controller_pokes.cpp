@@ -51,7 +51,8 @@ std::string Controller::Impl::carry_out(const PokeRow& c) {
     return refuse(fmt::format("there is no position {}: this step has positions 0 to {}", c.position,
                               current->now->n_tokens - 1));
   const Setup& setup = *current->setup;
-  if (goal.model != setup.model_name || goal.prompt != setup.prompt || goal.backend != setup.backend)
+  if (goal.model != setup.model_name || goal.prompt != setup.prompt || goal.backend != setup.backend ||
+      goal.cache != setup.cache)
     return refuse("another run is about to begin: poke it when it is on the screen");
   const Poke poke = to_poke(c, *current, selection());
   std::vector<Poke> list = pokes.pokes();

@@ -17,9 +17,9 @@ bool is_one_of(const Command& command) {
 
 /// Commands that change what the tour shows. The tour sets all of that itself.
 bool moves_about(const Command& command) {
-  return is_one_of<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, SetTemperature, SetSeed,
-                   RunPrompt, OpenPath, GoToStep, ChangeStep, GoToBeat, ChangeBeat, SetLayer, ChangeLayer,
-                   SetHead, ChangeHead, ShowPoke>(command);
+  return is_one_of<SetModel, SetPrompt, SetBackend, SetCache, ChangeCacheSize, NextModel, NextBackend,
+                   SetTemperature, SetSeed, RunPrompt, OpenPath, GoToStep, ChangeStep, GoToBeat, ChangeBeat,
+                   SetLayer, ChangeLayer, SetHead, ChangeHead, ShowPoke>(command);
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ void Controller::Impl::leave_tour_for_good() {
 void Controller::Impl::return_to_own_text() {
   const std::optional<Goal> own = std::exchange(text_before_tour, std::nullopt);
   if (!own || (own->model == first_goal.model && own->prompt == first_goal.prompt &&
-               own->sampling == first_goal.sampling))
+               own->sampling == first_goal.sampling && own->cache == goal.cache))
     return;
   goal = *own;
   pokes.clear();

@@ -1,4 +1,4 @@
-// The commands that choose what to run: model, prompt, backend, temperature and seed.
+// The commands that choose what to run: model, prompt, backend, cache, temperature and seed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "model/model.h"
 #include "registry/registry.h"
+#include "session/session_cache.h"
 #include "viewer/view_model/describe/sampling.h"
 #include "viewer/view_model/run/controller_impl.h"
 
@@ -71,6 +72,39 @@ std::string Controller::Impl::carry_out(const SetSeed& c) {
 std::string Controller::Impl::carry_out(const SetBackend& c) {
   open_choices = ChoiceList::none;
   goal.backend = c.name;
+  want_goal();
+  return "";
+}
+
+std::string Controller::Impl::carry_out(const SetCache& c) {
+  CacheOptions cache;
+  try {
+    cache = cache_options(c.text);
+    cache.dtype_k = goal.cache.dtype_k;
+    cache.dtype_v = goal.cache.dtype_v;
+    if (current && current->setup->model_name == goal.model) completed(cache, current->setup->config());
+  } catch (const Error& e) {
+    return refuse(e.what());
+  }
+  open_choices = ChoiceList::none;
+  goal.cache = cache;
+  cache_sizes = sizes_of(cache, cache_sizes);
+  want_goal();
+  return "";
+}
+
+/// The list stays open, so that the user can go on.
+std::string Controller::Impl::carry_out(const ChangeCacheSize& c) {
+  CacheSizeChoice sizes = cache_sizes;
+  int& size = c.size == CacheSize::rows ? sizes.rows : sizes.sinks;
+  constexpr int kMost = 4096;  // more than the list is good for; SetCache takes any number
+  size = std::clamp(size + std::clamp(c.by, -kMost, kMost), 1, std::max(kMost, size));
+  const CacheOptions cache = with_sizes(goal.cache, sizes);
+  if (current && cache != goal.cache)
+    if (const std::string reason = why_not(*current->setup, cache); !reason.empty()) return refuse(reason);
+  cache_sizes = sizes;
+  if (cache == goal.cache) return "";
+  goal.cache = cache;
   want_goal();
   return "";
 }

@@ -86,6 +86,9 @@ void Controller::Impl::fill_program_state(ViewState& v) const {
     if (b.name == without_kernel(backend) && b.name != backend)  // a kernel is forced
       v.backends.push_back({backend, backend + " · this kernel only", b.usable, b.why_not, true});
   }
+  const CacheOptions& cache = current ? current->setup->cache : goal.cache;
+  v.caches = build_cache_menu(current ? current->setup.get() : nullptr, cache, cache_sizes,
+                              open_choices == ChoiceList::caches);
   v.notice = notice;
   v.room = room;
   v.theme = theme;

@@ -8,6 +8,7 @@
 
 #include "core/stop.h"
 #include "registry/registry.h"
+#include "session/session_cache.h"
 
 namespace lastrow::view {
 
@@ -40,6 +41,8 @@ Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Pro
   options.stop = &progress_.stop;
   options.sampling = goal.sampling;
   options.cache = goal.cache;
+  // The viewer shows the prefill as one step, so a cache that forgets rows must have room for the whole prompt.
+  if (forgets_rows(goal.cache)) options.chunk = static_cast<int32_t>(prompt.size());
   const auto start = [&](const SessionOptions& for_cached, AttendHook::Function for_recompute) {
     auto twin = std::make_unique<TwinSession>(model, make_backend(backend_), make_backend(backend_),
                                               for_cached, std::move(for_recompute));
@@ -78,6 +81,9 @@ void Generation::note_reads() {
     if (reads_[side].size() <= step) reads_[side].resize(step + 1);
     reads_[side][step] = watches_[side].read();
   }
+  const std::span<const EvictedRow> evicted = twin_->cached().cache().evicted();
+  evicted_.resize(step);
+  evicted_.emplace_back(evicted.begin(), evicted.end());
 }
 
 /// Runs to a step under the active pokes. It chooses new tokens only while no poke is active.
@@ -187,7 +193,8 @@ std::shared_ptr<StepData> Generation::with_focus(const StepData& data, const Foc
   progress_.say(fmt::format("Computing the scores of head {} …", focus.head), -1);
   auto out = std::make_shared<StepData>(data);
   for (size_t side = 0; side < 2; ++side)
-    out->sides[side].focus = head_probe_->rows(data.sides[side], watches_[side].spec(), data.n_tokens, focus);
+    out->sides[side].focus =
+        head_probe_->rows(data.sides[side], watches_[side].spec(focus.layer), data.n_tokens, focus);
   return out;
 }
 
@@ -234,6 +241,11 @@ std::array<std::vector<AttendRead>, 2> Generation::reads(int step) const {
   std::array<std::vector<AttendRead>, 2> out = reads_;
   for (auto& side : out) side.resize(std::min(static_cast<size_t>(step) + 1, side.size()));
   return out;
+}
+
+std::vector<std::vector<EvictedRow>> Generation::evicted(int step) const {
+  const auto n = std::min(static_cast<size_t>(step) + 1, evicted_.size());
+  return {evicted_.begin(), evicted_.begin() + static_cast<std::ptrdiff_t>(n)};
 }
 
 }  // namespace lastrow::view

@@ -63,6 +63,8 @@ class Generation {
   const CostLog& costs() const { return costs_; }
   /// What the attends of steps 0 … step read.
   std::array<std::vector<AttendRead>, 2> reads(int step) const;
+  /// What the cache forgot in steps 0 … step, without pokes.
+  std::vector<std::vector<EvictedRow>> evicted(int step) const;
   int64_t remembered_bytes() const;
 
  private:
@@ -89,6 +91,7 @@ class Generation {
   std::map<int, std::shared_ptr<const StepData>> rows_;  // of earlier steps, without pokes
   std::map<int, std::array<double, 2>> times_us_;        // [Mode], measured
   std::array<std::vector<AttendRead>, 2> reads_;         // [Mode][step]
+  std::vector<std::vector<EvictedRow>> evicted_;         // [step]
   CostLog costs_;
 };
 

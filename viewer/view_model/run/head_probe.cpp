@@ -1,6 +1,7 @@
 #include "viewer/view_model/run/head_probe.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -20,25 +21,27 @@ class OneLayer {
            int n_tokens)
       : backend_(backend),
         spec_(spec),
+        keys_(side.keys),
         n_tokens_(n_tokens),
-        cache_(make_cache(
-            {},
-            {.n_layers = 1, .n_kv_heads = c.n_kv_heads, .head_dim = c.head_dim, .max_seq_len = n_tokens})),
+        cache_(make_cache({}, {.n_layers = 1,
+                               .n_kv_heads = c.n_kv_heads,
+                               .head_dim = c.head_dim,
+                               .max_seq_len = side.n_keys()})),
         storage_(backend.make_storage(cache_->spec())) {
     const LayerData& l = side.layers[static_cast<size_t>(layer)];
-    std::vector<int64_t> slots(static_cast<size_t>(n_tokens));
+    std::vector<int64_t> slots(keys_.size());
     std::iota(slots.begin(), slots.end(), 0);
     backend.write_rows(*storage_, 0, RowKind::k, slots,
-                       ConstTensorView(l.k.data(), {n_tokens, c.n_kv_heads, c.head_dim}));
+                       ConstTensorView(l.k.data(), {side.n_keys(), c.n_kv_heads, c.head_dim}));
     q_ = backend.upload(ConstTensorView(l.q.data(), {side.q_len, c.n_q_heads, c.head_dim}));
     lse_ = backend.upload(ConstTensorView(l.lse.data(), {side.q_len, c.n_q_heads}));
-    if (side.first_position > 0) cache_->commit(plan(side.first_position));
+    if (side.n_keys() > side.q_len) cache_->commit(plan(side.n_keys() - side.q_len));
     batch_ = &backend.begin_step(plan(side.q_len), *storage_);
   }
 
   /// scores and probs [n_rows, n_tokens] of one head, from a row of q on.
   void probe(int head, int first_row, int n_rows, float* scores, float* probs) {
-    const Shape shape{1, n_rows, n_tokens_};
+    const Shape shape{1, n_rows, static_cast<int64_t>(keys_.size())};
     Tensor s = backend_.make_tensor(shape), p = backend_.make_tensor(shape);
     backend_.run(Probe{.site = {0, "probe"},
                        .q = q_,
@@ -49,8 +52,8 @@ class OneLayer {
                        .selection = {head, 1, first_row, n_rows},
                        .scores = s,
                        .probs = p});
-    backend_.download(s.view(), TensorView(scores, shape));
-    backend_.download(p.view(), TensorView(probs, shape));
+    download_by_position(s.view(), n_rows, scores, -std::numeric_limits<float>::infinity());
+    download_by_position(p.view(), n_rows, probs, 0);
   }
 
   /// The weights of all rows of q. The first is the row of token first_position.
@@ -68,6 +71,19 @@ class OneLayer {
   }
 
  private:
+  /// From columns in the order of indices to columns in the order of positions.
+  void download_by_position(ConstTensorView from, int n_rows, float* to, float elsewhere) {
+    const size_t n_keys = keys_.size(), n_tokens = static_cast<size_t>(n_tokens_);
+    if (n_keys == n_tokens) return backend_.download(from, TensorView(to, from.shape()));
+    by_index_.resize(static_cast<size_t>(from.size()));
+    backend_.download(from, TensorView(by_index_.data(), from.shape()));
+    const auto rows = static_cast<size_t>(n_rows);
+    std::fill_n(to, rows * n_tokens, elsewhere);
+    for (size_t row = 0; row < rows; ++row)
+      for (size_t index = 0; index < n_keys; ++index)
+        to[row * n_tokens + static_cast<size_t>(keys_[index].position)] = by_index_[row * n_keys + index];
+  }
+
   const StepPlan& plan(int n) {
     tokens_.assign(static_cast<size_t>(n), 0);
     const SequenceInput input{0, tokens_, LogitRows::none};
@@ -76,7 +92,9 @@ class OneLayer {
 
   Backend& backend_;
   AttendSpec spec_;
+  const std::vector<PlacedRow>& keys_;  // of the step
   int n_tokens_;
+  std::vector<float> by_index_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<KvStorage> storage_;
   std::vector<int32_t> tokens_;

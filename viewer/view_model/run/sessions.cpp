@@ -64,6 +64,7 @@ std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_
   setup->prompt = goal.prompt;
   setup->sampling = goal.sampling;
   setup->cache = goal.cache;
+  setup->spec = generation.twin().cached().cache().spec();
   setup->prompt_len = generation.twin().cached().prompt_len();
   setup->max_seq_len = generation.twin().cached().max_seq_len();
   const int steps = std::min(kCalibrationSteps, setup->max_seq_len - setup->prompt_len);
@@ -137,6 +138,7 @@ Snapshot Sessions::snapshot_at(Goal& goal) {
   snapshot.last_step = cached.last_step();
   snapshot.context_full = snapshot.now->n_tokens >= setup_->max_seq_len;
   snapshot.reads = generation_->reads(goal.step);
+  snapshot.evicted = generation_->evicted(goal.step);
   snapshot.costs = generation_->costs().steps();
   if (goal.measure_machine && !roof_) roof_ = measure_machine_roof(progress_);
   snapshot.roof = roof_;

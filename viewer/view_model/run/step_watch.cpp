@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
+#include <memory>
 #include <utility>
 
 #include "cache/slots.h"
@@ -25,6 +27,32 @@ Floats read_rows(Backend& backend, const Attend& op, RowKind kind, int32_t first
   Floats to(shape.size());
   backend.read_rows(op.storage, op.site.layer, kind, slots, TensorView(to.own(), shape));
   return to;
+}
+
+/// Where the row at each index is, as the cache planned it.
+std::vector<PlacedRow> placed_rows(const StepPlan& plan) {
+  const std::vector<int64_t> slots = slots_of(plan, 0, 0, plan.kv_len[0]);
+  std::vector<PlacedRow> rows;
+  for (int32_t index = 0; index < plan.kv_len[0]; ++index) {
+    const auto i = static_cast<size_t>(index);
+    rows.push_back({plan.key_positions.empty() ? index : plan.key_positions[i], slots[i]});
+  }
+  return rows;
+}
+
+/// From columns in the order of indices to columns in the order of positions.
+Floats by_position(const Floats& by_index, const std::vector<PlacedRow>& keys, float elsewhere) {
+  const int64_t n_keys = static_cast<int64_t>(keys.size()), n_tokens = keys.back().position + 1;
+  if (n_keys == n_tokens) return by_index;  // every position has its row
+  const int64_t n_rows = static_cast<int64_t>(by_index.size()) / n_keys;
+  Floats out(n_rows * n_tokens);
+  float* const to = out.own();
+  std::fill_n(to, out.size(), elsewhere);
+  for (int64_t row = 0; row < n_rows; ++row)
+    for (int64_t index = 0; index < n_keys; ++index)
+      to[row * n_tokens + keys[static_cast<size_t>(index)].position] =
+          by_index[static_cast<size_t>(row * n_keys + index)];
+  return out;
 }
 
 /// Scores and probs [n_q_heads, n_rows, kv_len] of the rows first_row …
@@ -54,9 +82,14 @@ void StepWatch::see(Backend& backend, const Attend& op) {
     layers_.clear();
     samples_.clear();
     own_us_ = 0;
-    read_ = {plan.q_len(0), plan.kv_len[0], op.spec.mask};
-    spec_ = op.spec;
+    keys_ = placed_rows(plan);
+    first_position_ = plan.positions.front();
+    read_ = {plan.q_len(0), plan.kv_len[0], op.spec.mask, nullptr};
+    if (keys_.back().position >= plan.kv_len[0])
+      read_.keys = std::make_shared<const std::vector<PlacedRow>>(keys_);
+    specs_.clear();
   }
+  specs_.push_back(op.spec);
   layers_.push_back(copy(backend, op));
   samples_.emplace_back();
   if (keep.rows && !layers_.back().recorded) {
@@ -75,6 +108,7 @@ void StepWatch::see(Backend& backend, const Attend& op) {
 LayerData StepWatch::copy(Backend& backend, const Attend& op) const {
   const int32_t q_len = op.batch.plan->q_len(0), kv_len = op.batch.plan->kv_len[0];
   LayerData l;
+  l.mask = op.spec.mask;
   if (keep.rows && (keep.layer < 0 || keep.layer == op.site.layer)) {
     l.q = download(backend, op.q);
     l.out = download(backend, op.out);
@@ -87,19 +121,28 @@ LayerData StepWatch::copy(Backend& backend, const Attend& op) const {
     std::tie(l.scores, l.probs) = probe(backend, op, 0, q_len);
   else if (keep.last_rows)
     std::tie(l.last_scores, l.last_probs) = probe(backend, op, q_len - 1, 1);
+  for (Floats* scores : {&l.scores, &l.last_scores})
+    if (!scores->empty()) *scores = by_position(*scores, keys_, -std::numeric_limits<float>::infinity());
+  for (Floats* probs : {&l.probs, &l.last_probs})
+    if (!probs->empty()) *probs = by_position(*probs, keys_, 0);
   return l;
 }
 
 SideData StepWatch::take(const DecodeSession& session) {
   SideData side;
   side.q_len = session.record().q_len;
-  side.first_position = session.record().kv_len - side.q_len;
+  side.first_position = first_position_;
   side.logits.assign(session.logits().begin(), session.logits().end());
   side.next_token = session.next_token();
   side.record = session.record();
   side.wall_us = std::max(0.0, session.record().wall_us - own_us_);
   for (size_t i = 0; i < session.pokes().size(); ++i) side.reports.push_back(session.poke_report(i));
-  for (int32_t i = 0; i < side.record.kv_len; ++i) side.slots.push_back(session.slot(i));
+  side.keys = keys_;
+  if (session.mode() == Mode::cached) {
+    for (int32_t i = 0; i < session.kv_len(); ++i)
+      side.kept.push_back({session.position_of(i), session.slot(i)});
+    side.evicted.assign(session.cache().evicted().begin(), session.cache().evicted().end());
+  }
   side.layers = std::exchange(layers_, {});
   side.layers.resize(static_cast<size_t>(session.model().config().n_layers));
   return side;

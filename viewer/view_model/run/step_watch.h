@@ -32,9 +32,9 @@ class StepWatch {
   void see(Backend& backend, const Attend& op);
   SideData take(const DecodeSession& session);
 
-  /// Of the last step: what its attends read, and their scale.
+  /// Of the last step: what the attends of layer 0 read, and the rule of a layer's scores and mask.
   const AttendRead& read() const { return read_; }
-  const AttendSpec& spec() const { return spec_; }
+  const AttendSpec& spec(int layer) const { return specs_[static_cast<size_t>(layer)]; }
   /// Of the last step, to choose colours: at most 64 rows of each layer whose rows were not kept.
   const std::vector<LayerData>& samples() const { return samples_; }
 
@@ -42,9 +42,11 @@ class StepWatch {
   LayerData copy(Backend& backend, const Attend& op) const;
 
   std::vector<LayerData> layers_, samples_;  // of the last step, in the order of layers
+  std::vector<PlacedRow> keys_;              // what its attends read
+  int first_position_ = 0;                   // of its queries
   AttendRead read_;
-  AttendSpec spec_;
-  double own_us_ = 0;  // the time that copying took
+  std::vector<AttendSpec> specs_;  // [n_layers]
+  double own_us_ = 0;              // the time that copying took
 };
 
 }  // namespace lastrow::view

@@ -169,7 +169,8 @@ ScriptAction parse_open(LineReader& in) {
   if (in.take("file")) return DoCommand{OpenFileBox{true}};
   if (in.take("models")) return DoCommand{OpenChoices{ChoiceList::models}};
   if (in.take("backends")) return DoCommand{OpenChoices{ChoiceList::backends}};
-  in.fail("prompt, file, models or backends");
+  if (in.take("caches")) return DoCommand{OpenChoices{ChoiceList::caches}};
+  in.fail("prompt, file, models, backends or caches");
 }
 
 ScriptAction parse_type(LineReader& in) {
@@ -196,6 +197,7 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("model")) return DoCommand{SetModel{in.text("the name of a model")}};
   if (in.take("prompt")) return DoCommand{SetPrompt{in.text("a text")}};
   if (in.take("backend")) return DoCommand{SetBackend{in.text("the name of a backend")}};
+  if (in.take("cache")) return DoCommand{SetCache{in.text("a cache, such as window:w=4,sinks=2")}};
   if (in.take("temperature"))
     return DoCommand{
         SetTemperature{in.number<float>("a temperature from 0 (greedy) to 2", 0.0f, 2.0f) + 0.0f}};
@@ -236,7 +238,8 @@ ScriptAction parse_action(LineReader& in) {
   if (in.take("shot")) return WriteShot{file_name(in, ".png")};
   if (in.take("state")) return WriteState{file_name(in, ".json")};
   in.fail(
-      "one of model prompt backend temperature seed open type step layer head sub poke restore undo redo "
+      "one of model prompt backend cache temperature seed open type step layer head sub poke restore undo "
+      "redo "
       "pokes focus say ask wait expect tab cost theme size hover pin menu key shot state");
 }
 

@@ -2,8 +2,9 @@
 // line that begins with # is a comment.
 //
 //   model NAME · backend NAME · prompt "TEXT"
+//   cache KIND                     of the left side, as in --cache: window:w=4,sinks=2 or budget:rows=4,policy=heavy
 //   temperature 0 … 2 · seed N     0 is greedy
-//   open prompt | file | models | backends
+//   open prompt | file | models | backends | caches
 //   type prompt|temperature|seed|path TEXT      into a field of the open box; `key Enter` runs it
 //   step N | +1 | -1 | first | last
 //   layer N | last

@@ -34,6 +34,16 @@ struct SetPrompt {
 struct SetBackend {
   std::string name;
 };
+/// The cache of the left side, as in --cache: window:w=4,sinks=2. The types of K and V stay.
+struct SetCache {
+  std::string text;
+};
+/// The buttons − and + beside the sizes in the list of caches. Runs again if the cache has this size.
+enum class CacheSize : uint8_t { rows, sinks };
+struct ChangeCacheSize {
+  CacheSize size = CacheSize::rows;
+  int by = 0;
+};
 struct NextModel {};
 struct NextBackend {};
 /// How tokens are chosen; 0 is greedy. A change starts the generation again.
@@ -54,7 +64,7 @@ struct OpenPrompt {
 struct OpenFileBox {
   bool open = true;
 };
-enum class ChoiceList : uint8_t { none, models, backends };
+enum class ChoiceList : uint8_t { none, models, backends, caches };
 /// Opens a list of choices. The same list a second time closes it.
 struct OpenChoices {
   ChoiceList list = ChoiceList::none;
@@ -233,14 +243,14 @@ struct CancelWork {};
 struct DismissNotice {};
 
 using Command =
-    std::variant<SetModel, SetPrompt, SetBackend, NextModel, NextBackend, SetTemperature, SetSeed, OpenPrompt,
-                 OpenFileBox, OpenChoices, EditField, AppendWord, ChangeTemperature, RunPrompt, OpenPath,
-                 GoToStep, ChangeStep, GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead,
-                 Hover, Pin, ScrollTokens, ScrollTo, SetRoom, PlayPause, SetSpeed, SetReducedMotion,
-                 OpenPokeMenu, ClosePokeMenu, PokeHere, PokeRow, RestoreRow, RestoreAll, RemovePoke, ShowPoke,
-                 UndoPoke, RedoPoke, OpenPokes, ShowTab, ToggleTab, SetCostQuantity, SetCostScale, HoverCost,
-                 StartTour, Confirm, Escape, SetTheme, ToggleTheme, ToggleHelp, ToggleLecture, CopyCell,
-                 ShowNotice, CancelWork, DismissNotice>;
+    std::variant<SetModel, SetPrompt, SetBackend, SetCache, ChangeCacheSize, NextModel, NextBackend,
+                 SetTemperature, SetSeed, OpenPrompt, OpenFileBox, OpenChoices, EditField, AppendWord,
+                 ChangeTemperature, RunPrompt, OpenPath, GoToStep, ChangeStep, GoToBeat, ChangeBeat, SetLayer,
+                 ChangeLayer, SetHead, ChangeHead, Hover, Pin, ScrollTokens, ScrollTo, SetRoom, PlayPause,
+                 SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu, PokeHere, PokeRow, RestoreRow,
+                 RestoreAll, RemovePoke, ShowPoke, UndoPoke, RedoPoke, OpenPokes, ShowTab, ToggleTab,
+                 SetCostQuantity, SetCostScale, HoverCost, StartTour, Confirm, Escape, SetTheme, ToggleTheme,
+                 ToggleHelp, ToggleLecture, CopyCell, ShowNotice, CancelWork, DismissNotice>;
 
 /// True for commands that a moved mouse or a resized window sends, because the user has not asked for anything.
 inline bool is_passive(const Command& command) {

@@ -63,6 +63,8 @@ std::vector<KeyBinding> make_key_table() {
       "Same prompt, next model: more query heads share one K/V head.", subject);
   add(Key::character, 'b', false, false, NextBackend{}, "B", "Next backend",
       "Compute the same steps with the next backend.", subject);
+  add(Key::character, 'k', false, false, OpenChoices{ChoiceList::caches}, "K", "Cache",
+      "Choose how the left side keeps K and V, and which rows it forgets.", subject);
   add(Key::character, 'i', false, false, OpenPrompt{true}, "I", "Prompt",
       "Type or click another prompt, and set temperature and seed.", subject);
   add(Key::character, 'o', false, true, OpenFileBox{true}, "O", "Open", "Open a model file (.safetensors).",

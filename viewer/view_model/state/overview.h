@@ -16,9 +16,11 @@ namespace lastrow::view {
 struct Overview {
   int n_tokens = 0, bins = 0, head_dim = 0;
   std::vector<float> weights, k, v;
-  std::vector<State> rows;  // [bins]  of the rows of Q and of the weights; the last row has its own state
-  std::string caption;      // "All 254 tokens"
-  std::string tooltip;      // names the reduction
+  std::vector<State> rows;   // [bins]  of the rows of Q and of the weights; the last row has its own state
+  std::vector<bool> stored;  // [bins]  whether the side has any row of K and V of the bin
+  std::vector<bool> unseen;  // [bins, bins]  no query of the row bin sees any key of the column bin
+  std::string caption;       // "All 254 tokens"
+  std::string tooltip;       // names the reduction
   int first_token(int bin) const { return static_cast<int>(int64_t{bin} * n_tokens / bins); }
 };
 

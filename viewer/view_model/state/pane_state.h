@@ -23,15 +23,16 @@
 
 namespace lastrow::view {
 
-/// The six states of the legend, and not_yet: the beat has not reached the row, so nothing is drawn.
+/// The states of the legend, and not_yet: the beat has not reached the row, so nothing is drawn.
 enum class State : uint8_t {
   not_yet,
   computed_now,
   again_needed,  // computed again, and something needs it
   again_unused,  // computed again, and nothing needs it; drawn at 40 %
   from_cache,
-  masked,  // cells only
-  absent,  // neither computed nor stored; it can still be hovered and poked
+  masked,      // cells only
+  absent,      // neither computed nor stored; it can still be hovered and poked
+  not_stored,  // K and V, and their cells: the cache has forgotten the row
 };
 
 /// A row compared with the same row one step ago.
@@ -50,6 +51,7 @@ struct Row {
   float opacity_was = 1, opacity = 1;
   // K and V on the left: whether the row is in the cache when the beat begins, and when it is done.
   bool stored_was = false, stored = false;
+  int index = -1;           // of a stored row of K or V on the left, among those that the cache holds
   bool poked = false;       // drawn with black-and-white dashes and a pencil
   bool asked = false;       // the tour asks the user to poke this row
   bool not_finite = false;  // holds a NaN or ∞: black cell, white ×
@@ -90,6 +92,7 @@ struct MatrixBlock {
 /// step, whatever the window of tokens is.
 struct LastRowBars {
   std::vector<float> scores, weights;  // [n_tokens], of the row that decides
+  std::vector<bool> seen;              // [n_tokens], the keys that it sees; the others get no bar
   float largest_score = 0, smallest_score = 0;
   float weight_top = 1;                       // what the height of the chart of weights stands for
   float weight_sum = 0;                       // of all keys; 1 up to rounding
@@ -116,6 +119,28 @@ struct Badge {
   bool no_effect = false;  // the logits are bit-identical
 };
 
+/// A slot of the cache, at the end of the beat.
+struct SlotCell {
+  enum class What : uint8_t {
+    free,     // holds no row
+    held,     // holds a row
+    written,  // holds a row of this step
+    freed     // its row was evicted when this step ended; a later step may write here
+  };
+  What what = What::free;
+  int position = -1;    // of its row; −1: free
+  bool reused = false;  // this step has written over a row that was forgotten
+  std::string tooltip;  // "slot 5 · row 1 of block 2 · holds position 9, index 3"
+};
+
+/// Where the rows of a cache that forgets lie in its storage.
+struct Pool {
+  std::string title;            // "where it lies: 9 slots, a ring behind 2 sinks"
+  std::string note;             // "position 9 → slot 2, where position 3 was"
+  std::vector<SlotCell> slots;  // by number; empty if the cache forgets nothing
+  int block_len = 1;
+};
+
 struct Overview;
 
 struct PaneState {
@@ -129,6 +154,12 @@ struct PaneState {
   int decides_row = 0;    // the position of the last row: framed, with the label decides_text
   std::string decides_text = "decides";
   std::vector<std::string> labels;  // [n_shown] token texts; the position stands beside each
+  /// Only of a cache that forgets rows. [n_shown]: whether the position is struck through, because its row is not
+  /// stored; and the index of its row, empty where there is none. indices is empty while each index is its position.
+  bool forgets = false;
+  std::vector<bool> struck;
+  std::vector<std::string> indices;
+  Pool pool;
   ValueBlock q, k, v;
   MatrixBlock scores, weights;
   Part matrix = Part::none;  // which matrix the beat shows: score, weight, or none yet
@@ -140,6 +171,7 @@ struct PaneState {
   std::string kept_title;  // "kept for the next step"
   int kept_rows = 0;       // of K, and as many of V
   bool show_kept = false;  // true from beat `keep` on; before that `kept` is drawn dim
+  std::string price;       // what a cache that forgets rows changes in this step; one or two sentences
   std::string beat_note;   // what the beat does on this side: "nothing later to mask"
   std::vector<Badge> badges;
   /// "right also rebuilt rows 3–7 in the layers above", if the panes differ; otherwise empty.

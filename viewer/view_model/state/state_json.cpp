@@ -12,10 +12,11 @@ namespace {
 using nlohmann::json;
 
 constexpr const char* kStates[] = {"not_yet",    "computed_now", "again_needed", "again_unused",
-                                   "from_cache", "masked",       "absent"};
+                                   "from_cache", "masked",       "absent",       "not_stored"};
+constexpr const char* kSlots[] = {"free", "held", "written", "freed"};
 constexpr const char* kRoles[] = {"prompt", "generated", "input", "next"};
-constexpr const char* kWaiting[] = {"nothing", "reading", "poke", "pause"};
-constexpr const char* kLists[] = {"none", "models", "backends"};
+constexpr const char* kTourWaits[] = {"nothing", "reading", "poke", "pause"};
+constexpr const char* kLists[] = {"none", "models", "backends", "caches"};
 constexpr const char* kSentences[] = {"beat", "tour", "ask", "offer"};
 
 const char* name_of(State s) { return kStates[static_cast<size_t>(s)]; }
@@ -39,6 +40,7 @@ json row(const Row& r) {
   if (r.poked) out["poked"] = true;
   if (r.asked) out["asked"] = true;
   if (r.stored) out["stored"] = true;
+  if (r.index >= 0 && r.index != r.position) out["index"] = r.index;
   if (r.not_finite) out["not_finite"] = true;
   if (!r.repeat_text.empty()) out["mark"] = r.repeat_text;
   return out;
@@ -67,6 +69,16 @@ json target(const std::optional<Target>& t) {
   return {{"side", name_of(t->side)}, {"part", name_of(t->part)}, {"row", t->row}, {"column", t->column}};
 }
 
+json pool(const Pool& p) {
+  if (p.slots.empty()) return nullptr;
+  json slots = json::array();
+  for (const SlotCell& cell : p.slots)
+    slots.push_back({{"what", kSlots[static_cast<size_t>(cell.what)]},
+                     {"position", cell.position},
+                     {"reused", cell.reused}});
+  return {{"title", p.title}, {"note", p.note}, {"block_len", p.block_len}, {"slots", slots}};
+}
+
 json pane(const PaneState& p) {
   json badges = json::array();
   for (const Badge& b : p.badges)
@@ -92,6 +104,10 @@ json pane(const PaneState& p) {
            {{"title", p.output.title}, {"row", row(p.output.row)}, {"values", values(p.output.values)}}},
           {"kept", p.kept},
           {"show_kept", p.show_kept},
+          {"struck", p.struck},
+          {"indices", p.indices},
+          {"pool", pool(p.pool)},
+          {"price", p.price},
           {"beat_note", p.beat_note},
           {"badges", badges},
           {"difference", p.difference}};
@@ -276,7 +292,7 @@ std::string to_json(const ViewState& v) {
         {"active", v.tour.active},
         {"row", v.tour.row},
         {"n_rows", v.tour.n_rows},
-        {"waiting", kWaiting[static_cast<size_t>(v.tour.waiting)]}}},
+        {"waiting", kTourWaits[static_cast<size_t>(v.tour.waiting)]}}},
       {"backends", choices(v.backends)},
       {"notice", v.notice ? json(v.notice->text) : json(nullptr)},
       {"prompt_open", v.prompt_box.open},
@@ -287,6 +303,7 @@ std::string to_json(const ViewState& v) {
        {{"text", v.sampling.text}, {"bars", v.sampling.bars_note}, {"chosen", v.sampling.chosen}}},
       {"spelt_words", spelt_words(v.spelt_words)},
       {"models", choices(v.models)},
+      {"caches", choices(v.caches.choices)},
       {"open_choices", kLists[static_cast<size_t>(v.open_choices)]},
       {"notice_kind", v.notice ? json(v.notice->kind == NoticeKind::info ? "info" : "error") : json(nullptr)},
       {"speed", v.transport.speed},

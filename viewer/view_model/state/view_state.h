@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "viewer/view_model/state/cache_menu.h"
 #include "viewer/view_model/state/commands.h"
 #include "viewer/view_model/state/cost_curves.h"
 #include "viewer/view_model/state/costs.h"
@@ -76,7 +77,8 @@ struct ViewState {
   PromptBox prompt_box;
   FileBox file_box;
   std::vector<Choice> models, backends;
-  ChoiceList open_choices = ChoiceList::none;  // which of the two lists is open
+  CacheMenu caches;
+  ChoiceList open_choices = ChoiceList::none;  // which of the three lists is open
   std::optional<Notice> notice;
   Busy busy;
   Theme theme = Theme::light;

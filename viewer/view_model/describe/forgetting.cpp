@@ -1,0 +1,166 @@
+#include "viewer/view_model/describe/forgetting.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "session/session_cache.h"
+#include "viewer/view_model/describe/compare.h"
+#include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/text.h"
+
+namespace lastrow::view {
+
+namespace {
+
+/// Whether pokes may have changed which rows were forgotten before this step. Only attention that rows got decides
+/// that, and only a poke `since` an earlier step changes it.
+bool history_may_differ(const Snapshot& snapshot) {
+  if (snapshot.setup->cache.eviction != Eviction::heavy || snapshot.setup->cache.kind != "budget")
+    return false;
+  return std::ranges::any_of(snapshot.now->pokes,
+                             [](const Poke& poke) { return poke.when == Poke::When::since; });
+}
+
+std::string evicted_in(int step) {
+  return step == 0 ? "after the prefill" : fmt::format("in decode {}", step);
+}
+
+/// "logits differ by up to 0.84; left chooses “cat”, right “dog”"
+std::string logits_text(const Snapshot& snapshot, const StepData& step) {
+  const SideData &left = step.side(Mode::cached), &right = step.side(Mode::recompute);
+  if (same_logits(left, right)) return "Logits are bit-identical.";
+  const double change = largest_change(left.logits.data(), right.logits.data(),
+                                       static_cast<int>(std::min(left.logits.size(), right.logits.size())));
+  const auto word = [&](int token) { return in_quotes(label(snapshot.setup->piece(token))); };
+  const std::string chosen =
+      left.next_token == right.next_token
+          ? "both choose " + word(left.next_token)
+          : fmt::format("left chooses {}, right {}", word(left.next_token), word(right.next_token));
+  return fmt::format("Logits differ by up to {}; {}.", rough(change), chosen);
+}
+
+/// The weight that the last row on the right puts on rows that the left side does not hold. Negative: not known.
+double forgotten_weight(const StepData& step, const Selection& at) {
+  const SideData& left = step.side(Mode::cached);
+  const float* p = prob_row(step.side(Mode::recompute), at.layer, at.head, step.n_tokens - 1, step.n_tokens);
+  if (p == nullptr) return -1;
+  double weight = 0;
+  for (int s = 0; s < step.n_tokens; ++s)
+    if (index_of(left.keys, s) < 0) weight += double{p[s]};
+  return weight;
+}
+
+std::string price_of_budget(const StepData& step, Mode side, const Selection& at) {
+  const int n_forgotten = step.n_tokens - step.side(Mode::cached).n_keys();
+  if (n_forgotten == 0)
+    return "The cache has forgotten nothing that this step reads: both sides see the same rows.";
+  const std::string rows = plural(n_forgotten, "row"), they = n_forgotten == 1 ? "it holds" : "they hold";
+  const double weight = forgotten_weight(step, at);
+  if (side == Mode::cached)
+    return weight < 0 ? fmt::format("The cache forgot {}.", rows)
+                      : fmt::format("The cache forgot {}; on the right {} {} of this row's weight.", rows,
+                                    they, rough(weight));
+  return weight < 0 ? fmt::format("The left side has forgotten {}.", rows)
+                    : fmt::format("The left side has forgotten {}; here {} {} of this row's weight.", rows,
+                                  they, rough(weight));
+}
+
+}  // namespace
+
+bool forgets(const Setup& setup) { return forgets_rows(setup.cache); }
+
+std::optional<Forgotten> when_forgotten(const Snapshot& snapshot, int position) {
+  const auto find = [&](const std::vector<EvictedRow>& rows, int step) -> std::optional<Forgotten> {
+    const auto row = std::ranges::find(rows, position, &EvictedRow::position);
+    return row == rows.end() ? std::nullopt : std::optional(Forgotten{step, *row});
+  };
+  const int now = snapshot.now->step;
+  if (const auto here = find(snapshot.now->side(Mode::cached).evicted, now)) return here;
+  if (history_may_differ(snapshot)) return std::nullopt;
+  for (int step = 0; step < std::min(now, static_cast<int>(snapshot.evicted.size())); ++step)
+    if (const auto there = find(snapshot.evicted[static_cast<size_t>(step)], step)) return there;
+  return std::nullopt;
+}
+
+std::optional<int> last_forgotten_in(const Snapshot& snapshot, int64_t slot) {
+  if (history_may_differ(snapshot)) return std::nullopt;
+  const int now = std::min(snapshot.now->step, static_cast<int>(snapshot.evicted.size()));
+  for (int step = now - 1; step >= 0; --step) {
+    const auto& rows = snapshot.evicted[static_cast<size_t>(step)];
+    const auto row = std::ranges::find(rows, slot, &EvictedRow::slot);
+    if (row != rows.end()) return row->position;
+  }
+  return std::nullopt;
+}
+
+std::string eviction_reason(const Setup& setup, const EvictedRow& row) {
+  if (setup.cache.kind == "window") return "no later query sees it";
+  switch (setup.cache.eviction) {
+    case Eviction::oldest:
+      return "the oldest";
+    case Eviction::sinks:
+      return "the oldest behind the sinks";
+    case Eviction::heavy:
+      return "least attention, Σ " + rough(row.mass);
+    case Eviction::random:
+      return "chosen at random";
+  }
+  return "";
+}
+
+std::string evicted_rows(const Snapshot& snapshot) {
+  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).evicted;
+  if (rows.empty()) return "";
+  std::vector<int> positions;
+  for (const EvictedRow& row : rows) positions.push_back(row.position);
+  return fmt::format("{} {}", rows.size() == 1 ? "row" : "rows", ranges(std::move(positions)));
+}
+
+std::string evicted_text(const Snapshot& snapshot) {
+  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).evicted;
+  if (rows.empty()) return "";
+  const std::string text = evicted_rows(snapshot) + " evicted";
+  return rows.size() > 1 ? text : text + ": " + eviction_reason(*snapshot.setup, rows[0]);
+}
+
+std::string not_stored_line(const Snapshot& snapshot, Part part, int position) {
+  const std::string name = fmt::format("{}[{}]", name_of(part), position);
+  const auto forgotten = when_forgotten(snapshot, position);
+  if (!forgotten) return name + " is not stored: the cache has evicted it, so no query reads it any more";
+  const bool by_attention = snapshot.setup->cache.eviction == Eviction::heavy;
+  return fmt::format("{} is not stored: the cache evicted it {} ({}{}), so no query reads it any more", name,
+                     evicted_in(forgotten->step), eviction_reason(*snapshot.setup, forgotten->row),
+                     by_attention ? " of its weights in all layers, heads and queries" : "");
+}
+
+std::string use_text(const Snapshot& snapshot, Mode side, int layer, int position) {
+  const SideData& d = snapshot.now->side(side);
+  const MaskRule& mask = d.layers[static_cast<size_t>(layer)].mask;
+  const int last = snapshot.now->n_tokens - 1;
+  if (mask.window > 0) {
+    if (position < mask.sinks) return "a sink: used by this and every later row";
+    const int end = position + mask.window - 1;  // the last row that sees it
+    if (end < last) return fmt::format("no row after {} sees it", end);
+    return end == last ? "used by this row for the last time" : fmt::format("used by rows up to {}", end);
+  }
+  if (side == Mode::cached && snapshot.setup->cache.kind == "budget")
+    return was_evicted(d, position) ? "used by this row, then evicted"
+                                    : "used by this and later rows, until the cache evicts it";
+  return "used by this and every later row";
+}
+
+std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
+  if (!forgets(*snapshot.setup)) return "";
+  const StepData& step = *snapshot.unpoked;
+  std::string text = snapshot.now == snapshot.unpoked ? "" : "Without pokes: ";
+  text += snapshot.setup->cache.kind == "budget"
+              ? price_of_budget(step, side, at)
+              : "Both sides have the same window: no query reads a row that the cache forgot.";
+  text += " " + logits_text(snapshot, step);
+  const std::string dtype = kv_dtypes_name(snapshot.setup->cache.dtypes());
+  if (dtype != "f32") text += fmt::format(" K and V rounded to {} are a part of this.", dtype);
+  return text;
+}
+
+}  // namespace lastrow::view

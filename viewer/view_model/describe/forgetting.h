@@ -1,0 +1,45 @@
+// What a cache that forgets rows has forgotten, in words and with numbers from the run. Everything here is about the
+// left side. With other caches the texts are empty.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "viewer/view_model/describe/selection.h"
+#include "viewer/view_model/describe/snapshot.h"
+#include "viewer/view_model/state/target.h"
+
+namespace lastrow::view {
+
+/// Whether the cache forgets rows of a text that goes on.
+bool forgets(const Setup& setup);
+
+/// When the cache forgot the row of a position, and what it noted about it. None if it has not forgotten the row, or
+/// if pokes of earlier steps may have changed what it forgot.
+struct Forgotten {
+  int step = 0;
+  EvictedRow row;
+};
+std::optional<Forgotten> when_forgotten(const Snapshot& snapshot, int position);
+
+/// The position of the row that was forgotten last in this slot, before this step. None if there was none.
+std::optional<int> last_forgotten_in(const Snapshot& snapshot, int64_t slot);
+
+/// Why the policy chose the row: "least attention, Σ 1.9". The sum is over layers, heads and queries.
+std::string eviction_reason(const Setup& setup, const EvictedRow& row);
+/// What the end of this step forgot: "row 3", "rows 0–2, 4".
+std::string evicted_rows(const Snapshot& snapshot);
+/// "row 3 evicted: least attention, Σ 1.9"; "rows 0–2, 4 evicted".
+std::string evicted_text(const Snapshot& snapshot);
+/// "k[3] is not stored: the cache evicted it in decode 2 (the oldest), so no query reads it any more".
+std::string not_stored_line(const Snapshot& snapshot, Part part, int position);
+
+/// Who reads a row of K or V of a layer from now on: "used by this and every later row".
+std::string use_text(const Snapshot& snapshot, Mode side, int layer, int position);
+
+/// What the policy costs in this step, without pokes: how much weight the forgotten rows hold on the other side, and
+/// by how much the logits differ. One or two sentences for each pane.
+std::string price(const Snapshot& snapshot, Mode side, const Selection& at);
+
+}  // namespace lastrow::view

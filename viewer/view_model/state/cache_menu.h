@@ -1,0 +1,18 @@
+// The list of caches for the left side, with the sizes of those that forget rows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "viewer/view_model/state/program_state.h"
+
+namespace lastrow::view {
+
+struct CacheMenu {
+  std::vector<Choice>
+      choices;  // Choice::name is what SetCache takes; only the chosen one while the list is closed
+  int rows = 8, sinks = 2;            // the sizes in the list
+  std::string rows_text, sinks_text;  // "8 rows", "2 sinks"
+};
+
+}  // namespace lastrow::view
