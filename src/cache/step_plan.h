@@ -36,9 +36,9 @@ struct StepPlan {
   int32_t window = 0, window_sinks = 0;  // a query sees the last `window` keys and the first `window_sinks`
   // Only for caches that forget rows:
   int32_t table_sinks = 0;             // BlockTable::sinks of every sequence
+  bool wants_mass = false;             // the forward also computes what KvCache::add_mass takes
   std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
   std::vector<int32_t> key_positions;  // [n_seqs, keys_per_seq()]    position of index s; empty: it is s
-  bool wants_mass = false;             // the forward also computes what KvCache::add_mass takes
   // Only if the cache gives positions anew, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
   std::vector<int32_t> new_positions;      // [n_tokens]
   std::vector<int32_t> new_key_positions;  // [n_seqs, keys_per_seq()]
