@@ -12,7 +12,8 @@ namespace {
 
 using What = view::SlotCell::What;
 
-constexpr float kLine = 15, kMostCell = 30, kLeastCell = 14, kCell = 24, kNumber = 14, kBlockGap = 3;
+constexpr float kLine = 15, kMostCell = 30, kLeastCell = 14, kLeastWidth = 5, kCell = 24, kNumber = 14,
+                kBlockGap = 3;
 
 /// How the slots are divided into lines, and how large each is.
 struct Grid {
@@ -40,7 +41,8 @@ Grid grid_for(const Rect& room, const view::Pool& pool) {
   return grid;
 }
 
-void draw_slot(Panel& panel, const Rect& r, const view::SlotCell& cell) {
+/// named: whether the positions are written in the slots.
+void draw_slot(Panel& panel, const Rect& r, const view::SlotCell& cell, bool named) {
   Canvas& canvas = panel.canvas;
   const view::State state = cell.what == What::written ? view::State::computed_now : view::State::from_cache;
   const bool holds = cell.what == What::held || cell.what == What::written;
@@ -50,9 +52,10 @@ void draw_slot(Panel& panel, const Rect& r, const view::SlotCell& cell) {
     canvas.frame(r, canvas.colors().state(state), cell.what == What::written ? 2.0f : 1.0f);
   else
     canvas.frame(r, canvas.colors().state(view::State::not_stored), 1);
-  if (cell.position < 0 || cell.what == What::free) return;
+  const bool freed_unnamed = !named && cell.what == What::freed;
+  if (freed_unnamed) canvas.line({r.x0 + 1, r.y1 - 1}, {r.x1 - 1, r.y0 + 1}, panel.color(panel.hex().text));
+  if (!named || cell.position < 0 || cell.what == What::free) return;
   const std::string text = fmt::format("{}", cell.position);
-  if (canvas.width(Type::mono_small, text) + 2 > r.width()) return;
   const bool freed = cell.what == What::freed;
   const float width = canvas.text_in(
       r, Type::mono_small, panel.color(freed ? panel.hex().muted : panel.hex().text), text, Align::center);
@@ -83,7 +86,11 @@ void draw_pool(Panel& panel, const Rect& room, const view::Pool& pool, bool dim)
   if (slots.height() < 8) return;
   const Grid grid = grid_for(slots, pool);
   const auto n = static_cast<int>(pool.slots.size());
+  if (grid.width < kLeastWidth) return;
   const bool one_line = grid.per_line >= n;
+  const bool named = std::ranges::all_of(pool.slots, [&](const view::SlotCell& cell) {
+    return panel.canvas.width(Type::mono_small, fmt::format("{}", cell.position)) + 3 <= grid.width;
+  });
   const bool numbers = one_line && slots.height() >= grid.height + kNumber && grid.width >= 16;
   for (int slot = 0; slot < n; ++slot) {
     const int column = slot % grid.per_line, line = slot / grid.per_line;
@@ -93,7 +100,7 @@ void draw_pool(Panel& panel, const Rect& room, const view::Pool& pool, bool dim)
     const float gap = grid.width >= 6 ? 1.0f : 0.0f;
     const Rect place{x, y, x + grid.width - gap, y + grid.height - (one_line ? 0.0f : gap)};
     const view::SlotCell& cell = pool.slots[static_cast<size_t>(slot)];
-    draw_slot(panel, place, cell);
+    draw_slot(panel, place, cell, named);
     if (numbers)
       panel.canvas.text_in({place.x0 - 2, place.y1, place.x1 + 2, place.y1 + kNumber}, Type::small, muted,
                            fmt::format("{}", slot), Align::center);
