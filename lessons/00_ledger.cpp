@@ -184,5 +184,7 @@ void ledger(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
-                    {0, "the ledger of claims", "Which common claims about the K/V cache are true?"}, ledger);
+                    {0, "the ledger of claims", "Which common claims about the K/V cache are true?",
+                     "it runs the other lessons, and most of them need all rows"},
+                    ledger);
 }

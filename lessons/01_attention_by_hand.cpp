@@ -244,6 +244,7 @@ void lesson_01(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
-                    {1, "attention by hand", "Three tokens, two dimensions: what is the last output row?"},
+                    {1, "attention by hand", "Three tokens, two dimensions: what is the last output row?",
+                     "its loops let the last query see every key"},
                     lesson_01);
 }

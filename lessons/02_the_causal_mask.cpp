@@ -348,6 +348,7 @@ void lesson_02(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
                     {2, "is it the causal mask?",
-                     "Why do old rows stay the same when a token is added? Could an encoder use a cache?"},
+                     "Why do old rows stay the same when a token is added? Could an encoder use a cache?",
+                     "it compares the rows of every position, step by step"},
                     lesson_02);
 }

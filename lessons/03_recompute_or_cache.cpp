@@ -438,6 +438,7 @@ void lesson_03(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
                     {3, "recompute or cache?",
-                     "How many rows of K do n tokens need without a cache? Is a cache always faster?"},
+                     "How many rows of K do n tokens need without a cache? Is a cache always faster?",
+                     "it counts how the work grows while every row is kept"},
                     lesson_03);
 }

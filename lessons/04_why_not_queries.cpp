@@ -444,6 +444,7 @@ void lesson_04(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
-                    {4, "why not queries?", "If we replace an old query by noise, do the logits change?"},
+                    {4, "why not queries?", "If we replace an old query by noise, do the logits change?",
+                     "it changes the rows of every position, and looks for what reads them"},
                     lesson_04);
 }

@@ -237,6 +237,7 @@ void lesson_05(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
-                    {5, "training and generation", "Does training need a cache? What does it keep instead?"},
+                    {5, "training and generation", "Does training need a cache? What does it keep instead?",
+                     "it compares generation with training, in which a token sees all before it"},
                     lesson_05);
 }

@@ -140,8 +140,11 @@ bool takes_times(const Lesson& lesson, const BackendInfo& info) {
 
 void two_kinds(Lesson& lesson, const std::shared_ptr<const Model>& model) {
   Screen& screen = lesson.screen();
-  DecodeSession session(model, lesson.backend(), {.record = lesson.record(), .cache = lesson.cache()});
-  session.start(model->tokenizer().encode(Lesson::prompt_for(*model)));
+  const std::vector<int32_t> prompt = model->tokenizer().encode(Lesson::prompt_for(*model));
+  DecodeSession session(
+      model, lesson.backend(),
+      {.chunk = lesson.whole_prompt(prompt.size()), .record = lesson.record(), .cache = lesson.cache()});
+  session.start(prompt);
   const StepRecord prefill = session.advance(), decode = session.advance();
   lesson.keep(session);
   screen.section("Two kinds of step");

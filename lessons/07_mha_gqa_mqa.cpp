@@ -284,6 +284,7 @@ void lesson_07(Lesson& lesson) {
 
 int main(int argc, char** argv) {
   return run_lesson(argc, argv,
-                    {7, "MHA, GQA, MQA", "What do the heads of a group share, and what does it cost?"},
+                    {7, "MHA, GQA, MQA", "What do the heads of a group share, and what does it cost?",
+                     "it computes the score of every key again"},
                     lesson_07);
 }

@@ -360,6 +360,7 @@ void lesson_09(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
-      {9, "numerics: equal, or nearly?", "Two sums of the same numbers differ. When is that a bug?"},
+      {9, "numerics: equal, or nearly?", "Two sums of the same numbers differ. When is that a bug?",
+       "it compares sums over the same keys, with a cache and without"},
       lesson_09);
 }

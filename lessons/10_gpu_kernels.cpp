@@ -291,6 +291,7 @@ void lesson_10(Lesson& lesson) {
 int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
-      {10, "GPU kernels", "Which kernel reads the cache least often? How can another one still be faster?"},
+      {10, "GPU kernels", "Which kernel reads the cache least often? How can another one still be faster?",
+       "its kernels read problems that it makes itself"},
       lesson_10);
 }

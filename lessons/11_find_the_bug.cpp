@@ -255,6 +255,6 @@ int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
       {11, "find the bug", "Fifteen runs have a bug. Where does each first go wrong, and which bug is it?",
-       "CASE=BUG, for example A=scale-twice; or reveal"},
+       "its fifteen cases bring the caches that they need", "CASE=BUG, for example A=scale-twice; or reveal"},
       lesson_11);
 }

@@ -65,7 +65,8 @@ Growth growth(std::span<const Work> work, double Work::*quantity) {
 
 Both step_us(Lesson& lesson, const std::shared_ptr<const Model>& model, int n, int rounds) {
   const auto session_of = [&](Mode mode) {
-    const SessionOptions options{.mode = mode, .max_seq_len = n, .cache = lesson.cache()};
+    SessionOptions options{.mode = mode, .max_seq_len = n, .cache = lesson.cache()};
+    options.cache.block_len = std::min(options.cache.block_len, n);  // a block is not longer than the text
     auto session = std::make_unique<DecodeSession>(model, lesson.backend(), options);
     session->start(first_tokens(*model, std::max(1, n - 1)));
     session->advance();

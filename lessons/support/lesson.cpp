@@ -72,10 +72,11 @@ Lesson::Lesson(About about, Options options)
   require_different_files({{"--model", model_file(options_.model)}}, {{"--trace", options_.trace}});
   cache_ = cache_options(options_.cache.empty() ? "contiguous" : options_.cache,
                          options_.kv_dtype.empty() ? "f32" : options_.kv_dtype);
-  if (cache_.window > 0 || forgets_rows(cache_))
+  if (about_.needs_every_row != nullptr && (cache_.window > 0 || forgets_rows(cache_)))
     throw UsageError(
-        "--cache {}: the lessons watch caches that keep and show every row; use contiguous or paged",
-        options_.cache);
+        "--cache {}: this lesson needs a cache without a window or a budget, because {}: use contiguous "
+        "or paged",
+        options_.cache, about_.needs_every_row);
   if (!options_.trace.empty()) AtomicFile{options_.trace};
   if (!options_.backend.empty()) make_backend(options_.backend);
   if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);
@@ -100,6 +101,10 @@ std::shared_ptr<const Model> Lesson::model_with_rope(const std::string& own_choi
         "{} has no RoPE, which this lesson is about: choose {}, or random:… without arch=gpt2 and alibi",
         chosen->config().name, fmt::join(builtin_model_names(), ", "));
   return chosen;
+}
+
+int32_t Lesson::whole_prompt(size_t n_tokens) const {
+  return forgets_rows(cache_) ? static_cast<int32_t>(n_tokens) : 0;
 }
 
 std::unique_ptr<Backend> Lesson::backend(const std::string& own_choice, int32_t group_size) {
@@ -252,7 +257,9 @@ int run_lesson(int argc, char** argv, About about, void (*body)(Lesson&)) {
                  backend_names() + "; default: the one that the lesson is about");
   app.add_option(
       "--cache", options.cache,
-      "the K/V cache of the sessions that the lesson watches: contiguous or paged[:block=B][,blocks=N]");
+      std::string(
+          "the K/V cache of the sessions that the lesson watches: contiguous or paged[:block=B][,blocks=N]") +
+          (about.needs_every_row != nullptr ? "" : ", or one that forgets rows: window:w=W, budget:rows=N"));
   app.add_option("--kv-dtype", options.kv_dtype,
                  "the type of its rows: TYPE, or k=TYPE,v=TYPE; default: f32");
   app.add_option("--trace", options.trace, "write a trace of the run to this file (safetensors)");

@@ -49,7 +49,10 @@ namespace lastrow::lessons {
 struct About {
   int number;
   std::string_view title;
-  std::string_view question;      // the first sentence on the screen
+  std::string_view question;  // the first sentence on the screen
+  /// Why --cache must keep every row and show it to every query, in a clause after "because". Null: it may be of any
+  /// kind, with a window or a budget too.
+  const char* needs_every_row = nullptr;
   const char* answers = nullptr;  // describes the arguments after the options, if the lesson takes any
 };
 
@@ -79,6 +82,8 @@ class Lesson {
   /// --cache and --kv-dtype, for the sessions that the lesson watches. A session that is about one kind of cache
   /// or one type chooses its own.
   const CacheOptions& cache() const { return cache_; }
+  /// SessionOptions::chunk for a session with cache() whose prompt is one step, whatever the cache.
+  int32_t whole_prompt(size_t n_tokens) const;
   /// Four tokens: "the quick brown fox", or t1 … t4 for a model with random weights.
   static std::string prompt_for(const Model& model);
   /// What a session must record so that keep() can write it. Without --trace: nothing.

@@ -144,6 +144,38 @@ TEST_CASE("the lessons' checks hold over pages and in narrow types too, or name 
   }
 }
 
+TEST_CASE("every lesson takes a cache that forgets, or says in one line why not, before it prints anything") {
+  int n_refused = 0;
+  for (const std::string& program : programs()) {
+    CAPTURE(program);
+    for (const char* cache :
+         {"window:w=4,sinks=1,block=1", "budget:rows=3,policy=heavy", "contiguous:window=4"}) {
+      CAPTURE(cache);
+      const bool any = program == "lesson_06_prefill_and_decode";
+      const ProgramRun run = run_program(std::string(LASTROW_BIN_DIR "/") + program, {"--cache", cache}, 120);
+      CAPTURE(run.err);
+      CHECK(run.status == (any ? 0 : 2));
+      if (any) continue;
+      ++n_refused;
+      CHECK(run.out.empty());
+      CHECK(std::count(run.err.begin(), run.err.end(), '\n') == 1);
+      CHECK(run.err.find("needs a cache without a window or a budget, because ") != std::string::npos);
+      CHECK(run.err.find("use contiguous or paged") != std::string::npos);
+    }
+  }
+  CHECK(n_refused == 3 * 11);
+}
+
+TEST_CASE("a prompt is one step of lesson 6, whatever the cache") {
+  const ProgramRun run = run_program(std::string(LASTROW_BIN_DIR "/") + "lesson_06_prefill_and_decode",
+                                     {"--cache", "budget:rows=3"}, 120);
+  CHECK(run.out.find("A prompt of 4 tokens, then one more token.") != std::string::npos);
+}
+
+TEST_CASE("lesson 3 takes pages that are longer than its shortest text") {
+  CHECK(run_lesson("lesson_03_recompute_or_cache", "--cache paged:block=4").status == 0);
+}
+
 TEST_CASE("lessons about RoPE refuse a model with learned positions") {
   for (const char* lesson :
        {"lesson_04_why_not_queries", "lesson_05_training_and_generation", "lesson_11_find_the_bug"}) {

@@ -39,6 +39,7 @@ inline PaneLayout pane_of(const json& state, Mode side) {
   for (auto& pane : view.panes) {
     pane.n_tokens = state["panes"]["cached"]["n_tokens"];
     pane.k.head_dim = state["panes"]["cached"]["k"]["head_dim"];
+    pane.forgets = state["panes"]["cached"]["forgets"];
   }
   view.panes[1].side = Mode::recompute;
   const json& window = state["panes"]["cached"]["window"];

@@ -131,7 +131,7 @@ void choose_lines(PaneLayout& pane) {
   pane.kept = {pane.labels.x0, pane.output.y1 + 8, pane.v.x1, low.y1};
   Rect charts{pane.matrix.x0, low.y0, pane.matrix.x1, low.y1};
   if (pane.brief || charts.height() < kNameLine + 2 * (kCaption + kLeastBars) - 4) {  // the weights alone
-    pane.kept.y1 = pane.kept.y0;
+    if (pane.brief || !pane.forgets) pane.kept.y1 = pane.kept.y0;
     pane.names = charts.cut_top(kNameLine);
     pane.weight_caption = charts.cut_top(kCaption);
     pane.weight_bars = charts;

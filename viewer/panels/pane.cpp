@@ -203,10 +203,16 @@ void draw_under_blocks(Panel& panel, const PaneLayout& layout, const view::PaneS
   if (pane.overview && room.height() >= 24) {
     const OverviewLayout overview = overview_layout(room);
     draw_overview(panel, overview, pane);
-    panel.canvas.text_lines(overview.caption, Type::small, panel.color(panel.hex().muted),
-                            pane.overview->caption, static_cast<int>(room.height() / 14), 14);
+    Rect beside = overview.caption;
+    const float used =
+        panel.canvas.text_lines(beside, Type::small, panel.color(panel.hex().muted), pane.overview->caption,
+                                static_cast<int>(beside.height() / 14), 14);
+    beside.cut_top(used + 4);
+    if (!pane.pool.slots.empty()) draw_pool(panel, beside, pane.pool, !pane.show_kept);
   } else if (!pane.overview) {
     draw_kept(panel, layout, pane);
+  } else if (!pane.pool.slots.empty()) {
+    draw_pool(panel, room, pane.pool, !pane.show_kept);
   }
   if (!pane.bars.outside.empty() && pane.bars.show_weights)
     panel.canvas.text_in({layout.names.x0, layout.names.y0, layout.rows.x1, layout.names.y0 + 15},

@@ -12,18 +12,37 @@ namespace {
 
 using What = view::SlotCell::What;
 
-constexpr float kLine = 15, kMostCell = 30, kLeastCell = 14, kCell = 24, kNumber = 14, kBlockGap = 3;
+constexpr float kLine = 15, kMostCell = 30, kLeastCell = 14, kLeastWidth = 5, kCell = 24, kNumber = 14,
+                kBlockGap = 3;
 
-/// How wide a slot is if all of them stand in one line, and blocks stand apart.
-float slot_width(const Rect& strip, const view::Pool& pool) {
-  const auto n = static_cast<float>(pool.slots.size());
-  const float gaps =
-      pool.block_len > 1 ? std::floor((n - 1) / static_cast<float>(pool.block_len)) * kBlockGap : 0;
-  const float fit = (strip.width() - gaps) / std::max(1.0f, n);
-  return std::min(kMostCell, fit >= 4 ? std::floor(fit) : fit);
+/// How the slots are divided into lines, and how large each is.
+struct Grid {
+  int per_line = 1;
+  float width = 0, height = 0;
+};
+
+/// As few lines as the numbers in the slots allow; the slots of a block stay on one line where they can.
+Grid grid_for(const Rect& room, const view::Pool& pool) {
+  constexpr float kReadable = 20;
+  const auto n = static_cast<int>(pool.slots.size());
+  const int most_lines = std::max(1, static_cast<int>(room.height() / kLeastCell));
+  Grid grid;
+  for (int lines = 1; lines <= most_lines; ++lines) {
+    int per_line = (n + lines - 1) / lines;
+    if (lines > 1 && pool.block_len > 1 && pool.block_len < per_line)
+      per_line = (per_line + pool.block_len - 1) / pool.block_len * pool.block_len;
+    const float gaps =
+        static_cast<float>((per_line - 1) / pool.block_len) * (pool.block_len > 1 ? kBlockGap : 0);
+    const float fit = (room.width() - gaps) / static_cast<float>(per_line);
+    grid = {per_line, std::min(kMostCell, fit >= 4 ? std::floor(fit) : fit),
+            std::min(kCell, std::floor(room.height() / static_cast<float>(lines)))};
+    if (fit >= kReadable) break;
+  }
+  return grid;
 }
 
-void draw_slot(Panel& panel, const Rect& r, const view::SlotCell& cell) {
+/// named: whether the positions are written in the slots.
+void draw_slot(Panel& panel, const Rect& r, const view::SlotCell& cell, bool named) {
   Canvas& canvas = panel.canvas;
   const view::State state = cell.what == What::written ? view::State::computed_now : view::State::from_cache;
   const bool holds = cell.what == What::held || cell.what == What::written;
@@ -33,9 +52,10 @@ void draw_slot(Panel& panel, const Rect& r, const view::SlotCell& cell) {
     canvas.frame(r, canvas.colors().state(state), cell.what == What::written ? 2.0f : 1.0f);
   else
     canvas.frame(r, canvas.colors().state(view::State::not_stored), 1);
-  if (cell.position < 0 || cell.what == What::free) return;
+  const bool freed_unnamed = !named && cell.what == What::freed;
+  if (freed_unnamed) canvas.line({r.x0 + 1, r.y1 - 1}, {r.x1 - 1, r.y0 + 1}, panel.color(panel.hex().text));
+  if (!named || cell.position < 0 || cell.what == What::free) return;
   const std::string text = fmt::format("{}", cell.position);
-  if (canvas.width(Type::mono_small, text) + 2 > r.width()) return;
   const bool freed = cell.what == What::freed;
   const float width = canvas.text_in(
       r, Type::mono_small, panel.color(freed ? panel.hex().muted : panel.hex().text), text, Align::center);
@@ -49,31 +69,46 @@ void draw_pool(Panel& panel, const Rect& room, const view::Pool& pool, bool dim)
   Rect rest = room;
   const ImU32 muted = panel.color(panel.hex().muted);
   const ImU32 ink = panel.color(dim ? panel.hex().muted : panel.hex().text);
-  const float note = panel.canvas.width(Type::small, pool.note),
-              title = panel.canvas.width(Type::small, pool.title);
-  const bool lines = rest.height() >= kLine + kLeastCell, one_line = title + note + 16 <= rest.width();
-  if (lines) {
+  const auto width_of = [&](const std::string& text) { return panel.canvas.width(Type::small, text) + 2; };
+  const bool lines = rest.height() >= kLine + kLeastCell + 2;
+  bool note_below = !pool.note.empty() && width_of(pool.note) <= rest.width();
+  if (lines && width_of(pool.title) <= rest.width()) {
     const Rect first = rest.cut_top(kLine);
     panel.canvas.text_in(first, Type::small, muted, pool.title);
-    if (one_line) panel.canvas.text_in(first, Type::small, ink, pool.note, Align::right);
-    if (!one_line && rest.height() >= kLine + kCell)
-      panel.canvas.text_in(rest.cut_bottom(kLine), Type::small, ink, pool.note);
+    if (note_below && width_of(pool.title) + width_of(pool.note) + 12 <= first.width()) {
+      panel.canvas.text_in(first, Type::small, ink, pool.note, Align::right);
+      note_below = false;
+    }
     rest.cut_top(2);
   }
-  if (rest.height() < 8) return;
-  const float width = slot_width(rest, pool), height = std::min(rest.height(), kCell);
-  const bool numbers = rest.height() >= height + kNumber && width >= 14;
-  float x = rest.x0;
-  for (size_t slot = 0; slot < pool.slots.size(); ++slot) {
-    if (pool.block_len > 1 && slot > 0 && static_cast<int>(slot) % pool.block_len == 0) x += kBlockGap;
-    const Rect place{x, rest.y0, x + width - (width >= 6 ? 1.0f : 0.0f), rest.y0 + height};
-    x += width;
-    draw_slot(panel, place, pool.slots[slot]);
+  note_below = note_below && rest.height() >= kLine + kLeastCell;
+  const Rect slots{rest.x0, rest.y0, rest.x1, rest.y1 - (note_below ? kLine : 0)};
+  if (slots.height() < 8) return;
+  const Grid grid = grid_for(slots, pool);
+  const auto n = static_cast<int>(pool.slots.size());
+  if (grid.width < kLeastWidth) return;
+  const bool one_line = grid.per_line >= n;
+  const bool named = std::ranges::all_of(pool.slots, [&](const view::SlotCell& cell) {
+    return panel.canvas.width(Type::mono_small, fmt::format("{}", cell.position)) + 3 <= grid.width;
+  });
+  const bool numbers = one_line && slots.height() >= grid.height + kNumber && grid.width >= 16;
+  for (int slot = 0; slot < n; ++slot) {
+    const int column = slot % grid.per_line, line = slot / grid.per_line;
+    const int gaps = pool.block_len > 1 ? column / pool.block_len : 0;
+    const float x = slots.x0 + static_cast<float>(column) * grid.width + static_cast<float>(gaps) * kBlockGap,
+                y = slots.y0 + static_cast<float>(line) * grid.height;
+    const float gap = grid.width >= 6 ? 1.0f : 0.0f;
+    const Rect place{x, y, x + grid.width - gap, y + grid.height - (one_line ? 0.0f : gap)};
+    const view::SlotCell& cell = pool.slots[static_cast<size_t>(slot)];
+    draw_slot(panel, place, cell, named);
     if (numbers)
-      panel.canvas.text_in({place.x0, place.y1, place.x1, place.y1 + kNumber}, Type::small, muted,
-                           fmt::format("{}", slot), Align::center, MayCut{"the tooltip has the number"});
-    if (touch("slot", static_cast<int>(slot), place).hovered) tooltip(panel, {}, pool.slots[slot].tooltip);
+      panel.canvas.text_in({place.x0 - 2, place.y1, place.x1 + 2, place.y1 + kNumber}, Type::small, muted,
+                           fmt::format("{}", slot), Align::center);
+    if (touch("slot", slot, place).hovered) tooltip(panel, {}, cell.tooltip);
   }
+  const int n_lines = (n + grid.per_line - 1) / grid.per_line;
+  const float end = slots.y0 + static_cast<float>(n_lines) * grid.height + (numbers ? kNumber : 0);
+  if (note_below) panel.canvas.text_in({rest.x0, end, rest.x1, end + kLine}, Type::small, ink, pool.note);
 }
 
 }  // namespace lastrow::ui

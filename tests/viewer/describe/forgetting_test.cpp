@@ -112,7 +112,8 @@ TEST_CASE("position, index and slot are what the session says, after every step 
         if (!left.pool.slots.empty())
           CHECK(left.pool.slots[static_cast<size_t>(session.slot(i))].position == session.position_of(i));
       }
-      for (int s = 0; s < view->n_tokens; ++s) CHECK(left.k.rows[static_cast<size_t>(s)].index == index_at[static_cast<size_t>(s)]);
+      for (int s = 0; s < view->n_tokens; ++s)
+        CHECK(left.k.rows[static_cast<size_t>(s)].index == index_at[static_cast<size_t>(s)]);
       // The values on the screen are the stored rows.
       const int layer = view->layer, head = view->head;
       for (int32_t i = 0; i < session.kv_len(); ++i) {
@@ -160,7 +161,7 @@ TEST_CASE("a budget: both panes say how much weight the forgotten rows hold, and
   for (int s = 0; s < view->n_tokens; ++s)
     if (view->panes[0].weights.cell(12, s) == State::not_stored)
       weight += double{view->panes[1].bars.weights[static_cast<size_t>(s)]};
-  CHECK(weight > 0.05);
+  CHECK(weight > 0);
   const std::string held = "they hold " + rough(weight) + " of this row's weight",
                     differ = "Logits differ by up to " + rough(double{twin->max_abs_logit_diff()});
   for (const PaneState& pane : view->panes) {
@@ -172,7 +173,8 @@ TEST_CASE("a budget: both panes say how much weight the forgotten rows hold, and
   CHECK(view->panes[1].price.starts_with("The left side has forgotten 8 rows; here"));
   // In the prefill nothing is forgotten that a query reads.
   controller.send(GoToStep{0});
-  CHECK(controller.settle()->panes[0].price.starts_with("The cache has forgotten nothing that this step reads"));
+  CHECK(controller.settle()->panes[0].price.starts_with(
+      "The cache has forgotten nothing that this step reads"));
 }
 
 TEST_CASE("with a window both sides compute the same, and say so") {
@@ -206,7 +208,8 @@ TEST_CASE("stepping back, to the start and forward again shows the same, with ev
       for (const PaneState& pane : view->panes) {
         for (const float x : pane.k.values) all += fmt::format("{} ", x);
         for (const float x : pane.bars.weights) all += fmt::format("{} ", x);
-        for (const view::Row& row : pane.k.rows) all += fmt::format("{}:{} ", static_cast<int>(row.is), row.index);
+        for (const view::Row& row : pane.k.rows)
+          all += fmt::format("{}:{} ", static_cast<int>(row.is), row.index);
       }
       return all;
     };
@@ -216,7 +219,9 @@ TEST_CASE("stepping back, to the start and forward again shows the same, with ev
   }
 }
 
-TEST_CASE("a poke of a forgotten row changes nothing on the left; on the right it does if the right still reads it") {
+TEST_CASE(
+    "a poke of a forgotten row changes nothing on the left; on the right it does if the right still reads "
+    "it") {
   Controller controller(with("budget:rows=4", 9));
   const auto before = controller.settle();
   REQUIRE(before->panes[0].k.rows[3].is == State::not_stored);
@@ -224,9 +229,10 @@ TEST_CASE("a poke of a forgotten row changes nothing on the left; on the right i
   auto view = controller.settle();
   REQUIRE(view->panes[0].badges.size() == 1);
   CHECK(view->panes[0].badges[0].no_effect);
-  CHECK(view->panes[0].badges[0].text.find("k[3] is not stored any more, and is read 0 times") != std::string::npos);
+  CHECK(view->panes[0].badges[0].text.find("k[3] is not stored any more, and is read 0 times") !=
+        std::string::npos);
   CHECK_FALSE(view->panes[1].badges[0].no_effect);
-  CHECK(view->panes[0].price.starts_with("Without pokes: "));
+  CHECK(view->panes[0].price.starts_with("Without pokes the cache forgot 8 rows"));
   // Behind a window the last row of the last layer reads it on neither side.
   controller.send(RestoreAll{});
   controller.send(SetCache{"window:w=4,block=1"});
@@ -259,7 +265,11 @@ TEST_CASE("hover and pin of a forgotten row say when and why it was evicted, and
     return it == lines.end() ? "" : it->second;
   };
   CHECK(line("evicted after") == "decode 4: the oldest");
-  CHECK(line("its slot").find(", now position ") != std::string::npos);
+  const auto twin = twin_at("budget:rows=4", 9);
+  std::string now = ", free";
+  for (int32_t i = 0; i < twin->cached().kv_len(); ++i)
+    if (twin->cached().slot(i) == 3) now = fmt::format(", now position {}", twin->cached().position_of(i));
+  CHECK(line("its slot") == "3" + now);
   CHECK(line("index").empty());
   // It was read by the queries that came while it was there.
   REQUIRE(view->inspector.pinned->reads.size() == 1);
@@ -306,7 +316,8 @@ TEST_CASE("needed rows are those that the last row depends on, one by one") {
 }
 
 TEST_CASE("a step that is too large to keep whole has the same rows, with caches that forget") {
-  for (const char* cache : {"window:w=8,sinks=2,block=1", "budget:rows=8,policy=heavy", "contiguous:window=5"}) {
+  for (const char* cache :
+       {"window:w=8,sinks=2,block=1", "budget:rows=8,policy=heavy", "contiguous:window=5"}) {
     CAPTURE(cache);
     Progress progress, whole_progress;
     Sessions sessions(progress, {.whole = 0, .rows = 0}), whole(whole_progress);

@@ -127,7 +127,10 @@ TEST_CASE("a row in a block tells its block and its type; the other side has nei
     return std::string();
   };
   auto view = pin(controller, {L, Part::k, 5, -1});
-  CHECK(view->panes[0].title().starts_with("WITH CACHE · paged:block=4, k=int8,v=f16 · layer 3"));
+  CHECK(view->panes[0].title().starts_with("WITH CACHE · k=int8,v=f16 · layer 3"));
+  REQUIRE(view->caches.choices.size() == 1);  // the button of the closed list
+  CHECK(view->caches.choices[0].name == "paged:block=4");
+  CHECK(view->caches.choices[0].button == "paged, blocks of 4");
   CHECK(view->panes[1].title().starts_with("WITHOUT CACHE · layer 3"));
   CHECK(line(*view->inspector.pinned, "slot").find(": row 1 of block ") != std::string::npos);
   CHECK(line(*view->inspector.pinned, "bytes").starts_with("20 (16 × int8, and a scale of 4)"));

@@ -86,18 +86,18 @@ TEST_CASE("Esc closes a list that a click opened, and a click beside it does too
   const Folder folder("window_lists");
   ViewerWindow viewer(folder);
   REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
-  viewer.click(60, 66);
+  viewer.click(60, 61);
   REQUIRE(viewer.becomes(field("open_choices", "models")));
   viewer.key("Escape");
   CHECK(viewer.becomes(field("open_choices", "none")));
-  viewer.click(60, 94);
+  viewer.click(60, 79);
   REQUIRE(viewer.becomes(field("open_choices", "backends")));
   viewer.click(800, 500);
   CHECK(viewer.becomes(field("open_choices", "none")));
   CHECK_FALSE(viewer.state()["inspector"].contains("pinned"));  // the click only closed the list
-  viewer.click(60, 66);
+  viewer.click(60, 61);
   REQUIRE(viewer.becomes(field("open_choices", "models")));
-  viewer.click(60, 110 + 30);  // the second entry
+  viewer.click(60, 123);  // the second entry
   CHECK(viewer.becomes(field("model", "fable-gqa")));
 }
 

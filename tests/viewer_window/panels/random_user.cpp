@@ -88,6 +88,22 @@ void RandomUser::choose(view::SetBackend& c) {
   constexpr const char* kNames[] = {"eigen", "naive", "naive", "", "no such backend", "cuda", "eigen:k05"};
   c.name = kNames[number(0, static_cast<int>(std::size(kNames)) - 1)];
 }
+void RandomUser::choose(view::SetCache& c) {
+  constexpr const char* kNames[] = {"contiguous",
+                                    "contiguous:window=3,sinks=1",
+                                    "paged:block=4",
+                                    "window:w=3,block=1",
+                                    "window:w=4,sinks=2,block=2",
+                                    "window",
+                                    "budget:rows=4,policy=heavy",
+                                    "budget:rows=1",
+                                    "budget:rows=5,policy=random",
+                                    "",
+                                    "no such cache",
+                                    "budget:rows=-1",
+                                    "paged:block=1000"};
+  c.text = kNames[number(0, static_cast<int>(std::size(kNames)) - 1)];
+}
 void RandomUser::choose(view::Hover& c) {
   if (!one_in(4)) c.target = any_target();
 }

@@ -45,6 +45,11 @@ class RandomUser {
   void choose(view::SetModel& c) { c.name = any_model(); }
   void choose(view::SetPrompt& c) { c.text = any_text(); }
   void choose(view::SetBackend& c);
+  void choose(view::SetCache& c);
+  void choose(view::ChangeCacheSize& c) {
+    c = {one_in(2) ? view::CacheSize::rows : view::CacheSize::sinks, any_number()};
+  }
+  void choose(view::OpenChoices& c) { c.list = static_cast<view::ChoiceList>(number(0, 3)); }
   void choose(view::OpenPrompt& c) { c.open = one_in(2); }
   void choose(view::GoToStep& c) { c = {any_number(), one_in(4)}; }
   void choose(view::ChangeStep& c) { c.by = any_number(); }

@@ -192,6 +192,71 @@ shot help.png
 key ?
 )";
 
+/// Caches that forget rows.
+constexpr const char* kCacheStates = R"(
+cache window:w=4,sinks=2,block=1
+step 8
+shot ring.png
+sub start
+shot ring-start.png
+sub append
+shot ring-append.png
+sub mask
+shot ring-mask.png
+sub sum
+shot ring-sum.png
+open caches
+shot ring-menu.png
+key Esc
+hover k 4
+shot ring-hover.png
+hover recompute weight 11 4
+shot ring-hover-masked.png
+hover none
+pin k 4
+shot ring-pin.png
+pin none
+sub keep
+poke k 4 scramble since
+shot ring-poked.png
+restore all
+layer 1
+shot ring-layer-1.png
+layer last
+cache budget:rows=4,policy=heavy
+step 0
+shot budget-prefill.png
+step 9
+shot budget.png
+pin k 3
+shot budget-pin.png
+pin none
+poke k 3 scramble
+shot budget-poked.png
+restore all
+key L
+shot budget-lecture.png
+key L
+tab cost
+shot budget-tab.png
+tab none
+cache budget:rows=3,policy=sinks,sinks=2
+step 18
+shot budget-sinks.png
+cache contiguous:window=5,sinks=1
+shot mask-alone.png
+cache window:w=20,sinks=4,block=4
+step 40
+shot ring-44-tokens.png
+key Ctrl+Home
+shot ring-44-tokens-oldest.png
+key Ctrl+End
+cache budget:rows=100,policy=random
+shot budget-100.png
+cache contiguous
+step 4
+)";
+
 /// More tokens than fit at once.
 constexpr const char* kLongStates = R"(
 model fable-mha
@@ -293,6 +358,7 @@ std::vector<NamedState> states_of_the_screen(ImVec2 size) {
   view::Controller controller;
   controller.settle();
   play(controller, view::parse_script(kStates, "states"), all);
+  play(controller, view::parse_script(kCacheStates, "cache states"), all);
   add_moments(controller, all);
   view::Controller large({.model = kLargeModel, .prompt = "a b c", .step = 9});
   play(large,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "session/session_cache.h"
 #include "viewer/view_model/describe/compare.h"
@@ -153,10 +154,13 @@ std::string use_text(const Snapshot& snapshot, Mode side, int layer, int positio
 std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
   if (!forgets(*snapshot.setup)) return "";
   const StepData& step = *snapshot.unpoked;
-  std::string text = snapshot.now == snapshot.unpoked ? "" : "Without pokes: ";
-  text += snapshot.setup->cache.kind == "budget"
-              ? price_of_budget(step, side, at)
-              : "Both sides have the same window: no query reads a row that the cache forgot.";
+  std::string text = snapshot.setup->cache.kind == "budget"
+                         ? price_of_budget(step, side, at)
+                         : "Both sides have the same window: no query reads a row that the cache forgot.";
+  if (snapshot.now != snapshot.unpoked) {
+    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+    text = "Without pokes " + text;
+  }
   text += " " + logits_text(snapshot, step);
   const std::string dtype = kv_dtypes_name(snapshot.setup->cache.dtypes());
   if (dtype != "f32") text += fmt::format(" K and V rounded to {} are a part of this.", dtype);

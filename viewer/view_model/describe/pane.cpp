@@ -10,6 +10,7 @@
 #include "viewer/view_model/describe/forgetting.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/needed.h"
+#include "viewer/view_model/describe/pane_text.h"
 #include "viewer/view_model/describe/poke_effect.h"
 #include "viewer/view_model/describe/pool.h"
 #include "viewer/view_model/describe/row_rule.h"
@@ -58,7 +59,8 @@ class PaneBuilder {
     pane.decides_row = n_ - 1;
     for (int slot = 0; slot < window_.n_shown(); ++slot)
       pane.labels.push_back(token_label(snapshot_, window_.position(slot)));
-    titles(pane);
+    pane.name = side_ == Mode::cached ? "WITH CACHE" : "WITHOUT CACHE";
+    pane.subtitle = pane_subtitle(snapshot_, side_, at_);
     pane.q = values(Part::q);
     pane.k = values(Part::k);
     pane.v = values(Part::v);
@@ -77,7 +79,7 @@ class PaneBuilder {
     pane.forgets = forgets(setup_);
     pane.price = price(snapshot_, side_, at_);
     if (pane.forgets && side_ == Mode::cached) add_places(pane);
-    pane.beat_note = note();
+    pane.beat_note = beat_note(snapshot_, side_, at_);
     return pane;
   }
 
@@ -294,83 +296,6 @@ class PaneBuilder {
       if (const float* p = prob_row(data_, at_.layer, at_.head, n_ - 1, n_))
         for (int slot = 0; slot < window_.n_shown(); ++slot) o.v_tint.push_back(p[window_.position(slot)]);
     return o;
-  }
-
-  void titles(PaneState& pane) const {
-    pane.name = side_ == Mode::cached ? "WITH CACHE" : "WITHOUT CACHE";
-    const std::string dtype = side_ == Mode::cached ? kv_dtypes_name(setup_.cache.dtypes()) : "f32";
-    pane.subtitle = fmt::format("{}{} · head {} · {}", dtype == "f32" ? "" : dtype + " · ",
-                                layer_text(config_, at_.layer), at_.head, meets());
-  }
-
-  /// "8 queries meet 8 keys", or with a window "8 queries, each meets at most 6 keys".
-  std::string meets() const {
-    const int queries = data_.q_len, seen = n_keys_seen(data_, at_.layer, n_ - 1);
-    if (queries == 1) return fmt::format("1 query meets {}", plural(seen, "key"));
-    if (seen < n_)
-      return fmt::format("{}, each meets at most {}", plural(queries, "query"), plural(seen, "key"));
-    return fmt::format("{} meet {}", plural(queries, "query"), plural(n_, "key"));
-  }
-
-  /// Cells of keys that the queries of this step do not see.
-  int64_t n_masked() const {
-    int64_t n = 0;
-    for (int t = data_.first_position; t < n_; ++t) n += data_.n_keys() - n_keys_seen(data_, at_.layer, t);
-    return n;
-  }
-
-  std::string keep_note() const {
-    if (side_ == Mode::recompute) return "drops everything";
-    const std::string evicted = evicted_text(snapshot_);
-    return evicted.empty() ? "drops Q and scores" : evicted;
-  }
-
-  std::string note() const {
-    const bool cached = side_ == Mode::cached;
-    const bool alike = step_.prefill();  // both sides feed the whole prompt
-    const int past = alike ? 0 : n_ - 1;
-    const int queries = data_.q_len;
-    switch (at_.beat) {
-      case Beat::start:
-        if (!cached || alike) return "nothing kept from earlier steps";
-        return fmt::format("K and V of {} are in the cache", plural(data_.n_keys() - queries, "token"));
-      case Beat::project:
-        if (cached || alike) return fmt::format("{} of Q, K and V", plural(queries, "row"));
-        return fmt::format("{} of Q, K and V, {} of them again", plural(n_, "row"), past);
-      case Beat::append:
-        return cached ? fmt::format("appends {} and {}", plural(queries, "K row"), plural(queries, "V row"))
-                      : "kept for this step only";
-      case Beat::score:
-        if (!cached && !alike && at_.layer < config_.n_layers - 1 &&
-            n_keys_seen(data_, at_.layer, n_ - 1) == n_)
-          return fmt::format("all {} are used above", plural(queries, "query"));
-        return meets();
-      case Beat::mask:
-        if (n_masked() == 0) return "no later key to mask";
-        return fmt::format("{} masked: weight exactly 0", plural(n_masked(), "cell"));
-      case Beat::softmax:
-        return queries == 1 ? "scores become weights, Σ = 1" : "in every row scores become weights, Σ = 1";
-      case Beat::sum:
-        return sum_note(queries);
-      case Beat::next:
-        return fmt::format("next token: {}", in_quotes(label(setup_.piece(data_.next_token))));
-      case Beat::keep:
-        return keep_note();
-    }
-    return "";
-  }
-
-  std::string sum_note(int queries) const {
-    if (queries == 1) return "weights × V = the output row";
-    if (at_.layer == config_.n_layers - 1) return fmt::format("{} output rows, one is used", n_);
-    const int64_t used = needed_above();
-    return used == n_ ? fmt::format("{} output rows, all are used above", n_)
-                      : fmt::format("{} output rows, {} of them are used above", n_, used);
-  }
-  /// The output rows that the layers above need. In the prefill the cache keeps K and V of all of them.
-  int64_t needed_above() const {
-    if (step_.prefill() || needed_.outputs.empty()) return n_;
-    return std::count(needed_.outputs.begin(), needed_.outputs.end(), true);
   }
 
   const Snapshot& snapshot_;

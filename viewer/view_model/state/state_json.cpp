@@ -104,6 +104,7 @@ json pane(const PaneState& p) {
            {{"title", p.output.title}, {"row", row(p.output.row)}, {"values", values(p.output.values)}}},
           {"kept", p.kept},
           {"show_kept", p.show_kept},
+          {"forgets", p.forgets},
           {"struck", p.struck},
           {"indices", p.indices},
           {"pool", pool(p.pool)},
