@@ -1,5 +1,12 @@
 // A generation with the cache and without it: what it counts, what is equal to the last bit, what it refuses.
 #include "session/session.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "judge/tolerance.h"
