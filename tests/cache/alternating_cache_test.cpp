@@ -20,7 +20,7 @@ CacheOptions every(int32_t n, int32_t window, int32_t block_len) {
   return {.kind = "window", .block_len = block_len, .window = window, .windowed_every = n};
 }
 
-CacheSizes sizes(int32_t n_layers, int32_t max_seq_len, int32_t longest_step, int32_t n_seqs = 1) {
+CacheSizes sizes_of_layers(int32_t n_layers, int32_t max_seq_len, int32_t longest_step, int32_t n_seqs = 1) {
   return {.n_layers = n_layers,
           .n_kv_heads = 1,
           .head_dim = 4,
@@ -29,7 +29,7 @@ CacheSizes sizes(int32_t n_layers, int32_t max_seq_len, int32_t longest_step, in
           .longest_step = longest_step};
 }
 
-Ints positions(const KvCache& cache, int32_t sequence) {
+Ints positions_held(const KvCache& cache, int32_t sequence) {
   Ints all;
   for (int32_t i = 0; i < cache.length(sequence); ++i) all.push_back(cache.position_of(sequence, i));
   return all;
@@ -51,10 +51,10 @@ void check_same(const StepPlan& plan, const StepPlan& alone) {
 }  // namespace
 
 TEST_CASE("by eye: layer 0 keeps the last two rows of three, layer 1 keeps all") {
-  const auto cache = make_cache(every(2, /*window=*/3, 1), sizes(2, 10, 1));
+  const auto cache = make_cache(every(2, /*window=*/3, 1), sizes_of_layers(2, 10, 1));
   for (int32_t n = 0; n < 5; ++n) feed(*cache, 0, {n});
-  CHECK(positions(cache->of_layer(0), 0) == Ints{3, 4});
-  CHECK(positions(cache->of_layer(1), 0) == Ints{0, 1, 2, 3, 4});
+  CHECK(positions_held(cache->of_layer(0), 0) == Ints{3, 4});
+  CHECK(positions_held(cache->of_layer(1), 0) == Ints{0, 1, 2, 3, 4});
   CHECK(cache->length(0) == 5);
   CHECK(cache->usage().rows_evicted == 3);
   CHECK(cache->evicted().size() == 1);
@@ -66,7 +66,7 @@ TEST_CASE("by eye: layer 0 keeps the last two rows of three, layer 1 keeps all")
 }
 
 TEST_CASE("the spec of each group, and their bytes") {
-  const CacheSpec spec = cache_spec(every(3, 5, 2), sizes(7, 20, 4));
+  const CacheSpec spec = cache_spec(every(3, 5, 2), sizes_of_layers(7, 20, 4));
   CHECK(spec.n_groups() == 2);
   CHECK(spec.n_layers_in(1) == 3);  // 0, 3 and 6
   CHECK(spec.n_layers_in(0) == 4);
@@ -77,9 +77,9 @@ TEST_CASE("the spec of each group, and their bytes") {
   CHECK(spec.bytes() == (4 * 20 + 3 * 8) * 4 * 4 * 2);
   CHECK(spec.forgets());
   CHECK(CacheSpec::contiguous(2, 1, 4, 10).n_groups() == 1);
-  CHECK_THROWS_WITH_AS(cache_spec(every(1, 5, 2), sizes(4, 20, 4)),
+  CHECK_THROWS_WITH_AS(cache_spec(every(1, 5, 2), sizes_of_layers(4, 20, 4)),
                        doctest::Contains("leave no layer without a window"), ShapeError);
-  CHECK_THROWS_WITH_AS(cache_spec(every(2, 5, 2), sizes(1, 20, 4)),
+  CHECK_THROWS_WITH_AS(cache_spec(every(2, 5, 2), sizes_of_layers(1, 20, 4)),
                        doctest::Contains("leave no layer without a window"), ShapeError);
 }
 
@@ -89,7 +89,7 @@ TEST_CASE("theorem: each group does what its cache does alone, and a step that f
     Random random(seed, 0);
     const auto below = [&](int64_t n) { return static_cast<int32_t>(random.below(n)); };
     const CacheOptions options = every(2, 2 + below(6), 1 + below(4));
-    const CacheSizes all = sizes(4, 40, 5, 2);
+    const CacheSizes all = sizes_of_layers(4, 40, 5, 2);
     AlternatingCache cache(options, all), saved(options, all);
     PagedCache full(cache.spec().group(0), 2), saved_full(cache.spec().group(0), 2);
     WindowCache windowed(cache.spec().group(1), 2, window_rule(options, all)),
@@ -151,7 +151,7 @@ TEST_CASE("theorem: each group does what its cache does alone, and a step that f
 }
 
 TEST_CASE("rows are not shared, and one plan at a time") {
-  const auto cache = make_cache(every(2, 3, 2), sizes(2, 10, 2, 2));
+  const auto cache = make_cache(every(2, 3, 2), sizes_of_layers(2, 10, 2, 2));
   feed(*cache, 0, {1, 2});
   CHECK_THROWS_WITH_AS(cache->fork(0, 1), doctest::Contains("use a paged cache"), UsageError);
   CHECK(cache->adopt_prefix(1, Ints{1, 2}) == 0);

@@ -32,16 +32,6 @@ int32_t slots_per_seq(const BudgetConfig& config) {
   return std::min(config.max_seq_len, config.budget + config.longest_step);
 }
 
-template <typename Exception, typename Call>
-void require_throws(const Call& call, const char* message) {
-  try {
-    call();
-  } catch (const Exception&) {
-    return;
-  }
-  require(false, message);
-}
-
 }  // namespace
 
 BudgetConfig random_budget_config(Random& random) {

@@ -15,7 +15,7 @@ using namespace lastrow::testing;
 
 namespace {
 
-const CacheSizes kSizes{.n_layers = 1, .n_kv_heads = 1, .head_dim = 4, .max_seq_len = 24, .n_seqs = 4};
+const CacheSizes kSmallCache{.n_layers = 1, .n_kv_heads = 1, .head_dim = 4, .max_seq_len = 24, .n_seqs = 4};
 const CacheOptions kContiguous{}, kPaged{.kind = "paged", .block_len = 4, .n_blocks = 12},
     kSharing{.kind = "paged", .block_len = 4, .n_blocks = 12, .share_prefix = true},
     kWindow{.kind = "window", .block_len = 4, .window = 6, .sinks = 2},
@@ -26,7 +26,7 @@ const CacheOptions kContiguous{}, kPaged{.kind = "paged", .block_len = 4, .n_blo
 TEST_CASE("no call of a cache allocates: decoding, copies of blocks, evictions, undo") {
   for (const CacheOptions& options : {kPaged, kSharing}) {
     CAPTURE(options.share_prefix);
-    const auto cache = make_cache(options, kSizes), saved = make_cache(options, kSizes);
+    const auto cache = make_cache(options, kSmallCache), saved = make_cache(options, kSmallCache);
     const Ints prompt{1, 2, 3, 4, 5, 6}, token{7};
     const SequenceInput both[] = {{0, token, LogitRows::last}, {1, token, LogitRows::last}};
     CacheUsage used;
@@ -63,7 +63,7 @@ TEST_CASE("a cache that cannot be made for lack of memory leaves nothing behind"
       {
         FailingAllocation failing(n_failed + 1);
         try {
-          make_cache(options, kSizes);
+          make_cache(options, kSmallCache);
           is_made = true;
         } catch (const std::bad_alloc&) {
           ++n_failed;
@@ -80,10 +80,10 @@ TEST_CASE("a plan that fails for lack of memory changes nothing, and works the n
     CAPTURE(options.kind);
     CacheOptions large = options;
     if (options.kind == "paged") large.n_blocks = 24;
-    const auto cache = make_cache(large, kSizes), untouched = make_cache(large, kSizes);
+    const auto cache = make_cache(large, kSmallCache), untouched = make_cache(large, kSmallCache);
     const Ints text(20, 1), start{1, 2};
     std::vector<SequenceInput> step;
-    for (int32_t i = 0; i < kSizes.n_seqs; ++i) step.push_back({i, text, LogitRows::all});
+    for (int32_t i = 0; i < kSmallCache.n_seqs; ++i) step.push_back({i, text, LogitRows::all});
     for (KvCache* c : {cache.get(), untouched.get()}) feed(*c, 0, start);
     int32_t n_failed = 0;
     const StepPlan* plan = nullptr;

@@ -42,6 +42,15 @@ struct Feed {
 
 /// Throws std::runtime_error with the message if the condition does not hold.
 void require(bool condition, const char* message);
+template <typename Exception, typename Call>
+void require_throws(const Call& call, const char* message) {
+  try {
+    call();
+  } catch (const Exception&) {
+    return;
+  }
+  require(false, message);
+}
 
 class CacheModel {
  public:

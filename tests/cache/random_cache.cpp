@@ -27,16 +27,6 @@ Ints some_tokens(uint32_t bits, int32_t n) {
   return tokens;
 }
 
-template <typename Exception, typename Call>
-void require_throws(const Call& call, const char* message) {
-  try {
-    call();
-  } catch (const Exception&) {
-    return;
-  }
-  require(false, message);
-}
-
 }  // namespace
 
 CacheConfig random_config(Random& random) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "cli/attend_files.h"
 #include "cli/lastrow_program.h"
 #include "cli/model_file.h"
 #include "io/npy.h"
@@ -31,26 +32,10 @@ struct Inputs {
          v = normal({kKeys, kKvHeads, kHeadDim}, 2);
 };
 
-using Named = std::vector<std::pair<std::string, ConstTensorView>>;
-using Metadata = std::vector<std::pair<std::string, std::string>>;
-
-void write(const std::string& path, const Named& tensors, const Metadata& metadata = {}) {
-  SafetensorsWriter writer;
-  for (const auto& [name, x] : tensors) writer.add(name, x);
-  for (const auto& [key, value] : metadata) writer.metadata(key, value);
-  writer.write(path);
-}
-
 LastrowOutcome attend(const Folder& folder, const std::string& in, std::vector<std::string> more = {}) {
   std::vector<std::string> arguments = {"attend", "--in", folder.file(in), "--out", folder.file("out")};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return lastrow_program(arguments);
-}
-
-std::vector<float> result(const Folder& folder, const char* name) {
-  const SafetensorsFile file = SafetensorsFile::open(folder.file("out"));
-  const ConstTensorView x = file.tensor(name);
-  return {x.data<float>(), x.data<float>() + x.size()};
 }
 
 /// [tokens, heads, dim] → [1, heads, tokens, dim].

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "cache/index.h"
+#include "cli/attend_files.h"
 #include "cli/lastrow_program.h"
 #include "core/random.h"
 #include "io/safetensors.h"
@@ -14,14 +15,6 @@ using namespace lastrow;
 using namespace lastrow::testing;
 
 namespace {
-
-using Named = std::vector<std::pair<std::string, ConstTensorView>>;
-
-void write(const std::string& path, const Named& tensors) {
-  SafetensorsWriter writer;
-  for (const auto& [name, x] : tensors) writer.add(name, x);
-  writer.write(path);
-}
 
 Tensor ints(Shape shape, std::vector<int32_t> values) {
   Tensor t = Tensor::host(DType::i32, shape);
@@ -47,12 +40,6 @@ std::vector<std::string> command(const Folder& folder, std::vector<std::string> 
   return all;
 }
 
-std::vector<float> result(const Folder& folder, const char* name) {
-  const SafetensorsFile file = SafetensorsFile::open(folder.file("out"));
-  const ConstTensorView x = file.tensor(name);
-  return {x.data<float>(), x.data<float>() + x.size()};
-}
-
 std::vector<float> attended(const Folder& folder, const Named& tensors, std::vector<std::string> more = {}) {
   write(folder.file("in"), tensors);
   const LastrowOutcome o = lastrow_program(command(folder, std::move(more)));
@@ -62,15 +49,15 @@ std::vector<float> attended(const Folder& folder, const Named& tensors, std::vec
   return result(folder, "out");
 }
 
-constexpr int32_t kHeads = 4, kKvHeads = 2, kDim = 16, kBlockLen = 4, kBlocks = 12;
+constexpr int32_t kHeads = 4, kPackedKvHeads = 2, kDim = 16, kBlockLen = 4, kBlocks = 12;
 
 /// Three sequences with 2, 0 and 3 queries against 9, 5 and 17 keys; the same rows one after the other, and
 /// in shuffled blocks whose unused slots hold NaN.
 struct Packed {
   std::vector<int32_t> q_len = {2, 0, 3}, kv_len = {9, 5, 17};
   Tensor q = judge::random_tensor({5, kHeads, kDim}, 7, 0),
-         k = judge::random_tensor({31, kKvHeads, kDim}, 7, 1),
-         v = judge::random_tensor({31, kKvHeads, kDim}, 7, 2);
+         k = judge::random_tensor({31, kPackedKvHeads, kDim}, 7, 1),
+         v = judge::random_tensor({31, kPackedKvHeads, kDim}, 7, 2);
   Tensor table = ints({3, 5}, {7, 2, 11, -1, -1, 0, 9, -1, -1, -1, 4, 1, 10, 3, 8});
   Tensor lens = ints({3}, kv_len), queries = ints({3}, q_len), starts = ints({4}, {0, 2, 2, 5});
   Tensor k_blocks = in_blocks(k), v_blocks = in_blocks(v);
@@ -78,13 +65,13 @@ struct Packed {
   /// [31, n_kv_heads, dim] → [n_blocks, n_kv_heads, block_len, dim].
   Tensor in_blocks(const Tensor& rows) const {
     const auto dim = static_cast<int32_t>(rows.shape()[2]);
-    const RowLayout layout{kKvHeads, kBlockLen, dim};
-    Tensor blocks = Tensor::host(DType::f32, {kBlocks, kKvHeads, kBlockLen, dim});
+    const RowLayout layout{kPackedKvHeads, kBlockLen, dim};
+    Tensor blocks = Tensor::host(DType::f32, {kBlocks, kPackedKvHeads, kBlockLen, dim});
     std::fill_n(blocks.data<float>(), blocks.size(), std::numeric_limits<float>::quiet_NaN());
     const float* row = rows.data<float>();
     for (int32_t i = 0; i < 3; ++i)
       for (int32_t s = 0; s < kv_len[i]; ++s)
-        for (int32_t g = 0; g < kKvHeads; ++g, row += dim)
+        for (int32_t g = 0; g < kPackedKvHeads; ++g, row += dim)
           std::copy_n(row, dim,
                       blocks.data<float>() +
                           row_offset(layout, slot_of({table.data<int32_t>() + i * 5, 5, kBlockLen}, s), g));
@@ -250,9 +237,9 @@ TEST_CASE("many short sequences beside a long one take little memory and give wh
 TEST_CASE("int8 in blocks with its scales, and K and V of different types") {
   const Folder folder;
   const Packed p;
-  Tensor codes = Tensor::host(DType::i8, {31, kKvHeads, kDim}),
+  Tensor codes = Tensor::host(DType::i8, {31, kPackedKvHeads, kDim}),
          decoded = Tensor::host(DType::f32, codes.shape()),
-         scales = Tensor::host(DType::f32, {31, kKvHeads, 1});
+         scales = Tensor::host(DType::f32, {31, kPackedKvHeads, 1});
   for (int64_t i = 0; i < codes.size(); ++i) {
     codes.data<int8_t>()[i] = static_cast<int8_t>(i % kDim == 0 ? 127 : i % 120 - 60);
     scales.data<float>()[i / kDim] = 0.0078125f * static_cast<float>(1 + i / kDim % 3);
@@ -266,7 +253,7 @@ TEST_CASE("int8 in blocks with its scales, and K and V of different types") {
   const Tensor decoded_blocks = p.in_blocks(decoded);
   Named file = p.paged();
   file[1].second = code_blocks.view();
-  file.emplace_back("k_scale", scale_blocks.view().reshaped({kBlocks, kKvHeads, kBlockLen}));
+  file.emplace_back("k_scale", scale_blocks.view().reshaped({kBlocks, kPackedKvHeads, kBlockLen}));
   const auto from_codes = attended(folder, file);  // K int8, V f32
   file = p.paged();
   file[1].second = decoded_blocks.view();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "cli/attend_files.h"
 #include "cli/lastrow_program.h"
 #include "io/safetensors.h"
 #include "judge/random_tensor.h"
@@ -23,18 +24,17 @@ struct Case {
   double scale = 0;  // 0: not given
 };
 
-struct Inputs {
+struct CaseInputs {
   Tensor q, k, v;
 };
 
-Tensor normal(Shape shape, uint64_t stream) { return judge::random_tensor(shape, 11, stream); }
+Tensor case_tensor(Shape shape, uint64_t stream) { return judge::random_tensor(shape, 11, stream); }
 
-Inputs make_inputs(const Case& c) {
-  return {normal({c.q_len, c.n_q_heads, c.head_dim}, 0), normal({c.kv_len, c.n_kv_heads, c.head_dim}, 1),
-          normal({c.kv_len, c.n_kv_heads, c.head_dim}, 2)};
+CaseInputs make_inputs(const Case& c) {
+  return {case_tensor({c.q_len, c.n_q_heads, c.head_dim}, 0),
+          case_tensor({c.kv_len, c.n_kv_heads, c.head_dim}, 1),
+          case_tensor({c.kv_len, c.n_kv_heads, c.head_dim}, 2)};
 }
-
-using Metadata = std::vector<std::pair<std::string, std::string>>;
 
 void write_inputs(const std::string& path, ConstTensorView q, ConstTensorView k, ConstTensorView v,
                   const Metadata& metadata = {}) {
@@ -64,13 +64,13 @@ SafetensorsFile attended(const Folder& folder, const std::string& backend, bool 
 }
 
 /// Equation 1 in double precision, one query and head at a time.
-struct Reference {
+struct CaseReference {
   std::vector<double> out, lse, scores, probs;
   double largest_term = 0;  // max over (h, t, s) of scale · Σ_d |q k|, which bounds the rounding of a score
 };
 
-Reference reference(const Case& c, const Inputs& in) {
-  Reference r;
+CaseReference reference_of(const Case& c, const CaseInputs& in) {
+  CaseReference r;
   const double scale = c.scale != 0 ? c.scale : 1 / std::sqrt(static_cast<double>(c.head_dim));
   const int64_t cells = c.n_q_heads * c.q_len * c.kv_len;
   r.out.assign(static_cast<size_t>(c.q_len * c.n_q_heads * c.head_dim), 0);
@@ -155,9 +155,9 @@ TEST_CASE("every backend agrees with double precision on ugly shapes") {
     CAPTURE(c.q_len);
     CAPTURE(c.kv_len);
     const Folder folder;
-    const Inputs in = make_inputs(c);
+    const CaseInputs in = make_inputs(c);
     write_inputs(folder.file("in.safetensors"), in.q.view(), in.k.view(), in.v.view(), metadata_of(c));
-    const Reference r = reference(c, in);
+    const CaseReference r = reference_of(c, in);
     double largest_v = 0;
     for (int64_t i = 0; i < in.v.size(); ++i)
       largest_v = std::max(largest_v, std::abs(double{in.v.data<float>()[i]}));
@@ -182,7 +182,7 @@ TEST_CASE("every backend agrees with double precision on ugly shapes") {
 
 TEST_CASE("a large problem is split into steps, which changes no bit") {
   const Case whole{600, 1500, 8, 2, 64};  // 1.8 times the work that is done at once
-  const Inputs in = make_inputs(whole);
+  const CaseInputs in = make_inputs(whole);
   const Folder folder;
   write_inputs(folder.file("in.safetensors"), in.q.view(), in.k.view(), in.v.view());
   const SafetensorsFile all = attended(folder, "eigen");
@@ -201,7 +201,7 @@ TEST_CASE("a large problem is split into steps, which changes no bit") {
 }
 
 TEST_CASE("NaN in the input reaches the output, and a note says so") {
-  Inputs in = make_inputs({2, 3, 1, 1, 4});
+  CaseInputs in = make_inputs({2, 3, 1, 1, 4});
   in.v.data<float>()[8] = NAN;  // of the last key, which only the last query sees
   const Folder folder;
   write_inputs(folder.file("in.safetensors"), in.q.view(), in.k.view(), in.v.view());
@@ -277,7 +277,7 @@ TEST_CASE("wrong tensors or metadata give an error, and an existing output stays
 TEST_CASE("a file that is cut anywhere or has a damaged header is refused, and nothing is written") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors"), out = folder.file("out.safetensors");
-  const Inputs inputs = make_inputs({2, 3, 2, 1, 4});
+  const CaseInputs inputs = make_inputs({2, 3, 2, 1, 4});
   write_inputs(in, inputs.q.view(), inputs.k.view(), inputs.v.view());
   const std::string good = read_text(in);
   for (size_t n = 0; n < good.size(); n += 31) {
@@ -316,7 +316,7 @@ TEST_CASE("an input larger than the free memory is refused before it is read") {
 TEST_CASE("an output that cannot be written, or is the input, is refused before the work") {
   const Folder folder;
   const std::string in = folder.file("in.safetensors");
-  Inputs inputs = make_inputs({1, 1, 1, 1, 2});
+  CaseInputs inputs = make_inputs({1, 1, 1, 1, 2});
   inputs.v.data<float>()[0] = NAN;  // would give a note if the work had started
   write_inputs(in, inputs.q.view(), inputs.k.view(), inputs.v.view());
   const std::string before = read_text(in);

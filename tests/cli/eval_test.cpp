@@ -16,7 +16,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kModel = "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=32,context=16";
+constexpr const char* kEvaluated = "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=32,context=16";
 
 LastrowOutcome evaluated(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "eval");
@@ -81,7 +81,7 @@ TEST_CASE("two texts of the built-in ones: 510 predictions, and every byte of th
 TEST_CASE("f32 and blocks of f32 are the reference: nothing diverges") {
   for (const char* cache : {"contiguous", "paged:block=3"}) {
     CAPTURE(cache);
-    const json row = as_json({"--model", kModel, "--cache", cache, "--texts", "3"})["rows"][0];
+    const json row = as_json({"--model", kEvaluated, "--cache", cache, "--texts", "3"})["rows"][0];
     CHECK(row["cache"] == cache);
     for (const char* zero : {"kl_mean", "kl_max", "flips", "perplexity_change", "perplexity_change_error"})
       CHECK(row[zero] == 0);
@@ -90,9 +90,9 @@ TEST_CASE("f32 and blocks of f32 are the reference: nothing diverges") {
 
 TEST_CASE("the program and the library measure the same numbers") {
   const TextFile file("t1 t2 t3 t4\n\nt9 t8\nt7\n");
-  const json j = as_json({"--model", kModel, "--text", file.name, "--kv-dtype", "k=int8,v=f32"});
+  const json j = as_json({"--model", kEvaluated, "--text", file.name, "--kv-dtype", "k=int8,v=f32"});
   const Texts texts = {{1, 2, 3, 4}, {9, 8, 7}};
-  const auto model = load_model(kModel);
+  const auto model = load_model(kEvaluated);
   DecodeSession whole(model, make_backend("eigen"), {});
   const Reference reference = run_reference(whole, texts);
   DecodeSession tested(model, make_backend("eigen"), {.cache = cache_options("contiguous", "k=int8,v=f32")});
@@ -109,7 +109,7 @@ TEST_CASE("the program and the library measure the same numbers") {
 }
 
 TEST_CASE("--all: each type, then each cache; what this build refuses says why") {
-  const json j = as_json({"--model", kModel, "--texts", "2", "--all"});
+  const json j = as_json({"--model", kEvaluated, "--texts", "2", "--all"});
   std::set<std::string> dtypes, caches;
   int n_measured = 0;
   for (const json& row : j["rows"]) {
@@ -164,12 +164,12 @@ TEST_CASE("one cache as text: the reference beside it, and where the largest div
        {"255 predicted tokens of 1 text that", "bytes of the cache", "KL divergence in nats, largest",
         "tokens flipped", "\nThe largest divergence is at token "})
     CHECK(o.out.find(text) != std::string::npos);
-  const LastrowOutcome same = evaluated({"--model", kModel, "--texts", "1"});
+  const LastrowOutcome same = evaluated({"--model", kEvaluated, "--texts", "1"});
   CHECK(same.out.find("The largest divergence") == std::string::npos);
 }
 
 TEST_CASE("naive-f64 stores f64 where f32 is asked for, and says so") {
-  const json j = as_json({"--model", kModel, "--texts", "1", "--backend", "naive-f64"});
+  const json j = as_json({"--model", kEvaluated, "--texts", "1", "--backend", "naive-f64"});
   CHECK(j["rows"][0]["kv_dtype"] == "f64");
   CHECK(j["reference"]["bytes"] == 2 * 2 * 2 * 16 * 8 * 8);
   CHECK(j["rows"][0]["bytes_per_token"] == 2 * 2 * 2 * 8 * 8);
@@ -179,7 +179,7 @@ TEST_CASE("a text that is longer than the context is split, and one token predic
   std::string longer;
   for (int i = 0; i < 33; ++i) longer += "t" + std::to_string(i % 32) + " ";
   const TextFile file("t1 t2 t3\n\n\nt5\n \n" + longer + "\r\n");
-  const LastrowOutcome o = evaluated({"--model", kModel, "--text", file.name, "--json"});
+  const LastrowOutcome o = evaluated({"--model", kEvaluated, "--text", file.name, "--json"});
   CHECK(o.json()["texts"] == 1 + 2);
   CHECK(o.json()["tokens"] == 2 + 15 + 15);
   CHECK(
@@ -203,10 +203,10 @@ TEST_CASE("words that the model does not know are spelt, and a note counts them"
 TEST_CASE("the file - is standard input") {
   const TextFile file("t1 t2\nt3\n\nt4 t5");
   const Outcome piped =
-      shell(file.folder, std::string(LASTROW_BIN_DIR "/lastrow eval --json --text - --model ") + kModel +
+      shell(file.folder, std::string(LASTROW_BIN_DIR "/lastrow eval --json --text - --model ") + kEvaluated +
                              " < '" + file.name + "'");
   CHECK(piped.exit_code == 0);
-  json a = json::parse(piped.out), b = as_json({"--model", kModel, "--text", file.name});
+  json a = json::parse(piped.out), b = as_json({"--model", kEvaluated, "--text", file.name});
   CHECK(a["tokens"] == 3);
   CHECK(a["rows"] == b["rows"]);
 }

@@ -20,7 +20,7 @@ namespace {
 
 constexpr const char* kModel = "random:layers=2,q_heads=4,kv_heads=2,head_dim=6,vocab=32,context=40";
 
-json generated(std::vector<std::string> arguments) {
+json generated_by_model(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {"generate", "--model", kModel});
   arguments.push_back("--json");
   const LastrowOutcome o = lastrow_program(arguments);
@@ -34,7 +34,7 @@ const json& cached(const json& j) { return j["modes"]["cached"]; }
 }  // namespace
 
 TEST_CASE("five tokens in blocks of two: three blocks, and one slot of them is empty") {
-  const json j = generated({"--prompt", "t1 t2 t3", "--tokens", "3", "--cache", "paged:block=2"});
+  const json j = generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "3", "--cache", "paged:block=2"});
   CHECK(j["cache"] == "paged:block=2");
   const int64_t row_bytes = 2 * 2 * 2 * 6 * 4;  // layers · (K and V) · K/V heads · head_dim · bytes
   const json& steps = cached(j)["steps"];
@@ -58,7 +58,7 @@ TEST_CASE("a ring gives the text of the same mask over all rows, and of recomput
     const auto with = [&](const char* cache) {
       std::vector<std::string> arguments = run;
       arguments.insert(arguments.end(), {"--backend", backend, "--cache", cache});
-      return generated(arguments);
+      return generated_by_model(arguments);
     };
     const json ring = with("window:w=5,sinks=2,block=2"), masked = with("contiguous:window=5,sinks=2");
     CHECK(ring["tokens_equal"] == true);
@@ -79,7 +79,7 @@ TEST_CASE("naive-f64 holds rows of f64: twice the bytes, in one block and in blo
   const std::vector<std::string> run = {"--prompt", "t1 t2 t3", "--tokens", "3", "--backend", "naive-f64"};
   std::vector<std::string> in_blocks = run;
   in_blocks.insert(in_blocks.end(), {"--cache", "paged:block=4"});
-  const json one = generated(run), paged = generated(in_blocks);
+  const json one = generated_by_model(run), paged = generated_by_model(in_blocks);
   CHECK(cached(one)["steps"][2]["bytes_held"] == 40 * row_bytes);  // one block of the whole context
   CHECK(cached(paged)["steps"][2]["bytes_held"] == 2 * 4 * row_bytes);
   CHECK(cached(paged)["steps"][2]["cache_bytes_written"] == row_bytes);
@@ -90,13 +90,13 @@ TEST_CASE("blocks of any length give the tokens and the traffic of one contiguou
   for (const char* backend : {"naive", "eigen", "cuda-emulated"}) {
     std::vector<std::string> with = run;
     with.insert(with.end(), {"--backend", backend});
-    const json one = generated(with);
+    const json one = generated_by_model(with);
     for (const char* cache : {"paged", "paged:block=1", "paged:block=7", "paged:block=40,blocks=1"}) {
       CAPTURE(backend);
       CAPTURE(cache);
       std::vector<std::string> paged = with;
       paged.insert(paged.end(), {"--cache", cache});
-      const json j = generated(paged);
+      const json j = generated_by_model(paged);
       CHECK(j["cache"] == cache);
       CHECK(cached(j)["tokens"] == cached(one)["tokens"]);
       for (const char* field : {"kv_len", "cache_bytes_read", "cache_bytes_written", "flop"})
@@ -106,13 +106,13 @@ TEST_CASE("blocks of any length give the tokens and the traffic of one contiguou
 }
 
 TEST_CASE("K and V may be named in any order, and the output has one spelling") {
-  const json j = generated({"--prompt", "t1", "--tokens", "1", "--kv-dtype", "v=int8,k=f16"});
+  const json j = generated_by_model({"--prompt", "t1", "--tokens", "1", "--kv-dtype", "v=int8,k=f16"});
   CHECK(j["kv_dtype"] == "k=f16,v=int8");
 }
 
 TEST_CASE("recompute agrees with a paged cache, also in chunks and over several turns") {
-  const json j = generated({"--prompt", "a b c d e", "--tokens", "4", "--mode", "both", "--backend", "naive",
-                            "--cache", "paged:block=3", "--chunk", "2", "--then", "f g h"});
+  const json j = generated_by_model({"--prompt", "a b c d e", "--tokens", "4", "--mode", "both", "--backend",
+                                     "naive", "--cache", "paged:block=3", "--chunk", "2", "--then", "f g h"});
   CHECK(j["tokens_equal"] == true);
   CHECK(j["max_abs_logit_diff"] == 0);
 }
@@ -121,7 +121,7 @@ TEST_CASE("a prompt in chunks: as many steps as chunks, and only the last one ch
   const std::vector<std::string> run = {"--prompt", "a b c d e", "--tokens", "3", "--backend", "naive"};
   std::vector<std::string> in_chunks = run;
   in_chunks.insert(in_chunks.end(), {"--chunk", "2"});
-  const json whole = generated(run), j = generated(in_chunks);
+  const json whole = generated_by_model(run), j = generated_by_model(in_chunks);
   CHECK(cached(j)["tokens"] == cached(whole)["tokens"]);
   const json& steps = cached(j)["steps"];
   REQUIRE(steps.size() == 5);
@@ -135,7 +135,7 @@ TEST_CASE("a prompt in chunks: as many steps as chunks, and only the last one ch
 }
 
 TEST_CASE("the second turn feeds only its own tokens, and the last one of the first turn") {
-  const json j = generated(
+  const json j = generated_by_model(
       {"--prompt", "t1 t2 t3", "--tokens", "4", "--then", "t5 t6", "--then", "t7", "--backend", "naive"});
   const json& run = cached(j);
   REQUIRE(run["turns"].size() == 3);
@@ -149,7 +149,7 @@ TEST_CASE("the second turn feeds only its own tokens, and the last one of the fi
   // The same tokens as one prompt give the same next token.
   std::string all = "t1 t2 t3";
   for (const json& token : run["turns"][0]["tokens"]) all += " t" + std::to_string(token.get<int>());
-  const json alone = generated({"--prompt", all + " t5 t6", "--tokens", "4", "--backend", "naive"});
+  const json alone = generated_by_model({"--prompt", all + " t5 t6", "--tokens", "4", "--backend", "naive"});
   CHECK(cached(alone)["tokens"] == run["turns"][1]["tokens"]);
 }
 
@@ -161,7 +161,7 @@ TEST_CASE("saved and loaded rows equal kept ones, in another kind of cache too")
     const std::vector<std::string> common = {"--tokens", "4", "--backend", "naive", "--kv-dtype", dtype};
     const auto with = [&](std::vector<std::string> more) {
       more.insert(more.end(), common.begin(), common.end());
-      return generated(more);
+      return generated_by_model(more);
     };
     const json kept = with({"--prompt", "t1 t2 t3", "--then", "t5 t6"});
     const json saved = with({"--prompt", "t1 t2 t3", "--save-cache", file});
@@ -178,9 +178,10 @@ TEST_CASE("saved and loaded rows equal kept ones, in another kind of cache too")
 TEST_CASE("a loaded text goes on without a prompt, and recompute agrees") {
   const Folder folder;
   const std::string file = folder.file("rows.safetensors");
-  const json longer = generated({"--prompt", "t1 t2 t3", "--tokens", "9", "--backend", "naive"});
-  generated({"--prompt", "t1 t2 t3", "--tokens", "4", "--backend", "naive", "--save-cache", file});
-  const json j = generated({"--tokens", "5", "--cache-from", file, "--mode", "both", "--backend", "naive"});
+  const json longer = generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "9", "--backend", "naive"});
+  generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "4", "--backend", "naive", "--save-cache", file});
+  const json j =
+      generated_by_model({"--tokens", "5", "--cache-from", file, "--mode", "both", "--backend", "naive"});
   CHECK(j["tokens_equal"] == true);
   CHECK(j["max_abs_logit_diff"] == 0);
   json all = cached(longer)["tokens"];
@@ -191,7 +192,7 @@ TEST_CASE("a loaded text goes on without a prompt, and recompute agrees") {
 TEST_CASE("a loaded text and a prompt that do not fit are counted apart, and a full turn is named") {
   const Folder folder;
   const std::string file = folder.file("rows.safetensors");
-  generated({"--prompt", "t1 t2 t3", "--tokens", "30", "--save-cache", file});
+  generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "30", "--save-cache", file});
   check_refused({"generate", "--model", kModel, "--cache-from", file, "--prompt", "a b c d e f g h"},
                 "33 loaded tokens + 8 new ones = 41, but the context has room for 40");
   const LastrowOutcome o = lastrow_program(
@@ -206,7 +207,7 @@ TEST_CASE("a loaded text and a prompt that do not fit are counted apart, and a f
 TEST_CASE("a cache of another model or type is refused with the reason, and nothing is written") {
   const Folder folder;
   const std::string file = folder.file("rows.safetensors"), kept = folder.file("kept");
-  generated({"--prompt", "t1 t2 t3", "--tokens", "2", "--save-cache", file});
+  generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "2", "--save-cache", file});
   const auto refused = [&](std::vector<std::string> arguments, const std::string& expected) {
     arguments.insert(arguments.begin(), "generate");
     arguments.insert(arguments.end(), {"--cache-from", file});
@@ -225,7 +226,7 @@ TEST_CASE("a cache of another model or type is refused with the reason, and noth
 TEST_CASE("rows that are NaN, or too large for the model: the error names their file") {
   const Folder folder;
   const std::string sound = folder.file("sound"), changed = folder.file("changed");
-  generated({"--prompt", "t1 t2 t3", "--tokens", "2", "--save-cache", sound});
+  generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "2", "--save-cache", sound});
   const SafetensorsFile file = SafetensorsFile::open(sound);
   for (const auto& [x, expected] :
        {std::pair{NAN, changed + ": not a saved cache: k.0[0, 0, 0] is nan"},
@@ -257,8 +258,8 @@ TEST_CASE("numpy opens a saved cache") {
     MESSAGE("skipped: this needs Python with the packages numpy and safetensors");
     return;
   }
-  generated({"--prompt", "t1 t2 t3", "--tokens", "2", "--kv-dtype", "k=int8,v=f16", "--cache",
-             "paged:block=2", "--save-cache", folder.file("rows.safetensors")});
+  generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "2", "--kv-dtype", "k=int8,v=f16", "--cache",
+                      "paged:block=2", "--save-cache", folder.file("rows.safetensors")});
   CHECK(
       runs("import numpy as np\n"
            "from safetensors.numpy import load_file\n"
@@ -272,9 +273,9 @@ TEST_CASE("numpy opens a saved cache") {
 
 TEST_CASE("a trace of a paged run in chunks can be opened, and names the cache") {
   const Folder folder;
-  const json j =
-      generated({"--prompt", "a b c d e", "--tokens", "3", "--chunk", "2", "--then", "f", "--cache",
-                 "paged:block=2", "--kv-dtype", "k=f16,v=fp8", "--trace", folder.file("t.safetensors")});
+  const json j = generated_by_model({"--prompt", "a b c d e", "--tokens", "3", "--chunk", "2", "--then", "f",
+                                     "--cache", "paged:block=2", "--kv-dtype", "k=f16,v=fp8", "--trace",
+                                     folder.file("t.safetensors")});
   const TraceFile trace = TraceFile::open(folder.file("t.safetensors"));
   CHECK(trace.recorder.steps().size() == cached(j)["steps"].size());
   CHECK(trace.recorder.cache_spec().block_len == 2);
@@ -326,11 +327,11 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
 }
 
 TEST_CASE("a budget holds its rows, and its price is the difference to recomputing with every token") {
-  const auto generated = [](const char* cache) {
+  const auto within = [](const char* cache) {
     return lastrow_program({"generate", "--prompt", "the quick brown fox", "--tokens", "40", "--mode", "both",
                             "--cache", cache});
   };
-  const LastrowOutcome small = generated("budget:rows=4"), large = generated("budget:rows=100,policy=heavy");
+  const LastrowOutcome small = within("budget:rows=4"), large = within("budget:rows=100,policy=heavy");
   CHECK(small.exit_code == 0);
   CHECK(small.out.find("rows forgotten by a layer") != std::string::npos);
   CHECK(small.out.find("What differs is what the budget costs") != std::string::npos);

@@ -14,7 +14,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kModel = "random:layers=2,q_heads=4,kv_heads=2,head_dim=6,vocab=64,context=80";
+constexpr const char* kPrompted = "random:layers=2,q_heads=4,kv_heads=2,head_dim=6,vocab=64,context=80";
 constexpr int64_t kRowBytes = 2 * 2 * 2 * 6 * 4;  // layers · (K and V) · K/V heads · head_dim · bytes
 
 struct Prompts {
@@ -24,7 +24,7 @@ struct Prompts {
   explicit Prompts(const std::string& text) { write_text(file, text); }
 
   json generated(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), {"generate", "--model", kModel, "--prompts", file, "--json"});
+    arguments.insert(arguments.begin(), {"generate", "--model", kPrompted, "--prompts", file, "--json"});
     if (std::ranges::find(arguments, "--backend") == arguments.end())
       arguments.insert(arguments.end(), {"--backend", "naive"});
     const LastrowOutcome o = lastrow_program(arguments);
@@ -36,7 +36,7 @@ struct Prompts {
 
 /// The tokens that a prompt gets when it runs alone.
 json alone(const std::string& prompt, const std::string& n_tokens) {
-  return lastrow_program({"generate", "--model", kModel, "--prompt", prompt, "--tokens", n_tokens,
+  return lastrow_program({"generate", "--model", kPrompted, "--prompt", prompt, "--tokens", n_tokens,
                           "--backend", "naive", "--json"})
       .json()["modes"]["cached"]["tokens"];
 }
@@ -58,8 +58,8 @@ TEST_CASE("prompts over rings get the tokens that they get alone, and the ring h
   const char* texts[] = {"t1 t2", "t3 t4 t5 t6 t7 t8 t9", "t6"};
   for (size_t i = 0; i < 3; ++i) {
     const json one =
-        lastrow_program({"generate", "--model", kModel, "--prompt", texts[i], "--tokens", "12", "--backend",
-                         "naive", "--cache", "window:w=4,sinks=1,block=2", "--json"})
+        lastrow_program({"generate", "--model", kPrompted, "--prompt", texts[i], "--tokens", "12",
+                         "--backend", "naive", "--cache", "window:w=4,sinks=1,block=2", "--json"})
             .json();
     CHECK(j["prompts"][i]["tokens"] == one["modes"]["cached"]["tokens"]);
   }
@@ -182,7 +182,7 @@ TEST_CASE("the file - is standard input") {
   const std::string in = folder.file("in");
   const auto run = [&](const std::string& text, const std::string& more) {
     write_text(in, text);
-    return shell(folder, std::string(LASTROW_BIN_DIR "/lastrow generate --model ") + kModel +
+    return shell(folder, std::string(LASTROW_BIN_DIR "/lastrow generate --model ") + kPrompted +
                              " --backend naive --tokens 3 --json --prompts - " + more + " < '" + in + "'");
   };
   const Outcome piped = run("t1 t2\nt3\n", "");
@@ -198,7 +198,7 @@ TEST_CASE("without --json: a line for each prompt, then the tables") {
   const Prompts prompts("t1 t2\nt3 t4 t5\nt6\n");
   const auto shown = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(),
-                     {"generate", "--model", kModel, "--prompts", prompts.file, "--tokens", "3"});
+                     {"generate", "--model", kPrompted, "--prompts", prompts.file, "--tokens", "3"});
     const LastrowOutcome o = lastrow_program(arguments);
     CAPTURE(o.err);
     CHECK(o.exit_code == 0);
@@ -274,7 +274,7 @@ TEST_CASE("errors name the file and the line") {
   const auto refused = [&](const std::string& text, const std::string& expected,
                            std::vector<std::string> more = {}) {
     write_text(prompts.file, text);
-    std::vector<std::string> arguments = {"generate", "--model", kModel, "--prompts", prompts.file};
+    std::vector<std::string> arguments = {"generate", "--model", kPrompted, "--prompts", prompts.file};
     arguments.insert(arguments.end(), more.begin(), more.end());
     check_refused(arguments, expected);
   };
@@ -297,7 +297,7 @@ TEST_CASE("errors name the file and the line") {
   refused("t1", "use only one of them", {"--pad-left", "--share-prefix", "--batch", "2", "--cache", "paged"});
   refused("t1", "--batch 0: at least 1", {"--batch", "0"});
   refused("t1", "same file", {"--trace", prompts.file});
-  check_refused({"generate", "--model", kModel, "--prompts", "/no/such/file"}, "/no/such/file");
+  check_refused({"generate", "--model", kPrompted, "--prompts", "/no/such/file"}, "/no/such/file");
   const Folder folder;
   write_model(folder.file("small.safetensors"));
   write_text(folder.file("p.txt"), "the fox\nthe f\xc3\xb6x\n");

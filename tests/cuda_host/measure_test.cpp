@@ -51,8 +51,6 @@ class Machine {
   Folder folder_;
 };
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 /// The lines of a text with this beginning.
 int64_t n_lines(const std::string& text, const std::string& begin) {
   std::istringstream lines("\n" + text);

@@ -34,8 +34,6 @@ class Nvcc {
   std::string script_, log_;
 };
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_CASE("a kernel of one's own is compiled with nvcc, loaded, checked and timed beside the ladder") {

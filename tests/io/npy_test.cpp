@@ -21,16 +21,16 @@ std::string npy_bytes(const std::string& header, std::string_view data = "") {
   return file.append(header).append(data);
 }
 
-Tensor load(const std::string& header, std::string_view data = "12345678") {
+Tensor load_npy(const std::string& header, std::string_view data = "12345678") {
   return npy_from_bytes(bytes_of(npy_bytes(header, data)), "bad.npy");
 }
 
 Tensor load_typed(const std::string& descr) {
-  return load("{'descr': '" + descr + "', 'fortran_order': False, 'shape': (2,), }\n");
+  return load_npy("{'descr': '" + descr + "', 'fortran_order': False, 'shape': (2,), }\n");
 }
 
 Tensor load_shaped(const std::string& shape) {
-  return load("{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }\n");
+  return load_npy("{'descr': '<f4', 'fortran_order': False, 'shape': " + shape + ", }\n");
 }
 
 }  // namespace
@@ -72,8 +72,8 @@ TEST_CASE("every dtype and ugly shapes survive an .npy round trip") {
 }
 
 TEST_CASE("headers may have other spaces, quotes and orders") {
-  CHECK(load("{\"shape\":(1,2),\"fortran_order\":False,\"descr\":\"<f4\"}").shape() == Shape{1, 2});
-  CHECK(load("{ 'descr' : '<i1' , 'shape' : ( 8 ) , 'fortran_order' : False }\n\n").dtype() == DType::i8);
+  CHECK(load_npy("{\"shape\":(1,2),\"fortran_order\":False,\"descr\":\"<f4\"}").shape() == Shape{1, 2});
+  CHECK(load_npy("{ 'descr' : '<i1' , 'shape' : ( 8 ) , 'fortran_order' : False }\n\n").dtype() == DType::i8);
   std::string two = npy_bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "12345678");
   two[6] = 2;
   two.insert(10, 2, '\0');  // version 2 has a longer length
@@ -87,9 +87,9 @@ TEST_CASE("arrays of other types are refused, and the message names the type") {
   CHECK_FILE_ERROR(load_typed("|O"), "\"|O\"");
   CHECK_FILE_ERROR(load_typed("<f44"), "\"<f44\"");
   CHECK_FILE_ERROR(load_typed(""), "\"\"");
-  CHECK_FILE_ERROR(load("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}"), "bad.npy",
+  CHECK_FILE_ERROR(load_npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,)}"), "bad.npy",
                    "structures");
-  CHECK_FILE_ERROR(load("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 2)}"), "bad.npy",
+  CHECK_FILE_ERROR(load_npy("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 2)}"), "bad.npy",
                    "Fortran order", "ascontiguousarray");
 }
 
@@ -108,16 +108,17 @@ TEST_CASE("damaged .npy files") {
   long_header[6] = 2;
   CHECK_FILE_ERROR(npy_from_bytes(bytes_of(long_header), "t"), "at most 65536");
 
-  CHECK_FILE_ERROR(load(""), "bad.npy", "'{' belongs");
-  CHECK_FILE_ERROR(load("{}"), "lacks one of");
-  CHECK_FILE_ERROR(load("{'descr': '<f4'"), "'}' belongs");
-  CHECK_FILE_ERROR(load("{'descr"), "unterminated");
-  CHECK_FILE_ERROR(load("{'descr': '<f4', 'descr': '<f4'}"), "\"descr\"", "once each");
-  CHECK_FILE_ERROR(load("{'fortran_order': False, 'fortran_order': True}"), "\"fortran_order\"", "once each");
-  CHECK_FILE_ERROR(load("{'fortran_order': 0}"), "neither True nor False");
-  CHECK_FILE_ERROR(load("{'other': 1}"), "\"other\"");
-  CHECK_FILE_ERROR(load("{'shape': (1,), 'descr': '<f8', 'fortran_order': False} x"), "after its end");
-  CHECK_FILE_ERROR(load("{'shape': (1,), 'descr': '\xFF\n'}"), "bad.npy");
+  CHECK_FILE_ERROR(load_npy(""), "bad.npy", "'{' belongs");
+  CHECK_FILE_ERROR(load_npy("{}"), "lacks one of");
+  CHECK_FILE_ERROR(load_npy("{'descr': '<f4'"), "'}' belongs");
+  CHECK_FILE_ERROR(load_npy("{'descr"), "unterminated");
+  CHECK_FILE_ERROR(load_npy("{'descr': '<f4', 'descr': '<f4'}"), "\"descr\"", "once each");
+  CHECK_FILE_ERROR(load_npy("{'fortran_order': False, 'fortran_order': True}"), "\"fortran_order\"",
+                   "once each");
+  CHECK_FILE_ERROR(load_npy("{'fortran_order': 0}"), "neither True nor False");
+  CHECK_FILE_ERROR(load_npy("{'other': 1}"), "\"other\"");
+  CHECK_FILE_ERROR(load_npy("{'shape': (1,), 'descr': '<f8', 'fortran_order': False} x"), "after its end");
+  CHECK_FILE_ERROR(load_npy("{'shape': (1,), 'descr': '\xFF\n'}"), "bad.npy");
 }
 
 TEST_CASE("impossible shapes in .npy files") {

@@ -57,7 +57,7 @@ TEST_CASE("every rung is checked with sinks, soft cap, ALiBi, and a table that b
   }
 }
 
-constexpr int32_t kLengths[] = {300, 1000, 4100, 16384};
+constexpr int32_t kManyKeys[] = {300, 1000, 4100, 16384};
 
 TEST_CASE("every rung is checked at every long length, in every stored type that it takes") {
   std::set<std::tuple<std::string, DType, int32_t>> checked;
@@ -66,7 +66,7 @@ TEST_CASE("every rung is checked at every long length, in every stored type that
   for (const emulated::Rung* rung : emulated::ladder())
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16, DType::fp8_e4m3, DType::i8}) {
       if (!rung->supports(gpu::AttendShape{.head_dim = 64, .kv_dtype = dtype}).empty()) continue;
-      for (const int32_t n_keys : kLengths)
+      for (const int32_t n_keys : kManyKeys)
         CHECK_MESSAGE(checked.contains({rung->name, dtype, n_keys}), rung->name, " ", name_of(dtype), " ",
                       n_keys);
     }

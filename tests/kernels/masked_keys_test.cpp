@@ -10,13 +10,13 @@
 namespace lastrow::testing {
 namespace {
 
-constexpr int32_t kLen = 20, kHeadDim = 16;  // queries = keys, one head
+constexpr int32_t kLen = 20, kDims = 16;  // queries = keys, one head
 
 /// Which part of a key is NaN.
 struct Poison {
   int32_t key = -1;  // −1: no key
   bool in_k = true;
-  int32_t d_begin = 0, d_end = kHeadDim;  // dims of V; K is NaN in all dims
+  int32_t d_begin = 0, d_end = kDims;  // dims of V; K is NaN in all dims
 };
 
 /// 0: exact products; 1: those of rungs that round q and p, always or if they are asked to.
@@ -24,18 +24,18 @@ bool takes_parts(const emulated::Rung& rung, int32_t n_parts) {
   return n_parts == 0 ? !rung.rounds : rung.rounds || &rung == &emulated::k11 || &rung == &emulated::k12;
 }
 
-/// out [kLen, kHeadDim].
+/// out [kLen, kDims].
 std::vector<float> attend_with(const emulated::Rung& rung, MaskRule mask, int32_t n_parts, Poison poison) {
   gpu::AttendShape shape{
-      .head_dim = kHeadDim, .n_tokens = kLen, .max_q_len = kLen, .max_kv_len = kLen, .block_len = kLen};
+      .head_dim = kDims, .n_tokens = kLen, .max_q_len = kLen, .max_kv_len = kLen, .block_len = kLen};
   shape.kv_dtype = widest_type(rung, shape);
-  std::vector<float> q(kLen * kHeadDim), k(q.size()), v(q.size());
+  std::vector<float> q(kLen * kDims), k(q.size()), v(q.size());
   Random random(3);
   for (auto* rows : {&q, &k, &v})
     for (float& x : *rows) x = static_cast<float>(random.normal());
-  for (int32_t d = 0; d < kHeadDim && poison.key >= 0; ++d) {
-    if (poison.in_k) k[poison.key * kHeadDim + d] = NAN;
-    if (d >= poison.d_begin && d < poison.d_end) v[poison.key * kHeadDim + d] = NAN;
+  for (int32_t d = 0; d < kDims && poison.key >= 0; ++d) {
+    if (poison.in_k) k[poison.key * kDims + d] = NAN;
+    if (d >= poison.d_begin && d < poison.d_end) v[poison.key * kDims + d] = NAN;
   }
   return attend_by_hand(rung, {shape, {}, {.n_parts = n_parts}}, {.score = {.scale = 0.25f}, .mask = mask}, q,
                         k, v)
@@ -49,12 +49,12 @@ void expect_nan_where_seen(const emulated::Rung& rung, MaskRule mask, int32_t n_
     const VisibleKeys keys = visible_keys(mask, kLen, kLen, t);
     const bool sees = keys.begin <= 9 && 9 < keys.end;
     int32_t n_nan = 0, n_same = 0;
-    for (int32_t d = 0; d < kHeadDim; ++d) {
-      n_nan += std::isnan(poisoned[t * kHeadDim + d]) ? 1 : 0;
-      n_same += poisoned[t * kHeadDim + d] == clean[t * kHeadDim + d] ? 1 : 0;
+    for (int32_t d = 0; d < kDims; ++d) {
+      n_nan += std::isnan(poisoned[t * kDims + d]) ? 1 : 0;
+      n_same += poisoned[t * kDims + d] == clean[t * kDims + d] ? 1 : 0;
     }
-    CHECK_MESSAGE((sees ? n_nan : n_same) == kHeadDim, std::string(rung.name), ", ", n_parts,
-                  " parts, window ", mask.window, ", query ", t);
+    CHECK_MESSAGE((sees ? n_nan : n_same) == kDims, std::string(rung.name), ", ", n_parts, " parts, window ",
+                  mask.window, ", query ", t);
   }
 }
 
@@ -73,12 +73,12 @@ TEST_CASE("NaN in three dims of a key's V reaches only these dims of the queries
       const std::vector<float> clean = attend_with(*rung, mask, n_parts, {}),
                                poisoned = attend_with(*rung, mask, n_parts, {9, false, 6, 9});
       for (int32_t t = 0; t < kLen; ++t)
-        for (int32_t d = 0; d < kHeadDim; ++d) {
+        for (int32_t d = 0; d < kDims; ++d) {
           const VisibleKeys keys = visible_keys(mask, kLen, kLen, t);
           const bool is_nan = keys.begin <= 9 && 9 < keys.end && d >= 6 && d < 9;
-          const float x = poisoned[t * kHeadDim + d];
-          CHECK_MESSAGE((is_nan ? std::isnan(x) : x == clean[t * kHeadDim + d]), std::string(rung->name),
-                        ", ", n_parts, " parts, query ", t, ", dim ", d);
+          const float x = poisoned[t * kDims + d];
+          CHECK_MESSAGE((is_nan ? std::isnan(x) : x == clean[t * kDims + d]), std::string(rung->name), ", ",
+                        n_parts, " parts, query ", t, ", dim ", d);
         }
     }
 }

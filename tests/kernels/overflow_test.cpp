@@ -11,7 +11,7 @@ namespace lastrow::testing {
 using namespace judge;
 namespace {
 
-constexpr int32_t kHeadDim = 64;
+constexpr int32_t kWidth = 64;
 
 struct Row {
   double out, lse, prob;
@@ -21,15 +21,15 @@ struct Row {
 /// and the first probability.
 Row attended(Backend& backend, DType kv_dtype, const std::vector<float>& first_of_key) {
   const auto n = static_cast<int32_t>(first_of_key.size());
-  const AttendCase c{.head_dim = kHeadDim, .sequences = {{1, n}}, .kv_dtype = kv_dtype};
+  const AttendCase c{.head_dim = kWidth, .sequences = {{1, n}}, .kv_dtype = kv_dtype};
   const Layout l = lay_out(c);
   auto storage = fill_storage(backend, c, l);
-  Tensor k = Tensor::host(DType::f32, {n, 1, kHeadDim}), v = k.clone(),
-         q = Tensor::host(DType::f32, {1, 1, kHeadDim});
+  Tensor k = Tensor::host(DType::f32, {n, 1, kWidth}), v = k.clone(),
+         q = Tensor::host(DType::f32, {1, 1, kWidth});
   std::vector<int64_t> slots;
   for (int32_t s = 0; s < n; ++s) {
-    k.data<float>()[s * kHeadDim] = first_of_key[static_cast<size_t>(s)];
-    v.data<float>()[s * kHeadDim] = static_cast<float>(s + 1);
+    k.data<float>()[s * kWidth] = first_of_key[static_cast<size_t>(s)];
+    v.data<float>()[s * kWidth] = static_cast<float>(s + 1);
     slots.push_back(s);
   }
   q.data<float>()[0] = 1e30f;

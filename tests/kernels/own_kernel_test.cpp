@@ -49,8 +49,6 @@ class OwnKernel {
   std::string text_;
 };
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 /// Expects exit status 2, one line on standard error that has this text, and no results.
 void expect_refused(const Outcome& outcome, const std::string& why) {
   CAPTURE(outcome.err);

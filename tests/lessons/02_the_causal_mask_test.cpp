@@ -3,11 +3,11 @@
 using namespace lastrow::testing;
 
 namespace {
-const std::string kLesson = "lesson_02_the_causal_mask";
+const std::string kLesson02 = "lesson_02_the_causal_mask";
 }
 
 TEST_CASE("lesson 2: the mask keeps old rows to the bit, and without it layers above 0 go stale") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson02);
   CHECK(run.verdict(2) == "holds if");
   CHECK(run.figure("zero_weights") == 4 * 4 * 8);    // old rows · layers · heads
   CHECK(run.figure("old_weights") == 10 * 4 * 8);    // (query, old key) pairs of four rows
@@ -24,7 +24,7 @@ TEST_CASE("lesson 2: the mask keeps old rows to the bit, and without it layers a
 
 TEST_CASE(
     "lesson 2: a module without a mask is right for one token per call, wrong for a prompt from row 0 on") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson02);
   CHECK(run.verdict(28) == "holds if");
   CHECK(run.figure("one_a_call_off") == 0);
   CHECK(run.figure("first_wrong_row") == 0);
@@ -32,15 +32,15 @@ TEST_CASE(
 }
 
 TEST_CASE("lesson 2 holds on other backends and models: up to rounding if sums run in another order") {
-  check_lesson(kLesson, "--backend eigen");
-  check_lesson(kLesson, "--backend naive-f64");
-  check_lesson(kLesson, "--model fable-mqa");
-  const LessonRun run = check_lesson(kLesson, "--model random:layers=1,q_heads=4,kv_heads=2,head_dim=16");
+  check_lesson(kLesson02, "--backend eigen");
+  check_lesson(kLesson02, "--backend naive-f64");
+  check_lesson(kLesson02, "--model fable-mqa");
+  const LessonRun run = check_lesson(kLesson02, "--model random:layers=1,q_heads=4,kv_heads=2,head_dim=16");
   for (const int of_layers_above : {2, 28}) CHECK(run.verdict(of_layers_above) == "no finding");
 }
 
 TEST_CASE("lesson 2 objects to a mask aligned top-left, to wrong positions and to a length counted early") {
-  check_objects(kLesson, "mask-top-left");
-  check_objects(kLesson, "position-zero");
-  check_objects(kLesson, "early-length");
+  check_objects(kLesson02, "mask-top-left");
+  check_objects(kLesson02, "position-zero");
+  check_objects(kLesson02, "early-length");
 }

@@ -5,11 +5,11 @@
 using namespace lastrow::testing;
 
 namespace {
-const std::string kLesson = "lesson_03_recompute_or_cache";
+const std::string kLesson03 = "lesson_03_recompute_or_cache";
 }  // namespace
 
 TEST_CASE("lesson 3: rows are counted, and are those of the formula") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson03);
   CHECK(run.verdict(5) == "holds");
   CHECK(run.figure("rows_without") == 36);  // 8 · 9 / 2
   CHECK(run.figure("rows_with") == 8);
@@ -44,20 +44,20 @@ TEST_CASE("lesson 3: rows are counted, and are those of the formula") {
 
 TEST_CASE("lesson 3 draws what each step computes and reads") {
   const Folder folder("lesson_03_text");
-  const Outcome o = shell(folder, kLessons + kLesson);
+  const Outcome o = shell(folder, kLessons + kLesson03);
   CHECK(o.exit_code == 0);
   CHECK(o.out.find("  2      ● ● ● · · · · ·     3  ○ ○ ● · · · · ·     1\n") != std::string::npos);
   CHECK(o.out.find("  times  8 7 6 5 4 3 2 1        1 1 1 1 1 1 1 1\n") != std::string::npos);
 }
 
 TEST_CASE("lesson 3 runs on a model of grouped heads, with another backend") {
-  const LessonRun run = check_lesson(kLesson, "--model fable-mqa --backend naive");
+  const LessonRun run = check_lesson(kLesson03, "--model fable-mqa --backend naive");
   CHECK(run.figure("append_bytes") == 64 * 4 * 2 * 1 * 16 * 4);
   CHECK(run.figure("largest_relative_difference") == 0);  // naive: the same bits
 }
 
 TEST_CASE("lesson 3 objects to rows left by a reset, to a mask aligned top-left and to a window too short") {
-  check_objects(kLesson, "stale-rows");
-  check_objects(kLesson, "mask-top-left");
-  check_objects(kLesson, "window-short");
+  check_objects(kLesson03, "stale-rows");
+  check_objects(kLesson03, "mask-top-left");
+  check_objects(kLesson03, "window-short");
 }

@@ -3,11 +3,11 @@
 using namespace lastrow::testing;
 
 namespace {
-const std::string kLesson = "lesson_04_why_not_queries";
+const std::string kLesson04 = "lesson_04_why_not_queries";
 }
 
 TEST_CASE("lesson 4: a past query matters only where it is needed to compute K and V of the next layer") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson04);
   CHECK(run.verdict(1) == "holds if");
   CHECK(run.figure("one_layer_pokes") == 6 * 4 * 2 * 2);  // positions · noises · masks · sides
   CHECK(run.figure("one_layer_unnoticed") == 96);
@@ -22,7 +22,7 @@ TEST_CASE("lesson 4: a past query matters only where it is needed to compute K a
 }
 
 TEST_CASE("lesson 4: keys and values do not change, every value has a share, and no query is read twice") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson04);
   CHECK(run.verdict(3) == "holds if");
   CHECK(run.figure("stored_rows") == 2 * 4 * 12);  // K and V · layers · tokens
   CHECK(run.figure("stored_rows_one_version") == 96);
@@ -42,17 +42,17 @@ TEST_CASE("lesson 4: keys and values do not change, every value has a share, and
 }
 
 TEST_CASE("lesson 4 holds on other backends and models") {
-  check_lesson(kLesson, "--backend naive");
-  check_lesson(kLesson, "--model fable-mqa");
-  const LessonRun run = check_lesson(kLesson, "--model random:layers=1,q_heads=4,kv_heads=2,head_dim=16");
+  check_lesson(kLesson04, "--backend naive");
+  check_lesson(kLesson04, "--model fable-mqa");
+  const LessonRun run = check_lesson(kLesson04, "--model random:layers=1,q_heads=4,kv_heads=2,head_dim=16");
   for (const int of_layers_above : {1, 9, 25}) CHECK(run.verdict(of_layers_above) == "no finding");
   CHECK(run.verdict(4) == "holds");
 }
 
 TEST_CASE(
     "lesson 4 objects to a length counted early, to a window too short, and to rows that a reset left") {
-  check_objects(kLesson, "early-length");
-  check_objects(kLesson, "window-short");
-  check_objects(kLesson, "stale-rows");
-  check_objects(kLesson, "offset-twice");
+  check_objects(kLesson04, "early-length");
+  check_objects(kLesson04, "window-short");
+  check_objects(kLesson04, "stale-rows");
+  check_objects(kLesson04, "offset-twice");
 }

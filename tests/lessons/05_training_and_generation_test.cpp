@@ -3,11 +3,11 @@
 using namespace lastrow::testing;
 
 namespace {
-const std::string kLesson = "lesson_05_training_and_generation";
+const std::string kLesson05 = "lesson_05_training_and_generation";
 }
 
 TEST_CASE("lesson 5: one forward gives every loss, and the same numbers come step by step") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson05);
   CHECK(run.verdict(8) == "holds");
   CHECK(run.figure("losses") == 9);
   CHECK(run.figure("mean_loss") > 0.5);
@@ -18,7 +18,7 @@ TEST_CASE("lesson 5: one forward gives every loss, and the same numbers come ste
 }
 
 TEST_CASE("lesson 5: training keeps Q, and the K and V that a cache would") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson05);
   const double rows = 4 * 10 * 8 * 16 * 4;  // layers · tokens · heads · head_dim · bytes: MHA
   CHECK(run.figure("kept_q_bytes") == rows);
   CHECK(run.figure("kept_kv_bytes") == 2 * rows);
@@ -30,12 +30,12 @@ TEST_CASE("lesson 5: training keeps Q, and the K and V that a cache would") {
 }
 
 TEST_CASE("lesson 5 holds for grouped heads, random weights and another backend") {
-  check_lesson(kLesson, "--model fable-gqa");
-  check_lesson(kLesson, "--model random:layers=2,q_heads=4,kv_heads=2,head_dim=16");
-  check_lesson(kLesson, "--backend naive");
+  check_lesson(kLesson05, "--model fable-gqa");
+  check_lesson(kLesson05, "--model random:layers=2,q_heads=4,kv_heads=2,head_dim=16");
+  check_lesson(kLesson05, "--backend naive");
 }
 
 TEST_CASE("lesson 5 objects to positions that are wrong in decode") {
-  check_objects(kLesson, "position-zero");
-  check_objects(kLesson, "offset-twice");
+  check_objects(kLesson05, "position-zero");
+  check_objects(kLesson05, "offset-twice");
 }

@@ -6,11 +6,11 @@
 using namespace lastrow::testing;
 
 namespace {
-const std::string kLesson = "lesson_06_prefill_and_decode";
+const std::string kLesson06 = "lesson_06_prefill_and_decode";
 }
 
 TEST_CASE("lesson 6: prefill lies right of the ridge, decode left of it") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson06);
   CHECK(run.verdict(10) == (lastrow::lessons::kFastBuild ? "holds if" : "no finding"));
   CHECK(run.figure("ridge") == doctest::Approx(run.figure("peak_gflops") / run.figure("read_gbps")));
   // Two flop with each f32 weight, and little else.
@@ -21,7 +21,7 @@ TEST_CASE("lesson 6: prefill lies right of the ridge, decode left of it") {
 }
 
 TEST_CASE("lesson 6: a batch raises the weights' intensity, grouping that of attention") {
-  const LessonRun run = run_lesson(kLesson);
+  const LessonRun run = run_lesson(kLesson06);
   CHECK(run.figure("weights_rise") > 12);
   CHECK(run.figure("weights_rise") < 16);
   CHECK(run.figure("attention_rise") == doctest::Approx(1).epsilon(1e-9));
@@ -31,10 +31,10 @@ TEST_CASE("lesson 6: a batch raises the weights' intensity, grouping that of att
 }
 
 TEST_CASE("lesson 6 runs on a built-in model") {
-  const LessonRun run = check_lesson(kLesson, "--model fable-gqa");
+  const LessonRun run = check_lesson(kLesson06, "--model fable-gqa");
   CHECK(run.figure("batch_difference") < 1e-4);
 }
 
 TEST_CASE("lesson 6 objects to K and V that are repeated before they are stored") {
-  check_objects(kLesson, "repeat-kv");
+  check_objects(kLesson06, "repeat-kv");
 }

@@ -5,11 +5,11 @@
 using namespace lastrow::testing;
 
 namespace {
-const std::string kLesson = "lesson_07_mha_gqa_mqa";
+const std::string kLesson07 = "lesson_07_mha_gqa_mqa";
 }
 
 TEST_CASE("lesson 7: caches are smaller by n_q_heads / n_kv_heads; here quality hardly changes") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson07);
   CHECK(run.verdict(15) == "holds");
   CHECK(run.figure("bytes_fable-mha") == 2 * 4 * 8 * 16 * 256 * 2);
   CHECK(run.figure("bytes_fable-gqa") * 4 == run.figure("bytes_fable-mha"));
@@ -37,8 +37,8 @@ TEST_CASE("lesson 7: caches are smaller by n_q_heads / n_kv_heads; here quality 
 }
 
 TEST_CASE("lesson 7 objects to K and V that are repeated before they are stored") {
-  check_objects(kLesson, "repeat-kv");
-  const LessonRun run = run_lesson(kLesson, "--fault repeat-kv");  // the copies take what sharing saves
+  check_objects(kLesson07, "repeat-kv");
+  const LessonRun run = run_lesson(kLesson07, "--fault repeat-kv");  // the copies take what sharing saves
   CHECK(run.figure("bytes_fable-gqa") == run.figure("bytes_fable-mha"));
   CHECK(run.figure("bytes_fable-mqa") == run.figure("bytes_fable-mha"));
 }

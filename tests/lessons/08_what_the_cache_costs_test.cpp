@@ -5,11 +5,11 @@
 using namespace lastrow::testing;
 
 namespace {
-const std::string kLesson = "lesson_08_what_the_cache_costs";
+const std::string kLesson08 = "lesson_08_what_the_cache_costs";
 }
 
 TEST_CASE("lesson 8: the formula gives the allocated bytes") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson08);
   CHECK(run.verdict(11) == "holds if");
   // K, V · layers · K/V heads · head_dim · context · bytes of fable-gqa
   CHECK(run.figure("bytes_f32") == 2 * 4 * 2 * 16 * 256 * 4);
@@ -21,7 +21,7 @@ TEST_CASE("lesson 8: the formula gives the allocated bytes") {
 }
 
 TEST_CASE("lesson 8: one of three common figures is right") {
-  const LessonRun run = run_lesson(kLesson);
+  const LessonRun run = run_lesson(kLesson08);
   CHECK(run.verdict(12) == "holds");
   CHECK(run.figure("gb_seven") == 1.073741824);
   CHECK(run.verdict(13) == "wrong");
@@ -34,7 +34,7 @@ TEST_CASE("lesson 8: one of three common figures is right") {
 }
 
 TEST_CASE("lesson 8: when the cache is larger than the weights") {
-  const LessonRun run = run_lesson(kLesson);
+  const LessonRun run = run_lesson(kLesson08);
   CHECK(run.verdict(22) == "holds if");
   CHECK(run.figure("llama_2_7b_crossing_context") == 25706);
   CHECK(run.figure("crossing_batch_here") == 6);
@@ -42,11 +42,11 @@ TEST_CASE("lesson 8: when the cache is larger than the weights") {
 }
 
 TEST_CASE("lesson 8 runs on other models and on the judge, which stores f64") {
-  CHECK(check_lesson(kLesson, "--model fable-mqa").figure("bytes_f16") == 2 * 4 * 1 * 16 * 256 * 2);
-  check_lesson(kLesson, "--model random:layers=2,q_heads=4,kv_heads=2,head_dim=32");
-  CHECK(check_lesson(kLesson, "--backend naive-f64").figure("bytes_f32") == 2 * 4 * 2 * 16 * 256 * 8);
+  CHECK(check_lesson(kLesson08, "--model fable-mqa").figure("bytes_f16") == 2 * 4 * 1 * 16 * 256 * 2);
+  check_lesson(kLesson08, "--model random:layers=2,q_heads=4,kv_heads=2,head_dim=32");
+  CHECK(check_lesson(kLesson08, "--backend naive-f64").figure("bytes_f32") == 2 * 4 * 2 * 16 * 256 * 8);
 }
 
 TEST_CASE("lesson 8 objects to K and V that are repeated before they are stored") {
-  check_objects(kLesson, "repeat-kv");
+  check_objects(kLesson08, "repeat-kv");
 }

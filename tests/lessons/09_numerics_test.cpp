@@ -3,12 +3,12 @@
 using namespace lastrow::testing;
 
 namespace {
-const std::string kLesson = "lesson_09_numerics";
+const std::string kLesson09 = "lesson_09_numerics";
 }
 
 TEST_CASE(
     "lesson 9: the same order gives the same bits; otherwise a bound holds, and bugs are far beyond it") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson09);
   CHECK(run.verdict(23) == "holds if");
   CHECK(run.figure("naive_same_steps") == 21);
   CHECK(run.figure("logits") == 21 * 219);        // steps · vocabulary
@@ -22,7 +22,7 @@ TEST_CASE(
 }
 
 TEST_CASE("lesson 9: a near-tie may flip, on this machine or not, and only below twice the bound") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson09);
   CHECK(run.figure("margin") > 0);
   CHECK(run.figure("margin") < 1e-6);  // of the judge: the same on every machine
   CHECK(run.figure("margin") < 2 * run.figure("tie_bound"));
@@ -33,11 +33,11 @@ TEST_CASE("lesson 9: a near-tie may flip, on this machine or not, and only below
 }
 
 TEST_CASE("lesson 9 holds on naive, where nothing differs, and for another model") {
-  CHECK(check_lesson(kLesson, "--backend naive").figure("logits_that_differ") == 0);
-  check_lesson(kLesson, "--model random:layers=2,q_heads=4,kv_heads=2,head_dim=16");
+  CHECK(check_lesson(kLesson09, "--backend naive").figure("logits_that_differ") == 0);
+  check_lesson(kLesson09, "--model random:layers=2,q_heads=4,kv_heads=2,head_dim=16");
 }
 
 TEST_CASE("lesson 9 objects to a scale applied twice, although cached and recomputed logits agree") {
-  check_objects(kLesson, "scale-twice");
-  check_objects(kLesson, "window-short");
+  check_objects(kLesson09, "scale-twice");
+  check_objects(kLesson09, "window-short");
 }

@@ -8,7 +8,7 @@ using namespace lastrow::testing;
 
 namespace {
 
-const std::string kLesson = "lesson_11_find_the_bug";
+const std::string kLesson11 = "lesson_11_find_the_bug";
 
 /// The letter of the case with this bug.
 std::string letter_of(const LessonRun& run, const std::string& fault) {
@@ -18,32 +18,32 @@ std::string letter_of(const LessonRun& run, const std::string& fault) {
 }  // namespace
 
 TEST_CASE("lesson 11: every bug shows first where its cause predicts it") {
-  const LessonRun run = check_lesson(kLesson);
+  const LessonRun run = check_lesson(kLesson11);
   CHECK(run.figure("located") == 15);
 }
 
 TEST_CASE("lesson 11 grades: right answers pass, wrong ones fail, and nonsense is refused") {
-  CHECK_FALSE(check_lesson(kLesson).report.at("figures").contains("case_scale-twice"));  // a handout
-  const LessonRun run = check_lesson(kLesson, "reveal");
+  CHECK_FALSE(check_lesson(kLesson11).report.at("figures").contains("case_scale-twice"));  // a handout
+  const LessonRun run = check_lesson(kLesson11, "reveal");
   std::string all;
   for (const auto& fault : faults())
     if (run.report.at("figures").contains("case_" + std::string(fault.name)))
       all += letter_of(run, std::string(fault.name)) + "=" + std::string(fault.name) + " ";
-  CHECK(run_lesson(kLesson, all).status == 0);
-  CHECK(run_lesson(kLesson, letter_of(run, "scale-twice") + "=Scale_Twice").status == 0);
-  CHECK(run_lesson(kLesson, letter_of(run, "scale-twice") + "=stale-rows").status == 1);
+  CHECK(run_lesson(kLesson11, all).status == 0);
+  CHECK(run_lesson(kLesson11, letter_of(run, "scale-twice") + "=Scale_Twice").status == 0);
+  CHECK(run_lesson(kLesson11, letter_of(run, "scale-twice") + "=stale-rows").status == 1);
   const Folder folder("lesson_11");
   for (const std::string wrong :
        {"Z=scale-twice", "A", "A=nope", "A=scale-twice A=stale-rows", "reveal A=scale-twice"}) {
     CAPTURE(wrong);
-    const Outcome o = shell(folder, kLessons + kLesson + " " + wrong);
+    const Outcome o = shell(folder, kLessons + kLesson11 + " " + wrong);
     CHECK(o.exit_code == 2);
     CHECK(o.out.empty());
   }
 }
 
 TEST_CASE("lesson 11 on a model with one K/V head per query head leaves out the bug that cannot show") {
-  CHECK(check_lesson(kLesson, "--model fable-mha").figure("located") == 14);
+  CHECK(check_lesson(kLesson11, "--model fable-mha").figure("located") == 14);
 }
 
 TEST_CASE("two healthy runs do not differ; a fault is found on every CPU backend") {

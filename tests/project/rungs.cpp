@@ -15,7 +15,7 @@ std::string field(const std::string& text, const std::string& key) {
   return std::regex_search(text, match, std::regex("\\." + key + " = \"([^\"]*)\"")) ? match[1].str() : "";
 }
 
-std::string trimmed(std::string_view line) {
+std::string without_indent(std::string_view line) {
   const size_t begin = line.find_first_not_of(" \t");
   return begin == line.npos ? "" : std::string(line.substr(begin, line.find_last_not_of(" \t") + 1 - begin));
 }
@@ -27,7 +27,7 @@ std::vector<std::string> code_lines(const RungFile& rung) {
   bool in_header = true;
   for (const std::string_view line : lines_of(rung.file->text)) {
     in_header = in_header && line.starts_with("//");
-    const std::string text = trimmed(line);
+    const std::string text = without_indent(line);
     if (!in_header && !text.empty()) code.push_back(std::regex_replace(text, own_name, "rung"));
   }
   return code;

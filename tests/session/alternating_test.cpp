@@ -29,17 +29,6 @@ const std::string kGemma =
 /// The window of the model, in the layers that have one.
 CacheOptions rings(int32_t block_len) { return {.kind = "window", .block_len = block_len}; }
 
-/// The prompt of 17 tokens, then single tokens up to the context of 40.
-std::vector<std::vector<float>> talk(DecodeSession& s) {
-  std::vector<std::vector<float>> logits;
-  s.start(kText);
-  while (!s.context_full()) {
-    s.advance();
-    if (s.current_step() + 1 >= s.n_prefill_steps()) logits.push_back(logits_of(s));
-  }
-  return logits;
-}
-
 std::vector<float> floats_of(const Tensor& t) { return {t.data<float>(), t.data<float>() + t.size()}; }
 
 }  // namespace

@@ -6,16 +6,12 @@
 #include "backend/eigen.h"
 #include "session/session.h"
 #include "session/twin.h"
+#include "tests/session/texts.h"
 
 using namespace lastrow;
+using namespace lastrow::test;
 
-namespace {
-
-constexpr const char* kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
-std::unique_ptr<Backend> eigen() { return std::make_unique<EigenBackend>(2); }
-std::vector<float> logits_of(const DecodeSession& s) { return {s.logits().begin(), s.logits().end()}; }
-
-}  // namespace
+namespace {}  // namespace
 
 TEST_CASE("the hook is called once for each layer of each step, for each side its own") {
   const auto model = load_model(kModel);

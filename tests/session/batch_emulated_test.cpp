@@ -9,20 +9,20 @@ using namespace lastrow::test;
 
 namespace {
 
-const char* const kModel = "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
+const char* const kTwoLayers = "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
 
-std::unique_ptr<Backend> emulated() { return make_backend("cuda-emulated", 2); }
+std::unique_ptr<Backend> on_two_threads() { return make_backend("cuda-emulated", 2); }
 
 }  // namespace
 
 TEST_CASE("a decode step that was recorded is replayed only for as many sequences, and changes no bit") {
-  const auto model = load_model(kModel);
+  const auto model = load_model(kTwoLayers);
   // Steps with 3, 2 and 1 sequences, and then with 2 others.
   const std::vector<Request> requests = {
       {{3, 14, 15}, 10}, {{9, 26}, 7}, {{5}, 4}, {{8, 8, 8, 8}, 9}, {{1, 2}, 6}};
   BatchOptions options{.max_seqs = 3, .max_step_tokens = 5, .cache = cache_options("paged:block=4")};
   const auto run = [&](int64_t& n_replayed) {
-    BatchSession batch(model, emulated(), options);
+    BatchSession batch(model, on_two_threads(), options);
     for (const Request& request : requests) batch.add(request.prompt, request.n_tokens);
     std::vector<Text> texts = run_to_end(batch);
     batch.go_to(0);
@@ -42,9 +42,9 @@ TEST_CASE("a decode step that was recorded is replayed only for as many sequence
 }
 
 TEST_CASE("a branch on the device, and a poke of a row that it shares") {
-  const auto model = load_model(kModel);
+  const auto model = load_model(kTwoLayers);
   const Request request{{3, 14, 15, 9, 26, 5}, 4};
-  BatchSession batch(model, emulated(), {.max_seqs = 2, .cache = cache_options("paged:block=4")});
+  BatchSession batch(model, on_two_threads(), {.max_seqs = 2, .cache = cache_options("paged:block=4")});
   batch.add(request.prompt, request.n_tokens);
   batch.advance();
   const int32_t branch = batch.fork(0), forced = (batch.generation(0).tokens[0] + 1) % 50;

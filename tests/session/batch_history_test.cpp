@@ -8,17 +8,14 @@ using namespace lastrow::test;
 
 namespace {
 
-const char* const kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
-constexpr int32_t kLayers = 3;
-
 /// Everything that a batch shows for its current step, except times.
-struct Shown {
+struct BatchShown {
   std::vector<int64_t> numbers;
   std::vector<float> values;
-  bool operator==(const Shown&) const = default;
+  bool operator==(const BatchShown&) const = default;
 };
 
-void add_counts(Shown& shown, const BatchSession& batch) {
+void add_counts(BatchShown& shown, const BatchSession& batch) {
   const CacheUsage usage = batch.cache().usage();
   const PrefixCounts prefix = batch.cache().prefix_counts();
   shown.numbers.insert(shown.numbers.end(),
@@ -33,7 +30,7 @@ void add_counts(Shown& shown, const BatchSession& batch) {
     shown.numbers.insert(shown.numbers.end(), {s.generation, s.q_len, s.kv_len, s.position, s.leaves});
 }
 
-void add_generation(Shown& shown, const BatchSession& batch, const Generation& g) {
+void add_generation(BatchShown& shown, const BatchSession& batch, const Generation& g) {
   shown.numbers.insert(shown.numbers.end(),
                        {g.id, g.parent, static_cast<int64_t>(g.state), g.sequence, g.n_prefix, g.joined_step,
                         g.left_step, static_cast<int64_t>(g.logits.size())});
@@ -50,8 +47,8 @@ void add_generation(Shown& shown, const BatchSession& batch, const Generation& g
   }
 }
 
-Shown shown_by(const BatchSession& batch) {
-  Shown shown;
+BatchShown shown_by(const BatchSession& batch) {
+  BatchShown shown;
   add_counts(shown, batch);
   for (int32_t id = 0; id < batch.n_generations(); ++id) add_generation(shown, batch, batch.generation(id));
   for (size_t i = 0; i < batch.pokes().size(); ++i)
@@ -96,7 +93,7 @@ void run_some(BatchSession& batch, int32_t n_steps) {
   }
 }
 
-Poke poke(Poke::What what, int32_t position, Poke::When when, int32_t sequence = -1, int32_t step = 0) {
+Poke poke_of(Poke::What what, int32_t position, Poke::When when, int32_t sequence = -1, int32_t step = 0) {
   return {.what = what,
           .layer = 1,
           .position = position,
@@ -116,11 +113,11 @@ TEST_CASE("go_to back and forward shows the same bits, at every step") {
         CAPTURE(cache);
         BatchSession batch(model, make(), options(cache, keep));
         add_generations(batch);
-        std::vector<Shown> shown;
+        std::vector<BatchShown> shown;
         while (batch.advance() != nullptr) shown.push_back(shown_by(batch));
         const auto last = static_cast<int32_t>(shown.size()) - 1;
         const auto check_shows = [&](int32_t step) {
-          Shown now = shown_by(batch);
+          BatchShown now = shown_by(batch);
           now.numbers[1] = shown[static_cast<size_t>(step)].numbers[1];  // last_step was smaller then
           CHECK(now == shown[static_cast<size_t>(step)]);
         };
@@ -157,9 +154,9 @@ TEST_CASE("a poke since a row was computed: later tokens are held, the results a
   for (const char* cache : {"contiguous", "paged:block=2"}) {
     BatchSession batch(model, naive(), options(cache));
     run_some(batch, 4);
-    const Shown before = shown_by(batch);
+    const BatchShown before = shown_by(batch);
     const std::vector<int32_t> tokens = batch.generation(2).tokens;
-    batch.set_pokes({poke(Poke::What::v, 1, Poke::When::since, 2)});
+    batch.set_pokes({poke_of(Poke::What::v, 1, Poke::When::since, 2)});
     CHECK(batch.poke_report(0).reads >= 1);
     CHECK(batch.generation(2).logits.size() == 50);
     CHECK_FALSE(shown_by(batch) == before);
@@ -170,7 +167,7 @@ TEST_CASE("a poke since a row was computed: later tokens are held, the results a
     alone.start({2, 7, 1, 8, 2, 8, 1});
     alone.advance();
     for (size_t i = 0; i + 1 < tokens.size(); ++i) alone.advance(tokens[i]);
-    alone.set_pokes({poke(Poke::What::v, 1, Poke::When::since)});
+    alone.set_pokes({poke_of(Poke::What::v, 1, Poke::When::since)});
     CHECK(std::ranges::equal(alone.logits(), batch.generation(2).logits));
 
     batch.set_pokes({});
@@ -198,7 +195,7 @@ TEST_CASE("a poke now of a shared row: only the generation that is named sees it
       for (const int32_t id : {0, branch}) plain.push_back(logits_at(step, id));
     for (const int32_t sequence : {0, branch, -1}) {
       CAPTURE(sequence);
-      batch.set_pokes({poke(what, 2, Poke::When::now, sequence, 1)});
+      batch.set_pokes({poke_of(what, 2, Poke::When::now, sequence, 1)});
       CHECK((logits_at(1, 0) == plain[0]) == (sequence == branch));
       CHECK((logits_at(1, branch) == plain[1]) == (sequence == 0));
       CHECK(batch.poke_report(0).changed == 1);
@@ -218,7 +215,7 @@ TEST_CASE("pokes that cannot be meant are refused, and change nothing") {
   const auto model = load_model(kModel);
   BatchSession batch(model, naive(), options("paged:block=2"));
   run_some(batch, 3);
-  const Shown before = shown_by(batch);
+  const BatchShown before = shown_by(batch);
   const auto check_refused = [&](const Poke& poke, const char* words) {
     CHECK_THROWS_WITH_AS(batch.set_pokes({poke}), doctest::Contains(words), UsageError);
     CHECK(shown_by(batch) == before);
@@ -229,15 +226,15 @@ TEST_CASE("pokes that cannot be meant are refused, and change nothing") {
   check_refused({.position = 5, .sequence = 1}, "there are 5 tokens");
   check_refused({.sequence = 9}, "no generation 9");
   REQUIRE(batch.generation(1).n_prefix == 4);
-  check_refused(poke(Poke::What::k, 3, Poke::When::since, 1), "computed by another generation");
+  check_refused(poke_of(Poke::What::k, 3, Poke::When::since, 1), "computed by another generation");
 }
 
 namespace {
 
 /// At an attend of layer 1 it sets a stop flag, or fails, after it ran `skip` of them as usual.
-class Disturbance final : public ForwardingBackend {
+class BatchDisturbance final : public ForwardingBackend {
  public:
-  Disturbance() : ForwardingBackend(owned_) {}
+  BatchDisturbance() : ForwardingBackend(owned_) {}
   void run(const Op& op) override {
     const bool here = std::holds_alternative<Attend>(op) && site_of(op).layer == 1 && skip-- <= 0;
     if (here && stops != nullptr) *stops = true;
@@ -252,9 +249,9 @@ class Disturbance final : public ForwardingBackend {
   NaiveBackend<float> owned_;
 };
 
-struct Disturbed {
-  explicit Disturbed(BatchOptions options) {
-    auto made = std::make_unique<Disturbance>();
+struct DisturbedBatch {
+  explicit DisturbedBatch(BatchOptions options) {
+    auto made = std::make_unique<BatchDisturbance>();
     backend = made.get();
     options.stop = &stop;
     batch.emplace(load_model(kModel), std::move(made), std::move(options));
@@ -262,7 +259,7 @@ struct Disturbed {
   /// Checks that the call throws, and that the batch shows the same afterwards.
   template <typename Call>
   void fails_in(bool by_stop, int32_t skip, Call call) {
-    const Shown before = shown_by(*batch);
+    const BatchShown before = shown_by(*batch);
     const int64_t recorded_bytes = batch->recorder().bytes();
     backend->skip = skip;
     backend->fails = !by_stop;
@@ -279,22 +276,22 @@ struct Disturbed {
   }
 
   std::atomic<bool> stop = false;
-  Disturbance* backend = nullptr;
+  BatchDisturbance* backend = nullptr;
   std::optional<BatchSession> batch;
 };
 
 }  // namespace
 
 TEST_CASE("a call that fails or is cancelled changes nothing, to the last bit, and the next one succeeds") {
-  const std::vector<Poke> pokes = {poke(Poke::What::k, 2, Poke::When::since, 2),
-                                   poke(Poke::What::v, 1, Poke::When::now, 0, 2)};
+  const std::vector<Poke> pokes = {poke_of(Poke::What::k, 2, Poke::When::since, 2),
+                                   poke_of(Poke::What::v, 1, Poke::When::now, 0, 2)};
   for (const char* cache : {"contiguous", "paged:block=2"})
     for (const bool by_stop : {false, true})
       for (const int32_t n_steps : {1, 3, 5}) {
         CAPTURE(cache);
         CAPTURE(by_stop);
         CAPTURE(n_steps);
-        Disturbed disturbed(options(cache)), undisturbed(options(cache));
+        DisturbedBatch disturbed(options(cache)), undisturbed(options(cache));
         BatchSession& batch = *disturbed.batch;
         run_some(batch, n_steps);
         run_some(*undisturbed.batch, n_steps);
@@ -316,7 +313,7 @@ TEST_CASE("a call that fails or is cancelled changes nothing, to the last bit, a
 }
 
 TEST_CASE("while the flag is set, a call ends before it begins") {
-  Disturbed disturbed(options("paged:block=2"));
+  DisturbedBatch disturbed(options("paged:block=2"));
   disturbed.batch->add({1, 2, 3}, 3);
   disturbed.stop = true;
   CHECK_THROWS_AS(disturbed.batch->advance(), Cancelled);
@@ -326,10 +323,10 @@ TEST_CASE("while the flag is set, a call ends before it begins") {
 }
 
 TEST_CASE("after a step failed that evicts cached rows, later texts are still the same") {
-  Disturbed disturbed({.max_seqs = 1,
-                       .max_seq_len = 16,
-                       .cache = options("paged:block=4,blocks=4").cache,
-                       .record = RecordOptions{}});
+  DisturbedBatch disturbed({.max_seqs = 1,
+                            .max_seq_len = 16,
+                            .cache = options("paged:block=4,blocks=4").cache,
+                            .record = RecordOptions{}});
   BatchSession& batch = *disturbed.batch;
   const std::vector<Request> requests = {
       {{1, 2, 3, 4, 5, 6, 7, 8, 9}, 4}, {{9, 9, 9, 9, 9, 9, 9, 9, 9}, 7}, {{1, 2, 3, 4, 5, 6, 7, 8, 9}, 2}};

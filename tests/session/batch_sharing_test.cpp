@@ -9,9 +9,7 @@ using namespace lastrow::test;
 
 namespace {
 
-const char* const kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
-
-CacheOptions paged(int32_t block_len, bool share_prefix = false, int32_t n_blocks = 0) {
+CacheOptions pages_of(int32_t block_len, bool share_prefix = false, int32_t n_blocks = 0) {
   return {.kind = "paged", .block_len = block_len, .n_blocks = n_blocks, .share_prefix = share_prefix};
 }
 
@@ -40,7 +38,7 @@ TEST_CASE(
     for (const int32_t n_rows : {12, 24, 120}) {  // the longest text has 12 rows
       CAPTURE(block_len);
       const int32_t n_blocks = (n_rows + block_len - 1) / block_len;
-      const BatchOptions options{.max_seqs = 3, .cache = paged(block_len, false, n_blocks)};
+      const BatchOptions options{.max_seqs = 3, .cache = pages_of(block_len, false, n_blocks)};
       if (int64_t{n_blocks} * block_len < 40) continue;  // a cache must hold one sequence of max_seq_len
       CHECK(generated_together(model, naive(), requests, options) == texts);
     }
@@ -49,7 +47,7 @@ TEST_CASE(
 TEST_CASE(
     "a generation waits until the cache has room for its longest length, and never runs out of blocks") {
   const auto model = load_model(kModel);
-  BatchSession batch(model, eigen(), {.max_seqs = 4, .max_seq_len = 16, .cache = paged(4, false, 5)});
+  BatchSession batch(model, eigen(), {.max_seqs = 4, .max_seq_len = 16, .cache = pages_of(4, false, 5)});
   batch.add({1, 2, 3, 4, 5}, 4);  // 8 rows: 2 blocks
   batch.add({1, 2}, 8);           // 9 rows: 3 blocks
   batch.add({1}, 1);              // 1 row: 1 block, but there is none left
@@ -64,7 +62,7 @@ TEST_CASE(
 
 TEST_CASE("a fork, by eye: the branch holds the same rows without a copy, until both write") {
   const auto model = load_model(kModel);
-  BatchSession batch(model, eigen(), {.max_seqs = 2, .cache = paged(4)});
+  BatchSession batch(model, eigen(), {.max_seqs = 2, .cache = pages_of(4)});
   batch.add({1, 2, 3, 4, 5, 6}, 5);
   batch.advance();
   CHECK(batch.fork(0) == 1);
@@ -89,7 +87,7 @@ TEST_CASE("theorem: fork then diverge = two separate runs") {
     for (const int32_t block_len : {1, 4, 16})
       for (const int32_t n_before : {1, 2, 4}) {
         CAPTURE(block_len);
-        BatchSession batch(model, make(), {.max_seqs = 3, .cache = paged(block_len)});
+        BatchSession batch(model, make(), {.max_seqs = 3, .cache = pages_of(block_len)});
         batch.add(request.prompt, request.n_tokens);
         batch.add({7, 7}, 20);
         std::vector<Text> texts;
@@ -116,7 +114,7 @@ TEST_CASE("theorem: fork then diverge = two separate runs") {
 TEST_CASE("a branch with another seed samples another text, and may itself be branched") {
   const auto model = load_model(kModel);
   BatchSession batch(model, naive(),
-                     {.sampling = {.temperature = 1.5f, .seed = 5}, .max_seqs = 3, .cache = paged(4)});
+                     {.sampling = {.temperature = 1.5f, .seed = 5}, .max_seqs = 3, .cache = pages_of(4)});
   batch.add({3, 14, 15}, 12);
   batch.advance();
   const int32_t same = batch.fork(0), other = batch.fork(same, 6);
@@ -147,7 +145,7 @@ TEST_CASE("ten prompts with one start: it is computed once, and every text is th
   const auto model = load_model(kModel);
   const std::vector<Request> requests = prompts_with_one_start();
   for (const int32_t block_len : {1, 3, 4}) {
-    BatchSession batch(model, naive(), {.max_seqs = 10, .cache = paged(block_len, true)});
+    BatchSession batch(model, naive(), {.max_seqs = 10, .cache = pages_of(block_len, true)});
     for (const Request& request : requests) batch.add(request.prompt, request.n_tokens);
     int64_t prefill_tokens = 0;
     std::vector<Text> texts;
@@ -174,17 +172,17 @@ TEST_CASE("theorem: a prefix hit = a cold start, within rounding where sums have
   const auto model = load_model(kModel);
   const std::vector<Request> requests = prompts_with_one_start();
   const std::vector<Text> texts =
-      generated_together(model, eigen(), requests, {.max_seqs = 4, .cache = paged(4, true)});
+      generated_together(model, eigen(), requests, {.max_seqs = 4, .cache = pages_of(4, true)});
   for (size_t i = 0; i < requests.size(); ++i) expect_judged(*model, requests[i], texts[i]);
   const std::vector<Request> few(requests.begin(), requests.begin() + 2);
   const std::vector<Text> emulated = generated_together(model, make_backend("cuda-emulated", 2), few,
-                                                        {.max_seqs = 2, .cache = paged(4, true)});
+                                                        {.max_seqs = 2, .cache = pages_of(4, true)});
   for (size_t i = 0; i < few.size(); ++i) expect_judged(*model, few[i], emulated[i]);
 }
 
 TEST_CASE("rows of finished texts are found again, and evicted when the pool needs their blocks") {
   const auto model = load_model(kModel);
-  BatchSession batch(model, naive(), {.max_seqs = 1, .max_seq_len = 16, .cache = paged(4, true, 4)});
+  BatchSession batch(model, naive(), {.max_seqs = 1, .max_seq_len = 16, .cache = pages_of(4, true, 4)});
   const std::vector<Request> requests = {{{1, 2, 3, 4, 5, 6, 7, 8, 9}, 4},
                                          {{1, 2, 3, 4, 5, 6, 7, 8, 10}, 3},
                                          {{9, 9, 9, 9, 9, 9, 9, 9, 9}, 7},
@@ -201,7 +199,7 @@ TEST_CASE("rows of finished texts are found again, and evicted when the pool nee
 TEST_CASE("lineage goes through shared rows to the step that computed them") {
   const auto model = load_model(kModel);
   const RecordOptions record{.keep = RecordOptions::Keep::all};
-  BatchSession batch(model, naive(), {.max_seqs = 3, .cache = paged(4, true), .record = record});
+  BatchSession batch(model, naive(), {.max_seqs = 3, .cache = pages_of(4, true), .record = record});
   batch.add({3, 14, 15, 9, 26, 5}, 4);    // step 0 computes the rows of its prompt
   batch.add({3, 14, 15, 9, 7, 7, 7}, 4);  // step 1: it has the first 4 rows from the cache
   batch.advance();

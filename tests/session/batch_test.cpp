@@ -11,15 +11,6 @@ using namespace lastrow::test;
 
 namespace {
 
-const std::vector<std::string> kModels = {
-    "random:layers=3,q_heads=4,kv_heads=4,head_dim=8,vocab=50,context=40,seed=1",
-    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2",
-    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,vocab=50,context=40,seed=3",
-    "random:arch=gpt2,layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=4",
-    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,soft_cap=2,window=7,window_period=2,vocab=50,context=40,"
-    "seed=5",
-    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,alibi=1,vocab=50,context=40,seed=6"};
-
 /// With three sequences, these join at steps 0, 0, 0, 1, 4 and 6, and leave at steps 3, 0, 5, 9, 6 and 6.
 const std::vector<Request> kRequests = {{{3, 14, 15, 9, 26}, 4},    {{7}, 1},
                                         {{2, 7, 1, 8, 2, 8, 1}, 6}, {{1, 4}, 9},
@@ -76,7 +67,7 @@ TEST_CASE("two prompts in one step, by eye: 2 layers, 2 heads") {
 }
 
 TEST_CASE("generations join when a sequence becomes free, and leave after their last token") {
-  const auto model = load_model(kModels[0]);
+  const auto model = load_model(kKinds[0]);
   BatchSession batch(model, eigen(), {.max_seqs = 3});
   for (const Request& request : kRequests) batch.add(request.prompt, request.n_tokens);
   (void)run_to_end(batch);
@@ -91,11 +82,11 @@ TEST_CASE("generations join when a sequence becomes free, and leave after their 
 }
 
 TEST_CASE("what a step did for each sequence adds up to what was counted") {
-  const auto model = load_model(kModels[1]);
+  const auto model = load_model(kKinds[1]);
   const CacheOptions int8{.dtype_k = DType::i8, .dtype_v = DType::i8};
   for (const auto& [make, cache] : {std::pair{&eigen, int8},
                                     {&eigen, CacheOptions{}},
-                                    {&naive_f64, CacheOptions{}}}) {  // the judge stores f64 for f32
+                                    {&exact, CacheOptions{}}}) {  // the judge stores f64 for f32
     BatchSession batch(model, make(), {.max_seqs = 3, .cache = cache});
     for (const Request& request : kRequests) batch.add(request.prompt, request.n_tokens);
     while (const BatchStep* step = batch.advance()) {
@@ -112,8 +103,8 @@ TEST_CASE("what a step did for each sequence adds up to what was counted") {
 }
 
 TEST_CASE("theorem: on the judge and the yardstick, in a batch = alone, to the last bit") {
-  for (const auto make : {&naive, &naive_f64})
-    for (const std::string& name : kModels) {
+  for (const auto make : {&naive, &exact})
+    for (const std::string& name : kKinds) {
       CAPTURE(name);
       const auto model = load_model(name);
       for (const float temperature : {0.0f, 0.9f}) {
@@ -127,13 +118,13 @@ TEST_CASE("theorem: on the judge and the yardstick, in a batch = alone, to the l
 }
 
 TEST_CASE("theorem: elsewhere, in a batch = alone within rounding, and the tokens are the judge's") {
-  for (const std::string& name : kModels) {
+  for (const std::string& name : kKinds) {
     CAPTURE(name);
     const auto model = load_model(name);
     const std::vector<Text> texts = generated_together(model, eigen(), kRequests, {.max_seqs = 3});
     for (size_t i = 0; i < kRequests.size(); ++i) expect_judged(*model, kRequests[i], texts[i]);
   }
-  const auto model = load_model(kModels[1]);
+  const auto model = load_model(kKinds[1]);
   const std::vector<Request> few(kRequests.begin(), kRequests.begin() + 3);
   const std::vector<Text> texts =
       generated_together(model, make_backend("cuda-emulated", 2), few, {.max_seqs = 2});
@@ -141,7 +132,7 @@ TEST_CASE("theorem: elsewhere, in a batch = alone within rounding, and the token
 }
 
 TEST_CASE("theorem: neither the size of the batch nor the order in it changes a text") {
-  const auto model = load_model(kModels[1]);
+  const auto model = load_model(kKinds[1]);
   const std::vector<Text> texts = generated_together(model, naive(), kRequests, {.max_seqs = 3});
   const std::vector<size_t> orders[] = {{5, 4, 3, 2, 1, 0}, {2, 0, 5, 1, 3, 4}, {3, 1, 4, 5, 0, 2}};
   for (const auto& order : orders)
@@ -154,7 +145,7 @@ TEST_CASE("theorem: neither the size of the batch nor the order in it changes a 
 }
 
 TEST_CASE("a generation samples with its own seed") {
-  const auto model = load_model(kModels[0]);
+  const auto model = load_model(kKinds[0]);
   const SamplingOptions sampling{.temperature = 1.5f, .seed = 5};
   BatchSession batch(model, naive(), {.sampling = sampling, .max_seqs = 3});
   const Request request{{3, 14, 15}, 12};
@@ -168,7 +159,7 @@ TEST_CASE("a generation samples with its own seed") {
 }
 
 TEST_CASE("prompts that do not fit in one step join one after the other") {
-  const auto model = load_model(kModels[0]);
+  const auto model = load_model(kKinds[0]);
   BatchSession batch(model, eigen(), {.max_seqs = 3, .max_step_tokens = 8});
   for (int i = 0; i < 3; ++i) batch.add({1, 2, 3, 4, 5}, 5);
   const auto joined = [&](int32_t id) { return batch.generation(id).joined_step; };
@@ -181,7 +172,7 @@ TEST_CASE("prompts that do not fit in one step join one after the other") {
 }
 
 TEST_CASE("a request that can never run is refused with its sizes, and leaves no trace") {
-  const auto model = load_model(kModels[0]);  // a context of 40
+  const auto model = load_model(kKinds[0]);  // a context of 40
   BatchSession batch(model, eigen(), {.max_seqs = 2});
   CHECK_THROWS_AS(batch.add({}, 1), UsageError);
   CHECK_THROWS_AS(batch.add({1}, 0), UsageError);
@@ -197,7 +188,7 @@ TEST_CASE("a request that can never run is refused with its sizes, and leaves no
 }
 
 TEST_CASE("generations may be added while others run") {
-  const auto model = load_model(kModels[2]);
+  const auto model = load_model(kKinds[2]);
   BatchSession batch(model, naive(), {.max_seqs = 4});
   std::vector<Text> texts;
   for (const Request& request : kRequests) {

@@ -7,12 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "backend/eigen.h"
-#include "backend/naive.h"
 #include "judge/judged_logits.h"
-#include "registry/registry.h"
 #include "session/batch_session.h"
-#include "session/session.h"
+#include "tests/session/texts.h"
 
 namespace lastrow::test {
 
@@ -28,10 +25,6 @@ struct Text {
   std::vector<std::vector<float>> logits;
   bool operator==(const Text&) const = default;
 };
-
-inline std::unique_ptr<Backend> naive() { return std::make_unique<NaiveBackend<float>>(); }
-inline std::unique_ptr<Backend> naive_f64() { return std::make_unique<NaiveBackend<double>>(); }
-inline std::unique_ptr<Backend> eigen() { return std::make_unique<EigenBackend>(2); }
 
 inline Text generated_alone(const std::shared_ptr<const Model>& model, std::unique_ptr<Backend> backend,
                             const Request& request, SamplingOptions sampling = {}) {

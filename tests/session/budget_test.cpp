@@ -31,14 +31,14 @@ std::vector<int32_t> positions(const KvCache& cache, int32_t sequence = 0) {
   return positions;
 }
 
-struct Run {
+struct BudgetRun {
   std::vector<std::vector<float>> logits;
   std::vector<std::vector<int32_t>> positions;  // after each step
 };
 
 /// The text in chunks of 5, then n forced tokens.
-Run run(DecodeSession& s, int32_t n) {
-  Run result;
+BudgetRun run(DecodeSession& s, int32_t n) {
+  BudgetRun result;
   s.start(kText);
   for (int32_t i = 0; i < 4 + n; ++i) {
     s.advance(i < 4 ? -1 : (7 * i) % 50);
@@ -62,7 +62,7 @@ TEST_CASE("a budget that is never reached changes no bit, on any backend") {
     for (const std::string& name : kModels) {
       const auto model = load_model(name);
       DecodeSession contiguous(model, make(), {.chunk = 5});
-      const Run expected = run(contiguous, 8);
+      const BudgetRun expected = run(contiguous, 8);
       for (const char* policy : kPolicies) {
         CAPTURE(policy);
         DecodeSession s(model, make(), {.chunk = 5, .cache = budget(40, policy)});
@@ -76,11 +76,11 @@ TEST_CASE("a budget that is never reached changes no bit, on any backend") {
 TEST_CASE("a small budget: equal to recompute until rows are forgotten, then the difference is its price") {
   const auto model = load_model(kModels[0]);
   DecodeSession recompute(model, naive(), {.mode = Mode::recompute, .chunk = 5});
-  const Run whole = run(recompute, 8);
+  const BudgetRun whole = run(recompute, 8);
   for (const char* policy : kPolicies) {
     CAPTURE(policy);
     DecodeSession s(model, naive(), {.chunk = 5, .cache = budget(9, policy)});
-    const Run r = run(s, 8);
+    const BudgetRun r = run(s, 8);
     CHECK(r.logits[0] == whole.logits[0]);
     CHECK(r.logits[1] == whole.logits[1]);  // its queries still see all ten tokens; then one row goes
     for (size_t i = 2; i < r.logits.size(); ++i) CHECK(distance(r.logits[i], whole.logits[i]) > 1e-4f);
@@ -173,7 +173,7 @@ TEST_CASE("stepping back feeds the text again: the same rows are forgotten, and 
   for (const char* policy : kPolicies) {
     CAPTURE(policy);
     DecodeSession s(model, naive(), {.chunk = 5, .cache = budget(7, policy)});
-    const Run r = run(s, 8);
+    const BudgetRun r = run(s, 8);
     for (const int32_t step : {5, 2, 11, 0, 9}) {
       s.go_to(step);
       CHECK(logits_of(s) == r.logits[static_cast<size_t>(step)]);

@@ -9,15 +9,13 @@
 #include "session/transaction.h"
 #include "session/twin.h"
 #include "support/aborts.h"
+#include "tests/session/texts.h"
 
 using namespace lastrow;
+using namespace lastrow::test;
 using lastrow::testing::aborts;
 
 namespace {
-
-const char* const kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
-constexpr int32_t kLayers = 3;
-const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
 
 /// At an attend of the given layer, it calls `then` or fails. With layer = kLayers it calls `then` at the
 /// download. With read_only, write_rows fails.

@@ -32,7 +32,7 @@ std::shared_ptr<const Model> model() {
 
 const RecordOptions kEverything = {.keep = RecordOptions::Keep::all, .ops = {"*"}};
 
-CacheOptions paged(bool share_prefix = false) {
+CacheOptions pages(bool share_prefix = false) {
   return {.kind = "paged", .block_len = 4, .share_prefix = share_prefix};
 }
 
@@ -107,14 +107,14 @@ void two_texts(DecodeSession& s) {
   s.advance(5);
 }
 
-void run_to_end(BatchSession& batch) {
+void run_all_steps(BatchSession& batch) {
   while (batch.advance() != nullptr) {
   }
 }
 
-const Tokens kText = {3, 14, 15, 9, 26, 5, 35, 8, 1};          // two full blocks of 4, and a token
+const Tokens kBlocksText = {3, 14, 15, 9, 26, 5, 35, 8, 1};    // two full blocks of 4, and a token
 const Tokens kEqualBlock = {20, 21, 22, 23, 26, 5, 35, 8, 2};  // its second block has the same tokens
-const Tokens kSharing = {3, 14, 15, 9, 40, 41};                // begins with the first block of kText
+const Tokens kSharing = {3, 14, 15, 9, 40, 41};                // begins with the first block of kBlocksText
 
 }  // namespace
 
@@ -123,7 +123,7 @@ TEST_CASE("the empty rows of a static cache are not attended to") {
 }
 
 TEST_CASE("the tail of the last block is masked, whatever an earlier text left in it") {
-  expect_caught("block-tail", text_of({.cache = paged()}, two_texts));
+  expect_caught("block-tail", text_of({.cache = pages()}, two_texts));
 }
 
 TEST_CASE("rows 16 and 17: slots that hold no row may hold NaN, in every step, on every backend") {
@@ -155,7 +155,7 @@ TEST_CASE("rows 16 and 17: slots that hold no row may hold NaN, in every step, o
 }
 
 TEST_CASE("positions go on from chunk to chunk of a prefill") {
-  for (const CacheOptions& cache : {CacheOptions{}, paged()})
+  for (const CacheOptions& cache : {CacheOptions{}, pages()})
     expect_caught("chunk-positions", text_of({.chunk = 5, .cache = cache}, [](DecodeSession& s) {
                     s.start({3, 14, 15, 9, 26, 5, 35, 8});
                     s.advance();
@@ -164,11 +164,11 @@ TEST_CASE("positions go on from chunk to chunk of a prefill") {
 }
 
 TEST_CASE("in a batch, a short sequence keeps its own positions") {
-  for (const CacheOptions& cache : {CacheOptions{}, paged()})
+  for (const CacheOptions& cache : {CacheOptions{}, pages()})
     expect_caught("padded-positions", generation_of({.max_seqs = 2, .cache = cache}, [](BatchSession& batch) {
                     const int32_t short_one = batch.add({3, 14, 15}, 2);
-                    batch.add(kText, 2);
-                    run_to_end(batch);
+                    batch.add(kBlocksText, 2);
+                    run_all_steps(batch);
                     return short_one;
                   }));
 }
@@ -177,11 +177,11 @@ TEST_CASE("a block of equal tokens behind another text is not the same block") {
   // The third text finds its first block, computed for the second text. Its next block has the tokens of the
   // first text's second block, but other tokens come before them.
   expect_caught("block-alone-key",
-                generation_of({.max_seqs = 2, .cache = paged(true)}, [](BatchSession& batch) {
-                  batch.add(kText, 1);
+                generation_of({.max_seqs = 2, .cache = pages(true)}, [](BatchSession& batch) {
+                  batch.add(kBlocksText, 1);
                   batch.add({20, 21, 22, 23, 2}, 1);
                   const int32_t third = batch.add(kEqualBlock, 1);
-                  run_to_end(batch);
+                  run_all_steps(batch);
                   CHECK(batch.generation(third).n_prefix == 4);
                   return third;
                 }));
@@ -201,7 +201,7 @@ TEST_CASE("texts whose hashes collide never get each other's rows") {
     cache.commit(plan);
     CHECK(Ran{text, run.logits[0], {}, nullptr}.error() <= 1);
   };
-  feed(0, kText, 0);
+  feed(0, kBlocksText, 0);
   feed(1, {20, 21, 22, 23, 2}, 0);
   feed(2, kEqualBlock, 4);
   feed(3, kSharing, 4);
@@ -209,17 +209,17 @@ TEST_CASE("texts whose hashes collide never get each other's rows") {
 
 TEST_CASE("the prefill after a prefix hit reads the rows that it shares") {
   expect_caught("unread-prefix",
-                generation_of({.max_seqs = 1, .cache = paged(true)}, [](BatchSession& batch) {
-                  batch.add(kText, 1);
+                generation_of({.max_seqs = 1, .cache = pages(true)}, [](BatchSession& batch) {
+                  batch.add(kBlocksText, 1);
                   const int32_t second = batch.add(kSharing, 1);
-                  run_to_end(batch);
+                  run_all_steps(batch);
                   CHECK(batch.generation(second).n_prefix == 4);
                   return second;
                 }));
 }
 
 TEST_CASE("a second turn sees the first") {
-  for (const CacheOptions& cache : {CacheOptions{}, paged()})
+  for (const CacheOptions& cache : {CacheOptions{}, pages()})
     expect_caught("second-turn", text_of({.cache = cache}, [](DecodeSession& s) {
                     s.start({3, 14, 15, 9, 26});
                     s.advance();
@@ -228,7 +228,7 @@ TEST_CASE("a second turn sees the first") {
 }
 
 TEST_CASE("a layer with full attention sees what the window of the layer before it hides") {
-  for (const CacheOptions& cache : {CacheOptions{}, paged()})
+  for (const CacheOptions& cache : {CacheOptions{}, pages()})
     expect_caught("inherited-window", text_of(
                                           {.cache = cache},
                                           [](DecodeSession& s) {

@@ -4,8 +4,10 @@
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "session/twin.h"
+#include "tests/session/texts.h"
 
 using namespace lastrow;
+using namespace lastrow::test;
 
 namespace {
 
@@ -13,9 +15,8 @@ using What = Poke::What;
 using When = Poke::When;
 using Action = Poke::Action;
 
-const char* const kModel = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
 constexpr int32_t kLastLayer = 2;
-const std::vector<int32_t> kPrompt = {3, 14, 15, 9};
+const std::vector<int32_t> kFourTokens = {3, 14, 15, 9};
 constexpr int32_t kStep = 4;  // "decode 4": position 7, 8 keys
 
 template <typename B>
@@ -24,7 +25,7 @@ TwinSession twin_at_step(const std::shared_ptr<const Model>& model) {
 }
 
 void take_steps(TwinSession& s) {
-  s.start(kPrompt);
+  s.start(kFourTokens);
   for (int32_t i = 0; i <= kStep; ++i) s.advance();
 }
 
@@ -140,7 +141,7 @@ TEST_CASE("now is one step: the next one reads the old row again, and what the s
   plain.advance();
   // Feed both sessions the same token, so that only the poke can make a difference.
   DecodeSession alone(model, std::make_unique<EigenBackend>(), {});
-  alone.start(kPrompt);
+  alone.start(kFourTokens);
   for (int32_t i = 0; i <= kStep; ++i) alone.advance();
   alone.set_pokes({now(What::k, kLastLayer, 3)});
   alone.advance(token);
@@ -155,16 +156,16 @@ TEST_CASE("a poke of an earlier step is replayed: what that step stored above ca
   poke.step = 2;
   DecodeSession early(model, std::make_unique<EigenBackend>(), {}),
       late(model, std::make_unique<EigenBackend>(), {});
-  late.start(kPrompt);
+  late.start(kFourTokens);
   for (int32_t i = 0; i <= kStep; ++i) late.advance();
   const std::vector<int32_t> tokens(late.tokens().begin(), late.tokens().end());
   const std::vector<float> unpoked(late.logits().begin(), late.logits().end());
   late.set_pokes({poke});  // set two steps later
 
-  early.start(kPrompt);
-  for (int32_t i = 0; i <= 2; ++i) early.advance(i == 0 ? -1 : tokens[kPrompt.size() + i - 1]);
+  early.start(kFourTokens);
+  for (int32_t i = 0; i <= 2; ++i) early.advance(i == 0 ? -1 : tokens[kFourTokens.size() + i - 1]);
   early.set_pokes({poke});  // set before that step
-  for (int32_t i = 3; i <= kStep; ++i) early.advance(tokens[kPrompt.size() + i - 1]);
+  for (int32_t i = 3; i <= kStep; ++i) early.advance(tokens[kFourTokens.size() + i - 1]);
   CHECK(std::equal(early.logits().begin(), early.logits().end(), late.logits().begin()));
   CHECK(!std::equal(unpoked.begin(), unpoked.end(), late.logits().begin()));
 }

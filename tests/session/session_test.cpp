@@ -12,29 +12,16 @@
 #include "judge/tolerance.h"
 #include "ops/step_cost.h"
 #include "session/twin.h"
+#include "tests/session/texts.h"
 #include "trace/forwarding.h"
 
 using namespace lastrow;
+using namespace lastrow::test;
 using namespace lastrow::judge;
 
 namespace {
 
-const std::vector<std::string> kModels = {
-    "random:layers=3,q_heads=4,kv_heads=4,head_dim=8,vocab=50,context=40,seed=1",
-    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2",
-    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,vocab=50,context=40,seed=3",
-    "random:arch=gpt2,layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=4",
-    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,soft_cap=2,window=7,window_period=2,vocab=50,context=40,"
-    "seed=5",
-    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,alibi=1,vocab=50,context=40,seed=6"};
-const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
-
-using Factory = std::unique_ptr<Backend> (*)();
-std::unique_ptr<Backend> naive() { return std::make_unique<NaiveBackend<float>>(); }
 std::unique_ptr<Backend> make_judge() { return std::make_unique<NaiveBackend<double>>(); }
-std::unique_ptr<Backend> eigen() { return std::make_unique<EigenBackend>(2); }
-
-std::vector<float> logits_of(const DecodeSession& s) { return {s.logits().begin(), s.logits().end()}; }
 
 /// The logits of each step of a session that runs n steps with the given tokens.
 std::vector<std::vector<float>> run(DecodeSession& s, const std::vector<int32_t>& prompt, int32_t n_steps) {
@@ -103,7 +90,7 @@ TEST_CASE("the cache is made by its options; the scratch of recompute is f32") {
 }
 
 TEST_CASE("a session says which rows it holds, and of which positions") {
-  const auto model = load_model(kModels[0]);
+  const auto model = load_model(kKinds[0]);
   for (const Mode mode : {Mode::cached, Mode::recompute}) {
     DecodeSession s(model, eigen(), {.mode = mode});
     s.start(kPrompt);
@@ -120,7 +107,7 @@ TEST_CASE("a session says which rows it holds, and of which positions") {
 }
 
 TEST_CASE("what a step counts is what the formula says, for every step of both modes") {
-  for (const std::string& name : kModels) {
+  for (const std::string& name : kKinds) {
     const auto model = load_model(name);
     TwinSession s(model, eigen(), eigen(), {});
     s.start(kPrompt);
@@ -140,7 +127,7 @@ TEST_CASE("what a step counts is what the formula says, for every step of both m
 
 TEST_CASE("theorem: on the judge and the yardstick, cached = recompute to the last bit") {
   for (const Factory make : {&naive, &make_judge})
-    for (const std::string& name : kModels) {
+    for (const std::string& name : kKinds) {
       const auto model = load_model(name);
       TwinSession s(model, make(), make(), {});
       s.start(kPrompt);
@@ -155,7 +142,7 @@ TEST_CASE("theorem: on the judge and the yardstick, cached = recompute to the la
 
 TEST_CASE("theorem: prefill of T = T single decodes, to the last bit") {
   const std::vector<int32_t> text = {3, 14, 15, 9, 26, 5, 35, 8};
-  for (const std::string& name : kModels) {
+  for (const std::string& name : kKinds) {
     const auto model = load_model(name);
     DecodeSession whole(model, naive(), {}), single(model, naive(), {});
     whole.start(text);
@@ -174,7 +161,7 @@ TEST_CASE("theorem: prefill of T = T single decodes, to the last bit") {
 }
 
 TEST_CASE("theorem: a row of K or V never changes once it is stored") {
-  const auto model = load_model(kModels[1]);
+  const auto model = load_model(kKinds[1]);
   DecodeSession s(model, eigen(), {});
   s.start(kPrompt);
   s.advance();
@@ -186,7 +173,7 @@ TEST_CASE("theorem: a row of K or V never changes once it is stored") {
 
 TEST_CASE("eigen's logits are within the tolerance of the judge's, in both modes") {
   const std::vector<int32_t> text = {3, 14, 15, 9, 26, 5, 35, 8, 9, 7, 9, 3, 2, 3, 8, 4};
-  for (const std::string& name : kModels) {
+  for (const std::string& name : kKinds) {
     const auto model = load_model(name);
     for (const Mode mode : {Mode::cached, Mode::recompute}) {
       const auto compute = [&](std::unique_ptr<Backend> backend) {
@@ -216,7 +203,7 @@ TEST_CASE("eigen's logits are within the tolerance of the judge's, in both modes
 TEST_CASE("stepping back equals stepping forward, and the schedule repeated equals itself, to the last bit") {
   for (const Factory make : {&naive, &eigen})
     for (const Mode mode : {Mode::cached, Mode::recompute}) {
-      const auto model = load_model(kModels[1]);
+      const auto model = load_model(kKinds[1]);
       DecodeSession s(model, make(), {.mode = mode});
       const auto forward = run(s, kPrompt, 12);
       for (const int32_t step : {11, 10, 3, 0, 7, 11, 1}) {
@@ -237,7 +224,7 @@ TEST_CASE("stepping back equals stepping forward, and the schedule repeated equa
 }
 
 TEST_CASE("each token is what a sampler chooses from the step's logits at its own position") {
-  const auto model = load_model(kModels[0]);
+  const auto model = load_model(kKinds[0]);
   const SamplingOptions sampling{.temperature = 2, .top_k = 0, .seed = 5};
   for (const Mode mode : {Mode::cached, Mode::recompute}) {
     DecodeSession s(model, naive(), {.mode = mode, .sampling = sampling});
@@ -269,7 +256,7 @@ class Reversed final : public ForwardingBackend {
 }  // namespace
 
 TEST_CASE("both sides of a twin get the token that the cached side chose") {
-  TwinSession s(load_model(kModels[1]), eigen(), std::make_unique<Reversed>(), {});
+  TwinSession s(load_model(kKinds[1]), eigen(), std::make_unique<Reversed>(), {});
   s.start(kPrompt);
   s.advance();
   for (int i = 0; i < 5; ++i) {
@@ -298,7 +285,7 @@ TEST_CASE("a full context says so and keeps what was generated") {
 }
 
 TEST_CASE("wrong calls are refused with a message") {
-  const auto model = load_model(kModels[0]);
+  const auto model = load_model(kKinds[0]);
   CHECK_THROWS_AS(DecodeSession(model, eigen(), {.max_seq_len = 41}), CapacityError);
   DecodeSession s(model, eigen(), {});
   CHECK_THROWS_WITH_AS(s.start({}), doctest::Contains("prompt is empty"), UsageError);
@@ -323,7 +310,7 @@ TEST_CASE("a logit that is NaN shows in the largest difference") {
     }
   };
   const auto sound = eigen();
-  TwinSession twin(load_model(kModels[0]), std::make_unique<Damage>(*sound), eigen(), {});
+  TwinSession twin(load_model(kKinds[0]), std::make_unique<Damage>(*sound), eigen(), {});
   twin.start(kPrompt);
   twin.advance();
   CHECK(std::isnan(twin.max_abs_logit_diff()));

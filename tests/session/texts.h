@@ -1,4 +1,4 @@
-// What the tests of long and interrupted texts share: small models, backends, and the results of a session.
+// What the tests of sessions share: small models, backends, and the results of a session.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,21 @@
 #include "session/session.h"
 
 namespace lastrow::test {
+
+inline constexpr const char* kModel =
+    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2";
+inline constexpr int32_t kLayers = 3;  // of kModel
+inline const std::vector<int32_t> kPrompt = {3, 14, 15, 9, 26};
+
+/// A model of each kind of attention.
+inline const std::vector<std::string> kKinds = {
+    "random:layers=3,q_heads=4,kv_heads=4,head_dim=8,vocab=50,context=40,seed=1",
+    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2",
+    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,vocab=50,context=40,seed=3",
+    "random:arch=gpt2,layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=4",
+    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,soft_cap=2,window=7,window_period=2,vocab=50,context=40,"
+    "seed=5",
+    "random:layers=3,q_heads=4,kv_heads=1,head_dim=8,alibi=1,vocab=50,context=40,seed=6"};
 
 inline const std::vector<std::string> kModels = {
     "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,seed=2",
@@ -26,6 +41,17 @@ inline std::unique_ptr<Backend> eigen() { return std::make_unique<EigenBackend>(
 inline std::unique_ptr<Backend> emulated() { return make_backend("cuda-emulated"); }
 
 inline std::vector<float> logits_of(const DecodeSession& s) { return {s.logits().begin(), s.logits().end()}; }
+
+/// The prompt of 17 tokens, then single tokens up to the context of 40.
+inline std::vector<std::vector<float>> talk(DecodeSession& s) {
+  std::vector<std::vector<float>> logits;
+  s.start(kText);
+  while (!s.context_full()) {
+    s.advance();
+    if (s.current_step() + 1 >= s.n_prefill_steps()) logits.push_back(logits_of(s));
+  }
+  return logits;
+}
 
 /// All stored rows of the session, K and V of each layer, by index.
 inline std::vector<float> rows_of(const DecodeSession& s) {

@@ -26,17 +26,6 @@ CacheOptions masked(int32_t window, int32_t sinks) { return {.window = window, .
 const std::string kAlibi =
     "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,alibi=1,seed=2";
 
-/// The prompt of 17 tokens, then single tokens up to the context of 40.
-std::vector<std::vector<float>> talk(DecodeSession& s) {
-  std::vector<std::vector<float>> logits;
-  s.start(kText);
-  while (!s.context_full()) {
-    s.advance();
-    if (s.current_step() + 1 >= s.n_prefill_steps()) logits.push_back(logits_of(s));
-  }
-  return logits;
-}
-
 std::vector<int32_t> positions_of(const DecodeSession& s) {
   std::vector<int32_t> positions;
   for (int32_t index = 0; index < s.kv_len(); ++index) positions.push_back(s.position_of(index));

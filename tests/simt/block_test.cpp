@@ -6,11 +6,10 @@
 #include <vector>
 
 #include "gpu/target/target.h"
+#include "tests/simt/outcome.h"
 
 namespace lastrow::emulated {
 namespace {
-
-constexpr uint32_t kAll = 0xFFFFFFFFu;
 
 /// Each block reverses its 64 numbers, through shared memory.
 __global__ void reverse(Global<int> g_x) {

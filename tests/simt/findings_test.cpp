@@ -12,8 +12,6 @@
 namespace lastrow::emulated {
 namespace {
 
-constexpr uint32_t kAll = 0xFFFFFFFFu;
-
 // ---- a barrier that some thread of the block does not reach
 
 // These barriers order nothing, because no thread reads what another wrote.

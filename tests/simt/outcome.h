@@ -12,6 +12,8 @@ namespace lastrow::emulated {
 
 using simt::Finding;
 
+constexpr uint32_t kAll = 0xFFFFFFFFu;  // all lanes of a warp
+
 /// The error that the kernel ended with, or none.
 struct Outcome {
   bool found = false;

@@ -18,7 +18,7 @@ constexpr ProductSum kTruncating[] = {ProductSum::volta, ProductSum::ampere, Pro
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 template <typename T>
-T narrow(float x) {
+T rounded(float x) {
   if constexpr (std::is_same_v<T, Half>) return to_half(x);
   if constexpr (std::is_same_v<T, BFloat16>) return to_bfloat16(x);
 }
@@ -29,8 +29,8 @@ float sum(ProductSum rule, float c, const std::vector<float>& products) {
   T a[16][16] = {}, b[16][8];
   float tile[16][8] = {};
   for (auto& row : b)
-    for (T& x : row) x = narrow<T>(1);
-  for (size_t k = 0; k < products.size(); ++k) a[0][k] = narrow<T>(products[k]);
+    for (T& x : row) x = rounded<T>(1);
+  for (size_t k = 0; k < products.size(); ++k) a[0][k] = rounded<T>(products[k]);
   tile[0][0] = c;
   const UseProductSum use(rule);
   multiply_add_tile(a, b, tile);
@@ -178,9 +178,9 @@ TEST_CASE_TEMPLATE("tiles of numbers of every size, element by element", T, Half
       T a[16][16], b[16][8];
       float c[16][8], before[16][8];
       for (auto& row : a)
-        for (T& x : row) x = narrow<T>(any());
+        for (T& x : row) x = rounded<T>(any());
       for (auto& row : b)
-        for (T& x : row) x = narrow<T>(any());
+        for (T& x : row) x = rounded<T>(any());
       for (int32_t m = 0; m < 16; ++m)
         for (int32_t n = 0; n < 8; ++n) before[m][n] = c[m][n] = any() * any();
       const UseProductSum use(rule);

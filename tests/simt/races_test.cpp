@@ -11,8 +11,6 @@
 namespace lastrow::emulated {
 namespace {
 
-constexpr uint32_t kAll = 0xFFFFFFFFu;
-
 __global__ void reads_unwritten(bool mended) {
   LASTROW_SHARED(float, s_x, 64);
   if (mended || threadIdx.x != 40) s_x.store(threadIdx.x, 1.0f);

@@ -33,6 +33,10 @@ inline void write_text(const std::filesystem::path& path, const std::string& tex
   std::ofstream(path, std::ios::binary) << text;
 }
 
+inline bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 /// An empty folder that no other process or object has. It is removed with this object.
 class Folder {
  public:

@@ -10,11 +10,12 @@ using namespace lastrow::view;
 
 namespace {
 
-constexpr const char* kSmall = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=64,context=40,seed=3";
+constexpr const char* kPaneModel =
+    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=64,context=40,seed=3";
 
-ControllerOptions small(int step) {
+ControllerOptions pane_options(int step) {
   ControllerOptions o;
-  o.model = kSmall;
+  o.model = kPaneModel;
   o.prompt = "a b c d e";
   o.step = step;
   return o;
@@ -46,7 +47,7 @@ const view::Row& row(const PaneState& pane, Part part, int i) {
 
 TEST_CASE(
     "decode, with the cache: past queries are absent at every beat, past K and V are there at every beat") {
-  Controller controller(small(3));
+  Controller controller(pane_options(3));
   for (int layer = 0; layer < 3; ++layer)
     for (const BeatInfo& b : kBeatTable) {
       CAPTURE(b.word);
@@ -82,7 +83,7 @@ TEST_CASE(
 }
 
 TEST_CASE("decode, without: in the last layer past Q is unused and K, V needed; below all is needed") {
-  Controller controller(small(3));
+  Controller controller(pane_options(3));
   for (int layer = 0; layer < 3; ++layer)
     for (const BeatInfo& b : kBeatTable) {
       CAPTURE(layer);
@@ -110,7 +111,7 @@ TEST_CASE("decode, without: in the last layer past Q is unused and K, V needed; 
 }
 
 TEST_CASE("prefill: the same work on both sides, in every layer; only what stays differs") {
-  Controller controller(small(0));
+  Controller controller(pane_options(0));
   for (int layer = 0; layer < 3; ++layer)
     for (const BeatInfo& b : kBeatTable) {
       CAPTURE(b.word);
@@ -131,7 +132,7 @@ TEST_CASE("prefill: the same work on both sides, in every layer; only what stays
 }
 
 TEST_CASE("a beat begins where the one before it ended") {
-  Controller controller(small(2));
+  Controller controller(pane_options(2));
   for (int layer : {1, 2})
     for (size_t i = 1; i < kBeatTable.size(); ++i) {
       const auto before = at(controller, layer, kBeatTable[i - 1].beat);
@@ -148,7 +149,7 @@ TEST_CASE("a beat begins where the one before it ended") {
 
 TEST_CASE(
     "what is drawn is what was computed: rows, weights and outputs of both sides agree with each other") {
-  Controller controller(small(3));
+  Controller controller(pane_options(3));
   const auto view = at(controller, 2, Beat::sum);
   for (const PaneState& pane : view->panes) {
     const int last = pane.n_tokens - 1;
@@ -195,7 +196,7 @@ TEST_CASE("titles name the sharing of heads: all, groups, one") {
 }
 
 TEST_CASE("within a group only Q and the scores change") {
-  ControllerOptions o = small(2);
+  ControllerOptions o = pane_options(2);
   Controller controller(o);
   controller.send(SetHead{0});
   const auto a = controller.settle();

@@ -34,7 +34,7 @@ Told poke(Controller& controller, int layer, Part part, int position, Poke::Acti
   return {view->panes[0].badges[0].text, view->panes[1].badges[0].text, view->panes[1].difference, view};
 }
 
-std::string timeless(const ViewState& view) {
+std::string without_costs(const ViewState& view) {
   auto j = nlohmann::json::parse(to_json(view));
   j["costs"] = nullptr;
   j["poke_list"] = nullptr;  // what can be undone and redone
@@ -167,7 +167,7 @@ TEST_CASE("the badge's claims hold in every layer and for every row, on both sid
 TEST_CASE("restoring brings every bit back, from any mixture of pokes") {
   Controller controller(fable());
   controller.send(SetLayer{2});
-  const std::string before = timeless(*controller.settle());
+  const std::string before = without_costs(*controller.settle());
   controller.send(PokeRow{Part::k, 2, Poke::Action::scramble, Poke::When::now});
   controller.send(PokeRow{Part::v, 5, Poke::Action::zero, Poke::When::since});
   controller.send(PokeRow{Part::q, 1, Poke::Action::scramble, Poke::When::since});
@@ -179,7 +179,7 @@ TEST_CASE("restoring brings every bit back, from any mixture of pokes") {
   controller.send(RestoreRow{Part::v, 5});
   CHECK(controller.settle()->n_pokes == 2);
   controller.send(RestoreAll{});
-  CHECK(timeless(*controller.settle()) == before);
+  CHECK(without_costs(*controller.settle()) == before);
 }
 
 TEST_CASE("a poke of now ends with its step, a poke since goes with the text; neither rewrites the text") {

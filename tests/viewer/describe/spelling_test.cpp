@@ -11,12 +11,12 @@ using namespace lastrow::view;
 
 namespace {
 
-const Tokenizer kSmall = Tokenizer::from_words({"the", "fox", "a"}, "abcdefghijklmnopqrstuvwxyz", ".,");
+const Tokenizer kFewWords = Tokenizer::from_words({"the", "fox", "a"}, "abcdefghijklmnopqrstuvwxyz", ".,");
 
 }  // namespace
 
 TEST_CASE("a word of the vocabulary is one token, another word is spelt in characters") {
-  const auto words = prompt_words(kSmall, "The  zoo, fox");
+  const auto words = prompt_words(kFewWords, "The  zoo, fox");
   REQUIRE(words.size() == 3);
   REQUIRE(words[0].pieces.size() == 1);
   CHECK(words[0].pieces[0].tokens == std::vector<std::string>{"the"});
@@ -30,7 +30,7 @@ TEST_CASE("a word of the vocabulary is one token, another word is spelt in chara
 }
 
 TEST_CASE("what is not accepted is marked, and the words beside it keep their tokens") {
-  const auto words = prompt_words(kSmall, "fox § the 3");
+  const auto words = prompt_words(kFewWords, "fox § the 3");
   REQUIRE(words.size() == 4);
   CHECK(words[0].accepted);
   CHECK_FALSE(words[1].accepted);
@@ -60,7 +60,7 @@ TEST_CASE("the tokens of the words are those of encode(), for any text over the 
 }
 
 TEST_CASE("two spelt words side by side are two runs; a known word ends a run") {
-  const auto runs = spelt_words(kSmall, kSmall.encode("the ox ox fox o."));
+  const auto runs = spelt_words(kFewWords, kFewWords.encode("the ox ox fox o."));
   REQUIRE(runs.size() == 3);
   CHECK(runs[0].first == 1);
   CHECK(runs[0].n_tokens == 2);
@@ -72,20 +72,21 @@ TEST_CASE("two spelt words side by side are two runs; a known word ends a run") 
 }
 
 TEST_CASE("generated characters that continue nothing are a run of their own") {
-  const std::vector<int32_t> ids = {kSmall.id_of("the"), kSmall.id_of('x', true), kSmall.id_of('y', true)};
-  const auto runs = spelt_words(kSmall, ids);
+  const std::vector<int32_t> ids = {kFewWords.id_of("the"), kFewWords.id_of('x', true),
+                                    kFewWords.id_of('y', true)};
+  const auto runs = spelt_words(kFewWords, ids);
   REQUIRE(runs.size() == 1);
   CHECK(runs[0].first == 1);
   CHECK(runs[0].n_tokens == 2);
 }
 
 TEST_CASE("the vocabulary lists each word once, in alphabetical order, and no character or mark") {
-  const auto groups = vocabulary(kSmall);
+  const auto groups = vocabulary(kFewWords);
   REQUIRE(groups.size() == 3);
   CHECK(groups[0].initial == "a");
   CHECK(groups[0].words == std::vector<std::string>{"a"});
   CHECK(groups[2].words == std::vector<std::string>{"the"});
-  CHECK(vocabulary_note(kSmall).starts_with("3 words are one token each."));
+  CHECK(vocabulary_note(kFewWords).starts_with("3 words are one token each."));
 }
 
 TEST_CASE("a numbered vocabulary shows a few tokens and says why") {

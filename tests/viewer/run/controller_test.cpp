@@ -7,6 +7,7 @@
 
 #include "tests/viewer/recording_host.h"
 #include "tests/viewer/stopwatch.h"
+#include "viewer/small_controllers.h"
 
 using namespace lastrow;
 using namespace lastrow::view;
@@ -20,7 +21,6 @@ ControllerOptions with(const std::string& model, const std::string& prompt, int 
   o.step = step;
   return o;
 }
-constexpr const char* kSmall = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=64,context=12,seed=3";
 
 /// The state without what time measures.
 std::string timeless(const ViewState& view) {

@@ -15,11 +15,12 @@ using namespace lastrow::view;
 
 namespace {
 
-constexpr const char* kSmall = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=64,context=24,seed=3";
+constexpr const char* kCostsModel =
+    "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=64,context=24,seed=3";
 
-ControllerOptions small(int step) {
+ControllerOptions costs_options(int step) {
   ControllerOptions o;
-  o.model = kSmall;
+  o.model = kCostsModel;
   o.prompt = "a b c";
   o.step = step;
   return o;
@@ -27,7 +28,7 @@ ControllerOptions small(int step) {
 
 /// All records of one side, from a session of its own that is fed the given tokens.
 std::vector<StepRecord> records(Mode mode, const std::vector<int32_t>& tokens, int prompt_len) {
-  DecodeSession session(load_model(kSmall), make_backend("eigen"), {.mode = mode});
+  DecodeSession session(load_model(kCostsModel), make_backend("eigen"), {.mode = mode});
   session.start({tokens.begin(), tokens.begin() + prompt_len});
   std::vector<StepRecord> out = {session.advance()};
   for (size_t i = static_cast<size_t>(prompt_len); i < tokens.size(); ++i)
@@ -38,7 +39,7 @@ std::vector<StepRecord> records(Mode mode, const std::vector<int32_t>& tokens, i
 }  // namespace
 
 TEST_CASE("the last sum of a line is the sum of all records of a session that does the same") {
-  Controller controller(small(9));
+  Controller controller(costs_options(9));
   const auto view = controller.settle();
   std::vector<int32_t> tokens;
   for (const TokenChip& chip : view->tokens)
@@ -58,7 +59,7 @@ TEST_CASE("the last sum of a line is the sum of all records of a session that do
 }
 
 TEST_CASE("pokes and earlier steps do not change the sums; every step has a time") {
-  Controller controller(small(9));
+  Controller controller(costs_options(9));
   const auto before = controller.settle();
   controller.send(GoToStep{4, false});
   controller.send(PokeRow{Part::k, 2, Poke::Action::scramble, Poke::When::since});
@@ -78,7 +79,7 @@ TEST_CASE("pokes and earlier steps do not change the sums; every step has a time
 }
 
 TEST_CASE("the tab opens, measures the machine once, and closes") {
-  Controller controller(small(2));
+  Controller controller(costs_options(2));
   CHECK(controller.settle()->tab == Tab::none);
   CHECK_FALSE(controller.settle()->cost_curves.roofline.measured);
   controller.send(ToggleTab{Tab::cost});
@@ -98,7 +99,7 @@ TEST_CASE("the tab opens, measures the machine once, and closes") {
 
 TEST_CASE(
     "a wrong model with the tab open keeps the roofline that is there, and a later step still has one") {
-  Controller controller(small(2));
+  Controller controller(costs_options(2));
   controller.settle();
   controller.send(ShowTab{Tab::cost});
   controller.send(SetModel{"no-such-model"});
@@ -123,7 +124,7 @@ TEST_CASE("measuring the machine is short, and a cancel stops it") {
 }
 
 TEST_CASE("a script opens the tab, chooses what it shows, and points at a step") {
-  Controller controller(small(6));
+  Controller controller(costs_options(6));
   RecordingHost host;
   const auto [code, error] =
       play(controller,

@@ -18,11 +18,12 @@ using lastrow::testing::write_text;
 
 namespace {
 
-constexpr const char* kSmall = "random:layers=1,q_heads=2,kv_heads=2,head_dim=8,vocab=64,context=12,seed=3";
+constexpr const char* kFileBoxModel =
+    "random:layers=1,q_heads=2,kv_heads=2,head_dim=8,vocab=64,context=12,seed=3";
 
-ControllerOptions small() {
+ControllerOptions file_box_options() {
   ControllerOptions o;
-  o.model = kSmall;
+  o.model = kFileBoxModel;
   o.prompt = "a b c";
   o.step = 1;
   return o;
@@ -37,7 +38,7 @@ std::string head_of(const std::string& file, size_t n) {
 void write_a_trace(const std::string& path) {
   SessionOptions options;
   options.record = RecordOptions{};
-  DecodeSession session(load_model(kSmall), make_backend("naive"), options);
+  DecodeSession session(load_model(kFileBoxModel), make_backend("naive"), options);
   session.start({1, 2, 3});
   session.advance();
   write_trace(path, session.recorder(), {});
@@ -46,7 +47,7 @@ void write_a_trace(const std::string& path) {
 }  // namespace
 
 TEST_CASE("Ctrl+O, a path, Enter: the file is the model") {
-  Controller c(small());
+  Controller c(file_box_options());
   c.settle();
   c.send(OpenFileBox{true});
   CHECK(c.settle()->file_box.open);
@@ -74,7 +75,7 @@ TEST_CASE("a hostile file gives one clear line in the box, and what was open sta
   write_text(folder / "secret.safetensors", whole);
   std::filesystem::permissions(folder / "secret.safetensors", std::filesystem::perms::none);
   write_a_trace(folder.file("trace.safetensors"));
-  Controller c(small());
+  Controller c(file_box_options());
   c.settle();
   c.send(OpenFileBox{true});
   std::vector<std::string> names = {"empty.safetensors", "cut.safetensors",   "header.safetensors",
@@ -91,7 +92,7 @@ TEST_CASE("a hostile file gives one clear line in the box, and what was open sta
     CHECK(view->file_box.error.find(name) != std::string::npos);
     CHECK(view->file_box.error.find('\n') == std::string::npos);
     CHECK(view->file_box.error.size() < 300);
-    CHECK(view->model == kSmall);
+    CHECK(view->model == kFileBoxModel);
     CHECK(view->tokens.size() == 5);
     CHECK(view->file_box.path == folder.file(name));
   }
@@ -104,14 +105,14 @@ TEST_CASE("a hostile file gives one clear line in the box, and what was open sta
   const auto view = c.settle();
   REQUIRE(view->notice);
   CHECK(view->notice->kind == NoticeKind::error);
-  CHECK(view->model == kSmall);
+  CHECK(view->model == kFileBoxModel);
 }
 
 TEST_CASE("a folder is opened in the box, not as a model; an empty path is not a path") {
   const Folder folder("viewer_folder");
   std::filesystem::create_directories(folder / "models");
   write_text(folder / "models/a.safetensors", "");
-  Controller c(small());
+  Controller c(file_box_options());
   c.settle();
   c.send(OpenFileBox{true});
   c.send(OpenPath{folder.file("models")});

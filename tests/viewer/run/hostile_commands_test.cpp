@@ -4,22 +4,11 @@
 #include <climits>
 #include <limits>
 
+#include "viewer/small_controllers.h"
 #include "viewer/view_model/run/controller.h"
 
 using namespace lastrow;
 using namespace lastrow::view;
-
-namespace {
-
-ControllerOptions small() {
-  ControllerOptions o;
-  o.model = "random:layers=2,q_heads=2,kv_heads=2,head_dim=8,vocab=64,context=12,seed=3";
-  o.prompt = "a b c";
-  o.step = 2;
-  return o;
-}
-
-}  // namespace
 
 TEST_CASE("a speed that is no number changes nothing") {
   Controller controller(small());

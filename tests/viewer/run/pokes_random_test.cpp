@@ -4,14 +4,13 @@
 #include <algorithm>
 
 #include "core/random.h"
+#include "viewer/small_controllers.h"
 #include "viewer/view_model/run/controller.h"
 
 using namespace lastrow;
 using namespace lastrow::view;
 
 namespace {
-
-constexpr const char* kSmall = "random:layers=3,q_heads=4,kv_heads=2,head_dim=8,vocab=64,context=12,seed=3";
 
 Command random_command(Random& random, const ViewState& view) {
   const auto below = [&](int n) { return static_cast<int>(random.below(static_cast<uint32_t>(n))); };

@@ -2,19 +2,12 @@
 #include <doctest/doctest.h>
 
 #include "tests/viewer/recording_host.h"
+#include "viewer/small_controllers.h"
 
 using namespace lastrow;
 using namespace lastrow::view;
 
 namespace {
-
-ControllerOptions small() {
-  ControllerOptions o;
-  o.model = "random:layers=2,q_heads=2,kv_heads=2,head_dim=8,vocab=64,context=12,seed=3";
-  o.prompt = "a b c";
-  o.step = 2;
-  return o;
-}
 
 /// A window's loop with a clock of its own: frames every `dt` seconds; work takes no time on that clock.
 struct Window {

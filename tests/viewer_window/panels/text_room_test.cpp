@@ -20,7 +20,7 @@ namespace {
 struct Size {
   int width, height;
 };
-constexpr Size kSizes[] = {{1024, 700}, {1440, 900}, {1920, 1080}, {2560, 1440}};
+constexpr Size kWindows[] = {{1024, 700}, {1440, 900}, {1920, 1080}, {2560, 1440}};
 
 /// What is wrong, once for each text: the same line in many pictures counts as one.
 class Complaints {
@@ -195,7 +195,7 @@ void draw_all(Size size, Complaints& complaints) {
 }  // namespace
 
 TEST_CASE("no text is cut off, left out or covered, in any state, at any size, in both themes") {
-  for (const Size size : kSizes) {
+  for (const Size size : kWindows) {
     Complaints complaints;
     draw_all(size, complaints);
     CHECK_MESSAGE(complaints.size() == 0, size.width, " × ", size.height, ": ", complaints.size(),
