@@ -7,7 +7,7 @@
 // You will see   eight query heads that read two K/V heads; the allocated caches of three models; which
 //                released models use what; and what sharing costs in loss, early in training and after it
 // Before this    lesson 6, prefill and decode
-// Open           src/attention/attention.cpp (where h / group_size stands), lessons/train/README.md (how the
+// Open           src/backend/naive.cpp (where h / group_size stands), lessons/train/README.md (how the
 //                three built-in models were made)
 #include <algorithm>
 #include <array>

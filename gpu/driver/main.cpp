@@ -10,7 +10,7 @@
 #include "gpu/driver/check_command.h"
 #include "gpu/driver/device.h"
 #include "gpu/driver/output.h"
-#include "gpu/driver/own/try.h"
+#include "gpu/driver/try_kernel/try.h"
 #include "gpu/driver/results.h"
 #include "gpu/driver/table.h"
 #include "gpu/driver/time_all.h"

@@ -1,10 +1,10 @@
-// How users write CacheOptions: cache_options and its inverse, name_of.
+#include "cache/cache_options.h"
+
 #include <algorithm>
 #include <limits>
 #include <set>
 #include <span>
 
-#include "cache/make_cache.h"
 #include "core/error.h"
 #include "core/number.h"
 

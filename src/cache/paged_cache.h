@@ -83,7 +83,7 @@ class PagedCache final : public KvCache {
   bool stores_tail(int32_t sequence) const;
   void drop_block(int32_t sequence, int32_t place);
 
-  // paged_steps.cpp
+  // paged_plan.cpp
   void lay_out_table(std::span<const SequenceInput> inputs, const SequenceInput& input);
   bool keeps_shared_block(std::span<const SequenceInput> inputs, const SequenceInput& input) const;
   int32_t choose_block();

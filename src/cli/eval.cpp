@@ -12,7 +12,7 @@
 #include "cli/eval_rows.h"
 #include "cli/eval_texts.h"
 #include "cli/generate_prompt.h"
-#include "cli/room.h"
+#include "cli/memory_check.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 

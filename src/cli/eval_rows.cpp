@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "cli/room.h"
+#include "cli/memory_check.h"
 #include "core/error.h"
 #include "core/memory_limit.h"
 

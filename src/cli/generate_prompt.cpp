@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/generate_report.h"
-#include "cli/room.h"
+#include "cli/memory_check.h"
 #include "cli/terminal.h"
 #include "core/error.h"
 #include "io/checked.h"

@@ -9,7 +9,7 @@
 #include "cli/generation.h"
 #include "cli/pad_left.h"
 #include "cli/prompts_report.h"
-#include "cli/room.h"
+#include "cli/memory_check.h"
 #include "cli/share_prefix_report.h"
 #include "cli/terminal.h"
 

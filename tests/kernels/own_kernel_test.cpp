@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "gpu/driver/own/messages.h"
+#include "gpu/driver/try_kernel/messages.h"
 #include "support/program.h"
 
 namespace lastrow::testing {

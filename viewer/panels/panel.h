@@ -12,7 +12,7 @@
 #include "viewer/draw/icons.h"
 #include "viewer/panels/layout.h"
 #include "viewer/panels/text_field.h"
-#include "viewer/view_model/state/keys.h"
+#include "viewer/view_model/state/key_bindings.h"
 
 namespace lastrow::ui {
 

@@ -2,7 +2,7 @@
 // key is up again before the next frame.
 #pragma once
 
-#include "viewer/view_model/state/keys.h"
+#include "viewer/view_model/state/key_bindings.h"
 
 namespace lastrow::ui {
 

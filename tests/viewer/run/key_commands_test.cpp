@@ -5,7 +5,7 @@
 #include <set>
 
 #include "tests/viewer/recording_host.h"
-#include "viewer/view_model/state/keys.h"
+#include "viewer/view_model/state/key_bindings.h"
 
 using namespace lastrow;
 using namespace lastrow::view;

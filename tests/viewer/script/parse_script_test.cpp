@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "viewer/view_model/script/tour.h"
-#include "viewer/view_model/state/keys.h"
+#include "viewer/view_model/state/key_bindings.h"
 
 using namespace lastrow;
 using namespace lastrow::view;

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "viewer/view_model/state/keys.h"
+#include "viewer/view_model/state/key_bindings.h"
 #include "viewer/view_model/state/state_json.h"
 
 namespace lastrow::ui {

@@ -9,7 +9,7 @@
 #include "core/number.h"
 #include "io/input_file.h"
 #include "viewer/view_model/script/line_reader.h"
-#include "viewer/view_model/state/keys.h"
+#include "viewer/view_model/state/key_bindings.h"
 
 namespace lastrow::view {
 

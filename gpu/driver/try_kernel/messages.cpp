@@ -1,4 +1,4 @@
-#include "gpu/driver/own/messages.h"
+#include "gpu/driver/try_kernel/messages.h"
 
 #include <fmt/format.h>
 

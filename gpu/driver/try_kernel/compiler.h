@@ -9,7 +9,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "gpu/driver/own/source.h"
+#include "gpu/driver/try_kernel/source.h"
 
 namespace lastrow::driver {
 

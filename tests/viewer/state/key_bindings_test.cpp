@@ -1,5 +1,5 @@
 // The table of keys.
-#include "viewer/view_model/state/keys.h"
+#include "viewer/view_model/state/key_bindings.h"
 
 #include <doctest/doctest.h>
 

@@ -1,4 +1,4 @@
-#include "gpu/driver/own/temporary_file.h"
+#include "gpu/driver/try_kernel/temporary_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-#include "gpu/driver/own/compare.h"
+#include "gpu/driver/try_kernel/compare.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "gpu/driver/own/compiler.h"
+#include "gpu/driver/try_kernel/compiler.h"
 
 #include <spawn.h>
 #include <sys/wait.h>
@@ -14,7 +14,7 @@
 #include <sstream>
 #include <vector>
 
-#include "gpu/driver/own/messages.h"
+#include "gpu/driver/try_kernel/messages.h"
 #include "io/atomic_file.h"
 #include "io/program_start.h"
 

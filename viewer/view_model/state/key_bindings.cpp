@@ -1,4 +1,4 @@
-#include "viewer/view_model/state/keys.h"
+#include "viewer/view_model/state/key_bindings.h"
 
 namespace lastrow::view {
 

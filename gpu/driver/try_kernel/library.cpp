@@ -1,4 +1,4 @@
-#include "gpu/driver/own/library.h"
+#include "gpu/driver/try_kernel/library.h"
 
 #include <cxxabi.h>
 #include <dlfcn.h>
@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "gpu/driver/output.h"
-#include "gpu/driver/own/temporary_file.h"
+#include "gpu/driver/try_kernel/temporary_file.h"
 
 namespace lastrow::driver {
 namespace {

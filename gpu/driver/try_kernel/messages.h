@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "gpu/driver/own/source.h"
+#include "gpu/driver/try_kernel/source.h"
 
 namespace lastrow::driver {
 

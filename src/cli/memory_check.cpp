@@ -1,4 +1,4 @@
-#include "cli/room.h"
+#include "cli/memory_check.h"
 
 #include "core/memory_limit.h"
 #include "model/decoder.h"

@@ -1,4 +1,4 @@
-#include "gpu/driver/own/try.h"
+#include "gpu/driver/try_kernel/try.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,9 +11,9 @@
 #include "gpu/driver/check_command.h"
 #include "gpu/driver/device.h"
 #include "gpu/driver/output.h"
-#include "gpu/driver/own/compare.h"
-#include "gpu/driver/own/library.h"
-#include "gpu/driver/own/temporary_file.h"
+#include "gpu/driver/try_kernel/compare.h"
+#include "gpu/driver/try_kernel/library.h"
+#include "gpu/driver/try_kernel/temporary_file.h"
 #include "gpu/driver/watchdog.h"
 #include "io/checked.h"
 #include "io/program_start.h"

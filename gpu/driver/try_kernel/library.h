@@ -6,7 +6,7 @@
 // The files that this needs are temporary and gone when it returns; the loaded code stays.
 #pragma once
 
-#include "gpu/driver/own/compiler.h"
+#include "gpu/driver/try_kernel/compiler.h"
 #include "gpu/driver/runner.h"
 
 namespace lastrow::driver {

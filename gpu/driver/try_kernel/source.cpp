@@ -1,4 +1,4 @@
-#include "gpu/driver/own/source.h"
+#include "gpu/driver/try_kernel/source.h"
 
 #include <filesystem>
 #include <regex>
