@@ -17,14 +17,13 @@ namespace {
 class PaneText {
  public:
   PaneText(const Snapshot& snapshot, Mode side, const Selection& at)
-      : snapshot_(snapshot),
-        setup_(*snapshot.setup),
-        config_(setup_.config()),
-        step_(*snapshot.now),
-        data_(snapshot.now->side(side)),
-        side_(side),
+      : side_(side),
         at_(at),
-        n_(snapshot.now->n_tokens) {}
+        snapshot_(snapshot),
+        step_(*snapshot.now),
+        data_(step_.side(side)),
+        config_(snapshot.setup->config()),
+        n_(step_.n_tokens) {}
 
   /// "8 queries meet 8 keys", or with a window "8 queries, each meets at most 6 keys".
   std::string meets() const {
@@ -76,7 +75,7 @@ class PaneText {
       case Beat::sum:
         return sum_note(queries);
       case Beat::next:
-        return fmt::format("next token: {}", in_quotes(label(setup_.piece(data_.next_token))));
+        return fmt::format("next token: {}", in_quotes(label(snapshot_.setup->piece(data_.next_token))));
       case Beat::keep:
         return keep_note();
     }
@@ -98,13 +97,12 @@ class PaneText {
   }
 
  private:
-  const Snapshot& snapshot_;
-  const Setup& setup_;
-  const ModelConfig& config_;
-  const StepData& step_;
-  const SideData& data_;
   const Mode side_;
   const Selection& at_;
+  const Snapshot& snapshot_;
+  const StepData& step_;
+  const SideData& data_;
+  const ModelConfig& config_;
   const int n_;
 };
 
