@@ -40,11 +40,11 @@ struct StepPlan {
   std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
   std::vector<int32_t> key_positions;  // [n_seqs, keys_per_seq()]    position of index s; empty: it is s
   // Only if the cache gives positions anew, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
-  std::vector<int32_t> new_positions;      // [n_tokens]
-  std::vector<int32_t> new_key_positions;  // [n_seqs, keys_per_seq()]
+  std::vector<int32_t> new_positions{};      // [n_tokens]
+  std::vector<int32_t> new_key_positions{};  // [n_seqs, keys_per_seq()]
   // Only if layers have blocks of their own:
-  int32_t windowed_every = 0;         // WindowedLayers::every
-  std::vector<StepPlan> of_windowed;  // [1]: the plan of these layers
+  int32_t windowed_every = 0;           // WindowedLayers::every
+  std::vector<StepPlan> of_windowed{};  // [1]: the plan of these layers
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }

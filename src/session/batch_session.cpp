@@ -21,7 +21,7 @@ BatchOptions completed(BatchOptions options, const ModelConfig& config) {
   if (gives_new_positions(options.cache))
     throw UsageError(
         "a cache with positions=new takes one token of a text in a step, but texts that step together feed "
-        "whole prompts: use positions=kept, or a DecodeSession for each text");
+        "whole prompts: use positions=kept, or run each text by itself");
   if (options.max_prompt_len == 0) options.max_prompt_len = options.max_seq_len;
   if (options.max_prompt_len < 1 || options.max_prompt_len > options.max_seq_len)
     throw CapacityError("max_prompt_len {} in texts of at most {} tokens: choose 1 to {}, or 0 for {}",
