@@ -18,7 +18,7 @@ using namespace lastrow::testing;
 
 namespace {
 
-const Site kHere{0, "rotate_keys"};
+const Site kRotate{0, "rotate_keys"};
 
 /// A ring in which positions are given anew.
 struct Ring {
@@ -100,7 +100,7 @@ TEST_CASE("by eye: with a quarter turn for each position, the angle of a key is 
     for (int32_t n = 0; n < 7; ++n) {
       const StepPlan& plan = feed(*cache, *backend, *storage, east.view());
       const Batch& batch = backend->begin_step(plan, *storage);
-      backend->run(RotateKeys{kHere, table, batch, *storage, keys});
+      backend->run(RotateKeys{kRotate, table, batch, *storage, keys});
       turned = keys_of(*backend, plan, 0, cache->spec(), keys.view());
       cache->commit(plan);
     }
@@ -140,7 +140,7 @@ TEST_CASE("every backend rotates the stored rows of each type as the formula say
               cache->commit(plan);
               continue;
             }
-            backend->run(RotateKeys{kHere, table, batch, *storage, keys});
+            backend->run(RotateKeys{kRotate, table, batch, *storage, keys});
             for (int32_t i = 0; i < 2; ++i) {
               const std::vector<int64_t> slots = slots_of(plan, i, 0, plan.kv_len[i]);
               Tensor raw = Tensor::host(DType::f32, {plan.kv_len[i], 2, head_dim});
@@ -240,7 +240,7 @@ TEST_CASE(
   const Batch& batch = naive.begin_step(plan, *storage);
   Tensor keys = naive.make_tensor({cache->spec().n_blocks, 2, 2, 32});
   const RopeTable table = table_of(naive, 8, 16, 1, false);
-  const OpCost rotated = cost_of(RotateKeys{kHere, table, batch, *storage, keys});
+  const OpCost rotated = cost_of(RotateKeys{kRotate, table, batch, *storage, keys});
   CHECK(rotated.flop == 3 * 4 * 2 * 32);
   CHECK(rotated.cache_bytes_read == 4 * 2 * (32 + 4));
   CHECK(rotated.scratch_bytes == 4 * 2 * 32 * 4);
@@ -266,10 +266,10 @@ TEST_CASE("operands that do not fit are refused") {
          narrow = naive.make_tensor({1, 1, 2, 2});
   const RopeTable table = table_of(naive, 8, 1, 1, false), shorter = table_of(naive, 4, 1, 1, false),
                   wide = table_of(naive, 8, 2, 1, false);
-  CHECK_THROWS_WITH_AS(naive.run(RotateKeys{kHere, shorter, batch, *storage, keys}),
+  CHECK_THROWS_WITH_AS(naive.run(RotateKeys{kRotate, shorter, batch, *storage, keys}),
                        "key 4 at position 4: the RoPE table was made for 4 positions", ShapeError);
-  CHECK_THROWS_AS(naive.run(RotateKeys{kHere, table, batch, *storage, narrow}), ShapeError);
-  CHECK_THROWS_AS(naive.run(RotateKeys{kHere, wide, batch, *storage, keys}), ShapeError);
+  CHECK_THROWS_AS(naive.run(RotateKeys{kRotate, table, batch, *storage, narrow}), ShapeError);
+  CHECK_THROWS_AS(naive.run(RotateKeys{kRotate, wide, batch, *storage, keys}), ShapeError);
   CHECK_THROWS_AS(naive.run(RotateKeys{{1, "rotate_keys"}, table, batch, *storage, keys}), ShapeError);
   Tensor q = naive.make_tensor({1, 1, 2}), out = naive.make_tensor({1, 1, 2}),
          lse = naive.make_tensor({1, 1});
