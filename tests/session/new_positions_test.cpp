@@ -30,7 +30,7 @@ const std::string kAlibi =
 
 /// Feeds the text token by token up to the context of 40, the tokens behind it given too, so that every run has the
 /// same. Returns the logits after each token.
-std::vector<std::vector<float>> talk(DecodeSession& s, int32_t n_tokens = 40) {
+std::vector<std::vector<float>> feed_each(DecodeSession& s, int32_t n_tokens = 40) {
   std::vector<std::vector<float>> logits;
   s.start(kText);
   for (int32_t n = 0; n < n_tokens; ++n) {
@@ -40,7 +40,7 @@ std::vector<std::vector<float>> talk(DecodeSession& s, int32_t n_tokens = 40) {
   return logits;
 }
 
-std::vector<double> joined(const std::vector<std::vector<float>>& rows) {
+std::vector<double> numbers_of(const std::vector<std::vector<float>>& rows) {
   std::vector<double> all;
   for (const std::vector<float>& row : rows) all.insert(all.end(), row.begin(), row.end());
   return all;
@@ -91,7 +91,7 @@ TEST_CASE("theorem: until a row is forgotten, new positions change no bit on nai
     for (const auto& [sinks, block_len] : {std::pair{0, 1}, {3, 4}}) {
       DecodeSession kept(model, naive(), {.chunk = 1, .cache = ring(20, sinks, block_len, Positions::kept)}),
           anew(model, naive(), {.cache = ring(20, sinks, block_len)});
-      CHECK(talk(anew, 20 + sinks) == talk(kept, 20 + sinks));
+      CHECK(feed_each(anew, 20 + sinks) == feed_each(kept, 20 + sinks));
       CHECK(kept.kv_len() == 19 + sinks);
     }
   }
@@ -120,7 +120,7 @@ TEST_CASE("theorem: cached = recompute to the last bit on naive, and within the 
     const SessionOptions options{.cache = ring(5, 3, 4)};
     const auto compute = [&](std::unique_ptr<Backend> backend) {
       DecodeSession s(model, std::move(backend), options);
-      return joined(talk(s));
+      return numbers_of(feed_each(s));
     };
     const std::vector<double> reference = compute(exact());
     const double bound = judge::tolerance(
@@ -135,11 +135,11 @@ TEST_CASE("theorem: without sinks all distances stay, so new = kept also after r
   DecodeSession kept_alibi(load_model(kAlibi), naive(),
                            {.chunk = 1, .cache = ring(5, 0, 2, Positions::kept)}),
       new_alibi(load_model(kAlibi), naive(), {.cache = ring(5, 0, 2)});
-  CHECK(talk(new_alibi) == talk(kept_alibi));
+  CHECK(feed_each(new_alibi) == feed_each(kept_alibi));
   const auto model = load_model(kModels[0]);
   const auto compute = [&](std::unique_ptr<Backend> backend, Positions positions, int32_t sinks) {
     DecodeSession s(model, std::move(backend), {.chunk = 1, .cache = ring(5, sinks, 2, positions)});
-    return joined(talk(s));
+    return numbers_of(feed_each(s));
   };
   const std::vector<double> kept = compute(exact(), Positions::kept, 0);
   CHECK(judge::difference(compute(exact(), Positions::anew, 0), kept).largest <=
@@ -153,7 +153,7 @@ TEST_CASE("theorem: without sinks all distances stay, so new = kept also after r
 TEST_CASE("attention is that of raw keys rotated at 0 … n − 1 and of a query at n − 1, in double precision") {
   DecodeSession s(load_model(kModels[0]), exact(),
                   {.record = RecordOptions{.ops = {"q_proj"}}, .cache = ring(4, 2, 3)});
-  talk(s, 30);
+  feed_each(s, 30);
   const StepTensors tensors = s.recorder().tensors(s.current_step());
   for (int32_t layer = 0; layer < 2; ++layer) {
     const LayerTensors& l = tensors.layers[static_cast<size_t>(layer)];
@@ -187,7 +187,7 @@ TEST_CASE("every type of K and V works, and the stored K is raw") {
     for (const char* dtypes : {"f16", "int8", "int4", "k=fp8,v=f32"}) {
       CAPTURE(dtypes);
       DecodeSession s(load_model(kModels[0]), make(), {.cache = with_dtypes(ring(4, 2, 3), dtypes)});
-      const auto logits = talk(s, 24);
+      const auto logits = feed_each(s, 24);
       for (const float x : logits.back()) CHECK(std::isfinite(x));
     }
 }
@@ -195,7 +195,7 @@ TEST_CASE("every type of K and V works, and the stored K is raw") {
 TEST_CASE("stepping back to any step and forward again gives the same bits") {
   for (const Mode mode : {Mode::cached, Mode::recompute}) {
     DecodeSession s(load_model(kModels[0]), naive(), {.mode = mode, .cache = ring(5, 2, 2)});
-    const auto logits = talk(s, 30);
+    const auto logits = feed_each(s, 30);
     for (const int32_t step : {29, 3, 4, 20, 19, 0, 29}) {
       CAPTURE(step);
       s.go_to(step);
@@ -253,7 +253,7 @@ TEST_CASE(
     "a trace comes back from its file: new positions, raw K, scratch bytes, and the ancestors of a row") {
   DecodeSession s(load_model(kModels[0]), naive(),
                   {.record = RecordOptions{.keep = RecordOptions::Keep::all}, .cache = ring(4, 1, 2)});
-  talk(s, 24);
+  feed_each(s, 24);
   const auto path = std::filesystem::temp_directory_path() / fmt::format("lastrow-new-{}", getpid());
   write_trace(path, s.recorder(), {});
   const TraceFile trace = TraceFile::open(path);
@@ -301,7 +301,7 @@ TEST_CASE("the fault mixed-positions changes nothing until a row is forgotten, a
   const auto model = load_model(kModels[0]);
   DecodeSession right(model, naive(), {.cache = ring(4, 1, 2)}),
       faulty(model, with_fault("mixed-positions", naive(), 2), {.cache = ring(4, 1, 2)});
-  const auto a = talk(right, 8), b = talk(faulty, 8);
+  const auto a = feed_each(right, 8), b = feed_each(faulty, 8);
   for (size_t n = 0; n < 5; ++n) CHECK(a[n] == b[n]);
   CHECK(a[5] != b[5]);
 }
