@@ -140,12 +140,12 @@ TEST_CASE("what a step evicts is said with the numbers of the cache") {
       if (evicted.empty()) {
         CHECK(note == "drops Q and scores");
       } else if (evicted.size() > 1) {
-        CHECK(note.starts_with("rows "));
-        CHECK(note.ends_with(" evicted"));
+        CHECK(note.starts_with("evicts "));
+        CHECK(note.find("row") != std::string::npos);
       } else {
-        CHECK(note.starts_with(fmt::format("row {} evicted: ", evicted[0].position)));
+        CHECK(note.starts_with(fmt::format("evicts row {}: ", evicted[0].position)));
         if (cache_options(cache).eviction == Eviction::heavy)
-          CHECK(note.ends_with("least attention, Σ " + rough(evicted[0].mass)));
+          CHECK(note.ends_with("attention Σ " + rough(evicted[0].mass)));
         const std::string where = fmt::format("evicts row {}", evicted[0].position);
         if (step > 0) CHECK(view->sentence.text.find(where) != std::string::npos);
       }
@@ -182,7 +182,7 @@ TEST_CASE("with a window both sides compute the same, and say so") {
   const auto view = controller.settle();
   CHECK(view->panes[0].price.starts_with("Both sides have the same window"));
   CHECK(twin_at("window:w=4,sinks=1,block=1", 9)->max_abs_logit_diff() < 1e-3f);
-  CHECK(view->panes[1].subtitle.find("each meets at most 5 keys") != std::string::npos);
+  CHECK(view->panes[1].subtitle.find("each meets ≤ 5 keys") != std::string::npos);
   CHECK(view->panes[0].subtitle.find("1 query meets 5 keys") != std::string::npos);
 }
 
@@ -366,6 +366,27 @@ TEST_CASE("scripts choose the cache, and a wrong one gives one line") {
   CHECK(view->panes[0].kept == "kept after this step: Q 0 · K 12 · V 12");
   CHECK(view->panes[0].weights.cell(11, 3) == State::masked);
   CHECK(view->panes[0].k.rows[3].opacity < 1);  // kept, but not read
+}
+
+TEST_CASE("a cache that the panes cannot show yet is refused in one line that says what to do") {
+  Controller controller;
+  RecordingHost host;
+  const auto [code, error] = play(controller, "cache window:w=4,positions=new\n", host);
+  CHECK(code == 2);
+  CHECK(error.find("choose positions=kept, or watch it with lastrow generate --trace") != std::string::npos);
+  Controller mixed({.model = "random:layers=2,q_heads=2,kv_heads=2,head_dim=8,vocab=64,context=32,window=4,"
+                             "window_period=2,seed=3",
+                    .prompt = "a b c d e f",
+                    .step = 6});
+  CHECK(mixed.settle()->ready);
+  const auto [mixed_code, why] = play(mixed, "cache window\n", host);
+  CHECK(mixed_code == 2);
+  CHECK(why.find("choose one for all layers, window:w=W") != std::string::npos);
+  // A cache that is given at the start is refused as well.
+  Controller started({.cache = cache_options("window:w=4,positions=new")});
+  const auto view = started.settle();
+  REQUIRE(view->notice);
+  CHECK(view->notice->text.find("choose positions=kept") != std::string::npos);
 }
 
 TEST_CASE("the list of caches: sizes, what the model cannot have, and what is chosen") {

@@ -21,12 +21,12 @@ TEST_CASE("the script about caches that forget plays, and its pictures show what
   CHECK(left(3).scores.cell(11, 4) == State::not_stored);
   CHECK(right(3).scores.cell(11, 4) == State::masked);
   // 4
-  CHECK(left(4).beat_note == "row 8 evicted: no later query sees it");
+  CHECK(left(4).beat_note == "evicts row 8: leaves the window");
   // 5: four rows and the new one.
   CHECK(host.rows[4].view->transport.banner.ends_with("5 of 12 keys"));
   CHECK(right(5).weights.cell(11, 5) == State::computed_now);
   // 6
-  CHECK(left(6).beat_note.find("least attention, Σ ") != std::string::npos);
+  CHECK(left(6).beat_note.find("attention Σ ") != std::string::npos);
   CHECK(left(6).kept == "kept after this step: Q 0 · K 4 · V 4");
   // 7
   CHECK(left(7).k.rows[5].is == State::not_stored);

@@ -12,7 +12,7 @@ namespace lastrow::view {
 
 namespace {
 
-const char* name_of(Eviction eviction) {
+const char* eviction_name(Eviction eviction) {
   constexpr const char* kNames[] = {"oldest", "sinks", "heavy", "random"};
   return kNames[static_cast<size_t>(eviction)];
 }
@@ -42,14 +42,31 @@ std::string description(const CacheOptions& c) {
 
 }  // namespace
 
+void require_shown(const CacheOptions& cache) {
+  if (gives_new_positions(cache))
+    throw UsageError(
+        "{}: the viewer cannot show a cache with positions=new yet, because each query turns its keys anew: "
+        "choose "
+        "positions=kept, or watch it with lastrow generate --trace",
+        lastrow::name_of(cache));
+  if (cache.windowed_every > 0)
+    throw UsageError(
+        "{}: the viewer cannot show a ring in only some of the layers yet: choose one for all layers, "
+        "window:w=W, or "
+        "watch it with lastrow generate --trace",
+        lastrow::name_of(cache));
+}
+
 std::string why_not(const Setup& setup, const CacheOptions& cache) {
   try {
     const ModelConfig& c = setup.config();
-    cache_spec(completed(cache, c), {.n_layers = c.n_layers,
-                                     .n_kv_heads = c.n_kv_heads,
-                                     .head_dim = c.head_dim,
-                                     .max_seq_len = setup.max_seq_len,
-                                     .longest_step = setup.prompt_len});
+    const CacheOptions complete = completed(cache, c);
+    require_shown(complete);
+    cache_spec(complete, {.n_layers = c.n_layers,
+                          .n_kv_heads = c.n_kv_heads,
+                          .head_dim = c.head_dim,
+                          .max_seq_len = setup.max_seq_len,
+                          .longest_step = setup.prompt_len});
   } catch (const Error& error) {
     return error.what();
   }
@@ -60,7 +77,7 @@ std::string cache_label(const CacheOptions& c) {
   if (c.kind == "paged") return fmt::format("paged, blocks of {}", c.block_len);
   if (c.kind == "budget")
     return c.eviction == Eviction::sinks ? fmt::format("budget {}, {} sinks", c.budget, c.sinks)
-                                         : fmt::format("budget {}, {}", c.budget, name_of(c.eviction));
+                                         : fmt::format("budget {}, {}", c.budget, eviction_name(c.eviction));
   const std::string window = c.window == 0 ? "window" : fmt::format("window {}", c.window);
   if (c.kind == "window") return c.sinks == 0 ? window : fmt::format("{} sinks + {}", c.sinks, window);
   return c.window == 0 ? c.kind : fmt::format("contiguous, {}", window);

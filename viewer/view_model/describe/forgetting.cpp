@@ -67,6 +67,22 @@ std::string price_of_budget(const StepData& step, Mode side, const Selection& at
                                   they, rough(weight));
 }
 
+/// As eviction_reason, for a line with little room.
+std::string short_reason(const Setup& setup, const EvictedRow& row) {
+  if (setup.cache.kind == "window") return "leaves the window";
+  switch (setup.cache.eviction) {
+    case Eviction::oldest:
+      return "the oldest";
+    case Eviction::sinks:
+      return "oldest behind sinks";
+    case Eviction::heavy:
+      return "attention Σ " + rough(row.mass);
+    case Eviction::random:
+      return "at random";
+  }
+  return "";
+}
+
 }  // namespace
 
 bool forgets(const Setup& setup) { return forgets_rows(setup.cache); }
@@ -110,19 +126,22 @@ std::string eviction_reason(const Setup& setup, const EvictedRow& row) {
   return "";
 }
 
-std::string evicted_rows(const Snapshot& snapshot) {
+std::string evicted_rows(const Snapshot& snapshot, size_t most_bytes) {
   const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).evicted;
   if (rows.empty()) return "";
   std::vector<int> positions;
   for (const EvictedRow& row : rows) positions.push_back(row.position);
-  return fmt::format("{} {}", rows.size() == 1 ? "row" : "rows", ranges(std::move(positions)));
+  const std::string text =
+      fmt::format("{} {}", rows.size() == 1 ? "row" : "rows", ranges(std::move(positions)));
+  return text.size() <= most_bytes ? text : plural(static_cast<int64_t>(rows.size()), "row");
 }
 
 std::string evicted_text(const Snapshot& snapshot) {
+  constexpr size_t kMostBytes = 24;  // the line has little room in lecture mode
   const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).evicted;
   if (rows.empty()) return "";
-  const std::string text = evicted_rows(snapshot) + " evicted";
-  return rows.size() > 1 ? text : text + ": " + eviction_reason(*snapshot.setup, rows[0]);
+  const std::string text = "evicts " + evicted_rows(snapshot, kMostBytes);
+  return rows.size() > 1 ? text : text + ": " + short_reason(*snapshot.setup, rows[0]);
 }
 
 std::string not_stored_line(const Snapshot& snapshot, Part part, int position) {

@@ -28,9 +28,9 @@ std::optional<int> last_forgotten_in(const Snapshot& snapshot, int64_t slot);
 
 /// Why the policy chose the row: "least attention, Σ 1.9". The sum is over layers, heads and queries.
 std::string eviction_reason(const Setup& setup, const EvictedRow& row);
-/// What the end of this step forgot: "row 3", "rows 0–2, 4".
-std::string evicted_rows(const Snapshot& snapshot);
-/// "row 3 evicted: least attention, Σ 1.9"; "rows 0–2, 4 evicted".
+/// What the end of this step forgets: "row 3", "rows 0–2, 4"; "13 rows" if the list would be longer.
+std::string evicted_rows(const Snapshot& snapshot, size_t most_bytes);
+/// "evicts row 3: attention Σ 1.9", "evicts rows 0–2, 4".
 std::string evicted_text(const Snapshot& snapshot);
 /// "k[3] is not stored: the cache evicted it in decode 2 (the oldest), so no query reads it any more".
 std::string not_stored_line(const Snapshot& snapshot, Part part, int position);

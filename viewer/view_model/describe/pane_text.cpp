@@ -25,12 +25,11 @@ class PaneText {
         config_(snapshot.setup->config()),
         n_(step_.n_tokens) {}
 
-  /// "8 queries meet 8 keys", or with a window "8 queries, each meets at most 6 keys".
+  /// "8 queries meet 8 keys", or with a window "8 queries, each meets ≤ 6 keys".
   std::string meets() const {
     const int queries = data_.q_len, seen = n_keys_seen(data_, at_.layer, n_ - 1);
     if (queries == 1) return fmt::format("1 query meets {}", plural(seen, "key"));
-    if (seen < n_)
-      return fmt::format("{}, each meets at most {}", plural(queries, "query"), plural(seen, "key"));
+    if (seen < n_) return fmt::format("{}, each meets ≤ {}", plural(queries, "query"), plural(seen, "key"));
     return fmt::format("{} meet {}", plural(queries, "query"), plural(n_, "key"));
   }
 

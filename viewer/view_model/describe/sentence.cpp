@@ -25,7 +25,7 @@ std::string keep_sentence(const Snapshot& snapshot) {
   const std::string reason =
       left.evicted.size() > 1 ? "" : ": " + eviction_reason(*snapshot.setup, left.evicted[0]);
   return fmt::format("④ Left keeps K and V of {} and evicts {}{}. Right drops everything.", kept,
-                     evicted_rows(snapshot), reason);
+                     evicted_rows(snapshot, 60), reason);
 }
 
 /// In a layer below the last. Here all rows of the right side are needed, because the layer above reads them.

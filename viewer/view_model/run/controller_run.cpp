@@ -82,7 +82,8 @@ std::string Controller::Impl::carry_out(const SetCache& c) {
     cache = cache_options(c.text);
     cache.dtype_k = goal.cache.dtype_k;
     cache.dtype_v = goal.cache.dtype_v;
-    if (current && current->setup->model_name == goal.model) completed(cache, current->setup->config());
+    if (current && current->setup->model_name == goal.model)
+      require_shown(completed(cache, current->setup->config()));
   } catch (const Error& e) {
     return refuse(e.what());
   }

@@ -9,6 +9,7 @@
 #include "core/stop.h"
 #include "registry/registry.h"
 #include "session/session_cache.h"
+#include "viewer/view_model/describe/cache_menu.h"
 
 namespace lastrow::view {
 
@@ -37,6 +38,7 @@ Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Pro
     : progress_(progress), limits_(limits), backend_(goal.backend) {
   const StopScope scope(&progress.stop);
   const std::vector<int32_t> prompt = model->tokenizer().encode(goal.prompt);
+  require_shown(completed(goal.cache, model->config()));
   SessionOptions options;
   options.stop = &progress_.stop;
   options.sampling = goal.sampling;

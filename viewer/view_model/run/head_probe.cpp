@@ -36,7 +36,9 @@ class OneLayer {
     q_ = backend.upload(ConstTensorView(l.q.data(), {side.q_len, c.n_q_heads, c.head_dim}));
     lse_ = backend.upload(ConstTensorView(l.lse.data(), {side.q_len, c.n_q_heads}));
     if (side.n_keys() > side.q_len) cache_->commit(plan(side.n_keys() - side.q_len));
-    batch_ = &backend.begin_step(plan(side.q_len), *storage_);
+    step_ = plan(side.q_len);
+    if (side.n_keys() != n_tokens) use_positions_of_keys(side);
+    batch_ = &backend.begin_step(step_, *storage_);
   }
 
   /// scores and probs [n_rows, n_tokens] of one head, from a row of q on.
@@ -71,6 +73,13 @@ class OneLayer {
   }
 
  private:
+  /// For a rule that goes by the distance of a query and a key.
+  void use_positions_of_keys(const SideData& side) {
+    step_.key_positions.clear();
+    for (const PlacedRow& key : keys_) step_.key_positions.push_back(key.position);
+    for (int t = 0; t < side.q_len; ++t) step_.positions[static_cast<size_t>(t)] = side.first_position + t;
+  }
+
   /// From columns in the order of indices to columns in the order of positions.
   void download_by_position(ConstTensorView from, int n_rows, float* to, float elsewhere) {
     const size_t n_keys = keys_.size(), n_tokens = static_cast<size_t>(n_tokens_);
@@ -95,6 +104,7 @@ class OneLayer {
   const std::vector<PlacedRow>& keys_;  // of the step
   int n_tokens_;
   std::vector<float> by_index_;
+  StepPlan step_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<KvStorage> storage_;
   std::vector<int32_t> tokens_;
