@@ -329,6 +329,6 @@ int main(int argc, char** argv) {
   return run_lesson(argc, argv,
                     {8, "what the cache costs",
                      "How many GB of cache do 64 conversations of 8,192 tokens need on a 7B model?",
-                     "it computes the size of caches that it chooses itself"},
+                     "it chooses its own caches"},
                     lesson_08);
 }

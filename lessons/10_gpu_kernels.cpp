@@ -292,6 +292,6 @@ int main(int argc, char** argv) {
   return run_lesson(
       argc, argv,
       {10, "GPU kernels", "Which kernel reads the cache least often? How can another one still be faster?",
-       "its kernels read problems that it makes itself"},
+       "its kernels run on problems that it makes itself"},
       lesson_10);
 }

@@ -64,7 +64,8 @@ void add_model_options(CLI::App& app, Arguments& arguments) {
   app.add_option("--cache", arguments.cache,
                  "the cache of the left side, as in lastrow generate: contiguous[:window=W][,sinks=N], "
                  "paged[:block=B][,blocks=N], window:w=W[,sinks=N][,block=B], or "
-                 "budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]")
+                 "budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]. positions=new, and a "
+                 "window in only some layers, cannot be shown")
       ->capture_default_str();
   app.add_option("--kv-dtype", arguments.kv_dtype,
                  "the type of its K and V: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE")
@@ -130,6 +131,14 @@ int run(int argc, char** argv) {
     throw lastrow::UsageError("{}; --help lists the options", error.what());
   }
   finish(arguments);
+  const bool plays_tour = arguments.options.headless && arguments.options.script.empty();
+  for (const char* option : {"--model", "--prompt", "--cache", "--kv-dtype"})
+    if (plays_tour && app.count(option) > 0)
+      lastrow::say_note(
+          fmt::format("the tour sets its own model, prompt and cache, so {} is not used: give --script FILE "
+                      "to play your own "
+                      "commands",
+                      option));
   return lastrow::ui::run(arguments.options);
 }
 

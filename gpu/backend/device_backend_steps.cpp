@@ -10,7 +10,7 @@ namespace lastrow::LASTROW_TARGET {
 
 // ---- a step
 
-/// Offsets in staging_, in bytes; on the device the same from the start of step_.
+/// Where the arrays of a plan begin in staging_, in bytes. On the device they have the same offsets in step_.
 struct DeviceBackend::Placed {
   size_t slots, tokens, positions, q_start, kv_len, tables, rows, table_first, key_positions;
 };

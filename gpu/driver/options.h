@@ -22,7 +22,7 @@ struct Options {
   bool list = false, roofs = false, check = false, time = false, skip_without_gpu = false;
 
   bool show_template = false;
-  std::string own;  // a kernel file to try (own/try.h)
+  std::string own;  // a kernel file to try (try_kernel/try.h)
 
   std::string set = "quick";  // problems to check (check_cases.h)
   int64_t every = 1;          // check every so many-th problem of the set

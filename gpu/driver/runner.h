@@ -11,7 +11,7 @@
 // "k11a-rounded" is k11a, which always rounds. "k12-rounded" is k12 with q and p rounded to the type of K/V: one product, where several make it exact.
 // Other libraries do the same, so their times are compared with this one. Backends never run it.
 //
-// A rung that is not in the ladder can be added under a name of its own (own/try.h).
+// A rung that is not in the ladder can be added under a name of its own (try_kernel/try.h).
 //
 // Only one thread may use a runner. Several threads may each have one.
 #pragma once

@@ -74,9 +74,13 @@ Lesson::Lesson(About about, Options options)
                          options_.kv_dtype.empty() ? "f32" : options_.kv_dtype);
   if (about_.needs_every_row != nullptr && (cache_.window > 0 || forgets_rows(cache_)))
     throw UsageError(
-        "--cache {}: this lesson needs a cache without a window or a budget, because {}: use contiguous "
-        "or paged",
+        "--cache {}: this lesson does not take a window or a budget, because {}: use contiguous or paged",
         options_.cache, about_.needs_every_row);
+  if (gives_new_positions(cache_))
+    throw UsageError(
+        "--cache {}: this lesson feeds its prompt in one step, and positions=new takes one token in a step: "
+        "choose positions=kept",
+        options_.cache);
   if (!options_.trace.empty()) AtomicFile{options_.trace};
   if (!options_.backend.empty()) make_backend(options_.backend);
   if (!options_.fault.empty()) with_fault(options_.fault, make_backend("naive"), 1);

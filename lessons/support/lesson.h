@@ -50,8 +50,7 @@ struct About {
   int number;
   std::string_view title;
   std::string_view question;  // the first sentence on the screen
-  /// Why --cache must keep every row and show it to every query, in a clause after "because". Null: it may be of any
-  /// kind, with a window or a budget too.
+  /// Why the lesson refuses a window or a budget: a clause after "because". Null: it takes them.
   const char* needs_every_row = nullptr;
   const char* answers = nullptr;  // describes the arguments after the options, if the lesson takes any
 };

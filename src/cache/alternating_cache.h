@@ -1,16 +1,16 @@
 // A cache for a model whose layers alternate: some see a window of the text, the others all of it (Gemma 2).
 //
-//   const CacheSpec spec = alternating_spec(options, sizes);     options.windowed_every > 0
-//   AlternatingCache cache(options, sizes);
-//   cache.of_layer(0).length(0)                                  0, every, 2·every, … are the windowed layers
+//   AlternatingCache cache(options, sizes);            options.windowed_every > 0, set by completed()
+//   cache.of_layer(0).length(0)                        layer 0 has the ring
+//   cache.of_layer(1).length(0)                        layer 1 holds every row
 //
 // How to call it, and what never to do, is in cache/kv_cache.h.
 //
 // Two caches share the work, one for each group of layers (CacheSpec::group), with blocks of the same length:
 //   group 0   the layers that see all keys: a paged cache with room for every row
 //   group 1   the windowed layers: a ring of blocks (cache/window_cache.h), which forgets what they no longer see
-// Both get the same tokens in each step. So the windowed layers need only the bytes of their window, and nothing
-// that a layer sees is forgotten.
+// Both get the same tokens in each step. So the windowed layers need only the bytes of their window, and no layer
+// forgets a row that it still sees. The map of the groups is in cache/cache_spec.h.
 //
 // What the cache says of itself (length, slot, position_of, usage) is group 0's: this group holds every row. Ask
 // of_layer() for the rows of one layer. evicted() and CacheUsage::rows_evicted are of group 1.
@@ -52,7 +52,9 @@ class AlternatingCache final : public KvCache {
   bool can_truncate(int32_t sequence, int32_t n_tokens) const override {
     return windowed_.can_truncate(sequence, n_tokens);
   }
+  /// Always throws UsageError: a ring cannot be shared.
   void fork(int32_t from, int32_t to) override;
+  /// Always 0.
   int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) override;
   std::span<const EvictedRow> evicted() const override { return windowed_.evicted(); }
   CacheUsage usage() const override;

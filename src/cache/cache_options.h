@@ -26,11 +26,11 @@ struct CacheOptions {
   int32_t block_len = 16;     // paged, window: indices that a block holds, 1 … max_seq_len
   int32_t n_blocks = 0;       // paged: size of the pool; 0: enough for every sequence at its longest
   bool share_prefix = false;  // paged: keep full blocks of finished texts for texts that begin alike
-  // contiguous, window: a query sees only the last `window` keys, and the first `sinks`. A contiguous cache
-  // stores the others all the same. window without a number: the window of each layer of the model
+  // contiguous, window: a query sees only the last `window` keys, and the first `sinks`. A contiguous cache still
+  // stores the others. For a window cache 0 means: the model's own window (`completed` fills it in)
   int32_t window = 0, sinks = 0;
-  // window: only the layers 0, windowed_every, 2·windowed_every, … have the ring, and the others keep every row in
-  // blocks. 0: all layers have it
+  // window: only layers 0, windowed_every, 2·windowed_every, … have a ring; the others keep every row in blocks.
+  // 0: all layers have it. Users cannot write it: `completed` sets it
   int32_t windowed_every = 0;
   Positions positions = Positions::kept;  // window
   int32_t budget = 0;                     // budget: rows that a sequence holds between steps
@@ -51,7 +51,8 @@ struct CacheOptions {
 CacheOptions cache_options(const std::string& text);
 /// The same with the types of K and V, as users write them in --kv-dtype (kv_dtypes_from_name).
 CacheOptions cache_options(const std::string& text, const std::string& kv_dtype);
-/// The inverse: the shortest text that cache_options reads as these options.
+/// The shortest text for these options. cache_options reads it back as the same options, except the types of K
+/// and V, and except a window that the model gave (windowed_every > 0): that is left out.
 std::string name_of(const CacheOptions& options);
 
 }  // namespace lastrow

@@ -14,6 +14,18 @@
 
 namespace lastrow {
 
+// In some models only every n-th layer has a window (Gemma 2). Such layers can have a ring of their own. The layers
+// then form two groups, and all that belongs to a group exists twice:
+//
+//                          group 0: layers that see all keys   group 1: layers 0, every, … with the window
+//   sizes                  CacheSpec::n_blocks, held_rows, …   CacheSpec::windowed       group(i): one by itself
+//   bookkeeping            AlternatingCache: a paged cache     a window cache            KvCache::of_layer(layer)
+//   arrays of a step       StepPlan                            StepPlan::of_windowed     StepPlan::of_layer(layer)
+//   the same on a device   Batch                               Batch::of_windowed        Batch::of_layer(layer)
+//
+// With one group, of_layer returns the object itself. `completed` (session/session_cache.h) decides whether there are
+// two.
+
 /// Layers that have blocks of their own: 0, every, 2·every, … In a model whose layers alternate, these are the
 /// layers with a window. Their blocks have the length and the types of the other layers' blocks.
 struct WindowedLayers {

@@ -6,7 +6,7 @@
 //   offset = row_in(layout, block, place, g)  the same as scale_offset, for a slot given as block and place
 //
 // Three words say where a row is. Do not mix them:
-//   position   the token's number in the text: RoPE angle and mask
+//   position   the token's number in the text. RoPE and ALiBi use it, unless StepPlan has new_positions
 //   index      the order within the sequence's cache
 //   slot       the place in storage: block · block_len + place in block
 //

@@ -51,15 +51,15 @@ struct SequenceInput {
   LogitRows logits = LogitRows::last;
 };
 
-/// How the slots of a cache are used. Counts are of one layer; every layer of a group (CacheSpec::group) has the
-/// same.
+/// How the slots of a cache are used. Counts are of one layer. If the layers form two groups, they are those of group 0
+/// (CacheSpec::group), except rows_evicted, which counts in group 1; group(i).usage() gives those of group i.
 /// rows_stored ≤ rows_reserved = blocks_used · block_len. The difference is the internal waste.
 /// blocks_used + blocks_cached + blocks_free = CacheSpec::n_blocks.
 struct CacheUsage {
   int64_t rows_held = 0;      // Σ length(sequence): a row that two sequences hold counts twice
   int64_t rows_stored = 0;    // slots that hold a row of some sequence: a shared row counts once
   int64_t rows_reserved = 0;  // slots in blocks that some sequence has
-  int64_t rows_evicted = 0;   // rows that a policy forgot since the cache was made, in any group
+  int64_t rows_evicted = 0;   // rows that a policy forgot since the cache was made
   int32_t blocks_used = 0;    // blocks that at least one sequence has
   int32_t blocks_shared = 0;  // of these, blocks that two or more sequences have
   int32_t blocks_cached = 0;  // blocks that no sequence has, kept for a later text with the same prefix

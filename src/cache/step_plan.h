@@ -21,8 +21,9 @@ struct BlockCopy {
 };
 
 struct StepPlan {
-  std::vector<int32_t> tokens;          // [n_tokens]
-  std::vector<int32_t> positions;       // [n_tokens]                 numbers in the text, for the RoPE angle
+  std::vector<int32_t> tokens;  // [n_tokens]
+  std::vector<int32_t>
+      positions;  // [n_tokens]                 numbers in the text; RoPE uses effective_positions()
   std::vector<int32_t> q_start;         // [n_seqs + 1]               first token of each; then n_tokens
   std::vector<int32_t> kv_len;          // [n_seqs]                   rows after the append of this step
   std::vector<int32_t> block_tables;    // [n_seqs, blocks_per_seq]   −1 where a sequence has fewer blocks
@@ -42,9 +43,9 @@ struct StepPlan {
   // Only if the cache gives positions anew, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
   std::vector<int32_t> new_positions{};      // [n_tokens]
   std::vector<int32_t> new_key_positions{};  // [n_seqs, keys_per_seq()]
-  // Only if layers have blocks of their own:
+  // Only if the windowed layers have blocks of their own (CacheSpec::windowed):
   int32_t windowed_every = 0;           // WindowedLayers::every
-  std::vector<StepPlan> of_windowed{};  // [1]: the plan of these layers
+  std::vector<StepPlan> of_windowed{};  // [1]: the plan of the windowed layers; else empty
 
   int32_t n_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t n_seqs() const { return static_cast<int32_t>(kv_len.size()); }
@@ -52,10 +53,9 @@ struct StepPlan {
   /// The most rows that the table of a sequence has room for.
   int32_t keys_per_seq() const { return blocks_per_seq * block_len; }
   int32_t q_len(int32_t i) const { return q_start[i + 1] - q_start[i]; }
+  bool is_windowed(int32_t layer) const { return windowed_every > 0 && layer % windowed_every == 0; }
   /// The plan whose blocks this layer uses.
-  const StepPlan& of_layer(int32_t layer) const {
-    return windowed_every > 0 && layer % windowed_every == 0 ? of_windowed.front() : *this;
-  }
+  const StepPlan& of_layer(int32_t layer) const { return is_windowed(layer) ? of_windowed.front() : *this; }
 
   bool gives_new_positions() const { return !new_positions.empty(); }
   /// The positions that RoPE and ALiBi go by: the new ones if there are any.

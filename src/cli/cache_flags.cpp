@@ -7,11 +7,12 @@ void CacheFlags::add_to(CLI::App& subcommand) {
       "--cache", cache_,
       "contiguous: one block for each sequence; paged[:block=B][,blocks=N]: blocks of B "
       "rows from a pool of N; "
-      "window:w=W[,sinks=N][,positions=kept|new][,block=B]: the first N rows, and a ring for "
-      "the last W; with positions=new, a row's position is its place among them; "
+      "window[:w=W][,sinks=N][,positions=kept|new][,block=B]: the first N rows, and a ring for "
+      "the last W; without W: the model's own window, in the layers that have one; with "
+      "positions=new, a row's position is its place among the rows that are kept; "
       "contiguous:window=W[,sinks=N]: sees the same rows, but stores all; "
-      "budget:rows=N[,policy=oldest|sinks|heavy|random]: N rows, of which the policy "
-      "chooses those to forget. "
+      "budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]: N rows; the policy "
+      "chooses which to forget. "
       "Default: contiguous, B 16, blocks=N as many as are needed, no sinks, policy oldest");
   subcommand.add_option(
       "--kv-dtype", kv_dtype_,

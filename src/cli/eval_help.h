@@ -40,7 +40,7 @@ A cache that this program or backend refuses gets its reason in place of numbers
     bytes_per_token        K and V rows of one token in all layers
     rows_held_at_most      by a layer, after a step
     saturated              elements of K and V that their type could not hold, in all steps: they became infinite
-                           (f16, bf16) or the largest number (fp8, int4, fp4). null: not counted on a GPU
+                           (f16, bf16) or the largest number (fp8, int4, fp4). null: not counted, because kernels store them
     perplexity_change      perplexity / perplexity of the reference − 1
     perplexity_change_error    the ± above, as a part too; null for a single text
     kl_mean, kl_max        in nats

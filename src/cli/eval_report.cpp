@@ -100,7 +100,7 @@ std::string as_text(const EvalReport& report, const EvalResult& r) {
   out += line("bytes of the cache", with_commas(report.reference_bytes), with_commas(r.storage_bytes));
   out += line("of the reference's", "100.0 %", share_text(r.storage_bytes, report.reference_bytes));
   out += line("bytes a token", "", with_commas(r.bytes_per_token));
-  out += line("rows held at most, each layer", "", with_commas(q.most_rows));
+  out += line("rows held at most by a layer", "", with_commas(q.most_rows));
   if (q.n_saturated != 0)
     out += line("elements too large for the type", "",
                 q.n_saturated < 0 ? "not counted" : with_commas(q.n_saturated));

@@ -74,7 +74,7 @@ the run of packed sequences. A word that the tokenizer does not know is cut into
                            two texts share counts in both; blocks_used counts its block once
       rows_evicted         rows that the cache forgot in this step
       saturated            elements of the step's K and V rows that their type could not hold: they became
-                           infinite (f16, bf16) or the largest number (fp8, int4, fp4). null: not counted on a GPU
+                           infinite (f16, bf16) or the largest number (fp8, int4, fp4). null: not counted, because kernels store them
       blocks_used          blocks that hold the rows
       blocks_shared        of these, blocks that two or more sequences hold
       bytes_held           the blocks used, in all layers

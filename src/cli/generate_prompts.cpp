@@ -7,11 +7,12 @@
 
 #include "cli/generate_prompt.h"
 #include "cli/generation.h"
+#include "cli/memory_check.h"
 #include "cli/pad_left.h"
 #include "cli/prompts_report.h"
-#include "cli/memory_check.h"
 #include "cli/share_prefix_report.h"
 #include "cli/terminal.h"
+#include "session/session_cache.h"
 
 namespace lastrow::cli {
 namespace {
@@ -123,6 +124,7 @@ Job make_job(const GenerateOptions& o) {
                               {"--prompts", is_standard_input(o.prompts) ? "/dev/stdin" : o.prompts}},
                              std::vector{Mode::cached});
   Job job{.o = o, .model = {}, .prompts = {}, .cache = o.cache.options(), .batch = o.batch.value_or(1)};
+  require_can_step_together(job.cache);
   o.backend.make();  // refuses an unusable backend before loading
   job.model = load_with_progress(o.model);
   job.prompts = read_prompts(o.prompts, job.model->tokenizer());

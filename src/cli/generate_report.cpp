@@ -70,10 +70,10 @@ std::string held_rows(const GenerateReport& report) {
   const bool forgets = std::ranges::any_of(report.runs, [](const ModeRun& run) {
     return std::ranges::any_of(run.steps, [](const StepRecord& s) { return s.rows_evicted > 0; });
   });
-  return table_row(report, "rows held at the end, each layer", rows, with_commas) +
+  return table_row(report, "rows held at the end by a layer", rows, with_commas) +
          (forgets ? table_row(report, "rows forgotten by a layer", forgotten, with_commas) : "") +
-         table_row(report, "blocks that hold them", blocks, with_commas) +
-         table_row(report, "bytes of these blocks", bytes, gib_and_gb);
+         table_row(report, "blocks of such a layer", blocks, with_commas) +
+         table_row(report, "bytes of the blocks, all layers", bytes, gib_and_gb);
 }
 
 std::string agreement(const GenerateReport& report) {

@@ -348,13 +348,13 @@ constexpr const char* kMemoryFooter =
   exceeds_weights          whether the cache is larger than the weights at this context
   exceeds_weights_from     the shortest context at which it is. null: at none, or blocks=N fixes the size
   formula                  with its numbers
-  blocks                   only with --cache paged:
+  blocks                   with --cache paged; and with --cache window for a model in which only some layers have a
+                           window: of the other layers
     block_bytes            K and V of one block in all layers
     blocks_per_sequence, blocks, sequences_that_fit
     waste_rows_per_sequence    slots of a sequence's last block that stay empty
-                           With --cache window, for a model in which only some layers have a window: of the others
-  ring                     only with --cache window:w=W, for prompts that are fed in chunks of W tokens, and
-                           --cache budget:rows=N, in chunks of N (as blocks of one row):
+  ring                     with --cache window, for prompts that are fed in chunks of the window (positions=new: one
+                           token), and --cache budget:rows=N, in chunks of N (as blocks of one row):
     block_bytes            K and V of one block in all layers
     sink_blocks_per_sequence, ring_blocks_per_sequence, blocks
     most_rows_per_sequence     rows that are held while a step runs

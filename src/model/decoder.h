@@ -42,6 +42,7 @@ class Workspace {
   /// Makes the scratch for the rotated keys of a layer (StepPlan::new_positions). Call it once, before the first
   /// step. Needs rotated_keys_bytes of the backend's memory.
   void make_rotated_keys(const CacheSpec& cache, Backend& backend);
+  /// The bytes that make_rotated_keys allocates, for activations of this type.
   static int64_t rotated_keys_bytes(const CacheSpec& cache, DType activation_dtype);
   /// The bytes that the constructor allocates in the backend's memory, for activations of this type.
   static int64_t bytes(const ModelConfig& config, DType activation_dtype, int64_t max_tokens,
@@ -60,7 +61,7 @@ class Workspace {
   Tensor last_normed;
   Tensor logits;           // [max_logit_rows, vocab_size]
   Tensor mass, host_mass;  // [n_layers, max_elems]       empty unless make_mass was called
-  // [n_blocks, n_kv_heads, block_len, head_dim]          of the current layer; empty unless make_rotated_keys was
+  // [n_blocks, n_kv_heads, block_len, head_dim]   of the current layer; empty unless make_rotated_keys was called
   Tensor rotated_keys;
 };
 

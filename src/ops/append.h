@@ -24,8 +24,8 @@ struct Append {
   static constexpr OpTraits kTraits{.name = "append", .rule = RowRule::appended, .n_sources = 2};
 
   Site site;  // its layer is the layer of the storage
-  ConstTensorView k,
-      v;  // [n_tokens, n_kv_heads, head_dim]   K already rotated (RoPE), except StepPlan::new_positions
+  // [n_tokens, n_kv_heads, head_dim]   K after RoPE; before it if the plan has new_positions
+  ConstTensorView k, v;
   Batch batch;
   KvStorage& storage;
 

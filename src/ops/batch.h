@@ -24,10 +24,8 @@ struct Batch {
   // Only if the windowed layers have blocks of their own; else nullptr:
   const Batch* of_windowed;  // the arrays of their plan
 
-  /// The arrays of the plan whose blocks this layer uses. Operations on stored rows take them.
-  const Batch& of_layer(int32_t layer) const {
-    return of_windowed != nullptr && &plan->of_layer(layer) != plan ? *of_windowed : *this;
-  }
+  /// The batch whose blocks this layer uses. Append, RotateKeys, Attend, Probe and ScoreMass take it.
+  const Batch& of_layer(int32_t layer) const { return plan->is_windowed(layer) ? *of_windowed : *this; }
 };
 
 /// The block table of sequence i, for a backend in host memory.

@@ -12,7 +12,7 @@
 // rows are [n_blocks, n_kv_heads, block_len, head_dim / 2] bytes, and scales are f16
 // [n_blocks, n_kv_heads, block_len, n_groups(head_dim)].
 //
-// The windowed layers may have another number of blocks than the others (CacheSpec::windowed).
+// The windowed layers may have a different number of blocks (CacheSpec::windowed).
 //
 // K and V may have different types. There is one allocation, the arena. It holds K of layer 0, V of layer 0,
 // K of layer 1, …, each followed by its scales. Rows and scales begin at multiples of kAlignment bytes from

@@ -1,4 +1,5 @@
-// Turns the stored keys of one layer into a scratch, rotated by RoPE at the positions that they have in this step.
+// Copies the stored keys of one layer to a scratch, and rotates the copies (RoPE) to the positions that they have in
+// this step.
 //   keys[slot(s),g,:] = RoPE(K[slot(s),g,:], position(s))   for the indices s < kv_len of each sequence
 //   position(s) = key_positions[s] of the batch; s itself if the batch has none
 //

@@ -18,10 +18,7 @@ BatchOptions completed(BatchOptions options, const ModelConfig& config) {
     throw CapacityError("max_seq_len {}: {} has a context of {}, so choose 1 to {}, or 0 for all of it",
                         options.max_seq_len, config.name, config.max_seq_len, config.max_seq_len);
   options.cache = completed(options.cache, config);
-  if (gives_new_positions(options.cache))
-    throw UsageError(
-        "a cache with positions=new takes one token of a text in a step, but texts that step together feed "
-        "whole prompts: use positions=kept, or run each text by itself");
+  require_can_step_together(options.cache);
   if (options.max_prompt_len == 0) options.max_prompt_len = options.max_seq_len;
   if (options.max_prompt_len < 1 || options.max_prompt_len > options.max_seq_len)
     throw CapacityError("max_prompt_len {} in texts of at most {} tokens: choose 1 to {}, or 0 for {}",

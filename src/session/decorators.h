@@ -1,7 +1,7 @@
 // The decorators between a session's decoder and its backend. DecodeSession and BatchSession have the same.
 //
 // The order from the decoder inwards: counting, poking, the hook (if the session has one), tracing (if it
-// records), saturation (if the type of K or V can saturate, and the backend is in host memory), the backend. So
+// records), saturation (if the type of K or V can saturate, and the backend can count it), the backend. So
 // the counts contain only the model's own calls, and the others see operands after the pokes changed them.
 #pragma once
 
@@ -42,7 +42,7 @@ struct Decorators {
     if (recorder) recorder->set_step(step);
   }
 
-  /// The elements of K and V of the step that their types could not hold; −1: not counted, in a GPU's memory.
+  /// The elements of K and V of the step that their types could not hold; −1: not counted (trace/saturation.h).
   int64_t n_saturated() const { return saturation ? saturation->n_saturated() : may_saturate ? -1 : 0; }
 
   bool may_saturate;

@@ -67,7 +67,8 @@ struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
   int32_t max_seq_len = 0;  // 0: the model's context
-  // Tokens of the prompt that a step feeds. 0: the whole prompt; with one that forgets rows: its window or budget
+  // Tokens of the prompt that a step feeds. 0: the whole prompt; if the cache forgets rows, as many as its window or
+  // budget; with new positions, 1
   int32_t chunk = 0;
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
   CacheOptions cache{};                     // without share_prefix; Mode::recompute: scratch_of(cache)

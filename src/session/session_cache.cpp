@@ -31,7 +31,7 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
         config.window_period, config.name);
   if (gives_new_positions(options) && config.learns_positions())
     throw UsageError(
-        "{} adds a learned embedding of the position to each token, so a cache cannot give positions anew: "
+        "{} adds a learned embedding of the position to each token, so a cache cannot use new positions: "
         "use positions=kept",
         config.name);
   require_window(config, options.window, options.sinks);
@@ -59,6 +59,13 @@ CacheOptions scratch_of(const CacheOptions& options) {
   }
   if (options.windowed_every > 0) return {};  // the window is the model's own mask
   return {.window = options.window, .sinks = options.window > 0 ? options.sinks : 0};
+}
+
+void require_can_step_together(const CacheOptions& options) {
+  if (gives_new_positions(options))
+    throw UsageError(
+        "a cache with positions=new takes one token of a text in a step, but texts that step together feed "
+        "whole prompts: use positions=kept, or run each text by itself");
 }
 
 void require_can_be_saved(const CacheOptions& options) {

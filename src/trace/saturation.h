@@ -6,8 +6,8 @@
 //   …a step through `saturation`…
 //   saturation.n_saturated()       elements of K and V that became infinite, or the largest number of the type
 //
-// It looks at the rows on their way into the storage. So it never replays a step, and it works only where the rows
-// are in the host's memory: to read them back from a GPU would cost more than the step.
+// It looks at the rows on their way into the storage. So it never replays a step, and it is meant for backends that
+// compute in the host's memory and never replay anyway: not for those that run kernels, on a GPU or emulated.
 // * Put it inside a PokingBackend. Then it sees what is stored.
 // * It allocates nothing if activations are f32.
 #pragma once
@@ -27,7 +27,7 @@ class SaturationBackend final : public WatchingBackend {
   /// fits the row.
   static bool can_saturate(KvDtypes dtypes);
   static bool can_count(const Backend& backend, KvDtypes dtypes) {
-    return backend.info().in_host_memory && can_saturate(dtypes);
+    return backend.info().in_host_memory && backend.info().emulator == nullptr && can_saturate(dtypes);
   }
 
   int64_t n_saturated() const { return n_saturated_; }

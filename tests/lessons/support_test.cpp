@@ -159,7 +159,7 @@ TEST_CASE("every lesson takes a cache that forgets, or says in one line why not,
       ++n_refused;
       CHECK(run.out.empty());
       CHECK(std::count(run.err.begin(), run.err.end(), '\n') == 1);
-      CHECK(run.err.find("needs a cache without a window or a budget, because ") != std::string::npos);
+      CHECK(run.err.find("does not take a window or a budget, because ") != std::string::npos);
       CHECK(run.err.find("use contiguous or paged") != std::string::npos);
     }
   }

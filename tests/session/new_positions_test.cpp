@@ -234,7 +234,7 @@ TEST_CASE("what is refused, each in one clear line") {
                          UsageError);
   };
   refused(kModels[1], {.cache = ring(4, 1, 2)},
-          "adds a learned embedding of the position to each token, so a cache cannot give positions anew");
+          "adds a learned embedding of the position to each token, so a cache cannot use new positions");
   refused(kModels[0], {.chunk = 2, .cache = ring(4, 1, 2)},
           "chunks of 2 tokens, but a cache with positions=new takes one token in a step");
   refused("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,window=6,window_period=2",

@@ -51,9 +51,10 @@ void draw_sizes(Panel& panel, const view::CacheMenu& menu, Rect row) {
     row.cut_left(18);
   };
   row = row.inset(10, 3);
-  stepper("rows", menu.rows_text, view::CacheSize::rows, "How many rows a window or a budget keeps.");
+  stepper("rows", menu.rows_text, view::CacheSize::rows,
+          "How many rows a query sees (window), or the cache keeps (budget).");
   stepper("sinks", menu.sinks_text, view::CacheSize::sinks,
-          "How many of the first rows are kept, where a cache keeps them.");
+          "How many of the first rows a cache with sinks keeps.");
 }
 
 /// What the list has besides its entries: below the models a file, above the caches their sizes.

@@ -8,7 +8,7 @@ namespace lastrow::ui {
 /// The room that the strip wants: a line above it, the slots, their numbers, and a line below.
 constexpr float kPoolHeight = 72;
 
-/// In less room the texts are left out, which tooltips repeat.
+/// If there is less room, it leaves out the texts. The tooltips say the same.
 void draw_pool(Panel& panel, const Rect& room, const view::Pool& pool, bool dim);
 
 }  // namespace lastrow::ui

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "viewer/panels/blocks.h"
 #include "viewer/panels/boxes.h"
@@ -220,6 +221,13 @@ Rect choice_column(const Layout& layout, const Panel& panel) {
   return bar.cut_left(std::clamp(text + kArrow, 124.0f, 190.0f)).inset(0, 4);
 }
 
+/// Whether the lists of both sides show the same tokens with the same percentages.
+bool same_shown(const view::NextTokens& a, const view::NextTokens& b) {
+  return std::ranges::equal(a.top, b.top, [](const view::NextToken& x, const view::NextToken& y) {
+    return x.id == y.id && std::lround(100 * x.probability) == std::lround(100 * y.probability);
+  });
+}
+
 }  // namespace
 
 Rect list_button(const Layout& layout, const Panel& panel, view::ChoiceList list) {
@@ -248,7 +256,7 @@ void draw_tokens(Panel& panel) {
     draw_top(panel, bar.cut_right(top_width).inset(0, 2), panel.view.next[0], "with cache");
   } else {
     draw_top(panel, bar.cut_right(top_width).inset(0, 2), panel.view.next[0],
-             panel.view.same_next_token ? "both sides" : "with cache");
+             same_shown(panel.view.next[0], panel.view.next[1]) ? "both sides" : "with cache");
   }
   bar.cut_right(12);
   draw_edit_buttons(panel, bar.cut_left(edit_width(panel)).inset(0, 4));

@@ -6,8 +6,8 @@
 // The files that this needs are temporary and gone when it returns; the loaded code stays.
 #pragma once
 
-#include "gpu/driver/try_kernel/compiler.h"
 #include "gpu/driver/runner.h"
+#include "gpu/driver/try_kernel/compiler.h"
 
 namespace lastrow::driver {
 

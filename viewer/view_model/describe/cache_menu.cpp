@@ -22,9 +22,8 @@ std::string description(const CacheOptions& c) {
   const std::string rows = plural(c.kind == "budget" ? c.budget : c.window, "row");
   if (c.kind == "paged") return fmt::format("keeps every row, in blocks of {}", c.block_len);
   if (c.kind == "window")
-    return c.sinks == 0 ? fmt::format("a ring: keeps the last {}", rows)
-                        : fmt::format("a ring behind the first {}: keeps these and the last {}",
-                                      plural(c.sinks, "row"), rows);
+    return c.sinks == 0 ? fmt::format("a ring: a query sees the last {}", rows)
+                        : fmt::format("a ring: a query sees the first {} and the last {}", c.sinks, rows);
   if (c.kind != "budget")
     return c.window == 0 ? "keeps every row" : fmt::format("keeps every row; a query sees the last {}", rows);
   switch (c.eviction) {
@@ -33,7 +32,7 @@ std::string description(const CacheOptions& c) {
     case Eviction::sinks:
       return fmt::format("keeps {}: the first {} and the newest", rows, c.sinks);
     case Eviction::heavy:
-      return fmt::format("keeps {}: the newer half, and those with most attention", rows);
+      return fmt::format("keeps {}: the newer half, and those with the most attention", rows);
     case Eviction::random:
       return fmt::format("keeps {}: evicts at random, to compare with", rows);
   }
@@ -45,15 +44,14 @@ std::string description(const CacheOptions& c) {
 void require_shown(const CacheOptions& cache) {
   if (gives_new_positions(cache))
     throw UsageError(
-        "{}: the viewer cannot show a cache with positions=new yet, because each query turns its keys anew: "
+        "{}: the viewer cannot show positions=new yet, because K then has other positions in each step: "
         "choose "
-        "positions=kept, or watch it with lastrow generate --trace",
+        "positions=kept, or record it with lastrow generate --trace",
         lastrow::name_of(cache));
   if (cache.windowed_every > 0)
     throw UsageError(
         "{}: the viewer cannot show a ring in only some of the layers yet: choose one for all layers, "
-        "window:w=W, or "
-        "watch it with lastrow generate --trace",
+        "window:w=W, or record it with lastrow generate --trace",
         lastrow::name_of(cache));
 }
 

@@ -60,11 +60,11 @@ std::string price_of_budget(const StepData& step, Mode side, const Selection& at
   const double weight = forgotten_weight(step, at);
   if (side == Mode::cached)
     return weight < 0 ? fmt::format("The cache forgot {}.", rows)
-                      : fmt::format("The cache forgot {}; on the right {} {} of this row's weight.", rows,
+                      : fmt::format("The cache forgot {}; on the right {} {} of the last row's weight.", rows,
                                     they, rough(weight));
   return weight < 0 ? fmt::format("The left side has forgotten {}.", rows)
-                    : fmt::format("The left side has forgotten {}; here {} {} of this row's weight.", rows,
-                                  they, rough(weight));
+                    : fmt::format("The left side has forgotten {}; here {} {} of the last row's weight.",
+                                  rows, they, rough(weight));
 }
 
 /// As eviction_reason, for a line with little room.
@@ -182,7 +182,7 @@ std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
   }
   text += " " + logits_text(snapshot, step);
   const std::string dtype = kv_dtypes_name(snapshot.setup->cache.dtypes());
-  if (dtype != "f32") text += fmt::format(" K and V rounded to {} are a part of this.", dtype);
+  if (dtype != "f32") text += fmt::format(" A part of this comes from rounding K and V to {}.", dtype);
   return text;
 }
 

@@ -1,5 +1,5 @@
-// What a cache that forgets rows has forgotten, in words and with numbers from the run. Everything here is about the
-// left side. With other caches the texts are empty.
+// What a cache that forgets rows has forgotten, in words and with numbers from the run. The cache is that of the left
+// side; use_text and price speak about either side. price is empty with a cache that forgets nothing.
 #pragma once
 
 #include <optional>
@@ -28,7 +28,8 @@ std::optional<int> last_forgotten_in(const Snapshot& snapshot, int64_t slot);
 
 /// Why the policy chose the row: "least attention, Σ 1.9". The sum is over layers, heads and queries.
 std::string eviction_reason(const Setup& setup, const EvictedRow& row);
-/// What the end of this step forgets: "row 3", "rows 0–2, 4"; "13 rows" if the list would be longer.
+/// What the end of this step forgets: "row 3", "rows 0–2, 4"; only their number, "13 rows", if the list would have
+/// more than most_bytes.
 std::string evicted_rows(const Snapshot& snapshot, size_t most_bytes);
 /// "evicts row 3: attention Σ 1.9", "evicts rows 0–2, 4".
 std::string evicted_text(const Snapshot& snapshot);

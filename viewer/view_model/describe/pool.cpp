@@ -13,13 +13,13 @@ namespace {
 
 using What = SlotCell::What;
 
-/// "9 slots: 2 sinks, then a ring", "8 slots, used in any order"
+/// "where it lies: 9 slots; 2 sinks, then a ring", "where it lies: 8 slots, used in any order"
 std::string title_of(const Setup& setup, int n_slots) {
   const CacheOptions& cache = setup.cache;
   if (cache.kind == "budget")
     return fmt::format("where it lies: {}, used in any order", plural(n_slots, "slot"));
   if (cache.sinks == 0) return fmt::format("where it lies: a ring of {}", plural(n_slots, "slot"));
-  return fmt::format("where it lies: {}: {}, then a ring", plural(n_slots, "slot"),
+  return fmt::format("where it lies: {}; {}, then a ring", plural(n_slots, "slot"),
                      plural(cache.sinks, "sink"));
 }
 

@@ -14,7 +14,7 @@ std::string past_queries(int past) {
   return past == 1 ? "1 past query" : fmt::format("{} past queries", past);
 }
 
-/// "Left keeps K and V of 5 rows and drops Q." What the cache evicts is said too.
+/// "④ Left keeps K and V of 5 rows and evicts row 3: the oldest. Right drops everything."
 std::string keep_sentence(const Snapshot& snapshot) {
   if (!forgets(*snapshot.setup))
     return "④ Left keeps K and V and drops Q; right drops everything and starts again.";
@@ -28,7 +28,8 @@ std::string keep_sentence(const Snapshot& snapshot) {
                      evicted_rows(snapshot, 60), reason);
 }
 
-/// In a layer below the last. Here all rows of the right side are needed, because the layer above reads them.
+/// In a layer below the last. Without a window all rows of the right side are needed, because the layer above reads
+/// them. Empty: the sentence of the last layer fits.
 std::string lower_layer_sentence(const Snapshot& snapshot, const Selection& at) {
   const int n = snapshot.now->n_tokens, past = n - 1, layer = at.layer;
   const int seen = n_keys_seen(snapshot.now->side(Mode::cached), layer, past);

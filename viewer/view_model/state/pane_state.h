@@ -135,7 +135,7 @@ struct SlotCell {
 
 /// Where the rows of a cache that forgets lie in its storage.
 struct Pool {
-  std::string title;            // "where it lies: 9 slots, a ring behind 2 sinks"
+  std::string title;            // "where it lies: 9 slots; 2 sinks, then a ring"
   std::string note;             // "position 9 → slot 2, where position 3 was"
   std::vector<SlotCell> slots;  // by number; empty if the cache forgets nothing
   int block_len = 1;
@@ -154,10 +154,11 @@ struct PaneState {
   int decides_row = 0;    // the position of the last row: framed, with the label decides_text
   std::string decides_text = "decides";
   std::vector<std::string> labels;  // [n_shown] token texts; the position stands beside each
-  /// Only of a cache that forgets rows. [n_shown]: whether the position is struck through, because its row is not
-  /// stored; and the index of its row, empty where there is none. indices is empty while each index is its position.
-  bool forgets = false;
+  bool forgets = false;             // the cache forgets rows
+  /// [n_shown] the row is not stored, so its position is struck through. Empty on the right, and if nothing is
+  /// forgotten.
   std::vector<bool> struck;
+  /// [n_shown] the index of the row, "" if it is not stored. Empty while every index is its position.
   std::vector<std::string> indices;
   Pool pool;
   ValueBlock q, k, v;
