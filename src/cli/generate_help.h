@@ -62,7 +62,7 @@ the run of packed sequences. A word that the tokenizer does not know is cut into
       phase                prefill (its tokens were given) or decode
       chosen               the token that was chosen after it; null if more of the prompt follows
       q_len                tokens fed
-      kv_len               keys that its last token sees; with --prompts the sum over all texts of the step
+      kv_len               rows in a layer while the step runs; with --prompts the sum over all texts
       q_rows               rows of Q, over all layers
       kv_rows_projected    rows of K, and as many of V, over all layers
       score_cells          over all layers and query heads

@@ -57,7 +57,7 @@ void note_full_context(const GenerateReport& report, int32_t n_tokens, int32_t c
                      run.turns.size() > 1 ? fmt::format(" of turn {}", run.turns.size()) : ""));
 }
 
-void note_stored_rows(const StoredRows& rows, KvDtypes dtypes) {
+void note_stored_rows(const StoredRows& rows, int64_t n_saturated, KvDtypes dtypes) {
   if (rows.n_not_finite > 0)
     note(fmt::format(
         "{} stored elements are NaN or infinite, the first in {}: either they do not fit in {}, or "
@@ -66,6 +66,10 @@ void note_stored_rows(const StoredRows& rows, KvDtypes dtypes) {
   if (rows.n_at_limit > 0)
     note(fmt::format("{} stored elements are ±448, the limit of fp8: it stores larger values as ±448",
                      rows.n_at_limit));
+  if (rows.n_at_limit == 0 && rows.n_not_finite == 0 && n_saturated > 0)
+    note(fmt::format(
+        "{} elements of K and V were too large for {}, which stored its largest number in their place",
+        n_saturated, kv_dtypes_name(dtypes)));
 }
 
 void print_text(const GenerateReport& report, const std::string& simt_report) {
@@ -105,7 +109,7 @@ void run_modes(const GenerateOptions& o, const std::vector<Mode>& modes,
     if (mode == Mode::cached) report.n_loaded = session.n_loaded();
     sessions.simt_report += o.backend.report(used);
     report.runs.back().stored = check_stored_rows(session, cache.dtypes());
-    note_stored_rows(report.runs.back().stored, cache.dtypes());
+    note_stored_rows(report.runs.back().stored, total(report.runs.back().steps).n_saturated, cache.dtypes());
     const bool needed = o.outputs.wanted() || (!o.save_cache.empty() && mode == Mode::cached);
     if (!needed) sessions.all.back().reset();  // its copy of the weights is no longer needed
   }

@@ -113,13 +113,15 @@ struct Sizes {
     if (alternating) return alternating->bytes();
     return ring ? ring->bytes : paged ? paged->bytes : whole.bytes;
   }
-  /// The window of a text of this context is full, so a token takes the slots of a forgotten one.
-  bool is_full() const { return ring && context >= most_kept() + has_window(); }
+  /// A text of this context fills all slots that it can ever have, so a token takes those of a forgotten one.
+  bool is_full() const { return ring && context >= most_stored(); }
   bool has_window() const { return cache.kind == "window"; }
   /// The rows that a sequence holds between steps, if its text is long.
   int64_t most_kept() const {
     return has_window() ? int64_t{cache.sinks} + cache.window - 1 : int64_t{cache.budget};
   }
+  /// The slots of a sequence with a long text: the rows that it keeps, and room for one chunk of a prompt.
+  int64_t most_stored() const { return most_kept() + prompt_chunk(cache, kMaxContext); }
   int64_t bytes_per_token() const {
     const int64_t of_ring = ring && !is_full() ? ring->bytes_per_token : 0;
     if (ring && !paged) return of_ring;
@@ -153,20 +155,21 @@ Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
       if (shape.n_window_layers() < shape.n_layers)
         s.cache.windowed_every = static_cast<int32_t>(shape.window_period);
     }
-    // As generate feeds a prompt.
-    const int64_t chunk =
-        s.cache.positions == Positions::anew
-            ? 1
-            : std::min<int64_t>(s.has_window() ? s.cache.window : s.cache.budget, s.context);
+    if (s.cache.windowed_every > 0 && s.cache.positions == Positions::anew)
+      throw UsageError(
+          "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
+          "it, "
+          "window:w=W,positions=new",
+          shape.window_period, shape.name);
+    const int64_t chunk = prompt_chunk(s.cache, s.context);
     if (s.cache.windowed_every > 0) {
-      s.alternating =
-          alternating_memory(shape, s.context, o.batch, formats, s.cache, std::max<int64_t>(chunk, 1));
+      s.alternating = alternating_memory(shape, s.context, o.batch, formats, s.cache, chunk);
       s.ring = s.alternating->windowed;
       s.paged = s.alternating->full;
-      s.crossing = alternating_crossing_context(shape, o.batch, formats, s.cache);
-      return s;
+    } else {
+      s.ring = window_memory(shape, s.context, o.batch, formats, s.cache, chunk);
     }
-    s.ring = window_memory(shape, s.context, o.batch, formats, s.cache, std::max<int64_t>(chunk, 1));
+    s.crossing = forgetting_crossing_context(shape, o.batch, formats, s.cache);
     return s;
   }
   if (s.cache.kind != "paged") {
@@ -220,13 +223,12 @@ std::string ring_text(const Sizes& s) {
 
 /// When the cache becomes larger than the weights. A pool with a fixed number of blocks does not grow.
 std::string crossing_text(const Sizes& s) {
-  if (s.ring && !s.alternating)
-    return fmt::format("  exceeds weights    {}: {} not grow\n",
-                       s.bytes() > s.whole.weights_bytes ? "at any context" : "never",
-                       s.has_window() ? "rings do" : "a budget does");
   if (s.crossing)
     return fmt::format("  exceeds weights    from a context of {} on\n", counted(*s.crossing, "token"));
-  if (s.alternating) return "  exceeds weights    never\n";
+  if (s.ring)
+    return fmt::format("  exceeds weights    never{}\n", s.alternating    ? ""
+                                                         : s.has_window() ? ": rings do not grow"
+                                                                          : ": a budget does not grow");
   if (!s.fixed_pool()) return "  exceeds weights    never, because of the sliding window\n";
   return s.bytes() > s.whole.weights_bytes
              ? "  exceeds weights    at any context: the size of the pool is fixed\n"

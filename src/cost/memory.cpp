@@ -210,15 +210,24 @@ AlternatingMemory alternating_memory(const ModelShape& shape, int64_t context, i
           .n_full_layers = full.n_layers};
 }
 
-std::optional<int64_t> alternating_crossing_context(const ModelShape& shape, int64_t batch,
-                                                    const CacheFormats& formats,
-                                                    const CacheOptions& options) {
+int64_t prompt_chunk(const CacheOptions& options, int64_t context) {
+  if (options.positions == Positions::anew) return 1;
+  const int64_t chunk = options.kind == "budget" ? options.budget : options.window;
+  return std::max<int64_t>(1, std::min(chunk, context));
+}
+
+std::optional<int64_t> forgetting_crossing_context(const ModelShape& shape, int64_t batch,
+                                                   const CacheFormats& formats, const CacheOptions& options) {
   const int64_t weights = weights_bytes(shape);
   const auto exceeds = [&](int64_t context) {
-    const int64_t longest_step = std::min<int64_t>(options.window, context);
-    return alternating_memory(shape, context, batch, formats, options, longest_step).bytes() > weights;
+    const int64_t chunk = prompt_chunk(options, context);
+    const int64_t bytes = options.windowed_every > 0
+                              ? alternating_memory(shape, context, batch, formats, options, chunk).bytes()
+                              : window_memory(shape, context, batch, formats, options, chunk).bytes;
+    return bytes > weights;
   };
-  int64_t low = options.block_len, high = low;  // the layers without a window grow, so some context exceeds
+  // The bytes never fall while the context grows. Smaller contexts than these are refused.
+  int64_t low = options.kind == "budget" ? 1 : std::max(options.block_len, options.sinks + 1), high = low;
   if (exceeds(low)) return low;
   while (!exceeds(high)) {
     if (high == kMaxContext) return std::nullopt;

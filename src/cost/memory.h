@@ -134,10 +134,12 @@ AlternatingMemory alternating_memory(const ModelShape& shape, int64_t context, i
                                      const CacheFormats& formats, const CacheOptions& options,
                                      int64_t longest_step);
 
-/// The shortest context at which this cache, with prompts in chunks of the window, is larger than the weights. Empty
-/// if there is none up to kMaxContext.
-std::optional<int64_t> alternating_crossing_context(const ModelShape& shape, int64_t batch,
-                                                    const CacheFormats& formats, const CacheOptions& options);
+/// The tokens of a prompt that `lastrow generate` feeds at once to a cache that forgets rows.
+int64_t prompt_chunk(const CacheOptions& options, int64_t context);
+/// The shortest context at which a cache that forgets rows, with prompts in such chunks, is larger than the weights.
+/// Empty if there is none up to kMaxContext.
+std::optional<int64_t> forgetting_crossing_context(const ModelShape& shape, int64_t batch,
+                                                   const CacheFormats& formats, const CacheOptions& options);
 
 /// The shortest context at which a pool for `batch` sequences, counted in whole blocks, is larger than the weights.
 /// There always is one, because blocks also keep the rows that a window no longer sees.

@@ -135,7 +135,7 @@ TEST_CASE("a ring in the layers with a window, and whole blocks in the others") 
   CHECK(m.n_full_layers == 21);
   CHECK(m.bytes() == m.windowed.bytes + m.full.bytes);
   for (const int64_t batch : {1, 8, 64}) {
-    const auto crossing = alternating_crossing_context(gemma, batch, f16(), options);
+    const auto crossing = forgetting_crossing_context(gemma, batch, f16(), options);
     REQUIRE(crossing.has_value());
     const auto bytes = [&](int64_t context) {
       return alternating_memory(gemma, context, batch, f16(), options, std::min<int64_t>(4096, context))
@@ -144,6 +144,20 @@ TEST_CASE("a ring in the layers with a window, and whole blocks in the others") 
     CHECK(bytes(*crossing) > weights_bytes(gemma));
     CHECK(bytes(*crossing - 1) <= weights_bytes(gemma));
   }
+}
+
+TEST_CASE("a budget that is larger than the weights is so from some context on, and a smaller one never") {
+  const ModelShape& gpt2 = find_preset("gpt-2");
+  const CacheOptions budget{.kind = "budget", .budget = 100};
+  const int64_t batch = weights_bytes(gpt2) / window_memory(gpt2, 150, 1, f16(), budget, 100).bytes + 1;
+  const auto bytes = [&](int64_t context) {
+    return window_memory(gpt2, context, batch, f16(), budget, prompt_chunk(budget, context)).bytes;
+  };
+  const auto crossing = forgetting_crossing_context(gpt2, batch, f16(), budget);
+  REQUIRE(crossing.has_value());
+  CHECK(bytes(*crossing) > weights_bytes(gpt2));
+  CHECK(bytes(*crossing - 1) <= weights_bytes(gpt2));
+  CHECK_FALSE(forgetting_crossing_context(gpt2, batch / 2, f16(), budget).has_value());
 }
 
 TEST_CASE("bytes_per_token is the difference between two contexts that differ by one token") {
