@@ -162,7 +162,7 @@ TEST_CASE("a budget: both panes say how much weight the forgotten rows hold, and
     if (view->panes[0].weights.cell(12, s) == State::not_stored)
       weight += double{view->panes[1].bars.weights[static_cast<size_t>(s)]};
   CHECK(weight > 0);
-  const std::string held = "they hold " + rough(weight) + " of this row's weight",
+  const std::string held = "they hold " + rough(weight) + " of the last row's weight",
                     differ = "Logits differ by up to " + rough(double{twin->max_abs_logit_diff()});
   for (const PaneState& pane : view->panes) {
     CAPTURE(pane.price);
@@ -373,7 +373,7 @@ TEST_CASE("a cache that the panes cannot show yet is refused in one line that sa
   RecordingHost host;
   const auto [code, error] = play(controller, "cache window:w=4,positions=new\n", host);
   CHECK(code == 2);
-  CHECK(error.find("choose positions=kept, or watch it with lastrow generate --trace") != std::string::npos);
+  CHECK(error.find("choose positions=kept, or record it with lastrow generate --trace") != std::string::npos);
   Controller mixed({.model = "random:layers=2,q_heads=2,kv_heads=2,head_dim=8,vocab=64,context=32,window=4,"
                              "window_period=2,seed=3",
                     .prompt = "a b c d e f",
