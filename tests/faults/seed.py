@@ -4,6 +4,7 @@
     tests/faults/seed.py                        all of tests/faults/faults.txt
     tests/faults/seed.py --only cache,k02       those whose name holds one of these
     tests/faults/seed.py --work DIR             keeps the copy and its build there, for the next time
+    tests/faults/seed.py --check                only tests that each text of the list still stands in its file
 
 It works on a copy of the tree, so the checkout stays as it is. First the tests have to pass without a fault.
 Then, for each fault: replace the text, build what its tests need, run them, put the text back.
@@ -177,11 +178,15 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, help="folder of the copy; else a temporary one")
     parser.add_argument("--limit", type=float, default=300, help="seconds of one build or one test (300)")
     parser.add_argument("--until", default="", help="begin no fault after this time, HH:MM")
+    parser.add_argument("--check", action="store_true", help="only read the list")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
 
     words = [word for word in options.only.split(",") if word]
     faults = [f for f in read_list(options.list) if not words or any(word in f.name for word in words)]
+    if options.check:
+        print(f"{len(faults)} faults, each in its file")
+        return 0
     work = (options.work or pathlib.Path(tempfile.mkdtemp(prefix="lastrow_faults_"))).resolve()
     work.mkdir(parents=True, exist_ok=True)
     try:
