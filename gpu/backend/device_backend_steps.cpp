@@ -86,7 +86,7 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
                .table_sinks = plan.table_sinks,
                .has_first = !plan.table_first.empty(),
                .has_positions = !plan.effective_key_positions().empty(),
-               .has_new_positions = plan.gives_new_positions(),
+               .has_new_positions = plan.uses_new_positions(),
                .wants_mass = plan.wants_mass,
                .max_q_len = most.max_q_len,
                .max_kv_len = most.max_kv_len,

@@ -76,7 +76,7 @@ Lesson::Lesson(About about, Options options)
     throw UsageError(
         "--cache {}: this lesson does not take a window or a budget, because {}: use contiguous or paged",
         options_.cache, about_.needs_every_row);
-  if (gives_new_positions(cache_))
+  if (uses_new_positions(cache_))
     throw UsageError(
         "--cache {}: this lesson feeds its prompt in one step, and positions=new takes one token in a step: "
         "choose positions=kept",

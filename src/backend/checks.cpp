@@ -52,7 +52,7 @@ void plan_of_group(const StepPlan& plan, const CacheSpec& spec) {
   if (plan.table_sinks < 0 || (!plan.table_first.empty() && plan.table_first.size() != n_seqs) ||
       (!plan.key_positions.empty() &&
        plan.key_positions.size() != n_seqs * static_cast<size_t>(plan.keys_per_seq())) ||
-      (plan.gives_new_positions() &&
+      (plan.uses_new_positions() &&
        (plan.new_positions.size() != n_tokens ||
         plan.new_key_positions.size() != n_seqs * static_cast<size_t>(plan.keys_per_seq()))))
     throw ShapeError("a plan of {} sequences has arrays of other lengths: use KvCache::plan", n_seqs);
@@ -81,8 +81,7 @@ void plan(const StepPlan& plan, const KvStorage& storage) {
       static_cast<int32_t>(plan.of_windowed.size()) != spec.n_groups() - 1)
     throw ShapeError(
         "the plan and the storage do not agree which layers have blocks of their own: plan with the cache "
-        "whose "
-        "spec made the storage");
+        "whose spec made the storage");
   if (spec.n_groups() == 1) return plan_of_group(plan, spec);
   const StepPlan& windowed = plan.of_windowed.front();
   if (windowed.tokens != plan.tokens || windowed.q_start != plan.q_start)

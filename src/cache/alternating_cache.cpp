@@ -19,12 +19,13 @@ CacheSpec alternating_spec(const CacheOptions& options, const CacheSizes& sizes)
   const CacheSpec ring = window_spec(options, sizes);
   CacheSpec spec = cache_spec(full_options(options), sizes);
   spec.windowed = {options.windowed_every, ring.n_blocks, ring.held_rows, ring.table_len};
+  validate(spec);
   return spec;
 }
 
 AlternatingCache::AlternatingCache(const CacheOptions& options, const CacheSizes& sizes)
     : spec_(alternating_spec(options, sizes)),
-      full_((validate(spec_), spec_.group(0)), sizes.n_seqs),
+      full_(spec_.group(0), sizes.n_seqs),
       windowed_(spec_.group(1), sizes.n_seqs, window_rule(options, sizes)) {}
 
 const KvCache& AlternatingCache::group(int32_t i) const {

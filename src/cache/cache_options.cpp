@@ -107,6 +107,8 @@ class SettingsReader {
 
 }  // namespace
 
+const char* name_of(Eviction eviction) { return kEvictions[static_cast<size_t>(eviction)]; }
+
 CacheOptions cache_options(const std::string& text) {
   CacheOptions options;
   const size_t colon = text.find(':');
@@ -149,7 +151,7 @@ std::string name_of(const CacheOptions& options) {
   if (options.kind == "window" && options.positions != usual.positions)
     add("positions", kPositions[static_cast<size_t>(options.positions)]);
   if (options.kind == "budget" && options.eviction != usual.eviction)
-    add("policy", kEvictions[static_cast<size_t>(options.eviction)]);
+    add("policy", name_of(options.eviction));
   if (options.kind == "budget" && options.seed != usual.seed) add("seed", options.seed);
   return name;
 }

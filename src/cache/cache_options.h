@@ -14,9 +14,11 @@ namespace lastrow {
 
 /// What RoPE and ALiBi go by in a cache that forgets rows: the number of the token in the text, or the index of
 /// its row among those that are held.
-enum class Positions : uint8_t { kept, anew };
+enum class Positions : uint8_t { kept, renumbered };
 /// Which row a cache with a budget forgets first. heavy: the one that got the least attention.
 enum class Eviction : uint8_t { oldest, sinks, heavy, random };
+/// As users write it.
+const char* name_of(Eviction eviction);
 
 /// What the user may choose.
 struct CacheOptions {

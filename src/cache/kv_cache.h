@@ -110,7 +110,7 @@ class KvCache {
   /// The slot of the row at an index.
   virtual int64_t slot(int32_t sequence, int32_t index) const = 0;
   /// The position of the token whose row is at an index: its number in the text. RoPE goes by it, unless the
-  /// cache gives positions anew (StepPlan::new_positions).
+  /// cache uses new positions (StepPlan::new_positions).
   virtual int32_t position_of(int32_t sequence, int32_t index) const = 0;
 
   /// Lays out one step for these sequences, in this order. Changes nothing. Throws CapacityError if a

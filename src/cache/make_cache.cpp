@@ -53,8 +53,8 @@ void require_mask(const CacheOptions& options, const CacheSizes& sizes) {
   if (options.sinks > 0 && options.sinks >= sizes.max_seq_len)
     throw ShapeError("{} sinks in a context of {} tokens leave no room for a window: choose sinks=0 to {}",
                      options.sinks, sizes.max_seq_len, sizes.max_seq_len - 1);
-  if (options.positions == Positions::anew && options.kind != "window")
-    throw UsageError("a {} cache keeps the positions of its rows: only a window cache gives positions anew",
+  if (options.positions == Positions::renumbered && options.kind != "window")
+    throw UsageError("a {} cache keeps the positions of its rows: only a window cache takes positions=new",
                      options.kind);
   if (options.kind == "paged" && (options.window > 0 || options.sinks > 0))
     throw UsageError("a paged cache has no window: choose window:w=W or contiguous:window=W");

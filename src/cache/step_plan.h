@@ -21,9 +21,8 @@ struct BlockCopy {
 };
 
 struct StepPlan {
-  std::vector<int32_t> tokens;  // [n_tokens]
-  std::vector<int32_t>
-      positions;  // [n_tokens]                 numbers in the text; RoPE uses effective_positions()
+  std::vector<int32_t> tokens;          // [n_tokens]
+  std::vector<int32_t> positions;       // [n_tokens]                 numbers in the text
   std::vector<int32_t> q_start;         // [n_seqs + 1]               first token of each; then n_tokens
   std::vector<int32_t> kv_len;          // [n_seqs]                   rows after the append of this step
   std::vector<int32_t> block_tables;    // [n_seqs, blocks_per_seq]   −1 where a sequence has fewer blocks
@@ -40,7 +39,7 @@ struct StepPlan {
   bool wants_mass = false;             // the forward also computes what KvCache::add_mass takes
   std::vector<int32_t> table_first;    // [n_seqs]                    BlockTable::first; empty: all 0
   std::vector<int32_t> key_positions;  // [n_seqs, keys_per_seq()]    position of index s; empty: it is s
-  // Only if the cache gives positions anew, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
+  // Only if the cache uses new positions, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
   std::vector<int32_t> new_positions{};      // [n_tokens]
   std::vector<int32_t> new_key_positions{};  // [n_seqs, keys_per_seq()]
   // Only if the windowed layers have blocks of their own (CacheSpec::windowed):
@@ -57,13 +56,13 @@ struct StepPlan {
   /// The plan whose blocks this layer uses.
   const StepPlan& of_layer(int32_t layer) const { return is_windowed(layer) ? of_windowed.front() : *this; }
 
-  bool gives_new_positions() const { return !new_positions.empty(); }
+  bool uses_new_positions() const { return !new_positions.empty(); }
   /// The positions that RoPE and ALiBi go by: the new ones if there are any.
   const std::vector<int32_t>& effective_positions() const {
-    return gives_new_positions() ? new_positions : positions;
+    return uses_new_positions() ? new_positions : positions;
   }
   const std::vector<int32_t>& effective_key_positions() const {
-    return gives_new_positions() ? new_key_positions : key_positions;
+    return uses_new_positions() ? new_key_positions : key_positions;
   }
 
   /// The index at which sequence i holds this position, after the append of this step. Without

@@ -12,13 +12,13 @@ namespace lastrow {
 WindowRule window_rule(const CacheOptions& options, const CacheSizes& sizes) {
   if (options.window < 1)
     throw UsageError("a window cache without the number of its window: choose window:w=W");
-  if (options.positions == Positions::anew) {
+  if (options.positions == Positions::renumbered) {
     if (sizes.longest_step > 1)
       throw UsageError(
           "a cache with positions=new takes 1 token of a sequence in a step, not {}: feed single tokens, or "
           "choose positions=kept",
           sizes.longest_step);
-    return {options.window, options.sinks, 1, Positions::anew};
+    return {options.window, options.sinks, 1, Positions::renumbered};
   }
   const int32_t longest = sizes.longest_step == 0 ? sizes.max_seq_len : sizes.longest_step;
   return {options.window, options.sinks, std::min(longest, sizes.max_seq_len)};
@@ -64,7 +64,7 @@ WindowCache::WindowCache(const CacheSpec& spec, int32_t n_seqs, WindowRule rule)
   const size_t n_keys =
       static_cast<size_t>(n_seqs) * static_cast<size_t>(spec.table_len) * static_cast<size_t>(spec.block_len);
   plan_.key_positions.reserve(n_keys);
-  if (!gives_new_positions()) return;
+  if (!uses_new_positions()) return;
   plan_.new_positions.reserve(n_seqs);
   plan_.new_key_positions.reserve(n_keys);
 }
@@ -126,7 +126,7 @@ void WindowCache::lay_out_table(const SequenceInput& input) {
   const int32_t kv_len = rows_after(n) + n_after - n;
   for (int32_t s = 0; s < plan_.keys_per_seq(); ++s)
     plan_.key_positions.push_back(s < kv_len ? position_at(n, s) : -1);
-  if (!gives_new_positions()) return;
+  if (!uses_new_positions()) return;
   for (int32_t s = 0; s < plan_.keys_per_seq(); ++s) plan_.new_key_positions.push_back(s < kv_len ? s : -1);
   if (!input.tokens.empty()) plan_.new_positions.push_back(kv_len - 1);
 }

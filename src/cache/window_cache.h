@@ -23,7 +23,7 @@
 // positions, so the last `window` indices are also the last `window` positions. Between the last sink and the
 // first row of the ring, positions may be missing. So the plan has key_positions.
 //
-// With Positions::anew, RoPE and ALiBi go by the index of a row among the held ones, not by its number in the
+// With Positions::renumbered, RoPE and ALiBi go by the index of a row among the held ones, not by its number in the
 // text (StepPlan::new_positions, new_key_positions). So no position reaches sinks + window, however long the
 // text is. Then K is stored before RoPE and rotated in each step (ops/rotate_keys.h). The distance of a query to
 // a sink differs from query to query, so a step feeds one token of a sequence. All else, position_of included,
@@ -48,13 +48,13 @@ namespace lastrow {
 struct WindowRule {
   int32_t window = 0;        // keys that a query sees, its own included; at least 1
   int32_t sinks = 0;         // first keys of the sequence, which every query sees too
-  int32_t longest_step = 0;  // tokens of one sequence that a step may feed; 1 if positions are given anew
+  int32_t longest_step = 0;  // tokens of one sequence that a step may feed; 1 with new positions
   Positions positions = Positions::kept;
   bool operator==(const WindowRule&) const = default;
 };
 
-/// The rule that the options and the sizes give. Throws as window_spec does, and UsageError for positions given
-/// anew in steps of several tokens.
+/// The rule that the options and the sizes give. Throws as window_spec does, and UsageError for new
+/// positions in steps of several tokens.
 WindowRule window_rule(const CacheOptions& options, const CacheSizes& sizes);
 /// The spec of the cache for them. The ring is never longer than the context. Throws UsageError if there is
 /// no window, ShapeError if the blocks are too long.
@@ -92,7 +92,7 @@ class WindowCache final : public KvCache {
   int32_t n_sink_blocks() const { return (rule_.sinks + spec_.block_len - 1) / spec_.block_len; }
   int32_t n_ring_blocks() const { return spec_.table_len - 1 - n_sink_blocks(); }
   int32_t blocks_per_seq() const { return n_sink_blocks() + n_ring_blocks(); }
-  bool gives_new_positions() const { return rule_.positions == Positions::anew; }
+  bool uses_new_positions() const { return rule_.positions == Positions::renumbered; }
   /// The first position that the ring holds, after n tokens.
   int32_t ring_begin(int32_t n) const;
   int32_t rows_after(int32_t n) const;

@@ -17,8 +17,7 @@ void CacheFlags::add_to(CLI::App& subcommand) {
   subcommand.add_option(
       "--kv-dtype", kv_dtype_,
       "The type of the cache: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE; default "
-      "f32 "
-      "(naive-f64 stores f64 instead)");
+      "f32 (naive-f64 stores f64 instead)");
 }
 
 CacheOptions CacheFlags::options() const { return cache_options(cache_, kv_dtype_); }

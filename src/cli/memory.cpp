@@ -6,12 +6,11 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "cache/make_cache.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/memory_sizes.h"
 #include "cli/terminal.h"
 #include "core/error.h"
-#include "cost/memory.h"
 #include "cost/presets.h"
 #include "io/checked.h"
 #include "model/model.h"
@@ -95,92 +94,6 @@ std::string counted(int64_t n, std::string_view what) {
   return fmt::format("{} {}{}", with_commas(n), what, n == 1 ? "" : "s");
 }
 
-/// What was computed: for one block a sequence, for a pool of blocks if --cache is paged, and for rings if it
-/// is a window.
-struct Sizes {
-  CacheOptions cache;
-  int64_t context = 0;
-  CacheMemory whole{};
-  std::optional<PagedMemory> paged{};
-  std::optional<WindowMemory> ring{};
-  std::optional<AlternatingMemory> alternating{};
-  std::optional<int64_t> crossing{};  // the context from which the cache exceeds the weights
-
-  bool fixed_pool() const { return paged && cache.n_blocks > 0; }
-  /// The sizes of a pool or of rings do not follow the formula of one block.
-  bool in_blocks() const { return paged || ring; }
-  int64_t bytes() const {
-    if (alternating) return alternating->bytes();
-    return ring ? ring->bytes : paged ? paged->bytes : whole.bytes;
-  }
-  /// A text of this context fills all slots that it can ever have, so a token takes those of a forgotten one.
-  bool is_full() const { return ring && context >= most_stored(); }
-  bool has_window() const { return cache.kind == "window"; }
-  /// The rows that a sequence holds between steps, if its text is long.
-  int64_t most_kept() const {
-    return has_window() ? int64_t{cache.sinks} + cache.window - 1 : int64_t{cache.budget};
-  }
-  /// The slots of a sequence with a long text: the rows that it keeps, and room for one chunk of a prompt.
-  int64_t most_stored() const { return most_kept() + prompt_chunk(cache, kMaxContext); }
-  int64_t bytes_per_token() const {
-    const int64_t of_ring = ring && !is_full() ? ring->bytes_per_token : 0;
-    if (ring && !paged) return of_ring;
-    return paged ? of_ring + paged->bytes_per_token : whole.bytes_per_token;
-  }
-  /// The layers that one more token adds rows to.
-  int64_t growing_layers(const ModelShape& shape) const {
-    if (alternating && is_full()) return alternating->n_full_layers;
-    return is_full() ? 0 : in_blocks() ? shape.n_layers : whole.n_growing_layers;
-  }
-  std::string formula() const {
-    if (alternating)
-      return fmt::format("{}; and {}; together {} bytes = {}", ring->formula, paged->formula,
-                         with_commas(bytes()), gib_and_gb(bytes()));
-    return ring ? ring->formula : paged ? paged->formula : whole.formula;
-  }
-};
-
-Sizes sizes_of(const ModelShape& shape, const MemoryOptions& o) {
-  Sizes s{.cache = cache_options(o.cache), .context = o.context.value_or(shape.max_seq_len)};
-  const CacheFormats formats = cache_formats_of(o.kv_dtype);
-  if (shape.window > 0 && (s.cache.kind == "budget" || s.cache.sinks > 0))
-    throw UsageError(
-        "{} has layers with a window of their own, so it takes no cache with sinks or a budget: use "
-        "contiguous, paged or window:w=W",
-        shape.name);
-  s.whole = cache_memory(shape, s.context, o.batch, formats);
-  if (s.cache.kind == "window" || s.cache.kind == "budget") {
-    if (s.cache.kind == "window" && s.cache.window == 0 && shape.window > 0) {
-      s.cache.window = static_cast<int32_t>(std::min<int64_t>(shape.window, kMaxContext));
-      if (shape.n_window_layers() < shape.n_layers)
-        s.cache.windowed_every = static_cast<int32_t>(shape.window_period);
-    }
-    if (s.cache.windowed_every > 0 && s.cache.positions == Positions::anew)
-      throw UsageError(
-          "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
-          "it, "
-          "window:w=W,positions=new",
-          shape.window_period, shape.name);
-    const int64_t chunk = prompt_chunk(s.cache, s.context);
-    if (s.cache.windowed_every > 0) {
-      s.alternating = alternating_memory(shape, s.context, o.batch, formats, s.cache, chunk);
-      s.ring = s.alternating->windowed;
-      s.paged = s.alternating->full;
-    } else {
-      s.ring = window_memory(shape, s.context, o.batch, formats, s.cache, chunk);
-    }
-    s.crossing = forgetting_crossing_context(shape, o.batch, formats, s.cache);
-    return s;
-  }
-  if (s.cache.kind != "paged") {
-    s.crossing = crossing_context(shape, o.batch, formats);
-    return s;
-  }
-  s.paged = paged_memory(shape, s.context, o.batch, formats, s.cache.block_len, s.cache.n_blocks);
-  if (!s.fixed_pool()) s.crossing = paged_crossing_context(shape, o.batch, formats, s.cache.block_len);
-  return s;
-}
-
 /// As in --kv-dtype, in one spelling.
 std::string dtype_name(const std::string& text) {
   const CacheFormats formats = cache_formats_of(text);
@@ -204,7 +117,7 @@ std::string paged_text(const PagedMemory& p, int64_t context, int64_t batch) {
 }
 
 /// What a cache that forgets rows holds.
-std::string ring_text(const Sizes& s) {
+std::string ring_text(const ComputedMemory& s) {
   const WindowMemory& r = *s.ring;
   std::string out;
   if (s.has_window())
@@ -215,14 +128,14 @@ std::string ring_text(const Sizes& s) {
         counted(r.ring_blocks, "block"));
   out += fmt::format("  rows               {} at most while a step runs, {} between steps\n",
                      with_commas(r.held_rows), with_commas(std::min(r.held_rows, s.most_kept())));
-  if (s.cache.positions == Positions::anew)
+  if (s.cache.positions == Positions::renumbered)
     out +=
         "  note               positions=new also needs a scratch for the rotated keys of one layer, in f32\n";
   return out;
 }
 
 /// When the cache becomes larger than the weights. A pool with a fixed number of blocks does not grow.
-std::string crossing_text(const Sizes& s) {
+std::string crossing_text(const ComputedMemory& s) {
   if (s.crossing)
     return fmt::format("  exceeds weights    from a context of {} on\n", counted(*s.crossing, "token"));
   if (s.ring)
@@ -235,7 +148,7 @@ std::string crossing_text(const Sizes& s) {
              : "";
 }
 
-std::string per_token_text(const ModelShape& shape, const Sizes& s) {
+std::string per_token_text(const ModelShape& shape, const ComputedMemory& s) {
   if (s.alternating)
     return fmt::format("  each token adds    {} ({} bytes), in {} of {}\n", gib_and_gb(s.bytes_per_token()),
                        with_commas(s.bytes_per_token()), s.growing_layers(shape),
@@ -253,7 +166,7 @@ std::string per_token_text(const ModelShape& shape, const Sizes& s) {
                      s.fixed_pool() ? "of the pool" : "counted in whole blocks");
 }
 
-std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes& s) {
+std::string as_text(const ModelShape& shape, const MemoryOptions& o, const ComputedMemory& s) {
   std::string out = fmt::format("{}: K/V cache of {} of {} in {}{}\n\n", shape.name,
                                 counted(o.batch, "sequence"), counted(s.context, "token"),
                                 dtype_name(o.kv_dtype), s.in_blocks() ? ", " + name_of(s.cache) : "");
@@ -290,7 +203,7 @@ std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Sizes
   return out;
 }
 
-ordered_json as_json(const ModelShape& shape, const MemoryOptions& o, const Sizes& s) {
+ordered_json as_json(const ModelShape& shape, const MemoryOptions& o, const ComputedMemory& s) {
   ordered_json json = {{"model", shape.name},
                        {"context", s.context},
                        {"model_context", shape.max_seq_len},
@@ -328,7 +241,9 @@ void run(const MemoryOptions& o) {
   if (o.list) return list_presets(o.json);
   if (o.model.empty()) throw UsageError("--model is missing: name a model, or use --list for the presets");
   const ModelShape shape = find_shape(o.model);
-  const Sizes sizes = sizes_of(shape, o);
+  const ComputedMemory sizes =
+      compute_memory(shape, cache_options(o.cache), o.context.value_or(shape.max_seq_len), o.batch,
+                     cache_formats_of(o.kv_dtype));
   if (o.json)
     print_json(as_json(shape, o, sizes));
   else

@@ -34,7 +34,7 @@ void require_room(const Model& model, const BackendInfo& backend, const RunSizes
   constexpr int64_t kLayerOverheadBytes = 2048;  // the Tensor objects and alignment of nine weights, K and V
   require_memory(Decoder::bytes(c, activations) + Workspace::bytes(c, activations, max_tokens, sizes.n_seqs) +
                      storage_bytes(cache, backend) +
-                     (gives_new_positions(options) ? Workspace::rotated_keys_bytes(cache, activations) : 0) +
+                     (uses_new_positions(options) ? Workspace::rotated_keys_bytes(cache, activations) : 0) +
                      c.n_layers * kLayerOverheadBytes,
                  sizes.n_seqs == 1
                      ? fmt::format("{} with its context of {} tokens", c.name, c.max_seq_len)

@@ -211,7 +211,7 @@ AlternatingMemory alternating_memory(const ModelShape& shape, int64_t context, i
 }
 
 int64_t prompt_chunk(const CacheOptions& options, int64_t context) {
-  if (options.positions == Positions::anew) return 1;
+  if (options.positions == Positions::renumbered) return 1;
   const int64_t chunk = options.kind == "budget" ? options.budget : options.window;
   return std::max<int64_t>(1, std::min(chunk, context));
 }

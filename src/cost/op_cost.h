@@ -13,7 +13,7 @@
 // activation_bytes  inputs read and outputs written, each once per operation, as if every operation passed its
 //                   results to the next one through memory. Token ids and row numbers are 4 bytes.
 //
-// scratch_bytes     copies of K rows that last for one layer of one step: written when the keys are rotated anew
+// scratch_bytes     copies of K rows that last for one layer of one step: written when the keys are rotated
 //                   (ops/rotate_keys.h), and read by attention in place of the stored K
 //
 // Probes and traces cost nothing here, because they are not the model's work.

@@ -160,7 +160,7 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
   backend.run(Linear{{layer, site::kQProj}, normed, weights.q_proj.weight, weights.q_proj.bias, q});
   backend.run(Linear{{layer, site::kKProj}, normed, weights.k_proj.weight, weights.k_proj.bias, k});
   backend.run(Linear{{layer, site::kVProj}, normed, weights.v_proj.weight, weights.v_proj.bias, v});
-  const bool rotates_keys = config_.has_rope() && batch.plan->gives_new_positions();
+  const bool rotates_keys = config_.has_rope() && batch.plan->uses_new_positions();
   if (config_.has_rope()) backend.run(Rope{{layer, site::kRopeQ}, rope_, batch, q.reshaped(q_shape)});
   if (config_.has_rope() && !rotates_keys)
     backend.run(Rope{{layer, site::kRopeK}, rope_, batch, k.reshaped(kv_shape)});

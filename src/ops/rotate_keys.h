@@ -5,7 +5,7 @@
 //
 //   backend.run(RotateKeys{{layer, site::kRotateKeys}, rope_table, batch, storage, keys});
 //
-// A cache that gives positions anew stores K before RoPE, because a row gets another position whenever an older one
+// A cache that uses new positions stores K before RoPE, because a row gets another position whenever an older one
 // is forgotten. Call it after Append and before the Attend that reads `keys` in place of the stored K.
 // Source: Xiao et al. 2023, "Efficient Streaming Language Models with Attention Sinks", section 3.2; the rotation:
 // ops/rope.h.
@@ -37,8 +37,8 @@ struct RotateKeys {
   const RopeTable& table;
   Batch batch;
   const KvStorage& storage;
-  TensorView
-      keys;  // [n_blocks, n_kv_heads, block_len, head_dim]   the held rows, in the slots of the storage
+  // [n_blocks, n_kv_heads, block_len, head_dim]   the held rows, in the slots of the storage
+  TensorView keys;
 
   /// Also throws ShapeError for a position beyond the table.
   void check() const {

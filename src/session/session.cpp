@@ -70,7 +70,7 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
   backup_->cache = session_cache(*model_, options_);
   if (cache_->wants_mass())
     workspace_.make_mass(model_->config(), stack_->top(), cache_->spec().max_kv_len());
-  if (gives_new_positions(options_.cache) && model_->config().has_rope())
+  if (uses_new_positions(options_.cache) && model_->config().has_rope())
     workspace_.make_rotated_keys(cache_->spec(), stack_->top());
   const auto max_tokens = static_cast<size_t>(max_seq_len()) + 1;
   for (SessionState* state : {&state_, &backup_->state}) {

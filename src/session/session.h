@@ -16,7 +16,7 @@
 // compute this from the number of the step.
 //
 // * Mode::recompute empties its storage before each step and feeds the whole prefix. Nothing else differs.
-//   If the cache gives positions anew (Positions::anew), each step of both modes runs the forward one token at a
+//   If the cache uses new positions (Positions::renumbered), each step of both modes runs the forward one token at a
 //   time. recorder() then holds the last of these passes.
 // * Only advance() can add a token. go_to() and set_pokes() run steps with the tokens that they had before.
 //   If advance() from an earlier step feeds other tokens than before, the later steps are forgotten.

@@ -10,7 +10,7 @@ bool forgets_rows(const CacheOptions& options) {
   return options.kind == "window" || options.kind == "budget";
 }
 
-bool gives_new_positions(const CacheOptions& options) { return options.positions == Positions::anew; }
+bool uses_new_positions(const CacheOptions& options) { return options.positions == Positions::renumbered; }
 
 CacheOptions completed(CacheOptions options, const ModelConfig& config) {
   if (options.kind == "window" && options.window == 0) {
@@ -24,12 +24,12 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
         "{} has layers with a window of {}, which a budget cannot keep to, because the rows that it holds "
         "have gaps: use a contiguous, paged or window cache",
         config.name, config.window);
-  if (gives_new_positions(options) && options.windowed_every > 0)
+  if (uses_new_positions(options) && options.windowed_every > 0)
     throw UsageError(
         "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
         "it, window:w=W,positions=new",
         config.window_period, config.name);
-  if (gives_new_positions(options) && config.learns_positions())
+  if (uses_new_positions(options) && config.learns_positions())
     throw UsageError(
         "{} adds a learned embedding of the position to each token, so a cache cannot use new positions: "
         "use positions=kept",
@@ -39,7 +39,7 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
 }
 
 int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t context) {
-  if (gives_new_positions(options)) {
+  if (uses_new_positions(options)) {
     if (chunk > 1)
       throw UsageError(
           "chunks of {} tokens, but a cache with positions=new takes one token in a step: leave out the "
@@ -52,7 +52,7 @@ int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t contex
 }
 
 CacheOptions scratch_of(const CacheOptions& options) {
-  if (gives_new_positions(options)) {
+  if (uses_new_positions(options)) {
     CacheOptions scratch = options;
     scratch.dtype_k = scratch.dtype_v = DType::f32;
     return scratch;
@@ -62,7 +62,7 @@ CacheOptions scratch_of(const CacheOptions& options) {
 }
 
 void require_can_step_together(const CacheOptions& options) {
-  if (gives_new_positions(options))
+  if (uses_new_positions(options))
     throw UsageError(
         "a cache with positions=new takes one token of a text in a step, but texts that step together feed "
         "whole prompts: use positions=kept, or run each text by itself");

@@ -16,22 +16,22 @@ namespace lastrow {
 
 /// Whether a cache with these options forgets rows of a text that goes on.
 bool forgets_rows(const CacheOptions& options);
-/// Whether a cache with these options gives positions anew. Then a step feeds one token of a sequence.
-bool gives_new_positions(const CacheOptions& options);
+/// Whether a cache with these options uses new positions. Then a step feeds one token of a sequence.
+bool uses_new_positions(const CacheOptions& options);
 
 /// The options with the model's window where a window cache has no number. If only some layers of the model have
 /// a window, only these get a ring (CacheOptions::windowed_every). Throws UsageError if the model has
-/// no window, if its layers cannot have the window and the sinks of the cache, or if the cache gives positions
-/// anew and the model cannot have that.
+/// no window, if its layers cannot have the window and the sinks of the cache, or if the cache uses new
+/// positions and the model cannot have them.
 CacheOptions completed(CacheOptions options, const ModelConfig& config);
 
 /// The most tokens of a sequence that a step feeds; 0: any number. If the cache forgets rows and the caller
 /// sets no chunk, it is the window (or the budget). The cache then has about twice as many slots as kept rows.
-/// If the cache gives positions anew, it is 1. Throws UsageError if the caller wants more.
+/// If the cache uses new positions, it is 1. Throws UsageError if the caller wants more.
 int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t context);
 
 /// The scratch of Mode::recompute: contiguous f32, under the same mask, so that both modes compute the same. If the
-/// cache gives positions anew, a cache of the same kind in f32: each query needs keys at other positions, so the
+/// cache uses new positions, a cache of the same kind in f32: each query needs keys at other positions, so the
 /// whole prefix is fed one token at a time.
 CacheOptions scratch_of(const CacheOptions& options);
 

@@ -26,7 +26,7 @@ struct StepRecord {
   int64_t cache_bytes_read = 0;
   int64_t cache_bytes_written = 0;  // Mode::cached: K/V rows appended
   // Read and written; the rows last for one step only. Mode::recompute: all its rows. Mode::cached: the rotated
-  // keys, if the cache gives positions anew.
+  // keys, if the cache uses new positions.
   int64_t kv_scratch_bytes = 0;
   // The cache after the step, in Mode::cached; 0 in Mode::recompute. Rows and blocks are those of one layer of
   // group 0 (CacheSpec::group). rows_evicted is of the group that forgets, bytes_held of all layers.

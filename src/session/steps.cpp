@@ -49,7 +49,7 @@ void DecodeSession::Transaction::advance(std::span<const int32_t> tokens) {
     throw CapacityError(
         "a step of {} tokens, but the cache has room for {} at once: give them in several calls{}",
         tokens.size(), chunk,
-        gives_new_positions(session_.options_.cache)
+        uses_new_positions(session_.options_.cache)
             ? ""
             : fmt::format(", or make the session with chunk {}", tokens.size()));
   const std::vector<int32_t> own(tokens.begin(), tokens.end());  // `tokens` may be a part of state_.tokens
@@ -178,7 +178,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   cache.truncate(0, cached ? std::min(cache.n_seen(0), session_.n_tokens_at(step - 1)) : 0);
   TakenStep& taken = state_.steps[static_cast<size_t>(step)];
   const int32_t n_past = cache.n_seen(0), n_new = taken.n_tokens - n_past;
-  const int32_t most = gives_new_positions(session_.options_.cache) ? 1 : n_new;
+  const int32_t most = uses_new_positions(session_.options_.cache) ? 1 : n_new;
   const CacheUsage before = cache.usage();
   session_.stack_->set_step(step);
   state_.reports.assign(state_.pokes.size(), {});

@@ -177,7 +177,7 @@ PlanFault plan_fault(const std::string& name) {
   if (name == "window-rolled-early") return for_each_with_past(roll_early);
   if (name == "mixed-positions")
     return [](StepPlan& plan) {
-      if (plan.gives_new_positions()) plan.new_key_positions = plan.key_positions;
+      if (plan.uses_new_positions()) plan.new_key_positions = plan.key_positions;
     };
   if (name == "offset-kept")
     return for_each_with_past([](StepPlan& plan, int32_t i) { number_from(plan, i, past_of(plan, i)); });

@@ -13,9 +13,9 @@
 //                  done once, in the step that computes the row; without the cache, in every step.
 //   k, v `now`     In the attend (and probe) of step `step`: the stored row is overwritten before it and
 //                  restored after it. The row may have been appended in this step or earlier. If the step rotates
-//                  the keys anew, K is overwritten while they are rotated, and the attend reads the rotated rows.
+//                  stored keys, K is overwritten while they are rotated, and the attend reads the rotated rows.
 //
-// Stored K has been rotated by RoPE, so a poke changes it after RoPE. But a cache that gives positions anew stores
+// Stored K has been rotated by RoPE, so a poke changes it after RoPE. But a cache that uses new positions stores
 // K before RoPE, so there a poke changes the raw row.
 //
 // If a step packs several sequences, the poke changes each one that has the position (StepPlan::index_of),

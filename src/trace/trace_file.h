@@ -24,7 +24,7 @@
 //   steps.policy       [n_steps, 5] i64            only for a cache with a window, or one that forgets rows:
 //                                                  window, window_sinks, table_sinks, end in steps.table_first,
 //                                                  end in steps.key_positions (both i64, as in StepPlan)
-//   steps.new_positions, steps.new_key_positions   i64, as in StepPlan; only if the cache gives positions anew.
+//   steps.new_positions, steps.new_key_positions   i64, as in StepPlan; only if the cache uses new positions.
 //                                                  They end where steps.tokens and steps.key_positions end. K is
 //                                                  then stored before RoPE, so LAYER/kv.k are raw rows
 //   windowed.NAME                                  only if the windowed layers have blocks of their own: the same

@@ -9,11 +9,10 @@
 #include "io/safetensors.h"
 #include "trace/trace_checks.h"
 #include "trace/trace_file.h"
+#include "trace/trace_plans.h"
 
 namespace lastrow {
 namespace {
-
-using Table = std::span<const int64_t>;  // [n, width], row-major
 
 class TraceReader {
  public:
@@ -112,15 +111,8 @@ class TraceReader {
     return {};
   }
 
-  // The table of integers with this name: [n, width], or [n] if `width` is 0.
   Table table(const std::string& name, int64_t width) const {
-    const ConstTensorView t = file_.tensor(name);
-    const Shape expected = width == 0 ? Shape{t.shape().rank() > 0 ? t.dim(0) : 0}
-                                      : Shape{t.shape().rank() > 0 ? t.dim(0) : 0, width};
-    if (t.dtype() != DType::i64 || t.shape() != expected)
-      damage_.fail("{} is {} {}, expected i64 {}", shown(name), name_of(t.dtype()), t.shape().to_string(),
-                   expected.to_string());
-    return {t.data<int64_t>(), static_cast<size_t>(t.size())};
+    return integer_table(file_, damage_, name, width);
   }
 
   Step& step(int64_t number, std::string_view who) {
@@ -131,51 +123,10 @@ class TraceReader {
     return it->second;
   }
 
-  /// Reads what the plans of a cache with a window have beside the others.
-  class PolicyReader {
-   public:
-    PolicyReader(const TraceReader& reader, const std::string& place)
-        : damage_(reader.damage_),
-          place_(place),
-          rows_(reader.table(place + ".policy", 5)),
-          first_(reader.table(place + ".table_first", 0)),
-          positions_(reader.table(place + ".key_positions", 0)) {
-      if (!reader.has_new_positions_) return;
-      new_.emplace(reader.table(place + ".new_positions", 0));
-      new_keys_.emplace(reader.table(place + ".new_key_positions", 0));
-    }
-
-    void read(StepPlan& plan, size_t i, size_t n_steps) {
-      const std::string name = place_ + ".policy";
-      if (rows_.size() != 5 * n_steps) damage_.fail("{} does not fit {}.index", name, place_);
-      const Table row = rows_.subspan(5 * i, 5);
-      plan.window = damage_.narrow<int32_t>(row[0], name);
-      plan.window_sinks = damage_.narrow<int32_t>(row[1], name);
-      plan.table_sinks = damage_.narrow<int32_t>(row[2], name);
-      const bool last = i + 1 == n_steps;
-      take(plan.table_first, first_, place_ + ".table_first", first_begin_, row[3], last);
-      int64_t new_keys_begin = positions_begin_;  // the same places in both arrays
-      take(plan.key_positions, positions_, place_ + ".key_positions", positions_begin_, row[4], last);
-      if (!new_) return;
-      take(plan.new_positions, *new_, place_ + ".new_positions", new_begin_, new_begin_ + plan.n_tokens(),
-           last);
-      take(plan.new_key_positions, *new_keys_, place_ + ".new_key_positions", new_keys_begin, row[4], last);
-    }
-
-   private:
-    void take(std::vector<int32_t>& to, Table values, const std::string& name, int64_t& begin, int64_t end,
-              bool last) const {
-      damage_.check_end(name, begin, end, static_cast<int64_t>(values.size()), last);
-      for (; begin < end; ++begin)
-        to.push_back(damage_.narrow<int32_t>(values[static_cast<size_t>(begin)], name));
-    }
-
-    const TraceChecks& damage_;
-    std::string place_;
-    Table rows_, first_, positions_;
-    std::optional<Table> new_, new_keys_;  // if the cache gives positions anew
-    int64_t first_begin_ = 0, positions_begin_ = 0, new_begin_ = 0;
-  };
+  std::map<int32_t, StepPlan> plans_of(int32_t group) const {
+    return read_plans(file_, damage_, kStepPlaces[group],
+                      {.policy = has_policy_ || group == 1, .new_positions = has_new_positions_});
+  }
 
   void read_steps() {
     for (auto& [number, plan] : plans_of(0)) {
@@ -193,52 +144,6 @@ class TraceReader {
       whole.windowed_every = spec_.windowed.every;
       whole.of_windowed.push_back(std::move(plan));
     }
-  }
-
-  /// The plans of the layers of one group, by step.
-  std::map<int32_t, StepPlan> plans_of(int32_t group) const {
-    const std::string place = kStepPlaces[group];
-    std::map<int32_t, StepPlan> plans;
-    std::optional<PolicyReader> policy;
-    if (has_policy_ || group == 1) policy.emplace(*this, place);
-    const Table index = table(place + ".index", 3), ends = table(place + ".ends", 9);
-    if (index.size() / 3 != ends.size() / 9) damage_.fail("{}.ends does not fit {}.index", place, place);
-    std::array<int64_t, 9> begin{};
-    // Takes the values of step i out of one array of the plans: from the end of step i − 1 to its own end.
-    const auto take = [&]<typename T>(std::vector<T>& to, const char* array, int which, size_t i) {
-      const std::string name = place + array;
-      const Table values = table(name, 0);
-      const int64_t end = ends[9 * i + which];
-      damage_.check_end(name, begin[which], end, static_cast<int64_t>(values.size()),
-                        i + 1 == index.size() / 3);
-      for (; begin[which] < end; ++begin[which]) to.push_back(damage_.narrow<T>(values[begin[which]], name));
-    };
-    for (size_t i = 0; i < index.size() / 3; ++i) {
-      StepPlan plan;
-      take(plan.tokens, ".tokens", 0, i);
-      take(plan.positions, ".positions", 1, i);
-      take(plan.q_start, ".q_start", 2, i);
-      take(plan.kv_len, ".kv_len", 3, i);
-      take(plan.block_tables, ".block_tables", 4, i);
-      take(plan.append_slots, ".append_slots", 5, i);
-      take(plan.logit_rows, ".logit_rows", 6, i);
-      take(plan.sequences, ".sequences", 7, i);
-      const std::string copies_name = place + ".block_copies", index_name = place + ".index";
-      const Table copies = table(copies_name, 2);
-      damage_.check_end(copies_name, begin[8], ends[9 * i + 8], static_cast<int64_t>(copies.size() / 2),
-                        i + 1 == index.size() / 3);
-      for (; begin[8] < ends[9 * i + 8]; ++begin[8])
-        plan.block_copies.push_back({damage_.narrow<int32_t>(copies[2 * begin[8]], copies_name),
-                                     damage_.narrow<int32_t>(copies[2 * begin[8] + 1], copies_name)});
-      plan.blocks_per_seq = damage_.narrow<int32_t>(index[3 * i + 1], index_name);
-      plan.block_len = damage_.narrow<int32_t>(index[3 * i + 2], index_name);
-      if (policy) policy->read(plan, i, index.size() / 3);
-      const auto number = damage_.narrow<int32_t>(index[3 * i], index_name);
-      if (number < 0 || (!plans.empty() && number <= plans.rbegin()->first))
-        damage_.fail("{} does not ascend at step {}", index_name, number);
-      plans[number] = std::move(plan);
-    }
-    return plans;
   }
 
   void read_evicted() {

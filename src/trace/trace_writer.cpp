@@ -53,7 +53,7 @@ void add_policy(Contents& contents, const std::string& place, const StepPlan& pl
           &key_positions = contents.columns_of(place + ".key_positions");
   table_first.add_all(plan.table_first);
   key_positions.add_all(plan.key_positions);
-  if (plan.gives_new_positions()) {
+  if (plan.uses_new_positions()) {
     contents.columns_of(place + ".new_positions").add_all(plan.new_positions);
     contents.columns_of(place + ".new_key_positions").add_all(plan.new_key_positions);
   }
@@ -68,8 +68,8 @@ bool any_policy(const Recorder& recorder, int32_t group) {
 }
 
 int schema_of(const Recorder& recorder) {
-  const auto gives_new_positions = [&](int32_t step) { return recorder.plan(step).gives_new_positions(); };
-  if (std::ranges::any_of(recorder.steps(), gives_new_positions)) return kNewPositionsSchema;
+  const auto uses_new_positions = [&](int32_t step) { return recorder.plan(step).uses_new_positions(); };
+  if (std::ranges::any_of(recorder.steps(), uses_new_positions)) return kNewPositionsSchema;
   return any_policy(recorder, 0) ? kPolicySchema : kTraceSchema;
 }
 

@@ -50,7 +50,7 @@ TEST_CASE("steady decode allocates nothing") {
       const CacheOptions options = cache_options(cache);
       DecodeSession s(model, std::make_unique<EigenBackend>(n_threads),
                       {.sampling = {.temperature = 0.7f, .top_k = 20},
-                       .chunk = options.positions == Positions::anew ? 1 : 2,
+                       .chunk = options.positions == Positions::renumbered ? 1 : 2,
                        .cache = options});
       s.start({1, 2, 3});
       for (int i = 0; i < 5; ++i) s.advance();  // buffers reach their size

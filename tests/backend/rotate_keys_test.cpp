@@ -1,4 +1,4 @@
-// Keys that are rotated anew in each step: by eye, then compared with the formula in double precision.
+// Keys that are rotated in each step: by eye, then compared with the formula in double precision.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -20,7 +20,7 @@ namespace {
 
 const Site kRotate{0, "rotate_keys"};
 
-/// A ring in which positions are given anew.
+/// A ring in which it uses new positions.
 struct Ring {
   int32_t window = 3, sinks = 1, block_len = 2, n_kv_heads = 1, head_dim = 2, n_seqs = 1;
   KvDtypes dtypes{};
@@ -30,7 +30,7 @@ struct Ring {
                        .block_len = block_len,
                        .window = window,
                        .sinks = sinks,
-                       .positions = Positions::anew,
+                       .positions = Positions::renumbered,
                        .dtype_k = dtypes.k,
                        .dtype_v = dtypes.v},
                       {.n_layers = 1,

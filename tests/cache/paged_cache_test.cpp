@@ -73,9 +73,9 @@ TEST_CASE("a cache is named as users write it") {
   CHECK(name_of(cache_options("paged:blocks=9,block=1")) == "paged:block=1,blocks=9");
   CHECK(name_of(cache_options("window:positions=kept,block=16,sinks=0,w=5")) == "window:w=5");
   CHECK(name_of(cache_options("budget:seed=0,policy=oldest,rows=5")) == "budget:rows=5");
-  CHECK(
-      cache_options("window:w=64,sinks=4,positions=new,block=8") ==
-      CacheOptions{.kind = "window", .block_len = 8, .window = 64, .sinks = 4, .positions = Positions::anew});
+  CHECK(cache_options("window:w=64,sinks=4,positions=new,block=8") ==
+        CacheOptions{
+            .kind = "window", .block_len = 8, .window = 64, .sinks = 4, .positions = Positions::renumbered});
   CHECK(cache_options("budget:rows=9,policy=heavy").eviction == Eviction::heavy);
   CHECK(cache_options("paged").block_len == 16);
   CHECK(cache_options("paged").n_blocks == 0);

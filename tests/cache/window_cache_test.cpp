@@ -243,23 +243,23 @@ TEST_CASE("what a window cannot do says so") {
   refused(window_of(4, 8, 2),
           "8 sinks in a context of 8 tokens leave no room for a window: choose sinks=0 to 7");
   refused(window_of(4, 1, 9), "choose block=1 to block=8");
-  refused({.kind = "window", .block_len = 2, .window = 4, .positions = Positions::anew},
+  refused({.kind = "window", .block_len = 2, .window = 4, .positions = Positions::renumbered},
           "takes 1 token of a sequence in a step, not 3: feed single tokens, or choose positions=kept");
-  refused({.kind = "budget", .positions = Positions::anew, .budget = 4},
-          "only a window cache gives positions anew");
+  refused({.kind = "budget", .positions = Positions::renumbered, .budget = 4},
+          "only a window cache takes positions=new");
   refused({.sinks = 1}, "1 sinks without a window change nothing");
   refused({.window = -1}, "neither may be negative");
   refused({.kind = "paged", .block_len = 2, .window = 4}, "a paged cache has no window");
 }
 
-TEST_CASE("positions given anew are the indices of the held rows; everything else is as with kept ones") {
+TEST_CASE("new positions are the indices of the held rows; everything else is as with kept ones") {
   CacheOptions kept = window_of(4, 1, 2), anew = kept;
-  anew.positions = Positions::anew;
+  anew.positions = Positions::renumbered;
   const auto a = make_cache(kept, sizes(10'100, 1)), b = make_cache(anew, sizes(10'100, 0));
   CHECK(b->spec().held_rows == 5);  // longest_step is 1
   for (int32_t n = 0; n < 10'000; ++n) {
     const StepPlan &expected = plan(*a, 0, {n}), &got = plan(*b, 0, {n});
-    CHECK_FALSE(expected.gives_new_positions());
+    CHECK_FALSE(expected.uses_new_positions());
     const int32_t kv_len = std::min(n + 1, 5);
     REQUIRE(got.new_positions == std::vector<int32_t>{kv_len - 1});
     for (int32_t s = 0; s < got.keys_per_seq(); ++s)

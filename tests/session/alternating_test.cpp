@@ -11,8 +11,7 @@
 #include "session/batch_session.h"
 #include "session/saved_cache.h"
 #include "session/twin.h"
-#include "tests/session/texts.h"
-#include "trace/dependence.h"
+#include "tests/session/batch_texts.h"
 #include "trace/named_faults.h"
 #include "trace/trace_file.h"
 
@@ -161,20 +160,8 @@ TEST_CASE("texts that step together get the bits that they get alone, and their 
   const auto model = load_model(kGemma);
   BatchSession batch(model, naive(), {.max_seqs = 2, .max_prompt_len = 9, .cache = rings(2)});
   for (const size_t end : {3, 9, 6}) batch.add({text(0, end).begin(), text(0, end).end()}, 20);
-  while (const BatchStep* step = batch.advance()) {
-    int64_t n_cells = 0, n_read = 0;
-    for (const SequenceStep& s : step->sequences) {
-      n_cells += s.score_cells;
-      n_read += s.cache_bytes_read;
-    }
-    CHECK(n_cells == step->total.score_cells);
-    CHECK(n_read == step->total.cache_bytes_read);
-  }
+  run_to_the_end(batch);
   CHECK(batch.step().usage.rows_evicted > 30);
-  const std::vector<int32_t> tokens = batch.generation(2).tokens;
-  batch.go_to(3);
-  batch.go_to(batch.last_step());
-  CHECK(batch.generation(2).tokens == tokens);
   int32_t id = 0;
   for (const size_t end : {3, 9, 6}) {
     DecodeSession alone(model, naive(), {.chunk = 9, .cache = rings(2)});
@@ -212,20 +199,10 @@ TEST_CASE("a trace comes back from its file, with the slots and ancestors of eac
   }
   CHECK(trace.recorder.evicted(s.current_step()).size() == 1);
   // Layer 1 and layer 3 see all keys, so the last logits come from every token.
-  const Lineage lineage(trace.recorder);
-  const int32_t last = s.current_step(), lm_head = lineage.find(last, -1, "lm_head");
-  const Event& event = trace.recorder.events(last)[static_cast<size_t>(lm_head)];
-  size_t n_tokens = 0;
-  for (const WrittenRow& row : lineage.ancestors({last, lm_head, event.writes[0].at(0)}))
-    n_tokens += row.row.space == RowSpace::token ? 1 : 0;
-  CHECK(n_tokens == s.tokens().size());
+  const int32_t last = s.current_step();
+  CHECK(positions_behind(trace.recorder, last, -1, "lm_head").size() == s.tokens().size());
   // The output of layer 0 comes from the 6 tokens in the window.
-  const int32_t attend = lineage.find(last, 0, "attend");
-  n_tokens = 0;
-  for (const WrittenRow& row : lineage.ancestors(
-           {last, attend, trace.recorder.events(last)[static_cast<size_t>(attend)].writes[0].at(0)}))
-    n_tokens += row.row.space == RowSpace::token ? 1 : 0;
-  CHECK(n_tokens == 6);
+  CHECK(positions_behind(trace.recorder, last, 0, "attend").size() == 6);
 }
 
 TEST_CASE("a fault in the plan reaches the windowed layers, and is caught") {

@@ -1,6 +1,8 @@
 // Texts that are generated alone or in a batch, for tests that compare them.
 #pragma once
 
+#include <doctest/doctest.h>
+
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -25,6 +27,25 @@ struct Text {
   std::vector<std::vector<float>> logits;
   bool operator==(const Text&) const = default;
 };
+
+/// Runs the batch to its end. In each step the counts of the texts add up to those of the step. Stepping back in
+/// between gives the same tokens.
+inline void run_to_the_end(BatchSession& batch) {
+  while (const BatchStep* step = batch.advance()) {
+    int64_t n_cells = 0, n_read = 0;
+    for (const SequenceStep& s : step->sequences) {
+      n_cells += s.score_cells;
+      n_read += s.cache_bytes_read;
+    }
+    CHECK(n_cells == step->total.score_cells);
+    CHECK(n_read == step->total.cache_bytes_read);
+  }
+  const int32_t last = batch.n_generations() - 1;
+  const std::vector<int32_t> tokens = batch.generation(last).tokens;
+  batch.go_to(3);
+  batch.go_to(batch.last_step());
+  CHECK(batch.generation(last).tokens == tokens);
+}
 
 inline Text generated_alone(const std::shared_ptr<const Model>& model, std::unique_ptr<Backend> backend,
                             const Request& request, SamplingOptions sampling = {}) {

@@ -1,6 +1,7 @@
 // What the tests of sessions share: small models, backends, and the results of a session.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "backend/naive.h"
 #include "registry/registry.h"
 #include "session/session.h"
+#include "trace/dependence.h"
 
 namespace lastrow::test {
 
@@ -51,6 +53,20 @@ inline std::vector<std::vector<float>> talk(DecodeSession& s) {
     if (s.current_step() + 1 >= s.n_prefill_steps()) logits.push_back(logits_of(s));
   }
   return logits;
+}
+
+/// The positions of the tokens that row 0 of the first output of this operation comes from, ascending.
+inline std::vector<int32_t> positions_behind(const Recorder& recorder, int32_t step, int32_t layer,
+                                             const char* name) {
+  const Lineage lineage(recorder);
+  const int32_t at = lineage.find(step, layer, name);
+  const Event& event = recorder.events(step)[static_cast<size_t>(at)];
+  std::vector<int32_t> positions;
+  for (const WrittenRow& row : lineage.ancestors({step, at, event.writes[0].at(0)}))
+    if (row.row.space == RowSpace::token)
+      positions.push_back(recorder.plan(row.step).positions[static_cast<size_t>(row.row.row)]);
+  std::ranges::sort(positions);
+  return positions;
 }
 
 /// All stored rows of the session, K and V of each layer, by index.

@@ -93,7 +93,7 @@ void forgotten_rows(HandRun& run, bool healthy) {
   feed_ring({.blocks = {4, 7, 2}, .past = 2, .tokens = {5}, .n_forgotten = 3}, {3, 14, 15, 9, 26, 5});
 }
 
-/// The same ring with positions given anew. All distances are those of kept positions, so the logits are those of the
+/// The same ring with new positions. All distances are those of kept positions, so the logits are those of the
 /// window, up to rounding.
 void forgotten_rows_anew(HandRun& run, bool healthy) {
   run.workspace.make_rotated_keys(run.spec, run.tracing);

@@ -19,9 +19,14 @@ struct TracedModel {
       : model(random_model("random:layers=" + std::to_string(n_layers) +
                            ",q_heads=4,kv_heads=2,head_dim=8,ffn=48,vocab=50,context=32,seed=1")),
         recorder(std::move(options)),
-        made(make_cache(
-            cache_options,
-            {.n_layers = n_layers, .n_kv_heads = 2, .head_dim = 8, .max_seq_len = 32, .longest_step = 4})) {}
+        made(make_cache(cache_options,
+                        {.n_layers = n_layers,
+                         .n_kv_heads = 2,
+                         .head_dim = 8,
+                         .max_seq_len = 32,
+                         .longest_step = cache_options.positions == Positions::renumbered ? 1 : 4})) {
+    if (cache_options.positions == Positions::renumbered) workspace.make_rotated_keys(cache.spec(), tracing);
+  }
 
   /// One forward of these tokens through `outermost`, or through the tracer if there is none.
   void step(const std::vector<int32_t>& tokens, Backend* outermost = nullptr) {

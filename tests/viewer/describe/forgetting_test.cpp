@@ -145,7 +145,7 @@ TEST_CASE("what a step evicts is said with the numbers of the cache") {
       } else {
         CHECK(note.starts_with(fmt::format("evicts row {}: ", evicted[0].position)));
         if (cache_options(cache).eviction == Eviction::heavy)
-          CHECK(note.ends_with("attention Σ " + rough(evicted[0].mass)));
+          CHECK(note.ends_with("attention " + rough(evicted[0].mass) + " in all"));
         const std::string where = fmt::format("evicts row {}", evicted[0].position);
         if (step > 0) CHECK(view->sentence.text.find(where) != std::string::npos);
       }

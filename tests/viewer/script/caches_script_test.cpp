@@ -26,7 +26,7 @@ TEST_CASE("the script about caches that forget plays, and its pictures show what
   CHECK(host.rows[4].view->transport.banner.ends_with("5 of 12 keys"));
   CHECK(right(5).weights.cell(11, 5) == State::computed_now);
   // 6
-  CHECK(left(6).beat_note.find("attention Σ ") != std::string::npos);
+  CHECK(left(6).beat_note.find(" in all") != std::string::npos);
   CHECK(left(6).kept == "kept after this step: Q 0 · K 4 · V 4");
   // 7
   CHECK(left(7).k.rows[5].is == State::not_stored);

@@ -12,11 +12,6 @@ namespace lastrow::view {
 
 namespace {
 
-const char* eviction_name(Eviction eviction) {
-  constexpr const char* kNames[] = {"oldest", "sinks", "heavy", "random"};
-  return kNames[static_cast<size_t>(eviction)];
-}
-
 /// What the list says beside the name.
 std::string description(const CacheOptions& c) {
   const std::string rows = plural(c.kind == "budget" ? c.budget : c.window, "row");
@@ -42,11 +37,10 @@ std::string description(const CacheOptions& c) {
 }  // namespace
 
 void require_shown(const CacheOptions& cache) {
-  if (gives_new_positions(cache))
+  if (uses_new_positions(cache))
     throw UsageError(
         "{}: the viewer cannot show positions=new yet, because K then has other positions in each step: "
-        "choose "
-        "positions=kept, or record it with lastrow generate --trace",
+        "choose positions=kept, or record it with lastrow generate --trace",
         lastrow::name_of(cache));
   if (cache.windowed_every > 0)
     throw UsageError(
@@ -74,8 +68,9 @@ std::string why_not(const Setup& setup, const CacheOptions& cache) {
 std::string cache_label(const CacheOptions& c) {
   if (c.kind == "paged") return fmt::format("paged, blocks of {}", c.block_len);
   if (c.kind == "budget")
-    return c.eviction == Eviction::sinks ? fmt::format("budget {}, {} sinks", c.budget, c.sinks)
-                                         : fmt::format("budget {}, {}", c.budget, eviction_name(c.eviction));
+    return c.eviction == Eviction::sinks
+               ? fmt::format("budget {}, {} sinks", c.budget, c.sinks)
+               : fmt::format("budget {}, {}", c.budget, lastrow::name_of(c.eviction));
   const std::string window = c.window == 0 ? "window" : fmt::format("window {}", c.window);
   if (c.kind == "window") return c.sinks == 0 ? window : fmt::format("{} sinks + {}", c.sinks, window);
   return c.window == 0 ? c.kind : fmt::format("contiguous, {}", window);

@@ -76,7 +76,7 @@ std::string short_reason(const Setup& setup, const EvictedRow& row) {
     case Eviction::sinks:
       return "oldest behind sinks";
     case Eviction::heavy:
-      return "attention Σ " + rough(row.mass);
+      return fmt::format("attention {} in all", rough(row.mass));
     case Eviction::random:
       return "at random";
   }
@@ -119,7 +119,7 @@ std::string eviction_reason(const Setup& setup, const EvictedRow& row) {
     case Eviction::sinks:
       return "the oldest behind the sinks";
     case Eviction::heavy:
-      return "least attention, Σ " + rough(row.mass);
+      return fmt::format("least attention, {} in all", rough(row.mass));
     case Eviction::random:
       return "chosen at random";
   }
@@ -149,9 +149,12 @@ std::string not_stored_line(const Snapshot& snapshot, Part part, int position) {
   const auto forgotten = when_forgotten(snapshot, position);
   if (!forgotten) return name + " is not stored: the cache has evicted it, so no query reads it any more";
   const bool by_attention = snapshot.setup->cache.eviction == Eviction::heavy;
-  return fmt::format("{} is not stored: the cache evicted it {} ({}{}), so no query reads it any more", name,
-                     evicted_in(forgotten->step), eviction_reason(*snapshot.setup, forgotten->row),
-                     by_attention ? " of its weights in all layers, heads and queries" : "");
+  const std::string reason =
+      by_attention ? fmt::format("least attention: its weights in all layers, heads and queries sum to {}",
+                                 rough(forgotten->row.mass))
+                   : eviction_reason(*snapshot.setup, forgotten->row);
+  return fmt::format("{} is not stored: the cache evicted it {} ({}), so no query reads it any more", name,
+                     evicted_in(forgotten->step), reason);
 }
 
 std::string use_text(const Snapshot& snapshot, Mode side, int layer, int position) {

@@ -26,12 +26,12 @@ std::optional<Forgotten> when_forgotten(const Snapshot& snapshot, int position);
 /// The position of the row that was forgotten last in this slot, before this step. None if there was none.
 std::optional<int> last_forgotten_in(const Snapshot& snapshot, int64_t slot);
 
-/// Why the policy chose the row: "least attention, Σ 1.9". The sum is over layers, heads and queries.
+/// Why the policy chose the row: "least attention, 1.9 in all". All: over layers, heads and queries.
 std::string eviction_reason(const Setup& setup, const EvictedRow& row);
 /// What the end of this step forgets: "row 3", "rows 0–2, 4"; only their number, "13 rows", if the list would have
 /// more than most_bytes.
 std::string evicted_rows(const Snapshot& snapshot, size_t most_bytes);
-/// "evicts row 3: attention Σ 1.9", "evicts rows 0–2, 4".
+/// "evicts row 3: attention 1.9 in all", "evicts rows 0–2, 4".
 std::string evicted_text(const Snapshot& snapshot);
 /// "k[3] is not stored: the cache evicted it in decode 2 (the oldest), so no query reads it any more".
 std::string not_stored_line(const Snapshot& snapshot, Part part, int position);

@@ -154,4 +154,11 @@ std::shared_ptr<const ReducedWeights> reduced_weights(const Setup& /*setup*/, co
   return std::make_shared<const ReducedWeights>(reducer.take());
 }
 
+void to_positions(const float* by_index, int64_t n_rows, const std::vector<PlacedRow>& keys, int64_t n_tokens,
+                  float elsewhere, float* to) {
+  std::fill_n(to, n_rows * n_tokens, elsewhere);
+  for (int64_t row = 0; row < n_rows; ++row)
+    for (const PlacedRow& key : keys) to[row * n_tokens + key.position] = *by_index++;
+}
+
 }  // namespace lastrow::view

@@ -107,6 +107,10 @@ StepSize step_size(const ModelConfig& config, int n_tokens, bool prefill);
 
 /// The index of the row of K and V at a position, or −1 if it is not stored.
 int index_of(const std::vector<PlacedRow>& rows, int position);
+/// by_index [n_rows, keys.size()], columns in the order of indices → to [n_rows, n_tokens], columns in the order of
+/// positions. `elsewhere` is at the positions that have no key.
+void to_positions(const float* by_index, int64_t n_rows, const std::vector<PlacedRow>& keys, int64_t n_tokens,
+                  float elsewhere, float* to);
 bool was_evicted(const SideData& s, int position);
 
 /// What a query of the step makes of a key.

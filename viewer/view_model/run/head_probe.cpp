@@ -82,15 +82,10 @@ class OneLayer {
 
   /// From columns in the order of indices to columns in the order of positions.
   void download_by_position(ConstTensorView from, int n_rows, float* to, float elsewhere) {
-    const size_t n_keys = keys_.size(), n_tokens = static_cast<size_t>(n_tokens_);
-    if (n_keys == n_tokens) return backend_.download(from, TensorView(to, from.shape()));
+    if (std::ssize(keys_) == n_tokens_) return backend_.download(from, TensorView(to, from.shape()));
     by_index_.resize(static_cast<size_t>(from.size()));
     backend_.download(from, TensorView(by_index_.data(), from.shape()));
-    const auto rows = static_cast<size_t>(n_rows);
-    std::fill_n(to, rows * n_tokens, elsewhere);
-    for (size_t row = 0; row < rows; ++row)
-      for (size_t index = 0; index < n_keys; ++index)
-        to[row * n_tokens + static_cast<size_t>(keys_[index].position)] = by_index_[row * n_keys + index];
+    to_positions(by_index_.data(), n_rows, keys_, n_tokens_, elsewhere, to);
   }
 
   const StepPlan& plan(int n) {

@@ -46,12 +46,7 @@ Floats by_position(const Floats& by_index, const std::vector<PlacedRow>& keys, f
   if (n_keys == n_tokens) return by_index;  // every position has its row
   const int64_t n_rows = static_cast<int64_t>(by_index.size()) / n_keys;
   Floats out(n_rows * n_tokens);
-  float* const to = out.own();
-  std::fill_n(to, out.size(), elsewhere);
-  for (int64_t row = 0; row < n_rows; ++row)
-    for (int64_t index = 0; index < n_keys; ++index)
-      to[row * n_tokens + keys[static_cast<size_t>(index)].position] =
-          by_index[static_cast<size_t>(row * n_keys + index)];
+  to_positions(by_index.data(), n_rows, keys, n_tokens, elsewhere, out.own());
   return out;
 }
 

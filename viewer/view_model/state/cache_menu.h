@@ -9,8 +9,8 @@
 namespace lastrow::view {
 
 struct CacheMenu {
-  std::vector<Choice>
-      choices;  // Choice::name is what SetCache takes; only the chosen one while the list is closed
+  // Choice::name is what SetCache takes. Only the chosen one while the list is closed.
+  std::vector<Choice> choices;
   int rows = 8, sinks = 2;            // the sizes in the list
   std::string rows_text, sinks_text;  // "8 rows", "2 sinks"
 };
