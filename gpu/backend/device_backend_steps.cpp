@@ -13,6 +13,7 @@ namespace lastrow::LASTROW_TARGET {
 /// Where the arrays of a plan begin in staging_, in bytes. On the device they have the same offsets in step_.
 struct DeviceBackend::Placed {
   size_t slots, tokens, positions, q_start, kv_len, tables, rows, table_first, key_positions;
+  size_t open_blocks, open_slots, seals;
 };
 
 /// Appends the arrays of a plan to staging_.
@@ -31,7 +32,10 @@ DeviceBackend::Placed DeviceBackend::stage(const StepPlan& plan) {
           .tables = place(plan.block_tables),
           .rows = place(plan.logit_rows),
           .table_first = place(plan.table_first),
-          .key_positions = place(plan.effective_key_positions())};
+          .key_positions = place(plan.effective_key_positions()),
+          .open_blocks = place(plan.open_blocks),
+          .open_slots = place(plan.open_slots),
+          .seals = place(plan.seals)};
 }
 
 Batch DeviceBackend::batch_of(const StepPlan& plan, const Placed& at, const Batch* of_windowed) const {
@@ -47,6 +51,9 @@ Batch DeviceBackend::batch_of(const StepPlan& plan, const Placed& at, const Batc
           ints(at.rows),
           plan.table_first.empty() ? nullptr : ints(at.table_first),
           plan.effective_key_positions().empty() ? nullptr : ints(at.key_positions),
+          plan.open_blocks.empty() ? nullptr : ints(at.open_blocks),
+          plan.open_blocks.empty() ? nullptr : reinterpret_cast<const int64_t*>(device + at.open_slots),
+          plan.open_blocks.empty() ? nullptr : ints(at.seals),
           of_windowed};
 }
 
@@ -56,6 +63,7 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
   checks::plan(plan, storage);
   require_not_recording("a step");
   copy_blocks(storage, plan.block_copies);
+  storage.set_open_blocks(plan.open_blocks);
   staging_.clear();
   const Placed at = stage(plan);
   const StepPlan* const windowed = plan.of_windowed.empty() ? nullptr : &plan.of_windowed.front();

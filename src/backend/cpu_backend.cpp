@@ -125,6 +125,9 @@ Batch batch_of(const StepPlan& plan, const Batch* of_windowed) {
           plan.logit_rows.data(),
           plan.table_first.empty() ? nullptr : plan.table_first.data(),
           plan.effective_key_positions().empty() ? nullptr : plan.effective_key_positions().data(),
+          plan.open_blocks.empty() ? nullptr : plan.open_blocks.data(),
+          plan.open_blocks.empty() ? nullptr : plan.open_slots.data(),
+          plan.open_blocks.empty() ? nullptr : plan.seals.data(),
           of_windowed};
 }
 
@@ -134,6 +137,7 @@ template <typename T>
 const Batch& CpuBackend<T>::begin_step(const StepPlan& plan, KvStorage& storage) {
   checks::plan(plan, storage);
   this->copy_blocks(storage, plan.block_copies);
+  storage.set_open_blocks(plan.open_blocks);
   const bool has_windowed = !plan.of_windowed.empty();
   if (has_windowed) windowed_batch_ = batch_of(plan.of_windowed.front(), nullptr);
   batch_ = batch_of(plan, has_windowed ? &windowed_batch_ : nullptr);
@@ -171,15 +175,27 @@ void CpuBackend<T>::compute(const Append& op) {
     const T* source = rows.data<T>();  // [n_tokens, n_kv_heads, head_dim]
     const TensorView stored = op.storage.rows(op.site.layer, kind);
     T* const target = stored.dtype() == dtype_of<T> ? stored.data<T>() : nullptr;
+    float* const open = kind == RowKind::k && op.storage.has_open_blocks()
+                            ? op.storage.open_keys(op.site.layer).template data<float>()
+                            : nullptr;
     for (int64_t t = 0; t < rows.dim(0); ++t)
       for (int32_t g = 0; g < layout.n_kv_heads; ++g, source += layout.head_dim)
-        if (target != nullptr)
+        if (open != nullptr)
+          std::transform(source, source + layout.head_dim,
+                         open + row_offset(layout, op.batch.open_slots[t], g),
+                         [](T x) { return static_cast<float>(x); });
+        else if (target != nullptr)
           std::copy_n(source, layout.head_dim, target + row_offset(layout, op.batch.append_slots[t], g));
         else
           encode(op.storage, op.site.layer, kind, op.batch.append_slots[t], g, source);
   };
   put(op.k, RowKind::k);
   put(op.v, RowKind::v);
+}
+
+template <typename T>
+void CpuBackend<T>::compute(const SealKeys& op) {
+  for (const int32_t block : op.batch.plan->seals) seal_block(op.storage, op.site.layer, block);
 }
 
 template <typename T>

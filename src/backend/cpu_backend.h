@@ -1,5 +1,5 @@
 // The base of every backend in host memory: memory, K/V storage, the step's arrays, and the operations that
-// only move or choose rows (Embed, EmbedPositions, Append, GatherRows, Argmax). T is the activation type,
+// only move, round or choose rows (Embed, EmbedPositions, Append, SealKeys, GatherRows, Argmax). T is the activation type,
 // float or double.
 //
 // NaiveBackend and EigenBackend derive from it and add the arithmetic.
@@ -37,6 +37,7 @@ class CpuBackend : public Backend {
   void compute(const Embed& op);
   void compute(const EmbedPositions& op);
   void compute(const Append& op);
+  void compute(const SealKeys& op);
   void compute(const GatherRows& op);
   void compute(const Argmax& op);
 

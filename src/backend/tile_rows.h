@@ -65,7 +65,7 @@ class TileRows {
       const std::byte *row = rows_->stored(slot, head.g), *scale = rows_->scales(slot, head.g);
       const int32_t n_here = std::min(end - s, run_from(head.table, s));  // the rest of this block
       for (int32_t i = 0; i < n_here; ++i, ++s) {
-        stored_[s - begin] = row + i * rows_->row_bytes();
+        stored_[s - begin] = row + i * rows_->row_bytes(slot);
         scales_[s - begin] = scale + i * rows_->scales_bytes();
       }
     }
@@ -76,7 +76,7 @@ class TileRows {
   const EncodedRows& rows() const { return *rows_; }
   const std::byte* const* stored() const { return stored_; }  // [n]
   const std::byte* const* scales() const { return scales_; }  // [n]
-  /// The same, for sums in registers.
+  /// The same, for sums in registers. With scales for channels: only to prefetch the rows.
   vector_rows::Rows view() const {
     if (n_ == 0) return {};
     return {rows_->dtype(), n_, head_dim_, rows_->row_bytes(), stored_, scales_};

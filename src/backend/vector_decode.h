@@ -136,7 +136,7 @@ void decode_one(const T* stored, const std::byte* scales, int64_t head_dim, floa
 /// Decodes rows [begin, begin + n).
 void decode_rows(const Rows& rows, int32_t begin, int32_t n, float* floats) {
   with_type(rows.dtype, [&]<typename T>(T) {
-    if constexpr (is_kv_dtype(dtype_of<T>) && dtype_of<T> != DType::f32)
+    if constexpr (encodes_rows(dtype_of<T>) && dtype_of<T> != DType::f32)
       for (int32_t i = 0; i < n; ++i)
         decode_one(reinterpret_cast<const T*>(rows.stored[begin + i]),
                    rows.scales == nullptr ? nullptr : rows.scales[begin + i], rows.head_dim,

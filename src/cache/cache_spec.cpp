@@ -32,7 +32,10 @@ int64_t CacheSpec::bytes_of(RowKind kind) const {
   const int64_t n_windowed = windowed.count(n_layers);
   const int64_t slots = int64_t{block_len} * ((n_layers - n_windowed) * int64_t{n_blocks} +
                                               n_windowed * int64_t{windowed.n_blocks});
-  return slots * n_kv_heads * row_bytes(kind);
+  const int64_t rows_bytes = slots * n_kv_heads * row_bytes(kind);
+  if (kind == RowKind::v || !has_channel_scales(dtype_k)) return rows_bytes;
+  const int64_t open_bytes = int64_t{n_open_blocks} * block_len * head_dim * 4;
+  return rows_bytes + int64_t{n_layers} * n_kv_heads * (n_blocks * channel_scales_bytes() + open_bytes);
 }
 
 void validate(const CacheSpec& spec) {
@@ -62,12 +65,26 @@ void validate(const CacheSpec& spec) {
   for (const DType dtype : {spec.dtype_k, spec.dtype_v}) {
     if (!is_kv_dtype(dtype))
       throw ShapeError(
-          "CacheSpec::{} is {}: K and V are stored as f32, f16, bf16, fp8, i8 (int8), int4 or fp4",
+          "CacheSpec::{} is {}: K and V are stored as f32, f16, bf16, fp8, i8 (int8), int4, fp4 or "
+          "int8-channel",
           dtype == spec.dtype_k ? "dtype_k" : "dtype_v", name_of(dtype));
     if (spec.head_dim % numbers_in(dtype) != 0)
       throw ShapeError("head_dim {} is odd, and {} stores two elements in a byte: use int8 or fp8",
                        spec.head_dim, kv_dtype_name(dtype));
   }
+  if (has_channel_scales(spec.dtype_v))
+    throw ShapeError("CacheSpec::dtype_v is int8-channel: only K has scales for channels, so use int8 for V");
+  const bool has_open = spec.n_open_blocks > 0 || spec.longest_step > 0;
+  if (has_channel_scales(spec.dtype_k) &&
+      (spec.longest_step < 1 || spec.n_open_blocks < 1 || spec.n_open_blocks % spec.sealing().n_open() != 0))
+    throw ShapeError(
+        "K as int8-channel with {} open blocks and steps of {} tokens: use a paged cache, which keeps new "
+        "rows in "
+        "open blocks",
+        spec.n_open_blocks, spec.longest_step);
+  if (!has_channel_scales(spec.dtype_k) && has_open)
+    throw ShapeError("{} open blocks, but K is {}: only int8-channel has them", spec.n_open_blocks,
+                     kv_dtype_name(spec.dtype_k));
   const double bytes = 1.0 * spec.n_layers * spec.n_blocks * spec.n_kv_heads * spec.block_len *
                        static_cast<double>(spec.row_bytes(RowKind::k) + spec.row_bytes(RowKind::v));
   if (bytes > 0x1p62)

@@ -10,6 +10,7 @@
 
 #include "cache/index.h"
 #include "cache/kv_codec.h"
+#include "cache/sealing.h"
 #include "core/dtype.h"
 
 namespace lastrow {
@@ -53,6 +54,9 @@ struct CacheSpec {
   int32_t held_rows = 0;  // indices that a sequence may hold at once, the rows of its longest step included
   int32_t table_len = 0;  // entries of a block table: a ring that wraps within a block lists it twice
   WindowedLayers windowed{};  // n_blocks, held_rows and table_len above are those of the other layers
+  // Only if K has a scale for each channel of a block (cache/sealing.h); 0 in others:
+  int32_t longest_step = 0;   // tokens of a sequence that a step feeds at most
+  int32_t n_open_blocks = 0;  // blocks of K rows in f32, in each layer
 
   RowLayout layout() const { return {n_kv_heads, block_len, head_dim}; }
   /// Indices that a sequence may hold at once.
@@ -82,9 +86,17 @@ struct CacheSpec {
   /// Rows of K (or of V) of one layer, one for each slot and K/V head.
   int64_t layer_rows(int32_t layer) const { return n_slots(layer) * n_kv_heads; }
   KvDtypes dtypes() const { return {dtype_k, dtype_v}; }
-  /// Bytes of one row of K or of V: its elements, and its scales if the type has them.
+  /// When blocks are sealed. Only if has_channel_scales(dtype_k).
+  Sealing sealing() const { return {block_len, longest_step}; }
+  /// Whether a row that a sequence holds may be overwritten or rounded later. Then a caller that may have to undo
+  /// several steps must copy the rows first.
+  bool changes_held_rows() const { return forgets() || has_channel_scales(dtype_k); }
+  /// Bytes of one row of K or of V: its elements, and its scales if the type has scales for rows.
   int64_t row_bytes(RowKind kind) const { return stored_row_bytes(dtypes().of(kind), head_dim); }
-  /// Bytes of all layers: Σ_layers n_kv_heads · slots · (row of K + row of V).
+  /// Bytes of the scales of the channels of one block of K, in one layer and K/V head; 0 without them.
+  int64_t channel_scales_bytes() const { return has_channel_scales(dtype_k) ? 4 * int64_t{head_dim} : 0; }
+  /// Bytes of all layers: Σ_layers n_kv_heads · (slots · (row of K + row of V) + n_blocks · channel_scales_bytes()
+  /// + n_open_blocks · block_len · head_dim · 4).
   int64_t bytes() const { return bytes_of(RowKind::k) + bytes_of(RowKind::v); }
   /// The same of K, or of V.
   int64_t bytes_of(RowKind kind) const;
@@ -95,7 +107,8 @@ struct CacheSpec {
 };
 
 /// Throws ShapeError unless every size is positive, the blocks can hold one sequence of max_seq_len, K and V
-/// can be stored in the dtype (int4 and fp4: only an even head_dim), and bytes() fits int64.
+/// can be stored in the dtype (int4 and fp4: only an even head_dim; int8-channel: only K, and with open blocks), and
+/// bytes() fits int64.
 void validate(const CacheSpec& spec);
 
 }  // namespace lastrow

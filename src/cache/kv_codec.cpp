@@ -5,9 +5,9 @@
 namespace lastrow {
 namespace {
 
-constexpr DType kTypes[] = {DType::f32, DType::f16,  DType::bf16, DType::fp8_e4m3,
-                            DType::i8,  DType::i4x2, DType::fp4x2};
-constexpr const char* kNames = "f32 f16 bf16 fp8 int8 int4 fp4";
+constexpr DType kTypes[] = {DType::f32, DType::f16,  DType::bf16,  DType::fp8_e4m3,
+                            DType::i8,  DType::i4x2, DType::fp4x2, DType::i8_channel};
+constexpr const char* kNames = "f32 f16 bf16 fp8 int8 int4 fp4 int8-channel";
 
 }  // namespace
 
@@ -35,10 +35,16 @@ KvDtypes kv_dtypes_from_name(std::string_view text) {
   if (!names)
     throw UsageError("unknown K/V dtypes '{:.80}': use TYPE or k=TYPE,v=TYPE, where TYPE is one of {}", text,
                      kNames);
-  return {kv_dtype_from_name(names->first), kv_dtype_from_name(names->second)};
+  KvDtypes dtypes{kv_dtype_from_name(names->first), kv_dtype_from_name(names->second)};
+  if (text == kv_dtype_name(DType::i8_channel)) dtypes.v = DType::i8;
+  if (has_channel_scales(dtypes.v))
+    throw UsageError(
+        "int8-channel is for K only, because V has no outlier channels: use k=int8-channel,v=int8");
+  return dtypes;
 }
 
 std::string kv_dtypes_name(KvDtypes dtypes) {
+  if (dtypes == KvDtypes(DType::i8_channel, DType::i8)) return std::string(kv_dtype_name(dtypes.k));
   return dtypes.same() ? std::string(kv_dtype_name(dtypes.k))
                        : fmt::format("k={},v={}", kv_dtype_name(dtypes.k), kv_dtype_name(dtypes.v));
 }

@@ -12,8 +12,10 @@
 //   i8 ("int8")   x / scale, rounded to nearest, ties to even: ±127       f32: max|x| / 127, 17 bits kept
 //   int4          4 bits, two elements in a byte: ±7                      f16 for each group of 32 elements
 //   fp4 (e2m1)    the same: ±6                                            the same
+//   int8-channel  as int8; K only                                         f32 for each channel of a block
 //
-// int4 and fp4: cache/kv_groups.h encodes and decodes their rows. head_dim must be even.
+// int4 and fp4: cache/kv_groups.h encodes and decodes their rows. head_dim must be even. int8-channel: see
+// cache/kv_channels.h; a row alone cannot be encoded.
 //
 // int8. The scale keeps 17 significant bits; the lower bits are cut off. A code has 7 bits, so code · scale
 // has at most 24 bits and is exact in f32. So it does not matter where a kernel multiplies by the scale: the
@@ -59,14 +61,18 @@ struct KvDtypes {
 
 constexpr bool is_kv_dtype(DType dtype) {
   return dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16 || dtype == DType::fp8_e4m3 ||
-         dtype == DType::i8 || dtype == DType::fp4x2 || dtype == DType::i4x2;
+         dtype == DType::i8 || dtype == DType::fp4x2 || dtype == DType::i4x2 || dtype == DType::i8_channel;
 }
 
 constexpr int32_t kScaleGroup = 32;  // elements of a row that share a scale in int4 and fp4
 constexpr int64_t n_groups(int64_t head_dim) { return (head_dim + kScaleGroup - 1) / kScaleGroup; }
 
 constexpr bool has_groups(DType dtype) { return numbers_in(dtype) > 1; }
-/// Bytes of one scale; 0 if the type has no scales.
+/// Whether a scale belongs to a column of a block, not to a row.
+constexpr bool has_channel_scales(DType dtype) { return dtype == DType::i8_channel; }
+/// Whether a row of K or V is encoded by itself, without the other rows of its block.
+constexpr bool encodes_rows(DType dtype) { return is_kv_dtype(dtype) && !has_channel_scales(dtype); }
+/// Bytes of one scale of a row; 0 if rows have no scales.
 constexpr int64_t scale_bytes(DType dtype) { return dtype == DType::i8 ? 4 : has_groups(dtype) ? 2 : 0; }
 /// Scales of a row: 0, 1, or one for each group.
 constexpr int64_t n_scales(DType dtype, int64_t head_dim) {
@@ -78,8 +84,8 @@ constexpr int64_t stored_row_bytes(DType dtype, int64_t head_dim) {
   return elems * static_cast<int64_t>(size_of(dtype)) + n_scales(dtype, head_dim) * scale_bytes(dtype);
 }
 
-/// Takes f32, f16, bf16, fp8, int8, int4 or fp4. Throws UsageError for another name; the message lists these
-/// names.
+/// Takes f32, f16, bf16, fp8, int8, int4, fp4 or int8-channel. Throws UsageError for another name; the message lists
+/// these names.
 DType kv_dtype_from_name(std::string_view name);
 /// The inverse of kv_dtype_from_name: DType::i8 gives "int8".
 std::string_view kv_dtype_name(DType dtype);
@@ -87,9 +93,9 @@ std::string_view kv_dtype_name(DType dtype);
 /// "k=X,v=Y" or "v=Y,k=X" → {X, Y}; a text without '=' and ',' → {text, text}. Empty for any other text.
 std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text);
 /// Takes one name for both ("int8"), or one for each ("k=int8,v=fp8"), as users write them in
-/// --kv-dtype. Throws UsageError that lists the spellings.
+/// --kv-dtype. "int8-channel" alone stands for K; V is then int8. Throws UsageError that lists the spellings.
 KvDtypes kv_dtypes_from_name(std::string_view text);
-/// The inverse: "int8" if both are equal, else "k=int8,v=fp8".
+/// The inverse: "int8" if both are equal, else "k=int8,v=fp8"; "int8-channel" for that K and int8 V.
 std::string kv_dtypes_name(KvDtypes dtypes);
 
 // ---- one element

@@ -26,7 +26,7 @@ double largest_of(DType stored) {
 
 RangeCount out_of_range(ConstTensorView rows, DType stored) {
   RangeCount count;
-  if (stored == DType::i8 || stored == DType::f32) return count;
+  if (stored == DType::i8 || stored == DType::i8_channel || stored == DType::f32) return count;
   // A number less than half a unit in the last place above the largest one is rounded down to it.
   const bool saturates = stored == DType::fp8_e4m3 || has_groups(stored);
   const double limit = stored == DType::f16     ? 65520

@@ -13,7 +13,7 @@ struct RangeCount {
   int64_t first = -1;  // index of the first of them in the rows; −1: there is none
 };
 
-/// For int8 the count is 0, because each row has a scale that fits it.
+/// For int8 and int8-channel the count is 0, because each scale fits its elements.
 RangeCount out_of_range(ConstTensorView rows, DType stored);
 /// The largest finite number of the type: 65504 for f16, 448 for fp8; with its largest scale for int4 and fp4.
 double largest_of(DType stored);

@@ -1,5 +1,6 @@
 #include "cache/make_cache.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "cache/alternating_cache.h"
@@ -40,6 +41,16 @@ CacheSpec paged_spec(const CacheOptions& options, const CacheSizes& sizes) {
         "so choose blocks={} or more",
         spec.n_blocks, spec.n_blocks == 1 ? "" : "s", spec.block_len, spec.block_len == 1 ? "" : "s",
         sizes.max_seq_len, spec.max_blocks_per_seq());
+  if (has_channel_scales(options.dtype_k)) {
+    spec.longest_step =
+        sizes.longest_step == 0 ? sizes.max_seq_len : std::min(sizes.longest_step, sizes.max_seq_len);
+    const int64_t n_open = int64_t{sizes.n_seqs} * spec.sealing().n_open();
+    if (n_open > std::numeric_limits<int32_t>::max())
+      throw ShapeError(
+          "{} sequences in steps of {} tokens need {} open blocks, which are too many: use larger blocks",
+          sizes.n_seqs, spec.longest_step, n_open);
+    spec.n_open_blocks = static_cast<int32_t>(n_open);
+  }
   return spec;
 }
 
@@ -66,6 +77,15 @@ CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes) {
   if (options.share_prefix && options.kind != "paged")
     throw UsageError("a {} cache cannot share prefixes: use a paged cache", options.kind);
   require_mask(options, sizes);
+  if (has_channel_scales(options.dtype_k) && (options.kind != "paged" || options.share_prefix))
+    throw UsageError(
+        "K as int8-channel has a scale for each channel of a block, and a block of a {} cache {}: use a "
+        "paged cache "
+        "that shares no prefixes, or int8",
+        options.kind,
+        options.share_prefix           ? "may be shared before it has its scales"
+        : options.kind == "contiguous" ? "is the whole context"
+                                       : "gets new rows in place of old ones");
   CacheSpec spec;
   if (options.kind == "contiguous")
     spec = contiguous_spec(options, sizes);

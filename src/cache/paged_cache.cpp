@@ -28,6 +28,13 @@ PagedCache::PagedCache(const CacheSpec& spec, int32_t n_seqs, SharePrefixes shar
   // step may need more; then the plan allocates.
   plan_.reserve(std::max(spec.max_seq_len, n_seqs), n_seqs, spec.max_blocks_per_seq());
   chosen_.reserve(spec.n_blocks);
+  if (seals_blocks()) {
+    LASTROW_CHECK(share == SharePrefixes::no && spec.n_open_blocks == n_seqs * spec.sealing().n_open(),
+                  "{} open blocks for {} sequences", spec.n_open_blocks, n_seqs);
+    plan_.open_blocks.reserve(spec.n_blocks);
+    plan_.open_slots.reserve(std::max(spec.longest_step, n_seqs));
+    plan_.seals.reserve(n_seqs + spec.longest_step / spec.block_len);
+  }
   if (share == SharePrefixes::yes) prefixes_.emplace(spec.n_blocks, spec.block_len, hash);
 }
 
@@ -50,10 +57,21 @@ int32_t PagedCache::position_of(int32_t sequence, int32_t index) const {
   return index;
 }
 
+bool PagedCache::can_truncate(int32_t sequence, int32_t n_tokens) const {
+  if (!seals_blocks() || n_tokens == 0) return true;
+  return spec_.sealing().n_sealed(n_tokens) == spec_.sealing().n_sealed(length(sequence));
+}
+
 void PagedCache::truncate(int32_t sequence, int32_t n_tokens) {
   LASTROW_CHECK(!planned_, "truncate() between plan() and commit() or abort()");
   LASTROW_CHECK(n_tokens >= 0 && n_tokens <= length(sequence), "truncate to {} of {}", n_tokens,
                 length(sequence));
+  if (!can_truncate(sequence, n_tokens))
+    throw UsageError(
+        "sequence {} of {} tokens cannot go back to {}: blocks of K that were in f32 then have been rounded "
+        "to int8; "
+        "go back to 0 and feed the tokens again",
+        sequence, lengths_[sequence], n_tokens);
   const int32_t* blocks = table(sequence);
   const int32_t n_blocks = blocks_for(lengths_[sequence]), n_kept = blocks_for(n_tokens);
   for (int32_t i = n_kept; i < n_blocks; ++i)
@@ -83,6 +101,10 @@ void PagedCache::drop_block(int32_t sequence, int32_t place) {
 
 void PagedCache::fork(int32_t from, int32_t to) {
   LASTROW_CHECK(!planned_, "fork() between plan() and commit() or abort()");
+  if (seals_blocks())
+    throw UsageError(
+        "a cache with K as int8-channel cannot share blocks, because they are sealed for one sequence: use "
+        "int8");
   for (const int32_t sequence : {from, to})
     if (sequence < 0 || sequence >= n_seqs())
       throw UsageError("there is no sequence {}: the cache has {}, numbered from 0; raise n_seqs", sequence,
@@ -130,7 +152,8 @@ void PagedCache::copy_from(const KvCache& other) {
   LASTROW_CHECK(same != nullptr && same->n_seqs() == n_seqs() &&
                     same->spec_.max_seq_len == spec_.max_seq_len &&
                     same->spec_.block_len == spec_.block_len && same->spec_.n_blocks == spec_.n_blocks &&
-                    same->prefixes_.has_value() == prefixes_.has_value(),
+                    same->prefixes_.has_value() == prefixes_.has_value() &&
+                    same->spec_.longest_step == spec_.longest_step,
                 "copy_from() a cache of another kind or size");
   LASTROW_CHECK(!planned_ && !same->planned_, "copy_from() between plan() and commit() or abort()");
   pool_.copy_from(same->pool_);

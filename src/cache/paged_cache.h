@@ -26,6 +26,9 @@
 // change the cache in between. After abort() the cached blocks that the step would have taken are free,
 // because the step may have written to them. Nothing else differs from the state before plan().
 //
+// If K has scales for channels (CacheSpec::n_open_blocks), plan() also says where the rows of the blocks that are not
+// sealed are, and which blocks the step seals (cache/sealing.h). Such a cache shares no blocks.
+//
 // Invariant: the entries of a table up to its last block are blocks that the pool counts as held, once for
 // each table that contains them; the other entries are −1. A block that several tables contain has the same
 // place in each of them. If a block of a table is in the index, the block before it is its parent there.
@@ -59,12 +62,15 @@ class PagedCache final : public KvCache {
   int64_t slot(int32_t sequence, int32_t index) const override;
   int32_t position_of(int32_t sequence, int32_t index) const override;
 
-  /// Throws CapacityError with the numbers of blocks if the pool has too few.
+  /// Throws CapacityError with the numbers of blocks if the pool has too few; also for more than
+  /// CacheSpec::longest_step tokens of one sequence, if K has scales for channels.
   const StepPlan& plan(std::span<const SequenceInput> inputs) override;
   void commit(const StepPlan& plan) override;
   void abort(const StepPlan& plan) override;
 
   void truncate(int32_t sequence, int32_t n_tokens) override;
+  /// Not if a block that was open then is sealed now.
+  bool can_truncate(int32_t sequence, int32_t n_tokens) const override;
   void reset(int32_t sequence) override;
   void fork(int32_t from, int32_t to) override;
   int32_t adopt_prefix(int32_t sequence, std::span<const int32_t> tokens) override;
@@ -79,6 +85,7 @@ class PagedCache final : public KvCache {
   }
   /// Blocks that hold this many rows.
   int32_t blocks_for(int32_t length) const { return (length + spec_.block_len - 1) / spec_.block_len; }
+  bool seals_blocks() const { return spec_.n_open_blocks > 0; }
   void require_held(int32_t sequence, int32_t index) const;
   bool stores_tail(int32_t sequence) const;
   void drop_block(int32_t sequence, int32_t place);
@@ -89,6 +96,7 @@ class PagedCache final : public KvCache {
   int32_t choose_block();
   void require_enough_blocks() const;
   void take_chosen_blocks();
+  void lay_out_open_blocks();
   void hold_planned_blocks(int32_t i);
 
   // paged_prefixes.cpp

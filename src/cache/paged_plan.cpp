@@ -68,6 +68,13 @@ void PagedCache::require_enough_blocks() const {
 const StepPlan& PagedCache::plan(std::span<const SequenceInput> inputs) {
   LASTROW_CHECK(!planned_, "plan() again before commit() or abort()");
   require_valid(inputs, *this);
+  for (const SequenceInput& input : inputs)
+    if (seals_blocks() && static_cast<int64_t>(input.tokens.size()) > spec_.longest_step)
+      throw CapacityError(
+          "a step of {} tokens of a sequence, but the cache has open blocks for steps of {}: feed {} at "
+          "most, or raise "
+          "CacheSizes::longest_step",
+          input.tokens.size(), spec_.longest_step, spec_.longest_step);
   begin_packing(plan_, spec_);
   chosen_.clear();
   next_cached_ = prefixes_ ? prefixes_->oldest_idle() : PrefixIndex::kNone;
@@ -76,8 +83,32 @@ const StepPlan& PagedCache::plan(std::span<const SequenceInput> inputs) {
     pack(plan_, input, lengths_[input.sequence]);
   }
   require_enough_blocks();
+  if (seals_blocks()) lay_out_open_blocks();
   planned_ = true;
   return plan_;
+}
+
+/// Says for every sequence of the cache where the rows of its open blocks are during the step.
+void PagedCache::lay_out_open_blocks() {
+  const Sealing sealing = spec_.sealing();
+  plan_.open_blocks.assign(static_cast<size_t>(spec_.n_blocks), -1);
+  const auto mark = [&](int32_t sequence, const int32_t* blocks, int32_t length) {
+    for (int32_t place = sealing.n_sealed(lengths_[sequence]); place < blocks_for(length); ++place)
+      plan_.open_blocks[blocks[place]] = sealing.open_block(sequence, place);
+  };
+  for (int32_t sequence = 0; sequence < n_seqs(); ++sequence)
+    mark(sequence, table(sequence), lengths_[sequence]);
+  for (int32_t i = 0; i < plan_.n_seqs(); ++i) {
+    const int32_t sequence = plan_.sequences[i];
+    const int32_t* blocks = plan_.block_tables.data() + int64_t{i} * plan_.blocks_per_seq;
+    mark(sequence, blocks, plan_.kv_len[i]);
+    for (int32_t place = sealing.n_sealed(lengths_[sequence]); place < sealing.n_sealed(plan_.kv_len[i]);
+         ++place)
+      plan_.seals.push_back(blocks[place]);
+  }
+  for (const int64_t slot : plan_.append_slots)
+    plan_.open_slots.push_back(int64_t{plan_.open_blocks[slot / spec_.block_len]} * spec_.block_len +
+                               slot % spec_.block_len);
 }
 
 /// Takes the blocks of the plan from the pool, and from the cached blocks when the pool has no more.

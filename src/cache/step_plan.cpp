@@ -33,6 +33,9 @@ void StepPlan::clear() {
   key_positions.clear();
   new_positions.clear();
   new_key_positions.clear();
+  open_blocks.clear();
+  open_slots.clear();
+  seals.clear();
   window = window_sinks = table_sinks = 0;
   blocks_per_seq = block_len = 0;
   wants_mass = false;

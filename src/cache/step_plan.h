@@ -42,6 +42,11 @@ struct StepPlan {
   // Only if the cache uses new positions, else empty. RoPE and ALiBi go by these; K is stored before RoPE.
   std::vector<int32_t> new_positions{};      // [n_tokens]
   std::vector<int32_t> new_key_positions{};  // [n_seqs, keys_per_seq()]
+  // Only if K has scales for channels (cache/sealing.h), else empty:
+  std::vector<int32_t>
+      open_blocks{};  // [CacheSpec::n_blocks]       where the K rows of a block are; −1: sealed, or unused
+  std::vector<int64_t> open_slots{};  // [n_tokens]                  where the K rows of the tokens go
+  std::vector<int32_t> seals{};  // [n_seals]                   blocks that this step seals, in every layer
   // Only if the windowed layers have blocks of their own (CacheSpec::windowed):
   int32_t windowed_every = 0;           // WindowedLayers::every
   std::vector<StepPlan> of_windowed{};  // [1]: the plan of the windowed layers; else empty

@@ -8,6 +8,9 @@
 //
 // fp4 and int4 have 4 bits. Two elements share a byte, the first one in the low half. A tensor of them has the
 // C++ type Fp4x2 or Int4x2: it counts and addresses these bytes. core/four_bits.h has their conversions.
+//
+// int8-channel has the same codes as i8. It is a type of its own because its scales belong to columns of a block of
+// rows, not to rows (cache/kv_channels.h).
 #pragma once
 
 #include <bit>
@@ -19,7 +22,7 @@
 
 namespace lastrow {
 
-enum class DType : uint8_t { f64, f32, f16, bf16, fp8_e4m3, i64, i32, i8, u8, fp4x2, i4x2 };
+enum class DType : uint8_t { f64, f32, f16, bf16, fp8_e4m3, i64, i32, i8, u8, fp4x2, i4x2, i8_channel };
 
 /// How many numbers one element of a tensor holds: 2 for the types with 4 bits.
 constexpr int64_t numbers_in(DType dtype) { return dtype == DType::fp4x2 || dtype == DType::i4x2 ? 2 : 1; }
@@ -40,7 +43,8 @@ constexpr size_t size_of(DType dtype) {
   }
 }
 
-/// The name in options, messages and files: f64 f32 f16 bf16 fp8 (which is e4m3) i64 i32 i8 u8 fp4 int4.
+/// The name in options, messages and files: f64 f32 f16 bf16 fp8 (which is e4m3) i64 i32 i8 u8 fp4 int4
+/// int8-channel.
 std::string_view name_of(DType dtype);
 /// The inverse of name_of. Throws UsageError that lists the known names for any other text.
 DType dtype_from_name(std::string_view name);
@@ -60,6 +64,9 @@ struct Fp4x2 {
 };
 struct Int4x2 {
   uint8_t bits;
+};
+struct Int8Channel {
+  int8_t code;
 };
 
 LASTROW_HD constexpr float to_float(Half h) {
@@ -204,6 +211,10 @@ template <>
 struct DTypeOf<Int4x2> {
   static constexpr DType value = DType::i4x2;
 };
+template <>
+struct DTypeOf<Int8Channel> {
+  static constexpr DType value = DType::i8_channel;
+};
 
 template <typename T>
 constexpr DType dtype_of = DTypeOf<T>::value;
@@ -234,6 +245,8 @@ void with_type(DType dtype, F&& f) {
       return f(Fp4x2{});
     case DType::i4x2:
       return f(Int4x2{});
+    case DType::i8_channel:
+      return f(Int8Channel{});
   }
 }
 

@@ -35,9 +35,9 @@ T saturated(double x) {
   return x == x ? static_cast<T>(x) : T{0};
 }
 
-/// The types with two numbers in an element.
+/// The types whose elements mean nothing without a scale, and are not numbers themselves.
 template <typename T>
-constexpr bool kPacked = numbers_in(dtype_of<T>) > 1;
+constexpr bool kPacked = numbers_in(dtype_of<T>) > 1 || dtype_of<T> == DType::i8_channel;
 
 template <typename To, typename From>
 To converted(From x) {

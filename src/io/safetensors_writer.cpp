@@ -28,6 +28,7 @@ std::string_view name_in_file(DType dtype) {
     case DType::i32:
       return "I32";
     case DType::i8:
+    case DType::i8_channel:  // without its scales
       return "I8";
     case DType::u8:
     case DType::fp4x2:  // without their scales the codes are only bytes

@@ -185,6 +185,7 @@ void Decoder::attention_block(Backend& backend, const Batch& batch, KvStorage& s
                   .batch = own,
                   .spec = spec,
                   .mass = w.masses(*batch.plan).rows(layer * batch.plan->n_seqs(), batch.plan->n_seqs())});
+  if (!own.plan->seals.empty()) backend.run(SealKeys{{layer, site::kSealKeys}, own, storage});
   backend.run(Linear{{layer, site::kOProj}, attended, weights.o_proj.weight, weights.o_proj.bias, delta});
   backend.run(Add{{layer, site::kAddAttn}, delta, x});
 }

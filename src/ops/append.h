@@ -1,5 +1,6 @@
 // Stores the step's new K and V rows at the slots that the plan chose for them.
 //   K[slot(t), g, :] = k[t,g,:],   V[slot(t), g, :] = v[t,g,:],   slot(t) = append_slots[t]
+// If K has scales for channels, k goes to open_slots[t] of the open rows instead (cache/sealing.h).
 #pragma once
 
 #include "ops/batch.h"
@@ -32,8 +33,8 @@ struct Append {
   void check() const;
   Operands operands() const { return {.reads = {k, v}, .writes = {}}; }
   OpCost cost() const {
-    return cost::append(k.dim(0), k.dim(1), k.dim(2), storage.row_format(RowKind::k),
-                        storage.row_format(RowKind::v), elem_bytes(k.dtype()));
+    return cost::append(k.dim(0), k.dim(1), k.dim(2), storage.appended_format(RowKind::k),
+                        storage.appended_format(RowKind::v), elem_bytes(k.dtype()));
   }
 };
 

@@ -19,7 +19,8 @@ struct AttendSize {
   int64_t n_q_heads = 0;
   int64_t n_kv_heads = 0;
   int64_t head_dim = 0;
-  RowFormat k{}, v{};            // as they are stored
+  RowFormat k{}, v{};        // as they are stored
+  int64_t more_k_bytes = 0;  // beyond k, if K has scales for channels: these, and rows that are still in f32
   bool keys_in_scratch = false;  // k is then of the scratch
   int64_t activation_elem_bytes = kF32Bytes;
 };
@@ -28,7 +29,7 @@ struct AttendSize {
 /// the softmax (scale, cap, slope, compare, subtract, exp, add) is not counted: it is about 1/head_dim of all.
 /// Each visible row of K and V is read once for each K/V head. The activations are q, out and lse (f32).
 constexpr OpCost attend(const AttendSize& n) {
-  const int64_t k_bytes = n.kv_rows * n.n_kv_heads * n.k.row_bytes(n.head_dim),
+  const int64_t k_bytes = n.kv_rows * n.n_kv_heads * n.k.row_bytes(n.head_dim) + n.more_k_bytes,
                 v_bytes = n.kv_rows * n.n_kv_heads * n.v.row_bytes(n.head_dim);
   return {
       .flop = 4 * n.n_q_heads * n.head_dim * n.visible_cells,

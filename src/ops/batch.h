@@ -21,6 +21,10 @@ struct Batch {
   // Only for caches that forget rows; else nullptr:
   const int32_t* table_first;    // [n_seqs]                  BlockTable::first
   const int32_t* key_positions;  // [n_seqs, keys_per_seq]    the position of index s: effective_key_positions
+  // Only if K has scales for channels; else nullptr:
+  const int32_t* open_blocks;  // [n_blocks]
+  const int64_t* open_slots;   // [n_tokens]
+  const int32_t* seals;        // [n_seals]
   // Only if the windowed layers have blocks of their own; else nullptr:
   const Batch* of_windowed;  // the arrays of their plan
 

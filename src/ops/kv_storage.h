@@ -12,12 +12,19 @@
 // rows are [n_blocks, n_kv_heads, block_len, head_dim / 2] bytes, and scales are f16
 // [n_blocks, n_kv_heads, block_len, n_groups(head_dim)].
 //
+// If K is int8-channel, scales are f32 [n_blocks, n_kv_heads, head_dim], and the rows of open blocks are in f32 in
+// open_keys, [n_open_blocks, n_kv_heads, block_len, head_dim] (cache/sealing.h). open_blocks says which blocks are
+// open; begin_step takes it from the plan.
+//
 // The windowed layers may have a different number of blocks (CacheSpec::windowed).
 //
 // K and V may have different types. There is one allocation, the arena. It holds K of layer 0, V of layer 0,
-// K of layer 1, …, each followed by its scales. Rows and scales begin at multiples of kAlignment bytes from
+// K of layer 1, …, each followed by its scales and open rows. Each of them begins at multiples of kAlignment bytes from
 // the start of the arena.
 #pragma once
+
+#include <span>
+#include <vector>
 
 #include "cache/kv_cache.h"
 #include "core/tensor.h"
@@ -36,7 +43,8 @@ class KvStorage {
       : spec_(spec),
         k_{part_of(spec, 0, stored.k), part_of(spec, 1, stored.k)},
         v_{part_of(spec, 0, stored.v), part_of(spec, 1, stored.v)},
-        arena_(memory, DType::u8, {arena_bytes()}) {}
+        arena_(memory, DType::u8, {arena_bytes()}),
+        open_blocks_(has_open_blocks() ? static_cast<size_t>(spec.n_blocks) : 0, -1) {}
 
   const CacheSpec& spec() const { return spec_; }
   /// K or V of one layer, in the stored type.
@@ -59,7 +67,32 @@ class KvStorage {
     return {scales_in(place(arena_.view(), layer, kind), part).raw(), scales_dtype(kind),
             scales_shape(layer, kind)};
   }
-  /// Bytes of a stored element, and of its scales.
+  // ---- only if K has scales for channels
+  bool has_open_blocks() const { return spec_.n_open_blocks > 0; }
+  /// The K rows of open blocks of one layer, f32.
+  TensorView open_keys(int32_t layer) {
+    return {open_keys_in(place(arena_.view(), layer, RowKind::k)).raw(), DType::f32, open_keys_shape()};
+  }
+  ConstTensorView open_keys(int32_t layer) const {
+    return {open_keys_in(place(arena_.view(), layer, RowKind::k)).raw(), DType::f32, open_keys_shape()};
+  }
+  /// [n_blocks], as StepPlan::open_blocks of the last step, on the host. Empty if there are no open blocks.
+  std::span<const int32_t> open_blocks() const { return open_blocks_; }
+  /// The same size as before.
+  void set_open_blocks(std::span<const int32_t> open_blocks) {
+    LASTROW_CHECK(open_blocks.size() == open_blocks_.size(), "{} open blocks, not {}", open_blocks.size(),
+                  open_blocks_.size());
+    std::copy(open_blocks.begin(), open_blocks.end(), open_blocks_.begin());
+  }
+  /// The slot in open_keys where K of a slot is; −1: it is sealed.
+  int64_t open_slot(int64_t slot) const {
+    const int32_t open = open_blocks_[static_cast<size_t>(slot / spec_.block_len)];
+    return open < 0 ? -1 : int64_t{open} * spec_.block_len + slot % spec_.block_len;
+  }
+  /// Bytes of all rows of open blocks, in all layers.
+  int64_t open_bytes() const { return has_open_blocks() ? spec_.n_layers * open_keys_shape().size() * 4 : 0; }
+
+  /// Bytes of a stored element, and of the scales of a row.
   cost::RowFormat row_format(RowKind kind) const {
     const DType type = dtype(kind);
     return {.elem_bytes = static_cast<int64_t>(size_of(type)),
@@ -67,11 +100,16 @@ class KvStorage {
             .n_in_elem = numbers_in(type),
             .group = has_groups(type) ? kScaleGroup : 0};
   }
+  /// As an append writes a row: in f32 where the block is still open.
+  cost::RowFormat appended_format(RowKind kind) const {
+    return kind == RowKind::k && has_open_blocks() ? cost::RowFormat{} : row_format(kind);
+  }
   /// K, V and scales of one token in all layers and heads: 2 · n_layers · n_kv_heads rows, without padding.
   int64_t token_bytes() const { return spec_.n_layers * layer_token_bytes(); }
   /// The same of one block, in the layers of one group (CacheSpec::group).
   int64_t block_bytes(int32_t group) const {
-    return int64_t{spec_.block_len} * spec_.n_layers_in(group) * layer_token_bytes();
+    return spec_.n_layers_in(group) *
+           (int64_t{spec_.block_len} * layer_token_bytes() + spec_.n_kv_heads * spec_.channel_scales_bytes());
   }
   /// The size of the allocation: K, V and scales of all layers, and padding for the alignment. Each of these
   /// parts has less than kAlignment bytes of padding, and none if its size is a multiple of kAlignment.
@@ -83,18 +121,21 @@ class KvStorage {
     return spec_.n_kv_heads * (row(RowKind::k) + row(RowKind::v));
   }
 
-  /// K or V of one layer: its type, and the bytes of its rows and of its scales.
+  /// K or V of one layer: its type, and the bytes of its rows, of its scales and of the rows of open blocks.
   struct Part {
     DType dtype;
-    int64_t rows_bytes, scales_bytes;
-    int64_t bytes() const { return rows_bytes + scales_bytes; }
+    int64_t rows_bytes, scales_bytes, open_bytes;
+    int64_t bytes() const { return rows_bytes + scales_bytes + open_bytes; }
   };
   static Part part_of(const CacheSpec& spec, int32_t group, DType dtype) {
     const int64_t n_rows =
         int64_t{group == 1 ? spec.windowed.n_blocks : spec.n_blocks} * spec.block_len * spec.n_kv_heads;
     const int64_t scales_bytes = n_scales(dtype, spec.head_dim) * scale_bytes(dtype);
+    const bool per_channel = has_channel_scales(dtype);
     return {dtype, aligned(n_rows * (stored_row_bytes(dtype, spec.head_dim) - scales_bytes)),
-            aligned(n_rows * scales_bytes)};
+            aligned(per_channel ? spec.n_blocks * spec.n_kv_heads * spec.channel_scales_bytes()
+                                : n_rows * scales_bytes),
+            per_channel ? aligned(open_keys_shape_of(spec).size() * 4) : 0};
   }
   DType dtype(RowKind kind) const { return (kind == RowKind::k ? k_ : v_)[0].dtype; }
   const Part& of(int32_t layer, RowKind kind) const {
@@ -122,8 +163,13 @@ class KvStorage {
             spec_.head_dim / numbers_in(dtype(kind))};
   }
   DType scales_dtype(RowKind kind) const { return has_groups(dtype(kind)) ? DType::f16 : DType::f32; }
+  static Shape open_keys_shape_of(const CacheSpec& spec) {
+    return {spec.n_open_blocks, spec.n_kv_heads, spec.block_len, spec.head_dim};
+  }
+  Shape open_keys_shape() const { return open_keys_shape_of(spec_); }
   Shape scales_shape(int32_t layer, RowKind kind) const {
     const int32_t n_blocks = spec_.n_blocks_of(layer);
+    if (has_channel_scales(dtype(kind))) return {n_blocks, spec_.n_kv_heads, spec_.head_dim};
     if (!has_groups(dtype(kind))) return {n_blocks, spec_.n_kv_heads, spec_.block_len};
     return {n_blocks, spec_.n_kv_heads, spec_.block_len, n_groups(spec_.head_dim)};
   }
@@ -140,9 +186,16 @@ class KvStorage {
     return place.rows(part.rows_bytes, part.scales_bytes);
   }
 
+  template <typename View>
+  View open_keys_in(View place) const {
+    const Part& part = k_[0];
+    return place.rows(part.rows_bytes + part.scales_bytes, part.open_bytes);
+  }
+
   CacheSpec spec_;
   Part k_[2], v_[2];  // of a layer, by group
   Tensor arena_;      // u8
+  std::vector<int32_t> open_blocks_;
 };
 
 /// Throws ShapeError unless the storage has the layer of this site.

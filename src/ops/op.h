@@ -31,13 +31,14 @@
 #include "ops/rope.h"
 #include "ops/rotate_keys.h"
 #include "ops/score_mass.h"
+#include "ops/seal_keys.h"
 #include "ops/swiglu.h"
 
 namespace lastrow {
 
 /// Cheap to make and to pass, because it holds views and numbers and owns no memory.
 using Op = std::variant<Embed, EmbedPositions, RmsNorm, LayerNorm, Linear, Rope, Append, RotateKeys, Attend,
-                        Probe, ScoreMass, Swiglu, Gelu, Add, GatherRows, Argmax>;
+                        Probe, ScoreMass, SealKeys, Swiglu, Gelu, Add, GatherRows, Argmax>;
 
 inline Site site_of(const Op& op) {
   return std::visit([](const auto& o) { return o.site; }, op);

@@ -60,6 +60,7 @@ enum class RowRule : uint8_t {
   rotated,     // a slot of the scratch for rotated keys comes from the same slot of K
   attended,    // row t comes from row t of q, and from K and V (lse: K alone) of the slots that t sees
   weighed,     // row i comes from the rows of q and lse of sequence i, and from K of the slots that they see
+  sealed,      // a slot of K comes from all slots of its block
   copied,      // a slot comes from the slot that was copied to it
   none,        // a row comes from no other row
 };

@@ -85,6 +85,12 @@ std::vector<Row> unsorted_rows(const OpTraits& op, const CallRows& call, size_t 
       return attended(call, output == 1, t);
     case RowRule::weighed:
       return weighed(call, t);
+    case RowRule::sealed: {
+      const Row slot = call.writes[output].at(t);
+      const int64_t block_len = call.plan.block_len, first = slot.row / block_len * block_len;
+      for (int64_t i = 0; i < block_len; ++i) rows.push_back({RowSpace::k, call.layer, first + i});
+      return rows;
+    }
     case RowRule::copied:
       return {copied_from(call, output, t)};
     case RowRule::none:

@@ -10,6 +10,7 @@
 //   attended     out[t], lse[t] ← q[t], and K and (out only) V of the slots that t sees
 //                if the call reads rotated keys, these take the place of K
 //   weighed      mass[i] ← q[t] and lse[t] of the tokens t of sequence i, and K of the slots that they see
+//   sealed       slot of K ← all slots of its block, because they share the scales
 //   copied       slot ← the slot that it was copied from
 //   none         ← nothing
 // No rule names weights or biases, because they are the same in every step. A test changes the input rows of

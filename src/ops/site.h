@@ -36,6 +36,7 @@ inline constexpr const char* kAppend = "append";
 inline constexpr const char* kRotateKeys = "rotate_keys";  // if the cache uses new positions, after kAppend
 inline constexpr const char* kAttend = "attend";
 inline constexpr const char* kScoreMass = "score_mass";  // if the plan wants it
+inline constexpr const char* kSealKeys = "seal_keys";    // if the plan seals blocks
 inline constexpr const char* kOProj = "o_proj";
 inline constexpr const char* kAddAttn = "add_attn";
 inline constexpr const char* kFfnNorm = "ffn_norm";

@@ -35,7 +35,7 @@ std::vector<float> as_stored(std::span<const float> row, DType stored) {
       std::vector<Half> scales(static_cast<size_t>(n_groups(n)));
       encode_groups(row.data(), n, codes.data(), scales.data());
       decode_groups(codes.data(), scales.data(), n, decoded.data());
-    } else if constexpr (is_kv_dtype(dtype_of<T>)) {
+    } else if constexpr (encodes_rows(dtype_of<T>)) {
       std::vector<T> codes(row.size());
       const float scale = encode_row(row.data(), n, codes.data());
       decode_row(codes.data(), scale, n, decoded.data());

@@ -5,7 +5,8 @@
 //   …steps that overwrite them…
 //   saved.write_back(backend, storage);    or saved.clear()
 //
-// Until clear(), it holds 2 · n_layers rows for each slot in host memory.
+// Until clear(), it holds 2 · n_layers rows for each slot in host memory. If K has scales for channels, a row alone
+// cannot be written back, so it holds all codes, scales and open rows of K as they are stored.
 #pragma once
 
 #include <array>
@@ -27,6 +28,8 @@ class SavedRows {
  private:
   SlotsOfGroups slots_;
   std::vector<Tensor> rows_;  // K of layer 0, V of layer 0, K of layer 1, …: [n_slots, n_kv_heads, head_dim]
+  std::vector<Tensor> sealed_keys_;   // codes of layer 0, its scales, its open rows, codes of layer 1, …
+  std::vector<int32_t> open_blocks_;  // KvStorage::open_blocks
 };
 
 }  // namespace lastrow

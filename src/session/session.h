@@ -166,8 +166,8 @@ class DecodeSession {
   void require_fits(const SavedCache& saved) const;
   void require_held(const KvCache& cache, int32_t index) const;
   void require_stored_rows() const;
-  /// Whether the cache of this session forgets rows. False in Mode::recompute.
-  bool forgets() const { return mode() == Mode::cached && cache_->spec().forgets(); }
+  /// CacheSpec::changes_held_rows of the cache of this session. False in Mode::recompute.
+  bool changes_held_rows() const { return mode() == Mode::cached && cache_->spec().changes_held_rows(); }
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;

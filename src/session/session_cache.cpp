@@ -10,6 +10,10 @@ bool forgets_rows(const CacheOptions& options) {
   return options.kind == "window" || options.kind == "budget";
 }
 
+bool limits_steps(const CacheOptions& options) {
+  return forgets_rows(options) || has_channel_scales(options.dtype_k);
+}
+
 bool uses_new_positions(const CacheOptions& options) { return options.positions == Positions::renumbered; }
 
 CacheOptions completed(CacheOptions options, const ModelConfig& config) {
@@ -47,7 +51,8 @@ int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t contex
           chunk);
     return 1;
   }
-  if (!forgets_rows(options) || chunk != 0) return chunk;
+  if (!limits_steps(options) || chunk != 0) return chunk;
+  if (!forgets_rows(options)) return std::min(options.block_len, context);
   return std::min(options.kind == "budget" ? options.budget : options.window, context);
 }
 
@@ -66,6 +71,11 @@ void require_can_step_together(const CacheOptions& options) {
     throw UsageError(
         "a cache with positions=new takes one token of a text in a step, but texts that step together feed "
         "whole prompts: use positions=kept, or run each text by itself");
+  if (has_channel_scales(options.dtype_k))
+    throw UsageError(
+        "texts that step together feed whole prompts, and K as int8-channel keeps the rows of a step in f32 "
+        "until later "
+        "steps seal them: use int8, or run each text by itself");
 }
 
 void require_can_be_saved(const CacheOptions& options) {
@@ -73,6 +83,11 @@ void require_can_be_saved(const CacheOptions& options) {
     throw UsageError(
         "rows cannot be saved from a cache with a window or a budget, nor loaded into one: they depend on "
         "what earlier tokens saw, and some are forgotten; use a contiguous or paged cache without a window");
+  if (has_channel_scales(options.dtype_k))
+    throw UsageError(
+        "rows cannot be saved from a cache with K as int8-channel, nor loaded into one: the last ones are in "
+        "f32, and the "
+        "others share scales with their block; use int8");
 }
 
 }  // namespace lastrow

@@ -3,8 +3,8 @@
 //   options.cache = completed(options.cache, config);            first; throws if the model cannot have it
 //   options.chunk = longest_chunk(options.cache, options.chunk, context);
 //
-// A cache that forgets rows must know how many tokens of a sequence a step may feed (CacheSizes::longest_step),
-// because it has room for so many rows beside those that it keeps.
+// A cache that limits steps must know how many tokens of a sequence a step may feed (CacheSizes::longest_step),
+// because it has room for so many rows beside those that it keeps (or has sealed).
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,9 @@ namespace lastrow {
 
 /// Whether a cache with these options forgets rows of a text that goes on.
 bool forgets_rows(const CacheOptions& options);
+/// Whether a cache with these options takes only so many tokens of a sequence in a step, SessionOptions::chunk: because
+/// it forgets rows, or keeps new rows of K in open blocks until it seals them (cache/sealing.h).
+bool limits_steps(const CacheOptions& options);
 /// Whether a cache with these options uses new positions. Then a step feeds one token of a sequence.
 bool uses_new_positions(const CacheOptions& options);
 
@@ -25,8 +28,8 @@ bool uses_new_positions(const CacheOptions& options);
 /// positions and the model cannot have them.
 CacheOptions completed(CacheOptions options, const ModelConfig& config);
 
-/// The most tokens of a sequence that a step feeds; 0: any number. If the cache forgets rows and the caller
-/// sets no chunk, it is the window (or the budget). The cache then has about twice as many slots as kept rows.
+/// The most tokens of a sequence that a step feeds; 0: any number. If the cache limits steps and the caller
+/// sets no chunk, it is the window, the budget, or a block. The cache then has about twice as many slots as kept rows.
 /// If the cache uses new positions, it is 1. Throws UsageError if the caller wants more.
 int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t context);
 

@@ -45,7 +45,7 @@ void DecodeSession::Transaction::advance(std::span<const int32_t> tokens) {
         "{} more tokens do not fit: the context of {} has room for {}, and the text so far is kept",
         tokens.size(), session_.max_seq_len(), room);
   const int32_t chunk = session_.options_.chunk;  // on both sides of a twin
-  if (forgets_rows(session_.options_.cache) && static_cast<int64_t>(tokens.size()) > chunk)
+  if (limits_steps(session_.options_.cache) && static_cast<int64_t>(tokens.size()) > chunk)
     throw CapacityError(
         "a step of {} tokens, but the cache has room for {} at once: give them in several calls{}",
         tokens.size(), chunk,
@@ -156,7 +156,7 @@ void DecodeSession::Transaction::require_not_stopped() const {
 }
 
 /// Runs `step`. With the cache, it first runs the earlier steps whose rows are missing. A cache that forgets
-/// rows may have to begin with step 0.
+/// or rounds rows may have to begin with step 0.
 void DecodeSession::Transaction::run_through(int32_t step) {
   require_not_stopped();
   int32_t first = step;
@@ -203,7 +203,7 @@ const StepPlan& DecodeSession::Transaction::feed(std::span<const int32_t> tokens
   const SequenceInput sequence{0, tokens, logits};
   const StepPlan& plan = cache.plan({&sequence, 1});
   try {
-    if (session_.mode() == Mode::cached && !session_.forgets()) require_same_slots(plan);
+    if (session_.mode() == Mode::cached && !session_.changes_held_rows()) require_same_slots(plan);
     forward(plan, phase);
   } catch (...) {
     cache.abort(plan);

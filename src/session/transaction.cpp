@@ -36,7 +36,7 @@ void DecodeSession::Transaction::undo() {
 /// Copies the rows that the cache held at the start and has forgotten since, because steps may overwrite
 /// them. Only set_pokes and load need this: under the same pokes, a step stores the same bits again.
 void DecodeSession::Transaction::save_forgotten_rows() {
-  if (session_.forgets()) return save_held_rows();
+  if (session_.changes_held_rows()) return save_held_rows();
   n_tokens_kept_ = session_.cache_->n_seen(0);
   if (session_.mode() == Mode::recompute) return;
   std::vector<int64_t> slots;
@@ -45,10 +45,10 @@ void DecodeSession::Transaction::save_forgotten_rows() {
   before_->rows.save(*session_.backend_, *session_.storage_, {std::move(slots)});
 }
 
-/// Copies all rows that the cache held at the start, if it is one that forgets rows: steps may give any of
-/// their slots to other rows. Does so once.
+/// Copies all rows that the cache held at the start, if it is one that forgets or rounds held rows: steps may give any
+/// of their slots to other rows, or seal their blocks. Does so once.
 void DecodeSession::Transaction::save_held_rows() {
-  if (!session_.forgets() || has_saved_) return;
+  if (!session_.changes_held_rows() || has_saved_) return;
   n_tokens_kept_ = 0;
   SavedRows::SlotsOfGroups slots;
   for (int32_t i = 0; i < before_->cache->spec().n_groups(); ++i) {

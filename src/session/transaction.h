@@ -20,7 +20,8 @@
 // A cache that forgets rows gives their slots to later rows. One new step overwrites only rows that were
 // forgotten before it, so advance saves nothing. But a call that goes back, or runs several steps, may
 // overwrite a slot that held a row when the call began. Such a call first copies all rows that the cache
-// holds. These are at most as many as the cache has slots.
+// holds. These are at most as many as the cache has slots. A cache that seals blocks of K (cache/sealing.h) does the
+// same, because a sealed block does not get its rows in f32 back.
 #pragma once
 
 #include <memory>

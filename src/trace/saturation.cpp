@@ -5,7 +5,9 @@
 namespace lastrow {
 namespace {
 
-bool can_saturate_in(DType stored) { return stored != DType::f32 && stored != DType::i8; }
+bool can_saturate_in(DType stored) {
+  return stored != DType::f32 && stored != DType::i8 && stored != DType::i8_channel;
+}
 
 int64_t count(ConstTensorView rows, DType stored) {
   if (!can_saturate_in(stored) || rows.size() == 0) return 0;

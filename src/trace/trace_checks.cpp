@@ -26,6 +26,7 @@ OperandCounts least_operands(const OpTraits& op) {
       return {n_sources, 1};
     case RowRule::appended:
     case RowRule::rotated:
+    case RowRule::sealed:
     case RowRule::copied:
     case RowRule::none:
       return {n_sources, 0};
@@ -51,6 +52,8 @@ CacheSpec TraceChecks::cache_spec(const nlohmann::json& json) const {
   const auto optional_field = [&](const char* name) { return json.contains(name) ? field(name) : 0; };
   spec.held_rows = optional_field("held_rows");
   spec.table_len = optional_field("table_len");
+  spec.longest_step = optional_field("longest_step");
+  spec.n_open_blocks = optional_field("n_open_blocks");
   if (json.contains("windowed")) {
     const nlohmann::json& windowed = json["windowed"];
     const auto number = [&](const char* name) {

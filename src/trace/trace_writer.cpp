@@ -204,6 +204,10 @@ std::string cache_json(const CacheSpec& spec) {
                         {"dtype_k", name_of(spec.dtype_k)}, {"dtype_v", name_of(spec.dtype_v)}};
   if (spec.held_rows > 0) fields["held_rows"] = spec.held_rows;
   if (spec.table_len > 0) fields["table_len"] = spec.table_len;
+  if (spec.n_open_blocks > 0) {
+    fields["longest_step"] = spec.longest_step;
+    fields["n_open_blocks"] = spec.n_open_blocks;
+  }
   if (const WindowedLayers& windowed = spec.windowed; windowed.every > 0)
     fields["windowed"] = {{"every", windowed.every},
                           {"n_blocks", windowed.n_blocks},

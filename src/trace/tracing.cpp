@@ -8,6 +8,16 @@
 #include "trace/host_dtype.h"
 
 namespace lastrow {
+namespace {
+
+std::vector<int64_t> slots_of_block(const KvStorage& storage, int32_t block) {
+  const int64_t block_len = storage.spec().block_len;
+  std::vector<int64_t> slots(static_cast<size_t>(block_len));
+  for (int64_t i = 0; i < block_len; ++i) slots[i] = block * block_len + i;
+  return slots;
+}
+
+}  // namespace
 
 // ---- which tensor a view belongs to
 
@@ -112,6 +122,7 @@ void TracingBackend::record(Event event, const Op& op) {
       slot_spans(event.writes, append->storage, append->site.layer, space, append->batch.plan->append_slots,
                  true);
   if (traits(event.op).rule == RowRule::rotated) add_held_rows(event, *storage_of(op));
+  if (const auto* seal = std::get_if<SealKeys>(&op)) add_sealed_rows(event, *seal);
   for (const TensorView& view : o.writes) event.writes.push_back(written_span(view));
   recorder_.add_event(std::move(event));
 }
@@ -145,6 +156,14 @@ void TracingBackend::add_held_rows(Event& event, const KvStorage& storage) {
   }
 }
 
+// Adds the rows of the blocks that an operation seals: it reads them in f32, and stores them rounded.
+void TracingBackend::add_sealed_rows(Event& event, const SealKeys& op) {
+  for (const bool write : {false, true})
+    for (const int32_t block : op.batch.plan->seals)
+      slot_spans(write ? event.writes : event.reads, op.storage, event.layer, RowSpace::k,
+                 slots_of_block(op.storage, block), write);
+}
+
 void TracingBackend::record_block_copies(double start_us, double duration_us, const KvStorage& storage,
                                          std::span<const BlockCopy> copies) {
   if (!recorder_.options().events || copies.empty()) return;
@@ -154,18 +173,12 @@ void TracingBackend::record_block_copies(double start_us, double duration_us, co
   event.start_us = start_us;
   event.duration_us = duration_us;
   event.cost = cost::copy_blocks(storage, static_cast<int64_t>(copies.size()));
-  const int64_t block_len = storage.spec().block_len;
-  const auto slots_of_block = [&](int32_t block) {
-    std::vector<int64_t> slots(static_cast<size_t>(block_len));
-    for (int64_t i = 0; i < block_len; ++i) slots[i] = block * block_len + i;
-    return slots;
-  };
   for (const BlockCopy& copy : copies)
     for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
       for (const RowSpace space : {RowSpace::k, RowSpace::v}) {
         if (storage.spec().group_of(layer) != 0) continue;
-        slot_spans(event.reads, storage, layer, space, slots_of_block(copy.from_block), false);
-        slot_spans(event.writes, storage, layer, space, slots_of_block(copy.to_block), true);
+        slot_spans(event.reads, storage, layer, space, slots_of_block(storage, copy.from_block), false);
+        slot_spans(event.writes, storage, layer, space, slots_of_block(storage, copy.to_block), true);
       }
   recorder_.add_event(std::move(event));
 }
