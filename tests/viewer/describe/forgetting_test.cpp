@@ -171,6 +171,10 @@ TEST_CASE("a budget: both panes say how much weight the forgotten rows hold, and
   }
   CHECK(view->panes[0].price.starts_with("The cache forgot 8 rows; on the right"));
   CHECK(view->panes[1].price.starts_with("The left side has forgotten 8 rows; here"));
+  // A picture says only what its beat has reached.
+  const auto price_at = [&](Beat beat) { return at(controller, beat)->panes[0].price; };
+  CHECK(price_at(Beat::sum).ends_with(" of the last row's weight."));
+  CHECK(price_at(Beat::append) == "The cache forgot 8 rows.");
   // In the prefill nothing is forgotten that a query reads.
   controller.send(GoToStep{0});
   CHECK(controller.settle()->panes[0].price.starts_with(

@@ -16,7 +16,7 @@ TEST_CASE("the script about caches that forget plays, and its pictures show what
   const auto left = [&](size_t row) -> const PaneState& { return host.rows[row - 1].view->panes[0]; };
   const auto right = [&](size_t row) -> const PaneState& { return host.rows[row - 1].view->panes[1]; };
   // 2: position 11 is in the slot where position 4 was.
-  CHECK(left(2).pool.note == "position 11 → slot 4, where 4 was");
+  CHECK(left(2).pool.note == "position 11 → slot 4, where position 4 was");
   // 3: on the left the keys before the window do not exist; on the right they are masked.
   CHECK(left(3).scores.cell(11, 4) == State::not_stored);
   CHECK(right(3).scores.cell(11, 4) == State::masked);

@@ -57,7 +57,7 @@ std::string price_of_budget(const StepData& step, Mode side, const Selection& at
   if (n_forgotten == 0)
     return "The cache has forgotten nothing that this step reads: both sides see the same rows.";
   const std::string rows = plural(n_forgotten, "row"), they = n_forgotten == 1 ? "it holds" : "they hold";
-  const double weight = forgotten_weight(step, at);
+  const double weight = reached(at.beat, Beat::softmax) ? forgotten_weight(step, at) : -1;
   if (side == Mode::cached)
     return weight < 0 ? fmt::format("The cache forgot {}.", rows)
                       : fmt::format("The cache forgot {}; on the right {} {} of the last row's weight.", rows,
@@ -183,6 +183,7 @@ std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
     text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
     text = "Without pokes " + text;
   }
+  if (!reached(at.beat, Beat::next)) return text;
   text += " " + logits_text(snapshot, step);
   const std::string dtype = kv_dtypes_name(snapshot.setup->cache.dtypes());
   if (dtype != "f32") text += fmt::format(" A part of this comes from rounding K and V to {}.", dtype);

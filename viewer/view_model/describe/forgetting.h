@@ -40,7 +40,7 @@ std::string not_stored_line(const Snapshot& snapshot, Part part, int position);
 std::string use_text(const Snapshot& snapshot, Mode side, int layer, int position);
 
 /// What the policy costs in this step, without pokes: how much weight the forgotten rows hold on the other side, and
-/// by how much the logits differ. One or two sentences for each pane.
+/// by how much the logits differ, as far as the beat has come. One or two sentences for each pane.
 std::string price(const Snapshot& snapshot, Mode side, const Selection& at);
 
 }  // namespace lastrow::view

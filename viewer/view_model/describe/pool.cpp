@@ -59,7 +59,7 @@ std::string note_of(const Snapshot& snapshot, Beat beat, const std::vector<Place
   if (written.size() != 1) return "";
   const auto before = last_forgotten_in(snapshot, written[0].slot);
   return fmt::format("position {} → slot {}{}", written[0].position, written[0].slot,
-                     before ? fmt::format(", where {} was", *before) : "");
+                     before ? fmt::format(", where position {} was", *before) : "");
 }
 
 }  // namespace
