@@ -15,6 +15,7 @@ namespace {
 /// What the list says beside the name.
 std::string description(const CacheOptions& c) {
   const std::string rows = plural(c.kind == "budget" ? c.budget : c.window, "row");
+  if (c.kind == "window" && c.window == 0) return "a ring in each layer that has a window";
   if (c.kind == "paged") return fmt::format("keeps every row, in blocks of {}", c.block_len);
   if (c.kind == "window")
     return c.sinks == 0 ? fmt::format("a ring: a query sees the last {}", rows)
@@ -42,11 +43,6 @@ void require_shown(const CacheOptions& cache) {
         "{}: the viewer cannot show positions=new yet, because K then has other positions in each step: "
         "choose positions=kept, or record it with lastrow generate --trace",
         lastrow::name_of(cache));
-  if (cache.windowed_every > 0)
-    throw UsageError(
-        "{}: the viewer cannot show a ring in only some of the layers yet: choose one for all layers, "
-        "window:w=W, or record it with lastrow generate --trace",
-        lastrow::name_of(cache));
 }
 
 std::string why_not(const Setup& setup, const CacheOptions& cache) {
@@ -71,7 +67,7 @@ std::string cache_label(const CacheOptions& c) {
     return c.eviction == Eviction::sinks
                ? fmt::format("budget {}, {} sinks", c.budget, c.sinks)
                : fmt::format("budget {}, {}", c.budget, lastrow::name_of(c.eviction));
-  const std::string window = c.window == 0 ? "window" : fmt::format("window {}", c.window);
+  const std::string window = c.window == 0 ? "the model's window" : fmt::format("window {}", c.window);
   if (c.kind == "window") return c.sinks == 0 ? window : fmt::format("{} sinks + {}", c.sinks, window);
   return c.window == 0 ? c.kind : fmt::format("contiguous, {}", window);
 }
@@ -84,7 +80,7 @@ CacheSizeChoice sizes_of(const CacheOptions& cache, CacheSizeChoice sizes) {
 }
 
 CacheOptions with_sizes(CacheOptions cache, CacheSizeChoice sizes) {
-  if (cache.kind == "window") cache.window = sizes.rows;
+  if (cache.kind == "window" && cache.window > 0) cache.window = sizes.rows;
   if (cache.kind == "budget") cache.budget = sizes.rows;
   if (cache.sinks > 0) cache.sinks = sizes.sinks;
   return cache;
@@ -116,6 +112,7 @@ CacheMenu build_cache_menu(const Setup* setup, const CacheOptions& cache, CacheS
       if (eviction == Eviction::sinks) options.sinks = sizes.sinks;
       return options;
     };
+    if (setup != nullptr && setup->config().window > 0) add({.kind = "window", .block_len = 1});
     for (const CacheOptions& choice : {CacheOptions{}, CacheOptions{.kind = "paged", .block_len = 4}, ring,
                                        ring_with_sinks, evicts(Eviction::oldest), evicts(Eviction::sinks),
                                        evicts(Eviction::heavy), evicts(Eviction::random)})

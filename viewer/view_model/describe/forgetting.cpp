@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "session/session_cache.h"
 #include "viewer/view_model/describe/compare.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/text.h"
@@ -48,12 +47,12 @@ double forgotten_weight(const StepData& step, const Selection& at) {
   if (p == nullptr) return -1;
   double weight = 0;
   for (int s = 0; s < step.n_tokens; ++s)
-    if (index_of(left.keys, s) < 0) weight += double{p[s]};
+    if (index_of(left.held(at.layer).keys, s) < 0) weight += double{p[s]};
   return weight;
 }
 
 std::string price_of_budget(const StepData& step, Mode side, const Selection& at) {
-  const int n_forgotten = step.n_tokens - step.side(Mode::cached).n_keys();
+  const int n_forgotten = step.n_tokens - step.side(Mode::cached).held(at.layer).n_keys();
   if (n_forgotten == 0)
     return "The cache has forgotten nothing that this step reads: both sides see the same rows.";
   const std::string rows = plural(n_forgotten, "row"), they = n_forgotten == 1 ? "it holds" : "they hold";
@@ -65,6 +64,19 @@ std::string price_of_budget(const StepData& step, Mode side, const Selection& at
   return weight < 0 ? fmt::format("The left side has forgotten {}.", rows)
                     : fmt::format("The left side has forgotten {}; here {} {} of the last row's weight.",
                                   rows, they, rough(weight));
+}
+
+constexpr const char* kPriceOfWindow =
+    "Both sides have the same window: no query reads a row that the cache forgot.";
+
+/// "Layer 1 has no window, so its cache keeps every row. Layers 0 and 2 have one."
+std::string price_of_full_layer(const Setup& setup, int layer) {
+  std::vector<int> windowed;
+  for (int l = 0; l < setup.config().n_layers; ++l)
+    if (forgets(setup, l)) windowed.push_back(l);
+  return fmt::format("Layer {} has no window, so the cache keeps all its rows. {} {} a window.", layer,
+                     windowed.size() == 1 ? "Layer " + ranges(windowed) : "Layers " + ranges(windowed),
+                     windowed.size() == 1 ? "has" : "have");
 }
 
 /// As eviction_reason, for a line with little room.
@@ -85,23 +97,28 @@ std::string short_reason(const Setup& setup, const EvictedRow& row) {
 
 }  // namespace
 
-bool forgets(const Setup& setup) { return forgets_rows(setup.cache); }
+bool forgets(const Setup& setup) { return setup.spec.forgets(); }
 
-std::optional<Forgotten> when_forgotten(const Snapshot& snapshot, int position) {
+bool forgets(const Setup& setup, int layer) {
+  return setup.spec.windowed.has(layer) || setup.spec.held_rows > 0;
+}
+
+std::optional<Forgotten> when_forgotten(const Snapshot& snapshot, int layer, int position) {
+  if (!forgets(*snapshot.setup, layer)) return std::nullopt;
   const auto find = [&](const std::vector<EvictedRow>& rows, int step) -> std::optional<Forgotten> {
     const auto row = std::ranges::find(rows, position, &EvictedRow::position);
     return row == rows.end() ? std::nullopt : std::optional(Forgotten{step, *row});
   };
   const int now = snapshot.now->step;
-  if (const auto here = find(snapshot.now->side(Mode::cached).evicted, now)) return here;
+  if (const auto here = find(snapshot.now->side(Mode::cached).held(layer).evicted, now)) return here;
   if (history_may_differ(snapshot)) return std::nullopt;
   for (int step = 0; step < std::min(now, static_cast<int>(snapshot.evicted.size())); ++step)
     if (const auto there = find(snapshot.evicted[static_cast<size_t>(step)], step)) return there;
   return std::nullopt;
 }
 
-std::optional<int> last_forgotten_in(const Snapshot& snapshot, int64_t slot) {
-  if (history_may_differ(snapshot)) return std::nullopt;
+std::optional<int> last_forgotten_in(const Snapshot& snapshot, int layer, int64_t slot) {
+  if (!forgets(*snapshot.setup, layer) || history_may_differ(snapshot)) return std::nullopt;
   const int now = std::min(snapshot.now->step, static_cast<int>(snapshot.evicted.size()));
   for (int step = now - 1; step >= 0; --step) {
     const auto& rows = snapshot.evicted[static_cast<size_t>(step)];
@@ -126,8 +143,8 @@ std::string eviction_reason(const Setup& setup, const EvictedRow& row) {
   return "";
 }
 
-std::string evicted_rows(const Snapshot& snapshot, size_t most_bytes) {
-  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).evicted;
+std::string evicted_rows(const Snapshot& snapshot, int layer, size_t most_bytes) {
+  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).held(layer).evicted;
   if (rows.empty()) return "";
   std::vector<int> positions;
   for (const EvictedRow& row : rows) positions.push_back(row.position);
@@ -136,17 +153,17 @@ std::string evicted_rows(const Snapshot& snapshot, size_t most_bytes) {
   return text.size() <= most_bytes ? text : plural(static_cast<int64_t>(rows.size()), "row");
 }
 
-std::string evicted_text(const Snapshot& snapshot) {
+std::string evicted_text(const Snapshot& snapshot, int layer) {
   constexpr size_t kMostBytes = 24;  // the line has little room in lecture mode
-  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).evicted;
+  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).held(layer).evicted;
   if (rows.empty()) return "";
-  const std::string text = "evicts " + evicted_rows(snapshot, kMostBytes);
+  const std::string text = "evicts " + evicted_rows(snapshot, layer, kMostBytes);
   return rows.size() > 1 ? text : text + ": " + short_reason(*snapshot.setup, rows[0]);
 }
 
-std::string not_stored_line(const Snapshot& snapshot, Part part, int position) {
+std::string not_stored_line(const Snapshot& snapshot, int layer, Part part, int position) {
   const std::string name = fmt::format("{}[{}]", name_of(part), position);
-  const auto forgotten = when_forgotten(snapshot, position);
+  const auto forgotten = when_forgotten(snapshot, layer, position);
   if (!forgotten) return name + " is not stored: the cache has evicted it, so no query reads it any more";
   const bool by_attention = snapshot.setup->cache.eviction == Eviction::heavy;
   const std::string reason =
@@ -168,17 +185,17 @@ std::string use_text(const Snapshot& snapshot, Mode side, int layer, int positio
     return end == last ? "used by this row for the last time" : fmt::format("used by rows up to {}", end);
   }
   if (side == Mode::cached && snapshot.setup->cache.kind == "budget")
-    return was_evicted(d, position) ? "used by this row, then evicted"
-                                    : "used by this and later rows, until the cache evicts it";
+    return was_evicted(d.held(layer), position) ? "used by this row, then evicted"
+                                                : "used by this and later rows, until the cache evicts it";
   return "used by this and every later row";
 }
 
 std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
   if (!forgets(*snapshot.setup)) return "";
   const StepData& step = *snapshot.unpoked;
-  std::string text = snapshot.setup->cache.kind == "budget"
-                         ? price_of_budget(step, side, at)
-                         : "Both sides have the same window: no query reads a row that the cache forgot.";
+  std::string text = !forgets(*snapshot.setup, at.layer)      ? price_of_full_layer(*snapshot.setup, at.layer)
+                     : snapshot.setup->cache.kind == "budget" ? price_of_budget(step, side, at)
+                                                              : kPriceOfWindow;
   if (snapshot.now != snapshot.unpoked) {
     text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
     text = "Without pokes " + text;

@@ -36,13 +36,14 @@ class PaneText {
   /// Cells of keys that the queries of this step do not see.
   int64_t n_masked() const {
     int64_t n = 0;
-    for (int t = data_.first_position; t < n_; ++t) n += data_.n_keys() - n_keys_seen(data_, at_.layer, t);
+    for (int t = data_.first_position; t < n_; ++t)
+      n += data_.held(at_.layer).n_keys() - n_keys_seen(data_, at_.layer, t);
     return n;
   }
 
   std::string keep_note() const {
     if (side_ == Mode::recompute) return "drops everything";
-    const std::string evicted = evicted_text(snapshot_);
+    const std::string evicted = evicted_text(snapshot_, at_.layer);
     return evicted.empty() ? "drops Q and scores" : evicted;
   }
 
@@ -54,7 +55,8 @@ class PaneText {
     switch (at_.beat) {
       case Beat::start:
         if (!cached || alike) return "nothing kept from earlier steps";
-        return fmt::format("K and V of {} are in the cache", plural(data_.n_keys() - queries, "token"));
+        return fmt::format("K and V of {} are in the cache",
+                           plural(data_.held(at_.layer).n_keys() - queries, "token"));
       case Beat::project:
         if (cached || alike) return fmt::format("{} of Q, K and V", plural(queries, "row"));
         return fmt::format("{} of Q, K and V, {} of them again", plural(n_, "row"), past);

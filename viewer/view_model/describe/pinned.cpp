@@ -122,15 +122,15 @@ std::string bytes_text(int width, DType dtype) {
 }
 
 /// When the cache forgot the row, and what is in its slot now.
-void add_eviction(const Snapshot& snapshot, const Target& target,
+void add_eviction(const Snapshot& snapshot, int layer, const Target& target,
                   std::vector<std::pair<std::string, std::string>>& lines) {
   if (target.side == Mode::recompute) return;
-  const auto forgotten = when_forgotten(snapshot, target.row);
+  const auto forgotten = when_forgotten(snapshot, layer, target.row);
   if (!forgotten) return;
   const Setup& setup = *snapshot.setup;
   const std::string step = forgotten->step == 0 ? "prefill" : fmt::format("decode {}", forgotten->step);
   lines.emplace_back("evicted after", fmt::format("{}: {}", step, eviction_reason(setup, forgotten->row)));
-  const auto& kept = snapshot.now->side(Mode::cached).kept;
+  const auto& kept = snapshot.now->side(Mode::cached).held(layer).kept;
   const auto now = std::ranges::find(kept, forgotten->row.slot, &PlacedRow::slot);
   lines.emplace_back("its slot",
                      slot_text(setup, target.side, forgotten->row.slot) +
@@ -151,12 +151,13 @@ void add_provenance(const Snapshot& snapshot, const Selection& at, const Target&
                        fmt::format("{} rad (fastest pair) … {} rad (slowest)", s, number(slowest)));
   }
   if (target.part == Part::k || target.part == Part::v) {
-    const SideData& d = snapshot.now->side(target.side);
-    if (const int index = index_of(d.keys, s); index >= 0) {
-      if (index != s) lines.emplace_back("index", fmt::format("{} of {}", index, plural(d.n_keys(), "row")));
-      lines.emplace_back("slot", slot_text(setup, target.side, d.keys[static_cast<size_t>(index)].slot));
+    const HeldRows& rows = snapshot.now->side(target.side).held(at.layer);
+    if (const int index = index_of(rows.keys, s); index >= 0) {
+      if (index != s)
+        lines.emplace_back("index", fmt::format("{} of {}", index, plural(rows.n_keys(), "row")));
+      lines.emplace_back("slot", slot_text(setup, target.side, rows.keys[static_cast<size_t>(index)].slot));
     }
-    add_eviction(snapshot, target, lines);
+    add_eviction(snapshot, at.layer, target, lines);
     const std::string first = step_name(setup, s);
     lines.emplace_back("written by", target.side == Mode::cached
                                          ? first
@@ -170,7 +171,7 @@ void add_provenance(const Snapshot& snapshot, const Selection& at, const Target&
                                       ? step_name(setup, s)
                                       : "this step, again");
   }
-  const ReadCount reads = count_reads(snapshot, target.side, target.part, s);
+  const ReadCount reads = count_reads(snapshot, target.side, at.layer, target.part, s);
   if (reads.times > 0) pinned.reads.push_back(fmt::format("read by {}: {}×", reads.readers, reads.times));
 }
 

@@ -3,14 +3,15 @@
 // It never changes once it is made, so the thread that runs steps and the
 // thread that draws share it without a lock.
 //   q, out         [q_len, n_q_heads, head_dim]      row 0 is position first_position
-//   k, v           [n_keys, n_kv_heads, head_dim]    as attention read them: with cached rows and with pokes
+//   k, v           [n_keys, n_kv_heads, head_dim]    n_keys of the layer; as attention read them: with cached rows and with pokes
 //   scores, probs  [n_q_heads, q_len, n_tokens]      scores −∞ and probs 0 where masked or not stored
 //   lse            [q_len, n_q_heads]
 //   last_scores, last_probs   [n_q_heads, n_tokens]  of the last row alone
 //
 // Rows and columns of pictures are *positions*. A cache that forgets rows holds fewer keys than there are tokens, so
-// the row of a key is at another *index*. SideData::keys says which, as the cache said it in this step. Use the
-// functions below; never take a position for an index or a slot.
+// the row of a key is at another *index*. SideData::held(layer) says which, as the cache said it in this step. Use the
+// functions below; never take a position for an index or a slot. Layers may differ: in a model in which only some
+// layers have a window, only these forget rows.
 //
 // How much of a step is kept depends on its size (step_size):
 //   whole up to kWholeStepBytes      all of the above
@@ -62,6 +63,17 @@ struct PlacedRow {
   bool operator==(const PlacedRow&) const = default;
 };
 
+/// The rows that the cache holds in a group of layers (CacheSpec::group).
+struct HeldRows {
+  // By index, in ascending order of position: what attention read, and what the cache holds after the step.
+  // Without a cache `kept` is empty.
+  std::vector<PlacedRow> keys, kept;
+  std::vector<EvictedRow> evicted;  // what the cache forgot when the step ended
+
+  int n_keys() const { return static_cast<int>(keys.size()); }
+  bool operator==(const HeldRows&) const = default;
+};
+
 struct SideData {
   int first_position = 0;  // of the rows that were fed in this step
   int q_len = 0;
@@ -72,12 +84,10 @@ struct SideData {
   StepRecord record;
   double wall_us = 0;               // of this step; see StepData::timed
   std::vector<PokeReport> reports;  // one per poke
-  // By index, in ascending order of position: what attention read, and what the cache holds after the step.
-  // Without a cache `kept` is empty.
-  std::vector<PlacedRow> keys, kept;
-  std::vector<EvictedRow> evicted;  // what the cache forgot when the step ended
+  std::vector<HeldRows> groups;     // one, or two if only some layers have a window and a ring
+  WindowedLayers windowed;          // the layers of group 1
 
-  int n_keys() const { return static_cast<int>(keys.size()); }
+  const HeldRows& held(int layer) const { return groups[windowed.has(layer) ? 1 : 0]; }
 };
 
 struct StepData {
@@ -111,7 +121,7 @@ int index_of(const std::vector<PlacedRow>& rows, int position);
 /// positions. `elsewhere` is at the positions that have no key.
 void to_positions(const float* by_index, int64_t n_rows, const std::vector<PlacedRow>& keys, int64_t n_tokens,
                   float elsewhere, float* to);
-bool was_evicted(const SideData& s, int position);
+bool was_evicted(const HeldRows& rows, int position);
 
 /// What a query of the step makes of a key.
 enum class KeyUse : uint8_t {

@@ -29,9 +29,9 @@ double dot(const float* a, const float* b, int n) {
 }
 
 /// Why the left side does not have the row.
-std::string absent_line(const Snapshot& snapshot, const Target& target) {
+std::string absent_line(const Snapshot& snapshot, int layer, const Target& target) {
   if (target.part == Part::k || target.part == Part::v)
-    return not_stored_line(snapshot, target.part, target.row);
+    return not_stored_line(snapshot, layer, target.part, target.row);
   const std::string when = step_name(*snapshot.setup, target.row);
   if (target.part == Part::q) return fmt::format("q[{}]: used once, in {}, then dropped", target.row, when);
   return fmt::format("{} row {}: computed once, in {}, then dropped; nothing reads it again",
@@ -112,11 +112,11 @@ std::string cell_line(const Snapshot& snapshot, const Selection& at, const Targe
   const SideData& d = snapshot.now->side(target.side);
   const bool fed = t >= d.first_position;
   const KeyUse use = fed ? key_use(d, at.layer, t, s) : KeyUse::seen;
-  if (use == KeyUse::not_stored) return not_stored_line(snapshot, Part::k, s);
+  if (use == KeyUse::not_stored) return not_stored_line(snapshot, at.layer, Part::k, s);
   if (use == KeyUse::masked)
     return fmt::format("key {} lies outside the window of query {}: masked, weight exactly 0", s, t);
   const Operands o = operands(snapshot, at, target.side, t, s);
-  if (!o.scores || !o.q || !o.k) return absent_line(snapshot, target);
+  if (!o.scores || !o.q || !o.k) return absent_line(snapshot, at.layer, target);
   const double score = double{o.scores[s]};
   if (target.part == Part::score)
     return fmt::format("score({}, {}) = {}", t, s,
@@ -171,7 +171,7 @@ std::string target_line(const Snapshot& snapshot, const Selection& at, const Tar
           : target.part == Part::k ? k_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row)
           : target.part == Part::v ? v_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row)
                                    : out_row(setup, d, at.layer, at.head, target.row);
-      return x ? value_row_line(snapshot, at, target, x) : absent_line(snapshot, target);
+      return x ? value_row_line(snapshot, at, target, x) : absent_line(snapshot, at.layer, target);
     }
   }
 }

@@ -27,12 +27,12 @@ std::string words(const Setup& setup, const std::vector<int32_t>& tokens, int fi
   return out;
 }
 
-std::string banner_text(const Snapshot& snapshot) {
+std::string banner_text(const Snapshot& snapshot, int layer) {
   const StepData& step = *snapshot.now;
   if (step.prefill())
     return fmt::format("Prefill · {} {} · {}", step.n_tokens == 1 ? "position" : "positions",
                        range(0, step.n_tokens - 1), plural(step.n_tokens, "key"));
-  const int stored = step.side(Mode::cached).n_keys();
+  const int stored = step.side(Mode::cached).held(layer).n_keys();
   return fmt::format(
       "Decode {} · position {} · {}", step.step, step.n_tokens - 1,
       stored == step.n_tokens ? plural(stored, "key") : fmt::format("{} of {} keys", stored, step.n_tokens));
@@ -70,16 +70,16 @@ std::vector<ScrubTick> scrub_ticks(const Snapshot& snapshot) {
   return ticks;
 }
 
-Transport build_transport(const Snapshot& snapshot, Beat beat) {
+Transport build_transport(const Snapshot& snapshot, const Selection& at) {
   Transport t;
   t.step = snapshot.now->step;
   t.last_step = snapshot.last_step;
   t.at_first = snapshot.now->step == 0;
   t.context_full = snapshot.context_full;
-  t.beat = beat;
+  t.beat = at.beat;
   t.ticks = described(snapshot)->ticks;
-  t.chips = beat_chips(beat);
-  t.banner = banner_text(snapshot);
+  t.chips = beat_chips(at.beat);
+  t.banner = banner_text(snapshot, at.layer);
   return t;
 }
 

@@ -81,7 +81,7 @@ void Generation::note_reads() {
   const auto step = static_cast<size_t>(twin_->current_step());
   for (size_t side = 0; side < 2; ++side) {
     if (reads_[side].size() <= step) reads_[side].resize(step + 1);
-    reads_[side][step] = watches_[side].read();
+    reads_[side][step] = watches_[side].reads();
   }
   const std::span<const EvictedRow> evicted = twin_->cached().cache().evicted();
   evicted_.resize(step);
@@ -239,8 +239,8 @@ bool Generation::measure(StepData& data) {
   return true;
 }
 
-std::array<std::vector<AttendRead>, 2> Generation::reads(int step) const {
-  std::array<std::vector<AttendRead>, 2> out = reads_;
+std::array<std::vector<StepReads>, 2> Generation::reads(int step) const {
+  std::array<std::vector<StepReads>, 2> out = reads_;
   for (auto& side : out) side.resize(std::min(static_cast<size_t>(step) + 1, side.size()));
   return out;
 }

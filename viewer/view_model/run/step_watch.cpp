@@ -70,20 +70,34 @@ std::pair<Floats, Floats> probe(Backend& backend, const Attend& op, int32_t firs
 
 }  // namespace
 
+void StepWatch::begin_step() {
+  layers_.clear();
+  samples_.clear();
+  specs_.clear();
+  keys_ = {};
+  reads_ = {};
+  own_us_ = 0;
+}
+
+/// Layers 0 and 1 stand for all: each other layer has the same rows as one of them, and the same mask.
+void StepWatch::note_keys(const Attend& op) {
+  if (op.site.layer > 1) return;
+  const StepPlan& plan = *op.batch.plan;
+  windowed_ = op.storage.spec().windowed;
+  first_position_ = plan.positions.front();
+  auto& keys = keys_[windowed_.has(op.site.layer) ? 1 : 0];
+  keys = placed_rows(plan);
+  AttendRead& read = reads_[static_cast<size_t>(op.site.layer)];
+  read = {plan.q_len(0), plan.kv_len[0], op.spec.mask, nullptr};
+  if (keys.back().position >= plan.kv_len[0])
+    read.keys = std::make_shared<const std::vector<PlacedRow>>(keys);
+}
+
 void StepWatch::see(Backend& backend, const Attend& op) {
   const auto start = std::chrono::steady_clock::now();
   const StepPlan& plan = *op.batch.plan;
-  if (op.site.layer == 0) {  // a step begins
-    layers_.clear();
-    samples_.clear();
-    own_us_ = 0;
-    keys_ = placed_rows(plan);
-    first_position_ = plan.positions.front();
-    read_ = {plan.q_len(0), plan.kv_len[0], op.spec.mask, nullptr};
-    if (keys_.back().position >= plan.kv_len[0])
-      read_.keys = std::make_shared<const std::vector<PlacedRow>>(keys_);
-    specs_.clear();
-  }
+  if (op.site.layer == 0) begin_step();
+  note_keys(op);
   specs_.push_back(op.spec);
   layers_.push_back(copy(backend, op));
   samples_.emplace_back();
@@ -117,9 +131,10 @@ LayerData StepWatch::copy(Backend& backend, const Attend& op) const {
   else if (keep.last_rows)
     std::tie(l.last_scores, l.last_probs) = probe(backend, op, q_len - 1, 1);
   for (Floats* scores : {&l.scores, &l.last_scores})
-    if (!scores->empty()) *scores = by_position(*scores, keys_, -std::numeric_limits<float>::infinity());
+    if (!scores->empty())
+      *scores = by_position(*scores, keys(op.site.layer), -std::numeric_limits<float>::infinity());
   for (Floats* probs : {&l.probs, &l.last_probs})
-    if (!probs->empty()) *probs = by_position(*probs, keys_, 0);
+    if (!probs->empty()) *probs = by_position(*probs, keys(op.site.layer), 0);
   return l;
 }
 
@@ -132,11 +147,15 @@ SideData StepWatch::take(const DecodeSession& session) {
   side.record = session.record();
   side.wall_us = std::max(0.0, session.record().wall_us - own_us_);
   for (size_t i = 0; i < session.pokes().size(); ++i) side.reports.push_back(session.poke_report(i));
-  side.keys = keys_;
-  if (session.mode() == Mode::cached) {
-    for (int32_t i = 0; i < session.kv_len(); ++i)
-      side.kept.push_back({session.position_of(i), session.slot(i)});
-    side.evicted.assign(session.cache().evicted().begin(), session.cache().evicted().end());
+  side.windowed = windowed_;
+  for (int32_t group = 0; group < session.cache().spec().n_groups(); ++group) {
+    HeldRows& rows = side.groups.emplace_back();
+    rows.keys = keys_[static_cast<size_t>(group)];
+    if (session.mode() == Mode::recompute) continue;
+    const KvCache& cache = session.cache().group(group);
+    for (int32_t i = 0; i < cache.length(0); ++i)
+      rows.kept.push_back({cache.position_of(0, i), cache.slot(0, i)});
+    rows.evicted.assign(cache.evicted().begin(), cache.evicted().end());
   }
   side.layers = std::exchange(layers_, {});
   side.layers.resize(static_cast<size_t>(session.model().config().n_layers));
