@@ -371,19 +371,6 @@ TEST_CASE("scripts choose the cache, and a wrong one gives one line") {
   CHECK(view->panes[0].k.rows[3].opacity < 1);  // kept, but not read
 }
 
-TEST_CASE("a cache that the panes cannot show yet is refused in one line that says what to do") {
-  Controller controller;
-  RecordingHost host;
-  const auto [code, error] = play(controller, "cache window:w=4,positions=new\n", host);
-  CHECK(code == 2);
-  CHECK(error.find("choose positions=kept, or record it with lastrow generate --trace") != std::string::npos);
-  // A cache that is given at the start is refused as well.
-  Controller started({.cache = cache_options("window:w=4,positions=new")});
-  const auto view = started.settle();
-  REQUIRE(view->notice);
-  CHECK(view->notice->text.find("choose positions=kept") != std::string::npos);
-}
-
 TEST_CASE("the list of caches: sizes, what the model cannot have, and what is chosen") {
   Controller controller(with("window:w=4,sinks=2,block=1", 8));
   controller.send(OpenChoices{ChoiceList::caches});
@@ -393,7 +380,7 @@ TEST_CASE("the list of caches: sizes, what the model cannot have, and what is ch
     const auto it = std::ranges::find_if(all, [](const Choice& c) { return c.selected; });
     return it == all.end() ? "" : it->name;
   };
-  CHECK(view->caches.choices.size() == 8);
+  CHECK(view->caches.choices.size() == 9);
   CHECK(chosen() == "window:w=4,sinks=2,block=1");
   controller.send(ChangeCacheSize{CacheSize::rows, +1});
   view = controller.settle();

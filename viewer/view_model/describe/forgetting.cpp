@@ -22,8 +22,8 @@ bool history_may_differ(const Snapshot& snapshot) {
                              [](const Poke& poke) { return poke.when == Poke::When::since; });
 }
 
-std::string evicted_in(int step) {
-  return step == 0 ? "after the prefill" : fmt::format("in decode {}", step);
+std::string evicted_in(const Setup& setup, int step) {
+  return step == 0 && setup.n_prefill_steps == 1 ? "after the prefill" : "in " + step_text(setup, step);
 }
 
 /// "logits differ by up to 0.84; left chooses “cat”, right “dog”"
@@ -69,6 +69,13 @@ std::string price_of_budget(const StepData& step, Mode side, const Selection& at
 constexpr const char* kPriceOfWindow =
     "Both sides have the same window: no query reads a row that the cache forgot.";
 
+std::string price_of_new_positions(const Setup& setup, Mode side) {
+  if (side == Mode::recompute)
+    return "Here every token is a pass of its own, because each query needs the keys at other positions.";
+  return setup.config().has_rope()
+             ? "RoPE goes by the new positions, so K is stored before RoPE and rotated in every step."
+             : "ALiBi goes by the distance between new positions.";
+}
 /// "Layer 1 has no window, so its cache keeps every row. Layers 0 and 2 have one."
 std::string price_of_full_layer(const Setup& setup, int layer) {
   std::vector<int> windowed;
@@ -171,7 +178,7 @@ std::string not_stored_line(const Snapshot& snapshot, int layer, Part part, int 
                                  rough(forgotten->row.mass))
                    : eviction_reason(*snapshot.setup, forgotten->row);
   return fmt::format("{} is not stored: the cache evicted it {} ({}), so no query reads it any more", name,
-                     evicted_in(forgotten->step), reason);
+                     evicted_in(*snapshot.setup, forgotten->step), reason);
 }
 
 std::string use_text(const Snapshot& snapshot, Mode side, int layer, int position) {
@@ -194,6 +201,7 @@ std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
   if (!forgets(*snapshot.setup)) return "";
   const StepData& step = *snapshot.unpoked;
   std::string text = !forgets(*snapshot.setup, at.layer)      ? price_of_full_layer(*snapshot.setup, at.layer)
+                     : snapshot.setup->uses_new_positions()   ? price_of_new_positions(*snapshot.setup, side)
                      : snapshot.setup->cache.kind == "budget" ? price_of_budget(step, side, at)
                                                               : kPriceOfWindow;
   if (snapshot.now != snapshot.unpoked) {

@@ -80,6 +80,7 @@ class PaneBuilder {
     pane.forgets = forgets(setup_);
     pane.price = price(snapshot_, side_, at_);
     if (pane.forgets && side_ == Mode::cached) add_places(pane);
+    if (setup_.uses_new_positions()) add_new_positions(pane);
     pane.beat_note = beat_note(snapshot_, side_, at_);
     return pane;
   }
@@ -95,6 +96,18 @@ class PaneBuilder {
       differ = differ || (row.index >= 0 && row.index != row.position);
     }
     if (!differ) pane.indices.clear();
+  }
+
+  /// In place of the indices: what RoPE and ALiBi take for each key that the last query reads.
+  void add_new_positions(PaneState& pane) const {
+    pane.index_title = "new pos.";
+    pane.indices.clear();
+    for (const Row& row : pane.k.rows) {
+      const bool read = row.is != State::not_stored && row.is != State::not_yet && row.is != State::absent &&
+                        key_use(data_, at_.layer, n_ - 1, row.position) == KeyUse::seen;
+      pane.indices.push_back(read ? fmt::format("{}", used_position(data_, at_.layer, n_ - 1, row.position))
+                                  : "");
+    }
   }
 
   const LayerScales& scales() const { return setup_.scales[static_cast<size_t>(at_.layer)]; }

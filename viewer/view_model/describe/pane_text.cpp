@@ -61,6 +61,9 @@ class PaneText {
         if (cached || alike) return fmt::format("{} of Q, K and V", plural(queries, "row"));
         return fmt::format("{} of Q, K and V, {} of them again", plural(n_, "row"), past);
       case Beat::append:
+        if (cached && snapshot_.setup->uses_new_positions() && config_.has_rope())
+          return fmt::format("appends K before RoPE, rotates {}",
+                             plural(data_.held(at_.layer).n_keys(), "key"));
         return cached ? fmt::format("appends {} and {}", plural(queries, "K row"), plural(queries, "V row"))
                       : "kept for this step only";
       case Beat::score:

@@ -48,7 +48,8 @@ std::string tooltip_of(const Setup& setup, int64_t slot, const SlotCell& cell, i
     case What::freed:
       return text + fmt::format(" · held position {}, which was evicted when this step ended", cell.position);
     default:
-      return text + fmt::format(" · holds position {}, index {} of the cache{}", cell.position, index,
+      return text + fmt::format(" · holds position {}, index {} of the cache{}{}", cell.position, index,
+                                setup.uses_new_positions() ? ", which is its new position" : "",
                                 cell.reused ? ", over a row that was forgotten" : "");
   }
 }

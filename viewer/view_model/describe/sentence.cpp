@@ -24,11 +24,14 @@ std::string keep_sentence(const Snapshot& snapshot, int layer) {
     return "④ Left keeps K and V and drops Q; right drops everything and starts again.";
   const HeldRows& left = snapshot.now->side(Mode::cached).held(layer);
   const std::string kept = plural(static_cast<int64_t>(left.kept.size()), "row");
+  // In other layers it may be different.
+  const std::string who =
+      snapshot.setup->spec.n_groups() > 1 ? fmt::format("In layer {} left", layer) : "Left";
   if (left.evicted.empty())
-    return fmt::format("④ Left keeps K and V of {} and evicts none; right drops everything.", kept);
+    return fmt::format("④ {} keeps K and V of {} and evicts none; right drops everything.", who, kept);
   const std::string reason =
       left.evicted.size() > 1 ? "" : ": " + eviction_reason(*snapshot.setup, left.evicted[0]);
-  return fmt::format("④ Left keeps K and V of {} and evicts {}{}. Right drops everything.", kept,
+  return fmt::format("④ {} keeps K and V of {} and evicts {}{}. Right drops everything.", who, kept,
                      evicted_rows(snapshot, layer, 60), reason);
 }
 
@@ -72,7 +75,32 @@ std::string lower_layer_sentence(const Snapshot& snapshot, const Selection& at) 
   }
 }
 
+/// With new positions. Empty: the sentence of other caches fits.
+std::string new_positions_sentence(const Snapshot& snapshot, const Selection& at) {
+  const Setup& setup = *snapshot.setup;
+  const int n = snapshot.now->n_tokens, n_keys = snapshot.now->side(Mode::cached).held(at.layer).n_keys();
+  switch (at.beat) {
+    case Beat::project:
+      return fmt::format(
+          "① Left computes 1 row of Q, K and V; right computes all {} rows again, each in a pass.", n);
+    case Beat::append:
+      if (!setup.config().has_rope()) return "";
+      return fmt::format("② Left stores K before RoPE. Then it rotates all {} to the new positions 0 to {}.",
+                         plural(n_keys, "key"), n_keys - 1);
+    case Beat::mask:
+      return "③ Keys after a query, and keys before its window, have weight 0: its pass does not have them.";
+    case Beat::next:
+      if (n >= setup.prompt_len) return "";
+      return fmt::format("④ The last row gives a next token, but the prompt goes on with {}.",
+                         in_quotes(label(setup.piece(snapshot.history[static_cast<size_t>(n)]))));
+    default:
+      return "";
+  }
+}
+
 std::string prefill_sentence(const Snapshot& snapshot, const Selection& at) {
+  if (at.beat == Beat::start && snapshot.setup->uses_new_positions())
+    return "Prefill feeds one token in a step, because every step has new positions. This is the first.";
   if (at.beat == Beat::start)
     return fmt::format("Prefill reads {} at once. Neither side has kept anything yet.",
                        plural(snapshot.now->n_tokens, "token"));
@@ -93,6 +121,8 @@ std::string beat_sentence(const Snapshot& snapshot, const Selection& at) {
   const int from_cache =
       left.held(at.layer).n_keys() - left.q_len;  // rows that the left side did not compute in this step
   if (snapshot.now->prefill()) return prefill_sentence(snapshot, at);
+  if (snapshot.setup->uses_new_positions())
+    if (std::string text = new_positions_sentence(snapshot, at); !text.empty()) return text;
   if (at.layer < snapshot.setup->config().n_layers - 1)
     if (std::string text = lower_layer_sentence(snapshot, at); !text.empty()) return text;
   switch (at.beat) {

@@ -35,8 +35,8 @@ const float* matrix_row(const SideData& s, Floats LayerData::*matrix, Floats Lay
 }
 
 constexpr Floats LayerData::*kArrays[] = {
-    &LayerData::q,   &LayerData::k,   &LayerData::v,           &LayerData::scores,    &LayerData::probs,
-    &LayerData::out, &LayerData::lse, &LayerData::last_scores, &LayerData::last_probs};
+    &LayerData::q,   &LayerData::k,   &LayerData::v,           &LayerData::scores,     &LayerData::probs,
+    &LayerData::out, &LayerData::lse, &LayerData::last_scores, &LayerData::last_probs, &LayerData::stored_k};
 
 }  // namespace
 
@@ -111,6 +111,25 @@ int n_keys_seen(const SideData& s, int layer, int query_position) {
   return indices_seen(s, layer, query_position).count();
 }
 
+int used_position(const SideData& s, int query_position) {
+  if (s.new_positions.empty()) return query_position;
+  return s.new_positions[static_cast<size_t>(query_position - s.first_position)];
+}
+
+int used_position(const SideData& s, int layer, int query_position, int key_position) {
+  if (s.new_positions.empty() || key_position < s.layers[static_cast<size_t>(layer)].mask.sinks)
+    return key_position;
+  return used_position(s, query_position) - (query_position - key_position);  // the ring has no gaps
+}
+
+bool is_key_as_read(const SideData& s, int layer, int query_position, int key_position) {
+  if (s.new_positions.empty()) return true;
+  const std::vector<PlacedRow>& keys = s.held(layer).keys;
+  const int index = index_of(keys, key_position);
+  return index >= 0 && keys[static_cast<size_t>(index)].new_position ==
+                           used_position(s, layer, query_position, key_position);
+}
+
 const float* q_row(const Setup& setup, const SideData& s, int layer, int head, int position) {
   const LayerData& l = s.layers[static_cast<size_t>(layer)];
   return fed_row(s, l.q, position, head, setup.config().n_q_heads, setup.config().head_dim);
@@ -124,6 +143,12 @@ const float* out_row(const Setup& setup, const SideData& s, int layer, int head,
 const float* k_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position) {
   const LayerData& l = s.layers[static_cast<size_t>(layer)];
   return stored_row(s.held(layer), l.k, position, kv_head, setup.config().n_kv_heads,
+                    setup.config().head_dim);
+}
+
+const float* stored_k_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position) {
+  const LayerData& l = s.layers[static_cast<size_t>(layer)];
+  return stored_row(s.held(layer), l.stored_k, position, kv_head, setup.config().n_kv_heads,
                     setup.config().head_dim);
 }
 

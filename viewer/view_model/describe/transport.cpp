@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cctype>
 
 #include "viewer/view_model/describe/described_once.h"
+#include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {
@@ -33,8 +35,10 @@ std::string banner_text(const Snapshot& snapshot, int layer) {
     return fmt::format("Prefill · {} {} · {}", step.n_tokens == 1 ? "position" : "positions",
                        range(0, step.n_tokens - 1), plural(step.n_tokens, "key"));
   const int stored = step.side(Mode::cached).held(layer).n_keys();
+  std::string name = step_text(*snapshot.setup, step.step);
+  name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
   return fmt::format(
-      "Decode {} · position {} · {}", step.step, step.n_tokens - 1,
+      "{} · position {} · {}", name, step.n_tokens - 1,
       stored == step.n_tokens ? plural(stored, "key") : fmt::format("{} of {} keys", stored, step.n_tokens));
 }
 
@@ -63,10 +67,11 @@ std::vector<BeatChip> beat_chips(Beat now) {
 std::vector<ScrubTick> scrub_ticks(const Snapshot& snapshot) {
   const Setup& setup = *snapshot.setup;
   std::vector<ScrubTick> ticks;
-  ticks.push_back({0, "prefill", words(setup, snapshot.history, 0, setup.prompt_len), setup.prompt_len});
+  const int first = setup.n_tokens_at(0);
+  ticks.push_back({0, "prefill", words(setup, snapshot.history, 0, first), first});
   for (int step = 1; step <= snapshot.last_step; ++step)
     ticks.push_back(
-        {step, fmt::format("{}", step), words(setup, snapshot.history, setup.prompt_len + step - 1, 1), 1});
+        {step, fmt::format("{}", step), words(setup, snapshot.history, setup.n_tokens_at(step) - 1, 1), 1});
   return ticks;
 }
 

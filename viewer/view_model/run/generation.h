@@ -70,7 +70,9 @@ class Generation {
  private:
   using Keep = StepWatch::Keep;
   StepSize size_of_step(int step) const {
-    return step_size(twin_->cached().model().config(), twin_->cached().prompt_len() + step, step == 0);
+    const DecodeSession& cached = twin_->cached();
+    return step_size(cached.model().config(), cached.prompt_len() - cached.n_prefill_steps() + 1 + step,
+                     step == 0);
   }
   Keep all_of(int step, int layer) const;
   void keep(Keep what);

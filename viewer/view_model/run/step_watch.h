@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "viewer/view_model/describe/snapshot.h"
+#include "viewer/view_model/run/joined_passes.h"
 
 namespace lastrow::view {
 
@@ -25,6 +26,8 @@ class StepWatch {
     int layer = -1;          // rows of this layer only; −1: of all
   };
   Keep keep;
+  /// The side feeds one token in a pass, and a step is all passes from the first token on (step_data.h).
+  bool joins_passes = false;
 
   StepWatch() = default;
   StepWatch(const StepWatch&) = delete;
@@ -42,14 +45,18 @@ class StepWatch {
  private:
   void begin_step();
   void note_keys(const Attend& op);
+  void take_layer(Backend& backend, const Attend& op);
   LayerData copy(Backend& backend, const Attend& op) const;
   /// Those that this layer read.
   const std::vector<PlacedRow>& keys(int layer) const { return keys_[windowed_.has(layer) ? 1 : 0]; }
 
-  std::vector<LayerData> layers_, samples_;     // of the last step, in the order of layers
-  std::array<std::vector<PlacedRow>, 2> keys_;  // what its attends read, by group of layers
-  WindowedLayers windowed_;                     // the layers of group 1
-  int first_position_ = 0;                      // of its queries
+  std::vector<LayerData> layers_, samples_;            // of the last step, in the order of layers
+  JoinedPasses passes_;                                // in place of layers_, if the watch joins passes
+  std::array<std::vector<PlacedRow>, 2> keys_;         // what its attends read, by group of layers
+  WindowedLayers windowed_;                            // the layers of group 1
+  std::array<std::vector<PlacedRow>, 2> joined_keys_;  // of all passes, by position
+  int first_position_ = 0;                             // of its queries
+  std::vector<int32_t> new_positions_;                 // of its queries; see SideData
   StepReads reads_;
   std::vector<AttendSpec> specs_;  // [n_layers]
   double own_us_ = 0;              // the time that copying took
