@@ -70,7 +70,7 @@ TEST_CASE("new positions: beside each held row stands the position that RoPE use
   const std::vector<std::string> expected = {"0", "1", "", "", "", "", "", "", "2", "3", "4", "5"};
   for (const PaneState& pane : view->panes) {
     CHECK(pane.indices == expected);
-    CHECK(pane.index_title == "new pos.");
+    CHECK(pane.index_title == "new");
   }
   CHECK(view->panes[0].k.rows[5].is == State::not_stored);
   CHECK(view->panes[0].struck[5]);
@@ -206,8 +206,8 @@ TEST_CASE("new positions: the inspector names both positions, and both forms of 
   CHECK(line("position") == "9 in the text");
   CHECK(line("new position") == "3, which RoPE uses");
   CHECK(line("RoPE angle").starts_with("3 rad"));
-  CHECK(line("stored").starts_with("before RoPE: d 0 "));
-  CHECK(line("rotated").starts_with("for the scores: d 0 "));
+  CHECK(line("stored").starts_with("d 0 = "));
+  CHECK(line("after RoPE").starts_with("d 0 = "));
   CHECK(line("index").empty());
   controller.send(Pin{Target{Mode::recompute, Part::k, 5, -1}});
   const auto past_key = controller.settle()->inspector.pinned.value();
@@ -268,6 +268,8 @@ TEST_CASE("new positions: pokes of held and of forgotten rows") {
   CHECK(view->panes[0].k.at(9, 0) != before->panes[0].k.at(9, 0));
   CHECK(double{view->panes[0].k.at(9, 0)} ==
         doctest::Approx(double{view->panes[1].k.at(9, 0)}).epsilon(kSameScore));
+  CHECK(view->panes[0].price.starts_with("RoPE goes by the new positions"));
+  CHECK(view->panes[0].price.find("Without pokes logits ") != std::string::npos);
   view = poke(Part::k, 5);
   CHECK(view->panes[0].badges.at(0).no_effect);
   CHECK(view->panes[0].badges[0].text.find("k[5] is not stored any more") != std::string::npos);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 #include "viewer/view_model/describe/compare.h"
 #include "viewer/view_model/describe/names.h"
@@ -84,6 +85,12 @@ std::string price_of_full_layer(const Setup& setup, int layer) {
   return fmt::format("Layer {} has no window, so the cache keeps all its rows. {} {} a window.", layer,
                      windowed.size() == 1 ? "Layer " + ranges(windowed) : "Layers " + ranges(windowed),
                      windowed.size() == 1 ? "has" : "have");
+}
+
+/// "Without pokes logits are bit-identical."
+std::string without_pokes(std::string sentence) {
+  sentence[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(sentence[0])));
+  return "Without pokes " + sentence;
 }
 
 /// As eviction_reason, for a line with little room.
@@ -199,17 +206,17 @@ std::string use_text(const Snapshot& snapshot, Mode side, int layer, int positio
 
 std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
   if (!forgets(*snapshot.setup)) return "";
+  const Setup& setup = *snapshot.setup;
   const StepData& step = *snapshot.unpoked;
-  std::string text = !forgets(*snapshot.setup, at.layer)      ? price_of_full_layer(*snapshot.setup, at.layer)
-                     : snapshot.setup->uses_new_positions()   ? price_of_new_positions(*snapshot.setup, side)
-                     : snapshot.setup->cache.kind == "budget" ? price_of_budget(step, side, at)
-                                                              : kPriceOfWindow;
-  if (snapshot.now != snapshot.unpoked) {
-    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
-    text = "Without pokes " + text;
-  }
+  const bool poked = snapshot.now != snapshot.unpoked, is_budget = setup.cache.kind == "budget";
+  std::string text = is_budget                    ? price_of_budget(step, side, at)
+                     : !forgets(setup, at.layer)  ? price_of_full_layer(setup, at.layer)
+                     : setup.uses_new_positions() ? price_of_new_positions(setup, side)
+                                                  : kPriceOfWindow;
+  if (poked && is_budget) text = without_pokes(std::move(text));
   if (!reached(at.beat, Beat::next)) return text;
-  text += " " + logits_text(snapshot, step);
+  const std::string logits = logits_text(snapshot, step);
+  text += " " + (poked && !is_budget ? without_pokes(logits) : logits);
   const std::string dtype = kv_dtypes_name(snapshot.setup->cache.dtypes());
   if (dtype != "f32") text += fmt::format(" A part of this comes from rounding K and V to {}.", dtype);
   return text;

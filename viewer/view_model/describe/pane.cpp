@@ -100,7 +100,7 @@ class PaneBuilder {
 
   /// In place of the indices: what RoPE and ALiBi take for each key that the last query reads.
   void add_new_positions(PaneState& pane) const {
-    pane.index_title = "new pos.";
+    pane.index_title = "new";
     pane.indices.clear();
     for (const Row& row : pane.k.rows) {
       const bool read = row.is != State::not_stored && row.is != State::not_yet && row.is != State::absent &&

@@ -79,7 +79,8 @@ class PaneText {
       case Beat::sum:
         return sum_note(queries);
       case Beat::next:
-        return fmt::format("next token: {}", in_quotes(label(snapshot_.setup->piece(data_.next_token))));
+        return fmt::format("{}: {}", n_ < snapshot_.setup->prompt_len ? "would choose" : "next token",
+                           in_quotes(label(snapshot_.setup->piece(data_.next_token))));
       case Beat::keep:
         return keep_note();
     }

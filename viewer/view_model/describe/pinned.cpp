@@ -152,10 +152,10 @@ void add_rotation(const Snapshot& snapshot, const Selection& at, const Target& t
   if (stored == nullptr || used == nullptr) return;
   const int other = c.rope_pairing == RopePairing::interleaved ? 1 : c.head_dim / 2;
   const auto pair = [&](const float* x) {
-    return fmt::format("d 0 {}, d {} {}", rough(double{x[0]}), other, rough(double{x[other]}));
+    return fmt::format("d 0 = {}, d {} = {}", rough(double{x[0]}), other, rough(double{x[other]}));
   };
-  lines.emplace_back("stored", "before RoPE: " + pair(stored));
-  lines.emplace_back("rotated", "for the scores: " + pair(used));
+  lines.emplace_back("stored", pair(stored));
+  lines.emplace_back("after RoPE", pair(used));
 }
 
 void add_provenance(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {

@@ -161,7 +161,7 @@ struct PaneState {
   /// [n_shown] the index of the row, "" if it is not stored. Empty while every index is its position. If the cache
   /// uses new positions: the position that RoPE or ALiBi takes for the key, "" if the last query does not read it.
   std::vector<std::string> indices;
-  std::string index_title = "index";  // over them, or "new pos."
+  std::string index_title = "index";  // over them, or "new"
   Pool pool;
   ValueBlock q, k, v;
   MatrixBlock scores, weights;
