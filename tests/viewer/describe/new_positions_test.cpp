@@ -279,6 +279,15 @@ TEST_CASE("new positions: pokes of held and of forgotten rows") {
   CHECK(controller.settle()->panes[0].k.values == before->panes[0].k.values);
 }
 
+TEST_CASE("new positions with K and V in 8 bits: all that differs is the rounding") {
+  ControllerOptions o = renumbered(11);
+  o.cache = cache_options(kRenumbered, "int8");
+  Controller controller(o);
+  const auto view = controller.settle();
+  for (const PaneState& pane : view->panes)
+    CHECK(pane.price.find(", by rounding; both choose “") != std::string::npos);
+}
+
 TEST_CASE("new positions and ALiBi: the distance is that of the new positions, and K is as it is stored") {
   ControllerOptions o = renumbered(11);
   o.model = "random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=64,context=32,alibi=1,seed=3";

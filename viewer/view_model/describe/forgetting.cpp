@@ -27,8 +27,8 @@ std::string evicted_in(const Setup& setup, int step) {
   return step == 0 && setup.n_prefill_steps == 1 ? "after the prefill" : "in " + step_text(setup, step);
 }
 
-/// "logits differ by up to 0.84; left chooses “cat”, right “dog”"
-std::string logits_text(const Snapshot& snapshot, const StepData& step) {
+/// "Logits differ by up to 0.84; left chooses “cat”, right “dog”." by_rounding: the types of K and V are all that differs.
+std::string logits_text(const Snapshot& snapshot, const StepData& step, bool by_rounding) {
   const SideData &left = step.side(Mode::cached), &right = step.side(Mode::recompute);
   if (same_logits(left, right)) return "Logits are bit-identical.";
   const double change = largest_change(left.logits.data(), right.logits.data(),
@@ -38,7 +38,8 @@ std::string logits_text(const Snapshot& snapshot, const StepData& step) {
       left.next_token == right.next_token
           ? "both choose " + word(left.next_token)
           : fmt::format("left chooses {}, right {}", word(left.next_token), word(right.next_token));
-  return fmt::format("Logits differ by up to {}; {}.", rough(change), chosen);
+  return fmt::format("Logits differ by up to {}{}; {}.", rough(change), by_rounding ? ", by rounding" : "",
+                     chosen);
 }
 
 /// The weight that the last row on the right puts on rows that the left side does not hold. Negative: not known.
@@ -215,10 +216,11 @@ std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
                                                   : kPriceOfWindow;
   if (poked && is_budget) text = without_pokes(std::move(text));
   if (!reached(at.beat, Beat::next)) return text;
-  const std::string logits = logits_text(snapshot, step);
+  const std::string dtype = kv_dtypes_name(setup.cache.dtypes());
+  const std::string logits = logits_text(snapshot, step, dtype != "f32" && !is_budget);
   text += " " + (poked && !is_budget ? without_pokes(logits) : logits);
-  const std::string dtype = kv_dtypes_name(snapshot.setup->cache.dtypes());
-  if (dtype != "f32") text += fmt::format(" A part of this comes from rounding K and V to {}.", dtype);
+  if (dtype != "f32" && is_budget)
+    text += fmt::format(" A part of this comes from rounding K and V to {}.", dtype);
   return text;
 }
 
