@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/stop.h"
+#include "gpu/backend/channel_storage.h"
 #include "gpu/backend/step_bounds.h"
 #include "gpu/ladder/ladder.h"
 #include "gpu/ops/ops.h"
@@ -31,6 +32,17 @@ BackendInfo DeviceBackend::info() const {
 
 // ---- operations
 
+namespace {
+
+/// Lets the call read keys in f32 in place of the stored ones.
+void use_keys(gpu::AttendCall& call, const float* keys) {
+  call.k = keys;
+  call.k_scales = nullptr;
+  call.task.shape.kv_dtype.k = DType::f32;
+}
+
+}  // namespace
+
 /// What Attend, Probe and ScoreMass have in common: all but out, lse and scratch.
 template <typename Looking>
 gpu::AttendCall DeviceBackend::attend_call(const Looking& op) {
@@ -58,24 +70,43 @@ gpu::AttendCall DeviceBackend::attend_call(const Looking& op) {
                                .table_sinks = plan.table_sinks,
                                .sinks_apart = gpu::has_sinks_apart(op.spec.mask, plan.table_sinks),
                                .finishes_scores = !op.spec.score.only_scales()};
-  return {.task = {shape, runtime_->limits()},
-          .spec = op.spec,
-          .q = op.q.template data<float>(),
-          .k = op.storage.rows(op.site.layer, RowKind::k).raw(),
-          .v = op.storage.rows(op.site.layer, RowKind::v).raw(),
-          .k_scales = k_scales.raw(),
-          .v_scales = v_scales.raw(),
-          .q_start = op.batch.q_start,
-          .kv_len = op.batch.kv_len,
-          .seq_of_token = seq_of_token_,
-          .block_tables = op.batch.block_tables,
-          .out = nullptr,
-          .lse = nullptr,
-          .scratch = nullptr,
-          .slopes = slopes(op.spec.score),
-          .table_first = op.batch.table_first,
-          .positions = op.batch.positions,
-          .key_positions = op.batch.key_positions};
+  gpu::AttendCall call{.task = {shape, runtime_->limits()},
+                       .spec = op.spec,
+                       .q = op.q.template data<float>(),
+                       .k = op.storage.rows(op.site.layer, RowKind::k).raw(),
+                       .v = op.storage.rows(op.site.layer, RowKind::v).raw(),
+                       .k_scales = k_scales.raw(),
+                       .v_scales = v_scales.raw(),
+                       .q_start = op.batch.q_start,
+                       .kv_len = op.batch.kv_len,
+                       .seq_of_token = seq_of_token_,
+                       .block_tables = op.batch.block_tables,
+                       .out = nullptr,
+                       .lse = nullptr,
+                       .scratch = nullptr,
+                       .slopes = slopes(op.spec.score),
+                       .table_first = op.batch.table_first,
+                       .positions = op.batch.positions,
+                       .key_positions = op.batch.key_positions};
+  if (op.storage.has_open_blocks())
+    use_keys(call, decoded_keys(op.storage, layer, op.batch, most.max_kv_len));
+  return call;
+}
+
+/// The keys that the sequences of the step hold, in f32: no rung reads K with scales for channels.
+const float* DeviceBackend::decoded_keys(const KvStorage& storage, int32_t layer, const Batch& batch,
+                                         int32_t max_kv_len) {
+  const auto k = channel_storage(storage, layer, batch.open_blocks);
+  float* const keys = grown(decoded_keys_, k.n_elems());
+  decode_keys({.k = k,
+               .keys = keys,
+               .kv_len = batch.kv_len,
+               .block_tables = batch.block_tables,
+               .n_seqs = batch.plan->n_seqs(),
+               .blocks_per_seq = batch.plan->blocks_per_seq,
+               .max_kv_len = max_kv_len},
+              runtime_->stream());
+  return keys;
 }
 
 /// ALiBi's slopes on the device; null without ALiBi. They are uploaded once, so a recorded step finds them.
@@ -102,29 +133,18 @@ int64_t scratch_elems(const Rung& rung, gpu::AttendTask task, int32_t max_seq_le
 
 }  // namespace
 
-float* DeviceBackend::scratch(int64_t n_elems) {
-  if (n_elems > 0 && (scratch_.empty() || scratch_.size() < n_elems)) {
-    scratch_ = {};
-    scratch_ = make_tensor({n_elems});
+/// A scratch of at least n_elems; null if n_elems is 0.
+float* DeviceBackend::grown(Tensor& scratch, int64_t n_elems) {
+  if (n_elems > 0 && (scratch.empty() || scratch.size() < n_elems)) {
+    scratch = {};
+    scratch = make_tensor({n_elems});
   }
-  return n_elems == 0 ? nullptr : scratch_.data<float>();
+  return n_elems == 0 ? nullptr : scratch.data<float>();
 }
-
-namespace {
-
-/// Lets the call read rotated keys in place of the stored ones, if the operation has them.
-void use_keys(gpu::AttendCall& call, ConstTensorView keys) {
-  if (keys.empty()) return;
-  call.k = keys.data<float>();
-  call.k_scales = nullptr;
-  call.task.shape.kv_dtype.k = DType::f32;
-}
-
-}  // namespace
 
 void DeviceBackend::attend(const Attend& op) {
   gpu::AttendCall call = attend_call(op);
-  use_keys(call, op.keys);
+  if (!op.keys.empty()) use_keys(call, op.keys.data<float>());
   const Rung* chosen = &choose(call.task);
   attend_kernel_ = chosen->name;
   if (!forced_kernel_.empty()) {
@@ -142,7 +162,8 @@ void DeviceBackend::attend(const Attend& op) {
         kv_dtypes_name(call.task.shape.kv_dtype), call.task.shape.head_dim, chosen->name, why_not);
   call.out = op.out.data<float>();
   call.lse = op.lse.data<float>();
-  call.scratch = scratch(scratch_elems(*chosen, call.task, op.storage.spec().max_kv_len_of(op.site.layer)));
+  call.scratch =
+      grown(scratch_, scratch_elems(*chosen, call.task, op.storage.spec().max_kv_len_of(op.site.layer)));
   chosen->launch(call, runtime_->stream());
 }
 
@@ -150,7 +171,7 @@ void DeviceBackend::probe(const Probe& op) {
   require_not_recording("a probe");
   const int32_t seq = op.sequence();
   gpu::AttendCall call = attend_call(op);
-  use_keys(call, op.keys);
+  if (!op.keys.empty()) use_keys(call, op.keys.data<float>());
   call.lse = const_cast<float*>(op.lse.data<float>());  // read alone; one struct serves both directions
   LASTROW_TARGET::probe({.attend = call,
                          .seq = seq,
@@ -212,8 +233,15 @@ struct DeviceBackend::Compute {
   }
   void operator()(const Append& op) const {
     const auto n_tokens = static_cast<int32_t>(op.k.dim(0));
-    self.put(op.site, op.k.data<float>(), RowKind::k, op.batch.append_slots, n_tokens, op.storage);
+    if (op.storage.has_open_blocks())
+      self.put_open(op.site, op.k.data<float>(), op.batch.open_slots, n_tokens, op.storage);
+    else
+      self.put(op.site, op.k.data<float>(), RowKind::k, op.batch.append_slots, n_tokens, op.storage);
     self.put(op.site, op.v.data<float>(), RowKind::v, op.batch.append_slots, n_tokens, op.storage);
+  }
+  void operator()(const SealKeys& op) const {
+    seal_keys(channel_storage(op.storage, op.site.layer, op.batch.open_blocks), op.batch.seals,
+              static_cast<int32_t>(op.batch.plan->seals.size()), stream);
   }
   void operator()(const RotateKeys& op) const {
     const StepPlan& plan = *op.batch.plan;

@@ -56,7 +56,10 @@ class DeviceBackend final : public Backend {
   void record(KeptStep& step, FunctionRef<void()> ops);
   void require_not_recording(const char* what) const;
   void put(Site site, const float* rows, RowKind kind, const int64_t* slots, int32_t n, KvStorage& storage);
-  float* scratch(int64_t n_elems);
+  void put_open(Site site, const float* keys, const int64_t* open_slots, int32_t n, KvStorage& storage);
+  Tensor open_blocks(const KvStorage& storage);
+  const float* decoded_keys(const KvStorage& storage, int32_t layer, const Batch& batch, int32_t max_kv_len);
+  float* grown(Tensor& scratch, int64_t n_elems);
 
   std::unique_ptr<Runtime> runtime_;
   StepRecords records_;
@@ -70,6 +73,7 @@ class DeviceBackend final : public Backend {
   std::vector<std::byte> staging_;         // the same on the host
   Tensor slopes_;                          // [n_q_heads], of the last score with ALiBi
   Tensor scratch_;                         // of the largest attend so far
+  Tensor decoded_keys_;                    // of a layer of the largest storage with open blocks so far
 };
 
 }  // namespace lastrow::LASTROW_TARGET

@@ -1,5 +1,6 @@
 // DeviceBackend: tensors, K/V storage, and what crosses between host and device.
 #include "backend/checks.h"
+#include "gpu/backend/channel_storage.h"
 #include "gpu/backend/device_backend.h"
 #include "gpu/ops/ops.h"
 
@@ -51,6 +52,16 @@ void DeviceBackend::read_rows(const KvStorage& storage, int32_t layer, RowKind k
   const CacheSpec& spec = storage.spec();
   Tensor rows = make_tensor(host.shape()), at = make_tensor({static_cast<int64_t>(slots.size())}, DType::i64);
   runtime_->to_device(at.view().raw(), slots.data(), at.size_bytes());
+  const auto n_rows = static_cast<int32_t>(slots.size());
+  if (kind == RowKind::k && storage.has_open_blocks()) {
+    const Tensor open = open_blocks(storage);
+    fetch_channel_rows({.rows = rows.data<float>(),
+                        .slots = at.data<int64_t>(),
+                        .k = channel_storage(storage, layer, open.data<int32_t>()),
+                        .n_rows = n_rows},
+                       runtime_->stream());
+    return download(rows.view(), host);
+  }
   const ConstTensorView scales = storage.scales(layer, kind);
   fetch_rows({.rows = rows.data<float>(),
               .slots = at.data<int64_t>(),
@@ -58,7 +69,7 @@ void DeviceBackend::read_rows(const KvStorage& storage, int32_t layer, RowKind k
               .scales = scales.raw(),
               .layout = spec.layout(),
               .kv_dtype = spec.dtypes().of(kind),
-              .n_rows = static_cast<int32_t>(slots.size()),
+              .n_rows = n_rows,
               .n_blocks = spec.n_blocks_of(layer)},
              runtime_->stream());
   download(rows.view(), host);
@@ -71,12 +82,31 @@ void DeviceBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
   const Tensor rows = upload(host);
   Tensor at = make_tensor({static_cast<int64_t>(slots.size())}, DType::i64);
   runtime_->to_device(at.view().raw(), slots.data(), at.size_bytes());
-  put({layer, "write_rows"}, rows.data<float>(), kind, at.data<int64_t>(), static_cast<int32_t>(slots.size()),
-      storage);
+  const auto n_rows = static_cast<int32_t>(slots.size());
+  if (kind == RowKind::k && storage.has_open_blocks()) {
+    const Tensor open = open_blocks(storage);
+    store_channel_rows({.rows = rows.data<float>(),
+                        .slots = at.data<int64_t>(),
+                        .k = channel_storage(storage, layer, open.data<int32_t>()),
+                        .n_rows = n_rows},
+                       runtime_->stream());
+    return;
+  }
+  put({layer, "write_rows"}, rows.data<float>(), kind, at.data<int64_t>(), n_rows, storage);
+}
+
+/// KvStorage::open_blocks on the device. The arrays of the step may be those of another storage.
+Tensor DeviceBackend::open_blocks(const KvStorage& storage) {
+  const std::span<const int32_t> host = storage.open_blocks();
+  Tensor open = make_tensor({static_cast<int64_t>(host.size())}, DType::i32);
+  runtime_->to_device(open.view().raw(), host.data(), open.size_bytes());
+  return open;
 }
 
 void DeviceBackend::copy_blocks(KvStorage& storage, std::span<const BlockCopy> copies) {
   checks::copy_blocks(storage, copies);
+  LASTROW_CHECK(copies.empty() || !storage.has_open_blocks(),
+                "{} block copies, but K with scales for channels shares no blocks", copies.size());
   for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
     for (const RowKind kind : {RowKind::k, RowKind::v})
       for (const auto& [from, to] : copies) {
@@ -103,6 +133,20 @@ void DeviceBackend::put(Site site, const float* rows, RowKind kind, const int64_
               .kv_dtype = spec.dtypes().of(kind),
               .n_rows = n,
               .n_blocks = spec.n_blocks_of(site.layer)},
+             runtime_->stream());
+}
+
+/// n rows of K [n_kv_heads, head_dim] into slots of the open blocks, in f32.
+void DeviceBackend::put_open(Site site, const float* keys, const int64_t* open_slots, int32_t n,
+                             KvStorage& storage) {
+  store_rows({.rows = keys,
+              .slots = open_slots,
+              .storage = storage.open_keys(site.layer).raw(),
+              .scales = nullptr,
+              .layout = storage.spec().layout(),
+              .kv_dtype = DType::f32,
+              .n_rows = n,
+              .n_blocks = storage.spec().n_open_blocks},
              runtime_->stream());
 }
 

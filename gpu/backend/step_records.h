@@ -29,6 +29,8 @@ struct StepKey {
   bool has_first = false, has_positions = false;  // which of the plan's optional arrays there are
   bool has_new_positions = false;                 // keys are rotated in the step
   bool wants_mass = false;
+  bool has_open_blocks = false;  // K has scales for channels
+  int32_t n_seals = 0;
   int32_t max_q_len = 0, max_kv_len = 0;  // bounds, as in AttendShape
   int32_t windowed_max_kv_len = 0;        // the same of layers with blocks of their own
 

@@ -1,5 +1,10 @@
 #include "core/tensor.h"
 
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
+
+#include <algorithm>
 #include <concepts>
 #include <cstdlib>
 #include <cstring>
@@ -10,14 +15,24 @@
 namespace lastrow {
 namespace {
 
+/// Asks the system for large pages, where it has them. A long read then looks up fewer pages: tests/bench/README.md
+/// says what attention gains. The system may refuse; then nothing changes.
+void ask_for_large_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  madvise(data, bytes, MADV_HUGEPAGE);
+#endif
+}
+
 class HostMemory final : public Memory {
  public:
   void* allocate(size_t bytes) override {
-    constexpr size_t kAlignment = 64;
-    const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    void* data = std::aligned_alloc(kAlignment, rounded == 0 ? kAlignment : rounded);
+    constexpr size_t kLargePage = size_t{2} << 20, kWorthIt = 4 * kLargePage;
+    const size_t alignment = bytes >= kWorthIt ? kLargePage : 64;
+    const size_t rounded = (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+    void* data = std::aligned_alloc(alignment, rounded);
     if (data == nullptr)
       throw CapacityError("cannot allocate {} bytes of host memory: use a smaller model or context", bytes);
+    if (alignment == kLargePage) ask_for_large_pages(data, rounded);
     return data;
   }
   void free(void* data) noexcept override { std::free(data); }

@@ -121,7 +121,7 @@ using ConstTensorView = BasicView<const void>;
 class Memory {
  public:
   virtual ~Memory() = default;
-  virtual void* allocate(size_t bytes) = 0;  // 64-byte aligned; throws CapacityError with sizes
+  virtual void* allocate(size_t bytes) = 0;  // aligned to 64 bytes; throws CapacityError with sizes
   virtual void free(void* data) noexcept = 0;
   static Memory& host();
 };

@@ -3,7 +3,7 @@
 namespace lastrow {
 
 int64_t bytes_held(const KvCache& cache, const KvStorage& storage) {
-  int64_t bytes = 0;
+  int64_t bytes = storage.open_bytes();  // reserved for the text all along
   for (int32_t i = 0; i < cache.spec().n_groups(); ++i)
     bytes += cache.group(i).usage().blocks_used * storage.block_bytes(i);
   return bytes;

@@ -39,7 +39,6 @@ void SavedRows::save(Backend& backend, const KvStorage& storage, SlotsOfGroups s
   }
   slots_ = std::move(slots);
   if (!storage.has_open_blocks()) return;
-  open_blocks_.assign(storage.open_blocks().begin(), storage.open_blocks().end());
   for (int32_t layer = 0; layer < spec.n_layers; ++layer)
     for (const ConstTensorView part : key_parts(storage, layer)) {
       Tensor copy = Tensor::host(part.dtype(), part.shape());
@@ -60,7 +59,6 @@ void SavedRows::write_back(Backend& backend, KvStorage& storage) const {
     }
   }
   if (!storage.has_open_blocks()) return;
-  storage.set_open_blocks(open_blocks_);
   auto part = sealed_keys_.begin();
   for (int32_t layer = 0; layer < storage.spec().n_layers; ++layer)
     for (const TensorView to : key_parts(storage, layer)) backend.write((part++)->view(), to);
@@ -70,7 +68,6 @@ void SavedRows::clear() {
   for (std::vector<int64_t>& slots : slots_) slots.clear();
   rows_.clear();
   sealed_keys_.clear();
-  open_blocks_.clear();
 }
 
 }  // namespace lastrow

@@ -28,8 +28,7 @@ class SavedRows {
  private:
   SlotsOfGroups slots_;
   std::vector<Tensor> rows_;  // K of layer 0, V of layer 0, K of layer 1, …: [n_slots, n_kv_heads, head_dim]
-  std::vector<Tensor> sealed_keys_;   // codes of layer 0, its scales, its open rows, codes of layer 1, …
-  std::vector<int32_t> open_blocks_;  // KvStorage::open_blocks
+  std::vector<Tensor> sealed_keys_;  // codes of layer 0, its scales, its open rows, codes of layer 1, …
 };
 
 }  // namespace lastrow

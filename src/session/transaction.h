@@ -38,7 +38,8 @@ namespace lastrow {
 struct DecodeSession::Backup {
   SessionState state;
   std::unique_ptr<KvCache> cache;
-  SavedRows rows;  // rows that steps under other pokes overwrite
+  SavedRows rows;                    // rows that steps under other pokes overwrite
+  std::vector<int32_t> open_blocks;  // KvStorage::open_blocks
 };
 
 class DecodeSession::Transaction {

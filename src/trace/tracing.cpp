@@ -122,7 +122,7 @@ void TracingBackend::record(Event event, const Op& op) {
       slot_spans(event.writes, append->storage, append->site.layer, space, append->batch.plan->append_slots,
                  true);
   if (traits(event.op).rule == RowRule::rotated) add_held_rows(event, *storage_of(op));
-  if (const auto* seal = std::get_if<SealKeys>(&op)) add_sealed_rows(event, *seal);
+  if (traits(event.op).rule == RowRule::sealed) add_sealed_rows(event, *storage_of(op));
   for (const TensorView& view : o.writes) event.writes.push_back(written_span(view));
   recorder_.add_event(std::move(event));
 }
@@ -157,11 +157,12 @@ void TracingBackend::add_held_rows(Event& event, const KvStorage& storage) {
 }
 
 // Adds the rows of the blocks that an operation seals: it reads them in f32, and stores them rounded.
-void TracingBackend::add_sealed_rows(Event& event, const SealKeys& op) {
+void TracingBackend::add_sealed_rows(Event& event, const KvStorage& storage) {
+  const StepPlan& plan = recorder_.plan(recorder_.latest_step()).of_layer(event.layer);
   for (const bool write : {false, true})
-    for (const int32_t block : op.batch.plan->seals)
-      slot_spans(write ? event.writes : event.reads, op.storage, event.layer, RowSpace::k,
-                 slots_of_block(op.storage, block), write);
+    for (const int32_t block : plan.seals)
+      slot_spans(write ? event.writes : event.reads, storage, event.layer, RowSpace::k,
+                 slots_of_block(storage, block), write);
 }
 
 void TracingBackend::record_block_copies(double start_us, double duration_us, const KvStorage& storage,

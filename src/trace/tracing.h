@@ -61,7 +61,7 @@ class TracingBackend final : public WatchingBackend {
   void record(Event event, const Op& op);
   template <typename Looking>
   void add_visible_rows(Event& event, const Looking& op, std::initializer_list<RowSpace> spaces);
-  void add_sealed_rows(Event& event, const SealKeys& op);
+  void add_sealed_rows(Event& event, const KvStorage& storage);
   void add_held_rows(Event& event, const KvStorage& storage);
   void record_block_copies(double start_us, double duration_us, const KvStorage& storage,
                            std::span<const BlockCopy> copies);

@@ -59,6 +59,13 @@ TEST_CASE("steady decode allocates nothing") {
       CHECK(n_allocations - before == 0);
       CHECK(before > 0);  // the counter does count
     }
+  DecodeSession sealed(model, std::make_unique<EigenBackend>(2),
+                       {.cache = cache_options("paged", "int8-channel")});
+  sealed.start({1, 2, 3});
+  for (int i = 0; i < 5; ++i) sealed.advance();
+  const int64_t before_seals = n_allocations;
+  for (int i = 0; i < 500; ++i) sealed.advance();
+  CHECK(n_allocations - before_seals == 0);
   DecodeSession rings(
       load_model("random:layers=4,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=700,window=48,"
                  "window_period=2"),

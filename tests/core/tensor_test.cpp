@@ -35,6 +35,16 @@ TEST_CASE("a clone is a copy, a move is not") {
   CHECK(c.view().raw() == where);
 }
 
+TEST_CASE("every tensor begins at 64 bytes, and one of 8 MB or more on a page of 2 MB") {
+  const auto address = [](int64_t bytes) {
+    Tensor t = Tensor::host(DType::u8, {bytes});
+    t.data<uint8_t>()[std::max<int64_t>(bytes, 1) - 1] = 1;  // all of it is there
+    return reinterpret_cast<uintptr_t>(t.data<uint8_t>());
+  };
+  for (const int64_t bytes : {1, 63, 4096, (8 << 20) - 1}) CHECK(address(bytes) % 64 == 0);
+  for (const int64_t bytes : {8 << 20, (8 << 20) + 1}) CHECK(address(bytes) % (2 << 20) == 0);
+}
+
 TEST_CASE("conversion narrows once and keeps what fits") {
   Tensor wide = Tensor::host(DType::f64, {4}), half = Tensor::host(DType::f16, {4}),
          back = Tensor::host(DType::f32, {4});

@@ -6,17 +6,22 @@
 using namespace lastrow;
 using namespace lastrow::test;
 
-TEST_CASE("a call that throws changes nothing in a ring or a budget, whose slots later rows have taken") {
+TEST_CASE(
+    "a call that throws changes nothing in a ring, a budget or sealed blocks, although later rows took the "
+    "places") {
   const CacheOptions kRing{.kind = "window", .block_len = 2, .window = 4, .sinks = 1},
       kHeavy{.kind = "budget", .budget = 4, .eviction = Eviction::heavy},
-      kAlternating{.kind = "window", .block_len = 2};
+      kAlternating{.kind = "window", .block_len = 2},
+      kSealed{.kind = "paged", .block_len = 2, .dtype_k = DType::i8_channel, .dtype_v = DType::i8};
   const std::vector<Poke> pokes = {poke(Poke::What::k, 6, Poke::When::since)};
   for (const auto& [ring, by_stop] : {std::pair{kRing, false},
                                       {kRing, true},
                                       {kHeavy, false},
                                       {kHeavy, true},
                                       {kAlternating, false},
-                                      {kAlternating, true}})
+                                      {kAlternating, true},
+                                      {kSealed, false},
+                                      {kSealed, true}})
     for (const int32_t skip : {0, 1, 3}) {  // the step that fails, of those that run
       CAPTURE(by_stop);
       CAPTURE(skip);

@@ -7,6 +7,8 @@
 #include <set>
 
 #include "cache/contiguous_cache.h"
+#include "cache/kv_channels.h"
+#include "cache/make_cache.h"
 #include "tests/trace/tiny.h"
 #include "tests/trace/traced_model.h"
 #include "trace/dependence.h"
@@ -228,6 +230,57 @@ TEST_CASE(
                rule.reads == std::vector<Row>{{RowSpace::k, 0, slot}};
       });
       CHECK(changed == listed);
+    }
+  }
+}
+
+TEST_CASE("seal_keys: each slot of a sealed block follows all slots of that block, and no other") {
+  const auto cache =
+      make_cache({.kind = "paged", .block_len = 3, .dtype_k = DType::i8_channel},
+                 {.n_layers = 1, .n_kv_heads = 2, .head_dim = 8, .max_seq_len = 12, .longest_step = 3});
+  NaiveBackend<float> naive;
+  const auto storage = naive.make_storage(cache->spec());
+  const std::vector<int32_t> tokens = {1, 2, 3};
+  const SequenceInput input{0, tokens, LogitRows::last};
+  const Tensor rows = random_tensor({3, 2, 8}, 5);
+  const auto append = [&](const StepPlan& plan) {
+    naive.run(Append{{0, site::kAppend}, rows, rows, naive.begin_step(plan, *storage), *storage});
+  };
+  const StepPlan& first = cache->plan({&input, 1});
+  append(first);
+  cache->commit(first);
+  const StepPlan plan = cache->plan({&input, 1});
+  append(plan);
+  Recorder recorder;
+  TracingBackend tracing(naive, recorder);
+  // The codes of all blocks, as numbers, after sealing block 0.
+  const auto seal = [&](Backend& b) {
+    b.run(SealKeys{{0, site::kSealKeys}, b.begin_step(plan, *storage), *storage});
+    std::vector<float> decoded;
+    const auto* codes = std::as_const(*storage).rows(0, RowKind::k).data<Int8Channel>();
+    const float* scales = std::as_const(*storage).scales(0, RowKind::k).data<float>();
+    for (int64_t i = 0; i < 3 * 2 * 8; ++i)
+      decoded.push_back(decode_channel(codes[i], scales[i / 24 * 8 + i % 8]));
+    return decoded;
+  };
+  const std::vector<float> before = seal(tracing);
+  const std::vector<RowDependence> rules = row_dependence(recorder.events(0)[0], plan);
+  REQUIRE(rules.size() == 3);
+  for (int64_t slot = 0; slot < 6; ++slot) {  // of the open block behind it, too
+    Tensor row = Tensor::host(DType::f32, {1, 2, 8}), larger = row.clone();
+    naive.read_rows(*storage, 0, RowKind::k, {&slot, 1}, row.view());
+    for (int64_t i = 0; i < 16; ++i) larger.data<float>()[i] = 1000 + static_cast<float>(i);
+    naive.write_rows(*storage, 0, RowKind::k, {&slot, 1}, larger.view());
+    const std::vector<float> after = seal(naive);
+    naive.write_rows(*storage, 0, RowKind::k, {&slot, 1}, row.view());
+    for (int64_t other = 0; other < 3; ++other) {
+      bool changed = false;
+      for (int64_t g = 0; g < 2; ++g)
+        for (int64_t d = 0; d < 8; ++d)
+          changed = changed || before[static_cast<size_t>(g * 24 + other * 8 + d)] !=
+                                   after[static_cast<size_t>(g * 24 + other * 8 + d)];
+      const auto& reads = rules[static_cast<size_t>(other)].reads;
+      CHECK(changed == (std::ranges::find(reads, Row{RowSpace::k, 0, slot}) != reads.end()));
     }
   }
 }
