@@ -57,10 +57,10 @@ void converse(DecodeSession& session, std::span<const int32_t> forced) {
 /// Does this bug need chunks or several texts?
 bool is_of_serving(const Fault& fault) { return !fault.needs.empty(); }
 
-/// Can this bug change anything on this model? No lesson has a window or a cache that forgets.
+/// Can this bug change anything on this model? This lesson has no window, no cache that forgets, and no int8-channel.
 bool can_show(const Fault& fault, const ModelConfig& config) {
   return fault.needs != "window" && fault.needs != "forgetting" && fault.needs != "new-positions" &&
-         (fault.name != "repeat-kv" || config.group_size() > 1) &&
+         fault.needs != "int8-channel" && (fault.name != "repeat-kv" || config.group_size() > 1) &&
          ((fault.name != "early-length" && fault.name != "block-alone-key") || config.n_layers > 1);
 }
 

@@ -68,7 +68,9 @@ void add_model_options(CLI::App& app, Arguments& arguments) {
                  "window in only some layers, cannot be shown")
       ->capture_default_str();
   app.add_option("--kv-dtype", arguments.kv_dtype,
-                 "the type of its K and V: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE")
+                 "the type of its K and V: f32, f16, bf16, fp8, int8, int4 or fp4, with --cache paged also "
+                 "int8-channel "
+                 "(K only; V is then int8), or k=TYPE,v=TYPE")
       ->capture_default_str();
   app.add_option("--temperature", arguments.temperature,
                  "how random the next token is, 0 to 2; 0 takes the most probable token")

@@ -108,7 +108,7 @@ std::shared_ptr<const Model> Lesson::model_with_rope(const std::string& own_choi
 }
 
 int32_t Lesson::whole_prompt(size_t n_tokens) const {
-  return forgets_rows(cache_) ? static_cast<int32_t>(n_tokens) : 0;
+  return limits_steps(cache_) ? static_cast<int32_t>(n_tokens) : 0;
 }
 
 std::unique_ptr<Backend> Lesson::backend(const std::string& own_choice, int32_t group_size) {

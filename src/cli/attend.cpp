@@ -36,6 +36,12 @@ InputOptions input_options(const AttendOptions& o) {
         o.layout);
   InputOptions options{.bhsd = o.layout == "bhsd", .kv_dtypes = {}, .rules = o.rules};
   if (!o.kv_dtype.empty()) options.kv_dtypes = kv_dtypes_from_name(o.kv_dtype);
+  if (options.kv_dtypes && has_channel_scales(options.kv_dtypes->k))
+    throw UsageError(
+        "--kv-dtype {}: attend stores each row by itself, but int8-channel needs a cache that fills blocks: "
+        "use int8, "
+        "or try it with lastrow generate --cache paged",
+        o.kv_dtype);
   return options;
 }
 

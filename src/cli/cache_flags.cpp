@@ -14,10 +14,10 @@ void CacheFlags::add_to(CLI::App& subcommand) {
       "budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]: N rows; the policy "
       "chooses which to forget. "
       "Default: contiguous, B 16, blocks=N as many as are needed, no sinks, policy oldest");
-  subcommand.add_option(
-      "--kv-dtype", kv_dtype_,
-      "The type of the cache: f32, f16, bf16, fp8, int8, int4 or fp4, or k=TYPE,v=TYPE; default "
-      "f32 (naive-f64 stores f64 instead)");
+  subcommand.add_option("--kv-dtype", kv_dtype_,
+                        "The type of the cache: f32, f16, bf16, fp8, int8, int4 or fp4, with --cache paged "
+                        "also int8-channel (K only; "
+                        "V is then int8), or k=TYPE,v=TYPE; default f32 (naive-f64 stores f64 instead)");
 }
 
 CacheOptions CacheFlags::options() const { return cache_options(cache_, kv_dtype_); }

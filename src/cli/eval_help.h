@@ -22,8 +22,8 @@ The text is 16 fables that the built-in models were never trained on (16 · 255 
 file an empty line separates two texts. A text that is longer than the model's context is split into windows of
 the context.
 
---all measures every type of K and V in a contiguous cache, and then, in f32, the caches that store rows elsewhere
-or forget some of them: they keep a quarter and an eighth of the context. It prints each row when it is measured.
+--all measures every type of K and V in a contiguous cache, then blocks (int8-channel needs them), and then, in f32,
+the caches that forget rows: they keep a quarter and an eighth of the context. It prints each row when it is measured.
 A cache that this program or backend refuses gets its reason in place of numbers.
 
 --json prints one object:
@@ -37,7 +37,8 @@ A cache that this program or backend refuses gets its reason in place of numbers
     refused                null; or why nothing was measured, and then the other fields are missing
     perplexity, nats_per_token, bytes
     bytes_of_reference     bytes / bytes of the reference
-    bytes_per_token        K and V rows of one token in all layers
+    bytes_per_token        K and V rows of one token in all layers, with their scales. With int8-channel: when its
+                           block is full and has its scales
     rows_held_at_most      by a layer, after a step
     saturated              elements of K and V that their type could not hold, in all steps: they became infinite
                            (f16, bf16) or the largest number (fp8, int4, fp4). null: not counted, because kernels store them

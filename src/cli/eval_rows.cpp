@@ -14,6 +14,7 @@ std::vector<EvalRow> all_rows(int32_t context) {
                             "k=int4,v=f32", "k=f32,v=int4", "fp4"})
     rows.push_back({.kv_dtype = dtype});
   rows.push_back({.cache = "paged"});
+  rows.push_back({.cache = "paged", .kv_dtype = "int8-channel"});
   for (const int32_t n : {context / 4, context / 8}) {  // rows that are kept
     const int32_t sinks = std::min(4, n / 2);
     if (sinks < 1) continue;
@@ -41,7 +42,7 @@ EvalJob::EvalJob(std::shared_ptr<const Model> model, const Texts& texts, const B
 std::unique_ptr<DecodeSession> EvalJob::session(const CacheOptions& cache) const {
   auto backend = backend_.make();
   require_room(*model_, backend->info(), {.cache = cache, .chunk = 1});
-  // A step feeds one token, so a cache that forgets rows needs no room for a longer chunk.
+  // A step feeds one token, so a cache that limits steps needs no room for a longer chunk.
   return std::make_unique<DecodeSession>(model_, std::move(backend),
                                          SessionOptions{.chunk = 1, .cache = cache});
 }
@@ -57,7 +58,7 @@ EvalResult EvalJob::measure(const EvalRow& row) {
   const auto tested = session(cache_options(row.cache, row.kv_dtype));
   EvalResult result{.row = row, .storage_bytes = tested->storage_bytes()};
   result.quality = evaluate(*tested, texts_, reference_, [this](int64_t n) { on_step(n); });
-  result.bytes_per_token = tested->record().cache_bytes_written;  // a step stores the rows of one token
+  result.bytes_per_token = tested->token_bytes();
   result.change = perplexity_change(reference_, result.quality);
   ++n_done_;
   return result;

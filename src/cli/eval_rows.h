@@ -23,8 +23,8 @@ struct EvalRow {
   std::string cache = "contiguous", kv_dtype = "f32";  // as in --cache and --kv-dtype
 };
 
-/// The types of K and V in a contiguous cache, then each policy in f32. Those that forget rows keep a quarter
-/// and an eighth of the context.
+/// The types of K and V in a contiguous cache; blocks, in f32 and in the type that needs them; then each policy that
+/// forgets rows, in f32. These keep a quarter and an eighth of the context.
 std::vector<EvalRow> all_rows(int32_t context);
 
 struct EvalResult {
@@ -33,7 +33,7 @@ struct EvalResult {
   Quality quality{};
   Change change{};              // of the perplexity
   int64_t storage_bytes = 0;    // that were allocated for K and V; a backend may round up what it allocates
-  int64_t bytes_per_token = 0;  // of the rows of one token, in all layers
+  int64_t bytes_per_token = 0;  // DecodeSession::token_bytes
 };
 
 class EvalJob {

@@ -15,7 +15,9 @@ A trace file holds one mode. With --mode both, run.safetensors holds the cached 
 run.recompute.safetensors holds the other. Recording makes the steps slower, and their times larger.
 
 --kv-dtype is the type in which the cache stores K and V. f16, bf16 and fp8 (e4m3) round each element. int8
-has one scale per row of a K/V head, int4 and fp4 (e2m1) have one per 32 elements of a row. Recompute has no cache; its scratch memory is always f32.
+has one scale per row of a K/V head, int4 and fp4 (e2m1) have one per 32 elements of a row. int8-channel is for K only,
+with --cache paged: it has one scale per channel of a block. New rows of K stay in f32 until their block has its scales,
+and a prompt is fed in chunks of a block, or of --chunk. Recompute has no cache; its scratch memory is always f32.
 
 --save-cache writes the rows of the whole text: the prompt and every generated token. Rows in f16 are saved as
 F16 and those of naive-f64 as F64; all other types are saved decoded, as F32, and give the same bits when they

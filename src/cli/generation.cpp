@@ -59,7 +59,7 @@ class Runner {
     tokens.insert(tokens.end(), given.begin(), given.end());
     std::span<const int32_t> rest = tokens;
     const auto chunk =
-        static_cast<size_t>(session_.options().chunk);  // with a window, the session chooses one
+        static_cast<size_t>(session_.options().chunk);  // if the cache limits steps, the session chooses one
     while (!rest.empty()) {
       const size_t n = chunk == 0 ? rest.size() : std::min(rest.size(), chunk);
       note(session_.advance(rest.first(n)));
@@ -199,8 +199,8 @@ std::string stored_name(KvDtypes dtypes, const BackendInfo& backend) {
   const auto name = [&](DType dtype) -> std::string_view {
     return dtype == DType::f32 && backend.activation_dtype == DType::f64 ? "f64" : kv_dtype_name(dtype);
   };
-  return dtypes.same() ? std::string(name(dtypes.k))
-                       : fmt::format("k={},v={}", name(dtypes.k), name(dtypes.v));
+  if (name(dtypes.k) != "f64" && name(dtypes.v) != "f64") return kv_dtypes_name(dtypes);
+  return dtypes.same() ? "f64" : fmt::format("k={},v={}", name(dtypes.k), name(dtypes.v));
 }
 
 }  // namespace lastrow::cli

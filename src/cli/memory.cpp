@@ -95,11 +95,7 @@ std::string counted(int64_t n, std::string_view what) {
 }
 
 /// As in --kv-dtype, in one spelling.
-std::string dtype_name(const std::string& text) {
-  const CacheFormats formats = cache_formats_of(text);
-  return formats.k.name == formats.v.name ? std::string(formats.k.name)
-                                          : fmt::format("k={},v={}", formats.k.name, formats.v.name);
-}
+std::string dtype_name(const std::string& text) { return kv_dtypes_name(kv_dtypes_from_name(text)); }
 
 /// What the pool of blocks holds.
 std::string paged_text(const PagedMemory& p, int64_t context, int64_t batch) {
@@ -110,6 +106,10 @@ std::string paged_text(const PagedMemory& p, int64_t context, int64_t batch) {
                      p.waste_rows == 1 ? "stays" : "stay");
   out += fmt::format("  the pool           {}, room for {} of {}\n", counted(p.n_blocks, "block"),
                      counted(p.seqs_that_fit, "sequence"), counted(context, "token"));
+  if (p.n_open_blocks > 0)
+    out += fmt::format(
+        "  open blocks        {} ({} bytes): new rows of K stay in f32 until their block gets its scales\n",
+        counted(p.n_open_blocks, "block"), with_commas(p.open_bytes));
   if (p.seqs_that_fit < batch)
     out += fmt::format("  note               the other {} must wait, or share blocks\n",
                        counted(batch - p.seqs_that_fit, "sequence"));
@@ -226,6 +226,8 @@ ordered_json as_json(const ModelShape& shape, const MemoryOptions& o, const Comp
     json["blocks"] = {{"block_bytes", s.paged->block_bytes},
                       {"blocks_per_sequence", s.paged->blocks_per_seq},
                       {"blocks", s.paged->n_blocks},
+                      {"open_blocks", s.paged->n_open_blocks},
+                      {"open_bytes", s.paged->open_bytes},
                       {"sequences_that_fit", s.paged->seqs_that_fit},
                       {"waste_rows_per_sequence", s.paged->waste_rows}};
   if (s.ring)
@@ -267,8 +269,10 @@ constexpr const char* kMemoryFooter =
   formula                  with its numbers
   blocks                   with --cache paged; and with --cache window for a model in which only some layers have a
                            window: of the other layers
-    block_bytes            K and V of one block in all layers
+    block_bytes            K and V of one block in all layers, scales included
     blocks_per_sequence, blocks, sequences_that_fit
+    open_blocks, open_bytes    with int8-channel: blocks for the new rows of K in f32, of all sequences, for prompts
+                           that are fed in chunks of one block; else 0
     waste_rows_per_sequence    slots of a sequence's last block that stay empty
   ring                     with --cache window, for prompts that are fed in chunks of the window (positions=new: one
                            token), and --cache budget:rows=N, in chunks of N (as blocks of one row):
@@ -297,9 +301,10 @@ void add_memory(CLI::App& app) {
       "window: the window of the model, in the layers that have it; or "
       "budget:rows=N[,policy=P]: N rows; default contiguous, B 16, blocks=N as many as are needed, no "
       "sinks");
-  sub->add_option(
-      "--kv-dtype,--dtype", o->kv_dtype,
-      "The type of the cache: f32, f16, bf16, int8, fp8, int4 or fp4, or k=TYPE,v=TYPE; default f16");
+  sub->add_option("--kv-dtype,--dtype", o->kv_dtype,
+                  "The type of the cache: f32, f16, bf16, fp8, int8, int4 or fp4, with --cache paged also "
+                  "int8-channel (K only; "
+                  "V is then int8), or k=TYPE,v=TYPE; default f16");
   sub->add_flag("--list", o->list, "List the presets, with their sizes and sources");
   sub->add_flag("--json", o->json, "Print one JSON object on standard output");
   sub->footer(kMemoryFooter);

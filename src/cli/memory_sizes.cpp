@@ -21,7 +21,10 @@ ComputedMemory compute_memory(const ModelShape& shape, const CacheOptions& cache
         "{} has layers with a window of their own, so it takes no cache with sinks or a budget: use "
         "contiguous, paged or window:w=W",
         shape.name);
-  s.whole = cache_memory(shape, s.context, batch, formats);
+  if (s.cache.kind == "paged")
+    s.whole.weights_bytes = weights_bytes(shape);  // the rest needs rows whose scales are their own
+  else
+    s.whole = cache_memory(shape, s.context, batch, formats);
   if (s.cache.kind == "window" || s.cache.kind == "budget") {
     if (s.cache.kind == "window" && s.cache.window == 0 && shape.window > 0) {
       s.cache.window = static_cast<int32_t>(std::min<int64_t>(shape.window, kMaxContext));

@@ -18,7 +18,7 @@ namespace lastrow::cli {
 struct ComputedMemory {
   CacheOptions cache;
   int64_t context = 0;
-  CacheMemory whole{};
+  CacheMemory whole{};  // of a paged cache only weights_bytes
   std::optional<PagedMemory> paged{};
   std::optional<WindowMemory> ring{};
   std::optional<AlternatingMemory> alternating{};

@@ -3,21 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
-#include "cache/kv_codec.h"
+#include "cache/sealing.h"
 #include "core/error.h"
 
 namespace lastrow {
 namespace {
-
-constexpr std::array<CacheFormat, 7> kFormats = {{{"f32", 32},
-                                                  {"f16", 16},
-                                                  {"bf16", 16},
-                                                  {"int8", 8, 4},
-                                                  {"fp8", 8},
-                                                  {"int4", 4, 2, kScaleGroup},
-                                                  {"fp4", 4, 2, kScaleGroup}}};
 
 void require_range(const char* name, int64_t value, int64_t most) {
   if (value < 1 || value > most) throw ShapeError("{} {}: give a number from 1 to {}", name, value, most);
@@ -34,10 +25,46 @@ int64_t checked_product(const ModelShape& shape, std::initializer_list<int64_t> 
   return product;
 }
 
-/// The bytes of K and V of one token in one layer.
+int64_t checked_sum(const ModelShape& shape, int64_t a, int64_t b) {
+  int64_t sum = 0;
+  if (__builtin_add_overflow(a, b, &sum))
+    throw ShapeError(
+        "the cache of {} at this size exceeds 2^63 bytes: use a shorter context or smaller batch",
+        shape.name);
+  return sum;
+}
+
+/// The bytes of K and V of one token in one layer, without scales of channels.
 int64_t layer_token_bytes(const ModelShape& s, const CacheFormats& formats) {
   return checked_product(s,
                          {s.n_kv_heads, formats.k.row_bytes(s.head_dim) + formats.v.row_bytes(s.head_dim)});
+}
+
+/// The bytes of K, V and scales of one block in one layer.
+int64_t layer_block_bytes(const ModelShape& s, const CacheFormats& formats, int64_t block_len) {
+  return checked_sum(s, checked_product(s, {layer_token_bytes(s, formats), block_len}),
+                     checked_product(s, {s.n_kv_heads, s.head_dim, formats.k.channel_scale_bytes}));
+}
+
+/// The open blocks of `batch` sequences in steps of one block.
+int64_t count_open_blocks(const CacheFormats& formats, int64_t block_len, int64_t batch) {
+  if (formats.k.channel_scale_bytes == 0) return 0;
+  const auto n = static_cast<int32_t>(block_len);
+  return batch * Sealing{.block_len = n, .longest_step = n}.n_open();
+}
+
+/// The bytes of so many open blocks in all layers.
+int64_t bytes_of_open_blocks(const ModelShape& s, int64_t n_blocks, int64_t block_len) {
+  return checked_product(s, {s.n_layers, n_blocks, s.n_kv_heads, block_len, s.head_dim, 4});
+}
+
+/// Only a block that keeps its rows can have scales for its channels.
+void require_scales_of_rows(const CacheFormats& formats) {
+  if (formats.k.channel_scale_bytes > 0)
+    throw UsageError(
+        "{} has a scale for each channel of a block, so it needs blocks that keep their rows: add --cache "
+        "paged",
+        formats.k.name);
 }
 
 /// The rows that all layers together keep of a sequence with `context` tokens.
@@ -69,6 +96,20 @@ std::string bytes_text(const ModelShape& s, const CacheFormats& formats, std::st
                      same ? k_row : fmt::format("(K: {} + V: {})", k_row, v_row));
 }
 
+/// What is added if K has scales for channels: these scales, and the rows of open blocks. Else "".
+std::string channels_text(const ModelShape& s, const CacheFormats& formats, const PagedMemory& m,
+                          int64_t block_len) {
+  if (m.n_open_blocks == 0) return "";
+  const std::string heads =
+      fmt::format("{} K/V head{} · {} head_dim", s.n_kv_heads, s.n_kv_heads == 1 ? "" : "s", s.head_dim);
+  return fmt::format(
+      " + scales of K: {} · {} block{} · {} · {} bytes + open rows of K: {} · {} block{} of {} row{} · "
+      "{} · 4 bytes",
+      layers_text(s.n_layers), with_commas(m.n_blocks), m.n_blocks == 1 ? "" : "s", heads,
+      formats.k.channel_scale_bytes, layers_text(s.n_layers), with_commas(m.n_open_blocks),
+      m.n_open_blocks == 1 ? "" : "s", with_commas(block_len), block_len == 1 ? "" : "s", heads);
+}
+
 std::string formula_text(const ModelShape& s, int64_t context, int64_t batch, const CacheFormats& formats) {
   std::string rows;
   const int64_t n_window = s.n_window_layers(), n_full = s.n_layers - n_window;
@@ -88,26 +129,9 @@ std::string formula_text(const ModelShape& s, int64_t context, int64_t batch, co
 
 }  // namespace
 
-std::span<const CacheFormat> cache_formats() { return kFormats; }
-
-const CacheFormat& cache_format(std::string_view name) {
-  std::string known;
-  for (const CacheFormat& format : kFormats) {
-    if (format.name == name) return format;
-    known += known.empty() ? "" : ", ";
-    known += format.name;
-  }
-  throw UsageError("unknown cache dtype \"{}\": use one of {}", name.substr(0, 32), known);
-}
-
-CacheFormats cache_formats_of(std::string_view text) {
-  const auto names = split_k_and_v(text);
-  if (!names) throw UsageError("unknown cache dtypes \"{}\": use TYPE, or k=TYPE,v=TYPE", text.substr(0, 32));
-  return {cache_format(names->first), cache_format(names->second)};
-}
-
 int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats) {
   validate(shape);
+  require_scales_of_rows(formats);
   require_range("context", context, kMaxContext);
   require_range("batch", batch, kMaxBatch);
   return checked_product(shape,
@@ -146,22 +170,26 @@ PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch
         "blocks={} or more",
         n_blocks, n_blocks == 1 ? "" : "s", block_len, block_len == 1 ? "" : "s", context,
         context == 1 ? "" : "s", m.blocks_per_seq);
-  m.bytes_per_token = checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers});
-  m.block_bytes = checked_product(shape, {m.bytes_per_token, block_len});
-  m.bytes = checked_product(shape, {m.block_bytes, m.n_blocks});
+  m.block_bytes = checked_product(shape, {layer_block_bytes(shape, formats, block_len), shape.n_layers});
+  m.bytes_per_token = (m.block_bytes + block_len - 1) / block_len;
+  m.n_open_blocks = count_open_blocks(formats, block_len, batch);
+  m.open_bytes = bytes_of_open_blocks(shape, m.n_open_blocks, block_len);
+  m.bytes = checked_sum(shape, checked_product(shape, {m.block_bytes, m.n_blocks}), m.open_bytes);
   m.seqs_that_fit = m.n_blocks / m.blocks_per_seq;
   m.waste_rows = m.blocks_per_seq * block_len - context;
   const std::string rows =
       fmt::format("{} · {} block{} of {} row{}", layers_text(shape.n_layers), with_commas(m.n_blocks),
                   m.n_blocks == 1 ? "" : "s", with_commas(block_len), block_len == 1 ? "" : "s");
-  m.formula = fmt::format("{} = {} bytes = {}", bytes_text(shape, formats, rows), with_commas(m.bytes),
-                          gib_and_gb(m.bytes));
+  m.formula =
+      fmt::format("{}{} = {} bytes = {}", bytes_text(shape, formats, rows),
+                  channels_text(shape, formats, m, block_len), with_commas(m.bytes), gib_and_gb(m.bytes));
   return m;
 }
 
 WindowMemory window_memory(const ModelShape& shape, int64_t context, int64_t batch,
                            const CacheFormats& formats, const CacheOptions& options, int64_t longest_step) {
   validate(shape);
+  require_scales_of_rows(formats);
   require_range("context", context, kMaxContext);
   require_range("batch", batch, kMaxBatch);
   require_range("longest step", longest_step, context);
@@ -246,8 +274,11 @@ int64_t paged_crossing_context(const ModelShape& shape, int64_t batch, const Cac
   require_range("batch", batch, kMaxBatch);
   require_range("block", block_len, kMaxContext);
   const int64_t a_block =
-      checked_product(shape, {layer_token_bytes(shape, formats), shape.n_layers, block_len, batch});
-  const int64_t most_smaller = weights_bytes(shape) / a_block;   // blocks of a sequence: not larger yet
+      checked_product(shape, {layer_block_bytes(shape, formats, block_len), shape.n_layers, batch});
+  const int64_t open_bytes =
+      bytes_of_open_blocks(shape, count_open_blocks(formats, block_len, batch), block_len);
+  // Blocks of a sequence: not larger yet.
+  const int64_t most_smaller = std::max<int64_t>(0, weights_bytes(shape) - open_bytes) / a_block;
   return checked_product(shape, {most_smaller, block_len}) + 1;  // the first token of the next block
 }
 

@@ -19,46 +19,14 @@
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
 #include "cache/make_cache.h"
+#include "cost/cache_formats.h"
 #include "cost/model_shape.h"
 
 namespace lastrow {
-
-/// A type that a cache stores its elements in, as cache/kv_codec.h says.
-/// Scales are symmetric: there is no zero point.
-struct CacheFormat {
-  std::string_view name;
-  int64_t elem_bits = 0;
-  int64_t scale_bytes = 0;  // of one scale; 0: the format has no scales
-  int64_t group = 0;        // elements of a row that share a scale; 0: all of them
-
-  constexpr int64_t n_scales(int64_t head_dim) const {
-    return scale_bytes == 0 ? 0 : group == 0 ? 1 : (head_dim + group - 1) / group;
-  }
-  /// The packed elements, rounded up to whole bytes, and the scales.
-  constexpr int64_t row_bytes(int64_t head_dim) const {
-    return (head_dim * elem_bits + 7) / 8 + n_scales(head_dim) * scale_bytes;
-  }
-};
-
-/// The formats of K and of V. One format stands for both.
-struct CacheFormats {
-  CacheFormat k, v;
-
-  CacheFormats(const CacheFormat& both) : k(both), v(both) {}
-  CacheFormats(const CacheFormat& of_k, const CacheFormat& of_v) : k(of_k), v(of_v) {}
-};
-
-/// f32 f16 bf16 int8 fp8 int4 fp4.
-std::span<const CacheFormat> cache_formats();
-/// Throws UsageError that lists the known names.
-const CacheFormat& cache_format(std::string_view name);
-/// Takes one name for both, or "k=int8,v=fp8". Throws UsageError that lists the spellings.
-CacheFormats cache_formats_of(std::string_view text);
 
 struct CacheMemory {
   int64_t bytes = 0;
@@ -74,6 +42,7 @@ constexpr int64_t kMaxContext = (int64_t{1} << 31) - 1;
 constexpr int64_t kMaxBatch = int64_t{1} << 20;
 
 /// The cache of `batch` sequences with `context` tokens each. The context may exceed the model's max_seq_len.
+/// Throws UsageError for a format whose scales belong to channels of a block, because it needs paged_memory.
 /// Throws ShapeError unless 1 ≤ context ≤ kMaxContext, 1 ≤ batch ≤ kMaxBatch and bytes < 2^63.
 CacheMemory cache_memory(const ModelShape& shape, int64_t context, int64_t batch,
                          const CacheFormats& formats);
@@ -86,17 +55,20 @@ int64_t cache_bytes(const ModelShape& shape, int64_t context, int64_t batch, con
 struct PagedMemory {
   int64_t blocks_per_seq = 0;  // ⌈context / block_len⌉
   int64_t n_blocks = 0;        // of the pool
-  int64_t block_bytes = 0;     // K and V of one block in all layers
-  int64_t bytes = 0;           // n_blocks · block_bytes: what is allocated
+  int64_t block_bytes = 0;     // K, V and scales of one block in all layers
+  int64_t n_open_blocks = 0;   // blocks of K rows in f32, if K has scales for channels (cache/sealing.h)
+  int64_t open_bytes = 0;      // of these, in all layers
+  int64_t bytes = 0;           // n_blocks · block_bytes + open_bytes: what is allocated
   int64_t seqs_that_fit = 0;   // sequences of this context
   int64_t waste_rows = 0;      // slots in the last block of a sequence that hold no row
-  // Rows of one more token in all layers. Whole blocks are allocated for them.
+  // Rows of one more token in all layers, with its share of the scales of a block, rounded up. Whole blocks are
+  // allocated for them.
   int64_t bytes_per_token = 0;
   std::string formula;  // with its numbers
 };
 
-/// The pool for `batch` sequences of `context` tokens, or a pool of n_blocks if that is not 0. Throws
-/// ShapeError as cache_memory does, for a block_len outside 1 … context,
+/// The pool for `batch` sequences of `context` tokens, or a pool of n_blocks if that is not 0. If K has scales for
+/// channels, steps feed at most one block of a sequence, as in `lastrow generate`. Throws ShapeError as cache_memory does, for a block_len outside 1 … context,
 /// and for a pool that cannot hold one sequence.
 PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats,
                          int64_t block_len, int64_t n_blocks = 0);

@@ -104,8 +104,12 @@ class KvStorage {
   cost::RowFormat appended_format(RowKind kind) const {
     return kind == RowKind::k && has_open_blocks() ? cost::RowFormat{} : row_format(kind);
   }
-  /// K, V and scales of one token in all layers and heads: 2 · n_layers · n_kv_heads rows, without padding.
-  int64_t token_bytes() const { return spec_.n_layers * layer_token_bytes(); }
+  /// K, V and scales of one token in all layers and heads: 2 · n_layers · n_kv_heads rows, without padding. If K has
+  /// scales for channels: when its block is sealed, with its share of the block's scales, rounded up.
+  int64_t token_bytes() const {
+    const int64_t scales_of_block = spec_.n_layers * spec_.n_kv_heads * spec_.channel_scales_bytes();
+    return spec_.n_layers * layer_token_bytes() + (scales_of_block + spec_.block_len - 1) / spec_.block_len;
+  }
   /// The same of one block, in the layers of one group (CacheSpec::group).
   int64_t block_bytes(int32_t group) const {
     return spec_.n_layers_in(group) *

@@ -67,8 +67,8 @@ struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
   int32_t max_seq_len = 0;  // 0: the model's context
-  // Tokens of the prompt that a step feeds. 0: the whole prompt; if the cache forgets rows, as many as its window or
-  // budget; with new positions, 1
+  // Tokens of the prompt that a step feeds. 0: the whole prompt; if the cache limits steps, as many as its window,
+  // its budget or a block; with new positions, 1
   int32_t chunk = 0;
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
   CacheOptions cache{};                     // without share_prefix; Mode::recompute: scratch_of(cache)
@@ -97,7 +97,7 @@ class DecodeSession {
   /// kept. Throws UsageError for a forced token before the prompt is finished, or outside the vocabulary.
   const StepRecord& advance(int32_t forced = -1);
   /// Runs one step that feeds these tokens, one or more, and is of Phase::prefill. Throws as above, and also
-  /// if they do not fit in the context, or are more than a cache that forgets rows takes at once.
+  /// if they do not fit in the context, or are more than a cache that limits steps takes at once.
   const StepRecord& advance(std::span<const int32_t> tokens);
   /// Runs `step` again with the tokens it had; 0 ≤ step ≤ last_step().
   const StepRecord& go_to(int32_t step);
@@ -144,6 +144,8 @@ class DecodeSession {
   const KvCache& cache() const { return *cache_; }
   /// The bytes that were allocated for K and V.
   int64_t storage_bytes() const { return storage_->bytes(); }
+  /// The bytes that the rows of one token take in all layers: KvStorage::token_bytes.
+  int64_t token_bytes() const { return storage_->token_bytes(); }
   /// The number of K rows (and of V rows) that each layer holds after the current step. Their indices are
   /// 0 … kv_len() − 1. position_of, slot and stored_row throw UsageError for another index.
   /// If the windowed layers have blocks of their own, kv_len, position_of and slot are those of the other layers,

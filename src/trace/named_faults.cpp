@@ -51,6 +51,9 @@ constexpr Fault kFaults[] = {
      "step 1, layer 0, rope_q", "forgetting"},
     {"mixed-positions", "the query is rotated at its new position, but the keys at those in the text",
      "step 1, layer 0, attend", "new-positions"},
+    {"token-scales",
+     "each row of K is stored in int8 with one scale, not with a scale for each channel of its block",
+     "step 0, layer 0, attend", "int8-channel"},
 };
 
 /// The cache holds n_q_heads rows of K and of V per token, although n_kv_heads would be enough.
@@ -107,6 +110,29 @@ class RepeatedHeads final : public WatchingBackend {
   }
 
   int32_t group_size_;
+};
+
+/// Where K should have a scale for each channel of a block, every row has one scale. So no block is open.
+class TokenScales final : public WatchingBackend {
+ public:
+  using WatchingBackend::WatchingBackend;
+
+  std::unique_ptr<KvStorage> make_storage(const CacheSpec& spec) override {
+    CacheSpec changed = spec;
+    if (has_channel_scales(spec.dtype_k)) changed.dtype_k = DType::i8;
+    changed.longest_step = changed.n_open_blocks = 0;
+    return inner().make_storage(changed);
+  }
+  const Batch& begin_step(const StepPlan& plan, KvStorage& storage) override {
+    plan_ = plan;
+    plan_.open_blocks.clear();
+    plan_.open_slots.clear();
+    plan_.seals.clear();
+    return inner().begin_step(plan_, storage);
+  }
+
+ private:
+  StepPlan plan_;
 };
 
 using PlanFault = std::function<void(StepPlan&)>;
@@ -210,6 +236,7 @@ std::unique_ptr<Backend> with_fault(const std::string& name, std::unique_ptr<Bac
   if (name == "empty-rows") return std::make_unique<Owning<UnmaskedTail>>(std::move(backend), zeros);
   if (name == "block-tail") return std::make_unique<Owning<UnmaskedTail>>(std::move(backend), stale);
   if (name == "block-alone-key") return std::make_unique<Owning<BlockAloneKey>>(std::move(backend));
+  if (name == "token-scales") return std::make_unique<Owning<TokenScales>>(std::move(backend));
   if (name == "unread-prefix") return std::make_unique<Owning<UnreadPrefix>>(std::move(backend));
   if (name == "second-turn") return std::make_unique<Owning<HiddenPast>>(std::move(backend));
   throw UsageError("there is no fault '{}'; choose one of: {}", name, names());

@@ -37,6 +37,7 @@ struct Fault {
   ///              the first with more keys than the window
   ///   "forgetting"   a cache that keeps a window of rows at their positions, and has forgotten some when step
   ///              1 feeds a chunk
+  ///   "int8-channel"   a paged cache with K as int8-channel, before it seals a block
   ///   "new-positions"   a cache that uses new positions, and has forgotten some rows at step 1
   std::string_view needs = "";
 };

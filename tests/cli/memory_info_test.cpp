@@ -8,6 +8,7 @@
 #include "cost/presets.h"
 #include "registry/registry.h"
 #include "session/session.h"
+#include "session/session_cache.h"
 
 using namespace lastrow;
 using namespace lastrow::testing;
@@ -101,27 +102,59 @@ TEST_CASE("with blocks, `memory` counts whole blocks: exactly what a backend all
   for (const Case& c :
        {Case{"contiguous", "f32", 3, 40}, Case{"paged", "f16", 9, 16}, Case{"paged:block=7", "int8", 18, 7},
         Case{"paged:block=8,blocks=11", "k=int8,v=f16", 11, 8}, Case{"paged:block=1", "k=fp8,v=bf16", 120, 1},
-        Case{"paged:block=8", "k=int4,v=fp4", 15, 8}, Case{"contiguous", "int4", 3, 40}}) {
+        Case{"paged:block=8", "k=int4,v=fp4", 15, 8}, Case{"contiguous", "int4", 3, 40},
+        Case{"paged", "int8-channel", 9, 16}, Case{"paged:block=7", "k=int8-channel,v=f16", 18, 7},
+        Case{"paged:block=1,blocks=50", "int8-channel", 50, 1},
+        Case{"paged:block=40", "k=int8-channel,v=f32", 3, 40}}) {
     CAPTURE(c.cache);
     CAPTURE(c.dtype);
     const json j = lastrow_program({"memory", "--model", model, "--batch", "3", "--cache", c.cache,
                                     "--kv-dtype", c.dtype, "--json"})
                        .json();
-    const CacheSpec spec =
-        cache_spec(cache_options(c.cache, c.dtype),
-                   {.n_layers = 3, .n_kv_heads = 2, .head_dim = 32, .max_seq_len = 40, .n_seqs = 3});
+    const CacheOptions options = cache_options(c.cache, c.dtype);
+    const CacheSpec spec = cache_spec(options, {.n_layers = 3,
+                                                .n_kv_heads = 2,
+                                                .head_dim = 32,
+                                                .max_seq_len = 40,
+                                                .n_seqs = 3,
+                                                .longest_step = longest_chunk(options, 0, 40)});
     CHECK(j["cache"] == c.cache);
     CHECK(j["kv_dtype"] == c.dtype);
     CHECK(spec.n_blocks == c.n_blocks);
     CHECK(spec.block_len == c.block_len);
     CHECK(j["bytes"] == spec.bytes());
-    // The allocation aligns K, V and their scales in each layer: each of these parts may have some padding.
+    // The allocation aligns K, V, their scales and open rows in each layer: each of these parts may have some padding.
     const int64_t padding = make_backend("eigen")->make_storage(spec)->bytes() - spec.bytes();
     CHECK(padding >= 0);
-    CHECK(padding < 4 * spec.n_layers * KvStorage::kAlignment);
+    CHECK(padding < 5 * spec.n_layers * KvStorage::kAlignment);
     if (c.block_len == 16) CHECK(padding == 0);  // these sizes are aligned
     if (std::string(c.cache) != "contiguous") CHECK(j["blocks"]["blocks"] == c.n_blocks);
+    if (std::string(c.cache) != "contiguous") CHECK(j["blocks"]["open_blocks"] == spec.n_open_blocks);
   }
+}
+
+TEST_CASE("int8-channel in blocks: codes, scales of channels and open blocks; without blocks it is refused") {
+  const std::vector<std::string> run = {"memory", "--model",    "llama-3-8b",  "--context",
+                                        "100",    "--kv-dtype", "int8-channel"};
+  const auto with = [&](const std::string& cache) {
+    std::vector<std::string> arguments = run;
+    arguments.insert(arguments.end(), {"--cache", cache});
+    return arguments;
+  };
+  const std::string out = lastrow_program(with("paged")).out;
+  // 32 layers, 8 K/V heads. A block: 16 rows of K, of V and of V's scales, and a scale for each of 128 channels.
+  CHECK(out.find("(1,196,032 bytes)") != std::string::npos);
+  CHECK(out.find("open blocks        3 blocks (6,291,456 bytes)") !=
+        std::string::npos);  // 3 · 16 rows in f32
+  CHECK(out.find("scales of K: 32 layers · 7 blocks · 8 K/V heads · 128 head_dim · 4 bytes") !=
+        std::string::npos);
+  CHECK(out.find("in int8-channel, paged") != std::string::npos);
+  CHECK(lastrow_program(with("paged")).exit_code == 0);
+  check_refused(run, "add --cache paged");
+  check_refused(with("window:w=32"), "add --cache paged");
+  check_refused(with("budget:rows=32"), "add --cache paged");
+  check_refused({"memory", "--model", "gpt-2", "--cache", "paged", "--kv-dtype", "k=f16,v=int8-channel"},
+                "use k=int8-channel,v=int8");
 }
 
 TEST_CASE("a pool of blocks says how many sequences it holds, and refuses one that it cannot hold") {
@@ -270,7 +303,7 @@ TEST_CASE("info names backends, libraries, threads, instruction sets and models"
   CHECK(j["version"].is_string());
   CHECK(j["threads"].get<int>() >= 1);
   CHECK(j["instruction_sets"].is_array());
-  CHECK(j["kv_dtypes"] == json{"f32", "f16", "bf16", "int8", "fp8", "int4", "fp4"});
+  CHECK(j["kv_dtypes"] == json{"f32", "f16", "bf16", "int8", "fp8", "int4", "fp4", "int8-channel"});
   CHECK(j["caches"].size() == 4);
   CHECK(text.out.find("paged[:block=B][,blocks=N]") != std::string::npos);
   for (const char* library : {"Eigen", "Highway", "fmt", "nlohmann_json", "CLI11"})

@@ -108,6 +108,59 @@ TEST_CASE("five tokens in blocks of two: three blocks, and one slot stays empty"
   CHECK_THROWS_AS(paged_memory(llama, 5, 1, f16(), 0), ShapeError);
 }
 
+TEST_CASE("K with a scale for each channel of a block, counted by hand: five tokens in blocks of two") {
+  const ModelShape tiny{.name = "tiny",
+                        .n_layers = 2,
+                        .n_q_heads = 2,
+                        .n_kv_heads = 1,
+                        .head_dim = 7,
+                        .model_dim = 14,
+                        .ffn_dim = 8,
+                        .vocab_size = 10,
+                        .max_seq_len = 16};
+  const PagedMemory m = paged_memory(tiny, 5, 2, cache_formats_of("int8-channel"), 2);
+  const int64_t k_row = 7, v_row = 7 + 4, scales = 7 * 4, open_row = 7 * 4;
+  CHECK(m.n_blocks == 6);
+  CHECK(m.block_bytes == 2 * (2 * k_row + 2 * v_row + scales));  // 2 layers
+  CHECK(m.n_open_blocks == 6);                                   // 3 for each sequence
+  CHECK(m.open_bytes == 2 * 6 * 2 * open_row);
+  CHECK(m.bytes == 6 * m.block_bytes + m.open_bytes);
+  CHECK(m.bytes_per_token == 2 * (k_row + v_row + scales / 2));  // two rows share the scales
+  CHECK(m.formula ==
+        "2 layers · 6 blocks of 2 rows · 1 K/V head · (K: 7 head_dim · 1 bytes + V: (7 head_dim · 1 bytes + "
+        "4 bytes "
+        "scale)) + scales of K: 2 layers · 6 blocks · 1 K/V head · 7 head_dim · 4 bytes + open rows of K: 2 "
+        "layers · 6 "
+        "blocks of 2 rows · 1 K/V head · 7 head_dim · 4 bytes = 1,440 bytes = 1.41 KiB (1.44 kB)");
+  CHECK(paged_memory(tiny, 5, 2, cache_formats_of("int8-channel"), 3).bytes_per_token ==
+        2 * (7 + 11) + 19);  // 56/3
+  CHECK(paged_memory(tiny, 5, 1, cache_formats_of("int8-channel"), 1).n_open_blocks == 2);
+  const int64_t crossing = paged_crossing_context(tiny, 1, cache_formats_of("int8-channel"), 2);
+  const auto bytes = [&](int64_t context) {
+    return paged_memory(tiny, context, 1, cache_formats_of("int8-channel"), 2).bytes;
+  };
+  CHECK(bytes(crossing) > weights_bytes(tiny));
+  CHECK(bytes(crossing - 1) <= weights_bytes(tiny));
+}
+
+TEST_CASE("scales of channels need blocks that keep their rows, and belong to K") {
+  const ModelShape& llama = find_preset("llama-2-7b");
+  const CacheFormats formats = cache_formats_of("int8-channel");
+  CHECK(formats.k.name == "int8-channel");
+  CHECK(formats.v.name == "int8");
+  CHECK(cache_formats_of("k=int8-channel,v=f16").v.name == "f16");
+  CHECK_THROWS_WITH_AS((void)cache_bytes(llama, 100, 1, formats),
+                       doctest::Contains("it needs blocks that keep their rows: add --cache paged"),
+                       UsageError);
+  CHECK_THROWS_AS((void)cache_memory(llama, 100, 1, formats), UsageError);
+  CHECK_THROWS_AS((void)window_memory(llama, 100, 1, formats, {.kind = "window", .window = 32}, 32),
+                  UsageError);
+  CHECK_THROWS_AS((void)window_memory(llama, 100, 1, formats, {.kind = "budget", .budget = 32}, 32),
+                  UsageError);
+  CHECK_THROWS_WITH_AS(cache_formats_of("k=f16,v=int8-channel"),
+                       doctest::Contains("use k=int8-channel,v=int8"), UsageError);
+}
+
 TEST_CASE("windows limit the cache") {
   const ModelShape &mistral = find_preset("mistral-7b"), &gemma = find_preset("gemma-2-9b");
   const int64_t mistral_token = 2 * 32 * 8 * 128 * 2;

@@ -47,22 +47,26 @@ struct HandRun {
   }
 
   explicit HandRun(Backend& backend, int32_t block_len = 4, std::shared_ptr<const Model> of = small_model())
+      : HandRun(backend, std::move(of),
+                {.n_layers = kLayers,
+                 .n_kv_heads = 2,
+                 .head_dim = 8,
+                 .max_seq_len = kContext,
+                 .block_len = block_len,
+                 .n_blocks = 2 * kContext / block_len}) {}
+
+  /// For a cache of this spec, whose plans go to step().
+  HandRun(Backend& backend, std::shared_ptr<const Model> of, const CacheSpec& cache)
       : model(std::move(of)),
         tracing(backend, recorder),
         decoder(*model, tracing),
         workspace(model->config(), tracing, /*max_tokens=*/kContext, /*max_logit_rows=*/4),
-        spec{.n_layers = kLayers,
-             .n_kv_heads = 2,
-             .head_dim = 8,
-             .max_seq_len = kContext,
-             .block_len = block_len,
-             .n_blocks = 2 * kContext / block_len},
+        spec(cache),
         storage(tracing.make_storage(spec)) {
     for (int32_t layer = 0; layer < kLayers; ++layer)
-      for (const RowKind kind : {RowKind::k, RowKind::v}) {  // NaN in every slot
-        const TensorView all = storage->rows(layer, kind);
-        std::memset(all.raw(), 0xFF, static_cast<size_t>(all.size_bytes()));
-      }
+      for (const RowKind kind : {RowKind::k, RowKind::v})  // NaN in every slot
+        for (const TensorView& all : {storage->rows(layer, kind), storage->scales(layer, kind)})
+          if (!all.empty()) std::memset(all.raw(), 0xFF, static_cast<size_t>(all.size_bytes()));
   }
 
   StepPlan plan_of(const std::vector<Part>& parts) const {

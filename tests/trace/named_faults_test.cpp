@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "cache/make_cache.h"
+#include "cache/paged_cache.h"
 #include "core/error.h"
 #include "judge/judged_logits.h"
 #include "tests/trace/hand_run.h"
@@ -117,6 +119,38 @@ void forgotten_rows_anew(HandRun& run, bool healthy) {
   feed_ring({.blocks = {2, 9, 4}, .past = 2, .tokens = {9}, .n_forgotten = 1}, {3, 14, 15, 9});
 }
 
+/// K as int8-channel, V in f32, for steps of three tokens.
+CacheSpec channel_spec() {
+  return cache_spec({.kind = "paged", .block_len = 4, .dtype_k = DType::i8_channel},
+                    {.n_layers = HandRun::kLayers,
+                     .n_kv_heads = 2,
+                     .head_dim = 8,
+                     .max_seq_len = HandRun::kContext,
+                     .longest_step = 3});
+}
+
+/// The third step reads block 0 in f32 and seals it. So its logits are still exact, and the fourth step reads int8.
+const std::vector<Tokens> kSealing = {{3, 14, 15}, {9, 26, 5}, {35}, {8}};
+
+/// Returns the number of blocks that the step seals.
+size_t feed_through(PagedCache& cache, HandRun& run, const Tokens& tokens) {
+  const SequenceInput input{0, tokens, LogitRows::last};
+  const StepPlan& plan = cache.plan({&input, 1});
+  run.step(plan);
+  cache.commit(plan);
+  return plan.seals.size();
+}
+
+void sealed_blocks(HandRun& run, bool healthy) {
+  PagedCache cache(run.spec, 1);
+  Tokens all;
+  for (size_t step = 0; step < kSealing.size(); ++step) {
+    CHECK(feed_through(cache, run, kSealing[step]) == (step == 2 ? 1 : 0));
+    all.insert(all.end(), kSealing[step].begin(), kSealing[step].end());
+    if (healthy && step <= 2) expect_logits(run, 0, all);
+  }
+}
+
 std::shared_ptr<const Model> model_for(std::string_view needs) {
   if (needs == "window") return HandRun::windowed_model();
   return needs == "forgetting" || needs == "new-positions" ? HandRun::windowed_model(1)
@@ -138,6 +172,8 @@ void run_what_it_needs(std::string_view needs, HandRun& run, bool healthy) {
     forgotten_rows(run, healthy);
   else if (needs == "new-positions")
     forgotten_rows_anew(run, healthy);
+  else if (needs == "int8-channel")
+    sealed_blocks(run, healthy);
   else
     FAIL("a fault needs an unknown run: " << std::string(needs));
 }
@@ -174,6 +210,21 @@ TEST_CASE("the fault inherited-window gives what a window in every layer gives")
   CHECK(a.logits == b.logits);
 }
 
+TEST_CASE("the fault token-scales gives what K in int8 gives, and needs less memory") {
+  const auto faulty = with_fault("token-scales", naive(), kGroupSize), right = naive();
+  CacheSpec int8 = channel_spec();
+  int8.dtype_k = DType::i8;
+  int8.longest_step = int8.n_open_blocks = 0;
+  HandRun a(*faulty, HandRun::small_model(), channel_spec()), b(*right, HandRun::small_model(), int8);
+  PagedCache with_open(a.spec, 1), without(b.spec, 1);
+  for (const Tokens& tokens : kSealing) {
+    feed_through(with_open, a, tokens);
+    feed_through(without, b, tokens);
+    CHECK(a.logits == b.logits);
+  }
+  CHECK(a.storage->bytes() == b.storage->bytes());
+}
+
 TEST_CASE("forgetting the oldest rows of a table: behind the sinks, across a block, with their positions") {
   // Blocks of 2. Index 0 is the sink, in block 5. The indices 1 to 4 have the slots 8.1, 3.0, 3.1 and 6.0.
   StepPlan plan;
@@ -197,10 +248,14 @@ TEST_CASE("every named fault shows first where the list says, in the run that it
                                                                                               : 4;
     const auto right = naive(), wrong = with_fault(std::string(fault.name), naive(), kGroupSize);
     const auto model = model_for(fault.needs);
-    HandRun healthy(*right, block_len, model), faulty(*wrong, block_len, model);
-    run_what_it_needs(fault.needs, healthy, true);
-    run_what_it_needs(fault.needs, faulty, false);
-    const auto d = first_difference(healthy.recorder, faulty.recorder);
+    const auto hand_run = [&](Backend& backend) {
+      return fault.needs == "int8-channel" ? std::make_unique<HandRun>(backend, model, channel_spec())
+                                           : std::make_unique<HandRun>(backend, block_len, model);
+    };
+    const auto healthy = hand_run(*right), faulty = hand_run(*wrong);
+    run_what_it_needs(fault.needs, *healthy, true);
+    run_what_it_needs(fault.needs, *faulty, false);
+    const auto d = first_difference(healthy->recorder, faulty->recorder);
     CHECK((d ? d->place() : "") == fault.first);
   }
 }

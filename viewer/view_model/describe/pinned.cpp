@@ -114,13 +114,16 @@ std::string slot_text(const Setup& setup, Mode side, int64_t slot) {
   return fmt::format("{}: row {} of block {}", slot, slot % block_len, slot / block_len);
 }
 
-/// "64 (16 × f32)", or with scales "20 (16 × int8, and a scale of 4)", "72 (128 × int4, and 4 scales of 2)".
+/// "64 (16 × f32)", or with scales "20 (16 × int8, and a scale of 4)", "72 (128 × int4, and 4 scales of 2)",
+/// "16 (16 × int8-channel; 64 in f32 until its block has its scales)".
 std::string bytes_text(int width, DType dtype) {
   const int64_t n = n_scales(dtype, width);
   std::string scales;
   if (n > 0)
     scales =
         fmt::format(", and {} of {}", n == 1 ? "a scale" : fmt::format("{} scales", n), scale_bytes(dtype));
+  if (has_channel_scales(dtype))
+    scales = fmt::format("; {} in f32 until its block has its scales", stored_row_bytes(DType::f32, width));
   return fmt::format("{} ({} × {}{})", stored_row_bytes(dtype, width), width, kv_dtype_name(dtype), scales);
 }
 

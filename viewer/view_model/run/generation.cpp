@@ -41,11 +41,11 @@ Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Pro
   options.stop = &progress_.stop;
   options.sampling = goal.sampling;
   options.cache = goal.cache;
-  // The viewer shows the prefill as one step, so a cache that forgets rows must have room for the whole prompt. With
+  // The viewer shows the prefill as one step, so a cache that limits steps must have room for the whole prompt. With
   // new positions each step feeds one token, those of the prompt too.
   const bool one_by_one = lastrow::uses_new_positions(goal.cache);
   watches_[1].joins_passes = one_by_one;
-  if (forgets_rows(goal.cache) && !one_by_one) options.chunk = static_cast<int32_t>(prompt.size());
+  if (limits_steps(goal.cache) && !one_by_one) options.chunk = static_cast<int32_t>(prompt.size());
   const auto start = [&](const SessionOptions& for_cached, AttendHook::Function for_recompute) {
     auto twin = std::make_unique<TwinSession>(model, make_backend(backend_), make_backend(backend_),
                                               for_cached, std::move(for_recompute));

@@ -1,0 +1,43 @@
+#include "cost/cache_formats.h"
+
+#include <array>
+#include <string>
+
+#include "cache/kv_codec.h"
+#include "core/error.h"
+
+namespace lastrow {
+namespace {
+
+constexpr std::array<CacheFormat, 8> kFormats = {{{"f32", 32},
+                                                  {"f16", 16},
+                                                  {"bf16", 16},
+                                                  {"int8", 8, 4},
+                                                  {"fp8", 8},
+                                                  {"int4", 4, 2, kScaleGroup},
+                                                  {"fp4", 4, 2, kScaleGroup},
+                                                  {"int8-channel", 8, 0, 0, 4}}};
+
+}  // namespace
+
+std::span<const CacheFormat> cache_formats() { return kFormats; }
+
+const CacheFormat& cache_format(std::string_view name) {
+  std::string known;
+  for (const CacheFormat& format : kFormats) {
+    if (format.name == name) return format;
+    known += known.empty() ? "" : ", ";
+    known += format.name;
+  }
+  throw UsageError("unknown cache dtype \"{}\": use one of {}", name.substr(0, 32), known);
+}
+
+CacheFormats cache_formats_of(std::string_view text) {
+  const auto names = split_k_and_v(text);
+  if (!names) throw UsageError("unknown cache dtypes \"{}\": use TYPE, or k=TYPE,v=TYPE", text.substr(0, 32));
+  CacheFormats formats{cache_format(names->first), cache_format(names->second)};
+  formats.v = cache_format(kv_dtype_name(kv_dtypes_from_name(text).v));  // it knows what the name means for V
+  return formats;
+}
+
+}  // namespace lastrow
