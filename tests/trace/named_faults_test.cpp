@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "judge/judged_logits.h"
 #include "tests/trace/hand_run.h"
@@ -172,6 +174,22 @@ TEST_CASE("the fault inherited-window gives what a window in every layer gives")
   HandRun a(*faulty, 4, HandRun::windowed_model()), b(*right, 4, everywhere);
   for (HandRun* const run : {&a, &b}) beyond_the_window(*run, false);
   CHECK(a.logits == b.logits);
+}
+
+TEST_CASE("the fault ring-short gives what a window one key shorter gives, and leaves a window of one key") {
+  for (const int32_t window : {1, 2, 3}) {
+    CAPTURE(window);
+    const auto faulty = with_fault("ring-short", naive(), kGroupSize), right = naive();
+    HandRun a(*faulty, 1), b(*right, 1);
+    const auto feed_window = [](HandRun& run, int32_t n_keys) {
+      StepPlan plan = run.plan_of({{.blocks = {7, 2, 9, 4}, .tokens = {3, 14, 15, 9}}});
+      plan.window = n_keys;
+      run.step(plan);
+    };
+    feed_window(a, window);
+    feed_window(b, std::max(1, window - 1));
+    CHECK(a.logits == b.logits);
+  }
 }
 
 TEST_CASE("forgetting the oldest rows of a table: behind the sinks, across a block, with their positions") {
