@@ -17,6 +17,10 @@ run.recompute.safetensors holds the other. Recording makes the steps slower, and
 --kv-dtype is the type in which the cache stores K and V. f16, bf16 and fp8 (e4m3) round each element. int8
 has one scale per row of a K/V head, int4 and fp4 (e2m1) have one per 32 elements of a row. Recompute has no cache; its scratch memory is always f32.
 
+With --cache window:w=W,sinks=N,positions=new a text may be longer than the model's context, and the cache does not
+grow. W + N must fit in the context. With --mode both, the side without a cache feeds the whole text again for each
+token, one token at a time: a text of 1000 tokens takes it 500,000 forwards.
+
 --save-cache writes the rows of the whole text: the prompt and every generated token. Rows in f16 are saved as
 F16 and those of naive-f64 as F64; all other types are saved decoded, as F32, and give the same bits when they
 are loaded. --cache-from goes on behind the saved rows, so only new tokens are fed. Without --prompt the last

@@ -22,6 +22,10 @@ namespace {
               from == nullptr ? "" : fmt::format(", or the rows of {},", from->source));
 }
 
+int64_t n_loaded_by(const Conversation& talk) {
+  return talk.from != nullptr ? std::ssize(talk.from->tokens) : 0;
+}
+
 /// One run: its session, and what the session did so far.
 class Runner {
  public:
@@ -91,7 +95,7 @@ class Runner {
     const auto logits = session_.logits();
     if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
       fail_not_finite(session_, dtypes_, talk_.from);
-    run_.logits.insert(run_.logits.end(), logits.begin(), logits.end());
+    if (talk_.keeps_logits) run_.logits.insert(run_.logits.end(), logits.begin(), logits.end());
     run_.chosen_by.push_back(session_.current_step());
     run_.tokens.push_back(session_.next_token());
     run_.turns.back().chosen.push_back(session_.next_token());
@@ -108,9 +112,14 @@ class Runner {
 
 }  // namespace
 
+int64_t n_tokens_of(const Conversation& talk) {
+  int64_t n = n_loaded_by(talk) + std::ssize(talk.prompt) + talk.n_tokens;
+  for (const std::vector<int32_t>& given : talk.then) n += std::ssize(given) + talk.n_tokens;
+  return n;
+}
+
 void require_fits(const Conversation& talk, int32_t context) {
-  const int64_t n_new = static_cast<int64_t>(talk.prompt.size()),
-                n_loaded = talk.from != nullptr ? static_cast<int64_t>(talk.from->tokens.size()) : 0;
+  const int64_t n_new = std::ssize(talk.prompt), n_loaded = n_loaded_by(talk);
   int64_t n = n_loaded + n_new;
   if (n_loaded > 0 && n > context)
     throw CapacityError(

@@ -59,6 +59,14 @@ TEST_CASE("steady decode allocates nothing") {
       CHECK(n_allocations - before == 0);
       CHECK(before > 0);  // the counter does count
     }
+  DecodeSession streaming(load_model("random:layers=3,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=64"),
+                          std::make_unique<EigenBackend>(2),
+                          {.max_seq_len = 700, .cache = cache_options("window:w=48,sinks=4,positions=new")});
+  streaming.start({1, 2, 3});
+  for (int i = 0; i < 80; ++i) streaming.advance();  // behind the context
+  const int64_t before_streaming = n_allocations;
+  for (int i = 0; i < 500; ++i) streaming.advance();
+  CHECK(n_allocations - before_streaming == 0);
   DecodeSession rings(
       load_model("random:layers=4,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=700,window=48,"
                  "window_period=2"),
