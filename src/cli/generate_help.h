@@ -30,6 +30,7 @@ and one --kv-dtype; --cache may differ. With --mode recompute only its tokens ar
 
 --prompts prints a line for each prompt when its text is complete: its number in the file, from 1, and its
 text. The file - is standard input. A step feeds the whole prompts of those that join, so there is no --chunk.
+With positions=new a step feeds one token of each text, also of a prompt.
 With --batch N up to N sequences step
 together. When one ends, the next prompt joins the running ones. Sequences of different length are packed one
 after the other, and no token is padding.
@@ -95,7 +96,7 @@ With --prompts, instead of the fields from prompt_tokens on:
     tokens_found           prompt tokens whose rows were found in the cache
     queued_us              from the start of the run to the start of its prefill
     first_token_us         from the start of the run to its first token
-    first_step, last_step  of `steps`, from 0: the step of its prefill, and the one that chose its last token
+    first_step, last_step  of `steps`, from 0: the first step of its prefill, and the one that chose its last token
   steps                    as above, of all sequences together, except `chosen`; and:
     prompts                which of `prompts` stepped, from 0
   share_prefix             null, or how the ways compare; `prompts` and `steps` are of one more run with sharing:

@@ -1,7 +1,5 @@
 #include "cli/generate_prompt.h"
 
-#include <algorithm>
-#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -61,10 +59,7 @@ Conversation conversation(const GenerateOptions& o, const Tokenizer& tokenizer, 
 /// The tokens that the text may have: the model's context, or with new positions as many as the conversation needs.
 int32_t room_for(const Conversation& talk, const CacheOptions& cache, int32_t context) {
   if (!uses_new_positions(cache)) return context;
-  const int64_t n = n_tokens_of(talk);
-  if (n > std::numeric_limits<int32_t>::max())
-    throw CapacityError("a text of {} tokens is too long to count its positions: use fewer --tokens", n);
-  return std::max(context, static_cast<int32_t>(n));
+  return room_for_text(n_tokens_of(talk), context);
 }
 
 void note_full_context(const GenerateReport& report, int32_t n_tokens, int32_t context) {

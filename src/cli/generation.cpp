@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cache/kv_codec.h"
 
@@ -116,6 +117,13 @@ int64_t n_tokens_of(const Conversation& talk) {
   int64_t n = n_loaded_by(talk) + std::ssize(talk.prompt) + talk.n_tokens;
   for (const std::vector<int32_t>& given : talk.then) n += std::ssize(given) + talk.n_tokens;
   return n;
+}
+
+int32_t room_for_text(int64_t n_tokens, int32_t context) {
+  if (n_tokens > std::numeric_limits<int32_t>::max())
+    throw CapacityError("a text of {} tokens is too long to count its positions: use fewer --tokens",
+                        n_tokens);
+  return std::max(context, static_cast<int32_t>(n_tokens));
 }
 
 void require_fits(const Conversation& talk, int32_t context) {

@@ -33,6 +33,10 @@ struct Conversation {
 /// The tokens of all turns, given and chosen.
 int64_t n_tokens_of(const Conversation& talk);
 
+/// The larger of the context and of n_tokens, for a cache with new positions. Throws CapacityError if they are too many
+/// for an int32_t.
+int32_t room_for_text(int64_t n_tokens, int32_t context);
+
 /// Throws CapacityError, with the sizes, if the context is full before the last turn begins, or if loaded and new
 /// tokens do not fit.
 void require_fits(const Conversation& talk, int32_t context);

@@ -86,13 +86,6 @@ CacheOptions scratch_of(const CacheOptions& options) {
   return {.window = options.window, .sinks = options.window > 0 ? options.sinks : 0};
 }
 
-void require_can_step_together(const CacheOptions& options) {
-  if (uses_new_positions(options))
-    throw UsageError(
-        "a cache with positions=new takes one token of a text in a step, but texts that step together feed "
-        "whole prompts: use positions=kept, or run each text by itself");
-}
-
 void require_can_be_saved(const CacheOptions& options) {
   if (options.window > 0 || forgets_rows(options))
     throw UsageError(

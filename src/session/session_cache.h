@@ -50,9 +50,6 @@ int32_t longest_forward(const CacheOptions& options, int32_t longest_text);
 /// whole prefix is fed one token at a time.
 CacheOptions scratch_of(const CacheOptions& options);
 
-/// Throws UsageError if texts with this kind of cache cannot step together.
-void require_can_step_together(const CacheOptions& options);
-
 /// Throws UsageError if this kind of session cache cannot be saved to a file, or begin behind saved rows.
 void require_can_be_saved(const CacheOptions& options);
 

@@ -84,8 +84,8 @@ TEST_CASE("steady decode allocates nothing") {
 TEST_CASE("steady decode of a full batch allocates nothing") {
 #if LASTROW_COUNTS_ALLOCATIONS
   const auto model = load_model("random:layers=3,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=300");
-  for (const char* cache :
-       {"contiguous", "paged:block=16", "window:w=48,sinks=4", "budget:rows=48,policy=heavy"})
+  for (const char* cache : {"contiguous", "paged:block=16", "window:w=48,sinks=4",
+                            "window:w=48,sinks=4,positions=new", "budget:rows=48,policy=heavy"})
     for (const bool share_prefix : {false, true}) {
       CacheOptions options = cache_options(cache);
       options.share_prefix = share_prefix && options.kind == "paged";

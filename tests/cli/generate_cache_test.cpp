@@ -312,7 +312,6 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
   refused({"--prompt", "a", "--cache", "window:w=4,sinks=40,block=4"}, "choose sinks=0 to 39");
   refused({"--prompt", "a b", "--cache", "window:w=4,positions=new,block=4", "--chunk", "2"},
           "takes one token in a step: leave out the chunk");
-  refused({"--prompts", "-", "--cache", "window:w=4,positions=new,block=4"}, "texts that step together");
   refused({"--prompt", "a", "--cache", "window:w=4,block=4", "--save-cache", "x"}, "cannot be saved");
   refused({"--prompt", "a", "--chunk", "0"}, "at least 1 token");
   refused({"--prompt", "a", "--then", ""}, "--then: the value is empty");
