@@ -106,6 +106,10 @@ TEST_CASE("stepping back into a prompt, forced tokens and pokes give the same bi
     return all;
   };
   logits.push_back(keep(batch.step()));
+  logits.push_back(keep(*batch.advance()));
+  batch.go_to(0);  // the last step is one that reads a prompt
+  CHECK(keep(batch.go_to(1)) == logits[1]);
+  CHECK(batch.generation(0).tokens.empty());
   while (batch.last_step() < 60) logits.push_back(keep(*batch.advance()));
   for (const int32_t step : {60, 2, 0, 13, 59, 60}) {
     CAPTURE(step);
