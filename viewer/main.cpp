@@ -63,14 +63,12 @@ void add_model_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str();
   app.add_option("--cache", arguments.cache,
                  "the cache of the left side, as in lastrow generate: contiguous[:window=W][,sinks=N], "
-                 "paged[:block=B][,blocks=N], window:w=W[,sinks=N][,block=B], or "
-                 "budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]. positions=new, and a "
-                 "window in only some layers, cannot be shown")
+                 "paged[:block=B][,blocks=N], window[:w=W][,sinks=N][,positions=kept|new][,block=B], or "
+                 "budget:rows=N[,policy=oldest|sinks|heavy|random][,sinks=N][,seed=N]")
       ->capture_default_str();
   app.add_option("--kv-dtype", arguments.kv_dtype,
                  "the type of its K and V: f32, f16, bf16, fp8, int8, int4 or fp4, with --cache paged also "
-                 "int8-channel "
-                 "(K only; V is then int8), or k=TYPE,v=TYPE")
+                 "int8-channel (K only; V is then int8), or k=TYPE,v=TYPE")
       ->capture_default_str();
   app.add_option("--temperature", arguments.temperature,
                  "how random the next token is, 0 to 2; 0 takes the most probable token")
@@ -138,9 +136,9 @@ int run(int argc, char** argv) {
     if (plays_tour && app.count(option) > 0)
       lastrow::say_note(
           fmt::format("the tour sets its own model, prompt and cache, so {} is not used: give --script FILE "
-                      "to play your own "
-                      "commands",
+                      "to play your own commands",
                       option));
+  if (plays_tour) arguments.options.controller.cache = {};
   return lastrow::ui::run(arguments.options);
 }
 

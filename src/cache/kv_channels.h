@@ -29,9 +29,11 @@
 
 namespace lastrow {
 
-/// The code of an element whose scale was chosen for other elements: one that is too large becomes ±127.
+/// The code of an element whose scale was chosen for other elements: one that is too large becomes ±127, and NaN
+/// becomes 0.
 LASTROW_HD constexpr Int8Channel to_int8_within(float x, float scale) {
   const float most = 127.0f * scale;
+  if (x != x) return {0};
   return {to_int8(x > most ? most : x < -most ? -most : x, scale)};
 }
 

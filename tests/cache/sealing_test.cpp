@@ -180,6 +180,7 @@ TEST_CASE("a decoded channel encodes to itself, and a foreign scale cuts off wha
   }
   CHECK(to_int8_within(1000.0f, 0.5f).code == 127);
   CHECK(to_int8_within(-1000.0f, 0.5f).code == -127);
+  CHECK(to_int8_within(std::numeric_limits<float>::quiet_NaN(), 0.5f).code == 0);
   const float with_nan[] = {1.0f, std::numeric_limits<float>::quiet_NaN()};
   Int8Channel codes[2];
   CHECK(std::isnan(decode_channel(codes[0], encode_channel(with_nan, 2, 1, codes))));
