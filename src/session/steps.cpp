@@ -74,6 +74,7 @@ void DecodeSession::Transaction::take_step(std::span<const int32_t> tokens, Phas
            std::equal(tokens.begin(), tokens.end(), state_.tokens.begin() + n_known);
   };
   if (!is_known()) {
+    state_.changes_from(static_cast<size_t>(n_known), static_cast<size_t>(next));
     if (end > state_.prompt_len) {
       state_.tokens.resize(static_cast<size_t>(n_known));
       state_.tokens.insert(state_.tokens.end(), tokens.begin(), tokens.end());

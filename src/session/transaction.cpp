@@ -12,7 +12,7 @@ namespace lastrow {
 DecodeSession::Transaction::Transaction(DecodeSession& session)
     : session_(session), state_(session.state_), before_(std::move(session.backup_)) {
   LASTROW_CHECK(before_ != nullptr, "a transaction while another one is open");
-  before_->state = state_;
+  before_->state.copy_from(state_);
   before_->cache->copy_from(*session_.cache_);
   const std::span<const int32_t> open_blocks = std::as_const(*session_.storage_).open_blocks();
   before_->open_blocks.assign(open_blocks.begin(), open_blocks.end());
@@ -31,7 +31,7 @@ void DecodeSession::Transaction::keep() {
 }
 
 void DecodeSession::Transaction::undo() {
-  std::swap(state_, before_->state);
+  state_.swap_back(before_->state);
   session_.stack_->poking.set_pokes(state_.pokes);
   restore_rows();
 }

@@ -255,3 +255,23 @@ TEST_CASE("a stop works before a call and during it, until its owner resets the 
     CHECK(s.current_step() == 1);
   }
 }
+
+TEST_CASE("a call that fails after later steps were replaced keeps the new text, not the old one") {
+  std::atomic<bool> stop = false;
+  DecodeSession s(load_model(kModel), naive(), {.stop = &stop});
+  s.start(kPrompt);
+  for (int i = 0; i < 4; ++i) s.advance();
+  s.go_to(1);
+  s.advance(7);
+  const std::vector<int32_t> tokens(s.tokens().begin(), s.tokens().end());
+  CHECK(s.last_step() == 2);
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    stop = true;
+    CHECK_THROWS_AS(s.advance(), Cancelled);
+    stop = false;
+    CHECK(std::ranges::equal(s.tokens(), tokens));
+    CHECK(s.last_step() == 2);
+  }
+  s.advance();
+  CHECK(s.last_step() == 3);
+}
