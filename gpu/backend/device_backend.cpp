@@ -32,17 +32,6 @@ BackendInfo DeviceBackend::info() const {
 
 // ---- operations
 
-namespace {
-
-/// Lets the call read keys in f32 in place of the stored ones.
-void use_keys(gpu::AttendCall& call, const float* keys) {
-  call.k = keys;
-  call.k_scales = nullptr;
-  call.task.shape.kv_dtype.k = DType::f32;
-}
-
-}  // namespace
-
 /// What Attend, Probe and ScoreMass have in common: all but out, lse and scratch.
 template <typename Looking>
 gpu::AttendCall DeviceBackend::attend_call(const Looking& op) {
@@ -89,24 +78,8 @@ gpu::AttendCall DeviceBackend::attend_call(const Looking& op) {
                        .positions = op.batch.positions,
                        .key_positions = op.batch.key_positions};
   if (op.storage.has_open_blocks())
-    use_keys(call, decoded_keys(op.storage, layer, op.batch, most.max_kv_len));
+    call.k_channels = channel_storage(op.storage, layer, op.batch.open_blocks);
   return call;
-}
-
-/// The keys that the sequences of the step hold, in f32: no rung reads K with scales for channels.
-const float* DeviceBackend::decoded_keys(const KvStorage& storage, int32_t layer, const Batch& batch,
-                                         int32_t max_kv_len) {
-  const auto k = channel_storage(storage, layer, batch.open_blocks);
-  float* const keys = grown(decoded_keys_, k.n_elems());
-  decode_keys({.k = k,
-               .keys = keys,
-               .kv_len = batch.kv_len,
-               .block_tables = batch.block_tables,
-               .n_seqs = batch.plan->n_seqs(),
-               .blocks_per_seq = batch.plan->blocks_per_seq,
-               .max_kv_len = max_kv_len},
-              runtime_->stream());
-  return keys;
 }
 
 /// ALiBi's slopes on the device; null without ALiBi. They are uploaded once, so a recorded step finds them.
@@ -142,9 +115,38 @@ float* DeviceBackend::grown(Tensor& scratch, int64_t n_elems) {
   return n_elems == 0 ? nullptr : scratch.data<float>();
 }
 
+namespace {
+
+/// Lets the call read keys in f32 in place of the stored ones.
+void use_keys(gpu::AttendCall& call, const float* keys) {
+  call.k = keys;
+  call.k_scales = nullptr;
+  call.task.shape.kv_dtype.k = DType::f32;
+}
+
+}  // namespace
+
+/// If K has scales for channels, lets the call read the keys that the sequences of the step hold, decoded to f32.
+void DeviceBackend::decode_channels(gpu::AttendCall& call) {
+  const gpu::AttendShape& shape = call.task.shape;
+  if (!has_channel_scales(shape.kv_dtype.k)) return;
+  float* const keys = grown(decoded_keys_, call.k_channels.n_elems());
+  decode_keys({.k = call.k_channels,
+               .keys = keys,
+               .kv_len = call.kv_len,
+               .block_tables = call.block_tables,
+               .n_seqs = shape.n_seqs,
+               .blocks_per_seq = shape.blocks_per_seq,
+               .max_kv_len = shape.max_kv_len},
+              runtime_->stream());
+  use_keys(call, keys);
+}
+
 void DeviceBackend::attend(const Attend& op) {
   gpu::AttendCall call = attend_call(op);
   if (!op.keys.empty()) use_keys(call, op.keys.data<float>());
+  if (!choose(call.task).supports(call.task).empty())
+    decode_channels(call);  // a head_dim that k13 does not take
   const Rung* chosen = &choose(call.task);
   attend_kernel_ = chosen->name;
   if (!forced_kernel_.empty()) {
@@ -159,7 +161,7 @@ void DeviceBackend::attend(const Attend& op) {
   if (const std::string why_not = chosen->supports(call.task); !why_not.empty())
     throw ShapeError(
         "no kernel takes K/V in {} with a head_dim of {} ({}: {}): use f32, or the backend eigen",
-        kv_dtypes_name(call.task.shape.kv_dtype), call.task.shape.head_dim, chosen->name, why_not);
+        kv_dtypes_name(op.storage.spec().dtypes()), call.task.shape.head_dim, chosen->name, why_not);
   call.out = op.out.data<float>();
   call.lse = op.lse.data<float>();
   call.scratch =
@@ -172,6 +174,7 @@ void DeviceBackend::probe(const Probe& op) {
   const int32_t seq = op.sequence();
   gpu::AttendCall call = attend_call(op);
   if (!op.keys.empty()) use_keys(call, op.keys.data<float>());
+  decode_channels(call);
   call.lse = const_cast<float*>(op.lse.data<float>());  // read alone; one struct serves both directions
   LASTROW_TARGET::probe({.attend = call,
                          .seq = seq,
@@ -188,6 +191,7 @@ void DeviceBackend::probe(const Probe& op) {
 
 void DeviceBackend::score_mass(const ScoreMass& op) {
   gpu::AttendCall call = attend_call(op);
+  decode_channels(call);
   call.lse = const_cast<float*>(op.lse.data<float>());  // read alone; one struct serves both directions
   LASTROW_TARGET::score_mass(call, op.mass.data<float>(), runtime_->stream());
 }

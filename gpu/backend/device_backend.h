@@ -58,7 +58,7 @@ class DeviceBackend final : public Backend {
   void put(Site site, const float* rows, RowKind kind, const int64_t* slots, int32_t n, KvStorage& storage);
   void put_open(Site site, const float* keys, const int64_t* open_slots, int32_t n, KvStorage& storage);
   Tensor open_blocks(const KvStorage& storage);
-  const float* decoded_keys(const KvStorage& storage, int32_t layer, const Batch& batch, int32_t max_kv_len);
+  void decode_channels(gpu::AttendCall& call);
   float* grown(Tensor& scratch, int64_t n_elems);
 
   std::unique_ptr<Runtime> runtime_;

@@ -4,7 +4,8 @@
 //          switch per tile, and V by another, so seven types make 49 pairs but not 49 kernels
 // since    k09: a lane has eight elements of a row in every type (any_rows.h), and multiplies them by their
 //          scale. In 4 bits a row has a scale for each 32 elements, so a score has no single scale
-// headers  It opens 11 headers: those of k09, and any_rows.h.
+//          K with a scale for each channel is widened while it is loaded (channel_rows.h), in a kernel of its own
+// headers  It opens 13 headers: those of k09, any_rows.h, and two for K with scales for channels.
 // grid     as k09 with 8 bits
 // block    as k09
 // group    as k09
@@ -14,14 +15,14 @@
 // reads    the bytes of K and V, and their scales. In 4 bits a lane reads only 4 bytes of a row
 // scratch  as k09
 // shared   as k09
-// takes    every pair of f32, f16, bf16, fp8 (e4m3), int8, int4 and fp4; any group; head_dim that is a multiple
-//          of 8, up to 256; any block_len; decode and prefill
+// takes    every pair of f32, f16, bf16, fp8 (e4m3), int8, int4 and fp4, and for K also int8-channel; any group;
+//          head_dim that is a multiple of 8, up to 256; any block_len; decode and prefill
 // measured not yet. With 8 bits or less it should take more time than its bytes: loads of 4 and 8 bytes keep fewer
 //          bytes in flight than k09's of 16, and elements are widened by several instructions each
 // source   Open Compute Project 2023, "Microscaling Formats (MX) Specification"; cache/kv_groups.h says what is
 //          stored
 #include "gpu/ladder/ladder.h"
-#include "gpu/parts/any_rows.h"
+#include "gpu/parts/channel_rows.h"
 #include "gpu/parts/split_kv.h"
 #include "gpu/parts/tile_places.h"
 
@@ -32,9 +33,10 @@ namespace {
 template <int32_t kWidth, int32_t kHeads>
 constexpr int32_t kBlocks = kBlocksAtOnce<int8_t, kWidth, kHeads>;
 
-template <int32_t kWidth, int32_t kHeads>
+/// KRows: AnyRows, or ChannelRows.
+template <int32_t kWidth, int32_t kHeads, typename KRows>
 __global__ void __launch_bounds__(kRowThreads, kBlocks<kWidth, kHeads>)
-    k13_any_types(AttendOperands<float> o, AnyRows k, AnyRows v, SplitPlan plan, Partials partials) {
+    k13_any_types(AttendOperands<float> o, KRows k, AnyRows v, SplitPlan plan, Partials partials) {
   using Rows = LaneRows<kWidth, kAnyElems>;
   const Part part = part_of<Rows, kHeads>(o, plan);
   GroupState<Rows, kHeads> state;
@@ -116,9 +118,14 @@ void start(const gpu::AttendCall& call, Stream stream) {
   o.g_k = o.g_v = {};  // these are AnyRows
   with_shape(s, [&]<int32_t kWidth, int32_t kHeads>() {
     const SplitPlan plan = plan_for<kWidth, kHeads>(call.task, call.spec.mask);
-    launch(Kernel{"k13_any_types", k13_any_types<kWidth, kHeads>}, split_grid<kHeads>(s, plan), {kRowThreads},
-           0, stream, o, any_rows(call, RowKind::k), any_rows(call, RowKind::v), plan,
-           partials_in(call, plan));
+    const auto start_with = [&]<typename KRows>(const KRows& k) {
+      launch(Kernel{"k13_any_types", k13_any_types<kWidth, kHeads, KRows>}, split_grid<kHeads>(s, plan),
+             {kRowThreads}, 0, stream, o, k, any_rows(call, RowKind::v), plan, partials_in(call, plan));
+    };
+    if (has_channel_scales(s.kv_dtype.k))
+      start_with(channel_rows(call));
+    else
+      start_with(any_rows(call, RowKind::k));
     merge_splits(call, plan, stream);
   });
 }

@@ -44,7 +44,7 @@ __global__ void fetch_channel_rows_kernel(Global<float> g_rows,           // [n_
   const int32_t lane = threadIdx.x % kWarpSize;
   if (row >= n_head_rows) return;  // the whole warp
   const int64_t slot = g_slots.load(row / layout.n_kv_heads);
-  const ChannelRow stored = channel_row(k, layout, slot / layout.block_len, slot % layout.block_len,
+  const ChannelRow stored = channel_row(k, slot / layout.block_len, slot % layout.block_len,
                                         static_cast<int32_t>(row % layout.n_kv_heads));
   for (int32_t d = lane; d < layout.head_dim; d += kWarpSize)
     g_rows.store(row * layout.head_dim + d, element(k, stored, d));

@@ -29,7 +29,7 @@ __global__ void decode_keys_kernel(ChannelKeys k,
   if (s >= g_kv_len.load(seq)) return;  // the whole warp
   const int32_t block = g_block_tables.load(int64_t{seq} * blocks_per_seq + entry_of(layout.block_len, s));
   const int32_t place = s % layout.block_len;
-  const ChannelRow stored = channel_row(k, layout, block, place, g);
+  const ChannelRow stored = channel_row(k, block, place, g);
   const int64_t target = row_in(layout, block, place, g) * layout.head_dim;
   for (int32_t d = lane; d < layout.head_dim; d += kWarpSize) g_keys.store(target + d, element(k, stored, d));
 }

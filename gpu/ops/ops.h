@@ -10,7 +10,6 @@
 #include "cache/index.h"
 #include "core/dtype.h"
 #include "gpu/parts/attend_call.h"
-#include "gpu/parts/channel_storage.h"
 #include "gpu/target/stream.h"
 
 namespace lastrow::LASTROW_TARGET {
@@ -78,18 +77,18 @@ template <typename Row, typename Stored>
 struct ChannelRowsCall {
   Row* rows;             // [n_rows, n_kv_heads, head_dim]
   const int64_t* slots;  // [n_rows]
-  ChannelStorage<Stored> k;
+  gpu::ChannelStorage<Stored> k;
   int32_t n_rows;
 };
 void store_channel_rows(const ChannelRowsCall<const float, void>& call, Stream stream);
 void fetch_channel_rows(const ChannelRowsCall<float, const void>& call, Stream stream);
 
 /// Gives the blocks in seals [n_seals] their scales, and stores the rows of their open blocks as codes.
-void seal_keys(const ChannelStorage<void>& k, const int32_t* seals, int32_t n_seals, Stream stream);
+void seal_keys(const gpu::ChannelStorage<void>& k, const int32_t* seals, int32_t n_seals, Stream stream);
 
 /// The keys that sequences hold, decoded into a scratch of the same slots.
 struct DecodeKeysCall {
-  ChannelStorage<const void> k;
+  gpu::ChannelStorage<const void> k;
   float* keys;                  // [n_blocks, n_kv_heads, block_len, head_dim]
   const int32_t* kv_len;        // [n_seqs]
   const int32_t* block_tables;  // [n_seqs, blocks_per_seq]

@@ -5,9 +5,9 @@
 //          It reads its channel twice: for the largest magnitude, and for the codes
 //
 // Which blocks are sealed is read on the device, so a recorded step serves every step that seals as many.
-#include "cache/kv_channels.h"
 #include "gpu/ops/ops.h"
 #include "gpu/parts/attend_operands.h"
+#include "gpu/parts/channel_keys.h"
 
 namespace lastrow::LASTROW_TARGET {
 namespace {
@@ -45,7 +45,7 @@ __global__ void seal_keys_kernel(
 
 }  // namespace
 
-void seal_keys(const ChannelStorage<void>& k, const int32_t* seals, int32_t n_seals, Stream stream) {
+void seal_keys(const gpu::ChannelStorage<void>& k, const int32_t* seals, int32_t n_seals, Stream stream) {
   const int64_t n_channels = int64_t{n_seals} * k.layout.n_kv_heads * k.layout.head_dim;
   if (n_channels == 0) return;
   launch(Kernel{"seal_keys", seal_keys_kernel}, {static_cast<uint32_t>(ceil_div(n_channels, kThreads))},

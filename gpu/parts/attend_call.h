@@ -4,6 +4,7 @@
 //   DeviceLimits   what the device has room for
 //   AttendTuning   what a caller may choose instead of the rung
 //   AttendTask     the three together: they decide which rung can take the call, and how much scratch it needs
+//   ChannelStorage where K is, if it has a scale for each channel of a block
 //   AttendCall     the task and the addresses: what a rung's launcher takes (ladder.h)
 //
 // Sizes are upper bounds, which the host knows before it knows the lengths. A rung makes its grid from them,
@@ -65,6 +66,23 @@ struct AttendTask {
   AttendTuning tuning;
 };
 
+/// K of one layer with scales for channels (cache/kv_channels.h), as KvStorage says. Stored: void, or const void where K
+/// is only read.
+template <typename Stored>
+struct ChannelStorage {
+  Stored* codes;               // [n_blocks, n_kv_heads, block_len, head_dim]
+  Stored* scales;              // [n_blocks, n_kv_heads, head_dim]
+  Stored* open_keys;           // [n_open_blocks, n_kv_heads, block_len, head_dim]
+  const int32_t* open_blocks;  // [n_blocks]   StepPlan::open_blocks
+  RowLayout layout;
+  int64_t n_blocks, n_open_blocks;
+
+  int64_t n_elems() const { return n_blocks * layout.block_len * channels(); }
+  int64_t n_open_elems() const { return n_open_blocks * layout.block_len * channels(); }
+  int64_t n_scales() const { return n_blocks * channels(); }
+  int64_t channels() const { return int64_t{layout.n_kv_heads} * layout.head_dim; }  // of a block
+};
+
 struct AttendCall {
   AttendTask task;
   AttendSpec spec;
@@ -84,6 +102,7 @@ struct AttendCall {
   const int32_t* positions = nullptr;    // [n_tokens]                 with key_positions
   const int32_t* key_positions =
       nullptr;  // [n_seqs, keys_per_seq]     the position of an index, if it differs
+  ChannelStorage<const void> k_channels{};  // in place of k and k_scales, if K has scales for channels
 };
 
 /// Whether a call has more than a scale, one range of keys for each query, and tables that begin at place 0.

@@ -1,13 +1,13 @@
 // K with a scale for each channel of a block, as kernels read it: codes in sealed blocks, f32 rows in open blocks
 // (cache/kv_channels.h, cache/sealing.h).
 //
-//   const ChannelKeys k = channel_keys(storage);                                   on the host
-//   const ChannelRow row = channel_row(k, layout, block, place, g);
+//   const ChannelKeys k = channel_keys(storage);                on the host
+//   const ChannelRow row = channel_row(k, block, place, g);
 //   float x = element(k, row, d);
 #pragma once
 
 #include "cache/kv_channels.h"
-#include "gpu/parts/channel_storage.h"
+#include "gpu/parts/attend_call.h"
 #include "gpu/target/target.h"
 
 namespace lastrow::LASTROW_TARGET {
@@ -17,13 +17,20 @@ struct ChannelKeys {
   Global<const float> g_scales;         // [n_blocks, n_kv_heads, head_dim]
   Global<const float> g_open;           // [n_open_blocks, n_kv_heads, block_len, head_dim]
   Global<const int32_t> g_open_blocks;  // [n_blocks]   −1: the block is sealed
+  RowLayout layout;
 };
 
-inline ChannelKeys channel_keys(const ChannelStorage<const void>& k) {
+inline ChannelKeys channel_keys(const gpu::ChannelStorage<const void>& k) {
   return {{static_cast<const Int8Channel*>(k.codes), k.n_elems(), "g_k"},
           {static_cast<const float*>(k.scales), k.n_scales(), "g_k_scales"},
           {static_cast<const float*>(k.open_keys), k.n_open_elems(), "g_open"},
-          {k.open_blocks, k.n_blocks, "g_open_blocks"}};
+          {k.open_blocks, k.n_blocks, "g_open_blocks"},
+          k.layout};
+}
+
+/// Where the scales of K/V head g of a block begin.
+LASTROW_HD constexpr int64_t channel_scales(RowLayout layout, int64_t block, int32_t g) {
+  return (block * layout.n_kv_heads + g) * layout.head_dim;
 }
 
 /// Where a row begins, among the codes or among the open rows, and where the scales of its block begin.
@@ -33,11 +40,10 @@ struct ChannelRow {
 };
 
 /// The row at a place of a block, of K/V head g.
-__device__ inline ChannelRow channel_row(const ChannelKeys& k, const RowLayout& layout, int64_t block,
-                                         int64_t place, int32_t g) {
+__device__ inline ChannelRow channel_row(const ChannelKeys& k, int64_t block, int64_t place, int32_t g) {
   const int32_t open = k.g_open_blocks.load(block);
-  return {row_in(layout, open < 0 ? block : open, place, g) * layout.head_dim,
-          channel_scales(layout, block, g), open >= 0};
+  return {row_in(k.layout, open < 0 ? block : open, place, g) * k.layout.head_dim,
+          channel_scales(k.layout, block, g), open >= 0};
 }
 
 __device__ inline float element(const ChannelKeys& k, const ChannelRow& row, int32_t d) {

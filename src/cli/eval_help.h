@@ -20,7 +20,7 @@ a token, the logits of both runs predict the next one:
 Bytes are those that were allocated for K and V, scales included; for a tiny cache a backend may round them up.
 The text is 16 fables that the built-in models were never trained on (16 · 255 predictions), or --text FILE. In a
 file an empty line separates two texts. A text that is longer than the model's context is split into windows of
-the context.
+the context, also for positions=new, because the reference keeps every row.
 
 --all measures every type of K and V in a contiguous cache, then blocks (int8-channel needs them), and then, in f32,
 the caches that forget rows: they keep a quarter and an eighth of the context. It prints each row when it is measured.

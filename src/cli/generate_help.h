@@ -19,6 +19,10 @@ has one scale per row of a K/V head, int4 and fp4 (e2m1) have one per 32 element
 with --cache paged: it has one scale per channel of a block. New rows of K stay in f32 until their block has its scales,
 and a prompt is fed in chunks of a block, or of --chunk. Recompute has no cache; its scratch memory is always f32.
 
+With --cache window:w=W,sinks=N,positions=new a text may be longer than the model's context, and the cache does not
+grow. W + N must fit in the context. With --mode both, the side without a cache feeds the whole text again for each
+token, one token at a time: a text of 1000 tokens takes it 500,000 forwards.
+
 --save-cache writes the rows of the whole text: the prompt and every generated token. Rows in f16 are saved as
 F16 and those of naive-f64 as F64; all other types are saved decoded, as F32, and give the same bits when they
 are loaded. --cache-from goes on behind the saved rows, so only new tokens are fed. Without --prompt the last
@@ -28,6 +32,7 @@ and one --kv-dtype; --cache may differ. With --mode recompute only its tokens ar
 
 --prompts prints a line for each prompt when its text is complete: its number in the file, from 1, and its
 text. The file - is standard input. A step feeds the whole prompts of those that join, so there is no --chunk.
+With positions=new a step feeds one token of each text, also of a prompt.
 With --batch N up to N sequences step
 together. When one ends, the next prompt joins the running ones. Sequences of different length are packed one
 after the other, and no token is padding.
@@ -93,7 +98,7 @@ With --prompts, instead of the fields from prompt_tokens on:
     tokens_found           prompt tokens whose rows were found in the cache
     queued_us              from the start of the run to the start of its prefill
     first_token_us         from the start of the run to its first token
-    first_step, last_step  of `steps`, from 0: the step of its prefill, and the one that chose its last token
+    first_step, last_step  of `steps`, from 0: the first step of its prefill, and the one that chose its last token
   steps                    as above, of all sequences together, except `chosen`; and:
     prompts                which of `prompts` stepped, from 0
   share_prefix             null, or how the ways compare; `prompts` and `steps` are of one more run with sharing:

@@ -7,30 +7,36 @@
 #include "cli/memory_check.h"
 #include "cli/terminal.h"
 #include "core/error.h"
+#include "cost/memory.h"
 #include "io/checked.h"
+#include "session/session_cache.h"
 
 namespace lastrow::cli {
 namespace {
 
-/// Prints the text token by token: each call prints only what the new token adds.
+/// Prints the text token by token: each call prints only what the new token adds, so a long text stays fast.
 class Stream {
  public:
-  explicit Stream(const GenerateReport& report) : report_(report) {}
+  explicit Stream(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  /// Call it after each chosen token.
   void show(const ModeRun& run) {
-    const std::string text = full_text(report_, run);
-    print(std::string_view(text).substr(printed_));
-    printed_ = text.size();
+    const Turn& turn = run.turns.back();
+    std::vector<int32_t> tokens = last_;  // it decides whether a space follows
+    if (turn.chosen.size() == 1) tokens.insert(tokens.end(), turn.given.begin(), turn.given.end());
+    tokens.push_back(turn.chosen.back());
+    print(std::string_view(tokenizer_.decode(tokens)).substr(tokenizer_.decode(last_).size()));
+    last_ = {tokens.back()};
   }
 
  private:
-  const GenerateReport& report_;
-  size_t printed_ = 0;
+  const Tokenizer& tokenizer_;
+  std::vector<int32_t> last_{};  // the last token that was printed; empty: none
 };
 
 ModeRun run_mode(const Conversation& talk, DecodeSession& session, const GenerateReport& report,
                  KvDtypes dtypes, bool stream) {
   if (stream) {
-    Stream out(report);
+    Stream out(*report.tokenizer);
     ModeRun run = generate(session, talk, dtypes, [&](const ModeRun& so_far) { out.show(so_far); });
     print("\n");
     return run;
@@ -46,7 +52,14 @@ Conversation conversation(const GenerateOptions& o, const Tokenizer& tokenizer, 
   Conversation talk{.from = from, .n_tokens = o.n_tokens, .chunk = o.chunk.value_or(0)};
   if (from == nullptr || !o.prompt.empty()) talk.prompt = tokenizer.encode(o.prompt);
   for (const std::string& text : o.then) talk.then.push_back(tokenizer.encode(text));
+  talk.keeps_logits = o.mode == "both";
   return talk;
+}
+
+/// The tokens that the text may have: the model's context, or with new positions as many as the conversation needs.
+int32_t room_for(const Conversation& talk, const CacheOptions& cache, int32_t context) {
+  if (!uses_new_positions(cache)) return context;
+  return room_for_text(n_tokens_of(talk), context);
 }
 
 void note_full_context(const GenerateReport& report, int32_t n_tokens, int32_t context) {
@@ -81,6 +94,16 @@ void print_text(const GenerateReport& report, const std::string& simt_report) {
   print(fmt::format("\n{}{}", as_table(report), simt_report));
 }
 
+/// With new positions, recompute feeds the whole text one token at a time for each step.
+void note_many_forwards(const Conversation& talk) {
+  constexpr int64_t kMany = 20'000;                                       // a second or more
+  const int64_t n = n_tokens_of(talk) - 1, n_forwards = n * (n + 1) / 2;  // the last token is not fed
+  if (n_forwards > kMany)
+    note(fmt::format(
+        "recompute feeds the whole text again for each token, one token at a time: {} forwards in all",
+        with_commas(n_forwards)));
+}
+
 /// The sessions of all modes, kept as long as a file needs them.
 struct Sessions {
   std::vector<std::unique_ptr<DecodeSession>> all;
@@ -88,18 +111,24 @@ struct Sessions {
 };
 
 void run_modes(const GenerateOptions& o, const std::vector<Mode>& modes,
-               const std::shared_ptr<const Model>& model, const Conversation& talk, GenerateReport& report,
-               Sessions& sessions) {
+               const std::shared_ptr<const Model>& model, const Conversation& talk, int32_t longest_text,
+               GenerateReport& report, Sessions& sessions) {
   const CacheOptions cache = o.cache.options();
+  const int64_t logits_bytes = talk.keeps_logits ? model->config().vocab_size * int64_t{sizeof(float)} : 0;
   for (const Mode mode : modes) {
     auto made = o.backend.make();
     require_room(*model, made->info(),
-                 {.cache = mode == Mode::cached ? cache : CacheOptions{}, .chunk = talk.chunk});
+                 {.cache = mode == Mode::cached ? cache : scratch_of(cache),
+                  .chunk = talk.chunk,
+                  .longest_text = longest_text,
+                  .token_bytes = int64_t{sizeof(StepRecord)} + logits_bytes});
+    if (mode == Mode::recompute && uses_new_positions(cache)) note_many_forwards(talk);
     const Backend& used = *made;
     sessions.all.push_back(
         std::make_unique<DecodeSession>(model, std::move(made),
                                         SessionOptions{.mode = mode,
                                                        .sampling = o.sampling,
+                                                       .max_seq_len = longest_text,
                                                        .chunk = talk.chunk,
                                                        .record = o.outputs.record_options(),
                                                        .cache = cache}));
@@ -158,17 +187,18 @@ void generate_prompt(const GenerateOptions& o) {
   if (!o.cache_from.empty()) from = read_saved_cache(o.cache_from);
   const auto model = load_with_progress(o.model);
   const Conversation talk = conversation(o, model->tokenizer(), from ? &*from : nullptr);
-  require_fits(talk, model->config().max_seq_len);
+  const int32_t longest_text = room_for(talk, cache, model->config().max_seq_len);
+  require_fits(talk, longest_text);
   GenerateReport report{.model = o.model,
                         .backend = o.backend.name(),
                         .cache = name_of(cache),
                         .kv_dtype = stored_name(cache.dtypes(), backend),
                         .tokenizer = &model->tokenizer()};
   Sessions sessions;
-  run_modes(o, modes, model, talk, report, sessions);
+  run_modes(o, modes, model, talk, longest_text, report, sessions);
   WrittenFiles written = write_traces(o, report, sessions);
   if (!o.save_cache.empty()) add_saved_cache(o.save_cache, *sessions.all.front(), written);
-  note_full_context(report, o.n_tokens, model->config().max_seq_len);
+  note_full_context(report, o.n_tokens, longest_text);
   if (o.json)
     print_json(as_json(report));
   else

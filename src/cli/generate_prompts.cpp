@@ -26,11 +26,22 @@ struct Job {
   int32_t batch;
 };
 
-/// The tokens of the longest prompt, as far as it fits in the context.
+size_t most_prompt_tokens(const Job& job) {
+  size_t most = 1;
+  for (const FilePrompt& prompt : job.prompts) most = std::max(most, prompt.tokens.size());
+  return most;
+}
+
+/// The tokens that a text may have: the model's context, or with new positions as many as the longest one needs.
+int32_t room_for(const Job& job) {
+  const int32_t context = job.model->config().max_seq_len;
+  if (!uses_new_positions(job.cache)) return context;
+  return room_for_text(static_cast<int64_t>(most_prompt_tokens(job)) + job.o.n_tokens, context);
+}
+
+/// The tokens of the longest prompt, as far as it fits in a text.
 int32_t longest_prompt(const Job& job) {
-  size_t longest = 1;
-  for (const FilePrompt& prompt : job.prompts) longest = std::max(longest, prompt.tokens.size());
-  return static_cast<int32_t>(std::min(longest, static_cast<size_t>(job.model->config().max_seq_len)));
+  return static_cast<int32_t>(std::min(most_prompt_tokens(job), static_cast<size_t>(room_for(job))));
 }
 
 std::unique_ptr<BatchSession> make_session(const Job& job, std::unique_ptr<Backend> backend,
@@ -39,11 +50,13 @@ std::unique_ptr<BatchSession> make_session(const Job& job, std::unique_ptr<Backe
   require_room(*job.model, backend->info(),
                {.cache = cache,
                 .n_seqs = job.batch,
-                .max_tokens = int64_t{job.model->config().max_seq_len} + job.batch,
-                .chunk = longest_prompt(job)});
+                .max_tokens = uses_new_positions(cache) ? job.batch : int64_t{room_for(job)} + job.batch,
+                .chunk = uses_new_positions(cache) ? 1 : longest_prompt(job),
+                .longest_text = room_for(job)});
   return std::make_unique<BatchSession>(job.model, std::move(backend),
                                         BatchOptions{.sampling = job.o.sampling,
                                                      .max_seqs = job.batch,
+                                                     .max_seq_len = room_for(job),
                                                      .max_prompt_len = longest_prompt(job),
                                                      .cache = cache,
                                                      .record = record});
@@ -124,7 +137,6 @@ Job make_job(const GenerateOptions& o) {
                               {"--prompts", is_standard_input(o.prompts) ? "/dev/stdin" : o.prompts}},
                              std::vector{Mode::cached});
   Job job{.o = o, .model = {}, .prompts = {}, .cache = o.cache.options(), .batch = o.batch.value_or(1)};
-  require_can_step_together(job.cache);
   o.backend.make();  // refuses an unusable backend before loading
   job.model = load_with_progress(o.model);
   job.prompts = read_prompts(o.prompts, job.model->tokenizer());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "cache/kv_codec.h"
 
@@ -20,6 +21,10 @@ namespace {
   throw Error("{}: step {} gave logits that are NaN or infinite: the weights{} are damaged or far too large",
               session.model().source(), session.current_step(),
               from == nullptr ? "" : fmt::format(", or the rows of {},", from->source));
+}
+
+int64_t n_loaded_by(const Conversation& talk) {
+  return talk.from != nullptr ? std::ssize(talk.from->tokens) : 0;
 }
 
 /// One run: its session, and what the session did so far.
@@ -91,7 +96,7 @@ class Runner {
     const auto logits = session_.logits();
     if (!std::all_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
       fail_not_finite(session_, dtypes_, talk_.from);
-    run_.logits.insert(run_.logits.end(), logits.begin(), logits.end());
+    if (talk_.keeps_logits) run_.logits.insert(run_.logits.end(), logits.begin(), logits.end());
     run_.chosen_by.push_back(session_.current_step());
     run_.tokens.push_back(session_.next_token());
     run_.turns.back().chosen.push_back(session_.next_token());
@@ -108,9 +113,21 @@ class Runner {
 
 }  // namespace
 
+int64_t n_tokens_of(const Conversation& talk) {
+  int64_t n = n_loaded_by(talk) + std::ssize(talk.prompt) + talk.n_tokens;
+  for (const std::vector<int32_t>& given : talk.then) n += std::ssize(given) + talk.n_tokens;
+  return n;
+}
+
+int32_t room_for_text(int64_t n_tokens, int32_t context) {
+  if (n_tokens > std::numeric_limits<int32_t>::max())
+    throw CapacityError("a text of {} tokens is too long to count its positions: use fewer --tokens",
+                        n_tokens);
+  return std::max(context, static_cast<int32_t>(n_tokens));
+}
+
 void require_fits(const Conversation& talk, int32_t context) {
-  const int64_t n_new = static_cast<int64_t>(talk.prompt.size()),
-                n_loaded = talk.from != nullptr ? static_cast<int64_t>(talk.from->tokens.size()) : 0;
+  const int64_t n_new = std::ssize(talk.prompt), n_loaded = n_loaded_by(talk);
   int64_t n = n_loaded + n_new;
   if (n_loaded > 0 && n > context)
     throw CapacityError(

@@ -27,7 +27,15 @@ struct Conversation {
   std::vector<std::vector<int32_t>> then{};  // the tokens given in the second turn, the third, …
   int32_t n_tokens = 20;                     // that each turn chooses
   int32_t chunk = 0;                         // the most given tokens that a step feeds; 0: all
+  bool keeps_logits = true;                  // in ModeRun::logits, to compare two runs
 };
+
+/// The tokens of all turns, given and chosen.
+int64_t n_tokens_of(const Conversation& talk);
+
+/// The larger of the context and of n_tokens, for a cache with new positions. Throws CapacityError if they are too many
+/// for an int32_t.
+int32_t room_for_text(int64_t n_tokens, int32_t context);
 
 /// Throws CapacityError, with the sizes, if the context is full before the last turn begins, or if loaded and new
 /// tokens do not fit.
@@ -52,12 +60,13 @@ struct ModeRun {
   std::vector<int32_t> tokens{};     // the chosen tokens of all turns
   std::vector<StepRecord> steps{};   // prefill steps before the last one of a turn choose no token
   std::vector<int32_t> chosen_by{};  // [tokens]             the step that chose token i
-  std::vector<float> logits{};       // [tokens, vocab_size]  row i: the logits that token i was chosen from
-  std::string attend_kernel{};       // of the last step; "" if the backend has no kernels to choose from
-  int64_t n_replayed = 0;            // steps that the device ran as the record of an earlier step
-  StoredRows stored{};               // of the last step; the caller fills it in after the report of a device,
-                                     // because downloading rows would count in that report
-  bool context_full = false;         // the context was full before the last turn chose n_tokens
+  std::vector<float>
+      logits{};  // [tokens, vocab_size]  row i: the logits that token i was chosen from, if kept
+  std::string attend_kernel{};  // of the last step; "" if the backend has no kernels to choose from
+  int64_t n_replayed = 0;       // steps that the device ran as the record of an earlier step
+  StoredRows stored{};          // of the last step; the caller fills it in after the report of a device,
+                                // because downloading rows would count in that report
+  bool context_full = false;    // the context was full before the last turn chose n_tokens
 };
 
 /// Starts the session and runs all turns, until n_tokens are chosen in the last one or the context is full.
@@ -74,7 +83,7 @@ struct Comparison {
   int32_t n_equal;           // number of tokens before the first that differs
 };
 
-/// Compares two runs of the same conversation. After the first tokens that differ, the inputs differ too, so
+/// Compares two runs of the same conversation that kept their logits. After the first tokens that differ, the inputs differ too, so
 /// the comparison stops there.
 Comparison compare(const ModeRun& a, const ModeRun& b);
 

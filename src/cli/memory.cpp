@@ -197,8 +197,13 @@ std::string as_text(const ModelShape& shape, const MemoryOptions& o, const Compu
     out +=
         "  note               `lastrow generate` stores more: its caches keep the rows behind a window too\n";
   if (s.context > shape.max_seq_len)
-    out += fmt::format("  note               the context of the model is only {} tokens\n",
-                       with_commas(shape.max_seq_len));
+    out += s.cache.positions == Positions::renumbered
+               ? fmt::format(
+                     "  note               longer than the model's context of {} tokens, which positions=new "
+                     "allows\n",
+                     with_commas(shape.max_seq_len))
+               : fmt::format("  note               the context of the model is only {} tokens\n",
+                             with_commas(shape.max_seq_len));
   if (!shape.source.empty()) out += fmt::format("  sizes from         {}\n", shape.source);
   return out;
 }

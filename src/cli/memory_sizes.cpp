@@ -13,6 +13,30 @@ std::string ComputedMemory::formula() const {
   return ring ? ring->formula : paged ? paged->formula : whole.formula;
 }
 
+namespace {
+
+/// The same rules as those of a session (session/session_cache.h).
+void require_new_positions(const ModelShape& shape, const CacheOptions& cache) {
+  if (cache.windowed_every > 0)
+    throw UsageError(
+        "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
+        "it, window:w=W,positions=new",
+        shape.window_period, shape.name);
+  if (shape.learned_positions)
+    throw UsageError(
+        "{} adds a learned embedding of the position to each token, so a cache cannot use new positions: "
+        "use positions=kept",
+        shape.name);
+  if (const int64_t n = int64_t{cache.window} + cache.sinks; n > shape.max_seq_len)
+    throw UsageError(
+        "positions=new gives {} keys the positions 0 to {}, but the context of {} has only {} positions: "
+        "choose "
+        "a smaller window, so that window + sinks is at most {}",
+        n, n - 1, shape.name, shape.max_seq_len, shape.max_seq_len);
+}
+
+}  // namespace
+
 ComputedMemory compute_memory(const ModelShape& shape, const CacheOptions& cache, int64_t context,
                               int64_t batch, const CacheFormats& formats) {
   ComputedMemory s{.cache = cache, .context = context};
@@ -31,11 +55,7 @@ ComputedMemory compute_memory(const ModelShape& shape, const CacheOptions& cache
       if (shape.n_window_layers() < shape.n_layers)
         s.cache.windowed_every = static_cast<int32_t>(shape.window_period);
     }
-    if (s.cache.windowed_every > 0 && s.cache.positions == Positions::renumbered)
-      throw UsageError(
-          "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
-          "it, window:w=W,positions=new",
-          shape.window_period, shape.name);
+    if (s.cache.positions == Positions::renumbered) require_new_positions(shape, s.cache);
     const int64_t chunk = prompt_chunk(s.cache, s.context);
     if (s.cache.windowed_every > 0) {
       s.alternating = alternating_memory(shape, s.context, batch, formats, s.cache, chunk);

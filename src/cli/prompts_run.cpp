@@ -81,7 +81,8 @@ PromptsRun run_prompts(BatchSession& session, const std::filesystem::path& file,
       require_finite(session, session.generation(s.generation), place_of(file, prompts[i].line));
       if (s.leaves) run.prompts[i] = result_of(session.generation(s.generation), n_tokens, starts_us);
     }
-    done += static_cast<int64_t>(step->sequences.size());
+    for (const SequenceStep& s : step->sequences)
+      done += session.generation(s.generation).tokens.empty() ? 0 : 1;
     if (events.on_progress) events.on_progress(done, total);
     for (const SequenceStep& s : step->sequences)
       if (s.leaves && events.on_end) events.on_end(run, static_cast<size_t>(s.generation));

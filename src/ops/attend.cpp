@@ -43,32 +43,29 @@ int64_t sum_over_sequences(const StepPlan& plan, MaskRule mask,
   return sum;
 }
 
-/// If K has scales for channels: what an Attend reads beyond the codes of the visible keys. A row of an open block is
-/// in f32, and a sealed block has head_dim scales.
-int64_t more_key_bytes(const StepPlan& plan, MaskRule mask, const KvStorage& storage) {
+}  // namespace
+
+int64_t more_key_bytes(const StepPlan& plan, int32_t i, MaskRule mask, const KvStorage& storage) {
   if (!storage.has_open_blocks() || plan.open_blocks.empty()) return 0;
   const CacheSpec& spec = storage.spec();
-  int64_t elems = 0;  // f32, of one head
-  int64_t codes = 0;  // that are not read, because the row is in f32
-  for (int32_t i = 0; i < plan.n_seqs(); ++i) {
-    const auto n_rows = static_cast<int32_t>(
-        cost::visible_rows(plan.q_len(i), plan.kv_len[i], mask.causal, mask.most_keys()));
-    const BlockTable table = block_table(plan, i);
-    for (int32_t s = plan.kv_len[i] - n_rows; s < plan.kv_len[i];) {
-      const int32_t n_here = std::min(plan.kv_len[i] - s, run_from(table, s));
-      const bool open = plan.open_blocks[table.blocks[entry_of(table.block_len, s)]] >= 0;
-      elems += open ? int64_t{n_here} * spec.head_dim : spec.head_dim;
-      codes += open ? int64_t{n_here} * spec.head_dim : 0;
-      s += n_here;
-    }
+  const BlockTable table = block_table(plan, i);
+  const auto n_rows =
+      static_cast<int32_t>(cost::visible_rows(plan.q_len(i), plan.kv_len[i], mask.causal, mask.most_keys()));
+  int64_t bytes = 0;  // of one head
+  for (int32_t s = plan.kv_len[i] - n_rows; s < plan.kv_len[i];) {
+    const int32_t n_here = std::min(plan.kv_len[i] - s, run_from(table, s));
+    const bool is_open = plan.open_blocks[table.blocks[entry_of(table.block_len, s)]] >= 0;
+    bytes += is_open ? int64_t{n_here} * spec.head_dim * (cost::kF32Bytes - 1) : spec.channel_scales_bytes();
+    s += n_here;
   }
-  return spec.n_kv_heads * (elems * cost::kF32Bytes - codes);
+  return spec.n_kv_heads * bytes;
 }
-
-}  // namespace
 
 cost::AttendSize attend_size(ConstTensorView q, const KvStorage& storage, const Batch& batch,
                              const AttendSpec& spec) {
+  int64_t more_k_bytes = 0;
+  for (int32_t i = 0; i < batch.plan->n_seqs(); ++i)
+    more_k_bytes += more_key_bytes(*batch.plan, i, spec.mask, storage);
   return {.visible_cells = sum_over_sequences(*batch.plan, spec.mask, cost::visible_cells),
           .kv_rows = sum_over_sequences(*batch.plan, spec.mask, cost::visible_rows),
           .n_tokens = q.dim(0),
@@ -77,7 +74,7 @@ cost::AttendSize attend_size(ConstTensorView q, const KvStorage& storage, const 
           .head_dim = q.dim(2),
           .k = storage.row_format(RowKind::k),
           .v = storage.row_format(RowKind::v),
-          .more_k_bytes = more_key_bytes(*batch.plan, spec.mask, storage),
+          .more_k_bytes = more_k_bytes,
           .activation_elem_bytes = elem_bytes(q.dtype())};
 }
 

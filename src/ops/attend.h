@@ -45,6 +45,10 @@ constexpr OpCost attend(const AttendSize& n) {
 void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                      const AttendSpec& spec, ConstTensorView lse);
 
+/// If K has scales for channels: the bytes that an Attend reads of the keys of sequence i, beyond the codes of the
+/// visible ones. A row of an open block is in f32, and a sealed block has head_dim scales. Else 0.
+int64_t more_key_bytes(const StepPlan& plan, int32_t i, MaskRule mask, const KvStorage& storage);
+
 /// The size of the step for q, as cost::attend and cost::score_mass take it.
 cost::AttendSize attend_size(ConstTensorView q, const KvStorage& storage, const Batch& batch,
                              const AttendSpec& spec);

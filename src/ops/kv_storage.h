@@ -104,6 +104,11 @@ class KvStorage {
   cost::RowFormat appended_format(RowKind kind) const {
     return kind == RowKind::k && has_open_blocks() ? cost::RowFormat{} : row_format(kind);
   }
+  /// What an append writes of one token, in all layers and heads.
+  int64_t appended_token_bytes() const {
+    const auto row = [&](RowKind kind) { return appended_format(kind).row_bytes(spec_.head_dim); };
+    return int64_t{spec_.n_layers} * spec_.n_kv_heads * (row(RowKind::k) + row(RowKind::v));
+  }
   /// K, V and scales of one token in all layers and heads: 2 · n_layers · n_kv_heads rows, without padding. If K has
   /// scales for channels: when its block is sealed, with its share of the block's scales, rounded up.
   int64_t token_bytes() const {

@@ -9,6 +9,8 @@
 // is lost, and the next step seals the same blocks again.
 #pragma once
 
+#include <algorithm>
+
 #include "ops/batch.h"
 #include "ops/kv_storage.h"
 #include "ops/operands.h"
@@ -49,5 +51,16 @@ struct SealKeys {
                            spec.head_dim);
   }
 };
+
+/// What one layer pays to seal blocks of sequence i.
+inline OpCost cost_of_seals(const StepPlan& plan, int32_t i, const KvStorage& storage) {
+  const CacheSpec& spec = storage.spec();
+  const int32_t* const first = block_table(plan, i).blocks;
+  const auto is_own = [&](int32_t block) {
+    return std::find(first, first + plan.blocks_per_seq, block) != first + plan.blocks_per_seq;
+  };
+  const auto n = std::count_if(plan.seals.begin(), plan.seals.end(), is_own);
+  return cost::seal_keys(n, spec.block_len, spec.n_kv_heads, spec.head_dim);
+}
 
 }  // namespace lastrow

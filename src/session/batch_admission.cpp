@@ -57,17 +57,24 @@ bool BatchSession::Steps::finds_more_next_step(const Live& live, const Generatio
 bool BatchSession::Steps::join(Live& live, const Generation& g) {
   while (next_free_ < live.cache->n_seqs() && taken_[static_cast<size_t>(next_free_)] != 0) ++next_free_;
   if (next_free_ == live.cache->n_seqs()) return false;
-  const auto prompt_len = static_cast<int32_t>(g.prompt.size());
   const bool shares = session_.options_.cache.share_prefix;  // else nothing is found, and nothing to undo
   if (shares) live.trial->copy_from(*live.cache);
   const int32_t n_prefix = shares ? live.cache->adopt_prefix(next_free_, g.prompt) : 0;
-  if (n_tokens_ + prompt_len - n_prefix > session_.workspace_.max_tokens()) {
+  const int32_t n_fed = n_to_feed(g, n_prefix);
+  if (n_tokens_ + n_fed > session_.workspace_.max_tokens()) {
     if (shares) live.cache->copy_from(*live.trial);
     return false;
   }
   entries_.push_back({g.id, next_free_++, true, n_prefix});
-  n_tokens_ += prompt_len - n_prefix;
+  n_tokens_ += n_fed;
   return true;
+}
+
+/// The tokens that the next step feeds to a generation that has seen n_seen: of its prompt, or the one it chose last.
+int32_t BatchSession::Steps::n_to_feed(const Generation& g, int32_t n_seen) const {
+  const int32_t n_left = std::max(1, static_cast<int32_t>(g.prompt.size()) - n_seen),
+                chunk = session_.prompt_chunk();
+  return chunk == 0 ? n_left : std::min(chunk, n_left);
 }
 
 /// Lets generations join as in the recorded step. If a step had failed before it, the cache may now find
@@ -88,7 +95,7 @@ void BatchSession::Steps::join_again(Live& live) {
       n_found = live.cache->adopt_prefix(entry.sequence, std::span(prompt).first(n_wanted));
     }
     entry.n_prefix = n_found;
-    n_tokens_ += static_cast<int32_t>(prompt.size()) - entry.n_prefix;
+    n_tokens_ += n_to_feed(live.at(entry.generation), entry.n_prefix);
   }
 }
 

@@ -31,8 +31,8 @@ struct BatchSession::Schedule {
     const size_t begin = i == 0 ? 0 : ends[static_cast<size_t>(i) - 1];
     return std::span(entries).subspan(begin, ends[static_cast<size_t>(i)] - begin);
   }
-  /// Adds a generation, with room for its steps, so that no step allocates.
-  void add(const std::vector<int32_t>& first_inputs, int32_t n_tokens);
+  /// Adds a generation that chooses n_tokens in at most n_steps steps, with room for them, so that no step allocates.
+  void add(const std::vector<int32_t>& first_inputs, int32_t n_tokens, int32_t n_steps);
 
   std::vector<Entry> entries;                // of all steps
   std::vector<size_t> ends;                  // [n_steps]  where the entries of each step end

@@ -1,6 +1,7 @@
 #include "session/batch_session.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "session/argument_checks.h"
 #include "session/batch_steps.h"
@@ -13,17 +14,21 @@ namespace {
 /// The options with the model's values in place of zeros. Throws if the model cannot have them.
 BatchOptions completed(BatchOptions options, const ModelConfig& config) {
   if (options.max_seqs < 1) throw UsageError("max_seqs {}: choose 1 or more", options.max_seqs);
-  if (options.max_seq_len == 0) options.max_seq_len = config.max_seq_len;
-  if (options.max_seq_len < 1 || options.max_seq_len > config.max_seq_len)
-    throw CapacityError("max_seq_len {}: {} has a context of {}, so choose 1 to {}, or 0 for all of it",
-                        options.max_seq_len, config.name, config.max_seq_len, config.max_seq_len);
   options.cache = completed(options.cache, config);
-  require_can_step_together(options.cache);
+  options.max_seq_len = longest_text(options.cache, options.max_seq_len, config);
   if (options.max_prompt_len == 0) options.max_prompt_len = options.max_seq_len;
   if (options.max_prompt_len < 1 || options.max_prompt_len > options.max_seq_len)
     throw CapacityError("max_prompt_len {} in texts of at most {} tokens: choose 1 to {}, or 0 for {}",
                         options.max_prompt_len, options.max_seq_len, options.max_seq_len,
                         options.max_seq_len);
+  if (const int64_t chunk = chunk_of_prompts(options.cache); chunk > 0) {
+    const int64_t n_tokens = chunk * options.max_seqs;
+    if (n_tokens > std::numeric_limits<int32_t>::max())
+      throw UsageError(
+          "{} sequences that feed {} tokens each in a step: choose smaller blocks or fewer sequences",
+          options.max_seqs, chunk);
+    options.max_step_tokens = static_cast<int32_t>(n_tokens);
+  }
   if (options.max_step_tokens == 0) options.max_step_tokens = options.max_seq_len + options.max_seqs;
   if (options.max_step_tokens < options.max_seqs)
     throw UsageError("max_step_tokens {} is less than one token for each of {} sequences: raise it",
@@ -37,7 +42,9 @@ CacheSizes cache_sizes(const ModelConfig& config, const BatchOptions& options) {
           .head_dim = config.head_dim,
           .max_seq_len = options.max_seq_len,
           .n_seqs = options.max_seqs,
-          .longest_step = std::min(options.max_prompt_len, options.max_step_tokens)};
+          .longest_step = chunk_of_prompts(options.cache) > 0
+                              ? chunk_of_prompts(options.cache)
+                              : std::min(options.max_prompt_len, options.max_step_tokens)};
 }
 
 bool can_need_private_block(const Poke& poke) {
@@ -62,6 +69,8 @@ BatchSession::BatchSession(std::shared_ptr<const Model> model, std::unique_ptr<B
   if (cache().wants_mass())
     workspace_.make_mass(model_->config(), stack_->top(),
                          int64_t{options_.max_seqs} * cache().spec().max_kv_len());
+  if (uses_new_positions(options_.cache) && model_->config().has_rope())
+    workspace_.make_rotated_keys(cache().spec(), stack_->top());
 }
 
 BatchSession::~BatchSession() = default;
@@ -79,7 +88,7 @@ int32_t BatchSession::add(std::vector<int32_t> prompt, int32_t n_tokens, std::op
         "a prompt of {} tokens and {} new ones need {} rows, but a sequence has room for {}: shorten one of "
         "them",
         prompt.size(), n_tokens, n_rows, spec.max_seq_len);
-  if (static_cast<int64_t>(prompt.size()) > options_.max_step_tokens)
+  if (prompt_chunk() == 0 && static_cast<int64_t>(prompt.size()) > options_.max_step_tokens)
     throw CapacityError("a prompt of {} tokens in steps of at most {}: shorten it, or raise max_step_tokens",
                         prompt.size(), options_.max_step_tokens);
   if (static_cast<int64_t>(prompt.size()) > options_.max_prompt_len)
@@ -97,7 +106,9 @@ int32_t BatchSession::add(std::vector<int32_t> prompt, int32_t n_tokens, std::op
                      .prompt = std::move(prompt),
                      .n_tokens = n_tokens,
                      .seed = seed.value_or(options_.sampling.seed)};
-  schedule_->add(g.prompt, n_tokens);
+  const int32_t n_prompt = static_cast<int32_t>(g.prompt.size()), chunk = prompt_chunk();
+  const int32_t n_prompt_steps = chunk == 0 ? 1 : (n_prompt + chunk - 1) / chunk;
+  schedule_->add(g.prompt, n_tokens, n_prompt_steps + n_tokens - 1);
   live_->add_waiting(g);
   return g.id;
 }
@@ -125,7 +136,7 @@ int32_t BatchSession::fork(int32_t id, std::optional<uint64_t> seed) {
                     .seed = seed.value_or(parent.seed),
                     .queued_us = parent.queued_us,
                     .first_token_us = parent.first_token_us};
-  schedule_->add(schedule_->inputs[static_cast<size_t>(id)], parent.n_tokens);
+  schedule_->add(schedule_->inputs[static_cast<size_t>(id)], parent.n_tokens, parent.n_tokens);
   schedule_->forks.push_back({current_step(), id, branch.id, sequence});
   live_->add_waiting(branch);
   live_->fork(id, branch.id, sequence);
@@ -136,6 +147,9 @@ void BatchSession::force(int32_t id, int32_t token) {
   require_last_step("force");
   Generation& g = running(id, "force");
   require_in_vocabulary({&token, 1}, model_->config());
+  if (g.tokens.empty())
+    throw UsageError("force of generation {}, which still reads its prompt at step {}: advance() first", id,
+                     current_step());
   std::vector<int32_t>& inputs = schedule_->inputs[static_cast<size_t>(id)];
   inputs.resize(g.prompt.size() + g.tokens.size() - 1);  // without an earlier forced token
   inputs.push_back(token);
@@ -217,7 +231,10 @@ std::unique_ptr<BatchSession::Live> BatchSession::repeated(int32_t step) {
   return live;
 }
 
+int32_t BatchSession::prompt_chunk() const { return chunk_of_prompts(options_.cache); }
+
 int32_t BatchSession::n_spare_blocks() const {
+  if (prompt_chunk() > 0) return 0;  // such caches share no block
   return static_cast<int32_t>(std::ranges::count_if(pokes_, can_need_private_block));
 }
 

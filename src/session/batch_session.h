@@ -13,6 +13,8 @@
 //
 // * A step feeds the whole prompts of the generations that join, and one token of each other generation. The
 //   tokens are packed one after the other. Nothing is padded.
+// * If the cache uses new positions, a step feeds one token of each generation, also of a prompt. So a generation
+//   that has joined reads its prompt for several steps before it chooses a token.
 // * Generations join in the order of add(). The first one that waits joins if three things are true: a
 //   sequence is free; the cache has room for it and for all that run, each at its longest; its prompt fits
 //   in the step (BatchOptions::max_step_tokens). So a generation that runs always finds room for its next
@@ -57,10 +59,11 @@ struct Decorators;  // decorators.h
 
 struct BatchOptions {
   SamplingOptions sampling{};
-  int32_t max_seqs = 8;         // generations that can run at the same time
-  int32_t max_seq_len = 0;      // of each generation; 0: the model's context
-  int32_t max_step_tokens = 0;  // the most tokens of one step; 0: max_seq_len + max_seqs
-  int32_t max_prompt_len = 0;   // 0: max_seq_len. A cache that forgets rows needs room for the longest prompt
+  int32_t max_seqs = 8;     // generations that can run at the same time
+  int32_t max_seq_len = 0;  // of each generation; 0: the model's context; as in SessionOptions
+  int32_t max_step_tokens =
+      0;  // the most tokens of one step; 0: max_seq_len + max_seqs; new positions: max_seqs
+  int32_t max_prompt_len = 0;  // 0: max_seq_len. A cache that forgets rows needs room for the longest prompt
   CacheOptions cache{};
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced
   AttendHook::Function on_attend{};         // is called after each attend; see trace/attend_hook.h
@@ -83,7 +86,8 @@ class BatchSession {
   /// not run or if the cache cannot share rows, CapacityError if no sequence is free or the cache has no
   /// room for it.
   int32_t fork(int32_t id, std::optional<uint64_t> seed = {});
-  /// Replaces the token that a running generation chose last, so the next step feeds this one.
+  /// Replaces the token that a running generation chose last, so the next step feeds this one. Throws UsageError if
+  /// it has not chosen any.
   void force(int32_t id, int32_t token);
 
   /// Runs the next step. Returns nullptr, and does nothing, if no generation is left. From an earlier step,
@@ -134,6 +138,8 @@ class BatchSession {
   void require_last_step(const char* call) const;
   Generation& running(int32_t id, const char* call);
   int32_t n_spare_blocks() const;
+  /// The most tokens of a prompt that a step feeds; 0: any number.
+  int32_t prompt_chunk() const;
   void require_valid(const Poke& poke) const;
 
   std::shared_ptr<const Model> model_;

@@ -52,7 +52,8 @@ void BatchSession::Steps::finish(Live& live) const {
   for (const int32_t id : live.running) {
     const std::vector<int32_t>& inputs = session_.schedule_->inputs[static_cast<size_t>(id)];
     Generation& g = live.at(id);
-    if (inputs.size() == g.prompt.size() + g.tokens.size()) g.tokens.back() = inputs.back();
+    if (!g.tokens.empty() && inputs.size() == g.prompt.size() + g.tokens.size())
+      g.tokens.back() = inputs.back();
   }
 }
 
@@ -85,9 +86,12 @@ void BatchSession::Steps::set_inputs(const Live& live) {
     const Entry& entry = entries_[i];
     const Generation& g = live.at(entry.generation);
     const std::vector<int32_t>& inputs = session_.schedule_->inputs[static_cast<size_t>(g.id)];
-    std::span<const int32_t> tokens = std::span(g.prompt).subspan(static_cast<size_t>(entry.n_prefix));
-    if (!entry.joins) {
-      const size_t n_seen = g.prompt.size() + g.tokens.size() - 1;
+    const auto n_seen = static_cast<size_t>(live.cache->n_seen(entry.sequence));
+    std::span<const int32_t> tokens;
+    if (n_seen < g.prompt.size()) {
+      const auto n = static_cast<size_t>(n_to_feed(g, static_cast<int32_t>(n_seen)));
+      tokens = std::span(g.prompt).subspan(n_seen, n);
+    } else {
       next_tokens_[i] = n_seen < inputs.size() ? inputs[n_seen] : g.tokens.back();
       tokens = {&next_tokens_[i], 1};
     }

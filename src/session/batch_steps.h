@@ -37,6 +37,7 @@ class BatchSession::Steps {
   void admit(Live& live);
   bool join(Live& live, const Generation& g);
   bool finds_more_next_step(const Live& live, const Generation& g) const;
+  int32_t n_to_feed(const Generation& g, int32_t n_seen) const;
 
   // batch_steps.cpp
   void join_again(Live& live);

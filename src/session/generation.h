@@ -20,20 +20,21 @@ struct Generation {
   int32_t n_tokens = 0;           // tokens to choose
   uint64_t seed = 0;              // of its sampling
   std::vector<int32_t> tokens{};  // chosen so far; a branch begins with those of its parent
-  std::vector<float> logits{};    // [vocab_size]  from which tokens.back() was chosen; empty: none yet
+  std::vector<float> logits{};    // [vocab_size]  after the token that was fed last; empty: none yet
   int32_t sequence = -1;          // its number in the cache while it runs
   int32_t n_prefix = 0;           // prompt tokens whose rows were found in the cache, so they were not fed
-  int32_t joined_step = -1;       // the step that fed the prompt; of a branch: the last step before the fork
-  int32_t left_step = -1;         // the step that chose its last token
-  double queued_us = 0;           // from add() to the start of joined_step
-  double first_token_us = 0;      // from the start of joined_step to its first token
+  int32_t joined_step =
+      -1;  // the step that fed the prompt, or its first token; of a branch: the last step before the fork
+  int32_t left_step = -1;     // the step that chose its last token
+  double queued_us = 0;       // from add() to the start of joined_step
+  double first_token_us = 0;  // from the start of joined_step to its first token
 };
 
 /// What one step did for one generation. Counts are over all layers, as in StepRecord, and are computed from
 /// the masks. Blocks that the step copied are counted in BatchStep::total only.
 struct SequenceStep {
   int32_t generation = 0;
-  Phase phase = Phase::decode;  // prefill: it joined in this step
+  Phase phase = Phase::decode;  // prefill: tokens of its prompt were fed
   bool leaves = false;          // its last token was chosen in this step
   int32_t position = 0;         // of its last token
   int32_t q_len = 0;            // tokens fed

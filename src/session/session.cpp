@@ -16,20 +16,13 @@ const char* name_of(Phase phase) { return phase == Phase::prefill ? "prefill" : 
 
 namespace {
 
-int32_t context_length(const Model& model, const SessionOptions& options) {
-  const int32_t context = model.config().max_seq_len;
-  if (options.max_seq_len < 0 || options.max_seq_len > context)
-    throw CapacityError("max_seq_len {} is outside the context of {}: choose 1 to {}, or 0 for all of it",
-                        options.max_seq_len, model.config().name, context);
-  return options.max_seq_len == 0 ? context : options.max_seq_len;
-}
-
 /// The options with the model's values in place of zeros. Throws if the model cannot have them.
 SessionOptions completed(SessionOptions options, const Model& model) {
   if (options.chunk < 0)
     throw UsageError("a chunk of {} tokens: choose 1 or more, or 0 for the whole prompt", options.chunk);
   options.cache = completed(options.cache, model.config());
-  options.chunk = longest_chunk(options.cache, options.chunk, context_length(model, options));
+  options.max_seq_len = longest_text(options.cache, options.max_seq_len, model.config());
+  options.chunk = longest_chunk(options.cache, options.chunk, options.max_seq_len);
   return options;
 }
 
@@ -43,7 +36,7 @@ std::unique_ptr<KvCache> session_cache(const Model& model, const SessionOptions&
                     {.n_layers = c.n_layers,
                      .n_kv_heads = c.n_kv_heads,
                      .head_dim = c.head_dim,
-                     .max_seq_len = context_length(model, options),
+                     .max_seq_len = options.max_seq_len,
                      .longest_step = options.chunk});
 }
 
@@ -62,7 +55,8 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
       stack_(std::make_unique<Decorators>(*backend_, options_.record, options_.on_attend,
                                           stored_dtypes(options_))),
       decoder_(*model_, stack_->top()),
-      workspace_(model_->config(), stack_->top(), context_length(*model_, options_), /*max_logit_rows=*/1),
+      workspace_(model_->config(), stack_->top(), longest_forward(options_.cache, options_.max_seq_len),
+                 /*max_logit_rows=*/1),
       cache_(session_cache(*model_, options_)),
       storage_(backend_->make_storage(cache_->spec())),
       sampler_(options_.sampling, model_->config().vocab_size),
@@ -113,8 +107,8 @@ const PokeReport& DecodeSession::poke_report(size_t i) const {
 void DecodeSession::require_prompt(std::span<const int32_t> prompt) const {
   if (prompt.empty()) throw UsageError("the prompt is empty: give at least one word");
   if (static_cast<int64_t>(prompt.size()) > max_seq_len())
-    throw CapacityError("the prompt has {} tokens, but the context has room for {}: shorten the prompt",
-                        prompt.size(), max_seq_len());
+    throw CapacityError("the prompt has {} tokens, but {} has room for {}: shorten the prompt", prompt.size(),
+                        limit_of_text(options_.cache), max_seq_len());
   require_in_vocabulary(prompt, model_->config());
 }
 

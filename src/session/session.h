@@ -66,7 +66,10 @@ struct SavedCache;
 struct SessionOptions {
   Mode mode = Mode::cached;
   SamplingOptions sampling{};
-  int32_t max_seq_len = 0;  // 0: the model's context
+  // The tokens that a text may have. 0: the model's context. It may exceed the context only if the cache uses new
+  // positions, because then no position reaches window + sinks, however long the text is. The session keeps the
+  // tokens of the whole text, and reserves 32 bytes for each
+  int32_t max_seq_len = 0;
   // Tokens of the prompt that a step feeds. 0: the whole prompt; if the cache limits steps, as many as its window,
   // its budget or a block; with new positions, 1
   int32_t chunk = 0;
@@ -93,8 +96,8 @@ class DecodeSession {
   /// another type here, or if this kind of cache gives the tokens other positions.
   void start_from(const SavedCache& saved, std::span<const int32_t> new_tokens);
   /// Runs the next step: the next chunk of the prompt, or, behind the prompt, the token that the current step
-  /// chose (or `forced` if that is ≥ 0). Throws CapacityError if the context is full; what was generated is
-  /// kept. Throws UsageError for a forced token before the prompt is finished, or outside the vocabulary.
+  /// chose (or `forced` if that is ≥ 0). Throws CapacityError if the text has max_seq_len() tokens; what was
+  /// generated is kept. Throws UsageError for a forced token before the prompt is finished, or outside the vocabulary.
   const StepRecord& advance(int32_t forced = -1);
   /// Runs one step that feeds these tokens, one or more, and is of Phase::prefill. Throws as above, and also
   /// if they do not fit in the context, or are more than a cache that limits steps takes at once.
@@ -112,6 +115,7 @@ class DecodeSession {
   Mode mode() const { return options_.mode; }
   const SessionOptions& options() const { return options_; }
   BackendInfo backend_info() const;
+  /// The tokens that a text of this session may have.
   int32_t max_seq_len() const;
   /// The tokens given at the start, loaded ones included.
   int32_t prompt_len() const { return state_.prompt_len; }

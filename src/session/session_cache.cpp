@@ -39,10 +39,31 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
         "use positions=kept",
         config.name);
   require_window(config, options.window, options.sinks);
+  if (const int64_t n = int64_t{options.window} + options.sinks;
+      uses_new_positions(options) && n > config.max_seq_len)
+    throw UsageError(
+        "positions=new gives {} keys the positions 0 to {}, but the context of {} has only {} positions: "
+        "choose "
+        "a smaller window, so that window + sinks is at most {}",
+        n, n - 1, config.name, config.max_seq_len, config.max_seq_len);
   return options;
 }
 
-int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t context) {
+int32_t longest_text(const CacheOptions& options, int32_t max_seq_len, const ModelConfig& config) {
+  if (max_seq_len == 0) return config.max_seq_len;
+  if (max_seq_len < 0 || (max_seq_len > config.max_seq_len && !uses_new_positions(options)))
+    throw CapacityError(
+        "max_seq_len {} is outside the context of {}: choose 1 to {}, or 0 for all of it; only a cache with "
+        "positions=new takes a longer text",
+        max_seq_len, config.name, config.max_seq_len);
+  return max_seq_len;
+}
+
+const char* limit_of_text(const CacheOptions& options) {
+  return uses_new_positions(options) ? "max_seq_len" : "the context";
+}
+
+int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t longest_text) {
   if (uses_new_positions(options)) {
     if (chunk > 1)
       throw UsageError(
@@ -52,8 +73,17 @@ int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t contex
     return 1;
   }
   if (!limits_steps(options) || chunk != 0) return chunk;
-  if (!forgets_rows(options)) return std::min(options.block_len, context);
-  return std::min(options.kind == "budget" ? options.budget : options.window, context);
+  if (!forgets_rows(options)) return std::min(options.block_len, longest_text);
+  return std::min(options.kind == "budget" ? options.budget : options.window, longest_text);
+}
+
+int32_t chunk_of_prompts(const CacheOptions& options) {
+  if (uses_new_positions(options)) return 1;
+  return has_channel_scales(options.dtype_k) ? options.block_len : 0;
+}
+
+int32_t longest_forward(const CacheOptions& options, int32_t longest_text) {
+  return uses_new_positions(options) ? 1 : longest_text;
 }
 
 CacheOptions scratch_of(const CacheOptions& options) {
@@ -64,18 +94,6 @@ CacheOptions scratch_of(const CacheOptions& options) {
   }
   if (options.windowed_every > 0) return {};  // the window is the model's own mask
   return {.window = options.window, .sinks = options.window > 0 ? options.sinks : 0};
-}
-
-void require_can_step_together(const CacheOptions& options) {
-  if (uses_new_positions(options))
-    throw UsageError(
-        "a cache with positions=new takes one token of a text in a step, but texts that step together feed "
-        "whole prompts: use positions=kept, or run each text by itself");
-  if (has_channel_scales(options.dtype_k))
-    throw UsageError(
-        "texts that step together feed whole prompts, and K as int8-channel keeps the rows of a step in f32 "
-        "until later "
-        "steps seal them: use int8, or run each text by itself");
 }
 
 void require_can_be_saved(const CacheOptions& options) {

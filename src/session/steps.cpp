@@ -25,8 +25,9 @@ void DecodeSession::Transaction::advance(int32_t forced) {
   } else {
     if (session_.context_full())
       throw CapacityError(
-          "the context of {} tokens is full, and the text so far is kept: start again with a shorter prompt",
-          session_.max_seq_len());
+          "{} of {} tokens is full, and the text so far is kept: start again with a shorter prompt{}",
+          limit_of_text(session_.options_.cache), session_.max_seq_len(),
+          uses_new_positions(session_.options_.cache) ? ", or make the session for a longer text" : "");
     const int32_t token = forced >= 0 ? forced : state_.next_token;
     require_in_vocabulary({&token, 1}, session_.model_->config());
     take_step({&token, 1}, Phase::decode);
@@ -41,9 +42,8 @@ void DecodeSession::Transaction::advance(std::span<const int32_t> tokens) {
   require_in_vocabulary(tokens, session_.model_->config());
   const int32_t room = session_.max_seq_len() - session_.n_tokens_at(state_.step);
   if (static_cast<int64_t>(tokens.size()) > room)
-    throw CapacityError(
-        "{} more tokens do not fit: the context of {} has room for {}, and the text so far is kept",
-        tokens.size(), session_.max_seq_len(), room);
+    throw CapacityError("{} more tokens do not fit: {} of {} has room for {}, and the text so far is kept",
+                        tokens.size(), limit_of_text(session_.options_.cache), session_.max_seq_len(), room);
   const int32_t chunk = session_.options_.chunk;  // on both sides of a twin
   if (limits_steps(session_.options_.cache) && static_cast<int64_t>(tokens.size()) > chunk)
     throw CapacityError(

@@ -47,6 +47,8 @@ constexpr Fault kFaults[] = {
     {"window-rolled-early",
      "old rows leave the window before the attention of a chunk, so its first queries lose keys",
      "step 1, layer 0, attend", "forgetting"},
+    {"ring-short", "the window of the cache is one key too short: the last query does not see its oldest key",
+     "step 0, layer 0, attend", "forgetting"},
     {"offset-kept", "new tokens are rotated by the number of rows that are kept, not of the tokens seen",
      "step 1, layer 0, rope_q", "forgetting"},
     {"mixed-positions", "the query is rotated at its new position, but the keys at those in the text",
@@ -171,6 +173,11 @@ void roll_early(StepPlan& plan, int32_t i) {
   if (const int32_t n = std::min(too_many, old); n > 0) forget_oldest(plan, i, n);
 }
 
+/// Counts the keys of the cache's window without the query's own. A window of one key stays, because 0 means none.
+void shorten_window(StepPlan& plan) {
+  if (plan.window > 1) --plan.window;
+}
+
 /// Gives each layer without a window that of the layer before it.
 AttendFault inherit_window() {
   auto window = std::make_shared<int32_t>(0);  // of the last layer that has one; 0: none yet in this step
@@ -201,6 +208,7 @@ PlanFault plan_fault(const std::string& name) {
     });
   if (name == "padded-positions") return share_positions;
   if (name == "window-rolled-early") return for_each_with_past(roll_early);
+  if (name == "ring-short") return shorten_window;
   if (name == "mixed-positions")
     return [](StepPlan& plan) {
       if (plan.uses_new_positions()) plan.new_key_positions = plan.key_positions;

@@ -35,8 +35,8 @@ struct Fault {
   ///              block of tokens in common with the first
   ///   "window"   a model in which a layer with a window comes before one without (window_period 2); step 1 is
   ///              the first with more keys than the window
-  ///   "forgetting"   a cache that keeps a window of rows at their positions, and has forgotten some when step
-  ///              1 feeds a chunk
+  ///   "forgetting"   a cache that keeps a window of rows at their positions. Step 0 fills the window, and when step
+  ///              1 feeds a chunk, some rows are forgotten
   ///   "int8-channel"   a paged cache with K as int8-channel, before it seals a block
   ///   "new-positions"   a cache that uses new positions, and has forgotten some rows at step 1
   std::string_view needs = "";

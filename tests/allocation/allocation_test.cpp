@@ -66,6 +66,14 @@ TEST_CASE("steady decode allocates nothing") {
   const int64_t before_seals = n_allocations;
   for (int i = 0; i < 500; ++i) sealed.advance();
   CHECK(n_allocations - before_seals == 0);
+  DecodeSession streaming(load_model("random:layers=3,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=64"),
+                          std::make_unique<EigenBackend>(2),
+                          {.max_seq_len = 700, .cache = cache_options("window:w=48,sinks=4,positions=new")});
+  streaming.start({1, 2, 3});
+  for (int i = 0; i < 80; ++i) streaming.advance();  // behind the context
+  const int64_t before_streaming = n_allocations;
+  for (int i = 0; i < 500; ++i) streaming.advance();
+  CHECK(n_allocations - before_streaming == 0);
   DecodeSession rings(
       load_model("random:layers=4,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=700,window=48,"
                  "window_period=2"),
@@ -83,8 +91,8 @@ TEST_CASE("steady decode allocates nothing") {
 TEST_CASE("steady decode of a full batch allocates nothing") {
 #if LASTROW_COUNTS_ALLOCATIONS
   const auto model = load_model("random:layers=3,q_heads=8,kv_heads=2,head_dim=64,vocab=300,context=300");
-  for (const char* cache :
-       {"contiguous", "paged:block=16", "window:w=48,sinks=4", "budget:rows=48,policy=heavy"})
+  for (const char* cache : {"contiguous", "paged:block=16", "window:w=48,sinks=4",
+                            "window:w=48,sinks=4,positions=new", "budget:rows=48,policy=heavy"})
     for (const bool share_prefix : {false, true}) {
       CacheOptions options = cache_options(cache);
       options.share_prefix = share_prefix && options.kind == "paged";

@@ -58,13 +58,13 @@ TEST_CASE(
   check_refused(with({"--cache", "paged:block=3", "--cache-from", "x"}), "use int8");
   const Folder folder;
   write_text(folder.file("prompts"), "t1 t2\nt3\n");
-  for (const char* more : {"--json", "--share-prefix", "--pad-left"}) {
-    std::vector<std::string> many = {
-        "generate", "--model",       kModel,       "--prompts",    folder.file("prompts"),
-        "--cache",  "paged:block=3", "--kv-dtype", "int8-channel", more};
-    if (more == std::string("--pad-left")) many.insert(many.end(), {"--batch", "2"});
-    check_refused(many, "use int8, or run each text by itself");
-  }
+  const std::vector<std::string> many = {
+      "generate", "--model",       kModel,       "--prompts",    folder.file("prompts"),
+      "--cache",  "paged:block=3", "--kv-dtype", "int8-channel", "--json"};
+  CHECK(lastrow_program(many).json()["kv_dtype"] == "int8-channel");
+  std::vector<std::string> sharing = many;
+  sharing.push_back("--share-prefix");
+  check_refused(sharing, "use a paged cache that shares no prefixes, or int8");
 }
 
 TEST_CASE("five tokens in blocks of two: three blocks, and one slot of them is empty") {
@@ -346,7 +346,6 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
   refused({"--prompt", "a", "--cache", "window:w=4,sinks=40,block=4"}, "choose sinks=0 to 39");
   refused({"--prompt", "a b", "--cache", "window:w=4,positions=new,block=4", "--chunk", "2"},
           "takes one token in a step: leave out the chunk");
-  refused({"--prompts", "-", "--cache", "window:w=4,positions=new,block=4"}, "texts that step together");
   refused({"--prompt", "a", "--cache", "window:w=4,block=4", "--save-cache", "x"}, "cannot be saved");
   refused({"--prompt", "a", "--chunk", "0"}, "at least 1 token");
   refused({"--prompt", "a", "--then", ""}, "--then: the value is empty");
@@ -358,6 +357,56 @@ TEST_CASE("options that do not go together, and numbers that do not fit") {
   refused({"--prompt", "a", "--share-prefix"}, "--share-prefix needs several prompts");
   refused({"--prompt", "a", "--pad-left"}, "--pad-left needs several prompts");
   refused({}, "--prompt is missing");
+}
+
+TEST_CASE("with new positions a text is longer than the context of 40, and the cache does not grow") {
+  const std::string cache = "window:w=6,sinks=2,positions=new,block=4";
+  const json j = generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "100", "--cache", cache});
+  CHECK(j["context_full"] == false);
+  CHECK(cached(j)["tokens"].size() == 100);
+  const json& steps = cached(j)["steps"];
+  REQUIRE(steps.size() == 102);
+  CHECK(steps.back()["position"] == 101);
+  CHECK(steps.back()["kv_len"] == 8);
+  CHECK(steps.back()["rows_held"] == 7);
+  for (const char* field : {"bytes_held", "cache_bytes_read", "kv_scratch_bytes", "flop"})
+    CHECK(steps.back()[field] == steps[39][field]);
+  // A prompt and a turn behind the context; both modes; every backend of this machine's CPU.
+  for (const char* backend : {"naive", "eigen"}) {
+    const json both = generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "30", "--then", "t4 t5",
+                                          "--mode", "both", "--cache", cache, "--backend", backend});
+    CHECK(both["tokens_equal"] == true);
+    CHECK(both["modes"]["recompute"]["steps"].back()["q_len"] == 64);
+    CHECK(both["modes"]["recompute"]["steps"].back()["position"] == 63);
+  }
+  const LastrowOutcome slow = lastrow_program({"generate", "--model", kModel, "--prompt", "t1 t2 t3",
+                                               "--tokens", "198", "--mode", "both", "--cache", cache});
+  CHECK(slow.err.find("one token at a time: 20,100 forwards in all") != std::string::npos);
+  std::string prompt;
+  for (int i = 0; i < 50; ++i) prompt += " t" + std::to_string(i % 32);
+  CHECK(cached(generated_by_model({"--prompt", prompt, "--tokens", "5", "--cache", cache}))["steps"].size() ==
+        54);
+  // A text within the context is what it was.
+  CHECK(generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "100", "--cache",
+                            "window:w=6,sinks=2,block=4"})["context_full"] == true);
+  check_refused(
+      {"generate", "--model", kModel, "--prompt", "a", "--cache", "window:w=36,sinks=5,positions=new"},
+      "so that window + sinks is at most 40");
+  check_refused({"generate", "--model", kModel, "--prompt", "a", "--tokens", "2147483647", "--cache", cache},
+                "is too long to count its positions: use fewer --tokens");
+}
+
+TEST_CASE("a trace of a text behind the context has its last step, its new positions and its eviction") {
+  const Folder folder;
+  const std::string path = folder.file("run.safetensors");
+  generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "60", "--cache",
+                      "window:w=6,sinks=2,positions=new,block=4", "--trace", path});
+  const TraceFile trace = TraceFile::open(path);
+  const int32_t last = trace.recorder.steps().back();
+  CHECK(trace.recorder.plan(last).positions == std::vector<int32_t>{61});
+  CHECK(trace.recorder.plan(last).new_positions == std::vector<int32_t>{7});
+  REQUIRE(trace.recorder.evicted(last).size() == 1);
+  CHECK(trace.recorder.evicted(last)[0].position == 56);
 }
 
 TEST_CASE("a budget holds its rows, and its price is the difference to recomputing with every token") {

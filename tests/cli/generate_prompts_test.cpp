@@ -65,6 +65,32 @@ TEST_CASE("prompts over rings get the tokens that they get alone, and the ring h
   }
 }
 
+TEST_CASE("prompts with new positions get the tokens that they get alone, behind the context of 80 too") {
+  const Prompts prompts("t1 t2\nt3 t4 t5 t6 t7 t8 t9\nt6\n");
+  const std::string cache = "window:w=4,sinks=1,positions=new,block=2";
+  const json j = prompts.generated({"--tokens", "100", "--batch", "2", "--cache", cache});
+  const char* texts[] = {"t1 t2", "t3 t4 t5 t6 t7 t8 t9", "t6"};
+  for (size_t i = 0; i < 3; ++i) {
+    const json one = lastrow_program({"generate", "--model", kPrompted, "--prompt", texts[i], "--tokens",
+                                      "100", "--backend", "naive", "--cache", cache, "--json"})
+                         .json();
+    const json& prompt = j["prompts"][i];
+    CHECK(prompt["tokens"] == one["modes"]["cached"]["tokens"]);
+    CHECK(prompt["tokens"].size() == 100);
+    CHECK(prompt["context_full"] == false);
+  }
+  CHECK(j["prompts"][1]["first_step"] == 0);
+  CHECK(j["prompts"][1]["last_step"] == 7 + 100 - 2);
+  CHECK(j["prompts"][2]["first_step"] == 2 + 100 - 1);
+  for (const json& step : j["steps"]) {
+    CHECK(step["q_len"] == step["prompts"].size());
+    CHECK(step["kv_len"] <= 2 * 5);
+  }
+  check_refused({"generate", "--model", kPrompted, "--prompts", prompts.file, "--cache",
+                 "window:w=78,sinks=3,positions=new"},
+                "so that window + sinks is at most 80");
+}
+
 TEST_CASE("three prompts, two at a time: the third joins when the first ends, and each is as if alone") {
   const Prompts prompts("t1 t2\n\nt3 t4 t5\r\n  \nt6\n");
   const json j = prompts.generated({"--tokens", "3", "--batch", "2"});

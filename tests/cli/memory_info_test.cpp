@@ -208,6 +208,17 @@ TEST_CASE(
   CHECK(out.find("each token adds    0 bytes: the window is full") != std::string::npos);
   CHECK(out.find("never: rings do not grow") != std::string::npos);
   check_refused({"memory", "--model", "llama-3-8b", "--cache", "window"}, "choose window:w=W");
+  const auto note = [](const std::string& cache) {
+    return lastrow_program({"memory", "--model", "llama-3-8b", "--context", "100000", "--cache", cache}).out;
+  };
+  CHECK(note("window:w=1024,sinks=4").find("the context of the model is only 8,192 tokens") !=
+        std::string::npos);
+  CHECK(note("window:w=1024,sinks=4,positions=new")
+            .find("longer than the model's context of 8,192 tokens, which "
+                  "positions=new allows") != std::string::npos);
+  check_refused({"memory", "--model", "llama-3-8b", "--cache", "window:w=8190,sinks=4,positions=new"},
+                "so that window + sinks is at most 8192");
+  check_refused({"memory", "--model", "gpt-2", "--cache", "window:w=64,positions=new"}, "use positions=kept");
 }
 
 TEST_CASE("alternating layers: the bytes of rings and blocks are those that a session allocates") {

@@ -119,6 +119,51 @@ TEST_CASE("layers with a ring of their own step in the same upload and the same 
   CHECK(during.n_graph_launches == 1000 - 3);
 }
 
+/// K as int8-channel, of which one step in 16 seals a block.
+SessionOptions sealing_options() {
+  return {.cache = {.kind = "paged", .dtype_k = DType::i8_channel, .dtype_v = DType::i8}};
+}
+
+TEST_CASE(
+    "a thousand steps that seal blocks of K allocate no memory; those that seal have records of their own") {
+  const Device device;
+  const auto session = make_session("cuda", sealing_options());
+  advance(*session, 4);
+  const Counts before = counts();
+  advance(*session, 1000);
+  const Counts during = since(before);
+  CHECK(during.bytes_in_use == 0);
+  CHECK(during.n_allocations == 0);
+  CHECK(during.n_recordings == 3 + 4);  // as without seals; and with, for 128, 256, 512 and 1,024 keys
+  CHECK(during.n_graph_launches == 1000 - 3 - 4);
+  CHECK(during.n_uploads == 1000);
+}
+
+TEST_CASE("a step that seals launches one kernel more in each layer") {
+  const Device device;
+  const auto session = make_session("cuda", sealing_options(), 16);
+  advance(*session, 3);  // 18 rows; two decode steps, so the next one is replayed
+  Counts before = counts();
+  session->advance();
+  const int64_t n_launches = since(before).n_launches;
+  advance(*session, 12);  // 31 rows
+  before = counts();
+  session->advance();
+  CHECK(since(before).n_launches == n_launches + 2);
+}
+
+TEST_CASE("the device refuses no call of any rung over K as int8-channel, and no look at its rows") {
+  for (const std::string kernel : {"", ":k05", ":k13"}) {
+    const Device device;
+    SessionOptions options = sealing_options();
+    options.record = RecordOptions{};
+    const auto session = make_session("cuda" + kernel, options, 40);
+    advance(*session, 40);
+    session->go_to(3);
+    for (const int32_t index : {0, 39}) (void)session->stored_row(1, RowKind::k, index);
+  }
+}
+
 TEST_CASE("the device refuses no call of any rung, with any stored type") {
   for (const KernelEntry& kernel : list_kernels())
     for (const DType dtype : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8}) {

@@ -64,6 +64,7 @@ double epsilon_of(DType dtype) {
     case DType::fp8_e4m3:
       return 0x1p-3;
     case DType::i8:
+    case DType::i8_channel:
       return 1.0 / 127;
     case DType::i4x2:
       return 1.0 / 7;
@@ -167,6 +168,27 @@ TEST_CASE("recompute and narrow caches generate the judge's text, with the rungs
     const Run run = generate(task, make_backend("cuda-emulated", 2));
     expect_judged(run, judged_task(task));
     CHECK(run.attend_kernels == std::vector<std::string>{prefill, decode, decode});
+  }
+}
+
+/// The steps of 24 tokens and more seal a block of 4 each; the prompt has 20.
+TEST_CASE("K with a scale for each channel generates the judge's text, under all checks") {
+  for (const auto& [dtype_v, kernel, ran] :
+       {std::tuple{DType::i8, "", "k13"},
+        {DType::f32, "k08", "k13 (k08 cannot take this call: it needs K and V in the same type)"}}) {
+    const Task task{
+        .model = "fable-gqa",
+        .prompt = kLongPrompt,
+        .n_steps = 12,
+        .options = {
+            .chunk = 20,
+            .cache = {.kind = "paged", .block_len = 4, .dtype_k = DType::i8_channel, .dtype_v = dtype_v}}};
+    gpu::DeviceOptions options;
+    options.kernel = kernel;
+    options.check = true;
+    const Run run = generate(task, make_backend("cuda-emulated", options));
+    expect_judged(run, judged_task(task));
+    CHECK(run.attend_kernels == std::vector<std::string>(12, ran));
   }
 }
 

@@ -65,8 +65,9 @@ void expect_same(const DecodeSession& a, const DecodeSession& b) {
   CHECK(a.backend_info().attend_kernel == b.backend_info().attend_kernel);
 }
 
-void expect_same_row(const DecodeSession& a, const DecodeSession& b, int32_t index) {
-  const Tensor row = a.stored_row(1, RowKind::v, index), expected = b.stored_row(1, RowKind::v, index);
+void expect_same_row(const DecodeSession& a, const DecodeSession& b, int32_t index,
+                     RowKind kind = RowKind::v) {
+  const Tensor row = a.stored_row(1, kind, index), expected = b.stored_row(1, kind, index);
   CHECK(std::equal(row.data<float>(), row.data<float>() + row.size(), expected.data<float>()));
 }
 
@@ -99,6 +100,31 @@ TEST_CASE("a replayed generation has the tokens, logits, counts and kernels of o
       CHECK(forbids.n_replayed() == 0);
       expect_same_row(*replays.session, *forbids.session, prompt_len + 10);
     }
+}
+
+/// K as int8-channel: a step that fills a block seals an earlier one, and has a record of its own.
+TEST_CASE("steps that seal blocks of K are replayed by themselves, and seal their own blocks") {
+  const SessionOptions options{
+      .cache = {.kind = "paged", .block_len = 4, .dtype_k = DType::i8_channel, .dtype_v = DType::i8}};
+  WatchedSession replays(options), forbids(options);
+  forbids.backend->forbidden = true;
+  for (int i = 0; i < 2 + 22; ++i) {  // the prompt is fed in chunks of 4 and 1
+    replays.session->advance();
+    forbids.session->advance();
+    expect_same(*replays.session, *forbids.session);
+  }
+  CHECK(replays.session->backend_info().attend_kernel == "k13");
+  for (int32_t index = 0; index < 27; ++index)
+    expect_same_row(*replays.session, *forbids.session, index, RowKind::k);
+  CHECK(replays.backend->n_ops_calls ==
+        4);  // two records; five of the 22 steps seal a block: of 8, 12, … 24 rows
+  CHECK(replays.n_replayed() == 22 - 4);
+  for (WatchedSession* each : {&replays, &forbids}) {
+    each->session->go_to(6);
+    for (int i = 0; i < 10; ++i) each->session->advance();
+  }
+  expect_same(*replays.session, *forbids.session);
+  CHECK(replays.backend->n_ops_calls == 4);
 }
 
 TEST_CASE("stepping back and forth replays too, and shows the same") {

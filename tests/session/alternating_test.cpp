@@ -207,10 +207,11 @@ TEST_CASE("a trace comes back from its file, with the slots and ancestors of eac
 
 TEST_CASE("a fault in the plan reaches the windowed layers, and is caught") {
   const auto model = load_model(kGemma);
-  DecodeSession good(model, naive(), {.chunk = 3, .cache = rings(2)}),
-      bad(model, with_fault("window-rolled-early", naive(), model->config().group_size()),
-          {.chunk = 3, .cache = rings(2)});
-  CHECK(talk(good) != talk(bad));
+  for (const char* fault : {"window-rolled-early", "ring-short"}) {
+    DecodeSession good(model, naive(), {.chunk = 3, .cache = rings(2)}),
+        bad(model, with_fault(fault, naive(), model->config().group_size()), {.chunk = 3, .cache = rings(2)});
+    CHECK(talk(good) != talk(bad));
+  }
 }
 
 TEST_CASE("what is refused") {

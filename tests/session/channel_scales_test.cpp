@@ -7,10 +7,9 @@
 #include <filesystem>
 
 #include "judge/tolerance.h"
-#include "session/batch_session.h"
 #include "session/saved_cache.h"
 #include "session/twin.h"
-#include "tests/session/texts.h"
+#include "tests/session/batch_texts.h"
 #include "trace/dependence.h"
 #include "trace/forwarding.h"
 #include "trace/trace_file.h"
@@ -160,11 +159,51 @@ TEST_CASE("a trace says that a sealed row comes from all rows of its block, and 
   for (size_t i = 0; i < rounded.size(); ++i) CHECK(std::abs(in_f32[i] - rounded[i]) < 0.05f);
 }
 
+TEST_CASE("theorem: in a batch = alone, to the last bit on naive, and counts of the texts add up") {
+  const std::vector<Request> requests = {
+      {kText, 12}, {{3, 14}, 20}, {{9, 9, 26, 5, 1}, 9}, {{7}, 30}, {kText, 23}};
+  for (const std::string& name : {kModels[0], kKinds[4]}) {
+    const auto model = load_model(name);
+    for (const char* dtypes : {"int8-channel", "k=int8-channel,v=f32"}) {
+      CAPTURE(dtypes);
+      BatchSession batch(model, naive(), {.max_seqs = 3, .cache = sealed(4, dtypes)});
+      for (const Request& request : requests) batch.add(request.prompt, request.n_tokens);
+      while (const BatchStep* step = batch.advance()) {
+        int64_t n_read = 0, n_written = 0;
+        for (const SequenceStep& each : step->sequences) {
+          n_read += each.cache_bytes_read;
+          n_written += each.cache_bytes_written;
+        }
+        CHECK(n_read == step->total.cache_bytes_read);
+        CHECK(n_written == step->total.cache_bytes_written);
+        if (batch.current_step() == 1)
+          CHECK_THROWS_WITH_AS(batch.fork(0), doctest::Contains("K as int8-channel cannot share blocks"),
+                               UsageError);
+      }
+      for (size_t i = 0; i < requests.size(); ++i) {
+        DecodeSession alone(model, naive(), {.cache = sealed(4, dtypes)});
+        alone.start(requests[i].prompt);
+        while (alone.current_step() + 1 < alone.n_prefill_steps()) alone.advance();
+        std::vector<int32_t> tokens = {alone.next_token()};
+        while (static_cast<int32_t>(tokens.size()) < requests[i].n_tokens) {
+          alone.advance();
+          tokens.push_back(alone.next_token());
+        }
+        const Generation& together = batch.generation(static_cast<int32_t>(i));
+        CHECK(together.tokens == tokens);
+        CHECK(std::equal(together.logits.begin(), together.logits.end(), alone.logits().begin()));
+      }
+      const std::vector<int32_t> text = batch.generation(4).tokens;
+      const int32_t last = batch.last_step();
+      batch.go_to(3);
+      batch.go_to(last);
+      CHECK(batch.generation(4).tokens == text);
+    }
+  }
+}
+
 TEST_CASE("what is refused, each in one clear line") {
   const auto model = load_model(kModels[0]);
-  CHECK_THROWS_WITH_AS(
-      BatchSession(model, naive(), {.cache = sealed(4)}),
-      doctest::Contains("texts that step together feed whole prompts, and K as int8-channel"), UsageError);
   DecodeSession s(model, naive(), {.cache = sealed(4)});
   s.start(kText);
   while (s.current_step() + 1 < s.n_prefill_steps()) s.advance();

@@ -7,7 +7,6 @@
 #include <filesystem>
 
 #include "judge/tolerance.h"
-#include "session/batch_session.h"
 #include "session/saved_cache.h"
 #include "session/twin.h"
 #include "tests/session/texts.h"
@@ -240,8 +239,6 @@ TEST_CASE("what is refused, each in one clear line") {
           "chunks of 2 tokens, but a cache with positions=new takes one token in a step");
   refused("random:layers=2,q_heads=4,kv_heads=2,head_dim=8,vocab=50,context=40,window=6,window_period=2",
           {.cache = ring(0, 0, 2)}, "positions=new needs one for every layer");
-  CHECK_THROWS_WITH_AS(BatchSession(load_model(kModels[0]), naive(), {.cache = ring(4, 1, 2)}),
-                       doctest::Contains("texts that step together feed whole prompts"), UsageError);
   DecodeSession s(load_model(kModels[0]), naive(), {.cache = ring(4, 1, 2)});
   s.start({1});
   s.advance();

@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "cache/make_cache.h"
 #include "cache/paged_cache.h"
 #include "core/error.h"
@@ -223,6 +225,22 @@ TEST_CASE("the fault token-scales gives what K in int8 gives, and needs less mem
     CHECK(a.logits == b.logits);
   }
   CHECK(a.storage->bytes() == b.storage->bytes());
+}
+
+TEST_CASE("the fault ring-short gives what a window one key shorter gives, and leaves a window of one key") {
+  for (const int32_t window : {1, 2, 3}) {
+    CAPTURE(window);
+    const auto faulty = with_fault("ring-short", naive(), kGroupSize), right = naive();
+    HandRun a(*faulty, 1), b(*right, 1);
+    const auto feed_window = [](HandRun& run, int32_t n_keys) {
+      StepPlan plan = run.plan_of({{.blocks = {7, 2, 9, 4}, .tokens = {3, 14, 15, 9}}});
+      plan.window = n_keys;
+      run.step(plan);
+    };
+    feed_window(a, window);
+    feed_window(b, std::max(1, window - 1));
+    CHECK(a.logits == b.logits);
+  }
 }
 
 TEST_CASE("forgetting the oldest rows of a table: behind the sinks, across a block, with their positions") {

@@ -22,7 +22,8 @@ inline SideData side_of(int q_len) {
   SideData s;
   s.first_position = kTokens - q_len;
   s.q_len = q_len;
-  for (int i = 0; i < kTokens; ++i) s.keys.push_back({i, i});
+  s.groups.resize(1);
+  for (int i = 0; i < kTokens; ++i) s.groups[0].keys.push_back({i, i});
   s.logits.assign(256, 0.5f);
   s.layers.resize(kLayers);
   for (LayerData& l : s.layers) {
@@ -73,8 +74,8 @@ inline Snapshot long_snapshot() {
   s.last_step = kSteps;
   for (int i = 0; i <= kSteps; ++i) {
     const int kv_len = setup->prompt_len + i;
-    s.reads[0].push_back({i == 0 ? kv_len : 1, kv_len, {.causal = true}});
-    s.reads[1].push_back({kv_len, kv_len, {.causal = true}});
+    s.reads[0].push_back({AttendRead{i == 0 ? kv_len : 1, kv_len, {.causal = true}}});
+    s.reads[1].push_back({AttendRead{kv_len, kv_len, {.causal = true}}});
   }
   s.once = describe_once(s);
   return s;

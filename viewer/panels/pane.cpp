@@ -92,8 +92,9 @@ void draw_window_note(Panel& panel, const PaneLayout& layout, const view::PaneSt
   Rect note{layout.labels.x0, layout.block_title.y0, layout.labels.x1, layout.block_title.y1};
   if (!pane.indices.empty()) {
     const Rect column{note.x0, note.y1 - 15, note.x1, note.y1};
-    panel.canvas.text_in(column, Type::small, panel.color(panel.hex().accent), "index", Align::right);
-    note.x1 -= panel.canvas.width(Type::small, "index") + 6;
+    panel.canvas.text_in(column, Type::small, panel.color(panel.hex().accent), pane.index_title,
+                         Align::right);
+    note.x1 -= panel.canvas.width(Type::small, pane.index_title) + 6;
   }
   panel.canvas.text_in(note.cut_top(17), Type::label_bold, panel.color(panel.hex().text), pane.window_range);
   if (note.height() >= 14)

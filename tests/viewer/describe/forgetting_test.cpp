@@ -171,6 +171,10 @@ TEST_CASE("a budget: both panes say how much weight the forgotten rows hold, and
   }
   CHECK(view->panes[0].price.starts_with("The cache forgot 8 rows; on the right"));
   CHECK(view->panes[1].price.starts_with("The left side has forgotten 8 rows; here"));
+  // A picture says only what its beat has reached.
+  const auto price_at = [&](Beat beat) { return at(controller, beat)->panes[0].price; };
+  CHECK(price_at(Beat::sum).ends_with(" of the last row's weight."));
+  CHECK(price_at(Beat::append) == "The cache forgot 8 rows.");
   // In the prefill nothing is forgotten that a query reads.
   controller.send(GoToStep{0});
   CHECK(controller.settle()->panes[0].price.starts_with(
@@ -285,9 +289,9 @@ TEST_CASE("reads of a ring are counted by position") {
   REQUIRE(o.snapshot);
   for (int position = 0; position < 12; ++position) {
     CAPTURE(position);
-    const ReadCount reads = count_reads(*o.snapshot, Mode::cached, Part::k, position);
+    const ReadCount reads = count_reads(*o.snapshot, Mode::cached, 3, Part::k, position);
     CHECK(reads.times == (position == 0 ? 12 : std::min(4, 12 - position)));
-    CHECK(count_reads(*o.snapshot, Mode::cached, Part::q, position).times == 1);
+    CHECK(count_reads(*o.snapshot, Mode::cached, 3, Part::q, position).times == 1);
   }
 }
 
@@ -332,8 +336,7 @@ TEST_CASE("a step that is too large to keep whole has the same rows, with caches
       const int n = all.snapshot->now->n_tokens;
       for (const Mode side : {Mode::cached, Mode::recompute}) {
         const SideData &a = part.snapshot->now->side(side), &b = all.snapshot->now->side(side);
-        CHECK(a.keys == b.keys);
-        CHECK(a.kept == b.kept);
+        CHECK(a.groups == b.groups);
         for (int t = b.first_position; t < n; ++t)
           for (int s = 0; s < n; ++s) {
             REQUIRE(score_row(a, 2, 3, t, n) != nullptr);
@@ -368,27 +371,6 @@ TEST_CASE("scripts choose the cache, and a wrong one gives one line") {
   CHECK(view->panes[0].k.rows[3].opacity < 1);  // kept, but not read
 }
 
-TEST_CASE("a cache that the panes cannot show yet is refused in one line that says what to do") {
-  Controller controller;
-  RecordingHost host;
-  const auto [code, error] = play(controller, "cache window:w=4,positions=new\n", host);
-  CHECK(code == 2);
-  CHECK(error.find("choose positions=kept, or record it with lastrow generate --trace") != std::string::npos);
-  Controller mixed({.model = "random:layers=2,q_heads=2,kv_heads=2,head_dim=8,vocab=64,context=32,window=4,"
-                             "window_period=2,seed=3",
-                    .prompt = "a b c d e f",
-                    .step = 6});
-  CHECK(mixed.settle()->ready);
-  const auto [mixed_code, why] = play(mixed, "cache window\n", host);
-  CHECK(mixed_code == 2);
-  CHECK(why.find("choose one for all layers, window:w=W") != std::string::npos);
-  // A cache that is given at the start is refused as well.
-  Controller started({.cache = cache_options("window:w=4,positions=new")});
-  const auto view = started.settle();
-  REQUIRE(view->notice);
-  CHECK(view->notice->text.find("choose positions=kept") != std::string::npos);
-}
-
 TEST_CASE("the list of caches: sizes, what the model cannot have, and what is chosen") {
   Controller controller(with("window:w=4,sinks=2,block=1", 8));
   controller.send(OpenChoices{ChoiceList::caches});
@@ -398,7 +380,7 @@ TEST_CASE("the list of caches: sizes, what the model cannot have, and what is ch
     const auto it = std::ranges::find_if(all, [](const Choice& c) { return c.selected; });
     return it == all.end() ? "" : it->name;
   };
-  CHECK(view->caches.choices.size() == 8);
+  CHECK(view->caches.choices.size() == 9);
   CHECK(chosen() == "window:w=4,sinks=2,block=1");
   controller.send(ChangeCacheSize{CacheSize::rows, +1});
   view = controller.settle();

@@ -34,7 +34,8 @@ double best_ms(Make make) {
 ReadCount reads_one_by_one(const Snapshot& s, Mode side, Part part, int position) {
   std::set<int> readers;
   ReadCount out;
-  for (const AttendRead& r : s.reads[static_cast<size_t>(side)])
+  for (const StepReads& step : s.reads[static_cast<size_t>(side)]) {
+    const AttendRead& r = step[0];
     for (int t = 0; t < r.q_len; ++t) {
       const int query = r.kv_len - r.q_len + t;
       const VisibleKeys keys = visible_keys(r.mask, r.q_len, r.kv_len, t);
@@ -42,6 +43,7 @@ ReadCount reads_one_by_one(const Snapshot& s, Mode side, Part part, int position
       readers.insert(query);
       ++out.times;
     }
+  }
   if (!readers.empty())
     out.readers = (readers.size() == 1 ? "query " : "queries ") + range(*readers.begin(), *readers.rbegin());
   return out;
@@ -51,16 +53,17 @@ ReadCount reads_one_by_one(const Snapshot& s, Mode side, Part part, int position
 
 TEST_CASE("reads are counted as one by one, with every kind of mask") {
   Snapshot s;
+  s.setup = long_snapshot().setup;
   for (const MaskRule mask : {MaskRule{.causal = true}, MaskRule{.causal = true, .window = 3}}) {
     s.reads = {};
     for (int i = 0; i <= 4; ++i) {
-      s.reads[0].push_back({i == 0 ? 5 : 1, 5 + i, mask});
-      s.reads[1].push_back({5 + i, 5 + i, mask});
+      s.reads[0].push_back({AttendRead{i == 0 ? 5 : 1, 5 + i, mask}});
+      s.reads[1].push_back({AttendRead{5 + i, 5 + i, mask}});
     }
     for (const Mode side : {Mode::cached, Mode::recompute})
       for (const Part part : {Part::q, Part::k, Part::v})
         for (int position = 0; position < 10; ++position) {
-          const ReadCount fast = count_reads(s, side, part, position),
+          const ReadCount fast = count_reads(s, side, 0, part, position),
                           slow = reads_one_by_one(s, side, part, position);
           CAPTURE(position);
           CHECK(fast.times == slow.times);
@@ -89,14 +92,14 @@ TEST_CASE("all but the panes of 4,096 tokens × 32 layers × 32 heads takes less
     const std::vector<TokenChip> tokens = once->tokens;
     const std::array<NextTokens, 2> next = once->next;
     const std::vector<CostEntry> costs = once->costs;
-    const Transport transport = build_transport(s, Beat::keep);
+    const Transport transport = build_transport(s, at);
     const HeadStrip heads = head_strip(s, at);
     const ModelStrip layers = model_strip(s, at);
     CHECK(heads.heads.size() == kHeads);
   });
   const double reads = best_ms([&] {
-    CHECK(count_reads(s, Mode::recompute, Part::k, 3).times > 0);
-    CHECK(count_reads(s, Mode::cached, Part::q, 3).times == 1);
+    CHECK(count_reads(s, Mode::recompute, kLayers - 1, Part::k, 3).times > 0);
+    CHECK(count_reads(s, Mode::cached, kLayers - 1, Part::q, 3).times == 1);
   });
   MESSAGE("tokens, steps, next tokens, costs, heads and layers: " << strips << " ms; counting reads: "
                                                                   << reads << " ms");

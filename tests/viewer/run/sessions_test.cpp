@@ -60,13 +60,14 @@ TEST_CASE("with blocks the panes show the same values, and each row in its slot"
   const SideData &one = contiguous.snapshot->now->side(Mode::cached),
                  &blocks = paged.snapshot->now->side(Mode::cached);
   CHECK(blocks.logits == one.logits);
-  REQUIRE(blocks.keys.size() == 11);
-  CHECK(blocks.kept == blocks.keys);
+  const HeldRows& rows = blocks.held(0);
+  REQUIRE(rows.keys.size() == 11);
+  CHECK(rows.kept == rows.keys);
   std::set<int64_t> slots;
   for (size_t i = 0; i < 11; ++i) {
-    CHECK(blocks.keys[i].position == static_cast<int32_t>(i));
-    CHECK(blocks.keys[i].slot % 4 == static_cast<int64_t>(i) % 4);
-    slots.insert(blocks.keys[i].slot);
+    CHECK(rows.keys[i].position == static_cast<int32_t>(i));
+    CHECK(rows.keys[i].slot % 4 == static_cast<int64_t>(i) % 4);
+    slots.insert(rows.keys[i].slot);
   }
   CHECK(slots.size() == 11);
   for (const auto part : {&LayerData::k, &LayerData::v})

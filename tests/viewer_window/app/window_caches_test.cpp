@@ -84,7 +84,7 @@ TEST_CASE(
 
   viewer.key("k");
   REQUIRE(viewer.becomes(field("open_choices", "caches")));
-  viewer.click(entry(6).x, entry(6).y);
+  viewer.click(entry(7).x, entry(7).y);
   REQUIRE(viewer.becomes(cache_is("budget:rows=4,policy=heavy")));
   REQUIRE(viewer.becomes([](const json& s) { return s["step"] == 8 && state_of_k(s, 5) == "not_stored"; }));
   scramble(viewer, left.row(Part::k, 5));

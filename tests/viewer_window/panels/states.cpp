@@ -253,7 +253,38 @@ shot ring-44-tokens-oldest.png
 key Ctrl+End
 cache budget:rows=100,policy=random
 shot budget-100.png
+cache window:w=4,sinks=2,block=1,positions=new
+step 1
+sub next
+shot new-positions-prefill.png
+step 11
+sub append
+shot new-positions-append.png
+sub mask
+shot new-positions-mask.png
+sub keep
+pin k 9
+shot new-positions-pin.png
+pin recompute k 5
+shot new-positions-pin-past.png
+pin none
+hover recompute score 10 9
+shot new-positions-hover.png
+hover none
+open caches
+shot new-positions-menu.png
+key Esc
 cache contiguous
+model random:layers=4,q_heads=4,kv_heads=2,head_dim=16,vocab=64,context=32,window=4,window_period=2,seed=3
+cache window:block=1
+step 6
+layer 0
+shot some-layers-window.png
+layer 1
+shot some-layers-full.png
+cache contiguous
+model fable-mha
+layer last
 step 4
 )";
 

@@ -15,7 +15,10 @@ namespace {
 /// What the list says beside the name.
 std::string description(const CacheOptions& c) {
   const std::string rows = plural(c.kind == "budget" ? c.budget : c.window, "row");
+  if (c.kind == "window" && c.window == 0) return "a ring in each layer that has a window";
   if (c.kind == "paged") return fmt::format("keeps every row, in blocks of {}", c.block_len);
+  if (uses_new_positions(c))
+    return "new positions: RoPE goes by the index of a row, not by its number in the text";
   if (c.kind == "window")
     return c.sinks == 0 ? fmt::format("a ring: a query sees the last {}", rows)
                         : fmt::format("a ring: a query sees the first {} and the last {}", c.sinks, rows);
@@ -36,29 +39,15 @@ std::string description(const CacheOptions& c) {
 
 }  // namespace
 
-void require_shown(const CacheOptions& cache) {
-  if (uses_new_positions(cache))
-    throw UsageError(
-        "{}: the viewer cannot show positions=new yet, because K then has other positions in each step: "
-        "choose positions=kept, or record it with lastrow generate --trace",
-        lastrow::name_of(cache));
-  if (cache.windowed_every > 0)
-    throw UsageError(
-        "{}: the viewer cannot show a ring in only some of the layers yet: choose one for all layers, "
-        "window:w=W, or record it with lastrow generate --trace",
-        lastrow::name_of(cache));
-}
-
 std::string why_not(const Setup& setup, const CacheOptions& cache) {
   try {
     const ModelConfig& c = setup.config();
     const CacheOptions complete = completed(cache, c);
-    require_shown(complete);
     cache_spec(complete, {.n_layers = c.n_layers,
                           .n_kv_heads = c.n_kv_heads,
                           .head_dim = c.head_dim,
                           .max_seq_len = setup.max_seq_len,
-                          .longest_step = setup.prompt_len});
+                          .longest_step = uses_new_positions(cache) ? 1 : setup.prompt_len});
   } catch (const Error& error) {
     return error.what();
   }
@@ -71,8 +60,10 @@ std::string cache_label(const CacheOptions& c) {
     return c.eviction == Eviction::sinks
                ? fmt::format("budget {}, {} sinks", c.budget, c.sinks)
                : fmt::format("budget {}, {}", c.budget, lastrow::name_of(c.eviction));
-  const std::string window = c.window == 0 ? "window" : fmt::format("window {}", c.window);
-  if (c.kind == "window") return c.sinks == 0 ? window : fmt::format("{} sinks + {}", c.sinks, window);
+  const std::string window = c.window == 0 ? "the model's window" : fmt::format("window {}", c.window);
+  if (c.kind == "window")
+    return fmt::format("{}{}{}", c.sinks == 0 ? "" : plural(c.sinks, "sink") + " + ", window,
+                       uses_new_positions(c) ? ", new" : "");
   return c.window == 0 ? c.kind : fmt::format("contiguous, {}", window);
 }
 
@@ -84,7 +75,7 @@ CacheSizeChoice sizes_of(const CacheOptions& cache, CacheSizeChoice sizes) {
 }
 
 CacheOptions with_sizes(CacheOptions cache, CacheSizeChoice sizes) {
-  if (cache.kind == "window") cache.window = sizes.rows;
+  if (cache.kind == "window" && cache.window > 0) cache.window = sizes.rows;
   if (cache.kind == "budget") cache.budget = sizes.rows;
   if (cache.sinks > 0) cache.sinks = sizes.sinks;
   return cache;
@@ -109,6 +100,8 @@ CacheMenu build_cache_menu(const Setup* setup, const CacheOptions& cache, CacheS
     const CacheOptions ring{.kind = "window", .block_len = 1, .window = sizes.rows};
     CacheOptions ring_with_sinks = ring;
     ring_with_sinks.sinks = sizes.sinks;
+    CacheOptions new_positions = ring_with_sinks;
+    new_positions.positions = Positions::renumbered;
     const CacheOptions budget{.kind = "budget", .budget = sizes.rows};
     const auto evicts = [&](Eviction eviction) {
       CacheOptions options = budget;
@@ -116,9 +109,11 @@ CacheMenu build_cache_menu(const Setup* setup, const CacheOptions& cache, CacheS
       if (eviction == Eviction::sinks) options.sinks = sizes.sinks;
       return options;
     };
-    for (const CacheOptions& choice : {CacheOptions{}, CacheOptions{.kind = "paged", .block_len = 4}, ring,
-                                       ring_with_sinks, evicts(Eviction::oldest), evicts(Eviction::sinks),
-                                       evicts(Eviction::heavy), evicts(Eviction::random)})
+    if (setup != nullptr && setup->config().window > 0) add({.kind = "window", .block_len = 1});
+    for (const CacheOptions& choice :
+         {CacheOptions{}, CacheOptions{.kind = "paged", .block_len = 4}, ring, ring_with_sinks, new_positions,
+          evicts(Eviction::oldest), evicts(Eviction::sinks), evicts(Eviction::heavy),
+          evicts(Eviction::random)})
       add(choice);
   }
   if (std::none_of(menu.choices.begin(), menu.choices.end(), [](const Choice& c) { return c.selected; }))

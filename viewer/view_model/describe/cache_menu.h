@@ -13,16 +13,13 @@ struct CacheSizeChoice {
   int rows = 8, sinks = 2;
 };
 
-/// "contiguous", "2 sinks + window 4", "budget 4, heavy": for the button.
+/// "contiguous", "2 sinks + window 4", "2 sinks + window 4, new", "budget 4, heavy": for the button.
 std::string cache_label(const CacheOptions& cache);
 
 /// `cache` is the one that is shown. setup may be null: then nothing can be checked. Without all: the chosen one only.
 CacheMenu build_cache_menu(const Setup* setup, const CacheOptions& cache, CacheSizeChoice sizes, bool all);
 
-/// Throws UsageError if the panes cannot show the cache yet, and says what to do. It must be complete
-/// (session_cache.h).
-void require_shown(const CacheOptions& cache);
-/// Why the model cannot have this cache, or the panes cannot show it; "" if they can.
+/// Why the model cannot have this cache; "" if it can.
 std::string why_not(const Setup& setup, const CacheOptions& cache);
 
 /// The same kind of cache with these sizes. One that keeps every row stays as it is.

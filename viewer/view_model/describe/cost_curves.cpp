@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "viewer/view_model/describe/cost_axis.h"
+#include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/roofline.h"
 #include "viewer/view_model/describe/text.h"
 
@@ -32,7 +33,8 @@ std::string with_unit(CostQuantity quantity, double value) {
   return cost_text(quantity, value) + (quantity == CostQuantity::flop ? " flop" : "");
 }
 
-std::string after(int step) {
+std::string after(const Setup& setup, int step) {
+  if (setup.n_prefill_steps > 1) return "After " + step_text(setup, step);
   if (step == 0) return "After the prefill";
   return fmt::format("After {} step{}", step, step == 1 ? "" : "s");
 }
@@ -51,11 +53,12 @@ std::string comparison(CostQuantity quantity, double with, double without) {
   return text + (quantity == CostQuantity::time ? " as long" : " as much");
 }
 
-std::string caption(CostQuantity quantity, int step, double with, double without) {
-  if (std::isnan(with) || std::isnan(without)) return after(step) + ": the time is not measured.";
+std::string caption(const Setup& setup, CostQuantity quantity, int step, double with, double without) {
+  if (std::isnan(with) || std::isnan(without)) return after(setup, step) + ": the time is not measured.";
   if (with == without)
-    return fmt::format("{}: {} with the cache and without it.", after(step), with_unit(quantity, with));
-  return fmt::format("{}: {} with the cache, {} without: {}.", after(step), with_unit(quantity, with),
+    return fmt::format("{}: {} with the cache and without it.", after(setup, step),
+                       with_unit(quantity, with));
+  return fmt::format("{}: {} with the cache, {} without: {}.", after(setup, step), with_unit(quantity, with),
                      cost_text(quantity, without), comparison(quantity, with, without));
 }
 
@@ -88,8 +91,9 @@ std::string tooltip_of(CostQuantity quantity, const std::array<std::vector<StepC
 
 std::string title_of(const Snapshot& snapshot, int step) {
   if (step == 0) return "prefill";
-  const auto at = static_cast<size_t>(snapshot.setup->prompt_len + step - 1);
-  return fmt::format("decode {} {}", step, in_quotes(label(snapshot.setup->piece(snapshot.history.at(at)))));
+  const auto at = static_cast<size_t>(snapshot.setup->n_tokens_at(step) - 1);
+  return fmt::format("{} {}", step_text(*snapshot.setup, step),
+                     in_quotes(label(snapshot.setup->piece(snapshot.history.at(at)))));
 }
 
 void fill_choices(CostCurves& curves) {
@@ -191,7 +195,7 @@ CostCurves cost_curves(const Snapshot& snapshot, const CostLook& look) {
   const double with = curves.lines[0].values[now], without = curves.lines[1].values[now];
   curves.ratio = times(with, without);
   curves.ratio_caption = ratio_caption(look.quantity);
-  curves.caption = caption(look.quantity, curves.step, with, without);
+  curves.caption = caption(*snapshot.setup, look.quantity, curves.step, with, without);
   curves.tooltip = tooltip_of(look.quantity, snapshot.costs);
   if (look.hovered && *look.hovered <= curves.last_step)
     curves.hover = hover_at(snapshot, curves, *look.hovered);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
-#include "session/session_cache.h"
 #include "viewer/view_model/describe/compare.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/text.h"
@@ -23,12 +23,12 @@ bool history_may_differ(const Snapshot& snapshot) {
                              [](const Poke& poke) { return poke.when == Poke::When::since; });
 }
 
-std::string evicted_in(int step) {
-  return step == 0 ? "after the prefill" : fmt::format("in decode {}", step);
+std::string evicted_in(const Setup& setup, int step) {
+  return step == 0 && setup.n_prefill_steps == 1 ? "after the prefill" : "in " + step_text(setup, step);
 }
 
-/// "logits differ by up to 0.84; left chooses “cat”, right “dog”"
-std::string logits_text(const Snapshot& snapshot, const StepData& step) {
+/// "Logits differ by up to 0.84; left chooses “cat”, right “dog”." by_rounding: the types of K and V are all that differs.
+std::string logits_text(const Snapshot& snapshot, const StepData& step, bool by_rounding) {
   const SideData &left = step.side(Mode::cached), &right = step.side(Mode::recompute);
   if (same_logits(left, right)) return "Logits are bit-identical.";
   const double change = largest_change(left.logits.data(), right.logits.data(),
@@ -38,7 +38,8 @@ std::string logits_text(const Snapshot& snapshot, const StepData& step) {
       left.next_token == right.next_token
           ? "both choose " + word(left.next_token)
           : fmt::format("left chooses {}, right {}", word(left.next_token), word(right.next_token));
-  return fmt::format("Logits differ by up to {}; {}.", rough(change), chosen);
+  return fmt::format("Logits differ by up to {}{}; {}.", rough(change), by_rounding ? ", by rounding" : "",
+                     chosen);
 }
 
 /// The weight that the last row on the right puts on rows that the left side does not hold. Negative: not known.
@@ -48,16 +49,16 @@ double forgotten_weight(const StepData& step, const Selection& at) {
   if (p == nullptr) return -1;
   double weight = 0;
   for (int s = 0; s < step.n_tokens; ++s)
-    if (index_of(left.keys, s) < 0) weight += double{p[s]};
+    if (index_of(left.held(at.layer).keys, s) < 0) weight += double{p[s]};
   return weight;
 }
 
 std::string price_of_budget(const StepData& step, Mode side, const Selection& at) {
-  const int n_forgotten = step.n_tokens - step.side(Mode::cached).n_keys();
+  const int n_forgotten = step.n_tokens - step.side(Mode::cached).held(at.layer).n_keys();
   if (n_forgotten == 0)
     return "The cache has forgotten nothing that this step reads: both sides see the same rows.";
   const std::string rows = plural(n_forgotten, "row"), they = n_forgotten == 1 ? "it holds" : "they hold";
-  const double weight = forgotten_weight(step, at);
+  const double weight = reached(at.beat, Beat::softmax) ? forgotten_weight(step, at) : -1;
   if (side == Mode::cached)
     return weight < 0 ? fmt::format("The cache forgot {}.", rows)
                       : fmt::format("The cache forgot {}; on the right {} {} of the last row's weight.", rows,
@@ -65,6 +66,32 @@ std::string price_of_budget(const StepData& step, Mode side, const Selection& at
   return weight < 0 ? fmt::format("The left side has forgotten {}.", rows)
                     : fmt::format("The left side has forgotten {}; here {} {} of the last row's weight.",
                                   rows, they, rough(weight));
+}
+
+constexpr const char* kPriceOfWindow =
+    "Both sides have the same window: no query reads a row that the cache forgot.";
+
+std::string price_of_new_positions(const Setup& setup, Mode side) {
+  if (side == Mode::recompute)
+    return "Here every token is a pass of its own, because each query needs the keys at other positions.";
+  return setup.config().has_rope()
+             ? "RoPE goes by the new positions, so K is stored before RoPE and rotated in every step."
+             : "ALiBi goes by the distance between new positions.";
+}
+/// "Layer 1 has no window, so its cache keeps every row. Layers 0 and 2 have one."
+std::string price_of_full_layer(const Setup& setup, int layer) {
+  std::vector<int> windowed;
+  for (int l = 0; l < setup.config().n_layers; ++l)
+    if (forgets(setup, l)) windowed.push_back(l);
+  return fmt::format("Layer {} has no window, so the cache keeps all its rows. {} {} a window.", layer,
+                     windowed.size() == 1 ? "Layer " + ranges(windowed) : "Layers " + ranges(windowed),
+                     windowed.size() == 1 ? "has" : "have");
+}
+
+/// "Without pokes logits are bit-identical."
+std::string without_pokes(std::string sentence) {
+  sentence[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(sentence[0])));
+  return "Without pokes " + sentence;
 }
 
 /// As eviction_reason, for a line with little room.
@@ -85,23 +112,28 @@ std::string short_reason(const Setup& setup, const EvictedRow& row) {
 
 }  // namespace
 
-bool forgets(const Setup& setup) { return forgets_rows(setup.cache); }
+bool forgets(const Setup& setup) { return setup.spec.forgets(); }
 
-std::optional<Forgotten> when_forgotten(const Snapshot& snapshot, int position) {
+bool forgets(const Setup& setup, int layer) {
+  return setup.spec.windowed.has(layer) || setup.spec.held_rows > 0;
+}
+
+std::optional<Forgotten> when_forgotten(const Snapshot& snapshot, int layer, int position) {
+  if (!forgets(*snapshot.setup, layer)) return std::nullopt;
   const auto find = [&](const std::vector<EvictedRow>& rows, int step) -> std::optional<Forgotten> {
     const auto row = std::ranges::find(rows, position, &EvictedRow::position);
     return row == rows.end() ? std::nullopt : std::optional(Forgotten{step, *row});
   };
   const int now = snapshot.now->step;
-  if (const auto here = find(snapshot.now->side(Mode::cached).evicted, now)) return here;
+  if (const auto here = find(snapshot.now->side(Mode::cached).held(layer).evicted, now)) return here;
   if (history_may_differ(snapshot)) return std::nullopt;
   for (int step = 0; step < std::min(now, static_cast<int>(snapshot.evicted.size())); ++step)
     if (const auto there = find(snapshot.evicted[static_cast<size_t>(step)], step)) return there;
   return std::nullopt;
 }
 
-std::optional<int> last_forgotten_in(const Snapshot& snapshot, int64_t slot) {
-  if (history_may_differ(snapshot)) return std::nullopt;
+std::optional<int> last_forgotten_in(const Snapshot& snapshot, int layer, int64_t slot) {
+  if (!forgets(*snapshot.setup, layer) || history_may_differ(snapshot)) return std::nullopt;
   const int now = std::min(snapshot.now->step, static_cast<int>(snapshot.evicted.size()));
   for (int step = now - 1; step >= 0; --step) {
     const auto& rows = snapshot.evicted[static_cast<size_t>(step)];
@@ -126,8 +158,8 @@ std::string eviction_reason(const Setup& setup, const EvictedRow& row) {
   return "";
 }
 
-std::string evicted_rows(const Snapshot& snapshot, size_t most_bytes) {
-  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).evicted;
+std::string evicted_rows(const Snapshot& snapshot, int layer, size_t most_bytes) {
+  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).held(layer).evicted;
   if (rows.empty()) return "";
   std::vector<int> positions;
   for (const EvictedRow& row : rows) positions.push_back(row.position);
@@ -136,17 +168,17 @@ std::string evicted_rows(const Snapshot& snapshot, size_t most_bytes) {
   return text.size() <= most_bytes ? text : plural(static_cast<int64_t>(rows.size()), "row");
 }
 
-std::string evicted_text(const Snapshot& snapshot) {
+std::string evicted_text(const Snapshot& snapshot, int layer) {
   constexpr size_t kMostBytes = 24;  // the line has little room in lecture mode
-  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).evicted;
+  const std::vector<EvictedRow>& rows = snapshot.now->side(Mode::cached).held(layer).evicted;
   if (rows.empty()) return "";
-  const std::string text = "evicts " + evicted_rows(snapshot, kMostBytes);
+  const std::string text = "evicts " + evicted_rows(snapshot, layer, kMostBytes);
   return rows.size() > 1 ? text : text + ": " + short_reason(*snapshot.setup, rows[0]);
 }
 
-std::string not_stored_line(const Snapshot& snapshot, Part part, int position) {
+std::string not_stored_line(const Snapshot& snapshot, int layer, Part part, int position) {
   const std::string name = fmt::format("{}[{}]", name_of(part), position);
-  const auto forgotten = when_forgotten(snapshot, position);
+  const auto forgotten = when_forgotten(snapshot, layer, position);
   if (!forgotten) return name + " is not stored: the cache has evicted it, so no query reads it any more";
   const bool by_attention = snapshot.setup->cache.eviction == Eviction::heavy;
   const std::string reason =
@@ -154,7 +186,7 @@ std::string not_stored_line(const Snapshot& snapshot, Part part, int position) {
                                  rough(forgotten->row.mass))
                    : eviction_reason(*snapshot.setup, forgotten->row);
   return fmt::format("{} is not stored: the cache evicted it {} ({}), so no query reads it any more", name,
-                     evicted_in(forgotten->step), reason);
+                     evicted_in(*snapshot.setup, forgotten->step), reason);
 }
 
 std::string use_text(const Snapshot& snapshot, Mode side, int layer, int position) {
@@ -168,24 +200,27 @@ std::string use_text(const Snapshot& snapshot, Mode side, int layer, int positio
     return end == last ? "used by this row for the last time" : fmt::format("used by rows up to {}", end);
   }
   if (side == Mode::cached && snapshot.setup->cache.kind == "budget")
-    return was_evicted(d, position) ? "used by this row, then evicted"
-                                    : "used by this and later rows, until the cache evicts it";
+    return was_evicted(d.held(layer), position) ? "used by this row, then evicted"
+                                                : "used by this and later rows, until the cache evicts it";
   return "used by this and every later row";
 }
 
 std::string price(const Snapshot& snapshot, Mode side, const Selection& at) {
   if (!forgets(*snapshot.setup)) return "";
+  const Setup& setup = *snapshot.setup;
   const StepData& step = *snapshot.unpoked;
-  std::string text = snapshot.setup->cache.kind == "budget"
-                         ? price_of_budget(step, side, at)
-                         : "Both sides have the same window: no query reads a row that the cache forgot.";
-  if (snapshot.now != snapshot.unpoked) {
-    text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
-    text = "Without pokes " + text;
-  }
-  text += " " + logits_text(snapshot, step);
-  const std::string dtype = kv_dtypes_name(snapshot.setup->cache.dtypes());
-  if (dtype != "f32") text += fmt::format(" A part of this comes from rounding K and V to {}.", dtype);
+  const bool poked = snapshot.now != snapshot.unpoked, is_budget = setup.cache.kind == "budget";
+  std::string text = is_budget                    ? price_of_budget(step, side, at)
+                     : !forgets(setup, at.layer)  ? price_of_full_layer(setup, at.layer)
+                     : setup.uses_new_positions() ? price_of_new_positions(setup, side)
+                                                  : kPriceOfWindow;
+  if (poked && is_budget) text = without_pokes(std::move(text));
+  if (!reached(at.beat, Beat::next)) return text;
+  const std::string dtype = kv_dtypes_name(setup.cache.dtypes());
+  const std::string logits = logits_text(snapshot, step, dtype != "f32" && !is_budget);
+  text += " " + (poked && !is_budget ? without_pokes(logits) : logits);
+  if (dtype != "f32" && is_budget)
+    text += fmt::format(" A part of this comes from rounding K and V to {}.", dtype);
   return text;
 }
 

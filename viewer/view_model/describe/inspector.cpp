@@ -44,7 +44,7 @@ Crosshair build_crosshair(const Snapshot& snapshot, const Selection& at) {
       c.s = target->column;
       c.elbow = target->row >= d.first_position
                     ? key_use(d, at.layer, target->row, target->column) == KeyUse::seen
-                    : index_of(d.keys, target->column) >= 0 && target->column <= target->row;
+                    : index_of(d.held(at.layer).keys, target->column) >= 0 && target->column <= target->row;
       c.elbow_to = c.elbow ? target->row : -1;
       if (c.elbow) c.elbow_text = use_text(snapshot, target->side, at.layer, target->column);
       break;

@@ -6,9 +6,12 @@
 
 namespace lastrow::view {
 
-std::string step_name(const Setup& setup, int position) {
-  return position < setup.prompt_len ? "prefill" : fmt::format("decode {}", position - setup.prompt_len + 1);
+std::string step_text(const Setup& setup, int step) {
+  if (step >= setup.n_prefill_steps) return fmt::format("decode {}", step - setup.n_prefill_steps + 1);
+  return setup.n_prefill_steps == 1 ? "prefill" : fmt::format("prefill {}", step + 1);
 }
+
+std::string step_name(const Setup& setup, int position) { return step_text(setup, setup.step_of(position)); }
 
 std::string token_label(const Snapshot& snapshot, int position) {
   return label(snapshot.setup->piece(snapshot.now->tokens[static_cast<size_t>(position)]));

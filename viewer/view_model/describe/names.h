@@ -8,7 +8,9 @@
 
 namespace lastrow::view {
 
-/// "prefill", "decode 3": the step that fed this position.
+/// "prefill", "decode 3". If the prompt is fed one token at a time: "prefill 2".
+std::string step_text(const Setup& setup, int step);
+/// The same of the step that fed this position.
 std::string step_name(const Setup& setup, int position);
 /// The label of the token at a position of the step.
 std::string token_label(const Snapshot& snapshot, int position);

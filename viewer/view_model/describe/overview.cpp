@@ -40,7 +40,7 @@ void mark_unseen(const SideData& data, int layer, Overview& o) {
     return static_cast<size_t>(((int64_t{position} + 1) * o.bins - 1) / o.n_tokens);
   };
   const bool all_there =
-      data.n_keys() == o.n_tokens;  // then an index is a position, and a range of them is one
+      data.held(layer).n_keys() == o.n_tokens;  // then an index is a position, and a range of them is one
   for (int t = data.first_position; t < o.n_tokens; ++t) {
     const auto row = o.unseen.begin() + static_cast<std::ptrdiff_t>(bin_of(t) * bins);
     const VisibleKeys seen = indices_seen(data, layer, t);
@@ -71,12 +71,13 @@ Overview build_overview(const Snapshot& snapshot, Mode side, const Selection& at
   const bool all_computed = side == Mode::recompute;
   const NeededRows needed = all_computed ? needed_rows(data, at.layer) : NeededRows{};
   mark_unseen(data, at.layer, o);
+  const HeldRows& held = data.held(at.layer);
+  const std::vector<PlacedRow>& there = reached(at.beat, Beat::keep) && !all_computed ? held.kept : held.keys;
   for (int bin = 0; bin < o.bins; ++bin) {
     const int position = o.first_token(bin + 1) - 1;
     bool stored = false, is_needed = !all_computed;
     for (int i = o.first_token(bin); i <= position; ++i) {
-      stored =
-          stored || index_of(reached(at.beat, Beat::keep) && !all_computed ? data.kept : data.keys, i) >= 0;
+      stored = stored || index_of(there, i) >= 0;
       is_needed = is_needed || needed.outputs[static_cast<size_t>(i)];
     }
     o.stored.push_back(stored);

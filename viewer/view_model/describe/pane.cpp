@@ -36,6 +36,7 @@ class PaneBuilder {
         config_(snapshot.setup->config()),
         step_(*snapshot.now),
         data_(snapshot.now->side(side)),
+        held_(data_.held(selection.layer)),
         side_(side),
         at_(selection),
         kv_head_(selection.head / config_.group_size()),
@@ -72,13 +73,14 @@ class PaneBuilder {
     pane.bars = bars();
     pane.output = output();
     pane.sweep_to = at_.beat == Beat::score ? window_.n_shown() - 1 : -1;
-    pane.kept_rows = static_cast<int>(data_.kept.size());
+    pane.kept_rows = static_cast<int>(held_.kept.size());
     pane.kept = fmt::format("kept after this step: Q 0 · K {0} · V {0}", pane.kept_rows);
     pane.kept_title = "kept for the next step";
     pane.show_kept = at_.beat == Beat::keep;
     pane.forgets = forgets(setup_);
     pane.price = price(snapshot_, side_, at_);
     if (pane.forgets && side_ == Mode::cached) add_places(pane);
+    if (setup_.uses_new_positions()) add_new_positions(pane);
     pane.beat_note = beat_note(snapshot_, side_, at_);
     return pane;
   }
@@ -86,7 +88,7 @@ class PaneBuilder {
  private:
   /// Which positions are not stored, the index of each row that is, and the slots.
   void add_places(PaneState& pane) const {
-    pane.pool = build_pool(snapshot_, at_.beat);
+    pane.pool = build_pool(snapshot_, at_);
     bool differ = false;
     for (const Row& row : pane.k.rows) {
       pane.struck.push_back(row.is == State::not_stored);
@@ -94,6 +96,18 @@ class PaneBuilder {
       differ = differ || (row.index >= 0 && row.index != row.position);
     }
     if (!differ) pane.indices.clear();
+  }
+
+  /// In place of the indices: what RoPE and ALiBi take for each key that the last query reads.
+  void add_new_positions(PaneState& pane) const {
+    pane.index_title = "new";
+    pane.indices.clear();
+    for (const Row& row : pane.k.rows) {
+      const bool read = row.is != State::not_stored && row.is != State::not_yet && row.is != State::absent &&
+                        key_use(data_, at_.layer, n_ - 1, row.position) == KeyUse::seen;
+      pane.indices.push_back(read ? fmt::format("{}", used_position(data_, at_.layer, n_ - 1, row.position))
+                                  : "");
+    }
   }
 
   const LayerScales& scales() const { return setup_.scales[static_cast<size_t>(at_.layer)]; }
@@ -105,8 +119,8 @@ class PaneBuilder {
             .fed = fed(position),
             .last_row = position == n_ - 1,
             .needed = is_needed(part, position),
-            .stored = index_of(data_.keys, position) >= 0,
-            .evicted = was_evicted(data_, position),
+            .stored = index_of(held_.keys, position) >= 0,
+            .evicted = was_evicted(held_, position),
             .seen = key_use(data_, at_.layer, n_ - 1, position) == KeyUse::seen};
   }
   bool is_needed(Part part, int position) const {
@@ -116,7 +130,7 @@ class PaneBuilder {
   /// Whether the cache holds the row at the end of a beat, and at which index; −1: it does not.
   int stored_index(const RowRule& rule, int position, Beat beat) const {
     if (side_ == Mode::recompute || (rule.fed && !reached(beat, Beat::append))) return -1;
-    return index_of(reached(beat, Beat::keep) ? data_.kept : data_.keys, position);
+    return index_of(reached(beat, Beat::keep) ? held_.kept : held_.keys, position);
   }
 
   bool is_poked(Part part, int position) const {
@@ -303,6 +317,7 @@ class PaneBuilder {
   const ModelConfig& config_;
   const StepData& step_;
   const SideData& data_;
+  const HeldRows& held_;  // in the layer that is shown
   const Mode side_;
   const Selection& at_;
   const int kv_head_;

@@ -36,13 +36,14 @@ class PaneText {
   /// Cells of keys that the queries of this step do not see.
   int64_t n_masked() const {
     int64_t n = 0;
-    for (int t = data_.first_position; t < n_; ++t) n += data_.n_keys() - n_keys_seen(data_, at_.layer, t);
+    for (int t = data_.first_position; t < n_; ++t)
+      n += data_.held(at_.layer).n_keys() - n_keys_seen(data_, at_.layer, t);
     return n;
   }
 
   std::string keep_note() const {
     if (side_ == Mode::recompute) return "drops everything";
-    const std::string evicted = evicted_text(snapshot_);
+    const std::string evicted = evicted_text(snapshot_, at_.layer);
     return evicted.empty() ? "drops Q and scores" : evicted;
   }
 
@@ -54,11 +55,15 @@ class PaneText {
     switch (at_.beat) {
       case Beat::start:
         if (!cached || alike) return "nothing kept from earlier steps";
-        return fmt::format("K and V of {} are in the cache", plural(data_.n_keys() - queries, "token"));
+        return fmt::format("K and V of {} are in the cache",
+                           plural(data_.held(at_.layer).n_keys() - queries, "token"));
       case Beat::project:
         if (cached || alike) return fmt::format("{} of Q, K and V", plural(queries, "row"));
         return fmt::format("{} of Q, K and V, {} of them again", plural(n_, "row"), past);
       case Beat::append:
+        if (cached && snapshot_.setup->uses_new_positions() && config_.has_rope())
+          return fmt::format("appends K before RoPE, rotates {}",
+                             plural(data_.held(at_.layer).n_keys(), "key"));
         return cached ? fmt::format("appends {} and {}", plural(queries, "K row"), plural(queries, "V row"))
                       : "kept for this step only";
       case Beat::score:
@@ -74,7 +79,8 @@ class PaneText {
       case Beat::sum:
         return sum_note(queries);
       case Beat::next:
-        return fmt::format("next token: {}", in_quotes(label(snapshot_.setup->piece(data_.next_token))));
+        return fmt::format("{}: {}", n_ < snapshot_.setup->prompt_len ? "would choose" : "next token",
+                           in_quotes(label(snapshot_.setup->piece(data_.next_token))));
       case Beat::keep:
         return keep_note();
     }

@@ -38,10 +38,11 @@ void pin_cell(const Snapshot& snapshot, const Selection& at, const Target& targe
   const SideData& d = snapshot.now->side(target.side);
   if (!o.q || !o.scores || key_use(d, at.layer, t, s) != KeyUse::seen || !o.k) return;
   if (target.part == Part::score) {
+    if (!shows_key_as_read(snapshot, at, target)) return;
     add_products(o.q, o.k, width, pinned);
     pinned.products_title = fmt::format("q[{}]·k[{}], element by element", t, s);
-    pinned.total_text =
-        score_total(snapshot.setup->config(), at.head, t, s, double{pinned.total}, double{o.scores[s]});
+    pinned.total_text = score_total(snapshot.setup->config(), at.head, used_distance(d, at.layer, t, s),
+                                    double{pinned.total}, double{o.scores[s]});
     return;
   }
   double sum = 0;
@@ -88,16 +89,18 @@ void pin_row(const Snapshot& snapshot, const Selection& at, const Target& target
   }
   const Operands o = operands(snapshot, at, target.side, last, target.row);
   if (!o.q || !o.k || !o.v || !o.probs) return;
-  if (key_use(snapshot.now->side(target.side), at.layer, last, target.row) != KeyUse::seen) return;
+  const SideData& d = snapshot.now->side(target.side);
+  if (key_use(d, at.layer, last, target.row) != KeyUse::seen) return;
   if (target.part == Part::k) {
     add_products(o.q, o.k, width, pinned);
     pinned.products_title = fmt::format("q[{}]·k[{}], element by element", last, target.row);
-    pinned.total_text = score_total(snapshot.setup->config(), at.head, last, target.row, double{pinned.total},
-                                    double{o.scores[target.row]});
+    pinned.total_text =
+        score_total(snapshot.setup->config(), at.head, used_distance(d, at.layer, last, target.row),
+                    double{pinned.total}, double{o.scores[target.row]});
   } else {
     const float weight = o.probs[target.row];
-    for (int d = 0; d < width; ++d)
-      add_product(pinned, fmt::format("d {}", d), weight, o.v[d], weight * o.v[d]);
+    for (int i = 0; i < width; ++i)
+      add_product(pinned, fmt::format("d {}", i), weight, o.v[i], weight * o.v[i]);
     pinned.products_title =
         fmt::format("weight {} × v[{}], into the output row", number(double{weight}), target.row);
   }
@@ -125,19 +128,37 @@ std::string bytes_text(int width, DType dtype) {
 }
 
 /// When the cache forgot the row, and what is in its slot now.
-void add_eviction(const Snapshot& snapshot, const Target& target,
+void add_eviction(const Snapshot& snapshot, int layer, const Target& target,
                   std::vector<std::pair<std::string, std::string>>& lines) {
   if (target.side == Mode::recompute) return;
-  const auto forgotten = when_forgotten(snapshot, target.row);
+  const auto forgotten = when_forgotten(snapshot, layer, target.row);
   if (!forgotten) return;
   const Setup& setup = *snapshot.setup;
-  const std::string step = forgotten->step == 0 ? "prefill" : fmt::format("decode {}", forgotten->step);
-  lines.emplace_back("evicted after", fmt::format("{}: {}", step, eviction_reason(setup, forgotten->row)));
-  const auto& kept = snapshot.now->side(Mode::cached).kept;
+  lines.emplace_back("evicted after", fmt::format("{}: {}", step_text(setup, forgotten->step),
+                                                  eviction_reason(setup, forgotten->row)));
+  const auto& kept = snapshot.now->side(Mode::cached).held(layer).kept;
   const auto now = std::ranges::find(kept, forgotten->row.slot, &PlacedRow::slot);
   lines.emplace_back("its slot",
                      slot_text(setup, target.side, forgotten->row.slot) +
                          (now == kept.end() ? ", free" : fmt::format(", now position {}", now->position)));
+}
+
+/// The pair of elements that RoPE turns fastest, as the cache stores it and as the step used it.
+void add_rotation(const Snapshot& snapshot, const Selection& at, const Target& target,
+                  std::vector<std::pair<std::string, std::string>>& lines) {
+  const Setup& setup = *snapshot.setup;
+  const ModelConfig& c = setup.config();
+  const SideData& d = snapshot.now->side(target.side);
+  const int g = shown_kv_head(snapshot, at);
+  const float* stored = stored_k_row(setup, d, at.layer, g, target.row);
+  const float* used = k_row(setup, d, at.layer, g, target.row);
+  if (stored == nullptr || used == nullptr) return;
+  const int other = c.rope_pairing == RopePairing::interleaved ? 1 : c.head_dim / 2;
+  const auto pair = [&](const float* x) {
+    return fmt::format("d 0 = {}, d {} = {}", rough(double{x[0]}), other, rough(double{x[other]}));
+  };
+  lines.emplace_back("stored", pair(stored));
+  lines.emplace_back("after RoPE", pair(used));
 }
 
 void add_provenance(const Snapshot& snapshot, const Selection& at, const Target& target, Pinned& pinned) {
@@ -145,21 +166,26 @@ void add_provenance(const Snapshot& snapshot, const Selection& at, const Target&
   const ModelConfig& c = setup.config();
   const int s = target.row, width = c.head_dim;
   auto& lines = pinned.provenance;
-  lines.emplace_back("position", fmt::format("{}", s));
+  const std::optional<int> new_position = new_position_of(snapshot, at, target);
+  lines.emplace_back("position", fmt::format("{}{}", s, new_position ? " in the text" : ""));
+  if (new_position) lines.emplace_back("new position", new_position_text(snapshot, at, target));
   lines.emplace_back("token", fmt::format("{} (id {})", in_quotes(token_label(snapshot, s)),
                                           snapshot.now->tokens[static_cast<size_t>(s)]));
   if ((target.part == Part::q || target.part == Part::k) && c.has_rope()) {
-    const double slowest = s * std::pow(double{c.rope_theta}, -double(width - 2) / width);
+    const int rotated_to = new_position.value_or(s);
+    const double slowest = rotated_to * std::pow(double{c.rope_theta}, -double(width - 2) / width);
     lines.emplace_back("RoPE angle",
-                       fmt::format("{} rad (fastest pair) … {} rad (slowest)", s, number(slowest)));
+                       fmt::format("{} rad (fastest pair) … {} rad (slowest)", rotated_to, number(slowest)));
   }
   if (target.part == Part::k || target.part == Part::v) {
-    const SideData& d = snapshot.now->side(target.side);
-    if (const int index = index_of(d.keys, s); index >= 0) {
-      if (index != s) lines.emplace_back("index", fmt::format("{} of {}", index, plural(d.n_keys(), "row")));
-      lines.emplace_back("slot", slot_text(setup, target.side, d.keys[static_cast<size_t>(index)].slot));
+    const HeldRows& rows = snapshot.now->side(target.side).held(at.layer);
+    if (const int index = index_of(rows.keys, s); index >= 0) {
+      if (index != s && !new_position)
+        lines.emplace_back("index", fmt::format("{} of {}", index, plural(rows.n_keys(), "row")));
+      lines.emplace_back("slot", slot_text(setup, target.side, rows.keys[static_cast<size_t>(index)].slot));
     }
-    add_eviction(snapshot, target, lines);
+    if (target.part == Part::k) add_rotation(snapshot, at, target, lines);
+    add_eviction(snapshot, at.layer, target, lines);
     const std::string first = step_name(setup, s);
     lines.emplace_back("written by", target.side == Mode::cached
                                          ? first
@@ -173,7 +199,7 @@ void add_provenance(const Snapshot& snapshot, const Selection& at, const Target&
                                       ? step_name(setup, s)
                                       : "this step, again");
   }
-  const ReadCount reads = count_reads(snapshot, target.side, target.part, s);
+  const ReadCount reads = count_reads(snapshot, target.side, at.layer, target.part, s);
   if (reads.times > 0) pinned.reads.push_back(fmt::format("read by {}: {}×", reads.readers, reads.times));
 }
 

@@ -12,8 +12,6 @@ namespace lastrow::view {
 
 namespace {
 
-std::string step_text(int step) { return step == 0 ? "prefill" : fmt::format("decode {}", step); }
-
 /// The word at the position, also if the step that is shown does not have it yet.
 std::string word_of(const Snapshot& snapshot, int position) {
   const auto at = static_cast<size_t>(position);
@@ -22,7 +20,7 @@ std::string word_of(const Snapshot& snapshot, int position) {
 
 std::string why_not_in_force(const Snapshot& snapshot, const Poke& poke) {
   if (poke.when == Poke::When::now && poke.step != snapshot.now->step)
-    return fmt::format("not active here: it belongs to {}", step_text(poke.step));
+    return fmt::format("not active here: it belongs to {}", step_text(*snapshot.setup, poke.step));
   if (poke.position >= snapshot.now->n_tokens)
     return fmt::format("not active here: {} is the first step with position {}",
                        step_name(*snapshot.setup, poke.position), poke.position);
@@ -36,8 +34,9 @@ PokeEntry entry(const Snapshot& snapshot, const Poke& poke, int number) {
   e.what = fmt::format("{} {} {}", poked_row_name(poke), word_of(snapshot, poke.position), action);
   e.where = fmt::format("layer {} · {} {}", poke.layer, poke.what == Poke::What::q ? "head" : "K/V head",
                         poke.head);
-  e.when = poke.when == Poke::When::since ? "since its own step"
-                                          : fmt::format("now: in {} only", step_text(poke.step));
+  e.when = poke.when == Poke::When::since
+               ? "since its own step"
+               : fmt::format("now: in {} only", step_text(*snapshot.setup, poke.step));
   e.text = fmt::format("{} · {} · {}", e.what, e.where, e.when);
   e.in_force = is_in_force(poke, snapshot.now->step, snapshot.now->n_tokens);
   if (!e.in_force) e.why_not = why_not_in_force(snapshot, poke);

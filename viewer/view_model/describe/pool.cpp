@@ -24,16 +24,18 @@ std::string title_of(const Setup& setup, int n_slots) {
 }
 
 /// The rows that the step has written, by the end of the beat.
-std::vector<PlacedRow> written_rows(const SideData& s, Beat beat) {
+std::vector<PlacedRow> written_rows(const SideData& s, int layer, Beat beat) {
   if (!reached(beat, Beat::append)) return {};
-  return {s.keys.end() - s.q_len, s.keys.end()};
+  const std::vector<PlacedRow>& keys = s.held(layer).keys;
+  return {keys.end() - s.q_len, keys.end()};
 }
 
 /// The rows that the cache holds at the end of the beat.
-std::vector<PlacedRow> held_rows(const SideData& s, Beat beat) {
-  if (reached(beat, Beat::keep)) return s.kept;
-  if (reached(beat, Beat::append)) return s.keys;
-  return {s.keys.begin(), s.keys.end() - s.q_len};
+std::vector<PlacedRow> held_rows(const SideData& s, int layer, Beat beat) {
+  const HeldRows& rows = s.held(layer);
+  if (reached(beat, Beat::keep)) return rows.kept;
+  if (reached(beat, Beat::append)) return rows.keys;
+  return {rows.keys.begin(), rows.keys.end() - s.q_len};
 }
 
 std::string tooltip_of(const Setup& setup, int64_t slot, const SlotCell& cell, int index) {
@@ -46,34 +48,36 @@ std::string tooltip_of(const Setup& setup, int64_t slot, const SlotCell& cell, i
     case What::freed:
       return text + fmt::format(" · held position {}, which was evicted when this step ended", cell.position);
     default:
-      return text + fmt::format(" · holds position {}, index {} of the cache{}", cell.position, index,
+      return text + fmt::format(" · holds position {}, index {} of the cache{}{}", cell.position, index,
+                                setup.uses_new_positions() ? ", which is its new position" : "",
                                 cell.reused ? ", over a row that was forgotten" : "");
   }
 }
 
-std::string note_of(const Snapshot& snapshot, Beat beat, const std::vector<PlacedRow>& written) {
-  const SideData& s = snapshot.now->side(Mode::cached);
-  if (reached(beat, Beat::keep) && !s.evicted.empty())
-    return s.evicted.size() == 1 ? fmt::format("slot {} is free again", s.evicted[0].slot)
-                                 : fmt::format("{} slots are free again", s.evicted.size());
+std::string note_of(const Snapshot& snapshot, const Selection& at, const std::vector<PlacedRow>& written) {
+  const std::vector<EvictedRow>& evicted = snapshot.now->side(Mode::cached).held(at.layer).evicted;
+  if (reached(at.beat, Beat::keep) && !evicted.empty())
+    return evicted.size() == 1 ? fmt::format("slot {} is free again", evicted[0].slot)
+                               : fmt::format("{} slots are free again", evicted.size());
   if (written.size() != 1) return "";
-  const auto before = last_forgotten_in(snapshot, written[0].slot);
+  const auto before = last_forgotten_in(snapshot, at.layer, written[0].slot);
   return fmt::format("position {} → slot {}{}", written[0].position, written[0].slot,
-                     before ? fmt::format(", where {} was", *before) : "");
+                     before ? fmt::format(", where position {} was", *before) : "");
 }
 
 }  // namespace
 
-Pool build_pool(const Snapshot& snapshot, Beat beat) {
+Pool build_pool(const Snapshot& snapshot, const Selection& at) {
   const Setup& setup = *snapshot.setup;
   const SideData& s = snapshot.now->side(Mode::cached);
   Pool pool;
-  const int64_t n_slots = int64_t{setup.spec.n_blocks} * setup.spec.block_len;
-  if (!forgets(setup) || n_slots > kMostSlots || s.keys.empty()) return pool;
+  const int64_t n_slots = setup.spec.n_slots(at.layer);
+  if (!forgets(setup, at.layer) || n_slots > kMostSlots || s.held(at.layer).keys.empty()) return pool;
   pool.title = title_of(setup, static_cast<int>(n_slots));
   pool.block_len = setup.spec.block_len;
   pool.slots.resize(static_cast<size_t>(n_slots));
-  const std::vector<PlacedRow> held = held_rows(s, beat), written = written_rows(s, beat);
+  const std::vector<PlacedRow> held = held_rows(s, at.layer, at.beat),
+                               written = written_rows(s, at.layer, at.beat);
   const auto cell = [&](int64_t slot) -> SlotCell& { return pool.slots[static_cast<size_t>(slot)]; };
   for (const PlacedRow& row : held) {
     cell(row.slot).what = What::held;
@@ -82,16 +86,16 @@ Pool build_pool(const Snapshot& snapshot, Beat beat) {
   for (const PlacedRow& row : written)
     if (cell(row.slot).position == row.position) {
       cell(row.slot).what = What::written;
-      cell(row.slot).reused = last_forgotten_in(snapshot, row.slot).has_value();
+      cell(row.slot).reused = last_forgotten_in(snapshot, at.layer, row.slot).has_value();
     }
-  if (reached(beat, Beat::keep))
-    for (const EvictedRow& row : s.evicted) {
+  if (reached(at.beat, Beat::keep))
+    for (const EvictedRow& row : s.held(at.layer).evicted) {
       cell(row.slot).what = What::freed;
       cell(row.slot).position = row.position;
     }
   for (int64_t slot = 0; slot < n_slots; ++slot)
     cell(slot).tooltip = tooltip_of(setup, slot, cell(slot), index_of(held, cell(slot).position));
-  pool.note = note_of(snapshot, beat, written);
+  pool.note = note_of(snapshot, at, written);
   return pool;
 }
 

@@ -7,8 +7,9 @@
 
 namespace lastrow::view {
 
-/// At the end of the beat. Without slots if the cache forgets nothing, or has more than kMostSlots.
-Pool build_pool(const Snapshot& snapshot, Beat beat);
+/// Of the layer that is shown, at the end of the beat. Without slots if the layer forgets nothing, or has more than
+/// kMostSlots.
+Pool build_pool(const Snapshot& snapshot, const Selection& at);
 constexpr int kMostSlots = 512;
 
 }  // namespace lastrow::view

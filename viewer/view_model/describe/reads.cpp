@@ -45,10 +45,11 @@ Queries readers_of_query(const AttendRead& r, int position) {
 
 }  // namespace
 
-ReadCount count_reads(const Snapshot& snapshot, Mode side, Part part, int position) {
+ReadCount count_reads(const Snapshot& snapshot, Mode side, int layer, Part part, int position) {
   ReadCount out;
   int lowest = 0, highest = -1;
-  for (const AttendRead& r : snapshot.reads[static_cast<size_t>(side)]) {
+  for (const StepReads& step : snapshot.reads[static_cast<size_t>(side)]) {
+    const AttendRead& r = read_in_layer(step, snapshot.setup->config(), layer);
     const Queries q = part == Part::q ? readers_of_query(r, position) : readers_of_key(r, position);
     if (q.first >= q.last) continue;
     const int first = r.position_of(q.first), last = r.position_of(q.last - 1);

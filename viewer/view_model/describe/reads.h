@@ -12,7 +12,7 @@ struct ReadCount {
   std::string readers;  // "queries 3–7", "query 3"; empty if nothing has read the row
   int times = 0;
 };
-/// part: q, k or v.
-ReadCount count_reads(const Snapshot& snapshot, Mode side, Part part, int position);
+/// In one layer. part: q, k or v.
+ReadCount count_reads(const Snapshot& snapshot, Mode side, int layer, Part part, int position);
 
 }  // namespace lastrow::view

@@ -1,6 +1,7 @@
 // What stays the same while the user steps through one generation: model, prompt, backend, value scales.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -34,9 +35,16 @@ struct Setup {
   CacheOptions cache{};  // of the side with the cache, as the user chose it
   CacheSpec spec{};      // what that came to
   int prompt_len = 0;
+  int n_prefill_steps =
+      1;  // prompt_len if the cache takes one token in a step, because it uses new positions
   int max_seq_len = 0;
   std::vector<LayerScales> scales;  // [n_layers]; fixed when the sessions start
   const ModelConfig& config() const { return model->config(); }
+  bool uses_new_positions() const { return cache.positions == Positions::renumbered; }
+  /// The tokens of the text at the end of a step, and the step that fed a position.
+  int n_tokens_at(int step) const { return prompt_len - n_prefill_steps + 1 + step; }
+  int step_of(int position) const { return std::max(0, position - (prompt_len - n_prefill_steps)); }
+  int last_possible_step() const { return max_seq_len - n_tokens_at(0); }
   const std::string& piece(int32_t token) const { return model->tokenizer().piece(token); }
 };
 

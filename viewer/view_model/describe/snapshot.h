@@ -12,8 +12,7 @@
 
 namespace lastrow::view {
 
-/// What the attends of one step read: their queries, and which keys the mask let them read. It is that of layer 0;
-/// the layers of a model with windows in some layers differ.
+/// What the attend of one layer read in one step: its queries, and which keys the mask let them read.
 struct AttendRead {
   int q_len = 0, kv_len = 0;
   MaskRule mask;
@@ -31,6 +30,13 @@ struct AttendRead {
   }
 };
 
+/// Of one step. Every layer reads like layer 0 or like layer 1: in some models only every n-th layer has a window
+/// (ModelConfig::window_period).
+using StepReads = std::array<AttendRead, 2>;
+inline const AttendRead& read_in_layer(const StepReads& reads, const ModelConfig& config, int layer) {
+  return reads[layer % config.window_period == 0 ? 0 : 1];
+}
+
 struct DescribedOnce;  // described_once.h
 
 struct Snapshot {
@@ -41,11 +47,12 @@ struct Snapshot {
   std::vector<int32_t> history;              // every token fed so far, later steps included
   int last_step = 0;
   bool context_full = false;
-  std::array<std::vector<AttendRead>, 2> reads;  // [Mode][step], steps 0 … now->step
-  std::array<std::vector<StepCost>, 2> costs;    // [Mode][step], steps 0 … last_step
-  std::vector<std::vector<EvictedRow>> evicted;  // [step], what the cache forgot in steps 0 … now->step
-  std::shared_ptr<const MachineRoof> roof;       // null until it is measured
-  std::shared_ptr<const DescribedOnce> once{};   // may be null: use described(snapshot)
+  std::array<std::vector<StepReads>, 2> reads;  // [Mode][step], steps 0 … now->step
+  std::array<std::vector<StepCost>, 2> costs;   // [Mode][step], steps 0 … last_step
+  // [step], what the cache forgot in steps 0 … now->step, in the layers that forget (forgets in forgetting.h)
+  std::vector<std::vector<EvictedRow>> evicted;
+  std::shared_ptr<const MachineRoof> roof;      // null until it is measured
+  std::shared_ptr<const DescribedOnce> once{};  // may be null: use described(snapshot)
 };
 
 }  // namespace lastrow::view

@@ -14,8 +14,9 @@ const float* fed_row(const SideData& s, const Floats& x, int position, int head,
   return x.data() + (int64_t{row} * n_heads + head) * width;
 }
 
-const float* stored_row(const SideData& s, const Floats& x, int position, int head, int n_heads, int width) {
-  const int index = index_of(s.keys, position);
+const float* stored_row(const HeldRows& rows, const Floats& x, int position, int head, int n_heads,
+                        int width) {
+  const int index = index_of(rows.keys, position);
   const int64_t at = (int64_t{index} * n_heads + head) * width;
   return index < 0 || at + width > static_cast<int64_t>(x.size()) ? nullptr : x.data() + at;
 }
@@ -34,8 +35,8 @@ const float* matrix_row(const SideData& s, Floats LayerData::*matrix, Floats Lay
 }
 
 constexpr Floats LayerData::*kArrays[] = {
-    &LayerData::q,   &LayerData::k,   &LayerData::v,           &LayerData::scores,    &LayerData::probs,
-    &LayerData::out, &LayerData::lse, &LayerData::last_scores, &LayerData::last_probs};
+    &LayerData::q,   &LayerData::k,   &LayerData::v,           &LayerData::scores,     &LayerData::probs,
+    &LayerData::out, &LayerData::lse, &LayerData::last_scores, &LayerData::last_probs, &LayerData::stored_k};
 
 }  // namespace
 
@@ -51,8 +52,9 @@ int64_t held_bytes(const std::vector<const StepData*>& steps) {
     if (!step || !seen.insert(step).second) continue;
     n += static_cast<int64_t>(sizeof(StepData) + step->tokens.size() * sizeof(int32_t));
     for (const SideData& s : step->sides) {
-      n += static_cast<int64_t>(s.logits.size() * sizeof(float) +
-                                (s.keys.size() + s.kept.size()) * sizeof(PlacedRow));
+      n += static_cast<int64_t>(s.logits.size() * sizeof(float));
+      for (const HeldRows& rows : s.groups)
+        n += static_cast<int64_t>((rows.keys.size() + rows.kept.size()) * sizeof(PlacedRow));
       for (const LayerData& l : s.layers)
         for (const auto array : kArrays) add((l.*array).identity(), (l.*array).bytes());
       if (s.focus) add(s.focus.get(), s.focus->scores.bytes() + s.focus->probs.bytes());
@@ -80,32 +82,52 @@ int index_of(const std::vector<PlacedRow>& rows, int position) {
   return at == rows.end() || at->position != position ? -1 : static_cast<int>(at - rows.begin());
 }
 
-bool was_evicted(const SideData& s, int position) {
-  return std::ranges::find(s.evicted, position, &EvictedRow::position) != s.evicted.end();
+bool was_evicted(const HeldRows& rows, int position) {
+  return std::ranges::find(rows.evicted, position, &EvictedRow::position) != rows.evicted.end();
 }
 
 VisibleKeys indices_seen(const SideData& s, int layer, int query_position) {
-  return visible_keys(s.layers[static_cast<size_t>(layer)].mask, s.q_len, s.n_keys(),
+  return visible_keys(s.layers[static_cast<size_t>(layer)].mask, s.q_len, s.held(layer).n_keys(),
                       query_position - s.first_position);
 }
 
 KeyUse key_use(const SideData& s, int layer, int query_position, int key_position) {
   if (key_position > query_position) return KeyUse::later;
-  const int index = index_of(s.keys, key_position);
+  const int index = index_of(s.held(layer).keys, key_position);
   if (index < 0) return KeyUse::not_stored;
   return indices_seen(s, layer, query_position).sees(index) ? KeyUse::seen : KeyUse::masked;
 }
 
 std::vector<int> keys_seen(const SideData& s, int layer, int query_position) {
   const VisibleKeys seen = indices_seen(s, layer, query_position);
+  const std::vector<PlacedRow>& keys = s.held(layer).keys;
   std::vector<int> positions;
   for (int i = 0; i < seen.count(); ++i)
-    positions.push_back(s.keys[static_cast<size_t>(seen.index(i))].position);
+    positions.push_back(keys[static_cast<size_t>(seen.index(i))].position);
   return positions;
 }
 
 int n_keys_seen(const SideData& s, int layer, int query_position) {
   return indices_seen(s, layer, query_position).count();
+}
+
+int used_position(const SideData& s, int query_position) {
+  if (s.new_positions.empty()) return query_position;
+  return s.new_positions[static_cast<size_t>(query_position - s.first_position)];
+}
+
+int used_position(const SideData& s, int layer, int query_position, int key_position) {
+  if (s.new_positions.empty() || key_position < s.layers[static_cast<size_t>(layer)].mask.sinks)
+    return key_position;
+  return used_position(s, query_position) - (query_position - key_position);  // the ring has no gaps
+}
+
+bool is_key_as_read(const SideData& s, int layer, int query_position, int key_position) {
+  if (s.new_positions.empty()) return true;
+  const std::vector<PlacedRow>& keys = s.held(layer).keys;
+  const int index = index_of(keys, key_position);
+  return index >= 0 && keys[static_cast<size_t>(index)].new_position ==
+                           used_position(s, layer, query_position, key_position);
 }
 
 const float* q_row(const Setup& setup, const SideData& s, int layer, int head, int position) {
@@ -120,12 +142,20 @@ const float* out_row(const Setup& setup, const SideData& s, int layer, int head,
 
 const float* k_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position) {
   const LayerData& l = s.layers[static_cast<size_t>(layer)];
-  return stored_row(s, l.k, position, kv_head, setup.config().n_kv_heads, setup.config().head_dim);
+  return stored_row(s.held(layer), l.k, position, kv_head, setup.config().n_kv_heads,
+                    setup.config().head_dim);
+}
+
+const float* stored_k_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position) {
+  const LayerData& l = s.layers[static_cast<size_t>(layer)];
+  return stored_row(s.held(layer), l.stored_k, position, kv_head, setup.config().n_kv_heads,
+                    setup.config().head_dim);
 }
 
 const float* v_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position) {
   const LayerData& l = s.layers[static_cast<size_t>(layer)];
-  return stored_row(s, l.v, position, kv_head, setup.config().n_kv_heads, setup.config().head_dim);
+  return stored_row(s.held(layer), l.v, position, kv_head, setup.config().n_kv_heads,
+                    setup.config().head_dim);
 }
 
 const float* score_row(const SideData& s, int layer, int head, int position, int n_tokens) {

@@ -3,14 +3,22 @@
 // It never changes once it is made, so the thread that runs steps and the
 // thread that draws share it without a lock.
 //   q, out         [q_len, n_q_heads, head_dim]      row 0 is position first_position
-//   k, v           [n_keys, n_kv_heads, head_dim]    as attention read them: with cached rows and with pokes
+//   k, v           [n_keys, n_kv_heads, head_dim]    n_keys of the layer; as attention read them: with cached rows and
+//                                                    with pokes
+//   stored_k       like k, before RoPE               only if the cache stores K so, because it uses new positions
 //   scores, probs  [n_q_heads, q_len, n_tokens]      scores −∞ and probs 0 where masked or not stored
 //   lse            [q_len, n_q_heads]
 //   last_scores, last_probs   [n_q_heads, n_tokens]  of the last row alone
 //
 // Rows and columns of pictures are *positions*. A cache that forgets rows holds fewer keys than there are tokens, so
-// the row of a key is at another *index*. SideData::keys says which, as the cache said it in this step. Use the
-// functions below; never take a position for an index or a slot.
+// the row of a key is at another *index*. SideData::held(layer) says which, as the cache said it in this step. Use the
+// functions below; never take a position for an index or a slot. Layers may differ: in a model in which only some
+// layers have a window, only these forget rows.
+//
+// With new positions (cache/window_cache.h) RoPE goes by the index of a row. Then every token needs a pass of its own,
+// because each query needs the keys at other positions. The left side has one pass in a step. Without a cache there is
+// one for every token, and SideData joins them: q and out are those of each row's own pass, k and v those of the last
+// pass that read the row, and `keys` has all rows.
 //
 // How much of a step is kept depends on its size (step_size):
 //   whole up to kWholeStepBytes      all of the above
@@ -50,7 +58,7 @@ struct FocusRows {
 };
 
 struct LayerData {
-  Floats q, k, v, scores, probs, out, lse, last_scores, last_probs;
+  Floats q, k, v, scores, probs, out, lse, last_scores, last_probs, stored_k;
   MaskRule mask;          // which keys a query sees, by index
   bool recorded = false;  // false: q, k, v, out and lse are too large to keep
 };
@@ -59,7 +67,19 @@ struct LayerData {
 struct PlacedRow {
   int32_t position = 0;
   int64_t slot = 0;
+  int32_t new_position = -1;  // the one that RoPE and ALiBi go by, if the cache uses new positions; else −1
   bool operator==(const PlacedRow&) const = default;
+};
+
+/// The rows that the cache holds in a group of layers (CacheSpec::group).
+struct HeldRows {
+  // By index, in ascending order of position: what attention read, and what the cache holds after the step.
+  // Without a cache `kept` is empty.
+  std::vector<PlacedRow> keys, kept;
+  std::vector<EvictedRow> evicted;  // what the cache forgot when the step ended
+
+  int n_keys() const { return static_cast<int>(keys.size()); }
+  bool operator==(const HeldRows&) const = default;
 };
 
 struct SideData {
@@ -72,12 +92,12 @@ struct SideData {
   StepRecord record;
   double wall_us = 0;               // of this step; see StepData::timed
   std::vector<PokeReport> reports;  // one per poke
-  // By index, in ascending order of position: what attention read, and what the cache holds after the step.
-  // Without a cache `kept` is empty.
-  std::vector<PlacedRow> keys, kept;
-  std::vector<EvictedRow> evicted;  // what the cache forgot when the step ended
+  // [q_len], of the queries, if the cache uses new positions; else empty
+  std::vector<int32_t> new_positions;
+  std::vector<HeldRows> groups;  // one, or two if only some layers have a window and a ring
+  WindowedLayers windowed;       // the layers of group 1
 
-  int n_keys() const { return static_cast<int>(keys.size()); }
+  const HeldRows& held(int layer) const { return groups[windowed.has(layer) ? 1 : 0]; }
 };
 
 struct StepData {
@@ -111,7 +131,7 @@ int index_of(const std::vector<PlacedRow>& rows, int position);
 /// positions. `elsewhere` is at the positions that have no key.
 void to_positions(const float* by_index, int64_t n_rows, const std::vector<PlacedRow>& keys, int64_t n_tokens,
                   float elsewhere, float* to);
-bool was_evicted(const SideData& s, int position);
+bool was_evicted(const HeldRows& rows, int position);
 
 /// What a query of the step makes of a key.
 enum class KeyUse : uint8_t {
@@ -128,11 +148,25 @@ int n_keys_seen(const SideData& s, int layer, int query_position);
 /// The same keys by index.
 VisibleKeys indices_seen(const SideData& s, int layer, int query_position);
 
+// ---- new positions
+
+/// What RoPE and ALiBi took as the position of a query or of a key, in the pass of the query.
+int used_position(const SideData& s, int query_position);
+int used_position(const SideData& s, int layer, int query_position, int key_position);
+/// How far apart they are: what ALiBi goes by.
+inline int used_distance(const SideData& s, int layer, int query_position, int key_position) {
+  return used_position(s, query_position) - used_position(s, layer, query_position, key_position);
+}
+/// Whether k_row is the key as this query read it. Not if another pass has rotated it to another position since.
+bool is_key_as_read(const SideData& s, int layer, int query_position, int key_position);
+
 // ---- rows by position; null if the side has no such row
 
 const float* q_row(const Setup& setup, const SideData& s, int layer, int head, int position);
 const float* out_row(const Setup& setup, const SideData& s, int layer, int head, int position);
 const float* k_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position);
+/// As the cache stores it, if it stores K before RoPE.
+const float* stored_k_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position);
 const float* v_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position);
 /// [n_tokens], of the query at `position`.
 const float* score_row(const SideData& s, int layer, int head, int position, int n_tokens);

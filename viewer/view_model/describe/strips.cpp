@@ -45,7 +45,9 @@ std::vector<TokenChip> token_strip(const Snapshot& snapshot) {
     if (step.prefill()) role = TokenRole::input;  // the whole prompt is this step's input
     chips.push_back({i, id, label(setup.piece(id)), role});
   }
-  const int32_t next = step.side(Mode::cached).next_token;
+  // Within a prompt that is fed one token at a time, the next token is not the one that the model chooses.
+  const int32_t next = step.n_tokens < setup.prompt_len ? snapshot.history[static_cast<size_t>(step.n_tokens)]
+                                                        : step.side(Mode::cached).next_token;
   chips.push_back({step.n_tokens, next, label(setup.piece(next)), TokenRole::next});
   return chips;
 }

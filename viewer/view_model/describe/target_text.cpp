@@ -29,9 +29,9 @@ double dot(const float* a, const float* b, int n) {
 }
 
 /// Why the left side does not have the row.
-std::string absent_line(const Snapshot& snapshot, const Target& target) {
+std::string absent_line(const Snapshot& snapshot, int layer, const Target& target) {
   if (target.part == Part::k || target.part == Part::v)
-    return not_stored_line(snapshot, target.part, target.row);
+    return not_stored_line(snapshot, layer, target.part, target.row);
   const std::string when = step_name(*snapshot.setup, target.row);
   if (target.part == Part::q) return fmt::format("q[{}]: used once, in {}, then dropped", target.row, when);
   return fmt::format("{} row {}: computed once, in {}, then dropped; nothing reads it again",
@@ -65,14 +65,19 @@ std::string output_element_line(const Snapshot& snapshot, const Selection& at, c
 std::string value_row_line(const Snapshot& snapshot, const Selection& at, const Target& target,
                            const float* x) {
   const int width = snapshot.setup->config().head_dim;
-  const std::string name = fmt::format("{}[{}]", name_of(target.part), target.row);
+  std::string name = fmt::format("{}[{}]", name_of(target.part), target.row);
   if (target.column >= 0) {
     const double value = double{x[target.column]};
     const bool rotated = snapshot.setup->config().has_rope();
     if (target.part == Part::output) return output_element_line(snapshot, at, target, value);
+    const std::optional<int> position = new_position_of(snapshot, at, target);
+    const std::string after =
+        position ? fmt::format(" (after RoPE at new position {})", *position) : " (after RoPE)";
     return fmt::format("{}[{}] = {}{}", name, target.column, number(value),
-                       target.part != Part::v && rotated ? " (after RoPE)" : "");
+                       target.part != Part::v && rotated ? after : "");
   }
+  if (const auto position = new_position_of(snapshot, at, target))
+    name += fmt::format(" at new position {}", *position);
   const std::string size = fmt::format("root mean square {}", number(root_mean_square(x, width)));
   const int last = snapshot.now->n_tokens - 1;
   const SideData& d = snapshot.now->side(target.side);
@@ -108,24 +113,59 @@ std::string value_row_line(const Snapshot& snapshot, const Selection& at, const 
 
 std::string cell_line(const Snapshot& snapshot, const Selection& at, const Target& target) {
   const int t = target.row, s = target.column, width = snapshot.setup->config().head_dim;
-  if (s > t) return fmt::format("key {} comes after query {}: masked, weight exactly 0", s, t);
   const SideData& d = snapshot.now->side(target.side);
+  const bool in_passes = d.q_len > 1 && !d.new_positions.empty();
+  if (s > t && in_passes)
+    return fmt::format("key {} comes after query {}: the pass of row {} does not have it yet", s, t, t);
+  if (s > t) return fmt::format("key {} comes after query {}: masked, weight exactly 0", s, t);
   const bool fed = t >= d.first_position;
   const KeyUse use = fed ? key_use(d, at.layer, t, s) : KeyUse::seen;
-  if (use == KeyUse::not_stored) return not_stored_line(snapshot, Part::k, s);
+  if (use == KeyUse::not_stored) return not_stored_line(snapshot, at.layer, Part::k, s);
+  if (use == KeyUse::masked && in_passes)
+    return fmt::format(
+        "key {} lies outside the window of query {}: the pass of row {} does not have it any more", s, t, t);
   if (use == KeyUse::masked)
     return fmt::format("key {} lies outside the window of query {}: masked, weight exactly 0", s, t);
   const Operands o = operands(snapshot, at, target.side, t, s);
-  if (!o.scores || !o.q || !o.k) return absent_line(snapshot, target);
+  if (!o.scores || !o.q || !o.k) return absent_line(snapshot, at.layer, target);
   const double score = double{o.scores[s]};
+  if (target.part == Part::score && !shows_key_as_read(snapshot, at, target))
+    return fmt::format("score({}, {}) = {}: the pass of row {} had k[{}] at new position {}", t, s,
+                       number(score), t, s, used_position(d, at.layer, t, s));
   if (target.part == Part::score)
     return fmt::format("score({}, {}) = {}", t, s,
-                       score_line(snapshot.setup->config(), at.head, t, s, dot(o.q, o.k, width), score));
+                       score_line(snapshot.setup->config(), at.head, t, s, used_distance(d, at.layer, t, s),
+                                  dot(o.q, o.k, width), score));
   return fmt::format("weight({}, {}) = e^(score − log Σ e^score) = e^({} − {}) = {}", t, s, number(score),
                      number(double{o.lse}), number(double{o.probs[s]}));
 }
 
 }  // namespace
+
+std::optional<int> new_position_of(const Snapshot& snapshot, const Selection& at, const Target& target) {
+  const SideData& d = snapshot.now->side(target.side);
+  if (d.new_positions.empty()) return std::nullopt;
+  if (target.part == Part::q && target.row >= d.first_position) return used_position(d, target.row);
+  if (target.part != Part::k) return std::nullopt;
+  const std::vector<PlacedRow>& keys = d.held(at.layer).keys;
+  const int index = index_of(keys, target.row);
+  return index < 0 ? std::nullopt : std::optional<int>(keys[static_cast<size_t>(index)].new_position);
+}
+
+std::string new_position_text(const Snapshot& snapshot, const Selection& at, const Target& target) {
+  const std::optional<int> position = new_position_of(snapshot, at, target);
+  if (!position) return "";
+  const SideData& d = snapshot.now->side(target.side);
+  const bool read_now =
+      target.part == Part::q || key_use(d, at.layer, snapshot.now->n_tokens - 1, target.row) == KeyUse::seen;
+  const char* rule = snapshot.setup->config().has_rope() ? ", which RoPE uses" : ", which ALiBi uses";
+  return fmt::format("{}{}", *position, read_now ? rule : ", in the last pass that read it");
+}
+
+bool shows_key_as_read(const Snapshot& snapshot, const Selection& at, const Target& cell) {
+  return !snapshot.setup->config().has_rope() ||
+         is_key_as_read(snapshot.now->side(cell.side), at.layer, cell.row, cell.column);
+}
 
 bool target_exists(const Snapshot& snapshot, const Target& target) {
   const int n = snapshot.now->n_tokens, width = snapshot.setup->config().head_dim;
@@ -171,7 +211,7 @@ std::string target_line(const Snapshot& snapshot, const Selection& at, const Tar
           : target.part == Part::k ? k_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row)
           : target.part == Part::v ? v_row(setup, d, at.layer, shown_kv_head(snapshot, at), target.row)
                                    : out_row(setup, d, at.layer, at.head, target.row);
-      return x ? value_row_line(snapshot, at, target, x) : absent_line(snapshot, target);
+      return x ? value_row_line(snapshot, at, target, x) : absent_line(snapshot, at.layer, target);
     }
   }
 }

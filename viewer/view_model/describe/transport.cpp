@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cctype>
 
 #include "viewer/view_model/describe/described_once.h"
+#include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {
@@ -27,14 +29,16 @@ std::string words(const Setup& setup, const std::vector<int32_t>& tokens, int fi
   return out;
 }
 
-std::string banner_text(const Snapshot& snapshot) {
+std::string banner_text(const Snapshot& snapshot, int layer) {
   const StepData& step = *snapshot.now;
   if (step.prefill())
     return fmt::format("Prefill · {} {} · {}", step.n_tokens == 1 ? "position" : "positions",
                        range(0, step.n_tokens - 1), plural(step.n_tokens, "key"));
-  const int stored = step.side(Mode::cached).n_keys();
+  const int stored = step.side(Mode::cached).held(layer).n_keys();
+  std::string name = step_text(*snapshot.setup, step.step);
+  name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
   return fmt::format(
-      "Decode {} · position {} · {}", step.step, step.n_tokens - 1,
+      "{} · position {} · {}", name, step.n_tokens - 1,
       stored == step.n_tokens ? plural(stored, "key") : fmt::format("{} of {} keys", stored, step.n_tokens));
 }
 
@@ -63,23 +67,24 @@ std::vector<BeatChip> beat_chips(Beat now) {
 std::vector<ScrubTick> scrub_ticks(const Snapshot& snapshot) {
   const Setup& setup = *snapshot.setup;
   std::vector<ScrubTick> ticks;
-  ticks.push_back({0, "prefill", words(setup, snapshot.history, 0, setup.prompt_len), setup.prompt_len});
+  const int first = setup.n_tokens_at(0);
+  ticks.push_back({0, "prefill", words(setup, snapshot.history, 0, first), first});
   for (int step = 1; step <= snapshot.last_step; ++step)
     ticks.push_back(
-        {step, fmt::format("{}", step), words(setup, snapshot.history, setup.prompt_len + step - 1, 1), 1});
+        {step, fmt::format("{}", step), words(setup, snapshot.history, setup.n_tokens_at(step) - 1, 1), 1});
   return ticks;
 }
 
-Transport build_transport(const Snapshot& snapshot, Beat beat) {
+Transport build_transport(const Snapshot& snapshot, const Selection& at) {
   Transport t;
   t.step = snapshot.now->step;
   t.last_step = snapshot.last_step;
   t.at_first = snapshot.now->step == 0;
   t.context_full = snapshot.context_full;
-  t.beat = beat;
+  t.beat = at.beat;
   t.ticks = described(snapshot)->ticks;
-  t.chips = beat_chips(beat);
-  t.banner = banner_text(snapshot);
+  t.chips = beat_chips(at.beat);
+  t.banner = banner_text(snapshot, at.layer);
   return t;
 }
 

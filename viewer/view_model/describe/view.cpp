@@ -39,7 +39,7 @@ void fill_view(const Snapshot& snapshot, const Selection& at, ViewState& view, O
   view.n_tokens = step.n_tokens;
   view.max_seq_len = setup.max_seq_len;
   view.window = window_of(step.n_tokens, at.room, at.first_token);
-  view.transport = build_transport(snapshot, at.beat);
+  view.transport = build_transport(snapshot, at);
   const auto once = described(snapshot);
   view.tokens = once->tokens;
   view.next = once->next;

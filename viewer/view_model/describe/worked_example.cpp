@@ -83,7 +83,9 @@ WorkedExample build_worked_example(const Snapshot& snapshot, const Selection& at
     double dot = 0;
     for (int d = 0; d < width; ++d) dot += double{row.q[d]} * double{k[d]};
     e.score_title = "Score: the query meets each key";
-    e.score_line = score_line(snapshot.setup->config(), at.head, last, s, dot, double{row.scores[s]});
+    e.score_line = score_line(snapshot.setup->config(), at.head, last, s,
+                              used_distance(snapshot.now->side(Mode::cached), at.layer, last, s), dot,
+                              double{row.scores[s]});
   }
   if (reached(at.beat, Beat::softmax)) {
     e.weight_title = "Softmax: scores become weights";

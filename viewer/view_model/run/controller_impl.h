@@ -54,6 +54,7 @@ struct Controller::Impl final : ScriptedViewer {
   std::string apply(const Command& command);
   std::string refuse(std::string error);  // also shows it on the screen
   void want_goal();
+  void keep_place_under(const CacheOptions& cache);
   void want_what_is_there();
   void keep_pokes_on_screen();
 

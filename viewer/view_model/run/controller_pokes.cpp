@@ -95,7 +95,7 @@ std::string Controller::Impl::carry_out(const ShowPoke& c) {
   const std::string error = carry_out(SetLayer{poke.layer});
   if (!error.empty()) return error;
   if (poke.head >= 0 && head / group != poke.head) carry_out(SetHead{poke.head * group});
-  const int its_step = std::max(0, poke.position - current->setup->prompt_len + 1);
+  const int its_step = current->setup->step_of(poke.position);
   if (poke.when == Poke::When::now) return goal.step == poke.step ? "" : go_to_step(poke.step);
   return goal.step >= its_step ? "" : go_to_step(its_step);
 }

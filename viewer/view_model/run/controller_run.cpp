@@ -76,6 +76,15 @@ std::string Controller::Impl::carry_out(const SetBackend& c) {
   return "";
 }
 
+/// With new positions each token of the prompt is a step of its own. So the same place in the text has another number.
+void Controller::Impl::keep_place_under(const CacheOptions& cache) {
+  if (!current || current->setup->model_name != goal.model || current->setup->prompt != goal.prompt) return;
+  const int more_steps = current->setup->prompt_len - 1;
+  if (uses_new_positions(cache) && !uses_new_positions(goal.cache)) goal.step += more_steps;
+  if (!uses_new_positions(cache) && uses_new_positions(goal.cache))
+    goal.step = std::max(0, goal.step - more_steps);
+}
+
 std::string Controller::Impl::carry_out(const SetCache& c) {
   CacheOptions cache;
   try {
@@ -83,11 +92,12 @@ std::string Controller::Impl::carry_out(const SetCache& c) {
     cache.dtype_k = goal.cache.dtype_k;
     cache.dtype_v = goal.cache.dtype_v;
     if (current && current->setup->model_name == goal.model)
-      require_shown(completed(cache, current->setup->config()));
+      completed(cache, current->setup->config());  // throws if the model cannot have it
   } catch (const Error& e) {
     return refuse(e.what());
   }
   open_choices = ChoiceList::none;
+  keep_place_under(cache);
   goal.cache = cache;
   cache_sizes = sizes_of(cache, cache_sizes);
   want_goal();

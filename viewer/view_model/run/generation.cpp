@@ -9,7 +9,6 @@
 #include "core/stop.h"
 #include "registry/registry.h"
 #include "session/session_cache.h"
-#include "viewer/view_model/describe/cache_menu.h"
 
 namespace lastrow::view {
 
@@ -38,13 +37,15 @@ Generation::Generation(const Goal& goal, std::shared_ptr<const Model> model, Pro
     : progress_(progress), limits_(limits), backend_(goal.backend) {
   const StopScope scope(&progress.stop);
   const std::vector<int32_t> prompt = model->tokenizer().encode(goal.prompt);
-  require_shown(completed(goal.cache, model->config()));
   SessionOptions options;
   options.stop = &progress_.stop;
   options.sampling = goal.sampling;
   options.cache = goal.cache;
-  // The viewer shows the prefill as one step, so a cache that limits steps must have room for the whole prompt.
-  if (limits_steps(goal.cache)) options.chunk = static_cast<int32_t>(prompt.size());
+  // The viewer shows the prefill as one step, so a cache that limits steps must have room for the whole prompt. With
+  // new positions each step feeds one token, those of the prompt too.
+  const bool one_by_one = lastrow::uses_new_positions(goal.cache);
+  watches_[1].joins_passes = one_by_one;
+  if (limits_steps(goal.cache) && !one_by_one) options.chunk = static_cast<int32_t>(prompt.size());
   const auto start = [&](const SessionOptions& for_cached, AttendHook::Function for_recompute) {
     auto twin = std::make_unique<TwinSession>(model, make_backend(backend_), make_backend(backend_),
                                               for_cached, std::move(for_recompute));
@@ -81,7 +82,7 @@ void Generation::note_reads() {
   const auto step = static_cast<size_t>(twin_->current_step());
   for (size_t side = 0; side < 2; ++side) {
     if (reads_[side].size() <= step) reads_[side].resize(step + 1);
-    reads_[side][step] = watches_[side].read();
+    reads_[side][step] = watches_[side].reads();
   }
   const std::span<const EvictedRow> evicted = twin_->cached().cache().evicted();
   evicted_.resize(step);
@@ -131,6 +132,10 @@ void Generation::run_under(int step, const std::vector<Poke>& pokes, Keep what) 
 }
 
 void Generation::run(int step, const std::vector<Poke>& pokes, int layer) {
+  if (watches_[1].joins_passes && !whole(step))
+    throw UsageError(
+        "the text is too long to show with positions=new, because every token needs its own pass: go back, "
+        "start again with a shorter prompt, or choose positions=kept");
   run_under(step, pokes, all_of(step, layer));
 }
 
@@ -239,8 +244,8 @@ bool Generation::measure(StepData& data) {
   return true;
 }
 
-std::array<std::vector<AttendRead>, 2> Generation::reads(int step) const {
-  std::array<std::vector<AttendRead>, 2> out = reads_;
+std::array<std::vector<StepReads>, 2> Generation::reads(int step) const {
+  std::array<std::vector<StepReads>, 2> out = reads_;
   for (auto& side : out) side.resize(std::min(static_cast<size_t>(step) + 1, side.size()));
   return out;
 }

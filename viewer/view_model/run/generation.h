@@ -62,15 +62,17 @@ class Generation {
   /// What every step so far has cost, without pokes.
   const CostLog& costs() const { return costs_; }
   /// What the attends of steps 0 … step read.
-  std::array<std::vector<AttendRead>, 2> reads(int step) const;
-  /// What the cache forgot in steps 0 … step, without pokes.
+  std::array<std::vector<StepReads>, 2> reads(int step) const;
+  /// What the cache forgot in steps 0 … step, without pokes, in the layers that forget.
   std::vector<std::vector<EvictedRow>> evicted(int step) const;
   int64_t remembered_bytes() const;
 
  private:
   using Keep = StepWatch::Keep;
   StepSize size_of_step(int step) const {
-    return step_size(twin_->cached().model().config(), twin_->cached().prompt_len() + step, step == 0);
+    const DecodeSession& cached = twin_->cached();
+    return step_size(cached.model().config(), cached.prompt_len() - cached.n_prefill_steps() + 1 + step,
+                     step == 0);
   }
   Keep all_of(int step, int layer) const;
   void keep(Keep what);
@@ -90,7 +92,7 @@ class Generation {
   std::unique_ptr<HeadProbe> head_probe_;
   std::map<int, std::shared_ptr<const StepData>> rows_;  // of earlier steps, without pokes
   std::map<int, std::array<double, 2>> times_us_;        // [Mode], measured
-  std::array<std::vector<AttendRead>, 2> reads_;         // [Mode][step]
+  std::array<std::vector<StepReads>, 2> reads_;          // [Mode][step]
   std::vector<std::vector<EvictedRow>> evicted_;         // [step]
   CostLog costs_;
 };

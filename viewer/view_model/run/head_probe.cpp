@@ -21,23 +21,22 @@ class OneLayer {
            int n_tokens)
       : backend_(backend),
         spec_(spec),
-        keys_(side.keys),
+        keys_(side.held(layer).keys),
         n_tokens_(n_tokens),
-        cache_(make_cache({}, {.n_layers = 1,
-                               .n_kv_heads = c.n_kv_heads,
-                               .head_dim = c.head_dim,
-                               .max_seq_len = side.n_keys()})),
+        cache_(make_cache(
+            {},
+            {.n_layers = 1, .n_kv_heads = c.n_kv_heads, .head_dim = c.head_dim, .max_seq_len = n_keys()})),
         storage_(backend.make_storage(cache_->spec())) {
     const LayerData& l = side.layers[static_cast<size_t>(layer)];
     std::vector<int64_t> slots(keys_.size());
     std::iota(slots.begin(), slots.end(), 0);
     backend.write_rows(*storage_, 0, RowKind::k, slots,
-                       ConstTensorView(l.k.data(), {side.n_keys(), c.n_kv_heads, c.head_dim}));
+                       ConstTensorView(l.k.data(), {n_keys(), c.n_kv_heads, c.head_dim}));
     q_ = backend.upload(ConstTensorView(l.q.data(), {side.q_len, c.n_q_heads, c.head_dim}));
     lse_ = backend.upload(ConstTensorView(l.lse.data(), {side.q_len, c.n_q_heads}));
-    if (side.n_keys() > side.q_len) cache_->commit(plan(side.n_keys() - side.q_len));
+    if (n_keys() > side.q_len) cache_->commit(plan(n_keys() - side.q_len));
     step_ = plan(side.q_len);
-    if (side.n_keys() != n_tokens) use_positions_of_keys(side);
+    if (n_keys() != n_tokens) use_positions_of_keys(side);
     batch_ = &backend.begin_step(step_, *storage_);
   }
 
@@ -73,6 +72,8 @@ class OneLayer {
   }
 
  private:
+  int n_keys() const { return static_cast<int>(keys_.size()); }
+
   /// For a rule that goes by the distance of a query and a key.
   void use_positions_of_keys(const SideData& side) {
     step_.key_positions.clear();

@@ -8,6 +8,7 @@
 #include "core/stop.h"
 #include "registry/registry.h"
 #include "viewer/view_model/describe/described_once.h"
+#include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/poke_effect.h"
 #include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/value_scales.h"
@@ -66,12 +67,14 @@ std::shared_ptr<const Setup> Sessions::make_setup(const Goal& goal, std::shared_
   setup->cache = goal.cache;
   setup->spec = generation.twin().cached().cache().spec();
   setup->prompt_len = generation.twin().cached().prompt_len();
+  setup->n_prefill_steps = generation.twin().cached().n_prefill_steps();
   setup->max_seq_len = generation.twin().cached().max_seq_len();
-  const int steps = std::min(kCalibrationSteps, setup->max_seq_len - setup->prompt_len);
+  const int steps = std::min(setup->n_prefill_steps - 1 + kCalibrationSteps, setup->last_possible_step());
   std::vector<std::shared_ptr<const StepData>> seen;
   int64_t held = 0;
   for (int step = 0; step <= steps && held <= kCalibrationBytes; ++step) {
-    generation.run(step, {}, valid_focus(goal.focus, setup->config(), setup->prompt_len).layer);
+    if (step > 0 && setup->uses_new_positions() && !generation.whole(step)) break;  // run() refuses it
+    generation.run(step, {}, valid_focus(goal.focus, setup->config(), setup->n_tokens_at(step)).layer);
     const Data data = generation.take();
     seen.push_back(generation.with_samples(*data));
     held += data->bytes();
@@ -160,17 +163,16 @@ Outcome Sessions::reach(Goal goal) {
       open(goal);
       goal.pokes.clear();  // they belong to another run
     }
-    const int last_possible = setup_->max_seq_len - setup_->prompt_len;
+    const int last_possible = setup_->last_possible_step();
     if (goal.step > last_possible) {
       goal.step = last_possible;
-      outcome.error =
-          fmt::format("the context of {} tokens is full at decode {}: start again with a shorter prompt",
-                      setup_->max_seq_len, last_possible);
+      outcome.error = fmt::format("the context of {} tokens is full at {}: start again with a shorter prompt",
+                                  setup_->max_seq_len, step_text(*setup_, last_possible));
     }
     goal.step = std::max(0, goal.step);
     std::erase_if(goal.pokes,
-                  [&](const Poke& p) { return !is_in_force(p, goal.step, setup_->prompt_len + goal.step); });
-    goal.focus = valid_focus(goal.focus, setup_->config(), setup_->prompt_len + goal.step);
+                  [&](const Poke& p) { return !is_in_force(p, goal.step, setup_->n_tokens_at(goal.step)); });
+    goal.focus = valid_focus(goal.focus, setup_->config(), setup_->n_tokens_at(goal.step));
     outcome.snapshot = snapshot_at(goal);
   } catch (const Cancelled&) {
     outcome.cancelled = true;

@@ -94,7 +94,7 @@ struct OpenPath {
 // ---- where to look; a step that has not run yet is run
 
 struct GoToStep {
-  int step = 0;       // 0 is prefill, n ≥ 1 is decode n
+  int step = 0;       // 0 is prefill, n ≥ 1 is decode n; with new positions: a position
   bool last = false;  // true: the last step run so far
 };
 struct ChangeStep {

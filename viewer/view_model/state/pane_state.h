@@ -158,8 +158,10 @@ struct PaneState {
   /// [n_shown] the row is not stored, so its position is struck through. Empty on the right, and if nothing is
   /// forgotten.
   std::vector<bool> struck;
-  /// [n_shown] the index of the row, "" if it is not stored. Empty while every index is its position.
+  /// [n_shown] the index of the row, "" if it is not stored. Empty while every index is its position. If the cache
+  /// uses new positions: the position that RoPE or ALiBi takes for the key, "" if the last query does not read it.
   std::vector<std::string> indices;
+  std::string index_title = "index";  // over them, or "new"
   Pool pool;
   ValueBlock q, k, v;
   MatrixBlock scores, weights;

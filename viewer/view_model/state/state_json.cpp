@@ -107,6 +107,7 @@ json pane(const PaneState& p) {
           {"forgets", p.forgets},
           {"struck", p.struck},
           {"indices", p.indices},
+          {"index_title", p.index_title},
           {"pool", pool(p.pool)},
           {"price", p.price},
           {"beat_note", p.beat_note},
