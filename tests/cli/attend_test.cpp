@@ -320,6 +320,8 @@ TEST_CASE("an output that cannot be written, or is the input, is refused before 
   inputs.v.data<float>()[0] = NAN;  // would give a note if the work had started
   write_inputs(in, inputs.q.view(), inputs.k.view(), inputs.v.view());
   const std::string before = read_text(in);
+  check_refused({"attend", "--in", in, "--out", folder.file("out"), "--kv-dtype", "int8-channel"},
+                "attend stores each row by itself");
   check_refused({"attend", "--in", in, "--out", folder.file("no/such/folder/out.safetensors")},
                 "create the folder");
   check_refused({"attend", "--in", in, "--out", in + "/out.safetensors"}, "cannot be written");

@@ -108,6 +108,21 @@ TEST_CASE("the program and the library measure the same numbers") {
   CHECK(j["rows"][0]["perplexity_change"] == perplexity_change(reference, quality).relative);
 }
 
+TEST_CASE(
+    "int8-channel: a token has its codes, V, and its share of the scales; the open blocks count in the "
+    "whole") {
+  const json j = as_json({"--texts", "1", "--cache", "paged:block=8", "--kv-dtype", "k=int8-channel,v=f16"});
+  const int64_t heads = 4 * 8, blocks = 256 / 8;  // heads of all layers, blocks of 8 rows of 16 elements
+  const json& row = j["rows"][0];
+  CHECK(row["kv_dtype"] == "k=int8-channel,v=f16");
+  CHECK(row["bytes_per_token"] == heads * (16 + 16 * 4 / 8 + 16 * 2));
+  CHECK(row["bytes"] ==
+        heads * (blocks * (8 * (16 + 16 * 2) + 16 * 4) + 2 * 8 * 16 * 4));  // steps of one token
+  CHECK(row["kl_mean"] > 0);
+  CHECK(std::abs(row["perplexity_change"].get<double>()) < 0.02);
+  check_refused({"eval", "--kv-dtype", "int8-channel"}, "use a paged cache");
+}
+
 TEST_CASE("--all: each type, then each cache; what this build refuses says why") {
   const json j = as_json({"--model", kEvaluated, "--texts", "2", "--all"});
   std::set<std::string> dtypes, caches;
@@ -119,10 +134,11 @@ TEST_CASE("--all: each type, then each cache; what this build refuses says why")
     const bool measured = row["refused"].is_null();
     n_measured += measured ? 1 : 0;
     CHECK(measured == is_known(row["cache"]));
+    if (row["kv_dtype"] == "int8-channel") CHECK(row["cache"] == "paged");
     CHECK(measured == row.contains("perplexity"));
   }
   for (const char* dtype : {"f32", "f16", "bf16", "int8", "fp8", "int4", "fp4", "k=int8,v=f32",
-                            "k=f32,v=int8", "k=int4,v=f32", "k=f32,v=int4"})
+                            "k=f32,v=int8", "k=int4,v=f32", "k=f32,v=int4", "int8-channel"})
     CHECK(dtypes.contains(dtype));
   for (const char* cache :
        {"contiguous", "paged", "window:w=4", "window:w=2,sinks=2", "window:w=2,sinks=2,positions=new",

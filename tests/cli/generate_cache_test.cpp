@@ -33,6 +33,40 @@ const json& cached(const json& j) { return j["modes"]["cached"]; }
 
 }  // namespace
 
+TEST_CASE(
+    "int8-channel: a prompt in chunks of a block, a bounded error, and one clear line where it does not "
+    "work") {
+  const std::vector<std::string> run = {
+      "generate", "--model", kModel, "--prompt", "t1 t2 t3 t4 t5 t6 t7", "--kv-dtype", "int8-channel"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), run.begin(), run.end());
+    return more;
+  };
+  const LastrowOutcome o =
+      lastrow_program(with({"--tokens", "30", "--mode", "both", "--cache", "paged:block=3", "--json"}));
+  REQUIRE(o.exit_code == 0);
+  const json j = o.json();
+  CHECK(j["kv_dtype"] == "int8-channel");
+  CHECK(cached(j)["steps"].size() == 3 + 29);  // chunks of 3, 3 and 1 tokens
+  CHECK(cached(j)["steps"][0]["cache_bytes_written"] ==
+        3 * 2 * 2 * (6 * 4 + (6 + 4)));  // K in f32, V in int8
+  CHECK(j["max_abs_logit_diff"] > 0);
+  CHECK(j["max_abs_logit_diff"] < 0.1);
+  check_refused(with({}), "use a paged cache");
+  check_refused(with({"--cache", "window:w=8"}), "use a paged cache");
+  check_refused(with({"--cache", "paged:block=3", "--save-cache", "x"}), "use int8");
+  check_refused(with({"--cache", "paged:block=3", "--cache-from", "x"}), "use int8");
+  const Folder folder;
+  write_text(folder.file("prompts"), "t1 t2\nt3\n");
+  const std::vector<std::string> many = {
+      "generate", "--model",       kModel,       "--prompts",    folder.file("prompts"),
+      "--cache",  "paged:block=3", "--kv-dtype", "int8-channel", "--json"};
+  CHECK(lastrow_program(many).json()["kv_dtype"] == "int8-channel");
+  std::vector<std::string> sharing = many;
+  sharing.push_back("--share-prefix");
+  check_refused(sharing, "use a paged cache that shares no prefixes, or int8");
+}
+
 TEST_CASE("five tokens in blocks of two: three blocks, and one slot of them is empty") {
   const json j = generated_by_model({"--prompt", "t1 t2 t3", "--tokens", "3", "--cache", "paged:block=2"});
   CHECK(j["cache"] == "paged:block=2");

@@ -103,7 +103,7 @@ TEST_CASE("with blocks, `memory` counts whole blocks: exactly what a backend all
        {Case{"contiguous", "f32", 3, 40}, Case{"paged", "f16", 9, 16}, Case{"paged:block=7", "int8", 18, 7},
         Case{"paged:block=8,blocks=11", "k=int8,v=f16", 11, 8}, Case{"paged:block=1", "k=fp8,v=bf16", 120, 1},
         Case{"paged:block=8", "k=int4,v=fp4", 15, 8}, Case{"contiguous", "int4", 3, 40},
-        Case{"paged", "int8-channel", 9, 16}, Case{"paged:block=7", "k=int8-channel,v=f16", 18, 7},
+        Case{"paged", "k=int8-channel,v=f16", 9, 16}, Case{"paged:block=7", "int8-channel", 18, 7},
         Case{"paged:block=1,blocks=50", "int8-channel", 50, 1},
         Case{"paged:block=40", "k=int8-channel,v=f32", 3, 40}}) {
     CAPTURE(c.cache);

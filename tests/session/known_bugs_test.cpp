@@ -126,6 +126,18 @@ TEST_CASE("the tail of the last block is masked, whatever an earlier text left i
   expect_caught("block-tail", text_of({.cache = pages()}, two_texts));
 }
 
+TEST_CASE(
+    "K as int8-channel: rows of blocks that have no scales yet are in f32, and not rounded row by row") {
+  CacheOptions cache = pages();
+  cache.dtype_k = DType::i8_channel;
+  expect_caught("token-scales", text_of({.cache = cache}, [](DecodeSession& s) {
+                  s.start({3, 14, 15, 9, 26});  // chunks of 4 and 1
+                  s.advance();
+                  s.advance();
+                  s.advance(5);
+                }));
+}
+
 TEST_CASE("rows 16 and 17: slots that hold no row may hold NaN, in every step, on every backend") {
   // HandRun fills all slots with NaN. With blocks of 3, a decode, a chunk and a short text end within a
   // block.
