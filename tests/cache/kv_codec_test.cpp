@@ -178,9 +178,9 @@ TEST_CASE("types of K and V by name; the others are refused") {
   for (const DType dtype : {DType::f64, DType::i64, DType::i32, DType::u8}) {
     CHECK_THROWS_WITH_AS(validate(CacheSpec::contiguous(1, 1, 4, 2, 1, {DType::f32, dtype})),
                          doctest::Contains("CacheSpec::dtype_v is"), ShapeError);
-    CHECK_THROWS_WITH_AS(validate(CacheSpec::contiguous(1, 1, 4, 2, 1, dtype)),
-                         doctest::Contains("stored as f32, f16, bf16, fp8, i8 (int8), int4, fp4 or int8-channel"),
-                         ShapeError);
+    CHECK_THROWS_WITH_AS(
+        validate(CacheSpec::contiguous(1, 1, 4, 2, 1, dtype)),
+        doctest::Contains("stored as f32, f16, bf16, fp8, i8 (int8), int4, fp4 or int8-channel"), ShapeError);
   }
 }
 
