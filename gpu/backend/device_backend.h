@@ -57,7 +57,7 @@ class DeviceBackend final : public Backend {
   void require_not_recording(const char* what) const;
   void put(Site site, const float* rows, RowKind kind, const int64_t* slots, int32_t n, KvStorage& storage);
   void put_open(Site site, const float* keys, const int64_t* open_slots, int32_t n, KvStorage& storage);
-  Tensor open_blocks(const KvStorage& storage);
+  Tensor upload_open_blocks(const KvStorage& storage);
   void decode_channels(gpu::AttendCall& call);
   float* grown(Tensor& scratch, int64_t n_elems);
 

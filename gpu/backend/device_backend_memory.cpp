@@ -54,7 +54,7 @@ void DeviceBackend::read_rows(const KvStorage& storage, int32_t layer, RowKind k
   runtime_->to_device(at.view().raw(), slots.data(), at.size_bytes());
   const auto n_rows = static_cast<int32_t>(slots.size());
   if (kind == RowKind::k && storage.has_open_blocks()) {
-    const Tensor open = open_blocks(storage);
+    const Tensor open = upload_open_blocks(storage);
     fetch_channel_rows({.rows = rows.data<float>(),
                         .slots = at.data<int64_t>(),
                         .k = channel_storage(storage, layer, open.data<int32_t>()),
@@ -84,7 +84,7 @@ void DeviceBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
   runtime_->to_device(at.view().raw(), slots.data(), at.size_bytes());
   const auto n_rows = static_cast<int32_t>(slots.size());
   if (kind == RowKind::k && storage.has_open_blocks()) {
-    const Tensor open = open_blocks(storage);
+    const Tensor open = upload_open_blocks(storage);
     store_channel_rows({.rows = rows.data<float>(),
                         .slots = at.data<int64_t>(),
                         .k = channel_storage(storage, layer, open.data<int32_t>()),
@@ -96,7 +96,7 @@ void DeviceBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
 }
 
 /// KvStorage::open_blocks on the device. The arrays of the step may be those of another storage.
-Tensor DeviceBackend::open_blocks(const KvStorage& storage) {
+Tensor DeviceBackend::upload_open_blocks(const KvStorage& storage) {
   const std::span<const int32_t> host = storage.open_blocks();
   Tensor open = make_tensor({static_cast<int64_t>(host.size())}, DType::i32);
   runtime_->to_device(open.view().raw(), host.data(), open.size_bytes());

@@ -3,7 +3,7 @@
 //
 // warp     one row of one K/V head g;  block of 4 warps; lanes share head_dim
 //
-// The grid covers max_kv_len rows of each sequence, so one recorded graph serves every shorter length. Warps behind
+// The grid covers max_kv_len rows of each sequence, so one recorded graph serves every shorter length. Warps past
 // kv_len do nothing.
 #include "gpu/ops/ops.h"
 #include "gpu/parts/attend_operands.h"

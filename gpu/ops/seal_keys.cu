@@ -36,7 +36,7 @@ __global__ void seal_keys_kernel(
     largest = magnitude > largest ? magnitude : largest;
   }
   const float scale = int8_scale(largest);
-  g_scales.store(channel_scales(layout, block, g) + d, scale);
+  g_scales.store(channel_scales_offset(layout, block, g) + d, scale);
   for (int32_t i = 0; i < layout.block_len; ++i) {
     const int64_t row = int64_t{i} * layout.head_dim;
     g_codes.store(target + row, {to_int8(g_open.load(source + row), scale)});

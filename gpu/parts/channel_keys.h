@@ -28,11 +28,6 @@ inline ChannelKeys channel_keys(const gpu::ChannelStorage<const void>& k) {
           k.layout};
 }
 
-/// Where the scales of K/V head g of a block begin.
-LASTROW_HD constexpr int64_t channel_scales(RowLayout layout, int64_t block, int32_t g) {
-  return (block * layout.n_kv_heads + g) * layout.head_dim;
-}
-
 /// Where a row begins, among the codes or among the open rows, and where the scales of its block begin.
 struct ChannelRow {
   int64_t first, first_scale;
@@ -43,7 +38,7 @@ struct ChannelRow {
 __device__ inline ChannelRow channel_row(const ChannelKeys& k, int64_t block, int64_t place, int32_t g) {
   const int32_t open = k.g_open_blocks.load(block);
   return {row_in(k.layout, open < 0 ? block : open, place, g) * k.layout.head_dim,
-          channel_scales(k.layout, block, g), open >= 0};
+          channel_scales_offset(k.layout, block, g), open >= 0};
 }
 
 __device__ inline float element(const ChannelKeys& k, const ChannelRow& row, int32_t d) {

@@ -27,6 +27,26 @@ void copy_blocks(const KvStorage& storage, std::span<const BlockCopy> copies) {
 
 namespace {
 
+/// The open blocks of a plan are those of the storage, and what it seals is open.
+void require_open_blocks(const StepPlan& plan, const CacheSpec& spec) {
+  const bool has_open = spec.n_open_blocks > 0;
+  if (plan.open_blocks.size() != (has_open ? static_cast<size_t>(spec.n_blocks) : 0) ||
+      plan.open_slots.size() != (has_open ? plan.tokens.size() : 0) || (!has_open && !plan.seals.empty()))
+    throw ShapeError(
+        "the plan and the storage do not agree whether K has open blocks: plan with the cache whose spec "
+        "made the storage");
+  const int64_t n_open_slots = int64_t{spec.n_open_blocks} * spec.block_len;
+  for (const int32_t open : plan.open_blocks)
+    if (open < -1 || open >= spec.n_open_blocks)
+      throw ShapeError("open block {} of {}: use KvCache::plan", open, spec.n_open_blocks);
+  for (const int64_t slot : plan.open_slots)
+    if (slot < 0 || slot >= n_open_slots)
+      throw ShapeError("open slot {} of {}: use KvCache::plan", slot, n_open_slots);
+  for (const int32_t block : plan.seals)
+    if (block < 0 || block >= spec.n_blocks || plan.open_blocks[static_cast<size_t>(block)] < 0)
+      throw ShapeError("block {} is to be sealed, but it is not open: use KvCache::plan", block);
+}
+
 /// `spec`: of the layers that have this plan.
 void plan_of_group(const StepPlan& plan, const CacheSpec& spec) {
   const size_t n_tokens = plan.tokens.size(), n_seqs = plan.kv_len.size();
@@ -56,23 +76,7 @@ void plan_of_group(const StepPlan& plan, const CacheSpec& spec) {
        (plan.new_positions.size() != n_tokens ||
         plan.new_key_positions.size() != n_seqs * static_cast<size_t>(plan.keys_per_seq()))))
     throw ShapeError("a plan of {} sequences has arrays of other lengths: use KvCache::plan", n_seqs);
-  const bool has_open = spec.n_open_blocks > 0;
-  if (plan.open_blocks.size() != (has_open ? static_cast<size_t>(spec.n_blocks) : 0) ||
-      plan.open_slots.size() != (has_open ? n_tokens : 0) || (!has_open && !plan.seals.empty()))
-    throw ShapeError(
-        "the plan and the storage do not agree whether K has open blocks: plan with the cache whose spec "
-        "made the "
-        "storage");
-  const int64_t n_open_slots = int64_t{spec.n_open_blocks} * spec.block_len;
-  for (const int32_t open : plan.open_blocks)
-    if (open < -1 || open >= spec.n_open_blocks)
-      throw ShapeError("open block {} of {}: use KvCache::plan", open, spec.n_open_blocks);
-  for (const int64_t slot : plan.open_slots)
-    if (slot < 0 || slot >= n_open_slots)
-      throw ShapeError("open slot {} of {}: use KvCache::plan", slot, n_open_slots);
-  for (const int32_t block : plan.seals)
-    if (block < 0 || block >= spec.n_blocks || plan.open_blocks[static_cast<size_t>(block)] < 0)
-      throw ShapeError("block {} is to be sealed, but it is not open: use KvCache::plan", block);
+  require_open_blocks(plan, spec);
   for (int32_t i = 0; i < plan.n_seqs(); ++i) {
     const BlockTable table = block_table(plan, i);
     if (table.first < 0 || table.first >= table.block_len)

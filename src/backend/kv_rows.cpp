@@ -70,7 +70,7 @@ ChannelRow channel_row(KvStorage& storage, int32_t layer, int64_t slot, int32_t 
   const CacheSpec& spec = storage.spec();
   const int64_t block = slot / spec.block_len;
   return {storage.rows(layer, RowKind::k).data<Int8Channel>() + row_offset(spec.layout(), slot, g),
-          storage.scales(layer, RowKind::k).data<float>() + (block * spec.n_kv_heads + g) * spec.head_dim};
+          storage.scales(layer, RowKind::k).data<float>() + channel_scales_offset(spec.layout(), block, g)};
 }
 
 void encode_in_channels(KvStorage& storage, int32_t layer, int64_t slot, int32_t g, const float* row) {
@@ -95,7 +95,7 @@ void encode_row_at(KvStorage& storage, int32_t layer, RowKind kind, int64_t slot
   with_encoded_type(rows.dtype(), [&]<typename T>(T) {
     const int64_t n = scale_offset(layout, slot, g);  // the row's number
     T* stored = rows.data<T>() + n * (layout.head_dim / numbers_in(dtype_of<T>));
-    if constexpr (std::is_same_v<T, Int8Channel>) {  // above
+    if constexpr (std::is_same_v<T, Int8Channel>) {  // encode_in_channels has done it
     } else if constexpr (is_grouped<T>) {
       encode_groups(row, layout.head_dim, stored, scales.data<Half>() + n * n_groups(layout.head_dim));
     } else {

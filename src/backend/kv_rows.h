@@ -32,11 +32,8 @@ class EncodedRows {
     return rows_ + scale_offset(layout_, slot, g) * row_bytes_;
   }
   const std::byte* scales(int64_t slot, int32_t g) const {
-    if (per_channel())
-      return open_block(slot) >= 0 ? nullptr
-                                   : scales_ + row_in({layout_.n_kv_heads, 1, layout_.head_dim},
-                                                      slot / layout_.block_len, 0, g) *
-                                                   layout_.head_dim * 4;
+    if (open_block(slot) >= 0) return nullptr;
+    if (per_channel()) return scales_ + channel_scales_offset(layout_, slot / layout_.block_len, g) * 4;
     return scales_ == nullptr ? nullptr : scales_ + scale_offset(layout_, slot, g) * scales_bytes_;
   }
   void decode(const std::byte* stored, const std::byte* scales, float* row) const;

@@ -79,8 +79,7 @@ void validate(const CacheSpec& spec) {
       (spec.longest_step < 1 || spec.n_open_blocks < 1 || spec.n_open_blocks % spec.sealing().n_open() != 0))
     throw ShapeError(
         "K as int8-channel with {} open blocks and steps of {} tokens: use a paged cache, which keeps new "
-        "rows in "
-        "open blocks",
+        "rows in open blocks",
         spec.n_open_blocks, spec.longest_step);
   if (!has_channel_scales(spec.dtype_k) && has_open)
     throw ShapeError("{} open blocks, but K is {}: only int8-channel has them", spec.n_open_blocks,

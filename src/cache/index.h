@@ -84,6 +84,11 @@ LASTROW_HD constexpr int64_t scale_offset(RowLayout layout, int64_t slot, int32_
   return row_in(layout, slot / layout.block_len, slot % layout.block_len, g);
 }
 
+/// Where the scales of the channels of a block begin, in [n_blocks, n_kv_heads, head_dim].
+LASTROW_HD constexpr int64_t channel_scales_offset(RowLayout layout, int64_t block, int32_t g) {
+  return (block * layout.n_kv_heads + g) * layout.head_dim;
+}
+
 LASTROW_HD constexpr int64_t row_offset(RowLayout layout, int64_t slot, int32_t g) {
   return scale_offset(layout, slot, g) * layout.head_dim;
 }

@@ -125,7 +125,8 @@ class KvCache {
   /// the same slots again.
   /// Throws UsageError unless can_truncate.
   virtual void truncate(int32_t sequence, int32_t n_tokens) = 0;
-  /// Whether truncate is possible. A cache that forgets rows cannot go back to a state that held some of them.
+  /// Whether truncate is possible. A cache that forgets rows cannot go back to a state that held some of them. One that
+  /// seals blocks of K cannot go back to fewer sealed blocks, except to 0.
   /// It is always possible for 0 and for n_seen.
   virtual bool can_truncate(int32_t /*sequence*/, int32_t /*n_tokens*/) const { return true; }
   /// Ends the text: the sequence is empty again. A cache that shares prefixes keeps the full blocks for later

@@ -5,9 +5,9 @@
 //   float x = decode_channel(codes[i * head_dim + d], scales[d]);
 //   codes[…] = to_int8_within(x, scales[d]);       one element, with a scale that it did not choose
 //
-// Why: in trained models a few channels of K are much larger than all others, in every row. With one scale for a
+// Why: in large trained models a few channels of K are much larger than all others, in every row. With one scale for a
 // row, these channels choose the scale, and the small ones become 0. A scale for a channel avoids that. V has no
-// such channels, so V keeps a scale for each row.
+// such channels, so it does not need this.
 //
 // A scale needs all rows of its block. So new rows stay in f32 until their block is *sealed*: full, and so far
 // behind the end that no later step of the text writes to it (cache/sealing.h, ops/seal_keys.h).

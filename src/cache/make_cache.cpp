@@ -77,15 +77,15 @@ CacheSpec cache_spec(const CacheOptions& options, const CacheSizes& sizes) {
   if (options.share_prefix && options.kind != "paged")
     throw UsageError("a {} cache cannot share prefixes: use a paged cache", options.kind);
   require_mask(options, sizes);
-  if (has_channel_scales(options.dtype_k) && (options.kind != "paged" || options.share_prefix))
+  if (has_channel_scales(options.dtype_k) && options.share_prefix)
+    throw UsageError(
+        "K as int8-channel cannot share prefixes, because blocks are sealed for one sequence: use int8");
+  if (has_channel_scales(options.dtype_k) && options.kind != "paged")
     throw UsageError(
         "K as int8-channel has a scale for each channel of a block, and a block of a {} cache {}: use a "
-        "paged cache "
-        "that shares no prefixes, or int8",
+        "paged cache, or int8",
         options.kind,
-        options.share_prefix           ? "may be shared before it has its scales"
-        : options.kind == "contiguous" ? "is the whole context"
-                                       : "gets new rows in place of old ones");
+        options.kind == "contiguous" ? "is the whole context" : "gets new rows in place of old ones");
   CacheSpec spec;
   if (options.kind == "contiguous")
     spec = contiguous_spec(options, sizes);

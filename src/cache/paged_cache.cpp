@@ -69,8 +69,7 @@ void PagedCache::truncate(int32_t sequence, int32_t n_tokens) {
   if (!can_truncate(sequence, n_tokens))
     throw UsageError(
         "sequence {} of {} tokens cannot go back to {}: blocks of K that were in f32 then have been rounded "
-        "to int8; "
-        "go back to 0 and feed the tokens again",
+        "to int8; go back to 0 and feed the tokens again",
         sequence, lengths_[sequence], n_tokens);
   const int32_t* blocks = table(sequence);
   const int32_t n_blocks = blocks_for(lengths_[sequence]), n_kept = blocks_for(n_tokens);

@@ -72,8 +72,7 @@ const StepPlan& PagedCache::plan(std::span<const SequenceInput> inputs) {
     if (seals_blocks() && static_cast<int64_t>(input.tokens.size()) > spec_.longest_step)
       throw CapacityError(
           "a step of {} tokens of a sequence, but the cache has open blocks for steps of {}: feed {} at "
-          "most, or raise "
-          "CacheSizes::longest_step",
+          "most, or raise CacheSizes::longest_step",
           input.tokens.size(), spec_.longest_step, spec_.longest_step);
   begin_packing(plan_, spec_);
   chosen_.clear();

@@ -39,8 +39,7 @@ InputOptions input_options(const AttendOptions& o) {
   if (options.kv_dtypes && has_channel_scales(options.kv_dtypes->k))
     throw UsageError(
         "--kv-dtype {}: attend stores each row by itself, but int8-channel needs a cache that fills blocks: "
-        "use int8, "
-        "or try it with lastrow generate --cache paged",
+        "use int8, or try it with lastrow generate --cache paged",
         o.kv_dtype);
   return options;
 }
@@ -202,8 +201,7 @@ void add_attend(CLI::App& app) {
                   "shd: [tokens, heads, head_dim]; bhsd: [batch, heads, tokens, head_dim]; default shd");
   sub->add_option("--kv-dtype", o->kv_dtype,
                   "Store K and V as f32, f16, bf16, fp8, int8, int4 or fp4, or each in its own type as "
-                  "k=TYPE,v=TYPE; "
-                  "default: their types in the file");
+                  "k=TYPE,v=TYPE; default: their types in the file");
   sub->add_option("--window", o->rules.window,
                   "A query sees only the last so many keys; 0: all; default: as in the metadata");
   sub->add_option("--sinks", o->rules.sinks,

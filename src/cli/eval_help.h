@@ -22,8 +22,9 @@ The text is 16 fables that the built-in models were never trained on (16 · 255 
 file an empty line separates two texts. A text that is longer than the model's context is split into windows of
 the context, also for positions=new, because the reference keeps every row.
 
---all measures every type of K and V in a contiguous cache, then blocks (int8-channel needs them), and then, in f32,
-the caches that forget rows: they keep a quarter and an eighth of the context. It prints each row when it is measured.
+--all measures each type of K and V: int8-channel in blocks, the others in a contiguous cache. Then it measures blocks
+in f32, and the caches that forget rows, in f32 too; they keep a quarter and an eighth of the context. It prints each
+row when it is measured.
 A cache that this program or backend refuses gets its reason in place of numbers.
 
 --json prints one object:

@@ -31,11 +31,10 @@ and one --kv-dtype; --cache may differ. With --mode recompute only its tokens ar
   safetensors.numpy.load_file("fox.safetensors")["k.0"]        rows, K/V heads, head_dim
 
 --prompts prints a line for each prompt when its text is complete: its number in the file, from 1, and its
-text. The file - is standard input. A step feeds the whole prompts of those that join, so there is no --chunk.
-With positions=new a step feeds one token of each text, also of a prompt.
-With --batch N up to N sequences step
-together. When one ends, the next prompt joins the running ones. Sequences of different length are packed one
-after the other, and no token is padding.
+text. The file - is standard input. A step feeds the whole prompt of each text that joins; with
+positions=new one token of it, with int8-channel one block. So there is no --chunk. With --batch N up to N
+sequences step together. When one ends, the next prompt joins the running ones. Sequences of different length are
+packed one after the other, and no token is padding.
 
 --share-prefix runs all prompts without sharing and with it. Prompts that begin with the same tokens then hold
 the same blocks, and a prefill starts behind the blocks that are found. Only full blocks that an earlier step

@@ -27,10 +27,9 @@ void add_model_options(CLI::App& sub, GenerateOptions& o) {
 
 void add_text_options(CLI::App& sub, GenerateOptions& o) {
   sub.add_option("--chunk", o.chunk, "Feed the prompt in steps of at most this many tokens");
-  sub.add_option(
-         "--then", o.then,
-         "A second turn: this text follows the generated one, and --tokens more are generated. May be "
-         "given several times")
+  sub.add_option("--then", o.then,
+                 "A second turn: this text follows the generated one, and --tokens more are generated. May "
+                 "be given several times")
       ->allow_extra_args(false);
   sub.add_option("--save-cache", o.save_cache, "At the end, write the rows of the whole text to this file");
   sub.add_option(
@@ -51,7 +50,8 @@ void require_for_prompts(const GenerateOptions& o) {
   if (o.mode != "cached") throw UsageError("--prompts runs with the cache only: leave out --mode {}", o.mode);
   if (o.chunk)
     throw UsageError(
-        "--chunk works on one text: a step of --prompts feeds whole prompts, so leave out --chunk");
+        "--chunk works on one text: with --prompts the cache decides how much of a prompt a step feeds, so "
+        "leave out --chunk");
   const std::pair<bool, const char*> for_one[] = {{!o.then.empty(), "--then"},
                                                   {!o.save_cache.empty(), "--save-cache"},
                                                   {!o.cache_from.empty(), "--cache-from"}};
@@ -65,6 +65,9 @@ void require_for_prompts(const GenerateOptions& o) {
   if (o.pad_left && (cache.window > 0 || forgets_rows(cache)))
     throw UsageError(
         "--pad-left moves positions, and this cache goes by them: use a contiguous or paged --cache");
+  if (o.pad_left && limits_steps(cache))
+    throw UsageError(
+        "--pad-left feeds whole prompts, and int8-channel takes a block at a time: use --kv-dtype int8");
   if (o.pad_left && o.share_prefix)
     throw UsageError("--pad-left and --share-prefix compare different things: use only one of them");
 }

@@ -47,11 +47,12 @@ int32_t longest_prompt(const Job& job) {
 std::unique_ptr<BatchSession> make_session(const Job& job, std::unique_ptr<Backend> backend,
                                            const CacheOptions& cache,
                                            const std::optional<RecordOptions>& record) {
+  const int32_t chunk = chunk_of_prompts(cache, room_for(job));
   require_room(*job.model, backend->info(),
                {.cache = cache,
                 .n_seqs = job.batch,
-                .max_tokens = uses_new_positions(cache) ? job.batch : int64_t{room_for(job)} + job.batch,
-                .chunk = uses_new_positions(cache) ? 1 : longest_prompt(job),
+                .max_tokens = chunk > 0 ? int64_t{chunk} * job.batch : int64_t{room_for(job)} + job.batch,
+                .chunk = chunk > 0 ? chunk : longest_prompt(job),
                 .longest_text = room_for(job)});
   return std::make_unique<BatchSession>(job.model, std::move(backend),
                                         BatchOptions{.sampling = job.o.sampling,

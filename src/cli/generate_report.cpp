@@ -53,7 +53,7 @@ std::string work_rows(const GenerateReport& report) {
   add("score cells", &StepRecord::score_cells, with_commas);
   add("K/V cache read", &StepRecord::cache_bytes_read, gib_and_gb);
   add("K/V cache written", &StepRecord::cache_bytes_written, gib_and_gb);
-  add("K/V scratch, kept for one step", &StepRecord::kv_scratch_bytes, gib_and_gb);
+  add("K/V scratch read and written", &StepRecord::kv_scratch_bytes, gib_and_gb);
   if (std::ranges::any_of(report.runs, [](const ModeRun& run) { return total(run.steps).n_saturated > 0; }))
     add("elements too large for the type", &StepRecord::n_saturated, with_commas);
   add("flop", &StepRecord::flop, with_commas);

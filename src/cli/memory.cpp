@@ -303,13 +303,11 @@ void add_memory(CLI::App& app) {
       "--cache", o->cache,
       "contiguous; paged[:block=B][,blocks=N]: blocks of B rows from a pool of N; "
       "window:w=W[,sinks=N][,positions=kept|new][,block=B]: a ring for the last W rows, after the first N; "
-      "window: the window of the model, in the layers that have it; or "
-      "budget:rows=N[,policy=P]: N rows; default contiguous, B 16, blocks=N as many as are needed, no "
-      "sinks");
+      "window: the window of the model, in the layers that have it; or budget:rows=N[,policy=P]: N rows; "
+      "default contiguous, B 16, blocks=N as many as are needed, no sinks");
   sub->add_option("--kv-dtype,--dtype", o->kv_dtype,
                   "The type of the cache: f32, f16, bf16, fp8, int8, int4 or fp4, with --cache paged also "
-                  "int8-channel (K only; "
-                  "V is then int8), or k=TYPE,v=TYPE; default f16");
+                  "int8-channel (K only; V is then int8), or k=TYPE,v=TYPE; default f16");
   sub->add_flag("--list", o->list, "List the presets, with their sizes and sources");
   sub->add_flag("--json", o->json, "Print one JSON object on standard output");
   sub->footer(kMemoryFooter);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "session/session_cache.h"
 
 namespace lastrow::cli {
 
@@ -12,30 +13,6 @@ std::string ComputedMemory::formula() const {
                        with_commas(bytes()), gib_and_gb(bytes()));
   return ring ? ring->formula : paged ? paged->formula : whole.formula;
 }
-
-namespace {
-
-/// The same rules as those of a session (session/session_cache.h).
-void require_new_positions(const ModelShape& shape, const CacheOptions& cache) {
-  if (cache.windowed_every > 0)
-    throw UsageError(
-        "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
-        "it, window:w=W,positions=new",
-        shape.window_period, shape.name);
-  if (shape.learned_positions)
-    throw UsageError(
-        "{} adds a learned embedding of the position to each token, so a cache cannot use new positions: "
-        "use positions=kept",
-        shape.name);
-  if (const int64_t n = int64_t{cache.window} + cache.sinks; n > shape.max_seq_len)
-    throw UsageError(
-        "positions=new gives {} keys the positions 0 to {}, but the context of {} has only {} positions: "
-        "choose "
-        "a smaller window, so that window + sinks is at most {}",
-        n, n - 1, shape.name, shape.max_seq_len, shape.max_seq_len);
-}
-
-}  // namespace
 
 ComputedMemory compute_memory(const ModelShape& shape, const CacheOptions& cache, int64_t context,
                               int64_t batch, const CacheFormats& formats) {
@@ -55,7 +32,7 @@ ComputedMemory compute_memory(const ModelShape& shape, const CacheOptions& cache
       if (shape.n_window_layers() < shape.n_layers)
         s.cache.windowed_every = static_cast<int32_t>(shape.window_period);
     }
-    if (s.cache.positions == Positions::renumbered) require_new_positions(shape, s.cache);
+    if (s.cache.positions == Positions::renumbered) require_new_positions(s.cache, shape);
     const int64_t chunk = prompt_chunk(s.cache, s.context);
     if (s.cache.windowed_every > 0) {
       s.alternating = alternating_memory(shape, s.context, batch, formats, s.cache, chunk);

@@ -19,8 +19,9 @@ struct AttendSize {
   int64_t n_q_heads = 0;
   int64_t n_kv_heads = 0;
   int64_t head_dim = 0;
-  RowFormat k{}, v{};        // as they are stored
-  int64_t more_k_bytes = 0;  // beyond k, if K has scales for channels: these, and rows that are still in f32
+  RowFormat k{}, v{};  // as they are stored
+  // On top of k, if K has scales for channels: the scales, and 3 bytes for each element of a row that is still in f32
+  int64_t more_k_bytes = 0;
   bool keys_in_scratch = false;  // k is then of the scratch
   int64_t activation_elem_bytes = kF32Bytes;
 };
@@ -45,8 +46,8 @@ constexpr OpCost attend(const AttendSize& n) {
 void require_queries(Site site, ConstTensorView q, const KvStorage& storage, const Batch& batch,
                      const AttendSpec& spec, ConstTensorView lse);
 
-/// If K has scales for channels: the bytes that an Attend reads of the keys of sequence i, beyond the codes of the
-/// visible ones. A row of an open block is in f32, and a sealed block has head_dim scales. Else 0.
+/// Bytes of K that an Attend reads for sequence i on top of one code for each element: the scales of sealed blocks, and
+/// the rest of rows that are in f32. 0 unless K has scales for channels.
 int64_t more_key_bytes(const StepPlan& plan, int32_t i, MaskRule mask, const KvStorage& storage);
 
 /// The size of the step for q, as cost::attend and cost::score_mass take it.

@@ -29,7 +29,7 @@ void BatchSession::Steps::admit(Live& live) {
     entries_.push_back({id, sequence, false, 0});
     taken_[static_cast<size_t>(sequence)] = 1;
   }
-  n_tokens_ = static_cast<int32_t>(live.running.size());
+  n_tokens_ = static_cast<int32_t>(live.running.size());  // if prompts are fed in chunks, all fit in any case
   int64_t left = blocks_left(live);
   const auto n_generations = static_cast<int32_t>(live.generations.size());
   for (int32_t id = live.next_to_join; id < n_generations; ++id) {

@@ -8,7 +8,7 @@
 
 namespace lastrow {
 
-/// Gives a generation its logits, and behind its prompt the token chosen from them.
+/// Gives a generation its logits and, once its prompt is read, the token chosen from them.
 void BatchSession::Steps::choose(Live& live, const Entry& entry, size_t i) {
   Generation& g = live.at(entry.generation);
   if (entry.joins) {

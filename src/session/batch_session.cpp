@@ -21,7 +21,7 @@ BatchOptions completed(BatchOptions options, const ModelConfig& config) {
     throw CapacityError("max_prompt_len {} in texts of at most {} tokens: choose 1 to {}, or 0 for {}",
                         options.max_prompt_len, options.max_seq_len, options.max_seq_len,
                         options.max_seq_len);
-  if (const int64_t chunk = chunk_of_prompts(options.cache); chunk > 0) {
+  if (const int64_t chunk = chunk_of_prompts(options.cache, options.max_seq_len); chunk > 0) {
     const int64_t n_tokens = chunk * options.max_seqs;
     if (n_tokens > std::numeric_limits<int32_t>::max())
       throw UsageError(
@@ -42,8 +42,8 @@ CacheSizes cache_sizes(const ModelConfig& config, const BatchOptions& options) {
           .head_dim = config.head_dim,
           .max_seq_len = options.max_seq_len,
           .n_seqs = options.max_seqs,
-          .longest_step = chunk_of_prompts(options.cache) > 0
-                              ? chunk_of_prompts(options.cache)
+          .longest_step = chunk_of_prompts(options.cache, options.max_seq_len) > 0
+                              ? chunk_of_prompts(options.cache, options.max_seq_len)
                               : std::min(options.max_prompt_len, options.max_step_tokens)};
 }
 
@@ -231,7 +231,7 @@ std::unique_ptr<BatchSession::Live> BatchSession::repeated(int32_t step) {
   return live;
 }
 
-int32_t BatchSession::prompt_chunk() const { return chunk_of_prompts(options_.cache); }
+int32_t BatchSession::prompt_chunk() const { return chunk_of_prompts(options_.cache, options_.max_seq_len); }
 
 int32_t BatchSession::n_spare_blocks() const {
   if (prompt_chunk() > 0) return 0;  // such caches share no block

@@ -13,8 +13,8 @@
 //
 // * A step feeds the whole prompts of the generations that join, and one token of each other generation. The
 //   tokens are packed one after the other. Nothing is padded.
-// * If the cache uses new positions, a step feeds one token of each generation, also of a prompt. So a generation
-//   that has joined reads its prompt for several steps before it chooses a token.
+// * If the cache uses new positions, or K is int8-channel, a step feeds at most one token, or one block, of each
+//   prompt. So a generation may read its prompt for several steps before it chooses a token.
 // * Generations join in the order of add(). The first one that waits joins if three things are true: a
 //   sequence is free; the cache has room for it and for all that run, each at its longest; its prompt fits
 //   in the step (BatchOptions::max_step_tokens). So a generation that runs always finds room for its next
@@ -61,8 +61,8 @@ struct BatchOptions {
   SamplingOptions sampling{};
   int32_t max_seqs = 8;     // generations that can run at the same time
   int32_t max_seq_len = 0;  // of each generation; 0: the model's context; as in SessionOptions
-  int32_t max_step_tokens =
-      0;  // the most tokens of one step; 0: max_seq_len + max_seqs; new positions: max_seqs
+  // The most tokens of one step. 0: max_seq_len + max_seqs. Not used if prompts are fed in chunks (chunk_of_prompts)
+  int32_t max_step_tokens = 0;
   int32_t max_prompt_len = 0;  // 0: max_seq_len. A cache that forgets rows needs room for the longest prompt
   CacheOptions cache{};
   std::optional<RecordOptions> record{};    // what recorder() keeps; without it nothing is traced

@@ -16,6 +16,24 @@ bool limits_steps(const CacheOptions& options) {
 
 bool uses_new_positions(const CacheOptions& options) { return options.positions == Positions::renumbered; }
 
+void require_new_positions(const CacheOptions& options, const ModelShape& shape) {
+  if (options.windowed_every > 0)
+    throw UsageError(
+        "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
+        "it, window:w=W,positions=new",
+        shape.window_period, shape.name);
+  if (shape.learned_positions)
+    throw UsageError(
+        "{} adds a learned embedding of the position to each token, so a cache cannot use new positions: use "
+        "positions=kept",
+        shape.name);
+  if (const int64_t n = int64_t{options.window} + options.sinks; n > shape.max_seq_len)
+    throw UsageError(
+        "positions=new gives {} keys the positions 0 to {}, but the context of {} has only {} positions: "
+        "choose a smaller window, so that window + sinks is at most {}",
+        n, n - 1, shape.name, shape.max_seq_len, shape.max_seq_len);
+}
+
 CacheOptions completed(CacheOptions options, const ModelConfig& config) {
   if (options.kind == "window" && options.window == 0) {
     if (config.window == 0)
@@ -28,24 +46,8 @@ CacheOptions completed(CacheOptions options, const ModelConfig& config) {
         "{} has layers with a window of {}, which a budget cannot keep to, because the rows that it holds "
         "have gaps: use a contiguous, paged or window cache",
         config.name, config.window);
-  if (uses_new_positions(options) && options.windowed_every > 0)
-    throw UsageError(
-        "only 1 of every {} layers of {} has a window, and positions=new needs one for every layer: choose "
-        "it, window:w=W,positions=new",
-        config.window_period, config.name);
-  if (uses_new_positions(options) && config.learns_positions())
-    throw UsageError(
-        "{} adds a learned embedding of the position to each token, so a cache cannot use new positions: "
-        "use positions=kept",
-        config.name);
+  if (uses_new_positions(options)) require_new_positions(options, shape_of(config));
   require_window(config, options.window, options.sinks);
-  if (const int64_t n = int64_t{options.window} + options.sinks;
-      uses_new_positions(options) && n > config.max_seq_len)
-    throw UsageError(
-        "positions=new gives {} keys the positions 0 to {}, but the context of {} has only {} positions: "
-        "choose "
-        "a smaller window, so that window + sinks is at most {}",
-        n, n - 1, config.name, config.max_seq_len, config.max_seq_len);
   return options;
 }
 
@@ -77,9 +79,9 @@ int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t longes
   return std::min(options.kind == "budget" ? options.budget : options.window, longest_text);
 }
 
-int32_t chunk_of_prompts(const CacheOptions& options) {
+int32_t chunk_of_prompts(const CacheOptions& options, int32_t longest_text) {
   if (uses_new_positions(options)) return 1;
-  return has_channel_scales(options.dtype_k) ? options.block_len : 0;
+  return has_channel_scales(options.dtype_k) ? std::min(options.block_len, longest_text) : 0;
 }
 
 int32_t longest_forward(const CacheOptions& options, int32_t longest_text) {
@@ -104,8 +106,7 @@ void require_can_be_saved(const CacheOptions& options) {
   if (has_channel_scales(options.dtype_k))
     throw UsageError(
         "rows cannot be saved from a cache with K as int8-channel, nor loaded into one: the last ones are in "
-        "f32, and the "
-        "others share scales with their block; use int8");
+        "f32, and the others share scales with their block; use int8");
 }
 
 }  // namespace lastrow

@@ -5,7 +5,7 @@
 //   options.chunk = longest_chunk(options.cache, options.chunk, n);
 //
 // A cache that limits steps must know how many tokens of a sequence a step may feed (CacheSizes::longest_step),
-// because it has room for so many rows beside those that it keeps (or has sealed).
+// because it needs room for these rows beside those that it keeps.
 //
 // A text cannot be longer than the model's context, with one exception. If the cache uses new positions, no position
 // reaches its window + sinks. `completed` requires that these fit in the context, so the text may be of any length.
@@ -14,17 +14,22 @@
 #include <cstdint>
 
 #include "cache/make_cache.h"
+#include "cost/model_shape.h"
 #include "model/config.h"
 
 namespace lastrow {
 
 /// Whether a cache with these options forgets rows of a text that goes on.
 bool forgets_rows(const CacheOptions& options);
-/// Whether a cache with these options takes only so many tokens of a sequence in a step, SessionOptions::chunk: because
-/// it forgets rows, or keeps new rows of K in open blocks until it seals them (cache/sealing.h).
+/// Whether a step may feed only a limited number of tokens of a sequence (SessionOptions::chunk). True if the cache
+/// forgets rows or has open blocks (cache/sealing.h).
 bool limits_steps(const CacheOptions& options);
 /// Whether a cache with these options uses new positions. Then a step feeds one token of a sequence.
 bool uses_new_positions(const CacheOptions& options);
+
+/// Throws UsageError if the model cannot have a cache with these options, which use new positions: because only some of
+/// its layers have a ring, it has learned positions, or window + sinks exceed its context.
+void require_new_positions(const CacheOptions& options, const ModelShape& shape);
 
 /// The options with the model's window where a window cache has no number. If only some layers of the model have
 /// a window, only these get a ring (CacheOptions::windowed_every). Throws UsageError if the model has
@@ -40,13 +45,14 @@ int32_t longest_text(const CacheOptions& options, int32_t max_seq_len, const Mod
 const char* limit_of_text(const CacheOptions& options);
 
 /// The most tokens of a sequence that a step feeds; 0: any number. If the cache limits steps and the caller
-/// sets no chunk, it is the window, the budget, or a block. The cache then has about twice as many slots as kept rows.
+/// sets no chunk, it is the window, the budget, or a block. A cache that forgets rows then has about twice as many slots as kept
+/// rows.
 /// If the cache uses new positions, it is 1. Throws UsageError if the caller wants more.
 int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t longest_text);
 
-/// The most tokens of a prompt that a step of several texts feeds; 0: any number. 1 with new positions, and a block
-/// if K has scales for channels.
-int32_t chunk_of_prompts(const CacheOptions& options);
+/// The most tokens of one prompt that a step of a batch feeds; 0: any number. 1 with new positions, and a block if K has
+/// scales for channels, but never more than a text has.
+int32_t chunk_of_prompts(const CacheOptions& options, int32_t longest_text);
 
 /// The most tokens that a forward feeds, in both modes: the whole text, or 1 if the cache uses new positions. So the
 /// activations of a text of any length need the room of one token.

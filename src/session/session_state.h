@@ -45,7 +45,7 @@ struct SessionState : SessionValues {
     n_copied_tokens = std::min(n_copied_tokens, first_token);
     n_copied_steps = std::min(n_copied_steps, first_step);
   }
-  /// Becomes a copy of `state`. All copies of `state` must be made here, in this one object.
+  /// Becomes a copy of `state`. All copies of one state must go into the same object.
   void copy_from(SessionState& state) {
     static_cast<SessionValues&>(*this) = state;
     copy_rest(state.tokens, state.n_copied_tokens, tokens);
@@ -54,7 +54,7 @@ struct SessionState : SessionValues {
   /// Takes the state back from its copy.
   void swap_back(SessionState& copy) {
     std::swap(*this, copy);
-    n_copied_tokens = n_copied_steps = 0;  // `copy` has now what this state had
+    n_copied_tokens = n_copied_steps = 0;  // `copy` now has what this state had
   }
 
   /// Forgets everything but the memory of the logits.

@@ -205,14 +205,14 @@ TEST_CASE("what cannot have scales for channels is refused, with what to do") {
     }
   };
   const std::string begin = "K as int8-channel has a scale for each channel of a block, and a block of a ",
-                    end = ": use a paged cache that shares no prefixes, or int8";
+                    end = ": use a paged cache, or int8";
   CHECK(message({}) == begin + "contiguous cache is the whole context" + end);
   CHECK(message({.kind = "window", .window = 4}) ==
         begin + "window cache gets new rows in place of old ones" + end);
   CHECK(message({.kind = "budget", .budget = 4}) ==
         begin + "budget cache gets new rows in place of old ones" + end);
   CHECK(message({.kind = "paged", .share_prefix = true}) ==
-        begin + "paged cache may be shared before it has its scales" + end);
+        "K as int8-channel cannot share prefixes, because blocks are sealed for one sequence: use int8");
   CHECK(message({.kind = "paged"}) == "");
   CHECK_THROWS_WITH_AS(
       kv_dtypes_from_name("k=int8,v=int8-channel"),

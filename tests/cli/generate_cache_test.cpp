@@ -64,7 +64,10 @@ TEST_CASE(
   CHECK(lastrow_program(many).json()["kv_dtype"] == "int8-channel");
   std::vector<std::string> sharing = many;
   sharing.push_back("--share-prefix");
-  check_refused(sharing, "use a paged cache that shares no prefixes, or int8");
+  std::vector<std::string> padded = many;
+  padded.insert(padded.end(), {"--pad-left", "--batch", "2"});
+  check_refused(padded, "use --kv-dtype int8");
+  check_refused(sharing, "blocks are sealed for one sequence: use int8");
 }
 
 TEST_CASE("five tokens in blocks of two: three blocks, and one slot of them is empty") {

@@ -77,8 +77,8 @@ TEST_CASE("new positions: beside each held row stands the position that RoPE use
   CHECK(view->panes[0].price ==
         "RoPE goes by the new positions, so K is stored before RoPE and rotated in every step.");
   CHECK(view->panes[1].price ==
-        "Here every token is a pass of its own, because each query needs the keys at other positions.");
-  CHECK(view->transport.banner == "Decode 8 · position 11 · 6 of 12 keys");
+        "Here every token gets its own pass, because each query sees the keys at other positions.");
+  CHECK(view->transport.banner == "Decode step 11 · position 11 · 6 of 12 keys");
   CHECK(in_beat(controller, Beat::append)->sentence.text ==
         "② Left stores K before RoPE. Then it rotates all 6 keys to the new positions 0 to 5.");
   CHECK(in_beat(controller, Beat::append)->panes[0].beat_note == "appends K before RoPE, rotates 6 keys");
@@ -220,18 +220,18 @@ TEST_CASE(
     "new positions: each token of the prompt is a step, and changing the cache keeps the place in the text") {
   Controller controller(renumbered(1));
   auto view = in_beat(controller, Beat::next);
-  CHECK(view->transport.banner == "Prefill 2 · position 1 · 2 keys");
+  CHECK(view->transport.banner == "Prefill step 1 · position 1 · 2 keys");
   CHECK(view->tokens.back().text == "brown");
   CHECK(view->sentence.text == "④ The last row gives a next token, but the prompt goes on with “brown”.");
   controller.send(GoToStep{0});
   CHECK(in_beat(controller, Beat::start)->sentence.text ==
-        "Prefill feeds one token in a step, because every step has new positions. This is the first.");
+        "Prefill feeds one token per step, because every step has new positions. This is the first.");
   controller.send(GoToStep{7});
-  CHECK(controller.settle()->transport.banner == "Decode 4 · position 7 · 6 of 8 keys");
+  CHECK(controller.settle()->transport.banner == "Decode step 7 · position 7 · 6 of 8 keys");
   controller.send(SetCache{"contiguous"});
   CHECK(controller.settle()->transport.banner == "Decode 4 · position 7 · 8 keys");
   controller.send(SetCache{kRenumbered});
-  CHECK(controller.settle()->transport.banner == "Decode 4 · position 7 · 6 of 8 keys");
+  CHECK(controller.settle()->transport.banner == "Decode step 7 · position 7 · 6 of 8 keys");
 }
 
 TEST_CASE("new positions: both sides agree, and stepping about shows the same") {

@@ -73,12 +73,13 @@ constexpr const char* kPriceOfWindow =
 
 std::string price_of_new_positions(const Setup& setup, Mode side) {
   if (side == Mode::recompute)
-    return "Here every token is a pass of its own, because each query needs the keys at other positions.";
+    return "Here every token gets its own pass, because each query sees the keys at other positions.";
   return setup.config().has_rope()
              ? "RoPE goes by the new positions, so K is stored before RoPE and rotated in every step."
              : "ALiBi goes by the distance between new positions.";
 }
-/// "Layer 1 has no window, so its cache keeps every row. Layers 0 and 2 have one."
+
+/// "Layer 1 has no window, so the cache keeps all its rows. Layers 0, 2 have a window."
 std::string price_of_full_layer(const Setup& setup, int layer) {
   std::vector<int> windowed;
   for (int l = 0; l < setup.config().n_layers; ++l)

@@ -7,8 +7,9 @@
 namespace lastrow::view {
 
 std::string step_text(const Setup& setup, int step) {
-  if (step >= setup.n_prefill_steps) return fmt::format("decode {}", step - setup.n_prefill_steps + 1);
-  return setup.n_prefill_steps == 1 ? "prefill" : fmt::format("prefill {}", step + 1);
+  const bool is_prefill = step < setup.n_prefill_steps;
+  if (setup.n_prefill_steps > 1) return fmt::format("{} step {}", is_prefill ? "prefill" : "decode", step);
+  return is_prefill ? "prefill" : fmt::format("decode {}", step);
 }
 
 std::string step_name(const Setup& setup, int position) { return step_text(setup, setup.step_of(position)); }

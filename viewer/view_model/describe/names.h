@@ -8,7 +8,8 @@
 
 namespace lastrow::view {
 
-/// "prefill", "decode 3". If the prompt is fed one token at a time: "prefill 2".
+/// "prefill", "decode 3". If the prompt is fed one token at a time: "prefill step 2", "decode step 11", by the number of
+/// the step.
 std::string step_text(const Setup& setup, int step);
 /// The same of the step that fed this position.
 std::string step_name(const Setup& setup, int position);

@@ -82,13 +82,14 @@ std::string new_positions_sentence(const Snapshot& snapshot, const Selection& at
   switch (at.beat) {
     case Beat::project:
       return fmt::format(
-          "① Left computes 1 row of Q, K and V; right computes all {} rows again, each in a pass.", n);
+          "① Left computes 1 row of Q, K and V; right computes all {} rows again, each in its own pass.", n);
     case Beat::append:
       if (!setup.config().has_rope()) return "";
       return fmt::format("② Left stores K before RoPE. Then it rotates all {} to the new positions 0 to {}.",
                          plural(n_keys, "key"), n_keys - 1);
     case Beat::mask:
-      return "③ Keys after a query, and keys before its window, have weight 0: its pass does not have them.";
+      return "③ Keys after a query, and keys that have left its window, have weight 0: its pass does not "
+             "have them.";
     case Beat::next:
       if (n >= setup.prompt_len) return "";
       return fmt::format("④ The last row gives a next token, but the prompt goes on with {}.",
@@ -100,7 +101,7 @@ std::string new_positions_sentence(const Snapshot& snapshot, const Selection& at
 
 std::string prefill_sentence(const Snapshot& snapshot, const Selection& at) {
   if (at.beat == Beat::start && snapshot.setup->uses_new_positions())
-    return "Prefill feeds one token in a step, because every step has new positions. This is the first.";
+    return "Prefill feeds one token per step, because every step has new positions. This is the first.";
   if (at.beat == Beat::start)
     return fmt::format("Prefill reads {} at once. Neither side has kept anything yet.",
                        plural(snapshot.now->n_tokens, "token"));
@@ -148,7 +149,7 @@ std::string beat_sentence(const Snapshot& snapshot, const Selection& at) {
                          past_queries(past));
     case Beat::mask:
       if (n_right < n)
-        return "③ Keys after a query, and keys before its window, are masked: weight exactly 0.";
+        return "③ Keys after a query, and keys that have left its window, are masked: weight exactly 0.";
       return "③ Keys after a query are masked: weight exactly 0. The last query has no keys after it.";
     case Beat::softmax:
       return "③ Softmax turns the scores of a row into weights that add up to 1.";

@@ -31,7 +31,8 @@ __global__ void store_channel_rows_kernel(
   for (int32_t d = lane; d < layout.head_dim; d += kWarpSize) {
     const float x = g_rows.load(source + d);
     if (open < 0)
-      g_codes.store(target + d, to_int8_within(x, g_scales.load(channel_scales(layout, block, g) + d)));
+      g_codes.store(target + d,
+                    to_int8_within(x, g_scales.load(channel_scales_offset(layout, block, g) + d)));
     else
       g_open.store(target + d, x);
   }
