@@ -1,6 +1,7 @@
 // Builds the top bar.
 #pragma once
 
+#include "viewer/view_model/describe/selection.h"
 #include "viewer/view_model/describe/snapshot.h"
 #include "viewer/view_model/state/transport.h"
 
