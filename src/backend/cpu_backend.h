@@ -1,6 +1,6 @@
 // The base of every backend in host memory: memory, K/V storage, the step's arrays, and the operations that
-// only move, round or choose rows (Embed, EmbedPositions, Append, SealKeys, GatherRows, Argmax). T is the activation type,
-// float or double.
+// only move, round or choose rows (Embed, EmbedPositions, Append, SealKeys, GatherRows, Argmax). T is the activation
+// type, float or double.
 //
 // NaiveBackend and EigenBackend derive from it and add the arithmetic.
 //

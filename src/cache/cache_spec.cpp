@@ -84,8 +84,11 @@ void validate(const CacheSpec& spec) {
   if (!has_channel_scales(spec.dtype_k) && has_open)
     throw ShapeError("{} open blocks, but K is {}: only int8-channel has them", spec.n_open_blocks,
                      kv_dtype_name(spec.dtype_k));
-  const double bytes = 1.0 * spec.n_layers * spec.n_blocks * spec.n_kv_heads * spec.block_len *
-                       static_cast<double>(spec.row_bytes(RowKind::k) + spec.row_bytes(RowKind::v));
+  const double of_slots = 1.0 * spec.n_blocks * spec.block_len *
+                          static_cast<double>(spec.row_bytes(RowKind::k) + spec.row_bytes(RowKind::v)),
+               of_scales = 1.0 * spec.n_blocks * static_cast<double>(spec.channel_scales_bytes()),
+               of_open_rows = 4.0 * spec.n_open_blocks * spec.block_len * spec.head_dim;
+  const double bytes = 1.0 * spec.n_layers * spec.n_kv_heads * (of_slots + of_scales + of_open_rows);
   if (bytes > 0x1p62)
     throw ShapeError("a cache of {:.3g} bytes cannot be addressed: lower max_seq_len or n_blocks", bytes);
 }

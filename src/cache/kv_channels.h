@@ -9,8 +9,8 @@
 // row, these channels choose the scale, and the small ones become 0. A scale for a channel avoids that. V has no
 // such channels, so it does not need this.
 //
-// A scale needs all rows of its block. So new rows stay in f32 until their block is *sealed*: full, and so far
-// behind the end that no later step of the text writes to it (cache/sealing.h, ops/seal_keys.h).
+// A scale needs all rows of its block. So new rows stay in f32 until their block is *sealed*: it is full, and the rows
+// of the longest step are behind it (cache/sealing.h, ops/seal_keys.h).
 //
 // Codes and scales are those of int8 (cache/kv_codec.h), with a channel of a block in place of a row: if a decoded
 // block is encoded again, codes and scales are the same. If a channel holds NaN or infinity, the whole channel of

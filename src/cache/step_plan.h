@@ -43,10 +43,9 @@ struct StepPlan {
   std::vector<int32_t> new_positions{};      // [n_tokens]
   std::vector<int32_t> new_key_positions{};  // [n_seqs, keys_per_seq()]
   // Only if K has scales for channels (cache/sealing.h), else empty:
-  std::vector<int32_t>
-      open_blocks{};  // [CacheSpec::n_blocks]       open block of a block; −1: sealed, or unused
-  std::vector<int64_t> open_slots{};  // [n_tokens]                  where the K rows of the tokens go
-  std::vector<int32_t> seals{};  // [n_seals]                   blocks that the step seals, in every layer
+  std::vector<int32_t> open_blocks{};  // [n_blocks]   open block of each block; −1: it is sealed, or unused
+  std::vector<int64_t> open_slots{};   // [n_tokens]   where the K rows of the tokens go
+  std::vector<int32_t> seals{};        // [n_seals]    blocks that the step seals, in every layer
   // Only if the windowed layers have blocks of their own (CacheSpec::windowed):
   int32_t windowed_every = 0;           // WindowedLayers::every
   std::vector<StepPlan> of_windowed{};  // [1]: the plan of the windowed layers; else empty

@@ -60,13 +60,12 @@ struct ModeRun {
   std::vector<int32_t> tokens{};     // the chosen tokens of all turns
   std::vector<StepRecord> steps{};   // prefill steps before the last one of a turn choose no token
   std::vector<int32_t> chosen_by{};  // [tokens]             the step that chose token i
-  std::vector<float>
-      logits{};  // [tokens, vocab_size]  row i: the logits that token i was chosen from, if kept
-  std::string attend_kernel{};  // of the last step; "" if the backend has no kernels to choose from
-  int64_t n_replayed = 0;       // steps that the device ran as the record of an earlier step
-  StoredRows stored{};          // of the last step; the caller fills it in after the report of a device,
-                                // because downloading rows would count in that report
-  bool context_full = false;    // the context was full before the last turn chose n_tokens
+  std::vector<float> logits{};       // [tokens, vocab_size] if kept: row i is what token i was chosen from
+  std::string attend_kernel{};       // of the last step; "" if the backend has no kernels to choose from
+  int64_t n_replayed = 0;            // steps that the device ran as the record of an earlier step
+  StoredRows stored{};               // of the last step; the caller fills it in after the report of a device,
+                                     // because downloading rows would count in that report
+  bool context_full = false;         // the context was full before the last turn chose n_tokens
 };
 
 /// Starts the session and runs all turns, until n_tokens are chosen in the last one or the context is full.
@@ -83,8 +82,8 @@ struct Comparison {
   int32_t n_equal;           // number of tokens before the first that differs
 };
 
-/// Compares two runs of the same conversation that kept their logits. After the first tokens that differ, the inputs differ too, so
-/// the comparison stops there.
+/// Compares two runs of the same conversation that kept their logits. After the first tokens that differ, the inputs
+/// differ too, so the comparison stops there.
 Comparison compare(const ModeRun& a, const ModeRun& b);
 
 /// Every token of the run: given and chosen ones, in the order of the text.

@@ -68,8 +68,8 @@ struct PagedMemory {
 };
 
 /// The pool for `batch` sequences of `context` tokens, or a pool of n_blocks if that is not 0. If K has scales for
-/// channels, steps feed at most one block of a sequence, as in `lastrow generate`. Throws ShapeError as cache_memory does, for a block_len outside 1 … context,
-/// and for a pool that cannot hold one sequence.
+/// channels, steps feed at most one block of a sequence, as in `lastrow generate`. Throws ShapeError as cache_memory
+/// does, for a block_len outside 1 … context, and for a pool that cannot hold one sequence.
 PagedMemory paged_memory(const ModelShape& shape, int64_t context, int64_t batch, const CacheFormats& formats,
                          int64_t block_len, int64_t n_blocks = 0);
 

@@ -19,8 +19,8 @@
 // The windowed layers may have a different number of blocks (CacheSpec::windowed).
 //
 // K and V may have different types. There is one allocation, the arena. It holds K of layer 0, V of layer 0,
-// K of layer 1, …, each followed by its scales and open rows. Each of them begins at multiples of kAlignment bytes from
-// the start of the arena.
+// K of layer 1, …, each followed by its scales and open rows. Each of these parts begins at a multiple of kAlignment
+// bytes from the start of the arena.
 #pragma once
 
 #include <span>

@@ -23,8 +23,8 @@ struct Generation {
   std::vector<float> logits{};    // [vocab_size]  after the token that was fed last; empty: none yet
   int32_t sequence = -1;          // its number in the cache while it runs
   int32_t n_prefix = 0;           // prompt tokens whose rows were found in the cache, so they were not fed
-  int32_t joined_step =
-      -1;  // the step that fed the prompt, or its first token; of a branch: the last step before the fork
+  // The step that fed the prompt, or its first tokens. Of a branch: the last step before the fork
+  int32_t joined_step = -1;
   int32_t left_step = -1;     // the step that chose its last token
   double queued_us = 0;       // from add() to the start of joined_step
   double first_token_us = 0;  // from the start of joined_step to its first token

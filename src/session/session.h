@@ -21,8 +21,9 @@
 // * Only advance() can add a token. go_to() and set_pokes() run steps with the tokens that they had before.
 //   If advance() from an earlier step feeds other tokens than before, the later steps are forgotten.
 // * A cache that forgets rows (of kind window or budget), or seals blocks of K (int8-channel), takes at most
-//   SessionOptions::chunk tokens in a step, and its rows cannot be saved. One that forgets rows cannot go back to rows that it has forgotten, so stepping back runs the steps from 0 again. A poke of a
-//   row that is not stored any more changes nothing, and its report says so.
+//   SessionOptions::chunk tokens in a step, and its rows cannot be saved. It cannot go back to rows that it has
+//   forgotten or rounded, so stepping back runs the steps from 0 again. A poke of a row that is not stored any more
+//   changes nothing, and its report says so.
 // * Rows that start_from() loaded stay as they are. Stepping back never goes below them, and a poke `since`
 //   of such a row is refused, because no step of this session computed it. A poke `now` works.
 // * A call that throws changes nothing: step, tokens, pokes, logits, record, recorder, reports and stored

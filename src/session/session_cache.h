@@ -44,10 +44,9 @@ int32_t longest_text(const CacheOptions& options, int32_t max_seq_len, const Mod
 /// What ends a text, for messages: "the context", or "max_seq_len" if the cache uses new positions.
 const char* limit_of_text(const CacheOptions& options);
 
-/// The most tokens of a sequence that a step feeds; 0: any number. If the cache limits steps and the caller
-/// sets no chunk, it is the window, the budget, or a block. A cache that forgets rows then has about twice as many slots as kept
-/// rows.
-/// If the cache uses new positions, it is 1. Throws UsageError if the caller wants more.
+/// The most tokens of a sequence that a step feeds; 0: any number. If the cache limits steps and the caller sets no
+/// chunk, it is the window, the budget, or a block. A cache that forgets rows then has about twice as many slots as it
+/// keeps rows. If the cache uses new positions, it is 1. Throws UsageError if the caller wants more.
 int32_t longest_chunk(const CacheOptions& options, int32_t chunk, int32_t longest_text);
 
 /// The most tokens of one prompt that a step of a batch feeds; 0: any number. 1 with new positions, and a block if K has

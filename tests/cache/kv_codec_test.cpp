@@ -193,6 +193,12 @@ TEST_CASE("the types of K and of V by name, together and apart") {
   for (const DType k : {DType::f32, DType::f16, DType::bf16, DType::fp8_e4m3, DType::i8})
     for (const DType v : {DType::f32, DType::fp8_e4m3, DType::i8, DType::i4x2, DType::fp4x2})
       CHECK(kv_dtypes_from_name(kv_dtypes_name({k, v})) == KvDtypes(k, v));
+  CHECK_THROWS_WITH_AS(
+      kv_dtypes_from_name("k=int8,v=int8-channel"),
+      "int8-channel is for K only, because V has no outlier channels: use k=int8-channel,v=int8", UsageError);
+  CHECK(kv_dtypes_from_name("int8-channel") == KvDtypes(DType::i8_channel, DType::i8));
+  CHECK(kv_dtypes_name({DType::i8_channel, DType::i8}) == "int8-channel");
+  CHECK(kv_dtypes_name({DType::i8_channel, DType::f16}) == "k=int8-channel,v=f16");
   for (const char* text : {"k=int8", "k=fp8,k=int8", "int8,fp8", "k=int8, v=fp8", "k=int8,v=fp8,", "=", ","})
     CHECK_THROWS_WITH_AS(kv_dtypes_from_name(text), doctest::Contains("f32 f16 bf16 fp8 int8"), UsageError);
 }

@@ -1,14 +1,12 @@
-// K with a scale for each channel of a block: when a block is sealed, where its rows are until then, and the codes.
+// K with a scale for each channel of a block: when a block is sealed, and where its rows are until then.
 #include "cache/sealing.h"
 
 #include <doctest/doctest.h>
 
-#include <limits>
 #include <map>
 #include <set>
 #include <string>
 
-#include "cache/kv_channels.h"
 #include "cache/make_cache.h"
 #include "cache/pages.h"
 #include "core/error.h"
@@ -153,39 +151,6 @@ TEST_CASE("no sequence needs more open blocks than n_open, and some need all of 
     }
 }
 
-TEST_CASE("the scale of a channel is that of its largest element, and other channels do not change it") {
-  // Channel 1 is 100 times as large as channel 0. One scale for a row would round channel 0 to 0.
-  const float rows[] = {0.5f, 127.0f, -1.0f, -63.5f, 0.25f, 0.0f};  // 3 rows of 2 channels
-  Int8Channel codes[6];
-  const float first = encode_channel(rows, 3, 2, codes), second = encode_channel(rows + 1, 3, 2, codes + 1);
-  CHECK(second == 1.0f);
-  CHECK(first == doctest::Approx(1.0 / 127));
-  const int expected[] = {64, 127, -127, -64, 32, 0};  // ties to even: 63.5 → 64
-  for (int i = 0; i < 6; ++i) CHECK(codes[i].code == expected[i]);
-}
-
-TEST_CASE("a decoded channel encodes to itself, and a foreign scale cuts off what is too large") {
-  Random random(3, 1);
-  for (int repeat = 0; repeat < 1000; ++repeat) {
-    float x[16], decoded[16];
-    Int8Channel codes[16], again[16];
-    for (float& e : x) e = static_cast<float>(random.normal() * std::pow(10.0, random.below(9)));
-    const float scale = encode_channel(x, 16, 1, codes);
-    for (int i = 0; i < 16; ++i) decoded[i] = decode_channel(codes[i], scale);
-    CHECK(encode_channel(decoded, 16, 1, again) == scale);
-    for (int i = 0; i < 16; ++i) {
-      CHECK(again[i].code == codes[i].code);
-      CHECK(to_int8_within(decoded[i], scale).code == codes[i].code);
-    }
-  }
-  CHECK(to_int8_within(1000.0f, 0.5f).code == 127);
-  CHECK(to_int8_within(-1000.0f, 0.5f).code == -127);
-  CHECK(to_int8_within(std::numeric_limits<float>::quiet_NaN(), 0.5f).code == 0);
-  const float with_nan[] = {1.0f, std::numeric_limits<float>::quiet_NaN()};
-  Int8Channel codes[2];
-  CHECK(std::isnan(decode_channel(codes[0], encode_channel(with_nan, 2, 1, codes))));
-}
-
 TEST_CASE("bytes: codes, a scale for each channel of each block, and the open blocks in f32") {
   const CacheSpec spec = cache_spec(in_channels(16), sealed_sizes(16, 1, 64));
   const int64_t codes = 4 * 16 * 4, scales = 4 * 4 * 4, open = 3 * 16 * 4 * 4;
@@ -214,12 +179,6 @@ TEST_CASE("what cannot have scales for channels is refused, with what to do") {
   CHECK(message({.kind = "paged", .share_prefix = true}) ==
         "K as int8-channel cannot share prefixes, because blocks are sealed for one sequence: use int8");
   CHECK(message({.kind = "paged"}) == "");
-  CHECK_THROWS_WITH_AS(
-      kv_dtypes_from_name("k=int8,v=int8-channel"),
-      "int8-channel is for K only, because V has no outlier channels: use k=int8-channel,v=int8", UsageError);
-  CHECK(kv_dtypes_from_name("int8-channel") == KvDtypes(DType::i8_channel, DType::i8));
-  CHECK(kv_dtypes_name({DType::i8_channel, DType::i8}) == "int8-channel");
-  CHECK(kv_dtypes_name({DType::i8_channel, DType::f16}) == "k=int8-channel,v=f16");
   CHECK_THROWS_AS(validate(CacheSpec::contiguous(1, 1, 4, 8, 1, {DType::i8_channel, DType::i8})), ShapeError);
   const auto cache = make_cache(in_channels(4), sealed_sizes(4, 2));
   CHECK_THROWS_AS(cache->fork(0, 1), UsageError);

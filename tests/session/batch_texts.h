@@ -48,9 +48,10 @@ inline void run_to_the_end(BatchSession& batch) {
 }
 
 inline Text generated_alone(const std::shared_ptr<const Model>& model, std::unique_ptr<Backend> backend,
-                            const Request& request, SamplingOptions sampling = {}) {
-  DecodeSession session(model, std::move(backend), {.sampling = sampling});
+                            const Request& request, SamplingOptions sampling = {}, CacheOptions cache = {}) {
+  DecodeSession session(model, std::move(backend), {.sampling = sampling, .cache = std::move(cache)});
   session.start(request.prompt);
+  for (int32_t i = 1; i < session.n_prefill_steps(); ++i) session.advance();
   Text text;
   for (int32_t i = 0; i < request.n_tokens; ++i) {
     session.advance();

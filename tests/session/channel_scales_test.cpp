@@ -178,17 +178,10 @@ TEST_CASE("theorem: in a batch = alone, to the last bit on naive, and counts of 
         CHECK(n_written == step->total.cache_bytes_written);
       }
       for (size_t i = 0; i < requests.size(); ++i) {
-        DecodeSession alone(model, naive(), {.cache = sealed(4, dtypes)});
-        alone.start(requests[i].prompt);
-        while (alone.current_step() + 1 < alone.n_prefill_steps()) alone.advance();
-        std::vector<int32_t> tokens = {alone.next_token()};
-        while (static_cast<int32_t>(tokens.size()) < requests[i].n_tokens) {
-          alone.advance();
-          tokens.push_back(alone.next_token());
-        }
+        const Text alone = generated_alone(model, naive(), requests[i], {}, sealed(4, dtypes));
         const Generation& together = batch.generation(static_cast<int32_t>(i));
-        CHECK(together.tokens == tokens);
-        CHECK(std::equal(together.logits.begin(), together.logits.end(), alone.logits().begin()));
+        CHECK(together.tokens == alone.tokens);
+        CHECK(together.logits == alone.logits.back());
       }
       const std::vector<int32_t> text = batch.generation(4).tokens;
       const int32_t last = batch.last_step();

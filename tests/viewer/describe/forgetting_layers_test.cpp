@@ -3,9 +3,8 @@
 
 #include <algorithm>
 
-#include "registry/registry.h"
-#include "session/twin.h"
 #include "tests/viewer/recording_host.h"
+#include "tests/viewer/twin_at.h"
 #include "viewer/view_model/describe/reads.h"
 #include "viewer/view_model/run/sessions.h"
 
@@ -31,18 +30,6 @@ ControllerOptions alternating(int step) {
 std::shared_ptr<const ViewState> in_layer(Controller& controller, int layer) {
   controller.send(SetLayer{layer});
   return controller.settle();
-}
-
-/// The same steps without the viewer.
-std::unique_ptr<TwinSession> alternating_twin(int step) {
-  const auto model = load_model(kAlternating);
-  SessionOptions options;
-  options.cache = cache_options("window:block=1");
-  options.chunk = 6;  // the prompt
-  auto twin = std::make_unique<TwinSession>(model, make_backend("eigen"), make_backend("eigen"), options);
-  twin->start(model->tokenizer().encode(kSixTokens));
-  for (int i = 0; i <= step; ++i) twin->advance();
-  return twin;
 }
 
 }  // namespace
@@ -77,7 +64,7 @@ TEST_CASE("two groups of layers: index, slot and values are what the session say
   Controller controller(alternating(0));
   for (const int step : {0, 1, 5, 9, 3}) {
     controller.send(GoToStep{step});
-    const auto twin = alternating_twin(step);
+    const auto twin = twin_at(kAlternating, kSixTokens, "window:block=1", step);
     const DecodeSession& session = twin->cached();
     for (int layer = 0; layer < 4; ++layer) {
       CAPTURE(step);

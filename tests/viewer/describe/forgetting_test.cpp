@@ -6,9 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "registry/registry.h"
-#include "session/twin.h"
 #include "tests/viewer/recording_host.h"
+#include "tests/viewer/twin_at.h"
 #include "viewer/view_model/describe/needed.h"
 #include "viewer/view_model/describe/reads.h"
 #include "viewer/view_model/describe/text.h"
@@ -50,15 +49,8 @@ Goal goal_with(const std::string& cache, int step) {
 }
 
 /// The same steps without the viewer.
-std::unique_ptr<TwinSession> twin_at(const std::string& cache, int step) {
-  const auto model = load_model("fable-mha");
-  SessionOptions options;
-  options.cache = cache_options(cache);
-  options.chunk = 4;  // the prompt
-  auto twin = std::make_unique<TwinSession>(model, make_backend("eigen"), make_backend("eigen"), options);
-  twin->start(model->tokenizer().encode(kPrompt));
-  for (int i = 0; i <= step; ++i) twin->advance();
-  return twin;
+std::unique_ptr<TwinSession> same_steps(const std::string& cache, int step) {
+  return twin_at("fable-mha", kPrompt, cache, step);
 }
 
 }  // namespace
@@ -102,7 +94,7 @@ TEST_CASE("position, index and slot are what the session says, after every step 
       CAPTURE(step);
       controller.send(GoToStep{step});
       const auto view = controller.settle();
-      const auto twin = twin_at(cache, step);
+      const auto twin = same_steps(cache, step);
       const DecodeSession& session = twin->cached();
       const PaneState& left = view->panes[0];
       CHECK(left.kept == fmt::format("kept after this step: Q 0 · K {0} · V {0}", session.kv_len()));
@@ -133,7 +125,7 @@ TEST_CASE("what a step evicts is said with the numbers of the cache") {
     for (int step : {0, 1, 5, 9}) {
       Controller controller(with(cache, step));
       const auto view = controller.settle();
-      const auto twin = twin_at(cache, step);
+      const auto twin = same_steps(cache, step);
       const auto evicted = twin->cached().cache().evicted();
       const std::string& note = view->panes[0].beat_note;
       CAPTURE(note);
@@ -156,7 +148,7 @@ TEST_CASE("what a step evicts is said with the numbers of the cache") {
 TEST_CASE("a budget: both panes say how much weight the forgotten rows hold, and by how much logits differ") {
   Controller controller(with("budget:rows=4,policy=heavy", 9));
   const auto view = controller.settle();
-  const auto twin = twin_at("budget:rows=4,policy=heavy", 9);
+  const auto twin = same_steps("budget:rows=4,policy=heavy", 9);
   double weight = 0;
   for (int s = 0; s < view->n_tokens; ++s)
     if (view->panes[0].weights.cell(12, s) == State::not_stored)
@@ -185,7 +177,7 @@ TEST_CASE("with a window both sides compute the same, and say so") {
   Controller controller(with("window:w=4,sinks=1,block=1", 9));
   const auto view = controller.settle();
   CHECK(view->panes[0].price.starts_with("Both sides have the same window"));
-  CHECK(twin_at("window:w=4,sinks=1,block=1", 9)->max_abs_logit_diff() < 1e-3f);
+  CHECK(same_steps("window:w=4,sinks=1,block=1", 9)->max_abs_logit_diff() < 1e-3f);
   CHECK(view->panes[1].subtitle.find("each meets ≤ 5 keys") != std::string::npos);
   CHECK(view->panes[0].subtitle.find("1 query meets 5 keys") != std::string::npos);
 }
@@ -269,7 +261,7 @@ TEST_CASE("hover and pin of a forgotten row say when and why it was evicted, and
     return it == lines.end() ? "" : it->second;
   };
   CHECK(line("evicted after") == "decode 4: the oldest");
-  const auto twin = twin_at("budget:rows=4", 9);
+  const auto twin = same_steps("budget:rows=4", 9);
   std::string now = ", free";
   for (int32_t i = 0; i < twin->cached().kv_len(); ++i)
     if (twin->cached().slot(i) == 3) now = fmt::format(", now position {}", twin->cached().position_of(i));

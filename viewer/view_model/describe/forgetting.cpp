@@ -27,7 +27,7 @@ std::string evicted_in(const Setup& setup, int step) {
   return step == 0 && setup.n_prefill_steps == 1 ? "after the prefill" : "in " + step_text(setup, step);
 }
 
-/// "Logits differ by up to 0.84; left chooses “cat”, right “dog”." by_rounding: the types of K and V are all that differs.
+/// "Logits differ by up to 0.84; left chooses “cat”, right “dog”."   by_rounding: only the types of K and V differ.
 std::string logits_text(const Snapshot& snapshot, const StepData& step, bool by_rounding) {
   const SideData &left = step.side(Mode::cached), &right = step.side(Mode::recompute);
   if (same_logits(left, right)) return "Logits are bit-identical.";

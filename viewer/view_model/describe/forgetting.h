@@ -17,8 +17,8 @@ namespace lastrow::view {
 bool forgets(const Setup& setup);
 bool forgets(const Setup& setup, int layer);
 
-/// When the cache forgot the row of a position in this layer, and what it noted about it. None if it has not forgotten the row, or
-/// if pokes of earlier steps may have changed what it forgot.
+/// When the cache forgot the row of a position in this layer, and what it noted about it. None if it has not forgotten
+/// the row, or if pokes of earlier steps may have changed what it forgot.
 struct Forgotten {
   int step = 0;
   EvictedRow row;
@@ -30,8 +30,8 @@ std::optional<int> last_forgotten_in(const Snapshot& snapshot, int layer, int64_
 
 /// Why the policy chose the row: "least attention, 1.9 in all". All: over layers, heads and queries.
 std::string eviction_reason(const Setup& setup, const EvictedRow& row);
-/// What the end of this step forgets in a layer: "row 3", "rows 0–2, 4"; only their number, "13 rows", if the list would have
-/// more than most_bytes.
+/// What the end of this step forgets in a layer: "row 3", "rows 0–2, 4"; only their number, "13 rows", if the list would
+/// have more than most_bytes.
 std::string evicted_rows(const Snapshot& snapshot, int layer, size_t most_bytes);
 /// "evicts row 3: attention 1.9 in all", "evicts rows 0–2, 4".
 std::string evicted_text(const Snapshot& snapshot, int layer);

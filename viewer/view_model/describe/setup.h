@@ -35,8 +35,7 @@ struct Setup {
   CacheOptions cache{};  // of the side with the cache, as the user chose it
   CacheSpec spec{};      // what that came to
   int prompt_len = 0;
-  int n_prefill_steps =
-      1;  // prompt_len if the cache takes one token in a step, because it uses new positions
+  int n_prefill_steps = 1;  // prompt_len if the cache uses new positions, because a step then feeds one token
   int max_seq_len = 0;
   std::vector<LayerScales> scales;  // [n_layers]; fixed when the sessions start
   const ModelConfig& config() const { return model->config(); }
