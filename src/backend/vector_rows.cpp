@@ -49,10 +49,11 @@ HWY_INLINE hn::Vec<hn::FixedTag<float, 4>> sums_of_lanes(Vec a, Vec b, Vec c, Ve
   return sum_of_blocks(kFloats, sums);
 }
 
-/// kBlock rows as floats, or what is left of them: in place if they are stored so, else decoded.
+/// kBlock rows as floats, or what is left of them: in place if they are stored so, else decoded. Knows which rows
+/// are needed after them: the next ones, or behind the last block the first ones of `next`.
 class Block {
  public:
-  Block(const Rows& rows, int32_t begin) : n_(std::min(kBlock, rows.n - begin)) {
+  Block(const Rows& rows, int32_t begin, const Rows& next) : n_(std::min(kBlock, rows.n - begin)) {
     if (rows.dtype == DType::f32) {
       for (int32_t i = 0; i < n_; ++i) rows_[i] = reinterpret_cast<const float*>(rows.stored[begin + i]);
     } else {
@@ -60,51 +61,39 @@ class Block {
       for (int32_t i = 0; i < n_; ++i) rows_[i] = floats_ + i * rows.head_dim;
     }
     for (int32_t i = n_; i < kBlock; ++i) rows_[i] = rows_[n_ - 1];  // dot takes four rows at a time
+
+    const bool is_last = begin + kBlock >= rows.n;
+    const Rows& after = is_last && next.n > 0 ? next : rows;
+    const int32_t first = is_last ? 0 : begin + kBlock;
+    for (int32_t i = 0; i < kBlock; ++i) after_[i] = after.stored[std::min(first + i, after.n - 1)];
+    vector_bytes_ = after.row_bytes * kLanes / after.head_dim;
   }
   int32_t n() const { return n_; }
-  const float* const* rows() const { return rows_; }
+  const float* row(int32_t i) const { return rows_[i]; }
+
+  /// Prefetches the vector that begins at element e of row i of the rows after these, into the second-level cache.
+  /// (Into the first level it was measured to be slower for long contexts.)
+  HWY_INLINE void prefetch(int32_t i, int64_t e) const {
+    __builtin_prefetch(after_[i] + e / kLanes * vector_bytes_, 0, 2);
+  }
 
  private:
   int32_t n_;
+  int64_t vector_bytes_;  // that a vector of elements takes in the rows after these
   const float* rows_[kBlock];
+  const std::byte* after_[kBlock];
   HWY_ALIGN float floats_[kBlock * kMostHeadDim];
 };
 
-/// Prefetches rows in equal shares, one at each step of a loop, into the second-level cache. (Into the first
-/// level it was measured to be slower for long contexts.)
-class Prefetcher {
- public:
-  Prefetcher(const Rows& rows, int64_t n_steps)
-      : row_(rows.stored),
-        end_(rows.stored + rows.n),
-        row_bytes_(rows.row_bytes),
-        lines_((rows.n * ((rows.row_bytes + kLine - 1) / kLine) + n_steps - 1) / n_steps) {}
-  HWY_INLINE void step() {
-    if (row_ == end_) return;
-    for (int64_t i = 0; i < lines_; ++i) {
-      __builtin_prefetch(*row_ + at_, 0, 2);
-      at_ += kLine;
-      if (at_ < row_bytes_) continue;
-      at_ = 0;
-      if (++row_ == end_) return;
-    }
-  }
-
- private:
-  static constexpr int64_t kLine = 64;  // bytes of a cache line
-  const std::byte *const *row_, *const *end_;
-  int64_t row_bytes_, lines_, at_ = 0;
-};
-
-/// Four rows for N heads.
+/// Rows row … row + 3 of the block, for N heads.
 template <int N>
-HWY_INLINE void dot_four_rows(const float* const* rows, const float* q, int64_t head_dim, float* scores,
-                              int64_t stride, Prefetcher& prefetcher) {
+HWY_INLINE void dot_four_rows(const Block& block, int32_t row, const float* q, int64_t head_dim,
+                              float* scores, int64_t stride) {
   Vec sums[N][kRows];
   HWY_UNROLL(4)
   for (int j = 0; j < N; ++j) HWY_UNROLL(4)
   for (int i = 0; i < kRows; ++i) sums[j][i] = hn::Zero(kFloats);
-  const float *a = rows[0], *b = rows[1], *c = rows[2], *d = rows[3];
+  const float *a = block.row(row), *b = block.row(row + 1), *c = block.row(row + 2), *d = block.row(row + 3);
   const auto step = [&](Vec xa, Vec xb, Vec xc, Vec xd, const auto& q_of) HWY_ATTR {
     HWY_UNROLL(4)
     for (int j = 0; j < N; ++j) {
@@ -117,7 +106,8 @@ HWY_INLINE void dot_four_rows(const float* const* rows, const float* q, int64_t 
   };
   int64_t e = 0;
   for (; e + kLanes <= head_dim; e += kLanes) {
-    prefetcher.step();
+    HWY_UNROLL(4)
+    for (int i = 0; i < kRows; ++i) block.prefetch(row + i, e);
     step(hn::LoadU(kFloats, a + e), hn::LoadU(kFloats, b + e), hn::LoadU(kFloats, c + e),
          hn::LoadU(kFloats, d + e), [&](int j) HWY_ATTR { return hn::LoadU(kFloats, q + j * head_dim + e); });
   }
@@ -142,57 +132,45 @@ HWY_INLINE void for_heads(int64_t n_heads, const F& f) {
   if (n_heads - j == 1) f(j, std::integral_constant<int, 1>());
 }
 
-/// The rows of the block behind the one at `begin`. Behind the last block, those of the first one of `next`.
-Rows block_after(const Rows& rows, int32_t begin, const Rows& next) {
-  const bool is_last = begin + kBlock >= rows.n;
-  Rows after = is_last ? next : rows;
-  if (!is_last) after.stored += begin + kBlock, after.n -= begin + kBlock;
-  after.n = std::min(after.n, kBlock);
-  return after;
-}
-
 void dot_rows(const Rows& rows, const float* q, int64_t n_heads, float* scores, int64_t stride,
               const Rows& next) {
-  const int64_t n_passes = (n_heads + kHeads - 1) / kHeads * (kBlock / kRows);
   for (int32_t begin = 0; begin < rows.n; begin += kBlock) {
-    Prefetcher prefetcher(block_after(rows, begin, next),
-                          n_passes * std::max<int64_t>(1, rows.head_dim / kLanes));
-    const Block block(rows, begin);
-    for (int32_t i = 0; i < block.n(); i += kRows) {
+    const Block block(rows, begin, next);
+    for (int32_t i = 0; i < block.n(); i += kRows)
       for_heads(n_heads, [&](int64_t j, auto heads) HWY_ATTR {
-        dot_four_rows<heads>(block.rows() + i, q + j * rows.head_dim, rows.head_dim,
-                             scores + j * stride + begin + i, stride, prefetcher);
+        dot_four_rows<heads>(block, i, q + j * rows.head_dim, rows.head_dim, scores + j * stride + begin + i,
+                             stride);
       });
-    }
   }
 }
 
 /// Elements [e, e + N · kLanes) of add, for H heads.
 template <int H, int N>
-HWY_INLINE void add_elements(const float* const* rows, int32_t n, const float* weights, int64_t stride,
-                             const float* factors, int64_t e, float* acc, int64_t acc_stride,
-                             Prefetcher& prefetcher) {
+HWY_INLINE void add_elements(const Block& block, const float* weights, int64_t stride, const float* factors,
+                             int64_t e, float* acc, int64_t acc_stride) {
   Vec sums[H][N];
   HWY_UNROLL(4)
-  for (int j = 0; j < H; ++j) HWY_UNROLL(4)
+  for (int j = 0; j < H; ++j) HWY_UNROLL(8)
   for (int k = 0; k < N; ++k) sums[j][k] = hn::Zero(kFloats);
-  for (int32_t i = 0; i < n; ++i) {
-    prefetcher.step();
-    const float* row = rows[i] + e;
+  for (int32_t i = 0; i < block.n(); ++i) {
+    const float* row = block.row(i) + e;
     Vec x[N];
-    HWY_UNROLL(4)
-    for (int k = 0; k < N; ++k) x[k] = hn::LoadU(kFloats, row + k * kLanes);
+    HWY_UNROLL(8)
+    for (int k = 0; k < N; ++k) {
+      block.prefetch(i, e + k * kLanes);
+      x[k] = hn::LoadU(kFloats, row + k * kLanes);
+    }
     HWY_UNROLL(4)
     for (int j = 0; j < H; ++j) {
       const Vec w = hn::Set(kFloats, weights[j * stride + i]);
-      HWY_UNROLL(4)
+      HWY_UNROLL(8)
       for (int k = 0; k < N; ++k) sums[j][k] = hn::MulAdd(w, x[k], sums[j][k]);
     }
   }
   HWY_UNROLL(4)
   for (int j = 0; j < H; ++j) {
     const Vec factor = hn::Set(kFloats, factors[j]);
-    HWY_UNROLL(4)
+    HWY_UNROLL(8)
     for (int k = 0; k < N; ++k) {
       float* to = acc + j * acc_stride + e + k * kLanes;
       hn::StoreU(hn::MulAdd(hn::LoadU(kFloats, to), factor, sums[j][k]), kFloats, to);
@@ -201,11 +179,10 @@ HWY_INLINE void add_elements(const float* const* rows, int32_t n, const float* w
 }
 
 /// The last elements of add, fewer than a vector, from e on.
-void add_rest(const float* const* rows, int32_t n, const float* weights, float factor, int64_t e,
-              int64_t n_rest, float* acc) {
+void add_rest(const Block& block, const float* weights, float factor, int64_t e, int64_t n_rest, float* acc) {
   Vec sum = hn::Zero(kFloats);
-  for (int32_t i = 0; i < n; ++i)
-    sum = hn::MulAdd(hn::Set(kFloats, weights[i]), load_rest(rows[i] + e, n_rest), sum);
+  for (int32_t i = 0; i < block.n(); ++i)
+    sum = hn::MulAdd(hn::Set(kFloats, weights[i]), load_rest(block.row(i) + e, n_rest), sum);
   HWY_ALIGN float total[kLanes];
   hn::Store(hn::MulAdd(load_rest(acc + e, n_rest), hn::Set(kFloats, factor), sum), kFloats, total);
   std::memcpy(acc + e, total, static_cast<size_t>(n_rest) * sizeof(float));
@@ -214,24 +191,23 @@ void add_rest(const float* const* rows, int32_t n, const float* weights, float f
 void add_rows(const Rows& rows, const float* weights, int64_t stride, const float* factors, int64_t n_heads,
               float* acc, int64_t acc_stride, const Rows& next) {
   constexpr float kOnes[] = {1, 1, 1, 1};
-  constexpr int64_t kStep = kVectors * kLanes;
   const int64_t head_dim = rows.head_dim;
-  const int64_t n_passes = (n_heads + kHeads - 1) / kHeads * ((head_dim + kStep - 1) / kStep);
   for (int32_t begin = 0; begin < rows.n; begin += kBlock) {
-    Prefetcher prefetcher(block_after(rows, begin, next), n_passes * kBlock);
-    const Block block(rows, begin);
+    const Block block(rows, begin, next);
     for_heads(n_heads, [&](int64_t j, auto heads) HWY_ATTR {
+      // Fewer heads leave registers free: then more elements of a row at once.
+      constexpr int kMany = heads * 2 <= kHeads ? 2 * kVectors : kVectors;
       const float* w = weights + j * stride + begin;
       const float* f = begin == 0 ? factors + j : kOnes;
       float* to = acc + j * acc_stride;
       int64_t e = 0;
-      for (; e + kStep <= head_dim; e += kStep)
-        add_elements<heads, kVectors>(block.rows(), block.n(), w, stride, f, e, to, acc_stride, prefetcher);
+      for (; e + kMany * kLanes <= head_dim; e += kMany * kLanes)
+        add_elements<heads, kMany>(block, w, stride, f, e, to, acc_stride);
       for (; e + kLanes <= head_dim; e += kLanes)
-        add_elements<heads, 1>(block.rows(), block.n(), w, stride, f, e, to, acc_stride, prefetcher);
+        add_elements<heads, 1>(block, w, stride, f, e, to, acc_stride);
       if (e < head_dim)
         for (int64_t h = 0; h < heads; ++h)
-          add_rest(block.rows(), block.n(), w + h * stride, f[h], e, head_dim - e, to + h * acc_stride);
+          add_rest(block, w + h * stride, f[h], e, head_dim - e, to + h * acc_stride);
     });
   }
 }
