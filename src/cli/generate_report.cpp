@@ -60,6 +60,11 @@ std::string work_rows(const GenerateReport& report) {
   return out;
 }
 
+/// The newest rows of K are stored in f32 (cache/kv_channels.h).
+bool has_open_rows(const GenerateReport& report) {
+  return report.kv_dtype.find(kv_dtype_name(DType::i8_channel)) != std::string::npos;
+}
+
 /// What the cache holds at the end. One contiguous block has nothing to show.
 std::string held_rows(const GenerateReport& report) {
   if (report.cache == "contiguous") return "";
@@ -73,7 +78,10 @@ std::string held_rows(const GenerateReport& report) {
   return table_row(report, "rows held at the end by a layer", rows, with_commas) +
          (forgets ? table_row(report, "rows forgotten by a layer", forgotten, with_commas) : "") +
          table_row(report, "blocks of such a layer", blocks, with_commas) +
-         table_row(report, "bytes of the blocks, all layers", bytes, gib_and_gb);
+         table_row(
+             report,
+             has_open_rows(report) ? "bytes of the blocks and f32 rows" : "bytes of the blocks, all layers",
+             bytes, gib_and_gb);
 }
 
 std::string agreement(const GenerateReport& report) {
@@ -203,11 +211,14 @@ std::string as_table(const GenerateReport& report) {
       report, "time", [](const StepRecord& s) { return s.wall_us; }, milliseconds);
   out += text_row(report, "tokens/s after the prefill", tokens_per_second);
   if (report.runs.size() == 2) out += fmt::format("\n{}{}", agreement(report), price_of_budget(report));
-  if (report.kv_dtype != "f32" && report.runs[0].mode == Mode::cached)
+  if (report.kv_dtype != "f32" && report.runs[0].mode == Mode::cached) {
+    const char* meaning = report.kv_dtype == "f64" ? "a row has twice the bytes of f32"
+                          : has_open_rows(report)
+                              ? "the values that it reads are rounded, except the newest rows of K"
+                              : "the values that it reads are rounded";
     out += fmt::format("{}The cache stores K and V in {}: {}.\n", report.runs.size() == 2 ? "" : "\n",
-                       report.kv_dtype,
-                       report.kv_dtype == "f64" ? "a row has twice the bytes of f32"
-                                                : "the values that it reads are rounded");
+                       report.kv_dtype, meaning);
+  }
   return out;
 }
 

@@ -34,7 +34,8 @@ struct StepRecord {
   int64_t rows_evicted = 0;   // rows that the policy forgot in this step
   int32_t blocks_used = 0;    // blocks that hold these rows
   int32_t blocks_shared = 0;  // of these, blocks that two or more sequences hold
-  int64_t bytes_held = 0;     // bytes of K and V in all layers: the blocks used, as whole blocks
+  // Bytes of K and V in all layers: the blocks used, as whole blocks, and the open blocks if K has scales for channels.
+  int64_t bytes_held = 0;
   // Elements of the new K and V rows that the stored type cannot hold: they became infinite (f16, bf16) or its
   // largest number (fp8, int4, fp4). −1: not counted, because kernels store the rows.
   int64_t n_saturated = 0;

@@ -52,6 +52,9 @@ TEST_CASE(
         3 * 2 * 2 * (6 * 4 + (6 + 4)));  // K in f32, V in int8
   CHECK(j["max_abs_logit_diff"] > 0);
   CHECK(j["max_abs_logit_diff"] < 0.1);
+  const std::string text = lastrow_program(with({"--tokens", "3", "--cache", "paged:block=3"})).out;
+  CHECK(text.find("bytes of the blocks and f32 rows") != std::string::npos);
+  CHECK(text.find("rounded, except the newest rows of K") != std::string::npos);
   check_refused(with({}), "use a paged cache");
   check_refused(with({"--cache", "window:w=8"}), "use a paged cache");
   check_refused(with({"--cache", "paged:block=3", "--save-cache", "x"}), "use int8");
