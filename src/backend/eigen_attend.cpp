@@ -58,16 +58,6 @@ struct Scores {
   }
 };
 
-/// Rows of a tile that were decoded to floats, for vector_rows.
-vector_rows::Rows float_rows(const float* const* rows, const TileRows& tile) {
-  return {DType::f32,
-          tile.n(),
-          tile.head_dim(),
-          tile.head_dim() * static_cast<int64_t>(sizeof(float)),
-          reinterpret_cast<const std::byte* const*>(rows),
-          nullptr};
-}
-
 /// The query heads of one token that share a K/V head. Their partials are [n_heads] of [head_dim + 2].
 struct Group {
   const float* q;  // [n_heads, head_dim]
@@ -82,12 +72,9 @@ struct Group {
   void dot(const TileRows& tile, int64_t first, int64_t count, float* scores_of_heads,
            const TileRows& next) const {
     const float* from = q + first * head_dim;
-    if (in_registers && !tile.rows().per_channel())
-      return vector_rows::dot(tile.view(), from, count, scores_of_heads, kTile, next.view());
+    if (in_registers) return vector_rows::dot(tile.view(), from, count, scores_of_heads, kTile, next.view());
     FloatRoom room;
     const float* const* rows = room.floats(tile);
-    if (in_registers)
-      return vector_rows::dot(float_rows(rows, tile), from, count, scores_of_heads, kTile, next.view());
     for (int64_t j = 0; j < count; ++j)
       dot_rows(rows, tile.n(), from + j * head_dim, head_dim, scores_of_heads + j * kTile);
   }

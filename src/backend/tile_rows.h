@@ -76,7 +76,7 @@ class TileRows {
   const EncodedRows& rows() const { return *rows_; }
   const std::byte* const* stored() const { return stored_; }  // [n]
   const std::byte* const* scales() const { return scales_; }  // [n]
-  /// The same, for sums in registers. With scales for channels: only to prefetch the rows.
+  /// The same, for sums in registers.
   vector_rows::Rows view() const {
     if (n_ == 0) return {};
     return {rows_->dtype(), n_, head_dim_, rows_->row_bytes(), stored_, scales_};

@@ -21,6 +21,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "cache/kv_channels.h"
 #include "cache/kv_groups.h"
 #include "core/error.h"
 
@@ -133,10 +134,28 @@ void decode_one(const T* stored, const std::byte* scales, int64_t head_dim, floa
   }
 }
 
+/// A row of codes with a scale for each channel. Without scales it is still in f32.
+void decode_channels(const Int8Channel* codes, const std::byte* scales, int64_t head_dim, float* row) {
+  if (scales == nullptr) {
+    std::memcpy(row, codes, static_cast<size_t>(head_dim) * sizeof(float));
+    return;
+  }
+  const auto* scale = reinterpret_cast<const float*>(scales);
+  const auto* bytes = reinterpret_cast<const int8_t*>(codes);
+  int64_t e = 0;
+  for (; e + kLanes <= head_dim; e += kLanes)
+    hn::StoreU(hn::Mul(load(bytes + e), hn::LoadU(kFloats, scale + e)), kFloats, row + e);
+  for (; e < head_dim; ++e) row[e] = decode_channel(codes[e], scale[e]);
+}
+
 /// Decodes rows [begin, begin + n).
 void decode_rows(const Rows& rows, int32_t begin, int32_t n, float* floats) {
   with_type(rows.dtype, [&]<typename T>(T) {
-    if constexpr (encodes_rows(dtype_of<T>) && dtype_of<T> != DType::f32)
+    if constexpr (std::is_same_v<T, Int8Channel>)
+      for (int32_t i = 0; i < n; ++i)
+        decode_channels(reinterpret_cast<const T*>(rows.stored[begin + i]), rows.scales[begin + i],
+                        rows.head_dim, floats + i * rows.head_dim);
+    else if constexpr (encodes_rows(dtype_of<T>) && dtype_of<T> != DType::f32)
       for (int32_t i = 0; i < n; ++i)
         decode_one(reinterpret_cast<const T*>(rows.stored[begin + i]),
                    rows.scales == nullptr ? nullptr : rows.scales[begin + i], rows.head_dim,

@@ -43,8 +43,9 @@ struct Rows {
   int64_t head_dim = 0;                      // at most kMostHeadDim
   int64_t row_bytes = 0;                     // of a row without its scales
   const std::byte* const* stored = nullptr;  // [n]
-  const std::byte* const* scales =
-      nullptr;  // [n]   f32 for int8, f16 [n_groups] for int4 and fp4; else unused
+  // [n]   f32 for int8, f16 [n_groups] for int4 and fp4; else unused. For int8-channel f32 [head_dim], or nullptr if
+  // this row is still stored in f32.
+  const std::byte* const* scales = nullptr;
 };
 
 /// scores[j · stride + i] = row i · q[j].   q [n_heads, head_dim]   scores [n_heads, stride]

@@ -11,6 +11,7 @@
 #include "backend/eigen.h"
 #include "backend/kv_rows.h"
 #include "backend/row_sums.h"
+#include "cache/kv_channels.h"
 #include "cache/kv_groups.h"
 #include "judge/random_tensor.h"
 
@@ -223,5 +224,30 @@ TEST_CASE("every stored value decodes to the bits that its type defines") {
     CAPTURE(head_dim);
     compare_all_grouped<Int4x2>(head_dim);
     compare_all_grouped<Fp4x2>(head_dim);
+  }
+}
+
+TEST_CASE("int8-channel: every code with every scale, beside a row that is still in f32") {
+  if (skipped()) return;
+  constexpr float kScales[] = {0.0f, 1.0f, 0.01f, 1e-30f, 1e36f, std::numeric_limits<float>::quiet_NaN()};
+  for (const int32_t head_dim : {1, 5, 16, 64, 80, 130}) {
+    CAPTURE(head_dim);
+    const auto n = static_cast<size_t>(head_dim);
+    const std::vector<float> in_f32 = random_floats(head_dim, 1);
+    for (int first = -128; first < 128; ++first) {
+      std::vector<Int8Channel> codes(n);
+      std::vector<float> scales(n), expected(n), actual(2 * n);
+      for (size_t d = 0; d < n; ++d) {
+        codes[d] = {static_cast<int8_t>((first + 128 + static_cast<int>(d)) % 256 - 128)};
+        scales[d] = kScales[(d + static_cast<size_t>(first + 128)) % std::size(kScales)];
+        expected[d] = decode_channel(codes[d], scales[d]);
+      }
+      expected.insert(expected.end(), in_f32.begin(), in_f32.end());
+      const std::byte* rows[] = {reinterpret_cast<const std::byte*>(codes.data()),
+                                 reinterpret_cast<const std::byte*>(in_f32.data())};
+      const std::byte* scales_of[] = {reinterpret_cast<const std::byte*>(scales.data()), nullptr};
+      vector_rows::decode({DType::i8_channel, 2, head_dim, head_dim, rows, scales_of}, actual.data());
+      CHECK(bits_of(actual) == bits_of(expected));
+    }
   }
 }

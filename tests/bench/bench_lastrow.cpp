@@ -6,6 +6,7 @@
 //                      rounds the same machine reads a plain buffer of the same size
 //   roof/eigen/H/N     H query heads on one thread against N rows: processor time, compared with a plain read
 //   types/eigen/N      one thread against N rows of each stored type, compared with f32
+//   channels/eigen/N   the same for K with a scale per channel, in blocks that are full and sealed
 //   paged/eigen/N      the same against rows in blocks of 16, compared with contiguous rows
 //   batch/eigen        decode steps of a batch of 8 sequences, compared with those of one sequence
 #include <benchmark/benchmark.h>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "cache/contiguous_cache.h"
+#include "cache/make_cache.h"
 #include "cache/slots.h"
 #include "core/function_ref.h"
 #include "core/random.h"
@@ -25,6 +27,8 @@
 #include "judge/attend_case.h"
 #include "model/decoder.h"
 #include "model/model.h"
+#include "ops/append.h"
+#include "ops/seal_keys.h"
 #include "registry/registry.h"
 #include "session/session.h"
 
@@ -232,6 +236,71 @@ void types(benchmark::State& state) {
         median(times[0].processor) / median(times[i].processor);
 }
 
+/// One layer of a paged cache, filled by steps of a block, and one query of each head. K may be int8-channel.
+struct PagedAttend {
+  static constexpr int32_t kBlockLen = 16, kQueryHeads = 32;
+
+  PagedAttend(Backend& b, int32_t kv_len, KvDtypes dtypes)
+      : backend(b),
+        cache(make_cache({.kind = "paged", .block_len = kBlockLen, .dtype_k = dtypes.k, .dtype_v = dtypes.v},
+                         {.n_layers = 1,
+                          .n_kv_heads = FullCache::kKvHeads,
+                          .head_dim = FullCache::kHeadDim,
+                          .max_seq_len = kv_len,
+                          .longest_step = kBlockLen})),
+        storage(backend.make_storage(cache->spec())),
+        q(backend.upload(judge::random_tensor({1, kQueryHeads, FullCache::kHeadDim}, 2).view())) {
+    const Shape rows = {kBlockLen, FullCache::kKvHeads, FullCache::kHeadDim};
+    const Tensor k = backend.upload(judge::random_tensor(rows, 3).view()),
+                 v = backend.upload(judge::random_tensor(rows, 4).view());
+    const std::vector<int32_t> tokens(kBlockLen, 1);
+    const auto feed = [&](int32_t n) -> const StepPlan& {
+      const SequenceInput input{0, std::span(tokens).first(static_cast<size_t>(n)), LogitRows::none};
+      const StepPlan& step = cache->plan({&input, 1});
+      const Batch& batch = backend.begin_step(step, *storage);
+      backend.run(Append{{0, "append"}, k.view().rows(0, n), v.view().rows(0, n), batch, *storage});
+      return step;
+    };
+    for (int32_t n = kBlockLen; n < kv_len; n += kBlockLen) {
+      const StepPlan& step = feed(kBlockLen);
+      if (!step.seals.empty())
+        backend.run(SealKeys{{0, "seal_keys"}, backend.begin_step(step, *storage), *storage});
+      cache->commit(step);
+    }
+    plan = feed(1);
+  }
+  void run() {
+    const Batch& batch = backend.begin_step(plan, *storage);
+    backend.run(Attend{{0, "attend"}, q.view(), *storage, batch, FullAttend::kSpec, out.view(), lse.view()});
+  }
+
+  Backend& backend;
+  std::unique_ptr<KvCache> cache;
+  std::unique_ptr<KvStorage> storage;
+  StepPlan plan;
+  Tensor q, out = backend.make_tensor({1, kQueryHeads, FullCache::kHeadDim}),
+            lse = backend.make_tensor({1, kQueryHeads});
+};
+
+/// Each iteration times one attend of one thread over K and V in f32, in int8, and with K in int8-channel.
+void channels(benchmark::State& state) {
+  const auto backend = make_backend("eigen", 1);
+  const auto kv_len = static_cast<int32_t>(state.range(0));
+  PagedAttend f32(*backend, kv_len, {}), int8(*backend, kv_len, {DType::i8, DType::i8}),
+      channel(*backend, kv_len, {DType::i8_channel, DType::i8});
+  f32.run(), int8.run(), channel.run();
+  Times of_f32, of_int8, of_channel;
+  for (auto _ : state) {
+    of_f32.time([&] { f32.run(); });
+    of_int8.time([&] { int8.run(); });
+    of_channel.time([&] { channel.run(); });
+    state.SetIterationTime(of_channel.wall.back());
+  }
+  state.counters["f32_us"] = median(of_f32.processor) * 1e6;
+  state.counters["int8"] = median(of_f32.processor) / median(of_int8.processor);
+  state.counters["int8-channel"] = median(of_f32.processor) / median(of_channel.processor);
+}
+
 /// Each iteration times one attend over contiguous rows, then one over the same number of rows in blocks of
 /// 16 in a random order, on one thread.
 void paged(benchmark::State& state) {
@@ -319,6 +388,12 @@ void add_benchmarks() {
           ->UseManualTime();
   for (const int64_t kv_len : {128, 8192, 65536})
     benchmark::RegisterBenchmark("types/eigen", types)
+        ->Arg(kv_len)
+        ->Unit(benchmark::kMicrosecond)
+        ->Iterations(kv_len <= 8192 ? 51 : 11)
+        ->UseManualTime();
+  for (const int64_t kv_len : {8192, 65536})
+    benchmark::RegisterBenchmark("channels/eigen", channels)
         ->Arg(kv_len)
         ->Unit(benchmark::kMicrosecond)
         ->Iterations(kv_len <= 8192 ? 51 : 11)
