@@ -55,7 +55,6 @@ void run(const EvalOptions& o) {
   const BackendInfo backend = o.backend.make()->info();  // refuses an unusable backend before loading
   const auto model = load_with_progress(o.model);
   const EvalTexts texts = find_texts(o, *model);
-  for (const std::string& text : texts.notes) note(text);
   const std::vector<EvalRow> rows =
       o.all ? all_rows(model->config().max_seq_len)
             : std::vector<EvalRow>{{.cache = name_of(cache), .kv_dtype = kv_dtypes_name(cache.dtypes())}};
@@ -66,6 +65,7 @@ void run(const EvalOptions& o) {
                     .texts = &texts.texts,
                     .tokenizer = &model->tokenizer()};
   if (!o.all) require_room(*model, backend, {.cache = cache, .chunk = 1});  // before the reference is run
+  for (const std::string& text : texts.notes) note(text);
   std::optional<EvalJob> job(std::in_place, model, texts.texts, o.backend, std::ssize(rows));
   report.reference = &job->reference();
   report.reference_bytes = job->reference_bytes();

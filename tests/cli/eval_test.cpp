@@ -121,6 +121,8 @@ TEST_CASE(
   CHECK(row["kl_mean"] > 0);
   CHECK(std::abs(row["perplexity_change"].get<double>()) < 0.02);
   check_refused({"eval", "--kv-dtype", "int8-channel"}, "use a paged cache");
+  // What is refused says nothing of the texts, only why.
+  check_refused({"eval", "--model", kEvaluated, "--kv-dtype", "int8-channel"}, "use a paged cache");
 }
 
 TEST_CASE("--all: each type, then each cache; what this build refuses says why") {
