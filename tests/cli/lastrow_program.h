@@ -18,6 +18,11 @@ namespace lastrow::testing {
 
 struct LastrowOutcome : Outcome {
   nlohmann::json json() const { return nlohmann::json::parse(out); }
+  /// Without the lines of progress, which come only on a slow machine.
+  std::string err_without_progress() const {
+    static const std::regex progress("lastrow: .*, \\d+ s\\n");
+    return std::regex_replace(err, progress, "");
+  }
   std::string first_line() const { return out.substr(0, out.find('\n')); }
 };
 
@@ -35,8 +40,7 @@ inline void check_refused(const std::vector<std::string>& arguments, const std::
   CAPTURE(o.err);
   CHECK(o.exit_code == 2);
   CHECK(o.out.empty());
-  static const std::regex progress("lastrow: .*, \\d+ s\\n");
-  const std::string error = std::regex_replace(o.err, progress, "");
+  const std::string error = o.err_without_progress();
   CHECK(error.starts_with("lastrow: "));
   CHECK(std::count(error.begin(), error.end(), '\n') == 1);
   CHECK(error.ends_with('\n'));
