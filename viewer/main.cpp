@@ -92,7 +92,8 @@ void add_screen_options(CLI::App& app, Arguments& arguments) {
       ->capture_default_str()
       ->check(CLI::Range(0.25, 4.0));
   app.add_flag("--reduced-motion", options.controller.reduced_motion, "no animation");
-  app.add_option("--script", options.script, "play the commands in this file");
+  app.add_option("--script", options.script,
+                 "play the commands in this file; in a window, a sentence stays until Enter");
   app.add_flag("--headless", options.headless,
                "no window: write the pictures and states of the script; without a script, a picture per "
                "sentence of the tour");

@@ -48,7 +48,9 @@ class WindowApp {
         pictures_(window_, options.out, options.width, options.height) {
     const view::Script script = options.script.empty() ? view::Script() : view::load_script(options.script);
     require_different_files(options, script, "");
-    if (!options.script.empty()) controller_.play(script, &pictures_);
+    if (options.script.empty()) return;
+    controller_.play(script, &pictures_);
+    controller_.send(view::PlayPause{});  // a sentence stays until Enter, because somebody explains it
   }
 
   int run() {

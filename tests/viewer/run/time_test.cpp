@@ -183,10 +183,45 @@ TEST_CASE("while the tour is paused a sentence stays until Enter, and the poke i
       controller.send(PokeRow{Part::q, tour.asked->row, Poke::Action::scramble, Poke::When::now});
       continue;  // the poke is the answer: the tour goes on to the next sentence
     }
-    CHECK(window.frame.view->sentence.hint == "Paused · Enter: next · Space: go on");
+    CHECK(window.frame.view->sentence.hint == "Enter: next · Space: go on · Esc: leave");
     controller.send(Confirm{});
   }
   CHECK_FALSE(window.run(0.5).view->tour.active);
+}
+
+TEST_CASE(
+    "a script of the window: each sentence stays until Enter, Esc leaves it, and Enter plays it again") {
+  Controller controller(small());
+  controller.settle();
+  Window window{controller};
+  RecordingHost host;
+  controller.play(parse_script("step 2\nsay one\nsay two\nstep 3\nsay three\n", "w"), &host);
+  controller.send(PlayPause{});  // as the window does
+  const auto sentence = [&] { return window.run(20).view->sentence; };
+  for (const char* text : {"one", "two", "three"}) {
+    CHECK(sentence().text == text);
+    CHECK(window.frame.view->sentence.hint == "Enter: next · Space: go on · Esc: leave");
+    controller.send(Confirm{});
+  }
+  CHECK(sentence().hint == "Enter: play the script again");
+  CHECK_FALSE(controller.script_running());
+
+  controller.send(Confirm{});
+  CHECK(sentence().text == "one");
+  CHECK(window.frame.view->transport.step == 2);
+  controller.send(Confirm{});
+  CHECK(sentence().text == "two");
+  controller.send(Escape{});
+  CHECK(sentence().hint == "Enter: play the script again");
+  CHECK_FALSE(controller.script_running());
+
+  controller.send(Confirm{});
+  CHECK(sentence().text == "one");
+  controller.send(PlayPause{});  // now it runs by itself
+  CHECK(window.run(0.1).view->sentence.hint == "Enter: next · Space: pause · Esc: leave");
+  window.run(30);
+  CHECK_FALSE(controller.script_running());
+  CHECK(controller.script_exit_code() == 0);
 }
 
 TEST_CASE("another poke than the asked one does not make the tour lie, and moving about leaves it") {

@@ -71,3 +71,23 @@ TEST_CASE("a script plays in the window as it does without one") {
       different += !std::equal(in_window.pixel(x, y), in_window.pixel(x, y) + 4, without.pixel(x, y));
   CHECK(different == 0);
 }
+
+TEST_CASE(
+    "in the window a sentence of a script stays until Enter, and behind the last one Enter plays it again") {
+  if (display() == nullptr) return;
+  const Folder folder("window_sentences");
+  std::ofstream(folder / "s.txt") << "step 2\nsay one\nstep 3\nsay two\n";
+  ViewerWindow viewer(folder, {"--script", (folder / "s.txt").string()});
+  REQUIRE_MESSAGE(viewer.opened(), read_text(viewer.log()));
+  const auto says = [](const std::string& text) {
+    return [=](const json& s) { return s["sentence"]["text"] == text && s["tour"]["waiting"] == "pause"; };
+  };
+  REQUIRE(viewer.becomes(says("one")));
+  viewer.key("Return");
+  REQUIRE(viewer.becomes(says("two")));
+  viewer.key("Return");
+  REQUIRE(viewer.becomes([](const json& s) { return s["tour"]["active"] == false; }));
+  CHECK(viewer.state()["sentence"]["hint"] == "Enter: play the script again");
+  viewer.key("Return");
+  CHECK(viewer.becomes(says("one")));
+}

@@ -239,7 +239,11 @@ std::shared_ptr<const ViewState> Controller::settle() { return impl_->rest(); }
 void Controller::finish_work() { impl_->finish_work(); }
 
 void Controller::play(Script script, ScriptHost* host, bool instant) {
-  impl_->start_script(std::move(script), host, instant, false);
+  Impl& c = *impl_;
+  if (instant) return c.start_script(std::move(script), host, true, false);
+  c.own_script = std::move(script);
+  c.own_host = host;
+  c.play_own_script();
 }
 
 bool Controller::script_running() const { return impl_->script_running(); }

@@ -51,6 +51,7 @@ class Controller {
   void finish_work();
 
   /// Plays a script in the window: each line starts when the line before it is done. host must outlive it.
+  /// When it is over, Enter plays it again from its beginning, paused.
   /// instant: no waiting and no animation, for pictures and tests; see run_script.h.
   void play(Script script, ScriptHost* host, bool instant = false);
   bool script_running() const;

@@ -132,6 +132,7 @@ struct Controller::Impl final : ScriptedViewer {
   std::string carry_out(const DismissNotice&);
   void clear_notice();
   void end_old_notice();
+  void play_own_script();
   void start_script(Script script, ScriptHost* host, bool instant, bool is_tour);
   void leave_tour();
   void leave_tour_for_good();
@@ -189,6 +190,9 @@ struct Controller::Impl final : ScriptedViewer {
   bool script_asks = false;
   int exit_code = 0;
   std::string script_error;
+  // The script that play() got for the window: Enter plays it again.
+  std::optional<Script> own_script;
+  ScriptHost* own_host = nullptr;
 
   OverviewCache overviews;
   bool dirty = true;  // the picture is out of date

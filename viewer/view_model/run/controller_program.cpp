@@ -32,6 +32,11 @@ void Controller::Impl::leave_tour() {
   asked.reset();
 }
 
+void Controller::Impl::play_own_script() {
+  script_sentence.clear();
+  start_script(*own_script, own_host, false, false);
+}
+
 /// Also goes back to the user's own text, if there was one.
 void Controller::Impl::leave_tour_for_good() {
   leave_tour();
@@ -70,7 +75,12 @@ std::string Controller::Impl::carry_out(const Confirm&) {
   if (menu) return apply(PokeRow{menu->part, menu->row, Poke::Action::scramble, Poke::When::now});
   if (prompt_open) return carry_out(RunPrompt{});
   if (file_box.open) return carry_out(OpenPath{file_box.path});
-  if (!script_running()) return apply(StartTour{});
+  if (!script_running()) {
+    if (!own_script) return apply(StartTour{});
+    play_own_script();
+    player->toggle_pause();
+    return "";
+  }
   player->skip_wait();
   return "";
 }
@@ -90,6 +100,8 @@ std::string Controller::Impl::carry_out(const Escape&) {
     notice.reset();
   else if (script_running() && script_is_tour)
     leave_tour_for_good();
+  else if (script_running() && !script_instant)
+    leave_tour();
   else if (pokes_open)
     pokes_open = false;
   else if (pinned)

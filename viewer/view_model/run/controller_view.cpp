@@ -52,11 +52,11 @@ Sentence Controller::Impl::sentence() const {
   if (script_running() && !script_sentence.empty()) {
     const TourState state = player->state();
     return {script_sentence, script_asks ? SentenceKind::ask : SentenceKind::tour,
-            state.waiting == Waiting::pause ? state.waiting_text : "Enter: next · Esc: leave"};
+            state.waiting == Waiting::pause ? state.waiting_text : "Enter: next · Space: pause · Esc: leave"};
   }
   if (!current) return {};
   Sentence s{beat_sentence(*current, selection()), SentenceKind::beat, ""};
-  if (!script_running()) s.hint = "Enter: tour";
+  if (!script_running()) s.hint = own_script ? "Enter: play the script again" : "Enter: tour";
   if (tour_offered && !script_running()) {
     s.kind = SentenceKind::offer;
     s.hint = "Enter: one-minute tour · Esc: explore";

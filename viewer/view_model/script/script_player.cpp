@@ -250,7 +250,7 @@ TourState ScriptPlayer::state() const {
   s.wait_for = waiting_ == Waiting::nothing ? 0 : wait_for_;
   s.asked = asked_;
   if (s.waiting == Waiting::pause)
-    s.waiting_text = "Paused · Enter: next · Space: go on";
+    s.waiting_text = "Enter: next · Space: go on · Esc: leave";
   else if (waiting_ == Waiting::poke && asked_)
     s.waiting_text = fmt::format("waiting for your poke of {}[{}] …", name_of(asked_->part), asked_->row);
   return s;

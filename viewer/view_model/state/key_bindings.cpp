@@ -86,9 +86,10 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::f11, 0, false, false, ToggleFullScreen{}, "F11", "Full screen", "Enter or leave full screen.",
       program);
   add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour",
-      "Start the tour, or go to its next sentence. With an open menu: scramble the row.", program);
+      "Go to the next sentence of a script; else start the tour. With an open menu: scramble the row.",
+      program);
   add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore",
-      "Close what is open, cancel what runs, or leave the tour.", program);
+      "Close what is open, cancel what runs, or leave a script.", program);
   add(Key::character, '?', false, false, ToggleHelp{}, "?", "Help", "List all keys.", program);
   return table;
 }
