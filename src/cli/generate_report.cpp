@@ -48,9 +48,9 @@ std::string work_rows(const GenerateReport& report) {
     out += table_row(
         report, label, [member](const StepRecord& s) { return s.*member; }, shown);
   };
-  add("rows of Q projected", &StepRecord::q_rows, with_commas);
-  add("rows of K (and of V) projected", &StepRecord::kv_rows_projected, with_commas);
-  add("score cells", &StepRecord::score_cells, with_commas);
+  add("rows of Q projected, all layers", &StepRecord::q_rows, with_commas);
+  add("rows of K (and of V), all layers", &StepRecord::kv_rows_projected, with_commas);
+  add("score cells, all layers and heads", &StepRecord::score_cells, with_commas);
   add("K/V cache read", &StepRecord::cache_bytes_read, gib_and_gb);
   add("K/V cache written", &StepRecord::cache_bytes_written, gib_and_gb);
   add("K/V scratch read and written", &StepRecord::kv_scratch_bytes, gib_and_gb);
