@@ -224,6 +224,49 @@ TEST_CASE(
   CHECK(controller.script_exit_code() == 0);
 }
 
+TEST_CASE("Shift+Enter goes back a sentence: to its step, layer, model and pokes, and forward from there") {
+  Controller controller(small());
+  controller.settle();
+  Window window{controller};
+  RecordingHost host;
+  controller.play(parse_script("model fable-mha\nprompt \"the fox\"\nstep 3\nlayer 0\nhead 1\nsay one\n"
+                               "poke k 1 zero\nlayer last\nsub score\nsay two\n"
+                               "ask poke q 1\nsay three\nwait poke 60\n"
+                               "restore all\nmodel fable-gqa\nstep 2\nsay four\n",
+                               "w"),
+                  &host);
+  controller.send(PlayPause{});
+  const auto view = [&] { return window.run(20).view; };
+  const auto back = [&] {
+    controller.send(PreviousSentence{});
+    return view();
+  };
+  std::vector<std::string> forward;  // what is shown at each sentence
+  const auto shown = [](const ViewState& v) {
+    return fmt::format("{}, step {}, beat {}, layer {}, head {}, pokes {}, asked {}", v.sentence.text,
+                       v.transport.step, static_cast<int>(v.transport.beat), v.layer, v.head, v.n_pokes,
+                       v.tour.asked.has_value());
+  };
+  for (int i = 0; i < 4; ++i) {
+    forward.push_back(shown(*view()));
+    if (i < 3) controller.send(Confirm{});
+  }
+  CHECK(forward[0].starts_with("one, step 3"));
+  CHECK(forward[2].ends_with("pokes 1, asked true"));
+  CHECK(forward[3].starts_with("four, step 2"));
+  for (int i = 2; i >= 0; --i) CHECK(shown(*back()) == forward[static_cast<size_t>(i)]);
+  CHECK(shown(*back()) == forward[0]);  // there is none before the first
+  for (int i = 1; i < 4; ++i) {
+    controller.send(Confirm{});
+    CHECK(shown(*view()) == forward[static_cast<size_t>(i)]);
+  }
+  controller.send(Confirm{});
+  view();
+  controller.send(PreviousSentence{});
+  REQUIRE(window.run(0.1).view->notice);
+  CHECK(window.frame.view->notice->text == "no script is playing: Enter starts the tour");
+}
+
 TEST_CASE("another poke than the asked one does not make the tour lie, and moving about leaves it") {
   Controller controller;
   controller.settle();

@@ -171,6 +171,7 @@ void Controller::Impl::start_script(Script script, ScriptHost* host, bool instan
   script_error.clear();
   script_sentence.clear();
   tour_offered = false;
+  places.clear();
   player = std::make_unique<ScriptPlayer>(std::move(script), *this, host, instant);
   dirty = true;
 }
@@ -201,6 +202,25 @@ void Controller::Impl::set_sentence(const std::string& text, bool asks) {
 void Controller::Impl::set_asked(std::optional<Target> row) {
   asked = row;
   dirty = true;
+}
+
+size_t Controller::Impl::mark_place() {
+  places.push_back({goal, pokes, layer, head, clock.beat(), hovered, pinned});
+  return places.size() - 1;
+}
+
+void Controller::Impl::return_to_place(size_t place) {
+  const Place& to = places.at(place);
+  clear_notice();
+  menu.reset();
+  hovered = to.hovered, pinned = to.pinned;
+  clock.playing = false;
+  clock.show(to.beat, false);
+  beat_request.reset();
+  layer_request = to.layer, head_request = to.head;
+  goal = to.goal;
+  pokes = to.pokes;
+  want_goal();
 }
 
 // ---- the public face

@@ -122,6 +122,7 @@ struct Controller::Impl final : ScriptedViewer {
   // controller_program.cpp: tour, look of the window, clipboard
   std::string carry_out(const StartTour&);
   std::string carry_out(const Confirm&);
+  std::string carry_out(const PreviousSentence&);
   std::string carry_out(const Escape&);
   std::string carry_out(const SetTheme&);
   std::string carry_out(const ToggleTheme&);
@@ -151,6 +152,8 @@ struct Controller::Impl final : ScriptedViewer {
   uint64_t pokes_by_user() const override { return user_pokes; }
   PokeRow last_poke_by_user() const override { return user_poke; }
   std::shared_ptr<const ViewState> view_at_rest() override { return rest(); }
+  size_t mark_place() override;
+  void return_to_place(size_t place) override;
 
   // What is wanted and what is there.
   Goal goal, first_goal;
@@ -190,6 +193,15 @@ struct Controller::Impl final : ScriptedViewer {
   bool script_asks = false;
   int exit_code = 0;
   std::string script_error;
+  // What was shown at the sentences of the script so far.
+  struct Place {
+    Goal goal;
+    PokeHistory pokes;
+    int layer, head;
+    Beat beat;
+    std::optional<Target> hovered, pinned;
+  };
+  std::vector<Place> places;
   // The script that play() got for the window: Enter plays it again.
   std::optional<Script> own_script;
   ScriptHost* own_host = nullptr;

@@ -85,6 +85,12 @@ std::string Controller::Impl::carry_out(const Confirm&) {
   return "";
 }
 
+std::string Controller::Impl::carry_out(const PreviousSentence&) {
+  if (!script_running()) return refuse("no script is playing: Enter starts the tour");
+  player->go_back();
+  return "";
+}
+
 std::string Controller::Impl::carry_out(const Escape&) {
   if (open_choices != ChoiceList::none)
     open_choices = ChoiceList::none;

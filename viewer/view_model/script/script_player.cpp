@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <utility>
 
 #include "core/error.h"
 #include "viewer/view_model/describe/poke_effect.h"
@@ -78,6 +79,10 @@ void ScriptPlayer::tick(double now) {
     if (viewer_.working()) return;
     if (const std::string error = viewer_.take_work_error(); !error.empty() && next_ > 0) {
       fail(script_.lines[next_ - 1], kNotPossible, error);
+      return;
+    }
+    if (returning_) {  // a new run drops pokes, so the place is asked for again when the run is there
+      viewer_.return_to_place(*std::exchange(returning_, std::nullopt));
       return;
     }
     if (!wait_is_over(now)) return;
@@ -172,7 +177,25 @@ void ScriptPlayer::play(const DoFocus& action) {
     focus_ = static_cast<int>(std::max_element(p + 1, p + n - 1) - p);
 }
 
+void ScriptPlayer::go_back() {
+  if (said_.empty()) return;
+  if (said_.size() > 1) said_.pop_back();
+  const Said to = said_.back();
+  said_.pop_back();  // its line is played again
+  viewer_.set_asked(std::nullopt);
+  viewer_.return_to_place(to.place);
+  returning_ = to.place;
+  asked_.reset();
+  next_ = to.line;
+  focus_ = to.focus;
+  waiting_ = Waiting::nothing;
+}
+
 void ScriptPlayer::play(const Say& action) {
+  // The row that a sentence asks to poke is marked in the line before it.
+  const size_t line = next_ - 1;
+  const bool marked = line > 0 && std::holds_alternative<AskPoke>(script_.lines[line - 1].action);
+  said_.push_back({marked ? line - 1 : line, viewer_.mark_place(), focus_});
   const bool has_braces = action.text.find('{') != std::string::npos;
   const std::string text =
       has_braces ? fill_braces(action.text, snapshot(), viewer_.selection(), focus_) : action.text;

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "viewer/view_model/script/script.h"
 #include "viewer/view_model/script/script_host.h"
@@ -23,6 +24,8 @@ class ScriptPlayer {
 
   void tick(double now);
   void skip_wait() { skip_ = true; }  // Enter
+  /// To the sentence before this one, with what was shown and poked then. At the first sentence: to its beginning.
+  void go_back();
   /// While paused, a sentence stays until Enter.
   void toggle_pause() { paused_ = !paused_; }
   bool finished() const { return finished_; }
@@ -68,6 +71,13 @@ class ScriptPlayer {
   double now_ = 0, wait_since_ = 0, wait_for_ = 0;
   uint64_t pokes_before_ = 0;
   std::optional<Target> asked_;
+  // The sentences up to the current one: the line where each begins, and what was shown there.
+  struct Said {
+    size_t line, place;
+    int focus;
+  };
+  std::vector<Said> said_;
+  std::optional<size_t> returning_;  // the place that go_back() asked for
   bool skip_ = false, paused_ = false, finished_ = false;
   int exit_code_ = 0;
   std::string error_;

@@ -28,6 +28,10 @@ class ScriptedViewer {
   virtual uint64_t pokes_by_user() const = 0;  // how many so far
   virtual PokeRow last_poke_by_user() const = 0;
   virtual std::shared_ptr<const ViewState> view_at_rest() = 0;
+  /// Remembers what is shown and poked, under the number that it returns. return_to_place shows it again; without
+  /// the pokes if it has to start another run, which takes them only when it is there.
+  virtual size_t mark_place() = 0;
+  virtual void return_to_place(size_t place) = 0;
 };
 
 }  // namespace lastrow::view

@@ -222,6 +222,8 @@ struct StartTour {};
 /// Enter: scrambles the row of an open poke menu; runs what is typed in an open box; else starts the tour, or
 /// goes on to its next sentence.
 struct Confirm {};
+/// Shift+Enter: back to the sentence before this one, with what was shown and poked then.
+struct PreviousSentence {};
 /// Esc: closes or ends the first of these: list, menu, help, box, work under way, notice, tour, list of
 /// pokes, pin. If there is none of them, it hides the offer of the tour.
 struct Escape {};
@@ -242,15 +244,14 @@ struct ShowNotice {
 struct CancelWork {};
 struct DismissNotice {};
 
-using Command =
-    std::variant<SetModel, SetPrompt, SetBackend, SetCache, ChangeCacheSize, NextModel, NextBackend,
-                 SetTemperature, SetSeed, OpenPrompt, OpenFileBox, OpenChoices, EditField, AppendWord,
-                 ChangeTemperature, RunPrompt, OpenPath, GoToStep, ChangeStep, GoToBeat, ChangeBeat, SetLayer,
-                 ChangeLayer, SetHead, ChangeHead, Hover, Pin, ScrollTokens, ScrollTo, SetRoom, PlayPause,
-                 SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu, PokeHere, PokeRow, RestoreRow,
-                 RestoreAll, RemovePoke, ShowPoke, UndoPoke, RedoPoke, OpenPokes, ShowTab, ToggleTab,
-                 SetCostQuantity, SetCostScale, HoverCost, StartTour, Confirm, Escape, SetTheme, ToggleTheme,
-                 ToggleHelp, ToggleLecture, CopyCell, ShowNotice, CancelWork, DismissNotice>;
+using Command = std::variant<
+    SetModel, SetPrompt, SetBackend, SetCache, ChangeCacheSize, NextModel, NextBackend, SetTemperature,
+    SetSeed, OpenPrompt, OpenFileBox, OpenChoices, EditField, AppendWord, ChangeTemperature, RunPrompt,
+    OpenPath, GoToStep, ChangeStep, GoToBeat, ChangeBeat, SetLayer, ChangeLayer, SetHead, ChangeHead, Hover,
+    Pin, ScrollTokens, ScrollTo, SetRoom, PlayPause, SetSpeed, SetReducedMotion, OpenPokeMenu, ClosePokeMenu,
+    PokeHere, PokeRow, RestoreRow, RestoreAll, RemovePoke, ShowPoke, UndoPoke, RedoPoke, OpenPokes, ShowTab,
+    ToggleTab, SetCostQuantity, SetCostScale, HoverCost, StartTour, Confirm, PreviousSentence, Escape,
+    SetTheme, ToggleTheme, ToggleHelp, ToggleLecture, CopyCell, ShowNotice, CancelWork, DismissNotice>;
 
 /// True for commands that a moved mouse or a resized window sends, because the user has not asked for anything.
 inline bool is_passive(const Command& command) {

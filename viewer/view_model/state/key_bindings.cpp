@@ -88,6 +88,8 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour",
       "Go to the next sentence of a script; else start the tour. With an open menu: scramble the row.",
       program);
+  add(Key::enter, 0, true, false, PreviousSentence{}, "Enter", "Sentence before",
+      "Go back to the sentence of a script before this one.", program);
   add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore",
       "Close what is open, cancel what runs, or leave a script.", program);
   add(Key::character, '?', false, false, ToggleHelp{}, "?", "Help", "List all keys.", program);
