@@ -63,7 +63,7 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
   checks::plan(plan, storage);
   require_not_recording("a step");
   copy_blocks(storage, plan.block_copies);
-  storage.set_open_blocks(plan.open_blocks);
+  storage.open_blocks().set(plan.open_blocks);
   staging_.clear();
   const Placed at = stage(plan);
   const StepPlan* const windowed = plan.of_windowed.empty() ? nullptr : &plan.of_windowed.front();
