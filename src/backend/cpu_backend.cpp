@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "backend/kv_rows.h"
+#include "core/conversions.h"
 
 namespace lastrow {
 

@@ -22,6 +22,7 @@
 #include <type_traits>
 
 #include "cache/kv_groups.h"
+#include "core/conversions.h"
 #include "core/error.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -7,7 +7,7 @@
 //
 //   type          a stored element                                        scale of a row
 //   f32           x                                                       none (1)
-//   f16 bf16      x, rounded once (core/dtype.h)                          none (1)
+//   f16 bf16      x, rounded once (core/conversions.h)                    none (1)
 //   fp8 (e4m3)    x, rounded once; saturates at ±448                      none (1)
 //   i8 ("int8")   x / scale, rounded to nearest, ties to even: ±127       f32: max|x| / 127, 17 bits kept
 //   int4          4 bits, two elements in a byte: ±7                      f16 for each group of 32 elements
@@ -40,6 +40,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/conversions.h"
 #include "core/dtype.h"
 #include "core/host_device.h"
 
