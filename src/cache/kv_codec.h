@@ -91,8 +91,11 @@ DType kv_dtype_from_name(std::string_view name);
 /// The inverse of kv_dtype_from_name: DType::i8 gives "int8".
 std::string_view kv_dtype_name(DType dtype);
 
-/// "k=X,v=Y" or "v=Y,k=X" → {X, Y}; a text without '=' and ',' → {text, text}. Empty for any other text.
+/// The names of the types of K and of V: "k=X,v=Y" or "v=Y,k=X" → {X, Y}; a text without '=' and ',' → {text, text},
+/// but "int8-channel" → {"int8-channel", "int8"}. Empty for any other text. The names may be unknown.
 std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text);
+/// Throws the UsageError for V with scales for channels.
+[[noreturn]] void refuse_channel_scales_of_v();
 /// Takes one name for both ("int8"), or one for each ("k=int8,v=fp8"), as users write them in
 /// --kv-dtype. "int8-channel" alone stands for K; V is then int8. Throws UsageError that lists the spellings.
 KvDtypes kv_dtypes_from_name(std::string_view text);
