@@ -95,9 +95,9 @@ void DeviceBackend::write_rows(KvStorage& storage, int32_t layer, RowKind kind,
   put({layer, "write_rows"}, rows.data<float>(), kind, at.data<int64_t>(), n_rows, storage);
 }
 
-/// KvStorage::open_blocks on the device. The arrays of the step may be those of another storage.
+/// OpenBlocks::numbers on the device. The arrays of the step may be those of another storage.
 Tensor DeviceBackend::upload_open_blocks(const KvStorage& storage) {
-  const std::span<const int32_t> host = storage.open_blocks();
+  const std::span<const int32_t> host = storage.open_blocks().numbers();
   Tensor open = make_tensor({static_cast<int64_t>(host.size())}, DType::i32);
   runtime_->to_device(open.view().raw(), host.data(), open.size_bytes());
   return open;

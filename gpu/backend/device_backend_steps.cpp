@@ -63,7 +63,7 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
   checks::plan(plan, storage);
   require_not_recording("a step");
   copy_blocks(storage, plan.block_copies);
-  storage.set_open_blocks(plan.open_blocks);
+  storage.open_blocks().set(plan.open_blocks);
   staging_.clear();
   const Placed at = stage(plan);
   const StepPlan* const windowed = plan.of_windowed.empty() ? nullptr : &plan.of_windowed.front();
@@ -96,7 +96,6 @@ const Batch& DeviceBackend::begin_step(const StepPlan& plan, KvStorage& storage)
                .has_positions = !plan.effective_key_positions().empty(),
                .has_new_positions = plan.uses_new_positions(),
                .wants_mass = plan.wants_mass,
-               .has_open_blocks = storage.has_open_blocks(),
                .n_seals = static_cast<int32_t>(plan.seals.size()),
                .max_q_len = most.max_q_len,
                .max_kv_len = most.max_kv_len,

@@ -22,14 +22,13 @@
 namespace lastrow::LASTROW_TARGET {
 
 struct StepKey {
-  int64_t ops = 0;  // the caller's
-  const void* storage = nullptr;
+  int64_t ops = 0;                // the caller's
+  const void* storage = nullptr;  // its first row; the types and sizes of K and V follow from it
   int32_t n_tokens = 0, n_seqs = 0, n_logit_rows = 0;
   int32_t blocks_per_seq = 0, block_len = 0, table_sinks = 0;
   bool has_first = false, has_positions = false;  // which of the plan's optional arrays there are
   bool has_new_positions = false;                 // keys are rotated in the step
   bool wants_mass = false;
-  bool has_open_blocks = false;  // K has scales for channels
   int32_t n_seals = 0;
   int32_t max_q_len = 0, max_kv_len = 0;  // bounds, as in AttendShape
   int32_t windowed_max_kv_len = 0;        // the same of layers with blocks of their own

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <limits>
 
+#include "core/conversions.h"
+
 namespace lastrow::simt {
 namespace {
 

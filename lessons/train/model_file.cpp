@@ -1,5 +1,6 @@
 #include "train/model_file.h"
 
+#include "core/conversions.h"
 #include "core/tensor.h"
 #include "io/safetensors.h"
 #include "train/lexicon.h"

@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "backend/kv_rows.h"
+#include "core/conversions.h"
 
 namespace lastrow {
 
@@ -137,7 +138,7 @@ template <typename T>
 const Batch& CpuBackend<T>::begin_step(const StepPlan& plan, KvStorage& storage) {
   checks::plan(plan, storage);
   this->copy_blocks(storage, plan.block_copies);
-  storage.set_open_blocks(plan.open_blocks);
+  storage.open_blocks().set(plan.open_blocks);
   const bool has_windowed = !plan.of_windowed.empty();
   if (has_windowed) windowed_batch_ = batch_of(plan.of_windowed.front(), nullptr);
   batch_ = batch_of(plan, has_windowed ? &windowed_batch_ : nullptr);

@@ -57,8 +57,8 @@ BackendInfo EigenBackend::info() const {
           .is_fast = true};
 }
 
-/// One function for each operation. Attention is in eigen_attend.cpp. CpuBackend has the operations that only
-/// move or choose rows.
+/// One function for each operation. Attention is in eigen_attend.cpp and eigen_probabilities.cpp. CpuBackend has the
+/// operations that only move or choose rows.
 struct EigenBackend::Compute {
   EigenBackend& self;
 

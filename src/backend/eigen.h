@@ -37,10 +37,10 @@ class EigenBackend final : public CpuBackend<float> {
   void run(const Op& op) override;
 
  private:
-  struct Compute;  // one function for each operation
-  void attend(const Attend& op);
-  void probe(const Probe& op);
-  void score_mass(const ScoreMass& op);
+  struct Compute;                        // one function for each operation
+  void attend(const Attend& op);         // eigen_attend.cpp
+  void probe(const Probe& op);           // eigen_probabilities.cpp
+  void score_mass(const ScoreMass& op);  // eigen_probabilities.cpp
 
   ThreadPool pool_;
   bool in_registers_;  // attend uses vector_rows

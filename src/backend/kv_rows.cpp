@@ -30,7 +30,7 @@ EncodedRows::EncodedRows(const KvStorage& storage, int32_t layer, RowKind kind)
       row_bytes_(layout_.head_dim / numbers_in(dtype_) * static_cast<int64_t>(size_of(dtype_))),
       scales_bytes_(n_scales(dtype_, layout_.head_dim) * scale_bytes(dtype_)) {
   if (kind == RowKind::v || !storage.has_open_blocks()) return;
-  open_blocks_ = storage.open_blocks().data();
+  open_blocks_ = storage.open_blocks().numbers().data();
   open_rows_ = static_cast<const std::byte*>(storage.open_keys(layer).raw());
 }
 
@@ -61,12 +61,12 @@ void EncodedRows::decode(const std::byte* stored, const std::byte* scales, float
 
 namespace {
 
-/// The codes of a row of K whose scales belong to channels, and the scales of its block [head_dim].
-struct ChannelRow {
+/// A row of K in a sealed block: its codes, and the scales of its block [head_dim].
+struct SealedRow {
   Int8Channel* codes;
   float* scales;
 };
-ChannelRow channel_row(KvStorage& storage, int32_t layer, int64_t slot, int32_t g) {
+SealedRow sealed_row(KvStorage& storage, int32_t layer, int64_t slot, int32_t g) {
   const CacheSpec& spec = storage.spec();
   const int64_t block = slot / spec.block_len;
   return {storage.rows(layer, RowKind::k).data<Int8Channel>() + row_offset(spec.layout(), slot, g),
@@ -75,13 +75,13 @@ ChannelRow channel_row(KvStorage& storage, int32_t layer, int64_t slot, int32_t 
 
 void encode_in_channels(KvStorage& storage, int32_t layer, int64_t slot, int32_t g, const float* row) {
   const RowLayout layout = storage.spec().layout();
-  const int64_t open_slot = storage.open_slot(slot);
+  const int64_t open_slot = storage.open_blocks().slot_of(slot);
   if (open_slot >= 0) {
     std::copy_n(row, layout.head_dim,
                 storage.open_keys(layer).data<float>() + row_offset(layout, open_slot, g));
     return;
   }
-  const ChannelRow stored = channel_row(storage, layer, slot, g);
+  const SealedRow stored = sealed_row(storage, layer, slot, g);
   for (int32_t d = 0; d < layout.head_dim; ++d) stored.codes[d] = to_int8_within(row[d], stored.scales[d]);
 }
 
@@ -107,11 +107,11 @@ void encode_row_at(KvStorage& storage, int32_t layer, RowKind kind, int64_t slot
 
 void seal_block(KvStorage& storage, int32_t layer, int32_t block) {
   const CacheSpec& spec = storage.spec();
-  const int64_t slot = int64_t{block} * spec.block_len, open_slot = storage.open_slot(slot);
+  const int64_t slot = int64_t{block} * spec.block_len, open_slot = storage.open_blocks().slot_of(slot);
   LASTROW_CHECK(open_slot >= 0, "block {} is sealed a second time", block);
   for (int32_t g = 0; g < spec.n_kv_heads; ++g) {
     const float* rows = storage.open_keys(layer).data<float>() + row_offset(spec.layout(), open_slot, g);
-    const ChannelRow stored = channel_row(storage, layer, slot, g);
+    const SealedRow stored = sealed_row(storage, layer, slot, g);
     for (int32_t d = 0; d < spec.head_dim; ++d)
       stored.scales[d] = encode_channel(rows + d, spec.block_len, spec.head_dim, stored.codes + d);
   }

@@ -7,6 +7,7 @@
 
 #include "backend/kv_rows.h"
 #include "backend/probe_row.h"
+#include "core/conversions.h"
 #include "core/random.h"
 #include "core/stop.h"
 

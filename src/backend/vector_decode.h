@@ -23,6 +23,7 @@
 
 #include "cache/kv_channels.h"
 #include "cache/kv_groups.h"
+#include "core/conversions.h"
 #include "core/error.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -21,6 +21,7 @@ DType kv_dtype_from_name(std::string_view name) {
 }
 
 std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text) {
+  if (text == kv_dtype_name(DType::i8_channel)) return std::pair(text, kv_dtype_name(DType::i8));
   if (text.find_first_of("=,") == std::string_view::npos) return std::pair(text, text);
   const size_t comma = text.find(',');
   if (comma == std::string_view::npos) return {};
@@ -30,16 +31,18 @@ std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::
   return std::pair(k.substr(2), v.substr(2));
 }
 
+void refuse_channel_scales_of_v() {
+  throw UsageError(
+      "int8-channel is for K only, because V has no outlier channels: use k=int8-channel,v=int8");
+}
+
 KvDtypes kv_dtypes_from_name(std::string_view text) {
   const auto names = split_k_and_v(text);
   if (!names)
     throw UsageError("unknown K/V dtypes '{:.80}': use TYPE or k=TYPE,v=TYPE, where TYPE is one of {}", text,
                      kNames);
-  KvDtypes dtypes{kv_dtype_from_name(names->first), kv_dtype_from_name(names->second)};
-  if (text == kv_dtype_name(DType::i8_channel)) dtypes.v = DType::i8;
-  if (has_channel_scales(dtypes.v))
-    throw UsageError(
-        "int8-channel is for K only, because V has no outlier channels: use k=int8-channel,v=int8");
+  const KvDtypes dtypes{kv_dtype_from_name(names->first), kv_dtype_from_name(names->second)};
+  if (has_channel_scales(dtypes.v)) refuse_channel_scales_of_v();
   return dtypes;
 }
 

@@ -7,7 +7,7 @@
 //
 //   type          a stored element                                        scale of a row
 //   f32           x                                                       none (1)
-//   f16 bf16      x, rounded once (core/dtype.h)                          none (1)
+//   f16 bf16      x, rounded once (core/conversions.h)                    none (1)
 //   fp8 (e4m3)    x, rounded once; saturates at ±448                      none (1)
 //   i8 ("int8")   x / scale, rounded to nearest, ties to even: ±127       f32: max|x| / 127, 17 bits kept
 //   int4          4 bits, two elements in a byte: ±7                      f16 for each group of 32 elements
@@ -40,6 +40,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "core/conversions.h"
 #include "core/dtype.h"
 #include "core/host_device.h"
 
@@ -90,8 +91,11 @@ DType kv_dtype_from_name(std::string_view name);
 /// The inverse of kv_dtype_from_name: DType::i8 gives "int8".
 std::string_view kv_dtype_name(DType dtype);
 
-/// "k=X,v=Y" or "v=Y,k=X" → {X, Y}; a text without '=' and ',' → {text, text}. Empty for any other text.
+/// The names of the types of K and of V: "k=X,v=Y" or "v=Y,k=X" → {X, Y}; a text without '=' and ',' → {text, text},
+/// but "int8-channel" → {"int8-channel", "int8"}. Empty for any other text. The names may be unknown.
 std::optional<std::pair<std::string_view, std::string_view>> split_k_and_v(std::string_view text);
+/// Throws the UsageError for V with scales for channels.
+[[noreturn]] void refuse_channel_scales_of_v();
 /// Takes one name for both ("int8"), or one for each ("k=int8,v=fp8"), as users write them in
 /// --kv-dtype. "int8-channel" alone stands for K; V is then int8. Throws UsageError that lists the spellings.
 KvDtypes kv_dtypes_from_name(std::string_view text);

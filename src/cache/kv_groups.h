@@ -27,6 +27,7 @@
 #include <type_traits>
 
 #include "cache/kv_codec.h"
+#include "core/conversions.h"
 #include "core/four_bits.h"
 
 namespace lastrow {

@@ -12,6 +12,8 @@
 #include <new>
 #include <utility>
 
+#include "core/conversions.h"
+
 namespace lastrow {
 namespace {
 

@@ -171,7 +171,7 @@ class Tensor {
 void require_shape(const char* name, const Shape& actual, const Shape& expected);
 
 /// Copies a host tensor element by element, and converts each element if the types differ:
-///   to a floating type    rounds once, as dtype.h says; for f16, bf16 and fp8, i64 is first converted to f64
+///   to a floating type    rounds once, as conversions.h says; for f16, bf16 and fp8, i64 is first converted to f64
 ///   to an integer type    rounds towards zero; gives the nearest end outside the range, and 0 for NaN
 /// fp4 and int4 have scales, so they are only copied (cache/kv_codec.h converts them).
 void convert(ConstTensorView from, TensorView to);

@@ -35,8 +35,8 @@ const CacheFormat& cache_format(std::string_view name) {
 CacheFormats cache_formats_of(std::string_view text) {
   const auto names = split_k_and_v(text);
   if (!names) throw UsageError("unknown cache dtypes \"{}\": use TYPE, or k=TYPE,v=TYPE", text.substr(0, 32));
-  CacheFormats formats{cache_format(names->first), cache_format(names->second)};
-  formats.v = cache_format(kv_dtype_name(kv_dtypes_from_name(text).v));  // it knows what the name means for V
+  const CacheFormats formats{cache_format(names->first), cache_format(names->second)};
+  if (formats.v.channel_scale_bytes > 0) refuse_channel_scales_of_v();
   return formats;
 }
 

@@ -13,8 +13,7 @@
 // [n_blocks, n_kv_heads, block_len, n_groups(head_dim)].
 //
 // If K is int8-channel, scales are f32 [n_blocks, n_kv_heads, head_dim], and the rows of open blocks are in f32 in
-// open_keys, [n_open_blocks, n_kv_heads, block_len, head_dim] (cache/sealing.h). open_blocks says which blocks are
-// open; begin_step takes it from the plan.
+// open_keys. OpenBlocks (ops/open_blocks.h) says which blocks are open, and has the shape.
 //
 // The windowed layers may have a different number of blocks (CacheSpec::windowed).
 //
@@ -23,12 +22,10 @@
 // bytes from the start of the arena.
 #pragma once
 
-#include <span>
-#include <vector>
-
 #include "cache/kv_cache.h"
 #include "core/tensor.h"
 #include "cost/op_cost.h"
+#include "ops/open_blocks.h"
 #include "ops/site.h"
 
 namespace lastrow {
@@ -44,7 +41,7 @@ class KvStorage {
         k_{part_of(spec, 0, stored.k), part_of(spec, 1, stored.k)},
         v_{part_of(spec, 0, stored.v), part_of(spec, 1, stored.v)},
         arena_(memory, DType::u8, {arena_bytes()}),
-        open_blocks_(has_open_blocks() ? static_cast<size_t>(spec.n_blocks) : 0, -1) {}
+        open_blocks_(spec) {}
 
   const CacheSpec& spec() const { return spec_; }
   /// K or V of one layer, in the stored type.
@@ -68,29 +65,18 @@ class KvStorage {
             scales_shape(layer, kind)};
   }
   // ---- only if K has scales for channels
-  bool has_open_blocks() const { return spec_.n_open_blocks > 0; }
+  bool has_open_blocks() const { return open_blocks_.exist(); }
+  OpenBlocks& open_blocks() { return open_blocks_; }
+  const OpenBlocks& open_blocks() const { return open_blocks_; }
   /// The K rows of open blocks of one layer, f32.
   TensorView open_keys(int32_t layer) {
-    return {open_keys_in(place(arena_.view(), layer, RowKind::k)).raw(), DType::f32, open_keys_shape()};
+    return {open_keys_in(place(arena_.view(), layer, RowKind::k)).raw(), DType::f32, open_blocks_.shape()};
   }
   ConstTensorView open_keys(int32_t layer) const {
-    return {open_keys_in(place(arena_.view(), layer, RowKind::k)).raw(), DType::f32, open_keys_shape()};
-  }
-  /// [n_blocks], as StepPlan::open_blocks of the last step, on the host. Empty if there are no open blocks.
-  std::span<const int32_t> open_blocks() const { return open_blocks_; }
-  /// The same size as before.
-  void set_open_blocks(std::span<const int32_t> open_blocks) {
-    LASTROW_CHECK(open_blocks.size() == open_blocks_.size(), "{} open blocks, not {}", open_blocks.size(),
-                  open_blocks_.size());
-    std::copy(open_blocks.begin(), open_blocks.end(), open_blocks_.begin());
-  }
-  /// The slot in open_keys where K of a slot is; −1: it is sealed.
-  int64_t open_slot(int64_t slot) const {
-    const int32_t open = open_blocks_[static_cast<size_t>(slot / spec_.block_len)];
-    return open < 0 ? -1 : int64_t{open} * spec_.block_len + slot % spec_.block_len;
+    return {open_keys_in(place(arena_.view(), layer, RowKind::k)).raw(), DType::f32, open_blocks_.shape()};
   }
   /// Bytes of all rows of open blocks, in all layers.
-  int64_t open_bytes() const { return has_open_blocks() ? spec_.n_layers * open_keys_shape().size() * 4 : 0; }
+  int64_t open_bytes() const { return spec_.n_layers * OpenBlocks::layer_bytes(spec_); }
 
   /// Bytes of a stored element, and of the scales of a row.
   cost::RowFormat row_format(RowKind kind) const {
@@ -144,7 +130,7 @@ class KvStorage {
     return {dtype, aligned(n_rows * (stored_row_bytes(dtype, spec.head_dim) - scales_bytes)),
             aligned(per_channel ? spec.n_blocks * spec.n_kv_heads * spec.channel_scales_bytes()
                                 : n_rows * scales_bytes),
-            per_channel ? aligned(open_keys_shape_of(spec).size() * 4) : 0};
+            per_channel ? aligned(OpenBlocks::layer_bytes(spec)) : 0};
   }
   DType dtype(RowKind kind) const { return (kind == RowKind::k ? k_ : v_)[0].dtype; }
   const Part& of(int32_t layer, RowKind kind) const {
@@ -172,10 +158,6 @@ class KvStorage {
             spec_.head_dim / numbers_in(dtype(kind))};
   }
   DType scales_dtype(RowKind kind) const { return has_groups(dtype(kind)) ? DType::f16 : DType::f32; }
-  static Shape open_keys_shape_of(const CacheSpec& spec) {
-    return {spec.n_open_blocks, spec.n_kv_heads, spec.block_len, spec.head_dim};
-  }
-  Shape open_keys_shape() const { return open_keys_shape_of(spec_); }
   Shape scales_shape(int32_t layer, RowKind kind) const {
     const int32_t n_blocks = spec_.n_blocks_of(layer);
     if (has_channel_scales(dtype(kind))) return {n_blocks, spec_.n_kv_heads, spec_.head_dim};
@@ -204,7 +186,7 @@ class KvStorage {
   CacheSpec spec_;
   Part k_[2], v_[2];  // of a layer, by group
   Tensor arena_;      // u8
-  std::vector<int32_t> open_blocks_;
+  OpenBlocks open_blocks_;
 };
 
 /// Throws ShapeError unless the storage has the layer of this site.

@@ -14,7 +14,7 @@ DecodeSession::Transaction::Transaction(DecodeSession& session)
   LASTROW_CHECK(before_ != nullptr, "a transaction while another one is open");
   before_->state.copy_from(state_);
   before_->cache->copy_from(*session_.cache_);
-  const std::span<const int32_t> open_blocks = std::as_const(*session_.storage_).open_blocks();
+  const std::span<const int32_t> open_blocks = session_.storage_->open_blocks().numbers();
   before_->open_blocks.assign(open_blocks.begin(), open_blocks.end());
   if (session_.stack_->recorder) recording_.emplace(*session_.stack_->recorder);
 }
@@ -66,7 +66,7 @@ void DecodeSession::Transaction::save_held_rows() {
 void DecodeSession::Transaction::restore_rows() {
   session_.cache_->copy_from(*before_->cache);
   if (!has_run_) return;
-  session_.storage_->set_open_blocks(before_->open_blocks);
+  session_.storage_->open_blocks().set(before_->open_blocks);
   if (session_.mode() == Mode::recompute) {
     state_.rows_are_stored = false;
     return;

@@ -39,7 +39,7 @@ struct DecodeSession::Backup {
   SessionState state;
   std::unique_ptr<KvCache> cache;
   SavedRows rows;                    // rows that steps under other pokes overwrite
-  std::vector<int32_t> open_blocks;  // KvStorage::open_blocks
+  std::vector<int32_t> open_blocks;  // OpenBlocks::numbers
 };
 
 class DecodeSession::Transaction {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cache/kv_groups.h"
+#include "core/conversions.h"
 #include "core/random.h"
 
 using namespace lastrow;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/conversions.h"
 #include "core/function_ref.h"
 #include "core/random.h"
 #include "core/tensor.h"

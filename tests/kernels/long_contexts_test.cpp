@@ -2,6 +2,7 @@
 // errors of approximate exponentials may be.
 #include <doctest/doctest.h>
 
+#include "core/conversions.h"
 #include "gpu/simt/product_sum.h"
 #include "tests/kernels/run_rung.h"
 

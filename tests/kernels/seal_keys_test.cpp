@@ -266,8 +266,8 @@ TEST_CASE("a row written from outside goes to its open block, or takes the scale
     row.data<float>()[2] = -1e6f;
     for (const int32_t index : {0, 5, 38, 39}) steps->write_row(steps->cache->slot(0, index), row);
   }
-  CHECK(there.storage->open_slot(there.cache->slot(0, 5)) < 0);
-  CHECK(there.storage->open_slot(there.cache->slot(0, 39)) >= 0);
+  CHECK(there.storage->open_blocks().slot_of(there.cache->slot(0, 5)) < 0);
+  CHECK(there.storage->open_blocks().slot_of(there.cache->slot(0, 39)) >= 0);
   expect_same_storage(*there.storage, *here.storage);
   CHECK(there.rows_at(RowKind::k, {there.cache->slot(0, 39)})[1] == 1e6f);
 }

@@ -13,6 +13,7 @@
 #include "backend/eigen.h"
 #include "backend/naive.h"
 #include "cache/contiguous_cache.h"
+#include "core/conversions.h"
 #include "core/random.h"
 #include "io/safetensors.h"
 #include "model/builtin.h"

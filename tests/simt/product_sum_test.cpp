@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "core/conversions.h"
 #include "core/random.h"
 #include "gpu/simt/product_sum.h"
 
