@@ -44,7 +44,11 @@ void check_rows(const RecordingHost& host) {
     CHECK(view(row).n_pokes == (row >= 9 && row <= 11 ? 1 : 0));
   }
   CHECK(view(1).sentence.text ==
-        "The model has read 7 tokens and must choose the next. Left keeps a cache; right keeps nothing.");
+        fmt::format(
+            "7 tokens; the last, “{}”, is the input of this step. Left keeps a cache; right keeps nothing.",
+            view(1).tokens[6].text));
+  CHECK(view(2).sentence.text ==
+        "① Project: left computes 1 row of Q, K and V; right computes all 7, 6 of them again.");
   CHECK(view(3).sentence.text ==
         "② Append: left adds one K row and one V row; 6 rows are read from the cache.");
   CHECK(view(7).sentence.text ==
