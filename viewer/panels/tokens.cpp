@@ -145,17 +145,28 @@ void draw_strip(Panel& panel, Rect strip) {
   }
 }
 
-/// The five most probable next tokens of one side. The one that the side chooses stands out. The caption says
-/// at which temperature the probabilities are.
-void draw_top(Panel& panel, Rect r, const view::NextTokens& next, const std::string& caption) {
+constexpr const char *kWithCache = "with cache", *kWithoutCache = "without cache", *kBothSides = "both sides";
+
+/// The room for the two lines beside the bars of the next tokens.
+float caption_width(const Panel& panel) {
+  float widest = 0;
+  for (const std::string_view text :
+       {std::string_view(kWithoutCache), std::string_view(panel.view.sampling.bars_note)})
+    widest = std::max(widest, panel.canvas.width(Type::small, text));
+  return widest + 8;
+}
+
+/// The five most probable next tokens of one side. The one that the side chooses stands out. Two lines beside them say
+/// which side it is, and at which temperature the probabilities are.
+void draw_top(Panel& panel, Rect r, const view::NextTokens& next, const char* caption) {
   const float row_height = std::floor(r.height() / 5);
   const ImU32 muted = panel.color(panel.hex().muted);
-  Rect side = r.cut_left(58);
+  const Rect side = r.cut_left(caption_width(panel));
   if (touch("bars", static_cast<int>(next.side), side).hovered)
     tooltip(panel, "Next tokens", panel.view.sampling.tooltip);
-  const Rect words{side.x0, side.center().y - 22, side.x1 - 4, side.y1};
-  const float used = panel.canvas.text_lines(words, Type::small, muted, caption, 2, 14);
-  panel.canvas.text_in({side.x0, words.y0 + used, side.x1 - 2, words.y0 + used + 15}, Type::small, muted,
+  const float middle = side.center().y;
+  panel.canvas.text_in({side.x0, middle - 15, side.x1, middle}, Type::small, muted, caption);
+  panel.canvas.text_in({side.x0, middle, side.x1, middle + 15}, Type::small, muted,
                        panel.view.sampling.bars_note);
   if (!panel.view.next_visible) {
     panel.canvas.text_in(r, Type::small, panel.color(panel.hex().muted), "not computed yet", Align::center);
@@ -205,7 +216,7 @@ void draw_edit_buttons(Panel& panel, Rect column) {
 }
 
 float edit_width(const Panel& panel) {
-  return std::clamp(panel.canvas.width(Type::small, panel.view.sampling.text) + 12, 64.0f, 220.0f);
+  return std::clamp(panel.canvas.width(Type::small, panel.view.sampling.text) + 12, 64.0f, 260.0f);
 }
 
 constexpr float kArrow = 30;
@@ -248,15 +259,15 @@ void draw_tokens(Panel& panel) {
               binding_for(view::Key::character, 'k'), "");
   bar.cut_left(choice_column(panel.layout, panel).width() + 10);
   const bool both = bar.width() > 1000;
-  const float top_width = both ? 236.0f : 216.0f;
+  const float top_width = caption_width(panel) + (both ? 178.0f : 158.0f);
   if (both) {
     const Rect right = bar.cut_right(top_width);
     bar.cut_right(12);
-    draw_top(panel, right.inset(0, 2), panel.view.next[1], "without cache");
-    draw_top(panel, bar.cut_right(top_width).inset(0, 2), panel.view.next[0], "with cache");
+    draw_top(panel, right.inset(0, 2), panel.view.next[1], kWithoutCache);
+    draw_top(panel, bar.cut_right(top_width).inset(0, 2), panel.view.next[0], kWithCache);
   } else {
     draw_top(panel, bar.cut_right(top_width).inset(0, 2), panel.view.next[0],
-             same_shown(panel.view.next[0], panel.view.next[1]) ? "both sides" : "with cache");
+             same_shown(panel.view.next[0], panel.view.next[1]) ? kBothSides : kWithCache);
   }
   bar.cut_right(12);
   draw_edit_buttons(panel, bar.cut_left(edit_width(panel)).inset(0, 4));

@@ -93,7 +93,7 @@ TEST_CASE("temperature and seed of the box start the generation anew; greedy is 
   Controller c;
   auto view = c.settle();
   CHECK(view->sampling.text == "greedy");
-  CHECK(view->sampling.bars_note == "at T 1");
+  CHECK(view->sampling.bars_note == "at temperature 1");
   const auto greedy = view->tokens;
   c.send(OpenPrompt{true});
   for (int i = 0; i < 15; ++i) c.send(ChangeTemperature{+1});
@@ -103,8 +103,8 @@ TEST_CASE("temperature and seed of the box start the generation anew; greedy is 
   CHECK(view->sampling.text == "greedy");  // nothing has run yet
   c.send(RunPrompt{});
   view = c.settle();
-  CHECK(view->sampling.text == "T 1.5 · seed 3");
-  CHECK(view->sampling.bars_note == "at T 1.5");
+  CHECK(view->sampling.text == "temperature 1.5 · seed 3");
+  CHECK(view->sampling.bars_note == "at temperature 1.5");
   const auto texts = [](const std::vector<TokenChip>& chips) {
     std::string all;
     for (const TokenChip& chip : chips) all += chip.text + " ";
@@ -123,7 +123,7 @@ TEST_CASE("the tour is greedy, whatever was chosen before") {
   ControllerOptions o;
   o.sampling = {.temperature = 1.5f, .seed = 3};
   Controller c(o);
-  CHECK(c.settle()->sampling.text == "T 1.5 · seed 3");
+  CHECK(c.settle()->sampling.text == "temperature 1.5 · seed 3");
   RecordingHost host;
   std::string error;
   CHECK(run_script(c, tour_script(), host, error) == 0);

@@ -133,11 +133,11 @@ TEST_CASE("a script sets temperature and seed, and types into the boxes") {
                                   host);
   CHECK_MESSAGE(code == 0, error);
   const auto state = [&](const char* name) { return nlohmann::json::parse(host.states[name]); };
-  CHECK(state("a.json")["sampling"]["text"] == "T 0.8 · seed 7");
+  CHECK(state("a.json")["sampling"]["text"] == "temperature 0.8 · seed 7");
   CHECK(state("b.json")["prompt_box"]["text"] == "a b c");
   CHECK(state("b.json")["prompt"] == "a b");
   CHECK(state("c.json")["prompt"] == "a b c");
-  CHECK(state("c.json")["sampling"]["text"] == "T 0.8 · seed 9");
+  CHECK(state("c.json")["sampling"]["text"] == "temperature 0.8 · seed 9");
   CHECK(state("d.json")["open_choices"] == "backends");
   CHECK(state("e.json")["file_box"]["path"] == "/nowhere/");
   CHECK(play(controller, "key Esc\ntype prompt a\n", host).second ==

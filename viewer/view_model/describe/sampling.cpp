@@ -43,7 +43,7 @@ float temperature_after(float temperature, int tenths) {
 
 std::string sampling_text(const SamplingOptions& options) {
   if (options.temperature == 0) return "greedy";
-  return fmt::format("T {} · seed {}", temperature_text(options.temperature), options.seed);
+  return fmt::format("temperature {} · seed {}", temperature_text(options.temperature), options.seed);
 }
 
 std::string sampling_note(const SamplingOptions& options) {
@@ -59,7 +59,7 @@ SamplingState sampling_state(const Snapshot& snapshot) {
   SamplingState state;
   state.greedy = options.temperature == 0;
   state.text = sampling_text(options);
-  state.bars_note = state.greedy ? "at T 1" : "at T " + temperature_text(options.temperature);
+  state.bars_note = "at temperature " + (state.greedy ? "1" : temperature_text(options.temperature));
   state.tooltip =
       state.greedy
           ? "Each step takes the most probable token. The bars show softmax(logits), that is at temperature "

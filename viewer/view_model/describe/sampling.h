@@ -20,7 +20,7 @@ std::string temperature_text(float temperature);
 /// The temperature one or more tenths higher or lower, within 0 … 2.
 float temperature_after(float temperature, int tenths);
 
-/// "greedy" or "T 0.8 · seed 7".
+/// "greedy" or "temperature 0.8 · seed 7".
 std::string sampling_text(const SamplingOptions& options);
 /// A sentence for the prompt box: what these options do.
 std::string sampling_note(const SamplingOptions& options);
