@@ -6,6 +6,7 @@
 #include "tests/viewer/recording_host.h"
 #include "tests/viewer/twin_at.h"
 #include "viewer/view_model/describe/reads.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/run/sessions.h"
 
 using namespace lastrow;

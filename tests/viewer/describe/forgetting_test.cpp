@@ -8,8 +8,10 @@
 
 #include "tests/viewer/recording_host.h"
 #include "tests/viewer/twin_at.h"
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/needed.h"
 #include "viewer/view_model/describe/reads.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/describe/text.h"
 #include "viewer/view_model/run/sessions.h"
 

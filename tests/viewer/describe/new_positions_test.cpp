@@ -8,7 +8,9 @@
 #include "registry/registry.h"
 #include "session/session.h"
 #include "tests/viewer/recording_host.h"
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/reads.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/run/sessions.h"
 
 using namespace lastrow;

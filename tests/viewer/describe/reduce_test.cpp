@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/run/sessions.h"
 
 using namespace lastrow;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tests/viewer/recording_host.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/run/sessions.h"
 
 using namespace lastrow;

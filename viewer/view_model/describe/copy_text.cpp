@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
 #include "viewer/view_model/describe/target_text.h"

@@ -7,7 +7,9 @@
 #include <utility>
 
 #include "viewer/view_model/describe/compare.h"
+#include "viewer/view_model/describe/held_rows.h"
 #include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {

@@ -1,6 +1,8 @@
 #include "viewer/view_model/describe/inspector.h"
 
 #include "viewer/view_model/describe/forgetting.h"
+#include "viewer/view_model/describe/held_rows.h"
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/pinned.h"
 #include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/describe/worked_example.h"

@@ -1,6 +1,7 @@
 #include "viewer/view_model/describe/operands.h"
 
 #include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/step_rows.h"
 
 namespace lastrow::view {
 

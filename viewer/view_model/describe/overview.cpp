@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "viewer/view_model/describe/held_rows.h"
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/needed.h"
 #include "viewer/view_model/describe/row_rule.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {

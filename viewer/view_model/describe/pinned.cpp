@@ -8,10 +8,13 @@
 
 #include "cache/kv_codec.h"
 #include "viewer/view_model/describe/forgetting.h"
+#include "viewer/view_model/describe/held_rows.h"
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
 #include "viewer/view_model/describe/reads.h"
 #include "viewer/view_model/describe/score_text.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/describe/text.h"
 

@@ -6,6 +6,7 @@
 
 #include "viewer/view_model/describe/compare.h"
 #include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/step_rows.h"
 
 namespace lastrow::view {
 

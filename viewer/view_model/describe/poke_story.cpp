@@ -6,8 +6,10 @@
 #include <cmath>
 
 #include "viewer/view_model/describe/compare.h"
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/poke_effect.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {

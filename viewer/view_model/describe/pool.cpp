@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "viewer/view_model/describe/forgetting.h"
+#include "viewer/view_model/describe/held_rows.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {

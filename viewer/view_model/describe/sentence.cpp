@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "viewer/view_model/describe/forgetting.h"
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/needed.h"
 #include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/text.h"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "viewer/view_model/describe/cost_data.h"
+#include "viewer/view_model/describe/held_rows.h"
 #include "viewer/view_model/describe/step_data.h"
 
 namespace lastrow::view {

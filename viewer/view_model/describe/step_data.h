@@ -12,8 +12,8 @@
 //
 // Rows and columns of pictures are *positions*. A cache that forgets rows holds fewer keys than there are tokens, so
 // the row of a key is at another *index*. SideData::held(layer) says which, as the cache said it in this step. Use the
-// functions below; never take a position for an index or a slot. Layers may differ: in a model in which only some
-// layers have a window, only these forget rows.
+// functions of held_rows.h, key_use.h and step_rows.h; never take a position for an index or a slot. Layers may
+// differ: in a model in which only some layers have a window, only these forget rows.
 //
 // With new positions (cache/window_cache.h) RoPE goes by the index of a row. Then every token needs a pass of its own,
 // because each query needs the keys at other positions. The left side has one pass in a step. Without a cache there is
@@ -25,7 +25,7 @@
 //   rows up to kStepRowsBytes        q, k, v, out and lse of all layers, and the last row of scores and probs
 //   larger                           q, k, v, out and lse of one layer, and the last row of all layers
 // In the last two cases StepData::whole is false, and SideData::focus has the rows of one head that are on
-// show. The functions below give null for what is not held.
+// show. The functions of step_rows.h give null for what is not held.
 #pragma once
 
 #include <array>
@@ -35,6 +35,7 @@
 
 #include "session/session.h"
 #include "viewer/view_model/describe/floats.h"
+#include "viewer/view_model/describe/held_rows.h"
 #include "viewer/view_model/describe/reduce.h"
 #include "viewer/view_model/describe/setup.h"
 
@@ -61,25 +62,6 @@ struct LayerData {
   Floats q, k, v, scores, probs, out, lse, last_scores, last_probs, stored_k;
   MaskRule mask;          // which keys a query sees, by index
   bool recorded = false;  // false: q, k, v, out and lse are too large to keep
-};
-
-/// A row of K and of V in the cache: the position of its token, and the slot in which it is stored.
-struct PlacedRow {
-  int32_t position = 0;
-  int64_t slot = 0;
-  int32_t new_position = -1;  // the one that RoPE and ALiBi go by, if the cache uses new positions; else −1
-  bool operator==(const PlacedRow&) const = default;
-};
-
-/// The rows that the cache holds in a group of layers (CacheSpec::group).
-struct HeldRows {
-  // By index, in ascending order of position: what attention read, and what the cache holds after the step.
-  // Without a cache `kept` is empty.
-  std::vector<PlacedRow> keys, kept;
-  std::vector<EvictedRow> evicted;  // what the cache forgot when the step ended
-
-  int n_keys() const { return static_cast<int>(keys.size()); }
-  bool operator==(const HeldRows&) const = default;
 };
 
 struct SideData {
@@ -122,62 +104,5 @@ struct StepSize {
   int64_t rows = 0;   // without scores and probs, except for their last rows
 };
 StepSize step_size(const ModelConfig& config, int n_tokens, bool prefill);
-
-// ---- where rows are
-
-/// The index of the row of K and V at a position, or −1 if it is not stored.
-int index_of(const std::vector<PlacedRow>& rows, int position);
-/// by_index [n_rows, keys.size()], columns in the order of indices → to [n_rows, n_tokens], columns in the order of
-/// positions. `elsewhere` is at the positions that have no key.
-void to_positions(const float* by_index, int64_t n_rows, const std::vector<PlacedRow>& keys, int64_t n_tokens,
-                  float elsewhere, float* to);
-bool was_evicted(const HeldRows& rows, int position);
-
-/// What a query of the step makes of a key.
-enum class KeyUse : uint8_t {
-  seen,
-  later,       // the key comes after the query
-  masked,      // it comes before the query's window
-  not_stored,  // the cache has forgotten it
-};
-/// The query must be one that the side fed in this step.
-KeyUse key_use(const SideData& s, int layer, int query_position, int key_position);
-/// The positions of the keys that a query of the step sees, in ascending order.
-std::vector<int> keys_seen(const SideData& s, int layer, int query_position);
-int n_keys_seen(const SideData& s, int layer, int query_position);
-/// The same keys by index.
-VisibleKeys indices_seen(const SideData& s, int layer, int query_position);
-
-// ---- new positions
-
-/// What RoPE and ALiBi took as the position of a query or of a key, in the pass of the query.
-int used_position(const SideData& s, int query_position);
-int used_position(const SideData& s, int layer, int query_position, int key_position);
-/// How far apart they are: what ALiBi goes by.
-inline int used_distance(const SideData& s, int layer, int query_position, int key_position) {
-  return used_position(s, query_position) - used_position(s, layer, query_position, key_position);
-}
-/// Whether k_row is the key as this query read it. Not if another pass has rotated it to another position since.
-bool is_key_as_read(const SideData& s, int layer, int query_position, int key_position);
-
-// ---- rows by position; null if the side has no such row
-
-const float* q_row(const Setup& setup, const SideData& s, int layer, int head, int position);
-const float* out_row(const Setup& setup, const SideData& s, int layer, int head, int position);
-const float* k_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position);
-/// As the cache stores it, if it stores K before RoPE.
-const float* stored_k_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position);
-const float* v_row(const Setup& setup, const SideData& s, int layer, int kv_head, int position);
-/// [n_tokens], of the query at `position`.
-const float* score_row(const SideData& s, int layer, int head, int position, int n_tokens);
-const float* prob_row(const SideData& s, int layer, int head, int position, int n_tokens);
-/// NaN if the side has no such row.
-float lse_at(const Setup& setup, const SideData& s, int layer, int head, int position);
-
-/// The weights of a query head in bins, of the rows that the side computed in this step. Null if they are not
-/// held: in a step that is not whole, only the head in focus has them.
-/// Cost: one pass over the computed rows of the head if the step is whole, else nothing.
-std::shared_ptr<const ReducedWeights> reduced_weights(const Setup& setup, const SideData& s, int layer,
-                                                      int head, int n_tokens);
 
 }  // namespace lastrow::view

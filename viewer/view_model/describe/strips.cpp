@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "viewer/view_model/describe/names.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {

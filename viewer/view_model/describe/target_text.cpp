@@ -7,9 +7,12 @@
 #include <vector>
 
 #include "viewer/view_model/describe/forgetting.h"
+#include "viewer/view_model/describe/held_rows.h"
+#include "viewer/view_model/describe/key_use.h"
 #include "viewer/view_model/describe/names.h"
 #include "viewer/view_model/describe/operands.h"
 #include "viewer/view_model/describe/score_text.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/describe/text.h"
 
 namespace lastrow::view {

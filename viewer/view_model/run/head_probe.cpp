@@ -7,6 +7,7 @@
 
 #include "cache/make_cache.h"
 #include "registry/registry.h"
+#include "viewer/view_model/describe/held_rows.h"
 
 namespace lastrow::view {
 

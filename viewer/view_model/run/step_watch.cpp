@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cache/slots.h"
+#include "viewer/view_model/describe/held_rows.h"
 
 namespace lastrow::view {
 

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "viewer/view_model/describe/poke_effect.h"
+#include "viewer/view_model/describe/step_rows.h"
 #include "viewer/view_model/describe/strips.h"
 #include "viewer/view_model/describe/target_text.h"
 #include "viewer/view_model/describe/text.h"
