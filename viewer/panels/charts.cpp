@@ -14,6 +14,8 @@ namespace {
 
 using view::Beat;
 
+constexpr float kNameHeight = 15;  // a line of the names of keys
+
 /// How far beat `keep` has faded the scores and weights, 0 … 1.
 float faded(const Panel& panel) { return panel.view.transport.beat == Beat::keep ? panel.progress : 0.0f; }
 
@@ -136,27 +138,52 @@ void draw_weight_bars(Panel& panel, const PaneLayout& layout, const view::LastRo
   mark_window(panel, layout, chart);
 }
 
-/// Writes under each column of the matrix which key it is:
-/// its word if all words fit on two lines, else its position.
+/// Writes under a column of the matrix which key it is. Returns the place of the text.
+Rect draw_key_name(Panel& panel, const PaneLayout& layout, int s, const std::string& text, float y,
+                   bool decides) {
+  const float width = panel.canvas.width(Type::small, text);
+  const float x =
+      std::clamp(layout.column(s).center().x - width / 2, layout.matrix.x0 - 6, layout.rows.x1 - width);
+  panel.canvas.text({x, y}, Type::small, panel.color(decides ? panel.hex().text : panel.hex().muted), text);
+  return {x, y, x + width, y + kNameHeight};
+}
+
+/// The positions of the keys at even distances: 0, 2, 4 … or 0, 5, 10 …; and always that of the row that decides.
+void draw_key_positions(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
+  constexpr float kGap = 7;
+  const int last = pane.decides_row;
+  const float needed = panel.canvas.width(Type::small, std::to_string(last)) + kGap;
+  int every = 0;
+  for (const int distance : {1, 2, 5, 10, 20, 50})
+    if (every == 0 && static_cast<float>(distance) * layout.column_width >= needed) every = distance;
+  const float y = layout.names.y0;
+  const Rect end = draw_key_name(panel, layout, last, std::to_string(last), y, true);
+  for (int s = 0; every > 0 && s < last; s += every) {
+    const std::string text = std::to_string(s);
+    if (layout.column_center(s) + panel.canvas.width(Type::small, text) / 2 + kGap > end.x0) break;
+    draw_key_name(panel, layout, s, text, y, false);
+  }
+  const Rect caption{layout.matrix.x0, y + kNameHeight, layout.matrix.x1, y + 2 * kNameHeight};
+  if (caption.y1 <= layout.names.y1)
+    panel.canvas.text_in(caption, Type::small, panel.color(panel.hex().muted), "position of the key",
+                         Align::right);
+}
+
+/// Writes under each column of the matrix which key it is: its word if all words fit on two lines, else its position.
+/// Of a model whose tokens are only numbers always its position, because "t17" says no more.
 void draw_key_names(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   if (!layout.window.whole()) return;  // the bars do not stand under the columns
-  Canvas& canvas = panel.canvas;
   const int n = layout.window.n_shown();
-  const float line = 15;
-  const int lines = layout.names.height() >= 2 * line ? 2 : 1;
+  const int lines = layout.names.height() >= 2 * kNameHeight ? 2 : 1;
   float widest = 0;
-  for (const std::string& word : pane.labels) widest = std::max(widest, canvas.width(Type::small, word));
-  const bool words = widest + 6 <= layout.column_width * static_cast<float>(lines);
-  const float needed = canvas.width(Type::small, "00") + 4;
-  const int every = words ? 1 : std::max(1, static_cast<int>(std::ceil(needed / layout.column_width)));
-  for (int s = n - 1; s >= 0; s -= every) {
-    const Rect column = layout.column(s);
-    const std::string& text = words ? pane.labels[static_cast<size_t>(s)] : std::to_string(s);
-    const float width = canvas.width(Type::small, text);
-    const float x = std::clamp(column.center().x - width / 2, layout.matrix.x0 - 6, layout.rows.x1 - width);
-    const float y = layout.names.y0 + (words && lines == 2 && (n - 1 - s) % 2 == 1 ? line : 0);
-    const bool decides = s == pane.decides_row;
-    canvas.text({x, y}, Type::small, panel.color(decides ? panel.hex().text : panel.hex().muted), text);
+  for (const std::string& word : pane.labels)
+    widest = std::max(widest, panel.canvas.width(Type::small, word));
+  const bool fit = widest + 6 <= layout.column_width * static_cast<float>(lines);
+  if (pane.numbered || !fit) return draw_key_positions(panel, layout, pane);
+  for (int s = 0; s < n; ++s) {
+    const bool lower = lines == 2 && (n - 1 - s) % 2 == 1;
+    draw_key_name(panel, layout, s, pane.labels[static_cast<size_t>(s)],
+                  layout.names.y0 + (lower ? kNameHeight : 0), s == pane.decides_row);
   }
 }
 

@@ -141,6 +141,8 @@ void choose_lines(PaneLayout& pane) {
   const bool two_lines = charts.height() >= 2 * (kNameLine + kCaption) + 2 * 24;
   pane.names = charts.cut_top(two_lines ? 2 * kNameLine : kNameLine);
   const float bars = std::max(1.0f, std::floor((charts.height() - 2 * kCaption) / 2));
+  // The names stay at their columns if the rows do not fill their room.
+  pane.names = pane.names.moved(0, pane.row(view::Part::token, pane.window.n_tokens - 1).y1 - pane.rows.y1);
   pane.score_caption = charts.cut_top(kCaption);
   pane.score_bars = charts.cut_top(bars);
   pane.weight_caption = charts.cut_top(kCaption);

@@ -195,6 +195,11 @@ TEST_CASE("titles name the sharing of heads: all, groups, one") {
   CHECK(mqa->panes[0].k.title() == "K · after RoPE");
 }
 
+TEST_CASE("a pane says whether its tokens are only numbers") {
+  CHECK(Controller(pane_options(0)).settle()->panes[0].numbered);
+  CHECK_FALSE(Controller(ControllerOptions{}).settle()->panes[0].numbered);
+}
+
 TEST_CASE("within a group only Q and the scores change") {
   ControllerOptions o = pane_options(2);
   Controller controller(o);

@@ -52,6 +52,7 @@ class PaneBuilder {
     pane.decides_row = in_.n - 1;
     for (int slot = 0; slot < window_.n_shown(); ++slot)
       pane.labels.push_back(token_label(in_.snapshot, window_.position(slot)));
+    pane.numbered = in_.setup.model->tokenizer().is_numbered();
     pane.name = in_.side == Mode::cached ? "WITH CACHE" : "WITHOUT CACHE";
     pane.subtitle = pane_subtitle(in_.snapshot, in_.side, in_.at);
     pane.q = values(Part::q);

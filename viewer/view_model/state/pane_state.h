@@ -154,6 +154,7 @@ struct PaneState {
   int decides_row = 0;    // the position of the last row: framed, with the label decides_text
   std::string decides_text = "decides";
   std::vector<std::string> labels;  // [n_shown] token texts; the position stands beside each
+  bool numbered = false;            // the texts are only numbers, "t17": a model with random weights
   bool forgets = false;             // the cache forgets rows
   /// [n_shown] the row is not stored, so its position is struck through. Empty on the right, and if nothing is
   /// forgotten.
