@@ -161,6 +161,16 @@ void label_header(Panel& panel, const CostPlotPlaces& places) {
   }
 }
 
+/// Where a line is at this x, between its points.
+float height_at(const CostPlotPlaces& places, const view::CostCurves& curves, size_t side, float x) {
+  const std::vector<float>& heights = curves.lines[side].heights;
+  const float s = (x - places.plot.x0) / places.plot.width() * static_cast<float>(curves.last_step);
+  const auto before = std::min(static_cast<size_t>(std::max(0.0f, s)), heights.size() - 1);
+  const size_t after = std::min(before + 1, heights.size() - 1);
+  const float part = std::clamp(s - static_cast<float>(before), 0.0f, 1.0f);
+  return places.at(0, heights[before] * (1 - part) + heights[after] * part).y;
+}
+
 /// In a small plot: the ratio, in the gap between the lines and beside the rule.
 void label_gap(Panel& panel, const CostPlotPlaces& places) {
   const view::CostCurves& curves = panel.view.cost_curves;
@@ -170,7 +180,10 @@ void label_gap(Panel& panel, const CostPlotPlaces& places) {
   if (!(low.y - high.y > 34)) return;  // no room, or not measured
   const float width = panel.canvas.width(Type::body_bold, curves.ratio),
               y = high.y + 0.64f * (low.y - high.y);
-  const float x = low.x - 8 - width > places.plot.x0 + 30 ? low.x - 8 - width : low.x + 8;
+  // Left of the rule. If it would touch the upper line there, right of the rule.
+  const float left = low.x - 8 - width, right = low.x + 8;
+  const bool is_free = left > places.plot.x0 + 30 && height_at(places, curves, 1, left) < y - 10;
+  const float x = is_free || right + width > places.plot.x1 ? left : right;
   panel.canvas.text_in({x, y - 8, x + width + 1, y + 8}, Type::body_bold, panel.color(panel.hex().text),
                        curves.ratio);
 }

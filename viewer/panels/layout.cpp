@@ -29,7 +29,7 @@ constexpr float kLeastLow = 8 + kNameLine + 2 * (kCaption + kLeastBars) + 4 + kF
 constexpr float kOneChartLow = 8 + kNameLine + kCaption + kLeastBars + 4 + kFooterLine + 6;
 constexpr float kBadges = 62;       // what pokes changed: four lines
 constexpr float kPrice = 30;        // what a cache that forgets rows changes: two lines
-constexpr float kIndex = 18;        // of each row in such a cache, beside its position
+constexpr float kIndex = 24;        // of each row in such a cache, beside its position
 constexpr float kLowShare = 0.43f;  // of the room below the header, for everything under the rows
 constexpr float kMostLow = 8 + 2 * kNameLine + 2 * (kCaption + kMostBars) + 4 + kFooterLine + 6;
 constexpr float kLeastRow = 13, kMostRow = 64, kPinnedGap = 8;

@@ -18,6 +18,8 @@ namespace {
 
 using view::Part;
 
+constexpr float kIndexGap = 6;  // between the indices and Q
+
 void draw_title(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   Rect line = layout.title;
   const float width = panel.canvas.text_in(line, Type::body_bold, panel.color(panel.hex().text), pane.name);
@@ -73,9 +75,11 @@ void draw_labels(Panel& panel, const PaneLayout& layout, const view::PaneState& 
     if (struck)
       panel.canvas.horizontal(number.x1 - width - 2, number.x1 + 2, number.center().y,
                               panel.color(panel.hex().text));
-    if (!pane.indices.empty())
+    if (!pane.indices.empty()) {
+      row.cut_right(kIndexGap);
       panel.canvas.text_in(row.cut_right(22), Type::mono_small, panel.color(panel.hex().accent),
                            pane.indices[static_cast<size_t>(slot)], Align::right);
+    }
     row.cut_left(8);
     const bool low = layout.row_height < 17;
     const Type type = low ? Type::small : decides ? Type::label_bold : Type::label;
@@ -91,6 +95,7 @@ void draw_labels(Panel& panel, const PaneLayout& layout, const view::PaneState& 
 void draw_window_note(Panel& panel, const PaneLayout& layout, const view::PaneState& pane) {
   Rect note{layout.labels.x0, layout.block_title.y0, layout.labels.x1, layout.block_title.y1};
   if (!pane.indices.empty()) {
+    note.x1 -= kIndexGap;
     const Rect column{note.x0, note.y1 - 15, note.x1, note.y1};
     panel.canvas.text_in(column, Type::small, panel.color(panel.hex().accent), pane.index_title,
                          Align::right);
@@ -163,7 +168,8 @@ void draw_stack(Panel& panel, const Rect& column, float y0, float y1, const char
   if (place.height() < 6) return;
   if (rows == 0) return canvas.dashed(place, canvas.colors().state(view::State::absent, strength), 1, 4, 3);
   canvas.fill(place, panel.color(mix(panel.hex().pane, panel.hex().cache, 0.12f * strength)));
-  const float period = std::max(3.0f, place.height() / static_cast<float>(rows));
+  const float least = 4;  // a lower row has no room for a dot, so the dots fill the stack
+  const float row = place.height() / static_cast<float>(rows), period = row < least ? place.height() : row;
   for (float y = place.y0; y < place.y1 - 1; y += period)
     draw_dots(canvas, {place.x0 + 2, y + 1, place.x1 - 2, std::min(place.y1, y + period) - 1},
               canvas.colors().state(view::State::from_cache, strength), 4);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "viewer/draw/patterns.h"
 
@@ -49,7 +50,8 @@ void draw_slot(Panel& panel, const Rect& r, const view::SlotCell& cell, bool nam
   if (holds) canvas.fill(r, panel.color(mix(panel.hex().pane, state_color(panel.hex(), state), 0.14f)));
   if (r.width() < 5) return;
   if (holds)
-    canvas.frame(r, canvas.colors().state(state), cell.what == What::written ? 2.0f : 1.0f);
+    canvas.frame(r, canvas.colors().state(state),
+                 cell.what == What::written && r.width() >= 20 ? 2.0f : 1.0f);
   else
     canvas.frame(r, canvas.colors().state(view::State::not_stored), 1);
   const bool freed_unnamed = !named && cell.what == What::freed;
@@ -63,6 +65,17 @@ void draw_slot(Panel& panel, const Rect& r, const view::SlotCell& cell, bool nam
   if (freed) canvas.horizontal(c.x - width / 2 - 2, c.x + width / 2 + 2, c.y, panel.color(panel.hex().text));
 }
 
+/// Writes what the two lines of numbers are, right of the last slot.
+void name_lines(Panel& panel, const Rect& slots, const Grid& grid, const view::Pool& pool) {
+  const auto n = static_cast<int>(pool.slots.size());
+  const int gaps = pool.block_len > 1 ? (n - 1) / pool.block_len : 0;
+  const float x = slots.x0 + static_cast<float>(n) * grid.width + static_cast<float>(gaps) * kBlockGap + 6;
+  const float middle = slots.y0 + grid.height;
+  const ImU32 muted = panel.color(panel.hex().muted);
+  panel.canvas.text_in({x, slots.y0, slots.x1, middle}, Type::small, muted, "position");
+  panel.canvas.text_in({x, middle, slots.x1, middle + kNumber}, Type::small, muted, "slot");
+}
+
 }  // namespace
 
 void draw_pool(Panel& panel, const Rect& room, const view::Pool& pool, bool dim) {
@@ -72,10 +85,12 @@ void draw_pool(Panel& panel, const Rect& room, const view::Pool& pool, bool dim)
   const auto width_of = [&](const std::string& text) { return panel.canvas.width(Type::small, text) + 2; };
   const bool lines = rest.height() >= kLine + kLeastCell + 2;
   bool note_below = !pool.note.empty() && width_of(pool.note) <= rest.width();
-  if (lines && width_of(pool.title) <= rest.width()) {
+  const std::string title =
+      width_of(pool.title) <= rest.width() ? pool.title : pool.title.substr(0, pool.title.find(':'));
+  if (lines && width_of(title) <= rest.width()) {
     const Rect first = rest.cut_top(kLine);
-    panel.canvas.text_in(first, Type::small, muted, pool.title);
-    if (note_below && width_of(pool.title) + width_of(pool.note) + 12 <= first.width()) {
+    panel.canvas.text_in(first, Type::small, muted, title);
+    if (note_below && width_of(title) + width_of(pool.note) + 12 <= first.width()) {
       panel.canvas.text_in(first, Type::small, ink, pool.note, Align::right);
       note_below = false;
     }
@@ -84,14 +99,20 @@ void draw_pool(Panel& panel, const Rect& room, const view::Pool& pool, bool dim)
   note_below = note_below && rest.height() >= kLine + kLeastCell;
   const Rect slots{rest.x0, rest.y0, rest.x1, rest.y1 - (note_below ? kLine : 0)};
   if (slots.height() < 8) return;
-  const Grid grid = grid_for(slots, pool);
   const auto n = static_cast<int>(pool.slots.size());
+  const auto numbered = [&](const Grid& g) {
+    return g.per_line >= n && slots.height() >= g.height + kNumber && g.width >= 16;
+  };
+  const float names = width_of("position") + 6;
+  Grid grid = grid_for({slots.x0, slots.y0, slots.x1 - names, slots.y1}, pool);
+  const bool lines_named = numbered(grid);
+  if (!lines_named) grid = grid_for(slots, pool);
   if (grid.width < kLeastWidth) return;
   const bool one_line = grid.per_line >= n;
   const bool named = std::ranges::all_of(pool.slots, [&](const view::SlotCell& cell) {
     return panel.canvas.width(Type::mono_small, fmt::format("{}", cell.position)) + 3 <= grid.width;
   });
-  const bool numbers = one_line && slots.height() >= grid.height + kNumber && grid.width >= 16;
+  const bool numbers = numbered(grid);
   for (int slot = 0; slot < n; ++slot) {
     const int column = slot % grid.per_line, line = slot / grid.per_line;
     const int gaps = pool.block_len > 1 ? column / pool.block_len : 0;
@@ -106,6 +127,7 @@ void draw_pool(Panel& panel, const Rect& room, const view::Pool& pool, bool dim)
                            fmt::format("{}", slot), Align::center);
     if (touch("slot", slot, place).hovered) tooltip(panel, {}, cell.tooltip);
   }
+  if (lines_named && named) name_lines(panel, slots, grid, pool);
   const int n_lines = (n + grid.per_line - 1) / grid.per_line;
   const float end = slots.y0 + static_cast<float>(n_lines) * grid.height + (numbers ? kNumber : 0);
   if (note_below) panel.canvas.text_in({rest.x0, end, rest.x1, end + kLine}, Type::small, ink, pool.note);

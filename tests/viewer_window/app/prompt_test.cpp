@@ -77,7 +77,7 @@ TEST_CASE("words are clicked, then typing goes on; Run runs, with a higher tempe
   REQUIRE(viewer.becomes(box("temperature", "0.1")));
   viewer.click(kRunX, kRunY);
   CHECK(viewer.becomes(field("prompt", "the fox and a dog")));
-  CHECK(viewer.becomes([](const json& s) { return s["sampling"]["text"] == "T 0.1 · seed 1"; }));
+  CHECK(viewer.becomes([](const json& s) { return s["sampling"]["text"] == "temperature 0.1 · seed 1"; }));
   CHECK(viewer.becomes(open(false)));
 }
 

@@ -171,6 +171,9 @@ shot lecture-poked.png
 restore all
 step 14
 shot lecture-18-tokens.png
+sub softmax
+shot lecture-18-tokens-softmax.png
+sub keep
 step 4
 key L
 # the tab of costs

@@ -76,7 +76,7 @@ class PaneText {
         if (n_masked() == 0) return "no later key to mask";
         return fmt::format("{} masked: weight exactly 0", plural(n_masked(), "cell"));
       case Beat::softmax:
-        return queries == 1 ? "scores become weights, Σ = 1" : "in every row scores become weights, Σ = 1";
+        return queries == 1 ? "scores become weights, Σ = 1" : "every row becomes weights, Σ = 1";
       case Beat::sum:
         return sum_note(queries);
       case Beat::next:
