@@ -68,8 +68,7 @@ DecodeSession::DecodeSession(std::shared_ptr<const Model> model, std::unique_ptr
     workspace_.make_rotated_keys(cache_->spec(), stack_->top());
   const auto max_tokens = static_cast<size_t>(max_seq_len()) + 1;
   for (SessionState* state : {&state_, &backup_->state}) {
-    state->tokens.reserve(max_tokens);
-    state->steps.reserve(max_tokens);
+    state->reserve(max_tokens);
     state->logits.resize(static_cast<size_t>(model_->config().vocab_size));
   }
 }
@@ -86,12 +85,12 @@ int32_t DecodeSession::n_prefill_steps() const {
 
 int32_t DecodeSession::n_tokens_at(int32_t step) const {
   LASTROW_CHECK(step >= -1 && step <= last_step(), "step {} of {} that were taken", step, last_step() + 1);
-  return step < 0 ? state_.n_loaded : state_.steps[static_cast<size_t>(step)].n_tokens;
+  return step < 0 ? state_.n_loaded : state_.steps()[static_cast<size_t>(step)].n_tokens;
 }
 
 Phase DecodeSession::phase_of(int32_t step) const {
   LASTROW_CHECK(step >= 0 && step <= last_step(), "step {} of {} that were taken", step, last_step() + 1);
-  return state_.steps[static_cast<size_t>(step)].phase;
+  return state_.steps()[static_cast<size_t>(step)].phase;
 }
 
 const Recorder& DecodeSession::recorder() const {

@@ -124,12 +124,12 @@ class DecodeSession {
   int32_t n_loaded() const { return state_.n_loaded; }
   int32_t current_step() const { return state_.step; }
   /// The last step that was taken in this text; −1: none.
-  int32_t last_step() const { return static_cast<int32_t>(state_.steps.size()) - 1; }
+  int32_t last_step() const { return static_cast<int32_t>(state_.steps().size()) - 1; }
   /// The steps that feed the prompt: 0 … n_prefill_steps() − 1.
   int32_t n_prefill_steps() const;
   bool context_full() const { return state_.step >= 0 && n_tokens_at(state_.step) >= max_seq_len(); }
   /// The prompt, then the tokens that the steps behind it fed, up to last_step().
-  std::span<const int32_t> tokens() const { return state_.tokens; }
+  std::span<const int32_t> tokens() const { return state_.tokens(); }
   /// The number of tokens of the text at the end of a step, −1 ≤ step ≤ last_step(). For −1 it is n_loaded().
   /// The cache may hold fewer rows: kv_len().
   int32_t n_tokens_at(int32_t step) const;

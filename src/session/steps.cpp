@@ -20,7 +20,7 @@ void DecodeSession::Transaction::advance(int32_t forced) {
     if (forced >= 0) require_finished_prompt();
     const int32_t chunk = session_.options_.chunk;
     const auto q_len = static_cast<size_t>(chunk == 0 ? n_left : std::min(chunk, n_left));
-    take_step(std::span<const int32_t>(state_.tokens).subspan(static_cast<size_t>(n_tokens), q_len),
+    take_step(std::span<const int32_t>(state_.tokens()).subspan(static_cast<size_t>(n_tokens), q_len),
               Phase::prefill);
   } else {
     if (session_.context_full())
@@ -52,7 +52,7 @@ void DecodeSession::Transaction::advance(std::span<const int32_t> tokens) {
         uses_new_positions(session_.options_.cache)
             ? ""
             : fmt::format(", or make the session with chunk {}", tokens.size()));
-  const std::vector<int32_t> own(tokens.begin(), tokens.end());  // `tokens` may be a part of state_.tokens
+  const std::vector<int32_t> own(tokens.begin(), tokens.end());  // `tokens` may be a part of state_.tokens()
   take_step(own, Phase::prefill);
 }
 
@@ -64,24 +64,16 @@ void DecodeSession::Transaction::require_finished_prompt() const {
 }
 
 /// Runs the step that feeds these tokens next. If it is not the one that was taken before, the later steps
-/// belong to another text and are forgotten. `tokens` may be a part of state_.tokens, at its place.
+/// belong to another text and are forgotten. `tokens` may be a part of state_.tokens(), at its place.
 void DecodeSession::Transaction::take_step(std::span<const int32_t> tokens, Phase phase) {
   const int32_t next = state_.step + 1, n_known = session_.n_tokens_at(state_.step),
                 end = n_known + static_cast<int32_t>(tokens.size());
   const auto is_known = [&] {
     return next <= session_.last_step() && session_.n_tokens_at(next) == end &&
            session_.phase_of(next) == phase &&
-           std::equal(tokens.begin(), tokens.end(), state_.tokens.begin() + n_known);
+           std::equal(tokens.begin(), tokens.end(), state_.tokens().begin() + n_known);
   };
-  if (!is_known()) {
-    state_.changes_from(static_cast<size_t>(n_known), static_cast<size_t>(next));
-    if (end > state_.prompt_len) {
-      state_.tokens.resize(static_cast<size_t>(n_known));
-      state_.tokens.insert(state_.tokens.end(), tokens.begin(), tokens.end());
-    }
-    state_.steps.resize(static_cast<size_t>(next));
-    state_.steps.push_back({.n_tokens = end, .phase = phase});
-  }
+  if (!is_known()) state_.set_step(next, n_known, tokens, phase);
   run_through(next);
 }
 
@@ -106,7 +98,7 @@ void DecodeSession::Transaction::set_pokes(std::vector<Poke> pokes) {
 
 void DecodeSession::Transaction::require_valid(const Poke& poke) const {
   require_in_model(poke, session_.model_->config());
-  const auto n_tokens = static_cast<int32_t>(state_.tokens.size());
+  const auto n_tokens = static_cast<int32_t>(state_.tokens().size());
   if (poke.position < 0 || poke.position >= n_tokens)
     throw UsageError("poke of position {}: the text has positions 0 to {}", poke.position, n_tokens - 1);
   if (poke.when == Poke::When::since && poke.position < state_.n_loaded)
@@ -120,8 +112,8 @@ void DecodeSession::Transaction::require_valid(const Poke& poke) const {
 int32_t DecodeSession::Transaction::first_step_changed_by(const Poke& poke) const {
   if (poke.when == Poke::When::now) return std::max(poke.step, 0);
   // The step that feeds this position: the first whose last position is not before it.
-  const auto step = std::ranges::lower_bound(state_.steps, poke.position, {}, &TakenStep::last_position);
-  return static_cast<int32_t>(step - state_.steps.begin());
+  const auto step = std::ranges::lower_bound(state_.steps(), poke.position, {}, &TakenStep::last_position);
+  return static_cast<int32_t>(step - state_.steps().begin());
 }
 
 /// The first step whose result may differ between the two sets of pokes.
@@ -177,7 +169,7 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   KvCache& cache = *session_.cache_;
   const bool cached = session_.mode() == Mode::cached;
   cache.truncate(0, cached ? std::min(cache.n_seen(0), session_.n_tokens_at(step - 1)) : 0);
-  TakenStep& taken = state_.steps[static_cast<size_t>(step)];
+  const TakenStep& taken = state_.steps()[static_cast<size_t>(step)];
   const int32_t n_past = cache.n_seen(0), n_new = taken.n_tokens - n_past;
   const int32_t most = uses_new_positions(session_.options_.cache) ? 1 : n_new;
   const CacheUsage before = cache.usage();
@@ -187,12 +179,12 @@ void DecodeSession::Transaction::run_step(int32_t step) {
   const StepPlan* plan = nullptr;
   for (int32_t n_fed = 0; n_fed < n_new; n_fed += most) {
     if (n_fed > 0 && session_.stack_->recorder) session_.stack_->recorder->set_step(step);
-    plan = &feed(std::span<const int32_t>(state_.tokens)
+    plan = &feed(std::span<const int32_t>(state_.tokens())
                      .subspan(static_cast<size_t>(n_past + n_fed), static_cast<size_t>(most)),
                  n_fed + most == n_new ? LogitRows::last : LogitRows::none, taken.phase);
   }
   const std::chrono::duration<double, std::micro> wall = std::chrono::steady_clock::now() - start;
-  taken.last_position = plan->positions.back();
+  state_.set_last_position(step, plan->positions.back());
   state_.record = step_record(*plan, taken.phase, wall.count(), before);
   state_.record.q_len = n_new;
 }
