@@ -175,9 +175,11 @@ void ledger(Lesson& lesson) {
     screen.entry("", all.untested.at(claim->number), Ink::dim);
     lesson.remember_untested(claim->number, all.untested.at(claim->number));
   }
-  if (others != missing.end()) screen.say("No lesson tests these:");
-  for (auto claim = others; claim != missing.end(); ++claim)
+  if (others != missing.end()) screen.say("No lesson tests these. You can look yourself:");
+  for (auto claim = others; claim != missing.end(); ++claim) {
     screen.entry(fmt::format("{:2}", claim->number), claim->text, Ink::dim);
+    if (!claim->elsewhere.empty()) screen.entry("", claim->elsewhere, Ink::dim);
+  }
 }
 
 }  // namespace

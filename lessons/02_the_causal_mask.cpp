@@ -95,7 +95,7 @@ bool zero_weights(const Common& c) {
       old_cells += t + 1;
     }
   }
-  const int head = c.model->config().n_q_heads - 1;
+  const int head = std::min(1, c.model->config().n_q_heads - 1);  // the viewer's script shows it too
   std::vector<std::string> heads = {"query \\ key"};
   std::vector<std::vector<std::string>> rows;
   const std::vector<double> p = numbers(step.layers.back().probs);
@@ -137,7 +137,8 @@ bool old_rows_stay(const Common& c, double& off) {
   screen.say(
       "The next layer needs them: it makes its keys and values from the output rows of the layer below. We "
       "run the old tokens alone, then together with the new one, both with an empty cache. Then we compare "
-      "the old rows: K, V, and the output of the layer (hidden).");
+      "the old rows: K, V, and the output of the layer (hidden). So each layer has 3 rows for each old "
+      "token.");
   const std::vector<Aged> layers = aged(c, Mask::on);
   std::vector<std::vector<std::string>> rows;
   int64_t compared = 0, same = 0;
@@ -338,8 +339,8 @@ void lesson_02(Lesson& lesson) {
       {"In NoMask (lessons/support/no_mask.h) remove the mask in layer 0 only (pass it the site). In which "
        "layers are K and V stale then? Why not in layer 0?",
        "Use a window: spec.mask.window = 2 instead of causal = false. Do old rows still stay the same?",
-       "Run with --fault mask-top-left. Fact (a) still holds. Which line fails, and what did the last query "
-       "see?"},
+       "Run with --fault mask-top-left. Fact (a) still holds. Which line fails first, and what did the last "
+       "query see?"},
       "lesson 3, recompute or cache; and lesson 4, why not queries?");
 }
 

@@ -27,6 +27,7 @@ namespace {
 
 constexpr int kShort = 8, kLong = 64;  // tokens in total
 constexpr double kBand = 0.12;         // how far a fitted exponent may be off: n(n+1)/2 is not exactly n²
+constexpr double kTimeBand = 0.3;      // for an exponent of times; beyond it the lesson says so
 
 std::string power(double exponent) {
   return std::isfinite(exponent) ? fmt::format("n^{:.2f}", exponent) : "no power of n";
@@ -195,7 +196,7 @@ std::pair<bool, std::string> timed_growth(Lesson& lesson) {
         rows.back().push_back(i == 0 ? "" : fmt::format("n^{:.2f}", t.exponent[side]));
     }
   }
-  screen.table({"", "n", "with a cache", "without", "ratio", "with grows as", "without"}, rows);
+  screen.table({"", "n", "with a cache", "without", "ratio", "growth with", "growth without"}, rows);
   const Timed &wide = timed[0], &attention = timed[1];
   const double least = std::min(wide.ratio(wide.n.size() - 1), attention.ratio(attention.n.size() - 1));
   const bool grows = least > 3 && attention.ratio(attention.n.size() - 1) > attention.ratio(0);
@@ -203,11 +204,14 @@ std::pair<bool, std::string> timed_growth(Lesson& lesson) {
       grows,
       "at the largest n recompute takes more than 3 times as long; in the attention model the ratio "
       "grows with n");
+  const bool like_flop = std::abs(attention.exponent[kWithout] - 2) < kTimeBand &&
+                         std::abs(attention.exponent[kWith] - 1) < kTimeBand;
   return {grows,
           fmt::format(". Time: n^{:.2f} and n^{:.2f} in the attention model; n^{:.2f} and n^{:.2f} in the "
-                      "wide model, where several rows cost little more than one",
+                      "wide model, where several rows cost little more than one{}",
                       attention.exponent[kWithout], attention.exponent[kWith], wide.exponent[kWithout],
-                      wide.exponent[kWith])};
+                      wide.exponent[kWith],
+                      like_flop ? "" : ". These times do not grow like the flop: is the machine busy?")};
 }
 
 void show_shapes(Screen& screen, const DecodeSession& session) {

@@ -89,8 +89,8 @@ bool one_layer(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("One layer: a past query is not used");
   screen.say(
-      "A model of one layer with random weights reads seven tokens, with and without a cache. In the last "
-      "step we replace one row by noise. How far do the logits move?");
+      "A model of one layer reads seven tokens, with and without a cache. In the last step one row becomes "
+      "noise. Change of the logits, in % of the largest:");
   const ModelConfig& config = c.model->config();
   const auto model = load_model(fmt::format("random:layers=1,q_heads={},kv_heads={},head_dim={},seed=1",
                                             config.n_q_heads, config.n_kv_heads, config.head_dim));
@@ -103,10 +103,10 @@ bool one_layer(Common& c) {
       "with any mask: q[2] is used in row 2 only.");
   c.lesson.figure("one_layer_pokes", trial.tried);
   c.lesson.figure("one_layer_unnoticed", trial.unnoticed);
-  const bool blind =
-      c.lesson.require(trial.unnoticed == trial.tried,
-                       fmt::format("a past query replaced: the logits are bit-identical in {} of {} runs",
-                                   trial.unnoticed, trial.tried));
+  const bool blind = c.lesson.require(
+      trial.unnoticed == trial.tried,
+      fmt::format("past q replaced: same bits in {} of {} runs ({} rows · {} noises · 4 columns)",
+                  trial.unnoticed, trial.tried, OneLayer::kPast, OneLayer::kNoises));
   const bool sees = c.lesson.require(trial.noticed == trial.expected,
                                      "its own query, a past key or a past value replaced: the logits change");
   return blind && sees;
@@ -119,10 +119,11 @@ void several_layers(Common& c, bool one_layer_holds) {
   screen.section("Several layers: without a cache, past queries are needed");
   const int position = 1;
   const double apart = moved(c.twin->cached().logits(), c.twin->recompute().logits());
-  screen.say(fmt::format(
-      "{} ({} layers) has {} tokens: “{}”. We replace q[{}] (“{}”) in one layer, in the last step.",
-      c.model->config().name, c.n_layers(), c.n_tokens(),
-      c.model->tokenizer().decode(c.twin->cached().tokens()), position, c.word(position)));
+  screen.say(
+      fmt::format("{} ({} layers) has {} tokens: “{}”. We replace q[{}] (“{}”) in one layer, in the last "
+                  "step.",
+                  c.model->config().name, c.n_layers(), c.n_tokens(),
+                  c.model->tokenizer().decode(c.twin->cached().tokens()), position, c.word(position)));
   LogitWatch watch(*c.twin);
   bool last_same = false, lower_moved = true;
   int with_cache = 0, without = 0;  // layers in which the replaced query changes the logits
@@ -141,7 +142,9 @@ void several_layers(Common& c, bool one_layer_holds) {
                     again.same_bits ? "same bits" : fmt::format("moved {}", share(again.moved))});
   }
   c.twin->set_pokes({});
-  screen.table({fmt::format("q[{}] replaced in", position), "with cache", "without cache"}, rows);
+  screen.table(
+      {fmt::format("q[{}] replaced in", position), "with cache", "without cache (of the largest logit)"},
+      rows);
   screen.say(fmt::format(
       "Without a cache, q[{0}] in a lower layer gives row {0} of that layer's output. From this row the "
       "next layer makes k[{0}] and v[{0}], and the last query reads them. The last layer has no "
@@ -166,9 +169,7 @@ void several_layers(Common& c, bool one_layer_holds) {
 void needed_rows(Common& c) {
   Screen& screen = c.lesson.screen();
   screen.section("Which rows does the next token need?");
-  screen.say(
-      "The trace says which rows every operation read. We follow it back from the last row of logits and "
-      "count the rows that this step needs in each layer:");
+  screen.say("We follow the trace back from the last row of logits. This step must compute:");
   const NeededRows cached(c.twin->cached(), kSteps), again(c.twin->recompute(), kSteps);
   const int64_t n = c.n_tokens();
   bool one_with_cache = true, as_expected = true;
@@ -191,12 +192,16 @@ void needed_rows(Common& c) {
   }
   rows.push_back({"LM head", "", "", fmt::format("{}", cached.of(-1, site::kLmHead)), "", "",
                   fmt::format("{}", again.of(-1, site::kLmHead))});
-  screen.table({"rows needed", "cache: Q", "K, V", "MLP", "no cache: Q", "K, V", "MLP"}, rows);
+  screen.table({"must compute", "cache: Q", "K, V", "MLP", "no cache: Q", "K, V", "MLP"}, rows);
+  const int64_t kv_len = c.twin->cached().record().kv_len;
   one_with_cache &= cached.of(-1, site::kLmHead) == 1 && again.of(-1, site::kLmHead) == 1;
-  screen.say(fmt::format(
-      "Without a cache all {0} rows must go through every layer but the last. In the last layer a past "
-      "row needs only its norm, K and V.",
-      n));
+  screen.say(
+      fmt::format("With the cache it also reads {1} rows of K and V in each layer, but {2} of them are from "
+                  "earlier steps. "
+                  "Without a cache all {0} rows must go through every layer but the last. In the last layer "
+                  "a past row needs "
+                  "only its norm, K and V.",
+                  n, kv_len, kv_len - 1));
   c.lesson.figure("tokens", static_cast<double>(n));
   c.lesson.figure("mlp_rows_layer_0_cached", static_cast<double>(cached.of(0, site::kGateProj)));
   c.lesson.figure("mlp_rows_layer_0_recompute", static_cast<double>(again.of(0, site::kGateProj)));
@@ -348,7 +353,7 @@ void values_share(Common& c) {
                   .shown = worst < kRounding && with_weight == all,
                   .measured = fmt::format(
                       "The weight is above 0 for {} of {} pairs of value and head. Every element of the "
-                      "output moved by p · Δ, up to {} of the largest element",
+                      "output moved by p · Δ (error ≤ {} of the largest element)",
                       with_weight, all, share(worst))});
 }
 

@@ -211,7 +211,10 @@ Figures count_figures(Lesson& lesson) {
 void three_figures(Lesson& lesson) {
   lesson.screen().section("Three common figures");
   const Figures f = count_figures(lesson);
-  const ModelShape& seventy = find_preset("llama-3-70b");
+  const ModelShape &seven = find_preset("llama-2-7b"), &seventy = find_preset("llama-3-70b");
+  lesson.screen().say(fmt::format(
+      "(Llama-2-7B has a context of {} tokens. So its sizes for 8,192 tokens are only arithmetic.)",
+      with_commas(seven.max_seq_len)));
   lesson.found({.claim = 12,
                 .verdict = Verdict::holds,
                 .shown = f.calculated && about(f.seven, 1),

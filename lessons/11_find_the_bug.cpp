@@ -245,7 +245,7 @@ void lesson_11(Lesson& lesson) {
        "keys. Which column tells the bugs of both pairs apart?",
        "One bug of the second table changes no number in layer 0. Why not?",
        "On fable-gqa one bug changes no number at all. Who would notice it, and when?",
-       "Run lessons/run 3 --fault stale-rows. Which line fails?"},
+       "Run lessons/run 3 --fault stale-rows. Which line fails first?"},
       "lesson 10, GPU kernels.");
 }
 

@@ -20,6 +20,7 @@ std::string_view name_of(Verdict verdict);  // "holds", "holds if", "wrong"
 struct CommonClaim {
   int number;
   std::string_view text;
+  std::string_view elsewhere = "";  // if no lesson tests it: what does
 };
 /// In ascending order of the numbers.
 std::span<const CommonClaim> common_claims();

@@ -31,6 +31,11 @@ TEST_CASE("the ledger has a verdict, a number and a lesson for claims 1 to 16 an
     if (std::regex_search(line, std::regex("lesson\u00a0[0-9]+\\)"))) ++n_lessons_named;
   }
   CHECK(n_lessons_named >= (kFastBuild ? 23 : 22));
+  for (const char* elsewhere : {"lastrow eval --all", "lesson 8, “Memory", "--share-prefix",
+                                "--cache window:w=64", "--cache budget:rows=64"}) {
+    CAPTURE(elsewhere);
+    CHECK(o.out.find(elsewhere, o.out.find("No lesson tests these")) != std::string::npos);
+  }
   for (const CommonClaim& claim : common_claims()) {
     CAPTURE(claim.number);
     const bool no_lesson = claim.number >= 17 && claim.number <= 21, needs_speed = claim.number == 10;

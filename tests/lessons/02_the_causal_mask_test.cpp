@@ -22,6 +22,14 @@ TEST_CASE("lesson 2: the mask keeps old rows to the bit, and without it layers a
   CHECK(run.figure("unmasked_cached_logits_off") > 0.01);
 }
 
+TEST_CASE("lesson 2 shows the head that the script of the viewer shows") {
+  const Folder folder("lesson_02_head");
+  const Outcome o = shell(folder, kLessons + kLesson02);
+  CHECK(o.out.find("layer 3, head 1:") != std::string::npos);
+  const std::string script = read_text(std::string(LASTROW_SOURCE_DIR) + "/lessons/scripts/02.txt");
+  CHECK(script.find("layer last\nhead 1\n") != std::string::npos);
+}
+
 TEST_CASE(
     "lesson 2: a module without a mask is right for one token per call, wrong for a prompt from row 0 on") {
   const LessonRun run = check_lesson(kLesson02);

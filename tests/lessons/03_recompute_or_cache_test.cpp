@@ -28,6 +28,9 @@ TEST_CASE("lesson 3: rows are counted, and are those of the formula") {
   }
   CHECK(run.figure("time_attention_ratio") > 3);
   CHECK(run.figure("time_ordinary_ratio") > 3);
+  const bool like_flop = std::abs(run.figure("time_attention_without") - 2) < 0.3 &&
+                         std::abs(run.figure("time_attention_with") - 1) < 0.3;
+  CHECK((run.measured(6).find("These times do not grow like the flop") == std::string::npos) == like_flop);
 
   CHECK(run.verdict(7) == "holds if");
   CHECK(run.figure("append_bytes") == 64 * 4 * 2 * 8 * 16 * 4);  // tokens · layers · K, V · heads · dim · f32

@@ -41,6 +41,14 @@ TEST_CASE("lesson 4: keys and values do not change, every value has a share, and
   CHECK(run.figure("q3_moved") < 1e-5);
 }
 
+TEST_CASE("lesson 4 says which rows a step computes, and which rows of K and V it only reads") {
+  const Folder folder("lesson_04_rows");
+  const Outcome o = shell(folder, kLessons + kLesson04);
+  CHECK(o.out.find("  must compute  cache: Q  K, V  MLP  no cache: Q  K, V  MLP\n") != std::string::npos);
+  CHECK(o.out.find("reads 12 rows of K and") != std::string::npos);
+  CHECK(o.out.find("96 of 96 runs (6 rows · 4 noises · 4 columns)") != std::string::npos);
+}
+
 TEST_CASE("lesson 4 holds on other backends and models") {
   check_lesson(kLesson04, "--backend naive");
   check_lesson(kLesson04, "--model fable-mqa");

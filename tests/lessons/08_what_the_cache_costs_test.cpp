@@ -33,6 +33,12 @@ TEST_CASE("lesson 8: one of three common figures is right") {
   CHECK(std::abs(run.figure("gb_seventy_all") - 274.9) < 0.05);
 }
 
+TEST_CASE("lesson 8 says that the 7B model has no context of 8,192 tokens") {
+  const Folder folder("lesson_08_context");
+  const Outcome o = shell(folder, kLessons + kLesson08);
+  CHECK(o.out.find("(Llama-2-7B has a context of 4,096 tokens.") != std::string::npos);
+}
+
 TEST_CASE("lesson 8: when the cache is larger than the weights") {
   const LessonRun run = run_lesson(kLesson08);
   CHECK(run.verdict(22) == "holds if");

@@ -32,6 +32,12 @@ struct LessonRun {
         return finding.at("shown") ? finding.at("verdict").get<std::string>() : "not shown";
     return "no finding";
   }
+  /// What this run measured for the claim; "" if it has no finding.
+  std::string measured(int claim) const {
+    for (const auto& finding : report.at("findings"))
+      if (finding.at("claim") == claim) return finding.at("measured").get<std::string>();
+    return "";
+  }
   /// What did not hold, one per line.
   std::string objections() const {
     std::string all;
