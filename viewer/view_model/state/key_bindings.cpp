@@ -86,8 +86,7 @@ std::vector<KeyBinding> make_key_table() {
   add(Key::f11, 0, false, false, ToggleFullScreen{}, "F11", "Full screen", "Enter or leave full screen.",
       program);
   add(Key::enter, 0, false, false, Confirm{}, "Enter", "Tour",
-      "Go to the next sentence of a script; else start the tour. With an open menu: scramble the row.",
-      program);
+      "Start the tour, or go to the next sentence. With an open menu: scramble the row.", program);
   add(Key::enter, 0, true, false, PreviousSentence{}, "Enter", "Sentence before",
       "Go back to the sentence of a script before this one.", program);
   add(Key::escape, 0, false, false, Escape{}, "Esc", "Explore",
