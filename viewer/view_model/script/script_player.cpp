@@ -147,6 +147,20 @@ const Target& ScriptPlayer::existing(const Target& target) const {
   return target;
 }
 
+void ScriptPlayer::go_back() {
+  if (said_.empty()) return;
+  if (said_.size() > 1) said_.pop_back();
+  const Said to = said_.back();
+  said_.pop_back();  // its line is played again
+  viewer_.set_asked(std::nullopt);
+  viewer_.return_to_place(to.place);
+  returning_ = to.place;
+  asked_.reset();
+  next_ = to.line;
+  focus_ = to.focus;
+  waiting_ = Waiting::nothing;
+}
+
 // ---- one function per kind of line
 
 void ScriptPlayer::play(const DoCommand& action) { perform(action.command); }
@@ -176,20 +190,6 @@ void ScriptPlayer::play(const DoFocus& action) {
   focus_ = action.position;
   if (p && p[focus_] < kHardlyAny && n > 2)  // position 0 sees only itself, so its query changes nothing
     focus_ = static_cast<int>(std::max_element(p + 1, p + n - 1) - p);
-}
-
-void ScriptPlayer::go_back() {
-  if (said_.empty()) return;
-  if (said_.size() > 1) said_.pop_back();
-  const Said to = said_.back();
-  said_.pop_back();  // its line is played again
-  viewer_.set_asked(std::nullopt);
-  viewer_.return_to_place(to.place);
-  returning_ = to.place;
-  asked_.reset();
-  next_ = to.line;
-  focus_ = to.focus;
-  waiting_ = Waiting::nothing;
 }
 
 void ScriptPlayer::play(const Say& action) {
