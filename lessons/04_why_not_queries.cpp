@@ -197,10 +197,8 @@ void needed_rows(Common& c) {
   one_with_cache &= cached.of(-1, site::kLmHead) == 1 && again.of(-1, site::kLmHead) == 1;
   screen.say(
       fmt::format("With the cache it also reads {1} rows of K and V in each layer, but {2} of them are from "
-                  "earlier steps. "
-                  "Without a cache all {0} rows must go through every layer but the last. In the last layer "
-                  "a past row needs "
-                  "only its norm, K and V.",
+                  "earlier steps. Without a cache all {0} rows must go through every layer but the last. In "
+                  "the last layer a past row needs only its norm, K and V.",
                   n, kv_len, kv_len - 1));
   c.lesson.figure("tokens", static_cast<double>(n));
   c.lesson.figure("mlp_rows_layer_0_cached", static_cast<double>(cached.of(0, site::kGateProj)));

@@ -86,11 +86,11 @@ std::vector<double> parallel(Common& c) {
       c.model->tokenizer().decode(c.tokens)));
   screen.table({"", "right answer", "p", "loss −ln p"}, rows);
   const double by_net = net.loss(c.tokens);
-  screen.say(fmt::format(
-      "One forward computes {} rows and gives {} losses. The text has no word after “{}”, so the last row "
-      "and its "
-      "query serve no loss; all other queries do. Training makes the mean of the losses, {:.3f}, smaller.",
-      c.n(), c.n() - 1, c.word(c.n() - 1), sum / static_cast<double>(c.n() - 1)));
+  screen.say(
+      fmt::format("One forward computes {} rows and gives {} losses. The text has no word after “{}”, so the "
+                  "last row and its query serve no loss; all other queries do. Training makes the mean of "
+                  "the losses, {:.3f}, smaller.",
+                  c.n(), c.n() - 1, c.word(c.n() - 1), sum / static_cast<double>(c.n() - 1)));
   c.lesson.figure("losses", static_cast<double>(c.n() - 1));
   c.lesson.figure("mean_loss", sum / static_cast<double>(c.n() - 1));
   c.lesson.require(std::abs(by_net - sum) < 1e-4 * sum,

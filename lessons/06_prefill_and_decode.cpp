@@ -266,13 +266,11 @@ void under_the_roof(Lesson& lesson, const Roofline& roof, const Steps& steps, bo
         std::max(share(steps.prefill), share(steps.decode[0])) < 100.5
             ? ""
             : " Over 100 %: either small weights come from the CPU's caches, which are faster than memory, "
-              "or the "
-              "machine was busy when its limits were measured."));
+              "or the machine was busy when its limits were measured."));
   screen.say(
       "Look at the first token: nothing is cached yet, but memory already limits it. Decode is slow because "
       "it reads all the weights; as the cache grows, decode reads more and more of the cache too. Recompute "
-      "would "
-      "raise the intensity, as prefill does, but would still take longer.");
+      "would raise the intensity, as prefill does, but would still take longer.");
 }
 
 /// A larger batch raises the intensity of the weights, but not that of attention over separate caches.
@@ -346,19 +344,19 @@ void prefill_and_decode(Lesson& lesson, const Roofline& roof, const Steps& steps
               "ignore the times, and run again");
   }
   const bool sides = first < roof.ridge() && decode < roof.ridge() && (!wide || prefill > roof.ridge());
-  lesson.found({.claim = 10,
-                .verdict = Verdict::holds_if,
-                .shown = as_expected && prefill > 4 * decode && (sides || !kFastBuild),
-                .measured = fmt::format(
-                    "The ridge of this machine is at {:.1f} flop per byte. Prefill has {:.0f}, decode "
-                    "{:.2f}, a batch of 16 {:.1f}, and a first token with an empty cache {:.2f}{}",
-                    roof.ridge(), prefill, decode, batched, first, in_time),
-                .condition = fmt::format(
-                    "the prompt is long and the batch is small. In a batch of about {:.0f}, each byte of "
-                    "weights is used "
-                    "often enough to reach the ridge here; each byte of the separate caches is not",
-                    kMostSequences * roof.ridge() / intensity(steps.decode.back().matrices))},
-               untested);
+  lesson.found(
+      {.claim = 10,
+       .verdict = Verdict::holds_if,
+       .shown = as_expected && prefill > 4 * decode && (sides || !kFastBuild),
+       .measured =
+           fmt::format("The ridge of this machine is at {:.1f} flop per byte. Prefill has {:.0f}, decode "
+                       "{:.2f}, a batch of 16 {:.1f}, and a first token with an empty cache {:.2f}{}",
+                       roof.ridge(), prefill, decode, batched, first, in_time),
+       .condition = fmt::format(
+           "the prompt is long and the batch is small. In a batch of about {:.0f}, each byte of weights is "
+           "used often enough to reach the ridge here; each byte of the separate caches is not",
+           kMostSequences * roof.ridge() / intensity(steps.decode.back().matrices))},
+      untested);
 }
 
 void lesson_06(Lesson& lesson) {

@@ -296,8 +296,7 @@ void choose_in_every_order(Lesson& lesson, Tie& tie) {
       "{1} of {0} random orders choose another word than double precision. (If logits are equal, the first "
       "word in the vocabulary wins. “v” is a letter, because names are spelt.) “Logits of all rows” gets the "
       "logits of every row from one matrix product; a generation computes those of the last row only, with "
-      "the "
-      "cache or without it. So that is another order too. With the cache and without it, {2}",
+      "the cache or without it. So that is another order too. With the cache and without it, {2}",
       judge::kYardstickOrders, flips_of_orders,
       cached == again ? "this machine chooses the same word." : "this machine chooses different words."));
   screen.say("One bit decides. The two texts continue like this:");

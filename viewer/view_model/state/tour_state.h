@@ -15,8 +15,8 @@ enum class SentenceKind : uint8_t { beat, tour, ask, offer };
 struct Sentence {
   std::string text;
   SentenceKind kind = SentenceKind::beat;
-  std::string
-      hint;  // to the right, dim: "Enter: one-minute tour · Esc: explore", "Enter: next · Space: pause · Esc: leave"
+  // To the right, dim: "Enter: one-minute tour · Esc: explore", "Enter: next · Space: pause · Esc: leave"
+  std::string hint;
 };
 
 /// What the next line of the script waits for.
